@@ -1,0 +1,105 @@
+//! `#[interface(…)]` on a method: what cannot be seen from its signature.
+
+use syn::meta::ParseNestedMeta;
+use syn::{Attribute, LitStr};
+
+use crate::errors::Errors;
+
+const KNOWN: &str = "`read`, `write`, `idempotent`, `deadline = \"30s\"`, `local`, `name = \"…\"`";
+
+/// What the author of the trait said of a method.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) idempotent: bool,
+    pub(crate) local: bool,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) deadline_ms: Option<u64>,
+}
+
+impl Options {
+    /// Reads all `#[interface(…)]` among `attrs`; what is wrong with them is noted.
+    pub(crate) fn parse(attrs: &[Attribute], errors: &mut Errors) -> Self {
+        let mut options = Self::default();
+        for attr in attrs.iter().filter(|attr| is_interface(attr)) {
+            if let Err(error) = attr.parse_nested_meta(|meta| options.parse_one(&meta)) {
+                errors.push(error);
+            }
+            options.check_contradictions(attr, errors);
+        }
+        options
+    }
+
+    fn parse_one(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+        let flag = match meta.path.get_ident().map(ToString::to_string).as_deref() {
+            Some("read") => &mut self.read,
+            Some("write") => &mut self.write,
+            Some("idempotent") => &mut self.idempotent,
+            Some("local") => &mut self.local,
+            Some("name") => {
+                self.name = Some(wire_name(meta.value()?.parse()?)?);
+                return Ok(());
+            }
+            Some("deadline") => {
+                self.deadline_ms = Some(milliseconds(&meta.value()?.parse()?)?);
+                return Ok(());
+            }
+            _ => return Err(meta.error(format!("unknown attribute; known are {KNOWN}"))),
+        };
+        *flag = true;
+        Ok(())
+    }
+
+    fn check_contradictions(&self, attr: &Attribute, errors: &mut Errors) {
+        if self.read && self.write {
+            errors.at(attr, "a method is `read` or `write`, not both: `read` says that it changes nothing");
+        }
+        let remote_only =
+            self.read || self.write || self.idempotent || self.name.is_some() || self.deadline_ms.is_some();
+        if self.local && remote_only {
+            errors.at(
+                attr,
+                "a `local` method is never called over the wire: remove what stands beside `local`",
+            );
+        }
+    }
+}
+
+/// Is it ours, and to be removed from the trait that is emitted?
+pub(crate) fn is_interface(attr: &Attribute) -> bool {
+    attr.path().is_ident("interface")
+}
+
+fn wire_name(name: LitStr) -> syn::Result<LitStr> {
+    let text = name.value();
+    let well_formed = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if text.is_empty() || !well_formed {
+        return Err(syn::Error::new(
+            name.span(),
+            "a wire name consists of ASCII letters, digits, `_`, `-` and `.`",
+        ));
+    }
+    Ok(name)
+}
+
+/// The milliseconds of a duration such as `"30s"`.
+fn milliseconds(literal: &LitStr) -> syn::Result<u64> {
+    let text = literal.value();
+    let digits = text.chars().take_while(char::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => 0,
+    };
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)) {
+        Some(milliseconds) if milliseconds > 0 => Ok(milliseconds),
+        _ => Err(syn::Error::new(
+            literal.span(),
+            "a deadline is a positive whole number with a unit `ms`, `s`, `m` or `h`, such as \"30s\"",
+        )),
+    }
+}

@@ -1,0 +1,52 @@
+//! Renders everything from the model: a file per generated item.
+
+mod assertions;
+mod client;
+mod glue;
+mod messages;
+mod surface;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{ItemTrait, TraitItem};
+
+use crate::model::Interface;
+use crate::options::is_interface;
+
+/// The trait as the author wrote it, without our attributes on its methods.
+pub(crate) fn user_trait(item: &ItemTrait) -> ItemTrait {
+    let mut item = item.clone();
+    for member in &mut item.items {
+        if let TraitItem::Fn(method) = member {
+            method.attrs.retain(|attr| !is_interface(attr));
+        }
+    }
+    item
+}
+
+/// The module beside the trait, with everything that makes it remote.
+pub(crate) fn interface(interface: &Interface<'_>) -> TokenStream {
+    let vis = &interface.item.vis;
+    let module = interface.module();
+    let cfg = interface.args.cfg.as_ref().map(|condition| quote!(#[cfg(#condition)]));
+    let doc = format!("What makes [`{}`] remote, generated from the trait.", interface.ident());
+    let messages = messages::render(interface);
+    let surface = surface::render(interface);
+    let client = client::render(interface);
+    let glue = glue::render(interface);
+    let assertions = assertions::render(interface);
+    quote! {
+        #cfg
+        #[doc = #doc]
+        #[allow(clippy::all, clippy::pedantic, unused_imports, unreachable_patterns, unreachable_pub, private_interfaces)]
+        #vis mod #module {
+            use super::*;
+
+            #messages
+            #surface
+            #client
+            #glue
+            #assertions
+        }
+    }
+}

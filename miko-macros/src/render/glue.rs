@@ -1,0 +1,98 @@
+//! The glue for generic callers: serving a request, and calling a method by its name.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::model::{Interface, Method};
+
+pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
+    let rpc = interface.rpc();
+    let (name, surface) = (interface.ident(), interface.surface());
+    let [request, response, client, server] =
+        ["Request", "Response", "Client", "Server"].map(|role| interface.named(role));
+    let served = interface.methods.iter().map(|method| render_served(interface, method));
+    let dispatched = interface
+        .methods
+        .iter()
+        .enumerate()
+        .map(|(index, method)| render_dispatched(interface, index, method));
+    let server_doc = format!("Serves any [`{name}`] on a tarpc channel, one call at a time.");
+    quote! {
+        impl #rpc::Interface for dyn #name {
+            type Request = #request;
+            type Response = #response;
+            type Client = #client;
+
+            fn surface() -> &'static #rpc::Surface {
+                &#surface
+            }
+
+            fn serve(&self, request: #request) -> #response {
+                match request {
+                    #(#served)*
+                }
+            }
+
+            fn dispatch(
+                &self,
+                method: &str,
+                params: #rpc::serde_json::Value,
+            ) -> ::core::result::Result<::std::boxed::Box<#rpc::serde_json::value::RawValue>, #rpc::DispatchError> {
+                match method {
+                    #(#dispatched)*
+                    unknown => ::core::result::Result::Err(#rpc::unknown_method(&#surface, unknown)),
+                }
+            }
+        }
+
+        #[doc = #server_doc]
+        pub type #server = #rpc::Server<dyn #name>;
+    }
+}
+
+/// An arm of `serve`.
+fn render_served(interface: &Interface<'_>, method: &Method) -> TokenStream {
+    let rpc = interface.rpc();
+    let (request, response, variant) =
+        (interface.named("Request"), interface.named("Response"), method.variant());
+    let idents = method.params.iter().map(|param| &param.ident);
+    let call = render_call(interface, method);
+    let wire_name = &method.wire_name;
+    quote! {
+        #request::#variant { #(#idents),* } => #response::#variant(#rpc::guard(#wire_name, || #call)),
+    }
+}
+
+/// An arm of `dispatch`: all params are taken before any fault is reported.
+fn render_dispatched(interface: &Interface<'_>, index: usize, method: &Method) -> TokenStream {
+    let rpc = interface.rpc();
+    let (surface, wire_name) = (interface.surface(), &method.wire_name);
+    let idents: Vec<_> = method.params.iter().map(|param| &param.ident).collect();
+    let taken = method.params.iter().enumerate().map(|(position, param)| {
+        let (ident, ty) = (&param.ident, &param.owned);
+        quote!(let #ident = params.take::<#ty>(#position);)
+    });
+    let call = render_call(interface, method);
+    quote! {
+        #wire_name => {
+            let mut params = #rpc::Params::new(&#surface.methods[#index], params);
+            #(#taken)*
+            params.finish()?;
+            // `finish` has failed if one of them is missing.
+            let (#(::core::option::Option::Some(#idents),)*) = (#(#idents,)*) else {
+                return ::core::result::Result::Err(#rpc::unknown_method(&#surface, method));
+            };
+            #rpc::render(#rpc::guard(#wire_name, || #call))
+        }
+    }
+}
+
+/// The call itself, through the trait's path so that an inherent method of the same name does not get in between.
+fn render_call(interface: &Interface<'_>, method: &Method) -> TokenStream {
+    let (name, ident) = (interface.ident(), &method.ident);
+    let arguments = method.params.iter().map(|param| {
+        let ident = &param.ident;
+        if param.borrowed { quote!(&#ident) } else { quote!(#ident) }
+    });
+    quote!(#name::#ident(self, #(#arguments),*))
+}

@@ -1,0 +1,57 @@
+//! The request and the response type: a variant per method.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use crate::model::Interface;
+
+pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
+    let rpc = interface.rpc();
+    let serde_path = format!("{rpc}::serde").replace(' ', "");
+    let (request, response) = (interface.named("Request"), interface.named("Response"));
+    let request_doc = format!("One call of [`{}`].", interface.ident());
+    let response_doc = format!("The result of one call of [`{}`].", interface.ident());
+    let request_variants = interface.methods.iter().map(|method| {
+        let (wire_name, variant) = (&method.wire_name, method.variant());
+        let doc = format!("A call of `{}`.", method.ident);
+        let fields = method.params.iter().map(|param| {
+            let (ident, ty) = (&param.ident, &param.owned);
+            let doc = format!("The argument `{ident}`.");
+            quote_spanned!(param.ty.span()=> #[doc = #doc] #ident: #ty)
+        });
+        quote!(#[doc = #doc] #[serde(rename = #wire_name)] #variant { #(#fields),* })
+    });
+    let response_variants = interface.methods.iter().map(|method| {
+        let (wire_name, variant, output) = (&method.wire_name, method.variant(), &method.output);
+        let doc = format!("The result of `{}`.", method.ident);
+        quote_spanned!(output.span()=> #[doc = #doc] #[serde(rename = #wire_name)] #variant(#output))
+    });
+    let names = interface.methods.iter().map(|method| {
+        let (wire_name, variant) = (&method.wire_name, method.variant());
+        quote!(#request::#variant { .. } => #wire_name)
+    });
+    quote! {
+        #[doc = #request_doc]
+        #[derive(#rpc::serde::Serialize, #rpc::serde::Deserialize)]
+        #[serde(crate = #serde_path)]
+        pub enum #request {
+            #(#request_variants,)*
+        }
+
+        impl #rpc::tarpc::RequestName for #request {
+            fn name(&self) -> &str {
+                match self {
+                    #(#names,)*
+                }
+            }
+        }
+
+        #[doc = #response_doc]
+        #[derive(#rpc::serde::Serialize, #rpc::serde::Deserialize)]
+        #[serde(crate = #serde_path)]
+        pub enum #response {
+            #(#response_variants,)*
+        }
+    }
+}
