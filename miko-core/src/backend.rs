@@ -1,0 +1,243 @@
+//! Backend URLs: which engine holds the records.
+
+use std::path::PathBuf;
+
+use crate::engine::{Engine, SqliteEngine};
+use crate::error::{Error, ErrorId, Result};
+
+/// What a backend URL can say, as error details list it.
+pub const KNOWN: [&str; 5] = [
+    "mikobase.uno/sqlite/memory",
+    "mikobase.uno/sqlite/file?path=…",
+    "a path that ends in .db, .sqlite or .mikobase",
+    "mikobase.uno/worldlet?path=…",
+    "a path that ends in .json",
+];
+
+/// What a backend URL says.
+///
+/// ```
+/// use miko_core::backend::{Backend, Storage};
+///
+/// let backend: Backend = "https://mikobase.uno/sqlite/file?path=/srv/crew.db&temporal=true".parse()?;
+/// assert_eq!(backend.storage, Storage::SqliteFile("/srv/crew.db".into()));
+/// assert!(backend.temporal);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Where the records are, and in which form.
+    pub storage: Storage,
+    /// Is a database that is created now to keep every version of a record?
+    pub temporal: bool,
+}
+
+/// Where the records are, and in which form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// SQLite in memory, the default.
+    SqliteMemory,
+    /// SQLite in a file.
+    SqliteFile(PathBuf),
+    /// A worldlet: in a file, or an empty one in memory.
+    Worldlet(Option<PathBuf>),
+}
+
+/// Opens the engine that `url` names.
+///
+/// ```
+/// let db = miko_core::backend::open("mikobase.uno/sqlite/memory")?;
+/// assert!(miko_core::backend::open("mikobase.uno/redis").is_err());
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+///
+/// # Errors
+/// `invalid-backend`, if `url` names no engine, or one that this version does not have yet.
+pub fn open(url: &str) -> Result<Box<dyn Engine>> {
+    let backend: Backend = url.parse()?;
+    let not_yet = |what| Err(invalid(url, &format!("{what} is not supported by this version yet")));
+    match backend {
+        Backend { temporal: true, .. } => not_yet("temporal mode"),
+        Backend { storage: Storage::SqliteMemory, .. } => Ok(Box::new(SqliteEngine::in_memory()?)),
+        Backend { storage: Storage::SqliteFile(_), .. } => not_yet("SQLite in a file"),
+        Backend { storage: Storage::Worldlet(_), .. } => not_yet("the worldlet engine"),
+    }
+}
+
+impl std::str::FromStr for Backend {
+    type Err = Error;
+
+    fn from_str(url: &str) -> Result<Self> {
+        let bare = url.strip_prefix("https://").unwrap_or(url);
+        let (name, parameters) = bare.split_once('?').unwrap_or((bare, ""));
+        let parameters = Parameters::parse(parameters);
+        let storage = match name.strip_prefix("mikobase.uno/") {
+            // A plain path may itself have a question mark in it.
+            None if bare == url => match (plain_path(url), plain_path(name)) {
+                (Some(storage), _) => return Ok(Self { storage, temporal: false }),
+                (None, Some(storage)) => parameters.and_then(|given| given.without_path(storage)),
+                (None, None) => Err("this names no engine".to_owned()),
+            },
+            None => Err("this names no engine".to_owned()),
+            Some("sqlite/memory") => parameters.and_then(|given| given.without_path(Storage::SqliteMemory)),
+            Some("sqlite/file") => parameters.and_then(|given| match given.path {
+                Some(path) => Ok(Self { storage: Storage::SqliteFile(path), temporal: given.temporal }),
+                None => Err("SQLite in a file needs a `path`".to_owned()),
+            }),
+            Some("worldlet") => parameters
+                .map(|given| Self { storage: Storage::Worldlet(given.path), temporal: given.temporal }),
+            Some(_) => Err("this names no engine".to_owned()),
+        };
+        storage.map_err(|fault| invalid(url, &fault))
+    }
+}
+
+/// The engine that the ending of a plain path stands for.
+fn plain_path(path: &str) -> Option<Storage> {
+    let (stem, ending) = path.rsplit_once('.')?;
+    let is_name = !stem.is_empty() && !stem.ends_with('/');
+    match ending {
+        "db" | "sqlite" | "mikobase" if is_name => Some(Storage::SqliteFile(path.into())),
+        "json" if is_name => Some(Storage::Worldlet(Some(path.into()))),
+        _ => None,
+    }
+}
+
+/// What stands behind the question mark.
+#[derive(Default)]
+struct Parameters {
+    path: Option<PathBuf>,
+    temporal: bool,
+}
+
+impl Parameters {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut given = Self::default();
+        let mut seen = Vec::new();
+        for parameter in text.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            if seen.contains(&name) {
+                return Err(format!("`{name}` is given twice"));
+            }
+            seen.push(name);
+            match (name, value) {
+                ("path", "") => return Err("`path` is empty".to_owned()),
+                ("path", path) => given.path = Some(percent_decoded(path)?.into()),
+                ("temporal", "true") => given.temporal = true,
+                ("temporal", "false") => given.temporal = false,
+                ("temporal", _) => return Err("`temporal` is true or false".to_owned()),
+                (unknown, _) => return Err(format!("a backend URL knows no `{unknown}`")),
+            }
+        }
+        Ok(given)
+    }
+
+    fn without_path(self, storage: Storage) -> Result<Backend, String> {
+        match self.path {
+            None => Ok(Backend { storage, temporal: self.temporal }),
+            Some(_) => Err("`path` does not belong here".to_owned()),
+        }
+    }
+}
+
+fn percent_decoded(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let hex = rest.split_at_checked(2).and_then(|(hex, after)| {
+            rest = after;
+            let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            Some(digit(hex[0])? << 4 | digit(hex[1])?)
+        });
+        bytes.push(hex.ok_or("in `path`, % is followed by two hexadecimal digits")?);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(text),
+        _ => Err("`path` is no UTF-8 text without NUL".to_owned()),
+    }
+}
+
+fn invalid(url: &str, fault: &str) -> Error {
+    Error::new(ErrorId::INVALID_BACKEND, fault).with("found", url).with("known", KNOWN.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_the_table_is_understood() {
+        let file = |path: &str| Storage::SqliteFile(path.into());
+        let worldlet = |path: &str| Storage::Worldlet(Some(path.into()));
+        let known = [
+            ("mikobase.uno/sqlite/memory", Storage::SqliteMemory, false),
+            ("https://mikobase.uno/sqlite/memory", Storage::SqliteMemory, false),
+            ("mikobase.uno/sqlite/memory?temporal=true", Storage::SqliteMemory, true),
+            ("mikobase.uno/sqlite/memory?temporal=false", Storage::SqliteMemory, false),
+            ("https://mikobase.uno/sqlite/file?path=/srv/a%20b%3f.db", file("/srv/a b?.db"), false),
+            ("mikobase.uno/sqlite/file?temporal=true&path=x", file("x"), true),
+            ("crew.db", file("crew.db"), false),
+            ("/srv/crew.sqlite", file("/srv/crew.sqlite"), false),
+            ("../crew.mikobase?temporal=true", file("../crew.mikobase"), true),
+            ("what?.db", file("what?.db"), false),
+            ("mikobase.uno/worldlet", Storage::Worldlet(None), false),
+            ("mikobase.uno/worldlet?path=w", worldlet("w"), false),
+            ("crew.json", worldlet("crew.json"), false),
+        ];
+        for (url, storage, temporal) in known {
+            assert_eq!(url.parse::<Backend>(), Ok(Backend { storage, temporal }), "{url}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_what_is_known() {
+        let unknown = [
+            "",
+            "https://",
+            "mikobase.uno",
+            "mikobase.uno/",
+            "mikobase.uno/redis",
+            "http://mikobase.uno/sqlite/memory",
+            "https://crew.db",
+            "https://foo.com/crew.db",
+            "crew",
+            "crew.txt",
+            ".db",
+            "/srv/.json",
+            "crew.db?x=1",
+            "crew.db?path=other",
+            "mikobase.uno/sqlite/file",
+            "mikobase.uno/sqlite/file?path=",
+            "mikobase.uno/sqlite/file?path=%",
+            "mikobase.uno/sqlite/file?path=%zz",
+            "mikobase.uno/sqlite/file?path=%ff",
+            "mikobase.uno/sqlite/file?path=a%00.db",
+            "mikobase.uno/sqlite/memory?path=x",
+            "mikobase.uno/sqlite/memory?temporal",
+            "mikobase.uno/sqlite/memory?temporal=true&temporal=true",
+        ];
+        for url in unknown {
+            let error = url.parse::<Backend>().expect_err(url);
+            assert!(error.is(ErrorId::INVALID_BACKEND), "{error}");
+            assert_eq!(error.items()[0].details["found"], url);
+            assert!(error.items()[0].details["known"].is_array());
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_yet_says_so() {
+        let later =
+            ["crew.db", "crew.json", "mikobase.uno/worldlet", "mikobase.uno/sqlite/memory?temporal=true"];
+        for url in later {
+            let Err(error) = open(url) else { panic!("{url} opened") };
+            assert!(error.is(ErrorId::INVALID_BACKEND));
+            assert!(error.items()[0].message().ends_with("not supported by this version yet"), "{error}");
+        }
+        assert!(open("https://mikobase.uno/sqlite/memory").is_ok());
+    }
+}

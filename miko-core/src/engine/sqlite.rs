@@ -1,0 +1,182 @@
+//! The engine on SQLite.
+//!
+//! A request comes in typed and checked. Reading it from the store is three layers: [`compile`] turns a select into a
+//! [`statement`] (SQL and bound values, kept apart), [`read`] runs one and copies the rows. No layer above this module
+//! sees SQL.
+//!
+//! | subject | where |
+//! | --- | --- |
+//! | the connection, transactions | [`store`] |
+//! | SQL text and its values | [`statement`], [`compile`] |
+//! | reading, writing, exporting | [`read`], [`mod@write`], [`export`] |
+//! | showing how a select is run | [`explain`] |
+//! | what SQLite calls back | [`functions`] |
+//! | what SQLite's errors mean | [`faults`] |
+
+mod compile;
+mod explain;
+mod export;
+mod faults;
+mod functions;
+mod read;
+mod statement;
+mod store;
+mod write;
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::engine::Engine;
+use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::mikobase::{Mikobase, Properties, Query, Validation};
+use crate::query::{self, Request, Select};
+use crate::record::{Record, Records};
+use crate::response::{Answers, Response, Results};
+use crate::uns;
+use store::Store;
+
+pub use explain::Explanation;
+
+/// A Mikobase in SQLite.
+///
+/// ```
+/// use miko_core::{Mikobase, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::in_memory()?;
+/// db.q0(json!({"action": "create", "class": "starfleet.com/officer", "bucket": {"rank": "Captain"}}))?;
+/// let captains = db.q0(json!({"action": "select", "path": ["rank", "Captain"]}))?.into_records()?;
+/// assert_eq!(captains.count(), 1);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct SqliteEngine {
+    store: Mutex<Store>,
+}
+
+impl SqliteEngine {
+    /// An empty database in memory, which lives as long as this value.
+    ///
+    /// # Errors
+    /// `storage-full`, if there is no memory for it.
+    pub fn in_memory() -> Result<Self> {
+        Ok(Self { store: Mutex::new(Store::in_memory()?) })
+    }
+
+    /// How a select is run: its SQL, the values bound to it, and SQLite's plan. Nothing is run.
+    ///
+    /// # Errors
+    /// Every fault of the request at once; `invalid_request` also, if it is no select.
+    pub fn explain(&self, query: Query) -> Result<Explanation> {
+        match query::parse(query)? {
+            (Request::Select(select), _) => self.store().explain(&select),
+            _ => Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be explained")),
+        }
+    }
+
+    /// The store, also after a panic: whoever panicked rolled back on its way out, so the store is whole.
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(|poisoned| {
+            self.store.clear_poison();
+            poisoned.into_inner()
+        })
+    }
+}
+
+impl Mikobase for SqliteEngine {
+    fn q0(&self, query: Query) -> Result<Response> {
+        let (request, warnings) = query::parse(query)?;
+        let results = run(&mut self.store(), request)?;
+        Ok(Response { results, warnings })
+    }
+
+    fn validate(&self, query: Query) -> Result<Validation> {
+        Ok(query::validate(query))
+    }
+
+    fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
+        self.store().record_by_pk(pk)
+    }
+
+    fn by_class(&self, class: &str) -> Result<Records> {
+        let class = uns::parse(class)?;
+        self.store().select(&Select::of_class(class))
+    }
+
+    fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+        if !atomic {
+            return Ok(queries.into_iter().map(|query| self.q0(query)).collect::<Vec<_>>().into());
+        }
+        self.store().write(|store| {
+            let answers = queries.into_iter().enumerate().map(|(index, query)| {
+                let answer = query::parse(query).and_then(|(request, warnings)| {
+                    Ok(Response { results: run_inside(store, request)?, warnings })
+                });
+                answer.map(Ok).map_err(|error| error.with_all("request", index))
+            });
+            answers.collect::<Result<Vec<_>>>().map(Answers::from)
+        })
+    }
+
+    fn properties(&self) -> Result<Properties> {
+        Ok(Properties {
+            temporal: false,
+            executable: false,
+            engine: "mikobase.uno/sqlite/memory".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+}
+
+impl Engine for SqliteEngine {
+    fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
+        self.store().export_worldlet(writer)
+    }
+}
+
+/// Runs a request for itself: it is done, or nothing was changed.
+fn run(store: &mut Store, request: Request) -> Result<Results> {
+    match request {
+        Request::Select(select) => store.select(&select).map(Results::Records),
+        write => store.write(|store| run_inside(store, write)),
+    }
+}
+
+/// Runs a request inside the transaction that is open. If it fails, that transaction has to be rolled back.
+fn run_inside(store: &mut Store, request: Request) -> Result<Results> {
+    match request {
+        Request::Select(select) => store.select(&select).map(Results::Records),
+        Request::Create(create) => store.create(&create),
+        Request::Update(update) => store.update(update),
+        Request::Delete(delete) => store.delete(&delete),
+    }
+}
+
+/// The store holds what this version never writes.
+fn broken(what: impl std::fmt::Display) -> Error {
+    ErrorItem::new(ErrorId::INTERNAL, format!("the store is damaged: {what}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_under_the_lock_costs_one_call_only() {
+        let db = SqliteEngine::in_memory().unwrap();
+        let panicked = std::thread::scope(|scope| {
+            let write = || {
+                db.store().write(|store| -> Result<()> {
+                    store.step("INSERT INTO class (uns) VALUES ('foo.com/x')")?;
+                    panic!("in the middle of a write")
+                })
+            };
+            scope.spawn(write).join()
+        });
+        assert!(panicked.is_err());
+        db.q0(json!({"action": "create", "class": "foo.com/x", "bucket": {}})).unwrap();
+        assert_eq!(db.by_class("foo.com/x").unwrap().count(), 1);
+    }
+}

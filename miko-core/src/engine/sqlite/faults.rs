@@ -1,0 +1,16 @@
+//! What SQLite's errors mean to a caller.
+
+use rusqlite::ErrorCode;
+
+use crate::error::{Error, ErrorId};
+
+impl From<rusqlite::Error> for Error {
+    fn from(fault: rusqlite::Error) -> Self {
+        let id = match fault.sqlite_error_code() {
+            Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => ErrorId::STORAGE_FULL,
+            Some(ErrorCode::TooBig) => ErrorId::REQUEST_TOO_LARGE,
+            _ => ErrorId::INTERNAL,
+        };
+        Self::new(id, format!("SQLite: {fault}"))
+    }
+}

@@ -1,0 +1,93 @@
+//! SQL text and the values bound to it: what a request says is never part of the text.
+
+use std::rc::Rc;
+
+use rusqlite::ToSql;
+use rusqlite::types::{ToSqlOutput, Value};
+use serde_json::Value as Json;
+
+/// A statement that is ready to run.
+#[derive(Debug, Default)]
+pub(super) struct Statement {
+    sql: String,
+    values: Vec<Bound>,
+}
+
+impl Statement {
+    /// Adds SQL of ours. It takes literals only, so that nothing from a request can come in this way.
+    pub(super) fn sql(&mut self, sql: &'static str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    /// Adds a place for a value, and the value.
+    pub(super) fn value(&mut self, value: impl Into<Bound>) -> &mut Self {
+        self.values.push(value.into());
+        self.sql.push('?');
+        self.sql.push_str(&self.values.len().to_string());
+        self
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.sql
+    }
+
+    pub(super) fn values(&self) -> &[Bound] {
+        &self.values
+    }
+}
+
+/// A bound value.
+#[derive(Debug)]
+pub(super) enum Bound {
+    Integer(i64),
+    Text(String),
+    /// Any number of texts in one place, for `IN rarray(…)`: the SQL is the same for all numbers.
+    Texts(Rc<Vec<Value>>),
+}
+
+impl From<u64> for Bound {
+    /// No table has more rows than i64 counts.
+    fn from(count: u64) -> Self {
+        Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<String> for Bound {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&[String]> for Bound {
+    fn from(texts: &[String]) -> Self {
+        Self::Texts(Rc::new(texts.iter().cloned().map(Value::Text).collect()))
+    }
+}
+
+/// The value as JSON, for an explanation.
+impl From<&Bound> for Json {
+    fn from(bound: &Bound) -> Self {
+        match bound {
+            Bound::Integer(integer) => Self::from(*integer),
+            Bound::Text(text) => Self::from(text.as_str()),
+            Bound::Texts(texts) => {
+                let text = |value: &Value| match value {
+                    Value::Text(text) => Self::from(text.as_str()),
+                    _ => Self::Null,
+                };
+                texts.iter().map(text).collect()
+            }
+        }
+    }
+}
+
+impl ToSql for Bound {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Integer(integer) => integer.to_sql(),
+            Self::Text(text) => text.to_sql(),
+            Self::Texts(texts) => texts.to_sql(),
+        }
+    }
+}

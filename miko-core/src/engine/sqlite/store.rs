@@ -1,0 +1,123 @@
+//! The connection, and what happens inside a transaction or not at all.
+
+use rusqlite::Connection;
+
+use crate::engine::sqlite::functions;
+use crate::error::Result;
+
+const SCHEMA: &str = include_str!("../../../../schema/sqlite.sql");
+
+/// A database in memory has no file to protect: no rollback journal on disk, nothing to flush, no temporary files.
+const PRAGMAS: &str = "
+    PRAGMA foreign_keys = on;
+    PRAGMA journal_mode = memory;
+    PRAGMA synchronous = off;
+    PRAGMA temp_store = memory;
+";
+
+/// Every shape of a select is a statement, and there are more of them than of anything else.
+const CACHED_STATEMENTS: usize = 256;
+
+/// The database and what has to be known about it between two calls.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) connection: Connection,
+    /// How many writes there were; the number of the last one.
+    pub(super) commits: i64,
+}
+
+impl Store {
+    pub(super) fn in_memory() -> Result<Self> {
+        let connection = Connection::open_in_memory()?;
+        connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        connection.execute_batch(PRAGMAS)?;
+        connection.execute_batch(SCHEMA)?;
+        rusqlite::vtab::array::load_module(&connection)?;
+        functions::register(&connection)?;
+        Ok(Self { connection, commits: 0 })
+    }
+
+    /// Does `work` in a transaction: all of it, or nothing if it fails or panics.
+    pub(super) fn write<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.step("BEGIN IMMEDIATE")?;
+        let open = OpenTransaction(self);
+        let done = work(open.0)?;
+        open.0.step("COMMIT")?;
+        Ok(done)
+    }
+
+    /// The number of the write that is being made.
+    pub(super) fn next_commit(&mut self) -> i64 {
+        self.commits += 1;
+        self.commits
+    }
+
+    /// Runs a statement that has no values.
+    pub(super) fn step(&self, sql: &'static str) -> Result<()> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
+
+/// Rolls back what was not committed, however its scope is left.
+struct OpenTransaction<'s>(&'s mut Store);
+
+impl Drop for OpenTransaction<'_> {
+    fn drop(&mut self) {
+        // After a commit, and after errors upon which SQLite rolls back by itself, no transaction is open.
+        if !self.0.connection.is_autocommit() {
+            // SQLite documents no way for this to fail that leaves the transaction open.
+            let _ = self.0.step("ROLLBACK");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, ErrorId};
+
+    fn count(store: &Store) -> i64 {
+        store.connection.query_row("SELECT count(*) FROM class", [], |row| row.get(0)).unwrap()
+    }
+
+    fn insert(store: &Store) {
+        store.connection.execute("INSERT INTO class (uns) VALUES (hex(randomblob(8)))", []).unwrap();
+    }
+
+    #[test]
+    fn work_that_fails_or_panics_leaves_nothing() {
+        let mut store = Store::in_memory().unwrap();
+        let failed: Result<()> = store.write(|store| {
+            insert(store);
+            Err(Error::new(ErrorId::INTERNAL, "no"))
+        });
+        assert!(failed.is_err());
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _: Result<()> = store.write(|store| {
+                insert(store);
+                panic!("in the middle of a write");
+            });
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(count(&store), 0);
+        store.write(|store| store.step("INSERT INTO class (uns) VALUES ('foo.com/x')")).unwrap();
+        assert_eq!(count(&store), 1);
+    }
+
+    #[test]
+    fn a_full_store_says_so_and_is_unchanged() {
+        let mut store = Store::in_memory().unwrap();
+        let pages: i64 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        store.connection.pragma_update(None, "max_page_count", pages + 2).unwrap();
+        let error = store
+            .write(|store| {
+                insert(store);
+                store.connection.execute("INSERT INTO class (uns) VALUES (hex(zeroblob(100000)))", [])?;
+                Ok(())
+            })
+            .unwrap_err();
+        assert!(error.is(ErrorId::STORAGE_FULL), "{error}");
+        assert_eq!(count(&store), 0);
+    }
+}

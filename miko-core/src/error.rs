@@ -1,0 +1,173 @@
+//! Errors and warnings: what a caller gets instead of, or beside, a result.
+//!
+//! One request can be wrong in several places, so an [`Error`] carries a list of [`ErrorItem`]s and is never
+//! empty. An item is an id that programs compare and details that name the place, the rule, what was found and
+//! what is allowed. The same shape serves JSON faces (`{"id", "details"}`), the wire and Rust.
+
+mod ids;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use ids::{ERROR_IDS, ErrorDoc, ErrorId};
+
+/// `Result` with the [`Error`] of Mikobase.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request failed: one [`ErrorItem`] or more.
+///
+/// ```
+/// use miko_core::{Error, ErrorId};
+///
+/// let error = Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", "42");
+/// assert!(error.is(ErrorId::RECORD_NOT_FOUND));
+/// assert_eq!(error.to_string(), r#"record_not_found: no record has this pk (pk: "42")"#);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Error {
+    items: Vec<ErrorItem>,
+}
+
+impl Error {
+    /// An error with one item.
+    pub fn new(id: ErrorId, message: impl Into<String>) -> Self {
+        ErrorItem::new(id, message).into()
+    }
+
+    /// All of `items` as one error; `Ok` when there are none.
+    ///
+    /// # Errors
+    /// Whenever `items` is not empty.
+    pub fn check(items: Vec<ErrorItem>) -> Result<()> {
+        if items.is_empty() { Ok(()) } else { Err(Self { items }) }
+    }
+
+    /// Adds a detail to the first item, which is the only one of an error made by [`Error::new`].
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        if let Some(first) = self.items.first_mut() {
+            first.details.insert(key.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// Adds a detail to every item: what they have in common.
+    #[must_use]
+    pub fn with_all(mut self, key: &str, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        for item in &mut self.items {
+            item.details.insert(key.to_owned(), value.clone());
+        }
+        self
+    }
+
+    /// Everything that was wrong, at least one item.
+    pub fn items(&self) -> &[ErrorItem] {
+        &self.items
+    }
+
+    /// The id of the first item.
+    pub fn id(&self) -> &ErrorId {
+        &self.items[0].id
+    }
+
+    /// Is any item of this id?
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "ids are named constants: `error.is(ErrorId::CONFLICT)`"
+    )]
+    pub fn is(&self, id: ErrorId) -> bool {
+        self.items.iter().any(|item| item.id == id)
+    }
+}
+
+impl From<ErrorItem> for Error {
+    fn from(item: ErrorItem) -> Self {
+        Self { items: vec![item] }
+    }
+}
+
+/// An error without an item would be a failure that says nothing: input that claims one is refused.
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let items = Vec::<ErrorItem>::deserialize(deserializer)?;
+        if items.is_empty() {
+            return Err(serde::de::Error::custom("an error has at least one item"));
+        }
+        Ok(Self { items })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, item) in self.items.iter().enumerate() {
+            if i > 0 {
+                f.write_str("; ")?;
+            }
+            item.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// One thing that was wrong: an id for programs, details for whoever mends the request.
+///
+/// Warnings have the same shape.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorItem {
+    /// What kind of fault this is.
+    pub id: ErrorId,
+    /// Where, which rule, what was found, what is allowed. `message` is a sentence for people.
+    #[serde(default)]
+    pub details: Map<String, Value>,
+}
+
+/// What was odd about a request that succeeded all the same.
+pub type Warning = ErrorItem;
+
+impl ErrorItem {
+    /// An item with a sentence for people.
+    pub fn new(id: ErrorId, message: impl Into<String>) -> Self {
+        let mut details = Map::new();
+        details.insert("message".to_owned(), Value::String(message.into()));
+        Self { id, details }
+    }
+
+    /// Adds a detail.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The sentence for people, or nothing if whoever made the item left it out.
+    pub fn message(&self) -> &str {
+        self.details.get("message").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ErrorItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        if !self.message().is_empty() {
+            write!(f, ": {}", self.message())?;
+        }
+        let mut others = self.details.iter().filter(|(key, _)| *key != "message").peekable();
+        if others.peek().is_none() {
+            return Ok(());
+        }
+        f.write_str(" (")?;
+        for (i, (key, value)) in others.enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{key}: {value}")?;
+        }
+        f.write_str(")")
+    }
+}

@@ -1,0 +1,139 @@
+//! Every error id there is, with its meaning and an example: the one place that defines them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The id of an error or a warning: a fixed word that programs compare.
+///
+/// It is open on purpose: a client must be able to show an error that a newer server knows and it does not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ErrorId(Cow<'static, str>);
+
+impl ErrorId {
+    /// The id as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    const fn fixed(id: &'static str) -> Self {
+        Self(Cow::Borrowed(id))
+    }
+}
+
+impl fmt::Display for ErrorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an id means, for the docs.
+#[derive(Debug, Clone)]
+pub struct ErrorDoc {
+    /// The id.
+    pub id: ErrorId,
+    /// When it is given, and what to do.
+    pub meaning: &'static str,
+    /// Something that provokes it.
+    pub example: &'static str,
+}
+
+macro_rules! error_ids {
+    ($($name:ident = $id:literal, $meaning:literal, $example:literal;)*) => {
+        impl ErrorId {
+            $(#[doc = concat!("`", $id, "`: ", $meaning)] pub const $name: Self = Self::fixed($id);)*
+        }
+
+        /// All ids that Mikobase gives, in the order of the docs.
+        pub const ERROR_IDS: &[ErrorDoc] = &[
+            $(ErrorDoc { id: ErrorId::$name, meaning: $meaning, example: $example },)*
+        ];
+    };
+}
+
+error_ids! {
+    INVALID_REQUEST = "invalid_request",
+        "The request is not well-formed; the details name each fault by JSON pointer. Mend it and send it again.",
+        r#"{"action": "select", "limit": -1}"#;
+    RECORD_NOT_FOUND = "record_not_found",
+        "There is no record with this pk and never was.",
+        r#"{"action": "delete", "pk": "nobody"}"#;
+    RECORD_DELETED = "record_deleted",
+        "The record with this pk was deleted.",
+        "an `update` of a deleted record";
+    CONFLICT = "conflict",
+        "The record has changed since it was read. `retryable` is true: read it and try again.",
+        r#"{"action": "update", "pk": "…", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}"#;
+    ACTION_NOT_SUPPORTED = "action-not-supported",
+        "The action exists in Q0, but this engine does not do it.",
+        r#"{"action": "transaction"}"#;
+    REQUEST_TOO_LARGE = "request-too-large",
+        "A request or an answer is larger than one frame may be; split it, or raise the limit `frame_size`.",
+        "a `create` with a bucket of 100 MiB";
+    REDUNDANT_FIELDS = "redundant_fields",
+        "A warning: two keys of the request say the same thing.",
+        r#"{"action": "select", "class": "foo.com/a", "classes": ["foo.com/b"]}"#;
+    INVALID_BACKEND = "invalid-backend",
+        "The backend URL names no engine; the details list those that are known.",
+        r#"`Uds::new()?.backend("https://mikobase.uno/redis")`"#;
+    SURFACE_MISMATCH = "surface-mismatch",
+        "Client and server were built from interfaces that do not fit; the details name the methods that differ.",
+        "connecting to a server of another interface";
+    UNAUTHORIZED = "unauthorized",
+        "The server does not know this token, or the user id of the process is not its own.",
+        "connecting with a wrong token";
+    TOO_MANY_CONNECTIONS = "too-many-connections",
+        "The server has as many connections as its limit `connections` allows.",
+        "the 1025th connection with the limit at 1024";
+    DEADLINE_EXCEEDED = "deadline-exceeded",
+        "The call took longer than its deadline.",
+        "a call with `call_deadline` at a millisecond";
+    SERVER_GONE = "server-gone",
+        "The server process ended, or could not be reached.",
+        "any call after the server was killed";
+    SERVER_USED_IN_FORK = "server-used-in-fork",
+        "A `Uds` belongs to the process that made it; in a fork only `path` and `token` can be read.",
+        "`uds.mikobase(…)` inside a worker of the same `Uds`";
+    UDS_IN_USE = "uds-in-use",
+        "One `Uds` hosts one share at a time. Make a second `Uds`, or wait until the share has ended.",
+        "`uds.spawn(…)` twice";
+    THREADS_RUNNING = "threads-running",
+        "The process has more than one thread, and a fork copies only the calling one. Share before any thread \
+         starts, or say `allow_threads()` if you know that no other thread holds a lock.",
+        "`uds.mikobase(…)` after `std::thread::spawn`";
+    INSIDE_RUNTIME = "inside-runtime",
+        "Blocking code was called inside an async runtime. Share before the runtime starts; call a proxy from \
+         `spawn_blocking` or from a plain thread.",
+        "`uds.mikobase(…)` in an `async fn`";
+    WORKER_FAILED = "worker-failed",
+        "A worker of the share did not succeed; the details say which and why.",
+        "`report.all_succeeded()?` after a worker panicked";
+    INTERRUPTED = "interrupted",
+        "The share was ended by Ctrl-C.",
+        "Ctrl-C while the workers run";
+    STORAGE_FULL = "storage-full",
+        "The engine found no memory or disk space for the write; nothing was changed.",
+        "a write on a full disk";
+    INTERNAL = "internal",
+        "A fault of Mikobase or of an implementation: a panic, a broken invariant, an operating system error.",
+        "a panic inside a method of a shared interface";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_id_is_defined_once_and_explained() {
+        let mut seen = HashSet::new();
+        for doc in ERROR_IDS {
+            assert!(seen.insert(doc.id.as_str()), "{} is defined twice", doc.id);
+            assert!(doc.meaning.ends_with('.'), "{}: the meaning is a sentence", doc.id);
+            assert!(!doc.example.is_empty(), "{} has an example", doc.id);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Equality of JSON values as Q0 means it.
+
+use std::cmp::Ordering;
+
+use serde_json::{Number, Value};
+
+/// Are two JSON values equal? Types must agree; numbers compare by value (`1` equals `1.0`), exactly across i64,
+/// u64 and f64; arrays element by element; objects whatever the order of their keys.
+///
+/// ```
+/// use miko_core::json::equal;
+/// use serde_json::json;
+///
+/// assert!(equal(&json!([1, {"a": 1, "b": 2}]), &json!([1.0, {"b": 2, "a": 1}])));
+/// assert!(!equal(&json!(1), &json!(true)));
+/// assert!(!equal(&json!(u64::MAX), &json!(u64::MAX as f64)));
+/// ```
+pub fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => compare_numbers(a, b) == Some(Ordering::Equal),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// Orders two numbers by their exact values.
+fn compare_numbers(a: &Number, b: &Number) -> Option<Ordering> {
+    match (integer(a), integer(b)) {
+        (Some(a), Some(b)) => Some(a.cmp(&b)),
+        (Some(a), None) => compare_integer_with_float(a, b.as_f64()?),
+        (None, Some(b)) => compare_integer_with_float(b, a.as_f64()?).map(Ordering::reverse),
+        (None, None) => a.as_f64()?.partial_cmp(&b.as_f64()?),
+    }
+}
+
+fn integer(number: &Number) -> Option<i128> {
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+}
+
+/// Converting the integer to a float would round it: the float's whole part, exact in i128 wherever it lies in
+/// the range of the integers, is compared instead.
+fn compare_integer_with_float(integer: i128, float: f64) -> Option<Ordering> {
+    if float.abs() >= 2f64.powi(65) {
+        return 0.0.partial_cmp(&float);
+    }
+    let whole = float.trunc() as i128;
+    match integer.cmp(&whole) {
+        Ordering::Equal => 0.0.partial_cmp(&float.fract()),
+        unequal => Some(unequal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_compare_by_exact_value() {
+        let equal_pairs = [
+            (json!(1), json!(1.0)),
+            (json!(0), json!(-0.0)),
+            (json!(9007199254740992_i64), json!(9007199254740992.0)),
+            (json!(i64::MIN), json!(-9223372036854775808.0)),
+        ];
+        let unequal_pairs = [
+            (json!(1), json!(1.5)),
+            (json!(-1), json!(-1.5)),
+            (json!(9007199254740993_i64), json!(9007199254740992.0)),
+            (json!(i64::MAX), json!(9223372036854775808.0)),
+            (json!(u64::MAX), json!(18446744073709551616.0)),
+            (json!(u64::MAX), json!(-1)),
+            (json!(1), json!(1e300)),
+            (json!(1), json!("1")),
+        ];
+        for (a, b) in equal_pairs {
+            assert!(equal(&a, &b) && equal(&b, &a), "{a} equals {b}");
+        }
+        for (a, b) in unequal_pairs {
+            assert!(!equal(&a, &b) && !equal(&b, &a), "{a} does not equal {b}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Mikobase itself: the trait, the data model, Q0 and the engines.
+//!
+//! Everything here works in one process without tokio and tarpc. Feature `rpc` adds what generated code needs to
+//! make an interface remote (module `rpc`); sockets and processes live in `miko-shared`.
+
+pub mod backend;
+mod engine;
+mod error;
+pub mod json;
+mod mikobase;
+mod query;
+mod record;
+mod response;
+#[cfg(feature = "rpc")]
+pub mod rpc;
+mod timestamp;
+pub mod uns;
+
+pub use engine::{Engine, Explanation, SqliteEngine};
+pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
+#[cfg(feature = "rpc")]
+pub use mikobase::mikobase_rpc;
+pub use mikobase::{Mikobase, Properties, Query, Validation};
+pub use record::{Record, Records};
+pub use response::{Answer, Answers, Response, Results};
+pub use timestamp::Timestamp;

@@ -1,0 +1,86 @@
+//! The trait that everything follows.
+
+use miko_macros::mikobase_interface;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorItem, Result, Warning};
+use crate::record::{Record, Records};
+use crate::response::{Answers, Response};
+
+/// A Q0 request: a JSON object, as `json!` makes it.
+///
+/// It is `serde_json`'s value itself, so that `db.q0(json!({…}))` reads the same on an engine, on a proxy and on
+/// `&dyn Mikobase`. Text becomes a request through [`json::parse`](crate::json::parse), which refuses numbers that
+/// would lose digits.
+pub type Query = serde_json::Value;
+
+/// A Mikobase: a live object store.
+///
+/// An engine and a proxy to a shared one both implement it and give the same answers. The attribute makes the
+/// service, the proxy and the JSON dispatch from these signatures: a method added here exists everywhere as
+/// soon as the engines implement it.
+#[mikobase_interface(crate = crate, cfg(feature = "rpc"))]
+pub trait Mikobase: Send + Sync {
+    /// Runs one Q0 request.
+    ///
+    /// # Errors
+    /// Every fault of the request at once, or why its action could not be done. Nothing was changed then.
+    fn q0(&self, query: Query) -> Result<Response>;
+
+    /// Checks one Q0 request without running it.
+    ///
+    /// # Errors
+    /// Only if the check itself could not be made: what is wrong with the request is in the [`Validation`].
+    #[interface(read)]
+    fn validate(&self, query: Query) -> Result<Validation>;
+
+    /// The record stored under `pk`, or `None` if there is none or it was deleted.
+    ///
+    /// # Errors
+    /// Only if the store could not be read.
+    #[interface(read)]
+    fn record_by_pk(&self, pk: &str) -> Result<Option<Record>>;
+
+    /// All records of the class and its subclasses, in order of creation.
+    ///
+    /// # Errors
+    /// `invalid_request`, if `class` is no UNS.
+    #[interface(read)]
+    fn by_class(&self, class: &str) -> Result<Records>;
+
+    /// Runs many requests in one call: each for itself, or all or none if `atomic`.
+    ///
+    /// # Errors
+    /// If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
+    /// changed then.
+    fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers>;
+
+    /// What kind of database this is.
+    ///
+    /// # Errors
+    /// Only if the store could not be read.
+    #[interface(read)]
+    fn properties(&self) -> Result<Properties>;
+}
+
+/// What [`Mikobase::validate`] found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Validation {
+    /// Why the request would be refused.
+    pub errors: Vec<ErrorItem>,
+    /// What is odd about it.
+    pub warnings: Vec<Warning>,
+}
+
+/// What kind of database this is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Properties {
+    /// Does it keep every version of a record?
+    pub temporal: bool,
+    /// Advisory: may code in it be run by those who can?
+    pub executable: bool,
+    /// The backend URL of the engine, without protocol: `mikobase.uno/sqlite/memory`.
+    pub engine: String,
+    /// The version of the software that holds it.
+    pub version: String,
+}

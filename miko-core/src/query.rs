@@ -1,0 +1,110 @@
+//! Q0, from a JSON request to a typed one.
+//!
+//! | layer | where |
+//! | --- | --- |
+//! | reading keys and types, gathering every fault | [`faults`], [`fields`] |
+//! | the typed request | [`select`], [`path`], [`mod@write`], [`stack`] |
+//! | evaluating a condition on a bucket's text | [`walk`] |
+//!
+//! A [`Request`] exists only if nothing was wrong with the query, so an engine never checks one again. No layer here
+//! knows SQL; the SQLite engines compile a request themselves.
+
+mod faults;
+mod fields;
+mod path;
+mod select;
+pub(crate) mod stack;
+mod walk;
+mod write;
+
+use serde_json::Value;
+
+use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
+use crate::json;
+use crate::mikobase::{Query, Validation};
+use faults::{Faults, Place};
+use fields::Fields;
+
+pub(crate) use path::Path;
+pub(crate) use select::{Condition, Select};
+pub(crate) use write::{Create, Delete, StackChange, Update};
+
+/// A request in which everything is known to be well-formed.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Select(Select),
+    Create(Create),
+    Update(Update),
+    Delete(Delete),
+}
+
+/// The actions that this version runs.
+const ACTIONS: [&str; 4] = ["select", "create", "update", "delete"];
+
+/// The actions of Q0 that this version does not run.
+const LATER_ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
+
+/// Reads a query.
+///
+/// # Errors
+/// Every fault of the query, in one error.
+pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
+    let mut faults = Faults::default();
+    let request = read(query, &mut faults);
+    let (errors, warnings) = faults.into_parts();
+    Error::check(errors)?;
+    // Whatever reads nothing has said why, so this is out of reach; an error costs less than a panic if it is not.
+    let request =
+        request.ok_or_else(|| Error::new(ErrorId::INTERNAL, "a query was refused without a reason"))?;
+    Ok((request, warnings))
+}
+
+/// What [`parse`] finds wrong or odd about a query.
+pub(crate) fn validate(query: Query) -> Validation {
+    let mut faults = Faults::default();
+    read(query, &mut faults);
+    let (errors, warnings) = faults.into_parts();
+    Validation { errors, warnings }
+}
+
+fn read(query: Query, faults: &mut Faults) -> Option<Request> {
+    if json::too_deep(&query) {
+        json::discard(query);
+        let message = format!("arrays and objects may nest {} deep, the request included", json::MAX_DEPTH);
+        faults.refuse(Place::Request.fault(message));
+        return None;
+    }
+    let Value::Object(map) = query else {
+        faults.refuse(Place::Request.wrong_type("an object", &query));
+        return None;
+    };
+    let mut fields = Fields::new(map, faults);
+    let Some(action) = fields.required("action") else {
+        fields.only_missing();
+        return None;
+    };
+    let request = match action.as_str() {
+        Some("select") => Select::read(&mut fields).map(Request::Select),
+        Some("create") => Create::read(&mut fields).map(Request::Create),
+        Some("update") => Update::read(&mut fields).map(Request::Update),
+        Some("delete") => Delete::read(&mut fields).map(Request::Delete),
+        _ => {
+            faults.refuse(unknown_action(&action));
+            return None;
+        }
+    };
+    fields.finish();
+    request
+}
+
+fn unknown_action(action: &Value) -> ErrorItem {
+    let place = Place::Key(&Place::Request, "action");
+    match action.as_str() {
+        Some(name) if LATER_ACTIONS.contains(&name) => {
+            let message = format!("the action `{name}` is not supported by this version yet");
+            place.locate(ErrorItem::new(ErrorId::ACTION_NOT_SUPPORTED, message).with("found", name))
+        }
+        Some(name) => place.wrong_value(&format!("one of {}", ACTIONS.join(", ")), name),
+        None => place.wrong_type("a string", action),
+    }
+}

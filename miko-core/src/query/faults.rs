@@ -1,0 +1,113 @@
+//! What is wrong with a request, and where.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::error::{ErrorId, ErrorItem, Warning};
+use crate::json;
+
+/// Gathers faults while a request is read, so that all are reported together.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    errors: Vec<ErrorItem>,
+    warnings: Vec<Warning>,
+}
+
+impl Faults {
+    pub(crate) fn refuse(&mut self, fault: ErrorItem) {
+        self.errors.push(fault);
+    }
+
+    pub(crate) fn warn(&mut self, warning: Warning) {
+        self.warnings.push(warning);
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<ErrorItem>, Vec<Warning>) {
+        (self.errors, self.warnings)
+    }
+}
+
+/// A place in a request; `Display` gives it as a JSON pointer.
+///
+/// It is a chain of references, so that a request without faults pays nothing for places that nobody asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'a> {
+    Request,
+    Key(&'a Place<'a>, &'a str),
+    Index(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    /// The request is not well-formed here.
+    pub(crate) fn fault(&self, message: impl Into<String>) -> ErrorItem {
+        self.locate(ErrorItem::new(ErrorId::INVALID_REQUEST, message))
+    }
+
+    /// A value here has the wrong type.
+    pub(crate) fn wrong_type(&self, expected: &str, found: &Value) -> ErrorItem {
+        self.mismatch(expected, json::type_name(found).into())
+    }
+
+    /// A value here has the right type, but is none of those that are allowed.
+    pub(crate) fn wrong_value(&self, expected: &str, found: impl Into<Value>) -> ErrorItem {
+        self.mismatch(expected, found.into())
+    }
+
+    /// What stands here is Q0, but this version does not run it: an error, lest it be ignored silently.
+    pub(crate) fn not_yet(&self, what: &str) -> ErrorItem {
+        self.name_field(self.fault(format!("{what} is not supported by this version yet")))
+    }
+
+    /// Says of a fault that it is here.
+    pub(crate) fn locate(&self, item: ErrorItem) -> ErrorItem {
+        item.with("pointer", self.to_string())
+    }
+
+    fn mismatch(&self, expected: &str, found: Value) -> ErrorItem {
+        let subject = self.field().map_or_else(|| "a request".to_owned(), |field| format!("`{field}`"));
+        let item = self.fault(format!("{subject}: expected {expected}"));
+        self.name_field(item).with("expected", expected).with("found", found)
+    }
+
+    /// Says of a fault to which key it belongs.
+    pub(crate) fn name_field(&self, item: ErrorItem) -> ErrorItem {
+        match self.field() {
+            Some(field) => item.with("field", field),
+            None => item,
+        }
+    }
+
+    /// The nearest key: that of an element is its array's.
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::Request => None,
+            Self::Key(_, key) => Some(key),
+            Self::Index(array, _) => array.field(),
+        }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request => Ok(()),
+            Self::Key(parent, key) => write!(f, "{parent}/{}", key.replace('~', "~0").replace('/', "~1")),
+            Self::Index(parent, index) => write!(f, "{parent}/{index}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_json_pointer() {
+        let stack = Place::Key(&Place::Request, "stack");
+        let platter = Place::Key(&stack, "a/b~c");
+        assert_eq!(Place::Request.to_string(), "");
+        assert_eq!(Place::Index(&platter, 3).to_string(), "/stack/a~1b~0c/3");
+        assert_eq!(Place::Index(&platter, 3).field(), Some("a/b~c"));
+    }
+}

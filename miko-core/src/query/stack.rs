@@ -1,0 +1,217 @@
+//! Stacks: the shadow, then a platter per class.
+
+use serde_json::{Map, Value, json};
+
+use crate::query::faults::{Faults, Place};
+use crate::query::fields::{self, refuse};
+use crate::uns;
+
+const SHADOW: &str = "shadow";
+
+/// What a write says about a stack.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    /// `None`: as it was, and empty in a new record.
+    shadow: Option<Value>,
+    /// At least one, each with a class.
+    platters: Map<String, Value>,
+}
+
+impl Stack {
+    pub(super) fn of_class(class: String) -> Self {
+        Self::of_classes(vec![class])
+    }
+
+    fn of_classes(classes: Vec<String>) -> Self {
+        let mut platters = Map::new();
+        for class in classes {
+            let key = unused_key(&class, &platters);
+            platters.insert(key, json!({ "class": class }));
+        }
+        Self { shadow: None, platters }
+    }
+
+    /// Reads `class`: null stands for the default class.
+    pub(super) fn read_class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        read_primary(value, place, faults).map(Self::of_class)
+    }
+
+    /// Reads `classes`: an array of class names, or an object of platters.
+    pub(super) fn read_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        match value {
+            Value::Array(classes) if classes.is_empty() => refuse(faults, place.fault(NO_PLATTER)),
+            Value::Array(_) => fields::classes(value, place, faults).map(Self::of_classes),
+            Value::Object(platters) if platters.contains_key(SHADOW) => {
+                let place = Place::Key(place, SHADOW);
+                refuse(
+                    faults,
+                    place.fault("`classes` holds platters with a class; a shadow goes into `stack`"),
+                )
+            }
+            Value::Object(platters) => Self::read_platters(None, platters, place, faults),
+            other => {
+                refuse(faults, place.wrong_type("an array of class names or an object of platters", &other))
+            }
+        }
+    }
+
+    /// Reads `stack`: all platters, and the shadow first if it is given.
+    pub(super) fn read_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        let mut platters = fields::object(value, place, faults)?;
+        let shadow_is_first = platters.keys().next().is_some_and(|key| key == SHADOW);
+        let shadow = platters.shift_remove(SHADOW);
+        if let Some(shadow) = &shadow {
+            let place = Place::Key(place, SHADOW);
+            if !shadow_is_first {
+                faults.refuse(place.fault("the shadow is the first platter of a stack"));
+            }
+            match shadow {
+                Value::Object(keys) if keys.contains_key("class") => {
+                    faults.refuse(Place::Key(&place, "class").fault("the shadow names no class"));
+                }
+                Value::Object(_) => {}
+                other => faults.refuse(place.wrong_type("an object", other)),
+            }
+        }
+        Self::read_platters(shadow, platters, place, faults)
+    }
+
+    fn read_platters(
+        shadow: Option<Value>,
+        mut platters: Map<String, Value>,
+        place: &Place<'_>,
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        if platters.is_empty() {
+            return refuse(faults, place.fault(NO_PLATTER));
+        }
+        for (key, platter) in &mut platters {
+            normalize_platter(platter, &Place::Key(place, key), faults);
+        }
+        Some(Self { shadow, platters })
+    }
+
+    /// The stack as it is stored; `shadow_before` is that of the record, if there is a record.
+    pub(crate) fn into_map(self, shadow_before: Option<Value>) -> Map<String, Value> {
+        let mut map = Map::with_capacity(1 + self.platters.len());
+        map.insert(SHADOW.to_owned(), self.shadow.or(shadow_before).unwrap_or_else(|| json!({})));
+        map.extend(self.platters);
+        map
+    }
+}
+
+const NO_PLATTER: &str = "a record has at least one class: the shadow alone makes no stack";
+
+/// Reads the primary class of a write: null stands for the default class.
+pub(super) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
+    match value {
+        Value::Null => Some(uns::RECORD.to_owned()),
+        other => fields::class(other, place, faults),
+    }
+}
+
+/// The shadow of a stored stack.
+pub(crate) fn take_shadow(stack: &mut Map<String, Value>) -> Option<Value> {
+    stack.shift_remove(SHADOW)
+}
+
+/// The classes of a stored stack, each once.
+pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
+    let mut classes = Vec::with_capacity(stack.len());
+    for platter in stack.values() {
+        match platter.get("class").and_then(Value::as_str) {
+            Some(class) if !classes.contains(&class) => classes.push(class),
+            _ => {}
+        }
+    }
+    classes
+}
+
+/// Gives a stored stack another primary class. Whatever else its platter carries stays, and so does its key, unless it
+/// was derived from the class before.
+pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<String, Value> {
+    let mut replaced = Map::with_capacity(stack.len());
+    let mut rest = stack.into_iter();
+    replaced.extend(rest.next());
+    if let Some((key, mut platter)) = rest.next() {
+        let later: Map<String, Value> = rest.collect();
+        let before = platter.get("class").and_then(Value::as_str).unwrap_or_default();
+        let derived = key == last_segment(before);
+        let key = if derived { unused_key(&class, &later) } else { key };
+        if let Value::Object(keys) = &mut platter {
+            keys.insert("class".to_owned(), class.into());
+        }
+        replaced.insert(key, platter);
+        replaced.extend(later);
+    }
+    replaced
+}
+
+/// Checks a platter and stores its class without protocol.
+fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults) {
+    let Value::Object(keys) = platter else {
+        return faults.refuse(place.wrong_type("an object", platter));
+    };
+    match keys.get_mut("class") {
+        Some(name) => {
+            let class = fields::class(name.take(), &Place::Key(place, "class"), faults);
+            *name = class.into();
+        }
+        None => faults.refuse(
+            place.fault("every platter but the shadow names a class").with("missing_fields", vec!["class"]),
+        ),
+    }
+    match keys.get("bucket") {
+        None | Some(Value::Object(_)) => {}
+        Some(other) => faults.refuse(Place::Key(place, "bucket").wrong_type("an object", other)),
+    }
+}
+
+/// The key of a platter for `class`: its last segment, with a number if that is taken.
+fn unused_key(class: &str, platters: &Map<String, Value>) -> String {
+    let segment = last_segment(class);
+    let is_free = |key: &str| key != SHADOW && !platters.contains_key(key);
+    if is_free(segment) {
+        return segment.to_owned();
+    }
+    // One number more than there are platters cannot be taken by all of them; the shadow takes one more.
+    (2..platters.len() + 4).map(|n| format!("{segment}_{n}")).find(|key| is_free(key)).unwrap_or_default()
+}
+
+fn last_segment(class: &str) -> &str {
+    class.rsplit('/').next().unwrap_or(class)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: Value) -> Map<String, Value> {
+        let mut faults = Faults::default();
+        let reader = if value.is_array() { Stack::read_classes } else { Stack::read_stack };
+        let stack = reader(value, &Place::Request, &mut faults).unwrap().into_map(None);
+        assert_eq!(faults.into_parts().0, []);
+        stack
+    }
+
+    #[test]
+    fn platter_keys_are_derived_and_unique() {
+        let stack = read(json!(["foo.com/a", "bar.com/a", "foo.com/a_2", "foo.com/shadow", "foo.com"]));
+        let keys: Vec<_> = stack.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["shadow", "a", "a_2", "a_2_2", "shadow_2", "foo.com"]);
+        assert_eq!(classes(&stack), ["foo.com/a", "bar.com/a", "foo.com/a_2", "foo.com/shadow", "foo.com"]);
+    }
+
+    #[test]
+    fn a_derived_key_follows_its_class_and_a_chosen_one_stays() {
+        let derived = read(json!({"a": {"class": "foo.com/a", "sticky": true}, "b": {"class": "foo.com/b"}}));
+        let stack = replace_primary(derived, "foo.com/b".to_owned());
+        assert_eq!(
+            Value::Object(stack).to_string(),
+            r#"{"shadow":{},"b_2":{"class":"foo.com/b","sticky":true},"b":{"class":"foo.com/b"}}"#
+        );
+        let chosen = read(json!({"shadow": {"k": 1}, "mine": {"class": "foo.com/a"}}));
+        let stack = replace_primary(chosen, "foo.com/b".to_owned());
+        assert_eq!(Value::Object(stack).to_string(), r#"{"shadow":{"k":1},"mine":{"class":"foo.com/b"}}"#);
+    }
+}

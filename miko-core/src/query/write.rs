@@ -1,0 +1,139 @@
+//! The actions `create`, `update` and `delete`.
+
+use serde_json::{Map, Value};
+
+use crate::query::faults::{Faults, Place};
+use crate::query::fields::{self, Fields, Reader, refuse};
+use crate::query::stack::{self, Stack};
+use crate::record::PASS_THROUGH;
+use crate::timestamp::Timestamp;
+use crate::uns;
+
+/// A new record.
+#[derive(Debug)]
+pub(crate) struct Create {
+    pub(crate) bucket: Map<String, Value>,
+    pub(crate) stack: Map<String, Value>,
+    pub(crate) extras: Map<String, Value>,
+}
+
+/// What changes about a record.
+#[derive(Debug)]
+pub(crate) struct Update {
+    pub(crate) pk: String,
+    pub(crate) bucket: Option<Map<String, Value>>,
+    pub(crate) stack: Option<StackChange>,
+    /// These replace what the record carries under the same keys; the others stay.
+    pub(crate) extras: Map<String, Value>,
+    pub(crate) if_updated_at: Option<Timestamp>,
+}
+
+/// How an update changes the stack.
+#[derive(Debug)]
+pub(crate) enum StackChange {
+    /// Another primary class; the other platters stay.
+    Primary(String),
+    Whole(Stack),
+}
+
+/// A record to delete.
+#[derive(Debug)]
+pub(crate) struct Delete {
+    pub(crate) pk: String,
+    pub(crate) if_exists: bool,
+}
+
+impl Create {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.not_yet(&["transaction"]);
+        let bucket = fields.read_required("bucket", fields::object);
+        let stack = match stack_key(fields) {
+            None => Some(Stack::of_class(uns::RECORD.to_owned())),
+            Some((key, reader)) => fields.read(key, reader),
+        };
+        let extras = extras(fields);
+        Some(Self { bucket: bucket?, stack: stack?.into_map(None), extras })
+    }
+}
+
+impl Update {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        const CHANGES: [&str; 4] = ["bucket", "class", "classes", "stack"];
+        fields.not_yet(&["transaction"]);
+        if fields.present(&CHANGES).is_empty() {
+            let message = format!("an update changes at least one of `{}`", CHANGES.join("`, `"));
+            fields.faults.refuse(Place::Request.fault(message).with("missing_fields", CHANGES.to_vec()));
+        }
+        let pk = fields.read_required("pk", fields::string);
+        let bucket = fields.read("bucket", fields::object);
+        let stack = match stack_key(fields) {
+            None => None,
+            Some(("class", _)) => fields.read("class", stack::read_primary).map(StackChange::Primary),
+            Some((key, reader)) => fields.read(key, reader).map(StackChange::Whole),
+        };
+        let extras = extras(fields);
+        let if_updated_at = fields.read("if_updated_at", timestamp);
+        Some(Self { pk: pk?, bucket, stack, extras, if_updated_at })
+    }
+}
+
+impl Delete {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.not_yet(&["transaction"]);
+        let pk = fields.read_required("pk", fields::string);
+        let if_exists = fields.read("if_exists", fields::boolean).unwrap_or(false);
+        Some(Self { pk: pk?, if_exists })
+    }
+}
+
+/// Which of the three keys that each say what the stack is does the request have, and how is it read?
+fn stack_key(fields: &mut Fields<'_>) -> Option<(&'static str, Reader<Stack>)> {
+    let present = fields.present(&["class", "classes", "stack"]);
+    if present.len() > 1 {
+        // Each of them gives the whole of it, so obeying one would ignore another.
+        let message = format!("`{}` each say what the stack is: give one of them", present.join("`, `"));
+        fields.faults.refuse(Place::Request.fault(message).with("fields", present));
+        for key in ["class", "classes", "stack"] {
+            fields.take(key);
+        }
+        return None;
+    }
+    present.first().map(|key| match *key {
+        "class" => (*key, Stack::read_class as Reader<Stack>),
+        "classes" => (*key, Stack::read_classes as Reader<Stack>),
+        _ => (*key, Stack::read_stack as Reader<Stack>),
+    })
+}
+
+/// What is kept beside bucket and stack, in the order in which it is returned.
+fn extras(fields: &mut Fields<'_>) -> Map<String, Value> {
+    let mut extras = Map::new();
+    for key in PASS_THROUGH {
+        let value = match key {
+            "custom_classes" => fields.read(key, custom_classes),
+            _ => fields.take(key),
+        };
+        if let Some(value) = value {
+            extras.insert(key.to_owned(), value);
+        }
+    }
+    extras
+}
+
+/// Marker keys, each with the class it stands for.
+fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
+    let mut markers = fields::object(value, place, faults)?;
+    for (marker, name) in &mut markers {
+        let class = fields::class(name.take(), &Place::Key(place, marker), faults);
+        *name = class.into();
+    }
+    Some(markers.into())
+}
+
+fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
+    let text = fields::string(value, place, faults)?;
+    match text.parse() {
+        Ok(moment) => Some(moment),
+        Err(_) => refuse(faults, place.wrong_value("a timestamp such as 2026-04-21T14:32:00.123Z", text)),
+    }
+}

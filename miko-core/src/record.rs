@@ -1,0 +1,224 @@
+//! Records: what the store holds.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::error::Result;
+use crate::json::Object;
+use crate::timestamp::Timestamp;
+
+/// The keys beside bucket and stack that are kept with a record and returned, never interpreted.
+pub(crate) const PASS_THROUGH: [&str; 5] = ["custom_classes", "vibecode", "comment", "misc", "corporate"];
+
+/// One record, as it was at the moment it was read.
+///
+/// ```
+/// use miko_core::{Mikobase, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::in_memory()?;
+/// let pk = db.q0(json!({"action": "create", "class": "starfleet.com/officer",
+///                       "bucket": {"name": "Spock"}}))?.into_pk()?;
+/// let spock = db.record_by_pk(&pk)?.expect("it was just created");
+/// assert_eq!(spock.class()?, "starfleet.com/officer");
+/// assert_eq!(spock.bucket.get("name")?, Some(json!("Spock")));
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The key the engine gave it. It never changes.
+    pub pk: String,
+    /// Its data. No key in it is reserved.
+    pub bucket: Object,
+    /// Its platters: the shadow first, then one per class.
+    pub stack: Object,
+    /// `custom_classes`, `vibecode`, `comment`, `misc`, `corporate`, where the record carries any of them.
+    pub extras: Option<Object>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last written. Two writes of one record never share it.
+    pub updated_at: Timestamp,
+}
+
+impl Record {
+    /// The primary class: that of the first platter after the shadow.
+    ///
+    /// # Errors
+    /// `internal`, if a server sent a stack that is no JSON.
+    pub fn class(&self) -> Result<String> {
+        let stack = self.stack.to_map()?;
+        let class = stack.values().skip(1).find_map(|platter| platter.get("class")?.as_str());
+        Ok(class.unwrap_or(crate::uns::RECORD).to_owned())
+    }
+
+    /// The bucket as a type of yours.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field that does not fit.
+    pub fn bucket_as<T: DeserializeOwned>(&self) -> Result<T> {
+        self.bucket.parse()
+    }
+}
+
+/// A record as JSON shows it: pass-through keys stand beside the bucket.
+#[derive(Serialize, Deserialize)]
+struct JsonForm {
+    pk: String,
+    bucket: Object,
+    stack: Object,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    custom_classes: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    vibecode: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    comment: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    misc: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    corporate: Option<Box<RawValue>>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// A key that is there with null is there: `Option` alone would take it for absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// A record as the wire carries it: bucket and stack are text that nobody looks into.
+#[derive(Serialize, Deserialize)]
+struct WireForm<Text> {
+    pk: Text,
+    bucket: Text,
+    stack: Text,
+    extras: Option<Text>,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return WireForm {
+                pk: self.pk.as_str(),
+                bucket: self.bucket.as_str(),
+                stack: self.stack.as_str(),
+                extras: self.extras.as_ref().map(Object::as_str),
+                created_at: self.created_at.as_millis(),
+                updated_at: self.updated_at.as_millis(),
+            }
+            .serialize(serializer);
+        }
+        let mut extras: std::collections::HashMap<String, Box<RawValue>> = match &self.extras {
+            Some(extras) => extras.parse().map_err(serde::ser::Error::custom)?,
+            None => Default::default(),
+        };
+        JsonForm {
+            pk: self.pk.clone(),
+            bucket: self.bucket.clone(),
+            stack: self.stack.clone(),
+            custom_classes: extras.remove("custom_classes"),
+            vibecode: extras.remove("vibecode"),
+            comment: extras.remove("comment"),
+            misc: extras.remove("misc"),
+            corporate: extras.remove("corporate"),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            let wire = WireForm::<String>::deserialize(deserializer)?;
+            return Ok(Self {
+                pk: wire.pk,
+                bucket: Object::from_stored(wire.bucket),
+                stack: Object::from_stored(wire.stack),
+                extras: wire.extras.map(Object::from_stored),
+                created_at: Timestamp::from_millis(wire.created_at),
+                updated_at: Timestamp::from_millis(wire.updated_at),
+            });
+        }
+        let json = JsonForm::deserialize(deserializer)?;
+        let values = [json.custom_classes, json.vibecode, json.comment, json.misc, json.corporate];
+        let mut extras = Map::new();
+        for (key, value) in PASS_THROUGH.into_iter().zip(values) {
+            if let Some(value) = value {
+                let value: Value = serde_json::from_str(value.get()).map_err(serde::de::Error::custom)?;
+                extras.insert(key.to_owned(), value);
+            }
+        }
+        Ok(Self {
+            pk: json.pk,
+            bucket: json.bucket,
+            stack: json.stack,
+            extras: (!extras.is_empty()).then(|| Object::from(&extras)),
+            created_at: json.created_at,
+            updated_at: json.updated_at,
+        })
+    }
+}
+
+/// Records that a query selected, in its order.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Records(Vec<Record>);
+
+impl Records {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The records, one after another.
+    pub fn iter(&self) -> std::slice::Iter<'_, Record> {
+        self.0.iter()
+    }
+
+    /// The first record, if there is one.
+    pub fn first(&self) -> Option<&Record> {
+        self.0.first()
+    }
+}
+
+impl From<Vec<Record>> for Records {
+    fn from(records: Vec<Record>) -> Self {
+        Self(records)
+    }
+}
+
+impl std::ops::Index<usize> for Records {
+    type Output = Record;
+
+    fn index(&self, index: usize) -> &Record {
+        &self.0[index]
+    }
+}
+
+impl IntoIterator for Records {
+    type Item = Record;
+    type IntoIter = std::vec::IntoIter<Record>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Records {
+    type Item = &'a Record;
+    type IntoIter = std::slice::Iter<'a, Record>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}

@@ -1,0 +1,104 @@
+//! What the code that `#[mikobase_interface]` generates needs at run time, and the glue for generic callers.
+//!
+//! A server, a fork runner or a command knows an interface only through [`Interface`] and [`Proxy`]; neither
+//! names a method. Nothing here knows a socket: a [`Transport`] carries calls, and `miko-shared` provides it.
+
+mod dispatch;
+mod guard;
+mod server;
+mod surface;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, ErrorId, Result};
+
+pub use dispatch::{DispatchError, Params, render, unknown_method};
+pub use guard::{guard, panic_message};
+pub use server::Server;
+pub use surface::{Difference, Method, Param, Surface};
+// Generated code reaches its dependencies through here, so that a user's crate needs none of them.
+pub use {serde, serde_json, tarpc};
+
+/// An interface that can be shared: implemented by the attribute for `dyn Trait`.
+pub trait Interface: 'static {
+    /// One call: a variant per method, with its arguments as owned values.
+    type Request: Serialize + DeserializeOwned + tarpc::RequestName + Send + 'static;
+    /// The result of one call: a variant per method.
+    type Response: Serialize + DeserializeOwned + Send + 'static;
+    /// The blocking proxy, which implements the trait.
+    type Client: Proxy<Interface = Self>;
+
+    /// What the interface offers.
+    fn surface() -> &'static Surface;
+
+    /// Runs one call. A panic inside the method becomes an error with id `internal`.
+    fn serve(&self, request: Self::Request) -> Self::Response;
+
+    /// Runs the method with this wire name, with `params` by name (an object) or by position (an array), and gives
+    /// its result as JSON text.
+    ///
+    /// # Errors
+    /// [`DispatchError::Request`] if there is no such method or `params` do not fit it; [`DispatchError::Failed`]
+    /// with what the method itself failed with.
+    fn dispatch(&self, method: &str, params: Value) -> Result<Box<RawValue>, DispatchError>;
+}
+
+/// A proxy of an interface: a type that implements the trait by sending each call over a [`Transport`].
+pub trait Proxy: Send + Sync + Sized + 'static {
+    /// `dyn Trait`.
+    type Interface: Interface<Client = Self> + ?Sized;
+
+    /// A proxy that sends its calls over `transport`.
+    fn new(transport: Box<dyn Transport<Self::Interface>>) -> Self;
+
+    /// The proxy as the interface it implements.
+    fn as_interface(&self) -> &Self::Interface;
+}
+
+/// Carries calls of an interface to whoever serves it.
+pub trait Transport<I: Interface + ?Sized>: Send + Sync {
+    /// Sends one request and waits for its response.
+    ///
+    /// # Errors
+    /// If the call could not be delivered or its response did not come: `server-gone`, `request-too-large`,
+    /// `deadline-exceeded` and the like.
+    fn call(&self, method: &'static Method, request: I::Request) -> Result<I::Response>;
+}
+
+/// A result that can carry a failure of the transport: what every remote method returns.
+///
+/// It is implemented for every `Result` whose error can be made from an [`Error`].
+#[diagnostic::on_unimplemented(
+    message = "a remote method returns a `Result` whose error type can be made from `mikobase::Error`",
+    label = "a call can fail on its way, and `{Self}` cannot say so",
+    note = "return `mikobase::Result<T>`, or implement `From<mikobase::Error>` for your error type"
+)]
+pub trait Fallible {
+    /// The result of a call that failed with `error`, not with an error of the method's own.
+    fn failed(error: Error) -> Self;
+}
+
+impl<T, E: From<Error>> Fallible for Result<T, E> {
+    fn failed(error: Error) -> Self {
+        Err(error.into())
+    }
+}
+
+/// A value that can travel: what every argument and every result of a remote method is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel between processes",
+    label = "this type must implement `Serialize` and `DeserializeOwned`, be `Send` and borrow nothing",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it, or pass something that has them"
+)]
+pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
+
+/// The answer to a call whose response is that of another method: a server that mixes up its answers.
+pub fn wrong_response(method: &str) -> Error {
+    Error::new(ErrorId::INTERNAL, "the server answered with the response of another method")
+        .with("method", method)
+}

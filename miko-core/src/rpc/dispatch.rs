@@ -1,0 +1,156 @@
+//! Calling a method by its name with JSON params: what HTTP and `miko call` do.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+
+use super::{Method, Surface};
+use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::json::type_name;
+
+/// Why a call by name gave no result.
+#[derive(Debug)]
+pub enum DispatchError {
+    /// There is no such method, or the params do not fit it.
+    Request(Error),
+    /// The method was called and failed: its own error, as JSON.
+    Failed(Box<RawValue>),
+}
+
+impl DispatchError {
+    /// The error as JSON: a list of items, or whatever the interface's own error type is as JSON.
+    pub fn to_json(&self) -> Box<RawValue> {
+        match self {
+            Self::Request(error) => to_raw_value(error).unwrap_or_default(),
+            Self::Failed(error) => error.clone(),
+        }
+    }
+}
+
+impl From<Error> for DispatchError {
+    fn from(error: Error) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl fmt::Display for DispatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(error) => error.fmt(f),
+            Self::Failed(error) => error.get().fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DispatchError {}
+
+/// The params of one call, taken one by one into the types of the method; faults are gathered.
+pub struct Params {
+    method: &'static Method,
+    values: Vec<Option<Value>>,
+    faults: Vec<ErrorItem>,
+}
+
+impl Params {
+    /// Sorts `params`, an object by name or an array by position, into the order of the method's parameters.
+    /// `null` stands for no params.
+    pub fn new(method: &'static Method, params: Value) -> Self {
+        let mut sorted = Self { method, values: vec![None; method.params.len()], faults: Vec::new() };
+        match params {
+            Value::Null => {}
+            Value::Object(named) => sorted.sort_named(named),
+            Value::Array(positional) => sorted.sort_positional(positional),
+            other => sorted.fault("params are an object by name or an array by position", |item| {
+                item.with("found", type_name(&other))
+            }),
+        }
+        sorted
+    }
+
+    /// The parameter at `index` as a `T`; `None` if it is missing or does not fit, which [`finish`](Self::finish)
+    /// then reports. An optional parameter that is left out is `null`.
+    pub fn take<T: DeserializeOwned>(&mut self, index: usize) -> Option<T> {
+        let param = self.method.params.get(index)?;
+        let value = self.values.get_mut(index)?.take();
+        let missing = value.is_none();
+        match serde_json::from_value(value.unwrap_or(Value::Null)) {
+            Ok(value) => Some(value),
+            Err(_) if missing => {
+                self.fault(&format!("the param `{}` is missing", param.name), |item| {
+                    item.with("missing_fields", vec![&*param.name]).with("expected", &*param.ty)
+                });
+                None
+            }
+            Err(fault) => {
+                self.fault(&format!("the param `{}` does not fit: {fault}", param.name), |item| {
+                    item.with("field", &*param.name).with("expected", &*param.ty)
+                });
+                None
+            }
+        }
+    }
+
+    /// All faults of the params at once.
+    ///
+    /// # Errors
+    /// `invalid_request`, an item per fault, each with the signature of the method.
+    pub fn finish(self) -> Result<()> {
+        let method = self.method.to_string();
+        Error::check(self.faults).map_err(|error| error.with_all("method", method))
+    }
+
+    fn sort_named(&mut self, named: Map<String, Value>) {
+        for (name, value) in named {
+            match self.method.params.iter().position(|param| param.name == name) {
+                Some(index) => self.values[index] = Some(value),
+                None => self.fault(&format!("the method has no param `{name}`"), |item| {
+                    item.with("unknown_fields", vec![name])
+                }),
+            }
+        }
+    }
+
+    fn sort_positional(&mut self, positional: Vec<Value>) {
+        let (found, expected) = (positional.len(), self.values.len());
+        if found > expected {
+            self.fault("there are more params than the method has", |item| {
+                item.with("expected", expected).with("found", found)
+            });
+        }
+        for (slot, value) in self.values.iter_mut().zip(positional) {
+            *slot = Some(value);
+        }
+    }
+
+    fn fault(&mut self, message: &str, details: impl FnOnce(ErrorItem) -> ErrorItem) {
+        self.faults.push(details(ErrorItem::new(ErrorId::INVALID_REQUEST, message)));
+    }
+}
+
+/// The result of a method as JSON.
+///
+/// # Errors
+/// [`DispatchError::Failed`] with the method's own error; `internal` if the result cannot be said in JSON.
+pub fn render<T: Serialize, E: Serialize>(result: Result<T, E>) -> Result<Box<RawValue>, DispatchError> {
+    fn to_json(value: &impl Serialize) -> Result<Box<RawValue>> {
+        to_raw_value(value).map_err(|fault| {
+            Error::new(ErrorId::INTERNAL, format!("the result cannot be said in JSON: {fault}"))
+        })
+    }
+    match result {
+        Ok(value) => Ok(to_json(&value)?),
+        Err(error) => Err(DispatchError::Failed(to_json(&error)?)),
+    }
+}
+
+/// The error for a method that `surface` does not have; it lists those that it has.
+pub fn unknown_method(surface: &Surface, method: &str) -> DispatchError {
+    let known: Vec<&str> = surface.methods.iter().map(|method| &*method.name).collect();
+    Error::new(ErrorId::INVALID_REQUEST, format!("{} has no method `{method}`", surface.interface))
+        .with("found", method)
+        .with("known", known)
+        .into()
+}

@@ -1,0 +1,85 @@
+//! UNS names: the names of classes, shaped like URLs without a protocol.
+
+use std::net::IpAddr;
+
+use crate::error::{ErrorId, ErrorItem};
+
+/// The class of a record that names none.
+pub const RECORD: &str = "puck.uno/record";
+
+/// Checks a class name and gives its stored form, which has no protocol: `https://foo.com/x` is `foo.com/x`.
+///
+/// # Errors
+/// An `invalid_request` item that says which rule is broken.
+///
+/// ```
+/// use miko_core::uns;
+///
+/// assert_eq!(uns::parse("https://starfleet.com/officer").unwrap(), "starfleet.com/officer");
+/// assert!(uns::parse("officer").is_err());
+/// ```
+pub fn parse(name: &str) -> Result<&str, ErrorItem> {
+    let stored = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
+    match broken_rule(stored) {
+        None => Ok(stored),
+        Some(rule) => Err(ErrorItem::new(
+            ErrorId::INVALID_REQUEST,
+            format!("a class name is a UNS such as starfleet.com/officer: {rule}"),
+        )
+        .with("found", name)),
+    }
+}
+
+fn broken_rule(name: &str) -> Option<&'static str> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '?');
+    let domain = name.split(['/', '?']).next().unwrap_or_default();
+    if !name.chars().all(allowed) {
+        Some("only letters, digits and _ - . / ? may stand in it")
+    } else if name.contains("..") {
+        Some("two dots may not stand together")
+    } else if name.split('/').any(str::is_empty) {
+        Some("no segment may be empty")
+    } else if name.split('/').any(|segment| segment.starts_with('.') || segment.ends_with('.')) {
+        Some("no segment may begin or end with a dot")
+    } else if !domain.contains('.') {
+        Some("it begins with a domain that has a dot")
+    } else if domain.parse::<IpAddr>().is_ok() {
+        Some("its domain may not be an IP address")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_by_the_rules() {
+        for good in
+            ["foo.com/x", "foo.com", "a-b.co.uk/x_y/z?v", "puck.uno/reference/file", "http://foo.com/x"]
+        {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        let bad = [
+            "",
+            "foo",
+            "foo/x.y",
+            "foo.com/",
+            "/foo.com",
+            "foo.com//x",
+            "foo..com",
+            ".foo.com",
+            "foo.com/.x",
+            "foo.com/x.",
+            "127.0.0.1/x",
+            "foo.com/x y",
+            "foo.com/é",
+            "ftp://foo.com/x",
+            "foo.com/a\0",
+        ];
+        for name in bad {
+            assert!(parse(name).is_err(), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The whole state as a worldlet.
+
+use std::io::{Error, ErrorKind, Write};
+
+use miko_core::{Engine, ErrorId};
+use serde_json::{Value, json};
+
+use crate::support::{create, db, export, read, run};
+
+#[test]
+fn an_empty_state() {
+    assert_eq!(
+        export(&db()),
+        r#"{"format":"worldlet/1.0","properties":{"temporal":false,"executable":false},"records":{}}"#
+    );
+}
+
+#[test]
+fn records_in_order_of_creation_without_tombstones() {
+    let db = db();
+    let first = create(&db, json!({"b": 1.0, "a": "é\u{0}\"\\"}));
+    let gone = create(&db, json!({"secret": 1}));
+    let second = run(
+        &db,
+        json!({"action": "create", "class": "foo.com/x", "bucket": {}, "misc": [1], "comment": "c"}),
+    );
+    run(&db, json!({"action": "delete", "pk": gone}));
+    run(&db, json!({"action": "update", "pk": first, "bucket": {"b": 1.0, "a": "é\u{0}\"\\"}}));
+    let (one, two) = (read(&db, &first), read(&db, &second));
+    let expected = format!(
+        r#"{{"format":"worldlet/1.0","properties":{{"temporal":false,"executable":false}},"records":{{
+"{first}":{{"bucket":{{"b":1.0,"a":"é\u0000\"\\"}},"stack":{{"shadow":{{}},"record":{{"class":"puck.uno/record"}}}},"created_at":"{}","updated_at":"{}"}},
+"{second}":{{"bucket":{{}},"stack":{{"shadow":{{}},"x":{{"class":"foo.com/x"}}}},"comment":"c","misc":[1],"created_at":"{}","updated_at":"{}"}}
+}}}}"#,
+        one.created_at, one.updated_at, two.created_at, two.updated_at,
+    );
+    let text = export(&db);
+    assert_eq!(text, expected);
+    assert!(one.updated_at > one.created_at);
+    assert!(serde_json::from_str::<Value>(&text).is_ok());
+}
+
+#[test]
+fn a_writer_that_fails_is_an_error() {
+    struct Full(usize);
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(Error::from(ErrorKind::StorageFull))?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let db = db();
+    create(&db, json!({}));
+    for room in 0..export(&db).len() {
+        let error = db.export_worldlet(&mut Full(room)).unwrap_err();
+        assert!(error.is(ErrorId::STORAGE_FULL), "with room for {room} bytes: {error}");
+    }
+    assert!(db.export_worldlet(&mut Full(10_000)).is_ok());
+}

@@ -1,0 +1,227 @@
+//! Requests that are not well-formed: every fault is named, with its place, and nothing is run.
+
+use miko_core::{ErrorId, Mikobase};
+use serde_json::{Value, json};
+
+use crate::support::{db, failure};
+
+/// The request is refused for exactly these reasons (their messages aside), by `q0` and by `validate`.
+#[track_caller]
+fn check(request: Value, faults: Value) {
+    let db = db();
+    let error = failure(&db, request.clone());
+    assert_eq!(db.validate(request).unwrap().errors, error.items());
+    let found: Vec<Value> = error
+        .items()
+        .iter()
+        .map(|item| {
+            assert_eq!(item.id, ErrorId::INVALID_REQUEST);
+            assert!(!item.message().is_empty());
+            let mut details = item.details.clone();
+            details.shift_remove("message");
+            details.into()
+        })
+        .collect();
+    assert_eq!(Value::from(found), faults);
+}
+
+fn wrong(pointer: &str, expected: &str, found: impl Into<Value>) -> Value {
+    let field = pointer.split('/').rfind(|key| key.parse::<usize>().is_err());
+    json!({"pointer": pointer, "field": field, "expected": expected, "found": found.into()})
+}
+
+const UNS: &str = "a UNS such as starfleet.com/officer";
+const COUNT: &str = "a non-negative integer";
+const STEP: &str = "an object key (a string) or an array index (a non-negative integer)";
+
+#[test]
+fn a_request_is_an_object_with_a_known_action() {
+    let not_an_object = |found| json!([{"pointer": "", "expected": "an object", "found": found}]);
+    check(json!(null), not_an_object("null"));
+    check(json!("select"), not_an_object("string"));
+    check(json!([{"action": "select"}]), not_an_object("array"));
+    check(json!({}), json!([{"pointer": "", "missing_fields": ["action"]}]));
+    check(json!({"class": "foo.com/x"}), json!([{"pointer": "", "missing_fields": ["action"]}]));
+    check(json!({"action": 1}), json!([wrong("/action", "a string", "number")]));
+    let known = "one of select, create, update, delete";
+    check(json!({"action": "oops"}), json!([wrong("/action", known, "oops")]));
+}
+
+#[test]
+fn the_actions_of_transactions_are_known_and_not_supported() {
+    for action in ["transaction", "commit", "rollback"] {
+        let error = failure(&db(), json!({ "action": action }));
+        assert!(error.is(ErrorId::ACTION_NOT_SUPPORTED), "{error}");
+    }
+}
+
+#[test]
+fn all_faults_of_a_request_are_reported_together() {
+    check(
+        json!({"action": "select", "limit": -1, "offset": "two", "class": ["foo.com/x", "foo", 3], "pk": {},
+               "path": ["a"], "colour": 1, "a/b": 2}),
+        json!([
+            {"found": "foo", "pointer": "/class/1", "field": "class"},
+            wrong("/class/2", UNS, "number"),
+            wrong("/pk", "a string", "object"),
+            wrong("/path", "an array of at least one key or index, and the value looked for", json!(["a"])),
+            wrong("/limit", COUNT, -1),
+            wrong("/offset", COUNT, "string"),
+            {"pointer": "", "unknown_fields": ["colour", "a/b"]},
+        ]),
+    );
+    check(
+        json!({"action": "create", "class": "starfleet", "custom_classes": {"a/b": 1}, "pk": "mine"}),
+        json!([
+            {"found": "starfleet", "pointer": "/class", "field": "class"},
+            wrong("/custom_classes/a~1b", UNS, "number").as_object().map(|map| {
+                let mut map = map.clone();
+                map["field"] = "a/b".into();
+                map
+            }),
+            {"pointer": "", "missing_fields": ["bucket"]},
+            {"pointer": "", "unknown_fields": ["pk"]},
+        ]),
+    );
+    check(
+        json!({"action": "update", "if_updated_at": "yesterday"}),
+        json!([
+            {"pointer": "", "missing_fields": ["bucket", "class", "classes", "stack"]},
+            wrong("/if_updated_at", "a timestamp such as 2026-04-21T14:32:00.123Z", "yesterday"),
+            {"pointer": "", "missing_fields": ["pk"]},
+        ]),
+    );
+    check(
+        json!({"action": "delete", "pk": 7, "if_exists": 1, "bucket": {}}),
+        json!([
+            wrong("/pk", "a string", "number"),
+            wrong("/if_exists", "a boolean", "number"),
+            {"pointer": "", "unknown_fields": ["bucket"]},
+        ]),
+    );
+}
+
+#[test]
+fn counts_are_integers() {
+    for limit in [json!(-1), json!(1.5), json!(1e300), json!(i64::MIN)] {
+        check(json!({"action": "select", "limit": limit}), json!([wrong("/limit", COUNT, limit)]));
+    }
+}
+
+#[test]
+fn a_path_has_steps_and_a_literal() {
+    let path = |path: Value| json!({"action": "select", "path": path});
+    check(
+        path(json!("a")),
+        json!([wrong("/path", "an array of at least one key or index, and the value looked for", "string")]),
+    );
+    check(
+        path(json!([null, -1, 1.5, [], true, 1])),
+        json!([
+            wrong("/path/0", STEP, "null"),
+            wrong("/path/1", STEP, -1),
+            wrong("/path/2", STEP, 1.5),
+            wrong("/path/3", STEP, "array"),
+            wrong("/path/4", STEP, "boolean"),
+        ]),
+    );
+}
+
+#[test]
+fn what_this_version_does_not_run_is_refused_and_not_ignored() {
+    for key in ["all", "any", "then", "sort", "sorts", "placeholders", "history", "cutoff", "transaction"] {
+        check(json!({"action": "select", key: []}), json!([{"pointer": format!("/{key}"), "field": key}]));
+    }
+    for path in [json!(["a", {"gt": 1}]), json!(["a", {}]), json!(["a", {"placeholder": "p"}])] {
+        check(json!({"action": "select", "path": path}), json!([{"pointer": "/path/1", "field": "path"}]));
+    }
+    let inside = json!({"action": "select", "path": [{"placeholder": "p"}, "a", [[{"placeholder": "p"}]]]});
+    check(
+        inside,
+        json!([{"pointer": "/path/2/0/0", "field": "path"}, {"pointer": "/path/0", "field": "path"}]),
+    );
+    for action in ["create", "update", "delete"] {
+        let request = json!({"action": action, "pk": "x", "bucket": {}, "transaction": "t"});
+        assert!(
+            failure(&db(), request)
+                .to_string()
+                .contains("`transaction` is not supported by this version yet")
+        );
+    }
+}
+
+#[test]
+fn a_stack_has_a_shadow_first_and_then_classes() {
+    let stack = |stack: Value| json!({"action": "create", "bucket": {}, "stack": stack});
+    check(stack(json!({})), json!([{"pointer": "/stack"}]));
+    check(stack(json!({"shadow": {}})), json!([{"pointer": "/stack"}]));
+    check(stack(json!([])), json!([wrong("/stack", "an object", "array")]));
+    check(
+        stack(json!({"a": {"class": "x", "bucket": 1}, "shadow": {"class": "foo.com/x"}, "b": {}, "c": 3})),
+        json!([
+            {"pointer": "/stack/shadow"},
+            {"pointer": "/stack/shadow/class"},
+            {"found": "x", "pointer": "/stack/a/class", "field": "class"},
+            wrong("/stack/a/bucket", "an object", "number"),
+            {"pointer": "/stack/b", "missing_fields": ["class"]},
+            wrong("/stack/c", "an object", "number"),
+        ]),
+    );
+    let classes = |classes: Value| json!({"action": "create", "bucket": {}, "classes": classes});
+    check(classes(json!([])), json!([{"pointer": "/classes"}]));
+    check(
+        classes(json!({"shadow": {}, "a": {"class": "foo.com/x"}})),
+        json!([{"pointer": "/classes/shadow"}]),
+    );
+    check(classes(json!(["foo.com/x", null])), json!([wrong("/classes/1", UNS, "null")]));
+    check(
+        json!({"action": "create", "bucket": {}, "class": "foo.com/x", "stack": {}}),
+        json!([{"pointer": "", "fields": ["class", "stack"]}]),
+    );
+}
+
+#[test]
+fn two_keys_for_one_thing_are_a_warning() {
+    let db = db();
+    let request = json!({"action": "select", "class": "foo.com/a", "classes": ["foo.com/b"]});
+    let warnings = db.q0(request.clone()).unwrap().warnings;
+    assert_eq!(warnings.iter().map(|warning| &warning.id).collect::<Vec<_>>(), [&ErrorId::REDUNDANT_FIELDS]);
+    assert_eq!(warnings[0].details["fields"], json!(["class", "classes"]));
+    assert_eq!(db.validate(request).unwrap().warnings, warnings);
+}
+
+#[test]
+fn validate_runs_nothing() {
+    let db = db();
+    assert_eq!(db.validate(json!({"action": "create", "bucket": {}})).unwrap(), Default::default());
+    assert!(db.q0(json!({"action": "select"})).unwrap().into_records().unwrap().is_empty());
+}
+
+#[test]
+fn nesting_is_bounded_without_costing_stack() {
+    let nested = |depth: usize| {
+        (0..depth).fold(json!(1), |inner, n| match n % 2 {
+            0 => Value::Array(vec![inner]),
+            // `json!` would copy what is inside, level by level.
+            _ => Value::Object([("k".to_owned(), inner)].into_iter().collect()),
+        })
+    };
+    let db = db();
+    let at = |depth| json!({"action": "create", "bucket": {"deep": nested(depth)}});
+    let deepest = miko_core::json::MAX_DEPTH - 2;
+    let pk = db.q0(at(deepest)).unwrap().into_pk().unwrap();
+    assert_eq!(db.record_by_pk(&pk).unwrap().unwrap().bucket.get("deep").unwrap(), Some(nested(deepest)));
+    assert_eq!(
+        db.q0(json!({"action": "select", "path": ["deep", null]})).unwrap().into_records().unwrap().count(),
+        0
+    );
+
+    assert!(db.q0(at(deepest + 1)).unwrap_err().is(ErrorId::INVALID_REQUEST));
+    // Only the engine's own drop of these can be tested: clones and drops by the caller are recursive.
+    for request in [nested(1_000_000), Value::Array(vec![nested(1_000_000)])] {
+        assert!(db.q0(request).is_err());
+    }
+    let mut request = json!({"action": "select"});
+    request["path"] = Value::Array(vec!["a".into(), nested(1_000_000)]);
+    assert!(!db.validate(request).unwrap().errors.is_empty());
+}

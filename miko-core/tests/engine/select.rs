@@ -1,0 +1,170 @@
+//! Selects: the request, the SQL with its bound values, and the answer, side by side.
+
+use miko_core::{Mikobase, SqliteEngine};
+use serde_json::{Value, json};
+
+use crate::support::{buckets, create, db, run};
+
+/// Five records, named by the order of their creation, and a tombstone between them.
+fn crew() -> SqliteEngine {
+    let db = db();
+    let crew = [
+        json!({"class": "starfleet.com/officer", "bucket": {"n": 1, "name": {"family": "Kirk"}, "tags": ["a", "b"]}}),
+        json!({"class": "starfleet.com/officer", "bucket": {"n": 2, "name": {"family": "Spock"}, "tags": []}}),
+        json!({"class": "starfleet.com/ship", "bucket": {"n": 3, "name": "Enterprise"}}),
+        json!({"classes": ["starfleet.com/doctor", "starfleet.com/officer"], "bucket": {"n": 4, "name": null}}),
+        json!({"bucket": {"n": 5.0}}),
+    ];
+    for mut record in crew {
+        record["action"] = "create".into();
+        run(&db, record);
+        let pk = create(&db, json!({"n": "deleted"}));
+        run(&db, json!({"action": "delete", "pk": pk}));
+    }
+    db
+}
+
+/// The request selects the records with these numbers, by this SQL (after the columns) with these values.
+fn check(request: Value, sql: &str, values: Value, numbers: &[u64]) {
+    let db = crew();
+    let explanation = db.explain(request.clone()).unwrap();
+    assert_eq!(explanation.sql, format!("SELECT pk, bucket, stack, extras, created_at, updated_at {sql}"));
+    assert_eq!(Value::from(explanation.values), values, "{request}");
+    let expected: Vec<_> = numbers.iter().map(|n| *n as f64).collect();
+    let found: Vec<_> =
+        buckets(&db, request.clone()).iter().map(|bucket| bucket["n"].as_f64().unwrap()).collect();
+    assert_eq!(found, expected, "{request}");
+}
+
+#[test]
+fn nothing_given_is_all_records_by_creation() {
+    check(
+        json!({"action": "select"}),
+        "FROM record WHERE bucket IS NOT NULL ORDER BY seq",
+        json!([]),
+        &[1, 2, 3, 4, 5],
+    );
+}
+
+#[test]
+fn one_class_comes_out_of_the_membership_index() {
+    check(
+        json!({"action": "select", "class": "https://starfleet.com/officer"}),
+        "FROM membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL \
+         AND class_id = (SELECT id FROM class WHERE uns = ?1) ORDER BY seq",
+        json!(["starfleet.com/officer"]),
+        &[1, 2, 4],
+    );
+    assert_eq!(
+        buckets(&crew(), json!({"action": "select", "classes": ["foo.com/unknown"]})),
+        [] as [Value; 0]
+    );
+    let plan = db().explain(json!({"action": "select", "class": "foo.com/x", "limit": 1})).unwrap().plan;
+    assert!(plan[0].starts_with("SEARCH membership USING PRIMARY KEY (class_id=?)"), "{plan:?}");
+    assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "nothing is sorted: {plan:?}");
+}
+
+#[test]
+fn several_classes_are_their_union_and_each_record_comes_once() {
+    const SQL: &str = "FROM record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership \
+                       WHERE class_id IN (SELECT id FROM class WHERE uns IN rarray(?1))) ORDER BY seq";
+    let classes = ["starfleet.com/doctor", "starfleet.com/ship", "starfleet.com/officer"];
+    let values = json!([classes]);
+    check(json!({"action": "select", "class": classes}), SQL, values.clone(), &[1, 2, 3, 4]);
+    check(
+        json!({"action": "select", "class": classes[0], "classes": classes[1..]}),
+        SQL,
+        values,
+        &[1, 2, 3, 4],
+    );
+    check(json!({"action": "select", "classes": []}), SQL, json!([[]]), &[]);
+}
+
+#[test]
+fn a_path_is_one_call_with_the_path_as_a_value() {
+    const SQL: &str = "FROM record WHERE bucket IS NOT NULL AND q0_path(bucket, ?1) ORDER BY seq";
+    let cases = [
+        (json!(["name", "family", "Kirk"]), &[1][..]),
+        (json!(["name", "Enterprise"]), &[3]),
+        (json!(["name", null]), &[4, 5]),
+        (json!(["name", "family", null]), &[3, 4, 5]),
+        (json!(["tags", 1, "b"]), &[1]),
+        (json!(["tags", []]), &[2]),
+        (json!(["tags", ["a", "b"]]), &[1]),
+        (json!(["n", 5]), &[5]),
+        (json!(["n", 4.0]), &[4]),
+        (json!(["n", "4"]), &[]),
+        (json!(["n", true]), &[]),
+    ];
+    for (path, numbers) in cases {
+        check(json!({"action": "select", "path": path}), SQL, json!([path.to_string()]), numbers);
+    }
+}
+
+#[test]
+fn limit_and_offset_cut_the_result() {
+    const SQL: &str = "FROM record WHERE bucket IS NOT NULL ORDER BY seq";
+    let cut = |sql: &str| format!("{SQL} {sql}");
+    check(json!({"action": "select", "limit": 2}), &cut("LIMIT ?1"), json!([2]), &[1, 2]);
+    check(json!({"action": "select", "limit": 0}), &cut("LIMIT ?1"), json!([0]), &[]);
+    check(json!({"action": "select", "offset": 3}), &cut("LIMIT -1 OFFSET ?1"), json!([3]), &[4, 5]);
+    check(
+        json!({"action": "select", "limit": 2, "offset": 1}),
+        &cut("LIMIT ?1 OFFSET ?2"),
+        json!([2, 1]),
+        &[2, 3],
+    );
+    check(
+        json!({"action": "select", "limit": u64::MAX, "offset": u64::MAX}),
+        &cut("LIMIT ?1 OFFSET ?2"),
+        json!([i64::MAX, i64::MAX]),
+        &[],
+    );
+}
+
+#[test]
+fn all_parts_must_hold_together() {
+    check(
+        json!({"action": "select", "class": "starfleet.com/officer", "path": ["name", "family", null],
+               "limit": 5, "misc": "ignored", "comment": "ignored"}),
+        "FROM membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL \
+         AND class_id = (SELECT id FROM class WHERE uns = ?1) AND q0_path(bucket, ?2) ORDER BY seq LIMIT ?3",
+        json!(["starfleet.com/officer", r#"["name","family",null]"#, 5]),
+        &[4],
+    );
+}
+
+#[test]
+fn by_pk_the_order_is_still_that_of_creation() {
+    let db = db();
+    let [a, b, c] = [1, 2, 3].map(|n| create(&db, json!({ "n": n })));
+    run(&db, json!({"action": "delete", "pk": b}));
+    let numbers =
+        |request| buckets(&db, request).iter().map(|bucket| bucket["n"].clone()).collect::<Vec<_>>();
+    assert_eq!(numbers(json!({"action": "select", "pk": [c, a, c, b, "unknown"]})), [1, 3]);
+    assert_eq!(numbers(json!({"action": "select", "pk": c})), [3]);
+    assert_eq!(numbers(json!({"action": "select", "pk": []})), Vec::<Value>::new());
+    let request = json!({"action": "select", "pk": [a, c], "class": "puck.uno/record", "path": ["n", 3]});
+    assert_eq!(numbers(request.clone()), [3]);
+    let plan = db.explain(request).unwrap().plan;
+    assert!(plan[0].starts_with("SEARCH record USING INDEX sqlite_autoindex_record_1 (pk=?)"), "{plan:?}");
+}
+
+#[test]
+fn a_pk_list_may_be_longer_than_sqlite_has_parameters() {
+    let db = db();
+    let pk = create(&db, json!({}));
+    let mut pks: Vec<_> = (0..100_000).map(|n| n.to_string()).collect();
+    pks.push(pk);
+    assert_eq!(buckets(&db, json!({"action": "select", "pk": pks})).len(), 1);
+}
+
+#[test]
+fn by_class_is_the_select_without_a_request() {
+    let db = crew();
+    let request = json!({"action": "select", "class": "starfleet.com/officer"});
+    let selected = db.q0(request).unwrap().into_records().unwrap();
+    assert_eq!(db.by_class("https://starfleet.com/officer").unwrap(), selected);
+    assert!(db.by_class("starfleet.com/nobody").unwrap().is_empty());
+    assert!(db.by_class("nobody").is_err());
+}

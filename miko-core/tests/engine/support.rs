@@ -1,0 +1,46 @@
+//! What the tests share.
+
+use miko_core::{Error, ErrorId, Mikobase, Record, SqliteEngine};
+use serde_json::{Value, json};
+
+pub(crate) fn db() -> SqliteEngine {
+    SqliteEngine::in_memory().unwrap()
+}
+
+/// Creates a record with this bucket and gives its pk.
+pub(crate) fn create(db: &SqliteEngine, bucket: Value) -> String {
+    run(db, json!({"action": "create", "bucket": bucket}))
+}
+
+/// Runs a write and gives the pk it was about.
+pub(crate) fn run(db: &SqliteEngine, request: Value) -> String {
+    db.q0(request).unwrap().into_pk().unwrap()
+}
+
+pub(crate) fn read(db: &SqliteEngine, pk: &str) -> Record {
+    db.record_by_pk(pk).unwrap().expect("the record is there")
+}
+
+/// What a select gives, a bucket per record.
+pub(crate) fn buckets(db: &SqliteEngine, request: Value) -> Vec<Value> {
+    let records = db.q0(request).unwrap().into_records().unwrap();
+    records.iter().map(|record| record.bucket.to_map().unwrap().into()).collect()
+}
+
+/// What a request that must fail fails with; nothing may have changed then.
+pub(crate) fn failure(db: &SqliteEngine, request: Value) -> Error {
+    let before = export(db);
+    let error = db.q0(request.clone()).expect_err(&request.to_string());
+    assert_eq!(export(db), before, "{request} failed, so it changed nothing");
+    error
+}
+
+pub(crate) fn ids(error: &Error) -> Vec<ErrorId> {
+    error.items().iter().map(|item| item.id.clone()).collect()
+}
+
+pub(crate) fn export(db: &SqliteEngine) -> String {
+    let mut text = Vec::new();
+    miko_core::Engine::export_worldlet(db, &mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}

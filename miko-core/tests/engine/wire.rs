@@ -1,0 +1,128 @@
+//! What crosses a wire comes back the same, as JSON and as MessagePack.
+
+use std::fmt::Debug;
+
+use miko_core::json::parse;
+use miko_core::{Answer, Answers, Error, ErrorId, Mikobase, Record, Records, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::support::{create, db, read, run};
+
+#[track_caller]
+fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let text = serde_json::to_string(value).unwrap();
+    assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value, "{text}");
+    let bytes = rmp_serde::to_vec_named(value).unwrap();
+    assert_eq!(&rmp_serde::from_slice::<T>(&bytes).unwrap(), value);
+}
+
+const BUCKET: &str =
+    r#"{"z":-0.0,"a":[18446744073709551615,-9223372036854775808,5e-324,1e308,1.0,1],"":"\u0000🖖\"\\"}"#;
+
+fn full_record(db: &miko_core::SqliteEngine) -> Record {
+    let pk = run(
+        db,
+        json!({"action": "create", "bucket": parse(BUCKET).unwrap(), "classes": ["foo.com/a", "foo.com/b"],
+        "custom_classes": {"m": "foo.com/m"}, "vibecode": null, "comment": "c", "misc": [1.0], "corporate": {}}),
+    );
+    read(db, &pk)
+}
+
+#[test]
+fn records() {
+    let db = db();
+    let full = full_record(&db);
+    check(&full);
+    check(&read(&db, &create(&db, json!({}))));
+    check(&db.by_class("puck.uno/record").unwrap());
+    check(&Records::default());
+}
+
+#[test]
+fn a_record_in_json_is_the_one_of_the_specification() {
+    let record = full_record(&db());
+    assert_eq!(
+        serde_json::to_string(&record).unwrap(),
+        format!(
+            r#"{{"pk":"{}","bucket":{},"stack":{{"shadow":{{}},"a":{{"class":"foo.com/a"}},"b":{{"class":"foo.com/b"}}}},"custom_classes":{{"m":"foo.com/m"}},"vibecode":null,"comment":"c","misc":[1.0],"corporate":{{}},"created_at":"{}","updated_at":"{}"}}"#,
+            record.pk,
+            BUCKET.replace("1e308", "1e+308"),
+            record.created_at,
+            record.updated_at
+        )
+    );
+}
+
+#[test]
+fn responses_and_answers() {
+    let db = db();
+    let pk = full_record(&db).pk;
+    let queries = vec![
+        json!({"action": "select", "class": "foo.com/a", "classes": "foo.com/b"}),
+        json!({"action": "select", "pk": []}),
+        json!({"action": "update", "pk": pk, "bucket": {}}),
+        json!({"action": "delete", "pk": "nobody"}),
+        json!({"action": "delete", "pk": "nobody", "if_exists": true}),
+        json!({"action": "delete", "pk": pk}),
+        json!({"action": "select", "limit": u64::MAX, "path": [-1, 1.5, 1], "x": 1}),
+    ];
+    let answers = db.batch(queries, false).unwrap();
+    check(&answers);
+    check(&Answers::default());
+    for answer in answers {
+        match answer {
+            Ok(response) => check(&response),
+            Err(error) => check(&error),
+        }
+    }
+}
+
+#[test]
+fn answers_in_json_are_those_of_the_specification() {
+    let db = db();
+    let pk = create(&db, json!({}));
+    let answer = |request| serde_json::to_value(Answer(&db.q0(request))).unwrap();
+    let record = serde_json::to_value(read(&db, &pk)).unwrap();
+    assert_eq!(
+        answer(json!({"action": "select"})),
+        json!({"success": true, "results": [record], "count": 1})
+    );
+    assert_eq!(
+        answer(json!({"action": "delete", "pk": pk})),
+        json!({"success": true, "results": {"pk": pk, "deleted": true}})
+    );
+    let failed = answer(json!({"action": "delete", "pk": pk}));
+    assert_eq!(failed["errors"][0]["id"], "record_deleted");
+    assert_eq!(failed["success"], false);
+    let warned = answer(json!({"action": "select", "class": "foo.com/a", "classes": []}));
+    assert_eq!(warned["warnings"][0]["id"], "redundant_fields");
+}
+
+#[test]
+fn errors_properties_and_validations() {
+    let db = db();
+    check(&Error::new(ErrorId::CONFLICT, "m").with("n", json!([u64::MAX, i64::MIN, -0.0, null, {"k": 1.0}])));
+    check(&db.properties().unwrap());
+    check(
+        &db.validate(json!({"action": "select", "class": "foo.com/a", "classes": [], "limit": -1})).unwrap(),
+    );
+    check(&db.validate(json!({"action": "select"})).unwrap());
+    assert!(serde_json::from_value::<Error>(json!([])).is_err(), "an error says something");
+}
+
+#[test]
+fn a_response_that_is_none_is_refused() {
+    for text in [
+        "{}",
+        "null",
+        r#"{"success": true}"#,
+        r#"{"success": true, "results": {}}"#,
+        r#"{"success": false}"#,
+        r#"{"success": true, "results": [{"pk": 1}]}"#,
+        r#"{"success": false, "errors": [{"id": "x"}]}"#,
+    ] {
+        assert!(serde_json::from_str::<Response>(text).is_err(), "{text}");
+    }
+}
