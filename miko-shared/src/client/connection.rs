@@ -1,0 +1,156 @@
+//! One connection: the preface, then requests and their answers, one at a time.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use miko_core::rpc::{Interface, Surface};
+use miko_core::{Error, ErrorId, Result};
+use serde::de::DeserializeOwned;
+
+use super::transport::Address;
+use crate::wire::frame::{self, FrameBuffer};
+use crate::wire::message::{Answer, Outgoing, OutgoingContext, error_of};
+use crate::wire::preface::{self, HELLO_LIMIT, Hello, Verdict};
+
+/// A connection after its preface.
+pub(super) struct Connection {
+    stream: UnixStream,
+    incoming: FrameBuffer,
+    outgoing: Vec<u8>,
+    next_id: u64,
+    /// The largest frame the server takes, or we do: whichever is less.
+    frame_limit: usize,
+    /// The read timeout the socket has now, so that it is set only when it changes.
+    timeout: Duration,
+}
+
+impl Connection {
+    /// Exchanges the preface on `stream`, for the interface of `surface`.
+    pub(super) fn open(stream: UnixStream, address: &Address, surface: &Surface) -> Result<Self> {
+        let mut connection = Self {
+            stream,
+            incoming: FrameBuffer::default(),
+            outgoing: Vec::new(),
+            next_id: 1,
+            frame_limit: address.limits.frame_size,
+            timeout: Duration::ZERO,
+        };
+        connection.set_timeout(address.limits.handshake)?;
+        connection.introduce(address, surface)?;
+        Ok(connection)
+    }
+
+    /// Sends one request and waits for its answer, this long.
+    ///
+    /// After an error of the connection itself the connection is of no more use; [`Fault`] says so.
+    pub(super) fn call<I: Interface + ?Sized>(
+        &mut self,
+        request: &I::Request,
+        deadline: Duration,
+    ) -> Result<I::Response, Fault> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let context = OutgoingContext::with_deadline(deadline);
+        self.outgoing.clear();
+        frame::encode(
+            &Outgoing::Request { context, id, message: request },
+            self.frame_limit,
+            &mut self.outgoing,
+        )
+        .map_err(Fault::OfCall)?;
+        self.set_timeout(deadline).map_err(Fault::OfConnection)?;
+        self.send().map_err(Fault::OfConnection)?;
+        let answer: Answer<I::Response> = self.receive().map_err(Fault::OfConnection)?;
+        match answer.message {
+            // Answers come in the order of the calls, and only this one is under way. Another id means that the
+            // server could not even read which call it refuses: it closes the connection after that.
+            Ok(response) if answer.request_id == id => Ok(response),
+            Ok(_) => {
+                Err(Fault::OfConnection(Error::new(ErrorId::INTERNAL, "the server answered another call")))
+            }
+            Err(refusal) if answer.request_id == id => Err(Fault::OfCall(error_of(&refusal))),
+            Err(refusal) => Err(Fault::OfConnection(error_of(&refusal))),
+        }
+    }
+
+    fn introduce(&mut self, address: &Address, surface: &Surface) -> Result<()> {
+        let hello = Hello {
+            interface: surface.interface.clone().into_owned(),
+            fingerprint: surface.fingerprint(),
+            token: address.token.clone(),
+        };
+        self.outgoing.extend_from_slice(&preface::opening());
+        frame::encode(&hello, HELLO_LIMIT, &mut self.outgoing)?;
+        // The server may refuse before it has read all of this: what it says matters, not that the rest was unheard.
+        let sent = self.send();
+        let mut verdict = self.receive().or_else(|unheard| sent.and(Err(unheard)))?;
+        if let Verdict::ShowSurface = verdict {
+            self.outgoing.clear();
+            frame::encode(surface, self.frame_limit, &mut self.outgoing)?;
+            self.send()?;
+            verdict = self.receive()?;
+        }
+        match verdict {
+            Verdict::Welcome { frame_size } => {
+                self.frame_limit = self.frame_limit.min(usize::try_from(frame_size).unwrap_or(usize::MAX));
+                Ok(())
+            }
+            Verdict::Refused(error) => Err(error),
+            Verdict::ShowSurface => {
+                Err(Error::new(ErrorId::INTERNAL, "the server asked twice for the surface"))
+            }
+        }
+    }
+
+    fn send(&mut self) -> Result<()> {
+        self.stream.write_all(&self.outgoing).map_err(|fault| lost(&fault))
+    }
+
+    fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
+        loop {
+            if let Some(frame) = self.incoming.next_frame(self.frame_limit)? {
+                let message = rmp_serde::from_slice(frame).map_err(|fault| {
+                    Error::new(ErrorId::INTERNAL, format!("the server's answer cannot be read: {fault}"))
+                });
+                self.incoming.shrink();
+                return message;
+            }
+            match self.stream.read(self.incoming.room()) {
+                Ok(0) => {
+                    return Err(Error::new(ErrorId::SERVER_GONE, "the server has closed the connection"));
+                }
+                Ok(count) => self.incoming.filled(count),
+                Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
+                Err(fault) => return Err(lost(&fault)),
+            }
+        }
+    }
+
+    fn set_timeout(&mut self, timeout: Duration) -> Result<()> {
+        if self.timeout != timeout {
+            let set =
+                self.stream.set_read_timeout(Some(timeout)).and(self.stream.set_write_timeout(Some(timeout)));
+            set.map_err(|fault| lost(&fault))?;
+            self.timeout = timeout;
+        }
+        Ok(())
+    }
+}
+
+/// Why a call gave no response.
+pub(super) enum Fault {
+    /// The call was refused; the connection is as good as before.
+    OfCall(Error),
+    /// The connection is of no more use.
+    OfConnection(Error),
+}
+
+fn lost(fault: &std::io::Error) -> Error {
+    match fault.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time")
+        }
+        _ => Error::new(ErrorId::SERVER_GONE, format!("the connection to the server was lost: {fault}")),
+    }
+}

@@ -1,0 +1,150 @@
+//! What stands under a proxy: a connection that is renewed where that is right.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use std::{io, process, thread};
+
+use miko_core::rpc::{Interface, Method, Surface, Transport};
+use miko_core::{Error, ErrorId, Result};
+
+use super::connection::{Connection, Fault};
+use crate::limits::Limits;
+use crate::token::Token;
+
+/// How soon a connect is tried again while nobody listens yet.
+const RETRY_EVERY: Duration = Duration::from_millis(10);
+
+/// Where a server is and how to get in.
+#[derive(Clone)]
+pub(crate) struct Address {
+    pub(crate) path: PathBuf,
+    pub(crate) token: Token,
+    pub(crate) limits: Limits,
+}
+
+/// How many calls a transport has carried.
+#[derive(Clone, Default)]
+pub(crate) struct Calls(Arc<AtomicU64>);
+
+impl Calls {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Carries the calls of a proxy over a Unix socket, one at a time.
+///
+/// A connection that was lost is opened anew for the next call; the call that lost it fails, because nobody knows
+/// whether it was served. A process that inherited the proxy by a fork gets a connection of its own: two processes on one
+/// stream would read each other's answers.
+pub(crate) struct SocketTransport {
+    address: Address,
+    calls: Calls,
+    connection: Mutex<Option<Owned>>,
+}
+
+/// A connection and the process that opened it.
+struct Owned {
+    pid: u32,
+    connection: Connection,
+}
+
+impl SocketTransport {
+    /// A transport that connects at its first call.
+    pub(crate) fn new(address: Address) -> Self {
+        Self { address, calls: Calls::default(), connection: Mutex::new(None) }
+    }
+
+    /// A transport that is connected already. A server that is coming up is waited for, within `patience`.
+    pub(crate) fn connect(address: Address, surface: &Surface, patience: Duration) -> Result<Self> {
+        refuse_in_runtime()?;
+        let give_up = Instant::now() + patience;
+        let stream = loop {
+            match UnixStream::connect(&address.path) {
+                Ok(stream) => break stream,
+                Err(fault) if nobody_listens(&fault) && Instant::now() < give_up => {
+                    thread::sleep(RETRY_EVERY)
+                }
+                Err(fault) => return Err(unreachable_at(&address.path, &fault)),
+            }
+        };
+        let connection = Connection::open(stream, &address, surface)?;
+        let transport = Self::new(address);
+        *transport.lock() = Some(Owned { pid: process::id(), connection });
+        Ok(transport)
+    }
+
+    /// The count of its calls, to be read while it is in use.
+    pub(crate) fn calls(&self) -> Calls {
+        self.calls.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Owned>> {
+        // A panic while a call was under way leaves a connection in an unknown state: it is dropped.
+        self.connection.lock().unwrap_or_else(|poisoned| {
+            self.connection.clear_poison();
+            let mut slot = poisoned.into_inner();
+            *slot = None;
+            slot
+        })
+    }
+}
+
+impl<I: Interface + ?Sized> Transport<I> for SocketTransport {
+    fn call(&self, method: &'static Method, request: I::Request) -> Result<I::Response> {
+        refuse_in_runtime()?;
+        let mut slot = self.lock();
+        let connection = connected(&mut slot, &self.address, I::surface())?;
+        self.calls.0.fetch_add(1, Ordering::Relaxed);
+        let deadline = method.deadline_or(self.address.limits.call_deadline);
+        connection.call::<I>(&request, deadline).map_err(|fault| match fault {
+            Fault::OfCall(error) => error,
+            Fault::OfConnection(error) => {
+                *slot = None;
+                error
+            }
+        })
+    }
+}
+
+/// The connection in `slot`, opened anew if there is none or another process opened it.
+fn connected<'s>(
+    slot: &'s mut Option<Owned>,
+    address: &Address,
+    surface: &Surface,
+) -> Result<&'s mut Connection> {
+    let pid = process::id();
+    let owned = match slot.take_if(|owned| owned.pid == pid) {
+        Some(owned) => owned,
+        None => {
+            let stream =
+                UnixStream::connect(&address.path).map_err(|fault| unreachable_at(&address.path, &fault))?;
+            Owned { pid, connection: Connection::open(stream, address, surface)? }
+        }
+    };
+    Ok(&mut slot.insert(owned).connection)
+}
+
+fn nobody_listens(fault: &io::Error) -> bool {
+    matches!(fault.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+fn unreachable_at(path: &Path, fault: &io::Error) -> Error {
+    Error::new(ErrorId::SERVER_GONE, format!("no server can be reached: {fault}"))
+        .with("path", path.display().to_string())
+}
+
+/// A blocking call would stop all tasks of the runtime it is made in.
+pub(crate) fn refuse_in_runtime() -> Result<()> {
+    match tokio::runtime::Handle::try_current() {
+        Err(_) => Ok(()),
+        Ok(_) => Err(Error::new(
+            ErrorId::INSIDE_RUNTIME,
+            "a blocking call would stop the async runtime it was made in: call from a plain thread \
+             (`std::thread::spawn`), or before the runtime starts",
+        )),
+    }
+}

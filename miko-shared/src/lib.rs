@@ -1,0 +1,29 @@
+//! What turns an interface into a shared one.
+//!
+//! Any trait that carries `#[mikobase_interface]` is served from one process to others over a Unix socket. The layers,
+//! each using only those above it in this table:
+//!
+//! | layer | what it does |
+//! | --- | --- |
+//! | [`wire`] | bytes, frames, preface and messages: what crosses the socket |
+//! | [`client`] | the blocking transport under a proxy |
+//! | [`server`] | serves one implementation to many connections, one call at a time |
+//! | [`share`] | forks the server process and the workers, and reports how they ended |
+//! | [`mikobase`] | shares a Mikobase: backend URL, final worldlet |
+//!
+//! Linux is the platform. What only Linux has stands in [`linux`].
+
+pub mod client;
+mod limits;
+pub mod linux;
+pub mod mikobase;
+pub mod server;
+pub mod share;
+mod token;
+pub mod wire;
+
+pub use client::Connect;
+pub use limits::Limits;
+pub use mikobase::{Returning, Worldlet};
+pub use share::{BoxError, ExitStatus, Outcome, Report, Share, ShareError, Uds, Worker, WorkerReport};
+pub use token::Token;

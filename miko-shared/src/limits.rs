@@ -1,0 +1,29 @@
+//! What a peer may make large, many or slow, and how much of it.
+
+use std::time::Duration;
+
+/// The limits of a server and its clients. Each has a default that no ordinary use meets.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest request or response in bytes; larger ones are refused as `request-too-large`. 64 MiB.
+    pub frame_size: usize,
+    /// How many connections the server holds at once; one more is refused as `too-many-connections`. 1024.
+    pub connections: usize,
+    /// How long a client waits for the answer to a call before it fails as `deadline-exceeded`, for methods that
+    /// have no deadline of their own. Five minutes.
+    pub call_deadline: Duration,
+    /// How long a new connection may take to say who it is. Ten seconds.
+    pub handshake: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_size: 64 << 20,
+            connections: 1024,
+            call_deadline: Duration::from_secs(300),
+            handshake: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Sharing a Mikobase: `uds.mikobase(20, |db, worker| …)`.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use miko_core::mikobase_rpc::MikobaseClient;
+use miko_core::{Engine, Error, ErrorId, Mikobase, Result, backend};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::server::Serving;
+use crate::share::{BoxError, Report, Share, ShareError, Uds, Worker};
+
+/// What becomes of the final state when a share ends.
+#[derive(Debug, Clone, Default)]
+pub enum Returning {
+    /// The report holds it as a worldlet.
+    #[default]
+    Worldlet,
+    /// The server writes it to a file as a stream, under its name only when it is complete.
+    File(PathBuf),
+    /// Nobody wants it.
+    Nothing,
+}
+
+/// The state of a Mikobase as JSON text.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Worldlet(String);
+
+impl Worldlet {
+    /// The JSON text. It is empty unless the share was [`Returning::Worldlet`].
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The worldlet as a JSON value.
+    ///
+    /// # Errors
+    /// `invalid_request`, if it is empty.
+    pub fn to_value(&self) -> Result<Value> {
+        miko_core::json::parse(&self.0)
+    }
+}
+
+impl fmt::Display for Worldlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Worldlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Worldlet({} bytes)", self.0.len())
+    }
+}
+
+impl<R> Report<R, Worldlet> {
+    /// The final state: what the store held after the last worker had ended.
+    pub fn worldlet(&self) -> &Worldlet {
+        &self.state
+    }
+}
+
+/// The options that only a shared Mikobase has.
+pub(crate) struct MikobaseOptions {
+    backend: String,
+    returning: Returning,
+    setup: RefCell<Option<Setup>>,
+}
+
+impl Default for MikobaseOptions {
+    fn default() -> Self {
+        Self {
+            backend: "mikobase.uno/sqlite/memory".to_owned(),
+            returning: Returning::default(),
+            setup: RefCell::default(),
+        }
+    }
+}
+
+type Setup = Box<dyn FnOnce(&Server<'_>) -> Result<(), BoxError>>;
+
+/// The server's own handle, which `setup` is given.
+pub struct Server<'e> {
+    engine: &'e dyn Engine,
+}
+
+impl Server<'_> {
+    /// The store itself, in this process.
+    pub fn db(&self) -> &dyn Mikobase {
+        self.engine
+    }
+}
+
+impl Uds {
+    /// Keeps the records in the engine that this backend URL names; in memory, by default.
+    ///
+    /// # Errors
+    /// `invalid-backend`, listing the known ones.
+    pub fn backend(mut self, url: &str) -> Result<Self> {
+        url.parse::<backend::Backend>()?;
+        url.clone_into(&mut self.mikobase.backend);
+        Ok(self)
+    }
+
+    /// What becomes of the final state.
+    #[must_use]
+    pub fn returning(mut self, returning: Returning) -> Self {
+        self.mikobase.returning = returning;
+        self
+    }
+
+    /// Runs `setup` once in the server process, before the first worker starts. For one share: the next on this `Uds`
+    /// has none.
+    #[must_use]
+    pub fn setup(self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
+        self.mikobase.setup.replace(Some(Box::new(setup)));
+        self
+    }
+
+    /// Shares a Mikobase with `n` forked workers and waits until all is over.
+    ///
+    /// Each worker runs `block` with a `db` that is a Mikobase: every call goes to the one server process.
+    ///
+    /// # Errors
+    /// Only if the share could not be set up, the server was lost or the final state not be delivered. How the workers
+    /// fared is in the report.
+    pub fn mikobase<R: Serialize + DeserializeOwned>(
+        &self,
+        n: usize,
+        block: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError>,
+    ) -> Result<Report<R, Worldlet>, ShareError<R, Worldlet>> {
+        self.spawn(n, block)?.join()
+    }
+
+    /// The first half of [`mikobase`](Self::mikobase): returns as soon as the workers are started.
+    ///
+    /// # Errors
+    /// If the share could not be set up.
+    pub fn spawn<'b, R: Serialize + DeserializeOwned>(
+        &self,
+        n: usize,
+        block: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError> + 'b,
+    ) -> Result<Share<'b, dyn Mikobase, R, Worldlet>> {
+        let options = &self.mikobase;
+        let open = || {
+            let engine = backend::open(&options.backend)?;
+            if let Some(setup) = options.setup.take() {
+                setup(&Server { engine: &*engine }).map_err(setup_failed)?;
+            }
+            Ok(SharedEngine { engine, returning: options.returning.clone() })
+        };
+        self.launch(n, open, |bytes| Worldlet(String::from_utf8(bytes).unwrap_or_default()), block)
+    }
+}
+
+fn setup_failed(error: BoxError) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(error) => Error::new(ErrorId::INTERNAL, format!("`setup` failed: {error}")),
+    }
+}
+
+/// What the server process of a Mikobase serves.
+struct SharedEngine {
+    engine: Box<dyn Engine>,
+    returning: Returning,
+}
+
+impl Serving<dyn Mikobase> for SharedEngine {
+    fn interface(&self) -> &(dyn Mikobase + 'static) {
+        &*self.engine
+    }
+
+    fn deliver(&self, state: &mut dyn Write) -> Result<()> {
+        match &self.returning {
+            Returning::Nothing => Ok(()),
+            Returning::Worldlet => self.engine.export_worldlet(state),
+            Returning::File(path) => self.write_file(path),
+        }
+    }
+}
+
+impl SharedEngine {
+    /// Writes beside the file and renames, so that under its name there is the old content or the new.
+    fn write_file(&self, path: &std::path::Path) -> Result<()> {
+        let failed = |fault| {
+            Error::new(ErrorId::INTERNAL, format!("the final worldlet cannot be written: {fault}"))
+                .with("path", path.display().to_string())
+        };
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let mut unfinished =
+            tempfile::NamedTempFile::new_in(directory.unwrap_or(".".as_ref())).map_err(failed)?;
+        let mut writer = BufWriter::new(&mut unfinished);
+        self.engine.export_worldlet(&mut writer)?;
+        writer.flush().map_err(failed)?;
+        drop(writer);
+        let file: &File = unfinished.as_file();
+        file.sync_all().map_err(failed)?;
+        unfinished.persist(path).map_err(|fault| failed(fault.error))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! Serving one implementation to many connections.
+//!
+//! The loop is a single-threaded tokio runtime with a task per connection. A task reads what has arrived, runs each
+//! whole call in it at once, in order, and writes the answers with one system call. So calls from all connections
+//! are applied one after another in the order in which they are taken up, and the implementation needs no thread but one.
+//!
+//! Invariant: nothing a peer sends ends the loop, and nothing is allocated on a peer's word.
+
+mod admission;
+mod connection;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::io::Write;
+use std::os::unix::net::UnixListener as StdListener;
+use std::rc::Rc;
+
+use miko_core::rpc::Interface;
+use miko_core::{Error, ErrorId, Result};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+
+use crate::limits::Limits;
+use crate::token::Token;
+
+/// What a server serves: an interface, and what it hands over at the end.
+pub trait Serving<I: Interface + ?Sized> {
+    /// What is called.
+    fn interface(&self) -> &I;
+
+    /// Writes the final state, after the last worker of a share has ended.
+    ///
+    /// # Errors
+    /// Whatever keeps the state from being delivered; the share then fails with it.
+    fn deliver(&self, state: &mut dyn Write) -> Result<()>;
+}
+
+/// An implementation that hands over nothing at the end.
+impl<I: Interface + ?Sized> Serving<I> for Box<I> {
+    fn interface(&self) -> &I {
+        self
+    }
+
+    fn deliver(&self, _: &mut dyn Write) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What the tasks of a server share.
+struct Shared<I: ?Sized> {
+    target: Rc<dyn Serving<I>>,
+    token: Token,
+    limits: Limits,
+    peers: Peers,
+}
+
+/// The processes at the other ends.
+#[derive(Default)]
+struct Peers {
+    /// How many connections each process has.
+    by_pid: RefCell<HashMap<i32, usize>>,
+    left: Notify,
+}
+
+/// Serves `target` on `listener` until `stop` is done and no dead peer has anything left unread.
+///
+/// The listening socket is closed as soon as `stop` is done: whoever connects after that is refused.
+///
+/// # Errors
+/// `internal`, if the runtime refuses the socket.
+pub(crate) async fn serve<I: Interface + ?Sized>(
+    listener: StdListener,
+    target: Rc<dyn Serving<I>>,
+    token: Token,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let refused = |fault| Error::new(ErrorId::INTERNAL, format!("the socket cannot be served: {fault}"));
+    listener.set_nonblocking(true).map_err(refused)?;
+    let listener = UnixListener::from_std(listener).map_err(refused)?;
+    let shared = Rc::new(Shared { target, token, limits, peers: Peers::default() });
+    let tasks = LocalSet::new();
+    let accepting = accept_all(listener, Rc::clone(&shared), &tasks);
+    tasks
+        .run_until(async {
+            tokio::select! {
+                () = stop => {}
+                () = accepting => {}
+            }
+            shared.peers.drained().await;
+        })
+        .await;
+    Ok(())
+}
+
+/// Accepts connections for ever. Being out of descriptors is no reason to end: it waits until a peer has left.
+async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Shared<I>>, tasks: &LocalSet) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tasks.spawn_local(attend(stream, Rc::clone(&shared)));
+            }
+            Err(_) if shared.peers.any() => shared.peers.left.notified().await,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// A connection from its first byte to its last.
+async fn attend<I: Interface + ?Sized>(mut stream: UnixStream, shared: Rc<Shared<I>>) {
+    let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or(0);
+    shared.peers.came(pid);
+    if let Some(buffer) = admission::admit(&mut stream, &shared).await {
+        connection::serve_calls(&mut stream, buffer, &shared).await;
+    }
+    drop(stream);
+    shared.peers.went(pid);
+}
+
+impl Peers {
+    fn came(&self, pid: i32) {
+        *self.by_pid.borrow_mut().entry(pid).or_default() += 1;
+    }
+
+    fn went(&self, pid: i32) {
+        let mut by_pid = self.by_pid.borrow_mut();
+        if let Some(count) = by_pid.get_mut(&pid) {
+            *count -= 1;
+            if *count == 0 {
+                by_pid.remove(&pid);
+            }
+        }
+        self.left.notify_waiters();
+    }
+
+    fn count(&self) -> usize {
+        self.by_pid.borrow().values().sum()
+    }
+
+    fn any(&self) -> bool {
+        !self.by_pid.borrow().is_empty()
+    }
+
+    /// Waits until every connection of a process that has ended is at its end, too: what such a process sent
+    /// is then applied. Peers that live on are not waited for.
+    async fn drained(&self) {
+        loop {
+            let left = self.left.notified();
+            let dead = |pid: &i32| kill(Pid::from_raw(*pid), None).is_err();
+            if !self.by_pid.borrow().keys().any(dead) {
+                return;
+            }
+            left.await;
+        }
+    }
+}

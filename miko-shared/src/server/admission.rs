@@ -1,0 +1,120 @@
+//! Who is let in: the server's side of the preface.
+
+use std::future::Future;
+
+use miko_core::rpc::{Interface, Surface};
+use miko_core::{Error, ErrorId, Result};
+use nix::unistd::Uid;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::Shared;
+use crate::wire::frame::{self, FrameBuffer};
+use crate::wire::preface::{self, HELLO_LIMIT, Hello, OPENING, Verdict};
+
+/// Lets the peer in or tells it why not. What it sent beyond its preface is in the buffer.
+pub(super) async fn admit<I: Interface + ?Sized>(
+    stream: &mut UnixStream,
+    shared: &Shared<I>,
+) -> Option<FrameBuffer> {
+    let mut buffer = FrameBuffer::default();
+    let verdict = match examine(stream, &mut buffer, shared).await {
+        Ok(()) => Verdict::Welcome { frame_size: shared.limits.frame_size as u64 },
+        Err(error) => Verdict::Refused(error),
+    };
+    let welcome = matches!(verdict, Verdict::Welcome { .. });
+    let said = within(shared, say(stream, &verdict)).await;
+    (welcome && said.is_ok()).then_some(buffer)
+}
+
+/// The checks, from those that need nothing of the peer to those that need most. None of them depends on how far
+/// a wrong token is right.
+async fn examine<I: Interface + ?Sized>(
+    stream: &mut UnixStream,
+    buffer: &mut FrameBuffer,
+    shared: &Shared<I>,
+) -> Result<()> {
+    check_user(stream)?;
+    if shared.peers.count() > shared.limits.connections {
+        let message = "the server has as many connections as its limit allows";
+        return Err(
+            Error::new(ErrorId::TOO_MANY_CONNECTIONS, message).with("allowed", shared.limits.connections)
+        );
+    }
+    let opening = within(shared, hear_exactly::<OPENING>(stream, buffer)).await?;
+    preface::check_opening(opening)?;
+    let hello: Hello = within(shared, hear(stream, buffer, HELLO_LIMIT)).await?;
+    if !hello.token.matches(&shared.token) {
+        return Err(Error::new(ErrorId::UNAUTHORIZED, "the server does not know this token"));
+    }
+    preface::check_interface(&hello.interface, I::surface())?;
+    if hello.fingerprint != I::surface().fingerprint() {
+        within(shared, say(stream, &Verdict::ShowSurface)).await?;
+        let surface: Surface = within(shared, hear(stream, buffer, shared.limits.frame_size)).await?;
+        preface::check_surface(&surface, I::surface())?;
+    }
+    Ok(())
+}
+
+/// The kernel says who is at the other end: it must be the user the server runs as.
+fn check_user(stream: &UnixStream) -> Result<()> {
+    let refused = |message: String| Error::new(ErrorId::UNAUTHORIZED, message);
+    let peer = stream.peer_cred().map_err(|fault| refused(format!("the peer is unknown: {fault}")))?;
+    if peer.uid() == Uid::effective().as_raw() {
+        return Ok(());
+    }
+    Err(refused("the server takes connections of its own user only".to_owned()).with("found", peer.uid()))
+}
+
+/// A peer that keeps silent is not waited for longer than the limit `handshake`.
+async fn within<I: ?Sized, T>(shared: &Shared<I>, heard: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(shared.limits.handshake, heard).await.unwrap_or_else(|_| {
+        Err(Error::new(
+            ErrorId::DEADLINE_EXCEEDED,
+            "the client did not say who it is within the limit `handshake`",
+        ))
+    })
+}
+
+async fn hear_exactly<const N: usize>(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<[u8; N]> {
+    loop {
+        if let Some(bytes) = buffer.take::<N>() {
+            return Ok(bytes);
+        }
+        fill(stream, buffer).await?;
+    }
+}
+
+async fn hear<T: DeserializeOwned>(
+    stream: &mut UnixStream,
+    buffer: &mut FrameBuffer,
+    limit: usize,
+) -> Result<T> {
+    loop {
+        if let Some(frame) = buffer.next_frame(limit)? {
+            return rmp_serde::from_slice(frame).map_err(|fault| {
+                Error::new(ErrorId::INVALID_REQUEST, format!("the preface cannot be read: {fault}"))
+            });
+        }
+        fill(stream, buffer).await?;
+    }
+}
+
+async fn fill(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<()> {
+    match stream.read(buffer.room()).await {
+        Ok(count) if count > 0 => {
+            buffer.filled(count);
+            Ok(())
+        }
+        _ => Err(Error::new(ErrorId::INVALID_REQUEST, "the connection ended inside the preface")),
+    }
+}
+
+async fn say(stream: &mut UnixStream, verdict: &impl Serialize) -> Result<()> {
+    let mut bytes = Vec::new();
+    frame::encode(verdict, usize::MAX, &mut bytes)?;
+    let written = stream.write_all(&bytes).await;
+    written.map_err(|fault| Error::new(ErrorId::INTERNAL, format!("the peer does not listen: {fault}")))
+}

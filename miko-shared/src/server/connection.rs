@@ -1,0 +1,113 @@
+//! The calls of one connection, after its preface.
+
+use std::time::Instant;
+
+use miko_core::rpc::Interface;
+use miko_core::{Error, ErrorId};
+use serde::de::IgnoredAny;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::Shared;
+use crate::wire::frame::{self, FrameBuffer};
+use crate::wire::message::{Answer, Incoming, IncomingRequest, refusal};
+
+/// Answers are sent at the latest when so many bytes of them are waiting.
+const FLUSH_AT: usize = 64 << 10;
+
+/// The id of an answer to something that carried none.
+const NO_ID: u64 = 0;
+
+/// Serves calls until the peer leaves or sends what is no call. A peer that does not read its answers is not read
+/// from, and holds up nobody else.
+pub(super) async fn serve_calls<I: Interface + ?Sized>(
+    stream: &mut UnixStream,
+    mut incoming: FrameBuffer,
+    shared: &Shared<I>,
+) {
+    let mut outgoing = Vec::new();
+    let mut arrived = Instant::now();
+    loop {
+        while outgoing.len() < FLUSH_AT {
+            match incoming.next_frame(shared.limits.frame_size) {
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    if let Err(end) = serve_frame(frame, arrived, shared, &mut outgoing) {
+                        return say_last_words(stream, &end, outgoing).await;
+                    }
+                }
+                Err(too_large) => return say_last_words(stream, &too_large, outgoing).await,
+            }
+        }
+        if !outgoing.is_empty() {
+            let flushed = outgoing.len() >= FLUSH_AT;
+            if stream.write_all(&outgoing).await.is_err() {
+                return;
+            }
+            outgoing.clear();
+            outgoing.shrink_to(FLUSH_AT);
+            if flushed {
+                continue;
+            }
+        }
+        incoming.shrink();
+        match stream.read(incoming.room()).await {
+            Ok(count) if count > 0 => incoming.filled(count),
+            _ => return,
+        }
+        arrived = Instant::now();
+    }
+}
+
+/// Runs the call in one frame and appends its answer to `outgoing`; an error ends the connection.
+fn serve_frame<I: Interface + ?Sized>(
+    frame: &[u8],
+    arrived: Instant,
+    shared: &Shared<I>,
+    outgoing: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let answer = match rmp_serde::from_slice::<Incoming<I::Request>>(frame) {
+        Ok(Incoming::Request(request)) => run(request, arrived, shared),
+        Ok(Incoming::Cancel(_)) => return Ok(()),
+        Err(fault) => refuse_unreadable(frame, &fault)?,
+    };
+    frame::encode(&answer, shared.limits.frame_size, outgoing).or_else(|error| {
+        let too_large =
+            error.with("message", "the answer is larger than the limit `frame_size`: ask for less at once");
+        frame::encode(&refusal::<I::Response>(answer.request_id, &too_large), usize::MAX, outgoing)
+    })
+}
+
+fn run<I: Interface + ?Sized>(
+    request: IncomingRequest<I::Request>,
+    arrived: Instant,
+    shared: &Shared<I>,
+) -> Answer<I::Response> {
+    if arrived.elapsed() >= request.context.deadline {
+        let late = Error::new(
+            ErrorId::DEADLINE_EXCEEDED,
+            "the call was not taken up before its deadline, and not run",
+        );
+        return refusal(request.id, &late);
+    }
+    Answer { request_id: request.id, message: Ok(shared.target.interface().serve(request.message)) }
+}
+
+/// A frame that holds a call nobody knows is answered; one that holds no call at all ends the connection.
+fn refuse_unreadable<Response>(
+    frame: &[u8],
+    fault: &rmp_serde::decode::Error,
+) -> Result<Answer<Response>, Error> {
+    let error = Error::new(ErrorId::INVALID_REQUEST, format!("the call cannot be read: {fault}"));
+    match rmp_serde::from_slice::<Incoming<IgnoredAny>>(frame) {
+        Ok(Incoming::Request(request)) => Ok(refusal(request.id, &error)),
+        Ok(Incoming::Cancel(_)) | Err(_) => Err(error),
+    }
+}
+
+/// Tells the peer why its connection ends, as far as it listens.
+async fn say_last_words(stream: &mut UnixStream, error: &Error, mut outgoing: Vec<u8>) {
+    if frame::encode(&refusal::<()>(NO_ID, error), usize::MAX, &mut outgoing).is_ok() {
+        let _ = stream.write_all(&outgoing).await;
+    }
+}

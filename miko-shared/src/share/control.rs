@@ -1,0 +1,116 @@
+//! What parent and server process tell each other, over a socket pair of their own.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use miko_core::{Error, ErrorId, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::wire::frame::{self, FrameBuffer};
+
+/// The parent's word for: all workers have ended, deliver the final state.
+pub(super) const FINISH: u8 = b'F';
+
+/// How much of the final state is sent at once.
+const CHUNK: usize = 64 << 10;
+
+/// Enough for a chunk and what surrounds it.
+const FRAME_LIMIT: usize = 1 << 20;
+
+/// What the server process says.
+#[derive(Serialize, Deserialize)]
+pub(super) enum FromServer {
+    /// Workers may be forked.
+    Ready,
+    /// The server could not be set up, or the final state not be delivered.
+    Failed(Error),
+    /// The next part of the final state.
+    State(#[serde(with = "bytes")] Vec<u8>),
+    /// The final state is complete.
+    Done,
+}
+
+/// Bytes as bytes, where serde would write a list of numbers.
+mod bytes {
+    use std::fmt;
+
+    use serde::de::{Deserializer, Visitor};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// One message after another from a peer of the family, over a pipe or a socket.
+#[derive(Default)]
+pub(super) struct Inbox(FrameBuffer);
+
+impl Inbox {
+    /// Has a whole message arrived that was not received yet?
+    pub(super) fn holds_message(&self) -> bool {
+        self.0.holds_frame()
+    }
+
+    /// The next message; waits for it, if `from` does.
+    ///
+    /// # Errors
+    /// `server-gone` when the other side has ended first; `internal` if what came is no message.
+    pub(super) fn receive<T: DeserializeOwned>(&mut self, from: &mut impl Read) -> Result<T> {
+        loop {
+            if let Some(frame) = self.0.next_frame(FRAME_LIMIT)? {
+                return rmp_serde::from_slice(frame).map_err(|fault| {
+                    Error::new(ErrorId::INTERNAL, format!("a message of the server cannot be read: {fault}"))
+                });
+            }
+            match from.read(self.0.room()) {
+                Ok(count) if count > 0 => self.0.filled(count),
+                Err(fault) if fault.kind() == std::io::ErrorKind::Interrupted => {}
+                _ => return Err(Error::new(ErrorId::SERVER_GONE, "the server process has ended")),
+            }
+        }
+    }
+}
+
+/// Says `message` to the parent. If the parent is gone nobody listens, and the server will hear of that otherwise.
+pub(super) fn say(stream: &mut UnixStream, message: &FromServer) {
+    let mut bytes = Vec::new();
+    if frame::encode(message, FRAME_LIMIT, &mut bytes).is_ok() {
+        let _ = stream.write_all(&bytes);
+    }
+}
+
+/// A writer whose bytes reach the parent as the final state.
+pub(super) struct StateWriter<'s>(pub(super) &'s mut UnixStream);
+
+impl Write for StateWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let chunk = &bytes[..bytes.len().min(CHUNK)];
+        let mut framed = Vec::with_capacity(chunk.len() + 64);
+        frame::encode(&FromServer::State(chunk.to_vec()), FRAME_LIMIT, &mut framed)
+            .map_err(std::io::Error::other)?;
+        self.0.write_all(&framed)?;
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! A share that is running, as its parent holds it.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::marker::PhantomData;
+use std::path::Path;
+use std::rc::Rc;
+
+use miko_core::rpc::{Interface, Proxy};
+use miko_core::{Error, ErrorId, Result};
+use nix::unistd::{Pid, getpid};
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::directory::Directory;
+use super::report::{Outcome, Report, ShareError, WorkerReport};
+use super::supervisor::{Ended, Family, Interrupt, WorkerBody};
+use super::worker_process::{LastWords, Said};
+use crate::client::{Address, SocketTransport, refuse_in_runtime};
+use crate::token::Token;
+
+/// Called in the parent as each worker is reaped.
+pub(super) type OnExit = Rc<RefCell<dyn FnMut(&WorkerReport<()>)>>;
+
+/// A running share: a server process and its workers. Dropping it ends all of them.
+///
+/// The parent has no thread of its own for it: workers beyond `max_concurrent` are started, captured output is read and
+/// `on_exit` is called while [`wait`](Self::wait) or [`join`](Self::join) runs, and Ctrl-C is handled then.
+pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
+    pub(super) family: Family,
+    pub(super) body: Box<WorkerBody<'b>>,
+    pub(super) ended: Vec<Ended>,
+    pub(super) on_exit: Option<OnExit>,
+    pub(super) address: Address,
+    pub(super) db: OnceCell<I::Client>,
+    /// What the bytes of the final state are.
+    pub(super) read_state: fn(Vec<u8>) -> S,
+    pub(super) returns: PhantomData<fn() -> R>,
+    /// Ends the share's hold on the `Uds`, whichever way the share ends.
+    pub(super) tenancy: Tenancy,
+}
+
+/// What a share holds of its `Uds`: the directory, and the right to be the only one.
+pub(super) struct Tenancy {
+    pub(super) directory: Directory,
+    pub(super) in_use: Rc<Cell<bool>>,
+    pub(super) owner: Pid,
+}
+
+impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
+    /// A proxy for the parent, connected at its first call.
+    ///
+    /// # Errors
+    /// `inside-runtime`, where a blocking call would stop an async runtime.
+    pub fn db(&self) -> Result<&I::Client> {
+        refuse_in_runtime()?;
+        Ok(self.db.get_or_init(|| I::Client::new(Box::new(SocketTransport::new(self.address.clone())))))
+    }
+
+    /// The path of the socket.
+    pub fn path(&self) -> &Path {
+        &self.address.path
+    }
+
+    /// The secret that lets a process in.
+    pub fn token(&self) -> &Token {
+        &self.address.token
+    }
+
+    /// Index and pid of the workers that have not been reaped.
+    pub fn workers(&self) -> Vec<(usize, u32)> {
+        self.family.alive().collect()
+    }
+
+    /// Sends a signal to all workers that are alive.
+    ///
+    /// # Errors
+    /// `invalid_request`, if there is no signal with this number.
+    pub fn kill(&self, signal: i32) -> Result<()> {
+        let signal = nix::sys::signal::Signal::try_from(signal).map_err(|_| {
+            Error::new(ErrorId::INVALID_REQUEST, "there is no such signal").with("found", signal)
+        })?;
+        self.family.signal_workers(signal);
+        Ok(())
+    }
+
+    /// Waits until all workers have ended. The server goes on, so that [`db`](Self::db) shows what they left.
+    ///
+    /// # Errors
+    /// `interrupted` or `server-gone`; all workers have ended then, too.
+    pub fn wait(&mut self) -> Result<()> {
+        let interrupt = Interrupt::listen()?;
+        self.wait_with(&interrupt)
+    }
+
+    /// Waits until all workers have ended, then ends the server and takes the final state.
+    ///
+    /// # Errors
+    /// `interrupted`, `server-gone`, or why the final state was not delivered; with the reports of the workers and as much of the state as
+    /// there is.
+    pub fn join(mut self) -> Result<Report<R, S>, ShareError<R, S>> {
+        let interrupt = Interrupt::listen()?;
+        let mut state = Vec::new();
+        let waited = self.wait_with(&interrupt);
+        let delivered = self.family.take_state(&interrupt, &mut state);
+        self.family.end();
+        let mut workers: Vec<WorkerReport<R>> =
+            std::mem::take(&mut self.ended).into_iter().map(report).collect();
+        workers.sort_by_key(|worker| worker.index);
+        let report = Report { state: (self.read_state)(state), workers };
+        match waited.and(delivered) {
+            Ok(()) => Ok(report),
+            Err(error) => Err(ShareError::new(error, Some(report))),
+        }
+    }
+
+    fn wait_with(&mut self, interrupt: &Interrupt) -> Result<()> {
+        let Self { family, body, ended, on_exit, .. } = self;
+        family.wait_for_workers(body, interrupt, |worker| {
+            if let Some(on_exit) = on_exit {
+                // The type of the value is not known where `on_exit` was written.
+                on_exit.borrow_mut()(&report::<IgnoredAny>(worker.clone()).map(|_| ()));
+            }
+            ended.push(worker);
+        })
+    }
+}
+
+/// The whole report of a worker.
+fn report<R: DeserializeOwned>(worker: Ended) -> WorkerReport<R> {
+    // A worker that was killed while it spoke said nothing.
+    let words = rmp_serde::from_slice::<LastWords<R>>(&worker.last_words).ok();
+    let calls = words.as_ref().map_or(0, |words| words.calls);
+    let outcome = match words {
+        Some(LastWords { said: Said::Returned(value), .. }) => Outcome::Returned(value),
+        Some(LastWords { said: Said::Failed { text, error }, .. }) => Outcome::Failed { text, error },
+        Some(LastWords { said: Said::Panicked(message), .. }) => Outcome::Panicked(message),
+        None if worker.timed_out => Outcome::TimedOut,
+        None => Outcome::Silent,
+    };
+    WorkerReport {
+        index: worker.index,
+        pid: worker.pid,
+        status: worker.status,
+        outcome,
+        started: worker.started,
+        ended: worker.ended,
+        calls,
+        stdout: worker.stdout,
+        stderr: worker.stderr,
+    }
+}
+
+impl<I: Interface + ?Sized, R, S> Drop for Share<'_, I, R, S> {
+    fn drop(&mut self) {
+        // A fork of the parent has inherited this, but not the children.
+        if getpid() == self.tenancy.owner {
+            self.family.end();
+        }
+    }
+}
+
+impl Drop for Tenancy {
+    fn drop(&mut self) {
+        if getpid() == self.owner {
+            self.directory.remove();
+            self.in_use.set(false);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The server process: what happens in it from the fork to its end.
+
+use std::ffi::CString;
+use std::io::{BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use miko_core::rpc::{Interface, panic_message};
+use miko_core::{Error, ErrorId, Result};
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
+use tokio::io::AsyncReadExt;
+
+use super::control::{FINISH, FromServer, StateWriter, say};
+use super::directory::Directory;
+use crate::limits::Limits;
+use crate::server::{self, Serving};
+use crate::token::Token;
+
+/// What the server process was born with.
+pub(super) struct Inheritance<'d> {
+    pub(super) listener: UnixListener,
+    pub(super) control: UnixStream,
+    pub(super) directory: &'d Directory,
+    pub(super) token: Token,
+    pub(super) limits: Limits,
+}
+
+/// Opens the shared object, serves it until the parent says that all workers have ended, and delivers the final state.
+/// Gives the exit code of the process.
+pub(super) fn run<I, S>(mut inherited: Inheritance<'_>, open: impl FnOnce() -> Result<S>) -> i32
+where
+    I: Interface + ?Sized,
+    S: Serving<I> + 'static,
+{
+    outlive_interrupt();
+    clean_up_when_terminated(inherited.directory);
+    let outcome = open_and_serve::<I, S>(&mut inherited, open);
+    let code = i32::from(outcome.is_err());
+    let last = outcome.map_or_else(FromServer::Failed, |()| FromServer::Done);
+    say(&mut inherited.control, &last);
+    code
+}
+
+fn open_and_serve<I, S>(inherited: &mut Inheritance<'_>, open: impl FnOnce() -> Result<S>) -> Result<()>
+where
+    I: Interface + ?Sized,
+    S: Serving<I> + 'static,
+{
+    let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).unwrap_or_else(|panic| {
+        Err(Error::new(
+            ErrorId::INTERNAL,
+            format!("opening the shared object panicked: {}", panic_message(&*panic)),
+        ))
+    })?;
+    let served: Rc<dyn Serving<I>> = Rc::new(opened);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|fault| system("no runtime can be started", &fault))?;
+    say(&mut inherited.control, &FromServer::Ready);
+    runtime.block_on(serve_until_finish(inherited, Rc::clone(&served)))?;
+    let mut state = BufWriter::with_capacity(64 << 10, StateWriter(&mut inherited.control));
+    served.deliver(&mut state)?;
+    state.flush().map_err(|fault| system("the final state cannot be handed over", &fault))
+}
+
+async fn serve_until_finish<I: Interface + ?Sized>(
+    inherited: &Inheritance<'_>,
+    served: Rc<dyn Serving<I>>,
+) -> Result<()> {
+    let failed = |fault| system("the server cannot listen", &fault);
+    let control = inherited.control.try_clone().map_err(failed)?;
+    control.set_nonblocking(true).map_err(failed)?;
+    let mut control = tokio::net::UnixStream::from_std(control).map_err(failed)?;
+    let listener = inherited.listener.try_clone().map_err(failed)?;
+    let (token, limits) = (inherited.token.clone(), inherited.limits.clone());
+    let stop = async {
+        let mut word = [0];
+        // Its end without a word means that the parent has ended: there is nobody left to serve.
+        while control.read(&mut word).await.is_ok_and(|count| count > 0 && word[0] != FINISH) {}
+    };
+    server::serve(listener, served, token, limits, stop).await?;
+    inherited.control.set_nonblocking(false).map_err(failed)
+}
+
+/// Ctrl-C reaches the whole process group; the server lives on to hand over what there is.
+fn outlive_interrupt() {
+    // SAFETY: ignoring a signal installs no code.
+    let _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
+}
+
+/// The files to remove, then the directory, for a signal handler that may not allocate.
+static LEFTOVERS: OnceLock<([CString; 2], CString)> = OnceLock::new();
+
+/// The kernel sends SIGTERM when the parent dies, however it dies. Nobody else is left then to remove the directory,
+/// and the server may be in the middle of a long call: so the handler itself does it, at once.
+fn clean_up_when_terminated(directory: &Directory) {
+    extern "C" fn clean_up(_: libc::c_int) {
+        if let Some((files, directory)) = LEFTOVERS.get() {
+            for file in files {
+                // SAFETY: `unlink` is async-signal-safe, and the path is a valid C string that lives for ever.
+                unsafe { libc::unlink(file.as_ptr()) };
+            }
+            // SAFETY: as above.
+            unsafe { libc::rmdir(directory.as_ptr()) };
+        }
+        // SAFETY: `_exit` is async-signal-safe.
+        unsafe { libc::_exit(128 + libc::SIGTERM) }
+    }
+    let (files, directory) = directory.contents();
+    let c_string = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+    let _ = LEFTOVERS.set((files.map(|file| c_string(&file)), c_string(&directory)));
+    let action = SigAction::new(SigHandler::Handler(clean_up), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler calls only what is async-signal-safe and reads only what is never written again.
+    let _ = unsafe { sigaction(Signal::SIGTERM, &action) };
+}
+
+fn system(what: &str, fault: &std::io::Error) -> Error {
+    Error::new(ErrorId::INTERNAL, format!("{what}: {fault}"))
+}

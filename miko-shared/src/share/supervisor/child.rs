@@ -1,0 +1,230 @@
+//! One child as its parent sees it.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant, SystemTime};
+
+use miko_core::{Error, ErrorId, Result};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, pipe2};
+
+use crate::linux;
+use crate::share::report::ExitStatus;
+
+/// A child process that nobody but its owner reaps.
+pub(super) struct Process {
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl Process {
+    /// Takes over a child that was just forked. Without a descriptor to watch it by, it is ended.
+    pub(super) fn adopt(pid: Pid) -> Result<Self> {
+        match linux::pidfd(pid) {
+            Ok(pidfd) => Ok(Self { pid, pidfd }),
+            Err(fault) => {
+                let _ = kill(pid, Signal::SIGKILL);
+                let _ = waitpid(pid, None);
+                Err(Error::new(ErrorId::INTERNAL, format!("a child process cannot be watched: {fault}")))
+            }
+        }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid.as_raw().unsigned_abs()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        // As long as it is not reaped, its pid is its own. If it has ended already, all is well.
+        if self.is_alive() {
+            let _ = kill(self.pid, signal);
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1))
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        !self.has_ended()
+    }
+
+    /// Waits for its end, which is near, and gives its status.
+    pub(super) fn reap(&self) -> ExitStatus {
+        loop {
+            match waitpid(self.pid, None) {
+                Ok(WaitStatus::Exited(_, code)) => return ExitStatus::Code(code),
+                Ok(WaitStatus::Signaled(_, signal, _)) => return ExitStatus::Signal(signal as i32),
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(_) => return ExitStatus::Unknown,
+            }
+        }
+    }
+
+    /// Waits for its end, kills it if that takes longer than `grace`, and reaps it.
+    pub(super) fn wait_or_kill(&self, grace: Duration) {
+        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(grace).unwrap_or(PollTimeout::MAX);
+        if !matches!(poll(&mut fds, timeout), Ok(1)) {
+            let _ = kill(self.pid, Signal::SIGKILL);
+        }
+        self.reap();
+    }
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// A worker that has not been reaped yet.
+pub(in crate::share) struct WorkerChild {
+    pub(super) index: usize,
+    pub(super) process: Process,
+    started: SystemTime,
+    last_words: Pipe,
+    stdout: Option<Pipe>,
+    stderr: Option<Pipe>,
+    patience: Patience,
+    timed_out: bool,
+}
+
+/// How long a worker is waited for, and what it gets then.
+struct Patience {
+    until: Option<Instant>,
+    then: Signal,
+    /// Did it begin with `worker_timeout`, and nothing else has shortened it since?
+    timeout: bool,
+}
+
+/// A worker that was reaped.
+#[derive(Clone)]
+pub(in crate::share) struct Ended {
+    pub(in crate::share) index: usize,
+    pub(in crate::share) pid: u32,
+    pub(in crate::share) status: ExitStatus,
+    pub(in crate::share) timed_out: bool,
+    pub(in crate::share) started: SystemTime,
+    pub(in crate::share) ended: SystemTime,
+    pub(in crate::share) last_words: Vec<u8>,
+    pub(in crate::share) stdout: Vec<u8>,
+    pub(in crate::share) stderr: Vec<u8>,
+}
+
+impl WorkerChild {
+    pub(super) fn adopt(
+        index: usize,
+        pid: Pid,
+        last_words: OwnedFd,
+        output: Option<(OwnedFd, OwnedFd)>,
+        timeout: Option<Duration>,
+    ) -> Result<Self> {
+        let process = Process::adopt(pid)?;
+        let (stdout, stderr) = output.map(|(out, err)| (Pipe::new(out), Pipe::new(err))).unzip();
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        Ok(Self {
+            index,
+            process,
+            started: SystemTime::now(),
+            last_words: Pipe::new(last_words),
+            stdout,
+            stderr,
+            patience: Patience { until, then: Signal::SIGTERM, timeout: timeout.is_some() },
+            timed_out: false,
+        })
+    }
+
+    /// What to watch: its end, and whatever it may be writing.
+    pub(super) fn watched(&self) -> impl Iterator<Item = PollFd<'_>> {
+        let pipes = [Some(&self.last_words), self.stdout.as_ref(), self.stderr.as_ref()];
+        let open = pipes.into_iter().flatten().filter_map(|pipe| pipe.file.as_ref()).map(AsFd::as_fd);
+        std::iter::once(self.process.as_fd()).chain(open).map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.process.has_ended()
+    }
+
+    /// Reads what has come, so that the worker is never held up by a full pipe.
+    pub(super) fn read_pipes(&mut self) {
+        self.last_words.read();
+        for pipe in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
+            pipe.read();
+        }
+    }
+
+    pub(super) fn patience_ends(&self) -> Option<Instant> {
+        self.patience.until
+    }
+
+    /// Waits until then, at the longest.
+    pub(super) fn be_patient_until(&mut self, until: Instant) {
+        if self.patience.until.is_none_or(|earlier| earlier > until) {
+            self.patience = Patience { until: Some(until), then: Signal::SIGTERM, timeout: false };
+        }
+    }
+
+    /// If patience has ended: a polite signal first, a forcible one after `grace`.
+    pub(super) fn hurry(&mut self, now: Instant, grace: Duration) {
+        if self.patience.until.is_none_or(|until| now < until) {
+            return;
+        }
+        self.timed_out |= self.patience.timeout;
+        self.process.signal(self.patience.then);
+        let until = (self.patience.then != Signal::SIGKILL).then(|| now + grace);
+        self.patience = Patience { until, then: Signal::SIGKILL, timeout: false };
+    }
+
+    /// Reaps it, and reads the last of what it wrote.
+    pub(super) fn reap(mut self) -> Ended {
+        let status = self.process.reap();
+        self.read_pipes();
+        let bytes = |pipe: Option<Pipe>| pipe.map(|pipe| pipe.bytes).unwrap_or_default();
+        Ended {
+            index: self.index,
+            pid: self.process.pid(),
+            status,
+            timed_out: self.timed_out,
+            started: self.started,
+            ended: SystemTime::now(),
+            last_words: self.last_words.bytes,
+            stdout: bytes(self.stdout),
+            stderr: bytes(self.stderr),
+        }
+    }
+}
+
+/// The reading end of a pipe, and what has come out of it.
+struct Pipe {
+    /// `None` after its end.
+    file: Option<File>,
+    bytes: Vec<u8>,
+}
+
+impl Pipe {
+    fn new(fd: OwnedFd) -> Self {
+        // A blocking read would wait for whoever inherited the other end from the worker.
+        let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+        Self { file: Some(fd.into()), bytes: Vec::new() }
+    }
+
+    fn read(&mut self) {
+        let Some(file) = &mut self.file else { return };
+        match file.read_to_end(&mut self.bytes) {
+            Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
+            _ => self.file = None,
+        }
+    }
+}
+
+/// A pipe, reading end first, that a program which the worker starts does not inherit.
+pub(super) fn output_pipe() -> Result<(OwnedFd, OwnedFd)> {
+    pipe2(OFlag::O_CLOEXEC)
+        .map_err(|fault| Error::new(ErrorId::INTERNAL, format!("no pipe to a worker can be made: {fault}")))
+}

@@ -1,0 +1,290 @@
+//! `Uds`: where a share will be, and how it will be run.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fs;
+use std::marker::PhantomData;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use miko_core::rpc::Interface;
+use miko_core::{Error, ErrorId, Result};
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::BoxError;
+use super::directory::Directory;
+use super::fork::fork_child;
+use super::preconditions;
+use super::report::{Report, ShareError, WorkerReport};
+use super::running::{OnExit, Share, Tenancy};
+use super::server_process::{self, Inheritance};
+use super::supervisor::{Family, Rules, WorkerBody};
+use super::worker_process::{self, Worker};
+use crate::client::Address;
+use crate::limits::Limits;
+use crate::mikobase::MikobaseOptions;
+use crate::server::Serving;
+use crate::token::Token;
+
+/// A Unix domain socket for one share at a time: its path, its secret and the options of the share.
+///
+/// Making one binds nothing and starts nothing. It belongs to the process that made it: in a fork, everything but
+/// [`path`](Self::path) and [`token`](Self::token) fails as `server-used-in-fork`.
+pub struct Uds {
+    owner: Pid,
+    path: PathBuf,
+    token: Token,
+    in_use: Rc<Cell<bool>>,
+    /// The directory that holds the socket, until a share takes it over.
+    directory: RefCell<Option<Directory>>,
+    allow_threads: bool,
+    limits: Limits,
+    max_concurrent: usize,
+    capture_output: bool,
+    worker_timeout: Option<Duration>,
+    grace_period: Duration,
+    on_exit: Option<OnExit>,
+    pub(crate) mikobase: MikobaseOptions,
+}
+
+impl Uds {
+    /// Picks a socket path in a new private directory, and a token. Removes what killed processes of this user left behind.
+    ///
+    /// # Errors
+    /// `internal`, if no directory can be made in `XDG_RUNTIME_DIR` or the directory for temporary files.
+    pub fn new() -> Result<Self> {
+        let directory = Directory::create()?;
+        Ok(Self {
+            owner: getpid(),
+            path: directory.socket(),
+            token: Token::random()?,
+            in_use: Rc::default(),
+            directory: RefCell::new(Some(directory)),
+            allow_threads: false,
+            limits: Limits::default(),
+            max_concurrent: usize::MAX,
+            capture_output: false,
+            worker_timeout: None,
+            grace_period: Duration::from_secs(2),
+            on_exit: None,
+            mikobase: MikobaseOptions::default(),
+        })
+    }
+
+    /// Where the socket is while a share runs.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The secret that lets a process in.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// At most `workers` are alive at once; the next one starts when one has ended. All at once, by default.
+    #[must_use]
+    pub fn max_concurrent(mut self, workers: usize) -> Self {
+        self.max_concurrent = workers.max(1);
+        self
+    }
+
+    /// Collects what workers write to standard output and error in their reports. By default it goes where the
+    /// parent's goes.
+    #[must_use]
+    pub fn capture_output(mut self, capture: bool) -> Self {
+        self.capture_output = capture;
+        self
+    }
+
+    /// Ends a worker that takes longer: first with SIGTERM, after the grace period with SIGKILL.
+    #[must_use]
+    pub fn worker_timeout(mut self, timeout: Duration) -> Self {
+        self.worker_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a process that was asked to end may take before it is killed. Two seconds by default.
+    #[must_use]
+    pub fn grace_period(mut self, grace: Duration) -> Self {
+        self.grace_period = grace;
+        self
+    }
+
+    /// Calls `f` in the parent as each worker is reaped. The value that its block returned is left out.
+    #[must_use]
+    pub fn on_exit(mut self, f: impl FnMut(&WorkerReport<()>) + 'static) -> Self {
+        self.on_exit = Some(Rc::new(RefCell::new(f)));
+        self
+    }
+
+    /// Shares from a process that has more than one thread. Whoever says so knows that no other thread holds a lock
+    /// that a worker will need, the allocator's being one that is safe. The thread that shares must outlive the share.
+    #[must_use]
+    pub fn allow_threads(mut self, allow: bool) -> Self {
+        self.allow_threads = allow;
+        self
+    }
+
+    /// The limits of the server and of the proxies.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Shares an implementation of any interface with `n` forked workers and waits until all is over.
+    ///
+    /// `open` runs in the server process; `block` runs in each worker, with a proxy to what `open` made.
+    ///
+    /// # Errors
+    /// Only if the share could not be set up or the server was lost: how the workers fared is in the report.
+    pub fn share<I, R>(
+        &self,
+        n: usize,
+        open: impl FnOnce() -> Result<Box<I>>,
+        block: impl Fn(&I::Client, &Worker) -> Result<R, BoxError>,
+    ) -> Result<Report<R>, ShareError<R>>
+    where
+        I: Interface + ?Sized,
+        R: Serialize + DeserializeOwned,
+    {
+        self.spawn_share::<I, R>(n, open, block)?.join()
+    }
+
+    /// The first half of [`share`](Self::share): returns as soon as the workers are started.
+    ///
+    /// # Errors
+    /// If the share could not be set up.
+    pub fn spawn_share<'b, I, R>(
+        &self,
+        n: usize,
+        open: impl FnOnce() -> Result<Box<I>>,
+        block: impl Fn(&I::Client, &Worker) -> Result<R, BoxError> + 'b,
+    ) -> Result<Share<'b, I, R>>
+    where
+        I: Interface + ?Sized,
+        R: Serialize + DeserializeOwned,
+    {
+        self.launch(n, open, |_| (), block)
+    }
+
+    /// Sets up a share of anything that can be served: directory, socket, server process, workers.
+    pub(crate) fn launch<'b, I, R, S, T>(
+        &self,
+        n: usize,
+        open: impl FnOnce() -> Result<S>,
+        read_state: fn(Vec<u8>) -> T,
+        block: impl Fn(&I::Client, &Worker) -> Result<R, BoxError> + 'b,
+    ) -> Result<Share<'b, I, R, T>>
+    where
+        I: Interface + ?Sized,
+        R: Serialize + DeserializeOwned,
+        S: Serving<I> + 'static,
+    {
+        let tenancy = self.move_in()?;
+        let mut family = self.start_server::<I, S>(n, &tenancy.directory, open)?;
+        let address =
+            Address { path: self.path.clone(), token: self.token.clone(), limits: self.limits.clone() };
+        let for_workers = address.clone();
+        let body: Box<WorkerBody<'b>> = Box::new(move |worker, last_words| {
+            worker_process::run::<I, R>(worker, for_workers.clone(), last_words, &block)
+        });
+        let started = family.wait_until_ready().and_then(|()| family.start_workers(&*body));
+        if let Err(error) = started {
+            family.end();
+            return Err(error);
+        }
+        Ok(Share {
+            family,
+            body,
+            ended: Vec::new(),
+            on_exit: self.on_exit.clone(),
+            address,
+            db: OnceCell::new(),
+            read_state,
+            returns: PhantomData,
+            tenancy,
+        })
+    }
+
+    /// Checks that a share may begin, and takes the directory for it.
+    fn move_in(&self) -> Result<Tenancy> {
+        if getpid() != self.owner {
+            return Err(Error::new(
+                ErrorId::SERVER_USED_IN_FORK,
+                "this `Uds` belongs to the process that made it: make one of your own here",
+            )
+            .with("owner", self.owner.as_raw()));
+        }
+        preconditions::check(self.allow_threads)?;
+        if self.in_use.replace(true) {
+            return Err(Error::new(
+                ErrorId::UDS_IN_USE,
+                "this `Uds` hosts a share already: join or drop that one first, or make a second `Uds`",
+            )
+            .with("path", self.path.display().to_string()));
+        }
+        let directory = match self.directory.take() {
+            Some(directory) => Ok(directory),
+            None => Directory::create_again(self.path.parent().unwrap_or(&self.path)),
+        };
+        let directory = directory.inspect_err(|_| self.in_use.set(false))?;
+        Ok(Tenancy { directory, in_use: Rc::clone(&self.in_use), owner: self.owner })
+    }
+
+    /// Binds the socket, so that no worker can be too early, and forks the server process. The parent keeps no copy of
+    /// the listening socket: with one, connects would hang after the server's death.
+    fn start_server<I, S>(
+        &self,
+        n: usize,
+        directory: &Directory,
+        open: impl FnOnce() -> Result<S>,
+    ) -> Result<Family>
+    where
+        I: Interface + ?Sized,
+        S: Serving<I> + 'static,
+    {
+        let failed = |fault| {
+            Error::new(ErrorId::INTERNAL, format!("the socket cannot be made: {fault}"))
+                .with("path", self.path.display().to_string())
+        };
+        let listener = UnixListener::bind(&self.path).map_err(failed)?;
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let (ours, control) = UnixStream::pair().map_err(failed)?;
+        let rules = Rules {
+            count: n,
+            max_concurrent: self.max_concurrent,
+            capture_output: self.capture_output,
+            worker_timeout: self.worker_timeout,
+            grace_period: self.grace_period,
+        };
+        let (token, limits) = (self.token.clone(), self.limits.clone());
+        let parents = ours.try_clone().map_err(failed)?;
+        let pid = fork_child(Signal::SIGTERM, move || {
+            drop(parents);
+            server_process::run::<I, S>(Inheritance { listener, control, directory, token, limits }, open)
+        })?;
+        Family::adopt(pid, ours, rules)
+    }
+}
+
+impl Drop for Uds {
+    fn drop(&mut self) {
+        if getpid() == self.owner
+            && let Some(directory) = self.directory.take()
+        {
+            directory.remove();
+        }
+    }
+}
+
+impl std::fmt::Debug for Uds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Uds").field("path", &self.path).finish_non_exhaustive()
+    }
+}

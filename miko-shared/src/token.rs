@@ -1,0 +1,79 @@
+//! The secret that lets a process in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use miko_core::{Error, ErrorId, Result};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+/// A random 256-bit secret. Whoever has it, and the user id of the server, may connect.
+///
+/// It shows itself only through [`to_hex`](Self::to_hex), for handing it to another process on purpose.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Token([u8; 32]);
+
+impl Token {
+    /// A new token from the operating system's source of randomness.
+    ///
+    /// # Errors
+    /// `internal`, if the system has no randomness to give.
+    pub fn random() -> Result<Self> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)
+            .map_err(|fault| Error::new(ErrorId::INTERNAL, format!("no randomness for a token: {fault}")))?;
+        Ok(Self(bytes))
+    }
+
+    /// The token as 64 hexadecimal digits.
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Is it the same token? The time this takes does not depend on where they differ.
+    pub(crate) fn matches(&self, other: &Token) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl FromStr for Token {
+    type Err = Error;
+
+    fn from_str(hex: &str) -> Result<Self> {
+        let malformed = || Error::new(ErrorId::UNAUTHORIZED, "a token is written as 64 hexadecimal digits");
+        let mut bytes = [0; 32];
+        if hex.len() != 64 || !hex.is_ascii() {
+            return Err(malformed());
+        }
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| malformed())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_hex_and_never_shows_in_debug() {
+        let token = Token::random().unwrap();
+        assert!(token.to_hex().parse::<Token>().unwrap().matches(&token));
+        assert!(!Token::random().unwrap().matches(&token));
+        assert_eq!(format!("{token:?}"), "Token(secret)");
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        for hex in ["", "00", &"g".repeat(64), &"é".repeat(32), &"0".repeat(65)] {
+            assert!(hex.parse::<Token>().is_err(), "{hex}");
+        }
+    }
+}

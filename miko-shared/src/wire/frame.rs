@@ -1,0 +1,179 @@
+//! Frames: a length of four bytes, big-endian, then that many bytes.
+
+use miko_core::{Error, ErrorId, Result};
+use serde::Serialize;
+
+/// The bytes of the length.
+pub const HEADER: usize = 4;
+
+/// Room for one read; it grows only as bytes really arrive, whatever length a frame claims.
+const READ_SIZE: usize = 16 << 10;
+
+/// Appends `value` to `out` as one frame of MessagePack with field names.
+///
+/// # Errors
+/// `request-too-large` beyond `limit` bytes, `internal` if the value cannot be serialized. `out` is as it was then.
+pub fn encode(value: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result<()> {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER]);
+    let written = value.serialize(&mut rmp_serde::Serializer::new(&mut *out).with_struct_map());
+    let length = out.len() - start - HEADER;
+    let outcome = match written {
+        Err(fault) => Err(Error::new(ErrorId::INTERNAL, format!("this cannot be serialized: {fault}"))),
+        Ok(()) => length_within(length, limit),
+    };
+    match outcome {
+        Ok(header) => out[start..start + HEADER].copy_from_slice(&header),
+        Err(_) => out.truncate(start),
+    }
+    outcome.map(|_| ())
+}
+
+fn length_within(length: usize, limit: usize) -> Result<[u8; HEADER]> {
+    match u32::try_from(length) {
+        Ok(header) if length <= limit => Ok(header.to_be_bytes()),
+        _ => Err(too_large(length, limit)),
+    }
+}
+
+fn too_large(length: usize, limit: usize) -> Error {
+    Error::new(ErrorId::REQUEST_TOO_LARGE, "a frame is larger than the limit `frame_size`")
+        .with("found", length)
+        .with("allowed", limit)
+}
+
+/// Bytes that have arrived and are taken out frame by frame.
+#[derive(Default)]
+pub struct FrameBuffer {
+    bytes: Vec<u8>,
+    /// Where the part begins that was not taken out yet.
+    start: usize,
+    /// How much of `bytes` has arrived; what is behind is room.
+    end: usize,
+}
+
+impl FrameBuffer {
+    /// Room for more bytes, at least one; tell [`filled`](Self::filled) how many came.
+    pub fn room(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.bytes.len() - self.end < READ_SIZE / 4 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            let wanted = (self.end * 2).max(READ_SIZE);
+            if self.bytes.len() < wanted {
+                self.bytes.resize(wanted, 0);
+            }
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// `count` bytes came into the [`room`](Self::room).
+    pub fn filled(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.bytes.len());
+    }
+
+    /// The next whole frame, without its header; `None` until it has arrived.
+    ///
+    /// # Errors
+    /// `request-too-large` as soon as a header claims more than `limit`.
+    pub fn next_frame(&mut self, limit: usize) -> Result<Option<&[u8]>> {
+        let arrived = &self.bytes[self.start..self.end];
+        let Some((header, rest)) = arrived.split_first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes(*header) as usize;
+        if length > limit {
+            return Err(too_large(length, limit));
+        }
+        if rest.len() < length {
+            return Ok(None);
+        }
+        let from = self.start + HEADER;
+        self.start = from + length;
+        Ok(Some(&self.bytes[from..from + length]))
+    }
+
+    /// Has a whole frame arrived?
+    pub fn holds_frame(&self) -> bool {
+        let arrived = &self.bytes[self.start..self.end];
+        arrived
+            .split_first_chunk::<HEADER>()
+            .is_some_and(|(header, rest)| rest.len() >= u32::from_be_bytes(*header) as usize)
+    }
+
+    /// Takes out exactly `N` bytes that are no frame, if they have arrived.
+    pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let taken = *self.bytes[self.start..self.end].first_chunk::<N>()?;
+        self.start += N;
+        Some(taken)
+    }
+
+    /// Has everything that arrived been taken out?
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Gives back the memory that one large frame took.
+    pub fn shrink(&mut self) {
+        if self.is_empty() && self.bytes.len() > 16 * READ_SIZE {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames_of(stream: &[u8], chunk: usize) -> Vec<Vec<u8>> {
+        let mut buffer = FrameBuffer::default();
+        let mut frames = Vec::new();
+        for mut bytes in stream.chunks(chunk) {
+            while !bytes.is_empty() {
+                let room = buffer.room();
+                let count = room.len().min(bytes.len());
+                room[..count].copy_from_slice(&bytes[..count]);
+                buffer.filled(count);
+                bytes = &bytes[count..];
+                while let Some(frame) = buffer.next_frame(1 << 20).unwrap() {
+                    frames.push(frame.to_vec());
+                }
+            }
+        }
+        assert!(buffer.is_empty());
+        frames
+    }
+
+    #[test]
+    fn frames_come_out_whole_however_the_bytes_arrive() {
+        let values = ["".to_owned(), "a".repeat(5), "b".repeat(100_000), "c".to_owned()];
+        let mut stream = Vec::new();
+        for value in &values {
+            encode(value, 1 << 20, &mut stream).unwrap();
+        }
+        for chunk in [1, 3, 4, 4096, 1 << 20] {
+            let decoded: Vec<String> =
+                frames_of(&stream, chunk).iter().map(|frame| rmp_serde::from_slice(frame).unwrap()).collect();
+            assert_eq!(decoded, values, "in chunks of {chunk}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_claims_too_much_is_refused_at_its_header() {
+        let mut buffer = FrameBuffer::default();
+        buffer.room()[..4].copy_from_slice(&[0xff; 4]);
+        buffer.filled(4);
+        let error = buffer.next_frame(1024).unwrap_err();
+        assert_eq!(error.items()[0].details["found"], u32::MAX);
+    }
+
+    #[test]
+    fn a_value_that_is_too_large_leaves_no_trace() {
+        let mut out = b"before".to_vec();
+        let error = encode(&"x".repeat(100), 50, &mut out).unwrap_err();
+        assert!(error.is(ErrorId::REQUEST_TOO_LARGE));
+        assert_eq!(out, b"before");
+    }
+}
