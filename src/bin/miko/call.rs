@@ -1,0 +1,76 @@
+//! `miko call`: any method of the interface, by its name.
+
+use std::io;
+
+use mikobase::rpc::{DispatchError, Interface};
+use mikobase::{ErrorId, Mikobase, json};
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::exit::{Exit, Failure};
+use crate::open::Server;
+use crate::output::Output;
+
+/// The words of `miko call`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    server: Server,
+    /// Indent the result, as on a terminal.
+    #[arg(long)]
+    pretty: bool,
+    /// The method and its params as a JSON object or array, after a backend URL if there is one.
+    #[arg(value_name = "[BACKEND] METHOD [PARAMS]", num_args = 1..=3, required = true)]
+    words: Vec<String>,
+}
+
+const EXAMPLES: &str = r#"Examples:
+  miko call mikobase.uno/sqlite/memory properties
+  miko call --socket "$MIKOBASE_SOCKET" record_by_pk '{"pk": "0198…"}'
+  miko call by_class '["starfleet.com/officer"]'"#;
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
+    let is_params = |word: &str| word.trim_start().starts_with(['{', '[']);
+    let (backend, method, params) = match words[..] {
+        [method] if !is_params(method) => (None, method, None),
+        [method, params] if is_params(params) => (None, method, Some(params)),
+        [backend, method] => (Some(backend), method, None),
+        [backend, method, params] => (Some(backend), method, Some(params)),
+        _ => return Err(Failure::Usage("name a method, after the backend and before its params".to_owned())),
+    };
+    let db = args.server.open(backend)?;
+    let (exit, answer) = match call(&*db, method, params) {
+        Ok(result) => (Exit::Success, result),
+        Err(error) => (exit_of(&error), failed(&error)?),
+    };
+    Output::new(args.pretty).write(&answer)?;
+    Ok(exit)
+}
+
+fn call(
+    db: &(dyn Mikobase + 'static),
+    method: &str,
+    params: Option<&str>,
+) -> Result<Box<RawValue>, DispatchError> {
+    let params = params.map_or(Ok(Value::Null), json::parse)?;
+    db.dispatch(method, params)
+}
+
+fn exit_of(error: &DispatchError) -> Exit {
+    let gone = |error: &RawValue| {
+        serde_json::from_str::<mikobase::Error>(error.get()).is_ok_and(|error| error.is(ErrorId::SERVER_GONE))
+    };
+    if gone(&error.to_json()) { Exit::Unreachable } else { Exit::RequestFailed }
+}
+
+/// A failure in the form in which every JSON face shows it.
+fn failed(error: &DispatchError) -> io::Result<Box<RawValue>> {
+    #[derive(serde::Serialize)]
+    struct Failed {
+        success: bool,
+        errors: Box<RawValue>,
+    }
+    Ok(to_raw_value(&Failed { success: false, errors: error.to_json() })?)
+}

@@ -1,0 +1,28 @@
+//! Answers on standard output: one per line for programs, indented for people.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::value::RawValue;
+
+/// Writes JSON answers, each flushed at once: whoever sent the request may be waiting for it.
+pub(crate) struct Output {
+    pretty: bool,
+}
+
+impl Output {
+    pub(crate) fn new(pretty: bool) -> Self {
+        Self { pretty: pretty || io::stdout().is_terminal() }
+    }
+
+    pub(crate) fn write(&self, answer: &RawValue) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if self.pretty {
+            let value: serde_json::Value = serde_json::from_str(answer.get())?;
+            serde_json::to_writer_pretty(&mut stdout, &value)?;
+        } else {
+            stdout.write_all(answer.get().as_bytes())?;
+        }
+        stdout.write_all(b"\n")?;
+        stdout.flush()
+    }
+}

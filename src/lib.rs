@@ -1,0 +1,48 @@
+//! A live object store shared by forked workers.
+//!
+//! One call starts a server process that holds a Mikobase in memory and forks N workers. Each gets a `db` that *is* a
+//! [`Mikobase`]: the same trait, the same results, over a Unix socket. When all workers are done, the caller gets the final
+//! state and a report per worker.
+//!
+//! ```no_run
+//! use mikobase::prelude::*;
+//!
+//! let share = Uds::new()?.mikobase(20, |db, worker| {
+//!     db.q0(json!({"action": "create", "class": "starfleet.com/log",
+//!                  "bucket": {"worker": worker.index(), "entry": "reporting in"}}))?;
+//!     Ok(db.by_class("starfleet.com/log")?.count())
+//! })?;
+//!
+//! println!("{}", share.worldlet());
+//! for worker in share.workers() {
+//!     println!("worker {} saw {:?}", worker.index, worker.returned());
+//! }
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! A trait of your own is shared in the same way: put [`#[mikobase_interface]`](mikobase_interface) on it and hand an
+//! implementation to [`Uds::share`].
+//!
+//! This crate is a facade. The trait and the engines live in `miko-core`, sockets and processes in `miko-shared`.
+
+pub use miko_core::mikobase_rpc::MikobaseClient;
+pub use miko_core::{
+    Answer, Answers, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem, Mikobase, Properties, Query,
+    Record, Records, Response, Result, Results, SqliteEngine, Timestamp, Validation, Warning, backend, json,
+    rpc, uns,
+};
+pub use miko_macros::mikobase_interface;
+pub use miko_shared::mikobase::Server;
+pub use miko_shared::{
+    BoxError, Connect, ExitStatus, Limits, Outcome, Report, Returning, Share, ShareError, Token, Uds, Worker,
+    WorkerReport, Worldlet,
+};
+
+/// What a program that shares a Mikobase uses: `use mikobase::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Connect, Error, ErrorId, Mikobase, MikobaseClient, Outcome, Query, Record, Records, Response,
+        Returning, Uds, Worker, mikobase_interface,
+    };
+    pub use serde_json::json;
+}
