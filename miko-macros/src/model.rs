@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Ident, ItemTrait, Type};
+use syn::{Ident, ItemTrait, Type, Visibility, parse_quote};
 
 use crate::args::Args;
 
@@ -54,6 +54,25 @@ impl Interface<'_> {
     /// The module of the generated items: `counter_rpc`.
     pub(crate) fn module(&self) -> Ident {
         format_ident!("{}_rpc", snake_case(&self.ident().to_string()))
+    }
+
+    /// The visibility of the generated items: that of the trait, as it is said one module further down.
+    pub(crate) fn visibility(&self) -> Visibility {
+        let Visibility::Restricted(restricted) = &self.item.vis else {
+            return match &self.item.vis {
+                Visibility::Inherited => parse_quote!(pub(super)),
+                public => public.clone(),
+            };
+        };
+        let path = &restricted.path;
+        match path.segments.first() {
+            Some(first) if first.ident == "crate" => self.item.vis.clone(),
+            Some(first) if first.ident == "self" => {
+                let rest = path.segments.iter().skip(1);
+                parse_quote!(pub(in super #(::#rest)*))
+            }
+            _ => parse_quote!(pub(in super::#path)),
+        }
     }
 
     /// A generated type, named after the trait so that it hides no type of the author's: `CounterRequest`.

@@ -6,14 +6,14 @@ use quote::quote;
 use crate::model::{Interface, Method};
 
 pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
-    let rpc = interface.rpc();
+    let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (name, client) = (interface.ident(), interface.named("Client"));
     let doc = format!("A proxy that implements [`{name}`] by sending each call to whoever serves it.");
     let methods =
         interface.methods.iter().enumerate().map(|(index, method)| render_method(interface, index, method));
     quote! {
         #[doc = #doc]
-        pub struct #client {
+        #vis struct #client {
             transport: ::std::boxed::Box<dyn #rpc::Transport<dyn #name>>,
         }
 

@@ -6,7 +6,7 @@ use quote::quote;
 use crate::model::{Interface, Method};
 
 pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
-    let rpc = interface.rpc();
+    let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (name, surface) = (interface.ident(), interface.surface());
     let [request, response, client, server] =
         ["Request", "Response", "Client", "Server"].map(|role| interface.named(role));
@@ -46,7 +46,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
         }
 
         #[doc = #server_doc]
-        pub type #server = #rpc::Server<dyn #name>;
+        #vis type #server = #rpc::Server<dyn #name>;
     }
 }
 

@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 use crate::model::Interface;
 
 pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
-    let rpc = interface.rpc();
+    let (rpc, vis) = (interface.rpc(), interface.visibility());
     let serde_path = format!("{rpc}::serde").replace(' ', "");
     let (request, response) = (interface.named("Request"), interface.named("Response"));
     let request_doc = format!("One call of [`{}`].", interface.ident());
@@ -35,7 +35,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
         #[doc = #request_doc]
         #[derive(#rpc::serde::Serialize, #rpc::serde::Deserialize)]
         #[serde(crate = #serde_path)]
-        pub enum #request {
+        #vis enum #request {
             #(#request_variants,)*
         }
 
@@ -50,7 +50,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
         #[doc = #response_doc]
         #[derive(#rpc::serde::Serialize, #rpc::serde::Deserialize)]
         #[serde(crate = #serde_path)]
-        pub enum #response {
+        #vis enum #response {
             #(#response_variants,)*
         }
     }

@@ -7,13 +7,13 @@ use crate::model::{Interface, Method, Param};
 use crate::types::as_written;
 
 pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
-    let rpc = interface.rpc();
+    let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (constant, name) = (interface.surface(), interface.ident().to_string());
     let doc = format!("The surface of [`{name}`].");
     let methods = interface.methods.iter().map(|method| render_method(method, &rpc));
     quote! {
         #[doc = #doc]
-        pub static #constant: #rpc::Surface = #rpc::Surface {
+        #vis static #constant: #rpc::Surface = #rpc::Surface {
             interface: ::std::borrow::Cow::Borrowed(#name),
             version: ::std::borrow::Cow::Borrowed(env!("CARGO_PKG_VERSION")),
             methods: ::std::borrow::Cow::Borrowed(&[#(#methods),*]),

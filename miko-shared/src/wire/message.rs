@@ -72,11 +72,14 @@ pub struct IncomingRequest<Request> {
     pub message: Request,
 }
 
-/// The part of a call's context that the server looks at.
+/// What tarpc sends beside a call.
 #[derive(Deserialize)]
 pub struct IncomingContext {
     /// How long the client waits from when it sent the call.
     pub deadline: Duration,
+    /// Nobody looks at it, but a compact form is only read if it has a place.
+    #[serde(rename = "trace_context")]
+    _trace_context: IgnoredAny,
 }
 
 /// An answer that says why a call was not served. Its text is the error as JSON, which [`error_of`] reads.

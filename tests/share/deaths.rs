@@ -1,0 +1,247 @@
+//! Who dies takes nobody along and leaves nothing behind.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Stdio};
+
+use mikobase::prelude::*;
+use mikobase::{Error, ExitStatus, Outcome, Report, ShareError, Worldlet};
+use nix::libc;
+use nix::sys::signal::{SigHandler, Signal as Number, kill, killpg, signal};
+use nix::unistd::{Pid, getpgrp, getppid};
+
+use crate::harness::{self, Case};
+use crate::support::{Raw, Running, Signal, count, create, wait_for_ever};
+
+pub const CASES: &[Case] = &[
+    ("a_killed_worker_is_reported_and_its_siblings_go_on", a_killed_worker),
+    ("a_worker_killed_inside_a_frame_harms_nobody", a_worker_killed_inside_a_frame),
+    ("a_worker_that_stops_reading_holds_up_nobody", a_worker_that_stops_reading),
+    ("a_killed_server_is_noticed_at_once_by_all", a_killed_server),
+    ("a_killed_parent_leaves_no_process_and_no_directory", a_killed_parent),
+    ("a_killed_parent_is_noticed_though_the_server_is_busy", a_killed_parent_of_a_busy_server),
+    ("ctrl_c_ends_the_workers_and_hands_over_what_there_is", ctrl_c),
+    ("a_second_ctrl_c_ends_everything_at_once", second_ctrl_c),
+];
+
+/// What the cases start in a process of its own, to kill it.
+pub const PROGRAMS: &[Case] =
+    &[("parent_that_waits", parent_that_waits), ("parent_of_a_busy_server", parent_of_a_busy_server)];
+
+fn a_killed_worker() {
+    let created = Signal::new();
+    let go = Signal::new();
+    let uds = Uds::new().unwrap();
+    let share = uds
+        .spawn(3, |db, worker| {
+            create(db, worker.index())?;
+            created.tell();
+            if worker.index() == 1 {
+                wait_for_ever();
+            }
+            go.hear();
+            Ok(create(db, 10 + worker.index())?)
+        })
+        .unwrap();
+    (0..3).for_each(|_| created.hear());
+    let victim = share.workers()[1].1;
+    kill(Pid::from_raw(victim as i32), Number::SIGKILL).unwrap();
+    go.tell();
+    go.tell();
+    let report = share.join().unwrap();
+    assert_eq!(report.worldlet().to_value().unwrap()["records"].as_object().unwrap().len(), 5);
+    assert_eq!(report.workers()[1].status, ExitStatus::Signal(libc::SIGKILL));
+    assert!(matches!(report.workers()[1].outcome, Outcome::Silent));
+    assert!(report.workers()[0].returned().is_ok() && report.workers()[2].returned().is_ok());
+}
+
+fn a_worker_killed_inside_a_frame() {
+    let uds = Uds::new().unwrap();
+    let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
+    for length in [1, 3, 4, 5, 20] {
+        let mut raw = Raw::admitted(&share);
+        raw.stream.write_all(&[0, 0, 1, 0, 0x81, 0xa7, b'R', b'e', b'q'][..length.min(9)]).unwrap();
+        drop(raw);
+        create(share.db().unwrap(), length).unwrap();
+    }
+    assert_eq!(count(share.db().unwrap()), 5);
+    share.join().unwrap();
+}
+
+fn a_worker_that_stops_reading() {
+    let uds = Uds::new().unwrap();
+    let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let db = share.db().unwrap();
+    db.q0(json!({"action": "create", "class": "test.org/big", "bucket": {"text": "x".repeat(100_000)}}))
+        .unwrap();
+    let request = crate::support::encoded_call("by_class", &json!({"class": "test.org/big"}));
+    let deaf = Raw::admitted(&share);
+    deaf.stream.set_nonblocking(true).unwrap();
+    // Calls whose answers nobody reads, until the server no longer reads the calls.
+    while (&deaf.stream).write_all(&request).is_ok() {}
+    for n in 0..100 {
+        create(db, n).unwrap();
+    }
+    assert_eq!(count(db), 100);
+    share.join().unwrap();
+}
+
+fn a_killed_server() {
+    let created = Signal::new();
+    let uds = Uds::new().unwrap();
+    let share = uds
+        .spawn(3, |db, worker| {
+            create(db, worker.index())?;
+            created.tell();
+            let error = loop {
+                if let Err(error) = db.record_by_pk("nobody") {
+                    break error;
+                }
+            };
+            assert!(db.properties().unwrap_err().is(ErrorId::SERVER_GONE), "and so is every call after it");
+            Ok(error.is(ErrorId::SERVER_GONE))
+        })
+        .unwrap();
+    (0..3).for_each(|_| created.hear());
+    let server = server_of(share.path());
+    kill(server, Number::SIGKILL).unwrap();
+    let failed = share.join().unwrap_err();
+    assert!(failed.error().is(ErrorId::SERVER_GONE), "{failed}");
+    let workers = failed.report().unwrap().workers();
+    assert_eq!(workers.len(), 3);
+    assert!(workers.iter().all(|worker| *worker.returned().unwrap()));
+}
+
+/// The process at the other end of a connection to `path`.
+fn server_of(path: &std::path::Path) -> Pid {
+    let stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+    let peer = nix::sys::socket::getsockopt(&stream, nix::sys::socket::sockopt::PeerCredentials).unwrap();
+    // The kernel notes who called `listen`: the parent did. The server is its child that holds the socket.
+    let parent = Pid::from_raw(peer.pid());
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    Pid::from_raw(children.split_whitespace().next().unwrap().parse().unwrap())
+}
+
+fn a_killed_parent() {
+    let (mut parent, pids) = start_program("programs::parent_that_waits");
+    assert_eq!(pids.len(), 4, "a server and three workers");
+    kill_and_wait_for_all(&mut parent, &pids);
+}
+
+fn a_killed_parent_of_a_busy_server() {
+    let (mut parent, pids) = start_program("programs::parent_of_a_busy_server");
+    kill_and_wait_for_all(&mut parent, &pids);
+}
+
+/// Starts a program that prints the pids of its children when they are at work.
+fn start_program(name: &str) -> (Child, Vec<Pid>) {
+    let mut program = harness::start(name).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(program.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (program, line.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect())
+}
+
+fn kill_and_wait_for_all(parent: &mut Child, pids: &[Pid]) {
+    let watched: Vec<_> = pids.iter().map(|pid| miko_shared::linux::pidfd(*pid).unwrap()).collect();
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    for fd in &watched {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        use std::os::fd::AsFd;
+        poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
+    }
+    // The harness checks that the directory is gone, too: the server removes it when its parent dies.
+}
+
+fn parent_that_waits() {
+    let ready = Signal::new();
+    let uds = Uds::new().unwrap();
+    let share: Running<'_, ()> = uds
+        .spawn(3, |db, worker| {
+            create(db, worker.index())?;
+            ready.tell();
+            wait_for_ever()
+        })
+        .unwrap();
+    (0..3).for_each(|_| ready.hear());
+    let workers: Vec<String> = share.workers().iter().map(|(_, pid)| pid.to_string()).collect();
+    println!("{} {}", server_of(share.path()), workers.join(" "));
+    wait_for_ever();
+}
+
+fn parent_of_a_busy_server() {
+    // `setup` never ends, so the parent still waits for the server when it is killed.
+    let uds = Uds::new().unwrap().setup(|_| {
+        println!("{}", std::process::id());
+        wait_for_ever()
+    });
+    let _ = uds.mikobase(1, |_, _| Ok(()));
+}
+
+/// Sends Ctrl-C to the group of this case, as a terminal does.
+fn press_ctrl_c() {
+    killpg(getpgrp(), Number::SIGINT).unwrap();
+}
+
+fn ctrl_c() {
+    let created = Signal::new();
+    let uds = Uds::new().unwrap();
+    let failed = uds
+        .mikobase(4, |db, worker| {
+            create(db, worker.index())?;
+            created.tell();
+            if worker.index() > 0 {
+                wait_for_ever();
+            }
+            // SAFETY: ignoring a signal installs no code.
+            unsafe { signal(Number::SIGINT, SigHandler::SigIgn) }?;
+            (0..4).for_each(|_| created.hear());
+            press_ctrl_c();
+            Ok("pressed".to_owned())
+        })
+        .unwrap_err();
+    let (error, signals, records) = taken_apart(&failed);
+    assert!(error.is(ErrorId::INTERRUPTED), "{error}");
+    assert_eq!(signals, [None, Some(libc::SIGINT), Some(libc::SIGINT), Some(libc::SIGINT)]);
+    assert_eq!(records, 4, "what was written is handed over");
+}
+
+fn second_ctrl_c() {
+    let ready = Signal::new();
+    let uds = Uds::new().unwrap().grace_period(std::time::Duration::from_secs(3600));
+    let failed = uds
+        .mikobase(2, |db, worker| {
+            create(db, worker.index())?;
+            // SAFETY: ignoring a signal installs no code.
+            unsafe { signal(Number::SIGINT, SigHandler::SigIgn) }?;
+            // SAFETY: as above.
+            unsafe { signal(Number::SIGTERM, SigHandler::SigIgn) }?;
+            ready.tell();
+            if worker.index() == 0 {
+                (0..2).for_each(|_| ready.hear());
+                // One signal waits for the parent at a time, and a second one merges with it: the parent is asked
+                // again and again until it has ended this worker.
+                loop {
+                    kill(getppid(), Number::SIGINT)?;
+                    std::thread::yield_now();
+                }
+            }
+            wait_for_ever()
+        })
+        .map(|report: Report<(), _>| report)
+        .unwrap_err();
+    let (error, signals, _) = taken_apart(&failed);
+    assert!(error.is(ErrorId::INTERRUPTED), "{error}");
+    assert_eq!(signals, [Some(libc::SIGKILL); 2]);
+}
+
+/// Error, signal of each worker and number of records of a share that failed.
+fn taken_apart<R>(failed: &ShareError<R, Worldlet>) -> (&Error, Vec<Option<i32>>, usize) {
+    let report = failed.report().unwrap();
+    let signals = report.workers().iter().map(|worker| match worker.status {
+        ExitStatus::Signal(number) => Some(number),
+        _ => None,
+    });
+    let records =
+        report.worldlet().to_value().map_or(0, |worldlet| worldlet["records"].as_object().unwrap().len());
+    (failed.error(), signals.collect(), records)
+}

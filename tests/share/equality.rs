@@ -1,0 +1,178 @@
+//! The same script of calls gives the same answers on a local engine and through the proxy in a worker.
+
+use std::collections::HashMap;
+
+use mikobase::SqliteEngine;
+use mikobase::prelude::*;
+use mikobase::rpc::Interface;
+use serde_json::Value;
+
+use crate::harness::Case;
+
+pub const CASES: &[Case] = &[
+    ("a_worker_gets_the_answers_of_a_local_engine", same_answers),
+    ("a_stock_tarpc_client_is_served", stock_tarpc_client),
+];
+
+/// Method and params; `"$1"` stands for the first pk that the script got.
+fn script() -> Vec<(&'static str, Value)> {
+    let hostile = json!({"": 0, "a.b": {"c\"d": ["$", "\u{0}", "🖖"]}, "z": u64::MAX, "a": i64::MIN,
+                         "f": [1.0, 1, -0.0, 5e-324, 1e308, 0.1], "null": null, "deep": [[[[{}]]]]});
+    vec![
+        ("properties", json!({})),
+        (
+            "q0",
+            json!({"query": {"action": "create", "class": "starfleet.com/officer", "bucket": {"name": "Spock"}}}),
+        ),
+        (
+            "q0",
+            json!({"query": {"action": "create", "class": "https://starfleet.com/officer", "bucket": hostile.clone()}}),
+        ),
+        ("q0", json!({"query": {"action": "create", "bucket": {}, "comment": "kept", "misc": [1, 2.50]}})),
+        ("record_by_pk", json!({"pk": "$1"})),
+        ("record_by_pk", json!(["$2"])),
+        ("record_by_pk", json!({"pk": "nobody"})),
+        ("by_class", json!({"class": "starfleet.com/officer"})),
+        ("by_class", json!({"class": "no class"})),
+        ("q0", json!({"query": {"action": "select"}})),
+        (
+            "q0",
+            json!({"query": {"action": "select", "path": ["a.b", "c\"d", 2, "🖖"], "limit": 5, "offset": 0}}),
+        ),
+        (
+            "q0",
+            json!({"query": {"action": "select", "class": "a.b/c", "classes": ["starfleet.com/officer"]}}),
+        ),
+        (
+            "q0",
+            json!({"query": {"action": "update", "pk": "$1", "bucket": {"name": "Spock", "rank": "Commander"}}}),
+        ),
+        (
+            "q0",
+            json!({"query": {"action": "update", "pk": "$1", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}}),
+        ),
+        ("q0", json!({"query": {"action": "delete", "pk": "$3"}})),
+        ("q0", json!({"query": {"action": "delete", "pk": "$3"}})),
+        ("q0", json!({"query": {"action": "delete", "pk": "$3", "if_exists": true}})),
+        ("q0", json!({"query": {"action": "update", "pk": "nobody", "bucket": {}}})),
+        ("q0", json!({"query": {"action": "engage", "limit": -1}})),
+        ("q0", json!({"query": 5})),
+        ("q0", json!({"query": {"action": "select", "limit": -1, "warp": 9}})),
+        ("validate", json!({"query": {"action": "select", "limit": -1, "warp": 9}})),
+        (
+            "batch",
+            json!({"queries": [{"action": "create", "bucket": {"n": 1}}, {"action": "oops"}], "atomic": false}),
+        ),
+        (
+            "batch",
+            json!({"queries": [{"action": "create", "bucket": {"n": 2}}, {"action": "oops"}], "atomic": true}),
+        ),
+        ("batch", json!({"queries": [], "atomic": true})),
+        ("q0", json!({"query": {"action": "select", "path": ["n", 2]}})),
+        ("engage", json!({})),
+        ("record_by_pk", json!({"key": 5})),
+    ]
+}
+
+/// Runs the script and gives each answer as text, with pks and times replaced by their order of appearance.
+fn answers(db: &(dyn Mikobase + 'static)) -> Vec<String> {
+    let mut names = Names::default();
+    let run = |(method, params): (&str, Value)| {
+        let params = names.put_in(params);
+        let answer = match db.dispatch(method, params) {
+            Ok(result) => format!("ok {result}"),
+            Err(error) => format!("error {}", error.to_json()),
+        };
+        format!("{method}: {}", names.take_out(&answer))
+    };
+    script().into_iter().map(run).collect()
+}
+
+/// What differs between two runs of the same script, and stands for the same.
+#[derive(Default)]
+struct Names {
+    pks: Vec<String>,
+    times: HashMap<String, usize>,
+}
+
+impl Names {
+    fn put_in(&self, params: Value) -> Value {
+        let mut text = params.to_string();
+        for (i, pk) in self.pks.iter().enumerate().rev() {
+            text = text.replace(&format!("\"${}\"", i + 1), &format!("\"{pk}\""));
+        }
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn take_out(&mut self, answer: &str) -> String {
+        let words = answer.split_inclusive('"').map(|word| {
+            let bare = word.trim_end_matches('"');
+            if bare.len() == 36 && bare.bytes().filter(|byte| *byte == b'-').count() == 4 {
+                let known = self.pks.iter().position(|pk| pk == bare);
+                let index = known.unwrap_or_else(|| {
+                    self.pks.push(bare.to_owned());
+                    self.pks.len() - 1
+                });
+                format!("${}\"", index + 1)
+            } else if bare.len() == 24
+                && bare.starts_with("20")
+                && bare.ends_with('Z')
+                && !bare.starts_with("2000")
+            {
+                let next = self.times.len();
+                // Two writes may share a millisecond in one run and not in the other: only their kind is compared.
+                self.times.entry(bare.to_owned()).or_insert(next);
+                "time\"".to_owned()
+            } else {
+                word.to_owned()
+            }
+        });
+        words.collect()
+    }
+}
+
+fn same_answers() {
+    let local = answers(&SqliteEngine::in_memory().unwrap());
+    let report = Uds::new().unwrap().mikobase(1, |db, _| Ok(answers(db))).unwrap();
+    let shared = report.into_returned().unwrap().remove(0);
+    for (local, shared) in local.iter().zip(&shared) {
+        assert_eq!(local, shared);
+    }
+    assert_eq!(local.len(), shared.len());
+    assert!(local[4].contains("Spock") && local[5].contains("18446744073709551615"), "{local:#?}");
+    assert!(local.iter().filter(|answer| answer.contains(": ok")).count() > 12, "{local:#?}");
+}
+
+fn stock_tarpc_client() {
+    use miko_core::mikobase_rpc::{MikobaseRequest, MikobaseResponse};
+    use tarpc::tokio_serde::formats::MessagePack;
+    use tarpc::tokio_util::codec::LengthDelimitedCodec;
+
+    let uds = Uds::new().unwrap();
+    let share: crate::support::Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let pk = crate::support::create(share.db().unwrap(), 7).unwrap();
+    let stream = crate::support::Raw::admitted(&share).stream;
+    stream.set_nonblocking(true).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::UnixStream::from_std(stream).unwrap();
+        let framed = tarpc::tokio_util::codec::Framed::new(stream, LengthDelimitedCodec::new());
+        let transport = tarpc::serde_transport::new(framed, MessagePack::default());
+        let client =
+            tarpc::client::new::<MikobaseRequest, MikobaseResponse, _>(Default::default(), transport);
+        let (client, dispatch) = (client.client, client.dispatch);
+        tokio::task::LocalSet::new()
+            .run_until(async {
+                tokio::task::spawn_local(dispatch);
+                let request = MikobaseRequest::RecordByPk { pk };
+                let response = client.call(tarpc::context::current(), request).await.unwrap();
+                let MikobaseResponse::RecordByPk(Ok(Some(record))) = response else {
+                    panic!("another response")
+                };
+                assert_eq!(record.bucket.get("n").unwrap(), Some(json!(7)));
+            })
+            .await;
+    });
+    drop(runtime);
+    share.join().unwrap();
+}

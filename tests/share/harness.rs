@@ -1,0 +1,148 @@
+//! Runs each case in a process group of its own and checks what it leaves behind.
+//!
+//! The harness makes itself the reaper of orphans, so that waiting for a case is waiting for every process that it
+//! started, however it ended: nothing is polled, and a process that stays is noticed.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// A case: what it shows, and the code that shows it.
+pub type Case = (&'static str, fn());
+
+/// The variable that names the case to run in this process.
+const CASE: &str = "MIKOBASE_TEST_CASE";
+
+/// No case and none of its processes may take longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Cases or programs, by module.
+type Modules<'m> = &'m [(&'m str, &'m [Case])];
+
+/// Runs the cases that the arguments select; in a process that was started for one case or program, runs that.
+pub fn main(cases: Modules<'_>, programs: Modules<'_>) -> ExitCode {
+    if let Ok(wanted) = env::var(CASE) {
+        let (_, code) = named(cases).chain(named(programs)).find(|(name, _)| *name == wanted).unwrap();
+        code();
+        return ExitCode::SUCCESS;
+    }
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let names: Vec<String> = named(cases)
+        .map(|(name, _)| name)
+        .filter(|name| filters.is_empty() || filters.iter().any(|filter| name.contains(*filter)))
+        .collect();
+    if arguments.iter().any(|argument| argument == "--list") {
+        names.iter().for_each(|name| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    set_child_subreaper(true).unwrap();
+    println!("\nrunning {} tests", names.len());
+    let failed = run_all(&names);
+    let outcome = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {outcome}. {} passed; {failed} failed; 0 ignored; 0 measured\n",
+        names.len() - failed
+    );
+    ExitCode::from(u8::from(failed > 0))
+}
+
+fn named(modules: Modules<'_>) -> impl Iterator<Item = (String, fn())> {
+    modules.iter().flat_map(|(module, cases)| {
+        cases.iter().map(move |(name, code)| (format!("{module}::{name}"), *code))
+    })
+}
+
+/// Runs the cases, a few at a time, and gives the number of those that failed.
+fn run_all(names: &[String]) -> usize {
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(0));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match run(name) {
+                        Ok(()) => println!("test {name} ... ok"),
+                        Err(why) => {
+                            println!("test {name} ... FAILED\n{why}");
+                            *failed.lock().unwrap() += 1;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    failed.into_inner().unwrap()
+}
+
+#[allow(clippy::zombie_processes, reason = "`wait_for_group` reaps it with all it has started")]
+fn run(name: &str) -> Result<(), String> {
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("output");
+    let temporary = directory.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let file = fs::File::create(&output).unwrap();
+    let child = Command::new(env::current_exe().unwrap())
+        .env(CASE, name)
+        .env("TMPDIR", &temporary)
+        .env_remove("XDG_RUNTIME_DIR")
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let group = Pid::from_raw(child.id() as i32);
+    let ended = wait_for_group(group);
+    let printed = String::from_utf8_lossy(&fs::read(&output).unwrap()).into_owned();
+    match ended {
+        Ended::InTime(WaitStatus::Exited(_, 0)) => check_nothing_left(&temporary),
+        Ended::InTime(status) => Err(format!("{status:?}\n{printed}")),
+        Ended::Killed => Err(format!("it or a process of it did not end\n{printed}")),
+    }
+}
+
+enum Ended {
+    InTime(WaitStatus),
+    Killed,
+}
+
+/// Waits until no process of the group is left, and gives the status of its leader.
+fn wait_for_group(group: Pid) -> Ended {
+    let (done, all_ended) = mpsc::channel::<()>();
+    let watchdog = thread::spawn(move || {
+        let too_long = matches!(all_ended.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Timeout));
+        if too_long {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        too_long
+    });
+    let mut leader = None;
+    while let Ok(status) = waitpid(Pid::from_raw(-group.as_raw()), None) {
+        if status.pid() == Some(group) {
+            leader = Some(status);
+        }
+    }
+    let _ = done.send(());
+    if watchdog.join().unwrap() { Ended::Killed } else { Ended::InTime(leader.unwrap()) }
+}
+
+fn check_nothing_left(temporary: &Path) -> Result<(), String> {
+    let left: Vec<_> = fs::read_dir(temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
+    if left.is_empty() { Ok(()) } else { Err(format!("left behind: {left:?}")) }
+}
+
+/// Starts another process of this program that runs `case`, in the group of the caller.
+pub fn start(case: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.env(CASE, case);
+    command
+}

@@ -1,0 +1,149 @@
+//! Limits: what is beyond them is refused by name.
+
+use std::io::Write;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use mikobase::prelude::*;
+use mikobase::{Limits, Result};
+use nix::sys::resource::{Resource, setrlimit};
+
+use crate::harness::Case;
+use crate::support::{Raw, Running, Signal, count, create, encoded_call};
+
+pub const CASES: &[Case] = &[
+    ("a_request_or_an_answer_beyond_the_frame_size_is_refused", frame_size),
+    ("a_connection_beyond_the_limit_is_refused_until_another_has_gone", connections),
+    ("who_does_not_introduce_himself_is_sent_away", handshake),
+    ("a_call_that_takes_too_long_fails_and_the_next_one_works", call_deadline),
+    ("a_call_that_comes_too_late_is_not_run", late_call),
+    ("a_server_out_of_descriptors_serves_those_it_has", out_of_descriptors),
+];
+
+/// The default limits, changed.
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
+fn shared_with(uds: &Uds) -> Running<'static, ()> {
+    uds.spawn(0, |_, _| Ok(())).unwrap()
+}
+
+fn frame_size() {
+    let uds = Uds::new().unwrap().limits(limits(|limits| limits.frame_size = 10_000));
+    let share = shared_with(&uds);
+    let db = share.db().unwrap();
+    let big = json!({"action": "create", "bucket": {"text": "x".repeat(10_000)}});
+    let error = db.q0(big).unwrap_err();
+    assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+    assert_eq!(error.items()[0].details["allowed"], 10_000);
+
+    for n in 0..100 {
+        create(db, n).unwrap();
+    }
+    let error = db.by_class("test.org/item").unwrap_err();
+    assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+    assert!(error.to_string().contains("the answer is larger"), "{error}");
+    create(db, 100).unwrap();
+
+    // A client with no limit of its own learns the server's when it connects.
+    let other = MikobaseClient::connect(share.path(), share.token()).unwrap();
+    let error = other.q0(json!({"action": "create", "bucket": {"text": "x".repeat(10_000)}})).unwrap_err();
+    assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+    share.join().unwrap();
+}
+
+fn connections() {
+    let uds = Uds::new().unwrap().limits(limits(|limits| limits.connections = 2));
+    let share = shared_with(&uds);
+    let first = Raw::admitted(&share);
+    let _second = Raw::admitted(&share);
+    let error = Raw::silent(&share).hear_verdict();
+    assert!(error.is(ErrorId::TOO_MANY_CONNECTIONS), "{error}");
+    drop(first);
+    Raw::admitted(&share);
+    share.join().unwrap();
+}
+
+fn handshake() {
+    let uds = Uds::new().unwrap().limits(limits(|limits| limits.handshake = Duration::from_millis(50)));
+    let share = shared_with(&uds);
+    let error = Raw::silent(&share).hear_verdict();
+    assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+    share.join().unwrap();
+}
+
+/// An interface whose one method takes as long as somebody wants it to.
+#[mikobase_interface]
+trait Patience {
+    /// Waits until the test lets it go on.
+    fn wait(&self) -> Result<u64>;
+
+    /// How often `wait` was run.
+    fn runs(&self) -> Result<u64>;
+}
+
+/// Reaches the server process by the fork.
+static LET_GO: OnceLock<Signal> = OnceLock::new();
+
+#[derive(Default)]
+struct Waiting(std::cell::Cell<u64>);
+
+impl Patience for Waiting {
+    fn wait(&self) -> Result<u64> {
+        LET_GO.get().unwrap().hear();
+        self.0.set(self.0.get() + 1);
+        Ok(self.0.get())
+    }
+
+    fn runs(&self) -> Result<u64> {
+        Ok(self.0.get())
+    }
+}
+
+fn call_deadline() {
+    LET_GO.get_or_init(Signal::new);
+    let uds = Uds::new().unwrap().limits(limits(|limits| limits.call_deadline = Duration::from_millis(200)));
+    let share =
+        uds.spawn_share::<dyn Patience, ()>(0, || Ok(Box::new(Waiting::default())), |_, _| Ok(())).unwrap();
+    let error = share.db().unwrap().wait().unwrap_err();
+    assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+    LET_GO.get().unwrap().tell();
+    let patient = patience_rpc::PatienceClient::connect(share.path(), share.token()).unwrap();
+    assert_eq!(patient.runs().unwrap(), 1);
+    LET_GO.get().unwrap().tell();
+    assert_eq!(share.db().unwrap().wait().unwrap(), 2, "on a new connection");
+    share.join().unwrap();
+}
+
+fn late_call() {
+    let uds = Uds::new().unwrap();
+    let share = shared_with(&uds);
+    let mut raw = Raw::admitted(&share);
+    let mut call = encoded_call("record_by_pk", &json!({"pk": "nobody"}));
+    // 60 seconds become 0: the deadline has passed when the call arrives.
+    let at = call.windows(5).position(|bytes| bytes == [b's', b'e', b'c', b's', 60]).unwrap();
+    call[at + 4] = 0;
+    raw.stream.write_all(&call).unwrap();
+    let error = raw.hear_refusal();
+    assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+    share.join().unwrap();
+}
+
+fn out_of_descriptors() {
+    let uds = Uds::new().unwrap().setup(|_| Ok(setrlimit(Resource::RLIMIT_NOFILE, 24, 24)?));
+    let share = shared_with(&uds);
+    let db = share.db().unwrap();
+    create(db, 0).unwrap();
+    // The kernel queues those that the server cannot accept.
+    let crowd: Vec<Raw> = (0..40).map(|_| Raw::silent(&share)).collect();
+    for n in 1..50 {
+        create(db, n).unwrap();
+    }
+    drop(crowd);
+    let newcomer = MikobaseClient::connect(share.path(), share.token()).unwrap();
+    assert_eq!(count(&newcomer), 50);
+    share.join().unwrap();
+}

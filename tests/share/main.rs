@@ -1,0 +1,27 @@
+//! Sharing, with real processes, real sockets and real signals.
+//!
+//! A share forks, and a fork needs a process with one thread: each case runs in a process of its own, by the small
+//! harness in `harness.rs`. After each it checks that no process and no file is left.
+
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
+
+mod deaths;
+mod equality;
+mod harness;
+mod intruders;
+mod lifecycle;
+mod limits;
+mod misuse;
+mod support;
+
+fn main() -> std::process::ExitCode {
+    let cases: &[(&str, &[harness::Case])] = &[
+        ("lifecycle", lifecycle::CASES),
+        ("deaths", deaths::CASES),
+        ("misuse", misuse::CASES),
+        ("intruders", intruders::CASES),
+        ("limits", limits::CASES),
+        ("equality", equality::CASES),
+    ];
+    harness::main(cases, &[("programs", deaths::PROGRAMS)])
+}

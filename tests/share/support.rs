@@ -1,0 +1,122 @@
+//! What several cases need.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use miko_shared::wire::frame::{self, FrameBuffer};
+use miko_shared::wire::preface::{Hello, Verdict, opening};
+use mikobase::prelude::*;
+use mikobase::rpc::Interface;
+use mikobase::{Error, Share, Token, Worldlet};
+use nix::unistd::{pause, pipe};
+
+pub type Running<'b, R> = Share<'b, dyn Mikobase, R, Worldlet>;
+
+/// A word from one process to another: `tell` in one, `hear` in the other.
+pub struct Signal {
+    reading: File,
+    writing: File,
+}
+
+impl Signal {
+    pub fn new() -> Self {
+        let (reading, writing) = pipe().unwrap();
+        Self { reading: reading.into(), writing: writing.into() }
+    }
+
+    pub fn tell(&self) {
+        (&self.writing).write_all(b"!").unwrap();
+    }
+
+    pub fn hear(&self) {
+        (&self.reading).read_exact(&mut [0]).unwrap();
+    }
+}
+
+/// Waits for ever: until a signal ends the process.
+pub fn wait_for_ever() -> ! {
+    loop {
+        pause();
+    }
+}
+
+/// Creates a record of a test class.
+pub fn create(db: &dyn Mikobase, n: usize) -> mikobase::Result<String> {
+    db.q0(json!({"action": "create", "class": "test.org/item", "bucket": {"n": n}}))?.into_pk()
+}
+
+pub fn count(db: &dyn Mikobase) -> usize {
+    db.by_class("test.org/item").unwrap().count()
+}
+
+/// A raw connection past its preface, for saying what no proxy would.
+pub struct Raw {
+    pub stream: UnixStream,
+    incoming: FrameBuffer,
+}
+
+impl Raw {
+    /// Connects and says nothing.
+    pub fn silent(share: &Running<'_, ()>) -> Self {
+        Self { stream: UnixStream::connect(share.path()).unwrap(), incoming: FrameBuffer::default() }
+    }
+
+    /// Connects and is let in.
+    pub fn admitted(share: &Running<'_, ()>) -> Self {
+        let mut raw = Self::silent(share);
+        let verdict = raw.introduce(share.token());
+        assert!(matches!(verdict, Verdict::Welcome { .. }), "{verdict:?}");
+        raw
+    }
+
+    pub fn introduce(&mut self, token: &Token) -> Verdict {
+        let surface = <dyn Mikobase as Interface>::surface();
+        let interface = surface.interface.clone().into_owned();
+        let hello = Hello { interface, fingerprint: surface.fingerprint(), token: token.clone() };
+        let mut bytes = opening().to_vec();
+        frame::encode(&hello, usize::MAX, &mut bytes).unwrap();
+        self.stream.write_all(&bytes).unwrap();
+        rmp_serde::from_slice(&self.hear().unwrap()).unwrap()
+    }
+
+    /// The next frame from the server; `None` when it has closed the connection.
+    pub fn hear(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(frame) = self.incoming.next_frame(usize::MAX).unwrap() {
+                return Some(frame.to_vec());
+            }
+            match self.stream.read(self.incoming.room()) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.incoming.filled(count),
+            }
+        }
+    }
+
+    /// Why the server refused what was said; it closes the connection after that.
+    pub fn hear_refusal(&mut self) -> Error {
+        let answer: tarpc::Response<()> = rmp_serde::from_slice(&self.hear().unwrap()).unwrap();
+        serde_json::from_str(&answer.message.unwrap_err().detail).unwrap()
+    }
+
+    /// Why the server did not let this connection in.
+    pub fn hear_verdict(&mut self) -> Error {
+        match rmp_serde::from_slice(&self.hear().unwrap()).unwrap() {
+            Verdict::Refused(error) => error,
+            verdict => panic!("{verdict:?}"),
+        }
+    }
+}
+
+/// The frame of a call as a client sends it, with any method name and params.
+pub fn encoded_call(method: &str, params: &serde_json::Value) -> Vec<u8> {
+    let call = json!({"Request": {
+        "context": {"deadline": {"secs": 60, "nanos": 0},
+                    "trace_context": {"trace_id": vec![0; 16], "span_id": 0, "sampling_decision": "Unsampled"}},
+        "id": 1,
+        "message": {method: params},
+    }});
+    let mut bytes = Vec::new();
+    frame::encode(&call, usize::MAX, &mut bytes).unwrap();
+    bytes
+}
