@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
 
+mod command;
 mod deaths;
 mod equality;
 mod harness;
@@ -22,6 +23,7 @@ fn main() -> std::process::ExitCode {
         ("intruders", intruders::CASES),
         ("limits", limits::CASES),
         ("equality", equality::CASES),
+        ("command", command::CASES),
     ];
     harness::main(cases, &[("programs", deaths::PROGRAMS)])
 }

@@ -51,10 +51,7 @@ fn check_local(method: &TraitItemFn, errors: &mut Errors) {
 fn check_qualifiers(method: &TraitItemFn, errors: &mut Errors) {
     let sig = &method.sig;
     if let Some(asyncness) = &sig.asyncness {
-        errors.at(
-            asyncness,
-            "an interface is blocking: remove `async`; an async client is generated from the same signature",
-        );
+        errors.at(asyncness, "an interface is blocking: remove `async`");
     }
     if let Some(constness) = &sig.constness {
         errors.at(constness, "a remote method cannot be `const`");

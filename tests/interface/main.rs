@@ -1,0 +1,214 @@
+//! `#[mikobase_interface]`: what it makes of a trait, and what it says to one that breaks its rules.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test program")]
+
+mod growth;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use mikobase::prelude::*;
+use mikobase::rpc::{DispatchError, Interface, Method, Proxy, Transport};
+use mikobase::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Each mistake has a file named after it, beside the message that its author gets.
+#[test]
+fn every_mistake_has_its_message() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/interface/mistakes/*.rs");
+    cases.pass("tests/interface/fine/*.rs");
+}
+
+/// An error type of a user's own.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum StockError {
+    SoldOut { item: String },
+    Lost(Error),
+}
+
+impl From<Error> for StockError {
+    fn from(error: Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+/// Counts what is in stock.
+#[mikobase_interface]
+trait Stock {
+    /// Puts items in and gives how many there are.
+    #[interface(write, deadline = "2m")]
+    fn put(&self, item: &str, count: u64) -> Result<u64>;
+
+    /// Takes one out.
+    #[interface(idempotent, name = "take.one")]
+    fn take(&self, item: &str) -> Result<u64, StockError>;
+
+    /// What there is of these items; of all, if none are named.
+    #[interface(read)]
+    fn list(&self, items: &[String], at_least: Option<u64>) -> Result<BTreeMap<String, u64>>;
+
+    /// Panics.
+    fn burn(&self) -> Result<()>;
+
+    #[interface(local)]
+    fn put_dozen(&self, item: &str) -> Result<u64> {
+        self.put(item, 12)
+    }
+}
+
+#[derive(Default)]
+struct Shelf(Mutex<BTreeMap<String, u64>>);
+
+impl Stock for Shelf {
+    fn put(&self, item: &str, count: u64) -> Result<u64> {
+        let mut shelf = self.0.lock().unwrap();
+        let there = shelf.entry(item.to_owned()).or_default();
+        *there += count;
+        Ok(*there)
+    }
+
+    fn take(&self, item: &str) -> Result<u64, StockError> {
+        match self.0.lock().unwrap().get_mut(item) {
+            Some(there) if *there > 0 => {
+                *there -= 1;
+                Ok(*there)
+            }
+            _ => Err(StockError::SoldOut { item: item.to_owned() }),
+        }
+    }
+
+    fn list(&self, items: &[String], at_least: Option<u64>) -> Result<BTreeMap<String, u64>> {
+        let shelf = self.0.lock().unwrap();
+        let wanted = |(item, there): &(&String, &u64)| {
+            (items.is_empty() || items.contains(item)) && at_least.is_none_or(|least| **there >= least)
+        };
+        Ok(shelf.iter().filter(wanted).map(|(item, there)| (item.clone(), *there)).collect())
+    }
+
+    fn burn(&self) -> Result<()> {
+        panic!("fire")
+    }
+}
+
+/// Carries calls to an implementation in this process, through the bytes that would cross a socket.
+struct Loopback(Shelf);
+
+impl Transport<dyn Stock> for Loopback {
+    fn call(&self, _: &'static Method, request: stock_rpc::StockRequest) -> Result<stock_rpc::StockResponse> {
+        let request = rmp_serde::from_slice(&rmp_serde::to_vec_named(&request).unwrap()).unwrap();
+        let response = (&self.0 as &dyn Stock).serve(request);
+        Ok(rmp_serde::from_slice(&rmp_serde::to_vec_named(&response).unwrap()).unwrap())
+    }
+}
+
+fn proxy() -> stock_rpc::StockClient {
+    stock_rpc::StockClient::new(Box::new(Loopback(Shelf::default())))
+}
+
+#[test]
+fn a_proxy_is_an_implementation_like_any_other() {
+    fn fill(stock: &impl Stock) -> Result<u64> {
+        stock.put("bolts", 3)?;
+        stock.put_dozen("bolts")
+    }
+    for stock in [&proxy() as &dyn Stock, &Shelf::default()] {
+        assert_eq!(stock.put("nuts", 1).unwrap(), 1);
+        assert_eq!(stock.take("nuts"), Ok(0));
+        assert_eq!(stock.take("nuts"), Err(StockError::SoldOut { item: "nuts".to_owned() }));
+        assert_eq!(stock.list(&["nuts".to_owned()], None).unwrap(), BTreeMap::from([("nuts".to_owned(), 0)]));
+    }
+    assert_eq!(fill(&proxy()).unwrap(), 15);
+    assert_eq!(fill(&Shelf::default()).unwrap(), 15);
+}
+
+#[test]
+fn a_panic_in_a_method_is_an_error_and_the_server_goes_on() {
+    let stock = proxy();
+    let error = stock.burn().unwrap_err();
+    assert!(error.is(ErrorId::INTERNAL), "{error}");
+    assert_eq!(error.to_string(), r#"internal: the method panicked: fire (method: "burn")"#);
+    assert_eq!(stock.put("nuts", 1).unwrap(), 1);
+}
+
+#[test]
+fn a_failure_on_the_way_is_the_error_of_the_method() {
+    struct Broken;
+    impl Transport<dyn Stock> for Broken {
+        fn call(&self, _: &'static Method, _: stock_rpc::StockRequest) -> Result<stock_rpc::StockResponse> {
+            Err(Error::new(ErrorId::SERVER_GONE, "it left"))
+        }
+    }
+    let stock = stock_rpc::StockClient::new(Box::new(Broken));
+    assert!(stock.put("nuts", 1).unwrap_err().is(ErrorId::SERVER_GONE));
+    assert!(matches!(stock.take("nuts"), Err(StockError::Lost(error)) if error.is(ErrorId::SERVER_GONE)));
+}
+
+#[test]
+fn methods_are_called_by_name_with_params_by_name_or_position() {
+    let stock = proxy();
+    let call = |method, params| match stock.as_interface().dispatch(method, params) {
+        Ok(result) => result.get().to_owned(),
+        Err(DispatchError::Failed(error)) => format!("failed {}", error.get()),
+        Err(DispatchError::Request(error)) => error.to_string(),
+    };
+    let cases = [
+        ("put", json!({"item": "nuts", "count": 2}), "2"),
+        ("put", json!(["nuts", 2]), "4"),
+        ("take.one", json!({"item": "nuts"}), "3"),
+        ("take.one", json!(["bolts"]), r#"failed {"SoldOut":{"item":"bolts"}}"#),
+        ("list", json!({"items": []}), r#"{"nuts":3}"#),
+        ("list", json!([[], 4]), "{}"),
+        (
+            "take",
+            json!(["nuts"]),
+            r#"invalid_request: Stock has no method `take` (found: "take", known: ["put","take.one","list","burn"])"#,
+        ),
+        (
+            "put",
+            json!({"item": 5, "colour": "red"}),
+            "invalid_request: the method has no param `colour` (unknown_fields: [\"colour\"], method: \"put(item: &str, count: u64) -> Result<u64>\"); \
+             invalid_request: the param `item` does not fit: invalid type: integer `5`, expected a string (field: \"item\", expected: \"&str\", method: \"put(item: &str, count: u64) -> Result<u64>\"); \
+             invalid_request: the param `count` is missing (missing_fields: [\"count\"], expected: \"u64\", method: \"put(item: &str, count: u64) -> Result<u64>\")",
+        ),
+        (
+            "burn",
+            json!([1]),
+            "invalid_request: there are more params than the method has (expected: 0, found: 1, method: \"burn() -> Result<()>\")",
+        ),
+        (
+            "burn",
+            json!("now"),
+            "invalid_request: params are an object by name or an array by position (found: \"string\", method: \"burn() -> Result<()>\")",
+        ),
+    ];
+    for (method, params, expected) in cases {
+        assert_eq!(call(method, params.clone()), expected, "{method} {params}");
+    }
+}
+
+#[test]
+fn the_surface_says_what_the_trait_says() {
+    let surface = <dyn Stock as Interface>::surface();
+    let lines: Vec<String> = surface.methods.iter().map(ToString::to_string).collect();
+    assert_eq!(surface.interface, "Stock");
+    assert_eq!(
+        lines,
+        [
+            "put(item: &str, count: u64) -> Result<u64>",
+            "take.one(item: &str) -> Result<u64, StockError>",
+            "list(items: &[String], at_least: Option<u64>) -> Result<BTreeMap<String, u64>>",
+            "burn() -> Result<()>",
+        ]
+    );
+    let [put, take, list, burn] = &surface.methods[..] else { panic!("four methods") };
+    assert_eq!(
+        (put.read, put.deadline_ms, &*put.doc),
+        (Some(false), Some(120_000), "Puts items in and gives how many there are.")
+    );
+    assert!(take.idempotent && !put.idempotent);
+    assert_eq!((list.read, burn.read), (Some(true), None));
+    let copy: mikobase::rpc::Surface =
+        serde_json::from_str(&serde_json::to_string(surface).unwrap()).unwrap();
+    assert_eq!(&copy, surface);
+}

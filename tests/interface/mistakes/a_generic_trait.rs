@@ -1,0 +1,8 @@
+use mikobase::{Result, mikobase_interface};
+
+#[mikobase_interface]
+trait Counter<T> {
+    fn add(&self, by: T) -> Result<()>;
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use mikobase::mikobase_interface;
+
+#[mikobase_interface]
+trait Counter {
+    #[interface(local)]
+    fn zero(&self) -> u64 {
+        0
+    }
+}
+
+fn main() {}
