@@ -37,12 +37,13 @@ pub use miko_shared::{
     BoxError, Connect, ExitStatus, Limits, Outcome, Report, Returning, Share, ShareError, Token, Uds, Worker,
     WorkerReport, Worldlet,
 };
+pub use serde_json::json;
 
 /// What a program that shares a Mikobase uses: `use mikobase::prelude::*;`.
 pub mod prelude {
+    pub use crate::rpc::Interface;
     pub use crate::{
-        Connect, Error, ErrorId, Mikobase, MikobaseClient, Outcome, Query, Record, Records, Response,
-        Returning, Uds, Worker, mikobase_interface,
+        BoxError, Connect, Error, ErrorId, Mikobase, MikobaseClient, Outcome, Query, Record, Records,
+        Response, Result, Returning, Uds, Worker, json, mikobase_interface,
     };
-    pub use serde_json::json;
 }

@@ -25,7 +25,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert!(error.is(ErrorId::RECORD_NOT_FOUND));
 /// assert_eq!(error.to_string(), r#"record_not_found: no record has this pk (pk: "42")"#);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Error {
     items: Vec<ErrorItem>,
@@ -110,6 +110,15 @@ impl fmt::Display for Error {
             item.fmt(f)?;
         }
         Ok(())
+    }
+}
+
+/// What `main` prints of an error it returns is `Debug`: people read it, so it is as readable as `Display`, an item a
+/// line.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.items.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 

@@ -3,6 +3,15 @@
 use std::time::Duration;
 
 /// The limits of a server and its clients. Each has a default that no ordinary use meets.
+///
+/// ```
+/// use miko_shared::{Limits, Uds};
+///
+/// let mut limits = Limits::default();
+/// limits.frame_size = 1 << 20;
+/// let uds = Uds::new()?.limits(limits);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {

@@ -4,16 +4,18 @@ use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use miko_core::mikobase_rpc::MikobaseClient;
+use miko_core::rpc::panic_message;
 use miko_core::{Engine, Error, ErrorId, Mikobase, Result, backend};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::server::Serving;
-use crate::share::{BoxError, Report, Share, ShareError, Uds, Worker};
+use crate::share::{BoxError, Interrupt, Report, Share, ShareError, Uds, Worker};
 
 /// What becomes of the final state when a share ends.
 #[derive(Debug, Clone, Default)]
@@ -134,6 +136,7 @@ impl Uds {
         n: usize,
         block: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError>,
     ) -> Result<Report<R, Worldlet>, ShareError<R, Worldlet>> {
+        let _covered = Interrupt::listen()?;
         self.spawn(n, block)?.join()
     }
 
@@ -150,7 +153,7 @@ impl Uds {
         let open = || {
             let engine = backend::open(&options.backend)?;
             if let Some(setup) = options.setup.take() {
-                setup(&Server { engine: &*engine }).map_err(setup_failed)?;
+                run_setup(setup, &Server { engine: &*engine })?;
             }
             Ok(SharedEngine { engine, returning: options.returning.clone() })
         };
@@ -158,10 +161,14 @@ impl Uds {
     }
 }
 
-fn setup_failed(error: BoxError) -> Error {
-    match error.downcast::<Error>() {
-        Ok(error) => *error,
-        Err(error) => Error::new(ErrorId::INTERNAL, format!("`setup` failed: {error}")),
+fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
+    let failed = |how: String| Error::new(ErrorId::INTERNAL, format!("`setup` {how}"));
+    match catch_unwind(AssertUnwindSafe(|| setup(server))) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            Err(error.downcast::<Error>().map_or_else(|other| failed(format!("failed: {other}")), |own| *own))
+        }
+        Err(panic) => Err(failed(format!("panicked: {}", panic_message(&*panic)))),
     }
 }
 

@@ -15,6 +15,7 @@ use std::future::Future;
 use std::io::Write;
 use std::os::unix::net::UnixListener as StdListener;
 use std::rc::Rc;
+use std::time::Duration;
 
 use miko_core::rpc::Interface;
 use miko_core::{Error, ErrorId, Result};
@@ -97,15 +98,20 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     Ok(())
 }
 
-/// Accepts connections for ever. Being out of descriptors is no reason to end: it waits until a peer has left.
+/// How soon accepting is tried again after it failed.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Accepts connections for ever. Being out of descriptors is no reason to end: it goes on when a peer has left, or
+/// somebody else has closed something.
 async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Shared<I>>, tasks: &LocalSet) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 tasks.spawn_local(attend(stream, Rc::clone(&shared)));
             }
-            Err(_) if shared.peers.any() => shared.peers.left.notified().await,
-            Err(_) => tokio::task::yield_now().await,
+            Err(_) => {
+                let _ = tokio::time::timeout(ACCEPT_AGAIN, shared.peers.left.notified()).await;
+            }
         }
     }
 }
@@ -139,10 +145,6 @@ impl Peers {
 
     fn count(&self) -> usize {
         self.by_pid.borrow().values().sum()
-    }
-
-    fn any(&self) -> bool {
-        !self.by_pid.borrow().is_empty()
     }
 
     /// Waits until every connection of a process that has ended is at its end, too: what such a process sent

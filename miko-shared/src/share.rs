@@ -31,6 +31,7 @@ mod worker_process;
 
 pub use report::{ExitStatus, Outcome, Report, ShareError, WorkerReport};
 pub use running::Share;
+pub(crate) use supervisor::Interrupt;
 pub use uds::Uds;
 pub use worker_process::Worker;
 

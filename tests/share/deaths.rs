@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("a_killed_parent_leaves_no_process_and_no_directory", a_killed_parent),
     ("a_killed_parent_is_noticed_though_the_server_is_busy", a_killed_parent_of_a_busy_server),
     ("ctrl_c_ends_the_workers_and_hands_over_what_there_is", ctrl_c),
+    ("ctrl_c_during_the_set_up_starts_no_worker", ctrl_c_during_setup),
     ("a_second_ctrl_c_ends_everything_at_once", second_ctrl_c),
 ];
 
@@ -203,6 +204,16 @@ fn ctrl_c() {
     assert!(error.is(ErrorId::INTERRUPTED), "{error}");
     assert_eq!(signals, [None, Some(libc::SIGINT), Some(libc::SIGINT), Some(libc::SIGINT)]);
     assert_eq!(records, 4, "what was written is handed over");
+}
+
+fn ctrl_c_during_setup() {
+    let uds = Uds::new().unwrap().setup(|_| {
+        press_ctrl_c();
+        wait_for_ever()
+    });
+    let failed = uds.mikobase(1, |_, _| Ok(())).unwrap_err();
+    assert!(failed.error().is(ErrorId::INTERRUPTED), "{failed}");
+    assert!(failed.report().is_none());
 }
 
 fn second_ctrl_c() {

@@ -36,7 +36,8 @@ impl Connection {
             frame_limit: address.limits.frame_size,
             timeout: Duration::ZERO,
         };
-        connection.set_timeout(address.limits.handshake)?;
+        // The server may be in a long call of somebody else before it takes up the preface.
+        connection.set_timeout(address.limits.call_deadline)?;
         connection.introduce(address, surface)?;
         Ok(connection)
     }

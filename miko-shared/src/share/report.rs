@@ -1,7 +1,7 @@
 //! How a share and its workers ended.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use miko_core::{Error, ErrorId, Result};
 
@@ -85,6 +85,12 @@ impl<R> WorkerReport<R> {
         WorkerReport { index, pid, status, outcome, started, ended, calls, stdout, stderr }
     }
 
+    /// How long its process lived.
+    pub fn duration(&self) -> Duration {
+        // The clock may have been set back meanwhile.
+        self.ended.duration_since(self.started).unwrap_or_default()
+    }
+
     /// The value that the block returned.
     ///
     /// # Errors
@@ -121,8 +127,8 @@ pub enum Outcome<R> {
 }
 
 impl<R> Outcome<R> {
-    /// Why there is no value.
-    fn fault(&self) -> Option<String> {
+    /// Why there is no value, as the end of a sentence that begins with the worker: `panicked: out of dilithium`.
+    pub fn fault(&self) -> Option<String> {
         match self {
             Self::Returned(_) => None,
             Self::Failed { text, .. } => Some(format!("failed: {text}")),
@@ -197,7 +203,8 @@ impl<R, S> From<ShareError<R, S>> for Error {
 
 impl<R, S> fmt::Debug for ShareError<R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShareError").field("error", &self.0.error).finish_non_exhaustive()
+        // What `main` prints of it.
+        fmt::Debug::fmt(&self.0.error, f)
     }
 }
 

@@ -18,7 +18,7 @@ use super::worker_process::{Worker, redirect_output};
 use child::{Process, output_pipe};
 
 pub(super) use child::{Ended, WorkerChild};
-pub(super) use interrupt::Interrupt;
+pub(crate) use interrupt::Interrupt;
 
 /// What a forked worker does; it gives the exit code.
 pub(super) type WorkerBody<'b> = dyn Fn(&Worker, std::fs::File) -> i32 + 'b;
@@ -62,9 +62,14 @@ impl Family {
     /// Waits until the server process serves.
     ///
     /// # Errors
-    /// Why it could not be set up.
-    pub(super) fn wait_until_ready(&mut self) -> Result<()> {
-        match self.server.as_mut().ok_or_else(gone)?.receive()? {
+    /// Why it could not be set up, or `interrupted`.
+    pub(super) fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
+        let server = self.server.as_mut().ok_or_else(gone)?;
+        server.wait_for_word(interrupt)?;
+        if interrupt.came() {
+            return Err(interrupted());
+        }
+        match server.receive()? {
             FromServer::Ready => Ok(()),
             FromServer::Failed(error) => Err(error),
             FromServer::State(_) | FromServer::Done => Err(out_of_turn()),

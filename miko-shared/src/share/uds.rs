@@ -23,7 +23,7 @@ use super::preconditions;
 use super::report::{Report, ShareError, WorkerReport};
 use super::running::{OnExit, Share, Tenancy};
 use super::server_process::{self, Inheritance};
-use super::supervisor::{Family, Rules, WorkerBody};
+use super::supervisor::{Family, Interrupt, Rules, WorkerBody};
 use super::worker_process::{self, Worker};
 use crate::client::Address;
 use crate::limits::Limits;
@@ -153,6 +153,7 @@ impl Uds {
         I: Interface + ?Sized,
         R: Serialize + DeserializeOwned,
     {
+        let _covered = Interrupt::listen()?;
         self.spawn_share::<I, R>(n, open, block)?.join()
     }
 
@@ -187,6 +188,7 @@ impl Uds {
         S: Serving<I> + 'static,
     {
         let tenancy = self.move_in()?;
+        let interrupt = Interrupt::listen()?;
         let mut family = self.start_server::<I, S>(n, &tenancy.directory, open)?;
         let address =
             Address { path: self.path.clone(), token: self.token.clone(), limits: self.limits.clone() };
@@ -194,7 +196,7 @@ impl Uds {
         let body: Box<WorkerBody<'b>> = Box::new(move |worker, last_words| {
             worker_process::run::<I, R>(worker, for_workers.clone(), last_words, &block)
         });
-        let started = family.wait_until_ready().and_then(|()| family.start_workers(&*body));
+        let started = family.wait_until_ready(&interrupt).and_then(|()| family.start_workers(&*body));
         if let Err(error) = started {
             family.end();
             return Err(error);

@@ -1,7 +1,8 @@
 //! Ctrl-C, read from a descriptor while the parent waits.
 //!
 //! SIGINT is blocked for as long as this lives and restored after it. A handler would need a pipe, global state and a
-//! plan for other handlers; a blocked signal waits in the kernel until somebody reads it, so none is missed.
+//! plan for other handlers; a blocked signal waits in the kernel until somebody reads it, so none is missed. Several may live
+//! at once, one inside the other: whoever asks first gets the signal.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -9,13 +10,13 @@ use miko_core::{Error, ErrorId, Result};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-pub(in crate::share) struct Interrupt {
+pub(crate) struct Interrupt {
     descriptor: SignalFd,
     mask_before: SigSet,
 }
 
 impl Interrupt {
-    pub(in crate::share) fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         let failed = |fault| Error::new(ErrorId::INTERNAL, format!("Ctrl-C cannot be watched: {fault}"));
         let interrupt = SigSet::from(Signal::SIGINT);
         let descriptor = SignalFd::with_flags(&interrupt, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
