@@ -1,6 +1,6 @@
 //! The glue for generic callers: serving a request, and calling a method by its name.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 
 use crate::model::{Interface, Method};
@@ -16,6 +16,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
         .iter()
         .enumerate()
         .map(|(index, method)| render_dispatched(interface, index, method));
+    let (method, params) = (local("method"), local("params"));
     let server_doc = format!("Serves any [`{name}`] on a tarpc channel, one call at a time.");
     quote! {
         impl #rpc::Interface for dyn #name {
@@ -35,10 +36,10 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
 
             fn dispatch(
                 &self,
-                method: &str,
-                params: #rpc::serde_json::Value,
+                #method: &str,
+                #params: #rpc::serde_json::Value,
             ) -> ::core::result::Result<::std::boxed::Box<#rpc::serde_json::value::RawValue>, #rpc::DispatchError> {
-                match method {
+                match #method {
                     #(#dispatched)*
                     unknown => ::core::result::Result::Err(#rpc::unknown_method(&#surface, unknown)),
                 }
@@ -67,24 +68,30 @@ fn render_served(interface: &Interface<'_>, method: &Method) -> TokenStream {
 fn render_dispatched(interface: &Interface<'_>, index: usize, method: &Method) -> TokenStream {
     let rpc = interface.rpc();
     let (surface, wire_name) = (interface.surface(), &method.wire_name);
+    let (name, params) = (local("method"), local("params"));
     let idents: Vec<_> = method.params.iter().map(|param| &param.ident).collect();
     let taken = method.params.iter().enumerate().map(|(position, param)| {
         let (ident, ty) = (&param.ident, &param.owned);
-        quote!(let #ident = params.take::<#ty>(#position);)
+        quote!(let #ident = #params.take::<#ty>(#position);)
     });
     let call = render_call(interface, method);
     quote! {
         #wire_name => {
-            let mut params = #rpc::Params::new(&#surface.methods[#index], params);
+            let mut #params = #rpc::Params::new(&#surface.methods[#index], #params);
             #(#taken)*
-            params.finish()?;
+            #params.finish()?;
             // `finish` has failed if one of them is missing.
             let (#(::core::option::Option::Some(#idents),)*) = (#(#idents,)*) else {
-                return ::core::result::Result::Err(#rpc::unknown_method(&#surface, method));
+                return ::core::result::Result::Err(#rpc::unknown_method(&#surface, #name));
             };
             #rpc::render(#rpc::guard(#wire_name, || #call))
         }
     }
+}
+
+/// A variable of ours among the author's arguments, which may have any name, the same one included.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
 }
 
 /// The call itself, through the trait's path so that an inherent method of the same name does not get in between.
