@@ -101,11 +101,11 @@ error_ids! {
         "`uds.spawn(…)` twice";
     THREADS_RUNNING = "threads-running",
         "The process has more than one thread, and a fork copies only the calling one. Share before any thread \
-         starts, or say `allow_threads()` if you know that no other thread holds a lock.",
+         starts, or say `allow_threads(true)` if you know that no other thread holds a lock.",
         "`uds.mikobase(…)` after `std::thread::spawn`";
     INSIDE_RUNTIME = "inside-runtime",
-        "Blocking code was called inside an async runtime. Share before the runtime starts; call a proxy from \
-         `spawn_blocking` or from a plain thread.",
+        "Blocking code was called inside an async runtime. Share before the runtime starts; call a proxy from a \
+         plain thread (`std::thread::spawn`).",
         "`uds.mikobase(…)` in an `async fn`";
     WORKER_FAILED = "worker-failed",
         "A worker of the share did not succeed; the details say which and why.",
