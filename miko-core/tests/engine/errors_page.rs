@@ -19,7 +19,8 @@ fn page() -> String {
         .to_owned();
     for doc in ERROR_IDS {
         let in_code = |text: &str| if text.contains('`') { text.to_owned() } else { format!("`{text}`") };
-        let example = if doc.example.starts_with('{') { in_code(doc.example) } else { doc.example.to_owned() };
+        let example =
+            if doc.example.starts_with('{') { in_code(doc.example) } else { doc.example.to_owned() };
         writeln!(page, "| `{}` | {} | {example} |", doc.id, doc.meaning).unwrap();
     }
     page
