@@ -5,10 +5,10 @@
 //!
 //! | step | where |
 //! | --- | --- |
-//! | parse | [`args`] (of the attribute itself), [`options`] (of `#[interface(…)]` on a method) |
-//! | check | [`check`], [`errors`] |
-//! | model | [`model`], [`types`] |
-//! | render | [`render`], a file per generated item |
+//! | parse | `args` (of the attribute itself), `options` (of `#[interface(…)]` on a method) |
+//! | check | `check`, `errors` |
+//! | model | `model`, `types` |
+//! | render | `render`, a file per generated item |
 
 mod args;
 mod check;

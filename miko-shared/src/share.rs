@@ -4,19 +4,19 @@
 //!
 //! | process | code | owns |
 //! | --- | --- | --- |
-//! | parent | [`uds`], [`running`], [`supervisor`] | the directory, the children, the reports. Plain blocking code: it never starts a runtime |
-//! | server | [`server_process`] | the shared object and the listening socket |
-//! | worker | [`worker_process`] | one connection and the block |
+//! | parent | `uds`, `running`, `supervisor` | the directory, the children, the reports. Plain blocking code: it never starts a runtime |
+//! | server | `server_process` | the shared object and the listening socket |
+//! | worker | `worker_process` | one connection and the block |
 //!
 //! # The races
 //!
 //! - *A worker connects before the server listens*: the parent binds the socket before any fork.
 //! - *The parent dies between a fork and the child asking to die with it*: the child asks first and looks at its parent after
-//!   that ([`fork`]).
+//!   that (`fork`).
 //! - *A worker's pid is reused before it is reaped*: the parent watches pidfds and is the only one who reaps
-//!   ([`supervisor`]).
+//!   (`supervisor`).
 //! - *Another process cleans up a directory that is about to be used*: a directory appears under its name only once it is
-//!   locked ([`directory`]).
+//!   locked (`directory`).
 
 mod control;
 mod directory;

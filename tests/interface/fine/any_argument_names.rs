@@ -1,0 +1,34 @@
+//! Arguments may have any name, those that generated code uses for itself included.
+#![deny(missing_docs, unreachable_pub, unused)]
+
+use mikobase::rpc::Interface;
+use mikobase::{Result, json, mikobase_interface};
+
+/// Echoes.
+#[mikobase_interface]
+pub trait Echo {
+    /// Joins.
+    fn join(&self, method: &str, params: u64, request: &[String], result: String, error: Option<u8>) -> Result<String>;
+
+    /// Names of [links] that *are* "none", `{}` and \n included.
+    fn unknown(&self, unknown: bool, message: bool, transport: u8, f: f64) -> Result<bool>;
+}
+
+struct Joiner;
+
+impl Echo for Joiner {
+    fn join(&self, method: &str, params: u64, request: &[String], result: String, error: Option<u8>) -> Result<String> {
+        Ok(format!("{method} {params} {request:?} {result} {error:?}"))
+    }
+
+    fn unknown(&self, unknown: bool, message: bool, transport: u8, f: f64) -> Result<bool> {
+        Ok(unknown && message && transport == 1 && f > 0.0)
+    }
+}
+
+fn main() {
+    let echo: &dyn Echo = &Joiner;
+    let params = json!({"method": "a", "params": 1, "request": ["b"], "result": "c"});
+    assert_eq!(echo.dispatch("join", params).unwrap().get(), r#""a 1 [\"b\"] c None""#);
+    assert_eq!(echo.dispatch("unknown", json!([true, true, 1, 0.5])).unwrap().get(), "true");
+}
