@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mikobase::prelude::*;
 use mikobase::{ExitStatus, Outcome, WorkerReport};
+use nix::sys::signal::{SigHandler, Signal as Number, signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 
@@ -229,14 +230,18 @@ fn the_parent_has_a_proxy() {
 
 fn dropping_ends_all() {
     let ready = Signal::new();
-    let uds = Uds::new().unwrap();
+    let uds = Uds::new().unwrap().grace_period(Duration::from_millis(100));
     let share: Running<'_, ()> = uds
-        .spawn(3, |_, _| {
+        .spawn(40, |_, worker| {
+            if worker.index() > 0 {
+                // SAFETY: ignoring a signal installs no code.
+                unsafe { signal(Number::SIGTERM, SigHandler::SigIgn) }?;
+            }
             ready.tell();
             wait_for_ever()
         })
         .unwrap();
-    (0..3).for_each(|_| ready.hear());
+    (0..40).for_each(|_| ready.hear());
     let pids = share.workers();
     drop(share);
     for (_, pid) in pids {

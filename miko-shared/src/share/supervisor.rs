@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use super::control::{FINISH, FromServer, Inbox};
 use super::fork::fork_child;
 use super::worker_process::{Worker, redirect_output};
-use child::{Process, output_pipe};
+use child::{Process, output_pipe, timeout_until};
 
 pub(super) use child::{Ended, WorkerChild};
 pub(crate) use interrupt::Interrupt;
@@ -156,20 +156,22 @@ impl Family {
             }
         }
         // It has said all and leaves by itself.
-        server.process.wait_or_kill(self.rules.grace_period);
+        server.process.wait_or_kill(Instant::now() + self.rules.grace_period);
         self.server = None;
         Ok(())
     }
 
-    /// Ends whoever is still alive, politely, then forcibly after the grace period, and reaps all.
+    /// Ends whoever is still alive, politely, then forcibly after the grace period, and reaps all. However many workers
+    /// there are, they have one grace period together.
     pub(super) fn end(&mut self) {
         self.signal_workers(Signal::SIGTERM);
+        let until = Instant::now() + self.rules.grace_period;
         for worker in self.workers.drain(..) {
-            worker.process.wait_or_kill(self.rules.grace_period);
+            worker.process.wait_or_kill(until);
         }
         if let Some(server) = self.server.take() {
             server.process.signal(Signal::SIGTERM);
-            server.process.wait_or_kill(self.rules.grace_period);
+            server.process.wait_or_kill(Instant::now() + self.rules.grace_period);
         }
     }
 
@@ -261,14 +263,7 @@ impl Server {
 }
 
 fn wait_on(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
-    let timeout = match until {
-        None => PollTimeout::NONE,
-        // Rounded up: to wake a millisecond early would be to wake twice.
-        Some(until) => {
-            let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-        }
-    };
+    let timeout = until.map_or(PollTimeout::NONE, timeout_until);
     match poll(fds, timeout) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(fault) => Err(Error::new(ErrorId::INTERNAL, format!("the children cannot be watched: {fault}"))),

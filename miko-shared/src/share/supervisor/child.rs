@@ -66,15 +66,25 @@ impl Process {
         }
     }
 
-    /// Waits for its end, kills it if that takes longer than `grace`, and reaps it.
-    pub(super) fn wait_or_kill(&self, grace: Duration) {
-        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        let timeout = PollTimeout::try_from(grace).unwrap_or(PollTimeout::MAX);
-        if !matches!(poll(&mut fds, timeout), Ok(1)) {
-            let _ = kill(self.pid, Signal::SIGKILL);
+    /// Waits for its end, kills it if that has not come by `until`, and reaps it.
+    pub(super) fn wait_or_kill(&self, until: Instant) {
+        while self.is_alive() {
+            if Instant::now() >= until {
+                self.signal(Signal::SIGKILL);
+                break;
+            }
+            let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+            // An interrupted wait is taken up again, a wait that cannot be made ends at once at `until`.
+            let _ = poll(&mut fds, timeout_until(until));
         }
         self.reap();
     }
+}
+
+/// The time left until then, rounded up: to wake a millisecond early would be to wake twice.
+pub(super) fn timeout_until(until: Instant) -> PollTimeout {
+    let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+    PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
 }
 
 impl AsFd for Process {
