@@ -47,3 +47,8 @@ pub mod prelude {
         Response, Result, Returning, Uds, Worker, json, mikobase_interface,
     };
 }
+
+/// Compiles the README's first program.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
