@@ -139,7 +139,7 @@ fn output_is_captured() {
 fn a_slow_worker_is_ended() {
     let report = Uds::new()
         .unwrap()
-        .worker_timeout(Duration::from_millis(300))
+        .worker_timeout(Duration::from_secs(3))
         .mikobase(2, |db, worker| {
             create(db, worker.index())?;
             if worker.index() == 0 {

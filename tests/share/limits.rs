@@ -105,7 +105,7 @@ impl Patience for Waiting {
 
 fn call_deadline() {
     LET_GO.get_or_init(Signal::new);
-    let uds = Uds::new().unwrap().limits(limits(|limits| limits.call_deadline = Duration::from_millis(200)));
+    let uds = Uds::new().unwrap().limits(limits(|limits| limits.call_deadline = Duration::from_secs(2)));
     let share =
         uds.spawn_share::<dyn Patience, ()>(0, || Ok(Box::new(Waiting::default())), |_, _| Ok(())).unwrap();
     let error = share.db().unwrap().wait().unwrap_err();
