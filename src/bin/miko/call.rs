@@ -17,9 +17,8 @@ use crate::output::Output;
 pub(crate) struct Args {
     #[command(flatten)]
     server: Server,
-    /// Indent the result, as on a terminal.
-    #[arg(long)]
-    pretty: bool,
+    #[command(flatten)]
+    output: Output,
     /// The method and its params as a JSON object or array, after a backend URL if there is one.
     #[arg(value_name = "[BACKEND] METHOD [PARAMS]", num_args = 1..=3, required = true)]
     words: Vec<String>,
@@ -45,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         Ok(result) => (Exit::Success, result),
         Err(error) => (exit_of(&error), failed(&error)?),
     };
-    Output::new(args.pretty).write(&answer)?;
+    args.output.write(&answer)?;
     Ok(exit)
 }
 

@@ -15,9 +15,8 @@ use crate::output::Output;
 pub(crate) struct Args {
     #[command(flatten)]
     server: Server,
-    /// Indent the answers, as on a terminal.
-    #[arg(long)]
-    pretty: bool,
+    #[command(flatten)]
+    output: Output,
     /// A backend URL; what begins with `{` is a query. Without a query, each line of standard input is one.
     #[arg(value_name = "BACKEND|QUERY", num_args = 0..=2)]
     words: Vec<String>,
@@ -30,10 +29,9 @@ const EXAMPLES: &str = r#"Examples:
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let (backend, query) = sort_words(&args.words)?;
     let db = args.server.open(backend)?;
-    let output = Output::new(args.pretty);
     match query {
-        Some(query) => answer(&*db, query.as_bytes(), &output),
-        None => answer_lines(&*db, &output),
+        Some(query) => answer(&*db, query.as_bytes(), &args.output),
+        None => answer_lines(&*db, &args.output),
     }
 }
 
