@@ -15,7 +15,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
         #[doc = #doc]
         #vis static #constant: #rpc::Surface = #rpc::Surface {
             interface: ::std::borrow::Cow::Borrowed(#name),
-            version: ::std::borrow::Cow::Borrowed(env!("CARGO_PKG_VERSION")),
+            version: ::std::borrow::Cow::Borrowed(::core::env!("CARGO_PKG_VERSION")),
             methods: ::std::borrow::Cow::Borrowed(&[#(#methods),*]),
         };
     }
