@@ -25,7 +25,7 @@
 //!
 //! This crate is a facade. The trait and the engines live in `miko-core`, sockets and processes in `miko-shared`.
 
-pub use miko_core::mikobase_rpc::MikobaseClient;
+pub use miko_core::mikobase_rpc::{MikobaseAsyncClient, MikobaseClient};
 pub use miko_core::{
     Answer, Answers, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem, Mikobase, Properties, Query,
     Record, Records, Response, Result, Results, SqliteEngine, Timestamp, Validation, Warning, backend, json,
@@ -34,8 +34,8 @@ pub use miko_core::{
 pub use miko_macros::mikobase_interface;
 pub use miko_shared::mikobase::Server;
 pub use miko_shared::{
-    BoxError, Connect, ExitStatus, Limits, Outcome, Report, Returning, Share, ShareError, Token, Uds, Worker,
-    WorkerReport, Worldlet,
+    BoxError, Connect, ConnectAsync, ExitStatus, Limits, Outcome, Report, Returning, Share, ShareError,
+    Token, Uds, Worker, WorkerReport, Worldlet,
 };
 pub use serde_json::json;
 
@@ -43,8 +43,8 @@ pub use serde_json::json;
 pub mod prelude {
     pub use crate::rpc::Interface;
     pub use crate::{
-        BoxError, Connect, Error, ErrorId, Mikobase, MikobaseClient, Outcome, Query, Record, Records,
-        Response, Result, Returning, Uds, Worker, json, mikobase_interface,
+        BoxError, Connect, ConnectAsync, Error, ErrorId, Mikobase, MikobaseAsyncClient, MikobaseClient,
+        Outcome, Query, Record, Records, Response, Result, Returning, Uds, Worker, json, mikobase_interface,
     };
 }
 

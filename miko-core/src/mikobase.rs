@@ -19,7 +19,11 @@ pub type Query = serde_json::Value;
 /// An engine and a proxy to a shared one both implement it and give the same answers. The attribute makes the
 /// service, the proxy and the JSON dispatch from these signatures: a method added here exists everywhere as
 /// soon as the engines implement it.
-#[mikobase_interface(crate = crate, cfg(feature = "rpc"))]
+#[mikobase_interface(
+    crate = crate,
+    cfg(feature = "rpc"),
+    surface = "../schema/mikobase.surface.json"
+)]
 pub trait Mikobase: Send + Sync {
     /// Runs one Q0 request.
     ///

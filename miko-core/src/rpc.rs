@@ -6,7 +6,10 @@
 mod dispatch;
 mod guard;
 mod server;
-mod surface;
+pub mod travel;
+
+use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,8 +20,8 @@ use crate::error::{Error, ErrorId, Result};
 
 pub use dispatch::{DispatchError, Params, render, unknown_method};
 pub use guard::{guard, panic_message};
+pub use miko_surface::{Change, Difference, Method, Param, Surface};
 pub use server::Server;
-pub use surface::{Difference, Method, Param, Surface};
 // Generated code reaches its dependencies through here, so that a user's crate needs none of them.
 pub use {serde, serde_json, tarpc};
 
@@ -30,6 +33,8 @@ pub trait Interface: 'static {
     type Response: Serialize + DeserializeOwned + Send + 'static;
     /// The blocking proxy, which implements the trait.
     type Client: Proxy<Interface = Self>;
+    /// The proxy for callers with a runtime.
+    type AsyncClient: AsyncProxy<Interface = Self>;
 
     /// What the interface offers.
     fn surface() -> &'static Surface;
@@ -68,6 +73,28 @@ pub trait Transport<I: Interface + ?Sized>: Send + Sync {
     fn call(&self, method: &'static Method, request: I::Request) -> Result<I::Response>;
 }
 
+/// An async proxy of an interface: a type with the trait's methods, which return futures. Its clones share what is
+/// under it.
+pub trait AsyncProxy: Clone + Send + Sync + Sized + 'static {
+    /// `dyn Trait`.
+    type Interface: Interface<AsyncClient = Self> + ?Sized;
+
+    /// A proxy that sends its calls over `transport`.
+    fn new(transport: Arc<dyn AsyncTransport<Self::Interface>>) -> Self;
+}
+
+/// Carries calls of an interface to whoever serves it, without blocking.
+pub trait AsyncTransport<I: Interface + ?Sized>: Send + Sync {
+    /// Sends one request and resolves to its response.
+    ///
+    /// # Errors
+    /// As [`Transport::call`].
+    fn call(&self, method: &'static Method, request: I::Request) -> CallFuture<'_, I::Response>;
+}
+
+/// A call under way.
+pub type CallFuture<'t, Response> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 't>>;
+
 /// A result that can carry a failure of the transport: what every remote method returns.
 ///
 /// It is implemented for every `Result` whose error can be made from an [`Error`].
@@ -77,11 +104,20 @@ pub trait Transport<I: Interface + ?Sized>: Send + Sync {
     note = "return `mikobase::Result<T>`, or implement `From<mikobase::Error>` for your error type"
 )]
 pub trait Fallible {
+    /// What the method gives if it succeeds.
+    type Value;
+    /// What it gives if it fails, or its call does.
+    type Error;
+
     /// The result of a call that failed with `error`, not with an error of the method's own.
     fn failed(error: Error) -> Self;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, E: From<Error>> Fallible for Result<T, E> {
+    type Value = T;
+    type Error = E;
+
     fn failed(error: Error) -> Self {
         Err(error.into())
     }
@@ -95,6 +131,7 @@ impl<T, E: From<Error>> Fallible for Result<T, E> {
 )]
 pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 
 /// The answer to a call whose response is that of another method: a server that mixes up its answers.

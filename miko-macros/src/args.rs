@@ -1,10 +1,12 @@
-//! The arguments of the attribute itself: `#[mikobase_interface(crate = …, cfg(…))]`.
+//! The arguments of the attribute itself: `#[mikobase_interface(crate = …, cfg(…), surface = "…")]`.
 
 use proc_macro2::TokenStream;
 use syn::parse::Parser;
-use syn::{Path, parse_quote};
+use syn::{LitStr, Path, parse_quote};
 
 use crate::errors::Errors;
+
+const KNOWN: &str = "`crate = path`, `cfg(condition)`, `surface = \"file.json\"`";
 
 /// What the attribute was given.
 pub(crate) struct Args {
@@ -12,12 +14,14 @@ pub(crate) struct Args {
     pub(crate) krate: Path,
     /// The condition under which the generated code exists: the tokens inside `cfg(…)`.
     pub(crate) cfg: Option<TokenStream>,
+    /// The file of the recorded surface, relative to the folder of the package.
+    pub(crate) surface: Option<LitStr>,
 }
 
 impl Args {
     /// Reads the arguments; a wrong one is noted and the default stands in for it.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
-        let mut args = Self { krate: parse_quote!(::mikobase), cfg: None };
+        let mut args = Self { krate: parse_quote!(::mikobase), cfg: None, surface: None };
         let parser = syn::meta::parser(|meta| {
             if meta.path.is_ident("crate") {
                 args.krate = meta.value()?.call(Path::parse_mod_style)?;
@@ -27,8 +31,11 @@ impl Args {
                 syn::parenthesized!(content in meta.input);
                 args.cfg = Some(content.parse()?);
                 Ok(())
+            } else if meta.path.is_ident("surface") {
+                args.surface = Some(meta.value()?.parse()?);
+                Ok(())
             } else {
-                Err(meta.error("unknown argument; known are `crate = path` and `cfg(condition)`"))
+                Err(meta.error(format!("unknown argument; known are {KNOWN}")))
             }
         });
         if let Err(error) = parser.parse2(tokens) {

@@ -13,8 +13,11 @@
 mod args;
 mod check;
 mod errors;
+#[cfg(test)]
+mod expansions;
 mod model;
 mod options;
+mod record;
 mod render;
 mod types;
 
@@ -74,7 +77,10 @@ fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let item = render::user_trait(&item);
     // After a mistake the trait is still emitted, so that one mistake does not light up every use of it.
     let generated = match interface {
-        Some(interface) if errors.is_empty() => render::interface(&interface),
+        Some(interface) if errors.is_empty() => {
+            record::compare(&interface, &mut errors);
+            render::interface(&interface)
+        }
         _ => TokenStream::new(),
     };
     let errors = errors.into_compile_errors();

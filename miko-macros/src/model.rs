@@ -1,10 +1,14 @@
 //! The model of an interface: what every generated item is rendered from.
 
-use proc_macro2::TokenStream;
+use std::borrow::Cow;
+
+use miko_surface::Surface;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
-use syn::{Ident, ItemTrait, Type, Visibility, parse_quote};
+use syn::{Attribute, Ident, ItemTrait, Type, Visibility, parse_quote};
 
 use crate::args::Args;
+use crate::types;
 
 /// A trait that passed all checks.
 pub(crate) struct Interface<'a> {
@@ -34,10 +38,6 @@ pub(crate) struct Param {
     pub(crate) ident: Ident,
     /// The type as written.
     pub(crate) ty: Type,
-    /// The type it travels as: `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`.
-    pub(crate) owned: Type,
-    /// Is it taken by reference?
-    pub(crate) borrowed: bool,
 }
 
 impl Interface<'_> {
@@ -51,9 +51,18 @@ impl Interface<'_> {
         quote!(#krate::rpc)
     }
 
+    /// The same path as if it stood at `span`, so that what the type checker says of it points there.
+    pub(crate) fn rpc_at(&self, span: Span) -> TokenStream {
+        let respanned = self.rpc().into_iter().map(|mut token| {
+            token.set_span(span);
+            token
+        });
+        respanned.collect()
+    }
+
     /// The module of the generated items: `counter_rpc`.
     pub(crate) fn module(&self) -> Ident {
-        format_ident!("{}_rpc", snake_case(&self.ident().to_string()))
+        format_ident!("{}_rpc", snake_case(&plain(self.ident())))
     }
 
     /// The visibility of the generated items: that of the trait, as it is said one module further down.
@@ -81,21 +90,79 @@ impl Interface<'_> {
     }
 
     /// The constant of the surface: `COUNTER_SURFACE`.
-    pub(crate) fn surface(&self) -> Ident {
-        format_ident!("{}_SURFACE", snake_case(&self.ident().to_string()).to_uppercase())
+    pub(crate) fn surface_name(&self) -> Ident {
+        format_ident!("{}_SURFACE", snake_case(&plain(self.ident())).to_uppercase())
+    }
+
+    /// What the interface offers. The version is known only to whoever compiles the trait.
+    pub(crate) fn surface(&self) -> Surface {
+        Surface {
+            interface: Cow::Owned(plain(self.ident())),
+            version: Cow::default(),
+            methods: self.methods.iter().map(Method::entry).collect(),
+        }
+    }
+
+    /// The conditions that the author put on the trait: they hold for what is generated, too.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = &Attribute> {
+        self.item.attrs.iter().filter(|attr| attr.path().is_ident("cfg"))
     }
 }
 
 impl Method {
+    /// Its entry in the surface.
+    fn entry(&self) -> miko_surface::Method {
+        let param = |param: &Param| miko_surface::Param {
+            name: Cow::Owned(plain(&param.ident)),
+            ty: Cow::Owned(types::as_written(&param.ty)),
+        };
+        miko_surface::Method {
+            name: Cow::Owned(self.wire_name.clone()),
+            params: self.params.iter().map(param).collect(),
+            returns: Cow::Owned(types::as_written(&self.output)),
+            doc: Cow::Owned(self.doc.clone()),
+            read: self.read,
+            idempotent: self.idempotent,
+            deadline_ms: self.deadline_ms,
+        }
+    }
+
+    /// The return type as it is named one module further down.
+    pub(crate) fn output(&self) -> Type {
+        types::one_module_down(&self.output)
+    }
+
     /// The variant of the request and response types: `RecordByPk` for `record_by_pk`.
     pub(crate) fn variant(&self) -> Ident {
-        let name = self.ident.to_string();
-        let words = name.trim_start_matches("r#").split('_').filter(|word| !word.is_empty());
+        let name = plain(&self.ident);
+        let words = name.split('_').filter(|word| !word.is_empty());
         let camel: String = words.map(capitalized).collect();
         // A name of underscores and digits only is a name all the same.
         let starts_well = camel.starts_with(|c: char| c.is_alphabetic());
         Ident::new(&if starts_well { camel } else { format!("M{camel}") }, self.ident.span())
     }
+}
+
+impl Param {
+    /// The type as it is named one module further down.
+    pub(crate) fn ty(&self) -> Type {
+        types::one_module_down(&self.ty)
+    }
+
+    /// The type it travels as: `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`.
+    pub(crate) fn owned(&self) -> Type {
+        types::owned(&self.ty())
+    }
+
+    /// Is it taken by reference?
+    pub(crate) fn is_borrowed(&self) -> bool {
+        matches!(self.ty, Type::Reference(_))
+    }
+}
+
+/// A name without the `r#` of a raw identifier.
+pub(crate) fn plain(ident: &Ident) -> String {
+    ident.to_string().trim_start_matches("r#").to_owned()
 }
 
 fn capitalized(word: &str) -> String {
@@ -106,7 +173,7 @@ fn capitalized(word: &str) -> String {
 /// `MyCounter` as `my_counter`.
 fn snake_case(name: &str) -> String {
     let mut snake = String::new();
-    for (i, c) in name.trim_start_matches("r#").chars().enumerate() {
+    for (i, c) in name.chars().enumerate() {
         if c.is_uppercase() && i > 0 {
             snake.push('_');
         }

@@ -32,23 +32,16 @@ impl Options {
     }
 
     fn parse_one(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
-        let flag = match meta.path.get_ident().map(ToString::to_string).as_deref() {
-            Some("read") => &mut self.read,
-            Some("write") => &mut self.write,
-            Some("idempotent") => &mut self.idempotent,
-            Some("local") => &mut self.local,
-            Some("name") => {
-                self.name = Some(wire_name(meta.value()?.parse()?)?);
-                return Ok(());
-            }
-            Some("deadline") => {
-                self.deadline_ms = Some(milliseconds(&meta.value()?.parse()?)?);
-                return Ok(());
-            }
+        let said_before = match meta.path.get_ident().map(ToString::to_string).as_deref() {
+            Some("read") => std::mem::replace(&mut self.read, true),
+            Some("write") => std::mem::replace(&mut self.write, true),
+            Some("idempotent") => std::mem::replace(&mut self.idempotent, true),
+            Some("local") => std::mem::replace(&mut self.local, true),
+            Some("name") => self.name.replace(wire_name(meta.value()?.parse()?)?).is_some(),
+            Some("deadline") => self.deadline_ms.replace(milliseconds(&meta.value()?.parse()?)?).is_some(),
             _ => return Err(meta.error(format!("unknown attribute; known are {KNOWN}"))),
         };
-        *flag = true;
-        Ok(())
+        if said_before { Err(meta.error("this is said twice: keep one of them")) } else { Ok(()) }
     }
 
     fn check_contradictions(&self, attr: &Attribute, errors: &mut Errors) {

@@ -1,6 +1,7 @@
 //! Renders everything from the model: a file per generated item.
 
 mod assertions;
+mod async_client;
 mod client;
 mod glue;
 mod messages;
@@ -28,25 +29,38 @@ pub(crate) fn user_trait(item: &ItemTrait) -> ItemTrait {
 pub(crate) fn interface(interface: &Interface<'_>) -> TokenStream {
     let vis = &interface.item.vis;
     let module = interface.module();
+    let conditions = interface.conditions();
     let cfg = interface.args.cfg.as_ref().map(|condition| quote!(#[cfg(#condition)]));
     let doc = format!("What makes [`{}`] remote, generated from the trait.", interface.ident());
     let messages = messages::render(interface);
     let surface = surface::render(interface);
     let client = client::render(interface);
+    let async_client = async_client::render(interface);
     let glue = glue::render(interface);
     let assertions = assertions::render(interface);
     quote! {
+        #(#conditions)*
         #cfg
         #[doc = #doc]
-        #[allow(clippy::all, clippy::pedantic, unused_imports, unreachable_patterns, unreachable_pub, private_interfaces)]
+        #[allow(
+            clippy::all,
+            clippy::pedantic,
+            dead_code,
+            deprecated,
+            private_interfaces,
+            unreachable_patterns,
+            unreachable_pub,
+            unused_imports,
+        )]
         #vis mod #module {
             use super::*;
 
+            #assertions
             #messages
             #surface
             #client
+            #async_client
             #glue
-            #assertions
         }
     }
 }

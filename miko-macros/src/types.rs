@@ -2,22 +2,43 @@
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Type, parse_quote};
+use syn::visit_mut::{VisitMut, visit_path_mut};
+use syn::{Path, Type, parse_quote};
 
-/// The type that `ty` travels as, and whether the method takes a reference to it.
-pub(crate) fn owned(ty: &Type) -> (Type, bool) {
+/// The type that `ty` travels as.
+pub(crate) fn owned(ty: &Type) -> Type {
     let Type::Reference(reference) = ty else {
-        return (ty.clone(), false);
+        return ty.clone();
     };
-    let owned = match &*reference.elem {
+    match &*reference.elem {
         Type::Path(path) if path.path.is_ident("str") => parse_quote!(::std::string::String),
         Type::Slice(slice) => {
             let element = &slice.elem;
             parse_quote!(::std::vec::Vec<#element>)
         }
         other => other.clone(),
-    };
-    (owned, true)
+    }
+}
+
+/// The same type named from a module inside the author's: `super::Thing` is `super::super::Thing` there.
+pub(crate) fn one_module_down(ty: &Type) -> Type {
+    let mut ty = ty.clone();
+    OneModuleDown.visit_type_mut(&mut ty);
+    ty
+}
+
+struct OneModuleDown;
+
+impl VisitMut for OneModuleDown {
+    fn visit_path_mut(&mut self, path: &mut Path) {
+        visit_path_mut(self, path);
+        let Some(first) = path.segments.first() else { return };
+        if first.ident == "super" {
+            path.segments.insert(0, parse_quote!(super));
+        } else if first.ident == "self" {
+            path.segments[0] = parse_quote!(super);
+        }
+    }
 }
 
 /// The type as an author writes it, `Result<Option<Record>>`, on every compiler: how token streams print is not
@@ -106,14 +127,27 @@ mod tests {
     #[test]
     fn references_travel_as_what_they_own() {
         let cases = [
-            ("u64", "u64", false),
-            ("&str", "::std::string::String", true),
-            ("&[u8]", "::std::vec::Vec<u8>", true),
-            ("&Query", "Query", true),
+            ("u64", "u64"),
+            ("&str", "::std::string::String"),
+            ("&[u8]", "::std::vec::Vec<u8>"),
+            ("&Query", "Query"),
         ];
-        for (written, expected, borrowed) in cases {
-            let (ty, is_borrowed) = owned(&syn::parse_str(written).unwrap());
-            assert_eq!((as_written(&ty).as_str(), is_borrowed), (expected, borrowed), "{written}");
+        for (written, expected) in cases {
+            assert_eq!(as_written(&owned(&syn::parse_str(written).unwrap())), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn paths_are_followed_from_the_generated_module() {
+        let cases = [
+            ("&super::Thing", "&super::super::Thing"),
+            ("Vec<self::inner::Thing>", "Vec<super::inner::Thing>"),
+            ("crate::Thing", "crate::Thing"),
+            ("Thing", "Thing"),
+        ];
+        for (written, expected) in cases {
+            let ty = one_module_down(&syn::parse_str(written).unwrap());
+            assert_eq!(as_written(&ty), expected, "{written}");
         }
     }
 }

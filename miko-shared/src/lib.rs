@@ -6,7 +6,7 @@
 //! | layer | what it does |
 //! | --- | --- |
 //! | [`wire`] | bytes, frames, preface and messages: what crosses the socket |
-//! | [`client`] | the blocking transport under a proxy |
+//! | [`client`] | what stands under a proxy, blocking or async |
 //! | [`server`] | serves one implementation to many connections, one call at a time |
 //! | [`share`] | forks the server process and the workers, and reports how they ended |
 //! | [`mikobase`] | shares a Mikobase: backend URL, final worldlet |
@@ -22,7 +22,7 @@ pub mod share;
 mod token;
 pub mod wire;
 
-pub use client::Connect;
+pub use client::{Connect, ConnectAsync};
 pub use limits::Limits;
 pub use mikobase::{Returning, Worldlet};
 pub use share::{BoxError, ExitStatus, Outcome, Report, Share, ShareError, Uds, Worker, WorkerReport};

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test program")]
 
 mod growth;
+mod mistakes_page;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[test]
 fn every_mistake_has_its_message() {
     let cases = trybuild::TestCases::new();
-    cases.compile_fail("tests/interface/mistakes/*.rs");
+    cases.compile_fail("tests/interface/mistakes/*/*.rs");
     cases.pass("tests/interface/fine/*.rs");
 }
 

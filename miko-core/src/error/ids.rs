@@ -104,9 +104,12 @@ error_ids! {
          starts, or say `allow_threads(true)` if you know that no other thread holds a lock.",
         "`uds.mikobase(…)` after `std::thread::spawn`";
     INSIDE_RUNTIME = "inside-runtime",
-        "Blocking code was called inside an async runtime. Share before the runtime starts; call a proxy from a \
-         plain thread (`std::thread::spawn`).",
+        "Blocking code was called inside an async runtime. Share before the runtime starts; use the async \
+         client there, or call a blocking proxy from a plain thread (`std::thread::spawn`).",
         "`uds.mikobase(…)` in an `async fn`";
+    OUTSIDE_RUNTIME = "outside-runtime",
+        "An async client was used outside a tokio runtime. Await its calls inside one, or use the blocking client.",
+        "`futures::executor::block_on(client.properties())`";
     WORKER_FAILED = "worker-failed",
         "A worker of the share did not succeed; the details say which and why.",
         "`report.all_succeeded()?` after a worker panicked";

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use super::{Method, Surface};
+use super::{Method, Surface, Wire};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::type_name;
 
@@ -72,7 +71,7 @@ impl Params {
 
     /// The parameter at `index` as a `T`; `None` if it is missing or does not fit, which [`finish`](Self::finish)
     /// then reports. An optional parameter that is left out is `null`.
-    pub fn take<T: DeserializeOwned>(&mut self, index: usize) -> Option<T> {
+    pub fn take<T: Wire>(&mut self, index: usize) -> Option<T> {
         let param = self.method.params.get(index)?;
         let value = self.values.get_mut(index)?.take();
         let missing = value.is_none();
@@ -134,7 +133,7 @@ impl Params {
 ///
 /// # Errors
 /// [`DispatchError::Failed`] with the method's own error; `internal` if the result cannot be said in JSON.
-pub fn render<T: Serialize, E: Serialize>(result: Result<T, E>) -> Result<Box<RawValue>, DispatchError> {
+pub fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawValue>, DispatchError> {
     fn to_json(value: &impl Serialize) -> Result<Box<RawValue>> {
         to_raw_value(value).map_err(|fault| {
             Error::new(ErrorId::INTERNAL, format!("the result cannot be said in JSON: {fault}"))

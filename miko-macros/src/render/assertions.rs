@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use crate::model::{Interface, Method};
+use crate::model::{Interface, Method, plain};
 
 pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
     let assertions = interface.methods.iter().map(|method| render_method(interface, method));
@@ -17,11 +17,12 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
 
 fn render_method(interface: &Interface<'_>, method: &Method) -> TokenStream {
     let rpc = interface.rpc();
-    let plain = method.ident.to_string().trim_start_matches("r#").to_owned();
-    let (output, result) = (&method.output, format_ident!("result_of_{plain}"));
+    let name = plain(&method.ident);
+    let output = method.output();
+    let result = format_ident!("result_of_{name}", span = method.output.span());
     let arguments = method.params.iter().map(|param| {
-        let argument = param.ident.to_string().trim_start_matches("r#").to_owned();
-        let (ty, check) = (&param.owned, format_ident!("argument_{argument}_of_{plain}"));
+        let ty = param.owned();
+        let check = format_ident!("argument_{}_of_{name}", plain(&param.ident), span = param.ty.span());
         let assertion = quote_spanned!(param.ty.span()=> let _ = #check::<#ty>;);
         quote! {
             fn #check<T: #rpc::Wire>() {}
@@ -31,7 +32,11 @@ fn render_method(interface: &Interface<'_>, method: &Method) -> TokenStream {
     let assertion = quote_spanned!(output.span()=> let _ = #result::<#output>;);
     quote! {
         {
-            fn #result<T: #rpc::Wire + #rpc::Fallible>() {}
+            fn #result<R: #rpc::Fallible>()
+            where
+                R::Value: #rpc::Wire,
+                R::Error: #rpc::Wire,
+            {}
             #assertion
             #(#arguments)*
         }

@@ -1,7 +1,8 @@
 //! The client: a blocking proxy that implements the trait.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use crate::model::{Interface, Method};
 
@@ -37,26 +38,53 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
 
 fn render_method(interface: &Interface<'_>, index: usize, method: &Method) -> TokenStream {
     let rpc = interface.rpc();
-    let (request, response, surface) =
-        (interface.named("Request"), interface.named("Response"), interface.surface());
-    let Method { ident, output, wire_name, .. } = method;
+    let (request, surface) = (interface.named("Request"), interface.surface_name());
+    let (ident, output) = (&method.ident, method.output());
     let variant = method.variant();
-    let arguments = method.params.iter().map(|param| {
-        let (ident, ty) = (&param.ident, &param.ty);
-        quote!(#ident: #ty)
-    });
-    let fields = method.params.iter().map(|param| {
-        let ident = &param.ident;
-        if param.borrowed { quote!(#ident: ::std::borrow::ToOwned::to_owned(#ident)) } else { quote!(#ident) }
-    });
+    let arguments = arguments(method);
+    let fields = fields(method);
+    let response = response(interface, method);
     quote! {
         fn #ident(&self, #(#arguments),*) -> #output {
             let request = #request::#variant { #(#fields),* };
-            match self.transport.call(&#surface.methods[#index], request) {
-                ::core::result::Result::Ok(#response::#variant(result)) => result,
-                ::core::result::Result::Ok(_) => #rpc::Fallible::failed(#rpc::wrong_response(#wire_name)),
-                ::core::result::Result::Err(error) => #rpc::Fallible::failed(error),
-            }
+            let result = #rpc::Transport::call(&*self.transport, &#surface.methods[#index], request);
+            #response
+        }
+    }
+}
+
+/// The parameters as the trait declares them.
+pub(super) fn arguments(method: &Method) -> impl Iterator<Item = TokenStream> {
+    method.params.iter().map(|param| {
+        let (ident, ty) = (&param.ident, param.ty());
+        quote!(#ident: #ty)
+    })
+}
+
+/// The arguments as the fields of a request, which owns them.
+pub(super) fn fields(method: &Method) -> impl Iterator<Item = TokenStream> {
+    method.params.iter().map(|param| {
+        let ident = &param.ident;
+        if param.is_borrowed() {
+            quote!(#ident: ::std::borrow::ToOwned::to_owned(#ident))
+        } else {
+            quote!(#ident)
+        }
+    })
+}
+
+/// What the method returns, from the `result` of its call.
+pub(super) fn response(interface: &Interface<'_>, method: &Method) -> TokenStream {
+    let (rpc, response) = (interface.rpc(), interface.named("Response"));
+    let (variant, wire_name) = (method.variant(), &method.wire_name);
+    let span = method.output.span();
+    let rpc_there = interface.rpc_at(span);
+    let failed = quote_spanned!(span=> #rpc_there::Fallible::failed);
+    quote! {
+        match result {
+            ::core::result::Result::Ok(#response::#variant(returned)) => returned,
+            ::core::result::Result::Ok(_) => #failed(#rpc::wrong_response(#wire_name)),
+            ::core::result::Result::Err(error) => #failed(error),
         }
     }
 }

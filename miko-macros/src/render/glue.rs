@@ -1,15 +1,16 @@
 //! The glue for generic callers: serving a request, and calling a method by its name.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use crate::model::{Interface, Method};
 
 pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
-    let (name, surface) = (interface.ident(), interface.surface());
-    let [request, response, client, server] =
-        ["Request", "Response", "Client", "Server"].map(|role| interface.named(role));
+    let (name, surface) = (interface.ident(), interface.surface_name());
+    let [request, response, client, async_client, server] =
+        ["Request", "Response", "Client", "AsyncClient", "Server"].map(|role| interface.named(role));
     let served = interface.methods.iter().map(|method| render_served(interface, method));
     let dispatched = interface
         .methods
@@ -23,9 +24,10 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
             type Request = #request;
             type Response = #response;
             type Client = #client;
+            type AsyncClient = #async_client;
 
             fn surface() -> &'static #rpc::Surface {
-                &#surface
+                #surface
             }
 
             fn serve(&self, request: #request) -> #response {
@@ -41,7 +43,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
             ) -> ::core::result::Result<::std::boxed::Box<#rpc::serde_json::value::RawValue>, #rpc::DispatchError> {
                 match #method {
                     #(#dispatched)*
-                    unknown => ::core::result::Result::Err(#rpc::unknown_method(&#surface, unknown)),
+                    unknown => ::core::result::Result::Err(#rpc::unknown_method(#surface, unknown)),
                 }
             }
         }
@@ -53,38 +55,44 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
 
 /// An arm of `serve`.
 fn render_served(interface: &Interface<'_>, method: &Method) -> TokenStream {
-    let rpc = interface.rpc();
     let (request, response, variant) =
         (interface.named("Request"), interface.named("Response"), method.variant());
     let idents = method.params.iter().map(|param| &param.ident);
     let call = render_call(interface, method);
-    let wire_name = &method.wire_name;
     quote! {
-        #request::#variant { #(#idents),* } => #response::#variant(#rpc::guard(#wire_name, || #call)),
+        #request::#variant { #(#idents),* } => #response::#variant(#call),
     }
 }
 
 /// An arm of `dispatch`: all params are taken before any fault is reported.
 fn render_dispatched(interface: &Interface<'_>, index: usize, method: &Method) -> TokenStream {
     let rpc = interface.rpc();
-    let (surface, wire_name) = (interface.surface(), &method.wire_name);
+    let (surface, wire_name) = (interface.surface_name(), &method.wire_name);
     let (name, params) = (local("method"), local("params"));
     let idents: Vec<_> = method.params.iter().map(|param| &param.ident).collect();
     let taken = method.params.iter().enumerate().map(|(position, param)| {
-        let (ident, ty) = (&param.ident, &param.owned);
-        quote!(let #ident = #params.take::<#ty>(#position);)
+        let (ident, ty) = (&param.ident, param.owned());
+        quote_spanned!(param.ty.span()=> let #ident = #params.take::<#ty>(#position);)
     });
     let call = render_call(interface, method);
+    let span = method.output.span();
+    let rpc_there = interface.rpc_at(span);
+    let render = quote_spanned!(span=> #rpc_there::render(#call));
+    // `finish` has failed if one of them is missing.
+    let all_there = (!idents.is_empty()).then(|| {
+        quote! {
+            let (#(::core::option::Option::Some(#idents),)*) = (#(#idents,)*) else {
+                return ::core::result::Result::Err(#rpc::unknown_method(#surface, #name));
+            };
+        }
+    });
     quote! {
         #wire_name => {
             let mut #params = #rpc::Params::new(&#surface.methods[#index], #params);
             #(#taken)*
             #params.finish()?;
-            // `finish` has failed if one of them is missing.
-            let (#(::core::option::Option::Some(#idents),)*) = (#(#idents,)*) else {
-                return ::core::result::Result::Err(#rpc::unknown_method(&#surface, #name));
-            };
-            #rpc::render(#rpc::guard(#wire_name, || #call))
+            #all_there
+            #render
         }
     }
 }
@@ -94,12 +102,15 @@ fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-/// The call itself, through the trait's path so that an inherent method of the same name does not get in between.
+/// The call itself, guarded, through the trait's path so that an inherent method of the same name does not get in
+/// between.
 fn render_call(interface: &Interface<'_>, method: &Method) -> TokenStream {
-    let (name, ident) = (interface.ident(), &method.ident);
+    let span = method.output.span();
+    let (rpc, name) = (interface.rpc_at(span), interface.ident());
+    let (ident, wire_name) = (&method.ident, &method.wire_name);
     let arguments = method.params.iter().map(|param| {
         let ident = &param.ident;
-        if param.borrowed { quote!(&#ident) } else { quote!(#ident) }
+        if param.is_borrowed() { quote!(&#ident) } else { quote!(#ident) }
     });
-    quote!(#name::#ident(self, #(#arguments),*))
+    quote_spanned!(span=> #rpc::guard(#wire_name, || #name::#ident(self, #(#arguments),*)))
 }

@@ -1,35 +1,38 @@
-//! The surface: the manifest of the interface as a constant.
+//! The surface: the manifest of the interface as a constant, and what it is compared with.
 
+use miko_surface::{Method, Param};
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::model::{Interface, Method, Param};
-use crate::types::as_written;
+use crate::model::Interface;
+use crate::record;
 
 pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
-    let (constant, name) = (interface.surface(), interface.ident().to_string());
+    let (constant, name) = (interface.surface_name(), interface.ident().to_string());
     let doc = format!("The surface of [`{name}`].");
-    let methods = interface.methods.iter().map(|method| render_method(method, &rpc));
+    let surface = interface.surface();
+    let methods = surface.methods.iter().map(|method| render_method(method, &rpc));
+    let dependencies = record::dependencies(interface);
     quote! {
         #[doc = #doc]
-        #vis static #constant: #rpc::Surface = #rpc::Surface {
+        #vis const #constant: &#rpc::Surface = &#rpc::Surface {
             interface: ::std::borrow::Cow::Borrowed(#name),
             version: ::std::borrow::Cow::Borrowed(::core::env!("CARGO_PKG_VERSION")),
             methods: ::std::borrow::Cow::Borrowed(&[#(#methods),*]),
         };
+        #dependencies
     }
 }
 
 fn render_method(method: &Method, rpc: &TokenStream) -> TokenStream {
-    let Method { wire_name, doc, idempotent, .. } = method;
-    let returns = as_written(&method.output);
-    let params = method.params.iter().map(|param| render_param(param, rpc));
+    let Method { name, params, returns, doc, idempotent, .. } = method;
+    let params = params.iter().map(|param| render_param(param, rpc));
     let read = option(method.read);
     let deadline_ms = option(method.deadline_ms);
     quote! {
         #rpc::Method {
-            name: ::std::borrow::Cow::Borrowed(#wire_name),
+            name: ::std::borrow::Cow::Borrowed(#name),
             params: ::std::borrow::Cow::Borrowed(&[#(#params),*]),
             returns: ::std::borrow::Cow::Borrowed(#returns),
             doc: ::std::borrow::Cow::Borrowed(#doc),
@@ -41,8 +44,7 @@ fn render_method(method: &Method, rpc: &TokenStream) -> TokenStream {
 }
 
 fn render_param(param: &Param, rpc: &TokenStream) -> TokenStream {
-    let name = param.ident.to_string().trim_start_matches("r#").to_owned();
-    let ty = as_written(&param.ty);
+    let Param { name, ty } = param;
     quote! {
         #rpc::Param { name: ::std::borrow::Cow::Borrowed(#name), ty: ::std::borrow::Cow::Borrowed(#ty) }
     }

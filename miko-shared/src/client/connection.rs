@@ -8,10 +8,10 @@ use miko_core::rpc::{Interface, Surface};
 use miko_core::{Error, ErrorId, Result};
 use serde::de::DeserializeOwned;
 
-use super::transport::Address;
+use super::Address;
+use super::introduction::Introduction;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::{Answer, Outgoing, OutgoingContext, error_of};
-use crate::wire::preface::{self, HELLO_LIMIT, Hello, Verdict};
 
 /// A connection after its preface.
 pub(super) struct Connection {
@@ -61,8 +61,9 @@ impl Connection {
         )
         .map_err(Fault::OfCall)?;
         self.set_timeout(deadline).map_err(Fault::OfConnection)?;
-        self.send().map_err(Fault::OfConnection)?;
-        let answer: Answer<I::Response> = self.receive().map_err(Fault::OfConnection)?;
+        self.send().map_err(|error| Fault::losing(error, Fault::Unsent))?;
+        let answer: Answer<I::Response> =
+            self.receive().map_err(|error| Fault::losing(error, Fault::Unanswered))?;
         match answer.message {
             // Answers come in the order of the calls, and only this one is under way. Another id means that the
             // server could not even read which call it refuses: it closes the connection after that.
@@ -76,30 +77,15 @@ impl Connection {
     }
 
     fn introduce(&mut self, address: &Address, surface: &Surface) -> Result<()> {
-        let hello = Hello {
-            interface: surface.interface.clone().into_owned(),
-            fingerprint: surface.fingerprint(),
-            token: address.token.clone(),
-        };
-        self.outgoing.extend_from_slice(&preface::opening());
-        frame::encode(&hello, HELLO_LIMIT, &mut self.outgoing)?;
-        // The server may refuse before it has read all of this: what it says matters, not that the rest was unheard.
-        let sent = self.send();
-        let mut verdict = self.receive().or_else(|unheard| sent.and(Err(unheard)))?;
-        if let Verdict::ShowSurface = verdict {
+        let mut introduction = Introduction::begin(address, surface, &mut self.outgoing)?;
+        loop {
+            // The server may refuse before it has read all of this: what it says matters, not that the rest was unheard.
+            let sent = self.send();
             self.outgoing.clear();
-            frame::encode(surface, self.frame_limit, &mut self.outgoing)?;
-            self.send()?;
-            verdict = self.receive()?;
-        }
-        match verdict {
-            Verdict::Welcome { frame_size } => {
-                self.frame_limit = self.frame_limit.min(usize::try_from(frame_size).unwrap_or(usize::MAX));
-                Ok(())
-            }
-            Verdict::Refused(error) => Err(error),
-            Verdict::ShowSurface => {
-                Err(Error::new(ErrorId::INTERNAL, "the server asked twice for the surface"))
+            let verdict = self.receive().or_else(|unheard| sent.and(Err(unheard)))?;
+            if let Some(theirs) = introduction.hear(verdict, &mut self.outgoing)? {
+                self.frame_limit = self.frame_limit.min(theirs);
+                return Ok(());
             }
         }
     }
@@ -111,9 +97,7 @@ impl Connection {
     fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
         loop {
             if let Some(frame) = self.incoming.next_frame(self.frame_limit)? {
-                let message = rmp_serde::from_slice(frame).map_err(|fault| {
-                    Error::new(ErrorId::INTERNAL, format!("the server's answer cannot be read: {fault}"))
-                });
+                let message = frame::decode(frame);
                 self.incoming.shrink();
                 return message;
             }
@@ -145,6 +129,17 @@ pub(super) enum Fault {
     OfCall(Error),
     /// The connection is of no more use.
     OfConnection(Error),
+    /// The connection was lost before all of the call was sent: it was not run.
+    Unsent(Error),
+    /// The connection was lost before the answer came: nobody knows whether the call was run.
+    Unanswered(Error),
+}
+
+impl Fault {
+    /// `error` is `at_loss` if it says that the server is gone, and another fault of the connection if not.
+    fn losing(error: Error, at_loss: fn(Error) -> Self) -> Self {
+        if error.is(ErrorId::SERVER_GONE) { at_loss(error) } else { Self::OfConnection(error) }
+    }
 }
 
 fn lost(fault: &std::io::Error) -> Error {

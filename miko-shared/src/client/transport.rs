@@ -1,29 +1,17 @@
 //! What stands under a proxy: a connection that is renewed where that is right.
 
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use std::{io, process, thread};
+use std::{process, thread};
 
 use miko_core::rpc::{Interface, Method, Surface, Transport};
 use miko_core::{Error, ErrorId, Result};
 
+use super::Address;
+use super::address::{RETRY_EVERY, nobody_listens};
 use super::connection::{Connection, Fault};
-use crate::limits::Limits;
-use crate::token::Token;
-
-/// How soon a connect is tried again while nobody listens yet.
-const RETRY_EVERY: Duration = Duration::from_millis(10);
-
-/// Where a server is and how to get in.
-#[derive(Clone)]
-pub(crate) struct Address {
-    pub(crate) path: PathBuf,
-    pub(crate) token: Token,
-    pub(crate) limits: Limits,
-}
 
 /// How many calls a transport has carried.
 #[derive(Clone, Default)]
@@ -37,9 +25,10 @@ impl Calls {
 
 /// Carries the calls of a proxy over a Unix socket, one at a time.
 ///
-/// A connection that was lost is opened anew for the next call; the call that lost it fails, because nobody knows
-/// whether it was served. A process that inherited the proxy by a fork gets a connection of its own: two processes on one
-/// stream would read each other's answers.
+/// A connection that was lost is opened anew. The call that lost it is sent once more if it cannot have been run, since
+/// not all of it was sent, or if it may be repeated; otherwise it fails, because nobody knows whether it was run. A
+/// process that inherited the proxy by a fork gets a connection of its own: two processes on one stream would read each
+/// other's answers.
 pub(crate) struct SocketTransport {
     address: Address,
     calls: Calls,
@@ -68,7 +57,7 @@ impl SocketTransport {
                 Err(fault) if nobody_listens(&fault) && Instant::now() < give_up => {
                     thread::sleep(RETRY_EVERY)
                 }
-                Err(fault) => return Err(unreachable_at(&address.path, &fault)),
+                Err(fault) => return Err(address.unreachable(&fault)),
             }
         };
         let connection = Connection::open(stream, &address, surface)?;
@@ -97,16 +86,26 @@ impl<I: Interface + ?Sized> Transport<I> for SocketTransport {
     fn call(&self, method: &'static Method, request: I::Request) -> Result<I::Response> {
         refuse_in_runtime()?;
         let mut slot = self.lock();
-        let connection = connected(&mut slot, &self.address, I::surface())?;
         self.calls.0.fetch_add(1, Ordering::Relaxed);
         let deadline = method.deadline_or(self.address.limits.call_deadline);
-        connection.call::<I>(&request, deadline).map_err(|fault| match fault {
-            Fault::OfCall(error) => error,
-            Fault::OfConnection(error) => {
-                *slot = None;
-                error
+        let begun = Instant::now();
+        let mut repeated = false;
+        loop {
+            let connection = connected(&mut slot, &self.address, I::surface())?;
+            let left = if repeated { deadline.saturating_sub(begun.elapsed()) } else { deadline };
+            let (error, may_repeat) = match connection.call::<I>(&request, left) {
+                Ok(response) => return Ok(response),
+                Err(Fault::OfCall(error)) => return Err(error),
+                Err(Fault::OfConnection(error)) => (error, false),
+                Err(Fault::Unsent(error)) => (error, true),
+                Err(Fault::Unanswered(error)) => (error, method.is_repeatable()),
+            };
+            *slot = None;
+            if repeated || !may_repeat {
+                return Err(error);
             }
-        })
+            repeated = true;
+        }
     }
 }
 
@@ -120,21 +119,11 @@ fn connected<'s>(
     let owned = match slot.take_if(|owned| owned.pid == pid) {
         Some(owned) => owned,
         None => {
-            let stream =
-                UnixStream::connect(&address.path).map_err(|fault| unreachable_at(&address.path, &fault))?;
+            let stream = UnixStream::connect(&address.path).map_err(|fault| address.unreachable(&fault))?;
             Owned { pid, connection: Connection::open(stream, address, surface)? }
         }
     };
     Ok(&mut slot.insert(owned).connection)
-}
-
-fn nobody_listens(fault: &io::Error) -> bool {
-    matches!(fault.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
-}
-
-fn unreachable_at(path: &Path, fault: &io::Error) -> Error {
-    Error::new(ErrorId::SERVER_GONE, format!("no server can be reached: {fault}"))
-        .with("path", path.display().to_string())
 }
 
 /// A blocking call would stop all tasks of the runtime it is made in.
@@ -143,8 +132,8 @@ pub(crate) fn refuse_in_runtime() -> Result<()> {
         Err(_) => Ok(()),
         Ok(_) => Err(Error::new(
             ErrorId::INSIDE_RUNTIME,
-            "a blocking call would stop the async runtime it was made in: call from a plain thread \
-             (`std::thread::spawn`), or before the runtime starts",
+            "a blocking call would stop the async runtime it was made in: use the async client, or call from a plain \
+             thread (`std::thread::spawn`), or before the runtime starts",
         )),
     }
 }

@@ -2,9 +2,13 @@
 
 use miko_core::{Error, ErrorId, Result};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// The bytes of the length.
 pub const HEADER: usize = 4;
+
+/// The largest frame that the header can announce.
+pub const LARGEST: usize = u32::MAX as usize;
 
 /// Room for one read; it grows only as bytes really arrive, whatever length a frame claims.
 const READ_SIZE: usize = 16 << 10;
@@ -27,6 +31,16 @@ pub fn encode(value: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result
         Err(_) => out.truncate(start),
     }
     outcome.map(|_| ())
+}
+
+/// Reads what [`encode`] wrote, without the header.
+///
+/// # Errors
+/// `internal` if it is something else: the other side is no Mikobase, or one that has lost its way.
+pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
+    rmp_serde::from_slice(frame).map_err(|fault| {
+        Error::new(ErrorId::INTERNAL, format!("the server's answer cannot be read: {fault}"))
+    })
 }
 
 fn length_within(length: usize, limit: usize) -> Result<[u8; HEADER]> {

@@ -1,5 +1,6 @@
 //! How the command ends.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mikobase::Error;
@@ -28,6 +29,8 @@ pub(crate) enum Failure {
     Unreachable(Error),
     /// Standard input or output failed.
     Io(std::io::Error),
+    /// A file could not be read or written.
+    File(PathBuf, std::io::Error),
 }
 
 impl From<std::io::Error> for Failure {
@@ -47,6 +50,10 @@ impl Exit {
             Failure::Unreachable(error) => {
                 eprintln!("miko: {error}");
                 Self::Unreachable
+            }
+            Failure::File(path, fault) => {
+                eprintln!("miko: {}: {fault}", path.display());
+                Self::RequestFailed
             }
             // Whoever reads our output has seen enough.
             Failure::Io(fault) if fault.kind() == std::io::ErrorKind::BrokenPipe => Self::Success,

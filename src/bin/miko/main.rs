@@ -5,6 +5,7 @@ mod exit;
 mod open;
 mod output;
 mod q0;
+mod surface;
 
 use clap::{Parser, Subcommand};
 
@@ -31,12 +32,15 @@ enum Command {
     Q0(q0::Args),
     /// Call any method of the interface by its name.
     Call(call::Args),
+    /// Print the surface: every method of the interface, its parameters, result and docs.
+    Surface(surface::Args),
 }
 
 fn main() -> std::process::ExitCode {
     let outcome = match Cli::parse().command {
         Command::Q0(args) => q0::run(&args),
         Command::Call(args) => call::run(&args),
+        Command::Surface(args) => surface::run(&args),
     };
     outcome.unwrap_or_else(Exit::report).into()
 }

@@ -1,0 +1,837 @@
+/// A Mikobase: a live object store.
+///
+/// An engine and a proxy to a shared one both implement it and give the same answers. The attribute makes the
+/// service, the proxy and the JSON dispatch from these signatures: a method added here exists everywhere as
+/// soon as the engines implement it.
+pub trait Mikobase: Send + Sync {
+    /// Runs one Q0 request.
+    ///
+    /// # Errors
+    /// Every fault of the request at once, or why its action could not be done. Nothing was changed then.
+    fn q0(&self, query: Query) -> Result<Response>;
+    /// Checks one Q0 request without running it.
+    ///
+    /// # Errors
+    /// Only if the check itself could not be made: what is wrong with the request is in the [`Validation`].
+    fn validate(&self, query: Query) -> Result<Validation>;
+    /// The record stored under `pk`, or `None` if there is none or it was deleted.
+    ///
+    /// # Errors
+    /// Only if the store could not be read.
+    fn record_by_pk(&self, pk: &str) -> Result<Option<Record>>;
+    /// All records of the class and its subclasses, in order of creation.
+    ///
+    /// # Errors
+    /// `invalid_request`, if `class` is no UNS.
+    fn by_class(&self, class: &str) -> Result<Records>;
+    /// Runs many requests in one call: each for itself, or all or none if `atomic`.
+    ///
+    /// # Errors
+    /// If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
+    /// changed then.
+    fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers>;
+    /// What kind of database this is.
+    ///
+    /// # Errors
+    /// Only if the store could not be read.
+    fn properties(&self) -> Result<Properties>;
+}
+#[cfg(feature = "rpc")]
+///What makes [`Mikobase`] remote, generated from the trait.
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    dead_code,
+    deprecated,
+    private_interfaces,
+    unreachable_patterns,
+    unreachable_pub,
+    unused_imports,
+)]
+pub mod mikobase_rpc {
+    use super::*;
+    const _: () = {
+        {
+            fn result_of_q0<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_q0::<Result<Response>>;
+            fn argument_query_of_q0<T: crate::rpc::Wire>() {}
+            let _ = argument_query_of_q0::<Query>;
+        }
+        {
+            fn result_of_validate<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_validate::<Result<Validation>>;
+            fn argument_query_of_validate<T: crate::rpc::Wire>() {}
+            let _ = argument_query_of_validate::<Query>;
+        }
+        {
+            fn result_of_record_by_pk<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_record_by_pk::<Result<Option<Record>>>;
+            fn argument_pk_of_record_by_pk<T: crate::rpc::Wire>() {}
+            let _ = argument_pk_of_record_by_pk::<::std::string::String>;
+        }
+        {
+            fn result_of_by_class<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_by_class::<Result<Records>>;
+            fn argument_class_of_by_class<T: crate::rpc::Wire>() {}
+            let _ = argument_class_of_by_class::<::std::string::String>;
+        }
+        {
+            fn result_of_batch<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_batch::<Result<Answers>>;
+            fn argument_queries_of_batch<T: crate::rpc::Wire>() {}
+            let _ = argument_queries_of_batch::<Vec<Query>>;
+            fn argument_atomic_of_batch<T: crate::rpc::Wire>() {}
+            let _ = argument_atomic_of_batch::<bool>;
+        }
+        {
+            fn result_of_properties<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_properties::<Result<Properties>>;
+        }
+    };
+    ///One call of [`Mikobase`].
+    #[derive(crate::rpc::serde::Serialize, crate::rpc::serde::Deserialize)]
+    #[serde(crate = "crate::rpc::serde")]
+    pub enum MikobaseRequest {
+        ///A call of `q0`.
+        #[serde(rename = "q0")]
+        Q0 {
+            ///The argument `query`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            query: Query,
+        },
+        ///A call of `validate`.
+        #[serde(rename = "validate")]
+        Validate {
+            ///The argument `query`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            query: Query,
+        },
+        ///A call of `record_by_pk`.
+        #[serde(rename = "record_by_pk")]
+        RecordByPk {
+            ///The argument `pk`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            pk: ::std::string::String,
+        },
+        ///A call of `by_class`.
+        #[serde(rename = "by_class")]
+        ByClass {
+            ///The argument `class`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            class: ::std::string::String,
+        },
+        ///A call of `batch`.
+        #[serde(rename = "batch")]
+        Batch {
+            ///The argument `queries`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            queries: Vec<Query>,
+            ///The argument `atomic`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            atomic: bool,
+        },
+        ///A call of `properties`.
+        #[serde(rename = "properties")]
+        Properties {},
+    }
+    impl crate::rpc::tarpc::RequestName for MikobaseRequest {
+        fn name(&self) -> &str {
+            match self {
+                MikobaseRequest::Q0 { .. } => "q0",
+                MikobaseRequest::Validate { .. } => "validate",
+                MikobaseRequest::RecordByPk { .. } => "record_by_pk",
+                MikobaseRequest::ByClass { .. } => "by_class",
+                MikobaseRequest::Batch { .. } => "batch",
+                MikobaseRequest::Properties { .. } => "properties",
+            }
+        }
+    }
+    ///The result of one call of [`Mikobase`].
+    #[derive(crate::rpc::serde::Serialize, crate::rpc::serde::Deserialize)]
+    #[serde(crate = "crate::rpc::serde")]
+    pub enum MikobaseResponse {
+        ///The result of `q0`.
+        #[serde(rename = "q0")]
+        Q0(#[serde(with = "crate::rpc::travel::result")] Result<Response>),
+        ///The result of `validate`.
+        #[serde(rename = "validate")]
+        Validate(#[serde(with = "crate::rpc::travel::result")] Result<Validation>),
+        ///The result of `record_by_pk`.
+        #[serde(rename = "record_by_pk")]
+        RecordByPk(#[serde(with = "crate::rpc::travel::result")] Result<Option<Record>>),
+        ///The result of `by_class`.
+        #[serde(rename = "by_class")]
+        ByClass(#[serde(with = "crate::rpc::travel::result")] Result<Records>),
+        ///The result of `batch`.
+        #[serde(rename = "batch")]
+        Batch(#[serde(with = "crate::rpc::travel::result")] Result<Answers>),
+        ///The result of `properties`.
+        #[serde(rename = "properties")]
+        Properties(#[serde(with = "crate::rpc::travel::result")] Result<Properties>),
+    }
+    ///The surface of [`Mikobase`].
+    pub const MIKOBASE_SURFACE: &crate::rpc::Surface = &crate::rpc::Surface {
+        interface: ::std::borrow::Cow::Borrowed("Mikobase"),
+        version: ::std::borrow::Cow::Borrowed(::core::env!("CARGO_PKG_VERSION")),
+        methods: ::std::borrow::Cow::Borrowed(
+            &[
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("q0"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("query"),
+                                ty: ::std::borrow::Cow::Borrowed("Query"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Response>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Runs one Q0 request.\n\n# Errors\nEvery fault of the request at once, or why its action could not be done. Nothing was changed then.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("validate"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("query"),
+                                ty: ::std::borrow::Cow::Borrowed("Query"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Validation>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Checks one Q0 request without running it.\n\n# Errors\nOnly if the check itself could not be made: what is wrong with the request is in the [`Validation`].",
+                    ),
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("record_by_pk"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("pk"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Option<Record>>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "The record stored under `pk`, or `None` if there is none or it was deleted.\n\n# Errors\nOnly if the store could not be read.",
+                    ),
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("by_class"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("class"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Records>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "All records of the class and its subclasses, in order of creation.\n\n# Errors\n`invalid_request`, if `class` is no UNS.",
+                    ),
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("batch"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("queries"),
+                                ty: ::std::borrow::Cow::Borrowed("Vec<Query>"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("atomic"),
+                                ty: ::std::borrow::Cow::Borrowed("bool"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Answers>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Runs many requests in one call: each for itself, or all or none if `atomic`.\n\n# Errors\nIf `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was\nchanged then.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("properties"),
+                    params: ::std::borrow::Cow::Borrowed(&[]),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Properties>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "What kind of database this is.\n\n# Errors\nOnly if the store could not be read.",
+                    ),
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+            ],
+        ),
+    };
+    const _: &[u8] = ::core::include_bytes!(
+        ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/",
+        "../schema/mikobase.surface.json")
+    );
+    const _: ::core::option::Option<&str> = ::core::option_env!("MIKOBASE_RECORD");
+    ///A proxy that implements [`Mikobase`] by sending each call to whoever serves it.
+    pub struct MikobaseClient {
+        transport: ::std::boxed::Box<dyn crate::rpc::Transport<dyn Mikobase>>,
+    }
+    impl crate::rpc::Proxy for MikobaseClient {
+        type Interface = dyn Mikobase;
+        fn new(
+            transport: ::std::boxed::Box<dyn crate::rpc::Transport<dyn Mikobase>>,
+        ) -> Self {
+            Self { transport }
+        }
+        fn as_interface(&self) -> &(dyn Mikobase + 'static) {
+            self
+        }
+    }
+    impl Mikobase for MikobaseClient {
+        fn q0(&self, query: Query) -> Result<Response> {
+            let request = MikobaseRequest::Q0 { query };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[0usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::Q0(returned)) => returned,
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(crate::rpc::wrong_response("q0"))
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn validate(&self, query: Query) -> Result<Validation> {
+            let request = MikobaseRequest::Validate { query };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[1usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::Validate(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(crate::rpc::wrong_response("validate"))
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
+            let request = MikobaseRequest::RecordByPk {
+                pk: ::std::borrow::ToOwned::to_owned(pk),
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[2usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::RecordByPk(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("record_by_pk"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn by_class(&self, class: &str) -> Result<Records> {
+            let request = MikobaseRequest::ByClass {
+                class: ::std::borrow::ToOwned::to_owned(class),
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[3usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::ByClass(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(crate::rpc::wrong_response("by_class"))
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+            let request = MikobaseRequest::Batch {
+                queries,
+                atomic,
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[4usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::Batch(returned)) => returned,
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(crate::rpc::wrong_response("batch"))
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn properties(&self) -> Result<Properties> {
+            let request = MikobaseRequest::Properties {};
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[5usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::Properties(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("properties"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+    }
+    ///A proxy for callers with a runtime: the methods of [`Mikobase`], async. Its clones share one connection, and what its methods return borrows nothing.
+    #[derive(::core::clone::Clone)]
+    pub struct MikobaseAsyncClient {
+        transport: ::std::sync::Arc<dyn crate::rpc::AsyncTransport<dyn Mikobase>>,
+    }
+    impl crate::rpc::AsyncProxy for MikobaseAsyncClient {
+        type Interface = dyn Mikobase;
+        fn new(
+            transport: ::std::sync::Arc<dyn crate::rpc::AsyncTransport<dyn Mikobase>>,
+        ) -> Self {
+            Self { transport }
+        }
+    }
+    impl MikobaseAsyncClient {
+        /**Runs one Q0 request.
+
+# Errors
+Every fault of the request at once, or why its action could not be done. Nothing was changed then.*/
+        pub fn q0(
+            &self,
+            query: Query,
+        ) -> impl ::core::future::Future<
+            Output = Result<Response>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::Q0 { query };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[0usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::Q0(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(crate::rpc::wrong_response("q0"))
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Checks one Q0 request without running it.
+
+# Errors
+Only if the check itself could not be made: what is wrong with the request is in the [`Validation`].*/
+        pub fn validate(
+            &self,
+            query: Query,
+        ) -> impl ::core::future::Future<
+            Output = Result<Validation>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::Validate { query };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[1usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::Validate(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("validate"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**The record stored under `pk`, or `None` if there is none or it was deleted.
+
+# Errors
+Only if the store could not be read.*/
+        pub fn record_by_pk(
+            &self,
+            pk: &str,
+        ) -> impl ::core::future::Future<
+            Output = Result<Option<Record>>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::RecordByPk {
+                pk: ::std::borrow::ToOwned::to_owned(pk),
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[2usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::RecordByPk(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("record_by_pk"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**All records of the class and its subclasses, in order of creation.
+
+# Errors
+`invalid_request`, if `class` is no UNS.*/
+        pub fn by_class(
+            &self,
+            class: &str,
+        ) -> impl ::core::future::Future<
+            Output = Result<Records>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::ByClass {
+                class: ::std::borrow::ToOwned::to_owned(class),
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[3usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::ByClass(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("by_class"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Runs many requests in one call: each for itself, or all or none if `atomic`.
+
+# Errors
+If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
+changed then.*/
+        pub fn batch(
+            &self,
+            queries: Vec<Query>,
+            atomic: bool,
+        ) -> impl ::core::future::Future<
+            Output = Result<Answers>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::Batch {
+                queries,
+                atomic,
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[4usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::Batch(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(crate::rpc::wrong_response("batch"))
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**What kind of database this is.
+
+# Errors
+Only if the store could not be read.*/
+        pub fn properties(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = Result<Properties>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::Properties {};
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[5usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::Properties(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("properties"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+    }
+    impl crate::rpc::Interface for dyn Mikobase {
+        type Request = MikobaseRequest;
+        type Response = MikobaseResponse;
+        type Client = MikobaseClient;
+        type AsyncClient = MikobaseAsyncClient;
+        fn surface() -> &'static crate::rpc::Surface {
+            MIKOBASE_SURFACE
+        }
+        fn serve(&self, request: MikobaseRequest) -> MikobaseResponse {
+            match request {
+                MikobaseRequest::Q0 { query } => {
+                    MikobaseResponse::Q0(
+                        crate::rpc::guard("q0", || Mikobase::q0(self, query)),
+                    )
+                }
+                MikobaseRequest::Validate { query } => {
+                    MikobaseResponse::Validate(
+                        crate::rpc::guard("validate", || Mikobase::validate(self, query)),
+                    )
+                }
+                MikobaseRequest::RecordByPk { pk } => {
+                    MikobaseResponse::RecordByPk(
+                        crate::rpc::guard(
+                            "record_by_pk",
+                            || Mikobase::record_by_pk(self, &pk),
+                        ),
+                    )
+                }
+                MikobaseRequest::ByClass { class } => {
+                    MikobaseResponse::ByClass(
+                        crate::rpc::guard(
+                            "by_class",
+                            || Mikobase::by_class(self, &class),
+                        ),
+                    )
+                }
+                MikobaseRequest::Batch { queries, atomic } => {
+                    MikobaseResponse::Batch(
+                        crate::rpc::guard(
+                            "batch",
+                            || Mikobase::batch(self, queries, atomic),
+                        ),
+                    )
+                }
+                MikobaseRequest::Properties {} => {
+                    MikobaseResponse::Properties(
+                        crate::rpc::guard("properties", || Mikobase::properties(self)),
+                    )
+                }
+            }
+        }
+        fn dispatch(
+            &self,
+            method: &str,
+            params: crate::rpc::serde_json::Value,
+        ) -> ::core::result::Result<
+            ::std::boxed::Box<crate::rpc::serde_json::value::RawValue>,
+            crate::rpc::DispatchError,
+        > {
+            match method {
+                "q0" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[0usize],
+                        params,
+                    );
+                    let query = params.take::<Query>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(query),) = (query,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard("q0", || Mikobase::q0(self, query)),
+                    )
+                }
+                "validate" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[1usize],
+                        params,
+                    );
+                    let query = params.take::<Query>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(query),) = (query,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard("validate", || Mikobase::validate(self, query)),
+                    )
+                }
+                "record_by_pk" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[2usize],
+                        params,
+                    );
+                    let pk = params.take::<::std::string::String>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(pk),) = (pk,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "record_by_pk",
+                            || Mikobase::record_by_pk(self, &pk),
+                        ),
+                    )
+                }
+                "by_class" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[3usize],
+                        params,
+                    );
+                    let class = params.take::<::std::string::String>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(class),) = (class,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "by_class",
+                            || Mikobase::by_class(self, &class),
+                        ),
+                    )
+                }
+                "batch" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[4usize],
+                        params,
+                    );
+                    let queries = params.take::<Vec<Query>>(0usize);
+                    let atomic = params.take::<bool>(1usize);
+                    params.finish()?;
+                    let (
+                        ::core::option::Option::Some(queries),
+                        ::core::option::Option::Some(atomic),
+                    ) = (queries, atomic) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "batch",
+                            || Mikobase::batch(self, queries, atomic),
+                        ),
+                    )
+                }
+                "properties" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[5usize],
+                        params,
+                    );
+                    params.finish()?;
+                    crate::rpc::render(
+                        crate::rpc::guard("properties", || Mikobase::properties(self)),
+                    )
+                }
+                unknown => {
+                    ::core::result::Result::Err(
+                        crate::rpc::unknown_method(MIKOBASE_SURFACE, unknown),
+                    )
+                }
+            }
+        }
+    }
+    ///Serves any [`Mikobase`] on a tarpc channel, one call at a time.
+    pub type MikobaseServer = crate::rpc::Server<dyn Mikobase>;
+}

@@ -1,0 +1,46 @@
+//! The rules of a `local` method: it runs where it is called, and must not keep the trait from being shared.
+
+use quote::ToTokens;
+use syn::{FnArg, GenericParam, TraitItemFn, WherePredicate};
+
+use crate::errors::Errors;
+
+pub(super) fn check(method: &TraitItemFn, errors: &mut Errors) {
+    if method.default.is_none() {
+        errors.at(
+            &method.sig,
+            "a `local` method needs a body: it runs where it is called, in terms of the others",
+        );
+    }
+    if !is_only_for_sized(method) && needs_sized(method) {
+        errors.at(
+            &method.sig,
+            "a `local` method that is generic or has no `&self` needs `where Self: Sized`, so that `dyn Trait` exists",
+        );
+    }
+}
+
+/// Would the method keep `dyn Trait` from existing?
+fn needs_sized(method: &TraitItemFn) -> bool {
+    let sig = &method.sig;
+    let is_generic = sig.generics.params.iter().any(|param| !matches!(param, GenericParam::Lifetime(_)));
+    let takes_impl = sig.inputs.iter().any(|input| match input {
+        FnArg::Typed(argument) => {
+            argument.ty.to_token_stream().into_iter().any(|token| token.to_string() == "impl")
+        }
+        FnArg::Receiver(_) => false,
+    });
+    let has_receiver = matches!(sig.inputs.first(), Some(FnArg::Receiver(_)));
+    is_generic || takes_impl || !has_receiver || sig.asyncness.is_some()
+}
+
+fn is_only_for_sized(method: &TraitItemFn) -> bool {
+    let clause = method.sig.generics.where_clause.iter();
+    clause.flat_map(|clause| &clause.predicates).any(|predicate| match predicate {
+        WherePredicate::Type(predicate) => {
+            predicate.to_token_stream().to_string().replace(' ', "").starts_with("Self:")
+                && predicate.bounds.iter().any(|bound| bound.to_token_stream().to_string() == "Sized")
+        }
+        _ => false,
+    })
+}

@@ -1,0 +1,27 @@
+//! Names that must not clash: those on the wire, and the variants of the generated enums.
+
+use crate::errors::Errors;
+use crate::model::Method;
+
+pub(super) fn check(methods: &[Method], errors: &mut Errors) {
+    for (i, method) in methods.iter().enumerate() {
+        let earlier = &methods[..i];
+        if earlier.iter().any(|other| other.wire_name == method.wire_name) {
+            errors.at(
+                &method.ident,
+                format!(
+                    "two methods have the wire name `{}`: give one of them another with `#[interface(name = \"…\")]`",
+                    method.wire_name
+                ),
+            );
+        } else if let Some(other) = earlier.iter().find(|other| other.variant() == method.variant()) {
+            errors.at(
+                &method.ident,
+                format!(
+                    "`{}` and `{}` differ only in underscores: rename one of them",
+                    other.ident, method.ident
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The recorded surface: a file that the trait is compared with while it compiles.
+//!
+//! What differs is an error at the method that differs, so that nobody changes an interface by accident. Whoever means
+//! it builds once with `MIKOBASE_RECORD=1`, which writes the file anew.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use miko_surface::{Change, Surface};
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::LitStr;
+
+use crate::errors::Errors;
+use crate::model::{Interface, Method};
+
+/// Set while building, it has the record written instead of compared.
+const RECORD: &str = "MIKOBASE_RECORD";
+
+/// Compares the interface with its record, if it names one, or records it.
+pub(crate) fn compare(interface: &Interface<'_>, errors: &mut Errors) {
+    let Some(file) = &interface.args.surface else { return };
+    let Some(path) = path_of(file, errors) else { return };
+    let surface = interface.surface().recorded();
+    if env::var_os(RECORD).is_some() {
+        if let Err(fault) = record(&path, &surface) {
+            errors.at(file, format!("the surface cannot be recorded: {fault}"));
+        }
+        return;
+    }
+    match read(&path) {
+        Ok(old) => report_changes(interface, &surface.changes_since(&old), errors),
+        Err(fault) => {
+            errors.at(file, format!("{fault}. To record the surface, build once with `{RECORD}=1`"))
+        }
+    }
+}
+
+/// Makes cargo compile the trait anew when the record has changed, or when it is to be written.
+pub(crate) fn dependencies(interface: &Interface<'_>) -> TokenStream {
+    let Some(file) = &interface.args.surface else { return TokenStream::new() };
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let record = Path::new(&package).join(file.value()).exists().then(|| {
+        quote! {
+            const _: &[u8] =
+                ::core::include_bytes!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/", #file));
+        }
+    });
+    quote! {
+        #record
+        const _: ::core::option::Option<&str> = ::core::option_env!(#RECORD);
+    }
+}
+
+/// Where the record is: beside the manifest of the package that is being compiled.
+fn path_of(file: &LitStr, errors: &mut Errors) -> Option<PathBuf> {
+    if Path::new(&file.value()).is_absolute() {
+        errors.at(file, "the recorded surface is named relative to the folder of `Cargo.toml`");
+        return None;
+    }
+    match env::var_os("CARGO_MANIFEST_DIR") {
+        Some(package) => Some(Path::new(&package).join(file.value())),
+        None => {
+            errors.at(file, "only cargo says where the package is: build with it, or remove `surface`");
+            None
+        }
+    }
+}
+
+/// Writes the record, unless it says the same already: a file that is touched is compiled again.
+fn record(path: &Path, surface: &Surface) -> io::Result<()> {
+    let json = surface.to_json();
+    if fs::read_to_string(path).is_ok_and(|old| old == json) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, json)
+}
+
+fn read(path: &Path) -> Result<Surface, String> {
+    let json =
+        fs::read_to_string(path).map_err(|fault| format!("the recorded surface cannot be read: {fault}"))?;
+    Surface::from_json(&json).map_err(|fault| format!("the recorded surface is not one: {fault}"))
+}
+
+fn report_changes(interface: &Interface<'_>, changes: &[Change], errors: &mut Errors) {
+    for change in changes {
+        errors.at(
+            place_of(interface, change),
+            format!(
+                "{change}\n\
+                 This is what differs from the recorded surface. If you mean it, record it: build once with `{RECORD}=1`"
+            ),
+        );
+    }
+}
+
+/// The tokens that a change is about: the method, or the trait's name for what is no longer there.
+fn place_of<'i>(interface: &'i Interface<'_>, change: &Change) -> &'i dyn ToTokens {
+    let name = match change {
+        Change::Added(is)
+        | Change::Renamed { is, .. }
+        | Change::Retyped { is, .. }
+        | Change::Attributes { is, .. } => &is.name,
+        Change::Interface { .. } | Change::Removed(_) => return interface.ident(),
+    };
+    let method: Option<&Method> = interface.methods.iter().find(|method| method.wire_name == **name);
+    method.map_or(interface.ident(), |method| &method.ident)
+}

@@ -1,0 +1,61 @@
+//! The async client: the same methods for callers with a runtime.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::client;
+use crate::model::{Interface, Method};
+
+pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
+    let (rpc, vis) = (interface.rpc(), interface.visibility());
+    let (name, client) = (interface.ident(), interface.named("AsyncClient"));
+    let doc = format!(
+        "A proxy for callers with a runtime: the methods of [`{name}`], async. Its clones share one connection, \
+         and what its methods return borrows nothing."
+    );
+    let methods =
+        interface.methods.iter().enumerate().map(|(index, method)| render_method(interface, index, method));
+    quote! {
+        #[doc = #doc]
+        #[derive(::core::clone::Clone)]
+        #vis struct #client {
+            transport: ::std::sync::Arc<dyn #rpc::AsyncTransport<dyn #name>>,
+        }
+
+        impl #rpc::AsyncProxy for #client {
+            type Interface = dyn #name;
+
+            fn new(transport: ::std::sync::Arc<dyn #rpc::AsyncTransport<dyn #name>>) -> Self {
+                Self { transport }
+            }
+        }
+
+        impl #client {
+            #(#methods)*
+        }
+    }
+}
+
+fn render_method(interface: &Interface<'_>, index: usize, method: &Method) -> TokenStream {
+    let (rpc, vis) = (interface.rpc(), interface.visibility());
+    let (request, surface) = (interface.named("Request"), interface.surface_name());
+    let (ident, output, doc) = (&method.ident, method.output(), &method.doc);
+    let variant = method.variant();
+    let arguments = client::arguments(method);
+    let fields = client::fields(method);
+    let response = client::response(interface, method);
+    quote! {
+        #[doc = #doc]
+        #vis fn #ident(
+            &self,
+            #(#arguments),*
+        ) -> impl ::core::future::Future<Output = #output> + ::core::marker::Send + use<> {
+            let request = #request::#variant { #(#fields),* };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = #rpc::AsyncTransport::call(&*transport, &#surface.methods[#index], request).await;
+                #response
+            }
+        }
+    }
+}

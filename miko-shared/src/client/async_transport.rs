@@ -1,0 +1,109 @@
+//! What stands under an async proxy: a channel that is renewed where that is right.
+
+use std::time::{Duration, Instant};
+
+use miko_core::rpc::{AsyncTransport, CallFuture, Interface, Method};
+use miko_core::{Error, ErrorId, Result};
+use tarpc::{client, context};
+use tokio::net::UnixStream;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+
+use super::Address;
+use super::address::{PATIENCE, RETRY_EVERY, nobody_listens};
+use super::channel::{Channel, Fault, Repeatable};
+
+/// tarpc prints a deadline as a date and keeps it in a wheel of timers; neither reaches further than some years.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Carries the calls of an async proxy over a Unix socket, many at a time.
+///
+/// A connection that was lost is opened anew for the next call. The calls that lost it fail, because nobody knows whether
+/// they were run; but those that may be repeated are sent once more.
+pub(super) struct AsyncSocketTransport<I: Interface + ?Sized> {
+    address: Address,
+    current: Mutex<Current<I>>,
+}
+
+/// The connection there is, and how many there were before it.
+struct Current<I: Interface + ?Sized> {
+    channel: Option<Channel<I>>,
+    generation: u64,
+}
+
+type Calls<I> = client::Channel<Repeatable<<I as Interface>::Request>, <I as Interface>::Response>;
+
+impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
+    /// A transport that is connected already. A server that is coming up is waited for.
+    pub(super) async fn connect(address: Address) -> Result<Self> {
+        refuse_outside_runtime()?;
+        let give_up = Instant::now() + PATIENCE;
+        let stream = loop {
+            match UnixStream::connect(&address.path).await {
+                Ok(stream) => break stream,
+                Err(fault) if nobody_listens(&fault) && Instant::now() < give_up => sleep(RETRY_EVERY).await,
+                Err(fault) => return Err(address.unreachable(&fault)),
+            }
+        };
+        let channel = open(stream, &address).await?;
+        Ok(Self { address, current: Mutex::new(Current { channel: Some(channel), generation: 0 }) })
+    }
+
+    /// The connection there is, with its generation; a new one if it has ended or is that `lost` generation.
+    async fn calls(&self, lost: Option<u64>) -> Result<(Calls<I>, u64)> {
+        refuse_outside_runtime()?;
+        let mut current = self.current.lock().await;
+        let generation = current.generation;
+        let channel = match current.channel.take() {
+            Some(channel) if !channel.has_ended() && lost != Some(generation) => channel,
+            _ => {
+                let stream = UnixStream::connect(&self.address.path).await;
+                let stream = stream.map_err(|fault| self.address.unreachable(&fault))?;
+                current.generation += 1;
+                open(stream, &self.address).await?
+            }
+        };
+        let generation = current.generation;
+        Ok((current.channel.insert(channel).calls.clone(), generation))
+    }
+
+    async fn run(&self, method: &'static Method, request: I::Request) -> Result<I::Response> {
+        let request = Repeatable::new(method, request);
+        let mut context = context::current();
+        let deadline = method.deadline_or(self.address.limits.call_deadline).min(LONGEST_DEADLINE);
+        context.deadline = Instant::now() + deadline;
+        let mut lost = None;
+        loop {
+            let (calls, generation) = self.calls(lost).await?;
+            match calls.call(context, request.clone()).await.map_err(Fault::from) {
+                Ok(response) => return Ok(response),
+                Err(Fault::Lost(_)) if method.is_repeatable() && lost.is_none() => lost = Some(generation),
+                Err(Fault::Lost(error) | Fault::OfCall(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+impl<I: Interface + ?Sized> AsyncTransport<I> for AsyncSocketTransport<I> {
+    fn call(&self, method: &'static Method, request: I::Request) -> CallFuture<'_, I::Response> {
+        Box::pin(self.run(method, request))
+    }
+}
+
+async fn open<I: Interface + ?Sized>(stream: UnixStream, address: &Address) -> Result<Channel<I>> {
+    timeout(address.limits.call_deadline, Channel::open(stream, address)).await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time"))
+    })
+}
+
+/// Sockets and timers belong to a runtime.
+fn refuse_outside_runtime() -> Result<()> {
+    match Handle::try_current() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::new(
+            ErrorId::OUTSIDE_RUNTIME,
+            "an async call was made outside a tokio runtime: await it inside one, or use the blocking client",
+        )),
+    }
+}

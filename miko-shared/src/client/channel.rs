@@ -1,0 +1,179 @@
+//! One async connection: the preface, then tarpc's own client, which keeps many calls under way at once.
+
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use miko_core::rpc::{Interface, Method};
+use miko_core::{Error, ErrorId, Result};
+use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
+use tarpc::client::{NewClient, RpcError};
+use tarpc::tokio_serde;
+use tarpc::tokio_util::bytes::{Bytes, BytesMut};
+use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tarpc::{RequestName, client, serde_transport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+
+use super::Address;
+use super::introduction::Introduction;
+use crate::wire::frame::{self, FrameBuffer, HEADER};
+use crate::wire::message::error_of;
+
+/// A connection that many tasks call through.
+pub(super) struct Channel<I: Interface + ?Sized> {
+    pub(super) calls: client::Channel<Repeatable<I::Request>, I::Response>,
+    dispatch: JoinHandle<()>,
+}
+
+impl<I: Interface + ?Sized> Channel<I> {
+    /// Exchanges the preface on `stream` and starts the task that reads and writes it.
+    pub(super) async fn open(mut stream: UnixStream, address: &Address) -> Result<Self> {
+        let limits = introduce::<I>(&mut stream, address).await?;
+        let lengths = LengthDelimitedCodec::builder().max_frame_length(limits.incoming).new_codec();
+        let codec = NamedMessagePack { limit: limits.outgoing };
+        let transport = serde_transport::new(Framed::new(stream, lengths), codec);
+        let NewClient { client, dispatch } = client::new(client::Config::default(), transport);
+        let dispatch = tokio::spawn(async {
+            // Why the connection ended is told to the calls that were under way.
+            let _ = dispatch.await;
+        });
+        Ok(Self { calls: client, dispatch })
+    }
+
+    /// Has the connection ended?
+    pub(super) fn has_ended(&self) -> bool {
+        self.dispatch.is_finished()
+    }
+}
+
+/// The largest frames that each direction takes.
+struct FrameLimits {
+    outgoing: usize,
+    incoming: usize,
+}
+
+async fn introduce<I: Interface + ?Sized>(stream: &mut UnixStream, address: &Address) -> Result<FrameLimits> {
+    let (mut incoming, mut outgoing) = (FrameBuffer::default(), Vec::new());
+    let mut introduction = Introduction::begin(address, I::surface(), &mut outgoing)?;
+    loop {
+        // The server may refuse before it has read all of this: what it says matters, not that the rest was unheard.
+        let sent = stream.write_all(&outgoing).await;
+        outgoing.clear();
+        let verdict = match hear(stream, &mut incoming).await {
+            Ok(verdict) => verdict,
+            Err(unheard) => return Err(sent.map_or_else(|fault| lost(&fault), |()| unheard)),
+        };
+        if let Some(theirs) = introduction.hear(verdict, &mut outgoing)? {
+            return Ok(FrameLimits { outgoing: address.limits.frame_size.min(theirs), incoming: theirs });
+        }
+    }
+}
+
+async fn hear<T: DeserializeOwned>(stream: &mut UnixStream, incoming: &mut FrameBuffer) -> Result<T> {
+    loop {
+        if let Some(frame) = incoming.next_frame(frame::LARGEST)? {
+            return frame::decode(frame);
+        }
+        match stream.read(incoming.room()).await.map_err(|fault| lost(&fault))? {
+            0 => return Err(Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")),
+            count => incoming.filled(count),
+        }
+    }
+}
+
+fn lost(fault: &io::Error) -> Error {
+    Error::new(ErrorId::SERVER_GONE, format!("the connection to the server was lost: {fault}"))
+}
+
+/// Why a call gave no response.
+pub(super) enum Fault {
+    /// The connection was lost, and nobody knows whether the call was run.
+    Lost(Error),
+    /// The call was refused, or took too long.
+    OfCall(Error),
+}
+
+impl From<RpcError> for Fault {
+    fn from(fault: RpcError) -> Self {
+        match fault {
+            RpcError::Shutdown | RpcError::Channel(_) => Self::Lost(Error::new(
+                ErrorId::SERVER_GONE,
+                format!("the connection to the server was lost: {fault}"),
+            )),
+            RpcError::DeadlineExceeded => {
+                Self::OfCall(Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time"))
+            }
+            RpcError::Server(refusal) => Self::OfCall(error_of(&refusal)),
+            RpcError::Send(fault) => Self::OfCall(own_error(&*fault).unwrap_or_else(|| {
+                Error::new(ErrorId::INTERNAL, format!("the call could not be sent: {fault}"))
+            })),
+        }
+    }
+}
+
+/// Our own error, however often it was wrapped on its way through the codec.
+fn own_error(fault: &(dyn StdError + 'static)) -> Option<Error> {
+    if let Some(error) = fault.downcast_ref::<Error>() {
+        return Some(error.clone());
+    }
+    own_error(fault.downcast_ref::<io::Error>()?.get_ref()?)
+}
+
+/// A request that can be sent a second time.
+pub(super) struct Repeatable<Request> {
+    method: &'static str,
+    /// Behind a lock, because a request is `Send` and need not be `Sync`. Nobody waits for it.
+    request: Arc<Mutex<Request>>,
+}
+
+impl<Request> Repeatable<Request> {
+    pub(super) fn new(method: &'static Method, request: Request) -> Self {
+        Self { method: &method.name, request: Arc::new(Mutex::new(request)) }
+    }
+}
+
+impl<Request> Clone for Repeatable<Request> {
+    fn clone(&self) -> Self {
+        Self { method: self.method, request: Arc::clone(&self.request) }
+    }
+}
+
+impl<Request: Serialize> Serialize for Repeatable<Request> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner).serialize(serializer)
+    }
+}
+
+impl<Request> RequestName for Repeatable<Request> {
+    fn name(&self) -> &str {
+        self.method
+    }
+}
+
+/// Messages as [`frame`] writes them; the frame around them is the length codec's.
+struct NamedMessagePack {
+    /// The largest message that may be sent.
+    limit: usize,
+}
+
+impl<T: Serialize> tokio_serde::Serializer<T> for NamedMessagePack {
+    type Error = io::Error;
+
+    fn serialize(self: Pin<&mut Self>, message: &T) -> io::Result<Bytes> {
+        let mut framed = Vec::new();
+        frame::encode(message, self.limit, &mut framed).map_err(io::Error::other)?;
+        Ok(Bytes::from(framed).slice(HEADER..))
+    }
+}
+
+impl<T: DeserializeOwned> tokio_serde::Deserializer<T> for NamedMessagePack {
+    type Error = io::Error;
+
+    fn deserialize(self: Pin<&mut Self>, message: &BytesMut) -> io::Result<T> {
+        frame::decode(message).map_err(io::Error::other)
+    }
+}

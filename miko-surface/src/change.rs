@@ -1,0 +1,279 @@
+//! What has changed between two surfaces, and whether those who were built with the old one still get along.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Method, Surface};
+
+/// One change from an old surface to a new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The interface has another name.
+    Interface {
+        /// Its old name.
+        was: String,
+        /// Its new name.
+        is: String,
+    },
+    /// A method that was not there.
+    Added(Method),
+    /// A method that is gone.
+    Removed(Method),
+    /// A method that is gone while another of the same signature has come.
+    Renamed {
+        /// The method under its old name.
+        was: Method,
+        /// The method under its new name.
+        is: Method,
+    },
+    /// A method whose parameters or result differ.
+    Retyped {
+        /// The method as it was.
+        was: Method,
+        /// The method as it is.
+        is: Method,
+    },
+    /// A method whose signature is the same and whose attributes differ.
+    Attributes {
+        /// The method as it was.
+        was: Method,
+        /// The method as it is.
+        is: Method,
+    },
+}
+
+/// How a method that a client knows differs on a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The wire name of the method.
+    pub method: String,
+    /// Its signature on the client.
+    pub client: String,
+    /// Its signature on the server, `None` where it is missing.
+    pub server: Option<String>,
+}
+
+impl Surface {
+    /// All changes from `old` to this surface. Order and docs of the methods are none.
+    pub fn changes_since(&self, old: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if self.interface != old.interface {
+            changes
+                .push(Change::Interface { was: old.interface.to_string(), is: self.interface.to_string() });
+        }
+        let mut added: Vec<&Method> =
+            self.methods.iter().filter(|method| old.method(&method.name).is_none()).collect();
+        for was in old.methods.iter() {
+            match self.method(&was.name) {
+                Some(is) => changes.extend(difference_of(was, is)),
+                None => changes.push(gone(was, &mut added)),
+            }
+        }
+        changes.extend(added.into_iter().cloned().map(Change::Added));
+        changes
+    }
+
+    /// What keeps a client of this surface from talking to `server`: nothing, where the server has all of the
+    /// client's methods in the same shape. It may have more.
+    pub fn differences_from(&self, server: &Self) -> Vec<Difference> {
+        let changes = server.changes_since(self);
+        let refused = changes.iter().filter(|change| !change.old_clients_work());
+        refused.filter_map(Change::as_difference).collect()
+    }
+}
+
+/// The change from `was` to `is`, two methods of the same name.
+fn difference_of(was: &Method, is: &Method) -> Option<Change> {
+    let (was, is) = (was.clone(), is.clone());
+    let attributes = |method: &Method| (method.read, method.idempotent, method.deadline_ms);
+    if !was.shape().eq(is.shape()) {
+        Some(Change::Retyped { was, is })
+    } else if attributes(&was) != attributes(&is) {
+        Some(Change::Attributes { was, is })
+    } else {
+        None
+    }
+}
+
+/// A method that is gone; one of those `added` may be the same under another name, and is no longer added then.
+fn gone(was: &Method, added: &mut Vec<&Method>) -> Change {
+    match added.iter().position(|method| method.shape().eq(was.shape())) {
+        Some(renamed) => Change::Renamed { was: was.clone(), is: added.remove(renamed).clone() },
+        None => Change::Removed(was.clone()),
+    }
+}
+
+impl Change {
+    /// Are clients that were built with the old surface still let in, and served as they expect?
+    pub fn old_clients_work(&self) -> bool {
+        matches!(self, Self::Added(_) | Self::Attributes { .. })
+    }
+
+    /// The change as the two sides of a connection see it: the client has the old surface, the server the new one.
+    fn as_difference(&self) -> Option<Difference> {
+        let (client, server) = match self {
+            Self::Interface { .. } | Self::Added(_) => return None,
+            Self::Removed(was) | Self::Renamed { was, .. } => (was, None),
+            Self::Retyped { was, is } | Self::Attributes { was, is } => (was, Some(is.to_string())),
+        };
+        Some(Difference { method: client.name.to_string(), client: client.to_string(), server })
+    }
+}
+
+impl fmt::Display for Change {
+    /// As a sentence, with what it means for old clients.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interface { was, is } => {
+                write!(
+                    f,
+                    "the interface was `{was}` and is `{is}`: old clients are refused when they connect"
+                )
+            }
+            Self::Added(is) => write!(f, "added: `{is}`. Old clients still work"),
+            Self::Removed(was) => {
+                write!(f, "removed: `{was}`. Old clients are refused when they connect")
+            }
+            Self::Renamed { was, is } => write!(
+                f,
+                "renamed: `{was}` is now `{}`. Old clients are refused when they connect, unless the name on the wire \
+                 stays: `#[interface(name = \"{}\")]`",
+                is.name, was.name
+            ),
+            Self::Retyped { was, is } => {
+                write!(f, "changed: it was `{was}` and is `{is}`. Old clients are refused when they connect")
+            }
+            Self::Attributes { was, is } => write!(
+                f,
+                "changed: the attributes of `{}` were {} and are {}. Old clients still work, by the old attributes",
+                is.name,
+                was.attributes(),
+                is.attributes()
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use crate::{Change, Difference, Method, Param, Surface};
+
+    /// A surface from signatures such as `add by:u64 -> u64 read`.
+    fn surface(methods: &[&str]) -> Surface {
+        let methods: Vec<Method> = methods.iter().copied().map(method).collect();
+        Surface { interface: "Counter".into(), version: "1".into(), methods: methods.into() }
+    }
+
+    fn method(text: &str) -> Method {
+        let (signature, rest) = text.split_once(" -> ").unwrap_or((text, "()"));
+        let (returns, attributes) = rest.split_once(' ').unwrap_or((rest, ""));
+        let mut words = signature.split(' ');
+        let owned = |text: &str| Cow::Owned(text.to_owned());
+        let name = owned(words.next().unwrap_or_default());
+        let param = |word: &str| {
+            let (name, ty) = word.split_once(':').unwrap_or((word, "u64"));
+            Param { name: owned(name), ty: owned(ty) }
+        };
+        Method {
+            name,
+            params: words.map(param).collect(),
+            returns: owned(returns),
+            doc: "".into(),
+            read: attributes.contains("read").then_some(true),
+            idempotent: attributes.contains("idempotent"),
+            deadline_ms: attributes.contains("deadline").then_some(5000),
+        }
+    }
+
+    #[test]
+    fn each_change_says_what_it_means_for_old_clients() {
+        let cases: &[(&[&str], &[&str], &[&str])] = &[
+            (&["add by:u64"], &["add by:u64"], &[]),
+            (&["a x", "b y"], &["b y", "a x"], &[]),
+            (&["a x"], &["a x", "b y"], &["added: `b(y: u64) -> ()`. Old clients still work"]),
+            (
+                &["a x", "b y"],
+                &["a x"],
+                &["removed: `b(y: u64) -> ()`. Old clients are refused when they connect"],
+            ),
+            (
+                &["add by:u64 -> i64"],
+                &["plus by:u64 -> i64"],
+                &[
+                    "renamed: `add(by: u64) -> i64` is now `plus`. Old clients are refused when they connect, unless \
+                     the name on the wire stays: `#[interface(name = \"add\")]`",
+                ],
+            ),
+            (
+                &["add by:u64"],
+                &["add by:i64"],
+                &[
+                    "changed: it was `add(by: u64) -> ()` and is `add(by: i64) -> ()`. Old clients are refused when \
+                     they connect",
+                ],
+            ),
+            (
+                &["get -> u64"],
+                &["get -> u64 read idempotent deadline"],
+                &[
+                    "changed: the attributes of `get` were none and are `read, idempotent, deadline = \"5000ms\"`. Old \
+                     clients still work, by the old attributes",
+                ],
+            ),
+            (
+                &["a x", "b y"],
+                &["c z:bool", "d y"],
+                &[
+                    "removed: `a(x: u64) -> ()`. Old clients are refused when they connect",
+                    "renamed: `b(y: u64) -> ()` is now `d`. Old clients are refused when they connect, unless the name \
+                     on the wire stays: `#[interface(name = \"b\")]`",
+                    "added: `c(z: bool) -> ()`. Old clients still work",
+                ],
+            ),
+        ];
+        for (old, new, expected) in cases {
+            let changes = surface(new).changes_since(&surface(old));
+            let sentences: Vec<String> = changes.iter().map(ToString::to_string).collect();
+            assert_eq!(&sentences, expected, "{old:?} {new:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_may_have_grown_but_not_shrunk_or_changed() {
+        let old = surface(&["a x"]);
+        let grown = surface(&["b y", "a x -> () idempotent"]);
+        assert_eq!(old.differences_from(&grown), []);
+        let difference = |method: &str, client: &str, server: Option<&str>| Difference {
+            method: method.to_owned(),
+            client: client.to_owned(),
+            server: server.map(ToOwned::to_owned),
+        };
+        assert_eq!(grown.differences_from(&old), [difference("b", "b(y: u64) -> ()", None)]);
+        assert_eq!(
+            old.differences_from(&surface(&["a x:&str"])),
+            [difference("a", "a(x: u64) -> ()", Some("a(x: &str) -> ()"))]
+        );
+    }
+
+    #[test]
+    fn another_interface_is_a_change_of_its_own() {
+        let renamed = Surface { interface: "Tally".into(), ..surface(&["a x"]) };
+        let changes = renamed.changes_since(&surface(&["a x"]));
+        assert_eq!(changes, [Change::Interface { was: "Counter".into(), is: "Tally".into() }]);
+        assert!(!changes[0].old_clients_work());
+    }
+
+    #[test]
+    fn what_is_recorded_is_read_back_and_is_no_change() {
+        let mut whole = surface(&["b y -> u64 read", "a x"]);
+        whole.methods.to_mut()[0].doc = "Counts.".into();
+        let json = whole.recorded().to_json();
+        let record = Surface::from_json(&json);
+        assert_eq!(record.as_ref().map(Surface::to_json).ok().as_deref(), Some(&*json));
+        assert_eq!(record.map(|record| whole.changes_since(&record)).ok(), Some(vec![]));
+        assert!(!json.contains("Counts") && !json.contains("version"), "{json}");
+    }
+}

@@ -1,0 +1,41 @@
+//! `miko surface`: what the interface offers.
+
+use std::fs;
+use std::path::PathBuf;
+
+use mikobase::Mikobase;
+use mikobase::rpc::Interface;
+use serde_json::value::to_raw_value;
+
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+/// The words of `miko surface`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    output: Output,
+    /// Write the surface to a file instead, in the form that `#[mikobase_interface(surface = "…")]` compares with.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = RECORD)]
+    record: Option<PathBuf>,
+}
+
+/// Where the workspace keeps its own.
+const RECORD: &str = "schema/mikobase.surface.json";
+
+const EXAMPLES: &str = "Examples:
+  miko surface | jq -r '.methods[].name'
+  miko surface --record old.surface.json";
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    let surface = <dyn Mikobase as Interface>::surface();
+    match &args.record {
+        Some(path) => {
+            fs::write(path, surface.recorded().to_json())
+                .map_err(|fault| Failure::File(path.clone(), fault))?;
+        }
+        None => args.output.write(&to_raw_value(surface).map_err(std::io::Error::from)?)?,
+    }
+    Ok(Exit::Success)
+}

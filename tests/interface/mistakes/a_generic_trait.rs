@@ -1,8 +1,0 @@
-use mikobase::{Result, mikobase_interface};
-
-#[mikobase_interface]
-trait Counter<T> {
-    fn add(&self, by: T) -> Result<()>;
-}
-
-fn main() {}

@@ -1,0 +1,93 @@
+//! The page that explains what the attribute refuses is made from the fixtures.
+//!
+//! Written anew by `MIKOBASE_RECORD=1 cargo test --test interface mistakes_page`.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interface/mistakes");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/interface-mistakes.md");
+
+/// The themes, each with a folder of fixtures, in the order of the page.
+const THEMES: &[(&str, &str)] = &[
+    ("the_trait", "The trait itself must be one that both sides see alike, and that a proxy can implement."),
+    ("methods", "A remote method is a plain, blocking method of a shared object."),
+    (
+        "arguments",
+        "Arguments travel by value, under their names. `&str`, `&[T]` and `&T` are fine: what is behind them is sent.",
+    ),
+    ("results", "A call can fail on its way, so every remote method returns a `Result`."),
+    (
+        "types",
+        "What the syntax does not show, the type checker does: it says several things, and the first names method and argument.",
+    ),
+    (
+        "attributes",
+        "What is said in `#[interface(…)]` and `#[mikobase_interface(…)]` must be understood, and must make sense together.",
+    ),
+    (
+        "surface",
+        "With `surface = \"…\"` the trait is compared with a recorded file. What a change of the trait gives is told in the guide on the attribute.",
+    ),
+    ("together", "All mistakes are reported in one go."),
+];
+
+#[test]
+fn the_mistakes_page_shows_every_fixture() {
+    let page = page();
+    if env::var_os("MIKOBASE_RECORD").is_some() {
+        fs::write(PAGE, &page).unwrap();
+    }
+    assert!(
+        fs::read_to_string(PAGE).unwrap() == page,
+        "the fixtures have changed: run the command that the page names"
+    );
+}
+
+fn page() -> String {
+    let mut page = "# What `#[mikobase_interface]` refuses, and why\n\n\
+        Made from `tests/interface/mistakes/` by `MIKOBASE_RECORD=1 cargo test --test interface mistakes_page`.\n\n\
+        Each rule has a reason in what an interface is: one object in a server process, called from other processes by\n\
+        messages. All mistakes of a trait are reported at once, each where it is, and the trait itself is still emitted, so that\n\
+        the rest of the program compiles as before.\n"
+        .to_owned();
+    let mut themes: Vec<PathBuf> = entries(Path::new(FIXTURES));
+    for (theme, introduction) in THEMES {
+        let folder = Path::new(FIXTURES).join(theme);
+        themes.retain(|other| *other != folder);
+        writeln!(page, "\n## {}\n\n{introduction}", title(theme)).unwrap();
+        for fixture in entries(&folder).iter().filter(|path| path.extension().is_some_and(|ext| ext == "rs"))
+        {
+            write_fixture(&mut page, fixture);
+        }
+    }
+    assert!(themes.is_empty(), "{themes:?} are in no theme of the page");
+    page
+}
+
+fn write_fixture(page: &mut String, fixture: &Path) {
+    let name = fixture.file_stem().unwrap().to_str().unwrap();
+    let code = fs::read_to_string(fixture).unwrap();
+    let message = fs::read_to_string(fixture.with_extension("stderr")).unwrap();
+    let (why, code) = code.split_once("\n\n").unwrap();
+    let why = why.trim_start_matches("//! ");
+    let code = code.trim_end().trim_end_matches("fn main() {}").trim_end();
+    let first_error = message.split("\n\nerror").next().unwrap().trim_end();
+    let shown =
+        if fixture.starts_with(Path::new(FIXTURES).join("types")) { first_error } else { message.trim_end() };
+    writeln!(page, "\n### {}\n\n{why}\n\n```rust\n{code}\n```\n\n```text\n{shown}\n```", title(name))
+        .unwrap();
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// `a_generic_trait` as `A generic trait`.
+fn title(name: &str) -> String {
+    let words = name.replace('_', " ");
+    words[..1].to_uppercase() + &words[1..]
+}
