@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
 
+mod async_client;
 mod command;
 mod deaths;
 mod equality;
@@ -12,8 +13,11 @@ mod harness;
 mod intruders;
 mod lifecycle;
 mod limits;
+mod lost;
 mod misuse;
+mod relay;
 mod support;
+mod turnstile;
 
 fn main() -> std::process::ExitCode {
     let cases: &[(&str, &[harness::Case])] = &[
@@ -22,6 +26,8 @@ fn main() -> std::process::ExitCode {
         ("misuse", misuse::CASES),
         ("intruders", intruders::CASES),
         ("limits", limits::CASES),
+        ("lost", lost::CASES),
+        ("async_client", async_client::CASES),
         ("equality", equality::CASES),
         ("command", command::CASES),
     ];

@@ -1,0 +1,185 @@
+//! The async client: the same methods in a runtime.
+
+use std::future::Future;
+use std::task::{Context, Poll, Waker};
+
+use mikobase::prelude::*;
+use mikobase::{Limits, Token};
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
+
+use crate::harness::Case;
+use crate::relay::{Fate, Relay};
+use crate::turnstile::turnstile_rpc::TurnstileAsyncClient;
+use crate::turnstile::{LET_GO, turnstile};
+
+pub const CASES: &[Case] = &[
+    ("an_async_client_gives_the_answers_of_a_blocking_one", same_answers),
+    ("clones_of_an_async_client_call_at_once", at_once),
+    ("a_call_that_nobody_awaits_any_more_disturbs_no_other", dropped),
+    ("an_async_call_has_its_methods_deadline", own_deadline),
+    ("an_async_call_is_sent_again_only_if_it_may_be", lost),
+    ("an_async_client_of_a_server_that_is_gone_says_so", gone),
+    ("an_async_client_is_let_in_by_the_same_rules", let_in),
+    ("an_async_call_beyond_the_frame_size_is_refused_by_name", too_large),
+    ("an_async_call_outside_a_runtime_is_an_error", outside),
+];
+
+/// Runs `test` in a runtime of several threads, as the programs of users have it.
+fn in_a_runtime<F: Future>(test: F) -> F::Output {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(test)
+}
+
+fn same_answers() {
+    let uds = Uds::new().unwrap();
+    let share = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let flight = json!({"action": "fly"});
+    let (pk, record, class, error) = in_a_runtime(async {
+        let db = MikobaseAsyncClient::connect(share.path(), share.token()).await.unwrap();
+        let create = json!({"action": "create", "class": "test.org/item", "bucket": {"n": 1}});
+        let pk = db.q0(create).await.unwrap().into_pk().unwrap();
+        let (record, class, error) =
+            tokio::join!(db.record_by_pk(&pk), db.by_class("test.org/item"), db.q0(flight.clone()));
+        (pk, record.unwrap(), class.unwrap(), error.unwrap_err())
+    });
+    let db = share.db().unwrap();
+    assert_eq!(record.as_ref().map(|record| &record.pk), Some(&pk));
+    assert_eq!(record, db.record_by_pk(&pk).unwrap());
+    assert_eq!(class, db.by_class("test.org/item").unwrap());
+    assert_eq!(error, db.q0(flight).unwrap_err());
+    share.join().unwrap();
+}
+
+fn at_once() {
+    let uds = Uds::new().unwrap();
+    let share = turnstile(&uds);
+    in_a_runtime(async {
+        let client = TurnstileAsyncClient::connect(share.path(), share.token()).await.unwrap();
+        let mut calls = JoinSet::new();
+        for _ in 0..200 {
+            // What a method returns borrows nothing, so it can be spawned.
+            calls.spawn(client.clone().pass());
+        }
+        let mut counted: Vec<u64> = calls.join_all().await.into_iter().map(Result::unwrap).collect();
+        counted.sort_unstable();
+        assert_eq!(counted, (1..=200).collect::<Vec<_>>());
+        assert_eq!(client.jam().await.unwrap_err().to_string(), "conflict: it is jammed");
+    });
+    share.join().unwrap();
+}
+
+fn dropped() {
+    let uds = Uds::new().unwrap();
+    let share = turnstile(&uds);
+    in_a_runtime(async {
+        let client = TurnstileAsyncClient::connect(share.path(), share.token()).await.unwrap();
+        let waiting = tokio::spawn(client.queue());
+        let counting = tokio::spawn(client.count());
+        waiting.abort();
+        LET_GO.get().unwrap().tell();
+        counting.await.unwrap().unwrap();
+        assert!(client.pass().await.unwrap() >= 1);
+    });
+    LET_GO.get().unwrap().tell();
+    share.join().unwrap();
+}
+
+fn own_deadline() {
+    let uds = Uds::new().unwrap();
+    let share = turnstile(&uds);
+    in_a_runtime(async {
+        let client = TurnstileAsyncClient::connect(share.path(), share.token()).await.unwrap();
+        let error = client.queue().await.unwrap_err();
+        assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+        LET_GO.get().unwrap().tell();
+        assert_eq!(client.count().await.unwrap(), 1);
+    });
+    share.join().unwrap();
+}
+
+fn lost() {
+    let uds = Uds::new().unwrap();
+    let share = turnstile(&uds);
+    in_a_runtime(async {
+        let connect = async |fates| {
+            let relay = Relay::start(share.path(), fates);
+            (TurnstileAsyncClient::connect(relay.path(), share.token()).await.unwrap(), relay)
+        };
+        let (client, _relay) = connect(&[Fate::IsLostBeforeTheFirstAnswer, Fate::Lives]).await;
+        assert_eq!(client.push().await.unwrap(), 2, "run twice");
+        let (client, _relay) = connect(&[Fate::IsLostBeforeTheFirstAnswer, Fate::Lives]).await;
+        let error = client.pass().await.unwrap_err();
+        assert!(error.is(ErrorId::SERVER_GONE), "{error}");
+        assert_eq!(client.count().await.unwrap(), 3, "run once more");
+        let (client, _relay) = connect(&[Fate::IsLostBeforeTheFirstAnswer]).await;
+        let error = client.push().await.unwrap_err();
+        assert!(error.is(ErrorId::SERVER_GONE), "{error}");
+    });
+    share.join().unwrap();
+}
+
+fn gone() {
+    let uds = Uds::new().unwrap();
+    let share = turnstile(&uds);
+    in_a_runtime(async {
+        let client = TurnstileAsyncClient::connect(share.path(), share.token()).await.unwrap();
+        assert_eq!(client.count().await.unwrap(), 0);
+        tokio::task::block_in_place(|| share.join().unwrap());
+        for _ in 0..2 {
+            let error = client.count().await.unwrap_err();
+            assert!(error.is(ErrorId::SERVER_GONE), "{error}");
+        }
+    });
+}
+
+fn let_in() {
+    let uds = Uds::new().unwrap();
+    let share = turnstile(&uds);
+    in_a_runtime(async {
+        let wrong: Token = "0".repeat(64).parse().unwrap();
+        let refused = TurnstileAsyncClient::connect(share.path(), &wrong).await.err().unwrap();
+        assert!(refused.is(ErrorId::UNAUTHORIZED), "{refused}");
+        let refused = MikobaseAsyncClient::connect(share.path(), share.token()).await.err().unwrap();
+        assert!(refused.is(ErrorId::SURFACE_MISMATCH), "{refused}");
+        let missing = share.path().with_file_name("nobody");
+        let refused = TurnstileAsyncClient::connect(missing, share.token()).await.err().unwrap();
+        assert!(refused.is(ErrorId::SERVER_GONE), "{refused}");
+    });
+    share.join().unwrap();
+}
+
+fn too_large() {
+    let mut limits = Limits::default();
+    limits.frame_size = 10_000;
+    let uds = Uds::new().unwrap().limits(limits);
+    let share = turnstile(&uds);
+    in_a_runtime(async {
+        let client = TurnstileAsyncClient::connect(share.path(), share.token()).await.unwrap();
+        let error = client.echo(vec![0; 20_000]).await.unwrap_err();
+        assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+        assert_eq!(client.echo(vec![1; 1000]).await.unwrap(), vec![1; 1000]);
+    });
+    share.join().unwrap();
+}
+
+fn outside() {
+    let uds = Uds::new().unwrap();
+    let share = turnstile(&uds);
+    let error = polled_once(TurnstileAsyncClient::connect(share.path(), share.token())).err().unwrap();
+    assert!(error.is(ErrorId::OUTSIDE_RUNTIME), "{error}");
+    let client =
+        in_a_runtime(async { TurnstileAsyncClient::connect(share.path(), share.token()).await.unwrap() });
+    let error = polled_once(client.count()).unwrap_err();
+    assert!(error.is(ErrorId::OUTSIDE_RUNTIME), "{error}");
+    // In another runtime the same client goes on.
+    assert_eq!(in_a_runtime(client.count()).unwrap(), 0);
+    share.join().unwrap();
+}
+
+/// What a future comes to when it is polled where no runtime is.
+fn polled_once<F: Future>(future: F) -> F::Output {
+    match Box::pin(future).as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}

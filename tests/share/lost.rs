@@ -1,0 +1,76 @@
+//! Lost connections: what is sent again, and what is not.
+
+use mikobase::prelude::*;
+
+use crate::harness::Case;
+use crate::relay::{Fate, Relay};
+use crate::turnstile::turnstile_rpc::TurnstileClient;
+use crate::turnstile::{LET_GO, Turnstile, turnstile};
+
+pub const CASES: &[Case] = &[
+    ("an_idempotent_call_is_sent_again_when_its_answer_is_lost", idempotent),
+    ("a_call_that_reads_is_sent_again_when_its_answer_is_lost", reading),
+    ("any_other_call_fails_when_its_answer_is_lost_and_the_next_one_works", neither),
+    ("a_call_that_was_never_sent_is_sent_on_a_new_connection", unsent),
+    ("a_call_is_sent_again_once", once),
+    ("a_method_has_its_own_deadline", own_deadline),
+];
+
+/// Runs `test` with a client whose connections meet these fates.
+fn with_fates(fates: &'static [Fate], test: impl FnOnce(&TurnstileClient, &Relay)) {
+    let uds = Uds::new().unwrap();
+    let share = turnstile(&uds);
+    let relay = Relay::start(share.path(), fates);
+    let client = TurnstileClient::connect(relay.path(), share.token()).unwrap();
+    test(&client, &relay);
+    share.join().unwrap();
+}
+
+const FIRST_ANSWER_LOST: &[Fate] = &[Fate::IsLostBeforeTheFirstAnswer, Fate::Lives];
+
+fn idempotent() {
+    with_fates(FIRST_ANSWER_LOST, |client, _| {
+        assert_eq!(client.push().unwrap(), 2, "it was run twice, as it allows");
+        assert_eq!(client.push().unwrap(), 3);
+    });
+}
+
+fn reading() {
+    with_fates(FIRST_ANSWER_LOST, |client, _| assert_eq!(client.count().unwrap(), 0));
+}
+
+fn neither() {
+    with_fates(FIRST_ANSWER_LOST, |client, _| {
+        let error = client.pass().unwrap_err();
+        assert!(error.is(ErrorId::SERVER_GONE), "{error}");
+        assert_eq!(client.count().unwrap(), 1, "it was run once");
+        assert_eq!(client.pass().unwrap(), 2);
+    });
+}
+
+fn unsent() {
+    with_fates(&[Fate::IsLostWhileIdle, Fate::Lives], |client, relay| {
+        relay.wait_for_loss();
+        assert_eq!(client.pass().unwrap(), 1);
+    });
+}
+
+fn once() {
+    with_fates(&[Fate::IsLostBeforeTheFirstAnswer], |client, _| {
+        let error = client.push().unwrap_err();
+        assert!(error.is(ErrorId::SERVER_GONE), "{error}");
+    });
+}
+
+fn own_deadline() {
+    with_fates(&[Fate::Lives], |client, _| {
+        let error = client.queue().unwrap_err();
+        assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+        LET_GO.get().unwrap().tell();
+        assert_eq!(
+            client.count().unwrap(),
+            1,
+            "it was run once, though it is idempotent: in time is what counts"
+        );
+    });
+}
