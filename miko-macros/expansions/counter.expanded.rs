@@ -1,9 +1,9 @@
 /// Counts.
 pub trait Counter {
-    /// Adds `by` and gives the new value.
+    /// Adds `by` to the counter called `name`, and gives its new value.
     fn add(&self, name: &str, by: i64) -> Result<i64>;
-    /// All values by name.
-    fn all(&self) -> Result<Vec<(String, i64)>>;
+    /// The value of the counter called `name`.
+    fn get(&self, name: &str) -> Result<Option<i64>>;
     /// Adds one.
     fn increment(&self, name: &str) -> Result<i64> {
         self.add(name, 1)
@@ -36,12 +36,14 @@ pub mod counter_rpc {
             let _ = argument_by_of_add::<i64>;
         }
         {
-            fn result_of_all<R: ::mikobase::rpc::Fallible>()
+            fn result_of_get<R: ::mikobase::rpc::Fallible>()
             where
                 R::Value: ::mikobase::rpc::Wire,
                 R::Error: ::mikobase::rpc::Wire,
             {}
-            let _ = result_of_all::<Result<Vec<(String, i64)>>>;
+            let _ = result_of_get::<Result<Option<i64>>>;
+            fn argument_name_of_get<T: ::mikobase::rpc::Wire>() {}
+            let _ = argument_name_of_get::<::std::string::String>;
         }
     };
     ///One call of [`Counter`].
@@ -58,15 +60,19 @@ pub mod counter_rpc {
             #[serde(with = "::mikobase::rpc::travel::argument")]
             by: i64,
         },
-        ///A call of `all`.
-        #[serde(rename = "all")]
-        All {},
+        ///A call of `get`.
+        #[serde(rename = "get")]
+        Get {
+            ///The argument `name`.
+            #[serde(with = "::mikobase::rpc::travel::argument")]
+            name: ::std::string::String,
+        },
     }
     impl ::mikobase::rpc::tarpc::RequestName for CounterRequest {
         fn name(&self) -> &str {
             match self {
                 CounterRequest::Add { .. } => "add",
-                CounterRequest::All { .. } => "all",
+                CounterRequest::Get { .. } => "get",
             }
         }
     }
@@ -77,12 +83,9 @@ pub mod counter_rpc {
         ///The result of `add`.
         #[serde(rename = "add")]
         Add(#[serde(with = "::mikobase::rpc::travel::result")] Result<i64>),
-        ///The result of `all`.
-        #[serde(rename = "all")]
-        All(
-            #[serde(with = "::mikobase::rpc::travel::result")]
-            Result<Vec<(String, i64)>>,
-        ),
+        ///The result of `get`.
+        #[serde(rename = "get")]
+        Get(#[serde(with = "::mikobase::rpc::travel::result")] Result<Option<i64>>),
     }
     ///The surface of [`Counter`].
     pub const COUNTER_SURFACE: &::mikobase::rpc::Surface = &::mikobase::rpc::Surface {
@@ -106,17 +109,26 @@ pub mod counter_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<i64>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Adds `by` and gives the new value.",
+                        "Adds `by` to the counter called `name`, and gives its new value.",
                     ),
-                    read: ::core::option::Option::Some(false),
+                    read: ::core::option::Option::None,
                     idempotent: false,
                     deadline_ms: ::core::option::Option::Some(5000u64),
                 },
                 ::mikobase::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("all"),
-                    params: ::std::borrow::Cow::Borrowed(&[]),
-                    returns: ::std::borrow::Cow::Borrowed("Result<Vec<(String, i64)>>"),
-                    doc: ::std::borrow::Cow::Borrowed("All values by name."),
+                    name: ::std::borrow::Cow::Borrowed("get"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            ::mikobase::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("name"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Option<i64>>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "The value of the counter called `name`.",
+                    ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
                     deadline_ms: ::core::option::Option::None,
@@ -124,6 +136,11 @@ pub mod counter_rpc {
             ],
         ),
     };
+    const _: &[u8] = ::core::include_bytes!(
+        ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/",
+        "schema/counter.surface.json")
+    );
+    const _: ::core::option::Option<&str> = ::core::option_env!("MIKOBASE_RECORD");
     ///A proxy that implements [`Counter`] by sending each call to whoever serves it.
     pub struct CounterClient {
         transport: ::std::boxed::Box<dyn ::mikobase::rpc::Transport<dyn Counter>>,
@@ -162,18 +179,20 @@ pub mod counter_rpc {
                 }
             }
         }
-        fn all(&self) -> Result<Vec<(String, i64)>> {
-            let request = CounterRequest::All {};
+        fn get(&self, name: &str) -> Result<Option<i64>> {
+            let request = CounterRequest::Get {
+                name: ::std::borrow::ToOwned::to_owned(name),
+            };
             let result = ::mikobase::rpc::Transport::call(
                 &*self.transport,
                 &COUNTER_SURFACE.methods[1usize],
                 request,
             );
             match result {
-                ::core::result::Result::Ok(CounterResponse::All(returned)) => returned,
+                ::core::result::Result::Ok(CounterResponse::Get(returned)) => returned,
                 ::core::result::Result::Ok(_) => {
                     ::mikobase::rpc::Fallible::failed(
-                        ::mikobase::rpc::wrong_response("all"),
+                        ::mikobase::rpc::wrong_response("get"),
                     )
                 }
                 ::core::result::Result::Err(error) => {
@@ -196,7 +215,7 @@ pub mod counter_rpc {
         }
     }
     impl CounterAsyncClient {
-        ///Adds `by` and gives the new value.
+        ///Adds `by` to the counter called `name`, and gives its new value.
         pub fn add(
             &self,
             name: &str,
@@ -231,13 +250,16 @@ pub mod counter_rpc {
                 }
             }
         }
-        ///All values by name.
-        pub fn all(
+        ///The value of the counter called `name`.
+        pub fn get(
             &self,
+            name: &str,
         ) -> impl ::core::future::Future<
-            Output = Result<Vec<(String, i64)>>,
+            Output = Result<Option<i64>>,
         > + ::core::marker::Send + use<> {
-            let request = CounterRequest::All {};
+            let request = CounterRequest::Get {
+                name: ::std::borrow::ToOwned::to_owned(name),
+            };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
                 let result = ::mikobase::rpc::AsyncTransport::call(
@@ -247,12 +269,12 @@ pub mod counter_rpc {
                     )
                     .await;
                 match result {
-                    ::core::result::Result::Ok(CounterResponse::All(returned)) => {
+                    ::core::result::Result::Ok(CounterResponse::Get(returned)) => {
                         returned
                     }
                     ::core::result::Result::Ok(_) => {
                         ::mikobase::rpc::Fallible::failed(
-                            ::mikobase::rpc::wrong_response("all"),
+                            ::mikobase::rpc::wrong_response("get"),
                         )
                     }
                     ::core::result::Result::Err(error) => {
@@ -277,9 +299,9 @@ pub mod counter_rpc {
                         ::mikobase::rpc::guard("add", || Counter::add(self, &name, by)),
                     )
                 }
-                CounterRequest::All {} => {
-                    CounterResponse::All(
-                        ::mikobase::rpc::guard("all", || Counter::all(self)),
+                CounterRequest::Get { name } => {
+                    CounterResponse::Get(
+                        ::mikobase::rpc::guard("get", || Counter::get(self, &name)),
                     )
                 }
             }
@@ -313,14 +335,20 @@ pub mod counter_rpc {
                         ::mikobase::rpc::guard("add", || Counter::add(self, &name, by)),
                     )
                 }
-                "all" => {
+                "get" => {
                     let mut params = ::mikobase::rpc::Params::new(
                         &COUNTER_SURFACE.methods[1usize],
                         params,
                     );
+                    let name = params.take::<::std::string::String>(0usize);
                     params.finish()?;
+                    let (::core::option::Option::Some(name),) = (name,) else {
+                        return ::core::result::Result::Err(
+                            ::mikobase::rpc::unknown_method(COUNTER_SURFACE, method),
+                        );
+                    };
                     ::mikobase::rpc::render(
-                        ::mikobase::rpc::guard("all", || Counter::all(self)),
+                        ::mikobase::rpc::guard("get", || Counter::get(self, &name)),
                     )
                 }
                 unknown => {

@@ -1,15 +1,15 @@
 use mikobase::{Result, mikobase_interface};
 
 /// Counts.
-#[mikobase_interface]
+#[mikobase_interface(surface = "schema/counter.surface.json")]
 pub trait Counter {
-    /// Adds `by` and gives the new value.
-    #[interface(write, deadline = "5s")]
+    /// Adds `by` to the counter called `name`, and gives its new value.
+    #[interface(deadline = "5s")]
     fn add(&self, name: &str, by: i64) -> Result<i64>;
 
-    /// All values by name.
+    /// The value of the counter called `name`.
     #[interface(read)]
-    fn all(&self) -> Result<Vec<(String, i64)>>;
+    fn get(&self, name: &str) -> Result<Option<i64>>;
 
     /// Adds one.
     #[interface(local)]

@@ -1,11 +1,16 @@
-//! A method added to the trait `Mikobase` reaches the server, the proxy, the JSON dispatch and `miko call` with no edit
-//! but its implementation in the engine, and forgetting that is a compile error.
+//! Changing the trait `Mikobase`, tried on copies of the workspace.
 //!
-//! It is tried on a copy of the workspace, built with the dependencies that are built already.
+//! A new method reaches the server, the proxy, the JSON dispatch and `miko call` with no edit but its implementation in
+//! the engine, and forgetting that is a compile error. Any change is first an error against the recorded surface.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
-use std::{env, fs};
+
+use crate::cargo::{Package, WORKSPACE, built, said};
+
+const TRAIT: &str = "miko-core/src/mikobase.rs";
+const RECORD: &str = "schema/mikobase.surface.json";
 
 const ADDED_TO_THE_TRAIT: &str = "
     /// The stardate of a year.
@@ -37,84 +42,153 @@ const PROGRAM: &str = r##"
     }
 "##;
 
+/// A copy of the sources that are needed for the library and the command.
+fn workspace(name: &str) -> Package {
+    let original = Path::new(WORKSPACE);
+    let files = [
+        "Cargo.lock",
+        "Cargo.toml",
+        "README.md",
+        "src",
+        "schema",
+        "miko-core",
+        "miko-macros",
+        "miko-shared",
+        "miko-surface",
+    ];
+    let copy = Package::copy(name, original, &files);
+    // Tests and benchmarks are left out. The command gets a name of its own, so as not to replace ours.
+    let manifest = copy.read("Cargo.toml");
+    let targets = manifest.find("\n[[").unwrap();
+    let lints = manifest.rfind("\n[lints]").unwrap();
+    fs::write(copy.path("Cargo.toml"), format!("{}{}", &manifest[..targets], &manifest[lints..])).unwrap();
+    fs::rename(copy.path("src/bin/miko"), copy.path("src/bin/miko-grown")).unwrap();
+    copy
+}
+
+const CHECK: &[&str] = &["check", "-p", "miko-core", "--features", "rpc"];
+
 #[test]
 fn a_new_method_needs_nothing_but_its_implementation() {
-    let workspace = Copy::new();
-    workspace.insert("miko-core/src/mikobase.rs", "pub trait Mikobase: Send + Sync {", ADDED_TO_THE_TRAIT);
-    let forgotten = workspace.cargo(&["check", "-p", "miko-core", "--features", "rpc"]);
-    let message = String::from_utf8_lossy(&forgotten.stderr).into_owned();
-    assert!(!forgotten.status.success());
-    assert!(message.contains("missing: `stardate`") && message.contains("SqliteEngine"), "{message}");
+    let workspace = workspace("grown-workspace");
+    let begin = "pub trait Mikobase: Send + Sync {";
+    workspace.edit(TRAIT, begin, &format!("{begin}{ADDED_TO_THE_TRAIT}"));
+    let forgotten = said(&workspace.cargo_recording(CHECK));
+    assert!(forgotten.contains("missing: `stardate`") && forgotten.contains("SqliteEngine"), "{forgotten}");
 
-    workspace.insert(
-        "miko-core/src/engine/sqlite.rs",
-        "impl Mikobase for SqliteEngine {",
-        ADDED_TO_THE_ENGINE,
-    );
+    let begin = "impl Mikobase for SqliteEngine {";
+    workspace.edit("miko-core/src/engine/sqlite.rs", begin, &format!("{begin}{ADDED_TO_THE_ENGINE}"));
     fs::create_dir(workspace.path("examples")).unwrap();
     fs::write(workspace.path("examples/grown.rs"), PROGRAM).unwrap();
-    let built = workspace.cargo(&["build", "--bin", "miko-grown", "--example", "grown"]);
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let debug = target_directory().join("debug");
-    let output = Command::new(debug.join("examples/grown")).arg(debug.join("miko-grown")).output().unwrap();
+    let output = workspace.cargo(&["build", "--bin", "miko-grown", "--example", "grown"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let output = Command::new(built("examples/grown")).arg(built("miko-grown")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "41000 41000\n", "{output:?}");
 }
 
-/// A copy of the sources that are needed for the library and the command.
-struct Copy(tempfile::TempDir);
-
-impl Copy {
-    fn new() -> Self {
-        let copy = Self(tempfile::tempdir().unwrap());
-        let original = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for name in ["Cargo.lock", "README.md", "src", "schema", "miko-core", "miko-macros", "miko-shared"] {
-            copy_all(&original.join(name), &copy.path(name));
-        }
-        // Tests and benchmarks are left out. The command gets a name of its own, so as not to replace ours.
-        let manifest = fs::read_to_string(original.join("Cargo.toml")).unwrap();
-        let targets = manifest.find("\n[[").unwrap();
-        let lints = manifest.rfind("\n[lints]").unwrap();
-        fs::write(copy.path("Cargo.toml"), format!("{}{}", &manifest[..targets], &manifest[lints..]))
-            .unwrap();
-        fs::rename(copy.path("src/bin/miko"), copy.path("src/bin/miko-grown")).unwrap();
-        copy
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Inserts `text` behind the line that ends with `anchor`.
-    fn insert(&self, name: &str, anchor: &str, text: &str) {
-        let old = fs::read_to_string(self.path(name)).unwrap();
-        assert_eq!(old.matches(anchor).count(), 1, "{name} has one place for it");
-        fs::write(self.path(name), old.replacen(anchor, &format!("{anchor}{text}"), 1)).unwrap();
-    }
-
-    fn cargo(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO"))
-            .args(arguments)
-            .args(["--offline", "--target-dir"])
-            .arg(target_directory())
-            .current_dir(self.0.path())
-            .output()
-            .unwrap()
-    }
+/// A change of the trait, what the build says of it, and the token that it says it of.
+struct Change {
+    old: &'static str,
+    new: &'static str,
+    said: &'static str,
+    at: &'static str,
 }
 
-/// Where this test was built: `target/debug/deps/interface-…`.
-fn target_directory() -> PathBuf {
-    env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
+const VALIDATE: &str = "    #[interface(read)]
+    fn validate(&self, query: Query) -> Result<Validation>;
+";
+
+const CHANGES: &[Change] = &[
+    Change {
+        old: VALIDATE,
+        new: "    #[interface(read)]
+    fn validate(&self, query: Query) -> Result<Validation>;
+    /// The stardate of a year.
+    fn stardate(&self, year: u64) -> Result<u64>;
+",
+        said: "added: `stardate(year: u64) -> Result<u64>`. Old clients still work",
+        at: "stardate(&self",
+    },
+    Change {
+        old: VALIDATE,
+        new: "#[interface(local)] fn nothing(&self) {}",
+        said: "removed: `validate(query: Query) -> Result<Validation>`. Old clients are refused when they connect",
+        at: "Mikobase: Send",
+    },
+    Change {
+        old: "fn validate(",
+        new: "fn check(",
+        said: "renamed: `validate(query: Query) -> Result<Validation>` is now `check`. Old clients are refused when they \
+               connect, unless the name on the wire stays: `#[interface(name = \"validate\")]`",
+        at: "check(&self",
+    },
+    Change {
+        old: "fn by_class(&self, class: &str) -> Result<Records>",
+        new: "fn by_class(&self, class: &str) -> Result<Vec<Record>>",
+        said: "changed: it was `by_class(class: &str) -> Result<Records>` and is `by_class(class: &str) -> \
+               Result<Vec<Record>>`. Old clients are refused when they connect",
+        at: "by_class(&self",
+    },
+    Change {
+        old: VALIDATE,
+        new: "    #[interface(read, deadline = \"5s\")]
+    fn validate(&self, query: Query) -> Result<Validation>;
+",
+        said: "changed: the attributes of `validate` were `read` and are `read, deadline = \"5000ms\"`. Old clients \
+               still work, by the old attributes",
+        at: "validate(&self",
+    },
+    Change {
+        old: "pub trait Mikobase: Send",
+        new: "pub trait Objectbase: Send",
+        said: "the interface was `Mikobase` and is `Objectbase`: old clients are refused when they connect",
+        at: "Objectbase: Send",
+    },
+];
+
+#[test]
+fn every_change_of_the_trait_is_an_error_against_the_recorded_surface() {
+    let workspace = workspace("changed-workspace");
+    let original = workspace.read(TRAIT);
+    for change in CHANGES {
+        workspace.edit(TRAIT, change.old, change.new);
+        let output = workspace.cargo(CHECK);
+        let place = place_of(&workspace.read(TRAIT), change.at);
+        let expected = format!("error: {}\n", change.said);
+        assert!(said(&output).contains(&expected), "{expected}{}", said(&output));
+        assert_eq!(surface_errors(&output), [place], "{}", said(&output));
+        fs::write(workspace.path(TRAIT), &original).unwrap();
+    }
+
+    workspace.edit(
+        TRAIT,
+        "/// Runs one Q0 request.",
+        "/// Runs one Q0 request, and documents are no change.",
+    );
+    let output = workspace.cargo(CHECK);
+    assert!(output.status.success(), "{}", said(&output));
+
+    // Whoever means a change records it.
+    workspace.edit(TRAIT, CHANGES[4].old, CHANGES[4].new);
+    assert!(workspace.cargo_recording(CHECK).status.success());
+    assert!(workspace.cargo(CHECK).status.success());
+    assert!(workspace.read(RECORD).contains("\"deadline_ms\": 5000"));
+    // A record that is changed by hand is noticed without touching the trait.
+    workspace.edit(RECORD, "5000", "6000");
+    assert!(!workspace.cargo(CHECK).status.success());
 }
 
-fn copy_all(from: &Path, to: &Path) {
-    if !from.is_dir() {
-        fs::copy(from, to).unwrap();
-        return;
-    }
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let name = entry.unwrap().file_name();
-        copy_all(&from.join(&name), &to.join(&name));
-    }
+/// The places of the errors that are about the surface.
+fn surface_errors(output: &Output) -> Vec<String> {
+    let text = said(output);
+    let errors = text.split("\nerror").filter(|error| error.contains("differs from the recorded surface"));
+    errors.map(|error| error.split("--> ").nth(1).unwrap().lines().next().unwrap().to_owned()).collect()
+}
+
+/// Where `token` stands, as rustc says it.
+fn place_of(text: &str, token: &str) -> String {
+    let at = text.find(token).unwrap();
+    let line = text[..at].matches('\n').count() + 1;
+    let column = at - text[..at].rfind('\n').unwrap();
+    format!("{TRAIT}:{line}:{column}")
 }

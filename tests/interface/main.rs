@@ -1,9 +1,11 @@
 //! `#[mikobase_interface]`: what it makes of a trait, and what it says to one that breaks its rules.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a test program")]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test program")]
 
+mod cargo;
 mod growth;
 mod mistakes_page;
+mod third_party;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

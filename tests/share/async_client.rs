@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use mikobase::prelude::*;
 use mikobase::{Limits, Token};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use crate::harness::Case;
@@ -25,9 +25,12 @@ pub const CASES: &[Case] = &[
     ("an_async_call_outside_a_runtime_is_an_error", outside),
 ];
 
-/// Runs `test` in a runtime of several threads, as the programs of users have it.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 fn in_a_runtime<F: Future>(test: F) -> F::Output {
-    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(test)
+    runtime().block_on(test)
 }
 
 fn same_answers() {
@@ -121,15 +124,14 @@ fn lost() {
 fn gone() {
     let uds = Uds::new().unwrap();
     let share = turnstile(&uds);
-    in_a_runtime(async {
-        let client = TurnstileAsyncClient::connect(share.path(), share.token()).await.unwrap();
-        assert_eq!(client.count().await.unwrap(), 0);
-        tokio::task::block_in_place(|| share.join().unwrap());
-        for _ in 0..2 {
-            let error = client.count().await.unwrap_err();
-            assert!(error.is(ErrorId::SERVER_GONE), "{error}");
-        }
-    });
+    let runtime = runtime();
+    let client = runtime.block_on(TurnstileAsyncClient::connect(share.path(), share.token())).unwrap();
+    assert_eq!(runtime.block_on(client.count()).unwrap(), 0);
+    share.join().unwrap();
+    for _ in 0..2 {
+        let error = runtime.block_on(client.count()).unwrap_err();
+        assert!(error.is(ErrorId::SERVER_GONE), "{error}");
+    }
 }
 
 fn let_in() {

@@ -1,0 +1,86 @@
+//! Building other packages with what is built already.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs};
+
+/// The workspace under test.
+pub const WORKSPACE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A package in a folder of its own, outside the workspace. The folder is the same in each run, so that cargo does not
+/// keep the artifacts of every run there ever was.
+pub struct Package(PathBuf);
+
+impl Package {
+    /// A package of these files and folders of `original`, in a folder called `name`.
+    pub fn copy(name: &str, original: &Path, files: &[&str]) -> Self {
+        let package = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+        let _ = fs::remove_dir_all(&package.0);
+        fs::create_dir_all(&package.0).unwrap();
+        for file in files {
+            copy_all(&original.join(file), &package.path(file));
+        }
+        package
+    }
+
+    /// A file of the package.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The text of a file.
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Replaces `old`, which a file has once, by `new`.
+    pub fn edit(&self, name: &str, old: &str, new: &str) {
+        let text = self.read(name);
+        assert_eq!(text.matches(old).count(), 1, "{name} has one place like this: {old}");
+        fs::write(self.path(name), text.replacen(old, new, 1)).unwrap();
+    }
+
+    /// Runs cargo in the package, with the target folder of this test.
+    pub fn cargo(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs cargo, and has surfaces recorded instead of compared.
+    pub fn cargo_recording(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).env("MIKOBASE_RECORD", "1").output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(arguments).args(["--offline", "--target-dir"]).arg(target_directory());
+        command.current_dir(&self.0).env_remove("MIKOBASE_RECORD").env("CARGO_TERM_COLOR", "never");
+        command
+    }
+}
+
+/// A program that was built.
+pub fn built(name: &str) -> PathBuf {
+    target_directory().join("debug").join(name)
+}
+
+/// What a run of cargo said.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Where this test was built: `target/debug/deps/interface-…`.
+fn target_directory() -> PathBuf {
+    env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let name = entry.unwrap().file_name();
+        copy_all(&from.join(&name), &to.join(&name));
+    }
+}

@@ -1,0 +1,61 @@
+//! A package outside the workspace that depends on `mikobase` alone.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::cargo::{Package, WORKSPACE, built, said};
+
+fn package() -> Package {
+    let original = Path::new(WORKSPACE).join("tests/interface/third_party");
+    let package = Package::copy("third-party", &original, &["Cargo.toml", "src"]);
+    package.edit("Cargo.toml", "@WORKSPACE@", WORKSPACE);
+    fs::copy(Path::new(WORKSPACE).join("Cargo.lock"), package.path("Cargo.lock")).unwrap();
+    package
+}
+
+#[test]
+fn it_shares_its_own_interface_and_versions_of_it_talk_if_they_fit() {
+    let package = package();
+    let unrecorded = package.cargo(&["build", "--bin", "whole"]);
+    assert!(said(&unrecorded).contains("To record the surface, build once with `MIKOBASE_RECORD=1`"));
+    let output = package.cargo_recording(&["build", "--bins"]);
+    assert!(output.status.success(), "{}", said(&output));
+
+    let output = Command::new(built("whole")).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "an engine: 2\nfour workers: 48\nthe surface: 1.0.0 slide(wire: &str, beads: i64) -> Result<i64>\n",
+        "{output:?}"
+    );
+
+    for (server, client, expected) in [
+        ("first", "first", "2"),
+        ("grown", "first", "2"),
+        ("grown", "grown", "2"),
+        ("first", "grown", "the server does not have all that the client may call: reset differ."),
+        ("changed", "first", "the server does not have all that the client may call: slide differ."),
+        ("grown", "changed", "the server does not have all that the client may call: slide differ."),
+    ] {
+        let answer = call(client, server);
+        assert!(answer.contains(expected), "a {client} client on a {server} server: {answer}");
+        assert_eq!(answer.contains("surface-mismatch"), expected != "2", "{answer}");
+    }
+}
+
+/// What the client of one version prints when it calls the server of another.
+fn call(client: &str, server: &str) -> String {
+    let mut serving = Command::new(built(server))
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
+    let (path, token) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
+    let output = Command::new(built(client)).arg(path).env("MIKOBASE_TOKEN", token).output().unwrap();
+    drop(serving.stdin.take());
+    assert!(serving.wait().unwrap().success());
+    String::from_utf8(output.stdout).unwrap()
+}

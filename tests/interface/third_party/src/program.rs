@@ -1,0 +1,19 @@
+// What every version of the program does: `serve` until its standard input ends, or call the server at a path.
+fn main() {
+    match std::env::args().nth(1).unwrap().as_str() {
+        "serve" => {
+            let uds = Uds::new().unwrap();
+            let share = uds.spawn_share::<dyn Abacus, ()>(0, || Ok(Box::new(Frame)), |_, _| Ok(())).unwrap();
+            println!("{}\n{}", share.path().display(), share.token().to_hex());
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+            share.join().unwrap();
+        }
+        path => {
+            let token = std::env::var("MIKOBASE_TOKEN").unwrap().parse().unwrap();
+            match abacus_rpc::AbacusClient::connect(path, &token) {
+                Ok(abacus) => println!("{}", abacus.slide("units", 2).unwrap()),
+                Err(error) => println!("{error}"),
+            }
+        }
+    }
+}
