@@ -34,3 +34,47 @@ CREATE TABLE membership (
     seq      INTEGER NOT NULL REFERENCES record,
     PRIMARY KEY (class_id, seq)
 ) STRICT, WITHOUT ROWID;
+
+-- What class definitions declare of the values of their records: a row per constraint in force.
+CREATE TABLE class_constraint (
+    id     INTEGER PRIMARY KEY,
+    class  TEXT NOT NULL,
+    kind   TEXT NOT NULL CHECK (kind IN ('unique', 'join', 'index')),
+    -- The fields as JSON: an array of arrays of keys.
+    fields TEXT NOT NULL,
+    UNIQUE (class, kind, fields)
+) STRICT;
+
+-- The one constraint that nobody declares: a class has one definition.
+INSERT INTO class_constraint (id, class, kind, fields) VALUES (1, 'puck.uno/class', 'unique', '[["name"]]');
+
+-- The tuples of `unique`, `uniques` and `join`, in a form in which equal values are equal text. Its key is what makes
+-- them unique, and how queries find a record by such a field.
+CREATE TABLE unique_value (
+    constraint_id INTEGER NOT NULL REFERENCES class_constraint ON DELETE CASCADE,
+    value         TEXT    NOT NULL,
+    seq           INTEGER NOT NULL REFERENCES record,
+    PRIMARY KEY (constraint_id, value)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX unique_value_by_record ON unique_value (seq);
+
+-- The values of fields with `index`. Its key yields the records with a value in order of creation.
+CREATE TABLE indexed_value (
+    constraint_id INTEGER NOT NULL REFERENCES class_constraint ON DELETE CASCADE,
+    value         TEXT    NOT NULL,
+    seq           INTEGER NOT NULL REFERENCES record,
+    PRIMARY KEY (constraint_id, value, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX indexed_value_by_record ON indexed_value (seq);
+
+-- Which records point at a pk, by fields that a class declares as references.
+CREATE TABLE reference (
+    target    TEXT    NOT NULL,
+    seq       INTEGER NOT NULL REFERENCES record,
+    -- Where in the bucket, as a JSON pointer.
+    pointer   TEXT    NOT NULL,
+    -- Does it keep the target from being deleted?
+    restricts INTEGER NOT NULL CHECK (restricts IN (0, 1)),
+    PRIMARY KEY (target, seq, pointer)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reference_by_record ON reference (seq);

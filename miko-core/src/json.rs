@@ -5,6 +5,7 @@
 //! as [`Object`].
 
 mod equality;
+mod key;
 mod numbers;
 mod object;
 
@@ -12,7 +13,10 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorId, Result};
 
+pub(crate) use equality::compare_numbers;
 pub use equality::equal;
+pub(crate) use key::key_of;
+pub(crate) use numbers::is_multiple;
 pub use object::Object;
 
 /// How deep arrays and objects may nest, in a request as a whole.

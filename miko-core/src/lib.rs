@@ -4,6 +4,7 @@
 //! make an interface remote (module `rpc`); sockets and processes live in `miko-shared`.
 
 pub mod backend;
+mod class;
 mod engine;
 mod error;
 pub mod json;
@@ -20,7 +21,7 @@ pub use engine::{Engine, Explanation, SqliteEngine};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
 #[cfg(feature = "rpc")]
 pub use mikobase::mikobase_rpc;
-pub use mikobase::{Mikobase, Properties, Query, Validation};
+pub use mikobase::{Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 pub use record::{Record, Records};
 pub use response::{Answer, Answers, Response, Results};
 pub use timestamp::Timestamp;

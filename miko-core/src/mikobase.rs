@@ -59,12 +59,42 @@ pub trait Mikobase: Send + Sync {
     /// changed then.
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers>;
 
+    /// Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or
+    /// none. Classes that are not named stay. Any number of callers may do it at once.
+    ///
+    /// # Errors
+    /// Every fault of every definition, by JSON pointer; `class-not-found` for a parent that is not defined;
+    /// `unique-violation` if stored records break what is to be unique.
+    #[interface(idempotent)]
+    fn import_schema(&self, schema: Schema) -> Result<SchemaChanges>;
+
+    /// All class definitions: `{"classes": {name: definition}}`, in order of creation.
+    ///
+    /// # Errors
+    /// Only if the store could not be read.
+    #[interface(read)]
+    fn export_schema(&self) -> Result<Schema>;
+
     /// What kind of database this is.
     ///
     /// # Errors
     /// Only if the store could not be read.
     #[interface(read)]
     fn properties(&self) -> Result<Properties>;
+}
+
+/// All class definitions as one JSON object, `{"classes": {name: definition}}`.
+pub type Schema = serde_json::Value;
+
+/// What [`Mikobase::import_schema`] did, by class name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SchemaChanges {
+    /// Classes that were not defined before.
+    pub created: Vec<String>,
+    /// Classes whose definition was another.
+    pub updated: Vec<String>,
+    /// Classes that were defined in this way already.
+    pub unchanged: Vec<String>,
 }
 
 /// What [`Mikobase::validate`] found.

@@ -22,11 +22,13 @@ use serde_json::Value;
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
 use crate::mikobase::{Query, Validation};
-use faults::{Faults, Place};
+use faults::Faults;
 use fields::Fields;
 
-pub(crate) use path::Path;
+pub(crate) use faults::Place;
+pub(crate) use path::{Path, Step};
 pub(crate) use select::{Condition, Select};
+pub(crate) use stack::Stack;
 pub(crate) use write::{Create, Delete, StackChange, Update};
 
 /// A request in which everything is known to be well-formed.

@@ -7,6 +7,26 @@ use crate::error::{ErrorId, ErrorItem};
 /// The class of a record that names none.
 pub const RECORD: &str = "puck.uno/record";
 
+/// The class of class definitions.
+pub const CLASS: &str = "puck.uno/class";
+
+/// The type of a field that points at another record.
+pub(crate) const REFERENCE: &str = "puck.uno/reference";
+
+/// The type of a field that points at a file, as a reference.
+pub(crate) const FILE_REFERENCE: &str = "puck.uno/reference/file";
+
+/// The type of a field that points at a file.
+pub(crate) const FILE: &str = "puck.uno/dbfile";
+
+/// The type of a field that holds an object.
+pub(crate) const HASH: &str = "puck.uno/hash";
+
+/// Is it a class that is always known, and never defined?
+pub(crate) fn is_built_in(name: &str) -> bool {
+    [RECORD, CLASS, REFERENCE, FILE_REFERENCE, FILE, HASH].contains(&name)
+}
+
 /// Checks a class name and gives its stored form, which has no protocol: `https://foo.com/x` is `foo.com/x`.
 ///
 /// # Errors

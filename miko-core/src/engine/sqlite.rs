@@ -1,26 +1,34 @@
 //! The engine on SQLite.
 //!
-//! A request comes in typed and checked. Reading it from the store is three layers: [`compile`] turns a select into a
-//! [`statement`] (SQL and bound values, kept apart), [`read`] runs one and copies the rows. No layer above this module
-//! sees SQL.
+//! A request comes in typed and checked. Reading it from the store is layers: [`plan`] looks up what is known of the
+//! classes, [`compile`] turns a select into a [`statement`] (SQL and bound values, kept apart), [`read`] runs one and copies
+//! the rows. No layer above this module sees SQL.
 //!
 //! | subject | where |
 //! | --- | --- |
 //! | the connection, transactions | [`store`] |
-//! | SQL text and its values | [`statement`], [`compile`] |
+//! | what a select goes through, its SQL text and values | [`plan`], [`compile`], [`statement`] |
 //! | reading, writing, exporting | [`read`], [`mod@write`], [`export`] |
+//! | classes: checking a record, definitions, the schema as a whole | [`examine`], [`definitions`], [`schema`] |
+//! | what records say of each other: unique values, references | [`values`], [`pending`] |
 //! | showing how a select is run | [`explain`] |
 //! | what SQLite calls back | [`functions`] |
 //! | what SQLite's errors mean | [`faults`] |
 
 mod compile;
+mod definitions;
+mod examine;
 mod explain;
 mod export;
 mod faults;
 mod functions;
+mod pending;
+mod plan;
 mod read;
+mod schema;
 mod statement;
 mod store;
+mod values;
 mod write;
 
 use std::io::Write;
@@ -28,7 +36,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
-use crate::mikobase::{Mikobase, Properties, Query, Validation};
+use crate::json;
+use crate::mikobase::{Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 use crate::query::{self, Request, Select};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, Results};
@@ -118,6 +127,19 @@ impl Mikobase for SqliteEngine {
         })
     }
 
+    fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
+        if json::too_deep(&schema) {
+            json::discard(schema);
+            let message = format!("arrays and objects may nest {} deep", json::MAX_DEPTH);
+            return Err(Error::new(ErrorId::INVALID_REQUEST, message));
+        }
+        self.store().write(|store| store.import_schema(schema))
+    }
+
+    fn export_schema(&self) -> Result<Schema> {
+        self.store().export_schema()
+    }
+
     fn properties(&self) -> Result<Properties> {
         Ok(Properties {
             temporal: false,
@@ -146,7 +168,7 @@ fn run(store: &mut Store, request: Request) -> Result<Results> {
 fn run_inside(store: &mut Store, request: Request) -> Result<Results> {
     match request {
         Request::Select(select) => store.select(&select).map(Results::Records),
-        Request::Create(create) => store.create(&create),
+        Request::Create(create) => store.create(create),
         Request::Update(update) => store.update(update),
         Request::Delete(delete) => store.delete(&delete),
     }

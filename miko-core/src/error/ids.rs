@@ -63,6 +63,32 @@ error_ids! {
     RECORD_DELETED = "record_deleted",
         "The record with this pk was deleted.",
         "an `update` of a deleted record";
+    VALIDATION_FAILED = "validation-failed",
+        "A value breaks a rule of its class; the details name the class, the rule, the place by JSON pointer, what was \
+         found and what is allowed. There is one for each fault.",
+        "an officer whose `rank` is `\"Admiral of the Sea\"`";
+    UNIQUE_VIOLATION = "unique-violation",
+        "Another active record has the same value, or the same tuple of values; the details name its pk.",
+        "two officers with one serial number";
+    IMMUTABLE_FIELD = "immutable-field",
+        "The field is part of the `join` of its class, and no update changes it.",
+        "an `update` that moves a membership to another crew";
+    REFERENCE_NOT_FOUND = "reference-not-found",
+        "A reference names a pk that no active record of an allowed class has.",
+        r#"{"ship": "no-such-pk"}"#;
+    REFERENCE_RESTRICTED = "reference-restricted",
+        "Others depend on the record, so that it cannot be deleted; the details name them.",
+        "a `delete` of a ship whose crew has `on_delete: restrict`";
+    DUPLICATE_CLASS = "duplicate-class",
+        "A class of this name is defined already; update that definition.",
+        "a second definition of `starfleet.com/officer`";
+    CLASS_NOT_FOUND = "class-not-found",
+        "A class is named that is not defined.",
+        "a definition that inherits from a class nobody has defined";
+    INVALID_WORLDLET = "invalid-worldlet",
+        "The worldlet is not well-formed, or a record in it breaks a rule; the details name each place by JSON pointer. \
+         Nothing was imported.",
+        r#"{"format": "worldlet/1.0", "records": {"a": {"bucket": []}}}"#;
     CONFLICT = "conflict",
         "The record has changed since it was read. `retryable` is true: read it and try again.",
         r#"{"action": "update", "pk": "…", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}"#;

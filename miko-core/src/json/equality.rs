@@ -27,7 +27,7 @@ pub fn equal(a: &Value, b: &Value) -> bool {
 }
 
 /// Orders two numbers by their exact values.
-fn compare_numbers(a: &Number, b: &Number) -> Option<Ordering> {
+pub(crate) fn compare_numbers(a: &Number, b: &Number) -> Option<Ordering> {
     match (integer(a), integer(b)) {
         (Some(a), Some(b)) => Some(a.cmp(&b)),
         (Some(a), None) => compare_integer_with_float(a, b.as_f64()?),

@@ -1,5 +1,7 @@
 //! Which number literals survive being read as i64, u64 or f64 and written again.
 
+use serde_json::Number;
+
 /// The first number literal of valid JSON `text` that would come back as another number.
 pub(super) fn first_inexact(text: &str) -> Option<&str> {
     literals(text).find(|literal| !is_exact(literal))
@@ -73,9 +75,73 @@ impl Decimal {
     }
 }
 
+/// Is `number` a whole multiple of `step`, as people count? `0.3` is three times `0.1`, though the floats are not.
+pub(crate) fn is_multiple(number: &Number, step: &Number) -> bool {
+    let (Some(number), Some(step)) = (Scaled::of(number), Scaled::of(step)) else { return false };
+    let scale = number.exponent.min(step.exponent);
+    match (number.at(scale), step.at(scale)) {
+        (Some(number), Some(step)) => step != 0 && number % step == 0,
+        // More than 38 digits apart: a multiple can only be what is larger and ends where the step does.
+        _ => number.exponent >= step.exponent && number.mantissa == 0,
+    }
+}
+
+/// A number as `mantissa * 10^exponent`, exactly as it is written.
+#[derive(Clone, Copy)]
+struct Scaled {
+    mantissa: i128,
+    exponent: i64,
+}
+
+impl Scaled {
+    fn of(number: &Number) -> Option<Self> {
+        let decimal = Decimal::of(&number.to_string());
+        let mantissa = if decimal.digits.is_empty() { 0 } else { decimal.digits.parse().ok()? };
+        Some(Self { mantissa, exponent: decimal.exponent - decimal.digits.len() as i64 })
+    }
+
+    /// The mantissa at a smaller exponent.
+    fn at(self, exponent: i64) -> Option<i128> {
+        let shift = u32::try_from(self.exponent - exponent).ok()?;
+        self.mantissa.checked_mul(10_i128.checked_pow(shift)?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn multiples_are_counted_in_decimals() {
+        let multiple = |number: serde_json::Value, step: serde_json::Value| match (&number, &step) {
+            (serde_json::Value::Number(number), serde_json::Value::Number(step)) => is_multiple(number, step),
+            _ => panic!("two numbers"),
+        };
+        let multiples = [
+            (json!(0.3), json!(0.1)),
+            (json!(-6), json!(3)),
+            (json!(6.0), json!(3)),
+            (json!(0), json!(7)),
+            (json!(1e300), json!(1e300)),
+            (json!(u64::MAX), json!(5)),
+            (json!(1e20), json!(0.5)),
+        ];
+        let others = [
+            (json!(0.35), json!(0.1)),
+            (json!(7), json!(3)),
+            (json!(i64::MAX), json!(2)),
+            (json!(1), json!(1e300)),
+            (json!(1), json!(0)),
+        ];
+        for (number, step) in multiples {
+            assert!(multiple(number.clone(), step.clone()), "{number} {step}");
+        }
+        for (number, step) in others {
+            assert!(!multiple(number.clone(), step.clone()), "{number} {step}");
+        }
+    }
 
     #[test]
     fn numbers_that_survive_and_numbers_that_do_not() {

@@ -39,6 +39,11 @@ impl Path {
         Some(Self { steps, literal })
     }
 
+    /// Where it looks, and for what.
+    pub(crate) fn parts(&self) -> (&[Step], &Value) {
+        (&self.steps, &self.literal)
+    }
+
     /// Reads what `Display` wrote.
     pub(crate) fn from_text(text: &str) -> serde_json::Result<Self> {
         let mut elements: Vec<Value> = serde_json::from_str(text)?;

@@ -18,7 +18,7 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    pub(super) fn of_class(class: String) -> Self {
+    pub(crate) fn of_class(class: String) -> Self {
         Self::of_classes(vec![class])
     }
 

@@ -3,12 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod batch;
+mod classed;
+mod classes;
 mod errors_page;
 mod export;
 mod faults;
 mod hostile;
+mod indexes;
 mod property;
+mod references;
+mod schema;
 mod select;
 mod support;
+mod uniqueness;
+mod validation;
 mod wire;
 mod writes;

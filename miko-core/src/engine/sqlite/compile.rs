@@ -1,31 +1,36 @@
 //! From a select to its statement.
 
+use crate::engine::sqlite::plan::{Lookup, Plan};
 use crate::engine::sqlite::read::select_record;
 use crate::engine::sqlite::statement::Statement;
 use crate::query::{Condition, Select};
 
 /// The statement whose rows are the selected records, as `read` takes them.
-pub(super) fn select(select: &Select) -> Statement {
+pub(super) fn select(select: &Select, plan: &Plan) -> Statement {
     let mut statement = Statement::default();
     statement.sql(select_record!("FROM "));
-    condition(&mut statement, &select.condition);
+    condition(&mut statement, &select.condition, plan);
     statement.sql(" ORDER BY seq");
     limit(&mut statement, select);
     statement
 }
 
 /// Chooses what SQLite goes through, and says what each record has to fulfil. A tombstone has no bucket.
-fn condition(statement: &mut Statement, condition: &Condition) {
-    match (condition.pks.as_deref(), condition.classes.as_deref()) {
+fn condition(statement: &mut Statement, condition: &Condition, plan: &Plan) {
+    match (condition.pks.as_deref(), plan.classes.as_deref()) {
         (Some(pks), None) => {
             statement.sql("record WHERE bucket IS NOT NULL AND pk IN rarray(").value(pks).sql(")");
         }
         // Few records, presumably: each is looked up, and then its classes.
         (Some(pks), Some(classes)) => {
-            statement.sql("record WHERE bucket IS NOT NULL AND pk IN rarray(").value(pks);
-            statement.sql(") AND EXISTS (SELECT 1 FROM membership WHERE membership.seq = record.seq AND ");
-            is_one_of(statement, classes);
-            statement.sql(")");
+            statement.sql("record WHERE bucket IS NOT NULL AND pk IN rarray(").value(pks).sql(")");
+            is_member(statement, classes);
+        }
+        // The index of a value has it for all records of a class; those of its subclasses may be asked for.
+        (None, Some(classes)) if plan.lookup.is_some() => {
+            statement.sql("record WHERE bucket IS NOT NULL");
+            plan.lookup.iter().for_each(|lookup| is_found(statement, lookup));
+            is_member(statement, classes);
         }
         // The members of one class come out of the index in order of creation, so a limit ends the search. The order
         // of a cross join is SQLite's order of work.
@@ -49,6 +54,28 @@ fn condition(statement: &mut Statement, condition: &Condition) {
     if let Some(path) = &condition.path {
         statement.sql(" AND q0_path(bucket, ").value(path.to_string()).sql(")");
     }
+}
+
+fn is_found(statement: &mut Statement, lookup: &Lookup) {
+    let number = |statement: &mut Statement| {
+        statement.value(lookup.constraint_id).sql(" AND value = ").value(lookup.key.clone());
+    };
+    statement.sql(" AND seq IN (");
+    if lookup.is_unique {
+        statement.sql("SELECT seq FROM unique_value WHERE constraint_id = ");
+        number(statement);
+        // Where a platter has a bucket of its own, the shared one is found here.
+        statement.sql(" UNION ALL ");
+    }
+    statement.sql("SELECT seq FROM indexed_value WHERE constraint_id = ");
+    number(statement);
+    statement.sql(")");
+}
+
+fn is_member(statement: &mut Statement, classes: &[String]) {
+    statement.sql(" AND EXISTS (SELECT 1 FROM membership WHERE membership.seq = record.seq AND ");
+    is_one_of(statement, classes);
+    statement.sql(")");
 }
 
 fn is_one_of(statement: &mut Statement, classes: &[String]) {

@@ -32,7 +32,7 @@ pub struct Explanation {
 
 impl Store {
     pub(super) fn explain(&self, select: &Select) -> Result<Explanation> {
-        let statement = compile::select(select);
+        let statement = compile::select(select, &self.plan(&select.condition)?);
         let mut explain = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text()))?;
         let plan = explain.query_map(params_from_iter(statement.values()), |row| row.get("detail"))?;
         Ok(Explanation {

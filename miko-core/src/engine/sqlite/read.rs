@@ -26,7 +26,7 @@ impl Store {
     }
 
     pub(super) fn select(&self, select: &Select) -> Result<Records> {
-        self.records(&compile::select(select))
+        self.records(&compile::select(select, &self.plan(&select.condition)?))
     }
 
     fn records(&self, statement: &Statement) -> Result<Records> {

@@ -46,6 +46,12 @@ pub(super) enum Bound {
     Texts(Rc<Vec<Value>>),
 }
 
+impl From<i64> for Bound {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
 impl From<u64> for Bound {
     /// No table has more rows than i64 counts.
     fn from(count: u64) -> Self {

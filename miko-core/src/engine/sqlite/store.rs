@@ -2,7 +2,9 @@
 
 use rusqlite::Connection;
 
+use crate::class::Catalog;
 use crate::engine::sqlite::functions;
+use crate::engine::sqlite::pending::Pending;
 use crate::error::Result;
 
 const SCHEMA: &str = include_str!("../../../../schema/sqlite.sql");
@@ -24,6 +26,10 @@ pub(super) struct Store {
     pub(super) connection: Connection,
     /// How many writes there were; the number of the last one.
     pub(super) commits: i64,
+    /// The classes that are defined now, inside the open transaction if there is one.
+    pub(super) catalog: Catalog,
+    /// What the open transaction has to look at again before it commits.
+    pub(super) pending: Pending,
 }
 
 impl Store {
@@ -34,15 +40,18 @@ impl Store {
         connection.execute_batch(SCHEMA)?;
         rusqlite::vtab::array::load_module(&connection)?;
         functions::register(&connection)?;
-        Ok(Self { connection, commits: 0 })
+        Ok(Self { connection, commits: 0, catalog: Catalog::default(), pending: Pending::default() })
     }
 
     /// Does `work` in a transaction: all of it, or nothing if it fails or panics.
     pub(super) fn write<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.step("BEGIN IMMEDIATE")?;
-        let open = OpenTransaction(self);
-        let done = work(open.0)?;
-        open.0.step("COMMIT")?;
+        let before = self.catalog.clone();
+        let mut open = OpenTransaction { store: self, before, committed: false };
+        let done = work(open.store)?;
+        open.store.check_pending()?;
+        open.store.step("COMMIT")?;
+        open.committed = true;
         Ok(done)
     }
 
@@ -60,14 +69,24 @@ impl Store {
 }
 
 /// Rolls back what was not committed, however its scope is left.
-struct OpenTransaction<'s>(&'s mut Store);
+struct OpenTransaction<'s> {
+    store: &'s mut Store,
+    /// The classes that were defined when it began.
+    before: Catalog,
+    committed: bool,
+}
 
 impl Drop for OpenTransaction<'_> {
     fn drop(&mut self) {
-        // After a commit, and after errors upon which SQLite rolls back by itself, no transaction is open.
-        if !self.0.connection.is_autocommit() {
+        self.store.pending = Pending::default();
+        if self.committed {
+            return;
+        }
+        self.store.catalog = self.before.clone();
+        // After errors upon which SQLite rolls back by itself, no transaction is open.
+        if !self.store.connection.is_autocommit() {
             // SQLite documents no way for this to fail that leaves the transaction open.
-            let _ = self.0.step("ROLLBACK");
+            let _ = self.store.step("ROLLBACK");
         }
     }
 }

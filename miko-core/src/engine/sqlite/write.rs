@@ -4,17 +4,41 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::class::{Definition, Purpose};
 use crate::engine::sqlite::broken;
 use crate::engine::sqlite::store::Store;
+use crate::engine::sqlite::values::facets;
 use crate::error::{Error, ErrorId, Result};
 use crate::json::Object;
-use crate::query::{Create, Delete, StackChange, Update, stack};
+use crate::query::{Create, Delete, Place, StackChange, Update, stack};
 use crate::record::PASS_THROUGH;
 use crate::response::Results;
 use crate::timestamp::Timestamp;
+use crate::uns;
 
 impl Store {
-    pub(super) fn create(&mut self, create: &Create) -> Result<Results> {
+    pub(super) fn create(&mut self, create: Create) -> Result<Results> {
+        let Create { mut bucket, mut stack, extras } = create;
+        let mut definition = None;
+        if self.has_rules(&stack) {
+            definition = self.examine(&mut stack, &mut bucket, Purpose::Create, &Place::Request)?;
+        }
+        let (seq, pk, now) = self.insert(&bucket, &stack, &extras)?;
+        self.enter_values(seq, &stack, &bucket)?;
+        if let Some(definition) = definition {
+            self.enter_name(seq, &definition.name)?;
+            self.redefine(vec![definition], &[])?;
+        }
+        Ok(Results::Written { pk, updated_at: now })
+    }
+
+    /// Writes a new record: its number, its pk and the time.
+    pub(super) fn insert(
+        &mut self,
+        bucket: &Map<String, Value>,
+        stack: &Map<String, Value>,
+        extras: &Map<String, Value>,
+    ) -> Result<(i64, String, Timestamp)> {
         const SQL: &str = "INSERT INTO record (pk, bucket, stack, extras, created_at, updated_at, commit_seq) \
                            VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)";
         let pk = Uuid::now_v7().to_string();
@@ -22,46 +46,52 @@ impl Store {
         let commit = self.next_commit();
         self.connection.prepare_cached(SQL)?.execute(params![
             pk,
-            text(&create.bucket),
-            text(&create.stack),
-            extras_text(&create.extras),
+            text(bucket),
+            text(stack),
+            extras_text(extras),
             now.as_millis(),
             commit
         ])?;
         let seq = self.connection.last_insert_rowid();
-        for class in stack::classes(&create.stack) {
+        for class in stack::classes(stack) {
             self.enter(class, seq)?;
         }
-        Ok(Results::Written { pk, updated_at: now })
+        Ok((seq, pk, now))
     }
 
     pub(super) fn update(&mut self, update: Update) -> Result<Results> {
-        const SQL: &str = "UPDATE record SET bucket = coalesce(?2, bucket), stack = ?3, extras = ?4, \
-                           updated_at = ?5, commit_seq = ?6 WHERE seq = ?1";
         let Update { pk, bucket, stack, extras, if_updated_at } = update;
         let before = self.stored(&pk)?;
         if let Some(expected) = if_updated_at.filter(|expected| *expected != before.updated_at) {
             return Err(conflict(pk, expected, before.updated_at));
         }
-        let stack = match stack {
-            None => before.stack.clone(),
-            Some(change) => self.restack(&before, change)?,
+        let old_stack = map(&before.stack)?;
+        let mut stack = match stack {
+            None => old_stack.clone(),
+            Some(StackChange::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
+            Some(StackChange::Whole(stack)) => stack.into_map(stack::take_shadow(&mut old_stack.clone())),
         };
         let extras = if extras.is_empty() {
-            before.extras
+            before.extras.clone()
         } else {
             extras_text(&merged(before.extras.as_deref(), extras)?)
         };
-        let updated_at = before.updated_at.next();
-        let commit = self.next_commit();
-        self.connection.prepare_cached(SQL)?.execute(params![
-            before.seq,
-            bucket.as_ref().map(text),
-            stack,
-            extras,
-            updated_at.as_millis(),
-            commit
-        ])?;
+        if !self.has_rules(&old_stack) && !self.has_rules(&stack) {
+            let updated_at = self.overwrite(&before, bucket.as_ref(), &stack, extras)?;
+            self.move_membership(before.seq, &old_stack, &stack)?;
+            return Ok(Results::Written { pk, updated_at });
+        }
+        let old_bucket = map(&before.bucket)?;
+        let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
+        let definition = self.examine(&mut stack, &mut bucket, Purpose::Update, &Place::Request)?;
+        self.check_joins((&old_stack, &old_bucket), (&stack, &bucket))?;
+        let updated_at = self.overwrite(&before, Some(&bucket), &stack, extras)?;
+        self.move_membership(before.seq, &old_stack, &stack)?;
+        if self.is_indexed(&old_stack) {
+            self.unindex_values(before.seq)?;
+        }
+        self.enter_values(before.seq, &stack, &bucket)?;
+        self.change_definition(before.seq, defined_by(&old_stack, &old_bucket), definition)?;
         Ok(Results::Written { pk, updated_at })
     }
 
@@ -75,31 +105,97 @@ impl Store {
             }
             stored => stored?,
         };
-        for class in stack::classes(&map(&before.stack)?) {
+        let stack = map(&before.stack)?;
+        for class in stack::classes(&stack) {
             self.leave(class, before.seq)?;
         }
         let commit = self.next_commit();
         let deleted_at = before.updated_at.next().as_millis();
         self.connection.prepare_cached(SQL)?.execute(params![before.seq, deleted_at, commit])?;
+        self.was_deleted(&pk);
+        if self.is_indexed(&stack) {
+            self.unindex_values(before.seq)?;
+            self.change_definition(before.seq, defined_by(&stack, &map(&before.bucket)?), None)?;
+        }
         Ok(Results::Deleted { pk, deleted: true })
     }
 
-    /// The new stack of a record, with its membership brought up to date.
-    fn restack(&self, before: &Stored, change: StackChange) -> Result<String> {
-        let mut stored = map(&before.stack)?;
-        let old: Vec<String> = stack::classes(&stored).into_iter().map(str::to_owned).collect();
-        let changed = match change {
-            StackChange::Primary(class) => stack::replace_primary(stored, class),
-            StackChange::Whole(stack) => stack.into_map(stack::take_shadow(&mut stored)),
-        };
-        let new = stack::classes(&changed);
-        for class in old.iter().filter(|class| !new.contains(&class.as_str())) {
-            self.leave(class, before.seq)?;
+    /// Writes a stored record again: its new `updated_at`. Without a bucket that stays as it is.
+    fn overwrite(
+        &mut self,
+        before: &Stored,
+        bucket: Option<&Map<String, Value>>,
+        stack: &Map<String, Value>,
+        extras: Option<String>,
+    ) -> Result<Timestamp> {
+        const SQL: &str = "UPDATE record SET bucket = coalesce(?2, bucket), stack = ?3, extras = ?4, \
+                           updated_at = ?5, commit_seq = ?6 WHERE seq = ?1";
+        let updated_at = before.updated_at.next();
+        let commit = self.next_commit();
+        self.connection.prepare_cached(SQL)?.execute(params![
+            before.seq,
+            bucket.map(text),
+            text(stack),
+            extras,
+            updated_at.as_millis(),
+            commit
+        ])?;
+        Ok(updated_at)
+    }
+
+    /// Enters what other records and queries have to know of a record's values.
+    pub(super) fn enter_values(
+        &mut self,
+        seq: i64,
+        stack: &Map<String, Value>,
+        bucket: &Map<String, Value>,
+    ) -> Result<()> {
+        if !self.is_indexed(stack) {
+            return Ok(());
         }
-        for class in new.iter().filter(|class| !old.iter().any(|old| old == *class)) {
-            self.enter(class, before.seq)?;
+        let mut faults = Vec::new();
+        self.index_values(seq, stack, bucket, &mut faults)?;
+        Error::check(faults)
+    }
+
+    /// A record that defined `old`, or nothing, now is the definition `new`, or none.
+    fn change_definition(&mut self, seq: i64, old: Option<String>, new: Option<Definition>) -> Result<()> {
+        if old.is_none() && new.is_none() {
+            return Ok(());
         }
-        Ok(text(&changed))
+        match &new {
+            Some(definition) => self.enter_name(seq, &definition.name)?,
+            None => self.leave_name(seq)?,
+        }
+        let name = new.as_ref().map(|definition| definition.name.clone());
+        let removed: Vec<String> = old.filter(|old| name.as_ref() != Some(old)).into_iter().collect();
+        for class in &removed {
+            self.refuse_if_inherited(class)?;
+        }
+        self.redefine(new.into_iter().collect(), &removed)
+    }
+
+    fn refuse_if_inherited(&self, class: &str) -> Result<()> {
+        let subclasses = self.catalog.with_subclasses(class).split_off(1);
+        if subclasses.is_empty() {
+            return Ok(());
+        }
+        let message = format!("other classes inherit from `{class}`: change or delete those first");
+        Err(Error::new(ErrorId::REFERENCE_RESTRICTED, message)
+            .with("class", class)
+            .with("inherited_by", subclasses))
+    }
+
+    /// Brings membership up to date with a new stack.
+    fn move_membership(&self, seq: i64, old: &Map<String, Value>, new: &Map<String, Value>) -> Result<()> {
+        let (old, new) = (stack::classes(old), stack::classes(new));
+        for class in old.iter().filter(|class| !new.contains(class)) {
+            self.leave(class, seq)?;
+        }
+        for class in new.iter().filter(|class| !old.contains(class)) {
+            self.enter(class, seq)?;
+        }
+        Ok(())
     }
 
     /// Makes a record a member of a class that it is not a member of.
@@ -123,19 +219,22 @@ impl Store {
 
     /// What a write has to know of the record it changes.
     fn stored(&self, pk: &str) -> Result<Stored> {
-        const SQL: &str = "SELECT seq, stack, extras, updated_at FROM record WHERE pk = ?1";
+        const SQL: &str = "SELECT seq, bucket, stack, extras, updated_at FROM record WHERE pk = ?1";
         let row = self
             .connection
             .prepare_cached(SQL)?
-            .query_row([pk], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            .query_row([pk], |row| {
+                let bucket: Option<String> = row.get(1)?;
+                Ok((row.get(0)?, bucket.zip(row.get(2)?), row.get(3)?, row.get(4)?))
+            })
             .optional()?;
         match row {
             None => Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk)),
             Some((_, None, _, _)) => {
                 Err(Error::new(ErrorId::RECORD_DELETED, "the record was deleted").with("pk", pk))
             }
-            Some((seq, Some(stack), extras, updated_at)) => {
-                Ok(Stored { seq, stack, extras, updated_at: Timestamp::from_millis(updated_at) })
+            Some((seq, Some((bucket, stack)), extras, updated_at)) => {
+                Ok(Stored { seq, bucket, stack, extras, updated_at: Timestamp::from_millis(updated_at) })
             }
         }
     }
@@ -144,9 +243,16 @@ impl Store {
 /// The parts of a stored record that a write has to know.
 struct Stored {
     seq: i64,
+    bucket: String,
     stack: String,
     extras: Option<String>,
     updated_at: Timestamp,
+}
+
+/// The class that a record defines, if it is a definition.
+fn defined_by(stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Option<String> {
+    let definition = facets(stack, bucket).into_iter().rfind(|facet| facet.class == uns::CLASS)?;
+    definition.bucket.get("name")?.as_str().map(str::to_owned)
 }
 
 fn is_absent(error: &Error) -> bool {

@@ -1,0 +1,26 @@
+//! Class definitions: what a record of a class must be, and what it inherits.
+//!
+//! Pure logic on JSON. It knows no store: an engine asks the [`Catalog`] for a [`Class`], has it check a bucket, and
+//! enforces by its own means what needs other records (uniqueness, references).
+//!
+//! | subject | where |
+//! | --- | --- |
+//! | reading a definition, with all its faults | [`definition`], [`field`], [`settings`] |
+//! | classes with what they inherit | [`catalog`] |
+//! | checking and normalizing a bucket | [`check`], [`value`] |
+//! | what a class says of other records | [`constraint`], [`reference`] |
+
+mod catalog;
+mod check;
+mod constraint;
+mod definition;
+mod field;
+mod reference;
+mod settings;
+mod value;
+
+pub(crate) use catalog::Catalog;
+pub(crate) use check::{Purpose, check};
+pub(crate) use constraint::{Constraint, ConstraintKind};
+pub(crate) use definition::Definition;
+pub(crate) use reference::{OnDelete, Reference};

@@ -1,0 +1,312 @@
+//! The classes that are defined, each with what it inherits.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::constraint::{Constraint, constraints_of};
+use super::definition::Definition;
+use super::field::Field;
+use super::reference::{self, Reference};
+use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::uns;
+
+/// All classes that are defined. Cloning it is cheap, so that a transaction can keep the one it began with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Catalog {
+    classes: Arc<HashMap<String, Arc<Class>>>,
+}
+
+/// A class with all that it inherits.
+#[derive(Debug)]
+pub(crate) struct Class {
+    pub(crate) definition: Definition,
+    /// The class itself, then what it inherits from: parents left to right, depth first.
+    pub(crate) lineage: Vec<String>,
+    /// All fields in canonical order: those of the outermost ancestor first.
+    pub(super) fields: Vec<(String, Field)>,
+    /// What it and its ancestors declare of their records as a whole.
+    pub(crate) constraints: Vec<Constraint>,
+}
+
+impl Catalog {
+    /// A catalog of these definitions.
+    ///
+    /// # Errors
+    /// `class-not-found` for each parent that is not defined, `validation-failed` for each cycle.
+    pub(crate) fn of(definitions: impl IntoIterator<Item = Definition>) -> Result<Self> {
+        let definitions: HashMap<String, Definition> =
+            definitions.into_iter().map(|definition| (definition.name.clone(), definition)).collect();
+        let mut faults = Vec::new();
+        for definition in definitions.values() {
+            check_parents(definition, &definitions, &mut faults);
+        }
+        faults.sort_by_key(ToString::to_string);
+        Error::check(faults)?;
+        let class = |definition: &Definition| {
+            (definition.name.clone(), Arc::new(Class::of(definition, &definitions)))
+        };
+        Ok(Self { classes: Arc::new(definitions.values().map(class).collect()) })
+    }
+
+    /// The same catalog with these changes: definitions to add or replace, and names to remove.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(crate) fn with(&self, added: Vec<Definition>, removed: &[String]) -> Result<Self> {
+        let replaced: HashSet<&str> = added.iter().map(|definition| definition.name.as_str()).collect();
+        let stays = |class: &&Arc<Class>| {
+            let name = &class.definition.name;
+            !replaced.contains(name.as_str()) && !removed.contains(name)
+        };
+        let kept: Vec<Definition> =
+            self.classes.values().filter(stays).map(|class| class.definition.clone()).collect();
+        Self::of(kept.into_iter().chain(added))
+    }
+
+    /// The class of this name, if it is defined.
+    pub(crate) fn class(&self, name: &str) -> Option<&Arc<Class>> {
+        self.classes.get(name)
+    }
+
+    /// The class itself and all that inherit from it, in alphabetical order after the first.
+    pub(crate) fn with_subclasses(&self, name: &str) -> Vec<String> {
+        let inherits = |class: &&Arc<Class>| {
+            class.definition.name != name && class.lineage.iter().any(|ancestor| ancestor == name)
+        };
+        let mut subclasses: Vec<String> =
+            self.classes.values().filter(inherits).map(|class| class.definition.name.clone()).collect();
+        subclasses.sort_unstable();
+        subclasses.insert(0, name.to_owned());
+        subclasses
+    }
+
+    /// Is `class` one of `allowed`, or a subclass of one?
+    pub(crate) fn is_one_of(&self, class: &str, allowed: &[String]) -> bool {
+        let lineage = self.class(class).map(|class| class.lineage.as_slice());
+        allowed.iter().any(|name| name == class || lineage.is_some_and(|lineage| lineage.contains(name)))
+    }
+
+    /// The constraints on records of this class, its ancestors' included.
+    pub(crate) fn constraints(&self, class: &str) -> &[Constraint] {
+        self.class(class).map_or(&[], |class| &class.constraints)
+    }
+
+    /// May a record of this class point at others?
+    pub(crate) fn has_references(&self, class: &str) -> bool {
+        self.class(class).is_some_and(|class| class.fields.iter().any(|(_, field)| field.holds_references()))
+    }
+
+    /// The references in the bucket of a record of this class.
+    pub(crate) fn references(&self, class: &str, bucket: &Map<String, Value>) -> Vec<Reference> {
+        let mut found = Vec::new();
+        if let Some(class) = self.class(class) {
+            reference::collect(self, &class.fields, bucket, "", &mut found);
+        }
+        found
+    }
+}
+
+impl Class {
+    /// Is it there for its subclasses only?
+    pub(crate) fn is_abstract(&self) -> bool {
+        self.definition.is_abstract
+    }
+
+    fn of(definition: &Definition, all: &HashMap<String, Definition>) -> Self {
+        let mut lineage = Vec::new();
+        inherit(definition, all, &mut lineage);
+        // Each field stands where the outermost class that declares it put it, as the innermost one defined it.
+        let mut order: Vec<String> = Vec::new();
+        outermost_first(definition, all, &mut order, &mut HashSet::new());
+        let fields = order
+            .into_iter()
+            .filter_map(|name| {
+                let declared = lineage.iter().filter_map(|class| all.get(class)).find_map(|class| {
+                    class.fields.iter().find(|(field, _)| *field == name).map(|(_, field)| field.clone())
+                });
+                declared.map(|field| (name, field))
+            })
+            .collect();
+        let constraints =
+            lineage.iter().filter_map(|class| all.get(class)).flat_map(constraints_of).collect();
+        Self { definition: definition.clone(), lineage, fields, constraints }
+    }
+}
+
+/// Appends the class and what it inherits from: parents left to right, depth first, each once.
+fn inherit(definition: &Definition, all: &HashMap<String, Definition>, lineage: &mut Vec<String>) {
+    if lineage.contains(&definition.name) {
+        return;
+    }
+    lineage.push(definition.name.clone());
+    for parent in &definition.inherits {
+        match all.get(parent) {
+            Some(parent) => inherit(parent, all, lineage),
+            None if !lineage.contains(parent) => lineage.push(parent.clone()),
+            None => {}
+        }
+    }
+}
+
+fn outermost_first<'d>(
+    definition: &'d Definition,
+    all: &'d HashMap<String, Definition>,
+    order: &mut Vec<String>,
+    seen: &mut HashSet<&'d str>,
+) {
+    if !seen.insert(&definition.name) {
+        return;
+    }
+    for parent in definition.inherits.iter().filter_map(|parent| all.get(parent)) {
+        outermost_first(parent, all, order, seen);
+    }
+    for (name, _) in &definition.fields {
+        if !order.contains(name) {
+            order.push(name.clone());
+        }
+    }
+}
+
+/// Notes parents that are not defined, and a way by which the class inherits from itself.
+fn check_parents(definition: &Definition, all: &HashMap<String, Definition>, faults: &mut Vec<ErrorItem>) {
+    for parent in definition.inherits.iter().filter(|parent| !all.contains_key(*parent)) {
+        if !uns::is_built_in(parent) {
+            let message = format!("`{}` inherits from `{parent}`, which is not defined", definition.name);
+            faults.push(
+                ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message)
+                    .with("class", parent.as_str())
+                    .with("inherited_by", definition.name.as_str()),
+            );
+        }
+    }
+    let mut way = vec![definition.name.as_str()];
+    let message = match leads_back(definition, definition, all, &mut way, &mut HashSet::new()) {
+        Upwards::Ends => return,
+        Upwards::Returns => {
+            format!("`{}` inherits from itself: {}", definition.name, way.join(" inherits from "))
+        }
+        Upwards::TooFar => {
+            format!("`{}` inherits through more than {MAX_LEVELS} levels", definition.name)
+        }
+    };
+    let fault = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
+    faults.push(
+        fault.with("class", uns::CLASS).with("field", "inherits").with("found", definition.name.as_str()),
+    );
+}
+
+/// Where the ways from a class up to its ancestors lead.
+enum Upwards {
+    Ends,
+    /// Back to the class.
+    Returns,
+    TooFar,
+}
+
+/// A hierarchy that is deeper than this is a mistake, and would need as deep a stack.
+const MAX_LEVELS: usize = 200;
+
+/// Follows all ways from `from` up. One that returns to `origin` is left in `way`.
+fn leads_back<'d>(
+    from: &'d Definition,
+    origin: &Definition,
+    all: &'d HashMap<String, Definition>,
+    way: &mut Vec<&'d str>,
+    seen: &mut HashSet<&'d str>,
+) -> Upwards {
+    if way.len() > MAX_LEVELS {
+        return Upwards::TooFar;
+    }
+    for parent in from.inherits.iter().filter_map(|parent| all.get(parent)) {
+        way.push(&parent.name);
+        if parent.name == origin.name {
+            return Upwards::Returns;
+        }
+        if seen.insert(&parent.name) {
+            match leads_back(parent, origin, all, way, seen) {
+                Upwards::Ends => {}
+                found => return found,
+            }
+        }
+        way.pop();
+    }
+    Upwards::Ends
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::query::Place;
+
+    fn definition(value: Value) -> Definition {
+        let mut faults = Vec::new();
+        let definition = Definition::read(value.as_object().unwrap(), Place::Request, &mut faults);
+        assert_eq!(faults, []);
+        definition.unwrap()
+    }
+
+    fn catalog(definitions: Value) -> Result<Catalog> {
+        let definitions = definitions.as_array().unwrap().iter().cloned().map(definition);
+        Catalog::of(definitions)
+    }
+
+    #[test]
+    fn fields_are_inherited_depth_first_and_stand_outermost_first() {
+        let catalog = catalog(json!([
+            {"name": "a.b/thing", "fields": {"id": {"class": "number"}, "label": {"class": "string"}}},
+            {"name": "a.b/moving", "inherits": "a.b/thing", "fields": {"speed": {"class": "number"}}},
+            {"name": "a.b/owned", "inherits": ["a.b/thing"], "fields": {"label": {"class": "url"}, "owner": {}}},
+            {"name": "a.b/ship", "inherits": ["a.b/moving", "a.b/owned"],
+             "fields": {"crew": {"class": "array"}, "speed": {"class": "number", "required": true}}},
+        ]))
+        .unwrap();
+        let ship = catalog.class("a.b/ship").unwrap();
+        assert_eq!(ship.lineage, ["a.b/ship", "a.b/moving", "a.b/thing", "a.b/owned"]);
+        let names: Vec<&str> = ship.fields.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["id", "label", "speed", "owner", "crew"]);
+        assert!(ship.fields.iter().any(|(name, field)| name == "speed" && field.required), "its own wins");
+        assert_eq!(
+            catalog.with_subclasses("a.b/thing"),
+            ["a.b/thing", "a.b/moving", "a.b/owned", "a.b/ship"]
+        );
+        assert_eq!(catalog.with_subclasses("a.b/ship"), ["a.b/ship"]);
+        assert!(catalog.is_one_of("a.b/ship", &["a.b/owned".to_owned()]));
+        assert!(!catalog.is_one_of("a.b/owned", &["a.b/ship".to_owned()]));
+    }
+
+    #[test]
+    fn cycles_and_missing_parents_are_refused_all_at_once() {
+        let error = catalog(json!([
+            {"name": "a.b/one", "inherits": ["a.b/two"]},
+            {"name": "a.b/two", "inherits": ["a.b/one"]},
+            {"name": "a.b/self", "inherits": "a.b/self"},
+            {"name": "a.b/orphan", "inherits": ["a.b/nobody", "puck.uno/record"]},
+        ]))
+        .unwrap_err();
+        let messages: Vec<&str> = error.items().iter().map(ErrorItem::message).collect();
+        assert_eq!(
+            messages,
+            [
+                "`a.b/orphan` inherits from `a.b/nobody`, which is not defined",
+                "`a.b/one` inherits from itself: a.b/one inherits from a.b/two inherits from a.b/one",
+                "`a.b/self` inherits from itself: a.b/self inherits from a.b/self",
+                "`a.b/two` inherits from itself: a.b/two inherits from a.b/one inherits from a.b/two",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hundred_levels_are_fine() {
+        let definitions = (0..100).map(|level| {
+            let parents = if level == 0 { json!([]) } else { json!([format!("a.b/c{}", level - 1)]) };
+            definition(json!({"name": format!("a.b/c{level}"), "inherits": parents, "fields": {format!("f{level}"): {}}}))
+        });
+        let catalog = Catalog::of(definitions).unwrap();
+        assert_eq!(catalog.class("a.b/c99").unwrap().fields.len(), 100);
+        assert_eq!(catalog.with_subclasses("a.b/c0").len(), 100);
+    }
+}

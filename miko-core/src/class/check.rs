@@ -1,0 +1,128 @@
+//! Checking a bucket against a class, and putting it into the form in which it is stored.
+
+use serde_json::{Map, Value};
+
+use super::catalog::{Catalog, Class};
+use super::field::{Field, Hash, Kind};
+use super::value;
+use crate::error::{ErrorId, ErrorItem};
+use crate::query::Place;
+
+/// What a bucket is checked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A new record: defaults stand in for what is left out.
+    Create,
+    /// A record that is written again.
+    Update,
+    /// A record that was stored before, elsewhere: it is checked and stays as it is.
+    Import,
+}
+
+/// Checks `bucket` against `class`, normalizes it and notes every fault, by JSON pointer under `place`.
+pub(crate) fn check(
+    catalog: &Catalog,
+    class: &Class,
+    bucket: &mut Map<String, Value>,
+    purpose: Purpose,
+    place: &Place<'_>,
+    faults: &mut Vec<ErrorItem>,
+) {
+    let mut checker = Checker { catalog, class: &class.definition.name, purpose, faults };
+    checker.fields(&class.fields, bucket, place);
+    if purpose != Purpose::Import {
+        put_in_order(&class.fields, bucket);
+    }
+}
+
+/// A bucket, or a part of it, being checked.
+pub(super) struct Checker<'c> {
+    pub(super) catalog: &'c Catalog,
+    /// The class that declares what is checked.
+    pub(super) class: &'c str,
+    pub(super) purpose: Purpose,
+    pub(super) faults: &'c mut Vec<ErrorItem>,
+}
+
+impl Checker<'_> {
+    /// Checks an object whose keys are fields. Keys that no field declares are kept as they are.
+    pub(super) fn fields(
+        &mut self,
+        fields: &[(String, Field)],
+        bucket: &mut Map<String, Value>,
+        place: &Place<'_>,
+    ) {
+        for (name, field) in fields {
+            if self.purpose == Purpose::Create && !bucket.contains_key(name) {
+                if let Some(initial) = initial_value(field) {
+                    bucket.insert(name.clone(), initial);
+                }
+            }
+            let place = Place::Key(place, name);
+            match bucket.get_mut(name) {
+                Some(value) if !value.is_null() => self.value(field, value, &place),
+                found if field.required => {
+                    let found = if found.is_some() { "null" } else { "absent" };
+                    let fault = self.fault(&place, "required", format!("`{name}` is required"));
+                    self.faults.push(fault.with("found", found));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Checks a value that is not null.
+    pub(super) fn value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
+        if let (Kind::Text(text), Value::String(string)) = (&field.kind, &mut *value)
+            && text.collapse
+            && self.purpose != Purpose::Import
+        {
+            *string = value::collapsed(string);
+        }
+        value::check(self, &field.kind, value, place);
+        if let Some(allowed) = &field.one_of
+            && !allowed.iter().any(|allowed| crate::json::equal(allowed, value))
+        {
+            let fault = self.fault(place, "one_of", "this value is not one of those that are allowed");
+            self.faults.push(fault.with("allowed", allowed.clone()).with("found", value::shown(value)));
+        }
+    }
+
+    /// Checks the keys of a hash, by their own definitions or by that of its elements.
+    pub(super) fn hash(&mut self, hash: &Hash, map: &mut Map<String, Value>, place: &Place<'_>) {
+        self.fields(&hash.fields, map, place);
+        if let Some(of) = &hash.elements.of {
+            for (key, value) in map {
+                let declared = hash.fields.iter().any(|(name, _)| name == key);
+                if !declared && !value.is_null() {
+                    self.value(of, value, &Place::Key(place, key));
+                }
+            }
+        }
+    }
+
+    /// A value breaks a rule.
+    pub(super) fn fault(&self, place: &Place<'_>, rule: &str, message: impl Into<String>) -> ErrorItem {
+        let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
+        place.locate(place.name_field(item)).with("rule", rule)
+    }
+}
+
+/// What a field that is left out begins with.
+fn initial_value(field: &Field) -> Option<Value> {
+    match &field.kind {
+        Kind::Hash(hash) if hash.instantiate && field.default.is_none() => Some(Value::Object(Map::new())),
+        _ => field.default.clone(),
+    }
+}
+
+/// Puts declared fields first, in the order of their class; the others follow as they came.
+fn put_in_order(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
+    let mut rest = std::mem::take(bucket);
+    for (name, _) in fields {
+        if let Some((name, value)) = rest.shift_remove_entry(name) {
+            bucket.insert(name, value);
+        }
+    }
+    bucket.extend(rest);
+}

@@ -1,0 +1,137 @@
+//! A class definition: the bucket of a record of class `puck.uno/class`.
+
+use serde_json::{Map, Value};
+
+use super::field::Field;
+use super::settings::{Settings, fault};
+use crate::error::ErrorItem;
+use crate::query::Place;
+
+/// What the author of a class says of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    pub(crate) name: String,
+    pub(super) inherits: Vec<String>,
+    pub(super) fields: Vec<(String, Field)>,
+    pub(super) uniques: Vec<Vec<FieldPath>>,
+    pub(super) join: Vec<FieldPath>,
+    pub(super) is_abstract: bool,
+}
+
+/// Where a field is: keys down from the bucket.
+pub(crate) type FieldPath = Vec<String>;
+
+impl Definition {
+    /// Reads a definition; `None` if it has no name that could be used. Its faults are noted by JSON pointer under `place`.
+    pub(crate) fn read(
+        bucket: &Map<String, Value>,
+        place: Place<'_>,
+        faults: &mut Vec<ErrorItem>,
+    ) -> Option<Self> {
+        let mut settings = Settings { map: bucket, place, faults };
+        let name = match bucket.get("name") {
+            None => {
+                settings.refuse("name", "a class definition has a `name`, which is a UNS");
+                None
+            }
+            Some(name) => settings.class("name", name),
+        };
+        let inherits = settings.classes(&["inherits"]);
+        let fields = read_fields(&mut settings);
+        let uniques = read_uniques(&mut settings);
+        let join = settings.array(&["join"]).map_or_else(Vec::new, |(key, paths)| {
+            paths.iter().filter_map(|path| read_path(&mut settings, key, path)).collect()
+        });
+        let is_abstract = settings.boolean("abstract");
+        Some(Self { name: name?, inherits, fields, uniques, join, is_abstract })
+    }
+
+    /// Stores class names without their protocol.
+    pub(crate) fn normalize(bucket: &mut Map<String, Value>) {
+        for key in ["name", "inherits"] {
+            strip_protocol(bucket.get_mut(key));
+        }
+        normalize_fields(bucket.get_mut("fields"));
+    }
+}
+
+fn read_fields(settings: &mut Settings<'_>) -> Vec<(String, Field)> {
+    let Some(definitions) = settings.object("fields") else { return Vec::new() };
+    let place = Place::Key(&settings.place, "fields");
+    let mut fields = Vec::with_capacity(definitions.len());
+    for (name, definition) in definitions {
+        let field = Field::read(definition, None, Place::Key(&place, name), settings.faults);
+        fields.push((name.clone(), field));
+    }
+    fields
+}
+
+/// Reads `uniques`, also as `unqiues`, a spelling that exists in the world.
+fn read_uniques(settings: &mut Settings<'_>) -> Vec<Vec<FieldPath>> {
+    let Some((key, tuples)) = settings.array(&["uniques", "unqiues"]) else { return Vec::new() };
+    let mut uniques = Vec::new();
+    for tuple in tuples {
+        match tuple {
+            Value::Array(paths) if !paths.is_empty() => {
+                uniques.push(paths.iter().filter_map(|path| read_path(settings, key, path)).collect());
+            }
+            _ => {
+                settings.refuse(key, format!("`{key}` is an array of arrays of fields: each tuple is unique"))
+            }
+        }
+    }
+    uniques
+}
+
+/// A field by its name, or by the keys that lead to it.
+fn read_path(settings: &mut Settings<'_>, key: &str, path: &Value) -> Option<FieldPath> {
+    let keys: Option<FieldPath> = match path {
+        Value::String(name) => Some(vec![name.clone()]),
+        Value::Array(keys) if !keys.is_empty() => {
+            keys.iter().map(|key| key.as_str().map(str::to_owned)).collect()
+        }
+        _ => None,
+    };
+    if keys.is_none() {
+        let place = Place::Key(&settings.place, key);
+        settings
+            .faults
+            .push(fault(&place, "a field is named by a string, or by an array of keys that lead to it"));
+    }
+    keys
+}
+
+fn strip_protocol(names: Option<&mut Value>) {
+    match names {
+        Some(Value::String(name)) => {
+            for protocol in ["https://", "http://"] {
+                if let Some(bare) = name.strip_prefix(protocol) {
+                    *name = bare.to_owned();
+                    return;
+                }
+            }
+        }
+        Some(Value::Array(names)) => names.iter_mut().for_each(|name| strip_protocol(Some(name))),
+        _ => {}
+    }
+}
+
+fn normalize_fields(fields: Option<&mut Value>) {
+    if let Some(Value::Object(fields)) = fields {
+        fields.values_mut().for_each(normalize_field);
+    }
+}
+
+fn normalize_field(field: &mut Value) {
+    let Value::Object(settings) = field else { return };
+    for key in ["class", "target", "allowed_class", "allowed_classes"] {
+        strip_protocol(settings.get_mut(key));
+    }
+    for key in ["of", "items"] {
+        match settings.get_mut(key) {
+            Some(whole @ Value::Object(_)) => normalize_field(whole),
+            name => strip_protocol(name),
+        }
+    }
+    normalize_fields(settings.get_mut("fields"));
+}

@@ -1,0 +1,341 @@
+//! A field definition: what a value must be.
+
+use regex::Regex;
+use serde_json::{Map, Number, Value};
+
+use super::reference::OnDelete;
+use super::settings::{Settings, fault};
+use crate::error::ErrorItem;
+use crate::query::Place;
+use crate::uns;
+
+/// What the values of a field must be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Field {
+    pub(super) kind: Kind,
+    pub(super) required: bool,
+    pub(super) unique: bool,
+    pub(super) index: bool,
+    /// What stands in for it in a new record that lacks it.
+    pub(super) default: Option<Value>,
+    pub(super) one_of: Option<Vec<Value>>,
+}
+
+/// The type of a field, with the rules that only this type has.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Kind {
+    #[default]
+    Any,
+    Text(Text),
+    Number(Bounds),
+    Boolean,
+    Url,
+    Timestamp,
+    Hash(Hash),
+    Array(Elements),
+    /// Code is data, and is never run.
+    Function,
+    Reference(Target),
+    File,
+    /// An object that is checked by another class, or a reference to a record of it.
+    Class(String),
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Text {
+    pub(super) min_length: Option<u64>,
+    pub(super) max_length: Option<u64>,
+    pub(super) collapse: bool,
+    pub(super) format: Option<Format>,
+    pub(super) pattern: Option<Regex>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Uuid,
+    Identifier,
+    Email,
+    Date,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bounds {
+    pub(super) min: Option<Number>,
+    pub(super) max: Option<Number>,
+    pub(super) above: Option<Number>,
+    pub(super) below: Option<Number>,
+    pub(super) integer_only: bool,
+    pub(super) multiple_of: Option<Number>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hash {
+    pub(super) fields: Vec<(String, Field)>,
+    /// Are there definitions of sub-fields? Then `default` was settings for them, and no value.
+    pub(super) instantiate: bool,
+    pub(super) elements: Elements,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Elements {
+    pub(super) min: Option<u64>,
+    pub(super) max: Option<u64>,
+    pub(super) of: Option<Box<Field>>,
+}
+
+/// The record that a reference points at.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Target {
+    /// Of one of these classes, or any if there are none.
+    pub(super) classes: Vec<String>,
+    pub(super) on_delete: OnDelete,
+}
+
+/// The settings that make sense for some types only, by what they are for.
+const FOR_STRINGS: &[&str] = &["min_length", "max_length", "collapse", "format", "pattern"];
+const FOR_NUMBERS: &[&str] = &["min", "gte", "max", "lte", "gt", "lt", "integer_only", "multiple_of"];
+const FOR_COLLECTIONS: &[&str] = &["min_elements", "max_elements", "of", "items"];
+const FOR_HASHES: &[&str] = &["fields", "instantiate"];
+const FOR_REFERENCES: &[&str] = &["target", "allowed_class", "allowed_classes", "on_delete"];
+const FOR_SCALARS: &[&str] = &["one_of", "enum", "index"];
+
+/// The types with names of their own, as messages list them.
+const TYPES: &str = "`string`, `number`, `boolean`, `url`, `timestamp`, `hash`, `array`, `function`, or a UNS such as \
+                     `puck.uno/reference`, `puck.uno/dbfile` or that of another class";
+
+impl Field {
+    /// Reads a field definition. What `inherited` says (the settings that a hash gives all its sub-fields) holds where
+    /// the definition itself says nothing.
+    pub(super) fn read(
+        value: &Value,
+        inherited: Option<&Map<String, Value>>,
+        place: Place<'_>,
+        faults: &mut Vec<ErrorItem>,
+    ) -> Self {
+        let Value::Object(own) = value else {
+            faults.push(fault(&place, "a field definition is an object; `{}` allows any value"));
+            return Self::default();
+        };
+        let merged: Map<String, Value>;
+        let map = match inherited {
+            None => own,
+            Some(inherited) => {
+                let mut both = inherited.clone();
+                both.extend(own.iter().map(|(key, value)| (key.clone(), value.clone())));
+                merged = both;
+                &merged
+            }
+        };
+        Self::of_settings(&mut Settings { map, place, faults })
+    }
+
+    fn of_settings(settings: &mut Settings<'_>) -> Self {
+        let kind = Kind::read(settings);
+        let has_sub_fields = matches!(&kind, Kind::Hash(_)) && settings.map.contains_key("fields");
+        let default = if has_sub_fields { None } else { settings.map.get("default").cloned() };
+        let one_of = settings.array(&["one_of", "enum"]).map(|(_, values)| values.to_vec());
+        Self {
+            kind,
+            required: settings.boolean("required"),
+            unique: settings.boolean("unique"),
+            index: settings.boolean("index"),
+            default,
+            one_of,
+        }
+    }
+
+    pub(super) fn is_reference(&self) -> bool {
+        matches!(self.kind, Kind::Reference(_) | Kind::File)
+    }
+
+    /// Does it hold references, at any depth?
+    pub(super) fn holds_references(&self) -> bool {
+        let of = |elements: &Elements| elements.of.as_ref().is_some_and(|of| of.holds_references());
+        match &self.kind {
+            Kind::Reference(_) | Kind::Class(_) => true,
+            Kind::Array(elements) => of(elements),
+            Kind::Hash(hash) => {
+                of(&hash.elements) || hash.fields.iter().any(|(_, field)| field.holds_references())
+            }
+            _ => false,
+        }
+    }
+
+    /// The element type of an array or a hash: the name of a type, or a whole definition.
+    fn read_element(value: &Value, place: Place<'_>, faults: &mut Vec<ErrorItem>) -> Self {
+        match value {
+            Value::String(_) => {
+                let map = Map::from_iter([("class".to_owned(), value.clone())]);
+                Self::of_settings(&mut Settings { map: &map, place, faults })
+            }
+            whole => Self::read(whole, None, place, faults),
+        }
+    }
+}
+
+impl Kind {
+    fn read(settings: &mut Settings<'_>) -> Self {
+        let class = settings.text("class").map(str::to_owned);
+        let (kind, allowed): (Self, &[&[&str]]) = match class.as_deref() {
+            None => (Self::Any, &[FOR_SCALARS]),
+            Some("string") => (Self::Text(Text::read(settings)), &[FOR_STRINGS, FOR_SCALARS]),
+            Some("number") => (Self::Number(Bounds::read(settings)), &[FOR_NUMBERS, FOR_SCALARS]),
+            Some("boolean") => (Self::Boolean, &[FOR_SCALARS]),
+            Some("url") => (Self::Url, &[FOR_SCALARS]),
+            Some("timestamp") => (Self::Timestamp, &[FOR_SCALARS]),
+            Some("hash" | uns::HASH) => (Self::Hash(Hash::read(settings)), &[FOR_COLLECTIONS, FOR_HASHES]),
+            Some("array") => (Self::Array(Elements::read(settings)), &[FOR_COLLECTIONS]),
+            Some("function") => (Self::Function, &[]),
+            Some(name) => match uns::parse(name) {
+                Ok(uns::REFERENCE | uns::FILE_REFERENCE) => {
+                    (Self::Reference(Target::read(settings)), &[FOR_REFERENCES, FOR_SCALARS])
+                }
+                Ok(uns::FILE) => (Self::File, &[FOR_SCALARS]),
+                Ok(name) => (Self::Class(name.to_owned()), &[FOR_SCALARS]),
+                Err(_) => {
+                    settings.refuse("class", format!("there is no type `{name}`; known are {TYPES}"));
+                    return Self::Any;
+                }
+            },
+        };
+        refuse_misplaced(settings, class.as_deref(), allowed);
+        kind
+    }
+}
+
+/// Notes settings that would silently do nothing, since they are for other types.
+fn refuse_misplaced(settings: &mut Settings<'_>, class: Option<&str>, allowed: &[&[&str]]) {
+    let groups = [
+        (FOR_STRINGS, "strings"),
+        (FOR_NUMBERS, "numbers"),
+        (FOR_COLLECTIONS, "arrays and hashes"),
+        (FOR_HASHES, "hashes"),
+        (FOR_REFERENCES, "references"),
+        (FOR_SCALARS, "single values"),
+    ];
+    for (keys, what) in groups {
+        for key in keys.iter().filter(|key| !allowed.iter().any(|allowed| allowed.contains(key))) {
+            if settings.map.contains_key(*key) {
+                let class =
+                    class.map_or_else(|| "without a `class`".to_owned(), |class| format!("of `{class}`"));
+                settings.refuse(key, format!("`{key}` is for {what}, and this is a field {class}"));
+            }
+        }
+    }
+}
+
+impl Text {
+    fn read(settings: &mut Settings<'_>) -> Self {
+        let (min_length, max_length) = (settings.count("min_length"), settings.count("max_length"));
+        if let (Some(min), Some(max)) = (min_length, max_length)
+            && min > max
+        {
+            settings.refuse("min_length", "`min_length` is more than `max_length`: no string is both");
+        }
+        let format = match settings.text("format") {
+            None => None,
+            Some("uuid") => Some(Format::Uuid),
+            Some("identifier") => Some(Format::Identifier),
+            Some("email") => Some(Format::Email),
+            Some("date") => Some(Format::Date),
+            Some(other) => {
+                let known = "known are `uuid`, `identifier`, `email`, `date`";
+                settings.refuse("format", format!("there is no format `{other}`; {known}"));
+                None
+            }
+        };
+        let pattern = settings.text("pattern").and_then(|pattern| match Regex::new(pattern) {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                settings.refuse("pattern", format!("this is no regular expression: {error}"));
+                None
+            }
+        });
+        Self { min_length, max_length, collapse: settings.boolean("collapse"), format, pattern }
+    }
+}
+
+impl Bounds {
+    fn read(settings: &mut Settings<'_>) -> Self {
+        let multiple_of = settings.number(&["multiple_of"]).cloned();
+        if multiple_of.as_ref().and_then(Number::as_f64).is_some_and(|step| step <= 0.0) {
+            settings.refuse("multiple_of", "`multiple_of` is more than zero");
+        }
+        Self {
+            min: settings.number(&["min", "gte"]).cloned(),
+            max: settings.number(&["max", "lte"]).cloned(),
+            above: settings.number(&["gt"]).cloned(),
+            below: settings.number(&["lt"]).cloned(),
+            integer_only: settings.boolean("integer_only"),
+            multiple_of,
+        }
+    }
+}
+
+impl Elements {
+    fn read(settings: &mut Settings<'_>) -> Self {
+        let (min, max) = (settings.count("min_elements"), settings.count("max_elements"));
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            settings.refuse("min_elements", "`min_elements` is more than `max_elements`: nothing is both");
+        }
+        let of = settings.get(&["of", "items"]).map(|(key, value)| {
+            Box::new(Field::read_element(value, Place::Key(&settings.place, key), settings.faults))
+        });
+        Self { min, max, of }
+    }
+}
+
+impl Hash {
+    fn read(settings: &mut Settings<'_>) -> Self {
+        let elements = Elements::read(settings);
+        let definitions = settings.object("fields");
+        let mut fields = Vec::new();
+        if let Some(definitions) = definitions {
+            let inherited = inherited_settings(settings);
+            let place = Place::Key(&settings.place, "fields");
+            for (name, definition) in definitions {
+                let place = Place::Key(&place, name);
+                fields
+                    .push((name.clone(), Field::read(definition, Some(&inherited), place, settings.faults)));
+            }
+        }
+        Self { fields, instantiate: settings.boolean("instantiate"), elements }
+    }
+}
+
+/// What a hash with `fields` says of each of them: the type by `of`, and settings by `default`.
+fn inherited_settings(settings: &mut Settings<'_>) -> Map<String, Value> {
+    let mut inherited = match settings.get(&["of", "items"]) {
+        Some((_, Value::Object(whole))) => whole.clone(),
+        Some((_, name @ Value::String(_))) => Map::from_iter([("class".to_owned(), name.clone())]),
+        _ => Map::new(),
+    };
+    match settings.map.get("default") {
+        None => {}
+        Some(Value::Object(defaults)) => {
+            inherited.extend(defaults.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+        Some(_) => settings.refuse(
+            "default",
+            "on a hash with `fields`, `default` is an object of settings that hold for every one of them",
+        ),
+    }
+    inherited
+}
+
+impl Target {
+    fn read(settings: &mut Settings<'_>) -> Self {
+        let classes = settings.classes(&["target", "allowed_class", "allowed_classes"]);
+        let on_delete = match settings.text("on_delete") {
+            None | Some("ignore") => OnDelete::Ignore,
+            Some("restrict") => OnDelete::Restrict,
+            Some(other) => {
+                settings.refuse("on_delete", format!("`on_delete` is `restrict` or `ignore`, not `{other}`"));
+                OnDelete::Ignore
+            }
+        };
+        Self { classes, on_delete }
+    }
+}

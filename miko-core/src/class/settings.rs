@@ -1,0 +1,128 @@
+//! Reading the settings of a definition: what is wrong is noted at its place, and reading goes on.
+
+use serde_json::{Map, Number, Value};
+
+use crate::error::{ErrorId, ErrorItem};
+use crate::json::type_name;
+use crate::query::Place;
+use crate::uns;
+
+/// The keys of one definition, and where it stands.
+pub(super) struct Settings<'a> {
+    pub(super) map: &'a Map<String, Value>,
+    pub(super) place: Place<'a>,
+    pub(super) faults: &'a mut Vec<ErrorItem>,
+}
+
+impl<'a> Settings<'a> {
+    /// The value under the first of these spellings of a key. Two of them at once contradict each other.
+    pub(super) fn get(&mut self, spellings: &[&'static str]) -> Option<(&'static str, &'a Value)> {
+        let mut given = spellings.iter().filter_map(|key| Some((*key, self.map.get(*key)?)));
+        let first = given.next();
+        if let (Some((one, _)), Some((other, _))) = (first, given.next()) {
+            self.refuse(other, format!("`{one}` and `{other}` say the same thing: give one of them"));
+        }
+        first
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str) -> bool {
+        match self.get(&[key]) {
+            None => false,
+            Some((_, Value::Bool(flag))) => *flag,
+            Some((key, other)) => {
+                self.wrong_type(key, "a boolean", other);
+                false
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, key: &'static str) -> Option<u64> {
+        let (key, value) = self.get(&[key])?;
+        if value.as_u64().is_none() {
+            self.wrong_type(key, "a non-negative integer", value);
+        }
+        value.as_u64()
+    }
+
+    pub(super) fn number(&mut self, spellings: &[&'static str]) -> Option<&'a Number> {
+        match self.get(spellings)? {
+            (_, Value::Number(number)) => Some(number),
+            (key, other) => {
+                self.wrong_type(key, "a number", other);
+                None
+            }
+        }
+    }
+
+    pub(super) fn text(&mut self, key: &'static str) -> Option<&'a str> {
+        match self.get(&[key])? {
+            (_, Value::String(text)) => Some(text),
+            (key, other) => {
+                self.wrong_type(key, "a string", other);
+                None
+            }
+        }
+    }
+
+    pub(super) fn array(&mut self, spellings: &[&'static str]) -> Option<(&'static str, &'a [Value])> {
+        match self.get(spellings)? {
+            (key, Value::Array(items)) => Some((key, items)),
+            (key, other) => {
+                self.wrong_type(key, "an array", other);
+                None
+            }
+        }
+    }
+
+    pub(super) fn object(&mut self, key: &'static str) -> Option<&'a Map<String, Value>> {
+        match self.get(&[key])? {
+            (_, Value::Object(map)) => Some(map),
+            (key, other) => {
+                self.wrong_type(key, "an object", other);
+                None
+            }
+        }
+    }
+
+    /// A class name, or an array of them; stored form, without protocol.
+    pub(super) fn classes(&mut self, spellings: &[&'static str]) -> Vec<String> {
+        let Some((key, value)) = self.get(spellings) else { return Vec::new() };
+        let names = match value {
+            Value::Array(names) => names.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        names.iter().filter_map(|name| self.class(key, name)).collect()
+    }
+
+    /// A class name, in its stored form.
+    pub(super) fn class(&mut self, key: &str, name: &Value) -> Option<String> {
+        match name.as_str().map(uns::parse) {
+            None => {
+                self.wrong_type(key, "a class name", name);
+                None
+            }
+            Some(Ok(name)) => Some(name.to_owned()),
+            Some(Err(fault)) => {
+                self.refuse(key, fault.message().to_owned());
+                None
+            }
+        }
+    }
+
+    /// Notes that the setting `key` is wrong.
+    pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
+        let place = Place::Key(&self.place, key);
+        self.faults.push(fault(&place, message));
+    }
+
+    fn wrong_type(&mut self, key: &str, expected: &str, found: &Value) {
+        let place = Place::Key(&self.place, key);
+        let item = fault(&place, format!("`{key}`: expected {expected}"));
+        self.faults.push(item.with("expected", expected).with("found", type_name(found)));
+    }
+}
+
+/// A definition is not well-formed here.
+pub(super) fn fault(place: &Place<'_>, message: impl Into<String>) -> ErrorItem {
+    place.locate(ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", uns::CLASS))
+}

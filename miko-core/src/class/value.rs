@@ -1,0 +1,203 @@
+//! Checking one value against the type of its field.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Number, Value};
+
+use super::check::Checker;
+use super::field::{Bounds, Elements, Format, Kind, Text};
+use super::reference::pk_of;
+use crate::json::{compare_numbers, is_multiple, type_name};
+use crate::query::Place;
+
+/// Checks a value that is not null.
+pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &mut Value, place: &Place<'_>) {
+    match (kind, &mut *value) {
+        (Kind::Any | Kind::Function, _) | (Kind::Boolean, Value::Bool(_)) => {}
+        (Kind::Text(rules), Value::String(text)) => check_text(checker, rules, text, place),
+        (Kind::Number(bounds), Value::Number(number)) => check_number(checker, bounds, number, place),
+        (Kind::Url, Value::String(text)) => {
+            if iri_string::types::IriStr::new(text).is_err() {
+                refuse(
+                    checker,
+                    place,
+                    "url",
+                    "a URL with its protocol, such as https://starfleet.com",
+                    value,
+                );
+            }
+        }
+        (Kind::Timestamp, Value::String(text)) => {
+            if !is_timestamp(text) {
+                let expected = "a timestamp with an offset, such as 2026-04-21T14:32:00Z";
+                refuse(checker, place, "timestamp", expected, value);
+            }
+        }
+        (Kind::Hash(hash), Value::Object(map)) => {
+            check_count(checker, &hash.elements, map.len(), place);
+            checker.hash(hash, map, place);
+        }
+        (Kind::Array(elements), Value::Array(items)) => {
+            check_count(checker, elements, items.len(), place);
+            if let Some(of) = &elements.of {
+                for (index, item) in items.iter_mut().enumerate() {
+                    checker.value(of, item, &Place::Index(place, index));
+                }
+            }
+        }
+        (Kind::Reference(_) | Kind::File, found) if pk_of(found).is_some() => {}
+        (Kind::Class(_), Value::String(_)) => {}
+        (Kind::Class(class), Value::Object(embedded)) => {
+            if let Some(class) = checker.catalog.class(class) {
+                let outer = std::mem::replace(&mut checker.class, &class.definition.name);
+                checker.fields(&class.fields, embedded, place);
+                checker.class = outer;
+            }
+        }
+        (kind, found) => refuse(checker, place, "class", expected(kind), found),
+    }
+}
+
+/// What a value of this type is called in messages.
+fn expected(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Any | Kind::Function => "any value",
+        Kind::Text(_) => "a string",
+        Kind::Number(_) => "a number",
+        Kind::Boolean => "a boolean",
+        Kind::Url => "a URL",
+        Kind::Timestamp => "a timestamp",
+        Kind::Hash(_) => "an object",
+        Kind::Array(_) => "an array",
+        Kind::Reference(_) | Kind::File => "a pk, or {\"pk\": …}",
+        Kind::Class(_) => "an object, or the pk of a record",
+    }
+}
+
+fn refuse(checker: &mut Checker<'_>, place: &Place<'_>, rule: &str, expected: &str, found: &Value) {
+    let fault = checker.fault(place, rule, format!("expected {expected}"));
+    checker.faults.push(fault.with("expected", expected).with("found", shown(found)));
+}
+
+fn check_text(checker: &mut Checker<'_>, rules: &Text, text: &str, place: &Place<'_>) {
+    if rules.min_length.is_some() || rules.max_length.is_some() {
+        let length = text.chars().count() as u64;
+        let mut bound = |rule, allowed: u64, how| {
+            let message = format!("the string has {length} characters, and {how} {allowed}");
+            let fault = checker.fault(place, rule, message);
+            checker.faults.push(fault.with("allowed", allowed).with("found", length));
+        };
+        match (rules.min_length, rules.max_length) {
+            (Some(min), _) if length < min => bound("min_length", min, "needs at least"),
+            (_, Some(max)) if length > max => bound("max_length", max, "may have at most"),
+            _ => {}
+        }
+    }
+    if let Some(format) = rules.format
+        && let Some(expected) = format.broken_by(text)
+    {
+        refuse(checker, place, "format", expected, &text.into());
+    }
+    if let Some(pattern) = &rules.pattern
+        && !pattern.is_match(text)
+    {
+        let fault = checker.fault(place, "pattern", format!("the string does not match /{pattern}/"));
+        checker.faults.push(fault.with("allowed", pattern.as_str()).with("found", shown(&text.into())));
+    }
+}
+
+impl Format {
+    /// What would have been right, if `text` is not.
+    fn broken_by(self, text: &str) -> Option<&'static str> {
+        static IDENTIFIER: LazyLock<Option<Regex>> =
+            LazyLock::new(|| Regex::new("^[A-Za-z_][A-Za-z0-9_]*$").ok());
+        let matches =
+            |pattern: &LazyLock<Option<Regex>>| pattern.as_ref().is_some_and(|regex| regex.is_match(text));
+        let (holds, expected) = match self {
+            Self::Uuid => (
+                text.len() == 36 && uuid::Uuid::try_parse(text).is_ok(),
+                "a UUID, 32 hexadecimal digits with hyphens",
+            ),
+            Self::Identifier => {
+                (matches(&IDENTIFIER), "an identifier: letters, digits and _, not beginning with a digit")
+            }
+            Self::Email => (email_address::EmailAddress::is_valid(text), "an email address"),
+            Self::Date => (is_date(text), "a date such as 2026-04-21"),
+        };
+        (!holds).then_some(expected)
+    }
+}
+
+/// RFC 3339, which is narrower than what the calendar crate reads: its shape is looked at first.
+fn is_timestamp(text: &str) -> bool {
+    static SHAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$").ok()
+    });
+    SHAPE.as_ref().is_some_and(|shape| shape.is_match(text)) && text.parse::<jiff::Timestamp>().is_ok()
+}
+
+fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
+}
+
+fn check_number(checker: &mut Checker<'_>, bounds: &Bounds, number: &Number, place: &Place<'_>) {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let rules = [
+        ("min", &bounds.min, "at least", [Equal, Greater].as_slice()),
+        ("max", &bounds.max, "at most", &[Equal, Less]),
+        ("gt", &bounds.above, "more than", &[Greater]),
+        ("lt", &bounds.below, "less than", &[Less]),
+    ];
+    for (rule, bound, how, allowed) in rules {
+        if let Some(bound) = bound
+            && !compare_numbers(number, bound).is_some_and(|order| allowed.contains(&order))
+        {
+            let fault =
+                checker.fault(place, rule, format!("the number is {number}, and must be {how} {bound}"));
+            checker.faults.push(fault.with("allowed", bound.clone()).with("found", number.clone()));
+        }
+    }
+    if bounds.integer_only
+        && !(number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|f| f.fract() == 0.0))
+    {
+        refuse(checker, place, "integer_only", "a whole number", &number.clone().into());
+    }
+    if let Some(step) = &bounds.multiple_of
+        && !is_multiple(number, step)
+    {
+        let fault = checker.fault(place, "multiple_of", format!("{number} is no multiple of {step}"));
+        checker.faults.push(fault.with("allowed", step.clone()).with("found", number.clone()));
+    }
+}
+
+fn check_count(checker: &mut Checker<'_>, elements: &Elements, count: usize, place: &Place<'_>) {
+    let count = count as u64;
+    let broken = match (elements.min, elements.max) {
+        (Some(min), _) if count < min => Some(("min_elements", min, "needs at least")),
+        (_, Some(max)) if count > max => Some(("max_elements", max, "may have at most")),
+        _ => None,
+    };
+    if let Some((rule, allowed, how)) = broken {
+        let fault = checker.fault(place, rule, format!("there are {count} elements, and it {how} {allowed}"));
+        checker.faults.push(fault.with("allowed", allowed).with("found", count));
+    }
+}
+
+/// Trimmed, with every run of whitespace as one space.
+pub(super) fn collapsed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A value as an error shows it: whole if it is short, its type if not.
+pub(super) fn shown(value: &Value) -> Value {
+    const SHORT: usize = 200;
+    match value {
+        Value::String(text) if text.len() > SHORT => {
+            let beginning: String = text.chars().take(SHORT / 4).collect();
+            format!("{beginning}… ({} bytes)", text.len()).into()
+        }
+        Value::Array(_) | Value::Object(_) => type_name(value).into(),
+        short => short.clone(),
+    }
+}

@@ -1,0 +1,105 @@
+//! Checking a record against its classes before it is written.
+
+use serde_json::{Map, Value};
+
+use crate::class::{ConstraintKind, Definition, Purpose, check};
+use crate::engine::sqlite::store::Store;
+use crate::engine::sqlite::values::facets;
+use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::query::{Place, stack};
+use crate::uns;
+
+impl Store {
+    /// Does any class of this stack say something about its records?
+    pub(super) fn has_rules(&self, stack: &Map<String, Value>) -> bool {
+        stack::classes(stack)
+            .into_iter()
+            .any(|class| class == uns::CLASS || self.catalog.class(class).is_some())
+    }
+
+    /// Checks a record against all its classes and normalizes its buckets.
+    ///
+    /// Gives the definition that it is, if it is one.
+    ///
+    /// # Errors
+    /// `validation-failed`, an item per fault, each by JSON pointer under `place`.
+    pub(super) fn examine(
+        &self,
+        stack: &mut Map<String, Value>,
+        shared: &mut Map<String, Value>,
+        purpose: Purpose,
+        place: &Place<'_>,
+    ) -> Result<Option<Definition>> {
+        let mut faults = Vec::new();
+        let mut definition = None;
+        let stack_place = Place::Key(place, "stack");
+        // The primary class comes last, so that the order of fields is its own.
+        for (key, platter) in stack.iter_mut().rev() {
+            let Some(class) = platter.get("class").and_then(Value::as_str).map(str::to_owned) else {
+                continue;
+            };
+            let platter_place = Place::Key(&stack_place, key);
+            let (bucket, place) = match platter.get_mut("bucket") {
+                Some(Value::Object(private)) => (private, Place::Key(&platter_place, "bucket")),
+                _ => (&mut *shared, Place::Key(place, "bucket")),
+            };
+            if class == uns::CLASS {
+                Definition::normalize(bucket);
+                // Of two, the first platter's counts, as everywhere.
+                definition = Definition::read(bucket, place, &mut faults);
+            } else if let Some(class) = self.catalog.class(&class) {
+                if class.is_abstract() {
+                    faults.push(abstract_class(&class.definition.name, &Place::Key(&platter_place, "class")));
+                }
+                check(&self.catalog, class, bucket, purpose, &place, &mut faults);
+                for constraint in class.constraints.iter().filter(|one| one.kind == ConstraintKind::Join) {
+                    if class.key(constraint, bucket).is_none() {
+                        let message = format!("every part of `join` is required: {}", constraint.describe());
+                        let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
+                        faults.push(
+                            place.locate(item).with("class", constraint.class.as_str()).with("rule", "join"),
+                        );
+                    }
+                }
+            }
+        }
+        Error::check(faults)?;
+        Ok(definition)
+    }
+
+    /// Checks that an update leaves alone what `join` declares.
+    pub(super) fn check_joins(
+        &self,
+        before: (&Map<String, Value>, &Map<String, Value>),
+        after: (&Map<String, Value>, &Map<String, Value>),
+    ) -> Result<()> {
+        let mut faults = Vec::new();
+        for old in facets(before.0, before.1) {
+            let Some(class) = self.catalog.class(old.class) else { continue };
+            for new in facets(after.0, after.1).into_iter().filter(|new| new.class == old.class) {
+                for constraint in class.constraints.iter().filter(|one| one.kind == ConstraintKind::Join) {
+                    if class.key(constraint, old.bucket) != class.key(constraint, new.bucket) {
+                        let message =
+                            format!("no update changes what `join` declares: {}", constraint.describe());
+                        let fields: Vec<String> =
+                            constraint.fields.iter().map(|path| path.join(".")).collect();
+                        faults.push(
+                            ErrorItem::new(ErrorId::IMMUTABLE_FIELD, message)
+                                .with("class", constraint.class.as_str())
+                                .with("fields", fields),
+                        );
+                    }
+                }
+            }
+        }
+        Error::check(faults)
+    }
+}
+
+fn abstract_class(name: &str, place: &Place<'_>) -> ErrorItem {
+    let message = format!("`{name}` is abstract: a record is of one of its subclasses");
+    place
+        .locate(ErrorItem::new(ErrorId::VALIDATION_FAILED, message))
+        .with("class", name)
+        .with("rule", "abstract")
+}

@@ -1,0 +1,147 @@
+//! What a transaction has to look at again before it commits: references point at records that exist then, and records
+//! that are gone then are not pointed at.
+
+use rusqlite::params;
+use serde_json::Value;
+
+use crate::class::{OnDelete, Reference};
+use crate::engine::sqlite::store::Store;
+use crate::error::{Error, ErrorId, ErrorItem, Result};
+
+/// What the open transaction has written so far, as far as references go.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    references: Vec<Pointing>,
+    /// Pks of records that were deleted.
+    deleted: Vec<String>,
+}
+
+impl Pending {
+    /// How far it goes now, for [`forget_since`](Self::forget_since).
+    pub(super) fn mark(&self) -> usize {
+        self.references.len()
+    }
+
+    /// Leaves unchecked the references that were entered since `mark`.
+    pub(super) fn forget_since(&mut self, mark: usize) {
+        self.references.truncate(mark);
+    }
+}
+
+/// A reference, and the record that it stands in.
+#[derive(Debug)]
+struct Pointing {
+    seq: i64,
+    class: String,
+    reference: Reference,
+}
+
+/// More are not listed: whoever has so many knows enough.
+pub(super) const LISTED: usize = 10;
+
+impl Store {
+    /// Enters the references of a record, which are looked at when the transaction commits.
+    pub(super) fn point(&mut self, seq: i64, class: &str, references: Vec<Reference>) -> Result<()> {
+        const SQL: &str =
+            "INSERT OR IGNORE INTO reference (target, seq, pointer, restricts) VALUES (?1, ?2, ?3, ?4)";
+        for reference in references {
+            let restricts = reference.on_delete == OnDelete::Restrict;
+            self.connection.prepare_cached(SQL)?.execute(params![
+                reference.target,
+                seq,
+                reference.pointer,
+                restricts
+            ])?;
+            self.pending.references.push(Pointing { seq, class: class.to_owned(), reference });
+        }
+        Ok(())
+    }
+
+    /// Notes that a record was deleted.
+    pub(super) fn was_deleted(&mut self, pk: &str) {
+        self.pending.deleted.push(pk.to_owned());
+    }
+
+    /// Checks what the transaction has left behind.
+    pub(super) fn check_pending(&mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut faults = Vec::new();
+        for pointing in &pending.references {
+            if let Some(fault) = self.check_reference(pointing)? {
+                faults.push(fault);
+            }
+        }
+        for pk in &pending.deleted {
+            if let Some(fault) = self.check_deleted(pk)? {
+                faults.push(fault);
+            }
+        }
+        Error::check(faults)
+    }
+
+    fn check_reference(&self, pointing: &Pointing) -> Result<Option<ErrorItem>> {
+        const STILL_THERE: &str = "SELECT 1 FROM reference WHERE target = ?1 AND seq = ?2 AND pointer = ?3";
+        let Pointing { seq, class, reference } = pointing;
+        let still_there = self.connection.prepare_cached(STILL_THERE)?.exists(params![
+            reference.target,
+            seq,
+            reference.pointer
+        ])?;
+        if !still_there {
+            return Ok(None);
+        }
+        let classes = self.classes_of(&reference.target)?;
+        let message = match classes {
+            Some(classes) if self.allows(&reference.classes, &classes) => return Ok(None),
+            Some(_) => {
+                format!("the record is of no class that is allowed here: {}", reference.classes.join(", "))
+            }
+            None => "no active record has this pk".to_owned(),
+        };
+        let item = ErrorItem::new(ErrorId::REFERENCE_NOT_FOUND, message)
+            .with("class", class.as_str())
+            .with("pointer", format!("/bucket{}", reference.pointer))
+            .with("found", reference.target.as_str());
+        Ok(Some(if reference.classes.is_empty() {
+            item
+        } else {
+            item.with("allowed", reference.classes.clone())
+        }))
+    }
+
+    fn allows(&self, allowed: &[String], classes: &[String]) -> bool {
+        allowed.is_empty() || classes.iter().any(|class| self.catalog.is_one_of(class, allowed))
+    }
+
+    /// The classes of an active record; `None` if there is none.
+    fn classes_of(&self, pk: &str) -> Result<Option<Vec<String>>> {
+        const ACTIVE: &str = "SELECT seq FROM record WHERE pk = ?1 AND bucket IS NOT NULL";
+        const CLASSES: &str = "SELECT uns FROM membership JOIN class ON class.id = class_id WHERE seq = ?1";
+        let mut active = self.connection.prepare_cached(ACTIVE)?;
+        let mut rows = active.query([pk])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let mut classes = self.connection.prepare_cached(CLASSES)?;
+        let classes = classes.query_map([row.get::<_, i64>(0)?], |row| row.get(0))?;
+        Ok(Some(classes.collect::<rusqlite::Result<_>>()?))
+    }
+
+    /// Does anybody hold on to a record that was deleted?
+    fn check_deleted(&self, pk: &str) -> Result<Option<ErrorItem>> {
+        const SQL: &str = "SELECT record.pk, pointer FROM reference JOIN record USING (seq) \
+                           WHERE target = ?1 AND restricts LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(SQL)?;
+        let rows = statement.query_map(params![pk, LISTED as i64], |row| {
+            Ok(serde_json::json!({"pk": row.get::<_, String>(0)?, "pointer": format!("/bucket{}", row.get::<_, String>(1)?)}))
+        })?;
+        let pointed_at_by: Vec<Value> = rows.collect::<rusqlite::Result<_>>()?;
+        if pointed_at_by.is_empty() {
+            return Ok(None);
+        }
+        let message = "the record cannot be deleted while others point at it";
+        Ok(Some(
+            ErrorItem::new(ErrorId::REFERENCE_RESTRICTED, message)
+                .with("pk", pk)
+                .with("pointed_at_by", pointed_at_by),
+        ))
+    }
+}

@@ -1,0 +1,127 @@
+//! Importing and exporting all class definitions at once.
+
+use serde_json::{Map, Value, json};
+
+use crate::class::Definition;
+use crate::engine::sqlite::store::Store;
+use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::json::Object;
+use crate::mikobase::SchemaChanges;
+use crate::query::{Place, Stack};
+use crate::timestamp::Timestamp;
+use crate::uns;
+
+/// The key that holds the definitions.
+const CLASSES: &str = "classes";
+
+impl Store {
+    /// All definitions, in order of creation.
+    pub(super) fn export_schema(&self) -> Result<Value> {
+        let definitions = self.definition_records()?.into_iter().map(|(_, bucket)| {
+            let name = bucket.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            (name, Value::Object(bucket))
+        });
+        Ok(json!({ CLASSES: Map::from_iter(definitions) }))
+    }
+
+    /// Creates the classes that are missing and updates those that differ, all or none.
+    pub(super) fn import_schema(&mut self, schema: Value) -> Result<SchemaChanges> {
+        let definitions = read(schema)?;
+        let mut changes = SchemaChanges::default();
+        let mut added = Vec::new();
+        for (definition, bucket) in definitions {
+            let (name, text) = (definition.name.clone(), Object::from(&bucket).into_string());
+            match self.definition_record(&name)? {
+                None => {
+                    let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
+                    let (seq, ..) = self.insert(&bucket, &stack, &Map::new())?;
+                    self.enter_name(seq, &name)?;
+                    changes.created.push(name);
+                }
+                Some((seq, _)) if self.bucket_text(seq)?.as_deref() == Some(&text) => {
+                    changes.unchanged.push(name);
+                    continue;
+                }
+                Some((seq, _)) => {
+                    self.rewrite_bucket(seq, &text)?;
+                    changes.updated.push(name);
+                }
+            }
+            added.push(definition);
+        }
+        if !added.is_empty() {
+            self.redefine(added, &[])?;
+        }
+        Ok(changes)
+    }
+
+    fn bucket_text(&self, seq: i64) -> Result<Option<String>> {
+        let mut statement = self.connection.prepare_cached("SELECT bucket FROM record WHERE seq = ?1")?;
+        Ok(statement.query_row([seq], |row| row.get(0))?)
+    }
+
+    /// Replaces the bucket of a definition.
+    fn rewrite_bucket(&mut self, seq: i64, text: &str) -> Result<()> {
+        const UPDATED_AT: &str = "SELECT updated_at FROM record WHERE seq = ?1";
+        const SQL: &str = "UPDATE record SET bucket = ?2, updated_at = ?3, commit_seq = ?4 WHERE seq = ?1";
+        let before = self.connection.prepare_cached(UPDATED_AT)?.query_row([seq], |row| row.get(0))?;
+        let updated_at = Timestamp::from_millis(before).next().as_millis();
+        let commit = self.next_commit();
+        self.connection.prepare_cached(SQL)?.execute(rusqlite::params![seq, text, updated_at, commit])?;
+        Ok(())
+    }
+}
+
+/// Reads `{"classes": {name: definition}}`: every definition with the bucket that is stored for it.
+fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
+    let refused = |message: &str| Error::new(ErrorId::INVALID_REQUEST, message);
+    let Value::Object(mut schema) = schema else {
+        return Err(refused("a schema is an object: {\"classes\": {name: definition}}"));
+    };
+    let Some(Value::Object(classes)) = schema.shift_remove(CLASSES) else {
+        return Err(refused("a schema has an object `classes`, which holds a definition per class name"));
+    };
+    if let Some(unknown) = schema.keys().next() {
+        return Err(refused("a schema holds `classes` and nothing else; a worldlet is imported as one")
+            .with("unknown_fields", vec![unknown.as_str()]));
+    }
+    let (mut faults, mut definitions) = (Vec::new(), Vec::new());
+    let place = Place::Key(&Place::Request, CLASSES);
+    for (name, definition) in classes {
+        let place = Place::Key(&place, &name);
+        definitions.extend(read_one(&name, definition, place, &mut faults));
+    }
+    Error::check(faults)?;
+    Ok(definitions)
+}
+
+fn read_one(
+    key: &str,
+    definition: Value,
+    place: Place<'_>,
+    faults: &mut Vec<ErrorItem>,
+) -> Option<(Definition, Map<String, Value>)> {
+    let name = match uns::parse(key) {
+        Ok(name) => name,
+        Err(fault) => {
+            faults.push(place.locate(fault));
+            return None;
+        }
+    };
+    let Value::Object(given) = definition else {
+        faults.push(place.wrong_type("an object", &definition));
+        return None;
+    };
+    // The key is the name; a definition may leave it out.
+    let mut bucket = Map::from_iter([("name".to_owned(), Value::from(name))]);
+    bucket.extend(given);
+    Definition::normalize(&mut bucket);
+    if bucket.get("name").and_then(Value::as_str) != Some(name) {
+        faults.push(
+            Place::Key(&place, "name")
+                .wrong_value(&format!("`{name}`, as its key says"), bucket["name"].clone()),
+        );
+    }
+    let definition = Definition::read(&bucket, place, faults)?;
+    Some((definition, bucket))
+}

@@ -1,0 +1,155 @@
+//! The index of the values of a record: what is unique, and what queries look up.
+
+use rusqlite::{OptionalExtension, params};
+use serde_json::{Map, Value};
+
+use crate::class::{Constraint, ConstraintKind};
+use crate::engine::sqlite::store::Store;
+use crate::error::{ErrorId, ErrorItem, Result};
+use crate::query::stack;
+
+/// A class of a record, and the bucket that it is about: that of its platter, or the one they share.
+pub(super) struct Facet<'r> {
+    pub(super) class: &'r str,
+    pub(super) bucket: &'r Map<String, Value>,
+    /// Is it the platter's own?
+    pub(super) is_private: bool,
+}
+
+/// The facets of a record.
+pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, Value>) -> Vec<Facet<'r>> {
+    let facet = |platter: &'r Value| {
+        let class = platter.get("class")?.as_str()?;
+        let private = platter.get("bucket").and_then(Value::as_object);
+        Some(Facet { class, bucket: private.unwrap_or(shared), is_private: private.is_some() })
+    };
+    stack.values().filter_map(facet).collect()
+}
+
+impl Store {
+    /// Is anything about the values of such a record kept in an index?
+    pub(super) fn is_indexed(&self, stack: &Map<String, Value>) -> bool {
+        stack::classes(stack).into_iter().any(|class| {
+            class == crate::uns::CLASS
+                || !self.catalog.constraints(class).is_empty()
+                || self.catalog.has_references(class)
+        })
+    }
+
+    /// Enters the values of a record. Each that another record has already is a fault.
+    pub(super) fn index_values(
+        &mut self,
+        seq: i64,
+        stack: &Map<String, Value>,
+        shared: &Map<String, Value>,
+        faults: &mut Vec<ErrorItem>,
+    ) -> Result<()> {
+        let catalog = self.catalog.clone();
+        for facet in facets(stack, shared) {
+            let Some(class) = catalog.class(facet.class) else { continue };
+            for constraint in &class.constraints {
+                let id = self.constraint_id(constraint)?;
+                if constraint.kind == ConstraintKind::Index {
+                    // Queries look at the bucket that all platters share.
+                    if let Some(key) = class.key(constraint, shared) {
+                        self.enter_indexed(id, &key, seq)?;
+                    }
+                    continue;
+                }
+                if let Some(key) = class.key(constraint, facet.bucket) {
+                    faults.extend(self.enter_unique(id, &key, seq, constraint)?);
+                }
+                if facet.is_private
+                    && let Some(key) = class.key(constraint, shared)
+                {
+                    self.enter_indexed(id, &key, seq)?;
+                }
+            }
+            self.point(seq, facet.class, catalog.references(facet.class, facet.bucket))?;
+        }
+        Ok(())
+    }
+
+    /// Takes all values of a record out of the index.
+    pub(super) fn unindex_values(&self, seq: i64) -> Result<()> {
+        for sql in [
+            // The name that a class definition has is not a value of a field.
+            "DELETE FROM unique_value WHERE seq = ?1 AND constraint_id <> 1",
+            "DELETE FROM indexed_value WHERE seq = ?1",
+            "DELETE FROM reference WHERE seq = ?1",
+        ] {
+            self.connection.prepare_cached(sql)?.execute([seq])?;
+        }
+        Ok(())
+    }
+
+    /// The number of a constraint, which it gets if it has none yet.
+    pub(super) fn constraint_id(&self, constraint: &Constraint) -> Result<i64> {
+        const ADD: &str = "INSERT INTO class_constraint (class, kind, fields) VALUES (?1, ?2, ?3)";
+        if let Some(id) = self.find_constraint(constraint)? {
+            return Ok(id);
+        }
+        let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
+        self.connection.prepare_cached(ADD)?.execute(values)?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// The number of a constraint, if it has one.
+    pub(super) fn find_constraint(&self, constraint: &Constraint) -> Result<Option<i64>> {
+        const FIND: &str = "SELECT id FROM class_constraint WHERE class = ?1 AND kind = ?2 AND fields = ?3";
+        let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
+        Ok(self.connection.prepare_cached(FIND)?.query_row(values, |row| row.get(0)).optional()?)
+    }
+
+    /// The pk of the record that has a unique value.
+    pub(super) fn holder(&self, constraint_id: i64, key: &str) -> Result<Option<(i64, String)>> {
+        const SQL: &str = "SELECT seq, pk FROM unique_value JOIN record USING (seq) \
+                           WHERE constraint_id = ?1 AND value = ?2";
+        let mut statement = self.connection.prepare_cached(SQL)?;
+        Ok(statement
+            .query_row(params![constraint_id, key], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?)
+    }
+
+    fn enter_indexed(&self, id: i64, key: &str, seq: i64) -> Result<()> {
+        const SQL: &str =
+            "INSERT OR IGNORE INTO indexed_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
+        self.connection.prepare_cached(SQL)?.execute(params![id, key, seq])?;
+        Ok(())
+    }
+
+    /// Enters a unique value, or says who has it.
+    pub(super) fn enter_unique(
+        &self,
+        id: i64,
+        key: &str,
+        seq: i64,
+        constraint: &Constraint,
+    ) -> Result<Option<ErrorItem>> {
+        const SQL: &str =
+            "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
+        if self.connection.prepare_cached(SQL)?.execute(params![id, key, seq])? == 1 {
+            return Ok(None);
+        }
+        match self.holder(id, key)? {
+            // The record itself, by another of its platters.
+            Some((holder, _)) if holder == seq => Ok(None),
+            holder => {
+                let message = format!(
+                    "another record of `{}` has the same {}",
+                    constraint.class,
+                    constraint.describe()
+                );
+                let item = ErrorItem::new(ErrorId::UNIQUE_VIOLATION, message)
+                    .with("class", constraint.class.as_str())
+                    .with("fields", constraint.fields.iter().map(|path| path.join(".")).collect::<Vec<_>>());
+                Ok(Some(item.with("other", holder.map(|(_, pk)| pk))))
+            }
+        }
+    }
+}
+
+/// The fields of a constraint as the table has them.
+fn fields_text(constraint: &Constraint) -> String {
+    constraint.fields.iter().cloned().map(Value::from).collect::<Value>().to_string()
+}

@@ -1,0 +1,125 @@
+//! Conditions on unique and indexed fields use their index, and give what a scan would.
+
+use miko_core::SqliteEngine;
+use serde_json::{Value, json};
+
+use crate::classed::{Db, create, db, define};
+
+fn officers() -> Db {
+    let db = db();
+    define(&db, json!({"name": "a.b/person", "fields": {
+        "serial": {"unique": true}, "rank": {"index": true}, "name": {"class": "hash", "fields": {"last": {"index": true}}},
+    }}))
+    .unwrap();
+    define(&db, json!({"name": "a.b/officer", "inherits": "a.b/person"})).unwrap();
+    db
+}
+
+fn plan(db: &SqliteEngine, class: &str, path: Value) -> Vec<String> {
+    db.explain(json!({"action": "select", "class": class, "path": path})).unwrap().plan
+}
+
+#[test]
+fn the_plan_shows_the_index() {
+    let db = officers();
+    create(&db, "a.b/officer", json!({"serial": 1, "rank": "Captain", "name": {"last": "Kirk"}})).unwrap();
+    for (class, path, index) in [
+        (
+            "a.b/person",
+            json!(["serial", 1]),
+            "SEARCH unique_value USING PRIMARY KEY (constraint_id=? AND value=?)",
+        ),
+        (
+            "a.b/officer",
+            json!(["serial", 1.0]),
+            "SEARCH unique_value USING PRIMARY KEY (constraint_id=? AND value=?)",
+        ),
+        (
+            "a.b/officer",
+            json!(["rank", "Captain"]),
+            "SEARCH indexed_value USING PRIMARY KEY (constraint_id=? AND value=?)",
+        ),
+        (
+            "a.b/person",
+            json!(["name", "last", "Kirk"]),
+            "SEARCH indexed_value USING PRIMARY KEY (constraint_id=? AND value=?)",
+        ),
+    ] {
+        let plan = plan(&db.0, class, path.clone());
+        assert!(plan.iter().any(|step| step == index), "{class} {path}: {plan:#?}");
+        assert!(plan.iter().all(|step| !step.starts_with("SCAN record")), "{class} {path}: {plan:#?}");
+    }
+    for (class, path) in [
+        ("a.b/person", json!(["rank", null])),
+        ("a.b/person", json!(["name", "first", "James"])),
+        ("a.b/person", json!(["rank", 0, "x"])),
+        ("x.y/other", json!(["rank", "Captain"])),
+    ] {
+        let plan = plan(&db.0, class, path.clone());
+        assert!(plan.iter().all(|step| !step.contains("_value")), "{class} {path}: {plan:#?}");
+    }
+}
+
+#[test]
+fn an_index_gives_what_a_scan_gives() {
+    let (indexed, scanned) = (officers(), db());
+    let values = [
+        json!(1),
+        json!(1.0),
+        json!("1"),
+        json!(true),
+        json!(null),
+        json!([1]),
+        json!([1.0]),
+        json!({"a": 1}),
+        json!("é"),
+        json!(""),
+        json!("a\u{0}b"),
+        json!(u64::MAX),
+        json!(-0.0),
+        json!(0),
+    ];
+    let mut pks = Vec::new();
+    for (n, value) in values.iter().chain(&values).enumerate() {
+        let class = if n % 3 == 0 { "a.b/person" } else { "a.b/officer" };
+        let bucket = json!({"rank": value, "name": {"last": value}});
+        let made =
+            (create(&indexed, class, bucket.clone()).unwrap(), create(&scanned, class, bucket).unwrap());
+        pks.push(made);
+    }
+    // Some are deleted, some changed, and one gets a bucket of its own for its class.
+    for (one, other) in [&pks[3], &pks[10]] {
+        indexed.delete(one).unwrap();
+        scanned.delete(other).unwrap();
+    }
+    for (db, pk) in [(&indexed, &pks[5].0), (&scanned, &pks[5].1)] {
+        db.update(pk, json!({"rank": 1, "name": {"last": [5]}})).unwrap();
+    }
+    for (db, pk) in [(&indexed, &pks[6].0), (&scanned, &pks[6].1)] {
+        let stack = json!({"p": {"class": "a.b/officer", "bucket": {"rank": "private"}}});
+        db.run(json!({"action": "update", "pk": pk, "stack": stack, "bucket": {"rank": 1}})).unwrap();
+    }
+    let place_in = |pks: Vec<&String>, found: Vec<String>| -> Vec<usize> {
+        found.iter().map(|pk| pks.iter().position(|other| *other == pk).unwrap()).collect()
+    };
+    for value in values.iter().chain([&json!("private"), &json!("nobody")]).filter(|value| !value.is_object())
+    {
+        for (class, scanned_classes) in
+            [("a.b/officer", vec!["a.b/officer"]), ("a.b/person", vec!["a.b/person", "a.b/officer"])]
+        {
+            for path in [json!(["rank", value]), json!(["name", "last", value])] {
+                let by_index = indexed.by_path(class, path.clone());
+                let select = json!({"action": "select", "classes": scanned_classes, "path": path});
+                let by_scan = miko_core::Mikobase::q0(&scanned.0, select).unwrap().into_records().unwrap();
+                assert_eq!(
+                    place_in(pks.iter().map(|(one, _)| one).collect(), by_index),
+                    place_in(
+                        pks.iter().map(|(_, other)| other).collect(),
+                        by_scan.into_iter().map(|record| record.pk).collect()
+                    ),
+                    "{class} {path}"
+                );
+            }
+        }
+    }
+}

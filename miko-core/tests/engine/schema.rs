@@ -1,0 +1,85 @@
+//! Importing and exporting all class definitions.
+
+use miko_core::{ErrorId, Mikobase, SchemaChanges};
+use serde_json::{Value, json};
+
+use crate::classed::{create, db, define, rules_broken};
+
+fn changes(created: &[&str], updated: &[&str], unchanged: &[&str]) -> SchemaChanges {
+    let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    SchemaChanges { created: owned(created), updated: owned(updated), unchanged: owned(unchanged) }
+}
+
+#[test]
+fn missing_classes_are_created_different_ones_updated_and_others_stay() {
+    let db = db();
+    define(&db, json!({"name": "a.b/stays"})).unwrap();
+    // Children may come before their parents; a definition may leave out its name.
+    let schema = json!({"classes": {
+        "a.b/child": {"inherits": "a.b/parent"},
+        "https://a.b/parent": {"name": "a.b/parent", "fields": {"n": {"class": "number"}}},
+    }});
+    assert_eq!(db.0.import_schema(schema.clone()).unwrap(), changes(&["a.b/child", "a.b/parent"], &[], &[]));
+    assert_eq!(rules_broken(&create(&db, "a.b/child", json!({"n": "x"})).unwrap_err()), ["class"]);
+
+    let before = db.0.export_schema().unwrap();
+    let times = |db: &crate::classed::Db| -> Vec<String> {
+        db.by_class("puck.uno/class").iter().map(|record| record.updated_at.to_string()).collect()
+    };
+    let written = times(&db);
+    assert_eq!(db.0.import_schema(schema.clone()).unwrap(), changes(&[], &[], &["a.b/child", "a.b/parent"]));
+    assert_eq!(times(&db), written, "what is equal is not written");
+
+    let mut changed = schema;
+    changed["classes"]["a.b/child"]["fields"] = json!({"n": {"class": "string"}});
+    assert_eq!(db.0.import_schema(changed).unwrap(), changes(&[], &["a.b/child"], &["a.b/parent"]));
+    create(&db, "a.b/child", json!({"n": "x"})).unwrap();
+    assert_ne!(db.0.export_schema().unwrap(), before);
+}
+
+#[test]
+fn an_export_imports_to_the_same_schema() {
+    let db = db();
+    define(&db, json!({"name": "a.b/parent", "fields": {"z": {}, "a": {}}, "motto": "…"})).unwrap();
+    define(&db, json!({"name": "a.b/child", "inherits": ["a.b/parent"]})).unwrap();
+    let schema = db.0.export_schema().unwrap();
+    assert_eq!(
+        schema.to_string(),
+        r#"{"classes":{"a.b/parent":{"name":"a.b/parent","fields":{"z":{},"a":{}},"motto":"…"},"a.b/child":{"name":"a.b/child","inherits":["a.b/parent"]}}}"#
+    );
+    let other = crate::classed::db();
+    other.0.import_schema(schema.clone()).unwrap();
+    assert_eq!(other.0.export_schema().unwrap(), schema);
+}
+
+#[test]
+fn a_schema_is_imported_whole_or_not_at_all() {
+    let cases = [
+        (json!([]), "a schema is an object"),
+        (json!({}), "a schema has an object `classes`"),
+        (json!({"classes": {}, "records": {}}), "a schema holds `classes` and nothing else"),
+        (json!({"classes": {"a.b/good": {}, "bad": {}}}), "a class name is a UNS"),
+        (json!({"classes": {"a.b/good": {}, "a.b/bad": 5}}), "expected an object"),
+        (
+            json!({"classes": {"a.b/good": {}, "a.b/bad": {"name": "a.b/other"}}}),
+            "expected `a.b/bad`, as its key says",
+        ),
+        (json!({"classes": {"a.b/good": {}, "a.b/bad": {"inherits": "a.b/nobody"}}}), "which is not defined"),
+        (json!({"classes": {"a.b/good": {}, "puck.uno/class": {}}}), "is built in"),
+    ];
+    for (schema, said) in cases {
+        let db = db();
+        let error = db.0.import_schema(schema.clone()).unwrap_err();
+        assert!(error.to_string().contains(said), "{schema}: {error}");
+        assert_eq!(db.0.export_schema().unwrap(), json!({"classes": {}}));
+    }
+    let faults =
+        db().0.import_schema(json!({"classes": {"a.b/c": {"fields": {"x": 5}}, "d": {}}})).unwrap_err();
+    let places: Vec<&Value> = faults.items().iter().map(|item| &item.details["pointer"]).collect();
+    assert_eq!(places, ["/classes/a.b~1c/fields/x", "/classes/d"]);
+    let mut deep = json!(0);
+    for _ in 0..100_000 {
+        deep = Value::Array(vec![deep]);
+    }
+    assert!(db().0.import_schema(deep).unwrap_err().is(ErrorId::INVALID_REQUEST));
+}
