@@ -78,3 +78,9 @@ CREATE TABLE reference (
     PRIMARY KEY (target, seq, pointer)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reference_by_record ON reference (seq);
+
+-- What a worldlet says of itself as a whole, and is exported again: `executable`, `meta` and the pass-through keys.
+CREATE TABLE worldlet_key (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -16,6 +16,7 @@ mod response;
 pub mod rpc;
 mod timestamp;
 pub mod uns;
+mod worldlet;
 
 pub use engine::{Engine, Explanation, SqliteEngine};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
@@ -25,3 +26,4 @@ pub use mikobase::{Mikobase, Properties, Query, Schema, SchemaChanges, Validatio
 pub use record::{Record, Records};
 pub use response::{Answer, Answers, Response, Results};
 pub use timestamp::Timestamp;
+pub use worldlet::Imported;

@@ -22,10 +22,9 @@ use serde_json::Value;
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
 use crate::mikobase::{Query, Validation};
-use faults::Faults;
 use fields::Fields;
 
-pub(crate) use faults::Place;
+pub(crate) use faults::{Faults, Place};
 pub(crate) use path::{Path, Step};
 pub(crate) use select::{Condition, Select};
 pub(crate) use stack::Stack;

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | the connection, transactions | [`store`] |
 //! | what a select goes through, its SQL text and values | [`plan`], [`compile`], [`statement`] |
-//! | reading, writing, exporting | [`read`], [`mod@write`], [`export`] |
+//! | reading, writing, exporting, importing | [`read`], [`mod@write`], [`export`], [`import`] |
 //! | classes: checking a record, definitions, the schema as a whole | [`examine`], [`definitions`], [`schema`] |
 //! | what records say of each other: unique values, references | [`values`], [`pending`] |
 //! | showing how a select is run | [`explain`] |
@@ -22,6 +22,7 @@ mod explain;
 mod export;
 mod faults;
 mod functions;
+mod import;
 mod pending;
 mod plan;
 mod read;
@@ -31,7 +32,7 @@ mod store;
 mod values;
 mod write;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::engine::Engine;
@@ -42,6 +43,7 @@ use crate::query::{self, Request, Select};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, Results};
 use crate::uns;
+use crate::worldlet::Imported;
 use store::Store;
 
 pub use explain::Explanation;
@@ -143,7 +145,7 @@ impl Mikobase for SqliteEngine {
     fn properties(&self) -> Result<Properties> {
         Ok(Properties {
             temporal: false,
-            executable: false,
+            executable: self.store().kept("executable")? == Some(true.into()),
             engine: "mikobase.uno/sqlite/memory".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
@@ -153,6 +155,10 @@ impl Mikobase for SqliteEngine {
 impl Engine for SqliteEngine {
     fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
         self.store().export_worldlet(writer)
+    }
+
+    fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
+        self.store().write(|store| store.import_worldlet(reader, trust))
     }
 }
 

@@ -56,7 +56,7 @@ impl Stack {
     }
 
     /// Reads `stack`: all platters, and the shadow first if it is given.
-    pub(super) fn read_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+    pub(crate) fn read_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         let mut platters = fields::object(value, place, faults)?;
         let shadow_is_first = platters.keys().next().is_some_and(|key| key == SHADOW);
         let shadow = platters.shift_remove(SHADOW);

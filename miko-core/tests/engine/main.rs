@@ -9,6 +9,7 @@ mod errors_page;
 mod export;
 mod faults;
 mod hostile;
+mod import;
 mod indexes;
 mod property;
 mod references;

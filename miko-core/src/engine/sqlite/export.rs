@@ -3,20 +3,19 @@
 use std::io::{self, Write};
 
 use rusqlite::Row;
+use serde_json::Value;
 
 use crate::engine::sqlite::read::select_record;
 use crate::engine::sqlite::store::Store;
 use crate::error::{Error, ErrorId, Result};
 use crate::timestamp::Timestamp;
-
-const HEAD: &str =
-    r#"{"format":"worldlet/1.0","properties":{"temporal":false,"executable":false},"records":{"#;
+use crate::worldlet::{FORMAT, KEPT};
 
 impl Store {
     /// One record per line, in order of creation, so that two exports can be compared line by line.
     pub(super) fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
         const SQL: &str = select_record!("FROM record WHERE bucket IS NOT NULL ORDER BY seq");
-        writer.write_all(HEAD.as_bytes()).map_err(not_written)?;
+        writer.write_all(self.head()?.as_bytes()).map_err(not_written)?;
         let mut statement = self.connection.prepare_cached(SQL)?;
         let mut rows = statement.query([])?;
         let mut separator = "\n";
@@ -27,6 +26,22 @@ impl Store {
         }
         let end = if separator == "\n" { "}}" } else { "\n}}" };
         writer.write_all(end.as_bytes()).map_err(not_written)
+    }
+}
+
+impl Store {
+    /// All that stands before the records.
+    fn head(&self) -> Result<String> {
+        let executable = self.kept("executable")?.unwrap_or(Value::Bool(false));
+        let mut head =
+            format!(r#"{{"format":"{FORMAT}","properties":{{"temporal":false,"executable":{executable}}}"#);
+        for key in KEPT {
+            if let Some(value) = self.kept(key)? {
+                head.push_str(&format!(r#","{key}":{value}"#));
+            }
+        }
+        head.push_str(r#","records":{"#);
+        Ok(head)
     }
 }
 

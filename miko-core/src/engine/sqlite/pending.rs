@@ -64,19 +64,21 @@ impl Store {
 
     /// Checks what the transaction has left behind.
     pub(super) fn check_pending(&mut self) -> Result<()> {
-        let pending = std::mem::take(&mut self.pending);
-        let mut faults = Vec::new();
-        for pointing in &pending.references {
-            if let Some(fault) = self.check_reference(pointing)? {
-                faults.push(fault);
-            }
-        }
-        for pk in &pending.deleted {
-            if let Some(fault) = self.check_deleted(pk)? {
-                faults.push(fault);
-            }
+        let deleted = std::mem::take(&mut self.pending.deleted);
+        let mut faults: Vec<ErrorItem> = self.pending_faults()?.into_iter().map(|(_, fault)| fault).collect();
+        for pk in &deleted {
+            faults.extend(self.check_deleted(pk)?);
         }
         Error::check(faults)
+    }
+
+    /// The references entered so far that point at nothing, each with the number of its record. They are not looked at again.
+    pub(super) fn pending_faults(&mut self) -> Result<Vec<(i64, ErrorItem)>> {
+        let mut faults = Vec::new();
+        for pointing in std::mem::take(&mut self.pending.references) {
+            faults.extend(self.check_reference(&pointing)?.map(|fault| (pointing.seq, fault)));
+        }
+        Ok(faults)
     }
 
     fn check_reference(&self, pointing: &Pointing) -> Result<Option<ErrorItem>> {

@@ -199,7 +199,7 @@ impl Store {
     }
 
     /// Makes a record a member of a class that it is not a member of.
-    fn enter(&self, class: &str, seq: i64) -> Result<()> {
+    pub(super) fn enter(&self, class: &str, seq: i64) -> Result<()> {
         const ENTER: &str = "INSERT INTO membership (class_id, seq) SELECT id, ?2 FROM class WHERE uns = ?1";
         let mut enter = self.connection.prepare_cached(ENTER)?;
         if enter.execute(params![class, seq])? == 0 {
@@ -210,7 +210,7 @@ impl Store {
         Ok(())
     }
 
-    fn leave(&self, class: &str, seq: i64) -> Result<()> {
+    pub(super) fn leave(&self, class: &str, seq: i64) -> Result<()> {
         const LEAVE: &str =
             "DELETE FROM membership WHERE class_id = (SELECT id FROM class WHERE uns = ?1) AND seq = ?2";
         self.connection.prepare_cached(LEAVE)?.execute(params![class, seq])?;
@@ -250,9 +250,10 @@ struct Stored {
 }
 
 /// The class that a record defines, if it is a definition.
-fn defined_by(stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Option<String> {
+pub(super) fn defined_by(stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Option<String> {
     let definition = facets(stack, bucket).into_iter().rfind(|facet| facet.class == uns::CLASS)?;
-    definition.bucket.get("name")?.as_str().map(str::to_owned)
+    // An imported definition is stored as it came, with a protocol if it had one.
+    uns::parse(definition.bucket.get("name")?.as_str()?).ok().map(str::to_owned)
 }
 
 fn is_absent(error: &Error) -> bool {
@@ -267,11 +268,11 @@ fn conflict(pk: String, expected: Timestamp, found: Timestamp) -> Error {
         .with("retryable", true)
 }
 
-fn text(map: &Map<String, Value>) -> String {
+pub(super) fn text(map: &Map<String, Value>) -> String {
     Object::from(map).into_string()
 }
 
-fn extras_text(extras: &Map<String, Value>) -> Option<String> {
+pub(super) fn extras_text(extras: &Map<String, Value>) -> Option<String> {
     (!extras.is_empty()).then(|| text(extras))
 }
 
@@ -282,6 +283,6 @@ fn merged(before: Option<&str>, mut extras: Map<String, Value>) -> Result<Map<St
     Ok(PASS_THROUGH.into_iter().filter_map(value).collect())
 }
 
-fn map(stored: &str) -> Result<Map<String, Value>> {
+pub(super) fn map(stored: &str) -> Result<Map<String, Value>> {
     serde_json::from_str(stored).map_err(broken)
 }

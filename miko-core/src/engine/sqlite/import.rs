@@ -1,0 +1,234 @@
+//! Importing a worldlet: all of it, or nothing.
+//!
+//! Records are written as they come by, in the order of the text; definitions are put into force after the last of them,
+//! and only then is each record checked against its classes. So the order in the text never matters.
+
+use std::io::Read;
+
+use rusqlite::{OptionalExtension, params};
+use serde_json::{Map, Value};
+
+use crate::class::{Definition, Purpose};
+use crate::engine::sqlite::broken;
+use crate::engine::sqlite::store::Store;
+use crate::engine::sqlite::write::{defined_by, extras_text, map, text};
+use crate::error::{ErrorId, ErrorItem, Result};
+use crate::query::{Place, stack};
+use crate::timestamp::Timestamp;
+use crate::uns;
+use crate::worldlet::{self, Imported, Incoming, Problems, Sink};
+
+impl Store {
+    /// Imports a worldlet inside the open transaction. With `trust`, what validation finds becomes a warning.
+    pub(super) fn import_worldlet(&mut self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
+        let (before, now) = (self.commits, Timestamp::now());
+        let mut problems = Problems::default();
+        let mut import =
+            Import { store: self, before, now, records: 0, added: Vec::new(), removed: Vec::new() };
+        worldlet::read(reader, &mut import, &mut problems)?;
+        let Import { records, added, removed, .. } = import;
+        let removed: Vec<String> = removed
+            .into_iter()
+            .filter(|name| !added.iter().any(|definition| definition.name == *name))
+            .collect();
+        if !added.is_empty() || !removed.is_empty() {
+            match self.redefine(added, &removed) {
+                Ok(()) => {}
+                Err(error) => error.items().iter().for_each(|item| problems.refuse(item.clone())),
+            }
+        }
+        self.check_imported(before, trust, &mut problems)?;
+        Ok(Imported { records, warnings: problems.check()? })
+    }
+
+    /// Checks what was written after the write `before`, and enters its values into the index.
+    fn check_imported(&mut self, before: i64, trust: bool, problems: &mut Problems) -> Result<()> {
+        const NEXT: &str = "SELECT seq, pk, bucket, stack FROM record \
+                            WHERE seq > ?1 AND commit_seq > ?2 AND bucket IS NOT NULL ORDER BY seq LIMIT 1";
+        let mut last = i64::MIN;
+        loop {
+            let next = self
+                .connection
+                .prepare_cached(NEXT)?
+                .query_row(params![last, before], |row| {
+                    Ok((
+                        row.get(0)?,
+                        row.get::<_, String>(1)?,
+                        row.get::<_, String>(2)?,
+                        row.get::<_, String>(3)?,
+                    ))
+                })
+                .optional()?;
+            let Some((seq, pk, bucket, stack)) = next else { break };
+            last = seq;
+            let mut stack: Map<String, Value> = map(&stack)?;
+            if !self.has_rules(&stack) {
+                continue;
+            }
+            let mut bucket = map(&bucket)?;
+            let records = Place::Key(&Place::Request, "records");
+            let place = Place::Key(&records, &pk);
+            if let Err(error) = self.examine(&mut stack, &mut bucket, Purpose::Import, &place) {
+                // What is wrong with definitions was told when they came by.
+                let of_records = error
+                    .items()
+                    .iter()
+                    .filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
+                of_records.for_each(|fault| note(fault.clone(), trust, problems));
+            }
+            if self.is_indexed(&stack) {
+                let mut faults = Vec::new();
+                self.index_values(seq, &stack, &bucket, &mut faults)?;
+                faults.into_iter().for_each(|fault| problems.refuse(place.locate(fault)));
+            }
+        }
+        for (seq, fault) in self.pending_faults()? {
+            let pk: String = self
+                .connection
+                .prepare_cached("SELECT pk FROM record WHERE seq = ?1")?
+                .query_row([seq], |row| row.get(0))?;
+            let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
+            let pointer = format!("/records/{}{pointer}", pk.replace('~', "~0").replace('/', "~1"));
+            note(fault.with("pointer", pointer), trust, problems);
+        }
+        Ok(())
+    }
+}
+
+/// What `trust` lets pass is still said.
+fn note(fault: ErrorItem, trust: bool, problems: &mut Problems) {
+    if trust { problems.warnings.push(fault) } else { problems.refuse(fault) }
+}
+
+/// An import under way.
+struct Import<'s> {
+    store: &'s mut Store,
+    /// The last write before it.
+    before: i64,
+    now: Timestamp,
+    records: u64,
+    /// Definitions that come with it.
+    added: Vec<Definition>,
+    /// Classes whose definitions it overwrites.
+    removed: Vec<String>,
+}
+
+impl Sink for Import<'_> {
+    fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()> {
+        let records = Place::Key(&Place::Request, "records");
+        let place = Place::Key(&records, &record.pk);
+        let Some(seq) = self.put(&record)? else {
+            problems.refuse(place.fault("two records of the worldlet have this pk"));
+            return Ok(());
+        };
+        self.records += 1;
+        for class in stack::classes(&record.stack) {
+            self.store.enter(class, seq)?;
+        }
+        if stack::classes(&record.stack).contains(&uns::CLASS) {
+            self.define(seq, &record, &place, problems)?;
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, key: &str, value: &Value) -> Result<()> {
+        const SQL: &str = "INSERT INTO worldlet_key (key, value) VALUES (?1, ?2) \
+                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        self.store.connection.prepare_cached(SQL)?.execute(params![key, value.to_string()])?;
+        Ok(())
+    }
+}
+
+impl Import<'_> {
+    /// Writes a record, over one with the same pk if there is one; `None` if that came from this import.
+    fn put(&mut self, record: &Incoming) -> Result<Option<i64>> {
+        const FIND: &str = "SELECT seq, commit_seq, bucket, stack FROM record WHERE pk = ?1";
+        const INSERT: &str = "INSERT INTO record (pk, bucket, stack, extras, created_at, updated_at, commit_seq) \
+                              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        const OVERWRITE: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
+                                 updated_at = ?6, commit_seq = ?7 WHERE pk = ?1";
+        let found = self
+            .store
+            .connection
+            .prepare_cached(FIND)?
+            .query_row([&record.pk], |row| {
+                let bucket: Option<String> = row.get(2)?;
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, i64>(1)?,
+                    bucket.zip(row.get::<_, Option<String>>(3)?),
+                ))
+            })
+            .optional()?;
+        let updated_at = record.updated_at.or(record.created_at).unwrap_or(self.now);
+        let created_at = record.created_at.unwrap_or(updated_at);
+        let commit = self.store.next_commit();
+        let values = params![
+            record.pk,
+            text(&record.bucket),
+            text(&record.stack),
+            extras_text(&record.extras),
+            created_at.as_millis(),
+            updated_at.as_millis(),
+            commit
+        ];
+        match found {
+            None => {
+                self.store.connection.prepare_cached(INSERT)?.execute(values)?;
+                Ok(Some(self.store.connection.last_insert_rowid()))
+            }
+            Some((_, written, _)) if written > self.before => Ok(None),
+            Some((seq, _, active)) => {
+                self.store.connection.prepare_cached(OVERWRITE)?.execute(values)?;
+                if let Some((bucket, stack)) = active {
+                    self.withdraw(seq, &map(&bucket)?, &map(&stack)?)?;
+                }
+                Ok(Some(seq))
+            }
+        }
+    }
+
+    /// Takes back all that was entered of a record that is overwritten.
+    fn withdraw(&mut self, seq: i64, bucket: &Map<String, Value>, stack: &Map<String, Value>) -> Result<()> {
+        for class in stack::classes(stack) {
+            self.store.leave(class, seq)?;
+        }
+        self.store.unindex_values(seq)?;
+        if let Some(name) = defined_by(stack, bucket) {
+            self.store.leave_name(seq)?;
+            self.removed.push(name);
+        }
+        Ok(())
+    }
+
+    fn define(
+        &mut self,
+        seq: i64,
+        record: &Incoming,
+        place: &Place<'_>,
+        problems: &mut Problems,
+    ) -> Result<()> {
+        let mut faults = Vec::new();
+        let definition = Definition::read(&record.bucket, Place::Key(place, "bucket"), &mut faults);
+        faults.into_iter().for_each(|fault| problems.refuse(fault));
+        let Some(definition) = definition else { return Ok(()) };
+        match self.store.enter_name(seq, &definition.name) {
+            Ok(()) => self.added.push(definition),
+            Err(error) if error.is(ErrorId::DUPLICATE_CLASS) => {
+                error.items().iter().for_each(|item| problems.refuse(place.locate(item.clone())));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// What was kept of the worldlets that were imported.
+    pub(super) fn kept(&self, key: &str) -> Result<Option<Value>> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT value FROM worldlet_key WHERE key = ?1")?;
+        let text: Option<String> = statement.query_row([key], |row| row.get(0)).optional()?;
+        text.map(|text| serde_json::from_str(&text).map_err(broken)).transpose()
+    }
+}

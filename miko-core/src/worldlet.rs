@@ -1,0 +1,346 @@
+//! Worldlets: a whole Mikobase as one JSON object, read as a stream.
+//!
+//! The text is never held as a whole: [`read`] hands each record to a [`Sink`] as it comes by, whatever is around it. Faults
+//! are gathered, each with a JSON pointer, so that all are told at once.
+
+use std::fmt;
+use std::io::Read;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
+use crate::json;
+use crate::query::{Faults, Place, Stack};
+use crate::record::PASS_THROUGH;
+use crate::timestamp::Timestamp;
+
+/// The format that is written, and read.
+pub(crate) const FORMAT: &str = "worldlet/1.0";
+
+/// The keys that a worldlet carries as a whole and that are given back, in the order in which they are written.
+pub(crate) const KEPT: [&str; 5] = ["meta", "comment", "vibecode", "misc", "corporate"];
+
+/// The parts of a worldlet that this version does not read. Empty ones say nothing.
+const LATER: [&str; 4] = ["classes", "files", "file_chunks", "history"];
+
+/// So many faults are told; whoever has more has another problem.
+const MOST_FAULTS: usize = 1000;
+
+/// What an import did.
+///
+/// ```
+/// use miko_core::{Engine, SqliteEngine};
+///
+/// let worldlet = r#"{"records": {"a": {"bucket": {"n": 1}, "stack": {"x": {"class": "foo.com/x"}}}}}"#;
+/// let imported = SqliteEngine::in_memory()?.import_worldlet(&mut worldlet.as_bytes(), false)?;
+/// assert_eq!(imported.records, 1);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Imported {
+    /// How many records were written, class definitions included.
+    pub records: u64,
+    /// What was odd; with `trust`, also what would have been refused without it.
+    pub warnings: Vec<Warning>,
+}
+
+/// A record of a worldlet, well-formed by itself.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) pk: String,
+    pub(crate) bucket: Map<String, Value>,
+    pub(crate) stack: Map<String, Value>,
+    pub(crate) extras: Map<String, Value>,
+    pub(crate) created_at: Option<Timestamp>,
+    pub(crate) updated_at: Option<Timestamp>,
+}
+
+/// What takes in a worldlet.
+pub(crate) trait Sink {
+    /// A record.
+    fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()>;
+
+    /// What the worldlet says of itself: `executable`, or one of [`KEPT`].
+    fn keep(&mut self, key: &str, value: &Value) -> Result<()>;
+}
+
+/// What is wrong or odd about a worldlet, so far.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    errors: Vec<ErrorItem>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl Problems {
+    /// Notes a fault. Whatever kind it would be in a request, it makes the worldlet invalid.
+    pub(crate) fn refuse(&mut self, mut fault: ErrorItem) {
+        if self.errors.len() < MOST_FAULTS {
+            let reason = std::mem::replace(&mut fault.id, ErrorId::INVALID_WORLDLET);
+            if ![ErrorId::INVALID_WORLDLET, ErrorId::INVALID_REQUEST].contains(&reason) {
+                fault = fault.with("reason", reason.as_str());
+            }
+            self.errors.push(fault);
+        }
+    }
+
+    pub(crate) fn check(self) -> Result<Vec<Warning>> {
+        Error::check(self.errors).map(|()| self.warnings)
+    }
+}
+
+/// Reads a worldlet into `sink`.
+///
+/// # Errors
+/// `invalid-worldlet` where the text is no JSON object; what the sink fails with. Other faults go to `problems`.
+pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Problems) -> Result<()> {
+    let mut failure = None;
+    let mut deserializer = serde_json::Deserializer::from_reader(reader);
+    let whole = Whole { sink, problems, failure: &mut failure, format: None, version: None };
+    let read = deserializer.deserialize_map(whole).and_then(|()| deserializer.end());
+    match (failure, read) {
+        (Some(failure), _) => Err(failure),
+        (None, Ok(())) => Ok(()),
+        (None, Err(fault)) => {
+            let message = format!("the worldlet cannot be read: {fault}");
+            let error = Error::new(ErrorId::INVALID_WORLDLET, message);
+            Err(if fault.line() == 0 {
+                error
+            } else {
+                error.with("line", fault.line()).with("column", fault.column())
+            })
+        }
+    }
+}
+
+/// The worldlet as a whole, being read.
+struct Whole<'r> {
+    sink: &'r mut dyn Sink,
+    problems: &'r mut Problems,
+    /// Why the sink gave up, which serde's errors cannot carry.
+    failure: &'r mut Option<Error>,
+    format: Option<Value>,
+    version: Option<Value>,
+}
+
+impl<'de> Visitor<'de> for Whole<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a worldlet, which is a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "records" => {
+                    let Self { sink, problems, failure, .. } = &mut self;
+                    map.next_value_seed(Records { sink: &mut **sink, problems, failure })?;
+                }
+                "format" => self.format = Some(map.next_value()?),
+                "format_version" => self.version = Some(map.next_value()?),
+                "properties" => {
+                    let properties = map.next_value::<Value>()?;
+                    self.properties(properties).map_err(|error| self.give_up(error))?;
+                }
+                kept if KEPT.contains(&kept) => {
+                    let value = map.next_value::<Value>()?;
+                    self.sink.keep(kept, &value).map_err(|error| self.give_up(error))?;
+                }
+                later if LATER.contains(&later) => {
+                    let value = map.next_value::<Value>()?;
+                    if value.as_object().is_none_or(|object| !object.is_empty()) {
+                        self.problems
+                            .refuse(Place::Key(&Place::Request, later).not_yet(&format!("`{later}`")));
+                    }
+                }
+                unknown => {
+                    map.next_value::<IgnoredAny>()?;
+                    let place = Place::Key(&Place::Request, unknown);
+                    self.problems.refuse(place.fault(format!("a worldlet knows no `{unknown}`")));
+                }
+            }
+        }
+        self.check_format();
+        Ok(())
+    }
+}
+
+impl Whole<'_> {
+    fn give_up<E: serde::de::Error>(&mut self, error: Error) -> E {
+        *self.failure = Some(error);
+        E::custom("the sink gave up")
+    }
+
+    fn properties(&mut self, properties: Value) -> Result<()> {
+        let place = Place::Key(&Place::Request, "properties");
+        let Value::Object(properties) = properties else {
+            self.problems.refuse(place.wrong_type("an object", &properties));
+            return Ok(());
+        };
+        for (key, value) in properties {
+            let place = Place::Key(&place, &key);
+            match (key.as_str(), &value) {
+                ("temporal", Value::Bool(false)) => {}
+                ("temporal", Value::Bool(true)) => {
+                    self.problems
+                        .refuse(place.fault("a temporal worldlet goes into a temporal database only"));
+                }
+                ("executable", Value::Bool(_)) => self.sink.keep("executable", &value)?,
+                ("temporal" | "executable", other) => {
+                    self.problems.refuse(place.wrong_type("a boolean", other))
+                }
+                _ => self.problems.refuse(place.fault(format!("a worldlet has no property `{key}`"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// `worldlet/1.0`, or the older spelling in two keys, or nothing at all.
+    fn check_format(&mut self) {
+        let place = Place::Key(&Place::Request, "format");
+        let version = match (self.format.as_ref(), self.version.as_ref()) {
+            (None, None) => return,
+            (Some(Value::String(format)), version) => match (format.split_once('/'), version) {
+                (Some(("worldlet", version)), None) => Some(version.to_owned()),
+                (None, Some(Value::String(version))) if format == "worldlet" => Some(version.clone()),
+                (None, None) if format == "worldlet" => return,
+                _ => None,
+            },
+            _ => None,
+        };
+        match version.as_deref() {
+            Some("1.0") => {}
+            Some(other) => {
+                let message = format!("this is version {other} of the format; it was read as {FORMAT}");
+                let warning = ErrorItem::new(ErrorId::INVALID_WORLDLET, message).with("found", other);
+                self.problems.warnings.push(place.locate(warning));
+            }
+            None => {
+                let found = self.format.clone().unwrap_or_default();
+                self.problems.refuse(
+                    place
+                        .fault(format!("this is no worldlet: the format is `{FORMAT}`"))
+                        .with("found", found),
+                );
+            }
+        }
+    }
+}
+
+/// The object of records, which is never held as a whole.
+struct Records<'r> {
+    sink: &'r mut dyn Sink,
+    problems: &'r mut Problems,
+    failure: &'r mut Option<Error>,
+}
+
+impl<'de> DeserializeSeed<'de> for Records<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Records<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of records")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(pk) = map.next_key::<String>()? {
+            let text = map.next_value::<Box<RawValue>>()?;
+            if let Some(record) = read_record(pk, text.get(), self.problems) {
+                if let Err(error) = self.sink.record(record, self.problems) {
+                    *self.failure = Some(error);
+                    return Err(A::Error::custom("the sink gave up"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads one record in its canonical form; what is wrong with it is noted.
+fn read_record(pk: String, text: &str, problems: &mut Problems) -> Option<Incoming> {
+    let records = Place::Key(&Place::Request, "records");
+    let mut faults = Faults::default();
+    let record = {
+        let place = Place::Key(&records, &pk);
+        match json::parse(text) {
+            Ok(value) => read_parts(value, &place, &mut faults),
+            Err(error) => {
+                error.items().iter().for_each(|item| faults.refuse(place.locate(item.clone())));
+                None
+            }
+        }
+    };
+    let (errors, _) = faults.into_parts();
+    let is_whole = errors.is_empty();
+    errors.into_iter().for_each(|fault| problems.refuse(fault));
+    record.filter(|_| is_whole).map(|record| Incoming { pk, ..record })
+}
+
+fn read_parts(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Incoming> {
+    if json::too_deep(&value) {
+        let message = format!("arrays and objects may nest {} deep in a record", json::MAX_DEPTH);
+        faults.refuse(place.fault(message));
+        return None;
+    }
+    let Value::Object(mut parts) = value else {
+        faults.refuse(place.not_yet("a record that is no object of `bucket` and `stack`"));
+        return None;
+    };
+    let mut part = |key: &str| parts.shift_remove(key);
+    let bucket = match part("bucket") {
+        Some(Value::Object(bucket)) => Some(bucket),
+        Some(other) => {
+            faults.refuse(Place::Key(place, "bucket").wrong_type("an object", &other));
+            None
+        }
+        None => {
+            faults.refuse(place.fault("a record has a `bucket`").with("missing_fields", vec!["bucket"]));
+            None
+        }
+    };
+    let stack = match part("stack") {
+        Some(stack) => Stack::read_stack(stack, &Place::Key(place, "stack"), faults),
+        None => {
+            faults.refuse(place.fault("a record has a `stack`").with("missing_fields", vec!["stack"]));
+            None
+        }
+    };
+    let created_at =
+        part("created_at").and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
+    let updated_at =
+        part("updated_at").and_then(|value| read_time(value, &Place::Key(place, "updated_at"), faults));
+    let extras: Map<String, Value> =
+        PASS_THROUGH.into_iter().filter_map(|key| Some((key.to_owned(), part(key)?))).collect();
+    if let Some(markers) = extras.get("custom_classes").filter(|markers| !markers.is_object()) {
+        faults.refuse(Place::Key(place, "custom_classes").wrong_type("an object", markers));
+    }
+    for unknown in parts.keys() {
+        faults.refuse(Place::Key(place, unknown).fault(format!("a record knows no `{unknown}`")));
+    }
+    Some(Incoming {
+        pk: String::new(),
+        bucket: bucket?,
+        stack: stack?.into_map(None),
+        extras,
+        created_at,
+        updated_at,
+    })
+}
+
+fn read_time(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
+    let time = value.as_str().and_then(|text| text.parse().ok());
+    if time.is_none() {
+        faults.refuse(place.wrong_value("a timestamp such as 2026-04-21T14:32:00.123Z", value));
+    }
+    time
+}

@@ -1,0 +1,251 @@
+//! Importing worldlets: the round trip, what is refused and how, and that nothing is imported then.
+
+use miko_core::{Engine, Error, Imported, Mikobase, Result, SqliteEngine};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::classed::{Db, create, db, define};
+use crate::support::export;
+
+fn import(db: &Db, worldlet: &str) -> Result<Imported> {
+    db.0.import_worldlet(&mut worldlet.as_bytes(), false)
+}
+
+/// The places of all faults, and what they say.
+fn faults(error: &Error) -> Vec<(String, String)> {
+    let place = |details: &serde_json::Map<String, Value>| {
+        details.get("pointer").map_or_else(String::new, |pointer| pointer.as_str().unwrap().to_owned())
+    };
+    error.items().iter().map(|item| (place(&item.details), item.message().to_owned())).collect()
+}
+
+fn starfleet() -> Db {
+    let db = db();
+    define(&db, json!({"name": "a.b/ship", "fields": {"name": {"unique": true, "class": "string"}}}))
+        .unwrap();
+    define(
+        &db,
+        json!({"name": "a.b/officer", "fields": {
+            "name": {"class": "string", "collapse": true, "required": true},
+            "ship": {"class": "puck.uno/reference", "target": "a.b/ship"},
+            "rank": {"default": "Ensign", "index": true}}}),
+    )
+    .unwrap();
+    let ship = create(&db, "a.b/ship", json!({"name": "Enterprise"})).unwrap();
+    create(&db, "a.b/officer", json!({"name": "Data", "ship": ship, "cat": "Spot"})).unwrap();
+    let gone = create(&db, "a.b/officer", json!({"name": "Yar"})).unwrap();
+    db.run(json!({"action": "create", "bucket": {"n": u64::MAX, "f": 5e-324, "": "\u{0}🖖"}, "comment": [1], "misc": null,
+                  "stack": {"shadow": {"s": 1}, "mine": {"class": "x.y/z", "sticky": true, "bucket": {"b": 2}}}}))
+    .unwrap();
+    db.delete(&gone).unwrap();
+    db
+}
+
+#[test]
+fn an_export_imports_to_the_same_bytes_and_works_as_before() {
+    let original = starfleet();
+    let worldlet = export(&original.0);
+    let copy = db();
+    assert_eq!(import(&copy, &worldlet).unwrap().records, 5);
+    assert_eq!(export(&copy.0), worldlet);
+    // Definitions are in force, unique values entered, indexes filled, references known.
+    assert!(create(&copy, "a.b/officer", json!({})).is_err());
+    assert!(create(&copy, "a.b/ship", json!({"name": "Enterprise"})).is_err());
+    assert_eq!(copy.by_path("a.b/officer", json!(["rank", "Ensign"])).len(), 1);
+    // Importing it once more overwrites each record with itself.
+    assert_eq!(import(&copy, &worldlet).unwrap().records, 5);
+    assert_eq!(export(&copy.0), worldlet);
+}
+
+#[test]
+fn what_a_worldlet_says_of_itself_is_given_back() {
+    let worldlet = "{\"format\":\"worldlet/1.0\",\"properties\":{\"temporal\":false,\"executable\":true},\
+                    \"meta\":{\"name\":\"Starfleet\",\"n\":1.0},\"comment\":null,\"misc\":[],\"records\":{}}";
+    let db = db();
+    import(&db, worldlet).unwrap();
+    assert_eq!(export(&db.0), worldlet);
+    assert!(db.0.properties().unwrap().executable);
+}
+
+#[test]
+fn the_order_in_the_text_does_not_matter() {
+    let worldlet = json!({
+        "records": {
+            "data": {"bucket": {"name": "Data", "ship": "enterprise"}, "stack": {"officer": {"class": "a.b/officer"}}},
+            "officer": {"bucket": {"name": "a.b/officer", "inherits": "a.b/person",
+                                   "fields": {"ship": {"class": "puck.uno/reference", "target": "a.b/ship"}}},
+                        "stack": {"class": {"class": "puck.uno/class"}}},
+            "person": {"bucket": {"name": "a.b/person", "fields": {"name": {"class": "string"}}},
+                       "stack": {"shadow": {}, "class": {"class": "puck.uno/class"}}},
+            "enterprise": {"bucket": {}, "stack": {"ship": {"class": "a.b/ship"}}},
+        },
+        "format_version": "1.0",
+        "format": "worldlet",
+    });
+    let db = db();
+    assert_eq!(import(&db, &worldlet.to_string()).unwrap().records, 4);
+    let pks: Vec<String> = db.by_class("a.b/person").into_iter().map(|record| record.pk).collect();
+    assert_eq!(pks, ["data"]);
+    assert!(db.update("data", json!({"ship": "nowhere"})).is_err());
+}
+
+#[test]
+fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
+    let db = starfleet();
+    let before = export(&db.0);
+    let cases = [
+        ("", vec![("", "the worldlet cannot be read: EOF while parsing a value at line 1 column 0")]),
+        (
+            "[]",
+            vec![(
+                "",
+                "the worldlet cannot be read: invalid type: sequence, expected a worldlet, which is a JSON object at line 1 column 1",
+            )],
+        ),
+        (
+            "{\"records\": {}} x",
+            vec![("", "the worldlet cannot be read: trailing characters at line 1 column 17")],
+        ),
+        (
+            "{\"records\": {\"a\": {\"bucket\": {}, \"stack\"",
+            vec![("", "the worldlet cannot be read: EOF while parsing an object at line 1 column 40")],
+        ),
+        (r#"{"format": "worldlet/2"}"#, vec![]),
+        (
+            r#"{"format": "json", "colour": 1, "records": {}}"#,
+            vec![
+                ("/colour", "a worldlet knows no `colour`"),
+                ("/format", "this is no worldlet: the format is `worldlet/1.0`"),
+            ],
+        ),
+        (
+            r#"{"properties": {"temporal": true, "x": 1, "executable": 5}}"#,
+            vec![
+                ("/properties/temporal", "a temporal worldlet goes into a temporal database only"),
+                ("/properties/x", "a worldlet has no property `x`"),
+                ("/properties/executable", "`executable`: expected a boolean"),
+            ],
+        ),
+        (
+            r#"{"files": {"f": {}}, "history": {}}"#,
+            vec![("/files", "`files` is not supported by this version yet")],
+        ),
+        (
+            r#"{"records": {"a/b": {"bucket": [], "stack": {"x": {}}}, "c": 5, "d": {"stack": {"x": {"class": "a.b/c"}}, "created_at": "now", "hue": 1},
+                "e": {"bucket": {"n": 1e999}, "stack": {"x": {"class": "a.b/c"}}}}}"#,
+            vec![
+                ("/records/a~1b/bucket", "`bucket`: expected an object"),
+                ("/records/a~1b/stack/x", "every platter but the shadow names a class"),
+                (
+                    "/records/c",
+                    "a record that is no object of `bucket` and `stack` is not supported by this version yet",
+                ),
+                ("/records/d", "a record has a `bucket`"),
+                (
+                    "/records/d/created_at",
+                    "`created_at`: expected a timestamp such as 2026-04-21T14:32:00.123Z",
+                ),
+                ("/records/d/hue", "a record knows no `hue`"),
+                ("/records/e", "this is not JSON: number out of range at line 1 column 22"),
+            ],
+        ),
+        (
+            r#"{"records": {"o": {"bucket": {"name": 5, "ship": "nowhere"}, "stack": {"officer": {"class": "a.b/officer"}}},
+                "s": {"bucket": {"name": "Enterprise"}, "stack": {"ship": {"class": "a.b/ship"}}},
+                "c": {"bucket": {"name": "a.b/child", "inherits": "a.b/nobody"}, "stack": {"class": {"class": "puck.uno/class"}}},
+                "t": {"bucket": {"name": "a.b/ship", "fields": 5}, "stack": {"class": {"class": "puck.uno/class"}}}}}"#,
+            vec![
+                ("/records/t/bucket/fields", "`fields`: expected an object"),
+                ("/records/t", "`a.b/ship` is defined already: update that definition"),
+                ("", "`a.b/child` inherits from `a.b/nobody`, which is not defined"),
+                ("/records/o/bucket/name", "expected a string"),
+                ("/records/s", "another record of `a.b/ship` has the same name"),
+                ("/records/o/bucket/ship", "no active record has this pk"),
+            ],
+        ),
+        (
+            r#"{"records": {"a": {"bucket": {}, "stack": {"x": {"class": "a.b/c"}}}, "a": {"bucket": {}, "stack": {"x": {"class": "a.b/c"}}}}}"#,
+            vec![("/records/a", "two records of the worldlet have this pk")],
+        ),
+    ];
+    for (worldlet, expected) in cases {
+        match import(&db, worldlet) {
+            Ok(imported) => assert!(expected.is_empty() && !imported.warnings.is_empty(), "{worldlet}"),
+            Err(error) => {
+                assert!(error.items().iter().all(|item| item.id.as_str() == "invalid-worldlet"), "{error}");
+                let expected: Vec<(String, String)> = expected
+                    .iter()
+                    .map(|(place, message)| (place.to_string(), message.to_string()))
+                    .collect();
+                assert_eq!(faults(&error), expected, "{worldlet}");
+            }
+        }
+        assert_eq!(export(&db.0), before, "{worldlet}");
+    }
+}
+
+#[test]
+fn with_trust_what_was_stored_once_is_stored_again() {
+    let db = starfleet();
+    let definition = db.by_path("puck.uno/class", json!(["name", "a.b/officer"]));
+    db.update(&definition[0], json!({"name": "a.b/officer", "fields": {"cat": {"class": "number"}, "ship": {"class": "puck.uno/reference"}}}))
+        .unwrap();
+    let ship = db.by_class("a.b/ship")[0].pk.clone();
+    db.delete(&ship).unwrap();
+    let worldlet = export(&db.0);
+    let copy = SqliteEngine::in_memory().unwrap();
+    assert!(copy.import_worldlet(&mut worldlet.as_bytes(), false).is_err());
+    assert_eq!(export(&copy), export(&SqliteEngine::in_memory().unwrap()));
+    let imported = copy.import_worldlet(&mut worldlet.as_bytes(), true).unwrap();
+    let ids: Vec<&str> = imported.warnings.iter().map(|warning| warning.id.as_str()).collect();
+    assert_eq!(ids, ["validation-failed", "reference-not-found"]);
+    assert_eq!(export(&copy), worldlet);
+}
+
+#[test]
+fn a_record_that_is_overwritten_leaves_nothing_of_itself() {
+    let db = starfleet();
+    let ship = db.by_class("a.b/ship")[0].pk.clone();
+    let worldlet = json!({"records": {
+        &ship: {"bucket": {"name": "Voyager"}, "stack": {"shadow": {}, "other": {"class": "x.y/other"}}},
+    }});
+    let error = import(&db, &worldlet.to_string());
+    assert!(error.is_ok(), "{error:?}");
+    assert_eq!(db.by_class("a.b/ship").count(), 0);
+    assert_eq!(db.by_class("x.y/other").count(), 1);
+    create(&db, "a.b/ship", json!({"name": "Enterprise"})).unwrap();
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_filter("finite", |float| float.is_finite()).prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    scalar.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((".{0,6}", inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_state_survives_the_round_trip(buckets in prop::collection::vec(prop::collection::vec((".{0,6}", any_json()), 0..5), 0..6)) {
+        let original = db();
+        for members in buckets {
+            create(&original, "x.y/z", Value::Object(members.into_iter().collect())).unwrap();
+        }
+        let worldlet = export(&original.0);
+        let copy = db();
+        import(&copy, &worldlet).unwrap();
+        prop_assert_eq!(export(&copy.0), worldlet);
+    }
+}
