@@ -27,9 +27,9 @@
 
 pub use miko_core::mikobase_rpc::{MikobaseAsyncClient, MikobaseClient};
 pub use miko_core::{
-    Answer, Answers, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem, Mikobase, Properties, Query,
-    Record, Records, Response, Result, Results, SqliteEngine, Timestamp, Validation, Warning, backend, json,
-    rpc, uns,
+    Answer, Answers, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem, Imported, Mikobase, MikobaseExt,
+    Properties, Query, Record, Records, Response, Result, Results, Schema, SchemaChanges, SqliteEngine,
+    Timestamp, Validation, Warning, backend, json, rpc, uns,
 };
 pub use miko_macros::mikobase_interface;
 pub use miko_shared::mikobase::Server;
@@ -44,7 +44,8 @@ pub mod prelude {
     pub use crate::rpc::Interface;
     pub use crate::{
         BoxError, Connect, ConnectAsync, Error, ErrorId, Mikobase, MikobaseAsyncClient, MikobaseClient,
-        Outcome, Query, Record, Records, Response, Result, Returning, Uds, Worker, json, mikobase_interface,
+        MikobaseExt, Outcome, Query, Record, Records, Response, Result, Returning, Uds, Worker, json,
+        mikobase_interface,
     };
 }
 

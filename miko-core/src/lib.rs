@@ -7,6 +7,7 @@ pub mod backend;
 mod class;
 mod engine;
 mod error;
+mod extension;
 pub mod json;
 mod mikobase;
 mod query;
@@ -20,6 +21,7 @@ mod worldlet;
 
 pub use engine::{Engine, Explanation, SqliteEngine};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
+pub use extension::MikobaseExt;
 #[cfg(feature = "rpc")]
 pub use mikobase::mikobase_rpc;
 pub use mikobase::{Mikobase, Properties, Query, Schema, SchemaChanges, Validation};

@@ -1,19 +1,22 @@
 //! Sharing a Mikobase: `uds.mikobase(20, |db, worker| …)`.
 
+mod initial;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::rpc::panic_message;
-use miko_core::{Engine, Error, ErrorId, Mikobase, Result, backend};
+use miko_core::{Engine, Error, ErrorId, Mikobase, Result, Schema, backend};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use self::initial::Initial;
 use crate::server::Serving;
 use crate::share::{BoxError, Interrupt, Report, Share, ShareError, Uds, Worker};
 
@@ -48,6 +51,18 @@ impl Worldlet {
     }
 }
 
+impl From<Worldlet> for String {
+    fn from(worldlet: Worldlet) -> Self {
+        worldlet.0
+    }
+}
+
+impl From<&Worldlet> for String {
+    fn from(worldlet: &Worldlet) -> Self {
+        worldlet.0.clone()
+    }
+}
+
 impl fmt::Display for Worldlet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -70,6 +85,7 @@ impl<R> Report<R, Worldlet> {
 /// The options that only a shared Mikobase has.
 pub(crate) struct MikobaseOptions {
     backend: String,
+    initial: Vec<Initial>,
     returning: Returning,
     setup: RefCell<Option<Setup>>,
 }
@@ -78,6 +94,7 @@ impl Default for MikobaseOptions {
     fn default() -> Self {
         Self {
             backend: "mikobase.uno/sqlite/memory".to_owned(),
+            initial: Vec::new(),
             returning: Returning::default(),
             setup: RefCell::default(),
         }
@@ -106,6 +123,43 @@ impl Uds {
     pub fn backend(mut self, url: &str) -> Result<Self> {
         url.parse::<backend::Backend>()?;
         url.clone_into(&mut self.mikobase.backend);
+        Ok(self)
+    }
+
+    /// Defines classes before the first worker starts: `{"classes": {name: definition}}`. Schemas and worldlets are loaded
+    /// in the order in which they are given, by whichever of the four options; `setup` runs after all of them.
+    ///
+    /// What is wrong with it is an error of the share.
+    #[must_use]
+    pub fn schema(mut self, schema: Schema) -> Self {
+        self.mikobase.initial.push(Initial::Schema(schema));
+        self
+    }
+
+    /// As [`schema`](Self::schema), from a file.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the file cannot be read. What is wrong in it is an error of the share.
+    pub fn schema_file(mut self, path: impl AsRef<Path>) -> Result<Self> {
+        initial::check_file(path.as_ref())?;
+        self.mikobase.initial.push(Initial::SchemaFile(path.as_ref().to_owned()));
+        Ok(self)
+    }
+
+    /// Imports a worldlet before the first worker starts: its JSON text, as an earlier share returned it.
+    #[must_use]
+    pub fn worldlet(mut self, worldlet: impl Into<String>) -> Self {
+        self.mikobase.initial.push(Initial::Worldlet(worldlet.into()));
+        self
+    }
+
+    /// As [`worldlet`](Self::worldlet), from a file, which is read as a stream.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the file cannot be read. What is wrong in it is an error of the share.
+    pub fn worldlet_file(mut self, path: impl AsRef<Path>) -> Result<Self> {
+        initial::check_file(path.as_ref())?;
+        self.mikobase.initial.push(Initial::WorldletFile(path.as_ref().to_owned()));
         Ok(self)
     }
 
@@ -152,6 +206,7 @@ impl Uds {
         let options = &self.mikobase;
         let open = || {
             let engine = backend::open(&options.backend)?;
+            options.initial.iter().try_for_each(|initial| initial.load(&*engine))?;
             if let Some(setup) = options.setup.take() {
                 run_setup(setup, &Server { engine: &*engine })?;
             }

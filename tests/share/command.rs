@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 
 use mikobase::prelude::*;
+use mikobase::rpc::Interface;
 use serde_json::Value;
 
 use crate::harness::Case;
@@ -16,6 +17,11 @@ pub const CASES: &[Case] = &[
     ("call_reaches_every_method_by_its_name", call),
     ("a_running_server_is_reached_by_socket_or_environment", running_server),
     ("exit_codes_are_as_documented", exit_codes),
+    ("schemas_and_worldlets_are_checked_before_they_are_used", check),
+    ("copies_of_any_command_share_a_mikobase", share),
+    ("a_copy_that_fails_fails_the_share", share_fails),
+    ("completions_and_manual_pages_cover_every_subcommand", docs),
+    ("the_surface_is_printed_and_recorded", surface),
 ];
 
 const MEMORY: &str = "mikobase.uno/sqlite/memory";
@@ -120,4 +126,124 @@ fn exit_codes() {
         assert_eq!(output.status.code(), Some(code), "{words:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{words:?}: {output:?}");
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+const CREW: &str = r#"{"classes": {"test.org/officer": {"fields": {"serial": {"unique": true}}}}}"#;
+
+fn check() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        std::fs::write(folder.path().join(name), content).unwrap();
+        folder.path().join(name).display().to_string()
+    };
+    let (good, bad) =
+        (file("good.json", CREW), file("bad.json", r#"{"classes": {"x": {}, "a.b/c": {"fields": 1}}}"#));
+    let output = miko(&["schema", "check", &good]).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), format!("{good}: 1 classes\n")));
+    let output = miko(&["schema", "check", &bad, &good, "missing.json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 4, "two faults, one file that is good, one that is missing: {said}");
+    assert!(lines[0].contains("/classes/x") && lines[1].contains("/classes/a.b~1c/fields"), "{said}");
+    let output = miko(&["validate", r#"{"action": "select", "limit": "x"}"#]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json_of(&output)["errors"][0]["details"]["pointer"], "/limit");
+    let output = miko(&["validate", r#"{"action": "select"}"#]).output().unwrap();
+    assert_eq!((output.status.code(), json_of(&output)), (Some(0), json!({"errors": [], "warnings": []})));
+}
+
+/// A shell command that creates an officer by way of `miko q0`.
+fn create_officer(serial: &str) -> String {
+    let request = format!(
+        r#"{{\"action\": \"create\", \"class\": \"test.org/officer\", \"bucket\": {{\"serial\": {serial}}}}}"#
+    );
+    format!("{} q0 \"{request}\"", env!("CARGO_BIN_EXE_miko"))
+}
+
+fn share() {
+    let folder = tempfile::tempdir().unwrap();
+    let (schema, out) = (folder.path().join("crew.json"), folder.path().join("out.json"));
+    std::fs::write(&schema, CREW).unwrap();
+    let (schema, out) = (schema.display().to_string(), out.display().to_string());
+    let command = create_officer("1$MIKOBASE_WORKER$MIKOBASE_WORKERS");
+    let output = miko(&["share", "4", "--schema", &schema, "--out", &out, "--", "sh", "-c", &command])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stdout.is_empty());
+    let said = text(&output.stderr);
+    assert_eq!(
+        said.lines().filter(|line| line.starts_with("worker ") && line.contains("exit code 0")).count(),
+        4
+    );
+    let worldlet: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    let mut serials: Vec<&Value> = worldlet["records"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(|record| record["bucket"].get("serial"))
+        .collect();
+    serials.sort_by_key(|serial| serial.as_u64());
+    assert_eq!(serials, [104, 114, 124, 134]);
+
+    // The worldlet goes on in the next share, and to standard output.
+    let count = format!(
+        "test $({} call by_class '[\"test.org/officer\"]' | grep -o created_at | wc -l) = 4",
+        env!("CARGO_BIN_EXE_miko")
+    );
+    let output = miko(&["share", "1", "--worldlet", &out, "--", "sh", "-c", &count]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(json_of(&output), worldlet);
+}
+
+fn share_fails() {
+    let output =
+        miko(&["share", "3", "--quiet", "--", "sh", "-c", "exit $MIKOBASE_WORKER"]).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.len(), output.stderr.len()), (Some(1), 0, 0));
+    let output = miko(&["share", "1", "--", "sh", "-c", "kill -9 $$"]).output().unwrap();
+    assert!(text(&output.stderr).starts_with("worker 0: SIGKILL"), "{output:?}");
+    let output = miko(&["share", "1", "--", "no-such-program"]).output().unwrap();
+    assert!(text(&output.stderr).contains("`no-such-program` cannot be run"), "{output:?}");
+    let output = miko(&["share", "1", "--schema", "missing.json", "--", "true"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("missing.json"), "{output:?}");
+    assert_eq!(miko(&["share", "1"]).output().unwrap().status.code(), Some(2));
+}
+
+fn docs() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = miko(&["man", &folder.path().display().to_string()]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let help = text(&miko(&["--help"]).output().unwrap().stdout);
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let commands: Vec<&str> = commands.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    for shell in ["bash", "zsh", "fish"] {
+        let completions = text(&miko(&["completions", shell]).output().unwrap().stdout);
+        for command in &commands {
+            assert!(completions.contains(command), "{shell} completes {command}");
+        }
+    }
+    for command in commands.iter().filter(|command| **command != "help") {
+        assert!(folder.path().join(format!("miko-{command}.1")).exists(), "{command} has a page");
+        let help = text(&miko(&[command, "--help"]).output().unwrap().stdout);
+        let leaf = !["schema", "surface", "man", "completions"].contains(command);
+        assert!(!leaf || help.contains("Examples:"), "{command} --help has examples");
+    }
+}
+
+fn surface() {
+    let output = miko(&["surface"]).output().unwrap();
+    let printed = mikobase::rpc::Surface::from_json(&text(&output.stdout)).unwrap();
+    assert_eq!(&printed, <dyn Mikobase as Interface>::surface());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("surface.json");
+    assert!(miko(&["surface", "--record", &file.display().to_string()]).status().unwrap().success());
+    let recorded = std::fs::read_to_string(file).unwrap();
+    assert_eq!(recorded, std::fs::read_to_string("schema/mikobase.surface.json").unwrap());
 }

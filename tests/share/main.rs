@@ -16,6 +16,7 @@ mod limits;
 mod lost;
 mod misuse;
 mod relay;
+mod schemas;
 mod support;
 mod turnstile;
 
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
         ("limits", limits::CASES),
         ("lost", lost::CASES),
         ("async_client", async_client::CASES),
+        ("schemas", schemas::CASES),
         ("equality", equality::CASES),
         ("command", command::CASES),
     ];

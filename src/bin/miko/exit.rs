@@ -1,9 +1,10 @@
 //! How the command ends.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mikobase::Error;
+use mikobase::{Error, ErrorId};
 
 /// The exit codes, as `--help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +28,31 @@ pub(crate) enum Failure {
     Usage(String),
     /// The backend could not be opened or reached.
     Unreachable(Error),
+    /// What was asked for could not be done.
+    Request(Error),
     /// Standard input or output failed.
-    Io(std::io::Error),
+    Io(io::Error),
     /// A file could not be read or written.
-    File(PathBuf, std::io::Error),
+    File(PathBuf, io::Error),
 }
 
-impl From<std::io::Error> for Failure {
-    fn from(fault: std::io::Error) -> Self {
+impl Failure {
+    /// A fault of the file at `path`.
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |fault| Self::File(path, fault)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(fault: io::Error) -> Self {
         Self::Io(fault)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        if error.is(ErrorId::SERVER_GONE) { Self::Unreachable(error) } else { Self::Request(error) }
     }
 }
 
@@ -48,19 +65,30 @@ impl Exit {
                 Self::Usage
             }
             Failure::Unreachable(error) => {
-                eprintln!("miko: {error}");
+                report_items(&error);
                 Self::Unreachable
+            }
+            Failure::Request(error) => {
+                report_items(&error);
+                Self::RequestFailed
+            }
+            // Whoever reads our output has seen enough.
+            Failure::Io(fault) if fault.kind() == io::ErrorKind::BrokenPipe => Self::Success,
+            Failure::Io(fault) => {
+                eprintln!("miko: {fault}");
+                Self::RequestFailed
             }
             Failure::File(path, fault) => {
                 eprintln!("miko: {}: {fault}", path.display());
                 Self::RequestFailed
             }
-            // Whoever reads our output has seen enough.
-            Failure::Io(fault) if fault.kind() == std::io::ErrorKind::BrokenPipe => Self::Success,
-            Failure::Io(fault) => {
-                eprintln!("miko: {fault}");
-                Self::RequestFailed
-            }
         }
+    }
+}
+
+/// An error of several items is a line for each.
+fn report_items(error: &Error) {
+    for item in error.items() {
+        eprintln!("miko: {item}");
     }
 }

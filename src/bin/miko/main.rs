@@ -1,25 +1,38 @@
 //! The command `miko`: a Mikobase from the shell.
 
 mod call;
+mod check;
+mod docs;
 mod exit;
+mod export;
+mod get;
+mod import;
 mod open;
 mod output;
+mod progress;
 mod q0;
+mod schema;
+mod share;
 mod surface;
+mod validate;
 
 use clap::{Parser, Subcommand};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 
 /// A Mikobase from the shell.
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(name = "miko", version, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+BACKEND is a backend URL (mikobase.uno/sqlite/memory) or a path that ends in .db, .sqlite or
+.mikobase. Where it may be left out, --socket or MIKOBASE_SOCKET names a running server, and
+MIKOBASE_TOKEN holds its token.
+
 Exit codes:
   0  the request succeeded
   1  the request failed; the answer says why
@@ -28,19 +41,47 @@ Exit codes:
 
 #[derive(Subcommand)]
 enum Command {
+    /// Share a Mikobase with N copies of a command, for any program.
+    Share(share::Args),
     /// Run Q0 requests: one given as an argument, or one per line of standard input.
     Q0(q0::Args),
     /// Call any method of the interface by its name.
     Call(call::Args),
+    /// Print the record with this pk.
+    Get(get::Args),
+    /// Import worldlets into a database.
+    Import(import::Args),
+    /// Write a whole database as a worldlet.
+    Export(export::Args),
+    /// Import, export, show or check class definitions.
+    #[command(subcommand)]
+    Schema(schema::Command),
+    /// Check a Q0 request without running it.
+    Validate(validate::Args),
     /// Print the surface: every method of the interface, its parameters, result and docs.
     Surface(surface::Args),
+    /// Print what makes a shell complete the words of miko.
+    Completions(docs::Completions),
+    /// Print the manual page, or write one per subcommand into a folder.
+    Man(docs::Man),
 }
 
 fn main() -> std::process::ExitCode {
-    let outcome = match Cli::parse().command {
+    run(Cli::parse().command).unwrap_or_else(Exit::report).into()
+}
+
+fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Share(args) => share::run(args),
         Command::Q0(args) => q0::run(&args),
         Command::Call(args) => call::run(&args),
+        Command::Get(args) => get::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Schema(command) => schema::run(&command),
+        Command::Validate(args) => validate::run(&args),
         Command::Surface(args) => surface::run(&args),
-    };
-    outcome.unwrap_or_else(Exit::report).into()
+        Command::Completions(args) => docs::complete(&args),
+        Command::Man(args) => docs::man(&args),
+    }
 }

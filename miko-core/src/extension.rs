@@ -1,0 +1,88 @@
+//! What every Mikobase can do besides its methods: everyday requests without JSON.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, ErrorId, Result};
+use crate::json::{self, type_name};
+use crate::mikobase::{Mikobase, Query};
+
+/// Everyday requests with types of yours, on an engine and a proxy alike.
+///
+/// ```
+/// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, PartialEq, Debug)]
+/// struct Officer {
+///     name: String,
+///     rank: String,
+/// }
+///
+/// let db = SqliteEngine::in_memory()?;
+/// let spock = Officer { name: "Spock".into(), rank: "Commander".into() };
+/// let pk = db.create("starfleet.com/officer", &spock)?;
+/// assert_eq!(db.record_by_pk(&pk)?.unwrap().bucket_as::<Officer>()?, spock);
+///
+/// db.update(&pk, &Officer { rank: "Captain".into(), ..spock })?;
+/// assert_eq!(db.count(serde_json::json!({"class": "starfleet.com/officer", "path": ["rank", "Captain"]}))?, 1);
+/// db.delete(&pk)?;
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+pub trait MikobaseExt: Mikobase {
+    /// Creates a record of `class` and gives its pk. The bucket is whatever serializes as a JSON object.
+    ///
+    /// # Errors
+    /// `invalid_request`, if `bucket` is no object, or holds a number that JSON cannot; those of Q0's `create`.
+    fn create(&self, class: &str, bucket: &(impl Serialize + ?Sized)) -> Result<String> {
+        let bucket = object(bucket)?;
+        self.q0(json!({"action": "create", "class": class, "bucket": bucket}))?.into_pk()
+    }
+
+    /// Replaces the bucket of a record.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and `record_not_found` or `record_deleted`.
+    fn update(&self, pk: &str, bucket: &(impl Serialize + ?Sized)) -> Result<()> {
+        let bucket = object(bucket)?;
+        self.q0(json!({"action": "update", "pk": pk, "bucket": bucket})).map(drop)
+    }
+
+    /// Deletes a record.
+    ///
+    /// # Errors
+    /// `record_not_found`, `record_deleted`, `reference-restricted`.
+    fn delete(&self, pk: &str) -> Result<()> {
+        self.q0(json!({"action": "delete", "pk": pk})).map(drop)
+    }
+
+    /// How many records a select finds. `query` is that select; its `action` may be left out.
+    ///
+    /// # Errors
+    /// Those of the select.
+    fn count(&self, query: Query) -> Result<usize> {
+        let query = match query {
+            Value::Object(mut select) => {
+                select.entry("action").or_insert_with(|| "select".into());
+                Value::Object(select)
+            }
+            other => other,
+        };
+        Ok(self.q0(query)?.into_records()?.count())
+    }
+}
+
+impl<M: Mikobase + ?Sized> MikobaseExt for M {}
+
+fn object(bucket: &(impl Serialize + ?Sized)) -> Result<Map<String, Value>> {
+    let refused = |message: String| Error::new(ErrorId::INVALID_REQUEST, message);
+    // By way of text: what serde_json refuses (a map with keys that are no strings) and what would lose digits is noticed.
+    let text = serde_json::to_string(bucket)
+        .map_err(|fault| refused(format!("this cannot be said in JSON: {fault}")))?;
+    match json::parse(&text)? {
+        Value::Object(bucket) => Ok(bucket),
+        other => Err(refused("a bucket serializes as a JSON object".to_owned())
+            .with("expected", "object")
+            .with("found", type_name(&other))),
+    }
+}

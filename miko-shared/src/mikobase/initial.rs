@@ -1,0 +1,57 @@
+//! What a shared Mikobase begins with: schemas and worldlets, loaded by the server before the first worker starts.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use miko_core::{Engine, Error, ErrorId, Result};
+use serde_json::Value;
+
+/// What is loaded, in the order in which it was given.
+#[derive(Clone)]
+pub(super) enum Initial {
+    Schema(Value),
+    SchemaFile(PathBuf),
+    Worldlet(String),
+    WorldletFile(PathBuf),
+}
+
+impl Initial {
+    /// Loads it into a new engine.
+    ///
+    /// # Errors
+    /// Those of the import, with the file as detail `path`.
+    pub(super) fn load(&self, engine: &dyn Engine) -> Result<()> {
+        match self {
+            Self::Schema(schema) => engine.import_schema(schema.clone()).map(drop),
+            Self::SchemaFile(path) => {
+                let mut text = String::new();
+                open(path)?.read_to_string(&mut text).map_err(|fault| unreadable(path, &fault))?;
+                let schema = miko_core::json::parse(&text).and_then(|schema| engine.import_schema(schema));
+                schema.map(drop).map_err(|error| in_file(error, path))
+            }
+            Self::Worldlet(text) => engine.import_worldlet(&mut text.as_bytes(), false).map(drop),
+            Self::WorldletFile(path) => {
+                let imported = engine.import_worldlet(&mut BufReader::new(open(path)?), false);
+                imported.map(drop).map_err(|error| in_file(error, path))
+            }
+        }
+    }
+}
+
+/// Is there such a file? It is asked when the share is described, so that a misspelt path is told at once.
+pub(super) fn check_file(path: &Path) -> Result<()> {
+    open(path).map(drop)
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|fault| unreadable(path, &fault))
+}
+
+fn unreadable(path: &Path, fault: &std::io::Error) -> Error {
+    in_file(Error::new(ErrorId::INVALID_REQUEST, format!("the file cannot be read: {fault}")), path)
+}
+
+fn in_file(error: Error, path: &Path) -> Error {
+    error.with_all("path", path.display().to_string())
+}

@@ -1,0 +1,43 @@
+//! `miko completions` and `miko man`: made from the definition of the command itself.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::Cli;
+use crate::exit::{Exit, Failure};
+
+/// The words of `miko completions`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  miko completions bash > ~/.local/share/bash-completion/completions/miko
+  miko completions zsh > ~/.zfunc/_miko")]
+pub(crate) struct Completions {
+    /// Which shell.
+    shell: Shell,
+}
+
+pub(crate) fn complete(args: &Completions) -> Result<Exit, Failure> {
+    clap_complete::generate(args.shell, &mut Cli::command(), "miko", &mut io::stdout());
+    Ok(Exit::Success)
+}
+
+/// The words of `miko man`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  miko man | man -l -
+  miko man ~/.local/share/man/man1")]
+pub(crate) struct Man {
+    /// Write a page per subcommand into this folder.
+    folder: Option<PathBuf>,
+}
+
+pub(crate) fn man(args: &Man) -> Result<Exit, Failure> {
+    match &args.folder {
+        None => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?,
+        Some(folder) => clap_mangen::generate_to(Cli::command(), folder).map_err(Failure::file(folder))?,
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,140 @@
+//! `miko schema`: class definitions.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use mikobase::{Error, ErrorId, Mikobase};
+use serde_json::{Map, Value};
+
+use crate::check;
+use crate::exit::{Exit, Failure};
+use crate::open::{self, Server};
+use crate::output::Output;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Define the classes of a schema: missing ones are created, different ones updated, equal ones left alone.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import {
+        #[command(flatten)]
+        server: Server,
+        /// A file `{"classes": {name: definition}}`, or `-`; before it the backend, if there is one.
+        #[arg(value_name = "[BACKEND] FILE", num_args = 1..=2, required = true)]
+        words: Vec<String>,
+    },
+    /// Print all class definitions, in the form in which they are imported.
+    Export {
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        output: Output,
+        /// A backend URL or a path.
+        backend: Option<String>,
+    },
+    /// List the classes, or show one of them.
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        output: Output,
+        /// A backend URL or a path.
+        #[arg(long)]
+        backend: Option<String>,
+        /// The name of a class.
+        class: Option<String>,
+    },
+    /// Check schemas and worldlets without a database: every fault, and nothing written.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check {
+        /// Files, or `-`.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+const IMPORT_EXAMPLES: &str = "Examples:
+  miko schema import crew.db schema/starfleet.json
+  miko schema import schema/starfleet.json        # into the server of MIKOBASE_SOCKET";
+
+const SHOW_EXAMPLES: &str = "Examples:
+  miko schema show --backend crew.db
+  miko schema show --backend crew.db starfleet.com/officer";
+
+const CHECK_EXAMPLES: &str = "Examples:
+  miko schema check schema/*.json";
+
+pub(crate) fn run(command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Import { server, words } => import(server, words),
+        Command::Export { server, output, backend } => {
+            output.write_value(&server.open(backend.as_deref())?.export_schema()?)?;
+            Ok(Exit::Success)
+        }
+        Command::Show { server, output, backend, class } => {
+            let db = server.open(backend.as_deref())?;
+            show(&*db, output, class.as_deref())
+        }
+        Command::Check { files } => check::run(files),
+    }
+}
+
+fn import(server: &Server, words: &[String]) -> Result<Exit, Failure> {
+    let (backend, file) = match words {
+        [file] => (None, file),
+        [backend, file] => (Some(backend.as_str()), file),
+        _ => return Err(Failure::Usage("name a file, after the backend if there is one".to_owned())),
+    };
+    let schema = open::read_json(Path::new(file))?;
+    let db = server.open(backend)?;
+    let changes = db.import_schema(schema).map_err(|error| error.with_all("path", file.as_str()))?;
+    for (what, classes) in
+        [("created", changes.created), ("updated", changes.updated), ("unchanged", changes.unchanged)]
+    {
+        for class in classes {
+            eprintln!("{what} {class}");
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn show(db: &dyn Mikobase, output: &Output, class: Option<&str>) -> Result<Exit, Failure> {
+    let schema = db.export_schema()?;
+    let classes = schema["classes"].as_object().cloned().unwrap_or_default();
+    match class {
+        None => list(&classes)?,
+        Some(name) => match classes.get(name) {
+            Some(definition) => output.write_value(definition)?,
+            None => {
+                let known: Vec<&str> = classes.keys().map(String::as_str).collect();
+                let error = Error::new(ErrorId::CLASS_NOT_FOUND, "no such class is defined");
+                return Err(Failure::Request(error.with("class", name).with("known", known)));
+            }
+        },
+    }
+    Ok(Exit::Success)
+}
+
+/// A line per class: its name, what it inherits from and its own fields.
+fn list(classes: &Map<String, Value>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    for (name, definition) in classes {
+        write!(stdout, "{name}")?;
+        let parents = match &definition["inherits"] {
+            Value::String(parent) => vec![parent.as_str()],
+            Value::Array(parents) => parents.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        if !parents.is_empty() {
+            write!(stdout, " : {}", parents.join(", "))?;
+        }
+        let fields: Vec<&str> =
+            definition["fields"].as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+        if !fields.is_empty() {
+            write!(stdout, " {{ {} }}", fields.join(", "))?;
+        }
+        writeln!(stdout)?;
+    }
+    stdout.flush()
+}

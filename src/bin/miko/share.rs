@@ -1,0 +1,113 @@
+//! `miko share`: N copies of a command, and a Mikobase that they share.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use mikobase::{BoxError, ExitStatus, Outcome, Report, Returning, Uds, Worker, WorkerReport, Worldlet};
+
+use crate::exit::{Exit, Failure};
+
+/// The words of `miko share`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// How many copies of the command to start.
+    workers: usize,
+    /// Define these classes first.
+    #[arg(long, value_name = "FILE")]
+    schema: Vec<PathBuf>,
+    /// Import these worldlets first, after the schemas.
+    #[arg(long, value_name = "FILE")]
+    worldlet: Vec<PathBuf>,
+    /// Keep the records here; in memory by default.
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<String>,
+    /// At most so many copies run at once.
+    #[arg(long, value_name = "K")]
+    at_once: Option<usize>,
+    /// Write the final worldlet to a file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write no worldlet to standard output, and no line per worker to standard error.
+    #[arg(long)]
+    quiet: bool,
+    /// The command and its words, after `--`.
+    #[arg(last = true, required = true)]
+    command: Vec<String>,
+}
+
+const EXAMPLES: &str = r#"Examples:
+  miko share 20 --schema schema/starfleet.json -- python3 worker.py
+  miko share 4 -- sh -c 'miko q0 "{\"action\": \"create\", \"bucket\": {\"worker\": $MIKOBASE_WORKER}}"'
+
+Each copy finds in its environment MIKOBASE_SOCKET and MIKOBASE_TOKEN, by which miko reaches the
+server, and MIKOBASE_WORKER (0 to N-1) and MIKOBASE_WORKERS. What the copies print goes to standard
+error; the final worldlet goes to standard output. The exit code is 0 only if all of them
+ended with 0."#;
+
+pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
+    let uds = describe(&args)?;
+    let command = &args.command;
+    let report = uds.mikobase(args.workers, |_, worker| become_command(command, worker, &uds));
+    let report = report.map_err(|failed| Failure::from(mikobase::Error::from(failed)))?;
+    if args.out.is_none() && !args.quiet {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(report.worldlet().as_str().as_bytes())?;
+        stdout.write_all(b"\n")?;
+    }
+    Ok(if succeeded(&report) { Exit::Success } else { Exit::RequestFailed })
+}
+
+fn describe(args: &Args) -> Result<Uds, Failure> {
+    let mut uds = Uds::new()?;
+    if let Some(backend) = &args.backend {
+        uds = uds.backend(backend).map_err(Failure::Unreachable)?;
+    }
+    for path in &args.schema {
+        uds = uds.schema_file(path)?;
+    }
+    for path in &args.worldlet {
+        uds = uds.worldlet_file(path)?;
+    }
+    if let Some(workers) = args.at_once {
+        uds = uds.max_concurrent(workers);
+    }
+    if !args.quiet {
+        uds = uds.on_exit(say_how_it_ended);
+    }
+    let returning = match &args.out {
+        Some(path) => Returning::File(fs::canonicalize(".").unwrap_or_default().join(path)),
+        None if args.quiet => Returning::Nothing,
+        None => Returning::Worldlet,
+    };
+    Ok(uds.returning(returning))
+}
+
+/// Turns the worker into the command: signals and the exit code are its own then, and nothing stands between.
+fn become_command(words: &[String], worker: &Worker, uds: &Uds) -> Result<(), BoxError> {
+    let (program, arguments) = words.split_first().ok_or("there is no command")?;
+    let fault = Command::new(program)
+        .args(arguments)
+        .env("MIKOBASE_SOCKET", uds.path())
+        .env("MIKOBASE_TOKEN", uds.token().to_hex())
+        .env("MIKOBASE_WORKER", worker.index().to_string())
+        .env("MIKOBASE_WORKERS", worker.count().to_string())
+        .stdout(io::stderr())
+        .exec();
+    Err(format!("`{program}` cannot be run: {fault}").into())
+}
+
+fn say_how_it_ended(worker: &WorkerReport<()>) {
+    let seconds = worker.duration().as_secs_f64();
+    match &worker.outcome {
+        Outcome::Failed { text, .. } => eprintln!("worker {}: {text}", worker.index),
+        _ => eprintln!("worker {}: {} after {seconds:.1} s", worker.index, worker.status),
+    }
+}
+
+fn succeeded(report: &Report<(), Worldlet>) -> bool {
+    report.workers().iter().all(|worker| worker.status == ExitStatus::Code(0))
+}
