@@ -43,7 +43,41 @@ pub enum Storage {
     Worldlet(Option<PathBuf>),
 }
 
-/// Opens the engine that `url` names.
+/// What may be done with a database.
+///
+/// ```
+/// use miko_core::backend::Mode;
+///
+/// assert_eq!("RW".parse(), Ok(Mode::ReadWrite));
+/// assert!("w".parse::<Mode>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Reading and writing: `rw` or `wr`.
+    ReadWrite,
+    /// Reading: `r`.
+    Read,
+}
+
+impl std::str::FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(mode: &str) -> Result<Self> {
+        let known = vec!["rw", "r"];
+        match mode.to_ascii_lowercase().as_str() {
+            "rw" | "wr" => Ok(Self::ReadWrite),
+            "r" => Ok(Self::Read),
+            "w" => Err(Error::new(ErrorId::MODE_NOT_SUPPORTED, "a database is not opened for writing only")
+                .with("found", mode)
+                .with("known", known)),
+            _ => Err(Error::new(ErrorId::INVALID_MODE, "a mode is `rw` or `r`")
+                .with("found", mode)
+                .with("known", known)),
+        }
+    }
+}
+
+/// Opens the engine that `url` names, for reading and writing.
 ///
 /// ```
 /// let db = miko_core::backend::open("mikobase.uno/sqlite/memory")?;
@@ -52,14 +86,26 @@ pub enum Storage {
 /// ```
 ///
 /// # Errors
-/// `invalid-backend`, if `url` names no engine, or one that this version does not have yet.
+/// `invalid-backend`, if `url` names no engine, or one that this version does not have yet; those of
+/// [`SqliteEngine::open`].
 pub fn open(url: &str) -> Result<Box<dyn Engine>> {
+    open_with(url, Mode::ReadWrite)
+}
+
+/// Opens the engine that `url` names.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(url: &str, mode: Mode) -> Result<Box<dyn Engine>> {
     let backend: Backend = url.parse()?;
     let not_yet = |what| Err(invalid(url, &format!("{what} is not supported by this version yet")));
     match backend {
         Backend { temporal: true, .. } => not_yet("temporal mode"),
+        Backend { storage: Storage::SqliteMemory, .. } if mode == Mode::Read => {
+            Err(invalid(url, "a database in memory is empty when it is opened: there is nothing to read"))
+        }
         Backend { storage: Storage::SqliteMemory, .. } => Ok(Box::new(SqliteEngine::in_memory()?)),
-        Backend { storage: Storage::SqliteFile(_), .. } => not_yet("SQLite in a file"),
+        Backend { storage: Storage::SqliteFile(path), .. } => Ok(Box::new(SqliteEngine::open(path, mode)?)),
         Backend { storage: Storage::Worldlet(_), .. } => not_yet("the worldlet engine"),
     }
 }
@@ -171,6 +217,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_mode_is_one_of_three_spellings() {
+        for (mode, expected) in
+            [("rw", Mode::ReadWrite), ("WR", Mode::ReadWrite), ("r", Mode::Read), ("R", Mode::Read)]
+        {
+            assert_eq!(mode.parse(), Ok(expected));
+        }
+        for (mode, id) in [
+            ("w", ErrorId::MODE_NOT_SUPPORTED),
+            ("", ErrorId::INVALID_MODE),
+            (" r", ErrorId::INVALID_MODE),
+            ("rr", ErrorId::INVALID_MODE),
+        ] {
+            assert!(mode.parse::<Mode>().unwrap_err().is(id), "{mode:?}");
+        }
+    }
+
+    #[test]
     fn every_form_of_the_table_is_understood() {
         let file = |path: &str| Storage::SqliteFile(path.into());
         let worldlet = |path: &str| Storage::Worldlet(Some(path.into()));
@@ -231,8 +294,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_yet_says_so() {
-        let later =
-            ["crew.db", "crew.json", "mikobase.uno/worldlet", "mikobase.uno/sqlite/memory?temporal=true"];
+        let later = ["crew.json", "mikobase.uno/worldlet", "mikobase.uno/sqlite/memory?temporal=true"];
         for url in later {
             let Err(error) = open(url) else { panic!("{url} opened") };
             assert!(error.is(ErrorId::INVALID_BACKEND));

@@ -6,7 +6,7 @@
 //!
 //! | subject | where |
 //! | --- | --- |
-//! | the connection, transactions | [`store`] |
+//! | the connection, transactions; a database file | [`store`], [`file`] |
 //! | what a select goes through, its SQL text and values | [`plan`], [`compile`], [`statement`] |
 //! | reading, writing, exporting, importing | [`read`], [`mod@write`], [`export`], [`import`] |
 //! | classes: checking a record, definitions, the schema as a whole | [`examine`], [`definitions`], [`schema`] |
@@ -21,6 +21,7 @@ mod examine;
 mod explain;
 mod export;
 mod faults;
+mod file;
 mod functions;
 mod import;
 mod pending;
@@ -33,8 +34,10 @@ mod values;
 mod write;
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::backend::Mode;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json;
@@ -63,6 +66,8 @@ pub use explain::Explanation;
 #[derive(Debug)]
 pub struct SqliteEngine {
     store: Mutex<Store>,
+    /// Its backend URL, without protocol and parameters.
+    name: &'static str,
 }
 
 impl SqliteEngine {
@@ -71,7 +76,32 @@ impl SqliteEngine {
     /// # Errors
     /// `storage-full`, if there is no memory for it.
     pub fn in_memory() -> Result<Self> {
-        Ok(Self { store: Mutex::new(Store::in_memory()?) })
+        Ok(Self { store: Mutex::new(Store::in_memory()?), name: "mikobase.uno/sqlite/memory" })
+    }
+
+    /// The database in a file. In mode `rw` it is created if there is none, and belongs to this process until this value
+    /// is dropped: a write that was acknowledged survives a crash of the process and of the machine.
+    ///
+    /// ```
+    /// use miko_core::backend::Mode;
+    /// use miko_core::{MikobaseExt, SqliteEngine};
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("crew.db");
+    /// let db = SqliteEngine::open(&path, Mode::ReadWrite)?;
+    /// db.create("starfleet.com/officer", &serde_json::json!({"name": "Spock"}))?;
+    /// drop(db);
+    /// let db = SqliteEngine::open(&path, Mode::Read)?;
+    /// assert_eq!(db.count(serde_json::json!({}))?, 1);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `backend-in-use`, if somebody maintains the file; `invalid-backend`, if it is no Mikobase, or of a newer version,
+    /// or missing and to be read. The file is then as it was.
+    pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
+        let store = Store::open(path.as_ref(), mode)?;
+        Ok(Self { store: Mutex::new(store), name: "mikobase.uno/sqlite/file" })
     }
 
     /// How a select is run: its SQL, the values bound to it, and SQLite's plan. Nothing is run.
@@ -146,7 +176,7 @@ impl Mikobase for SqliteEngine {
         Ok(Properties {
             temporal: false,
             executable: self.store().kept("executable")? == Some(true.into()),
-            engine: "mikobase.uno/sqlite/memory".to_owned(),
+            engine: self.name.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }

@@ -104,6 +104,18 @@ error_ids! {
     INVALID_BACKEND = "invalid-backend",
         "The backend URL names no engine; the details list those that are known.",
         r#"`Uds::new()?.backend("https://mikobase.uno/redis")`"#;
+    BACKEND_IN_USE = "backend-in-use",
+        "Another process maintains the file. Talk to that one over its socket, or open the file when it has ended.",
+        "a second `miko q0 crew.db` while the first is still reading requests";
+    INVALID_MODE = "invalid-mode",
+        "A mode is `rw` (or `wr`) or `r`, without anything around it.",
+        r#"`" rw".parse::<Mode>()`"#;
+    MODE_NOT_SUPPORTED = "mode-not-supported",
+        "A database is not opened for writing only.",
+        r#"`"w".parse::<Mode>()`"#;
+    READ_ONLY_CONNECTION = "read-only-connection",
+        "The database was opened for reading.",
+        "a `create` on a file that was opened in mode `r`";
     SURFACE_MISMATCH = "surface-mismatch",
         "Client and server were built from interfaces that do not fit; the details name the methods that differ.",
         "connecting to a server of another interface";

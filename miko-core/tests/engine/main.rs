@@ -8,6 +8,7 @@ mod classes;
 mod errors_page;
 mod export;
 mod faults;
+mod file;
 mod hostile;
 mod import;
 mod indexes;

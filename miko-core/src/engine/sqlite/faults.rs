@@ -9,6 +9,8 @@ impl From<rusqlite::Error> for Error {
         let id = match fault.sqlite_error_code() {
             Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => ErrorId::STORAGE_FULL,
             Some(ErrorCode::TooBig) => ErrorId::REQUEST_TOO_LARGE,
+            // Somebody has come to maintain a file that this connection only reads.
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorId::BACKEND_IN_USE,
             _ => ErrorId::INTERNAL,
         };
         Self::new(id, format!("SQLite: {fault}"))

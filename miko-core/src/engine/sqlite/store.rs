@@ -1,21 +1,23 @@
 //! The connection, and what happens inside a transaction or not at all.
 
+use std::path::Path;
+
 use rusqlite::Connection;
 
+use crate::backend::Mode;
 use crate::class::Catalog;
+use crate::engine::sqlite::file::{self, Tenure};
 use crate::engine::sqlite::functions;
 use crate::engine::sqlite::pending::Pending;
-use crate::error::Result;
+use crate::error::{Error, ErrorId, Result};
 
 const SCHEMA: &str = include_str!("../../../../schema/sqlite.sql");
 
-/// A database in memory has no file to protect: no rollback journal on disk, nothing to flush, no temporary files.
-const PRAGMAS: &str = "
-    PRAGMA foreign_keys = on;
-    PRAGMA journal_mode = memory;
-    PRAGMA synchronous = off;
-    PRAGMA temp_store = memory;
-";
+/// A database in memory has no file to protect: no rollback journal on disk, nothing to flush.
+const IN_MEMORY: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
+
+/// No temporary files; and what the tables declare of each other holds.
+const PRAGMAS: &str = "PRAGMA foreign_keys = on; PRAGMA temp_store = memory;";
 
 /// Every shape of a select is a statement, and there are more of them than of anything else.
 const CACHED_STATEMENTS: usize = 256;
@@ -30,21 +32,44 @@ pub(super) struct Store {
     pub(super) catalog: Catalog,
     /// What the open transaction has to look at again before it commits.
     pub(super) pending: Pending,
+    mode: Mode,
+    /// The file, if there is one. It ends after the connection.
+    _tenure: Option<Tenure>,
 }
 
 impl Store {
     pub(super) fn in_memory() -> Result<Self> {
         let connection = Connection::open_in_memory()?;
+        connection.execute_batch(IN_MEMORY)?;
+        connection.execute_batch(SCHEMA)?;
+        Self::on(connection, Mode::ReadWrite, None)
+    }
+
+    /// Opens a file, which other processes cannot maintain then.
+    pub(super) fn open(path: &Path, mode: Mode) -> Result<Self> {
+        let (connection, tenure) = file::open(path, mode)?;
+        let mut store = Self::on(connection, mode, Some(tenure))?;
+        let last = "SELECT coalesce(max(commit_seq), 0) FROM record";
+        store.commits = store.connection.query_row(last, [], |row| row.get(0))?;
+        store.load_catalog()?;
+        Ok(store)
+    }
+
+    fn on(connection: Connection, mode: Mode, tenure: Option<Tenure>) -> Result<Self> {
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         connection.execute_batch(PRAGMAS)?;
-        connection.execute_batch(SCHEMA)?;
         rusqlite::vtab::array::load_module(&connection)?;
         functions::register(&connection)?;
-        Ok(Self { connection, commits: 0, catalog: Catalog::default(), pending: Pending::default() })
+        let (catalog, pending) = (Catalog::default(), Pending::default());
+        Ok(Self { connection, commits: 0, catalog, pending, mode, _tenure: tenure })
     }
 
     /// Does `work` in a transaction: all of it, or nothing if it fails or panics.
     pub(super) fn write<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.mode == Mode::Read {
+            let message = "this connection only reads: open the backend in mode `rw` to write";
+            return Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message));
+        }
         self.step("BEGIN IMMEDIATE")?;
         let before = self.catalog.clone();
         let mut open = OpenTransaction { store: self, before, committed: false };
@@ -94,7 +119,6 @@ impl Drop for OpenTransaction<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, ErrorId};
 
     fn count(store: &Store) -> i64 {
         store.connection.query_row("SELECT count(*) FROM class", [], |row| row.get(0)).unwrap()

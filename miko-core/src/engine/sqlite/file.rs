@@ -1,0 +1,240 @@
+//! Opening a database file: whose it is, who maintains it, and which version of the tables it has.
+//!
+//! The race: between looking at a file and locking it somebody else may come. So everything that decides is asked again of
+//! SQLite, under its lock; what is read from the header before that only keeps us from touching a file that is not ours.
+//!
+//! The lock is SQLite's own, taken at open and held until the end (`locking_mode = EXCLUSIVE`), so that it dies with its
+//! process. It belongs to a process, and the system drops it when *any* descriptor of the file is closed in it: therefore a file
+//! that is open in this process is refused before it is looked at.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::backend::Mode;
+use crate::error::{Error, ErrorId, Result};
+
+/// The tables of this version, for a new database.
+const SCHEMA: &str = include_str!("../../../../schema/sqlite.sql");
+
+/// The version of those tables, which SQLite keeps as `user_version`.
+const VERSION: u32 = 1 + MIGRATIONS.len() as u32;
+
+/// SQL that brings tables from one version to the next; the first is from version 1 to 2.
+const MIGRATIONS: &[&str] = &[];
+
+/// `Miko`, which SQLite keeps as `application_id`, so that anybody can tell whose file it is.
+const APPLICATION: u32 = u32::from_be_bytes(*b"Miko");
+
+/// Where SQLite's header ends: <https://www.sqlite.org/fileformat.html#the_database_header>.
+const HEADER: usize = 100;
+
+/// Files that are open in this process, by device and inode.
+static OPEN: LazyLock<Mutex<HashMap<Inode, Tenants>>> = LazyLock::new(Mutex::default);
+
+type Inode = (u64, u64);
+
+/// Who has a file open.
+#[derive(Debug, PartialEq)]
+enum Tenants {
+    Maintainer,
+    Readers(usize),
+}
+
+/// A file that is open in this process, as long as this value lives.
+#[derive(Debug)]
+pub(super) struct Tenure(Inode);
+
+impl Drop for Tenure {
+    fn drop(&mut self) {
+        let mut open = open_files();
+        match open.get_mut(&self.0) {
+            Some(Tenants::Readers(count)) if *count > 1 => *count -= 1,
+            _ => drop(open.remove(&self.0)),
+        }
+    }
+}
+
+fn open_files() -> MutexGuard<'static, HashMap<Inode, Tenants>> {
+    // The map is whole after every operation on it.
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens a database file, or creates it where the mode allows that.
+///
+/// # Errors
+/// `backend-in-use`, if somebody maintains it; `invalid-backend`, if it is no Mikobase, or of a newer version, or missing
+/// and to be read only. The file is then as it was.
+pub(super) fn open(path: &Path, mode: Mode) -> Result<(Connection, Tenure)> {
+    let flags = match mode {
+        Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    if mode == Mode::ReadWrite && !path.exists() {
+        // Made by hand, so that it has an inode to be known by.
+        File::options().append(true).create(true).open(path).map_err(|fault| unusable(path, &fault))?;
+    }
+    let tenure = move_in(path, mode)?;
+    check_header(path, mode)?;
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|fault| refused(path, &fault))?;
+    prepare(&connection, mode).map_err(|error| in_file(error, path))?;
+    Ok((connection, tenure))
+}
+
+/// Refuses a file that this process has open already, unless both only read.
+fn move_in(path: &Path, mode: Mode) -> Result<Tenure> {
+    let metadata = fs::metadata(path).map_err(|fault| unusable(path, &fault))?;
+    let inode = (metadata.dev(), metadata.ino());
+    let mut open = open_files();
+    match (open.get_mut(&inode), mode) {
+        (None, Mode::ReadWrite) => drop(open.insert(inode, Tenants::Maintainer)),
+        (None, Mode::Read) => drop(open.insert(inode, Tenants::Readers(1))),
+        (Some(Tenants::Readers(count)), Mode::Read) => *count += 1,
+        (Some(_), _) => return Err(in_use(path)),
+    }
+    Ok(Tenure(inode))
+}
+
+/// Looks at the first bytes, before SQLite does.
+fn check_header(path: &Path, mode: Mode) -> Result<()> {
+    let mut header = Vec::with_capacity(HEADER);
+    let file = File::open(path).map_err(|fault| unusable(path, &fault))?;
+    file.take(HEADER as u64).read_to_end(&mut header).map_err(|fault| unusable(path, &fault))?;
+    if header.is_empty() {
+        return match mode {
+            Mode::ReadWrite => Ok(()),
+            Mode::Read => Err(invalid(path, "the file is empty: there is nothing to read")),
+        };
+    }
+    let number = |at: usize| -> u32 {
+        header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
+    };
+    if !header.starts_with(b"SQLite format 3\0") || number(68) != APPLICATION {
+        return Err(invalid(path, "the file is no Mikobase"));
+    }
+    check_version(number(60)).map_err(|error| in_file(error, path))
+}
+
+fn check_version(version: u32) -> Result<()> {
+    if version <= VERSION {
+        return Ok(());
+    }
+    let message = "the file was written by a newer version of Mikobase: use that one";
+    Err(Error::new(ErrorId::INVALID_BACKEND, message).with("found", version).with("known", VERSION))
+}
+
+/// Locks the file and makes sure that its tables are those of this version.
+fn prepare(connection: &Connection, mode: Mode) -> Result<()> {
+    let locked = |fault: rusqlite::Error| match fault.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => in_use(Path::new("")),
+        _ => Error::from(fault),
+    };
+    connection.busy_timeout(Duration::ZERO)?;
+    if mode == Mode::Read {
+        let version = version_of(connection).map_err(locked)?;
+        return check_version(version);
+    }
+    connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;")?;
+    // Nothing is locked before the first transaction; from then on the lock is kept.
+    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;").map_err(locked)?;
+    match version_of(connection)? {
+        0 => create(connection)?,
+        version => {
+            check_version(version)?;
+            migrate(connection, version, MIGRATIONS)?;
+        }
+    }
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    Ok(())
+}
+
+fn version_of(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Makes the tables, and makes the file ours, in one transaction.
+fn create(connection: &Connection) -> Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+    ))?;
+    Ok(())
+}
+
+/// Runs the steps that lead from `version` to the last, in one transaction.
+fn migrate(connection: &Connection, version: u32, steps: &[&str]) -> Result<()> {
+    let done = (version as usize).saturating_sub(1);
+    let Some(left) = steps.get(done..).filter(|left| !left.is_empty()) else { return Ok(()) };
+    let transaction = connection.unchecked_transaction()?;
+    for step in left {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", 1 + steps.len() as u32)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn in_use(path: &Path) -> Error {
+    let message = "another process, or another part of this one, maintains this file: talk to that one, or open it when it has ended";
+    in_file(Error::new(ErrorId::BACKEND_IN_USE, message), path)
+}
+
+fn refused(path: &Path, fault: &rusqlite::Error) -> Error {
+    invalid(path, &format!("SQLite cannot open the file: {fault}"))
+}
+
+fn unusable(path: &Path, fault: &std::io::Error) -> Error {
+    match fault.kind() {
+        ErrorKind::NotFound => invalid(path, "there is no such file"),
+        _ => invalid(path, &format!("the file cannot be opened: {fault}")),
+    }
+}
+
+fn invalid(path: &Path, message: &str) -> Error {
+    in_file(Error::new(ErrorId::INVALID_BACKEND, message), path)
+}
+
+fn in_file(error: Error, path: &Path) -> Error {
+    error.with("path", path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps() -> [&'static str; 2] {
+        ["ALTER TABLE t ADD COLUMN b", "UPDATE t SET b = a * 2"]
+    }
+
+    fn of_version(version: u32) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (21)").unwrap();
+        connection.pragma_update(None, "user_version", version).unwrap();
+        connection
+    }
+
+    #[test]
+    fn an_older_version_is_brought_up_step_by_step() {
+        let connection = of_version(1);
+        migrate(&connection, 1, &steps()).unwrap();
+        let b: i64 = connection.query_row("SELECT b FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!((b, version_of(&connection).unwrap()), (42, 3));
+        migrate(&connection, 3, &steps()).unwrap();
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_old_version() {
+        let connection = of_version(1);
+        assert!(
+            migrate(&connection, 1, &["ALTER TABLE t ADD COLUMN b", "UPDATE nothing SET b = 1"]).is_err()
+        );
+        assert_eq!(version_of(&connection).unwrap(), 1);
+        assert!(connection.prepare("SELECT b FROM t").is_err());
+    }
+}

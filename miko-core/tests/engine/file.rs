@@ -1,0 +1,153 @@
+//! The engine on a file: what is written is there again, and nobody's file is harmed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use miko_core::backend::{self, Mode};
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine};
+use serde_json::json;
+use tempfile::TempDir;
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    (folder, path)
+}
+
+fn open(path: &Path) -> SqliteEngine {
+    SqliteEngine::open(path, Mode::ReadWrite).unwrap()
+}
+
+fn export(db: &dyn Engine) -> String {
+    let mut text = Vec::new();
+    db.export_worldlet(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+fn fill(db: &SqliteEngine) {
+    db.import_schema(json!({"classes": {
+        "a.b/ship": {"fields": {"name": {"unique": true}}},
+        "a.b/officer": {"fields": {"ship": {"class": "puck.uno/reference", "on_delete": "restrict"}, "rank": {"index": true}}},
+    }}))
+    .unwrap();
+    let ship = db.create("a.b/ship", &json!({"name": "Enterprise"})).unwrap();
+    db.create("a.b/officer", &json!({"ship": ship, "rank": "Captain"})).unwrap();
+}
+
+#[test]
+fn what_was_written_is_there_when_the_file_is_opened_again() {
+    let (folder, path) = folder();
+    let db = open(&path);
+    fill(&db);
+    let before = export(&db);
+    assert_eq!(db.properties().unwrap().engine, "mikobase.uno/sqlite/file");
+    drop(db);
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["crew.db"], "one file, and nothing beside it");
+
+    let db = open(&path);
+    assert_eq!(export(&db), before);
+    // Classes, unique values, references and indexes hold as before.
+    assert!(db.create("a.b/ship", &json!({"name": "Enterprise"})).unwrap_err().is(ErrorId::UNIQUE_VIOLATION));
+    let ship = db.by_class("a.b/ship").unwrap()[0].pk.clone();
+    assert!(db.delete(&ship).unwrap_err().is(ErrorId::REFERENCE_RESTRICTED));
+    let select = json!({"action": "select", "class": "a.b/officer", "path": ["rank", "Captain"]});
+    assert!(db.explain(select).unwrap().plan.iter().any(|step| step.contains("indexed_value")));
+    // And a write comes after those before.
+    db.create("a.b/officer", &json!({})).unwrap();
+    assert_eq!(db.by_class("a.b/officer").unwrap().count(), 2);
+}
+
+#[test]
+fn a_file_has_one_maintainer_and_many_readers() {
+    let (_folder, path) = folder();
+    let db = open(&path);
+    fill(&db);
+    for mode in [Mode::ReadWrite, Mode::Read] {
+        let error = SqliteEngine::open(&path, mode).unwrap_err();
+        assert!(error.is(ErrorId::BACKEND_IN_USE), "{error}");
+        assert_eq!(error.items()[0].details["path"], path.display().to_string());
+    }
+    db.create("a.b/officer", &json!({})).unwrap();
+    drop(db);
+    let readers = [(); 3].map(|()| SqliteEngine::open(&path, Mode::Read).unwrap());
+    for reader in &readers {
+        assert_eq!(reader.by_class("a.b/officer").unwrap().count(), 2);
+        let error = reader.create("a.b/officer", &json!({})).unwrap_err();
+        assert!(error.is(ErrorId::READ_ONLY_CONNECTION), "{error}");
+    }
+    assert!(SqliteEngine::open(&path, Mode::ReadWrite).unwrap_err().is(ErrorId::BACKEND_IN_USE));
+    drop(readers);
+    open(&path);
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
+    let (_folder, path) = folder();
+    fill(&open(&path));
+    let ours = fs::read(&path).unwrap();
+    let with = |at: usize, number: u32| {
+        let mut bytes = ours.clone();
+        bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
+        bytes
+    };
+    let cases = [
+        (b"a shopping list, or whatever".to_vec(), "the file is no Mikobase"),
+        (b"x".to_vec(), "the file is no Mikobase"),
+        (with(68, 0), "the file is no Mikobase"),
+        (with(68, 0x1234_5678), "the file is no Mikobase"),
+        (with(60, 99), "the file was written by a newer version of Mikobase"),
+    ];
+    for (bytes, said) in cases {
+        fs::write(&path, &bytes).unwrap();
+        for mode in [Mode::ReadWrite, Mode::Read] {
+            let error = SqliteEngine::open(&path, mode).unwrap_err();
+            assert!(error.is(ErrorId::INVALID_BACKEND) && error.to_string().contains(said), "{error}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+    fs::write(&path, &ours).unwrap();
+    assert_eq!(open(&path).by_class("a.b/officer").unwrap().count(), 1);
+}
+
+#[test]
+fn a_missing_or_empty_file_is_created_for_writing_only() {
+    let (folder, path) = folder();
+    let said = |error: miko_core::Error| error.to_string();
+    assert!(said(SqliteEngine::open(&path, Mode::Read).unwrap_err()).contains("there is no such file"));
+    assert!(!path.exists());
+    fs::write(&path, "").unwrap();
+    assert!(said(SqliteEngine::open(&path, Mode::Read).unwrap_err()).contains("the file is empty"));
+    open(&path);
+    SqliteEngine::open(&path, Mode::Read).unwrap();
+    let nowhere = folder.path().join("no/such/folder.db");
+    assert!(SqliteEngine::open(nowhere, Mode::ReadWrite).unwrap_err().is(ErrorId::INVALID_BACKEND));
+    assert!(SqliteEngine::open(folder.path(), Mode::ReadWrite).unwrap_err().is(ErrorId::INVALID_BACKEND));
+}
+
+#[test]
+fn a_file_is_opened_by_its_backend_url() {
+    let (folder, path) = folder();
+    let url = format!("https://mikobase.uno/sqlite/file?path={}", path.display());
+    backend::open(&url).unwrap().create("a.b/c", &json!({})).unwrap();
+    let reader = backend::open_with(&path.display().to_string(), Mode::Read).unwrap();
+    assert_eq!(reader.count(json!({})).unwrap(), 1);
+    assert!(backend::open_with("mikobase.uno/sqlite/memory", Mode::Read).is_err());
+    drop(folder);
+}
+
+#[test]
+fn a_failed_write_leaves_the_file_as_it_was() {
+    let (_folder, path) = folder();
+    let db = open(&path);
+    fill(&db);
+    let before = export(&db);
+    let batch = vec![
+        json!({"action": "create", "class": "puck.uno/class", "bucket": {"name": "a.b/new"}}),
+        json!({"action": "create", "class": "a.b/ship", "bucket": {"name": "Enterprise"}}),
+    ];
+    assert!(db.batch(batch, true).is_err());
+    assert_eq!(export(&db), before);
+    drop(db);
+    assert_eq!(export(&open(&path)), before);
+}
