@@ -42,8 +42,10 @@ const PROGRAM: &str = r##"
     }
 "##;
 
-/// A copy of the sources that are needed for the library and the command.
-fn workspace(name: &str) -> Package {
+/// A copy of the sources that are needed for the library and the command, as another version of them: cargo tells
+/// packages of two workspaces apart by name, version and place *in* the workspace, and would take what is built of one for
+/// the other.
+fn workspace(name: &str, version: &str) -> Package {
     let original = Path::new(WORKSPACE);
     let files = [
         "Cargo.lock",
@@ -61,7 +63,9 @@ fn workspace(name: &str) -> Package {
     let manifest = copy.read("Cargo.toml");
     let targets = manifest.find("\n[[").unwrap();
     let lints = manifest.rfind("\n[lints]").unwrap();
-    fs::write(copy.path("Cargo.toml"), format!("{}{}", &manifest[..targets], &manifest[lints..])).unwrap();
+    let manifest = format!("{}{}", &manifest[..targets], &manifest[lints..]);
+    let ours = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
+    fs::write(copy.path("Cargo.toml"), manifest.replace(&ours, &format!("\"{version}\""))).unwrap();
     fs::rename(copy.path("src/bin/miko"), copy.path("src/bin/miko-grown")).unwrap();
     copy
 }
@@ -70,7 +74,7 @@ const CHECK: &[&str] = &["check", "-p", "miko-core", "--features", "rpc"];
 
 #[test]
 fn a_new_method_needs_nothing_but_its_implementation() {
-    let workspace = workspace("grown-workspace");
+    let workspace = workspace("grown-workspace", "0.1.98");
     let begin = "pub trait Mikobase: Send + Sync {";
     workspace.edit(TRAIT, begin, &format!("{begin}{ADDED_TO_THE_TRAIT}"));
     let forgotten = said(&workspace.cargo_recording(CHECK));
@@ -148,7 +152,7 @@ const CHANGES: &[Change] = &[
 
 #[test]
 fn every_change_of_the_trait_is_an_error_against_the_recorded_surface() {
-    let workspace = workspace("changed-workspace");
+    let workspace = workspace("changed-workspace", "0.1.99");
     let original = workspace.read(TRAIT);
     for change in CHANGES {
         workspace.edit(TRAIT, change.old, change.new);

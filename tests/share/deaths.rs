@@ -113,7 +113,7 @@ fn a_killed_server() {
 }
 
 /// The process at the other end of a connection to `path`.
-fn server_of(path: &std::path::Path) -> Pid {
+pub fn server_of(path: &std::path::Path) -> Pid {
     let stream = std::os::unix::net::UnixStream::connect(path).unwrap();
     let peer = nix::sys::socket::getsockopt(&stream, nix::sys::socket::sockopt::PeerCredentials).unwrap();
     // The kernel notes who called `listen`: the parent did. The server is its child that holds the socket.

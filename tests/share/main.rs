@@ -9,6 +9,7 @@ mod async_client;
 mod command;
 mod deaths;
 mod equality;
+mod files;
 mod harness;
 mod intruders;
 mod lifecycle;
@@ -30,6 +31,7 @@ fn main() -> std::process::ExitCode {
         ("lost", lost::CASES),
         ("async_client", async_client::CASES),
         ("schemas", schemas::CASES),
+        ("files", files::CASES),
         ("equality", equality::CASES),
         ("command", command::CASES),
     ];

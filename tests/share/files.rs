@@ -1,0 +1,117 @@
+//! A share on a file: what was acknowledged is there, however the server ends.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use mikobase::backend::Mode;
+use mikobase::prelude::*;
+use mikobase::{Returning, SqliteEngine};
+use nix::sys::signal::{Signal as Number, kill};
+use nix::unistd::pipe;
+
+use crate::deaths::server_of;
+use crate::harness::Case;
+use crate::support::create;
+
+pub const CASES: &[Case] = &[
+    ("a_share_keeps_its_records_in_a_file", kept),
+    ("a_file_that_is_in_use_is_an_error_of_the_share", in_use),
+    ("what_was_acknowledged_survives_a_hundred_kills", killed),
+];
+
+fn on_file(path: &Path) -> Uds {
+    Uds::new().unwrap().backend(&path.display().to_string()).unwrap().returning(Returning::Nothing)
+}
+
+fn kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    for round in 1..=3 {
+        let report = on_file(&path).mikobase(4, |db, worker| {
+            create(db, worker.index())?;
+            Ok(())
+        });
+        report.unwrap().all_succeeded().unwrap();
+        let db = SqliteEngine::open(&path, Mode::Read).unwrap();
+        assert_eq!(db.by_class("test.org/item").unwrap().count(), 4 * round);
+    }
+}
+
+fn in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    let first = on_file(&path);
+    let share = first.spawn(0, |_, _| Ok(())).unwrap();
+    let error = on_file(&path).spawn(1, |_, _| Ok(())).err().unwrap();
+    assert!(error.is(ErrorId::BACKEND_IN_USE), "{error}");
+    share.join().unwrap();
+    on_file(&path).mikobase(1, |_, _| Ok(())).unwrap();
+}
+
+/// The length of a pk, which is written to a pipe in one piece.
+const PK: usize = 36;
+
+fn killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    // xorshift64, so that a failure can be repeated.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |bound: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % bound
+    };
+    let mut acknowledged = Vec::new();
+    for _ in 0..100 {
+        let (acks, spins) = (1 + below(12), below(200_000));
+        acknowledged.extend(write_until_killed(&path, acks, spins));
+    }
+    assert!(acknowledged.len() >= 100);
+    let db = SqliteEngine::open(&path, Mode::ReadWrite).unwrap();
+    let lost = acknowledged.iter().filter(|pk| db.record_by_pk(pk).unwrap().is_none());
+    assert_eq!(lost.count(), 0, "of {} writes", acknowledged.len());
+    // What was not acknowledged may be there or not, but a batch is there as a whole.
+    assert_eq!(db.by_class("test.org/pair").unwrap().count() % 2, 0);
+    drop(db);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    for (pragma, expected) in [("integrity_check", "ok"), ("foreign_key_check", "")] {
+        let said = connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, String>(0));
+        assert_eq!(said.unwrap_or_default(), expected);
+    }
+}
+
+/// Shares the file with three writers and kills the server, some time after so many writes were acknowledged. Gives the pks
+/// of all that were.
+fn write_until_killed(path: &Path, acks: u64, spins: u64) -> Vec<String> {
+    let (reading, writing) = pipe().unwrap();
+    let (mut reading, writing) = (File::from(reading), File::from(writing));
+    let uds = on_file(path);
+    let told = writing.try_clone().unwrap();
+    let share = uds.spawn(3, move |db, worker| {
+        let pair = || json!({"action": "create", "class": "test.org/pair", "bucket": {}});
+        while let Ok(pk) = create(db, worker.index()) {
+            (&told).write_all(pk.as_bytes())?;
+            if db.batch(vec![pair(), pair()], true).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    let share = share.unwrap();
+    drop(writing);
+    let mut first = vec![0; PK * acks as usize];
+    reading.read_exact(&mut first).unwrap();
+    for spin in 0..spins {
+        std::hint::black_box(spin);
+    }
+    kill(server_of(share.path()), Number::SIGKILL).unwrap();
+    let failed = share.join().unwrap_err();
+    assert!(failed.error().is(ErrorId::SERVER_GONE), "{failed}");
+    drop(failed);
+    let mut rest = Vec::new();
+    reading.read_to_end(&mut rest).unwrap();
+    let all = [first, rest].concat();
+    all.chunks(PK).map(|pk| String::from_utf8(pk.to_vec()).unwrap()).collect()
+}
