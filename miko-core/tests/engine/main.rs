@@ -15,6 +15,7 @@ mod indexes;
 mod property;
 mod references;
 mod schema;
+mod schemas;
 mod select;
 mod support;
 mod uniqueness;

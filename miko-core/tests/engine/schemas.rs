@@ -1,0 +1,158 @@
+//! Every JSON file of the repository is what its JSON Schema says, and what this code says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jsonschema::{Registry, Validator};
+use miko_core::{Engine, Mikobase, SqliteEngine};
+use serde_json::{Value, json};
+
+use crate::support::export;
+
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// Which JSON Schema a file is checked against, by the end of its path. The first that fits counts.
+const RULES: &[(&str, &str)] = &[
+    (".schema.json", "its meta-schema"),
+    (".surface.json", "surface.schema.json"),
+    (".worldlet.json", "worldlet.schema.json"),
+    ("schema/starfleet.json", "classes.schema.json"),
+];
+
+/// The folders in which files are looked for.
+const FOLDERS: &[&str] = &[
+    "schema",
+    "examples",
+    "docs",
+    "benches",
+    "tests",
+    "src",
+    "miko-core",
+    "miko-macros",
+    "miko-shared",
+    "miko-surface",
+];
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn schema(name: &str) -> Value {
+    read(&Path::new(WORKSPACE).join("schema").join(name))
+}
+
+fn validator(name: &str) -> Validator {
+    let definition = schema("class-definition.schema.json");
+    let uri = definition["$id"].as_str().unwrap().to_owned();
+    let registry = Registry::new().add(&uri, &definition).unwrap().prepare().unwrap();
+    jsonschema::options().with_registry(&registry).build(&schema(name)).unwrap()
+}
+
+fn json_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            json_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_json_file_is_what_its_schema_says() {
+    let mut files = Vec::new();
+    FOLDERS.iter().for_each(|folder| json_files(&Path::new(WORKSPACE).join(folder), &mut files));
+    assert!(files.len() >= 7, "{files:?}");
+    for path in files {
+        let shown = path.display().to_string();
+        let (_, rule) = RULES
+            .iter()
+            .find(|(end, _)| shown.ends_with(end))
+            .unwrap_or_else(|| panic!("{shown} has no rule"));
+        let document = read(&path);
+        if *rule == "its meta-schema" {
+            jsonschema::meta::validate(&document).unwrap_or_else(|fault| panic!("{shown}: {fault}"));
+            assert!(
+                document["title"].is_string()
+                    && document["$id"]
+                        .as_str()
+                        .unwrap()
+                        .ends_with(path.file_name().unwrap().to_str().unwrap())
+            );
+        } else {
+            let faults: Vec<String> = validator(rule)
+                .iter_errors(&document)
+                .map(|fault| format!("{fault} at {}", fault.instance_path()))
+                .collect();
+            assert!(faults.is_empty(), "{shown}: {faults:#?}");
+        }
+    }
+}
+
+#[test]
+fn the_sample_domain_is_imported_and_given_back_byte_by_byte() {
+    let db = SqliteEngine::in_memory().unwrap();
+    db.import_schema(schema("starfleet.json")).unwrap();
+    assert_eq!(db.import_schema(schema("starfleet.json")).unwrap().unchanged.len(), 8);
+    let worldlet = fs::read_to_string(Path::new(WORKSPACE).join("schema/starfleet.worldlet.json")).unwrap();
+    let copy = SqliteEngine::in_memory().unwrap();
+    copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+    assert_eq!(export(&copy), worldlet);
+    // The worldlet has the classes of the schema.
+    let classes = |db: &SqliteEngine| db.export_schema().unwrap();
+    assert_eq!(classes(&copy), classes(&db));
+}
+
+/// Schema and code agree on what is wrong with a definition.
+#[test]
+fn what_a_schema_refuses_the_engine_refuses() {
+    let definitions = validator("class-definition.schema.json");
+    let field = |field: Value| json!({"name": "a.b/c", "fields": {"f": field}});
+    let broken = [
+        json!({}),
+        json!({"name": "officer"}),
+        json!({"name": "a..b"}),
+        json!({"name": "a.b/c", "inherits": [5]}),
+        json!({"name": "a.b/c", "fields": []}),
+        json!({"name": "a.b/c", "uniques": ["a"]}),
+        json!({"name": "a.b/c", "uniques": [], "unqiues": []}),
+        field(json!(5)),
+        field(json!({"class": "strin"})),
+        field(json!({"required": "yes"})),
+        field(json!({"class": "string", "format": "zip"})),
+        field(json!({"class": "string", "max_length": -1})),
+        field(json!({"class": "number", "min": "1"})),
+        field(json!({"class": "number", "min": 1, "gte": 1})),
+        field(json!({"class": "number", "multiple_of": 0})),
+        field(json!({"class": "number", "max_length": 3})),
+        field(json!({"class": "array", "of": 5})),
+        field(json!({"class": "hash", "fields": {"g": {"class": "nope"}}})),
+        field(json!({"class": "puck.uno/reference", "on_delete": "cascade"})),
+    ];
+    for definition in broken {
+        assert!(!definitions.is_valid(&definition), "the schema refuses {definition}");
+        let create = json!({"action": "create", "class": "puck.uno/class", "bucket": definition});
+        assert!(SqliteEngine::in_memory().unwrap().q0(create).is_err(), "the engine refuses {definition}");
+    }
+
+    let worldlets = validator("worldlet.schema.json");
+    let record = |record: Value| json!({"format": "worldlet/1.0", "properties": {"temporal": false, "executable": false}, "records": {"a": record}});
+    let stack = json!({"x": {"class": "a.b/c"}});
+    assert!(worldlets.is_valid(&record(json!({"bucket": {}, "stack": stack}))));
+    for broken in [
+        record(json!(5)),
+        record(json!({"bucket": {}})),
+        record(json!({"bucket": [], "stack": stack})),
+        record(json!({"bucket": {}, "stack": {"x": {}}})),
+        record(json!({"bucket": {}, "stack": {"shadow": {"class": "a.b/c"}, "x": {"class": "a.b/c"}}})),
+        record(json!({"bucket": {}, "stack": stack, "created_at": "now"})),
+        record(json!({"bucket": {}, "stack": stack, "hue": 1})),
+        record(json!({"bucket": {"name": 5}, "stack": {"class": {"class": "puck.uno/class"}}})),
+    ] {
+        assert!(!worldlets.is_valid(&broken), "the schema refuses {broken}");
+        let imported =
+            SqliteEngine::in_memory().unwrap().import_worldlet(&mut broken.to_string().as_bytes(), false);
+        assert!(imported.is_err(), "the engine refuses {broken}");
+    }
+}
