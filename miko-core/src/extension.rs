@@ -77,8 +77,8 @@ impl<M: Mikobase + ?Sized> MikobaseExt for M {}
 fn object(bucket: &(impl Serialize + ?Sized)) -> Result<Map<String, Value>> {
     let refused = |message: String| Error::new(ErrorId::INVALID_REQUEST, message);
     // By way of text: what serde_json refuses (a map with keys that are no strings) and what would lose digits is noticed.
-    let text = serde_json::to_string(bucket)
-        .map_err(|fault| refused(format!("this cannot be said in JSON: {fault}")))?;
+    let text = json::check_finite(bucket).and_then(|()| serde_json::to_string(bucket));
+    let text = text.map_err(|fault| refused(format!("this cannot be said in JSON: {fault}")))?;
     match json::parse(&text)? {
         Value::Object(bucket) => Ok(bucket),
         other => Err(refused("a bucket serializes as a JSON object".to_owned())

@@ -5,6 +5,7 @@
 //! as [`Object`].
 
 mod equality;
+mod finite;
 mod key;
 mod numbers;
 mod object;
@@ -15,6 +16,7 @@ use crate::error::{Error, ErrorId, Result};
 
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
+pub(crate) use finite::check as check_finite;
 pub(crate) use key::key_of;
 pub(crate) use numbers::is_multiple;
 pub use object::Object;

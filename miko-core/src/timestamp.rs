@@ -20,6 +20,9 @@ use crate::error::{Error, ErrorId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
+/// 9999-01-01T00:00:00Z, in milliseconds.
+const END: i64 = 253_370_764_800_000;
+
 impl Timestamp {
     /// This very millisecond, by the clock of the machine.
     pub fn now() -> Self {
@@ -41,7 +44,12 @@ impl Timestamp {
     /// Now, or a millisecond after `self` if the clock has not moved on: `updated_at` strictly increases.
     #[must_use]
     pub fn next(self) -> Self {
-        Self::now().max(Self(self.0.saturating_add(1)))
+        Self::now().max(self.after())
+    }
+
+    /// The millisecond after it.
+    pub(crate) fn after(self) -> Self {
+        Self(self.0.saturating_add(1))
     }
 }
 
@@ -66,6 +74,10 @@ impl FromStr for Timestamp {
             )
             .with("found", text)
         })?;
+        if moment.as_millisecond() >= END {
+            let message = "a timestamp lies before the year 9999, behind which no calendar form is left for what comes after it";
+            return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", text));
+        }
         Ok(Self(moment.as_millisecond()))
     }
 }

@@ -145,10 +145,16 @@ impl<'de> Visitor<'de> for Whole<'_> {
                     let properties = map.next_value::<Value>()?;
                     self.properties(properties).map_err(|error| self.give_up(error))?;
                 }
-                kept if KEPT.contains(&kept) => {
-                    let value = map.next_value::<Value>()?;
-                    self.sink.keep(kept, &value).map_err(|error| self.give_up(error))?;
-                }
+                kept if KEPT.contains(&kept) => match json::parse(map.next_value::<Box<RawValue>>()?.get()) {
+                    Ok(value) => self.sink.keep(kept, &value).map_err(|error| self.give_up(error))?,
+                    Err(error) => {
+                        let place = Place::Key(&Place::Request, kept);
+                        error
+                            .items()
+                            .iter()
+                            .for_each(|item| self.problems.refuse(place.locate(item.clone())));
+                    }
+                },
                 later if LATER.contains(&later) => {
                     let value = map.next_value::<Value>()?;
                     if value.as_object().is_none_or(|object| !object.is_empty()) {

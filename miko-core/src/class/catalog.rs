@@ -1,6 +1,6 @@
 //! The classes that are defined, each with what it inherits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -98,13 +98,33 @@ impl Catalog {
         self.class(class).is_some_and(|class| class.fields.iter().any(|(_, field)| field.holds_references()))
     }
 
-    /// The references in the bucket of a record of this class.
-    pub(crate) fn references(&self, class: &str, bucket: &Map<String, Value>) -> Vec<Reference> {
+    /// The references in the bucket of a record of this class; the bucket is what `pointer` leads to.
+    pub(crate) fn references(
+        &self,
+        class: &str,
+        bucket: &Map<String, Value>,
+        pointer: &str,
+    ) -> Vec<Reference> {
         let mut found = Vec::new();
         if let Some(class) = self.class(class) {
-            reference::collect(self, &class.fields, bucket, "", &mut found);
+            reference::collect(self, &class.fields, bucket, pointer, &mut found);
         }
         found
+    }
+
+    /// Adds the classes whose records hold objects of one of `names`, however deep.
+    pub(crate) fn add_embedding(&self, names: &mut BTreeSet<String>) {
+        loop {
+            let embedding = self.classes.values().filter(|class| {
+                !names.contains(&class.definition.name)
+                    && class.fields.iter().any(|(_, field)| field.embeds(names))
+            });
+            let new: Vec<String> = embedding.map(|class| class.definition.name.clone()).collect();
+            if new.is_empty() {
+                return;
+            }
+            names.extend(new);
+        }
     }
 }
 

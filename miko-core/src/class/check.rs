@@ -6,6 +6,7 @@ use super::catalog::{Catalog, Class};
 use super::field::{Field, Hash, Kind};
 use super::value;
 use crate::error::{ErrorId, ErrorItem};
+use crate::json;
 use crate::query::Place;
 
 /// What a bucket is checked for.
@@ -28,12 +29,26 @@ pub(crate) fn check(
     place: &Place<'_>,
     faults: &mut Vec<ErrorItem>,
 ) {
-    let mut checker = Checker { catalog, class: &class.definition.name, purpose, faults };
+    let mut checker = Checker {
+        catalog,
+        class: &class.definition.name,
+        purpose,
+        faults,
+        levels: MAX_LEVELS,
+        defaults: MAX_DEFAULTS,
+    };
     checker.fields(&class.fields, bucket, place);
     if purpose != Purpose::Import {
         put_in_order(&class.fields, bucket);
     }
 }
+
+/// How deep objects of classes, hashes and arrays may nest in a bucket that is checked. A bucket that came in a request is
+/// less deep; one that is filled with defaults of defaults might have no end.
+const MAX_LEVELS: usize = json::MAX_DEPTH - 2;
+
+/// How many values defaults may add to a record: each may bring others with it.
+const MAX_DEFAULTS: usize = 10_000;
 
 /// A bucket, or a part of it, being checked.
 pub(super) struct Checker<'c> {
@@ -42,6 +57,10 @@ pub(super) struct Checker<'c> {
     pub(super) class: &'c str,
     pub(super) purpose: Purpose,
     pub(super) faults: &'c mut Vec<ErrorItem>,
+    /// How many levels may follow.
+    levels: usize,
+    /// How many defaults may follow.
+    defaults: usize,
 }
 
 impl Checker<'_> {
@@ -53,10 +72,19 @@ impl Checker<'_> {
         place: &Place<'_>,
     ) {
         for (name, field) in fields {
-            if self.purpose == Purpose::Create && !bucket.contains_key(name) {
-                if let Some(initial) = initial_value(field) {
-                    bucket.insert(name.clone(), initial);
+            if self.purpose == Purpose::Create
+                && !bucket.contains_key(name)
+                && self.defaults > 0
+                && let Some(initial) = initial_value(field)
+            {
+                self.defaults -= 1;
+                if self.defaults == 0 {
+                    let message = format!(
+                        "the defaults of its classes add more than {MAX_DEFAULTS} values to the record"
+                    );
+                    self.faults.push(self.fault(place, "default", message));
                 }
+                bucket.insert(name.clone(), initial);
             }
             let place = Place::Key(place, name);
             match bucket.get_mut(name) {
@@ -73,6 +101,16 @@ impl Checker<'_> {
 
     /// Checks a value that is not null.
     pub(super) fn value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
+        if self.levels == 0 {
+            let message = format!("the value nests deeper than {MAX_LEVELS} levels, defaults included");
+            return self.faults.push(self.fault(place, "depth", message));
+        }
+        self.levels -= 1;
+        self.value_within(field, value, place);
+        self.levels += 1;
+    }
+
+    fn value_within(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
         if let (Kind::Text(text), Value::String(string)) = (&field.kind, &mut *value)
             && text.collapse
             && self.purpose != Purpose::Import
@@ -81,7 +119,7 @@ impl Checker<'_> {
         }
         value::check(self, &field.kind, value, place);
         if let Some(allowed) = &field.one_of
-            && !allowed.iter().any(|allowed| crate::json::equal(allowed, value))
+            && !allowed.iter().any(|allowed| json::equal(allowed, value))
         {
             let fault = self.fault(place, "one_of", "this value is not one of those that are allowed");
             self.faults.push(fault.with("allowed", allowed.clone()).with("found", value::shown(value)));

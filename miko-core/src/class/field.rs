@@ -1,5 +1,7 @@
 //! A field definition: what a value must be.
 
+use std::collections::BTreeSet;
+
 use regex::Regex;
 use serde_json::{Map, Number, Value};
 
@@ -152,10 +154,24 @@ impl Field {
     pub(super) fn holds_references(&self) -> bool {
         let of = |elements: &Elements| elements.of.as_ref().is_some_and(|of| of.holds_references());
         match &self.kind {
-            Kind::Reference(_) | Kind::Class(_) => true,
+            // A file counts, since its two spellings are one value.
+            Kind::Reference(_) | Kind::File | Kind::Class(_) => true,
             Kind::Array(elements) => of(elements),
             Kind::Hash(hash) => {
                 of(&hash.elements) || hash.fields.iter().any(|(_, field)| field.holds_references())
+            }
+            _ => false,
+        }
+    }
+
+    /// May it hold an object of one of these classes?
+    pub(super) fn embeds(&self, names: &BTreeSet<String>) -> bool {
+        let of = |elements: &Elements| elements.of.as_ref().is_some_and(|of| of.embeds(names));
+        match &self.kind {
+            Kind::Class(class) => names.contains(class),
+            Kind::Array(elements) => of(elements),
+            Kind::Hash(hash) => {
+                of(&hash.elements) || hash.fields.iter().any(|(_, field)| field.embeds(names))
             }
             _ => false,
         }

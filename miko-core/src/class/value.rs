@@ -35,8 +35,8 @@ pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &mut Value, p
             }
         }
         (Kind::Hash(hash), Value::Object(map)) => {
-            check_count(checker, &hash.elements, map.len(), place);
             checker.hash(hash, map, place);
+            check_count(checker, &hash.elements, map.len(), place);
         }
         (Kind::Array(elements), Value::Array(items)) => {
             check_count(checker, elements, items.len(), place);

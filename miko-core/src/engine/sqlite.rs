@@ -148,15 +148,22 @@ impl Mikobase for SqliteEngine {
         if !atomic {
             return Ok(queries.into_iter().map(|query| self.q0(query)).collect::<Vec<_>>().into());
         }
-        self.store().write(|store| {
-            let answers = queries.into_iter().enumerate().map(|(index, query)| {
-                let answer = query::parse(query).and_then(|(request, warnings)| {
-                    Ok(Response { results: run_inside(store, request)?, warnings })
-                });
-                answer.map(Ok).map_err(|error| error.with_all("request", index))
+        // All of them are read before the first is run: what nobody runs may be too deep to be dropped unread.
+        let parsed: Vec<_> = queries.into_iter().map(query::parse).collect();
+        let writes = parsed
+            .iter()
+            .any(|parsed| matches!(parsed, Ok((request, _)) if !matches!(request, Request::Select(_))));
+        let run_all = |store: &mut Store| {
+            let answers = parsed.into_iter().enumerate().map(|(index, parsed)| {
+                store.pending.begin_request(index);
+                let run =
+                    |(request, warnings)| Ok(Response { results: run_inside(store, request)?, warnings });
+                parsed.and_then(run).map(Ok).map_err(|error| error.with_all("request", index))
             });
             answers.collect::<Result<Vec<_>>>().map(Answers::from)
-        })
+        };
+        let mut store = self.store();
+        if writes { store.write(run_all) } else { run_all(&mut store) }
     }
 
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {

@@ -78,11 +78,14 @@ impl Decimal {
 /// Is `number` a whole multiple of `step`, as people count? `0.3` is three times `0.1`, though the floats are not.
 pub(crate) fn is_multiple(number: &Number, step: &Number) -> bool {
     let (Some(number), Some(step)) = (Scaled::of(number), Scaled::of(step)) else { return false };
-    let scale = number.exponent.min(step.exponent);
-    match (number.at(scale), step.at(scale)) {
-        (Some(number), Some(step)) => step != 0 && number % step == 0,
-        // More than 38 digits apart: a multiple can only be what is larger and ends where the step does.
-        _ => number.exponent >= step.exponent && number.mantissa == 0,
+    if step.mantissa == 0 || number.mantissa == 0 {
+        return step.mantissa != 0;
+    }
+    match u64::try_from(number.exponent - step.exponent) {
+        // Ten times a remainder stays small: a mantissa has at most 20 digits.
+        Ok(more) => (0..more).fold(number.mantissa % step.mantissa, |rest, _| rest * 10 % step.mantissa) == 0,
+        // The step is the one with more zeros. Where they do not fit, it is larger than the number.
+        Err(_) => step.at(number.exponent).is_some_and(|step| number.mantissa % step == 0),
     }
 }
 
@@ -127,6 +130,8 @@ mod tests {
             (json!(1e300), json!(1e300)),
             (json!(u64::MAX), json!(5)),
             (json!(1e20), json!(0.5)),
+            (json!(1e40), json!(1)),
+            (json!(1e300), json!(0.001)),
         ];
         let others = [
             (json!(0.35), json!(0.1)),
@@ -134,6 +139,7 @@ mod tests {
             (json!(i64::MAX), json!(2)),
             (json!(1), json!(1e300)),
             (json!(1), json!(0)),
+            (json!(1e40), json!(3)),
         ];
         for (number, step) in multiples {
             assert!(multiple(number.clone(), step.clone()), "{number} {step}");

@@ -1,5 +1,7 @@
 //! Stacks: the shadow, then a platter per class.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value, json};
 
 use crate::query::faults::{Faults, Place};
@@ -24,8 +26,11 @@ impl Stack {
 
     fn of_classes(classes: Vec<String>) -> Self {
         let mut platters = Map::new();
+        // Where the search for a number begins, so that a thousand platters of one class do not take a million steps.
+        let mut next = HashMap::new();
         for class in classes {
-            let key = unused_key(&class, &platters);
+            let from = next.entry(last_segment(&class).to_owned()).or_insert(2);
+            let key = unused_key(&class, &platters, from);
             platters.insert(key, json!({ "class": class }));
         }
         Self { shadow: None, platters }
@@ -117,14 +122,9 @@ pub(crate) fn take_shadow(stack: &mut Map<String, Value>) -> Option<Value> {
 
 /// The classes of a stored stack, each once.
 pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
-    let mut classes = Vec::with_capacity(stack.len());
-    for platter in stack.values() {
-        match platter.get("class").and_then(Value::as_str) {
-            Some(class) if !classes.contains(&class) => classes.push(class),
-            _ => {}
-        }
-    }
-    classes
+    let mut seen = HashSet::with_capacity(stack.len());
+    let classes = stack.values().filter_map(|platter| platter.get("class")?.as_str());
+    classes.filter(|class| seen.insert(*class)).collect()
 }
 
 /// Gives a stored stack another primary class. Whatever else its platter carries stays, and so does its key, unless it
@@ -137,7 +137,7 @@ pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<S
         let later: Map<String, Value> = rest.collect();
         let before = platter.get("class").and_then(Value::as_str).unwrap_or_default();
         let derived = key == last_segment(before);
-        let key = if derived { unused_key(&class, &later) } else { key };
+        let key = if derived { unused_key(&class, &later, &mut 2) } else { key };
         if let Value::Object(keys) = &mut platter {
             keys.insert("class".to_owned(), class.into());
         }
@@ -167,15 +167,20 @@ fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults
     }
 }
 
-/// The key of a platter for `class`: its last segment, with a number if that is taken.
-fn unused_key(class: &str, platters: &Map<String, Value>) -> String {
+/// The key of a platter for `class`: its last segment, with a number if that is taken, which is at least `from`.
+fn unused_key(class: &str, platters: &Map<String, Value>, from: &mut usize) -> String {
     let segment = last_segment(class);
     let is_free = |key: &str| key != SHADOW && !platters.contains_key(key);
     if is_free(segment) {
         return segment.to_owned();
     }
-    // One number more than there are platters cannot be taken by all of them; the shadow takes one more.
-    (2..platters.len() + 4).map(|n| format!("{segment}_{n}")).find(|key| is_free(key)).unwrap_or_default()
+    loop {
+        let key = format!("{segment}_{from}");
+        *from += 1;
+        if is_free(&key) {
+            return key;
+        }
+    }
 }
 
 fn last_segment(class: &str) -> &str {

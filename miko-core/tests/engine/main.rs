@@ -14,6 +14,7 @@ mod import;
 mod indexes;
 mod property;
 mod references;
+mod regressions;
 mod schema;
 mod schemas;
 mod select;

@@ -85,11 +85,13 @@ impl Store {
         let names: BTreeSet<String> =
             added.iter().map(|definition| definition.name.clone()).chain(removed.iter().cloned()).collect();
         let (old, new) = (self.catalog.clone(), self.catalog.with(added, removed)?);
-        let affected: BTreeSet<String> = names
+        let mut affected: BTreeSet<String> = names
             .iter()
             .flat_map(|name| [old.with_subclasses(name), new.with_subclasses(name)])
             .flatten()
             .collect();
+        old.add_embedding(&mut affected);
+        new.add_embedding(&mut affected);
         let differs = |class: &&String| {
             old.constraints(class) != new.constraints(class)
                 || old.has_references(class)

@@ -39,13 +39,19 @@ impl Store {
                 continue;
             };
             let platter_place = Place::Key(&stack_place, key);
+            let platter_has_bucket = platter.get("bucket").is_some();
             let (bucket, place) = match platter.get_mut("bucket") {
                 Some(Value::Object(private)) => (private, Place::Key(&platter_place, "bucket")),
                 _ => (&mut *shared, Place::Key(place, "bucket")),
             };
             if class == uns::CLASS {
+                if let Some(fault) =
+                    misplaced_definition(platter_has_bucket, definition.is_some(), &platter_place)
+                {
+                    faults.push(fault);
+                    continue;
+                }
                 Definition::normalize(bucket);
-                // Of two, the first platter's counts, as everywhere.
                 definition = Definition::read(bucket, place, &mut faults);
             } else if let Some(class) = self.catalog.class(&class) {
                 if class.is_abstract() {
@@ -94,6 +100,16 @@ impl Store {
         }
         Error::check(faults)
     }
+}
+
+/// A definition is the bucket of its record, and a record is one definition.
+pub(super) fn misplaced_definition(in_platter: bool, second: bool, place: &Place<'_>) -> Option<ErrorItem> {
+    let message = match (in_platter, second) {
+        (true, _) => "a class definition stands in the bucket of its record, not in that of a platter",
+        (_, true) => "a record defines one class: it has one platter of class `puck.uno/class`",
+        _ => return None,
+    };
+    Some(place.locate(ErrorItem::new(ErrorId::VALIDATION_FAILED, message)).with("class", uns::CLASS))
 }
 
 fn abstract_class(name: &str, place: &Place<'_>) -> ErrorItem {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::class::{Definition, Purpose};
 use crate::engine::sqlite::broken;
+use crate::engine::sqlite::examine::misplaced_definition;
 use crate::engine::sqlite::store::Store;
 use crate::engine::sqlite::write::{defined_by, extras_text, map, text};
 use crate::error::{ErrorId, ErrorItem, Result};
@@ -139,10 +140,32 @@ impl Sink for Import<'_> {
     }
 }
 
+/// A record that has the pk of one that comes in.
+struct Found {
+    seq: i64,
+    /// Its last write.
+    written: i64,
+    /// Its bucket and stack, unless it was deleted.
+    active: Option<(String, String)>,
+    extras: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl Found {
+    /// Is it the very record that comes in?
+    fn is(&self, record: &Incoming, created_at: Timestamp, updated_at: Timestamp) -> bool {
+        (self.created_at, self.updated_at) == (created_at, updated_at)
+            && self.active == Some((text(&record.bucket), text(&record.stack)))
+            && self.extras == extras_text(&record.extras)
+    }
+}
+
 impl Import<'_> {
     /// Writes a record, over one with the same pk if there is one; `None` if that came from this import.
     fn put(&mut self, record: &Incoming) -> Result<Option<i64>> {
-        const FIND: &str = "SELECT seq, commit_seq, bucket, stack FROM record WHERE pk = ?1";
+        const FIND: &str =
+            "SELECT seq, commit_seq, bucket, stack, extras, created_at, updated_at FROM record WHERE pk = ?1";
         const INSERT: &str = "INSERT INTO record (pk, bucket, stack, extras, created_at, updated_at, commit_seq) \
                               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         const OVERWRITE: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
@@ -153,15 +176,24 @@ impl Import<'_> {
             .prepare_cached(FIND)?
             .query_row([&record.pk], |row| {
                 let bucket: Option<String> = row.get(2)?;
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, i64>(1)?,
-                    bucket.zip(row.get::<_, Option<String>>(3)?),
-                ))
+                Ok(Found {
+                    seq: row.get(0)?,
+                    written: row.get(1)?,
+                    active: bucket.zip(row.get(3)?),
+                    extras: row.get(4)?,
+                    created_at: Timestamp::from_millis(row.get(5)?),
+                    updated_at: Timestamp::from_millis(row.get(6)?),
+                })
             })
             .optional()?;
-        let updated_at = record.updated_at.or(record.created_at).unwrap_or(self.now);
+        let mut updated_at = record.updated_at.or(record.created_at).unwrap_or(self.now);
         let created_at = record.created_at.unwrap_or(updated_at);
+        if let Some(found) = &found
+            && !found.is(record, created_at, updated_at)
+        {
+            // Whoever read the record must be able to see that it is another.
+            updated_at = updated_at.max(found.updated_at.after());
+        }
         let commit = self.store.next_commit();
         let values = params![
             record.pk,
@@ -177,13 +209,13 @@ impl Import<'_> {
                 self.store.connection.prepare_cached(INSERT)?.execute(values)?;
                 Ok(Some(self.store.connection.last_insert_rowid()))
             }
-            Some((_, written, _)) if written > self.before => Ok(None),
-            Some((seq, _, active)) => {
+            Some(found) if found.written > self.before => Ok(None),
+            Some(found) => {
                 self.store.connection.prepare_cached(OVERWRITE)?.execute(values)?;
-                if let Some((bucket, stack)) = active {
-                    self.withdraw(seq, &map(&bucket)?, &map(&stack)?)?;
+                if let Some((bucket, stack)) = &found.active {
+                    self.withdraw(found.seq, &map(bucket)?, &map(stack)?)?;
                 }
-                Ok(Some(seq))
+                Ok(Some(found.seq))
             }
         }
     }
@@ -209,6 +241,13 @@ impl Import<'_> {
         problems: &mut Problems,
     ) -> Result<()> {
         let mut faults = Vec::new();
+        let platters =
+            record.stack.iter().filter(|(_, platter)| platter.get("class") == Some(&uns::CLASS.into()));
+        let stack_place = Place::Key(place, "stack");
+        for (nth, (key, platter)) in platters.enumerate() {
+            let place = Place::Key(&stack_place, key);
+            faults.extend(misplaced_definition(platter.get("bucket").is_some(), nth > 0, &place));
+        }
         let definition = Definition::read(&record.bucket, Place::Key(place, "bucket"), &mut faults);
         faults.into_iter().for_each(|fault| problems.refuse(fault));
         let Some(definition) = definition else { return Ok(()) };

@@ -12,11 +12,18 @@ use crate::error::{Error, ErrorId, ErrorItem, Result};
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     references: Vec<Pointing>,
-    /// Pks of records that were deleted.
-    deleted: Vec<String>,
+    /// Pks of records that were deleted, each with the request that did it.
+    deleted: Vec<(String, Option<usize>)>,
+    /// Which request of a batch is being run.
+    request: Option<usize>,
 }
 
 impl Pending {
+    /// What is entered from now on comes from this request of a batch.
+    pub(super) fn begin_request(&mut self, index: usize) {
+        self.request = Some(index);
+    }
+
     /// How far it goes now, for [`forget_since`](Self::forget_since).
     pub(super) fn mark(&self) -> usize {
         self.references.len()
@@ -34,6 +41,7 @@ struct Pointing {
     seq: i64,
     class: String,
     reference: Reference,
+    request: Option<usize>,
 }
 
 /// More are not listed: whoever has so many knows enough.
@@ -42,8 +50,9 @@ pub(super) const LISTED: usize = 10;
 impl Store {
     /// Enters the references of a record, which are looked at when the transaction commits.
     pub(super) fn point(&mut self, seq: i64, class: &str, references: Vec<Reference>) -> Result<()> {
-        const SQL: &str =
-            "INSERT OR IGNORE INTO reference (target, seq, pointer, restricts) VALUES (?1, ?2, ?3, ?4)";
+        // Of two classes that declare one reference, the stricter counts.
+        const SQL: &str = "INSERT INTO reference (target, seq, pointer, restricts) VALUES (?1, ?2, ?3, ?4) \
+                           ON CONFLICT DO UPDATE SET restricts = max(restricts, excluded.restricts)";
         for reference in references {
             let restricts = reference.on_delete == OnDelete::Restrict;
             self.connection.prepare_cached(SQL)?.execute(params![
@@ -52,22 +61,23 @@ impl Store {
                 reference.pointer,
                 restricts
             ])?;
-            self.pending.references.push(Pointing { seq, class: class.to_owned(), reference });
+            let request = self.pending.request;
+            self.pending.references.push(Pointing { seq, class: class.to_owned(), reference, request });
         }
         Ok(())
     }
 
     /// Notes that a record was deleted.
     pub(super) fn was_deleted(&mut self, pk: &str) {
-        self.pending.deleted.push(pk.to_owned());
+        self.pending.deleted.push((pk.to_owned(), self.pending.request));
     }
 
     /// Checks what the transaction has left behind.
     pub(super) fn check_pending(&mut self) -> Result<()> {
         let deleted = std::mem::take(&mut self.pending.deleted);
         let mut faults: Vec<ErrorItem> = self.pending_faults()?.into_iter().map(|(_, fault)| fault).collect();
-        for pk in &deleted {
-            faults.extend(self.check_deleted(pk)?);
+        for (pk, request) in &deleted {
+            faults.extend(self.check_deleted(pk)?.map(|fault| of_request(fault, *request)));
         }
         Error::check(faults)
     }
@@ -76,14 +86,15 @@ impl Store {
     pub(super) fn pending_faults(&mut self) -> Result<Vec<(i64, ErrorItem)>> {
         let mut faults = Vec::new();
         for pointing in std::mem::take(&mut self.pending.references) {
-            faults.extend(self.check_reference(&pointing)?.map(|fault| (pointing.seq, fault)));
+            let fault = self.check_reference(&pointing)?;
+            faults.extend(fault.map(|fault| (pointing.seq, of_request(fault, pointing.request))));
         }
         Ok(faults)
     }
 
     fn check_reference(&self, pointing: &Pointing) -> Result<Option<ErrorItem>> {
         const STILL_THERE: &str = "SELECT 1 FROM reference WHERE target = ?1 AND seq = ?2 AND pointer = ?3";
-        let Pointing { seq, class, reference } = pointing;
+        let Pointing { seq, class, reference, .. } = pointing;
         let still_there = self.connection.prepare_cached(STILL_THERE)?.exists(params![
             reference.target,
             seq,
@@ -102,7 +113,7 @@ impl Store {
         };
         let item = ErrorItem::new(ErrorId::REFERENCE_NOT_FOUND, message)
             .with("class", class.as_str())
-            .with("pointer", format!("/bucket{}", reference.pointer))
+            .with("pointer", reference.pointer.as_str())
             .with("found", reference.target.as_str());
         Ok(Some(if reference.classes.is_empty() {
             item
@@ -133,7 +144,7 @@ impl Store {
                            WHERE target = ?1 AND restricts LIMIT ?2";
         let mut statement = self.connection.prepare_cached(SQL)?;
         let rows = statement.query_map(params![pk, LISTED as i64], |row| {
-            Ok(serde_json::json!({"pk": row.get::<_, String>(0)?, "pointer": format!("/bucket{}", row.get::<_, String>(1)?)}))
+            Ok(serde_json::json!({"pk": row.get::<_, String>(0)?, "pointer": row.get::<_, String>(1)?}))
         })?;
         let pointed_at_by: Vec<Value> = rows.collect::<rusqlite::Result<_>>()?;
         if pointed_at_by.is_empty() {
@@ -145,5 +156,13 @@ impl Store {
                 .with("pk", pk)
                 .with("pointed_at_by", pointed_at_by),
         ))
+    }
+}
+
+/// Says of a fault which request of a batch it comes from.
+fn of_request(fault: ErrorItem, request: Option<usize>) -> ErrorItem {
+    match request {
+        Some(index) => fault.with("request", index),
+        None => fault,
     }
 }

@@ -1,5 +1,7 @@
 //! What a select goes through: the classes with their subclasses, and an index where a class has one for the path.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::class::ConstraintKind;
@@ -28,14 +30,9 @@ pub(super) struct Lookup {
 impl Store {
     pub(super) fn plan(&self, condition: &Condition) -> Result<Plan> {
         let Some(classes) = &condition.classes else { return Ok(Plan::default()) };
-        let mut closure: Vec<String> = Vec::with_capacity(classes.len());
-        for class in classes {
-            for subclass in self.catalog.with_subclasses(class) {
-                if !closure.contains(&subclass) {
-                    closure.push(subclass);
-                }
-            }
-        }
+        let mut seen = HashSet::new();
+        let all = classes.iter().flat_map(|class| self.catalog.with_subclasses(class));
+        let closure: Vec<String> = all.filter(|class| seen.insert(class.clone())).collect();
         let lookup = match (&classes[..], &condition.path) {
             ([class], Some(path)) => self.lookup(class, path)?,
             _ => None,

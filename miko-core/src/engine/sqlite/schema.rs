@@ -113,7 +113,10 @@ fn read_one(
         return None;
     };
     // The key is the name; a definition may leave it out.
-    let mut bucket = Map::from_iter([("name".to_owned(), Value::from(name))]);
+    let mut bucket = Map::new();
+    if !given.contains_key("name") {
+        bucket.insert("name".to_owned(), Value::from(name));
+    }
     bucket.extend(given);
     Definition::normalize(&mut bucket);
     if bucket.get("name").and_then(Value::as_str) != Some(name) {

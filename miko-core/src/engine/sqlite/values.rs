@@ -12,18 +12,28 @@ use crate::query::stack;
 pub(super) struct Facet<'r> {
     pub(super) class: &'r str,
     pub(super) bucket: &'r Map<String, Value>,
-    /// Is it the platter's own?
-    pub(super) is_private: bool,
+    /// The key of the platter, if the bucket is its own.
+    platter: Option<&'r str>,
+}
+
+impl Facet<'_> {
+    /// Where its bucket is in the record, as a JSON pointer.
+    fn pointer(&self) -> String {
+        match self.platter {
+            None => "/bucket".to_owned(),
+            Some(key) => format!("/stack/{}/bucket", key.replace('~', "~0").replace('/', "~1")),
+        }
+    }
 }
 
 /// The facets of a record.
 pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, Value>) -> Vec<Facet<'r>> {
-    let facet = |platter: &'r Value| {
+    let facet = |(key, platter): (&'r String, &'r Value)| {
         let class = platter.get("class")?.as_str()?;
         let private = platter.get("bucket").and_then(Value::as_object);
-        Some(Facet { class, bucket: private.unwrap_or(shared), is_private: private.is_some() })
+        Some(Facet { class, bucket: private.unwrap_or(shared), platter: private.map(|_| key.as_str()) })
     };
-    stack.values().filter_map(facet).collect()
+    stack.iter().filter_map(facet).collect()
 }
 
 impl Store {
@@ -59,13 +69,13 @@ impl Store {
                 if let Some(key) = class.key(constraint, facet.bucket) {
                     faults.extend(self.enter_unique(id, &key, seq, constraint)?);
                 }
-                if facet.is_private
+                if facet.platter.is_some()
                     && let Some(key) = class.key(constraint, shared)
                 {
                     self.enter_indexed(id, &key, seq)?;
                 }
             }
-            self.point(seq, facet.class, catalog.references(facet.class, facet.bucket))?;
+            self.point(seq, facet.class, catalog.references(facet.class, facet.bucket, &facet.pointer()))?;
         }
         Ok(())
     }

@@ -7,7 +7,6 @@ use uuid::Uuid;
 use crate::class::{Definition, Purpose};
 use crate::engine::sqlite::broken;
 use crate::engine::sqlite::store::Store;
-use crate::engine::sqlite::values::facets;
 use crate::error::{Error, ErrorId, Result};
 use crate::json::Object;
 use crate::query::{Create, Delete, Place, StackChange, Update, stack};
@@ -251,9 +250,11 @@ struct Stored {
 
 /// The class that a record defines, if it is a definition.
 pub(super) fn defined_by(stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Option<String> {
-    let definition = facets(stack, bucket).into_iter().rfind(|facet| facet.class == uns::CLASS)?;
+    if !stack::classes(stack).contains(&uns::CLASS) {
+        return None;
+    }
     // An imported definition is stored as it came, with a protocol if it had one.
-    uns::parse(definition.bucket.get("name")?.as_str()?).ok().map(str::to_owned)
+    uns::parse(bucket.get("name")?.as_str()?).ok().map(str::to_owned)
 }
 
 fn is_absent(error: &Error) -> bool {

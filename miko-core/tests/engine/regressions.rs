@@ -1,0 +1,213 @@
+//! Faults that were found once, each with what showed it.
+
+use std::collections::HashMap;
+
+use miko_core::backend::Mode;
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine};
+use serde_json::{Value, json};
+
+use crate::classed::{create, db, define, rules_broken};
+use crate::support::export;
+
+#[test]
+fn defaults_of_defaults_come_to_an_end() {
+    let endless = db();
+    define(&endless, json!({"name": "a.b/c", "fields": {"child": {"class": "a.b/c", "default": {}}}}))
+        .unwrap();
+    let error = create(&endless, "a.b/c", json!({})).unwrap_err();
+    assert_eq!(rules_broken(&error), ["depth"]);
+
+    let deep = db();
+    let class = |n: usize| format!("a.b/c{n}");
+    for n in (0..150).rev() {
+        let field = if n == 149 { json!({}) } else { json!({"class": class(n + 1), "default": {}}) };
+        define(&deep, json!({"name": class(n), "fields": {"child": field}})).unwrap();
+    }
+    assert_eq!(rules_broken(&create(&deep, &class(0), json!({})).unwrap_err()), ["depth"]);
+    let pk = create(&deep, &class(60), json!({})).unwrap();
+    deep.update(&pk, json!({})).unwrap();
+
+    let wide = db();
+    for n in (0..20).rev() {
+        let field = if n == 19 { json!({}) } else { json!({"class": class(n + 1), "default": {}}) };
+        define(&wide, json!({"name": class(n), "fields": {"left": field, "right": field}})).unwrap();
+    }
+    assert_eq!(rules_broken(&create(&wide, &class(0), json!({})).unwrap_err()), ["default"]);
+}
+
+#[test]
+fn a_definition_stands_in_the_bucket_of_its_record_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    let db = SqliteEngine::open(&path, Mode::ReadWrite).unwrap();
+    let stacks = [
+        json!({"shadow": {}, "class": {"class": "puck.uno/class", "bucket": {"name": "a.b/c"}}}),
+        json!({"x": {"class": "puck.uno/class"}, "y": {"class": "puck.uno/class"}}),
+    ];
+    for stack in stacks {
+        let bucket = json!({"name": "a.b/d"});
+        let error = db.q0(json!({"action": "create", "bucket": bucket, "stack": stack})).unwrap_err();
+        assert!(error.is(ErrorId::VALIDATION_FAILED), "{error}");
+        let worldlet = json!({"records": {"a": {"bucket": bucket, "stack": stack}}}).to_string();
+        assert!(db.import_worldlet(&mut worldlet.as_bytes(), true).is_err());
+    }
+    drop(db);
+    let db = SqliteEngine::open(&path, Mode::ReadWrite).unwrap();
+    assert_eq!(db.export_schema().unwrap(), json!({"classes": {}}));
+}
+
+#[test]
+fn of_two_declarations_of_a_reference_the_stricter_counts() {
+    for classes in [["a.b/lax", "a.b/strict"], ["a.b/strict", "a.b/lax"]] {
+        let db = db();
+        for (name, on_delete) in [("a.b/lax", "ignore"), ("a.b/strict", "restrict")] {
+            let field = json!({"class": "puck.uno/reference", "on_delete": on_delete});
+            define(&db, json!({"name": name, "fields": {"ship": field}})).unwrap();
+        }
+        let ship = create(&db, "a.b/ship", json!({})).unwrap();
+        db.run(json!({"action": "create", "classes": classes, "bucket": {"ship": ship}})).unwrap();
+        assert!(db.delete(&ship).unwrap_err().is(ErrorId::REFERENCE_RESTRICTED));
+    }
+}
+
+#[test]
+fn references_in_the_bucket_of_a_platter_have_a_place_of_their_own() {
+    let db = db();
+    define(&db, json!({"name": "a.b/c", "fields": {"to": {"class": "puck.uno/reference"}}})).unwrap();
+    let stack = json!({"a/b": {"class": "a.b/c", "bucket": {"to": "nobody"}}});
+    let error = db.run(json!({"action": "create", "stack": stack, "bucket": {"to": "ignored"}})).unwrap_err();
+    assert_eq!(error.items().len(), 1);
+    assert_eq!(error.items()[0].details["pointer"], "/stack/a~1b/bucket/to");
+}
+
+#[test]
+fn an_import_that_changes_a_record_changes_its_time() {
+    let db = db();
+    let pk = create(&db, "a.b/c", json!({"n": 1})).unwrap();
+    let read = db.0.record_by_pk(&pk).unwrap().unwrap().updated_at;
+    for time in [Some(read.to_string()), None] {
+        let mut record = json!({"bucket": {"n": 2, "t": time}, "stack": {"c": {"class": "a.b/c"}}});
+        if let Some(time) = &time {
+            record["updated_at"] = time.as_str().into();
+        }
+        let worldlet = json!({"records": {&pk: record}}).to_string();
+        db.0.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+        let update = json!({"action": "update", "pk": pk, "bucket": {}, "if_updated_at": read.to_string()});
+        assert!(db.run(update).unwrap_err().is(ErrorId::CONFLICT));
+    }
+}
+
+#[test]
+fn a_number_that_json_cannot_say_is_refused() {
+    let db = SqliteEngine::in_memory().unwrap();
+    for number in [f64::NAN, f64::INFINITY] {
+        let error = db.create("a.b/c", &HashMap::from([("t", number)])).unwrap_err();
+        assert!(
+            error.is(ErrorId::INVALID_REQUEST) && error.to_string().contains("JSON has no number"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn numbers_of_a_worldlet_are_kept_exactly_or_refused() {
+    let db = db();
+    let worldlet = r#"{"meta":{"n":12345678901234567890123},"records":{}}"#;
+    let error = db.0.import_worldlet(&mut worldlet.as_bytes(), false).unwrap_err();
+    assert_eq!(error.items()[0].details["pointer"], "/meta");
+}
+
+#[test]
+fn many_platters_and_classes_take_no_more_than_their_share() {
+    let db = db();
+    let classes = vec!["a.b/c"; 20_000];
+    let pk = db.run(json!({"action": "create", "classes": classes, "bucket": {}})).unwrap();
+    assert_eq!(db.by_class("a.b/c")[0].pk, pk);
+    let many: Vec<String> = (0..20_000).map(|n| format!("a.b/c{n}")).collect();
+    let found = db.0.q0(json!({"action": "select", "classes": many})).unwrap().into_records().unwrap();
+    assert!(found.is_empty());
+}
+
+#[test]
+fn a_batch_that_only_reads_is_no_write_and_one_that_fails_at_its_end_names_the_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    let select = || json!({"action": "select"});
+    drop(SqliteEngine::open(&path, Mode::ReadWrite).unwrap());
+    let reader = SqliteEngine::open(&path, Mode::Read).unwrap();
+    assert_eq!(reader.batch(vec![select(), select()], true).unwrap().len(), 2);
+
+    let db = db();
+    define(
+        &db,
+        json!({"name": "a.b/c", "fields": {"to": {"class": "puck.uno/reference", "on_delete": "restrict"}}}),
+    )
+    .unwrap();
+    let dangling = json!({"action": "create", "class": "a.b/c", "bucket": {"to": "nobody"}});
+    let error = db.batch(vec![select(), select(), dangling]).unwrap_err();
+    assert_eq!(error.items()[0].details["request"], 2);
+    let target = create(&db, "a.b/d", json!({})).unwrap();
+    create(&db, "a.b/c", json!({"to": target})).unwrap();
+    let error = db.batch(vec![select(), json!({"action": "delete", "pk": target})]).unwrap_err();
+    assert_eq!(error.items()[0].details["request"], 1);
+}
+
+#[test]
+fn a_batch_may_hold_what_is_too_deep_behind_what_is_wrong() {
+    let deep = (0..1_000_000).fold(json!([]), |inner, _| Value::Array(vec![inner]));
+    let error = db().batch(vec![json!({"action": "oops"}), deep]).unwrap_err();
+    assert_eq!(error.items()[0].details["request"], 0);
+}
+
+#[test]
+fn every_time_that_is_taken_in_is_given_back() {
+    let worldlet = |time: &str| {
+        json!({"records": {"a": {"bucket": {}, "stack": {"c": {"class": "a.b/c"}}, "updated_at": time}}})
+            .to_string()
+    };
+    let last = "9998-12-31T23:59:59.999Z";
+    let db = db();
+    db.0.import_worldlet(&mut worldlet(last).as_bytes(), false).unwrap();
+    db.update("a", json!({})).unwrap();
+    let copy = SqliteEngine::in_memory().unwrap();
+    assert!(export(&db.0).contains("9999-01-01T00:00:00.000Z"));
+    for beyond in ["9999-01-01T00:00:00.000Z", "9999-12-30T22:00:00.999Z"] {
+        assert!(copy.import_worldlet(&mut worldlet(beyond).as_bytes(), false).is_err());
+    }
+}
+
+#[test]
+fn a_definition_that_is_exported_is_equal_to_itself() {
+    let db = db();
+    define(&db, json!({"fields": {}, "name": "a.b/c"})).unwrap();
+    let schema = db.0.export_schema().unwrap();
+    assert_eq!(db.0.import_schema(schema).unwrap().unchanged, ["a.b/c"]);
+}
+
+#[test]
+fn elements_are_counted_when_the_defaults_are_there() {
+    let db = db();
+    let sub_fields = json!({"a": {"default": 1}, "b": {"default": 2}});
+    let hash = |bounds: Value| {
+        let mut hash = json!({"class": "hash", "instantiate": true, "fields": sub_fields});
+        hash.as_object_mut().unwrap().extend(bounds.as_object().unwrap().clone());
+        hash
+    };
+    define(&db, json!({"name": "a.b/few", "fields": {"h": hash(json!({"max_elements": 1}))}})).unwrap();
+    define(&db, json!({"name": "a.b/many", "fields": {"h": hash(json!({"min_elements": 2}))}})).unwrap();
+    assert_eq!(rules_broken(&create(&db, "a.b/few", json!({})).unwrap_err()), ["max_elements"]);
+    create(&db, "a.b/many", json!({})).unwrap();
+}
+
+#[test]
+fn a_class_that_is_embedded_takes_its_references_along_when_it_changes() {
+    let db = db();
+    let maker = json!({"maker": {"class": "puck.uno/reference", "on_delete": "restrict"}});
+    let engine = define(&db, json!({"name": "a.b/engine", "fields": maker})).unwrap();
+    define(&db, json!({"name": "a.b/ship", "fields": {"engine": {"class": "a.b/engine"}}})).unwrap();
+    let factory = create(&db, "a.b/factory", json!({})).unwrap();
+    create(&db, "a.b/ship", json!({"engine": {"maker": factory}})).unwrap();
+    assert!(db.delete(&factory).is_err());
+    db.update(&engine, json!({"name": "a.b/engine"})).unwrap();
+    db.delete(&factory).unwrap();
+}
