@@ -261,11 +261,11 @@ impl<'de> Visitor<'de> for Records<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(pk) = map.next_key::<String>()? {
             let text = map.next_value::<Box<RawValue>>()?;
-            if let Some(record) = read_record(pk, text.get(), self.problems) {
-                if let Err(error) = self.sink.record(record, self.problems) {
-                    *self.failure = Some(error);
-                    return Err(A::Error::custom("the sink gave up"));
-                }
+            if let Some(record) = read_record(pk, text.get(), self.problems)
+                && let Err(error) = self.sink.record(record, self.problems)
+            {
+                *self.failure = Some(error);
+                return Err(A::Error::custom("the sink gave up"));
             }
         }
         Ok(())

@@ -70,6 +70,7 @@ impl Store {
             let message = "this connection only reads: open the backend in mode `rw` to write";
             return Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message));
         }
+        self.pending = Pending::default();
         self.step("BEGIN IMMEDIATE")?;
         let before = self.catalog.clone();
         let mut open = OpenTransaction { store: self, before, committed: false };
