@@ -35,7 +35,7 @@ impl Output {
 
     /// Writes anything as an answer.
     pub(crate) fn write_value(&self, value: &impl Serialize) -> io::Result<()> {
-        self.write(&*to_raw_value(value)?)
+        self.write(&to_raw_value(value)?)
     }
 }
 
