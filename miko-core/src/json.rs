@@ -9,6 +9,7 @@ mod finite;
 mod key;
 mod numbers;
 mod object;
+pub(crate) mod pointer;
 
 use serde_json::Value;
 

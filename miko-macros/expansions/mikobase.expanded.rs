@@ -30,6 +30,18 @@ pub trait Mikobase: Send + Sync {
     /// If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
     /// changed then.
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers>;
+    /// Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or
+    /// none. Classes that are not named stay. Any number of callers may do it at once.
+    ///
+    /// # Errors
+    /// Every fault of every definition, by JSON pointer; `class-not-found` for a parent that is not defined;
+    /// `unique-violation` if stored records break what is to be unique.
+    fn import_schema(&self, schema: Schema) -> Result<SchemaChanges>;
+    /// All class definitions: `{"classes": {name: definition}}`, in order of creation.
+    ///
+    /// # Errors
+    /// Only if the store could not be read.
+    fn export_schema(&self) -> Result<Schema>;
     /// What kind of database this is.
     ///
     /// # Errors
@@ -104,6 +116,24 @@ pub mod mikobase_rpc {
             let _ = argument_atomic_of_batch::<bool>;
         }
         {
+            fn result_of_import_schema<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_import_schema::<Result<SchemaChanges>>;
+            fn argument_schema_of_import_schema<T: crate::rpc::Wire>() {}
+            let _ = argument_schema_of_import_schema::<Schema>;
+        }
+        {
+            fn result_of_export_schema<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_export_schema::<Result<Schema>>;
+        }
+        {
             fn result_of_properties<R: crate::rpc::Fallible>()
             where
                 R::Value: crate::rpc::Wire,
@@ -154,6 +184,16 @@ pub mod mikobase_rpc {
             #[serde(with = "crate::rpc::travel::argument")]
             atomic: bool,
         },
+        ///A call of `import_schema`.
+        #[serde(rename = "import_schema")]
+        ImportSchema {
+            ///The argument `schema`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            schema: Schema,
+        },
+        ///A call of `export_schema`.
+        #[serde(rename = "export_schema")]
+        ExportSchema {},
         ///A call of `properties`.
         #[serde(rename = "properties")]
         Properties {},
@@ -166,6 +206,8 @@ pub mod mikobase_rpc {
                 MikobaseRequest::RecordByPk { .. } => "record_by_pk",
                 MikobaseRequest::ByClass { .. } => "by_class",
                 MikobaseRequest::Batch { .. } => "batch",
+                MikobaseRequest::ImportSchema { .. } => "import_schema",
+                MikobaseRequest::ExportSchema { .. } => "export_schema",
                 MikobaseRequest::Properties { .. } => "properties",
             }
         }
@@ -189,6 +231,15 @@ pub mod mikobase_rpc {
         ///The result of `batch`.
         #[serde(rename = "batch")]
         Batch(#[serde(with = "crate::rpc::travel::result")] Result<Answers>),
+        ///The result of `import_schema`.
+        #[serde(rename = "import_schema")]
+        ImportSchema(
+            #[serde(with = "crate::rpc::travel::result")]
+            Result<SchemaChanges>,
+        ),
+        ///The result of `export_schema`.
+        #[serde(rename = "export_schema")]
+        ExportSchema(#[serde(with = "crate::rpc::travel::result")] Result<Schema>),
         ///The result of `properties`.
         #[serde(rename = "properties")]
         Properties(#[serde(with = "crate::rpc::travel::result")] Result<Properties>),
@@ -290,6 +341,35 @@ pub mod mikobase_rpc {
                         "Runs many requests in one call: each for itself, or all or none if `atomic`.\n\n# Errors\nIf `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was\nchanged then.",
                     ),
                     read: ::core::option::Option::None,
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("import_schema"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("schema"),
+                                ty: ::std::borrow::Cow::Borrowed("Schema"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<SchemaChanges>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or\nnone. Classes that are not named stay. Any number of callers may do it at once.\n\n# Errors\nEvery fault of every definition, by JSON pointer; `class-not-found` for a parent that is not defined;\n`unique-violation` if stored records break what is to be unique.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("export_schema"),
+                    params: ::std::borrow::Cow::Borrowed(&[]),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Schema>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "All class definitions: `{\"classes\": {name: definition}}`, in order of creation.\n\n# Errors\nOnly if the store could not be read.",
+                    ),
+                    read: ::core::option::Option::Some(true),
                     idempotent: false,
                     deadline_ms: ::core::option::Option::None,
                 },
@@ -418,11 +498,51 @@ pub mod mikobase_rpc {
                 ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
             }
         }
+        fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
+            let request = MikobaseRequest::ImportSchema {
+                schema,
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[5usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::ImportSchema(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("import_schema"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn export_schema(&self) -> Result<Schema> {
+            let request = MikobaseRequest::ExportSchema {};
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[6usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::ExportSchema(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("export_schema"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
         fn properties(&self) -> Result<Properties> {
             let request = MikobaseRequest::Properties {};
             let result = crate::rpc::Transport::call(
                 &*self.transport,
-                &MIKOBASE_SURFACE.methods[5usize],
+                &MIKOBASE_SURFACE.methods[7usize],
                 request,
             );
             match result {
@@ -627,6 +747,77 @@ changed then.*/
                 }
             }
         }
+        /**Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or
+none. Classes that are not named stay. Any number of callers may do it at once.
+
+# Errors
+Every fault of every definition, by JSON pointer; `class-not-found` for a parent that is not defined;
+`unique-violation` if stored records break what is to be unique.*/
+        pub fn import_schema(
+            &self,
+            schema: Schema,
+        ) -> impl ::core::future::Future<
+            Output = Result<SchemaChanges>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::ImportSchema {
+                schema,
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[5usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::ImportSchema(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("import_schema"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**All class definitions: `{"classes": {name: definition}}`, in order of creation.
+
+# Errors
+Only if the store could not be read.*/
+        pub fn export_schema(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = Result<Schema>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::ExportSchema {};
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[6usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::ExportSchema(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("export_schema"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
         /**What kind of database this is.
 
 # Errors
@@ -641,7 +832,7 @@ Only if the store could not be read.*/
             async move {
                 let result = crate::rpc::AsyncTransport::call(
                         &*transport,
-                        &MIKOBASE_SURFACE.methods[5usize],
+                        &MIKOBASE_SURFACE.methods[7usize],
                         request,
                     )
                     .await;
@@ -702,6 +893,22 @@ Only if the store could not be read.*/
                         crate::rpc::guard(
                             "batch",
                             || Mikobase::batch(self, queries, atomic),
+                        ),
+                    )
+                }
+                MikobaseRequest::ImportSchema { schema } => {
+                    MikobaseResponse::ImportSchema(
+                        crate::rpc::guard(
+                            "import_schema",
+                            || Mikobase::import_schema(self, schema),
+                        ),
+                    )
+                }
+                MikobaseRequest::ExportSchema {} => {
+                    MikobaseResponse::ExportSchema(
+                        crate::rpc::guard(
+                            "export_schema",
+                            || Mikobase::export_schema(self),
                         ),
                     )
                 }
@@ -814,9 +1021,41 @@ Only if the store could not be read.*/
                         ),
                     )
                 }
-                "properties" => {
+                "import_schema" => {
                     let mut params = crate::rpc::Params::new(
                         &MIKOBASE_SURFACE.methods[5usize],
+                        params,
+                    );
+                    let schema = params.take::<Schema>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(schema),) = (schema,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "import_schema",
+                            || Mikobase::import_schema(self, schema),
+                        ),
+                    )
+                }
+                "export_schema" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[6usize],
+                        params,
+                    );
+                    params.finish()?;
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "export_schema",
+                            || Mikobase::export_schema(self),
+                        ),
+                    )
+                }
+                "properties" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[7usize],
                         params,
                     );
                     params.finish()?;

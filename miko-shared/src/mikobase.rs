@@ -4,8 +4,7 @@ mod initial;
 
 use std::cell::RefCell;
 use std::fmt;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::initial::Initial;
+use crate::atomic_file;
 use crate::server::Serving;
 use crate::share::{BoxError, Interrupt, Report, Share, ShareError, Uds, Worker};
 
@@ -242,28 +242,7 @@ impl Serving<dyn Mikobase> for SharedEngine {
         match &self.returning {
             Returning::Nothing => Ok(()),
             Returning::Worldlet => self.engine.export_worldlet(state),
-            Returning::File(path) => self.write_file(path),
+            Returning::File(path) => atomic_file::write(path, |file| self.engine.export_worldlet(file)),
         }
-    }
-}
-
-impl SharedEngine {
-    /// Writes beside the file and renames, so that under its name there is the old content or the new.
-    fn write_file(&self, path: &std::path::Path) -> Result<()> {
-        let failed = |fault| {
-            Error::new(ErrorId::INTERNAL, format!("the final worldlet cannot be written: {fault}"))
-                .with("path", path.display().to_string())
-        };
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let mut unfinished =
-            tempfile::NamedTempFile::new_in(directory.unwrap_or(".".as_ref())).map_err(failed)?;
-        let mut writer = BufWriter::new(&mut unfinished);
-        self.engine.export_worldlet(&mut writer)?;
-        writer.flush().map_err(failed)?;
-        drop(writer);
-        let file: &File = unfinished.as_file();
-        file.sync_all().map_err(failed)?;
-        unfinished.persist(path).map_err(|fault| failed(fault.error))?;
-        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
 use super::field::{Field, Kind};
+use crate::json::pointer::Step;
 
 /// May the target of a reference be deleted?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,7 +38,7 @@ pub(super) fn collect(
 ) {
     for (name, field) in fields {
         if let Some(value) = bucket.get(name) {
-            let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("{pointer}{}", Step(name));
             collect_from(catalog, field, value, pointer, found);
         }
     }
@@ -73,7 +74,7 @@ fn collect_from(
             if let Some(of) = &hash.elements.of {
                 let others = map.iter().filter(|(key, _)| !hash.fields.iter().any(|(name, _)| name == *key));
                 for (key, value) in others {
-                    let pointer = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                    let pointer = format!("{pointer}{}", Step(key));
                     collect_from(catalog, of, value, pointer, found);
                 }
             }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::error::{ErrorId, ErrorItem, Warning};
 use crate::json;
+use crate::json::pointer::Step;
 
 /// Gathers faults while a request is read, so that all are reported together.
 #[derive(Debug, Default)]
@@ -92,7 +93,7 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request => Ok(()),
-            Self::Key(parent, key) => write!(f, "{parent}/{}", key.replace('~', "~0").replace('/', "~1")),
+            Self::Key(parent, key) => write!(f, "{parent}{}", Step(key)),
             Self::Index(parent, index) => write!(f, "{parent}/{index}"),
         }
     }

@@ -1,10 +1,9 @@
 //! `miko export`: a database as a worldlet.
 
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use mikobase::Engine;
-use tempfile::NamedTempFile;
+use miko_shared::atomic_file;
 
 use crate::exit::{Exit, Failure};
 use crate::{open, progress};
@@ -33,22 +32,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
             stdout.write_all(b"\n")?;
             stdout.flush()?;
         }
-        Some(path) => write_file(&*engine, path)?,
+        Some(path) => {
+            let bar = progress::of_bytes(&path.display().to_string(), None);
+            let written = atomic_file::write(path, |file| engine.export_worldlet(&mut bar.wrap_write(file)));
+            bar.finish_and_clear();
+            written?;
+        }
     }
     Ok(Exit::Success)
-}
-
-/// Writes beside the file and renames, so that under its name there is the old content or the new.
-pub(crate) fn write_file(engine: &dyn Engine, path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unfinished = NamedTempFile::new_in(folder).map_err(Failure::file(path))?;
-    let bar = progress::of_bytes(&path.display().to_string(), None);
-    let mut writer = BufWriter::new(bar.wrap_write(unfinished.as_file()));
-    engine.export_worldlet(&mut writer)?;
-    writer.flush().map_err(Failure::file(path))?;
-    drop(writer);
-    bar.finish_and_clear();
-    unfinished.as_file().sync_all().map_err(Failure::file(path))?;
-    unfinished.persist(path).map_err(|fault| Failure::File(path.to_owned(), fault.error))?;
-    Ok(())
 }

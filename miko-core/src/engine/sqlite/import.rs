@@ -14,6 +14,7 @@ use crate::engine::sqlite::examine::misplaced_definition;
 use crate::engine::sqlite::store::Store;
 use crate::engine::sqlite::write::{defined_by, extras_text, map, text};
 use crate::error::{ErrorId, ErrorItem, Result};
+use crate::json::pointer::Step;
 use crate::query::{Place, stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
@@ -89,7 +90,7 @@ impl Store {
                 .prepare_cached("SELECT pk FROM record WHERE seq = ?1")?
                 .query_row([seq], |row| row.get(0))?;
             let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
-            let pointer = format!("/records/{}{pointer}", pk.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("/records{}{pointer}", Step(&pk));
             note(fault.with("pointer", pointer), trust, problems);
         }
         Ok(())

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::class::{Constraint, ConstraintKind};
 use crate::engine::sqlite::store::Store;
 use crate::error::{ErrorId, ErrorItem, Result};
+use crate::json::pointer::Step;
 use crate::query::stack;
 
 /// A class of a record, and the bucket that it is about: that of its platter, or the one they share.
@@ -21,7 +22,7 @@ impl Facet<'_> {
     fn pointer(&self) -> String {
         match self.platter {
             None => "/bucket".to_owned(),
-            Some(key) => format!("/stack/{}/bucket", key.replace('~', "~0").replace('/', "~1")),
+            Some(key) => format!("/stack{}/bucket", Step(key)),
         }
     }
 }

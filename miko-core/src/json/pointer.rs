@@ -1,0 +1,12 @@
+//! JSON pointers (RFC 6901), by which errors name places.
+
+use std::fmt;
+
+/// A key as a step of a pointer.
+pub(crate) struct Step<'k>(pub(crate) &'k str);
+
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", self.0.replace('~', "~0").replace('/', "~1"))
+    }
+}
