@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
 use crate::backend::Mode;
 use crate::error::{Error, ErrorId, Result};
@@ -84,7 +84,10 @@ pub(super) fn open(path: &Path, mode: Mode) -> Result<(Connection, Tenure)> {
     check_header(path, mode)?;
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|fault| refused(path, &fault))?;
-    prepare(&connection, mode).map_err(|error| in_file(error, path))?;
+    prepare(&connection, mode).map_err(|error| {
+        // Whichever statement came first to the lock.
+        if error.is(ErrorId::BACKEND_IN_USE) { in_use(path) } else { in_file(error, path) }
+    })?;
     Ok((connection, tenure))
 }
 
@@ -132,18 +135,14 @@ fn check_version(version: u32) -> Result<()> {
 
 /// Locks the file and makes sure that its tables are those of this version.
 fn prepare(connection: &Connection, mode: Mode) -> Result<()> {
-    let locked = |fault: rusqlite::Error| match fault.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => in_use(Path::new("")),
-        _ => Error::from(fault),
-    };
     connection.busy_timeout(Duration::ZERO)?;
     if mode == Mode::Read {
-        let version = version_of(connection).map_err(locked)?;
+        let version = version_of(connection)?;
         return check_version(version);
     }
     connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;")?;
     // Nothing is locked before the first transaction; from then on the lock is kept.
-    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;").map_err(locked)?;
+    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
     match version_of(connection)? {
         0 => create(connection)?,
         version => {
