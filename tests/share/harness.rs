@@ -12,7 +12,7 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigHandler, Signal, killpg, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -31,6 +31,9 @@ type Modules<'m> = &'m [(&'m str, &'m [Case])];
 /// Runs the cases that the arguments select; in a process that was started for one case or program, runs that.
 pub fn main(cases: Modules<'_>, programs: Modules<'_>) -> ExitCode {
     if let Ok(wanted) = env::var(CASE) {
+        // A shell starts what it runs in the background with Ctrl-C ignored, which is inherited.
+        // SAFETY: the default action runs no code of ours.
+        unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.unwrap();
         let (_, code) = named(cases).chain(named(programs)).find(|(name, _)| *name == wanted).unwrap();
         code();
         return ExitCode::SUCCESS;
