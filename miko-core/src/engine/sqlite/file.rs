@@ -137,15 +137,24 @@ fn check_version(version: u32) -> Result<()> {
 fn prepare(connection: &Connection, mode: Mode) -> Result<()> {
     connection.busy_timeout(Duration::ZERO)?;
     if mode == Mode::Read {
-        let version = version_of(connection)?;
-        return check_version(version);
+        return match version_of(connection)? {
+            version if version < VERSION => {
+                let message =
+                    "the file was written by an older version of Mikobase: open it once in mode `rw`";
+                Err(Error::new(ErrorId::INVALID_BACKEND, message)
+                    .with("found", version)
+                    .with("known", VERSION))
+            }
+            version => check_version(version),
+        };
     }
     connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;")?;
     // Nothing is locked before the first transaction; from then on the lock is kept.
     connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
     match version_of(connection)? {
-        0 => create(connection)?,
+        0 if is_empty(connection)? => create(connection)?,
         version => {
+            check_application(connection)?;
             check_version(version)?;
             migrate(connection, version, MIGRATIONS)?;
         }
@@ -156,6 +165,19 @@ fn prepare(connection: &Connection, mode: Mode) -> Result<()> {
 
 fn version_of(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
+/// The header said so before the lock was ours; now it cannot change any more.
+fn check_application(connection: &Connection) -> Result<()> {
+    let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application == APPLICATION {
+        return Ok(());
+    }
+    Err(Error::new(ErrorId::INVALID_BACKEND, "the file is no Mikobase"))
 }
 
 /// Makes the tables, and makes the file ours, in one transaction.
