@@ -1,5 +1,6 @@
 //! The command `miko`: a Mikobase from the shell.
 
+mod bench;
 mod call;
 mod check;
 mod docs;
@@ -60,6 +61,8 @@ enum Command {
     Validate(validate::Args),
     /// Print the surface: every method of the interface, its parameters, result and docs.
     Surface(surface::Args),
+    /// Measure how fast a shared Mikobase is here, beside Redis, PostgreSQL and others.
+    Bench(bench::Args),
     /// Print what makes a shell complete the words of miko.
     Completions(docs::Completions),
     /// Print the manual page, or write one per subcommand into a folder.
@@ -81,6 +84,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Schema(command) => schema::run(&command),
         Command::Validate(args) => validate::run(&args),
         Command::Surface(args) => surface::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => docs::complete(&args),
         Command::Man(args) => docs::man(&args),
     }

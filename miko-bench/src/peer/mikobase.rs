@@ -1,0 +1,168 @@
+//! Ourselves: a share as a user starts it.
+
+use std::fs;
+use std::path::Path;
+
+use miko_core::mikobase_rpc::MikobaseClient;
+use miko_core::{Error, Mikobase};
+use miko_macros::mikobase_interface;
+use miko_shared::{BoxError, Returning, Uds};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Peer, Running, Size};
+use crate::crew::{Crew, Orders};
+use crate::sample::{self, Choice, ITEM, MADE};
+use crate::worker::attend;
+use crate::workload::{Client, FOUND, Workload};
+
+pub(crate) const PEER: Peer = Peer {
+    name: "mikobase",
+    terms: "A share of the memory engine. Creates are validated against a class with a unique and an indexed field; \
+            a read gives the record with its class stack and timestamps, and the bucket as text that is not parsed.",
+    workloads: &[
+        Workload::Read,
+        Workload::Create,
+        Workload::ReadBatch,
+        Workload::CreateBatch,
+        Workload::Find,
+        Workload::Scan,
+    ],
+    start,
+};
+
+pub(crate) const EMPTY: Peer = Peer {
+    name: "mikobase-empty",
+    terms: "Our client and server, with an interface whose one method does nothing.",
+    workloads: &[Workload::Empty],
+    start: start_empty,
+};
+
+/// The interface with the emptiest call there is.
+#[mikobase_interface(crate = miko_core)]
+pub(crate) trait Ping {
+    /// Does nothing.
+    fn ping(&self) -> miko_core::Result<()>;
+}
+
+/// What does it.
+pub(crate) struct Nothing;
+
+impl Ping for Nothing {
+    fn ping(&self) -> miko_core::Result<()> {
+        Ok(())
+    }
+}
+
+fn start(Size { workers, records }: Size) -> Result<Option<Running>, BoxError> {
+    let crew = Crew::keep(workers, |orders| keep(workers, records, &orders))?;
+    Ok(Some(Running::alone(crew)))
+}
+
+/// In the process that starts the share.
+fn keep(workers: usize, records: usize, orders: &Orders) -> Result<(), BoxError> {
+    let directory = TempDir::new()?;
+    let pks = directory.path().join("pks");
+    let written = pks.clone();
+    let uds = Uds::new()?
+        .schema(sample::schema())
+        .returning(Returning::Nothing)
+        .setup(move |server| Ok(fs::write(written, preload(server.db(), records)?.join("\n"))?));
+    let report = uds.mikobase(workers, |db, worker| {
+        let mut client = Shared { db, pks: read_pks(&pks)? };
+        let mut choice = Choice::new(worker.index(), workers, records);
+        attend(orders[worker.index()].try_clone()?, &mut client, &mut choice)
+    });
+    report.map_err(Error::from)?.into_returned()?;
+    Ok(())
+}
+
+fn preload(db: &dyn Mikobase, records: usize) -> Result<Vec<String>, BoxError> {
+    let mut pks = Vec::with_capacity(records);
+    for first in (0..records).step_by(1000) {
+        let creations = (first..records.min(first + 1000)).map(|serial| creation(ITEM, serial)).collect();
+        for answer in db.batch(creations, true)? {
+            pks.push(answer?.into_pk()?);
+        }
+    }
+    Ok(pks)
+}
+
+fn read_pks(path: &Path) -> Result<Vec<String>, BoxError> {
+    Ok(fs::read_to_string(path)?.lines().map(str::to_owned).collect())
+}
+
+fn creation(class: &str, serial: usize) -> Value {
+    json!({"action": "create", "class": class, "bucket": sample::bucket(serial)})
+}
+
+struct Shared<'d> {
+    db: &'d MikobaseClient,
+    pks: Vec<String>,
+}
+
+impl Shared<'_> {
+    fn select(&self, query: Value, expected: usize) -> Result<(), BoxError> {
+        sample::check_count(self.db.q0(query)?.into_records()?.count(), expected)
+    }
+}
+
+impl Client for Shared<'_> {
+    fn read(&mut self, record: usize) -> Result<(), BoxError> {
+        let found = self.db.record_by_pk(&self.pks[record])?.ok_or("a record is gone")?;
+        sample::check(found.bucket.as_str(), record)
+    }
+
+    fn create(&mut self, serial: usize) -> Result<(), BoxError> {
+        self.db.q0(creation(MADE, serial))?;
+        Ok(())
+    }
+
+    fn read_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
+        let selects =
+            records.iter().map(|&record| json!({"action": "select", "pk": self.pks[record]})).collect();
+        for (answer, &record) in self.db.batch(selects, false)?.into_iter().zip(records) {
+            let found = answer?.into_records()?;
+            sample::check(found.first().ok_or("a record is gone")?.bucket.as_str(), record)?;
+        }
+        Ok(())
+    }
+
+    fn create_batch(&mut self, serials: &[usize]) -> Result<(), BoxError> {
+        let creations = serials.iter().map(|&serial| creation(MADE, serial)).collect();
+        self.db.batch(creations, true)?.into_iter().try_for_each(|answer| answer.map(|_| ()))?;
+        Ok(())
+    }
+
+    fn find(&mut self, deck: usize) -> Result<(), BoxError> {
+        self.select(json!({"action": "select", "class": ITEM, "path": ["deck", deck], "limit": FOUND}), FOUND)
+    }
+
+    fn scan(&mut self, sector: usize) -> Result<(), BoxError> {
+        self.select(
+            json!({"action": "select", "class": ITEM, "path": ["sector", sector]}),
+            sample::PER_SECTOR,
+        )
+    }
+}
+
+fn start_empty(Size { workers, records }: Size) -> Result<Option<Running>, BoxError> {
+    let crew = Crew::keep(workers, |orders| {
+        let work = |ping: &ping_rpc::PingClient, worker: &miko_shared::Worker| {
+            let mut choice = Choice::new(worker.index(), workers, records);
+            attend(orders[worker.index()].try_clone()?, &mut Empty(ping), &mut choice)
+        };
+        let report = Uds::new()?.share::<dyn Ping, _>(workers, || Ok(Box::new(Nothing)), work);
+        report.map_err(Error::from)?.into_returned()?;
+        Ok(())
+    })?;
+    Ok(Some(Running::alone(crew)))
+}
+
+struct Empty<'d>(&'d ping_rpc::PingClient);
+
+impl Client for Empty<'_> {
+    fn empty(&mut self) -> Result<(), BoxError> {
+        Ok(self.0.ping()?)
+    }
+}

@@ -1,0 +1,148 @@
+//! PostgreSQL: buckets as `jsonb` in an unlogged table, with indexes on expressions.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use miko_shared::BoxError;
+use postgres::types::ToSql;
+use postgres::{Client as Connection, NoTls, Row, Statement};
+
+use super::{Peer, Running, Size};
+use crate::crew::Crew;
+use crate::process::Server;
+use crate::sample::{self, ITEM, MADE};
+use crate::workload::{Client, FOUND, Workload};
+
+pub(crate) const PEER: Peer = Peer {
+    name: "postgresql",
+    terms: "An unlogged table of class, key and `jsonb`, with a unique and a plain index on expressions, by prepared \
+            statements of the crate `postgres`; a batch is one statement of 32 rows. No fsync, no parallel plans. It \
+            does not validate the other fields, and the text it gives is not parsed.",
+    workloads: Workload::ALL,
+    start,
+};
+
+const TABLE: &str = "
+    CREATE UNLOGGED TABLE record (pk text PRIMARY KEY, class text NOT NULL, bucket jsonb NOT NULL);
+    CREATE UNIQUE INDEX ON record (class, ((bucket->>'serial')::bigint));
+    CREATE INDEX ON record (class, ((bucket->>'deck')::bigint), pk);";
+
+const INSERT: &str = "
+    INSERT INTO record (class, pk, bucket)
+    SELECT $1, made.pk, made.bucket::jsonb FROM unnest($2::text[], $3::text[]) AS made (pk, bucket)";
+
+fn start(size: Size) -> Result<Option<Running>, BoxError> {
+    const SOCKET: &str = ".s.PGSQL.5432";
+    let Some(server) = Server::script(include_str!("../../peers/postgresql.sh"), SOCKET)? else {
+        return Ok(None);
+    };
+    preload(&mut connect(server.directory())?, size.records)?;
+    let crew = Crew::fork(size, |_| PostgreSql::new(connect(server.directory())?))?;
+    Ok(Some(Running::with(crew, server)))
+}
+
+/// The socket is there before the server takes anybody in.
+fn connect(directory: &Path) -> Result<Connection, BoxError> {
+    let give_up = Instant::now() + Duration::from_secs(30);
+    loop {
+        let parameters = format!("host={} user=bench dbname=postgres", directory.display());
+        match Connection::connect(&parameters, NoTls) {
+            Err(_) if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(10)),
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+fn preload(connection: &mut Connection, records: usize) -> Result<(), BoxError> {
+    connection.batch_execute(TABLE)?;
+    for first in (0..records).step_by(1000) {
+        let serials: Vec<_> = (first..records.min(first + 1000)).collect();
+        connection.execute(INSERT, &[&ITEM, &keys(&serials, sample::key), &keys(&serials, sample::text)])?;
+    }
+    Ok(connection.batch_execute("VACUUM ANALYZE record")?)
+}
+
+fn keys(serials: &[usize], one: fn(usize) -> String) -> Vec<String> {
+    serials.iter().map(|&serial| one(serial)).collect()
+}
+
+struct PostgreSql {
+    connection: Connection,
+    empty: Statement,
+    read: Statement,
+    create: Statement,
+    read_batch: Statement,
+    create_batch: Statement,
+    find: Statement,
+    scan: Statement,
+}
+
+impl PostgreSql {
+    fn new(mut connection: Connection) -> Result<Self, BoxError> {
+        Ok(Self {
+            empty: connection.prepare("SELECT 1")?,
+            read: connection.prepare("SELECT bucket::text FROM record WHERE pk = $1")?,
+            create: connection.prepare("INSERT INTO record (class, pk, bucket) VALUES ($1, $2, $3::text::jsonb)")?,
+            read_batch: connection.prepare(
+                "SELECT record.bucket::text FROM unnest($1::text[]) WITH ORDINALITY AS wanted (pk, place)
+                 JOIN record USING (pk) ORDER BY wanted.place",
+            )?,
+            create_batch: connection.prepare(INSERT)?,
+            find: connection.prepare(&format!(
+                "SELECT bucket::text FROM record WHERE class = $1 AND (bucket->>'deck')::bigint = $2
+                 ORDER BY pk LIMIT {FOUND}"
+            ))?,
+            scan: connection.prepare(
+                "SELECT bucket::text FROM record WHERE class = $1 AND (bucket->>'sector')::bigint = $2 ORDER BY pk",
+            )?,
+            connection,
+        })
+    }
+
+    fn rows(
+        &mut self,
+        statement: &Statement,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, BoxError> {
+        Ok(self.connection.query(statement, parameters)?)
+    }
+}
+
+impl Client for PostgreSql {
+    fn empty(&mut self) -> Result<(), BoxError> {
+        sample::check_count(self.connection.query(&self.empty, &[])?.len(), 1)
+    }
+
+    fn read(&mut self, record: usize) -> Result<(), BoxError> {
+        let row = self.connection.query_one(&self.read, &[&sample::key(record)])?;
+        sample::check(row.try_get(0)?, record)
+    }
+
+    fn create(&mut self, serial: usize) -> Result<(), BoxError> {
+        let (pk, text) = (sample::made_key(serial), sample::text(serial));
+        let created = self.connection.execute(&self.create, &[&MADE, &pk, &text])?;
+        sample::check_count(created as usize, 1)
+    }
+
+    fn read_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
+        let rows = self.rows(&self.read_batch.clone(), &[&keys(records, sample::key)])?;
+        sample::check_count(rows.len(), records.len())?;
+        rows.iter().zip(records).try_for_each(|(row, &record)| sample::check(row.try_get(0)?, record))
+    }
+
+    fn create_batch(&mut self, serials: &[usize]) -> Result<(), BoxError> {
+        let (pks, texts) = (keys(serials, sample::made_key), keys(serials, sample::text));
+        let created = self.connection.execute(&self.create_batch, &[&MADE, &pks, &texts])?;
+        sample::check_count(created as usize, serials.len())
+    }
+
+    fn find(&mut self, deck: usize) -> Result<(), BoxError> {
+        let rows = self.rows(&self.find.clone(), &[&ITEM, &(deck as i64)])?;
+        sample::check_count(rows.len(), FOUND)
+    }
+
+    fn scan(&mut self, sector: usize) -> Result<(), BoxError> {
+        let rows = self.rows(&self.scan.clone(), &[&ITEM, &(sector as i64)])?;
+        sample::check_count(rows.len(), sample::PER_SECTOR)
+    }
+}

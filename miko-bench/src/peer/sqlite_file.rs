@@ -1,0 +1,124 @@
+//! A SQLite file on a memory file system, opened by every worker.
+
+use std::path::Path;
+use std::time::Duration;
+
+use miko_shared::BoxError;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use tempfile::TempDir;
+
+use super::{Peer, Running, Size};
+use crate::crew::Crew;
+use crate::process::Server;
+use crate::sample::{self, ITEM, MADE};
+use crate::workload::{Client, FOUND, Workload};
+
+pub(crate) const PEER: Peer = Peer {
+    name: "sqlite-file",
+    terms: "A file in WAL mode on /dev/shm with `synchronous` off, which every worker opens: there is no server. A \
+            table of class, key and JSON text, with a unique and a plain index on expressions. It does not validate \
+            the other fields, and the text it gives is not parsed.",
+    workloads: &[
+        Workload::Read,
+        Workload::Create,
+        Workload::ReadBatch,
+        Workload::CreateBatch,
+        Workload::Find,
+        Workload::Scan,
+    ],
+    start,
+};
+
+const TABLE: &str = "
+    CREATE TABLE record (pk TEXT PRIMARY KEY, class TEXT NOT NULL, bucket TEXT NOT NULL) WITHOUT ROWID;
+    CREATE UNIQUE INDEX by_serial ON record (class, bucket->>'serial');
+    CREATE INDEX by_deck ON record (class, bucket->>'deck');";
+
+const INSERT: &str = "INSERT INTO record (class, pk, bucket) VALUES (?1, ?2, ?3)";
+const READ: &str = "SELECT bucket FROM record WHERE pk = ?1";
+
+fn start(size: Size) -> Result<Option<Running>, BoxError> {
+    let directory = TempDir::new_in("/dev/shm")?;
+    let path = directory.path().join("records.db");
+    let mut connection = open(&path)?;
+    connection.execute_batch(TABLE)?;
+    let transaction = connection.transaction()?;
+    for record in 0..size.records {
+        insert(&transaction, ITEM, &sample::key(record), record)?;
+    }
+    transaction.commit()?;
+    // A connection must not cross a fork.
+    drop(connection);
+    let crew = Crew::fork(size, |_| Ok(SqliteFile(open(&path)?)))?;
+    Ok(Some(Running::with(crew, Server::none(directory))))
+}
+
+fn open(path: &Path) -> Result<Connection, BoxError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(60))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "off")?;
+    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    Ok(connection)
+}
+
+fn insert(connection: &Connection, class: &str, pk: &str, serial: usize) -> Result<(), BoxError> {
+    let created = connection.prepare_cached(INSERT)?.execute(params![class, pk, sample::text(serial)])?;
+    sample::check_count(created, 1)
+}
+
+fn read(connection: &Connection, record: usize) -> Result<(), BoxError> {
+    let mut statement = connection.prepare_cached(READ)?;
+    let text: String = statement.query_row([sample::key(record)], |row| row.get(0))?;
+    sample::check(&text, record)
+}
+
+struct SqliteFile(Connection);
+
+impl SqliteFile {
+    fn begin(&mut self, behavior: TransactionBehavior) -> rusqlite::Result<Transaction<'_>> {
+        self.0.transaction_with_behavior(behavior)
+    }
+
+    fn count(&self, query: &str, value: usize) -> Result<usize, BoxError> {
+        let mut statement = self.0.prepare_cached(query)?;
+        let texts = statement.query_map(params![ITEM, value as i64], |row| row.get::<_, String>(0))?;
+        Ok(texts.collect::<rusqlite::Result<Vec<_>>>()?.len())
+    }
+}
+
+impl Client for SqliteFile {
+    fn read(&mut self, record: usize) -> Result<(), BoxError> {
+        read(&self.0, record)
+    }
+
+    fn create(&mut self, serial: usize) -> Result<(), BoxError> {
+        insert(&self.0, MADE, &sample::made_key(serial), serial)
+    }
+
+    fn read_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
+        let transaction = self.begin(TransactionBehavior::Deferred)?;
+        records.iter().try_for_each(|&record| read(&transaction, record))?;
+        Ok(transaction.commit()?)
+    }
+
+    fn create_batch(&mut self, serials: &[usize]) -> Result<(), BoxError> {
+        let transaction = self.begin(TransactionBehavior::Immediate)?;
+        serials
+            .iter()
+            .try_for_each(|&serial| insert(&transaction, MADE, &sample::made_key(serial), serial))?;
+        Ok(transaction.commit()?)
+    }
+
+    fn find(&mut self, deck: usize) -> Result<(), BoxError> {
+        const FIND: &str =
+            "SELECT bucket FROM record WHERE class = ?1 AND bucket->>'deck' = ?2 ORDER BY pk LIMIT 10";
+        sample::check_count(self.count(FIND, deck)?, FOUND)
+    }
+
+    fn scan(&mut self, sector: usize) -> Result<(), BoxError> {
+        const SCAN: &str =
+            "SELECT bucket FROM record WHERE class = ?1 AND bucket->>'sector' = ?2 ORDER BY pk";
+        sample::check_count(self.count(SCAN, sector)?, sample::PER_SECTOR)
+    }
+}

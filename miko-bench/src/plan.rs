@@ -1,0 +1,78 @@
+//! What to measure.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::workload::Workload;
+
+/// What to measure, how often and how long.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Crews and the CPUs they share with their servers.
+    pub settings: Vec<Setting>,
+    /// Names of [`peers`](crate::peers); Mikobase itself is always measured.
+    pub peers: Vec<String>,
+    /// In the order in which they are measured.
+    pub workloads: Vec<Workload>,
+    /// Rounds that count; one more before them warms everything up.
+    pub rounds: usize,
+    /// How long one crew works on one workload in one round.
+    pub slice: Duration,
+    /// How many records are there before the first round.
+    pub records: usize,
+}
+
+/// How many workers there are, and where they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// Of each peer.
+    pub workers: usize,
+    /// The CPUs of the workers and of their server.
+    pub cpus: Cpus,
+}
+
+/// The CPUs that a server and its workers may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cpus {
+    /// All that this process may use.
+    All,
+    /// One for everybody.
+    One,
+}
+
+impl Plan {
+    /// What a document may quote: twenty workers and one, on all CPUs and on one; every peer, every workload.
+    pub fn thorough() -> Self {
+        let setting = |(workers, cpus)| Setting { workers, cpus };
+        Self {
+            settings: [(20, Cpus::All), (20, Cpus::One), (1, Cpus::All), (1, Cpus::One)]
+                .map(setting)
+                .to_vec(),
+            peers: crate::peers().map(str::to_owned).collect(),
+            workloads: Workload::ALL.to_vec(),
+            rounds: 7,
+            slice: Duration::from_millis(200),
+            records: 100_000,
+        }
+    }
+
+    /// What a look takes: twenty workers on all CPUs, in less than a minute.
+    pub fn brief() -> Self {
+        let settings = vec![Setting { workers: 20, cpus: Cpus::All }];
+        Self { settings, rounds: 3, slice: Duration::from_millis(100), records: 20_000, ..Self::thorough() }
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.workers == 1 { "" } else { "s" };
+        let place = match self.cpus {
+            Cpus::All => "on all CPUs",
+            Cpus::One => "everybody on one CPU",
+        };
+        write!(f, "{} worker{plural}, {place}", self.workers)
+    }
+}

@@ -1,0 +1,143 @@
+//! The records that everybody stores, and which of them a worker asks for.
+
+use miko_shared::BoxError;
+use serde_json::{Value, json};
+
+/// The class whose records are there from the start.
+pub(crate) const ITEM: &str = "bench.org/item";
+
+/// The class of the records that workers create: the other one stays as large as it was.
+pub(crate) const MADE: &str = "bench.org/made";
+
+/// How many records share a deck, which has an index.
+const PER_DECK: usize = 100;
+
+/// How many records share a sector, which has none.
+pub(crate) const PER_SECTOR: usize = 50;
+
+/// The definitions of both classes: one unique and one indexed field.
+pub(crate) fn schema() -> Value {
+    let fields = json!({
+        "serial": {"class": "number", "required": true, "unique": true},
+        "deck": {"class": "number", "index": true},
+        "sector": {"class": "number"},
+        "name": {"class": "string", "required": true, "max_length": 80},
+        "rank": {"class": "string", "one_of": ["Ensign", "Lieutenant", "Captain"]},
+        "active": {"class": "boolean"},
+        "notes": {"class": "string"},
+    });
+    json!({"classes": {ITEM: {"fields": fields}, MADE: {"fields": fields}}})
+}
+
+/// A bucket of some 200 bytes.
+pub(crate) fn bucket(serial: usize) -> Value {
+    let rank = ["Ensign", "Lieutenant", "Captain"][serial % 3];
+    json!({
+        "serial": serial, "deck": serial / PER_DECK, "sector": serial / PER_SECTOR,
+        "name": format!("Officer {serial}"), "rank": rank,
+        "active": serial.is_multiple_of(2),
+        "notes": "Served with distinction on several ships of the fleet, and was commended twice.",
+    })
+}
+
+/// The bucket as text, for those who store text.
+pub(crate) fn text(serial: usize) -> String {
+    bucket(serial).to_string()
+}
+
+/// The key of a record that is there from the start, for those who let the client choose it: a UUID that grows with the
+/// number, as Mikobase's own do.
+pub(crate) fn key(serial: usize) -> String {
+    format!("0198c0de-0000-7000-8000-{serial:012x}")
+}
+
+/// The key of a record that a worker creates.
+pub(crate) fn made_key(serial: usize) -> String {
+    format!("0198c0de-0001-7000-8000-{serial:012x}")
+}
+
+/// Is this the bucket of that record?
+pub(crate) fn check(text: &str, serial: usize) -> Result<(), BoxError> {
+    let after = text.find("\"serial\"").map(|at| text[at + 8..].trim_start_matches([':', ' ']));
+    let digits = after.map(|rest| &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())]);
+    match digits.and_then(|digits| digits.parse::<usize>().ok()) {
+        Some(found) if serial == found => Ok(()),
+        _ => Err(format!("the answer is not record {serial}: {text}").into()),
+    }
+}
+
+/// Did so many records come?
+pub(crate) fn check_count(found: usize, expected: usize) -> Result<(), BoxError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("{expected} records were expected, and {found} came").into())
+}
+
+/// What a worker asks for next.
+pub(crate) struct Choice {
+    /// The state of a generator: a linear one does, since only the upper bits are used.
+    random: u64,
+    records: usize,
+    /// The serial of the next record that this worker makes, and how far it is to the one after.
+    next: usize,
+    step: usize,
+}
+
+impl Choice {
+    /// The choices of one of `workers`. No two of them make the same serial, and each makes them in ascending order.
+    pub(crate) fn new(worker: usize, workers: usize, records: usize) -> Self {
+        Self { random: worker as u64 + 1, records, next: worker, step: workers }
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        // The constants of Knuth's MMIX.
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) as usize % bound.max(1)
+    }
+
+    pub(crate) fn record(&mut self) -> usize {
+        self.below(self.records)
+    }
+
+    pub(crate) fn serial(&mut self) -> usize {
+        let serial = self.next;
+        self.next += self.step;
+        serial
+    }
+
+    pub(crate) fn deck(&mut self) -> usize {
+        self.below(self.records / PER_DECK)
+    }
+
+    pub(crate) fn sector(&mut self) -> usize {
+        self.below(self.records / PER_SECTOR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_known_by_its_serial_however_it_is_spaced() {
+        for text in [text(17), r#"{ "deck": 3, "serial" : 17}"#.to_owned(), r#"{"serial": 17}"#.to_owned()] {
+            assert!(check(&text, 17).is_ok(), "{text}");
+            assert!(check(&text, 1).is_err() && check(&text, 170).is_err(), "{text}");
+        }
+        assert!(check("{}", 0).is_err());
+    }
+
+    #[test]
+    fn no_two_workers_make_the_same_record() {
+        let mut made: Vec<usize> = (0..3)
+            .flat_map(|worker| {
+                let mut choice = Choice::new(worker, 3, 100);
+                (0..10).map(move |_| choice.serial())
+            })
+            .collect();
+        made.sort_unstable();
+        assert_eq!(made, (0..30).collect::<Vec<_>>());
+    }
+}

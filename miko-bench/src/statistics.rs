@@ -1,0 +1,112 @@
+//! From what was measured to what is told: medians, spreads, percentiles.
+
+use serde::Serialize;
+
+use crate::worker::Outcome;
+use crate::workload::Workload;
+
+/// A quantity that was measured once per round.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The value in the middle.
+    pub median: f64,
+    /// Half the distance between the extremes, as a part of the median.
+    pub spread: f64,
+}
+
+impl Estimate {
+    /// Of the values of all rounds.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = values.into_iter().collect();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let median = match sorted.len() {
+            0 => f64::NAN,
+            odd if odd % 2 == 1 => sorted[middle],
+            _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        };
+        let range = sorted.last().zip(sorted.first()).map_or(f64::NAN, |(high, low)| high - low);
+        Self { median, spread: range / 2.0 / median }
+    }
+
+    /// How much one is of the other: the ratio of each round, then the median of the ratios. What disturbed a round
+    /// disturbed both.
+    pub fn ratio(of: impl IntoIterator<Item = f64>, to: impl IntoIterator<Item = f64>) -> Self {
+        Self::of(of.into_iter().zip(to).map(|(of, to)| of / to))
+    }
+}
+
+/// What a crew did in one round.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Round {
+    /// Requests per second, of all workers together.
+    pub rate: f64,
+    /// Of the calls of all workers, in microseconds.
+    pub p50: f64,
+    /// As above.
+    pub p99: f64,
+    /// As above.
+    pub p999: f64,
+    /// The rate of the slowest worker as a part of that of the fastest.
+    pub fairness: f64,
+}
+
+impl Round {
+    pub(crate) fn of(workload: Workload, outcomes: &[Outcome]) -> Self {
+        let rates = outcomes.iter().map(|outcome| rate(workload, outcome));
+        let (slowest, fastest) = rates.clone().fold((f64::MAX, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
+        let mut latencies: Vec<u32> =
+            outcomes.iter().flat_map(|outcome| &outcome.latencies).copied().collect();
+        latencies.sort_unstable();
+        let percentile = |part| percentile(&latencies, part) / 1e3;
+        Self {
+            rate: rates.sum(),
+            p50: percentile(0.5),
+            p99: percentile(0.99),
+            p999: percentile(0.999),
+            fairness: slowest / fastest,
+        }
+    }
+}
+
+/// Requests per second of one worker.
+fn rate(workload: Workload, outcome: &Outcome) -> f64 {
+    (outcome.latencies.len() * workload.requests()) as f64 / (outcome.elapsed as f64 / 1e9)
+}
+
+/// The least value that so large a part of all is not above.
+fn percentile(sorted: &[u32], part: f64) -> f64 {
+    let rank = (sorted.len() as f64 * part).ceil() as usize;
+    sorted.get(rank.max(1) - 1).map_or(f64::NAN, |&value| f64::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_is_the_middle_and_half_the_range() {
+        assert_eq!(Estimate::of([3.0, 1.0, 2.0]), Estimate { median: 2.0, spread: 0.5 });
+        assert_eq!(Estimate::of([4.0, 2.0]), Estimate { median: 3.0, spread: 1.0 / 3.0 });
+    }
+
+    #[test]
+    fn a_disturbed_round_leaves_the_ratio_alone() {
+        let ratio = Estimate::ratio([10.0, 1.0, 10.0], [5.0, 0.5, 5.0]);
+        assert_eq!(ratio, Estimate { median: 2.0, spread: 0.0 });
+    }
+
+    #[test]
+    fn a_percentile_is_a_value_that_occurred() {
+        let sorted: Vec<u32> = (1..=1000).collect();
+        assert_eq!([0.5, 0.99, 0.999].map(|part| percentile(&sorted, part)), [500.0, 990.0, 999.0]);
+        assert_eq!(percentile(&[7], 0.999), 7.0);
+    }
+
+    #[test]
+    fn a_round_adds_the_rates_of_its_workers() {
+        let worker = |calls, elapsed| Outcome { latencies: vec![2000; calls], elapsed, error: None };
+        let round = Round::of(Workload::ReadBatch, &[worker(10, 1_000_000_000), worker(5, 1_000_000_000)]);
+        assert_eq!((round.rate, round.fairness, round.p50), (480.0, 0.5, 2.0));
+    }
+}

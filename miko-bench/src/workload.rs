@@ -1,0 +1,147 @@
+//! What workers do, in words and as calls of a client.
+
+use std::fmt;
+use std::str::FromStr;
+
+use miko_shared::BoxError;
+use serde::{Deserialize, Serialize};
+
+use crate::sample::Choice;
+
+/// Requests in one call of a batch.
+pub const BATCH: usize = 32;
+
+/// How many records a [`Workload::Find`] asks for.
+pub(crate) const FOUND: usize = 10;
+
+/// One kind of call, made again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workload {
+    /// A call that does nothing.
+    Empty,
+    /// One record by its key, any of those that are there from the start.
+    Read,
+    /// One new record, validated, with one unique and one indexed field.
+    Create,
+    /// [`BATCH`] reads in one call.
+    ReadBatch,
+    /// [`BATCH`] creates in one call.
+    CreateBatch,
+    /// The first records with a value of an indexed field.
+    Find,
+    /// The records of a class with a value of a field that has no index: all of them are looked at.
+    Scan,
+}
+
+impl Workload {
+    /// In the order in which they are measured.
+    pub const ALL: &[Self] =
+        &[Self::Empty, Self::Read, Self::Create, Self::ReadBatch, Self::CreateBatch, Self::Find, Self::Scan];
+
+    /// Its word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Read => "read",
+            Self::Create => "create",
+            Self::ReadBatch => "read-batch",
+            Self::CreateBatch => "create-batch",
+            Self::Find => "find",
+            Self::Scan => "scan",
+        }
+    }
+
+    /// What it is, for a table.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Empty => "an empty call",
+            Self::Read => "`record_by_pk`",
+            Self::Create => "`create`",
+            Self::ReadBatch => "`batch` of 32 reads",
+            Self::CreateBatch => "`batch` of 32 creates",
+            Self::Find => "indexed equality, limit 10",
+            Self::Scan => "scan: no index, 50 records found",
+        }
+    }
+
+    /// Requests in one call: a rate counts these.
+    pub fn requests(self) -> usize {
+        match self {
+            Self::ReadBatch | Self::CreateBatch => BATCH,
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Workload {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().copied().find(|workload| workload.name() == word);
+        found.ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|workload| workload.name()).collect();
+            format!("`{word}` is no workload; there are: {}", known.join(", "))
+        })
+    }
+}
+
+/// A worker's connection to a peer. It makes one call of a workload and checks that the answer is what it must be.
+///
+/// A peer implements the workloads that it declares.
+pub(crate) trait Client {
+    fn empty(&mut self) -> Result<(), BoxError> {
+        undeclared()
+    }
+
+    fn read(&mut self, _record: usize) -> Result<(), BoxError> {
+        undeclared()
+    }
+
+    fn create(&mut self, _serial: usize) -> Result<(), BoxError> {
+        undeclared()
+    }
+
+    fn read_batch(&mut self, _records: &[usize]) -> Result<(), BoxError> {
+        undeclared()
+    }
+
+    fn create_batch(&mut self, _serials: &[usize]) -> Result<(), BoxError> {
+        undeclared()
+    }
+
+    /// The first [`FOUND`] records on this deck.
+    fn find(&mut self, _deck: usize) -> Result<(), BoxError> {
+        undeclared()
+    }
+
+    /// All records of this sector.
+    fn scan(&mut self, _sector: usize) -> Result<(), BoxError> {
+        undeclared()
+    }
+}
+
+fn undeclared() -> Result<(), BoxError> {
+    Err("this peer does not have this workload".into())
+}
+
+/// Makes one call of `workload`.
+pub(crate) fn call(client: &mut dyn Client, workload: Workload, choice: &mut Choice) -> Result<(), BoxError> {
+    match workload {
+        Workload::Empty => client.empty(),
+        Workload::Read => client.read(choice.record()),
+        Workload::Create => client.create(choice.serial()),
+        Workload::ReadBatch => client.read_batch(&std::array::from_fn::<_, BATCH, _>(|_| choice.record())),
+        Workload::CreateBatch => {
+            client.create_batch(&std::array::from_fn::<_, BATCH, _>(|_| choice.serial()))
+        }
+        Workload::Find => client.find(choice.deck()),
+        Workload::Scan => client.scan(choice.sector()),
+    }
+}

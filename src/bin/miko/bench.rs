@@ -1,0 +1,109 @@
+//! `miko bench`: how fast a shared Mikobase is on this machine, beside its peers.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use miko_bench::{Cpus, Plan, Setting, Workload, chart, markdown};
+
+use mikobase::{Error, ErrorId};
+
+use crate::exit::{Exit, Failure};
+
+/// The words of `miko bench`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// How many workers each peer has; several numbers are measured one after the other.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [20], value_parser = counted)]
+    workers: Vec<usize>,
+    /// Put every server and its workers on one CPU instead of all.
+    #[arg(long)]
+    one_cpu: bool,
+    /// Beside whom Mikobase is measured; all that are installed by default, `none` for nobody.
+    #[arg(long, value_name = "PEER,…", value_delimiter = ',', value_parser = peers())]
+    peers: Option<Vec<String>>,
+    /// What the workers do; everything by default.
+    #[arg(long, value_name = "WORKLOAD,…", value_delimiter = ',', value_parser = workloads())]
+    workloads: Option<Vec<String>>,
+    /// How many rounds count.
+    #[arg(long, value_name = "N", default_value_t = Plan::brief().rounds, value_parser = counted)]
+    rounds: usize,
+    /// How long a peer works on a workload in a round, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = Plan::brief().slice.as_millis() as u64)]
+    slice: u64,
+    /// How many records are there from the start.
+    #[arg(long, value_name = "N", default_value_t = Plan::brief().records, value_parser = counted)]
+    records: usize,
+    /// Also write every round of everybody to a file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Also draw the rates of the first setting into a file, as an SVG chart.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  miko bench
+  miko bench --workers 1,20 --peers redis --workloads read,create --rounds 7
+  miko bench --peers none --svg chart.svg
+
+The tables are Markdown. Everybody works in turn in every round, so a slow moment of the machine falls
+on all alike: compare the ratios of one run, not the rates of two. What is not installed is left out.";
+
+/// Below this, workloads that look for a deck of records find less than they ask for.
+const FEWEST_RECORDS: usize = 1000;
+
+fn counted(word: &str) -> Result<usize, String> {
+    match word.parse() {
+        Ok(0) | Err(_) => Err("a whole number from 1 is expected".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+fn peers() -> clap::builder::PossibleValuesParser {
+    miko_bench::peers().chain([NOBODY]).collect::<Vec<_>>().into()
+}
+
+fn workloads() -> clap::builder::PossibleValuesParser {
+    Workload::ALL.iter().map(|workload| workload.name()).collect::<Vec<_>>().into()
+}
+
+const NOBODY: &str = "none";
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    let plan = plan(args)?;
+    let report = miko_bench::run(&plan, &mut |now| eprintln!("miko bench: {now}"));
+    let report = report.map_err(|failed| Error::new(ErrorId::INTERNAL, failed.to_string()))?;
+    io::stdout().write_all(markdown::write(&report).as_bytes())?;
+    if let Some(path) = &args.json {
+        let json = serde_json::to_string_pretty(&report).map_err(io::Error::from)?;
+        fs::write(path, json + "\n").map_err(Failure::file(path))?;
+    }
+    if let Some((path, &setting)) = args.svg.as_ref().zip(plan.settings.first()) {
+        fs::write(path, chart::draw(&report, setting)).map_err(Failure::file(path))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn plan(args: &Args) -> Result<Plan, Failure> {
+    if args.records < FEWEST_RECORDS {
+        return Err(Failure::Usage(format!("--records: at least {FEWEST_RECORDS} are needed")));
+    }
+    let cpus = if args.one_cpu { Cpus::One } else { Cpus::All };
+    let brief = Plan::brief();
+    Ok(Plan {
+        settings: args.workers.iter().map(|&workers| Setting { workers, cpus }).collect(),
+        peers: args.peers.clone().unwrap_or(brief.peers),
+        workloads: match &args.workloads {
+            // Each word is one of the names: the command line was checked for that.
+            Some(words) => words.iter().filter_map(|word| word.parse().ok()).collect(),
+            None => brief.workloads,
+        },
+        rounds: args.rounds,
+        slice: Duration::from_millis(args.slice.max(1)),
+        records: args.records,
+    })
+}
