@@ -51,21 +51,19 @@ INSERT INTO class_constraint (id, class, kind, fields) VALUES (1, 'puck.uno/clas
 -- The tuples of `unique`, `uniques` and `join`, in a form in which equal values are equal text. Its key is what makes
 -- them unique, and how queries find a record by such a field.
 CREATE TABLE unique_value (
-    constraint_id INTEGER NOT NULL REFERENCES class_constraint ON DELETE CASCADE,
+    constraint_id INTEGER NOT NULL REFERENCES class_constraint,
     value         TEXT    NOT NULL,
     seq           INTEGER NOT NULL REFERENCES record,
     PRIMARY KEY (constraint_id, value)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX unique_value_by_record ON unique_value (seq);
 
 -- The values of fields with `index`. Its key yields the records with a value in order of creation.
 CREATE TABLE indexed_value (
-    constraint_id INTEGER NOT NULL REFERENCES class_constraint ON DELETE CASCADE,
+    constraint_id INTEGER NOT NULL REFERENCES class_constraint,
     value         TEXT    NOT NULL,
     seq           INTEGER NOT NULL REFERENCES record,
     PRIMARY KEY (constraint_id, value, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX indexed_value_by_record ON indexed_value (seq);
 
 -- Which records point at a pk, by fields that a class declares as references.
 CREATE TABLE reference (

@@ -53,6 +53,7 @@ fn workspace(name: &str, version: &str) -> Package {
         "README.md",
         "src",
         "schema",
+        "miko-bench",
         "miko-core",
         "miko-macros",
         "miko-shared",
@@ -84,7 +85,13 @@ fn a_new_method_needs_nothing_but_its_implementation() {
     workspace.edit("miko-core/src/engine/sqlite.rs", begin, &format!("{begin}{ADDED_TO_THE_ENGINE}"));
     fs::create_dir(workspace.path("examples")).unwrap();
     fs::write(workspace.path("examples/grown.rs"), PROGRAM).unwrap();
-    let output = workspace.cargo(&["build", "--bin", "miko-grown", "--example", "grown"]);
+    let output = workspace.cargo(&[
+        "build",
+        "--no-default-features",
+        "--features=command",
+        "--bin=miko-grown",
+        "--example=grown",
+    ]);
     assert!(output.status.success(), "{}", said(&output));
     let output = Command::new(built("examples/grown")).arg(built("miko-grown")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "41000 41000\n", "{output:?}");

@@ -49,12 +49,17 @@ impl Constraint {
 }
 
 impl Class {
+    /// Is the field one that points at a record?
+    pub(crate) fn is_reference(&self, path: &FieldPath) -> bool {
+        self.field(path).is_some_and(Field::is_reference)
+    }
+
     /// The values that a constraint is about, as a key; `None` where one of them is null or absent.
     pub(crate) fn key(&self, constraint: &Constraint, bucket: &Map<String, Value>) -> Option<String> {
         let value = |path: &FieldPath| {
             let value = value_at(bucket, path)?;
             // A reference is the same value in both of its spellings.
-            let pk = self.field(path).filter(|field| field.is_reference()).and_then(|_| pk_of(value));
+            let pk = if self.is_reference(path) { pk_of(value) } else { None };
             Some(pk.map_or(Cow::Borrowed(value), |pk| Cow::Owned(pk.into())))
         };
         let values: Vec<Cow<'_, Value>> = constraint.fields.iter().map(value).collect::<Option<_>>()?;

@@ -11,6 +11,7 @@
 //! | reading, writing, exporting, importing | [`read`], [`mod@write`], [`export`], [`import`] |
 //! | classes: checking a record, definitions, the schema as a whole | [`examine`], [`definitions`], [`schema`] |
 //! | what records say of each other: unique values, references | [`values`], [`pending`] |
+//! | the numbers of classes and constraints | [`numbers`] |
 //! | showing how a select is run | [`explain`] |
 //! | what SQLite calls back | [`functions`] |
 //! | what SQLite's errors mean | [`faults`] |
@@ -24,6 +25,7 @@ mod faults;
 mod file;
 mod functions;
 mod import;
+mod numbers;
 mod pending;
 mod plan;
 mod read;

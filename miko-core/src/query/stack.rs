@@ -122,9 +122,21 @@ pub(crate) fn take_shadow(stack: &mut Map<String, Value>) -> Option<Value> {
 
 /// The classes of a stored stack, each once.
 pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
-    let mut seen = HashSet::with_capacity(stack.len());
+    /// A stack has few platters as a rule; going through so many of them takes less than hashing them.
+    const FEW: usize = 8;
     let classes = stack.values().filter_map(|platter| platter.get("class")?.as_str());
-    classes.filter(|class| seen.insert(*class)).collect()
+    let mut distinct = Vec::with_capacity(stack.len().min(FEW));
+    if stack.len() > FEW {
+        let mut seen = HashSet::with_capacity(stack.len());
+        distinct.extend(classes.filter(|class| seen.insert(*class)));
+    } else {
+        classes.for_each(|class| {
+            if !distinct.contains(&class) {
+                distinct.push(class)
+            }
+        });
+    }
+    distinct
 }
 
 /// Gives a stored stack another primary class. Whatever else its platter carries stays, and so does its key, unless it

@@ -58,6 +58,34 @@ fn what_was_written_is_there_when_the_file_is_opened_again() {
     assert_eq!(db.by_class("a.b/officer").unwrap().count(), 2);
 }
 
+/// Version 1 had two more indexes, on tables that now are reached by their keys alone.
+#[test]
+fn a_file_of_an_earlier_version_is_brought_to_this_one() {
+    let (_folder, path) = folder();
+    let db = open(&path);
+    fill(&db);
+    let before = export(&db);
+    drop(db);
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch(
+        "CREATE INDEX unique_value_by_record ON unique_value (seq);
+         CREATE INDEX indexed_value_by_record ON indexed_value (seq);
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(file);
+
+    let db = open(&path);
+    assert_eq!(export(&db), before);
+    let ship = db.create("a.b/ship", &json!({"name": "Defiant"})).unwrap();
+    db.delete(&ship).unwrap();
+    drop(db);
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let indexes = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '*_value_by_record'";
+    assert_eq!(file.query_row(indexes, [], |row| row.get::<_, i64>(0)), Ok(0));
+    assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(2));
+}
+
 #[test]
 fn a_file_has_one_maintainer_and_many_readers() {
     let (_folder, path) = folder();

@@ -17,6 +17,8 @@ const RULES: &[(&str, &str)] = &[
     (".surface.json", "surface.schema.json"),
     (".worldlet.json", "worldlet.schema.json"),
     ("schema/starfleet.json", "classes.schema.json"),
+    ("benches/instructions.json", "instructions.schema.json"),
+    ("docs/measurements/peers.json", "measurements.schema.json"),
 ];
 
 /// The folders in which files are looked for.
@@ -27,6 +29,7 @@ const FOLDERS: &[&str] = &[
     "benches",
     "tests",
     "src",
+    "miko-bench",
     "miko-core",
     "miko-macros",
     "miko-shared",

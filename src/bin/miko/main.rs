@@ -1,5 +1,6 @@
 //! The command `miko`: a Mikobase from the shell.
 
+#[cfg(feature = "bench")]
 mod bench;
 mod call;
 mod check;
@@ -62,6 +63,7 @@ enum Command {
     /// Print the surface: every method of the interface, its parameters, result and docs.
     Surface(surface::Args),
     /// Measure how fast a shared Mikobase is here, beside Redis, PostgreSQL and others.
+    #[cfg(feature = "bench")]
     Bench(bench::Args),
     /// Print what makes a shell complete the words of miko.
     Completions(docs::Completions),
@@ -84,6 +86,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Schema(command) => schema::run(&command),
         Command::Validate(args) => validate::run(&args),
         Command::Surface(args) => surface::run(&args),
+        #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => docs::complete(&args),
         Command::Man(args) => docs::man(&args),

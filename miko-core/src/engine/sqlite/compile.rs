@@ -15,71 +15,78 @@ pub(super) fn select(select: &Select, plan: &Plan) -> Statement {
     statement
 }
 
-/// Chooses what SQLite goes through, and says what each record has to fulfil. A tombstone has no bucket.
+/// Chooses what SQLite goes through, and says what each record has to fulfil. A tombstone has no bucket. The order of a
+/// cross join is SQLite's order of work.
 fn condition(statement: &mut Statement, condition: &Condition, plan: &Plan) {
-    match (condition.pks.as_deref(), plan.classes.as_deref()) {
-        (Some(pks), None) => {
-            statement.sql("record WHERE bucket IS NOT NULL AND pk IN rarray(").value(pks).sql(")");
-        }
+    let mut path = condition.path.as_ref();
+    match (condition.pks.as_deref(), plan.classes.as_deref(), &plan.lookup) {
         // Few records, presumably: each is looked up, and then its classes.
-        (Some(pks), Some(classes)) => {
-            statement.sql("record WHERE bucket IS NOT NULL AND pk IN rarray(").value(pks).sql(")");
-            is_member(statement, classes);
+        (Some(pks), classes, _) => {
+            statement.sql("record WHERE bucket IS NOT NULL AND pk ");
+            match pks {
+                [pk] => statement.sql("= ").value(pk.clone()),
+                pks => statement.sql("IN rarray(").value(pks).sql(")"),
+            };
+            classes.into_iter().for_each(|classes| is_member(statement, classes));
         }
         // The index of a value has it for all records of a class; those of its subclasses may be asked for.
-        (None, Some(classes)) if plan.lookup.is_some() => {
-            statement.sql("record WHERE bucket IS NOT NULL");
-            plan.lookup.iter().for_each(|lookup| is_found(statement, lookup));
-            is_member(statement, classes);
+        (None, Some(classes), Some(lookup)) => {
+            found(statement, lookup);
+            if !lookup.is_of_class {
+                is_member(statement, classes);
+            }
+            path = path.filter(|_| !lookup.is_exact);
         }
-        // The members of one class come out of the index in order of creation, so a limit ends the search. The order
-        // of a cross join is SQLite's order of work.
-        (None, Some([class])) => {
+        // The members of one class come out of the index in order of creation, so a limit ends the search.
+        (None, Some([class]), None) => {
             statement
-                .sql("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL")
-                .sql(" AND class_id = (SELECT id FROM class WHERE uns = ")
-                .value(class.clone())
-                .sql(")");
+                .sql("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
+                .value(*class);
         }
         // Those of several classes are gathered and sorted first, which also makes each of them appear once.
-        (None, Some(classes)) => {
+        (None, Some(classes), None) => {
             statement.sql("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership WHERE ");
             is_one_of(statement, classes);
             statement.sql(")");
         }
-        (None, None) => {
+        (None, None, _) => {
             statement.sql("record WHERE bucket IS NOT NULL");
         }
     }
-    if let Some(path) = &condition.path {
+    if let Some(path) = path {
         statement.sql(" AND q0_path(bucket, ").value(path.to_string()).sql(")");
     }
 }
 
-fn is_found(statement: &mut Statement, lookup: &Lookup) {
+/// The records that an index has, in order of creation.
+fn found(statement: &mut Statement, lookup: &Lookup) {
     let number = |statement: &mut Statement| {
-        statement.value(lookup.constraint_id).sql(" AND value = ").value(lookup.key.clone());
+        statement.sql("constraint_id = ").value(lookup.constraint_id);
+        statement.sql(" AND value = ").value(lookup.key.clone());
     };
-    statement.sql(" AND seq IN (");
-    if lookup.is_unique {
-        statement.sql("SELECT seq FROM unique_value WHERE constraint_id = ");
-        number(statement);
-        // Where a platter has a bucket of its own, the shared one is found here.
-        statement.sql(" UNION ALL ");
+    if !lookup.is_unique {
+        statement.sql("indexed_value CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND ");
+        return number(statement);
     }
-    statement.sql("SELECT seq FROM indexed_value WHERE constraint_id = ");
+    statement.sql("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM unique_value WHERE ");
+    number(statement);
+    // Where a platter has a bucket of its own, the shared one is found here.
+    statement.sql(" UNION ALL SELECT seq FROM indexed_value WHERE ");
     number(statement);
     statement.sql(")");
 }
 
-fn is_member(statement: &mut Statement, classes: &[String]) {
+fn is_member(statement: &mut Statement, classes: &[i64]) {
     statement.sql(" AND EXISTS (SELECT 1 FROM membership WHERE membership.seq = record.seq AND ");
     is_one_of(statement, classes);
     statement.sql(")");
 }
 
-fn is_one_of(statement: &mut Statement, classes: &[String]) {
-    statement.sql("class_id IN (SELECT id FROM class WHERE uns IN rarray(").value(classes).sql("))");
+fn is_one_of(statement: &mut Statement, classes: &[i64]) {
+    match classes {
+        [class] => statement.sql("class_id = ").value(*class),
+        classes => statement.sql("class_id IN rarray(").value(classes).sql(")"),
+    };
 }
 
 fn limit(statement: &mut Statement, select: &Select) {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, ConstraintKind, Definition};
 use crate::engine::sqlite::broken;
 use crate::engine::sqlite::pending::LISTED;
 use crate::engine::sqlite::store::Store;
+use crate::engine::sqlite::write::map;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::key_of;
 use crate::query::Place;
@@ -51,9 +52,8 @@ impl Store {
         self.holder(ONE_DEFINITION, &key_of(&[&name.into()]))
     }
 
-    /// Says that the record `seq` now defines `name`, and no other class.
+    /// Says that the record `seq`, which defines nothing, now defines `name`.
     pub(super) fn enter_name(&self, seq: i64, name: &str) -> Result<()> {
-        self.leave_name(seq)?;
         let constraint = Constraint {
             kind: ConstraintKind::Unique,
             class: uns::CLASS.to_owned(),
@@ -69,10 +69,11 @@ impl Store {
         Err(Error::new(ErrorId::DUPLICATE_CLASS, message).with("class", name).with("other", other))
     }
 
-    /// Says that the record `seq` defines nothing.
-    pub(super) fn leave_name(&self, seq: i64) -> Result<()> {
-        const SQL: &str = "DELETE FROM unique_value WHERE constraint_id = 1 AND seq = ?1";
-        self.connection.prepare_cached(SQL)?.execute([seq])?;
+    /// Says that the record `seq`, which defined `name`, defines nothing.
+    pub(super) fn leave_name(&self, seq: i64, name: &str) -> Result<()> {
+        const SQL: &str = "DELETE FROM unique_value WHERE constraint_id = ?1 AND value = ?2 AND seq = ?3";
+        let key = key_of(&[&name.into()]);
+        self.connection.prepare_cached(SQL)?.execute(params![ONE_DEFINITION, key, seq])?;
         Ok(())
     }
 
@@ -98,11 +99,13 @@ impl Store {
                 || new.has_references(class)
         };
         let stale: Vec<String> = affected.iter().filter(differs).cloned().collect();
+        let members = self.members(&stale)?;
+        self.unindex_members(&members, &old)?;
         for name in &names {
             self.drop_constraints(name, &new)?;
         }
         self.catalog = new;
-        self.index_members(&stale)
+        self.index_members(&members)
     }
 
     /// Drops the constraints that a class no longer declares, with their values.
@@ -114,41 +117,48 @@ impl Store {
         let mut find = self.connection.prepare_cached(FIND)?;
         let all: Vec<i64> = find.query_map([class], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         for id in all.into_iter().filter(|id| !kept.contains(id)) {
-            self.connection.prepare_cached("DELETE FROM class_constraint WHERE id = ?1")?.execute([id])?;
+            for sql in [
+                "DELETE FROM unique_value WHERE constraint_id = ?1",
+                "DELETE FROM indexed_value WHERE constraint_id = ?1",
+                "DELETE FROM class_constraint WHERE id = ?1",
+            ] {
+                self.connection.prepare_cached(sql)?.execute([id])?;
+            }
+        }
+        self.numbers.borrow_mut().forget_constraints();
+        Ok(())
+    }
+
+    /// The numbers of the records of these classes.
+    fn members(&self, classes: &[String]) -> Result<BTreeSet<i64>> {
+        const MEMBERS: &str = "SELECT seq FROM membership WHERE class_id = ?1";
+        let mut members = BTreeSet::new();
+        for class in classes {
+            let Some(id) = self.find_class(class)? else { continue };
+            let mut statement = self.connection.prepare_cached(MEMBERS)?;
+            let rows = statement.query_map([id], |row| row.get::<_, i64>(0))?;
+            members.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+        }
+        Ok(members)
+    }
+
+    /// Takes the values of these records out of the index. Which record is first must not depend on values that are about
+    /// to go.
+    fn unindex_members(&self, members: &BTreeSet<i64>, catalog: &Catalog) -> Result<()> {
+        for &seq in members {
+            if let Some(Member { bucket, stack, .. }) = self.member(seq)? {
+                self.unindex_values(seq, &stack, &bucket, catalog)?;
+            }
         }
         Ok(())
     }
 
-    /// Indexes the stored records of these classes anew.
-    fn index_members(&mut self, classes: &[String]) -> Result<()> {
-        const MEMBERS: &str = "SELECT DISTINCT seq FROM membership JOIN class ON class.id = class_id \
-                               WHERE uns = ?1 ORDER BY seq";
-        const RECORD: &str = "SELECT pk, bucket, stack FROM record WHERE seq = ?1";
-        let mut members = BTreeSet::new();
-        for class in classes {
-            let mut statement = self.connection.prepare_cached(MEMBERS)?;
-            let rows = statement.query_map([class], |row| row.get::<_, i64>(0))?;
-            members.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
-        }
-        // Which of them is first must not depend on values that are about to go.
-        for seq in &members {
-            self.unindex_values(*seq)?;
-        }
+    /// Indexes stored records by the classes that are in force.
+    fn index_members(&mut self, members: &BTreeSet<i64>) -> Result<()> {
         let mut offenders: Vec<ErrorItem> = Vec::new();
         let unchecked = self.pending.mark();
-        for seq in members {
-            let row = self
-                .connection
-                .prepare_cached(RECORD)?
-                .query_row([seq], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-                })
-                .optional()?;
-            let Some((pk, bucket, stack)) = row else { continue };
-            let (bucket, stack): (Map<_, _>, Map<_, _>) = (
-                serde_json::from_str(&bucket).map_err(broken)?,
-                serde_json::from_str(&stack).map_err(broken)?,
-            );
+        for &seq in members {
+            let Some(Member { pk, bucket, stack }) = self.member(seq)? else { continue };
             let mut faults = Vec::new();
             self.index_values(seq, &stack, &bucket, &mut faults)?;
             offenders.extend(faults.into_iter().map(|fault| fault.with("pk", pk.as_str())));
@@ -160,4 +170,19 @@ impl Store {
         self.pending.forget_since(unchecked);
         Error::check(offenders)
     }
+
+    fn member(&self, seq: i64) -> Result<Option<Member>> {
+        const SQL: &str = "SELECT pk, bucket, stack FROM record WHERE seq = ?1";
+        let text = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        let row = self.connection.prepare_cached(SQL)?.query_row([seq], text).optional()?;
+        row.map(|(pk, bucket, stack)| Ok(Member { pk, bucket: map(&bucket)?, stack: map(&stack)? }))
+            .transpose()
+    }
+}
+
+/// A stored record of a class that is redefined.
+struct Member {
+    pk: String,
+    bucket: Map<String, Value>,
+    stack: Map<String, Value>,
 }

@@ -27,7 +27,10 @@ const SCHEMA: &str = include_str!("../../../../schema/sqlite.sql");
 const VERSION: u32 = 1 + MIGRATIONS.len() as u32;
 
 /// SQL that brings tables from one version to the next; the first is from version 1 to 2.
-const MIGRATIONS: &[&str] = &[];
+const MIGRATIONS: &[&str] = &[
+    // What a record has in the index is known from the record.
+    "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;",
+];
 
 /// `Miko`, which SQLite keeps as `application_id`, so that anybody can tell whose file it is.
 const APPLICATION: u32 = u32::from_be_bytes(*b"Miko");

@@ -226,9 +226,9 @@ impl Import<'_> {
         for class in stack::classes(stack) {
             self.store.leave(class, seq)?;
         }
-        self.store.unindex_values(seq)?;
+        self.store.unindex_values(seq, stack, bucket, &self.store.catalog)?;
         if let Some(name) = defined_by(stack, bucket) {
-            self.store.leave_name(seq)?;
+            self.store.leave_name(seq, &name)?;
             self.removed.push(name);
         }
         Ok(())

@@ -1,7 +1,5 @@
 //! What a select goes through: the classes with their subclasses, and an index where a class has one for the path.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 
 use crate::class::ConstraintKind;
@@ -13,8 +11,8 @@ use crate::query::{Condition, Path, Step};
 /// How a condition is answered with the classes as they are defined now.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// The classes of the condition with all their subclasses.
-    pub(super) classes: Option<Vec<String>>,
+    /// The numbers of the condition's classes with all their subclasses, as far as any record has used them.
+    pub(super) classes: Option<Vec<i64>>,
     pub(super) lookup: Option<Lookup>,
 }
 
@@ -25,14 +23,23 @@ pub(super) struct Lookup {
     pub(super) key: String,
     /// Is it the index of a unique value?
     pub(super) is_unique: bool,
+    /// Does it have exactly the records for which the path holds?
+    pub(super) is_exact: bool,
+    /// Are all its records of the class that is asked for?
+    pub(super) is_of_class: bool,
 }
 
 impl Store {
     pub(super) fn plan(&self, condition: &Condition) -> Result<Plan> {
         let Some(classes) = &condition.classes else { return Ok(Plan::default()) };
-        let mut seen = HashSet::new();
-        let all = classes.iter().flat_map(|class| self.catalog.with_subclasses(class));
-        let closure: Vec<String> = all.filter(|class| seen.insert(class.clone())).collect();
+        let mut closure = Vec::new();
+        for class in classes.iter().flat_map(|class| self.catalog.with_subclasses(class)) {
+            closure.extend(self.find_class(&class)?);
+        }
+        if classes.len() > 1 {
+            closure.sort_unstable();
+            closure.dedup();
+        }
         let lookup = match (&classes[..], &condition.path) {
             ([class], Some(path)) => self.lookup(class, path)?,
             _ => None,
@@ -58,8 +65,15 @@ impl Store {
         let is_for_path = |fields: &[Vec<String>]| matches!(fields, [field] if *field == keys);
         let constraint = class.constraints.iter().find(|constraint| is_for_path(&constraint.fields));
         let Some(constraint) = constraint else { return Ok(None) };
+        let Some(constraint_id) = self.find_constraint(constraint)? else { return Ok(None) };
         let is_unique = constraint.kind != ConstraintKind::Index;
-        let found = self.find_constraint(constraint)?;
-        Ok(found.map(|constraint_id| Lookup { constraint_id, key: key_of(&[literal]), is_unique }))
+        Ok(Some(Lookup {
+            constraint_id,
+            key: key_of(&[literal]),
+            is_unique,
+            // A unique value may be that of a platter's own bucket; a reference may be spelled in two ways.
+            is_exact: !is_unique && !class.is_reference(&constraint.fields[0]),
+            is_of_class: constraint.class == class.definition.name,
+        }))
     }
 }

@@ -42,8 +42,8 @@ impl Statement {
 pub(super) enum Bound {
     Integer(i64),
     Text(String),
-    /// Any number of texts in one place, for `IN rarray(…)`: the SQL is the same for all numbers.
-    Texts(Rc<Vec<Value>>),
+    /// Any number of values in one place, for `IN rarray(…)`: the SQL is the same for all numbers.
+    Many(Rc<Vec<Value>>),
 }
 
 impl From<i64> for Bound {
@@ -67,7 +67,13 @@ impl From<String> for Bound {
 
 impl From<&[String]> for Bound {
     fn from(texts: &[String]) -> Self {
-        Self::Texts(Rc::new(texts.iter().cloned().map(Value::Text).collect()))
+        Self::Many(Rc::new(texts.iter().cloned().map(Value::Text).collect()))
+    }
+}
+
+impl From<&[i64]> for Bound {
+    fn from(numbers: &[i64]) -> Self {
+        Self::Many(Rc::new(numbers.iter().copied().map(Value::Integer).collect()))
     }
 }
 
@@ -77,12 +83,13 @@ impl From<&Bound> for Json {
         match bound {
             Bound::Integer(integer) => Self::from(*integer),
             Bound::Text(text) => Self::from(text.as_str()),
-            Bound::Texts(texts) => {
-                let text = |value: &Value| match value {
+            Bound::Many(values) => {
+                let json = |value: &Value| match value {
                     Value::Text(text) => Self::from(text.as_str()),
+                    Value::Integer(number) => Self::from(*number),
                     _ => Self::Null,
                 };
-                texts.iter().map(text).collect()
+                values.iter().map(json).collect()
             }
         }
     }
@@ -93,7 +100,7 @@ impl ToSql for Bound {
         match self {
             Self::Integer(integer) => integer.to_sql(),
             Self::Text(text) => text.to_sql(),
-            Self::Texts(texts) => texts.to_sql(),
+            Self::Many(values) => values.to_sql(),
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The connection, and what happens inside a transaction or not at all.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::backend::Mode;
 use crate::class::Catalog;
 use crate::engine::sqlite::file::{self, Tenure};
 use crate::engine::sqlite::functions;
+use crate::engine::sqlite::numbers::Numbers;
 use crate::engine::sqlite::pending::Pending;
 use crate::error::{Error, ErrorId, Result};
 
@@ -16,8 +19,9 @@ const SCHEMA: &str = include_str!("../../../../schema/sqlite.sql");
 /// A database in memory has no file to protect: no rollback journal on disk, nothing to flush.
 const IN_MEMORY: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
 
-/// No temporary files; and what the tables declare of each other holds.
-const PRAGMAS: &str = "PRAGMA foreign_keys = on; PRAGMA temp_store = memory;";
+/// No temporary files. What the tables declare of each other is ours to keep: SQLite would look every row up again that we
+/// have just written or read.
+const PRAGMAS: &str = "PRAGMA foreign_keys = off; PRAGMA temp_store = memory;";
 
 /// Every shape of a select is a statement, and there are more of them than of anything else.
 const CACHED_STATEMENTS: usize = 256;
@@ -32,6 +36,8 @@ pub(super) struct Store {
     pub(super) catalog: Catalog,
     /// What the open transaction has to look at again before it commits.
     pub(super) pending: Pending,
+    /// The numbers of classes and constraints that were asked for.
+    pub(super) numbers: RefCell<Numbers>,
     mode: Mode,
     /// The file, if there is one. It ends after the connection.
     _tenure: Option<Tenure>,
@@ -58,10 +64,12 @@ impl Store {
     fn on(connection: Connection, mode: Mode, tenure: Option<Tenure>) -> Result<Self> {
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         connection.execute_batch(PRAGMAS)?;
+        // A plan that depends on the values bound to it would be made anew whenever they change.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         rusqlite::vtab::array::load_module(&connection)?;
         functions::register(&connection)?;
-        let (catalog, pending) = (Catalog::default(), Pending::default());
-        Ok(Self { connection, commits: 0, catalog, pending, mode, _tenure: tenure })
+        let (catalog, pending, numbers) = Default::default();
+        Ok(Self { connection, commits: 0, catalog, pending, numbers, mode, _tenure: tenure })
     }
 
     /// Does `work` in a transaction: all of it, or nothing if it fails or panics.
@@ -109,6 +117,7 @@ impl Drop for OpenTransaction<'_> {
             return;
         }
         self.store.catalog = self.before.clone();
+        self.store.numbers.take();
         // After errors upon which SQLite rolls back by itself, no transaction is open.
         if !self.store.connection.is_autocommit() {
             // SQLite documents no way for this to fail that leaves the transaction open.

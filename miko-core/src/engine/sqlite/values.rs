@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value};
 
-use crate::class::{Constraint, ConstraintKind};
+use crate::class::{Catalog, Constraint, ConstraintKind};
 use crate::engine::sqlite::store::Store;
 use crate::error::{ErrorId, ErrorItem, Result};
 use crate::json::pointer::Step;
@@ -81,35 +81,36 @@ impl Store {
         Ok(())
     }
 
-    /// Takes all values of a record out of the index.
-    pub(super) fn unindex_values(&self, seq: i64) -> Result<()> {
-        for sql in [
-            // The name that a class definition has is not a value of a field.
-            "DELETE FROM unique_value WHERE seq = ?1 AND constraint_id <> 1",
-            "DELETE FROM indexed_value WHERE seq = ?1",
-            "DELETE FROM reference WHERE seq = ?1",
-        ] {
-            self.connection.prepare_cached(sql)?.execute([seq])?;
+    /// Takes the values of a record out of the index, as they were entered by the classes of `catalog`.
+    pub(super) fn unindex_values(
+        &self,
+        seq: i64,
+        stack: &Map<String, Value>,
+        shared: &Map<String, Value>,
+        catalog: &Catalog,
+    ) -> Result<()> {
+        const UNIQUE: &str = "DELETE FROM unique_value WHERE constraint_id = ?1 AND value = ?2 AND seq = ?3";
+        const INDEXED: &str =
+            "DELETE FROM indexed_value WHERE constraint_id = ?1 AND value = ?2 AND seq = ?3";
+        const REFERENCES: &str = "DELETE FROM reference WHERE seq = ?1";
+        let mut points = false;
+        for facet in facets(stack, shared) {
+            let Some(class) = catalog.class(facet.class) else { continue };
+            for constraint in &class.constraints {
+                // A constraint that has no number any more has no values either.
+                let Some(id) = self.find_constraint(constraint)? else { continue };
+                for (sql, bucket) in [(UNIQUE, facet.bucket), (INDEXED, shared)] {
+                    if let Some(key) = class.key(constraint, bucket) {
+                        self.connection.prepare_cached(sql)?.execute(params![id, key, seq])?;
+                    }
+                }
+            }
+            points |= catalog.has_references(facet.class);
+        }
+        if points {
+            self.connection.prepare_cached(REFERENCES)?.execute([seq])?;
         }
         Ok(())
-    }
-
-    /// The number of a constraint, which it gets if it has none yet.
-    pub(super) fn constraint_id(&self, constraint: &Constraint) -> Result<i64> {
-        const ADD: &str = "INSERT INTO class_constraint (class, kind, fields) VALUES (?1, ?2, ?3)";
-        if let Some(id) = self.find_constraint(constraint)? {
-            return Ok(id);
-        }
-        let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
-        self.connection.prepare_cached(ADD)?.execute(values)?;
-        Ok(self.connection.last_insert_rowid())
-    }
-
-    /// The number of a constraint, if it has one.
-    pub(super) fn find_constraint(&self, constraint: &Constraint) -> Result<Option<i64>> {
-        const FIND: &str = "SELECT id FROM class_constraint WHERE class = ?1 AND kind = ?2 AND fields = ?3";
-        let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
-        Ok(self.connection.prepare_cached(FIND)?.query_row(values, |row| row.get(0)).optional()?)
     }
 
     /// The pk of the record that has a unique value.
@@ -158,9 +159,4 @@ impl Store {
             }
         }
     }
-}
-
-/// The fields of a constraint as the table has them.
-fn fields_text(constraint: &Constraint) -> String {
-    constraint.fields.iter().cloned().map(Value::from).collect::<Value>().to_string()
 }

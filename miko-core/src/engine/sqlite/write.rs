@@ -86,9 +86,7 @@ impl Store {
         self.check_joins((&old_stack, &old_bucket), (&stack, &bucket))?;
         let updated_at = self.overwrite(&before, Some(&bucket), &stack, extras)?;
         self.move_membership(before.seq, &old_stack, &stack)?;
-        if self.is_indexed(&old_stack) {
-            self.unindex_values(before.seq)?;
-        }
+        self.unindex_values(before.seq, &old_stack, &old_bucket, &self.catalog)?;
         self.enter_values(before.seq, &stack, &bucket)?;
         self.change_definition(before.seq, defined_by(&old_stack, &old_bucket), definition)?;
         Ok(Results::Written { pk, updated_at })
@@ -113,8 +111,9 @@ impl Store {
         self.connection.prepare_cached(SQL)?.execute(params![before.seq, deleted_at, commit])?;
         self.was_deleted(&pk);
         if self.is_indexed(&stack) {
-            self.unindex_values(before.seq)?;
-            self.change_definition(before.seq, defined_by(&stack, &map(&before.bucket)?), None)?;
+            let bucket = map(&before.bucket)?;
+            self.unindex_values(before.seq, &stack, &bucket, &self.catalog)?;
+            self.change_definition(before.seq, defined_by(&stack, &bucket), None)?;
         }
         Ok(Results::Deleted { pk, deleted: true })
     }
@@ -162,9 +161,11 @@ impl Store {
         if old.is_none() && new.is_none() {
             return Ok(());
         }
-        match &new {
-            Some(definition) => self.enter_name(seq, &definition.name)?,
-            None => self.leave_name(seq)?,
+        if let Some(name) = &old {
+            self.leave_name(seq, name)?;
+        }
+        if let Some(definition) = &new {
+            self.enter_name(seq, &definition.name)?;
         }
         let name = new.as_ref().map(|definition| definition.name.clone());
         let removed: Vec<String> = old.filter(|old| name.as_ref() != Some(old)).into_iter().collect();
@@ -199,20 +200,14 @@ impl Store {
 
     /// Makes a record a member of a class that it is not a member of.
     pub(super) fn enter(&self, class: &str, seq: i64) -> Result<()> {
-        const ENTER: &str = "INSERT INTO membership (class_id, seq) SELECT id, ?2 FROM class WHERE uns = ?1";
-        let mut enter = self.connection.prepare_cached(ENTER)?;
-        if enter.execute(params![class, seq])? == 0 {
-            // Nobody has used the class before.
-            self.connection.prepare_cached("INSERT INTO class (uns) VALUES (?1)")?.execute([class])?;
-            enter.execute(params![class, seq])?;
-        }
+        const ENTER: &str = "INSERT INTO membership (class_id, seq) VALUES (?1, ?2)";
+        self.connection.prepare_cached(ENTER)?.execute([self.class_id(class)?, seq])?;
         Ok(())
     }
 
     pub(super) fn leave(&self, class: &str, seq: i64) -> Result<()> {
-        const LEAVE: &str =
-            "DELETE FROM membership WHERE class_id = (SELECT id FROM class WHERE uns = ?1) AND seq = ?2";
-        self.connection.prepare_cached(LEAVE)?.execute(params![class, seq])?;
+        const LEAVE: &str = "DELETE FROM membership WHERE class_id = ?1 AND seq = ?2";
+        self.connection.prepare_cached(LEAVE)?.execute([self.class_id(class)?, seq])?;
         Ok(())
     }
 

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Counts the instructions of the core paths, and compares them with the recorded ones.
+
+    benches/instructions.py            compare with benches/instructions.json, print a table, fail beyond the tolerance
+    benches/instructions.py --record   write what was counted
+    benches/instructions.py --profile PATH   where the instructions of one path go, by function
+
+Instructions are counted by callgrind, so neither a busy machine nor a slow one changes them. A path is run for two
+counts of calls, and the difference is divided by that of the counts: setting up costs nothing.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).parent
+RECORDED = HERE / "instructions.json"
+CALLS = (50, 250)
+# Another compiler or C library moves counts by a few parts in a hundred; what a change of ours costs is found above.
+TOLERANCE = 0.10
+
+
+def build():
+    command = ["cargo", "bench", "--bench", "instructions", "--no-run", "--message-format=json"]
+    output = subprocess.run(command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True).stdout
+    messages = (json.loads(line) for line in output.splitlines())
+    built = [m["executable"] for m in messages if m.get("target", {}).get("name") == "instructions"]
+    return next(executable for executable in built if executable)
+
+
+def callgrind(program, path, calls, out):
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", program, path, str(calls)]
+    # Hash seeds and addresses are alike in each run, as far as an environment can make them so.
+    told = subprocess.run(["setarch", "-R", *command], check=True, stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
+    return int(re.search(rb"Collected : (\d+)", told.stderr)[1])
+
+
+def count(program, path):
+    few, many = (callgrind(program, path, calls, "/dev/null") for calls in CALLS)
+    return (many - few) // (CALLS[1] - CALLS[0])
+
+
+def profile(program, path):
+    with tempfile.NamedTemporaryFile() as out:
+        callgrind(program, path, CALLS[1], out.name)
+        subprocess.run(["callgrind_annotate", "--inclusive=yes", out.name], check=True)
+
+
+def compare(counted):
+    recorded = json.loads(RECORDED.read_text())
+    worse = []
+    print("| path | instructions per call | recorded | ratio |\n| --- | --- | --- | --- |")
+    for path, instructions in counted.items():
+        before = recorded.get(path)
+        ratio = instructions / before if before else float("nan")
+        print(f"| {path} | {instructions} | {before} | {ratio:.3f}× |")
+        if not ratio <= 1 + TOLERANCE:
+            worse.append(path)
+    for path in worse:
+        print(f"{path}: takes more than recorded. If that is worth it: benches/instructions.py --record", file=sys.stderr)
+    return 1 if worse else 0
+
+
+def main(arguments):
+    program = build()
+    if arguments[:1] == ["--profile"]:
+        return profile(program, *arguments[1:])
+    paths = subprocess.run([program], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    counted = {path: count(program, path) for path in paths}
+    if arguments == ["--record"]:
+        RECORDED.write_text(json.dumps(counted, indent=2) + "\n")
+        return 0
+    return compare(counted)
+
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,80 @@
+//! The numbers that the store gives to classes and constraints.
+//!
+//! They are kept once they are known: looking one up costs as much as the small statement that needs it.
+
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, params};
+use serde_json::Value;
+
+use crate::class::Constraint;
+use crate::engine::sqlite::store::Store;
+use crate::error::Result;
+
+/// Numbers that were asked for. A transaction that is rolled back takes with it those that it gave out.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    classes: HashMap<String, i64>,
+    constraints: HashMap<Constraint, i64>,
+}
+
+impl Numbers {
+    /// Forgets the constraints, one of which was dropped.
+    pub(super) fn forget_constraints(&mut self) {
+        self.constraints.clear();
+    }
+}
+
+impl Store {
+    /// The number of a class, which it gets if no record has used it before.
+    pub(super) fn class_id(&self, class: &str) -> Result<i64> {
+        if let Some(id) = self.find_class(class)? {
+            return Ok(id);
+        }
+        self.connection.prepare_cached("INSERT INTO class (uns) VALUES (?1)")?.execute([class])?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// The number of a class, if any record has used it.
+    pub(super) fn find_class(&self, class: &str) -> Result<Option<i64>> {
+        const FIND: &str = "SELECT id FROM class WHERE uns = ?1";
+        if let Some(id) = self.numbers.borrow().classes.get(class) {
+            return Ok(Some(*id));
+        }
+        let found = self.connection.prepare_cached(FIND)?.query_row([class], |row| row.get(0)).optional()?;
+        if let Some(id) = found {
+            self.numbers.borrow_mut().classes.insert(class.to_owned(), id);
+        }
+        Ok(found)
+    }
+
+    /// The number of a constraint, which it gets if it has none yet.
+    pub(super) fn constraint_id(&self, constraint: &Constraint) -> Result<i64> {
+        const ADD: &str = "INSERT INTO class_constraint (class, kind, fields) VALUES (?1, ?2, ?3)";
+        if let Some(id) = self.find_constraint(constraint)? {
+            return Ok(id);
+        }
+        let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
+        self.connection.prepare_cached(ADD)?.execute(values)?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// The number of a constraint, if it has one.
+    pub(super) fn find_constraint(&self, constraint: &Constraint) -> Result<Option<i64>> {
+        const FIND: &str = "SELECT id FROM class_constraint WHERE class = ?1 AND kind = ?2 AND fields = ?3";
+        if let Some(id) = self.numbers.borrow().constraints.get(constraint) {
+            return Ok(Some(*id));
+        }
+        let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
+        let found = self.connection.prepare_cached(FIND)?.query_row(values, |row| row.get(0)).optional()?;
+        if let Some(id) = found {
+            self.numbers.borrow_mut().constraints.insert(constraint.clone(), id);
+        }
+        Ok(found)
+    }
+}
+
+/// The fields of a constraint as the table has them.
+fn fields_text(constraint: &Constraint) -> String {
+    constraint.fields.iter().cloned().map(Value::from).collect::<Value>().to_string()
+}
