@@ -19,7 +19,7 @@ mod reference;
 mod settings;
 mod value;
 
-pub(crate) use catalog::Catalog;
+pub(crate) use catalog::{Catalog, Class};
 pub(crate) use check::{Purpose, check};
 pub(crate) use constraint::{Constraint, ConstraintKind};
 pub(crate) use definition::Definition;

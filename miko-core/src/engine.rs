@@ -29,4 +29,35 @@ pub trait Engine: Mikobase {
     /// # Errors
     /// `invalid-worldlet`, an item per fault with its JSON pointer; nothing was imported then.
     fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported>;
+
+    /// Does it pay to make calls [`together`](Self::together), as it does where a commit waits for a disk?
+    fn gains_together(&self) -> bool {
+        false
+    }
+
+    /// Runs `calls`, which make calls of this engine in this thread, and commits what they change at once: one of them
+    /// that fails undoes nothing of the others. Other threads wait until they are done.
+    ///
+    /// If it is false, nothing of what they changed is left, and none of their results holds: each call has to be made
+    /// again, for itself.
+    ///
+    /// By default they are run as they come.
+    ///
+    /// ```
+    /// use miko_core::{Engine, Mikobase, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let create = |n: u64| db.q0(json!({"action": "create", "bucket": {"n": n}}));
+    /// let mut answers = Vec::new();
+    /// if !db.together(&mut || answers = (0..3).map(create).collect()) {
+    ///     answers = (0..3).map(create).collect();
+    /// }
+    /// assert!(answers.iter().all(Result::is_ok));
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    fn together(&self, calls: &mut dyn FnMut()) -> bool {
+        calls();
+        true
+    }
 }

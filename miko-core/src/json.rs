@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorId, Result};
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
 pub(crate) use finite::check as check_finite;
-pub(crate) use key::key_of;
+pub(crate) use key::{key_of, with_ordered_numbers};
 pub(crate) use numbers::is_multiple;
 pub use object::Object;
 

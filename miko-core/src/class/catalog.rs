@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde_json::{Map, Value};
 
 use super::constraint::{Constraint, constraints_of};
@@ -15,7 +16,7 @@ use crate::uns;
 /// All classes that are defined. Cloning it is cheap, so that a transaction can keep the one it began with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalog {
-    classes: Arc<HashMap<String, Arc<Class>>>,
+    classes: Arc<HashMap<String, Arc<Class>, RandomState>>,
 }
 
 /// A class with all that it inherits.
@@ -28,6 +29,8 @@ pub(crate) struct Class {
     pub(super) fields: Vec<(String, Field)>,
     /// What it and its ancestors declare of their records as a whole.
     pub(crate) constraints: Vec<Constraint>,
+    /// May its records point at others?
+    pub(crate) holds_references: bool,
 }
 
 impl Catalog {
@@ -95,7 +98,7 @@ impl Catalog {
 
     /// May a record of this class point at others?
     pub(crate) fn has_references(&self, class: &str) -> bool {
-        self.class(class).is_some_and(|class| class.fields.iter().any(|(_, field)| field.holds_references()))
+        self.class(class).is_some_and(|class| class.holds_references)
     }
 
     /// The references in the bucket of a record of this class; the bucket is what `pointer` leads to.
@@ -140,7 +143,7 @@ impl Class {
         // Each field stands where the outermost class that declares it put it, as the innermost one defined it.
         let mut order: Vec<String> = Vec::new();
         outermost_first(definition, all, &mut order, &mut HashSet::new());
-        let fields = order
+        let fields: Vec<(String, Field)> = order
             .into_iter()
             .filter_map(|name| {
                 let declared = lineage.iter().filter_map(|class| all.get(class)).find_map(|class| {
@@ -151,7 +154,8 @@ impl Class {
             .collect();
         let constraints =
             lineage.iter().filter_map(|class| all.get(class)).flat_map(constraints_of).collect();
-        Self { definition: definition.clone(), lineage, fields, constraints }
+        let holds_references = fields.iter().any(|(_, field)| field.holds_references());
+        Self { definition: definition.clone(), lineage, fields, constraints, holds_references }
     }
 }
 

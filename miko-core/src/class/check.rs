@@ -156,6 +156,9 @@ fn initial_value(field: &Field) -> Option<Value> {
 
 /// Puts declared fields first, in the order of their class; the others follow as they came.
 fn put_in_order(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
+    if is_in_order(fields, bucket) {
+        return;
+    }
     let mut rest = std::mem::take(bucket);
     for (name, _) in fields {
         if let Some((name, value)) = rest.shift_remove_entry(name) {
@@ -163,4 +166,13 @@ fn put_in_order(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
         }
     }
     bucket.extend(rest);
+}
+
+/// Most buckets come in order, since they were made by the same code again and again.
+fn is_in_order(fields: &[(String, Field)], bucket: &Map<String, Value>) -> bool {
+    let mut declared = fields.iter();
+    let others = bucket.keys().position(|key| !declared.any(|(name, _)| name == key));
+    // From the first key that is not the next of the fields, none is a field.
+    let is_field = |key: &String| fields.iter().any(|(name, _)| name == key);
+    others.is_none_or(|from| !bucket.keys().skip(from).any(is_field))
 }

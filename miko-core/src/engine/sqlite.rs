@@ -7,11 +7,12 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the connection, transactions; a database file | [`store`], [`file`] |
+//! | one transaction for several calls: of a turn, of creates in memory | [`mod@together`], [`standing`] |
 //! | what a select goes through, its SQL text and values | [`plan`], [`compile`], [`statement`] |
 //! | reading, writing, exporting, importing | [`read`], [`mod@write`], [`export`], [`import`] |
 //! | classes: checking a record, definitions, the schema as a whole | [`examine`], [`definitions`], [`schema`] |
 //! | what records say of each other: unique values, references | [`values`], [`pending`] |
-//! | the numbers of classes and constraints | [`numbers`] |
+//! | pks; the numbers of classes and constraints | [`pks`], [`numbers`] |
 //! | showing how a select is run | [`explain`] |
 //! | what SQLite calls back | [`functions`] |
 //! | what SQLite's errors mean | [`faults`] |
@@ -27,17 +28,20 @@ mod functions;
 mod import;
 mod numbers;
 mod pending;
+mod pks;
 mod plan;
 mod read;
 mod schema;
+mod standing;
 mod statement;
 mod store;
+mod together;
 mod values;
 mod write;
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::backend::Mode;
 use crate::engine::Engine;
@@ -68,6 +72,8 @@ pub use explain::Explanation;
 #[derive(Debug)]
 pub struct SqliteEngine {
     store: Mutex<Store>,
+    /// Told when calls that were made together are done.
+    together_ended: Condvar,
     /// Its backend URL, without protocol and parameters.
     name: &'static str,
 }
@@ -78,7 +84,7 @@ impl SqliteEngine {
     /// # Errors
     /// `storage-full`, if there is no memory for it.
     pub fn in_memory() -> Result<Self> {
-        Ok(Self { store: Mutex::new(Store::in_memory()?), name: "mikobase.uno/sqlite/memory" })
+        Ok(Self::of(Store::in_memory()?, "mikobase.uno/sqlite/memory"))
     }
 
     /// The database in a file. In mode `rw` it is created if there is none, and belongs to this process until this value
@@ -103,7 +109,15 @@ impl SqliteEngine {
     /// or missing and to be read. The file is then as it was.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         let store = Store::open(path.as_ref(), mode)?;
-        Ok(Self { store: Mutex::new(store), name: "mikobase.uno/sqlite/file" })
+        Ok(Self {
+            store: Mutex::new(store),
+            together_ended: Condvar::new(),
+            name: "mikobase.uno/sqlite/file",
+        })
+    }
+
+    fn of(store: Store, name: &'static str) -> Self {
+        Self { store: Mutex::new(store), together_ended: Condvar::new(), name }
     }
 
     /// How a select is run: its SQL, the values bound to it, and SQLite's plan. Nothing is run.
@@ -119,10 +133,11 @@ impl SqliteEngine {
 
     /// The store, also after a panic: whoever panicked rolled back on its way out, so the store is whole.
     fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(|poisoned| {
+        let store = self.store.lock().unwrap_or_else(|poisoned| {
             self.store.clear_poison();
             poisoned.into_inner()
-        })
+        });
+        self.wait_for_turn(store)
     }
 }
 
@@ -199,12 +214,21 @@ impl Engine for SqliteEngine {
     fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
         self.store().write(|store| store.import_worldlet(reader, trust))
     }
+
+    fn gains_together(&self) -> bool {
+        self.name.ends_with("file")
+    }
+
+    fn together(&self, calls: &mut dyn FnMut()) -> bool {
+        self.make_together(calls)
+    }
 }
 
 /// Runs a request for itself: it is done, or nothing was changed.
 fn run(store: &mut Store, request: Request) -> Result<Results> {
     match request {
         Request::Select(select) => store.select(&select).map(Results::Records),
+        Request::Create(create) if store.may_stand(&create) => store.create_standing(create),
         write => store.write(|store| run_inside(store, write)),
     }
 }

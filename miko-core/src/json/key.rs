@@ -6,7 +6,8 @@ use serde_json::{Number, Value};
 
 /// A tuple of values as a key.
 ///
-/// `1` and `1.0` give the same key, `1` and `"1"` do not; the order of an object's keys does not matter.
+/// `1` and `1.0` give the same key, `1` and `"1"` do not; the order of an object's keys does not matter. Keys of natural
+/// numbers are in the order of the numbers, so that values that ascend go to the end of an index and not all over it.
 pub(crate) fn key_of(values: &[&Value]) -> String {
     let mut key = String::new();
     for value in values {
@@ -39,19 +40,64 @@ fn write_value(value: &Value, key: &mut String) {
             }
             key.push('}');
         }
-        // Writing to a string does not fail.
+        // Printing a string does not fail, nor does writing to one.
+        Value::String(text) => key.push_str(&serde_json::to_string(text).unwrap_or_default()),
         scalar => drop(write!(key, "{scalar}")),
     }
 }
 
 /// A float that is a whole number of the range of integers is written as that integer.
 fn write_number(number: &Number, key: &mut String) {
+    let from = key.len();
     let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
     let _ = match whole {
         // Both bounds are exact as floats, and the conversion is exact between them.
         Some(float) if (-(2f64.powi(63))..2f64.powi(64)).contains(&float) => write!(key, "{}", float as i128),
         _ => write!(key, "{number}"),
     };
+    key.insert_str(from, magnitude(&key[from..]));
+}
+
+/// What stands before the digits of a natural number: a letter for how many there are. Nothing stands before other numbers.
+fn magnitude(number: &str) -> &'static str {
+    // As many as a `u64` can have.
+    const LETTERS: &str = "ABCDEFGHIJKLMNOPQRST";
+    let natural = number.bytes().all(|byte| byte.is_ascii_digit());
+    let letter = number.len().checked_sub(1).filter(|_| natural).and_then(|at| LETTERS.get(at..=at));
+    letter.unwrap_or_default()
+}
+
+/// A key as [`key_of`] gave it before it wrote numbers in their order, as it gives it now.
+pub(crate) fn with_ordered_numbers(old: &str) -> String {
+    let mut key = String::with_capacity(old.len() + 8);
+    let mut rest = old;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => string_length(rest),
+            _ if first.is_ascii_digit() => rest.find([',', ':', ']', '}']).unwrap_or(rest.len()),
+            // A number with a sign keeps its digits as they are.
+            '-' => rest.find(',').unwrap_or(rest.len()),
+            _ => first.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        if first.is_ascii_digit() {
+            key.push_str(magnitude(token));
+        }
+        key.push_str(token);
+        rest = after;
+    }
+    key
+}
+
+/// How long the JSON string is that `text` begins with.
+fn string_length(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |end| end + 2)
 }
 
 #[cfg(test)]
@@ -95,5 +141,25 @@ mod tests {
             }
         }
         assert_ne!(key_of(&[&json!("a"), &json!("b,")]), key_of(&[&json!("a,"), &json!("b")]));
+    }
+
+    #[test]
+    fn keys_of_natural_numbers_are_in_their_order() {
+        let ascending = [0, 1, 9, 10, 11, 99, 100, 1_000, 99_999, 100_000, u64::MAX - 1, u64::MAX];
+        assert!(ascending.map(|number| key_of(&[&json!(number)])).is_sorted());
+    }
+
+    #[test]
+    fn an_old_key_becomes_the_one_that_its_values_have_now() {
+        let cases = [
+            ("17,", json!([17])),
+            ("-17,0.5,1e+300,", json!([-17, 0.5, 1e300])),
+            (r#""17,\"18,","19,\\",20,"#, json!(["17,\"18,", "19,\\", 20])),
+            (r#"[1,{"a 12":3,"b":[],},],null,true,"#, json!([[1, {"a 12": 3, "b": []}], null, true])),
+        ];
+        for (old, values) in cases {
+            let values: Vec<&Value> = values.as_array().unwrap().iter().collect();
+            assert_eq!(with_ordered_numbers(old), key_of(&values));
+        }
     }
 }

@@ -10,21 +10,24 @@ use crate::uns;
 const IGNORED: [&str; 4] = ["misc", "corporate", "vibecode", "comment"];
 
 /// The keys of a request that nobody has taken yet.
+///
+/// A request has few keys, and readers ask for few, so that going through them takes less than hashing them.
 #[derive(Debug)]
 pub(crate) struct Fields<'f> {
-    left: Map<String, Value>,
+    left: Vec<(String, Value)>,
     missing: Vec<&'static str>,
     pub(crate) faults: &'f mut Faults,
 }
 
 impl<'f> Fields<'f> {
     pub(crate) fn new(map: Map<String, Value>, faults: &'f mut Faults) -> Self {
-        Self { left: map, missing: Vec::new(), faults }
+        Self { left: map.into_iter().collect(), missing: Vec::new(), faults }
     }
 
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
+        let at = self.left.iter().position(|(name, _)| name == key)?;
         // Shifting keeps the order of the others, in which they may have to be reported.
-        self.left.shift_remove(key)
+        Some(self.left.remove(at).1)
     }
 
     /// As `take`, but its absence is a fault.
@@ -60,7 +63,7 @@ impl<'f> Fields<'f> {
 
     /// Which of `keys`, none of them taken yet, does the request have?
     pub(crate) fn present(&self, keys: &[&'static str]) -> Vec<&'static str> {
-        keys.iter().copied().filter(|key| self.left.contains_key(*key)).collect()
+        keys.iter().copied().filter(|key| self.left.iter().any(|(name, _)| name == key)).collect()
     }
 
     /// Reports the keys that are missing, and nothing of the others: what they mean is not known.
@@ -71,7 +74,8 @@ impl<'f> Fields<'f> {
     /// Reports the keys that are missing and those that nobody took.
     pub(crate) fn finish(self) {
         report(self.faults, "missing_fields", "the request lacks", self.missing);
-        let unknown = self.left.keys().map(String::as_str).filter(|key| !IGNORED.contains(key)).collect();
+        let unknown =
+            self.left.iter().map(|(key, _)| key.as_str()).filter(|key| !IGNORED.contains(key)).collect();
         report(self.faults, "unknown_fields", "this action knows no", unknown);
     }
 }

@@ -21,7 +21,10 @@ pub(crate) struct Stack {
 
 impl Stack {
     pub(crate) fn of_class(class: String) -> Self {
-        Self::of_classes(vec![class])
+        let mut platters = Map::new();
+        let key = unused_key(&class, &platters, &mut 2);
+        platters.insert(key, json!({ "class": class }));
+        Self { shadow: None, platters }
     }
 
     fn of_classes(classes: Vec<String>) -> Self {

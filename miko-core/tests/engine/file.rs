@@ -58,17 +58,24 @@ fn what_was_written_is_there_when_the_file_is_opened_again() {
     assert_eq!(db.by_class("a.b/officer").unwrap().count(), 2);
 }
 
-/// Version 1 had two more indexes, on tables that now are reached by their keys alone.
+/// Version 1 had two more indexes, on tables that now are reached by their keys alone, and numbers in no order.
 #[test]
 fn a_file_of_an_earlier_version_is_brought_to_this_one() {
     let (_folder, path) = folder();
     let db = open(&path);
     fill(&db);
+    db.import_schema(
+        json!({"classes": {"a.b/dock": {"fields": {"number": {"unique": true}, "size": {"index": true}}}}}),
+    )
+    .unwrap();
+    db.create("a.b/dock", &json!({"number": 1701, "size": 12})).unwrap();
     let before = export(&db);
     drop(db);
     let file = rusqlite::Connection::open(&path).unwrap();
     file.execute_batch(
-        "CREATE INDEX unique_value_by_record ON unique_value (seq);
+        "UPDATE unique_value SET value = '1701,' WHERE value = 'D1701,';
+         UPDATE indexed_value SET value = '12,' WHERE value = 'B12,';
+         CREATE INDEX unique_value_by_record ON unique_value (seq);
          CREATE INDEX indexed_value_by_record ON indexed_value (seq);
          PRAGMA user_version = 1;",
     )
@@ -79,6 +86,10 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
     assert_eq!(export(&db), before);
     let ship = db.create("a.b/ship", &json!({"name": "Defiant"})).unwrap();
     db.delete(&ship).unwrap();
+    let again = db.create("a.b/dock", &json!({"number": 1701})).unwrap_err();
+    assert!(again.is(ErrorId::UNIQUE_VIOLATION), "{again}");
+    let found = db.q0(json!({"action": "select", "class": "a.b/dock", "path": ["size", 12.0]})).unwrap();
+    assert_eq!(found.into_records().unwrap().count(), 1);
     drop(db);
     let file = rusqlite::Connection::open(&path).unwrap();
     let indexes = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '*_value_by_record'";

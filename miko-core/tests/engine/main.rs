@@ -19,6 +19,7 @@ mod schema;
 mod schemas;
 mod select;
 mod support;
+mod together;
 mod uniqueness;
 mod validation;
 mod wire;

@@ -105,6 +105,7 @@ impl Store {
             self.drop_constraints(name, &new)?;
         }
         self.catalog = new;
+        self.numbers.borrow_mut().forget_constraints();
         self.index_members(&members)
     }
 
@@ -125,7 +126,6 @@ impl Store {
                 self.connection.prepare_cached(sql)?.execute([id])?;
             }
         }
-        self.numbers.borrow_mut().forget_constraints();
         Ok(())
     }
 

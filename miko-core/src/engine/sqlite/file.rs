@@ -15,10 +15,12 @@ use std::path::Path;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backend::Mode;
 use crate::error::{Error, ErrorId, Result};
+use crate::json;
 
 /// The tables of this version, for a new database.
 const SCHEMA: &str = include_str!("../../../../schema/sqlite.sql");
@@ -28,8 +30,10 @@ const VERSION: u32 = 1 + MIGRATIONS.len() as u32;
 
 /// SQL that brings tables from one version to the next; the first is from version 1 to 2.
 const MIGRATIONS: &[&str] = &[
-    // What a record has in the index is known from the record.
-    "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;",
+    // What a record has in the index is known from the record; and keys of numbers are in the order of the numbers.
+    "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
+     UPDATE unique_value SET value = with_ordered_numbers(value);
+     UPDATE indexed_value SET value = with_ordered_numbers(value);",
 ];
 
 /// `Miko`, which SQLite keeps as `application_id`, so that anybody can tell whose file it is.
@@ -195,6 +199,12 @@ fn create(connection: &Connection) -> Result<()> {
 fn migrate(connection: &Connection, version: u32, steps: &[&str]) -> Result<()> {
     let done = (version as usize).saturating_sub(1);
     let Some(left) = steps.get(done..).filter(|left| !left.is_empty()) else { return Ok(()) };
+    connection.create_scalar_function(
+        "with_ordered_numbers",
+        1,
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
+        |context| Ok(json::with_ordered_numbers(&context.get::<String>(0)?)),
+    )?;
     let transaction = connection.unchecked_transaction()?;
     for step in left {
         transaction.execute_batch(step)?;

@@ -3,23 +3,26 @@
 //! They are kept once they are known: looking one up costs as much as the small statement that needs it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
-use crate::class::Constraint;
+use crate::class::{Class, Constraint};
 use crate::engine::sqlite::store::Store;
 use crate::error::Result;
 
 /// Numbers that were asked for. A transaction that is rolled back takes with it those that it gave out.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
-    classes: HashMap<String, i64>,
-    constraints: HashMap<Constraint, i64>,
+    classes: HashMap<String, i64, RandomState>,
+    /// Those of the constraints of a class, in their order.
+    constraints: HashMap<String, Arc<[i64]>, RandomState>,
 }
 
 impl Numbers {
-    /// Forgets the constraints, one of which was dropped.
+    /// Forgets the constraints: some class now has others.
     pub(super) fn forget_constraints(&mut self) {
         self.constraints.clear();
     }
@@ -48,10 +51,44 @@ impl Store {
         Ok(found)
     }
 
+    /// The numbers of the constraints of a class, in their order. Those that have none yet get one.
+    pub(super) fn constraint_ids(&self, class: &Class) -> Result<Arc<[i64]>> {
+        let name = &class.definition.name;
+        if let Some(ids) = self.numbers.borrow().constraints.get(name) {
+            return Ok(Arc::clone(ids));
+        }
+        let ids: Arc<[i64]> =
+            class.constraints.iter().map(|one| self.constraint_id(one)).collect::<Result<_>>()?;
+        self.numbers.borrow_mut().constraints.insert(name.clone(), Arc::clone(&ids));
+        Ok(ids)
+    }
+
+    /// The number of one constraint of a class, by its place among them, if it has a number.
+    pub(super) fn find_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>> {
+        let name = &class.definition.name;
+        if let Some(ids) = self.numbers.borrow().constraints.get(name) {
+            return Ok(Some(ids[index]));
+        }
+        let ids: Option<Arc<[i64]>> = class
+            .constraints
+            .iter()
+            .map(|one| self.stored_constraint(one).transpose())
+            .collect::<Option<Result<_>>>()
+            .transpose()?;
+        match ids {
+            Some(ids) => {
+                let found = ids[index];
+                self.numbers.borrow_mut().constraints.insert(name.clone(), ids);
+                Ok(Some(found))
+            }
+            None => self.stored_constraint(&class.constraints[index]),
+        }
+    }
+
     /// The number of a constraint, which it gets if it has none yet.
     pub(super) fn constraint_id(&self, constraint: &Constraint) -> Result<i64> {
         const ADD: &str = "INSERT INTO class_constraint (class, kind, fields) VALUES (?1, ?2, ?3)";
-        if let Some(id) = self.find_constraint(constraint)? {
+        if let Some(id) = self.stored_constraint(constraint)? {
             return Ok(id);
         }
         let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
@@ -59,18 +96,10 @@ impl Store {
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// The number of a constraint, if it has one.
-    pub(super) fn find_constraint(&self, constraint: &Constraint) -> Result<Option<i64>> {
+    fn stored_constraint(&self, constraint: &Constraint) -> Result<Option<i64>> {
         const FIND: &str = "SELECT id FROM class_constraint WHERE class = ?1 AND kind = ?2 AND fields = ?3";
-        if let Some(id) = self.numbers.borrow().constraints.get(constraint) {
-            return Ok(Some(*id));
-        }
         let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
-        let found = self.connection.prepare_cached(FIND)?.query_row(values, |row| row.get(0)).optional()?;
-        if let Some(id) = found {
-            self.numbers.borrow_mut().constraints.insert(constraint.clone(), id);
-        }
-        Ok(found)
+        Ok(self.connection.prepare_cached(FIND)?.query_row(values, |row| row.get(0)).optional()?)
     }
 }
 

@@ -63,9 +63,10 @@ impl Store {
             return Ok(None);
         }
         let is_for_path = |fields: &[Vec<String>]| matches!(fields, [field] if *field == keys);
-        let constraint = class.constraints.iter().find(|constraint| is_for_path(&constraint.fields));
-        let Some(constraint) = constraint else { return Ok(None) };
-        let Some(constraint_id) = self.find_constraint(constraint)? else { return Ok(None) };
+        let index = class.constraints.iter().position(|constraint| is_for_path(&constraint.fields));
+        let Some(index) = index else { return Ok(None) };
+        let Some(constraint_id) = self.find_constraint(class, index)? else { return Ok(None) };
+        let constraint = &class.constraints[index];
         let is_unique = constraint.kind != ConstraintKind::Index;
         Ok(Some(Lookup {
             constraint_id,

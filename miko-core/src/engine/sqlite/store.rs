@@ -12,6 +12,9 @@ use crate::engine::sqlite::file::{self, Tenure};
 use crate::engine::sqlite::functions;
 use crate::engine::sqlite::numbers::Numbers;
 use crate::engine::sqlite::pending::Pending;
+use crate::engine::sqlite::pks::Pks;
+use crate::engine::sqlite::standing::Standing;
+use crate::engine::sqlite::together::Together;
 use crate::error::{Error, ErrorId, Result};
 
 const SCHEMA: &str = include_str!("../../../../schema/sqlite.sql");
@@ -32,12 +35,17 @@ pub(super) struct Store {
     pub(super) connection: Connection,
     /// How many writes there were; the number of the last one.
     pub(super) commits: i64,
+    pub(super) pks: Pks,
     /// The classes that are defined now, inside the open transaction if there is one.
     pub(super) catalog: Catalog,
     /// What the open transaction has to look at again before it commits.
     pub(super) pending: Pending,
     /// The numbers of classes and constraints that were asked for.
     pub(super) numbers: RefCell<Numbers>,
+    /// The calls that are made together now, if any are.
+    pub(super) together: Option<Together>,
+    /// The transaction that creates share, where one may stay open: in memory.
+    pub(super) standing: Option<Standing>,
     mode: Mode,
     /// The file, if there is one. It ends after the connection.
     _tenure: Option<Tenure>,
@@ -48,7 +56,8 @@ impl Store {
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(IN_MEMORY)?;
         connection.execute_batch(SCHEMA)?;
-        Self::on(connection, Mode::ReadWrite, None)
+        let store = Self::on(connection, Mode::ReadWrite, None)?;
+        Ok(Self { standing: Some(Standing::default()), ..store })
     }
 
     /// Opens a file, which other processes cannot maintain then.
@@ -68,8 +77,19 @@ impl Store {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         rusqlite::vtab::array::load_module(&connection)?;
         functions::register(&connection)?;
-        let (catalog, pending, numbers) = Default::default();
-        Ok(Self { connection, commits: 0, catalog, pending, numbers, mode, _tenure: tenure })
+        let (pks, catalog, pending, numbers) = Default::default();
+        Ok(Self {
+            connection,
+            commits: 0,
+            pks,
+            catalog,
+            pending,
+            numbers,
+            together: None,
+            standing: None,
+            mode,
+            _tenure: tenure,
+        })
     }
 
     /// Does `work` in a transaction: all of it, or nothing if it fails or panics.
@@ -78,6 +98,10 @@ impl Store {
             let message = "this connection only reads: open the backend in mode `rw` to write";
             return Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message));
         }
+        if self.together.is_some() {
+            return self.write_together(work);
+        }
+        self.end_standing()?;
         self.pending = Pending::default();
         self.step("BEGIN IMMEDIATE")?;
         let before = self.catalog.clone();
@@ -87,6 +111,17 @@ impl Store {
         open.store.step("COMMIT")?;
         open.committed = true;
         Ok(done)
+    }
+
+    /// Rolls back the transaction that began with these classes.
+    pub(super) fn roll_back_to(&mut self, before: Catalog) {
+        self.catalog = before;
+        self.numbers.take();
+        // After errors upon which SQLite rolls back by itself, no transaction is open.
+        if !self.connection.is_autocommit() {
+            // SQLite documents no way for this to fail that leaves the transaction open.
+            let _ = self.step("ROLLBACK");
+        }
     }
 
     /// The number of the write that is being made.
@@ -116,13 +151,7 @@ impl Drop for OpenTransaction<'_> {
         if self.committed {
             return;
         }
-        self.store.catalog = self.before.clone();
-        self.store.numbers.take();
-        // After errors upon which SQLite rolls back by itself, no transaction is open.
-        if !self.store.connection.is_autocommit() {
-            // SQLite documents no way for this to fail that leaves the transaction open.
-            let _ = self.store.step("ROLLBACK");
-        }
+        self.store.roll_back_to(self.before.clone());
     }
 }
 

@@ -40,10 +40,10 @@ pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, 
 impl Store {
     /// Is anything about the values of such a record kept in an index?
     pub(super) fn is_indexed(&self, stack: &Map<String, Value>) -> bool {
-        stack::classes(stack).into_iter().any(|class| {
-            class == crate::uns::CLASS
-                || !self.catalog.constraints(class).is_empty()
-                || self.catalog.has_references(class)
+        stack::classes(stack).into_iter().any(|name| {
+            let class = self.catalog.class(name);
+            name == crate::uns::CLASS
+                || class.is_some_and(|class| !class.constraints.is_empty() || class.holds_references)
         })
     }
 
@@ -58,8 +58,7 @@ impl Store {
         let catalog = self.catalog.clone();
         for facet in facets(stack, shared) {
             let Some(class) = catalog.class(facet.class) else { continue };
-            for constraint in &class.constraints {
-                let id = self.constraint_id(constraint)?;
+            for (constraint, &id) in class.constraints.iter().zip(&*self.constraint_ids(class)?) {
                 if constraint.kind == ConstraintKind::Index {
                     // Queries look at the bucket that all platters share.
                     if let Some(key) = class.key(constraint, shared) {
@@ -76,7 +75,10 @@ impl Store {
                     self.enter_indexed(id, &key, seq)?;
                 }
             }
-            self.point(seq, facet.class, catalog.references(facet.class, facet.bucket, &facet.pointer()))?;
+            if class.holds_references {
+                let references = catalog.references(facet.class, facet.bucket, &facet.pointer());
+                self.point(seq, facet.class, references)?;
+            }
         }
         Ok(())
     }
@@ -96,16 +98,14 @@ impl Store {
         let mut points = false;
         for facet in facets(stack, shared) {
             let Some(class) = catalog.class(facet.class) else { continue };
-            for constraint in &class.constraints {
-                // A constraint that has no number any more has no values either.
-                let Some(id) = self.find_constraint(constraint)? else { continue };
+            for (constraint, &id) in class.constraints.iter().zip(&*self.constraint_ids(class)?) {
                 for (sql, bucket) in [(UNIQUE, facet.bucket), (INDEXED, shared)] {
                     if let Some(key) = class.key(constraint, bucket) {
                         self.connection.prepare_cached(sql)?.execute(params![id, key, seq])?;
                     }
                 }
             }
-            points |= catalog.has_references(facet.class);
+            points |= class.holds_references;
         }
         if points {
             self.connection.prepare_cached(REFERENCES)?.execute([seq])?;

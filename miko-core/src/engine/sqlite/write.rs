@@ -2,7 +2,6 @@
 
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use crate::class::{Definition, Purpose};
 use crate::engine::sqlite::broken;
@@ -31,8 +30,20 @@ impl Store {
         Ok(Results::Written { pk, updated_at: now })
     }
 
-    /// Writes a new record: its number, its pk and the time.
+    /// Writes a new record and makes it a member of its classes: its number, its pk and the time.
     pub(super) fn insert(
+        &mut self,
+        bucket: &Map<String, Value>,
+        stack: &Map<String, Value>,
+        extras: &Map<String, Value>,
+    ) -> Result<(i64, String, Timestamp)> {
+        let inserted = self.insert_record(bucket, stack, extras)?;
+        self.enter_classes(inserted.0, stack)?;
+        Ok(inserted)
+    }
+
+    /// Writes the row of a new record.
+    pub(super) fn insert_record(
         &mut self,
         bucket: &Map<String, Value>,
         stack: &Map<String, Value>,
@@ -40,8 +51,8 @@ impl Store {
     ) -> Result<(i64, String, Timestamp)> {
         const SQL: &str = "INSERT INTO record (pk, bucket, stack, extras, created_at, updated_at, commit_seq) \
                            VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)";
-        let pk = Uuid::now_v7().to_string();
         let now = Timestamp::now();
+        let pk = self.pks.next(now);
         let commit = self.next_commit();
         self.connection.prepare_cached(SQL)?.execute(params![
             pk,
@@ -51,11 +62,12 @@ impl Store {
             now.as_millis(),
             commit
         ])?;
-        let seq = self.connection.last_insert_rowid();
-        for class in stack::classes(stack) {
-            self.enter(class, seq)?;
-        }
-        Ok((seq, pk, now))
+        Ok((self.connection.last_insert_rowid(), pk, now))
+    }
+
+    /// Makes a new record a member of its classes.
+    pub(super) fn enter_classes(&self, seq: i64, stack: &Map<String, Value>) -> Result<()> {
+        stack::classes(stack).into_iter().try_for_each(|class| self.enter(class, seq))
     }
 
     pub(super) fn update(&mut self, update: Update) -> Result<Results> {

@@ -1,0 +1,68 @@
+//! Pks that the engine gives to new records: UUIDs of version 7, each larger than the one before it.
+//!
+//! Those of one millisecond count upwards from a random one (RFC 9562, section 6.2), so that a busy engine asks the kernel
+//! for random numbers once in a millisecond and not for each record. Two stores draw their own: they give the same pk as
+//! seldom as two random numbers of more than 60 bits are the same.
+
+use uuid::Uuid;
+
+use crate::timestamp::Timestamp;
+
+/// Where pks come from.
+#[derive(Debug, Default)]
+pub(super) struct Pks {
+    last: u128,
+}
+
+impl Pks {
+    /// The pk of a record that is created now.
+    pub(super) fn next(&mut self, now: Timestamp) -> String {
+        let in_same_millisecond = now.as_millis() <= self.millis();
+        let drawn = if in_same_millisecond { 0 } else { Uuid::now_v7().as_u128() };
+        // A clock that goes back changes nothing: pks ascend.
+        self.last = drawn.max(self.last + 1);
+        Uuid::from_u128(self.last).to_string()
+    }
+
+    /// When the last was given out, in milliseconds since 1970: its upper 48 bits.
+    fn millis(&self) -> i64 {
+        (self.last >> 80) as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn they_ascend_and_are_of_version_7_with_the_time_in_them() {
+        let mut pks = Pks::default();
+        let mut last = String::new();
+        let begun = Timestamp::now().as_millis();
+        for _ in 0..10_000 {
+            let pk = pks.next(Timestamp::now());
+            assert!(pk > last, "{pk} after {last}");
+            let uuid = Uuid::try_parse(&pk).unwrap();
+            assert_eq!((uuid.get_version_num(), uuid.get_variant()), (7, uuid::Variant::RFC4122));
+            assert!((begun..=Timestamp::now().as_millis()).contains(&pks.millis()));
+            last = pk;
+        }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_does_not_bring_them_back() {
+        let mut pks = Pks::default();
+        let before = pks.next(Timestamp::now());
+        assert!(pks.next(Timestamp::from_millis(0)) > before);
+    }
+
+    #[test]
+    fn two_stores_give_different_ones_in_the_same_millisecond() {
+        let (mut one, mut other) = (Pks::default(), Pks::default());
+        let now = Timestamp::now();
+        let given: HashSet<String> = (0..1000).flat_map(|_| [one.next(now), other.next(now)]).collect();
+        assert_eq!(given.len(), 2000);
+    }
+}

@@ -1,0 +1,203 @@
+//! In memory, creates share a transaction that stays open.
+//!
+//! A transaction copies each page before it changes it, and its end may go through the whole page cache. Creates in a row
+//! touch the same pages, so most of that is saved if they share one. A create that fails is undone by hand: it has only
+//! added rows, and its own are known. Every other write ends the standing transaction before it begins its own, so that
+//! what it rolls back is its own alone.
+//!
+//! Nobody can tell, since a database in memory has one connection. In a file a write is answered when it is committed, so
+//! nothing stands there.
+
+use rusqlite::params;
+use serde_json::{Map, Value};
+
+use crate::class::Purpose;
+use crate::engine::sqlite::pending::Pending;
+use crate::engine::sqlite::store::Store;
+use crate::error::Result;
+use crate::query::{Create, Place, stack};
+use crate::response::Results;
+use crate::uns;
+
+/// How many creates may share a transaction. More would save nothing worth it, and the copies of pages take memory: at
+/// worst, with values in no order, some 4 KiB for each index and create.
+const MOST: u32 = 4096;
+
+/// The transaction that creates share.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// How many creates were made in it; 0 if it is not open.
+    creates: u32,
+}
+
+impl Store {
+    /// May this create be made in the standing transaction? A definition may not: it changes more than its own rows.
+    pub(super) fn may_stand(&self, create: &Create) -> bool {
+        self.standing.is_some()
+            && self.together.is_none()
+            && !stack::classes(&create.stack).contains(&uns::CLASS)
+    }
+
+    /// Creates a record in the standing transaction: all of it, or nothing if it fails or panics.
+    pub(super) fn create_standing(&mut self, create: Create) -> Result<Results> {
+        let Create { mut bucket, mut stack, extras } = create;
+        if self.has_rules(&stack) {
+            self.examine(&mut stack, &mut bucket, Purpose::Create, &Place::Request)?;
+        }
+        self.begin_standing()?;
+        let mut rows = Rows { store: self, stack: &stack, bucket: &bucket, seq: None };
+        let (seq, pk, now) = rows.store.insert_record(&bucket, &stack, &extras)?;
+        rows.seq = Some(seq);
+        rows.store.enter_classes(seq, &stack)?;
+        rows.store.enter_values(seq, &stack, &bucket)?;
+        rows.store.check_pending()?;
+        rows.seq = None;
+        Ok(Results::Written { pk, updated_at: now })
+    }
+
+    /// Commits what stands, if anything does.
+    pub(super) fn end_standing(&mut self) -> Result<()> {
+        if let Some(standing) = self.standing.as_mut().filter(|standing| standing.creates > 0) {
+            standing.creates = 0;
+            self.step("COMMIT").inspect_err(|_| self.lost())?;
+        }
+        Ok(())
+    }
+
+    fn begin_standing(&mut self) -> Result<()> {
+        if self.standing.as_ref().is_some_and(|standing| standing.creates == MOST) {
+            self.end_standing()?;
+        }
+        if self.connection.is_autocommit() {
+            self.step("BEGIN IMMEDIATE")?;
+        }
+        self.standing.iter_mut().for_each(|standing| standing.creates += 1);
+        Ok(())
+    }
+
+    /// Takes out every row of a record that nobody has seen.
+    fn take_out(&self, seq: i64, stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Result<()> {
+        const SQL: &str = "DELETE FROM record WHERE seq = ?1";
+        for class in stack::classes(stack) {
+            self.leave(class, seq)?;
+        }
+        self.unindex_values(seq, stack, bucket, &self.catalog)?;
+        self.connection.prepare_cached(SQL)?.execute(params![seq])?;
+        Ok(())
+    }
+
+    /// Ends the process, as Rust does where memory is short: that alone can bring SQLite to this in a database in memory,
+    /// and nobody may go on with creates missing that were answered.
+    fn lost(&self) -> ! {
+        eprintln!("mikobase: no memory to go on: records in memory are lost");
+        std::process::abort()
+    }
+}
+
+/// The rows of a record that is being created. They are taken out if this is dropped while it has their number.
+struct Rows<'s> {
+    store: &'s mut Store,
+    stack: &'s Map<String, Value>,
+    bucket: &'s Map<String, Value>,
+    seq: Option<i64>,
+}
+
+impl Drop for Rows<'_> {
+    fn drop(&mut self) {
+        let store = &mut *self.store;
+        store.pending = Pending::default();
+        let undone = self.seq.is_none_or(|seq| store.take_out(seq, self.stack, self.bucket).is_ok());
+        // After some errors SQLite rolls back by itself.
+        if !undone || store.connection.is_autocommit() {
+            store.lost();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::sqlite::run;
+    use crate::error::{Error, ErrorId};
+    use crate::query;
+
+    const TABLES: [&str; 5] = ["record", "membership", "unique_value", "indexed_value", "reference"];
+
+    fn rows(store: &Store) -> Vec<i64> {
+        let count = |table| format!("SELECT count(*) FROM {table}");
+        TABLES.map(|table| store.connection.query_row(&count(table), [], |row| row.get(0)).unwrap()).to_vec()
+    }
+
+    fn create(store: &mut Store, class: &str, bucket: Value) -> Result<Results> {
+        run(store, query::parse(json!({"action": "create", "class": class, "bucket": bucket}))?.0)
+    }
+
+    /// Ships have a unique name, an indexed type and a home.
+    fn fleet() -> Store {
+        let mut store = Store::in_memory().unwrap();
+        let ship = json!({"fields": {
+            "name": {"class": "string", "unique": true},
+            "type": {"class": "string", "index": true},
+            "home": {"class": "puck.uno/reference"},
+        }});
+        store.write(|store| store.import_schema(json!({"classes": {"a.b/ship": ship}}))).unwrap();
+        store
+    }
+
+    #[test]
+    fn a_create_that_fails_late_leaves_nothing_and_those_before_it_stay() {
+        let mut store = fleet();
+        create(&mut store, "a.b/ship", json!({"name": "Defiant", "type": "escort"})).unwrap();
+        let before = rows(&store);
+        let late = [
+            (json!({"name": "Defiant", "type": "escort"}), ErrorId::UNIQUE_VIOLATION),
+            (json!({"name": "Voyager", "type": "escort", "home": "nowhere"}), ErrorId::REFERENCE_NOT_FOUND),
+        ];
+        for (bucket, expected) in late {
+            let error = create(&mut store, "a.b/ship", bucket).unwrap_err();
+            assert!(error.is(expected), "{error}");
+            assert_eq!(rows(&store), before);
+        }
+        create(&mut store, "a.b/ship", json!({"name": "Voyager"})).unwrap();
+        assert!(!store.connection.is_autocommit(), "it stands");
+    }
+
+    #[test]
+    fn a_write_that_is_rolled_back_takes_no_create_with_it() {
+        let mut store = fleet();
+        create(&mut store, "a.b/ship", json!({"name": "Defiant"})).unwrap();
+        let before = rows(&store);
+        let failed: Result<()> = store.write(|store| {
+            store.step("DELETE FROM membership")?;
+            Err(Error::new(ErrorId::INTERNAL, "no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(rows(&store), before);
+    }
+
+    #[test]
+    fn a_panic_in_a_create_leaves_nothing() {
+        let mut store = fleet();
+        create(&mut store, "a.b/ship", json!({"name": "Defiant"})).unwrap();
+        let before = rows(&store);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let (bucket, stack) = (Map::new(), Map::new());
+            let mut rows = Rows { store: &mut store, stack: &stack, bucket: &bucket, seq: None };
+            rows.seq = Some(rows.store.insert_record(&bucket, &stack, &Map::new()).unwrap().0);
+            panic!("in the middle of a create");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(rows(&store), before);
+    }
+
+    #[test]
+    fn it_ends_after_so_many_creates() {
+        let mut store = fleet();
+        for number in 0..=MOST {
+            create(&mut store, "a.b/ship", json!({"name": number.to_string()})).unwrap();
+        }
+        assert_eq!(store.standing.as_ref().unwrap().creates, 1);
+    }
+}

@@ -1,0 +1,143 @@
+//! Several calls in one transaction, each with its own result.
+//!
+//! `BEGIN` comes before the first write and `COMMIT` after the last call, so the calls share what a commit costs: in memory
+//! the copies of the pages that it touches, in a file the wait for the disk. A savepoint for each write would cost as much
+//! as it saves, so there is none. A write that fails before it has changed anything, as most do that fail, fails alone. One
+//! that fails later spoils the transaction: it is rolled back, and whoever asked makes the calls again, one by one.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+
+use crate::class::Catalog;
+use crate::engine::sqlite::SqliteEngine;
+use crate::engine::sqlite::pending::Pending;
+use crate::engine::sqlite::store::Store;
+use crate::error::{Error, ErrorId, Result};
+
+/// Calls that are being made together.
+#[derive(Debug)]
+pub(super) struct Together {
+    /// The thread that makes them.
+    thread: ThreadId,
+    /// The classes that were defined before the first write, if there was a write.
+    before: Option<Catalog>,
+    /// A write has failed and left something: nothing of this can be committed.
+    spoilt: bool,
+}
+
+impl SqliteEngine {
+    pub(super) fn make_together(&self, calls: &mut dyn FnMut()) -> bool {
+        {
+            let mut store = self.store();
+            if store.together.is_some() {
+                drop(store);
+                // They are part of calls that are made together already.
+                calls();
+                return true;
+            }
+            let thread = thread::current().id();
+            store.together = Some(Together { thread, before: None, spoilt: false });
+        }
+        let end = End(self);
+        calls();
+        end.commit()
+    }
+
+    /// Waits until no other thread makes calls together.
+    pub(super) fn wait_for_turn<'e>(&'e self, mut store: MutexGuard<'e, Store>) -> MutexGuard<'e, Store> {
+        while store.together.as_ref().is_some_and(|together| together.thread != thread::current().id()) {
+            store = self.together_ended.wait(store).unwrap_or_else(PoisonError::into_inner);
+        }
+        store
+    }
+}
+
+/// The end of calls that are made together. Nothing is committed if they panic.
+struct End<'e>(&'e SqliteEngine);
+
+impl End<'_> {
+    fn commit(self) -> bool {
+        self.0.store().commit_together()
+    }
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store().roll_back_together();
+        self.0.together_ended.notify_all();
+    }
+}
+
+impl Store {
+    /// Does `work` in the transaction of the calls that are made together, which begins with their first write.
+    pub(super) fn write_together<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.begin_together()?;
+        self.pending = Pending::default();
+        let changes = self.connection.total_changes();
+        let mut write = Write { store: self, changes, done: false };
+        let done = work(write.store)?;
+        write.store.check_pending()?;
+        write.done = true;
+        Ok(done)
+    }
+
+    fn begin_together(&mut self) -> Result<()> {
+        match &self.together {
+            Some(Together { spoilt: true, .. }) => {
+                // Nobody gets to see this: the call is made again.
+                Err(Error::new(ErrorId::INTERNAL, "calls that were made with this one have failed"))
+            }
+            Some(Together { before: None, .. }) => {
+                self.end_standing()?;
+                self.step("BEGIN IMMEDIATE")?;
+                let catalog = self.catalog.clone();
+                self.together.iter_mut().for_each(|together| together.before = Some(catalog.clone()));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Commits what was written, if all of it can be.
+    fn commit_together(&mut self) -> bool {
+        match &self.together {
+            Some(Together { before: Some(_), spoilt: false, .. }) => {
+                let committed = self.step("COMMIT").is_ok();
+                if committed {
+                    self.together = None;
+                }
+                committed
+            }
+            Some(Together { spoilt: true, .. }) => false,
+            _ => true,
+        }
+    }
+
+    /// Ends calls that were made together. If they were not committed, nothing of them is left.
+    fn roll_back_together(&mut self) {
+        if let Some(Together { before: Some(before), .. }) = self.together.take() {
+            self.roll_back_to(before);
+        }
+    }
+}
+
+/// One write. It has failed if it is not done when this is dropped.
+struct Write<'s> {
+    store: &'s mut Store,
+    /// How many rows had been changed before.
+    changes: u64,
+    done: bool,
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        let store = &mut *self.store;
+        store.pending = Pending::default();
+        let connection = &store.connection;
+        // After errors upon which SQLite rolls back by itself, no transaction is open.
+        let left_something = connection.total_changes() != self.changes || connection.is_autocommit();
+        if !self.done && left_something {
+            store.together.iter_mut().for_each(|together| together.spoilt = true);
+        }
+    }
+}

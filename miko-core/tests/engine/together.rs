@@ -1,0 +1,180 @@
+//! Calls that are made together: one commit, and each has its own result.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
+
+use miko_core::{Engine, Error, ErrorId, Mikobase, SqliteEngine};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::{buckets, db, export};
+
+/// Ships have unique names.
+fn fleet() -> SqliteEngine {
+    let db = db();
+    db.import_schema(
+        json!({"classes": {"a.b/ship": {"fields": {"name": {"class": "string", "unique": true, "max_length": 20}}}}}),
+    )
+    .unwrap();
+    db
+}
+
+fn launch(name: &str) -> Value {
+    json!({"action": "create", "class": "a.b/ship", "bucket": {"name": name}})
+}
+
+/// Makes calls as a server does: together, and one by one if nothing is left of that.
+fn make(db: &SqliteEngine, calls: &[Value]) -> Vec<Result<(), Error>> {
+    let one_by_one = || calls.iter().map(|call| db.q0(call.clone()).map(drop)).collect();
+    let mut results = Vec::new();
+    if !db.together(&mut || results = one_by_one()) {
+        results = one_by_one();
+    }
+    results
+}
+
+fn names(db: &SqliteEngine) -> Vec<Value> {
+    let ships = buckets(db, json!({"action": "select", "class": "a.b/ship"}));
+    ships.into_iter().map(|ship| ship["name"].clone()).collect()
+}
+
+#[test]
+fn each_has_its_own_result() {
+    let cases: [(&[&str], &[bool]); 4] = [
+        (&["Enterprise", "Defiant"], &[true, true]),
+        // Refused before anything is written.
+        (&["Enterprise", "a name that is far too long", "Defiant"], &[true, false, true]),
+        // Refused when the record is written already.
+        (&["Enterprise", "Enterprise", "Defiant"], &[true, false, true]),
+        (&["Enterprise", "Defiant", "Defiant", "Defiant", "Voyager"], &[true, true, false, false, true]),
+    ];
+    for (launched, succeed) in cases {
+        let db = fleet();
+        let calls: Vec<Value> = launched.iter().map(|name| launch(name)).collect();
+        let results = make(&db, &calls);
+        assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), succeed, "{launched:?}");
+        let expected: Vec<&&str> =
+            launched.iter().zip(succeed).filter_map(|(name, is_ok)| is_ok.then_some(name)).collect();
+        assert_eq!(names(&db), expected.iter().map(|name| json!(name)).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_call_that_fails_at_once_costs_the_others_nothing() {
+    let db = fleet();
+    let done = db.together(&mut || {
+        db.q0(launch("Enterprise")).unwrap();
+        let error = db.q0(launch("a name that is far too long")).unwrap_err();
+        assert!(error.is(ErrorId::VALIDATION_FAILED));
+        assert_eq!(names(&db), ["Enterprise"], "a call sees what those before it wrote");
+    });
+    assert!(done);
+    assert_eq!(names(&db), ["Enterprise"]);
+}
+
+#[test]
+fn a_call_that_fails_late_leaves_nothing_of_any() {
+    let db = fleet();
+    let before = export(&db);
+    let done = db.together(&mut || {
+        db.import_schema(json!({"classes": {"a.b/dock": {}}})).unwrap();
+        db.q0(launch("Enterprise")).unwrap();
+        assert!(db.q0(launch("Enterprise")).unwrap_err().is(ErrorId::UNIQUE_VIOLATION));
+    });
+    assert!(!done);
+    assert_eq!(export(&db), before);
+    // Classes and numbers that were given out meanwhile are forgotten as well.
+    db.q0(json!({"action": "create", "class": "a.b/dock", "bucket": {}})).unwrap();
+    db.q0(launch("Enterprise")).unwrap();
+    assert_eq!(names(&db), ["Enterprise"]);
+}
+
+#[test]
+fn a_panic_between_calls_leaves_nothing_and_the_store_goes_on() {
+    let db = fleet();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        db.together(&mut || {
+            db.q0(launch("Enterprise")).unwrap();
+            panic!("between two calls");
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(names(&db), [] as [Value; 0]);
+    db.q0(launch("Enterprise")).unwrap();
+}
+
+#[test]
+fn reads_alone_begin_no_transaction_and_nobody_may_be_called() {
+    let db = fleet();
+    assert!(db.together(&mut || {}));
+    assert!(db.together(&mut || assert!(names(&db).is_empty())));
+    assert!(db.together(&mut || {
+        assert!(db.together(&mut || drop(db.q0(launch("Enterprise")).unwrap())), "these are part of those");
+    }));
+    assert_eq!(names(&db), ["Enterprise"]);
+}
+
+/// What another thread wrote would be undone with the rest, though that thread was told that it is done.
+#[test]
+fn other_threads_wait() {
+    let db = fleet();
+    let begun = Barrier::new(2);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            begun.wait();
+            db.q0(launch("Defiant")).unwrap();
+        });
+        let done = db.together(&mut || {
+            db.q0(launch("Enterprise")).unwrap();
+            begun.wait();
+            assert_eq!(names(&db), ["Enterprise"]);
+            assert!(!other.is_finished());
+            db.q0(launch("Enterprise")).unwrap_err();
+        });
+        assert!(!done);
+    });
+    assert_eq!(names(&db), ["Defiant"]);
+}
+
+/// Calls on ships with few names, so that they get into each other's way.
+fn call() -> impl Strategy<Value = Value> {
+    let name = || prop::sample::select(vec!["A", "B", "C", "a name that is far too long"]);
+    prop_oneof![
+        4 => name().prop_map(launch),
+        1 => Just(json!({"action": "create", "class": "a.b/new", "bucket": {}})),
+        1 => Just(json!({"action": "select", "class": "a.b/ship"})),
+        1 => Just(json!({"action": "delete", "pk": "nobody"})),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn together_or_one_by_one_the_results_are_the_same(turns in prop::collection::vec(prop::collection::vec(call(), 1..6), 1..6)) {
+        let (together, alone) = (fleet(), fleet());
+        for calls in turns {
+            let failures = |results: Vec<Result<(), Error>>| {
+                results.into_iter().map(|result| result.map_err(|error| error.id().clone())).collect::<Vec<_>>()
+            };
+            let expected = calls.iter().map(|call| alone.q0(call.clone()).map(drop)).collect();
+            prop_assert_eq!(failures(make(&together, &calls)), failures(expected));
+            prop_assert_eq!(names(&together), names(&alone));
+        }
+    }
+
+    /// In memory creates share a transaction that stays open; whatever is in a batch has its own.
+    #[test]
+    fn in_a_transaction_of_its_own_or_not_the_result_is_the_same(calls in prop::collection::vec(call(), 1..12)) {
+        let (alone, shared) = (fleet(), fleet());
+        for call in calls {
+            let [own] = <[_; 1]>::try_from(alone.batch(vec![call.clone()], true).map_or_else(
+                |error| vec![Err(error)],
+                |answers| answers.into_iter().collect(),
+            ))
+            .expect("a batch of one has one answer");
+            let id = |result: Result<(), Error>| result.map_err(|error| error.id().clone());
+            prop_assert_eq!(id(own.map(drop)), id(shared.q0(call).map(drop)));
+            prop_assert_eq!(names(&alone), names(&shared));
+        }
+    }
+}
