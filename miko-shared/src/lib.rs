@@ -18,6 +18,7 @@ pub mod client;
 mod limits;
 pub mod linux;
 pub mod mikobase;
+mod polling;
 pub mod server;
 pub mod share;
 mod token;

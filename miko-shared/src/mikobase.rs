@@ -245,4 +245,12 @@ impl Serving<dyn Mikobase> for SharedEngine {
             Returning::File(path) => atomic_file::write(path, |file| self.engine.export_worldlet(file)),
         }
     }
+
+    fn gains_together(&self) -> bool {
+        self.engine.gains_together()
+    }
+
+    fn together(&self, calls: &mut dyn FnMut()) -> bool {
+        self.engine.together(calls)
+    }
 }

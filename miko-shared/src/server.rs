@@ -1,13 +1,16 @@
 //! Serving one implementation to many connections.
 //!
-//! The loop is a single-threaded tokio runtime with a task per connection. A task reads what has arrived, runs each
-//! whole call in it at once, in order, and writes the answers with one system call. So calls from all connections
-//! are applied one after another in the order in which they are taken up, and the implementation needs no thread but one.
+//! The loop is a single-threaded tokio runtime with a task per connection. A task reads what has arrived, has each whole
+//! call in it run, in order, and writes the answers with one system call. What several connections have to say at one time
+//! is served in one [`turn`]. So calls from all connections are applied one after another in the order in which they are
+//! taken up, and the implementation needs no thread but one.
 //!
 //! Invariant: nothing a peer sends ends the loop, and nothing is allocated on a peer's word.
 
 mod admission;
 mod connection;
+mod turn;
+mod watch;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,6 +28,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
+use self::turn::Turn;
+use self::watch::Watch;
 use crate::limits::Limits;
 use crate::token::Token;
 
@@ -38,6 +43,20 @@ pub trait Serving<I: Interface + ?Sized> {
     /// # Errors
     /// Whatever keeps the state from being delivered; the share then fails with it.
     fn deliver(&self, state: &mut dyn Write) -> Result<()>;
+
+    /// Does it pay to commit what several calls change at once?
+    fn gains_together(&self) -> bool {
+        false
+    }
+
+    /// Runs `calls`, which make calls of the interface, and commits what they change at once. If it is false, nothing of
+    /// that is left, and each of them has to be made again, for itself.
+    ///
+    /// By default they are run as they come.
+    fn together(&self, calls: &mut dyn FnMut()) -> bool {
+        calls();
+        true
+    }
 }
 
 /// An implementation that hands over nothing at the end.
@@ -51,12 +70,24 @@ impl<I: Interface + ?Sized> Serving<I> for Box<I> {
     }
 }
 
+/// Who is served, and how.
+pub(crate) struct Terms {
+    pub(crate) token: Token,
+    pub(crate) limits: Limits,
+    /// May the server poll for calls before it blocks?
+    pub(crate) polls: bool,
+}
+
 /// What the tasks of a server share.
 struct Shared<I: ?Sized> {
     target: Rc<dyn Serving<I>>,
     token: Token,
     limits: Limits,
+    watch: Watch,
     peers: Peers,
+    /// Are calls of several connections served together?
+    takes_turns: bool,
+    turn: Turn,
 }
 
 /// The processes at the other ends.
@@ -76,15 +107,22 @@ struct Peers {
 pub(crate) async fn serve<I: Interface + ?Sized>(
     listener: StdListener,
     target: Rc<dyn Serving<I>>,
-    token: Token,
-    limits: Limits,
+    terms: Terms,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let refused = |fault| Error::new(ErrorId::INTERNAL, format!("the socket cannot be served: {fault}"));
     listener.set_nonblocking(true).map_err(refused)?;
     let listener = UnixListener::from_std(listener).map_err(refused)?;
-    let shared = Rc::new(Shared { target, token, limits, peers: Peers::default() });
+    let takes_turns = target.gains_together();
+    let (peers, turn) = Default::default();
+    let Terms { token, limits, polls } = terms;
+    let watch = Watch::new(polls);
+    let shared = Rc::new(Shared { target, token, limits, watch, peers, takes_turns, turn });
     let tasks = LocalSet::new();
+    if polls {
+        let shared = Rc::clone(&shared);
+        tasks.spawn_local(async move { shared.watch.keep().await });
+    }
     let accepting = accept_all(listener, Rc::clone(&shared), &tasks);
     tasks
         .run_until(async {

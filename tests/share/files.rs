@@ -16,6 +16,7 @@ use crate::support::create;
 
 pub const CASES: &[Case] = &[
     ("a_share_keeps_its_records_in_a_file", kept),
+    ("calls_of_many_workers_are_committed_together_and_each_has_its_own_result", together),
     ("a_file_that_is_in_use_is_an_error_of_the_share", in_use),
     ("what_was_acknowledged_survives_a_hundred_kills", killed),
 ];
@@ -36,6 +37,34 @@ fn kept() {
         let db = SqliteEngine::open(&path, Mode::Read).unwrap();
         assert_eq!(db.by_class("test.org/item").unwrap().count(), 4 * round);
     }
+}
+
+/// Workers want the same numbers at the same time: each number goes to one of them, and every other is told so.
+fn together() {
+    const WORKERS: usize = 8;
+    const NUMBERS: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    let uds = on_file(&path)
+        .schema(json!({"classes": {"test.org/berth": {"fields": {"number": {"unique": true}}}}}));
+    let report = uds.mikobase(WORKERS, |db, _| {
+        let mut mine = 0;
+        for number in 0..NUMBERS {
+            match db.create("test.org/berth", &json!({"number": number})) {
+                Ok(pk) => {
+                    assert!(db.record_by_pk(&pk)?.is_some(), "what was answered is there");
+                    mine += 1;
+                }
+                Err(error) if error.is(ErrorId::UNIQUE_VIOLATION) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(mine)
+    });
+    let given: usize = report.unwrap().into_returned().unwrap().into_iter().sum();
+    assert_eq!(given, NUMBERS);
+    let db = SqliteEngine::open(&path, Mode::Read).unwrap();
+    assert_eq!(db.by_class("test.org/berth").unwrap().count(), NUMBERS);
 }
 
 fn in_use() {

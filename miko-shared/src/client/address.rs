@@ -21,12 +21,14 @@ pub(crate) struct Address {
     pub(crate) path: PathBuf,
     pub(crate) token: Token,
     pub(crate) limits: Limits,
+    /// May a client poll for its answers?
+    pub(crate) polls: bool,
 }
 
 impl Address {
-    /// The server at `path`, which knows `token`, with the default limits.
+    /// The server at `path`, which knows `token`, with the default limits. How many others it serves is not known.
     pub(super) fn new(path: impl AsRef<Path>, token: &Token) -> Self {
-        Self { path: path.as_ref().to_owned(), token: token.clone(), limits: Limits::default() }
+        Self { path: path.as_ref().to_owned(), token: token.clone(), limits: Limits::default(), polls: false }
     }
 
     pub(super) fn unreachable(&self, fault: &io::Error) -> Error {

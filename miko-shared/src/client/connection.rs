@@ -1,15 +1,19 @@
 //! One connection: the preface, then requests and their answers, one at a time.
 
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use miko_core::rpc::{Interface, Surface};
 use miko_core::{Error, ErrorId, Result};
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use serde::de::DeserializeOwned;
 
 use super::Address;
 use super::introduction::Introduction;
+use crate::polling::Polling;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::{Answer, Outgoing, OutgoingContext, error_of};
 
@@ -21,6 +25,7 @@ pub(super) struct Connection {
     next_id: u64,
     /// The largest frame the server takes, or we do: whichever is less.
     frame_limit: usize,
+    polling: Polling,
     /// The read timeout the socket has now, so that it is set only when it changes.
     timeout: Duration,
 }
@@ -34,6 +39,7 @@ impl Connection {
             outgoing: Vec::new(),
             next_id: 1,
             frame_limit: address.limits.frame_size,
+            polling: Polling::moving(address.polls),
             timeout: Duration::ZERO,
         };
         // The server may be in a long call of somebody else before it takes up the preface.
@@ -62,6 +68,7 @@ impl Connection {
         .map_err(Fault::OfCall)?;
         self.set_timeout(deadline).map_err(Fault::OfConnection)?;
         self.send().map_err(|error| Fault::losing(error, Fault::Unsent))?;
+        self.poll();
         let answer: Answer<I::Response> =
             self.receive().map_err(|error| Fault::losing(error, Fault::Unanswered))?;
         match answer.message {
@@ -110,6 +117,22 @@ impl Connection {
                 Err(fault) => return Err(lost(&fault)),
             }
         }
+    }
+
+    /// Looks for an answer for a while without blocking. What there is to say of errors is said by who blocks.
+    fn poll(&mut self) {
+        let Some(until) = self.polling.begin() else { return };
+        let in_time = loop {
+            match recv(self.stream.as_raw_fd(), self.incoming.room(), MsgFlags::MSG_DONTWAIT) {
+                Ok(count) => {
+                    self.incoming.filled(count);
+                    break true;
+                }
+                Err(Errno::EAGAIN) if Instant::now() < until => std::hint::spin_loop(),
+                Err(_) => break false,
+            }
+        };
+        self.polling.ended(in_time);
     }
 
     fn set_timeout(&mut self, timeout: Duration) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The calls of one connection, after its preface.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use miko_core::rpc::Interface;
@@ -18,44 +19,89 @@ const FLUSH_AT: usize = 64 << 10;
 /// The id of an answer to something that carried none.
 const NO_ID: u64 = 0;
 
+/// What has come on a connection and was not served yet, and what goes back.
+pub(super) struct Exchange {
+    incoming: FrameBuffer,
+    /// Where in `incoming` the calls begin that were served last.
+    begin: usize,
+    outgoing: Vec<u8>,
+    arrived: Instant,
+    /// Why the connection ends when `outgoing` is sent.
+    end: Option<Error>,
+}
+
+impl Exchange {
+    fn new(incoming: FrameBuffer) -> Self {
+        Self { incoming, begin: 0, outgoing: Vec::new(), arrived: Instant::now(), end: None }
+    }
+
+    /// Serves the calls that have arrived, as far as their answers can wait to be sent.
+    pub(super) fn serve<I: Interface + ?Sized>(&mut self, shared: &Shared<I>) {
+        self.begin = self.incoming.mark();
+        while self.outgoing.len() < FLUSH_AT {
+            let served = match self.incoming.next_frame(shared.limits.frame_size) {
+                Ok(None) => return,
+                Ok(Some(frame)) => serve_frame(frame, self.arrived, shared, &mut self.outgoing),
+                Err(too_large) => Err(too_large),
+            };
+            if let Err(end) = served {
+                self.end = Some(end);
+                return;
+            }
+        }
+    }
+
+    /// As if the calls that were served last had only just arrived.
+    pub(super) fn undo(&mut self) {
+        self.incoming.put_back(self.begin);
+        self.outgoing.clear();
+        self.end = None;
+    }
+
+    fn may_hold_more(&self) -> bool {
+        self.outgoing.len() >= FLUSH_AT
+    }
+}
+
 /// Serves calls until the peer leaves or sends what is no call. A peer that does not read its answers is not read
 /// from, and holds up nobody else.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
     stream: &mut UnixStream,
-    mut incoming: FrameBuffer,
+    incoming: FrameBuffer,
     shared: &Shared<I>,
 ) {
-    let mut outgoing = Vec::new();
-    let mut arrived = Instant::now();
+    let seat = Rc::default();
+    let mut exchange = Exchange::new(incoming);
     loop {
-        while outgoing.len() < FLUSH_AT {
-            match incoming.next_frame(shared.limits.frame_size) {
-                Ok(None) => break,
-                Ok(Some(frame)) => {
-                    if let Err(end) = serve_frame(frame, arrived, shared, &mut outgoing) {
-                        return say_last_words(stream, &end, outgoing).await;
-                    }
-                }
-                Err(too_large) => return say_last_words(stream, &too_large, outgoing).await,
+        if exchange.incoming.is_due(shared.limits.frame_size) {
+            shared.watch.note();
+            if shared.takes_turns {
+                let Some(served) = shared.turn.take_up(&seat, exchange, shared).await else { return };
+                exchange = served;
+            } else {
+                exchange.serve(shared);
             }
         }
-        if !outgoing.is_empty() {
-            let flushed = outgoing.len() >= FLUSH_AT;
-            if stream.write_all(&outgoing).await.is_err() {
+        if let Some(end) = &exchange.end {
+            return say_last_words(stream, end, exchange.outgoing).await;
+        }
+        if !exchange.outgoing.is_empty() {
+            if stream.write_all(&exchange.outgoing).await.is_err() {
                 return;
             }
-            outgoing.clear();
-            outgoing.shrink_to(FLUSH_AT);
+            let flushed = exchange.may_hold_more();
+            exchange.outgoing.clear();
+            exchange.outgoing.shrink_to(FLUSH_AT);
             if flushed {
                 continue;
             }
         }
-        incoming.shrink();
-        match stream.read(incoming.room()).await {
-            Ok(count) if count > 0 => incoming.filled(count),
+        exchange.incoming.shrink();
+        match stream.read(exchange.incoming.room()).await {
+            Ok(count) if count > 0 => exchange.incoming.filled(count),
             _ => return,
         }
-        arrived = Instant::now();
+        exchange.arrived = Instant::now();
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) struct Inbox(FrameBuffer);
 impl Inbox {
     /// Has a whole message arrived that was not received yet?
     pub(super) fn holds_message(&self) -> bool {
-        self.0.holds_frame()
+        self.0.is_due(FRAME_LIMIT)
     }
 
     /// The next message; waits for it, if `from` does.

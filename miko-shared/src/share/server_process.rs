@@ -17,7 +17,7 @@ use tokio::io::AsyncReadExt;
 use super::control::{FINISH, FromServer, StateWriter, say};
 use super::directory::Directory;
 use crate::limits::Limits;
-use crate::server::{self, Serving};
+use crate::server::{self, Serving, Terms};
 use crate::token::Token;
 
 /// What the server process was born with.
@@ -27,6 +27,8 @@ pub(super) struct Inheritance<'d> {
     pub(super) directory: &'d Directory,
     pub(super) token: Token,
     pub(super) limits: Limits,
+    /// May it poll for calls?
+    pub(super) polls: bool,
 }
 
 /// Opens the shared object, serves it until the parent says that all workers have ended, and delivers the final state.
@@ -83,7 +85,8 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         // Its end without a word means that the parent has ended: there is nobody left to serve.
         while control.read(&mut word).await.is_ok_and(|count| count > 0 && word[0] != FINISH) {}
     };
-    server::serve(listener, served, token, limits, stop).await?;
+    let terms = Terms { token, limits, polls: inherited.polls };
+    server::serve(listener, served, terms, stop).await?;
     inherited.control.set_nonblocking(false).map_err(failed)
 }
 

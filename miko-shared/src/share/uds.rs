@@ -28,6 +28,7 @@ use super::worker_process::{self, Worker};
 use crate::client::Address;
 use crate::limits::Limits;
 use crate::mikobase::MikobaseOptions;
+use crate::polling;
 use crate::server::Serving;
 use crate::token::Token;
 
@@ -189,10 +190,16 @@ impl Uds {
     {
         let tenancy = self.move_in()?;
         let interrupt = Interrupt::listen()?;
-        let mut family = self.start_server::<I, S>(n, &tenancy.directory, open)?;
-        let address =
-            Address { path: self.path.clone(), token: self.token.clone(), limits: self.limits.clone() };
-        let for_workers = address.clone();
+        // Beside the server, as many workers as run at a time; this process waits.
+        let polls = polling::has_room_for(n.min(self.max_concurrent).saturating_add(1));
+        let mut family = self.start_server::<I, S>(n, polls, &tenancy.directory, open)?;
+        let address = Address {
+            path: self.path.clone(),
+            token: self.token.clone(),
+            limits: self.limits.clone(),
+            polls: false,
+        };
+        let for_workers = Address { polls, ..address.clone() };
         let body: Box<WorkerBody<'b>> = Box::new(move |worker, last_words| {
             worker_process::run::<I, R>(worker, for_workers.clone(), last_words, &block)
         });
@@ -244,6 +251,7 @@ impl Uds {
     fn start_server<I, S>(
         &self,
         n: usize,
+        polls: bool,
         directory: &Directory,
         open: impl FnOnce() -> Result<S>,
     ) -> Result<Family>
@@ -269,7 +277,8 @@ impl Uds {
         let parents = ours.try_clone().map_err(failed)?;
         let pid = fork_child(Signal::SIGTERM, move || {
             drop(parents);
-            server_process::run::<I, S>(Inheritance { listener, control, directory, token, limits }, open)
+            let inheritance = Inheritance { listener, control, directory, token, limits, polls };
+            server_process::run::<I, S>(inheritance, open)
         })?;
         Family::adopt(pid, ours, rules)
     }

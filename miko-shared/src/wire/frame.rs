@@ -109,12 +109,23 @@ impl FrameBuffer {
         Ok(Some(&self.bytes[from..from + length]))
     }
 
-    /// Has a whole frame arrived?
-    pub fn holds_frame(&self) -> bool {
+    /// Where the part begins that was not taken out yet, for [`put_back`](Self::put_back).
+    pub fn mark(&self) -> usize {
+        self.start
+    }
+
+    /// Puts back the frames that were taken out since the mark. Making room in between would have overwritten them.
+    pub fn put_back(&mut self, mark: usize) {
+        self.start = mark.min(self.start);
+    }
+
+    /// Has [`next_frame`](Self::next_frame) something to say, be it an error?
+    pub fn is_due(&self, limit: usize) -> bool {
         let arrived = &self.bytes[self.start..self.end];
-        arrived
-            .split_first_chunk::<HEADER>()
-            .is_some_and(|(header, rest)| rest.len() >= u32::from_be_bytes(*header) as usize)
+        arrived.split_first_chunk::<HEADER>().is_some_and(|(header, rest)| {
+            let length = u32::from_be_bytes(*header) as usize;
+            length > limit || rest.len() >= length
+        })
     }
 
     /// Takes out exactly `N` bytes that are no frame, if they have arrived.
