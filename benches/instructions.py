@@ -47,7 +47,7 @@ def count(program, path):
 def profile(program, path):
     with tempfile.NamedTemporaryFile() as out:
         callgrind(program, path, CALLS[1], out.name)
-        subprocess.run(["callgrind_annotate", "--inclusive=yes", out.name], check=True)
+        subprocess.run(["callgrind_annotate", "--auto=no", "--inclusive=yes", out.name], check=True)
 
 
 def compare(counted):
@@ -77,4 +77,5 @@ def main(arguments):
     return compare(counted)
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

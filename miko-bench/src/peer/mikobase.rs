@@ -31,6 +31,14 @@ pub(crate) const PEER: Peer = Peer {
     start,
 };
 
+pub(crate) const FILE: Peer = Peer {
+    name: "mikobase-file",
+    terms: "A share of the file engine, in /var/tmp: a create is answered when it is on the disk. Everybody else here \
+            forgets all when the power fails.",
+    workloads: &[Workload::Read, Workload::Create, Workload::CreateBatch],
+    start: start_on_file,
+};
+
 pub(crate) const EMPTY: Peer = Peer {
     name: "mikobase-empty",
     terms: "Our client and server, with an interface whose one method does nothing.",
@@ -55,16 +63,29 @@ impl Ping for Nothing {
 }
 
 fn start(Size { workers, records }: Size) -> Result<Option<Running>, BoxError> {
-    let crew = Crew::keep(workers, |orders| keep(workers, records, &orders))?;
+    let in_memory = |_: &Path| "mikobase.uno/sqlite/memory".to_owned();
+    let crew = Crew::keep(workers, |orders| keep(in_memory, workers, records, &orders))?;
     Ok(Some(Running::alone(crew)))
 }
 
-/// In the process that starts the share.
-fn keep(workers: usize, records: usize, orders: &Orders) -> Result<(), BoxError> {
-    let directory = TempDir::new()?;
+fn start_on_file(Size { workers, records }: Size) -> Result<Option<Running>, BoxError> {
+    let in_file = |directory: &Path| directory.join("records.db").display().to_string();
+    let crew = Crew::keep(workers, |orders| keep(in_file, workers, records, &orders))?;
+    Ok(Some(Running::alone(crew)))
+}
+
+/// In the process that starts the share. The directory is on a disk: /tmp may be in memory.
+fn keep(
+    backend: fn(&Path) -> String,
+    workers: usize,
+    records: usize,
+    orders: &Orders,
+) -> Result<(), BoxError> {
+    let directory = TempDir::new_in("/var/tmp")?;
     let pks = directory.path().join("pks");
     let written = pks.clone();
     let uds = Uds::new()?
+        .backend(&backend(directory.path()))?
         .schema(sample::schema())
         .returning(Returning::Nothing)
         .setup(move |server| Ok(fs::write(written, preload(server.db(), records)?.join("\n"))?));
