@@ -2,7 +2,7 @@
 //!
 //! The loop is a single-threaded tokio runtime with a task per connection. A task reads what has arrived, has each whole
 //! call in it run, in order, and writes the answers with one system call. What several connections have to say at one time
-//! is served in one [`turn`]. So calls from all connections are applied one after another in the order in which they are
+//! is served in one turn (`turn.rs`). So calls from all connections are applied one after another in the order in which they are
 //! taken up, and the implementation needs no thread but one.
 //!
 //! Invariant: nothing a peer sends ends the loop, and nothing is allocated on a peer's word.
