@@ -74,8 +74,8 @@ pub struct SqliteEngine {
     store: Mutex<Store>,
     /// Told when calls that were made together are done.
     together_ended: Condvar,
-    /// Its backend URL, without protocol and parameters.
-    name: &'static str,
+    /// Is it in a file, where a commit waits for the disk?
+    in_file: bool,
 }
 
 impl SqliteEngine {
@@ -84,7 +84,7 @@ impl SqliteEngine {
     /// # Errors
     /// `storage-full`, if there is no memory for it.
     pub fn in_memory() -> Result<Self> {
-        Ok(Self::of(Store::in_memory()?, "mikobase.uno/sqlite/memory"))
+        Ok(Self::of(Store::in_memory()?))
     }
 
     /// The database in a file. In mode `rw` it is created if there is none, and belongs to this process until this value
@@ -108,16 +108,17 @@ impl SqliteEngine {
     /// `backend-in-use`, if somebody maintains the file; `invalid-backend`, if it is no Mikobase, or of a newer version,
     /// or missing and to be read. The file is then as it was.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        let store = Store::open(path.as_ref(), mode)?;
-        Ok(Self {
-            store: Mutex::new(store),
-            together_ended: Condvar::new(),
-            name: "mikobase.uno/sqlite/file",
-        })
+        Ok(Self::of(Store::open(path.as_ref(), mode)?))
     }
 
-    fn of(store: Store, name: &'static str) -> Self {
-        Self { store: Mutex::new(store), together_ended: Condvar::new(), name }
+    fn of(store: Store) -> Self {
+        let in_file = store.is_in_file();
+        Self { store: Mutex::new(store), together_ended: Condvar::new(), in_file }
+    }
+
+    /// Its backend URL, without protocol and parameters.
+    const fn name(&self) -> &'static str {
+        if self.in_file { "mikobase.uno/sqlite/file" } else { "mikobase.uno/sqlite/memory" }
     }
 
     /// How a select is run: its SQL, the values bound to it, and SQLite's plan. Nothing is run.
@@ -200,7 +201,7 @@ impl Mikobase for SqliteEngine {
         Ok(Properties {
             temporal: false,
             executable: self.store().kept("executable")? == Some(true.into()),
-            engine: self.name.to_owned(),
+            engine: self.name().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
@@ -216,7 +217,7 @@ impl Engine for SqliteEngine {
     }
 
     fn gains_together(&self) -> bool {
-        self.name.ends_with("file")
+        self.in_file
     }
 
     fn together(&self, calls: &mut dyn FnMut()) -> bool {

@@ -48,7 +48,7 @@ pub(super) struct Store {
     pub(super) standing: Option<Standing>,
     mode: Mode,
     /// The file, if there is one. It ends after the connection.
-    _tenure: Option<Tenure>,
+    tenure: Option<Tenure>,
 }
 
 impl Store {
@@ -88,8 +88,12 @@ impl Store {
             together: None,
             standing: None,
             mode,
-            _tenure: tenure,
+            tenure,
         })
+    }
+
+    pub(super) fn is_in_file(&self) -> bool {
+        self.tenure.is_some()
     }
 
     /// Does `work` in a transaction: all of it, or nothing if it fails or panics.
