@@ -45,6 +45,17 @@ impl Error {
         if items.is_empty() { Ok(()) } else { Err(Self { items }) }
     }
 
+    /// All of `items`, of which there is at least one.
+    pub(crate) fn of(items: Vec<ErrorItem>) -> Self {
+        debug_assert!(!items.is_empty(), "an error says what was wrong");
+        Self { items }
+    }
+
+    /// Everything that was wrong, to be told together with more.
+    pub(crate) fn into_items(self) -> Vec<ErrorItem> {
+        self.items
+    }
+
     /// Adds a detail to the first item, which is the only one of an error made by [`Error::new`].
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {

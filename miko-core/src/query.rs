@@ -3,17 +3,26 @@
 //! | layer | where |
 //! | --- | --- |
 //! | reading keys and types, gathering every fault | [`faults`], [`fields`] |
-//! | the typed request | [`select`], [`path`], [`mod@write`], [`stack`] |
-//! | evaluating a condition on a bucket's text | [`walk`] |
+//! | the typed request | [`select`], [`condition`], [`path`], [`operator`], [`sort`], [`mod@write`], [`stack`] |
+//! | what placeholders stand for | [`placeholder`] |
+//! | what a path leads to in a bucket's text, and how texts compare | [`walk`], [`found`], [`text`] |
+//! | running a select record by record | [`evaluate`] |
 //!
 //! A [`Request`] exists only if nothing was wrong with the query, so an engine never checks one again. No layer here
 //! knows SQL; the SQLite engines compile a request themselves.
 
+mod condition;
+mod evaluate;
 mod faults;
 mod fields;
+mod found;
+mod operator;
 mod path;
+mod placeholder;
 mod select;
+mod sort;
 pub(crate) mod stack;
+mod text;
 mod walk;
 mod write;
 
@@ -24,9 +33,12 @@ use crate::json;
 use crate::mikobase::{Query, Validation};
 use fields::Fields;
 
+pub(crate) use condition::{Condition, Part};
+pub(crate) use evaluate::Subject;
 pub(crate) use faults::{Faults, Place};
 pub(crate) use path::{Path, Step};
-pub(crate) use select::{Condition, Select};
+pub(crate) use select::Select;
+pub(crate) use sort::{SortBy, SortPath};
 pub(crate) use stack::Stack;
 pub(crate) use write::{Create, Delete, StackChange, Update};
 
@@ -60,12 +72,11 @@ pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
     Ok((request, warnings))
 }
 
-/// What [`parse`] finds wrong or odd about a query.
+/// What is wrong or odd about a query, in one respect or in all.
 pub(crate) fn validate(query: Query) -> Validation {
     let mut faults = Faults::default();
     read(query, &mut faults);
-    let (errors, warnings) = faults.into_parts();
-    Validation { errors, warnings }
+    faults.into_validation()
 }
 
 fn read(query: Query, faults: &mut Faults) -> Option<Request> {

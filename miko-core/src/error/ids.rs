@@ -101,6 +101,9 @@ error_ids! {
     REDUNDANT_FIELDS = "redundant_fields",
         "A warning: two keys of the request say the same thing.",
         r#"{"action": "select", "class": "foo.com/a", "classes": ["foo.com/b"]}"#;
+    UNUSED_PLACEHOLDER = "unused_placeholder",
+        "A warning of `validate`: nothing in the request uses this placeholder.",
+        r#"{"action": "select", "placeholders": {"rank": "Captain"}}"#;
     INVALID_BACKEND = "invalid-backend",
         "The backend URL names no engine; the details list those that are known.",
         r#"`Uds::new()?.backend("https://mikobase.uno/redis")`"#;

@@ -4,15 +4,22 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::error::{ErrorId, ErrorItem, Warning};
+use crate::error::{Error, ErrorId, ErrorItem, Warning};
 use crate::json;
 use crate::json::pointer::Step;
+use crate::mikobase::Validation;
+use crate::query::placeholder;
 
 /// Gathers faults while a request is read, so that all are reported together.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     errors: Vec<ErrorItem>,
     warnings: Vec<Warning>,
+    /// What only a validation tells: it is wrong if it is reached, or odd and harmless.
+    latent: Vec<ErrorItem>,
+    notices: Vec<Warning>,
+    /// Is what a placeholder stands for looked at later?
+    pub(super) spares_placeholders: bool,
 }
 
 impl Faults {
@@ -20,12 +27,57 @@ impl Faults {
         self.errors.push(fault);
     }
 
+    /// What stands at `place` has the wrong type.
+    pub(super) fn refuse_type(&mut self, place: &Place<'_>, expected: &str, found: &Value) {
+        if !(self.spares_placeholders && placeholder::name(found).is_some()) {
+            self.refuse(place.wrong_type(expected, found));
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.errors.len()
+    }
+
     pub(crate) fn warn(&mut self, warning: Warning) {
         self.warnings.push(warning);
     }
 
+    /// Nothing is wrong with the request as long as nobody reaches these.
+    pub(super) fn will_fail(&mut self, items: Vec<ErrorItem>) {
+        self.latent.extend(items);
+    }
+
+    /// This is odd, and worth a word to somebody who asks.
+    pub(super) fn notice(&mut self, warning: Warning) {
+        self.notices.push(warning);
+    }
+
+    /// A placeholder leads nowhere in a place that is always reached.
+    pub(super) fn refuse_unresolved(&mut self, error: Error) {
+        self.errors.extend(error.into_items());
+    }
+
     pub(crate) fn into_parts(self) -> (Vec<ErrorItem>, Vec<Warning>) {
         (self.errors, self.warnings)
+    }
+}
+
+impl Faults {
+    /// Everything there is to say of the request without running it.
+    pub(crate) fn into_validation(self) -> Validation {
+        let mut validation = Validation { errors: self.errors, warnings: self.warnings };
+        // What placeholders stand for is read where it is used, and may be so twice.
+        for item in self.latent {
+            if !validation.errors.contains(&item) {
+                validation.errors.push(item);
+            }
+        }
+        for item in self.notices {
+            if !validation.warnings.contains(&item) {
+                validation.warnings.push(item);
+            }
+        }
+        validation
     }
 }
 

@@ -71,14 +71,29 @@ impl<'f> Fields<'f> {
         report(self.faults, "missing_fields", "the request lacks", self.missing);
     }
 
+    /// The keys that nobody took, where one reader takes the whole of what is left.
+    pub(crate) fn rest(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.left)
+            .into_iter()
+            .filter(|(key, _)| !IGNORED.contains(&key.as_str()))
+            .collect()
+    }
+
     /// Reports the keys that are missing and those that nobody took.
     pub(crate) fn finish(self) {
         report(self.faults, "missing_fields", "the request lacks", self.missing);
-        let unknown =
+        let unknown: Vec<_> =
             self.left.iter().map(|(key, _)| key.as_str()).filter(|key| !IGNORED.contains(key)).collect();
-        report(self.faults, "unknown_fields", "this action knows no", unknown);
+        report(self.faults, "unknown_fields", UNKNOWN, unknown);
+    }
+
+    /// Reports keys that were taken with the [`rest`](Self::rest), and mean nothing.
+    pub(crate) fn refuse_unknown(&mut self, keys: Vec<&str>) {
+        report(self.faults, "unknown_fields", UNKNOWN, keys);
     }
 }
+
+const UNKNOWN: &str = "this action knows no";
 
 fn report(faults: &mut Faults, detail: &str, complaint: &str, keys: Vec<&str>) {
     if !keys.is_empty() {
@@ -100,14 +115,14 @@ pub(crate) fn object(value: Value, place: &Place<'_>, faults: &mut Faults) -> Op
 pub(crate) fn string(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
-        other => refuse(faults, place.wrong_type("a string", &other)),
+        other => mistyped(faults, place, "a string", &other),
     }
 }
 
 pub(crate) fn boolean(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
     match value {
         Value::Bool(flag) => Some(flag),
-        other => refuse(faults, place.wrong_type("a boolean", &other)),
+        other => mistyped(faults, place, "a boolean", &other),
     }
 }
 
@@ -118,7 +133,7 @@ pub(crate) fn count(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
             Some(count) => Some(count),
             None => refuse(faults, place.wrong_value(EXPECTED, value)),
         },
-        _ => refuse(faults, place.wrong_type(EXPECTED, &value)),
+        _ => mistyped(faults, place, EXPECTED, &value),
     }
 }
 
@@ -126,7 +141,7 @@ pub(crate) fn count(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
 pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     let name = match value {
         Value::String(name) => name,
-        other => return refuse(faults, place.wrong_type("a UNS such as starfleet.com/officer", &other)),
+        other => return mistyped(faults, place, "a UNS such as starfleet.com/officer", &other),
     };
     match uns::parse(&name) {
         Ok(stored) => Some(stored.to_owned()),
@@ -160,6 +175,17 @@ fn one_or_many<T>(value: Value, place: &Place<'_>, faults: &mut Faults, one: Rea
 
 pub(crate) fn refuse<T>(faults: &mut Faults, fault: ErrorItem) -> Option<T> {
     faults.refuse(fault);
+    None
+}
+
+/// As `refuse`, for a value of the wrong type.
+pub(crate) fn mistyped<T>(
+    faults: &mut Faults,
+    place: &Place<'_>,
+    expected: &str,
+    found: &Value,
+) -> Option<T> {
+    faults.refuse_type(place, expected, found);
     None
 }
 

@@ -2,16 +2,22 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::query::faults::{Faults, Place};
-use crate::query::fields::refuse;
+use crate::query::fields::{mistyped, refuse};
+use crate::query::found::Found;
+use crate::query::operator::{self, Operators};
+use crate::query::walk::walk;
 
-/// `["name", "family", "Kirk"]`: steps down from the bucket, and what the value there must equal.
-#[derive(Debug, Clone, PartialEq)]
+/// `["name", "family", "Kirk"]`: steps down from the bucket, and what must be said of the value there.
+#[derive(Debug, Clone)]
 pub(crate) struct Path {
-    pub(super) steps: Vec<Step>,
-    pub(super) literal: Value,
+    steps: Vec<Step>,
+    /// The literal or the operators, as they are written.
+    last: Value,
+    /// The same, if these are operators.
+    operators: Option<Operators>,
 }
 
 /// One step down. Neither kind stands in for the other: `"0"` is a key, `0` is not.
@@ -24,49 +30,81 @@ pub(crate) enum Step {
 impl Path {
     /// Reads the value of a `path` of a request.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
-        const EXPECTED: &str = "an array of at least one key or index, and the value looked for";
+        const EXPECTED: &str = "an array of at least one key or index, and what is asked of the value there";
         let mut elements = match value {
             Value::Array(elements) if elements.len() >= 2 => elements,
             Value::Array(elements) => return refuse(faults, place.wrong_value(EXPECTED, elements)),
-            other => return refuse(faults, place.wrong_type(EXPECTED, &other)),
+            other => return mistyped(faults, place, EXPECTED, &other),
         };
-        let literal = elements.pop()?;
-        check_literal(&literal, &Place::Index(place, elements.len()), faults);
-        let mut steps = Vec::with_capacity(elements.len());
-        for (index, element) in elements.into_iter().enumerate() {
-            steps.extend(Step::read(element, &Place::Index(place, index), faults));
-        }
-        Some(Self { steps, literal })
+        let last = elements.pop()?;
+        let operators = operator::read_last(&last, &Place::Index(place, elements.len()), faults);
+        let steps = read_steps(elements, place, faults);
+        Some(Self { steps: steps?, last, operators: operators? })
     }
 
-    /// Where it looks, and for what.
-    pub(crate) fn parts(&self) -> (&[Step], &Value) {
-        (&self.steps, &self.literal)
+    /// Does it hold for the bucket with this JSON text?
+    pub(crate) fn holds(&self, bucket: &str) -> bool {
+        walk(bucket, &self.steps, |found| self.holds_for(&found))
+    }
+
+    fn holds_for(&self, found: &Found<'_>) -> bool {
+        match &self.operators {
+            None => found.equals(&self.last),
+            Some(operators) => operators.hold(found),
+        }
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The value that is asked for, if nothing but equality with one is.
+    pub(crate) fn equality(&self) -> Option<&Value> {
+        match &self.operators {
+            None => Some(&self.last),
+            Some(operators) => operators.equality(),
+        }
     }
 
     /// Reads what `Display` wrote.
-    pub(crate) fn from_text(text: &str) -> serde_json::Result<Self> {
-        let mut elements: Vec<Value> = serde_json::from_str(text)?;
-        let literal = elements.pop().unwrap_or(Value::Null);
-        let step = |element| match element {
-            Value::String(key) => Ok(Step::Key(key)),
-            other => serde_json::from_value(other).map(Step::Index),
-        };
-        Ok(Self { steps: elements.into_iter().map(step).collect::<Result<_, _>>()?, literal })
+    pub(crate) fn from_text(text: &str) -> Result<Self, String> {
+        let value = serde_json::from_str(text).map_err(|fault| fault.to_string())?;
+        let mut faults = Faults::default();
+        Self::read(value, &Place::Request, &mut faults).ok_or_else(|| format!("this is no path: {text}"))
     }
+}
+
+/// Reads keys and indices; `None` if any is neither.
+pub(super) fn read_steps(elements: Vec<Value>, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Step>> {
+    let mut steps = Some(Vec::with_capacity(elements.len()));
+    for (index, element) in elements.into_iter().enumerate() {
+        let step = Step::read(element, &Place::Index(place, index), faults);
+        steps = steps.zip(step).map(|(mut steps, step)| {
+            steps.push(step);
+            steps
+        });
+    }
+    steps
+}
+
+/// Writes steps and what comes after them as a JSON array.
+pub(super) fn write(f: &mut fmt::Formatter<'_>, steps: &[Step], last: Option<&Value>) -> fmt::Result {
+    f.write_str("[")?;
+    for (index, step) in steps.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        match step {
+            Step::Key(key) => write!(f, "{comma}{}", Value::from(key.as_str()))?,
+            Step::Index(index) => write!(f, "{comma}{index}")?,
+        }
+    }
+    last.map_or(Ok(()), |last| write!(f, ",{last}"))?;
+    f.write_str("]")
 }
 
 /// The path as a request has it.
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[")?;
-        for step in &self.steps {
-            match step {
-                Step::Key(key) => write!(f, "{},", Value::from(key.as_str()))?,
-                Step::Index(index) => write!(f, "{index},")?,
-            }
-        }
-        write!(f, "{}]", self.literal)
+        write(f, &self.steps, Some(&self.last))
     }
 }
 
@@ -79,38 +117,14 @@ impl Step {
                 Some(index) => Some(Self::Index(index)),
                 None => refuse(faults, place.wrong_value(EXPECTED, number)),
             },
-            Value::Object(map) if map.contains_key("placeholder") => {
-                refuse(faults, place.not_yet("a placeholder in a path"))
-            }
-            other => refuse(faults, place.wrong_type(EXPECTED, &other)),
+            other => mistyped(faults, place, EXPECTED, &other),
         }
     }
 }
 
-/// Refuses what this version would misunderstand in last place: operator objects, and placeholders, also those inside
-/// an array.
-fn check_literal(literal: &Value, place: &Place<'_>, faults: &mut Faults) {
-    match literal {
-        Value::Object(map) if map.contains_key("placeholder") => {
-            faults.refuse(place.not_yet("a placeholder in a path"));
-        }
-        Value::Object(_) => faults.refuse(place.not_yet("an operator object in a path")),
-        Value::Array(elements) => check_elements(elements, place, faults),
-        _ => {}
-    }
-}
-
-fn check_elements(elements: &[Value], place: &Place<'_>, faults: &mut Faults) {
-    for (index, element) in elements.iter().enumerate() {
-        let place = Place::Index(place, index);
-        match element {
-            Value::Object(map) if map.contains_key("placeholder") => {
-                faults.refuse(place.not_yet("a placeholder in a path"));
-            }
-            Value::Array(inner) => check_elements(inner, &place, faults),
-            _ => {}
-        }
-    }
+/// The keys of `map`, in the order in which messages list them, that are not among `known`.
+pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'m str> {
+    map.keys().map(String::as_str).filter(|key| !known.contains(key)).collect()
 }
 
 #[cfg(test)]
@@ -126,12 +140,13 @@ mod tests {
             json!(["a", 0, "0", 18446744073709551615_u64, null]),
             json!(["", "a\"b", "$.x[0]", "\\", "\0", "🖖", -0.0]),
             json!(["a", [1, [true, {"k": 5e-324}]]]),
+            json!(["a", {"value": {"placeholder": 1}, "gt": 3, "collapse": true}]),
         ];
         for path in paths {
             let mut faults = Faults::default();
             let read = Path::read(path.clone(), &Place::Request, &mut faults).unwrap();
             assert_eq!(read.to_string(), path.to_string());
-            assert_eq!(Path::from_text(&path.to_string()).unwrap(), read);
+            assert_eq!(Path::from_text(&path.to_string()).unwrap().to_string(), path.to_string());
             assert!(faults.into_parts().0.is_empty());
         }
     }

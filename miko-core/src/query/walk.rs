@@ -1,46 +1,56 @@
-//! Evaluating a path on the text of a bucket, without building what the path does not lead to.
+//! Going down a path in the text of a bucket, without building what the path does not lead to.
 
 use std::fmt;
 
-use serde::de::value::SeqAccessDeserializer;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::json;
-use crate::query::path::{Path, Step};
+use crate::query::found::Found;
+use crate::query::path::Step;
 
-impl Path {
-    /// Does the condition hold for the bucket with this JSON text?
-    pub(crate) fn holds(&self, bucket: &str) -> bool {
-        let mut walk = Walk { steps: &self.steps, literal: &self.literal, verdict: None };
-        // Leaving text unread is how the walk stops early, and serde_json calls that an error; the verdict stands.
-        let _ = walk.deserialize(&mut serde_json::Deserializer::from_str(bucket));
-        walk.verdict.unwrap_or_else(|| self.literal.is_null())
+/// Gives `look` what the steps lead to in the bucket with this JSON text.
+pub(super) fn walk<R>(bucket: &str, steps: &[Step], look: impl FnOnce(Found<'_>) -> R) -> R {
+    let mut walk = Walk { steps, view: View::Open(look) };
+    // Leaving text unread is how the walk stops early, and serde_json calls that an error; what was seen stands.
+    let _ = walk.deserialize(&mut serde_json::Deserializer::from_str(bucket));
+    match walk.view {
+        View::Open(look) => look(Found::Absent),
+        View::Seen(outcome) => outcome,
+        View::Looking => unreachable!("`look` returns or unwinds"),
     }
 }
 
-/// Goes down one step per level; the verdict stays open as long as the value is absent.
-struct Walk<'p> {
-    steps: &'p [Step],
-    literal: &'p Value,
-    verdict: Option<bool>,
+/// Goes down one step per level.
+struct Walk<'s, L, R> {
+    steps: &'s [Step],
+    view: View<L, R>,
 }
 
-impl Walk<'_> {
-    fn found(&mut self, equal: bool) {
-        self.verdict = Some(equal);
+/// Open as long as the value is absent.
+enum View<L, R> {
+    Open(L),
+    Looking,
+    Seen(R),
+}
+
+impl<R, L: FnOnce(Found<'_>) -> R> Walk<'_, L, R> {
+    fn see(&mut self, found: Found<'_>) {
+        if let View::Open(look) = std::mem::replace(&mut self.view, View::Looking) {
+            self.view = View::Seen(look(found));
+        }
     }
 
-    /// At the end of the path any value is compared; before it, one that is neither object nor array leads nowhere.
-    fn scalar<E>(&mut self, equal: impl FnOnce(&Value) -> bool) -> Result<(), E> {
+    /// At the end of the path any value is seen; before it, one that is neither object nor array leads nowhere.
+    fn scalar<E>(&mut self, found: Found<'_>) -> Result<(), E> {
         if self.steps.is_empty() {
-            self.found(equal(self.literal));
+            self.see(found);
         }
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for &mut Walk<'_> {
+impl<'de, R, L: FnOnce(Found<'_>) -> R> DeserializeSeed<'de> for &mut Walk<'_, L, R> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -48,7 +58,7 @@ impl<'de> DeserializeSeed<'de> for &mut Walk<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for &mut Walk<'_> {
+impl<'de, R, L: FnOnce(Found<'_>) -> R> Visitor<'de> for &mut Walk<'_, L, R> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,8 +67,7 @@ impl<'de> Visitor<'de> for &mut Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Some((step, rest)) = self.steps.split_first() else {
-            // A literal is never an object.
-            self.found(false);
+            self.see(Found::Composite(&Value::deserialize(MapAccessDeserializer::new(map))?));
             return Ok(());
         };
         let Step::Key(key) = step else { return Ok(()) };
@@ -74,12 +83,7 @@ impl<'de> Visitor<'de> for &mut Walk<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Some((step, rest)) = self.steps.split_first() else {
-            if !self.literal.is_array() {
-                self.found(false);
-                return Ok(());
-            }
-            let value = Value::deserialize(SeqAccessDeserializer::new(seq))?;
-            self.found(json::equal(&value, self.literal));
+            self.see(Found::Composite(&Value::deserialize(SeqAccessDeserializer::new(seq))?));
             return Ok(());
         };
         let Step::Index(index) = step else { return Ok(()) };
@@ -93,27 +97,28 @@ impl<'de> Visitor<'de> for &mut Walk<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.scalar(|literal| literal.as_str() == Some(text))
+        self.scalar(Found::Text(text))
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.scalar(Value::is_null)
+        self.scalar(Found::Null)
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.scalar(|literal| literal.as_bool() == Some(value))
+        self.scalar(Found::Bool(value))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.scalar(|literal| json::equal(&value.into(), literal))
+        self.scalar(Found::Number(value.into()))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.scalar(|literal| json::equal(&value.into(), literal))
+        self.scalar(Found::Number(value.into()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.scalar(|literal| json::equal(&value.into(), literal))
+        // Text has no number that is not finite.
+        self.scalar(serde_json::Number::from_f64(value).map_or(Found::Null, Found::Number))
     }
 }
 
@@ -145,6 +150,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::query::Path;
 
     fn check(bucket: Value, holds: &[Value], fails: &[Value]) {
         let text = bucket.to_string();

@@ -32,6 +32,8 @@ fn wrong(pointer: &str, expected: &str, found: impl Into<Value>) -> Value {
 
 const UNS: &str = "a UNS such as starfleet.com/officer";
 const COUNT: &str = "a non-negative integer";
+const PATH: &str = "an array of at least one key or index, and what is asked of the value there";
+const CONDITION: [&str; 9] = ["class", "classes", "pk", "path", "all", "any", "then", "not", "placeholders"];
 const STEP: &str = "an object key (a string) or an array index (a non-negative integer)";
 
 #[test]
@@ -64,7 +66,7 @@ fn all_faults_of_a_request_are_reported_together() {
             {"found": "foo", "pointer": "/class/1", "field": "class"},
             wrong("/class/2", UNS, "number"),
             wrong("/pk", "a string", "object"),
-            wrong("/path", "an array of at least one key or index, and the value looked for", json!(["a"])),
+            wrong("/path", PATH, json!(["a"])),
             wrong("/limit", COUNT, -1),
             wrong("/offset", COUNT, "string"),
             {"pointer": "", "unknown_fields": ["colour", "a/b"]},
@@ -109,12 +111,9 @@ fn counts_are_integers() {
 }
 
 #[test]
-fn a_path_has_steps_and_a_literal() {
+fn a_path_has_steps() {
     let path = |path: Value| json!({"action": "select", "path": path});
-    check(
-        path(json!("a")),
-        json!([wrong("/path", "an array of at least one key or index, and the value looked for", "string")]),
-    );
+    check(path(json!("a")), json!([wrong("/path", PATH, "string")]));
     check(
         path(json!([null, -1, 1.5, [], true, 1])),
         json!([
@@ -129,17 +128,9 @@ fn a_path_has_steps_and_a_literal() {
 
 #[test]
 fn what_this_version_does_not_run_is_refused_and_not_ignored() {
-    for key in ["all", "any", "then", "sort", "sorts", "placeholders", "history", "cutoff", "transaction"] {
+    for key in ["history", "cutoff", "transaction"] {
         check(json!({"action": "select", key: []}), json!([{"pointer": format!("/{key}"), "field": key}]));
     }
-    for path in [json!(["a", {"gt": 1}]), json!(["a", {}]), json!(["a", {"placeholder": "p"}])] {
-        check(json!({"action": "select", "path": path}), json!([{"pointer": "/path/1", "field": "path"}]));
-    }
-    let inside = json!({"action": "select", "path": [{"placeholder": "p"}, "a", [[{"placeholder": "p"}]]]});
-    check(
-        inside,
-        json!([{"pointer": "/path/2/0/0", "field": "path"}, {"pointer": "/path/0", "field": "path"}]),
-    );
     for action in ["create", "update", "delete"] {
         let request = json!({"action": action, "pk": "x", "bucket": {}, "transaction": "t"});
         assert!(
@@ -148,6 +139,102 @@ fn what_this_version_does_not_run_is_refused_and_not_ignored() {
                 .contains("`transaction` is not supported by this version yet")
         );
     }
+}
+
+#[test]
+fn an_operator_takes_what_it_has_a_meaning_for() {
+    let field = |field: &str, expected: &str, found: Value| json!({"pointer": format!("/path/1/{field}"), "field": field, "expected": expected, "found": found});
+    let text = "a string";
+    let flag = "a boolean";
+    let ordered = "a number or a string";
+    let list = "an array";
+    let cases = [
+        (json!({"contains": 1}), field("contains", text, json!("number"))),
+        (json!({"starts-with": null}), field("starts-with", text, json!("null"))),
+        (json!({"ends-with": ["a"]}), field("ends-with", text, json!("array"))),
+        (json!({"gt": true}), field("gt", ordered, json!("boolean"))),
+        (json!({"lt": null}), field("lt", ordered, json!("null"))),
+        (json!({"gte": []}), field("gte", ordered, json!("array"))),
+        (json!({"lte": {}}), field("lte", ordered, json!("object"))),
+        (json!({"includes_all": "a"}), field("includes_all", list, json!("string"))),
+        (json!({"includes_any": 1}), field("includes_any", list, json!("number"))),
+        (json!({"in": "a"}), field("in", list, json!("string"))),
+        (json!({"exists": 1}), field("exists", flag, json!("number"))),
+        (json!({"truthy": "yes"}), field("truthy", flag, json!("string"))),
+        (json!({"any": false}), field("any", "true", json!(false))),
+        (json!({"any": 1}), field("any", "true", json!("number"))),
+        (json!({"matches": 1}), field("matches", text, json!("number"))),
+        (json!({"value": 1, "collapse": "no"}), field("collapse", flag, json!("string"))),
+        (json!({"value": 1, "case-sensitive": 0}), field("case-sensitive", flag, json!("number"))),
+    ];
+    for (last, expected) in cases {
+        check(json!({"action": "select", "path": ["a", last]}), json!([expected]));
+    }
+    let error = failure(&db(), json!({"action": "select", "path": ["a", {"matches": "["}]}));
+    assert_eq!(error.items()[0].details["pointer"], "/path/1/matches");
+    assert!(error.items()[0].details["reason"].as_str().unwrap().contains("unclosed character class"));
+}
+
+#[test]
+fn a_path_asks_for_something_that_there_is() {
+    let unknown = |last: Value| {
+        let error = failure(&db(), json!({"action": "select", "path": ["a", last]}));
+        let details = error.items()[0].details.clone();
+        (details["pointer"].clone(), details.get("unknown_fields").cloned())
+    };
+    assert_eq!(unknown(json!({"like": "a%"})), (json!("/path/1/like"), Some(json!(["like"]))));
+    assert_eq!(
+        unknown(json!({"placeholder": "a", "gt": 1})),
+        (json!("/path/1/placeholder"), Some(json!(["placeholder"])))
+    );
+    for nothing in [json!({}), json!({"case-sensitive": false})] {
+        assert_eq!(unknown(nothing), (json!("/path/1"), None));
+    }
+}
+
+#[test]
+fn faults_of_inner_conditions_are_found_where_they_are() {
+    check(
+        json!({"action": "select", "not": true, "all": [{"path": ["a"]}, 3, {"limit": 1, "placeholders": []}],
+               "any": {}, "then": {"then": {"not": "yes", "any": [{"class": "x"}]}}}),
+        json!([
+            wrong("/all/0/path", PATH, json!(["a"])),
+            wrong("/all/1", "a condition (an object)", json!("number")),
+            {"pointer": "/all/2", "unknown_fields": ["limit"], "allowed": CONDITION},
+            wrong("/all/2/placeholders", "an object", "array"),
+            wrong("/any", "an array of conditions", "object"),
+            {"found": "x", "pointer": "/then/then/any/0/class", "field": "class"},
+            wrong("/then/then/not", "a boolean", "string"),
+            {"pointer": "", "unknown_fields": ["not"]},
+        ]),
+    );
+}
+
+#[test]
+fn a_sort_path_has_keys_and_qualifiers_that_there_are() {
+    const EXPECTED: &str = "an array of at least one key or index, and qualifiers if any";
+    let allowed = json!(["reverse", "case-sensitive", "collapse"]);
+    check(
+        json!({"action": "select", "sort": [{"reverse": true}], "sorts": [
+            "name", ["a", {"reverse": 1, "desc": true}], ["a", null, 0], [{"record": "seq"}], [{"record": "pk", "x": 1}]]}),
+        json!([
+            wrong("/sort", EXPECTED, json!([{"reverse": true}])),
+            wrong("/sorts/0", EXPECTED, json!("string")),
+            wrong("/sorts/1/1/reverse", "a boolean", json!("number")),
+            {"pointer": "/sorts/1/1", "unknown_fields": ["desc"], "allowed": allowed},
+            wrong("/sorts/2/1", STEP, json!("null")),
+            wrong("/sorts/3/0/record", "one of pk, created_at, updated_at", json!("seq")),
+            {"pointer": "/sorts/4/0", "unknown_fields": ["x"]},
+        ]),
+    );
+    check(
+        json!({"action": "select", "sorts": {}}),
+        json!([wrong("/sorts", "an array of sort paths", "object")]),
+    );
+    check(
+        json!({"action": "select", "sort": [{"record": "pk"}, {"collapse": true}]}),
+        json!([{"pointer": "/sort/1"}]),
+    );
 }
 
 #[test]

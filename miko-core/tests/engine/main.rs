@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agreement;
 mod batch;
 mod classed;
 mod classes;
+mod conditions;
 mod errors_page;
 mod export;
 mod faults;
@@ -12,12 +14,14 @@ mod file;
 mod hostile;
 mod import;
 mod indexes;
+mod placeholders;
 mod property;
 mod references;
 mod regressions;
 mod schema;
 mod schemas;
 mod select;
+mod sorting;
 mod support;
 mod together;
 mod uniqueness;

@@ -1,60 +1,53 @@
-//! From a select to its statement.
+//! From a plan to its statement.
 
-use crate::engine::sqlite::plan::{Lookup, Plan};
+use crate::engine::sqlite::plan::{Lookup, Plan, Predicate, Source};
 use crate::engine::sqlite::read::select_record;
 use crate::engine::sqlite::statement::Statement;
-use crate::query::{Condition, Select};
+use crate::query::{Select, SortBy};
 
-/// The statement whose rows are the selected records, as `read` takes them.
-pub(super) fn select(select: &Select, plan: &Plan) -> Statement {
+/// The statement whose rows are the selected records, as `read` takes them; or all that the evaluator has to see, in order
+/// of creation.
+pub(super) fn select(select: &Select, plan: &Plan<'_>) -> Statement {
     let mut statement = Statement::default();
     statement.sql(select_record!("FROM "));
-    condition(&mut statement, &select.condition, plan);
-    statement.sql(" ORDER BY seq");
-    limit(&mut statement, select);
+    source(&mut statement, &plan.source);
+    for part in &plan.filter {
+        predicate(statement.sql(" AND "), part);
+    }
+    statement.sql(" ORDER BY ");
+    if plan.evaluator.is_none() {
+        order(&mut statement, select);
+    }
+    statement.sql("seq");
+    if plan.evaluator.is_none() {
+        limit(&mut statement, select);
+    }
     statement
 }
 
-/// Chooses what SQLite goes through, and says what each record has to fulfil. A tombstone has no bucket. The order of a
-/// cross join is SQLite's order of work.
-fn condition(statement: &mut Statement, condition: &Condition, plan: &Plan) {
-    let mut path = condition.path.as_ref();
-    match (condition.pks.as_deref(), plan.classes.as_deref(), &plan.lookup) {
-        // Few records, presumably: each is looked up, and then its classes.
-        (Some(pks), classes, _) => {
-            statement.sql("record WHERE bucket IS NOT NULL AND pk ");
-            match pks {
-                [pk] => statement.sql("= ").value(pk.clone()),
-                pks => statement.sql("IN rarray(").value(pks).sql(")"),
-            };
-            classes.into_iter().for_each(|classes| is_member(statement, classes));
-        }
-        // The index of a value has it for all records of a class; those of its subclasses may be asked for.
-        (None, Some(classes), Some(lookup)) => {
-            found(statement, lookup);
-            if !lookup.is_of_class {
-                is_member(statement, classes);
-            }
-            path = path.filter(|_| !lookup.is_exact);
-        }
-        // The members of one class come out of the index in order of creation, so a limit ends the search.
-        (None, Some([class]), None) => {
-            statement
-                .sql("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
-                .value(*class);
-        }
-        // Those of several classes are gathered and sorted first, which also makes each of them appear once.
-        (None, Some(classes), None) => {
-            statement.sql("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership WHERE ");
-            is_one_of(statement, classes);
-            statement.sql(")");
-        }
-        (None, None, _) => {
+/// What SQLite goes through. A tombstone has no bucket. The order of a cross join is SQLite's order of work.
+fn source(statement: &mut Statement, source: &Source<'_>) {
+    match source {
+        Source::Everything => {
             statement.sql("record WHERE bucket IS NOT NULL");
         }
-    }
-    if let Some(path) = path {
-        statement.sql(" AND q0_path(bucket, ").value(path.to_string()).sql(")");
+        Source::Pks(pks) => {
+            statement.sql("record WHERE bucket IS NOT NULL AND ");
+            is_pk(statement, pks);
+        }
+        // The members of one class come out of the index in order of creation, so a limit ends the search.
+        Source::Members(ids) if ids.len() == 1 => {
+            statement
+                .sql("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
+                .value(ids[0]);
+        }
+        // Those of several classes are gathered and sorted first, which also makes each of them appear once.
+        Source::Members(ids) => {
+            statement.sql("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership WHERE ");
+            is_one_of(statement, ids);
+            statement.sql(")");
+        }
+        Source::Index(lookup) => found(statement, lookup),
     }
 }
 
@@ -76,10 +69,48 @@ fn found(statement: &mut Statement, lookup: &Lookup) {
     statement.sql(")");
 }
 
-fn is_member(statement: &mut Statement, classes: &[i64]) {
-    statement.sql(" AND EXISTS (SELECT 1 FROM membership WHERE membership.seq = record.seq AND ");
-    is_one_of(statement, classes);
-    statement.sql(")");
+/// Every predicate is 0 or 1, never NULL, so that `NOT` is what it says.
+fn predicate(statement: &mut Statement, part: &Predicate<'_>) {
+    match part {
+        Predicate::Classes(classes) => {
+            statement.sql("EXISTS (SELECT 1 FROM membership WHERE membership.seq = record.seq AND ");
+            is_one_of(statement, &classes.ids);
+            statement.sql(")");
+        }
+        Predicate::Pks(pks) => is_pk(statement, pks),
+        Predicate::Path(path) => {
+            statement.sql("q0_path(bucket, ").value(path.to_string()).sql(")");
+        }
+        Predicate::All(parts) => joined(statement, parts, " AND ", "1"),
+        Predicate::Any(parts) => joined(statement, parts, " OR ", "0"),
+        Predicate::Not(part) => {
+            predicate(statement.sql("NOT "), part);
+        }
+    }
+}
+
+fn joined(statement: &mut Statement, parts: &[Predicate<'_>], operator: &'static str, none: &'static str) {
+    match parts {
+        [] => {
+            statement.sql(none);
+        }
+        [one] => predicate(statement, one),
+        [first, others @ ..] => {
+            predicate(statement.sql("("), first);
+            for other in others {
+                predicate(statement.sql(operator), other);
+            }
+            statement.sql(")");
+        }
+    }
+}
+
+fn is_pk(statement: &mut Statement, pks: &[String]) {
+    statement.sql("pk ");
+    match pks {
+        [pk] => statement.sql("= ").value(pk.clone()),
+        pks => statement.sql("IN rarray(").value(pks).sql(")"),
+    };
 }
 
 fn is_one_of(statement: &mut Statement, classes: &[i64]) {
@@ -87,6 +118,19 @@ fn is_one_of(statement: &mut Statement, classes: &[i64]) {
         [class] => statement.sql("class_id = ").value(*class),
         classes => statement.sql("class_id IN rarray(").value(classes).sql(")"),
     };
+}
+
+/// What comes before the order of creation. What has no key is last, in both directions.
+fn order(statement: &mut Statement, select: &Select) {
+    for sort in &select.sorts {
+        match &sort.by {
+            SortBy::Pk => statement.sql("pk"),
+            SortBy::CreatedAt => statement.sql("created_at"),
+            SortBy::UpdatedAt => statement.sql("updated_at"),
+            SortBy::Bucket(path) => statement.sql("q0_key(bucket, ").value(path.to_string()).sql(")"),
+        };
+        statement.sql(if sort.reverse { " DESC NULLS LAST, " } else { " NULLS LAST, " });
+    }
 }
 
 fn limit(statement: &mut Statement, select: &Select) {

@@ -4,6 +4,7 @@ use rusqlite::params_from_iter;
 use serde_json::Value;
 
 use crate::engine::sqlite::compile;
+use crate::engine::sqlite::plan::Source;
 use crate::engine::sqlite::store::Store;
 use crate::error::Result;
 use crate::query::Select;
@@ -18,6 +19,7 @@ use crate::query::Select;
 /// let explanation = db.explain(json!({"action": "select", "path": ["rank", "Captain"], "limit": 10}))?;
 /// assert!(explanation.sql.ends_with("AND q0_path(bucket, ?1) ORDER BY seq LIMIT ?2"));
 /// assert_eq!(explanation.values, [json!(r#"["rank","Captain"]"#), json!(10)]);
+/// assert_eq!((explanation.index, explanation.evaluator), (None, None));
 /// # Ok::<(), miko_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -28,17 +30,28 @@ pub struct Explanation {
     pub values: Vec<Value>,
     /// SQLite's query plan, a line per step.
     pub plan: Vec<String>,
+    /// The index of a class that the records come from: the class that declares it, and the field.
+    pub index: Option<String>,
+    /// Why the evaluator looks at every record that the SQL finds, and orders and cuts what is left, if it does: the SQL
+    /// then only narrows what it has to look at.
+    pub evaluator: Option<String>,
 }
 
 impl Store {
     pub(super) fn explain(&self, select: &Select) -> Result<Explanation> {
-        let statement = compile::select(select, &self.plan(&select.condition)?);
+        let plan = self.plan(select)?;
+        let statement = compile::select(select, &plan);
         let mut explain = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text()))?;
-        let plan = explain.query_map(params_from_iter(statement.values()), |row| row.get("detail"))?;
+        let steps = explain.query_map(params_from_iter(statement.values()), |row| row.get("detail"))?;
         Ok(Explanation {
             sql: statement.text().to_owned(),
             values: statement.values().iter().map(Value::from).collect(),
-            plan: plan.collect::<rusqlite::Result<_>>()?,
+            plan: steps.collect::<rusqlite::Result<_>>()?,
+            index: match &plan.source {
+                Source::Index(lookup) => Some(lookup.name.clone()),
+                _ => None,
+            },
+            evaluator: plan.evaluator.map(str::to_owned),
         })
     }
 }

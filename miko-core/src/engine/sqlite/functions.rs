@@ -1,28 +1,37 @@
-//! What SQLite calls back: the conditions of Q0.
+//! What SQLite calls back: the paths of Q0.
 //!
-//! Conditions are evaluated here and not by SQLite's JSON functions (`docs/decisions/0002`): it is faster on text, and
-//! numbers and keys keep their exact meaning.
+//! They are evaluated here and not by SQLite's JSON functions (`docs/decisions/0002`): it is faster on text, and numbers
+//! and keys keep their exact meaning.
 
 use rusqlite::Connection;
-use rusqlite::functions::FunctionFlags;
-use rusqlite::types::ValueRef;
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::types::{ToSql, ValueRef};
 
-use crate::query::Path;
+use crate::query::{Path, SortPath};
 
-/// `q0_path(bucket, path)`: does the path hold for the bucket?
-pub(super) const PATH: &str = "q0_path";
-
+/// Makes the functions known to a connection: `q0_path(bucket, path)` says whether the path holds for the bucket, and
+/// `q0_key(bucket, path)` gives what the bucket is sorted by, or NULL.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
+    of_bucket(connection, "q0_path", Path::from_text, |path, bucket| path.holds(bucket))?;
+    of_bucket(connection, "q0_key", SortPath::from_text, |path, bucket| path.key(bucket))
+}
+
+/// Makes known a function of a bucket and of something that is read from its text once, as SQLite keeps what was made of a
+/// bound value for as long as the statement runs.
+fn of_bucket<A: Send + Sync + 'static, R: ToSql + 'static>(
+    connection: &Connection,
+    name: &str,
+    read: fn(&str) -> Result<A, String>,
+    evaluate: fn(&A, &str) -> R,
+) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_DIRECTONLY
         | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_scalar_function(PATH, 2, flags, |context| {
-        // SQLite keeps what was made of a bound value for as long as the statement runs: the path is read once.
-        let path = context.get_or_create_aux(1, |path: ValueRef<'_>| {
-            let text = path.as_str()?;
-            Path::from_text(text).map_err(Box::<dyn std::error::Error + Send + Sync>::from)
+    connection.create_scalar_function(name, 2, flags, move |context: &Context<'_>| {
+        let argument = context.get_or_create_aux(1, |argument: ValueRef<'_>| {
+            read(argument.as_str()?).map_err(Box::<dyn std::error::Error + Send + Sync>::from)
         })?;
-        Ok(path.holds(context.get_raw(0).as_str()?))
+        Ok(evaluate(&argument, context.get_raw(0).as_str()?))
     })
 }

@@ -1,19 +1,50 @@
-//! What a select goes through: the classes with their subclasses, and an index where a class has one for the path.
+//! What a select goes through: where its records come from, what is asked of each, and who asks.
 
 use serde_json::Value;
 
-use crate::class::ConstraintKind;
+use crate::class::{Class, ConstraintKind};
 use crate::engine::sqlite::store::Store;
 use crate::error::Result;
 use crate::json::key_of;
-use crate::query::{Condition, Path, Step};
+use crate::query::{Condition, Part, Path, Select, Step};
 
-/// How a condition is answered with the classes as they are defined now.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    /// The numbers of the condition's classes with all their subclasses, as far as any record has used them.
-    pub(super) classes: Option<Vec<i64>>,
-    pub(super) lookup: Option<Lookup>,
+/// How a select is answered with the classes as they are defined now.
+#[derive(Debug)]
+pub(super) struct Plan<'q> {
+    pub(super) source: Source<'q>,
+    /// What each record of the source must fulfil: all of these.
+    pub(super) filter: Vec<Predicate<'q>>,
+    /// Why the evaluator has the last word about every record that SQL finds, if it has.
+    pub(super) evaluator: Option<&'static str>,
+}
+
+/// Where SQLite takes the records from.
+#[derive(Debug)]
+pub(super) enum Source<'q> {
+    Everything,
+    Pks(&'q [String]),
+    /// The members of classes, by number.
+    Members(Vec<i64>),
+    Index(Lookup),
+}
+
+/// What SQL is asked of one record.
+#[derive(Debug)]
+pub(super) enum Predicate<'q> {
+    Classes(Classes<'q>),
+    Pks(&'q [String]),
+    Path(&'q Path),
+    All(Vec<Predicate<'q>>),
+    Any(Vec<Predicate<'q>>),
+    Not(Box<Predicate<'q>>),
+}
+
+/// Classes of a request.
+#[derive(Debug)]
+pub(super) struct Classes<'q> {
+    names: &'q [String],
+    /// The numbers of these with all their subclasses, as far as any record has used them.
+    pub(super) ids: Vec<i64>,
 }
 
 /// An index that has the records whose field has a value.
@@ -23,45 +54,130 @@ pub(super) struct Lookup {
     pub(super) key: String,
     /// Is it the index of a unique value?
     pub(super) is_unique: bool,
+    /// The class that declares it, and the field.
+    pub(super) name: String,
     /// Does it have exactly the records for which the path holds?
-    pub(super) is_exact: bool,
+    is_exact: bool,
     /// Are all its records of the class that is asked for?
-    pub(super) is_of_class: bool,
+    is_of_class: bool,
 }
 
+/// SQL of more conditions than these is nothing that SQLite is made for: it nests an expression for each.
+const MOST_CONDITIONS: usize = 250;
+
 impl Store {
-    pub(super) fn plan(&self, condition: &Condition) -> Result<Plan> {
-        let Some(classes) = &condition.classes else { return Ok(Plan::default()) };
-        let mut closure = Vec::new();
-        for class in classes.iter().flat_map(|class| self.catalog.with_subclasses(class)) {
-            closure.extend(self.find_class(&class)?);
-        }
-        if classes.len() > 1 {
-            closure.sort_unstable();
-            closure.dedup();
-        }
-        let lookup = match (&classes[..], &condition.path) {
-            ([class], Some(path)) => self.lookup(class, path)?,
-            _ => None,
+    /// Decides how a select is run: by SQL alone, unless SQL cannot say faithfully what it says.
+    pub(super) fn plan<'q>(&self, select: &'q Select) -> Result<Plan<'q>> {
+        let (mut filter, evaluator) = if select.may_fail {
+            let why = "a placeholder may turn out to lead nowhere";
+            (self.certain_predicates(&select.condition)?, Some(why))
+        } else if select.size > MOST_CONDITIONS {
+            (
+                self.certain_predicates(&select.condition)?,
+                Some("there are too many conditions for one statement"),
+            )
+        } else {
+            (self.predicates(&select.condition)?, None)
         };
-        Ok(Plan { classes: Some(closure), lookup })
+        let source = self.source(&mut filter)?;
+        Ok(Plan { source, filter, evaluator })
+    }
+
+    /// What a record must fulfil before any other part is reached: it may be asked for in advance.
+    fn certain_predicates<'q>(&self, condition: &'q Condition) -> Result<Vec<Predicate<'q>>> {
+        let mut predicates = Vec::new();
+        let Some(classes) = certain(condition.classes.as_ref()) else { return Ok(predicates) };
+        if let Some(names) = classes {
+            predicates.push(self.of_classes(names)?);
+        }
+        let Some(pks) = certain(condition.pks.as_ref()) else { return Ok(predicates) };
+        predicates.extend(pks.map(|pks| Predicate::Pks(pks)));
+        let Some(path) = certain(condition.path.as_ref()) else { return Ok(predicates) };
+        predicates.extend(path.map(Predicate::Path));
+        Ok(predicates)
+    }
+
+    /// A condition as predicates that must all hold. None of its places fails.
+    fn predicates<'q>(&self, condition: &'q Condition) -> Result<Vec<Predicate<'q>>> {
+        let mut own = Vec::new();
+        if let Some(names) = known(condition.classes.as_ref())? {
+            own.push(self.of_classes(names)?);
+        }
+        own.extend(known(condition.pks.as_ref())?.map(|pks| Predicate::Pks(pks)));
+        own.extend(known(condition.path.as_ref())?.map(Predicate::Path));
+        for member in known(condition.all.as_ref())?.into_iter().flatten() {
+            own.extend(self.predicates(member.as_ref().map_err(Clone::clone)?)?);
+        }
+        if let Some(members) = known(condition.any.as_ref())? {
+            let one_of = members
+                .iter()
+                .map(|member| Ok(Predicate::All(self.predicates(member.as_ref().map_err(Clone::clone)?)?)));
+            own.push(Predicate::Any(one_of.collect::<Result<_>>()?));
+        }
+        if known(condition.negated.as_ref())?.is_some_and(|negated| *negated) {
+            own = vec![Predicate::Not(Box::new(Predicate::All(own)))];
+        }
+        if let Some(then) = known(condition.then.as_deref())? {
+            own.extend(self.predicates(then)?);
+        }
+        Ok(own)
+    }
+
+    fn of_classes<'q>(&self, names: &'q [String]) -> Result<Predicate<'q>> {
+        let mut ids = Vec::new();
+        for class in names.iter().flat_map(|class| self.catalog.with_subclasses(class)) {
+            ids.extend(self.find_class(&class)?);
+        }
+        if names.len() > 1 {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        Ok(Predicate::Classes(Classes { names, ids }))
+    }
+
+    /// Takes the narrowest source out of the predicates that must all hold.
+    fn source<'q>(&self, filter: &mut Vec<Predicate<'q>>) -> Result<Source<'q>> {
+        // Few records, presumably: each is looked up.
+        if let Some(at) = filter.iter().position(|predicate| matches!(predicate, Predicate::Pks(_))) {
+            let Predicate::Pks(pks) = filter.remove(at) else { return Ok(Source::Everything) };
+            return Ok(Source::Pks(pks));
+        }
+        if let Some(lookup) = self.take_lookup(filter)? {
+            return Ok(Source::Index(lookup));
+        }
+        let is_classes = |predicate: &Predicate<'_>| matches!(predicate, Predicate::Classes(_));
+        match filter.iter().position(is_classes).map(|at| filter.remove(at)) {
+            Some(Predicate::Classes(classes)) => Ok(Source::Members(classes.ids)),
+            _ => Ok(Source::Everything),
+        }
+    }
+
+    /// An index of one of the classes for one of the paths; what it says for certain need not be asked again.
+    fn take_lookup(&self, filter: &mut Vec<Predicate<'_>>) -> Result<Option<Lookup>> {
+        for (of_class, predicate) in filter.iter().enumerate() {
+            let Predicate::Classes(Classes { names: [class], .. }) = predicate else { continue };
+            let Some(class) = self.catalog.class(class) else { continue };
+            for (of_path, predicate) in filter.iter().enumerate() {
+                let Predicate::Path(path) = predicate else { continue };
+                let Some(lookup) = self.lookup(class, path)? else { continue };
+                let mut at = 0;
+                filter.retain(|_| {
+                    let answered =
+                        (at == of_class && lookup.is_of_class) || (at == of_path && lookup.is_exact);
+                    at += 1;
+                    !answered
+                });
+                return Ok(Some(lookup));
+            }
+        }
+        Ok(None)
     }
 
     /// The index of `class` for the path, if it, or an ancestor, declares one. What an index has are values: an absent one
     /// equals null and is in none.
-    fn lookup(&self, class: &str, path: &Path) -> Result<Option<Lookup>> {
-        let (steps, literal) = path.parts();
-        let keys: Option<Vec<&str>> = steps
-            .iter()
-            .map(|step| match step {
-                Step::Key(key) => Some(key.as_str()),
-                Step::Index(_) => None,
-            })
-            .collect();
-        let (Some(keys), Some(class)) = (keys, self.catalog.class(class)) else { return Ok(None) };
-        if literal.is_null() || matches!(literal, Value::Object(_)) {
-            return Ok(None);
-        }
+    fn lookup(&self, class: &Class, path: &Path) -> Result<Option<Lookup>> {
+        let literal = path.equality().filter(|literal| !literal.is_null() && !literal.is_object());
+        let (Some(literal), Some(keys)) = (literal, keys(path.steps())) else { return Ok(None) };
         let is_for_path = |fields: &[Vec<String>]| matches!(fields, [field] if *field == keys);
         let index = class.constraints.iter().position(|constraint| is_for_path(&constraint.fields));
         let Some(index) = index else { return Ok(None) };
@@ -72,9 +188,31 @@ impl Store {
             constraint_id,
             key: key_of(&[literal]),
             is_unique,
+            name: format!("{}: {}", constraint.class, Value::from(constraint.fields[0].clone())),
             // A unique value may be that of a platter's own bucket; a reference may be spelled in two ways.
             is_exact: !is_unique && !class.is_reference(&constraint.fields[0]),
             is_of_class: constraint.class == class.definition.name,
         }))
     }
+}
+
+/// The steps as keys, if none is an index.
+fn keys(steps: &[Step]) -> Option<Vec<&str>> {
+    let mut keys = Vec::with_capacity(steps.len());
+    for step in steps {
+        match step {
+            Step::Key(key) => keys.push(key.as_str()),
+            Step::Index(_) => return None,
+        }
+    }
+    Some(keys)
+}
+
+/// What a place says, if anything: `None` if it may fail.
+fn certain<T>(part: Option<&Part<T>>) -> Option<Option<&T>> {
+    known(part).ok()
+}
+
+fn known<T>(part: Option<&Part<T>>) -> Result<Option<&T>> {
+    part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }

@@ -2,12 +2,12 @@
 
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 
-use crate::engine::sqlite::compile;
-use crate::engine::sqlite::statement::Statement;
+use crate::class::Catalog;
 use crate::engine::sqlite::store::Store;
+use crate::engine::sqlite::{broken, compile};
 use crate::error::Result;
 use crate::json::Object;
-use crate::query::Select;
+use crate::query::{Select, Subject, stack};
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 
@@ -26,13 +26,51 @@ impl Store {
     }
 
     pub(super) fn select(&self, select: &Select) -> Result<Records> {
-        self.records(&compile::select(select, &self.plan(&select.condition)?))
-    }
-
-    fn records(&self, statement: &Statement) -> Result<Records> {
+        let plan = self.plan(select)?;
+        let statement = compile::select(select, &plan);
         let mut prepared = self.connection.prepare_cached(statement.text())?;
         let rows = prepared.query_map(params_from_iter(statement.values()), record)?;
-        Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.into())
+        if plan.evaluator.is_none() {
+            return Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.into());
+        }
+        let candidates = rows.map(|row| self.candidate(row?));
+        let selected = select.evaluate(candidates)?.into_iter().map(|candidate| candidate.record);
+        Ok(selected.collect::<Vec<_>>().into())
+    }
+
+    fn candidate(&self, record: Record) -> Result<Candidate<'_>> {
+        let stack = record.stack.to_map().map_err(broken)?;
+        let classes = stack::classes(&stack).into_iter().map(str::to_owned).collect();
+        Ok(Candidate { record, classes, catalog: &self.catalog })
+    }
+}
+
+/// A record that the evaluator looks at.
+struct Candidate<'c> {
+    record: Record,
+    classes: Vec<String>,
+    catalog: &'c Catalog,
+}
+
+impl Subject for Candidate<'_> {
+    fn pk(&self) -> &str {
+        &self.record.pk
+    }
+
+    fn bucket(&self) -> &str {
+        self.record.bucket.as_str()
+    }
+
+    fn is_of(&self, classes: &[String]) -> bool {
+        self.classes.iter().any(|class| self.catalog.is_one_of(class, classes))
+    }
+
+    fn created_at(&self) -> Timestamp {
+        self.record.created_at
+    }
+
+    fn updated_at(&self) -> Timestamp {
+        self.record.updated_at
     }
 }
 

@@ -1,0 +1,50 @@
+//! What a path leads to.
+
+use serde_json::{Number, Value};
+
+use crate::json;
+
+/// The value at the end of a path, borrowed from wherever it stands.
+#[derive(Debug, Clone)]
+pub(crate) enum Found<'v> {
+    /// A step could not be taken.
+    Absent,
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(&'v str),
+    /// An array or an object.
+    Composite(&'v Value),
+}
+
+impl Found<'_> {
+    /// Is it what a literal says? Null is absent as well.
+    pub(super) fn equals(&self, literal: &Value) -> bool {
+        match (self, literal) {
+            (Self::Absent | Self::Null, literal) => literal.is_null(),
+            (Self::Bool(value), literal) => literal.as_bool() == Some(*value),
+            (Self::Number(number), Value::Number(literal)) => {
+                json::compare_numbers(number, literal).is_some_and(std::cmp::Ordering::is_eq)
+            }
+            (Self::Text(text), Value::String(literal)) => text == literal,
+            (Self::Composite(value), literal) => json::equal(value, literal),
+            _ => false,
+        }
+    }
+
+    pub(super) const fn is_nothing(&self) -> bool {
+        matches!(self, Self::Absent | Self::Null)
+    }
+}
+
+impl<'v> From<&'v Value> for Found<'v> {
+    fn from(value: &'v Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::Number(number.clone()),
+            Value::String(text) => Self::Text(text),
+            Value::Array(_) | Value::Object(_) => Self::Composite(value),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The operators in last place of a path.
+
+use std::cmp::Ordering;
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::json;
+use crate::query::faults::{Faults, Place};
+use crate::query::fields::{self, refuse};
+use crate::query::found::Found;
+use crate::query::placeholder;
+use crate::query::text::Folding;
+
+/// An operator object: all of its operators must hold.
+#[derive(Debug, Clone)]
+pub(super) struct Operators {
+    operators: Vec<Operator>,
+    folding: Folding,
+}
+
+/// One operator with its operand. Operands that are compared as text are folded already.
+#[derive(Debug, Clone)]
+enum Operator {
+    Value(Value),
+    In(Vec<Value>),
+    Contains(String),
+    StartsWith(String),
+    EndsWith(String),
+    Matches(Regex),
+    /// A number or a string, and what orderings of the value to it are asked for.
+    Ordered(&'static [Ordering], Value),
+    Includes(Value),
+    IncludesAll(Vec<Value>),
+    IncludesAny(Vec<Value>),
+    Exists(bool),
+    Truthy(bool),
+    Present,
+}
+
+/// The names of the operators, as messages list them.
+const OPERATORS: [&str; 16] = [
+    "value",
+    "contains",
+    "starts-with",
+    "ends-with",
+    "gt",
+    "lt",
+    "gte",
+    "lte",
+    "includes",
+    "includes_all",
+    "includes_any",
+    "exists",
+    "truthy",
+    "any",
+    "in",
+    "matches",
+];
+
+const MODIFIERS: [&str; 2] = ["case-sensitive", "collapse"];
+
+impl Operators {
+    pub(super) fn read(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        let before = faults.count();
+        let folding = read_folding(map, place, faults);
+        let named: Vec<_> = map.iter().filter(|(key, _)| !MODIFIERS.contains(&key.as_str())).collect();
+        if named.is_empty() {
+            let message = "an object in last place names at least one operator; to compare with an object, say \
+                           {\"value\": {…}}";
+            return refuse(faults, place.fault(message).with("allowed", OPERATORS.to_vec()));
+        }
+        let read = |(key, operand): (&String, &Value)| {
+            Operator::read(key, operand, folding, &Place::Key(place, key), faults)
+        };
+        let operators: Vec<_> = named.into_iter().filter_map(read).collect();
+        (faults.count() == before).then_some(Self { operators, folding })
+    }
+
+    pub(super) fn hold(&self, found: &Found<'_>) -> bool {
+        self.operators.iter().all(|operator| operator.holds(found, self.folding))
+    }
+
+    /// The value that is asked for, if nothing but equality with one is.
+    pub(super) fn equality(&self) -> Option<&Value> {
+        match &self.operators[..] {
+            [Operator::Value(value)] if !(self.folding.changes() && value.is_string()) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the modifiers among the keys of `map`.
+pub(super) fn read_folding(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Folding {
+    let mut flag = |key: &str| fields::boolean(map.get(key)?.clone(), &Place::Key(place, key), faults);
+    let [case, collapse] = MODIFIERS;
+    Folding { lowers: flag(case) == Some(false), collapses: flag(collapse) == Some(true) }
+}
+
+impl Operator {
+    fn read(
+        key: &str,
+        operand: &Value,
+        folding: Folding,
+        place: &Place<'_>,
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        use Ordering::{Equal, Greater, Less};
+        let value = |value: &Value| match value {
+            Value::String(text) => folding.apply(text).into_owned().into(),
+            other => other.clone(),
+        };
+        let mut text = |make: fn(String) -> Self| {
+            let text = fields::string(operand.clone(), place, faults)?;
+            Some(make(folding.apply(&text).into_owned()))
+        };
+        match key {
+            "value" => Some(Self::Value(value(operand))),
+            "contains" => text(Self::Contains),
+            "starts-with" => text(Self::StartsWith),
+            "ends-with" => text(Self::EndsWith),
+            "matches" => read_pattern(operand, place, faults).map(Self::Matches),
+            "gt" => read_ordered(&[Greater], operand, place, faults),
+            "gte" => read_ordered(&[Greater, Equal], operand, place, faults),
+            "lt" => read_ordered(&[Less], operand, place, faults),
+            "lte" => read_ordered(&[Less, Equal], operand, place, faults),
+            "includes" => Some(Self::Includes(operand.clone())),
+            "includes_all" => array(operand, place, faults).map(|items| Self::IncludesAll(items.to_vec())),
+            "includes_any" => array(operand, place, faults).map(|items| Self::IncludesAny(items.to_vec())),
+            "in" => array(operand, place, faults).map(|items| Self::In(items.iter().map(value).collect())),
+            "exists" => fields::boolean(operand.clone(), place, faults).map(Self::Exists),
+            "truthy" => fields::boolean(operand.clone(), place, faults).map(Self::Truthy),
+            "any" => match operand {
+                Value::Bool(true) => Some(Self::Present),
+                Value::Bool(false) => refuse(faults, place.wrong_value("true", false)),
+                other => fields::mistyped(faults, place, "true", other),
+            },
+            _ => {
+                let message = format!("there is no operator `{key}`");
+                let item = place.fault(message).with("unknown_fields", vec![key]);
+                refuse(faults, item.with("allowed", [&OPERATORS[..], &MODIFIERS].concat()))
+            }
+        }
+    }
+
+    fn holds(&self, found: &Found<'_>, folding: Folding) -> bool {
+        match (self, found) {
+            (Self::Value(value), _) => equals(found, value, folding),
+            (Self::In(values), _) => values.iter().any(|value| equals(found, value, folding)),
+            (Self::Exists(expected), _) => *expected != found.is_nothing(),
+            (Self::Truthy(expected), _) => {
+                *expected != (found.is_nothing() || matches!(found, Found::Bool(false)))
+            }
+            (Self::Present, _) => !matches!(found, Found::Absent),
+            (Self::Contains(part), Found::Text(text)) => folding.apply(text).contains(part.as_str()),
+            (Self::StartsWith(part), Found::Text(text)) => folding.apply(text).starts_with(part.as_str()),
+            (Self::EndsWith(part), Found::Text(text)) => folding.apply(text).ends_with(part.as_str()),
+            (Self::Matches(pattern), Found::Text(text)) => pattern.is_match(text),
+            (Self::Ordered(allowed, bound), found) => {
+                compare(found, bound).is_some_and(|ordering| allowed.contains(&ordering))
+            }
+            (Self::Includes(value), Found::Composite(Value::Array(items))) => has(items, value),
+            (Self::IncludesAll(values), Found::Composite(Value::Array(items))) => {
+                values.iter().all(|value| has(items, value))
+            }
+            (Self::IncludesAny(values), Found::Composite(Value::Array(items))) => {
+                values.iter().any(|value| has(items, value))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn equals(found: &Found<'_>, value: &Value, folding: Folding) -> bool {
+    match (found, value) {
+        (Found::Text(text), Value::String(value)) => folding.apply(text) == value.as_str(),
+        _ => found.equals(value),
+    }
+}
+
+fn has(items: &[Value], value: &Value) -> bool {
+    items.iter().any(|item| json::equal(item, value))
+}
+
+/// Numbers are ordered by their exact values, strings by their code points, and nothing else is.
+fn compare(found: &Found<'_>, bound: &Value) -> Option<Ordering> {
+    match (found, bound) {
+        (Found::Number(number), Value::Number(bound)) => json::compare_numbers(number, bound),
+        (Found::Text(text), Value::String(bound)) => Some((*text).cmp(bound.as_str())),
+        _ => None,
+    }
+}
+
+fn read_ordered(
+    allowed: &'static [Ordering],
+    operand: &Value,
+    place: &Place<'_>,
+    faults: &mut Faults,
+) -> Option<Operator> {
+    match operand {
+        Value::Number(_) | Value::String(_) => Some(Operator::Ordered(allowed, operand.clone())),
+        other => fields::mistyped(faults, place, "a number or a string", other),
+    }
+}
+
+fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Regex> {
+    let text = fields::string(operand.clone(), place, faults)?;
+    match Regex::new(&text) {
+        Ok(pattern) => Some(pattern),
+        Err(fault) => {
+            let item = place.wrong_value("a regular expression of the regex crate", text);
+            refuse(faults, item.with("reason", fault.to_string()))
+        }
+    }
+}
+
+fn array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Option<&'v [Value]> {
+    match operand {
+        Value::Array(items) => Some(items),
+        other => fields::mistyped(faults, place, "an array", other),
+    }
+}
+
+/// Reads what stands in last place of a path: operators if it is an object.
+pub(super) fn read_last(last: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Option<Operators>> {
+    match last {
+        spared if faults.spares_placeholders && placeholder::name(spared).is_some() => None,
+        Value::Object(map) => Operators::read(map, place, faults).map(Some),
+        _ => Some(None),
+    }
+}

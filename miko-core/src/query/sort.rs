@@ -1,0 +1,251 @@
+//! By what a select orders its records.
+
+use std::fmt;
+
+use serde_json::{Map, Number, Value};
+
+use crate::query::faults::{Faults, Place};
+use crate::query::fields::{self, mistyped, refuse};
+use crate::query::found::Found;
+use crate::query::operator::read_folding;
+use crate::query::path::{self, Step};
+use crate::query::placeholder;
+use crate::query::text::Folding;
+use crate::query::walk::walk;
+
+/// One sort path.
+#[derive(Debug, Clone)]
+pub(crate) struct Sort {
+    pub(crate) by: SortBy,
+    /// Descending. Null and absent stay last.
+    pub(crate) reverse: bool,
+}
+
+/// What the records are ordered by.
+#[derive(Debug, Clone)]
+pub(crate) enum SortBy {
+    Pk,
+    CreatedAt,
+    UpdatedAt,
+    Bucket(SortPath),
+}
+
+/// A value in the bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct SortPath {
+    steps: Vec<Step>,
+    folding: Folding,
+}
+
+const QUALIFIERS: [&str; 3] = ["reverse", "case-sensitive", "collapse"];
+
+const OWN: [&str; 3] = ["pk", "created_at", "updated_at"];
+
+impl Sort {
+    /// Reads the value of a `sort` of a request.
+    pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        const EXPECTED: &str = "an array of at least one key or index, and qualifiers if any";
+        let mut elements = match value {
+            Value::Array(elements) => elements,
+            other => return mistyped(faults, place, EXPECTED, &other),
+        };
+        let written = Value::Array(elements.clone());
+        let last = Place::Index(place, elements.len().saturating_sub(1));
+        let qualifiers = match elements.pop_if(|last| is_qualifier(last)) {
+            Some(Value::Object(map)) => map,
+            _ => Map::new(),
+        };
+        let reverse = match qualifiers.get("reverse") {
+            None => Some(false),
+            Some(value) => fields::boolean(value.clone(), &Place::Key(&last, "reverse"), faults),
+        };
+        let folding = read_folding(&qualifiers, &last, faults);
+        let unknown = path::unknown(&qualifiers, &QUALIFIERS);
+        if !unknown.is_empty() {
+            let message = format!("a sort path knows no `{}`", unknown.join("`, `"));
+            let item = last.fault(message).with("unknown_fields", unknown);
+            faults.refuse(item.with("allowed", QUALIFIERS.to_vec()));
+        }
+        let by =
+            match &elements[..] {
+                [] => refuse(faults, place.wrong_value(EXPECTED, written)),
+                [Value::Object(own)] if own.contains_key("record") => {
+                    if folding.changes() {
+                        faults.refuse(last.fault(
+                            "what a record itself has is sorted as it is: `reverse` alone is known here",
+                        ));
+                    }
+                    read_own(own, &Place::Index(place, 0), faults)
+                }
+                _ => path::read_steps(elements, place, faults)
+                    .map(|steps| SortBy::Bucket(SortPath { steps, folding })),
+            };
+        Some(Self { by: by?, reverse: reverse? })
+    }
+
+    /// Reads the value of `sorts`.
+    pub(super) fn read_many(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Self>> {
+        match value {
+            Value::Array(paths) => {
+                let before = faults.count();
+                let read = |(index, path)| Self::read(path, &Place::Index(place, index), faults);
+                let sorts: Vec<_> = paths.into_iter().enumerate().filter_map(read).collect();
+                (faults.count() == before).then_some(sorts)
+            }
+            other => mistyped(faults, place, "an array of sort paths", &other),
+        }
+    }
+}
+
+/// Is it qualifiers, and neither a pseudo-path nor a placeholder for a key?
+fn is_qualifier(last: &Value) -> bool {
+    last.is_object() && last.get("record").is_none() && placeholder::name(last).is_none()
+}
+
+/// Reads the pseudo-path `{"record": "pk"}`.
+fn read_own(own: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<SortBy> {
+    let unknown = path::unknown(own, &["record"]);
+    if !unknown.is_empty() {
+        let message = format!("this knows no `{}`", unknown.join("`, `"));
+        faults.refuse(place.fault(message).with("unknown_fields", unknown));
+    }
+    let place = Place::Key(place, "record");
+    let name = fields::string(own.get("record")?.clone(), &place, faults)?;
+    match name.as_str() {
+        "pk" => Some(SortBy::Pk),
+        "created_at" => Some(SortBy::CreatedAt),
+        "updated_at" => Some(SortBy::UpdatedAt),
+        _ => refuse(faults, place.wrong_value(&format!("one of {}", OWN.join(", ")), name)),
+    }
+}
+
+impl SortPath {
+    /// A key for the bucket with this JSON text: keys are ordered, byte by byte, as the values are. `None` if there is no
+    /// value, or null.
+    pub(crate) fn key(&self, bucket: &str) -> Option<Vec<u8>> {
+        walk(bucket, &self.steps, |found| key(&found, self.folding))
+    }
+
+    /// Reads what `Display` wrote.
+    pub(crate) fn from_text(text: &str) -> Result<Self, String> {
+        let value = serde_json::from_str(text).map_err(|fault| fault.to_string())?;
+        match Sort::read(value, &Place::Request, &mut Faults::default()) {
+            Some(Sort { by: SortBy::Bucket(path), .. }) => Ok(path),
+            _ => Err(format!("this is no sort path: {text}")),
+        }
+    }
+}
+
+/// The path as a request has it, without its direction.
+impl fmt::Display for SortPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut qualifiers = Map::new();
+        if self.folding.lowers {
+            qualifiers.insert("case-sensitive".to_owned(), false.into());
+        }
+        if self.folding.collapses {
+            qualifiers.insert("collapse".to_owned(), true.into());
+        }
+        let qualifiers = (!qualifiers.is_empty()).then_some(Value::Object(qualifiers));
+        path::write(f, &self.steps, qualifiers.as_ref())
+    }
+}
+
+/// Types in their order: numbers, strings, `false`, `true`, arrays, objects.
+fn key(found: &Found<'_>, folding: Folding) -> Option<Vec<u8>> {
+    let key = match found {
+        Found::Absent | Found::Null => return None,
+        Found::Number(number) => number_key(number),
+        Found::Text(text) => [b"\x02", folding.apply(text).as_bytes()].concat(),
+        Found::Bool(false) => vec![3],
+        Found::Bool(true) => vec![4],
+        Found::Composite(Value::Array(_)) => vec![5],
+        Found::Composite(_) => vec![6],
+    };
+    Some(key)
+}
+
+/// The nearest float, in an order of bits that is that of the numbers, and then how far the number is from it: rounding
+/// never changes the order of two numbers, and an integer is less than 2^16 from its float.
+fn number_key(number: &Number) -> Vec<u8> {
+    // Without arbitrary precision every number has a float. Adding zero turns -0.0 into 0.0.
+    let float = number.as_f64().unwrap_or_default() + 0.0;
+    let bits = float.to_bits();
+    let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+    let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    let beyond = integer.map_or(0, |integer| integer - float as i128);
+    let mut key = vec![1];
+    key.extend(ordered.to_be_bytes());
+    key.extend(((beyond + (1 << 15)) as u16).to_be_bytes());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key_of(value: &Value) -> Option<Vec<u8>> {
+        key(&value.into(), Folding::default())
+    }
+
+    #[test]
+    fn keys_are_in_the_order_of_types_and_values() {
+        let ascending = [
+            json!(-1.7976931348623157e308),
+            json!(-18446744073709551616.0),
+            json!(i64::MIN),
+            json!(i64::MIN + 1),
+            json!(-9007199254740993_i64),
+            json!(-9007199254740992.0),
+            json!(-1.5),
+            json!(-1),
+            json!(-5e-324),
+            json!(0),
+            json!(5e-324),
+            json!(0.5),
+            json!(1),
+            json!(9007199254740992.0),
+            json!(9007199254740993_i64),
+            json!(9007199254740994_i64),
+            json!(i64::MAX - 1),
+            json!(i64::MAX),
+            json!(9223372036854775808.0),
+            json!(u64::MAX - 1),
+            json!(u64::MAX),
+            json!(18446744073709551616.0),
+            json!(1.7976931348623157e308),
+            json!(""),
+            json!("\0"),
+            json!("10"),
+            json!("9"),
+            json!("Z"),
+            json!("a"),
+            json!("ab"),
+            json!("\u{ffff}"),
+            json!("🖖"),
+            json!(false),
+            json!(true),
+            json!([]),
+            json!({}),
+        ];
+        for pair in ascending.windows(2) {
+            assert!(key_of(&pair[0]) < key_of(&pair[1]), "{} < {}", pair[0], pair[1]);
+        }
+    }
+
+    #[test]
+    fn what_ties_has_one_key() {
+        for [a, b] in [
+            [json!(1), json!(1.0)],
+            [json!(0), json!(-0.0)],
+            [json!(i64::MIN), json!(-9223372036854775808.0)],
+            [json!([1]), json!([])],
+            [json!({"a": 1}), json!({})],
+        ] {
+            assert_eq!(key_of(&a), key_of(&b), "{a} and {b}");
+        }
+        assert_eq!(key_of(&json!(null)), None);
+    }
+}

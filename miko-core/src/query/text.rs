@@ -1,0 +1,53 @@
+//! How texts are made alike before they are compared.
+
+use std::borrow::Cow;
+
+/// The modifiers `case-sensitive` and `collapse`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Folding {
+    /// Lower case, by Unicode: `"case-sensitive": false`.
+    pub(super) lowers: bool,
+    /// No white space at the ends, and one space for each run of it: `"collapse": true`.
+    pub(super) collapses: bool,
+}
+
+impl Folding {
+    pub(super) fn apply(self, text: &str) -> Cow<'_, str> {
+        let text = if self.lowers { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) };
+        if !self.collapses {
+            return text;
+        }
+        let mut words = text.split_whitespace();
+        let mut collapsed = String::with_capacity(text.len());
+        collapsed.extend(words.next());
+        for word in words {
+            collapsed.push(' ');
+            collapsed.push_str(word);
+        }
+        Cow::Owned(collapsed)
+    }
+
+    pub(super) const fn changes(self) -> bool {
+        self.lowers || self.collapses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_made_alike() {
+        let cases = [
+            (false, false, " A  b\n", " A  b\n"),
+            (true, false, " A  ÉΣ\n", " a  éς\n"),
+            (true, false, "ΟΔΟΣ İ", "οδος i\u{307}"),
+            (false, true, " A \t b\u{a0}\n", "A b"),
+            (true, true, "\u{2003}A\u{85}B ", "a b"),
+            (false, true, " \n ", ""),
+        ];
+        for (lowers, collapses, text, expected) in cases {
+            assert_eq!(Folding { lowers, collapses }.apply(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Placeholders: what they stand for, where their names are known, and when it matters that one leads nowhere.
+
+use miko_core::{ErrorId, Mikobase, SqliteEngine};
+use serde_json::{Value, json};
+
+use crate::support::{agreed, create, db, run};
+
+fn crew() -> SqliteEngine {
+    let db = db();
+    for (name, rank) in [("Kirk", "Captain"), ("Spock", "Commander"), ("Pike", "Captain")] {
+        run(
+            &db,
+            json!({"action": "create", "class": "a.b/officer", "bucket": {"name": name, "rank": rank, "at": {"deck": [1]}}}),
+        );
+    }
+    create(&db, json!({"name": "Enterprise"}));
+    db
+}
+
+fn select(mut rest: Value) -> Value {
+    rest["action"] = "select".into();
+    rest
+}
+
+#[track_caller]
+fn names(rest: Value) -> Vec<String> {
+    let records = agreed(&crew(), &select(rest)).unwrap();
+    records
+        .iter()
+        .map(|record| record.bucket.get("name").unwrap().unwrap().as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// What is wrong with the placeholder: its name and the reason.
+#[track_caller]
+fn fault(rest: Value) -> (String, String) {
+    let error = agreed(&crew(), &select(rest)).unwrap_err();
+    let [item] = error.items() else { panic!("one fault: {error}") };
+    assert_eq!(item.id, ErrorId::INVALID_REQUEST);
+    let detail = |key: &str| item.details[key].as_str().unwrap().to_owned();
+    (detail("placeholder"), detail("reason"))
+}
+
+fn p(name: &str) -> Value {
+    json!({ "placeholder": name })
+}
+
+#[test]
+fn one_stands_for_a_value_wherever_it_is() {
+    let captains = ["Kirk", "Pike"];
+    let rank = json!({"rank": "Captain", "key": "rank", "deck": 0, "in": ["Captain"], "test": {"starts-with": "Capt"},
+                      "path": ["rank", "Captain"], "condition": {"path": ["rank", "Captain"]}, "yes": true, "one": 1,
+                      "conditions": [{"path": ["rank", "Captain"]}], "class": "a.b/officer", "sort": ["name"]});
+    for select in [
+        json!({"path": ["rank", p("rank")]}),
+        json!({"path": [p("key"), "Captain"]}),
+        json!({"path": ["at", "deck", p("deck"), 1], "then": p("condition")}),
+        json!({"path": ["rank", {"in": p("in")}]}),
+        json!({"path": ["rank", {"in": [p("rank"), 7]}]}),
+        json!({"path": ["rank", p("test")]}),
+        json!({"path": p("path")}),
+        json!({"all": [p("condition")]}),
+        json!({"any": p("conditions")}),
+        json!({"then": p("condition")}),
+        json!({"class": p("class"), "all": [{"path": ["rank", {"value": "Commander"}], "not": p("yes")}]}),
+        json!({"class": [p("class")], "path": ["rank", {"matches": "n$", "gt": p("rank"), "gte": "C"}], "then": {"any": []}}),
+    ] {
+        let mut select = select;
+        let expected = if select["then"]["any"] == json!([]) { &[][..] } else { &captains[..] };
+        select["placeholders"] = rank.clone();
+        assert_eq!(names(select), expected);
+    }
+    let cut = json!({"sort": p("sort"), "limit": p("one"), "offset": p("one"), "placeholders": rank});
+    assert_eq!(names(cut), ["Kirk"]);
+    let by_key = json!({"sort": [p("key"), {"reverse": p("yes")}], "limit": 2, "placeholders": {"key": "name", "yes": true}});
+    assert_eq!(names(by_key), ["Spock", "Pike"]);
+}
+
+#[test]
+fn names_are_looked_up_from_where_they_are_used() {
+    // An inner condition may shadow a name, for itself alone.
+    let shadowed = json!({
+        "placeholders": {"rank": "Captain"},
+        "all": [{"path": ["rank", p("rank")]}],
+        "then": {"any": [
+            {"placeholders": {"rank": "Commander"}, "path": ["rank", p("rank")]},
+            {"path": ["rank", p("rank")], "then": {"path": ["name", "Pike"]}},
+        ]},
+    });
+    assert_eq!(names(shadowed), ["Pike"]);
+    // A condition that was named outside sees what is known where it is used.
+    let dynamic = json!({
+        "placeholders": {"ranked": {"path": ["rank", p("rank")]}},
+        "any": [{"placeholders": {"rank": "Commander"}, "all": [p("ranked")]}],
+    });
+    assert_eq!(names(dynamic), ["Spock"]);
+    let chain = json!({"placeholders": {"a": p("b"), "b": [p("c")], "c": "Captain"}, "path": ["rank", {"in": p("a")}]});
+    assert_eq!(names(chain), ["Kirk", "Pike"]);
+    // The same definition twice, with names that mean something else the second time: that has an end.
+    let again = json!({
+        "placeholders": {"x": {"all": [p("y")]}, "y": {"placeholders": {"y": {"path": ["name", "Kirk"]}}, "all": [p("x")]}},
+        "all": [p("x")],
+    });
+    assert_eq!(names(again), ["Kirk"]);
+}
+
+#[test]
+fn a_place_that_is_reached_needs_its_placeholder() {
+    let undefined = |name: &str| (name.to_owned(), "undefined".to_owned());
+    let circular = |name: &str| (name.to_owned(), "circular".to_owned());
+    for place in [
+        json!({"path": ["rank", p("x")]}),
+        json!({"path": [p("x"), "Captain"]}),
+        json!({"class": p("x")}),
+        json!({"pk": ["a", p("x")]}),
+        json!({"all": [p("x")]}),
+        json!({"all": p("x")}),
+        json!({"any": [{"any": []}, p("x")]}),
+        json!({"then": p("x")}),
+        json!({"all": [{"not": p("x")}]}),
+        json!({"path": ["rank", "Captain"], "then": {"path": ["name", "Pike"], "then": p("x")}}),
+        json!({"path": ["rank", {"value": {"deep": [p("x")]}}]}),
+        // Nobody counts: the limit does not shorten what is reached.
+        json!({"limit": 0, "path": ["rank", p("x")]}),
+        json!({"limit": p("x")}),
+        json!({"offset": p("x")}),
+        json!({"sort": p("x")}),
+        json!({"sorts": [["name"], [p("x")]]}),
+    ] {
+        assert_eq!(fault(place), undefined("x"));
+    }
+    let own = json!({"placeholders": {"x": {"all": [p("x")]}}, "all": [p("x")]});
+    assert_eq!(fault(own), circular("x"));
+    let pair = json!({"placeholders": {"x": p("y"), "y": [p("x")]}, "path": ["rank", p("x")]});
+    assert_eq!(fault(pair), circular("x"));
+    let growing = json!({"placeholders": {"x": {"placeholders": {"y": 1}, "any": [p("x")]}}, "then": p("x")});
+    assert_eq!(fault(growing), circular("x"));
+    let shadow = json!({"placeholders": {"x": "Captain"}, "then": {"placeholders": {"x": p("x")}, "path": ["rank", p("x")]}});
+    assert_eq!(fault(shadow), circular("x"));
+}
+
+#[test]
+fn what_one_stands_for_has_to_suit_its_place() {
+    let pointer = |rest: Value| {
+        let error = agreed(&crew(), &select(rest)).unwrap_err();
+        assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
+        error.items()[0].details["pointer"].as_str().unwrap().to_owned()
+    };
+    let wrong = json!({"number": 7, "object": {}, "text": "text", "flag": true});
+    for (place, expected) in [
+        (json!({"path": p("number")}), "/path"),
+        (json!({"path": [p("flag"), 1]}), "/path/0"),
+        (json!({"path": ["rank", {"contains": p("number")}]}), "/path/1/contains"),
+        (json!({"path": ["rank", p("object")]}), "/path/1"),
+        (json!({"class": p("text")}), "/class"),
+        (json!({"class": p("number")}), "/class"),
+        (json!({"pk": p("object")}), "/pk"),
+        (json!({"all": p("object")}), "/all"),
+        (json!({"all": [p("text")]}), "/all/0"),
+        (json!({"then": p("number")}), "/then"),
+        (json!({"all": [{"not": p("text")}]}), "/all/0/not"),
+        (json!({"limit": p("text")}), "/limit"),
+        (json!({"sort": [p("object"), 1]}), "/sort/0"),
+    ] {
+        let mut place = place;
+        place["placeholders"] = wrong.clone();
+        assert_eq!(pointer(place.clone()), expected, "{place}");
+    }
+}
+
+#[test]
+fn a_place_that_is_not_reached_may_lead_nowhere() {
+    let nowhere = json!({"path": ["rank", p("x")]});
+    assert_eq!(names(json!({"class": "a.b/nobody", "path": ["rank", p("x")]})), [""; 0]);
+    assert_eq!(names(json!({"pk": "nobody", "all": [nowhere], "then": p("y")})), [""; 0]);
+    assert_eq!(names(json!({"path": ["name", "Kirk"], "any": [{}, nowhere]})), ["Kirk"]);
+    assert_eq!(names(json!({"all": [{"any": []}, nowhere]})), [""; 0]);
+    assert_eq!(names(json!({"all": [{"path": ["name", "nobody"], "then": p("x")}]})), [""; 0]);
+    assert_eq!(
+        names(json!({"class": "a.b/officer", "any": [{"path": ["rank", {"exists": true}]}, nowhere]})),
+        ["Kirk", "Spock", "Pike"]
+    );
+    let unused = json!({"placeholders": {"x": p("nobody"), "y": p("y")}, "path": ["name", "Kirk"]});
+    assert_eq!(names(unused), ["Kirk"]);
+}
+
+#[test]
+fn what_is_written_is_checked_at_once_whatever_placeholders_stand_for() {
+    let db = db();
+    let request = select(
+        json!({"path": [p("x"), {"contains": 5, "gt": p("x")}], "all": [p("x"), {"class": "y"}], "pk": [p("x"), 1]}),
+    );
+    let error = db.q0(request).unwrap_err();
+    let pointers: Vec<_> =
+        error.items().iter().map(|item| item.details["pointer"].as_str().unwrap()).collect();
+    assert_eq!(pointers, ["/pk/1", "/path/1/contains", "/all/1/class"]);
+}
+
+#[test]
+fn what_many_stand_for_is_bounded() {
+    let mut placeholders = json!({"x0": "Captain"});
+    for n in 1..=12 {
+        placeholders[format!("x{n}")] = vec![p(&format!("x{}", n - 1)); 10].into();
+    }
+    let huge = json!({"placeholders": placeholders, "path": ["rank", {"in": p("x12")}]});
+    assert_eq!(fault(huge).1, "too_large");
+    let mut conditions = json!({"x0": {"path": ["rank", "Captain"]}});
+    for n in 1..=30 {
+        conditions[format!("x{n}")] = json!({"all": [p(&format!("x{}", n - 1)), p(&format!("x{}", n - 1))]});
+    }
+    let huge = json!({"placeholders": conditions, "all": [p("x30")]});
+    assert_eq!(fault(huge).1, "too_large");
+    let mut deep = json!({"x0": {"path": ["rank", "Captain"]}});
+    for n in 1..=1000 {
+        deep[format!("x{n}")] = json!({"then": p(&format!("x{}", n - 1))});
+    }
+    let error = agreed(&crew(), &select(json!({"placeholders": deep, "then": p("x1000")}))).unwrap_err();
+    assert!(error.to_string().contains("conditions may nest 120 deep"), "{error}");
+}
+
+#[test]
+fn validate_tells_what_could_be_reached_and_what_nobody_uses() {
+    let db = db();
+    let request = select(json!({
+        "placeholders": {"used": "Captain", "unused": 1, "loop": p("loop")},
+        "any": [{}, {"path": ["rank", p("nowhere")]}, {"path": ["rank", {"contains": p("loop")}]}],
+        "path": ["rank", p("used")],
+    }));
+    let validation = db.validate(request.clone()).unwrap();
+    let reasons: Vec<_> =
+        validation.errors.iter().map(|item| (&item.details["pointer"], &item.details["reason"])).collect();
+    assert_eq!(
+        reasons,
+        [
+            (&json!("/any/1/path/1"), &json!("undefined")),
+            (&json!("/any/2/path/1/contains"), &json!("circular"))
+        ]
+    );
+    let [warning] = &validation.warnings[..] else { panic!("{validation:?}") };
+    assert_eq!(
+        (warning.id.as_str(), &warning.details["pointer"]),
+        ("unused_placeholder", &json!("/placeholders/unused"))
+    );
+    let response = db.q0(request).unwrap();
+    assert_eq!(response.warnings, []);
+}
+
+#[test]
+fn a_bucket_has_no_reserved_keys() {
+    let db = db();
+    let bucket = json!({"placeholder": "x", "a": {"placeholder": "y"}});
+    let pk = create(&db, bucket.clone());
+    assert_eq!(db.record_by_pk(&pk).unwrap().unwrap().bucket.to_map().unwrap(), *bucket.as_object().unwrap());
+    let error = db.q0(json!({"action": "create", "class": p("x"), "bucket": {}})).unwrap_err();
+    assert_eq!(error.items()[0].details["pointer"], "/class");
+}
