@@ -27,9 +27,9 @@
 
 pub use miko_core::mikobase_rpc::{MikobaseAsyncClient, MikobaseClient};
 pub use miko_core::{
-    Answer, Answers, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem, Imported, Mikobase, MikobaseExt,
-    Properties, Query, Record, Records, Response, Result, Results, Schema, SchemaChanges, SqliteEngine,
-    Timestamp, Validation, Warning, backend, json, rpc, uns,
+    Answer, Answers, Check, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem, Explanation, Imported,
+    Mikobase, MikobaseExt, Properties, Query, Record, Records, Response, Result, Results, Schema,
+    SchemaChanges, SqliteEngine, Timestamp, Validation, Warning, backend, json, q0, rpc, uns,
 };
 pub use miko_macros::mikobase_interface;
 pub use miko_shared::mikobase::Server;

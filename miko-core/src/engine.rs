@@ -1,14 +1,16 @@
 //! Engines: what holds the records of a Mikobase in its own process.
 
+mod explain;
 mod sqlite;
 
 use std::io::{Read, Write};
 
 use crate::error::Result;
-use crate::mikobase::Mikobase;
+use crate::mikobase::{Mikobase, Query};
 use crate::worldlet::Imported;
 
-pub use sqlite::{Explanation, SqliteEngine};
+pub use explain::Explanation;
+pub use sqlite::SqliteEngine;
 
 /// A Mikobase in this process, which can therefore give away its whole state.
 pub trait Engine: Mikobase {
@@ -29,6 +31,12 @@ pub trait Engine: Mikobase {
     /// # Errors
     /// `invalid-worldlet`, an item per fault with its JSON pointer; nothing was imported then.
     fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported>;
+
+    /// How a select is run: what of it is SQL, with which values, and which index it uses. Nothing is run.
+    ///
+    /// # Errors
+    /// Every fault of the request at once; `invalid_request` also, if it is no select.
+    fn explain(&self, query: Query) -> Result<Explanation>;
 
     /// Does it pay to make calls [`together`](Self::together), as it does where a commit waits for a disk?
     fn gains_together(&self) -> bool {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, ErrorId, Result};
 use crate::json::{self, type_name};
 use crate::mikobase::{Mikobase, Query};
+use crate::record::Records;
 
 /// Everyday requests with types of yours, on an engine and a proxy alike.
 ///
@@ -56,19 +57,42 @@ pub trait MikobaseExt: Mikobase {
         self.q0(json!({"action": "delete", "pk": pk})).map(drop)
     }
 
-    /// How many records a select finds. `query` is that select; its `action` may be left out.
+    /// The records that a select finds. `query` is that select, built or as JSON; its `action` may be left out.
+    ///
+    /// ```
+    /// use miko_core::q0::{Select, Sort, eq};
+    /// use miko_core::{MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// for name in ["Spock", "Kirk"] {
+    ///     db.create("starfleet.com/officer", &json!({"name": name, "ship": "Enterprise"}))?;
+    /// }
+    /// let crew = Select::class("starfleet.com/officer").path(["ship"], eq("Enterprise")).sort(Sort::by(["name"]));
+    /// let names: Vec<_> = db.select(crew)?.iter().map(|record| record.bucket.get("name").unwrap().unwrap()).collect();
+    /// assert_eq!(names, ["Kirk", "Spock"]);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// Those of the select.
-    fn count(&self, query: Query) -> Result<usize> {
-        let query = match query {
+    /// Every fault of the request at once.
+    fn select(&self, query: impl Into<Query>) -> Result<Records> {
+        let query = match query.into() {
             Value::Object(mut select) => {
                 select.entry("action").or_insert_with(|| "select".into());
                 Value::Object(select)
             }
             other => other,
         };
-        Ok(self.q0(query)?.into_records()?.count())
+        self.q0(query)?.into_records()
+    }
+
+    /// How many records a select finds. `query` is that select, built or as JSON; its `action` may be left out.
+    ///
+    /// # Errors
+    /// Those of the select.
+    fn count(&self, query: impl Into<Query>) -> Result<usize> {
+        Ok(self.select(query)?.count())
     }
 }
 

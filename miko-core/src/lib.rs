@@ -10,6 +10,7 @@ mod error;
 mod extension;
 pub mod json;
 mod mikobase;
+pub mod q0;
 mod query;
 mod record;
 mod response;
@@ -25,6 +26,7 @@ pub use extension::MikobaseExt;
 #[cfg(feature = "rpc")]
 pub use mikobase::mikobase_rpc;
 pub use mikobase::{Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+pub use query::Check;
 pub use record::{Record, Records};
 pub use response::{Answer, Answers, Response, Results};
 pub use timestamp::Timestamp;

@@ -6,6 +6,7 @@
 //! | the typed request | [`select`], [`condition`], [`path`], [`operator`], [`sort`], [`mod@write`], [`stack`] |
 //! | what placeholders stand for | [`placeholder`] |
 //! | what a path leads to in a bucket's text, and how texts compare | [`walk`], [`found`], [`text`] |
+//! | checking a request without running it | [`validation`] |
 //! | running a select record by record | [`evaluate`] |
 //!
 //! A [`Request`] exists only if nothing was wrong with the query, so an engine never checks one again. No layer here
@@ -23,6 +24,7 @@ mod select;
 mod sort;
 pub(crate) mod stack;
 mod text;
+mod validation;
 mod walk;
 mod write;
 
@@ -30,7 +32,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
-use crate::mikobase::{Query, Validation};
+use crate::mikobase::Query;
 use fields::Fields;
 
 pub(crate) use condition::{Condition, Part};
@@ -40,6 +42,8 @@ pub(crate) use path::{Path, Step};
 pub(crate) use select::Select;
 pub(crate) use sort::{SortBy, SortPath};
 pub(crate) use stack::Stack;
+pub use validation::Check;
+pub(crate) use validation::validate;
 pub(crate) use write::{Create, Delete, StackChange, Update};
 
 /// A request in which everything is known to be well-formed.
@@ -70,13 +74,6 @@ pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
     let request =
         request.ok_or_else(|| Error::new(ErrorId::INTERNAL, "a query was refused without a reason"))?;
     Ok((request, warnings))
-}
-
-/// What is wrong or odd about a query, in one respect or in all.
-pub(crate) fn validate(query: Query) -> Validation {
-    let mut faults = Faults::default();
-    read(query, &mut faults);
-    faults.into_validation()
 }
 
 fn read(query: Query, faults: &mut Faults) -> Option<Request> {

@@ -46,6 +46,7 @@ pub fn parse(name: &str) -> Result<&str, ErrorItem> {
             ErrorId::INVALID_REQUEST,
             format!("a class name is a UNS such as starfleet.com/officer: {rule}"),
         )
+        .with("rule", "uns")
         .with("found", name)),
     }
 }

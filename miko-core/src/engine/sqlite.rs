@@ -44,7 +44,7 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::backend::Mode;
-use crate::engine::Engine;
+use crate::engine::{Engine, Explanation};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json;
 use crate::mikobase::{Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
@@ -54,8 +54,6 @@ use crate::response::{Answers, Response, Results};
 use crate::uns;
 use crate::worldlet::Imported;
 use store::Store;
-
-pub use explain::Explanation;
 
 /// A Mikobase in SQLite.
 ///
@@ -119,17 +117,6 @@ impl SqliteEngine {
     /// Its backend URL, without protocol and parameters.
     const fn name(&self) -> &'static str {
         if self.in_file { "mikobase.uno/sqlite/file" } else { "mikobase.uno/sqlite/memory" }
-    }
-
-    /// How a select is run: its SQL, the values bound to it, and SQLite's plan. Nothing is run.
-    ///
-    /// # Errors
-    /// Every fault of the request at once; `invalid_request` also, if it is no select.
-    pub fn explain(&self, query: Query) -> Result<Explanation> {
-        match query::parse(query)? {
-            (Request::Select(select), _) => self.store().explain(&select),
-            _ => Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be explained")),
-        }
     }
 
     /// The store, also after a panic: whoever panicked rolled back on its way out, so the store is whole.
@@ -214,6 +201,13 @@ impl Engine for SqliteEngine {
 
     fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
         self.store().write(|store| store.import_worldlet(reader, trust))
+    }
+
+    fn explain(&self, query: Query) -> Result<Explanation> {
+        match query::parse(query)? {
+            (Request::Select(select), _) => self.store().explain(&select),
+            _ => Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be explained")),
+        }
     }
 
     fn gains_together(&self) -> bool {

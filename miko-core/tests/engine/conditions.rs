@@ -1,6 +1,6 @@
 //! Conditions: what each operator asks, and how conditions narrow each other.
 
-use miko_core::SqliteEngine;
+use miko_core::{Engine, SqliteEngine};
 use serde_json::{Value, json};
 
 use crate::support::{agreed, create, db, run};

@@ -63,7 +63,7 @@ fn all_faults_of_a_request_are_reported_together() {
         json!({"action": "select", "limit": -1, "offset": "two", "class": ["foo.com/x", "foo", 3], "pk": {},
                "path": ["a"], "colour": 1, "a/b": 2}),
         json!([
-            {"found": "foo", "pointer": "/class/1", "field": "class"},
+            {"rule": "uns", "found": "foo", "pointer": "/class/1", "field": "class"},
             wrong("/class/2", UNS, "number"),
             wrong("/pk", "a string", "object"),
             wrong("/path", PATH, json!(["a"])),
@@ -75,7 +75,7 @@ fn all_faults_of_a_request_are_reported_together() {
     check(
         json!({"action": "create", "class": "starfleet", "custom_classes": {"a/b": 1}, "pk": "mine"}),
         json!([
-            {"found": "starfleet", "pointer": "/class", "field": "class"},
+            {"rule": "uns", "found": "starfleet", "pointer": "/class", "field": "class"},
             wrong("/custom_classes/a~1b", UNS, "number").as_object().map(|map| {
                 let mut map = map.clone();
                 map["field"] = "a/b".into();
@@ -203,7 +203,7 @@ fn faults_of_inner_conditions_are_found_where_they_are() {
             {"pointer": "/all/2", "unknown_fields": ["limit"], "allowed": CONDITION},
             wrong("/all/2/placeholders", "an object", "array"),
             wrong("/any", "an array of conditions", "object"),
-            {"found": "x", "pointer": "/then/then/any/0/class", "field": "class"},
+            {"rule": "uns", "found": "x", "pointer": "/then/then/any/0/class", "field": "class"},
             wrong("/then/then/not", "a boolean", "string"),
             {"pointer": "", "unknown_fields": ["not"]},
         ]),
@@ -248,7 +248,7 @@ fn a_stack_has_a_shadow_first_and_then_classes() {
         json!([
             {"pointer": "/stack/shadow"},
             {"pointer": "/stack/shadow/class"},
-            {"found": "x", "pointer": "/stack/a/class", "field": "class"},
+            {"rule": "uns", "found": "x", "pointer": "/stack/a/class", "field": "class"},
             wrong("/stack/a/bucket", "an object", "number"),
             {"pointer": "/stack/b", "missing_fields": ["class"]},
             wrong("/stack/c", "an object", "number"),

@@ -1,6 +1,6 @@
 //! Conditions on unique and indexed fields use their index, and give what a scan would.
 
-use miko_core::SqliteEngine;
+use miko_core::{Engine, SqliteEngine};
 use serde_json::{Value, json};
 
 use crate::classed::{Db, create, db, define};

@@ -1,6 +1,6 @@
 //! Selects: the request, the SQL with its bound values, and the answer, side by side.
 
-use miko_core::{Mikobase, SqliteEngine};
+use miko_core::{Engine, Mikobase, SqliteEngine};
 use serde_json::{Value, json};
 
 use crate::support::{buckets, create, db, run};

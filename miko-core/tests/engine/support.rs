@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use miko_core::{Error, ErrorId, Mikobase, Record, SqliteEngine};
+use miko_core::{Engine, Error, ErrorId, Mikobase, Record, SqliteEngine};
 use serde_json::{Value, json};
 
 pub(crate) fn db() -> SqliteEngine {

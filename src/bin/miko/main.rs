@@ -6,6 +6,7 @@ mod call;
 mod check;
 mod docs;
 mod exit;
+mod explain;
 mod export;
 mod get;
 mod import;
@@ -60,6 +61,8 @@ enum Command {
     Schema(schema::Command),
     /// Check a Q0 request without running it.
     Validate(validate::Args),
+    /// Show how a select is run: its SQL, the values, the index.
+    Explain(explain::Args),
     /// Print the surface: every method of the interface, its parameters, result and docs.
     Surface(surface::Args),
     /// Measure how fast a shared Mikobase is here, beside Redis, PostgreSQL and others.
@@ -85,6 +88,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Export(args) => export::run(&args),
         Command::Schema(command) => schema::run(&command),
         Command::Validate(args) => validate::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Surface(args) => surface::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(&args),

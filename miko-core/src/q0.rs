@@ -1,0 +1,627 @@
+//! Q0 requests, built in Rust: what they build is the JSON that one would write.
+//!
+//! ```
+//! use miko_core::q0::{Condition, Select, Sort, eq, gte, matches, starts_with};
+//! use serde_json::{Value, json};
+//!
+//! let built = Select::class("starfleet.com/officer")
+//!     .path(["rank"], eq("Captain"))
+//!     .any_of([
+//!         Condition::path(["name", "family"], starts_with("K").ignoring_case()),
+//!         Condition::path(["age"], gte(40)),
+//!     ])
+//!     .then(Condition::path(["ship"], matches("^NCC-")).not())
+//!     .sort(Sort::by(["name", "family"]).reverse())
+//!     .limit(10);
+//! let written = json!({
+//!     "action": "select",
+//!     "class": "starfleet.com/officer",
+//!     "path": ["rank", "Captain"],
+//!     "any": [
+//!         {"path": ["name", "family", {"starts-with": "K", "case-sensitive": false}]},
+//!         {"path": ["age", {"gte": 40}]},
+//!     ],
+//!     "then": {"path": ["ship", {"matches": "^NCC-"}], "not": true},
+//!     "sort": ["name", "family", {"reverse": true}],
+//!     "limit": 10,
+//! });
+//! assert_eq!(Value::from(built), written);
+//! ```
+
+use serde_json::{Map, Value, json};
+
+use crate::timestamp::Timestamp;
+
+/// The action `select`: which records, in which order, and how many of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Select {
+    request: Map<String, Value>,
+}
+
+/// What a record must fulfil: every part that is given.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Condition {
+    parts: Map<String, Value>,
+}
+
+impl Select {
+    /// All records; narrow them with the other methods.
+    pub fn all() -> Self {
+        Self { request: action("select") }
+    }
+
+    /// Records of this class and its subclasses.
+    pub fn class(class: impl Into<Value>) -> Self {
+        Self::all().with("class", class)
+    }
+
+    /// Records with these pks, one or an array of them.
+    pub fn pk(pks: impl Into<Value>) -> Self {
+        Self::all().with("pk", pks)
+    }
+
+    /// Of those, the ones whose value at the end of `steps` passes the test. Given several times, all of them must hold.
+    #[must_use]
+    pub fn path<S: Into<Step>>(mut self, steps: impl IntoIterator<Item = S>, test: Test) -> Self {
+        add_path(&mut self.request, steps, test);
+        self
+    }
+
+    /// Of those, the ones for which all of these hold.
+    #[must_use]
+    pub fn all_of(mut self, conditions: impl IntoIterator<Item = Condition>) -> Self {
+        add_members(&mut self.request, "all", conditions);
+        self
+    }
+
+    /// Of those, the ones for which at least one of these holds.
+    #[must_use]
+    pub fn any_of(mut self, conditions: impl IntoIterator<Item = Condition>) -> Self {
+        add_any(&mut self.request, conditions);
+        self
+    }
+
+    /// Of what is left, the ones for which this holds as well.
+    #[must_use]
+    pub fn then(self, condition: Condition) -> Self {
+        self.with("then", condition)
+    }
+
+    /// Orders them. Those that are equal in one are ordered by the one that was given next; in the end, by creation.
+    #[must_use]
+    pub fn sort(mut self, sort: Sort) -> Self {
+        if let Some(first) = self.request.shift_remove("sort") {
+            self.request.insert("sorts".to_owned(), json!([first]));
+        }
+        match self.request.get_mut("sorts") {
+            Some(Value::Array(sorts)) => sorts.push(sort.into()),
+            _ => drop(self.request.insert("sort".to_owned(), sort.into())),
+        }
+        self
+    }
+
+    /// At most so many of them.
+    #[must_use]
+    pub fn limit(self, limit: impl Into<Value>) -> Self {
+        self.with("limit", limit)
+    }
+
+    /// Without the first so many of them.
+    #[must_use]
+    pub fn offset(self, offset: impl Into<Value>) -> Self {
+        self.with("offset", offset)
+    }
+
+    /// What [`placeholder`]s of this name stand for.
+    #[must_use]
+    pub fn placeholder(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        add_placeholder(&mut self.request, name.into(), value.into());
+        self
+    }
+
+    fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.request.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+impl Condition {
+    /// It is of this class or a subclass.
+    pub fn class(class: impl Into<Value>) -> Self {
+        Self::default().with("class", class)
+    }
+
+    /// It has this pk, or one of an array of them.
+    pub fn pk(pks: impl Into<Value>) -> Self {
+        Self::default().with("pk", pks)
+    }
+
+    /// The value at the end of `steps` passes the test.
+    pub fn path<S: Into<Step>>(steps: impl IntoIterator<Item = S>, test: Test) -> Self {
+        Self::default().and_path(steps, test)
+    }
+
+    /// All of these hold.
+    pub fn all(conditions: impl IntoIterator<Item = Self>) -> Self {
+        let mut condition = Self::default();
+        add_members(&mut condition.parts, "all", conditions);
+        condition
+    }
+
+    /// At least one of these holds.
+    pub fn any(conditions: impl IntoIterator<Item = Self>) -> Self {
+        let mut condition = Self::default();
+        add_any(&mut condition.parts, conditions);
+        condition
+    }
+
+    /// And the value at the end of `steps` passes the test.
+    #[must_use]
+    pub fn and_path<S: Into<Step>>(mut self, steps: impl IntoIterator<Item = S>, test: Test) -> Self {
+        add_path(&mut self.parts, steps, test);
+        self
+    }
+
+    /// It does not hold. What comes with [`then`](Self::then) is not part of that.
+    #[must_use]
+    pub fn not(self) -> Self {
+        self.with("not", true)
+    }
+
+    /// And this holds for what survived.
+    #[must_use]
+    pub fn then(self, condition: Self) -> Self {
+        self.with("then", condition)
+    }
+
+    /// What [`placeholder`]s of this name stand for in this condition and those inside it.
+    #[must_use]
+    pub fn placeholder(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        add_placeholder(&mut self.parts, name.into(), value.into());
+        self
+    }
+
+    fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.parts.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+fn add_path<S: Into<Step>>(parts: &mut Map<String, Value>, steps: impl IntoIterator<Item = S>, test: Test) {
+    let steps = steps.into_iter().map(|step| step.into().0);
+    let path: Value = steps.chain([test.into()]).collect();
+    if parts.contains_key("path") {
+        add_members(parts, "all", [Condition::default().with("path", path)]);
+    } else {
+        parts.insert("path".to_owned(), path);
+    }
+}
+
+fn add_members(parts: &mut Map<String, Value>, key: &str, conditions: impl IntoIterator<Item = Condition>) {
+    let conditions = conditions.into_iter().map(Value::from);
+    match parts.entry(key).or_insert_with(|| json!([])) {
+        Value::Array(members) => members.extend(conditions),
+        other => *other = conditions.collect(),
+    }
+}
+
+/// One more `any` beside another: both must hold.
+fn add_any(parts: &mut Map<String, Value>, conditions: impl IntoIterator<Item = Condition>) {
+    if parts.contains_key("any") {
+        add_members(parts, "all", [Condition::any(conditions)]);
+    } else {
+        add_members(parts, "any", conditions);
+    }
+}
+
+fn add_placeholder(parts: &mut Map<String, Value>, name: String, value: Value) {
+    if let Value::Object(placeholders) = parts.entry("placeholders").or_insert_with(|| json!({})) {
+        placeholders.insert(name, value);
+    }
+}
+
+/// Stands for what `placeholders` give to `name`.
+///
+/// ```
+/// use miko_core::q0::{Select, eq, placeholder};
+///
+/// let of_rank = Select::all().path(["rank"], eq(placeholder("rank")));
+/// let captains = of_rank.clone().placeholder("rank", "Captain");
+/// ```
+pub fn placeholder(name: &str) -> Value {
+    json!({ "placeholder": name })
+}
+
+/// One step down from a bucket: an object key or an array index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step(Value);
+
+impl From<&str> for Step {
+    fn from(key: &str) -> Self {
+        Self(key.into())
+    }
+}
+
+impl From<String> for Step {
+    fn from(key: String) -> Self {
+        Self(key.into())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Self(index.into())
+    }
+}
+
+/// What is asked of the value that a path leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Test(Value);
+
+impl Test {
+    fn operator(name: &str, operand: impl Into<Value>) -> Self {
+        Self(json!({ name: operand.into() }))
+    }
+
+    /// Both tests must pass; of two that use one operator, the other's counts. Modifiers are for both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let mut operators = self.into_operators();
+        operators.extend(other.into_operators());
+        Self(operators.into())
+    }
+
+    /// Upper and lower case are alike, by Unicode: for strings, in equality and in tests of parts.
+    #[must_use]
+    pub fn ignoring_case(self) -> Self {
+        self.modified("case-sensitive", false)
+    }
+
+    /// White space at the ends does not count, and a run of it is one space.
+    #[must_use]
+    pub fn collapsed(self) -> Self {
+        self.modified("collapse", true)
+    }
+
+    fn modified(self, key: &str, flag: bool) -> Self {
+        let mut operators = self.into_operators();
+        operators.insert(key.to_owned(), flag.into());
+        Self(operators.into())
+    }
+
+    fn into_operators(self) -> Map<String, Value> {
+        match self.0 {
+            Value::Object(operators) => operators,
+            literal => Map::from_iter([("value".to_owned(), literal)]),
+        }
+    }
+}
+
+/// It equals this value; null is absent as well.
+pub fn eq(value: impl Into<Value>) -> Test {
+    match value.into() {
+        object @ Value::Object(_) => Test::operator("value", object),
+        literal => Test(literal),
+    }
+}
+
+macro_rules! operators {
+    ($($(#[$doc:meta])* $name:ident($operand:ident: $type:ty) = $operator:literal;)*) => {
+        $($(#[$doc])* pub fn $name($operand: $type) -> Test {
+            Test::operator($operator, $operand)
+        })*
+    };
+}
+
+operators! {
+    /// It is a string that contains this one.
+    contains(part: impl Into<Value>) = "contains";
+    /// It is a string that starts with this one.
+    starts_with(part: impl Into<Value>) = "starts-with";
+    /// It is a string that ends with this one.
+    ends_with(part: impl Into<Value>) = "ends-with";
+    /// It is a string in which this regular expression (of the `regex` crate) finds a match.
+    matches(pattern: impl Into<Value>) = "matches";
+    /// It is of the bound's type (number or string) and greater.
+    gt(bound: impl Into<Value>) = "gt";
+    /// It is of the bound's type (number or string) and less.
+    lt(bound: impl Into<Value>) = "lt";
+    /// It is of the bound's type (number or string) and greater or equal.
+    gte(bound: impl Into<Value>) = "gte";
+    /// It is of the bound's type (number or string) and less or equal.
+    lte(bound: impl Into<Value>) = "lte";
+    /// It is an array with an element equal to this value.
+    includes(value: impl Into<Value>) = "includes";
+    /// It is an array with all of these.
+    includes_all(values: impl Into<Value>) = "includes_all";
+    /// It is an array with at least one of these.
+    includes_any(values: impl Into<Value>) = "includes_any";
+    /// It equals one of these.
+    one_of(values: impl Into<Value>) = "in";
+    /// It is present and not null; with `false`, the opposite.
+    exists(expected: bool) = "exists";
+    /// It is present, not null and not `false`; with `false`, the opposite.
+    truthy(expected: bool) = "truthy";
+}
+
+/// It is present, null included.
+pub fn present() -> Test {
+    Test::operator("any", true)
+}
+
+/// By what records are ordered: ascending, null and absent last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sort {
+    keys: Vec<Value>,
+    qualifiers: Map<String, Value>,
+}
+
+impl Sort {
+    /// By the value at the end of `steps`.
+    pub fn by<S: Into<Step>>(steps: impl IntoIterator<Item = S>) -> Self {
+        Self { keys: steps.into_iter().map(|step| step.into().0).collect(), qualifiers: Map::new() }
+    }
+
+    /// By pk.
+    pub fn by_pk() -> Self {
+        Self::own("pk")
+    }
+
+    /// By the time of creation.
+    pub fn by_created_at() -> Self {
+        Self::own("created_at")
+    }
+
+    /// By the time of the last change.
+    pub fn by_updated_at() -> Self {
+        Self::own("updated_at")
+    }
+
+    fn own(name: &str) -> Self {
+        Self { keys: vec![json!({ "record": name })], qualifiers: Map::new() }
+    }
+
+    /// Descending. Null and absent stay last.
+    #[must_use]
+    pub fn reverse(self) -> Self {
+        self.qualified("reverse", true)
+    }
+
+    /// Upper and lower case are alike.
+    #[must_use]
+    pub fn ignoring_case(self) -> Self {
+        self.qualified("case-sensitive", false)
+    }
+
+    /// White space at the ends does not count, and a run of it is one space.
+    #[must_use]
+    pub fn collapsed(self) -> Self {
+        self.qualified("collapse", true)
+    }
+
+    fn qualified(mut self, key: &str, flag: bool) -> Self {
+        self.qualifiers.insert(key.to_owned(), flag.into());
+        self
+    }
+}
+
+/// The action `create`.
+///
+/// ```
+/// # use miko_core::{Mikobase, SqliteEngine, q0::Create};
+/// # use serde_json::json;
+/// # let db = SqliteEngine::in_memory()?;
+/// db.q0(Create::class("starfleet.com/officer").bucket(json!({"name": "Kirk"})).into())?;
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Create {
+    request: Map<String, Value>,
+}
+
+impl Create {
+    /// A record of this class, with an empty bucket.
+    pub fn class(class: impl Into<String>) -> Self {
+        let mut request = action("create");
+        request.insert("class".to_owned(), class.into().into());
+        Self { request }.bucket(json!({}))
+    }
+
+    /// With this bucket.
+    #[must_use]
+    pub fn bucket(mut self, bucket: impl Into<Value>) -> Self {
+        self.request.insert("bucket".to_owned(), bucket.into());
+        self
+    }
+}
+
+/// The action `update`.
+///
+/// ```
+/// # use miko_core::{ErrorId, Mikobase, MikobaseExt, SqliteEngine, q0::Update};
+/// # use serde_json::json;
+/// # let db = SqliteEngine::in_memory()?;
+/// # let pk = db.create("starfleet.com/officer", &json!({"rank": "Commander"}))?;
+/// let read = db.record_by_pk(&pk)?.unwrap();
+/// let promotion = Update::pk(&pk).bucket(json!({"rank": "Captain"})).if_updated_at(read.updated_at);
+/// db.q0(promotion.clone().into())?;
+/// assert!(db.q0(promotion.into()).unwrap_err().is(ErrorId::CONFLICT));
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update {
+    request: Map<String, Value>,
+}
+
+impl Update {
+    /// The record with this pk.
+    pub fn pk(pk: impl Into<String>) -> Self {
+        let mut request = action("update");
+        request.insert("pk".to_owned(), pk.into().into());
+        Self { request }
+    }
+
+    /// Replaces its bucket.
+    #[must_use]
+    pub fn bucket(mut self, bucket: impl Into<Value>) -> Self {
+        self.request.insert("bucket".to_owned(), bucket.into());
+        self
+    }
+
+    /// Replaces its primary class.
+    #[must_use]
+    pub fn class(mut self, class: impl Into<String>) -> Self {
+        self.request.insert("class".to_owned(), class.into().into());
+        self
+    }
+
+    /// Only if nobody has changed it since; else it is a `conflict`.
+    #[must_use]
+    pub fn if_updated_at(mut self, moment: Timestamp) -> Self {
+        self.request.insert("if_updated_at".to_owned(), moment.to_string().into());
+        self
+    }
+}
+
+/// The action `delete`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delete {
+    request: Map<String, Value>,
+}
+
+impl Delete {
+    /// The record with this pk.
+    pub fn pk(pk: impl Into<String>) -> Self {
+        let mut request = action("delete");
+        request.insert("pk".to_owned(), pk.into().into());
+        Self { request }
+    }
+
+    /// It is no error if there is none.
+    #[must_use]
+    pub fn if_exists(mut self) -> Self {
+        self.request.insert("if_exists".to_owned(), true.into());
+        self
+    }
+}
+
+fn action(name: &str) -> Map<String, Value> {
+    Map::from_iter([("action".to_owned(), name.into())])
+}
+
+macro_rules! into_value {
+    ($($type:ident.$map:ident),*) => {
+        $(impl From<$type> for Value {
+            fn from(built: $type) -> Self {
+                built.$map.into()
+            }
+        })*
+    };
+}
+
+into_value!(Select.request, Create.request, Update.request, Delete.request, Condition.parts);
+
+impl From<Test> for Value {
+    fn from(test: Test) -> Self {
+        test.0
+    }
+}
+
+impl From<Sort> for Value {
+    fn from(sort: Sort) -> Self {
+        let mut path = sort.keys;
+        if !sort.qualifiers.is_empty() {
+            path.push(sort.qualifiers.into());
+        }
+        path.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_test_is_what_one_would_write() {
+        let cases = [
+            (eq("a"), json!("a")),
+            (eq(1.5), json!(1.5)),
+            (eq(Value::Null), json!(null)),
+            (eq(json!({"a": 1})), json!({"value": {"a": 1}})),
+            (
+                eq("a").ignoring_case().collapsed(),
+                json!({"value": "a", "case-sensitive": false, "collapse": true}),
+            ),
+            (contains("a"), json!({"contains": "a"})),
+            (starts_with("a"), json!({"starts-with": "a"})),
+            (ends_with(placeholder("x")), json!({"ends-with": {"placeholder": "x"}})),
+            (matches("^a"), json!({"matches": "^a"})),
+            (gt(1).and(lt(5)), json!({"gt": 1, "lt": 5})),
+            (gte(1).and(lte("b")), json!({"gte": 1, "lte": "b"})),
+            (includes("a"), json!({"includes": "a"})),
+            (includes_all(vec![1, 2]), json!({"includes_all": [1, 2]})),
+            (includes_any(json!(["a", 1])), json!({"includes_any": ["a", 1]})),
+            (one_of(["a", "b"]), json!({"in": ["a", "b"]})),
+            (exists(true), json!({"exists": true})),
+            (truthy(false), json!({"truthy": false})),
+            (present(), json!({"any": true})),
+        ];
+        for (test, written) in cases {
+            assert_eq!(Value::from(test), written);
+        }
+    }
+
+    #[test]
+    fn what_is_given_twice_holds_twice() {
+        let built = Select::all()
+            .path(["a"], eq(1))
+            .path([Step::from("b"), 0.into()], eq(2))
+            .any_of([Condition::pk("x")])
+            .any_of([Condition::class("a.b/c")])
+            .sort(Sort::by(["a"]).ignoring_case().collapsed())
+            .sort(Sort::by_pk().reverse())
+            .sort(Sort::by_updated_at())
+            .offset(3)
+            .placeholder("x", 1)
+            .placeholder("y", "z");
+        let written = json!({
+            "action": "select",
+            "path": ["a", 1],
+            "all": [{"path": ["b", 0, 2]}, {"any": [{"class": "a.b/c"}]}],
+            "any": [{"pk": "x"}],
+            "sorts": [["a", {"case-sensitive": false, "collapse": true}], [{"record": "pk"}, {"reverse": true}],
+                      [{"record": "updated_at"}]],
+            "offset": 3,
+            "placeholders": {"x": 1, "y": "z"},
+        });
+        assert_eq!(Value::from(built), written);
+    }
+
+    #[test]
+    fn conditions_nest() {
+        let built = Condition::all([Condition::path(["a"], exists(true)).and_path(["b"], eq(1)).not()])
+            .then(Condition::any([]).placeholder("x", 1));
+        let written = json!({
+            "all": [{"path": ["a", {"exists": true}], "all": [{"path": ["b", 1]}], "not": true}],
+            "then": {"any": [], "placeholders": {"x": 1}},
+        });
+        assert_eq!(Value::from(built), written);
+    }
+
+    #[test]
+    fn writes_are_what_one_would_write() {
+        let update = Update::pk("p").bucket(json!({"a": 1})).class("a.b/c");
+        assert_eq!(
+            Value::from(update),
+            json!({"action": "update", "pk": "p", "bucket": {"a": 1}, "class": "a.b/c"})
+        );
+        assert_eq!(
+            Value::from(Delete::pk("p").if_exists()),
+            json!({"action": "delete", "pk": "p", "if_exists": true})
+        );
+        assert_eq!(
+            Value::from(Create::class("a.b/c")),
+            json!({"action": "create", "class": "a.b/c", "bucket": {}})
+        );
+    }
+}
