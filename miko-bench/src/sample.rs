@@ -10,10 +10,15 @@ pub(crate) const ITEM: &str = "bench.org/item";
 pub(crate) const MADE: &str = "bench.org/made";
 
 /// How many records share a deck, which has an index.
-const PER_DECK: usize = 100;
+pub(crate) const PER_DECK: usize = 100;
 
 /// How many records share a sector, which has none.
-pub(crate) const PER_SECTOR: usize = 50;
+const PER_SECTOR: usize = 50;
+
+const RANKS: [&str; 3] = ["Ensign", "Lieutenant", "Captain"];
+
+/// The rank that a scan asks for.
+pub(crate) const RANK: &str = RANKS[2];
 
 /// The definitions of both classes: one unique and one indexed field.
 pub(crate) fn schema() -> Value {
@@ -22,7 +27,7 @@ pub(crate) fn schema() -> Value {
         "deck": {"class": "number", "index": true},
         "sector": {"class": "number"},
         "name": {"class": "string", "required": true, "max_length": 80},
-        "rank": {"class": "string", "one_of": ["Ensign", "Lieutenant", "Captain"]},
+        "rank": {"class": "string", "one_of": RANKS},
         "active": {"class": "boolean"},
         "notes": {"class": "string"},
     });
@@ -31,7 +36,7 @@ pub(crate) fn schema() -> Value {
 
 /// A bucket of some 200 bytes.
 pub(crate) fn bucket(serial: usize) -> Value {
-    let rank = ["Ensign", "Lieutenant", "Captain"][serial % 3];
+    let rank = RANKS[serial % 3];
     json!({
         "serial": serial, "deck": serial / PER_DECK, "sector": serial / PER_SECTOR,
         "name": format!("Officer {serial}"), "rank": rank,
@@ -64,6 +69,27 @@ pub(crate) fn check(text: &str, serial: usize) -> Result<(), BoxError> {
         Some(found) if serial == found => Ok(()),
         _ => Err(format!("the answer is not record {serial}: {text}").into()),
     }
+}
+
+/// How many records of a sector have the rank that a scan asks for.
+pub(crate) fn in_sector(sector: usize) -> usize {
+    let first = sector * PER_SECTOR;
+    (first..first + PER_SECTOR).filter(|serial| RANKS[serial % 3] == RANK).count()
+}
+
+/// Are these the serials of the last records of this deck, in descending order?
+pub(crate) fn check_last<'t>(
+    texts: impl Iterator<Item = &'t str>,
+    deck: usize,
+    count: usize,
+) -> Result<(), BoxError> {
+    let last = (deck + 1) * PER_DECK;
+    let mut found = 0;
+    for (text, serial) in texts.zip((last - count..last).rev()) {
+        check(text, serial)?;
+        found += 1;
+    }
+    check_count(found, count)
 }
 
 /// Did so many records come?

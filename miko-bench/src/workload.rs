@@ -28,9 +28,9 @@ pub enum Workload {
     ReadBatch,
     /// [`BATCH`] creates in one call.
     CreateBatch,
-    /// The first records with a value of an indexed field.
+    /// Of the records with a value of an indexed field, the first by another one.
     Find,
-    /// The records of a class with a value of a field that has no index: all of them are looked at.
+    /// The records of a class with a value each of two fields that have no index: all of them are looked at.
     Scan,
 }
 
@@ -60,8 +60,8 @@ impl Workload {
             Self::Create => "`create`",
             Self::ReadBatch => "`batch` of 32 reads",
             Self::CreateBatch => "`batch` of 32 creates",
-            Self::Find => "indexed equality, limit 10",
-            Self::Scan => "scan: no index, 50 records found",
+            Self::Find => "indexed equality, sort, limit 10",
+            Self::Scan => "scan with two conditions",
         }
     }
 
@@ -116,12 +116,12 @@ pub(crate) trait Client {
         undeclared()
     }
 
-    /// The first [`FOUND`] records on this deck.
+    /// The last [`FOUND`] records on this deck by serial, the last one first.
     fn find(&mut self, _deck: usize) -> Result<(), BoxError> {
         undeclared()
     }
 
-    /// All records of this sector.
+    /// All captains of this sector.
     fn scan(&mut self, _sector: usize) -> Result<(), BoxError> {
         undeclared()
     }

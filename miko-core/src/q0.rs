@@ -164,6 +164,7 @@ impl Condition {
 
     /// It does not hold. What comes with [`then`](Self::then) is not part of that.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "it is Q0's word, and means what the trait's does")]
     pub fn not(self) -> Self {
         self.with("not", true)
     }

@@ -87,13 +87,15 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
         faults.refuse(Place::Request.wrong_type("an object", &query));
         return None;
     };
+    if map.get("action").is_some_and(|action| action == "select") {
+        return Some(Request::Select(Select::read(&map, faults)));
+    }
     let mut fields = Fields::new(map, faults);
     let Some(action) = fields.required("action") else {
         fields.only_missing();
         return None;
     };
     let request = match action.as_str() {
-        Some("select") => Select::read(&mut fields).map(Request::Select),
         Some("create") => Create::read(&mut fields).map(Request::Create),
         Some("update") => Update::read(&mut fields).map(Request::Update),
         Some("delete") => Delete::read(&mut fields).map(Request::Delete),

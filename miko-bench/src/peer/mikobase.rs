@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use miko_core::mikobase_rpc::MikobaseClient;
-use miko_core::{Error, Mikobase};
+use miko_core::{Error, Mikobase, Records};
 use miko_macros::mikobase_interface;
 use miko_shared::{BoxError, Returning, Uds};
 use serde_json::{Value, json};
@@ -123,8 +123,8 @@ struct Shared<'d> {
 }
 
 impl Shared<'_> {
-    fn select(&self, query: Value, expected: usize) -> Result<(), BoxError> {
-        sample::check_count(self.db.q0(query)?.into_records()?.count(), expected)
+    fn select(&self, query: Value) -> Result<Records, BoxError> {
+        Ok(self.db.q0(query)?.into_records()?)
     }
 }
 
@@ -156,14 +156,18 @@ impl Client for Shared<'_> {
     }
 
     fn find(&mut self, deck: usize) -> Result<(), BoxError> {
-        self.select(json!({"action": "select", "class": ITEM, "path": ["deck", deck], "limit": FOUND}), FOUND)
+        let found = self.select(json!({
+            "action": "select", "class": ITEM, "path": ["deck", deck],
+            "sort": ["serial", {"reverse": true}], "limit": FOUND,
+        }))?;
+        sample::check_last(found.iter().map(|record| record.bucket.as_str()), deck, FOUND)
     }
 
     fn scan(&mut self, sector: usize) -> Result<(), BoxError> {
-        self.select(
-            json!({"action": "select", "class": ITEM, "path": ["sector", sector]}),
-            sample::PER_SECTOR,
-        )
+        let found = self.select(json!({
+            "action": "select", "class": ITEM, "path": ["rank", sample::RANK], "then": {"path": ["sector", sector]},
+        }))?;
+        sample::check_count(found.count(), sample::in_sector(sector))
     }
 }
 

@@ -82,7 +82,8 @@ impl PostgreSql {
         Ok(Self {
             empty: connection.prepare("SELECT 1")?,
             read: connection.prepare("SELECT bucket::text FROM record WHERE pk = $1")?,
-            create: connection.prepare("INSERT INTO record (class, pk, bucket) VALUES ($1, $2, $3::text::jsonb)")?,
+            create: connection
+                .prepare("INSERT INTO record (class, pk, bucket) VALUES ($1, $2, $3::text::jsonb)")?,
             read_batch: connection.prepare(
                 "SELECT record.bucket::text FROM unnest($1::text[]) WITH ORDINALITY AS wanted (pk, place)
                  JOIN record USING (pk) ORDER BY wanted.place",
@@ -90,10 +91,11 @@ impl PostgreSql {
             create_batch: connection.prepare(INSERT)?,
             find: connection.prepare(&format!(
                 "SELECT bucket::text FROM record WHERE class = $1 AND (bucket->>'deck')::bigint = $2
-                 ORDER BY pk LIMIT {FOUND}"
+                 ORDER BY (bucket->>'serial')::bigint DESC LIMIT {FOUND}"
             ))?,
             scan: connection.prepare(
-                "SELECT bucket::text FROM record WHERE class = $1 AND (bucket->>'sector')::bigint = $2 ORDER BY pk",
+                "SELECT bucket::text FROM record WHERE class = $1 AND bucket->>'rank' = $2
+                 AND (bucket->>'sector')::bigint = $3 ORDER BY pk",
             )?,
             connection,
         })
@@ -138,11 +140,12 @@ impl Client for PostgreSql {
 
     fn find(&mut self, deck: usize) -> Result<(), BoxError> {
         let rows = self.rows(&self.find.clone(), &[&ITEM, &(deck as i64)])?;
-        sample::check_count(rows.len(), FOUND)
+        let texts: Vec<&str> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        sample::check_last(texts.into_iter(), deck, FOUND)
     }
 
     fn scan(&mut self, sector: usize) -> Result<(), BoxError> {
-        let rows = self.rows(&self.scan.clone(), &[&ITEM, &(sector as i64)])?;
-        sample::check_count(rows.len(), sample::PER_SECTOR)
+        let rows = self.rows(&self.scan.clone(), &[&ITEM, &sample::RANK, &(sector as i64)])?;
+        sample::check_count(rows.len(), sample::in_sector(sector))
     }
 }

@@ -80,10 +80,9 @@ impl SqliteFile {
         self.0.transaction_with_behavior(behavior)
     }
 
-    fn count(&self, query: &str, value: usize) -> Result<usize, BoxError> {
+    fn texts(&self, query: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<Vec<String>> {
         let mut statement = self.0.prepare_cached(query)?;
-        let texts = statement.query_map(params![ITEM, value as i64], |row| row.get::<_, String>(0))?;
-        Ok(texts.collect::<rusqlite::Result<Vec<_>>>()?.len())
+        statement.query_map(parameters, |row| row.get(0))?.collect()
     }
 }
 
@@ -111,14 +110,16 @@ impl Client for SqliteFile {
     }
 
     fn find(&mut self, deck: usize) -> Result<(), BoxError> {
-        const FIND: &str =
-            "SELECT bucket FROM record WHERE class = ?1 AND bucket->>'deck' = ?2 ORDER BY pk LIMIT 10";
-        sample::check_count(self.count(FIND, deck)?, FOUND)
+        const FIND: &str = "SELECT bucket FROM record WHERE class = ?1 AND bucket->>'deck' = ?2
+                            ORDER BY bucket->>'serial' DESC LIMIT 10";
+        let texts = self.texts(FIND, params![ITEM, deck as i64])?;
+        sample::check_last(texts.iter().map(String::as_str), deck, FOUND)
     }
 
     fn scan(&mut self, sector: usize) -> Result<(), BoxError> {
-        const SCAN: &str =
-            "SELECT bucket FROM record WHERE class = ?1 AND bucket->>'sector' = ?2 ORDER BY pk";
-        sample::check_count(self.count(SCAN, sector)?, sample::PER_SECTOR)
+        const SCAN: &str = "SELECT bucket FROM record WHERE class = ?1 AND bucket->>'rank' = ?2
+                            AND bucket->>'sector' = ?3 ORDER BY pk";
+        let texts = self.texts(SCAN, params![ITEM, sample::RANK, sector as i64])?;
+        sample::check_count(texts.len(), sample::in_sector(sector))
     }
 }

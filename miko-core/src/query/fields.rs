@@ -51,13 +51,10 @@ impl<'f> Fields<'f> {
         reader(value, &Place::Key(&Place::Request, key), self.faults)
     }
 
-    /// Refuses keys that Q0 knows and this version does not.
-    pub(crate) fn not_yet(&mut self, keys: &[&str]) {
-        for key in keys {
-            if self.take(key).is_some() {
-                let place = Place::Key(&Place::Request, key);
-                self.faults.refuse(place.not_yet(&format!("`{key}`")));
-            }
+    /// Refuses a key that Q0 knows and this version does not.
+    pub(crate) fn not_yet(&mut self, key: &str) {
+        if self.take(key).is_some() {
+            refuse_later(key, self.faults);
         }
     }
 
@@ -71,29 +68,23 @@ impl<'f> Fields<'f> {
         report(self.faults, "missing_fields", "the request lacks", self.missing);
     }
 
-    /// The keys that nobody took, where one reader takes the whole of what is left.
-    pub(crate) fn rest(&mut self) -> Map<String, Value> {
-        std::mem::take(&mut self.left)
-            .into_iter()
-            .filter(|(key, _)| !IGNORED.contains(&key.as_str()))
-            .collect()
-    }
-
     /// Reports the keys that are missing and those that nobody took.
     pub(crate) fn finish(self) {
         report(self.faults, "missing_fields", "the request lacks", self.missing);
-        let unknown: Vec<_> =
-            self.left.iter().map(|(key, _)| key.as_str()).filter(|key| !IGNORED.contains(key)).collect();
-        report(self.faults, "unknown_fields", UNKNOWN, unknown);
-    }
-
-    /// Reports keys that were taken with the [`rest`](Self::rest), and mean nothing.
-    pub(crate) fn refuse_unknown(&mut self, keys: Vec<&str>) {
-        report(self.faults, "unknown_fields", UNKNOWN, keys);
+        refuse_unknown(self.left.iter().map(|(key, _)| key.as_str()), &[], self.faults);
     }
 }
 
-const UNKNOWN: &str = "this action knows no";
+/// Reports a key that Q0 knows and this version does not.
+pub(crate) fn refuse_later(key: &str, faults: &mut Faults) {
+    faults.refuse(Place::Key(&Place::Request, key).not_yet(&format!("`{key}`")));
+}
+
+/// Reports the keys that an action does not know.
+pub(crate) fn refuse_unknown<'k>(keys: impl Iterator<Item = &'k str>, known: &[&str], faults: &mut Faults) {
+    let unknown = keys.filter(|key| !IGNORED.contains(key) && !known.contains(key)).collect();
+    report(faults, "unknown_fields", "this action knows no", unknown);
+}
 
 fn report(faults: &mut Faults, detail: &str, complaint: &str, keys: Vec<&str>) {
     if !keys.is_empty() {

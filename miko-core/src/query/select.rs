@@ -2,18 +2,21 @@
 
 use serde_json::{Map, Value};
 
-use crate::query::condition::{Condition, Conditions};
-use crate::query::faults::Place;
-use crate::query::fields::{self, Fields, Reader};
-use crate::query::path;
+use crate::query::condition::{Condition, Conditions, get};
+use crate::query::faults::{Faults, Place};
+use crate::query::fields::{self, Reader};
 use crate::query::placeholder::{Position, Scope};
 use crate::query::sort::Sort;
 
 /// What Q0 defines for `select` and this version does not run.
 const LATER: [&str; 3] = ["history", "cutoff", "transaction"];
 
-/// The keys of a select besides `action`.
-const KEYS: [&str; 12] = [
+/// The keys of a select.
+const KEYS: [&str; 16] = [
+    "action",
+    "history",
+    "cutoff",
+    "transaction",
     "class",
     "classes",
     "pk",
@@ -49,25 +52,26 @@ impl Select {
         Self { condition, size: 2, ..Self::default() }
     }
 
-    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.not_yet(&LATER);
-        let map = fields.rest();
-        let mut conditions = Conditions::new(fields.faults);
+    pub(super) fn read(map: &Map<String, Value>, faults: &mut Faults) -> Self {
+        LATER.iter().filter(|key| get(map, key).is_some()).for_each(|key| fields::refuse_later(key, faults));
+        let mut conditions = Conditions::new(faults);
         let scope = Scope::default();
         let position = Position { place: &Place::Request, scope: &scope, chain: None };
-        let select = conditions.with_placeholders(&map, &position, |conditions, position| {
-            let mut select =
-                Self { condition: conditions.read(&map, position), size: conditions.size, ..Self::default() };
-            select.may_fail = !conditions.latent.is_empty();
-            select.sorts = read_sorts(conditions, &map, position);
-            select.limit = always(conditions, &map, "limit", position, fields::count);
-            select.offset = always(conditions, &map, "offset", position, fields::count).unwrap_or(0);
-            select
+        let select = conditions.with_placeholders(map, &position, |conditions, position| {
+            let condition = conditions.read(map, position);
+            Self {
+                condition,
+                size: conditions.size,
+                may_fail: !conditions.latent.is_empty(),
+                sorts: read_sorts(conditions, map, position),
+                limit: always(conditions, map, "limit", position, fields::count),
+                offset: always(conditions, map, "offset", position, fields::count).unwrap_or(0),
+            }
         });
         let latent = conditions.latent;
-        fields.faults.will_fail(latent);
-        fields.refuse_unknown(path::unknown(&map, &KEYS));
-        Some(select)
+        faults.will_fail(latent);
+        fields::refuse_unknown(map.keys().map(String::as_str), &KEYS, faults);
+        select
     }
 }
 
@@ -76,7 +80,7 @@ fn read_sorts<'q>(
     map: &'q Map<String, Value>,
     position: &Position<'q, '_>,
 ) -> Vec<Sort> {
-    if map.contains_key("sort") && map.contains_key("sorts") {
+    if get(map, "sort").is_some() && get(map, "sorts").is_some() {
         conditions.faults.warn(fields::redundant(["sort", "sorts"], "`sort` goes first"));
     }
     let first = always(conditions, map, "sort", position, Sort::read);
@@ -93,7 +97,7 @@ fn always<'q, T>(
     read: Reader<T>,
 ) -> Option<T> {
     let latent = conditions.latent.len();
-    let part = conditions.value(map.get(key)?, &position.at(&Place::Key(position.place, key)), read)?;
+    let part = conditions.value(get(map, key)?, &position.at(&Place::Key(position.place, key)), read)?;
     conditions.latent.truncate(latent);
     part.map_err(|error| conditions.faults.refuse_unresolved(error)).ok()
 }

@@ -45,7 +45,7 @@ pub(crate) struct Delete {
 
 impl Create {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.not_yet(&["transaction"]);
+        fields.not_yet("transaction");
         let bucket = fields.read_required("bucket", fields::object);
         let stack = match stack_key(fields) {
             None => Some(Stack::of_class(uns::RECORD.to_owned())),
@@ -59,7 +59,7 @@ impl Create {
 impl Update {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
         const CHANGES: [&str; 4] = ["bucket", "class", "classes", "stack"];
-        fields.not_yet(&["transaction"]);
+        fields.not_yet("transaction");
         if fields.present(&CHANGES).is_empty() {
             let message = format!("an update changes at least one of `{}`", CHANGES.join("`, `"));
             fields.faults.refuse(Place::Request.fault(message).with("missing_fields", CHANGES.to_vec()));
@@ -79,7 +79,7 @@ impl Update {
 
 impl Delete {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.not_yet(&["transaction"]);
+        fields.not_yet("transaction");
         let pk = fields.read_required("pk", fields::string);
         let if_exists = fields.read("if_exists", fields::boolean).unwrap_or(false);
         Some(Self { pk: pk?, if_exists })

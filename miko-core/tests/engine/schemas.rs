@@ -66,7 +66,7 @@ fn json_files(folder: &Path, found: &mut Vec<PathBuf>) {
 fn every_json_file_is_what_its_schema_says() {
     let mut files = Vec::new();
     FOLDERS.iter().for_each(|folder| json_files(&Path::new(WORKSPACE).join(folder), &mut files));
-    assert!(files.len() >= 7, "{files:?}");
+    assert!(files.len() >= 8, "{files:?}");
     for path in files {
         let shown = path.display().to_string();
         let (_, rule) = RULES
@@ -157,5 +157,69 @@ fn what_a_schema_refuses_the_engine_refuses() {
         let imported =
             SqliteEngine::in_memory().unwrap().import_worldlet(&mut broken.to_string().as_bytes(), false);
         assert!(imported.is_err(), "the engine refuses {broken}");
+    }
+}
+
+/// Schema and code agree on what is wrong with a request, as far as a schema can tell.
+#[test]
+fn what_the_schema_of_a_request_refuses_the_engine_refuses() {
+    let requests = validator("q0-request.schema.json");
+    let path = |path: Value| json!({"action": "select", "path": path});
+    let sort = |sort: Value| json!({"action": "select", "sort": sort});
+    for fine in [
+        json!({"action": "select", "placeholders": {"x": 1}, "then": {"not": true, "any": [{}]}, "limit": 0, "misc": 1}),
+        json!({"action": "select", "all": [{"class": ["a.b/c"], "pk": "x", "path": ["a", 0, null]}], "sorts": [["a", 1]]}),
+        path(json!(["a", {"in": [], "case-sensitive": false}])),
+        path(json!(["a", {"value": {"placeholder": 1}}])),
+        sort(json!([{"record": "pk"}, {"reverse": true}])),
+        json!({"action": "create", "bucket": {}, "class": null, "comment": "x"}),
+        json!({"action": "create", "bucket": {}, "classes": ["a.b/c"]}),
+    ] {
+        assert!(requests.is_valid(&fine), "the schema takes {fine}");
+        SqliteEngine::in_memory().unwrap().q0(fine.clone()).unwrap_or_else(|error| panic!("{fine}: {error}"));
+    }
+    for broken in [
+        json!([]),
+        json!({}),
+        json!({"action": "engage"}),
+        json!({"action": "select", "where": 1}),
+        json!({"action": "select", "not": true}),
+        json!({"action": "select", "limit": -1}),
+        json!({"action": "select", "limit": 1.5}),
+        json!({"action": "select", "class": 1}),
+        json!({"action": "select", "class": "a b"}),
+        json!({"action": "select", "pk": [1]}),
+        json!({"action": "select", "all": {}}),
+        json!({"action": "select", "any": [1]}),
+        json!({"action": "select", "then": {"limit": 1}}),
+        json!({"action": "select", "then": {"not": 1}}),
+        json!({"action": "select", "placeholders": []}),
+        json!({"action": "select", "sorts": ["a"]}),
+        path(json!("a")),
+        path(json!(["a"])),
+        path(json!([null, 1])),
+        path(json!(["a", {}])),
+        path(json!(["a", {"like": "a"}])),
+        path(json!(["a", {"collapse": true}])),
+        path(json!(["a", {"contains": 1}])),
+        path(json!(["a", {"gt": true}])),
+        path(json!(["a", {"in": 1}])),
+        path(json!(["a", {"exists": "yes"}])),
+        path(json!(["a", {"any": false}])),
+        sort(json!([])),
+        sort(json!(["a", {"desc": true}])),
+        sort(json!(["a", {"reverse": 1}])),
+        sort(json!([{"record": "seq"}])),
+        json!({"action": "create"}),
+        json!({"action": "create", "bucket": []}),
+        json!({"action": "create", "bucket": {}, "pk": "x"}),
+        json!({"action": "update", "pk": "x"}),
+        json!({"action": "update", "bucket": {}}),
+        json!({"action": "delete", "pk": 1}),
+        json!({"action": "delete", "pk": "x", "if_exists": 1}),
+    ] {
+        assert!(!requests.is_valid(&broken), "the schema refuses {broken}");
+        let validation = SqliteEngine::in_memory().unwrap().validate(broken.clone()).unwrap();
+        assert!(!validation.errors.is_empty(), "the engine refuses {broken}");
     }
 }

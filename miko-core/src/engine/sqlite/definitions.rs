@@ -88,8 +88,8 @@ impl Store {
         let (old, new) = (self.catalog.clone(), self.catalog.with(added, removed)?);
         let mut affected: BTreeSet<String> = names
             .iter()
-            .flat_map(|name| [old.with_subclasses(name), new.with_subclasses(name)])
-            .flatten()
+            .flat_map(|name| old.with_subclasses(name).chain(new.with_subclasses(name)))
+            .map(str::to_owned)
             .collect();
         old.add_embedding(&mut affected);
         new.add_embedding(&mut affected);

@@ -21,7 +21,7 @@ impl Store {
             values: statement.values().iter().map(Value::from).collect(),
             plan: steps.collect::<rusqlite::Result<_>>()?,
             index: match &plan.source {
-                Source::Index(lookup) => Some(lookup.name.clone()),
+                Source::Index(lookup) => Some(lookup.name()),
                 _ => None,
             },
             evaluator: plan.evaluator.map(str::to_owned),

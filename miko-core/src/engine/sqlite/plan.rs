@@ -1,5 +1,7 @@
 //! What a select goes through: where its records come from, what is asked of each, and who asks.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::class::{Class, ConstraintKind};
@@ -54,12 +56,21 @@ pub(super) struct Lookup {
     pub(super) key: String,
     /// Is it the index of a unique value?
     pub(super) is_unique: bool,
-    /// The class that declares it, and the field.
-    pub(super) name: String,
+    /// The class that has it, and its place among the constraints of that.
+    class: Arc<Class>,
+    index: usize,
     /// Does it have exactly the records for which the path holds?
     is_exact: bool,
     /// Are all its records of the class that is asked for?
     is_of_class: bool,
+}
+
+impl Lookup {
+    /// The class that declares the index, and its field.
+    pub(super) fn name(&self) -> String {
+        let constraint = &self.class.constraints[self.index];
+        format!("{}: {}", constraint.class, Value::from(constraint.fields[0].clone()))
+    }
 }
 
 /// SQL of more conditions than these is nothing that SQLite is made for: it nests an expression for each.
@@ -126,7 +137,7 @@ impl Store {
     fn of_classes<'q>(&self, names: &'q [String]) -> Result<Predicate<'q>> {
         let mut ids = Vec::new();
         for class in names.iter().flat_map(|class| self.catalog.with_subclasses(class)) {
-            ids.extend(self.find_class(&class)?);
+            ids.extend(self.find_class(class)?);
         }
         if names.len() > 1 {
             ids.sort_unstable();
@@ -175,7 +186,7 @@ impl Store {
 
     /// The index of `class` for the path, if it, or an ancestor, declares one. What an index has are values: an absent one
     /// equals null and is in none.
-    fn lookup(&self, class: &Class, path: &Path) -> Result<Option<Lookup>> {
+    fn lookup(&self, class: &Arc<Class>, path: &Path) -> Result<Option<Lookup>> {
         let literal = path.equality().filter(|literal| !literal.is_null() && !literal.is_object());
         let (Some(literal), Some(keys)) = (literal, keys(path.steps())) else { return Ok(None) };
         let is_for_path = |fields: &[Vec<String>]| matches!(fields, [field] if *field == keys);
@@ -188,7 +199,8 @@ impl Store {
             constraint_id,
             key: key_of(&[literal]),
             is_unique,
-            name: format!("{}: {}", constraint.class, Value::from(constraint.fields[0].clone())),
+            class: Arc::clone(class),
+            index,
             // A unique value may be that of a platter's own bucket; a reference may be spelled in two ways.
             is_exact: !is_unique && !class.is_reference(&constraint.fields[0]),
             is_of_class: constraint.class == class.definition.name,

@@ -188,7 +188,7 @@ impl Store {
     }
 
     fn refuse_if_inherited(&self, class: &str) -> Result<()> {
-        let subclasses = self.catalog.with_subclasses(class).split_off(1);
+        let subclasses = self.catalog.subclasses(class);
         if subclasses.is_empty() {
             return Ok(());
         }
