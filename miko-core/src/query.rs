@@ -40,7 +40,7 @@ pub(crate) use evaluate::Subject;
 pub(crate) use faults::{Faults, Place};
 pub(crate) use path::{Path, Step};
 pub(crate) use select::Select;
-pub(crate) use sort::{SortBy, SortPath};
+pub(crate) use sort::{Sort, SortBy, SortPath};
 pub(crate) use stack::Stack;
 pub use validation::Check;
 pub(crate) use validation::validate;

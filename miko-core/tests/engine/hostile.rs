@@ -1,6 +1,6 @@
 //! Keys, values and numbers that break what splices, unescapes or rounds.
 
-use miko_core::{ErrorId, Mikobase, SqliteEngine};
+use miko_core::{Engine, ErrorId, Mikobase, SqliteEngine};
 use serde_json::{Value, json};
 
 use crate::support::{buckets, create, db, export, failure, read, run};
@@ -222,4 +222,28 @@ fn large_values_and_many_keys_are_indexed_and_validated_like_others() {
     assert_eq!(db.by_path("a.b/c", json!(["many", many])), [pk.as_str()]);
     let error = classed::create(&db, "a.b/c", json!({"text": "x".repeat(1000)})).unwrap_err();
     assert!(error.to_string().len() < 1000, "an error does not repeat what it refuses: {error}");
+}
+
+/// Whatever a request says, the SQL is that of a harmless one of its shape; what it says is bound.
+#[test]
+fn nothing_that_a_request_says_becomes_sql() {
+    let db = db();
+    let request = |text: &str| {
+        json!({
+            "action": "select", "pk": text, "path": [text, text], "sort": [text], "limit": 3,
+            "all": [{"path": [text, 0, {"in": [text, {text: text}], "contains": text}], "not": true}],
+            "any": [{"path": [text, {"starts-with": text, "case-sensitive": false}]}, {"pk": [text, "b"]}],
+            "then": {"placeholders": {text: text}, "path": ["a", {"placeholder": text}]},
+        })
+    };
+    let harmless = db.explain(request("a")).unwrap();
+    for text in STRINGS {
+        let explanation = db.explain(request(text)).unwrap();
+        assert_eq!(explanation.sql, harmless.sql, "{text:?}");
+        let bound =
+            |value: &Value| value.as_str().is_some_and(|value| value.contains(&json!(text).to_string()));
+        assert!(explanation.values.iter().filter(|value| bound(value)).count() >= 4, "{text:?}");
+        assert_eq!(explanation.evaluator, None);
+        assert!(db.q0(request(text)).is_ok(), "{text:?}");
+    }
 }

@@ -141,6 +141,65 @@ fn all_parts_must_hold_together() {
 }
 
 #[test]
+fn conditions_are_sql_with_a_call_for_each_path() {
+    check(
+        json!({"action": "select", "class": "starfleet.com/officer", "any": [
+            {"path": ["n", {"lt": 2}]},
+            {"not": true, "class": ["starfleet.com/doctor", "starfleet.com/ship"], "pk": "x"},
+            {"all": []},
+        ], "then": {"any": []}}),
+        "FROM membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ?1 \
+         AND (q0_path(bucket, ?2) OR NOT (EXISTS (SELECT 1 FROM membership WHERE membership.seq = record.seq \
+         AND class_id IN rarray(?3)) AND pk = ?4) OR 1) AND 0 ORDER BY seq",
+        json!([OFFICER, r#"["n",{"lt":2}]"#, [SHIP, DOCTOR], "x"]),
+        &[],
+    );
+    check(
+        json!({"action": "select", "all": [{"pk": []}, {"not": true, "path": ["n", 1]}]}),
+        "FROM record WHERE bucket IS NOT NULL AND pk IN rarray(?1) AND NOT q0_path(bucket, ?2) ORDER BY seq",
+        json!([[], r#"["n",1]"#]),
+        &[],
+    );
+}
+
+#[test]
+fn a_sort_is_a_key_for_each_record() {
+    const BY: &str = r#"["name","family",{"case-sensitive":false}]"#;
+    let sorted = json!({"action": "select", "sort": ["name", "family", {"case-sensitive": false, "reverse": true}],
+                        "sorts": [[{"record": "updated_at"}]]});
+    check(
+        sorted.clone(),
+        "FROM record WHERE bucket IS NOT NULL \
+         ORDER BY q0_key(bucket, ?1) DESC NULLS LAST, updated_at NULLS LAST, seq",
+        json!([BY]),
+        &[2, 1, 3, 4, 5],
+    );
+    let mut limited = sorted;
+    limited["limit"] = 2.into();
+    check(
+        limited,
+        "FROM (SELECT seq, q0_key(bucket, ?1) AS key_0, updated_at AS key_1 FROM record WHERE bucket IS NOT NULL \
+         ORDER BY key_0 DESC NULLS LAST, key_1 NULLS LAST, seq LIMIT ?2) CROSS JOIN record USING (seq) \
+         ORDER BY key_0 DESC NULLS LAST, key_1 NULLS LAST, seq",
+        json!([BY, 2]),
+        &[2, 1],
+    );
+}
+
+#[test]
+fn what_may_fail_is_narrowed_by_sql_and_decided_by_the_evaluator() {
+    let request = json!({"action": "select", "class": "starfleet.com/officer", "path": ["n", {"gte": 2}], "limit": 1,
+                         "any": [{}, {"path": ["n", {"placeholder": "nobody gives this"}]}], "sort": ["n"]});
+    check(
+        request,
+        "FROM membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ?1 \
+         AND q0_path(bucket, ?2) ORDER BY seq",
+        json!([OFFICER, r#"["n",{"gte":2}]"#]),
+        &[2],
+    );
+}
+
+#[test]
 fn by_pk_the_order_is_still_that_of_creation() {
     let db = db();
     let [a, b, c] = [1, 2, 3].map(|n| create(&db, json!({ "n": n })));

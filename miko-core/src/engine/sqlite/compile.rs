@@ -3,26 +3,57 @@
 use crate::engine::sqlite::plan::{Lookup, Plan, Predicate, Source};
 use crate::engine::sqlite::read::select_record;
 use crate::engine::sqlite::statement::Statement;
-use crate::query::{Select, SortBy};
+use crate::query::{Select, Sort, SortBy};
 
 /// The statement whose rows are the selected records, as `read` takes them; or all that the evaluator has to see, in order
 /// of creation.
 pub(super) fn select(select: &Select, plan: &Plan<'_>) -> Statement {
     let mut statement = Statement::default();
-    statement.sql(select_record!("FROM "));
-    source(&mut statement, &plan.source);
+    if plan.evaluator.is_some() {
+        from(statement.sql(select_record!("FROM ")), plan);
+        statement.sql(" ORDER BY seq");
+    } else if select.sorts.is_empty() || select.limit.is_none() {
+        from(statement.sql(select_record!("FROM ")), plan);
+        statement.sql(" ORDER BY ");
+        for sort in &select.sorts {
+            key(&mut statement, sort);
+            direction(&mut statement, sort);
+        }
+        statement.sql("seq");
+        limit(&mut statement, select);
+    } else {
+        first_by_key(&mut statement, select, plan);
+    }
+    statement
+}
+
+fn from(statement: &mut Statement, plan: &Plan<'_>) {
+    source(statement, &plan.source);
     for part in &plan.filter {
         predicate(statement.sql(" AND "), part);
     }
-    statement.sql(" ORDER BY ");
-    if plan.evaluator.is_none() {
-        order(&mut statement, select);
+}
+
+/// Sorts keys alone, and fetches the records that are left then. Those are put in order again, as nothing says that a join
+/// keeps it.
+fn first_by_key(statement: &mut Statement, select: &Select, plan: &Plan<'_>) {
+    let order = |statement: &mut Statement| {
+        statement.sql(" ORDER BY ");
+        for (place, sort) in select.sorts.iter().enumerate() {
+            direction(statement.sql("key_").number(place), sort);
+        }
+        statement.sql("seq");
+    };
+    statement.sql(select_record!("FROM (SELECT seq"));
+    for (place, sort) in select.sorts.iter().enumerate() {
+        key(statement.sql(", "), sort);
+        statement.sql(" AS key_").number(place);
     }
-    statement.sql("seq");
-    if plan.evaluator.is_none() {
-        limit(&mut statement, select);
-    }
-    statement
+    from(statement.sql(" FROM "), plan);
+    order(statement);
+    limit(statement, select);
+    statement.sql(") CROSS JOIN record USING (seq)");
+    order(statement);
 }
 
 /// What SQLite goes through. A tombstone has no bucket. The order of a cross join is SQLite's order of work.
@@ -120,17 +151,19 @@ fn is_one_of(statement: &mut Statement, classes: &[i64]) {
     };
 }
 
-/// What comes before the order of creation. What has no key is last, in both directions.
-fn order(statement: &mut Statement, select: &Select) {
-    for sort in &select.sorts {
-        match &sort.by {
-            SortBy::Pk => statement.sql("pk"),
-            SortBy::CreatedAt => statement.sql("created_at"),
-            SortBy::UpdatedAt => statement.sql("updated_at"),
-            SortBy::Bucket(path) => statement.sql("q0_key(bucket, ").value(path.to_string()).sql(")"),
-        };
-        statement.sql(if sort.reverse { " DESC NULLS LAST, " } else { " NULLS LAST, " });
-    }
+/// What records are ordered by.
+fn key(statement: &mut Statement, sort: &Sort) {
+    match &sort.by {
+        SortBy::Pk => statement.sql("pk"),
+        SortBy::CreatedAt => statement.sql("created_at"),
+        SortBy::UpdatedAt => statement.sql("updated_at"),
+        SortBy::Bucket(path) => statement.sql("q0_key(bucket, ").value(path.to_string()).sql(")"),
+    };
+}
+
+/// What has no key is last, in both directions.
+fn direction(statement: &mut Statement, sort: &Sort) {
+    statement.sql(if sort.reverse { " DESC NULLS LAST, " } else { " NULLS LAST, " });
 }
 
 fn limit(statement: &mut Statement, select: &Select) {

@@ -20,6 +20,12 @@ impl Statement {
         self
     }
 
+    /// Adds a number of ours to a name of ours.
+    pub(super) fn number(&mut self, number: usize) -> &mut Self {
+        self.sql.push_str(&number.to_string());
+        self
+    }
+
     /// Adds a place for a value, and the value.
     pub(super) fn value(&mut self, value: impl Into<Bound>) -> &mut Self {
         self.values.push(value.into());
