@@ -3,7 +3,7 @@
 use miko_core::{Mikobase, SqliteEngine};
 use serde_json::{Value, json};
 
-use crate::support::{agreed, create, db, run};
+use crate::support::{agreed, create, db, read, run};
 
 /// The values of `v` in the order of the select.
 fn sorted(db: &SqliteEngine, select: Value) -> Vec<Value> {
@@ -104,8 +104,13 @@ fn what_a_record_itself_has_may_be_sorted_by() {
     let by = |own: &str, reverse: bool| sorted(&db, json!({"sort": [{"record": own}, {"reverse": reverse}]}));
     assert_eq!(by("pk", false), [0, 1, 2, 3]);
     assert_eq!(by("pk", true), [3, 2, 1, 0]);
-    assert_eq!(by("updated_at", false)[3], 1);
-    assert_eq!(by("updated_at", true)[0], 1);
-    // Those of one millisecond are in order of creation in either direction.
+    // Those of one millisecond are in order of creation, in either direction.
+    let updated_at = |n: &usize| read(&db, &pks[*n]).updated_at;
+    let mut updated: Vec<usize> = (0..4).collect();
+    updated.sort_by_key(updated_at);
+    assert_eq!(by("updated_at", false), updated);
+    updated.sort_unstable();
+    updated.sort_by_key(|n| std::cmp::Reverse(updated_at(n)));
+    assert_eq!(by("updated_at", true), updated);
     assert_eq!(sorted(&db, json!({"sorts": [[{"record": "created_at"}], [{"record": "pk"}]]})), [0, 1, 2, 3]);
 }
