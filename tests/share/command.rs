@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     ("a_running_server_is_reached_by_socket_or_environment", running_server),
     ("exit_codes_are_as_documented", exit_codes),
     ("schemas_and_worldlets_are_checked_before_they_are_used", check),
+    ("a_request_is_explained_and_checked_in_one_respect", explain),
     ("copies_of_any_command_share_a_mikobase", share),
     ("a_copy_that_fails_fails_the_share", share_fails),
     ("completions_and_manual_pages_cover_every_subcommand", docs),
@@ -158,6 +159,30 @@ fn check() {
 }
 
 /// A shell command that creates an officer by way of `miko q0`.
+fn explain() {
+    let select = r#"{"action": "select", "path": ["n", {"gt": 1}], "limit": {"placeholder": "most"}, "placeholders": {"most": 2, "x": 1}}"#;
+    let explained = json_of(&miko(&["explain", MEMORY, select]).output().unwrap());
+    assert_eq!(explained["values"], json!([r#"["n",{"gt":1}]"#, 2]));
+    assert!(explained["sql"].as_str().unwrap().contains("q0_path(bucket, ?1)"), "{explained}");
+    assert_eq!((&explained["index"], &explained["evaluator"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        miko(&["explain", MEMORY, r#"{"action": "delete", "pk": "x"}"#]).output().unwrap().status.code(),
+        Some(1)
+    );
+
+    let placeholders = miko(&["validate", "--only", "placeholders", select]).output().unwrap();
+    assert_eq!(placeholders.status.code(), Some(0));
+    assert_eq!(json_of(&placeholders)["warnings"][0]["id"], "unused_placeholder");
+    let broken = r#"{"action": "select", "class": "x", "path": ["n", {"placeholder": "y"}]}"#;
+    for (respect, pointer) in [("uns", "/class"), ("placeholders", "/path/1")] {
+        let found = json_of(&miko(&["validate", "--only", respect, broken]).output().unwrap());
+        let pointers: Vec<_> =
+            found["errors"].as_array().unwrap().iter().map(|item| &item["details"]["pointer"]).collect();
+        assert_eq!(pointers, [pointer], "{respect}");
+    }
+    assert_eq!(miko(&["validate", "--only", "fields", broken]).output().unwrap().status.code(), Some(0));
+}
+
 fn create_officer(serial: &str) -> String {
     let request = format!(
         r#"{{\"action\": \"create\", \"class\": \"test.org/officer\", \"bucket\": {{\"serial\": {serial}}}}}"#

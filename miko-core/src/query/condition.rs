@@ -208,15 +208,10 @@ impl<'f> Conditions<'f> {
         let Some(name) = placeholder::name(value) else {
             return self.read_here(position, |conditions| read(conditions, value, position));
         };
-        let mut resolver = std::mem::take(&mut self.resolver);
-        let entered = resolver.enter(name, position, |resolver, value, inside| {
-            self.resolver = std::mem::take(resolver);
-            let part = self.reached(value, inside, read);
-            *resolver = std::mem::take(&mut self.resolver);
-            Ok(part)
-        });
-        self.resolver = resolver;
-        entered.unwrap_or_else(|item| Some(Err(self.latent(vec![item]))))
+        match self.resolver.enter(name, position) {
+            Ok(chain) => self.reached(chain.definition, &position.inside(&chain), read),
+            Err(item) => Some(Err(self.latent(vec![item]))),
+        }
     }
 
     /// Reads what is written here: faults are those of the request, unless it is what a placeholder stands for.

@@ -7,7 +7,6 @@ use serde_json::Value;
 use crate::error::{Error, ErrorId, ErrorItem, Warning};
 use crate::json;
 use crate::json::pointer::Step;
-use crate::mikobase::Validation;
 use crate::query::placeholder;
 
 /// Gathers faults while a request is read, so that all are reported together.
@@ -57,27 +56,13 @@ impl Faults {
         self.errors.extend(error.into_items());
     }
 
+    /// What only a validation tells: errors and warnings.
+    pub(super) fn take_latent(&mut self) -> (Vec<ErrorItem>, Vec<Warning>) {
+        (std::mem::take(&mut self.latent), std::mem::take(&mut self.notices))
+    }
+
     pub(crate) fn into_parts(self) -> (Vec<ErrorItem>, Vec<Warning>) {
         (self.errors, self.warnings)
-    }
-}
-
-impl Faults {
-    /// Everything there is to say of the request without running it.
-    pub(crate) fn into_validation(self) -> Validation {
-        let mut validation = Validation { errors: self.errors, warnings: self.warnings };
-        // What placeholders stand for is read where it is used, and may be so twice.
-        for item in self.latent {
-            if !validation.errors.contains(&item) {
-                validation.errors.push(item);
-            }
-        }
-        for item in self.notices {
-            if !validation.warnings.contains(&item) {
-                validation.warnings.push(item);
-            }
-        }
-        validation
     }
 }
 

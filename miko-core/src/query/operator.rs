@@ -81,12 +81,15 @@ impl Operators {
         self.operators.iter().all(|operator| operator.holds(found, self.folding))
     }
 
-    /// The value that is asked for, if nothing but equality with one is.
-    pub(super) fn equality(&self) -> Option<&Value> {
-        match &self.operators[..] {
-            [Operator::Value(value)] if !(self.folding.changes() && value.is_string()) => Some(value),
-            _ => None,
-        }
+    /// The values that are asked for, if nothing but equality with one of them is.
+    pub(super) fn equalities(&self) -> Option<&[Value]> {
+        let values = match &self.operators[..] {
+            [Operator::Value(value)] => std::slice::from_ref(value),
+            [Operator::In(values)] => values,
+            _ => return None,
+        };
+        let folds = self.folding.changes() && values.iter().any(Value::is_string);
+        (!folds).then_some(values)
     }
 }
 

@@ -58,11 +58,11 @@ impl Path {
         &self.steps
     }
 
-    /// The value that is asked for, if nothing but equality with one is.
-    pub(crate) fn equality(&self) -> Option<&Value> {
+    /// The values that are asked for, if nothing but equality with one of them is.
+    pub(crate) fn equalities(&self) -> Option<&[Value]> {
         match &self.operators {
-            None => Some(&self.last),
-            Some(operators) => operators.equality(),
+            None => Some(std::slice::from_ref(&self.last)),
+            Some(operators) => operators.equalities(),
         }
     }
 

@@ -49,6 +49,11 @@ impl<'q, 's> Scope<'q, 's> {
         here.or_else(|| self.outer?.find(name))
     }
 
+    /// How many definitions there are here and around it.
+    fn size(&self) -> usize {
+        self.definitions.map_or(0, Map::len) + self.outer.map_or(0, Self::size)
+    }
+
     /// Every name with what it means here. Two meanings are the same if they are written in the same place.
     fn meanings(&self) -> BTreeMap<&'q str, *const Value> {
         let mut meanings = self.outer.map_or_else(BTreeMap::new, Self::meanings);
@@ -61,16 +66,17 @@ impl<'q, 's> Scope<'q, 's> {
 /// The placeholders that are being resolved: each stands in what the next one stands for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chain<'q, 'c> {
-    definition: &'q Value,
+    pub(super) definition: &'q Value,
     scope: &'c Scope<'q, 'c>,
     outer: Option<&'c Chain<'q, 'c>>,
+    length: usize,
 }
 
-impl Chain<'_, '_> {
-    /// Has this definition been entered before, with names meaning what they mean now? Then there is no end to it.
-    fn has(&self, definition: &Value, scope: &Scope<'_, '_>) -> bool {
-        let again = std::ptr::eq(self.definition, definition) && self.scope.meanings() == scope.meanings();
-        again || self.outer.is_some_and(|outer| outer.has(definition, scope))
+impl<'q, 'c> Chain<'q, 'c> {
+    /// The scopes in which this definition has been entered before.
+    fn scopes_of(&self, definition: &Value) -> impl Iterator<Item = &'c Scope<'q, 'c>> {
+        let links = std::iter::successors(Some(*self), |link| link.outer.copied());
+        links.filter(move |link| std::ptr::eq(link.definition, definition)).map(|link| link.scope)
     }
 }
 
@@ -89,6 +95,14 @@ impl<'q, 'p> Position<'q, 'p> {
     {
         Position { place, scope: self.scope, chain: self.chain }
     }
+
+    /// In what a placeholder here stands for.
+    pub(super) const fn inside<'i>(&self, chain: &'i Chain<'q, 'i>) -> Position<'q, 'i>
+    where
+        'p: 'i,
+    {
+        Position { place: self.place, scope: self.scope, chain: Some(chain) }
+    }
 }
 
 /// Resolves the placeholders of one request.
@@ -105,13 +119,12 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    /// What `name` stands for in this position: `then` gets it with the position inside it.
-    pub(super) fn enter<'q, T>(
+    /// Enters what `name` stands for in this position.
+    pub(super) fn enter<'q, 'p>(
         &mut self,
         name: &str,
-        position: &Position<'q, '_>,
-        then: impl FnOnce(&mut Self, &'q Value, &Position<'q, '_>) -> Result<T, ErrorItem>,
-    ) -> Result<T, ErrorItem> {
+        position: &Position<'q, 'p>,
+    ) -> Result<Chain<'q, 'p>, ErrorItem> {
         let fault = |reason: &str, message: String| {
             let item = ErrorItem::new(ErrorId::INVALID_REQUEST, message);
             position.place.locate(item.with("placeholder", name).with("reason", reason))
@@ -120,19 +133,23 @@ impl Resolver {
             return Err(fault("undefined", format!("no `placeholders` around this gives `{name}`")));
         };
         self.used.insert(std::ptr::from_ref(definition));
-        if position.chain.is_some_and(|chain| chain.has(definition, position.scope)) {
-            return Err(fault("circular", format!("what `{name}` stands for needs `{name}` itself")));
+        for before in position.chain.into_iter().flat_map(|chain| chain.scopes_of(definition)) {
+            // Where names mean what they meant then, there is no end to it. Finding that out is work as well.
+            self.left = self.left.saturating_sub(position.scope.size());
+            if before.meanings() == position.scope.meanings() {
+                return Err(fault("circular", format!("what `{name}` stands for needs `{name}` itself")));
+            }
         }
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
             return Err(fault("too_large", format!("placeholders stand for more than {MOST} values")));
         }
-        let chain = Chain { definition, scope: position.scope, outer: position.chain };
-        then(
-            self,
-            definition,
-            &Position { place: position.place, scope: position.scope, chain: Some(&chain) },
-        )
+        let length = position.chain.map_or(0, |chain| chain.length) + 1;
+        if length > json::MAX_DEPTH {
+            let message = format!("placeholders may stand {} deep in what others stand for", json::MAX_DEPTH);
+            return Err(fault("too_large", message));
+        }
+        Ok(Chain { definition, scope: position.scope, outer: position.chain, length })
     }
 
     /// The value with everything that its placeholders stand for.
@@ -141,39 +158,42 @@ impl Resolver {
         value: &'q Value,
         position: &Position<'q, '_>,
     ) -> Result<Value, ErrorItem> {
-        let resolved = self.resolve_inside(value, position)?;
-        if json::too_deep(&resolved) {
-            let message =
-                format!("arrays and objects may nest {} deep, placeholders resolved", json::MAX_DEPTH);
-            return Err(position.place.fault(message));
-        }
-        Ok(resolved)
+        self.resolve_at(json::MAX_DEPTH, value, position)
     }
 
-    fn resolve_inside<'q>(
+    /// As `resolve`, for a value in which arrays and objects may nest so deep.
+    fn resolve_at<'q>(
         &mut self,
+        depth: usize,
         value: &'q Value,
         position: &Position<'q, '_>,
     ) -> Result<Value, ErrorItem> {
         if let Some(name) = name(value) {
-            return self
-                .enter(name, position, |resolver, value, inside| resolver.resolve_inside(value, inside));
+            let chain = self.enter(name, position)?;
+            return self.resolve_at(depth, chain.definition, &position.inside(&chain));
         }
         if position.chain.is_some() {
             self.left = self.left.saturating_sub(1);
         }
+        if depth == 0 && (value.is_array() || value.is_object()) {
+            let message =
+                format!("arrays and objects may nest {} deep, placeholders resolved", json::MAX_DEPTH);
+            return Err(position.place.fault(message));
+        }
+        // What stands in what a placeholder stands for is where that placeholder is.
+        let place_of = |inner| if position.chain.is_none() { inner } else { *position.place };
         match value {
             Value::Array(items) => {
                 let resolve = |(index, item)| {
-                    let place = Place::Index(position.place, index);
-                    self.resolve_inside(item, &position.at(&place))
+                    let place = place_of(Place::Index(position.place, index));
+                    self.resolve_at(depth - 1, item, &position.at(&place))
                 };
                 items.iter().enumerate().map(resolve).collect()
             }
             Value::Object(map) => {
                 let resolve = |(key, item): (&'q String, &'q Value)| {
-                    let place = Place::Key(position.place, key);
-                    Ok((key.clone(), self.resolve_inside(item, &position.at(&place))?))
+                    let place = place_of(Place::Key(position.place, key));
+                    Ok((key.clone(), self.resolve_at(depth - 1, item, &position.at(&place))?))
                 };
                 map.iter().map(resolve).collect::<Result<Map<_, _>, _>>().map(Value::Object)
             }

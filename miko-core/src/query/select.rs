@@ -41,7 +41,7 @@ pub(crate) struct Select {
     pub(crate) offset: u64,
     /// May a placeholder turn out to lead nowhere?
     pub(crate) may_fail: bool,
-    /// How many conditions and parts of conditions it has.
+    /// How many conditions, parts of conditions and sort paths it has.
     pub(crate) size: usize,
 }
 
@@ -59,11 +59,12 @@ impl Select {
         let position = Position { place: &Place::Request, scope: &scope, chain: None };
         let select = conditions.with_placeholders(map, &position, |conditions, position| {
             let condition = conditions.read(map, position);
+            let sorts = read_sorts(conditions, map, position);
             Self {
                 condition,
-                size: conditions.size,
+                size: conditions.size + sorts.len(),
                 may_fail: !conditions.latent.is_empty(),
-                sorts: read_sorts(conditions, map, position),
+                sorts,
                 limit: always(conditions, map, "limit", position, fields::count),
                 offset: always(conditions, map, "offset", position, fields::count).unwrap_or(0),
             }
@@ -81,7 +82,8 @@ fn read_sorts<'q>(
     position: &Position<'q, '_>,
 ) -> Vec<Sort> {
     if get(map, "sort").is_some() && get(map, "sorts").is_some() {
-        conditions.faults.warn(fields::redundant(["sort", "sorts"], "`sort` goes first"));
+        let warning = fields::redundant(["sort", "sorts"], "`sort` goes first");
+        conditions.faults.warn(position.place.locate(warning));
     }
     let first = always(conditions, map, "sort", position, Sort::read);
     let others = always(conditions, map, "sorts", position, Sort::read_many);

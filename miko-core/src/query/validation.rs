@@ -1,8 +1,11 @@
 //! Checking a request without running it, in one respect or in all.
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
-use crate::error::{ErrorId, ErrorItem};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::error::ErrorItem;
 use crate::mikobase::{Query, Validation};
 use crate::query::faults::Faults;
 
@@ -35,22 +38,18 @@ pub enum Check {
 impl Check {
     /// Checks a request in this respect only. Where the action is not known, nothing is known of the rest.
     pub fn run(self, query: Query) -> Validation {
-        let Validation { mut errors, mut warnings } = validate(query);
-        errors.retain(|item| Self::of(item) == self);
-        warnings.retain(|item| Self::of(item) == self);
-        Validation { errors, warnings }
+        check(query, |respect| respect == self)
     }
 
-    /// Which respect a fault belongs to.
+    /// Which respect a fault of a request belongs to.
     fn of(item: &ErrorItem) -> Self {
         let details = &item.details;
-        let is_action = details.get("pointer").is_some_and(|pointer| pointer == "/action")
-            || details.get("missing_fields").is_some_and(|fields| *fields == serde_json::json!(["action"]));
-        if item.id == ErrorId::UNUSED_PLACEHOLDER || details.contains_key("placeholder") {
+        let is = |key: &str, expected: Value| details.get(key) == Some(&expected);
+        if details.contains_key("placeholder") {
             Self::Placeholders
-        } else if is_action {
+        } else if is("pointer", "/action".into()) || is("missing_fields", json!(["action"])) {
             Self::Action
-        } else if details.get("rule").is_some_and(|rule| rule == "uns") {
+        } else if is("rule", "uns".into()) {
             Self::Uns
         } else {
             Self::Fields
@@ -60,7 +59,25 @@ impl Check {
 
 /// What is wrong or odd about a query, in all respects.
 pub(crate) fn validate(query: Query) -> Validation {
+    check(query, |_| true)
+}
+
+fn check(query: Query, asked: impl Fn(Check) -> bool) -> Validation {
     let mut faults = Faults::default();
     super::read(query, &mut faults);
-    faults.into_validation()
+    let (latent, notices) = faults.take_latent();
+    let (mut errors, mut warnings) = faults.into_parts();
+    errors.retain(|item| asked(Check::of(item)));
+    warnings.retain(|item| asked(Check::of(item)));
+    if asked(Check::Placeholders) {
+        add(&mut errors, latent);
+        add(&mut warnings, notices);
+    }
+    Validation { errors, warnings }
+}
+
+/// What placeholders stand for is read where it is used, and may be so twice.
+fn add(told: &mut Vec<ErrorItem>, items: Vec<ErrorItem>) {
+    let mut seen = HashSet::new();
+    told.extend(items.into_iter().filter(|item| seen.insert(item.to_string())));
 }

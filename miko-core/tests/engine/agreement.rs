@@ -2,10 +2,13 @@
 //!
 //! `PROPTEST_CASES=50000 cargo test -p miko-core --test engine agreement` is the long mode.
 
+use std::sync::LazyLock;
+
 use miko_core::{Mikobase, SqliteEngine};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use crate::schemas::validator;
 use crate::support::{agreed, db, run};
 
 mod model {
@@ -618,9 +621,13 @@ fn stored(records: &[(&'static str, Value)]) -> (SqliteEngine, Vec<model::Record
     (db, model)
 }
 
+/// What the JSON Schema of a request says of it.
+static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator("q0-request.schema.json"));
+
 proptest! {
     #[test]
     fn all_three_give_the_same_records_in_the_same_order(records in records(), request in request()) {
+        prop_assert!(SCHEMA.is_valid(&request), "the schema refuses {}", request);
         let (db, model) = stored(&records);
         let pks = agreed(&db, &request).map(|records| records.into_iter().map(|record| record.pk).collect::<Vec<_>>());
         let expected = model::select(model, &request);

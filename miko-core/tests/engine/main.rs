@@ -16,6 +16,7 @@ mod import;
 mod indexes;
 mod placeholders;
 mod property;
+mod q0_page;
 mod references;
 mod regressions;
 mod schema;

@@ -210,12 +210,26 @@ fn what_many_stand_for_is_bounded() {
     }
     let huge = json!({"placeholders": conditions, "all": [p("x30")]});
     assert_eq!(fault(huge).1, "too_large");
-    let mut deep = json!({"x0": {"path": ["rank", "Captain"]}});
-    for n in 1..=1000 {
-        deep[format!("x{n}")] = json!({"then": p(&format!("x{}", n - 1))});
+    let chain = |length: usize, link: fn(Value) -> Value| {
+        let mut placeholders = json!({"x0": "Captain"});
+        for n in 1..=length {
+            placeholders[format!("x{n}")] = link(p(&format!("x{}", n - 1)));
+        }
+        placeholders
+    };
+    for length in [1000, 100_000] {
+        let last = p(&format!("x{length}"));
+        let names = json!({"placeholders": chain(length, |name| name), "path": ["rank", last]});
+        assert_eq!(fault(names).1, "too_large");
+        let conditions = json!({"placeholders": chain(length, |name| json!({ "then": name })), "then": last});
+        assert_eq!(fault(conditions).1, "too_large");
     }
-    let error = agreed(&crew(), &select(json!({"placeholders": deep, "then": p("x1000")}))).unwrap_err();
-    assert!(error.to_string().contains("conditions may nest 120 deep"), "{error}");
+    let nested =
+        json!({"placeholders": chain(100, |name| json!([[name]])), "path": ["rank", {"in": p("x100")}]});
+    let error = agreed(&crew(), &select(nested)).unwrap_err();
+    assert!(error.to_string().contains("arrays and objects may nest 120 deep"), "{error}");
+    let bearable = json!({"placeholders": chain(100, |name| name), "path": ["rank", p("x100")]});
+    assert_eq!(names(bearable), ["Kirk", "Pike"]);
 }
 
 #[test]
@@ -243,6 +257,38 @@ fn validate_tells_what_could_be_reached_and_what_nobody_uses() {
     );
     let response = db.q0(request).unwrap();
     assert_eq!(response.warnings, []);
+}
+
+#[test]
+fn each_respect_may_be_checked_alone() {
+    use miko_core::Check;
+    let request = select(json!({
+        "placeholders": {"text": "text", "x": 1}, "class": "officer", "limit": -1, "sort": ["a"], "sorts": [],
+        "any": [{"path": ["rank", p("nowhere")]}, {"all": p("text")}],
+    }));
+    let found = |check: Check, request: &Value| {
+        let validation = check.run(request.clone());
+        let pointer = |item: &miko_core::ErrorItem| item.details["pointer"].as_str().unwrap().to_owned();
+        let pointers = |items: &[miko_core::ErrorItem]| items.iter().map(pointer).collect::<Vec<_>>();
+        (pointers(&validation.errors), pointers(&validation.warnings))
+    };
+    let none: [&str; 0] = [];
+    let told = |errors: &[&str], warnings: &[&str]| {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        (owned(errors), owned(warnings))
+    };
+    assert_eq!(found(Check::Action, &request), told(&none, &none));
+    assert_eq!(found(Check::Uns, &request), told(&["/class"], &none));
+    assert_eq!(found(Check::Fields, &request), told(&["/limit"], &[""]));
+    assert_eq!(
+        found(Check::Placeholders, &request),
+        told(&["/any/0/path/1", "/any/1/all"], &["/placeholders/x"])
+    );
+    let unknown = json!({"action": "engage", "limit": -1});
+    assert_eq!(found(Check::Action, &unknown), told(&["/action"], &none));
+    assert_eq!(found(Check::Fields, &unknown), told(&none, &none));
+    let all = db().validate(request).unwrap();
+    assert_eq!((all.errors.len(), all.warnings.len()), (4, 2));
 }
 
 #[test]

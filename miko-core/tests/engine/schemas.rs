@@ -44,7 +44,7 @@ fn schema(name: &str) -> Value {
     read(&Path::new(WORKSPACE).join("schema").join(name))
 }
 
-fn validator(name: &str) -> Validator {
+pub(crate) fn validator(name: &str) -> Validator {
     let definition = schema("class-definition.schema.json");
     let uri = definition["$id"].as_str().unwrap().to_owned();
     let registry = Registry::new().add(&uri, &definition).unwrap().prepare().unwrap();

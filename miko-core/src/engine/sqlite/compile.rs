@@ -84,19 +84,25 @@ fn source(statement: &mut Statement, source: &Source<'_>) {
 
 /// The records that an index has, in order of creation.
 fn found(statement: &mut Statement, lookup: &Lookup) {
-    let number = |statement: &mut Statement| {
+    let entries = |statement: &mut Statement| {
         statement.sql("constraint_id = ").value(lookup.constraint_id);
-        statement.sql(" AND value = ").value(lookup.key.clone());
+        match &lookup.keys[..] {
+            [key] => statement.sql(" AND value = ").value(key.clone()),
+            keys => statement.sql(" AND value IN rarray(").value(keys).sql(")"),
+        };
     };
-    if !lookup.is_unique {
+    if !lookup.is_unique && lookup.keys.len() == 1 {
         statement.sql("indexed_value CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND ");
-        return number(statement);
+        return entries(statement);
     }
-    statement.sql("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM unique_value WHERE ");
-    number(statement);
-    // Where a platter has a bucket of its own, the shared one is found here.
-    statement.sql(" UNION ALL SELECT seq FROM indexed_value WHERE ");
-    number(statement);
+    // What is gathered first appears once, whatever it has.
+    statement.sql("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM ");
+    if lookup.is_unique {
+        entries(statement.sql("unique_value WHERE "));
+        // Where a platter has a bucket of its own, the shared one is found here.
+        statement.sql(" UNION ALL SELECT seq FROM ");
+    }
+    entries(statement.sql("indexed_value WHERE "));
     statement.sql(")");
 }
 

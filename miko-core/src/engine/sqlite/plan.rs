@@ -49,11 +49,11 @@ pub(super) struct Classes<'q> {
     pub(super) ids: Vec<i64>,
 }
 
-/// An index that has the records whose field has a value.
+/// An index that has the records whose field has one of some values.
 #[derive(Debug)]
 pub(super) struct Lookup {
     pub(super) constraint_id: i64,
-    pub(super) key: String,
+    pub(super) keys: Vec<String>,
     /// Is it the index of a unique value?
     pub(super) is_unique: bool,
     /// The class that has it, and its place among the constraints of that.
@@ -73,8 +73,8 @@ impl Lookup {
     }
 }
 
-/// SQL of more conditions than these is nothing that SQLite is made for: it nests an expression for each.
-const MOST_CONDITIONS: usize = 250;
+/// SQL of more conditions and sort paths than these is nothing that SQLite is made for: it nests an expression for each.
+const MOST_PARTS: usize = 250;
 
 impl Store {
     /// Decides how a select is run: by SQL alone, unless SQL cannot say faithfully what it says.
@@ -82,11 +82,8 @@ impl Store {
         let (mut filter, evaluator) = if select.may_fail {
             let why = "a placeholder may turn out to lead nowhere";
             (self.certain_predicates(&select.condition)?, Some(why))
-        } else if select.size > MOST_CONDITIONS {
-            (
-                self.certain_predicates(&select.condition)?,
-                Some("there are too many conditions for one statement"),
-            )
+        } else if select.size > MOST_PARTS {
+            (self.certain_predicates(&select.condition)?, Some("it says more than one statement can"))
         } else {
             (self.predicates(&select.condition)?, None)
         };
@@ -187,9 +184,11 @@ impl Store {
     /// The index of `class` for the path, if it, or an ancestor, declares one. What an index has are values: an absent one
     /// equals null and is in none.
     fn lookup(&self, class: &Arc<Class>, path: &Path) -> Result<Option<Lookup>> {
-        let literal = path.equality().filter(|literal| !literal.is_null() && !literal.is_object());
-        let (Some(literal), Some(keys)) = (literal, keys(path.steps())) else { return Ok(None) };
-        let is_for_path = |fields: &[Vec<String>]| matches!(fields, [field] if *field == keys);
+        let (Some(values), Some(steps)) = (path.equalities(), keys(path.steps())) else { return Ok(None) };
+        if values.iter().any(|value| value.is_null() || value.is_object()) {
+            return Ok(None);
+        }
+        let is_for_path = |fields: &[Vec<String>]| matches!(fields, [field] if *field == steps);
         let index = class.constraints.iter().position(|constraint| is_for_path(&constraint.fields));
         let Some(index) = index else { return Ok(None) };
         let Some(constraint_id) = self.find_constraint(class, index)? else { return Ok(None) };
@@ -197,7 +196,7 @@ impl Store {
         let is_unique = constraint.kind != ConstraintKind::Index;
         Ok(Some(Lookup {
             constraint_id,
-            key: key_of(&[literal]),
+            keys: values.iter().map(|value| key_of(&[value])).collect(),
             is_unique,
             class: Arc::clone(class),
             index,

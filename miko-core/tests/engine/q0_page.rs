@@ -1,0 +1,84 @@
+//! Every example of the page on Q0 gives what the page says.
+
+use std::fmt::Write;
+use std::fs;
+
+use miko_core::{Error, ErrorItem, Mikobase, Record, Response, Results, SqliteEngine};
+use serde_json::{Value, json};
+
+use crate::support::{db, run};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/q0.md");
+
+/// The records of the page: a line of JSON each.
+fn crew(page: &str) -> SqliteEngine {
+    let db = db();
+    let classes =
+        json!({"starfleet.com/officer": {}, "starfleet.com/doctor": {"inherits": ["starfleet.com/officer"]}});
+    let open = |mut definition: Value| {
+        definition["fields"] = json!({});
+        definition["misc_fields"] = true.into();
+        definition
+    };
+    let classes: Value =
+        classes.as_object().unwrap().iter().map(|(name, one)| (name.clone(), open(one.clone()))).collect();
+    db.import_schema(json!({ "classes": classes })).unwrap();
+    let (_, records) = page.split_once("```jsonl\n").unwrap();
+    for line in records.lines().take_while(|line| *line != "```") {
+        let mut create: Value = serde_json::from_str(line).unwrap();
+        create["action"] = "create".into();
+        run(&db, create);
+    }
+    db
+}
+
+/// What stands under a request.
+fn told(answer: &Result<Response, Error>) -> String {
+    match answer {
+        Ok(response) => {
+            let mut told = match &response.results {
+                Results::Records(records) => names(records.iter()),
+                Results::Written { .. } => "written".to_owned(),
+                Results::Deleted { deleted: true, .. } => "deleted".to_owned(),
+                Results::Deleted { deleted: false, .. } => "nothing to delete".to_owned(),
+            };
+            response
+                .warnings
+                .iter()
+                .for_each(|item| write!(told, "; {}: {}", item.id, item.message()).unwrap());
+            told
+        }
+        Err(error) => error.items().iter().map(fault).collect::<Vec<_>>().join("\n> "),
+    }
+}
+
+fn fault(item: &ErrorItem) -> String {
+    let place = match item.details.get("pointer").and_then(Value::as_str) {
+        None => String::new(),
+        Some("") => " at the request".to_owned(),
+        Some(pointer) => format!(" at {pointer}"),
+    };
+    format!("{}{place}: {}", item.id, item.message())
+}
+
+/// Definitions are records as well; the page does not speak of them.
+fn names<'r>(records: impl Iterator<Item = &'r Record>) -> String {
+    let crew = records.filter(|record| record.class().unwrap() != "puck.uno/class");
+    let names: Vec<String> =
+        crew.map(|record| record.bucket.get("name").unwrap().unwrap().as_str().unwrap().to_owned()).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+#[test]
+fn every_example_gives_what_the_page_says() {
+    let page = fs::read_to_string(PAGE).unwrap();
+    let db = crew(&page);
+    let examples: Vec<&str> = page.split("```json\n").skip(1).collect();
+    assert!(examples.len() > 30);
+    for example in examples {
+        let (request, rest) = example.split_once("\n```\n> ").expect("an answer stands under each request");
+        let (answer, _) = rest.split_once("\n\n").unwrap_or((rest.trim_end(), ""));
+        let query: Value = serde_json::from_str(request).unwrap_or_else(|fault| panic!("{request}: {fault}"));
+        assert_eq!(told(&db.q0(query)), answer, "{request}");
+    }
+}
