@@ -1,6 +1,8 @@
 //! The operators in last place of a path.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -208,13 +210,34 @@ fn read_ordered(
 
 fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Regex> {
     let text = fields::string(operand.clone(), place, faults)?;
-    match Regex::new(&text) {
+    match pattern(&text) {
         Ok(pattern) => Some(pattern),
         Err(fault) => {
             let item = place.wrong_value("a regular expression of the regex crate", text);
             refuse(faults, item.with("reason", fault.to_string()))
         }
     }
+}
+
+/// How many patterns a thread keeps. Compiling one takes longer than most selects, and each is asked for again: when its
+/// request is run, and with the next request of its kind.
+const KEPT_PATTERNS: usize = 64;
+
+fn pattern(text: &str) -> Result<Regex, regex::Error> {
+    thread_local! {
+        static PATTERNS: RefCell<HashMap<String, Regex>> = RefCell::default();
+    }
+    PATTERNS.with_borrow_mut(|patterns| {
+        if let Some(pattern) = patterns.get(text) {
+            return Ok(pattern.clone());
+        }
+        let pattern = Regex::new(text)?;
+        if patterns.len() == KEPT_PATTERNS {
+            patterns.clear();
+        }
+        patterns.insert(text.to_owned(), pattern.clone());
+        Ok(pattern)
+    })
 }
 
 fn array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Option<&'v [Value]> {
