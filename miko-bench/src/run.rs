@@ -8,6 +8,7 @@ use crate::peer::{self, Peer, Running, Size};
 use crate::plan::{Plan, Setting};
 use crate::process;
 use crate::report::{Report, Row};
+use crate::sample::Random;
 use crate::statistics::Round;
 use crate::workload::Workload;
 use crate::{goal, lifetime};
@@ -65,12 +66,13 @@ fn measure(
             }
         }
     }
+    let mut order = Order::new();
     for round in 0..=plan.rounds {
         let of = if round == 0 { "to warm up".to_owned() } else { format!("{round} of {}", plan.rounds) };
         tell(&format!("{setting}: round {of}"));
         for &workload in &plan.workloads {
-            for one in &mut field {
-                one.work(workload, plan, round > 0)?;
+            for index in order.draw(field.len()) {
+                field[index].work(workload, plan, round > 0)?;
             }
         }
     }
@@ -79,6 +81,24 @@ fn measure(
         report.rows.extend(of_workload.cloned());
     }
     Ok(())
+}
+
+/// In which order they work: another one each time. Who works after somebody that has waited for a disk finds the machine
+/// rested, and who works after a large one finds the caches full of that.
+struct Order(Random);
+
+impl Order {
+    fn new() -> Self {
+        Self(Random::new(0))
+    }
+
+    fn draw(&mut self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        for left in (1..count).rev() {
+            order.swap(left, self.0.below(left + 1));
+        }
+        order
+    }
 }
 
 impl Field {
@@ -111,4 +131,23 @@ fn rows(plan: &Plan, setting: Setting, peer: &'static Peer) -> Vec<Row> {
 
 fn of(peer: &Peer, error: &dyn std::error::Error) -> BoxError {
     format!("{}: {error}", peer.name).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_works_once_and_follows_everybody_sometimes() {
+        let mut order = Order::new();
+        let mut followed = std::collections::HashSet::new();
+        for _ in 0..100 {
+            let drawn = order.draw(5);
+            let mut sorted = drawn.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4]);
+            followed.extend(drawn.windows(2).map(|pair| (pair[0], pair[1])));
+        }
+        assert_eq!(followed.len(), 5 * 4);
+    }
 }

@@ -100,10 +100,24 @@ pub(crate) fn check_count(found: usize, expected: usize) -> Result<(), BoxError>
     Err(format!("{expected} records were expected, and {found} came").into())
 }
 
+/// A generator of numbers that are the same in each run: a linear one does, since only the upper bits are used.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        // The constants of Knuth's MMIX.
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound.max(1)
+    }
+}
+
 /// What a worker asks for next.
 pub(crate) struct Choice {
-    /// The state of a generator: a linear one does, since only the upper bits are used.
-    random: u64,
+    random: Random,
     records: usize,
     /// The serial of the next record that this worker makes, and how far it is to the one after.
     next: usize,
@@ -113,18 +127,11 @@ pub(crate) struct Choice {
 impl Choice {
     /// The choices of one of `workers`. No two of them make the same serial, and each makes them in ascending order.
     pub(crate) fn new(worker: usize, workers: usize, records: usize) -> Self {
-        Self { random: worker as u64 + 1, records, next: worker, step: workers }
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        // The constants of Knuth's MMIX.
-        self.random =
-            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.random >> 33) as usize % bound.max(1)
+        Self { random: Random::new(worker as u64 + 1), records, next: worker, step: workers }
     }
 
     pub(crate) fn record(&mut self) -> usize {
-        self.below(self.records)
+        self.random.below(self.records)
     }
 
     pub(crate) fn serial(&mut self) -> usize {
@@ -134,11 +141,11 @@ impl Choice {
     }
 
     pub(crate) fn deck(&mut self) -> usize {
-        self.below(self.records / PER_DECK)
+        self.random.below(self.records / PER_DECK)
     }
 
     pub(crate) fn sector(&mut self) -> usize {
-        self.below(self.records / PER_SECTOR)
+        self.random.below(self.records / PER_SECTOR)
     }
 }
 

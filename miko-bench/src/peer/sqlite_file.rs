@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use super::{Peer, Running, Size};
 use crate::crew::Crew;
 use crate::process::Server;
-use crate::sample::{self, ITEM, MADE};
+use crate::sample;
 use crate::workload::{Client, FOUND, Workload};
 
 pub(crate) const PEER: Peer = Peer {
     name: "sqlite-file",
     terms: "A file in WAL mode on /dev/shm with `synchronous` off, which every worker opens: there is no server. A \
-            table of class, key and JSON text, with a unique and a plain index on expressions. It does not validate \
+            table of key and JSON text for each class, with a unique and a plain index on expressions. It does not validate \
             the other fields, and the text it gives is not parsed.",
     workloads: &[
         Workload::Read,
@@ -29,22 +29,27 @@ pub(crate) const PEER: Peer = Peer {
     start,
 };
 
-const TABLE: &str = "
-    CREATE TABLE record (pk TEXT PRIMARY KEY, class TEXT NOT NULL, bucket TEXT NOT NULL) WITHOUT ROWID;
-    CREATE UNIQUE INDEX by_serial ON record (class, bucket->>'serial');
-    CREATE INDEX by_deck ON record (class, bucket->>'deck');";
+/// A table for each class: what is created does not lie in the way of a scan.
+const TABLES: &str = "
+    CREATE TABLE item (pk TEXT PRIMARY KEY, bucket TEXT NOT NULL) WITHOUT ROWID;
+    CREATE UNIQUE INDEX item_by_serial ON item (bucket->>'serial');
+    CREATE INDEX item_by_deck ON item (bucket->>'deck');
+    CREATE TABLE made (pk TEXT PRIMARY KEY, bucket TEXT NOT NULL) WITHOUT ROWID;
+    CREATE UNIQUE INDEX made_by_serial ON made (bucket->>'serial');
+    CREATE INDEX made_by_deck ON made (bucket->>'deck');";
 
-const INSERT: &str = "INSERT INTO record (class, pk, bucket) VALUES (?1, ?2, ?3)";
-const READ: &str = "SELECT bucket FROM record WHERE pk = ?1";
+const INSERT_ITEM: &str = "INSERT INTO item (pk, bucket) VALUES (?1, ?2)";
+const INSERT_MADE: &str = "INSERT INTO made (pk, bucket) VALUES (?1, ?2)";
+const READ: &str = "SELECT bucket FROM item WHERE pk = ?1";
 
 fn start(size: Size) -> Result<Option<Running>, BoxError> {
     let directory = TempDir::new_in("/dev/shm")?;
     let path = directory.path().join("records.db");
     let mut connection = open(&path)?;
-    connection.execute_batch(TABLE)?;
+    connection.execute_batch(TABLES)?;
     let transaction = connection.transaction()?;
     for record in 0..size.records {
-        insert(&transaction, ITEM, &sample::key(record), record)?;
+        insert(&transaction, INSERT_ITEM, &sample::key(record), record)?;
     }
     transaction.commit()?;
     // A connection must not cross a fork.
@@ -62,8 +67,8 @@ fn open(path: &Path) -> Result<Connection, BoxError> {
     Ok(connection)
 }
 
-fn insert(connection: &Connection, class: &str, pk: &str, serial: usize) -> Result<(), BoxError> {
-    let created = connection.prepare_cached(INSERT)?.execute(params![class, pk, sample::text(serial)])?;
+fn insert(connection: &Connection, sql: &str, pk: &str, serial: usize) -> Result<(), BoxError> {
+    let created = connection.prepare_cached(sql)?.execute(params![pk, sample::text(serial)])?;
     sample::check_count(created, 1)
 }
 
@@ -92,7 +97,7 @@ impl Client for SqliteFile {
     }
 
     fn create(&mut self, serial: usize) -> Result<(), BoxError> {
-        insert(&self.0, MADE, &sample::made_key(serial), serial)
+        insert(&self.0, INSERT_MADE, &sample::made_key(serial), serial)
     }
 
     fn read_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
@@ -105,21 +110,21 @@ impl Client for SqliteFile {
         let transaction = self.begin(TransactionBehavior::Immediate)?;
         serials
             .iter()
-            .try_for_each(|&serial| insert(&transaction, MADE, &sample::made_key(serial), serial))?;
+            .try_for_each(|&serial| insert(&transaction, INSERT_MADE, &sample::made_key(serial), serial))?;
         Ok(transaction.commit()?)
     }
 
     fn find(&mut self, deck: usize) -> Result<(), BoxError> {
-        const FIND: &str = "SELECT bucket FROM record WHERE class = ?1 AND bucket->>'deck' = ?2
-                            ORDER BY bucket->>'serial' DESC LIMIT 10";
-        let texts = self.texts(FIND, params![ITEM, deck as i64])?;
+        const FIND: &str =
+            "SELECT bucket FROM item WHERE bucket->>'deck' = ?1 ORDER BY bucket->>'serial' DESC LIMIT 10";
+        let texts = self.texts(FIND, [deck as i64])?;
         sample::check_last(texts.iter().map(String::as_str), deck, FOUND)
     }
 
     fn scan(&mut self, sector: usize) -> Result<(), BoxError> {
-        const SCAN: &str = "SELECT bucket FROM record WHERE class = ?1 AND bucket->>'rank' = ?2
-                            AND bucket->>'sector' = ?3 ORDER BY pk";
-        let texts = self.texts(SCAN, params![ITEM, sample::RANK, sector as i64])?;
+        const SCAN: &str =
+            "SELECT bucket FROM item WHERE bucket->>'rank' = ?1 AND bucket->>'sector' = ?2 ORDER BY pk";
+        let texts = self.texts(SCAN, params![sample::RANK, sector as i64])?;
         sample::check_count(texts.len(), sample::in_sector(sector))
     }
 }

@@ -101,7 +101,7 @@ impl Select {
             let pairs = self.sorts.iter().zip(a.iter().zip(b));
             pairs
                 .map(|(sort, (a, b))| compare(a.as_deref(), b.as_deref(), sort.reverse))
-                .find(|o| o.is_ne())
+                .find(|ordering| ordering.is_ne())
                 .unwrap_or(Ordering::Equal)
         });
         keyed.into_iter().map(|(_, subject)| subject).collect()

@@ -12,8 +12,8 @@ use crate::error::{ErrorId, ErrorItem, Warning};
 use crate::json;
 use crate::query::faults::Place;
 
-/// How many values placeholders may stand for in one request, those inside others included. Ten names can stand for a
-/// thousand million values if each stands for an array of ten others.
+/// How many values placeholders may stand for in one request a second time, those inside others included. Ten names can
+/// stand for a thousand million values if each stands for an array of ten others.
 const MOST: usize = 100_000;
 
 /// The name, if the value is a placeholder.
@@ -70,6 +70,8 @@ pub(super) struct Chain<'q, 'c> {
     scope: &'c Scope<'q, 'c>,
     outer: Option<&'c Chain<'q, 'c>>,
     length: usize,
+    /// Has this been read before, for another place? The first time is no longer than the request.
+    repeats: bool,
 }
 
 impl<'q, 'c> Chain<'q, 'c> {
@@ -132,7 +134,7 @@ impl Resolver {
         let Some(definition) = position.scope.find(name) else {
             return Err(fault("undefined", format!("no `placeholders` around this gives `{name}`")));
         };
-        self.used.insert(std::ptr::from_ref(definition));
+        let is_first = self.used.insert(std::ptr::from_ref(definition));
         for before in position.chain.into_iter().flat_map(|chain| chain.scopes_of(definition)) {
             // Where names mean what they meant then, there is no end to it. Finding that out is work as well.
             self.left = self.left.saturating_sub(position.scope.size());
@@ -140,16 +142,17 @@ impl Resolver {
                 return Err(fault("circular", format!("what `{name}` stands for needs `{name}` itself")));
             }
         }
-        self.left = self.left.saturating_sub(1);
+        let repeats = !is_first || position.chain.is_some_and(|chain| chain.repeats);
+        self.left = self.left.saturating_sub(usize::from(repeats));
         if self.left == 0 {
-            return Err(fault("too_large", format!("placeholders stand for more than {MOST} values")));
+            return Err(fault("too_large", format!("placeholders repeat more than {MOST} values")));
         }
         let length = position.chain.map_or(0, |chain| chain.length) + 1;
         if length > json::MAX_DEPTH {
             let message = format!("placeholders may stand {} deep in what others stand for", json::MAX_DEPTH);
             return Err(fault("too_large", message));
         }
-        Ok(Chain { definition, scope: position.scope, outer: position.chain, length })
+        Ok(Chain { definition, scope: position.scope, outer: position.chain, length, repeats })
     }
 
     /// The value with everything that its placeholders stand for.
@@ -172,7 +175,7 @@ impl Resolver {
             let chain = self.enter(name, position)?;
             return self.resolve_at(depth, chain.definition, &position.inside(&chain));
         }
-        if position.chain.is_some() {
+        if position.chain.is_some_and(|chain| chain.repeats) {
             self.left = self.left.saturating_sub(1);
         }
         if depth == 0 && (value.is_array() || value.is_object()) {

@@ -230,6 +230,10 @@ fn what_many_stand_for_is_bounded() {
     assert!(error.to_string().contains("arrays and objects may nest 120 deep"), "{error}");
     let bearable = json!({"placeholders": chain(100, |name| name), "path": ["rank", p("x100")]});
     assert_eq!(names(bearable), ["Kirk", "Pike"]);
+    let mut many: Vec<Value> = (0..150_000).map(Value::from).collect();
+    many.push("Captain".into());
+    let long = json!({"placeholders": {"many": many, "key": "rank"}, "path": [p("key"), {"in": p("many")}], "limit": 1});
+    assert_eq!(names(long), ["Kirk"]);
 }
 
 #[test]

@@ -19,15 +19,21 @@ use crate::query::{Create, Place, stack};
 use crate::response::Results;
 use crate::uns;
 
-/// How many creates may share a transaction. More would save nothing worth it, and the copies of pages take memory: at
-/// worst, with values in no order, some 4 KiB for each index and create.
-const MOST: u32 = 4096;
+/// How many creates may share a transaction of a small database. The copies of pages take memory: at worst, with values in no
+/// order, some 4 KiB for each index and create.
+const FEW: i64 = 4096;
+
+/// The end of a transaction may go through all pages, so a larger database has larger ones: creates for one record of so many.
+/// What is copied then is at most the two indexes whose values may come in no order, a quarter of the pages.
+const SHARE: i64 = 8;
 
 /// The transaction that creates share.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     /// How many creates were made in it; 0 if it is not open.
-    creates: u32,
+    creates: i64,
+    /// How many may be.
+    most: i64,
 }
 
 impl Store {
@@ -65,11 +71,13 @@ impl Store {
     }
 
     fn begin_standing(&mut self) -> Result<()> {
-        if self.standing.as_ref().is_some_and(|standing| standing.creates == MOST) {
+        if self.standing.as_ref().is_some_and(|standing| standing.creates == standing.most) {
             self.end_standing()?;
         }
         if self.connection.is_autocommit() {
             self.step("BEGIN IMMEDIATE")?;
+            let most = FEW.max(self.connection.last_insert_rowid() / SHARE);
+            self.standing.iter_mut().for_each(|standing| standing.most = most);
         }
         self.standing.iter_mut().for_each(|standing| standing.creates += 1);
         Ok(())
@@ -195,7 +203,7 @@ mod tests {
     #[test]
     fn it_ends_after_so_many_creates() {
         let mut store = fleet();
-        for number in 0..=MOST {
+        for number in 0..=FEW {
             create(&mut store, "a.b/ship", json!({"name": number.to_string()})).unwrap();
         }
         assert_eq!(store.standing.as_ref().unwrap().creates, 1);
