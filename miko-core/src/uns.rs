@@ -22,6 +22,9 @@ pub(crate) const FILE: &str = "puck.uno/dbfile";
 /// The type of a field that holds an object.
 pub(crate) const HASH: &str = "puck.uno/hash";
 
+/// The class of a record that is a single value.
+pub(crate) const VALUE: &str = "puck.uno/value";
+
 /// Is it a class that is always known, and never defined?
 pub(crate) fn is_built_in(name: &str) -> bool {
     [RECORD, CLASS, REFERENCE, FILE_REFERENCE, FILE, HASH].contains(&name)

@@ -3,6 +3,8 @@
 //! The text is never held as a whole: [`read`] hands each record to a [`Sink`] as it comes by, whatever is around it. Faults
 //! are gathered, each with a JSON pointer, so that all are told at once.
 
+mod record;
+
 use std::fmt;
 use std::io::Read;
 
@@ -12,9 +14,10 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
-use crate::query::{Faults, Place, Stack};
-use crate::record::PASS_THROUGH;
+use crate::query::Place;
 use crate::timestamp::Timestamp;
+
+pub(crate) use record::bare_value;
 
 /// The format that is written, and read.
 pub(crate) const FORMAT: &str = "worldlet/1.0";
@@ -23,7 +26,7 @@ pub(crate) const FORMAT: &str = "worldlet/1.0";
 pub(crate) const KEPT: [&str; 5] = ["meta", "comment", "vibecode", "misc", "corporate"];
 
 /// The parts of a worldlet that this version does not read. Empty ones say nothing.
-const LATER: [&str; 4] = ["classes", "files", "file_chunks", "history"];
+const LATER: [&str; 3] = ["files", "file_chunks", "history"];
 
 /// So many faults are told; whoever has more has another problem.
 const MOST_FAULTS: usize = 1000;
@@ -62,6 +65,9 @@ pub(crate) struct Incoming {
 pub(crate) trait Sink {
     /// A record.
     fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()>;
+
+    /// The definition of a class, from outside the records.
+    fn class(&mut self, name: &str, definition: Value, problems: &mut Problems) -> Result<()>;
 
     /// What the worldlet says of itself: `executable`, or one of [`KEPT`].
     fn keep(&mut self, key: &str, value: &Value) -> Result<()>;
@@ -139,6 +145,10 @@ impl<'de> Visitor<'de> for Whole<'_> {
                     let Self { sink, problems, failure, .. } = &mut self;
                     map.next_value_seed(Records { sink: &mut **sink, problems, failure })?;
                 }
+                "classes" => {
+                    let classes = map.next_value::<Value>()?;
+                    self.classes(classes).map_err(|error| self.give_up(error))?;
+                }
                 "format" => self.format = Some(map.next_value()?),
                 "format_version" => self.version = Some(map.next_value()?),
                 "properties" => {
@@ -178,6 +188,17 @@ impl Whole<'_> {
     fn give_up<E: serde::de::Error>(&mut self, error: Error) -> E {
         *self.failure = Some(error);
         E::custom("the sink gave up")
+    }
+
+    fn classes(&mut self, classes: Value) -> Result<()> {
+        let place = Place::Key(&Place::Request, "classes");
+        let Value::Object(classes) = classes else {
+            self.problems.refuse(place.wrong_type("an object: a definition for each class name", &classes));
+            return Ok(());
+        };
+        classes
+            .into_iter()
+            .try_for_each(|(name, definition)| self.sink.class(&name, definition, self.problems))
     }
 
     fn properties(&mut self, properties: Value) -> Result<()> {
@@ -261,7 +282,7 @@ impl<'de> Visitor<'de> for Records<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(pk) = map.next_key::<String>()? {
             let text = map.next_value::<Box<RawValue>>()?;
-            if let Some(record) = read_record(pk, text.get(), self.problems)
+            if let Some(record) = record::read(pk, text.get(), self.problems)
                 && let Err(error) = self.sink.record(record, self.problems)
             {
                 *self.failure = Some(error);
@@ -270,83 +291,4 @@ impl<'de> Visitor<'de> for Records<'_> {
         }
         Ok(())
     }
-}
-
-/// Reads one record in its canonical form; what is wrong with it is noted.
-fn read_record(pk: String, text: &str, problems: &mut Problems) -> Option<Incoming> {
-    let records = Place::Key(&Place::Request, "records");
-    let mut faults = Faults::default();
-    let record = {
-        let place = Place::Key(&records, &pk);
-        match json::parse(text) {
-            Ok(value) => read_parts(value, &place, &mut faults),
-            Err(error) => {
-                error.items().iter().for_each(|item| faults.refuse(place.locate(item.clone())));
-                None
-            }
-        }
-    };
-    let (errors, _) = faults.into_parts();
-    let is_whole = errors.is_empty();
-    errors.into_iter().for_each(|fault| problems.refuse(fault));
-    record.filter(|_| is_whole).map(|record| Incoming { pk, ..record })
-}
-
-fn read_parts(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Incoming> {
-    if json::too_deep(&value) {
-        let message = format!("arrays and objects may nest {} deep in a record", json::MAX_DEPTH);
-        faults.refuse(place.fault(message));
-        return None;
-    }
-    let Value::Object(mut parts) = value else {
-        faults.refuse(place.not_yet("a record that is no object of `bucket` and `stack`"));
-        return None;
-    };
-    let mut part = |key: &str| parts.shift_remove(key);
-    let bucket = match part("bucket") {
-        Some(Value::Object(bucket)) => Some(bucket),
-        Some(other) => {
-            faults.refuse(Place::Key(place, "bucket").wrong_type("an object", &other));
-            None
-        }
-        None => {
-            faults.refuse(place.fault("a record has a `bucket`").with("missing_fields", vec!["bucket"]));
-            None
-        }
-    };
-    let stack = match part("stack") {
-        Some(stack) => Stack::read_stack(stack, &Place::Key(place, "stack"), faults),
-        None => {
-            faults.refuse(place.fault("a record has a `stack`").with("missing_fields", vec!["stack"]));
-            None
-        }
-    };
-    let created_at =
-        part("created_at").and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
-    let updated_at =
-        part("updated_at").and_then(|value| read_time(value, &Place::Key(place, "updated_at"), faults));
-    let extras: Map<String, Value> =
-        PASS_THROUGH.into_iter().filter_map(|key| Some((key.to_owned(), part(key)?))).collect();
-    if let Some(markers) = extras.get("custom_classes").filter(|markers| !markers.is_object()) {
-        faults.refuse(Place::Key(place, "custom_classes").wrong_type("an object", markers));
-    }
-    for unknown in parts.keys() {
-        faults.refuse(Place::Key(place, unknown).fault(format!("a record knows no `{unknown}`")));
-    }
-    Some(Incoming {
-        pk: String::new(),
-        bucket: bucket?,
-        stack: stack?.into_map(None),
-        extras,
-        created_at,
-        updated_at,
-    })
-}
-
-fn read_time(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
-    let time = value.as_str().and_then(|text| text.parse().ok());
-    if time.is_none() {
-        faults.refuse(place.wrong_value("a timestamp such as 2026-04-21T14:32:00.123Z", value));
-    }
-    time
 }

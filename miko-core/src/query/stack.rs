@@ -40,12 +40,12 @@ impl Stack {
     }
 
     /// Reads `class`: null stands for the default class.
-    pub(super) fn read_class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+    pub(crate) fn read_class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         read_primary(value, place, faults).map(Self::of_class)
     }
 
     /// Reads `classes`: an array of class names, or an object of platters.
-    pub(super) fn read_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+    pub(crate) fn read_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         match value {
             Value::Array(classes) if classes.is_empty() => refuse(faults, place.fault(NO_PLATTER)),
             Value::Array(_) => fields::classes(value, place, faults).map(Self::of_classes),

@@ -131,20 +131,21 @@ fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
             vec![("/files", "`files` is not supported by this version yet")],
         ),
         (
-            r#"{"records": {"a/b": {"bucket": [], "stack": {"x": {}}}, "c": 5, "d": {"stack": {"x": {"class": "a.b/c"}}, "created_at": "now", "hue": 1},
+            r#"{"classes": [], "records": {"a/b": {"bucket": [], "stack": {"x": {}}}, "c": {"value": 5}, "d": {"stack": {"x": {"class": "a.b/c"}}, "created_at": "now", "hue": 1},
                 "e": {"bucket": {"n": 1e999}, "stack": {"x": {"class": "a.b/c"}}}}}"#,
             vec![
+                ("/classes", "`classes`: expected an object: a definition for each class name"),
                 ("/records/a~1b/bucket", "`bucket`: expected an object"),
                 ("/records/a~1b/stack/x", "every platter but the shadow names a class"),
                 (
-                    "/records/c",
-                    "a record that is no object of `bucket` and `stack` is not supported by this version yet",
+                    "/records/c/value",
+                    "`value` stands beside one of the classes puck.uno/reference, puck.uno/reference/file, puck.uno/dbfile, and no bucket",
                 ),
-                ("/records/d", "a record has a `bucket`"),
                 (
                     "/records/d/created_at",
                     "`created_at`: expected a timestamp such as 2026-04-21T14:32:00.123Z",
                 ),
+                ("/records/d", "a record has a `bucket`"),
                 ("/records/d/hue", "a record knows no `hue`"),
                 ("/records/e", "this is not JSON: number out of range at line 1 column 22"),
             ],
@@ -182,6 +183,113 @@ fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
         }
         assert_eq!(export(&db.0), before, "{worldlet}");
     }
+}
+
+/// The form of a record, and the classes and the bucket that it has then.
+#[test]
+fn a_record_may_be_written_in_many_forms() {
+    let forms = [
+        (
+            json!({"bucket": {"n": 1}, "stack": {"shadow": {"s": 1}, "x": {"class": "a.b/x"}}}),
+            json!({"shadow": {"s": 1}, "x": {"class": "a.b/x"}}),
+            json!({"n": 1}),
+        ),
+        (
+            json!({"class": "https://a.b/x", "bucket": {"n": 1}}),
+            json!({"shadow": {}, "x": {"class": "a.b/x"}}),
+            json!({"n": 1}),
+        ),
+        (
+            json!({"class": null, "bucket": {}}),
+            json!({"shadow": {}, "record": {"class": "puck.uno/record"}}),
+            json!({}),
+        ),
+        (
+            json!({"classes": {"one": {"class": "a.b/x", "bucket": {"p": 1}}, "two": {"class": "a.b/y"}}, "bucket": {"n": 1}}),
+            json!({"shadow": {}, "one": {"class": "a.b/x", "bucket": {"p": 1}}, "two": {"class": "a.b/y"}}),
+            json!({"n": 1}),
+        ),
+        (
+            json!({"classes": ["a.b/x", "a.b/y"], "bucket": {}}),
+            json!({"shadow": {}, "x": {"class": "a.b/x"}, "y": {"class": "a.b/y"}}),
+            json!({}),
+        ),
+        (
+            json!({"class": "puck.uno/dbfile", "value": "f1"}),
+            json!({"shadow": {}, "dbfile": {"class": "puck.uno/dbfile"}}),
+            json!({"value": "f1"}),
+        ),
+        (
+            json!({"class": "puck.uno/class", "name": "a.b/defined", "fields": {"n": {"class": "number"}}}),
+            json!({"shadow": {}, "class": {"class": "puck.uno/class"}}),
+            json!({"name": "a.b/defined", "fields": {"n": {"class": "number"}}}),
+        ),
+        (
+            json!({"bucket": {"n": 1}}),
+            json!({"shadow": {}, "record": {"class": "puck.uno/record"}}),
+            json!({"n": 1}),
+        ),
+        (json!({}), json!({"shadow": {}, "record": {"class": "puck.uno/record"}}), json!({})),
+        (json!(null), json!({"shadow": {}, "value": {"class": "puck.uno/value"}}), json!({"value": null})),
+        (
+            json!("text"),
+            json!({"shadow": {}, "value": {"class": "puck.uno/value"}}),
+            json!({"value": "text"}),
+        ),
+        (
+            json!([1, {"a": 2}]),
+            json!({"shadow": {}, "value": {"class": "puck.uno/value"}}),
+            json!({"value": [1, {"a": 2}]}),
+        ),
+    ];
+    for (form, stack, bucket) in forms {
+        let db = db();
+        import(&db, &json!({"records": {"p": form}}).to_string())
+            .unwrap_or_else(|error| panic!("{form}: {error}"));
+        let record = db.0.record_by_pk("p").unwrap().unwrap();
+        assert_eq!(Value::Object(record.stack.to_map().unwrap()), stack, "{form}");
+        assert_eq!(Value::Object(record.bucket.to_map().unwrap()), bucket, "{form}");
+        let exported: Value = serde_json::from_str(&export(&db.0)).unwrap();
+        assert_eq!(
+            exported["records"]["p"] == form,
+            !form.is_object(),
+            "{form} is exported as it was if it is bare"
+        );
+    }
+}
+
+#[test]
+fn classes_beside_the_records_are_defined_or_defined_anew() {
+    let db = starfleet();
+    let definition = || {
+        let pks = db.by_path("puck.uno/class", json!(["name", "a.b/officer"]));
+        db.0.record_by_pk(&pks[0]).unwrap().unwrap()
+    };
+    let before = definition();
+    let officer = json!({"fields": {"name": {"class": "string", "required": true}, "rank": {"one_of": ["Ensign", "Captain"]}}});
+    let worldlet = json!({
+        "records": {"kirk": {"class": "a.b/captain", "bucket": {"name": "Kirk", "rank": "Captain"}}},
+        "classes": {"a.b/captain": {"inherits": ["a.b/officer"]}, "a.b/officer": officer},
+    });
+    // Somebody stored a rank that the new definition does not allow: that is no business of this import.
+    assert_eq!(import(&db, &worldlet.to_string()).unwrap().records, 3);
+    let after = definition();
+    assert_eq!((&after.pk, after.created_at), (&before.pk, before.created_at));
+    assert!(after.updated_at > before.updated_at);
+    let wrong = json!({"action": "create", "class": "a.b/captain", "bucket": {"name": "Q", "rank": "Q"}});
+    assert!(db.0.q0(wrong).is_err());
+    // What is equal is left alone.
+    assert_eq!(import(&db, &worldlet.to_string()).unwrap().records, 1);
+    let twice = json!({"classes": {"a.b/new": {}}, "records": {"n": {"class": "puck.uno/class", "name": "a.b/new", "fields": {}}}});
+    let error = import(&db, &twice.to_string()).unwrap_err();
+    assert_eq!(
+        faults(&error),
+        [("/records/n".to_owned(), "`a.b/new` is defined already: update that definition".to_owned())]
+    );
+    let wrong = json!({"classes": {"new": {}, "a.b/c": 5, "a.b/d": {"fields": {"f": {"class": "strin"}}}}});
+    let places: Vec<_> =
+        faults(&import(&db, &wrong.to_string()).unwrap_err()).into_iter().map(|(place, _)| place).collect();
+    assert_eq!(places, ["/classes/new", "/classes/a.b~1c", "/classes/a.b~1d/fields/f/class"]);
 }
 
 #[test]

@@ -28,4 +28,5 @@ mod together;
 mod uniqueness;
 mod validation;
 mod wire;
+mod worldlets_page;
 mod writes;

@@ -9,7 +9,7 @@ use crate::engine::sqlite::read::select_record;
 use crate::engine::sqlite::store::Store;
 use crate::error::{Error, ErrorId, Result};
 use crate::timestamp::Timestamp;
-use crate::worldlet::{FORMAT, KEPT};
+use crate::worldlet::{FORMAT, KEPT, bare_value};
 
 impl Store {
     /// One record per line, in order of creation, so that two exports can be compared line by line.
@@ -70,6 +70,9 @@ impl<'r> Line<'r> {
     fn write(&self, separator: &str, mut writer: &mut dyn Write) -> io::Result<()> {
         writer.write_all(separator.as_bytes())?;
         serde_json::to_writer(&mut writer, self.pk)?;
+        if let Some(value) = bare_value(self.bucket, self.stack).filter(|_| self.extras.is_none()) {
+            return write!(writer, ":{value}");
+        }
         write!(writer, r#":{{"bucket":{},"stack":{}"#, self.bucket, self.stack)?;
         if let Some(members) = self.extras.and_then(|extras| extras.strip_prefix('{')?.strip_suffix('}')) {
             write!(writer, ",{members}")?;

@@ -11,11 +11,12 @@ use serde_json::{Map, Value};
 use crate::class::{Definition, Purpose};
 use crate::engine::sqlite::broken;
 use crate::engine::sqlite::examine::misplaced_definition;
+use crate::engine::sqlite::schema;
 use crate::engine::sqlite::store::Store;
 use crate::engine::sqlite::write::{defined_by, extras_text, map, text};
 use crate::error::{ErrorId, ErrorItem, Result};
 use crate::json::pointer::Step;
-use crate::query::{Place, stack};
+use crate::query::{Place, Stack, stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{self, Imported, Incoming, Problems, Sink};
@@ -118,19 +119,30 @@ struct Import<'s> {
 impl Sink for Import<'_> {
     fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()> {
         let records = Place::Key(&Place::Request, "records");
-        let place = Place::Key(&records, &record.pk);
-        let Some(seq) = self.put(&record)? else {
-            problems.refuse(place.fault("two records of the worldlet have this pk"));
+        self.write(&record, &Place::Key(&records, &record.pk), problems)
+    }
+
+    /// A class that is defined already gets this definition, unless it is the one that it has.
+    fn class(&mut self, name: &str, definition: Value, problems: &mut Problems) -> Result<()> {
+        let classes = Place::Key(&Place::Request, "classes");
+        let place = Place::Key(&classes, name);
+        let mut faults = Vec::new();
+        let read = schema::read_one(name, definition, place, &mut faults);
+        let is_whole = faults.is_empty();
+        faults.into_iter().for_each(|fault| problems.refuse(fault));
+        let Some((definition, bucket)) = read.filter(|_| is_whole) else { return Ok(()) };
+        let before = self.store.definition_record(&definition.name)?;
+        if let Some((seq, _)) = &before
+            && self.store.bucket_text(*seq)?.as_ref() == Some(&text(&bucket))
+        {
             return Ok(());
-        };
-        self.records += 1;
-        for class in stack::classes(&record.stack) {
-            self.store.enter(class, seq)?;
         }
-        if stack::classes(&record.stack).contains(&uns::CLASS) {
-            self.define(seq, &record, &place, problems)?;
-        }
-        Ok(())
+        let pk = before.map_or_else(|| self.store.pks.next(self.now), |(_, pk)| pk);
+        let created_at = self.store.record_by_pk(&pk)?.map(|record| record.created_at);
+        let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
+        let record =
+            Incoming { pk, bucket, stack, extras: Map::new(), created_at, updated_at: Some(self.now) };
+        self.write(&record, &place, problems)
     }
 
     fn keep(&mut self, key: &str, value: &Value) -> Result<()> {
@@ -163,6 +175,22 @@ impl Found {
 }
 
 impl Import<'_> {
+    /// Writes a record that stands at `place`, and makes it what it is: a member of its classes, a definition.
+    fn write(&mut self, record: &Incoming, place: &Place<'_>, problems: &mut Problems) -> Result<()> {
+        let Some(seq) = self.put(record)? else {
+            problems.refuse(place.fault("two records of the worldlet have this pk"));
+            return Ok(());
+        };
+        self.records += 1;
+        for class in stack::classes(&record.stack) {
+            self.store.enter(class, seq)?;
+        }
+        if stack::classes(&record.stack).contains(&uns::CLASS) {
+            self.define(seq, record, place, problems)?;
+        }
+        Ok(())
+    }
+
     /// Writes a record, over one with the same pk if there is one; `None` if that came from this import.
     fn put(&mut self, record: &Incoming) -> Result<Option<i64>> {
         const FIND: &str =

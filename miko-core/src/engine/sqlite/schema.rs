@@ -55,7 +55,7 @@ impl Store {
         Ok(changes)
     }
 
-    fn bucket_text(&self, seq: i64) -> Result<Option<String>> {
+    pub(super) fn bucket_text(&self, seq: i64) -> Result<Option<String>> {
         let mut statement = self.connection.prepare_cached("SELECT bucket FROM record WHERE seq = ?1")?;
         Ok(statement.query_row([seq], |row| row.get(0))?)
     }
@@ -95,7 +95,8 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
     Ok(definitions)
 }
 
-fn read_one(
+/// Reads one definition, whose key is its name, with the bucket that is stored for it.
+pub(super) fn read_one(
     key: &str,
     definition: Value,
     place: Place<'_>,

@@ -1,0 +1,206 @@
+//! A record of a worldlet, in each of the forms in which it may be written.
+//!
+//! | form | the record |
+//! | --- | --- |
+//! | `{"bucket": …, "stack": …}` | as it is: the form that is exported |
+//! | `{"class": …, "bucket": …}` | of this class |
+//! | `{"classes": {id: {"class": …, "bucket": …}}, "bucket": …}` | with these platters |
+//! | `{"class": "puck.uno/class", "name": …, "fields": …}` | a class definition, its bucket as a whole |
+//! | `{"class": …, "value": …}` | of a built-in class of references and files, with the bucket `{"value": …}` |
+//! | `{"bucket": …}`, `{}` | of class `puck.uno/record` |
+//! | a scalar or an array | of class `puck.uno/value`, with the bucket `{"value": …}`: exported in this form again |
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{Incoming, Problems};
+use crate::json;
+use crate::query::{Faults, Place, Stack};
+use crate::record::PASS_THROUGH;
+use crate::timestamp::Timestamp;
+use crate::uns;
+
+/// The keys that each say what the classes of a record are.
+const STACKS: [&str; 3] = ["class", "classes", "stack"];
+
+/// The classes whose records have a compact form.
+const COMPACT: [&str; 3] = [uns::REFERENCE, uns::FILE_REFERENCE, uns::FILE];
+
+/// The stack of a record that is written as a bare value.
+const BARE_STACK: &str = r#"{"shadow":{},"value":{"class":"puck.uno/value"}}"#;
+
+/// Reads one record; what is wrong with it is noted.
+pub(super) fn read(pk: String, text: &str, problems: &mut Problems) -> Option<Incoming> {
+    let records = Place::Key(&Place::Request, "records");
+    let mut faults = Faults::default();
+    let record = {
+        let place = Place::Key(&records, &pk);
+        match json::parse(text) {
+            Ok(value) => read_form(value, &place, &mut faults),
+            Err(error) => {
+                error.items().iter().for_each(|item| faults.refuse(place.locate(item.clone())));
+                None
+            }
+        }
+    };
+    let (errors, _) = faults.into_parts();
+    let is_whole = errors.is_empty();
+    errors.into_iter().for_each(|fault| problems.refuse(fault));
+    record.filter(|_| is_whole).map(|record| Incoming { pk, ..record })
+}
+
+/// The value of a record that is written bare: from its bucket and stack, as they are stored.
+pub(crate) fn bare_value<'b>(bucket: &'b str, stack: &str) -> Option<&'b str> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Bare<'b> {
+        #[serde(borrow)]
+        value: &'b RawValue,
+    }
+    let bare: Bare<'_> = (stack == BARE_STACK).then(|| serde_json::from_str(bucket).ok())??;
+    Some(bare.value.get()).filter(|value| !value.starts_with('{'))
+}
+
+fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Incoming> {
+    if json::too_deep(&value) {
+        let message = format!("arrays and objects may nest {} deep in a record", json::MAX_DEPTH);
+        faults.refuse(place.fault(message));
+        return None;
+    }
+    let Value::Object(mut parts) = value else {
+        let stack = Stack::of_class(uns::VALUE.to_owned());
+        return Some(Rest::default().around(Map::from_iter([("value".to_owned(), value)]), stack));
+    };
+    let rest = Rest::take(&mut parts, place, faults);
+    if is_definition(&parts) {
+        parts.shift_remove("class");
+        return Some(rest.around(parts, Stack::of_class(uns::CLASS.to_owned())));
+    }
+    let bucket = take_bucket(&mut parts, place, faults);
+    let stack = take_stack(&mut parts, place, faults);
+    for unknown in parts.keys() {
+        faults.refuse(Place::Key(place, unknown).fault(format!("a record knows no `{unknown}`")));
+    }
+    Some(rest.around(bucket?, stack?))
+}
+
+/// Is it a class definition whose keys stand beside its class?
+fn is_definition(parts: &Map<String, Value>) -> bool {
+    parts.get("class").is_some_and(|class| class == uns::CLASS)
+        && !parts.contains_key("bucket")
+        && parts.contains_key("name")
+}
+
+fn take_bucket(
+    parts: &mut Map<String, Value>,
+    place: &Place<'_>,
+    faults: &mut Faults,
+) -> Option<Map<String, Value>> {
+    if let Some(value) = parts.shift_remove("value") {
+        let is_compact = |class: &Value| class.as_str().is_some_and(|class| COMPACT.contains(&class));
+        if !parts.get("class").is_some_and(is_compact) || parts.contains_key("bucket") {
+            let message =
+                format!("`value` stands beside one of the classes {}, and no bucket", COMPACT.join(", "));
+            faults.refuse(Place::Key(place, "value").fault(message));
+            return None;
+        }
+        return Some(Map::from_iter([("value".to_owned(), value)]));
+    }
+    match parts.shift_remove("bucket") {
+        Some(Value::Object(bucket)) => Some(bucket),
+        Some(other) => {
+            faults.refuse(Place::Key(place, "bucket").wrong_type("an object", &other));
+            None
+        }
+        None if parts.is_empty() => Some(Map::new()),
+        None => {
+            faults.refuse(place.fault("a record has a `bucket`").with("missing_fields", vec!["bucket"]));
+            None
+        }
+    }
+}
+
+fn take_stack(parts: &mut Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<Stack> {
+    let given: Vec<_> = STACKS.into_iter().filter_map(|key| Some((key, parts.shift_remove(key)?))).collect();
+    if given.len() > 1 {
+        let keys: Vec<&str> = given.iter().map(|(key, _)| *key).collect();
+        let message = format!("`{}` each say what the classes are: give one of them", keys.join("`, `"));
+        faults.refuse(place.fault(message).with("fields", keys));
+        return None;
+    }
+    let Some((key, value)) = given.into_iter().next() else {
+        return Some(Stack::of_class(uns::RECORD.to_owned()));
+    };
+    let place = Place::Key(place, key);
+    match key {
+        "class" => Stack::read_class(value, &place, faults),
+        "classes" => Stack::read_classes(value, &place, faults),
+        _ => Stack::read_stack(value, &place, faults),
+    }
+}
+
+/// What a record has besides its bucket and classes.
+#[derive(Default)]
+struct Rest {
+    extras: Map<String, Value>,
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+}
+
+impl Rest {
+    fn take(parts: &mut Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Self {
+        let mut part = |key: &str| parts.shift_remove(key);
+        let created_at =
+            part("created_at").and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
+        let updated_at =
+            part("updated_at").and_then(|value| read_time(value, &Place::Key(place, "updated_at"), faults));
+        let extras: Map<String, Value> =
+            PASS_THROUGH.into_iter().filter_map(|key| Some((key.to_owned(), part(key)?))).collect();
+        if let Some(markers) = extras.get("custom_classes").filter(|markers| !markers.is_object()) {
+            faults.refuse(Place::Key(place, "custom_classes").wrong_type("an object", markers));
+        }
+        Self { extras, created_at, updated_at }
+    }
+
+    fn around(self, bucket: Map<String, Value>, stack: Stack) -> Incoming {
+        let Self { extras, created_at, updated_at } = self;
+        Incoming { pk: String::new(), bucket, stack: stack.into_map(None), extras, created_at, updated_at }
+    }
+}
+
+fn read_time(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
+    let time = value.as_str().and_then(|text| text.parse().ok());
+    if time.is_none() {
+        faults.refuse(place.wrong_value("a timestamp such as 2026-04-21T14:32:00.123Z", value));
+    }
+    time
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_stack_of_a_bare_value_is_that_of_its_class() {
+        let stack = Value::Object(Stack::of_class(uns::VALUE.to_owned()).into_map(None));
+        assert_eq!(stack.to_string(), BARE_STACK);
+        assert_eq!(stack, json!({"shadow": {}, "value": {"class": uns::VALUE}}));
+    }
+
+    #[test]
+    fn a_value_is_bare_if_nothing_else_is_in_its_bucket() {
+        let bare = |bucket| bare_value(bucket, BARE_STACK);
+        assert_eq!(bare(r#"{"value":[1,{"a":2}]}"#), Some(r#"[1,{"a":2}]"#));
+        assert_eq!(bare(r#"{"value":null}"#), Some("null"));
+        assert_eq!(bare(r#"{"value":{"a":1}}"#), None);
+        assert_eq!(bare(r#"{"value":1,"b":2}"#), None);
+        assert_eq!(bare("{}"), None);
+        assert_eq!(
+            bare_value(r#"{"value":1}"#, r#"{"shadow":{},"record":{"class":"puck.uno/record"}}"#),
+            None
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! Every example of the page on worldlets gives what the page says, and comes out again as it went in.
+
+use std::fs;
+
+use miko_core::Engine;
+
+use crate::support::{db, export};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/worldlets.md");
+
+#[test]
+fn every_example_gives_what_the_page_says() {
+    let page = fs::read_to_string(PAGE).unwrap();
+    let examples: Vec<&str> = page.split("```json\n").skip(1).collect();
+    assert!(examples.len() >= 4);
+    for example in examples {
+        let (worldlet, rest) =
+            example.split_once("\n```\n> ").expect("an outcome stands under each worldlet");
+        let (outcome, _) = rest.split_once("\n\n").unwrap();
+        let db = db();
+        let told = match db.import_worldlet(&mut worldlet.as_bytes(), false) {
+            Ok(imported) if imported.records == 1 => "1 record".to_owned(),
+            Ok(imported) => format!("{} records", imported.records),
+            Err(error) => {
+                let fault = |item: &miko_core::ErrorItem| {
+                    format!("{}: {}", item.details["pointer"].as_str().unwrap(), item.message())
+                };
+                error.items().iter().map(fault).collect::<Vec<_>>().join("\n> ")
+            }
+        };
+        assert_eq!(told, outcome, "{worldlet}");
+        let exported = export(&db);
+        let copy = crate::support::db();
+        copy.import_worldlet(&mut exported.as_bytes(), false).unwrap();
+        assert_eq!(export(&copy), exported);
+    }
+}
