@@ -19,6 +19,7 @@ pub const CASES: &[Case] = &[
     ("exit_codes_are_as_documented", exit_codes),
     ("schemas_and_worldlets_are_checked_before_they_are_used", check),
     ("a_request_is_explained_and_checked_in_one_respect", explain),
+    ("a_whole_mikobase_is_converted_into_another_form", convert),
     ("copies_of_any_command_share_a_mikobase", share),
     ("a_copy_that_fails_fails_the_share", share_fails),
     ("completions_and_manual_pages_cover_every_subcommand", docs),
@@ -181,6 +182,28 @@ fn explain() {
         assert_eq!(pointers, [pointer], "{respect}");
     }
     assert_eq!(miko(&["validate", "--only", "fields", broken]).output().unwrap().status.code(), Some(0));
+}
+
+fn convert() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let hand_written = r#"{"classes": {"a.b/c": {"fields": {"n": {"class": "number"}}}}, "records": {"x": {"class": "a.b/c", "bucket": {"n": 1}}, "y": "text"}}"#;
+    std::fs::write(path("hand.json"), hand_written).unwrap();
+    let run = |from: &str, to: &str| miko(&["convert", from, to]).output().unwrap();
+    assert_eq!(run(&path("hand.json"), &path("one.db")).status.code(), Some(0));
+    assert_eq!(run(&path("one.db"), &path("two.db")).status.code(), Some(0));
+    assert_eq!(run(&path("two.db"), &path("out.json")).status.code(), Some(0));
+    let exported = std::fs::read_to_string(path("out.json")).unwrap();
+    let canonical: Value = serde_json::from_str(&exported).unwrap();
+    assert_eq!(canonical["records"].as_object().unwrap().len(), 3);
+    assert_eq!(canonical["records"]["y"], "text");
+    assert_eq!(text(&run(&path("out.json"), "-").stdout).trim_end(), exported.trim_end());
+    // What is there already is not overwritten.
+    for (from, to) in [("hand.json", "two.db"), ("one.db", "out.json")] {
+        let refused = run(&path(from), &path(to));
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    }
+    assert_eq!(std::fs::read_to_string(path("out.json")).unwrap(), exported);
 }
 
 fn create_officer(serial: &str) -> String {

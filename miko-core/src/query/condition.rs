@@ -230,8 +230,11 @@ impl<'f> Conditions<'f> {
     fn sparing<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<Part<T>>) -> Option<Part<T>> {
         let outer = std::mem::take(self.faults);
         let part = read(self);
-        let (errors, warnings) = std::mem::replace(self.faults, outer).into_parts();
+        let mut inner = std::mem::replace(self.faults, outer);
+        let (_, notices) = inner.take_latent();
+        let (errors, warnings) = inner.into_parts();
         warnings.into_iter().for_each(|warning| self.faults.warn(warning));
+        notices.into_iter().for_each(|notice| self.faults.notice(notice));
         if errors.is_empty() { part } else { Some(Err(self.latent(errors))) }
     }
 

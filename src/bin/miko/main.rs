@@ -4,6 +4,7 @@
 mod bench;
 mod call;
 mod check;
+mod convert;
 mod docs;
 mod exit;
 mod explain;
@@ -56,6 +57,8 @@ enum Command {
     Import(import::Args),
     /// Write a whole database as a worldlet.
     Export(export::Args),
+    /// Turn a whole Mikobase into another form: a worldlet into a database, and back.
+    Convert(convert::Args),
     /// Import, export, show or check class definitions.
     #[command(subcommand)]
     Schema(schema::Command),
@@ -86,6 +89,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Get(args) => get::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Schema(command) => schema::run(&command),
         Command::Validate(args) => validate::run(&args),
         Command::Explain(args) => explain::run(&args),
