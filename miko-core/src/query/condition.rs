@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorItem};
 use crate::json;
 use crate::query::faults::{Faults, Place};
 use crate::query::fields::{self, Reader, mistyped};
-use crate::query::path::{self, Path};
+use crate::query::path::Path;
 use crate::query::placeholder::{self, Position, Resolver, Scope};
 
 /// Every part that is given must hold.
@@ -185,7 +185,7 @@ impl<'f> Conditions<'f> {
             let message = format!("conditions may nest {} deep, placeholders resolved", json::MAX_DEPTH);
             return fields::refuse(self.faults, position.place.fault(message));
         }
-        let unknown = path::unknown(map, &KEYS);
+        let unknown = fields::unknown(map, &KEYS);
         if !unknown.is_empty() {
             let message = format!("a condition knows no `{}`", unknown.join("`, `"));
             let item = position.place.fault(message).with("unknown_fields", unknown);

@@ -75,6 +75,11 @@ impl<'f> Fields<'f> {
     }
 }
 
+/// The keys of an object that are not among those that it may have.
+pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'m str> {
+    map.keys().map(String::as_str).filter(|key| !known.contains(key)).collect()
+}
+
 /// Reports a key that Q0 knows and this version does not.
 pub(crate) fn refuse_later(key: &str, faults: &mut Faults) {
     faults.refuse(Place::Key(&Place::Request, key).not_yet(&format!("`{key}`")));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::query::faults::{Faults, Place};
 use crate::query::fields::{mistyped, refuse};
@@ -120,11 +120,6 @@ impl Step {
             other => mistyped(faults, place, EXPECTED, &other),
         }
     }
-}
-
-/// The keys of `map`, in the order in which messages list them, that are not among `known`.
-pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'m str> {
-    map.keys().map(String::as_str).filter(|key| !known.contains(key)).collect()
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Sort {
             Some(value) => fields::boolean(value.clone(), &Place::Key(&last, "reverse"), faults),
         };
         let folding = read_folding(&qualifiers, &last, faults);
-        let unknown = path::unknown(&qualifiers, &QUALIFIERS);
+        let unknown = fields::unknown(&qualifiers, &QUALIFIERS);
         if !unknown.is_empty() {
             let message = format!("a sort path knows no `{}`", unknown.join("`, `"));
             let item = last.fault(message).with("unknown_fields", unknown);
@@ -104,7 +104,7 @@ fn is_qualifier(last: &Value) -> bool {
 
 /// Reads the pseudo-path `{"record": "pk"}`.
 fn read_own(own: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<SortBy> {
-    let unknown = path::unknown(own, &["record"]);
+    let unknown = fields::unknown(own, &["record"]);
     if !unknown.is_empty() {
         let message = format!("this knows no `{}`", unknown.join("`, `"));
         faults.refuse(place.fault(message).with("unknown_fields", unknown));
