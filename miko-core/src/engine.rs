@@ -1,7 +1,10 @@
 //! Engines: what holds the records of a Mikobase in its own process.
 
 mod explain;
+mod local;
 mod sqlite;
+mod store;
+mod tables;
 
 use std::io::{Read, Write};
 
@@ -10,6 +13,7 @@ use crate::mikobase::{Mikobase, Query};
 use crate::worldlet::Imported;
 
 pub use explain::Explanation;
+pub use local::LocalEngine;
 pub use sqlite::SqliteEngine;
 
 /// A Mikobase in this process, which can therefore give away its whole state.

@@ -20,7 +20,7 @@ mod timestamp;
 pub mod uns;
 mod worldlet;
 
-pub use engine::{Engine, Explanation, SqliteEngine};
+pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
 pub use extension::MikobaseExt;
 #[cfg(feature = "rpc")]

@@ -1,8 +1,8 @@
 //! From a plan to its statement.
 
-use crate::engine::sqlite::plan::{Lookup, Plan, Predicate, Source};
 use crate::engine::sqlite::read::select_record;
 use crate::engine::sqlite::statement::Statement;
+use crate::engine::store::plan::{Lookup, Plan, Predicate, Source};
 use crate::query::{Select, Sort, SortBy};
 
 /// The statement whose rows are the selected records, as `read` takes them; or all that the evaluator has to see, in order

@@ -4,17 +4,18 @@ use rusqlite::params_from_iter;
 use serde_json::Value;
 
 use crate::engine::Explanation;
-use crate::engine::sqlite::compile;
-use crate::engine::sqlite::plan::Source;
-use crate::engine::sqlite::store::Store;
+use crate::engine::sqlite::{Sqlite, compile};
+use crate::engine::store::Store;
+use crate::engine::store::plan::Source;
 use crate::error::Result;
 use crate::query::Select;
 
-impl Store {
-    pub(super) fn explain(&self, select: &Select) -> Result<Explanation> {
+impl Store<Sqlite> {
+    pub(super) fn explain_select(&self, select: &Select) -> Result<Explanation> {
         let plan = self.plan(select)?;
         let statement = compile::select(select, &plan);
-        let mut explain = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text()))?;
+        let mut explain =
+            self.tables.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text()))?;
         let steps = explain.query_map(params_from_iter(statement.values()), |row| row.get("detail"))?;
         Ok(Explanation {
             sql: statement.text().to_owned(),

@@ -19,13 +19,11 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backend::Mode;
+use crate::engine::sqlite::SCHEMA;
 use crate::error::{Error, ErrorId, Result};
 use crate::json;
 
-/// The tables of this version, for a new database.
-const SCHEMA: &str = include_str!("../../../../schema/sqlite.sql");
-
-/// The version of those tables, which SQLite keeps as `user_version`.
+/// The version of the tables, which SQLite keeps as `user_version`.
 const VERSION: u32 = 1 + MIGRATIONS.len() as u32;
 
 /// SQL that brings tables from one version to the next; the first is from version 1 to 2.

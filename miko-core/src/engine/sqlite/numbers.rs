@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use crate::class::{Class, Constraint};
-use crate::engine::sqlite::store::Store;
+use crate::engine::sqlite::Sqlite;
 use crate::error::Result;
 
 /// Numbers that were asked for. A transaction that is rolled back takes with it those that it gave out.
@@ -28,10 +28,10 @@ impl Numbers {
     }
 }
 
-impl Store {
+impl Sqlite {
     /// The number of a class, which it gets if no record has used it before.
-    pub(super) fn class_id(&self, class: &str) -> Result<i64> {
-        if let Some(id) = self.find_class(class)? {
+    pub(super) fn numbered_class(&self, class: &str) -> Result<i64> {
+        if let Some(id) = self.number_of_class(class)? {
             return Ok(id);
         }
         self.connection.prepare_cached("INSERT INTO class (uns) VALUES (?1)")?.execute([class])?;
@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// The number of a class, if any record has used it.
-    pub(super) fn find_class(&self, class: &str) -> Result<Option<i64>> {
+    pub(super) fn number_of_class(&self, class: &str) -> Result<Option<i64>> {
         const FIND: &str = "SELECT id FROM class WHERE uns = ?1";
         if let Some(id) = self.numbers.borrow().classes.get(class) {
             return Ok(Some(*id));
@@ -52,7 +52,7 @@ impl Store {
     }
 
     /// The numbers of the constraints of a class, in their order. Those that have none yet get one.
-    pub(super) fn constraint_ids(&self, class: &Class) -> Result<Arc<[i64]>> {
+    pub(super) fn numbers_of_constraints(&self, class: &Class) -> Result<Arc<[i64]>> {
         let name = &class.definition.name;
         if let Some(ids) = self.numbers.borrow().constraints.get(name) {
             return Ok(Arc::clone(ids));
@@ -64,7 +64,7 @@ impl Store {
     }
 
     /// The number of one constraint of a class, by its place among them, if it has a number.
-    pub(super) fn find_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>> {
+    pub(super) fn number_of_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>> {
         let name = &class.definition.name;
         if let Some(ids) = self.numbers.borrow().constraints.get(name) {
             return Ok(Some(ids[index]));

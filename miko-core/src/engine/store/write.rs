@@ -1,11 +1,10 @@
 //! Creating, updating and deleting records, inside the transaction that the caller has opened.
 
-use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use crate::class::{Definition, Purpose};
-use crate::engine::sqlite::broken;
-use crate::engine::sqlite::store::Store;
+use crate::engine::store::{Store, broken};
+use crate::engine::tables::{Row, State, Tables};
 use crate::error::{Error, ErrorId, Result};
 use crate::json::Object;
 use crate::query::{Create, Delete, Place, StackChange, Update, stack};
@@ -14,7 +13,7 @@ use crate::response::Results;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-impl Store {
+impl<T: Tables> Store<T> {
     pub(super) fn create(&mut self, create: Create) -> Result<Results> {
         let Create { mut bucket, mut stack, extras } = create;
         let mut definition = None;
@@ -49,107 +48,90 @@ impl Store {
         stack: &Map<String, Value>,
         extras: &Map<String, Value>,
     ) -> Result<(i64, String, Timestamp)> {
-        const SQL: &str = "INSERT INTO record (pk, bucket, stack, extras, created_at, updated_at, commit_seq) \
-                           VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)";
         let now = Timestamp::now();
-        let pk = self.pks.next(now);
-        let commit = self.next_commit();
-        self.connection.prepare_cached(SQL)?.execute(params![
-            pk,
-            text(bucket),
-            text(stack),
-            extras_text(extras),
-            now.as_millis(),
-            commit
-        ])?;
-        Ok((self.connection.last_insert_rowid(), pk, now))
+        let row = Row {
+            pk: self.pks.next(now),
+            state: Some(State { bucket: text(bucket), stack: text(stack), extras: extras_text(extras) }),
+            created_at: now,
+            updated_at: now,
+            commit: self.next_commit(),
+        };
+        Ok((self.tables.insert(&row)?, row.pk, now))
     }
 
     /// Makes a new record a member of its classes.
-    pub(super) fn enter_classes(&self, seq: i64, stack: &Map<String, Value>) -> Result<()> {
+    pub(super) fn enter_classes(&mut self, seq: i64, stack: &Map<String, Value>) -> Result<()> {
         stack::classes(stack).into_iter().try_for_each(|class| self.enter(class, seq))
     }
 
     pub(super) fn update(&mut self, update: Update) -> Result<Results> {
         let Update { pk, bucket, stack, extras, if_updated_at } = update;
-        let before = self.stored(&pk)?;
+        let (seq, before, old) = self.active(&pk)?;
         if let Some(expected) = if_updated_at.filter(|expected| *expected != before.updated_at) {
             return Err(conflict(pk, expected, before.updated_at));
         }
-        let old_stack = map(&before.stack)?;
+        let old_stack = map(&old.stack)?;
         let mut stack = match stack {
             None => old_stack.clone(),
             Some(StackChange::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
             Some(StackChange::Whole(stack)) => stack.into_map(stack::take_shadow(&mut old_stack.clone())),
         };
         let extras = if extras.is_empty() {
-            before.extras.clone()
+            old.extras.clone()
         } else {
-            extras_text(&merged(before.extras.as_deref(), extras)?)
+            extras_text(&merged(old.extras.as_deref(), extras)?)
         };
+        let state = |bucket: String, stack: &Map<String, Value>| State { bucket, stack: text(stack), extras };
         if !self.has_rules(&old_stack) && !self.has_rules(&stack) {
-            let updated_at = self.overwrite(&before, bucket.as_ref(), &stack, extras)?;
-            self.move_membership(before.seq, &old_stack, &stack)?;
+            let bucket = bucket.as_ref().map_or(old.bucket, text);
+            let updated_at = self.overwrite(seq, before, state(bucket, &stack))?;
+            self.move_membership(seq, &old_stack, &stack)?;
             return Ok(Results::Written { pk, updated_at });
         }
-        let old_bucket = map(&before.bucket)?;
+        let old_bucket = map(&old.bucket)?;
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
         let definition = self.examine(&mut stack, &mut bucket, Purpose::Update, &Place::Request)?;
         self.check_joins((&old_stack, &old_bucket), (&stack, &bucket))?;
-        let updated_at = self.overwrite(&before, Some(&bucket), &stack, extras)?;
-        self.move_membership(before.seq, &old_stack, &stack)?;
-        self.unindex_values(before.seq, &old_stack, &old_bucket, &self.catalog)?;
-        self.enter_values(before.seq, &stack, &bucket)?;
-        self.change_definition(before.seq, defined_by(&old_stack, &old_bucket), definition)?;
+        let updated_at = self.overwrite(seq, before, state(text(&bucket), &stack))?;
+        self.move_membership(seq, &old_stack, &stack)?;
+        self.unindex_values(seq, &old_stack, &old_bucket, &self.catalog.clone())?;
+        self.enter_values(seq, &stack, &bucket)?;
+        self.change_definition(seq, defined_by(&old_stack, &old_bucket), definition)?;
         Ok(Results::Written { pk, updated_at })
     }
 
     pub(super) fn delete(&mut self, delete: &Delete) -> Result<Results> {
-        const SQL: &str = "UPDATE record SET bucket = NULL, stack = NULL, extras = NULL, \
-                           updated_at = ?2, commit_seq = ?3 WHERE seq = ?1";
         let pk = delete.pk.clone();
-        let before = match self.stored(&pk) {
+        let (seq, before, old) = match self.active(&pk) {
             Err(error) if delete.if_exists && is_absent(&error) => {
                 return Ok(Results::Deleted { pk, deleted: false });
             }
-            stored => stored?,
+            active => active?,
         };
-        let stack = map(&before.stack)?;
+        let stack = map(&old.stack)?;
         for class in stack::classes(&stack) {
-            self.leave(class, before.seq)?;
+            self.leave(class, seq)?;
         }
-        let commit = self.next_commit();
-        let deleted_at = before.updated_at.next().as_millis();
-        self.connection.prepare_cached(SQL)?.execute(params![before.seq, deleted_at, commit])?;
+        self.write_state(seq, before, None)?;
         self.was_deleted(&pk);
         if self.is_indexed(&stack) {
-            let bucket = map(&before.bucket)?;
-            self.unindex_values(before.seq, &stack, &bucket, &self.catalog)?;
-            self.change_definition(before.seq, defined_by(&stack, &bucket), None)?;
+            let bucket = map(&old.bucket)?;
+            self.unindex_values(seq, &stack, &bucket, &self.catalog.clone())?;
+            self.change_definition(seq, defined_by(&stack, &bucket), None)?;
         }
         Ok(Results::Deleted { pk, deleted: true })
     }
 
-    /// Writes a stored record again: its new `updated_at`. Without a bucket that stays as it is.
-    fn overwrite(
-        &mut self,
-        before: &Stored,
-        bucket: Option<&Map<String, Value>>,
-        stack: &Map<String, Value>,
-        extras: Option<String>,
-    ) -> Result<Timestamp> {
-        const SQL: &str = "UPDATE record SET bucket = coalesce(?2, bucket), stack = ?3, extras = ?4, \
-                           updated_at = ?5, commit_seq = ?6 WHERE seq = ?1";
+    /// Writes a stored record again: its new `updated_at`.
+    fn overwrite(&mut self, seq: i64, before: Row, state: State) -> Result<Timestamp> {
+        self.write_state(seq, before, Some(state))
+    }
+
+    /// Writes what a record says from now on, or a tombstone.
+    pub(super) fn write_state(&mut self, seq: i64, before: Row, state: Option<State>) -> Result<Timestamp> {
         let updated_at = before.updated_at.next();
         let commit = self.next_commit();
-        self.connection.prepare_cached(SQL)?.execute(params![
-            before.seq,
-            bucket.map(text),
-            text(stack),
-            extras,
-            updated_at.as_millis(),
-            commit
-        ])?;
+        self.tables.rewrite(seq, &Row { state, updated_at, commit, ..before })?;
         Ok(updated_at)
     }
 
@@ -199,7 +181,12 @@ impl Store {
     }
 
     /// Brings membership up to date with a new stack.
-    fn move_membership(&self, seq: i64, old: &Map<String, Value>, new: &Map<String, Value>) -> Result<()> {
+    fn move_membership(
+        &mut self,
+        seq: i64,
+        old: &Map<String, Value>,
+        new: &Map<String, Value>,
+    ) -> Result<()> {
         let (old, new) = (stack::classes(old), stack::classes(new));
         for class in old.iter().filter(|class| !new.contains(class)) {
             self.leave(class, seq)?;
@@ -211,48 +198,26 @@ impl Store {
     }
 
     /// Makes a record a member of a class that it is not a member of.
-    pub(super) fn enter(&self, class: &str, seq: i64) -> Result<()> {
-        const ENTER: &str = "INSERT INTO membership (class_id, seq) VALUES (?1, ?2)";
-        self.connection.prepare_cached(ENTER)?.execute([self.class_id(class)?, seq])?;
-        Ok(())
+    pub(super) fn enter(&mut self, class: &str, seq: i64) -> Result<()> {
+        let class = self.tables.class_id(class)?;
+        self.tables.enter(class, seq)
     }
 
-    pub(super) fn leave(&self, class: &str, seq: i64) -> Result<()> {
-        const LEAVE: &str = "DELETE FROM membership WHERE class_id = ?1 AND seq = ?2";
-        self.connection.prepare_cached(LEAVE)?.execute([self.class_id(class)?, seq])?;
-        Ok(())
+    pub(super) fn leave(&mut self, class: &str, seq: i64) -> Result<()> {
+        let class = self.tables.class_id(class)?;
+        self.tables.leave(class, seq)
     }
 
-    /// What a write has to know of the record it changes.
-    fn stored(&self, pk: &str) -> Result<Stored> {
-        const SQL: &str = "SELECT seq, bucket, stack, extras, updated_at FROM record WHERE pk = ?1";
-        let row = self
-            .connection
-            .prepare_cached(SQL)?
-            .query_row([pk], |row| {
-                let bucket: Option<String> = row.get(1)?;
-                Ok((row.get(0)?, bucket.zip(row.get(2)?), row.get(3)?, row.get(4)?))
-            })
-            .optional()?;
-        match row {
-            None => Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk)),
-            Some((_, None, _, _)) => {
-                Err(Error::new(ErrorId::RECORD_DELETED, "the record was deleted").with("pk", pk))
-            }
-            Some((seq, Some((bucket, stack)), extras, updated_at)) => {
-                Ok(Stored { seq, bucket, stack, extras, updated_at: Timestamp::from_millis(updated_at) })
-            }
+    /// A record that is active: its number, its row and what it says, which is taken out of the row.
+    fn active(&self, pk: &str) -> Result<(i64, Row, State)> {
+        let Some((seq, mut row)) = self.tables.find(pk)? else {
+            return Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk));
+        };
+        match row.state.take() {
+            Some(state) => Ok((seq, row, state)),
+            None => Err(Error::new(ErrorId::RECORD_DELETED, "the record was deleted").with("pk", pk)),
         }
     }
-}
-
-/// The parts of a stored record that a write has to know.
-struct Stored {
-    seq: i64,
-    bucket: String,
-    stack: String,
-    extras: Option<String>,
-    updated_at: Timestamp,
 }
 
 /// The class that a record defines, if it is a definition.

@@ -3,13 +3,14 @@
 use serde_json::{Map, Value};
 
 use crate::class::{ConstraintKind, Definition, Purpose, check};
-use crate::engine::sqlite::store::Store;
-use crate::engine::sqlite::values::facets;
+use crate::engine::store::Store;
+use crate::engine::store::values::facets;
+use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::query::{Place, stack};
 use crate::uns;
 
-impl Store {
+impl<T: Tables> Store<T> {
     /// Does any class of this stack say something about its records?
     pub(super) fn has_rules(&self, stack: &Map<String, Value>) -> bool {
         stack::classes(stack)

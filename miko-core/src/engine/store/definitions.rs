@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, ConstraintKind, Definition};
-use crate::engine::sqlite::broken;
-use crate::engine::sqlite::pending::LISTED;
-use crate::engine::sqlite::store::Store;
-use crate::engine::sqlite::write::map;
+use crate::engine::store::pending::LISTED;
+use crate::engine::store::write::map;
+use crate::engine::store::{Store, broken};
+use crate::engine::tables::{State, Tables};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::key_of;
 use crate::query::Place;
@@ -18,7 +17,7 @@ use crate::uns;
 /// The constraint that a class has one definition; the schema enters it.
 const ONE_DEFINITION: i64 = 1;
 
-impl Store {
+impl<T: Tables> Store<T> {
     /// Reads all definitions there are.
     pub(super) fn load_catalog(&mut self) -> Result<()> {
         let mut definitions = Vec::new();
@@ -34,15 +33,12 @@ impl Store {
 
     /// The buckets of all definitions, in order of creation, with the pks of their records.
     pub(super) fn definition_records(&self) -> Result<Vec<(String, Map<String, Value>)>> {
-        const SQL: &str = "SELECT pk, bucket FROM membership CROSS JOIN record USING (seq) \
-                           WHERE bucket IS NOT NULL AND class_id = (SELECT id FROM class WHERE uns = ?1) ORDER BY seq";
-        let mut statement = self.connection.prepare_cached(SQL)?;
-        let rows = statement
-            .query_map([uns::CLASS], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
         let mut records = Vec::new();
-        for row in rows {
-            let (pk, bucket) = row?;
-            records.push((pk, serde_json::from_str(&bucket).map_err(broken)?));
+        let Some(class) = self.tables.find_class(uns::CLASS)? else { return Ok(records) };
+        for seq in self.tables.members(class)? {
+            if let Some(Member { pk, bucket, .. }) = self.member(seq)? {
+                records.push((pk, bucket));
+            }
         }
         Ok(records)
     }
@@ -53,7 +49,7 @@ impl Store {
     }
 
     /// Says that the record `seq`, which defines nothing, now defines `name`.
-    pub(super) fn enter_name(&self, seq: i64, name: &str) -> Result<()> {
+    pub(super) fn enter_name(&mut self, seq: i64, name: &str) -> Result<()> {
         let constraint = Constraint {
             kind: ConstraintKind::Unique,
             class: uns::CLASS.to_owned(),
@@ -70,11 +66,8 @@ impl Store {
     }
 
     /// Says that the record `seq`, which defined `name`, defines nothing.
-    pub(super) fn leave_name(&self, seq: i64, name: &str) -> Result<()> {
-        const SQL: &str = "DELETE FROM unique_value WHERE constraint_id = ?1 AND value = ?2 AND seq = ?3";
-        let key = key_of(&[&name.into()]);
-        self.connection.prepare_cached(SQL)?.execute(params![ONE_DEFINITION, key, seq])?;
-        Ok(())
+    pub(super) fn leave_name(&mut self, seq: i64, name: &str) -> Result<()> {
+        self.tables.leave_unique(ONE_DEFINITION, &key_of(&[&name.into()]), seq)
     }
 
     /// Puts definitions into force and others out of it, and brings the index of stored records up to date.
@@ -102,49 +95,27 @@ impl Store {
         let members = self.members(&stale)?;
         self.unindex_members(&members, &old)?;
         for name in &names {
-            self.drop_constraints(name, &new)?;
+            let declared = new.constraints(name).iter().filter(|constraint| constraint.class == *name);
+            self.tables.keep_constraints(name, &declared.cloned().collect::<Vec<_>>())?;
         }
         self.catalog = new;
-        self.numbers.borrow_mut().forget_constraints();
         self.index_members(&members)
-    }
-
-    /// Drops the constraints that a class no longer declares, with their values.
-    fn drop_constraints(&self, class: &str, catalog: &Catalog) -> Result<()> {
-        const FIND: &str = "SELECT id FROM class_constraint WHERE class = ?1";
-        let declared = catalog.constraints(class).iter().filter(|constraint| constraint.class == class);
-        let kept: Vec<i64> =
-            declared.map(|constraint| self.constraint_id(constraint)).collect::<Result<_>>()?;
-        let mut find = self.connection.prepare_cached(FIND)?;
-        let all: Vec<i64> = find.query_map([class], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        for id in all.into_iter().filter(|id| !kept.contains(id)) {
-            for sql in [
-                "DELETE FROM unique_value WHERE constraint_id = ?1",
-                "DELETE FROM indexed_value WHERE constraint_id = ?1",
-                "DELETE FROM class_constraint WHERE id = ?1",
-            ] {
-                self.connection.prepare_cached(sql)?.execute([id])?;
-            }
-        }
-        Ok(())
     }
 
     /// The numbers of the records of these classes.
     fn members(&self, classes: &[String]) -> Result<BTreeSet<i64>> {
-        const MEMBERS: &str = "SELECT seq FROM membership WHERE class_id = ?1";
         let mut members = BTreeSet::new();
         for class in classes {
-            let Some(id) = self.find_class(class)? else { continue };
-            let mut statement = self.connection.prepare_cached(MEMBERS)?;
-            let rows = statement.query_map([id], |row| row.get::<_, i64>(0))?;
-            members.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+            if let Some(class) = self.tables.find_class(class)? {
+                members.extend(self.tables.members(class)?);
+            }
         }
         Ok(members)
     }
 
     /// Takes the values of these records out of the index. Which record is first must not depend on values that are about
     /// to go.
-    fn unindex_members(&self, members: &BTreeSet<i64>, catalog: &Catalog) -> Result<()> {
+    fn unindex_members(&mut self, members: &BTreeSet<i64>, catalog: &Catalog) -> Result<()> {
         for &seq in members {
             if let Some(Member { bucket, stack, .. }) = self.member(seq)? {
                 self.unindex_values(seq, &stack, &bucket, catalog)?;
@@ -172,11 +143,9 @@ impl Store {
     }
 
     fn member(&self, seq: i64) -> Result<Option<Member>> {
-        const SQL: &str = "SELECT pk, bucket, stack FROM record WHERE seq = ?1";
-        let text = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-        let row = self.connection.prepare_cached(SQL)?.query_row([seq], text).optional()?;
-        row.map(|(pk, bucket, stack)| Ok(Member { pk, bucket: map(&bucket)?, stack: map(&stack)? }))
-            .transpose()
+        let Some(row) = self.tables.row(seq)? else { return Ok(None) };
+        let Some(State { bucket, stack, .. }) = row.state else { return Ok(None) };
+        Ok(Some(Member { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)? }))
     }
 }
 

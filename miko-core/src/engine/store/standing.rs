@@ -8,12 +8,12 @@
 //! Nobody can tell, since a database in memory has one connection. In a file a write is answered when it is committed, so
 //! nothing stands there.
 
-use rusqlite::params;
 use serde_json::{Map, Value};
 
 use crate::class::Purpose;
-use crate::engine::sqlite::pending::Pending;
-use crate::engine::sqlite::store::Store;
+use crate::engine::store::Store;
+use crate::engine::store::pending::Pending;
+use crate::engine::tables::Tables;
 use crate::error::Result;
 use crate::query::{Create, Place, stack};
 use crate::response::Results;
@@ -36,7 +36,7 @@ pub(super) struct Standing {
     most: i64,
 }
 
-impl Store {
+impl<T: Tables> Store<T> {
     /// May this create be made in the standing transaction? A definition may not: it changes more than its own rows.
     pub(super) fn may_stand(&self, create: &Create) -> bool {
         self.standing.is_some()
@@ -65,7 +65,7 @@ impl Store {
     pub(super) fn end_standing(&mut self) -> Result<()> {
         if let Some(standing) = self.standing.as_mut().filter(|standing| standing.creates > 0) {
             standing.creates = 0;
-            self.step("COMMIT").inspect_err(|_| self.lost())?;
+            self.tables.commit().inspect_err(|_| self.lost())?;
         }
         Ok(())
     }
@@ -74,9 +74,9 @@ impl Store {
         if self.standing.as_ref().is_some_and(|standing| standing.creates == standing.most) {
             self.end_standing()?;
         }
-        if self.connection.is_autocommit() {
-            self.step("BEGIN IMMEDIATE")?;
-            let most = FEW.max(self.connection.last_insert_rowid() / SHARE);
+        if !self.tables.in_transaction() {
+            self.tables.begin()?;
+            let most = FEW.max(self.tables.last_inserted() / SHARE);
             self.standing.iter_mut().for_each(|standing| standing.most = most);
         }
         self.standing.iter_mut().for_each(|standing| standing.creates += 1);
@@ -84,14 +84,12 @@ impl Store {
     }
 
     /// Takes out every row of a record that nobody has seen.
-    fn take_out(&self, seq: i64, stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Result<()> {
-        const SQL: &str = "DELETE FROM record WHERE seq = ?1";
+    fn take_out(&mut self, seq: i64, stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Result<()> {
         for class in stack::classes(stack) {
             self.leave(class, seq)?;
         }
-        self.unindex_values(seq, stack, bucket, &self.catalog)?;
-        self.connection.prepare_cached(SQL)?.execute(params![seq])?;
-        Ok(())
+        self.unindex_values(seq, stack, bucket, &self.catalog.clone())?;
+        self.tables.remove(seq)
     }
 
     /// Ends the process, as Rust does where memory is short: that alone can bring SQLite to this in a database in memory,
@@ -103,20 +101,20 @@ impl Store {
 }
 
 /// The rows of a record that is being created. They are taken out if this is dropped while it has their number.
-struct Rows<'s> {
-    store: &'s mut Store,
+struct Rows<'s, T: Tables> {
+    store: &'s mut Store<T>,
     stack: &'s Map<String, Value>,
     bucket: &'s Map<String, Value>,
     seq: Option<i64>,
 }
 
-impl Drop for Rows<'_> {
+impl<T: Tables> Drop for Rows<'_, T> {
     fn drop(&mut self) {
         let store = &mut *self.store;
         store.pending = Pending::default();
         let undone = self.seq.is_none_or(|seq| store.take_out(seq, self.stack, self.bucket).is_ok());
         // After some errors SQLite rolls back by itself.
-        if !undone || store.connection.is_autocommit() {
+        if !undone || !store.tables.in_transaction() {
             store.lost();
         }
     }
@@ -127,24 +125,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::sqlite::run;
+    use crate::backend::Mode;
+    use crate::engine::sqlite::Sqlite;
     use crate::error::{Error, ErrorId};
-    use crate::query;
+    use crate::query::{self, Delete};
+    use crate::response::Response;
 
-    const TABLES: [&str; 5] = ["record", "membership", "unique_value", "indexed_value", "reference"];
-
-    fn rows(store: &Store) -> Vec<i64> {
-        let count = |table| format!("SELECT count(*) FROM {table}");
-        TABLES.map(|table| store.connection.query_row(&count(table), [], |row| row.get(0)).unwrap()).to_vec()
-    }
-
-    fn create(store: &mut Store, class: &str, bucket: Value) -> Result<Results> {
-        run(store, query::parse(json!({"action": "create", "class": class, "bucket": bucket}))?.0)
+    fn create(store: &mut Store<Sqlite>, class: &str, bucket: Value) -> Result<Results> {
+        store.run(query::parse(json!({"action": "create", "class": class, "bucket": bucket}))?.0)
     }
 
     /// Ships have a unique name, an indexed type and a home.
-    fn fleet() -> Store {
-        let mut store = Store::in_memory().unwrap();
+    fn fleet() -> Store<Sqlite> {
+        let mut store = Store::on(Sqlite::in_memory().unwrap(), Mode::ReadWrite).unwrap();
         let ship = json!({"fields": {
             "name": {"class": "string", "unique": true},
             "type": {"class": "string", "index": true},
@@ -158,7 +151,7 @@ mod tests {
     fn a_create_that_fails_late_leaves_nothing_and_those_before_it_stay() {
         let mut store = fleet();
         create(&mut store, "a.b/ship", json!({"name": "Defiant", "type": "escort"})).unwrap();
-        let before = rows(&store);
+        let before = store.tables.counts();
         let late = [
             (json!({"name": "Defiant", "type": "escort"}), ErrorId::UNIQUE_VIOLATION),
             (json!({"name": "Voyager", "type": "escort", "home": "nowhere"}), ErrorId::REFERENCE_NOT_FOUND),
@@ -166,30 +159,31 @@ mod tests {
         for (bucket, expected) in late {
             let error = create(&mut store, "a.b/ship", bucket).unwrap_err();
             assert!(error.is(expected), "{error}");
-            assert_eq!(rows(&store), before);
+            assert_eq!(store.tables.counts(), before);
         }
         create(&mut store, "a.b/ship", json!({"name": "Voyager"})).unwrap();
-        assert!(!store.connection.is_autocommit(), "it stands");
+        assert!(store.tables.in_transaction(), "it stands");
     }
 
     #[test]
     fn a_write_that_is_rolled_back_takes_no_create_with_it() {
         let mut store = fleet();
-        create(&mut store, "a.b/ship", json!({"name": "Defiant"})).unwrap();
-        let before = rows(&store);
+        let written = create(&mut store, "a.b/ship", json!({"name": "Defiant"})).unwrap();
+        let pk = Response::from(written).into_pk().unwrap();
+        let before = store.tables.counts();
         let failed: Result<()> = store.write(|store| {
-            store.step("DELETE FROM membership")?;
+            store.delete(&Delete { pk, if_exists: false })?;
             Err(Error::new(ErrorId::INTERNAL, "no"))
         });
         assert!(failed.is_err());
-        assert_eq!(rows(&store), before);
+        assert_eq!(store.tables.counts(), before);
     }
 
     #[test]
     fn a_panic_in_a_create_leaves_nothing() {
         let mut store = fleet();
         create(&mut store, "a.b/ship", json!({"name": "Defiant"})).unwrap();
-        let before = rows(&store);
+        let before = store.tables.counts();
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let (bucket, stack) = (Map::new(), Map::new());
             let mut rows = Rows { store: &mut store, stack: &stack, bucket: &bucket, seq: None };
@@ -197,7 +191,7 @@ mod tests {
             panic!("in the middle of a create");
         }));
         assert!(panicked.is_err());
-        assert_eq!(rows(&store), before);
+        assert_eq!(store.tables.counts(), before);
     }
 
     #[test]

@@ -5,24 +5,25 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::class::{Class, ConstraintKind};
-use crate::engine::sqlite::store::Store;
+use crate::engine::store::Store;
+use crate::engine::tables::Tables;
 use crate::error::Result;
 use crate::json::key_of;
 use crate::query::{Condition, Part, Path, Select, Step};
 
 /// How a select is answered with the classes as they are defined now.
 #[derive(Debug)]
-pub(super) struct Plan<'q> {
-    pub(super) source: Source<'q>,
+pub(in crate::engine) struct Plan<'q> {
+    pub(in crate::engine) source: Source<'q>,
     /// What each record of the source must fulfil: all of these.
-    pub(super) filter: Vec<Predicate<'q>>,
+    pub(in crate::engine) filter: Vec<Predicate<'q>>,
     /// Why the evaluator has the last word about every record that SQL finds, if it has.
-    pub(super) evaluator: Option<&'static str>,
+    pub(in crate::engine) evaluator: Option<&'static str>,
 }
 
 /// Where SQLite takes the records from.
 #[derive(Debug)]
-pub(super) enum Source<'q> {
+pub(in crate::engine) enum Source<'q> {
     Everything,
     Pks(&'q [String]),
     /// The members of classes, by number.
@@ -32,7 +33,7 @@ pub(super) enum Source<'q> {
 
 /// What SQL is asked of one record.
 #[derive(Debug)]
-pub(super) enum Predicate<'q> {
+pub(in crate::engine) enum Predicate<'q> {
     Classes(Classes<'q>),
     Pks(&'q [String]),
     Path(&'q Path),
@@ -43,19 +44,19 @@ pub(super) enum Predicate<'q> {
 
 /// Classes of a request.
 #[derive(Debug)]
-pub(super) struct Classes<'q> {
+pub(in crate::engine) struct Classes<'q> {
     names: &'q [String],
     /// The numbers of these with all their subclasses, as far as any record has used them.
-    pub(super) ids: Vec<i64>,
+    pub(in crate::engine) ids: Vec<i64>,
 }
 
 /// An index that has the records whose field has one of some values.
 #[derive(Debug)]
-pub(super) struct Lookup {
-    pub(super) constraint_id: i64,
-    pub(super) keys: Vec<String>,
+pub(in crate::engine) struct Lookup {
+    pub(in crate::engine) constraint_id: i64,
+    pub(in crate::engine) keys: Vec<String>,
     /// Is it the index of a unique value?
-    pub(super) is_unique: bool,
+    pub(in crate::engine) is_unique: bool,
     /// The class that has it, and its place among the constraints of that.
     class: Arc<Class>,
     index: usize,
@@ -67,7 +68,7 @@ pub(super) struct Lookup {
 
 impl Lookup {
     /// The class that declares the index, and its field.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::engine) fn name(&self) -> String {
         let constraint = &self.class.constraints[self.index];
         format!("{}: {}", constraint.class, Value::from(constraint.fields[0].clone()))
     }
@@ -76,9 +77,9 @@ impl Lookup {
 /// SQL of more conditions and sort paths than these is nothing that SQLite is made for: it nests an expression for each.
 const MOST_PARTS: usize = 250;
 
-impl Store {
+impl<T: Tables> Store<T> {
     /// Decides how a select is run: by SQL alone, unless SQL cannot say faithfully what it says.
-    pub(super) fn plan<'q>(&self, select: &'q Select) -> Result<Plan<'q>> {
+    pub(in crate::engine) fn plan<'q>(&self, select: &'q Select) -> Result<Plan<'q>> {
         let (mut filter, evaluator) = if select.may_fail {
             let why = "a placeholder may turn out to lead nowhere";
             (self.certain_predicates(&select.condition)?, Some(why))
@@ -134,7 +135,7 @@ impl Store {
     fn of_classes<'q>(&self, names: &'q [String]) -> Result<Predicate<'q>> {
         let mut ids = Vec::new();
         for class in names.iter().flat_map(|class| self.catalog.with_subclasses(class)) {
-            ids.extend(self.find_class(class)?);
+            ids.extend(self.tables.find_class(class)?);
         }
         if names.len() > 1 {
             ids.sort_unstable();
@@ -191,7 +192,7 @@ impl Store {
         let is_for_path = |fields: &[Vec<String>]| matches!(fields, [field] if *field == steps);
         let index = class.constraints.iter().position(|constraint| is_for_path(&constraint.fields));
         let Some(index) = index else { return Ok(None) };
-        let Some(constraint_id) = self.find_constraint(class, index)? else { return Ok(None) };
+        let Some(constraint_id) = self.tables.find_constraint(class, index)? else { return Ok(None) };
         let constraint = &class.constraints[index];
         let is_unique = constraint.kind != ConstraintKind::Index;
         Ok(Some(Lookup {

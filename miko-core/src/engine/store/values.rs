@@ -1,10 +1,10 @@
 //! The index of the values of a record: what is unique, and what queries look up.
 
-use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, ConstraintKind};
-use crate::engine::sqlite::store::Store;
+use crate::engine::store::Store;
+use crate::engine::tables::Tables;
 use crate::error::{ErrorId, ErrorItem, Result};
 use crate::json::pointer::Step;
 use crate::query::stack;
@@ -37,7 +37,7 @@ pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, 
     stack.iter().filter_map(facet).collect()
 }
 
-impl Store {
+impl<T: Tables> Store<T> {
     /// Is anything about the values of such a record kept in an index?
     pub(super) fn is_indexed(&self, stack: &Map<String, Value>) -> bool {
         stack::classes(stack).into_iter().any(|name| {
@@ -58,11 +58,11 @@ impl Store {
         let catalog = self.catalog.clone();
         for facet in facets(stack, shared) {
             let Some(class) = catalog.class(facet.class) else { continue };
-            for (constraint, &id) in class.constraints.iter().zip(&*self.constraint_ids(class)?) {
+            for (constraint, &id) in class.constraints.iter().zip(&*self.tables.constraint_ids(class)?) {
                 if constraint.kind == ConstraintKind::Index {
                     // Queries look at the bucket that all platters share.
                     if let Some(key) = class.key(constraint, shared) {
-                        self.enter_indexed(id, &key, seq)?;
+                        self.tables.enter_indexed(id, &key, seq)?;
                     }
                     continue;
                 }
@@ -72,7 +72,7 @@ impl Store {
                 if facet.platter.is_some()
                     && let Some(key) = class.key(constraint, shared)
                 {
-                    self.enter_indexed(id, &key, seq)?;
+                    self.tables.enter_indexed(id, &key, seq)?;
                 }
             }
             if class.holds_references {
@@ -85,62 +85,46 @@ impl Store {
 
     /// Takes the values of a record out of the index, as they were entered by the classes of `catalog`.
     pub(super) fn unindex_values(
-        &self,
+        &mut self,
         seq: i64,
         stack: &Map<String, Value>,
         shared: &Map<String, Value>,
         catalog: &Catalog,
     ) -> Result<()> {
-        const UNIQUE: &str = "DELETE FROM unique_value WHERE constraint_id = ?1 AND value = ?2 AND seq = ?3";
-        const INDEXED: &str =
-            "DELETE FROM indexed_value WHERE constraint_id = ?1 AND value = ?2 AND seq = ?3";
-        const REFERENCES: &str = "DELETE FROM reference WHERE seq = ?1";
         let mut points = false;
         for facet in facets(stack, shared) {
             let Some(class) = catalog.class(facet.class) else { continue };
-            for (constraint, &id) in class.constraints.iter().zip(&*self.constraint_ids(class)?) {
-                for (sql, bucket) in [(UNIQUE, facet.bucket), (INDEXED, shared)] {
-                    if let Some(key) = class.key(constraint, bucket) {
-                        self.connection.prepare_cached(sql)?.execute(params![id, key, seq])?;
-                    }
+            for (constraint, &id) in class.constraints.iter().zip(&*self.tables.constraint_ids(class)?) {
+                if let Some(key) = class.key(constraint, facet.bucket) {
+                    self.tables.leave_unique(id, &key, seq)?;
+                }
+                if let Some(key) = class.key(constraint, shared) {
+                    self.tables.leave_indexed(id, &key, seq)?;
                 }
             }
             points |= class.holds_references;
         }
         if points {
-            self.connection.prepare_cached(REFERENCES)?.execute([seq])?;
+            self.tables.unpoint(seq)?;
         }
         Ok(())
     }
 
-    /// The pk of the record that has a unique value.
+    /// The pk of the record that has a unique value, and its number.
     pub(super) fn holder(&self, constraint_id: i64, key: &str) -> Result<Option<(i64, String)>> {
-        const SQL: &str = "SELECT seq, pk FROM unique_value JOIN record USING (seq) \
-                           WHERE constraint_id = ?1 AND value = ?2";
-        let mut statement = self.connection.prepare_cached(SQL)?;
-        Ok(statement
-            .query_row(params![constraint_id, key], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?)
-    }
-
-    fn enter_indexed(&self, id: i64, key: &str, seq: i64) -> Result<()> {
-        const SQL: &str =
-            "INSERT OR IGNORE INTO indexed_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
-        self.connection.prepare_cached(SQL)?.execute(params![id, key, seq])?;
-        Ok(())
+        let Some(seq) = self.tables.holder(constraint_id, key)? else { return Ok(None) };
+        Ok(self.tables.row(seq)?.map(|row| (seq, row.pk)))
     }
 
     /// Enters a unique value, or says who has it.
     pub(super) fn enter_unique(
-        &self,
+        &mut self,
         id: i64,
         key: &str,
         seq: i64,
         constraint: &Constraint,
     ) -> Result<Option<ErrorItem>> {
-        const SQL: &str =
-            "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
-        if self.connection.prepare_cached(SQL)?.execute(params![id, key, seq])? == 1 {
+        if self.tables.enter_unique(id, key, seq)? {
             return Ok(None);
         }
         match self.holder(id, key)? {

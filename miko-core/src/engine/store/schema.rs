@@ -3,20 +3,20 @@
 use serde_json::{Map, Value, json};
 
 use crate::class::Definition;
-use crate::engine::sqlite::store::Store;
+use crate::engine::store::{Store, broken};
+use crate::engine::tables::{State, Tables};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::Object;
 use crate::mikobase::SchemaChanges;
 use crate::query::{Place, Stack};
-use crate::timestamp::Timestamp;
 use crate::uns;
 
 /// The key that holds the definitions.
 const CLASSES: &str = "classes";
 
-impl Store {
+impl<T: Tables> Store<T> {
     /// All definitions, in order of creation.
-    pub(super) fn export_schema(&self) -> Result<Value> {
+    pub(in crate::engine) fn export_schema(&self) -> Result<Value> {
         let definitions = self.definition_records()?.into_iter().map(|(_, bucket)| {
             let name = bucket.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
             (name, Value::Object(bucket))
@@ -25,7 +25,7 @@ impl Store {
     }
 
     /// Creates the classes that are missing and updates those that differ, all or none.
-    pub(super) fn import_schema(&mut self, schema: Value) -> Result<SchemaChanges> {
+    pub(in crate::engine) fn import_schema(&mut self, schema: Value) -> Result<SchemaChanges> {
         let definitions = read(schema)?;
         let mut changes = SchemaChanges::default();
         let mut added = Vec::new();
@@ -38,12 +38,12 @@ impl Store {
                     self.enter_name(seq, &name)?;
                     changes.created.push(name);
                 }
-                Some((seq, _)) if self.bucket_text(seq)?.as_deref() == Some(&text) => {
+                Some((seq, _)) if self.bucket_text(seq)?.as_ref() == Some(&text) => {
                     changes.unchanged.push(name);
                     continue;
                 }
                 Some((seq, _)) => {
-                    self.rewrite_bucket(seq, &text)?;
+                    self.rewrite_bucket(seq, text)?;
                     changes.updated.push(name);
                 }
             }
@@ -56,19 +56,14 @@ impl Store {
     }
 
     pub(super) fn bucket_text(&self, seq: i64) -> Result<Option<String>> {
-        let mut statement = self.connection.prepare_cached("SELECT bucket FROM record WHERE seq = ?1")?;
-        Ok(statement.query_row([seq], |row| row.get(0))?)
+        Ok(self.tables.row(seq)?.and_then(|row| row.state).map(|state| state.bucket))
     }
 
     /// Replaces the bucket of a definition.
-    fn rewrite_bucket(&mut self, seq: i64, text: &str) -> Result<()> {
-        const UPDATED_AT: &str = "SELECT updated_at FROM record WHERE seq = ?1";
-        const SQL: &str = "UPDATE record SET bucket = ?2, updated_at = ?3, commit_seq = ?4 WHERE seq = ?1";
-        let before = self.connection.prepare_cached(UPDATED_AT)?.query_row([seq], |row| row.get(0))?;
-        let updated_at = Timestamp::from_millis(before).next().as_millis();
-        let commit = self.next_commit();
-        self.connection.prepare_cached(SQL)?.execute(rusqlite::params![seq, text, updated_at, commit])?;
-        Ok(())
+    fn rewrite_bucket(&mut self, seq: i64, bucket: String) -> Result<()> {
+        let Some(mut row) = self.tables.row(seq)? else { return Err(broken("a definition is gone")) };
+        let state = row.state.take().map(|state| State { bucket, ..state });
+        self.write_state(seq, row, state).map(drop)
     }
 }
 

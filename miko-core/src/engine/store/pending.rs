@@ -1,11 +1,11 @@
 //! What a transaction has to look at again before it commits: references point at records that exist then, and records
 //! that are gone then are not pointed at.
 
-use rusqlite::params;
-use serde_json::Value;
+use serde_json::json;
 
 use crate::class::{OnDelete, Reference};
-use crate::engine::sqlite::store::Store;
+use crate::engine::store::Store;
+use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 
 /// What the open transaction has written so far, as far as references go.
@@ -47,20 +47,12 @@ struct Pointing {
 /// More are not listed: whoever has so many knows enough.
 pub(super) const LISTED: usize = 10;
 
-impl Store {
+impl<T: Tables> Store<T> {
     /// Enters the references of a record, which are looked at when the transaction commits.
     pub(super) fn point(&mut self, seq: i64, class: &str, references: Vec<Reference>) -> Result<()> {
-        // Of two classes that declare one reference, the stricter counts.
-        const SQL: &str = "INSERT INTO reference (target, seq, pointer, restricts) VALUES (?1, ?2, ?3, ?4) \
-                           ON CONFLICT DO UPDATE SET restricts = max(restricts, excluded.restricts)";
         for reference in references {
             let restricts = reference.on_delete == OnDelete::Restrict;
-            self.connection.prepare_cached(SQL)?.execute(params![
-                reference.target,
-                seq,
-                reference.pointer,
-                restricts
-            ])?;
+            self.tables.point(&reference.target, seq, &reference.pointer, restricts)?;
             let request = self.pending.request;
             self.pending.references.push(Pointing { seq, class: class.to_owned(), reference, request });
         }
@@ -93,14 +85,8 @@ impl Store {
     }
 
     fn check_reference(&self, pointing: &Pointing) -> Result<Option<ErrorItem>> {
-        const STILL_THERE: &str = "SELECT 1 FROM reference WHERE target = ?1 AND seq = ?2 AND pointer = ?3";
         let Pointing { seq, class, reference, .. } = pointing;
-        let still_there = self.connection.prepare_cached(STILL_THERE)?.exists(params![
-            reference.target,
-            seq,
-            reference.pointer
-        ])?;
-        if !still_there {
+        if !self.tables.points(&reference.target, *seq, &reference.pointer)? {
             return Ok(None);
         }
         let classes = self.classes_of(&reference.target)?;
@@ -128,25 +114,19 @@ impl Store {
 
     /// The classes of an active record; `None` if there is none.
     fn classes_of(&self, pk: &str) -> Result<Option<Vec<String>>> {
-        const ACTIVE: &str = "SELECT seq FROM record WHERE pk = ?1 AND bucket IS NOT NULL";
-        const CLASSES: &str = "SELECT uns FROM membership JOIN class ON class.id = class_id WHERE seq = ?1";
-        let mut active = self.connection.prepare_cached(ACTIVE)?;
-        let mut rows = active.query([pk])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let mut classes = self.connection.prepare_cached(CLASSES)?;
-        let classes = classes.query_map([row.get::<_, i64>(0)?], |row| row.get(0))?;
-        Ok(Some(classes.collect::<rusqlite::Result<_>>()?))
+        match self.tables.find(pk)? {
+            Some((seq, row)) if row.state.is_some() => self.tables.classes_of(seq).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Does anybody hold on to a record that was deleted?
     fn check_deleted(&self, pk: &str) -> Result<Option<ErrorItem>> {
-        const SQL: &str = "SELECT record.pk, pointer FROM reference JOIN record USING (seq) \
-                           WHERE target = ?1 AND restricts LIMIT ?2";
-        let mut statement = self.connection.prepare_cached(SQL)?;
-        let rows = statement.query_map(params![pk, LISTED as i64], |row| {
-            Ok(serde_json::json!({"pk": row.get::<_, String>(0)?, "pointer": row.get::<_, String>(1)?}))
-        })?;
-        let pointed_at_by: Vec<Value> = rows.collect::<rusqlite::Result<_>>()?;
+        let mut pointed_at_by = Vec::new();
+        for (seq, pointer) in self.tables.restricting(pk, LISTED)? {
+            let row = self.tables.row(seq)?;
+            pointed_at_by.push(json!({"pk": row.map(|row| row.pk), "pointer": pointer}));
+        }
         if pointed_at_by.is_empty() {
             return Ok(None);
         }

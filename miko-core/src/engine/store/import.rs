@@ -5,15 +5,13 @@
 
 use std::io::Read;
 
-use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use crate::class::{Definition, Purpose};
-use crate::engine::sqlite::broken;
-use crate::engine::sqlite::examine::misplaced_definition;
-use crate::engine::sqlite::schema;
-use crate::engine::sqlite::store::Store;
-use crate::engine::sqlite::write::{defined_by, extras_text, map, text};
+use crate::engine::store::examine::misplaced_definition;
+use crate::engine::store::write::{defined_by, extras_text, map, text};
+use crate::engine::store::{Store, schema};
+use crate::engine::tables::{Row, State, Tables};
 use crate::error::{ErrorId, ErrorItem, Result};
 use crate::json::pointer::Step;
 use crate::query::{Place, Stack, stack};
@@ -21,9 +19,13 @@ use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{self, Imported, Incoming, Problems, Sink};
 
-impl Store {
+impl<T: Tables> Store<T> {
     /// Imports a worldlet inside the open transaction. With `trust`, what validation finds becomes a warning.
-    pub(super) fn import_worldlet(&mut self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
+    pub(in crate::engine) fn import_worldlet(
+        &mut self,
+        reader: &mut dyn Read,
+        trust: bool,
+    ) -> Result<Imported> {
         let (before, now) = (self.commits, Timestamp::now());
         let mut problems = Problems::default();
         let mut import =
@@ -46,25 +48,11 @@ impl Store {
 
     /// Checks what was written after the write `before`, and enters its values into the index.
     fn check_imported(&mut self, before: i64, trust: bool, problems: &mut Problems) -> Result<()> {
-        const NEXT: &str = "SELECT seq, pk, bucket, stack FROM record \
-                            WHERE seq > ?1 AND commit_seq > ?2 AND bucket IS NOT NULL ORDER BY seq LIMIT 1";
         let mut last = i64::MIN;
-        loop {
-            let next = self
-                .connection
-                .prepare_cached(NEXT)?
-                .query_row(params![last, before], |row| {
-                    Ok((
-                        row.get(0)?,
-                        row.get::<_, String>(1)?,
-                        row.get::<_, String>(2)?,
-                        row.get::<_, String>(3)?,
-                    ))
-                })
-                .optional()?;
-            let Some((seq, pk, bucket, stack)) = next else { break };
+        while let Some((seq, row)) = self.tables.next_written(last, before)? {
             last = seq;
-            let mut stack: Map<String, Value> = map(&stack)?;
+            let (pk, Some(State { bucket, stack, .. })) = (row.pk, row.state) else { continue };
+            let mut stack = map(&stack)?;
             if !self.has_rules(&stack) {
                 continue;
             }
@@ -86,10 +74,7 @@ impl Store {
             }
         }
         for (seq, fault) in self.pending_faults()? {
-            let pk: String = self
-                .connection
-                .prepare_cached("SELECT pk FROM record WHERE seq = ?1")?
-                .query_row([seq], |row| row.get(0))?;
+            let pk = self.tables.row(seq)?.map(|row| row.pk).unwrap_or_default();
             let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
             let pointer = format!("/records{}{pointer}", Step(&pk));
             note(fault.with("pointer", pointer), trust, problems);
@@ -104,8 +89,8 @@ fn note(fault: ErrorItem, trust: bool, problems: &mut Problems) {
 }
 
 /// An import under way.
-struct Import<'s> {
-    store: &'s mut Store,
+struct Import<'s, T> {
+    store: &'s mut Store<T>,
     /// The last write before it.
     before: i64,
     now: Timestamp,
@@ -116,7 +101,7 @@ struct Import<'s> {
     removed: Vec<String>,
 }
 
-impl Sink for Import<'_> {
+impl<T: Tables> Sink for Import<'_, T> {
     fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()> {
         let records = Place::Key(&Place::Request, "records");
         self.write(&record, &Place::Key(&records, &record.pk), problems)
@@ -138,7 +123,7 @@ impl Sink for Import<'_> {
             return Ok(());
         }
         let pk = before.map_or_else(|| self.store.pks.next(self.now), |(_, pk)| pk);
-        let created_at = self.store.record_by_pk(&pk)?.map(|record| record.created_at);
+        let created_at = self.store.tables.find(&pk)?.map(|(_, row)| row.created_at);
         let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
         let record =
             Incoming { pk, bucket, stack, extras: Map::new(), created_at, updated_at: Some(self.now) };
@@ -146,35 +131,11 @@ impl Sink for Import<'_> {
     }
 
     fn keep(&mut self, key: &str, value: &Value) -> Result<()> {
-        const SQL: &str = "INSERT INTO worldlet_key (key, value) VALUES (?1, ?2) \
-                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        self.store.connection.prepare_cached(SQL)?.execute(params![key, value.to_string()])?;
-        Ok(())
+        self.store.tables.keep(key, value)
     }
 }
 
-/// A record that has the pk of one that comes in.
-struct Found {
-    seq: i64,
-    /// Its last write.
-    written: i64,
-    /// Its bucket and stack, unless it was deleted.
-    active: Option<(String, String)>,
-    extras: Option<String>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl Found {
-    /// Is it the very record that comes in?
-    fn is(&self, record: &Incoming, created_at: Timestamp, updated_at: Timestamp) -> bool {
-        (self.created_at, self.updated_at) == (created_at, updated_at)
-            && self.active == Some((text(&record.bucket), text(&record.stack)))
-            && self.extras == extras_text(&record.extras)
-    }
-}
-
-impl Import<'_> {
+impl<T: Tables> Import<'_, T> {
     /// Writes a record that stands at `place`, and makes it what it is: a member of its classes, a definition.
     fn write(&mut self, record: &Incoming, place: &Place<'_>, problems: &mut Problems) -> Result<()> {
         let Some(seq) = self.put(record)? else {
@@ -193,60 +154,34 @@ impl Import<'_> {
 
     /// Writes a record, over one with the same pk if there is one; `None` if that came from this import.
     fn put(&mut self, record: &Incoming) -> Result<Option<i64>> {
-        const FIND: &str =
-            "SELECT seq, commit_seq, bucket, stack, extras, created_at, updated_at FROM record WHERE pk = ?1";
-        const INSERT: &str = "INSERT INTO record (pk, bucket, stack, extras, created_at, updated_at, commit_seq) \
-                              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        const OVERWRITE: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
-                                 updated_at = ?6, commit_seq = ?7 WHERE pk = ?1";
-        let found = self
-            .store
-            .connection
-            .prepare_cached(FIND)?
-            .query_row([&record.pk], |row| {
-                let bucket: Option<String> = row.get(2)?;
-                Ok(Found {
-                    seq: row.get(0)?,
-                    written: row.get(1)?,
-                    active: bucket.zip(row.get(3)?),
-                    extras: row.get(4)?,
-                    created_at: Timestamp::from_millis(row.get(5)?),
-                    updated_at: Timestamp::from_millis(row.get(6)?),
-                })
-            })
-            .optional()?;
-        let mut updated_at = record.updated_at.or(record.created_at).unwrap_or(self.now);
-        let created_at = record.created_at.unwrap_or(updated_at);
-        if let Some(found) = &found
-            && !found.is(record, created_at, updated_at)
-        {
+        let updated_at = record.updated_at.or(record.created_at).unwrap_or(self.now);
+        let state = State {
+            bucket: text(&record.bucket),
+            stack: text(&record.stack),
+            extras: extras_text(&record.extras),
+        };
+        let mut row = Row {
+            pk: record.pk.clone(),
+            state: Some(state),
+            created_at: record.created_at.unwrap_or(updated_at),
+            updated_at,
+            commit: self.store.next_commit(),
+        };
+        let Some((seq, found)) = self.store.tables.find(&record.pk)? else {
+            return self.store.tables.insert(&row).map(Some);
+        };
+        if found.commit > self.before {
+            return Ok(None);
+        }
+        if !is_same(&found, &row) {
             // Whoever read the record must be able to see that it is another.
-            updated_at = updated_at.max(found.updated_at.after());
+            row.updated_at = row.updated_at.max(found.updated_at.after());
         }
-        let commit = self.store.next_commit();
-        let values = params![
-            record.pk,
-            text(&record.bucket),
-            text(&record.stack),
-            extras_text(&record.extras),
-            created_at.as_millis(),
-            updated_at.as_millis(),
-            commit
-        ];
-        match found {
-            None => {
-                self.store.connection.prepare_cached(INSERT)?.execute(values)?;
-                Ok(Some(self.store.connection.last_insert_rowid()))
-            }
-            Some(found) if found.written > self.before => Ok(None),
-            Some(found) => {
-                self.store.connection.prepare_cached(OVERWRITE)?.execute(values)?;
-                if let Some((bucket, stack)) = &found.active {
-                    self.withdraw(found.seq, &map(bucket)?, &map(stack)?)?;
-                }
-                Ok(Some(found.seq))
-            }
+        self.store.tables.rewrite(seq, &row)?;
+        if let Some(State { bucket, stack, .. }) = &found.state {
+            self.withdraw(seq, &map(bucket)?, &map(stack)?)?;
         }
+        Ok(Some(seq))
     }
 
     /// Takes back all that was entered of a record that is overwritten.
@@ -254,7 +189,7 @@ impl Import<'_> {
         for class in stack::classes(stack) {
             self.store.leave(class, seq)?;
         }
-        self.store.unindex_values(seq, stack, bucket, &self.store.catalog)?;
+        self.store.unindex_values(seq, stack, bucket, &self.store.catalog.clone())?;
         if let Some(name) = defined_by(stack, bucket) {
             self.store.leave_name(seq, &name)?;
             self.removed.push(name);
@@ -291,12 +226,7 @@ impl Import<'_> {
     }
 }
 
-impl Store {
-    /// What was kept of the worldlets that were imported.
-    pub(super) fn kept(&self, key: &str) -> Result<Option<Value>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT value FROM worldlet_key WHERE key = ?1")?;
-        let text: Option<String> = statement.query_row([key], |row| row.get(0)).optional()?;
-        text.map(|text| serde_json::from_str(&text).map_err(broken)).transpose()
-    }
+/// Do two rows say the same, written at the same time?
+fn is_same(one: &Row, other: &Row) -> bool {
+    (&one.state, one.created_at, one.updated_at) == (&other.state, other.created_at, other.updated_at)
 }

@@ -9,9 +9,10 @@ use std::sync::{MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use crate::class::Catalog;
-use crate::engine::sqlite::SqliteEngine;
-use crate::engine::sqlite::pending::Pending;
-use crate::engine::sqlite::store::Store;
+use crate::engine::local::LocalEngine;
+use crate::engine::store::Store;
+use crate::engine::store::pending::Pending;
+use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, Result};
 
 /// Calls that are being made together.
@@ -25,8 +26,9 @@ pub(super) struct Together {
     spoilt: bool,
 }
 
-impl SqliteEngine {
-    pub(super) fn make_together(&self, calls: &mut dyn FnMut()) -> bool {
+#[expect(private_bounds, reason = "what holds the tables is ours alone")]
+impl<T: Tables> LocalEngine<T> {
+    pub(in crate::engine) fn make_together(&self, calls: &mut dyn FnMut()) -> bool {
         {
             let mut store = self.store();
             if store.together.is_some() {
@@ -44,7 +46,10 @@ impl SqliteEngine {
     }
 
     /// Waits until no other thread makes calls together.
-    pub(super) fn wait_for_turn<'e>(&'e self, mut store: MutexGuard<'e, Store>) -> MutexGuard<'e, Store> {
+    pub(in crate::engine) fn wait_for_turn<'e>(
+        &'e self,
+        mut store: MutexGuard<'e, Store<T>>,
+    ) -> MutexGuard<'e, Store<T>> {
         while store.together.as_ref().is_some_and(|together| together.thread != thread::current().id()) {
             store = self.together_ended.wait(store).unwrap_or_else(PoisonError::into_inner);
         }
@@ -53,27 +58,27 @@ impl SqliteEngine {
 }
 
 /// The end of calls that are made together. Nothing is committed if they panic.
-struct End<'e>(&'e SqliteEngine);
+struct End<'e, T: Tables>(&'e LocalEngine<T>);
 
-impl End<'_> {
+impl<T: Tables> End<'_, T> {
     fn commit(self) -> bool {
         self.0.store().commit_together()
     }
 }
 
-impl Drop for End<'_> {
+impl<T: Tables> Drop for End<'_, T> {
     fn drop(&mut self) {
         self.0.store().roll_back_together();
         self.0.together_ended.notify_all();
     }
 }
 
-impl Store {
+impl<T: Tables> Store<T> {
     /// Does `work` in the transaction of the calls that are made together, which begins with their first write.
-    pub(super) fn write_together<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(super) fn write_together<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         self.begin_together()?;
         self.pending = Pending::default();
-        let changes = self.connection.total_changes();
+        let changes = self.tables.changes();
         let mut write = Write { store: self, changes, done: false };
         let done = work(write.store)?;
         write.store.check_pending()?;
@@ -89,7 +94,7 @@ impl Store {
             }
             Some(Together { before: None, .. }) => {
                 self.end_standing()?;
-                self.step("BEGIN IMMEDIATE")?;
+                self.tables.begin()?;
                 let catalog = self.catalog.clone();
                 self.together.iter_mut().for_each(|together| together.before = Some(catalog.clone()));
                 Ok(())
@@ -102,7 +107,7 @@ impl Store {
     fn commit_together(&mut self) -> bool {
         match &self.together {
             Some(Together { before: Some(_), spoilt: false, .. }) => {
-                let committed = self.step("COMMIT").is_ok();
+                let committed = self.tables.commit().is_ok();
                 if committed {
                     self.together = None;
                 }
@@ -122,20 +127,19 @@ impl Store {
 }
 
 /// One write. It has failed if it is not done when this is dropped.
-struct Write<'s> {
-    store: &'s mut Store,
-    /// How many rows had been changed before.
+struct Write<'s, T: Tables> {
+    store: &'s mut Store<T>,
+    /// What [`Tables::changes`] was before.
     changes: u64,
     done: bool,
 }
 
-impl Drop for Write<'_> {
+impl<T: Tables> Drop for Write<'_, T> {
     fn drop(&mut self) {
         let store = &mut *self.store;
         store.pending = Pending::default();
-        let connection = &store.connection;
         // After errors upon which SQLite rolls back by itself, no transaction is open.
-        let left_something = connection.total_changes() != self.changes || connection.is_autocommit();
+        let left_something = store.tables.changes() != self.changes || !store.tables.in_transaction();
         if !self.done && left_something {
             store.together.iter_mut().for_each(|together| together.spoilt = true);
         }

@@ -1,0 +1,122 @@
+//! An engine: a store that the threads of a process share.
+
+use std::io::{Read, Write};
+use std::sync::{Condvar, Mutex, MutexGuard};
+
+use crate::engine::store::Store;
+use crate::engine::tables::Tables;
+use crate::engine::{Engine, Explanation};
+use crate::error::{Error, ErrorId, Result};
+use crate::json;
+use crate::mikobase::{Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+use crate::query::{self, Request, Select};
+use crate::record::{Record, Records};
+use crate::response::{Answers, Response};
+use crate::uns;
+use crate::worldlet::Imported;
+
+/// A Mikobase in this process, on tables of some kind: [`SqliteEngine`](crate::SqliteEngine),
+/// [`WorldletEngine`](crate::WorldletEngine).
+#[derive(Debug)]
+pub struct LocalEngine<T> {
+    store: Mutex<Store<T>>,
+    /// Told when calls that were made together are done.
+    pub(super) together_ended: Condvar,
+    /// Does a commit wait for a disk?
+    gains_together: bool,
+}
+
+#[expect(private_bounds, reason = "what holds the tables is ours alone")]
+impl<T: Tables> LocalEngine<T> {
+    pub(super) fn of(store: Store<T>) -> Self {
+        let gains_together = store.tables.gain_together();
+        Self { store: Mutex::new(store), together_ended: Condvar::new(), gains_together }
+    }
+
+    /// The store, also after a panic: whoever panicked rolled back on its way out, so the store is whole.
+    pub(super) fn store(&self) -> MutexGuard<'_, Store<T>> {
+        let store = self.store.lock().unwrap_or_else(|poisoned| {
+            self.store.clear_poison();
+            poisoned.into_inner()
+        });
+        self.wait_for_turn(store)
+    }
+}
+
+impl<T: Tables> Mikobase for LocalEngine<T> {
+    fn q0(&self, query: Query) -> Result<Response> {
+        let (request, warnings) = query::parse(query)?;
+        let results = self.store().run(request)?;
+        Ok(Response { results, warnings })
+    }
+
+    fn validate(&self, query: Query) -> Result<Validation> {
+        Ok(query::validate(query))
+    }
+
+    fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
+        self.store().tables.record(pk)
+    }
+
+    fn by_class(&self, class: &str) -> Result<Records> {
+        let class = uns::parse(class)?;
+        T::select(&self.store(), &Select::of_class(class))
+    }
+
+    fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+        if !atomic {
+            return Ok(queries.into_iter().map(|query| self.q0(query)).collect::<Vec<_>>().into());
+        }
+        // All of them are read before the first is run: what nobody runs may be too deep to be dropped unread.
+        let parsed = queries.into_iter().map(query::parse).collect();
+        self.store().run_all(parsed)
+    }
+
+    fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
+        if json::too_deep(&schema) {
+            json::discard(schema);
+            let message = format!("arrays and objects may nest {} deep", json::MAX_DEPTH);
+            return Err(Error::new(ErrorId::INVALID_REQUEST, message));
+        }
+        self.store().write(|store| store.import_schema(schema))
+    }
+
+    fn export_schema(&self) -> Result<Schema> {
+        self.store().export_schema()
+    }
+
+    fn properties(&self) -> Result<Properties> {
+        let store = self.store();
+        Ok(Properties {
+            temporal: false,
+            executable: store.tables.kept("executable")? == Some(true.into()),
+            engine: store.tables.name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+}
+
+impl<T: Tables> Engine for LocalEngine<T> {
+    fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
+        self.store().export_worldlet(writer)
+    }
+
+    fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
+        self.store().write(|store| store.import_worldlet(reader, trust))
+    }
+
+    fn explain(&self, query: Query) -> Result<Explanation> {
+        match query::parse(query)? {
+            (Request::Select(select), _) => T::explain(&self.store(), &select),
+            _ => Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be explained")),
+        }
+    }
+
+    fn gains_together(&self) -> bool {
+        self.gains_together
+    }
+
+    fn together(&self, calls: &mut dyn FnMut()) -> bool {
+        self.make_together(calls)
+    }
+}

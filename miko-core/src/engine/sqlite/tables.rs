@@ -1,0 +1,278 @@
+//! The tables of `schema/sqlite.sql`, a prepared statement for each thing that is done to them.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, Params, Row as SqlRow, params};
+use serde_json::Value;
+
+use crate::class::{Class, Constraint};
+use crate::engine::Explanation;
+use crate::engine::sqlite::Sqlite;
+use crate::engine::store::{Store, broken};
+use crate::engine::tables::{Row, Shown, State, Tables};
+use crate::error::Result;
+use crate::query::Select;
+use crate::record::{Record, Records};
+use crate::timestamp::Timestamp;
+
+/// SQL that gives rows which [`numbered`] reads.
+macro_rules! select_row {
+    ($rest:literal) => {
+        concat!("SELECT seq, pk, bucket, stack, extras, created_at, updated_at, commit_seq ", $rest)
+    };
+}
+
+impl Tables for Sqlite {
+    fn name(&self) -> &'static str {
+        if self.tenure.is_some() { "mikobase.uno/sqlite/file" } else { "mikobase.uno/sqlite/memory" }
+    }
+
+    fn gain_together(&self) -> bool {
+        self.tenure.is_some()
+    }
+
+    fn gain_standing(&self) -> bool {
+        self.tenure.is_none()
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.step("BEGIN IMMEDIATE")
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.step("COMMIT")
+    }
+
+    fn roll_back(&mut self) {
+        self.numbers.take();
+        // After errors upon which SQLite rolls back by itself, no transaction is open.
+        if self.in_transaction() {
+            // SQLite documents no way for this to fail that leaves the transaction open.
+            let _ = self.step("ROLLBACK");
+        }
+    }
+
+    fn in_transaction(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    fn changes(&self) -> u64 {
+        self.connection.total_changes()
+    }
+
+    fn find(&self, pk: &str) -> Result<Option<(i64, Row)>> {
+        self.one(select_row!("FROM record WHERE pk = ?1"), [pk], numbered)
+    }
+
+    fn row(&self, seq: i64) -> Result<Option<Row>> {
+        Ok(self.one(select_row!("FROM record WHERE seq = ?1"), [seq], numbered)?.map(|(_, row)| row))
+    }
+
+    fn next_written(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>> {
+        const SQL: &str = select_row!(
+            "FROM record WHERE seq > ?1 AND commit_seq > ?2 AND bucket IS NOT NULL ORDER BY seq LIMIT 1"
+        );
+        self.one(SQL, [seq, commit], numbered)
+    }
+
+    fn insert(&mut self, row: &Row) -> Result<i64> {
+        const SQL: &str = "INSERT INTO record (pk, bucket, stack, extras, created_at, updated_at, commit_seq) \
+                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let [bucket, stack, extras] = texts(row);
+        let times = [row.created_at, row.updated_at].map(Timestamp::as_millis);
+        self.run(SQL, params![row.pk, bucket, stack, extras, times[0], times[1], row.commit])?;
+        Ok(self.last_inserted())
+    }
+
+    fn rewrite(&mut self, seq: i64, row: &Row) -> Result<()> {
+        const SQL: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
+                           updated_at = ?6, commit_seq = ?7 WHERE seq = ?1";
+        let [bucket, stack, extras] = texts(row);
+        let times = [row.created_at, row.updated_at].map(Timestamp::as_millis);
+        self.run(SQL, params![seq, bucket, stack, extras, times[0], times[1], row.commit])
+    }
+
+    fn remove(&mut self, seq: i64) -> Result<()> {
+        self.run("DELETE FROM record WHERE seq = ?1", [seq])
+    }
+
+    fn last_inserted(&self) -> i64 {
+        self.connection.last_insert_rowid()
+    }
+
+    fn last_commit(&self) -> Result<i64> {
+        let sql = "SELECT coalesce(max(commit_seq), 0) FROM record";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    fn record(&self, pk: &str) -> Result<Option<Record>> {
+        self.record_by_pk(pk)
+    }
+
+    fn select(store: &Store<Self>, select: &Select) -> Result<Records> {
+        store.run_select(select)
+    }
+
+    fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation> {
+        store.explain_select(select)
+    }
+
+    fn show_all(&self, show: &mut dyn FnMut(Shown<'_>) -> Result<()>) -> Result<()> {
+        self.show_active(show)
+    }
+
+    fn find_class(&self, class: &str) -> Result<Option<i64>> {
+        self.number_of_class(class)
+    }
+
+    fn class_id(&mut self, class: &str) -> Result<i64> {
+        self.numbered_class(class)
+    }
+
+    fn enter(&mut self, class: i64, seq: i64) -> Result<()> {
+        self.run("INSERT INTO membership (class_id, seq) VALUES (?1, ?2)", [class, seq])
+    }
+
+    fn leave(&mut self, class: i64, seq: i64) -> Result<()> {
+        self.run("DELETE FROM membership WHERE class_id = ?1 AND seq = ?2", [class, seq])
+    }
+
+    fn members(&self, class: i64) -> Result<Vec<i64>> {
+        self.many("SELECT seq FROM membership WHERE class_id = ?1 ORDER BY seq", [class], |row| row.get(0))
+    }
+
+    fn classes_of(&self, seq: i64) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT uns FROM membership JOIN class ON class.id = class_id WHERE seq = ?1";
+        self.many(SQL, [seq], |row| row.get(0))
+    }
+
+    fn constraint_ids(&mut self, class: &Class) -> Result<Arc<[i64]>> {
+        self.numbers_of_constraints(class)
+    }
+
+    fn find_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>> {
+        self.number_of_constraint(class, index)
+    }
+
+    fn keep_constraints(&mut self, class: &str, kept: &[Constraint]) -> Result<()> {
+        let kept: Vec<i64> = kept.iter().map(|one| self.constraint_id(one)).collect::<Result<_>>()?;
+        let all: Vec<i64> =
+            self.many("SELECT id FROM class_constraint WHERE class = ?1", [class], |row| row.get(0))?;
+        for id in all.into_iter().filter(|id| !kept.contains(id)) {
+            self.run("DELETE FROM unique_value WHERE constraint_id = ?1", [id])?;
+            self.run("DELETE FROM indexed_value WHERE constraint_id = ?1", [id])?;
+            self.run("DELETE FROM class_constraint WHERE id = ?1", [id])?;
+        }
+        self.numbers.get_mut().forget_constraints();
+        Ok(())
+    }
+
+    fn enter_unique(&mut self, constraint: i64, value: &str, seq: i64) -> Result<bool> {
+        const SQL: &str =
+            "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
+        Ok(self.connection.prepare_cached(SQL)?.execute(params![constraint, value, seq])? == 1)
+    }
+
+    fn leave_unique(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
+        const SQL: &str = "DELETE FROM unique_value WHERE constraint_id = ?1 AND value = ?2 AND seq = ?3";
+        self.run(SQL, params![constraint, value, seq])
+    }
+
+    fn holder(&self, constraint: i64, value: &str) -> Result<Option<i64>> {
+        const SQL: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
+        self.one(SQL, params![constraint, value], |row| row.get(0))
+    }
+
+    fn enter_indexed(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
+        const SQL: &str =
+            "INSERT OR IGNORE INTO indexed_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
+        self.run(SQL, params![constraint, value, seq])
+    }
+
+    fn leave_indexed(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
+        const SQL: &str = "DELETE FROM indexed_value WHERE constraint_id = ?1 AND value = ?2 AND seq = ?3";
+        self.run(SQL, params![constraint, value, seq])
+    }
+
+    fn point(&mut self, target: &str, seq: i64, pointer: &str, restricts: bool) -> Result<()> {
+        const SQL: &str = "INSERT INTO reference (target, seq, pointer, restricts) VALUES (?1, ?2, ?3, ?4) \
+                           ON CONFLICT DO UPDATE SET restricts = max(restricts, excluded.restricts)";
+        self.run(SQL, params![target, seq, pointer, restricts])
+    }
+
+    fn unpoint(&mut self, seq: i64) -> Result<()> {
+        self.run("DELETE FROM reference WHERE seq = ?1", [seq])
+    }
+
+    fn points(&self, target: &str, seq: i64, pointer: &str) -> Result<bool> {
+        const SQL: &str = "SELECT 1 FROM reference WHERE target = ?1 AND seq = ?2 AND pointer = ?3";
+        Ok(self.connection.prepare_cached(SQL)?.exists(params![target, seq, pointer])?)
+    }
+
+    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(i64, String)>> {
+        const SQL: &str = "SELECT seq, pointer FROM reference WHERE target = ?1 AND restricts ORDER BY seq, pointer LIMIT ?2";
+        self.many(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn kept(&self, key: &str) -> Result<Option<Value>> {
+        let text: Option<String> =
+            self.one("SELECT value FROM worldlet_key WHERE key = ?1", [key], |row| row.get(0))?;
+        text.map(|text| serde_json::from_str(&text).map_err(broken)).transpose()
+    }
+
+    fn keep(&mut self, key: &str, value: &Value) -> Result<()> {
+        const SQL: &str = "INSERT INTO worldlet_key (key, value) VALUES (?1, ?2) \
+                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        self.run(SQL, params![key, value.to_string()])
+    }
+}
+
+impl Sqlite {
+    fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
+    fn one<R>(
+        &self,
+        sql: &'static str,
+        values: impl Params,
+        read: fn(&SqlRow<'_>) -> rusqlite::Result<R>,
+    ) -> Result<Option<R>> {
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, read).optional()?)
+    }
+
+    fn many<R>(
+        &self,
+        sql: &'static str,
+        values: impl Params,
+        read: fn(&SqlRow<'_>) -> rusqlite::Result<R>,
+    ) -> Result<Vec<R>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_map(values, read)?.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+/// Bucket, stack and extras; nothing of a tombstone.
+fn texts(row: &Row) -> [Option<&str>; 3] {
+    match &row.state {
+        Some(State { bucket, stack, extras }) => [Some(bucket), Some(stack), extras.as_deref()],
+        None => [None; 3],
+    }
+}
+
+/// A row that [`select_row!`] gave, and its number.
+fn numbered(row: &SqlRow<'_>) -> rusqlite::Result<(i64, Row)> {
+    let state = match row.get(2)? {
+        Some(bucket) => Some(State { bucket, stack: row.get(3)?, extras: row.get(4)? }),
+        None => None,
+    };
+    let row_of_record = Row {
+        pk: row.get(1)?,
+        state,
+        created_at: Timestamp::from_millis(row.get(5)?),
+        updated_at: Timestamp::from_millis(row.get(6)?),
+        commit: row.get(7)?,
+    };
+    Ok((row.get(0)?, row_of_record))
+}

@@ -1,0 +1,129 @@
+//! What a Mikobase does, on whatever holds its tables.
+//!
+//! Every engine is a [`Store`] on tables of its own, so that there is one place in which a write is checked, indexed and
+//! entered, a class defined, a worldlet taken in.
+//!
+//! | subject | where |
+//! | --- | --- |
+//! | transactions: of one call, of the calls of a turn, of creates in memory | here, [`mod@together`], [`standing`] |
+//! | requests; writing, exporting, importing | [`requests`], [`mod@write`], [`export`], [`import`] |
+//! | what a select goes through | [`plan`], [`candidate`] |
+//! | classes: checking a record, definitions, the schema as a whole | [`examine`], [`definitions`], [`schema`] |
+//! | what records say of each other: unique values, references | [`values`], [`pending`] |
+//! | pks of new records | [`pks`] |
+
+pub(super) mod candidate;
+mod definitions;
+mod examine;
+mod export;
+mod import;
+mod pending;
+mod pks;
+pub(super) mod plan;
+mod requests;
+mod schema;
+mod standing;
+mod together;
+mod values;
+mod write;
+
+use crate::backend::Mode;
+use crate::class::Catalog;
+use crate::engine::tables::Tables;
+use crate::error::{Error, ErrorId, ErrorItem, Result};
+use pending::Pending;
+use pks::Pks;
+use standing::Standing;
+use together::Together;
+
+/// The tables and what has to be known about them between two calls.
+#[derive(Debug)]
+pub(crate) struct Store<T> {
+    pub(super) tables: T,
+    /// How many writes there were; the number of the last one.
+    commits: i64,
+    pks: Pks,
+    /// The classes that are defined now, inside the open transaction if there is one.
+    pub(super) catalog: Catalog,
+    /// What the open transaction has to look at again before it commits.
+    pending: Pending,
+    /// The calls that are made together now, if any are.
+    together: Option<Together>,
+    /// The transaction that creates share, where one may stay open: in memory.
+    standing: Option<Standing>,
+    mode: Mode,
+}
+
+impl<T: Tables> Store<T> {
+    /// The store of tables as they are.
+    pub(super) fn on(tables: T, mode: Mode) -> Result<Self> {
+        let mut store = Self {
+            commits: tables.last_commit()?,
+            standing: tables.gain_standing().then(Standing::default),
+            tables,
+            pks: Pks::default(),
+            catalog: Catalog::default(),
+            pending: Pending::default(),
+            together: None,
+            mode,
+        };
+        store.load_catalog()?;
+        Ok(store)
+    }
+
+    /// Does `work` in a transaction: all of it, or nothing if it fails or panics.
+    pub(super) fn write<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+        if self.mode == Mode::Read {
+            let message = "this connection only reads: open the backend in mode `rw` to write";
+            return Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message));
+        }
+        if self.together.is_some() {
+            return self.write_together(work);
+        }
+        self.end_standing()?;
+        self.pending = Pending::default();
+        self.tables.begin()?;
+        let before = self.catalog.clone();
+        let mut open = OpenTransaction { store: self, before, committed: false };
+        let done = work(open.store)?;
+        open.store.check_pending()?;
+        open.store.tables.commit()?;
+        open.committed = true;
+        Ok(done)
+    }
+
+    /// Rolls back the transaction that began with these classes.
+    fn roll_back_to(&mut self, before: Catalog) {
+        self.catalog = before;
+        self.tables.roll_back();
+    }
+
+    /// The number of the write that is being made.
+    fn next_commit(&mut self) -> i64 {
+        self.commits += 1;
+        self.commits
+    }
+}
+
+/// Rolls back what was not committed, however its scope is left.
+struct OpenTransaction<'s, T: Tables> {
+    store: &'s mut Store<T>,
+    /// The classes that were defined when it began.
+    before: Catalog,
+    committed: bool,
+}
+
+impl<T: Tables> Drop for OpenTransaction<'_, T> {
+    fn drop(&mut self) {
+        self.store.pending = Pending::default();
+        if self.committed {
+            return;
+        }
+        self.store.roll_back_to(self.before.clone());
+    }
+}
+
+/// The store holds what this version never writes.
+pub(super) fn broken(what: impl std::fmt::Display) -> Error {
+    ErrorItem::new(ErrorId::INTERNAL, format!("the store is damaged: {what}")).into()
+}

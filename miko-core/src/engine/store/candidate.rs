@@ -1,0 +1,45 @@
+//! A record that the evaluator looks at.
+
+use crate::class::Catalog;
+use crate::engine::store::broken;
+use crate::error::Result;
+use crate::query::{Subject, stack};
+use crate::record::Record;
+use crate::timestamp::Timestamp;
+
+/// A record, and the classes as the select sees them.
+pub(in crate::engine) struct Candidate<'c> {
+    pub(in crate::engine) record: Record,
+    classes: Vec<String>,
+    catalog: &'c Catalog,
+}
+
+impl<'c> Candidate<'c> {
+    pub(in crate::engine) fn of(record: Record, catalog: &'c Catalog) -> Result<Self> {
+        let stack = record.stack.to_map().map_err(broken)?;
+        let classes = stack::classes(&stack).into_iter().map(str::to_owned).collect();
+        Ok(Self { record, classes, catalog })
+    }
+}
+
+impl Subject for Candidate<'_> {
+    fn pk(&self) -> &str {
+        &self.record.pk
+    }
+
+    fn bucket(&self) -> &str {
+        self.record.bucket.as_str()
+    }
+
+    fn is_of(&self, classes: &[String]) -> bool {
+        self.classes.iter().any(|class| self.catalog.is_one_of(class, classes))
+    }
+
+    fn created_at(&self) -> Timestamp {
+        self.record.created_at
+    }
+
+    fn updated_at(&self) -> Timestamp {
+        self.record.updated_at
+    }
+}

@@ -1,0 +1,173 @@
+//! The tables in which a [`Store`] keeps what it knows.
+//!
+//! They are those of `schema/sqlite.sql`, which says what each of them is for. What a write or an import does to them is the
+//! store's to decide, in one place for all engines; here is what holds them.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::class::{Class, Constraint};
+use crate::engine::Explanation;
+use crate::engine::store::Store;
+use crate::error::Result;
+use crate::query::Select;
+use crate::record::{Record, Records};
+use crate::timestamp::Timestamp;
+
+/// Tables, and the transaction that is open on them, if one is.
+///
+/// A row of `record` is known by its number, `seq`, and so is a class and a constraint: 1 is the constraint that a class has
+/// one definition. What is entered twice is entered once; what is not there is left without a word.
+pub(crate) trait Tables: Sized + Send {
+    /// The backend URL of the engine that has them, without protocol and parameters.
+    fn name(&self) -> &'static str;
+
+    /// Does it pay to commit several calls at once, as it does where a commit waits for a disk?
+    fn gain_together(&self) -> bool;
+
+    /// Does it pay to let a transaction stand for creates to come, and may it, as nobody can lose it?
+    fn gain_standing(&self) -> bool;
+
+    /// Begins a transaction. None is open.
+    fn begin(&mut self) -> Result<()>;
+
+    /// Commits the transaction that is open. If it fails, that is still open.
+    fn commit(&mut self) -> Result<()>;
+
+    /// Undoes the transaction that is open, if it still is.
+    fn roll_back(&mut self);
+
+    /// Is a transaction open?
+    fn in_transaction(&self) -> bool;
+
+    /// A number that is another whenever something was changed.
+    fn changes(&self) -> u64;
+
+    /// The row of a pk, which may be a tombstone, and its number.
+    fn find(&self, pk: &str) -> Result<Option<(i64, Row)>>;
+
+    /// The row of a number.
+    fn row(&self, seq: i64) -> Result<Option<Row>>;
+
+    /// The first row after `seq` that is active and was written after the write `commit`.
+    fn next_written(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>>;
+
+    /// Enters a row, whose number is larger than all before it.
+    fn insert(&mut self, row: &Row) -> Result<i64>;
+
+    /// Writes a row again. Its pk stays.
+    fn rewrite(&mut self, seq: i64, row: &Row) -> Result<()>;
+
+    /// Takes out a row for good, as if it had never been entered.
+    fn remove(&mut self, seq: i64) -> Result<()>;
+
+    /// The number of the row that was entered last, or 0.
+    fn last_inserted(&self) -> i64;
+
+    /// The number of the last write, or 0.
+    fn last_commit(&self) -> Result<i64>;
+
+    /// The record of a pk, if it is active.
+    fn record(&self, pk: &str) -> Result<Option<Record>>;
+
+    /// The records that a select finds.
+    fn select(store: &Store<Self>, select: &Select) -> Result<Records>;
+
+    /// How a select is run.
+    fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation>;
+
+    /// Shows every active record, in order of creation.
+    fn show_all(&self, show: &mut dyn FnMut(Shown<'_>) -> Result<()>) -> Result<()>;
+
+    /// The number of a class, if any record has used it.
+    fn find_class(&self, class: &str) -> Result<Option<i64>>;
+
+    /// The number of a class, which it gets if it has none.
+    fn class_id(&mut self, class: &str) -> Result<i64>;
+
+    /// Makes a record a member of a class.
+    fn enter(&mut self, class: i64, seq: i64) -> Result<()>;
+
+    /// Makes a record no member of a class.
+    fn leave(&mut self, class: i64, seq: i64) -> Result<()>;
+
+    /// The members of a class, in order of creation.
+    fn members(&self, class: i64) -> Result<Vec<i64>>;
+
+    /// The classes of a record.
+    fn classes_of(&self, seq: i64) -> Result<Vec<String>>;
+
+    /// The numbers of the constraints of a class, in their order. Those that have none get one.
+    fn constraint_ids(&mut self, class: &Class) -> Result<Arc<[i64]>>;
+
+    /// The number of a constraint of a class, by its place among them, if it has one.
+    fn find_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>>;
+
+    /// Drops the constraints that `class` declares, with their values, except those in `kept`. Classes have others from now on.
+    fn keep_constraints(&mut self, class: &str, kept: &[Constraint]) -> Result<()>;
+
+    /// Enters a unique value, unless a record has it.
+    fn enter_unique(&mut self, constraint: i64, value: &str, seq: i64) -> Result<bool>;
+
+    /// Takes out a unique value, if this record has it.
+    fn leave_unique(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()>;
+
+    /// The record that has a unique value.
+    fn holder(&self, constraint: i64, value: &str) -> Result<Option<i64>>;
+
+    /// Enters an indexed value.
+    fn enter_indexed(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()>;
+
+    /// Takes out an indexed value.
+    fn leave_indexed(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()>;
+
+    /// Enters that a record points at a pk. Of two entries for one place the stricter counts.
+    fn point(&mut self, target: &str, seq: i64, pointer: &str, restricts: bool) -> Result<()>;
+
+    /// Takes out all that a record points at.
+    fn unpoint(&mut self, seq: i64) -> Result<()>;
+
+    /// Does a record point at a pk, at this place?
+    fn points(&self, target: &str, seq: i64, pointer: &str) -> Result<bool>;
+
+    /// The first records that keep a pk from being deleted, and where they point at it.
+    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(i64, String)>>;
+
+    /// What a worldlet said of itself under a key.
+    fn kept(&self, key: &str) -> Result<Option<Value>>;
+
+    /// Keeps what a worldlet says of itself.
+    fn keep(&mut self, key: &str, value: &Value) -> Result<()>;
+}
+
+/// A row of `record`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) pk: String,
+    /// What it says; `None` in a tombstone.
+    pub(crate) state: Option<State>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    /// The number of the write.
+    pub(crate) commit: i64,
+}
+
+/// What a record says, as JSON text.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct State {
+    pub(crate) bucket: String,
+    pub(crate) stack: String,
+    pub(crate) extras: Option<String>,
+}
+
+/// A record as it lies in the memory of its table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<'r> {
+    pub(crate) pk: &'r str,
+    pub(crate) bucket: &'r str,
+    pub(crate) stack: &'r str,
+    pub(crate) extras: Option<&'r str>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
