@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{Engine, SqliteEngine};
+use crate::engine::{Engine, SqliteEngine, WorldletEngine};
 use crate::error::{Error, ErrorId, Result};
 
 /// What a backend URL can say, as error details list it.
@@ -87,7 +87,7 @@ impl std::str::FromStr for Mode {
 ///
 /// # Errors
 /// `invalid-backend`, if `url` names no engine, or one that this version does not have yet; those of
-/// [`SqliteEngine::open`].
+/// [`SqliteEngine::open`] and [`WorldletEngine::open`].
 pub fn open(url: &str) -> Result<Box<dyn Engine>> {
     open_with(url, Mode::ReadWrite)
 }
@@ -101,12 +101,15 @@ pub fn open_with(url: &str, mode: Mode) -> Result<Box<dyn Engine>> {
     let not_yet = |what| Err(invalid(url, &format!("{what} is not supported by this version yet")));
     match backend {
         Backend { temporal: true, .. } => not_yet("temporal mode"),
-        Backend { storage: Storage::SqliteMemory, .. } if mode == Mode::Read => {
+        Backend { storage: Storage::SqliteMemory | Storage::Worldlet(None), .. } if mode == Mode::Read => {
             Err(invalid(url, "a database in memory is empty when it is opened: there is nothing to read"))
         }
         Backend { storage: Storage::SqliteMemory, .. } => Ok(Box::new(SqliteEngine::in_memory()?)),
         Backend { storage: Storage::SqliteFile(path), .. } => Ok(Box::new(SqliteEngine::open(path, mode)?)),
-        Backend { storage: Storage::Worldlet(_), .. } => not_yet("the worldlet engine"),
+        Backend { storage: Storage::Worldlet(None), .. } => Ok(Box::new(WorldletEngine::in_memory()?)),
+        Backend { storage: Storage::Worldlet(Some(path)), .. } => {
+            Ok(Box::new(WorldletEngine::open(path, mode)?))
+        }
     }
 }
 
@@ -294,7 +297,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_yet_says_so() {
-        let later = ["crew.json", "mikobase.uno/worldlet", "mikobase.uno/sqlite/memory?temporal=true"];
+        let later = ["mikobase.uno/worldlet?temporal=true", "mikobase.uno/sqlite/memory?temporal=true"];
         for url in later {
             let Err(error) = open(url) else { panic!("{url} opened") };
             assert!(error.is(ErrorId::INVALID_BACKEND));

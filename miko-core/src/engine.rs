@@ -5,6 +5,7 @@ mod local;
 mod sqlite;
 mod store;
 mod tables;
+mod worldlet;
 
 use std::io::{Read, Write};
 
@@ -15,6 +16,7 @@ use crate::worldlet::Imported;
 pub use explain::Explanation;
 pub use local::LocalEngine;
 pub use sqlite::SqliteEngine;
+pub use worldlet::WorldletEngine;
 
 /// A Mikobase in this process, which can therefore give away its whole state.
 pub trait Engine: Mikobase {

@@ -3,6 +3,7 @@
 //! Everything here works in one process without tokio and tarpc. Feature `rpc` adds what generated code needs to
 //! make an interface remote (module `rpc`); sockets and processes live in `miko-shared`.
 
+pub mod atomic_file;
 pub mod backend;
 mod class;
 mod engine;
@@ -20,7 +21,7 @@ mod timestamp;
 pub mod uns;
 mod worldlet;
 
-pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine};
+pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
 pub use extension::MikobaseExt;
 #[cfg(feature = "rpc")]

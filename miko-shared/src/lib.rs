@@ -13,7 +13,6 @@
 //!
 //! Linux is the platform. What only Linux has stands in [`linux`].
 
-pub mod atomic_file;
 pub mod client;
 mod limits;
 pub mod linux;

@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::rpc::panic_message;
-use miko_core::{Engine, Error, ErrorId, Mikobase, Result, Schema, backend};
+use miko_core::{Engine, Error, ErrorId, Mikobase, Result, Schema, atomic_file, backend};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::initial::Initial;
-use crate::atomic_file;
 use crate::server::Serving;
 use crate::share::{BoxError, Interrupt, Report, Share, ShareError, Uds, Worker};
 

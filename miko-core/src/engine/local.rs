@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use crate::engine::store::Store;
+use crate::engine::store::{Store, export};
 use crate::engine::tables::Tables;
 use crate::engine::{Engine, Explanation};
 use crate::error::{Error, ErrorId, Result};
@@ -98,7 +98,7 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
 
 impl<T: Tables> Engine for LocalEngine<T> {
     fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
-        self.store().export_worldlet(writer)
+        export::write(&self.store().tables, writer)
     }
 
     fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {

@@ -15,7 +15,7 @@
 pub(super) mod candidate;
 mod definitions;
 mod examine;
-mod export;
+pub(super) mod export;
 mod import;
 mod pending;
 mod pks;

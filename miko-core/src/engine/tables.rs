@@ -11,14 +11,14 @@ use crate::class::{Class, Constraint};
 use crate::engine::Explanation;
 use crate::engine::store::Store;
 use crate::error::Result;
+use crate::json::Object;
 use crate::query::Select;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 
 /// Tables, and the transaction that is open on them, if one is.
 ///
-/// A row of `record` is known by its number, `seq`, and so is a class and a constraint: 1 is the constraint that a class has
-/// one definition. What is entered twice is entered once; what is not there is left without a word.
+/// A row of `record` is known by its number, `seq`, and so is a class and a constraint. What is entered twice is entered once; what is not there is left without a word.
 pub(crate) trait Tables: Sized + Send {
     /// The backend URL of the engine that has them, without protocol and parameters.
     fn name(&self) -> &'static str;
@@ -42,7 +42,7 @@ pub(crate) trait Tables: Sized + Send {
     fn in_transaction(&self) -> bool;
 
     /// A number that is another whenever something was changed.
-    fn changes(&self) -> u64;
+    fn changes(&mut self) -> u64;
 
     /// The row of a pk, which may be a tombstone, and its number.
     fn find(&self, pk: &str) -> Result<Option<(i64, Row)>>;
@@ -141,6 +141,9 @@ pub(crate) trait Tables: Sized + Send {
     fn keep(&mut self, key: &str, value: &Value) -> Result<()>;
 }
 
+/// The number of the one constraint that nobody declares: a class has one definition.
+pub(crate) const ONE_DEFINITION: i64 = 1;
+
 /// A row of `record`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
@@ -151,6 +154,20 @@ pub(crate) struct Row {
     pub(crate) updated_at: Timestamp,
     /// The number of the write.
     pub(crate) commit: i64,
+}
+
+impl Row {
+    /// The record, unless it is a tombstone.
+    pub(crate) fn shown(&self) -> Option<Shown<'_>> {
+        self.state.as_ref().map(|State { bucket, stack, extras }| Shown {
+            pk: &self.pk,
+            bucket,
+            stack,
+            extras: extras.as_deref(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
 }
 
 /// What a record says, as JSON text.
@@ -170,4 +187,18 @@ pub(crate) struct Shown<'r> {
     pub(crate) extras: Option<&'r str>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+}
+
+impl From<Shown<'_>> for Record {
+    fn from(shown: Shown<'_>) -> Self {
+        let object = |text: &str| Object::from_stored(text.to_owned());
+        Self {
+            pk: shown.pk.to_owned(),
+            bucket: object(shown.bucket),
+            stack: object(shown.stack),
+            extras: shown.extras.map(object),
+            created_at: shown.created_at,
+            updated_at: shown.updated_at,
+        }
+    }
 }

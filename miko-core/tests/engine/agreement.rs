@@ -4,12 +4,11 @@
 
 use std::sync::LazyLock;
 
-use miko_core::{Mikobase, SqliteEngine};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::schemas::validator;
-use crate::support::{agreed, db, run};
+use crate::support::{Local, agreed, db, run};
 
 mod model {
     //! Q0's select as its page says it, one record at a time, resolving each placeholder when it is needed.
@@ -598,7 +597,7 @@ fn records() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     prop::collection::vec((prop::sample::select(CLASSES.to_vec()), bucket), 0..8)
 }
 
-fn stored(records: &[(&'static str, Value)]) -> (SqliteEngine, Vec<model::Record>) {
+fn stored(records: &[(&'static str, Value)]) -> (Local, Vec<model::Record>) {
     let db = db();
     let inherits = |parents: &[&str]| json!({"inherits": parents, "misc_fields": true, "fields": {}});
     let mut classes = json!({"a.b/middle": inherits(&["a.b/base"]), "a.b/leaf": inherits(&["a.b/middle"])});

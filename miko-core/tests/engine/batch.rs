@@ -1,6 +1,6 @@
 //! Many requests in one call.
 
-use miko_core::{ErrorId, Mikobase};
+use miko_core::ErrorId;
 use serde_json::json;
 
 use crate::support::{buckets, create, db, export};

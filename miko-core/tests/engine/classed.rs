@@ -1,14 +1,14 @@
 //! A database for tests about classes: requests in one line, failures checked to change nothing.
 
-use miko_core::{Answers, Error, Mikobase, Records, Result, SqliteEngine};
+use miko_core::{Answers, Error, Records, Result};
 use serde_json::{Value, json};
 
-use crate::support::{export, read};
+use crate::support::{Local, export, read};
 
-pub(crate) struct Db(pub(crate) SqliteEngine);
+pub(crate) struct Db(pub(crate) Local);
 
 pub(crate) fn db() -> Db {
-    Db(SqliteEngine::in_memory().unwrap())
+    Db(crate::support::db())
 }
 
 /// Creates a record of a class and gives its pk.

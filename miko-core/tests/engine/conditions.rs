@@ -1,9 +1,8 @@
 //! Conditions: what each operator asks, and how conditions narrow each other.
 
-use miko_core::{Engine, SqliteEngine};
 use serde_json::{Value, json};
 
-use crate::support::{agreed, create, db, run};
+use crate::support::{Local, agreed, create, db, run, sqlite};
 
 /// A record for each kind of value under the key `v`, and one without; in order of creation, by the names that tests use.
 fn values() -> Vec<(&'static str, Option<Value>)> {
@@ -38,7 +37,7 @@ fn all_but(excluded: &[&str]) -> Vec<&'static str> {
     values().into_iter().map(|(name, _)| name).filter(|name| !excluded.contains(name)).collect()
 }
 
-fn stored() -> SqliteEngine {
+fn stored() -> Local {
     let db = db();
     for (name, value) in values() {
         let mut bucket = json!({ "name": name });
@@ -48,7 +47,7 @@ fn stored() -> SqliteEngine {
     db
 }
 
-fn names(db: &SqliteEngine, select: &Value) -> Vec<String> {
+fn names(db: &Local, select: &Value) -> Vec<String> {
     let name = |record: &miko_core::Record| record.bucket.get("name").unwrap().unwrap();
     agreed(db, select).unwrap().iter().map(|record| name(record).as_str().unwrap().to_owned()).collect()
 }
@@ -149,7 +148,7 @@ fn what_each_last_element_holds_for() {
 }
 
 /// Three officers, two of them doctors, and a ship.
-fn crew() -> SqliteEngine {
+fn crew() -> Local {
     let db = db();
     for (class, bucket) in [
         (json!("starfleet.com/officer"), json!({"name": "Kirk", "rank": "Captain", "age": 34})),
@@ -230,7 +229,8 @@ fn more_conditions_than_sql_takes_are_evaluated() {
         (0..5000).map(|n| json!({"path": ["name", n]})).chain([json!({"path": ["name", "Kirk"]})]).collect();
     let select = json!({"action": "select", "any": many, "sort": ["name"]});
     assert_eq!(names(&db, &select), ["Kirk"]);
-    assert_eq!(db.explain(select).unwrap().evaluator.as_deref(), Some("it says more than one statement can"));
+    let evaluator = sqlite().explain(select).unwrap().evaluator;
+    assert_eq!(evaluator.as_deref(), Some("it says more than one statement can"));
     let sorts = vec![json!(["name"]); 5000];
     let select = json!({"action": "select", "sorts": sorts});
     assert_eq!(names(&db, &select), ["Enterprise", "Kirk", "M'Benga", "McCoy"]);
@@ -238,12 +238,11 @@ fn more_conditions_than_sql_takes_are_evaluated() {
         (0..58).fold(json!({"path": ["name", "Kirk"]}), |inner, _| json!({"not": true, "any": [inner]}));
     let select = json!({"action": "select", "all": [deep]});
     assert_eq!(names(&db, &select), ["Kirk"]);
-    assert!(db.explain(select).unwrap().evaluator.is_none());
+    assert!(sqlite().explain(select).unwrap().evaluator.is_none());
 }
 
 #[test]
 fn a_condition_that_must_hold_may_use_an_index_wherever_it_stands() {
-    use miko_core::Mikobase;
     let db = db();
     let officer =
         json!({"fields": {"rank": {"class": "string", "index": true}, "name": {"class": "string"}}});

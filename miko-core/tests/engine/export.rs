@@ -2,7 +2,7 @@
 
 use std::io::{Error, ErrorKind, Write};
 
-use miko_core::{Engine, ErrorId};
+use miko_core::ErrorId;
 use serde_json::{Value, json};
 
 use crate::support::{create, db, export, read, run};

@@ -1,6 +1,6 @@
 //! Requests that are not well-formed: every fault is named, with its place, and nothing is run.
 
-use miko_core::{ErrorId, Mikobase};
+use miko_core::ErrorId;
 use serde_json::{Value, json};
 
 use crate::support::{db, failure};

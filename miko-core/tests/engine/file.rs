@@ -18,7 +18,7 @@ fn open(path: &Path) -> SqliteEngine {
     SqliteEngine::open(path, Mode::ReadWrite).unwrap()
 }
 
-fn export(db: &dyn Engine) -> String {
+fn export(db: &SqliteEngine) -> String {
     let mut text = Vec::new();
     db.export_worldlet(&mut text).unwrap();
     String::from_utf8(text).unwrap()

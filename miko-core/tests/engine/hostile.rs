@@ -1,9 +1,9 @@
 //! Keys, values and numbers that break what splices, unescapes or rounds.
 
-use miko_core::{Engine, ErrorId, Mikobase, SqliteEngine};
+use miko_core::ErrorId;
 use serde_json::{Value, json};
 
-use crate::support::{buckets, create, db, export, failure, read, run};
+use crate::support::{buckets, create, db, export, failure, read, run, sqlite};
 
 pub(crate) const STRINGS: [&str; 32] = [
     "",
@@ -199,9 +199,9 @@ fn any_string_is_the_name_of_a_field() {
         let error = db.delete(&target).unwrap_err();
         let pointer = format!("/bucket/{}", format!("{name}3").replace('~', "~0").replace('/', "~1"));
         assert_eq!(error.items()[0].details["pointed_at_by"][0]["pointer"], pointer);
-        let copy = SqliteEngine::in_memory().unwrap();
+        let copy = crate::support::db();
         let worldlet = crate::support::export(&db.0);
-        miko_core::Engine::import_worldlet(&copy, &mut worldlet.as_bytes(), false).unwrap();
+        copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
         assert_eq!(crate::support::export(&copy), worldlet);
     }
 }
@@ -227,7 +227,7 @@ fn large_values_and_many_keys_are_indexed_and_validated_like_others() {
 /// Whatever a request says, the SQL is that of a harmless one of its shape; what it says is bound.
 #[test]
 fn nothing_that_a_request_says_becomes_sql() {
-    let db = db();
+    let db = sqlite();
     let request = |text: &str| {
         json!({
             "action": "select", "pk": text, "path": [text, text], "sort": [text], "limit": 3,

@@ -1,6 +1,6 @@
 //! Importing worldlets: the round trip, what is refused and how, and that nothing is imported then.
 
-use miko_core::{Engine, Error, Imported, Mikobase, Result, SqliteEngine};
+use miko_core::{Error, Imported, Result};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -301,9 +301,9 @@ fn with_trust_what_was_stored_once_is_stored_again() {
     let ship = db.by_class("a.b/ship")[0].pk.clone();
     db.delete(&ship).unwrap();
     let worldlet = export(&db.0);
-    let copy = SqliteEngine::in_memory().unwrap();
+    let copy = crate::support::db();
     assert!(copy.import_worldlet(&mut worldlet.as_bytes(), false).is_err());
-    assert_eq!(export(&copy), export(&SqliteEngine::in_memory().unwrap()));
+    assert_eq!(export(&copy), export(&crate::support::db()));
     let imported = copy.import_worldlet(&mut worldlet.as_bytes(), true).unwrap();
     let ids: Vec<&str> = imported.warnings.iter().map(|warning| warning.id.as_str()).collect();
     assert_eq!(ids, ["validation-failed", "reference-not-found"]);
@@ -352,7 +352,7 @@ proptest! {
             create(&original, "x.y/z", Value::Object(members.into_iter().collect())).unwrap();
         }
         let worldlet = export(&original.0);
-        let copy = db();
+        let copy = crate::classed::db();
         import(&copy, &worldlet).unwrap();
         prop_assert_eq!(export(&copy.0), worldlet);
     }

@@ -1,12 +1,16 @@
 //! Conditions on unique and indexed fields use their index, and give what a scan would.
 
-use miko_core::{Engine, SqliteEngine};
 use serde_json::{Value, json};
+
+use crate::support::{Local, sqlite};
 
 use crate::classed::{Db, create, db, define};
 
 fn officers() -> Db {
-    let db = db();
+    officers_in(db())
+}
+
+fn officers_in(db: Db) -> Db {
     define(&db, json!({"name": "a.b/person", "fields": {
         "serial": {"unique": true}, "rank": {"index": true}, "name": {"class": "hash", "fields": {"last": {"index": true}}},
     }}))
@@ -15,13 +19,13 @@ fn officers() -> Db {
     db
 }
 
-fn plan(db: &SqliteEngine, class: &str, path: Value) -> Vec<String> {
+fn plan(db: &Local, class: &str, path: Value) -> Vec<String> {
     db.explain(json!({"action": "select", "class": class, "path": path})).unwrap().plan
 }
 
 #[test]
 fn the_plan_shows_the_index() {
-    let db = officers();
+    let db = officers_in(Db(sqlite()));
     create(&db, "a.b/officer", json!({"serial": 1, "rank": "Captain", "name": {"last": "Kirk"}})).unwrap();
     for (class, path, index) in [
         (
@@ -110,7 +114,7 @@ fn an_index_gives_what_a_scan_gives() {
             for path in [json!(["rank", value]), json!(["name", "last", value])] {
                 let by_index = indexed.by_path(class, path.clone());
                 let select = json!({"action": "select", "classes": scanned_classes, "path": path});
-                let by_scan = miko_core::Mikobase::q0(&scanned.0, select).unwrap().into_records().unwrap();
+                let by_scan = scanned.0.q0(select).unwrap().into_records().unwrap();
                 assert_eq!(
                     place_in(pks.iter().map(|(one, _)| one).collect(), by_index),
                     place_in(

@@ -1,4 +1,4 @@
-//! What a Mikobase does, asked of the engine on SQLite in memory.
+//! What a Mikobase does, asked of every engine in this process: SQLite in memory here, the others by `engines.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -7,6 +7,7 @@ mod batch;
 mod classed;
 mod classes;
 mod conditions;
+mod engines;
 mod errors_page;
 mod export;
 mod faults;
@@ -28,5 +29,6 @@ mod together;
 mod uniqueness;
 mod validation;
 mod wire;
+mod worldlet_file;
 mod worldlets_page;
 mod writes;

@@ -1,11 +1,11 @@
 //! Placeholders: what they stand for, where their names are known, and when it matters that one leads nowhere.
 
-use miko_core::{ErrorId, Mikobase, SqliteEngine};
+use miko_core::ErrorId;
 use serde_json::{Value, json};
 
-use crate::support::{agreed, create, db, run};
+use crate::support::{Local, agreed, create, db, run};
 
-fn crew() -> SqliteEngine {
+fn crew() -> Local {
     let db = db();
     for (name, rank) in [("Kirk", "Captain"), ("Spock", "Commander"), ("Pike", "Captain")] {
         run(

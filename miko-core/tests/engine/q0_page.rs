@@ -3,15 +3,15 @@
 use std::fmt::Write;
 use std::fs;
 
-use miko_core::{Error, ErrorItem, Mikobase, Record, Response, Results, SqliteEngine};
+use miko_core::{Error, ErrorItem, Record, Response, Results};
 use serde_json::{Value, json};
 
-use crate::support::{db, run};
+use crate::support::{Local, db, run};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/q0.md");
 
 /// The records of the page: a line of JSON each.
-fn crew(page: &str) -> SqliteEngine {
+fn crew(page: &str) -> Local {
     let db = db();
     let classes =
         json!({"starfleet.com/officer": {}, "starfleet.com/doctor": {"inherits": ["starfleet.com/officer"]}});

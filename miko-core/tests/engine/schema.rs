@@ -1,6 +1,6 @@
 //! Importing and exporting all class definitions.
 
-use miko_core::{ErrorId, Mikobase, SchemaChanges};
+use miko_core::{ErrorId, SchemaChanges};
 use serde_json::{Value, json};
 
 use crate::classed::{create, db, define, rules_broken};

@@ -4,10 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jsonschema::{Registry, Validator};
-use miko_core::{Engine, Mikobase, SqliteEngine};
 use serde_json::{Value, json};
 
-use crate::support::export;
+use crate::support::{Local, db, export};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -95,15 +94,15 @@ fn every_json_file_is_what_its_schema_says() {
 
 #[test]
 fn the_sample_domain_is_imported_and_given_back_byte_by_byte() {
-    let db = SqliteEngine::in_memory().unwrap();
+    let db = db();
     db.import_schema(schema("starfleet.json")).unwrap();
     assert_eq!(db.import_schema(schema("starfleet.json")).unwrap().unchanged.len(), 8);
     let worldlet = fs::read_to_string(Path::new(WORKSPACE).join("schema/starfleet.worldlet.json")).unwrap();
-    let copy = SqliteEngine::in_memory().unwrap();
+    let copy = crate::support::db();
     copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
     assert_eq!(export(&copy), worldlet);
     // The worldlet has the classes of the schema.
-    let classes = |db: &SqliteEngine| db.export_schema().unwrap();
+    let classes = |db: &Local| db.export_schema().unwrap();
     assert_eq!(classes(&copy), classes(&db));
 }
 
@@ -136,7 +135,7 @@ fn what_a_schema_refuses_the_engine_refuses() {
     for definition in broken {
         assert!(!definitions.is_valid(&definition), "the schema refuses {definition}");
         let create = json!({"action": "create", "class": "puck.uno/class", "bucket": definition});
-        assert!(SqliteEngine::in_memory().unwrap().q0(create).is_err(), "the engine refuses {definition}");
+        assert!(db().q0(create).is_err(), "the engine refuses {definition}");
     }
 
     let worldlets = validator("worldlet.schema.json");
@@ -153,8 +152,7 @@ fn what_a_schema_refuses_the_engine_refuses() {
         record(json!({"bucket": {"name": 5}, "stack": {"class": {"class": "puck.uno/class"}}})),
     ] {
         assert!(!worldlets.is_valid(&broken), "the schema refuses {broken}");
-        let imported =
-            SqliteEngine::in_memory().unwrap().import_worldlet(&mut broken.to_string().as_bytes(), false);
+        let imported = db().import_worldlet(&mut broken.to_string().as_bytes(), false);
         assert!(imported.is_err(), "the engine refuses {broken}");
     }
 }
@@ -175,7 +173,7 @@ fn what_the_schema_of_a_request_refuses_the_engine_refuses() {
         json!({"action": "create", "bucket": {}, "classes": ["a.b/c"]}),
     ] {
         assert!(requests.is_valid(&fine), "the schema takes {fine}");
-        SqliteEngine::in_memory().unwrap().q0(fine.clone()).unwrap_or_else(|error| panic!("{fine}: {error}"));
+        db().q0(fine.clone()).unwrap_or_else(|error| panic!("{fine}: {error}"));
     }
     for broken in [
         json!([]),
@@ -218,7 +216,7 @@ fn what_the_schema_of_a_request_refuses_the_engine_refuses() {
         json!({"action": "delete", "pk": "x", "if_exists": 1}),
     ] {
         assert!(!requests.is_valid(&broken), "the schema refuses {broken}");
-        let validation = SqliteEngine::in_memory().unwrap().validate(broken.clone()).unwrap();
+        let validation = db().validate(broken.clone()).unwrap();
         assert!(!validation.errors.is_empty(), "the engine refuses {broken}");
     }
 }

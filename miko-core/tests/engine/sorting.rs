@@ -1,19 +1,18 @@
 //! Sorting: the order of types and values, qualifiers, and what ties.
 
-use miko_core::{Mikobase, SqliteEngine};
 use serde_json::{Value, json};
 
-use crate::support::{agreed, create, db, read, run};
+use crate::support::{Local, agreed, create, db, read, run};
 
 /// The values of `v` in the order of the select.
-fn sorted(db: &SqliteEngine, select: Value) -> Vec<Value> {
+fn sorted(db: &Local, select: Value) -> Vec<Value> {
     let mut select = select;
     select["action"] = "select".into();
     let records = agreed(db, &select).unwrap();
     records.iter().map(|record| record.bucket.get("v").unwrap().unwrap_or(json!("absent"))).collect()
 }
 
-fn with_values(values: &[Value]) -> SqliteEngine {
+fn with_values(values: &[Value]) -> Local {
     let db = db();
     values.iter().for_each(|value| drop(create(&db, json!({ "v": value }))));
     db

@@ -1,28 +1,72 @@
 //! What the tests share.
 
-use miko_core::{Engine, Error, ErrorId, Mikobase, Record, SqliteEngine};
+use std::ops::Deref;
+
+use miko_core::backend::Mode;
+use miko_core::{Engine, Error, ErrorId, Record, SqliteEngine, WorldletEngine};
 use serde_json::{Value, json};
 
-pub(crate) fn db() -> SqliteEngine {
-    SqliteEngine::in_memory().unwrap()
+/// The variable that names the engine that the tests are about.
+pub(crate) const ENGINE: &str = "MIKOBASE_TEST_ENGINE";
+
+/// An empty database on the engine that this run is about.
+pub(crate) struct Local {
+    engine: Box<dyn Engine>,
+    /// Where its file is, if it has one.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Deref for Local {
+    type Target = dyn Engine;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.engine
+    }
+}
+
+pub(crate) fn db() -> Local {
+    let folder = || match tempfile::tempdir_in("/dev/shm") {
+        Ok(folder) => folder,
+        Err(_) => tempfile::tempdir().unwrap(),
+    };
+    match std::env::var(ENGINE).as_deref() {
+        Err(_) => sqlite(),
+        Ok("worldlet") => Local { engine: Box::new(WorldletEngine::in_memory().unwrap()), _folder: None },
+        Ok("sqlite file") => {
+            let folder = folder();
+            let engine = SqliteEngine::open(folder.path().join("test.db"), Mode::ReadWrite).unwrap();
+            Local { engine: Box::new(engine), _folder: Some(folder) }
+        }
+        Ok("worldlet file") => {
+            let folder = folder();
+            let engine = WorldletEngine::open(folder.path().join("test.json"), Mode::ReadWrite).unwrap();
+            Local { engine: Box::new(engine), _folder: Some(folder) }
+        }
+        Ok(other) => panic!("no engine is called {other}"),
+    }
+}
+
+/// The same on SQLite, for tests about SQL.
+pub(crate) fn sqlite() -> Local {
+    Local { engine: Box::new(SqliteEngine::in_memory().unwrap()), _folder: None }
 }
 
 /// Creates a record with this bucket and gives its pk.
-pub(crate) fn create(db: &SqliteEngine, bucket: Value) -> String {
+pub(crate) fn create(db: &Local, bucket: Value) -> String {
     run(db, json!({"action": "create", "bucket": bucket}))
 }
 
 /// Runs a write and gives the pk it was about.
-pub(crate) fn run(db: &SqliteEngine, request: Value) -> String {
+pub(crate) fn run(db: &Local, request: Value) -> String {
     db.q0(request).unwrap().into_pk().unwrap()
 }
 
-pub(crate) fn read(db: &SqliteEngine, pk: &str) -> Record {
+pub(crate) fn read(db: &Local, pk: &str) -> Record {
     db.record_by_pk(pk).unwrap().expect("the record is there")
 }
 
 /// What a select gives, a bucket per record.
-pub(crate) fn buckets(db: &SqliteEngine, request: Value) -> Vec<Value> {
+pub(crate) fn buckets(db: &Local, request: Value) -> Vec<Value> {
     let records = db.q0(request).unwrap().into_records().unwrap();
     records.iter().map(|record| record.bucket.to_map().unwrap().into()).collect()
 }
@@ -41,7 +85,7 @@ pub(crate) fn for_evaluator(select: &Value) -> Value {
 
 /// What a select gives, by SQL alone and by the evaluator.
 #[track_caller]
-pub(crate) fn agreed(db: &SqliteEngine, select: &Value) -> Result<Vec<Record>, Error> {
+pub(crate) fn agreed(db: &Local, select: &Value) -> Result<Vec<Record>, Error> {
     let run =
         |request: &Value| Ok(db.q0(request.clone())?.into_records()?.iter().cloned().collect::<Vec<_>>());
     // Where the fault is may differ: it is in the request that was sent.
@@ -69,7 +113,7 @@ pub(crate) fn agreed(db: &SqliteEngine, select: &Value) -> Result<Vec<Record>, E
 }
 
 /// What a request that must fail fails with; nothing may have changed then.
-pub(crate) fn failure(db: &SqliteEngine, request: Value) -> Error {
+pub(crate) fn failure(db: &Local, request: Value) -> Error {
     let before = export(db);
     let error = db.q0(request.clone()).expect_err(&request.to_string());
     assert_eq!(export(db), before, "{request} failed, so it changed nothing");
@@ -80,8 +124,8 @@ pub(crate) fn ids(error: &Error) -> Vec<ErrorId> {
     error.items().iter().map(|item| item.id.clone()).collect()
 }
 
-pub(crate) fn export(db: &SqliteEngine) -> String {
+pub(crate) fn export(db: &Local) -> String {
     let mut text = Vec::new();
-    miko_core::Engine::export_worldlet(db, &mut text).unwrap();
+    db.export_worldlet(&mut text).unwrap();
     String::from_utf8(text).unwrap()
 }

@@ -3,14 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 
-use miko_core::{Engine, Error, ErrorId, Mikobase, SqliteEngine};
+use miko_core::{Error, ErrorId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{buckets, db, export};
+use crate::support::{Local, buckets, db, export};
 
 /// Ships have unique names.
-fn fleet() -> SqliteEngine {
+fn fleet() -> Local {
     let db = db();
     db.import_schema(
         json!({"classes": {"a.b/ship": {"fields": {"name": {"class": "string", "unique": true, "max_length": 20}}}}}),
@@ -24,7 +24,7 @@ fn launch(name: &str) -> Value {
 }
 
 /// Makes calls as a server does: together, and one by one if nothing is left of that.
-fn make(db: &SqliteEngine, calls: &[Value]) -> Vec<Result<(), Error>> {
+fn make(db: &Local, calls: &[Value]) -> Vec<Result<(), Error>> {
     let one_by_one = || calls.iter().map(|call| db.q0(call.clone()).map(drop)).collect();
     let mut results = Vec::new();
     if !db.together(&mut || results = one_by_one()) {
@@ -33,7 +33,7 @@ fn make(db: &SqliteEngine, calls: &[Value]) -> Vec<Result<(), Error>> {
     results
 }
 
-fn names(db: &SqliteEngine) -> Vec<Value> {
+fn names(db: &Local) -> Vec<Value> {
     let ships = buckets(db, json!({"action": "select", "class": "a.b/ship"}));
     ships.into_iter().map(|ship| ship["name"].clone()).collect()
 }

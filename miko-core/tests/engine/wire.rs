@@ -3,12 +3,12 @@
 use std::fmt::Debug;
 
 use miko_core::json::parse;
-use miko_core::{Answer, Answers, Error, ErrorId, Mikobase, Record, Records, Response};
+use miko_core::{Answer, Answers, Error, ErrorId, Record, Records, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::support::{create, db, read, run};
+use crate::support::{Local, create, db, read, run};
 
 #[track_caller]
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
@@ -21,7 +21,7 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
 const BUCKET: &str =
     r#"{"z":-0.0,"a":[18446744073709551615,-9223372036854775808,5e-324,1e308,1.0,1],"":"\u0000🖖\"\\"}"#;
 
-fn full_record(db: &miko_core::SqliteEngine) -> Record {
+fn full_record(db: &Local) -> Record {
     let pk = run(
         db,
         json!({"action": "create", "bucket": parse(BUCKET).unwrap(), "classes": ["foo.com/a", "foo.com/b"],

@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use miko_core::Engine;
-
 use crate::support::{db, export};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/worldlets.md");

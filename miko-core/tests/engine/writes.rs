@@ -1,15 +1,15 @@
 //! Creating, updating and deleting.
 
-use miko_core::{ErrorId, Mikobase, Results, SqliteEngine};
+use miko_core::{ErrorId, Results};
 use serde_json::{Value, json};
 
-use crate::support::{create, db, failure, ids, read, run};
+use crate::support::{Local, create, db, failure, ids, read, run};
 
-fn stack(db: &SqliteEngine, pk: &str) -> String {
+fn stack(db: &Local, pk: &str) -> String {
     read(db, pk).stack.to_string()
 }
 
-fn members(db: &SqliteEngine, class: &str) -> usize {
+fn members(db: &Local, class: &str) -> usize {
     db.by_class(class).unwrap().count()
 }
 

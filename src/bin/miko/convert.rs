@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
-use miko_shared::atomic_file;
+use miko_core::atomic_file;
 use mikobase::{Engine, Error, ErrorId, MikobaseExt, json};
 
 use crate::exit::{Exit, Failure};

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use miko_shared::atomic_file;
+use miko_core::atomic_file;
 
 use crate::exit::{Exit, Failure};
 use crate::{open, progress};

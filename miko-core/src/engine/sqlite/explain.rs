@@ -18,7 +18,7 @@ impl Store<Sqlite> {
             self.tables.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text()))?;
         let steps = explain.query_map(params_from_iter(statement.values()), |row| row.get("detail"))?;
         Ok(Explanation {
-            sql: statement.text().to_owned(),
+            sql: Some(statement.text().to_owned()),
             values: statement.values().iter().map(Value::from).collect(),
             plan: steps.collect::<rusqlite::Result<_>>()?,
             index: match &plan.source {

@@ -56,7 +56,7 @@ impl Tables for Sqlite {
         !self.connection.is_autocommit()
     }
 
-    fn changes(&self) -> u64 {
+    fn changes(&mut self) -> u64 {
         self.connection.total_changes()
     }
 

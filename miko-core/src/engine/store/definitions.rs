@@ -8,14 +8,11 @@ use crate::class::{Catalog, Constraint, ConstraintKind, Definition};
 use crate::engine::store::pending::LISTED;
 use crate::engine::store::write::map;
 use crate::engine::store::{Store, broken};
-use crate::engine::tables::{State, Tables};
+use crate::engine::tables::{ONE_DEFINITION, State, Tables};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::key_of;
 use crate::query::Place;
 use crate::uns;
-
-/// The constraint that a class has one definition; the schema enters it.
-const ONE_DEFINITION: i64 = 1;
 
 impl<T: Tables> Store<T> {
     /// Reads all definitions there are.

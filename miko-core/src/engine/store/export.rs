@@ -4,40 +4,35 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use crate::engine::store::Store;
 use crate::engine::tables::{Shown, Tables};
 use crate::error::{Error, ErrorId, Result};
 use crate::worldlet::{FORMAT, KEPT, bare_value};
 
-impl<T: Tables> Store<T> {
-    /// One record per line, in order of creation, so that two exports can be compared line by line.
-    pub(in crate::engine) fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
-        writer.write_all(self.head()?.as_bytes()).map_err(not_written)?;
-        let mut separator = "\n";
-        self.tables.show_all(&mut |record| {
-            write_line(&record, separator, writer).map_err(not_written)?;
-            separator = ",\n";
-            Ok(())
-        })?;
-        let end = if separator == "\n" { "}}" } else { "\n}}" };
-        writer.write_all(end.as_bytes()).map_err(not_written)
-    }
+/// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line by line.
+pub(in crate::engine) fn write(tables: &impl Tables, writer: &mut dyn Write) -> Result<()> {
+    writer.write_all(head(tables)?.as_bytes()).map_err(not_written)?;
+    let mut separator = "\n";
+    tables.show_all(&mut |record| {
+        write_line(&record, separator, writer).map_err(not_written)?;
+        separator = ",\n";
+        Ok(())
+    })?;
+    let end = if separator == "\n" { "}}" } else { "\n}}" };
+    writer.write_all(end.as_bytes()).map_err(not_written)
 }
 
-impl<T: Tables> Store<T> {
-    /// All that stands before the records.
-    fn head(&self) -> Result<String> {
-        let executable = self.tables.kept("executable")?.unwrap_or(Value::Bool(false));
-        let mut head =
-            format!(r#"{{"format":"{FORMAT}","properties":{{"temporal":false,"executable":{executable}}}"#);
-        for key in KEPT {
-            if let Some(value) = self.tables.kept(key)? {
-                head.push_str(&format!(r#","{key}":{value}"#));
-            }
+/// All that stands before the records.
+fn head(tables: &impl Tables) -> Result<String> {
+    let executable = tables.kept("executable")?.unwrap_or(Value::Bool(false));
+    let mut head =
+        format!(r#"{{"format":"{FORMAT}","properties":{{"temporal":false,"executable":{executable}}}"#);
+    for key in KEPT {
+        if let Some(value) = tables.kept(key)? {
+            head.push_str(&format!(r#","{key}":{value}"#));
         }
-        head.push_str(r#","records":{"#);
-        Ok(head)
     }
+    head.push_str(r#","records":{"#);
+    Ok(head)
 }
 
 fn write_line(record: &Shown<'_>, separator: &str, mut writer: &mut dyn Write) -> io::Result<()> {

@@ -1,0 +1,67 @@
+//! Writing a file so that under its name there is the old content or the new, whatever happens.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use tempfile::Builder;
+
+use crate::error::{Error, ErrorId, Result};
+
+/// Has `write` write beside the file at `path`, makes sure that it is on the disk, and gives it its name.
+///
+/// # Errors
+/// What `write` fails with; `storage-full` or `internal` with the path, if the file system does.
+pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
+    replace(path, write).map(drop)
+}
+
+/// The same; gives the file. It has the permissions of the one that it replaces.
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<File> {
+    let failed = |fault: &io::Error| failed(path, fault);
+    let folder = folder_of(path);
+    let unfinished = Builder::new()
+        .prefix(&unfinished_prefix(path))
+        .tempfile_in(folder)
+        .map_err(|fault| failed(&fault))?;
+    if let Ok(replaced) = fs::metadata(path) {
+        unfinished.as_file().set_permissions(replaced.permissions()).map_err(|fault| failed(&fault))?;
+    }
+    let mut writer = BufWriter::new(unfinished.as_file());
+    write(&mut writer)?;
+    writer.flush().map_err(|fault| failed(&fault))?;
+    drop(writer);
+    unfinished.as_file().sync_all().map_err(|fault| failed(&fault))?;
+    let file = unfinished.persist(path).map_err(|fault| failed(&fault.error))?;
+    // The name is on the disk when the folder is.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|fault| failed(&fault))?;
+    Ok(file)
+}
+
+/// Removes what writers of `path` have left that were killed. Nobody may be writing it now.
+pub(crate) fn remove_unfinished(path: &Path) {
+    let prefix = unfinished_prefix(path);
+    for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            // It is in nobody's way: whoever wants it gone can remove it.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// How the names of files begin that are being written in the place of `path`.
+fn unfinished_prefix(path: &Path) -> String {
+    format!(".{}.unfinished-", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+fn failed(path: &Path, fault: &io::Error) -> Error {
+    let id = match fault.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorId::STORAGE_FULL,
+        _ => ErrorId::INTERNAL,
+    };
+    Error::new(id, format!("the file cannot be written: {fault}")).with("path", path.display().to_string())
+}

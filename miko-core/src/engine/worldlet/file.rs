@@ -1,0 +1,136 @@
+//! The file of a worldlet: who maintains it, and what becomes of it when something was committed.
+//!
+//! A save writes a new file beside the old one and gives it its name, so that there is always one of the two. The lock
+//! (`flock`) is on the file that bears the name: the new one is locked before it gets it. So whoever has opened the file and
+//! got its lock looks once more whether it still bears the name.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{BufReader, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::atomic_file;
+use crate::backend::Mode;
+use crate::error::{Error, ErrorId, Result};
+
+/// A file that this process maintains.
+#[derive(Debug)]
+pub(super) struct WorldletFile {
+    /// Where it is, symbolic links resolved: a save replaces the file and no link to it.
+    path: PathBuf,
+    /// What it looked like when we read or wrote it last.
+    seen: Seen,
+    /// It is locked as long as this is open.
+    _locked: File,
+}
+
+/// What tells a file from one that somebody else has changed: device, inode, size, and the time of the last change.
+#[derive(Debug, PartialEq, Clone, Copy)]
+struct Seen(u64, u64, u64, (i64, i64));
+
+impl Seen {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino(), metadata.size(), (metadata.mtime(), metadata.mtime_nsec()))
+    }
+}
+
+/// What a file holds, to be read.
+type Content = BufReader<File>;
+
+impl WorldletFile {
+    /// Opens a file and gives what it holds, unless that is nothing. To read only, it is not kept.
+    pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<Content>)> {
+        match mode {
+            Mode::Read => {
+                let file = File::open(path).map_err(|fault| unusable(path, &fault))?;
+                if file.metadata().map_err(|fault| unusable(path, &fault))?.len() == 0 {
+                    return Err(invalid(path, "the file is empty: there is nothing to read"));
+                }
+                Ok((None, Some(content(file))))
+            }
+            Mode::ReadWrite => {
+                let locked = Self::locked(path)?;
+                atomic_file::remove_unfinished(&locked.path);
+                let file = File::open(&locked.path).map_err(|fault| unusable(path, &fault))?;
+                let is_empty = locked.seen.2 == 0;
+                Ok((Some(locked), (!is_empty).then(|| content(file))))
+            }
+        }
+    }
+
+    /// Locks the file that bears the name, which is made if there is none.
+    fn locked(path: &Path) -> Result<Self> {
+        loop {
+            let file = File::options()
+                .read(true)
+                .append(true)
+                .create(true)
+                .open(path)
+                .map_err(|fault| unusable(path, &fault))?;
+            lock(&file, path)?;
+            let resolved = fs::canonicalize(path).map_err(|fault| unusable(path, &fault))?;
+            let ours = file.metadata().map_err(|fault| unusable(path, &fault))?;
+            match fs::metadata(&resolved) {
+                Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {
+                    return Ok(Self { path: resolved, seen: Seen::of(&ours), _locked: file });
+                }
+                // Somebody has saved it between our opening and locking it.
+                Ok(_) => {}
+                Err(fault) if fault.kind() == ErrorKind::NotFound => {}
+                Err(fault) => return Err(unusable(path, &fault)),
+            }
+        }
+    }
+
+    /// Puts what `write` writes in the place of the file.
+    ///
+    /// # Errors
+    /// `conflict`, if somebody else has changed it since; what `write` and the file system fail with. The file is then as it
+    /// was.
+    pub(super) fn save(&mut self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+        let found = fs::metadata(&self.path).map(|metadata| Seen::of(&metadata)).ok();
+        if found != Some(self.seen) {
+            let what = if found.is_some() { "changed" } else { "removed" };
+            let message = format!(
+                "somebody else has {what} the file since it was opened, so nothing is written to it: open it again"
+            );
+            return Err(Error::new(ErrorId::CONFLICT, message)
+                .with("path", self.path.display().to_string())
+                .with("retryable", false));
+        }
+        let path = &self.path;
+        let file = atomic_file::replace(path, |file| {
+            lock(file.get_ref(), path)?;
+            write(file)
+        })?;
+        self.seen = Seen::of(&file.metadata().map_err(|fault| unusable(path, &fault))?);
+        self._locked = file;
+        Ok(())
+    }
+}
+
+fn content(file: File) -> Content {
+    // The parser takes byte by byte.
+    BufReader::with_capacity(1 << 16, file)
+}
+
+fn lock(file: &File, path: &Path) -> Result<()> {
+    file.try_lock().map_err(|fault| match fault {
+        TryLockError::WouldBlock => {
+            let message = "another process, or another part of this one, maintains this file: talk to that one, or open it when it has ended";
+            Error::new(ErrorId::BACKEND_IN_USE, message).with("path", path.display().to_string())
+        }
+        TryLockError::Error(fault) => unusable(path, &fault),
+    })
+}
+
+fn unusable(path: &Path, fault: &std::io::Error) -> Error {
+    match fault.kind() {
+        ErrorKind::NotFound => invalid(path, "there is no such file"),
+        _ => invalid(path, &format!("the file cannot be opened: {fault}")),
+    }
+}
+
+fn invalid(path: &Path, message: &str) -> Error {
+    Error::new(ErrorId::INVALID_BACKEND, message).with("path", path.display().to_string())
+}

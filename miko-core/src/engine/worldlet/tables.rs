@@ -1,0 +1,358 @@
+//! The tables of `schema/sqlite.sql`, as maps.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::class::{Class, Constraint, ConstraintKind};
+use crate::engine::Explanation;
+use crate::engine::store::{Store, broken, export};
+use crate::engine::tables::{ONE_DEFINITION, Row, Shown, State, Tables};
+use crate::engine::worldlet::file::WorldletFile;
+use crate::engine::worldlet::table::{Table, Undoable};
+use crate::error::Result;
+use crate::query::{Select, stack};
+use crate::record::{Record, Records};
+use crate::uns;
+
+/// The tables as maps, and the file that is written at each commit, if there is one.
+#[derive(Debug)]
+pub struct Maps {
+    pub(super) record: Table<i64, Row>,
+    pub(super) by_pk: Table<String, i64>,
+    class: Table<String, i64>,
+    /// Class and record.
+    pub(super) membership: Table<(i64, i64), ()>,
+    constraint: Table<Declared, i64>,
+    /// Constraint and value, with the record.
+    pub(super) unique_value: Table<(i64, String), i64>,
+    /// Constraint, value and record.
+    pub(super) indexed_value: Table<(i64, String, i64), ()>,
+    /// Target, record and pointer, and whether it restricts.
+    reference: Table<(String, i64, String), bool>,
+    /// Record, target and pointer.
+    pointing: Table<(i64, String, String), ()>,
+    kept: Table<String, Value>,
+    last_class: i64,
+    last_constraint: i64,
+    in_transaction: bool,
+    file: Option<WorldletFile>,
+}
+
+/// A constraint: class, kind and fields.
+type Declared = (String, ConstraintKind, Vec<Vec<String>>);
+
+impl Default for Maps {
+    fn default() -> Self {
+        let mut constraint = Table::default();
+        let of_names = (uns::CLASS.to_owned(), ConstraintKind::Unique, vec![vec!["name".to_owned()]]);
+        constraint.insert(of_names, ONE_DEFINITION);
+        constraint.commit();
+        Self {
+            record: Table::default(),
+            by_pk: Table::default(),
+            class: Table::default(),
+            membership: Table::default(),
+            constraint,
+            unique_value: Table::default(),
+            indexed_value: Table::default(),
+            reference: Table::default(),
+            pointing: Table::default(),
+            kept: Table::default(),
+            last_class: 0,
+            last_constraint: ONE_DEFINITION,
+            in_transaction: false,
+            file: None,
+        }
+    }
+}
+
+impl Maps {
+    /// Keeps the worldlet in a file from now on.
+    pub(super) fn keep_in(&mut self, file: WorldletFile) {
+        self.file = Some(file);
+    }
+
+    /// Writes the worldlet to its file, if it has one.
+    pub(super) fn save(&mut self) -> Result<()> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let saved = file.save(|writer| export::write(self, writer));
+        self.file = Some(file);
+        saved
+    }
+
+    fn all(&mut self) -> [&mut dyn Undoable; 10] {
+        [
+            &mut self.record,
+            &mut self.by_pk,
+            &mut self.class,
+            &mut self.membership,
+            &mut self.constraint,
+            &mut self.unique_value,
+            &mut self.indexed_value,
+            &mut self.reference,
+            &mut self.pointing,
+            &mut self.kept,
+        ]
+    }
+
+    /// The members of a class, in order of creation.
+    pub(super) fn members_of(&self, class: i64) -> impl Iterator<Item = i64> {
+        self.membership.range((class, 0)..(class + 1, 0)).map(|((_, seq), ())| *seq)
+    }
+
+    /// The number of a constraint, which it gets if it has none yet.
+    fn constraint_id(&mut self, declared: &Constraint) -> i64 {
+        let key = key_of(declared);
+        if let Some(id) = self.constraint.get(&key) {
+            return *id;
+        }
+        self.last_constraint += 1;
+        self.constraint.insert(key, self.last_constraint);
+        self.last_constraint
+    }
+
+    fn drop_values(&mut self, constraint: i64) {
+        let (from, to) = ((constraint, String::new()), (constraint + 1, String::new()));
+        let unique: Vec<_> = self.unique_value.range(from..to).map(|(key, _)| key.clone()).collect();
+        unique.iter().for_each(|key| self.unique_value.remove(key));
+        let (from, to) = ((constraint, String::new(), 0), (constraint + 1, String::new(), 0));
+        let indexed: Vec<_> = self.indexed_value.range(from..to).map(|(key, _)| key.clone()).collect();
+        indexed.iter().for_each(|key| self.indexed_value.remove(key));
+    }
+}
+
+fn key_of(declared: &Constraint) -> Declared {
+    (declared.class.clone(), declared.kind, declared.fields.clone())
+}
+
+impl Tables for Maps {
+    fn name(&self) -> &'static str {
+        "mikobase.uno/worldlet"
+    }
+
+    fn gain_together(&self) -> bool {
+        self.file.is_some()
+    }
+
+    fn gain_standing(&self) -> bool {
+        false
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        if self.changes() > 0 {
+            self.save()?;
+        }
+        self.all().into_iter().for_each(|table| table.commit());
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    fn roll_back(&mut self) {
+        self.all().into_iter().for_each(|table| table.roll_back());
+        self.in_transaction = false;
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    fn changes(&mut self) -> u64 {
+        self.all().into_iter().map(|table| table.changes() as u64).sum()
+    }
+
+    fn find(&self, pk: &str) -> Result<Option<(i64, Row)>> {
+        let Some(&seq) = self.by_pk.get(pk) else { return Ok(None) };
+        Ok(self.row(seq)?.map(|row| (seq, row)))
+    }
+
+    fn row(&self, seq: i64) -> Result<Option<Row>> {
+        Ok(self.record.get(&seq).cloned())
+    }
+
+    fn next_written(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>> {
+        let mut after = self.record.range((Bound::Excluded(seq), Bound::Unbounded));
+        let found = after.find(|(_, row)| row.commit > commit && row.state.is_some());
+        Ok(found.map(|(seq, row)| (*seq, row.clone())))
+    }
+
+    fn insert(&mut self, row: &Row) -> Result<i64> {
+        let seq = self.last_inserted() + 1;
+        self.record.insert(seq, row.clone());
+        self.by_pk.insert(row.pk.clone(), seq);
+        Ok(seq)
+    }
+
+    fn rewrite(&mut self, seq: i64, row: &Row) -> Result<()> {
+        self.record.insert(seq, row.clone());
+        Ok(())
+    }
+
+    fn remove(&mut self, seq: i64) -> Result<()> {
+        if let Some(row) = self.row(seq)? {
+            self.by_pk.remove(&row.pk);
+            self.record.remove(&seq);
+        }
+        Ok(())
+    }
+
+    fn last_inserted(&self) -> i64 {
+        self.record.last().map_or(0, |(seq, _)| *seq)
+    }
+
+    fn last_commit(&self) -> Result<i64> {
+        Ok(self.record.range(..).map(|(_, row)| row.commit).max().unwrap_or(0))
+    }
+
+    fn record(&self, pk: &str) -> Result<Option<Record>> {
+        let row = self.by_pk.get(pk).and_then(|seq| self.record.get(seq));
+        Ok(row.and_then(|row| row.shown()).map(Record::from))
+    }
+
+    fn select(store: &Store<Self>, select: &Select) -> Result<Records> {
+        store.evaluate_select(select)
+    }
+
+    fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation> {
+        store.explain_evaluation(select)
+    }
+
+    fn show_all(&self, show: &mut dyn FnMut(Shown<'_>) -> Result<()>) -> Result<()> {
+        self.record.range(..).filter_map(|(_, row)| row.shown()).try_for_each(show)
+    }
+
+    fn find_class(&self, class: &str) -> Result<Option<i64>> {
+        Ok(self.class.get(class).copied())
+    }
+
+    fn class_id(&mut self, class: &str) -> Result<i64> {
+        if let Some(id) = self.class.get(class) {
+            return Ok(*id);
+        }
+        self.last_class += 1;
+        self.class.insert(class.to_owned(), self.last_class);
+        Ok(self.last_class)
+    }
+
+    fn enter(&mut self, class: i64, seq: i64) -> Result<()> {
+        self.membership.insert((class, seq), ());
+        Ok(())
+    }
+
+    fn leave(&mut self, class: i64, seq: i64) -> Result<()> {
+        self.membership.remove(&(class, seq));
+        Ok(())
+    }
+
+    fn members(&self, class: i64) -> Result<Vec<i64>> {
+        Ok(self.members_of(class).collect())
+    }
+
+    fn classes_of(&self, seq: i64) -> Result<Vec<String>> {
+        let Some(State { stack, .. }) = self.record.get(&seq).and_then(|row| row.state.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        let stack = serde_json::from_str(stack).map_err(broken)?;
+        Ok(stack::classes(&stack).into_iter().map(str::to_owned).collect())
+    }
+
+    fn constraint_ids(&mut self, class: &Class) -> Result<Arc<[i64]>> {
+        Ok(class.constraints.iter().map(|declared| self.constraint_id(declared)).collect())
+    }
+
+    fn find_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>> {
+        Ok(self.constraint.get(&key_of(&class.constraints[index])).copied())
+    }
+
+    fn keep_constraints(&mut self, class: &str, kept: &[Constraint]) -> Result<()> {
+        let kept: Vec<Declared> = kept.iter().map(key_of).collect();
+        // No kind is smaller.
+        let from = (class.to_owned(), ConstraintKind::Unique, Vec::new());
+        let of_class = self.constraint.range(from..).take_while(|(key, _)| key.0 == class);
+        let dropped: Vec<_> =
+            of_class.filter(|(key, _)| !kept.contains(key)).map(|(key, id)| (key.clone(), *id)).collect();
+        for (key, id) in dropped {
+            self.drop_values(id);
+            self.constraint.remove(&key);
+        }
+        Ok(())
+    }
+
+    fn enter_unique(&mut self, constraint: i64, value: &str, seq: i64) -> Result<bool> {
+        let key = (constraint, value.to_owned());
+        let is_free = self.unique_value.get(&key).is_none();
+        if is_free {
+            self.unique_value.insert(key, seq);
+        }
+        Ok(is_free)
+    }
+
+    fn leave_unique(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
+        let key = (constraint, value.to_owned());
+        if self.unique_value.get(&key) == Some(&seq) {
+            self.unique_value.remove(&key);
+        }
+        Ok(())
+    }
+
+    fn holder(&self, constraint: i64, value: &str) -> Result<Option<i64>> {
+        Ok(self.unique_value.get(&(constraint, value.to_owned())).copied())
+    }
+
+    fn enter_indexed(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
+        self.indexed_value.insert((constraint, value.to_owned(), seq), ());
+        Ok(())
+    }
+
+    fn leave_indexed(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
+        self.indexed_value.remove(&(constraint, value.to_owned(), seq));
+        Ok(())
+    }
+
+    fn point(&mut self, target: &str, seq: i64, pointer: &str, restricts: bool) -> Result<()> {
+        let key = (target.to_owned(), seq, pointer.to_owned());
+        let restricts = restricts || self.reference.get(&key) == Some(&true);
+        self.reference.insert(key, restricts);
+        self.pointing.insert((seq, target.to_owned(), pointer.to_owned()), ());
+        Ok(())
+    }
+
+    fn unpoint(&mut self, seq: i64) -> Result<()> {
+        let (from, to) = ((seq, String::new(), String::new()), (seq + 1, String::new(), String::new()));
+        let entries: Vec<_> = self.pointing.range(from..to).map(|(key, ())| key.clone()).collect();
+        for entry in entries {
+            self.pointing.remove(&entry);
+            let (seq, target, pointer) = entry;
+            self.reference.remove(&(target, seq, pointer));
+        }
+        Ok(())
+    }
+
+    fn points(&self, target: &str, seq: i64, pointer: &str) -> Result<bool> {
+        Ok(self.reference.get(&(target.to_owned(), seq, pointer.to_owned())).is_some())
+    }
+
+    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(i64, String)>> {
+        let of_target = self
+            .reference
+            .range((target.to_owned(), 0, String::new())..)
+            .take_while(|((pointed_at, ..), _)| pointed_at == target);
+        let restricting = of_target.filter(|(_, restricts)| **restricts);
+        Ok(restricting.take(limit).map(|((_, seq, pointer), _)| (*seq, pointer.clone())).collect())
+    }
+
+    fn kept(&self, key: &str) -> Result<Option<Value>> {
+        Ok(self.kept.get(key).cloned())
+    }
+
+    fn keep(&mut self, key: &str, value: &Value) -> Result<()> {
+        self.kept.insert(key.to_owned(), value.clone());
+        Ok(())
+    }
+}

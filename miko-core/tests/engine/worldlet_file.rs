@@ -1,0 +1,149 @@
+//! A worldlet in a file: who maintains it, what a commit leaves, and what others do to it meanwhile.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use miko_core::backend::Mode;
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, WorldletEngine};
+use serde_json::json;
+
+fn open(path: &Path) -> WorldletEngine {
+    WorldletEngine::open(path, Mode::ReadWrite).unwrap()
+}
+
+fn exported(db: &dyn Engine) -> String {
+    let mut text = Vec::new();
+    db.export_worldlet(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// The names of the files beside each other.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_was_committed_is_in_the_file_and_there_again_when_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.json");
+    let db = open(&path);
+    assert_eq!(fs::read_to_string(&path).unwrap(), exported(&db), "a new file is a worldlet");
+    db.import_schema(json!({"classes": {"a.b/officer": {"fields": {"serial": {"unique": true}}}}})).unwrap();
+    let spock = db.create("a.b/officer", &json!({"serial": 1})).unwrap();
+    db.update(&spock, &json!({"serial": 1, "z": [1.0, u64::MAX], "a": null})).unwrap();
+    let written = fs::read_to_string(&path).unwrap();
+    assert_eq!(written, exported(&db));
+
+    assert!(db.create("a.b/officer", &json!({"serial": 1})).unwrap_err().is(ErrorId::UNIQUE_VIOLATION));
+    assert_eq!(fs::read_to_string(&path).unwrap(), written, "a write that fails writes nothing");
+    assert_eq!(names(folder.path()), ["crew.json"]);
+    drop(db);
+
+    let db = open(&path);
+    assert_eq!(exported(&db), written);
+    assert!(db.create("a.b/officer", &json!({"serial": 1})).unwrap_err().is(ErrorId::UNIQUE_VIOLATION));
+}
+
+#[test]
+fn it_has_one_maintainer_whatever_was_saved_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.json");
+    let db = open(&path);
+    for _ in 0..3 {
+        let error = WorldletEngine::open(&path, Mode::ReadWrite).unwrap_err();
+        assert!(error.is(ErrorId::BACKEND_IN_USE), "{error}");
+        db.create("a.b/c", &json!({})).unwrap();
+    }
+    let reader = WorldletEngine::open(&path, Mode::Read).unwrap();
+    assert_eq!(reader.count(json!({})).unwrap(), 3);
+    assert!(reader.create("a.b/c", &json!({})).unwrap_err().is(ErrorId::READ_ONLY_CONNECTION));
+    drop(db);
+    open(&path).create("a.b/c", &json!({})).unwrap();
+}
+
+#[test]
+fn what_somebody_else_has_written_is_not_overwritten() {
+    let changes: [fn(&Path); 3] = [
+        |path| fs::write(path, "{}").unwrap(),
+        |path| {
+            let other = path.with_extension("other");
+            fs::copy(path, &other).unwrap();
+            fs::rename(other, path).unwrap();
+        },
+        |path| fs::remove_file(path).unwrap(),
+    ];
+    for change in changes {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("crew.json");
+        let db = open(&path);
+        db.create("a.b/c", &json!({"n": 1})).unwrap();
+        change(&path);
+        let (found, before) = (fs::read(&path).ok(), exported(&db));
+        for _ in 0..2 {
+            let error = db.create("a.b/c", &json!({"n": 2})).unwrap_err();
+            assert!(error.is(ErrorId::CONFLICT), "{error}");
+            assert_eq!(error.items()[0].details["retryable"], false);
+            assert_eq!(exported(&db), before, "it failed, so it changed nothing");
+            assert_eq!(fs::read(&path).ok(), found);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_worldlet_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.json");
+    assert!(WorldletEngine::open(&path, Mode::Read).unwrap_err().is(ErrorId::INVALID_BACKEND));
+    assert_eq!(names(folder.path()), [] as [&str; 0], "reading makes no file");
+    for text in ["nothing", r#"{"records": {"a": {"bucket": 5}}}"#, r#"{"format": "other"}"#] {
+        fs::write(&path, text).unwrap();
+        for mode in [Mode::Read, Mode::ReadWrite] {
+            let error = WorldletEngine::open(&path, mode).unwrap_err();
+            assert!(error.is(ErrorId::INVALID_WORLDLET), "{error}");
+            assert_eq!(error.items()[0].details["path"], path.to_str().unwrap());
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    let error = WorldletEngine::open(folder.path().join("no/folder.json"), Mode::ReadWrite).unwrap_err();
+    assert!(error.is(ErrorId::INVALID_BACKEND), "{error}");
+}
+
+#[test]
+fn a_link_to_it_stays_a_link_and_its_permissions_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, link] = ["crew.json", "link.json"].map(|name| folder.path().join(name));
+    drop(open(&path));
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    open(&link).create("a.b/c", &json!({})).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(fs::read_to_string(&path).unwrap().contains("a.b/c"));
+}
+
+#[test]
+fn what_a_killed_writer_left_is_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [".crew.json.unfinished-x", ".other.json.unfinished-x", "crew.json.bak"] {
+        fs::write(folder.path().join(name), "{").unwrap();
+    }
+    drop(open(&folder.path().join("crew.json")));
+    assert_eq!(names(folder.path()), [".other.json.unfinished-x", "crew.json", "crew.json.bak"]);
+}
+
+#[test]
+fn definitions_may_have_changed_after_its_records_were_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.json");
+    let db = open(&path);
+    let pk = db.create("a.b/c", &json!({"n": "no number"})).unwrap();
+    db.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {"class": "number"}}}}})).unwrap();
+    drop(db);
+    let db = open(&path);
+    assert!(db.record_by_pk(&pk).unwrap().is_some());
+    assert!(db.update(&pk, &json!({"n": "no number"})).unwrap_err().is(ErrorId::VALIDATION_FAILED));
+}
