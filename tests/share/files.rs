@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use mikobase::backend::Mode;
+use mikobase::backend::{self, Mode};
 use mikobase::prelude::*;
 use mikobase::{Returning, SqliteEngine};
 use nix::sys::signal::{Signal as Number, kill};
-use nix::unistd::pipe;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork, pipe};
 
 use crate::deaths::server_of;
 use crate::harness::Case;
@@ -18,7 +19,9 @@ pub const CASES: &[Case] = &[
     ("a_share_keeps_its_records_in_a_file", kept),
     ("calls_of_many_workers_are_committed_together_and_each_has_its_own_result", together),
     ("a_file_that_is_in_use_is_an_error_of_the_share", in_use),
-    ("what_was_acknowledged_survives_a_hundred_kills", killed),
+    ("what_was_acknowledged_survives_a_hundred_kills", killed_on_sqlite),
+    ("what_was_acknowledged_survives_a_hundred_kills_on_a_worldlet", killed_on_a_worldlet),
+    ("a_killed_import_leaves_all_or_nothing", killed_imports),
 ];
 
 fn on_file(path: &Path) -> Uds {
@@ -84,34 +87,54 @@ fn in_use() {
 /// The length of a pk, which is written to a pipe in one piece.
 const PK: usize = 36;
 
-fn killed() {
+/// Numbers in no order, the same in every run, so that a failure can be repeated: xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+fn killed_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");
-    // xorshift64, so that a failure can be repeated.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut below = |bound: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % bound
-    };
-    let mut acknowledged = Vec::new();
-    for _ in 0..100 {
-        let (acks, spins) = (1 + below(12), below(200_000));
-        acknowledged.extend(write_until_killed(&path, acks, spins));
-    }
-    assert!(acknowledged.len() >= 100);
-    let db = SqliteEngine::open(&path, Mode::ReadWrite).unwrap();
-    let lost = acknowledged.iter().filter(|pk| db.record_by_pk(pk).unwrap().is_none());
-    assert_eq!(lost.count(), 0, "of {} writes", acknowledged.len());
-    // What was not acknowledged may be there or not, but a batch is there as a whole.
-    assert_eq!(db.by_class("test.org/pair").unwrap().count() % 2, 0);
-    drop(db);
+    write_and_kill(&path);
     let connection = rusqlite::Connection::open(&path).unwrap();
     for (pragma, expected) in [("integrity_check", "ok"), ("foreign_key_check", "")] {
         let said = connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, String>(0));
         assert_eq!(said.unwrap_or_default(), expected);
     }
+}
+
+fn killed_on_a_worldlet() {
+    let folder = tempfile::tempdir().unwrap();
+    write_and_kill(&folder.path().join("crew.json"));
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 1, "what was being written has been removed");
+}
+
+/// Shares a file and kills its server, a hundred times.
+fn write_and_kill(path: &Path) {
+    let mut random = Random::new();
+    let mut acknowledged = Vec::new();
+    for _ in 0..100 {
+        let (acks, spins) = (1 + random.below(12), random.below(200_000));
+        acknowledged.extend(write_until_killed(path, acks, spins));
+    }
+    assert!(acknowledged.len() >= 100);
+    let db = backend::open(path.to_str().unwrap()).unwrap();
+    let lost = acknowledged.iter().filter(|pk| db.record_by_pk(pk).unwrap().is_none());
+    assert_eq!(lost.count(), 0, "of {} writes", acknowledged.len());
+    // What was not acknowledged may be there or not, but a batch is there as a whole.
+    assert_eq!(db.by_class("test.org/pair").unwrap().count() % 2, 0);
 }
 
 /// Shares the file with three writers and kills the server, some time after so many writes were acknowledged. Gives the pks
@@ -146,4 +169,63 @@ fn write_until_killed(path: &Path, acks: u64, spins: u64) -> Vec<String> {
     reading.read_to_end(&mut rest).unwrap();
     let all = [first, rest].concat();
     all.chunks(PK).map(|pk| String::from_utf8(pk.to_vec()).unwrap()).collect()
+}
+
+/// Kills an import after each of many pieces of the worldlet, and while it commits.
+fn killed_imports() {
+    const RECORDS: usize = 500;
+    let records: serde_json::Map<_, _> =
+        (0..RECORDS).map(|n| (format!("r{n}"), json!({"bucket": {"n": n}}))).collect();
+    let worldlet = json!({ "records": records }).to_string();
+    let mut random = Random::new();
+    for name in ["crew.db", "crew.json"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let count = || backend::open(path.to_str().unwrap()).unwrap().count(json!({})).unwrap();
+        for _ in 0..40 {
+            let sent = random.below(worldlet.len() as u64) as usize;
+            import_until_killed(&path, &worldlet[..sent], Some(0));
+            assert_eq!(count(), 0, "killed after {sent} bytes of {}", worldlet.len());
+        }
+        for _ in 0..40 {
+            import_until_killed(&path, &worldlet, Some(random.below(2_000_000)));
+            let count = count();
+            assert!(count == 0 || count == RECORDS, "{count} records");
+            if count > 0 {
+                std::fs::remove_file(&path).unwrap();
+            }
+        }
+        import_until_killed(&path, &worldlet, None);
+        assert_eq!(count(), RECORDS);
+    }
+}
+
+/// Has another process import a worldlet into a file, of which it gets this much, and kills it some time after that, or never.
+fn import_until_killed(path: &Path, worldlet: &str, spins: Option<u64>) {
+    let (reading, writing) = pipe().unwrap();
+    // SAFETY: this process has one thread, as every case has.
+    let ForkResult::Parent { child } = (unsafe { fork() }).unwrap() else {
+        drop(writing);
+        let db = backend::open(path.to_str().unwrap()).unwrap();
+        let imported = db.import_worldlet(&mut File::from(reading), false);
+        // SAFETY: it only ends the process, without what the parent would do at its end.
+        unsafe { nix::libc::_exit(i32::from(imported.is_err())) }
+    };
+    drop(reading);
+    let mut writing = File::from(writing);
+    writing.write_all(worldlet.as_bytes()).unwrap();
+    if let Some(spins) = spins {
+        if spins > 0 {
+            drop(writing);
+        }
+        for spin in 0..spins {
+            std::hint::black_box(spin);
+        }
+        // It may have ended by itself.
+        kill(child, Number::SIGKILL).unwrap();
+        waitpid(child, None).unwrap();
+    } else {
+        drop(writing);
+        assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
+    }
 }
