@@ -1,4 +1,4 @@
--- The tables of a non-temporal Mikobase in SQLite.
+-- The tables of a Mikobase in SQLite. A temporal one has those of temporal.sql besides.
 
 -- A row per pk that was ever given out. Deleting a record leaves its row as a tombstone, which says that there was a
 -- record, and nothing of what was in it.
@@ -17,6 +17,8 @@ CREATE TABLE record (
     updated_at INTEGER NOT NULL,
     -- The place of the last write in the order of all writes. Two records may share a millisecond, never this.
     commit_seq INTEGER NOT NULL,
+    -- The pk of this version of the record, if the database is temporal.
+    instance_pk TEXT,
     CHECK ((bucket IS NULL) = (stack IS NULL)),
     CHECK (extras IS NULL OR bucket IS NOT NULL)
 ) STRICT;

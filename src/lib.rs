@@ -27,10 +27,10 @@
 
 pub use miko_core::mikobase_rpc::{MikobaseAsyncClient, MikobaseClient};
 pub use miko_core::{
-    Answer, Answers, Check, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem, Explanation, Imported,
-    LocalEngine, Mikobase, MikobaseExt, Properties, Query, Record, Records, Response, Result, Results,
-    Schema, SchemaChanges, SqliteEngine, Timestamp, Validation, Warning, WorldletEngine, backend, json, q0,
-    rpc, uns,
+    Answer, Answers, AsOf, Check, Delta, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem, Explanation,
+    Imported, LocalEngine, Merged, Mikobase, MikobaseExt, Properties, Query, Record, Records, Response,
+    Result, Results, Schema, SchemaChanges, SqliteEngine, Timestamp, Validation, Version, Warning,
+    WorldletEngine, backend, json, q0, rpc, uns,
 };
 pub use miko_macros::mikobase_interface;
 pub use miko_shared::mikobase::Server;

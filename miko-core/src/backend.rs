@@ -86,7 +86,7 @@ impl std::str::FromStr for Mode {
 /// ```
 ///
 /// # Errors
-/// `invalid-backend`, if `url` names no engine, or one that this version does not have yet; those of
+/// `invalid-backend`, if `url` names no engine; those of
 /// [`SqliteEngine::open`] and [`WorldletEngine::open`].
 pub fn open(url: &str) -> Result<Box<dyn Engine>> {
     open_with(url, Mode::ReadWrite)
@@ -97,19 +97,30 @@ pub fn open(url: &str) -> Result<Box<dyn Engine>> {
 /// # Errors
 /// As [`open`].
 pub fn open_with(url: &str, mode: Mode) -> Result<Box<dyn Engine>> {
-    let backend: Backend = url.parse()?;
-    let not_yet = |what| Err(invalid(url, &format!("{what} is not supported by this version yet")));
-    match backend {
-        Backend { temporal: true, .. } => not_yet("temporal mode"),
-        Backend { storage: Storage::SqliteMemory | Storage::Worldlet(None), .. } if mode == Mode::Read => {
-            Err(invalid(url, "a database in memory is empty when it is opened: there is nothing to read"))
+    url.parse::<Backend>()?.open(mode)
+}
+
+impl Backend {
+    /// Opens the engine.
+    ///
+    /// # Errors
+    /// Those of [`SqliteEngine::open`] and [`WorldletEngine::open`]; `invalid-backend` also, if a database in memory is to be
+    /// read only.
+    pub fn open(&self, mode: Mode) -> Result<Box<dyn Engine>> {
+        if matches!(self.storage, Storage::SqliteMemory | Storage::Worldlet(None)) && mode == Mode::Read {
+            let message = "a database in memory is empty when it is opened: there is nothing to read";
+            return Err(Error::new(ErrorId::INVALID_BACKEND, message));
         }
-        Backend { storage: Storage::SqliteMemory, .. } => Ok(Box::new(SqliteEngine::in_memory()?)),
-        Backend { storage: Storage::SqliteFile(path), .. } => Ok(Box::new(SqliteEngine::open(path, mode)?)),
-        Backend { storage: Storage::Worldlet(None), .. } => Ok(Box::new(WorldletEngine::in_memory()?)),
-        Backend { storage: Storage::Worldlet(Some(path)), .. } => {
-            Ok(Box::new(WorldletEngine::open(path, mode)?))
-        }
+        Ok(match (&self.storage, self.temporal) {
+            (Storage::SqliteMemory, false) => Box::new(SqliteEngine::in_memory()?),
+            (Storage::SqliteMemory, true) => Box::new(SqliteEngine::temporal_in_memory()?),
+            (Storage::SqliteFile(path), false) => Box::new(SqliteEngine::open(path, mode)?),
+            (Storage::SqliteFile(path), true) => Box::new(SqliteEngine::open_temporal(path, mode)?),
+            (Storage::Worldlet(None), false) => Box::new(WorldletEngine::in_memory()?),
+            (Storage::Worldlet(None), true) => Box::new(WorldletEngine::temporal_in_memory()?),
+            (Storage::Worldlet(Some(path)), false) => Box::new(WorldletEngine::open(path, mode)?),
+            (Storage::Worldlet(Some(path)), true) => Box::new(WorldletEngine::open_temporal(path, mode)?),
+        })
     }
 }
 
@@ -296,13 +307,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_yet_says_so() {
-        let later = ["mikobase.uno/worldlet?temporal=true", "mikobase.uno/sqlite/memory?temporal=true"];
-        for url in later {
-            let Err(error) = open(url) else { panic!("{url} opened") };
-            assert!(error.is(ErrorId::INVALID_BACKEND));
-            assert!(error.items()[0].message().ends_with("not supported by this version yet"), "{error}");
+    fn every_engine_is_temporal_if_the_url_says_so() {
+        for url in ["mikobase.uno/worldlet", "https://mikobase.uno/sqlite/memory"] {
+            assert!(!open(url).unwrap().properties().unwrap().temporal);
+            assert!(open(&format!("{url}?temporal=true")).unwrap().properties().unwrap().temporal);
+            assert!(open_with(url, Mode::Read).err().unwrap().is(ErrorId::INVALID_BACKEND));
         }
-        assert!(open("https://mikobase.uno/sqlite/memory").is_ok());
     }
 }

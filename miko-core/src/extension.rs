@@ -3,10 +3,12 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::as_of::AsOf;
 use crate::error::{Error, ErrorId, Result};
 use crate::json::{self, type_name};
 use crate::mikobase::{Mikobase, Query};
 use crate::record::Records;
+use crate::timestamp::Timestamp;
 
 /// Everyday requests with types of yours, on an engine and a proxy alike.
 ///
@@ -85,6 +87,11 @@ pub trait MikobaseExt: Mikobase {
             other => other,
         };
         self.q0(query)?.into_records()
+    }
+
+    /// The database as it was at `cutoff`, to be read: tombstones and classes included. It has to be temporal.
+    fn as_of(&self, cutoff: Timestamp) -> AsOf<'_, Self> {
+        AsOf::new(self, cutoff)
     }
 
     /// How many records a select finds. `query` is that select, built or as JSON; its `action` may be left out.

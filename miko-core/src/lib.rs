@@ -3,6 +3,7 @@
 //! Everything here works in one process without tokio and tarpc. Feature `rpc` adds what generated code needs to
 //! make an interface remote (module `rpc`); sockets and processes live in `miko-shared`.
 
+mod as_of;
 pub mod atomic_file;
 pub mod backend;
 mod class;
@@ -19,16 +20,19 @@ mod response;
 pub mod rpc;
 mod timestamp;
 pub mod uns;
+mod version;
 mod worldlet;
 
+pub use as_of::AsOf;
 pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
 pub use extension::MikobaseExt;
 #[cfg(feature = "rpc")]
 pub use mikobase::mikobase_rpc;
-pub use mikobase::{Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+pub use mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 pub use query::Check;
 pub use record::{Record, Records};
 pub use response::{Answer, Answers, Response, Results};
 pub use timestamp::Timestamp;
+pub use version::Version;
 pub use worldlet::Imported;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ErrorItem, Result, Warning};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
+use crate::version::Version;
 
 /// A Q0 request: a JSON object, as `json!` makes it.
 ///
@@ -59,6 +60,13 @@ pub trait Mikobase: Send + Sync {
     /// changed then.
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers>;
 
+    /// All versions of a record in order of time, in a temporal database. The last of a deleted record is a tombstone.
+    ///
+    /// # Errors
+    /// `not-temporal`; `record_not_found`.
+    #[interface(read)]
+    fn history(&self, pk: &str) -> Result<Vec<Version>>;
+
     /// Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or
     /// none. Classes that are not named stay. Any number of callers may do it at once.
     ///
@@ -75,6 +83,14 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn export_schema(&self) -> Result<Schema>;
 
+    /// Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the
+    /// same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected.
+    ///
+    /// # Errors
+    /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
+    #[interface(idempotent)]
+    fn merge(&self, worldlet: Delta) -> Result<Merged>;
+
     /// What kind of database this is.
     ///
     /// # Errors
@@ -85,6 +101,21 @@ pub trait Mikobase: Send + Sync {
 
 /// All class definitions as one JSON object, `{"classes": {name: definition}}`.
 pub type Schema = serde_json::Value;
+
+/// A worldlet of versions, `{"history": {…}}`, as one JSON object.
+pub type Delta = serde_json::Value;
+
+/// What [`Mikobase::merge`] did, by the pks of versions.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Merged {
+    /// Versions that were added: none, if any is rejected.
+    pub accepted: Vec<String>,
+    /// Versions that were there with the same content.
+    pub skipped: Vec<String>,
+    /// Versions that contradict one that is there.
+    pub rejected: Vec<String>,
+}
 
 /// What [`Mikobase::import_schema`] did, by class name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

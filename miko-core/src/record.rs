@@ -82,8 +82,31 @@ struct JsonForm {
     updated_at: Timestamp,
 }
 
+/// The values of the pass-through keys, in their order.
+pub(crate) type Extras = [Option<Box<RawValue>>; 5];
+
+/// Extras as values.
+pub(crate) fn extras_apart(extras: Option<&Object>) -> Result<Extras> {
+    let mut values: std::collections::HashMap<String, Box<RawValue>> = match extras {
+        Some(extras) => extras.parse()?,
+        None => Default::default(),
+    };
+    Ok(PASS_THROUGH.map(|key| values.remove(key)))
+}
+
+/// Values as extras.
+pub(crate) fn extras_together(values: Extras) -> serde_json::Result<Option<Object>> {
+    let mut extras = Map::new();
+    for (key, value) in PASS_THROUGH.into_iter().zip(values) {
+        if let Some(value) = value {
+            extras.insert(key.to_owned(), serde_json::from_str::<Value>(value.get())?);
+        }
+    }
+    Ok((!extras.is_empty()).then(|| Object::from(&extras)))
+}
+
 /// A key that is there with null is there: `Option` alone would take it for absent.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -111,19 +134,17 @@ impl Serialize for Record {
             }
             .serialize(serializer);
         }
-        let mut extras: std::collections::HashMap<String, Box<RawValue>> = match &self.extras {
-            Some(extras) => extras.parse().map_err(serde::ser::Error::custom)?,
-            None => Default::default(),
-        };
+        let [custom_classes, vibecode, comment, misc, corporate] =
+            extras_apart(self.extras.as_ref()).map_err(serde::ser::Error::custom)?;
         JsonForm {
             pk: self.pk.clone(),
             bucket: self.bucket.clone(),
             stack: self.stack.clone(),
-            custom_classes: extras.remove("custom_classes"),
-            vibecode: extras.remove("vibecode"),
-            comment: extras.remove("comment"),
-            misc: extras.remove("misc"),
-            corporate: extras.remove("corporate"),
+            custom_classes,
+            vibecode,
+            comment,
+            misc,
+            corporate,
             created_at: self.created_at,
             updated_at: self.updated_at,
         }
@@ -146,18 +167,11 @@ impl<'de> Deserialize<'de> for Record {
         }
         let json = JsonForm::deserialize(deserializer)?;
         let values = [json.custom_classes, json.vibecode, json.comment, json.misc, json.corporate];
-        let mut extras = Map::new();
-        for (key, value) in PASS_THROUGH.into_iter().zip(values) {
-            if let Some(value) = value {
-                let value: Value = serde_json::from_str(value.get()).map_err(serde::de::Error::custom)?;
-                extras.insert(key.to_owned(), value);
-            }
-        }
         Ok(Self {
             pk: json.pk,
             bucket: json.bucket,
             stack: json.stack,
-            extras: (!extras.is_empty()).then(|| Object::from(&extras)),
+            extras: extras_together(values).map_err(serde::de::Error::custom)?,
             created_at: json.created_at,
             updated_at: json.updated_at,
         })

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::record::Records;
 use crate::timestamp::Timestamp;
+use crate::version::Version;
 
 /// The answer to a Q0 request that succeeded. One that failed is an [`Error`].
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,8 @@ pub struct Response {
 pub enum Results {
     /// `select`: the records, after `limit` and `offset`.
     Records(Records),
+    /// `select` with `history`: the versions, after `limit` and `offset`.
+    Versions(Vec<Version>),
     /// `create` and `update`: which record, and the time of the write.
     Written {
         /// The pk of the record.
@@ -46,9 +49,29 @@ impl Response {
     pub fn into_records(self) -> Result<Records> {
         match self.results {
             Results::Records(records) => Ok(records),
+            Results::Versions(_) => Err(Error::new(
+                ErrorId::INVALID_REQUEST,
+                "the response to a `select` with `history` has versions: use `into_versions`",
+            )),
             Results::Written { .. } | Results::Deleted { .. } => {
                 Err(Error::new(ErrorId::INVALID_REQUEST, "only the response to a `select` has records"))
             }
+        }
+    }
+
+    /// The versions of a `select` with `history`.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the request was another.
+    pub fn into_versions(self) -> Result<Vec<Version>> {
+        match self.results {
+            Results::Versions(versions) => Ok(versions),
+            // In JSON none of them look like none of these.
+            Results::Records(records) if records.is_empty() => Ok(Vec::new()),
+            _ => Err(Error::new(
+                ErrorId::INVALID_REQUEST,
+                "only the response to a `select` with `history` has versions",
+            )),
         }
     }
 
@@ -59,7 +82,7 @@ impl Response {
     pub fn into_pk(self) -> Result<String> {
         match self.results {
             Results::Written { pk, .. } | Results::Deleted { pk, .. } => Ok(pk),
-            Results::Records(_) => Err(Error::new(
+            Results::Records(_) | Results::Versions(_) => Err(Error::new(
                 ErrorId::INVALID_REQUEST,
                 "the response to a `select` is about many records: use `into_records`",
             )),
@@ -118,6 +141,10 @@ impl Serialize for JsonResponse<'_> {
                 map.serialize_entry("results", records)?;
                 map.serialize_entry("count", &records.count())?;
             }
+            Results::Versions(versions) => {
+                map.serialize_entry("results", versions)?;
+                map.serialize_entry("count", &versions.len())?;
+            }
             Results::Written { pk, updated_at } => {
                 map.serialize_entry("results", &Object::Written { pk, updated_at: *updated_at })?;
             }
@@ -152,7 +179,10 @@ impl JsonParts {
         }
         let text = self.results.as_deref().map_or("null", RawValue::get);
         let results = if text.starts_with('[') {
-            Results::Records(serde_json::from_str(text)?)
+            match serde_json::from_str(text) {
+                Ok(versions) if text != "[]" => Results::Versions(versions),
+                _ => Results::Records(serde_json::from_str(text)?),
+            }
         } else {
             #[derive(Deserialize)]
             struct Object {

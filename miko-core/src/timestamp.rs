@@ -24,6 +24,9 @@ pub struct Timestamp(i64);
 const END: i64 = 253_370_764_800_000;
 
 impl Timestamp {
+    /// Before all others.
+    pub(crate) const FIRST: Self = Self(i64::MIN);
+
     /// This very millisecond, by the clock of the machine.
     pub fn now() -> Self {
         // A clock before 1970 is a broken clock; the epoch is as good an answer as any.

@@ -4,10 +4,12 @@
 //! are gathered, each with a JSON pointer, so that all are told at once.
 
 mod record;
+mod version;
 
 use std::fmt;
 use std::io::Read;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -18,6 +20,7 @@ use crate::query::Place;
 use crate::timestamp::Timestamp;
 
 pub(crate) use record::bare_value;
+pub(crate) use version::{IncomingState, IncomingVersion};
 
 /// The format that is written, and read.
 pub(crate) const FORMAT: &str = "worldlet/1.0";
@@ -26,7 +29,7 @@ pub(crate) const FORMAT: &str = "worldlet/1.0";
 pub(crate) const KEPT: [&str; 5] = ["meta", "comment", "vibecode", "misc", "corporate"];
 
 /// The parts of a worldlet that this version does not read. Empty ones say nothing.
-const LATER: [&str; 3] = ["files", "file_chunks", "history"];
+const LATER: [&str; 2] = ["files", "file_chunks"];
 
 /// So many faults are told; whoever has more has another problem.
 const MOST_FAULTS: usize = 1000;
@@ -66,6 +69,15 @@ pub(crate) trait Sink {
     /// A record.
     fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()>;
 
+    /// Does it keep versions?
+    fn is_temporal(&self) -> bool;
+
+    /// That there is a record whose versions are in the history.
+    fn stub(&mut self, pk: String, created_at: Option<Timestamp>, problems: &mut Problems) -> Result<()>;
+
+    /// A version of a record.
+    fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()>;
+
     /// The definition of a class, from outside the records.
     fn class(&mut self, name: &str, definition: Value, problems: &mut Problems) -> Result<()>;
 
@@ -104,7 +116,15 @@ impl Problems {
 pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Problems) -> Result<()> {
     let mut failure = None;
     let mut deserializer = serde_json::Deserializer::from_reader(reader);
-    let whole = Whole { sink, problems, failure: &mut failure, format: None, version: None };
+    let whole = Whole {
+        sink,
+        problems,
+        failure: &mut failure,
+        format: None,
+        version: None,
+        temporal: false,
+        may_be_stubs: false,
+    };
     let read = deserializer.deserialize_map(whole).and_then(|()| deserializer.end());
     match (failure, read) {
         (Some(failure), _) => Err(failure),
@@ -121,6 +141,21 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Pr
     }
 }
 
+/// Does a worldlet say that it is temporal? What is no worldlet says nothing.
+pub(crate) fn is_temporal(reader: &mut dyn Read) -> bool {
+    #[derive(Deserialize, Default)]
+    struct Properties {
+        #[serde(default)]
+        temporal: bool,
+    }
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(default)]
+        properties: Properties,
+    }
+    serde_json::from_reader(reader).is_ok_and(|head: Head| head.properties.temporal)
+}
+
 /// The worldlet as a whole, being read.
 struct Whole<'r> {
     sink: &'r mut dyn Sink,
@@ -129,6 +164,9 @@ struct Whole<'r> {
     failure: &'r mut Option<Error>,
     format: Option<Value>,
     version: Option<Value>,
+    temporal: bool,
+    /// Were there records that would be stubs, had it said before that it is temporal?
+    may_be_stubs: bool,
 }
 
 impl<'de> Visitor<'de> for Whole<'_> {
@@ -142,8 +180,27 @@ impl<'de> Visitor<'de> for Whole<'_> {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "records" => {
+                    let Self { sink, problems, failure, temporal, may_be_stubs, .. } = &mut self;
+                    let take = |pk: String, text: &str| {
+                        match record::Stub::read(text) {
+                            Some(stub) if *temporal => return sink.stub(pk, stub.created_at, problems),
+                            Some(_) => *may_be_stubs = true,
+                            None => {}
+                        }
+                        match record::read(pk, text, problems) {
+                            Some(record) => sink.record(record, problems),
+                            None => Ok(()),
+                        }
+                    };
+                    map.next_value_seed(Entries { of: "records", take, failure })?;
+                }
+                "history" => {
                     let Self { sink, problems, failure, .. } = &mut self;
-                    map.next_value_seed(Records { sink: &mut **sink, problems, failure })?;
+                    let take = |instance: String, text: &str| match version::read(instance, text, problems) {
+                        Some(version) => sink.version(version, problems),
+                        None => Ok(()),
+                    };
+                    map.next_value_seed(Entries { of: "history", take, failure })?;
                 }
                 "classes" => {
                     let classes = map.next_value::<Value>()?;
@@ -211,10 +268,15 @@ impl Whole<'_> {
             let place = Place::Key(&place, &key);
             match (key.as_str(), &value) {
                 ("temporal", Value::Bool(false)) => {}
-                ("temporal", Value::Bool(true)) => {
+                ("temporal", Value::Bool(true)) if !self.sink.is_temporal() => {
                     self.problems
                         .refuse(place.fault("a temporal worldlet goes into a temporal database only"));
                 }
+                ("temporal", Value::Bool(true)) if self.may_be_stubs => {
+                    let message = "in a temporal worldlet `properties` stand before `records`, which mean something else there";
+                    self.problems.refuse(place.fault(message));
+                }
+                ("temporal", Value::Bool(true)) => self.temporal = true,
                 ("executable", Value::Bool(_)) => self.sink.keep("executable", &value)?,
                 ("temporal" | "executable", other) => {
                     self.problems.refuse(place.wrong_type("a boolean", other))
@@ -257,14 +319,15 @@ impl Whole<'_> {
     }
 }
 
-/// The object of records, which is never held as a whole.
-struct Records<'r> {
-    sink: &'r mut dyn Sink,
-    problems: &'r mut Problems,
+/// An object of entries, which is never held as a whole: each is taken as it comes by.
+struct Entries<'r, F> {
+    /// The key under which it stands.
+    of: &'static str,
+    take: F,
     failure: &'r mut Option<Error>,
 }
 
-impl<'de> DeserializeSeed<'de> for Records<'_> {
+impl<'de, F: FnMut(String, &str) -> Result<()>> DeserializeSeed<'de> for Entries<'_, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -272,19 +335,17 @@ impl<'de> DeserializeSeed<'de> for Records<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Records<'_> {
+impl<'de, F: FnMut(String, &str) -> Result<()>> Visitor<'de> for Entries<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of records")
+        write!(f, "an object of {}", self.of)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(pk) = map.next_key::<String>()? {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
             let text = map.next_value::<Box<RawValue>>()?;
-            if let Some(record) = record::read(pk, text.get(), self.problems)
-                && let Err(error) = self.sink.record(record, self.problems)
-            {
+            if let Err(error) = (self.take)(key, text.get()) {
                 *self.failure = Some(error);
                 return Err(A::Error::custom("the sink gave up"));
             }

@@ -30,6 +30,11 @@ pub trait Mikobase: Send + Sync {
     /// If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
     /// changed then.
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers>;
+    /// All versions of a record in order of time, in a temporal database. The last of a deleted record is a tombstone.
+    ///
+    /// # Errors
+    /// `not-temporal`; `record_not_found`.
+    fn history(&self, pk: &str) -> Result<Vec<Version>>;
     /// Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or
     /// none. Classes that are not named stay. Any number of callers may do it at once.
     ///
@@ -42,6 +47,12 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Only if the store could not be read.
     fn export_schema(&self) -> Result<Schema>;
+    /// Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the
+    /// same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected.
+    ///
+    /// # Errors
+    /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
+    fn merge(&self, worldlet: Delta) -> Result<Merged>;
     /// What kind of database this is.
     ///
     /// # Errors
@@ -116,6 +127,16 @@ pub mod mikobase_rpc {
             let _ = argument_atomic_of_batch::<bool>;
         }
         {
+            fn result_of_history<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_history::<Result<Vec<Version>>>;
+            fn argument_pk_of_history<T: crate::rpc::Wire>() {}
+            let _ = argument_pk_of_history::<::std::string::String>;
+        }
+        {
             fn result_of_import_schema<R: crate::rpc::Fallible>()
             where
                 R::Value: crate::rpc::Wire,
@@ -132,6 +153,16 @@ pub mod mikobase_rpc {
                 R::Error: crate::rpc::Wire,
             {}
             let _ = result_of_export_schema::<Result<Schema>>;
+        }
+        {
+            fn result_of_merge<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_merge::<Result<Merged>>;
+            fn argument_worldlet_of_merge<T: crate::rpc::Wire>() {}
+            let _ = argument_worldlet_of_merge::<Delta>;
         }
         {
             fn result_of_properties<R: crate::rpc::Fallible>()
@@ -184,6 +215,13 @@ pub mod mikobase_rpc {
             #[serde(with = "crate::rpc::travel::argument")]
             atomic: bool,
         },
+        ///A call of `history`.
+        #[serde(rename = "history")]
+        History {
+            ///The argument `pk`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            pk: ::std::string::String,
+        },
         ///A call of `import_schema`.
         #[serde(rename = "import_schema")]
         ImportSchema {
@@ -194,6 +232,13 @@ pub mod mikobase_rpc {
         ///A call of `export_schema`.
         #[serde(rename = "export_schema")]
         ExportSchema {},
+        ///A call of `merge`.
+        #[serde(rename = "merge")]
+        Merge {
+            ///The argument `worldlet`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            worldlet: Delta,
+        },
         ///A call of `properties`.
         #[serde(rename = "properties")]
         Properties {},
@@ -206,8 +251,10 @@ pub mod mikobase_rpc {
                 MikobaseRequest::RecordByPk { .. } => "record_by_pk",
                 MikobaseRequest::ByClass { .. } => "by_class",
                 MikobaseRequest::Batch { .. } => "batch",
+                MikobaseRequest::History { .. } => "history",
                 MikobaseRequest::ImportSchema { .. } => "import_schema",
                 MikobaseRequest::ExportSchema { .. } => "export_schema",
+                MikobaseRequest::Merge { .. } => "merge",
                 MikobaseRequest::Properties { .. } => "properties",
             }
         }
@@ -231,6 +278,9 @@ pub mod mikobase_rpc {
         ///The result of `batch`.
         #[serde(rename = "batch")]
         Batch(#[serde(with = "crate::rpc::travel::result")] Result<Answers>),
+        ///The result of `history`.
+        #[serde(rename = "history")]
+        History(#[serde(with = "crate::rpc::travel::result")] Result<Vec<Version>>),
         ///The result of `import_schema`.
         #[serde(rename = "import_schema")]
         ImportSchema(
@@ -240,6 +290,9 @@ pub mod mikobase_rpc {
         ///The result of `export_schema`.
         #[serde(rename = "export_schema")]
         ExportSchema(#[serde(with = "crate::rpc::travel::result")] Result<Schema>),
+        ///The result of `merge`.
+        #[serde(rename = "merge")]
+        Merge(#[serde(with = "crate::rpc::travel::result")] Result<Merged>),
         ///The result of `properties`.
         #[serde(rename = "properties")]
         Properties(#[serde(with = "crate::rpc::travel::result")] Result<Properties>),
@@ -345,6 +398,24 @@ pub mod mikobase_rpc {
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("history"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("pk"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Vec<Version>>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "All versions of a record in order of time, in a temporal database. The last of a deleted record is a tombstone.\n\n# Errors\n`not-temporal`; `record_not_found`.",
+                    ),
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
                     name: ::std::borrow::Cow::Borrowed("import_schema"),
                     params: ::std::borrow::Cow::Borrowed(
                         &[
@@ -371,6 +442,24 @@ pub mod mikobase_rpc {
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("merge"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("worldlet"),
+                                ty: ::std::borrow::Cow::Borrowed("Delta"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Merged>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the\nsame content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected.\n\n# Errors\n`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
@@ -498,13 +587,32 @@ pub mod mikobase_rpc {
                 ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
             }
         }
+        fn history(&self, pk: &str) -> Result<Vec<Version>> {
+            let request = MikobaseRequest::History {
+                pk: ::std::borrow::ToOwned::to_owned(pk),
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[5usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::History(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(crate::rpc::wrong_response("history"))
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
         fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
             let request = MikobaseRequest::ImportSchema {
                 schema,
             };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
-                &MIKOBASE_SURFACE.methods[5usize],
+                &MIKOBASE_SURFACE.methods[6usize],
                 request,
             );
             match result {
@@ -523,7 +631,7 @@ pub mod mikobase_rpc {
             let request = MikobaseRequest::ExportSchema {};
             let result = crate::rpc::Transport::call(
                 &*self.transport,
-                &MIKOBASE_SURFACE.methods[6usize],
+                &MIKOBASE_SURFACE.methods[7usize],
                 request,
             );
             match result {
@@ -538,11 +646,26 @@ pub mod mikobase_rpc {
                 ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
             }
         }
+        fn merge(&self, worldlet: Delta) -> Result<Merged> {
+            let request = MikobaseRequest::Merge { worldlet };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[8usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::Merge(returned)) => returned,
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(crate::rpc::wrong_response("merge"))
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
         fn properties(&self) -> Result<Properties> {
             let request = MikobaseRequest::Properties {};
             let result = crate::rpc::Transport::call(
                 &*self.transport,
-                &MIKOBASE_SURFACE.methods[7usize],
+                &MIKOBASE_SURFACE.methods[9usize],
                 request,
             );
             match result {
@@ -747,6 +870,42 @@ changed then.*/
                 }
             }
         }
+        /**All versions of a record in order of time, in a temporal database. The last of a deleted record is a tombstone.
+
+# Errors
+`not-temporal`; `record_not_found`.*/
+        pub fn history(
+            &self,
+            pk: &str,
+        ) -> impl ::core::future::Future<
+            Output = Result<Vec<Version>>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::History {
+                pk: ::std::borrow::ToOwned::to_owned(pk),
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[5usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::History(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("history"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
         /**Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or
 none. Classes that are not named stay. Any number of callers may do it at once.
 
@@ -766,7 +925,7 @@ Every fault of every definition, by JSON pointer; `class-not-found` for a parent
             async move {
                 let result = crate::rpc::AsyncTransport::call(
                         &*transport,
-                        &MIKOBASE_SURFACE.methods[5usize],
+                        &MIKOBASE_SURFACE.methods[6usize],
                         request,
                     )
                     .await;
@@ -799,7 +958,7 @@ Only if the store could not be read.*/
             async move {
                 let result = crate::rpc::AsyncTransport::call(
                         &*transport,
-                        &MIKOBASE_SURFACE.methods[6usize],
+                        &MIKOBASE_SURFACE.methods[7usize],
                         request,
                     )
                     .await;
@@ -811,6 +970,39 @@ Only if the store could not be read.*/
                         crate::rpc::Fallible::failed(
                             crate::rpc::wrong_response("export_schema"),
                         )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the
+same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected.
+
+# Errors
+`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.*/
+        pub fn merge(
+            &self,
+            worldlet: Delta,
+        ) -> impl ::core::future::Future<
+            Output = Result<Merged>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::Merge { worldlet };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[8usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::Merge(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(crate::rpc::wrong_response("merge"))
                     }
                     ::core::result::Result::Err(error) => {
                         crate::rpc::Fallible::failed(error)
@@ -832,7 +1024,7 @@ Only if the store could not be read.*/
             async move {
                 let result = crate::rpc::AsyncTransport::call(
                         &*transport,
-                        &MIKOBASE_SURFACE.methods[7usize],
+                        &MIKOBASE_SURFACE.methods[9usize],
                         request,
                     )
                     .await;
@@ -896,6 +1088,11 @@ Only if the store could not be read.*/
                         ),
                     )
                 }
+                MikobaseRequest::History { pk } => {
+                    MikobaseResponse::History(
+                        crate::rpc::guard("history", || Mikobase::history(self, &pk)),
+                    )
+                }
                 MikobaseRequest::ImportSchema { schema } => {
                     MikobaseResponse::ImportSchema(
                         crate::rpc::guard(
@@ -910,6 +1107,11 @@ Only if the store could not be read.*/
                             "export_schema",
                             || Mikobase::export_schema(self),
                         ),
+                    )
+                }
+                MikobaseRequest::Merge { worldlet } => {
+                    MikobaseResponse::Merge(
+                        crate::rpc::guard("merge", || Mikobase::merge(self, worldlet)),
                     )
                 }
                 MikobaseRequest::Properties {} => {
@@ -1021,9 +1223,25 @@ Only if the store could not be read.*/
                         ),
                     )
                 }
-                "import_schema" => {
+                "history" => {
                     let mut params = crate::rpc::Params::new(
                         &MIKOBASE_SURFACE.methods[5usize],
+                        params,
+                    );
+                    let pk = params.take::<::std::string::String>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(pk),) = (pk,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard("history", || Mikobase::history(self, &pk)),
+                    )
+                }
+                "import_schema" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[6usize],
                         params,
                     );
                     let schema = params.take::<Schema>(0usize);
@@ -1042,7 +1260,7 @@ Only if the store could not be read.*/
                 }
                 "export_schema" => {
                     let mut params = crate::rpc::Params::new(
-                        &MIKOBASE_SURFACE.methods[6usize],
+                        &MIKOBASE_SURFACE.methods[7usize],
                         params,
                     );
                     params.finish()?;
@@ -1053,9 +1271,25 @@ Only if the store could not be read.*/
                         ),
                     )
                 }
+                "merge" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[8usize],
+                        params,
+                    );
+                    let worldlet = params.take::<Delta>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(worldlet),) = (worldlet,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard("merge", || Mikobase::merge(self, worldlet)),
+                    )
+                }
                 "properties" => {
                     let mut params = crate::rpc::Params::new(
-                        &MIKOBASE_SURFACE.methods[7usize],
+                        &MIKOBASE_SURFACE.methods[9usize],
                         params,
                     );
                     params.finish()?;

@@ -8,9 +8,10 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use miko_core::backend::{Backend, Mode, Storage};
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::rpc::panic_message;
-use miko_core::{Engine, Error, ErrorId, Mikobase, Result, Schema, atomic_file, backend};
+use miko_core::{Engine, Error, ErrorId, Mikobase, Result, Schema, atomic_file};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -83,7 +84,7 @@ impl<R> Report<R, Worldlet> {
 
 /// The options that only a shared Mikobase has.
 pub(crate) struct MikobaseOptions {
-    backend: String,
+    backend: Backend,
     initial: Vec<Initial>,
     returning: Returning,
     setup: RefCell<Option<Setup>>,
@@ -92,7 +93,7 @@ pub(crate) struct MikobaseOptions {
 impl Default for MikobaseOptions {
     fn default() -> Self {
         Self {
-            backend: "mikobase.uno/sqlite/memory".to_owned(),
+            backend: Backend { storage: Storage::SqliteMemory, temporal: false },
             initial: Vec::new(),
             returning: Returning::default(),
             setup: RefCell::default(),
@@ -120,9 +121,18 @@ impl Uds {
     /// # Errors
     /// `invalid-backend`, listing the known ones.
     pub fn backend(mut self, url: &str) -> Result<Self> {
-        url.parse::<backend::Backend>()?;
-        url.clone_into(&mut self.mikobase.backend);
+        let temporal = self.mikobase.backend.temporal;
+        self.mikobase.backend = url.parse()?;
+        self.mikobase.backend.temporal |= temporal;
         Ok(self)
+    }
+
+    /// Is every version of a record to be kept? It can be chosen for a database that is created now; a file that exists is
+    /// what it is.
+    #[must_use]
+    pub fn temporal(mut self, temporal: bool) -> Self {
+        self.mikobase.backend.temporal = temporal;
+        self
     }
 
     /// Defines classes before the first worker starts: `{"classes": {name: definition}}`. Schemas and worldlets are loaded
@@ -204,7 +214,7 @@ impl Uds {
     ) -> Result<Share<'b, dyn Mikobase, R, Worldlet>> {
         let options = &self.mikobase;
         let open = || {
-            let engine = backend::open(&options.backend)?;
+            let engine = options.backend.open(Mode::ReadWrite)?;
             options.initial.iter().try_for_each(|initial| initial.load(&*engine))?;
             if let Some(setup) = options.setup.take() {
                 run_setup(setup, &Server { engine: &*engine })?;

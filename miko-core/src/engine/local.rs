@@ -8,11 +8,12 @@ use crate::engine::tables::Tables;
 use crate::engine::{Engine, Explanation};
 use crate::error::{Error, ErrorId, Result};
 use crate::json;
-use crate::mikobase::{Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 use crate::query::{self, Request, Select};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
 use crate::uns;
+use crate::version::Version;
 use crate::worldlet::Imported;
 
 /// A Mikobase in this process, on tables of some kind: [`SqliteEngine`](crate::SqliteEngine),
@@ -72,12 +73,12 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
         self.store().run_all(parsed)
     }
 
+    fn history(&self, pk: &str) -> Result<Vec<Version>> {
+        self.store().history(pk)
+    }
+
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
-        if json::too_deep(&schema) {
-            json::discard(schema);
-            let message = format!("arrays and objects may nest {} deep", json::MAX_DEPTH);
-            return Err(Error::new(ErrorId::INVALID_REQUEST, message));
-        }
+        let schema = not_too_deep(schema)?;
         self.store().write(|store| store.import_schema(schema))
     }
 
@@ -85,10 +86,17 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
         self.store().export_schema()
     }
 
+    fn merge(&self, worldlet: Delta) -> Result<Merged> {
+        let worldlet = not_too_deep(worldlet)?;
+        let mut store = self.store();
+        store.check_temporal()?;
+        store.merge(&worldlet)
+    }
+
     fn properties(&self) -> Result<Properties> {
         let store = self.store();
         Ok(Properties {
-            temporal: false,
+            temporal: store.tables.is_temporal(),
             executable: store.tables.kept("executable")? == Some(true.into()),
             engine: store.tables.name().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -119,4 +127,13 @@ impl<T: Tables> Engine for LocalEngine<T> {
     fn together(&self, calls: &mut dyn FnMut()) -> bool {
         self.make_together(calls)
     }
+}
+
+fn not_too_deep(value: serde_json::Value) -> Result<serde_json::Value> {
+    if !json::too_deep(&value) {
+        return Ok(value);
+    }
+    json::discard(value);
+    let message = format!("arrays and objects may nest {} deep", json::MAX_DEPTH);
+    Err(Error::new(ErrorId::INVALID_REQUEST, message))
 }

@@ -38,6 +38,9 @@ use numbers::Numbers;
 
 const SCHEMA: &str = include_str!("../../../schema/sqlite.sql");
 
+/// What a temporal database has besides.
+const TEMPORAL: &str = include_str!("../../../schema/temporal.sql");
+
 /// A database in memory has no file to protect: no rollback journal on disk, nothing to flush.
 const IN_MEMORY: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
 
@@ -68,7 +71,28 @@ impl LocalEngine<Sqlite> {
     /// # Errors
     /// `storage-full`, if there is no memory for it.
     pub fn in_memory() -> Result<Self> {
-        Ok(Self::of(Store::on(Sqlite::in_memory()?, Mode::ReadWrite)?))
+        Ok(Self::of(Store::on(Sqlite::in_memory(false)?, Mode::ReadWrite)?))
+    }
+
+    /// The same, temporal: every version of a record is kept.
+    ///
+    /// ```
+    /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::temporal_in_memory()?;
+    /// let pk = db.create("starfleet.com/officer", &json!({"rank": "Commander"}))?;
+    /// db.update(&pk, &json!({"rank": "Captain"}))?;
+    /// db.delete(&pk)?;
+    /// let active: Vec<bool> = db.history(&pk)?.iter().map(|version| version.active).collect();
+    /// assert_eq!(active, [true, true, false]);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`in_memory`](Self::in_memory).
+    pub fn temporal_in_memory() -> Result<Self> {
+        Ok(Self::of(Store::on(Sqlite::in_memory(true)?, Mode::ReadWrite)?))
     }
 
     /// The database in a file. In mode `rw` it is created if there is none, and belongs to this process until this value
@@ -92,7 +116,16 @@ impl LocalEngine<Sqlite> {
     /// `backend-in-use`, if somebody maintains the file; `invalid-backend`, if it is no Mikobase, or of a newer version,
     /// or missing and to be read. The file is then as it was.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode)?, mode)?))
+        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, false)?, mode)?))
+    }
+
+    /// The same, temporal: a database that is created now keeps every version of a record. One that exists is what it was
+    /// when it was created.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `invalid-backend` also, if it exists and is not temporal.
+    pub fn open_temporal(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
+        Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, true)?, mode)?))
     }
 }
 
@@ -104,20 +137,24 @@ pub struct Sqlite {
     numbers: RefCell<Numbers>,
     /// The file, if there is one. It ends after the connection.
     tenure: Option<Tenure>,
+    temporal: bool,
 }
 
 impl Sqlite {
     /// Tables in memory, all of them empty.
-    pub(super) fn in_memory() -> Result<Self> {
+    pub(super) fn in_memory(temporal: bool) -> Result<Self> {
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(IN_MEMORY)?;
         connection.execute_batch(SCHEMA)?;
+        if temporal {
+            connection.execute_batch(TEMPORAL)?;
+        }
         Self::on(connection, None)
     }
 
-    /// Opens a file, which other processes cannot maintain then.
-    fn open(path: &Path, mode: Mode) -> Result<Self> {
-        let (connection, tenure) = file::open(path, mode)?;
+    /// Opens a file, which other processes cannot maintain then. One that is new becomes `temporal`.
+    fn open(path: &Path, mode: Mode, temporal: bool) -> Result<Self> {
+        let (connection, tenure) = file::open(path, mode, temporal)?;
         Self::on(connection, Some(tenure))
     }
 
@@ -128,7 +165,8 @@ impl Sqlite {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         rusqlite::vtab::array::load_module(&connection)?;
         functions::register(&connection)?;
-        Ok(Self { connection, numbers: RefCell::default(), tenure })
+        let temporal = connection.table_exists(None, "version")?;
+        Ok(Self { connection, numbers: RefCell::default(), tenure, temporal })
     }
 
     /// How many rows each of the tables has that a create enters something into.
@@ -173,7 +211,7 @@ mod tests {
     }
 
     fn empty() -> Store<Sqlite> {
-        Store::on(Sqlite::in_memory().unwrap(), Mode::ReadWrite).unwrap()
+        Store::on(Sqlite::in_memory(false).unwrap(), Mode::ReadWrite).unwrap()
     }
 
     fn count(store: &Store<Sqlite>) -> i64 {

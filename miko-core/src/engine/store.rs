@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | transactions: of one call, of the calls of a turn, of creates in memory | here, [`mod@together`], [`standing`] |
 //! | requests; writing, exporting, importing | [`requests`], [`mod@write`], [`export`], [`import`] |
-//! | what a select goes through | [`plan`], [`candidate`] |
+//! | what a select goes through; what was | [`plan`], [`candidate`], [`past`] |
 //! | classes: checking a record, definitions, the schema as a whole | [`examine`], [`definitions`], [`schema`] |
 //! | what records say of each other: unique values, references | [`values`], [`pending`] |
 //! | pks of new records | [`pks`] |
@@ -17,6 +17,8 @@ mod definitions;
 mod examine;
 pub(super) mod export;
 mod import;
+mod merge;
+mod past;
 mod pending;
 mod pks;
 pub(super) mod plan;

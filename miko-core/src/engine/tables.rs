@@ -29,6 +29,9 @@ pub(crate) trait Tables: Sized + Send {
     /// Does it pay to let a transaction stand for creates to come, and may it, as nobody can lose it?
     fn gain_standing(&self) -> bool;
 
+    /// Is every version of a record kept? Only then are there versions.
+    fn is_temporal(&self) -> bool;
+
     /// Begins a transaction. None is open.
     fn begin(&mut self) -> Result<()>;
 
@@ -50,14 +53,35 @@ pub(crate) trait Tables: Sized + Send {
     /// The row of a number.
     fn row(&self, seq: i64) -> Result<Option<Row>>;
 
-    /// The first row after `seq` that is active and was written after the write `commit`.
-    fn next_written(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>>;
+    /// The first row after `seq` that was written after the write `commit`.
+    fn next_row(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>>;
 
     /// Enters a row, whose number is larger than all before it.
     fn insert(&mut self, row: &Row) -> Result<i64>;
 
     /// Writes a row again. Its pk stays.
     fn rewrite(&mut self, seq: i64, row: &Row) -> Result<()>;
+
+    /// Enters what a row says now among the versions of the past: it is about to be written again.
+    fn archive(&mut self, seq: i64) -> Result<()>;
+
+    /// Enters a version of the past. No version of the record is of the same time.
+    fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()>;
+
+    /// All versions of a record in order of time. The last is its row.
+    fn versions(&self, seq: i64) -> Result<Vec<Row>>;
+
+    /// The version of a record that held at a time, which may be a tombstone.
+    fn version_at(&self, seq: i64, time: Timestamp) -> Result<Option<Row>>;
+
+    /// Notes that a record is a definition, or was.
+    fn enter_definition(&mut self, seq: i64) -> Result<()>;
+
+    /// The records that are definitions, or were, in order of creation.
+    fn ever_definitions(&self) -> Result<Vec<i64>>;
+
+    /// The version with a pk of its own, and the number of its record.
+    fn find_version(&self, instance: &str) -> Result<Option<(i64, Row)>>;
 
     /// Takes out a row for good, as if it had never been entered.
     fn remove(&mut self, seq: i64) -> Result<()>;
@@ -144,7 +168,7 @@ pub(crate) trait Tables: Sized + Send {
 /// The number of the one constraint that nobody declares: a class has one definition.
 pub(crate) const ONE_DEFINITION: i64 = 1;
 
-/// A row of `record`.
+/// A row of `record`, or a version of one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub(crate) pk: String,
@@ -154,6 +178,8 @@ pub(crate) struct Row {
     pub(crate) updated_at: Timestamp,
     /// The number of the write.
     pub(crate) commit: i64,
+    /// The pk of this version, in a temporal database.
+    pub(crate) instance: Option<String>,
 }
 
 impl Row {

@@ -11,12 +11,14 @@ mod select;
 mod table;
 mod tables;
 
+use std::io::Seek;
 use std::path::Path;
 
 use crate::backend::Mode;
 use crate::engine::local::LocalEngine;
 use crate::engine::store::Store;
 use crate::error::Result;
+use crate::worldlet;
 use file::WorldletFile;
 use tables::Maps;
 
@@ -48,6 +50,14 @@ impl LocalEngine<Maps> {
         Ok(Self::of(Store::on(Maps::default(), Mode::ReadWrite)?))
     }
 
+    /// The same, temporal: every version of a record is kept.
+    ///
+    /// # Errors
+    /// As [`in_memory`](Self::in_memory).
+    pub fn temporal_in_memory() -> Result<Self> {
+        Ok(Self::of(Store::on(Maps::temporal(), Mode::ReadWrite)?))
+    }
+
     /// The worldlet in a file. In mode `rw` it is created if there is none, and belongs to this process until this value is
     /// dropped: a write that was acknowledged survives a crash of the process and of the machine. In mode `r` it is read
     /// once; what others do to the file later is not seen.
@@ -59,12 +69,37 @@ impl LocalEngine<Maps> {
     /// `backend-in-use`, if another process maintains the file; `invalid-worldlet`, if it is none; `invalid-backend`, if it
     /// is missing and to be read. The file is then as it was.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        let (file, content) = WorldletFile::open(path.as_ref(), mode)?;
-        let mut store = Store::on(Maps::default(), Mode::ReadWrite)?;
+        Self::open_as(path.as_ref(), mode, false)
+    }
+
+    /// The same, temporal: a worldlet that is created now keeps every version of a record. One that exists is what it says.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `invalid-backend` also, if it exists and is not temporal.
+    pub fn open_temporal(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
+        Self::open_as(path.as_ref(), mode, true)
+    }
+
+    fn open_as(path: &Path, mode: Mode, temporal: bool) -> Result<Self> {
+        let (file, mut content) = WorldletFile::open(path, mode)?;
+        let is_temporal = match &mut content {
+            Some(content) => {
+                let is_temporal = worldlet::is_temporal(content);
+                content.rewind().map_err(|fault| file::unusable(path, &fault))?;
+                is_temporal
+            }
+            None => temporal,
+        };
+        if temporal && !is_temporal {
+            let message = "the worldlet is not temporal: that is chosen when one is created";
+            return Err(file::invalid(path, message));
+        }
+        let tables = if is_temporal { Maps::temporal() } else { Maps::default() };
+        let mut store = Store::on(tables, Mode::ReadWrite)?;
         let is_new = content.is_none();
         if let Some(mut content) = content {
             let imported = store.write(|store| store.import_worldlet(&mut content, true));
-            imported.map_err(|error| error.with_all("path", path.as_ref().display().to_string()))?;
+            imported.map_err(|error| error.with_all("path", path.display().to_string()))?;
         }
         if let Some(file) = file {
             store.tables.keep_in(file);

@@ -63,6 +63,9 @@ error_ids! {
     RECORD_DELETED = "record_deleted",
         "The record with this pk was deleted.",
         "an `update` of a deleted record";
+    NOT_TEMPORAL = "not-temporal",
+        "The database keeps no versions. Whether it does is chosen when it is created, by `temporal`.",
+        r#"{"action": "select", "history": true}"#;
     VALIDATION_FAILED = "validation-failed",
         "A value breaks a rule of its class; the details name the class, the rule, the place by JSON pointer, what was \
          found and what is allowed. There is one for each fault.",

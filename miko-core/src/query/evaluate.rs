@@ -86,9 +86,14 @@ impl Select {
                 selected.push(subject);
             }
         }
+        Ok(self.arranged(selected))
+    }
+
+    /// Those that are selected, in their order, without those that the limit and the offset leave out.
+    pub(crate) fn arranged<S: Subject>(&self, selected: Vec<S>) -> Vec<S> {
         let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
         let limit = self.limit.map_or(usize::MAX, count);
-        Ok(self.sorted(selected).into_iter().skip(count(self.offset)).take(limit).collect())
+        self.sorted(selected).into_iter().skip(count(self.offset)).take(limit).collect()
     }
 
     fn sorted<S: Subject>(&self, subjects: Vec<S>) -> Vec<S> {

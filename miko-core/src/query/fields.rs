@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{ErrorId, ErrorItem};
 use crate::query::faults::{Faults, Place};
+use crate::timestamp::Timestamp;
 use crate::uns;
 
 /// Keys that every request may carry and nobody interprets.
@@ -130,6 +131,14 @@ pub(crate) fn count(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
             None => refuse(faults, place.wrong_value(EXPECTED, value)),
         },
         _ => mistyped(faults, place, EXPECTED, &value),
+    }
+}
+
+pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
+    let text = string(value, place, faults)?;
+    match text.parse() {
+        Ok(moment) => Some(moment),
+        Err(_) => refuse(faults, place.wrong_value("a timestamp such as 2026-04-21T14:32:00.123Z", text)),
     }
 }
 

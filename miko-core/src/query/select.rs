@@ -7,9 +7,10 @@ use crate::query::faults::{Faults, Place};
 use crate::query::fields::{self, Reader};
 use crate::query::placeholder::{Position, Scope};
 use crate::query::sort::Sort;
+use crate::timestamp::Timestamp;
 
 /// What Q0 defines for `select` and this version does not run.
-const LATER: [&str; 3] = ["history", "cutoff", "transaction"];
+const LATER: [&str; 1] = ["transaction"];
 
 /// The keys of a select.
 const KEYS: [&str; 16] = [
@@ -39,6 +40,10 @@ pub(crate) struct Select {
     pub(crate) sorts: Vec<Sort>,
     pub(crate) limit: Option<u64>,
     pub(crate) offset: u64,
+    /// Are all versions selected?
+    pub(crate) history: bool,
+    /// The time as of which is selected, if it is not now.
+    pub(crate) cutoff: Option<Timestamp>,
     /// May a placeholder turn out to lead nowhere?
     pub(crate) may_fail: bool,
     /// How many conditions, parts of conditions and sort paths it has.
@@ -67,6 +72,8 @@ impl Select {
                 sorts,
                 limit: always(conditions, map, "limit", position, fields::count),
                 offset: always(conditions, map, "offset", position, fields::count).unwrap_or(0),
+                history: always(conditions, map, "history", position, fields::boolean).unwrap_or(false),
+                cutoff: always(conditions, map, "cutoff", position, fields::timestamp),
             }
         });
         let latent = conditions.latent;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, Fields, Reader, refuse};
+use crate::query::fields::{self, Fields, Reader};
 use crate::query::stack::{self, Stack};
 use crate::record::PASS_THROUGH;
 use crate::timestamp::Timestamp;
@@ -72,7 +72,7 @@ impl Update {
             Some((key, reader)) => fields.read(key, reader).map(StackChange::Whole),
         };
         let extras = extras(fields);
-        let if_updated_at = fields.read("if_updated_at", timestamp);
+        let if_updated_at = fields.read("if_updated_at", fields::timestamp);
         Some(Self { pk: pk?, bucket, stack, extras, if_updated_at })
     }
 }
@@ -128,12 +128,4 @@ fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Optio
         *name = class.into();
     }
     Some(markers.into())
-}
-
-fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
-    let text = fields::string(value, place, faults)?;
-    match text.parse() {
-        Ok(moment) => Some(moment),
-        Err(_) => refuse(faults, place.wrong_value("a timestamp such as 2026-04-21T14:32:00.123Z", text)),
-    }
 }

@@ -50,6 +50,22 @@ pub(super) fn read(pk: String, text: &str, problems: &mut Problems) -> Option<In
     record.filter(|_| is_whole).map(|record| Incoming { pk, ..record })
 }
 
+/// What stands for a record whose versions are in the history: nothing but its times.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stub {
+    pub(super) created_at: Option<Timestamp>,
+    #[serde(rename = "updated_at")]
+    _updated_at: Option<Timestamp>,
+}
+
+impl Stub {
+    /// Is this one?
+    pub(super) fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
 /// The value of a record that is written bare: from its bucket and stack, as they are stored.
 pub(crate) fn bare_value<'b>(bucket: &'b str, stack: &str) -> Option<&'b str> {
     #[derive(Deserialize)]
@@ -92,7 +108,7 @@ fn is_definition(parts: &Map<String, Value>) -> bool {
         && parts.contains_key("name")
 }
 
-fn take_bucket(
+pub(super) fn take_bucket(
     parts: &mut Map<String, Value>,
     place: &Place<'_>,
     faults: &mut Faults,
@@ -121,7 +137,11 @@ fn take_bucket(
     }
 }
 
-fn take_stack(parts: &mut Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<Stack> {
+pub(super) fn take_stack(
+    parts: &mut Map<String, Value>,
+    place: &Place<'_>,
+    faults: &mut Faults,
+) -> Option<Stack> {
     let given: Vec<_> = STACKS.into_iter().filter_map(|key| Some((key, parts.shift_remove(key)?))).collect();
     if given.len() > 1 {
         let keys: Vec<&str> = given.iter().map(|(key, _)| *key).collect();
@@ -142,14 +162,14 @@ fn take_stack(parts: &mut Map<String, Value>, place: &Place<'_>, faults: &mut Fa
 
 /// What a record has besides its bucket and classes.
 #[derive(Default)]
-struct Rest {
-    extras: Map<String, Value>,
+pub(super) struct Rest {
+    pub(super) extras: Map<String, Value>,
     created_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
 }
 
 impl Rest {
-    fn take(parts: &mut Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Self {
+    pub(super) fn take(parts: &mut Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Self {
         let mut part = |key: &str| parts.shift_remove(key);
         let created_at =
             part("created_at").and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
@@ -169,7 +189,7 @@ impl Rest {
     }
 }
 
-fn read_time(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
+pub(super) fn read_time(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
     let time = value.as_str().and_then(|text| text.parse().ok());
     if time.is_none() {
         faults.refuse(place.wrong_value("a timestamp such as 2026-04-21T14:32:00.123Z", value));

@@ -11,6 +11,11 @@ pub(crate) fn db() -> Db {
     Db(crate::support::db())
 }
 
+/// The same, and not temporal.
+pub(crate) fn plain() -> Db {
+    Db(crate::support::plain())
+}
+
 /// Creates a record of a class and gives its pk.
 pub(crate) fn create(db: &Db, class: &str, bucket: Value) -> Result<String> {
     db.run(json!({"action": "create", "class": class, "bucket": bucket}))

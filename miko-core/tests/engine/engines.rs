@@ -26,6 +26,26 @@ fn all_tests_pass_on_sqlite_in_a_file() {
 }
 
 #[test]
+fn all_tests_pass_on_temporal_sqlite() {
+    all_tests_pass_on("temporal sqlite");
+}
+
+#[test]
+fn all_tests_pass_on_temporal_sqlite_in_a_file() {
+    all_tests_pass_on("temporal sqlite file");
+}
+
+#[test]
+fn all_tests_pass_on_a_temporal_worldlet_in_memory() {
+    all_tests_pass_on("temporal worldlet");
+}
+
+#[test]
+fn all_tests_pass_on_a_temporal_worldlet_in_a_file() {
+    all_tests_pass_on("temporal worldlet file");
+}
+
+#[test]
 fn all_tests_pass_on_a_worldlet_in_memory() {
     all_tests_pass_on("worldlet");
 }

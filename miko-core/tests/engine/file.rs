@@ -77,6 +77,7 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
          UPDATE indexed_value SET value = '12,' WHERE value = 'B12,';
          CREATE INDEX unique_value_by_record ON unique_value (seq);
          CREATE INDEX indexed_value_by_record ON indexed_value (seq);
+         ALTER TABLE record DROP COLUMN instance_pk;
          PRAGMA user_version = 1;",
     )
     .unwrap();
@@ -94,7 +95,7 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
     let file = rusqlite::Connection::open(&path).unwrap();
     let indexes = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '*_value_by_record'";
     assert_eq!(file.query_row(indexes, [], |row| row.get::<_, i64>(0)), Ok(0));
-    assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(2));
+    assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(3));
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn told(answer: &Result<Response, Error>) -> String {
         Ok(response) => {
             let mut told = match &response.results {
                 Results::Records(records) => names(records.iter()),
+                Results::Versions(versions) => format!("{} versions", versions.len()),
                 Results::Written { .. } => "written".to_owned(),
                 Results::Deleted { deleted: true, .. } => "deleted".to_owned(),
                 Results::Deleted { deleted: false, .. } => "nothing to delete".to_owned(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jsonschema::{Registry, Validator};
 use serde_json::{Value, json};
 
-use crate::support::{Local, db, export};
+use crate::support::{Local, db, export, plain};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -98,7 +98,7 @@ fn the_sample_domain_is_imported_and_given_back_byte_by_byte() {
     db.import_schema(schema("starfleet.json")).unwrap();
     assert_eq!(db.import_schema(schema("starfleet.json")).unwrap().unchanged.len(), 8);
     let worldlet = fs::read_to_string(Path::new(WORKSPACE).join("schema/starfleet.worldlet.json")).unwrap();
-    let copy = crate::support::db();
+    let copy = plain();
     copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
     assert_eq!(export(&copy), worldlet);
     // The worldlet has the classes of the schema.

@@ -25,24 +25,54 @@ impl Deref for Local {
 }
 
 pub(crate) fn db() -> Local {
+    db_on(std::env::var(ENGINE).ok().as_deref())
+}
+
+/// An empty database that is not temporal: for tests about the form of a worldlet, which says less.
+pub(crate) fn plain() -> Local {
+    match std::env::var(ENGINE) {
+        Ok(engine) => db_on(Some(engine.trim_start_matches("temporal "))),
+        Err(_) => db_on(None),
+    }
+}
+
+fn db_on(engine: Option<&str>) -> Local {
     let folder = || match tempfile::tempdir_in("/dev/shm") {
         Ok(folder) => folder,
         Err(_) => tempfile::tempdir().unwrap(),
     };
-    match std::env::var(ENGINE).as_deref() {
-        Err(_) => sqlite(),
-        Ok("worldlet") => Local { engine: Box::new(WorldletEngine::in_memory().unwrap()), _folder: None },
-        Ok("sqlite file") => {
+    match engine {
+        None | Some("sqlite") => sqlite(),
+        Some("worldlet") => Local { engine: Box::new(WorldletEngine::in_memory().unwrap()), _folder: None },
+        Some("sqlite file") => {
             let folder = folder();
             let engine = SqliteEngine::open(folder.path().join("test.db"), Mode::ReadWrite).unwrap();
             Local { engine: Box::new(engine), _folder: Some(folder) }
         }
-        Ok("worldlet file") => {
+        Some("worldlet file") => {
             let folder = folder();
             let engine = WorldletEngine::open(folder.path().join("test.json"), Mode::ReadWrite).unwrap();
             Local { engine: Box::new(engine), _folder: Some(folder) }
         }
-        Ok(other) => panic!("no engine is called {other}"),
+        Some("temporal sqlite") => {
+            Local { engine: Box::new(SqliteEngine::temporal_in_memory().unwrap()), _folder: None }
+        }
+        Some("temporal worldlet") => {
+            Local { engine: Box::new(WorldletEngine::temporal_in_memory().unwrap()), _folder: None }
+        }
+        Some("temporal sqlite file") => {
+            let folder = folder();
+            let path = folder.path().join("test.db");
+            let engine = SqliteEngine::open_temporal(path, Mode::ReadWrite).unwrap();
+            Local { engine: Box::new(engine), _folder: Some(folder) }
+        }
+        Some("temporal worldlet file") => {
+            let folder = folder();
+            let path = folder.path().join("test.json");
+            let engine = WorldletEngine::open_temporal(path, Mode::ReadWrite).unwrap();
+            Local { engine: Box::new(engine), _folder: Some(folder) }
+        }
+        Some(other) => panic!("no engine is called {other}"),
     }
 }
 

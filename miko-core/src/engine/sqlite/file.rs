@@ -19,7 +19,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backend::Mode;
-use crate::engine::sqlite::SCHEMA;
+use crate::engine::sqlite::{SCHEMA, TEMPORAL};
 use crate::error::{Error, ErrorId, Result};
 use crate::json;
 
@@ -32,6 +32,8 @@ const MIGRATIONS: &[&str] = &[
     "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
      UPDATE unique_value SET value = with_ordered_numbers(value);
      UPDATE indexed_value SET value = with_ordered_numbers(value);",
+    // A temporal database gives every version a pk; older ones are not temporal.
+    "ALTER TABLE record ADD COLUMN instance_pk TEXT;",
 ];
 
 /// `Miko`, which SQLite keeps as `application_id`, so that anybody can tell whose file it is.
@@ -71,12 +73,12 @@ fn open_files() -> MutexGuard<'static, HashMap<Inode, Tenants>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens a database file, or creates it where the mode allows that.
+/// Opens a database file, or creates it where the mode allows that, temporal or not.
 ///
 /// # Errors
 /// `backend-in-use`, if somebody maintains it; `invalid-backend`, if it is no Mikobase, or of a newer version, or missing
 /// and to be read only. The file is then as it was.
-pub(super) fn open(path: &Path, mode: Mode) -> Result<(Connection, Tenure)> {
+pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connection, Tenure)> {
     let flags = match mode {
         Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -89,7 +91,7 @@ pub(super) fn open(path: &Path, mode: Mode) -> Result<(Connection, Tenure)> {
     check_header(path, mode)?;
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|fault| refused(path, &fault))?;
-    prepare(&connection, mode).map_err(|error| {
+    prepare(&connection, mode, temporal).map_err(|error| {
         // Whichever statement came first to the lock.
         if error.is(ErrorId::BACKEND_IN_USE) { in_use(path) } else { in_file(error, path) }
     })?;
@@ -138,9 +140,18 @@ fn check_version(version: u32) -> Result<()> {
     Err(Error::new(ErrorId::INVALID_BACKEND, message).with("found", version).with("known", VERSION))
 }
 
-/// Locks the file and makes sure that its tables are those of this version.
-fn prepare(connection: &Connection, mode: Mode) -> Result<()> {
+/// Locks the file and makes sure that its tables are those of this version, and of the right kind.
+fn prepare(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     connection.busy_timeout(Duration::ZERO)?;
+    lock_and_bring_up_to_date(connection, mode, temporal)?;
+    if temporal && !connection.table_exists(None, "version")? {
+        let message = "the database is not temporal: that is chosen when one is created";
+        return Err(Error::new(ErrorId::INVALID_BACKEND, message));
+    }
+    Ok(())
+}
+
+fn lock_and_bring_up_to_date(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     if mode == Mode::Read {
         return match version_of(connection)? {
             version if version < VERSION => {
@@ -157,7 +168,7 @@ fn prepare(connection: &Connection, mode: Mode) -> Result<()> {
     // Nothing is locked before the first transaction; from then on the lock is kept.
     connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
     match version_of(connection)? {
-        0 if is_empty(connection)? => create(connection)?,
+        0 if is_empty(connection)? => create(connection, temporal)?,
         version => {
             check_application(connection)?;
             check_version(version)?;
@@ -186,9 +197,10 @@ fn check_application(connection: &Connection) -> Result<()> {
 }
 
 /// Makes the tables, and makes the file ours, in one transaction.
-fn create(connection: &Connection) -> Result<()> {
+fn create(connection: &Connection, temporal: bool) -> Result<()> {
+    let temporal = if temporal { TEMPORAL } else { "" };
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN IMMEDIATE; {SCHEMA} {temporal} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
     ))?;
     Ok(())
 }

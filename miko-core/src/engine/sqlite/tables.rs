@@ -15,10 +15,24 @@ use crate::query::Select;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 
+/// SQL that gives versions of the past as rows which [`numbered`] reads.
+macro_rules! select_version {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, pk, version.bucket, version.stack, version.extras, created_at, version.updated_at, \
+             version.commit_seq, version.instance_pk FROM version JOIN record USING (seq) ",
+            $rest
+        )
+    };
+}
+
 /// SQL that gives rows which [`numbered`] reads.
 macro_rules! select_row {
     ($rest:literal) => {
-        concat!("SELECT seq, pk, bucket, stack, extras, created_at, updated_at, commit_seq ", $rest)
+        concat!(
+            "SELECT seq, pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk ",
+            $rest
+        )
     };
 }
 
@@ -33,6 +47,10 @@ impl Tables for Sqlite {
 
     fn gain_standing(&self) -> bool {
         self.tenure.is_none()
+    }
+
+    fn is_temporal(&self) -> bool {
+        self.temporal
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -68,28 +86,75 @@ impl Tables for Sqlite {
         Ok(self.one(select_row!("FROM record WHERE seq = ?1"), [seq], numbered)?.map(|(_, row)| row))
     }
 
-    fn next_written(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>> {
-        const SQL: &str = select_row!(
-            "FROM record WHERE seq > ?1 AND commit_seq > ?2 AND bucket IS NOT NULL ORDER BY seq LIMIT 1"
-        );
+    fn next_row(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>> {
+        const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT 1");
         self.one(SQL, [seq, commit], numbered)
     }
 
     fn insert(&mut self, row: &Row) -> Result<i64> {
-        const SQL: &str = "INSERT INTO record (pk, bucket, stack, extras, created_at, updated_at, commit_seq) \
-                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        const SQL: &str = "INSERT INTO record \
+             (pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let [bucket, stack, extras] = texts(row);
         let times = [row.created_at, row.updated_at].map(Timestamp::as_millis);
-        self.run(SQL, params![row.pk, bucket, stack, extras, times[0], times[1], row.commit])?;
+        self.run(SQL, params![row.pk, bucket, stack, extras, times[0], times[1], row.commit, row.instance])?;
         Ok(self.last_inserted())
     }
 
     fn rewrite(&mut self, seq: i64, row: &Row) -> Result<()> {
         const SQL: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
-                           updated_at = ?6, commit_seq = ?7 WHERE seq = ?1";
+                           updated_at = ?6, commit_seq = ?7, instance_pk = ?8 WHERE seq = ?1";
         let [bucket, stack, extras] = texts(row);
         let times = [row.created_at, row.updated_at].map(Timestamp::as_millis);
-        self.run(SQL, params![seq, bucket, stack, extras, times[0], times[1], row.commit])
+        self.run(SQL, params![seq, bucket, stack, extras, times[0], times[1], row.commit, row.instance])
+    }
+
+    fn archive(&mut self, seq: i64) -> Result<()> {
+        const SQL: &str = "INSERT INTO version (seq, updated_at, instance_pk, bucket, stack, extras, commit_seq) \
+             SELECT seq, updated_at, instance_pk, bucket, stack, extras, commit_seq FROM record WHERE seq = ?1";
+        self.run(SQL, [seq])
+    }
+
+    fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()> {
+        const SQL: &str = "INSERT INTO version (seq, updated_at, instance_pk, bucket, stack, extras, commit_seq) \
+                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let [bucket, stack, extras] = texts(version);
+        let time = version.updated_at.as_millis();
+        self.run(SQL, params![seq, time, version.instance, bucket, stack, extras, version.commit])
+    }
+
+    fn versions(&self, seq: i64) -> Result<Vec<Row>> {
+        const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at");
+        let mut versions = self.many(PAST, [seq], |row| Ok(numbered(row)?.1))?;
+        versions.extend(self.row(seq)?);
+        Ok(versions)
+    }
+
+    fn version_at(&self, seq: i64, time: Timestamp) -> Result<Option<Row>> {
+        const PAST: &str = select_version!(
+            "WHERE seq = ?1 AND version.updated_at <= ?2 ORDER BY version.updated_at DESC LIMIT 1"
+        );
+        let last = self.row(seq)?;
+        if last.as_ref().is_none_or(|last| last.updated_at <= time) {
+            return Ok(last);
+        }
+        Ok(self.one(PAST, [seq, time.as_millis()], numbered)?.map(|(_, version)| version))
+    }
+
+    fn enter_definition(&mut self, seq: i64) -> Result<()> {
+        self.run("INSERT OR IGNORE INTO ever_definition (seq) VALUES (?1)", [seq])
+    }
+
+    fn ever_definitions(&self) -> Result<Vec<i64>> {
+        self.many("SELECT seq FROM ever_definition ORDER BY seq", [], |row| row.get(0))
+    }
+
+    fn find_version(&self, instance: &str) -> Result<Option<(i64, Row)>> {
+        let last = self.one(select_row!("FROM record WHERE instance_pk = ?1"), [instance], numbered)?;
+        if last.is_some() {
+            return Ok(last);
+        }
+        self.one(select_version!("WHERE version.instance_pk = ?1"), [instance], numbered)
     }
 
     fn remove(&mut self, seq: i64) -> Result<()> {
@@ -101,8 +166,10 @@ impl Tables for Sqlite {
     }
 
     fn last_commit(&self) -> Result<i64> {
-        let sql = "SELECT coalesce(max(commit_seq), 0) FROM record";
-        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+        const OF_PAST: &str = "SELECT coalesce(max(commit_seq), 0) FROM version";
+        let last = self.one("SELECT coalesce(max(commit_seq), 0) FROM record", [], |row| row.get(0))?;
+        let of_past = if self.temporal { self.one(OF_PAST, [], |row| row.get(0))? } else { None };
+        Ok(last.max(of_past).unwrap_or(0))
     }
 
     fn record(&self, pk: &str) -> Result<Option<Record>> {
@@ -273,6 +340,7 @@ fn numbered(row: &SqlRow<'_>) -> rusqlite::Result<(i64, Row)> {
         created_at: Timestamp::from_millis(row.get(5)?),
         updated_at: Timestamp::from_millis(row.get(6)?),
         commit: row.get(7)?,
+        instance: row.get(8)?,
     };
     Ok((row.get(0)?, row_of_record))
 }

@@ -2,6 +2,7 @@
 
 use crate::class::Catalog;
 use crate::engine::store::broken;
+use crate::engine::tables::Row;
 use crate::error::Result;
 use crate::query::{Subject, stack};
 use crate::record::Record;
@@ -10,6 +11,8 @@ use crate::timestamp::Timestamp;
 /// A record, and the classes as the select sees them.
 pub(in crate::engine) struct Candidate<'c> {
     pub(in crate::engine) record: Record,
+    /// The version that it stands for, where versions are selected.
+    pub(in crate::engine) version: Option<Row>,
     classes: Vec<String>,
     catalog: &'c Catalog,
 }
@@ -18,7 +21,11 @@ impl<'c> Candidate<'c> {
     pub(in crate::engine) fn of(record: Record, catalog: &'c Catalog) -> Result<Self> {
         let stack = record.stack.to_map().map_err(broken)?;
         let classes = stack::classes(&stack).into_iter().map(str::to_owned).collect();
-        Ok(Self { record, classes, catalog })
+        Ok(Self { record, version: None, classes, catalog })
+    }
+
+    pub(in crate::engine) fn standing_for(self, version: Row) -> Self {
+        Self { version: Some(version), ..self }
     }
 }
 

@@ -17,14 +17,8 @@ use crate::uns;
 impl<T: Tables> Store<T> {
     /// Reads all definitions there are.
     pub(super) fn load_catalog(&mut self) -> Result<()> {
-        let mut definitions = Vec::new();
-        for (_, bucket) in self.definition_records()? {
-            let mut faults = Vec::new();
-            let definition = Definition::read(&bucket, Place::Request, &mut faults);
-            Error::check(faults).map_err(broken)?;
-            definitions.extend(definition);
-        }
-        self.catalog = Catalog::of(definitions).map_err(broken)?;
+        let buckets: Vec<_> = self.definition_records()?.into_iter().map(|(_, bucket)| bucket).collect();
+        self.catalog = catalog_of(&buckets)?;
         Ok(())
     }
 
@@ -144,6 +138,17 @@ impl<T: Tables> Store<T> {
         let Some(State { bucket, stack, .. }) = row.state else { return Ok(None) };
         Ok(Some(Member { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)? }))
     }
+}
+
+/// The classes that stored definitions define.
+pub(super) fn catalog_of(buckets: &[Map<String, Value>]) -> Result<Catalog> {
+    let mut definitions = Vec::new();
+    for bucket in buckets {
+        let mut faults = Vec::new();
+        definitions.extend(Definition::read(bucket, Place::Request, &mut faults));
+        Error::check(faults).map_err(broken)?;
+    }
+    Catalog::of(definitions).map_err(broken)
 }
 
 /// A stored record of a class that is redefined.

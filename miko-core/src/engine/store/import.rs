@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::class::{Definition, Purpose};
 use crate::engine::store::examine::misplaced_definition;
+use crate::engine::store::merge::Placed;
 use crate::engine::store::write::{defined_by, extras_text, map, text};
 use crate::engine::store::{Store, schema};
 use crate::engine::tables::{Row, State, Tables};
@@ -17,7 +18,7 @@ use crate::json::pointer::Step;
 use crate::query::{Place, Stack, stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
-use crate::worldlet::{self, Imported, Incoming, Problems, Sink};
+use crate::worldlet::{self, Imported, Incoming, IncomingVersion, Problems, Sink};
 
 impl<T: Tables> Store<T> {
     /// Imports a worldlet inside the open transaction. With `trust`, what validation finds becomes a warning.
@@ -26,39 +27,56 @@ impl<T: Tables> Store<T> {
         reader: &mut dyn Read,
         trust: bool,
     ) -> Result<Imported> {
-        let (before, now) = (self.commits, Timestamp::now());
         let mut problems = Problems::default();
-        let mut import =
-            Import { store: self, before, now, records: 0, added: Vec::new(), removed: Vec::new() };
+        let mut import = Import::into(self);
         worldlet::read(reader, &mut import, &mut problems)?;
-        let Import { records, added, removed, .. } = import;
+        let records = import.finish(trust, &mut problems)?;
+        Ok(Imported { records, warnings: problems.check()? })
+    }
+}
+
+impl<'s, T: Tables> Import<'s, T> {
+    pub(super) fn into(store: &'s mut Store<T>) -> Self {
+        let (before, now) = (store.commits, Timestamp::now());
+        Self { store, before, now, records: 0, added: Vec::new(), removed: Vec::new() }
+    }
+
+    /// Puts definitions into force and checks what was written: how many records those are.
+    pub(super) fn finish(self, trust: bool, problems: &mut Problems) -> Result<u64> {
+        let Self { store, before, records, added, removed, .. } = self;
         let removed: Vec<String> = removed
             .into_iter()
             .filter(|name| !added.iter().any(|definition| definition.name == *name))
             .collect();
         if !added.is_empty() || !removed.is_empty() {
-            match self.redefine(added, &removed) {
+            match store.redefine(added, &removed) {
                 Ok(()) => {}
                 Err(error) => error.items().iter().for_each(|item| problems.refuse(item.clone())),
             }
         }
-        self.check_imported(before, trust, &mut problems)?;
-        Ok(Imported { records, warnings: problems.check()? })
+        store.check_imported(before, trust, problems)?;
+        Ok(records)
     }
+}
 
+impl<T: Tables> Store<T> {
     /// Checks what was written after the write `before`, and enters its values into the index.
     fn check_imported(&mut self, before: i64, trust: bool, problems: &mut Problems) -> Result<()> {
         let mut last = i64::MIN;
-        while let Some((seq, row)) = self.tables.next_written(last, before)? {
+        while let Some((seq, row)) = self.tables.next_row(last, before)? {
             last = seq;
-            let (pk, Some(State { bucket, stack, .. })) = (row.pk, row.state) else { continue };
+            let pk = row.pk;
+            let records = Place::Key(&Place::Request, "records");
+            let place = Place::Key(&records, &pk);
+            if self.tables.is_temporal() && row.instance.is_none() {
+                problems.refuse(place.fault("no version of this record is in the history"));
+            }
+            let Some(State { bucket, stack, .. }) = row.state else { continue };
             let mut stack = map(&stack)?;
             if !self.has_rules(&stack) {
                 continue;
             }
             let mut bucket = map(&bucket)?;
-            let records = Place::Key(&Place::Request, "records");
-            let place = Place::Key(&records, &pk);
             if let Err(error) = self.examine(&mut stack, &mut bucket, Purpose::Import, &place) {
                 // What is wrong with definitions was told when they came by.
                 let of_records = error
@@ -89,8 +107,8 @@ fn note(fault: ErrorItem, trust: bool, problems: &mut Problems) {
 }
 
 /// An import under way.
-struct Import<'s, T> {
-    store: &'s mut Store<T>,
+pub(super) struct Import<'s, T> {
+    pub(super) store: &'s mut Store<T>,
     /// The last write before it.
     before: i64,
     now: Timestamp,
@@ -105,6 +123,40 @@ impl<T: Tables> Sink for Import<'_, T> {
     fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()> {
         let records = Place::Key(&Place::Request, "records");
         self.write(&record, &Place::Key(&records, &record.pk), problems)
+    }
+
+    fn is_temporal(&self) -> bool {
+        self.store.tables.is_temporal()
+    }
+
+    fn stub(&mut self, pk: String, created_at: Option<Timestamp>, _: &mut Problems) -> Result<()> {
+        let row = match self.store.tables.find(&pk)? {
+            Some((seq, row)) => {
+                let created_at = created_at.unwrap_or(row.created_at);
+                return self.store.tables.rewrite(seq, &Row { created_at, ..row });
+            }
+            // It says nothing until a version comes.
+            None => Row {
+                pk,
+                state: None,
+                created_at: created_at.unwrap_or(self.now),
+                updated_at: Timestamp::FIRST,
+                commit: self.store.next_commit(),
+                instance: None,
+            },
+        };
+        self.store.tables.insert(&row).map(drop)
+    }
+
+    fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()> {
+        let history = Place::Key(&Place::Request, "history");
+        let place = Place::Key(&history, &version.instance);
+        match self.place(&version, &place, problems)? {
+            Placed::New => self.records += 1,
+            Placed::Known => {}
+            Placed::Contradicts(what) => problems.refuse(place.fault(what)),
+        }
+        Ok(())
     }
 
     /// A class that is defined already gets this definition, unless it is the one that it has.
@@ -143,11 +195,23 @@ impl<T: Tables> Import<'_, T> {
             return Ok(());
         };
         self.records += 1;
-        for class in stack::classes(&record.stack) {
+        self.enter(seq, &record.bucket, &record.stack, place, problems)
+    }
+
+    /// Makes a record what it says that it is.
+    pub(super) fn enter(
+        &mut self,
+        seq: i64,
+        bucket: &Map<String, Value>,
+        stack: &Map<String, Value>,
+        place: &Place<'_>,
+        problems: &mut Problems,
+    ) -> Result<()> {
+        for class in stack::classes(stack) {
             self.store.enter(class, seq)?;
         }
-        if stack::classes(&record.stack).contains(&uns::CLASS) {
-            self.define(seq, record, place, problems)?;
+        if stack::classes(stack).contains(&uns::CLASS) {
+            self.define(seq, bucket, stack, place, problems)?;
         }
         Ok(())
     }
@@ -166,18 +230,23 @@ impl<T: Tables> Import<'_, T> {
             created_at: record.created_at.unwrap_or(updated_at),
             updated_at,
             commit: self.store.next_commit(),
+            instance: None,
         };
         let Some((seq, found)) = self.store.tables.find(&record.pk)? else {
+            row.instance = self.store.next_instance(row.updated_at);
             return self.store.tables.insert(&row).map(Some);
         };
         if found.commit > self.before {
             return Ok(None);
         }
-        if !is_same(&found, &row) {
+        if is_same(&found, &row) {
+            row.instance.clone_from(&found.instance);
+            self.store.tables.rewrite(seq, &row)?;
+        } else {
             // Whoever read the record must be able to see that it is another.
             row.updated_at = row.updated_at.max(found.updated_at.after());
+            self.store.rewrite(seq, row)?;
         }
-        self.store.tables.rewrite(seq, &row)?;
         if let Some(State { bucket, stack, .. }) = &found.state {
             self.withdraw(seq, &map(bucket)?, &map(stack)?)?;
         }
@@ -185,13 +254,19 @@ impl<T: Tables> Import<'_, T> {
     }
 
     /// Takes back all that was entered of a record that is overwritten.
-    fn withdraw(&mut self, seq: i64, bucket: &Map<String, Value>, stack: &Map<String, Value>) -> Result<()> {
+    pub(super) fn withdraw(
+        &mut self,
+        seq: i64,
+        bucket: &Map<String, Value>,
+        stack: &Map<String, Value>,
+    ) -> Result<()> {
         for class in stack::classes(stack) {
             self.store.leave(class, seq)?;
         }
         self.store.unindex_values(seq, stack, bucket, &self.store.catalog.clone())?;
         if let Some(name) = defined_by(stack, bucket) {
             self.store.leave_name(seq, &name)?;
+            self.added.retain(|definition| definition.name != name);
             self.removed.push(name);
         }
         Ok(())
@@ -200,19 +275,19 @@ impl<T: Tables> Import<'_, T> {
     fn define(
         &mut self,
         seq: i64,
-        record: &Incoming,
+        bucket: &Map<String, Value>,
+        stack: &Map<String, Value>,
         place: &Place<'_>,
         problems: &mut Problems,
     ) -> Result<()> {
         let mut faults = Vec::new();
-        let platters =
-            record.stack.iter().filter(|(_, platter)| platter.get("class") == Some(&uns::CLASS.into()));
+        let platters = stack.iter().filter(|(_, platter)| platter.get("class") == Some(&uns::CLASS.into()));
         let stack_place = Place::Key(place, "stack");
         for (nth, (key, platter)) in platters.enumerate() {
             let place = Place::Key(&stack_place, key);
             faults.extend(misplaced_definition(platter.get("bucket").is_some(), nth > 0, &place));
         }
-        let definition = Definition::read(&record.bucket, Place::Key(place, "bucket"), &mut faults);
+        let definition = Definition::read(bucket, Place::Key(place, "bucket"), &mut faults);
         faults.into_iter().for_each(|fault| problems.refuse(fault));
         let Some(definition) = definition else { return Ok(()) };
         match self.store.enter_name(seq, &definition.name) {

@@ -10,7 +10,7 @@ impl<T: Tables> Store<T> {
     /// Runs a request for itself: it is done, or nothing was changed.
     pub(in crate::engine) fn run(&mut self, request: Request) -> Result<Results> {
         match request {
-            Request::Select(select) => T::select(self, &select).map(Results::Records),
+            Request::Select(select) => self.select(&select),
             Request::Create(create) if self.may_stand(&create) => self.create_standing(create),
             write => self.write(|store| store.run_inside(write)),
         }
@@ -41,7 +41,7 @@ impl<T: Tables> Store<T> {
     /// Runs a request inside the transaction that is open. If it fails, that transaction has to be rolled back.
     fn run_inside(&mut self, request: Request) -> Result<Results> {
         match request {
-            Request::Select(select) => T::select(self, &select).map(Results::Records),
+            Request::Select(select) => self.select(&select),
             Request::Create(create) => self.create(create),
             Request::Update(update) => self.update(update),
             Request::Delete(delete) => self.delete(&delete),

@@ -137,7 +137,7 @@ mod tests {
 
     /// Ships have a unique name, an indexed type and a home.
     fn fleet() -> Store<Sqlite> {
-        let mut store = Store::on(Sqlite::in_memory().unwrap(), Mode::ReadWrite).unwrap();
+        let mut store = Store::on(Sqlite::in_memory(false).unwrap(), Mode::ReadWrite).unwrap();
         let ship = json!({"fields": {
             "name": {"class": "string", "unique": true},
             "type": {"class": "string", "index": true},

@@ -55,6 +55,7 @@ impl<T: Tables> Store<T> {
             created_at: now,
             updated_at: now,
             commit: self.next_commit(),
+            instance: self.next_instance(now),
         };
         Ok((self.tables.insert(&row)?, row.pk, now))
     }
@@ -131,8 +132,22 @@ impl<T: Tables> Store<T> {
     pub(super) fn write_state(&mut self, seq: i64, before: Row, state: Option<State>) -> Result<Timestamp> {
         let updated_at = before.updated_at.next();
         let commit = self.next_commit();
-        self.tables.rewrite(seq, &Row { state, updated_at, commit, ..before })?;
+        self.rewrite(seq, Row { state, updated_at, commit, ..before })?;
         Ok(updated_at)
+    }
+
+    /// Writes a row again. In a temporal database what it said becomes a version of the past.
+    pub(super) fn rewrite(&mut self, seq: i64, row: Row) -> Result<()> {
+        if self.tables.is_temporal() {
+            self.tables.archive(seq)?;
+        }
+        let instance = self.next_instance(row.updated_at);
+        self.tables.rewrite(seq, &Row { instance, ..row })
+    }
+
+    /// The pk of a new version, if versions have any.
+    pub(super) fn next_instance(&mut self, now: Timestamp) -> Option<String> {
+        self.tables.is_temporal().then(|| self.pks.next(now))
     }
 
     /// Enters what other records and queries have to know of a record's values.
@@ -199,6 +214,9 @@ impl<T: Tables> Store<T> {
 
     /// Makes a record a member of a class that it is not a member of.
     pub(super) fn enter(&mut self, class: &str, seq: i64) -> Result<()> {
+        if class == uns::CLASS && self.tables.is_temporal() {
+            self.tables.enter_definition(seq)?;
+        }
         let class = self.tables.class_id(class)?;
         self.tables.enter(class, seq)
     }

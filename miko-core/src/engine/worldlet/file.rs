@@ -124,13 +124,13 @@ fn lock(file: &File, path: &Path) -> Result<()> {
     })
 }
 
-fn unusable(path: &Path, fault: &std::io::Error) -> Error {
+pub(super) fn unusable(path: &Path, fault: &std::io::Error) -> Error {
     match fault.kind() {
         ErrorKind::NotFound => invalid(path, "there is no such file"),
         _ => invalid(path, &format!("the file cannot be opened: {fault}")),
     }
 }
 
-fn invalid(path: &Path, message: &str) -> Error {
+pub(super) fn invalid(path: &Path, message: &str) -> Error {
     Error::new(ErrorId::INVALID_BACKEND, message).with("path", path.display().to_string())
 }

@@ -14,6 +14,7 @@ use crate::engine::worldlet::table::{Table, Undoable};
 use crate::error::Result;
 use crate::query::{Select, stack};
 use crate::record::{Record, Records};
+use crate::timestamp::Timestamp;
 use crate::uns;
 
 /// The tables as maps, and the file that is written at each commit, if there is one.
@@ -36,6 +37,12 @@ pub struct Maps {
     kept: Table<String, Value>,
     last_class: i64,
     last_constraint: i64,
+    /// Record and time.
+    version: Table<(i64, i64), Row>,
+    /// The record of a version, by the pk of that.
+    by_instance: Table<String, i64>,
+    ever_definition: Table<i64, ()>,
+    temporal: bool,
     in_transaction: bool,
     file: Option<WorldletFile>,
 }
@@ -62,6 +69,10 @@ impl Default for Maps {
             kept: Table::default(),
             last_class: 0,
             last_constraint: ONE_DEFINITION,
+            version: Table::default(),
+            by_instance: Table::default(),
+            ever_definition: Table::default(),
+            temporal: false,
             in_transaction: false,
             file: None,
         }
@@ -69,6 +80,11 @@ impl Default for Maps {
 }
 
 impl Maps {
+    /// Tables of which every version is kept.
+    pub(super) fn temporal() -> Self {
+        Self { temporal: true, ..Self::default() }
+    }
+
     /// Keeps the worldlet in a file from now on.
     pub(super) fn keep_in(&mut self, file: WorldletFile) {
         self.file = Some(file);
@@ -82,7 +98,7 @@ impl Maps {
         saved
     }
 
-    fn all(&mut self) -> [&mut dyn Undoable; 10] {
+    fn all(&mut self) -> [&mut dyn Undoable; 13] {
         [
             &mut self.record,
             &mut self.by_pk,
@@ -94,6 +110,9 @@ impl Maps {
             &mut self.reference,
             &mut self.pointing,
             &mut self.kept,
+            &mut self.version,
+            &mut self.by_instance,
+            &mut self.ever_definition,
         ]
     }
 
@@ -127,6 +146,11 @@ fn key_of(declared: &Constraint) -> Declared {
     (declared.class.clone(), declared.kind, declared.fields.clone())
 }
 
+/// A version of a record, which was created when its last version says that it was.
+fn version_of(last: &Row, version: &Row) -> Row {
+    Row { created_at: last.created_at, ..version.clone() }
+}
+
 impl Tables for Maps {
     fn name(&self) -> &'static str {
         "mikobase.uno/worldlet"
@@ -138,6 +162,10 @@ impl Tables for Maps {
 
     fn gain_standing(&self) -> bool {
         false
+    }
+
+    fn is_temporal(&self) -> bool {
+        self.temporal
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -176,27 +204,77 @@ impl Tables for Maps {
         Ok(self.record.get(&seq).cloned())
     }
 
-    fn next_written(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>> {
+    fn next_row(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>> {
         let mut after = self.record.range((Bound::Excluded(seq), Bound::Unbounded));
-        let found = after.find(|(_, row)| row.commit > commit && row.state.is_some());
+        let found = after.find(|(_, row)| row.commit > commit);
         Ok(found.map(|(seq, row)| (*seq, row.clone())))
     }
 
     fn insert(&mut self, row: &Row) -> Result<i64> {
         let seq = self.last_inserted() + 1;
-        self.record.insert(seq, row.clone());
         self.by_pk.insert(row.pk.clone(), seq);
+        self.rewrite(seq, row)?;
         Ok(seq)
     }
 
     fn rewrite(&mut self, seq: i64, row: &Row) -> Result<()> {
         self.record.insert(seq, row.clone());
+        if let Some(instance) = &row.instance {
+            self.by_instance.insert(instance.clone(), seq);
+        }
         Ok(())
+    }
+
+    fn archive(&mut self, seq: i64) -> Result<()> {
+        let Some(row) = self.row(seq)? else { return Ok(()) };
+        self.insert_version(seq, &row)
+    }
+
+    fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()> {
+        self.version.insert((seq, version.updated_at.as_millis()), version.clone());
+        if let Some(instance) = &version.instance {
+            self.by_instance.insert(instance.clone(), seq);
+        }
+        Ok(())
+    }
+
+    fn versions(&self, seq: i64) -> Result<Vec<Row>> {
+        let Some(last) = self.record.get(&seq) else { return Ok(Vec::new()) };
+        let past = self.version.range((seq, i64::MIN)..=(seq, i64::MAX)).map(|(_, version)| version);
+        Ok(past.chain([last]).map(|version| version_of(last, version)).collect())
+    }
+
+    fn version_at(&self, seq: i64, time: Timestamp) -> Result<Option<Row>> {
+        let Some(last) = self.record.get(&seq) else { return Ok(None) };
+        if last.updated_at <= time {
+            return Ok(Some(last.clone()));
+        }
+        let mut past = self.version.range((seq, i64::MIN)..=(seq, time.as_millis()));
+        Ok(past.next_back().map(|(_, version)| version_of(last, version)))
+    }
+
+    fn enter_definition(&mut self, seq: i64) -> Result<()> {
+        self.ever_definition.insert(seq, ());
+        Ok(())
+    }
+
+    fn ever_definitions(&self) -> Result<Vec<i64>> {
+        Ok(self.ever_definition.range(..).map(|(seq, ())| *seq).collect())
+    }
+
+    fn find_version(&self, instance: &str) -> Result<Option<(i64, Row)>> {
+        let Some(&seq) = self.by_instance.get(instance) else { return Ok(None) };
+        let versions = self.versions(seq)?;
+        let found = versions.into_iter().find(|version| version.instance.as_deref() == Some(instance));
+        Ok(found.map(|version| (seq, version)))
     }
 
     fn remove(&mut self, seq: i64) -> Result<()> {
         if let Some(row) = self.row(seq)? {
             self.by_pk.remove(&row.pk);
+            if let Some(instance) = &row.instance {
+                self.by_instance.remove(instance);
+            }
             self.record.remove(&seq);
         }
         Ok(())
@@ -207,7 +285,8 @@ impl Tables for Maps {
     }
 
     fn last_commit(&self) -> Result<i64> {
-        Ok(self.record.range(..).map(|(_, row)| row.commit).max().unwrap_or(0))
+        let rows = self.record.range(..).map(|(_, row)| row);
+        Ok(rows.chain(self.version.range(..).map(|(_, row)| row)).map(|row| row.commit).max().unwrap_or(0))
     }
 
     fn record(&self, pk: &str) -> Result<Option<Record>> {

@@ -1,0 +1,125 @@
+//! The past of a temporal database, as a database that is only read.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, ErrorId, Result};
+use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+use crate::record::{Record, Records};
+use crate::response::{Answers, Response};
+use crate::timestamp::Timestamp;
+use crate::uns;
+use crate::version::Version;
+
+/// A temporal Mikobase as it was at a time. It answers as the database would have answered then, and takes no write.
+///
+/// ```
+/// use miko_core::{ErrorId, Mikobase, MikobaseExt, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::temporal_in_memory()?;
+/// let pk = db.create("starfleet.com/officer", &json!({"rank": "Commander"}))?;
+/// let then = db.record_by_pk(&pk)?.unwrap().updated_at;
+/// db.update(&pk, &json!({"rank": "Captain"}))?;
+///
+/// let past = db.as_of(then);
+/// assert_eq!(past.record_by_pk(&pk)?.unwrap().bucket.get("rank")?, Some(json!("Commander")));
+/// assert!(past.delete(&pk).unwrap_err().is(ErrorId::READ_ONLY_CONNECTION));
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct AsOf<'m, M: ?Sized> {
+    db: &'m M,
+    cutoff: Timestamp,
+}
+
+impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
+    /// `db` as it was at `cutoff`.
+    pub const fn new(db: &'m M, cutoff: Timestamp) -> Self {
+        Self { db, cutoff }
+    }
+
+    /// The request as it has to be made now; `None`, if it would write.
+    fn put_back(&self, query: Query) -> Option<Query> {
+        let Value::Object(mut request) = query else { return Some(query) };
+        if request.get("action").is_none_or(|action| action != "select") {
+            return None;
+        }
+        // The earlier of two cutoffs counts. What is no time is left to be refused.
+        let given = request
+            .get("cutoff")
+            .map(|cutoff| cutoff.as_str().and_then(|text| text.parse::<Timestamp>().ok()));
+        match given {
+            Some(None) if !request["cutoff"].is_object() => {}
+            Some(Some(given)) if given < self.cutoff => {}
+            _ => drop(request.insert("cutoff".to_owned(), self.cutoff.to_string().into())),
+        }
+        Some(request.into())
+    }
+
+    fn select(&self, query: Query) -> Result<Records> {
+        self.q0(query)?.into_records()
+    }
+}
+
+impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
+    fn q0(&self, query: Query) -> Result<Response> {
+        self.db.q0(self.put_back(query).ok_or_else(read_only)?)
+    }
+
+    fn validate(&self, query: Query) -> Result<Validation> {
+        self.db.validate(query)
+    }
+
+    fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
+        Ok(self.select(json!({"action": "select", "pk": pk}))?.into_iter().next())
+    }
+
+    fn by_class(&self, class: &str) -> Result<Records> {
+        let class = uns::parse(class)?;
+        self.select(json!({"action": "select", "class": class}))
+    }
+
+    fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+        if !atomic {
+            return Ok(queries.into_iter().map(|query| self.q0(query)).collect::<Vec<_>>().into());
+        }
+        let put_back =
+            |(index, query)| self.put_back(query).ok_or_else(|| read_only().with_all("request", index));
+        self.db.batch(queries.into_iter().enumerate().map(put_back).collect::<Result<_>>()?, true)
+    }
+
+    fn history(&self, pk: &str) -> Result<Vec<Version>> {
+        let mut versions = self.db.history(pk)?;
+        versions.retain(|version| version.updated_at <= self.cutoff);
+        if versions.is_empty() {
+            return Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record had this pk").with("pk", pk));
+        }
+        Ok(versions)
+    }
+
+    fn import_schema(&self, _: Schema) -> Result<SchemaChanges> {
+        Err(read_only())
+    }
+
+    fn export_schema(&self) -> Result<Schema> {
+        let mut classes = Map::new();
+        for definition in self.by_class(uns::CLASS)? {
+            let bucket = definition.bucket.to_map()?;
+            let name = bucket.get("name").and_then(Value::as_str).unwrap_or_default();
+            classes.insert(name.to_owned(), bucket.into());
+        }
+        Ok(json!({ "classes": classes }))
+    }
+
+    fn merge(&self, _: Delta) -> Result<Merged> {
+        Err(read_only())
+    }
+
+    fn properties(&self) -> Result<Properties> {
+        self.db.properties()
+    }
+}
+
+fn read_only() -> Error {
+    Error::new(ErrorId::READ_ONLY_CONNECTION, "the past is only read: nothing can be written to it")
+}

@@ -1,0 +1,172 @@
+//! Taking in versions: those of a temporal worldlet, and those that another database has made meanwhile.
+
+use serde_json::Value;
+
+use crate::engine::store::Store;
+use crate::engine::store::import::Import;
+use crate::engine::store::write::{extras_text, map, text};
+use crate::engine::tables::{Row, State, Tables};
+use crate::error::{Error, ErrorId, Result};
+use crate::mikobase::Merged;
+use crate::query::{Place, stack};
+use crate::timestamp::Timestamp;
+use crate::uns;
+use crate::worldlet::{self, Incoming, IncomingState, IncomingVersion, Problems, Sink};
+
+/// What became of a version that came in.
+pub(super) enum Placed {
+    /// It was not there, and is now.
+    New,
+    /// It was there already.
+    Known,
+    /// It cannot be there besides what is.
+    Contradicts(&'static str),
+}
+
+impl<T: Tables> Import<'_, T> {
+    /// Puts a version where it belongs in the order of time.
+    pub(super) fn place(
+        &mut self,
+        version: &IncomingVersion,
+        place: &Place<'_>,
+        problems: &mut Problems,
+    ) -> Result<Placed> {
+        let tables = &mut self.store.tables;
+        if !tables.is_temporal() {
+            return Ok(Placed::Contradicts("history goes into a temporal database only"));
+        }
+        let row = |created_at, commit| Row {
+            pk: version.pk.clone(),
+            state: version.state.as_ref().map(state),
+            created_at,
+            updated_at: version.time,
+            commit,
+            instance: Some(version.instance.clone()),
+        };
+        if let Some((_, found)) = tables.find_version(&version.instance)? {
+            let is_same = found == row(found.created_at, found.commit);
+            let other = Placed::Contradicts("there is a version with this pk, and it says something else");
+            return Ok(if is_same { Placed::Known } else { other });
+        }
+        let commit = self.store.next_commit();
+        let tables = &mut self.store.tables;
+        let Some((seq, last)) = tables.find(&version.pk)? else {
+            let seq = tables.insert(&row(version.time, commit))?;
+            self.enter_version(seq, version, place, problems)?;
+            return Ok(Placed::New);
+        };
+        let is_stub = last.instance.is_none();
+        if is_stub || version.time > last.updated_at {
+            if !is_stub {
+                tables.archive(seq)?;
+            }
+            tables.rewrite(seq, &row(last.created_at, commit))?;
+            if let Some(State { bucket, stack, .. }) = &last.state {
+                self.withdraw(seq, &map(bucket)?, &map(stack)?)?;
+            }
+            self.enter_version(seq, version, place, problems)?;
+            return Ok(Placed::New);
+        }
+        if tables.version_at(seq, version.time)?.is_some_and(|found| found.updated_at == version.time) {
+            return Ok(Placed::Contradicts("another version of the record is of the same time"));
+        }
+        // A record was created with its first version, unless somebody has said otherwise.
+        let first = tables.versions(seq)?.into_iter().next().map(|first| first.updated_at);
+        if first == Some(last.created_at) && version.time < last.created_at {
+            tables.rewrite(seq, &Row { created_at: version.time, ..last })?;
+        }
+        tables.insert_version(seq, &row(version.time, commit))?;
+        let is_definition = |state: &IncomingState| stack::classes(&state.stack).contains(&uns::CLASS);
+        if version.state.as_ref().is_some_and(is_definition) {
+            tables.enter_definition(seq)?;
+        }
+        Ok(Placed::New)
+    }
+
+    fn enter_version(
+        &mut self,
+        seq: i64,
+        version: &IncomingVersion,
+        place: &Place<'_>,
+        problems: &mut Problems,
+    ) -> Result<()> {
+        match &version.state {
+            Some(state) => self.enter(seq, &state.bucket, &state.stack, place, problems),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<T: Tables> Store<T> {
+    /// Adds the versions of a worldlet, all or none.
+    pub(in crate::engine) fn merge(&mut self, worldlet: &Value) -> Result<Merged> {
+        let text = worldlet.to_string();
+        let mut merged = Merged::default();
+        let done = self.write(|store| {
+            let mut problems = Problems::default();
+            let mut merge = Merge { import: Import::into(store), merged: &mut merged };
+            worldlet::read(&mut text.as_bytes(), &mut merge, &mut problems)?;
+            merge.import.finish(false, &mut problems)?;
+            problems.check()?;
+            if merged.rejected.is_empty() {
+                return Ok(());
+            }
+            Err(Error::new(ErrorId::CONFLICT, "some version says something else than the one that is there"))
+        });
+        match done {
+            Err(error) if merged.rejected.is_empty() => Err(error),
+            Err(_) => Ok(Merged { accepted: Vec::new(), ..merged }),
+            Ok(()) => Ok(merged),
+        }
+    }
+}
+
+/// A merge under way: an import of versions alone, each of which is accounted for.
+struct Merge<'m, 's, T> {
+    import: Import<'s, T>,
+    merged: &'m mut Merged,
+}
+
+impl<T: Tables> Sink for Merge<'_, '_, T> {
+    fn is_temporal(&self) -> bool {
+        self.import.is_temporal()
+    }
+
+    fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()> {
+        let records = Place::Key(&Place::Request, "records");
+        let place = Place::Key(&records, &record.pk);
+        problems.refuse(place.fault("a merge takes versions, under `history`; records are imported"));
+        Ok(())
+    }
+
+    fn stub(&mut self, pk: String, created_at: Option<Timestamp>, problems: &mut Problems) -> Result<()> {
+        self.import.stub(pk, created_at, problems)
+    }
+
+    fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()> {
+        let history = Place::Key(&Place::Request, "history");
+        let place = Place::Key(&history, &version.instance);
+        let list = match self.import.place(&version, &place, problems)? {
+            Placed::New => &mut self.merged.accepted,
+            Placed::Known => &mut self.merged.skipped,
+            Placed::Contradicts(_) => &mut self.merged.rejected,
+        };
+        list.push(version.instance);
+        Ok(())
+    }
+
+    fn class(&mut self, name: &str, _: Value, problems: &mut Problems) -> Result<()> {
+        let classes = Place::Key(&Place::Request, "classes");
+        let place = Place::Key(&classes, name);
+        problems.refuse(place.fault("a merge takes versions, under `history`; a schema is imported"));
+        Ok(())
+    }
+
+    fn keep(&mut self, _: &str, _: &Value) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn state(state: &IncomingState) -> State {
+    State { bucket: text(&state.bucket), stack: text(&state.stack), extras: extras_text(&state.extras) }
+}

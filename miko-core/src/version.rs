@@ -1,0 +1,142 @@
+//! Versions: what a record was, in a temporal database.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::json::Object;
+use crate::record::{extras_apart, extras_together, present};
+use crate::timestamp::Timestamp;
+
+/// One version of a record: what it was from its `updated_at` until the next version.
+///
+/// ```
+/// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::temporal_in_memory()?;
+/// let pk = db.create("starfleet.com/officer", &json!({"rank": "Commander"}))?;
+/// db.update(&pk, &json!({"rank": "Captain"}))?;
+/// let versions = db.history(&pk)?;
+/// assert_eq!(versions[0].bucket.as_ref().unwrap().get("rank")?, Some(json!("Commander")));
+/// assert!(versions[0].updated_at < versions[1].updated_at);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// The pk of the record.
+    pub pk: String,
+    /// The pk of this version.
+    pub instance_pk: String,
+    /// Was there a record? If not, this is a tombstone: it was deleted.
+    pub active: bool,
+    /// Its data; `None` in a tombstone.
+    pub bucket: Option<Object>,
+    /// Its platters; `None` in a tombstone.
+    pub stack: Option<Object>,
+    /// `custom_classes`, `vibecode`, `comment`, `misc`, `corporate`, where it carried any of them.
+    pub extras: Option<Object>,
+    /// When the record was created.
+    pub created_at: Timestamp,
+    /// When this version was written.
+    pub updated_at: Timestamp,
+}
+
+/// A version as JSON shows it: pass-through keys stand beside the bucket.
+#[derive(Serialize, Deserialize)]
+struct JsonForm {
+    pk: String,
+    instance_pk: String,
+    active: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bucket: Option<Object>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stack: Option<Object>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    custom_classes: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    vibecode: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    comment: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    misc: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    corporate: Option<Box<RawValue>>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// A version as the wire carries it: bucket and stack are text that nobody looks into.
+#[derive(Serialize, Deserialize)]
+struct WireForm<Text> {
+    pk: Text,
+    instance_pk: Text,
+    bucket: Option<Text>,
+    stack: Option<Text>,
+    extras: Option<Text>,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return WireForm {
+                pk: self.pk.as_str(),
+                instance_pk: self.instance_pk.as_str(),
+                bucket: self.bucket.as_ref().map(Object::as_str),
+                stack: self.stack.as_ref().map(Object::as_str),
+                extras: self.extras.as_ref().map(Object::as_str),
+                created_at: self.created_at.as_millis(),
+                updated_at: self.updated_at.as_millis(),
+            }
+            .serialize(serializer);
+        }
+        let [custom_classes, vibecode, comment, misc, corporate] =
+            extras_apart(self.extras.as_ref()).map_err(serde::ser::Error::custom)?;
+        JsonForm {
+            pk: self.pk.clone(),
+            instance_pk: self.instance_pk.clone(),
+            active: self.active,
+            bucket: self.bucket.clone(),
+            stack: self.stack.clone(),
+            custom_classes,
+            vibecode,
+            comment,
+            misc,
+            corporate,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            let wire = WireForm::<String>::deserialize(deserializer)?;
+            return Ok(Self {
+                pk: wire.pk,
+                instance_pk: wire.instance_pk,
+                active: wire.bucket.is_some(),
+                bucket: wire.bucket.map(Object::from_stored),
+                stack: wire.stack.map(Object::from_stored),
+                extras: wire.extras.map(Object::from_stored),
+                created_at: Timestamp::from_millis(wire.created_at),
+                updated_at: Timestamp::from_millis(wire.updated_at),
+            });
+        }
+        let json = JsonForm::deserialize(deserializer)?;
+        let values = [json.custom_classes, json.vibecode, json.comment, json.misc, json.corporate];
+        Ok(Self {
+            pk: json.pk,
+            instance_pk: json.instance_pk,
+            active: json.active,
+            bucket: json.bucket,
+            stack: json.stack,
+            extras: extras_together(values).map_err(serde::de::Error::custom)?,
+            created_at: json.created_at,
+            updated_at: json.updated_at,
+        })
+    }
+}

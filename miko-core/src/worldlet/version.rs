@@ -1,0 +1,116 @@
+//! An entry of the history of a worldlet: one version of a record.
+//!
+//! `{"identity": pk, "timestamp": …, "active": …, "bucket": …, "stack": …}`, or in the older spelling `record` and `updated_at`.
+//! What is not active is a tombstone, and says nothing else.
+
+use serde_json::{Map, Value};
+
+use super::Problems;
+use super::record::{Rest, read_time, take_bucket, take_stack};
+use crate::json;
+use crate::query::{Faults, Place};
+use crate::timestamp::Timestamp;
+
+/// A version of a record, well-formed by itself.
+#[derive(Debug)]
+pub(crate) struct IncomingVersion {
+    pub(crate) instance: String,
+    /// The pk of the record.
+    pub(crate) pk: String,
+    pub(crate) time: Timestamp,
+    /// What the record said; `None` in a tombstone.
+    pub(crate) state: Option<IncomingState>,
+}
+
+/// What a record says.
+#[derive(Debug)]
+pub(crate) struct IncomingState {
+    pub(crate) bucket: Map<String, Value>,
+    pub(crate) stack: Map<String, Value>,
+    pub(crate) extras: Map<String, Value>,
+}
+
+/// Reads one entry; what is wrong with it is noted.
+pub(super) fn read(instance: String, text: &str, problems: &mut Problems) -> Option<IncomingVersion> {
+    let history = Place::Key(&Place::Request, "history");
+    let mut faults = Faults::default();
+    let version = {
+        let place = Place::Key(&history, &instance);
+        match json::parse(text) {
+            Ok(value) if json::too_deep(&value) => {
+                let message = format!("arrays and objects may nest {} deep in a version", json::MAX_DEPTH);
+                faults.refuse(place.fault(message));
+                None
+            }
+            Ok(Value::Object(parts)) => read_entry(parts, &place, &mut faults),
+            Ok(other) => {
+                faults.refuse(place.wrong_type("an object", &other));
+                None
+            }
+            Err(error) => {
+                error.items().iter().for_each(|item| faults.refuse(place.locate(item.clone())));
+                None
+            }
+        }
+    };
+    let (errors, _) = faults.into_parts();
+    let is_whole = errors.is_empty();
+    errors.into_iter().for_each(|fault| problems.refuse(fault));
+    version.filter(|_| is_whole).map(|version| IncomingVersion { instance, ..version })
+}
+
+fn read_entry(
+    mut parts: Map<String, Value>,
+    place: &Place<'_>,
+    faults: &mut Faults,
+) -> Option<IncomingVersion> {
+    let pk = one_of(&mut parts, ["identity", "record"], place, faults).and_then(|(key, value)| match value {
+        Value::String(pk) => Some(pk),
+        other => {
+            faults.refuse(Place::Key(place, key).wrong_type("the pk of a record", &other));
+            None
+        }
+    });
+    let time = one_of(&mut parts, ["timestamp", "updated_at"], place, faults)
+        .and_then(|(key, value)| read_time(value, &Place::Key(place, key), faults));
+    let active = match parts.shift_remove("active") {
+        None => true,
+        Some(Value::Bool(active)) => active,
+        Some(other) => {
+            faults.refuse(Place::Key(place, "active").wrong_type("a boolean", &other));
+            true
+        }
+    };
+    let state = if active { Some(read_state(&mut parts, place, faults)?) } else { None };
+    for unknown in parts.keys() {
+        let what = if active { "a version" } else { "a tombstone" };
+        faults.refuse(Place::Key(place, unknown).fault(format!("{what} knows no `{unknown}`")));
+    }
+    Some(IncomingVersion { instance: String::new(), pk: pk?, time: time?, state })
+}
+
+fn read_state(
+    parts: &mut Map<String, Value>,
+    place: &Place<'_>,
+    faults: &mut Faults,
+) -> Option<IncomingState> {
+    let Rest { extras, .. } = Rest::take(parts, place, faults);
+    let bucket = take_bucket(parts, place, faults);
+    let stack = take_stack(parts, place, faults);
+    Some(IncomingState { bucket: bucket?, stack: stack?.into_map(None), extras })
+}
+
+/// Takes the one of two spellings that is there.
+fn one_of(
+    parts: &mut Map<String, Value>,
+    keys: [&'static str; 2],
+    place: &Place<'_>,
+    faults: &mut Faults,
+) -> Option<(&'static str, Value)> {
+    let found = keys.into_iter().find_map(|key| Some((key, parts.shift_remove(key)?)));
+    if found.is_none() {
+        let message = format!("a version lacks `{}`", keys[0]);
+        faults.refuse(place.fault(message).with("missing_fields", vec![keys[0]]));
+    }
+    found
+}

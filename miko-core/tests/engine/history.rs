@@ -1,0 +1,389 @@
+//! Temporal databases: versions, the past, and what comes from other databases.
+
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine, Timestamp, Version, WorldletEngine};
+use serde_json::{Value, json};
+
+use crate::support::ids;
+
+/// Every kind of temporal database.
+fn databases() -> [Box<dyn Engine>; 2] {
+    [
+        Box::new(SqliteEngine::temporal_in_memory().unwrap()),
+        Box::new(WorldletEngine::temporal_in_memory().unwrap()),
+    ]
+}
+
+fn exported(db: &dyn Engine) -> String {
+    let mut text = Vec::new();
+    db.export_worldlet(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+fn select(db: &dyn Engine, query: Value) -> Vec<Value> {
+    let records = db.select(query).unwrap();
+    records.iter().map(|record| record.bucket.to_map().unwrap().into()).collect()
+}
+
+fn versions(db: &dyn Engine, query: Value) -> Vec<Version> {
+    db.q0(query).unwrap().into_versions().unwrap()
+}
+
+/// What a version says, in short.
+fn told(version: &Version) -> Value {
+    version.bucket.as_ref().map_or(Value::Null, |bucket| bucket.to_map().unwrap().into())
+}
+
+/// A worldlet of versions of records of `a.b/c`: pk, time and bucket of each, or a tombstone.
+fn history(entries: &[(&str, &str, &str, Option<Value>)]) -> Value {
+    let entries = entries.iter().map(|(instance, pk, time, bucket)| {
+        let entry = match bucket {
+            Some(bucket) => {
+                json!({"identity": pk, "timestamp": time, "active": true, "bucket": bucket, "class": "a.b/c"})
+            }
+            None => json!({"identity": pk, "timestamp": time, "active": false}),
+        };
+        ((*instance).to_owned(), entry)
+    });
+    json!({"properties": {"temporal": true}, "history": entries.collect::<serde_json::Map<_, _>>()})
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+const T1: &str = "2364-01-01T00:00:00.000Z";
+const T2: &str = "2365-01-01T00:00:00.000Z";
+const T3: &str = "2366-01-01T00:00:00.000Z";
+const T4: &str = "2367-01-01T00:00:00.000Z";
+
+#[test]
+fn every_write_is_a_version_and_a_deletion_is_a_tombstone() {
+    for db in databases() {
+        let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();
+        db.update(&pk, &json!({"n": 2})).unwrap();
+        db.delete(&pk).unwrap();
+        let history = db.history(&pk).unwrap();
+        assert_eq!(
+            history.iter().map(told).collect::<Vec<_>>(),
+            [json!({"n": 1}), json!({"n": 2}), Value::Null]
+        );
+        assert_eq!(history.iter().map(|version| version.active).collect::<Vec<_>>(), [true, true, false]);
+        assert!(history.is_sorted_by(|a, b| a.updated_at < b.updated_at));
+        assert!(
+            history.iter().all(|version| version.pk == pk && version.created_at == history[0].updated_at)
+        );
+        let mut instances: Vec<_> = history.iter().map(|version| &version.instance_pk).collect();
+        instances.sort();
+        instances.dedup();
+        assert_eq!(instances.len(), 3);
+        assert_eq!(ids(&db.history("nobody").unwrap_err()), [ErrorId::RECORD_NOT_FOUND]);
+        assert_eq!(ids(&db.update(&pk, &json!({})).unwrap_err()), [ErrorId::RECORD_DELETED]);
+    }
+}
+
+#[test]
+fn a_write_that_fails_or_is_rolled_back_leaves_no_version() {
+    for db in databases() {
+        db.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {"unique": true}}}}})).unwrap();
+        let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();
+        db.create("a.b/c", &json!({"n": 2})).unwrap();
+        let before = exported(&*db);
+        assert_eq!(ids(&db.update(&pk, &json!({"n": 2})).unwrap_err()), [ErrorId::UNIQUE_VIOLATION]);
+        let update = |n| json!({"action": "update", "pk": pk, "bucket": {"n": n}});
+        assert!(db.batch(vec![update(3), update(2)], true).is_err());
+        assert_eq!(exported(&*db), before);
+        assert_eq!(db.history(&pk).unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_database_that_keeps_no_versions_says_so() {
+    let databases: [Box<dyn Engine>; 2] =
+        [Box::new(SqliteEngine::in_memory().unwrap()), Box::new(WorldletEngine::in_memory().unwrap())];
+    for db in databases {
+        let pk = db.create("a.b/c", &json!({})).unwrap();
+        let cutoff = json!({"action": "select", "cutoff": T1});
+        for error in [
+            db.history(&pk).unwrap_err(),
+            db.q0(json!({"action": "select", "history": true})).unwrap_err(),
+            db.q0(cutoff).unwrap_err(),
+            db.merge(history(&[])).unwrap_err(),
+        ] {
+            assert_eq!(ids(&error), [ErrorId::NOT_TEMPORAL]);
+        }
+        let worldlet = history(&[("v1", "a", T1, Some(json!({})))]).to_string();
+        let error = db.import_worldlet(&mut worldlet.as_bytes(), false).unwrap_err();
+        assert!(error.to_string().contains("goes into a temporal database only"), "{error}");
+    }
+}
+
+#[test]
+fn a_cutoff_shows_what_was_then() {
+    for db in databases() {
+        let entries = [
+            ("v1", "a", T1, Some(json!({"n": 1}))),
+            ("v2", "b", T2, Some(json!({"n": 10}))),
+            ("v3", "a", T3, Some(json!({"n": 2}))),
+            ("v4", "b", T4, None),
+        ];
+        assert_eq!(db.merge(history(&entries)).unwrap().accepted.len(), 4);
+        let at = |cutoff: &str| select(&*db, json!({"class": "a.b/c", "cutoff": cutoff}));
+        assert_eq!(at("2363-12-31T23:59:59.999Z"), [] as [Value; 0]);
+        assert_eq!(at(T1), [json!({"n": 1})], "the time of a version is its own");
+        assert_eq!(at(T2), [json!({"n": 1}), json!({"n": 10})]);
+        assert_eq!(at("2366-01-01T02:00:00.000+02:00"), [json!({"n": 2}), json!({"n": 10})]);
+        assert_eq!(at(T4), [json!({"n": 2})]);
+        assert_eq!(select(&*db, json!({"class": "a.b/c"})), [json!({"n": 2})], "and now");
+        let sorted =
+            json!({"cutoff": T2, "sort": ["n", {"reverse": true}], "limit": 1, "path": ["n", {"gt": 0}]});
+        assert_eq!(select(&*db, sorted), [json!({"n": 10})]);
+        assert_eq!(select(&*db, json!({"cutoff": T2, "pk": ["b", "nobody", "b"]})), [json!({"n": 10})]);
+    }
+}
+
+#[test]
+fn classes_of_the_past_are_as_they_were_defined_then() {
+    for db in databases() {
+        let define = |parents: Value| json!({"classes": {"a.b/base": {}, "a.b/other": {}, "a.b/sub": {"inherits": parents}}});
+        db.import_schema(define(json!(["a.b/base"]))).unwrap();
+        let pk = db.create("a.b/sub", &json!({})).unwrap();
+        let then = db.history(&pk).unwrap()[0].updated_at;
+        // The definition is written again later than the record.
+        while Timestamp::now() <= then {}
+        db.import_schema(define(json!(["a.b/other"]))).unwrap();
+        let count = |class: &str, cutoff: Option<Timestamp>| {
+            let mut query = json!({"class": class});
+            if let Some(cutoff) = cutoff {
+                query["cutoff"] = cutoff.to_string().into();
+            }
+            db.count(query).unwrap()
+        };
+        assert_eq!((count("a.b/base", None), count("a.b/other", None)), (0, 1));
+        assert_eq!((count("a.b/base", Some(then)), count("a.b/other", Some(then))), (1, 0));
+    }
+}
+
+#[test]
+fn a_connection_with_a_cutoff_is_the_database_of_then() {
+    for db in databases() {
+        db.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {}}}}})).unwrap();
+        let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();
+        let gone = db.create("a.b/c", &json!({"n": 2})).unwrap();
+        let then = db.record_by_pk(&gone).unwrap().unwrap().updated_at;
+        while Timestamp::now() <= then {}
+        db.update(&pk, &json!({"n": 3})).unwrap();
+        db.delete(&gone).unwrap();
+        db.import_schema(json!({"classes": {"a.b/c": {"fields": {"m": {}}}, "x.y/z": {}}})).unwrap();
+        let late = db.create("a.b/c", &json!({"n": 4})).unwrap();
+
+        let past = db.as_of(then);
+        let bucket = |pk: &str| past.record_by_pk(pk).unwrap().map(|record| record.bucket.to_string());
+        assert_eq!(bucket(&pk).as_deref(), Some(r#"{"n":1}"#));
+        assert_eq!(bucket(&gone).as_deref(), Some(r#"{"n":2}"#));
+        assert_eq!(bucket(&late), None);
+        assert_eq!(past.by_class("a.b/c").unwrap().count(), 2);
+        assert_eq!(past.count(json!({"cutoff": T1})).unwrap(), 3, "the earlier cutoff counts");
+        assert_eq!(past.count(json!({"cutoff": "1999-01-01T00:00:00Z"})).unwrap(), 0);
+        assert_eq!(
+            past.export_schema().unwrap()["classes"],
+            json!({"a.b/c": {"name": "a.b/c", "fields": {"n": {}}}})
+        );
+        assert_eq!(past.history(&pk).unwrap().len(), 1);
+        assert_eq!(ids(&past.history(&late).unwrap_err()), [ErrorId::RECORD_NOT_FOUND]);
+        let select = || json!({"action": "select", "class": "a.b/c"});
+        let create = || json!({"action": "create", "bucket": {}});
+        assert_eq!(past.batch(vec![select(), select()], true).unwrap().len(), 2);
+        let mixed = past.batch(vec![select(), create()], false).unwrap();
+        assert!(mixed[0].is_ok() && mixed[1].as_ref().unwrap_err().is(ErrorId::READ_ONLY_CONNECTION));
+        for error in [
+            past.q0(create()).unwrap_err(),
+            past.batch(vec![select(), create()], true).unwrap_err(),
+            past.import_schema(json!({"classes": {}})).unwrap_err(),
+            past.merge(json!({})).unwrap_err(),
+        ] {
+            assert_eq!(ids(&error), [ErrorId::READ_ONLY_CONNECTION]);
+        }
+        assert_eq!(ids(&past.select(json!({"cutoff": 5})).unwrap_err()), [ErrorId::INVALID_REQUEST]);
+    }
+}
+
+#[test]
+fn a_select_with_history_gives_every_version_and_a_tombstone_with_what_it_ended() {
+    for db in databases() {
+        let entries = [
+            ("v1", "a", T1, Some(json!({"n": 1}))),
+            ("v2", "b", T2, Some(json!({"n": 10}))),
+            ("v3", "a", T3, Some(json!({"n": 2}))),
+            ("v4", "b", T4, None),
+        ];
+        assert_eq!(db.merge(history(&entries)).unwrap().accepted.len(), 4);
+        let found = |mut query: Value| {
+            query["action"] = "select".into();
+            query["history"] = true.into();
+            let found = versions(&*db, query);
+            found.into_iter().map(|version| version.instance_pk).collect::<Vec<_>>()
+        };
+        assert_eq!(found(json!({"class": "a.b/c"})), ["v1", "v3", "v2", "v4"]);
+        assert_eq!(found(json!({"path": ["n", {"gte": 2}]})), ["v3", "v2", "v4"]);
+        assert_eq!(found(json!({"pk": "b"})), ["v2", "v4"]);
+        assert_eq!(found(json!({"cutoff": T3, "sort": [{"record": "updated_at"}]})), ["v1", "v2", "v3"]);
+        assert_eq!(found(json!({"offset": 1, "limit": 2})), ["v3", "v2"]);
+        let json =
+            serde_json::to_value(versions(&*db, json!({"action": "select", "history": true}))).unwrap();
+        assert_eq!(
+            json[3],
+            json!({"pk": "b", "instance_pk": "v4", "active": false, "created_at": T2, "updated_at": T4})
+        );
+    }
+}
+
+#[test]
+fn a_temporal_worldlet_is_exported_imported_and_exported_to_the_same_bytes() {
+    for db in databases() {
+        db.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {"unique": true}}}}})).unwrap();
+        let [one, two] = [1, 2].map(|n| db.create("a.b/c", &json!({"z": 0, "n": n})).unwrap());
+        db.update(&one, &json!({"n": 1, "f": 1.0, "more": u64::MAX})).unwrap();
+        db.q0(json!({"action": "update", "pk": one, "class": "x.y/z", "comment": [1]})).unwrap();
+        db.delete(&two).unwrap();
+        let worldlet = exported(&*db);
+        for copy in databases() {
+            copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+            assert_eq!(exported(&*copy), worldlet);
+            assert_eq!(copy.history(&one).unwrap(), db.history(&one).unwrap());
+            assert_eq!(ids(&copy.update(&two, &json!({})).unwrap_err()), [ErrorId::RECORD_DELETED]);
+            copy.create("a.b/c", &json!({"n": 2})).unwrap();
+            assert_eq!(
+                ids(&copy.create("a.b/c", &json!({"n": 2})).unwrap_err()),
+                [ErrorId::UNIQUE_VIOLATION]
+            );
+        }
+        let error = SqliteEngine::in_memory().unwrap().import_worldlet(&mut worldlet.as_bytes(), true);
+        assert!(error.unwrap_err().to_string().contains("goes into a temporal database only"));
+    }
+}
+
+#[test]
+fn records_that_are_not_temporal_become_first_versions() {
+    for db in databases() {
+        let worldlet = |n| {
+            json!({"records": {"a": {"bucket": {"n": n}, "class": "a.b/c", "updated_at": T1}}}).to_string()
+        };
+        db.import_worldlet(&mut worldlet(1).as_bytes(), false).unwrap();
+        db.import_worldlet(&mut worldlet(1).as_bytes(), false).unwrap();
+        assert_eq!(db.history("a").unwrap().len(), 1, "a record that is there as it is makes no version");
+        db.import_worldlet(&mut worldlet(2).as_bytes(), false).unwrap();
+        let history = db.history("a").unwrap();
+        assert_eq!(history.iter().map(told).collect::<Vec<_>>(), [json!({"n": 1}), json!({"n": 2})]);
+        assert_eq!(history[0].updated_at, time(T1));
+        assert!(history[1].updated_at > time(T1));
+    }
+}
+
+#[test]
+fn versions_are_merged_in_any_order_and_those_that_are_there_are_skipped() {
+    let entries = [
+        ("v1", "a", T1, Some(json!({"n": 1}))),
+        ("v2", "a", T2, Some(json!({"n": 2}))),
+        ("v3", "a", T3, None),
+        ("v4", "a", T4, Some(json!({"n": 4}))),
+    ];
+    let orders: [[usize; 4]; 4] = [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]];
+    for order in orders {
+        for db in databases() {
+            for at in order {
+                let merged = db.merge(history(&entries[at..=at])).unwrap();
+                assert_eq!(merged.accepted, [entries[at].0]);
+            }
+            let found = db.history("a").unwrap();
+            assert_eq!(
+                found.iter().map(|version| version.instance_pk.as_str()).collect::<Vec<_>>(),
+                ["v1", "v2", "v3", "v4"]
+            );
+            assert!(found.iter().all(|version| version.created_at == time(T1)), "{order:?}");
+            assert_eq!(select(&*db, json!({"class": "a.b/c"})), [json!({"n": 4})]);
+            let merged = db.merge(history(&entries)).unwrap();
+            assert_eq!((merged.accepted.len(), merged.skipped.len()), (0, 4));
+        }
+    }
+}
+
+#[test]
+fn a_version_that_contradicts_one_that_is_there_rejects_the_whole_merge() {
+    for db in databases() {
+        let first = [("v1", "a", T1, Some(json!({"n": 1})))];
+        assert_eq!(db.merge(history(&first)).unwrap().accepted, ["v1"]);
+        let before = exported(&*db);
+        let contradictions = [
+            ("v1", "a", T1, Some(json!({"n": 2}))),
+            ("v1", "a", T2, Some(json!({"n": 1}))),
+            ("v1", "b", T1, Some(json!({"n": 1}))),
+            ("v1", "a", T1, None),
+            ("v9", "a", T1, Some(json!({"n": 1}))),
+        ];
+        for wrong in contradictions {
+            let id = wrong.0;
+            let merged = db.merge(history(&[("v2", "c", T2, Some(json!({}))), wrong])).unwrap();
+            assert_eq!((merged.accepted.len(), merged.rejected), (0, vec![id.to_owned()]));
+            assert_eq!(exported(&*db), before);
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_history_is_told_with_its_place() {
+    let cases = [
+        (json!({"history": {"v": 5}}), vec![("/history/v", "`v`: expected an object")]),
+        (
+            json!({"history": {"v": {}}}),
+            vec![("/history/v", "a version lacks `identity`"), ("/history/v", "a version lacks `timestamp`")],
+        ),
+        (
+            json!({"history": {"v": {"identity": 5, "timestamp": "now", "active": 1, "bucket": [], "hue": 1}}}),
+            vec![
+                ("/history/v/identity", "`identity`: expected the pk of a record"),
+                (
+                    "/history/v/timestamp",
+                    "`timestamp`: expected a timestamp such as 2026-04-21T14:32:00.123Z",
+                ),
+                ("/history/v/active", "`active`: expected a boolean"),
+                ("/history/v/bucket", "`bucket`: expected an object"),
+            ],
+        ),
+        (
+            json!({"history": {"v": {"record": "a", "updated_at": T1, "active": false, "bucket": {}}}}),
+            vec![("/history/v/bucket", "a tombstone knows no `bucket`")],
+        ),
+        (
+            json!({"properties": {"temporal": true}, "records": {"a": {"created_at": T1}}}),
+            vec![("/records/a", "no version of this record is in the history")],
+        ),
+        (
+            json!({"records": {"a": {}}, "properties": {"temporal": true}}),
+            vec![(
+                "/properties/temporal",
+                "in a temporal worldlet `properties` stand before `records`, which mean something else there",
+            )],
+        ),
+    ];
+    for (worldlet, expected) in cases {
+        for db in databases() {
+            let before = exported(&*db);
+            let error = db.import_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap_err();
+            let place = |item: &miko_core::ErrorItem| item.details["pointer"].as_str().unwrap().to_owned();
+            let found: Vec<_> = error.items().iter().map(|item| (place(item), item.message())).collect();
+            let expected: Vec<_> =
+                expected.iter().map(|(place, message)| (place.to_string(), *message)).collect();
+            assert_eq!(found, expected, "{worldlet}");
+            assert_eq!(exported(&*db), before);
+        }
+    }
+    for db in databases() {
+        for worldlet in [json!({"records": {"a": {"bucket": {}}}}), json!({"classes": {"a.b/c": {}}})] {
+            let error = db.merge(worldlet).unwrap_err();
+            assert!(
+                error.is(ErrorId::INVALID_WORLDLET) && error.to_string().contains("a merge takes versions"),
+                "{error}"
+            );
+        }
+    }
+}
