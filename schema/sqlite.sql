@@ -84,3 +84,23 @@ CREATE TABLE worldlet_key (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Files. One that was not written to its end has no hash, and nobody sees it.
+CREATE TABLE file (
+    id         INTEGER PRIMARY KEY,
+    pk         TEXT    NOT NULL UNIQUE,
+    sha256     TEXT,
+    -- A JSON object: `type` is the media type.
+    mime       TEXT    NOT NULL,
+    size       INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX file_by_sha256 ON file (sha256);
+
+-- What is in the files, in chunks that are counted from 0.
+CREATE TABLE file_chunk (
+    file_id INTEGER NOT NULL REFERENCES file,
+    number  INTEGER NOT NULL,
+    data    BLOB    NOT NULL,
+    PRIMARY KEY (file_id, number)
+) STRICT;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, ErrorId, Result};
+use crate::files::{Bytes, FileInfo, Piece, Position};
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
@@ -112,6 +113,39 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn merge(&self, _: Delta) -> Result<Merged> {
+        Err(read_only())
+    }
+
+    fn begin_file(&self, _: &str) -> Result<String> {
+        Err(read_only())
+    }
+
+    fn put_chunk(&self, _: &str, _: u64, _: Bytes) -> Result<()> {
+        Err(read_only())
+    }
+
+    fn end_file(&self, _: &str) -> Result<String> {
+        Err(read_only())
+    }
+
+    fn cancel_file(&self, _: &str) -> Result<()> {
+        Err(read_only())
+    }
+
+    /// Files never change; one that was put in later is there as well.
+    fn file_info(&self, pk: &str) -> Result<FileInfo> {
+        self.db.file_info(pk)
+    }
+
+    fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
+        self.db.file_piece(pk, at)
+    }
+
+    fn delete_file(&self, _: &str) -> Result<()> {
+        Err(read_only())
+    }
+
+    fn collect_files(&self) -> Result<Vec<String>> {
         Err(read_only())
     }
 

@@ -1,10 +1,13 @@
 //! What every Mikobase can do besides its methods: everyday requests without JSON.
 
+use std::io::Read;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::as_of::AsOf;
 use crate::error::{Error, ErrorId, Result};
+use crate::files::{self, FileReader};
 use crate::json::{self, type_name};
 use crate::mikobase::{Mikobase, Query};
 use crate::record::Records;
@@ -92,6 +95,22 @@ pub trait MikobaseExt: Mikobase {
     /// The database as it was at `cutoff`, to be read: tombstones and classes included. It has to be temporal.
     fn as_of(&self, cutoff: Timestamp) -> AsOf<'_, Self> {
         AsOf::new(self, cutoff)
+    }
+
+    /// Puts in a file of any size and gives its pk. If one with the same content is there, that is it.
+    ///
+    /// # Errors
+    /// `internal`, if `reader` fails; `storage-full`. There is no such file then.
+    fn put_file(&self, reader: &mut dyn Read, mime: &str) -> Result<String> {
+        files::put(self, reader, mime)
+    }
+
+    /// The content of a file, to be read piece by piece.
+    ///
+    /// # Errors
+    /// `file-not-found`.
+    fn file(&self, pk: &str) -> Result<FileReader<'_, Self>> {
+        Ok(FileReader::of(self, self.file_info(pk)?))
     }
 
     /// How many records a select finds. `query` is that select, built or as JSON; its `action` may be left out.

@@ -10,6 +10,7 @@ mod class;
 mod engine;
 mod error;
 mod extension;
+mod files;
 pub mod json;
 mod mikobase;
 pub mod q0;
@@ -27,6 +28,7 @@ pub use as_of::AsOf;
 pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
 pub use extension::MikobaseExt;
+pub use files::{Bytes, FileInfo, FileReader, MOST_BYTES, Piece, Position};
 #[cfg(feature = "rpc")]
 pub use mikobase::mikobase_rpc;
 pub use mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};

@@ -4,6 +4,7 @@ use miko_macros::mikobase_interface;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorItem, Result, Warning};
+use crate::files::{Bytes, FileInfo, Piece, Position};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
 use crate::version::Version;
@@ -90,6 +91,62 @@ pub trait Mikobase: Send + Sync {
     /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
     #[interface(idempotent)]
     fn merge(&self, worldlet: Delta) -> Result<Merged>;
+
+    /// Begins a file of a media type such as `image/png`, and gives the pk that it will have. Its chunks follow, then its end;
+    /// before that it does not exist. [`put_file`](crate::MikobaseExt::put_file) does all of it.
+    ///
+    /// # Errors
+    /// Only if the store could not be written.
+    fn begin_file(&self, mime: &str) -> Result<String>;
+
+    /// Writes the next chunk of a file that was begun, counted from 0. The last one may be written again.
+    ///
+    /// # Errors
+    /// `file-not-found`, if no such file is being written; `invalid_request`, if it is not the turn of this chunk, or it has more
+    /// than [`MOST_BYTES`](crate::MOST_BYTES) or none.
+    #[interface(idempotent)]
+    fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()>;
+
+    /// Ends a file that was begun: it exists from now on, and never changes. Gives the pk of the file with this content, which is
+    /// another if that was there before.
+    ///
+    /// # Errors
+    /// `file-not-found`, if no such file is being written.
+    #[interface(idempotent)]
+    fn end_file(&self, file: &str) -> Result<String>;
+
+    /// Forgets a file that was begun, if it has not ended.
+    ///
+    /// # Errors
+    /// Only if the store could not be written.
+    #[interface(idempotent)]
+    fn cancel_file(&self, file: &str) -> Result<()>;
+
+    /// What is known of a file.
+    ///
+    /// # Errors
+    /// `file-not-found`.
+    #[interface(read)]
+    fn file_info(&self, pk: &str) -> Result<FileInfo>;
+
+    /// A piece of a file, and where the next one begins. [`file`](crate::MikobaseExt::file) reads all of them.
+    ///
+    /// # Errors
+    /// `file-not-found`; `invalid_request`, if the file has no such place.
+    #[interface(read)]
+    fn file_piece(&self, pk: &str, at: Position) -> Result<Piece>;
+
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` names it.
+    fn delete_file(&self, pk: &str) -> Result<()>;
+
+    /// Deletes the files whose pks stand in no record, and in no version of one. Gives their pks.
+    ///
+    /// # Errors
+    /// Only if the store could not be read or written.
+    fn collect_files(&self) -> Result<Vec<String>>;
 
     /// What kind of database this is.
     ///

@@ -3,6 +3,7 @@
 //! The text is never held as a whole: [`read`] hands each record to a [`Sink`] as it comes by, whatever is around it. Faults
 //! are gathered, each with a JSON pointer, so that all are told at once.
 
+mod file;
 mod record;
 mod version;
 
@@ -19,6 +20,7 @@ use crate::json;
 use crate::query::Place;
 use crate::timestamp::Timestamp;
 
+pub(crate) use file::{IncomingChunk, IncomingFile};
 pub(crate) use record::bare_value;
 pub(crate) use version::{IncomingState, IncomingVersion};
 
@@ -27,9 +29,6 @@ pub(crate) const FORMAT: &str = "worldlet/1.0";
 
 /// The keys that a worldlet carries as a whole and that are given back, in the order in which they are written.
 pub(crate) const KEPT: [&str; 5] = ["meta", "comment", "vibecode", "misc", "corporate"];
-
-/// The parts of a worldlet that this version does not read. Empty ones say nothing.
-const LATER: [&str; 2] = ["files", "file_chunks"];
 
 /// So many faults are told; whoever has more has another problem.
 const MOST_FAULTS: usize = 1000;
@@ -77,6 +76,12 @@ pub(crate) trait Sink {
 
     /// A version of a record.
     fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()>;
+
+    /// What is known of a file.
+    fn file(&mut self, file: IncomingFile) -> Result<()>;
+
+    /// A chunk of a file, which may come before the file.
+    fn chunk(&mut self, chunk: IncomingChunk) -> Result<()>;
 
     /// The definition of a class, from outside the records.
     fn class(&mut self, name: &str, definition: Value, problems: &mut Problems) -> Result<()>;
@@ -202,6 +207,22 @@ impl<'de> Visitor<'de> for Whole<'_> {
                     };
                     map.next_value_seed(Entries { of: "history", take, failure })?;
                 }
+                "files" => {
+                    let Self { sink, problems, failure, .. } = &mut self;
+                    let take = |pk: String, text: &str| match file::read_file(pk, text, problems) {
+                        Some(file) => sink.file(file),
+                        None => Ok(()),
+                    };
+                    map.next_value_seed(Entries { of: "files", take, failure })?;
+                }
+                "file_chunks" => {
+                    let Self { sink, problems, failure, .. } = &mut self;
+                    let take = |key: String, text: &str| match file::read_chunk(&key, text, problems) {
+                        Some(chunk) => sink.chunk(chunk),
+                        None => Ok(()),
+                    };
+                    map.next_value_seed(Entries { of: "file_chunks", take, failure })?;
+                }
                 "classes" => {
                     let classes = map.next_value::<Value>()?;
                     self.classes(classes).map_err(|error| self.give_up(error))?;
@@ -222,13 +243,6 @@ impl<'de> Visitor<'de> for Whole<'_> {
                             .for_each(|item| self.problems.refuse(place.locate(item.clone())));
                     }
                 },
-                later if LATER.contains(&later) => {
-                    let value = map.next_value::<Value>()?;
-                    if value.as_object().is_none_or(|object| !object.is_empty()) {
-                        self.problems
-                            .refuse(Place::Key(&Place::Request, later).not_yet(&format!("`{later}`")));
-                    }
-                }
                 unknown => {
                     map.next_value::<IgnoredAny>()?;
                     let place = Place::Key(&Place::Request, unknown);

@@ -53,6 +53,49 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
     fn merge(&self, worldlet: Delta) -> Result<Merged>;
+    /// Begins a file of a media type such as `image/png`, and gives the pk that it will have. Its chunks follow, then its end;
+    /// before that it does not exist. [`put_file`](crate::MikobaseExt::put_file) does all of it.
+    ///
+    /// # Errors
+    /// Only if the store could not be written.
+    fn begin_file(&self, mime: &str) -> Result<String>;
+    /// Writes the next chunk of a file that was begun, counted from 0. The last one may be written again.
+    ///
+    /// # Errors
+    /// `file-not-found`, if no such file is being written; `invalid_request`, if it is not the turn of this chunk, or it has more
+    /// than [`MOST_BYTES`](crate::MOST_BYTES) or none.
+    fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()>;
+    /// Ends a file that was begun: it exists from now on, and never changes. Gives the pk of the file with this content, which is
+    /// another if that was there before.
+    ///
+    /// # Errors
+    /// `file-not-found`, if no such file is being written.
+    fn end_file(&self, file: &str) -> Result<String>;
+    /// Forgets a file that was begun, if it has not ended.
+    ///
+    /// # Errors
+    /// Only if the store could not be written.
+    fn cancel_file(&self, file: &str) -> Result<()>;
+    /// What is known of a file.
+    ///
+    /// # Errors
+    /// `file-not-found`.
+    fn file_info(&self, pk: &str) -> Result<FileInfo>;
+    /// A piece of a file, and where the next one begins. [`file`](crate::MikobaseExt::file) reads all of them.
+    ///
+    /// # Errors
+    /// `file-not-found`; `invalid_request`, if the file has no such place.
+    fn file_piece(&self, pk: &str, at: Position) -> Result<Piece>;
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` names it.
+    fn delete_file(&self, pk: &str) -> Result<()>;
+    /// Deletes the files whose pks stand in no record, and in no version of one. Gives their pks.
+    ///
+    /// # Errors
+    /// Only if the store could not be read or written.
+    fn collect_files(&self) -> Result<Vec<String>>;
     /// What kind of database this is.
     ///
     /// # Errors
@@ -165,6 +208,90 @@ pub mod mikobase_rpc {
             let _ = argument_worldlet_of_merge::<Delta>;
         }
         {
+            fn result_of_begin_file<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_begin_file::<Result<String>>;
+            fn argument_mime_of_begin_file<T: crate::rpc::Wire>() {}
+            let _ = argument_mime_of_begin_file::<::std::string::String>;
+        }
+        {
+            fn result_of_put_chunk<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_put_chunk::<Result<()>>;
+            fn argument_file_of_put_chunk<T: crate::rpc::Wire>() {}
+            let _ = argument_file_of_put_chunk::<::std::string::String>;
+            fn argument_index_of_put_chunk<T: crate::rpc::Wire>() {}
+            let _ = argument_index_of_put_chunk::<u64>;
+            fn argument_data_of_put_chunk<T: crate::rpc::Wire>() {}
+            let _ = argument_data_of_put_chunk::<Bytes>;
+        }
+        {
+            fn result_of_end_file<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_end_file::<Result<String>>;
+            fn argument_file_of_end_file<T: crate::rpc::Wire>() {}
+            let _ = argument_file_of_end_file::<::std::string::String>;
+        }
+        {
+            fn result_of_cancel_file<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_cancel_file::<Result<()>>;
+            fn argument_file_of_cancel_file<T: crate::rpc::Wire>() {}
+            let _ = argument_file_of_cancel_file::<::std::string::String>;
+        }
+        {
+            fn result_of_file_info<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_file_info::<Result<FileInfo>>;
+            fn argument_pk_of_file_info<T: crate::rpc::Wire>() {}
+            let _ = argument_pk_of_file_info::<::std::string::String>;
+        }
+        {
+            fn result_of_file_piece<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_file_piece::<Result<Piece>>;
+            fn argument_pk_of_file_piece<T: crate::rpc::Wire>() {}
+            let _ = argument_pk_of_file_piece::<::std::string::String>;
+            fn argument_at_of_file_piece<T: crate::rpc::Wire>() {}
+            let _ = argument_at_of_file_piece::<Position>;
+        }
+        {
+            fn result_of_delete_file<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_delete_file::<Result<()>>;
+            fn argument_pk_of_delete_file<T: crate::rpc::Wire>() {}
+            let _ = argument_pk_of_delete_file::<::std::string::String>;
+        }
+        {
+            fn result_of_collect_files<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_collect_files::<Result<Vec<String>>>;
+        }
+        {
             fn result_of_properties<R: crate::rpc::Fallible>()
             where
                 R::Value: crate::rpc::Wire,
@@ -239,6 +366,67 @@ pub mod mikobase_rpc {
             #[serde(with = "crate::rpc::travel::argument")]
             worldlet: Delta,
         },
+        ///A call of `begin_file`.
+        #[serde(rename = "begin_file")]
+        BeginFile {
+            ///The argument `mime`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            mime: ::std::string::String,
+        },
+        ///A call of `put_chunk`.
+        #[serde(rename = "put_chunk")]
+        PutChunk {
+            ///The argument `file`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            file: ::std::string::String,
+            ///The argument `index`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            index: u64,
+            ///The argument `data`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            data: Bytes,
+        },
+        ///A call of `end_file`.
+        #[serde(rename = "end_file")]
+        EndFile {
+            ///The argument `file`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            file: ::std::string::String,
+        },
+        ///A call of `cancel_file`.
+        #[serde(rename = "cancel_file")]
+        CancelFile {
+            ///The argument `file`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            file: ::std::string::String,
+        },
+        ///A call of `file_info`.
+        #[serde(rename = "file_info")]
+        FileInfo {
+            ///The argument `pk`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            pk: ::std::string::String,
+        },
+        ///A call of `file_piece`.
+        #[serde(rename = "file_piece")]
+        FilePiece {
+            ///The argument `pk`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            pk: ::std::string::String,
+            ///The argument `at`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            at: Position,
+        },
+        ///A call of `delete_file`.
+        #[serde(rename = "delete_file")]
+        DeleteFile {
+            ///The argument `pk`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            pk: ::std::string::String,
+        },
+        ///A call of `collect_files`.
+        #[serde(rename = "collect_files")]
+        CollectFiles {},
         ///A call of `properties`.
         #[serde(rename = "properties")]
         Properties {},
@@ -255,6 +443,14 @@ pub mod mikobase_rpc {
                 MikobaseRequest::ImportSchema { .. } => "import_schema",
                 MikobaseRequest::ExportSchema { .. } => "export_schema",
                 MikobaseRequest::Merge { .. } => "merge",
+                MikobaseRequest::BeginFile { .. } => "begin_file",
+                MikobaseRequest::PutChunk { .. } => "put_chunk",
+                MikobaseRequest::EndFile { .. } => "end_file",
+                MikobaseRequest::CancelFile { .. } => "cancel_file",
+                MikobaseRequest::FileInfo { .. } => "file_info",
+                MikobaseRequest::FilePiece { .. } => "file_piece",
+                MikobaseRequest::DeleteFile { .. } => "delete_file",
+                MikobaseRequest::CollectFiles { .. } => "collect_files",
                 MikobaseRequest::Properties { .. } => "properties",
             }
         }
@@ -293,6 +489,30 @@ pub mod mikobase_rpc {
         ///The result of `merge`.
         #[serde(rename = "merge")]
         Merge(#[serde(with = "crate::rpc::travel::result")] Result<Merged>),
+        ///The result of `begin_file`.
+        #[serde(rename = "begin_file")]
+        BeginFile(#[serde(with = "crate::rpc::travel::result")] Result<String>),
+        ///The result of `put_chunk`.
+        #[serde(rename = "put_chunk")]
+        PutChunk(#[serde(with = "crate::rpc::travel::result")] Result<()>),
+        ///The result of `end_file`.
+        #[serde(rename = "end_file")]
+        EndFile(#[serde(with = "crate::rpc::travel::result")] Result<String>),
+        ///The result of `cancel_file`.
+        #[serde(rename = "cancel_file")]
+        CancelFile(#[serde(with = "crate::rpc::travel::result")] Result<()>),
+        ///The result of `file_info`.
+        #[serde(rename = "file_info")]
+        FileInfo(#[serde(with = "crate::rpc::travel::result")] Result<FileInfo>),
+        ///The result of `file_piece`.
+        #[serde(rename = "file_piece")]
+        FilePiece(#[serde(with = "crate::rpc::travel::result")] Result<Piece>),
+        ///The result of `delete_file`.
+        #[serde(rename = "delete_file")]
+        DeleteFile(#[serde(with = "crate::rpc::travel::result")] Result<()>),
+        ///The result of `collect_files`.
+        #[serde(rename = "collect_files")]
+        CollectFiles(#[serde(with = "crate::rpc::travel::result")] Result<Vec<String>>),
         ///The result of `properties`.
         #[serde(rename = "properties")]
         Properties(#[serde(with = "crate::rpc::travel::result")] Result<Properties>),
@@ -460,6 +680,155 @@ pub mod mikobase_rpc {
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("begin_file"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("mime"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<String>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Begins a file of a media type such as `image/png`, and gives the pk that it will have. Its chunks follow, then its end;\nbefore that it does not exist. [`put_file`](crate::MikobaseExt::put_file) does all of it.\n\n# Errors\nOnly if the store could not be written.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("put_chunk"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("file"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("index"),
+                                ty: ::std::borrow::Cow::Borrowed("u64"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("data"),
+                                ty: ::std::borrow::Cow::Borrowed("Bytes"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Writes the next chunk of a file that was begun, counted from 0. The last one may be written again.\n\n# Errors\n`file-not-found`, if no such file is being written; `invalid_request`, if it is not the turn of this chunk, or it has more\nthan [`MOST_BYTES`](crate::MOST_BYTES) or none.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("end_file"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("file"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<String>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Ends a file that was begun: it exists from now on, and never changes. Gives the pk of the file with this content, which is\nanother if that was there before.\n\n# Errors\n`file-not-found`, if no such file is being written.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("cancel_file"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("file"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Forgets a file that was begun, if it has not ended.\n\n# Errors\nOnly if the store could not be written.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("file_info"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("pk"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<FileInfo>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "What is known of a file.\n\n# Errors\n`file-not-found`.",
+                    ),
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("file_piece"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("pk"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("at"),
+                                ty: ::std::borrow::Cow::Borrowed("Position"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Piece>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "A piece of a file, and where the next one begins. [`file`](crate::MikobaseExt::file) reads all of them.\n\n# Errors\n`file-not-found`; `invalid_request`, if the file has no such place.",
+                    ),
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("delete_file"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("pk"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Deletes a file.\n\n# Errors\n`file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` names it.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("collect_files"),
+                    params: ::std::borrow::Cow::Borrowed(&[]),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Vec<String>>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Deletes the files whose pks stand in no record, and in no version of one. Gives their pks.\n\n# Errors\nOnly if the store could not be read or written.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: false,
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
@@ -661,11 +1030,174 @@ pub mod mikobase_rpc {
                 ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
             }
         }
+        fn begin_file(&self, mime: &str) -> Result<String> {
+            let request = MikobaseRequest::BeginFile {
+                mime: ::std::borrow::ToOwned::to_owned(mime),
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[9usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::BeginFile(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("begin_file"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()> {
+            let request = MikobaseRequest::PutChunk {
+                file: ::std::borrow::ToOwned::to_owned(file),
+                index,
+                data,
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[10usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::PutChunk(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(crate::rpc::wrong_response("put_chunk"))
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn end_file(&self, file: &str) -> Result<String> {
+            let request = MikobaseRequest::EndFile {
+                file: ::std::borrow::ToOwned::to_owned(file),
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[11usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::EndFile(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(crate::rpc::wrong_response("end_file"))
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn cancel_file(&self, file: &str) -> Result<()> {
+            let request = MikobaseRequest::CancelFile {
+                file: ::std::borrow::ToOwned::to_owned(file),
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[12usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::CancelFile(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("cancel_file"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn file_info(&self, pk: &str) -> Result<FileInfo> {
+            let request = MikobaseRequest::FileInfo {
+                pk: ::std::borrow::ToOwned::to_owned(pk),
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[13usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::FileInfo(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(crate::rpc::wrong_response("file_info"))
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
+            let request = MikobaseRequest::FilePiece {
+                pk: ::std::borrow::ToOwned::to_owned(pk),
+                at,
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[14usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::FilePiece(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("file_piece"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn delete_file(&self, pk: &str) -> Result<()> {
+            let request = MikobaseRequest::DeleteFile {
+                pk: ::std::borrow::ToOwned::to_owned(pk),
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[15usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::DeleteFile(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("delete_file"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn collect_files(&self) -> Result<Vec<String>> {
+            let request = MikobaseRequest::CollectFiles {};
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[16usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::CollectFiles(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("collect_files"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
         fn properties(&self) -> Result<Properties> {
             let request = MikobaseRequest::Properties {};
             let result = crate::rpc::Transport::call(
                 &*self.transport,
-                &MIKOBASE_SURFACE.methods[9usize],
+                &MIKOBASE_SURFACE.methods[17usize],
                 request,
             );
             match result {
@@ -1010,6 +1542,300 @@ same content is skipped. If one is there with other content, nothing is merged, 
                 }
             }
         }
+        /**Begins a file of a media type such as `image/png`, and gives the pk that it will have. Its chunks follow, then its end;
+before that it does not exist. [`put_file`](crate::MikobaseExt::put_file) does all of it.
+
+# Errors
+Only if the store could not be written.*/
+        pub fn begin_file(
+            &self,
+            mime: &str,
+        ) -> impl ::core::future::Future<
+            Output = Result<String>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::BeginFile {
+                mime: ::std::borrow::ToOwned::to_owned(mime),
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[9usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::BeginFile(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("begin_file"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Writes the next chunk of a file that was begun, counted from 0. The last one may be written again.
+
+# Errors
+`file-not-found`, if no such file is being written; `invalid_request`, if it is not the turn of this chunk, or it has more
+than [`MOST_BYTES`](crate::MOST_BYTES) or none.*/
+        pub fn put_chunk(
+            &self,
+            file: &str,
+            index: u64,
+            data: Bytes,
+        ) -> impl ::core::future::Future<
+            Output = Result<()>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::PutChunk {
+                file: ::std::borrow::ToOwned::to_owned(file),
+                index,
+                data,
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[10usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::PutChunk(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("put_chunk"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Ends a file that was begun: it exists from now on, and never changes. Gives the pk of the file with this content, which is
+another if that was there before.
+
+# Errors
+`file-not-found`, if no such file is being written.*/
+        pub fn end_file(
+            &self,
+            file: &str,
+        ) -> impl ::core::future::Future<
+            Output = Result<String>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::EndFile {
+                file: ::std::borrow::ToOwned::to_owned(file),
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[11usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::EndFile(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("end_file"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Forgets a file that was begun, if it has not ended.
+
+# Errors
+Only if the store could not be written.*/
+        pub fn cancel_file(
+            &self,
+            file: &str,
+        ) -> impl ::core::future::Future<
+            Output = Result<()>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::CancelFile {
+                file: ::std::borrow::ToOwned::to_owned(file),
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[12usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::CancelFile(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("cancel_file"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**What is known of a file.
+
+# Errors
+`file-not-found`.*/
+        pub fn file_info(
+            &self,
+            pk: &str,
+        ) -> impl ::core::future::Future<
+            Output = Result<FileInfo>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::FileInfo {
+                pk: ::std::borrow::ToOwned::to_owned(pk),
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[13usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::FileInfo(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("file_info"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**A piece of a file, and where the next one begins. [`file`](crate::MikobaseExt::file) reads all of them.
+
+# Errors
+`file-not-found`; `invalid_request`, if the file has no such place.*/
+        pub fn file_piece(
+            &self,
+            pk: &str,
+            at: Position,
+        ) -> impl ::core::future::Future<
+            Output = Result<Piece>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::FilePiece {
+                pk: ::std::borrow::ToOwned::to_owned(pk),
+                at,
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[14usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::FilePiece(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("file_piece"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Deletes a file.
+
+# Errors
+`file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` names it.*/
+        pub fn delete_file(
+            &self,
+            pk: &str,
+        ) -> impl ::core::future::Future<
+            Output = Result<()>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::DeleteFile {
+                pk: ::std::borrow::ToOwned::to_owned(pk),
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[15usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::DeleteFile(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("delete_file"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Deletes the files whose pks stand in no record, and in no version of one. Gives their pks.
+
+# Errors
+Only if the store could not be read or written.*/
+        pub fn collect_files(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = Result<Vec<String>>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::CollectFiles {};
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[16usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::CollectFiles(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("collect_files"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
         /**What kind of database this is.
 
 # Errors
@@ -1024,7 +1850,7 @@ Only if the store could not be read.*/
             async move {
                 let result = crate::rpc::AsyncTransport::call(
                         &*transport,
-                        &MIKOBASE_SURFACE.methods[9usize],
+                        &MIKOBASE_SURFACE.methods[17usize],
                         request,
                     )
                     .await;
@@ -1112,6 +1938,64 @@ Only if the store could not be read.*/
                 MikobaseRequest::Merge { worldlet } => {
                     MikobaseResponse::Merge(
                         crate::rpc::guard("merge", || Mikobase::merge(self, worldlet)),
+                    )
+                }
+                MikobaseRequest::BeginFile { mime } => {
+                    MikobaseResponse::BeginFile(
+                        crate::rpc::guard(
+                            "begin_file",
+                            || Mikobase::begin_file(self, &mime),
+                        ),
+                    )
+                }
+                MikobaseRequest::PutChunk { file, index, data } => {
+                    MikobaseResponse::PutChunk(
+                        crate::rpc::guard(
+                            "put_chunk",
+                            || Mikobase::put_chunk(self, &file, index, data),
+                        ),
+                    )
+                }
+                MikobaseRequest::EndFile { file } => {
+                    MikobaseResponse::EndFile(
+                        crate::rpc::guard("end_file", || Mikobase::end_file(self, &file)),
+                    )
+                }
+                MikobaseRequest::CancelFile { file } => {
+                    MikobaseResponse::CancelFile(
+                        crate::rpc::guard(
+                            "cancel_file",
+                            || Mikobase::cancel_file(self, &file),
+                        ),
+                    )
+                }
+                MikobaseRequest::FileInfo { pk } => {
+                    MikobaseResponse::FileInfo(
+                        crate::rpc::guard("file_info", || Mikobase::file_info(self, &pk)),
+                    )
+                }
+                MikobaseRequest::FilePiece { pk, at } => {
+                    MikobaseResponse::FilePiece(
+                        crate::rpc::guard(
+                            "file_piece",
+                            || Mikobase::file_piece(self, &pk, at),
+                        ),
+                    )
+                }
+                MikobaseRequest::DeleteFile { pk } => {
+                    MikobaseResponse::DeleteFile(
+                        crate::rpc::guard(
+                            "delete_file",
+                            || Mikobase::delete_file(self, &pk),
+                        ),
+                    )
+                }
+                MikobaseRequest::CollectFiles {} => {
+                    MikobaseResponse::CollectFiles(
+                        crate::rpc::guard(
+                            "collect_files",
+                            || Mikobase::collect_files(self),
+                        ),
                     )
                 }
                 MikobaseRequest::Properties {} => {
@@ -1287,9 +2171,159 @@ Only if the store could not be read.*/
                         crate::rpc::guard("merge", || Mikobase::merge(self, worldlet)),
                     )
                 }
-                "properties" => {
+                "begin_file" => {
                     let mut params = crate::rpc::Params::new(
                         &MIKOBASE_SURFACE.methods[9usize],
+                        params,
+                    );
+                    let mime = params.take::<::std::string::String>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(mime),) = (mime,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "begin_file",
+                            || Mikobase::begin_file(self, &mime),
+                        ),
+                    )
+                }
+                "put_chunk" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[10usize],
+                        params,
+                    );
+                    let file = params.take::<::std::string::String>(0usize);
+                    let index = params.take::<u64>(1usize);
+                    let data = params.take::<Bytes>(2usize);
+                    params.finish()?;
+                    let (
+                        ::core::option::Option::Some(file),
+                        ::core::option::Option::Some(index),
+                        ::core::option::Option::Some(data),
+                    ) = (file, index, data) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "put_chunk",
+                            || Mikobase::put_chunk(self, &file, index, data),
+                        ),
+                    )
+                }
+                "end_file" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[11usize],
+                        params,
+                    );
+                    let file = params.take::<::std::string::String>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(file),) = (file,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard("end_file", || Mikobase::end_file(self, &file)),
+                    )
+                }
+                "cancel_file" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[12usize],
+                        params,
+                    );
+                    let file = params.take::<::std::string::String>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(file),) = (file,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "cancel_file",
+                            || Mikobase::cancel_file(self, &file),
+                        ),
+                    )
+                }
+                "file_info" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[13usize],
+                        params,
+                    );
+                    let pk = params.take::<::std::string::String>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(pk),) = (pk,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard("file_info", || Mikobase::file_info(self, &pk)),
+                    )
+                }
+                "file_piece" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[14usize],
+                        params,
+                    );
+                    let pk = params.take::<::std::string::String>(0usize);
+                    let at = params.take::<Position>(1usize);
+                    params.finish()?;
+                    let (
+                        ::core::option::Option::Some(pk),
+                        ::core::option::Option::Some(at),
+                    ) = (pk, at) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "file_piece",
+                            || Mikobase::file_piece(self, &pk, at),
+                        ),
+                    )
+                }
+                "delete_file" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[15usize],
+                        params,
+                    );
+                    let pk = params.take::<::std::string::String>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(pk),) = (pk,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "delete_file",
+                            || Mikobase::delete_file(self, &pk),
+                        ),
+                    )
+                }
+                "collect_files" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[16usize],
+                        params,
+                    );
+                    params.finish()?;
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "collect_files",
+                            || Mikobase::collect_files(self),
+                        ),
+                    )
+                }
+                "properties" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[17usize],
                         params,
                     );
                     params.finish()?;

@@ -18,7 +18,7 @@ const ADDED_TO_THE_TRAIT: &str = "
     fn stardate(&self, year: u64) -> Result<u64>;
 ";
 
-const ADDED_TO_THE_ENGINE: &str = "
+const ADDED_TO_THE_ENGINES: &str = "
     fn stardate(&self, year: u64) -> Result<u64> {
         Ok((year - 2323) * 1000)
     }
@@ -79,10 +79,15 @@ fn a_new_method_needs_nothing_but_its_implementation() {
     let begin = "pub trait Mikobase: Send + Sync {";
     workspace.edit(TRAIT, begin, &format!("{begin}{ADDED_TO_THE_TRAIT}"));
     let forgotten = said(&workspace.cargo_recording(CHECK));
-    assert!(forgotten.contains("missing: `stardate`") && forgotten.contains("SqliteEngine"), "{forgotten}");
+    assert!(forgotten.contains("missing: `stardate`") && forgotten.contains("LocalEngine"), "{forgotten}");
 
-    let begin = "impl Mikobase for SqliteEngine {";
-    workspace.edit("miko-core/src/engine/sqlite.rs", begin, &format!("{begin}{ADDED_TO_THE_ENGINE}"));
+    // What holds records, and what shows those of the past.
+    for (file, begin) in [
+        ("miko-core/src/engine/local.rs", "impl<T: Tables> Mikobase for LocalEngine<T> {"),
+        ("miko-core/src/as_of.rs", "impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {"),
+    ] {
+        workspace.edit(file, begin, &format!("{begin}{ADDED_TO_THE_ENGINES}"));
+    }
     fs::create_dir(workspace.path("examples")).unwrap();
     fs::write(workspace.path("examples/grown.rs"), PROGRAM).unwrap();
     let output = workspace.cargo(&[

@@ -154,7 +154,6 @@ impl Field {
     pub(super) fn holds_references(&self) -> bool {
         let of = |elements: &Elements| elements.of.as_ref().is_some_and(|of| of.holds_references());
         match &self.kind {
-            // A file counts, since its two spellings are one value.
             Kind::Reference(_) | Kind::File | Kind::Class(_) => true,
             Kind::Array(elements) => of(elements),
             Kind::Hash(hash) => {

@@ -24,6 +24,8 @@ pub(crate) struct Reference {
     /// The classes the target may have; none means any.
     pub(crate) classes: Vec<String>,
     pub(crate) on_delete: OnDelete,
+    /// Does it name a file?
+    pub(crate) is_file: bool,
     /// Where it stands, as a JSON pointer into the bucket.
     pub(crate) pointer: String,
 }
@@ -56,12 +58,21 @@ fn collect_from(
             target: pk.to_owned(),
             classes: to.classes.clone(),
             on_delete: to.on_delete,
+            is_file: false,
+            pointer,
+        })),
+        (Kind::File, value) => found.extend(pk_of(value).map(|pk| Reference {
+            target: pk.to_owned(),
+            classes: Vec::new(),
+            on_delete: OnDelete::Restrict,
+            is_file: true,
             pointer,
         })),
         (Kind::Class(class), Value::String(pk)) => found.push(Reference {
             target: pk.clone(),
             classes: vec![class.clone()],
             on_delete: OnDelete::Ignore,
+            is_file: false,
             pointer,
         }),
         (Kind::Class(class), Value::Object(embedded)) => {

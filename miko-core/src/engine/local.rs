@@ -7,6 +7,7 @@ use crate::engine::store::{Store, export};
 use crate::engine::tables::Tables;
 use crate::engine::{Engine, Explanation};
 use crate::error::{Error, ErrorId, Result};
+use crate::files::{Bytes, FileInfo, Piece, Position};
 use crate::json;
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 use crate::query::{self, Request, Select};
@@ -91,6 +92,38 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
         let mut store = self.store();
         store.check_temporal()?;
         store.merge(&worldlet)
+    }
+
+    fn begin_file(&self, mime: &str) -> Result<String> {
+        self.store().begin_file(mime)
+    }
+
+    fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()> {
+        self.store().put_chunk(file, index, &data)
+    }
+
+    fn end_file(&self, file: &str) -> Result<String> {
+        self.store().end_file(file)
+    }
+
+    fn cancel_file(&self, file: &str) -> Result<()> {
+        self.store().cancel_file(file)
+    }
+
+    fn file_info(&self, pk: &str) -> Result<FileInfo> {
+        self.store().file_info(pk)
+    }
+
+    fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
+        self.store().file_piece(pk, at)
+    }
+
+    fn delete_file(&self, pk: &str) -> Result<()> {
+        self.store().delete_file(pk)
+    }
+
+    fn collect_files(&self) -> Result<Vec<String>> {
+        self.store().collect_files()
     }
 
     fn properties(&self) -> Result<Properties> {

@@ -10,13 +10,16 @@
 //! | what a select goes through; what was | [`plan`], [`candidate`], [`past`] |
 //! | classes: checking a record, definitions, the schema as a whole | [`examine`], [`definitions`], [`schema`] |
 //! | what records say of each other: unique values, references | [`values`], [`pending`] |
+//! | files | [`files`] |
 //! | pks of new records | [`pks`] |
 
 pub(super) mod candidate;
 mod definitions;
 mod examine;
 pub(super) mod export;
+mod files;
 mod import;
+mod import_files;
 mod merge;
 mod past;
 mod pending;
@@ -33,6 +36,7 @@ use crate::backend::Mode;
 use crate::class::Catalog;
 use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
+use files::Uploads;
 use pending::Pending;
 use pks::Pks;
 use standing::Standing;
@@ -53,6 +57,8 @@ pub(crate) struct Store<T> {
     together: Option<Together>,
     /// The transaction that creates share, where one may stay open: in memory.
     standing: Option<Standing>,
+    /// The files that are being written.
+    uploads: Uploads,
     mode: Mode,
 }
 
@@ -67,9 +73,13 @@ impl<T: Tables> Store<T> {
             catalog: Catalog::default(),
             pending: Pending::default(),
             together: None,
+            uploads: Uploads::default(),
             mode,
         };
         store.load_catalog()?;
+        if mode == Mode::ReadWrite {
+            store.remove_unfinished_files()?;
+        }
         Ok(store)
     }
 

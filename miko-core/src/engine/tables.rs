@@ -158,6 +158,27 @@ pub(crate) trait Tables: Sized + Send {
     /// The first records that keep a pk from being deleted, and where they point at it.
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(i64, String)>>;
 
+    /// A file, which may not have been written to its end, and its number.
+    fn find_file(&self, pk: &str) -> Result<Option<(i64, FileRow)>>;
+
+    /// The first file with this content.
+    fn file_with(&self, sha256: &str) -> Result<Option<(i64, FileRow)>>;
+
+    /// The first file after the one with this number.
+    fn next_file(&self, file: i64) -> Result<Option<(i64, FileRow)>>;
+
+    /// Enters a file, or writes the one with this pk again: its number.
+    fn write_file(&mut self, row: &FileRow) -> Result<i64>;
+
+    /// Takes out a file and its chunks.
+    fn remove_file(&mut self, file: i64) -> Result<()>;
+
+    /// Writes a chunk, over one that is there.
+    fn write_chunk(&mut self, file: i64, index: u64, data: &[u8]) -> Result<()>;
+
+    /// So many bytes of a chunk at most, from an offset, and how many it has altogether.
+    fn chunk(&self, file: i64, index: u64, offset: u64, most: usize) -> Result<Option<(Vec<u8>, u64)>>;
+
     /// What a worldlet said of itself under a key.
     fn kept(&self, key: &str) -> Result<Option<Value>>;
 
@@ -194,6 +215,18 @@ impl Row {
             updated_at: self.updated_at,
         })
     }
+}
+
+/// What is known of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FileRow {
+    pub(crate) pk: String,
+    /// The hash of its content; `None` until it was written to its end.
+    pub(crate) sha256: Option<String>,
+    /// An object: `type` is its media type.
+    pub(crate) mime: Value,
+    pub(crate) size: u64,
+    pub(crate) created_at: Timestamp,
 }
 
 /// What a record says, as JSON text.

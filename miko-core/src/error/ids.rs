@@ -63,6 +63,9 @@ error_ids! {
     RECORD_DELETED = "record_deleted",
         "The record with this pk was deleted.",
         "an `update` of a deleted record";
+    FILE_NOT_FOUND = "file-not-found",
+        "There is no file with this pk. One that was not written to its end does not exist.",
+        "an officer whose `portrait` names no file";
     NOT_TEMPORAL = "not-temporal",
         "The database keeps no versions. Whether it does is chosen when it is created, by `temporal`.",
         r#"{"action": "select", "history": true}"#;

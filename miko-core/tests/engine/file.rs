@@ -78,6 +78,8 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
          CREATE INDEX unique_value_by_record ON unique_value (seq);
          CREATE INDEX indexed_value_by_record ON indexed_value (seq);
          ALTER TABLE record DROP COLUMN instance_pk;
+         DROP TABLE file_chunk;
+         DROP TABLE file;
          PRAGMA user_version = 1;",
     )
     .unwrap();

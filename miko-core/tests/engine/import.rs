@@ -131,7 +131,7 @@ fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
         ),
         (
             r#"{"files": {"f": {}}, "history": {}}"#,
-            vec![("/files", "`files` is not supported by this version yet")],
+            vec![("/files/f", "`sha256` is missing"), ("/files/f", "`mime` is missing")],
         ),
         (
             r#"{"classes": [], "records": {"a/b": {"bucket": [], "stack": {"x": {}}}, "c": {"value": 5}, "d": {"stack": {"x": {"class": "a.b/c"}}, "created_at": "now", "hue": 1},

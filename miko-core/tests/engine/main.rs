@@ -12,6 +12,7 @@ mod errors_page;
 mod export;
 mod faults;
 mod file;
+mod files;
 mod history;
 mod hostile;
 mod import;

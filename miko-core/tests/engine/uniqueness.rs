@@ -76,16 +76,17 @@ fn a_join_is_required_unique_and_never_changes() {
     define(
         &db,
         json!({"name": "a.b/posting", "join": ["officer", "ship"],
-                       "fields": {"officer": {"class": "puck.uno/dbfile"}, "ship": {}, "since": {}}}),
+                       "fields": {"officer": {"class": "puck.uno/reference"}, "ship": {}, "since": {}}}),
     )
     .unwrap();
     let error = create(&db, "a.b/posting", json!({"officer": "o"})).unwrap_err();
     assert_eq!(rules_broken(&error), ["join"]);
-    let pk = create(&db, "a.b/posting", json!({"officer": "o", "ship": "s"})).unwrap();
-    let error = create(&db, "a.b/posting", json!({"officer": {"pk": "o"}, "ship": "s"})).unwrap_err();
+    let o = create(&db, "a.b/officer", json!({})).unwrap();
+    let pk = create(&db, "a.b/posting", json!({"officer": o, "ship": "s"})).unwrap();
+    let error = create(&db, "a.b/posting", json!({"officer": {"pk": o}, "ship": "s"})).unwrap_err();
     assert!(error.is(ErrorId::UNIQUE_VIOLATION), "both spellings of a reference are one value: {error}");
-    db.update(&pk, json!({"officer": {"pk": "o"}, "ship": "s", "since": 2364})).unwrap();
-    let error = db.update(&pk, json!({"officer": "o", "ship": "other"})).unwrap_err();
+    db.update(&pk, json!({"officer": {"pk": o}, "ship": "s", "since": 2364})).unwrap();
+    let error = db.update(&pk, json!({"officer": o, "ship": "other"})).unwrap_err();
     assert!(error.is(ErrorId::IMMUTABLE_FIELD), "{error}");
     // In another class it is no posting.
     db.run(json!({"action": "update", "pk": pk, "class": "x.y/z", "bucket": {"ship": "other"}})).unwrap();

@@ -32,8 +32,13 @@ const MIGRATIONS: &[&str] = &[
     "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
      UPDATE unique_value SET value = with_ordered_numbers(value);
      UPDATE indexed_value SET value = with_ordered_numbers(value);",
-    // A temporal database gives every version a pk; older ones are not temporal.
-    "ALTER TABLE record ADD COLUMN instance_pk TEXT;",
+    // Versions have a pk in temporal databases, which the older ones are not; and there are files.
+    "ALTER TABLE record ADD COLUMN instance_pk TEXT;
+     CREATE TABLE file (id INTEGER PRIMARY KEY, pk TEXT NOT NULL UNIQUE, sha256 TEXT, mime TEXT NOT NULL,
+                        size INTEGER NOT NULL, created_at INTEGER NOT NULL) STRICT;
+     CREATE INDEX file_by_sha256 ON file (sha256);
+     CREATE TABLE file_chunk (file_id INTEGER NOT NULL REFERENCES file, number INTEGER NOT NULL,
+                              data BLOB NOT NULL, PRIMARY KEY (file_id, number)) STRICT;",
 ];
 
 /// `Miko`, which SQLite keeps as `application_id`, so that anybody can tell whose file it is.

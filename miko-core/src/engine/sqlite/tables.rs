@@ -9,7 +9,7 @@ use crate::class::{Class, Constraint};
 use crate::engine::Explanation;
 use crate::engine::sqlite::Sqlite;
 use crate::engine::store::{Store, broken};
-use crate::engine::tables::{Row, Shown, State, Tables};
+use crate::engine::tables::{FileRow, Row, Shown, State, Tables};
 use crate::error::Result;
 use crate::query::Select;
 use crate::record::{Record, Records};
@@ -33,6 +33,13 @@ macro_rules! select_row {
             "SELECT seq, pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk ",
             $rest
         )
+    };
+}
+
+/// SQL that gives rows which [`file_row`] reads.
+macro_rules! select_file {
+    ($rest:literal) => {
+        concat!("SELECT id, pk, sha256, mime, size, created_at FROM file ", $rest)
     };
 }
 
@@ -281,6 +288,45 @@ impl Tables for Sqlite {
         self.many(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
+    fn find_file(&self, pk: &str) -> Result<Option<(i64, FileRow)>> {
+        self.one(select_file!("WHERE pk = ?1"), [pk], file_row)
+    }
+
+    fn file_with(&self, sha256: &str) -> Result<Option<(i64, FileRow)>> {
+        self.one(select_file!("WHERE sha256 = ?1 ORDER BY id LIMIT 1"), [sha256], file_row)
+    }
+
+    fn next_file(&self, file: i64) -> Result<Option<(i64, FileRow)>> {
+        self.one(select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"), [file], file_row)
+    }
+
+    fn write_file(&mut self, row: &FileRow) -> Result<i64> {
+        const SQL: &str = "INSERT INTO file (pk, sha256, mime, size, created_at) VALUES (?1, ?2, ?3, ?4, ?5) \
+                           ON CONFLICT (pk) DO UPDATE SET sha256 = excluded.sha256, mime = excluded.mime, \
+                           size = excluded.size, created_at = excluded.created_at RETURNING id";
+        let (mime, created_at) = (row.mime.to_string(), row.created_at.as_millis());
+        let values = params![row.pk, row.sha256, mime, row.size as i64, created_at];
+        Ok(self.connection.prepare_cached(SQL)?.query_row(values, |row| row.get(0))?)
+    }
+
+    fn remove_file(&mut self, file: i64) -> Result<()> {
+        self.run("DELETE FROM file_chunk WHERE file_id = ?1", [file])?;
+        self.run("DELETE FROM file WHERE id = ?1", [file])
+    }
+
+    fn write_chunk(&mut self, file: i64, index: u64, data: &[u8]) -> Result<()> {
+        const SQL: &str = "INSERT OR REPLACE INTO file_chunk (file_id, number, data) VALUES (?1, ?2, ?3)";
+        self.run(SQL, params![file, index as i64, data])
+    }
+
+    fn chunk(&self, file: i64, index: u64, offset: u64, most: usize) -> Result<Option<(Vec<u8>, u64)>> {
+        const SQL: &str = "SELECT coalesce(substr(data, ?3 + 1, ?4), x''), length(data) FROM file_chunk \
+                           WHERE file_id = ?1 AND number = ?2";
+        let [index, offset] = [index, offset].map(|number| i64::try_from(number).unwrap_or(i64::MAX - 1));
+        let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
+        self.one(SQL, params![file, index, offset, most as i64], read)
+    }
+
     fn kept(&self, key: &str) -> Result<Option<Value>> {
         let text: Option<String> =
             self.one("SELECT value FROM worldlet_key WHERE key = ?1", [key], |row| row.get(0))?;
@@ -318,6 +364,19 @@ impl Sqlite {
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_map(values, read)?.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// A row that [`select_file!`] gave, and its number.
+fn file_row(row: &SqlRow<'_>) -> rusqlite::Result<(i64, FileRow)> {
+    let mime: String = row.get(3)?;
+    let file = FileRow {
+        pk: row.get(1)?,
+        sha256: row.get(2)?,
+        mime: serde_json::from_str(&mime).unwrap_or_default(),
+        size: row.get::<_, i64>(4)? as u64,
+        created_at: Timestamp::from_millis(row.get(5)?),
+    };
+    Ok((row.get(0)?, file))
 }
 
 /// Bucket, stack and extras; nothing of a tombstone.

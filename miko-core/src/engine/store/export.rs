@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use crate::engine::tables::{Row, Shown, State, Tables};
+use crate::engine::tables::{FileRow, Row, Shown, State, Tables};
 use crate::error::{Error, ErrorId, Result};
+use crate::files::to_base64;
 use crate::worldlet::{FORMAT, KEPT, bare_value};
 
 /// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line by line.
@@ -23,7 +24,47 @@ pub(in crate::engine) fn write(tables: &impl Tables, writer: &mut dyn Write) -> 
         tables.show_all(&mut |record| lines.record(&record))?;
     }
     lines.end_of_object()?;
+    write_files(tables, &mut lines)?;
     lines.writer.write_all(b"}").map_err(not_written)
+}
+
+/// Files, and after them the chunks of all, if there are any.
+fn write_files(tables: &impl Tables, lines: &mut Lines<'_>) -> Result<()> {
+    let mut any = false;
+    each_file(tables, |_, file, sha256| {
+        if !std::mem::replace(&mut any, true) {
+            lines.writer.write_all(br#","files":{"#).map_err(not_written)?;
+        }
+        lines.file(file, sha256)
+    })?;
+    if !any {
+        return Ok(());
+    }
+    lines.end_of_object()?;
+    lines.writer.write_all(br#","file_chunks":{"#).map_err(not_written)?;
+    each_file(tables, |number, file, _| {
+        let mut index = 0;
+        let mut next = tables.chunk(number, index, 0, usize::MAX >> 1)?;
+        while let Some((data, _)) = next {
+            next = tables.chunk(number, index + 1, 0, usize::MAX >> 1)?;
+            lines.chunk(file, index, next.is_none(), &data)?;
+            index += 1;
+        }
+        Ok(())
+    })?;
+    lines.end_of_object()
+}
+
+/// Shows each file that was written to its end, with its number and its hash.
+fn each_file(tables: &impl Tables, mut show: impl FnMut(i64, &FileRow, &str) -> Result<()>) -> Result<()> {
+    let mut last = 0;
+    while let Some((number, file)) = tables.next_file(last)? {
+        last = number;
+        if let Some(sha256) = &file.sha256 {
+            show(number, &file, sha256)?;
+        }
+    }
+    Ok(())
 }
 
 fn each_row(tables: &impl Tables, mut show: impl FnMut(i64, Row) -> Result<()>) -> Result<()> {
@@ -94,6 +135,20 @@ impl Lines<'_> {
             None => Ok(()),
         });
         state.and_then(|()| writer.write_all(b"}")).map_err(not_written)
+    }
+
+    fn file(&mut self, file: &FileRow, sha256: &str) -> Result<()> {
+        self.key(&file.pk)?;
+        let (mime, time) = (&file.mime, file.created_at);
+        write!(self.writer, r#"{{"sha256":"{sha256}","mime":{mime},"created_at":"{time}"}}"#)
+            .map_err(not_written)
+    }
+
+    fn chunk(&mut self, file: &FileRow, index: u64, is_last: bool, data: &[u8]) -> Result<()> {
+        self.key(&format!("{}/{index}", file.pk))?;
+        let pk = Value::from(file.pk.as_str());
+        let head = write!(self.writer, r#"{{"file":{pk},"index":{index},"last":{is_last},"data":""#);
+        head.and_then(|()| write!(self.writer, r#"{}"}}"#, to_base64(data))).map_err(not_written)
     }
 
     fn key(&mut self, key: &str) -> Result<()> {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::class::{Definition, Purpose};
 use crate::engine::store::examine::misplaced_definition;
+use crate::engine::store::import_files::ImportedFiles;
 use crate::engine::store::merge::Placed;
 use crate::engine::store::write::{defined_by, extras_text, map, text};
 use crate::engine::store::{Store, schema};
@@ -18,7 +19,9 @@ use crate::json::pointer::Step;
 use crate::query::{Place, Stack, stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
-use crate::worldlet::{self, Imported, Incoming, IncomingVersion, Problems, Sink};
+use crate::worldlet::{
+    self, Imported, Incoming, IncomingChunk, IncomingFile, IncomingVersion, Problems, Sink,
+};
 
 impl<T: Tables> Store<T> {
     /// Imports a worldlet inside the open transaction. With `trust`, what validation finds becomes a warning.
@@ -38,12 +41,21 @@ impl<T: Tables> Store<T> {
 impl<'s, T: Tables> Import<'s, T> {
     pub(super) fn into(store: &'s mut Store<T>) -> Self {
         let (before, now) = (store.commits, Timestamp::now());
-        Self { store, before, now, records: 0, added: Vec::new(), removed: Vec::new() }
+        Self {
+            store,
+            before,
+            now,
+            records: 0,
+            added: Vec::new(),
+            removed: Vec::new(),
+            files: ImportedFiles::default(),
+        }
     }
 
     /// Puts definitions into force and checks what was written: how many records those are.
     pub(super) fn finish(self, trust: bool, problems: &mut Problems) -> Result<u64> {
-        let Self { store, before, records, added, removed, .. } = self;
+        let Self { store, before, now, records, added, removed, files } = self;
+        files.finish(store, now, problems)?;
         let removed: Vec<String> = removed
             .into_iter()
             .filter(|name| !added.iter().any(|definition| definition.name == *name))
@@ -117,6 +129,7 @@ pub(super) struct Import<'s, T> {
     added: Vec<Definition>,
     /// Classes whose definitions it overwrites.
     removed: Vec<String>,
+    files: ImportedFiles,
 }
 
 impl<T: Tables> Sink for Import<'_, T> {
@@ -146,6 +159,14 @@ impl<T: Tables> Sink for Import<'_, T> {
             },
         };
         self.store.tables.insert(&row).map(drop)
+    }
+
+    fn file(&mut self, file: IncomingFile) -> Result<()> {
+        self.files.file(self.store, file)
+    }
+
+    fn chunk(&mut self, chunk: IncomingChunk) -> Result<()> {
+        self.files.chunk(self.store, &chunk)
     }
 
     fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()> {

@@ -11,7 +11,9 @@ use crate::mikobase::Merged;
 use crate::query::{Place, stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
-use crate::worldlet::{self, Incoming, IncomingState, IncomingVersion, Problems, Sink};
+use crate::worldlet::{
+    self, Incoming, IncomingChunk, IncomingFile, IncomingState, IncomingVersion, Problems, Sink,
+};
 
 /// What became of a version that came in.
 pub(super) enum Placed {
@@ -160,6 +162,14 @@ impl<T: Tables> Sink for Merge<'_, '_, T> {
         let place = Place::Key(&classes, name);
         problems.refuse(place.fault("a merge takes versions, under `history`; a schema is imported"));
         Ok(())
+    }
+
+    fn file(&mut self, file: IncomingFile) -> Result<()> {
+        self.import.file(file)
+    }
+
+    fn chunk(&mut self, chunk: IncomingChunk) -> Result<()> {
+        self.import.chunk(chunk)
     }
 
     fn keep(&mut self, _: &str, _: &Value) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::class::{OnDelete, Reference};
 use crate::engine::store::Store;
 use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::uns;
 
 /// What the open transaction has written so far, as far as references go.
 #[derive(Debug, Default)]
@@ -89,6 +90,9 @@ impl<T: Tables> Store<T> {
         if !self.tables.points(&reference.target, *seq, &reference.pointer)? {
             return Ok(None);
         }
+        if reference.is_file {
+            return self.check_file(pointing);
+        }
         let classes = self.classes_of(&reference.target)?;
         let message = match classes {
             Some(classes) if self.allows(&reference.classes, &classes) => return Ok(None),
@@ -106,6 +110,23 @@ impl<T: Tables> Store<T> {
         } else {
             item.with("allowed", reference.classes.clone())
         }))
+    }
+
+    /// A file is named by its pk, or by that of a record which stands for it.
+    fn check_file(&self, pointing: &Pointing) -> Result<Option<ErrorItem>> {
+        let Pointing { class, reference, .. } = pointing;
+        let is_file =
+            self.tables.find_file(&reference.target)?.is_some_and(|(_, file)| file.sha256.is_some());
+        let stands_for_one = |class: &String| [uns::FILE, uns::FILE_REFERENCE].contains(&class.as_str());
+        if is_file || self.classes_of(&reference.target)?.is_some_and(|all| all.iter().any(stands_for_one)) {
+            return Ok(None);
+        }
+        Ok(Some(
+            ErrorItem::new(ErrorId::FILE_NOT_FOUND, "no file has this pk")
+                .with("class", class.as_str())
+                .with("pointer", reference.pointer.as_str())
+                .with("found", reference.target.as_str()),
+        ))
     }
 
     fn allows(&self, allowed: &[String], classes: &[String]) -> bool {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::class::{Class, Constraint, ConstraintKind};
 use crate::engine::Explanation;
 use crate::engine::store::{Store, broken, export};
-use crate::engine::tables::{ONE_DEFINITION, Row, Shown, State, Tables};
+use crate::engine::tables::{FileRow, ONE_DEFINITION, Row, Shown, State, Tables};
 use crate::engine::worldlet::file::WorldletFile;
 use crate::engine::worldlet::table::{Table, Undoable};
 use crate::error::Result;
@@ -42,9 +42,15 @@ pub struct Maps {
     /// The record of a version, by the pk of that.
     by_instance: Table<String, i64>,
     ever_definition: Table<i64, ()>,
+    file: Table<i64, FileRow>,
+    file_by_pk: Table<String, i64>,
+    /// File and chunk.
+    chunk: Table<(i64, u64), Arc<[u8]>>,
     temporal: bool,
     in_transaction: bool,
-    file: Option<WorldletFile>,
+    document: Option<WorldletFile>,
+    /// Has the open transaction done more than to write files on, which nobody sees yet?
+    has_to_be_saved: bool,
 }
 
 /// A constraint: class, kind and fields.
@@ -72,9 +78,13 @@ impl Default for Maps {
             version: Table::default(),
             by_instance: Table::default(),
             ever_definition: Table::default(),
+            file: Table::default(),
+            file_by_pk: Table::default(),
+            chunk: Table::default(),
             temporal: false,
             in_transaction: false,
-            file: None,
+            document: None,
+            has_to_be_saved: false,
         }
     }
 }
@@ -87,18 +97,18 @@ impl Maps {
 
     /// Keeps the worldlet in a file from now on.
     pub(super) fn keep_in(&mut self, file: WorldletFile) {
-        self.file = Some(file);
+        self.document = Some(file);
     }
 
     /// Writes the worldlet to its file, if it has one.
     pub(super) fn save(&mut self) -> Result<()> {
-        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let Some(mut file) = self.document.take() else { return Ok(()) };
         let saved = file.save(|writer| export::write(self, writer));
-        self.file = Some(file);
+        self.document = Some(file);
         saved
     }
 
-    fn all(&mut self) -> [&mut dyn Undoable; 13] {
+    fn all(&mut self) -> [&mut dyn Undoable; 16] {
         [
             &mut self.record,
             &mut self.by_pk,
@@ -113,6 +123,9 @@ impl Maps {
             &mut self.version,
             &mut self.by_instance,
             &mut self.ever_definition,
+            &mut self.file,
+            &mut self.file_by_pk,
+            &mut self.chunk,
         ]
     }
 
@@ -157,7 +170,7 @@ impl Tables for Maps {
     }
 
     fn gain_together(&self) -> bool {
-        self.file.is_some()
+        self.document.is_some()
     }
 
     fn gain_standing(&self) -> bool {
@@ -170,11 +183,13 @@ impl Tables for Maps {
 
     fn begin(&mut self) -> Result<()> {
         self.in_transaction = true;
+        self.has_to_be_saved = false;
         Ok(())
     }
 
     fn commit(&mut self) -> Result<()> {
-        if self.changes() > 0 {
+        let of_files = [self.file.changes(), self.file_by_pk.changes(), self.chunk.changes()];
+        if self.has_to_be_saved || self.changes() > of_files.into_iter().sum::<usize>() as u64 {
             self.save()?;
         }
         self.all().into_iter().for_each(|table| table.commit());
@@ -424,6 +439,55 @@ impl Tables for Maps {
             .take_while(|((pointed_at, ..), _)| pointed_at == target);
         let restricting = of_target.filter(|(_, restricts)| **restricts);
         Ok(restricting.take(limit).map(|((_, seq, pointer), _)| (*seq, pointer.clone())).collect())
+    }
+
+    fn find_file(&self, pk: &str) -> Result<Option<(i64, FileRow)>> {
+        let Some(&file) = self.file_by_pk.get(pk) else { return Ok(None) };
+        Ok(self.file.get(&file).map(|row| (file, row.clone())))
+    }
+
+    fn file_with(&self, sha256: &str) -> Result<Option<(i64, FileRow)>> {
+        let mut files = self.file.range(..);
+        let found = files.find(|(_, row)| row.sha256.as_deref() == Some(sha256));
+        Ok(found.map(|(file, row)| (*file, row.clone())))
+    }
+
+    fn next_file(&self, file: i64) -> Result<Option<(i64, FileRow)>> {
+        let mut after = self.file.range((Bound::Excluded(file), Bound::Unbounded));
+        Ok(after.next().map(|(file, row)| (*file, row.clone())))
+    }
+
+    fn write_file(&mut self, row: &FileRow) -> Result<i64> {
+        let known = self.file_by_pk.get(&row.pk).copied();
+        let file = known.unwrap_or_else(|| self.file.last().map_or(1, |(last, _)| last + 1));
+        self.file.insert(file, row.clone());
+        self.file_by_pk.insert(row.pk.clone(), file);
+        self.has_to_be_saved |= row.sha256.is_some();
+        Ok(file)
+    }
+
+    fn remove_file(&mut self, file: i64) -> Result<()> {
+        if let Some(row) = self.file.get(&file).cloned() {
+            self.file_by_pk.remove(&row.pk);
+            self.file.remove(&file);
+            self.has_to_be_saved |= row.sha256.is_some();
+        }
+        let chunks: Vec<_> = self.chunk.range((file, 0)..=(file, u64::MAX)).map(|(key, _)| *key).collect();
+        chunks.iter().for_each(|key| self.chunk.remove(key));
+        Ok(())
+    }
+
+    fn write_chunk(&mut self, file: i64, index: u64, data: &[u8]) -> Result<()> {
+        self.chunk.insert((file, index), data.into());
+        Ok(())
+    }
+
+    fn chunk(&self, file: i64, index: u64, offset: u64, most: usize) -> Result<Option<(Vec<u8>, u64)>> {
+        let part = |chunk: &Arc<[u8]>| {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(chunk.len());
+            (chunk[from..].iter().take(most).copied().collect(), chunk.len() as u64)
+        };
+        Ok(self.chunk.get(&(file, index)).map(part))
     }
 
     fn kept(&self, key: &str) -> Result<Option<Value>> {

@@ -1,0 +1,258 @@
+//! Files: written chunk by chunk, immutable from their end on, each content once.
+//!
+//! What is being written has a row and chunks, and a place in [`Uploads`], which has its hash so far. A chunk may come twice, as
+//! a call may be made again: so the hash before the last one is kept as well.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::engine::store::Store;
+use crate::engine::store::pending::LISTED;
+use crate::engine::tables::{FileRow, Tables};
+use crate::error::{Error, ErrorId, Result};
+use crate::files::{Bytes, FileInfo, MOST_BYTES, Piece, Position, hex};
+use crate::timestamp::Timestamp;
+
+/// A file that nobody goes on writing for so long is forgotten.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// The files that are being written.
+#[derive(Debug, Default)]
+pub(super) struct Uploads(HashMap<String, Upload>);
+
+#[derive(Debug)]
+struct Upload {
+    /// How many chunks have come.
+    chunks: u64,
+    now: Written,
+    /// What there was before the last chunk.
+    before: Written,
+    touched: Instant,
+}
+
+/// What has been written of a file.
+#[derive(Debug, Clone, Default)]
+struct Written {
+    hasher: Sha256,
+    size: u64,
+}
+
+impl<T: Tables> Store<T> {
+    /// Begins a file and gives the pk that it will have.
+    pub(in crate::engine) fn begin_file(&mut self, mime: &str) -> Result<String> {
+        self.forget_abandoned_files()?;
+        let now = Timestamp::now();
+        let pk = self.pks.next(now);
+        let row = FileRow {
+            pk: pk.clone(),
+            sha256: None,
+            mime: json!({"type": mime, "encoding": "base64"}),
+            size: 0,
+            created_at: now,
+        };
+        self.write(|store| store.tables.write_file(&row).map(drop))?;
+        let upload = Upload {
+            chunks: 0,
+            now: Written::default(),
+            before: Written::default(),
+            touched: Instant::now(),
+        };
+        self.uploads.0.insert(pk.clone(), upload);
+        Ok(pk)
+    }
+
+    /// Writes the next chunk of a file, or the last one again.
+    pub(in crate::engine) fn put_chunk(&mut self, pk: &str, index: u64, data: &[u8]) -> Result<()> {
+        if data.is_empty() || data.len() > MOST_BYTES {
+            let message = format!("a chunk has between 1 and {MOST_BYTES} bytes");
+            return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", data.len()));
+        }
+        let upload = self.uploads.0.get_mut(pk).ok_or_else(|| not_being_written(pk))?;
+        let before = match upload.chunks.checked_sub(index) {
+            Some(0) => upload.now.clone(),
+            Some(1) => upload.before.clone(),
+            _ => {
+                let message = "chunks come one after another";
+                return Err(Error::new(ErrorId::INVALID_REQUEST, message)
+                    .with("expected", upload.chunks)
+                    .with("found", index));
+            }
+        };
+        let mut now = before.clone();
+        now.hasher.update(data);
+        now.size += data.len() as u64;
+        *upload = Upload { chunks: index + 1, now, before, touched: Instant::now() };
+        self.write(|store| {
+            let (file, _) = store.tables.find_file(pk)?.ok_or_else(|| not_being_written(pk))?;
+            store.tables.write_chunk(file, index, data)
+        })
+    }
+
+    /// Ends a file: from now on it is there. Gives the pk of the one that has this content, which may be another.
+    pub(in crate::engine) fn end_file(&mut self, pk: &str) -> Result<String> {
+        let upload = self.uploads.0.get_mut(pk).ok_or_else(|| not_being_written(pk))?;
+        upload.touched = Instant::now();
+        let (chunks, Written { hasher, size }) = (upload.chunks, upload.now.clone());
+        let sha256 = hex(hasher);
+        self.write(|store| {
+            if let Some((_, same)) = store.tables.file_with(&sha256)? {
+                if same.pk != pk
+                    && let Some((file, _)) = store.tables.find_file(pk)?
+                {
+                    store.tables.remove_file(file)?;
+                }
+                return Ok(same.pk);
+            }
+            let (file, row) = store.tables.find_file(pk)?.ok_or_else(|| not_being_written(pk))?;
+            if chunks == 0 {
+                store.tables.write_chunk(file, 0, &[])?;
+            }
+            store.tables.write_file(&FileRow { sha256: Some(sha256), size, ..row })?;
+            Ok(pk.to_owned())
+        })
+    }
+
+    /// Forgets a file that is being written.
+    pub(in crate::engine) fn cancel_file(&mut self, pk: &str) -> Result<()> {
+        self.write(|store| match store.tables.find_file(pk)? {
+            Some((file, FileRow { sha256: None, .. })) => store.tables.remove_file(file),
+            _ => Ok(()),
+        })?;
+        self.uploads.0.remove(pk);
+        Ok(())
+    }
+
+    fn forget_abandoned_files(&mut self) -> Result<()> {
+        let is_abandoned = |(_, upload): &(&String, &Upload)| upload.touched.elapsed() > PATIENCE;
+        let abandoned: Vec<String> =
+            self.uploads.0.iter().filter(is_abandoned).map(|(pk, _)| pk.clone()).collect();
+        abandoned.iter().try_for_each(|pk| self.cancel_file(pk))
+    }
+
+    /// Removes what was being written when the database was left.
+    pub(super) fn remove_unfinished_files(&mut self) -> Result<()> {
+        let mut unfinished = Vec::new();
+        self.each_file(|file, row| {
+            if row.sha256.is_none() {
+                unfinished.push(file);
+            }
+        })?;
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        self.write(|store| unfinished.into_iter().try_for_each(|file| store.tables.remove_file(file)))
+    }
+
+    pub(in crate::engine) fn file_info(&self, pk: &str) -> Result<FileInfo> {
+        match self.tables.find_file(pk)? {
+            Some((_, FileRow { pk, sha256: Some(sha256), mime, size, created_at })) => {
+                let mime = mime.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+                Ok(FileInfo { pk, sha256, mime, size, created_at })
+            }
+            _ => Err(not_found(pk)),
+        }
+    }
+
+    pub(in crate::engine) fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
+        let Some((file, FileRow { sha256: Some(_), .. })) = self.tables.find_file(pk)? else {
+            return Err(not_found(pk));
+        };
+        let part = self.tables.chunk(file, at.chunk, at.offset, MOST_BYTES)?;
+        let Some((data, length)) = part.filter(|(_, length)| at.offset <= *length) else {
+            let message = "the file has no such place";
+            let place = json!({"chunk": at.chunk, "offset": at.offset});
+            return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pk", pk).with("found", place));
+        };
+        let offset = at.offset + data.len() as u64;
+        let next = if offset < length {
+            Some(Position { offset, ..at })
+        } else {
+            let next = Position { chunk: at.chunk + 1, offset: 0 };
+            self.tables.chunk(file, next.chunk, 0, 0)?.map(|_| next)
+        };
+        Ok(Piece { data: Bytes::from(data), next })
+    }
+
+    /// Deletes a file that no field of a record names.
+    pub(in crate::engine) fn delete_file(&mut self, pk: &str) -> Result<()> {
+        let Some((file, FileRow { sha256: Some(_), .. })) = self.tables.find_file(pk)? else {
+            return Err(not_found(pk));
+        };
+        self.write(|store| {
+            let mut pointed_at_by = Vec::new();
+            for (seq, pointer) in store.tables.restricting(pk, LISTED)? {
+                let row = store.tables.row(seq)?;
+                pointed_at_by.push(json!({"pk": row.map(|row| row.pk), "pointer": pointer}));
+            }
+            if pointed_at_by.is_empty() {
+                return store.tables.remove_file(file);
+            }
+            let message = "the file cannot be deleted while records name it";
+            Err(Error::new(ErrorId::REFERENCE_RESTRICTED, message)
+                .with("pk", pk)
+                .with("pointed_at_by", pointed_at_by))
+        })
+    }
+
+    /// Deletes the files whose pks stand nowhere: in no record, and in no version of one. Gives their pks.
+    pub(in crate::engine) fn collect_files(&mut self) -> Result<Vec<String>> {
+        let mut unnamed = HashSet::new();
+        let mut in_order = Vec::new();
+        self.each_file(|file, row| {
+            if row.sha256.is_some() {
+                unnamed.insert(row.pk.clone());
+                in_order.push((file, row.pk));
+            }
+        })?;
+        let mut last = 0;
+        while !unnamed.is_empty()
+            && let Some((seq, row)) = self.tables.next_row(last, 0)?
+        {
+            last = seq;
+            let versions = if self.tables.is_temporal() { self.tables.versions(seq)? } else { vec![row] };
+            for state in versions.iter().filter_map(|version| version.state.as_ref()) {
+                let texts = [Some(&state.bucket), Some(&state.stack), state.extras.as_ref()];
+                for text in texts.into_iter().flatten() {
+                    let value: Value = serde_json::from_str(text).map_err(crate::engine::store::broken)?;
+                    each_string(&value, &mut |string| {
+                        unnamed.remove(string);
+                    });
+                }
+            }
+        }
+        in_order.retain(|(_, pk)| unnamed.contains(pk));
+        if !in_order.is_empty() {
+            self.write(|store| in_order.iter().try_for_each(|(file, _)| store.tables.remove_file(*file)))?;
+        }
+        Ok(in_order.into_iter().map(|(_, pk)| pk).collect())
+    }
+
+    fn each_file(&self, mut show: impl FnMut(i64, FileRow)) -> Result<()> {
+        let mut last = 0;
+        while let Some((file, row)) = self.tables.next_file(last)? {
+            last = file;
+            show(file, row);
+        }
+        Ok(())
+    }
+}
+
+fn each_string(value: &Value, see: &mut impl FnMut(&str)) {
+    match value {
+        Value::String(string) => see(string),
+        Value::Array(items) => items.iter().for_each(|item| each_string(item, see)),
+        Value::Object(members) => members.values().for_each(|member| each_string(member, see)),
+        _ => {}
+    }
+}
+
+fn not_found(pk: &str) -> Error {
+    Error::new(ErrorId::FILE_NOT_FOUND, "no file has this pk").with("pk", pk)
+}
+
+fn not_being_written(pk: &str) -> Error {
+    Error::new(ErrorId::FILE_NOT_FOUND, "no file with this pk is being written").with("pk", pk)
+}

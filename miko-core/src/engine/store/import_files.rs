@@ -1,0 +1,137 @@
+//! Taking in the files of a worldlet: chunks as they come by, in any order, and at the end what they amount to.
+
+use sha2::{Digest, Sha256};
+
+use crate::engine::store::Store;
+use crate::engine::tables::{FileRow, Tables};
+use crate::error::Result;
+use crate::files::{MOST_BYTES, hex};
+use crate::query::Place;
+use crate::timestamp::Timestamp;
+use crate::worldlet::{IncomingChunk, IncomingFile, Problems};
+
+/// The files of an import, in the order in which they were first named.
+#[derive(Debug, Default)]
+pub(super) struct ImportedFiles(Vec<ImportedFile>);
+
+/// What has come of a file.
+#[derive(Debug)]
+struct ImportedFile {
+    pk: String,
+    number: i64,
+    /// What is known of it, if that has come.
+    known: Option<IncomingFile>,
+    /// The hash of the file with this pk that was there before.
+    there: Option<String>,
+    chunks: u64,
+    /// The largest index.
+    largest: u64,
+    /// The index of each chunk that says that it is the last.
+    last: Vec<u64>,
+}
+
+impl ImportedFiles {
+    pub(super) fn file<T: Tables>(&mut self, store: &mut Store<T>, file: IncomingFile) -> Result<()> {
+        let at = self.find(store, &file.pk)?;
+        self.0[at].known = Some(file);
+        Ok(())
+    }
+
+    pub(super) fn chunk<T: Tables>(&mut self, store: &mut Store<T>, chunk: &IncomingChunk) -> Result<()> {
+        let at = self.find(store, &chunk.file)?;
+        let file = &mut self.0[at];
+        file.chunks += 1;
+        file.largest = file.largest.max(chunk.index);
+        if chunk.is_last {
+            file.last.push(chunk.index);
+        }
+        // A file that is there is there with its chunks.
+        if file.there.is_none() {
+            store.tables.write_chunk(file.number, chunk.index, &chunk.data)?;
+        }
+        Ok(())
+    }
+
+    fn find<T: Tables>(&mut self, store: &mut Store<T>, pk: &str) -> Result<usize> {
+        if let Some(at) = self.0.iter().position(|file| file.pk == pk) {
+            return Ok(at);
+        }
+        let (number, there) = match store.tables.find_file(pk)? {
+            Some((number, row)) => (number, row.sha256),
+            None => {
+                let (mime, created_at) = (serde_json::Value::Null, Timestamp::FIRST);
+                let row = FileRow { pk: pk.to_owned(), sha256: None, mime, size: 0, created_at };
+                (store.tables.write_file(&row)?, None)
+            }
+        };
+        let (chunks, largest, last) = (0, 0, Vec::new());
+        self.0.push(ImportedFile { pk: pk.to_owned(), number, known: None, there, chunks, largest, last });
+        Ok(self.0.len() - 1)
+    }
+
+    /// Makes files of what has come.
+    pub(super) fn finish<T: Tables>(
+        self,
+        store: &mut Store<T>,
+        now: Timestamp,
+        problems: &mut Problems,
+    ) -> Result<()> {
+        let files = Place::Key(&Place::Request, "files");
+        for file in self.0 {
+            let place = Place::Key(&files, &file.pk);
+            if let Some(fault) = file.fault() {
+                problems.refuse(place.fault(fault));
+                continue;
+            }
+            let Some(IncomingFile { pk, sha256, mime, created_at }) = file.known else { continue };
+            if file.there.is_some() {
+                continue;
+            }
+            let (found, size) = hash_of(store, file.number)?;
+            if found != sha256 {
+                let message = "the chunks of the file have another content than its `sha256` says";
+                problems.refuse(place.fault(message).with("expected", sha256).with("found", found));
+                continue;
+            }
+            let created_at = created_at.unwrap_or(now);
+            store.tables.write_file(&FileRow { pk, sha256: Some(sha256), mime, size, created_at })?;
+        }
+        Ok(())
+    }
+}
+
+impl ImportedFile {
+    /// What keeps it from being a file.
+    fn fault(&self) -> Option<String> {
+        let Some(known) = &self.known else {
+            return Some("`file_chunks` has chunks of this file, and `files` does not have it".to_owned());
+        };
+        if self.there.as_ref().is_some_and(|there| *there != known.sha256) {
+            return Some("there is a file with this pk and other content, and files never change".to_owned());
+        }
+        match self.last[..] {
+            _ if self.chunks == 0 && self.there.is_some() => None,
+            _ if self.chunks == 0 => Some("the file has no chunk".to_owned()),
+            [last] if last == self.largest && self.chunks == last + 1 => None,
+            [_] => Some(format!(
+                "the file has {} chunks, and their indexes go up to {}: one is missing, there twice, or behind the last",
+                self.chunks, self.largest
+            )),
+            _ => Some(format!("one chunk is the `last` of a file, and here are {}", self.last.len())),
+        }
+    }
+}
+
+/// The hash of what a file holds, and how many bytes that are.
+fn hash_of<T: Tables>(store: &Store<T>, file: i64) -> Result<(String, u64)> {
+    let (mut hasher, mut size) = (Sha256::new(), 0);
+    let (mut index, mut offset) = (0, 0);
+    while let Some((data, length)) = store.tables.chunk(file, index, offset, MOST_BYTES)? {
+        hasher.update(&data);
+        (size, offset) = (size + data.len() as u64, offset + data.len() as u64);
+        if offset >= length {
+            (index, offset) = (index + 1, 0);
+        }
+    }
+    Ok((hex(hasher), size))
+}

@@ -1,0 +1,149 @@
+//! The files of a worldlet: what is known of each, and their chunks.
+
+use serde_json::{Map, Value};
+
+use super::Problems;
+use super::record::read_time;
+use crate::files::from_base64;
+use crate::json;
+use crate::query::{Faults, Place};
+use crate::timestamp::Timestamp;
+
+/// What is known of a file, well-formed by itself.
+#[derive(Debug)]
+pub(crate) struct IncomingFile {
+    pub(crate) pk: String,
+    pub(crate) sha256: String,
+    pub(crate) mime: Value,
+    pub(crate) created_at: Option<Timestamp>,
+}
+
+/// A chunk of a file.
+#[derive(Debug)]
+pub(crate) struct IncomingChunk {
+    pub(crate) file: String,
+    pub(crate) index: u64,
+    pub(crate) is_last: bool,
+    pub(crate) data: Vec<u8>,
+}
+
+/// Reads what is known of a file; what is wrong with it is noted.
+pub(super) fn read_file(pk: String, text: &str, problems: &mut Problems) -> Option<IncomingFile> {
+    let file = read("files", &pk, text, problems, |parts, place, faults| {
+        let sha256 = take(parts, "sha256", place, faults).and_then(|value| match value.as_str() {
+            Some(sha256) if sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                Some(sha256.to_ascii_lowercase())
+            }
+            _ => {
+                faults.refuse(Place::Key(place, "sha256").wrong_value("64 hexadecimal digits", value));
+                None
+            }
+        });
+        let mime = take(parts, "mime", place, faults).and_then(|value| read_mime(value, place, faults));
+        let created_at = parts
+            .shift_remove("created_at")
+            .and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
+        Some(IncomingFile { pk: String::new(), sha256: sha256?, mime: mime?, created_at })
+    })?;
+    Some(IncomingFile { pk, ..file })
+}
+
+/// Reads a chunk; what is wrong with it is noted.
+pub(super) fn read_chunk(key: &str, text: &str, problems: &mut Problems) -> Option<IncomingChunk> {
+    read("file_chunks", key, text, problems, |parts, place, faults| {
+        let file = take(parts, "file", place, faults).and_then(|value| match value {
+            Value::String(pk) => Some(pk),
+            other => {
+                faults.refuse(Place::Key(place, "file").wrong_type("the pk of a file", &other));
+                None
+            }
+        });
+        let index = take(parts, "index", place, faults).and_then(|value| {
+            let index = value.as_u64();
+            if index.is_none() {
+                faults.refuse(Place::Key(place, "index").wrong_value("a non-negative integer", value));
+            }
+            index
+        });
+        let is_last = match parts.shift_remove("last") {
+            None => false,
+            Some(Value::Bool(last)) => last,
+            Some(other) => {
+                faults.refuse(Place::Key(place, "last").wrong_type("a boolean", &other));
+                false
+            }
+        };
+        let data = take(parts, "data", place, faults).and_then(|value| {
+            let data = value.as_str().ok_or("expected a string of base64".to_owned()).and_then(from_base64);
+            data.map_err(|fault| faults.refuse(Place::Key(place, "data").fault(fault))).ok()
+        });
+        Some(IncomingChunk { file: file?, index: index?, is_last, data: data? })
+    })
+}
+
+fn read_mime(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
+    let place = Place::Key(place, "mime");
+    if value.get("type").is_none_or(|kind| !kind.is_string()) {
+        faults.refuse(place.fault("`mime` is an object with a string `type`, such as image/png"));
+        return None;
+    }
+    match value.get("encoding") {
+        None => {}
+        Some(encoding) if encoding == "base64" => {}
+        Some(other) => {
+            faults.refuse(Place::Key(&place, "encoding").wrong_value("base64", other.clone()));
+            return None;
+        }
+    }
+    Some(value)
+}
+
+/// The keys that may stand anywhere, and are not kept on files.
+const COMMENTS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
+
+/// Reads an entry of `of` by taking its keys: what is left is unknown.
+fn read<T>(
+    of: &str,
+    key: &str,
+    text: &str,
+    problems: &mut Problems,
+    take_keys: impl FnOnce(&mut Map<String, Value>, &Place<'_>, &mut Faults) -> Option<T>,
+) -> Option<T> {
+    let all = Place::Key(&Place::Request, of);
+    let place = Place::Key(&all, key);
+    let mut faults = Faults::default();
+    let entry = match json::parse(text) {
+        Ok(Value::Object(mut parts)) => {
+            let entry = take_keys(&mut parts, &place, &mut faults);
+            for unknown in parts.keys().filter(|key| !COMMENTS.contains(&key.as_str())) {
+                faults.refuse(Place::Key(&place, unknown).fault(format!("this knows no `{unknown}`")));
+            }
+            entry
+        }
+        Ok(other) => {
+            faults.refuse(place.wrong_type("an object", &other));
+            None
+        }
+        Err(error) => {
+            error.items().iter().for_each(|item| faults.refuse(place.locate(item.clone())));
+            None
+        }
+    };
+    let (errors, _) = faults.into_parts();
+    let is_whole = errors.is_empty();
+    errors.into_iter().for_each(|fault| problems.refuse(fault));
+    entry.filter(|_| is_whole)
+}
+
+fn take(
+    parts: &mut Map<String, Value>,
+    key: &'static str,
+    place: &Place<'_>,
+    faults: &mut Faults,
+) -> Option<Value> {
+    let value = parts.shift_remove(key);
+    if value.is_none() {
+        faults.refuse(place.fault(format!("`{key}` is missing")).with("missing_fields", vec![key]));
+    }
+    value
+}

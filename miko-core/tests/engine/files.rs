@@ -1,0 +1,360 @@
+//! Files: what goes in comes out, once for each content, whole or not at all.
+
+use std::io::{Error as IoError, Read};
+
+use miko_core::backend::Mode;
+use miko_core::{Bytes, Engine, ErrorId, MOST_BYTES, MikobaseExt, Position, SqliteEngine, WorldletEngine};
+use serde_json::{Value, json};
+
+use crate::support::{Local, db, export, ids};
+
+/// Bytes in no order, other ones for each seed.
+fn content(length: usize, seed: u8) -> Vec<u8> {
+    let mut state = u32::from(seed) + 1;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+fn put(db: &Local, content: &[u8]) -> String {
+    db.put_file(&mut &*content, "image/png").unwrap()
+}
+
+fn read(db: &Local, pk: &str) -> Vec<u8> {
+    let mut content = Vec::new();
+    db.file(pk).unwrap().read_to_end(&mut content).unwrap();
+    content
+}
+
+fn import(db: &Local, worldlet: &str) -> Result<(), miko_core::Error> {
+    db.import_worldlet(&mut worldlet.as_bytes(), false).map(drop)
+}
+
+/// Officers have a portrait.
+fn with_portraits() -> Local {
+    let db = db();
+    let schema = json!({"classes": {"a.b/officer": {"fields": {"portrait": {"class": "puck.uno/dbfile"}}}}});
+    db.import_schema(schema).unwrap();
+    db
+}
+
+#[test]
+fn a_file_of_any_size_comes_out_as_it_went_in() {
+    let db = db();
+    for length in [0, 1, MOST_BYTES - 1, MOST_BYTES, MOST_BYTES + 1, 2 * MOST_BYTES + 7] {
+        let content = content(length, 0);
+        let pk = put(&db, &content);
+        assert_eq!(read(&db, &pk), content);
+        let info = db.file_info(&pk).unwrap();
+        assert_eq!((info.size, info.mime.as_str(), info.pk), (length as u64, "image/png", pk));
+    }
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!(db.file_info(&put(&db, b"")).unwrap().sha256, empty);
+}
+
+#[test]
+fn equal_content_is_kept_once() {
+    let db = db();
+    let (one, other) = (content(MOST_BYTES + 3, 1), content(MOST_BYTES + 3, 2));
+    let pk = put(&db, &one);
+    assert_eq!(db.put_file(&mut &*one, "text/plain").unwrap(), pk);
+    assert_ne!(put(&db, &other), pk);
+    assert_eq!(db.file_info(&pk).unwrap().mime, "image/png");
+    assert_eq!(export(&db).matches("\"last\":true").count(), 2);
+}
+
+#[test]
+fn a_file_that_was_not_written_to_its_end_does_not_exist() {
+    struct Failing(usize);
+    impl Read for Failing {
+        fn read(&mut self, buffer: &mut [u8]) -> Result<usize, IoError> {
+            if self.0 == 0 {
+                return Err(IoError::other("the camera broke"));
+            }
+            let length = buffer.len().min(self.0);
+            self.0 -= length;
+            Ok(length)
+        }
+    }
+    let db = db();
+    let before = export(&db);
+    let error = db.put_file(&mut Failing(2 * MOST_BYTES + 5), "image/png").unwrap_err();
+    assert!(error.to_string().contains("the camera broke"), "{error}");
+    let begun = db.begin_file("image/png").unwrap();
+    db.put_chunk(&begun, 0, vec![1].into()).unwrap();
+    for error in [
+        db.file_info(&begun).unwrap_err(),
+        db.file(&begun).map(drop).unwrap_err(),
+        db.file_piece(&begun, Position::default()).unwrap_err(),
+        db.delete_file(&begun).unwrap_err(),
+    ] {
+        assert_eq!(ids(&error), [ErrorId::FILE_NOT_FOUND]);
+    }
+    assert_eq!(db.collect_files().unwrap(), [] as [&str; 0]);
+    assert_eq!(export(&db), before);
+    db.cancel_file(&begun).unwrap();
+    db.cancel_file(&begun).unwrap();
+    assert_eq!(ids(&db.end_file(&begun).unwrap_err()), [ErrorId::FILE_NOT_FOUND]);
+}
+
+#[test]
+fn chunks_come_one_after_another_and_the_last_may_come_again() {
+    let db = db();
+    let file = db.begin_file("text/plain").unwrap();
+    let chunk = |index, byte: u8| db.put_chunk(&file, index, vec![byte; 2].into());
+    assert_eq!(ids(&chunk(1, b'b').unwrap_err()), [ErrorId::INVALID_REQUEST]);
+    chunk(0, b'a').unwrap();
+    chunk(1, b'x').unwrap();
+    chunk(1, b'b').unwrap();
+    assert_eq!(ids(&chunk(0, b'a').unwrap_err()), [ErrorId::INVALID_REQUEST]);
+    assert_eq!(ids(&chunk(3, b'd').unwrap_err()), [ErrorId::INVALID_REQUEST]);
+    chunk(2, b'c').unwrap();
+    for refused in [vec![], vec![0; MOST_BYTES + 1]] {
+        assert_eq!(ids(&db.put_chunk(&file, 3, refused.into()).unwrap_err()), [ErrorId::INVALID_REQUEST]);
+    }
+    assert_eq!(db.end_file(&file).unwrap(), file);
+    assert_eq!(db.end_file(&file).unwrap(), file, "its end may be said again");
+    assert_eq!(read(&db, &file), b"aabbcc");
+    assert_eq!(ids(&db.put_chunk("nobody", 0, vec![1].into()).unwrap_err()), [ErrorId::FILE_NOT_FOUND]);
+    let piece = db.file_piece(&file, Position { chunk: 1, offset: 1 }).unwrap();
+    assert_eq!((&*piece.data, piece.next), (&b"b"[..], Some(Position { chunk: 2, offset: 0 })));
+    for nowhere in [
+        Position { chunk: 3, offset: 0 },
+        Position { chunk: 0, offset: 3 },
+        Position { chunk: u64::MAX, offset: u64::MAX },
+    ] {
+        assert_eq!(
+            ids(&db.file_piece(&file, nowhere).unwrap_err()),
+            [ErrorId::INVALID_REQUEST],
+            "{nowhere:?}"
+        );
+    }
+}
+
+#[test]
+fn a_record_names_files_that_exist_and_keeps_them() {
+    let db = with_portraits();
+    let error = db.create("a.b/officer", &json!({"portrait": "nobody"})).unwrap_err();
+    assert_eq!(ids(&error), [ErrorId::FILE_NOT_FOUND]);
+    assert_eq!(error.items()[0].details["pointer"], "/bucket/portrait");
+    let file = put(&db, b"Spock");
+    let spock = db.create("a.b/officer", &json!({"portrait": {"pk": file}})).unwrap();
+    let error = db.delete_file(&file).unwrap_err();
+    assert_eq!(ids(&error), [ErrorId::REFERENCE_RESTRICTED]);
+    assert_eq!(
+        error.items()[0].details["pointed_at_by"],
+        json!([{"pk": spock, "pointer": "/bucket/portrait"}])
+    );
+    db.update(&spock, &json!({})).unwrap();
+    db.delete_file(&file).unwrap();
+    assert_eq!(ids(&db.file_info(&file).unwrap_err()), [ErrorId::FILE_NOT_FOUND]);
+    assert_ne!(put(&db, b"Spock"), file);
+}
+
+#[test]
+fn files_whose_pks_stand_nowhere_are_collected() {
+    let db = with_portraits();
+    let [declared, somewhere, in_stack, nowhere, past] =
+        [1, 2, 3, 4, 5].map(|seed| put(&db, &content(10, seed)));
+    db.create("a.b/officer", &json!({"portrait": declared})).unwrap();
+    db.create("x.y/z", &json!({"deep": [{"inside": somewhere}], "not": format!("{nowhere}!")})).unwrap();
+    let stack = json!({"c": {"class": "x.y/c", "bucket": {"photo": in_stack}}});
+    db.q0(json!({"action": "create", "bucket": {}, "stack": stack})).unwrap();
+    let pk = db.create("x.y/z", &json!({"photo": past})).unwrap();
+    db.update(&pk, &json!({})).unwrap();
+    let expected = if db.properties().unwrap().temporal { vec![nowhere] } else { vec![nowhere, past] };
+    assert_eq!(db.collect_files().unwrap(), expected);
+    for kept in [declared, somewhere, in_stack] {
+        db.file_info(&kept).unwrap();
+    }
+    assert_eq!(db.collect_files().unwrap(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_worldlet_carries_files() {
+    let original = with_portraits();
+    let [photo, empty] =
+        [content(2 * MOST_BYTES + 1, 1), vec![]].map(|content| (put(&original, &content), content));
+    original.create("a.b/officer", &json!({"portrait": photo.0})).unwrap();
+    let worldlet = export(&original);
+    let copy = db();
+    for _ in 0..2 {
+        import(&copy, &worldlet).unwrap();
+        assert!(export(&copy) == worldlet, "the same bytes, whether they were there or not");
+    }
+    for (pk, content) in [photo, empty] {
+        assert_eq!(read(&copy, &pk), content);
+        assert_eq!(copy.file_info(&pk).unwrap(), original.file_info(&pk).unwrap());
+    }
+}
+
+#[test]
+fn chunks_may_come_before_their_file_and_in_any_order() {
+    let db = db();
+    let pk = put(&db, b"make it so");
+    let sha256 = db.file_info(&pk).unwrap().sha256;
+    let chunk = |index: u64, last: bool, data: &[u8]| json!({"file": "f1", "index": index, "last": last, "data": Bytes::from(data.to_vec())});
+    let worldlet = json!({
+        "file_chunks": {"c": chunk(2, true, b"so"), "a": chunk(0, false, b"make "), "b": chunk(1, false, b"it ")},
+        "files": {"f1": {"sha256": sha256.to_uppercase(), "mime": {"type": "text/plain"}, "comment": "an order"}},
+    });
+    import(&db, &worldlet.to_string()).unwrap();
+    assert_eq!(read(&db, "f1"), b"make it so");
+}
+
+#[test]
+fn what_is_wrong_with_the_files_of_a_worldlet_is_told_and_nothing_is_imported() {
+    let db = db();
+    let there = put(&db, b"there");
+    let sha256 = |text: &[u8]| db.file_info(&put(&db, text)).unwrap().sha256;
+    let (hash, other) = (sha256(b"make it so"), sha256(b"other"));
+    let before = export(&db);
+    let file = json!({"sha256": hash, "mime": {"type": "text/plain", "encoding": "base64"}});
+    let chunk = |index: u64, last: bool| json!({"file": "f", "index": index, "last": last, "data": "bWFrZSBpdCBzbw=="});
+    let missing = "the file has 2 chunks, and their indexes go up to 2: one is missing, there twice, or behind the last";
+    let cases = [
+        (json!({"files": {"f": file}}), "/files/f", "the file has no chunk"),
+        (
+            json!({"files": {"f": file}, "file_chunks": {"c": chunk(0, false)}}),
+            "/files/f",
+            "one chunk is the `last` of a file, and here are 0",
+        ),
+        (
+            json!({"files": {"f": file}, "file_chunks": {"c": chunk(0, true), "d": chunk(1, true)}}),
+            "/files/f",
+            "one chunk is the `last` of a file, and here are 2",
+        ),
+        (
+            json!({"files": {"f": file}, "file_chunks": {"c": chunk(0, false), "d": chunk(2, true)}}),
+            "/files/f",
+            missing,
+        ),
+        (
+            json!({"files": {"f": file}, "file_chunks": {"c": chunk(0, true), "d": chunk(2, false)}}),
+            "/files/f",
+            missing,
+        ),
+        (
+            json!({"file_chunks": {"c": chunk(0, true)}}),
+            "/files/f",
+            "`file_chunks` has chunks of this file, and `files` does not have it",
+        ),
+        (
+            json!({"files": {"f": {"sha256": other, "mime": {"type": "x"}}}, "file_chunks": {"c": chunk(0, true)}}),
+            "/files/f",
+            "the chunks of the file have another content than its `sha256` says",
+        ),
+        (
+            json!({"files": {there.as_str(): file}, "file_chunks": {}}),
+            there.as_str(),
+            "there is a file with this pk and other content, and files never change",
+        ),
+        (json!({"files": {"f": {"mime": {"type": "x"}}}}), "/files/f", "`sha256` is missing"),
+        (
+            json!({"files": {"f": {"sha256": "5", "mime": {"type": "x"}}}}),
+            "/files/f/sha256",
+            "`sha256`: expected 64 hexadecimal digits",
+        ),
+        (json!({"files": {"f": {"sha256": hash}}}), "/files/f", "`mime` is missing"),
+        (
+            json!({"files": {"f": {"sha256": hash, "mime": "text/plain"}}}),
+            "/files/f/mime",
+            "`mime` is an object with a string `type`, such as image/png",
+        ),
+        (
+            json!({"files": {"f": {"sha256": hash, "mime": {"type": "x", "encoding": "hex"}}}}),
+            "/files/f/mime/encoding",
+            "`encoding`: expected base64",
+        ),
+        (
+            json!({"files": {"f": {"sha256": hash, "mime": {"type": "x"}, "hue": 1}}}),
+            "/files/f/hue",
+            "this knows no `hue`",
+        ),
+        (
+            json!({"files": []}),
+            "",
+            "the worldlet cannot be read: invalid type: sequence, expected an object of files at line 1 column 10",
+        ),
+        (
+            json!({"file_chunks": {"c": {"file": 1, "index": 0, "data": ""}}}),
+            "/file_chunks/c/file",
+            "`file`: expected the pk of a file",
+        ),
+        (
+            json!({"file_chunks": {"c": {"file": "f", "index": -1, "data": ""}}}),
+            "/file_chunks/c/index",
+            "`index`: expected a non-negative integer",
+        ),
+        (
+            json!({"file_chunks": {"c": {"file": "f", "index": 0, "last": 1, "data": ""}}}),
+            "/file_chunks/c/last",
+            "`last`: expected a boolean",
+        ),
+        (
+            json!({"file_chunks": {"c": {"file": "f", "index": 0, "data": "?"}}}),
+            "/file_chunks/c/data",
+            "this is no base64: Invalid symbol 63, offset 0.",
+        ),
+    ];
+    for (worldlet, place, message) in cases {
+        let error = import(&db, &worldlet.to_string()).unwrap_err();
+        let found = &error.items()[0];
+        let pointer = found.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
+        assert!(found.id == ErrorId::INVALID_WORLDLET && pointer.ends_with(place), "{worldlet}: {error}");
+        assert_eq!(found.message(), message, "{worldlet}");
+        assert_eq!(export(&db), before, "{worldlet}");
+    }
+}
+
+#[test]
+fn what_was_being_written_is_gone_when_the_database_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let [database, worldlet] = ["crew.db", "crew.json"].map(|name| folder.path().join(name));
+    let open = || -> [Box<dyn Engine>; 2] {
+        [
+            Box::new(SqliteEngine::open(&database, Mode::ReadWrite).unwrap()),
+            Box::new(WorldletEngine::open(&worldlet, Mode::ReadWrite).unwrap()),
+        ]
+    };
+    let mut kept = Vec::new();
+    for db in open() {
+        kept.push(db.put_file(&mut &b"Spock"[..], "text/plain").unwrap());
+        let saved = std::fs::read(&worldlet).unwrap();
+        let begun = db.begin_file("image/png").unwrap();
+        db.put_chunk(&begun, 0, vec![1; 100].into()).unwrap();
+        assert_eq!(
+            std::fs::read(&worldlet).unwrap(),
+            saved,
+            "a file on its way changes nothing that is seen"
+        );
+    }
+    for (db, pk) in open().into_iter().zip(kept) {
+        let mut text = String::new();
+        db.file(&pk).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "Spock");
+    }
+    let rows = rusqlite::Connection::open(&database).unwrap();
+    let count = |table| {
+        rows.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((count("file"), count("file_chunk")), (1, 1));
+}
+
+#[test]
+fn content_that_has_changed_is_noticed_when_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    let pk = SqliteEngine::open(&path, Mode::ReadWrite)
+        .unwrap()
+        .put_file(&mut &b"Spock"[..], "text/plain")
+        .unwrap();
+    let rows = rusqlite::Connection::open(&path).unwrap();
+    rows.execute("UPDATE file_chunk SET data = x'53706F636B21'", []).unwrap();
+    drop(rows);
+    let db = SqliteEngine::open(&path, Mode::Read).unwrap();
+    let error = db.file(&pk).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
+    assert!(error.to_string().contains("is not what was put in"), "{error}");
+}
