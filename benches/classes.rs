@@ -97,7 +97,7 @@ fn worldlets() -> Table {
     let db = officers(true);
     fill(&db);
     let mut text = Vec::new();
-    db.export_worldlet(&mut text).unwrap();
+    db.write_worldlet(&mut text).unwrap();
     let megabytes = text.len() as f64 / 1e6;
     let value: Value = serde_json::from_slice(&text).unwrap();
     let mut table = Table::new(["serde_json: parse", "import", "serde_json: print", "export"]);
@@ -105,15 +105,12 @@ fn worldlets() -> Table {
         0 => drop(serde_json::from_slice::<Value>(&text).unwrap()),
         1 => {
             let copy = SqliteEngine::in_memory().unwrap();
-            assert_eq!(
-                copy.import_worldlet(&mut text.as_slice(), false).unwrap().records,
-                RECORDS as u64 + 1
-            );
+            assert_eq!(copy.read_worldlet(&mut text.as_slice(), false).unwrap().records, RECORDS as u64 + 1);
         }
         2 => drop(serde_json::to_vec(&value).unwrap()),
         _ => {
             let mut out = Vec::with_capacity(text.len());
-            db.export_worldlet(&mut out).unwrap();
+            db.write_worldlet(&mut out).unwrap();
             assert_eq!(out.len(), text.len());
         }
     };

@@ -28,9 +28,9 @@
 pub use miko_core::mikobase_rpc::{MikobaseAsyncClient, MikobaseClient};
 pub use miko_core::{
     Answer, Answers, AsOf, Bytes, Check, Delta, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem,
-    Explanation, Imported, LocalEngine, Merged, Mikobase, MikobaseExt, Properties, Query, Record, Records,
-    Response, Result, Results, Schema, SchemaChanges, SqliteEngine, Timestamp, Validation, Version, Warning,
-    WorldletEngine, backend, json, q0, rpc, uns,
+    Explanation, Imported, LocalEngine, Merged, Mikobase, MikobaseExt, Properties, Query, Record,
+    RecordStream, Records, Response, Result, Results, Schema, SchemaChanges, SqliteEngine, Timestamp,
+    Validation, Version, Warning, WorldletEngine, backend, json, q0, rpc, uns,
 };
 pub use miko_macros::mikobase_interface;
 pub use miko_shared::mikobase::Server;
@@ -45,8 +45,8 @@ pub mod prelude {
     pub use crate::rpc::Interface;
     pub use crate::{
         BoxError, Connect, ConnectAsync, Error, ErrorId, Mikobase, MikobaseAsyncClient, MikobaseClient,
-        MikobaseExt, Outcome, Query, Record, Records, Response, Result, Returning, Uds, Worker, json,
-        mikobase_interface,
+        MikobaseExt, Outcome, Query, Record, RecordStream, Records, Response, Result, Returning, Uds, Worker,
+        json, mikobase_interface,
     };
 }
 

@@ -7,9 +7,11 @@ use crate::files::{Bytes, FileInfo, Piece, Position};
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
+use crate::streams::{Chunk, Source};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::version::Version;
+use crate::worldlet::Imported;
 
 /// A temporal Mikobase as it was at a time. It answers as the database would have answered then, and takes no write.
 ///
@@ -146,6 +148,42 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn collect_files(&self) -> Result<Vec<String>> {
+        Err(read_only())
+    }
+
+    fn open_stream(&self, source: Source) -> Result<String> {
+        match source {
+            Source::Select(query) => {
+                self.db.open_stream(Source::Select(self.put_back(query).ok_or_else(read_only)?))
+            }
+            Source::Worldlet => {
+                let message = "a worldlet is of what there is: the past of a database is in its history";
+                Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
+            }
+        }
+    }
+
+    fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk> {
+        self.db.next_chunk(stream, index)
+    }
+
+    fn close_stream(&self, stream: &str) -> Result<()> {
+        self.db.close_stream(stream)
+    }
+
+    fn begin_import(&self) -> Result<String> {
+        Err(read_only())
+    }
+
+    fn put_import(&self, _: &str, _: u64, _: Bytes) -> Result<()> {
+        Err(read_only())
+    }
+
+    fn end_import(&self, _: &str, _: bool) -> Result<Imported> {
+        Err(read_only())
+    }
+
+    fn cancel_import(&self, _: &str) -> Result<()> {
         Err(read_only())
     }
 

@@ -20,13 +20,14 @@ pub use worldlet::WorldletEngine;
 
 /// A Mikobase in this process, which can therefore give away its whole state.
 pub trait Engine: Mikobase {
-    /// Writes the whole state as a worldlet, record by record.
+    /// Writes the whole state as a worldlet, record by record. Nobody else gets at the engine meanwhile, which is what makes it
+    /// quicker than [`export_worldlet`](crate::MikobaseExt::export_worldlet).
     ///
     /// The text is canonical: the same state gives the same text, one record per line.
     ///
     /// # Errors
     /// If the store could not be read, or `writer` failed; it may have got a part of the worldlet by then.
-    fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()>;
+    fn write_worldlet(&self, writer: &mut dyn Write) -> Result<()>;
 
     /// Writes all records of a worldlet, over those that have the same pk. Definitions hold for all of them, wherever they
     /// stand. Records are checked and stay as they are: no defaults, no `collapse`, no other order of fields.
@@ -36,7 +37,7 @@ pub trait Engine: Mikobase {
     ///
     /// # Errors
     /// `invalid-worldlet`, an item per fault with its JSON pointer; nothing was imported then.
-    fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported>;
+    fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported>;
 
     /// How a select is run: what of it is SQL, with which values, and which index it uses. Nothing is run.
     ///

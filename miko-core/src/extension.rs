@@ -1,6 +1,6 @@
 //! What every Mikobase can do besides its methods: everyday requests without JSON.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -11,7 +11,9 @@ use crate::files::{self, FileReader};
 use crate::json::{self, type_name};
 use crate::mikobase::{Mikobase, Query};
 use crate::record::Records;
+use crate::streams::{self, RecordStream};
 use crate::timestamp::Timestamp;
+use crate::worldlet::Imported;
 
 /// Everyday requests with types of yours, on an engine and a proxy alike.
 ///
@@ -82,14 +84,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// Every fault of the request at once.
     fn select(&self, query: impl Into<Query>) -> Result<Records> {
-        let query = match query.into() {
-            Value::Object(mut select) => {
-                select.entry("action").or_insert_with(|| "select".into());
-                Value::Object(select)
-            }
-            other => other,
-        };
-        self.q0(query)?.into_records()
+        self.q0(as_select(query.into()))?.into_records()
     }
 
     /// The database as it was at `cutoff`, to be read: tombstones and classes included. It has to be temporal.
@@ -113,6 +108,37 @@ pub trait MikobaseExt: Mikobase {
         Ok(FileReader::of(self, self.file_info(pk)?))
     }
 
+    /// The records that a select finds, however many, fetched as they are asked for: the state of this moment, whatever is written
+    /// meanwhile. `query` is that select, built or as JSON; its `action` may be left out.
+    ///
+    /// # Errors
+    /// Every fault of the request at once.
+    fn iter(&self, query: impl Into<Query>) -> Result<RecordStream<'_, Self>> {
+        RecordStream::open(self, as_select(query.into()))
+    }
+
+    /// Writes the whole state of this moment as a worldlet, whatever its size and whatever is written meanwhile.
+    ///
+    /// The text is canonical: the same state gives the same text, one record per line.
+    ///
+    /// # Errors
+    /// If `writer` failed; it may have got a part of the worldlet by then. `stream-expired`, if too much was overwritten meanwhile.
+    fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
+        streams::export(self, writer)
+    }
+
+    /// Writes all records of a worldlet of any size, over those that have the same pk, all or nothing. Definitions hold for all of
+    /// them, wherever they stand. Records are checked and stay as they are: no defaults, no `collapse`, no other order of fields.
+    ///
+    /// With `trust`, what validation finds becomes a warning: an export of a Mikobase can always be imported so, though
+    /// definitions changed after its records were written.
+    ///
+    /// # Errors
+    /// `invalid-worldlet`, an item per fault with its JSON pointer; nothing was imported then.
+    fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
+        streams::import(self, reader, trust)
+    }
+
     /// How many records a select finds. `query` is that select, built or as JSON; its `action` may be left out.
     ///
     /// # Errors
@@ -123,6 +149,17 @@ pub trait MikobaseExt: Mikobase {
 }
 
 impl<M: Mikobase + ?Sized> MikobaseExt for M {}
+
+/// The query as the select that it is.
+fn as_select(query: Query) -> Query {
+    match query {
+        Value::Object(mut select) => {
+            select.entry("action").or_insert_with(|| "select".into());
+            Value::Object(select)
+        }
+        other => other,
+    }
+}
 
 fn object(bucket: &(impl Serialize + ?Sized)) -> Result<Map<String, Value>> {
     let refused = |message: String| Error::new(ErrorId::INVALID_REQUEST, message);

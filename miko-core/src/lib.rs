@@ -19,6 +19,7 @@ mod record;
 mod response;
 #[cfg(feature = "rpc")]
 pub mod rpc;
+mod streams;
 mod timestamp;
 pub mod uns;
 mod version;
@@ -35,6 +36,7 @@ pub use mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaCha
 pub use query::Check;
 pub use record::{Record, Records};
 pub use response::{Answer, Answers, Response, Results};
+pub use streams::{Chunk, RecordStream, Source};
 pub use timestamp::Timestamp;
 pub use version::Version;
 pub use worldlet::Imported;

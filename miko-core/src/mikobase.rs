@@ -7,7 +7,9 @@ use crate::error::{ErrorItem, Result, Warning};
 use crate::files::{Bytes, FileInfo, Piece, Position};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
+use crate::streams::{Chunk, Source};
 use crate::version::Version;
+use crate::worldlet::Imported;
 
 /// A Q0 request: a JSON object, as `json!` makes it.
 ///
@@ -147,6 +149,58 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Only if the store could not be read or written.
     fn collect_files(&self) -> Result<Vec<String>>;
+
+    /// Opens a stream of what there is now, and gives its name. [`iter`](crate::MikobaseExt::iter) and
+    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) do all that is to be done with it.
+    ///
+    /// # Errors
+    /// Every fault of a select at once.
+    #[interface(idempotent)]
+    fn open_stream(&self, source: Source) -> Result<String>;
+
+    /// The next chunk of a stream, counted from 0. The last one may be asked for again.
+    ///
+    /// # Errors
+    /// `stream-expired`, if there is no such stream any more; `invalid_request`, if it is not the turn of this chunk.
+    #[interface(idempotent)]
+    fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk>;
+
+    /// Closes a stream, if it is open.
+    ///
+    /// # Errors
+    /// None of its own.
+    #[interface(idempotent)]
+    fn close_stream(&self, stream: &str) -> Result<()>;
+
+    /// Begins an import, whose text follows piece by piece, and gives its name.
+    /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) does all of it.
+    ///
+    /// # Errors
+    /// Only if there is no place for the text.
+    #[interface(idempotent)]
+    fn begin_import(&self) -> Result<String>;
+
+    /// Sends the next piece of the worldlet, counted from 0. The last one may be sent again.
+    ///
+    /// # Errors
+    /// `stream-expired`, if there is no such import any more; `invalid_request`, if it is not the turn of this piece, or it has more than
+    /// [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.
+    #[interface(idempotent)]
+    fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()>;
+
+    /// Imports the worldlet that was sent, all or nothing. With `trust`, what validation finds becomes a warning.
+    ///
+    /// # Errors
+    /// `invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if there is no such import any more.
+    #[interface(deadline = "24h")]
+    fn end_import(&self, import: &str, trust: bool) -> Result<Imported>;
+
+    /// Forgets the text of an import.
+    ///
+    /// # Errors
+    /// None of its own.
+    #[interface(idempotent)]
+    fn cancel_import(&self, import: &str) -> Result<()>;
 
     /// What kind of database this is.
     ///

@@ -10,8 +10,8 @@ mod version;
 use std::fmt;
 use std::io::Read;
 
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -36,14 +36,14 @@ const MOST_FAULTS: usize = 1000;
 /// What an import did.
 ///
 /// ```
-/// use miko_core::{Engine, SqliteEngine};
+/// use miko_core::{MikobaseExt, SqliteEngine};
 ///
 /// let worldlet = r#"{"records": {"a": {"bucket": {"n": 1}, "stack": {"x": {"class": "foo.com/x"}}}}}"#;
 /// let imported = SqliteEngine::in_memory()?.import_worldlet(&mut worldlet.as_bytes(), false)?;
 /// assert_eq!(imported.records, 1);
 /// # Ok::<(), miko_core::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Imported {
     /// How many records were written, class definitions included.

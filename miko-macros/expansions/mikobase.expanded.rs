@@ -96,6 +96,44 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Only if the store could not be read or written.
     fn collect_files(&self) -> Result<Vec<String>>;
+    /// Opens a stream of what there is now, and gives its name. [`iter`](crate::MikobaseExt::iter) and
+    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) do all that is to be done with it.
+    ///
+    /// # Errors
+    /// Every fault of a select at once.
+    fn open_stream(&self, source: Source) -> Result<String>;
+    /// The next chunk of a stream, counted from 0. The last one may be asked for again.
+    ///
+    /// # Errors
+    /// `stream-expired`, if there is no such stream any more; `invalid_request`, if it is not the turn of this chunk.
+    fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk>;
+    /// Closes a stream, if it is open.
+    ///
+    /// # Errors
+    /// None of its own.
+    fn close_stream(&self, stream: &str) -> Result<()>;
+    /// Begins an import, whose text follows piece by piece, and gives its name.
+    /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) does all of it.
+    ///
+    /// # Errors
+    /// Only if there is no place for the text.
+    fn begin_import(&self) -> Result<String>;
+    /// Sends the next piece of the worldlet, counted from 0. The last one may be sent again.
+    ///
+    /// # Errors
+    /// `stream-expired`, if there is no such import any more; `invalid_request`, if it is not the turn of this piece, or it has more than
+    /// [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.
+    fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()>;
+    /// Imports the worldlet that was sent, all or nothing. With `trust`, what validation finds becomes a warning.
+    ///
+    /// # Errors
+    /// `invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if there is no such import any more.
+    fn end_import(&self, import: &str, trust: bool) -> Result<Imported>;
+    /// Forgets the text of an import.
+    ///
+    /// # Errors
+    /// None of its own.
+    fn cancel_import(&self, import: &str) -> Result<()>;
     /// What kind of database this is.
     ///
     /// # Errors
@@ -292,6 +330,82 @@ pub mod mikobase_rpc {
             let _ = result_of_collect_files::<Result<Vec<String>>>;
         }
         {
+            fn result_of_open_stream<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_open_stream::<Result<String>>;
+            fn argument_source_of_open_stream<T: crate::rpc::Wire>() {}
+            let _ = argument_source_of_open_stream::<Source>;
+        }
+        {
+            fn result_of_next_chunk<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_next_chunk::<Result<Chunk>>;
+            fn argument_stream_of_next_chunk<T: crate::rpc::Wire>() {}
+            let _ = argument_stream_of_next_chunk::<::std::string::String>;
+            fn argument_index_of_next_chunk<T: crate::rpc::Wire>() {}
+            let _ = argument_index_of_next_chunk::<u64>;
+        }
+        {
+            fn result_of_close_stream<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_close_stream::<Result<()>>;
+            fn argument_stream_of_close_stream<T: crate::rpc::Wire>() {}
+            let _ = argument_stream_of_close_stream::<::std::string::String>;
+        }
+        {
+            fn result_of_begin_import<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_begin_import::<Result<String>>;
+        }
+        {
+            fn result_of_put_import<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_put_import::<Result<()>>;
+            fn argument_import_of_put_import<T: crate::rpc::Wire>() {}
+            let _ = argument_import_of_put_import::<::std::string::String>;
+            fn argument_index_of_put_import<T: crate::rpc::Wire>() {}
+            let _ = argument_index_of_put_import::<u64>;
+            fn argument_text_of_put_import<T: crate::rpc::Wire>() {}
+            let _ = argument_text_of_put_import::<Bytes>;
+        }
+        {
+            fn result_of_end_import<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_end_import::<Result<Imported>>;
+            fn argument_import_of_end_import<T: crate::rpc::Wire>() {}
+            let _ = argument_import_of_end_import::<::std::string::String>;
+            fn argument_trust_of_end_import<T: crate::rpc::Wire>() {}
+            let _ = argument_trust_of_end_import::<bool>;
+        }
+        {
+            fn result_of_cancel_import<R: crate::rpc::Fallible>()
+            where
+                R::Value: crate::rpc::Wire,
+                R::Error: crate::rpc::Wire,
+            {}
+            let _ = result_of_cancel_import::<Result<()>>;
+            fn argument_import_of_cancel_import<T: crate::rpc::Wire>() {}
+            let _ = argument_import_of_cancel_import::<::std::string::String>;
+        }
+        {
             fn result_of_properties<R: crate::rpc::Fallible>()
             where
                 R::Value: crate::rpc::Wire,
@@ -427,6 +541,63 @@ pub mod mikobase_rpc {
         ///A call of `collect_files`.
         #[serde(rename = "collect_files")]
         CollectFiles {},
+        ///A call of `open_stream`.
+        #[serde(rename = "open_stream")]
+        OpenStream {
+            ///The argument `source`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            source: Source,
+        },
+        ///A call of `next_chunk`.
+        #[serde(rename = "next_chunk")]
+        NextChunk {
+            ///The argument `stream`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            stream: ::std::string::String,
+            ///The argument `index`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            index: u64,
+        },
+        ///A call of `close_stream`.
+        #[serde(rename = "close_stream")]
+        CloseStream {
+            ///The argument `stream`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            stream: ::std::string::String,
+        },
+        ///A call of `begin_import`.
+        #[serde(rename = "begin_import")]
+        BeginImport {},
+        ///A call of `put_import`.
+        #[serde(rename = "put_import")]
+        PutImport {
+            ///The argument `import`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            import: ::std::string::String,
+            ///The argument `index`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            index: u64,
+            ///The argument `text`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            text: Bytes,
+        },
+        ///A call of `end_import`.
+        #[serde(rename = "end_import")]
+        EndImport {
+            ///The argument `import`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            import: ::std::string::String,
+            ///The argument `trust`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            trust: bool,
+        },
+        ///A call of `cancel_import`.
+        #[serde(rename = "cancel_import")]
+        CancelImport {
+            ///The argument `import`.
+            #[serde(with = "crate::rpc::travel::argument")]
+            import: ::std::string::String,
+        },
         ///A call of `properties`.
         #[serde(rename = "properties")]
         Properties {},
@@ -451,6 +622,13 @@ pub mod mikobase_rpc {
                 MikobaseRequest::FilePiece { .. } => "file_piece",
                 MikobaseRequest::DeleteFile { .. } => "delete_file",
                 MikobaseRequest::CollectFiles { .. } => "collect_files",
+                MikobaseRequest::OpenStream { .. } => "open_stream",
+                MikobaseRequest::NextChunk { .. } => "next_chunk",
+                MikobaseRequest::CloseStream { .. } => "close_stream",
+                MikobaseRequest::BeginImport { .. } => "begin_import",
+                MikobaseRequest::PutImport { .. } => "put_import",
+                MikobaseRequest::EndImport { .. } => "end_import",
+                MikobaseRequest::CancelImport { .. } => "cancel_import",
                 MikobaseRequest::Properties { .. } => "properties",
             }
         }
@@ -513,6 +691,27 @@ pub mod mikobase_rpc {
         ///The result of `collect_files`.
         #[serde(rename = "collect_files")]
         CollectFiles(#[serde(with = "crate::rpc::travel::result")] Result<Vec<String>>),
+        ///The result of `open_stream`.
+        #[serde(rename = "open_stream")]
+        OpenStream(#[serde(with = "crate::rpc::travel::result")] Result<String>),
+        ///The result of `next_chunk`.
+        #[serde(rename = "next_chunk")]
+        NextChunk(#[serde(with = "crate::rpc::travel::result")] Result<Chunk>),
+        ///The result of `close_stream`.
+        #[serde(rename = "close_stream")]
+        CloseStream(#[serde(with = "crate::rpc::travel::result")] Result<()>),
+        ///The result of `begin_import`.
+        #[serde(rename = "begin_import")]
+        BeginImport(#[serde(with = "crate::rpc::travel::result")] Result<String>),
+        ///The result of `put_import`.
+        #[serde(rename = "put_import")]
+        PutImport(#[serde(with = "crate::rpc::travel::result")] Result<()>),
+        ///The result of `end_import`.
+        #[serde(rename = "end_import")]
+        EndImport(#[serde(with = "crate::rpc::travel::result")] Result<Imported>),
+        ///The result of `cancel_import`.
+        #[serde(rename = "cancel_import")]
+        CancelImport(#[serde(with = "crate::rpc::travel::result")] Result<()>),
         ///The result of `properties`.
         #[serde(rename = "properties")]
         Properties(#[serde(with = "crate::rpc::travel::result")] Result<Properties>),
@@ -829,6 +1028,141 @@ pub mod mikobase_rpc {
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("open_stream"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("source"),
+                                ty: ::std::borrow::Cow::Borrowed("Source"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<String>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Opens a stream of what there is now, and gives its name. [`iter`](crate::MikobaseExt::iter) and\n[`export_worldlet`](crate::MikobaseExt::export_worldlet) do all that is to be done with it.\n\n# Errors\nEvery fault of a select at once.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("next_chunk"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("stream"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("index"),
+                                ty: ::std::borrow::Cow::Borrowed("u64"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Chunk>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "The next chunk of a stream, counted from 0. The last one may be asked for again.\n\n# Errors\n`stream-expired`, if there is no such stream any more; `invalid_request`, if it is not the turn of this chunk.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("close_stream"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("stream"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Closes a stream, if it is open.\n\n# Errors\nNone of its own.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("begin_import"),
+                    params: ::std::borrow::Cow::Borrowed(&[]),
+                    returns: ::std::borrow::Cow::Borrowed("Result<String>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Begins an import, whose text follows piece by piece, and gives its name.\n[`import_worldlet`](crate::MikobaseExt::import_worldlet) does all of it.\n\n# Errors\nOnly if there is no place for the text.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("put_import"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("import"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("index"),
+                                ty: ::std::borrow::Cow::Borrowed("u64"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("text"),
+                                ty: ::std::borrow::Cow::Borrowed("Bytes"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Sends the next piece of the worldlet, counted from 0. The last one may be sent again.\n\n# Errors\n`stream-expired`, if there is no such import any more; `invalid_request`, if it is not the turn of this piece, or it has more than\n[`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("end_import"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("import"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("trust"),
+                                ty: ::std::borrow::Cow::Borrowed("bool"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Imported>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Imports the worldlet that was sent, all or nothing. With `trust`, what validation finds becomes a warning.\n\n# Errors\n`invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if there is no such import any more.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::Some(86400000u64),
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("cancel_import"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("import"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Forgets the text of an import.\n\n# Errors\nNone of its own.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: true,
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
@@ -1193,11 +1527,160 @@ pub mod mikobase_rpc {
                 ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
             }
         }
+        fn open_stream(&self, source: Source) -> Result<String> {
+            let request = MikobaseRequest::OpenStream {
+                source,
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[17usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::OpenStream(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("open_stream"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk> {
+            let request = MikobaseRequest::NextChunk {
+                stream: ::std::borrow::ToOwned::to_owned(stream),
+                index,
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[18usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::NextChunk(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("next_chunk"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn close_stream(&self, stream: &str) -> Result<()> {
+            let request = MikobaseRequest::CloseStream {
+                stream: ::std::borrow::ToOwned::to_owned(stream),
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[19usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::CloseStream(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("close_stream"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn begin_import(&self) -> Result<String> {
+            let request = MikobaseRequest::BeginImport {};
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[20usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::BeginImport(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("begin_import"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()> {
+            let request = MikobaseRequest::PutImport {
+                import: ::std::borrow::ToOwned::to_owned(import),
+                index,
+                text,
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[21usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::PutImport(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("put_import"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn end_import(&self, import: &str, trust: bool) -> Result<Imported> {
+            let request = MikobaseRequest::EndImport {
+                import: ::std::borrow::ToOwned::to_owned(import),
+                trust,
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[22usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::EndImport(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("end_import"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
+        fn cancel_import(&self, import: &str) -> Result<()> {
+            let request = MikobaseRequest::CancelImport {
+                import: ::std::borrow::ToOwned::to_owned(import),
+            };
+            let result = crate::rpc::Transport::call(
+                &*self.transport,
+                &MIKOBASE_SURFACE.methods[23usize],
+                request,
+            );
+            match result {
+                ::core::result::Result::Ok(MikobaseResponse::CancelImport(returned)) => {
+                    returned
+                }
+                ::core::result::Result::Ok(_) => {
+                    crate::rpc::Fallible::failed(
+                        crate::rpc::wrong_response("cancel_import"),
+                    )
+                }
+                ::core::result::Result::Err(error) => crate::rpc::Fallible::failed(error),
+            }
+        }
         fn properties(&self) -> Result<Properties> {
             let request = MikobaseRequest::Properties {};
             let result = crate::rpc::Transport::call(
                 &*self.transport,
-                &MIKOBASE_SURFACE.methods[17usize],
+                &MIKOBASE_SURFACE.methods[24usize],
                 request,
             );
             match result {
@@ -1836,6 +2319,266 @@ Only if the store could not be read or written.*/
                 }
             }
         }
+        /**Opens a stream of what there is now, and gives its name. [`iter`](crate::MikobaseExt::iter) and
+[`export_worldlet`](crate::MikobaseExt::export_worldlet) do all that is to be done with it.
+
+# Errors
+Every fault of a select at once.*/
+        pub fn open_stream(
+            &self,
+            source: Source,
+        ) -> impl ::core::future::Future<
+            Output = Result<String>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::OpenStream {
+                source,
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[17usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::OpenStream(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("open_stream"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**The next chunk of a stream, counted from 0. The last one may be asked for again.
+
+# Errors
+`stream-expired`, if there is no such stream any more; `invalid_request`, if it is not the turn of this chunk.*/
+        pub fn next_chunk(
+            &self,
+            stream: &str,
+            index: u64,
+        ) -> impl ::core::future::Future<
+            Output = Result<Chunk>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::NextChunk {
+                stream: ::std::borrow::ToOwned::to_owned(stream),
+                index,
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[18usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::NextChunk(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("next_chunk"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Closes a stream, if it is open.
+
+# Errors
+None of its own.*/
+        pub fn close_stream(
+            &self,
+            stream: &str,
+        ) -> impl ::core::future::Future<
+            Output = Result<()>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::CloseStream {
+                stream: ::std::borrow::ToOwned::to_owned(stream),
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[19usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::CloseStream(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("close_stream"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Begins an import, whose text follows piece by piece, and gives its name.
+[`import_worldlet`](crate::MikobaseExt::import_worldlet) does all of it.
+
+# Errors
+Only if there is no place for the text.*/
+        pub fn begin_import(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = Result<String>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::BeginImport {};
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[20usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::BeginImport(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("begin_import"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Sends the next piece of the worldlet, counted from 0. The last one may be sent again.
+
+# Errors
+`stream-expired`, if there is no such import any more; `invalid_request`, if it is not the turn of this piece, or it has more than
+[`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.*/
+        pub fn put_import(
+            &self,
+            import: &str,
+            index: u64,
+            text: Bytes,
+        ) -> impl ::core::future::Future<
+            Output = Result<()>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::PutImport {
+                import: ::std::borrow::ToOwned::to_owned(import),
+                index,
+                text,
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[21usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::PutImport(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("put_import"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Imports the worldlet that was sent, all or nothing. With `trust`, what validation finds becomes a warning.
+
+# Errors
+`invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if there is no such import any more.*/
+        pub fn end_import(
+            &self,
+            import: &str,
+            trust: bool,
+        ) -> impl ::core::future::Future<
+            Output = Result<Imported>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::EndImport {
+                import: ::std::borrow::ToOwned::to_owned(import),
+                trust,
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[22usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(MikobaseResponse::EndImport(returned)) => {
+                        returned
+                    }
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("end_import"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
+        /**Forgets the text of an import.
+
+# Errors
+None of its own.*/
+        pub fn cancel_import(
+            &self,
+            import: &str,
+        ) -> impl ::core::future::Future<
+            Output = Result<()>,
+        > + ::core::marker::Send + use<> {
+            let request = MikobaseRequest::CancelImport {
+                import: ::std::borrow::ToOwned::to_owned(import),
+            };
+            let transport = ::std::sync::Arc::clone(&self.transport);
+            async move {
+                let result = crate::rpc::AsyncTransport::call(
+                        &*transport,
+                        &MIKOBASE_SURFACE.methods[23usize],
+                        request,
+                    )
+                    .await;
+                match result {
+                    ::core::result::Result::Ok(
+                        MikobaseResponse::CancelImport(returned),
+                    ) => returned,
+                    ::core::result::Result::Ok(_) => {
+                        crate::rpc::Fallible::failed(
+                            crate::rpc::wrong_response("cancel_import"),
+                        )
+                    }
+                    ::core::result::Result::Err(error) => {
+                        crate::rpc::Fallible::failed(error)
+                    }
+                }
+            }
+        }
         /**What kind of database this is.
 
 # Errors
@@ -1850,7 +2593,7 @@ Only if the store could not be read.*/
             async move {
                 let result = crate::rpc::AsyncTransport::call(
                         &*transport,
-                        &MIKOBASE_SURFACE.methods[17usize],
+                        &MIKOBASE_SURFACE.methods[24usize],
                         request,
                     )
                     .await;
@@ -1995,6 +2738,62 @@ Only if the store could not be read.*/
                         crate::rpc::guard(
                             "collect_files",
                             || Mikobase::collect_files(self),
+                        ),
+                    )
+                }
+                MikobaseRequest::OpenStream { source } => {
+                    MikobaseResponse::OpenStream(
+                        crate::rpc::guard(
+                            "open_stream",
+                            || Mikobase::open_stream(self, source),
+                        ),
+                    )
+                }
+                MikobaseRequest::NextChunk { stream, index } => {
+                    MikobaseResponse::NextChunk(
+                        crate::rpc::guard(
+                            "next_chunk",
+                            || Mikobase::next_chunk(self, &stream, index),
+                        ),
+                    )
+                }
+                MikobaseRequest::CloseStream { stream } => {
+                    MikobaseResponse::CloseStream(
+                        crate::rpc::guard(
+                            "close_stream",
+                            || Mikobase::close_stream(self, &stream),
+                        ),
+                    )
+                }
+                MikobaseRequest::BeginImport {} => {
+                    MikobaseResponse::BeginImport(
+                        crate::rpc::guard(
+                            "begin_import",
+                            || Mikobase::begin_import(self),
+                        ),
+                    )
+                }
+                MikobaseRequest::PutImport { import, index, text } => {
+                    MikobaseResponse::PutImport(
+                        crate::rpc::guard(
+                            "put_import",
+                            || Mikobase::put_import(self, &import, index, text),
+                        ),
+                    )
+                }
+                MikobaseRequest::EndImport { import, trust } => {
+                    MikobaseResponse::EndImport(
+                        crate::rpc::guard(
+                            "end_import",
+                            || Mikobase::end_import(self, &import, trust),
+                        ),
+                    )
+                }
+                MikobaseRequest::CancelImport { import } => {
+                    MikobaseResponse::CancelImport(
+                        crate::rpc::guard(
+                            "cancel_import",
+                            || Mikobase::cancel_import(self, &import),
                         ),
                     )
                 }
@@ -2321,9 +3120,150 @@ Only if the store could not be read.*/
                         ),
                     )
                 }
-                "properties" => {
+                "open_stream" => {
                     let mut params = crate::rpc::Params::new(
                         &MIKOBASE_SURFACE.methods[17usize],
+                        params,
+                    );
+                    let source = params.take::<Source>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(source),) = (source,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "open_stream",
+                            || Mikobase::open_stream(self, source),
+                        ),
+                    )
+                }
+                "next_chunk" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[18usize],
+                        params,
+                    );
+                    let stream = params.take::<::std::string::String>(0usize);
+                    let index = params.take::<u64>(1usize);
+                    params.finish()?;
+                    let (
+                        ::core::option::Option::Some(stream),
+                        ::core::option::Option::Some(index),
+                    ) = (stream, index) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "next_chunk",
+                            || Mikobase::next_chunk(self, &stream, index),
+                        ),
+                    )
+                }
+                "close_stream" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[19usize],
+                        params,
+                    );
+                    let stream = params.take::<::std::string::String>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(stream),) = (stream,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "close_stream",
+                            || Mikobase::close_stream(self, &stream),
+                        ),
+                    )
+                }
+                "begin_import" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[20usize],
+                        params,
+                    );
+                    params.finish()?;
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "begin_import",
+                            || Mikobase::begin_import(self),
+                        ),
+                    )
+                }
+                "put_import" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[21usize],
+                        params,
+                    );
+                    let import = params.take::<::std::string::String>(0usize);
+                    let index = params.take::<u64>(1usize);
+                    let text = params.take::<Bytes>(2usize);
+                    params.finish()?;
+                    let (
+                        ::core::option::Option::Some(import),
+                        ::core::option::Option::Some(index),
+                        ::core::option::Option::Some(text),
+                    ) = (import, index, text) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "put_import",
+                            || Mikobase::put_import(self, &import, index, text),
+                        ),
+                    )
+                }
+                "end_import" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[22usize],
+                        params,
+                    );
+                    let import = params.take::<::std::string::String>(0usize);
+                    let trust = params.take::<bool>(1usize);
+                    params.finish()?;
+                    let (
+                        ::core::option::Option::Some(import),
+                        ::core::option::Option::Some(trust),
+                    ) = (import, trust) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "end_import",
+                            || Mikobase::end_import(self, &import, trust),
+                        ),
+                    )
+                }
+                "cancel_import" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[23usize],
+                        params,
+                    );
+                    let import = params.take::<::std::string::String>(0usize);
+                    params.finish()?;
+                    let (::core::option::Option::Some(import),) = (import,) else {
+                        return ::core::result::Result::Err(
+                            crate::rpc::unknown_method(MIKOBASE_SURFACE, method),
+                        );
+                    };
+                    crate::rpc::render(
+                        crate::rpc::guard(
+                            "cancel_import",
+                            || Mikobase::cancel_import(self, &import),
+                        ),
+                    )
+                }
+                "properties" => {
+                    let mut params = crate::rpc::Params::new(
+                        &MIKOBASE_SURFACE.methods[24usize],
                         params,
                     );
                     params.finish()?;

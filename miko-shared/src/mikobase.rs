@@ -250,8 +250,8 @@ impl Serving<dyn Mikobase> for SharedEngine {
     fn deliver(&self, state: &mut dyn Write) -> Result<()> {
         match &self.returning {
             Returning::Nothing => Ok(()),
-            Returning::Worldlet => self.engine.export_worldlet(state),
-            Returning::File(path) => atomic_file::write(path, |file| self.engine.export_worldlet(file)),
+            Returning::Worldlet => self.engine.write_worldlet(state),
+            Returning::File(path) => atomic_file::write(path, |file| self.engine.write_worldlet(file)),
         }
     }
 

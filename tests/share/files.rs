@@ -207,7 +207,7 @@ fn import_until_killed(path: &Path, worldlet: &str, spins: Option<u64>) {
     let ForkResult::Parent { child } = (unsafe { fork() }).unwrap() else {
         drop(writing);
         let db = backend::open(path.to_str().unwrap()).unwrap();
-        let imported = db.import_worldlet(&mut File::from(reading), false);
+        let imported = db.read_worldlet(&mut File::from(reading), false);
         // SAFETY: it only ends the process, without what the parent would do at its end.
         unsafe { nix::libc::_exit(i32::from(imported.is_err())) }
     };

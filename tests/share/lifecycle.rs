@@ -198,8 +198,8 @@ fn a_failed_setup_starts_no_worker() {
     assert!(failed.to_string().contains("no schema"), "{failed}");
     let panicked = start(Uds::new().unwrap().setup(|_| panic!("no dilithium")));
     assert!(panicked.to_string().contains("`setup` panicked: no dilithium"), "{panicked}");
-    let not_yet = start(Uds::new().unwrap().backend("crew.json").unwrap());
-    assert!(not_yet.error().is(ErrorId::INVALID_BACKEND));
+    let nowhere = start(Uds::new().unwrap().backend("/nowhere/crew.json").unwrap());
+    assert!(nowhere.error().is(ErrorId::INVALID_BACKEND));
     assert!(!touched.exists());
 
     let unknown = Uds::new().unwrap().backend("https://mikobase.uno/redis").unwrap_err();

@@ -86,8 +86,7 @@ fn next_share() {
     assert_eq!(second.worldlet().as_str(), first.worldlet().as_str());
     // An engine reads it, too.
     let engine = SqliteEngine::in_memory().unwrap();
-    let imported =
-        mikobase::Engine::import_worldlet(&engine, &mut first.worldlet().as_str().as_bytes(), false);
+    let imported = mikobase::Engine::read_worldlet(&engine, &mut first.worldlet().as_str().as_bytes(), false);
     assert_eq!(imported.unwrap().records, 5);
     assert_eq!(second.into_returned().unwrap(), [3]);
 }

@@ -13,6 +13,7 @@ use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, Schema
 use crate::query::{self, Request, Select};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
+use crate::streams::{Chunk, Source};
 use crate::uns;
 use crate::version::Version;
 use crate::worldlet::Imported;
@@ -126,6 +127,36 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
         self.store().collect_files()
     }
 
+    fn open_stream(&self, source: Source) -> Result<String> {
+        self.store().open_stream(source)
+    }
+
+    fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk> {
+        self.store().next_chunk(stream, index)
+    }
+
+    fn close_stream(&self, stream: &str) -> Result<()> {
+        self.store().close_stream(stream);
+        Ok(())
+    }
+
+    fn begin_import(&self) -> Result<String> {
+        self.store().begin_import()
+    }
+
+    fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()> {
+        self.store().put_import(import, index, &text)
+    }
+
+    fn end_import(&self, import: &str, trust: bool) -> Result<Imported> {
+        self.store().end_import(import, trust)
+    }
+
+    fn cancel_import(&self, import: &str) -> Result<()> {
+        self.store().cancel_import(import);
+        Ok(())
+    }
+
     fn properties(&self) -> Result<Properties> {
         let store = self.store();
         Ok(Properties {
@@ -138,11 +169,11 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
 }
 
 impl<T: Tables> Engine for LocalEngine<T> {
-    fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
+    fn write_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
         export::write(&self.store().tables, writer)
     }
 
-    fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
+    fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
         self.store().write(|store| store.import_worldlet(reader, trust))
     }
 

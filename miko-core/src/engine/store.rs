@@ -10,7 +10,7 @@
 //! | what a select goes through; what was | [`plan`], [`candidate`], [`past`] |
 //! | classes: checking a record, definitions, the schema as a whole | [`examine`], [`definitions`], [`schema`] |
 //! | what records say of each other: unique values, references | [`values`], [`pending`] |
-//! | files | [`files`] |
+//! | files; what comes and goes in chunks, as of one moment | [`files`]; [`streams`], [`snapshot`], [`spool`] |
 //! | pks of new records | [`pks`] |
 
 pub(super) mod candidate;
@@ -27,7 +27,10 @@ mod pks;
 pub(super) mod plan;
 mod requests;
 mod schema;
+mod snapshot;
+mod spool;
 mod standing;
+mod streams;
 mod together;
 mod values;
 mod write;
@@ -39,7 +42,9 @@ use crate::error::{Error, ErrorId, ErrorItem, Result};
 use files::Uploads;
 use pending::Pending;
 use pks::Pks;
+use spool::Spools;
 use standing::Standing;
+use streams::Streams;
 use together::Together;
 
 /// The tables and what has to be known about them between two calls.
@@ -59,6 +64,9 @@ pub(crate) struct Store<T> {
     standing: Option<Standing>,
     /// The files that are being written.
     uploads: Uploads,
+    /// What is being read in chunks, and the worldlets that come in them.
+    streams: Streams,
+    spools: Spools,
     mode: Mode,
 }
 
@@ -74,6 +82,8 @@ impl<T: Tables> Store<T> {
             pending: Pending::default(),
             together: None,
             uploads: Uploads::default(),
+            streams: Streams::default(),
+            spools: Spools::default(),
             mode,
         };
         store.load_catalog()?;
@@ -85,10 +95,7 @@ impl<T: Tables> Store<T> {
 
     /// Does `work` in a transaction: all of it, or nothing if it fails or panics.
     pub(super) fn write<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
-        if self.mode == Mode::Read {
-            let message = "this connection only reads: open the backend in mode `rw` to write";
-            return Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message));
-        }
+        self.check_writable()?;
         if self.together.is_some() {
             return self.write_together(work);
         }
@@ -102,6 +109,14 @@ impl<T: Tables> Store<T> {
         open.store.tables.commit()?;
         open.committed = true;
         Ok(done)
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.mode == Mode::ReadWrite {
+            return Ok(());
+        }
+        let message = "this connection only reads: open the backend in mode `rw` to write";
+        Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message))
     }
 
     /// Rolls back the transaction that began with these classes.

@@ -98,11 +98,11 @@ pub(crate) trait Tables: Sized + Send {
     /// The records that a select finds.
     fn select(store: &Store<Self>, select: &Select) -> Result<Records>;
 
+    /// The numbers of the records that a select finds.
+    fn select_numbers(store: &Store<Self>, select: &Select) -> Result<Vec<i64>>;
+
     /// How a select is run.
     fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation>;
-
-    /// Shows every active record, in order of creation.
-    fn show_all(&self, show: &mut dyn FnMut(Shown<'_>) -> Result<()>) -> Result<()>;
 
     /// The number of a class, if any record has used it.
     fn find_class(&self, class: &str) -> Result<Option<i64>>;

@@ -96,8 +96,13 @@ error_ids! {
          Nothing was imported.",
         r#"{"format": "worldlet/1.0", "records": {"a": {"bucket": []}}}"#;
     CONFLICT = "conflict",
-        "The record has changed since it was read. `retryable` is true: read it and try again.",
+        "The record has changed since it was read: then `retryable` is true, so read it and try again. Or the file of a worldlet \
+         was changed by somebody else, and was not overwritten.",
         r#"{"action": "update", "pk": "…", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}"#;
+    STREAM_EXPIRED = "stream-expired",
+        "The stream is no longer open: nobody read it for five minutes, or so much was overwritten that it had yet to show \
+         that the server would not keep it any longer. Open it again.",
+        "an export that waits while every record is written anew";
     ACTION_NOT_SUPPORTED = "action-not-supported",
         "The action exists in Q0, but this engine does not do it.",
         r#"{"action": "transaction"}"#;

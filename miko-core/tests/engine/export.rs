@@ -55,8 +55,8 @@ fn a_writer_that_fails_is_an_error() {
     let db = db();
     create(&db, json!({}));
     for room in 0..export(&db).len() {
-        let error = db.export_worldlet(&mut Full(room)).unwrap_err();
+        let error = db.write_worldlet(&mut Full(room)).unwrap_err();
         assert!(error.is(ErrorId::STORAGE_FULL), "with room for {room} bytes: {error}");
     }
-    assert!(db.export_worldlet(&mut Full(10_000)).is_ok());
+    assert!(db.write_worldlet(&mut Full(10_000)).is_ok());
 }

@@ -20,7 +20,7 @@ fn open(path: &Path) -> SqliteEngine {
 
 fn export(db: &SqliteEngine) -> String {
     let mut text = Vec::new();
-    db.export_worldlet(&mut text).unwrap();
+    db.write_worldlet(&mut text).unwrap();
     String::from_utf8(text).unwrap()
 }
 

@@ -29,7 +29,7 @@ fn read(db: &Local, pk: &str) -> Vec<u8> {
 }
 
 fn import(db: &Local, worldlet: &str) -> Result<(), miko_core::Error> {
-    db.import_worldlet(&mut worldlet.as_bytes(), false).map(drop)
+    db.read_worldlet(&mut worldlet.as_bytes(), false).map(drop)
 }
 
 /// Officers have a portrait.

@@ -15,7 +15,7 @@ fn databases() -> [Box<dyn Engine>; 2] {
 
 fn exported(db: &dyn Engine) -> String {
     let mut text = Vec::new();
-    db.export_worldlet(&mut text).unwrap();
+    db.write_worldlet(&mut text).unwrap();
     String::from_utf8(text).unwrap()
 }
 
@@ -112,7 +112,7 @@ fn a_database_that_keeps_no_versions_says_so() {
             assert_eq!(ids(&error), [ErrorId::NOT_TEMPORAL]);
         }
         let worldlet = history(&[("v1", "a", T1, Some(json!({})))]).to_string();
-        let error = db.import_worldlet(&mut worldlet.as_bytes(), false).unwrap_err();
+        let error = db.read_worldlet(&mut worldlet.as_bytes(), false).unwrap_err();
         assert!(error.to_string().contains("goes into a temporal database only"), "{error}");
     }
 }
@@ -247,7 +247,7 @@ fn a_temporal_worldlet_is_exported_imported_and_exported_to_the_same_bytes() {
         db.delete(&two).unwrap();
         let worldlet = exported(&*db);
         for copy in databases() {
-            copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+            copy.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
             assert_eq!(exported(&*copy), worldlet);
             assert_eq!(copy.history(&one).unwrap(), db.history(&one).unwrap());
             assert_eq!(ids(&copy.update(&two, &json!({})).unwrap_err()), [ErrorId::RECORD_DELETED]);
@@ -257,7 +257,7 @@ fn a_temporal_worldlet_is_exported_imported_and_exported_to_the_same_bytes() {
                 [ErrorId::UNIQUE_VIOLATION]
             );
         }
-        let error = SqliteEngine::in_memory().unwrap().import_worldlet(&mut worldlet.as_bytes(), true);
+        let error = SqliteEngine::in_memory().unwrap().read_worldlet(&mut worldlet.as_bytes(), true);
         assert!(error.unwrap_err().to_string().contains("goes into a temporal database only"));
     }
 }
@@ -268,10 +268,10 @@ fn records_that_are_not_temporal_become_first_versions() {
         let worldlet = |n| {
             json!({"records": {"a": {"bucket": {"n": n}, "class": "a.b/c", "updated_at": T1}}}).to_string()
         };
-        db.import_worldlet(&mut worldlet(1).as_bytes(), false).unwrap();
-        db.import_worldlet(&mut worldlet(1).as_bytes(), false).unwrap();
+        db.read_worldlet(&mut worldlet(1).as_bytes(), false).unwrap();
+        db.read_worldlet(&mut worldlet(1).as_bytes(), false).unwrap();
         assert_eq!(db.history("a").unwrap().len(), 1, "a record that is there as it is makes no version");
-        db.import_worldlet(&mut worldlet(2).as_bytes(), false).unwrap();
+        db.read_worldlet(&mut worldlet(2).as_bytes(), false).unwrap();
         let history = db.history("a").unwrap();
         assert_eq!(history.iter().map(told).collect::<Vec<_>>(), [json!({"n": 1}), json!({"n": 2})]);
         assert_eq!(history[0].updated_at, time(T1));
@@ -368,7 +368,7 @@ fn what_is_wrong_with_a_history_is_told_with_its_place() {
     for (worldlet, expected) in cases {
         for db in databases() {
             let before = exported(&*db);
-            let error = db.import_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap_err();
+            let error = db.read_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap_err();
             let place = |item: &miko_core::ErrorItem| item.details["pointer"].as_str().unwrap().to_owned();
             let found: Vec<_> = error.items().iter().map(|item| (place(item), item.message())).collect();
             let expected: Vec<_> =

@@ -201,7 +201,7 @@ fn any_string_is_the_name_of_a_field() {
         assert_eq!(error.items()[0].details["pointed_at_by"][0]["pointer"], pointer);
         let copy = crate::support::db();
         let worldlet = crate::support::export(&db.0);
-        copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+        copy.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
         assert_eq!(crate::support::export(&copy), worldlet);
     }
 }

@@ -8,7 +8,7 @@ use crate::classed::{Db, create, db, define, plain};
 use crate::support::export;
 
 fn import(db: &Db, worldlet: &str) -> Result<Imported> {
-    db.0.import_worldlet(&mut worldlet.as_bytes(), false)
+    db.0.read_worldlet(&mut worldlet.as_bytes(), false)
 }
 
 /// The places of all faults, and what they say.
@@ -305,9 +305,9 @@ fn with_trust_what_was_stored_once_is_stored_again() {
     db.delete(&ship).unwrap();
     let worldlet = export(&db.0);
     let copy = crate::support::db();
-    assert!(copy.import_worldlet(&mut worldlet.as_bytes(), false).is_err());
+    assert!(copy.read_worldlet(&mut worldlet.as_bytes(), false).is_err());
     assert_eq!(export(&copy), export(&crate::support::db()));
-    let imported = copy.import_worldlet(&mut worldlet.as_bytes(), true).unwrap();
+    let imported = copy.read_worldlet(&mut worldlet.as_bytes(), true).unwrap();
     let ids: Vec<&str> = imported.warnings.iter().map(|warning| warning.id.as_str()).collect();
     assert_eq!(ids, ["validation-failed", "reference-not-found"]);
     assert_eq!(export(&copy), worldlet);

@@ -26,6 +26,7 @@ mod schema;
 mod schemas;
 mod select;
 mod sorting;
+mod streams;
 mod support;
 mod together;
 mod uniqueness;

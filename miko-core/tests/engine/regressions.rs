@@ -49,7 +49,7 @@ fn a_definition_stands_in_the_bucket_of_its_record_and_nowhere_else() {
         let error = db.q0(json!({"action": "create", "bucket": bucket, "stack": stack})).unwrap_err();
         assert!(error.is(ErrorId::VALIDATION_FAILED), "{error}");
         let worldlet = json!({"records": {"a": {"bucket": bucket, "stack": stack}}}).to_string();
-        assert!(db.import_worldlet(&mut worldlet.as_bytes(), true).is_err());
+        assert!(db.read_worldlet(&mut worldlet.as_bytes(), true).is_err());
     }
     drop(db);
     let db = SqliteEngine::open(&path, Mode::ReadWrite).unwrap();
@@ -91,7 +91,7 @@ fn an_import_that_changes_a_record_changes_its_time() {
             record["updated_at"] = time.as_str().into();
         }
         let worldlet = json!({"records": {&pk: record}}).to_string();
-        db.0.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+        db.0.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
         let update = json!({"action": "update", "pk": pk, "bucket": {}, "if_updated_at": read.to_string()});
         assert!(db.run(update).unwrap_err().is(ErrorId::CONFLICT));
     }
@@ -113,7 +113,7 @@ fn a_number_that_json_cannot_say_is_refused() {
 fn numbers_of_a_worldlet_are_kept_exactly_or_refused() {
     let db = db();
     let worldlet = r#"{"meta":{"n":12345678901234567890123},"records":{}}"#;
-    let error = db.0.import_worldlet(&mut worldlet.as_bytes(), false).unwrap_err();
+    let error = db.0.read_worldlet(&mut worldlet.as_bytes(), false).unwrap_err();
     assert_eq!(error.items()[0].details["pointer"], "/meta");
 }
 
@@ -167,12 +167,12 @@ fn every_time_that_is_taken_in_is_given_back() {
     };
     let last = "9998-12-31T23:59:59.999Z";
     let db = db();
-    db.0.import_worldlet(&mut worldlet(last).as_bytes(), false).unwrap();
+    db.0.read_worldlet(&mut worldlet(last).as_bytes(), false).unwrap();
     db.update("a", json!({})).unwrap();
     let copy = SqliteEngine::in_memory().unwrap();
     assert!(export(&db.0).contains("9999-01-01T00:00:00.000Z"));
     for beyond in ["9999-01-01T00:00:00.000Z", "9999-12-30T22:00:00.999Z"] {
-        assert!(copy.import_worldlet(&mut worldlet(beyond).as_bytes(), false).is_err());
+        assert!(copy.read_worldlet(&mut worldlet(beyond).as_bytes(), false).is_err());
     }
 }
 

@@ -99,7 +99,7 @@ fn the_sample_domain_is_imported_and_given_back_byte_by_byte() {
     assert_eq!(db.import_schema(schema("starfleet.json")).unwrap().unchanged.len(), 8);
     let worldlet = fs::read_to_string(Path::new(WORKSPACE).join("schema/starfleet.worldlet.json")).unwrap();
     let copy = plain();
-    copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+    copy.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
     assert_eq!(export(&copy), worldlet);
     // The worldlet has the classes of the schema.
     let classes = |db: &Local| db.export_schema().unwrap();
@@ -152,7 +152,7 @@ fn what_a_schema_refuses_the_engine_refuses() {
         record(json!({"bucket": {"name": 5}, "stack": {"class": {"class": "puck.uno/class"}}})),
     ] {
         assert!(!worldlets.is_valid(&broken), "the schema refuses {broken}");
-        let imported = db().import_worldlet(&mut broken.to_string().as_bytes(), false);
+        let imported = db().read_worldlet(&mut broken.to_string().as_bytes(), false);
         assert!(imported.is_err(), "the engine refuses {broken}");
     }
 }

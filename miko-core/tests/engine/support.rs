@@ -156,6 +156,6 @@ pub(crate) fn ids(error: &Error) -> Vec<ErrorId> {
 
 pub(crate) fn export(db: &Local) -> String {
     let mut text = Vec::new();
-    db.export_worldlet(&mut text).unwrap();
+    db.write_worldlet(&mut text).unwrap();
     String::from_utf8(text).unwrap()
 }

@@ -14,7 +14,7 @@ fn open(path: &Path) -> WorldletEngine {
 
 fn exported(db: &dyn Engine) -> String {
     let mut text = Vec::new();
-    db.export_worldlet(&mut text).unwrap();
+    db.write_worldlet(&mut text).unwrap();
     String::from_utf8(text).unwrap()
 }
 

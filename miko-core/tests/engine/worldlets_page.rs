@@ -16,7 +16,7 @@ fn every_example_gives_what_the_page_says() {
             example.split_once("\n```\n> ").expect("an outcome stands under each worldlet");
         let (outcome, _) = rest.split_once("\n\n").unwrap();
         let db = db();
-        let told = match db.import_worldlet(&mut worldlet.as_bytes(), false) {
+        let told = match db.read_worldlet(&mut worldlet.as_bytes(), false) {
             Ok(imported) if imported.records == 1 => "1 record".to_owned(),
             Ok(imported) => format!("{} records", imported.records),
             Err(error) => {
@@ -29,7 +29,7 @@ fn every_example_gives_what_the_page_says() {
         assert_eq!(told, outcome, "{worldlet}");
         let exported = export(&db);
         let copy = crate::support::db();
-        copy.import_worldlet(&mut exported.as_bytes(), false).unwrap();
+        copy.read_worldlet(&mut exported.as_bytes(), false).unwrap();
         assert_eq!(export(&copy), exported);
     }
 }

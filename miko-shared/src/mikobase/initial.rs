@@ -30,9 +30,9 @@ impl Initial {
                 let schema = miko_core::json::parse(&text).and_then(|schema| engine.import_schema(schema));
                 schema.map(drop).map_err(|error| in_file(error, path))
             }
-            Self::Worldlet(text) => engine.import_worldlet(&mut text.as_bytes(), false).map(drop),
+            Self::Worldlet(text) => engine.read_worldlet(&mut text.as_bytes(), false).map(drop),
             Self::WorldletFile(path) => {
-                let imported = engine.import_worldlet(&mut BufReader::new(open(path)?), false);
+                let imported = engine.read_worldlet(&mut BufReader::new(open(path)?), false);
                 imported.map(drop).map_err(|error| in_file(error, path))
             }
         }

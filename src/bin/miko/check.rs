@@ -28,8 +28,7 @@ fn check(path: &Path) -> Result<String, Failure> {
         let changes = engine.import_schema(document).map_err(in_file)?;
         Ok(format!("{} classes", changes.created.len()))
     } else {
-        let imported =
-            engine.import_worldlet(&mut document.to_string().as_bytes(), false).map_err(in_file)?;
+        let imported = engine.read_worldlet(&mut document.to_string().as_bytes(), false).map_err(in_file)?;
         Ok(format!("{} records", imported.records))
     }
 }

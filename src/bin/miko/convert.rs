@@ -72,7 +72,7 @@ fn there_already(to: &str, message: &str) -> Failure {
 fn import(engine: &dyn Engine, reader: Box<dyn Read + '_>, args: &Args) -> Result<(), Failure> {
     // The parser takes byte by byte.
     let mut reader = BufReader::with_capacity(1 << 16, reader);
-    let imported = engine.import_worldlet(&mut reader, args.trust);
+    let imported = engine.read_worldlet(&mut reader, args.trust);
     let imported = imported.map_err(|error| error.with_all("path", args.from.as_str()))?;
     imported.warnings.iter().for_each(|warning| eprintln!("miko: warning: {warning}"));
     eprintln!("{}: {} records", args.from, imported.records);
@@ -88,11 +88,11 @@ fn export(engine: &dyn Engine, to: &Path) -> Result<(), Failure> {
     if to.exists() {
         return Err(there_already(&to.display().to_string(), "there is such a file already"));
     }
-    Ok(atomic_file::write(to, |file| engine.export_worldlet(file))?)
+    Ok(atomic_file::write(to, |file| engine.write_worldlet(file))?)
 }
 
 fn write(engine: &dyn Engine, file: &mut impl Write) -> Result<(), Failure> {
     let mut writer = BufWriter::new(file);
-    engine.export_worldlet(&mut writer)?;
+    engine.write_worldlet(&mut writer)?;
     Ok(writer.flush()?)
 }

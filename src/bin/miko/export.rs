@@ -28,13 +28,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     match &args.out {
         None => {
             let mut stdout = BufWriter::new(io::stdout().lock());
-            engine.export_worldlet(&mut stdout)?;
+            engine.write_worldlet(&mut stdout)?;
             stdout.write_all(b"\n")?;
             stdout.flush()?;
         }
         Some(path) => {
             let bar = progress::of_bytes(&path.display().to_string(), None);
-            let written = atomic_file::write(path, |file| engine.export_worldlet(&mut bar.wrap_write(file)));
+            let written = atomic_file::write(path, |file| engine.write_worldlet(&mut bar.wrap_write(file)));
             bar.finish_and_clear();
             written?;
         }

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         let bar = progress::of_bytes(&path.display().to_string(), length);
         // The parser takes byte by byte.
         let mut reader = BufReader::with_capacity(1 << 16, bar.wrap_read(reader));
-        let imported = engine.import_worldlet(&mut reader, args.trust);
+        let imported = engine.read_worldlet(&mut reader, args.trust);
         bar.finish_and_clear();
         let imported = imported.map_err(|error| error.with_all("path", path.display().to_string()))?;
         for warning in &imported.warnings {

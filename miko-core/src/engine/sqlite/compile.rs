@@ -14,17 +14,29 @@ pub(super) fn select(select: &Select, plan: &Plan<'_>) -> Statement {
         statement.sql(" ORDER BY seq");
     } else if select.sorts.is_empty() || select.limit.is_none() {
         from(statement.sql(select_record!("FROM ")), plan);
-        statement.sql(" ORDER BY ");
-        for sort in &select.sorts {
-            key(&mut statement, sort);
-            direction(&mut statement, sort);
-        }
-        statement.sql("seq");
-        limit(&mut statement, select);
+        order_and_limit(&mut statement, select);
     } else {
         first_by_key(&mut statement, select, plan);
     }
     statement
+}
+
+/// The statement whose rows are the numbers of the selected records. No evaluator has a word in it.
+pub(super) fn numbers(select: &Select, plan: &Plan<'_>) -> Statement {
+    let mut statement = Statement::default();
+    from(statement.sql("SELECT seq FROM "), plan);
+    order_and_limit(&mut statement, select);
+    statement
+}
+
+fn order_and_limit(statement: &mut Statement, select: &Select) {
+    statement.sql(" ORDER BY ");
+    for sort in &select.sorts {
+        key(statement, sort);
+        direction(statement, sort);
+    }
+    statement.sql("seq");
+    limit(statement, select);
 }
 
 fn from(statement: &mut Statement, plan: &Plan<'_>) {

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params_from_iter};
 use crate::engine::sqlite::{Sqlite, compile};
 use crate::engine::store::Store;
 use crate::engine::store::candidate::Candidate;
-use crate::engine::tables::Shown;
+use crate::engine::tables::Tables;
 use crate::error::Result;
 use crate::json::Object;
 use crate::query::Select;
@@ -25,17 +25,6 @@ impl Sqlite {
         const SQL: &str = select_record!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
         Ok(self.connection.prepare_cached(SQL)?.query_row([pk], record).optional()?)
     }
-
-    /// Shows records as they lie in SQLite's memory.
-    pub(super) fn show_active(&self, show: &mut dyn FnMut(Shown<'_>) -> Result<()>) -> Result<()> {
-        const SQL: &str = select_record!("FROM record WHERE bucket IS NOT NULL ORDER BY seq");
-        let mut statement = self.connection.prepare_cached(SQL)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            show(shown(row)?)?;
-        }
-        Ok(())
-    }
 }
 
 impl Store<Sqlite> {
@@ -53,6 +42,24 @@ impl Store<Sqlite> {
     }
 }
 
+impl Store<Sqlite> {
+    /// The numbers of the records that a select finds.
+    pub(super) fn run_select_of_numbers(&self, select: &Select) -> Result<Vec<i64>> {
+        let plan = self.plan(select)?;
+        if plan.evaluator.is_none() {
+            let statement = compile::numbers(select, &plan);
+            let mut prepared = self.tables.connection.prepare_cached(statement.text())?;
+            let rows = prepared.query_map(params_from_iter(statement.values()), |row| row.get(0))?;
+            return Ok(rows.collect::<rusqlite::Result<_>>()?);
+        }
+        let mut numbers = Vec::new();
+        for record in self.run_select(select)? {
+            numbers.extend(self.tables.find(&record.pk)?.map(|(seq, _)| seq));
+        }
+        Ok(numbers)
+    }
+}
+
 /// A row that [`select_record!`] gave.
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
@@ -60,18 +67,6 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         bucket: Object::from_stored(row.get(1)?),
         stack: Object::from_stored(row.get(2)?),
         extras: row.get::<_, Option<String>>(3)?.map(Object::from_stored),
-        created_at: Timestamp::from_millis(row.get(4)?),
-        updated_at: Timestamp::from_millis(row.get(5)?),
-    })
-}
-
-/// The same, where it lies.
-fn shown<'r>(row: &'r Row<'_>) -> rusqlite::Result<Shown<'r>> {
-    Ok(Shown {
-        pk: row.get_ref(0)?.as_str()?,
-        bucket: row.get_ref(1)?.as_str()?,
-        stack: row.get_ref(2)?.as_str()?,
-        extras: row.get_ref(3)?.as_str_or_null()?,
         created_at: Timestamp::from_millis(row.get(4)?),
         updated_at: Timestamp::from_millis(row.get(5)?),
     })

@@ -9,7 +9,7 @@ use crate::class::{Class, Constraint};
 use crate::engine::Explanation;
 use crate::engine::sqlite::Sqlite;
 use crate::engine::store::{Store, broken};
-use crate::engine::tables::{FileRow, Row, Shown, State, Tables};
+use crate::engine::tables::{FileRow, Row, State, Tables};
 use crate::error::Result;
 use crate::query::Select;
 use crate::record::{Record, Records};
@@ -187,12 +187,12 @@ impl Tables for Sqlite {
         store.run_select(select)
     }
 
-    fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation> {
-        store.explain_select(select)
+    fn select_numbers(store: &Store<Self>, select: &Select) -> Result<Vec<i64>> {
+        store.run_select_of_numbers(select)
     }
 
-    fn show_all(&self, show: &mut dyn FnMut(Shown<'_>) -> Result<()>) -> Result<()> {
-        self.show_active(show)
+    fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation> {
+        store.explain_select(select)
     }
 
     fn find_class(&self, class: &str) -> Result<Option<i64>> {

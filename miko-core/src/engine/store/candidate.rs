@@ -13,6 +13,8 @@ pub(in crate::engine) struct Candidate<'c> {
     pub(in crate::engine) record: Record,
     /// The version that it stands for, where versions are selected.
     pub(in crate::engine) version: Option<Row>,
+    /// Its number, where that is asked for.
+    pub(in crate::engine) seq: i64,
     classes: Vec<String>,
     catalog: &'c Catalog,
 }
@@ -21,7 +23,11 @@ impl<'c> Candidate<'c> {
     pub(in crate::engine) fn of(record: Record, catalog: &'c Catalog) -> Result<Self> {
         let stack = record.stack.to_map().map_err(broken)?;
         let classes = stack::classes(&stack).into_iter().map(str::to_owned).collect();
-        Ok(Self { record, version: None, classes, catalog })
+        Ok(Self { record, version: None, seq: 0, classes, catalog })
+    }
+
+    pub(in crate::engine) fn numbered(self, seq: i64) -> Self {
+        Self { seq, ..self }
     }
 
     pub(in crate::engine) fn standing_for(self, version: Row) -> Self {

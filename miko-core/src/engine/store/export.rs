@@ -1,80 +1,156 @@
 //! The whole state as a worldlet, streamed.
 
-use std::io::{self, Write};
+use std::io::Write;
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::engine::store::snapshot::Snapshot;
 use crate::engine::tables::{FileRow, Row, Shown, State, Tables};
-use crate::error::{Error, ErrorId, Result};
+use crate::error::Result;
 use crate::files::to_base64;
+use crate::streams::not_written;
 use crate::worldlet::{FORMAT, KEPT, bare_value};
 
 /// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line by line.
 pub(in crate::engine) fn write(tables: &impl Tables, writer: &mut dyn Write) -> Result<()> {
-    writer.write_all(head(tables)?.as_bytes()).map_err(not_written)?;
-    let mut lines = Lines { writer, any: false };
-    if tables.is_temporal() {
-        each_row(tables, |_, row| lines.stub(&row))?;
-        lines.end_of_object()?;
-        lines.writer.write_all(br#","history":{"#).map_err(not_written)?;
-        each_row(tables, |seq, _| {
-            tables.versions(seq)?.iter().try_for_each(|version| lines.version(version))
-        })?;
-    } else {
-        tables.show_all(&mut |record| lines.record(&record))?;
-    }
-    lines.end_of_object()?;
-    write_files(tables, &mut lines)?;
-    lines.writer.write_all(b"}").map_err(not_written)
-}
-
-/// Files, and after them the chunks of all, if there are any.
-fn write_files(tables: &impl Tables, lines: &mut Lines<'_>) -> Result<()> {
-    let mut any = false;
-    each_file(tables, |_, file, sha256| {
-        if !std::mem::replace(&mut any, true) {
-            lines.writer.write_all(br#","files":{"#).map_err(not_written)?;
-        }
-        lines.file(file, sha256)
-    })?;
-    if !any {
-        return Ok(());
-    }
-    lines.end_of_object()?;
-    lines.writer.write_all(br#","file_chunks":{"#).map_err(not_written)?;
-    each_file(tables, |number, file, _| {
-        let mut index = 0;
-        let mut next = tables.chunk(number, index, 0, usize::MAX >> 1)?;
-        while let Some((data, _)) = next {
-            next = tables.chunk(number, index + 1, 0, usize::MAX >> 1)?;
-            lines.chunk(file, index, next.is_none(), &data)?;
-            index += 1;
-        }
-        Ok(())
-    })?;
-    lines.end_of_object()
-}
-
-/// Shows each file that was written to its end, with its number and its hash.
-fn each_file(tables: &impl Tables, mut show: impl FnMut(i64, &FileRow, &str) -> Result<()>) -> Result<()> {
-    let mut last = 0;
-    while let Some((number, file)) = tables.next_file(last)? {
-        last = number;
-        if let Some(sha256) = &file.sha256 {
-            show(number, &file, sha256)?;
+    let (mut export, snapshot) = (Export::of(tables)?, Snapshot::now(tables));
+    let mut text = Vec::new();
+    while export.write_on(&snapshot, &mut text)? {
+        if text.len() >= FLUSH {
+            writer.write_all(&text).map_err(|fault| not_written(&fault))?;
+            text.clear();
         }
     }
-    Ok(())
+    writer.write_all(&text).map_err(|fault| not_written(&fault))
 }
 
-fn each_row(tables: &impl Tables, mut show: impl FnMut(i64, Row) -> Result<()>) -> Result<()> {
-    let mut last = 0;
-    while let Some((seq, row)) = tables.next_row(last, 0)? {
-        last = seq;
-        show(seq, row)?;
-    }
-    Ok(())
+/// So many bytes are written at once.
+const FLUSH: usize = 1 << 16;
+
+/// An export under way: it can stop after each entry, and go on later.
+#[derive(Debug, Clone)]
+pub(super) struct Export {
+    part: Part,
+    /// Has the object that is being written any entry so far?
+    any: bool,
+    /// All that stands before the records.
+    head: Arc<str>,
+    /// The files that there were when it began.
+    files: Arc<[i64]>,
 }
+
+/// What is written next.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Head,
+    /// The record after this one, or that there is such a record.
+    Records(i64),
+    /// The versions of the record after this one.
+    History(i64),
+    /// The file at this place of the list.
+    Files(usize),
+    /// This chunk of the file at this place of the list.
+    Chunks(usize, u64),
+    End,
+    Nothing,
+}
+
+impl Export {
+    pub(super) fn of(tables: &impl Tables) -> Result<Self> {
+        let mut files = Vec::new();
+        let mut last = 0;
+        while let Some((number, file)) = tables.next_file(last)? {
+            last = number;
+            files.extend(file.sha256.map(|_| number));
+        }
+        Ok(Self { part: Part::Head, any: false, head: head(tables)?.into(), files: files.into() })
+    }
+
+    /// Writes the next entry, or what stands between two objects of entries. False, if there is nothing left.
+    pub(super) fn write_on<T: Tables>(
+        &mut self,
+        snapshot: &Snapshot<'_, T>,
+        text: &mut Vec<u8>,
+    ) -> Result<bool> {
+        let mut entries = Entries { text, any: self.any };
+        self.part = match self.part {
+            Part::Head => {
+                entries.text.extend_from_slice(self.head.as_bytes());
+                Part::Records(0)
+            }
+            Part::Records(last) => match snapshot.row_after(last)? {
+                Some((number, row)) => {
+                    if snapshot.tables.is_temporal() {
+                        entries.stub(&row);
+                    } else if let Some(shown) = row.shown() {
+                        entries.record(&shown);
+                    }
+                    Part::Records(number)
+                }
+                None if snapshot.tables.is_temporal() => {
+                    entries.next_object(r#","history":{"#);
+                    Part::History(0)
+                }
+                None => self.after_records(&mut entries),
+            },
+            Part::History(last) => match snapshot.row_after(last)? {
+                Some((number, _)) => {
+                    snapshot.versions(number)?.iter().for_each(|version| entries.version(version));
+                    Part::History(number)
+                }
+                None => self.after_records(&mut entries),
+            },
+            Part::Files(at) => match self.files.get(at) {
+                Some(&number) => {
+                    let file = snapshot.tables.next_file(number - 1)?;
+                    file.iter().for_each(|(_, file)| entries.file(file));
+                    Part::Files(at + 1)
+                }
+                None => {
+                    entries.next_object(r#","file_chunks":{"#);
+                    Part::Chunks(0, 0)
+                }
+            },
+            Part::Chunks(at, index) => match self.files.get(at) {
+                Some(&number) => match snapshot.tables.chunk(number, index, 0, WHOLE)? {
+                    Some((data, _)) => {
+                        let is_last = snapshot.tables.chunk(number, index + 1, 0, 0)?.is_none();
+                        let file = snapshot.tables.next_file(number - 1)?;
+                        file.iter().for_each(|(_, file)| entries.chunk(file, index, is_last, &data));
+                        Part::Chunks(at, index + 1)
+                    }
+                    None => Part::Chunks(at + 1, 0),
+                },
+                None => {
+                    entries.end_object();
+                    Part::End
+                }
+            },
+            Part::End => {
+                entries.text.push(b'}');
+                Part::Nothing
+            }
+            Part::Nothing => Part::Nothing,
+        };
+        self.any = entries.any;
+        Ok(!matches!(self.part, Part::Nothing))
+    }
+}
+
+impl Export {
+    fn after_records(&self, entries: &mut Entries<'_>) -> Part {
+        if self.files.is_empty() {
+            entries.end_object();
+            return Part::End;
+        }
+        entries.next_object(r#","files":{"#);
+        Part::Files(0)
+    }
+}
+
+/// A chunk has no more bytes than there are.
+const WHOLE: usize = usize::MAX >> 1;
 
 /// All that stands before the records.
 fn head(tables: &impl Tables) -> Result<String> {
@@ -92,90 +168,83 @@ fn head(tables: &impl Tables) -> Result<String> {
 }
 
 /// The entries of an object, one per line.
-struct Lines<'w> {
-    writer: &'w mut dyn Write,
+struct Entries<'t> {
+    text: &'t mut Vec<u8>,
     /// Has it any so far?
     any: bool,
 }
 
-impl Lines<'_> {
-    fn record(&mut self, record: &Shown<'_>) -> Result<()> {
-        self.key(record.pk)?;
-        let bare = bare_value(record.bucket, record.stack).filter(|_| record.extras.is_none());
-        let writer = &mut *self.writer;
-        let written = match bare {
-            Some(value) => writer.write_all(value.as_bytes()),
-            None => write!(writer, r#"{{"bucket":{},"stack":{}"#, record.bucket, record.stack)
-                .and_then(|()| write_extras(record.extras, writer))
-                .and_then(|()| {
-                    let (created_at, updated_at) = (record.created_at, record.updated_at);
-                    write!(writer, r#","created_at":"{created_at}","updated_at":"{updated_at}"}}"#)
-                }),
-        };
-        written.map_err(not_written)
+impl Entries<'_> {
+    fn record(&mut self, record: &Shown<'_>) {
+        self.key(record.pk);
+        if let Some(value) = bare_value(record.bucket, record.stack).filter(|_| record.extras.is_none()) {
+            return self.add(value);
+        }
+        self.state(r#"{"bucket":"#, record.bucket, record.stack, record.extras);
+        self.add(&format!(r#","created_at":"{}","updated_at":"{}"}}"#, record.created_at, record.updated_at));
     }
 
     /// That there is a record, whose versions are in the history.
-    fn stub(&mut self, row: &Row) -> Result<()> {
-        self.key(&row.pk)?;
-        write!(self.writer, r#"{{"created_at":"{}"}}"#, row.created_at).map_err(not_written)
+    fn stub(&mut self, row: &Row) {
+        self.key(&row.pk);
+        self.add(&format!(r#"{{"created_at":"{}"}}"#, row.created_at));
     }
 
-    fn version(&mut self, version: &Row) -> Result<()> {
-        self.key(version.instance.as_deref().unwrap_or_default())?;
-        let writer = &mut *self.writer;
+    fn version(&mut self, version: &Row) {
+        self.key(version.instance.as_deref().unwrap_or_default());
         let identity = Value::from(version.pk.as_str());
         let (time, active) = (version.updated_at, version.state.is_some());
-        let head = write!(writer, r#"{{"identity":{identity},"timestamp":"{time}","active":{active}"#);
-        let state = head.and_then(|()| match &version.state {
-            Some(State { bucket, stack, extras }) => {
-                write!(writer, r#","bucket":{bucket},"stack":{stack}"#)?;
-                write_extras(extras.as_deref(), writer)
-            }
-            None => Ok(()),
-        });
-        state.and_then(|()| writer.write_all(b"}")).map_err(not_written)
+        self.add(&format!(r#"{{"identity":{identity},"timestamp":"{time}","active":{active}"#));
+        if let Some(State { bucket, stack, extras }) = &version.state {
+            self.state(r#","bucket":"#, bucket, stack, extras.as_deref());
+        }
+        self.add("}");
     }
 
-    fn file(&mut self, file: &FileRow, sha256: &str) -> Result<()> {
-        self.key(&file.pk)?;
-        let (mime, time) = (&file.mime, file.created_at);
-        write!(self.writer, r#"{{"sha256":"{sha256}","mime":{mime},"created_at":"{time}"}}"#)
-            .map_err(not_written)
+    fn file(&mut self, file: &FileRow) {
+        self.key(&file.pk);
+        let (sha256, mime, time) = (file.sha256.as_deref().unwrap_or_default(), &file.mime, file.created_at);
+        self.add(&format!(r#"{{"sha256":"{sha256}","mime":{mime},"created_at":"{time}"}}"#));
     }
 
-    fn chunk(&mut self, file: &FileRow, index: u64, is_last: bool, data: &[u8]) -> Result<()> {
-        self.key(&format!("{}/{index}", file.pk))?;
+    fn chunk(&mut self, file: &FileRow, index: u64, is_last: bool, data: &[u8]) {
+        self.key(&format!("{}/{index}", file.pk));
         let pk = Value::from(file.pk.as_str());
-        let head = write!(self.writer, r#"{{"file":{pk},"index":{index},"last":{is_last},"data":""#);
-        head.and_then(|()| write!(self.writer, r#"{}"}}"#, to_base64(data))).map_err(not_written)
+        self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":""#));
+        self.add(&to_base64(data));
+        self.add("\"}");
     }
 
-    fn key(&mut self, key: &str) -> Result<()> {
-        let separator = if self.any { ",\n" } else { "\n" };
+    /// What a record says, behind the key of its bucket.
+    fn state(&mut self, key: &str, bucket: &str, stack: &str, extras: Option<&str>) {
+        for part in [key, bucket, r#","stack":"#, stack] {
+            self.add(part);
+        }
+        // Extras are an object, whose members stand beside the bucket.
+        if let Some(members) = extras.and_then(|extras| extras.strip_prefix('{')?.strip_suffix('}')) {
+            self.add(",");
+            self.add(members);
+        }
+    }
+
+    fn key(&mut self, key: &str) {
+        self.add(if self.any { ",\n" } else { "\n" });
+        self.add(&Value::from(key).to_string());
+        self.add(":");
         self.any = true;
-        write!(self.writer, "{separator}{}:", Value::from(key)).map_err(not_written)
     }
 
-    fn end_of_object(&mut self) -> Result<()> {
-        let end: &[u8] = if self.any { b"\n}" } else { b"}" };
+    fn end_object(&mut self) {
+        self.add(if self.any { "\n}" } else { "}" });
         self.any = false;
-        self.writer.write_all(end).map_err(not_written)
     }
-}
 
-/// Writes the keys of extras beside others.
-fn write_extras(extras: Option<&str>, writer: &mut dyn Write) -> io::Result<()> {
-    match extras.and_then(|extras| extras.strip_prefix('{')?.strip_suffix('}')) {
-        Some(members) => write!(writer, ",{members}"),
-        None => Ok(()),
+    fn next_object(&mut self, begin: &str) {
+        self.end_object();
+        self.add(begin);
     }
-}
 
-fn not_written(fault: io::Error) -> Error {
-    let id = match fault.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorId::STORAGE_FULL,
-        _ => ErrorId::INTERNAL,
-    };
-    Error::new(id, format!("the worldlet could not be written: {fault}"))
+    fn add(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
 }

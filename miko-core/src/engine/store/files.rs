@@ -181,6 +181,7 @@ impl<T: Tables> Store<T> {
         let Some((file, FileRow { sha256: Some(_), .. })) = self.tables.find_file(pk)? else {
             return Err(not_found(pk));
         };
+        self.end_exports();
         self.write(|store| {
             let mut pointed_at_by = Vec::new();
             for (seq, pointer) in store.tables.restricting(pk, LISTED)? {
@@ -225,6 +226,7 @@ impl<T: Tables> Store<T> {
         }
         in_order.retain(|(_, pk)| unnamed.contains(pk));
         if !in_order.is_empty() {
+            self.end_exports();
             self.write(|store| in_order.iter().try_for_each(|(file, _)| store.tables.remove_file(*file)))?;
         }
         Ok(in_order.into_iter().map(|(_, pk)| pk).collect())

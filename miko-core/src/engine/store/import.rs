@@ -146,6 +146,7 @@ impl<T: Tables> Sink for Import<'_, T> {
         let row = match self.store.tables.find(&pk)? {
             Some((seq, row)) => {
                 let created_at = created_at.unwrap_or(row.created_at);
+                self.store.keep_for_streams(seq)?;
                 return self.store.tables.rewrite(seq, &Row { created_at, ..row });
             }
             // It says nothing until a version comes.
@@ -262,6 +263,7 @@ impl<T: Tables> Import<'_, T> {
         }
         if is_same(&found, &row) {
             row.instance.clone_from(&found.instance);
+            self.store.keep_for_streams(seq)?;
             self.store.tables.rewrite(seq, &row)?;
         } else {
             // Whoever read the record must be able to see that it is another.

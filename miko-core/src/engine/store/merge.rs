@@ -58,6 +58,8 @@ impl<T: Tables> Import<'_, T> {
             return Ok(Placed::New);
         };
         let is_stub = last.instance.is_none();
+        self.store.keep_for_streams(seq)?;
+        let tables = &mut self.store.tables;
         if is_stub || version.time > last.updated_at {
             if !is_stub {
                 tables.archive(seq)?;

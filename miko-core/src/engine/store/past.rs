@@ -49,21 +49,29 @@ impl<T: Tables> Store<T> {
     }
 
     fn select_as_of(&self, select: &Select, cutoff: Timestamp) -> Result<Results> {
+        let mut records = Vec::new();
+        for seq in self.numbers_as_of(select, cutoff)? {
+            let version = self.tables.version_at(seq, cutoff)?;
+            records.extend(version.as_ref().and_then(Row::shown).map(Record::from));
+        }
+        Ok(Results::Records(records.into()))
+    }
+
+    /// The numbers of the records that a select finds as of then.
+    pub(super) fn numbers_as_of(&self, select: &Select, cutoff: Timestamp) -> Result<Vec<i64>> {
         self.check_temporal()?;
         let catalog = self.catalog_at(cutoff)?;
         let mut found = Vec::new();
         self.each_looked_at(select, |seq| {
             let Some(version) = self.tables.version_at(seq, cutoff)? else { return Ok(()) };
             let Some(shown) = version.shown() else { return Ok(()) };
-            let candidate = Candidate::of(Record::from(shown), &catalog)?;
+            let candidate = Candidate::of(Record::from(shown), &catalog)?.numbered(seq);
             if select.condition.holds(&candidate)? {
                 found.push(candidate);
             }
             Ok(())
         })?;
-        let records: Vec<Record> =
-            select.arranged(found).into_iter().map(|candidate| candidate.record).collect();
-        Ok(Results::Records(records.into()))
+        Ok(select.arranged(found).into_iter().map(|candidate| candidate.seq).collect())
     }
 
     /// A tombstone is selected with the version that it ended: by itself it says nothing.

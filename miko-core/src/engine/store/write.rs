@@ -138,6 +138,7 @@ impl<T: Tables> Store<T> {
 
     /// Writes a row again. In a temporal database what it said becomes a version of the past.
     pub(super) fn rewrite(&mut self, seq: i64, row: Row) -> Result<()> {
+        self.keep_for_streams(seq)?;
         if self.tables.is_temporal() {
             self.tables.archive(seq)?;
         }

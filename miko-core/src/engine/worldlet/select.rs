@@ -15,11 +15,21 @@ use crate::timestamp::Timestamp;
 
 impl Store<Maps> {
     pub(super) fn evaluate_select(&self, select: &Select) -> Result<Records> {
-        let source = self.plan(select)?.source;
-        let subjects = self.tables.numbers(&source);
-        let active = subjects.filter_map(|seq| self.tables.record.get(&seq)?.shown());
-        let selected = select.evaluate(active.map(|record| Ok(Seen { record, catalog: &self.catalog })))?;
+        let selected = self.selected(select)?;
         Ok(selected.into_iter().map(|seen| Record::from(seen.record)).collect::<Vec<_>>().into())
+    }
+
+    pub(super) fn evaluate_numbers(&self, select: &Select) -> Result<Vec<i64>> {
+        Ok(self.selected(select)?.into_iter().map(|seen| seen.seq).collect())
+    }
+
+    fn selected(&self, select: &Select) -> Result<Vec<Seen<'_>>> {
+        let source = self.plan(select)?.source;
+        let active = self.tables.numbers(&source).filter_map(|seq| {
+            let record = self.tables.record.get(&seq)?.shown()?;
+            Some(Ok(Seen { seq, record, catalog: &self.catalog }))
+        });
+        select.evaluate(active)
     }
 
     pub(super) fn explain_evaluation(&self, select: &Select) -> Result<Explanation> {
@@ -78,6 +88,7 @@ impl Maps {
 
 /// A record where it lies, and the classes as the select sees them.
 struct Seen<'s> {
+    seq: i64,
     record: Shown<'s>,
     catalog: &'s Catalog,
 }

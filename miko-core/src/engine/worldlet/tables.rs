@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::class::{Class, Constraint, ConstraintKind};
 use crate::engine::Explanation;
 use crate::engine::store::{Store, broken, export};
-use crate::engine::tables::{FileRow, ONE_DEFINITION, Row, Shown, State, Tables};
+use crate::engine::tables::{FileRow, ONE_DEFINITION, Row, State, Tables};
 use crate::engine::worldlet::file::WorldletFile;
 use crate::engine::worldlet::table::{Table, Undoable};
 use crate::error::Result;
@@ -313,12 +313,12 @@ impl Tables for Maps {
         store.evaluate_select(select)
     }
 
-    fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation> {
-        store.explain_evaluation(select)
+    fn select_numbers(store: &Store<Self>, select: &Select) -> Result<Vec<i64>> {
+        store.evaluate_numbers(select)
     }
 
-    fn show_all(&self, show: &mut dyn FnMut(Shown<'_>) -> Result<()>) -> Result<()> {
-        self.record.range(..).filter_map(|(_, row)| row.shown()).try_for_each(show)
+    fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation> {
+        store.explain_evaluation(select)
     }
 
     fn find_class(&self, class: &str) -> Result<Option<i64>> {

@@ -1,0 +1,97 @@
+//! Worldlets that come in piece by piece: their text waits in a file without a name until it is whole.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
+
+use crate::engine::store::Store;
+use crate::engine::tables::Tables;
+use crate::error::{Error, ErrorId, Result};
+use crate::files::MOST_BYTES;
+use crate::timestamp::Timestamp;
+use crate::worldlet::Imported;
+
+/// A text that nobody goes on sending for so long is forgotten.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// The texts that are being sent.
+#[derive(Debug, Default)]
+pub(super) struct Spools(HashMap<String, Spool>);
+
+#[derive(Debug)]
+struct Spool {
+    file: File,
+    /// How many pieces have come.
+    pieces: u64,
+    /// Where the last one begins.
+    last: u64,
+    touched: Instant,
+}
+
+impl<T: Tables> Store<T> {
+    /// Begins an import and gives its name.
+    pub(in crate::engine) fn begin_import(&mut self) -> Result<String> {
+        self.check_writable()?;
+        self.spools.0.retain(|_, spool| spool.touched.elapsed() <= PATIENCE);
+        let file = tempfile::tempfile().map_err(|fault| not_kept(&fault))?;
+        let id = self.pks.next(Timestamp::now());
+        self.spools.0.insert(id.clone(), Spool { file, pieces: 0, last: 0, touched: Instant::now() });
+        Ok(id)
+    }
+
+    /// Takes the next piece of the text, or the last one again, as a call may be made again.
+    pub(in crate::engine) fn put_import(&mut self, id: &str, index: u64, text: &[u8]) -> Result<()> {
+        if text.len() > MOST_BYTES {
+            let message = format!("a piece has at most {MOST_BYTES} bytes");
+            return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", text.len()));
+        }
+        let spool = self.spools.find(id)?;
+        let begin = match spool.pieces.checked_sub(index) {
+            Some(0) => spool.file.seek(SeekFrom::End(0)),
+            Some(1) => spool.file.seek(SeekFrom::Start(spool.last)),
+            _ => {
+                let message = "pieces come one after another";
+                return Err(Error::new(ErrorId::INVALID_REQUEST, message)
+                    .with("expected", spool.pieces)
+                    .with("found", index));
+            }
+        };
+        let begin = begin.map_err(|fault| not_kept(&fault))?;
+        spool.file.set_len(begin).map_err(|fault| not_kept(&fault))?;
+        spool.file.write_all(text).map_err(|fault| not_kept(&fault))?;
+        (spool.pieces, spool.last, spool.touched) = (index + 1, begin, Instant::now());
+        Ok(())
+    }
+
+    /// Imports the text.
+    pub(in crate::engine) fn end_import(&mut self, id: &str, trust: bool) -> Result<Imported> {
+        let spool = self.spools.find(id)?;
+        spool.touched = Instant::now();
+        spool.file.rewind().map_err(|fault| not_kept(&fault))?;
+        let file = spool.file.try_clone().map_err(|fault| not_kept(&fault))?;
+        // The parser takes byte by byte.
+        let mut reader = BufReader::with_capacity(1 << 16, file);
+        self.write(|store| store.import_worldlet(&mut reader, trust))
+    }
+
+    /// Forgets a text.
+    pub(in crate::engine) fn cancel_import(&mut self, id: &str) {
+        self.spools.0.remove(id);
+    }
+}
+
+impl Spools {
+    fn find(&mut self, id: &str) -> Result<&mut Spool> {
+        let message = "there is no such import: it was ended, or nobody sent anything for some minutes";
+        self.0.get_mut(id).ok_or_else(|| Error::new(ErrorId::STREAM_EXPIRED, message).with("import", id))
+    }
+}
+
+fn not_kept(fault: &io::Error) -> Error {
+    let id = match fault.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorId::STORAGE_FULL,
+        _ => ErrorId::INTERNAL,
+    };
+    Error::new(id, format!("the text of the worldlet cannot be kept: {fault}"))
+}

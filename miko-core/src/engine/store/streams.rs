@@ -1,0 +1,233 @@
+//! Streams that are open: each goes through the state of the moment in which it was opened.
+//!
+//! A stream has the numbers of its records, and rows that were overwritten since. So it costs nothing but those numbers as
+//! long as nobody writes what it has yet to show.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::store::Store;
+use crate::engine::store::export::Export;
+use crate::engine::store::snapshot::{Kept, Snapshot};
+use crate::engine::tables::{Row, State, Tables};
+use crate::error::{Error, ErrorId, Result};
+use crate::query::{self, Request, Select};
+use crate::record::Record;
+use crate::streams::{Chunk, Source};
+use crate::timestamp::Timestamp;
+
+/// A stream that nobody reads on for so long is closed.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// How many may be open.
+const MOST: usize = 1024;
+
+/// How many bytes of overwritten rows all of them may keep: 64 MiB.
+const MOST_KEPT: usize = 64 << 20;
+
+/// How many bytes make a chunk, and how many records at most.
+const CHUNK: usize = 1 << 18;
+const CHUNK_RECORDS: usize = 4096;
+
+/// The streams that are open.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    open: HashMap<String, Open>,
+    /// How many bytes of overwritten rows they keep.
+    kept: usize,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// The last write that it shows.
+    since: i64,
+    kept: Kept,
+    /// How many bytes of rows it keeps.
+    size: usize,
+    now: Cursor,
+    /// Where it was before the last chunk, which may be asked for again, as a call may be made again.
+    before: Cursor,
+    /// How many chunks have been fetched.
+    chunks: u64,
+    touched: Instant,
+}
+
+/// Where a stream is.
+#[derive(Debug, Clone)]
+enum Cursor {
+    Records { numbers: Arc<[i64]>, next: usize, cutoff: Option<Timestamp> },
+    Worldlet(Export),
+}
+
+impl<T: Tables> Store<T> {
+    /// Opens a stream and gives its name.
+    pub(in crate::engine) fn open_stream(&mut self, source: Source) -> Result<String> {
+        let cursor = match source {
+            Source::Worldlet => Cursor::Worldlet(Export::of(&self.tables)?),
+            Source::Select(query) => match query::parse(query)? {
+                (Request::Select(select), _) => self.numbers_of(&select)?,
+                _ => return Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be streamed")),
+            },
+        };
+        self.streams.close_forgotten();
+        let open = Open {
+            since: self.commits,
+            kept: Kept::default(),
+            size: 0,
+            before: cursor.clone(),
+            now: cursor,
+            chunks: 0,
+            touched: Instant::now(),
+        };
+        let id = self.pks.next(Timestamp::now());
+        self.streams.open.insert(id.clone(), open);
+        Ok(id)
+    }
+
+    fn numbers_of(&self, select: &Select) -> Result<Cursor> {
+        if select.history {
+            let message = "versions are not streamed: a select with `history` gives all of them at once";
+            return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pointer", "/history"));
+        }
+        let numbers = match select.cutoff {
+            None => T::select_numbers(self, select)?,
+            Some(cutoff) => self.numbers_as_of(select, cutoff)?,
+        };
+        Ok(Cursor::Records { numbers: numbers.into(), next: 0, cutoff: select.cutoff })
+    }
+
+    /// The next chunk of a stream, or the last one again.
+    pub(in crate::engine) fn next_chunk(&mut self, id: &str, index: u64) -> Result<Chunk> {
+        let open = self.streams.open.get_mut(id).ok_or_else(|| expired(id))?;
+        let before = match open.chunks.checked_sub(index) {
+            Some(0) => open.now.clone(),
+            Some(1) => open.before.clone(),
+            _ => {
+                let message = "chunks are fetched one after another";
+                return Err(Error::new(ErrorId::INVALID_REQUEST, message)
+                    .with("expected", open.chunks)
+                    .with("found", index));
+            }
+        };
+        let snapshot = Snapshot::since(&self.tables, open.since, &open.kept);
+        let mut now = before.clone();
+        let chunk = match &mut now {
+            Cursor::Records { numbers, next, cutoff } => next_records(&snapshot, numbers, next, *cutoff)?,
+            Cursor::Worldlet(export) => next_text(&snapshot, export)?,
+        };
+        (open.now, open.before, open.chunks, open.touched) = (now, before, index + 1, Instant::now());
+        Ok(chunk)
+    }
+
+    pub(in crate::engine) fn close_stream(&mut self, id: &str) {
+        self.streams.close(id);
+    }
+
+    /// Keeps a row that is about to be overwritten for the streams that have yet to show it.
+    pub(super) fn keep_for_streams(&mut self, seq: i64) -> Result<()> {
+        if self.streams.open.is_empty() {
+            return Ok(());
+        }
+        if let Some(row) = self.tables.row(seq)? {
+            self.streams.keep(seq, Arc::new(row));
+        }
+        Ok(())
+    }
+
+    /// A file is about to be deleted: exports that may have named it cannot go on.
+    pub(super) fn end_exports(&mut self) {
+        let exports = self.streams.open.iter().filter(|(_, open)| matches!(open.now, Cursor::Worldlet(_)));
+        let exports: Vec<String> = exports.map(|(id, _)| id.clone()).collect();
+        exports.iter().for_each(|id| self.streams.close(id));
+    }
+}
+
+fn next_records<T: Tables>(
+    snapshot: &Snapshot<'_, T>,
+    numbers: &[i64],
+    next: &mut usize,
+    cutoff: Option<Timestamp>,
+) -> Result<Chunk> {
+    let (mut records, mut size) = (Vec::new(), 0);
+    while let Some(&seq) = numbers.get(*next)
+        && size < CHUNK
+        && records.len() < CHUNK_RECORDS
+    {
+        *next += 1;
+        let row = match cutoff {
+            Some(cutoff) => snapshot.version_at(seq, cutoff)?,
+            None => snapshot.row(seq)?,
+        };
+        if let Some(row) = &row
+            && let Some(shown) = row.shown()
+        {
+            size += size_of_row(row);
+            records.push(Record::from(shown));
+        }
+    }
+    Ok(Chunk { records: records.into(), text: Vec::new().into(), more: *next < numbers.len() })
+}
+
+fn next_text<T: Tables>(snapshot: &Snapshot<'_, T>, export: &mut Export) -> Result<Chunk> {
+    let mut text = Vec::new();
+    let mut more = true;
+    while more && text.len() < CHUNK {
+        more = export.write_on(snapshot, &mut text)?;
+    }
+    Ok(Chunk { records: Vec::new().into(), text: text.into(), more })
+}
+
+impl Streams {
+    fn keep(&mut self, seq: i64, row: Arc<Row>) {
+        let size = size_of_row(&row);
+        for open in self.open.values_mut().filter(|open| row.commit <= open.since) {
+            if !open.kept.contains_key(&seq) {
+                open.kept.insert(seq, Arc::clone(&row));
+                (open.size, self.kept) = (open.size + size, self.kept + size);
+            }
+        }
+        while self.kept > MOST_KEPT
+            && let Some(largest) = self.open.iter().max_by_key(|(_, open)| open.size)
+        {
+            let id = largest.0.clone();
+            self.close(&id);
+        }
+    }
+
+    fn close(&mut self, id: &str) {
+        if let Some(open) = self.open.remove(id) {
+            self.kept -= open.size;
+        }
+    }
+
+    /// Closes what nobody reads any more, and what nobody has read for longest if there are too many.
+    fn close_forgotten(&mut self) {
+        let forgotten: Vec<String> = self
+            .open
+            .iter()
+            .filter(|(_, open)| open.touched.elapsed() > PATIENCE)
+            .map(|(id, _)| id.clone())
+            .collect();
+        forgotten.iter().for_each(|id| self.close(id));
+        while self.open.len() >= MOST
+            && let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.touched)
+        {
+            let id = oldest.0.clone();
+            self.close(&id);
+        }
+    }
+}
+
+/// How many bytes a row takes in memory, about.
+fn size_of_row(row: &Row) -> usize {
+    let texts = row.state.as_ref().map_or(0, |State { bucket, stack, extras }| {
+        bucket.len() + stack.len() + extras.as_ref().map_or(0, String::len)
+    });
+    size_of::<Row>() + row.pk.len() + texts
+}
+
+fn expired(id: &str) -> Error {
+    let message = "there is no such stream: it was closed, nobody read it for some minutes, or too much was overwritten that it had yet to show";
+    Error::new(ErrorId::STREAM_EXPIRED, message).with("stream", id)
+}
