@@ -160,7 +160,7 @@ pub mod counter_rpc {
         fn add(&self, name: &str, by: i64) -> Result<i64> {
             let request = CounterRequest::Add {
                 name: ::std::borrow::ToOwned::to_owned(name),
-                by,
+                by: ::mikobase::rpc::travel::argument::bounded(by),
             };
             let result = ::mikobase::rpc::Transport::call(
                 &*self.transport,
@@ -225,7 +225,7 @@ pub mod counter_rpc {
         > + ::core::marker::Send + use<> {
             let request = CounterRequest::Add {
                 name: ::std::borrow::ToOwned::to_owned(name),
-                by,
+                by: ::mikobase::rpc::travel::argument::bounded(by),
             };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {

@@ -1201,7 +1201,9 @@ pub mod mikobase_rpc {
     }
     impl Mikobase for MikobaseClient {
         fn q0(&self, query: Query) -> Result<Response> {
-            let request = MikobaseRequest::Q0 { query };
+            let request = MikobaseRequest::Q0 {
+                query: crate::rpc::travel::argument::bounded(query),
+            };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
                 &MIKOBASE_SURFACE.methods[0usize],
@@ -1216,7 +1218,9 @@ pub mod mikobase_rpc {
             }
         }
         fn validate(&self, query: Query) -> Result<Validation> {
-            let request = MikobaseRequest::Validate { query };
+            let request = MikobaseRequest::Validate {
+                query: crate::rpc::travel::argument::bounded(query),
+            };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
                 &MIKOBASE_SURFACE.methods[1usize],
@@ -1274,8 +1278,8 @@ pub mod mikobase_rpc {
         }
         fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
             let request = MikobaseRequest::Batch {
-                queries,
-                atomic,
+                queries: crate::rpc::travel::argument::bounded(queries),
+                atomic: crate::rpc::travel::argument::bounded(atomic),
             };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
@@ -1311,7 +1315,7 @@ pub mod mikobase_rpc {
         }
         fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
             let request = MikobaseRequest::ImportSchema {
-                schema,
+                schema: crate::rpc::travel::argument::bounded(schema),
             };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
@@ -1350,7 +1354,9 @@ pub mod mikobase_rpc {
             }
         }
         fn merge(&self, worldlet: Delta) -> Result<Merged> {
-            let request = MikobaseRequest::Merge { worldlet };
+            let request = MikobaseRequest::Merge {
+                worldlet: crate::rpc::travel::argument::bounded(worldlet),
+            };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
                 &MIKOBASE_SURFACE.methods[8usize],
@@ -1388,8 +1394,8 @@ pub mod mikobase_rpc {
         fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()> {
             let request = MikobaseRequest::PutChunk {
                 file: ::std::borrow::ToOwned::to_owned(file),
-                index,
-                data,
+                index: crate::rpc::travel::argument::bounded(index),
+                data: crate::rpc::travel::argument::bounded(data),
             };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
@@ -1468,7 +1474,7 @@ pub mod mikobase_rpc {
         fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
             let request = MikobaseRequest::FilePiece {
                 pk: ::std::borrow::ToOwned::to_owned(pk),
-                at,
+                at: crate::rpc::travel::argument::bounded(at),
             };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
@@ -1529,7 +1535,7 @@ pub mod mikobase_rpc {
         }
         fn open_stream(&self, source: Source) -> Result<String> {
             let request = MikobaseRequest::OpenStream {
-                source,
+                source: crate::rpc::travel::argument::bounded(source),
             };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
@@ -1551,7 +1557,7 @@ pub mod mikobase_rpc {
         fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk> {
             let request = MikobaseRequest::NextChunk {
                 stream: ::std::borrow::ToOwned::to_owned(stream),
-                index,
+                index: crate::rpc::travel::argument::bounded(index),
             };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
@@ -1613,8 +1619,8 @@ pub mod mikobase_rpc {
         fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()> {
             let request = MikobaseRequest::PutImport {
                 import: ::std::borrow::ToOwned::to_owned(import),
-                index,
-                text,
+                index: crate::rpc::travel::argument::bounded(index),
+                text: crate::rpc::travel::argument::bounded(text),
             };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
@@ -1636,7 +1642,7 @@ pub mod mikobase_rpc {
         fn end_import(&self, import: &str, trust: bool) -> Result<Imported> {
             let request = MikobaseRequest::EndImport {
                 import: ::std::borrow::ToOwned::to_owned(import),
-                trust,
+                trust: crate::rpc::travel::argument::bounded(trust),
             };
             let result = crate::rpc::Transport::call(
                 &*self.transport,
@@ -1720,7 +1726,9 @@ Every fault of the request at once, or why its action could not be done. Nothing
         ) -> impl ::core::future::Future<
             Output = Result<Response>,
         > + ::core::marker::Send + use<> {
-            let request = MikobaseRequest::Q0 { query };
+            let request = MikobaseRequest::Q0 {
+                query: crate::rpc::travel::argument::bounded(query),
+            };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
                 let result = crate::rpc::AsyncTransport::call(
@@ -1752,7 +1760,9 @@ Only if the check itself could not be made: what is wrong with the request is in
         ) -> impl ::core::future::Future<
             Output = Result<Validation>,
         > + ::core::marker::Send + use<> {
-            let request = MikobaseRequest::Validate { query };
+            let request = MikobaseRequest::Validate {
+                query: crate::rpc::travel::argument::bounded(query),
+            };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
                 let result = crate::rpc::AsyncTransport::call(
@@ -1861,8 +1871,8 @@ changed then.*/
             Output = Result<Answers>,
         > + ::core::marker::Send + use<> {
             let request = MikobaseRequest::Batch {
-                queries,
-                atomic,
+                queries: crate::rpc::travel::argument::bounded(queries),
+                atomic: crate::rpc::travel::argument::bounded(atomic),
             };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
@@ -1934,7 +1944,7 @@ Every fault of every definition, by JSON pointer; `class-not-found` for a parent
             Output = Result<SchemaChanges>,
         > + ::core::marker::Send + use<> {
             let request = MikobaseRequest::ImportSchema {
-                schema,
+                schema: crate::rpc::travel::argument::bounded(schema),
             };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
@@ -2003,7 +2013,9 @@ same content is skipped. If one is there with other content, nothing is merged, 
         ) -> impl ::core::future::Future<
             Output = Result<Merged>,
         > + ::core::marker::Send + use<> {
-            let request = MikobaseRequest::Merge { worldlet };
+            let request = MikobaseRequest::Merge {
+                worldlet: crate::rpc::travel::argument::bounded(worldlet),
+            };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
                 let result = crate::rpc::AsyncTransport::call(
@@ -2077,8 +2089,8 @@ than [`MOST_BYTES`](crate::MOST_BYTES) or none.*/
         > + ::core::marker::Send + use<> {
             let request = MikobaseRequest::PutChunk {
                 file: ::std::borrow::ToOwned::to_owned(file),
-                index,
-                data,
+                index: crate::rpc::travel::argument::bounded(index),
+                data: crate::rpc::travel::argument::bounded(data),
             };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
@@ -2225,7 +2237,7 @@ Only if the store could not be written.*/
         > + ::core::marker::Send + use<> {
             let request = MikobaseRequest::FilePiece {
                 pk: ::std::borrow::ToOwned::to_owned(pk),
-                at,
+                at: crate::rpc::travel::argument::bounded(at),
             };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
@@ -2331,7 +2343,7 @@ Every fault of a select at once.*/
             Output = Result<String>,
         > + ::core::marker::Send + use<> {
             let request = MikobaseRequest::OpenStream {
-                source,
+                source: crate::rpc::travel::argument::bounded(source),
             };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
@@ -2369,7 +2381,7 @@ Every fault of a select at once.*/
         > + ::core::marker::Send + use<> {
             let request = MikobaseRequest::NextChunk {
                 stream: ::std::borrow::ToOwned::to_owned(stream),
-                index,
+                index: crate::rpc::travel::argument::bounded(index),
             };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
@@ -2479,8 +2491,8 @@ Only if there is no place for the text.*/
         > + ::core::marker::Send + use<> {
             let request = MikobaseRequest::PutImport {
                 import: ::std::borrow::ToOwned::to_owned(import),
-                index,
-                text,
+                index: crate::rpc::travel::argument::bounded(index),
+                text: crate::rpc::travel::argument::bounded(text),
             };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
@@ -2518,7 +2530,7 @@ Only if there is no place for the text.*/
         > + ::core::marker::Send + use<> {
             let request = MikobaseRequest::EndImport {
                 import: ::std::borrow::ToOwned::to_owned(import),
-                trust,
+                trust: crate::rpc::travel::argument::bounded(trust),
             };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {

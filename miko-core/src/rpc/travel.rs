@@ -5,9 +5,35 @@
 
 /// An argument of a remote method.
 pub mod argument {
-    use serde::{Deserializer, Serializer};
+    use std::any::Any;
 
+    use serde::{Deserializer, Serializer};
+    use serde_json::Value;
+
+    use crate::json;
     use crate::rpc::Wire;
+    use crate::streams::Source;
+
+    /// The argument as it can be serialized and dropped, which both take a stack as deep as it nests. JSON that nests deeper than
+    /// anybody takes is replaced by some that nests just too deep, so that the server says of it what it would have said.
+    pub fn bounded<T: Wire>(mut argument: T) -> T {
+        let any: &mut dyn Any = &mut argument;
+        if let Some(value) = any.downcast_mut::<Value>() {
+            bound(value);
+        } else if let Some(values) = any.downcast_mut::<Vec<Value>>() {
+            values.iter_mut().for_each(bound);
+        } else if let Some(Source::Select(query)) = any.downcast_mut::<Source>() {
+            bound(query);
+        }
+        argument
+    }
+
+    fn bound(value: &mut Value) {
+        if json::too_deep(value) {
+            let too_deep = (0..=json::MAX_DEPTH).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+            json::discard(std::mem::replace(value, too_deep));
+        }
+    }
 
     /// Serializes it as it is.
     pub fn serialize<T: Wire, S: Serializer>(argument: &T, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,21 +1,27 @@
 //! The same tests, on every engine.
 //!
-//! Each of these runs the whole binary again, with another engine behind [`db`](crate::support::db).
+//! Each of these runs the whole binary again, with another engine behind [`db`](crate::support::db), or a share of one: then
+//! every database is served by a process of its own, and the tests talk to it through a proxy.
 
+use std::io::{Read, stdin};
 use std::process::Command;
 
-use crate::support::ENGINE;
+use miko_shared::{Returning, Uds};
+
+use crate::support::{ENGINE, SERVE};
 
 #[track_caller]
 fn all_tests_pass_on(engine: &str) {
     if std::env::var_os(ENGINE).is_some() {
         return;
     }
-    let run = Command::new(std::env::current_exe().unwrap())
-        .env(ENGINE, engine)
-        .args(["--skip", "engines::"])
-        .output()
-        .unwrap();
+    let mut run = Command::new(std::env::current_exe().unwrap());
+    run.env(ENGINE, engine).args(["--skip", "engines::"]);
+    if engine.contains("share") {
+        // A process for each case.
+        run.env("PROPTEST_CASES", "8");
+    }
+    let run = run.output().unwrap();
     let told = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{ENGINE}={engine:?}:\n{told}");
 }
@@ -53,4 +59,41 @@ fn all_tests_pass_on_a_worldlet_in_memory() {
 #[test]
 fn all_tests_pass_on_a_worldlet_in_a_file() {
     all_tests_pass_on("worldlet file");
+}
+
+#[test]
+fn all_tests_pass_on_a_share_of_sqlite() {
+    all_tests_pass_on("share of sqlite");
+}
+
+#[test]
+fn all_tests_pass_on_a_share_of_sqlite_in_a_file() {
+    all_tests_pass_on("share of sqlite file");
+}
+
+#[test]
+fn all_tests_pass_on_a_share_of_a_worldlet_in_a_file() {
+    all_tests_pass_on("share of worldlet file");
+}
+
+#[test]
+fn all_tests_pass_on_a_share_of_temporal_sqlite() {
+    all_tests_pass_on("temporal share of sqlite");
+}
+
+#[test]
+fn all_tests_pass_on_a_share_of_a_temporal_worldlet() {
+    all_tests_pass_on("temporal share of worldlet");
+}
+
+/// No test, but the server of one: it shares a database until its input ends.
+#[test]
+fn serves_a_share() {
+    let Ok(backend) = std::env::var(SERVE) else { return };
+    let uds =
+        Uds::new().unwrap().allow_threads(true).backend(&backend).unwrap().returning(Returning::Nothing);
+    let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
+    println!("at {} {}", uds.path().display(), uds.token().to_hex());
+    stdin().read_to_end(&mut Vec::new()).unwrap();
+    share.join().unwrap();
 }

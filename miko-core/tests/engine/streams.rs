@@ -128,8 +128,9 @@ fn a_stream_that_would_have_to_keep_too_much_expires() {
     let db = db();
     let large = "x".repeat(1 << 20);
     let create = json!({"action": "create", "bucket": {"text": large}});
-    let answers = db.batch(vec![create; 70], true).unwrap();
-    let pks: Vec<String> = answers.into_iter().map(|answer| answer.unwrap().into_pk().unwrap()).collect();
+    let batch = |_| db.batch(vec![create.clone(); 35], true).unwrap();
+    let answers = [0, 1].map(batch).into_iter().flatten();
+    let pks: Vec<String> = answers.map(|answer| answer.unwrap().into_pk().unwrap()).collect();
     let mut stream = db.iter(json!({})).unwrap();
     stream.next().unwrap().unwrap();
     let update = |pk: &String| json!({"action": "update", "pk": pk, "bucket": {}});

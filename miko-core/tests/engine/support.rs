@@ -1,27 +1,134 @@
 //! What the tests share.
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::ops::Deref;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use miko_core::backend::Mode;
-use miko_core::{Engine, Error, ErrorId, Record, SqliteEngine, WorldletEngine};
+use miko_core::mikobase_rpc::MikobaseClient;
+use miko_core::{
+    Engine, Error, ErrorId, Explanation, Imported, Mikobase, MikobaseExt, Record, SqliteEngine,
+    WorldletEngine,
+};
+use miko_shared::{Connect, Token};
 use serde_json::{Value, json};
 
 /// The variable that names the engine that the tests are about.
 pub(crate) const ENGINE: &str = "MIKOBASE_TEST_ENGINE";
 
+/// The variable that makes this binary the server of a share, on the backend that it names.
+pub(crate) const SERVE: &str = "MIKOBASE_TEST_SERVE";
+
 /// An empty database on the engine that this run is about.
 pub(crate) struct Local {
-    engine: Box<dyn Engine>,
+    held: Held,
     /// Where its file is, if it has one.
     _folder: Option<tempfile::TempDir>,
 }
 
+/// What holds the records.
+enum Held {
+    Engine(Box<dyn Engine>),
+    Share { client: MikobaseClient, server: Child },
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Self::Share { server, .. } = self {
+            // The end of its input is the end of the share.
+            drop(server.stdin.take());
+            let _ = server.wait();
+        }
+    }
+}
+
 impl Deref for Local {
-    type Target = dyn Engine;
+    type Target = dyn Mikobase;
 
     fn deref(&self) -> &Self::Target {
-        &*self.engine
+        match &self.held {
+            Held::Engine(engine) => &**engine,
+            Held::Share { client, .. } => client,
+        }
     }
+}
+
+/// What an engine does and a share does in another way.
+impl Local {
+    fn on(engine: impl Engine + 'static) -> Self {
+        Self { held: Held::Engine(Box::new(engine)), _folder: None }
+    }
+
+    fn in_folder<E: Engine + 'static>(open: fn(PathBuf) -> Result<E, Error>) -> Self {
+        let folder = folder();
+        let engine = open(folder.path().join("test")).unwrap();
+        Self { _folder: Some(folder), ..Self::on(engine) }
+    }
+
+    pub(crate) fn write_worldlet(&self, writer: &mut dyn Write) -> Result<(), Error> {
+        match &self.held {
+            Held::Engine(engine) => engine.write_worldlet(writer),
+            Held::Share { client, .. } => client.export_worldlet(writer),
+        }
+    }
+
+    pub(crate) fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported, Error> {
+        match &self.held {
+            Held::Engine(engine) => engine.read_worldlet(reader, trust),
+            Held::Share { client, .. } => client.import_worldlet(reader, trust),
+        }
+    }
+
+    /// A share explains nothing; an engine with the same classes does, up to the numbers that it gave them.
+    pub(crate) fn explain(&self, query: Value) -> Result<Explanation, Error> {
+        match &self.held {
+            Held::Engine(engine) => engine.explain(query),
+            Held::Share { client, .. } => {
+                let engine = SqliteEngine::in_memory()?;
+                engine.import_schema(client.export_schema()?)?;
+                Ok(Explanation { sql: None, values: Vec::new(), ..engine.explain(query)? })
+            }
+        }
+    }
+
+    pub(crate) fn together(&self, calls: &mut dyn FnMut()) -> bool {
+        match &self.held {
+            Held::Engine(engine) => engine.together(calls),
+            Held::Share { .. } => panic!("a share makes calls together by itself"),
+        }
+    }
+}
+
+/// A database on an engine: that of this run, unless the run is about shares.
+pub(crate) fn engine() -> Local {
+    let db = db();
+    if matches!(db.held, Held::Engine(_)) { db } else { sqlite() }
+}
+
+fn folder() -> tempfile::TempDir {
+    match tempfile::tempdir_in("/dev/shm") {
+        Ok(folder) => folder,
+        Err(_) => tempfile::tempdir().unwrap(),
+    }
+}
+
+/// A share by another process, which serves it until its input ends.
+fn share_of(backend: &str, folder: Option<tempfile::TempDir>) -> Local {
+    let mut server = Command::new(std::env::current_exe().unwrap())
+        .env(SERVE, backend)
+        .args(["--exact", "engines::serves_a_share", "--nocapture", "--test-threads=1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let address = lines.find_map(|line| Some(line.split_once("at ")?.1.to_owned())).unwrap();
+    let (path, token) = address.split_once(' ').unwrap();
+    let client = MikobaseClient::connect(path, &token.parse::<Token>().unwrap()).unwrap();
+    // What libtest still has to say must find a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    Local { held: Held::Share { client, server }, _folder: folder }
 }
 
 pub(crate) fn db() -> Local {
@@ -30,55 +137,43 @@ pub(crate) fn db() -> Local {
 
 /// An empty database that is not temporal: for tests about the form of a worldlet, which says less.
 pub(crate) fn plain() -> Local {
-    match std::env::var(ENGINE) {
-        Ok(engine) => db_on(Some(engine.trim_start_matches("temporal "))),
-        Err(_) => db_on(None),
-    }
+    let engine = std::env::var(ENGINE).ok();
+    db_on(engine.as_deref().map(|engine| engine.trim_start_matches("temporal ")))
 }
 
 fn db_on(engine: Option<&str>) -> Local {
-    let folder = || match tempfile::tempdir_in("/dev/shm") {
-        Ok(folder) => folder,
-        Err(_) => tempfile::tempdir().unwrap(),
-    };
     match engine {
         None | Some("sqlite") => sqlite(),
-        Some("worldlet") => Local { engine: Box::new(WorldletEngine::in_memory().unwrap()), _folder: None },
-        Some("sqlite file") => {
-            let folder = folder();
-            let engine = SqliteEngine::open(folder.path().join("test.db"), Mode::ReadWrite).unwrap();
-            Local { engine: Box::new(engine), _folder: Some(folder) }
-        }
-        Some("worldlet file") => {
-            let folder = folder();
-            let engine = WorldletEngine::open(folder.path().join("test.json"), Mode::ReadWrite).unwrap();
-            Local { engine: Box::new(engine), _folder: Some(folder) }
-        }
-        Some("temporal sqlite") => {
-            Local { engine: Box::new(SqliteEngine::temporal_in_memory().unwrap()), _folder: None }
-        }
-        Some("temporal worldlet") => {
-            Local { engine: Box::new(WorldletEngine::temporal_in_memory().unwrap()), _folder: None }
-        }
+        Some("worldlet") => Local::on(WorldletEngine::in_memory().unwrap()),
+        Some("sqlite file") => Local::in_folder(|path| SqliteEngine::open(path, Mode::ReadWrite)),
+        Some("worldlet file") => Local::in_folder(|path| WorldletEngine::open(path, Mode::ReadWrite)),
+        Some("temporal sqlite") => Local::on(SqliteEngine::temporal_in_memory().unwrap()),
+        Some("temporal worldlet") => Local::on(WorldletEngine::temporal_in_memory().unwrap()),
         Some("temporal sqlite file") => {
-            let folder = folder();
-            let path = folder.path().join("test.db");
-            let engine = SqliteEngine::open_temporal(path, Mode::ReadWrite).unwrap();
-            Local { engine: Box::new(engine), _folder: Some(folder) }
+            Local::in_folder(|path| SqliteEngine::open_temporal(path, Mode::ReadWrite))
         }
         Some("temporal worldlet file") => {
-            let folder = folder();
-            let path = folder.path().join("test.json");
-            let engine = WorldletEngine::open_temporal(path, Mode::ReadWrite).unwrap();
-            Local { engine: Box::new(engine), _folder: Some(folder) }
+            Local::in_folder(|path| WorldletEngine::open_temporal(path, Mode::ReadWrite))
         }
+        Some("share of sqlite") => share_of("mikobase.uno/sqlite/memory", None),
+        Some("share of sqlite file") => {
+            let folder = folder();
+            share_of(folder.path().join("test.db").to_str().unwrap(), Some(folder))
+        }
+        Some("share of worldlet") => share_of("mikobase.uno/worldlet", None),
+        Some("share of worldlet file") => {
+            let folder = folder();
+            share_of(folder.path().join("test.json").to_str().unwrap(), Some(folder))
+        }
+        Some("temporal share of sqlite") => share_of("mikobase.uno/sqlite/memory?temporal=true", None),
+        Some("temporal share of worldlet") => share_of("mikobase.uno/worldlet?temporal=true", None),
         Some(other) => panic!("no engine is called {other}"),
     }
 }
 
 /// The same on SQLite, for tests about SQL.
 pub(crate) fn sqlite() -> Local {
-    Local { engine: Box::new(SqliteEngine::in_memory().unwrap()), _folder: None }
+    Local::on(SqliteEngine::in_memory().unwrap())
 }
 
 /// Creates a record with this bucket and gives its pk.

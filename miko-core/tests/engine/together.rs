@@ -7,11 +7,11 @@ use miko_core::{Error, ErrorId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{Local, buckets, db, export};
+use crate::support::{Local, buckets, engine, export};
 
 /// Ships have unique names.
 fn fleet() -> Local {
-    let db = db();
+    let db = engine();
     db.import_schema(
         json!({"classes": {"a.b/ship": {"fields": {"name": {"class": "string", "unique": true, "max_length": 20}}}}}),
     )

@@ -42,7 +42,7 @@ fn render_method(interface: &Interface<'_>, index: usize, method: &Method) -> To
     let (ident, output, doc) = (&method.ident, method.output(), &method.doc);
     let variant = method.variant();
     let arguments = client::arguments(method);
-    let fields = client::fields(method);
+    let fields = client::fields(interface, method);
     let response = client::response(interface, method);
     quote! {
         #[doc = #doc]

@@ -42,7 +42,7 @@ fn render_method(interface: &Interface<'_>, index: usize, method: &Method) -> To
     let (ident, output) = (&method.ident, method.output());
     let variant = method.variant();
     let arguments = arguments(method);
-    let fields = fields(method);
+    let fields = fields(interface, method);
     let response = response(interface, method);
     quote! {
         fn #ident(&self, #(#arguments),*) -> #output {
@@ -62,13 +62,14 @@ pub(super) fn arguments(method: &Method) -> impl Iterator<Item = TokenStream> {
 }
 
 /// The arguments as the fields of a request, which owns them.
-pub(super) fn fields(method: &Method) -> impl Iterator<Item = TokenStream> {
-    method.params.iter().map(|param| {
+pub(super) fn fields(interface: &Interface<'_>, method: &Method) -> impl Iterator<Item = TokenStream> {
+    let rpc = interface.rpc();
+    method.params.iter().map(move |param| {
         let ident = &param.ident;
         if param.is_borrowed() {
             quote!(#ident: ::std::borrow::ToOwned::to_owned(#ident))
         } else {
-            quote!(#ident)
+            quote!(#ident: #rpc::travel::argument::bounded(#ident))
         }
     })
 }

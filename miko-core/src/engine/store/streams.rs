@@ -4,6 +4,7 @@
 //! long as nobody writes what it has yet to show.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -182,8 +183,8 @@ impl Streams {
     fn keep(&mut self, seq: i64, row: Arc<Row>) {
         let size = size_of_row(&row);
         for open in self.open.values_mut().filter(|open| row.commit <= open.since) {
-            if !open.kept.contains_key(&seq) {
-                open.kept.insert(seq, Arc::clone(&row));
+            if let Entry::Vacant(free) = open.kept.entry(seq) {
+                free.insert(Arc::clone(&row));
                 (open.size, self.kept) = (open.size + size, self.kept + size);
             }
         }
