@@ -18,6 +18,7 @@ mod lost;
 mod misuse;
 mod relay;
 mod schemas;
+mod streams;
 mod support;
 mod turnstile;
 
@@ -32,6 +33,7 @@ fn main() -> std::process::ExitCode {
         ("async_client", async_client::CASES),
         ("schemas", schemas::CASES),
         ("files", files::CASES),
+        ("streams", streams::CASES),
         ("equality", equality::CASES),
         ("command", command::CASES),
     ];
