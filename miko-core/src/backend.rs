@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{Engine, SqliteEngine, WorldletEngine};
+use crate::engine::{Engine, LocalEngine, SqliteEngine, Tables, WorldletEngine};
 use crate::error::{Error, ErrorId, Result};
 
 /// What a backend URL can say, as error details list it.
@@ -30,6 +30,8 @@ pub struct Backend {
     pub storage: Storage,
     /// Is a database that is created now to keep every version of a record?
     pub temporal: bool,
+    /// Are records of classes that are not defined to be refused?
+    pub strict: bool,
 }
 
 /// Where the records are, and in which form.
@@ -111,16 +113,21 @@ impl Backend {
             let message = "a database in memory is empty when it is opened: there is nothing to read";
             return Err(Error::new(ErrorId::INVALID_BACKEND, message));
         }
-        Ok(match (&self.storage, self.temporal) {
-            (Storage::SqliteMemory, false) => Box::new(SqliteEngine::in_memory()?),
-            (Storage::SqliteMemory, true) => Box::new(SqliteEngine::temporal_in_memory()?),
-            (Storage::SqliteFile(path), false) => Box::new(SqliteEngine::open(path, mode)?),
-            (Storage::SqliteFile(path), true) => Box::new(SqliteEngine::open_temporal(path, mode)?),
-            (Storage::Worldlet(None), false) => Box::new(WorldletEngine::in_memory()?),
-            (Storage::Worldlet(None), true) => Box::new(WorldletEngine::temporal_in_memory()?),
-            (Storage::Worldlet(Some(path)), false) => Box::new(WorldletEngine::open(path, mode)?),
-            (Storage::Worldlet(Some(path)), true) => Box::new(WorldletEngine::open_temporal(path, mode)?),
-        })
+        match (&self.storage, self.temporal) {
+            (Storage::SqliteMemory, false) => self.opened(SqliteEngine::in_memory()),
+            (Storage::SqliteMemory, true) => self.opened(SqliteEngine::temporal_in_memory()),
+            (Storage::SqliteFile(path), false) => self.opened(SqliteEngine::open(path, mode)),
+            (Storage::SqliteFile(path), true) => self.opened(SqliteEngine::open_temporal(path, mode)),
+            (Storage::Worldlet(None), false) => self.opened(WorldletEngine::in_memory()),
+            (Storage::Worldlet(None), true) => self.opened(WorldletEngine::temporal_in_memory()),
+            (Storage::Worldlet(Some(path)), false) => self.opened(WorldletEngine::open(path, mode)),
+            (Storage::Worldlet(Some(path)), true) => self.opened(WorldletEngine::open_temporal(path, mode)),
+        }
+    }
+
+    fn opened<T: Tables + 'static>(&self, engine: Result<LocalEngine<T>>) -> Result<Box<dyn Engine>> {
+        let engine = engine?;
+        Ok(Box::new(if self.strict { engine.strict() } else { engine }))
     }
 }
 
@@ -134,18 +141,17 @@ impl std::str::FromStr for Backend {
         let storage = match name.strip_prefix("mikobase.uno/") {
             // A plain path may itself have a question mark in it.
             None if bare == url => match (plain_path(url), plain_path(name)) {
-                (Some(storage), _) => return Ok(Self { storage, temporal: false }),
+                (Some(storage), _) => return Ok(Self { storage, temporal: false, strict: false }),
                 (None, Some(storage)) => parameters.and_then(|given| given.without_path(storage)),
                 (None, None) => Err("this names no engine".to_owned()),
             },
             None => Err("this names no engine".to_owned()),
             Some("sqlite/memory") => parameters.and_then(|given| given.without_path(Storage::SqliteMemory)),
             Some("sqlite/file") => parameters.and_then(|given| match given.path {
-                Some(path) => Ok(Self { storage: Storage::SqliteFile(path), temporal: given.temporal }),
+                Some(ref path) => Ok(given.backend(Storage::SqliteFile(path.clone()))),
                 None => Err("SQLite in a file needs a `path`".to_owned()),
             }),
-            Some("worldlet") => parameters
-                .map(|given| Self { storage: Storage::Worldlet(given.path), temporal: given.temporal }),
+            Some("worldlet") => parameters.map(|given| given.backend(Storage::Worldlet(given.path.clone()))),
             Some(_) => Err("this names no engine".to_owned()),
         };
         storage.map_err(|fault| invalid(url, &fault))
@@ -168,6 +174,7 @@ fn plain_path(path: &str) -> Option<Storage> {
 struct Parameters {
     path: Option<PathBuf>,
     temporal: bool,
+    strict: bool,
 }
 
 impl Parameters {
@@ -185,16 +192,22 @@ impl Parameters {
                 ("path", path) => given.path = Some(percent_decoded(path)?.into()),
                 ("temporal", "true") => given.temporal = true,
                 ("temporal", "false") => given.temporal = false,
-                ("temporal", _) => return Err("`temporal` is true or false".to_owned()),
+                ("strict", "true") => given.strict = true,
+                ("strict", "false") => given.strict = false,
+                ("temporal" | "strict", _) => return Err(format!("`{name}` is true or false")),
                 (unknown, _) => return Err(format!("a backend URL knows no `{unknown}`")),
             }
         }
         Ok(given)
     }
 
+    fn backend(&self, storage: Storage) -> Backend {
+        Backend { storage, temporal: self.temporal, strict: self.strict }
+    }
+
     fn without_path(self, storage: Storage) -> Result<Backend, String> {
         match self.path {
-            None => Ok(Backend { storage, temporal: self.temporal }),
+            None => Ok(self.backend(storage)),
             Some(_) => Err("`path` does not belong here".to_owned()),
         }
     }
@@ -267,7 +280,7 @@ mod tests {
             ("crew.json", worldlet("crew.json"), false),
         ];
         for (url, storage, temporal) in known {
-            assert_eq!(url.parse::<Backend>(), Ok(Backend { storage, temporal }), "{url}");
+            assert_eq!(url.parse::<Backend>(), Ok(Backend { storage, temporal, strict: false }), "{url}");
         }
     }
 
@@ -296,6 +309,7 @@ mod tests {
             "mikobase.uno/sqlite/file?path=a%00.db",
             "mikobase.uno/sqlite/memory?path=x",
             "mikobase.uno/sqlite/memory?temporal",
+            "mikobase.uno/sqlite/memory?strict=yes",
             "mikobase.uno/sqlite/memory?temporal=true&temporal=true",
         ];
         for url in unknown {

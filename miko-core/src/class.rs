@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | reading a definition, with all its faults | [`definition`], [`field`], [`settings`] |
 //! | classes with what they inherit | [`catalog`] |
-//! | checking and normalizing a bucket | [`check`], [`value`] |
+//! | checking and normalizing a bucket | [`check`], [`value`]; what `custom_classes` mark in it, [`markers`] |
 //! | what a class says of other records | [`constraint`], [`reference`] |
 
 mod catalog;
@@ -15,6 +15,7 @@ mod check;
 mod constraint;
 mod definition;
 mod field;
+mod markers;
 mod reference;
 mod settings;
 mod value;
@@ -23,4 +24,5 @@ pub(crate) use catalog::{Catalog, Class};
 pub(crate) use check::{Purpose, check};
 pub(crate) use constraint::{Constraint, ConstraintKind};
 pub(crate) use definition::Definition;
+pub(crate) use markers::{Markers, check_marked, undefined};
 pub(crate) use reference::{OnDelete, Reference};

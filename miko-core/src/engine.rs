@@ -16,6 +16,7 @@ use crate::worldlet::Imported;
 pub use explain::Explanation;
 pub use local::LocalEngine;
 pub use sqlite::SqliteEngine;
+pub(crate) use tables::Tables;
 pub use worldlet::WorldletEngine;
 
 /// A Mikobase in this process, which can therefore give away its whole state.

@@ -93,7 +93,7 @@ pub(crate) struct MikobaseOptions {
 impl Default for MikobaseOptions {
     fn default() -> Self {
         Self {
-            backend: Backend { storage: Storage::SqliteMemory, temporal: false },
+            backend: Backend { storage: Storage::SqliteMemory, temporal: false, strict: false },
             initial: Vec::new(),
             returning: Returning::default(),
             setup: RefCell::default(),
@@ -121,9 +121,10 @@ impl Uds {
     /// # Errors
     /// `invalid-backend`, listing the known ones.
     pub fn backend(mut self, url: &str) -> Result<Self> {
-        let temporal = self.mikobase.backend.temporal;
-        self.mikobase.backend = url.parse()?;
-        self.mikobase.backend.temporal |= temporal;
+        let Backend { temporal, strict, .. } = self.mikobase.backend;
+        let named: Backend = url.parse()?;
+        let (temporal, strict) = (named.temporal || temporal, named.strict || strict);
+        self.mikobase.backend = Backend { temporal, strict, ..named };
         Ok(self)
     }
 
@@ -132,6 +133,13 @@ impl Uds {
     #[must_use]
     pub fn temporal(mut self, temporal: bool) -> Self {
         self.mikobase.backend.temporal = temporal;
+        self
+    }
+
+    /// Are records of classes that are not defined to be refused?
+    #[must_use]
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.mikobase.backend.strict = strict;
         self
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
 use super::field::{Field, Hash, Kind};
+use super::markers::Markers;
 use super::value;
 use crate::error::{ErrorId, ErrorItem};
 use crate::json;
@@ -25,18 +26,11 @@ pub(crate) fn check(
     catalog: &Catalog,
     class: &Class,
     bucket: &mut Map<String, Value>,
-    purpose: Purpose,
+    (purpose, markers): (Purpose, &Markers),
     place: &Place<'_>,
     faults: &mut Vec<ErrorItem>,
 ) {
-    let mut checker = Checker {
-        catalog,
-        class: &class.definition.name,
-        purpose,
-        faults,
-        levels: MAX_LEVELS,
-        defaults: MAX_DEFAULTS,
-    };
+    let mut checker = Checker::of(catalog, &class.definition.name, (purpose, markers), faults);
     checker.fields(&class.fields, bucket, place);
     if purpose != Purpose::Import {
         put_in_order(&class.fields, bucket);
@@ -57,13 +51,49 @@ pub(super) struct Checker<'c> {
     pub(super) class: &'c str,
     pub(super) purpose: Purpose,
     pub(super) faults: &'c mut Vec<ErrorItem>,
+    markers: &'c Markers,
     /// How many levels may follow.
     levels: usize,
     /// How many defaults may follow.
     defaults: usize,
 }
 
-impl Checker<'_> {
+impl<'c> Checker<'c> {
+    pub(super) fn of(
+        catalog: &'c Catalog,
+        class: &'c str,
+        (purpose, markers): (Purpose, &'c Markers),
+        faults: &'c mut Vec<ErrorItem>,
+    ) -> Self {
+        let (levels, defaults) = (MAX_LEVELS, MAX_DEFAULTS);
+        Self { catalog, class, purpose, faults, markers, levels, defaults }
+    }
+
+    /// Checks an object of a class.
+    pub(super) fn object(&mut self, class: &'c Class, object: &mut Map<String, Value>, place: &Place<'_>) {
+        let outer = std::mem::replace(&mut self.class, &class.definition.name);
+        self.fields(&class.fields, object, place);
+        self.class = outer;
+    }
+
+    /// Does a marker say of what class an object is, where one of `declared` is expected? If it is none, that is a fault.
+    pub(super) fn is_marked(
+        &mut self,
+        declared: &str,
+        object: &Map<String, Value>,
+        place: &Place<'_>,
+    ) -> bool {
+        let classes: Vec<&str> = self.markers.classes_of(object).collect();
+        for class in &classes {
+            if !self.catalog.is_one_of(class, &[declared.to_owned()]) {
+                let message = format!("the object is marked as `{class}`, and the field holds `{declared}`");
+                let fault = self.fault(place, "custom_classes", message);
+                self.faults.push(fault.with("found", *class).with("allowed", declared));
+            }
+        }
+        !classes.is_empty()
+    }
+
     /// Checks an object whose keys are fields. Keys that no field declares are kept as they are.
     pub(super) fn fields(
         &mut self,

@@ -49,10 +49,11 @@ pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &mut Value, p
         (Kind::Reference(_) | Kind::File, found) if pk_of(found).is_some() => {}
         (Kind::Class(_), Value::String(_)) => {}
         (Kind::Class(class), Value::Object(embedded)) => {
-            if let Some(class) = checker.catalog.class(class) {
-                let outer = std::mem::replace(&mut checker.class, &class.definition.name);
-                checker.fields(&class.fields, embedded, place);
-                checker.class = outer;
+            // An object that is marked is checked by the class that its marker names.
+            if !checker.is_marked(class, embedded, place)
+                && let Some(class) = checker.catalog.class(class)
+            {
+                checker.object(class, embedded, place);
             }
         }
         (kind, found) => refuse(checker, place, "class", expected(kind), found),

@@ -36,6 +36,23 @@ impl<T: Tables> LocalEngine<T> {
         Self { store: Mutex::new(store), together_ended: Condvar::new(), gains_together }
     }
 
+    /// The same database, strict: from now on a record whose class is not defined is refused with `class-not-found`.
+    ///
+    /// ```
+    /// use miko_core::{ErrorId, MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?.strict();
+    /// let error = db.create("starfleet.com/oficer", &json!({})).unwrap_err();
+    /// assert!(error.is(ErrorId::CLASS_NOT_FOUND));
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn strict(self) -> Self {
+        self.store().strict = true;
+        self
+    }
+
     /// The store, also after a panic: whoever panicked rolled back on its way out, so the store is whole.
     pub(super) fn store(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store.lock().unwrap_or_else(|poisoned| {

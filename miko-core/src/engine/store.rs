@@ -67,6 +67,8 @@ pub(crate) struct Store<T> {
     /// What is being read in chunks, and the worldlets that come in them.
     streams: Streams,
     spools: Spools,
+    /// Are records of defined classes only?
+    pub(super) strict: bool,
     mode: Mode,
 }
 
@@ -84,6 +86,7 @@ impl<T: Tables> Store<T> {
             uploads: Uploads::default(),
             streams: Streams::default(),
             spools: Spools::default(),
+            strict: false,
             mode,
         };
         store.load_catalog()?;

@@ -17,6 +17,7 @@ mod history;
 mod hostile;
 mod import;
 mod indexes;
+mod markers;
 mod placeholders;
 mod property;
 mod q0_page;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::class::{ConstraintKind, Definition, Purpose, check};
+use crate::class::{ConstraintKind, Definition, Markers, Purpose, check, check_marked, undefined};
 use crate::engine::store::Store;
 use crate::engine::store::values::facets;
 use crate::engine::tables::Tables;
@@ -11,11 +11,13 @@ use crate::query::{Place, stack};
 use crate::uns;
 
 impl<T: Tables> Store<T> {
-    /// Does any class of this stack say something about its records?
-    pub(super) fn has_rules(&self, stack: &Map<String, Value>) -> bool {
-        stack::classes(stack)
-            .into_iter()
-            .any(|class| class == uns::CLASS || self.catalog.class(class).is_some())
+    /// Does any class of this stack say something about its records, or anything else about such a record?
+    pub(super) fn has_rules(&self, stack: &Map<String, Value>, extras: &Map<String, Value>) -> bool {
+        self.strict
+            || extras.contains_key("custom_classes")
+            || stack::classes(stack)
+                .into_iter()
+                .any(|class| class == uns::CLASS || self.catalog.class(class).is_some())
     }
 
     /// Checks a record against all its classes and normalizes its buckets.
@@ -28,10 +30,15 @@ impl<T: Tables> Store<T> {
         &self,
         stack: &mut Map<String, Value>,
         shared: &mut Map<String, Value>,
+        extras: &Map<String, Value>,
         purpose: Purpose,
         place: &Place<'_>,
     ) -> Result<Option<Definition>> {
         let mut faults = Vec::new();
+        let markers = Markers::of(extras);
+        if self.strict {
+            self.check_strictly(stack, &markers, place, &mut faults);
+        }
         let mut definition = None;
         let stack_place = Place::Key(place, "stack");
         // The primary class comes last, so that the order of fields is its own.
@@ -58,7 +65,7 @@ impl<T: Tables> Store<T> {
                 if class.is_abstract() {
                     faults.push(abstract_class(&class.definition.name, &Place::Key(&platter_place, "class")));
                 }
-                check(&self.catalog, class, bucket, purpose, &place, &mut faults);
+                check(&self.catalog, class, bucket, (purpose, &markers), &place, &mut faults);
                 for constraint in class.constraints.iter().filter(|one| one.kind == ConstraintKind::Join) {
                     if class.key(constraint, bucket).is_none() {
                         let message = format!("every part of `join` is required: {}", constraint.describe());
@@ -70,8 +77,26 @@ impl<T: Tables> Store<T> {
                 }
             }
         }
+        let bucket_place = Place::Key(place, "bucket");
+        check_marked(&self.catalog, shared, (purpose, &markers), &bucket_place, &mut faults);
         Error::check(faults)?;
         Ok(definition)
+    }
+
+    /// Notes the classes that are not defined.
+    fn check_strictly(
+        &self,
+        stack: &Map<String, Value>,
+        markers: &Markers,
+        place: &Place<'_>,
+        faults: &mut Vec<ErrorItem>,
+    ) {
+        for class in stack::classes(stack).into_iter().chain(markers.classes()) {
+            let is_known = uns::is_built_in(class) || class == uns::VALUE;
+            if !is_known && self.catalog.class(class).is_none() {
+                faults.push(undefined(class, place));
+            }
+        }
     }
 
     /// Checks that an update leaves alone what `join` declares.

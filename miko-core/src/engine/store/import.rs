@@ -83,13 +83,14 @@ impl<T: Tables> Store<T> {
             if self.tables.is_temporal() && row.instance.is_none() {
                 problems.refuse(place.fault("no version of this record is in the history"));
             }
-            let Some(State { bucket, stack, .. }) = row.state else { continue };
+            let Some(State { bucket, stack, extras }) = row.state else { continue };
             let mut stack = map(&stack)?;
-            if !self.has_rules(&stack) {
+            let extras = extras.as_deref().map_or(Ok(Map::new()), map)?;
+            if !self.has_rules(&stack, &extras) {
                 continue;
             }
             let mut bucket = map(&bucket)?;
-            if let Err(error) = self.examine(&mut stack, &mut bucket, Purpose::Import, &place) {
+            if let Err(error) = self.examine(&mut stack, &mut bucket, &extras, Purpose::Import, &place) {
                 // What is wrong with definitions was told when they came by.
                 let of_records = error
                     .items()

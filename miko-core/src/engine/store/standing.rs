@@ -47,8 +47,8 @@ impl<T: Tables> Store<T> {
     /// Creates a record in the standing transaction: all of it, or nothing if it fails or panics.
     pub(super) fn create_standing(&mut self, create: Create) -> Result<Results> {
         let Create { mut bucket, mut stack, extras } = create;
-        if self.has_rules(&stack) {
-            self.examine(&mut stack, &mut bucket, Purpose::Create, &Place::Request)?;
+        if self.has_rules(&stack, &extras) {
+            self.examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)?;
         }
         self.begin_standing()?;
         let mut rows = Rows { store: self, stack: &stack, bucket: &bucket, seq: None };

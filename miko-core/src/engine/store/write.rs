@@ -17,8 +17,8 @@ impl<T: Tables> Store<T> {
     pub(super) fn create(&mut self, create: Create) -> Result<Results> {
         let Create { mut bucket, mut stack, extras } = create;
         let mut definition = None;
-        if self.has_rules(&stack) {
-            definition = self.examine(&mut stack, &mut bucket, Purpose::Create, &Place::Request)?;
+        if self.has_rules(&stack, &extras) {
+            definition = self.examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)?;
         }
         let (seq, pk, now) = self.insert(&bucket, &stack, &extras)?;
         self.enter_values(seq, &stack, &bucket)?;
@@ -77,13 +77,14 @@ impl<T: Tables> Store<T> {
             Some(StackChange::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
             Some(StackChange::Whole(stack)) => stack.into_map(stack::take_shadow(&mut old_stack.clone())),
         };
-        let extras = if extras.is_empty() {
-            old.extras.clone()
-        } else {
-            extras_text(&merged(old.extras.as_deref(), extras)?)
+        let extras = merged(old.extras.as_deref(), extras)?;
+        let extras_text = extras_text(&extras);
+        let state = |bucket: String, stack: &Map<String, Value>| State {
+            bucket,
+            stack: text(stack),
+            extras: extras_text,
         };
-        let state = |bucket: String, stack: &Map<String, Value>| State { bucket, stack: text(stack), extras };
-        if !self.has_rules(&old_stack) && !self.has_rules(&stack) {
+        if !self.has_rules(&old_stack, &extras) && !self.has_rules(&stack, &extras) {
             let bucket = bucket.as_ref().map_or(old.bucket, text);
             let updated_at = self.overwrite(seq, before, state(bucket, &stack))?;
             self.move_membership(seq, &old_stack, &stack)?;
@@ -91,7 +92,7 @@ impl<T: Tables> Store<T> {
         }
         let old_bucket = map(&old.bucket)?;
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
-        let definition = self.examine(&mut stack, &mut bucket, Purpose::Update, &Place::Request)?;
+        let definition = self.examine(&mut stack, &mut bucket, &extras, Purpose::Update, &Place::Request)?;
         self.check_joins((&old_stack, &old_bucket), (&stack, &bucket))?;
         let updated_at = self.overwrite(seq, before, state(text(&bucket), &stack))?;
         self.move_membership(seq, &old_stack, &stack)?;

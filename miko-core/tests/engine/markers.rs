@@ -1,0 +1,116 @@
+//! Objects that `custom_classes` mark, and databases that are strict.
+
+use miko_core::{Engine, ErrorId, MikobaseExt, SqliteEngine, WorldletEngine};
+use serde_json::{Value, json};
+
+use crate::classed::{Db, db, define, rules_broken};
+use crate::support::ids;
+
+/// Addresses have a zip; a station is an address that has a dock.
+fn starfleet() -> Db {
+    let db = db();
+    let zip = json!({"zip": {"class": "string", "required": true, "collapse": true}, "planet": {"default": "Earth"}});
+    define(&db, json!({"name": "a.b/address", "fields": zip})).unwrap();
+    define(
+        &db,
+        json!({"name": "a.b/station", "inherits": "a.b/address", "fields": {"dock": {"class": "number"}}}),
+    )
+    .unwrap();
+    define(&db, json!({"name": "a.b/ship", "fields": {"class": {"class": "string"}}})).unwrap();
+    let home = json!({"home": {"class": "a.b/address"}, "log": {"class": "array"}});
+    define(&db, json!({"name": "a.b/officer", "fields": home})).unwrap();
+    db
+}
+
+fn create(db: &Db, class: &str, bucket: Value) -> Result<String, miko_core::Error> {
+    let markers = json!({"$address": "a.b/address", "$station": "https://a.b/station", "$ship": "a.b/ship", "$free": "x.y/z"});
+    db.run(json!({"action": "create", "class": class, "bucket": bucket, "custom_classes": markers}))
+}
+
+#[test]
+fn a_marked_object_is_checked_and_filled_wherever_it_stands() {
+    let db = starfleet();
+    let pk = create(
+        &db,
+        "x.y/undefined",
+        json!({"$free": true, "deep": [{"in": {"$address": 1, "zip": "  a   b "}}], "plain": {"zip": 5}}),
+    )
+    .unwrap();
+    assert_eq!(
+        db.bucket(&pk),
+        r#"{"$free":true,"deep":[{"in":{"$address":1,"zip":"a b","planet":"Earth"}}],"plain":{"zip":5}}"#
+    );
+    let error = create(
+        &db,
+        "x.y/undefined",
+        json!({"deep": [{"$address": 1}], "$station": 1, "zip": "1", "dock": "one"}),
+    )
+    .unwrap_err();
+    let places: Vec<_> = error.items().iter().map(|item| item.details["pointer"].as_str().unwrap()).collect();
+    assert_eq!(places, ["/bucket/dock", "/bucket/deep/0/zip"]);
+    assert_eq!(rules_broken(&error), ["class", "required"]);
+    let error = db.update(&pk, json!({"deep": {"$address": 1}})).unwrap_err();
+    assert_eq!(rules_broken(&error), ["required"], "an update keeps the markers of the record");
+}
+
+#[test]
+fn a_marker_narrows_the_class_of_a_field_and_never_contradicts_it() {
+    let db = starfleet();
+    let officer = |home: Value| create(&db, "a.b/officer", json!({"home": home}));
+    officer(json!({"$address": 1, "zip": "1"})).unwrap();
+    officer(json!({"$station": 1, "zip": "1", "dock": 4})).unwrap();
+    assert_eq!(
+        rules_broken(&officer(json!({"$station": 1, "zip": "1", "dock": "four"})).unwrap_err()),
+        ["class"]
+    );
+    assert_eq!(rules_broken(&officer(json!({"$station": 1})).unwrap_err()), ["required"], "and that once");
+    for contradiction in [json!({"$ship": 1, "zip": "1"}), json!({"$free": 1, "zip": "1"})] {
+        let error = officer(contradiction).unwrap_err();
+        assert_eq!(rules_broken(&error), ["custom_classes"]);
+        assert_eq!(error.items()[0].details["pointer"], "/bucket/home");
+        assert_eq!(error.items()[0].details["allowed"], "a.b/address");
+    }
+    // Where nothing is declared there is nothing to contradict.
+    create(&db, "a.b/officer", json!({"log": [{"$ship": 1}], "other": {"$free": 1}})).unwrap();
+}
+
+#[test]
+fn markers_come_with_worldlets_too() {
+    let db = starfleet();
+    let worldlet = json!({"records": {"a": {
+        "bucket": {"deep": {"$address": 1}}, "custom_classes": {"$address": "a.b/address"},
+    }}});
+    let error = db.0.read_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap_err();
+    assert_eq!(error.items()[0].details["pointer"], "/records/a/bucket/deep/zip");
+}
+
+#[test]
+fn a_strict_database_has_records_of_defined_classes_only() {
+    let databases: [Box<dyn Engine>; 2] = [
+        Box::new(SqliteEngine::in_memory().unwrap().strict()),
+        miko_core::backend::open("mikobase.uno/worldlet?strict=true").unwrap(),
+    ];
+    for db in databases {
+        db.import_schema(json!({"classes": {"a.b/c": {}}})).unwrap();
+        let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();
+        db.q0(json!({"action": "create", "bucket": {}})).unwrap();
+        let refused = [
+            json!({"action": "create", "class": "a.b/d", "bucket": {}}),
+            json!({"action": "create", "classes": ["a.b/c", "a.b/d"], "bucket": {}}),
+            json!({"action": "create", "class": "a.b/c", "bucket": {}, "custom_classes": {"$d": "a.b/d"}}),
+            json!({"action": "update", "pk": pk, "class": "a.b/d"}),
+        ];
+        for request in refused {
+            let error = db.q0(request).unwrap_err();
+            assert_eq!(ids(&error), [ErrorId::CLASS_NOT_FOUND]);
+            assert_eq!(error.items()[0].details["class"], "a.b/d");
+        }
+        let worldlet = r#"{"records": {"a": {"bucket": {}, "class": "a.b/d"}, "b": 5}}"#;
+        let error = db.read_worldlet(&mut worldlet.as_bytes(), false).unwrap_err();
+        assert_eq!(error.items()[0].details["pointer"], "/records/a");
+        let trusted = db.read_worldlet(&mut worldlet.as_bytes(), true).unwrap();
+        assert_eq!(trusted.warnings.len(), 1);
+    }
+    // Others are open.
+    WorldletEngine::in_memory().unwrap().create("a.b/d", &json!({})).unwrap();
+}
