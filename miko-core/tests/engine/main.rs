@@ -25,6 +25,7 @@ mod references;
 mod regressions;
 mod schema;
 mod schemas;
+mod scripts;
 mod select;
 mod sorting;
 mod streams;

@@ -57,7 +57,7 @@ struct Open {
 /// Where a stream is.
 #[derive(Debug, Clone)]
 enum Cursor {
-    Records { numbers: Arc<[i64]>, next: usize, cutoff: Option<Timestamp> },
+    Records { numbers: Arc<Vec<i64>>, next: usize, cutoff: Option<Timestamp> },
     Worldlet(Export),
 }
 

@@ -1,0 +1,363 @@
+//! Scripts of calls, on the engine of this run and on a model that is too simple to be wrong.
+//!
+//! As every engine, temporal or not, and a share of each runs this, they agree with each other as well. A script that fails is
+//! shrunk, and printed as the calls that it is made of.
+
+use std::fmt;
+
+use miko_core::ErrorId;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::db;
+
+/// A record of a script, by the order of creation. It may not exist yet.
+type Nth = usize;
+
+#[derive(Clone)]
+enum Call {
+    Create {
+        class: &'static str,
+        n: Option<Value>,
+        to: Option<Nth>,
+    },
+    Update {
+        record: Nth,
+        n: Option<Value>,
+        to: Option<Nth>,
+    },
+    Reclass {
+        record: Nth,
+        class: &'static str,
+    },
+    Delete {
+        record: Nth,
+    },
+    /// Another definition of the base class.
+    Define(Rule),
+    Batch(Vec<Call>),
+}
+
+/// What the base class says of `n`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Rule {
+    Nothing,
+    Number,
+    Unique,
+    Required,
+    Indexed,
+}
+
+impl Rule {
+    fn definition(self) -> Value {
+        match self {
+            Self::Nothing => json!({}),
+            Self::Number => json!({"fields": {"n": {"class": "number"}}}),
+            Self::Unique => json!({"fields": {"n": {"class": "number", "unique": true}}}),
+            Self::Required => json!({"fields": {"n": {"required": true}}}),
+            Self::Indexed => json!({"fields": {"n": {"index": true}}}),
+        }
+    }
+}
+
+/// As in a request: `$3` is the pk of the record that was created third.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Define(rule) => write!(f, "import_schema a.b/base: {}", rule.definition()),
+            Self::Batch(calls) => write!(f, "batch {calls:?}"),
+            call => write!(f, "{}", call.request(&|nth| format!("${nth}"))),
+        }
+    }
+}
+
+const CLASSES: [&str; 4] = ["a.b/base", "a.b/sub", "a.b/link", "x.y/free"];
+
+impl Call {
+    fn request(&self, pk: &dyn Fn(Nth) -> String) -> Value {
+        let bucket = |n: &Option<Value>, to: &Option<Nth>| {
+            let n = n.iter().map(|n| ("n".to_owned(), n.clone()));
+            let to = to.iter().map(|to| ("to".to_owned(), pk(*to).into()));
+            Value::Object(n.chain(to).collect())
+        };
+        match self {
+            Self::Create { class, n, to } => {
+                json!({"action": "create", "class": class, "bucket": bucket(n, to)})
+            }
+            Self::Update { record, n, to } => {
+                json!({"action": "update", "pk": pk(*record), "bucket": bucket(n, to)})
+            }
+            Self::Reclass { record, class } => json!({"action": "update", "pk": pk(*record), "class": class}),
+            Self::Delete { record } => json!({"action": "delete", "pk": pk(*record)}),
+            Self::Define(_) | Self::Batch(_) => Value::Null,
+        }
+    }
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let one = || {
+        let n = || {
+            let value = prop_oneof![4 => (0..3u8).prop_map(Value::from), 1 => Just(json!("x")), 1 => Just(json!(1.0))];
+            prop::option::weighted(0.8, value)
+        };
+        let to = || prop::option::weighted(0.4, 0..8usize);
+        let class = || prop::sample::select(&CLASSES[..]);
+        prop_oneof![
+            6 => (class(), n(), to()).prop_map(|(class, n, to)| Call::Create { class, n, to }),
+            4 => (0..8usize, n(), to()).prop_map(|(record, n, to)| Call::Update { record, n, to }),
+            2 => (0..8usize, class()).prop_map(|(record, class)| Call::Reclass { record, class }),
+            3 => (0..8usize).prop_map(|record| Call::Delete { record }),
+        ]
+    };
+    let rule =
+        prop::sample::select(&[Rule::Nothing, Rule::Number, Rule::Unique, Rule::Required, Rule::Indexed][..]);
+    prop_oneof![
+        8 => one(),
+        1 => rule.prop_map(Call::Define),
+        2 => prop::collection::vec(one(), 1..5).prop_map(Call::Batch),
+    ]
+}
+
+/// What there is, by the words of the specification.
+#[derive(Debug, Clone)]
+struct Model {
+    rule: Rule,
+    /// In order of creation.
+    records: Vec<Record>,
+}
+
+#[derive(Debug, Clone)]
+struct Record {
+    class: &'static str,
+    n: Option<Value>,
+    /// The record that it names. One that did not exist when it was named is none for ever.
+    to: Option<Result<Nth, Nth>>,
+    active: bool,
+    versions: usize,
+}
+
+impl Record {
+    fn is_base(&self) -> bool {
+        self.active && ["a.b/base", "a.b/sub"].contains(&self.class)
+    }
+}
+
+type Outcome = Result<(), ErrorId>;
+
+impl Model {
+    /// Makes a call, of which nothing is left if it fails.
+    fn make(&mut self, call: &Call) -> Outcome {
+        let before = self.clone();
+        let calls = match call {
+            Call::Batch(calls) => &calls[..],
+            call => std::slice::from_ref(call),
+        };
+        let made = calls
+            .iter()
+            .try_for_each(|call| self.make_one(call, before.records.len()))
+            .and_then(|()| self.check_references(&before));
+        if made.is_err() {
+            *self = before;
+        }
+        made
+    }
+
+    /// Makes a call when the first `known` records can be named.
+    fn make_one(&mut self, call: &Call, known: usize) -> Outcome {
+        let name = |nth: Nth| if nth < known { Ok(nth) } else { Err(nth) };
+        match call {
+            Call::Create { class, n, to } => {
+                self.records.push(Record {
+                    class,
+                    n: n.clone(),
+                    to: to.map(name),
+                    active: true,
+                    versions: 1,
+                });
+                self.check(self.records.len() - 1)
+            }
+            Call::Update { record, n, to } => {
+                let found = self.active(name(*record))?;
+                (found.n, found.to) = (n.clone(), to.map(name));
+                self.check(*record)
+            }
+            Call::Reclass { record, class } => {
+                self.active(name(*record))?.class = class;
+                self.check(*record)
+            }
+            Call::Delete { record } => {
+                self.active(name(*record))?.active = false;
+                Ok(())
+            }
+            Call::Define(rule) => {
+                self.rule = *rule;
+                let base: Vec<Nth> =
+                    (0..self.records.len()).filter(|nth| self.records[*nth].is_base()).collect();
+                base.into_iter().try_for_each(|nth| self.check_unique(nth))
+            }
+            Call::Batch(_) => Ok(()),
+        }
+    }
+
+    fn active(&mut self, named: Result<Nth, Nth>) -> Result<&mut Record, ErrorId> {
+        let record = &mut self.records[named.map_err(|_| ErrorId::RECORD_NOT_FOUND)?];
+        if !record.active {
+            return Err(ErrorId::RECORD_DELETED);
+        }
+        record.versions += 1;
+        Ok(record)
+    }
+
+    fn check(&self, nth: Nth) -> Outcome {
+        let record = &self.records[nth];
+        let is_number = record.n.as_ref().is_none_or(Value::is_number);
+        let keeps_rule = match self.rule {
+            Rule::Nothing | Rule::Indexed => true,
+            Rule::Number | Rule::Unique => is_number,
+            Rule::Required => record.n.is_some(),
+        };
+        if record.is_base() && !keeps_rule {
+            return Err(ErrorId::VALIDATION_FAILED);
+        }
+        self.check_unique(nth)
+    }
+
+    fn check_unique(&self, nth: Nth) -> Outcome {
+        let record = &self.records[nth];
+        let number =
+            |record: &Record| record.n.as_ref().map(|n| n.as_f64().map_or(n.to_string(), |n| n.to_string()));
+        let same =
+            |other: &Record| other.is_base() && number(other).is_some() && number(other) == number(record);
+        let others = self.records.iter().enumerate().filter(|(other, _)| *other != nth);
+        if self.rule == Rule::Unique && record.is_base() && others.into_iter().any(|(_, other)| same(other)) {
+            return Err(ErrorId::UNIQUE_VIOLATION);
+        }
+        Ok(())
+    }
+
+    /// What the end of a transaction looks at: what was written points at something, and nothing points at what was deleted.
+    fn check_references(&self, before: &Self) -> Outcome {
+        let links = |record: &Record| record.active && record.class == "a.b/link";
+        let is_active = |nth: Nth| self.records.get(nth).is_some_and(|record| record.active);
+        let written = |nth: &Nth| {
+            before.records.get(*nth).is_none_or(|old| old.versions != self.records[*nth].versions)
+        };
+        for nth in (0..self.records.len()).filter(written) {
+            let record = &self.records[nth];
+            if links(record) && record.to.is_some_and(|to| !to.is_ok_and(is_active)) {
+                return Err(ErrorId::REFERENCE_NOT_FOUND);
+            }
+        }
+        let was_deleted = |nth: Nth| before.records.get(nth).is_none_or(|old| old.active) && !is_active(nth);
+        let restricts =
+            |record: &Record| links(record) && matches!(record.to, Some(Ok(to)) if was_deleted(to));
+        if self.records.iter().any(restricts) {
+            return Err(ErrorId::REFERENCE_RESTRICTED);
+        }
+        Ok(())
+    }
+}
+
+/// The pk of no record.
+fn nobody(nth: Nth) -> String {
+    format!("nobody-{nth}")
+}
+
+/// A database beside its model.
+struct Pair {
+    db: crate::support::Local,
+    model: Model,
+    pks: Vec<String>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let db = db();
+        let to = json!({"fields": {"to": {"class": "puck.uno/reference", "on_delete": "restrict"}}});
+        let sub = json!({"inherits": "a.b/base"});
+        db.import_schema(json!({"classes": {"a.b/base": {}, "a.b/sub": sub, "a.b/link": to}})).unwrap();
+        Self { db, model: Model { rule: Rule::Nothing, records: Vec::new() }, pks: Vec::new() }
+    }
+
+    /// Makes a call of the database, and notes the pks of what it has created.
+    fn make(&mut self, call: &Call) -> Outcome {
+        let id = |error: &miko_core::Error| error.items()[0].id.clone();
+        let calls = match call {
+            Call::Define(rule) => {
+                let schema = json!({"classes": {"a.b/base": rule.definition()}});
+                return self.db.import_schema(schema).map(drop).map_err(|error| id(&error));
+            }
+            Call::Batch(calls) => calls.clone(),
+            call => vec![call.clone()],
+        };
+        // A record that does not exist yet when the call is made has no pk to be named by.
+        let pk = |nth: Nth| self.pks.get(nth).cloned().unwrap_or_else(|| nobody(nth));
+        let requests: Vec<Value> = calls.iter().map(|call| call.request(&pk)).collect();
+        let answers = match call {
+            Call::Batch(_) => self.db.batch(requests, true).map_err(|error| id(&error))?,
+            _ => vec![self.db.q0(requests[0].clone())].into(),
+        };
+        for (call, answer) in calls.iter().zip(answers) {
+            let pk = answer.map_err(|error| id(&error))?.into_pk().unwrap();
+            if matches!(call, Call::Create { .. }) {
+                self.pks.push(pk);
+            }
+        }
+        Ok(())
+    }
+
+    /// Is in the database what is in the model?
+    fn check(&self) {
+        for class in CLASSES {
+            let expected: Vec<Value> = self.expected(|record| match class {
+                "a.b/base" => record.is_base(),
+                _ => record.class == class,
+            });
+            let found = self.db.by_class(class).unwrap();
+            let found: Vec<Value> = found.iter().map(|record| json!([record.pk, record.bucket])).collect();
+            assert_eq!(found, expected, "records of {class}");
+        }
+        for n in [json!(0), json!(1), json!("x"), json!(null)] {
+            let of_n = |record: &Record| match &record.n {
+                None => n.is_null(),
+                Some(found) => found == &n || found.as_f64().is_some_and(|found| n.as_f64() == Some(found)),
+            };
+            let expected = self.expected(|record| record.is_base() && of_n(record));
+            let select = json!({"action": "select", "class": "a.b/base", "path": ["n", n]});
+            let found = self.db.q0(select).unwrap().into_records().unwrap();
+            let found: Vec<Value> = found.iter().map(|record| json!([record.pk, record.bucket])).collect();
+            assert_eq!(found, expected, "records of a.b/base with n = {n}");
+        }
+        if self.db.properties().unwrap().temporal {
+            for (pk, record) in self.pks.iter().zip(&self.model.records) {
+                assert_eq!(self.db.history(pk).unwrap().len(), record.versions, "versions of {pk}");
+            }
+        }
+    }
+
+    /// Pk and bucket of the active records for which this holds.
+    fn expected(&self, holds: impl Fn(&Record) -> bool) -> Vec<Value> {
+        let records = self.model.records.iter().zip(&self.pks);
+        let active = records.filter(|(record, _)| record.active && holds(record));
+        let bucket = |record: &Record| {
+            let n = record.n.iter().map(|n| ("n".to_owned(), n.clone()));
+            let pk = |to: Result<Nth, Nth>| to.map_or_else(nobody, |nth| self.pks[nth].clone());
+            let to = record.to.map(|to| ("to".to_owned(), pk(to).into()));
+            Value::Object(n.chain(to).collect())
+        };
+        active.map(|(record, own)| json!([own, bucket(record)])).collect()
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_script_does_what_the_model_says(script in prop::collection::vec(call(), 1..25)) {
+        let mut pair = Pair::new();
+        for call in &script {
+            let expected = pair.model.make(call);
+            let found = pair.make(call);
+            prop_assert_eq!(found, expected, "{:?}", call);
+            pair.check();
+        }
+    }
+}
