@@ -19,6 +19,8 @@ fn all_tests_pass_on(engine: &str) {
     // Generated cases are for this process, in numbers; each costs a share a process.
     let cases = if engine.contains("share") { "8" } else { "32" };
     run.env(ENGINE, engine).env("PROPTEST_CASES", cases).args(["--skip", "engines::"]);
+    // It is about reading requests, of which no engine has a part, and takes long.
+    run.args(["--skip", "placeholders::what_many_stand_for_is_bounded"]);
     let run = run.output().unwrap();
     let told = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{ENGINE}={engine:?}:\n{told}");

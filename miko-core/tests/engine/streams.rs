@@ -154,12 +154,12 @@ fn a_write_that_is_rolled_back_changes_no_stream() {
 
 #[test]
 fn an_import_comes_in_pieces_and_is_made_whole_or_not_at_all() {
-    let (original, _) = numbered(20_000);
+    let (original, _) = numbered(15_000);
     let worldlet = export(&original);
     assert!(worldlet.len() > 2 * miko_core::MOST_BYTES);
     let copy = db();
     let imported = copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
-    assert_eq!(imported.records, 20_000);
+    assert_eq!(imported.records, 15_000);
     assert!(export(&copy) == worldlet);
 
     let db = db();
