@@ -54,3 +54,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Compiles and runs the program of the page on files.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/files.md")]
+struct Files;

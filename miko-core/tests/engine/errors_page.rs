@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 
 use miko_core::ERROR_IDS;
 
@@ -24,6 +25,45 @@ fn page() -> String {
         writeln!(page, "| `{}` | {} | {example} |", doc.id, doc.meaning).unwrap();
     }
     page
+}
+
+/// The texts of all tests: those in files of their own, and those beside the code.
+fn tests() -> String {
+    fn read(folder: &Path, texts: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read(&path, texts);
+            } else if path.extension().is_some_and(|ending| ending == "rs")
+                && !path.ends_with("errors_page.rs")
+            {
+                let text = fs::read_to_string(&path).unwrap();
+                let is_test = path.components().any(|part| part.as_os_str() == "tests");
+                texts.push_str(if is_test {
+                    &text
+                } else {
+                    text.split_once("#[cfg(test)]").map_or("", |(_, tests)| tests)
+                });
+            }
+        }
+    }
+    let mut texts = String::new();
+    for folder in ["tests", "miko-core/tests", "miko-core/src", "miko-shared/src", "src"] {
+        read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder), &mut texts);
+    }
+    texts
+}
+
+#[test]
+fn every_id_is_provoked_by_a_test() {
+    let tests = tests();
+    let is_expected = |id: &str| {
+        let constant = format!("ErrorId::{}", id.replace('-', "_").to_uppercase());
+        [constant, format!("\"{id}\""), format!("{id}: ")].iter().any(|name| tests.contains(name))
+    };
+    let forgotten: Vec<&str> =
+        ERROR_IDS.iter().map(|doc| doc.id.as_str()).filter(|id| !is_expected(id)).collect();
+    assert_eq!(forgotten, [] as [&str; 0]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod hostile;
 mod import;
 mod indexes;
 mod markers;
+mod pages;
 mod placeholders;
 mod property;
 mod q0_page;

@@ -6,13 +6,13 @@ use std::fs;
 use miko_core::{Error, ErrorItem, Record, Response, Results};
 use serde_json::{Value, json};
 
-use crate::support::{Local, db, run};
+use crate::support::{Local, plain, run};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/q0.md");
 
 /// The records of the page: a line of JSON each.
 fn crew(page: &str) -> Local {
-    let db = db();
+    let db = plain();
     let classes =
         json!({"starfleet.com/officer": {}, "starfleet.com/doctor": {"inherits": ["starfleet.com/officer"]}});
     let open = |mut definition: Value| {

@@ -171,6 +171,15 @@ fn db_on(engine: Option<&str>) -> Local {
     }
 }
 
+/// An empty temporal database: for tests that are about versions.
+pub(crate) fn temporal() -> Local {
+    match std::env::var(ENGINE) {
+        Ok(engine) if engine.starts_with("temporal") => db(),
+        Ok(engine) if engine.contains("worldlet") => db_on(Some("temporal worldlet")),
+        _ => db_on(Some("temporal sqlite")),
+    }
+}
+
 /// The same on SQLite, for tests about SQL.
 pub(crate) fn sqlite() -> Local {
     Local::on(SqliteEngine::in_memory().unwrap())

@@ -1,0 +1,69 @@
+//! Every example of the pages on records, classes and history gives what the page says.
+
+use std::fs;
+
+use miko_core::json::Object;
+use miko_core::{Error, ErrorItem, Response, Results, Timestamp};
+use serde_json::Value;
+
+use crate::support::{Local, plain, temporal};
+
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
+
+/// What stands under a request.
+fn told(answer: &Result<Response, Error>) -> String {
+    let lines: Vec<String> = match answer {
+        Err(error) => error.items().iter().map(fault).collect(),
+        Ok(response) => match &response.results {
+            Results::Records(records) => records.iter().map(|record| record.bucket.to_string()).collect(),
+            Results::Versions(versions) => {
+                let bucket =
+                    |bucket: &Option<Object>| bucket.as_ref().map_or("deleted".to_owned(), Object::to_string);
+                versions.iter().map(|version| bucket(&version.bucket)).collect()
+            }
+            Results::Written { .. } => vec!["written".to_owned()],
+            Results::Deleted { .. } => vec!["deleted".to_owned()],
+        },
+    };
+    if lines.is_empty() { "nothing".to_owned() } else { lines.join("\n> ") }
+}
+
+fn fault(item: &ErrorItem) -> String {
+    let place = item.details.get("pointer").and_then(Value::as_str).map(|pointer| format!(" at {pointer}"));
+    format!("{}{}: {}", item.id, place.unwrap_or_default(), item.message())
+}
+
+fn check(name: &str, db: &Local, least: usize) {
+    let page = fs::read_to_string(format!("{DOCS}/{name}")).unwrap();
+    let examples: Vec<&str> = page.split("```json\n").skip(1).collect();
+    assert!(examples.len() >= least, "{} examples", examples.len());
+    let mut pks: Vec<String> = Vec::new();
+    for example in examples {
+        let (request, rest) = example.split_once("\n```\n> ").expect("an answer stands under each request");
+        let (expected, _) = rest.split_once("\n\n").unwrap_or((rest.trim_end(), ""));
+        let named = pks.iter().enumerate().fold(request.to_owned(), |request, (at, pk)| {
+            request.replace(&format!("\"${}\"", at + 1), &format!("\"{pk}\""))
+        });
+        // Writes that follow each other quickly are given times that have yet to come.
+        let now = Timestamp::from_millis(Timestamp::now().as_millis() + 1000);
+        let query: Value = serde_json::from_str(&named.replace("$now", &now.to_string())).unwrap();
+        let creates = query["action"] == "create";
+        let answer = db.q0(query);
+        assert_eq!(told(&answer), expected, "{request}");
+        if let Ok(Response { results: Results::Written { pk, .. }, .. }) = answer
+            && creates
+        {
+            pks.push(pk);
+        }
+    }
+}
+
+#[test]
+fn records_and_classes() {
+    check("classes.md", &plain(), 20);
+}
+
+#[test]
+fn history() {
+    check("history.md", &temporal(), 8);
+}
