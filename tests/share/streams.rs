@@ -56,8 +56,11 @@ impl Memory {
     }
 }
 
+/// What a worker does, and its name.
+type Step = (&'static str, fn(&dyn Mikobase));
+
 /// Does something in a worker of a share on a file, and checks how far worker and server grow meanwhile.
-fn measured(steps: &[(&str, fn(&dyn Mikobase))]) {
+fn measured(steps: &[Step]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.db");
     let uds = Uds::new().unwrap().backend(path.to_str().unwrap()).unwrap().returning(Returning::Nothing);
