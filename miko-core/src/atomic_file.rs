@@ -1,7 +1,8 @@
 //! Writing a file so that under its name there is the old content or the new, whatever happens.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::Builder;
@@ -22,6 +23,8 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> 
     let folder = folder_of(path);
     let unfinished = Builder::new()
         .prefix(&unfinished_prefix(path))
+        // As any new file: the process's mask takes away what others are not to do.
+        .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(|fault| failed(&fault))?;
     if let Ok(replaced) = fs::metadata(path) {

@@ -39,4 +39,4 @@ pub use response::{Answer, Answers, Response, Results};
 pub use streams::{Chunk, RecordStream, Source};
 pub use timestamp::Timestamp;
 pub use version::Version;
-pub use worldlet::Imported;
+pub use worldlet::{Imported, is_temporal_worldlet};

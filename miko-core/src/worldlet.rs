@@ -147,7 +147,12 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Pr
 }
 
 /// Does a worldlet say that it is temporal? What is no worldlet says nothing.
-pub(crate) fn is_temporal(reader: &mut dyn Read) -> bool {
+///
+/// ```
+/// let worldlet = r#"{"records": {}, "properties": {"temporal": true}}"#;
+/// assert!(miko_core::is_temporal_worldlet(&mut worldlet.as_bytes()));
+/// ```
+pub fn is_temporal_worldlet(reader: &mut dyn Read) -> bool {
     #[derive(Deserialize, Default)]
     struct Properties {
         #[serde(default)]

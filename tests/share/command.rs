@@ -198,6 +198,18 @@ fn convert() {
     assert_eq!(canonical["records"].as_object().unwrap().len(), 3);
     assert_eq!(canonical["records"]["y"], "text");
     assert_eq!(text(&run(&path("out.json"), "-").stdout).trim_end(), exported.trim_end());
+    // What is made of a temporal worldlet is temporal, and comes out as it went in.
+    let history = r#"{"properties": {"temporal": true}, "history": {"v": {"identity": "x", "timestamp": "2364-01-01T00:00:00Z", "bucket": {}}}}"#;
+    std::fs::write(path("history.json"), history).unwrap();
+    assert_eq!(run(&path("history.json"), &path("history.db")).status.code(), Some(0));
+    let [direct, by_way] =
+        ["history.json", "history.db"].map(|from| text(&run(&path(from), "-").stdout).to_owned());
+    assert_eq!(direct, by_way);
+    assert!(direct.contains(r#""v":{"identity":"x""#), "{direct}");
+    // A database that cannot be filled is not left behind.
+    std::fs::write(path("broken.json"), r#"{"records": 5}"#).unwrap();
+    assert_eq!(run(&path("broken.json"), &path("broken.db")).status.code(), Some(1));
+    assert!(!std::fs::exists(path("broken.db")).unwrap());
     // What is there already is not overwritten.
     for (from, to) in [("hand.json", "two.db"), ("one.db", "out.json")] {
         let refused = run(&path(from), &path(to));

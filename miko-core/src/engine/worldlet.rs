@@ -18,7 +18,7 @@ use crate::backend::Mode;
 use crate::engine::local::LocalEngine;
 use crate::engine::store::Store;
 use crate::error::Result;
-use crate::worldlet;
+use crate::worldlet::is_temporal_worldlet;
 use file::WorldletFile;
 use tables::Maps;
 
@@ -84,7 +84,7 @@ impl LocalEngine<Maps> {
         let (file, mut content) = WorldletFile::open(path, mode)?;
         let is_temporal = match &mut content {
             Some(content) => {
-                let is_temporal = worldlet::is_temporal(content);
+                let is_temporal = is_temporal_worldlet(content);
                 content.rewind().map_err(|fault| file::unusable(path, &fault))?;
                 is_temporal
             }

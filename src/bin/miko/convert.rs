@@ -1,9 +1,11 @@
 //! `miko convert`: a whole Mikobase from one form into another.
 
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Seek, Write};
 use std::path::Path;
 
-use miko_core::atomic_file;
+use miko_core::{atomic_file, is_temporal_worldlet};
+use mikobase::backend::{Backend, Mode, Storage};
 use mikobase::{Engine, Error, ErrorId, MikobaseExt, json};
 
 use crate::exit::{Exit, Failure};
@@ -28,26 +30,58 @@ const EXAMPLES: &str = "Examples:
   miko convert crew.json copy.db
   miko convert hand-written.json - | diff hand-written.json -
 
-A worldlet that becomes a worldlet comes out in the form in which all are exported.";
+A worldlet that becomes a worldlet comes out in the form in which all are exported. What is made
+of a temporal one is temporal.";
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    match (worldlet(&args.from), worldlet(&args.to)) {
-        (Some(from), Some(to)) => {
-            let engine = open::engine("mikobase.uno/sqlite/memory")?;
-            import(&*engine, open::reader(from)?.0, args)?;
+    if let (None, Some(to)) = (worldlet(&args.from), worldlet(&args.to)) {
+        export(&*open::engine(&args.from)?, to)?;
+        return Ok(Exit::Success);
+    }
+    let mut text = text(args)?;
+    // What is made of a temporal worldlet keeps every version as well.
+    let temporal = is_temporal_worldlet(&mut BufReader::new(&mut text));
+    text.rewind()?;
+    match worldlet(&args.to) {
+        Some(to) => {
+            let engine = Backend { storage: Storage::SqliteMemory, temporal, strict: false };
+            let engine = engine.open(Mode::ReadWrite)?;
+            import(&*engine, text, args)?;
             export(&*engine, to)?;
         }
-        (Some(from), None) => import(&*empty(&args.to)?, open::reader(from)?.0, args)?,
-        (None, Some(to)) => export(&*open::engine(&args.from)?, to)?,
-        (None, None) => {
-            // In a file that nobody else sees: a database may be larger than the memory.
-            let mut between = tempfile::tempfile()?;
-            write(&*open::engine(&args.from)?, &mut between)?;
-            between.rewind()?;
-            import(&*empty(&args.to)?, Box::new(between), args)?;
-        }
+        None => fill(text, temporal, args)?,
     }
     Ok(Exit::Success)
+}
+
+/// The worldlet that is to be converted, in a file that can be read more than once: a database may be larger than the memory.
+fn text(args: &Args) -> Result<File, Failure> {
+    let mut between = tempfile::tempfile()?;
+    match worldlet(&args.from) {
+        Some(path) if path == Path::new("-") => {
+            io::copy(&mut io::stdin().lock(), &mut between)?;
+        }
+        Some(path) => return File::open(path).map_err(Failure::file(path)),
+        None => write(&*open::engine(&args.from)?, &mut between)?,
+    }
+    between.rewind()?;
+    Ok(between)
+}
+
+/// Fills a database. One that is made for it is there as a whole or not at all.
+fn fill(text: File, temporal: bool, args: &Args) -> Result<(), Failure> {
+    let mut backend: Backend = args.to.parse().map_err(Failure::Unreachable)?;
+    let new = match &backend.storage {
+        Storage::SqliteFile(path) | Storage::Worldlet(Some(path)) if !path.exists() => Some(path.clone()),
+        _ => None,
+    };
+    backend.temporal |= temporal && new.is_some();
+    let filled = empty(&backend, args).and_then(|engine| import(&*engine, text, args));
+    if let (Err(_), Some(path)) = (&filled, new) {
+        // Nothing was imported, so nothing is lost; if it stays, it is empty.
+        let _ = fs::remove_file(path);
+    }
+    filled
 }
 
 /// The path, if the word means a worldlet.
@@ -57,10 +91,10 @@ fn worldlet(word: &str) -> Option<&Path> {
 }
 
 /// Opens a database that is to be filled.
-fn empty(backend: &str) -> Result<Box<dyn Engine>, Failure> {
-    let engine = open::engine(backend)?;
+fn empty(backend: &Backend, args: &Args) -> Result<Box<dyn Engine>, Failure> {
+    let engine = backend.open(Mode::ReadWrite).map_err(Failure::Unreachable)?;
     if engine.count(json!({"limit": 1}))? > 0 {
-        return Err(there_already(backend, "it holds records: `miko import` adds to a database"));
+        return Err(there_already(&args.to, "it holds records: `miko import` adds to a database"));
     }
     Ok(engine)
 }
@@ -69,9 +103,9 @@ fn there_already(to: &str, message: &str) -> Failure {
     Failure::Request(Error::new(ErrorId::INVALID_REQUEST, message).with("path", to))
 }
 
-fn import(engine: &dyn Engine, reader: Box<dyn Read + '_>, args: &Args) -> Result<(), Failure> {
+fn import(engine: &dyn Engine, text: File, args: &Args) -> Result<(), Failure> {
     // The parser takes byte by byte.
-    let mut reader = BufReader::with_capacity(1 << 16, reader);
+    let mut reader = BufReader::with_capacity(1 << 16, text);
     let imported = engine.read_worldlet(&mut reader, args.trust);
     let imported = imported.map_err(|error| error.with_all("path", args.from.as_str()))?;
     imported.warnings.iter().for_each(|warning| eprintln!("miko: warning: {warning}"));
