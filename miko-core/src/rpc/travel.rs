@@ -16,7 +16,7 @@ pub mod argument {
 
     /// The argument as it can be serialized and dropped, which both take a stack as deep as it nests. JSON that nests deeper than
     /// anybody takes is replaced by some that nests just too deep, so that the server says of it what it would have said.
-    pub fn bounded<T: Wire>(mut argument: T) -> T {
+    pub fn bounded<T: Any>(mut argument: T) -> T {
         let any: &mut dyn Any = &mut argument;
         if let Some(value) = any.downcast_mut::<Value>() {
             bound(value);
