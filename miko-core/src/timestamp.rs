@@ -44,12 +44,6 @@ impl Timestamp {
         self.0
     }
 
-    /// Now, or a millisecond after `self` if the clock has not moved on: `updated_at` strictly increases.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self::now().max(self.after())
-    }
-
     /// The millisecond after it.
     pub(crate) fn after(self) -> Self {
         Self(self.0.saturating_add(1))

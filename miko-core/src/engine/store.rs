@@ -39,6 +39,7 @@ use crate::backend::Mode;
 use crate::class::Catalog;
 use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::timestamp::Timestamp;
 use files::Uploads;
 use pending::Pending;
 use pks::Pks;
@@ -53,6 +54,8 @@ pub(crate) struct Store<T> {
     pub(super) tables: T,
     /// How many writes there were; the number of the last one.
     commits: i64,
+    /// The time of the transaction that is open: what it writes is written at once, for whoever looks back.
+    moment: Timestamp,
     pks: Pks,
     /// The classes that are defined now, inside the open transaction if there is one.
     pub(super) catalog: Catalog,
@@ -77,6 +80,7 @@ impl<T: Tables> Store<T> {
     pub(super) fn on(tables: T, mode: Mode) -> Result<Self> {
         let mut store = Self {
             commits: tables.last_commit()?,
+            moment: Timestamp::FIRST,
             standing: tables.gain_standing().then(Standing::default),
             tables,
             pks: Pks::default(),
@@ -103,7 +107,7 @@ impl<T: Tables> Store<T> {
             return self.write_together(work);
         }
         self.end_standing()?;
-        self.pending = Pending::default();
+        self.begin_writing();
         self.tables.begin()?;
         let before = self.catalog.clone();
         let mut open = OpenTransaction { store: self, before, committed: false };
@@ -126,6 +130,12 @@ impl<T: Tables> Store<T> {
     fn roll_back_to(&mut self, before: Catalog) {
         self.catalog = before;
         self.tables.roll_back();
+    }
+
+    /// What is written from now on belongs together.
+    fn begin_writing(&mut self) {
+        self.pending = Pending::default();
+        self.moment = Timestamp::now();
     }
 
     /// The number of the write that is being made.

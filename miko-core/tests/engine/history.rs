@@ -142,6 +142,17 @@ fn a_cutoff_shows_what_was_then() {
 }
 
 #[test]
+fn what_a_transaction_writes_is_of_one_time() {
+    for db in databases() {
+        let create = json!({"action": "create", "class": "a.b/c", "bucket": {}});
+        let answers = db.batch(vec![create; 500], true).unwrap();
+        assert_eq!(answers.len(), 500);
+        let records = db.by_class("a.b/c").unwrap();
+        assert!(records.iter().all(|record| record.updated_at == records[0].updated_at));
+    }
+}
+
+#[test]
 fn classes_of_the_past_are_as_they_were_defined_then() {
     for db in databases() {
         let define = |parents: Value| json!({"classes": {"a.b/base": {}, "a.b/other": {}, "a.b/sub": {"inherits": parents}}});

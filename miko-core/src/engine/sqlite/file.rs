@@ -122,16 +122,19 @@ fn check_header(path: &Path, mode: Mode) -> Result<()> {
     let mut header = Vec::with_capacity(HEADER);
     let file = File::open(path).map_err(|fault| unusable(path, &fault))?;
     file.take(HEADER as u64).read_to_end(&mut header).map_err(|fault| unusable(path, &fault))?;
-    if header.is_empty() {
+    let number = |at: usize| -> u32 {
+        header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
+    };
+    let is_sqlite = header.starts_with(b"SQLite format 3\0");
+    // SQLite makes a page before there are tables. A process that was killed then has left nothing else.
+    let has_one_page = is_sqlite && number(28) <= 1 && (number(60), number(68)) == (0, 0);
+    if header.is_empty() || has_one_page {
         return match mode {
             Mode::ReadWrite => Ok(()),
             Mode::Read => Err(invalid(path, "the file is empty: there is nothing to read")),
         };
     }
-    let number = |at: usize| -> u32 {
-        header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
-    };
-    if !header.starts_with(b"SQLite format 3\0") || number(68) != APPLICATION {
+    if !is_sqlite || number(68) != APPLICATION {
         return Err(invalid(path, "the file is no Mikobase"));
     }
     check_version(number(60)).map_err(|error| in_file(error, path))

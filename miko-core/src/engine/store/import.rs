@@ -40,7 +40,7 @@ impl<T: Tables> Store<T> {
 
 impl<'s, T: Tables> Import<'s, T> {
     pub(super) fn into(store: &'s mut Store<T>) -> Self {
-        let (before, now) = (store.commits, Timestamp::now());
+        let (before, now) = (store.commits, store.moment);
         Self {
             store,
             before,

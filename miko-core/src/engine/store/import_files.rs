@@ -1,5 +1,7 @@
 //! Taking in the files of a worldlet: chunks as they come by, in any order, and at the end what they amount to.
 
+use std::collections::HashMap;
+
 use sha2::{Digest, Sha256};
 
 use crate::engine::store::Store;
@@ -12,7 +14,11 @@ use crate::worldlet::{IncomingChunk, IncomingFile, Problems};
 
 /// The files of an import, in the order in which they were first named.
 #[derive(Debug, Default)]
-pub(super) struct ImportedFiles(Vec<ImportedFile>);
+pub(super) struct ImportedFiles {
+    files: Vec<ImportedFile>,
+    /// Where each of them is, by pk.
+    places: HashMap<String, usize>,
+}
 
 /// What has come of a file.
 #[derive(Debug)]
@@ -32,14 +38,13 @@ struct ImportedFile {
 
 impl ImportedFiles {
     pub(super) fn file<T: Tables>(&mut self, store: &mut Store<T>, file: IncomingFile) -> Result<()> {
-        let at = self.find(store, &file.pk)?;
-        self.0[at].known = Some(file);
+        let found = self.find(store, &file.pk)?;
+        found.known = Some(file);
         Ok(())
     }
 
     pub(super) fn chunk<T: Tables>(&mut self, store: &mut Store<T>, chunk: &IncomingChunk) -> Result<()> {
-        let at = self.find(store, &chunk.file)?;
-        let file = &mut self.0[at];
+        let file = self.find(store, &chunk.file)?;
         file.chunks += 1;
         file.largest = file.largest.max(chunk.index);
         if chunk.is_last {
@@ -52,9 +57,9 @@ impl ImportedFiles {
         Ok(())
     }
 
-    fn find<T: Tables>(&mut self, store: &mut Store<T>, pk: &str) -> Result<usize> {
-        if let Some(at) = self.0.iter().position(|file| file.pk == pk) {
-            return Ok(at);
+    fn find<T: Tables>(&mut self, store: &mut Store<T>, pk: &str) -> Result<&mut ImportedFile> {
+        if let Some(&at) = self.places.get(pk) {
+            return Ok(&mut self.files[at]);
         }
         let (number, there) = match store.tables.find_file(pk)? {
             Some((number, row)) => (number, row.sha256),
@@ -65,8 +70,18 @@ impl ImportedFiles {
             }
         };
         let (chunks, largest, last) = (0, 0, Vec::new());
-        self.0.push(ImportedFile { pk: pk.to_owned(), number, known: None, there, chunks, largest, last });
-        Ok(self.0.len() - 1)
+        let at = self.files.len();
+        self.places.insert(pk.to_owned(), at);
+        self.files.push(ImportedFile {
+            pk: pk.to_owned(),
+            number,
+            known: None,
+            there,
+            chunks,
+            largest,
+            last,
+        });
+        Ok(&mut self.files[at])
     }
 
     /// Makes files of what has come.
@@ -77,7 +92,7 @@ impl ImportedFiles {
         problems: &mut Problems,
     ) -> Result<()> {
         let files = Place::Key(&Place::Request, "files");
-        for file in self.0 {
+        for file in self.files {
             let place = Place::Key(&files, &file.pk);
             if let Some(fault) = file.fault() {
                 problems.refuse(place.fault(fault));

@@ -17,6 +17,7 @@ use crate::engine::tables::Tables;
 use crate::error::Result;
 use crate::query::{Create, Place, stack};
 use crate::response::Results;
+use crate::timestamp::Timestamp;
 use crate::uns;
 
 /// How many creates may share a transaction of a small database. The copies of pages take memory: at worst, with values in no
@@ -51,6 +52,7 @@ impl<T: Tables> Store<T> {
             self.examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)?;
         }
         self.begin_standing()?;
+        self.moment = Timestamp::now();
         let mut rows = Rows { store: self, stack: &stack, bucket: &bucket, seq: None };
         let (seq, pk, now) = rows.store.insert_record(&bucket, &stack, &extras)?;
         rows.seq = Some(seq);

@@ -77,7 +77,7 @@ impl<T: Tables> Store<T> {
     /// Does `work` in the transaction of the calls that are made together, which begins with their first write.
     pub(super) fn write_together<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         self.begin_together()?;
-        self.pending = Pending::default();
+        self.begin_writing();
         let changes = self.tables.changes();
         let mut write = Write { store: self, changes, done: false };
         let done = work(write.store)?;

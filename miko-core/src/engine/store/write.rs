@@ -48,7 +48,7 @@ impl<T: Tables> Store<T> {
         stack: &Map<String, Value>,
         extras: &Map<String, Value>,
     ) -> Result<(i64, String, Timestamp)> {
-        let now = Timestamp::now();
+        let now = self.moment;
         let row = Row {
             pk: self.pks.next(now),
             state: Some(State { bucket: text(bucket), stack: text(stack), extras: extras_text(extras) }),
@@ -131,7 +131,7 @@ impl<T: Tables> Store<T> {
 
     /// Writes what a record says from now on, or a tombstone.
     pub(super) fn write_state(&mut self, seq: i64, before: Row, state: Option<State>) -> Result<Timestamp> {
-        let updated_at = before.updated_at.next();
+        let updated_at = self.moment.max(before.updated_at.after());
         let commit = self.next_commit();
         self.rewrite(seq, Row { state, updated_at, commit, ..before })?;
         Ok(updated_at)

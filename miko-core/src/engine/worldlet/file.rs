@@ -20,8 +20,14 @@ pub(super) struct WorldletFile {
     path: PathBuf,
     /// What it looked like when we read or wrote it last.
     seen: Seen,
-    /// It is locked as long as this is open.
-    _locked: File,
+    locked: File,
+}
+
+impl Drop for WorldletFile {
+    fn drop(&mut self) {
+        // Closing it is not enough while a process that was forked meanwhile has it open as well, until that runs its program.
+        let _ = self.locked.unlock();
+    }
 }
 
 /// What tells a file from one that somebody else has changed: device, inode, size, and the time of the last change.
@@ -72,7 +78,7 @@ impl WorldletFile {
             let ours = file.metadata().map_err(|fault| unusable(path, &fault))?;
             match fs::metadata(&resolved) {
                 Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {
-                    return Ok(Self { path: resolved, seen: Seen::of(&ours), _locked: file });
+                    return Ok(Self { path: resolved, seen: Seen::of(&ours), locked: file });
                 }
                 // Somebody has saved it between our opening and locking it.
                 Ok(_) => {}
@@ -104,7 +110,7 @@ impl WorldletFile {
             write(file)
         })?;
         self.seen = Seen::of(&file.metadata().map_err(|fault| unusable(path, &fault))?);
-        self._locked = file;
+        self.locked = file;
         Ok(())
     }
 }
