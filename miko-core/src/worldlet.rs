@@ -3,6 +3,7 @@
 //! The text is never held as a whole: [`read`] hands each record to a [`Sink`] as it comes by, whatever is around it. Faults
 //! are gathered, each with a JSON pointer, so that all are told at once.
 
+mod entry;
 mod file;
 mod record;
 mod version;

@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::Problems;
 use super::record::read_time;
+use super::{Problems, entry};
 use crate::files::from_base64;
-use crate::json;
 use crate::query::{Faults, Place};
 use crate::timestamp::Timestamp;
 
@@ -109,30 +108,17 @@ fn read<T>(
     problems: &mut Problems,
     take_keys: impl FnOnce(&mut Map<String, Value>, &Place<'_>, &mut Faults) -> Option<T>,
 ) -> Option<T> {
-    let all = Place::Key(&Place::Request, of);
-    let place = Place::Key(&all, key);
-    let mut faults = Faults::default();
-    let entry = match json::parse(text) {
-        Ok(Value::Object(mut parts)) => {
-            let entry = take_keys(&mut parts, &place, &mut faults);
-            for unknown in parts.keys().filter(|key| !COMMENTS.contains(&key.as_str())) {
-                faults.refuse(Place::Key(&place, unknown).fault(format!("this knows no `{unknown}`")));
-            }
-            entry
+    entry::read((of, key), text, problems, |value, place, faults| {
+        let Value::Object(mut parts) = value else {
+            faults.refuse(place.wrong_type("an object", &value));
+            return None;
+        };
+        let entry = take_keys(&mut parts, place, faults);
+        for unknown in parts.keys().filter(|key| !COMMENTS.contains(&key.as_str())) {
+            faults.refuse(Place::Key(place, unknown).fault(format!("this knows no `{unknown}`")));
         }
-        Ok(other) => {
-            faults.refuse(place.wrong_type("an object", &other));
-            None
-        }
-        Err(error) => {
-            error.items().iter().for_each(|item| faults.refuse(place.locate(item.clone())));
-            None
-        }
-    };
-    let (errors, _) = faults.into_parts();
-    let is_whole = errors.is_empty();
-    errors.into_iter().for_each(|fault| problems.refuse(fault));
-    entry.filter(|_| is_whole)
+        entry
+    })
 }
 
 fn take(

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Incoming, Problems};
+use super::{Incoming, Problems, entry};
 use crate::json;
 use crate::query::{Faults, Place, Stack};
 use crate::record::PASS_THROUGH;
@@ -32,22 +32,8 @@ const BARE_STACK: &str = r#"{"shadow":{},"value":{"class":"puck.uno/value"}}"#;
 
 /// Reads one record; what is wrong with it is noted.
 pub(super) fn read(pk: String, text: &str, problems: &mut Problems) -> Option<Incoming> {
-    let records = Place::Key(&Place::Request, "records");
-    let mut faults = Faults::default();
-    let record = {
-        let place = Place::Key(&records, &pk);
-        match json::parse(text) {
-            Ok(value) => read_form(value, &place, &mut faults),
-            Err(error) => {
-                error.items().iter().for_each(|item| faults.refuse(place.locate(item.clone())));
-                None
-            }
-        }
-    };
-    let (errors, _) = faults.into_parts();
-    let is_whole = errors.is_empty();
-    errors.into_iter().for_each(|fault| problems.refuse(fault));
-    record.filter(|_| is_whole).map(|record| Incoming { pk, ..record })
+    let record = entry::read(("records", &pk), text, problems, read_form)?;
+    Some(Incoming { pk, ..record })
 }
 
 /// What stands for a record whose versions are in the history: nothing but its times.

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::Problems;
 use super::record::{Rest, read_time, take_bucket, take_stack};
+use super::{Problems, entry};
 use crate::json;
 use crate::query::{Faults, Place};
 use crate::timestamp::Timestamp;
@@ -30,36 +30,26 @@ pub(crate) struct IncomingState {
     pub(crate) extras: Map<String, Value>,
 }
 
-/// Reads one entry; what is wrong with it is noted.
+/// Reads one version; what is wrong with it is noted.
 pub(super) fn read(instance: String, text: &str, problems: &mut Problems) -> Option<IncomingVersion> {
-    let history = Place::Key(&Place::Request, "history");
-    let mut faults = Faults::default();
-    let version = {
-        let place = Place::Key(&history, &instance);
-        match json::parse(text) {
-            Ok(value) if json::too_deep(&value) => {
-                let message = format!("arrays and objects may nest {} deep in a version", json::MAX_DEPTH);
-                faults.refuse(place.fault(message));
-                None
-            }
-            Ok(Value::Object(parts)) => read_entry(parts, &place, &mut faults),
-            Ok(other) => {
+    let version = entry::read(("history", &instance), text, problems, |value, place, faults| {
+        if json::too_deep(&value) {
+            let message = format!("arrays and objects may nest {} deep in a version", json::MAX_DEPTH);
+            faults.refuse(place.fault(message));
+            return None;
+        }
+        match value {
+            Value::Object(parts) => read_version(parts, place, faults),
+            other => {
                 faults.refuse(place.wrong_type("an object", &other));
                 None
             }
-            Err(error) => {
-                error.items().iter().for_each(|item| faults.refuse(place.locate(item.clone())));
-                None
-            }
         }
-    };
-    let (errors, _) = faults.into_parts();
-    let is_whole = errors.is_empty();
-    errors.into_iter().for_each(|fault| problems.refuse(fault));
-    version.filter(|_| is_whole).map(|version| IncomingVersion { instance, ..version })
+    })?;
+    Some(IncomingVersion { instance, ..version })
 }
 
-fn read_entry(
+fn read_version(
     mut parts: Map<String, Value>,
     place: &Place<'_>,
     faults: &mut Faults,
