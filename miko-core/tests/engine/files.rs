@@ -116,6 +116,14 @@ fn chunks_come_one_after_another_and_the_last_may_come_again() {
     }
     assert_eq!(db.end_file(&file).unwrap(), file);
     assert_eq!(db.end_file(&file).unwrap(), file, "its end may be said again");
+    for index in [2, 3] {
+        assert_eq!(
+            ids(&chunk(index, b'x').unwrap_err()),
+            [ErrorId::FILE_NOT_FOUND],
+            "and then it never changes"
+        );
+    }
+    assert_eq!(db.end_file(&file).unwrap(), file);
     assert_eq!(read(&db, &file), b"aabbcc");
     assert_eq!(ids(&db.put_chunk("nobody", 0, vec![1].into()).unwrap_err()), [ErrorId::FILE_NOT_FOUND]);
     let piece = db.file_piece(&file, Position { chunk: 1, offset: 1 }).unwrap();

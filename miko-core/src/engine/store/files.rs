@@ -70,6 +70,10 @@ impl<T: Tables> Store<T> {
             let message = format!("a chunk has between 1 and {MOST_BYTES} bytes");
             return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", data.len()));
         }
+        // A file that has ended never changes.
+        let Some((file, FileRow { sha256: None, .. })) = self.tables.find_file(pk)? else {
+            return Err(not_being_written(pk));
+        };
         let upload = self.uploads.0.get_mut(pk).ok_or_else(|| not_being_written(pk))?;
         let before = match upload.chunks.checked_sub(index) {
             Some(0) => upload.now.clone(),
@@ -85,10 +89,7 @@ impl<T: Tables> Store<T> {
         now.hasher.update(data);
         now.size += data.len() as u64;
         *upload = Upload { chunks: index + 1, now, before, touched: Instant::now() };
-        self.write(|store| {
-            let (file, _) = store.tables.find_file(pk)?.ok_or_else(|| not_being_written(pk))?;
-            store.tables.write_chunk(file, index, data)
-        })
+        self.write(|store| store.tables.write_chunk(file, index, data))
     }
 
     /// Ends a file: from now on it is there. Gives the pk of the one that has this content, which may be another.

@@ -1,5 +1,6 @@
 //! The tables of `schema/sqlite.sql`, as maps.
 
+use std::cell::RefCell;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ pub struct Maps {
     chunk: Table<(i64, u64), Arc<[u8]>>,
     temporal: bool,
     in_transaction: bool,
-    document: Option<WorldletFile>,
+    document: Option<RefCell<WorldletFile>>,
     /// Has the open transaction done more than to write files on, which nobody sees yet?
     has_to_be_saved: bool,
 }
@@ -97,15 +98,13 @@ impl Maps {
 
     /// Keeps the worldlet in a file from now on.
     pub(super) fn keep_in(&mut self, file: WorldletFile) {
-        self.document = Some(file);
+        self.document = Some(RefCell::new(file));
     }
 
     /// Writes the worldlet to its file, if it has one.
-    pub(super) fn save(&mut self) -> Result<()> {
-        let Some(mut file) = self.document.take() else { return Ok(()) };
-        let saved = file.save(|writer| export::write(self, writer));
-        self.document = Some(file);
-        saved
+    pub(super) fn save(&self) -> Result<()> {
+        let Some(document) = &self.document else { return Ok(()) };
+        document.borrow_mut().save(|writer| export::write(self, writer))
     }
 
     fn all(&mut self) -> [&mut dyn Undoable; 16] {
