@@ -32,9 +32,10 @@ struct Memory {
 impl Memory {
     fn of(process: impl ToString) -> Self {
         let process = process.to_string();
-        // From now on the peak is counted anew: <https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html>.
-        fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
-        let before = Self::status(&process, "VmRSS:");
+        // From now on the peak is counted anew: <https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html>. Where
+        // the kernel does not offer that, the old peak counts.
+        let is_anew = fs::write(format!("/proc/{process}/clear_refs"), "5").is_ok();
+        let before = Self::status(&process, if is_anew { "VmRSS:" } else { "VmHWM:" });
         Self { process, before }
     }
 
