@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jsonschema::{Registry, Validator};
+use miko_core::MikobaseExt;
 use serde_json::{Value, json};
 
-use crate::support::{Local, db, export, plain};
+use crate::support::{Local, db, export, plain, temporal};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -89,6 +90,22 @@ fn every_json_file_is_what_its_schema_says() {
                 .collect();
             assert!(faults.is_empty(), "{shown}: {faults:#?}");
         }
+    }
+}
+
+#[test]
+fn what_is_exported_is_what_its_schema_says() {
+    for db in [plain(), temporal()] {
+        db.import_schema(schema("starfleet.json")).unwrap();
+        let pk = db.create("a.b/c", &json!({"n": [1.5, null]})).unwrap();
+        db.update(&pk, &json!({})).unwrap();
+        db.read_worldlet(&mut &br#"{"records": {"bare": [1], "null": null}}"#[..], false).unwrap();
+        db.put_file(&mut &b"make it so"[..], "text/plain").unwrap();
+        db.delete(&pk).unwrap();
+        let exported: Value = serde_json::from_str(&export(&db)).unwrap();
+        let schema = validator("worldlet.schema.json");
+        let faults: Vec<String> = schema.iter_errors(&exported).map(|fault| fault.to_string()).collect();
+        assert!(faults.is_empty(), "{faults:#?}");
     }
 }
 
