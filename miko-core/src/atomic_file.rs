@@ -62,9 +62,6 @@ fn unfinished_prefix(path: &Path) -> String {
 }
 
 fn failed(path: &Path, fault: &io::Error) -> Error {
-    let id = match fault.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorId::STORAGE_FULL,
-        _ => ErrorId::INTERNAL,
-    };
-    Error::new(id, format!("the file cannot be written: {fault}")).with("path", path.display().to_string())
+    let message = format!("the file cannot be written: {fault}");
+    Error::new(ErrorId::of_failed_write(fault), message).with("path", path.display().to_string())
 }

@@ -24,5 +24,5 @@ pub(crate) use catalog::{Catalog, Class};
 pub(crate) use check::{Purpose, check};
 pub(crate) use constraint::{Constraint, ConstraintKind};
 pub(crate) use definition::Definition;
-pub(crate) use markers::{Markers, check_marked, undefined};
+pub(crate) use markers::{Markers, check_marked};
 pub(crate) use reference::{OnDelete, Reference};

@@ -2,6 +2,7 @@
 
 mod explain;
 mod local;
+mod opening;
 mod sqlite;
 mod store;
 mod tables;

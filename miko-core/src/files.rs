@@ -217,14 +217,23 @@ pub(crate) fn put(db: &(impl Mikobase + ?Sized), reader: &mut dyn Read, mime: &s
 }
 
 fn put_chunks(db: &(impl Mikobase + ?Sized), pk: &str, reader: &mut dyn Read) -> Result<()> {
+    in_pieces(reader, "the file", |index, data| db.put_chunk(pk, index, data))
+}
+
+/// Gives what is read from `what` to `put`, piece by piece, each with its number.
+pub(crate) fn in_pieces(
+    reader: &mut dyn Read,
+    what: &str,
+    mut put: impl FnMut(u64, Bytes) -> Result<()>,
+) -> Result<()> {
     for index in 0.. {
-        let mut data = Vec::new();
-        let read = reader.take(MOST_BYTES as u64).read_to_end(&mut data);
-        read.map_err(|fault| Error::new(ErrorId::INTERNAL, format!("the file cannot be read: {fault}")))?;
-        if data.is_empty() {
+        let mut piece = Vec::new();
+        let read = reader.take(MOST_BYTES as u64).read_to_end(&mut piece);
+        read.map_err(|fault| Error::new(ErrorId::INTERNAL, format!("{what} cannot be read: {fault}")))?;
+        if piece.is_empty() {
             break;
         }
-        db.put_chunk(pk, index, data.into())?;
+        put(index, piece.into())?;
     }
     Ok(())
 }

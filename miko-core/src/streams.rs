@@ -7,7 +7,7 @@ use std::vec;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorId, Result};
-use crate::files::{Bytes, MOST_BYTES};
+use crate::files::{self, Bytes};
 use crate::mikobase::{Mikobase, Query};
 use crate::record::{Record, Records};
 use crate::worldlet::Imported;
@@ -132,11 +132,7 @@ pub(crate) fn export(db: &(impl Mikobase + ?Sized), writer: &mut dyn Write) -> R
 }
 
 pub(crate) fn not_written(fault: &io::Error) -> Error {
-    let id = match fault.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorId::STORAGE_FULL,
-        _ => ErrorId::INTERNAL,
-    };
-    Error::new(id, format!("the worldlet could not be written: {fault}"))
+    Error::new(ErrorId::of_failed_write(fault), format!("the worldlet could not be written: {fault}"))
 }
 
 /// Imports what `reader` gives.
@@ -149,14 +145,5 @@ pub(crate) fn import(db: &(impl Mikobase + ?Sized), reader: &mut dyn Read, trust
 }
 
 fn send(db: &(impl Mikobase + ?Sized), id: &str, reader: &mut dyn Read) -> Result<()> {
-    for index in 0.. {
-        let mut text = Vec::new();
-        let read = reader.take(MOST_BYTES as u64).read_to_end(&mut text);
-        read.map_err(|fault| Error::new(ErrorId::INTERNAL, format!("the worldlet cannot be read: {fault}")))?;
-        if text.is_empty() {
-            break;
-        }
-        db.put_import(id, index, text.into())?;
-    }
-    Ok(())
+    files::in_pieces(reader, "the worldlet", |index, text| db.put_import(id, index, text))
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
 use super::check::{Checker, Purpose};
-use crate::error::{ErrorId, ErrorItem};
+use crate::error::ErrorItem;
 use crate::query::Place;
 
 /// The `custom_classes` of a record: marker keys, each with a class.
@@ -79,11 +79,4 @@ impl Walk<'_> {
             _ => {}
         }
     }
-}
-
-/// A class is named that is not defined, where only defined ones are allowed.
-pub(crate) fn undefined(class: &str, place: &Place<'_>) -> ErrorItem {
-    let message =
-        format!("`{class}` is not defined, and this database is strict: its records are of defined classes");
-    place.locate(ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message)).with("class", class)
 }

@@ -32,6 +32,7 @@ mod spool;
 mod standing;
 mod streams;
 mod together;
+mod turn;
 mod values;
 mod write;
 

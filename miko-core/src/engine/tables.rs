@@ -167,6 +167,16 @@ pub(crate) trait Tables: Sized + Send {
     /// The first file after the one with this number.
     fn next_file(&self, file: i64) -> Result<Option<(i64, FileRow)>>;
 
+    /// Shows every file, in the order in which they were entered, with its number.
+    fn each_file(&self, mut show: impl FnMut(i64, FileRow)) -> Result<()> {
+        let mut last = 0;
+        while let Some((file, row)) = self.next_file(last)? {
+            last = file;
+            show(file, row);
+        }
+        Ok(())
+    }
+
     /// Enters a file, or writes the one with this pk again: its number.
     fn write_file(&mut self, row: &FileRow) -> Result<i64>;
 

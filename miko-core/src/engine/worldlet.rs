@@ -16,6 +16,7 @@ use std::path::Path;
 
 use crate::backend::Mode;
 use crate::engine::local::LocalEngine;
+use crate::engine::opening::{invalid, unusable};
 use crate::engine::store::Store;
 use crate::error::Result;
 use crate::worldlet::is_temporal_worldlet;
@@ -85,14 +86,14 @@ impl LocalEngine<Maps> {
         let is_temporal = match &mut content {
             Some(content) => {
                 let is_temporal = is_temporal_worldlet(content);
-                content.rewind().map_err(|fault| file::unusable(path, &fault))?;
+                content.rewind().map_err(|fault| unusable(path, &fault))?;
                 is_temporal
             }
             None => temporal,
         };
         if temporal && !is_temporal {
             let message = "the worldlet is not temporal: that is chosen when one is created";
-            return Err(file::invalid(path, message));
+            return Err(invalid(path, message));
         }
         let tables = if is_temporal { Maps::temporal() } else { Maps::default() };
         let mut store = Store::on(tables, Mode::ReadWrite)?;

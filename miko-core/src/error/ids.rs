@@ -1,7 +1,7 @@
 //! Every error id there is, with its meaning and an example: the one place that defines them.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,14 @@ impl ErrorId {
     /// The id as it is written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What it means that something could not be written.
+    pub(crate) fn of_failed_write(fault: &io::Error) -> Self {
+        match fault.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::STORAGE_FULL,
+            _ => Self::INTERNAL,
+        }
     }
 
     const fn fixed(id: &'static str) -> Self {

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backend::Mode;
+use crate::engine::opening::{in_file, in_use, invalid, unusable};
 use crate::engine::sqlite::{SCHEMA, TEMPORAL};
 use crate::error::{Error, ErrorId, Result};
 use crate::json;
@@ -232,28 +233,8 @@ fn migrate(connection: &Connection, version: u32, steps: &[&str]) -> Result<()> 
     Ok(())
 }
 
-fn in_use(path: &Path) -> Error {
-    let message = "another process, or another part of this one, maintains this file: talk to that one, or open it when it has ended";
-    in_file(Error::new(ErrorId::BACKEND_IN_USE, message), path)
-}
-
 fn refused(path: &Path, fault: &rusqlite::Error) -> Error {
     invalid(path, &format!("SQLite cannot open the file: {fault}"))
-}
-
-fn unusable(path: &Path, fault: &std::io::Error) -> Error {
-    match fault.kind() {
-        ErrorKind::NotFound => invalid(path, "there is no such file"),
-        _ => invalid(path, &format!("the file cannot be opened: {fault}")),
-    }
-}
-
-fn invalid(path: &Path, message: &str) -> Error {
-    in_file(Error::new(ErrorId::INVALID_BACKEND, message), path)
-}
-
-fn in_file(error: Error, path: &Path) -> Error {
-    error.with("path", path.display().to_string())
 }
 
 #[cfg(test)]

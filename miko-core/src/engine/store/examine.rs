@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::class::{ConstraintKind, Definition, Markers, Purpose, check, check_marked, undefined};
+use crate::class::{ConstraintKind, Definition, Markers, Purpose, check, check_marked};
 use crate::engine::store::Store;
 use crate::engine::store::values::facets;
 use crate::engine::tables::Tables;
@@ -144,4 +144,11 @@ fn abstract_class(name: &str, place: &Place<'_>) -> ErrorItem {
         .locate(ErrorItem::new(ErrorId::VALIDATION_FAILED, message))
         .with("class", name)
         .with("rule", "abstract")
+}
+
+/// A class is named that is not defined, where only defined ones are allowed.
+fn undefined(class: &str, place: &Place<'_>) -> ErrorItem {
+    let message =
+        format!("`{class}` is not defined, and this database is strict: its records are of defined classes");
+    place.locate(ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message)).with("class", class)
 }

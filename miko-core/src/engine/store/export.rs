@@ -59,11 +59,7 @@ enum Part {
 impl Export {
     pub(super) fn of(tables: &impl Tables) -> Result<Self> {
         let mut files = Vec::new();
-        let mut last = 0;
-        while let Some((number, file)) = tables.next_file(last)? {
-            last = number;
-            files.extend(file.sha256.map(|_| number));
-        }
+        tables.each_file(|number, file| files.extend(file.sha256.map(|_| number)))?;
         Ok(Self { part: Part::Head, any: false, head: head(tables)?.into(), files: files.into() })
     }
 

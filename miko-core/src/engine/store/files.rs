@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::engine::store::Store;
-use crate::engine::store::pending::LISTED;
+use crate::engine::store::turn::Turn;
+
 use crate::engine::tables::{FileRow, Tables};
 use crate::error::{Error, ErrorId, Result};
 use crate::files::{Bytes, FileInfo, MOST_BYTES, Piece, Position, hex};
@@ -75,15 +76,9 @@ impl<T: Tables> Store<T> {
             return Err(not_being_written(pk));
         };
         let upload = self.uploads.0.get_mut(pk).ok_or_else(|| not_being_written(pk))?;
-        let before = match upload.chunks.checked_sub(index) {
-            Some(0) => upload.now.clone(),
-            Some(1) => upload.before.clone(),
-            _ => {
-                let message = "chunks come one after another";
-                return Err(Error::new(ErrorId::INVALID_REQUEST, message)
-                    .with("expected", upload.chunks)
-                    .with("found", index));
-            }
+        let before = match Turn::of(index, upload.chunks, "chunks come one after another")? {
+            Turn::Next => upload.now.clone(),
+            Turn::Again => upload.before.clone(),
         };
         let mut now = before.clone();
         now.hasher.update(data);
@@ -136,7 +131,7 @@ impl<T: Tables> Store<T> {
     /// Removes what was being written when the database was left.
     pub(super) fn remove_unfinished_files(&mut self) -> Result<()> {
         let mut unfinished = Vec::new();
-        self.each_file(|file, row| {
+        self.tables.each_file(|file, row| {
             if row.sha256.is_none() {
                 unfinished.push(file);
             }
@@ -184,11 +179,7 @@ impl<T: Tables> Store<T> {
         };
         self.end_exports();
         self.write(|store| {
-            let mut pointed_at_by = Vec::new();
-            for (seq, pointer) in store.tables.restricting(pk, LISTED)? {
-                let row = store.tables.row(seq)?;
-                pointed_at_by.push(json!({"pk": row.map(|row| row.pk), "pointer": pointer}));
-            }
+            let pointed_at_by = store.pointed_at_by(pk)?;
             if pointed_at_by.is_empty() {
                 return store.tables.remove_file(file);
             }
@@ -203,7 +194,7 @@ impl<T: Tables> Store<T> {
     pub(in crate::engine) fn collect_files(&mut self) -> Result<Vec<String>> {
         let mut unnamed = HashSet::new();
         let mut in_order = Vec::new();
-        self.each_file(|file, row| {
+        self.tables.each_file(|file, row| {
             if row.sha256.is_some() {
                 unnamed.insert(row.pk.clone());
                 in_order.push((file, row.pk));
@@ -231,15 +222,6 @@ impl<T: Tables> Store<T> {
             self.write(|store| in_order.iter().try_for_each(|(file, _)| store.tables.remove_file(*file)))?;
         }
         Ok(in_order.into_iter().map(|(_, pk)| pk).collect())
-    }
-
-    fn each_file(&self, mut show: impl FnMut(i64, FileRow)) -> Result<()> {
-        let mut last = 0;
-        while let Some((file, row)) = self.tables.next_file(last)? {
-            last = file;
-            show(file, row);
-        }
-        Ok(())
     }
 }
 

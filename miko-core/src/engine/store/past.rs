@@ -49,16 +49,22 @@ impl<T: Tables> Store<T> {
     }
 
     fn select_as_of(&self, select: &Select, cutoff: Timestamp) -> Result<Results> {
-        let mut records = Vec::new();
-        for seq in self.numbers_as_of(select, cutoff)? {
-            let version = self.tables.version_at(seq, cutoff)?;
-            records.extend(version.as_ref().and_then(Row::shown).map(Record::from));
-        }
+        let records = self.found_as_of(select, cutoff, |candidate| candidate.record)?;
         Ok(Results::Records(records.into()))
     }
 
     /// The numbers of the records that a select finds as of then.
     pub(super) fn numbers_as_of(&self, select: &Select, cutoff: Timestamp) -> Result<Vec<i64>> {
+        self.found_as_of(select, cutoff, |candidate| candidate.seq)
+    }
+
+    /// What is wanted of each record that a select finds as of then.
+    fn found_as_of<R>(
+        &self,
+        select: &Select,
+        cutoff: Timestamp,
+        wanted: impl FnMut(Candidate<'_>) -> R,
+    ) -> Result<Vec<R>> {
         self.check_temporal()?;
         let catalog = self.catalog_at(cutoff)?;
         let mut found = Vec::new();
@@ -71,7 +77,7 @@ impl<T: Tables> Store<T> {
             }
             Ok(())
         })?;
-        Ok(select.arranged(found).into_iter().map(|candidate| candidate.seq).collect())
+        Ok(select.arranged(found).into_iter().map(wanted).collect())
     }
 
     /// A tombstone is selected with the version that it ended: by itself it says nothing.

@@ -1,7 +1,7 @@
 //! What a transaction has to look at again before it commits: references point at records that exist then, and records
 //! that are gone then are not pointed at.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::class::{OnDelete, Reference};
 use crate::engine::store::Store;
@@ -141,13 +141,19 @@ impl<T: Tables> Store<T> {
         }
     }
 
-    /// Does anybody hold on to a record that was deleted?
-    fn check_deleted(&self, pk: &str) -> Result<Option<ErrorItem>> {
+    /// The first records that keep a pk from being deleted, and where they point at it.
+    pub(super) fn pointed_at_by(&self, pk: &str) -> Result<Vec<Value>> {
         let mut pointed_at_by = Vec::new();
         for (seq, pointer) in self.tables.restricting(pk, LISTED)? {
             let row = self.tables.row(seq)?;
             pointed_at_by.push(json!({"pk": row.map(|row| row.pk), "pointer": pointer}));
         }
+        Ok(pointed_at_by)
+    }
+
+    /// Does anybody hold on to a record that was deleted?
+    fn check_deleted(&self, pk: &str) -> Result<Option<ErrorItem>> {
+        let pointed_at_by = self.pointed_at_by(pk)?;
         if pointed_at_by.is_empty() {
             return Ok(None);
         }

@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
 use crate::engine::store::Store;
+use crate::engine::store::turn::Turn;
 use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, Result};
 use crate::files::MOST_BYTES;
@@ -47,15 +48,9 @@ impl<T: Tables> Store<T> {
             return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", text.len()));
         }
         let spool = self.spools.find(id)?;
-        let begin = match spool.pieces.checked_sub(index) {
-            Some(0) => spool.file.seek(SeekFrom::End(0)),
-            Some(1) => spool.file.seek(SeekFrom::Start(spool.last)),
-            _ => {
-                let message = "pieces come one after another";
-                return Err(Error::new(ErrorId::INVALID_REQUEST, message)
-                    .with("expected", spool.pieces)
-                    .with("found", index));
-            }
+        let begin = match Turn::of(index, spool.pieces, "pieces come one after another")? {
+            Turn::Next => spool.file.seek(SeekFrom::End(0)),
+            Turn::Again => spool.file.seek(SeekFrom::Start(spool.last)),
         };
         let begin = begin.map_err(|fault| not_kept(&fault))?;
         spool.file.set_len(begin).map_err(|fault| not_kept(&fault))?;
@@ -89,9 +84,5 @@ impl Spools {
 }
 
 fn not_kept(fault: &io::Error) -> Error {
-    let id = match fault.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorId::STORAGE_FULL,
-        _ => ErrorId::INTERNAL,
-    };
-    Error::new(id, format!("the text of the worldlet cannot be kept: {fault}"))
+    Error::new(ErrorId::of_failed_write(fault), format!("the text of the worldlet cannot be kept: {fault}"))
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::engine::store::Store;
 use crate::engine::store::export::Export;
 use crate::engine::store::snapshot::{Kept, Snapshot};
+use crate::engine::store::turn::Turn;
 use crate::engine::tables::{Row, State, Tables};
 use crate::error::{Error, ErrorId, Result};
 use crate::query::{self, Request, Select};
@@ -101,15 +102,9 @@ impl<T: Tables> Store<T> {
     /// The next chunk of a stream, or the last one again.
     pub(in crate::engine) fn next_chunk(&mut self, id: &str, index: u64) -> Result<Chunk> {
         let open = self.streams.open.get_mut(id).ok_or_else(|| expired(id))?;
-        let before = match open.chunks.checked_sub(index) {
-            Some(0) => open.now.clone(),
-            Some(1) => open.before.clone(),
-            _ => {
-                let message = "chunks are fetched one after another";
-                return Err(Error::new(ErrorId::INVALID_REQUEST, message)
-                    .with("expected", open.chunks)
-                    .with("found", index));
-            }
+        let before = match Turn::of(index, open.chunks, "chunks are fetched one after another")? {
+            Turn::Next => open.now.clone(),
+            Turn::Again => open.before.clone(),
         };
         let snapshot = Snapshot::since(&self.tables, open.since, &open.kept);
         let mut now = before.clone();

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic_file;
 use crate::backend::Mode;
+use crate::engine::opening::{in_use, invalid, unusable};
 use crate::error::{Error, ErrorId, Result};
 
 /// A file that this process maintains.
@@ -122,21 +123,7 @@ fn content(file: File) -> Content {
 
 fn lock(file: &File, path: &Path) -> Result<()> {
     file.try_lock().map_err(|fault| match fault {
-        TryLockError::WouldBlock => {
-            let message = "another process, or another part of this one, maintains this file: talk to that one, or open it when it has ended";
-            Error::new(ErrorId::BACKEND_IN_USE, message).with("path", path.display().to_string())
-        }
+        TryLockError::WouldBlock => in_use(path),
         TryLockError::Error(fault) => unusable(path, &fault),
     })
-}
-
-pub(super) fn unusable(path: &Path, fault: &std::io::Error) -> Error {
-    match fault.kind() {
-        ErrorKind::NotFound => invalid(path, "there is no such file"),
-        _ => invalid(path, &format!("the file cannot be opened: {fault}")),
-    }
-}
-
-pub(super) fn invalid(path: &Path, message: &str) -> Error {
-    Error::new(ErrorId::INVALID_BACKEND, message).with("path", path.display().to_string())
 }
