@@ -7,9 +7,11 @@
 #![allow(missing_docs, clippy::print_stdout, reason = "a program that prints its measurements")]
 
 use std::hint::black_box;
+use std::time::Duration;
 
-use miko_shared::wire::frame::{self, FrameBuffer};
-use miko_shared::wire::message::{Answer, Incoming, Outgoing, OutgoingContext};
+use miko_shared::wire::envelope::Envelope;
+use miko_shared::wire::frame::FrameBuffer;
+use miko_shared::wire::message::{self, Answer, Incoming};
 use mikobase::rpc::Interface;
 use mikobase::{BoxError, Engine, Error, Mikobase, SqliteEngine, json};
 use serde_json::Value;
@@ -87,22 +89,21 @@ impl Store {
     /// What client and server do for a call, but for the socket.
     fn there_and_back(&mut self, request: &Request) -> Result<(), BoxError> {
         const LIMIT: usize = 8 << 20;
-        let context = OutgoingContext::with_deadline(std::time::Duration::from_secs(60));
+        let envelope = Envelope { deadline: Duration::from_secs(60), id: 1 };
         self.request.clear();
-        frame::encode(&Outgoing::Request { context, id: 1, message: request }, LIMIT, &mut self.request)?;
+        envelope.enclose(request, LIMIT, &mut self.request)?;
         carry(&self.request, &mut self.buffer);
-        let Incoming::Request(call) =
-            frame::decode(self.buffer.next_frame(LIMIT)?.ok_or("half a request came")?)?
-        else {
+        let frame = self.buffer.next_frame(LIMIT)?.ok_or("half a request came")?;
+        let Incoming::Request(call) = Incoming::read(frame)? else {
             return Err("no request came".into());
         };
         let interface: &dyn Mikobase = &*self.engine;
         let message = Ok(interface.serve(call.message));
         self.answer.clear();
-        frame::encode(&Answer { request_id: call.id, message }, LIMIT, &mut self.answer)?;
+        message::encode_answer(&Answer { request_id: call.id, message }, LIMIT, &mut self.answer)?;
         carry(&self.answer, &mut self.buffer);
         let answer: Answer<Response> =
-            frame::decode(self.buffer.next_frame(LIMIT)?.ok_or("half an answer came")?)?;
+            message::decode_answer(self.buffer.next_frame(LIMIT)?.ok_or("half an answer came")?)?;
         done(answer)
     }
 }

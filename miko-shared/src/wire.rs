@@ -4,6 +4,7 @@
 //! After the preface a connection carries tarpc's protocol, framed as `tokio-util`'s length-delimited codec does by
 //! default and serialized as MessagePack: a stock tarpc client that sends the preface can talk to the server.
 
+pub mod envelope;
 pub mod frame;
 pub mod message;
 pub mod preface;

@@ -9,13 +9,13 @@ use miko_core::rpc::{Interface, Surface};
 use miko_core::{Error, ErrorId, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
-use serde::de::DeserializeOwned;
 
 use super::Address;
 use super::introduction::Introduction;
 use crate::polling::Polling;
+use crate::wire::envelope::Envelope;
 use crate::wire::frame::{self, FrameBuffer};
-use crate::wire::message::{Answer, Outgoing, OutgoingContext, error_of};
+use crate::wire::message::{self, Answer, error_of};
 
 /// A connection after its preface.
 pub(super) struct Connection {
@@ -58,19 +58,15 @@ impl Connection {
     ) -> Result<I::Response, Fault> {
         let id = self.next_id;
         self.next_id += 1;
-        let context = OutgoingContext::with_deadline(deadline);
         self.outgoing.clear();
-        frame::encode(
-            &Outgoing::Request { context, id, message: request },
-            self.frame_limit,
-            &mut self.outgoing,
-        )
-        .map_err(Fault::OfCall)?;
+        Envelope { deadline, id }
+            .enclose(request, self.frame_limit, &mut self.outgoing)
+            .map_err(Fault::OfCall)?;
         self.set_timeout(deadline).map_err(Fault::OfConnection)?;
         self.send().map_err(|error| Fault::losing(error, Fault::Unsent))?;
         self.poll();
         let answer: Answer<I::Response> =
-            self.receive().map_err(|error| Fault::losing(error, Fault::Unanswered))?;
+            self.receive(message::decode_answer).map_err(|error| Fault::losing(error, Fault::Unanswered))?;
         match answer.message {
             // Answers come in the order of the calls, and only this one is under way. Another id means that the
             // server could not even read which call it refuses: it closes the connection after that.
@@ -89,7 +85,7 @@ impl Connection {
             // The server may refuse before it has read all of this: what it says matters, not that the rest was unheard.
             let sent = self.send();
             self.outgoing.clear();
-            let verdict = self.receive().or_else(|unheard| sent.and(Err(unheard)))?;
+            let verdict = self.receive(frame::decode).or_else(|unheard| sent.and(Err(unheard)))?;
             if let Some(theirs) = introduction.hear(verdict, &mut self.outgoing)? {
                 self.frame_limit = self.frame_limit.min(theirs);
                 return Ok(());
@@ -101,10 +97,10 @@ impl Connection {
         self.stream.write_all(&self.outgoing).map_err(|fault| lost(&fault))
     }
 
-    fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
+    fn receive<T>(&mut self, decode: fn(&[u8]) -> Result<T>) -> Result<T> {
         loop {
             if let Some(frame) = self.incoming.next_frame(self.frame_limit)? {
-                let message = frame::decode(frame);
+                let message = decode(frame);
                 self.incoming.shrink();
                 return message;
             }

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 
 use super::Shared;
 use crate::wire::frame::{self, FrameBuffer};
-use crate::wire::message::{Answer, Incoming, IncomingRequest, refusal};
+use crate::wire::message::{self, Answer, Incoming, IncomingRequest, refusal};
 
 /// Answers are sent at the latest when so many bytes of them are waiting.
 const FLUSH_AT: usize = 64 << 10;
@@ -112,12 +112,12 @@ fn serve_frame<I: Interface + ?Sized>(
     shared: &Shared<I>,
     outgoing: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let answer = match rmp_serde::from_slice::<Incoming<I::Request>>(frame) {
+    let answer = match Incoming::<I::Request>::read(frame) {
         Ok(Incoming::Request(request)) => run(request, arrived, shared),
         Ok(Incoming::Cancel(_)) => return Ok(()),
         Err(fault) => refuse_unreadable(frame, &fault)?,
     };
-    frame::encode(&answer, shared.limits.frame_size, outgoing).or_else(|error| {
+    message::encode_answer(&answer, shared.limits.frame_size, outgoing).or_else(|error| {
         let too_large =
             error.with("message", "the answer is larger than the limit `frame_size`: ask for less at once");
         frame::encode(&refusal::<I::Response>(answer.request_id, &too_large), usize::MAX, outgoing)
@@ -145,7 +145,7 @@ fn refuse_unreadable<Response>(
     fault: &rmp_serde::decode::Error,
 ) -> Result<Answer<Response>, Error> {
     let error = Error::new(ErrorId::INVALID_REQUEST, format!("the call cannot be read: {fault}"));
-    match rmp_serde::from_slice::<Incoming<IgnoredAny>>(frame) {
+    match Incoming::<IgnoredAny>::read(frame) {
         Ok(Incoming::Request(request)) => Ok(refusal(request.id, &error)),
         Ok(Incoming::Cancel(_)) | Err(_) => Err(error),
     }

@@ -18,8 +18,19 @@ const READ_SIZE: usize = 16 << 10;
 /// # Errors
 /// `request-too-large` beyond `limit` bytes, `internal` if the value cannot be serialized. `out` is as it was then.
 pub fn encode(value: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result<()> {
+    encode_after(|_| {}, value, limit, out)
+}
+
+/// As [`encode`], with what `write_before` appends before the value in the frame.
+pub(super) fn encode_after(
+    write_before: impl FnOnce(&mut Vec<u8>),
+    value: &impl Serialize,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
+    write_before(out);
     let written = value.serialize(&mut rmp_serde::Serializer::new(&mut *out).with_struct_map());
     let length = out.len() - start - HEADER;
     let outcome = match written {

@@ -1,54 +1,40 @@
 //! Calls and answers: the messages of tarpc's protocol.
 //!
-//! Answers are tarpc's own type. Calls are types of the same shape as tarpc's, because tarpc's cannot be made
-//! without asking `tracing` for a span, and reading one panics on a deadline that a hostile peer chose too large.
+//! Answers are tarpc's own type. Calls are a type of the same shape as tarpc's, because reading tarpc's panics on a deadline
+//! that a hostile peer chose too large. Our own clients put them into an [`Envelope`].
 
 use std::time::Duration;
 
-use miko_core::{Error, ErrorId};
-use serde::de::IgnoredAny;
+use miko_core::{Error, ErrorId, Result};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use tarpc::ServerError;
+
+use super::envelope::{Envelope, enclose_response, open_response};
+use super::frame;
 
 /// An answer: the id of the request, and its response or why it was not served.
 pub type Answer<Response> = tarpc::Response<Response>;
 
-/// What a client sends, in the shape of `tarpc::ClientMessage`.
-#[derive(Serialize)]
-pub enum Outgoing<'a, Request> {
-    /// One call.
-    Request {
-        /// How long the client will wait, and a trace nobody asked for.
-        context: OutgoingContext,
-        /// The id that the answer will carry.
-        id: u64,
-        /// The call itself.
-        message: &'a Request,
-    },
+/// Appends an answer to `out`, as one frame.
+///
+/// # Errors
+/// As [`frame::encode`].
+pub fn encode_answer(answer: &Answer<impl Serialize>, limit: usize, out: &mut Vec<u8>) -> Result<()> {
+    match &answer.message {
+        Ok(response) => enclose_response(answer.request_id, response, limit, out),
+        Err(_) => frame::encode(answer, limit, out),
+    }
 }
 
-/// The context of a call, in the shape of `tarpc::context::Context`.
-#[derive(Serialize)]
-pub struct OutgoingContext {
-    deadline: Duration,
-    trace_context: NoTrace,
-}
-
-/// The trace of a call that is not traced, in the shape of `tarpc::trace::Context`.
-#[derive(Serialize)]
-struct NoTrace {
-    trace_id: [u8; 16],
-    span_id: u64,
-    sampling_decision: &'static str,
-}
-
-impl OutgoingContext {
-    /// The context of a call whose client waits this long.
-    pub fn with_deadline(deadline: Duration) -> Self {
-        Self {
-            deadline,
-            trace_context: NoTrace { trace_id: [0; 16], span_id: 0, sampling_decision: "Unsampled" },
-        }
+/// Reads what [`encode_answer`] wrote, without the header of the frame.
+///
+/// # Errors
+/// As [`frame::decode`].
+pub fn decode_answer<Response: DeserializeOwned>(frame: &[u8]) -> Result<Answer<Response>> {
+    match open_response(frame) {
+        Some((request_id, response)) => Ok(Answer { request_id, message: Ok(frame::decode(response)?) }),
+        None => frame::decode(frame),
     }
 }
 
@@ -59,6 +45,20 @@ pub enum Incoming<Request> {
     Request(IncomingRequest<Request>),
     /// The client no longer waits for an answer. Calls are short and run in order: there is nothing left to cancel.
     Cancel(IgnoredAny),
+}
+
+impl<Request: DeserializeOwned> Incoming<Request> {
+    /// Reads the content of a frame.
+    ///
+    /// # Errors
+    /// If it is no such message.
+    pub fn read(frame: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
+        let Some((Envelope { deadline, id }, call)) = Envelope::open(frame) else {
+            return rmp_serde::from_slice(frame);
+        };
+        let context = IncomingContext { deadline, _trace_context: IgnoredAny };
+        Ok(Self::Request(IncomingRequest { context, id, message: rmp_serde::from_slice(call)? }))
+    }
 }
 
 /// One call as it arrives, in the shape of `tarpc::Request`.

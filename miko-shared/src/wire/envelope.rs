@@ -1,0 +1,187 @@
+//! What stands around a call and around its response, in the form in which our own clients and servers write it.
+//!
+//! They are messages of tarpc's protocol: around a call a deadline, a trace that nobody asked for and an id, around a response the id
+//! and that the call was served. All but a few numbers is the same every time, so it is compared rather than parsed, which takes a
+//! small part of the instructions. A message in another form, such as a stock tarpc client sends, is no less right: those are
+//! left to serde, by [`message`](super::message).
+
+use std::time::Duration;
+
+use miko_core::Result;
+use rmp::decode::read_int;
+use rmp::encode::write_uint;
+use serde::Serialize;
+
+use super::frame;
+
+/// Up to the whole seconds of the deadline.
+const BEGIN: &[u8] = b"\x81\xa7Request\x83\xa7context\x82\xa8deadline\x82\xa4secs";
+
+/// Between them and the rest of the deadline.
+const NANOS: &[u8] = b"\xa5nanos";
+
+/// Between the deadline and the id of the call: a trace of sixteen zeros, which is not sampled.
+const TRACE: &[u8] = b"\xadtrace_context\x83\xa8trace_id\xdc\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+                       \xa7span_id\0\xb1sampling_decision\xa9Unsampled\xa2id";
+
+/// Between the id and the call.
+const MESSAGE: &[u8] = b"\xa7message";
+
+/// Up to the id of the call that is answered.
+const ANSWER: &[u8] = b"\x82\xaarequest_id";
+
+/// Between it and the response.
+const SERVED: &[u8] = b"\xa7message\x81\xa2Ok";
+
+/// What is said of a call beside the call itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Envelope {
+    /// How long the client waits from when it sent the call.
+    pub deadline: Duration,
+    /// The id that the answer must carry.
+    pub id: u64,
+}
+
+impl Envelope {
+    /// Appends a call in this envelope to `out`, as one frame.
+    ///
+    /// # Errors
+    /// As [`frame::encode`].
+    pub fn enclose(&self, call: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result<()> {
+        frame::encode_after(|out| self.write(out), call, limit, out)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        put(out, BEGIN, self.deadline.as_secs());
+        put(out, NANOS, self.deadline.subsec_nanos().into());
+        put(out, TRACE, self.id);
+        out.extend_from_slice(MESSAGE);
+    }
+
+    /// Takes a call out of its envelope; `None` if it is in one of another form.
+    pub fn open(frame: &[u8]) -> Option<(Self, &[u8])> {
+        let mut rest = frame;
+        let secs = take(&mut rest, BEGIN)?;
+        let nanos = take(&mut rest, NANOS)?;
+        let id = take(&mut rest, TRACE)?;
+        let call = rest.strip_prefix(MESSAGE)?;
+        let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+        Some((Self { deadline: Duration::new(secs, nanos), id }, call))
+    }
+}
+
+/// Appends the response to a call that was served to `out`, as one frame.
+///
+/// # Errors
+/// As [`frame::encode`].
+pub fn enclose_response(id: u64, response: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result<()> {
+    let write_before = |out: &mut Vec<u8>| {
+        put(out, ANSWER, id);
+        out.extend_from_slice(SERVED);
+    };
+    frame::encode_after(write_before, response, limit, out)
+}
+
+/// Takes a response out of what [`enclose_response`] put around it: the id of the call, and the response. `None` if it is in
+/// another form, as the answer to a call that was not served.
+pub fn open_response(frame: &[u8]) -> Option<(u64, &[u8])> {
+    let mut rest = frame;
+    let id = take(&mut rest, ANSWER)?;
+    Some((id, rest.strip_prefix(SERVED)?))
+}
+
+/// Appends `before`, then a number.
+fn put(out: &mut Vec<u8>, before: &[u8], number: u64) {
+    out.extend_from_slice(before);
+    // Writing to a vector does not fail.
+    let _ = write_uint(out, number);
+}
+
+/// Takes `before` and the number after it off the front of `rest`.
+fn take(rest: &mut &[u8], before: &[u8]) -> Option<u64> {
+    *rest = rest.strip_prefix(before)?;
+    read_int(rest).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use miko_core::{Error, ErrorId};
+    use tarpc::trace;
+    use tarpc::{ClientMessage, Request, context};
+
+    use super::*;
+    use crate::wire::frame::HEADER;
+    use crate::wire::message::{Answer, Incoming, refusal};
+
+    /// What a tarpc client sends without its frame, in a trace of this number.
+    fn sent_by_tarpc(trace: u128, id: u64, message: &str) -> Vec<u8> {
+        let mut context = context::current();
+        context.deadline = Instant::now() + Duration::from_secs(1000);
+        context.trace_context = trace::Context {
+            trace_id: trace.into(),
+            span_id: 0.into(),
+            sampling_decision: trace::SamplingDecision::Unsampled,
+        };
+        let call = ClientMessage::Request(Request { context, id, message: message.to_owned() });
+        rmp_serde::to_vec_named(&call).unwrap()
+    }
+
+    #[test]
+    fn it_is_in_the_shape_of_tarpc() {
+        for id in [0, 127, 128, 255, 256, 65_536, u64::MAX] {
+            let sent = sent_by_tarpc(0, id, "Engage!");
+            let (envelope, call) = Envelope::open(&sent).unwrap();
+            assert_eq!(envelope.id, id);
+            assert!((990..=1000).contains(&envelope.deadline.as_secs()), "{:?}", envelope.deadline);
+            assert_eq!(rmp_serde::from_slice::<String>(call).unwrap(), "Engage!");
+
+            let mut enclosed = Vec::new();
+            envelope.enclose(&"Engage!", 1 << 10, &mut enclosed).unwrap();
+            assert_eq!(enclosed[HEADER..], sent);
+        }
+    }
+
+    #[test]
+    fn a_response_is_in_the_shape_of_tarpc() {
+        for id in [0, 127, 128, u64::MAX] {
+            let answer = Answer { request_id: id, message: Ok("Aye!") };
+            let sent = rmp_serde::to_vec_named(&answer).unwrap();
+            let (of, response) = open_response(&sent).unwrap();
+            assert_eq!((of, rmp_serde::from_slice::<String>(response).unwrap()), (id, "Aye!".to_owned()));
+
+            let mut enclosed = Vec::new();
+            enclose_response(id, &"Aye!", 1 << 10, &mut enclosed).unwrap();
+            assert_eq!(enclosed[HEADER..], sent);
+        }
+        let refused = refusal::<()>(1, &Error::new(ErrorId::INTERNAL, "no"));
+        assert_eq!(open_response(&rmp_serde::to_vec_named(&refused).unwrap()), None);
+    }
+
+    #[test]
+    fn one_in_another_form_is_left_to_who_parses() {
+        let traced = sent_by_tarpc(7, 1, "Engage!");
+        assert_eq!(Envelope::open(&traced), None);
+        assert!(
+            matches!(rmp_serde::from_slice(&traced), Ok(Incoming::<String>::Request(call)) if call.id == 1)
+        );
+        let plain = sent_by_tarpc(0, 1, "Engage!");
+        for end in 0..plain.len() - "\u{a7}Engage!".len() {
+            assert_eq!(Envelope::open(&plain[..end]), None, "the first {end} bytes");
+        }
+    }
+
+    #[test]
+    fn a_deadline_that_no_duration_can_be_is_left_to_who_refuses_it() {
+        let mut frame = BEGIN.to_vec();
+        write_uint(&mut frame, u64::MAX).unwrap();
+        frame.extend_from_slice(NANOS);
+        write_uint(&mut frame, 1_000_000_000).unwrap();
+        frame.extend_from_slice(TRACE);
+        write_uint(&mut frame, 1).unwrap();
+        frame.extend_from_slice(MESSAGE);
+        assert_eq!(Envelope::open(&frame), None);
+        assert!(rmp_serde::from_slice::<Incoming<()>>(&frame).is_err());
+    }
+}
