@@ -7,9 +7,11 @@
 mod equality;
 mod finite;
 mod key;
+pub(crate) mod members;
 mod numbers;
 mod object;
 pub(crate) mod pointer;
+#[cfg(feature = "rpc")]
 
 use serde_json::Value;
 

@@ -44,7 +44,7 @@ pub(crate) use sort::{Sort, SortBy, SortPath};
 pub(crate) use stack::Stack;
 pub use validation::Check;
 pub(crate) use validation::validate;
-pub(crate) use write::{Create, Delete, StackChange, Update};
+pub(crate) use write::{Create, Delete, GivenStack, Update};
 
 /// A request in which everything is known to be well-formed.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
         faults.refuse(Place::Request.wrong_type("an object", &query));
         return None;
     };
-    if map.get("action").is_some_and(|action| action == "select") {
+    if json::members::get(&map, "action").is_some_and(|action| action == "select") {
         return Some(Request::Select(Select::read(&map, faults)));
     }
     let mut fields = Fields::new(map, faults);

@@ -55,19 +55,23 @@ pub fn parse(name: &str) -> Result<&str, ErrorItem> {
 }
 
 fn broken_rule(name: &str) -> Option<&'static str> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '?');
-    let domain = name.split(['/', '?']).next().unwrap_or_default();
-    if !name.chars().all(allowed) {
+    // Whatever is no ASCII is not allowed, and bytes are gone through faster than characters.
+    let name = name.as_bytes();
+    let allowed =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'?');
+    let segments = || name.split(|byte| *byte == b'/');
+    let domain = name.split(|byte| matches!(byte, b'/' | b'?')).next().unwrap_or_default();
+    if !name.iter().all(allowed) {
         Some("only letters, digits and _ - . / ? may stand in it")
-    } else if name.contains("..") {
+    } else if name.windows(2).any(|pair| pair == b"..") {
         Some("two dots may not stand together")
-    } else if name.split('/').any(str::is_empty) {
+    } else if segments().any(<[u8]>::is_empty) {
         Some("no segment may be empty")
-    } else if name.split('/').any(|segment| segment.starts_with('.') || segment.ends_with('.')) {
+    } else if segments().any(|segment| segment.starts_with(b".") || segment.ends_with(b".")) {
         Some("no segment may begin or end with a dot")
-    } else if !domain.contains('.') {
+    } else if !domain.contains(&b'.') {
         Some("it begins with a domain that has a dot")
-    } else if domain.parse::<IpAddr>().is_ok() {
+    } else if std::str::from_utf8(domain).is_ok_and(|domain| domain.parse::<IpAddr>().is_ok()) {
         Some("its domain may not be an IP address")
     } else {
         None

@@ -11,6 +11,8 @@ use super::definition::Definition;
 use super::field::Field;
 use super::reference::{self, Reference};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::json::Object;
+use crate::query::Stack;
 use crate::uns;
 
 /// All classes that are defined. Cloning it is cheap, so that a transaction can keep the one it began with.
@@ -33,6 +35,9 @@ pub(crate) struct Class {
     pub(crate) constraints: Vec<Constraint>,
     /// May its records point at others?
     pub(crate) holds_references: bool,
+    /// The stack of a record that is of this class alone, and its text: most new records have it.
+    pub(crate) stack: Map<String, Value>,
+    pub(crate) stack_text: String,
 }
 
 impl Catalog {
@@ -162,7 +167,10 @@ impl Class {
         let constraints =
             lineage.iter().filter_map(|class| all.get(class)).flat_map(constraints_of).collect();
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());
-        Self { definition: definition.clone(), lineage, fields, constraints, holds_references }
+        let stack = Stack::of_class(definition.name.clone()).into_map(None);
+        let stack_text = Object::from(&stack).into_string();
+        let definition = definition.clone();
+        Self { definition, lineage, fields, constraints, holds_references, stack, stack_text }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Checking a bucket against a class, and putting it into the form in which it is stored.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
@@ -7,7 +9,7 @@ use super::field::{Field, Hash, Kind};
 use super::markers::Markers;
 use super::value;
 use crate::error::{ErrorId, ErrorItem};
-use crate::json;
+use crate::json::{self, members};
 use crate::query::Place;
 
 /// What a bucket is checked for.
@@ -103,9 +105,9 @@ impl<'c> Checker<'c> {
     ) {
         for (name, field) in fields {
             if self.purpose == Purpose::Create
-                && !bucket.contains_key(name)
                 && self.defaults > 0
                 && let Some(initial) = initial_value(field)
+                && members::get(bucket, name).is_none()
             {
                 self.defaults -= 1;
                 if self.defaults == 0 {
@@ -114,10 +116,10 @@ impl<'c> Checker<'c> {
                     );
                     self.faults.push(self.fault(place, "default", message));
                 }
-                bucket.insert(name.clone(), initial);
+                bucket.insert(name.clone(), initial.into_owned());
             }
             let place = Place::Key(place, name);
-            match bucket.get_mut(name) {
+            match members::get_mut(bucket, name) {
                 Some(value) if !value.is_null() => self.value(field, value, &place),
                 found if field.required => {
                     let found = if found.is_some() { "null" } else { "absent" };
@@ -177,10 +179,12 @@ impl<'c> Checker<'c> {
 }
 
 /// What a field that is left out begins with.
-fn initial_value(field: &Field) -> Option<Value> {
+fn initial_value(field: &Field) -> Option<Cow<'_, Value>> {
     match &field.kind {
-        Kind::Hash(hash) if hash.instantiate && field.default.is_none() => Some(Value::Object(Map::new())),
-        _ => field.default.clone(),
+        Kind::Hash(hash) if hash.instantiate && field.default.is_none() => {
+            Some(Cow::Owned(Value::Object(Map::new())))
+        }
+        _ => field.default.as_ref().map(Cow::Borrowed),
     }
 }
 

@@ -8,7 +8,7 @@ use super::catalog::Class;
 use super::definition::{Definition, FieldPath};
 use super::field::{Field, Kind};
 use super::reference::pk_of;
-use crate::json::key_of;
+use crate::json::{key_of, members};
 
 /// Values of the records of a class and its subclasses that an engine keeps in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -87,9 +87,9 @@ fn value_at<'v>(bucket: &'v Map<String, Value>, path: &[String]) -> Option<&'v V
     let (last, way) = path.split_last()?;
     let mut map = bucket;
     for key in way {
-        map = map.get(key)?.as_object()?;
+        map = members::get(map, key)?.as_object()?;
     }
-    map.get(last).filter(|value| !value.is_null())
+    members::get(map, last).filter(|value| !value.is_null())
 }
 
 /// What a definition declares, fields first.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorItem};
-use crate::json;
+use crate::json::{self, members::get};
 use crate::query::faults::{Faults, Place};
 use crate::query::fields::{self, Reader, mistyped};
 use crate::query::path::Path;
@@ -32,11 +32,6 @@ pub(crate) type Part<T> = Result<T, Error>;
 const KEYS: [&str; 9] = ["class", "classes", "pk", "path", "all", "any", "then", "not", PLACEHOLDERS];
 
 const PLACEHOLDERS: &str = "placeholders";
-
-/// The value of a key. A request has few keys: going through them takes less than hashing.
-pub(super) fn get<'m>(map: &'m Map<String, Value>, key: &str) -> Option<&'m Value> {
-    map.iter().find_map(|(name, value)| (name == key).then_some(value))
-}
 
 /// Reads conditions, and what else may hold placeholders.
 #[derive(Debug)]

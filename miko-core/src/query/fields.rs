@@ -149,7 +149,8 @@ pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
         other => return mistyped(faults, place, "a UNS such as starfleet.com/officer", &other),
     };
     match uns::parse(&name) {
-        Ok(stored) => Some(stored.to_owned()),
+        Ok(stored) if stored.len() < name.len() => Some(stored.to_owned()),
+        Ok(_) => Some(name),
         Err(item) => refuse(faults, place.name_field(place.locate(item))),
     }
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::query::condition::{Condition, Conditions, get};
+use crate::json::members::get;
+use crate::query::condition::{Condition, Conditions};
 use crate::query::faults::{Faults, Place};
 use crate::query::fields::{self, Reader};
 use crate::query::placeholder::{Position, Scope};

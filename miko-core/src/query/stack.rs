@@ -99,6 +99,11 @@ impl Stack {
         Some(Self { shadow, platters })
     }
 
+    /// Does a platter name this class?
+    pub(super) fn has_class(&self, name: &str) -> bool {
+        self.platters.values().any(|platter| platter.get("class").is_some_and(|class| class == name))
+    }
+
     /// The stack as it is stored; `shadow_before` is that of the record, if there is a record.
     pub(crate) fn into_map(self, shadow_before: Option<Value>) -> Map<String, Value> {
         let mut map = Map::with_capacity(1 + self.platters.len());

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, Fields, Reader};
+use crate::query::fields::{self, Fields};
 use crate::query::stack::{self, Stack};
 use crate::record::PASS_THROUGH;
 use crate::timestamp::Timestamp;
@@ -13,7 +13,7 @@ use crate::uns;
 #[derive(Debug)]
 pub(crate) struct Create {
     pub(crate) bucket: Map<String, Value>,
-    pub(crate) stack: Map<String, Value>,
+    pub(crate) stack: GivenStack,
     pub(crate) extras: Map<String, Value>,
 }
 
@@ -22,18 +22,28 @@ pub(crate) struct Create {
 pub(crate) struct Update {
     pub(crate) pk: String,
     pub(crate) bucket: Option<Map<String, Value>>,
-    pub(crate) stack: Option<StackChange>,
+    pub(crate) stack: Option<GivenStack>,
     /// These replace what the record carries under the same keys; the others stay.
     pub(crate) extras: Map<String, Value>,
     pub(crate) if_updated_at: Option<Timestamp>,
 }
 
-/// How an update changes the stack.
+/// What a write says about the stack.
 #[derive(Debug)]
-pub(crate) enum StackChange {
-    /// Another primary class; the other platters stay.
+pub(crate) enum GivenStack {
+    /// The primary class. A new record has no other; of one that is there the other platters stay.
     Primary(String),
     Whole(Stack),
+}
+
+impl GivenStack {
+    /// Is a new record with this stack the definition of a class?
+    pub(crate) fn defines_a_class(&self) -> bool {
+        match self {
+            Self::Primary(class) => class == uns::CLASS,
+            Self::Whole(stack) => stack.has_class(uns::CLASS),
+        }
+    }
 }
 
 /// A record to delete.
@@ -47,12 +57,9 @@ impl Create {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
         fields.not_yet("transaction");
         let bucket = fields.read_required("bucket", fields::object);
-        let stack = match stack_key(fields) {
-            None => Some(Stack::of_class(uns::RECORD.to_owned())),
-            Some((key, reader)) => fields.read(key, reader),
-        };
+        let stack = stack(fields).unwrap_or_else(|| GivenStack::Primary(uns::RECORD.to_owned()));
         let extras = extras(fields);
-        Some(Self { bucket: bucket?, stack: stack?.into_map(None), extras })
+        Some(Self { bucket: bucket?, stack, extras })
     }
 }
 
@@ -66,11 +73,7 @@ impl Update {
         }
         let pk = fields.read_required("pk", fields::string);
         let bucket = fields.read("bucket", fields::object);
-        let stack = match stack_key(fields) {
-            None => None,
-            Some(("class", _)) => fields.read("class", stack::read_primary).map(StackChange::Primary),
-            Some((key, reader)) => fields.read(key, reader).map(StackChange::Whole),
-        };
+        let stack = stack(fields);
         let extras = extras(fields);
         let if_updated_at = fields.read("if_updated_at", fields::timestamp);
         Some(Self { pk: pk?, bucket, stack, extras, if_updated_at })
@@ -86,23 +89,24 @@ impl Delete {
     }
 }
 
-/// Which of the three keys that each say what the stack is does the request have, and how is it read?
-fn stack_key(fields: &mut Fields<'_>) -> Option<(&'static str, Reader<Stack>)> {
-    let present = fields.present(&["class", "classes", "stack"]);
-    if present.len() > 1 {
-        // Each of them gives the whole of it, so obeying one would ignore another.
-        let message = format!("`{}` each say what the stack is: give one of them", present.join("`, `"));
-        fields.faults.refuse(Place::Request.fault(message).with("fields", present));
-        for key in ["class", "classes", "stack"] {
-            fields.take(key);
+/// Reads whichever of the three keys that each say what the stack is the request has; `None` if it has none, or a faulty one.
+fn stack(fields: &mut Fields<'_>) -> Option<GivenStack> {
+    const KEYS: [&str; 3] = ["class", "classes", "stack"];
+    match *fields.present(&KEYS) {
+        [] => None,
+        ["class"] => fields.read("class", stack::read_primary).map(GivenStack::Primary),
+        ["classes"] => fields.read("classes", Stack::read_classes).map(GivenStack::Whole),
+        ["stack"] => fields.read("stack", Stack::read_stack).map(GivenStack::Whole),
+        ref present => {
+            // Each of them gives the whole of it, so obeying one would ignore another.
+            let message = format!("`{}` each say what the stack is: give one of them", present.join("`, `"));
+            fields.faults.refuse(Place::Request.fault(message).with("fields", present.to_vec()));
+            for key in KEYS {
+                fields.take(key);
+            }
+            None
         }
-        return None;
     }
-    present.first().map(|key| match *key {
-        "class" => (*key, Stack::read_class as Reader<Stack>),
-        "classes" => (*key, Stack::read_classes as Reader<Stack>),
-        _ => (*key, Stack::read_stack as Reader<Stack>),
-    })
 }
 
 /// What is kept beside bucket and stack, in the order in which it is returned.

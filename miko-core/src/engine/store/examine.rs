@@ -1,5 +1,7 @@
 //! Checking a record against its classes before it is written.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::class::{ConstraintKind, Definition, Markers, Purpose, check, check_marked};
@@ -28,7 +30,7 @@ impl<T: Tables> Store<T> {
     /// `validation-failed`, an item per fault, each by JSON pointer under `place`.
     pub(super) fn examine(
         &self,
-        stack: &mut Map<String, Value>,
+        stack: &mut Cow<'_, Map<String, Value>>,
         shared: &mut Map<String, Value>,
         extras: &Map<String, Value>,
         purpose: Purpose,
@@ -40,17 +42,20 @@ impl<T: Tables> Store<T> {
             self.check_strictly(stack, &markers, place, &mut faults);
         }
         let mut definition = None;
+        // Buckets of single platters, which are few, as they are when they are checked.
+        let mut private_buckets = Vec::new();
         let stack_place = Place::Key(place, "stack");
         // The primary class comes last, so that the order of fields is its own.
-        for (key, platter) in stack.iter_mut().rev() {
-            let Some(class) = platter.get("class").and_then(Value::as_str).map(str::to_owned) else {
+        for (key, platter) in stack.iter().rev() {
+            let Some(class) = platter.get("class").and_then(Value::as_str) else {
                 continue;
             };
             let platter_place = Place::Key(&stack_place, key);
             let platter_has_bucket = platter.get("bucket").is_some();
-            let (bucket, place) = match platter.get_mut("bucket") {
-                Some(Value::Object(private)) => (private, Place::Key(&platter_place, "bucket")),
-                _ => (&mut *shared, Place::Key(place, "bucket")),
+            let mut private = platter.get("bucket").and_then(Value::as_object).cloned();
+            let (bucket, place) = match &mut private {
+                Some(private) => (private, Place::Key(&platter_place, "bucket")),
+                None => (&mut *shared, Place::Key(place, "bucket")),
             };
             if class == uns::CLASS {
                 if let Some(fault) =
@@ -61,7 +66,7 @@ impl<T: Tables> Store<T> {
                 }
                 Definition::normalize(bucket);
                 definition = Definition::read(bucket, place, &mut faults);
-            } else if let Some(class) = self.catalog.class(&class) {
+            } else if let Some(class) = self.catalog.class(class) {
                 if class.is_abstract() {
                     faults.push(abstract_class(&class.definition.name, &Place::Key(&platter_place, "class")));
                 }
@@ -76,6 +81,10 @@ impl<T: Tables> Store<T> {
                     }
                 }
             }
+            private_buckets.extend(private.map(|bucket| (key.clone(), bucket)));
+        }
+        for (key, bucket) in private_buckets {
+            stack.to_mut()[&key]["bucket"] = bucket.into();
         }
         let bucket_place = Place::Key(place, "bucket");
         check_marked(&self.catalog, shared, (purpose, &markers), &bucket_place, &mut faults);

@@ -3,6 +3,7 @@
 //! Records are written as they come by, in the order of the text; definitions are put into force after the last of them,
 //! and only then is each record checked against its classes. So the order in the text never matters.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use serde_json::{Map, Value};
@@ -84,7 +85,7 @@ impl<T: Tables> Store<T> {
                 problems.refuse(place.fault("no version of this record is in the history"));
             }
             let Some(State { bucket, stack, extras }) = row.state else { continue };
-            let mut stack = map(&stack)?;
+            let mut stack = Cow::Owned(map(&stack)?);
             let extras = extras.as_deref().map_or(Ok(Map::new()), map)?;
             if !self.has_rules(&stack, &extras) {
                 continue;

@@ -34,7 +34,9 @@ impl<T: Tables> Store<T> {
             match self.definition_record(&name)? {
                 None => {
                     let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
-                    let (seq, ..) = self.insert(&bucket, &stack, &Map::new())?;
+                    let (seq, ..) =
+                        self.insert_record(&bucket, Object::from(&stack).into_string(), &Map::new())?;
+                    self.enter_classes(seq, &stack)?;
                     self.enter_name(seq, &name)?;
                     changes.created.push(name);
                 }

@@ -13,12 +13,12 @@ use serde_json::{Map, Value};
 use crate::class::Purpose;
 use crate::engine::store::Store;
 use crate::engine::store::pending::Pending;
+use crate::engine::store::write::{new_stack, stack_text};
 use crate::engine::tables::Tables;
 use crate::error::Result;
 use crate::query::{Create, Place, stack};
 use crate::response::Results;
 use crate::timestamp::Timestamp;
-use crate::uns;
 
 /// How many creates may share a transaction of a small database. The copies of pages take memory: at worst, with values in no
 /// order, some 4 KiB for each index and create.
@@ -40,21 +40,22 @@ pub(super) struct Standing {
 impl<T: Tables> Store<T> {
     /// May this create be made in the standing transaction? A definition may not: it changes more than its own rows.
     pub(super) fn may_stand(&self, create: &Create) -> bool {
-        self.standing.is_some()
-            && self.together.is_none()
-            && !stack::classes(&create.stack).contains(&uns::CLASS)
+        self.standing.is_some() && self.together.is_none() && !create.stack.defines_a_class()
     }
 
     /// Creates a record in the standing transaction: all of it, or nothing if it fails or panics.
     pub(super) fn create_standing(&mut self, create: Create) -> Result<Results> {
-        let Create { mut bucket, mut stack, extras } = create;
+        let Create { mut bucket, stack, extras } = create;
+        let class = self.class_alone(&stack);
+        let mut stack = new_stack(stack, class.as_deref());
         if self.has_rules(&stack, &extras) {
             self.examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)?;
         }
         self.begin_standing()?;
         self.moment = Timestamp::now();
         let mut rows = Rows { store: self, stack: &stack, bucket: &bucket, seq: None };
-        let (seq, pk, now) = rows.store.insert_record(&bucket, &stack, &extras)?;
+        let stack_text = stack_text(&stack, class.as_deref());
+        let (seq, pk, now) = rows.store.insert_record(&bucket, stack_text, &extras)?;
         rows.seq = Some(seq);
         rows.store.enter_classes(seq, &stack)?;
         rows.store.enter_values(seq, &stack, &bucket)?;
@@ -189,7 +190,7 @@ mod tests {
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let (bucket, stack) = (Map::new(), Map::new());
             let mut rows = Rows { store: &mut store, stack: &stack, bucket: &bucket, seq: None };
-            rows.seq = Some(rows.store.insert_record(&bucket, &stack, &Map::new()).unwrap().0);
+            rows.seq = Some(rows.store.insert_record(&bucket, "{}".to_owned(), &Map::new()).unwrap().0);
             panic!("in the middle of a create");
         }));
         assert!(panicked.is_err());

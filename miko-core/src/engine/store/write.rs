@@ -1,13 +1,16 @@
 //! Creating, updating and deleting records, inside the transaction that the caller has opened.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
-use crate::class::{Definition, Purpose};
+use crate::class::{Class, Definition, Purpose};
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{Row, State, Tables};
 use crate::error::{Error, ErrorId, Result};
 use crate::json::Object;
-use crate::query::{Create, Delete, Place, StackChange, Update, stack};
+use crate::query::{Create, Delete, GivenStack, Place, Stack, Update, stack};
 use crate::record::PASS_THROUGH;
 use crate::response::Results;
 use crate::timestamp::Timestamp;
@@ -15,12 +18,15 @@ use crate::uns;
 
 impl<T: Tables> Store<T> {
     pub(super) fn create(&mut self, create: Create) -> Result<Results> {
-        let Create { mut bucket, mut stack, extras } = create;
+        let Create { mut bucket, stack, extras } = create;
+        let class = self.class_alone(&stack);
+        let mut stack = new_stack(stack, class.as_deref());
         let mut definition = None;
         if self.has_rules(&stack, &extras) {
             definition = self.examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)?;
         }
-        let (seq, pk, now) = self.insert(&bucket, &stack, &extras)?;
+        let (seq, pk, now) = self.insert_record(&bucket, stack_text(&stack, class.as_deref()), &extras)?;
+        self.enter_classes(seq, &stack)?;
         self.enter_values(seq, &stack, &bucket)?;
         if let Some(definition) = definition {
             self.enter_name(seq, &definition.name)?;
@@ -29,29 +35,25 @@ impl<T: Tables> Store<T> {
         Ok(Results::Written { pk, updated_at: now })
     }
 
-    /// Writes a new record and makes it a member of its classes: its number, its pk and the time.
-    pub(super) fn insert(
-        &mut self,
-        bucket: &Map<String, Value>,
-        stack: &Map<String, Value>,
-        extras: &Map<String, Value>,
-    ) -> Result<(i64, String, Timestamp)> {
-        let inserted = self.insert_record(bucket, stack, extras)?;
-        self.enter_classes(inserted.0, stack)?;
-        Ok(inserted)
+    /// The class, if a new record is of one class that is defined and nothing else: it has the stack at hand.
+    pub(super) fn class_alone(&self, stack: &GivenStack) -> Option<Arc<Class>> {
+        match stack {
+            GivenStack::Primary(class) => self.catalog.class(class).cloned(),
+            GivenStack::Whole(_) => None,
+        }
     }
 
     /// Writes the row of a new record.
     pub(super) fn insert_record(
         &mut self,
         bucket: &Map<String, Value>,
-        stack: &Map<String, Value>,
+        stack: String,
         extras: &Map<String, Value>,
     ) -> Result<(i64, String, Timestamp)> {
         let now = self.moment;
         let row = Row {
             pk: self.pks.next(now),
-            state: Some(State { bucket: text(bucket), stack: text(stack), extras: extras_text(extras) }),
+            state: Some(State { bucket: text(bucket), stack, extras: extras_text(extras) }),
             created_at: now,
             updated_at: now,
             commit: self.next_commit(),
@@ -72,11 +74,11 @@ impl<T: Tables> Store<T> {
             return Err(conflict(pk, expected, before.updated_at));
         }
         let old_stack = map(&old.stack)?;
-        let mut stack = match stack {
+        let mut stack = Cow::Owned(match stack {
             None => old_stack.clone(),
-            Some(StackChange::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
-            Some(StackChange::Whole(stack)) => stack.into_map(stack::take_shadow(&mut old_stack.clone())),
-        };
+            Some(GivenStack::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
+            Some(GivenStack::Whole(stack)) => stack.into_map(stack::take_shadow(&mut old_stack.clone())),
+        });
         let extras = merged(old.extras.as_deref(), extras)?;
         let extras_text = extras_text(&extras);
         let state = |bucket: String, stack: &Map<String, Value>| State {
@@ -237,6 +239,23 @@ impl<T: Tables> Store<T> {
             Some(state) => Ok((seq, row, state)),
             None => Err(Error::new(ErrorId::RECORD_DELETED, "the record was deleted").with("pk", pk)),
         }
+    }
+}
+
+/// The stack of a new record, as its class has it at hand or as it is given.
+pub(super) fn new_stack(given: GivenStack, class: Option<&Class>) -> Cow<'_, Map<String, Value>> {
+    match (class, given) {
+        (Some(class), _) => Cow::Borrowed(&class.stack),
+        (None, GivenStack::Primary(class)) => Cow::Owned(Stack::of_class(class).into_map(None)),
+        (None, GivenStack::Whole(stack)) => Cow::Owned(stack.into_map(None)),
+    }
+}
+
+/// The text of a [`new_stack`], which is written here only if it is not its class's.
+pub(super) fn stack_text(stack: &Map<String, Value>, class: Option<&Class>) -> String {
+    match class {
+        Some(class) if std::ptr::eq(stack, &class.stack) => class.stack_text.clone(),
+        _ => text(stack),
     }
 }
 
