@@ -12,6 +12,7 @@ mod numbers;
 mod object;
 pub(crate) mod pointer;
 #[cfg(feature = "rpc")]
+pub(crate) mod received;
 
 use serde_json::Value;
 
