@@ -6,7 +6,7 @@
 //!
 //! | subject | where |
 //! | --- | --- |
-//! | the connection; a database file | here, [`file`] |
+//! | the connection and its statements; a database file | here, [`prepared`]; [`file`] |
 //! | the tables; the numbers of classes and constraints | [`tables`], [`numbers`] |
 //! | the SQL text and values of a select; running one | [`compile`], [`statement`], [`read`] |
 //! | showing how a select is run | [`explain`] |
@@ -19,6 +19,7 @@ mod faults;
 mod file;
 mod functions;
 mod numbers;
+mod prepared;
 mod read;
 mod statement;
 mod tables;
@@ -35,6 +36,7 @@ use crate::engine::store::Store;
 use crate::error::Result;
 use file::Tenure;
 use numbers::Numbers;
+use prepared::Prepared;
 
 const SCHEMA: &str = include_str!("../../../schema/sqlite.sql");
 
@@ -132,7 +134,7 @@ impl LocalEngine<Sqlite> {
 /// The tables in a SQLite database.
 #[derive(Debug)]
 pub struct Sqlite {
-    connection: Connection,
+    connection: Prepared,
     /// The numbers of classes and constraints that were asked for.
     numbers: RefCell<Numbers>,
     /// The file, if there is one. It ends after the connection.
@@ -166,6 +168,7 @@ impl Sqlite {
         rusqlite::vtab::array::load_module(&connection)?;
         functions::register(&connection)?;
         let temporal = connection.table_exists(None, "version")?;
+        let connection = Prepared::new(connection);
         Ok(Self { connection, numbers: RefCell::default(), tenure, temporal })
     }
 
@@ -176,12 +179,6 @@ impl Sqlite {
         ["record", "membership", "unique_value", "indexed_value", "reference"]
             .map(|table| self.connection.query_row(&count(table), [], |row| row.get(0)).unwrap())
             .to_vec()
-    }
-
-    /// Runs a statement that has no values.
-    fn step(&self, sql: &'static str) -> Result<()> {
-        self.connection.prepare_cached(sql)?.execute([])?;
-        Ok(())
     }
 }
 
@@ -199,7 +196,7 @@ mod tests {
         let panicked = std::thread::scope(|scope| {
             let write = || {
                 db.store().write(|store| -> Result<()> {
-                    store.tables.step("INSERT INTO class (uns) VALUES ('foo.com/x')")?;
+                    store.tables.run("INSERT INTO class (uns) VALUES ('foo.com/x')", [])?;
                     panic!("in the middle of a write")
                 })
             };
@@ -238,7 +235,7 @@ mod tests {
         }));
         assert!(panicked.is_err());
         assert_eq!(count(&store), 0);
-        store.write(|store| store.tables.step("INSERT INTO class (uns) VALUES ('foo.com/x')")).unwrap();
+        store.write(|store| store.tables.run("INSERT INTO class (uns) VALUES ('foo.com/x')", [])).unwrap();
         assert_eq!(count(&store), 1);
     }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 use serde_json::Value;
 
 use crate::class::{Class, Constraint};
@@ -34,7 +34,7 @@ impl Sqlite {
         if let Some(id) = self.number_of_class(class)? {
             return Ok(id);
         }
-        self.connection.prepare_cached("INSERT INTO class (uns) VALUES (?1)")?.execute([class])?;
+        self.connection.run("INSERT INTO class (uns) VALUES (?1)", [class])?;
         Ok(self.connection.last_insert_rowid())
     }
 
@@ -44,7 +44,7 @@ impl Sqlite {
         if let Some(id) = self.numbers.borrow().classes.get(class) {
             return Ok(Some(*id));
         }
-        let found = self.connection.prepare_cached(FIND)?.query_row([class], |row| row.get(0)).optional()?;
+        let found = self.connection.one(FIND, [class], |row| row.get(0))?;
         if let Some(id) = found {
             self.numbers.borrow_mut().classes.insert(class.to_owned(), id);
         }
@@ -92,14 +92,14 @@ impl Sqlite {
             return Ok(id);
         }
         let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
-        self.connection.prepare_cached(ADD)?.execute(values)?;
+        self.connection.run(ADD, values)?;
         Ok(self.connection.last_insert_rowid())
     }
 
     fn stored_constraint(&self, constraint: &Constraint) -> Result<Option<i64>> {
         const FIND: &str = "SELECT id FROM class_constraint WHERE class = ?1 AND kind = ?2 AND fields = ?3";
         let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
-        Ok(self.connection.prepare_cached(FIND)?.query_row(values, |row| row.get(0)).optional()?)
+        self.connection.one(FIND, values, |row| row.get(0))
     }
 }
 

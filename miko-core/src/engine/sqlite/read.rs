@@ -1,6 +1,6 @@
 //! Rows into records: text is copied, never parsed.
 
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use rusqlite::{Row, params_from_iter};
 
 use crate::engine::sqlite::{Sqlite, compile};
 use crate::engine::store::Store;
@@ -23,7 +23,7 @@ pub(super) use select_record;
 impl Sqlite {
     pub(super) fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
         const SQL: &str = select_record!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
-        Ok(self.connection.prepare_cached(SQL)?.query_row([pk], record).optional()?)
+        self.connection.one(SQL, [pk], record)
     }
 }
 

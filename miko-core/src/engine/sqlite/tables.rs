@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, Params, Row as SqlRow, params};
+use rusqlite::{Params, Row as SqlRow, params};
 use serde_json::Value;
 
 use crate::class::{Class, Constraint};
@@ -61,11 +61,11 @@ impl Tables for Sqlite {
     }
 
     fn begin(&mut self) -> Result<()> {
-        self.step("BEGIN IMMEDIATE")
+        self.run("BEGIN IMMEDIATE", [])
     }
 
     fn commit(&mut self) -> Result<()> {
-        self.step("COMMIT")
+        self.run("COMMIT", [])
     }
 
     fn roll_back(&mut self) {
@@ -73,7 +73,7 @@ impl Tables for Sqlite {
         // After errors upon which SQLite rolls back by itself, no transaction is open.
         if self.in_transaction() {
             // SQLite documents no way for this to fail that leaves the transaction open.
-            let _ = self.step("ROLLBACK");
+            let _ = self.run("ROLLBACK", []);
         }
     }
 
@@ -86,16 +86,19 @@ impl Tables for Sqlite {
     }
 
     fn find(&self, pk: &str) -> Result<Option<(i64, Row)>> {
-        self.one(select_row!("FROM record WHERE pk = ?1"), [pk], numbered)
+        self.connection.one(select_row!("FROM record WHERE pk = ?1"), [pk], numbered)
     }
 
     fn row(&self, seq: i64) -> Result<Option<Row>> {
-        Ok(self.one(select_row!("FROM record WHERE seq = ?1"), [seq], numbered)?.map(|(_, row)| row))
+        Ok(self
+            .connection
+            .one(select_row!("FROM record WHERE seq = ?1"), [seq], numbered)?
+            .map(|(_, row)| row))
     }
 
     fn next_row(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>> {
         const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT 1");
-        self.one(SQL, [seq, commit], numbered)
+        self.connection.one(SQL, [seq, commit], numbered)
     }
 
     fn insert(&mut self, row: &Row) -> Result<i64> {
@@ -132,7 +135,7 @@ impl Tables for Sqlite {
 
     fn versions(&self, seq: i64) -> Result<Vec<Row>> {
         const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at");
-        let mut versions = self.many(PAST, [seq], |row| Ok(numbered(row)?.1))?;
+        let mut versions = self.connection.many(PAST, [seq], |row| Ok(numbered(row)?.1))?;
         versions.extend(self.row(seq)?);
         Ok(versions)
     }
@@ -145,7 +148,7 @@ impl Tables for Sqlite {
         if last.as_ref().is_none_or(|last| last.updated_at <= time) {
             return Ok(last);
         }
-        Ok(self.one(PAST, [seq, time.as_millis()], numbered)?.map(|(_, version)| version))
+        Ok(self.connection.one(PAST, [seq, time.as_millis()], numbered)?.map(|(_, version)| version))
     }
 
     fn enter_definition(&mut self, seq: i64) -> Result<()> {
@@ -153,15 +156,16 @@ impl Tables for Sqlite {
     }
 
     fn ever_definitions(&self) -> Result<Vec<i64>> {
-        self.many("SELECT seq FROM ever_definition ORDER BY seq", [], |row| row.get(0))
+        self.connection.many("SELECT seq FROM ever_definition ORDER BY seq", [], |row| row.get(0))
     }
 
     fn find_version(&self, instance: &str) -> Result<Option<(i64, Row)>> {
-        let last = self.one(select_row!("FROM record WHERE instance_pk = ?1"), [instance], numbered)?;
+        let last =
+            self.connection.one(select_row!("FROM record WHERE instance_pk = ?1"), [instance], numbered)?;
         if last.is_some() {
             return Ok(last);
         }
-        self.one(select_version!("WHERE version.instance_pk = ?1"), [instance], numbered)
+        self.connection.one(select_version!("WHERE version.instance_pk = ?1"), [instance], numbered)
     }
 
     fn remove(&mut self, seq: i64) -> Result<()> {
@@ -174,8 +178,9 @@ impl Tables for Sqlite {
 
     fn last_commit(&self) -> Result<i64> {
         const OF_PAST: &str = "SELECT coalesce(max(commit_seq), 0) FROM version";
-        let last = self.one("SELECT coalesce(max(commit_seq), 0) FROM record", [], |row| row.get(0))?;
-        let of_past = if self.temporal { self.one(OF_PAST, [], |row| row.get(0))? } else { None };
+        let last =
+            self.connection.one("SELECT coalesce(max(commit_seq), 0) FROM record", [], |row| row.get(0))?;
+        let of_past = if self.temporal { self.connection.one(OF_PAST, [], |row| row.get(0))? } else { None };
         Ok(last.max(of_past).unwrap_or(0))
     }
 
@@ -212,12 +217,13 @@ impl Tables for Sqlite {
     }
 
     fn members(&self, class: i64) -> Result<Vec<i64>> {
-        self.many("SELECT seq FROM membership WHERE class_id = ?1 ORDER BY seq", [class], |row| row.get(0))
+        self.connection
+            .many("SELECT seq FROM membership WHERE class_id = ?1 ORDER BY seq", [class], |row| row.get(0))
     }
 
     fn classes_of(&self, seq: i64) -> Result<Vec<String>> {
         const SQL: &str = "SELECT uns FROM membership JOIN class ON class.id = class_id WHERE seq = ?1";
-        self.many(SQL, [seq], |row| row.get(0))
+        self.connection.many(SQL, [seq], |row| row.get(0))
     }
 
     fn constraint_ids(&mut self, class: &Class) -> Result<Arc<[i64]>> {
@@ -231,7 +237,8 @@ impl Tables for Sqlite {
     fn keep_constraints(&mut self, class: &str, kept: &[Constraint]) -> Result<()> {
         let kept: Vec<i64> = kept.iter().map(|one| self.constraint_id(one)).collect::<Result<_>>()?;
         let all: Vec<i64> =
-            self.many("SELECT id FROM class_constraint WHERE class = ?1", [class], |row| row.get(0))?;
+            self.connection
+                .many("SELECT id FROM class_constraint WHERE class = ?1", [class], |row| row.get(0))?;
         for id in all.into_iter().filter(|id| !kept.contains(id)) {
             self.run("DELETE FROM unique_value WHERE constraint_id = ?1", [id])?;
             self.run("DELETE FROM indexed_value WHERE constraint_id = ?1", [id])?;
@@ -244,7 +251,7 @@ impl Tables for Sqlite {
     fn enter_unique(&mut self, constraint: i64, value: &str, seq: i64) -> Result<bool> {
         const SQL: &str =
             "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
-        Ok(self.connection.prepare_cached(SQL)?.execute(params![constraint, value, seq])? == 1)
+        Ok(self.connection.run(SQL, params![constraint, value, seq])? == 1)
     }
 
     fn leave_unique(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
@@ -254,7 +261,7 @@ impl Tables for Sqlite {
 
     fn holder(&self, constraint: i64, value: &str) -> Result<Option<i64>> {
         const SQL: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
-        self.one(SQL, params![constraint, value], |row| row.get(0))
+        self.connection.one(SQL, params![constraint, value], |row| row.get(0))
     }
 
     fn enter_indexed(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
@@ -280,24 +287,24 @@ impl Tables for Sqlite {
 
     fn points(&self, target: &str, seq: i64, pointer: &str) -> Result<bool> {
         const SQL: &str = "SELECT 1 FROM reference WHERE target = ?1 AND seq = ?2 AND pointer = ?3";
-        Ok(self.connection.prepare_cached(SQL)?.exists(params![target, seq, pointer])?)
+        Ok(self.connection.one(SQL, params![target, seq, pointer], |_| Ok(()))?.is_some())
     }
 
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(i64, String)>> {
         const SQL: &str = "SELECT seq, pointer FROM reference WHERE target = ?1 AND restricts ORDER BY seq, pointer LIMIT ?2";
-        self.many(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+        self.connection.many(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn find_file(&self, pk: &str) -> Result<Option<(i64, FileRow)>> {
-        self.one(select_file!("WHERE pk = ?1"), [pk], file_row)
+        self.connection.one(select_file!("WHERE pk = ?1"), [pk], file_row)
     }
 
     fn file_with(&self, sha256: &str) -> Result<Option<(i64, FileRow)>> {
-        self.one(select_file!("WHERE sha256 = ?1 ORDER BY id LIMIT 1"), [sha256], file_row)
+        self.connection.one(select_file!("WHERE sha256 = ?1 ORDER BY id LIMIT 1"), [sha256], file_row)
     }
 
     fn next_file(&self, file: i64) -> Result<Option<(i64, FileRow)>> {
-        self.one(select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"), [file], file_row)
+        self.connection.one(select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"), [file], file_row)
     }
 
     fn write_file(&mut self, row: &FileRow) -> Result<i64> {
@@ -306,7 +313,7 @@ impl Tables for Sqlite {
                            size = excluded.size, created_at = excluded.created_at RETURNING id";
         let (mime, created_at) = (row.mime.to_string(), row.created_at.as_millis());
         let values = params![row.pk, row.sha256, mime, row.size as i64, created_at];
-        Ok(self.connection.prepare_cached(SQL)?.query_row(values, |row| row.get(0))?)
+        self.connection.one(SQL, values, |row| row.get(0))?.ok_or_else(|| broken("a file got no row"))
     }
 
     fn remove_file(&mut self, file: i64) -> Result<()> {
@@ -324,12 +331,12 @@ impl Tables for Sqlite {
                            WHERE file_id = ?1 AND number = ?2";
         let [index, offset] = [index, offset].map(|number| i64::try_from(number).unwrap_or(i64::MAX - 1));
         let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
-        self.one(SQL, params![file, index, offset, most as i64], read)
+        self.connection.one(SQL, params![file, index, offset, most as i64], read)
     }
 
     fn kept(&self, key: &str) -> Result<Option<Value>> {
         let text: Option<String> =
-            self.one("SELECT value FROM worldlet_key WHERE key = ?1", [key], |row| row.get(0))?;
+            self.connection.one("SELECT value FROM worldlet_key WHERE key = ?1", [key], |row| row.get(0))?;
         text.map(|text| serde_json::from_str(&text).map_err(broken)).transpose()
     }
 
@@ -341,28 +348,9 @@ impl Tables for Sqlite {
 }
 
 impl Sqlite {
-    fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
-        self.connection.prepare_cached(sql)?.execute(values)?;
-        Ok(())
-    }
-
-    fn one<R>(
-        &self,
-        sql: &'static str,
-        values: impl Params,
-        read: fn(&SqlRow<'_>) -> rusqlite::Result<R>,
-    ) -> Result<Option<R>> {
-        Ok(self.connection.prepare_cached(sql)?.query_row(values, read).optional()?)
-    }
-
-    fn many<R>(
-        &self,
-        sql: &'static str,
-        values: impl Params,
-        read: fn(&SqlRow<'_>) -> rusqlite::Result<R>,
-    ) -> Result<Vec<R>> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_map(values, read)?.collect::<rusqlite::Result<_>>()?)
+    /// Runs a statement that gives no rows.
+    pub(super) fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
+        self.connection.run(sql, values).map(drop)
     }
 }
 
