@@ -1,13 +1,14 @@
 //! One connection: the preface, then requests and their answers, one at a time.
 
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
+use std::io::{ErrorKind, Write};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use miko_core::rpc::{Interface, Surface};
 use miko_core::{Error, ErrorId, Result};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::Address;
@@ -26,7 +27,7 @@ pub(super) struct Connection {
     /// The largest frame the server takes, or we do: whichever is less.
     frame_limit: usize,
     polling: Polling,
-    /// The read timeout the socket has now, so that it is set only when it changes.
+    /// How long to wait for the other side. The socket knows it for writing, and is told when it changes.
     timeout: Duration,
 }
 
@@ -104,14 +105,36 @@ impl Connection {
                 self.incoming.shrink();
                 return message;
             }
-            match self.stream.read(self.incoming.room()) {
-                Ok(0) => {
-                    return Err(Error::new(ErrorId::SERVER_GONE, "the server has closed the connection"));
-                }
-                Ok(count) => self.incoming.filled(count),
-                Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
-                Err(fault) => return Err(lost(&fault)),
+            self.wait()?;
+            self.read()?;
+        }
+    }
+
+    /// Reads what has arrived, without blocking. `false` if nothing has.
+    fn read(&mut self) -> Result<bool> {
+        match recv(self.stream.as_raw_fd(), self.incoming.room(), MsgFlags::MSG_DONTWAIT) {
+            Ok(0) => Err(Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")),
+            Ok(count) => {
+                self.incoming.filled(count);
+                Ok(true)
             }
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
+            Err(fault) => Err(lost(&fault.into())),
+        }
+    }
+
+    /// Waits until something has arrived.
+    ///
+    /// A `read` that blocks is woken twice by each call, since a socket wakes whoever waits in it also when the server has taken the
+    /// request out, and there is room to write again: twice as many context switches, and a wake-up more for the server
+    /// to pay. `poll` is woken by what it asked for.
+    fn wait(&self) -> Result<()> {
+        let milliseconds = self.timeout.as_micros().div_ceil(1000);
+        let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) => Err(lost(&ErrorKind::TimedOut.into())),
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(fault) => Err(lost(&fault.into())),
         }
     }
 
@@ -119,13 +142,10 @@ impl Connection {
     fn poll(&mut self) {
         let Some(until) = self.polling.begin() else { return };
         let in_time = loop {
-            match recv(self.stream.as_raw_fd(), self.incoming.room(), MsgFlags::MSG_DONTWAIT) {
-                Ok(count) => {
-                    self.incoming.filled(count);
-                    break true;
-                }
-                Err(Errno::EAGAIN) if Instant::now() < until => std::hint::spin_loop(),
-                Err(_) => break false,
+            match self.read() {
+                Ok(true) => break true,
+                Ok(false) if Instant::now() < until => std::hint::spin_loop(),
+                _ => break false,
             }
         };
         self.polling.ended(in_time);
@@ -133,9 +153,7 @@ impl Connection {
 
     fn set_timeout(&mut self, timeout: Duration) -> Result<()> {
         if self.timeout != timeout {
-            let set =
-                self.stream.set_read_timeout(Some(timeout)).and(self.stream.set_write_timeout(Some(timeout)));
-            set.map_err(|fault| lost(&fault))?;
+            self.stream.set_write_timeout(Some(timeout)).map_err(|fault| lost(&fault))?;
             self.timeout = timeout;
         }
         Ok(())
