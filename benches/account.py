@@ -99,7 +99,7 @@ def system_calls(workload):
 
 PARTS = {
     "the whole call": r"Store::there_and_back|call_once$",
-    "the engine": r"SqliteEngine as .*Mikobase>::(q0|record_by_pk)$",
+    "the engine": r"(SqliteEngine|LocalEngine<T>) as .*Mikobase>::(q0|record_by_pk)$",
     "reading the request": r"query::parse$",
     "checking the record": r"::examine$",
     "SQLite running statements": r"^sqlite3_step$",
