@@ -9,6 +9,7 @@
 
 mod admission;
 mod connection;
+mod load;
 mod turn;
 mod watch;
 
@@ -18,6 +19,7 @@ use std::future::Future;
 use std::io::Write;
 use std::os::unix::net::UnixListener as StdListener;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use miko_core::rpc::Interface;
@@ -28,9 +30,11 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
+pub(crate) use self::load::runtime;
 use self::turn::Turn;
 use self::watch::Watch;
 use crate::limits::Limits;
+use crate::polling::Beacon;
 use crate::token::Token;
 
 /// What a server serves: an interface, and what it hands over at the end.
@@ -74,8 +78,8 @@ impl<I: Interface + ?Sized> Serving<I> for Box<I> {
 pub(crate) struct Terms {
     pub(crate) token: Token,
     pub(crate) limits: Limits,
-    /// May the server poll for calls before it blocks?
-    pub(crate) polls: bool,
+    /// What the server shows its workers of itself, if anybody may poll.
+    pub(crate) beacon: Option<Arc<Beacon>>,
 }
 
 /// What the tasks of a server share.
@@ -115,11 +119,11 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     let listener = UnixListener::from_std(listener).map_err(refused)?;
     let takes_turns = target.gains_together();
     let (peers, turn) = Default::default();
-    let Terms { token, limits, polls } = terms;
-    let watch = Watch::new(polls);
+    let Terms { token, limits, beacon } = terms;
+    let watch = Watch::new(beacon);
     let shared = Rc::new(Shared { target, token, limits, watch, peers, takes_turns, turn });
     let tasks = LocalSet::new();
-    if polls {
+    if shared.watch.polls() {
         let shared = Rc::clone(&shared);
         tasks.spawn_local(async move { shared.watch.keep().await });
     }

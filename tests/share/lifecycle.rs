@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mikobase::prelude::*;
-use mikobase::{ExitStatus, Outcome, WorkerReport};
+use mikobase::{BoxError, ExitStatus, Outcome, WorkerReport};
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::sys::signal::{SigHandler, Signal as Number, signal};
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::harness::Case;
 use crate::support::{Running, Signal, count, create, wait_for_ever};
@@ -32,6 +33,8 @@ pub const CASES: &[Case] = &[
     ("one_share_follows_another_on_the_same_uds", shares_follow_each_other),
     ("two_shares_run_at_once", two_shares_at_once),
     ("a_worker_shares_with_workers_of_its_own", a_share_inside_a_worker),
+    ("who_may_not_poll_gets_the_same_answers", who_may_not_poll),
+    ("a_worker_that_may_use_one_cpu_only_gets_its_answers", a_worker_on_one_cpu),
     ("a_worker_that_forks_gets_its_own_answers_in_both_processes", a_worker_that_forks),
 ];
 
@@ -316,4 +319,36 @@ fn a_worker_that_forks() {
         .unwrap();
     assert_eq!(report.worldlet().to_value().unwrap()["records"].as_object().unwrap().len(), 1001);
     assert_eq!(report.into_returned().unwrap(), [true]);
+}
+
+/// Reads what it has created, many times.
+fn create_and_read(db: &MikobaseClient, n: usize) -> Result<(), BoxError> {
+    let pk = create(db, n)?;
+    for _ in 0..200 {
+        let found = db.record_by_pk(&pk)?.ok_or("it is gone")?;
+        assert_eq!(found.pk, pk);
+    }
+    Ok(())
+}
+
+fn who_may_not_poll() {
+    let uds = Uds::new().unwrap().polling(false);
+    let report = uds.mikobase(20, |db, worker| create_and_read(db, worker.index()));
+    report.unwrap().all_succeeded().unwrap();
+}
+
+fn a_worker_on_one_cpu() {
+    let report = Uds::new().unwrap().mikobase(20, |db, worker| {
+        let mut here = CpuSet::new();
+        here.set(sched_getcpu()?)?;
+        sched_setaffinity(Pid::from_raw(0), &here)?;
+        create_and_read(db, worker.index())?;
+        assert_eq!(
+            sched_getaffinity(Pid::from_raw(0))?,
+            here,
+            "whoever looked for another core left this one"
+        );
+        Ok(())
+    });
+    report.unwrap().all_succeeded().unwrap();
 }

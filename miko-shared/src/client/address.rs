@@ -2,11 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use miko_core::{Error, ErrorId};
 
 use crate::limits::Limits;
+use crate::polling::Beacon;
 use crate::token::Token;
 
 /// How long a connect waits for a server that is coming up.
@@ -21,14 +23,14 @@ pub(crate) struct Address {
     pub(crate) path: PathBuf,
     pub(crate) token: Token,
     pub(crate) limits: Limits,
-    /// May a client poll for its answers?
-    pub(crate) polls: bool,
+    /// What the server shows of itself, to a client that may poll for its answers.
+    pub(crate) beacon: Option<Arc<Beacon>>,
 }
 
 impl Address {
-    /// The server at `path`, which knows `token`, with the default limits. How many others it serves is not known.
+    /// The server at `path`, which knows `token`, with the default limits. What it shows its workers cannot be seen from outside.
     pub(super) fn new(path: impl AsRef<Path>, token: &Token) -> Self {
-        Self { path: path.as_ref().to_owned(), token: token.clone(), limits: Limits::default(), polls: false }
+        Self { path: path.as_ref().to_owned(), token: token.clone(), limits: Limits::default(), beacon: None }
     }
 
     pub(super) fn unreachable(&self, fault: &io::Error) -> Error {

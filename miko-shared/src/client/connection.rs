@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use miko_core::rpc::{Interface, Surface};
 use miko_core::{Error, ErrorId, Result};
@@ -13,7 +13,7 @@ use nix::sys::socket::{MsgFlags, recv};
 
 use super::Address;
 use super::introduction::Introduction;
-use crate::polling::Polling;
+use crate::polling::Patience;
 use crate::wire::envelope::Envelope;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::{self, Answer, error_of};
@@ -26,7 +26,7 @@ pub(super) struct Connection {
     next_id: u64,
     /// The largest frame the server takes, or we do: whichever is less.
     frame_limit: usize,
-    polling: Polling,
+    patience: Patience,
     /// How long to wait for the other side. The socket knows it for writing, and is told when it changes.
     timeout: Duration,
 }
@@ -40,7 +40,7 @@ impl Connection {
             outgoing: Vec::new(),
             next_id: 1,
             frame_limit: address.limits.frame_size,
-            polling: Polling::moving(address.polls),
+            patience: Patience::new(address.beacon.clone()),
             timeout: Duration::ZERO,
         };
         // The server may be in a long call of somebody else before it takes up the preface.
@@ -65,7 +65,6 @@ impl Connection {
             .map_err(Fault::OfCall)?;
         self.set_timeout(deadline).map_err(Fault::OfConnection)?;
         self.send().map_err(|error| Fault::losing(error, Fault::Unsent))?;
-        self.poll();
         let answer: Answer<I::Response> =
             self.receive(message::decode_answer).map_err(|error| Fault::losing(error, Fault::Unanswered))?;
         match answer.message {
@@ -105,8 +104,10 @@ impl Connection {
                 self.incoming.shrink();
                 return message;
             }
-            self.wait()?;
-            self.read()?;
+            if !self.look_again() {
+                self.wait()?;
+                self.read()?;
+            }
         }
     }
 
@@ -138,17 +139,19 @@ impl Connection {
         }
     }
 
-    /// Looks for an answer for a while without blocking. What there is to say of errors is said by who blocks.
-    fn poll(&mut self) {
-        let Some(until) = self.polling.begin() else { return };
-        let in_time = loop {
+    /// Looks for a while without blocking whether something has arrived. What there is to say of errors is said by who blocks.
+    fn look_again(&mut self) -> bool {
+        let Some(mut attempt) = self.patience.begin() else { return false };
+        let found = loop {
+            attempt.give_way();
             match self.read() {
                 Ok(true) => break true,
-                Ok(false) if Instant::now() < until => std::hint::spin_loop(),
+                Ok(false) if attempt.goes_on() => {}
                 _ => break false,
             }
         };
-        self.polling.ended(in_time);
+        self.patience.ended(&attempt, found);
+        found
     }
 
     fn set_timeout(&mut self, timeout: Duration) -> Result<()> {

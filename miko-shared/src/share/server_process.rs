@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use miko_core::rpc::{Interface, panic_message};
 use miko_core::{Error, ErrorId, Result};
@@ -17,6 +17,7 @@ use tokio::io::AsyncReadExt;
 use super::control::{FINISH, FromServer, StateWriter, say};
 use super::directory::Directory;
 use crate::limits::Limits;
+use crate::polling::Beacon;
 use crate::server::{self, Serving, Terms};
 use crate::token::Token;
 
@@ -27,8 +28,8 @@ pub(super) struct Inheritance<'d> {
     pub(super) directory: &'d Directory,
     pub(super) token: Token,
     pub(super) limits: Limits,
-    /// May it poll for calls?
-    pub(super) polls: bool,
+    /// What it shows its workers of itself, if anybody may poll.
+    pub(super) beacon: Option<Arc<Beacon>>,
 }
 
 /// Opens the shared object, serves it until the parent says that all workers have ended, and delivers the final state.
@@ -59,9 +60,7 @@ where
         ))
     })?;
     let served: Rc<dyn Serving<I>> = Rc::new(opened);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    let runtime = server::runtime(inherited.beacon.as_ref())
         .map_err(|fault| system("no runtime can be started", &fault))?;
     say(&mut inherited.control, &FromServer::Ready);
     runtime.block_on(serve_until_finish(inherited, Rc::clone(&served)))?;
@@ -85,7 +84,7 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         // Its end without a word means that the parent has ended: there is nobody left to serve.
         while control.read(&mut word).await.is_ok_and(|count| count > 0 && word[0] != FINISH) {}
     };
-    let terms = Terms { token, limits, polls: inherited.polls };
+    let terms = Terms { token, limits, beacon: inherited.beacon.clone() };
     server::serve(listener, served, terms, stop).await?;
     inherited.control.set_nonblocking(false).map_err(failed)
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use miko_core::rpc::Interface;
@@ -28,7 +29,7 @@ use super::worker_process::{self, Worker};
 use crate::client::Address;
 use crate::limits::Limits;
 use crate::mikobase::MikobaseOptions;
-use crate::polling;
+use crate::polling::{self, Beacon};
 use crate::server::Serving;
 use crate::token::Token;
 
@@ -44,6 +45,7 @@ pub struct Uds {
     /// The directory that holds the socket, until a share takes it over.
     directory: RefCell<Option<Directory>>,
     allow_threads: bool,
+    polling: bool,
     limits: Limits,
     max_concurrent: usize,
     capture_output: bool,
@@ -67,6 +69,7 @@ impl Uds {
             in_use: Rc::default(),
             directory: RefCell::new(Some(directory)),
             allow_threads: false,
+            polling: true,
             limits: Limits::default(),
             max_concurrent: usize::MAX,
             capture_output: false,
@@ -131,6 +134,14 @@ impl Uds {
         self
     }
 
+    /// May a process that waits for another look again for a while, some hundred microseconds, before it goes to sleep? It may by
+    /// default: calls are answered sooner, for time of CPUs that nobody else wants. Say `false` where CPU time is paid for.
+    #[must_use]
+    pub fn polling(mut self, polling: bool) -> Self {
+        self.polling = polling;
+        self
+    }
+
     /// The limits of the server and of the proxies.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -190,16 +201,15 @@ impl Uds {
     {
         let tenancy = self.move_in()?;
         let interrupt = Interrupt::listen()?;
-        // Beside the server, as many workers as run at a time; this process waits.
-        let polls = polling::has_room_for(n.min(self.max_concurrent).saturating_add(1));
-        let mut family = self.start_server::<I, S>(n, polls, &tenancy.directory, open)?;
+        let beacon = self.beacon(n);
+        let mut family = self.start_server::<I, S>(n, beacon.clone(), &tenancy.directory, open)?;
         let address = Address {
             path: self.path.clone(),
             token: self.token.clone(),
             limits: self.limits.clone(),
-            polls: false,
+            beacon,
         };
-        let for_workers = Address { polls, ..address.clone() };
+        let for_workers = address.clone();
         let body: Box<WorkerBody<'b>> = Box::new(move |worker, last_words| {
             worker_process::run::<I, R>(worker, for_workers.clone(), last_words, &block)
         });
@@ -219,6 +229,15 @@ impl Uds {
             returns: PhantomData,
             tenancy,
         })
+    }
+
+    /// By which the processes of a share of so many workers know when to poll; `None` if nobody may.
+    fn beacon(&self, n: usize) -> Option<Arc<Beacon>> {
+        if !self.polling || polling::cpus() < 2 {
+            return None;
+        }
+        // Where there is no memory for it the share goes on without.
+        Beacon::new(n.min(self.max_concurrent)).ok().map(Arc::new)
     }
 
     /// Checks that a share may begin, and takes the directory for it.
@@ -251,7 +270,7 @@ impl Uds {
     fn start_server<I, S>(
         &self,
         n: usize,
-        polls: bool,
+        beacon: Option<Arc<Beacon>>,
         directory: &Directory,
         open: impl FnOnce() -> Result<S>,
     ) -> Result<Family>
@@ -277,7 +296,7 @@ impl Uds {
         let parents = ours.try_clone().map_err(failed)?;
         let pid = fork_child(Signal::SIGTERM, move || {
             drop(parents);
-            let inheritance = Inheritance { listener, control, directory, token, limits, polls };
+            let inheritance = Inheritance { listener, control, directory, token, limits, beacon };
             server_process::run::<I, S>(inheritance, open)
         })?;
         Family::adopt(pid, ours, rules)

@@ -1,0 +1,156 @@
+//! What a server shows its workers of itself: on which CPU it runs, and whether it is busy.
+//!
+//! It is two numbers in memory that all processes of a share have in common. They are hints and nothing depends on them: whoever
+//! reads them a moment too late waits a little longer.
+
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use nix::sched::sched_getcpu;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+use super::cpus;
+
+/// No CPU has this number.
+const NOWHERE: usize = usize::MAX;
+
+const SIZE: NonZeroUsize = NonZeroUsize::new(size_of::<Light>()).expect("it has fields");
+
+/// What a server shows its workers of itself.
+pub(crate) struct Beacon {
+    light: NonNull<Light>,
+    watchers: usize,
+    /// How many CPUs there are for them and the server.
+    cpus: usize,
+}
+
+/// What is in the memory. All of it being zero is a valid state, since memory begins so.
+#[derive(Default)]
+struct Light {
+    cpu: AtomicUsize,
+    busy: AtomicBool,
+}
+
+// SAFETY: it points to atomic numbers, to which any thread may refer, and which are there until this is dropped.
+unsafe impl Send for Beacon {}
+// SAFETY: as above.
+unsafe impl Sync for Beacon {}
+
+impl Beacon {
+    /// One for this process and all that it forks from now on, of which so many watch it at a time.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub(crate) fn new(watchers: usize) -> nix::Result<Self> {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: the kernel chooses the place, so this is nobody else's memory.
+        let memory = unsafe { mmap_anonymous(None, SIZE, access, MapFlags::MAP_SHARED)? };
+        let beacon = Self { light: memory.cast(), watchers, cpus: cpus() };
+        beacon.light().cpu.store(NOWHERE, Relaxed);
+        Ok(beacon)
+    }
+
+    fn light(&self) -> &Light {
+        // SAFETY: it was mapped for a `Light`, at the beginning of a page, zeros are a valid one, and it is mapped as long as this lives.
+        unsafe { self.light.as_ref() }
+    }
+
+    /// How many watch it at a time.
+    pub(super) fn watchers(&self) -> usize {
+        self.watchers
+    }
+
+    /// Is there a CPU for each of them?
+    pub(super) fn all_have_cpus(&self) -> bool {
+        self.watchers <= self.cpus
+    }
+
+    /// Is there one for each of them and for the server?
+    pub(crate) fn server_has_cpu(&self) -> bool {
+        self.watchers < self.cpus
+    }
+
+    /// Says that the server is where this thread is.
+    pub(crate) fn show_place(&self) {
+        let here = sched_getcpu().unwrap_or(NOWHERE);
+        // Others read it all the time: it is written when it changes only.
+        if self.light().cpu.load(Relaxed) != here {
+            self.light().cpu.store(here, Relaxed);
+        }
+    }
+
+    /// Says whether the server is busy.
+    pub(crate) fn show_busy(&self, busy: bool) {
+        if self.light().busy.load(Relaxed) != busy {
+            self.light().busy.store(busy, Relaxed);
+        }
+    }
+
+    /// Has the server much to do?
+    pub(super) fn is_busy(&self) -> bool {
+        self.light().busy.load(Relaxed)
+    }
+
+    /// Was the server on the CPU of this thread when it was seen last?
+    pub(super) fn is_here(&self) -> bool {
+        sched_getcpu() == Ok(self.light().cpu.load(Relaxed))
+    }
+}
+
+impl Drop for Beacon {
+    fn drop(&mut self) {
+        // SAFETY: `new` mapped it, and what refers to it borrows this.
+        let _ = unsafe { munmap(self.light.cast(), SIZE.get()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use nix::unistd::Pid;
+
+    use super::*;
+
+    #[test]
+    fn a_server_is_seen_where_it_is() {
+        // On one CPU, so that nobody moves this thread in between.
+        let this_thread = Pid::from_raw(0);
+        let here = sched_getcpu().unwrap();
+        let mut only_here = CpuSet::new();
+        only_here.set(here).unwrap();
+        let before = sched_getaffinity(this_thread).unwrap();
+        sched_setaffinity(this_thread, &only_here).unwrap();
+
+        let beacon = Beacon::new(1).unwrap();
+        assert!(!beacon.is_here(), "nobody has seen it anywhere");
+        beacon.show_place();
+        assert!(beacon.is_here());
+        beacon.light().cpu.store(here + 1, Relaxed);
+        assert!(!beacon.is_here());
+
+        sched_setaffinity(this_thread, &before).unwrap();
+    }
+
+    #[test]
+    fn a_server_is_busy_as_long_as_it_says_so() {
+        let beacon = Beacon::new(1).unwrap();
+        assert!(!beacon.is_busy());
+        beacon.show_busy(true);
+        assert!(beacon.is_busy());
+        beacon.show_busy(false);
+        assert!(!beacon.is_busy());
+    }
+
+    #[test]
+    fn so_many_have_cpus_as_there_are() {
+        let with = |watchers| {
+            let beacon = Beacon::new(watchers).unwrap();
+            (beacon.all_have_cpus(), beacon.server_has_cpu())
+        };
+        assert_eq!(with(cpus() - 1), (true, true));
+        assert_eq!(with(cpus()), (true, false));
+        assert_eq!(with(cpus() + 1), (false, false));
+        assert_eq!(with(usize::MAX), (false, false));
+    }
+}
