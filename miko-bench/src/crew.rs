@@ -64,10 +64,16 @@ impl Crew {
         Ok(crew)
     }
 
-    /// Lets every worker call for so long.
-    pub(crate) fn work(&mut self, workload: Workload, slice: Duration) -> Result<Vec<Outcome>, BoxError> {
+    /// Lets every worker call for so long, and compute after each call.
+    pub(crate) fn work(
+        &mut self,
+        workload: Workload,
+        slice: Duration,
+        compute: Duration,
+    ) -> Result<Vec<Outcome>, BoxError> {
         let start = worker::now() + NOTICE.as_nanos() as u64;
-        let order = Order { workload, start, end: start + slice.as_nanos() as u64 };
+        let [slice, compute] = [slice, compute].map(|time| time.as_nanos() as u64);
+        let order = Order { workload, start, end: start + slice, compute };
         let line = serde_json::to_string(&order)? + "\n";
         for seat in &mut self.seats {
             seat.get_mut().write_all(line.as_bytes())?;

@@ -26,6 +26,9 @@ fn tables(report: &Report, text: &mut String) -> fmt::Result {
         report.slice,
         report.rows.first().map_or(0, |row| row.rounds.len()),
     )?;
+    if report.compute > 0 {
+        writeln!(text, "A worker computes for {} µs after each call.", report.compute)?;
+    }
     let mut settings: Vec<Setting> = report.rows.iter().map(|row| row.setting).collect();
     settings.dedup();
     for setting in settings {

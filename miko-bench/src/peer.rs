@@ -52,6 +52,7 @@ impl Running {
 pub(crate) const ALL: &[Peer] = &[
     mikobase::PEER,
     mikobase::EMPTY,
+    mikobase::BLOCKING,
     mikobase::FILE,
     raw::BLOCKING,
     raw::POLLING,

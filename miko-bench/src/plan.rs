@@ -20,6 +20,8 @@ pub struct Plan {
     pub rounds: usize,
     /// How long one crew works on one workload in one round.
     pub slice: Duration,
+    /// How long a worker computes after each call.
+    pub compute: Duration,
     /// How many records are there before the first round.
     pub records: usize,
 }
@@ -55,6 +57,7 @@ impl Plan {
             workloads: Workload::ALL.to_vec(),
             rounds: 7,
             slice: Duration::from_millis(200),
+            compute: Duration::ZERO,
             records: 100_000,
         }
     }

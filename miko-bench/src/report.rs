@@ -18,6 +18,8 @@ pub struct Report {
     pub records: usize,
     /// How long a crew worked on a workload in a round, in milliseconds.
     pub slice: u128,
+    /// How long a worker computed after each call, in microseconds.
+    pub compute: u128,
     /// A row for each peer, workload and setting.
     pub rows: Vec<Row>,
     /// Starting and ending a share.

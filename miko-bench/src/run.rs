@@ -24,6 +24,7 @@ pub fn run(plan: &Plan, tell: &mut dyn FnMut(&str)) -> Result<Report, BoxError> 
         cpus: available_parallelism().map_or(1, usize::from),
         records: plan.records,
         slice: plan.slice.as_millis(),
+        compute: plan.compute.as_micros(),
         rows: Vec::new(),
         lifetime: None,
         goals: Vec::new(),
@@ -36,7 +37,10 @@ pub fn run(plan: &Plan, tell: &mut dyn FnMut(&str)) -> Result<Report, BoxError> 
         tell("starting and ending shares");
         report.lifetime = Some(lifetime::measure(workers, plan.rounds)?);
     }
-    report.goals = goal::verdicts(&report);
+    // What is to be reached is said of workers that do nothing but call.
+    if plan.compute.is_zero() {
+        report.goals = goal::verdicts(&report);
+    }
     Ok(report)
 }
 
@@ -106,8 +110,11 @@ impl Field {
         let Some(row) = self.rows.iter_mut().find(|row| row.workload == workload) else {
             return Ok(());
         };
-        let outcomes =
-            self.running.crew.work(workload, plan.slice).map_err(|error| of(self.peer, &*error))?;
+        let outcomes = self
+            .running
+            .crew
+            .work(workload, plan.slice, plan.compute)
+            .map_err(|error| of(self.peer, &*error))?;
         if counts {
             row.rounds.push(Round::of(workload, &outcomes));
         }

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::sample::Choice;
 use crate::workload::{Client, Workload, call};
 
-/// What a worker is told: to call, from one moment to another of the machine's monotonic clock, in nanoseconds.
+/// What a worker is told: to call, from one moment to another of the machine's monotonic clock, and to compute so long after each
+/// call. All in nanoseconds.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) workload: Workload,
     pub(crate) start: u64,
     pub(crate) end: u64,
+    pub(crate) compute: u64,
 }
 
 /// What a worker tells: what every call took, in nanoseconds, and all of them together.
@@ -27,6 +29,15 @@ pub(crate) struct Outcome {
     pub(crate) elapsed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+}
+
+/// Keeps its core for so long after a moment, as somebody who computes. Gives the moment in which that is over.
+fn compute_until(after: u64, duration: u64) -> u64 {
+    let mut moment = after;
+    while duration > 0 && moment < after + duration {
+        moment = now();
+    }
+    moment
 }
 
 /// The machine's monotonic clock, in nanoseconds: the same in all processes.
@@ -64,7 +75,7 @@ fn carry_out(order: &Order, client: &mut dyn Client, choice: &mut Choice) -> Out
         }
         let after = now();
         outcome.latencies.push(u32::try_from(after - before).unwrap_or(u32::MAX));
-        before = after;
+        before = compute_until(after, order.compute);
     }
     outcome.elapsed = before.saturating_sub(order.start);
     outcome

@@ -31,6 +31,13 @@ pub(crate) const PEER: Peer = Peer {
     start,
 };
 
+pub(crate) const BLOCKING: Peer = Peer {
+    name: "mikobase-blocking",
+    terms: "The same, but that nobody polls: whoever waits goes to sleep at once.",
+    workloads: &[Workload::Read, Workload::Create],
+    start: start_blocking,
+};
+
 pub(crate) const FILE: Peer = Peer {
     name: "mikobase-file",
     terms: "A share of the file engine, in /var/tmp: a create is answered when it is on the disk. Everybody else here \
@@ -62,30 +69,32 @@ impl Ping for Nothing {
     }
 }
 
-fn start(Size { workers, records }: Size) -> Result<Option<Running>, BoxError> {
-    let in_memory = |_: &Path| "mikobase.uno/sqlite/memory".to_owned();
-    let crew = Crew::keep(workers, |orders| keep(in_memory, workers, records, &orders))?;
-    Ok(Some(Running::alone(crew)))
+/// What is special about a share, given a directory on a disk.
+type Options = fn(Uds, &Path) -> miko_core::Result<Uds>;
+
+fn start(size: Size) -> Result<Option<Running>, BoxError> {
+    share(size, |uds, _| Ok(uds))
 }
 
-fn start_on_file(Size { workers, records }: Size) -> Result<Option<Running>, BoxError> {
-    let in_file = |directory: &Path| directory.join("records.db").display().to_string();
-    let crew = Crew::keep(workers, |orders| keep(in_file, workers, records, &orders))?;
+fn start_blocking(size: Size) -> Result<Option<Running>, BoxError> {
+    share(size, |uds, _| Ok(uds.polling(false)))
+}
+
+fn start_on_file(size: Size) -> Result<Option<Running>, BoxError> {
+    share(size, |uds, directory| uds.backend(&directory.join("records.db").display().to_string()))
+}
+
+fn share(size: Size, options: Options) -> Result<Option<Running>, BoxError> {
+    let crew = Crew::keep(size.workers, |orders| keep(options, size, &orders))?;
     Ok(Some(Running::alone(crew)))
 }
 
 /// In the process that starts the share. The directory is on a disk: /tmp may be in memory.
-fn keep(
-    backend: fn(&Path) -> String,
-    workers: usize,
-    records: usize,
-    orders: &Orders,
-) -> Result<(), BoxError> {
+fn keep(options: Options, Size { workers, records }: Size, orders: &Orders) -> Result<(), BoxError> {
     let directory = TempDir::new_in("/var/tmp")?;
     let pks = directory.path().join("pks");
     let written = pks.clone();
-    let uds = Uds::new()?
-        .backend(&backend(directory.path()))?
+    let uds = options(Uds::new()?, directory.path())?
         .schema(sample::schema())
         .returning(Returning::Nothing)
         .setup(move |server| Ok(fs::write(written, preload(server.db(), records)?.join("\n"))?));

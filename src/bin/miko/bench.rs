@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// How long a peer works on a workload in a round, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = Plan::brief().slice.as_millis() as u64)]
     slice: u64,
+    /// How long a worker computes after each call, in microseconds: the calls of real workers are not all that they do.
+    #[arg(long, value_name = "US", default_value_t = 0)]
+    compute: u64,
     /// How many records are there from the start.
     #[arg(long, value_name = "N", default_value_t = Plan::brief().records, value_parser = counted)]
     records: usize,
@@ -104,6 +107,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
         },
         rounds: args.rounds,
         slice: Duration::from_millis(args.slice.max(1)),
+        compute: Duration::from_micros(args.compute),
         records: args.records,
     })
 }
