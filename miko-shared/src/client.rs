@@ -2,7 +2,7 @@
 //!
 //! | under | a connection | which calls at once |
 //! | --- | --- | --- |
-//! | a blocking proxy | `transport`, `connection`: plain blocking code, two system calls per round trip | one |
+//! | a blocking proxy | `transport`, `connection`: plain blocking code in the thread of the caller | one |
 //! | an async proxy | `async_transport`, `channel`: tarpc's own client in the caller's runtime | many |
 
 mod address;
