@@ -1,4 +1,4 @@
-//! Mikobase beside its peers, in depth: `cargo bench --bench peers`, some ten minutes.
+//! Mikobase beside its peers, in depth: `cargo bench --bench peers`, some six minutes once it is built.
 //!
 //! It prints the tables and writes `docs/measurements/peers.{json,md,svg}`. `miko-bench/peers/install.sh` installs the
 //! peers. A look takes less: `miko bench`.

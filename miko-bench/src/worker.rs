@@ -31,10 +31,10 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<String>,
 }
 
-/// Keeps its core for so long after a moment, as somebody who computes. Gives the moment in which that is over.
-fn compute_until(after: u64, duration: u64) -> u64 {
-    let mut moment = after;
-    while duration > 0 && moment < after + duration {
+/// Keeps its core for so long from a moment on, as somebody who computes. Gives the moment in which that is over.
+fn compute(from: u64, duration: u64) -> u64 {
+    let mut moment = from;
+    while moment < from + duration {
         moment = now();
     }
     moment
@@ -75,7 +75,7 @@ fn carry_out(order: &Order, client: &mut dyn Client, choice: &mut Choice) -> Out
         }
         let after = now();
         outcome.latencies.push(u32::try_from(after - before).unwrap_or(u32::MAX));
-        before = compute_until(after, order.compute);
+        before = compute(after, order.compute);
     }
     outcome.elapsed = before.saturating_sub(order.start);
     outcome

@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use nix::sched::sched_getcpu;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-use super::cpus;
-
 /// No CPU has this number.
 const NOWHERE: usize = usize::MAX;
 
@@ -38,15 +36,15 @@ unsafe impl Send for Beacon {}
 unsafe impl Sync for Beacon {}
 
 impl Beacon {
-    /// One for this process and all that it forks from now on, of which so many watch it at a time.
+    /// One for this process and all that it forks from now on, of which so many watch it at a time, on so many CPUs.
     ///
     /// # Errors
     /// If there is no memory for it.
-    pub(crate) fn new(watchers: usize) -> nix::Result<Self> {
+    pub(crate) fn new(watchers: usize, cpus: usize) -> nix::Result<Self> {
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: the kernel chooses the place, so this is nobody else's memory.
         let memory = unsafe { mmap_anonymous(None, SIZE, access, MapFlags::MAP_SHARED)? };
-        let beacon = Self { light: memory.cast(), watchers, cpus: cpus() };
+        let beacon = Self { light: memory.cast(), watchers, cpus };
         beacon.light().cpu.store(NOWHERE, Relaxed);
         Ok(beacon)
     }
@@ -122,7 +120,7 @@ mod tests {
         let before = sched_getaffinity(this_thread).unwrap();
         sched_setaffinity(this_thread, &only_here).unwrap();
 
-        let beacon = Beacon::new(1).unwrap();
+        let beacon = Beacon::new(1, 2).unwrap();
         assert!(!beacon.is_here(), "nobody has seen it anywhere");
         beacon.show_place();
         assert!(beacon.is_here());
@@ -134,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_server_is_busy_as_long_as_it_says_so() {
-        let beacon = Beacon::new(1).unwrap();
+        let beacon = Beacon::new(1, 2).unwrap();
         assert!(!beacon.is_busy());
         beacon.show_busy(true);
         assert!(beacon.is_busy());
@@ -145,12 +143,12 @@ mod tests {
     #[test]
     fn so_many_have_cpus_as_there_are() {
         let with = |watchers| {
-            let beacon = Beacon::new(watchers).unwrap();
+            let beacon = Beacon::new(watchers, 8).unwrap();
             (beacon.all_have_cpus(), beacon.server_has_cpu())
         };
-        assert_eq!(with(cpus() - 1), (true, true));
-        assert_eq!(with(cpus()), (true, false));
-        assert_eq!(with(cpus() + 1), (false, false));
+        assert_eq!(with(7), (true, true));
+        assert_eq!(with(8), (true, false));
+        assert_eq!(with(9), (false, false));
         assert_eq!(with(usize::MAX), (false, false));
     }
 }

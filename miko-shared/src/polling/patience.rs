@@ -25,7 +25,7 @@ pub(crate) struct Patience {
     beacon: Option<Arc<Beacon>>,
     window: Duration,
     backoff: Backoff,
-    /// How often the server was met on its core.
+    /// How often the server was met on its core, counted up to [`MOVES_EVERY`].
     meetings: u32,
 }
 
@@ -45,9 +45,9 @@ impl Patience {
         }
         // A server that is not busy leaves time on its core, which nobody else might use.
         if (busy || beacon.server_has_cpu()) && beacon.is_here() {
-            self.meetings += 1;
+            self.meetings = (self.meetings + 1) % MOVES_EVERY;
             // Where the system forbids to move, nobody moves.
-            let moved = self.meetings % MOVES_EVERY == 1 && move_to_another_core().is_ok();
+            let moved = self.meetings == 1 && move_to_another_core().is_ok();
             if !moved || beacon.is_here() {
                 return None;
             }
@@ -107,7 +107,7 @@ mod tests {
 
     /// That of a busy server, which is nowhere.
     fn beacon() -> Option<Arc<Beacon>> {
-        let beacon = Beacon::new(1).unwrap();
+        let beacon = Beacon::new(1, 2).unwrap();
         beacon.show_busy(true);
         Some(Arc::new(beacon))
     }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn among_more_processes_than_cpus_nobody_looks_again_at_a_server_that_is_not_busy() {
-        let beacon = Arc::new(Beacon::new(10_000).unwrap());
+        let beacon = Arc::new(Beacon::new(20, 2).unwrap());
         let mut patience = Patience::new(Some(Arc::clone(&beacon)));
         assert_eq!(attempts(&mut patience, 100, true), 0);
         beacon.show_busy(true);

@@ -233,11 +233,12 @@ impl Uds {
 
     /// By which the processes of a share of so many workers know when to poll; `None` if nobody may.
     fn beacon(&self, n: usize) -> Option<Arc<Beacon>> {
-        if !self.polling || polling::cpus() < 2 {
+        let cpus = polling::cpus();
+        if !self.polling || cpus < 2 {
             return None;
         }
         // Where there is no memory for it the share goes on without.
-        Beacon::new(n.min(self.max_concurrent)).ok().map(Arc::new)
+        Beacon::new(n.min(self.max_concurrent), cpus).ok().map(Arc::new)
     }
 
     /// Checks that a share may begin, and takes the directory for it.
