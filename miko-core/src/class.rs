@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | reading a definition, with all its faults | [`definition`], [`field`], [`settings`] |
 //! | classes with what they inherit | [`catalog`] |
-//! | checking and normalizing a bucket | [`check`], [`value`]; what `custom_classes` mark in it, [`markers`] |
+//! | normalizing a bucket, then checking it | [`normalize`]; [`check`], [`value`]; what `custom_classes` mark in it, [`markers`] |
 //! | what a class says of other records | [`constraint`], [`reference`] |
 
 mod catalog;
@@ -16,6 +16,7 @@ mod constraint;
 mod definition;
 mod field;
 mod markers;
+mod normalize;
 mod reference;
 mod settings;
 mod value;
@@ -25,4 +26,5 @@ pub(crate) use check::{Purpose, check};
 pub(crate) use constraint::{Constraint, ConstraintKind};
 pub(crate) use definition::Definition;
 pub(crate) use markers::{Markers, check_marked};
+pub(crate) use normalize::Normalizer;
 pub(crate) use reference::{OnDelete, Reference};

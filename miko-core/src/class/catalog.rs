@@ -35,6 +35,8 @@ pub(crate) struct Class {
     pub(crate) constraints: Vec<Constraint>,
     /// May its records point at others?
     pub(crate) holds_references: bool,
+    /// May it change a bucket that is normalized?
+    pub(super) normalizes: bool,
     /// The stack of a record that is of this class alone, and its text: most new records have it.
     pub(crate) stack: Map<String, Value>,
     pub(crate) stack_text: String,
@@ -167,10 +169,11 @@ impl Class {
         let constraints =
             lineage.iter().filter_map(|class| all.get(class)).flat_map(constraints_of).collect();
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());
+        let normalizes = fields.iter().any(|(_, field)| field.normalizes());
         let stack = Stack::of_class(definition.name.clone()).into_map(None);
         let stack_text = Object::from(&stack).into_string();
         let definition = definition.clone();
-        Self { definition, lineage, fields, constraints, holds_references, stack, stack_text }
+        Self { definition, lineage, fields, constraints, holds_references, normalizes, stack, stack_text }
     }
 }
 

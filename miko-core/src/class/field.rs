@@ -163,6 +163,22 @@ impl Field {
         }
     }
 
+    /// May a value of it be changed before it is checked?
+    pub(super) fn normalizes(&self) -> bool {
+        let of = |elements: &Elements| elements.of.as_ref().is_some_and(|of| of.normalizes());
+        self.default.is_some()
+            || match &self.kind {
+                Kind::Text(text) => text.collapse,
+                Kind::Class(_) => true,
+                Kind::Array(elements) => of(elements),
+                Kind::Hash(hash) => {
+                    let mut fields = hash.fields.iter();
+                    hash.instantiate || of(&hash.elements) || fields.any(|(_, field)| field.normalizes())
+                }
+                _ => false,
+            }
+    }
+
     /// May it hold an object of one of these classes?
     pub(super) fn embeds(&self, names: &BTreeSet<String>) -> bool {
         let of = |elements: &Elements| elements.of.as_ref().is_some_and(|of| of.embeds(names));

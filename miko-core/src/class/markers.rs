@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
-use super::check::{Checker, Purpose};
-use crate::error::ErrorItem;
+use super::check::{Checker, MAX_LEVELS};
+use crate::error::{ErrorId, ErrorItem};
 use crate::query::Place;
 
 /// The `custom_classes` of a record: marker keys, each with a class.
@@ -37,46 +37,54 @@ impl Markers {
 /// Checks every object in a bucket, and the bucket itself, that has a marker.
 pub(crate) fn check_marked(
     catalog: &Catalog,
-    bucket: &mut Map<String, Value>,
-    (purpose, markers): (Purpose, &Markers),
+    bucket: &Map<String, Value>,
+    markers: &Markers,
     place: &Place<'_>,
     faults: &mut Vec<ErrorItem>,
 ) {
     if !markers.is_empty() {
-        let mut walk = Walk { catalog, purpose, markers, faults };
-        walk.object(bucket, place);
+        Walk { catalog, markers, faults, levels: MAX_LEVELS }.object(bucket, place);
     }
 }
 
 struct Walk<'w> {
     catalog: &'w Catalog,
-    purpose: Purpose,
     markers: &'w Markers,
     faults: &'w mut Vec<ErrorItem>,
+    /// How many levels may follow.
+    levels: usize,
 }
 
 impl Walk<'_> {
-    fn object(&mut self, object: &mut Map<String, Value>, place: &Place<'_>) {
-        let classes: Vec<&str> = self.markers.classes_of(object).collect();
-        for class in classes.into_iter().filter_map(|class| self.catalog.class(class)) {
-            let name = &class.definition.name;
-            let mut checker = Checker::of(self.catalog, name, (self.purpose, self.markers), self.faults);
-            checker.object(class, object, place);
+    fn object(&mut self, object: &Map<String, Value>, place: &Place<'_>) {
+        for class in self.markers.classes_of(object).filter_map(|class| self.catalog.class(class)) {
+            Checker::of(self.catalog, &class.definition.name, self.markers, self.faults)
+                .object(class, object, place);
         }
         for (key, value) in object {
             self.value(value, &Place::Key(place, key));
         }
     }
 
-    fn value(&mut self, value: &mut Value, place: &Place<'_>) {
+    fn value(&mut self, value: &Value, place: &Place<'_>) {
+        if !(value.is_object() || value.is_array()) {
+            return;
+        }
+        if self.levels == 0 {
+            let message = format!("the value nests deeper than {MAX_LEVELS} levels, defaults included");
+            let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
+            return self.faults.push(place.locate(item).with("rule", "depth"));
+        }
+        self.levels -= 1;
         match value {
             Value::Object(object) => self.object(object, place),
             Value::Array(items) => {
-                for (index, item) in items.iter_mut().enumerate() {
+                for (index, item) in items.iter().enumerate() {
                     self.value(item, &Place::Index(place, index));
                 }
             }
             _ => {}
         }
+        self.levels += 1;
     }
 }

@@ -12,8 +12,8 @@ use crate::json::{compare_numbers, is_multiple, type_name};
 use crate::query::Place;
 
 /// Checks a value that is not null.
-pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &mut Value, place: &Place<'_>) {
-    match (kind, &mut *value) {
+pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &Value, place: &Place<'_>) {
+    match (kind, value) {
         (Kind::Any | Kind::Function, _) | (Kind::Boolean, Value::Bool(_)) => {}
         (Kind::Text(rules), Value::String(text)) => check_text(checker, rules, text, place),
         (Kind::Number(bounds), Value::Number(number)) => check_number(checker, bounds, number, place),
@@ -41,8 +41,8 @@ pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &mut Value, p
         (Kind::Array(elements), Value::Array(items)) => {
             check_count(checker, elements, items.len(), place);
             if let Some(of) = &elements.of {
-                for (index, item) in items.iter_mut().enumerate() {
-                    checker.value(of, item, &Place::Index(place, index));
+                for (index, item) in items.iter().enumerate() {
+                    checker.element(of, item, &Place::Index(place, index));
                 }
             }
         }

@@ -20,6 +20,7 @@ mod indexes;
 mod markers;
 mod pages;
 mod placeholders;
+mod platters;
 mod property;
 mod q0_page;
 mod references;

@@ -146,6 +146,26 @@ fn cases() -> Vec<Case> {
             ],
         },
         Case {
+            field: json!({"class": "array", "of": {"class": "number", "required": true}}),
+            good: vec![json!([]), json!([1])],
+            bad: vec![(json!([null]), "required"), (json!([1, null, 2]), "required")],
+        },
+        Case {
+            field: json!({"class": "array", "of": {"required": true}}),
+            good: vec![json!([[], {}, 0, false])],
+            bad: vec![(json!([null]), "required")],
+        },
+        Case {
+            field: json!({"class": "hash", "of": {"required": true}}),
+            good: vec![json!({}), json!({"k": 1})],
+            bad: vec![(json!({"k": null}), "required")],
+        },
+        Case {
+            field: json!({"class": "hash", "of": {"class": "array", "of": {"required": true}}}),
+            good: vec![json!({"k": null}), json!({"k": [1]})],
+            bad: vec![(json!({"k": [null]}), "required")],
+        },
+        Case {
             field: json!({"class": "function"}),
             good: vec![json!({"body": "return 1"}), json!("x => x")],
             bad: vec![],

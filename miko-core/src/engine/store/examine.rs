@@ -1,10 +1,11 @@
 //! Checking a record against its classes before it is written.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use serde_json::{Map, Value};
 
-use crate::class::{ConstraintKind, Definition, Markers, Purpose, check, check_marked};
+use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, Purpose, check, check_marked};
 use crate::engine::store::Store;
 use crate::engine::store::values::facets;
 use crate::engine::tables::Tables;
@@ -41,55 +42,89 @@ impl<T: Tables> Store<T> {
         if self.strict {
             self.check_strictly(stack, &markers, place, &mut faults);
         }
-        let mut definition = None;
-        // Buckets of single platters, which are few, as they are when they are checked.
-        let mut private_buckets = Vec::new();
-        let stack_place = Place::Key(place, "stack");
         // The primary class comes last, so that the order of fields is its own.
-        for (key, platter) in stack.iter().rev() {
-            let Some(class) = platter.get("class").and_then(Value::as_str) else {
-                continue;
-            };
-            let platter_place = Place::Key(&stack_place, key);
-            let platter_has_bucket = platter.get("bucket").is_some();
-            let mut private = platter.get("bucket").and_then(Value::as_object).cloned();
-            let (bucket, place) = match &mut private {
-                Some(private) => (private, Place::Key(&platter_place, "bucket")),
-                None => (&mut *shared, Place::Key(place, "bucket")),
-            };
-            if class == uns::CLASS {
-                if let Some(fault) =
-                    misplaced_definition(platter_has_bucket, definition.is_some(), &platter_place)
-                {
-                    faults.push(fault);
-                    continue;
-                }
-                Definition::normalize(bucket);
-                definition = Definition::read(bucket, place, &mut faults);
-            } else if let Some(class) = self.catalog.class(class) {
-                if class.is_abstract() {
-                    faults.push(abstract_class(&class.definition.name, &Place::Key(&platter_place, "class")));
-                }
-                check(&self.catalog, class, bucket, (purpose, &markers), &place, &mut faults);
-                for constraint in class.constraints.iter().filter(|one| one.kind == ConstraintKind::Join) {
-                    if class.key(constraint, bucket).is_none() {
-                        let message = format!("every part of `join` is required: {}", constraint.describe());
-                        let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
-                        faults.push(
-                            place.locate(item).with("class", constraint.class.as_str()).with("rule", "join"),
-                        );
+        let mut platters: Vec<Platter<'_>> = stack.iter().rev().filter_map(Platter::of).collect();
+        faults.extend(self.normalize(&mut platters, shared, (purpose, &markers), place));
+        let mut definition = None;
+        for platter in &platters {
+            platter.at(place, |place, platter_place| {
+                let bucket = platter.bucket.as_ref().unwrap_or(shared);
+                if platter.class == uns::CLASS {
+                    match misplaced_definition(platter.has_bucket, definition.is_some(), platter_place) {
+                        Some(fault) => faults.push(fault),
+                        None => definition = Definition::read(bucket, *place, &mut faults),
                     }
+                } else if let Some(class) = self.catalog.class(platter.class) {
+                    if class.is_abstract() {
+                        let place = Place::Key(platter_place, "class");
+                        faults.push(abstract_class(&class.definition.name, &place));
+                    }
+                    check(&self.catalog, class, bucket, &markers, place, &mut faults);
+                    check_join_parts(class, bucket, place, &mut faults);
                 }
-            }
-            private_buckets.extend(private.map(|bucket| (key.clone(), bucket)));
+            });
         }
+        let private_buckets: Vec<_> = platters
+            .into_iter()
+            .filter_map(|platter| Some((platter.key.to_owned(), platter.bucket?)))
+            .collect();
         for (key, bucket) in private_buckets {
             stack.to_mut()[&key]["bucket"] = bucket.into();
         }
         let bucket_place = Place::Key(place, "bucket");
-        check_marked(&self.catalog, shared, (purpose, &markers), &bucket_place, &mut faults);
+        check_marked(&self.catalog, shared, &markers, &bucket_place, &mut faults);
         Error::check(faults)?;
         Ok(definition)
+    }
+
+    /// Normalizes the buckets of a record by all its classes, before any of them checks one.
+    ///
+    /// What one class puts in may be for another to fill or to collapse, so they take turns until nothing changes. Where two
+    /// have a default for one field, that of the class with the longer lineage wins, then that of the first name: the order
+    /// of the platters decides nothing.
+    fn normalize(
+        &self,
+        platters: &mut [Platter<'_>],
+        shared: &mut Map<String, Value>,
+        (purpose, markers): (Purpose, &Markers),
+        place: &Place<'_>,
+    ) -> Option<ErrorItem> {
+        for platter in
+            platters.iter_mut().filter(|platter| platter.class == uns::CLASS && !platter.has_bucket)
+        {
+            Definition::normalize(platter.bucket.as_mut().unwrap_or(shared));
+        }
+        if purpose == Purpose::Import {
+            return None;
+        }
+        let mut classes: Vec<(usize, &Class)> = platters
+            .iter()
+            .enumerate()
+            .filter_map(|(index, platter)| Some((index, &**self.catalog.class(platter.class)?)))
+            .collect();
+        classes.sort_by_key(|(_, class)| (Reverse(class.lineage.len()), &class.definition.name));
+        let mut normalizer = Normalizer::new(&self.catalog, purpose, markers);
+        loop {
+            for (index, class) in &classes {
+                let platter = &mut platters[*index];
+                let mut private = platter.bucket.take();
+                platter.at(place, |place, _| {
+                    normalizer.normalize(class, private.as_mut().unwrap_or(shared), place);
+                });
+                platter.bucket = private;
+            }
+            normalizer.normalize_marked(shared, &Place::Key(place, "bucket"));
+            // One class alone is done after one turn.
+            if !normalizer.take_changed() || (classes.len() < 2 && markers.is_empty()) {
+                break;
+            }
+        }
+        for platter in platters {
+            if let Some(class) = self.catalog.class(platter.class) {
+                class.put_in_order(platter.bucket.as_mut().unwrap_or(shared));
+            }
+        }
+        normalizer.into_fault()
     }
 
     /// Notes the classes that are not defined.
@@ -134,6 +169,50 @@ impl<T: Tables> Store<T> {
             }
         }
         Error::check(faults)
+    }
+}
+
+/// A platter that names a class, while its record is examined.
+struct Platter<'s> {
+    key: &'s str,
+    class: &'s str,
+    /// Has it a `bucket` of any kind?
+    has_bucket: bool,
+    /// Has it a bucket that is its own? This one, which is taken out while its class normalizes it.
+    is_private: bool,
+    bucket: Option<Map<String, Value>>,
+}
+
+impl<'s> Platter<'s> {
+    fn of((key, platter): (&'s String, &'s Value)) -> Option<Self> {
+        let class = platter.get("class")?.as_str()?;
+        let bucket = platter.get("bucket");
+        let (has_bucket, bucket) = (bucket.is_some(), bucket.and_then(Value::as_object).cloned());
+        Some(Self { key, class, has_bucket, is_private: bucket.is_some(), bucket })
+    }
+
+    /// Calls `then` with the places of the bucket that its class is about and of the platter, in a record at `record`.
+    fn at(&self, record: &Place<'_>, then: impl FnOnce(&Place<'_>, &Place<'_>)) {
+        let stack = Place::Key(record, "stack");
+        let platter = Place::Key(&stack, self.key);
+        let owner = if self.is_private { &platter } else { record };
+        then(&Place::Key(owner, "bucket"), &platter);
+    }
+}
+
+/// Notes the parts of `join` that a bucket lacks.
+fn check_join_parts(
+    class: &Class,
+    bucket: &Map<String, Value>,
+    place: &Place<'_>,
+    faults: &mut Vec<ErrorItem>,
+) {
+    for constraint in class.constraints.iter().filter(|one| one.kind == ConstraintKind::Join) {
+        if class.key(constraint, bucket).is_none() {
+            let message = format!("every part of `join` is required: {}", constraint.describe());
+            let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
+            faults.push(place.locate(item).with("class", constraint.class.as_str()).with("rule", "join"));
+        }
     }
 }
 

@@ -1,0 +1,213 @@
+//! Normalizing a bucket: the values that its classes put into it, before any class checks it.
+//!
+//! All classes of a record normalize until none changes anything, so their order does not decide what is stored.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::catalog::{Catalog, Class};
+use super::check::{MAX_LEVELS, Purpose};
+use super::field::{Field, Hash, Kind};
+use super::markers::Markers;
+use super::value;
+use crate::error::{ErrorId, ErrorItem};
+use crate::json::members;
+use crate::query::Place;
+
+/// How many values defaults may add to a record: each may bring others with it.
+const MAX_DEFAULTS: usize = 10_000;
+
+/// Normalizes the buckets of one record.
+pub(crate) struct Normalizer<'c> {
+    catalog: &'c Catalog,
+    purpose: Purpose,
+    markers: &'c Markers,
+    /// The class whose fields are looked at.
+    class: &'c str,
+    /// How many levels may follow.
+    levels: usize,
+    /// How many defaults may follow.
+    defaults: usize,
+    changed: bool,
+    fault: Option<ErrorItem>,
+}
+
+impl<'c> Normalizer<'c> {
+    pub(crate) fn new(catalog: &'c Catalog, purpose: Purpose, markers: &'c Markers) -> Self {
+        let (levels, defaults) = (MAX_LEVELS, MAX_DEFAULTS);
+        Self { catalog, purpose, markers, class: "", levels, defaults, changed: false, fault: None }
+    }
+
+    /// Puts in the defaults of a class, and collapses what it wants collapsed.
+    pub(crate) fn normalize(&mut self, class: &'c Class, bucket: &mut Map<String, Value>, place: &Place<'_>) {
+        if class.normalizes && self.purpose != Purpose::Import {
+            self.object(class, bucket, place);
+        }
+    }
+
+    /// Normalizes every object in a bucket, and the bucket itself, that has a marker.
+    pub(crate) fn normalize_marked(&mut self, bucket: &mut Map<String, Value>, place: &Place<'_>) {
+        if !self.markers.is_empty() && self.purpose != Purpose::Import {
+            self.marked(bucket, place);
+        }
+    }
+
+    /// Whether anything was changed since it was asked last.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// What went wrong: more defaults than a record may get.
+    pub(crate) fn into_fault(self) -> Option<ErrorItem> {
+        self.fault
+    }
+
+    fn object(&mut self, class: &'c Class, object: &mut Map<String, Value>, place: &Place<'_>) {
+        let outer = std::mem::replace(&mut self.class, &class.definition.name);
+        self.fields(&class.fields, object, place);
+        self.class = outer;
+    }
+
+    fn fields(&mut self, fields: &[(String, Field)], bucket: &mut Map<String, Value>, place: &Place<'_>) {
+        for (name, field) in fields {
+            let place = Place::Key(place, name);
+            if self.purpose == Purpose::Create
+                && self.defaults > 0
+                && let Some(initial) = initial_value(field)
+                && members::get(bucket, name).is_none()
+            {
+                self.count_default(&place);
+                bucket.insert(name.clone(), initial.into_owned());
+                self.changed = true;
+            }
+            if let Some(value) = members::get_mut(bucket, name) {
+                self.value(field, value, &place);
+            }
+        }
+    }
+
+    fn count_default(&mut self, place: &Place<'_>) {
+        self.defaults -= 1;
+        if self.defaults == 0 {
+            let message =
+                format!("the defaults of its classes add more than {MAX_DEFAULTS} values to the record");
+            let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
+            self.fault = Some(place.locate(place.name_field(item)).with("rule", "default"));
+        }
+    }
+
+    /// What nests too deep is left to the check, which refuses it.
+    fn value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
+        if self.levels == 0 {
+            return;
+        }
+        self.levels -= 1;
+        match (&field.kind, value) {
+            (Kind::Text(text), Value::String(string)) if text.collapse => {
+                let collapsed = value::collapsed(string);
+                self.changed |= collapsed != *string;
+                *string = collapsed;
+            }
+            (Kind::Hash(hash), Value::Object(map)) => self.hash(hash, map, place),
+            (Kind::Array(elements), Value::Array(items)) => {
+                if let Some(of) = elements.of.as_ref().filter(|of| of.normalizes()) {
+                    for (index, item) in items.iter_mut().enumerate() {
+                        self.value(of, item, &Place::Index(place, index));
+                    }
+                }
+            }
+            (Kind::Class(class), Value::Object(embedded)) => {
+                // An object that is marked is normalized by the class that its marker names.
+                let is_marked = self.markers.classes_of(embedded).next().is_some();
+                if !is_marked && let Some(class) = self.catalog.class(class) {
+                    self.object(class, embedded, place);
+                }
+            }
+            _ => {}
+        }
+        self.levels += 1;
+    }
+
+    fn hash(&mut self, hash: &Hash, map: &mut Map<String, Value>, place: &Place<'_>) {
+        self.fields(&hash.fields, map, place);
+        if let Some(of) = hash.elements.of.as_ref().filter(|of| of.normalizes()) {
+            for (key, value) in map {
+                if !hash.fields.iter().any(|(name, _)| name == key) {
+                    self.value(of, value, &Place::Key(place, key));
+                }
+            }
+        }
+    }
+
+    fn marked(&mut self, object: &mut Map<String, Value>, place: &Place<'_>) {
+        let (catalog, markers) = (self.catalog, self.markers);
+        let classes: Vec<&Class> = markers
+            .classes_of(object)
+            .filter_map(|class| catalog.class(class))
+            .map(|class| &**class)
+            .collect();
+        for class in classes {
+            self.object(class, object, place);
+        }
+        for (key, value) in object {
+            self.marked_in(value, &Place::Key(place, key));
+        }
+    }
+
+    fn marked_in(&mut self, value: &mut Value, place: &Place<'_>) {
+        if self.levels == 0 {
+            return;
+        }
+        self.levels -= 1;
+        match value {
+            Value::Object(object) => self.marked(object, place),
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.marked_in(item, &Place::Index(place, index));
+                }
+            }
+            _ => {}
+        }
+        self.levels += 1;
+    }
+}
+
+impl Class {
+    /// Puts declared fields first, in the order of the class; the others follow as they came.
+    pub(crate) fn put_in_order(&self, bucket: &mut Map<String, Value>) {
+        put_in_order(&self.fields, bucket);
+    }
+}
+
+/// What a field that is left out begins with.
+fn initial_value(field: &Field) -> Option<Cow<'_, Value>> {
+    match &field.kind {
+        Kind::Hash(hash) if hash.instantiate && field.default.is_none() => {
+            Some(Cow::Owned(Value::Object(Map::new())))
+        }
+        _ => field.default.as_ref().map(Cow::Borrowed),
+    }
+}
+
+fn put_in_order(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
+    if is_in_order(fields, bucket) {
+        return;
+    }
+    let mut rest = std::mem::take(bucket);
+    for (name, _) in fields {
+        if let Some((name, value)) = rest.shift_remove_entry(name) {
+            bucket.insert(name, value);
+        }
+    }
+    bucket.extend(rest);
+}
+
+/// Most buckets come in order, since they were made by the same code again and again.
+fn is_in_order(fields: &[(String, Field)], bucket: &Map<String, Value>) -> bool {
+    let mut declared = fields.iter();
+    let others = bucket.keys().position(|key| !declared.any(|(name, _)| name == key));
+    // From the first key that is not the next of the fields, none is a field.
+    let is_field = |key: &String| fields.iter().any(|(name, _)| name == key);
+    others.is_none_or(|from| !bucket.keys().skip(from).any(is_field))
+}
