@@ -40,3 +40,21 @@ pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
+
+/// Must a forked child leave this signal as it is? That holds for signals that are ignored, and for those by which
+/// Rust's runtime recognizes a stack overflow.
+pub(crate) fn keeps_handler(signal: Signal) -> bool {
+    if matches!(signal, Signal::SIGSEGV | Signal::SIGBUS) {
+        return true;
+    }
+    handler_of(signal) == Some(libc::SIG_IGN)
+}
+
+/// The address of the handler of a signal, `SIG_DFL` or `SIG_IGN`.
+fn handler_of(signal: Signal) -> Option<libc::sighandler_t> {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: with no new action the call changes nothing, and it writes the present one to memory made for it.
+    let failed = unsafe { libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr()) } != 0;
+    // SAFETY: the call succeeded, so that it has written the action.
+    (!failed).then(|| unsafe { action.assume_init() }.sa_sigaction)
+}

@@ -134,14 +134,14 @@ fn a_killed_parent_of_a_busy_server() {
 }
 
 /// Starts a program that prints the pids of its children when they are at work.
-fn start_program(name: &str) -> (Child, Vec<Pid>) {
+pub fn start_program(name: &str) -> (Child, Vec<Pid>) {
     let mut program = harness::start(name).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(program.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     (program, line.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect())
 }
 
-fn kill_and_wait_for_all(parent: &mut Child, pids: &[Pid]) {
+pub fn kill_and_wait_for_all(parent: &mut Child, pids: &[Pid]) {
     let watched: Vec<_> = pids.iter().map(|pid| miko_shared::linux::pidfd(*pid).unwrap()).collect();
     parent.kill().unwrap();
     parent.wait().unwrap();
@@ -153,7 +153,7 @@ fn kill_and_wait_for_all(parent: &mut Child, pids: &[Pid]) {
     // The harness checks that the directory is gone, too: the server removes it when its parent dies.
 }
 
-fn parent_that_waits() {
+pub fn parent_that_waits() {
     let ready = Signal::new();
     let uds = Uds::new().unwrap();
     let share: Running<'_, ()> = uds

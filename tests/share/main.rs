@@ -18,6 +18,7 @@ mod lost;
 mod misuse;
 mod relay;
 mod schemas;
+mod signals;
 mod streams;
 mod support;
 mod turnstile;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
     let cases: &[(&str, &[harness::Case])] = &[
         ("lifecycle", lifecycle::CASES),
         ("deaths", deaths::CASES),
+        ("signals", signals::CASES),
         ("misuse", misuse::CASES),
         ("intruders", intruders::CASES),
         ("limits", limits::CASES),
@@ -37,5 +39,5 @@ fn main() -> std::process::ExitCode {
         ("equality", equality::CASES),
         ("command", command::CASES),
     ];
-    harness::main(cases, &[("programs", deaths::PROGRAMS)])
+    harness::main(cases, &[("programs", deaths::PROGRAMS), ("signal_programs", signals::PROGRAMS)])
 }

@@ -66,7 +66,7 @@ fn measured(steps: &[Step]) {
     let path = folder.path().join("large.db");
     let uds = Uds::new().unwrap().backend(path.to_str().unwrap()).unwrap().returning(Returning::Nothing);
     let report = uds.mikobase(1, |db, _| {
-        let server = server_of(uds.path());
+        let server = server_of(&uds.path());
         for (what, step) in steps {
             // What a first call needs is no part of it.
             db.properties()?;

@@ -63,7 +63,7 @@ fn against_our_server(size: Size) -> Result<Option<Running>, BoxError> {
             size.workers,
             || Ok(Box::new(Nothing)),
             |_, worker| {
-                let mut client = Stock::connect(uds.path(), uds.token())?;
+                let mut client = Stock::connect(&uds.path(), uds.token())?;
                 let mut choice = Choice::new(worker.index(), size.workers, size.records);
                 attend(orders[worker.index()].try_clone()?, &mut client, &mut choice)
             },

@@ -1,8 +1,16 @@
 //! The private directory of a share, and the removal of those whose owner was killed.
 //!
-//! Its owner holds a lock on the file `lock` in it, and so do the processes forked from it. The kernel releases the lock when
-//! the last of them has died, however it died: a directory whose lock can be taken belongs to nobody. To be never seen without
-//! its lock, a directory is made under another name and renamed when it is locked.
+//! The owner of a directory holds a lock on the file `lock` in it, and so do the processes forked from it. The kernel
+//! releases the lock when the last of them has died. A directory whose lock can be taken has no owner.
+//!
+//! # The races
+//!
+//! - *A directory is collected before it is locked*: it is made under another name and renamed once it is locked. Its
+//!   maker checks after locking that the lock is still there, and starts again under another name if it is not.
+//! - *A directory is made again while its leftover is removed*: no name is ever used twice. The lock is held during the
+//!   removal, and is compared with the file that has its path.
+//! - *A process dies halfway through making or removing a directory*: what it leaves is either locked by nobody or
+//!   empty, and both are collected.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -12,9 +20,20 @@ use std::path::{Path, PathBuf};
 use miko_core::{Error, ErrorId, Result};
 use nix::unistd::Uid;
 
+/// Directories that are in use.
 const PREFIX: &str = "mikobase-";
+
+/// Directories that are not locked yet.
+const UNFINISHED_PREFIX: &str = ".mikobase-";
+
 const SOCKET: &str = "socket";
 const LOCK: &str = "lock";
+
+/// How many random bytes a name has.
+const NAME_BYTES: usize = 8;
+
+/// How often a directory is made again that was collected before it was locked.
+const MAX_ATTEMPTS: usize = 100;
 
 /// What a Unix socket's address has room for, with its final zero.
 const PATH_LIMIT: usize = 108;
@@ -28,39 +47,59 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Makes a directory with an unguessable name, after removing those that nobody owns any more.
+    /// Makes a directory with an unguessable name, after removing those that have no owner any more.
     pub(super) fn create() -> Result<Self> {
-        let base = base();
-        remove_stale(&base);
-        Self::create_in(&base).map_err(|fault| cannot_make(&base, &fault))
-    }
-
-    /// Makes the directory at `path` again, after it was removed with the share it was made for.
-    pub(super) fn create_again(path: &Path) -> Result<Self> {
-        Self::create_at(path.to_owned()).map_err(|fault| cannot_make(path, &fault))
+        let mut failed = None;
+        for base in bases().map_err(|fault| cannot_make(Path::new("."), &fault))? {
+            remove_stale(&base);
+            match Self::create_in(&base) {
+                Ok(directory) => return Ok(directory),
+                Err(fault) => failed = Some(cannot_make(&base, &fault)),
+            }
+        }
+        Err(failed
+            .unwrap_or_else(|| Error::new(ErrorId::INTERNAL, "there is no directory for temporary files")))
     }
 
     fn create_in(base: &Path) -> io::Result<Self> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(io::Error::from)?;
-        let name = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Self::create_at(base.join(format!("{PREFIX}{name}")))
+        for _ in 0..MAX_ATTEMPTS {
+            if let Some(directory) = Self::try_create_in(base)? {
+                return Ok(directory);
+            }
+        }
+        Err(io::Error::other("it was removed each time before it could be locked"))
     }
 
-    fn create_at(path: PathBuf) -> io::Result<Self> {
+    /// `None`, if it was collected before it was locked.
+    fn try_create_in(base: &Path) -> io::Result<Option<Self>> {
+        let mut random = [0; NAME_BYTES];
+        getrandom::fill(&mut random).map_err(io::Error::from)?;
+        let name = random.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let path = base.join(format!("{PREFIX}{name}"));
         if path.join(SOCKET).as_os_str().len() >= PATH_LIMIT {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "its path would be longer than a Unix socket may have: set TMPDIR to a shorter one",
             ));
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let unfinished = path.with_file_name(format!(".{name}"));
+        let unfinished = base.join(format!("{UNFINISHED_PREFIX}{name}"));
         DirBuilder::new().mode(0o700).create(&unfinished)?;
-        let lock = File::create_new(unfinished.join(LOCK))?;
-        lock.lock()?;
-        fs::rename(&unfinished, &path)?;
-        Ok(Self { path, _lock: lock })
+        let made = lock_in(&unfinished).and_then(|lock| {
+            if let Some(lock) = &lock {
+                fs::rename(&unfinished, &path)?;
+                return Ok(Some(lock.try_clone()?));
+            }
+            Ok(None)
+        });
+        match made {
+            Ok(Some(lock)) => Ok(Some(Self { path, _lock: lock })),
+            Ok(None) => Ok(None),
+            Err(fault) => {
+                remove(&unfinished);
+                remove(&path);
+                Err(fault)
+            }
+        }
     }
 
     /// Where the socket is, or will be.
@@ -74,9 +113,36 @@ impl Directory {
     }
 
     pub(super) fn remove(&self) {
-        // If it is gone already, somebody has done our work.
-        let _ = fs::remove_dir_all(&self.path);
+        remove(&self.path);
     }
+}
+
+/// Makes and locks the file `lock` in a new directory. `None`, if the directory was collected meanwhile.
+fn lock_in(directory: &Path) -> io::Result<Option<File>> {
+    let path = directory.join(LOCK);
+    let lock = match File::create_new(&path) {
+        Ok(lock) => lock,
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    lock.lock()?;
+    Ok(is_at(&lock, &path).then_some(lock))
+}
+
+/// Is this open file the one that has this path?
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(open), Ok(found)) => identity(open) == identity(found),
+        _ => false,
+    }
+}
+
+/// Removes a directory and what a share puts into it. Anything else in it keeps it. What is gone already is fine.
+fn remove(directory: &Path) {
+    let _ = fs::remove_file(directory.join(SOCKET));
+    let _ = fs::remove_file(directory.join(LOCK));
+    let _ = fs::remove_dir(directory);
 }
 
 fn cannot_make(path: &Path, fault: &io::Error) -> Error {
@@ -84,31 +150,47 @@ fn cannot_make(path: &Path, fault: &io::Error) -> Error {
         .with("path", path.display().to_string())
 }
 
-/// Where sockets of a user belong.
-fn base() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
-        Some(runtime) if runtime.is_dir() => runtime,
-        _ => std::env::temp_dir(),
-    }
+/// Where sockets of a user belong: the first of them in which a directory can be made. All are absolute, so that a
+/// worker that changes its directory finds its socket.
+fn bases() -> io::Result<Vec<PathBuf>> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    // Its specification says that a relative one is to be ignored.
+    let runtime = runtime.filter(|path| path.is_absolute() && path.is_dir());
+    let temporary = std::path::absolute(std::env::temp_dir())?;
+    Ok(runtime.into_iter().chain([temporary]).collect())
 }
 
-/// Removes what killed processes of this user left in `base`. It is a courtesy: where it fails, nothing else does.
+/// Removes what killed processes of this user left in `base`. A leftover that cannot be removed is no error.
 fn remove_stale(base: &Path) {
     let Ok(entries) = fs::read_dir(base) else { return };
     for entry in entries.flatten() {
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        if ours && is_stale(&entry.path()) {
-            let _ = fs::remove_dir_all(entry.path());
+        if entry.file_name().to_str().is_some_and(is_name_of_ours) {
+            remove_if_stale(&entry.path());
         }
     }
 }
 
-fn is_stale(path: &Path) -> bool {
-    let Ok(directory) = fs::symlink_metadata(path) else { return false };
-    if !directory.is_dir() || directory.uid() != Uid::effective().as_raw() {
-        return false;
+fn is_name_of_ours(name: &str) -> bool {
+    let random = name.strip_prefix(PREFIX).or_else(|| name.strip_prefix(UNFINISHED_PREFIX));
+    random.is_some_and(|random| {
+        random.len() == 2 * NAME_BYTES && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+fn remove_if_stale(directory: &Path) {
+    let Ok(metadata) = fs::symlink_metadata(directory) else { return };
+    if !metadata.is_dir() || metadata.uid() != Uid::effective().as_raw() {
+        return;
     }
-    File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
+    let path = directory.join(LOCK);
+    match File::open(&path) {
+        // The lock is held until the directory is gone.
+        Ok(lock) if lock.try_lock().is_ok() && is_at(&lock, &path) => remove(directory),
+        Ok(_) => {}
+        // Its owner died before it made the lock or after it removed it. This removes an empty directory only.
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => drop(fs::remove_dir(directory)),
+        Err(_) => {}
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +213,56 @@ mod tests {
 
         assert!(owned.path.exists(), "its owner lives");
         assert!(!abandoned_path.exists(), "its owner is gone");
-        assert!(foreign.exists(), "it has no lock, so it is none of ours");
+        assert!(foreign.exists(), "no share has such a name");
+    }
+
+    #[test]
+    fn what_a_process_leaves_that_dies_halfway_is_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let locked = base.path().join(".mikobase-0123456789abcdef");
+        let not_locked = base.path().join(".mikobase-0123456789abcdee");
+        let half_removed = base.path().join("mikobase-0123456789abcded");
+        let with_notes = base.path().join("mikobase-0123456789abcdec");
+        for path in [&locked, &not_locked, &half_removed, &with_notes] {
+            fs::create_dir(path).unwrap();
+        }
+        File::create(locked.join(LOCK)).unwrap();
+        File::create(with_notes.join("notes")).unwrap();
+
+        remove_stale(base.path());
+
+        for path in [locked, not_locked, half_removed] {
+            assert!(!path.exists(), "{} has no owner", path.display());
+        }
+        assert!(with_notes.exists(), "no share puts such a file there");
+    }
+
+    #[test]
+    fn a_lock_that_is_no_longer_at_its_path_says_nothing() {
+        let base = tempfile::tempdir().unwrap();
+        let owned = Directory::create_in(base.path()).unwrap();
+        let old = File::create(base.path().join("old")).unwrap();
+        assert!(!is_at(&old, &owned.path.join(LOCK)));
+        assert!(is_at(&owned._lock, &owned.path.join(LOCK)));
+    }
+
+    #[test]
+    fn makers_and_collectors_do_not_disturb_each_other() {
+        let base = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        remove_stale(base.path());
+                        let directory = Directory::create_in(base.path()).unwrap();
+                        remove_stale(base.path());
+                        assert!(directory.path.join(LOCK).exists());
+                        directory.remove();
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! Forking: the one place that does it.
+//!
+//! A child begins with the signal mask and the handlers of a fresh program. What the parent's starter ignored stays
+//! ignored. All signals are blocked across the fork, so that no handler of the parent ever runs in a child.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use miko_core::{Error, ErrorId, Result};
 use nix::libc;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction,
+};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 
 use crate::linux;
@@ -13,37 +18,58 @@ use crate::linux;
 /// The exit code of a child whose code panicked where nothing caught it, as Rust's own.
 pub(super) const PANICKED: i32 = 101;
 
-/// Forks a child that runs `body` and leaves with its exit code, or is killed by `when_orphaned` as soon as the parent dies.
+/// Forks a child that runs `body` and leaves with its exit code, or is sent `when_orphaned` as soon as the parent dies.
+/// `handle_signals` runs in the child before the first signal can reach it.
 ///
 /// The child leaves through `_exit`: destructors and exit handlers of the parent's program do not run twice.
 ///
 /// # Errors
 /// `internal`, if the system makes no more processes.
-pub(super) fn fork_child(when_orphaned: Signal, body: impl FnOnce() -> i32) -> Result<Pid> {
-    // What is buffered here would be written by parent and child.
-    let _ = std::io::stdout().flush();
-    let _ = std::io::stderr().flush();
+pub(super) fn fork_child(
+    when_orphaned: Signal,
+    handle_signals: impl FnOnce(),
+    body: impl FnOnce() -> i32,
+) -> Result<Pid> {
+    // What is buffered here would be written by parent and child. The locks are held across the fork: a lock that
+    // another thread held would never be released in the child.
+    let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr().lock());
+    let _ = stdout.flush();
+    let _ = stderr.flush();
     let parent = nix::unistd::getpid();
+    let mut mask = SigSet::empty();
+    let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut mask));
     // SAFETY: `preconditions::check` has made sure that this process has one thread, or the caller has vouched for the
     // others with `allow_threads`. So no lock can be held by a thread that the child does not have.
-    match unsafe { fork() } {
-        Ok(ForkResult::Parent { child }) => Ok(child),
-        Ok(ForkResult::Child) => {
-            let _ = linux::die_with_parent(when_orphaned);
-            if getppid() != parent {
-                leave(0);
-            }
-            unblock_interrupt();
-            leave(catch_unwind(AssertUnwindSafe(body)).unwrap_or(PANICKED))
+    let forked = unsafe { fork() };
+    if let Ok(ForkResult::Child) = forked {
+        drop((stdout, stderr));
+        let _ = linux::die_with_parent(when_orphaned);
+        if getppid() != parent {
+            leave(0);
         }
+        reset_handlers();
+        handle_signals();
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+        leave(catch_unwind(AssertUnwindSafe(body)).unwrap_or(PANICKED))
+    }
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None);
+    match forked {
+        Ok(ForkResult::Parent { child }) => Ok(child),
+        Ok(ForkResult::Child) => leave(PANICKED),
         Err(fault) => Err(Error::new(ErrorId::INTERNAL, format!("no process can be forked: {fault}"))),
     }
 }
 
-/// The parent blocks SIGINT while it waits, to read it from a descriptor. Children get it the usual way.
-fn unblock_interrupt() {
-    let interrupt = SigSet::from(Signal::SIGINT);
-    let _ = sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&interrupt), None);
+/// Gives every signal its default action, unless it is ignored.
+fn reset_handlers() {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in Signal::iterator() {
+        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) || linux::keeps_handler(signal) {
+            continue;
+        }
+        // SAFETY: the default action runs no code of ours.
+        let _ = unsafe { sigaction(signal, &default) };
+    }
 }
 
 fn leave(code: i32) -> ! {

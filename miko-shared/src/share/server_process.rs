@@ -2,16 +2,20 @@
 
 use std::ffi::CString;
 use std::io::{BufWriter, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use miko_core::rpc::{Interface, panic_message};
 use miko_core::{Error, ErrorId, Result};
 use nix::libc;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::{Pid, getpid};
 use tokio::io::AsyncReadExt;
 
 use super::control::{FINISH, FromServer, StateWriter, say};
@@ -23,9 +27,9 @@ use crate::token::Token;
 
 /// What the server process was born with.
 pub(super) struct Inheritance<'d> {
+    pub(super) directory: &'d Directory,
     pub(super) listener: UnixListener,
     pub(super) control: UnixStream,
-    pub(super) directory: &'d Directory,
     pub(super) token: Token,
     pub(super) limits: Limits,
     /// What it shows its workers of itself, if anybody may poll.
@@ -39,12 +43,13 @@ where
     I: Interface + ?Sized,
     S: Serving<I> + 'static,
 {
-    outlive_interrupt();
-    clean_up_when_terminated(inherited.directory);
     let outcome = open_and_serve::<I, S>(&mut inherited, open);
     let code = i32::from(outcome.is_err());
     let last = outcome.map_or_else(FromServer::Failed, |()| FromServer::Done);
     say(&mut inherited.control, &last);
+    if is_orphan(&inherited.control) {
+        inherited.directory.remove();
+    }
     code
 }
 
@@ -64,6 +69,9 @@ where
         .map_err(|fault| system("no runtime can be started", &fault))?;
     say(&mut inherited.control, &FromServer::Ready);
     runtime.block_on(serve_until_finish(inherited, Rc::clone(&served)))?;
+    if is_orphan(&inherited.control) {
+        return Err(Error::new(ErrorId::INTERRUPTED, "the parent ended before its workers"));
+    }
     let mut state = BufWriter::with_capacity(64 << 10, StateWriter(&mut inherited.control));
     served.deliver(&mut state)?;
     state.flush().map_err(|fault| system("the final state cannot be handed over", &fault))
@@ -89,33 +97,64 @@ async fn serve_until_finish<I: Interface + ?Sized>(
     inherited.control.set_nonblocking(false).map_err(failed)
 }
 
-/// Ctrl-C reaches the whole process group; the server lives on to hand over what there is.
-fn outlive_interrupt() {
-    // SAFETY: ignoring a signal installs no code.
-    let _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
+/// Has the parent ended? Its end of the socket is closed then, which the server may see before it is sent SIGTERM.
+fn is_orphan(control: &UnixStream) -> bool {
+    let mut fds = [PollFd::new(control.as_fd(), PollFlags::empty())];
+    let _ = poll(&mut fds, PollTimeout::ZERO);
+    fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
 }
 
-/// The files to remove, then the directory, for a signal handler that may not allocate.
-static LEFTOVERS: OnceLock<([CString; 2], CString)> = OnceLock::new();
+/// What the server does on signals: it outlives what a terminal sends to the whole process group, to hand over what
+/// there is, and it removes the directory when its parent has died.
+pub(super) fn handle_signals(directory: &Directory) {
+    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+        // SAFETY: ignoring a signal installs no code.
+        let _ = unsafe { sigaction(signal, &ignore) };
+    }
+    clean_up_when_terminated(directory);
+}
 
-/// The kernel sends SIGTERM when the parent dies, however it dies. Nobody else is left then to remove the directory,
-/// and the server may be in the middle of a long call: so the handler itself does it, at once.
+/// What the signal handler of a server removes. It may not allocate then.
+struct Leftovers {
+    /// The server that they belong to. A process that it forked may have inherited its handler.
+    owner: Pid,
+    files: [CString; 2],
+    directory: CString,
+}
+
+/// The leftovers of this process, or of one that it was forked from. Null in the parent. A value that is stored here
+/// is never freed.
+static LEFTOVERS: AtomicPtr<Leftovers> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The kernel sends SIGTERM when the parent dies, however it dies. No other process is left then to remove the
+/// directory, and the server may be in the middle of a long call: so the handler itself does it, at once.
 fn clean_up_when_terminated(directory: &Directory) {
     extern "C" fn clean_up(_: libc::c_int) {
-        if let Some((files, directory)) = LEFTOVERS.get() {
-            for file in files {
+        // SAFETY: it is null or was made by `Box::leak` below, and is never changed or freed after that.
+        let leftovers = unsafe { LEFTOVERS.load(Ordering::Acquire).as_ref() };
+        if let Some(leftovers) = leftovers
+            // `getpid` is async-signal-safe.
+            && leftovers.owner == getpid()
+        {
+            for file in &leftovers.files {
                 // SAFETY: `unlink` is async-signal-safe, and the path is a valid C string that lives for ever.
                 unsafe { libc::unlink(file.as_ptr()) };
             }
             // SAFETY: as above.
-            unsafe { libc::rmdir(directory.as_ptr()) };
+            unsafe { libc::rmdir(leftovers.directory.as_ptr()) };
         }
         // SAFETY: `_exit` is async-signal-safe.
         unsafe { libc::_exit(128 + libc::SIGTERM) }
     }
     let (files, directory) = directory.contents();
     let c_string = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
-    let _ = LEFTOVERS.set((files.map(|file| c_string(&file)), c_string(&directory)));
+    let leftovers = Leftovers {
+        owner: getpid(),
+        files: files.map(|file| c_string(&file)),
+        directory: c_string(&directory),
+    };
+    LEFTOVERS.store(Box::leak(Box::new(leftovers)), Ordering::Release);
     let action = SigAction::new(SigHandler::Handler(clean_up), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler calls only what is async-signal-safe and reads only what is never written again.
     let _ = unsafe { sigaction(Signal::SIGTERM, &action) };

@@ -185,13 +185,17 @@ impl Family {
             None => (None, None),
         };
         let family = &mut *self;
-        let pid = fork_child(Signal::SIGKILL, move || {
-            family.disown();
-            if let Some((stdout, stderr)) = writing {
-                redirect_output(&stdout, &stderr);
-            }
-            body(&worker, say_last_words.into())
-        })?;
+        let pid = fork_child(
+            Signal::SIGKILL,
+            || {},
+            move || {
+                family.disown();
+                if let Some((stdout, stderr)) = writing {
+                    redirect_output(&stdout, &stderr);
+                }
+                body(&worker, say_last_words.into())
+            },
+        )?;
         self.forked += 1;
         self.workers.push(WorkerChild::adopt(index, pid, last_words, reading, self.rules.worker_timeout)?);
         Ok(())

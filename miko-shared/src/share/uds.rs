@@ -5,7 +5,7 @@ use std::fs;
 use std::marker::PhantomData;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,8 @@ use crate::token::Token;
 /// [`path`](Self::path) and [`token`](Self::token) fails as `server-used-in-fork`.
 pub struct Uds {
     owner: Pid,
-    path: PathBuf,
+    /// Where the socket of the share that runs, ran last or comes first is.
+    path: RefCell<PathBuf>,
     token: Token,
     in_use: Rc<Cell<bool>>,
     /// The directory that holds the socket, until a share takes it over.
@@ -64,7 +65,7 @@ impl Uds {
         let directory = Directory::create()?;
         Ok(Self {
             owner: getpid(),
-            path: directory.socket(),
+            path: RefCell::new(directory.socket()),
             token: Token::random()?,
             in_use: Rc::default(),
             directory: RefCell::new(Some(directory)),
@@ -80,9 +81,9 @@ impl Uds {
         })
     }
 
-    /// Where the socket is while a share runs.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where the socket is while a share runs. Each share after the first gets a new path when it begins.
+    pub fn path(&self) -> PathBuf {
+        self.path.borrow().clone()
     }
 
     /// The secret that lets a process in.
@@ -203,12 +204,8 @@ impl Uds {
         let interrupt = Interrupt::listen()?;
         let beacon = self.beacon(n);
         let mut family = self.start_server::<I, S>(n, beacon.clone(), &tenancy.directory, open)?;
-        let address = Address {
-            path: self.path.clone(),
-            token: self.token.clone(),
-            limits: self.limits.clone(),
-            beacon,
-        };
+        let address =
+            Address { path: self.path(), token: self.token.clone(), limits: self.limits.clone(), beacon };
         let for_workers = address.clone();
         let body: Box<WorkerBody<'b>> = Box::new(move |worker, last_words| {
             worker_process::run::<I, R>(worker, for_workers.clone(), last_words, &block)
@@ -256,13 +253,14 @@ impl Uds {
                 ErrorId::UDS_IN_USE,
                 "this `Uds` hosts a share already: join or drop that one first, or make a second `Uds`",
             )
-            .with("path", self.path.display().to_string()));
+            .with("path", self.path().display().to_string()));
         }
         let directory = match self.directory.take() {
             Some(directory) => Ok(directory),
-            None => Directory::create_again(self.path.parent().unwrap_or(&self.path)),
+            None => Directory::create(),
         };
         let directory = directory.inspect_err(|_| self.in_use.set(false))?;
+        self.path.replace(directory.socket());
         Ok(Tenancy { directory, in_use: Rc::clone(&self.in_use), owner: self.owner })
     }
 
@@ -281,11 +279,12 @@ impl Uds {
     {
         let failed = |fault| {
             Error::new(ErrorId::INTERNAL, format!("the socket cannot be made: {fault}"))
-                .with("path", self.path.display().to_string())
+                .with("path", self.path().display().to_string())
         };
-        let listener = UnixListener::bind(&self.path).map_err(failed)?;
-        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let listener = UnixListener::bind(self.path()).map_err(failed)?;
+        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let (ours, control) = UnixStream::pair().map_err(failed)?;
+        let mut ours = Some(ours);
         let rules = Rules {
             count: n,
             max_concurrent: self.max_concurrent,
@@ -294,12 +293,18 @@ impl Uds {
             grace_period: self.grace_period,
         };
         let (token, limits) = (self.token.clone(), self.limits.clone());
-        let parents = ours.try_clone().map_err(failed)?;
-        let pid = fork_child(Signal::SIGTERM, move || {
-            drop(parents);
-            let inheritance = Inheritance { listener, control, directory, token, limits, beacon };
-            server_process::run::<I, S>(inheritance, open)
-        })?;
+        let pid = fork_child(
+            Signal::SIGTERM,
+            || server_process::handle_signals(directory),
+            || {
+                // With a copy of its parent's end the server would never see that its parent has ended.
+                drop(ours.take());
+                let inheritance = Inheritance { directory, listener, control, token, limits, beacon };
+                server_process::run::<I, S>(inheritance, open)
+            },
+        )?;
+        let ours =
+            ours.ok_or_else(|| Error::new(ErrorId::INTERNAL, "the parent lost its end of a socket"))?;
         Family::adopt(pid, ours, rules)
     }
 }
@@ -316,6 +321,6 @@ impl Drop for Uds {
 
 impl std::fmt::Debug for Uds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Uds").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Uds").field("path", &self.path()).finish_non_exhaustive()
     }
 }
