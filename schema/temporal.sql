@@ -3,7 +3,8 @@
 -- Every version of a record but its last, which is its row in `record`. Nothing here is ever overwritten.
 CREATE TABLE version (
     seq         INTEGER NOT NULL REFERENCES record,
-    -- From when it held, to the next one. No two versions of a record share it.
+    -- From when it held, to the next one. Of versions that share it, as two databases may have written them before a
+    -- merge, the order is that of their pks.
     updated_at  INTEGER NOT NULL,
     instance_pk TEXT    NOT NULL UNIQUE,
     -- As in `record`; NULL in a tombstone.
@@ -11,7 +12,7 @@ CREATE TABLE version (
     stack       TEXT,
     extras      TEXT,
     commit_seq  INTEGER NOT NULL,
-    UNIQUE (seq, updated_at),
+    UNIQUE (seq, updated_at, instance_pk),
     CHECK ((bucket IS NULL) = (stack IS NULL)),
     CHECK (extras IS NULL OR bucket IS NOT NULL)
 ) STRICT;

@@ -1,5 +1,7 @@
 //! The trait that everything follows.
 
+use std::collections::BTreeMap;
+
 use miko_macros::mikobase_interface;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +89,8 @@ pub trait Mikobase: Send + Sync {
     fn export_schema(&self) -> Result<Schema>;
 
     /// Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the
-    /// same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected.
+    /// same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected, with the
+    /// reason. Versions are taken as they are: they were valid where they were written.
     ///
     /// # Errors
     /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
@@ -226,6 +229,9 @@ pub struct Merged {
     pub skipped: Vec<String>,
     /// Versions that contradict one that is there.
     pub rejected: Vec<String>,
+    /// Why each of these was rejected.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<String, String>,
 }
 
 /// What [`Mikobase::import_schema`] did, by class name.

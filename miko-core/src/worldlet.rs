@@ -11,7 +11,7 @@ mod version;
 use std::fmt;
 use std::io::Read;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -21,7 +21,7 @@ use crate::json;
 use crate::query::Place;
 use crate::timestamp::Timestamp;
 
-pub(crate) use file::{IncomingChunk, IncomingFile};
+pub(crate) use file::{Encoding, IncomingChunk, IncomingFile};
 pub(crate) use record::bare_value;
 pub(crate) use version::{IncomingState, IncomingVersion};
 
@@ -75,14 +75,20 @@ pub(crate) trait Sink {
     /// That there is a record whose versions are in the history.
     fn stub(&mut self, pk: String, created_at: Option<Timestamp>, problems: &mut Problems) -> Result<()>;
 
+    /// Keeps the place of a record of which it is not known yet whether it is a stub.
+    fn reserve(&mut self, pk: &str) -> Result<()>;
+
     /// A version of a record.
     fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()>;
 
     /// What is known of a file.
     fn file(&mut self, file: IncomingFile) -> Result<()>;
 
+    /// That a file, or something of it, was refused; of which file is not always known.
+    fn refused_file(&mut self, pk: Option<String>);
+
     /// A chunk of a file, which may come before the file.
-    fn chunk(&mut self, chunk: IncomingChunk) -> Result<()>;
+    fn chunk(&mut self, chunk: IncomingChunk, problems: &mut Problems) -> Result<()>;
 
     /// The definition of a class, from outside the records.
     fn class(&mut self, name: &str, definition: Value, problems: &mut Problems) -> Result<()>;
@@ -110,6 +116,13 @@ impl Problems {
         }
     }
 
+    /// Notes that something else than an object stands under a key of the worldlet.
+    fn refuse_entries(&mut self, key: &str, expected: &str, found: Option<Value>) {
+        if let Some(found) = found {
+            self.refuse(Place::Key(&Place::Request, key).wrong_type(expected, &found));
+        }
+    }
+
     pub(crate) fn check(self) -> Result<Vec<Warning>> {
         Error::check(self.errors).map(|()| self.warnings)
     }
@@ -128,8 +141,9 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Pr
         failure: &mut failure,
         format: None,
         version: None,
-        temporal: false,
-        may_be_stubs: false,
+        temporal: None,
+        has_history: false,
+        may_be_stubs: Vec::new(),
     };
     let read = deserializer.deserialize_map(whole).and_then(|()| deserializer.end());
     match (failure, read) {
@@ -147,7 +161,7 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Pr
     }
 }
 
-/// Does a worldlet say that it is temporal? What is no worldlet says nothing.
+/// Does a worldlet say that it is temporal, by `properties` or by having a history? What is no worldlet says nothing.
 ///
 /// ```
 /// let worldlet = r#"{"records": {}, "properties": {"temporal": true}}"#;
@@ -163,8 +177,38 @@ pub fn is_temporal_worldlet(reader: &mut dyn Read) -> bool {
     struct Head {
         #[serde(default)]
         properties: Properties,
+        #[serde(default)]
+        history: History,
     }
-    serde_json::from_reader(reader).is_ok_and(|head: Head| head.properties.temporal)
+    serde_json::from_reader(reader).is_ok_and(|head: Head| head.properties.temporal || head.history.has_any)
+}
+
+/// Whether a history has any version.
+#[derive(Default)]
+struct History {
+    has_any: bool,
+}
+
+impl<'de> Deserialize<'de> for History {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = History;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of history")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<History, A::Error> {
+                let mut has_any = false;
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                    has_any = true;
+                }
+                Ok(History { has_any })
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
 }
 
 /// The worldlet as a whole, being read.
@@ -175,9 +219,12 @@ struct Whole<'r> {
     failure: &'r mut Option<Error>,
     format: Option<Value>,
     version: Option<Value>,
-    temporal: bool,
-    /// Were there records that would be stubs, had it said before that it is temporal?
-    may_be_stubs: bool,
+    /// What `properties` say.
+    temporal: Option<bool>,
+    /// Whether a version has come by, which says that it is temporal.
+    has_history: bool,
+    /// The records that are stubs if the worldlet turns out to be temporal, and are empty otherwise.
+    may_be_stubs: Vec<(String, String)>,
 }
 
 impl<'de> Visitor<'de> for Whole<'_> {
@@ -191,47 +238,72 @@ impl<'de> Visitor<'de> for Whole<'_> {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "records" => {
-                    let Self { sink, problems, failure, temporal, may_be_stubs, .. } = &mut self;
+                    let is_temporal = self.is_temporal();
+                    let Self { sink, problems, failure, may_be_stubs, .. } = &mut self;
                     let take = |pk: String, text: &str| {
                         match record::Stub::read(text) {
-                            Some(stub) if *temporal => return sink.stub(pk, stub.created_at, problems),
-                            Some(_) => *may_be_stubs = true,
-                            None => {}
+                            Some(stub) if is_temporal => return sink.stub(pk, stub.created_at, problems),
+                            Some(_) if sink.is_temporal() => {
+                                sink.reserve(&pk)?;
+                                may_be_stubs.push((pk, text.to_owned()));
+                                return Ok(());
+                            }
+                            _ => {}
                         }
                         match record::read(pk, text, problems) {
                             Some(record) => sink.record(record, problems),
                             None => Ok(()),
                         }
                     };
-                    map.next_value_seed(Entries { of: "records", take, failure })?;
+                    let found = map.next_value_seed(Entries { of: "records", take, failure })?;
+                    problems.refuse_entries("records", "an object", found);
                 }
                 "history" => {
-                    let Self { sink, problems, failure, .. } = &mut self;
-                    let take = |instance: String, text: &str| match version::read(instance, text, problems) {
-                        Some(version) => sink.version(version, problems),
-                        None => Ok(()),
+                    let Self { sink, problems, failure, has_history, .. } = &mut self;
+                    let take = |instance: String, text: &str| {
+                        *has_history = true;
+                        match version::read(instance, text, problems) {
+                            Some(version) => sink.version(version, problems),
+                            None => Ok(()),
+                        }
                     };
-                    map.next_value_seed(Entries { of: "history", take, failure })?;
+                    let found = map.next_value_seed(Entries { of: "history", take, failure })?;
+                    problems.refuse_entries("history", "an object", found);
                 }
                 "files" => {
                     let Self { sink, problems, failure, .. } = &mut self;
                     let take = |pk: String, text: &str| match file::read_file(pk, text, problems) {
-                        Some(file) => sink.file(file),
-                        None => Ok(()),
+                        Ok(file) => sink.file(file),
+                        Err(pk) => {
+                            sink.refused_file(Some(pk));
+                            Ok(())
+                        }
                     };
-                    map.next_value_seed(Entries { of: "files", take, failure })?;
+                    let found = map.next_value_seed(Entries { of: "files", take, failure })?;
+                    problems.refuse_entries("files", "an object", found);
                 }
                 "file_chunks" => {
                     let Self { sink, problems, failure, .. } = &mut self;
                     let take = |key: String, text: &str| match file::read_chunk(&key, text, problems) {
-                        Some(chunk) => sink.chunk(chunk),
-                        None => Ok(()),
+                        Ok(chunk) => sink.chunk(chunk, problems),
+                        Err(file) => {
+                            sink.refused_file(file);
+                            Ok(())
+                        }
                     };
-                    map.next_value_seed(Entries { of: "file_chunks", take, failure })?;
+                    let found = map.next_value_seed(Entries { of: "file_chunks", take, failure })?;
+                    problems.refuse_entries("file_chunks", "an object", found);
                 }
                 "classes" => {
-                    let classes = map.next_value::<Value>()?;
-                    self.classes(classes).map_err(|error| self.give_up(error))?;
+                    let Self { sink, problems, failure, .. } = &mut self;
+                    let take =
+                        |name: String, text: &str| match entry::read_text(("classes", &name), text, problems)
+                        {
+                            Some(definition) => sink.class(&name, definition, problems),
+                            None => Ok(()),
+                        };
+                    let found = map.next_value_seed(Entries { of: "classes", take, failure })?;
+                    problems.refuse_entries("classes", "an object: a definition for each class name", found);
                 }
                 "format" => self.format = Some(map.next_value()?),
                 "format_version" => self.version = Some(map.next_value()?),
@@ -257,7 +329,8 @@ impl<'de> Visitor<'de> for Whole<'_> {
             }
         }
         self.check_format();
-        Ok(())
+        self.check_temporal();
+        self.take_what_may_be_stubs().map_err(|error| self.give_up(error))
     }
 }
 
@@ -267,15 +340,31 @@ impl Whole<'_> {
         E::custom("the sink gave up")
     }
 
-    fn classes(&mut self, classes: Value) -> Result<()> {
-        let place = Place::Key(&Place::Request, "classes");
-        let Value::Object(classes) = classes else {
-            self.problems.refuse(place.wrong_type("an object: a definition for each class name", &classes));
-            return Ok(());
-        };
-        classes
-            .into_iter()
-            .try_for_each(|(name, definition)| self.sink.class(&name, definition, self.problems))
+    /// Whether what came by so far says that it is temporal.
+    fn is_temporal(&self) -> bool {
+        self.temporal == Some(true) || self.has_history
+    }
+
+    fn check_temporal(&mut self) {
+        if self.has_history && self.temporal == Some(false) {
+            let properties = Place::Key(&Place::Request, "properties");
+            let message = "a worldlet with a history is temporal";
+            self.problems.refuse(Place::Key(&properties, "temporal").fault(message));
+        }
+    }
+
+    fn take_what_may_be_stubs(&mut self) -> Result<()> {
+        let is_temporal = self.is_temporal();
+        for (pk, text) in std::mem::take(&mut self.may_be_stubs) {
+            match record::Stub::read(&text) {
+                Some(stub) if is_temporal => self.sink.stub(pk, stub.created_at, self.problems)?,
+                _ => match record::read(pk, &text, self.problems) {
+                    Some(record) => self.sink.record(record, self.problems)?,
+                    None => {}
+                },
+            }
+        }
+        Ok(())
     }
 
     fn properties(&mut self, properties: Value) -> Result<()> {
@@ -287,16 +376,12 @@ impl Whole<'_> {
         for (key, value) in properties {
             let place = Place::Key(&place, &key);
             match (key.as_str(), &value) {
-                ("temporal", Value::Bool(false)) => {}
+                ("temporal", Value::Bool(false)) => self.temporal = Some(false),
                 ("temporal", Value::Bool(true)) if !self.sink.is_temporal() => {
                     self.problems
                         .refuse(place.fault("a temporal worldlet goes into a temporal database only"));
                 }
-                ("temporal", Value::Bool(true)) if self.may_be_stubs => {
-                    let message = "in a temporal worldlet `properties` stand before `records`, which mean something else there";
-                    self.problems.refuse(place.fault(message));
-                }
-                ("temporal", Value::Bool(true)) => self.temporal = true,
+                ("temporal", Value::Bool(true)) => self.temporal = Some(true),
                 ("executable", Value::Bool(_)) => self.sink.keep("executable", &value)?,
                 ("temporal" | "executable", other) => {
                     self.problems.refuse(place.wrong_type("a boolean", other))
@@ -348,21 +433,22 @@ struct Entries<'r, F> {
 }
 
 impl<'de, F: FnMut(String, &str) -> Result<()>> DeserializeSeed<'de> for Entries<'_, F> {
-    type Value = ();
+    /// What stands there instead of an object, as a value of its type.
+    type Value = Option<Value>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
 impl<'de, F: FnMut(String, &str) -> Result<()>> Visitor<'de> for Entries<'_, F> {
-    type Value = ();
+    type Value = Option<Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "an object of {}", self.of)
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
         while let Some(key) = map.next_key::<String>()? {
             let text = map.next_value::<Box<RawValue>>()?;
             if let Err(error) = (self.take)(key, text.get()) {
@@ -370,6 +456,35 @@ impl<'de, F: FnMut(String, &str) -> Result<()>> Visitor<'de> for Entries<'_, F> 
                 return Err(A::Error::custom("the sink gave up"));
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Some(Value::Array(Vec::new())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Some(Value::Null))
+    }
+
+    fn visit_bool<E>(self, found: bool) -> Result<Self::Value, E> {
+        Ok(Some(found.into()))
+    }
+
+    fn visit_i64<E>(self, found: i64) -> Result<Self::Value, E> {
+        Ok(Some(found.into()))
+    }
+
+    fn visit_u64<E>(self, found: u64) -> Result<Self::Value, E> {
+        Ok(Some(found.into()))
+    }
+
+    fn visit_f64<E>(self, found: f64) -> Result<Self::Value, E> {
+        Ok(Some(found.into()))
+    }
+
+    fn visit_str<E>(self, found: &str) -> Result<Self::Value, E> {
+        Ok(Some(found.into()))
     }
 }

@@ -36,6 +36,8 @@ mod turn;
 mod values;
 mod write;
 
+use std::collections::HashMap;
+
 use crate::backend::Mode;
 use crate::class::Catalog;
 use crate::engine::tables::Tables;
@@ -60,6 +62,8 @@ pub(crate) struct Store<T> {
     pks: Pks,
     /// The classes that are defined now, inside the open transaction if there is one.
     pub(super) catalog: Catalog,
+    /// When each class name was last given up by a definition, in a temporal database.
+    released: HashMap<String, Timestamp>,
     /// What the open transaction has to look at again before it commits.
     pending: Pending,
     /// The calls that are made together now, if any are.
@@ -86,6 +90,7 @@ impl<T: Tables> Store<T> {
             tables,
             pks: Pks::default(),
             catalog: Catalog::default(),
+            released: HashMap::new(),
             pending: Pending::default(),
             together: None,
             uploads: Uploads::default(),

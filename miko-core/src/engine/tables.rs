@@ -65,10 +65,13 @@ pub(crate) trait Tables: Sized + Send {
     /// Enters what a row says now among the versions of the past: it is about to be written again.
     fn archive(&mut self, seq: i64) -> Result<()>;
 
-    /// Enters a version of the past. No version of the record is of the same time.
+    /// When each record was created, in any order, with its number.
+    fn creations(&self) -> Result<Vec<(Timestamp, i64)>>;
+
+    /// Enters a version of the past.
     fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()>;
 
-    /// All versions of a record in order of time. The last is its row.
+    /// All versions of a record in order of time, and of their pks where they share one. The last is its row.
     fn versions(&self, seq: i64) -> Result<Vec<Row>>;
 
     /// The version of a record that held at a time, which may be a tombstone.

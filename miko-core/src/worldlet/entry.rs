@@ -6,6 +6,11 @@ use super::Problems;
 use crate::json;
 use crate::query::{Faults, Place};
 
+/// The value that stands under `key` in the object `of`. What is wrong with its text is noted.
+pub(super) fn read_text((of, key): (&str, &str), text: &str, problems: &mut Problems) -> Option<Value> {
+    read((of, key), text, problems, |value, _, _| Some(value))
+}
+
 /// Reads the entry that stands under `key` in the object `of` with `read`. What is wrong with it is noted, and then it is
 /// none.
 pub(super) fn read<T>(

@@ -23,11 +23,14 @@ pub(crate) struct IncomingChunk {
     pub(crate) file: String,
     pub(crate) index: u64,
     pub(crate) is_last: bool,
-    pub(crate) data: Vec<u8>,
+    /// As the file's `mime.encoding` says: base64, or the text itself.
+    pub(crate) data: String,
+    /// Where it stands, as a JSON pointer.
+    pub(crate) pointer: String,
 }
 
-/// Reads what is known of a file; what is wrong with it is noted.
-pub(super) fn read_file(pk: String, text: &str, problems: &mut Problems) -> Option<IncomingFile> {
+/// Reads what is known of a file. What is wrong with it is noted, and then there is its pk.
+pub(super) fn read_file(pk: String, text: &str, problems: &mut Problems) -> Result<IncomingFile, String> {
     let file = read("files", &pk, text, problems, |parts, place, faults| {
         let sha256 = take(parts, "sha256", place, faults).and_then(|value| match value.as_str() {
             Some(sha256) if sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
@@ -43,15 +46,26 @@ pub(super) fn read_file(pk: String, text: &str, problems: &mut Problems) -> Opti
             .shift_remove("created_at")
             .and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
         Some(IncomingFile { pk: String::new(), sha256: sha256?, mime: mime?, created_at })
-    })?;
-    Some(IncomingFile { pk, ..file })
+    });
+    match file {
+        Some(file) => Ok(IncomingFile { pk, ..file }),
+        None => Err(pk),
+    }
 }
 
-/// Reads a chunk; what is wrong with it is noted.
-pub(super) fn read_chunk(key: &str, text: &str, problems: &mut Problems) -> Option<IncomingChunk> {
-    read("file_chunks", key, text, problems, |parts, place, faults| {
+/// Reads a chunk. What is wrong with it is noted, and then there is the pk of its file, if that can be told.
+pub(super) fn read_chunk(
+    key: &str,
+    text: &str,
+    problems: &mut Problems,
+) -> Result<IncomingChunk, Option<String>> {
+    let mut of_file = None;
+    let chunk = read("file_chunks", key, text, problems, |parts, place, faults| {
         let file = take(parts, "file", place, faults).and_then(|value| match value {
-            Value::String(pk) => Some(pk),
+            Value::String(pk) => {
+                of_file = Some(pk.clone());
+                Some(pk)
+            }
             other => {
                 faults.refuse(Place::Key(place, "file").wrong_type("the pk of a file", &other));
                 None
@@ -72,12 +86,43 @@ pub(super) fn read_chunk(key: &str, text: &str, problems: &mut Problems) -> Opti
                 false
             }
         };
-        let data = take(parts, "data", place, faults).and_then(|value| {
-            let data = value.as_str().ok_or("expected a string of base64".to_owned()).and_then(from_base64);
-            data.map_err(|fault| faults.refuse(Place::Key(place, "data").fault(fault))).ok()
+        let data = take(parts, "data", place, faults).and_then(|value| match value {
+            Value::String(data) => Some(data),
+            _ => {
+                faults.refuse(Place::Key(place, "data").fault("expected a string of base64"));
+                None
+            }
         });
-        Some(IncomingChunk { file: file?, index: index?, is_last, data: data? })
-    })
+        let pointer = place.to_string();
+        Some(IncomingChunk { file: file?, index: index?, is_last, data: data?, pointer })
+    });
+    chunk.ok_or(of_file)
+}
+
+/// How the chunks of a file stand in a worldlet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Encoding {
+    Base64,
+    /// As text, which a string of JSON holds as it is.
+    Text,
+}
+
+impl Encoding {
+    /// What the `mime` of a file says.
+    pub(crate) fn of(mime: &Value) -> Self {
+        match mime.get("encoding").and_then(Value::as_str) {
+            Some(encoding) if encoding.eq_ignore_ascii_case("utf-8") => Self::Text,
+            _ => Self::Base64,
+        }
+    }
+
+    /// The bytes that a chunk stands for.
+    pub(crate) fn decode(self, data: &str) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Base64 => from_base64(data),
+            Self::Text => Ok(data.as_bytes().to_vec()),
+        }
+    }
 }
 
 fn read_mime(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
@@ -89,8 +134,9 @@ fn read_mime(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Val
     match value.get("encoding") {
         None => {}
         Some(encoding) if encoding == "base64" => {}
+        Some(_) if Encoding::of(&value) == Encoding::Text => {}
         Some(other) => {
-            faults.refuse(Place::Key(&place, "encoding").wrong_value("base64", other.clone()));
+            faults.refuse(Place::Key(&place, "encoding").wrong_value("base64 or utf-8", other.clone()));
             return None;
         }
     }

@@ -97,7 +97,34 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
     let file = rusqlite::Connection::open(&path).unwrap();
     let indexes = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '*_value_by_record'";
     assert_eq!(file.query_row(indexes, [], |row| row.get::<_, i64>(0)), Ok(0));
-    assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(3));
+    assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(4));
+}
+
+#[test]
+fn a_temporal_file_of_an_earlier_version_takes_versions_of_one_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    let db = SqliteEngine::open_temporal(&path, Mode::ReadWrite).unwrap();
+    let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();
+    db.update(&pk, &json!({"n": 2})).unwrap();
+    drop(db);
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch(
+        "ALTER TABLE version RENAME TO newer;
+         CREATE TABLE version (seq INTEGER NOT NULL REFERENCES record, updated_at INTEGER NOT NULL,
+                               instance_pk TEXT NOT NULL UNIQUE, bucket TEXT, stack TEXT, extras TEXT,
+                               commit_seq INTEGER NOT NULL, UNIQUE (seq, updated_at)) STRICT;
+         INSERT INTO version SELECT * FROM newer; DROP TABLE newer; PRAGMA user_version = 3;",
+    )
+    .unwrap();
+    drop(file);
+    let db = SqliteEngine::open(&path, Mode::ReadWrite).unwrap();
+    let history = db.history(&pk).unwrap();
+    assert_eq!(history.len(), 2);
+    let same_time = json!({"identity": pk, "timestamp": history[0].updated_at.to_string(), "active": true,
+                           "bucket": {"n": 3}, "class": "a.b/c"});
+    assert_eq!(db.merge(json!({"history": {"0": same_time}})).unwrap().accepted, ["0"]);
+    assert_eq!(db.history(&pk).unwrap().len(), 3);
 }
 
 #[test]

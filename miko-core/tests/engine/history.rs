@@ -329,11 +329,12 @@ fn a_version_that_contradicts_one_that_is_there_rejects_the_whole_merge() {
             ("v1", "a", T2, Some(json!({"n": 1}))),
             ("v1", "b", T1, Some(json!({"n": 1}))),
             ("v1", "a", T1, None),
-            ("v9", "a", T1, Some(json!({"n": 1}))),
         ];
         for wrong in contradictions {
             let id = wrong.0;
             let merged = db.merge(history(&[("v2", "c", T2, Some(json!({}))), wrong])).unwrap();
+            let reason = "there is a version with this pk, and it says something else";
+            assert_eq!(merged.reasons.get(id).map(String::as_str), Some(reason));
             assert_eq!((merged.accepted.len(), merged.rejected), (0, vec![id.to_owned()]));
             assert_eq!(exported(&*db), before);
         }
@@ -370,10 +371,11 @@ fn what_is_wrong_with_a_history_is_told_with_its_place() {
         ),
         (
             json!({"records": {"a": {}}, "properties": {"temporal": true}}),
-            vec![(
-                "/properties/temporal",
-                "in a temporal worldlet `properties` stand before `records`, which mean something else there",
-            )],
+            vec![("/records/a", "no version of this record is in the history")],
+        ),
+        (
+            json!({"properties": {"temporal": false}, "history": {"v": {"identity": "a", "timestamp": T1, "active": false}}}),
+            vec![("/properties/temporal", "a worldlet with a history is temporal")],
         ),
     ];
     for (worldlet, expected) in cases {

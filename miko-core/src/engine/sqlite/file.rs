@@ -28,19 +28,41 @@ use crate::json;
 const VERSION: u32 = 1 + MIGRATIONS.len() as u32;
 
 /// SQL that brings tables from one version to the next; the first is from version 1 to 2.
-const MIGRATIONS: &[&str] = &[
-    // What a record has in the index is known from the record; and keys of numbers are in the order of the numbers.
-    "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
+const MIGRATIONS: &[Step] = &[
+    Step::Always(
+        // What a record has in the index is known from the record; and keys of numbers are in the order of the numbers.
+        "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
      UPDATE unique_value SET value = with_ordered_numbers(value);
      UPDATE indexed_value SET value = with_ordered_numbers(value);",
+    ),
     // Versions have a pk in temporal databases, which the older ones are not; and there are files.
-    "ALTER TABLE record ADD COLUMN instance_pk TEXT;
+    Step::Always(
+        "ALTER TABLE record ADD COLUMN instance_pk TEXT;
      CREATE TABLE file (id INTEGER PRIMARY KEY, pk TEXT NOT NULL UNIQUE, sha256 TEXT, mime TEXT NOT NULL,
                         size INTEGER NOT NULL, created_at INTEGER NOT NULL) STRICT;
      CREATE INDEX file_by_sha256 ON file (sha256);
      CREATE TABLE file_chunk (file_id INTEGER NOT NULL REFERENCES file, number INTEGER NOT NULL,
                               data BLOB NOT NULL, PRIMARY KEY (file_id, number)) STRICT;",
+    ),
+    // Two versions of a record may be of one time.
+    Step::Temporal(
+        "ALTER TABLE version RENAME TO old_version;
+     CREATE TABLE version (seq INTEGER NOT NULL REFERENCES record, updated_at INTEGER NOT NULL,
+                           instance_pk TEXT NOT NULL UNIQUE, bucket TEXT, stack TEXT, extras TEXT,
+                           commit_seq INTEGER NOT NULL, UNIQUE (seq, updated_at, instance_pk),
+                           CHECK ((bucket IS NULL) = (stack IS NULL)),
+                           CHECK (extras IS NULL OR bucket IS NOT NULL)) STRICT;
+     INSERT INTO version SELECT * FROM old_version;
+     DROP TABLE old_version;",
+    ),
 ];
+
+/// SQL of a migration.
+enum Step {
+    Always(&'static str),
+    /// For temporal databases only; the others have nothing to migrate.
+    Temporal(&'static str),
+}
 
 /// `Miko`, which SQLite keeps as `application_id`, so that anybody can tell whose file it is.
 const APPLICATION: u32 = u32::from_be_bytes(*b"Miko");
@@ -215,7 +237,7 @@ fn create(connection: &Connection, temporal: bool) -> Result<()> {
 }
 
 /// Runs the steps that lead from `version` to the last, in one transaction.
-fn migrate(connection: &Connection, version: u32, steps: &[&str]) -> Result<()> {
+fn migrate(connection: &Connection, version: u32, steps: &[Step]) -> Result<()> {
     let done = (version as usize).saturating_sub(1);
     let Some(left) = steps.get(done..).filter(|left| !left.is_empty()) else { return Ok(()) };
     connection.create_scalar_function(
@@ -225,8 +247,13 @@ fn migrate(connection: &Connection, version: u32, steps: &[&str]) -> Result<()> 
         |context| Ok(json::with_ordered_numbers(&context.get::<String>(0)?)),
     )?;
     let transaction = connection.unchecked_transaction()?;
+    let temporal = connection.table_exists(None, "version")?;
     for step in left {
-        transaction.execute_batch(step)?;
+        match step {
+            Step::Always(sql) => transaction.execute_batch(sql)?,
+            Step::Temporal(sql) if temporal => transaction.execute_batch(sql)?,
+            Step::Temporal(_) => {}
+        }
     }
     transaction.pragma_update(None, "user_version", 1 + steps.len() as u32)?;
     transaction.commit()?;
@@ -241,8 +268,12 @@ fn refused(path: &Path, fault: &rusqlite::Error) -> Error {
 mod tests {
     use super::*;
 
-    fn steps() -> [&'static str; 2] {
-        ["ALTER TABLE t ADD COLUMN b", "UPDATE t SET b = a * 2"]
+    fn steps() -> [Step; 3] {
+        [
+            Step::Always("ALTER TABLE t ADD COLUMN b"),
+            Step::Always("UPDATE t SET b = a * 2"),
+            Step::Temporal("DROP TABLE t"),
+        ]
     }
 
     fn of_version(version: u32) -> Connection {
@@ -257,15 +288,20 @@ mod tests {
         let connection = of_version(1);
         migrate(&connection, 1, &steps()).unwrap();
         let b: i64 = connection.query_row("SELECT b FROM t", [], |row| row.get(0)).unwrap();
-        assert_eq!((b, version_of(&connection).unwrap()), (42, 3));
-        migrate(&connection, 3, &steps()).unwrap();
+        assert_eq!((b, version_of(&connection).unwrap()), (42, 4));
+        migrate(&connection, 4, &steps()).unwrap();
     }
 
     #[test]
     fn a_migration_that_fails_leaves_the_old_version() {
         let connection = of_version(1);
         assert!(
-            migrate(&connection, 1, &["ALTER TABLE t ADD COLUMN b", "UPDATE nothing SET b = 1"]).is_err()
+            migrate(
+                &connection,
+                1,
+                &[Step::Always("ALTER TABLE t ADD COLUMN b"), Step::Always("UPDATE nothing SET b = 1")]
+            )
+            .is_err()
         );
         assert_eq!(version_of(&connection).unwrap(), 1);
         assert!(connection.prepare("SELECT b FROM t").is_err());

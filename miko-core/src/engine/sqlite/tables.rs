@@ -125,6 +125,11 @@ impl Tables for Sqlite {
         self.run(SQL, [seq])
     }
 
+    fn creations(&self) -> Result<Vec<(Timestamp, i64)>> {
+        let created = |row: &SqlRow<'_>| Ok((Timestamp::from_millis(row.get(0)?), row.get(1)?));
+        self.connection.many("SELECT created_at, seq FROM record", [], created)
+    }
+
     fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()> {
         const SQL: &str = "INSERT INTO version (seq, updated_at, instance_pk, bucket, stack, extras, commit_seq) \
                            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -134,7 +139,7 @@ impl Tables for Sqlite {
     }
 
     fn versions(&self, seq: i64) -> Result<Vec<Row>> {
-        const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at");
+        const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at, version.instance_pk");
         let mut versions = self.connection.many(PAST, [seq], |row| Ok(numbered(row)?.1))?;
         versions.extend(self.row(seq)?);
         Ok(versions)
@@ -142,7 +147,8 @@ impl Tables for Sqlite {
 
     fn version_at(&self, seq: i64, time: Timestamp) -> Result<Option<Row>> {
         const PAST: &str = select_version!(
-            "WHERE seq = ?1 AND version.updated_at <= ?2 ORDER BY version.updated_at DESC LIMIT 1"
+            "WHERE seq = ?1 AND version.updated_at <= ?2 \
+             ORDER BY version.updated_at DESC, version.instance_pk DESC LIMIT 1"
         );
         let last = self.row(seq)?;
         if last.as_ref().is_none_or(|last| last.updated_at <= time) {

@@ -1,17 +1,19 @@
 //! Class definitions in the store: defining, redefining and undefining classes, and what that means for stored records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, ConstraintKind, Definition};
 use crate::engine::store::pending::LISTED;
-use crate::engine::store::write::map;
+use crate::engine::store::write::{defined_by, map};
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{ONE_DEFINITION, State, Tables};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::key_of;
+use crate::json::pointer::Step;
 use crate::query::Place;
+use crate::timestamp::Timestamp;
 use crate::uns;
 
 impl<T: Tables> Store<T> {
@@ -19,6 +21,10 @@ impl<T: Tables> Store<T> {
     pub(super) fn load_catalog(&mut self) -> Result<()> {
         let buckets: Vec<_> = self.definition_records()?.into_iter().map(|(_, bucket)| bucket).collect();
         self.catalog = catalog_of(&buckets)?;
+        if self.tables.is_temporal() {
+            // What is wrong with the past was told when it came in.
+            self.load_name_history()?;
+        }
         Ok(())
     }
 
@@ -58,7 +64,62 @@ impl<T: Tables> Store<T> {
 
     /// Says that the record `seq`, which defined `name`, defines nothing.
     pub(super) fn leave_name(&mut self, seq: i64, name: &str) -> Result<()> {
+        if self.tables.is_temporal()
+            && let Some(row) = self.tables.row(seq)?
+        {
+            note_release(&mut self.released, name, row.updated_at);
+        }
         self.tables.leave_unique(ONE_DEFINITION, &key_of(&[&name.into()]), seq)
+    }
+
+    /// Makes sure that what the open transaction writes from now on is no earlier than the end of the last definition of
+    /// `name`: a clock that was set back, or a write that was put off to be later than the one before it, must not let two
+    /// definitions of a name hold at the same time.
+    pub(super) fn wait_for_name(&mut self, name: &str) {
+        if let Some(released) = self.released(name) {
+            self.moment = self.moment.max(released);
+        }
+    }
+
+    /// When a class name was last given up, in a temporal database.
+    pub(super) fn released(&self, name: &str) -> Option<Timestamp> {
+        self.released.get(name).copied()
+    }
+
+    /// Reads when each name was last given up. Two definitions that held at the same time under one name are faults.
+    pub(super) fn load_name_history(&mut self) -> Result<Vec<ErrorItem>> {
+        let mut held: HashMap<String, Vec<Held>> = HashMap::new();
+        self.released.clear();
+        for seq in self.tables.ever_definitions()? {
+            let mut versions = self.tables.versions(seq)?.into_iter().peekable();
+            while let Some(version) = versions.next() {
+                let Some(State { bucket, stack, .. }) = &version.state else { continue };
+                let Some(name) = defined_by(&map(stack)?, &map(bucket)?) else { continue };
+                let until = versions.peek().map(|next| next.updated_at);
+                if let Some(until) = until {
+                    note_release(&mut self.released, &name, until);
+                }
+                let instance = version.instance.unwrap_or_default();
+                held.entry(name).or_default().push(Held { from: version.updated_at, until, instance });
+            }
+        }
+        let mut faults = Vec::new();
+        for (name, mut held) in held {
+            held.retain(|held| held.until.is_none_or(|until| held.from < until));
+            held.sort_unstable();
+            for pair in held.windows(2) {
+                let [one, other] = pair else { continue };
+                // Two that hold now are told by their records.
+                let both_hold = one.until.is_none() && other.until.is_none();
+                if !both_hold && one.until.is_none_or(|until| until > other.from) {
+                    let message = format!("`{name}` has two definitions at the same time");
+                    let item = ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str());
+                    let place = format!("/history{}", Step(&other.instance));
+                    faults.push(item.with("other", one.instance.as_str()).with("pointer", place));
+                }
+            }
+        }
+        Ok(faults)
     }
 
     /// Puts definitions into force and others out of it, and brings the index of stored records up to date.
@@ -138,6 +199,19 @@ impl<T: Tables> Store<T> {
         let Some(State { bucket, stack, .. }) = row.state else { return Ok(None) };
         Ok(Some(Member { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)? }))
     }
+}
+
+/// A version of a definition, under whose name it held from one time to another.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Held {
+    from: Timestamp,
+    /// `None` if it holds still.
+    until: Option<Timestamp>,
+    instance: String,
+}
+
+fn note_release(released: &mut HashMap<String, Timestamp>, name: &str, time: Timestamp) {
+    released.entry(name.to_owned()).and_modify(|last| *last = time.max(*last)).or_insert(time);
 }
 
 /// The classes that stored definitions define.

@@ -10,9 +10,11 @@ use crate::engine::tables::{FileRow, Row, Shown, State, Tables};
 use crate::error::Result;
 use crate::files::to_base64;
 use crate::streams::not_written;
-use crate::worldlet::{FORMAT, KEPT, bare_value};
+use crate::timestamp::Timestamp;
+use crate::worldlet::{Encoding, FORMAT, KEPT, bare_value};
 
-/// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line by line.
+/// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line by line. In a
+/// temporal database that is the order of `created_at`, then of pks, whatever the order of arrival was after a merge.
 pub(in crate::engine) fn write(tables: &impl Tables, writer: &mut dyn Write) -> Result<()> {
     let (mut export, snapshot) = (Export::of(tables)?, Snapshot::now(tables));
     let mut text = Vec::new();
@@ -38,16 +40,20 @@ pub(super) struct Export {
     head: Arc<str>,
     /// The files that there were when it began.
     files: Arc<[i64]>,
+    /// The records that there were when it began, where they are not written in the order of their numbers.
+    ordered: Option<Arc<[i64]>>,
 }
 
 /// What is written next.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Head,
-    /// The record after this one, or that there is such a record.
+    /// The record after this one.
     Records(i64),
-    /// The versions of the record after this one.
-    History(i64),
+    /// That there is the record at this place of the list.
+    Stubs(usize),
+    /// The versions of the record at this place of the list.
+    History(usize),
     /// The file at this place of the list.
     Files(usize),
     /// This chunk of the file at this place of the list.
@@ -59,8 +65,16 @@ enum Part {
 impl Export {
     pub(super) fn of(tables: &impl Tables) -> Result<Self> {
         let mut files = Vec::new();
-        tables.each_file(|number, file| files.extend(file.sha256.map(|_| number)))?;
-        Ok(Self { part: Part::Head, any: false, head: head(tables)?.into(), files: files.into() })
+        tables.each_file(|number, file| {
+            files.extend(file.sha256.map(|_| (file.created_at, file.pk, number)));
+        })?;
+        let mut ordered = None;
+        if tables.is_temporal() {
+            files.sort_unstable();
+            ordered = Some(in_order_of_creation(tables)?.into());
+        }
+        let files = files.into_iter().map(|(.., number)| number).collect();
+        Ok(Self { part: Part::Head, any: false, head: head(tables)?.into(), files, ordered })
     }
 
     /// Writes the next entry, or what stands between two objects of entries. False, if there is nothing left.
@@ -73,27 +87,29 @@ impl Export {
         self.part = match self.part {
             Part::Head => {
                 entries.text.extend_from_slice(self.head.as_bytes());
-                Part::Records(0)
+                if self.ordered.is_some() { Part::Stubs(0) } else { Part::Records(0) }
             }
             Part::Records(last) => match snapshot.row_after(last)? {
                 Some((number, row)) => {
-                    if snapshot.tables.is_temporal() {
-                        entries.stub(&row);
-                    } else if let Some(shown) = row.shown() {
-                        entries.record(&shown);
-                    }
+                    row.shown().iter().for_each(|shown| entries.record(shown));
                     Part::Records(number)
-                }
-                None if snapshot.tables.is_temporal() => {
-                    entries.next_object(r#","history":{"#);
-                    Part::History(0)
                 }
                 None => self.after_records(&mut entries),
             },
-            Part::History(last) => match snapshot.row_after(last)? {
-                Some((number, _)) => {
+            Part::Stubs(at) => match self.ordered.as_deref().unwrap_or_default().get(at) {
+                Some(&number) => {
+                    snapshot.row(number)?.iter().for_each(|row| entries.stub(row));
+                    Part::Stubs(at + 1)
+                }
+                None => {
+                    entries.next_object(r#","history":{"#);
+                    Part::History(0)
+                }
+            },
+            Part::History(at) => match self.ordered.as_deref().unwrap_or_default().get(at) {
+                Some(&number) => {
                     snapshot.versions(number)?.iter().for_each(|version| entries.version(version));
-                    Part::History(number)
+                    Part::History(at + 1)
                 }
                 None => self.after_records(&mut entries),
             },
@@ -143,6 +159,26 @@ impl Export {
         entries.next_object(r#","files":{"#);
         Part::Files(0)
     }
+}
+
+/// The numbers of all records by `created_at`, then pk. A pk is looked at only where two records share a time.
+fn in_order_of_creation(tables: &impl Tables) -> Result<Vec<i64>> {
+    let mut created = tables.creations()?;
+    created.sort_unstable();
+    let mut ordered = Vec::with_capacity(created.len());
+    for together in created.chunk_by(|one: &(Timestamp, i64), other| one.0 == other.0) {
+        if let [(_, number)] = together {
+            ordered.push(*number);
+            continue;
+        }
+        let mut by_pk = Vec::with_capacity(together.len());
+        for (_, number) in together {
+            by_pk.extend(tables.row(*number)?.map(|row| (row.pk, *number)));
+        }
+        by_pk.sort_unstable();
+        ordered.extend(by_pk.into_iter().map(|(_, number)| number));
+    }
+    Ok(ordered)
 }
 
 /// A chunk has no more bytes than there are.
@@ -206,9 +242,12 @@ impl Entries<'_> {
     fn chunk(&mut self, file: &FileRow, index: u64, is_last: bool, data: &[u8]) {
         self.key(&format!("{}/{index}", file.pk));
         let pk = Value::from(file.pk.as_str());
-        self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":""#));
-        self.add(&to_base64(data));
-        self.add("\"}");
+        self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":"#));
+        // Text that came as text goes as text, if it still is any.
+        let as_text = (Encoding::of(&file.mime) == Encoding::Text).then(|| std::str::from_utf8(data).ok());
+        let data = as_text.flatten().map_or_else(|| to_base64(data), str::to_owned);
+        self.add(&Value::from(data).to_string());
+        self.add("}");
     }
 
     /// What a record says, behind the key of its bucket.

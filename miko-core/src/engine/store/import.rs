@@ -4,6 +4,7 @@
 //! and only then is each record checked against its classes. So the order in the text never matters.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 
 use serde_json::{Map, Value};
@@ -34,7 +35,7 @@ impl<T: Tables> Store<T> {
         let mut problems = Problems::default();
         let mut import = Import::into(self);
         worldlet::read(reader, &mut import, &mut problems)?;
-        let records = import.finish(trust, &mut problems)?;
+        let records = import.finish(if trust { Check::Warn } else { Check::Refuse }, &mut problems)?;
         Ok(Imported { records, warnings: problems.check()? })
     }
 }
@@ -47,15 +48,24 @@ impl<'s, T: Tables> Import<'s, T> {
             before,
             now,
             records: 0,
-            added: Vec::new(),
+            definitions: BTreeMap::new(),
             removed: Vec::new(),
+            class_keys: HashSet::new(),
+            implied: HashSet::new(),
             files: ImportedFiles::default(),
         }
     }
 
     /// Puts definitions into force and checks what was written: how many records those are.
-    pub(super) fn finish(self, trust: bool, problems: &mut Problems) -> Result<u64> {
-        let Self { store, before, now, records, added, removed, files } = self;
+    pub(super) fn finish(mut self, check: Check, problems: &mut Problems) -> Result<u64> {
+        let touched = !self.definitions.is_empty();
+        let added = self.name_definitions(problems)?;
+        let Self { store, before, now, records, removed, files, .. } = self;
+        if touched && store.tables.is_temporal() {
+            for fault in store.load_name_history()? {
+                note(fault, check, problems);
+            }
+        }
         files.finish(store, now, problems)?;
         let removed: Vec<String> = removed
             .into_iter()
@@ -67,14 +77,52 @@ impl<'s, T: Tables> Import<'s, T> {
                 Err(error) => error.items().iter().for_each(|item| problems.refuse(item.clone())),
             }
         }
-        store.check_imported(before, trust, problems)?;
+        store.check_imported(before, check, problems)?;
         Ok(records)
     }
+
+    /// Enters the names of the definitions that came, as they stand now that all versions have come: names are unique
+    /// among definitions that are active at the same time, and in which order the versions came says nothing.
+    fn name_definitions(&mut self, problems: &mut Problems) -> Result<Vec<Definition>> {
+        let mut added = Vec::new();
+        for (seq, pointer) in std::mem::take(&mut self.definitions) {
+            let Some(State { bucket, stack, .. }) = self.store.tables.row(seq)?.and_then(|row| row.state)
+            else {
+                continue;
+            };
+            if !stack::classes(&map(&stack)?).contains(&uns::CLASS) {
+                continue;
+            }
+            // Its faults were told when it came by.
+            let read = Definition::read(&map(&bucket)?, Place::Request, &mut Vec::new());
+            let Some(definition) = read else { continue };
+            match self.store.enter_name(seq, &definition.name) {
+                Ok(()) => added.push(definition),
+                Err(error) if error.is(ErrorId::DUPLICATE_CLASS) => {
+                    let located = |item: &ErrorItem| item.clone().with("pointer", pointer.as_str());
+                    error.items().iter().for_each(|item| problems.refuse(located(item)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(added)
+    }
+}
+
+/// What becomes of records and versions that break the rules of their classes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Check {
+    /// They are refused.
+    Refuse,
+    /// They are taken, with a warning.
+    Warn,
+    /// They are taken: they were valid where they were written.
+    Skip,
 }
 
 impl<T: Tables> Store<T> {
     /// Checks what was written after the write `before`, and enters its values into the index.
-    fn check_imported(&mut self, before: i64, trust: bool, problems: &mut Problems) -> Result<()> {
+    fn check_imported(&mut self, before: i64, check: Check, problems: &mut Problems) -> Result<()> {
         let mut last = i64::MIN;
         while let Some((seq, row)) = self.tables.next_row(last, before)? {
             last = seq;
@@ -91,13 +139,15 @@ impl<T: Tables> Store<T> {
                 continue;
             }
             let mut bucket = map(&bucket)?;
-            if let Err(error) = self.examine(&mut stack, &mut bucket, &extras, Purpose::Import, &place) {
+            if check != Check::Skip
+                && let Err(error) = self.examine(&mut stack, &mut bucket, &extras, Purpose::Import, &place)
+            {
                 // What is wrong with definitions was told when they came by.
                 let of_records = error
                     .items()
                     .iter()
                     .filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
-                of_records.for_each(|fault| note(fault.clone(), trust, problems));
+                of_records.for_each(|fault| note(fault.clone(), check, problems));
             }
             if self.is_indexed(&stack) {
                 let mut faults = Vec::new();
@@ -109,15 +159,19 @@ impl<T: Tables> Store<T> {
             let pk = self.tables.row(seq)?.map(|row| row.pk).unwrap_or_default();
             let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
             let pointer = format!("/records{}{pointer}", Step(&pk));
-            note(fault.with("pointer", pointer), trust, problems);
+            note(fault.with("pointer", pointer), check, problems);
         }
         Ok(())
     }
 }
 
 /// What `trust` lets pass is still said.
-fn note(fault: ErrorItem, trust: bool, problems: &mut Problems) {
-    if trust { problems.warnings.push(fault) } else { problems.refuse(fault) }
+fn note(fault: ErrorItem, check: Check, problems: &mut Problems) {
+    match check {
+        Check::Refuse => problems.refuse(fault),
+        Check::Warn => problems.warnings.push(fault),
+        Check::Skip => {}
+    }
 }
 
 /// An import under way.
@@ -127,11 +181,15 @@ pub(super) struct Import<'s, T> {
     before: i64,
     now: Timestamp,
     records: u64,
-    /// Definitions that come with it.
-    added: Vec<Definition>,
+    /// The records that it made definitions, and where it says so. Their names are entered at the end.
+    definitions: BTreeMap<i64, String>,
     /// Classes whose definitions it overwrites.
     removed: Vec<String>,
-    files: ImportedFiles,
+    /// The names under `classes` so far.
+    class_keys: HashSet<String>,
+    /// The records that are known by their versions alone: no stub has said when they were created.
+    pub(super) implied: HashSet<i64>,
+    pub(super) files: ImportedFiles,
 }
 
 impl<T: Tables> Sink for Import<'_, T> {
@@ -147,6 +205,10 @@ impl<T: Tables> Sink for Import<'_, T> {
     fn stub(&mut self, pk: String, created_at: Option<Timestamp>, _: &mut Problems) -> Result<()> {
         let row = match self.store.tables.find(&pk)? {
             Some((seq, row)) => {
+                let is_new = row.instance.is_none() || self.implied.remove(&seq);
+                // Two databases that say different things of one record agree after a merge in either direction.
+                let earlier = |created_at: Timestamp| created_at.min(row.created_at);
+                let created_at = created_at.map(|said| if is_new { said } else { earlier(said) });
                 let created_at = created_at.unwrap_or(row.created_at);
                 self.store.keep_for_streams(seq)?;
                 return self.store.tables.rewrite(seq, &Row { created_at, ..row });
@@ -164,12 +226,23 @@ impl<T: Tables> Sink for Import<'_, T> {
         self.store.tables.insert(&row).map(drop)
     }
 
+    fn reserve(&mut self, pk: &str) -> Result<()> {
+        if self.store.tables.find(pk)?.is_some() {
+            return Ok(());
+        }
+        self.stub(pk.to_owned(), None, &mut Problems::default())
+    }
+
+    fn refused_file(&mut self, pk: Option<String>) {
+        self.files.refuse(pk);
+    }
+
     fn file(&mut self, file: IncomingFile) -> Result<()> {
         self.files.file(self.store, file)
     }
 
-    fn chunk(&mut self, chunk: IncomingChunk) -> Result<()> {
-        self.files.chunk(self.store, &chunk)
+    fn chunk(&mut self, chunk: IncomingChunk, problems: &mut Problems) -> Result<()> {
+        self.files.chunk(self.store, &chunk, problems)
     }
 
     fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()> {
@@ -192,6 +265,11 @@ impl<T: Tables> Sink for Import<'_, T> {
         let is_whole = faults.is_empty();
         faults.into_iter().for_each(|fault| problems.refuse(fault));
         let Some((definition, bucket)) = read.filter(|_| is_whole) else { return Ok(()) };
+        if !self.class_keys.insert(definition.name.clone()) {
+            let message = format!("`{}` is defined twice under `classes`", definition.name);
+            problems.refuse(place.fault(message).with("class", definition.name));
+            return Ok(());
+        }
         let before = self.store.definition_record(&definition.name)?;
         if let Some((seq, _)) = &before
             && self.store.bucket_text(*seq)?.as_ref() == Some(&text(&bucket))
@@ -235,7 +313,7 @@ impl<T: Tables> Import<'_, T> {
             self.store.enter(class, seq)?;
         }
         if stack::classes(stack).contains(&uns::CLASS) {
-            self.define(seq, bucket, stack, place, problems)?;
+            self.define(seq, bucket, stack, place, problems);
         }
         Ok(())
     }
@@ -256,12 +334,22 @@ impl<T: Tables> Import<'_, T> {
             commit: self.store.next_commit(),
             instance: None,
         };
+        if let Some(released) =
+            defined_by(&record.stack, &record.bucket).and_then(|it| self.store.released(&it))
+        {
+            row.updated_at = row.updated_at.max(released);
+        }
         let Some((seq, found)) = self.store.tables.find(&record.pk)? else {
             row.instance = self.store.next_instance(row.updated_at);
             return self.store.tables.insert(&row).map(Some);
         };
         if found.commit > self.before {
-            return Ok(None);
+            if found.instance.is_some() || !self.store.tables.is_temporal() {
+                return Ok(None);
+            }
+            // Its place was reserved.
+            row.instance = self.store.next_instance(row.updated_at);
+            return self.store.tables.rewrite(seq, &row).map(|()| Some(seq));
         }
         if is_same(&found, &row) {
             row.instance.clone_from(&found.instance);
@@ -289,22 +377,24 @@ impl<T: Tables> Import<'_, T> {
             self.store.leave(class, seq)?;
         }
         self.store.unindex_values(seq, stack, bucket, &self.store.catalog.clone())?;
-        if let Some(name) = defined_by(stack, bucket) {
+        if let Some(name) = defined_by(stack, bucket)
+            && self.store.definition_record(&name)?.is_some_and(|(holder, _)| holder == seq)
+        {
             self.store.leave_name(seq, &name)?;
-            self.added.retain(|definition| definition.name != name);
             self.removed.push(name);
         }
         Ok(())
     }
 
-    fn define(
+    /// Notes that a record is a definition, with what is wrong about it.
+    pub(super) fn define(
         &mut self,
         seq: i64,
         bucket: &Map<String, Value>,
         stack: &Map<String, Value>,
         place: &Place<'_>,
         problems: &mut Problems,
-    ) -> Result<()> {
+    ) {
         let mut faults = Vec::new();
         let platters = stack.iter().filter(|(_, platter)| platter.get("class") == Some(&uns::CLASS.into()));
         let stack_place = Place::Key(place, "stack");
@@ -313,16 +403,15 @@ impl<T: Tables> Import<'_, T> {
             faults.extend(misplaced_definition(platter.get("bucket").is_some(), nth > 0, &place));
         }
         let definition = Definition::read(bucket, Place::Key(place, "bucket"), &mut faults);
-        faults.into_iter().for_each(|fault| problems.refuse(fault));
-        let Some(definition) = definition else { return Ok(()) };
-        match self.store.enter_name(seq, &definition.name) {
-            Ok(()) => self.added.push(definition),
-            Err(error) if error.is(ErrorId::DUPLICATE_CLASS) => {
-                error.items().iter().for_each(|item| problems.refuse(place.locate(item.clone())));
-            }
-            Err(error) => return Err(error),
+        if let Some(Definition { name, .. }) = definition.as_ref().filter(|it| uns::is_built_in(&it.name)) {
+            let message = format!("`{name}` is built in, and needs no definition");
+            faults.push(
+                place.locate(ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str())),
+            );
+        } else {
+            self.definitions.insert(seq, place.to_string());
         }
-        Ok(())
+        faults.into_iter().for_each(|fault| problems.refuse(fault));
     }
 }
 

@@ -1,16 +1,16 @@
 //! Taking in the files of a worldlet: chunks as they come by, in any order, and at the end what they amount to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
 use crate::engine::store::Store;
 use crate::engine::tables::{FileRow, Tables};
-use crate::error::Result;
+use crate::error::{ErrorId, ErrorItem, Result};
 use crate::files::{MOST_BYTES, hex};
 use crate::query::Place;
 use crate::timestamp::Timestamp;
-use crate::worldlet::{IncomingChunk, IncomingFile, Problems};
+use crate::worldlet::{Encoding, IncomingChunk, IncomingFile, Problems};
 
 /// The files of an import, in the order in which they were first named.
 #[derive(Debug, Default)]
@@ -18,6 +18,10 @@ pub(super) struct ImportedFiles {
     files: Vec<ImportedFile>,
     /// Where each of them is, by pk.
     places: HashMap<String, usize>,
+    /// The files of which something was refused already.
+    refused: HashSet<String>,
+    /// Whether a chunk was refused of which it is not known to which file it belongs.
+    stray: bool,
 }
 
 /// What has come of a file.
@@ -34,6 +38,8 @@ struct ImportedFile {
     largest: u64,
     /// The index of each chunk that says that it is the last.
     last: Vec<u64>,
+    /// The chunks that came before it was known how they are encoded, and where they stand.
+    encoded: Vec<(u64, String)>,
 }
 
 impl ImportedFiles {
@@ -43,7 +49,20 @@ impl ImportedFiles {
         Ok(())
     }
 
-    pub(super) fn chunk<T: Tables>(&mut self, store: &mut Store<T>, chunk: &IncomingChunk) -> Result<()> {
+    /// Notes that something of a file was refused: what else is missing of it is not told.
+    pub(super) fn refuse(&mut self, pk: Option<String>) {
+        match pk {
+            Some(pk) => drop(self.refused.insert(pk)),
+            None => self.stray = true,
+        }
+    }
+
+    pub(super) fn chunk<T: Tables>(
+        &mut self,
+        store: &mut Store<T>,
+        chunk: &IncomingChunk,
+        problems: &mut Problems,
+    ) -> Result<()> {
         let file = self.find(store, &chunk.file)?;
         file.chunks += 1;
         file.largest = file.largest.max(chunk.index);
@@ -51,8 +70,44 @@ impl ImportedFiles {
             file.last.push(chunk.index);
         }
         // A file that is there is there with its chunks.
-        if file.there.is_none() {
-            store.tables.write_chunk(file.number, chunk.index, &chunk.data)?;
+        if file.there.is_some() {
+            return Ok(());
+        }
+        let Some(known) = &file.known else {
+            file.encoded.push((chunk.index, chunk.pointer.clone()));
+            return store.tables.write_chunk(file.number, chunk.index, chunk.data.as_bytes());
+        };
+        match Encoding::of(&known.mime).decode(&chunk.data) {
+            Ok(data) => store.tables.write_chunk(file.number, chunk.index, &data),
+            Err(fault) => {
+                self.refuse_chunk(&chunk.file, &chunk.pointer, fault, problems);
+                Ok(())
+            }
+        }
+    }
+
+    fn refuse_chunk(&mut self, file: &str, pointer: &str, fault: String, problems: &mut Problems) {
+        let fault = ErrorItem::new(ErrorId::INVALID_WORLDLET, fault);
+        problems.refuse(fault.with("pointer", format!("{pointer}/data")));
+        self.refused.insert(file.to_owned());
+    }
+
+    /// Decodes the chunks that came before their files.
+    fn decode<T: Tables>(&mut self, store: &mut Store<T>, problems: &mut Problems) -> Result<()> {
+        for at in 0..self.files.len() {
+            let encoded = std::mem::take(&mut self.files[at].encoded);
+            let ImportedFile { pk, number, known: Some(known), .. } = &self.files[at] else { continue };
+            let (pk, number, encoding) = (pk.clone(), *number, Encoding::of(&known.mime));
+            for (index, pointer) in encoded {
+                let Some((data, _)) = store.tables.chunk(number, index, 0, usize::MAX >> 1)? else {
+                    continue;
+                };
+                // It came as the text of a string.
+                match encoding.decode(&String::from_utf8_lossy(&data)) {
+                    Ok(data) => store.tables.write_chunk(number, index, &data)?,
+                    Err(fault) => self.refuse_chunk(&pk, &pointer, fault, problems),
+                }
+            }
         }
         Ok(())
     }
@@ -80,20 +135,25 @@ impl ImportedFiles {
             chunks,
             largest,
             last,
+            encoded: Vec::new(),
         });
         Ok(&mut self.files[at])
     }
 
     /// Makes files of what has come.
     pub(super) fn finish<T: Tables>(
-        self,
+        mut self,
         store: &mut Store<T>,
         now: Timestamp,
         problems: &mut Problems,
     ) -> Result<()> {
+        self.decode(store, problems)?;
         let files = Place::Key(&Place::Request, "files");
         for file in self.files {
             let place = Place::Key(&files, &file.pk);
+            if self.stray || self.refused.contains(&file.pk) {
+                continue;
+            }
             if let Some(fault) = file.fault() {
                 problems.refuse(place.fault(fault));
                 continue;

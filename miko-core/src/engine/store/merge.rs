@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::engine::store::Store;
-use crate::engine::store::import::Import;
+use crate::engine::store::import::{Check, Import};
 use crate::engine::store::write::{extras_text, map, text};
 use crate::engine::tables::{Row, State, Tables};
 use crate::error::{Error, ErrorId, Result};
@@ -54,13 +54,16 @@ impl<T: Tables> Import<'_, T> {
         let tables = &mut self.store.tables;
         let Some((seq, last)) = tables.find(&version.pk)? else {
             let seq = tables.insert(&row(version.time, commit))?;
+            self.implied.insert(seq);
             self.enter_version(seq, version, place, problems)?;
             return Ok(Placed::New);
         };
         let is_stub = last.instance.is_none();
         self.store.keep_for_streams(seq)?;
         let tables = &mut self.store.tables;
-        if is_stub || version.time > last.updated_at {
+        // Versions of one time, of which two databases may have written one each, are in the order of their pks.
+        let order = (version.time, Some(&version.instance));
+        if is_stub || order > (last.updated_at, last.instance.as_ref()) {
             if !is_stub {
                 tables.archive(seq)?;
             }
@@ -71,18 +74,17 @@ impl<T: Tables> Import<'_, T> {
             self.enter_version(seq, version, place, problems)?;
             return Ok(Placed::New);
         }
-        if tables.version_at(seq, version.time)?.is_some_and(|found| found.updated_at == version.time) {
-            return Ok(Placed::Contradicts("another version of the record is of the same time"));
-        }
         // A record was created with its first version, unless somebody has said otherwise.
         let first = tables.versions(seq)?.into_iter().next().map(|first| first.updated_at);
         if first == Some(last.created_at) && version.time < last.created_at {
             tables.rewrite(seq, &Row { created_at: version.time, ..last })?;
         }
         tables.insert_version(seq, &row(version.time, commit))?;
-        let is_definition = |state: &IncomingState| stack::classes(&state.stack).contains(&uns::CLASS);
-        if version.state.as_ref().is_some_and(is_definition) {
+        if let Some(IncomingState { bucket, stack, .. }) = &version.state
+            && stack::classes(stack).contains(&uns::CLASS)
+        {
             tables.enter_definition(seq)?;
+            self.define(seq, bucket, stack, place, problems);
         }
         Ok(Placed::New)
     }
@@ -110,7 +112,7 @@ impl<T: Tables> Store<T> {
             let mut problems = Problems::default();
             let mut merge = Merge { import: Import::into(store), merged: &mut merged };
             worldlet::read(&mut text.as_bytes(), &mut merge, &mut problems)?;
-            merge.import.finish(false, &mut problems)?;
+            merge.import.finish(Check::Skip, &mut problems)?;
             problems.check()?;
             if merged.rejected.is_empty() {
                 return Ok(());
@@ -147,13 +149,24 @@ impl<T: Tables> Sink for Merge<'_, '_, T> {
         self.import.stub(pk, created_at, problems)
     }
 
+    fn reserve(&mut self, pk: &str) -> Result<()> {
+        self.import.reserve(pk)
+    }
+
+    fn refused_file(&mut self, pk: Option<String>) {
+        self.import.refused_file(pk);
+    }
+
     fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()> {
         let history = Place::Key(&Place::Request, "history");
         let place = Place::Key(&history, &version.instance);
         let list = match self.import.place(&version, &place, problems)? {
             Placed::New => &mut self.merged.accepted,
             Placed::Known => &mut self.merged.skipped,
-            Placed::Contradicts(_) => &mut self.merged.rejected,
+            Placed::Contradicts(reason) => {
+                self.merged.reasons.insert(version.instance.clone(), reason.to_owned());
+                &mut self.merged.rejected
+            }
         };
         list.push(version.instance);
         Ok(())
@@ -170,8 +183,8 @@ impl<T: Tables> Sink for Merge<'_, '_, T> {
         self.import.file(file)
     }
 
-    fn chunk(&mut self, chunk: IncomingChunk) -> Result<()> {
-        self.import.chunk(chunk)
+    fn chunk(&mut self, chunk: IncomingChunk, problems: &mut Problems) -> Result<()> {
+        self.import.chunk(chunk, problems)
     }
 
     fn keep(&mut self, _: &str, _: &Value) -> Result<()> {

@@ -34,6 +34,7 @@ impl<T: Tables> Store<T> {
             match self.definition_record(&name)? {
                 None => {
                     let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
+                    self.wait_for_name(&name);
                     let (seq, ..) =
                         self.insert_record(&bucket, Object::from(&stack).into_string(), &Map::new())?;
                     self.enter_classes(seq, &stack)?;

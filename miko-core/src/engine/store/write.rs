@@ -25,6 +25,9 @@ impl<T: Tables> Store<T> {
         if self.has_rules(&stack, &extras) {
             definition = self.examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)?;
         }
+        if let Some(definition) = &definition {
+            self.wait_for_name(&definition.name);
+        }
         let (seq, pk, now) = self.insert_record(&bucket, stack_text(&stack, class.as_deref()), &extras)?;
         self.enter_classes(seq, &stack)?;
         self.enter_values(seq, &stack, &bucket)?;
@@ -96,6 +99,9 @@ impl<T: Tables> Store<T> {
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
         let definition = self.examine(&mut stack, &mut bucket, &extras, Purpose::Update, &Place::Request)?;
         self.check_joins((&old_stack, &old_bucket), (&stack, &bucket))?;
+        if let Some(definition) = &definition {
+            self.wait_for_name(&definition.name);
+        }
         let updated_at = self.overwrite(seq, before, state(text(&bucket), &stack))?;
         self.move_membership(seq, &old_stack, &stack)?;
         self.unindex_values(seq, &old_stack, &old_bucket, &self.catalog.clone())?;

@@ -38,8 +38,8 @@ pub struct Maps {
     kept: Table<String, Value>,
     last_class: i64,
     last_constraint: i64,
-    /// Record and time.
-    version: Table<(i64, i64), Row>,
+    /// Record, time and the pk of the version.
+    version: Table<(i64, i64, String), Row>,
     /// The record of a version, by the pk of that.
     by_instance: Table<String, i64>,
     ever_definition: Table<i64, ()>,
@@ -158,6 +158,11 @@ fn key_of(declared: &Constraint) -> Declared {
     (declared.class.clone(), declared.kind, declared.fields.clone())
 }
 
+/// The key before those of all versions of a record from a time on.
+fn before(seq: i64, time: i64) -> (i64, i64, String) {
+    (seq, time, String::new())
+}
+
 /// A version of a record, which was created when its last version says that it was.
 fn version_of(last: &Row, version: &Row) -> Row {
     Row { created_at: last.created_at, ..version.clone() }
@@ -244,8 +249,13 @@ impl Tables for Maps {
         self.insert_version(seq, &row)
     }
 
+    fn creations(&self) -> Result<Vec<(Timestamp, i64)>> {
+        Ok(self.record.range(..).map(|(seq, row)| (row.created_at, *seq)).collect())
+    }
+
     fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()> {
-        self.version.insert((seq, version.updated_at.as_millis()), version.clone());
+        let instance = version.instance.clone().unwrap_or_default();
+        self.version.insert((seq, version.updated_at.as_millis(), instance), version.clone());
         if let Some(instance) = &version.instance {
             self.by_instance.insert(instance.clone(), seq);
         }
@@ -254,7 +264,8 @@ impl Tables for Maps {
 
     fn versions(&self, seq: i64) -> Result<Vec<Row>> {
         let Some(last) = self.record.get(&seq) else { return Ok(Vec::new()) };
-        let past = self.version.range((seq, i64::MIN)..=(seq, i64::MAX)).map(|(_, version)| version);
+        let past = self.version.range(before(seq, i64::MIN)..before(seq + 1, i64::MIN));
+        let past = past.map(|(_, version)| version);
         Ok(past.chain([last]).map(|version| version_of(last, version)).collect())
     }
 
@@ -263,7 +274,7 @@ impl Tables for Maps {
         if last.updated_at <= time {
             return Ok(Some(last.clone()));
         }
-        let mut past = self.version.range((seq, i64::MIN)..=(seq, time.as_millis()));
+        let mut past = self.version.range(before(seq, i64::MIN)..before(seq, time.as_millis() + 1));
         Ok(past.next_back().map(|(_, version)| version_of(last, version)))
     }
 

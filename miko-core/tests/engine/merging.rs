@@ -1,0 +1,141 @@
+//! Merging in both directions: two databases that diverged say the same afterwards, byte by byte.
+
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine, WorldletEngine};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::ids;
+
+fn databases() -> [Box<dyn Engine>; 2] {
+    [
+        Box::new(SqliteEngine::temporal_in_memory().unwrap()),
+        Box::new(WorldletEngine::temporal_in_memory().unwrap()),
+    ]
+}
+
+fn exported(db: &dyn Engine) -> String {
+    let mut text = Vec::new();
+    db.write_worldlet(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// Merges what each says into the other.
+#[track_caller]
+fn merge_both_ways(one: &dyn Engine, other: &dyn Engine) {
+    let deltas = [one, other].map(|db| serde_json::from_str::<Value>(&exported(db)).unwrap());
+    let [of_one, of_other] = deltas;
+    for (db, delta) in [(one, of_other), (other, of_one)] {
+        let merged = db.merge(delta).unwrap();
+        assert_eq!(merged.rejected, [] as [&str; 0]);
+    }
+    assert_eq!(exported(one), exported(other));
+}
+
+/// Databases that begin with the same state.
+fn diverging(common: &str) -> [Box<dyn Engine>; 2] {
+    let databases = databases();
+    for db in &databases {
+        db.read_worldlet(&mut common.as_bytes(), false).unwrap();
+    }
+    databases
+}
+
+/// A version of a record, or a tombstone.
+fn delta(instance: &str, pk: &str, time: &str, bucket: Option<Value>) -> Value {
+    let mut entry = json!({"identity": pk, "timestamp": time, "active": bucket.is_some()});
+    if let Some(bucket) = bucket {
+        entry["bucket"] = bucket;
+        entry["class"] = "a.b/c".into();
+    }
+    json!({"history": {instance: entry}})
+}
+
+#[test]
+fn a_class_that_became_stricter_on_one_side_keeps_nothing_from_being_merged() {
+    let seed = WorldletEngine::temporal_in_memory().unwrap();
+    seed.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {}}}}})).unwrap();
+    let [strict, lax] = diverging(&exported(&seed));
+    strict.import_schema(json!({"classes": {"a.b/c": {"fields": {"n": {"required": true}}}}})).unwrap();
+    lax.create("a.b/c", &json!({})).unwrap();
+    merge_both_ways(&*strict, &*lax);
+    assert_eq!(strict.count(json!({"class": "a.b/c"})).unwrap(), 1);
+    assert_eq!(ids(&lax.create("a.b/c", &json!({})).unwrap_err()), [ErrorId::VALIDATION_FAILED]);
+}
+
+#[test]
+fn versions_of_one_time_are_in_the_order_of_their_pks() {
+    let time = "2364-01-01T00:00:00.000Z";
+    for order in [["v1", "v2", "v3"], ["v3", "v1", "v2"], ["v2", "v3", "v1"]] {
+        for db in databases() {
+            for instance in order {
+                let merged = db.merge(delta(instance, "a", time, Some(json!({"of": instance})))).unwrap();
+                assert_eq!(merged.accepted, [instance]);
+            }
+            let history = db.history("a").unwrap();
+            let found: Vec<&str> = history.iter().map(|version| version.instance_pk.as_str()).collect();
+            assert_eq!(found, ["v1", "v2", "v3"], "{order:?}");
+            assert_eq!(db.record_by_pk("a").unwrap().unwrap().bucket.to_string(), r#"{"of":"v3"}"#);
+            let as_of = db.select(json!({"cutoff": time})).unwrap();
+            assert_eq!(as_of[0].bucket.to_string(), r#"{"of":"v3"}"#, "and so it was then");
+            for copy in databases() {
+                copy.read_worldlet(&mut exported(&*db).as_bytes(), false).unwrap();
+                assert_eq!(exported(&*copy), exported(&*db));
+            }
+        }
+    }
+}
+
+/// What one of two databases does.
+#[derive(Debug, Clone)]
+enum Step {
+    Create,
+    Update(usize, i32),
+    Delete(usize),
+    Version(u8, u8, u8),
+    File(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        Just(Step::Create),
+        (0..6_usize, any::<i32>()).prop_map(|(of, n)| Step::Update(of, n)),
+        (0..6_usize).prop_map(Step::Delete),
+        (0..3_u8, 0..3_u8, 0..12_u8).prop_map(|(pk, time, instance)| Step::Version(pk, time, instance)),
+        (0..3_u8).prop_map(Step::File),
+    ]
+}
+
+fn run(db: &dyn Engine, side: usize, steps: &[Step]) {
+    for step in steps {
+        let pks: Vec<String> = db.select(json!({})).unwrap().iter().map(|record| record.pk.clone()).collect();
+        let of = |of: &usize| pks.get(*of);
+        match step {
+            Step::Create => drop(db.create("a.b/c", &json!({})).unwrap()),
+            Step::Update(at, n) => drop(of(at).map(|pk| db.update(pk, &json!({"n": n})).unwrap())),
+            Step::Delete(at) => drop(of(at).map(|pk| db.delete(pk).unwrap())),
+            Step::Version(pk, time, instance) => {
+                let time = format!("2364-01-0{}T00:00:00.000Z", time + 1);
+                let bucket = (instance % 4 > 0).then(|| json!({"v": instance}));
+                let delta = delta(&format!("{side}-{instance}"), &format!("p{pk}"), &time, bucket);
+                let _ = db.merge(delta).unwrap();
+            }
+            Step::File(content) => drop(db.put_file(&mut &[*content; 3][..], "x/y").unwrap()),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn after_a_merge_in_both_directions_both_say_the_same(
+        common in prop::collection::vec(step(), 0..8),
+        one in prop::collection::vec(step(), 0..8),
+        other in prop::collection::vec(step(), 0..8),
+    ) {
+        let seed = SqliteEngine::temporal_in_memory().unwrap();
+        run(&seed, 0, &common);
+        let databases = diverging(&exported(&seed));
+        run(&*databases[0], 1, &one);
+        run(&*databases[1], 2, &other);
+        merge_both_ways(&*databases[0], &*databases[1]);
+    }
+}

@@ -1,0 +1,191 @@
+//! Names of classes are unique among the definitions that are active at the same time, now and in the past.
+
+use miko_core::backend::Mode;
+use miko_core::{Engine, MikobaseExt, SqliteEngine, WorldletEngine};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// Every kind of database, empty, in a folder.
+fn databases(folder: &std::path::Path, temporal: bool) -> Vec<(Box<dyn Engine>, Option<String>)> {
+    let [db, json] = ["db", "json"].map(|end| folder.join(format!("{temporal}.{end}")));
+    let names = [&db, &json].map(|path| Some(path.to_str().unwrap().to_owned()));
+    let [db_name, json_name] = names;
+    if temporal {
+        return vec![
+            (Box::new(SqliteEngine::temporal_in_memory().unwrap()), None),
+            (Box::new(WorldletEngine::temporal_in_memory().unwrap()), None),
+            (Box::new(SqliteEngine::open_temporal(&db, Mode::ReadWrite).unwrap()), db_name),
+            (Box::new(WorldletEngine::open_temporal(&json, Mode::ReadWrite).unwrap()), json_name),
+        ];
+    }
+    vec![
+        (Box::new(SqliteEngine::in_memory().unwrap()), None),
+        (Box::new(WorldletEngine::in_memory().unwrap()), None),
+        (Box::new(SqliteEngine::open(&db, Mode::ReadWrite).unwrap()), db_name),
+        (Box::new(WorldletEngine::open(&json, Mode::ReadWrite).unwrap()), json_name),
+    ]
+}
+
+fn empty(temporal: bool) -> [Box<dyn Engine>; 2] {
+    if temporal {
+        return [
+            Box::new(SqliteEngine::temporal_in_memory().unwrap()),
+            Box::new(WorldletEngine::temporal_in_memory().unwrap()),
+        ];
+    }
+    [Box::new(SqliteEngine::in_memory().unwrap()), Box::new(WorldletEngine::in_memory().unwrap())]
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn exported(db: &dyn Engine) -> String {
+    let mut text = Vec::new();
+    db.write_worldlet(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// Writes that are refused, as one of a name that is taken, are no matter here.
+fn write(db: &dyn Engine, request: Value) {
+    let _ = db.q0(request);
+}
+
+/// What a database must survive: export, import, merge, and being opened again.
+#[track_caller]
+fn travels(db: Box<dyn Engine>, path: Option<String>, temporal: bool) {
+    let text = exported(&*db);
+    let schema = db.export_schema().unwrap();
+    drop(db);
+    for copy in empty(temporal) {
+        copy.read_worldlet(&mut text.as_bytes(), false).unwrap();
+        assert_eq!(exported(&*copy), text);
+        assert_eq!(copy.export_schema().unwrap(), schema);
+    }
+    if temporal {
+        for copy in empty(temporal) {
+            let merged = copy.merge(serde_json::from_str(&text).unwrap()).unwrap();
+            assert_eq!(merged.rejected, [] as [&str; 0]);
+            assert_eq!(exported(&*copy), text);
+        }
+    }
+    let Some(path) = path else { return };
+    let again: Box<dyn Engine> = match path.ends_with(".db") {
+        true => Box::new(SqliteEngine::open(&path, Mode::ReadWrite).unwrap()),
+        false => Box::new(WorldletEngine::open(&path, Mode::ReadWrite).unwrap()),
+    };
+    assert_eq!(exported(&*again), text);
+    assert_eq!(again.export_schema().unwrap(), schema);
+}
+
+#[test]
+fn a_name_that_was_given_up_can_be_taken_by_another_definition() {
+    let folder = folder();
+    for temporal in [false, true] {
+        for rename in [false, true] {
+            let folder = folder.path().join(rename.to_string());
+            std::fs::create_dir_all(&folder).unwrap();
+            for (db, path) in databases(&folder, temporal) {
+                let define = |name| db.create("puck.uno/class", &json!({"name": name})).unwrap();
+                let (p, q) = (define("a.b/p"), define("a.b/q"));
+                if rename {
+                    db.update(&q, &json!({"name": "a.b/r"})).unwrap();
+                } else {
+                    db.delete(&q).unwrap();
+                }
+                db.update(&p, &json!({"name": "a.b/q"})).unwrap();
+                travels(db, path, temporal);
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Define(u8),
+    Rename(usize, u8),
+    Delete(usize),
+    Swap(usize, u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..3_u8).prop_map(Step::Define),
+        (0..4_usize, 0..3_u8).prop_map(|(of, name)| Step::Rename(of, name)),
+        (0..4_usize).prop_map(Step::Delete),
+        (0..4_usize, 0..3_u8).prop_map(|(of, name)| Step::Swap(of, name)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn whatever_becomes_of_names_the_state_travels(
+        temporal in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..16),
+    ) {
+        let folder = folder();
+        for (db, path) in databases(folder.path(), temporal) {
+            let mut pks = Vec::new();
+            let named = |name: &u8| json!({"name": format!("a.b/c{name}")});
+            let create = |name| json!({"action": "create", "class": "puck.uno/class", "bucket": named(name)});
+            let delete = |pk: &String| json!({"action": "delete", "pk": pk});
+            for step in &steps {
+                match step {
+                    Step::Define(name) => {
+                        pks.extend(db.q0(create(name)).and_then(miko_core::Response::into_pk));
+                    }
+                    Step::Rename(of, name) => {
+                        let Some(pk) = pks.get(*of) else { continue };
+                        write(&*db, json!({"action": "update", "pk": pk, "bucket": named(name)}));
+                    }
+                    Step::Delete(of) => drop(pks.get(*of).map(|pk| write(&*db, delete(pk)))),
+                    // In one transaction, that is at one time.
+                    Step::Swap(of, name) => {
+                        let Some(pk) = pks.get(*of) else { continue };
+                        let _ = db.batch(vec![delete(pk), create(name)], true);
+                    }
+                }
+            }
+            travels(db, path, temporal);
+        }
+    }
+}
+
+#[test]
+fn two_definitions_of_a_name_that_overlap_in_time_are_refused() {
+    let version = |pk: &str, year: u32, name: Option<&str>| {
+        let mut entry = json!({"identity": pk, "active": name.is_some(),
+                               "timestamp": format!("{year}-01-01T00:00:00.000Z")});
+        if let Some(name) = name {
+            entry["class"] = "puck.uno/class".into();
+            entry["bucket"] = json!({"name": name});
+        }
+        entry
+    };
+    let (q, http) = (Some("a.b/q"), Some("https://a.b/q"));
+    let cases = [
+        (vec![("p", 2001, q), ("p", 2003, None), ("q", 2002, q), ("q", 2004, None)], Some("/history/2")),
+        (vec![("p", 2001, q), ("q", 2002, http), ("q", 2003, None)], Some("/history/1")),
+        (vec![("p", 2001, q), ("q", 2002, http)], Some("/history/1")),
+        (vec![("p", 2001, q), ("p", 2002, None), ("q", 2002, q)], None),
+        (vec![("q", 2002, q), ("p", 2002, None), ("p", 2001, q)], None),
+    ];
+    for (versions, fault) in cases {
+        let entries = versions.iter().enumerate();
+        let entries = entries.map(|(at, (pk, year, name))| (at.to_string(), version(pk, *year, *name)));
+        let worldlet = json!({"history": entries.collect::<serde_json::Map<_, _>>()});
+        for db in empty(true) {
+            let before = exported(&*db);
+            match (db.read_worldlet(&mut worldlet.to_string().as_bytes(), false), fault) {
+                (Ok(_), None) => {}
+                (Err(error), Some(place)) => {
+                    assert_eq!(error.items()[0].details["pointer"], place, "{error}");
+                    assert_eq!(error.items()[0].details["reason"], "duplicate-class");
+                    assert_eq!(exported(&*db), before);
+                }
+                (other, _) => panic!("{worldlet}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Worldlets as others write them: temporal ones in any order of keys, files as text, definitions that are there twice.
+
+use miko_core::{Engine, Mikobase, SqliteEngine, WorldletEngine};
+use serde_json::{Value, json};
+
+fn temporal() -> [Box<dyn Engine>; 2] {
+    [
+        Box::new(SqliteEngine::temporal_in_memory().unwrap()),
+        Box::new(WorldletEngine::temporal_in_memory().unwrap()),
+    ]
+}
+
+fn plain() -> [Box<dyn Engine>; 2] {
+    [Box::new(SqliteEngine::in_memory().unwrap()), Box::new(WorldletEngine::in_memory().unwrap())]
+}
+
+fn exported(db: &dyn Engine) -> String {
+    let mut text = Vec::new();
+    db.write_worldlet(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// The places of all faults.
+fn faults(db: &dyn Engine, worldlet: &str) -> Vec<String> {
+    let Err(error) = db.read_worldlet(&mut worldlet.as_bytes(), false) else { return Vec::new() };
+    let told = |item: &miko_core::ErrorItem| {
+        format!("{}: {}", item.details["pointer"].as_str().unwrap_or_default(), item.message())
+    };
+    error.items().iter().map(told).collect()
+}
+
+#[test]
+fn a_history_alone_says_that_a_worldlet_is_temporal_wherever_it_stands() {
+    let records = r#""records": {"a": {}, "b": {"created_at": "2026-05-28T07:00:00Z"}}"#;
+    let history = r#""history": {
+        "123": {"identity": "a", "timestamp": "2026-05-28T07:30:00Z", "class": "puck.uno/reference", "value": "x"},
+        "124": {"identity": "b", "timestamp": "2026-05-28T03:30:00-04:00", "class": "a.b/c", "bucket": {}}
+    }"#;
+    let properties = r#""properties": {"temporal": true}"#;
+    let orders = [
+        vec![records, history],
+        vec![history, records],
+        vec![properties, records, history],
+        vec![records, properties, history],
+        vec![records, history, properties],
+        vec![history, properties, records],
+    ];
+    for parts in orders {
+        let worldlet = format!(r#"{{"format": "worldlet/1.0", {}}}"#, parts.join(", "));
+        for db in temporal() {
+            assert_eq!(faults(&*db, &worldlet), [] as [&str; 0], "{worldlet}");
+            let history = db.history("a").unwrap();
+            assert_eq!(history.len(), 1, "{worldlet}");
+            assert_eq!(history[0].instance_pk, "123");
+            let created = db.record_by_pk("b").unwrap().unwrap().created_at.to_string();
+            assert_eq!(created, "2026-05-28T07:00:00.000Z", "{worldlet}");
+        }
+        for db in plain() {
+            let found = faults(&*db, &worldlet).join(" ");
+            assert!(found.contains("goes into a temporal database only"), "{found}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("crew.json");
+        std::fs::write(&path, &worldlet).unwrap();
+        let db = WorldletEngine::open(&path, miko_core::backend::Mode::ReadWrite).unwrap();
+        assert!(db.properties().unwrap().temporal);
+    }
+}
+
+#[test]
+fn without_a_history_what_says_nothing_is_an_empty_record() {
+    for db in temporal() {
+        assert_eq!(faults(&*db, r#"{"records": {"a": {}, "b": 5}, "history": {}}"#), [] as [&str; 0]);
+        assert_eq!(db.record_by_pk("a").unwrap().unwrap().bucket.to_string(), "{}");
+        assert_eq!(db.history("a").unwrap().len(), 1);
+        let twice = r#"{"records": {"c": {}, "c": {}}}"#;
+        assert_eq!(faults(&*db, twice), ["/records/c: two records of the worldlet have this pk"]);
+        assert_eq!(faults(&*db, r#"{"records": {"a": {}}}"#), [] as [&str; 0], "again");
+    }
+}
+
+#[test]
+fn two_definitions_of_a_name_are_a_fault() {
+    let twice = "is defined twice under `classes`";
+    let already = "is defined already: update that definition";
+    let record = |name: &str| json!({"class": "puck.uno/class", "name": name}).to_string();
+    let cases = [
+        (r#"{"classes": {"s.x/v": {}, "s.x/v": {"fields": {}}}}"#.to_owned(), "/classes/s.x~1v", twice),
+        (r#"{"classes": {"s.x/v": {}, "s.x/v": {}}}"#.to_owned(), "/classes/s.x~1v", twice),
+        (r#"{"classes": {"https://s.x/v": {}, "s.x/v": {}}}"#.to_owned(), "/classes/s.x~1v", twice),
+        (
+            format!(r#"{{"records": {{"a": {}, "b": {}}}}}"#, record("s.x/v"), record("https://s.x/v")),
+            "/records/b",
+            already,
+        ),
+        (
+            format!(r#"{{"classes": {{"s.x/v": {{}}}}, "records": {{"b": {}}}}}"#, record("https://s.x/v")),
+            "/records/b",
+            already,
+        ),
+        (
+            format!(r#"{{"records": {{"b": {}}}, "classes": {{"s.x/v": {{}}}}}}"#, record("s.x/v")),
+            "/classes/s.x~1v",
+            already,
+        ),
+    ];
+    for (worldlet, place, message) in cases {
+        for db in temporal().into_iter().chain(plain()) {
+            assert_eq!(faults(&*db, &worldlet), [format!("{place}: `s.x/v` {message}")], "{worldlet}");
+        }
+    }
+}
+
+/// A worldlet with one file, in parts that may stand in any order.
+fn with_file(file: &Value, chunk: &Value, files_first: bool) -> String {
+    let (file, chunk) =
+        (format!(r#""files": {{"f": {file}}}"#), format!(r#""file_chunks": {{"c": {chunk}}}"#));
+    if files_first { format!("{{{file}, {chunk}}}") } else { format!("{{{chunk}, {file}}}") }
+}
+
+/// The hash of `make it so`.
+const SHA: &str = "a1ba49bcb4ef49e0f24c7ab8ca9dc9cd5dc7ceea2b31a3dbfb83c0b7ec91ac0f";
+
+#[test]
+fn a_file_may_stand_as_text() {
+    let sha = {
+        let db = SqliteEngine::in_memory().unwrap();
+        let pk =
+            miko_core::MikobaseExt::put_file(&db, &mut "Tea. Earl Grey. Hot. ☕".as_bytes(), "text/plain")
+                .unwrap();
+        db.file_info(&pk).unwrap().sha256
+    };
+    let file = json!({"sha256": sha, "mime": {"type": "text/plain", "encoding": "utf-8"}});
+    let chunk = json!({"file": "f", "index": 0, "last": true, "data": "Tea. Earl Grey. Hot. ☕"});
+    for db in temporal().into_iter().chain(plain()) {
+        for files_first in [true, false] {
+            assert_eq!(faults(&*db, &with_file(&file, &chunk, files_first)), [] as [&str; 0]);
+            assert!(exported(&*db).contains(r#""data":"Tea. Earl Grey. Hot. ☕""#), "as text again");
+        }
+        if !db.properties().unwrap().temporal {
+            let copy = WorldletEngine::in_memory().unwrap();
+            copy.read_worldlet(&mut exported(&*db).as_bytes(), false).unwrap();
+            assert_eq!(exported(&copy), exported(&*db));
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_once() {
+    let mime = json!({"type": "text/plain"});
+    let chunk = json!({"file": "f", "index": 0, "last": true, "data": ""});
+    let bad = |key: &str, value: Value| {
+        let mut chunk = chunk.clone();
+        chunk[key] = value;
+        chunk
+    };
+    let cases = [
+        (json!({"sha256": SHA}), chunk.clone(), "/files/f: `mime` is missing"),
+        (json!({"mime": mime}), chunk.clone(), "/files/f: `sha256` is missing"),
+        (json!({"sha256": SHA, "mime": 5}), chunk.clone(), "/files/f/mime: "),
+        (json!({"sha256": SHA, "mime": mime}), bad("data", json!("?")), "/file_chunks/c/data: "),
+        (json!({"sha256": SHA, "mime": mime}), bad("index", json!(-1)), "/file_chunks/c/index: "),
+        (json!({"sha256": SHA, "mime": mime}), bad("file", json!(5)), "/file_chunks/c/file: "),
+    ];
+    for (file, chunk, fault) in cases {
+        for files_first in [true, false] {
+            for db in plain() {
+                let found = faults(&*db, &with_file(&file, &chunk, files_first));
+                assert!(found.len() == 1 && found[0].starts_with(fault), "{file} {chunk}: {found:?}");
+            }
+        }
+    }
+}
