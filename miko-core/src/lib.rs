@@ -13,6 +13,7 @@ mod extension;
 mod files;
 pub mod json;
 mod mikobase;
+mod pattern;
 pub mod q0;
 mod query;
 mod record;

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use rpds::{HashTrieMapSync, RedBlackTreeSetSync};
 use serde_json::{Map, Value};
 
 use super::constraint::{Constraint, constraints_of};
@@ -15,13 +16,22 @@ use crate::json::Object;
 use crate::query::Stack;
 use crate::uns;
 
-/// All classes that are defined. Cloning it is cheap, so that a transaction can keep the one it began with.
+/// All classes that are defined.
+///
+/// The maps are persistent: a transaction keeps the catalog that it began with, and a change of one class costs what that
+/// class and its subclasses cost, however many others there are.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalog {
-    classes: Arc<HashMap<String, Arc<Class>, RandomState>>,
+    classes: Classes,
     /// What inherits from a class, however far, in alphabetical order: every select of the class asks for it.
-    subclasses: Arc<HashMap<String, Vec<String>, RandomState>>,
+    subclasses: Related,
+    /// The classes whose fields hold objects of a class.
+    embedding: Related,
 }
+
+type Classes = HashTrieMapSync<Arc<str>, Arc<Class>, RandomState>;
+type Related = HashTrieMapSync<Arc<str>, Names, RandomState>;
+type Names = RedBlackTreeSetSync<Arc<str>>;
 
 /// A class with all that it inherits.
 #[derive(Debug)]
@@ -48,25 +58,7 @@ impl Catalog {
     /// # Errors
     /// `class-not-found` for each parent that is not defined, `validation-failed` for each cycle.
     pub(crate) fn of(definitions: impl IntoIterator<Item = Definition>) -> Result<Self> {
-        let definitions: HashMap<String, Definition> =
-            definitions.into_iter().map(|definition| (definition.name.clone(), definition)).collect();
-        let mut faults = Vec::new();
-        for definition in definitions.values() {
-            check_parents(definition, &definitions, &mut faults);
-        }
-        faults.sort_by_key(ToString::to_string);
-        Error::check(faults)?;
-        let mut classes = HashMap::default();
-        let mut subclasses = HashMap::<String, Vec<String>, _>::default();
-        for definition in definitions.values() {
-            let class = Class::of(definition, &definitions);
-            for ancestor in class.lineage.iter().filter(|ancestor| **ancestor != definition.name) {
-                subclasses.entry(ancestor.clone()).or_default().push(definition.name.clone());
-            }
-            classes.insert(definition.name.clone(), Arc::new(class));
-        }
-        subclasses.values_mut().for_each(|names| names.sort_unstable());
-        Ok(Self { classes: Arc::new(classes), subclasses: Arc::new(subclasses) })
+        Self::default().with(definitions.into_iter().collect(), &[])
     }
 
     /// The same catalog with these changes: definitions to add or replace, and names to remove.
@@ -74,14 +66,51 @@ impl Catalog {
     /// # Errors
     /// As [`of`](Self::of).
     pub(crate) fn with(&self, added: Vec<Definition>, removed: &[String]) -> Result<Self> {
-        let replaced: HashSet<&str> = added.iter().map(|definition| definition.name.as_str()).collect();
-        let stays = |class: &&Arc<Class>| {
-            let name = &class.definition.name;
-            !replaced.contains(name.as_str()) && !removed.contains(name)
+        let changed = Changed {
+            catalog: self,
+            removed: removed.iter().map(String::as_str).collect(),
+            added: added.into_iter().map(|definition| (definition.name.clone(), definition)).collect(),
         };
-        let kept: Vec<Definition> =
-            self.classes.values().filter(stays).map(|class| class.definition.clone()).collect();
-        Self::of(kept.into_iter().chain(added))
+        let mut affected: BTreeSet<&str> =
+            changed.added.keys().map(String::as_str).chain(removed.iter().map(String::as_str)).collect();
+        let subclasses: Vec<&str> = affected.iter().flat_map(|name| self.subclasses(name)).collect();
+        affected.extend(subclasses);
+        let mut faults = Vec::new();
+        for definition in affected.iter().filter_map(|name| changed.get(name)) {
+            check_parents(definition, &changed, &mut faults);
+        }
+        faults.sort_by_key(ToString::to_string);
+        Error::check(faults)?;
+        let mut new = self.clone();
+        for name in affected {
+            new.remove(name);
+            if let Some(definition) = changed.get(name) {
+                new.insert(Class::of(definition, &changed));
+            }
+        }
+        Ok(new)
+    }
+
+    fn insert(&mut self, class: Class) {
+        let name: Arc<str> = class.definition.name.as_str().into();
+        for ancestor in class.ancestors() {
+            relate(&mut self.subclasses, ancestor, &name);
+        }
+        for embedded in class.embedded() {
+            relate(&mut self.embedding, embedded, &name);
+        }
+        self.classes.insert_mut(name, Arc::new(class));
+    }
+
+    fn remove(&mut self, name: &str) {
+        let Some(class) = self.classes.get(name).cloned() else { return };
+        for ancestor in class.ancestors() {
+            part(&mut self.subclasses, ancestor, name);
+        }
+        for embedded in class.embedded() {
+            part(&mut self.embedding, embedded, name);
+        }
+        self.classes.remove_mut(name);
     }
 
     /// The class of this name, if it is defined.
@@ -91,12 +120,12 @@ impl Catalog {
 
     /// The class itself and all that inherit from it, in alphabetical order after the first.
     pub(crate) fn with_subclasses<'c>(&'c self, name: &'c str) -> impl Iterator<Item = &'c str> {
-        std::iter::once(name).chain(self.subclasses(name).iter().map(String::as_str))
+        std::iter::once(name).chain(self.subclasses(name))
     }
 
-    /// All that inherit from the class.
-    pub(crate) fn subclasses(&self, name: &str) -> &[String] {
-        self.subclasses.get(name).map_or(&[], Vec::as_slice)
+    /// All that inherit from the class, in alphabetical order.
+    pub(crate) fn subclasses<'c>(&'c self, name: &str) -> impl Iterator<Item = &'c str> + use<'c> {
+        self.subclasses.get(name).into_iter().flatten().map(|name| &**name)
     }
 
     /// Is `class` one of `allowed`, or a subclass of one?
@@ -131,17 +160,50 @@ impl Catalog {
 
     /// Adds the classes whose records hold objects of one of `names`, however deep.
     pub(crate) fn add_embedding(&self, names: &mut BTreeSet<String>) {
-        loop {
-            let embedding = self.classes.values().filter(|class| {
-                !names.contains(&class.definition.name)
-                    && class.fields.iter().any(|(_, field)| field.embeds(names))
-            });
-            let new: Vec<String> = embedding.map(|class| class.definition.name.clone()).collect();
-            if new.is_empty() {
-                return;
+        let mut new: Vec<String> = names.iter().cloned().collect();
+        while let Some(name) = new.pop() {
+            for class in self.embedding.get(name.as_str()).into_iter().flatten() {
+                if !names.contains(&**class) {
+                    names.insert((**class).to_owned());
+                    new.push((**class).to_owned());
+                }
             }
-            names.extend(new);
         }
+    }
+}
+
+fn relate(related: &mut Related, to: &str, name: &Arc<str>) {
+    if let Some(names) = related.get_mut(to) {
+        names.insert_mut(Arc::clone(name));
+    } else {
+        let mut names = Names::default();
+        names.insert_mut(Arc::clone(name));
+        related.insert_mut(to.into(), names);
+    }
+}
+
+fn part(related: &mut Related, from: &str, name: &str) {
+    if let Some(names) = related.get_mut(from) {
+        names.remove_mut(name);
+        if names.is_empty() {
+            related.remove_mut(from);
+        }
+    }
+}
+
+/// The definitions as they will be after a change.
+struct Changed<'c> {
+    catalog: &'c Catalog,
+    removed: HashSet<&'c str>,
+    added: HashMap<String, Definition>,
+}
+
+impl Changed<'_> {
+    fn get(&self, name: &str) -> Option<&Definition> {
+        self.added.get(name).or_else(|| {
+            let class = self.catalog.classes.get(name).filter(|_| !self.removed.contains(name));
+            class.map(|class| &class.definition)
+        })
     }
 }
 
@@ -151,7 +213,19 @@ impl Class {
         self.definition.is_abstract
     }
 
-    fn of(definition: &Definition, all: &HashMap<String, Definition>) -> Self {
+    /// All that it inherits from.
+    fn ancestors(&self) -> impl Iterator<Item = &String> {
+        self.lineage.iter().filter(|ancestor| **ancestor != self.definition.name)
+    }
+
+    /// The classes whose objects its fields hold.
+    fn embedded(&self) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        self.fields.iter().for_each(|(_, field)| field.add_embedded(&mut names));
+        names
+    }
+
+    fn of(definition: &Definition, all: &Changed<'_>) -> Self {
         let mut lineage = Vec::new();
         inherit(definition, all, &mut lineage);
         // Each field stands where the outermost class that declares it put it, as the innermost one defined it.
@@ -178,7 +252,7 @@ impl Class {
 }
 
 /// Appends the class and what it inherits from: parents left to right, depth first, each once.
-fn inherit(definition: &Definition, all: &HashMap<String, Definition>, lineage: &mut Vec<String>) {
+fn inherit(definition: &Definition, all: &Changed<'_>, lineage: &mut Vec<String>) {
     if lineage.contains(&definition.name) {
         return;
     }
@@ -194,7 +268,7 @@ fn inherit(definition: &Definition, all: &HashMap<String, Definition>, lineage: 
 
 fn outermost_first<'d>(
     definition: &'d Definition,
-    all: &'d HashMap<String, Definition>,
+    all: &'d Changed<'_>,
     order: &mut Vec<String>,
     seen: &mut HashSet<&'d str>,
 ) {
@@ -212,8 +286,8 @@ fn outermost_first<'d>(
 }
 
 /// Notes parents that are not defined, and a way by which the class inherits from itself.
-fn check_parents(definition: &Definition, all: &HashMap<String, Definition>, faults: &mut Vec<ErrorItem>) {
-    for parent in definition.inherits.iter().filter(|parent| !all.contains_key(*parent)) {
+fn check_parents(definition: &Definition, all: &Changed<'_>, faults: &mut Vec<ErrorItem>) {
+    for parent in definition.inherits.iter().filter(|parent| all.get(parent).is_none()) {
         if !uns::is_built_in(parent) {
             let message = format!("`{}` inherits from `{parent}`, which is not defined", definition.name);
             faults.push(
@@ -254,7 +328,7 @@ const MAX_LEVELS: usize = 200;
 fn leads_back<'d>(
     from: &'d Definition,
     origin: &Definition,
-    all: &'d HashMap<String, Definition>,
+    all: &'d Changed<'_>,
     way: &mut Vec<&'d str>,
     seen: &mut HashSet<&'d str>,
 ) -> Upwards {
@@ -279,6 +353,7 @@ fn leads_back<'d>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -350,5 +425,67 @@ mod tests {
         let catalog = Catalog::of(definitions).unwrap();
         assert_eq!(catalog.class("a.b/c99").unwrap().fields.len(), 100);
         assert_eq!(catalog.with_subclasses("a.b/c0").count(), 100);
+    }
+
+    #[test]
+    fn a_new_class_leaves_the_others_untouched() {
+        let mut catalog = Catalog::default();
+        for number in 0..300 {
+            let parent = if number % 3 == 0 { json!([]) } else { json!([format!("a.b/c{}", number - 1)]) };
+            let fields = json!({"f": {"class": format!("a.b/c{}", number / 2)}});
+            let added =
+                definition(json!({"name": format!("a.b/c{number}"), "inherits": parent, "fields": fields}));
+            let new = catalog.with(vec![added], &[]).unwrap();
+            for (name, class) in &catalog.classes {
+                assert!(Arc::ptr_eq(class, &new.classes[name]), "`{name}` is not made again");
+            }
+            catalog = new;
+        }
+        assert!(catalog.subclasses("a.b/c0").eq(["a.b/c1", "a.b/c2"]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_catalog_is_the_one_of_its_definitions(
+            changes in proptest::collection::vec(
+                (0_usize..6, proptest::option::of(proptest::collection::vec(0_usize..6, 0..3)), 0_usize..6), 1..20)
+        ) {
+            let name = |number: usize| format!("a.b/c{number}");
+            let mut catalog = Catalog::default();
+            let mut definitions: HashMap<usize, Definition> = HashMap::new();
+            for (number, inherits, embeds) in changes {
+                let (mut added, mut removed) = (Vec::new(), Vec::new());
+                let mut changed = definitions.clone();
+                match inherits {
+                    None => {
+                        removed.push(name(number));
+                        changed.remove(&number);
+                    }
+                    Some(parents) => {
+                        let parents: Vec<String> = parents.into_iter().map(name).collect();
+                        let fields = json!({name(number): {"class": name(embeds)}, "x": {"class": "number"}});
+                        let one = definition(json!({"name": name(number), "inherits": parents, "fields": fields}));
+                        changed.insert(number, one.clone());
+                        added.push(one);
+                    }
+                }
+                let (new, whole) = (catalog.with(added, &removed), Catalog::of(changed.values().cloned()));
+                // One that only removes a class with subclasses is refused by its caller.
+                prop_assert_eq!(new.is_ok(), whole.is_ok());
+                let (Ok(new), Ok(whole)) = (new, whole) else { continue };
+                (catalog, definitions) = (new, changed);
+                for name in (0..6).map(name) {
+                    prop_assert!(catalog.subclasses(&name).eq(whole.subclasses(&name)));
+                    let (one, other) = (catalog.class(&name), whole.class(&name));
+                    prop_assert_eq!(one.map(|class| &class.lineage), other.map(|class| &class.lineage));
+                    let embedding = |catalog: &Catalog| {
+                        let mut names = BTreeSet::from([name.clone()]);
+                        catalog.add_embedding(&mut names);
+                        names
+                    };
+                    prop_assert_eq!(embedding(&catalog), embedding(&whole));
+                }
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::field::Field;
-use super::settings::{Settings, fault};
+use super::settings::{Findings, Settings, fault};
 use crate::error::ErrorItem;
 use crate::query::Place;
 
@@ -28,7 +28,8 @@ impl Definition {
         place: Place<'_>,
         faults: &mut Vec<ErrorItem>,
     ) -> Option<Self> {
-        let mut settings = Settings { map: bucket, place, faults };
+        let mut findings = Findings::default();
+        let mut settings = Settings { map: bucket, place, findings: &mut findings };
         let name = match bucket.get("name") {
             None => {
                 settings.refuse("name", "a class definition has a `name`, which is a UNS");
@@ -43,6 +44,7 @@ impl Definition {
             paths.iter().filter_map(|path| read_path(&mut settings, key, path)).collect()
         });
         let is_abstract = settings.boolean("abstract");
+        faults.append(&mut findings.faults);
         Some(Self { name: name?, inherits, fields, uniques, join, is_abstract })
     }
 
@@ -60,7 +62,7 @@ fn read_fields(settings: &mut Settings<'_>) -> Vec<(String, Field)> {
     let place = Place::Key(&settings.place, "fields");
     let mut fields = Vec::with_capacity(definitions.len());
     for (name, definition) in definitions {
-        let field = Field::read(definition, None, Place::Key(&place, name), settings.faults);
+        let field = Field::read(definition, None, Place::Key(&place, name), settings.findings);
         fields.push((name.clone(), field));
     }
     fields
@@ -95,7 +97,7 @@ fn read_path(settings: &mut Settings<'_>, key: &str, path: &Value) -> Option<Fie
     if keys.is_none() {
         let place = Place::Key(&settings.place, key);
         settings
-            .faults
+            .findings
             .push(fault(&place, "a field is named by a string, or by an array of keys that lead to it"));
     }
     keys

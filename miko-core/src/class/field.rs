@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use regex::Regex;
 use serde_json::{Map, Number, Value};
 
 use super::reference::OnDelete;
-use super::settings::{Settings, fault};
-use crate::error::ErrorItem;
+use super::settings::{Findings, Settings, fault};
+use crate::pattern::Pattern;
 use crate::query::Place;
 use crate::uns;
 
@@ -49,7 +48,7 @@ pub(super) struct Text {
     pub(super) max_length: Option<u64>,
     pub(super) collapse: bool,
     pub(super) format: Option<Format>,
-    pub(super) pattern: Option<Regex>,
+    pub(super) pattern: Option<Pattern>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,10 +111,10 @@ impl Field {
         value: &Value,
         inherited: Option<&Map<String, Value>>,
         place: Place<'_>,
-        faults: &mut Vec<ErrorItem>,
+        findings: &mut Findings,
     ) -> Self {
         let Value::Object(own) = value else {
-            faults.push(fault(&place, "a field definition is an object; `{}` allows any value"));
+            findings.push(fault(&place, "a field definition is an object; `{}` allows any value"));
             return Self::default();
         };
         let merged: Map<String, Value>;
@@ -128,7 +127,7 @@ impl Field {
                 &merged
             }
         };
-        Self::of_settings(&mut Settings { map, place, faults })
+        Self::of_settings(&mut Settings { map, place, findings })
     }
 
     fn of_settings(settings: &mut Settings<'_>) -> Self {
@@ -179,27 +178,29 @@ impl Field {
             }
     }
 
-    /// May it hold an object of one of these classes?
-    pub(super) fn embeds(&self, names: &BTreeSet<String>) -> bool {
-        let of = |elements: &Elements| elements.of.as_ref().is_some_and(|of| of.embeds(names));
+    /// Adds the classes whose objects it may hold.
+    pub(super) fn add_embedded<'f>(&'f self, names: &mut BTreeSet<&'f str>) {
         match &self.kind {
-            Kind::Class(class) => names.contains(class),
-            Kind::Array(elements) => of(elements),
-            Kind::Hash(hash) => {
-                of(&hash.elements) || hash.fields.iter().any(|(_, field)| field.embeds(names))
+            Kind::Class(class) => {
+                names.insert(class);
             }
-            _ => false,
+            Kind::Array(elements) => elements.of.iter().for_each(|of| of.add_embedded(names)),
+            Kind::Hash(hash) => {
+                hash.elements.of.iter().for_each(|of| of.add_embedded(names));
+                hash.fields.iter().for_each(|(_, field)| field.add_embedded(names));
+            }
+            _ => {}
         }
     }
 
     /// The element type of an array or a hash: the name of a type, or a whole definition.
-    fn read_element(value: &Value, place: Place<'_>, faults: &mut Vec<ErrorItem>) -> Self {
+    fn read_element(value: &Value, place: Place<'_>, findings: &mut Findings) -> Self {
         match value {
             Value::String(_) => {
                 let map = Map::from_iter([("class".to_owned(), value.clone())]);
-                Self::of_settings(&mut Settings { map: &map, place, faults })
+                Self::of_settings(&mut Settings { map: &map, place, findings })
             }
-            whole => Self::read(whole, None, place, faults),
+            whole => Self::read(whole, None, place, findings),
         }
     }
 }
@@ -275,13 +276,7 @@ impl Text {
                 None
             }
         };
-        let pattern = settings.text("pattern").and_then(|pattern| match Regex::new(pattern) {
-            Ok(pattern) => Some(pattern),
-            Err(error) => {
-                settings.refuse("pattern", format!("this is no regular expression: {error}"));
-                None
-            }
-        });
+        let pattern = settings.pattern();
         Self { min_length, max_length, collapse: settings.boolean("collapse"), format, pattern }
     }
 }
@@ -312,7 +307,7 @@ impl Elements {
             settings.refuse("min_elements", "`min_elements` is more than `max_elements`: nothing is both");
         }
         let of = settings.get(&["of", "items"]).map(|(key, value)| {
-            Box::new(Field::read_element(value, Place::Key(&settings.place, key), settings.faults))
+            Box::new(Field::read_element(value, Place::Key(&settings.place, key), settings.findings))
         });
         Self { min, max, of }
     }
@@ -328,8 +323,10 @@ impl Hash {
             let place = Place::Key(&settings.place, "fields");
             for (name, definition) in definitions {
                 let place = Place::Key(&place, name);
-                fields
-                    .push((name.clone(), Field::read(definition, Some(&inherited), place, settings.faults)));
+                fields.push((
+                    name.clone(),
+                    Field::read(definition, Some(&inherited), place, settings.findings),
+                ));
             }
         }
         Self { fields, instantiate: settings.boolean("instantiate"), elements }

@@ -4,14 +4,28 @@ use serde_json::{Map, Number, Value};
 
 use crate::error::{ErrorId, ErrorItem};
 use crate::json::type_name;
+use crate::pattern::{Pattern, PatternBudget};
 use crate::query::Place;
 use crate::uns;
+
+/// What was found while a definition is read: its faults, and its regular expressions.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) faults: Vec<ErrorItem>,
+    pub(super) patterns: PatternBudget,
+}
+
+impl Findings {
+    pub(super) fn push(&mut self, fault: ErrorItem) {
+        self.faults.push(fault);
+    }
+}
 
 /// The keys of one definition, and where it stands.
 pub(super) struct Settings<'a> {
     pub(super) map: &'a Map<String, Value>,
     pub(super) place: Place<'a>,
-    pub(super) faults: &'a mut Vec<ErrorItem>,
+    pub(super) findings: &'a mut Findings,
 }
 
 impl<'a> Settings<'a> {
@@ -64,6 +78,23 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// The regular expression `pattern`.
+    pub(super) fn pattern(&mut self) -> Option<Pattern> {
+        const KEY: &str = "pattern";
+        let text = self.text(KEY)?;
+        let refused = match self.findings.patterns.read(text) {
+            Ok(pattern) => return Some(pattern),
+            Err(refused) => refused,
+        };
+        let place = Place::Key(&self.place, KEY);
+        let item = fault(&place, refused.to_string());
+        self.findings.push(match refused.limit() {
+            None => item,
+            Some(limit) => item.with("rule", KEY).with("limit", limit),
+        });
+        None
+    }
+
     pub(super) fn array(&mut self, spellings: &[&'static str]) -> Option<(&'static str, &'a [Value])> {
         match self.get(spellings)? {
             (key, Value::Array(items)) => Some((key, items)),
@@ -112,13 +143,13 @@ impl<'a> Settings<'a> {
     /// Notes that the setting `key` is wrong.
     pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
         let place = Place::Key(&self.place, key);
-        self.faults.push(fault(&place, message));
+        self.findings.push(fault(&place, message));
     }
 
     fn wrong_type(&mut self, key: &str, expected: &str, found: &Value) {
         let place = Place::Key(&self.place, key);
         let item = fault(&place, format!("`{key}`: expected {expected}"));
-        self.faults.push(item.with("expected", expected).with("found", type_name(found)));
+        self.findings.push(item.with("expected", expected).with("found", type_name(found)));
     }
 }
 

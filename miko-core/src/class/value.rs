@@ -191,7 +191,7 @@ pub(super) fn collapsed(text: &str) -> String {
 }
 
 /// A value as an error shows it: whole if it is short, its type if not.
-pub(super) fn shown(value: &Value) -> Value {
+pub(crate) fn shown(value: &Value) -> Value {
     const SHORT: usize = 200;
     match value {
         Value::String(text) if text.len() > SHORT => {

@@ -223,9 +223,11 @@ impl<'f> Conditions<'f> {
 
     /// Reads something whose faults count where it is reached only.
     fn sparing<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<Part<T>>) -> Option<Part<T>> {
-        let outer = std::mem::take(self.faults);
+        let mut outer = std::mem::take(self.faults);
+        self.faults.patterns = std::mem::take(&mut outer.patterns);
         let part = read(self);
         let mut inner = std::mem::replace(self.faults, outer);
+        self.faults.patterns = std::mem::take(&mut inner.patterns);
         let (_, notices) = inner.take_latent();
         let (errors, warnings) = inner.into_parts();
         warnings.into_iter().for_each(|warning| self.faults.warn(warning));

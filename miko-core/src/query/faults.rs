@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::error::{Error, ErrorId, ErrorItem, Warning};
 use crate::json;
 use crate::json::pointer::Step;
+use crate::pattern::PatternBudget;
 use crate::query::placeholder;
 
 /// Gathers faults while a request is read, so that all are reported together.
@@ -19,6 +20,8 @@ pub(crate) struct Faults {
     notices: Vec<Warning>,
     /// Is what a placeholder stands for looked at later?
     pub(super) spares_placeholders: bool,
+    /// The regular expressions of the request so far.
+    pub(super) patterns: PatternBudget,
 }
 
 impl Faults {

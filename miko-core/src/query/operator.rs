@@ -1,13 +1,12 @@
 //! The operators in last place of a path.
 
-use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
-use regex::Regex;
 use serde_json::{Map, Value};
 
+use crate::class::shown;
 use crate::json;
+use crate::pattern::{Pattern, PatternFault};
 use crate::query::faults::{Faults, Place};
 use crate::query::fields::{self, refuse};
 use crate::query::found::Found;
@@ -29,7 +28,7 @@ enum Operator {
     Contains(String),
     StartsWith(String),
     EndsWith(String),
-    Matches(Regex),
+    Matches(Pattern),
     /// A number or a string, and what orderings of the value to it are asked for.
     Ordered(&'static [Ordering], Value),
     Includes(Value),
@@ -208,36 +207,19 @@ fn read_ordered(
     }
 }
 
-fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Regex> {
+fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Pattern> {
     let text = fields::string(operand.clone(), place, faults)?;
-    match pattern(&text) {
-        Ok(pattern) => Some(pattern),
-        Err(fault) => {
-            let item = place.wrong_value("a regular expression of the regex crate", text);
-            refuse(faults, item.with("reason", fault.to_string()))
+    let item = match faults.patterns.read(&text) {
+        Ok(pattern) => return Some(pattern),
+        Err(PatternFault::Malformed(reason)) => {
+            place.wrong_value("a regular expression of the regex crate", text).with("reason", reason)
         }
-    }
-}
-
-/// How many patterns a thread keeps. Compiling one takes longer than most selects, and each is asked for again: when its
-/// request is run, and with the next request of its kind.
-const KEPT_PATTERNS: usize = 64;
-
-fn pattern(text: &str) -> Result<Regex, regex::Error> {
-    thread_local! {
-        static PATTERNS: RefCell<HashMap<String, Regex>> = RefCell::default();
-    }
-    PATTERNS.with_borrow_mut(|patterns| {
-        if let Some(pattern) = patterns.get(text) {
-            return Ok(pattern.clone());
-        }
-        let pattern = Regex::new(text)?;
-        if patterns.len() == KEPT_PATTERNS {
-            patterns.clear();
-        }
-        patterns.insert(text.to_owned(), pattern.clone());
-        Ok(pattern)
-    })
+        Err(too_large) => place
+            .name_field(place.fault(too_large.to_string()))
+            .with("found", shown(&text.into()))
+            .with("limit", too_large.limit()),
+    };
+    refuse(faults, item)
 }
 
 fn array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Option<&'v [Value]> {

@@ -21,6 +21,7 @@ mod markers;
 mod merging;
 mod name_history;
 mod pages;
+mod patterns;
 mod placeholders;
 mod platters;
 mod property;

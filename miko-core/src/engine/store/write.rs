@@ -195,7 +195,7 @@ impl<T: Tables> Store<T> {
     }
 
     fn refuse_if_inherited(&self, class: &str) -> Result<()> {
-        let subclasses = self.catalog.subclasses(class);
+        let subclasses: Vec<&str> = self.catalog.subclasses(class).collect();
         if subclasses.is_empty() {
             return Ok(());
         }

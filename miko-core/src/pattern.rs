@@ -1,0 +1,260 @@
+//! Regular expressions as users write them: bounded in size, and compiled once per pattern.
+//!
+//! Compiling costs time and memory in proportion to the size of the program, which a short text can make huge (`\w{200}`).
+//! That size is estimated from the syntax tree, in which repetitions are not unrolled: whether a pattern is allowed is known
+//! before it is compiled, and does not depend on what is in the cache.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache;
+use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::utf8::Utf8Sequences;
+
+/// The estimated size in bytes that one regular expression may have. `^\w{1,255}$` has about half of it.
+pub(crate) const MAX_SIZE: u64 = 64 << 20;
+
+/// The estimated size that all regular expressions of a request, or of a class definition, may have together.
+pub(crate) const MAX_TOTAL: u64 = 2 * MAX_SIZE;
+
+/// What each byte of a pattern's text counts for at least. It bounds the time that parsing takes.
+const SIZE_PER_BYTE: u64 = 2 << 10;
+
+/// The size that the patterns in a thread's cache have together.
+const CACHED_SIZE: u64 = 2 * MAX_TOTAL;
+
+/// How many patterns of ordinary size a thread's cache is laid out for.
+const CACHED_PATTERNS: usize = 64;
+
+/// A regular expression that is well-formed and not too large. It is compiled when it is first matched.
+#[derive(Debug, Clone)]
+pub(crate) struct Pattern(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    text: String,
+    size: u64,
+    compiled: OnceLock<Result<Regex, regex::Error>>,
+}
+
+/// Why a text is refused as a pattern.
+#[derive(Debug, Clone)]
+pub(crate) enum PatternFault {
+    /// It is no regular expression, for this reason.
+    Malformed(String),
+    /// It is larger than one may be.
+    TooLarge,
+    /// It is too large beside those that were read before it.
+    TooLargeTogether,
+}
+
+impl PatternFault {
+    /// The limit that is exceeded, if one is.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        match self {
+            Self::Malformed(_) => None,
+            Self::TooLarge => Some(MAX_SIZE),
+            Self::TooLargeTogether => Some(MAX_TOTAL),
+        }
+    }
+}
+
+impl fmt::Display for PatternFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(reason) => write!(f, "this is no regular expression: {reason}"),
+            Self::TooLarge => write!(
+                f,
+                "the regular expression is too large: compiled, it would take more than {} MiB",
+                MAX_SIZE >> 20
+            ),
+            Self::TooLargeTogether => write!(
+                f,
+                "the regular expressions are too large together: compiled, they would take more than {} MiB",
+                MAX_TOTAL >> 20
+            ),
+        }
+    }
+}
+
+impl Pattern {
+    /// Reads a pattern, or takes it from the cache of this thread.
+    pub(crate) fn new(text: &str) -> Result<Self, PatternFault> {
+        thread_local! {
+            static PATTERNS: RefCell<Cache<String, Pattern, BySize>> =
+                RefCell::new(Cache::with_weighter(CACHED_PATTERNS, CACHED_SIZE, BySize));
+        }
+        PATTERNS.with_borrow_mut(|patterns| {
+            if let Some(pattern) = patterns.get(text) {
+                return Ok(pattern.clone());
+            }
+            let pattern = Self::parse(text)?;
+            patterns.insert(text.to_owned(), pattern.clone());
+            Ok(pattern)
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, PatternFault> {
+        let of_text = SIZE_PER_BYTE.saturating_mul(text.len() as u64);
+        if of_text > MAX_SIZE {
+            return Err(PatternFault::TooLarge);
+        }
+        let parsed = regex_syntax::parse(text).map_err(|fault| PatternFault::Malformed(fault.to_string()))?;
+        let size = estimated_size(&parsed).saturating_add(FIXED_SIZE).max(of_text);
+        if size > MAX_SIZE {
+            return Err(PatternFault::TooLarge);
+        }
+        Ok(Self(Arc::new(Inner { text: text.to_owned(), size, compiled: OnceLock::new() })))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Does it find a match?
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        self.compiled().as_ref().is_ok_and(|regex| regex.is_match(text))
+    }
+
+    fn compiled(&self) -> &Result<Regex, regex::Error> {
+        self.0.compiled.get_or_init(|| {
+            // The estimate is what limits the size.
+            RegexBuilder::new(&self.0.text).size_limit(usize::MAX).build()
+        })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+/// The patterns of a request or a definition so far, each of which counts once.
+#[derive(Debug, Default)]
+pub(crate) struct PatternBudget {
+    total: u64,
+    read: HashMap<String, Pattern>,
+}
+
+impl PatternBudget {
+    /// Reads a pattern, if the total size is still allowed. It is not even parsed if it is not.
+    pub(crate) fn read(&mut self, text: &str) -> Result<Pattern, PatternFault> {
+        if let Some(pattern) = self.read.get(text) {
+            return Ok(pattern.clone());
+        }
+        let of_text = SIZE_PER_BYTE.saturating_mul(text.len() as u64);
+        if of_text <= MAX_SIZE && self.total.saturating_add(of_text) > MAX_TOTAL {
+            return Err(PatternFault::TooLargeTogether);
+        }
+        let pattern = Pattern::new(text);
+        self.total = self.total.saturating_add(pattern.as_ref().map_or(of_text, |pattern| pattern.0.size));
+        if self.total > MAX_TOTAL && pattern.is_ok() {
+            return Err(PatternFault::TooLargeTogether);
+        }
+        self.read.insert(text.to_owned(), pattern.clone()?);
+        pattern
+    }
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<String, Pattern> for BySize {
+    fn weight(&self, _: &String, pattern: &Pattern) -> u64 {
+        pattern.0.size.max(1)
+    }
+}
+
+/// The size in bytes of a state of the compiled program.
+const STATE: u64 = 40;
+
+/// What every program has.
+const FIXED_SIZE: u64 = 4 << 10;
+
+/// An upper bound of the size of the program that a syntax tree is compiled to. What exceeds the limit is not looked at
+/// further.
+fn estimated_size(tree: &Hir) -> u64 {
+    let sum = |parts: &[Hir]| {
+        let mut size = STATE;
+        for part in parts {
+            size = size.saturating_add(estimated_size(part)).saturating_add(STATE);
+            if size > MAX_SIZE {
+                break;
+            }
+        }
+        size
+    };
+    match tree.kind() {
+        HirKind::Empty | HirKind::Look(_) => STATE,
+        HirKind::Literal(literal) => STATE.saturating_mul(literal.0.len() as u64),
+        HirKind::Class(Class::Unicode(class)) => {
+            let sequences =
+                class.ranges().iter().flat_map(|range| Utf8Sequences::new(range.start(), range.end()));
+            STATE + sequences.map(|sequence| STATE * sequence.len() as u64).sum::<u64>()
+        }
+        HirKind::Class(Class::Bytes(class)) => STATE + STATE * class.ranges().len() as u64,
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min.saturating_add(1)).max(1);
+            let once = estimated_size(&repetition.sub).saturating_add(2 * STATE);
+            once.saturating_mul(u64::from(times)).saturating_add(STATE)
+        }
+        HirKind::Capture(capture) => estimated_size(&capture.sub).saturating_add(4 * STATE),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_pattern_of_many_word_characters_is_one() {
+        let pattern = Pattern::new(r"^\w{1,255}$").unwrap();
+        assert!(pattern.0.compiled.get().is_none(), "it is compiled when it is matched");
+        assert!(pattern.is_match(&"ä".repeat(255)) && !pattern.is_match(&"ä".repeat(256)));
+        assert!(pattern.0.size < MAX_SIZE, "{}", pattern.0.size);
+    }
+
+    #[test]
+    fn a_pattern_is_compiled_once() {
+        let (one, other) = (Pattern::new("a+b").unwrap(), Pattern::new("a+b").unwrap());
+        assert!(one.is_match("aab"));
+        assert!(Arc::ptr_eq(&one.0, &other.0) && other.0.compiled.get().is_some());
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_before_it_is_compiled() {
+        for text in [r"\w{10000}", r"((a{1000}){1000}){1000}", &r"\w".repeat(100_000), r"(\pL{500}|x){9}"] {
+            assert!(matches!(Pattern::new(text), Err(PatternFault::TooLarge)), "{:.30}", text);
+        }
+        assert!(matches!(Pattern::new("("), Err(PatternFault::Malformed(_))));
+    }
+
+    #[test]
+    fn the_same_pattern_counts_once() {
+        let mut budget = PatternBudget::default();
+        assert!((0..100).all(|_| budget.read(r"^\w{1,255}$").is_ok()));
+        let mut others = (200..220).map(|count| budget.read(&format!(r"\w{{{count}}}")));
+        assert!(others.any(|other| matches!(other, Err(PatternFault::TooLargeTogether))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_program_is_larger_than_its_estimate(
+            text in r"((\\w|\\pL|.|\[a-z\]|\[\\u\{81\}-\\u\{10FFFE\}\]|abc|\(x\|yz\|é\)|\(\?i:k\)|\^|\\b)(\{[0-9]\}|\{1,9\}|\*|\+\?|)){1,6}",
+        ) {
+            let parsed = regex_syntax::parse(&text);
+            prop_assume!(parsed.is_ok());
+            let limit = usize::try_from(estimated_size(&parsed.unwrap()) + FIXED_SIZE).unwrap();
+            let compiled = RegexBuilder::new(&text).size_limit(limit).build();
+            prop_assert!(compiled.is_ok(), "{text}: more than {limit}");
+        }
+    }
+}
