@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorId, Result};
 /// Has `write` write beside the file at `path`, makes sure that it is on the disk, and gives it its name.
 ///
 /// # Errors
-/// What `write` fails with; `storage-full` or `internal` with the path, if the file system does.
+/// What `write` fails with; `storage-full` or `not-writable` with the path, if the file system does.
 pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     replace(path, write).map(drop)
 }
@@ -52,7 +52,7 @@ pub(crate) fn remove_unfinished(path: &Path) {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::error::{Error, ErrorId};
+use crate::atomic_file::folder_of;
+use crate::error::{Error, ErrorId, Result};
 
 /// Somebody maintains the file.
 pub(super) fn in_use(path: &Path) -> Error {
@@ -17,6 +18,25 @@ pub(super) fn unusable(path: &Path, fault: &std::io::Error) -> Error {
         ErrorKind::NotFound => invalid(path, "there is no such file"),
         _ => invalid(path, &format!("the file cannot be opened: {fault}")),
     }
+}
+
+/// The file system does not let it be made.
+pub(super) fn not_made(path: &Path, fault: &std::io::Error) -> Error {
+    let folder = folder_of(path);
+    match fault.kind() {
+        ErrorKind::NotFound if !folder.exists() => {
+            invalid(path, &format!("the file cannot be made: there is no folder {}", folder.display()))
+        }
+        _ => invalid(path, &format!("the file cannot be made: {fault}")),
+    }
+}
+
+/// Refuses a file in whose folder nothing can be made: there are files beside it while it is written.
+pub(super) fn check_folder(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    tempfile::tempfile_in(folder).map(drop).map_err(|fault| {
+        invalid(path, &format!("nothing can be written in the folder {}: {fault}", folder.display()))
+    })
 }
 
 /// It is no database that can be opened so.

@@ -22,7 +22,7 @@ impl ErrorId {
     pub(crate) fn of_failed_write(fault: &io::Error) -> Self {
         match fault.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::STORAGE_FULL,
-            _ => Self::INTERNAL,
+            _ => Self::NOT_WRITABLE,
         }
     }
 
@@ -179,6 +179,10 @@ error_ids! {
     STORAGE_FULL = "storage-full",
         "The engine found no memory or disk space for the write; nothing was changed.",
         "a write on a full disk";
+    NOT_WRITABLE = "not-writable",
+        "The system does not let a file be written: the details name its path, and the message the reason. Nothing was \
+         changed.",
+        "an export into a folder that is read-only";
     INTERNAL = "internal",
         "A fault of Mikobase or of an implementation: a panic, a broken invariant, an operating system error.",
         "a panic inside a method of a shared interface";

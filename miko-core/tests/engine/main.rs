@@ -37,6 +37,7 @@ mod streams;
 mod support;
 mod together;
 mod uniqueness;
+mod unwritable;
 mod validation;
 mod wire;
 mod worldlet_file;

@@ -147,3 +147,69 @@ fn definitions_may_have_changed_after_its_records_were_written() {
     assert!(db.record_by_pk(&pk).unwrap().is_some());
     assert!(db.update(&pk, &json!({"n": "no number"})).unwrap_err().is(ErrorId::VALIDATION_FAILED));
 }
+
+/// Writes other content of the same length in place, and gives the file the times that it had.
+fn edit_in_place(path: &Path) {
+    use std::io::{Seek, Write};
+
+    let times = fs::metadata(path).unwrap();
+    let text = fs::read_to_string(path).unwrap();
+    let at = text.find("\"n\":1").unwrap();
+    let mut file = fs::File::options().write(true).open(path).unwrap();
+    file.seek(std::io::SeekFrom::Start(at as u64)).unwrap();
+    file.write_all(b"\"n\":7").unwrap();
+    let restored = fs::FileTimes::new().set_modified(times.modified().unwrap());
+    file.set_times(restored.set_accessed(times.accessed().unwrap())).unwrap();
+    assert_eq!(fs::metadata(path).unwrap().modified().unwrap(), times.modified().unwrap());
+}
+
+/// Waits until the system gives another `ctime` than that of the file.
+fn until_the_clock_of_files_has_moved_on(path: &Path) {
+    use std::os::unix::fs::MetadataExt;
+
+    let changed = |path: &Path| {
+        let metadata = fs::metadata(path).unwrap();
+        (metadata.ctime(), metadata.ctime_nsec())
+    };
+    let (before, other) = (changed(path), path.with_extension("clock"));
+    while {
+        fs::write(&other, "").unwrap();
+        changed(&other) <= before
+    } {}
+    fs::remove_file(other).unwrap();
+}
+
+#[test]
+fn an_edit_in_place_that_restores_the_time_is_not_overwritten() {
+    for just_opened in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("crew.json");
+        let mut db = open(&path);
+        db.create("a.b/c", &json!({"n": 1})).unwrap();
+        if just_opened {
+            drop(db);
+            db = open(&path);
+        }
+        until_the_clock_of_files_has_moved_on(&path);
+        edit_in_place(&path);
+        let found = fs::read(&path).unwrap();
+        let error = db.create("a.b/c", &json!({"n": 2})).unwrap_err();
+        assert!(error.is(ErrorId::CONFLICT), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), found);
+    }
+}
+
+#[test]
+fn a_change_of_its_permissions_or_times_is_no_change_of_its_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.json");
+    let db = open(&path);
+    db.create("a.b/c", &json!({"n": 1})).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    db.create("a.b/c", &json!({"n": 2})).unwrap();
+    fs::hard_link(&path, folder.path().join("backup.json")).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    db.create("a.b/c", &json!({"n": 3})).unwrap();
+    assert_eq!(db.count(json!({})).unwrap(), 3);
+}

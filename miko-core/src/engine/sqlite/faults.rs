@@ -11,6 +11,12 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::TooBig) => ErrorId::REQUEST_TOO_LARGE,
             // Somebody has come to maintain a file that this connection only reads.
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorId::BACKEND_IN_USE,
+            Some(
+                ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied,
+            ) => ErrorId::NOT_WRITABLE,
             _ => ErrorId::INTERNAL,
         };
         Self::new(id, format!("SQLite: {fault}"))

@@ -19,7 +19,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::backend::Mode;
-use crate::engine::opening::{in_file, in_use, invalid, unusable};
+use crate::engine::opening::{check_folder, in_file, in_use, invalid, not_made, unusable};
 use crate::engine::sqlite::{SCHEMA, TEMPORAL};
 use crate::error::{Error, ErrorId, Result};
 use crate::json;
@@ -113,15 +113,26 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
     };
     if mode == Mode::ReadWrite && !path.exists() {
         // Made by hand, so that it has an inode to be known by.
-        File::options().append(true).create(true).open(path).map_err(|fault| unusable(path, &fault))?;
+        File::options().append(true).create(true).open(path).map_err(|fault| not_made(path, &fault))?;
     }
     let tenure = move_in(path, mode)?;
     check_header(path, mode)?;
+    if mode == Mode::ReadWrite {
+        // SQLite would create a file that it could not write, and says of its log beside it no more than `disk I/O error`.
+        File::options().append(true).open(path).map_err(|fault| unusable(path, &fault))?;
+        check_folder(path)?;
+    }
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|fault| refused(path, &fault))?;
     prepare(&connection, mode, temporal).map_err(|error| {
         // Whichever statement came first to the lock.
-        if error.is(ErrorId::BACKEND_IN_USE) { in_use(path) } else { in_file(error, path) }
+        if error.is(ErrorId::BACKEND_IN_USE) {
+            in_use(path)
+        } else if error.is(ErrorId::NOT_WRITABLE) {
+            invalid(path, &format!("the file cannot be opened: {}", error.items()[0].message()))
+        } else {
+            in_file(error, path)
+        }
     })?;
     Ok((connection, tenure))
 }

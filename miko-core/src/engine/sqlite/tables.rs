@@ -10,7 +10,7 @@ use crate::engine::Explanation;
 use crate::engine::sqlite::Sqlite;
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{FileRow, Row, State, Tables};
-use crate::error::Result;
+use crate::error::{ErrorId, Result};
 use crate::query::Select;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
@@ -356,7 +356,10 @@ impl Tables for Sqlite {
 impl Sqlite {
     /// Runs a statement that gives no rows.
     pub(super) fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
-        self.connection.run(sql, values).map(drop)
+        self.connection.run(sql, values).map(drop).map_err(|error| match self.connection.path() {
+            Some(path) if error.is(ErrorId::NOT_WRITABLE) => error.with("path", path),
+            _ => error,
+        })
     }
 }
 

@@ -5,13 +5,15 @@
 //! got its lock looks once more whether it still bears the name.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{BufReader, ErrorKind, Write};
+use std::io::{self, BufReader, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::atomic_file;
 use crate::backend::Mode;
-use crate::engine::opening::{in_use, invalid, unusable};
+use crate::engine::opening::{in_use, invalid, not_made, unusable};
 use crate::error::{Error, ErrorId, Result};
 
 /// A file that this process maintains.
@@ -21,6 +23,8 @@ pub(super) struct WorldletFile {
     path: PathBuf,
     /// What it looked like when we read or wrote it last.
     seen: Seen,
+    /// The digest of its content then.
+    digest: Digest,
     locked: File,
 }
 
@@ -31,13 +35,60 @@ impl Drop for WorldletFile {
     }
 }
 
-/// What tells a file from one that somebody else has changed: device, inode, size, and the time of the last change.
+/// What tells a file from one that another program has changed.
+///
+/// The time of the last change (`ctime`) cannot be set by a program, unlike that of the last modification. It also
+/// changes when nothing is written, as by `chmod` or a hard link; then the content decides.
 #[derive(Debug, PartialEq, Clone, Copy)]
-struct Seen(u64, u64, u64, (i64, i64));
+struct Seen {
+    /// Device and inode.
+    inode: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
 
 impl Seen {
     fn of(metadata: &fs::Metadata) -> Self {
-        Self(metadata.dev(), metadata.ino(), metadata.size(), (metadata.mtime(), metadata.mtime_nsec()))
+        Self {
+            inode: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Whether only the times tell them apart.
+    fn may_hold_the_same_as(&self, other: &Self) -> bool {
+        (self.inode, self.size) == (other.inode, other.size)
+    }
+}
+
+/// The SHA-256 of what a file holds.
+type Digest = [u8; 32];
+
+/// The digest of the file at `path`.
+fn digest_of(path: &Path) -> io::Result<Digest> {
+    let mut hasher = Hashing { writer: io::sink(), hasher: Sha256::new() };
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok(hasher.hasher.finalize().into())
+}
+
+/// Hashes what it writes.
+struct Hashing<W> {
+    writer: W,
+    hasher: Sha256,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 }
 
@@ -59,7 +110,7 @@ impl WorldletFile {
                 let locked = Self::locked(path)?;
                 atomic_file::remove_unfinished(&locked.path);
                 let file = File::open(&locked.path).map_err(|fault| unusable(path, &fault))?;
-                let is_empty = locked.seen.2 == 0;
+                let is_empty = locked.seen.size == 0;
                 Ok((Some(locked), (!is_empty).then(|| content(file))))
             }
         }
@@ -73,13 +124,14 @@ impl WorldletFile {
                 .append(true)
                 .create(true)
                 .open(path)
-                .map_err(|fault| unusable(path, &fault))?;
+                .map_err(|fault| not_made(path, &fault))?;
             lock(&file, path)?;
             let resolved = fs::canonicalize(path).map_err(|fault| unusable(path, &fault))?;
             let ours = file.metadata().map_err(|fault| unusable(path, &fault))?;
             match fs::metadata(&resolved) {
                 Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {
-                    return Ok(Self { path: resolved, seen: Seen::of(&ours), locked: file });
+                    let digest = digest_of(&resolved).map_err(|fault| unusable(path, &fault))?;
+                    return Ok(Self { path: resolved, seen: Seen::of(&ours), digest, locked: file });
                 }
                 // Somebody has saved it between our opening and locking it.
                 Ok(_) => {}
@@ -96,7 +148,7 @@ impl WorldletFile {
     /// was.
     pub(super) fn save(&mut self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
         let found = fs::metadata(&self.path).map(|metadata| Seen::of(&metadata)).ok();
-        if found != Some(self.seen) {
+        if !found.is_some_and(|found| self.is_as_we_left_it(&found)) {
             let what = if found.is_some() { "changed" } else { "removed" };
             let message = format!(
                 "somebody else has {what} the file since it was opened, so nothing is written to it: open it again"
@@ -106,13 +158,24 @@ impl WorldletFile {
                 .with("retryable", false));
         }
         let path = &self.path;
+        let mut digest = self.digest;
         let file = atomic_file::replace(path, |file| {
             lock(file.get_ref(), path)?;
-            write(file)
+            let mut writer = Hashing { writer: file, hasher: Sha256::new() };
+            write(&mut writer)?;
+            digest = writer.hasher.finalize().into();
+            Ok(())
         })?;
+        self.digest = digest;
         self.seen = Seen::of(&file.metadata().map_err(|fault| unusable(path, &fault))?);
         self.locked = file;
         Ok(())
+    }
+
+    fn is_as_we_left_it(&self, found: &Seen) -> bool {
+        *found == self.seen
+            || found.may_hold_the_same_as(&self.seen)
+                && digest_of(&self.path).is_ok_and(|digest| digest == self.digest)
     }
 }
 

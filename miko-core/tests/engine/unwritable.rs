@@ -1,0 +1,58 @@
+//! Places that cannot be written: what fails names the file and the reason.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use miko_core::backend::Mode;
+use miko_core::{Error, ErrorId, SqliteEngine, WorldletEngine, atomic_file};
+
+/// Places where no file can be made, whoever asks, and what the system says of each.
+fn places(folder: &Path) -> Vec<(PathBuf, &'static str)> {
+    fs::write(folder.join("file"), "x").unwrap();
+    fs::create_dir(folder.join("folder")).unwrap();
+    vec![
+        (folder.join("missing/crew"), "there is no folder"),
+        (folder.join("file/crew"), "Not a directory"),
+        (folder.join("folder"), "Is a directory"),
+        (PathBuf::from("/proc/crew"), "No such file or directory"),
+    ]
+}
+
+#[track_caller]
+fn names(error: &Error, id: &ErrorId, path: &Path, reason: &str) {
+    assert_eq!(error.id(), id, "{error}");
+    assert_eq!(error.items()[0].details["path"], path.to_str().unwrap());
+    assert!(error.items()[0].message().contains(reason), "{error}");
+}
+
+#[test]
+fn a_database_that_cannot_be_made_names_its_path_and_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, reason) in places(folder.path()) {
+        let errors = [
+            SqliteEngine::open(&path, Mode::ReadWrite).unwrap_err(),
+            WorldletEngine::open(&path, Mode::ReadWrite).unwrap_err(),
+        ];
+        for error in errors {
+            names(&error, &ErrorId::INVALID_BACKEND, &path, reason);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_names_its_path_and_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path().join("missing/out.json"), PathBuf::from("/proc/out.json")] {
+        let error = atomic_file::write(&path, |_| Ok(())).unwrap_err();
+        names(&error, &ErrorId::NOT_WRITABLE, &path, "No such file or directory");
+    }
+}
+
+#[test]
+fn a_folder_that_takes_no_file_beside_the_database_is_named() {
+    // Files of the kernel can be opened for writing, and nothing can be made beside them.
+    let path = Path::new("/proc/self/comm");
+    let error = SqliteEngine::open(path, Mode::ReadWrite).unwrap_err();
+    assert!(error.is(ErrorId::INVALID_BACKEND), "{error}");
+    assert_eq!(error.items()[0].details["path"], "/proc/self/comm");
+}
