@@ -20,6 +20,7 @@ pub mod mikobase;
 mod polling;
 pub mod server;
 pub mod share;
+mod shared_memory;
 mod token;
 pub mod wire;
 

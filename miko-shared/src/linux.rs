@@ -51,7 +51,7 @@ pub(crate) fn keeps_handler(signal: Signal) -> bool {
 }
 
 /// The address of the handler of a signal, `SIG_DFL` or `SIG_IGN`.
-fn handler_of(signal: Signal) -> Option<libc::sighandler_t> {
+pub(crate) fn handler_of(signal: Signal) -> Option<libc::sighandler_t> {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: with no new action the call changes nothing, and it writes the present one to memory made for it.
     let failed = unsafe { libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr()) } != 0;

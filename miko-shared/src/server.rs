@@ -7,6 +7,7 @@
 //!
 //! Invariant: nothing a peer sends ends the loop, and nothing is allocated on a peer's word.
 
+mod activity;
 mod admission;
 mod connection;
 mod load;
@@ -17,6 +18,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,11 +27,13 @@ use std::time::Duration;
 use miko_core::rpc::Interface;
 use miko_core::{Error, ErrorId, Result};
 use nix::sys::signal::kill;
+use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::Pid;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
+pub(crate) use self::activity::Activity;
 pub(crate) use self::load::runtime;
 use self::turn::Turn;
 use self::watch::Watch;
@@ -80,6 +84,8 @@ pub(crate) struct Terms {
     pub(crate) limits: Limits,
     /// What the server shows its workers of itself, if anybody may poll.
     pub(crate) beacon: Option<Arc<Beacon>>,
+    /// Where the server tells its parent what it does.
+    pub(crate) activity: Arc<Activity>,
 }
 
 /// What the tasks of a server share.
@@ -88,6 +94,7 @@ struct Shared<I: ?Sized> {
     token: Token,
     limits: Limits,
     watch: Watch,
+    activity: Arc<Activity>,
     peers: Peers,
     /// Are calls of several connections served together?
     takes_turns: bool,
@@ -97,8 +104,8 @@ struct Shared<I: ?Sized> {
 /// The processes at the other ends.
 #[derive(Default)]
 struct Peers {
-    /// How many connections each process has.
-    by_pid: RefCell<HashMap<i32, usize>>,
+    /// The descriptors of the connections that each process has made. They are open as long as they are here.
+    by_pid: RefCell<HashMap<i32, Vec<RawFd>>>,
     left: Notify,
 }
 
@@ -119,9 +126,9 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     let listener = UnixListener::from_std(listener).map_err(refused)?;
     let takes_turns = target.gains_together();
     let (peers, turn) = Default::default();
-    let Terms { token, limits, beacon } = terms;
+    let Terms { token, limits, beacon, activity } = terms;
     let watch = Watch::new(beacon);
-    let shared = Rc::new(Shared { target, token, limits, watch, peers, takes_turns, turn });
+    let shared = Rc::new(Shared { target, token, limits, watch, activity, peers, takes_turns, turn });
     let tasks = LocalSet::new();
     if shared.watch.polls() {
         let shared = Rc::clone(&shared);
@@ -139,6 +146,9 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
         .await;
     Ok(())
 }
+
+/// How long a connection of a process that has ended may take to send answers that may never be read.
+const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How soon accepting is tried again after it failed.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -161,44 +171,65 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
 /// A connection from its first byte to its last.
 async fn attend<I: Interface + ?Sized>(mut stream: UnixStream, shared: Rc<Shared<I>>) {
     let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or(0);
-    shared.peers.came(pid);
+    let descriptor = stream.as_raw_fd();
+    shared.peers.came(pid, descriptor);
     if let Some(buffer) = admission::admit(&mut stream, &shared).await {
         connection::serve_calls(&mut stream, buffer, &shared).await;
     }
+    // It is forgotten before it is closed: another file may get the same number after that.
+    shared.peers.went(pid, descriptor);
     drop(stream);
-    shared.peers.went(pid);
+    shared.peers.left.notify_waiters();
 }
 
 impl Peers {
-    fn came(&self, pid: i32) {
-        *self.by_pid.borrow_mut().entry(pid).or_default() += 1;
+    fn came(&self, pid: i32, descriptor: RawFd) {
+        self.by_pid.borrow_mut().entry(pid).or_default().push(descriptor);
     }
 
-    fn went(&self, pid: i32) {
+    fn went(&self, pid: i32, descriptor: RawFd) {
         let mut by_pid = self.by_pid.borrow_mut();
-        if let Some(count) = by_pid.get_mut(&pid) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(descriptors) = by_pid.get_mut(&pid) {
+            descriptors.retain(|candidate| *candidate != descriptor);
+            if descriptors.is_empty() {
                 by_pid.remove(&pid);
             }
         }
-        self.left.notify_waiters();
     }
 
     fn count(&self) -> usize {
-        self.by_pid.borrow().values().sum()
+        self.by_pid.borrow().values().map(Vec::len).sum()
     }
 
     /// Waits until every connection of a process that has ended is at its end, too: what such a process sent
     /// is then applied. Peers that live on are not waited for.
+    ///
+    /// A process that it forked may hold such a connection open, so that its end never comes. So no more is received
+    /// on it: what has arrived can still be read, and after that comes the end. If that process does not read its
+    /// answers either, nothing is sent to it after a while.
     async fn drained(&self) {
+        let mut how = Shutdown::Read;
         loop {
             let left = self.left.notified();
-            let dead = |pid: &i32| kill(Pid::from_raw(*pid), None).is_err();
-            if !self.by_pid.borrow().keys().any(dead) {
+            if !self.shut_down_dead(how) {
                 return;
             }
-            left.await;
+            if tokio::time::timeout(DEAD_PEER_TIMEOUT, left).await.is_err() {
+                how = Shutdown::Both;
+            }
         }
+    }
+
+    /// Shuts down the connections of processes that have ended. Are there any?
+    fn shut_down_dead(&self, how: Shutdown) -> bool {
+        let by_pid = self.by_pid.borrow();
+        let dead = by_pid.iter().filter(|(pid, _)| kill(Pid::from_raw(**pid), None).is_err());
+        let mut any = false;
+        for descriptor in dead.flat_map(|(_, descriptors)| descriptors) {
+            // If it has come to its end already, all is well.
+            let _ = shutdown(*descriptor, how);
+            any = true;
+        }
+        any
     }
 }

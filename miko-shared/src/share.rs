@@ -18,7 +18,9 @@
 //! - *Another process cleans up a directory that is about to be used*: a directory appears under its name only once it is
 //!   locked (`directory`).
 
+mod child_status;
 mod control;
+mod descriptors;
 mod directory;
 mod fork;
 mod preconditions;

@@ -6,6 +6,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
 
 mod async_client;
+mod bounds;
 mod command;
 mod deaths;
 mod equality;
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
         ("lifecycle", lifecycle::CASES),
         ("deaths", deaths::CASES),
         ("signals", signals::CASES),
+        ("bounds", bounds::CASES),
         ("misuse", misuse::CASES),
         ("intruders", intruders::CASES),
         ("limits", limits::CASES),

@@ -3,37 +3,32 @@
 //! It is two numbers in memory that all processes of a share have in common. They are hints and nothing depends on them: whoever
 //! reads them a moment too late waits a little longer.
 
-use std::num::NonZeroUsize;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use nix::sched::sched_getcpu;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+use crate::shared_memory::{Shareable, SharedMemory};
 
 /// No CPU has this number.
 const NOWHERE: usize = usize::MAX;
 
-const SIZE: NonZeroUsize = NonZeroUsize::new(size_of::<Light>()).expect("it has fields");
-
 /// What a server shows its workers of itself.
 pub(crate) struct Beacon {
-    light: NonNull<Light>,
+    light: SharedMemory<Light>,
     watchers: usize,
     /// How many CPUs there are for them and the server.
     cpus: usize,
 }
 
-/// What is in the memory. All of it being zero is a valid state, since memory begins so.
-#[derive(Default)]
+/// What is in the memory. Any process of the share can write anything to it, so that it has no `AtomicBool`.
 struct Light {
     cpu: AtomicUsize,
-    busy: AtomicBool,
+    /// Not zero if the server is busy.
+    busy: AtomicU32,
 }
 
-// SAFETY: it points to atomic numbers, to which any thread may refer, and which are there until this is dropped.
-unsafe impl Send for Beacon {}
-// SAFETY: as above.
-unsafe impl Sync for Beacon {}
+// SAFETY: both fields are atomic integers.
+unsafe impl Shareable for Light {}
 
 impl Beacon {
     /// One for this process and all that it forks from now on, of which so many watch it at a time, on so many CPUs.
@@ -41,17 +36,9 @@ impl Beacon {
     /// # Errors
     /// If there is no memory for it.
     pub(crate) fn new(watchers: usize, cpus: usize) -> nix::Result<Self> {
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: the kernel chooses the place, so this is nobody else's memory.
-        let memory = unsafe { mmap_anonymous(None, SIZE, access, MapFlags::MAP_SHARED)? };
-        let beacon = Self { light: memory.cast(), watchers, cpus };
-        beacon.light().cpu.store(NOWHERE, Relaxed);
+        let beacon = Self { light: SharedMemory::new()?, watchers, cpus };
+        beacon.light.cpu.store(NOWHERE, Relaxed);
         Ok(beacon)
-    }
-
-    fn light(&self) -> &Light {
-        // SAFETY: it was mapped for a `Light`, at the beginning of a page, zeros are a valid one, and it is mapped as long as this lives.
-        unsafe { self.light.as_ref() }
     }
 
     /// How many watch it at a time.
@@ -73,33 +60,26 @@ impl Beacon {
     pub(crate) fn show_place(&self) {
         let here = sched_getcpu().unwrap_or(NOWHERE);
         // Others read it all the time: it is written when it changes only.
-        if self.light().cpu.load(Relaxed) != here {
-            self.light().cpu.store(here, Relaxed);
+        if self.light.cpu.load(Relaxed) != here {
+            self.light.cpu.store(here, Relaxed);
         }
     }
 
     /// Says whether the server is busy.
     pub(crate) fn show_busy(&self, busy: bool) {
-        if self.light().busy.load(Relaxed) != busy {
-            self.light().busy.store(busy, Relaxed);
+        if self.light.busy.load(Relaxed) != u32::from(busy) {
+            self.light.busy.store(u32::from(busy), Relaxed);
         }
     }
 
     /// Has the server much to do?
     pub(super) fn is_busy(&self) -> bool {
-        self.light().busy.load(Relaxed)
+        self.light.busy.load(Relaxed) != 0
     }
 
     /// Was the server on the CPU of this thread when it was seen last?
     pub(super) fn is_here(&self) -> bool {
-        sched_getcpu() == Ok(self.light().cpu.load(Relaxed))
-    }
-}
-
-impl Drop for Beacon {
-    fn drop(&mut self) {
-        // SAFETY: `new` mapped it, and what refers to it borrows this.
-        let _ = unsafe { munmap(self.light.cast(), SIZE.get()) };
+        sched_getcpu() == Ok(self.light.cpu.load(Relaxed))
     }
 }
 
@@ -124,7 +104,7 @@ mod tests {
         assert!(!beacon.is_here(), "nobody has seen it anywhere");
         beacon.show_place();
         assert!(beacon.is_here());
-        beacon.light().cpu.store(here + 1, Relaxed);
+        beacon.light.cpu.store(here + 1, Relaxed);
         assert!(!beacon.is_here());
 
         sched_setaffinity(this_thread, &before).unwrap();

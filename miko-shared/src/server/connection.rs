@@ -6,6 +6,7 @@ use std::time::Instant;
 use miko_core::rpc::Interface;
 use miko_core::{Error, ErrorId};
 use serde::de::IgnoredAny;
+use tarpc::RequestName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -129,14 +130,18 @@ fn run<I: Interface + ?Sized>(
     arrived: Instant,
     shared: &Shared<I>,
 ) -> Answer<I::Response> {
-    if arrived.elapsed() >= request.context.deadline {
+    let now = Instant::now();
+    if now.saturating_duration_since(arrived) >= request.context.deadline {
         let late = Error::new(
             ErrorId::DEADLINE_EXCEEDED,
             "the call was not taken up before its deadline, and not run",
         );
         return refusal(request.id, &late);
     }
-    Answer { request_id: request.id, message: Ok(shared.target.interface().serve(request.message)) }
+    shared.activity.begin(request.message.name(), now);
+    let response = shared.target.interface().serve(request.message);
+    shared.activity.end();
+    Answer { request_id: request.id, message: Ok(response) }
 }
 
 /// A frame that holds a call nobody knows is answered; one that holds no call at all ends the connection.

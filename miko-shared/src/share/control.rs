@@ -1,6 +1,6 @@
 //! What parent and server process tell each other, over a socket pair of their own.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
 use miko_core::{Error, ErrorId, Result};
@@ -15,8 +15,11 @@ pub(super) const FINISH: u8 = b'F';
 /// How much of the final state is sent at once.
 const CHUNK: usize = 64 << 10;
 
-/// Enough for a chunk and what surrounds it.
-const FRAME_LIMIT: usize = 1 << 20;
+/// The largest message. An error of many items may be large.
+const FRAME_LIMIT: usize = 64 << 20;
+
+/// How much is kept of the text of an error that is larger than that.
+const MAX_ERROR_TEXT: usize = 64 << 10;
 
 /// What the server process says.
 #[derive(Serialize, Deserialize)]
@@ -64,25 +67,21 @@ mod bytes {
 pub(super) struct Inbox(FrameBuffer);
 
 impl Inbox {
-    /// Has a whole message arrived that was not received yet?
-    pub(super) fn holds_message(&self) -> bool {
-        self.0.is_due(FRAME_LIMIT)
-    }
-
-    /// The next message; waits for it, if `from` does.
+    /// The next message, if it has arrived as a whole. It never waits, if `from` does not block.
     ///
     /// # Errors
     /// `server-gone` when the other side has ended first; `internal` if what came is no message.
-    pub(super) fn receive<T: DeserializeOwned>(&mut self, from: &mut impl Read) -> Result<T> {
+    pub(super) fn try_receive<T: DeserializeOwned>(&mut self, from: &mut impl Read) -> Result<Option<T>> {
         loop {
             if let Some(frame) = self.0.next_frame(FRAME_LIMIT)? {
-                return rmp_serde::from_slice(frame).map_err(|fault| {
+                return rmp_serde::from_slice(frame).map(Some).map_err(|fault| {
                     Error::new(ErrorId::INTERNAL, format!("a message of the server cannot be read: {fault}"))
                 });
             }
             match from.read(self.0.room()) {
                 Ok(count) if count > 0 => self.0.filled(count),
-                Err(fault) if fault.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(fault) if fault.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
                 _ => return Err(Error::new(ErrorId::SERVER_GONE, "the server process has ended")),
             }
         }
@@ -92,9 +91,22 @@ impl Inbox {
 /// Says `message` to the parent. If the parent is gone nobody listens, and the server will hear of that otherwise.
 pub(super) fn say(stream: &mut UnixStream, message: &FromServer) {
     let mut bytes = Vec::new();
-    if frame::encode(message, FRAME_LIMIT, &mut bytes).is_ok() {
+    let mut encoded = frame::encode(message, FRAME_LIMIT, &mut bytes);
+    if let (Err(_), FromServer::Failed(error)) = (&encoded, message) {
+        bytes.clear();
+        encoded = frame::encode(&FromServer::Failed(shortened(error)), FRAME_LIMIT, &mut bytes);
+    }
+    if encoded.is_ok() {
         let _ = stream.write_all(&bytes);
     }
+}
+
+/// The beginning of an error that is too large for a message: its first item, and how many there are.
+fn shortened(error: &Error) -> Error {
+    let Some(first) = error.items().first() else { return error.clone() };
+    let text: String = first.to_string().chars().take(MAX_ERROR_TEXT).collect();
+    Error::new(first.id.clone(), format!("{text}… (shortened: the whole error is too large)"))
+        .with("items", error.items().len())
 }
 
 /// A writer whose bytes reach the parent as the final state.

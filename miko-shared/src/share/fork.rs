@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use miko_core::{Error, ErrorId, Result};
 use nix::libc;
@@ -13,6 +14,7 @@ use nix::sys::signal::{
 };
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 
+use super::preconditions::ForkPermit;
 use crate::linux;
 
 /// The exit code of a child whose code panicked where nothing caught it, as Rust's own.
@@ -26,6 +28,7 @@ pub(super) const PANICKED: i32 = 101;
 /// # Errors
 /// `internal`, if the system makes no more processes.
 pub(super) fn fork_child(
+    _permit: ForkPermit,
     when_orphaned: Signal,
     handle_signals: impl FnOnce(),
     body: impl FnOnce() -> i32,
@@ -38,8 +41,8 @@ pub(super) fn fork_child(
     let parent = nix::unistd::getpid();
     let mut mask = SigSet::empty();
     let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut mask));
-    // SAFETY: `preconditions::check` has made sure that this process has one thread, or the caller has vouched for the
-    // others with `allow_threads`. So no lock can be held by a thread that the child does not have.
+    // SAFETY: the permit was made just now by `preconditions::check`, which has made sure that this process has one
+    // thread, or the caller has vouched for the others with the unsafe `allow_threads`. So no lock can be held by a thread that the child does not have.
     let forked = unsafe { fork() };
     if let Ok(ForkResult::Child) = forked {
         drop((stdout, stderr));
@@ -72,9 +75,32 @@ fn reset_handlers() {
     }
 }
 
+/// How long a child may take to write what is buffered: its output may go to a pipe that nobody reads, or another thread
+/// of it may hold the lock.
+const FLUSH_SECONDS: u32 = 2;
+
+/// Flushes within a bound, and ends the process without running anything of it.
 fn leave(code: i32) -> ! {
+    leave_later(code, FLUSH_SECONDS);
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
     // SAFETY: `_exit` ends the process without running anything of it.
     unsafe { libc::_exit(code) }
+}
+
+/// The exit code of a process that is about to leave.
+static EXIT_CODE: AtomicI32 = AtomicI32::new(0);
+
+/// Makes this process end in so many seconds, whatever its threads wait for.
+fn leave_later(code: i32, seconds: u32) {
+    extern "C" fn leave_now(_: libc::c_int) {
+        // SAFETY: `_exit` is async-signal-safe.
+        unsafe { libc::_exit(EXIT_CODE.load(Ordering::Relaxed)) }
+    }
+    EXIT_CODE.store(code, Ordering::Relaxed);
+    let action = SigAction::new(SigHandler::Handler(leave_now), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler calls only what is async-signal-safe and reads only an atomic number.
+    let _ = unsafe { sigaction(Signal::SIGALRM, &action) };
+    let _ = pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&SigSet::from(Signal::SIGALRM)), None);
+    nix::unistd::alarm::set(seconds);
 }

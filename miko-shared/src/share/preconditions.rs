@@ -1,28 +1,47 @@
 //! What must hold before a process forks.
 
+use std::thread;
+use std::time::Duration;
+
 use miko_core::{Error, ErrorId, Result};
 
 use crate::client::refuse_in_runtime;
 use crate::linux;
 
-/// A fork copies only the calling thread: a lock that another one holds would stay locked in the child for ever. tokio
-/// supports a fork only where it was never used.
-pub(super) fn check(allow_threads: bool) -> Result<()> {
+/// The kernel lists a thread for a moment after it was joined. So it is looked again so often, after a millisecond each.
+const LOOKS: usize = 20;
+
+/// The right to fork once, now. Only [`check`] gives it.
+pub(super) struct ForkPermit(());
+
+/// Looks whether this process may fork. A fork copies only the calling thread: a lock that another one holds would stay
+/// locked in the child for ever. tokio supports a fork only where it was never used.
+///
+/// With `allow_threads` the caller has vouched for the other threads.
+pub(super) fn check(allow_threads: bool) -> Result<ForkPermit> {
     refuse_in_runtime()?;
     if allow_threads {
-        return Ok(());
+        return Ok(ForkPermit(()));
     }
-    let threads = linux::thread_count().map_err(|fault| {
-        Error::new(ErrorId::INTERNAL, format!("/proc must be mounted to count threads: {fault}"))
-    })?;
-    if threads == 1 {
-        return Ok(());
+    let mut threads = count_threads()?;
+    for _ in 1..LOOKS {
+        if threads == 1 {
+            return Ok(ForkPermit(()));
+        }
+        thread::sleep(Duration::from_millis(1));
+        threads = count_threads()?;
     }
     Err(Error::new(
         ErrorId::THREADS_RUNNING,
         "a share forks, and a fork copies only the calling thread: locks that other threads hold would never be \
-         released in the workers. Share before any thread starts, or say `.allow_threads(true)` if you know that \
-         no thread holds one",
+         released in the workers. Share before any thread starts, or say `unsafe { uds.allow_threads(true) }` if you \
+         know that no thread holds one",
     )
     .with("threads", threads))
+}
+
+fn count_threads() -> Result<usize> {
+    linux::thread_count().map_err(|fault| {
+        Error::new(ErrorId::INTERNAL, format!("/proc must be mounted to count threads: {fault}"))
+    })
 }

@@ -65,10 +65,14 @@ pub struct WorkerReport<R> {
     pub ended: SystemTime,
     /// How many calls it made on its `db`, if it lived to say so.
     pub calls: u64,
-    /// What it wrote to standard output, with `capture_output`.
+    /// What it wrote to standard output, with `capture_output`: all of it, or its beginning and its end.
     pub stdout: Vec<u8>,
-    /// What it wrote to standard error, with `capture_output`.
+    /// How many bytes are missing in the middle of `stdout`, since it wrote more than `capture_limit`.
+    pub stdout_cut: u64,
+    /// What it wrote to standard error, as `stdout`.
     pub stderr: Vec<u8>,
+    /// How many bytes are missing in the middle of `stderr`.
+    pub stderr_cut: u64,
 }
 
 impl<R> WorkerReport<R> {
@@ -81,8 +85,22 @@ impl<R> WorkerReport<R> {
             Outcome::Silent => Outcome::Silent,
             Outcome::TimedOut => Outcome::TimedOut,
         };
-        let Self { index, pid, status, started, ended, calls, stdout, stderr, .. } = self;
-        WorkerReport { index, pid, status, outcome, started, ended, calls, stdout, stderr }
+        let Self {
+            index, pid, status, started, ended, calls, stdout, stdout_cut, stderr, stderr_cut, ..
+        } = self;
+        WorkerReport {
+            index,
+            pid,
+            status,
+            outcome,
+            started,
+            ended,
+            calls,
+            stdout,
+            stdout_cut,
+            stderr,
+            stderr_cut,
+        }
     }
 
     /// How long its process lived.

@@ -10,6 +10,7 @@ use miko_core::{Error, ErrorId, Result};
 use nix::unistd::{Pid, getpid};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::child_status::ChildStatus;
 use super::directory::Directory;
 use super::report::{Outcome, Report, ShareError, WorkerReport};
 use super::supervisor::{Ended, Family, Interrupt, WorkerBody};
@@ -25,6 +26,7 @@ pub(super) type OnExit = Rc<RefCell<dyn FnMut(&WorkerReport<()>)>>;
 /// The parent has no thread of its own for it: workers beyond `max_concurrent` are started, captured output is read and
 /// `on_exit` is called while [`wait`](Self::wait) or [`join`](Self::join) runs, and Ctrl-C is handled then.
 pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
+    /// Dropping it ends all processes. It is dropped before what they use.
     pub(super) family: Family,
     pub(super) body: Box<WorkerBody<'b>>,
     pub(super) ended: Vec<Ended>,
@@ -35,7 +37,7 @@ pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
     pub(super) read_state: fn(Vec<u8>) -> S,
     pub(super) returns: PhantomData<fn() -> R>,
     /// Ends the share's hold on the `Uds`, whichever way the share ends.
-    pub(super) tenancy: Tenancy,
+    pub(super) _tenancy: Tenancy,
 }
 
 /// What a share holds of its `Uds`: the directory, and the right to be the only one.
@@ -43,6 +45,8 @@ pub(super) struct Tenancy {
     pub(super) directory: Directory,
     pub(super) in_use: Rc<Cell<bool>>,
     pub(super) owner: Pid,
+    /// Undone when the share ends.
+    pub(super) _child_status: ChildStatus,
 }
 
 impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
@@ -126,16 +130,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
 
 /// The whole report of a worker.
 fn report<R: DeserializeOwned>(worker: Ended) -> WorkerReport<R> {
-    // A worker that was killed while it spoke said nothing.
-    let words = rmp_serde::from_slice::<LastWords<R>>(&worker.last_words).ok();
-    let calls = words.as_ref().map_or(0, |words| words.calls);
-    let outcome = match words {
-        Some(LastWords { said: Said::Returned(value), .. }) => Outcome::Returned(value),
-        Some(LastWords { said: Said::Failed { text, error }, .. }) => Outcome::Failed { text, error },
-        Some(LastWords { said: Said::Panicked(message), .. }) => Outcome::Panicked(message),
-        None if worker.timed_out => Outcome::TimedOut,
-        None => Outcome::Silent,
-    };
+    let (calls, outcome) = outcome(&worker);
     WorkerReport {
         index: worker.index,
         pid: worker.pid,
@@ -144,17 +139,34 @@ fn report<R: DeserializeOwned>(worker: Ended) -> WorkerReport<R> {
         started: worker.started,
         ended: worker.ended,
         calls,
-        stdout: worker.stdout,
-        stderr: worker.stderr,
+        stdout_cut: worker.stdout.cut(),
+        stdout: worker.stdout.into_bytes(),
+        stderr_cut: worker.stderr.cut(),
+        stderr: worker.stderr.into_bytes(),
     }
 }
 
-impl<I: Interface + ?Sized, R, S> Drop for Share<'_, I, R, S> {
-    fn drop(&mut self) {
-        // A fork of the parent has inherited this, but not the children.
-        if getpid() == self.tenancy.owner {
-            self.family.end();
+/// How many calls a worker made and how its block ended.
+fn outcome<R: DeserializeOwned>(worker: &Ended) -> (u64, Outcome<R>) {
+    let fault = match rmp_serde::from_slice::<LastWords<R>>(&worker.last_words) {
+        Ok(LastWords { said, calls }) => {
+            let outcome = match said {
+                Said::Returned(value) => Outcome::Returned(value),
+                Said::Failed { text, error } => Outcome::Failed { text, error },
+                Said::Panicked(message) => Outcome::Panicked(message),
+            };
+            return (calls, outcome);
         }
+        Err(fault) => fault,
+    };
+    match rmp_serde::from_slice::<LastWords<IgnoredAny>>(&worker.last_words) {
+        Ok(LastWords { calls, .. }) => {
+            let text = format!("the returned value cannot be read back: {fault}");
+            (calls, Outcome::Failed { text, error: None })
+        }
+        // A worker that was killed while it spoke said nothing.
+        Err(_) if worker.timed_out => (0, Outcome::TimedOut),
+        Err(_) => (0, Outcome::Silent),
     }
 }
 

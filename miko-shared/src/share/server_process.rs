@@ -22,7 +22,7 @@ use super::control::{FINISH, FromServer, StateWriter, say};
 use super::directory::Directory;
 use crate::limits::Limits;
 use crate::polling::Beacon;
-use crate::server::{self, Serving, Terms};
+use crate::server::{self, Activity, Serving, Terms};
 use crate::token::Token;
 
 /// What the server process was born with.
@@ -34,6 +34,8 @@ pub(super) struct Inheritance<'d> {
     pub(super) limits: Limits,
     /// What it shows its workers of itself, if anybody may poll.
     pub(super) beacon: Option<Arc<Beacon>>,
+    /// Where it tells its parent what it does.
+    pub(super) activity: Arc<Activity>,
 }
 
 /// Opens the shared object, serves it until the parent says that all workers have ended, and delivers the final state.
@@ -92,7 +94,8 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         // Its end without a word means that the parent has ended: there is nobody left to serve.
         while control.read(&mut word).await.is_ok_and(|count| count > 0 && word[0] != FINISH) {}
     };
-    let terms = Terms { token, limits, beacon: inherited.beacon.clone() };
+    let terms =
+        Terms { token, limits, beacon: inherited.beacon.clone(), activity: Arc::clone(&inherited.activity) };
     server::serve(listener, served, terms, stop).await?;
     inherited.control.set_nonblocking(false).map_err(failed)
 }

@@ -1,21 +1,27 @@
 //! The parent's side of the children: it forks, watches, ends and reaps them, and nobody else does.
 
+mod captured;
 mod child;
 mod interrupt;
 
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use miko_core::{Error, ErrorId, Result};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid};
 
 use super::control::{FINISH, FromServer, Inbox};
+use super::descriptors::DescriptorLimit;
 use super::fork::fork_child;
+use super::preconditions;
 use super::worker_process::{Worker, redirect_output};
-use child::{Process, output_pipe, timeout_until};
+use crate::server::Activity;
+use child::{Output, Process, after, output_pipe, timeout_until};
 
 pub(super) use child::{Ended, WorkerChild};
 pub(crate) use interrupt::Interrupt;
@@ -28,14 +34,20 @@ pub(super) type WorkerBody<'b> = dyn Fn(&Worker, std::fs::File) -> i32 + 'b;
 pub(super) struct Rules {
     pub(super) count: usize,
     pub(super) max_concurrent: usize,
-    pub(super) capture_output: bool,
+    /// How many bytes of each output of a worker are kept, if they are captured.
+    pub(super) capture: Option<usize>,
+    pub(super) allow_threads: bool,
     pub(super) worker_timeout: Option<Duration>,
     pub(super) grace_period: Duration,
 }
 
 /// The server process and the workers.
+///
+/// Dropping it ends all of them, in the process that made it.
 pub(super) struct Family {
     rules: Rules,
+    owner: Pid,
+    descriptors: DescriptorLimit,
     /// `None` once it is reaped, and in workers.
     server: Option<Server>,
     workers: Vec<WorkerChild>,
@@ -50,34 +62,62 @@ struct Server {
     process: Process,
     control: UnixStream,
     inbox: Inbox,
+    activity: Arc<Activity>,
 }
 
 impl Family {
     /// Takes over a server process that was just forked.
-    pub(super) fn adopt(server: nix::unistd::Pid, control: UnixStream, rules: Rules) -> Result<Self> {
-        let server = Server { process: Process::adopt(server)?, control, inbox: Inbox::default() };
-        Ok(Self { rules, server: Some(server), workers: Vec::new(), forked: 0, broken: None })
+    pub(super) fn adopt(
+        server: Pid,
+        control: UnixStream,
+        activity: Arc<Activity>,
+        rules: Rules,
+        descriptors: DescriptorLimit,
+    ) -> Result<Self> {
+        let process = Process::adopt(server)?;
+        let server = Server { process, control, inbox: Inbox::default(), activity };
+        // From here on, whatever goes wrong ends the server.
+        let family = Self {
+            rules,
+            owner: getpid(),
+            descriptors,
+            server: Some(server),
+            workers: Vec::new(),
+            forked: 0,
+            broken: None,
+        };
+        if let Some(server) = &family.server {
+            // Part of a message must not keep the parent from anything else.
+            server.control.set_nonblocking(true).map_err(|fault| {
+                Error::new(ErrorId::INTERNAL, format!("the server process cannot be listened to: {fault}"))
+            })?;
+        }
+        Ok(family)
     }
 
     /// Waits until the server process serves.
     ///
     /// # Errors
-    /// Why it could not be set up, or `interrupted`.
+    /// Why it could not be set up, `interrupted`, or `server-gone` if it took longer than a call may and the grace period.
     pub(super) fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(gone)?;
-        server.wait_for_word(interrupt)?;
-        if interrupt.came() {
-            return Err(interrupted());
-        }
-        match server.receive()? {
-            FromServer::Ready => Ok(()),
-            FromServer::Failed(error) => Err(error),
-            FromServer::State(_) | FromServer::Done => Err(out_of_turn()),
+        match server.hear(interrupt, self.rules.grace_period)? {
+            Some(FromServer::Ready) => Ok(()),
+            Some(FromServer::Failed(error)) => Err(error),
+            Some(FromServer::State(_) | FromServer::Done) => Err(out_of_turn()),
+            None => Err(interrupted()),
         }
     }
 
-    /// Forks workers until all are forked or as many are alive as may be.
-    pub(super) fn start_workers(&mut self, body: &WorkerBody<'_>) -> Result<()> {
+    /// Forks workers until all are forked or as many are alive as may be. If that fails, no more are started, and those
+    /// alive get the grace period to end.
+    pub(super) fn start_workers(&mut self, body: &WorkerBody<'_>) {
+        if let Err(error) = self.try_to_start_workers(body) {
+            self.break_off(error);
+        }
+    }
+
+    fn try_to_start_workers(&mut self, body: &WorkerBody<'_>) -> Result<()> {
         while self.broken.is_none()
             && self.forked < self.rules.count
             && self.workers.len() < self.rules.max_concurrent
@@ -109,9 +149,7 @@ impl Family {
         mut reaped: impl FnMut(Ended),
     ) -> Result<()> {
         loop {
-            if let Err(error) = self.start_workers(body) {
-                self.break_off(error);
-            }
+            self.start_workers(body);
             if self.workers.is_empty() {
                 return self.broken.clone().map_or(Ok(()), Err);
             }
@@ -123,6 +161,7 @@ impl Family {
             if self.server.as_ref().is_none_or(|server| server.process.has_ended()) {
                 self.break_off(gone());
             }
+            self.end_stuck_server();
             for worker in &mut self.workers {
                 worker.read_pipes();
             }
@@ -130,7 +169,9 @@ impl Family {
                 std::mem::take(&mut self.workers).into_iter().partition(WorkerChild::has_ended);
             self.workers = alive;
             let ended: Vec<WorkerChild> = ended;
-            ended.into_iter().map(WorkerChild::reap).for_each(&mut reaped);
+            // All are reaped before any is told of: the callback may panic.
+            let ended: Vec<Ended> = ended.into_iter().map(WorkerChild::reap).collect();
+            ended.into_iter().for_each(&mut reaped);
         }
     }
 
@@ -143,20 +184,19 @@ impl Family {
         // If the server is gone, reading its answer says so.
         let _ = server.control.write_all(&[FINISH]);
         loop {
-            server.wait_for_word(interrupt)?;
-            if interrupt.came() {
-                server.process.signal(Signal::SIGKILL);
-                return Err(interrupted());
-            }
-            match server.receive()? {
-                FromServer::State(part) => state.extend_from_slice(&part),
-                FromServer::Done => break,
-                FromServer::Failed(error) => return Err(error),
-                FromServer::Ready => return Err(out_of_turn()),
+            match server.hear(interrupt, self.rules.grace_period)? {
+                Some(FromServer::State(part)) => state.extend_from_slice(&part),
+                Some(FromServer::Done) => break,
+                Some(FromServer::Failed(error)) => return Err(error),
+                Some(FromServer::Ready) => return Err(out_of_turn()),
+                None => {
+                    server.process.signal(Signal::SIGKILL);
+                    return Err(interrupted());
+                }
             }
         }
         // It has said all and leaves by itself.
-        server.process.wait_or_kill(Instant::now() + self.rules.grace_period);
+        server.process.wait_or_kill(after(self.rules.grace_period));
         self.server = None;
         Ok(())
     }
@@ -165,13 +205,13 @@ impl Family {
     /// there are, they have one grace period together.
     pub(super) fn end(&mut self) {
         self.signal_workers(Signal::SIGTERM);
-        let until = Instant::now() + self.rules.grace_period;
+        let until = after(self.rules.grace_period);
         for worker in self.workers.drain(..) {
             worker.process.wait_or_kill(until);
         }
         if let Some(server) = self.server.take() {
             server.process.signal(Signal::SIGTERM);
-            server.process.wait_or_kill(Instant::now() + self.rules.grace_period);
+            server.process.wait_or_kill(after(self.rules.grace_period));
         }
     }
 
@@ -179,13 +219,20 @@ impl Family {
         let index = self.forked;
         let worker = Worker { index, count: self.rules.count };
         let (last_words, say_last_words) = output_pipe()?;
-        let captured = if self.rules.capture_output { Some((output_pipe()?, output_pipe()?)) } else { None };
+        let captured = match self.rules.capture {
+            Some(limit) => Some((output_pipe()?, output_pipe()?, limit)),
+            None => None,
+        };
         let (reading, writing) = match captured {
-            Some(((out, write_out), (err, write_err))) => (Some((out, err)), Some((write_out, write_err))),
+            Some(((stdout, write_out), (stderr, write_err), limit)) => {
+                (Some(Output { stdout, stderr, limit }), Some((write_out, write_err)))
+            }
             None => (None, None),
         };
+        let permit = preconditions::check(self.rules.allow_threads)?;
         let family = &mut *self;
         let pid = fork_child(
+            permit,
             Signal::SIGKILL,
             || {},
             move || {
@@ -201,8 +248,9 @@ impl Family {
         Ok(())
     }
 
-    /// In a worker: closes the descriptors that are the parent's.
+    /// In a worker: closes the descriptors that are the parent's, and has no part in what parent and server share.
     fn disown(&mut self) {
+        self.descriptors.restore();
         self.workers.clear();
         self.server = None;
     }
@@ -213,8 +261,26 @@ impl Family {
             fds.push(PollFd::new(server.process.as_fd(), PollFlags::POLLIN));
         }
         fds.extend(self.workers.iter().flat_map(WorkerChild::watched));
-        let soonest = self.workers.iter().filter_map(WorkerChild::patience_ends).min();
-        wait_on(&mut fds, soonest)
+        let workers = self.workers.iter().filter_map(WorkerChild::patience_ends);
+        wait_on(&mut fds, workers.chain(self.look_at_server_again()).min())
+    }
+
+    /// When the server may be stuck; `None` if that is of no interest any more.
+    fn look_at_server_again(&self) -> Option<Instant> {
+        let (None, Some(server)) = (&self.broken, &self.server) else { return None };
+        let grace = self.rules.grace_period;
+        server.activity.method_ends(grace).or_else(|| server.activity.look_again(grace))
+    }
+
+    /// Ends a server whose method has not returned in time.
+    fn end_stuck_server(&mut self) {
+        let (None, Some(server)) = (&self.broken, &self.server) else { return };
+        let until = server.activity.method_ends(self.rules.grace_period);
+        if until.is_some_and(|until| Instant::now() >= until) {
+            let error = server.activity.overdue();
+            server.process.signal(Signal::SIGKILL);
+            self.break_off(error);
+        }
     }
 
     /// Signals the workers that patience has ended with.
@@ -243,7 +309,7 @@ impl Family {
         if self.broken.is_some() {
             return;
         }
-        let until = Instant::now() + self.rules.grace_period;
+        let until = after(self.rules.grace_period);
         for worker in &mut self.workers {
             worker.be_patient_until(until);
         }
@@ -251,24 +317,48 @@ impl Family {
     }
 }
 
-impl Server {
-    fn receive(&mut self) -> Result<FromServer> {
-        self.inbox.receive(&mut self.control)
-    }
-
-    /// Waits until it says something, or Ctrl-C comes.
-    fn wait_for_word(&self, interrupt: &Interrupt) -> Result<()> {
-        if self.inbox.holds_message() {
-            return Ok(());
+impl Drop for Family {
+    fn drop(&mut self) {
+        // A fork of the parent has inherited this, but not the children.
+        if getpid() == self.owner {
+            self.end();
         }
-        let watched = [interrupt.as_fd(), self.control.as_fd()];
-        wait_on(&mut watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)), None)
+    }
+}
+
+impl Server {
+    /// Waits for what it says next; `None` if Ctrl-C comes first.
+    ///
+    /// # Errors
+    /// `server-gone`, if it ends without a word, or is ended because it says nothing in time.
+    fn hear(&mut self, interrupt: &Interrupt, grace: Duration) -> Result<Option<FromServer>> {
+        let begun = Instant::now();
+        loop {
+            if interrupt.came() {
+                return Ok(None);
+            }
+            // It is looked at before it is read from: what it said before its end is not lost.
+            let ended = self.process.has_ended();
+            if let Some(word) = self.inbox.try_receive(&mut self.control)? {
+                return Ok(Some(word));
+            }
+            if ended {
+                return Err(gone());
+            }
+            let until = self.activity.answer_ends(begun, grace);
+            if until.is_some_and(|until| Instant::now() >= until) {
+                let error = self.activity.overdue();
+                self.process.signal(Signal::SIGKILL);
+                return Err(error);
+            }
+            let watched = [interrupt.as_fd(), self.control.as_fd(), self.process.as_fd()];
+            wait_on(&mut watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)), until)?;
+        }
     }
 }
 
 fn wait_on(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
-    let timeout = until.map_or(PollTimeout::NONE, timeout_until);
-    match poll(fds, timeout) {
+    match poll(fds, timeout_until(until)) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(fault) => Err(Error::new(ErrorId::INTERNAL, format!("the children cannot be watched: {fault}"))),
     }

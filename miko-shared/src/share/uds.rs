@@ -18,6 +18,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::BoxError;
+use super::child_status::ChildStatus;
+use super::descriptors::DescriptorLimit;
 use super::directory::Directory;
 use super::fork::fork_child;
 use super::preconditions;
@@ -30,8 +32,11 @@ use crate::client::Address;
 use crate::limits::Limits;
 use crate::mikobase::MikobaseOptions;
 use crate::polling::{self, Beacon};
-use crate::server::Serving;
+use crate::server::{Activity, Serving};
 use crate::token::Token;
+
+/// How many bytes of an output are kept.
+const CAPTURE_LIMIT: usize = 1 << 20;
 
 /// A Unix domain socket for one share at a time: its path, its secret and the options of the share.
 ///
@@ -50,6 +55,7 @@ pub struct Uds {
     limits: Limits,
     max_concurrent: usize,
     capture_output: bool,
+    capture_limit: usize,
     worker_timeout: Option<Duration>,
     grace_period: Duration,
     on_exit: Option<OnExit>,
@@ -74,6 +80,7 @@ impl Uds {
             limits: Limits::default(),
             max_concurrent: usize::MAX,
             capture_output: false,
+            capture_limit: CAPTURE_LIMIT,
             worker_timeout: None,
             grace_period: Duration::from_secs(2),
             on_exit: None,
@@ -106,6 +113,14 @@ impl Uds {
         self
     }
 
+    /// How many bytes of each output of a worker are kept with [`capture_output`](Self::capture_output): the first half of
+    /// them and the last half. What is cut out between is counted in the report. 1 MiB by default.
+    #[must_use]
+    pub fn capture_limit(mut self, bytes: usize) -> Self {
+        self.capture_limit = bytes;
+        self
+    }
+
     /// Ends a worker that takes longer: first with SIGTERM, after the grace period with SIGKILL.
     #[must_use]
     pub fn worker_timeout(mut self, timeout: Duration) -> Self {
@@ -127,10 +142,14 @@ impl Uds {
         self
     }
 
-    /// Shares from a process that has more than one thread. Whoever says so knows that no other thread holds a lock
-    /// that a worker will need, the allocator's being one that is safe. The thread that shares must outlive the share.
+    /// Shares from a process that has more than one thread. The thread that shares must outlive the share.
+    ///
+    /// # Safety
+    /// A fork copies the calling thread only. Whenever this share forks, no other thread may hold a lock or be in the
+    /// middle of a change of memory that the server or a worker will use. The locks of the allocator and of standard
+    /// output and error are taken care of.
     #[must_use]
-    pub fn allow_threads(mut self, allow: bool) -> Self {
+    pub unsafe fn allow_threads(mut self, allow: bool) -> Self {
         self.allow_threads = allow;
         self
     }
@@ -210,11 +229,8 @@ impl Uds {
         let body: Box<WorkerBody<'b>> = Box::new(move |worker, last_words| {
             worker_process::run::<I, R>(worker, for_workers.clone(), last_words, &block)
         });
-        let started = family.wait_until_ready(&interrupt).and_then(|()| family.start_workers(&*body));
-        if let Err(error) = started {
-            family.end();
-            return Err(error);
-        }
+        family.wait_until_ready(&interrupt)?;
+        family.start_workers(&*body);
         Ok(Share {
             family,
             body,
@@ -224,7 +240,7 @@ impl Uds {
             db: OnceCell::new(),
             read_state,
             returns: PhantomData,
-            tenancy,
+            _tenancy: tenancy,
         })
     }
 
@@ -247,7 +263,8 @@ impl Uds {
             )
             .with("owner", self.owner.as_raw()));
         }
-        preconditions::check(self.allow_threads)?;
+        // It is looked again before each fork. Here nothing has been made yet.
+        let _ = preconditions::check(self.allow_threads)?;
         if self.in_use.replace(true) {
             return Err(Error::new(
                 ErrorId::UDS_IN_USE,
@@ -261,7 +278,12 @@ impl Uds {
         };
         let directory = directory.inspect_err(|_| self.in_use.set(false))?;
         self.path.replace(directory.socket());
-        Ok(Tenancy { directory, in_use: Rc::clone(&self.in_use), owner: self.owner })
+        Ok(Tenancy {
+            directory,
+            in_use: Rc::clone(&self.in_use),
+            owner: self.owner,
+            _child_status: ChildStatus::keep(),
+        })
     }
 
     /// Binds the socket, so that no worker can be too early, and forks the server process. The parent keeps no copy of
@@ -281,6 +303,9 @@ impl Uds {
             Error::new(ErrorId::INTERNAL, format!("the socket cannot be made: {fault}"))
                 .with("path", self.path().display().to_string())
         };
+        let per_worker = if self.capture_output { 4 } else { 2 };
+        let descriptors = DescriptorLimit::for_workers(n.min(self.max_concurrent), per_worker)?;
+        let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
         let listener = UnixListener::bind(self.path()).map_err(failed)?;
         fs::set_permissions(self.path(), fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let (ours, control) = UnixStream::pair().map_err(failed)?;
@@ -288,24 +313,29 @@ impl Uds {
         let rules = Rules {
             count: n,
             max_concurrent: self.max_concurrent,
-            capture_output: self.capture_output,
+            capture: self.capture_output.then_some(self.capture_limit),
+            allow_threads: self.allow_threads,
             worker_timeout: self.worker_timeout,
             grace_period: self.grace_period,
         };
         let (token, limits) = (self.token.clone(), self.limits.clone());
+        let for_server = Arc::clone(&activity);
+        let permit = preconditions::check(self.allow_threads)?;
         let pid = fork_child(
+            permit,
             Signal::SIGTERM,
             || server_process::handle_signals(directory),
             || {
                 // With a copy of its parent's end the server would never see that its parent has ended.
                 drop(ours.take());
-                let inheritance = Inheritance { directory, listener, control, token, limits, beacon };
+                let inheritance =
+                    Inheritance { directory, listener, control, token, limits, beacon, activity: for_server };
                 server_process::run::<I, S>(inheritance, open)
             },
         )?;
         let ours =
             ours.ok_or_else(|| Error::new(ErrorId::INTERNAL, "the parent lost its end of a socket"))?;
-        Family::adopt(pid, ours, rules)
+        Family::adopt(pid, ours, activity, rules, descriptors)
     }
 }
 

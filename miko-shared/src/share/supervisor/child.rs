@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2};
 
+use super::captured::Captured;
 use crate::linux;
 use crate::share::report::ExitStatus;
 
@@ -66,10 +67,10 @@ impl Process {
         }
     }
 
-    /// Waits for its end, kills it if that has not come by `until`, and reaps it.
-    pub(super) fn wait_or_kill(&self, until: Instant) {
+    /// Waits for its end, kills it if that has not come by `until`, if ever, and reaps it.
+    pub(super) fn wait_or_kill(&self, until: Option<Instant>) {
         while self.is_alive() {
-            if Instant::now() >= until {
+            if until.is_some_and(|until| Instant::now() >= until) {
                 self.signal(Signal::SIGKILL);
                 break;
             }
@@ -81,8 +82,14 @@ impl Process {
     }
 }
 
+/// The moment in so much time; `None` if no clock reaches it, so that it never comes.
+pub(super) fn after(duration: Duration) -> Option<Instant> {
+    Instant::now().checked_add(duration)
+}
+
 /// The time left until then, rounded up: to wake a millisecond early would be to wake twice.
-pub(super) fn timeout_until(until: Instant) -> PollTimeout {
+pub(super) fn timeout_until(until: Option<Instant>) -> PollTimeout {
+    let Some(until) = until else { return PollTimeout::NONE };
     let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
     PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
 }
@@ -123,8 +130,15 @@ pub(in crate::share) struct Ended {
     pub(in crate::share) started: SystemTime,
     pub(in crate::share) ended: SystemTime,
     pub(in crate::share) last_words: Vec<u8>,
-    pub(in crate::share) stdout: Vec<u8>,
-    pub(in crate::share) stderr: Vec<u8>,
+    pub(in crate::share) stdout: Captured,
+    pub(in crate::share) stderr: Captured,
+}
+
+/// The reading ends of what a worker writes, and how many bytes of each are kept.
+pub(super) struct Output {
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+    pub(super) limit: usize,
 }
 
 impl WorkerChild {
@@ -132,17 +146,20 @@ impl WorkerChild {
         index: usize,
         pid: Pid,
         last_words: OwnedFd,
-        output: Option<(OwnedFd, OwnedFd)>,
+        output: Option<Output>,
         timeout: Option<Duration>,
     ) -> Result<Self> {
         let process = Process::adopt(pid)?;
-        let (stdout, stderr) = output.map(|(out, err)| (Pipe::new(out), Pipe::new(err))).unzip();
-        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let pipe = |fd, limit| Pipe::new(fd, Captured::new(limit));
+        let captured =
+            output.map(|output| (pipe(output.stdout, output.limit), pipe(output.stderr, output.limit)));
+        let (stdout, stderr) = captured.unzip();
+        let until = timeout.and_then(after);
         Ok(Self {
             index,
             process,
             started: SystemTime::now(),
-            last_words: Pipe::new(last_words),
+            last_words: Pipe::new(last_words, Captured::new(usize::MAX)),
             stdout,
             stderr,
             patience: Patience { until, then: Signal::SIGTERM, timeout: timeout.is_some() },
@@ -174,7 +191,8 @@ impl WorkerChild {
     }
 
     /// Waits until then, at the longest.
-    pub(super) fn be_patient_until(&mut self, until: Instant) {
+    pub(super) fn be_patient_until(&mut self, until: Option<Instant>) {
+        let Some(until) = until else { return };
         if self.patience.until.is_none_or(|earlier| earlier > until) {
             self.patience = Patience { until: Some(until), then: Signal::SIGTERM, timeout: false };
         }
@@ -187,7 +205,7 @@ impl WorkerChild {
         }
         self.timed_out |= self.patience.timeout;
         self.process.signal(self.patience.then);
-        let until = (self.patience.then != Signal::SIGKILL).then(|| now + grace);
+        let until = (self.patience.then != Signal::SIGKILL).then(|| now.checked_add(grace)).flatten();
         self.patience = Patience { until, then: Signal::SIGKILL, timeout: false };
     }
 
@@ -195,7 +213,7 @@ impl WorkerChild {
     pub(super) fn reap(mut self) -> Ended {
         let status = self.process.reap();
         self.read_pipes();
-        let bytes = |pipe: Option<Pipe>| pipe.map(|pipe| pipe.bytes).unwrap_or_default();
+        let captured = |pipe: Option<Pipe>| pipe.map(|pipe| pipe.captured).unwrap_or_default();
         Ended {
             index: self.index,
             pid: self.process.pid(),
@@ -203,32 +221,47 @@ impl WorkerChild {
             timed_out: self.timed_out,
             started: self.started,
             ended: SystemTime::now(),
-            last_words: self.last_words.bytes,
-            stdout: bytes(self.stdout),
-            stderr: bytes(self.stderr),
+            last_words: self.last_words.captured.into_bytes(),
+            stdout: captured(self.stdout),
+            stderr: captured(self.stderr),
         }
     }
 }
+
+/// How much is read of a pipe at a time: a process that writes without end holds up nothing else.
+const READ_AT_ONCE: usize = 1 << 20;
 
 /// The reading end of a pipe, and what has come out of it.
 struct Pipe {
     /// `None` after its end.
     file: Option<File>,
-    bytes: Vec<u8>,
+    captured: Captured,
 }
 
 impl Pipe {
-    fn new(fd: OwnedFd) -> Self {
-        // A blocking read would wait for whoever inherited the other end from the worker.
+    fn new(fd: OwnedFd, captured: Captured) -> Self {
+        // A blocking read would wait for every process that inherited the other end from the worker.
         let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
-        Self { file: Some(fd.into()), bytes: Vec::new() }
+        Self { file: Some(fd.into()), captured }
     }
 
     fn read(&mut self) {
         let Some(file) = &mut self.file else { return };
-        match file.read_to_end(&mut self.bytes) {
-            Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
-            _ => self.file = None,
+        let mut buffer = [0; 16 << 10];
+        let mut left = READ_AT_ONCE;
+        while left > 0 {
+            match file.read(&mut buffer) {
+                Ok(count) if count > 0 => {
+                    self.captured.push(&buffer[..count]);
+                    left = left.saturating_sub(count);
+                }
+                Err(fault) if fault.kind() == ErrorKind::WouldBlock => return,
+                Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
+                _ => {
+                    self.file = None;
+                    return;
+                }
+            }
         }
     }
 }

@@ -1,0 +1,43 @@
+//! SIGCHLD while a share runs.
+//!
+//! A process whose starter ignored SIGCHLD has its children reaped by the kernel, and never learns how they ended. So
+//! the signal has its default action while any share runs, which is to do nothing and keep the status.
+
+use std::sync::{Mutex, PoisonError};
+
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+use crate::linux;
+
+/// Keeps the status of children for their parent, as long as it lives.
+pub(super) struct ChildStatus(());
+
+/// How many of them there are, and what the action was before the first.
+static KEPT: Mutex<(usize, Option<SigAction>)> = Mutex::new((0, None));
+
+impl ChildStatus {
+    pub(super) fn keep() -> Self {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if linux::handler_of(Signal::SIGCHLD) == Some(libc::SIG_IGN) {
+            let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+            // SAFETY: the default action runs no code of ours.
+            kept.1 = unsafe { sigaction(Signal::SIGCHLD, &default) }.ok();
+        }
+        kept.0 += 1;
+        Self(())
+    }
+}
+
+impl Drop for ChildStatus {
+    fn drop(&mut self) {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.0 = kept.0.saturating_sub(1);
+        if kept.0 == 0
+            && let Some(before) = kept.1.take()
+        {
+            // SAFETY: it was the action of this process before.
+            let _ = unsafe { sigaction(Signal::SIGCHLD, &before) };
+        }
+    }
+}

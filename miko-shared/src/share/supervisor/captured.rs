@@ -1,0 +1,64 @@
+//! What a process has written, within a bound.
+
+use std::collections::VecDeque;
+
+/// The beginning and the end of a stream of bytes.
+#[derive(Debug, Clone, Default)]
+pub(in crate::share) struct Captured {
+    /// How many bytes are kept of the beginning.
+    head_limit: usize,
+    /// How many bytes are kept of the end.
+    tail_limit: usize,
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    /// How many bytes between them are lost.
+    cut: u64,
+}
+
+impl Captured {
+    /// Keeps so many bytes: the first half of them, and the last half.
+    pub(in crate::share) fn new(limit: usize) -> Self {
+        let head_limit = limit.div_ceil(2);
+        Self { head_limit, tail_limit: limit - head_limit, ..Self::default() }
+    }
+
+    pub(in crate::share) fn push(&mut self, bytes: &[u8]) {
+        let (head, rest) = bytes.split_at(bytes.len().min(self.head_limit - self.head.len()));
+        self.head.extend_from_slice(head);
+        self.tail.extend(rest);
+        let excess = self.tail.len().saturating_sub(self.tail_limit);
+        self.tail.drain(..excess);
+        self.cut += excess as u64;
+    }
+
+    /// How many bytes are missing in the middle.
+    pub(in crate::share) fn cut(&self) -> u64 {
+        self.cut
+    }
+
+    pub(in crate::share) fn into_bytes(mut self) -> Vec<u8> {
+        self.head.extend(self.tail);
+        self.head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_and_the_end_are_kept() {
+        let text: Vec<u8> = (0..=255).collect();
+        for limit in [0, 1, 2, 7, 100, 255, 256, 257, usize::MAX] {
+            for piece in [1, 3, 300] {
+                let mut captured = Captured::new(limit);
+                text.chunks(piece).for_each(|bytes| captured.push(bytes));
+                let kept = limit.min(text.len());
+                assert_eq!(captured.cut(), (text.len() - kept) as u64, "limit {limit}");
+                let head = kept.min(limit.div_ceil(2));
+                let expected = [&text[..head], &text[text.len() - (kept - head)..]].concat();
+                assert_eq!(captured.into_bytes(), expected, "limit {limit}, pieces of {piece}");
+            }
+        }
+    }
+}
