@@ -143,7 +143,7 @@ pub struct ErrorItem {
     /// What kind of fault this is.
     pub id: ErrorId,
     /// Where, which rule, what was found, what is allowed. `message` is a sentence for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::reader::object")]
     pub details: Map<String, Value>,
 }
 

@@ -10,9 +10,11 @@ mod key;
 pub(crate) mod members;
 mod numbers;
 mod object;
+pub(crate) mod plain;
 pub(crate) mod pointer;
-#[cfg(feature = "rpc")]
-pub(crate) mod received;
+pub(crate) mod reader;
+
+use std::cell::RefCell;
 
 use serde_json::Value;
 
@@ -24,6 +26,12 @@ pub(crate) use finite::check as check_finite;
 pub(crate) use key::{key_of, with_ordered_numbers};
 pub(crate) use numbers::is_multiple;
 pub use object::Object;
+pub(crate) use object::serialize_raw;
+pub use reader::from_text;
+pub(crate) use reader::object_from_text;
+
+/// What some programs write before UTF-8 text.
+pub const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
 /// How deep arrays and objects may nest, in a request as a whole.
 ///
@@ -31,7 +39,8 @@ pub use object::Object;
 /// that wrote it: what a request may hold leaves room for that, so that whatever is stored can be read back as text.
 pub const MAX_DEPTH: usize = 120;
 
-/// Reads JSON text, refusing numbers that would not survive exactly.
+/// Reads JSON text from outside, refusing numbers that would not survive and keys that stand twice in an object.
+/// A byte order mark before it is skipped.
 ///
 /// ```
 /// assert!(miko_core::json::parse("[18446744073709551615, 0.1]").is_ok());
@@ -40,12 +49,19 @@ pub const MAX_DEPTH: usize = 120;
 ///
 /// # Errors
 /// `invalid_request`, with `line` and `column` where the text is no JSON, nests deeper than `serde_json` reads, or
-/// holds a number that fits neither i64, u64 nor f64.
+/// holds a number that fits neither i64, u64 nor f64; with `duplicate_key` where a key stands twice in an object.
 pub fn parse(text: &str) -> Result<Value> {
-    let value = serde_json::from_str(text).map_err(|fault| {
-        Error::new(ErrorId::INVALID_REQUEST, format!("this is not JSON: {fault}"))
-            .with("line", fault.line())
-            .with("column", fault.column())
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let duplicate = RefCell::new(None);
+    let value = reader::from_outside(text, &duplicate).map_err(|fault| {
+        let error = match duplicate.take() {
+            Some(key) => {
+                let message = format!("an object has one value per key: {fault}");
+                Error::new(ErrorId::INVALID_REQUEST, message).with("duplicate_key", key)
+            }
+            None => Error::new(ErrorId::INVALID_REQUEST, format!("this is not JSON: {fault}")),
+        };
+        error.with("line", fault.line()).with("column", fault.column())
     })?;
     match numbers::first_inexact(text) {
         None => Ok(value),

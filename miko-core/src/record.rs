@@ -2,11 +2,11 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Map;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use crate::error::Result;
-use crate::json::Object;
+use crate::json::{self, Object, serialize_raw};
 use crate::timestamp::Timestamp;
 
 /// The keys beside bucket and stack that are kept with a record and returned, never interpreted.
@@ -68,15 +68,40 @@ struct JsonForm {
     pk: String,
     bucket: Object,
     stack: Object,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        serialize_with = "serialize_raw",
+        skip_serializing_if = "Option::is_none"
+    )]
     custom_classes: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        serialize_with = "serialize_raw",
+        skip_serializing_if = "Option::is_none"
+    )]
     vibecode: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        serialize_with = "serialize_raw",
+        skip_serializing_if = "Option::is_none"
+    )]
     comment: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        serialize_with = "serialize_raw",
+        skip_serializing_if = "Option::is_none"
+    )]
     misc: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        serialize_with = "serialize_raw",
+        skip_serializing_if = "Option::is_none"
+    )]
     corporate: Option<Box<RawValue>>,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -99,7 +124,7 @@ pub(crate) fn extras_together(values: Extras) -> serde_json::Result<Option<Objec
     let mut extras = Map::new();
     for (key, value) in PASS_THROUGH.into_iter().zip(values) {
         if let Some(value) = value {
-            extras.insert(key.to_owned(), serde_json::from_str::<Value>(value.get())?);
+            extras.insert(key.to_owned(), json::from_text(value.get())?);
         }
     }
     Ok((!extras.is_empty()).then(|| Object::from(&extras)))

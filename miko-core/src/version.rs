@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::json::Object;
+use crate::json::{Object, serialize_raw};
 use crate::record::{extras_apart, extras_together, present};
 use crate::timestamp::Timestamp;
 
@@ -51,15 +51,40 @@ struct JsonForm {
     bucket: Option<Object>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stack: Option<Object>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        serialize_with = "serialize_raw",
+        skip_serializing_if = "Option::is_none"
+    )]
     custom_classes: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        serialize_with = "serialize_raw",
+        skip_serializing_if = "Option::is_none"
+    )]
     vibecode: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        serialize_with = "serialize_raw",
+        skip_serializing_if = "Option::is_none"
+    )]
     comment: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        serialize_with = "serialize_raw",
+        skip_serializing_if = "Option::is_none"
+    )]
     misc: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        serialize_with = "serialize_raw",
+        skip_serializing_if = "Option::is_none"
+    )]
     corporate: Option<Box<RawValue>>,
     created_at: Timestamp,
     updated_at: Timestamp,

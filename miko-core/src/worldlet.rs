@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
+use crate::json::reader::PlainValue;
 use crate::query::Place;
 use crate::timestamp::Timestamp;
 
@@ -305,10 +306,10 @@ impl<'de> Visitor<'de> for Whole<'_> {
                     let found = map.next_value_seed(Entries { of: "classes", take, failure })?;
                     problems.refuse_entries("classes", "an object: a definition for each class name", found);
                 }
-                "format" => self.format = Some(map.next_value()?),
-                "format_version" => self.version = Some(map.next_value()?),
+                "format" => self.format = Some(map.next_value::<PlainValue>()?.0),
+                "format_version" => self.version = Some(map.next_value::<PlainValue>()?.0),
                 "properties" => {
-                    let properties = map.next_value::<Value>()?;
+                    let PlainValue(properties) = map.next_value()?;
                     self.properties(properties).map_err(|error| self.give_up(error))?;
                 }
                 kept if KEPT.contains(&kept) => match json::parse(map.next_value::<Box<RawValue>>()?.get()) {

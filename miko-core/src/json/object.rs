@@ -1,12 +1,14 @@
 //! A JSON object that stays text.
 
 use std::fmt;
+use std::ops::Deref;
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::{plain, reader};
 use crate::error::{Error, ErrorId, Result};
 
 /// A JSON object kept as its text, so that a reader gets it without parsing it on the way.
@@ -46,7 +48,9 @@ impl Object {
     /// # Errors
     /// `internal`, if a server sent text that is no JSON object.
     pub fn to_map(&self) -> Result<Map<String, Value>> {
-        self.parse()
+        reader::object_from_text(&self.0).map_err(|fault| {
+            Error::new(ErrorId::INTERNAL, format!("the server sent an object that is no JSON: {fault}"))
+        })
     }
 
     /// The value under `key`.
@@ -59,10 +63,20 @@ impl Object {
 
     /// The object as a type of yours.
     ///
+    /// A key is a key: `$serde_json::private::RawValue`, which `serde_json` uses for itself, is refused where serde
+    /// copies an object on the way (`#[serde(flatten)]`, untagged and internally tagged enums), and is like any
+    /// other everywhere else.
+    ///
     /// # Errors
     /// `invalid_request`, if the object does not have the shape of `T`; the message names the field.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(&self.0).map_err(|fault| {
+        let parsed = if plain::may_hold_reserved_key(&self.0) {
+            let mut deserializer = serde_json::Deserializer::from_str(&self.0);
+            plain::read(&mut deserializer)
+        } else {
+            serde_json::from_str(&self.0)
+        };
+        parsed.map_err(|fault| {
             Error::new(
                 ErrorId::INVALID_REQUEST,
                 format!("the object does not fit the type asked for: {fault}"),
@@ -95,10 +109,25 @@ impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
-            raw.serialize(serializer)
+            serialize_raw(&Some(raw), serializer)
         } else {
             serializer.serialize_str(&self.0)
         }
+    }
+}
+
+/// Serializes JSON text. `serde_json::to_value` parses a `RawValue` with the reader that takes some keys for its
+/// own, so that text with such a key is serialized as the value that our own reader makes of it.
+pub(crate) fn serialize_raw<S: Serializer>(
+    raw: &Option<impl Deref<Target = RawValue>>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    let Some(raw) = raw else { return serializer.serialize_none() };
+    let raw: &RawValue = raw;
+    if plain::may_hold_reserved_key(raw.get()) {
+        reader::from_text(raw.get()).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    } else {
+        raw.serialize(serializer)
     }
 }
 

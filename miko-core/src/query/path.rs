@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::json;
 use crate::query::faults::{Faults, Place};
 use crate::query::fields::{mistyped, refuse};
 use crate::query::found::Found;
@@ -68,7 +69,7 @@ impl Path {
 
     /// Reads what `Display` wrote.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
-        let value = serde_json::from_str(text).map_err(|fault| fault.to_string())?;
+        let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         let mut faults = Faults::default();
         Self::read(value, &Place::Request, &mut faults).ok_or_else(|| format!("this is no path: {text}"))
     }

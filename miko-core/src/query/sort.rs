@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Number, Value};
 
+use crate::json;
 use crate::query::faults::{Faults, Place};
 use crate::query::fields::{self, mistyped, refuse};
 use crate::query::found::Found;
@@ -128,7 +129,7 @@ impl SortPath {
 
     /// Reads what `Display` wrote.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
-        let value = serde_json::from_str(text).map_err(|fault| fault.to_string())?;
+        let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         match Sort::read(value, &Place::Request, &mut Faults::default()) {
             Some(Sort { by: SortBy::Bucket(path), .. }) => Ok(path),
             _ => Err(format!("this is no sort path: {text}")),

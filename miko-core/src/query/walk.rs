@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::json::reader;
 use crate::query::found::Found;
 use crate::query::path::Step;
 
@@ -67,7 +67,7 @@ impl<'de, R, L: FnOnce(Found<'_>) -> R> Visitor<'de> for &mut Walk<'_, L, R> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Some((step, rest)) = self.steps.split_first() else {
-            self.see(Found::Composite(&Value::deserialize(MapAccessDeserializer::new(map))?));
+            self.see(Found::Composite(&reader::value(MapAccessDeserializer::new(map))?));
             return Ok(());
         };
         let Step::Key(key) = step else { return Ok(()) };
@@ -83,7 +83,7 @@ impl<'de, R, L: FnOnce(Found<'_>) -> R> Visitor<'de> for &mut Walk<'_, L, R> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Some((step, rest)) = self.steps.split_first() else {
-            self.see(Found::Composite(&Value::deserialize(SeqAccessDeserializer::new(seq))?));
+            self.see(Found::Composite(&reader::value(SeqAccessDeserializer::new(seq))?));
             return Ok(());
         };
         let Step::Index(index) = step else { return Ok(()) };
@@ -147,9 +147,8 @@ impl<'de> Visitor<'de> for KeyIs<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::*;
     use crate::query::Path;
 
     fn check(bucket: Value, holds: &[Value], fails: &[Value]) {

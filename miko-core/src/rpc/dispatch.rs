@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Method, Surface, Wire};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
-use crate::json::type_name;
+use crate::json::{plain, type_name};
 
 /// Why a call by name gave no result.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Params {
         let param = self.method.params.get(index)?;
         let value = self.values.get_mut(index)?.take();
         let missing = value.is_none();
-        match serde_json::from_value(value.unwrap_or(Value::Null)) {
+        match plain::read(value.unwrap_or(Value::Null)) {
             Ok(value) => Some(value),
             Err(_) if missing => {
                 self.fault(&format!("the param `{}` is missing", param.name), |item| {

@@ -7,10 +7,10 @@
 pub mod argument {
     use std::any::Any;
 
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserializer, Serializer};
     use serde_json::Value;
 
-    use crate::json::{self, received::Received};
+    use crate::json::{self, plain};
     use crate::rpc::Wire;
     use crate::streams::Source;
 
@@ -40,29 +40,17 @@ pub mod argument {
         argument.serialize(serializer)
     }
 
-    /// Deserializes it: JSON with our own reader, anything else as it is.
+    /// Deserializes it, with our own reader where it is or holds JSON.
     pub fn deserialize<'de, T: Wire, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-        if let Some(as_type) = same_type::<Value, T>() {
-            return Received::deserialize(deserializer).map(|Received(value)| as_type(value));
-        }
-        if let Some(as_type) = same_type::<Vec<Value>, T>() {
-            let received = Vec::<Received>::deserialize(deserializer)?;
-            return Ok(as_type(received.into_iter().map(|Received(value)| value).collect()));
-        }
-        T::deserialize(deserializer)
-    }
-
-    /// Gives an `A` as a `B`, if they are the same type.
-    fn same_type<A: 'static, B: 'static>() -> Option<fn(A) -> B> {
-        let unchanged: fn(A) -> A = |value| value;
-        (&unchanged as &dyn Any).downcast_ref().copied()
+        plain::read(deserializer)
     }
 }
 
 /// The result of a remote method.
 pub mod result {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde::{Deserializer, Serialize, Serializer};
 
+    use crate::json::plain;
     use crate::rpc::Wire;
 
     /// Serializes it as it is.
@@ -73,10 +61,10 @@ pub mod result {
         result.serialize(serializer)
     }
 
-    /// Deserializes it as it is.
+    /// Deserializes it, with our own reader where it holds JSON.
     pub fn deserialize<'de, T: Wire, E: Wire, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Result<T, E>, D::Error> {
-        Result::deserialize(deserializer)
+        plain::read(deserializer)
     }
 }

@@ -28,6 +28,7 @@ mod property;
 mod q0_page;
 mod references;
 mod regressions;
+mod reserved_keys;
 mod schema;
 mod schemas;
 mod scripts;

@@ -24,7 +24,7 @@ impl Output {
                 answer.get().to_colored_json(ColorMode::On).map_err(io::Error::other)?.as_bytes(),
             )?;
         } else if self.pretty || for_people {
-            let value: serde_json::Value = serde_json::from_str(answer.get())?;
+            let value = mikobase::json::from_text(answer.get())?;
             serde_json::to_writer_pretty(&mut stdout, &value)?;
         } else {
             stdout.write_all(answer.get().as_bytes())?;

@@ -11,6 +11,7 @@ use crate::engine::sqlite::Sqlite;
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{FileRow, Row, State, Tables};
 use crate::error::{ErrorId, Result};
+use crate::json;
 use crate::query::Select;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
@@ -343,7 +344,7 @@ impl Tables for Sqlite {
     fn kept(&self, key: &str) -> Result<Option<Value>> {
         let text: Option<String> =
             self.connection.one("SELECT value FROM worldlet_key WHERE key = ?1", [key], |row| row.get(0))?;
-        text.map(|text| serde_json::from_str(&text).map_err(broken)).transpose()
+        text.map(|text| json::from_text(&text).map_err(broken)).transpose()
     }
 
     fn keep(&mut self, key: &str, value: &Value) -> Result<()> {
@@ -369,7 +370,7 @@ fn file_row(row: &SqlRow<'_>) -> rusqlite::Result<(i64, FileRow)> {
     let file = FileRow {
         pk: row.get(1)?,
         sha256: row.get(2)?,
-        mime: serde_json::from_str(&mime).unwrap_or_default(),
+        mime: json::from_text(&mime).unwrap_or_default(),
         size: row.get::<_, i64>(4)? as u64,
         created_at: Timestamp::from_millis(row.get(5)?),
     };

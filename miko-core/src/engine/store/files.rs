@@ -209,7 +209,7 @@ impl<T: Tables> Store<T> {
             for state in versions.iter().filter_map(|version| version.state.as_ref()) {
                 let texts = [Some(&state.bucket), Some(&state.stack), state.extras.as_ref()];
                 for text in texts.into_iter().flatten() {
-                    let value: Value = serde_json::from_str(text).map_err(crate::engine::store::broken)?;
+                    let value = crate::json::from_text(text).map_err(crate::engine::store::broken)?;
                     each_string(&value, &mut |string| {
                         unnamed.remove(string);
                     });

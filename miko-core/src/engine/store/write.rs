@@ -9,7 +9,7 @@ use crate::class::{Class, Definition, Purpose};
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{Row, State, Tables};
 use crate::error::{Error, ErrorId, Result};
-use crate::json::Object;
+use crate::json::{self, Object};
 use crate::query::{Create, Delete, GivenStack, Place, Stack, Update, stack};
 use crate::record::PASS_THROUGH;
 use crate::response::Results;
@@ -302,5 +302,5 @@ fn merged(before: Option<&str>, mut extras: Map<String, Value>) -> Result<Map<St
 }
 
 pub(super) fn map(stored: &str) -> Result<Map<String, Value>> {
-    serde_json::from_str(stored).map_err(broken)
+    json::object_from_text(stored).map_err(broken)
 }

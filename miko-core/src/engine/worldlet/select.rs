@@ -9,6 +9,7 @@ use crate::engine::store::{Store, broken};
 use crate::engine::tables::Shown;
 use crate::engine::worldlet::tables::Maps;
 use crate::error::Result;
+use crate::json;
 use crate::query::{Select, Subject, stack};
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
@@ -103,7 +104,7 @@ impl Subject for Seen<'_> {
     }
 
     fn is_of(&self, classes: &[String]) -> bool {
-        let stack = serde_json::from_str(self.record.stack).map_err(broken);
+        let stack = json::object_from_text(self.record.stack).map_err(broken);
         stack.is_ok_and(|stack| {
             stack::classes(&stack).into_iter().any(|class| self.catalog.is_one_of(class, classes))
         })

@@ -13,6 +13,7 @@ use crate::engine::tables::{FileRow, ONE_DEFINITION, Row, State, Tables};
 use crate::engine::worldlet::file::WorldletFile;
 use crate::engine::worldlet::table::{Table, Undoable};
 use crate::error::Result;
+use crate::json;
 use crate::query::{Select, stack};
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
@@ -362,7 +363,7 @@ impl Tables for Maps {
         let Some(State { stack, .. }) = self.record.get(&seq).and_then(|row| row.state.as_ref()) else {
             return Ok(Vec::new());
         };
-        let stack = serde_json::from_str(stack).map_err(broken)?;
+        let stack = json::object_from_text(stack).map_err(broken)?;
         Ok(stack::classes(&stack).into_iter().map(str::to_owned).collect())
     }
 

@@ -1,0 +1,180 @@
+//! The one place where text, or anything else that serde reads, becomes a [`Value`].
+//!
+//! `serde_json`'s own reader takes an object whose first key is `$serde_json::private::RawValue` for a text to
+//! parse. To this reader a key is a key. It can also refuse a key that stands twice in one object, and it
+//! reserves the capacity that a binary format announces.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
+use serde_json::{Map, Number, Value};
+
+/// A value as serde reads it, with keys taken as they are. Of a key that stands twice the last one counts.
+pub(crate) struct PlainValue(pub(crate) Value);
+
+/// Cap on the capacity that is preallocated from an untrusted size hint.
+const MAX_PREALLOC: usize = 64;
+
+impl<'de> Deserialize<'de> for PlainValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader { duplicate: None }).map(Self)
+    }
+}
+
+/// Reads text that is known to be good: stored by an engine, or written by this crate.
+///
+/// # Errors
+/// If the text is not JSON.
+pub fn from_text(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str::<PlainValue>(text).map(|PlainValue(value)| value)
+}
+
+/// As [`from_text`], for text that is an object.
+pub(crate) fn object_from_text(text: &str) -> serde_json::Result<Map<String, Value>> {
+    object(&mut serde_json::Deserializer::from_str(text))
+}
+
+/// Reads text from outside. A key that stands twice in one object is refused, and put into `duplicate`.
+pub(super) fn from_outside(text: &str, duplicate: &RefCell<Option<String>>) -> serde_json::Result<Value> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = Reader { duplicate: Some(duplicate) }.deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
+}
+
+/// Reads a field that is a value: `#[serde(deserialize_with = "…")]`.
+pub(crate) fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    PlainValue::deserialize(deserializer).map(|PlainValue(value)| value)
+}
+
+/// Reads a field that is a map of values: `#[serde(deserialize_with = "…")]`.
+pub(crate) fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    match value(deserializer)? {
+        Value::Object(map) => Ok(map),
+        other => {
+            Err(D::Error::custom(format!("invalid type: {}, expected an object", super::type_name(&other))))
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'r> {
+    /// Where to put a key that stands twice in one object; `None` if that is allowed.
+    duplicate: Option<&'r RefCell<Option<String>>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any valid JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(flag.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::with_capacity(items.size_hint().unwrap_or(0).min(MAX_PREALLOC));
+        while let Some(item) = items.next_element_seed(self)? {
+            array.push(item);
+        }
+        Ok(array.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::with_capacity(members.size_hint().unwrap_or(0).min(MAX_PREALLOC));
+        while let Some(key) = members.next_key::<String>()? {
+            match object.entry(key) {
+                Entry::Vacant(entry) => drop(entry.insert(members.next_value_seed(self)?)),
+                Entry::Occupied(mut entry) => {
+                    if let Some(duplicate) = self.duplicate {
+                        duplicate.replace(Some(entry.key().clone()));
+                        return Err(A::Error::custom(format!("duplicate key `{}`", entry.key())));
+                    }
+                    entry.insert(members.next_value_seed(self)?);
+                }
+            }
+        }
+        Ok(object.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The value after a journey over the wire.
+    fn carried(value: &Value) -> Value {
+        let sent = rmp_serde::to_vec_named(value).unwrap();
+        rmp_serde::from_slice::<PlainValue>(&sent).unwrap().0
+    }
+
+    #[test]
+    fn they_come_as_they_were_sent() {
+        let many: Map<String, Value> =
+            (0..3 * MAX_PREALLOC).rev().map(|n| (n.to_string(), json!([n]))).collect();
+        let values = [
+            json!(null),
+            json!([true, false, "", "Bajor \u{1F6F0}", {}, []]),
+            json!([0, -1, i64::MIN, i64::MAX, u64::MAX, 0.1, -0.0, 1e300, f64::MIN_POSITIVE]),
+            json!({"z": 1, "a": {"b": [null, {"c": "d"}]}}),
+            many.into(),
+        ];
+        for value in values {
+            // As text, which shows the order of keys and the sign of zero, too.
+            assert_eq!(carried(&value).to_string(), value.to_string());
+            assert_eq!(from_text(&value.to_string()).unwrap().to_string(), value.to_string());
+        }
+    }
+
+    #[test]
+    fn a_key_that_serde_json_uses_itself_is_a_key_like_any_other() {
+        let value = json!({"$serde_json::private::RawValue": "[1, 2]"});
+        assert_eq!(carried(&value), value);
+        assert_eq!(from_text(&value.to_string()).unwrap(), value);
+    }
+}

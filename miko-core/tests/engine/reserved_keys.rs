@@ -1,0 +1,204 @@
+//! `serde_json` uses two keys for itself. In a bucket they are keys like any other, at every door.
+
+use std::collections::HashMap;
+
+use miko_core::backend::Mode;
+use miko_core::rpc::Interface;
+use miko_core::{Answers, Engine, Mikobase, Record, WorldletEngine, json};
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::support::{buckets, create, db, export, read, run};
+
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
+const NUMBER: &str = "$serde_json::private::Number";
+
+fn any_key() -> impl Strategy<Value = String> {
+    prop_oneof![4 => Just(RAW_VALUE), 2 => Just(NUMBER), 1 => Just("value"), 1 => Just("$"), 1 => Just("")]
+        .prop_map(str::to_owned)
+}
+
+/// A value that holds reserved keys at any depth, beside texts that would be something else if they were parsed.
+fn any_value() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        Just(json!(null)),
+        Just(json!("zz")),
+        Just(json!("12")),
+        Just(json!("{\"action\":\"delete\"}")),
+        Just(json!("9007199254740993.0")),
+        any::<i64>().prop_map(Value::from),
+    ];
+    scalar.prop_recursive(4, 24, 3, |inner| {
+        prop_oneof![
+            1 => prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
+            4 => any_object(inner).prop_map(Value::Object),
+        ]
+    })
+}
+
+fn any_object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
+    prop::collection::vec((any_key(), value), 1..3).prop_map(Map::from_iter)
+}
+
+/// A text as JSON has it: what is equal as a text has the same keys in the same order.
+fn text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap()
+}
+
+#[derive(Debug, Deserialize)]
+struct Held {
+    a: Value,
+    list: Vec<Value>,
+    #[serde(default)]
+    named: HashMap<String, Option<Value>>,
+    variant: Variant,
+}
+
+#[derive(Debug, Deserialize)]
+enum Variant {
+    Newtype(Value),
+}
+
+fn check_record(record: &Record, bucket: &Value) {
+    assert_eq!(record.bucket.as_str(), text(bucket));
+    assert_eq!(text(&record.bucket.to_map().unwrap()), text(bucket));
+    assert_eq!(text(&record.bucket_as::<Value>().unwrap()), text(bucket));
+    assert_eq!(text(&record.bucket_as::<Map<String, Value>>().unwrap()), text(bucket));
+    let value = serde_json::to_value(record).unwrap();
+    assert_eq!(text(&value["bucket"]), text(bucket));
+    assert_eq!(&serde_json::from_str::<Record>(&text(record)).unwrap(), record);
+    assert_eq!(&serde_json::from_value::<Record>(value).unwrap(), record);
+    assert_eq!(&rmp_serde::from_slice::<Record>(&rmp_serde::to_vec_named(record).unwrap()).unwrap(), record);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(64)))]
+
+    #[test]
+    fn they_are_stored_and_read_as_they_are(bucket in any_object(any_value()), misc in any_value()) {
+        let db = db();
+        let bucket = Value::Object(bucket);
+        let as_value = json!({"action": "create", "bucket": bucket, "misc": misc});
+        let as_text = json::parse(&as_value.to_string()).unwrap();
+        prop_assert_eq!(text(&as_text), text(&as_value));
+        let pk = run(&db, as_value.clone());
+        let other = db.batch(vec![as_text], true).unwrap().into_iter().next().unwrap().unwrap().into_pk().unwrap();
+        for pk in [&pk, &other] {
+            check_record(&read(&db, pk), &bucket);
+            prop_assert_eq!(text(&serde_json::to_value(read(&db, pk)).unwrap()["misc"]), text(&misc));
+        }
+        run(&db, json!({"action": "update", "pk": pk, "bucket": {"a": bucket}}));
+        let nested = json!({"a": bucket});
+        check_record(&read(&db, &pk), &nested);
+        prop_assert_eq!(buckets(&db, json!({"action": "select", "path": ["a", {"value": bucket}]})), vec![nested.clone()]);
+
+        let answers = db.batch(vec![json!({"action": "select"}), json!({"action": bucket})], false).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<Answers>(&text(&answers)).unwrap(), &answers);
+        let sent = rmp_serde::to_vec_named(&answers).unwrap();
+        prop_assert_eq!(&rmp_serde::from_slice::<Answers>(&sent).unwrap(), &answers);
+
+        let select = json!({"query": {"action": "select", "path": ["a", {"value": bucket}]}});
+        let dispatched = Interface::dispatch(&*db, "q0", select).unwrap();
+        let dispatched = json::from_text(dispatched.get()).unwrap();
+        prop_assert_eq!(text(&dispatched["results"][0]["bucket"]), text(&nested));
+
+        let exported = export(&db);
+        let copy = crate::support::db();
+        copy.read_worldlet(&mut exported.as_bytes(), false).unwrap();
+        check_record(&read(&copy, &pk), &nested);
+        check_record(&read(&copy, &other), &bucket);
+        prop_assert_eq!(export(&copy), exported);
+    }
+
+    #[test]
+    fn a_type_with_values_gets_them_as_they_are(value in any_value(), named in any_object(any_value())) {
+        let db = db();
+        let bucket = json!({"a": value, "list": [value, 1], "named": named, "variant": {"Newtype": value}});
+        let held: Held = read(&db, &create(&db, bucket)).bucket_as().unwrap();
+        let Variant::Newtype(variant) = held.variant;
+        for found in [&held.a, &held.list[0], &variant] {
+            prop_assert_eq!(text(found), text(&value));
+        }
+        let named: HashMap<String, Option<Value>> =
+            named.into_iter().map(|(key, value)| (key, Some(value).filter(|value| !value.is_null()))).collect();
+        prop_assert_eq!(held.named, named);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(16)))]
+
+    #[test]
+    fn a_worldlet_file_that_holds_them_opens_again(bucket in any_object(any_value())) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.json");
+        let bucket = Value::Object(bucket);
+        let request = json!({"action": "create", "bucket": bucket});
+        let engine = WorldletEngine::open(&path, Mode::ReadWrite).unwrap();
+        let pk = engine.q0(request).unwrap().into_pk().unwrap();
+        drop(engine);
+        let engine = WorldletEngine::open(&path, Mode::ReadWrite).unwrap();
+        check_record(&engine.record_by_pk(&pk).unwrap().unwrap(), &bucket);
+        let mut exported = Vec::new();
+        engine.write_worldlet(&mut exported).unwrap();
+        let exported = String::from_utf8(exported).unwrap();
+        prop_assert!(exported.contains(&text(&bucket)), "{}", exported);
+    }
+}
+
+#[test]
+fn a_line_with_one_is_no_request() {
+    let line = json!({RAW_VALUE: json!({"action": "create", "bucket": {}}).to_string()}).to_string();
+    let db = db();
+    assert!(db.q0(json::parse(&line).unwrap()).is_err());
+    assert_eq!(buckets(&db, json!({"action": "select"})), Vec::<Value>::new());
+}
+
+#[test]
+fn one_that_serde_would_copy_is_refused_by_name() {
+    #[derive(Debug, Deserialize)]
+    struct Flattened {
+        #[serde(flatten)]
+        _rest: Value,
+    }
+    #[derive(Debug, Deserialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        _Any(#[allow(dead_code, reason = "it is there to be read")] Value),
+    }
+    #[derive(Debug, Deserialize)]
+    #[serde(tag = "type")]
+    enum Tagged {
+        A(#[allow(dead_code, reason = "it is there to be read")] Value),
+    }
+    let db = db();
+    let refused = |error: miko_core::Error| assert!(error.to_string().contains(RAW_VALUE), "{error}");
+    for bucket in [json!({RAW_VALUE: "12"}), json!({"a": {RAW_VALUE: "12"}})] {
+        let record = read(&db, &create(&db, bucket));
+        refused(record.bucket_as::<Flattened>().unwrap_err());
+    }
+    for bucket in [json!({RAW_VALUE: "12"}), json!({"a": [{RAW_VALUE: "12"}]})] {
+        let record = read(&db, &create(&db, bucket));
+        // An untagged enum tells no more than that no variant fits.
+        assert!(record.bucket_as::<Untagged>().is_err());
+    }
+    let record = read(&db, &create(&db, json!({"type": "A", RAW_VALUE: "12"})));
+    refused(record.bucket_as::<Tagged>().unwrap_err());
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused_by_name() {
+    for text in [
+        r#"{"action": "create", "bucket": {"a": 1, "b": {"twice": 1, "twice": 1}}}"#,
+        r#"{"action": "create", "bucket": [{"twice": 1, "tw\u0069ce": 2}]}"#,
+        r#"{"twice": {}, "twice": {}}"#,
+    ] {
+        let error = json::parse(text).unwrap_err();
+        assert_eq!(error.items()[0].details["duplicate_key"], "twice", "{text}");
+    }
+    let worldlet = r#"{"records": {"1": {"bucket": {"twice": 1, "twice": 2}}}}"#;
+    let error = db().read_worldlet(&mut worldlet.as_bytes(), false).unwrap_err();
+    assert_eq!(error.items()[0].details["duplicate_key"], "twice");
+    assert_eq!(error.items()[0].details["pointer"], "/records/1");
+}
