@@ -3,18 +3,45 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::Builder;
 
 use crate::error::{Error, ErrorId, Result};
 
-/// Has `write` write beside the file at `path`, makes sure that it is on the disk, and gives it its name.
+/// Has `write` write beside the file at `path`, makes sure that it is on the disk, and gives it its name. A pipe or a
+/// device at `path` is written to directly.
 ///
 /// # Errors
 /// What `write` fails with; `storage-full` or `not-writable` with the path, if the file system does.
 pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
-    replace(path, write).map(drop)
+    let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if is_special { write_through(path, write) } else { replace(&resolved(path), write).map(drop) }
+}
+
+/// As [`write`], and ends the file with a newline, as a text file does.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_text(path: &Path, content: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
+    write(path, |file| {
+        content(file)?;
+        file.write_all(b"\n").map_err(|fault| failed(path, &fault))
+    })
+}
+
+/// Writes to a pipe or a device, which has no content that could be replaced.
+fn write_through(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
+    let failed = |fault: &io::Error| failed(path, fault);
+    let file = File::options().write(true).open(path).map_err(|fault| failed(&fault))?;
+    let mut writer = BufWriter::new(&file);
+    write(&mut writer)?;
+    writer.flush().map_err(|fault| failed(&fault))
+}
+
+/// The file that a symbolic link names: it is replaced, and the link stays.
+fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The same; gives the file. It has the permissions of the one that it replaces.

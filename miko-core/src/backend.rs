@@ -1,7 +1,8 @@
 //! Backend URLs: which engine holds the records.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::engine::opening::{self, unusable};
 use crate::engine::{Engine, LocalEngine, SqliteEngine, Tables, WorldletEngine};
 use crate::error::{Error, ErrorId, Result};
 
@@ -122,6 +123,39 @@ impl Backend {
             (Storage::Worldlet(None), true) => self.opened(WorldletEngine::temporal_in_memory()),
             (Storage::Worldlet(Some(path)), false) => self.opened(WorldletEngine::open(path, mode)),
             (Storage::Worldlet(Some(path)), true) => self.opened(WorldletEngine::open_temporal(path, mode)),
+        }
+    }
+
+    /// Opens the engine for reading and writing, but creates nothing: a file must be there and hold a database.
+    ///
+    /// ```
+    /// use miko_core::backend::Backend;
+    ///
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let path = folder.path().join("crew.db");
+    /// let backend: Backend = path.to_str().unwrap().parse()?;
+    /// assert!(backend.open_existing().is_err());
+    /// assert!(!path.exists());
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `invalid-backend` with the path, if the file is missing or empty; otherwise as [`open`](Self::open).
+    pub fn open_existing(&self) -> Result<Box<dyn Engine>> {
+        if let Some(path) = self.path() {
+            let metadata = std::fs::metadata(path).map_err(|fault| unusable(path, &fault))?;
+            if metadata.len() == 0 {
+                return Err(opening::invalid(path, "the file is empty: there is nothing to read"));
+            }
+        }
+        self.open(Mode::ReadWrite)
+    }
+
+    /// The file that holds the records, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.storage {
+            Storage::SqliteFile(path) | Storage::Worldlet(Some(path)) => Some(path),
+            Storage::SqliteMemory | Storage::Worldlet(None) => None,
         }
     }
 

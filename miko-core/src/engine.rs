@@ -2,7 +2,7 @@
 
 mod explain;
 mod local;
-mod opening;
+pub(crate) mod opening;
 mod sqlite;
 mod store;
 mod tables;

@@ -259,7 +259,7 @@ impl Serving<dyn Mikobase> for SharedEngine {
         match &self.returning {
             Returning::Nothing => Ok(()),
             Returning::Worldlet => self.engine.write_worldlet(state),
-            Returning::File(path) => atomic_file::write(path, |file| self.engine.write_worldlet(file)),
+            Returning::File(path) => atomic_file::write_text(path, |file| self.engine.write_worldlet(file)),
         }
     }
 

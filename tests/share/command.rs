@@ -1,6 +1,7 @@
 //! The command `miko`, as a program in a pipe uses it.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use mikobase::prelude::*;
@@ -17,6 +18,11 @@ pub const CASES: &[Case] = &[
     ("call_reaches_every_method_by_its_name", call),
     ("a_running_server_is_reached_by_socket_or_environment", running_server),
     ("exit_codes_are_as_documented", exit_codes),
+    ("what_only_reads_creates_no_file", reads_create_nothing),
+    ("the_first_valid_write_creates_the_file", writes_create),
+    ("an_export_that_fails_leaves_the_file_of_before", failed_export),
+    ("an_export_to_a_device_writes_to_it", export_to_a_device),
+    ("a_reader_that_leaves_early_ends_the_command_quietly", closed_pipe),
     ("schemas_and_worldlets_are_checked_before_they_are_used", check),
     ("a_request_is_explained_and_checked_in_one_respect", explain),
     ("a_whole_mikobase_is_converted_into_another_form", convert),
@@ -130,6 +136,134 @@ fn exit_codes() {
     }
 }
 
+/// Forms in which the same missing file is named.
+fn missing_backends(folder: &Path) -> [String; 4] {
+    let path = |name: &str| folder.join(name).display().to_string();
+    [
+        path("missing.db"),
+        path("missing.json"),
+        format!("mikobase.uno/sqlite/file?path={}", path("missing")),
+        format!("https://mikobase.uno/worldlet?path={}&temporal=true", path("missing")),
+    ]
+}
+
+fn reads_create_nothing() {
+    let select = r#"{"action": "select"}"#;
+    let commands: [&[&str]; 11] = [
+        &["q0", "BACKEND", select],
+        &["q0", "BACKEND", r#"{"action": "engage"}"#],
+        &["q0", "BACKEND", r#"{"action": "create"}"#],
+        &["get", "BACKEND", "pk"],
+        &["call", "BACKEND", "properties"],
+        &["call", "BACKEND", "collect_files"],
+        &["explain", "BACKEND", select],
+        &["export", "BACKEND"],
+        &["schema", "export", "BACKEND"],
+        &["convert", "BACKEND", "-"],
+        &["convert", "BACKEND", "OUT"],
+    ];
+    for words in commands {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out.db").display().to_string();
+        for backend in missing_backends(folder.path()) {
+            let words: Vec<&str> = words
+                .iter()
+                .map(|word| match *word {
+                    "BACKEND" => backend.as_str(),
+                    "OUT" => out.as_str(),
+                    word => word,
+                })
+                .collect();
+            let output = miko(&words).stdin(Stdio::null()).output().unwrap();
+            assert_eq!(output.status.code(), Some(3), "{words:?}: {output:?}");
+            assert!(text(&output.stderr).contains("there is no such file"), "{words:?}: {output:?}");
+            assert_eq!(folder.path().read_dir().unwrap().count(), 0, "{words:?} created something");
+        }
+    }
+}
+
+/// What `miko q0` answers to `lines`, and its exit code.
+fn answers(words: &[&str], lines: &str) -> (Vec<Value>, Option<i32>) {
+    let mut program = miko(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    program.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = program.wait_with_output().unwrap();
+    let lines = text(&output.stdout);
+    (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), output.status.code())
+}
+
+fn writes_create() {
+    let lines = "{\"action\": \"select\"}\n{\"action\": \"create\"}\n{\"action\": \"create\", \"bucket\": {}}\n\
+                 {\"action\": \"select\"}";
+    for name in ["crew.db", "crew.json"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name).display().to_string();
+        let (said, code) = answers(&["q0", &path], lines);
+        let ids: Vec<&Value> = said.iter().map(|answer| &answer["errors"][0]["id"]).collect();
+        assert_eq!(ids[..2], [&json!("invalid-backend"), &json!("invalid-backend")], "{said:?}");
+        assert_eq!((&said[2]["success"], &said[3]["count"]), (&json!(true), &json!(1)), "{said:?}");
+        assert_eq!(code, Some(3));
+
+        let created = folder.path().join(format!("empty-{name}")).display().to_string();
+        let (said, code) = answers(&["q0", "--create", &created, r#"{"action": "select"}"#], "");
+        assert_eq!((said[0]["count"].clone(), code), (json!(0), Some(0)));
+    }
+}
+
+fn failed_export() {
+    let folder = tempfile::tempdir().unwrap();
+    let backup = folder.path().join("backup.json");
+    std::fs::write(&backup, "the backup").unwrap();
+    for backend in missing_backends(folder.path()) {
+        let output = miko(&["export", &backend, "--out", backup.to_str().unwrap()]).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert_eq!(std::fs::read_to_string(&backup).unwrap(), "the backup");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
+}
+
+fn export_to_a_device() {
+    for device in ["/dev/stdout", "/dev/null"] {
+        let output = miko(&["export", MEMORY, "--out", device]).stdout(Stdio::piped()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(text(&output.stdout).ends_with("}\n"), device == "/dev/stdout", "{output:?}");
+        assert!(!std::fs::symlink_metadata(device).unwrap().is_file(), "{device} is what it was");
+    }
+}
+
+/// Every command that prints a document, into a pipe whose reader has left.
+fn closed_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db").display().to_string();
+    assert!(miko(&["import", &path, "schema/starfleet.worldlet.json"]).output().unwrap().status.success());
+    let select = r#"{"action": "select"}"#;
+    let commands: [&[&str]; 11] = [
+        &["export", &path],
+        &["convert", &path, "-"],
+        &["q0", &path, select],
+        &["call", &path, "export_schema"],
+        &["explain", &path, select],
+        &["schema", "export", &path],
+        &["validate", select],
+        &["surface"],
+        &["completions", "bash"],
+        &["man"],
+        &["share", "0", "--", "true"],
+    ];
+    for words in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = miko(words).stdin(Stdio::null()).stdout(writer).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(!said.contains("panicked") && !said.contains("internal"), "{words:?}: {output:?}");
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}");
+    }
+    // Messages on a closed standard error are lost, and the exit code stays.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = miko(&["q0", "mikobase.uno/redis", select]).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(3));
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -241,6 +375,7 @@ fn share() {
         said.lines().filter(|line| line.starts_with("worker ") && line.contains("exit code 0")).count(),
         4
     );
+    assert!(std::fs::read_to_string(&out).unwrap().ends_with("}\n"), "it is a text file");
     let worldlet: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
     let mut serials: Vec<&Value> = worldlet["records"]
         .as_object()
@@ -277,7 +412,8 @@ fn share_fails() {
 
 fn docs() {
     let folder = tempfile::tempdir().unwrap();
-    let output = miko(&["man", &folder.path().display().to_string()]).output().unwrap();
+    let pages = folder.path().join("share/man/man1");
+    let output = miko(&["man", &pages.display().to_string()]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let help = text(&miko(&["--help"]).output().unwrap().stdout);
     let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
@@ -290,7 +426,7 @@ fn docs() {
         }
     }
     for command in commands.iter().filter(|command| **command != "help") {
-        assert!(folder.path().join(format!("miko-{command}.1")).exists(), "{command} has a page");
+        assert!(pages.join(format!("miko-{command}.1")).exists(), "{command} has a page");
         let help = text(&miko(&[command, "--help"]).output().unwrap().stdout);
         let leaf = !["schema", "surface", "man", "completions"].contains(command);
         assert!(!leaf || help.contains("Examples:"), "{command} --help has examples");

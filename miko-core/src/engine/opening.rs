@@ -7,13 +7,13 @@ use crate::atomic_file::folder_of;
 use crate::error::{Error, ErrorId, Result};
 
 /// Somebody maintains the file.
-pub(super) fn in_use(path: &Path) -> Error {
+pub(crate) fn in_use(path: &Path) -> Error {
     let message = "another process, or another part of this one, maintains this file: talk to that one, or open it when it has ended";
     in_file(Error::new(ErrorId::BACKEND_IN_USE, message), path)
 }
 
 /// The file system does not give it.
-pub(super) fn unusable(path: &Path, fault: &std::io::Error) -> Error {
+pub(crate) fn unusable(path: &Path, fault: &std::io::Error) -> Error {
     match fault.kind() {
         ErrorKind::NotFound => invalid(path, "there is no such file"),
         _ => invalid(path, &format!("the file cannot be opened: {fault}")),
@@ -40,11 +40,11 @@ pub(super) fn check_folder(path: &Path) -> Result<()> {
 }
 
 /// It is no database that can be opened so.
-pub(super) fn invalid(path: &Path, message: &str) -> Error {
+pub(crate) fn invalid(path: &Path, message: &str) -> Error {
     in_file(Error::new(ErrorId::INVALID_BACKEND, message), path)
 }
 
 /// Says of an error which file it is about.
-pub(super) fn in_file(error: Error, path: &Path) -> Error {
+pub(crate) fn in_file(error: Error, path: &Path) -> Error {
     error.with("path", path.display().to_string())
 }

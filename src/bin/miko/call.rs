@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::exit::{Exit, Failure};
-use crate::open::Server;
+use crate::open::{Create, Server};
 use crate::output::Output;
 
 /// The words of `miko call`.
@@ -17,6 +17,8 @@ use crate::output::Output;
 pub(crate) struct Args {
     #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    create: Create,
     #[command(flatten)]
     output: Output,
     /// The method and its params as a JSON object or array, after a backend URL if there is one.
@@ -39,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         [backend, method, params] => (Some(backend), method, Some(params)),
         _ => return Err(Failure::Usage("name a method, after the backend and before its params".to_owned())),
     };
-    let db = args.server.open(backend)?;
+    let db = args.server.open(backend, args.create.missing())?;
     let (exit, answer) = match call(&*db, method, params) {
         Ok(result) => (Exit::Success, result),
         Err(error) => (exit_of(&error), failed(&error)?),

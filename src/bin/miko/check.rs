@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mikobase::{Engine, Mikobase, SqliteEngine};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, say};
 use crate::open;
 
 /// Checks each file for itself; all are checked, whatever is wrong with some.
@@ -12,7 +12,7 @@ pub(crate) fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     for path in files {
         match check(path) {
-            Ok(said) => eprintln!("{}: {said}", path.display()),
+            Ok(said) => say(format_args!("{}: {said}", path.display())),
             Err(failure) => exit = Exit::report(failure),
         }
     }

@@ -8,8 +8,9 @@ use miko_core::{atomic_file, is_temporal_worldlet};
 use mikobase::backend::{Backend, Mode, Storage};
 use mikobase::{Engine, Error, ErrorId, MikobaseExt, json};
 
-use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::exit::{Exit, Failure, say};
+use crate::open::{self, Missing};
+use crate::output::Stdout;
 
 /// The words of `miko convert`.
 #[derive(clap::Args)]
@@ -35,7 +36,7 @@ of a temporal one is temporal.";
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     if let (None, Some(to)) = (worldlet(&args.from), worldlet(&args.to)) {
-        export(&*open::engine(&args.from)?, to)?;
+        export(&*open::engine(&args.from, Missing::Refuse)?, to)?;
         return Ok(Exit::Success);
     }
     let mut text = text(args)?;
@@ -61,8 +62,12 @@ fn text(args: &Args) -> Result<File, Failure> {
         Some(path) if path == Path::new("-") => {
             io::copy(&mut io::stdin().lock(), &mut between)?;
         }
-        Some(path) => return File::open(path).map_err(Failure::file(path)),
-        None => write(&*open::engine(&args.from)?, &mut between)?,
+        Some(path) => return open::source(path),
+        None => {
+            let mut writer = BufWriter::new(&mut between);
+            open::engine(&args.from, Missing::Refuse)?.write_worldlet(&mut writer)?;
+            writer.flush()?;
+        }
     }
     between.rewind()?;
     Ok(between)
@@ -108,25 +113,20 @@ fn import(engine: &dyn Engine, text: File, args: &Args) -> Result<(), Failure> {
     let mut reader = BufReader::with_capacity(1 << 16, text);
     let imported = engine.read_worldlet(&mut reader, args.trust);
     let imported = imported.map_err(|error| error.with_all("path", args.from.as_str()))?;
-    imported.warnings.iter().for_each(|warning| eprintln!("miko: warning: {warning}"));
-    eprintln!("{}: {} records", args.from, imported.records);
+    imported.warnings.iter().for_each(|warning| say(format_args!("miko: warning: {warning}")));
+    say(format_args!("{}: {} records", args.from, imported.records));
     Ok(())
 }
 
 fn export(engine: &dyn Engine, to: &Path) -> Result<(), Failure> {
     if to == Path::new("-") {
-        let mut stdout = io::stdout().lock();
-        write(engine, &mut stdout)?;
-        return Ok(stdout.write_all(b"\n")?);
+        return Stdout::write_whole(|stdout| {
+            engine.write_worldlet(stdout)?;
+            Ok(stdout.write_all(b"\n")?)
+        });
     }
     if to.exists() {
         return Err(there_already(&to.display().to_string(), "there is such a file already"));
     }
-    Ok(atomic_file::write(to, |file| engine.write_worldlet(file))?)
-}
-
-fn write(engine: &dyn Engine, file: &mut impl Write) -> Result<(), Failure> {
-    let mut writer = BufWriter::new(file);
-    engine.write_worldlet(&mut writer)?;
-    Ok(writer.flush()?)
+    Ok(atomic_file::write_text(to, |file| engine.write_worldlet(file))?)
 }

@@ -1,6 +1,7 @@
 //! `miko completions` and `miko man`: made from the definition of the command itself.
 
-use std::io;
+use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::CommandFactory;
@@ -8,6 +9,7 @@ use clap_complete::Shell;
 
 use crate::Cli;
 use crate::exit::{Exit, Failure};
+use crate::output::Stdout;
 
 /// The words of `miko completions`.
 #[derive(clap::Args)]
@@ -20,7 +22,10 @@ pub(crate) struct Completions {
 }
 
 pub(crate) fn complete(args: &Completions) -> Result<Exit, Failure> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "miko", &mut io::stdout());
+    // The generator panics where its writer fails.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "miko", &mut script);
+    Stdout::write_whole(|stdout| Ok(stdout.write_all(&script)?))?;
     Ok(Exit::Success)
 }
 
@@ -30,14 +35,17 @@ pub(crate) fn complete(args: &Completions) -> Result<Exit, Failure> {
   miko man | man -l -
   miko man ~/.local/share/man/man1")]
 pub(crate) struct Man {
-    /// Write a page per subcommand into this folder.
+    /// Write a page per subcommand into this folder, which is made if it is not there.
     folder: Option<PathBuf>,
 }
 
 pub(crate) fn man(args: &Man) -> Result<Exit, Failure> {
     match &args.folder {
-        None => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?,
-        Some(folder) => clap_mangen::generate_to(Cli::command(), folder).map_err(Failure::file(folder))?,
+        None => Stdout::write_whole(|stdout| Ok(clap_mangen::Man::new(Cli::command()).render(stdout)?))?,
+        Some(folder) => {
+            fs::create_dir_all(folder).map_err(Failure::file(folder))?;
+            clap_mangen::generate_to(Cli::command(), folder).map_err(Failure::file(folder))?;
+        }
     }
     Ok(Exit::Success)
 }

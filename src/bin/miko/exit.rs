@@ -1,6 +1,7 @@
 //! How the command ends.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -61,7 +62,7 @@ impl Exit {
     pub(crate) fn report(failure: Failure) -> Self {
         match failure {
             Failure::Usage(message) => {
-                eprintln!("miko: {message}");
+                say(format_args!("miko: {message}"));
                 Self::Usage
             }
             Failure::Unreachable(error) => {
@@ -75,20 +76,25 @@ impl Exit {
             // Whoever reads our output has seen enough.
             Failure::Io(fault) if fault.kind() == io::ErrorKind::BrokenPipe => Self::Success,
             Failure::Io(fault) => {
-                eprintln!("miko: {fault}");
+                say(format_args!("miko: {fault}"));
                 Self::RequestFailed
             }
             Failure::File(path, fault) => {
-                eprintln!("miko: {}: {fault}", path.display());
+                say(format_args!("miko: {}: {fault}", path.display()));
                 Self::RequestFailed
             }
         }
     }
 }
 
+/// Writes a message to standard error. If that is closed the message is lost, and the work goes on.
+pub(crate) fn say(message: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
 /// An error of several items is a line for each.
 fn report_items(error: &Error) {
     for item in error.items() {
-        eprintln!("miko: {item}");
+        say(format_args!("miko: {item}"));
     }
 }

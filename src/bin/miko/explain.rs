@@ -3,7 +3,7 @@
 use mikobase::json;
 
 use crate::exit::{Exit, Failure};
-use crate::open;
+use crate::open::{self, Missing};
 use crate::output::Output;
 
 /// The words of `miko explain`.
@@ -25,7 +25,7 @@ Prints the SQL, the values bound to it, SQLite's plan (a line per step), the ind
 and why the evaluator looks at what SQL finds, if it does. Nothing is run."#;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let explanation = open::engine(&args.backend)?.explain(json::parse(&args.query)?)?;
+    let explanation = open::engine(&args.backend, Missing::Refuse)?.explain(json::parse(&args.query)?)?;
     args.output.write_value(&explanation)?;
     Ok(Exit::Success)
 }

@@ -1,12 +1,14 @@
 //! `miko export`: a database as a worldlet.
 
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use miko_core::atomic_file;
 
 use crate::exit::{Exit, Failure};
-use crate::{open, progress};
+use crate::open::{self, Missing};
+use crate::output::Stdout;
+use crate::progress;
 
 /// The words of `miko export`.
 #[derive(clap::Args)]
@@ -24,17 +26,18 @@ const EXAMPLES: &str = "Examples:
   diff <(miko export one.db) <(miko export other.db)";
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let engine = open::engine(&args.backend)?;
+    let engine = open::engine(&args.backend, Missing::Refuse)?;
     match &args.out {
         None => {
-            let mut stdout = BufWriter::new(io::stdout().lock());
-            engine.write_worldlet(&mut stdout)?;
-            stdout.write_all(b"\n")?;
-            stdout.flush()?;
+            Stdout::write_whole(|stdout| {
+                engine.write_worldlet(stdout)?;
+                Ok(stdout.write_all(b"\n")?)
+            })?;
         }
         Some(path) => {
             let bar = progress::of_bytes(&path.display().to_string(), None);
-            let written = atomic_file::write(path, |file| engine.write_worldlet(&mut bar.wrap_write(file)));
+            let written =
+                atomic_file::write_text(path, |file| engine.write_worldlet(&mut bar.wrap_write(file)));
             bar.finish_and_clear();
             written?;
         }

@@ -3,7 +3,7 @@
 use mikobase::{Error, ErrorId};
 
 use crate::exit::{Exit, Failure};
-use crate::open::Server;
+use crate::open::{Missing, Server};
 use crate::output::Output;
 
 /// The words of `miko get`.
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         [backend, pk] => (Some(backend.as_str()), pk),
         _ => return Err(Failure::Usage("name a pk, after the backend if there is one".to_owned())),
     };
-    match args.server.open(backend)?.record_by_pk(pk)? {
+    match args.server.open(backend, Missing::Refuse)?.record_by_pk(pk)? {
         Some(record) => args.output.write_value(&record)?,
         None => {
             let error = Error::new(ErrorId::RECORD_NOT_FOUND, "no active record has this pk");

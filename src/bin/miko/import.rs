@@ -3,8 +3,9 @@
 use std::io::BufReader;
 use std::path::PathBuf;
 
-use crate::exit::{Exit, Failure};
-use crate::{open, progress};
+use crate::exit::{Exit, Failure, say};
+use crate::open::{self, Missing};
+use crate::progress;
 
 /// The words of `miko import`.
 #[derive(clap::Args)]
@@ -27,7 +28,9 @@ const EXAMPLES: &str = "Examples:
 Each file is imported whole or not at all; the first that is not ends the command.";
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let engine = open::engine(&args.backend)?;
+    // A misspelt file is told before a database is created for it.
+    args.files.iter().try_for_each(|path| open::check(path))?;
+    let engine = open::engine(&args.backend, Missing::Create)?;
     for path in &args.files {
         let (reader, length) = open::reader(path)?;
         let bar = progress::of_bytes(&path.display().to_string(), length);
@@ -37,9 +40,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         bar.finish_and_clear();
         let imported = imported.map_err(|error| error.with_all("path", path.display().to_string()))?;
         for warning in &imported.warnings {
-            eprintln!("miko: warning: {warning}");
+            say(format_args!("miko: warning: {warning}"));
         }
-        eprintln!("{}: {} records", path.display(), imported.records);
+        say(format_args!("{}: {} records", path.display(), imported.records));
     }
     Ok(Exit::Success)
 }

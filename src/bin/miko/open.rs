@@ -2,10 +2,11 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use mikobase::{Connect, Engine, Mikobase, MikobaseClient, backend, json};
+use mikobase::backend::Backend;
+use mikobase::{Connect, Engine, Error, ErrorId, Mikobase, MikobaseClient, backend, json};
 use serde_json::Value;
 
 use crate::exit::Failure;
@@ -22,9 +23,9 @@ pub(crate) struct Server {
 
 impl Server {
     /// Opens `backend`, or connects to the server if none is named.
-    pub(crate) fn open(&self, backend: Option<&str>) -> Result<Box<dyn Mikobase>, Failure> {
+    pub(crate) fn open(&self, backend: Option<&str>, missing: Missing) -> Result<Box<dyn Mikobase>, Failure> {
         if let Some(url) = backend {
-            return Ok(engine(url)?);
+            return Ok(engine(url, missing)?);
         }
         let Some(socket) = &self.socket else {
             return Err(Failure::Usage(
@@ -41,9 +42,55 @@ impl Server {
     }
 }
 
+/// Whether a database file that is not there is created.
+#[derive(clap::Args)]
+pub(crate) struct Create {
+    /// Create the database file if it is not there, whatever is asked of it.
+    #[arg(long)]
+    create: bool,
+}
+
+impl Create {
+    /// What becomes of a missing file, if it is not created on demand.
+    pub(crate) fn missing(&self) -> Missing {
+        if self.create { Missing::Create } else { Missing::Refuse }
+    }
+}
+
+/// What becomes of a database file that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It is created.
+    Create,
+    /// It is an error: what only reads creates nothing.
+    Refuse,
+}
+
+/// Whether `url` names a file that holds no database, because it is not there or is empty.
+pub(crate) fn is_missing(url: &str) -> bool {
+    let backend: Option<Backend> = url.parse().ok();
+    let path = backend.as_ref().and_then(Backend::path);
+    path.is_some_and(|path| path.metadata().map_or(true, |metadata| metadata.len() == 0))
+}
+
 /// Opens an engine in this process.
-pub(crate) fn engine(url: &str) -> Result<Box<dyn Engine>, Failure> {
-    backend::open(url).map_err(Failure::Unreachable)
+pub(crate) fn engine(url: &str, missing: Missing) -> Result<Box<dyn Engine>, Failure> {
+    let opened = match missing {
+        Missing::Create => backend::open(url),
+        Missing::Refuse => url.parse().and_then(|backend: Backend| backend.open_existing()),
+    };
+    opened.map_err(Failure::Unreachable)
+}
+
+/// Opens a file that is converted: it is a backend, so its absence is told as that of a backend.
+pub(crate) fn source(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|fault| match fault.kind() {
+        ErrorKind::NotFound => {
+            let error = Error::new(ErrorId::INVALID_BACKEND, "there is no such file");
+            Failure::Unreachable(error.with("path", path.display().to_string()))
+        }
+        _ => Failure::file(path)(fault),
+    })
 }
 
 /// Opens a file to read; `-` is standard input. Also its length, where that is known.
@@ -54,6 +101,11 @@ pub(crate) fn reader(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failur
     let file = File::open(path).map_err(Failure::file(path))?;
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     Ok((Box::new(file), length))
+}
+
+/// Whether a file can be opened to read; `-` always can.
+pub(crate) fn check(path: &Path) -> Result<(), Failure> {
+    if path == Path::new("-") { Ok(()) } else { File::open(path).map(drop).map_err(Failure::file(path)) }
 }
 
 /// Reads a file that holds JSON; `-` is standard input.

@@ -1,10 +1,12 @@
 //! Answers on standard output: one per line for programs, indented and coloured for people.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
 
 use colored_json::{ColorMode, ToColoredJson};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+
+use crate::exit::Failure;
 
 /// Writes JSON answers, each flushed at once: whoever sent the request may be waiting for it.
 #[derive(clap::Args)]
@@ -36,6 +38,42 @@ impl Output {
     /// Writes anything as an answer.
     pub(crate) fn write_value(&self, value: &impl Serialize) -> io::Result<()> {
         self.write(&to_raw_value(value)?)
+    }
+}
+
+/// Standard output for a whole document, which a reader may leave early: `miko export crew.db | head`.
+pub(crate) struct Stdout {
+    writer: BufWriter<StdoutLock<'static>>,
+    /// Whether the reader has closed its end. An error of the engine no longer says so.
+    closed: bool,
+}
+
+impl Stdout {
+    /// Writes a document by `write`, and flushes it.
+    ///
+    /// # Errors
+    /// What `write` fails with; a broken pipe as [`Failure::Io`], whatever `write` made of it.
+    pub(crate) fn write_whole(write: impl FnOnce(&mut Self) -> Result<(), Failure>) -> Result<(), Failure> {
+        let mut stdout = Self { writer: BufWriter::new(io::stdout().lock()), closed: false };
+        let written = write(&mut stdout).and_then(|()| Ok(stdout.flush()?));
+        if stdout.closed { Err(Failure::Io(ErrorKind::BrokenPipe.into())) } else { written }
+    }
+
+    fn note<T>(&mut self, outcome: io::Result<T>) -> io::Result<T> {
+        self.closed |= outcome.as_ref().is_err_and(|fault| fault.kind() == ErrorKind::BrokenPipe);
+        outcome
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes);
+        self.note(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.writer.flush();
+        self.note(flushed)
     }
 }
 

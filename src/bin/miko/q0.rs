@@ -2,11 +2,12 @@
 
 use std::io::{self, BufRead};
 
-use mikobase::{Answer, Error, ErrorId, Mikobase, Response, json};
+use mikobase::{Answer, Check, Error, ErrorId, Mikobase, Response, json};
+use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use crate::exit::{Exit, Failure};
-use crate::open::Server;
+use crate::open::{self, Create, Missing, Server};
 use crate::output::Output;
 
 /// The words of `miko q0`.
@@ -16,6 +17,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     server: Server,
     #[command(flatten)]
+    create: Create,
+    #[command(flatten)]
     output: Output,
     /// A backend URL; what begins with `{` is a query. Without a query, each line of standard input is one.
     #[arg(value_name = "BACKEND|QUERY", num_args = 0..=2)]
@@ -24,14 +27,19 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = r#"Examples:
   miko q0 mikobase.uno/sqlite/memory '{"action": "select", "limit": 10}'
-  miko q0 --socket "$MIKOBASE_SOCKET" < requests.jsonl"#;
+  miko q0 --socket "$MIKOBASE_SOCKET" < requests.jsonl
+
+A database file that is not there is created by the first request that writes, or by --create."#;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let (backend, query) = sort_words(&args.words)?;
-    let db = args.server.open(backend)?;
+    let mut database = Database { args, backend, opened: None };
+    if !backend.is_some_and(open::is_missing) {
+        database.open(args.create.missing())?;
+    }
     match query {
-        Some(query) => answer(&*db, query.as_bytes(), &args.output),
-        None => answer_lines(&*db, &args.output),
+        Some(query) => answer_once(&mut database, query, &args.output),
+        None => answer_lines(&mut database, &args.output),
     }
 }
 
@@ -47,19 +55,71 @@ fn sort_words(words: &[String]) -> Result<(Option<&str>, Option<&str>), Failure>
     }
 }
 
+/// The database of the requests. A file that is missing is created by the first valid request that writes.
+struct Database<'a> {
+    args: &'a Args,
+    backend: Option<&'a str>,
+    opened: Option<Box<dyn Mikobase>>,
+}
+
+impl Database<'_> {
+    fn open_for(&mut self, query: &Value) -> Result<&dyn Mikobase, Failure> {
+        let missing =
+            if self.opened.is_none() && writes(query) { Missing::Create } else { self.args.create.missing() };
+        self.open(missing)
+    }
+
+    fn open(&mut self, missing: Missing) -> Result<&dyn Mikobase, Failure> {
+        let db = match self.opened.take() {
+            Some(db) => db,
+            None => self.args.server.open(self.backend, missing)?,
+        };
+        Ok(&**self.opened.insert(db))
+    }
+}
+
+/// Whether a request is valid and changes something.
+fn writes(query: &Value) -> bool {
+    let acts = matches!(query["action"].as_str(), Some("create" | "update" | "delete"));
+    acts && [Check::Action, Check::Fields, Check::Uns, Check::Placeholders]
+        .into_iter()
+        .all(|check| check.run(query.clone()).errors.is_empty())
+}
+
+fn answer_once(database: &mut Database<'_>, query: &str, output: &Output) -> Result<Exit, Failure> {
+    let result = match parse(query.as_bytes()) {
+        Ok(query) => database.open_for(&query)?.q0(query),
+        Err(error) => Err(error),
+    };
+    answer(result, output)
+}
+
 /// Answers each line, whatever is in it: an answer per line, in order. Fails as a whole if any request failed.
-fn answer_lines(db: &dyn Mikobase, output: &Output) -> Result<Exit, Failure> {
+fn answer_lines(database: &mut Database<'_>, output: &Output) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     for line in io::stdin().lock().split(b'\n') {
-        if answer(db, &line?, output)? != Exit::Success {
+        let line = line?;
+        let result = match parse(&line) {
+            Ok(query) => match database.open_for(&query) {
+                Ok(db) => db.q0(query),
+                // A later line may create the file.
+                Err(Failure::Unreachable(error)) if !error.is(ErrorId::SERVER_GONE) => {
+                    answer(Err(error), output)?;
+                    exit = Exit::Unreachable;
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            },
+            Err(error) => Err(error),
+        };
+        if answer(result, output)? != Exit::Success && exit == Exit::Success {
             exit = Exit::RequestFailed;
         }
     }
     Ok(exit)
 }
 
-fn answer(db: &dyn Mikobase, text: &[u8], output: &Output) -> Result<Exit, Failure> {
-    let result = run_text(db, text);
+fn answer(result: mikobase::Result<Response>, output: &Output) -> Result<Exit, Failure> {
     let rendered = to_raw_value(&Answer(&result)).map_err(io::Error::from)?;
     output.write(&rendered)?;
     match result {
@@ -69,8 +129,8 @@ fn answer(db: &dyn Mikobase, text: &[u8], output: &Output) -> Result<Exit, Failu
     }
 }
 
-fn run_text(db: &dyn Mikobase, text: &[u8]) -> mikobase::Result<Response> {
+fn parse(text: &[u8]) -> mikobase::Result<Value> {
     let text = str::from_utf8(text)
         .map_err(|fault| Error::new(ErrorId::INVALID_REQUEST, format!("this is not JSON: {fault}")))?;
-    db.q0(json::parse(text)?)
+    json::parse(text)
 }

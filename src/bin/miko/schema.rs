@@ -8,8 +8,8 @@ use mikobase::{Error, ErrorId, Mikobase};
 use serde_json::{Map, Value};
 
 use crate::check;
-use crate::exit::{Exit, Failure};
-use crate::open::{self, Server};
+use crate::exit::{Exit, Failure, say};
+use crate::open::{self, Missing, Server};
 use crate::output::Output;
 
 #[derive(Subcommand)]
@@ -69,11 +69,11 @@ pub(crate) fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Import { server, words } => import(server, words),
         Command::Export { server, output, backend } => {
-            output.write_value(&server.open(backend.as_deref())?.export_schema()?)?;
+            output.write_value(&server.open(backend.as_deref(), Missing::Refuse)?.export_schema()?)?;
             Ok(Exit::Success)
         }
         Command::Show { server, output, backend, class } => {
-            let db = server.open(backend.as_deref())?;
+            let db = server.open(backend.as_deref(), Missing::Refuse)?;
             show(&*db, output, class.as_deref())
         }
         Command::Check { files } => check::run(files),
@@ -87,13 +87,13 @@ fn import(server: &Server, words: &[String]) -> Result<Exit, Failure> {
         _ => return Err(Failure::Usage("name a file, after the backend if there is one".to_owned())),
     };
     let schema = open::read_json(Path::new(file))?;
-    let db = server.open(backend)?;
+    let db = server.open(backend, Missing::Create)?;
     let changes = db.import_schema(schema).map_err(|error| error.with_all("path", file.as_str()))?;
     for (what, classes) in
         [("created", changes.created), ("updated", changes.updated), ("unchanged", changes.unchanged)]
     {
         for class in classes {
-            eprintln!("{what} {class}");
+            say(format_args!("{what} {class}"));
         }
     }
     Ok(Exit::Success)

@@ -8,7 +8,8 @@ use std::process::Command;
 
 use mikobase::{BoxError, ExitStatus, Outcome, Report, Returning, Uds, Worker, WorkerReport, Worldlet};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, say};
+use crate::output::Stdout;
 
 /// The words of `miko share`.
 #[derive(clap::Args)]
@@ -54,9 +55,10 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     let report = uds.mikobase(args.workers, |_, worker| become_command(command, worker, &uds));
     let report = report.map_err(|failed| Failure::from(mikobase::Error::from(failed)))?;
     if args.out.is_none() && !args.quiet {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(report.worldlet().as_str().as_bytes())?;
-        stdout.write_all(b"\n")?;
+        Stdout::write_whole(|stdout| {
+            stdout.write_all(report.worldlet().as_str().as_bytes())?;
+            Ok(stdout.write_all(b"\n")?)
+        })?;
     }
     Ok(if succeeded(&report) { Exit::Success } else { Exit::RequestFailed })
 }
@@ -103,8 +105,8 @@ fn become_command(words: &[String], worker: &Worker, uds: &Uds) -> Result<(), Bo
 fn say_how_it_ended(worker: &WorkerReport<()>) {
     let seconds = worker.duration().as_secs_f64();
     match &worker.outcome {
-        Outcome::Failed { text, .. } => eprintln!("worker {}: {text}", worker.index),
-        _ => eprintln!("worker {}: {} after {seconds:.1} s", worker.index, worker.status),
+        Outcome::Failed { text, .. } => say(format_args!("worker {}: {text}", worker.index)),
+        _ => say(format_args!("worker {}: {} after {seconds:.1} s", worker.index, worker.status)),
     }
 }
 
