@@ -5,7 +5,7 @@
 //!
 //! | subject | where |
 //! | --- | --- |
-//! | reading a definition, with all its faults | [`definition`], [`field`], [`settings`] |
+//! | reading a definition, with all its faults | [`definition`], [`field`], [`settings`]; rules that contradict each other, [`contradiction`] |
 //! | classes with what they inherit | [`catalog`] |
 //! | normalizing a bucket, then checking it | [`normalize`]; [`check`], [`value`]; what `custom_classes` mark in it, [`markers`] |
 //! | what a class says of other records | [`constraint`], [`reference`] |
@@ -13,6 +13,7 @@
 mod catalog;
 mod check;
 mod constraint;
+mod contradiction;
 mod definition;
 mod field;
 mod markers;

@@ -355,7 +355,13 @@ fn inherited_settings(settings: &mut Settings<'_>) -> Map<String, Value> {
 
 impl Target {
     fn read(settings: &mut Settings<'_>) -> Self {
-        let classes = settings.classes(&["target", "allowed_class", "allowed_classes"]);
+        let mut classes = settings.classes(&["target", "allowed_class"]);
+        // Upstream has both of the other spellings in one definition, and means the classes of either.
+        let others = settings.classes(&["allowed_classes"]);
+        if settings.map.contains_key("target") {
+            settings.get(&["target", "allowed_classes"]);
+        }
+        classes.extend(others);
         let on_delete = match settings.text("on_delete") {
             None | Some("ignore") => OnDelete::Ignore,
             Some("restrict") => OnDelete::Restrict,

@@ -98,7 +98,7 @@ impl<'c> Normalizer<'c> {
     }
 
     /// What nests too deep is left to the check, which refuses it.
-    fn value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
+    pub(super) fn value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
         if self.levels == 0 {
             return;
         }

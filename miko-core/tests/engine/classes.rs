@@ -54,6 +54,76 @@ fn a_definition_that_is_not_well_formed_is_refused_with_every_fault() {
 }
 
 #[test]
+fn a_definition_that_nothing_can_fulfil_is_refused_with_the_rule() {
+    let of = |field: Value| json!({"name": "a.b/c", "fields": {"f": field}});
+    let number = |rules: Value| {
+        let mut field = json!({"class": "number"});
+        field.as_object_mut().unwrap().extend(rules.as_object().unwrap().clone());
+        field
+    };
+    let refused = [
+        (number(json!({"min": 2, "max": 1})), "min"),
+        (number(json!({"gt": 1, "lt": 1})), "gt"),
+        (number(json!({"gte": 1, "lt": 1.0})), "min"),
+        (number(json!({"gt": 1, "lte": 1})), "gt"),
+        (number(json!({"min": 1.25, "max": 1.75, "integer_only": true})), "integer_only"),
+        (number(json!({"gt": 1, "lt": 2, "integer_only": true})), "integer_only"),
+        (number(json!({"gt": u64::MAX - 1, "lt": u64::MAX, "integer_only": true})), "integer_only"),
+        (number(json!({"min": 1, "max": 6, "multiple_of": 7})), "multiple_of"),
+        (number(json!({"one_of": []})), "one_of"),
+        (json!({"enum": []}), "one_of"),
+        (number(json!({"one_of": ["x", 1.5], "integer_only": true})), "one_of"),
+        (json!({"class": "string", "one_of": ["abc"], "max_length": 2}), "one_of"),
+        (number(json!({"default": "x"})), "default"),
+        (number(json!({"default": 5, "max": 4})), "default"),
+        (json!({"class": "string", "default": "x", "one_of": ["y"]}), "default"),
+        (json!({"class": "string", "default": "x", "pattern": "^y"}), "default"),
+        (json!({"class": "array", "default": [null], "of": {"required": true}}), "default"),
+        (json!({"required": true, "default": null}), "default"),
+        (json!({"class": "array", "of": {"class": "number", "min": 2, "max": 1}}), "min"),
+        (json!({"class": "hash", "fields": {"g": {"class": "number", "min": 2, "max": 1}}}), "min"),
+        (
+            json!({"class": "hash", "max_elements": 1, "fields": {"a": {"required": true}, "b": {"required": true}}}),
+            "max_elements",
+        ),
+    ];
+    for (field, rule) in refused {
+        let error = define(&db(), of(field.clone())).unwrap_err();
+        assert_eq!(rules_broken(&error), [rule], "{field}: {error}");
+        let schema = json!({"classes": {"a.b/c": of(field.clone())}});
+        let error = db().0.import_schema(schema).unwrap_err();
+        assert_eq!(rules_broken(&error), [rule], "{field}: {error}");
+    }
+    let taken = [
+        number(json!({"min": 1, "max": 1.0})),
+        number(json!({"gt": 1, "lt": 2})),
+        number(json!({"gt": 1, "lt": 3, "integer_only": true})),
+        number(json!({"min": 1e300, "max": 1e301, "integer_only": true, "multiple_of": 3})),
+        number(json!({"min": 1, "max": 7, "multiple_of": 7, "default": 7.0})),
+        number(json!({"min": -7, "max": -1, "multiple_of": 7})),
+        json!({"class": "string", "default": "  a ", "collapse": true, "max_length": 1}),
+        json!({"class": "number", "one_of": [1, "x"]}),
+        json!({"default": null}),
+        json!({"class": "a.b/c", "default": {"f": 1}}),
+    ];
+    for field in taken {
+        define(&db(), of(field.clone())).unwrap_or_else(|error| panic!("{field}: {error}"));
+    }
+}
+
+#[test]
+fn both_spellings_of_the_classes_of_a_target_count() {
+    let db = db();
+    let field =
+        json!({"class": "puck.uno/reference", "allowed_class": "a.b/one", "allowed_classes": ["a.b/two"]});
+    define(&db, json!({"name": "a.b/c", "fields": {"f": field}})).unwrap();
+    for (class, is_allowed) in [("a.b/one", true), ("a.b/two", true), ("a.b/three", false)] {
+        let target = create(&db, class, json!({})).unwrap();
+        assert_eq!(create(&db, "a.b/c", json!({"f": target})).is_ok(), is_allowed, "{class}");
+    }
+}
+
+#[test]
 fn what_nobody_knows_is_kept_and_names_lose_their_protocol() {
     let db = db();
     let definition = json!({

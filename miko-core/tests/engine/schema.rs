@@ -61,9 +61,10 @@ fn a_schema_is_imported_whole_or_not_at_all() {
         (json!({"classes": {"a.b/good": {}, "bad": {}}}), "a class name is a UNS"),
         (json!({"classes": {"a.b/good": {}, "a.b/bad": 5}}), "expected an object"),
         (
-            json!({"classes": {"a.b/good": {}, "a.b/bad": {"name": "a.b/other"}}}),
-            "expected `a.b/bad`, as its key says",
+            json!({"classes": {"a.b/good": {}, "https://a.b/good": {"abstract": true}}}),
+            "`a.b/good` is defined twice",
         ),
+        (json!({"classes": {"a.b/good": {}, "http://a.b/good": {}}}), "`a.b/good` is defined twice"),
         (json!({"classes": {"a.b/good": {}, "a.b/bad": {"inherits": "a.b/nobody"}}}), "which is not defined"),
         (json!({"classes": {"a.b/good": {}, "puck.uno/class": {}}}), "is built in"),
     ];
@@ -82,4 +83,15 @@ fn a_schema_is_imported_whole_or_not_at_all() {
         deep = Value::Array(vec![deep]);
     }
     assert!(db().0.import_schema(deep).unwrap_err().is(ErrorId::INVALID_REQUEST));
+}
+
+#[test]
+fn the_key_of_a_definition_is_its_name_whatever_it_says_inside() {
+    for name in [json!("a.b/other"), json!("https://a.b/c"), json!("no UNS"), json!(5)] {
+        let db = db();
+        let schema = json!({"classes": {"a.b/c": {"motto": 1, "name": name}}});
+        assert_eq!(db.0.import_schema(schema).unwrap(), changes(&["a.b/c"], &[], &[]));
+        let stored = json!({"classes": {"a.b/c": {"motto": 1, "name": "a.b/c"}}});
+        assert_eq!(db.0.export_schema().unwrap().to_string(), stored.to_string());
+    }
 }

@@ -52,7 +52,13 @@ impl<T: Tables> Store<T> {
                 if platter.class == uns::CLASS {
                     match misplaced_definition(platter.has_bucket, definition.is_some(), platter_place) {
                         Some(fault) => faults.push(fault),
-                        None => definition = Definition::read(bucket, *place, &mut faults),
+                        None => {
+                            definition = Definition::read(bucket, *place, &mut faults);
+                            if purpose != Purpose::Import {
+                                let read = definition.iter();
+                                read.for_each(|read| read.note_contradictions(place, &mut faults));
+                            }
+                        }
                     }
                 } else if let Some(class) = self.catalog.class(platter.class) {
                     if class.is_abstract() {

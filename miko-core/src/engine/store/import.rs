@@ -266,8 +266,7 @@ impl<T: Tables> Sink for Import<'_, T> {
         faults.into_iter().for_each(|fault| problems.refuse(fault));
         let Some((definition, bucket)) = read.filter(|_| is_whole) else { return Ok(()) };
         if !self.class_keys.insert(definition.name.clone()) {
-            let message = format!("`{}` is defined twice under `classes`", definition.name);
-            problems.refuse(place.fault(message).with("class", definition.name));
+            problems.refuse(schema::defined_twice(&definition.name, &place));
             return Ok(());
         }
         let before = self.store.definition_record(&definition.name)?;

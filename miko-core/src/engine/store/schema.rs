@@ -1,5 +1,7 @@
 //! Importing and exporting all class definitions at once.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::class::Definition;
@@ -84,13 +86,23 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
             .with("unknown_fields", vec![unknown.as_str()]));
     }
     let (mut faults, mut definitions) = (Vec::new(), Vec::new());
-    let place = Place::Key(&Place::Request, CLASSES);
-    for (name, definition) in classes {
-        let place = Place::Key(&place, &name);
-        definitions.extend(read_one(&name, definition, place, &mut faults));
+    let (place, mut names) = (Place::Key(&Place::Request, CLASSES), HashSet::new());
+    for (key, definition) in classes {
+        let place = Place::Key(&place, &key);
+        if let Ok(name) = uns::parse(&key)
+            && !names.insert(name.to_owned())
+        {
+            faults.push(defined_twice(name, &place));
+        }
+        definitions.extend(read_one(&key, definition, place, &mut faults));
     }
     Error::check(faults)?;
     Ok(definitions)
+}
+
+/// Two keys of `classes` are one name: with and without a protocol.
+pub(super) fn defined_twice(name: &str, place: &Place<'_>) -> ErrorItem {
+    place.fault(format!("`{name}` is defined twice under `classes`")).with("class", name)
 }
 
 /// Reads one definition, whose key is its name, with the bucket that is stored for it.
@@ -111,19 +123,15 @@ pub(super) fn read_one(
         faults.push(place.wrong_type("an object", &definition));
         return None;
     };
-    // The key is the name; a definition may leave it out.
+    // The key is the name, whatever the definition says.
     let mut bucket = Map::new();
     if !given.contains_key("name") {
         bucket.insert("name".to_owned(), Value::from(name));
     }
     bucket.extend(given);
+    bucket["name"] = name.into();
     Definition::normalize(&mut bucket);
-    if bucket.get("name").and_then(Value::as_str) != Some(name) {
-        faults.push(
-            Place::Key(&place, "name")
-                .wrong_value(&format!("`{name}`, as its key says"), bucket["name"].clone()),
-        );
-    }
     let definition = Definition::read(&bucket, place, faults)?;
+    definition.note_contradictions(&place, faults);
     Some((definition, bucket))
 }

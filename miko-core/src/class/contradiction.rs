@@ -1,0 +1,164 @@
+//! Rules of a definition that no value can keep together, and defaults that break the rules of their own field.
+//!
+//! A definition is asked for them when it is written, not when it is read from a store: a database with one that an earlier
+//! version took can still be opened.
+
+use std::cmp::Ordering;
+
+use serde_json::{Number, Value};
+
+use super::catalog::Catalog;
+use super::check::{Checker, Purpose};
+use super::definition::Definition;
+use super::field::{Bounds, Elements, Field, Kind};
+use super::markers::Markers;
+use super::normalize::Normalizer;
+use super::settings::fault;
+use crate::error::ErrorItem;
+use crate::json::compare_numbers;
+use crate::query::Place;
+
+impl Definition {
+    /// Notes what nobody could fulfil, each with the name of the rule, by JSON pointer under `place`.
+    pub(crate) fn note_contradictions(&self, place: &Place<'_>, faults: &mut Vec<ErrorItem>) {
+        note_in(&self.fields, place, faults);
+    }
+}
+
+fn note_in(fields: &[(String, Field)], place: &Place<'_>, faults: &mut Vec<ErrorItem>) {
+    let place = Place::Key(place, "fields");
+    for (name, field) in fields {
+        field.note_contradictions(&Place::Key(&place, name), faults);
+    }
+}
+
+impl Field {
+    fn note_contradictions(&self, place: &Place<'_>, faults: &mut Vec<ErrorItem>) {
+        let before = faults.len();
+        let mut refuse = |rule: &str, message: String| faults.push(fault(place, message).with("rule", rule));
+        match &self.kind {
+            Kind::Number(bounds) => {
+                if let Some((rule, message)) = bounds.contradiction() {
+                    refuse(rule, message);
+                }
+            }
+            Kind::Hash(hash) => {
+                let required = hash.fields.iter().filter(|(_, field)| field.required).count() as u64;
+                if let Some(max) = hash.elements.max.filter(|max| *max < required) {
+                    refuse(
+                        "max_elements",
+                        format!("{required} fields are required, and at most {max} may be there"),
+                    );
+                }
+                note_in(&hash.fields, place, faults);
+                note_of(&hash.elements, place, faults);
+            }
+            Kind::Array(elements) => note_of(elements, place, faults),
+            _ => {}
+        }
+        // What contradicts itself breaks its own rules in any case: that is said once.
+        if faults.len() == before {
+            self.note_values(place, faults);
+        }
+    }
+
+    /// Notes a list of allowed values of which none is allowed by the other rules, and a default that is not allowed.
+    fn note_values(&self, place: &Place<'_>, faults: &mut Vec<ErrorItem>) {
+        if let Some(allowed) = &self.one_of
+            && !allowed.iter().any(|value| self.rule_broken_by(value).is_none())
+        {
+            let message = if allowed.is_empty() {
+                "`one_of` is empty: no value is allowed"
+            } else {
+                "no value of `one_of` keeps the other rules of the field"
+            };
+            return faults.push(fault(place, message).with("rule", "one_of"));
+        }
+        let Some(default) = &self.default else { return };
+        if let Some(broken) = self.rule_broken_by(default) {
+            let rule = broken.details.get("rule").and_then(Value::as_str).unwrap_or_default();
+            let message = format!("`default` breaks a rule of its own field, `{rule}`: {}", broken.message());
+            let item = fault(&Place::Key(place, "default"), message);
+            faults.push(item.with("rule", "default").with("broken", rule));
+        }
+    }
+
+    /// The first rule that a value breaks once it is normalized. Other classes are not looked at: they may change.
+    fn rule_broken_by(&self, value: &Value) -> Option<ErrorItem> {
+        let (catalog, markers, mut faults) = (Catalog::default(), Markers::default(), Vec::new());
+        let mut value = value.clone();
+        let place = Place::Request;
+        Normalizer::new(&catalog, Purpose::Create, &markers).value(self, &mut value, &place);
+        Checker::of(&catalog, "", &markers, &mut faults).element(self, &value, &place);
+        faults.into_iter().next()
+    }
+}
+
+fn note_of(elements: &Elements, place: &Place<'_>, faults: &mut Vec<ErrorItem>) {
+    if let Some(of) = &elements.of {
+        of.note_contradictions(&Place::Key(place, "of"), faults);
+    }
+}
+
+impl Bounds {
+    /// The rule that no number keeps beside the others.
+    fn contradiction(&self) -> Option<(&'static str, String)> {
+        let lower = [("min", &self.min, false), ("gt", &self.above, true)];
+        let upper = [("max", &self.max, false), ("lt", &self.below, true)];
+        for (low, lower, above) in lower {
+            for (high, upper, below) in upper {
+                let order =
+                    lower.as_ref().zip(upper.as_ref()).and_then(|(low, high)| compare_numbers(low, high));
+                let is_empty = match order {
+                    Some(Ordering::Greater) => true,
+                    Some(Ordering::Equal) => above || below,
+                    _ => false,
+                };
+                if is_empty {
+                    return Some((low, format!("no number keeps both `{low}` and `{high}`")));
+                }
+            }
+        }
+        let low = self
+            .min
+            .iter()
+            .map(|min| ceiling(min, false))
+            .chain(self.above.iter().map(|gt| ceiling(gt, true)));
+        let high =
+            self.max.iter().map(|max| floor(max, false)).chain(self.below.iter().map(|lt| floor(lt, true)));
+        let (low, high) = (low.max()?, high.min()?);
+        if self.integer_only && low > high {
+            return Some(("integer_only", "there is no whole number between the bounds".to_owned()));
+        }
+        // Beyond these a float is no exact bound here.
+        let is_exact = |bound: i128| bound > i128::MIN && bound < i128::MAX;
+        if !(is_exact(low) && is_exact(high)) {
+            return None;
+        }
+        let step = self.multiple_of.as_ref().filter(|step| is_whole(step)).map(|step| floor(step, false))?;
+        let below = if step > 0 { high.checked_sub(high.rem_euclid(step))? } else { high };
+        (below < low).then(|| ("multiple_of", format!("there is no multiple of {step} between the bounds")))
+    }
+}
+
+/// The smallest whole number that is not less than this one, or that is more.
+fn ceiling(number: &Number, is_strict: bool) -> i128 {
+    let whole = whole(number, f64::ceil);
+    if is_strict && is_whole(number) { whole.saturating_add(1) } else { whole }
+}
+
+/// The largest whole number that is not more than this one, or that is less.
+fn floor(number: &Number, is_strict: bool) -> i128 {
+    let whole = whole(number, f64::floor);
+    if is_strict && is_whole(number) { whole.saturating_sub(1) } else { whole }
+}
+
+fn whole(number: &Number, round: fn(f64) -> f64) -> i128 {
+    let exact = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    // A float that is out of range becomes the nearest value in it.
+    exact.unwrap_or_else(|| number.as_f64().map_or(0, |float| round(float) as i128))
+}
+
+fn is_whole(number: &Number) -> bool {
+    number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|float| float.fract() == 0.0)
+}
