@@ -28,6 +28,8 @@ pub const CASES: &[Case] = &[
     ("a_whole_mikobase_is_converted_into_another_form", convert),
     ("copies_of_any_command_share_a_mikobase", share),
     ("a_copy_that_fails_fails_the_share", share_fails),
+    ("a_share_that_ctrl_c_ends_has_the_exit_code_of_shells", share_interrupted),
+    ("a_share_whose_starter_ignores_sigchld_succeeds", share_without_sigchld),
     ("completions_and_manual_pages_cover_every_subcommand", docs),
     ("the_surface_is_printed_and_recorded", surface),
 ];
@@ -442,4 +444,18 @@ fn surface() {
     assert!(miko(&["surface", "--record", &file.display().to_string()]).status().unwrap().success());
     let recorded = std::fs::read_to_string(file).unwrap();
     assert_eq!(recorded, std::fs::read_to_string("schema/mikobase.surface.json").unwrap());
+}
+
+fn share_interrupted() {
+    // The copy presses Ctrl-C for the parent once it runs.
+    let mut command = miko(&["share", "2", "--quiet", "--", "sh", "-c", "kill -INT $PPID; sleep 60"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"), "{output:?}");
+}
+
+fn share_without_sigchld() {
+    let share = format!("trap '' CHLD; exec {} share 2 --quiet -- true", env!("CARGO_BIN_EXE_miko"));
+    let output = Command::new("bash").args(["-c", &share]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }

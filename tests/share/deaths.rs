@@ -1,11 +1,13 @@
 //! Who dies takes nobody along and leaves nothing behind.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Stdio};
 
 use mikobase::prelude::*;
 use mikobase::{Error, ExitStatus, Outcome, Report, ShareError, Worldlet};
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, Signal as Number, kill, killpg, signal};
 use nix::unistd::{Pid, getpgrp, getppid};
 
@@ -145,12 +147,13 @@ pub fn kill_and_wait_for_all(parent: &mut Child, pids: &[Pid]) {
     let watched: Vec<_> = pids.iter().map(|pid| miko_shared::linux::pidfd(*pid).unwrap()).collect();
     parent.kill().unwrap();
     parent.wait().unwrap();
-    for fd in &watched {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        use std::os::fd::AsFd;
-        poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
-    }
+    watched.iter().for_each(wait_for_end);
     // The harness checks that the directory is gone, too: the server removes it when its parent dies.
+}
+
+/// Waits until the process of this descriptor has ended.
+pub fn wait_for_end(process: &OwnedFd) {
+    poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
 }
 
 pub fn parent_that_waits() {

@@ -25,6 +25,14 @@ const CASE: &str = "MIKOBASE_TEST_CASE";
 /// No case and none of its processes may take longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// As [`PATIENCE`], in the long mode.
+const LONG_PATIENCE: Duration = Duration::from_secs(4 * 3600);
+
+/// Is this the long mode, in which counts are high?
+pub fn is_long() -> bool {
+    env::var_os("MIKOBASE_LONG").is_some_and(|value| value == "1")
+}
+
 /// Cases or programs, by module.
 type Modules<'m> = &'m [(&'m str, &'m [Case])];
 
@@ -121,8 +129,9 @@ enum Ended {
 /// Waits until no process of the group is left, and gives the status of its leader.
 fn wait_for_group(group: Pid) -> Ended {
     let (done, all_ended) = mpsc::channel::<()>();
+    let patience = if is_long() { LONG_PATIENCE } else { PATIENCE };
     let watchdog = thread::spawn(move || {
-        let too_long = matches!(all_ended.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Timeout));
+        let too_long = matches!(all_ended.recv_timeout(patience), Err(mpsc::RecvTimeoutError::Timeout));
         if too_long {
             let _ = killpg(group, Signal::SIGKILL);
         }

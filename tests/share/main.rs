@@ -7,6 +7,7 @@
 
 mod async_client;
 mod bounds;
+mod chaos;
 mod command;
 mod deaths;
 mod equality;
@@ -30,6 +31,7 @@ fn main() -> std::process::ExitCode {
         ("deaths", deaths::CASES),
         ("signals", signals::CASES),
         ("bounds", bounds::CASES),
+        ("chaos", chaos::CASES),
         ("misuse", misuse::CASES),
         ("intruders", intruders::CASES),
         ("limits", limits::CASES),
@@ -41,5 +43,12 @@ fn main() -> std::process::ExitCode {
         ("equality", equality::CASES),
         ("command", command::CASES),
     ];
-    harness::main(cases, &[("programs", deaths::PROGRAMS), ("signal_programs", signals::PROGRAMS)])
+    harness::main(
+        cases,
+        &[
+            ("programs", deaths::PROGRAMS),
+            ("signal_programs", signals::PROGRAMS),
+            ("chaos_programs", chaos::PROGRAMS),
+        ],
+    )
 }

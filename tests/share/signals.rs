@@ -1,15 +1,24 @@
 //! Signals, and what a process leaves that one of them ends.
 
-use mikobase::prelude::*;
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use std::env;
+use std::os::unix::process::ExitStatusExt;
 
-use crate::deaths::{kill_and_wait_for_all, parent_that_waits, start_program};
+use mikobase::prelude::*;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal as Number, kill, pthread_sigmask};
+use nix::unistd::Pid;
+
+use crate::deaths::{kill_and_wait_for_all, parent_that_waits, start_program, wait_for_end};
 use crate::harness::Case;
 use crate::support::{Running, create, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("a_share_dropped_in_setup_harms_the_outer_one_in_nothing", a_share_dropped_in_setup),
     ("a_parent_that_blocks_all_signals_leaves_nothing_when_killed", a_parent_that_blocks_signals),
+    ("a_closed_terminal_leaves_nothing", || signal_to_all(Number::SIGHUP)),
+    ("a_quit_from_the_terminal_leaves_nothing", || signal_to_all(Number::SIGQUIT)),
+    ("a_termination_of_the_whole_group_leaves_nothing", || signal_to_all(Number::SIGTERM)),
+    ("a_directory_for_temporary_files_may_be_relative", a_relative_tmpdir),
+    ("a_runtime_directory_that_cannot_be_used_is_passed_over", an_unusable_runtime_directory),
     ("each_share_has_a_path_of_its_own", each_share_has_a_path_of_its_own),
 ];
 
@@ -34,6 +43,43 @@ fn a_parent_that_blocks_signals() {
 fn blocking_parent() {
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None).unwrap();
     parent_that_waits();
+}
+
+/// Sends a signal to a parent, its server and its workers, as a terminal does.
+fn signal_to_all(signal: Number) {
+    let (mut parent, pids) = start_program("programs::parent_that_waits");
+    let watched: Vec<_> = pids.iter().map(|pid| miko_shared::linux::pidfd(*pid).unwrap()).collect();
+    for pid in pids.iter().copied().chain([Pid::from_raw(parent.id() as i32)]) {
+        kill(pid, signal).unwrap();
+    }
+    assert_eq!(parent.wait().unwrap().signal(), Some(signal as i32));
+    watched.iter().for_each(wait_for_end);
+    // The harness checks that the directory is gone, too.
+}
+
+fn a_relative_tmpdir() {
+    let folder = tempfile::tempdir().unwrap();
+    env::set_current_dir(folder.path()).unwrap();
+    // SAFETY: this process has one thread.
+    unsafe { env::set_var("TMPDIR", ".") };
+    let uds = Uds::new().unwrap();
+    assert!(uds.path().is_absolute());
+    let report = uds.mikobase(1, |_, _| {
+        env::set_current_dir("/")?;
+        let db = MikobaseClient::connect(&uds.path(), uds.token())?;
+        Ok(create(&db, 1)?)
+    });
+    report.unwrap().all_succeeded().unwrap();
+}
+
+fn an_unusable_runtime_directory() {
+    // Not even root can make a directory there.
+    for runtime in ["/proc", "relative", "/nowhere"] {
+        // SAFETY: this process has one thread.
+        unsafe { env::set_var("XDG_RUNTIME_DIR", runtime) };
+        let uds = Uds::new().unwrap();
+        assert!(uds.path().starts_with(env::temp_dir()), "{}", uds.path().display());
+    }
 }
 
 fn each_share_has_a_path_of_its_own() {

@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     RequestFailed = 1,
     Usage = 2,
     Unreachable = 3,
+    /// Ctrl-C ended it: 128 and the number of the signal, as shells say.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -71,7 +73,7 @@ impl Exit {
             }
             Failure::Request(error) => {
                 report_items(&error);
-                Self::RequestFailed
+                if error.is(ErrorId::INTERRUPTED) { Self::Interrupted } else { Self::RequestFailed }
             }
             // Whoever reads our output has seen enough.
             Failure::Io(fault) if fault.kind() == io::ErrorKind::BrokenPipe => Self::Success,

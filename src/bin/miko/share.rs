@@ -47,7 +47,7 @@ const EXAMPLES: &str = r#"Examples:
 Each copy finds in its environment MIKOBASE_SOCKET and MIKOBASE_TOKEN, by which miko reaches the
 server, and MIKOBASE_WORKER (0 to N-1) and MIKOBASE_WORKERS. What the copies print goes to standard
 error; the final worldlet goes to standard output. The exit code is 0 only if all of them
-ended with 0."#;
+ended with 0, and 130 if Ctrl-C ended the share."#;
 
 pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     let uds = describe(&args)?;
