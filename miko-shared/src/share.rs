@@ -15,8 +15,11 @@
 //!   that (`fork`).
 //! - *A worker's pid is reused before it is reaped*: the parent watches pidfds and is the only one who reaps
 //!   (`supervisor`).
-//! - *Another process cleans up a directory that is about to be used*: a directory appears under its name only once it is
-//!   locked (`directory`).
+//! - *Another process cleans up a directory that is about to be used*: see `directory`.
+//! - *A server is stuck, so that it cannot say in which method*: it has written that to shared memory before
+//!   (`server::activity`).
+//! - *A thread starts between two forks*: each fork looks again (`preconditions`).
+//! - *A signal reaches a child that still has the handlers of its parent*: all signals are blocked across a fork (`fork`).
 
 mod child_status;
 mod control;
