@@ -77,3 +77,25 @@ fn in_a_batch_references_are_looked_at_when_it_is_done() {
     assert!(error.is(ErrorId::REFERENCE_NOT_FOUND), "{error}");
     assert!(db.bucket(&officer).contains(&ship), "and all of it was undone");
 }
+
+#[test]
+fn a_target_that_is_held_keeps_its_class() {
+    let db = fleet();
+    let ship = create(&db, "a.b/starship", json!({})).unwrap();
+    let captain = create(&db, "a.b/officer", json!({"ship": ship})).unwrap();
+    let reclass = |class: &str| db.run(json!({"action": "update", "pk": ship, "class": class}));
+    let error = reclass("a.b/planet").unwrap_err();
+    assert!(error.is(ErrorId::REFERENCE_RESTRICTED), "{error}");
+    assert_eq!(
+        error.items()[0].details["pointed_at_by"],
+        json!([{"pk": captain, "pointer": "/bucket/ship", "allowed": ["a.b/vessel"]}])
+    );
+    reclass("a.b/vessel").unwrap();
+    let both = json!({"action": "update", "pk": ship, "classes": ["a.b/planet", "a.b/starship"]});
+    db.run(both).unwrap();
+    // In one transaction with the record that lets it go.
+    let released = json!({"action": "update", "pk": captain, "bucket": {"home": {"base": ship}}});
+    db.batch(vec![json!({"action": "update", "pk": ship, "class": "a.b/base"}), released]).unwrap();
+    // A reference that does not restrict holds nothing.
+    reclass("a.b/planet").unwrap();
+}

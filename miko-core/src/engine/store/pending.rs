@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::class::{OnDelete, Reference};
 use crate::engine::store::Store;
-use crate::engine::tables::Tables;
+use crate::engine::store::values::facets;
+use crate::engine::store::write::map;
+use crate::engine::tables::{Row, Tables};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::uns;
 
@@ -15,6 +17,8 @@ pub(super) struct Pending {
     references: Vec<Pointing>,
     /// Pks of records that were deleted, each with the request that did it.
     deleted: Vec<(String, Option<usize>)>,
+    /// Pks of records that left a class, each with the request that did it.
+    reclassed: Vec<(String, Option<usize>)>,
     /// Which request of a batch is being run.
     request: Option<usize>,
 }
@@ -65,12 +69,20 @@ impl<T: Tables> Store<T> {
         self.pending.deleted.push((pk.to_owned(), self.pending.request));
     }
 
+    /// Notes that a record is no longer of a class that it was of.
+    pub(super) fn was_reclassed(&mut self, pk: &str) {
+        self.pending.reclassed.push((pk.to_owned(), self.pending.request));
+    }
+
     /// Checks what the transaction has left behind.
     pub(super) fn check_pending(&mut self) -> Result<()> {
         let deleted = std::mem::take(&mut self.pending.deleted);
         let mut faults: Vec<ErrorItem> = self.pending_faults()?.into_iter().map(|(_, fault)| fault).collect();
         for (pk, request) in &deleted {
             faults.extend(self.check_deleted(pk)?.map(|fault| of_request(fault, *request)));
+        }
+        for (pk, request) in std::mem::take(&mut self.pending.reclassed) {
+            faults.extend(self.check_reclassed(&pk)?.map(|fault| of_request(fault, request)));
         }
         Error::check(faults)
     }
@@ -163,6 +175,49 @@ impl<T: Tables> Store<T> {
                 .with("pk", pk)
                 .with("pointed_at_by", pointed_at_by),
         ))
+    }
+}
+
+impl<T: Tables> Store<T> {
+    /// Does a restricting reference require a class that a record has left?
+    fn check_reclassed(&self, pk: &str) -> Result<Option<ErrorItem>> {
+        let Some(classes) = self.classes_of(pk)? else { return Ok(None) };
+        let mut pointed_at_by = Vec::new();
+        for (seq, pointer) in self.tables.restricting(pk, i32::MAX as usize)? {
+            let Some(row) = self.tables.row(seq)? else { continue };
+            let Some(allowed) = self.allowed_at(&row, pk, &pointer)? else { continue };
+            if !self.allows(&allowed, &classes) {
+                pointed_at_by.push(json!({"pk": row.pk, "pointer": pointer, "allowed": allowed}));
+            }
+            if pointed_at_by.len() == LISTED {
+                break;
+            }
+        }
+        if pointed_at_by.is_empty() {
+            return Ok(None);
+        }
+        let message = "the record cannot leave the classes that others which point at it require";
+        Ok(Some(
+            ErrorItem::new(ErrorId::REFERENCE_RESTRICTED, message)
+                .with("pk", pk)
+                .with("pointed_at_by", pointed_at_by),
+        ))
+    }
+
+    /// The classes that the reference at `pointer` of a record allows its target to have.
+    fn allowed_at(&self, row: &Row, target: &str, pointer: &str) -> Result<Option<Vec<String>>> {
+        let Some(state) = &row.state else { return Ok(None) };
+        let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
+        for facet in facets(&stack, &bucket) {
+            let references = self.catalog.references(facet.class, facet.bucket, &facet.pointer());
+            let is_it = |reference: &Reference| {
+                reference.pointer == pointer && reference.target == target && !reference.is_file
+            };
+            if let Some(found) = references.into_iter().find(is_it) {
+                return Ok(Some(found.classes));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Facet<'r> {
 
 impl Facet<'_> {
     /// Where its bucket is in the record, as a JSON pointer.
-    fn pointer(&self) -> String {
+    pub(super) fn pointer(&self) -> String {
         match self.platter {
             None => "/bucket".to_owned(),
             Some(key) => format!("/stack{}/bucket", Step(key)),

@@ -92,7 +92,7 @@ impl<T: Tables> Store<T> {
         if !self.has_rules(&old_stack, &extras) && !self.has_rules(&stack, &extras) {
             let bucket = bucket.as_ref().map_or(old.bucket, text);
             let updated_at = self.overwrite(seq, before, state(bucket, &stack))?;
-            self.move_membership(seq, &old_stack, &stack)?;
+            self.move_membership(seq, &pk, &old_stack, &stack)?;
             return Ok(Results::Written { pk, updated_at });
         }
         let old_bucket = map(&old.bucket)?;
@@ -103,7 +103,7 @@ impl<T: Tables> Store<T> {
             self.wait_for_name(&definition.name);
         }
         let updated_at = self.overwrite(seq, before, state(text(&bucket), &stack))?;
-        self.move_membership(seq, &old_stack, &stack)?;
+        self.move_membership(seq, &pk, &old_stack, &stack)?;
         self.unindex_values(seq, &old_stack, &old_bucket, &self.catalog.clone())?;
         self.enter_values(seq, &stack, &bucket)?;
         self.change_definition(seq, defined_by(&old_stack, &old_bucket), definition)?;
@@ -209,12 +209,17 @@ impl<T: Tables> Store<T> {
     fn move_membership(
         &mut self,
         seq: i64,
+        pk: &str,
         old: &Map<String, Value>,
         new: &Map<String, Value>,
     ) -> Result<()> {
         let (old, new) = (stack::classes(old), stack::classes(new));
-        for class in old.iter().filter(|class| !new.contains(class)) {
+        let left: Vec<_> = old.iter().filter(|class| !new.contains(class)).collect();
+        for class in &left {
             self.leave(class, seq)?;
+        }
+        if !left.is_empty() {
+            self.was_reclassed(pk);
         }
         for class in new.iter().filter(|class| !old.contains(class)) {
             self.enter(class, seq)?;
