@@ -262,7 +262,7 @@ impl Text {
         if let (Some(min), Some(max)) = (min_length, max_length)
             && min > max
         {
-            settings.refuse("min_length", "`min_length` is more than `max_length`: no string is both");
+            settings.contradicts("min_length", "`min_length` is more than `max_length`: no string is both");
         }
         let format = match settings.text("format") {
             None => None,
@@ -304,7 +304,8 @@ impl Elements {
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
-            settings.refuse("min_elements", "`min_elements` is more than `max_elements`: nothing is both");
+            settings
+                .contradicts("min_elements", "`min_elements` is more than `max_elements`: nothing is both");
         }
         let of = settings.get(&["of", "items"]).map(|(key, value)| {
             Box::new(Field::read_element(value, Place::Key(&settings.place, key), settings.findings))

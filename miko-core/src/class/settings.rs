@@ -89,7 +89,7 @@ impl<'a> Settings<'a> {
         let place = Place::Key(&self.place, KEY);
         let item = fault(&place, refused.to_string());
         self.findings.push(match refused.limit() {
-            None => item,
+            None => item.with("rule", KEY),
             Some(limit) => item.with("rule", KEY).with("limit", limit),
         });
         None
@@ -144,6 +144,12 @@ impl<'a> Settings<'a> {
     pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
         let place = Place::Key(&self.place, key);
         self.findings.push(fault(&place, message));
+    }
+
+    /// Notes that the setting `key` leaves no value beside another.
+    pub(super) fn contradicts(&mut self, key: &str, message: &str) {
+        let place = Place::Key(&self.place, key);
+        self.findings.push(fault(&place, message).with("rule", key));
     }
 
     fn wrong_type(&mut self, key: &str, expected: &str, found: &Value) {

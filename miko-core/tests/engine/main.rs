@@ -30,6 +30,7 @@ mod references;
 mod regressions;
 mod reserved_keys;
 mod schema;
+mod schema_agreement;
 mod schemas;
 mod scripts;
 mod select;
