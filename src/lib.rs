@@ -32,8 +32,10 @@ pub use miko_core::{
     RecordStream, Records, Response, Result, Results, Schema, SchemaChanges, SqliteEngine, Timestamp,
     Validation, Version, Warning, WorldletEngine, backend, json, q0, rpc, uns,
 };
-pub use miko_macros::mikobase_interface;
+pub use miko_macros::{mikobase_interface, test};
 pub use miko_shared::mikobase::Server;
+#[doc(hidden)]
+pub use miko_shared::testing;
 pub use miko_shared::{
     BoxError, Connect, ConnectAsync, ExitStatus, Limits, Outcome, Report, Returning, Share, ShareError,
     Token, Uds, Worker, WorkerReport, Worldlet,

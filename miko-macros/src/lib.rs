@@ -22,6 +22,7 @@ mod model;
 mod options;
 mod record;
 mod render;
+mod test;
 mod types;
 
 use proc_macro2::TokenStream;
@@ -283,6 +284,29 @@ pub fn mikobase_interface(
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
     expand(args.into(), item.into()).into()
+}
+
+/// Makes a test whose body runs in a process of its own, in which it may share.
+///
+/// A share forks, and a fork is sound only in a process with one thread; `#[test]` runs its function in a second one. This
+/// attribute takes its place: filters, `#[ignore]`, `#[should_panic]` and a `Result` work as with `#[test]`, under `cargo
+/// test` and `cargo nextest`, and what the body prints is shown if it fails.
+///
+/// ```
+/// use mikobase::prelude::*;
+///
+/// #[mikobase::test]
+/// fn every_worker_creates_a_record() -> Result<(), Error> {
+///     let share = Uds::new()?.mikobase(4, |db, worker| Ok(db.create("test.org/item", &json!({"n": worker.index()}))?))?;
+///     share.all_succeeded()
+/// }
+/// # fn main() {}
+/// ```
+///
+/// The body runs before `main`. The attribute takes `crate = path`, if `mikobase` has another name.
+#[proc_macro_attribute]
+pub fn test(args: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    test::expand(args.into(), item.into()).into()
 }
 
 fn expand(args: TokenStream, item: TokenStream) -> TokenStream {

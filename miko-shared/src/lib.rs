@@ -21,6 +21,8 @@ mod polling;
 pub mod server;
 pub mod share;
 mod shared_memory;
+#[doc(hidden)]
+pub mod testing;
 mod token;
 pub mod wire;
 

@@ -161,7 +161,7 @@ error_ids! {
         "`uds.spawn(…)` twice";
     THREADS_RUNNING = "threads-running",
         "The process has more than one thread, and a fork copies only the calling one. Share before any thread \
-         starts, or say `unsafe { uds.allow_threads(true) }` if you know that no other thread holds a lock.",
+         starts; in a test, write `#[mikobase::test]` for `#[test]`; or say `unsafe { uds.allow_threads(true) }` if you know that no other thread holds a lock.",
         "`uds.mikobase(…)` after `std::thread::spawn`";
     INSIDE_RUNTIME = "inside-runtime",
         "Blocking code was called inside an async runtime. Share before the runtime starts; use the async \
