@@ -23,6 +23,8 @@ pub const CASES: &[Case] = &[
     ("an_export_that_fails_leaves_the_file_of_before", failed_export),
     ("an_export_to_a_device_writes_to_it", export_to_a_device),
     ("a_reader_that_leaves_early_ends_the_command_quietly", closed_pipe),
+    ("the_backend_stands_first_in_every_subcommand", backend_first),
+    ("a_person_at_a_terminal_is_prompted", prompt),
     ("schemas_and_worldlets_are_checked_before_they_are_used", check),
     ("a_request_is_explained_and_checked_in_one_respect", explain),
     ("a_whole_mikobase_is_converted_into_another_form", convert),
@@ -264,6 +266,50 @@ fn closed_pipe() {
     drop(reader);
     let status = miko(&["q0", "mikobase.uno/redis", select]).stderr(writer).status().unwrap();
     assert_eq!(status.code(), Some(3));
+}
+
+fn backend_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (database, schema) = (path("crew.db"), path("crew.json"));
+    std::fs::write(&schema, CREW).unwrap();
+    let class = "test.org/officer";
+    let cases: [(&[&str], i32, &str); 11] = [
+        (&["schema", "import", &database, &schema], 0, ""),
+        (&["schema", "show", &database], 0, "test.org/officer"),
+        (&["schema", "show", &database, class], 0, "serial"),
+        (&["schema", "export", &database], 0, "test.org/officer"),
+        (&["get", &database, "no such pk"], 1, "record_not_found"),
+        // The backend alone is not taken for anything else, and neither is what stands in for it.
+        (&["get", &database], 2, "name a pk"),
+        (&["call", &database], 2, "name a method"),
+        (&["call", &database, "{}"], 2, "name a method"),
+        (&["schema", "import", &database], 2, "name a file"),
+        (&["schema", "import", &schema], 2, "name a backend"),
+        (&["schema", "show", class], 2, "name a backend"),
+    ];
+    for (words, code, said) in cases {
+        let output = miko(words).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {output:?}");
+        let text = text(&output.stdout) + &text(&output.stderr);
+        assert!(text.contains(said), "{words:?}: {text}");
+    }
+}
+
+/// `script` gives the command a terminal. Where it is not installed there is nothing to see.
+fn prompt() {
+    let command = format!("{} q0 {MEMORY}", env!("CARGO_BIN_EXE_miko"));
+    let script = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut script) = script else { return };
+    // The last byte is Ctrl-D.
+    script.stdin.take().unwrap().write_all(b"{\"action\": \"select\"}\n\x04").unwrap();
+    let shown = text(&script.wait_with_output().unwrap().stdout);
+    assert!(shown.matches("q0> ").count() >= 2 && shown.contains("success"), "{shown}");
 }
 
 fn text(bytes: &[u8]) -> String {

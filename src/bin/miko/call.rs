@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::exit::{Exit, Failure};
-use crate::open::{Create, Server};
+use crate::open::{self, Create, Server};
 use crate::output::Output;
 
 /// The words of `miko call`.
@@ -35,9 +35,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
     let is_params = |word: &str| word.trim_start().starts_with(['{', '[']);
     let (backend, method, params) = match words[..] {
-        [method] if !is_params(method) => (None, method, None),
-        [method, params] if is_params(params) => (None, method, Some(params)),
-        [backend, method] => (Some(backend), method, None),
+        [method] if !is_params(method) && !open::is_backend(method) => (None, method, None),
+        [method, params] if is_params(params) && !open::is_backend(method) => (None, method, Some(params)),
+        [backend, method] if !is_params(method) => (Some(backend), method, None),
         [backend, method, params] => (Some(backend), method, Some(params)),
         _ => return Err(Failure::Usage("name a method, after the backend and before its params".to_owned())),
     };

@@ -3,7 +3,7 @@
 use mikobase::{Error, ErrorId};
 
 use crate::exit::{Exit, Failure};
-use crate::open::{Missing, Server};
+use crate::open::{self, Missing, Server};
 use crate::output::Output;
 
 /// The words of `miko get`.
@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let (backend, pk) = match &args.words[..] {
-        [pk] => (None, pk),
+        [pk] if !open::is_backend(pk) => (None, pk),
         [backend, pk] => (Some(backend.as_str()), pk),
         _ => return Err(Failure::Usage("name a pk, after the backend if there is one".to_owned())),
     };

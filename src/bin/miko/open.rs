@@ -27,12 +27,7 @@ impl Server {
         if let Some(url) = backend {
             return Ok(engine(url, missing)?);
         }
-        let Some(socket) = &self.socket else {
-            return Err(Failure::Usage(
-                "name a backend, such as mikobase.uno/sqlite/memory, or a running server by --socket or MIKOBASE_SOCKET"
-                    .to_owned(),
-            ));
-        };
+        let socket = self.socket.as_ref().ok_or_else(not_named)?;
         let token = env::var(TOKEN).map_err(|_| {
             Failure::Usage(format!("a server asks for its token: set {TOKEN} in the environment"))
         })?;
@@ -40,6 +35,16 @@ impl Server {
         let client = MikobaseClient::connect(socket, &token).map_err(Failure::Unreachable)?;
         Ok(Box::new(client))
     }
+
+    /// Refuses words that name neither a backend nor a server, before anything is read.
+    pub(crate) fn check_named(&self, backend: Option<&str>) -> Result<(), Failure> {
+        if backend.is_none() && self.socket.is_none() { Err(not_named()) } else { Ok(()) }
+    }
+}
+
+fn not_named() -> Failure {
+    let message = "name a backend, such as mikobase.uno/sqlite/memory, or a running server by --socket or MIKOBASE_SOCKET";
+    Failure::Usage(message.to_owned())
 }
 
 /// Whether a database file that is not there is created.
@@ -64,6 +69,11 @@ pub(crate) enum Missing {
     Create,
     /// It is an error: what only reads creates nothing.
     Refuse,
+}
+
+/// Whether `word` names a backend, so that it cannot be meant as a pk, a class or a method.
+pub(crate) fn is_backend(word: &str) -> bool {
+    word.parse::<Backend>().is_ok()
 }
 
 /// Whether `url` names a file that holds no database, because it is not there or is empty.

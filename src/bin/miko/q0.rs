@@ -1,6 +1,6 @@
 //! `miko q0`: requests in, responses out.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, IsTerminal};
 
 use mikobase::{Answer, Check, Error, ErrorId, Mikobase, Response, json};
 use serde_json::Value;
@@ -24,6 +24,9 @@ pub(crate) struct Args {
     #[arg(value_name = "BACKEND|QUERY", num_args = 0..=2)]
     words: Vec<String>,
 }
+
+/// What a person at a terminal is asked with. It is no part of the answers, so it goes to standard error.
+const PROMPT: &str = "q0> ";
 
 const EXAMPLES: &str = r#"Examples:
   miko q0 mikobase.uno/sqlite/memory '{"action": "select", "limit": 10}'
@@ -97,8 +100,16 @@ fn answer_once(database: &mut Database<'_>, query: &str, output: &Output) -> Res
 /// Answers each line, whatever is in it: an answer per line, in order. Fails as a whole if any request failed.
 fn answer_lines(database: &mut Database<'_>, output: &Output) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
-    for line in io::stdin().lock().split(b'\n') {
-        let line = line?;
+    let mut lines = io::stdin().lock().split(b'\n');
+    let for_people = io::stdin().is_terminal() && io::stderr().is_terminal();
+    loop {
+        if for_people {
+            eprint!("{PROMPT}");
+        }
+        let Some(line) = lines.next().transpose()? else { break };
+        if for_people && line.trim_ascii().is_empty() {
+            continue;
+        }
         let result = match parse(&line) {
             Ok(query) => match database.open_for(&query) {
                 Ok(db) => db.q0(query),
@@ -115,6 +126,9 @@ fn answer_lines(database: &mut Database<'_>, output: &Output) -> Result<Exit, Fa
         if answer(result, output)? != Exit::Success && exit == Exit::Success {
             exit = Exit::RequestFailed;
         }
+    }
+    if for_people {
+        eprintln!();
     }
     Ok(exit)
 }

@@ -39,11 +39,9 @@ pub(crate) enum Command {
         server: Server,
         #[command(flatten)]
         output: Output,
-        /// A backend URL or a path.
-        #[arg(long)]
-        backend: Option<String>,
-        /// The name of a class.
-        class: Option<String>,
+        /// The name of a class, after the backend if there is one. Without a name all classes are listed.
+        #[arg(value_name = "[BACKEND] [CLASS]", num_args = 0..=2)]
+        words: Vec<String>,
     },
     /// Check schemas and worldlets without a database: every fault, and nothing written.
     #[command(after_help = CHECK_EXAMPLES)]
@@ -59,8 +57,9 @@ const IMPORT_EXAMPLES: &str = "Examples:
   miko schema import schema/starfleet.json        # into the server of MIKOBASE_SOCKET";
 
 const SHOW_EXAMPLES: &str = "Examples:
-  miko schema show --backend crew.db
-  miko schema show --backend crew.db starfleet.com/officer";
+  miko schema show crew.db
+  miko schema show crew.db starfleet.com/officer
+  miko schema show starfleet.com/officer          # of the server of MIKOBASE_SOCKET";
 
 const CHECK_EXAMPLES: &str = "Examples:
   miko schema check schema/*.json";
@@ -72,9 +71,15 @@ pub(crate) fn run(command: &Command) -> Result<Exit, Failure> {
             output.write_value(&server.open(backend.as_deref(), Missing::Refuse)?.export_schema()?)?;
             Ok(Exit::Success)
         }
-        Command::Show { server, output, backend, class } => {
-            let db = server.open(backend.as_deref(), Missing::Refuse)?;
-            show(&*db, output, class.as_deref())
+        Command::Show { server, output, words } => {
+            let (backend, class) = match &words[..] {
+                [] => (None, None),
+                [backend] if open::is_backend(backend) => (Some(backend), None),
+                [class] => (None, Some(class)),
+                [backend, class, ..] => (Some(backend), Some(class)),
+            };
+            let db = server.open(backend.map(String::as_str), Missing::Refuse)?;
+            show(&*db, output, class.map(String::as_str))
         }
         Command::Check { files } => check::run(files),
     }
@@ -82,10 +87,12 @@ pub(crate) fn run(command: &Command) -> Result<Exit, Failure> {
 
 fn import(server: &Server, words: &[String]) -> Result<Exit, Failure> {
     let (backend, file) = match words {
-        [file] => (None, file),
+        // Of what names a backend, only a worldlet may be a schema as well.
+        [file] if !open::is_backend(file) || file.ends_with(".json") => (None, file),
         [backend, file] => (Some(backend.as_str()), file),
         _ => return Err(Failure::Usage("name a file, after the backend if there is one".to_owned())),
     };
+    server.check_named(backend)?;
     let schema = open::read_json(Path::new(file))?;
     let db = server.open(backend, Missing::Create)?;
     let changes = db.import_schema(schema).map_err(|error| error.with_all("path", file.as_str()))?;
