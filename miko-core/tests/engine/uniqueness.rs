@@ -124,3 +124,20 @@ fn a_class_that_comes_to_inherit_a_unique_field_is_indexed_then() {
     db.update(&definition, inherits).unwrap();
     assert!(create(&db, "a.b/officer", json!({"serial": 8})).is_err());
 }
+
+#[test]
+fn a_unique_value_that_is_taken_is_told_with_the_other_faults() {
+    for db in [db(), crate::classed::plain()] {
+        let fields = json!({"n": {"class": "number"}, "serial": {"unique": true}});
+        define(&db, json!({"name": "a.b/c", "fields": fields})).unwrap();
+        create(&db, "a.b/c", json!({"serial": 1})).unwrap();
+        let pk = create(&db, "a.b/c", json!({"serial": 2})).unwrap();
+        let told = |error: miko_core::Error| -> Vec<String> {
+            error.items().iter().map(|item| item.id.to_string()).collect()
+        };
+        let both = ["validation-failed", "unique-violation"];
+        assert_eq!(told(create(&db, "a.b/c", json!({"n": "x", "serial": 1})).unwrap_err()), both);
+        assert_eq!(told(db.update(&pk, json!({"n": "x", "serial": 1})).unwrap_err()), both);
+        assert_eq!(told(db.update(&pk, json!({"n": "x", "serial": 2})).unwrap_err()), both[..1]);
+    }
+}

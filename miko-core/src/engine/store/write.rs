@@ -23,7 +23,9 @@ impl<T: Tables> Store<T> {
         let mut stack = new_stack(stack, class.as_deref());
         let mut definition = None;
         if self.has_rules(&stack, &extras) {
-            definition = self.examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)?;
+            definition = self
+                .examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)
+                .map_err(|error| self.with_unique_faults(error, None, &stack, &bucket))?;
         }
         if let Some(definition) = &definition {
             self.wait_for_name(&definition.name);
@@ -97,7 +99,9 @@ impl<T: Tables> Store<T> {
         }
         let old_bucket = map(&old.bucket)?;
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
-        let definition = self.examine(&mut stack, &mut bucket, &extras, Purpose::Update, &Place::Request)?;
+        let definition = self
+            .examine(&mut stack, &mut bucket, &extras, Purpose::Update, &Place::Request)
+            .map_err(|error| self.with_unique_faults(error, Some(seq), &stack, &bucket))?;
         self.check_joins((&old_stack, &old_bucket), (&stack, &bucket))?;
         if let Some(definition) = &definition {
             self.wait_for_name(&definition.name);
