@@ -46,6 +46,7 @@ fn frame_size() {
     let error = db.by_class("test.org/item").unwrap_err();
     assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
     assert!(error.to_string().contains("the answer is larger"), "{error}");
+    assert_eq!(error.items()[0].details["method"], "by_class");
     create(db, 100).unwrap();
 
     // A client with no limit of its own learns the server's when it connects.

@@ -44,13 +44,14 @@ impl Activity {
         Ok(Self { page, epoch: Instant::now(), surface, call_deadline })
     }
 
-    /// Says that a method begins.
-    pub(super) fn begin(&self, method: &str, now: Instant) {
+    /// Says that a method begins, and gives what the surface says of it.
+    pub(super) fn begin(&self, method: &str, now: Instant) -> Option<&'static Method> {
         let index = self.surface.methods.iter().position(|candidate| candidate.name == method);
         let number = index.and_then(|index| u32::try_from(index + 1).ok()).unwrap_or(IDLE);
         let since = now.saturating_duration_since(self.epoch).as_nanos();
         self.page.began.store(u64::try_from(since).unwrap_or(u64::MAX), Relaxed);
         self.page.method.store(number, Relaxed);
+        self.surface.methods.get(index?)
     }
 
     /// Says that the method has returned.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use miko_core::rpc::Interface;
+use miko_core::rpc::{Interface, Method};
 use miko_core::{Error, ErrorId};
 use serde::de::IgnoredAny;
 use tarpc::RequestName;
@@ -113,15 +113,14 @@ fn serve_frame<I: Interface + ?Sized>(
     shared: &Shared<I>,
     outgoing: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let answer = match Incoming::<I::Request>::read(frame) {
+    let (method, answer) = match Incoming::<I::Request>::read(frame) {
         Ok(Incoming::Request(request)) => run(request, arrived, shared),
         Ok(Incoming::Cancel(_)) => return Ok(()),
-        Err(fault) => refuse_unreadable(frame, &fault)?,
+        Err(fault) => (None, refuse_unreadable(frame, &fault)?),
     };
     message::encode_answer(&answer, shared.limits.frame_size, outgoing).or_else(|error| {
-        let too_large =
-            error.with("message", "the answer is larger than the limit `frame_size`: ask for less at once");
-        frame::encode(&refusal::<I::Response>(answer.request_id, &too_large), usize::MAX, outgoing)
+        let refused = unsent(error, method);
+        frame::encode(&refusal::<I::Response>(answer.request_id, &refused), usize::MAX, outgoing)
     })
 }
 
@@ -129,19 +128,33 @@ fn run<I: Interface + ?Sized>(
     request: IncomingRequest<I::Request>,
     arrived: Instant,
     shared: &Shared<I>,
-) -> Answer<I::Response> {
+) -> (Option<&'static Method>, Answer<I::Response>) {
     let now = Instant::now();
     if now.saturating_duration_since(arrived) >= request.context.deadline {
         let late = Error::new(
             ErrorId::DEADLINE_EXCEEDED,
             "the call was not taken up before its deadline, and not run",
         );
-        return refusal(request.id, &late);
+        return (None, refusal(request.id, &late));
     }
-    shared.activity.begin(request.message.name(), now);
+    let method = shared.activity.begin(request.message.name(), now);
     let response = shared.target.interface().serve(request.message);
     shared.activity.end();
-    Answer { request_id: request.id, message: Ok(response) }
+    (method, Answer { request_id: request.id, message: Ok(response) })
+}
+
+/// Why the answer to a call of `method` could not be encoded.
+fn unsent(error: Error, method: Option<&Method>) -> Error {
+    let error = if error.is(ErrorId::REQUEST_TOO_LARGE) {
+        error.with("message", "the answer is larger than the limit `frame_size`: ask for less at once")
+    } else {
+        let reason = error.items()[0].message().to_owned();
+        error.with("message", format!("the answer of the method cannot be sent: {reason}"))
+    };
+    match method {
+        Some(method) => error.with("method", &*method.name),
+        None => error,
+    }
 }
 
 /// A frame that holds a call nobody knows is answered; one that holds no call at all ends the connection.

@@ -1,5 +1,7 @@
 //! Frames: a length of four bytes, big-endian, then that many bytes.
 
+use std::io::{self, Write};
+
 use miko_core::{Error, ErrorId, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,17 +33,45 @@ pub(super) fn encode_after(
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
     write_before(out);
-    let written = value.serialize(&mut rmp_serde::Serializer::new(&mut *out).with_struct_map());
-    let length = out.len() - start - HEADER;
+    let end = start + HEADER + limit.min(LARGEST);
+    let mut writer = BoundedWriter { is_full: out.len() > end, out, end };
+    let written = value.serialize(&mut rmp_serde::Serializer::new(&mut writer).with_struct_map());
     let outcome = match written {
+        _ if writer.is_full => Err(too_large(limit)),
         Err(fault) => Err(Error::new(ErrorId::INTERNAL, format!("this cannot be serialized: {fault}"))),
-        Ok(()) => length_within(length, limit),
+        Ok(()) => {
+            u32::try_from(out.len() - start - HEADER).map(u32::to_be_bytes).map_err(|_| too_large(limit))
+        }
     };
     match outcome {
         Ok(header) => out[start..start + HEADER].copy_from_slice(&header),
         Err(_) => out.truncate(start),
     }
     outcome.map(|_| ())
+}
+
+/// Appends to a vector up to a length. The first write beyond it fails, and the serializer stops there.
+struct BoundedWriter<'o> {
+    out: &'o mut Vec<u8>,
+    /// The largest length of `out`.
+    end: usize,
+    /// Whether a write was refused.
+    is_full: bool,
+}
+
+impl Write for BoundedWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_full || bytes.len() > self.end - self.out.len() {
+            self.is_full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Reads what [`encode`] wrote, without the header.
@@ -54,16 +84,8 @@ pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
     })
 }
 
-fn length_within(length: usize, limit: usize) -> Result<[u8; HEADER]> {
-    match u32::try_from(length) {
-        Ok(header) if length <= limit => Ok(header.to_be_bytes()),
-        _ => Err(too_large(length, limit)),
-    }
-}
-
-fn too_large(length: usize, limit: usize) -> Error {
+fn too_large(limit: usize) -> Error {
     Error::new(ErrorId::REQUEST_TOO_LARGE, "a frame is larger than the limit `frame_size`")
-        .with("found", length)
         .with("allowed", limit)
 }
 
@@ -110,7 +132,7 @@ impl FrameBuffer {
         };
         let length = u32::from_be_bytes(*header) as usize;
         if length > limit {
-            return Err(too_large(length, limit));
+            return Err(too_large(limit).with("found", length));
         }
         if rest.len() < length {
             return Ok(None);
@@ -211,5 +233,52 @@ mod tests {
         let error = encode(&"x".repeat(100), 50, &mut out).unwrap_err();
         assert!(error.is(ErrorId::REQUEST_TOO_LARGE));
         assert_eq!(out, b"before");
+    }
+
+    /// Serializes a number of elements and counts how many it was asked for.
+    struct Counted<'c>(&'c std::cell::Cell<usize>);
+
+    impl Serialize for Counted<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeSeq;
+            let mut elements = serializer.serialize_seq(Some(1_000_000))?;
+            for _ in 0..1_000_000 {
+                self.0.set(self.0.get() + 1);
+                elements.serialize_element("0123456789")?;
+            }
+            elements.end()
+        }
+    }
+
+    #[test]
+    fn encoding_stops_where_the_frame_is_full() {
+        let (asked, mut out) = (std::cell::Cell::new(0), Vec::new());
+        let error = encode(&Counted(&asked), 1000, &mut out).unwrap_err();
+        assert!(error.is(ErrorId::REQUEST_TOO_LARGE));
+        assert!(asked.get() < 100, "{} elements were serialized", asked.get());
+        assert!(out.capacity() < 4000, "{} bytes were allocated", out.capacity());
+    }
+
+    #[test]
+    fn a_frame_may_be_exactly_as_large_as_the_limit() {
+        for (length, fits) in [(97, true), (98, true), (99, false)] {
+            // A string of such a length has two bytes before it.
+            assert_eq!(encode(&"x".repeat(length), 100, &mut Vec::new()).is_ok(), fits, "{length}");
+        }
+    }
+
+    /// A value that fails to serialize for a reason of its own.
+    struct Unserializable;
+
+    impl Serialize for Unserializable {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("a poisoned lock"))
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_serialized_is_not_called_too_large() {
+        let error = encode(&Unserializable, 50, &mut Vec::new()).unwrap_err();
+        assert!(error.is(ErrorId::INTERNAL) && error.to_string().contains("a poisoned lock"), "{error}");
     }
 }
