@@ -36,7 +36,7 @@ pub use mikobase::mikobase_rpc;
 pub use mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 pub use query::Check;
 pub use record::{Record, Records};
-pub use response::{Answer, Answers, Response, Results};
+pub use response::{Answer, Answers, MAX_BATCH_REQUESTS, Response, Results};
 pub use streams::{Chunk, RecordStream, Source};
 pub use timestamp::Timestamp;
 pub use version::Version;

@@ -12,7 +12,7 @@ use crate::json;
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 use crate::query::{self, Request, Select};
 use crate::record::{Record, Records};
-use crate::response::{Answers, Response};
+use crate::response::{Answers, MAX_BATCH_REQUESTS, Response};
 use crate::streams::{Chunk, Source};
 use crate::uns;
 use crate::version::Version;
@@ -84,6 +84,7 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+        let queries = not_too_many(queries)?;
         if !atomic {
             return Ok(queries.into_iter().map(|query| self.q0(query)).collect::<Vec<_>>().into());
         }
@@ -208,6 +209,19 @@ impl<T: Tables> Engine for LocalEngine<T> {
     fn together(&self, calls: &mut dyn FnMut()) -> bool {
         self.make_together(calls)
     }
+}
+
+/// The queries of a batch, if they are within the bound.
+fn not_too_many(queries: Vec<Query>) -> Result<Vec<Query>> {
+    let found = queries.len();
+    if found <= MAX_BATCH_REQUESTS {
+        return Ok(queries);
+    }
+    queries.into_iter().for_each(json::discard);
+    let message = format!("a batch has at most {MAX_BATCH_REQUESTS} requests: send several batches");
+    Err(Error::new(ErrorId::REQUEST_TOO_LARGE, message)
+        .with("allowed", MAX_BATCH_REQUESTS)
+        .with("found", found))
 }
 
 fn not_too_deep(value: serde_json::Value) -> Result<serde_json::Value> {

@@ -1,7 +1,7 @@
 //! Many requests in one call.
 
-use miko_core::ErrorId;
-use serde_json::json;
+use miko_core::{ErrorId, MAX_BATCH_REQUESTS};
+use serde_json::{Value, json};
 
 use crate::support::{buckets, create, db, export};
 
@@ -46,4 +46,22 @@ fn an_empty_batch_is_fine() {
     for atomic in [true, false] {
         assert_eq!(db().batch(vec![], atomic).unwrap().len(), 0);
     }
+}
+
+#[test]
+fn a_batch_of_too_many_requests_is_refused_as_a_whole() {
+    let db = db();
+    for atomic in [true, false] {
+        let queries = vec![json!({"action": "create", "bucket": {}}); MAX_BATCH_REQUESTS + 1];
+        for queries in [queries, vec![Value::Null; 1_000_000]] {
+            let found = queries.len();
+            let error = db.batch(queries, atomic).unwrap_err();
+            assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+            assert_eq!(error.items().len(), 1);
+            assert_eq!(error.items()[0].details["allowed"], MAX_BATCH_REQUESTS);
+            assert_eq!(error.items()[0].details["found"], found);
+        }
+    }
+    assert!(buckets(&db, json!({"action": "select"})).is_empty());
+    assert_eq!(db.batch(vec![Value::Null; MAX_BATCH_REQUESTS], false).unwrap().len(), MAX_BATCH_REQUESTS);
 }
