@@ -1,7 +1,7 @@
-//! Tests in a process of their own, in which nothing has started a thread. `#[mikobase::test]` makes use of it.
+//! Tests in a process of their own, in which nothing has started a thread. `#[mikobase::test]` uses it.
 //!
-//! The race: libtest runs a test in a second thread, and a fork is sound only where there is one thread. So the test starts
-//! its program again, and its body runs there as an initializer (`.init_array`), before `main` and with it libtest begins.
+//! The race: libtest runs a test in a second thread, and a fork is sound only where there is one thread. So the
+//! test starts its program again, and its body runs there as an initializer (`.init_array`), before `main`.
 
 use std::env;
 use std::fs;
