@@ -1,5 +1,7 @@
 //! Moments in time, to the millisecond.
 
+mod rfc3339;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,20 +10,24 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorId};
 
+pub(crate) use rfc3339::is_valid as is_rfc3339;
+
 /// A moment in UTC, to the millisecond: `2026-04-21T14:32:00.123Z`.
+///
+/// All that RFC 3339 can say is read, and written again as the same moment: from year 0 to the last moment of the
+/// year 9999, with any offset.
 ///
 /// ```
 /// use miko_core::Timestamp;
 ///
 /// let launch: Timestamp = "2026-04-21T16:32:00.1239+02:00".parse()?;
 /// assert_eq!(launch.to_string(), "2026-04-21T14:32:00.123Z");
+/// let forever: Timestamp = "9999-12-31T23:59:59Z".parse()?;
+/// assert_eq!(forever.to_string(), "9999-12-31T23:59:59.000Z");
 /// # Ok::<(), miko_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
-
-/// 9999-01-01T00:00:00Z, in milliseconds.
-const END: i64 = 253_370_764_800_000;
 
 impl Timestamp {
     /// Before all others.
@@ -48,15 +54,24 @@ impl Timestamp {
     pub(crate) fn after(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+
+    /// The time of a write, if it can be read again.
+    ///
+    /// # Errors
+    /// `internal` for a time that RFC 3339 cannot say in UTC: the clock is wrong, or no later time is left.
+    pub(crate) fn for_write(self) -> Result<Self, Error> {
+        if rfc3339::YEARS.contains(&self.0) {
+            return Ok(self);
+        }
+        let message = "the time of this write lies outside the years 0 to 9999 and could not be read again: \
+                       look at the clock of this machine, and at the time of the record";
+        Err(Error::new(ErrorId::INTERNAL, message).with("found", self.to_string()))
+    }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Outside the years -9999 to 9999 no calendar form exists: such a value can only come from a broken peer.
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(moment) => write!(f, "{moment:.3}"),
-            Err(_) => write!(f, "{}ms", self.0),
-        }
+        rfc3339::write(self.0, f)
     }
 }
 
@@ -64,18 +79,18 @@ impl FromStr for Timestamp {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let moment: jiff::Timestamp = text.parse().map_err(|fault| {
-            Error::new(
-                ErrorId::INVALID_REQUEST,
-                format!("this is no timestamp like 2026-04-21T14:32:00.123Z: {fault}"),
-            )
-            .with("found", text)
-        })?;
-        if moment.as_millisecond() >= END {
-            let message = "a timestamp lies before the year 9999, behind which no calendar form is left for what comes after it";
-            return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", text));
-        }
-        Ok(Self(moment.as_millisecond()))
+        rfc3339::parse(text).map(|moment| Self(moment.millis)).ok_or_else(|| {
+            let message = "this is no timestamp of RFC 3339 like 2026-04-21T14:32:00.123Z";
+            Error::new(ErrorId::INVALID_REQUEST, message).with("found", text)
+        })
+    }
+}
+
+impl Timestamp {
+    /// Reads a timestamp that is compared for equality; `None` also if it has digits below milliseconds, which no time
+    /// of a record has.
+    pub(crate) fn parse_exact(text: &str) -> Option<Self> {
+        rfc3339::parse(text).filter(|moment| moment.is_exact).map(|moment| Self(moment.millis))
     }
 }
 

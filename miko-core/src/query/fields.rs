@@ -142,6 +142,17 @@ pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) ->
     }
 }
 
+/// A timestamp that is compared with that of a record: to the millisecond, so that nothing of it is cut.
+pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
+    const EXPECTED: &str =
+        "the `updated_at` of a record, to the millisecond, such as 2026-04-21T14:32:00.123Z";
+    let text = string(value, place, faults)?;
+    match Timestamp::parse_exact(&text) {
+        Some(moment) => Some(moment),
+        None => refuse(faults, place.wrong_value(EXPECTED, text)),
+    }
+}
+
 /// A class name, as it is stored.
 pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     let name = match value {

@@ -75,7 +75,7 @@ impl Update {
         let bucket = fields.read("bucket", fields::object);
         let stack = stack(fields);
         let extras = extras(fields);
-        let if_updated_at = fields.read("if_updated_at", fields::timestamp);
+        let if_updated_at = fields.read("if_updated_at", fields::exact_timestamp);
         Some(Self { pk: pk?, bucket, stack, extras, if_updated_at })
     }
 }

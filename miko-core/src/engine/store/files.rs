@@ -45,7 +45,7 @@ impl<T: Tables> Store<T> {
     /// Begins a file and gives the pk that it will have.
     pub(in crate::engine) fn begin_file(&mut self, mime: &str) -> Result<String> {
         self.forget_abandoned_files()?;
-        let now = Timestamp::now();
+        let now = Timestamp::now().for_write()?;
         let pk = self.pks.next(now);
         let row = FileRow {
             pk: pk.clone(),

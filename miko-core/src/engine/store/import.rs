@@ -217,7 +217,7 @@ impl<T: Tables> Sink for Import<'_, T> {
             None => Row {
                 pk,
                 state: None,
-                created_at: created_at.unwrap_or(self.now),
+                created_at: created_at.map_or_else(|| self.now.for_write(), Ok)?,
                 updated_at: Timestamp::FIRST,
                 commit: self.store.next_commit(),
                 instance: None,
@@ -275,11 +275,11 @@ impl<T: Tables> Sink for Import<'_, T> {
         {
             return Ok(());
         }
-        let pk = before.map_or_else(|| self.store.pks.next(self.now), |(_, pk)| pk);
+        let now = self.now.for_write()?;
+        let pk = before.map_or_else(|| self.store.pks.next(now), |(_, pk)| pk);
         let created_at = self.store.tables.find(&pk)?.map(|(_, row)| row.created_at);
         let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
-        let record =
-            Incoming { pk, bucket, stack, extras: Map::new(), created_at, updated_at: Some(self.now) };
+        let record = Incoming { pk, bucket, stack, extras: Map::new(), created_at, updated_at: Some(now) };
         self.write(&record, &place, problems)
     }
 
@@ -319,7 +319,7 @@ impl<T: Tables> Import<'_, T> {
 
     /// Writes a record, over one with the same pk if there is one; `None` if that came from this import.
     fn put(&mut self, record: &Incoming) -> Result<Option<i64>> {
-        let updated_at = record.updated_at.or(record.created_at).unwrap_or(self.now);
+        let updated_at = record.updated_at.or(record.created_at).map_or_else(|| self.now.for_write(), Ok)?;
         let state = State {
             bucket: text(&record.bucket),
             stack: text(&record.stack),
@@ -356,7 +356,7 @@ impl<T: Tables> Import<'_, T> {
             self.store.tables.rewrite(seq, &row)?;
         } else {
             // Whoever read the record must be able to see that it is another.
-            row.updated_at = row.updated_at.max(found.updated_at.after());
+            row.updated_at = row.updated_at.max(found.updated_at.after()).for_write()?;
             self.store.rewrite(seq, row)?;
         }
         if let Some(State { bucket, stack, .. }) = &found.state {

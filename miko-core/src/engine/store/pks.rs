@@ -4,7 +4,7 @@
 //! for random numbers once in a millisecond and not for each record. Two stores draw their own: they give the same pk as
 //! seldom as two random numbers of more than 60 bits are the same.
 
-use uuid::Uuid;
+use uuid::{NoContext, Uuid};
 
 use crate::timestamp::Timestamp;
 
@@ -17,8 +17,9 @@ pub(super) struct Pks {
 impl Pks {
     /// The pk of a record that is created now.
     pub(super) fn next(&mut self, now: Timestamp) -> String {
-        let in_same_millisecond = now.as_millis() <= self.millis();
-        let drawn = if in_same_millisecond { 0 } else { Uuid::now_v7().as_u128() };
+        // What was drawn at the epoch is of the millisecond 0, as nothing at all is.
+        let in_same_millisecond = self.last != 0 && now.as_millis() <= self.millis();
+        let drawn = if in_same_millisecond { 0 } else { draw(now).as_u128() };
         // A clock that goes back changes nothing: pks ascend.
         self.last = drawn.max(self.last + 1);
         Uuid::from_u128(self.last).to_string()
@@ -28,6 +29,13 @@ impl Pks {
     fn millis(&self) -> i64 {
         (self.last >> 80) as i64
     }
+}
+
+/// A random pk of this millisecond. A clock before 1970 counts as 1970: the version has no earlier time.
+fn draw(now: Timestamp) -> Uuid {
+    let millis = now.as_millis().max(0) as u64;
+    let nanos = (millis % 1_000 * 1_000_000) as u32;
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, millis / 1_000, nanos))
 }
 
 #[cfg(test)]
@@ -56,6 +64,18 @@ mod tests {
         let mut pks = Pks::default();
         let before = pks.next(Timestamp::now());
         assert!(pks.next(Timestamp::from_millis(0)) > before);
+    }
+
+    #[test]
+    fn a_clock_before_1970_gives_pks_of_version_7_all_the_same() {
+        let mut pks = Pks::default();
+        let mut last = String::new();
+        for millis in [i64::MIN, -1, 0, 1, 1, 0, 253_402_300_799_999] {
+            let pk = pks.next(Timestamp::from_millis(millis));
+            assert!(pk > last, "{pk} after {last}");
+            assert_eq!(Uuid::try_parse(&pk).unwrap().get_version_num(), 7);
+            last = pk;
+        }
     }
 
     #[test]

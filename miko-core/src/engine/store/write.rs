@@ -55,7 +55,7 @@ impl<T: Tables> Store<T> {
         stack: String,
         extras: &Map<String, Value>,
     ) -> Result<(i64, String, Timestamp)> {
-        let now = self.moment;
+        let now = self.moment.for_write()?;
         let row = Row {
             pk: self.pks.next(now),
             state: Some(State { bucket: text(bucket), stack, extras: extras_text(extras) }),
@@ -143,7 +143,7 @@ impl<T: Tables> Store<T> {
 
     /// Writes what a record says from now on, or a tombstone.
     pub(super) fn write_state(&mut self, seq: i64, before: Row, state: Option<State>) -> Result<Timestamp> {
-        let updated_at = self.moment.max(before.updated_at.after());
+        let updated_at = self.moment.max(before.updated_at.after()).for_write()?;
         let commit = self.next_commit();
         self.rewrite(seq, Row { state, updated_at, commit, ..before })?;
         Ok(updated_at)

@@ -1,0 +1,148 @@
+//! RFC 3339: its grammar, and all the moments that it can say.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use jiff::civil::Date;
+
+/// A moment, as it was written.
+pub(super) struct Moment {
+    /// Milliseconds since 1970; what is below is cut.
+    pub(super) millis: i64,
+    /// Whether nothing was cut.
+    pub(super) is_exact: bool,
+}
+
+const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
+const DAY: i64 = 24 * 60 * MINUTE;
+
+/// The largest offset, in minutes.
+const MAX_OFFSET: i64 = 23 * 60 + 59;
+
+/// 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z, in milliseconds.
+pub(super) const YEARS: RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
+/// Whether `text` follows the grammar and the ranges of RFC 3339.
+pub(crate) fn is_valid(text: &str) -> bool {
+    parse(text).is_some()
+}
+
+/// Reads a `date-time` of RFC 3339.
+///
+/// `:60` is a leap second, which stands at the end of a month in UTC, and reads as the second after it.
+pub(super) fn parse(text: &str) -> Option<Moment> {
+    let mut rest = text.as_bytes();
+    let year = number(&mut rest, 4)?;
+    literal(&mut rest, b"-")?;
+    let month = number(&mut rest, 2)?;
+    literal(&mut rest, b"-")?;
+    let day = number(&mut rest, 2)?;
+    literal(&mut rest, b"Tt")?;
+    let hour = number(&mut rest, 2).filter(|hour| *hour <= 23)?;
+    literal(&mut rest, b":")?;
+    let minute = number(&mut rest, 2).filter(|minute| *minute <= 59)?;
+    literal(&mut rest, b":")?;
+    let second = number(&mut rest, 2).filter(|second| *second <= 60)?;
+    let (fraction, is_exact) = fraction(&mut rest)?;
+    let offset = offset(&mut rest)?;
+    if !rest.is_empty() {
+        return None;
+    }
+    // Each has at most four digits.
+    let date = Date::new(year as i16, month as i8, day as i8).ok()?;
+    let minutes = (hour * 60 + minute - offset) * MINUTE;
+    let start_of_minute = days_since_epoch(date) * DAY + minutes;
+    if second == 60 && !ends_month(start_of_minute) {
+        return None;
+    }
+    Some(Moment { millis: start_of_minute + second * SECOND + fraction, is_exact })
+}
+
+/// Takes so many digits.
+fn number(rest: &mut &[u8], digits: usize) -> Option<i64> {
+    let (taken, after) = rest.split_at_checked(digits)?;
+    *rest = after;
+    taken
+        .iter()
+        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+}
+
+/// Takes one of these bytes.
+fn literal(rest: &mut &[u8], any_of: &[u8]) -> Option<u8> {
+    let (first, after) = rest.split_first()?;
+    *rest = after;
+    any_of.contains(first).then_some(*first)
+}
+
+/// Takes a fraction of a second, if there is one: in milliseconds, and whether that is all of it.
+fn fraction(rest: &mut &[u8]) -> Option<(i64, bool)> {
+    let Some(after) = rest.strip_prefix(b".") else { return Some((0, true)) };
+    let count = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, after) = after.split_at(count);
+    *rest = after;
+    let digit = |at: usize| digits.get(at).map_or(0, |byte| i64::from(byte - b'0'));
+    let millis = digit(0) * 100 + digit(1) * 10 + digit(2);
+    (count > 0).then(|| (millis, digits.iter().skip(3).all(|byte| *byte == b'0')))
+}
+
+/// Takes the offset, in minutes.
+fn offset(rest: &mut &[u8]) -> Option<i64> {
+    let sign = match literal(rest, b"Zz+-")? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return Some(0),
+    };
+    let hours = number(rest, 2).filter(|hours| *hours <= 23)?;
+    literal(rest, b":")?;
+    let minutes = number(rest, 2).filter(|minutes| *minutes <= 59)?;
+    Some(sign * (hours * 60 + minutes))
+}
+
+/// Whether the minute that begins here is the last one of a month, in UTC.
+fn ends_month(start_of_minute: i64) -> bool {
+    let end = start_of_minute + MINUTE;
+    // The calendar ends with the year 9999, and a month with it.
+    let first_of_month = |date: Date| date.day() == 1;
+    let is_first_of_month =
+        end == YEARS.end() + 1 || date_of(end.div_euclid(DAY)).is_some_and(first_of_month);
+    end.rem_euclid(DAY) == 0 && is_first_of_month
+}
+
+fn days_since_epoch(date: Date) -> i64 {
+    // Days between two dates of the calendar are at most some millions.
+    let since = date.since(Date::constant(1970, 1, 1)).map(|span| span.get_days());
+    i64::from(since.unwrap_or_default())
+}
+
+fn date_of(days_since_epoch: i64) -> Option<Date> {
+    let span = jiff::Span::new().try_days(days_since_epoch).ok()?;
+    Date::constant(1970, 1, 1).checked_add(span).ok()
+}
+
+/// Writes a moment in UTC. One that the year 0 or 9999 has in another offset alone is written with that offset.
+pub(super) fn write(millis: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (offset, suffix) = if millis < *YEARS.start() {
+        (MAX_OFFSET, "+23:59")
+    } else if millis > *YEARS.end() {
+        (-MAX_OFFSET, "-23:59")
+    } else {
+        (0, "Z")
+    };
+    let local = millis.saturating_add(offset * MINUTE);
+    let date = YEARS.contains(&local).then(|| date_of(local.div_euclid(DAY))).flatten();
+    let Some(date) = date else {
+        // No text says it: it can come from a broken peer only.
+        return write!(f, "{millis}ms");
+    };
+    let in_day = local.rem_euclid(DAY);
+    let (hour, minute) = (in_day / (60 * MINUTE), in_day / MINUTE % 60);
+    let (second, milli) = (in_day / SECOND % 60, in_day % SECOND);
+    write!(
+        f,
+        "{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}{suffix}",
+        date.year(),
+        date.month(),
+        date.day()
+    )
+}
