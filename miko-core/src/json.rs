@@ -39,17 +39,17 @@ pub const BYTE_ORDER_MARK: char = '\u{FEFF}';
 /// that wrote it: what a request may hold leaves room for that, so that whatever is stored can be read back as text.
 pub const MAX_DEPTH: usize = 120;
 
-/// Reads JSON text from outside, refusing numbers that would not survive and keys that stand twice in an object.
+/// Reads JSON text from outside, refusing numbers that would lose digits and keys that stand twice in an object.
 /// A byte order mark before it is skipped.
 ///
 /// ```
-/// assert!(miko_core::json::parse("[18446744073709551615, 0.1]").is_ok());
-/// assert!(miko_core::json::parse("[18446744073709551616]").is_err());
+/// assert!(miko_core::json::parse("[18446744073709551615, 0.1, 0.10000000000000001, 1e20]").is_ok());
+/// assert!(miko_core::json::parse("[18446744073709551617]").is_err());
 /// ```
 ///
 /// # Errors
 /// `invalid_request`, with `line` and `column` where the text is no JSON, nests deeper than `serde_json` reads, or
-/// holds a number that fits neither i64, u64 nor f64; with `duplicate_key` where a key stands twice in an object.
+/// holds a number of which digits would be lost; with `duplicate_key` where a key stands twice in an object.
 pub fn parse(text: &str) -> Result<Value> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let duplicate = RefCell::new(None);
@@ -65,12 +65,14 @@ pub fn parse(text: &str) -> Result<Value> {
     })?;
     match numbers::first_inexact(text) {
         None => Ok(value),
-        Some(literal) => Err(Error::new(
-            ErrorId::INVALID_REQUEST,
-            "a number would lose digits: integers from -2^63 to 2^64-1 and double-precision floats are kept \
-             exactly; send anything else as a string",
-        )
-        .with("found", literal)),
+        Some(literal) => {
+            let kept_as = numbers::kept_as(literal).map_or(Value::Null, Value::Number);
+            let message = format!(
+                "a number would lose digits: {literal} would be kept as {kept_as}; integers from -2^63 to 2^64-1 and \
+                 double-precision floats are kept exactly: send anything else as a string"
+            );
+            Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", literal).with("kept_as", kept_as))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod record;
 mod version;
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -129,13 +129,24 @@ impl Problems {
     }
 }
 
+/// The text without a byte order mark before it. What cannot be read here fails again where it is read on.
+fn without_byte_order_mark<'r>(mut reader: &'r mut dyn Read) -> impl Read + 'r {
+    const MARK: &[u8] = "\u{FEFF}".as_bytes();
+    let mut start = Vec::with_capacity(MARK.len());
+    let _ = (&mut reader).take(MARK.len() as u64).read_to_end(&mut start);
+    if start == MARK {
+        start.clear();
+    }
+    io::Cursor::new(start).chain(reader)
+}
+
 /// Reads a worldlet into `sink`.
 ///
 /// # Errors
 /// `invalid-worldlet` where the text is no JSON object; what the sink fails with. Other faults go to `problems`.
 pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Problems) -> Result<()> {
     let mut failure = None;
-    let mut deserializer = serde_json::Deserializer::from_reader(reader);
+    let mut deserializer = serde_json::Deserializer::from_reader(without_byte_order_mark(reader));
     let whole = Whole {
         sink,
         problems,
@@ -181,7 +192,8 @@ pub fn is_temporal_worldlet(reader: &mut dyn Read) -> bool {
         #[serde(default)]
         history: History,
     }
-    serde_json::from_reader(reader).is_ok_and(|head: Head| head.properties.temporal || head.history.has_any)
+    serde_json::from_reader(without_byte_order_mark(reader))
+        .is_ok_and(|head: Head| head.properties.temporal || head.history.has_any)
 }
 
 /// Whether a history has any version.

@@ -1,10 +1,15 @@
-//! Which number literals survive being read as i64, u64 or f64 and written again.
+//! Which number literals say no more than the i64, u64 or f64 as which they are kept.
 
 use serde_json::Number;
 
-/// The first number literal of valid JSON `text` that would come back as another number.
+/// The first number literal of valid JSON `text` that would lose digits.
 pub(super) fn first_inexact(text: &str) -> Option<&str> {
     literals(text).find(|literal| !is_exact(literal))
+}
+
+/// As what a number literal would be kept, if as any number.
+pub(super) fn kept_as(literal: &str) -> Option<Number> {
+    literal.parse().ok().and_then(Number::from_f64)
 }
 
 /// The number literals of valid JSON `text`, in order.
@@ -41,13 +46,27 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
 }
 
 fn is_exact(literal: &str) -> bool {
-    if literal.bytes().all(|byte| byte != b'.' && byte != b'e' && byte != b'E') {
-        return literal.parse::<i64>().is_ok() || literal.parse::<u64>().is_ok();
+    if literal.parse::<i64>().is_ok() || literal.parse::<u64>().is_ok() {
+        return true;
     }
-    // What will be written again is the shortest text that reads as the same float. There may be two of them, so it has to
-    // be the writer that is asked: the standard library may choose the other.
-    let written = literal.parse().ok().and_then(Number::from_f64);
-    written.is_some_and(|written| Decimal::of(literal) == Decimal::of(&written.to_string()))
+    let (Some(kept), Ok(float)) = (kept_as(literal), literal.parse::<f64>()) else { return false };
+    let written = Decimal::of(literal);
+    // A float may have two shortest forms that are equally near. The writer and the standard library choose one each.
+    if [kept.to_string(), float.to_string()].iter().any(|shortest| written == Decimal::of(shortest)) {
+        return true;
+    }
+    let digits = significant_digits(literal).clamp(1, MAX_DIGITS);
+    written == Decimal::of(&format!("{float:.*e}", digits - 1))
+}
+
+/// A float has no more significant digits than some 770: rounded to so many or more it is itself.
+const MAX_DIGITS: usize = 800;
+
+/// How many significant digits are written, trailing zeros among them.
+fn significant_digits(literal: &str) -> usize {
+    let mantissa = literal.split(['e', 'E']).next().unwrap_or_default();
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit);
+    digits.skip_while(|digit| *digit == b'0').count()
 }
 
 /// A decimal number as its significant digits and the exponent of the first of them.
@@ -171,20 +190,32 @@ mod tests {
             "18446744073709551615",
             "1e20",
             "0.30000000000000004",
+            "0.10000000000000001",
+            "0.1000000000000000055511151231257827",
+            "0.1000000000000000055511151231257827021181583404541015625",
+            "100000000000000000000",
+            "18446744073709551616",
+            "-100000000000000000000.00",
+            "0.00000000000000000000",
             "1.7976931348623157e308",
             "123456789012345680000.0",
-            // 1241342377403049.3 is as near to the same float.
+            // Two shortest forms of the same float.
             "1241342377403049.2",
+            "1241342377403049.3",
         ];
         let inexact = [
-            "18446744073709551616",
+            "18446744073709551617",
             "-9223372036854775809",
-            "0.1000000000000000055511151231257827",
+            "9007199254740993.0",
+            "9007199254740993e0",
+            "0.1000000000000000055511151231257828",
+            "0.10000000000000000555111512312578270211815834045410156250001",
+            "1e999",
             "1e-400",
             "1.00000000000000000001",
             "123456789012345678901.5",
             "1e-99999999999999999999",
-            "1241342377403049.3",
+            "1241342377403049.4",
         ];
         for literal in exact {
             assert!(is_exact(literal), "{literal} survives");

@@ -97,7 +97,7 @@ fn answer_once(database: &mut Database<'_>, query: &str, output: &Output) -> Res
     answer(result, output)
 }
 
-/// Answers each line, whatever is in it: an answer per line, in order. Fails as a whole if any request failed.
+/// Answers each line that is not blank: an answer per line, in order. Fails as a whole if any request failed.
 fn answer_lines(database: &mut Database<'_>, output: &Output) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     let mut lines = io::stdin().lock().split(b'\n');
@@ -107,7 +107,7 @@ fn answer_lines(database: &mut Database<'_>, output: &Output) -> Result<Exit, Fa
             eprint!("{PROMPT}");
         }
         let Some(line) = lines.next().transpose()? else { break };
-        if for_people && line.trim_ascii().is_empty() {
+        if is_blank(&line) {
             continue;
         }
         let result = match parse(&line) {
@@ -131,6 +131,11 @@ fn answer_lines(database: &mut Database<'_>, output: &Output) -> Result<Exit, Fa
         eprintln!();
     }
     Ok(exit)
+}
+
+/// Whether a line holds nothing but white space, or the byte order mark of a file.
+fn is_blank(line: &[u8]) -> bool {
+    str::from_utf8(line).is_ok_and(|line| line.trim_start_matches(json::BYTE_ORDER_MARK).trim().is_empty())
 }
 
 fn answer(result: mikobase::Result<Response>, output: &Output) -> Result<Exit, Failure> {
