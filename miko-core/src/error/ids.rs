@@ -120,6 +120,9 @@ error_ids! {
     REDUNDANT_FIELDS = "redundant_fields",
         "A warning: two keys of the request say the same thing.",
         r#"{"action": "select", "class": "foo.com/a", "classes": ["foo.com/b"]}"#;
+    DIRECTION_AS_KEY = "direction_as_key",
+        "A warning: a sort path ends with a key such as `desc`. It is a key; a direction is the qualifier `reverse`.",
+        r#"{"action": "select", "sort": ["rank", "desc"]}"#;
     UNUSED_PLACEHOLDER = "unused_placeholder",
         "A warning of `validate`: nothing in the request uses this placeholder.",
         r#"{"action": "select", "placeholders": {"rank": "Captain"}}"#;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Number, Value};
 
+use crate::error::{ErrorId, ErrorItem};
 use crate::json;
 use crate::query::faults::{Faults, Place};
 use crate::query::fields::{self, mistyped, refuse};
@@ -40,6 +41,9 @@ pub(crate) struct SortPath {
 
 const QUALIFIERS: [&str; 3] = ["reverse", "case-sensitive", "collapse"];
 
+/// What looks like a direction as the last key of a path.
+const DIRECTIONS: [&str; 4] = ["asc", "desc", "ascending", "descending"];
+
 const OWN: [&str; 3] = ["pk", "created_at", "updated_at"];
 
 impl Sort {
@@ -66,6 +70,15 @@ impl Sort {
             let message = format!("a sort path knows no `{}`", unknown.join("`, `"));
             let item = last.fault(message).with("unknown_fields", unknown);
             faults.refuse(item.with("allowed", QUALIFIERS.to_vec()));
+        }
+        if let [_, .., Value::String(key)] = &elements[..]
+            && DIRECTIONS.iter().any(|direction| key.eq_ignore_ascii_case(direction))
+        {
+            let message =
+                format!("`{key}` is a key of this path; a direction is a qualifier: {{\"reverse\": true}}");
+            faults.warn(
+                place.locate(ErrorItem::new(ErrorId::DIRECTION_AS_KEY, message)).with("found", key.as_str()),
+            );
         }
         let by =
             match &elements[..] {
