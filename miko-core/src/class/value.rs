@@ -10,6 +10,7 @@ use super::field::{Bounds, Elements, Format, Kind, Text};
 use super::reference::pk_of;
 use crate::json::{compare_numbers, is_multiple, type_name};
 use crate::query::Place;
+use crate::timestamp::is_rfc3339;
 
 /// Checks a value that is not null.
 pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &Value, place: &Place<'_>) {
@@ -18,7 +19,7 @@ pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &Value, place
         (Kind::Text(rules), Value::String(text)) => check_text(checker, rules, text, place),
         (Kind::Number(bounds), Value::Number(number)) => check_number(checker, bounds, number, place),
         (Kind::Url, Value::String(text)) => {
-            if iri_string::types::IriStr::new(text).is_err() {
+            if !is_url(text) {
                 refuse(
                     checker,
                     place,
@@ -29,7 +30,7 @@ pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &Value, place
             }
         }
         (Kind::Timestamp, Value::String(text)) => {
-            if !is_timestamp(text) {
+            if !is_rfc3339(text) {
                 let expected = "a timestamp with an offset, such as 2026-04-21T14:32:00Z";
                 refuse(checker, place, "timestamp", expected, value);
             }
@@ -123,19 +124,28 @@ impl Format {
             Self::Identifier => {
                 (matches(&IDENTIFIER), "an identifier: letters, digits and _, not beginning with a digit")
             }
-            Self::Email => (email_address::EmailAddress::is_valid(text), "an email address"),
+            Self::Email => (is_email(text), "an email address alone, such as kirk@starfleet.com"),
             Self::Date => (is_date(text), "a date such as 2026-04-21"),
         };
         (!holds).then_some(expected)
     }
 }
 
-/// RFC 3339, which is narrower than what the calendar crate reads: its shape is looked at first.
-fn is_timestamp(text: &str) -> bool {
-    static SHAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$").ok()
-    });
-    SHAPE.as_ref().is_some_and(|shape| shape.is_match(text)) && text.parse::<jiff::Timestamp>().is_ok()
+/// An addr-spec of RFC 5322, without a display name.
+fn is_email(text: &str) -> bool {
+    let options = email_address::Options::default().without_display_text();
+    email_address::EmailAddress::parse_with_options(text, options).is_ok()
+}
+
+/// Schemes whose URLs name a host.
+const WITH_HOST: [&str; 11] =
+    ["http", "https", "ws", "wss", "ftp", "ftps", "sftp", "ssh", "git", "telnet", "rtsp"];
+
+/// An IRI with its scheme; one of a scheme that has a host has one.
+fn is_url(text: &str) -> bool {
+    let Ok(iri) = iri_string::types::IriStr::new(text) else { return false };
+    let needs_host = WITH_HOST.iter().any(|scheme| iri.scheme_str().eq_ignore_ascii_case(scheme));
+    !needs_host || iri.authority_components().is_some_and(|authority| !authority.host().is_empty())
 }
 
 fn is_date(text: &str) -> bool {

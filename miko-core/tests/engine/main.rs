@@ -13,6 +13,7 @@ mod export;
 mod faults;
 mod file;
 mod files;
+mod formats;
 mod history;
 mod hostile;
 mod import;
