@@ -47,6 +47,13 @@ pub trait Engine: Mikobase {
     /// Every fault of the request at once; `invalid_request` also, if it is no select.
     fn explain(&self, query: Query) -> Result<Explanation>;
 
+    /// Limits the answer to a call of [`q0`](Mikobase::q0), [`by_class`](Mikobase::by_class),
+    /// [`history`](Mikobase::history) or [`batch`](Mikobase::batch): it fails with `request-too-large` as soon as its texts
+    /// have more bytes. There is no limit by default; a server sets that of its frames. Streams have none.
+    fn limit_answers(&self, bytes: usize) {
+        let _ = bytes;
+    }
+
     /// Does it pay to make calls [`together`](Self::together), as it does where a commit waits for a disk?
     fn gains_together(&self) -> bool {
         false

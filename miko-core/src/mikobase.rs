@@ -61,6 +61,10 @@ pub trait Mikobase: Send + Sync {
     /// Runs many requests in one call: each for itself, or all or none if `atomic`.
     ///
     /// # Errors
+    /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests, of which none is run.
+    /// `request-too-large` also if the answers have more bytes than the server sends at once: nothing was changed if
+    /// `atomic`, otherwise the detail `run` says how many requests were run.
+    ///
     /// If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
     /// changed then.
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers>;

@@ -371,10 +371,11 @@ impl Whole<'_> {
         for (pk, text) in std::mem::take(&mut self.may_be_stubs) {
             match record::Stub::read(&text) {
                 Some(stub) if is_temporal => self.sink.stub(pk, stub.created_at, self.problems)?,
-                _ => match record::read(pk, &text, self.problems) {
-                    Some(record) => self.sink.record(record, self.problems)?,
-                    None => {}
-                },
+                _ => {
+                    if let Some(record) = record::read(pk, &text, self.problems) {
+                        self.sink.record(record, self.problems)?;
+                    }
+                }
             }
         }
         Ok(())

@@ -27,6 +27,10 @@ pub trait Mikobase: Send + Sync {
     /// Runs many requests in one call: each for itself, or all or none if `atomic`.
     ///
     /// # Errors
+    /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests, of which none is run.
+    /// `request-too-large` also if the answers have more bytes than the server sends at once: nothing was changed if
+    /// `atomic`, otherwise the detail `run` says how many requests were run.
+    ///
     /// If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
     /// changed then.
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers>;
@@ -48,7 +52,8 @@ pub trait Mikobase: Send + Sync {
     /// Only if the store could not be read.
     fn export_schema(&self) -> Result<Schema>;
     /// Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the
-    /// same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected.
+    /// same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected, with the
+    /// reason. Versions are taken as they are: they were valid where they were written.
     ///
     /// # Errors
     /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
@@ -810,7 +815,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Answers>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Runs many requests in one call: each for itself, or all or none if `atomic`.\n\n# Errors\nIf `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was\nchanged then.",
+                        "Runs many requests in one call: each for itself, or all or none if `atomic`.\n\n# Errors\n`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests, of which none is run.\n`request-too-large` also if the answers have more bytes than the server sends at once: nothing was changed if\n`atomic`, otherwise the detail `run` says how many requests were run.\n\nIf `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was\nchanged then.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -875,7 +880,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Merged>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the\nsame content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected.\n\n# Errors\n`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.",
+                        "Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the\nsame content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected, with the\nreason. Versions are taken as they are: they were valid where they were written.\n\n# Errors\n`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -1861,6 +1866,10 @@ Only if the store could not be read.*/
         /**Runs many requests in one call: each for itself, or all or none if `atomic`.
 
 # Errors
+`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests, of which none is run.
+`request-too-large` also if the answers have more bytes than the server sends at once: nothing was changed if
+`atomic`, otherwise the detail `run` says how many requests were run.
+
 If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
 changed then.*/
         pub fn batch(
@@ -2003,7 +2012,8 @@ Only if the store could not be read.*/
             }
         }
         /**Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the
-same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected.
+same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected, with the
+reason. Versions are taken as they are: they were valid where they were written.
 
 # Errors
 `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.*/

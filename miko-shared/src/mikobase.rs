@@ -223,6 +223,7 @@ impl Uds {
         let options = &self.mikobase;
         let open = || {
             let engine = options.backend.open(Mode::ReadWrite)?;
+            engine.limit_answers(self.limits.frame_size);
             options.initial.iter().try_for_each(|initial| initial.load(&*engine))?;
             if let Some(setup) = options.setup.take() {
                 run_setup(setup, &Server { engine: &*engine })?;

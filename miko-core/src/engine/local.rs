@@ -1,8 +1,10 @@
 //! An engine: a store that the threads of a process share.
 
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
+use crate::engine::store::answer::AnswerRoom;
 use crate::engine::store::{Store, export};
 use crate::engine::tables::Tables;
 use crate::engine::{Engine, Explanation};
@@ -27,13 +29,20 @@ pub struct LocalEngine<T> {
     pub(super) together_ended: Condvar,
     /// Does a commit wait for a disk?
     gains_together: bool,
+    /// How many bytes an answer may have.
+    answer_limit: AtomicUsize,
 }
 
 #[expect(private_bounds, reason = "what holds the tables is ours alone")]
 impl<T: Tables> LocalEngine<T> {
     pub(super) fn of(store: Store<T>) -> Self {
         let gains_together = store.tables.gain_together();
-        Self { store: Mutex::new(store), together_ended: Condvar::new(), gains_together }
+        Self {
+            store: Mutex::new(store),
+            together_ended: Condvar::new(),
+            gains_together,
+            answer_limit: usize::MAX.into(),
+        }
     }
 
     /// The same database, strict: from now on a record whose class is not defined is refused with `class-not-found`.
@@ -63,10 +72,63 @@ impl<T: Tables> LocalEngine<T> {
     }
 }
 
+#[expect(private_bounds, reason = "what holds the tables is ours alone")]
+impl<T: Tables> LocalEngine<T> {
+    /// The store, for a call whose answer has to have room.
+    fn store_for_answer(&self) -> MutexGuard<'_, Store<T>> {
+        let store = self.store();
+        store.answer.begin(self.answer_limit.load(Ordering::Relaxed));
+        store
+    }
+
+    /// Runs requests of which all are done or none. The first that cannot be read fails the batch, after those before it
+    /// were run: what stands behind it is dropped unread, by hand, since it may nest too deep.
+    fn batch_of_all(&self, queries: Vec<Query>) -> Result<Answers> {
+        let mut parsed = Vec::with_capacity(queries.len());
+        for query in queries {
+            match parsed.last() {
+                Some(Err(_)) => json::discard(query),
+                _ => parsed.push(query::parse(query)),
+            }
+        }
+        self.store_for_answer().run_all(parsed)
+    }
+
+    /// Runs requests one by one. When the answer is full the call fails as a whole; the error says how many were run.
+    fn batch_of_each(&self, queries: Vec<Query>) -> Result<Answers> {
+        let mut room = self.answer_limit.load(Ordering::Relaxed);
+        let mut answers = Vec::with_capacity(queries.len());
+        let mut queries = queries.into_iter();
+        while let Some(query) = queries.next() {
+            let answer = query::parse(query).and_then(|(request, warnings)| {
+                let store = &mut *self.store();
+                store.answer.begin(room);
+                let results = store.run(request);
+                room = store.answer.left();
+                Ok(Response { results: results?, warnings })
+            });
+            let used = AnswerRoom::default();
+            used.begin(room);
+            let fits = match &answer {
+                Err(error) if error.is(ErrorId::REQUEST_TOO_LARGE) => Err(error.clone()),
+                Err(error) => used.take_error(error),
+                Ok(_) => used.take(0),
+            };
+            if let Err(full) = fits {
+                queries.for_each(json::discard);
+                return Err(full.with("run", answers.len()));
+            }
+            room = used.left();
+            answers.push(answer);
+        }
+        Ok(answers.into())
+    }
+}
+
 impl<T: Tables> Mikobase for LocalEngine<T> {
     fn q0(&self, query: Query) -> Result<Response> {
         let (request, warnings) = query::parse(query)?;
-        let results = self.store().run(request)?;
+        let results = self.store_for_answer().run(request)?;
         Ok(Response { results, warnings })
     }
 
@@ -80,21 +142,16 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
 
     fn by_class(&self, class: &str) -> Result<Records> {
         let class = uns::parse(class)?;
-        T::select(&self.store(), &Select::of_class(class))
+        T::select(&self.store_for_answer(), &Select::of_class(class))
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
         let queries = not_too_many(queries)?;
-        if !atomic {
-            return Ok(queries.into_iter().map(|query| self.q0(query)).collect::<Vec<_>>().into());
-        }
-        // All of them are read before the first is run: what nobody runs may be too deep to be dropped unread.
-        let parsed = queries.into_iter().map(query::parse).collect();
-        self.store().run_all(parsed)
+        if atomic { self.batch_of_all(queries) } else { self.batch_of_each(queries) }
     }
 
     fn history(&self, pk: &str) -> Result<Vec<Version>> {
-        self.store().history(pk)
+        self.store_for_answer().history(pk)
     }
 
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
@@ -200,6 +257,10 @@ impl<T: Tables> Engine for LocalEngine<T> {
             (Request::Select(select), _) => T::explain(&self.store(), &select),
             _ => Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be explained")),
         }
+    }
+
+    fn limit_answers(&self, bytes: usize) {
+        self.answer_limit.store(bytes, Ordering::Relaxed);
     }
 
     fn gains_together(&self) -> bool {

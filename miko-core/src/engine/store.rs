@@ -13,6 +13,7 @@
 //! | files; what comes and goes in chunks, as of one moment | [`files`]; [`streams`], [`snapshot`], [`spool`] |
 //! | pks of new records | [`pks`] |
 
+pub(in crate::engine) mod answer;
 pub(super) mod candidate;
 mod definitions;
 mod examine;
@@ -43,6 +44,7 @@ use crate::class::Catalog;
 use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::timestamp::Timestamp;
+use answer::AnswerRoom;
 use files::Uploads;
 use pending::Pending;
 use pks::Pks;
@@ -77,6 +79,8 @@ pub(crate) struct Store<T> {
     spools: Spools,
     /// Are records of defined classes only?
     pub(super) strict: bool,
+    /// How large the answer to the call under way may still become.
+    pub(super) answer: AnswerRoom,
     mode: Mode,
 }
 
@@ -97,6 +101,7 @@ impl<T: Tables> Store<T> {
             streams: Streams::default(),
             spools: Spools::default(),
             strict: false,
+            answer: AnswerRoom::default(),
             mode,
         };
         store.load_catalog()?;

@@ -1,6 +1,7 @@
 //! Many requests in one call.
 
-use miko_core::{ErrorId, MAX_BATCH_REQUESTS};
+use miko_core::{Engine, Error, ErrorId, MAX_BATCH_REQUESTS, Mikobase, MikobaseExt, SqliteEngine};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::{buckets, create, db, export};
@@ -64,4 +65,54 @@ fn a_batch_of_too_many_requests_is_refused_as_a_whole() {
     }
     assert!(buckets(&db, json!({"action": "select"})).is_empty());
     assert_eq!(db.batch(vec![Value::Null; MAX_BATCH_REQUESTS], false).unwrap().len(), MAX_BATCH_REQUESTS);
+}
+
+/// A limited database with 100 records of 1 kB.
+fn limited(bytes: usize) -> SqliteEngine {
+    let db = SqliteEngine::in_memory().unwrap();
+    let bucket = json!({"text": "x".repeat(1000)});
+    for _ in 0..100 {
+        db.create("puck.uno/record", &bucket).unwrap();
+    }
+    db.limit_answers(bytes);
+    db
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Whether an answer has room depends on the bytes of all that is in it, whatever it is made of.
+    #[test]
+    fn an_answer_is_refused_as_soon_as_it_is_too_large(limit in 0..200_000_usize, parts in 1..4_usize) {
+        let db = limited(limit);
+        let select = json!({"action": "select", "limit": 50});
+        let is_full = |result: Result<(), Error>| result.is_err_and(|error| error.is(ErrorId::REQUEST_TOO_LARGE));
+        let fits = |records: usize| limit > records * 1_300;
+        let is_beyond = |records: usize| limit < records * 1_000;
+        let answers = [
+            (50, db.q0(select.clone()).map(drop)),
+            (100, db.by_class("puck.uno/record").map(drop)),
+            (50 * parts, db.batch(vec![select.clone(); parts], false).map(drop)),
+            (50 * parts, db.batch(vec![select; parts], true).map(drop)),
+        ];
+        for (records, answer) in answers {
+            prop_assert!(!fits(records) || answer.is_ok(), "{records} records fit into {limit}");
+            prop_assert!(!is_beyond(records) || is_full(answer), "{records} records are too many for {limit}");
+        }
+        // What is read in chunks has no limit.
+        prop_assert_eq!(db.iter(json!({})).unwrap().count(), 100);
+    }
+}
+
+#[test]
+fn requests_that_fail_take_room_as_well_and_the_error_says_how_many_were_run() {
+    let db = limited(2_000);
+    let create = json!({"action": "create", "class": "foo.com/new", "bucket": {}});
+    let mut queries = vec![create];
+    queries.extend(vec![json!(null); 1_000]);
+    let error = db.batch(queries, false).unwrap_err();
+    assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+    let run = error.items()[0].details["run"].as_u64().unwrap();
+    assert!((2..50).contains(&run), "{error}");
+    assert_eq!(db.count(json!({"class": "foo.com/new"})).unwrap(), 1, "what was run is done");
 }

@@ -52,7 +52,7 @@ pub struct Uds {
     directory: RefCell<Option<Directory>>,
     allow_threads: bool,
     polling: bool,
-    limits: Limits,
+    pub(crate) limits: Limits,
     max_concurrent: usize,
     capture_output: bool,
     capture_limit: usize,

@@ -28,17 +28,23 @@ impl Sqlite {
 }
 
 impl Store<Sqlite> {
+    /// The records that a select finds, which the answer has to have room for.
     pub(super) fn run_select(&self, select: &Select) -> Result<Records> {
+        self.records(select, |record| self.answer.take_record(record))
+    }
+
+    fn records(&self, select: &Select, take: impl Fn(&Record) -> Result<()>) -> Result<Records> {
+        let taken = |record: Record| take(&record).map(|()| record);
         let plan = self.plan(select)?;
         let statement = compile::select(select, &plan);
         let mut prepared = self.tables.connection.prepare_cached(statement.text())?;
         let rows = prepared.query_map(params_from_iter(statement.values()), record)?;
         if plan.evaluator.is_none() {
-            return Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.into());
+            return Ok(rows.map(|row| taken(row?)).collect::<Result<Vec<_>>>()?.into());
         }
         let candidates = rows.map(|row| Candidate::of(row?, &self.catalog));
-        let selected = select.evaluate(candidates)?.into_iter().map(|candidate| candidate.record);
-        Ok(selected.collect::<Vec<_>>().into())
+        let selected = select.evaluate(candidates)?.into_iter().map(|candidate| taken(candidate.record));
+        Ok(selected.collect::<Result<Vec<_>>>()?.into())
     }
 }
 
@@ -53,7 +59,7 @@ impl Store<Sqlite> {
             return Ok(rows.collect::<rusqlite::Result<_>>()?);
         }
         let mut numbers = Vec::new();
-        for record in self.run_select(select)? {
+        for record in self.records(select, |_| Ok(()))? {
             numbers.extend(self.tables.find(&record.pk)?.map(|(seq, _)| seq));
         }
         Ok(numbers)

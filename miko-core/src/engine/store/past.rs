@@ -11,7 +11,7 @@ use crate::engine::store::write::map;
 use crate::engine::tables::{Row, Tables};
 use crate::error::{Error, ErrorId, Result};
 use crate::query::{Select, stack};
-use crate::record::Record;
+use crate::record::{Record, Records};
 use crate::response::Results;
 use crate::timestamp::Timestamp;
 use crate::uns;
@@ -36,7 +36,9 @@ impl<T: Tables> Store<T> {
         let Some((seq, _)) = self.tables.find(pk)? else {
             return Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk));
         };
-        Ok(self.tables.versions(seq)?.into_iter().map(Version::from).collect())
+        let versions: Vec<_> = self.tables.versions(seq)?.into_iter().map(Version::from).collect();
+        self.answer.take_versions(&versions)?;
+        Ok(versions)
     }
 
     pub(in crate::engine) fn check_temporal(&self) -> Result<()> {
@@ -50,7 +52,9 @@ impl<T: Tables> Store<T> {
 
     fn select_as_of(&self, select: &Select, cutoff: Timestamp) -> Result<Results> {
         let records = self.found_as_of(select, cutoff, |candidate| candidate.record)?;
-        Ok(Results::Records(records.into()))
+        let records = Records::from(records);
+        self.answer.take_records(&records)?;
+        Ok(Results::Records(records))
     }
 
     /// The numbers of the records that a select finds as of then.
@@ -108,7 +112,9 @@ impl<T: Tables> Store<T> {
             Ok(())
         })?;
         let versions = select.arranged(found).into_iter().filter_map(|candidate| candidate.version);
-        Ok(Results::Versions(versions.map(Version::from).collect()))
+        let versions: Vec<_> = versions.map(Version::from).collect();
+        self.answer.take_versions(&versions)?;
+        Ok(Results::Versions(versions))
     }
 
     /// Looks at the records whose pks the select names, or at all, in order of creation.

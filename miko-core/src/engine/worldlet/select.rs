@@ -16,8 +16,11 @@ use crate::timestamp::Timestamp;
 
 impl Store<Maps> {
     pub(super) fn evaluate_select(&self, select: &Select) -> Result<Records> {
-        let selected = self.selected(select)?;
-        Ok(selected.into_iter().map(|seen| Record::from(seen.record)).collect::<Vec<_>>().into())
+        let selected = self.selected(select)?.into_iter().map(|seen| {
+            let record = Record::from(seen.record);
+            self.answer.take_record(&record).map(|()| record)
+        });
+        Ok(selected.collect::<Result<Vec<_>>>()?.into())
     }
 
     pub(super) fn evaluate_numbers(&self, select: &Select) -> Result<Vec<i64>> {
