@@ -144,12 +144,11 @@ pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) ->
 
 /// A timestamp that is compared with that of a record: to the millisecond, so that nothing of it is cut.
 pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
-    const EXPECTED: &str =
-        "the `updated_at` of a record, to the millisecond, such as 2026-04-21T14:32:00.123Z";
-    let text = string(value, place, faults)?;
-    match Timestamp::parse_exact(&text) {
-        Some(moment) => Some(moment),
-        None => refuse(faults, place.wrong_value(EXPECTED, text)),
+    const EXPECTED: &str = "the `updated_at` of a record, which is to the millisecond";
+    timestamp(value.clone(), place, faults)?;
+    match value.as_str().and_then(Timestamp::parse_exact) {
+        Some(exact) => Some(exact),
+        None => refuse(faults, place.wrong_value(EXPECTED, value)),
     }
 }
 
