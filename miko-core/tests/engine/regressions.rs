@@ -176,7 +176,7 @@ fn every_time_that_is_taken_in_is_given_back() {
         db.0.read_worldlet(&mut worldlet(time).as_bytes(), false).unwrap();
         let exported = export(&db.0);
         assert!(exported.contains(given_back), "{exported}");
-        let copy = SqliteEngine::in_memory().unwrap();
+        let copy = crate::support::db();
         copy.read_worldlet(&mut exported.as_bytes(), false).unwrap();
         assert_eq!(copy.record_by_pk("a").unwrap(), db.0.record_by_pk("a").unwrap());
     }
