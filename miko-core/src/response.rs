@@ -237,7 +237,7 @@ impl<'de> Deserialize<'de> for Response {
 
 /// The largest number of requests in one [`batch`](crate::Mikobase::batch). A larger batch is refused as
 /// `request-too-large` before any of its requests is read.
-pub const MAX_BATCH_REQUESTS: usize = 10_000;
+pub const MAX_BATCH_REQUESTS: usize = 100_000;
 
 /// One result per request of a batch, in the order of the requests.
 ///
