@@ -66,7 +66,7 @@ fn a_relative_tmpdir() {
     assert!(uds.path().is_absolute());
     let report = uds.mikobase(1, |_, _| {
         env::set_current_dir("/")?;
-        let db = MikobaseClient::connect(&uds.path(), uds.token())?;
+        let db = MikobaseClient::connect(uds.path(), uds.token())?;
         Ok(create(&db, 1)?)
     });
     report.unwrap().all_succeeded().unwrap();
