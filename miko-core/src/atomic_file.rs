@@ -19,10 +19,10 @@ pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()
     if is_special { write_through(path, write) } else { replace(&resolved(path), write).map(drop) }
 }
 
-/// As [`write`], and ends the file with a newline, as a text file does.
+/// As [`write()`], and ends the file with a newline, as a text file does.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_text(path: &Path, content: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     write(path, |file| {
         content(file)?;
