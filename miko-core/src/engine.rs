@@ -54,6 +54,16 @@ pub trait Engine: Mikobase {
         let _ = bytes;
     }
 
+    /// Keeps the data of this engine within five eighths of `bytes`, so that a write beyond them fails with
+    /// `storage-full`. Set the [limit of the process](crate::memory::limit) first.
+    ///
+    /// # Errors
+    /// `internal`, if the engine cannot be limited.
+    fn limit_memory(&self, bytes: usize) -> Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
+
     /// Does it pay to make calls [`together`](Self::together), as it does where a commit waits for a disk?
     fn gains_together(&self) -> bool {
         false

@@ -19,6 +19,7 @@ use std::cell::RefCell;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorId, Result};
+use crate::memory;
 
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
@@ -50,11 +51,13 @@ pub const MAX_DEPTH: usize = 120;
 /// # Errors
 /// `invalid_request`, with `line` and `column` where the text is no JSON, nests deeper than `serde_json` reads, or
 /// holds a number of which digits would be lost; with `duplicate_key` where a key stands twice in an object.
+/// `storage-full`, if the value would take more memory than [`memory::limit`] allows.
 pub fn parse(text: &str) -> Result<Value> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let duplicate = RefCell::new(None);
     let value = reader::from_outside(text, &duplicate).map_err(|fault| {
         let error = match duplicate.take() {
+            _ if memory::is_reason(&fault.to_string()) => memory::full(),
             Some(key) => {
                 let message = format!("an object has one value per key: {fault}");
                 Error::new(ErrorId::INVALID_REQUEST, message).with("duplicate_key", key)

@@ -12,6 +12,7 @@ mod error;
 mod extension;
 mod files;
 pub mod json;
+pub mod memory;
 mod mikobase;
 mod pattern;
 pub mod q0;

@@ -36,7 +36,7 @@ use crate::mikobase::Query;
 use fields::Fields;
 
 pub(crate) use condition::{Condition, Part};
-pub(crate) use evaluate::Subject;
+pub(crate) use evaluate::{Selection, Subject};
 pub(crate) use faults::{Faults, Place};
 pub(crate) use path::{Path, Step};
 pub(crate) use select::Select;

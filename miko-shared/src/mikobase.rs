@@ -223,7 +223,10 @@ impl Uds {
         let options = &self.mikobase;
         let open = || {
             let engine = options.backend.open(Mode::ReadWrite)?;
-            engine.limit_answers(self.limits.frame_size);
+            engine.limit_answers(self.effective_limits().frame_size);
+            if let Some(bytes) = self.memory_limit {
+                engine.limit_memory(bytes)?;
+            }
             options.initial.iter().try_for_each(|initial| initial.load(&*engine))?;
             if let Some(setup) = options.setup.take() {
                 run_setup(setup, &Server { engine: &*engine })?;

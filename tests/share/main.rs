@@ -17,6 +17,7 @@ mod intruders;
 mod lifecycle;
 mod limits;
 mod lost;
+mod memory;
 mod misuse;
 mod relay;
 mod schemas;
@@ -36,6 +37,7 @@ fn main() -> std::process::ExitCode {
         ("intruders", intruders::CASES),
         ("limits", limits::CASES),
         ("lost", lost::CASES),
+        ("memory", memory::CASES),
         ("async_client", async_client::CASES),
         ("schemas", schemas::CASES),
         ("files", files::CASES),

@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use crate::engine::store::answer::AnswerRoom;
 use crate::engine::store::{Store, export};
 use crate::engine::tables::Tables;
 use crate::engine::{Engine, Explanation};
@@ -100,25 +99,21 @@ impl<T: Tables> LocalEngine<T> {
         let mut answers = Vec::with_capacity(queries.len());
         let mut queries = queries.into_iter();
         while let Some(query) = queries.next() {
-            let answer = query::parse(query).and_then(|(request, warnings)| {
-                let store = &mut *self.store();
-                store.answer.begin(room);
-                let results = store.run(request);
-                room = store.answer.left();
-                Ok(Response { results: results?, warnings })
-            });
-            let used = AnswerRoom::default();
-            used.begin(room);
+            let parsed = query::parse(query);
+            let store = &mut *self.store();
+            store.answer.begin(room);
+            let answer = parsed
+                .and_then(|(request, warnings)| Ok(Response { results: store.run(request)?, warnings }));
             let fits = match &answer {
                 Err(error) if error.is(ErrorId::REQUEST_TOO_LARGE) => Err(error.clone()),
-                Err(error) => used.take_error(error),
-                Ok(_) => used.take(0),
+                Err(error) => store.answer.take_error(error),
+                Ok(_) => store.answer.take(0),
             };
             if let Err(full) = fits {
                 queries.for_each(json::discard);
-                return Err(full.with("run", answers.len()));
+                return Err(full.with("run", answers.len() + usize::from(answer.is_ok())));
             }
-            room = used.left();
+            room = store.answer.left();
             answers.push(answer);
         }
         Ok(answers.into())
@@ -261,6 +256,10 @@ impl<T: Tables> Engine for LocalEngine<T> {
 
     fn limit_answers(&self, bytes: usize) {
         self.answer_limit.store(bytes, Ordering::Relaxed);
+    }
+
+    fn limit_memory(&self, bytes: usize) -> Result<()> {
+        self.store().tables.limit_memory(bytes)
     }
 
     fn gains_together(&self) -> bool {

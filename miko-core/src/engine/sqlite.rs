@@ -11,6 +11,7 @@
 //! | the SQL text and values of a select; running one | [`compile`], [`statement`], [`read`] |
 //! | showing how a select is run | [`explain`] |
 //! | what SQLite calls back | [`functions`] |
+//! | a limit of its memory | [`heap`] |
 //! | what SQLite's errors mean | [`faults`] |
 
 mod compile;
@@ -18,6 +19,7 @@ mod explain;
 mod faults;
 mod file;
 mod functions;
+mod heap;
 mod numbers;
 mod prepared;
 mod read;

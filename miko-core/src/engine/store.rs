@@ -43,6 +43,7 @@ use crate::backend::Mode;
 use crate::class::Catalog;
 use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::memory;
 use crate::timestamp::Timestamp;
 use answer::AnswerRoom;
 use files::Uploads;
@@ -174,7 +175,11 @@ impl<T: Tables> Drop for OpenTransaction<'_, T> {
     }
 }
 
-/// The store holds what this version never writes.
+/// The store holds what this version never writes; or what it holds cannot be read for lack of memory.
 pub(super) fn broken(what: impl std::fmt::Display) -> Error {
+    let what = what.to_string();
+    if memory::is_reason(&what) {
+        return memory::full();
+    }
     ErrorItem::new(ErrorId::INTERNAL, format!("the store is damaged: {what}")).into()
 }

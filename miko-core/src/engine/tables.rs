@@ -12,6 +12,7 @@ use crate::engine::Explanation;
 use crate::engine::store::Store;
 use crate::error::Result;
 use crate::json::Object;
+use crate::memory;
 use crate::query::Select;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
@@ -44,6 +45,13 @@ pub(crate) trait Tables: Sized + Send {
     /// Is a transaction open?
     fn in_transaction(&self) -> bool;
 
+    /// Keeps the data within their share of a memory limit. Tables that report each row to [`memory`](crate::memory)
+    /// have nothing to do.
+    fn limit_memory(&mut self, limit: usize) -> Result<()> {
+        let _ = limit;
+        Ok(())
+    }
+
     /// A number that is another whenever something was changed.
     fn changes(&mut self) -> u64;
 
@@ -71,8 +79,20 @@ pub(crate) trait Tables: Sized + Send {
     /// Enters a version of the past.
     fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()>;
 
-    /// All versions of a record in order of time, and of their pks where they share one. The last is its row.
-    fn versions(&self, seq: i64) -> Result<Vec<Row>>;
+    /// Shows all versions of a record in order of time, and of their pks where they share one. The last is its row.
+    /// An error of `show` ends it. `show` does not use the tables.
+    fn each_version(&self, seq: i64, show: impl FnMut(Row) -> Result<()>) -> Result<()>;
+
+    /// The versions that [`each_version`](Self::each_version) shows.
+    fn versions(&self, seq: i64) -> Result<Vec<Row>> {
+        let mut versions = Vec::new();
+        self.each_version(seq, |version| {
+            memory::grow(version.size())?;
+            versions.push(version);
+            Ok(())
+        })?;
+        Ok(versions)
+    }
 
     /// The version of a record that held at a time, which may be a tombstone.
     fn version_at(&self, seq: i64, time: Timestamp) -> Result<Option<Row>>;
@@ -217,6 +237,17 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The bytes that storing it takes beside those of its place, 0 for a tombstone: a delete needs no room.
+    pub(crate) fn size(&self) -> usize {
+        self.state.as_ref().map_or(0, |State { bucket, stack, extras }| {
+            2 * size_of::<Self>()
+                + self.pk.len()
+                + bucket.len()
+                + stack.len()
+                + extras.as_ref().map_or(0, String::len)
+        })
+    }
+
     /// The record, unless it is a tombstone.
     pub(crate) fn shown(&self) -> Option<Shown<'_>> {
         self.state.as_ref().map(|State { bucket, stack, extras }| Shown {

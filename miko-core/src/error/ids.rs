@@ -180,7 +180,8 @@ error_ids! {
         "The share was ended by Ctrl-C.",
         "Ctrl-C while the workers run";
     STORAGE_FULL = "storage-full",
-        "The engine found no memory or disk space for the write; nothing was changed.",
+        "There is no disk space for a write, or no memory for a call within the memory limit of the server. \
+         Nothing was changed.",
         "a write on a full disk";
     NOT_WRITABLE = "not-writable",
         "The system does not let a file be written: the details name its path, and the message the reason. Nothing was \

@@ -22,6 +22,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
 use super::reader::PlainValue;
+use crate::memory;
 
 /// How the keys begin that `serde_json` uses for itself.
 const RESERVED: &str = "$serde_json::private::";
@@ -303,6 +304,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for PlainKeys<A> {
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, inner: S) -> Result<Option<S::Value>, A::Error> {
+        memory::grow_while_reading(2 * size_of::<S::Value>())?;
         self.inner.next_element_seed(PlainKeys { inner, role: Role::Value })
     }
 
@@ -321,6 +323,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for PlainKeys<A> {
 
     #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, inner: S) -> Result<S::Value, A::Error> {
+        memory::grow_while_reading(2 * size_of::<S::Value>())?;
         self.inner.next_value_seed(PlainKeys { inner, role: Role::Value })
     }
 

@@ -11,11 +11,19 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAcces
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
+use crate::memory;
+
 /// A value as serde reads it, with keys taken as they are. Of a key that stands twice the last one counts.
 pub(crate) struct PlainValue(pub(crate) Value);
 
 /// Cap on the capacity that is preallocated from an untrusted size hint.
 const MAX_PREALLOC: usize = 64;
+
+/// The memory of an element of an array, in a vector that is half full.
+const ELEMENT_SIZE: usize = 2 * size_of::<Value>();
+
+/// The memory of a member of an object: its key, its value and its place in the index.
+const MEMBER_SIZE: usize = 2 * (size_of::<String>() + size_of::<Value>() + size_of::<u64>());
 
 impl<'de> Deserialize<'de> for PlainValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -118,6 +126,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut array = Vec::with_capacity(items.size_hint().unwrap_or(0).min(MAX_PREALLOC));
         while let Some(item) = items.next_element_seed(self)? {
+            memory::grow_while_reading(ELEMENT_SIZE)?;
             array.push(item);
         }
         Ok(array.into())
@@ -126,6 +135,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::with_capacity(members.size_hint().unwrap_or(0).min(MAX_PREALLOC));
         while let Some(key) = members.next_key::<String>()? {
+            memory::grow_while_reading(MEMBER_SIZE + key.len())?;
             match object.entry(key) {
                 Entry::Vacant(entry) => drop(entry.insert(members.next_value_seed(self)?)),
                 Entry::Occupied(mut entry) => {

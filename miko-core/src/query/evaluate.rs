@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::error::Result;
+use crate::memory;
 use crate::query::condition::{Condition, Part};
 use crate::query::select::Select;
 use crate::query::sort::SortBy;
@@ -71,29 +72,23 @@ impl Select {
     /// Those of `subjects`, which come in order of creation, that are selected, in their order.
     ///
     /// # Errors
-    /// If a subject cannot be had, or a placeholder is reached that leads nowhere.
-    pub(crate) fn evaluate<S: Subject>(&self, subjects: impl Iterator<Item = Result<S>>) -> Result<Vec<S>> {
-        let mut selected = Vec::new();
-        // A limit ends the search only where nobody can tell.
-        let enough = self.limit.and_then(|limit| usize::try_from(limit.saturating_add(self.offset)).ok());
-        let enough = enough.filter(|_| self.sorts.is_empty() && !self.may_fail);
+    /// If a subject cannot be had, or a placeholder is reached that leads nowhere; those of `take`.
+    pub(crate) fn evaluate<S: Subject>(
+        &self,
+        subjects: impl Iterator<Item = Result<S>>,
+        take: impl Fn(&S) -> Result<()>,
+    ) -> Result<Vec<S>> {
+        let mut selection = Selection::of(self, take);
         for subject in subjects {
-            if enough.is_some_and(|enough| selected.len() >= enough) {
+            if selection.is_complete() {
                 break;
             }
             let subject = subject?;
             if self.condition.holds(&subject)? {
-                selected.push(subject);
+                selection.push(subject)?;
             }
         }
-        Ok(self.arranged(selected))
-    }
-
-    /// Those that are selected, in their order, without those that the limit and the offset leave out.
-    pub(crate) fn arranged<S: Subject>(&self, selected: Vec<S>) -> Vec<S> {
-        let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
-        let limit = self.limit.map_or(usize::MAX, count);
-        self.sorted(selected).into_iter().skip(count(self.offset)).take(limit).collect()
+        selection.finish()
     }
 
     fn sorted<S: Subject>(&self, subjects: Vec<S>) -> Vec<S> {
@@ -110,6 +105,70 @@ impl Select {
                 .unwrap_or(Ordering::Equal)
         });
         keyed.into_iter().map(|(_, subject)| subject).collect()
+    }
+}
+
+/// So many subjects may be collected beyond those that the limit asks for before they are sorted out.
+const MAX_SURPLUS: usize = 1024;
+
+/// The subjects for which a condition holds, as they are found. With a limit it holds little more than that many.
+pub(crate) struct Selection<'s, S, F> {
+    select: &'s Select,
+    found: Vec<S>,
+    /// Whether a subject can be left out after all.
+    has_surplus: bool,
+    /// How many are asked for, with those that the offset skips.
+    most: usize,
+    /// Takes room for a subject in the answer.
+    take: F,
+}
+
+impl<'s, S: Subject, F: Fn(&S) -> Result<()>> Selection<'s, S, F> {
+    /// `take` is called once for each subject that is part of the answer, as soon as that is known.
+    pub(crate) fn of(select: &'s Select, take: F) -> Self {
+        let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        let most = select.limit.map_or(usize::MAX, |limit| count(limit.saturating_add(select.offset)));
+        let has_surplus = select.limit.is_some() || select.offset > 0;
+        Self { select, found: Vec::new(), has_surplus, most, take }
+    }
+
+    /// Whether no further subject can be selected. An error of a later one would be missed, so a select that may
+    /// fail is never complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.found.len() >= self.most && self.select.sorts.is_empty() && !self.select.may_fail
+    }
+
+    /// Adds a subject, which comes after all before it in order of creation.
+    ///
+    /// # Errors
+    /// Those of `take`; `storage-full`, if there is no memory for so many.
+    pub(crate) fn push(&mut self, subject: S) -> Result<()> {
+        if self.has_surplus {
+            memory::grow(subject.bucket().len() + size_of::<S>())?;
+        } else {
+            (self.take)(&subject)?;
+        }
+        self.found.push(subject);
+        if self.found.len() > self.most.saturating_mul(2).saturating_add(MAX_SURPLUS) {
+            let found = std::mem::take(&mut self.found);
+            self.found = self.select.sorted(found);
+            self.found.truncate(self.most);
+        }
+        Ok(())
+    }
+
+    /// The subjects in their order, without those that the limit and the offset leave out.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub(crate) fn finish(self) -> Result<Vec<S>> {
+        let offset = usize::try_from(self.select.offset).unwrap_or(usize::MAX);
+        let sorted = self.select.sorted(self.found);
+        let selected: Vec<_> = sorted.into_iter().take(self.most).skip(offset).collect();
+        if self.has_surplus {
+            selected.iter().try_for_each(&self.take)?;
+        }
+        Ok(selected)
     }
 }
 

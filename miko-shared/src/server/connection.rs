@@ -4,18 +4,22 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use miko_core::rpc::{Interface, Method};
-use miko_core::{Error, ErrorId};
+use miko_core::{Error, ErrorId, memory};
 use serde::de::IgnoredAny;
 use tarpc::RequestName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::Shared;
+use crate::wire::envelope::Envelope;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::{self, Answer, Incoming, IncomingRequest, refusal};
 
 /// Answers are sent at the latest when so many bytes of them are waiting.
 const FLUSH_AT: usize = 64 << 10;
+
+/// Frames beyond this size are reported to [`memory`].
+const LARGE: usize = 64 << 10;
 
 /// The id of an answer to something that carried none.
 const NO_ID: u64 = 0;
@@ -59,6 +63,31 @@ impl Exchange {
         self.end = None;
     }
 
+    /// `count` bytes have arrived.
+    fn receive(&mut self, count: usize, frame_size: usize) {
+        self.incoming.filled(count);
+        self.arrived = Instant::now();
+        if self.incoming.len() > LARGE
+            && let Err(full) = memory::receive(count)
+            && !self.incoming.is_due(frame_size)
+        {
+            self.refuse_partial_frame(full);
+        }
+    }
+
+    /// Answers the call of a frame before it has arrived, and skips the rest. Without the envelope of our own clients
+    /// the call has no id so early, and the connection ends.
+    fn refuse_partial_frame(&mut self, error: Error) {
+        match Envelope::open(self.incoming.partial_frame()) {
+            Some((Envelope { id, .. }, _)) => {
+                self.incoming.skip_frame();
+                // A refusal can be encoded.
+                let _ = message::encode_answer(&refusal::<()>(id, &error), usize::MAX, &mut self.outgoing);
+            }
+            None => self.end = Some(error),
+        }
+    }
+
     fn may_hold_more(&self) -> bool {
         self.outgoing.len() >= FLUSH_AT
     }
@@ -98,11 +127,11 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
             }
         }
         exchange.incoming.shrink();
+        memory::give_back();
         match stream.read(exchange.incoming.room()).await {
-            Ok(count) if count > 0 => exchange.incoming.filled(count),
+            Ok(count) if count > 0 => exchange.receive(count, shared.limits.frame_size),
             _ => return,
         }
-        exchange.arrived = Instant::now();
     }
 }
 
@@ -118,7 +147,10 @@ fn serve_frame<I: Interface + ?Sized>(
         Ok(Incoming::Cancel(_)) => return Ok(()),
         Err(fault) => (None, refuse_unreadable(frame, &fault)?),
     };
-    message::encode_answer(&answer, shared.limits.frame_size, outgoing).or_else(|error| {
+    let begin = outgoing.len();
+    let encoded = message::encode_answer(&answer, shared.limits.frame_size, outgoing);
+    encoded.and_then(|()| memory_of_answer(outgoing.len() - begin)).or_else(|error| {
+        outgoing.truncate(begin);
         let refused = unsent(error, method);
         frame::encode(&refusal::<I::Response>(answer.request_id, &refused), usize::MAX, outgoing)
     })
@@ -143,9 +175,16 @@ fn run<I: Interface + ?Sized>(
     (method, Answer { request_id: request.id, message: Ok(response) })
 }
 
+/// Reports a large answer. A small one is always sent: what it tells may have been done.
+fn memory_of_answer(bytes: usize) -> Result<(), Error> {
+    if bytes > LARGE { memory::grow(bytes) } else { Ok(()) }
+}
+
 /// Why the answer to a call of `method` could not be encoded.
 fn unsent(error: Error, method: Option<&Method>) -> Error {
-    let error = if error.is(ErrorId::REQUEST_TOO_LARGE) {
+    let error = if error.is(ErrorId::STORAGE_FULL) {
+        error
+    } else if error.is(ErrorId::REQUEST_TOO_LARGE) {
         error.with("message", "the answer is larger than the limit `frame_size`: ask for less at once")
     } else {
         let reason = error.items()[0].message().to_owned();
@@ -162,7 +201,12 @@ fn refuse_unreadable<Response>(
     frame: &[u8],
     fault: &rmp_serde::decode::Error,
 ) -> Result<Answer<Response>, Error> {
-    let error = Error::new(ErrorId::INVALID_REQUEST, format!("the call cannot be read: {fault}"));
+    let message = format!("the call cannot be read: {fault}");
+    let error = if memory::is_reason(&message) {
+        memory::full()
+    } else {
+        Error::new(ErrorId::INVALID_REQUEST, message)
+    };
     match Incoming::<IgnoredAny>::read(frame) {
         Ok(Incoming::Request(request)) => Ok(refusal(request.id, &error)),
         Ok(Incoming::Cancel(_)) | Err(_) => Err(error),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use miko_core::rpc::{Interface, panic_message};
-use miko_core::{Error, ErrorId, Result};
+use miko_core::{Error, ErrorId, Result, memory};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -32,6 +32,8 @@ pub(super) struct Inheritance<'d> {
     pub(super) control: UnixStream,
     pub(super) token: Token,
     pub(super) limits: Limits,
+    /// How many bytes it may take beyond those of its parent; `None` if it may take all that there are.
+    pub(super) memory_limit: Option<usize>,
     /// What it shows its workers of itself, if anybody may poll.
     pub(super) beacon: Option<Arc<Beacon>>,
     /// Where it tells its parent what it does.
@@ -60,6 +62,9 @@ where
     I: Interface + ?Sized,
     S: Serving<I> + 'static,
 {
+    if let Some(bytes) = inherited.memory_limit {
+        memory::limit(bytes)?;
+    }
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).unwrap_or_else(|panic| {
         Err(Error::new(
             ErrorId::INTERNAL,

@@ -38,6 +38,9 @@ use crate::token::Token;
 /// How many bytes of an output are kept.
 const CAPTURE_LIMIT: usize = 1 << 20;
 
+/// A frame may have the memory limit of the server divided by this: reading it takes a multiple of its size.
+const MEMORY_PER_FRAME: usize = 8;
+
 /// A Unix domain socket for one share at a time: its path, its secret and the options of the share.
 ///
 /// Making one binds nothing and starts nothing. It belongs to the process that made it: in a fork, everything but
@@ -52,7 +55,8 @@ pub struct Uds {
     directory: RefCell<Option<Directory>>,
     allow_threads: bool,
     polling: bool,
-    pub(crate) limits: Limits,
+    limits: Limits,
+    pub(crate) memory_limit: Option<usize>,
     max_concurrent: usize,
     capture_output: bool,
     capture_limit: usize,
@@ -78,6 +82,7 @@ impl Uds {
             allow_threads: false,
             polling: true,
             limits: Limits::default(),
+            memory_limit: None,
             max_concurrent: usize::MAX,
             capture_output: false,
             capture_limit: CAPTURE_LIMIT,
@@ -169,6 +174,26 @@ impl Uds {
         self
     }
 
+    /// Limits the memory of the server process to so many bytes, beyond what it takes over from its parent when it is
+    /// forked; at least 16 MiB. There is no limit by default.
+    ///
+    /// Records, files and indexes in memory may take five eighths of it: a write beyond them is refused with
+    /// `storage-full` and changes nothing, and deletes make room again. Any other call that would exceed the limit
+    /// fails with `storage-full`, too, and the server goes on. A frame may have at most an eighth of the limit, whatever
+    /// [`Limits::frame_size`] says.
+    ///
+    /// ```
+    /// use miko_shared::Uds;
+    ///
+    /// let uds = Uds::new()?.memory_limit(512 << 20);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
     /// Shares an implementation of any interface with `n` forked workers and waits until all is over.
     ///
     /// `open` runs in the server process; `block` runs in each worker, with a proxy to what `open` made.
@@ -224,7 +249,7 @@ impl Uds {
         let beacon = self.beacon(n);
         let mut family = self.start_server::<I, S>(n, beacon.clone(), &tenancy.directory, open)?;
         let address =
-            Address { path: self.path(), token: self.token.clone(), limits: self.limits.clone(), beacon };
+            Address { path: self.path(), token: self.token.clone(), limits: self.effective_limits(), beacon };
         let for_workers = address.clone();
         let body: Box<WorkerBody<'b>> = Box::new(move |worker, last_words| {
             worker_process::run::<I, R>(worker, for_workers.clone(), last_words, &block)
@@ -242,6 +267,15 @@ impl Uds {
             returns: PhantomData,
             _tenancy: tenancy,
         })
+    }
+
+    /// The limits, with frames that the memory of the server has room for.
+    pub(crate) fn effective_limits(&self) -> Limits {
+        let mut limits = self.limits.clone();
+        if let Some(bytes) = self.memory_limit {
+            limits.frame_size = limits.frame_size.min(bytes / MEMORY_PER_FRAME);
+        }
+        limits
     }
 
     /// By which the processes of a share of so many workers know when to poll; `None` if nobody may.
@@ -318,7 +352,7 @@ impl Uds {
             worker_timeout: self.worker_timeout,
             grace_period: self.grace_period,
         };
-        let (token, limits) = (self.token.clone(), self.limits.clone());
+        let (token, limits, memory_limit) = (self.token.clone(), self.effective_limits(), self.memory_limit);
         let for_server = Arc::clone(&activity);
         let permit = preconditions::check(self.allow_threads)?;
         let pid = fork_child(
@@ -328,8 +362,16 @@ impl Uds {
             || {
                 // With a copy of its parent's end the server would never see that its parent has ended.
                 drop(ours.take());
-                let inheritance =
-                    Inheritance { directory, listener, control, token, limits, beacon, activity: for_server };
+                let inheritance = Inheritance {
+                    directory,
+                    listener,
+                    control,
+                    token,
+                    limits,
+                    memory_limit,
+                    beacon,
+                    activity: for_server,
+                };
                 server_process::run::<I, S>(inheritance, open)
             },
         )?;

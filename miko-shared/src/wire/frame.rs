@@ -97,6 +97,8 @@ pub struct FrameBuffer {
     start: usize,
     /// How much of `bytes` has arrived; what is behind is room.
     end: usize,
+    /// How many bytes of a frame that was skipped have yet to arrive.
+    skipped: usize,
 }
 
 impl FrameBuffer {
@@ -119,6 +121,24 @@ impl FrameBuffer {
     /// `count` bytes came into the [`room`](Self::room).
     pub fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());
+        if self.skipped > 0 {
+            let skipped = self.skipped.min(self.len());
+            self.start += skipped;
+            self.skipped -= skipped;
+        }
+    }
+
+    /// What has arrived of a frame that is not whole, without its header.
+    pub fn partial_frame(&self) -> &[u8] {
+        self.bytes[self.start..self.end].get(HEADER..).unwrap_or_default()
+    }
+
+    /// Drops what has arrived of a frame, and whatever of it is still to come. Its header has arrived.
+    pub fn skip_frame(&mut self) {
+        let arrived = &self.bytes[self.start..self.end];
+        let Some((header, _)) = arrived.split_first_chunk::<HEADER>() else { return };
+        let length = HEADER + u32::from_be_bytes(*header) as usize;
+        *self = Self { skipped: length.saturating_sub(arrived.len()), ..Self::default() };
     }
 
     /// The next whole frame, without its header; `None` until it has arrived.
@@ -140,6 +160,11 @@ impl FrameBuffer {
         let from = self.start + HEADER;
         self.start = from + length;
         Ok(Some(&self.bytes[from..from + length]))
+    }
+
+    /// How many bytes have arrived that were not taken out yet.
+    pub fn len(&self) -> usize {
+        self.end - self.start
     }
 
     /// Where the part begins that was not taken out yet, for [`put_back`](Self::put_back).
@@ -264,6 +289,34 @@ mod tests {
         for (length, fits) in [(97, true), (98, true), (99, false)] {
             // A string of such a length has two bytes before it.
             assert_eq!(encode(&"x".repeat(length), 100, &mut Vec::new()).is_ok(), fits, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_skipped_is_missing_however_its_bytes_arrive() {
+        let mut stream = Vec::new();
+        for text in ["first", &"x".repeat(100_000), "last"] {
+            encode(&text, usize::MAX, &mut stream).unwrap();
+        }
+        for chunk in [1, 1000, 60_000] {
+            let (mut buffer, mut frames, mut has_skipped) = (FrameBuffer::default(), Vec::new(), false);
+            for mut bytes in stream.chunks(chunk) {
+                while !bytes.is_empty() {
+                    let count = buffer.room().len().min(bytes.len());
+                    buffer.room()[..count].copy_from_slice(&bytes[..count]);
+                    buffer.filled(count);
+                    bytes = &bytes[count..];
+                    while let Some(frame) = buffer.next_frame(1 << 20).unwrap() {
+                        frames.push(rmp_serde::from_slice::<String>(frame).unwrap());
+                    }
+                    if !has_skipped && buffer.len() > 10_000 {
+                        assert!(buffer.partial_frame()[5..].iter().all(|byte| *byte == b'x'));
+                        buffer.skip_frame();
+                        has_skipped = true;
+                    }
+                }
+            }
+            assert_eq!(frames, ["first", "last"], "in chunks of {chunk}");
         }
     }
 

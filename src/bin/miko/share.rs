@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use bytesize::ByteSize;
 use mikobase::{BoxError, ExitStatus, Outcome, Report, Returning, Uds, Worker, WorkerReport, Worldlet};
 
 use crate::exit::{Exit, Failure, say};
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     /// At most so many copies run at once.
     #[arg(long, value_name = "K")]
     at_once: Option<usize>,
+    /// Limit the memory of the server, as in `512MiB`. A call beyond it fails with `storage-full`.
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
     /// Write the final worldlet to a file instead of standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -76,6 +80,9 @@ fn describe(args: &Args) -> Result<Uds, Failure> {
     }
     if let Some(workers) = args.at_once {
         uds = uds.max_concurrent(workers);
+    }
+    if let Some(size) = args.memory {
+        uds = uds.memory_limit(usize::try_from(size.as_u64()).unwrap_or(usize::MAX));
     }
     if !args.quiet {
         uds = uds.on_exit(say_how_it_ended);

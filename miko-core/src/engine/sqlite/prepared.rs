@@ -62,6 +62,20 @@ impl Prepared {
         self.with(sql, |statement| statement.query_map(values, read)?.collect())
     }
 
+    /// Shows the rows of a statement one by one. `show` uses no statement.
+    pub(super) fn each<R>(
+        &self,
+        sql: &'static str,
+        values: impl Params,
+        read: Reader<R>,
+        mut show: impl FnMut(R) -> Result<()>,
+    ) -> Result<()> {
+        self.with(sql, |statement| {
+            let rows = statement.query_map(values, read)?;
+            Ok(rows.map(|row| Ok(row?)).try_for_each(|row: Result<R>| show(row?)))
+        })?
+    }
+
     fn with<R>(
         &self,
         sql: &'static str,

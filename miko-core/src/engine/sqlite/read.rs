@@ -43,8 +43,8 @@ impl Store<Sqlite> {
             return Ok(rows.map(|row| taken(row?)).collect::<Result<Vec<_>>>()?.into());
         }
         let candidates = rows.map(|row| Candidate::of(row?, &self.catalog));
-        let selected = select.evaluate(candidates)?.into_iter().map(|candidate| taken(candidate.record));
-        Ok(selected.collect::<Result<Vec<_>>>()?.into())
+        let selected = select.evaluate(candidates, |candidate| take(&candidate.record))?;
+        Ok(selected.into_iter().map(|candidate| candidate.record).collect::<Vec<_>>().into())
     }
 }
 

@@ -8,10 +8,12 @@ use serde_json::Value;
 use crate::class::{Class, Constraint};
 use crate::engine::Explanation;
 use crate::engine::sqlite::Sqlite;
+use crate::engine::sqlite::heap::HeapLimit;
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{FileRow, Row, State, Tables};
 use crate::error::{ErrorId, Result};
 use crate::json;
+use crate::memory;
 use crate::query::Select;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
@@ -73,6 +75,8 @@ impl Tables for Sqlite {
         self.numbers.take();
         // After errors upon which SQLite rolls back by itself, no transaction is open.
         if self.in_transaction() {
+            // A rollback has to succeed where memory is short, and takes little.
+            let _unlimited = HeapLimit::lift();
             // SQLite documents no way for this to fail that leaves the transaction open.
             let _ = self.run("ROLLBACK", []);
         }
@@ -80,6 +84,10 @@ impl Tables for Sqlite {
 
     fn in_transaction(&self) -> bool {
         !self.connection.is_autocommit()
+    }
+
+    fn limit_memory(&mut self, limit: usize) -> Result<()> {
+        self.limit_heap(limit)
     }
 
     fn changes(&mut self) -> u64 {
@@ -106,6 +114,7 @@ impl Tables for Sqlite {
         const SQL: &str = "INSERT INTO record \
              (pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        memory::grow(row.size())?;
         let [bucket, stack, extras] = texts(row);
         let times = [row.created_at, row.updated_at].map(Timestamp::as_millis);
         self.run(SQL, params![row.pk, bucket, stack, extras, times[0], times[1], row.commit, row.instance])?;
@@ -115,6 +124,7 @@ impl Tables for Sqlite {
     fn rewrite(&mut self, seq: i64, row: &Row) -> Result<()> {
         const SQL: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
                            updated_at = ?6, commit_seq = ?7, instance_pk = ?8 WHERE seq = ?1";
+        memory::grow(row.size())?;
         let [bucket, stack, extras] = texts(row);
         let times = [row.created_at, row.updated_at].map(Timestamp::as_millis);
         self.run(SQL, params![seq, bucket, stack, extras, times[0], times[1], row.commit, row.instance])
@@ -139,11 +149,10 @@ impl Tables for Sqlite {
         self.run(SQL, params![seq, time, version.instance, bucket, stack, extras, version.commit])
     }
 
-    fn versions(&self, seq: i64) -> Result<Vec<Row>> {
+    fn each_version(&self, seq: i64, mut show: impl FnMut(Row) -> Result<()>) -> Result<()> {
         const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at, version.instance_pk");
-        let mut versions = self.connection.many(PAST, [seq], |row| Ok(numbered(row)?.1))?;
-        versions.extend(self.row(seq)?);
-        Ok(versions)
+        self.connection.each(PAST, [seq], |row| Ok(numbered(row)?.1), &mut show)?;
+        self.row(seq)?.map_or(Ok(()), show)
     }
 
     fn version_at(&self, seq: i64, time: Timestamp) -> Result<Option<Row>> {

@@ -5,9 +5,10 @@
 
 use std::cell::Cell;
 
+use crate::engine::tables::{Row, Shown, State};
 use crate::error::{Error, ErrorId, Result};
-use crate::record::{Record, Records};
-use crate::version::Version;
+use crate::memory;
+use crate::record::Record;
 
 /// What a record or a request costs beside its texts, at the least.
 const OVERHEAD: usize = 64;
@@ -41,16 +42,18 @@ impl AnswerRoom {
         self.take(record.pk.len() + record.bucket.as_str().len() + record.stack.as_str().len() + extras)
     }
 
-    pub(in crate::engine) fn take_records(&self, records: &Records) -> Result<()> {
-        records.iter().try_for_each(|record| self.take_record(record))
+    /// As [`take_record`](Self::take_record), before the record is copied.
+    pub(in crate::engine) fn take_shown(&self, record: &Shown<'_>) -> Result<()> {
+        let extras = record.extras.map_or(0, str::len);
+        self.take(record.pk.len() + record.bucket.len() + record.stack.len() + extras)
     }
 
-    pub(in crate::engine) fn take_versions(&self, versions: &[Version]) -> Result<()> {
-        versions.iter().try_for_each(|version| {
-            let texts = [&version.bucket, &version.stack, &version.extras];
-            let texts = texts.into_iter().flatten().map(|text| text.as_str().len());
-            self.take(version.pk.len() + version.instance_pk.len() + texts.sum::<usize>())
-        })
+    /// Takes room for a version of a record.
+    pub(in crate::engine) fn take_version(&self, version: &Row) -> Result<()> {
+        let state = version.state.as_ref().map_or(0, |State { bucket, stack, extras }| {
+            bucket.len() + stack.len() + extras.as_ref().map_or(0, String::len)
+        });
+        self.take(version.pk.len() + version.instance.as_ref().map_or(0, String::len) + state)
     }
 
     /// Takes room for the answer to a request that failed.
@@ -60,7 +63,11 @@ impl AnswerRoom {
     }
 
     /// Takes room for so many bytes of text.
+    ///
+    /// # Errors
+    /// `request-too-large`, if there is not so much left; `storage-full`, if the process has no memory for it.
     pub(in crate::engine) fn take(&self, bytes: usize) -> Result<()> {
+        memory::grow(bytes + OVERHEAD)?;
         match self.0.get().checked_sub(bytes + OVERHEAD) {
             Some(left) => {
                 self.0.set(left);

@@ -10,12 +10,18 @@ use crate::engine::store::definitions::catalog_of;
 use crate::engine::store::write::map;
 use crate::engine::tables::{Row, Tables};
 use crate::error::{Error, ErrorId, Result};
-use crate::query::{Select, stack};
-use crate::record::{Record, Records};
+use crate::query::{Select, Selection, stack};
+use crate::record::Record;
 use crate::response::Results;
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::version::Version;
+
+/// A record as it was, and its number.
+struct Found {
+    record: Record,
+    seq: i64,
+}
 
 impl<T: Tables> Store<T> {
     /// The records that a select finds: those that there are, those that there were, or all their versions.
@@ -36,8 +42,12 @@ impl<T: Tables> Store<T> {
         let Some((seq, _)) = self.tables.find(pk)? else {
             return Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk));
         };
-        let versions: Vec<_> = self.tables.versions(seq)?.into_iter().map(Version::from).collect();
-        self.answer.take_versions(&versions)?;
+        let mut versions = Vec::new();
+        self.tables.each_version(seq, |version| {
+            self.answer.take_version(&version)?;
+            versions.push(version.into());
+            Ok(())
+        })?;
         Ok(versions)
     }
 
@@ -51,37 +61,38 @@ impl<T: Tables> Store<T> {
     }
 
     fn select_as_of(&self, select: &Select, cutoff: Timestamp) -> Result<Results> {
-        let records = self.found_as_of(select, cutoff, |candidate| candidate.record)?;
-        let records = Records::from(records);
-        self.answer.take_records(&records)?;
-        Ok(Results::Records(records))
+        let found =
+            self.found_as_of(select, cutoff, |candidate| self.answer.take_record(&candidate.record))?;
+        let records: Vec<_> = found.into_iter().map(|Found { record, .. }| record).collect();
+        Ok(Results::Records(records.into()))
     }
 
     /// The numbers of the records that a select finds as of then.
     pub(super) fn numbers_as_of(&self, select: &Select, cutoff: Timestamp) -> Result<Vec<i64>> {
-        self.found_as_of(select, cutoff, |candidate| candidate.seq)
+        Ok(self.found_as_of(select, cutoff, |_| Ok(()))?.into_iter().map(|Found { seq, .. }| seq).collect())
     }
 
-    /// What is wanted of each record that a select finds as of then.
-    fn found_as_of<R>(
+    /// The records that a select finds as of then.
+    fn found_as_of(
         &self,
         select: &Select,
         cutoff: Timestamp,
-        wanted: impl FnMut(Candidate<'_>) -> R,
-    ) -> Result<Vec<R>> {
+        take: impl Fn(&Candidate<'_>) -> Result<()>,
+    ) -> Result<Vec<Found>> {
         self.check_temporal()?;
         let catalog = self.catalog_at(cutoff)?;
-        let mut found = Vec::new();
+        let mut selection = Selection::of(select, take);
         self.each_looked_at(select, |seq| {
             let Some(version) = self.tables.version_at(seq, cutoff)? else { return Ok(()) };
             let Some(shown) = version.shown() else { return Ok(()) };
             let candidate = Candidate::of(Record::from(shown), &catalog)?.numbered(seq);
             if select.condition.holds(&candidate)? {
-                found.push(candidate);
+                selection.push(candidate)?;
             }
             Ok(())
         })?;
-        Ok(select.arranged(found).into_iter().map(wanted).collect())
+        let found = selection.finish()?.into_iter();
+        Ok(found.map(|Candidate { record, seq, .. }| Found { record, seq }).collect())
     }
 
     /// A tombstone is selected with the version that it ended: by itself it says nothing.
@@ -89,32 +100,32 @@ impl<T: Tables> Store<T> {
         self.check_temporal()?;
         let then = cutoff.map(|cutoff| self.catalog_at(cutoff)).transpose()?;
         let catalog = then.as_ref().unwrap_or(&self.catalog);
-        let mut found = Vec::new();
+        let mut selection = Selection::of(select, |candidate: &Candidate<'_>| {
+            candidate.version.as_ref().map_or(Ok(()), |version| self.answer.take_version(version))
+        });
         self.each_looked_at(select, |seq| {
             let mut last_active: Option<Record> = None;
-            for version in self.tables.versions(seq)? {
+            self.tables.each_version(seq, |version| {
                 if cutoff.is_some_and(|cutoff| version.updated_at > cutoff) {
-                    break;
+                    return Ok(());
                 }
                 let record = match version.shown() {
                     Some(shown) => Record::from(shown),
                     None => match &last_active {
                         Some(ended) => Record { updated_at: version.updated_at, ..ended.clone() },
-                        None => continue,
+                        None => return Ok(()),
                     },
                 };
                 last_active = Some(record.clone());
                 let candidate = Candidate::of(record, catalog)?.standing_for(version);
                 if select.condition.holds(&candidate)? {
-                    found.push(candidate);
+                    selection.push(candidate)?;
                 }
-            }
-            Ok(())
+                Ok(())
+            })
         })?;
-        let versions = select.arranged(found).into_iter().filter_map(|candidate| candidate.version);
-        let versions: Vec<_> = versions.map(Version::from).collect();
-        self.answer.take_versions(&versions)?;
-        Ok(Results::Versions(versions))
+        let versions = selection.finish()?.into_iter().filter_map(|candidate| candidate.version);
+        Ok(Results::Versions(versions.map(Version::from).collect()))
     }
 
     /// Looks at the records whose pks the select names, or at all, in order of creation.

@@ -16,6 +16,7 @@ use crate::engine::store::pending::Pending;
 use crate::engine::store::write::{new_stack, stack_text};
 use crate::engine::tables::Tables;
 use crate::error::Result;
+use crate::memory;
 use crate::query::{Create, Place, stack};
 use crate::response::Results;
 use crate::timestamp::Timestamp;
@@ -38,9 +39,13 @@ pub(super) struct Standing {
 }
 
 impl<T: Tables> Store<T> {
-    /// May this create be made in the standing transaction? A definition may not: it changes more than its own rows.
+    /// Whether this create may be made in the standing transaction. A definition may not: it changes more than its
+    /// own rows. Neither may a create that could meet the limit of memory: SQLite may then roll back all that stands.
     pub(super) fn may_stand(&self, create: &Create) -> bool {
-        self.standing.is_some() && self.together.is_none() && !create.stack.defines_a_class()
+        self.standing.is_some()
+            && self.together.is_none()
+            && !create.stack.defines_a_class()
+            && memory::is_ample()
     }
 
     /// Creates a record in the standing transaction: all of it, or nothing if it fails or panics.

@@ -16,24 +16,25 @@ use crate::timestamp::Timestamp;
 
 impl Store<Maps> {
     pub(super) fn evaluate_select(&self, select: &Select) -> Result<Records> {
-        let selected = self.selected(select)?.into_iter().map(|seen| {
-            let record = Record::from(seen.record);
-            self.answer.take_record(&record).map(|()| record)
-        });
-        Ok(selected.collect::<Result<Vec<_>>>()?.into())
+        let selected = self.selected(select, |seen| self.answer.take_shown(&seen.record))?;
+        Ok(selected.into_iter().map(|seen| Record::from(seen.record)).collect::<Vec<_>>().into())
     }
 
     pub(super) fn evaluate_numbers(&self, select: &Select) -> Result<Vec<i64>> {
-        Ok(self.selected(select)?.into_iter().map(|seen| seen.seq).collect())
+        Ok(self.selected(select, |_| Ok(()))?.into_iter().map(|seen| seen.seq).collect())
     }
 
-    fn selected(&self, select: &Select) -> Result<Vec<Seen<'_>>> {
+    fn selected<'s>(
+        &'s self,
+        select: &Select,
+        take: impl Fn(&Seen<'s>) -> Result<()>,
+    ) -> Result<Vec<Seen<'s>>> {
         let source = self.plan(select)?.source;
         let active = self.tables.numbers(&source).filter_map(|seq| {
             let record = self.tables.record.get(&seq)?.shown()?;
             Some(Ok(Seen { seq, record, catalog: &self.catalog }))
         });
-        select.evaluate(active)
+        select.evaluate(active, take)
     }
 
     pub(super) fn explain_evaluation(&self, select: &Select) -> Result<Explanation> {

@@ -14,6 +14,7 @@ use crate::engine::worldlet::file::WorldletFile;
 use crate::engine::worldlet::table::{Table, Undoable};
 use crate::error::Result;
 use crate::json;
+use crate::memory;
 use crate::query::{Select, stack};
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
@@ -232,12 +233,13 @@ impl Tables for Maps {
 
     fn insert(&mut self, row: &Row) -> Result<i64> {
         let seq = self.last_inserted() + 1;
-        self.by_pk.insert(row.pk.clone(), seq);
         self.rewrite(seq, row)?;
+        self.by_pk.insert(row.pk.clone(), seq);
         Ok(seq)
     }
 
     fn rewrite(&mut self, seq: i64, row: &Row) -> Result<()> {
+        memory::store(row.size())?;
         self.record.insert(seq, row.clone());
         if let Some(instance) = &row.instance {
             self.by_instance.insert(instance.clone(), seq);
@@ -255,6 +257,7 @@ impl Tables for Maps {
     }
 
     fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()> {
+        memory::store(version.size())?;
         let instance = version.instance.clone().unwrap_or_default();
         self.version.insert((seq, version.updated_at.as_millis(), instance), version.clone());
         if let Some(instance) = &version.instance {
@@ -263,11 +266,11 @@ impl Tables for Maps {
         Ok(())
     }
 
-    fn versions(&self, seq: i64) -> Result<Vec<Row>> {
-        let Some(last) = self.record.get(&seq) else { return Ok(Vec::new()) };
+    fn each_version(&self, seq: i64, show: impl FnMut(Row) -> Result<()>) -> Result<()> {
+        let Some(last) = self.record.get(&seq) else { return Ok(()) };
         let past = self.version.range(before(seq, i64::MIN)..before(seq + 1, i64::MIN));
         let past = past.map(|(_, version)| version);
-        Ok(past.chain([last]).map(|version| version_of(last, version)).collect())
+        past.chain([last]).map(|version| version_of(last, version)).try_for_each(show)
     }
 
     fn version_at(&self, seq: i64, time: Timestamp) -> Result<Option<Row>> {
@@ -393,6 +396,7 @@ impl Tables for Maps {
         let key = (constraint, value.to_owned());
         let is_free = self.unique_value.get(&key).is_none();
         if is_free {
+            memory::store(value.len())?;
             self.unique_value.insert(key, seq);
         }
         Ok(is_free)
@@ -411,6 +415,7 @@ impl Tables for Maps {
     }
 
     fn enter_indexed(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
+        memory::store(value.len())?;
         self.indexed_value.insert((constraint, value.to_owned(), seq), ());
         Ok(())
     }
@@ -421,6 +426,7 @@ impl Tables for Maps {
     }
 
     fn point(&mut self, target: &str, seq: i64, pointer: &str, restricts: bool) -> Result<()> {
+        memory::store(2 * (target.len() + pointer.len()))?;
         let key = (target.to_owned(), seq, pointer.to_owned());
         let restricts = restricts || self.reference.get(&key) == Some(&true);
         self.reference.insert(key, restricts);
@@ -489,6 +495,7 @@ impl Tables for Maps {
     }
 
     fn write_chunk(&mut self, file: i64, index: u64, data: &[u8]) -> Result<()> {
+        memory::store(data.len())?;
         self.chunk.insert((file, index), data.into());
         Ok(())
     }

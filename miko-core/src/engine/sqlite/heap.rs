@@ -1,0 +1,54 @@
+//! A limit of the memory that SQLite takes.
+//!
+//! In memory the pages of the database are bounded: a write that needs one more fails with `SQLITE_FULL`. The heap
+//! as a whole is bounded for the rest (copies of pages that a transaction changes, sorting): beyond it SQLite fails
+//! with `SQLITE_NOMEM`. Both become `storage-full`, and both may make SQLite roll back the open transaction.
+
+use rusqlite::ffi;
+
+use crate::engine::sqlite::Sqlite;
+use crate::error::Result;
+use crate::memory;
+
+impl Sqlite {
+    /// Bounds the pages of a database in memory, and the heap of SQLite.
+    ///
+    /// # Errors
+    /// `internal`, if SQLite refuses.
+    pub(super) fn limit_heap(&self, limit: usize) -> Result<()> {
+        let in_memory = self.tenure.is_none();
+        if in_memory {
+            let page_size: u32 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            let pages = u32::try_from(memory::data_share(limit) / page_size as usize).unwrap_or(u32::MAX);
+            self.connection.pragma_update(None, "max_page_count", pages)?;
+        }
+        HeapLimit::set(limit / 4 * 3);
+        Ok(())
+    }
+}
+
+/// The limit of SQLite's heap, which holds for the whole process. It is set again when this is dropped.
+pub(super) struct HeapLimit(i64);
+
+impl HeapLimit {
+    fn set(bytes: usize) {
+        hard_heap_limit(i64::try_from(bytes).unwrap_or(0));
+    }
+
+    /// Takes the limit away as long as the value lives.
+    pub(super) fn lift() -> Self {
+        Self(hard_heap_limit(0))
+    }
+}
+
+impl Drop for HeapLimit {
+    fn drop(&mut self) {
+        hard_heap_limit(self.0);
+    }
+}
+
+/// Sets the limit, 0 for none: the one before.
+fn hard_heap_limit(bytes: i64) -> i64 {
+    // SAFETY: the call takes an integer. It may be made from any thread at any time.
+    unsafe { ffi::sqlite3_hard_heap_limit64(bytes) }
+}

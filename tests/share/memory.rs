@@ -1,0 +1,180 @@
+//! The memory of a server: its limit, and what it gives back.
+
+use std::fs;
+use std::io::Write;
+
+use mikobase::prelude::*;
+use mikobase::{Share, Worldlet};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::deaths::server_of;
+use crate::harness::Case;
+use crate::support::{Raw, count, create};
+
+pub const CASES: &[Case] = &[
+    ("a_full_store_refuses_writes_until_deletes_make_room", full_store),
+    ("a_batch_that_meets_the_limit_leaves_nothing", full_batch),
+    ("a_call_that_would_take_more_memory_than_the_limit_fails", demanding_calls),
+    ("frames_that_never_end_are_refused_while_other_calls_are_answered", unfinished_frames),
+    ("a_server_gives_back_the_memory_of_a_large_call", given_back),
+    ("a_limit_below_what_a_server_needs_is_refused", too_small),
+];
+
+const MIB: usize = 1 << 20;
+
+const ENGINES: [&str; 2] = ["https://mikobase.uno/sqlite/memory", "https://mikobase.uno/worldlet"];
+
+/// A server with a memory limit and no workers.
+struct Limited {
+    share: Share<'static, dyn Mikobase, (), Worldlet>,
+    server: Pid,
+    limit: usize,
+    /// Its memory when it began, without the pages of files.
+    before: usize,
+}
+
+impl Limited {
+    fn to(limit: usize, engine: &str) -> Self {
+        let uds =
+            Uds::new().unwrap().backend(engine).unwrap().memory_limit(limit).returning(Returning::Nothing);
+        let share = uds.spawn(0, |_, _| Ok(())).unwrap();
+        let server = server_of(share.path());
+        let before = memory(server, "RssAnon");
+        Self { share, server, limit, before }
+    }
+
+    /// Checks that the server has never exceeded its limit, and ends it.
+    fn end(self) {
+        let peak = memory(self.server, "VmHWM") - memory(self.server, "RssFile") - self.before;
+        assert!(peak <= self.limit, "{} MiB of {} MiB", peak / MIB, self.limit / MIB);
+        self.share.join().unwrap();
+    }
+}
+
+/// A size in the status of a process, in bytes.
+pub fn memory(process: Pid, key: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+fn of_a_mebibyte(n: usize) -> Value {
+    let text = "x".repeat(MIB);
+    json!({"action": "create", "class": "test.org/item", "bucket": {"n": n, "text": text}})
+}
+
+fn full_store() {
+    for engine in ENGINES {
+        let limited = Limited::to(32 * MIB, engine);
+        let db = limited.share.db().unwrap();
+        let mut pks = Vec::new();
+        let full = loop {
+            match db.q0(of_a_mebibyte(pks.len())) {
+                Ok(created) => pks.push(created.into_pk().unwrap()),
+                Err(error) => break error,
+            }
+        };
+        assert!(full.is(ErrorId::STORAGE_FULL), "{engine}: {full}");
+        assert!((8..32).contains(&pks.len()), "{engine}: {} records fit", pks.len());
+        // All that was answered is there, and can be read.
+        for (n, pk) in pks.iter().enumerate() {
+            let record = db.record_by_pk(pk).unwrap().unwrap();
+            assert_eq!(record.bucket_as::<Value>().unwrap()["n"], n);
+        }
+        for pk in &pks[..4] {
+            db.q0(json!({"action": "delete", "pk": pk})).unwrap();
+        }
+        for n in 0..3 {
+            db.q0(of_a_mebibyte(n)).unwrap_or_else(|error| panic!("{engine}: {error}"));
+        }
+        limited.end();
+    }
+}
+
+fn full_batch() {
+    for engine in ENGINES {
+        let limited = Limited::to(32 * MIB, engine);
+        let db = limited.share.db().unwrap();
+        create(db, 0).unwrap();
+        // Some 3 MiB of requests, each of which writes a mebibyte.
+        let class = json!({"action": "create", "class": "puck.uno/class", "bucket": {
+            "name": "test.org/item", "fields": {"text": {"class": "string", "default": "x".repeat(MIB)}},
+        }});
+        db.q0(class).unwrap();
+        let requests =
+            (0..1000).map(|n| json!({"action": "create", "class": "test.org/item", "bucket": {"n": n}}));
+        let error = db.batch(requests.collect(), true).unwrap_err();
+        assert!(error.is(ErrorId::STORAGE_FULL), "{engine}: {error}");
+        assert_eq!(count(db), 1, "{engine}");
+        create(db, 1).unwrap();
+        limited.end();
+    }
+}
+
+fn demanding_calls() {
+    for engine in ENGINES {
+        let limited = Limited::to(64 * MIB, engine);
+        let db = limited.share.db().unwrap();
+        let pk = create(db, 0).unwrap();
+        // Two bytes of text for each number, a value of 32 bytes.
+        let many = Value::Array(vec![json!(0); 3_500_000]);
+        let calls: [(&str, &dyn Fn() -> mikobase::Result<()>); 3] = [
+            ("q0", &|| db.q0(json!({"action": "create", "bucket": {"many": many}})).map(drop)),
+            ("merge", &|| db.merge(json!({"format": "worldlet/1.0", "many": many})).map(drop)),
+            ("import_schema", &|| db.import_schema(json!({"classes": many})).map(drop)),
+        ];
+        for (name, call) in calls {
+            let error = call().unwrap_err();
+            assert!(error.is(ErrorId::STORAGE_FULL), "{engine}: {name}: {error}");
+        }
+        assert!(db.record_by_pk(&pk).unwrap().is_some());
+        limited.end();
+    }
+}
+
+fn unfinished_frames() {
+    let limited = Limited::to(64 * MIB, ENGINES[0]);
+    let db = limited.share.db().unwrap();
+    let pk = create(db, 0).unwrap();
+    let mut peers = Vec::new();
+    for _ in 0..20 {
+        let mut peer = Raw::admitted(&limited.share);
+        let frame = (8 * MIB as u32).to_be_bytes();
+        // The server may end the connection before it has taken all.
+        let _ = peer.stream.write_all(&frame).and_then(|()| peer.stream.write_all(&vec![0; 8 * MIB - 1]));
+        peers.push(peer);
+        assert!(db.record_by_pk(&pk).unwrap().is_some());
+    }
+    limited.end();
+}
+
+fn given_back() {
+    let uds = Uds::new().unwrap().returning(Returning::Nothing);
+    let share = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let db = share.db().unwrap();
+    create(db, 0).unwrap();
+    let server = server_of(share.path());
+    let before = memory(server, "VmRSS");
+    let many = Value::Array((0..2_000_000).map(|n| json!([n])).collect());
+    let error = db.q0(json!({"action": "create", "bucket": many})).unwrap_err();
+    assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
+    // The answer is sent before memory is given back: another call is answered after it.
+    create(db, 1).unwrap();
+    let (peak, after) = (memory(server, "VmHWM"), memory(server, "VmRSS"));
+    assert!(peak > before + 100 * MIB, "the call took {} MiB", (peak - before) / MIB);
+    assert!(
+        after < before + 24 * MIB,
+        "{} MiB are left of {} MiB",
+        (after - before) / MIB,
+        (peak - before) / MIB
+    );
+    share.join().unwrap();
+}
+
+fn too_small() {
+    let uds = Uds::new().unwrap().memory_limit(1000);
+    let error = uds.mikobase(1, |_, _| Ok(())).map(drop).unwrap_err();
+    assert!(error.error().is(ErrorId::INVALID_REQUEST), "{error}");
+    assert_eq!(error.error().items()[0].details["allowed"], 16 * MIB);
+}
