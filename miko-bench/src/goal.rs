@@ -31,7 +31,7 @@ enum Bound {
 
 /// What became of a goal.
 #[derive(Debug, Clone, Serialize)]
-pub struct Verdict {
+pub struct HandshakeReply {
     /// The goal in words.
     pub goal: String,
     /// What was measured.
@@ -79,12 +79,12 @@ const OWN: &str = "mikobase";
 const LIFETIME: (f64, f64) = (2.0, 10.0);
 
 /// The goals that this report can tell about.
-pub(crate) fn verdicts(report: &Report) -> Vec<Verdict> {
+pub(crate) fn verdicts(report: &Report) -> Vec<HandshakeReply> {
     GOALS.iter().filter_map(|goal| goal.verdict(report)).chain(lifetime(report)).collect()
 }
 
 impl Goal {
-    fn verdict(&self, report: &Report) -> Option<Verdict> {
+    fn verdict(&self, report: &Report) -> Option<HandshakeReply> {
         let own = report.own(self.setting, self.workload)?;
         // The yardstick has one workload.
         let of_peer = if self.peer == "raw" { Workload::Empty } else { self.workload };
@@ -109,11 +109,11 @@ impl Goal {
             }
         };
         let goal = format!("{}, {}: {bound}", self.workload.title(), self.setting);
-        Some(Verdict { goal, measured, reached })
+        Some(HandshakeReply { goal, measured, reached })
     }
 }
 
-fn lifetime(report: &Report) -> Option<Verdict> {
+fn lifetime(report: &Report) -> Option<HandshakeReply> {
     let lifetime = report.lifetime.as_ref()?;
     let (factor, constant) = LIFETIME;
     let allowed = lifetime.processes.iter().map(|processes| factor * processes + constant);
@@ -123,5 +123,5 @@ fn lifetime(report: &Report) -> Option<Verdict> {
         lifetime.workers,
         lifetime.workers + 1,
     );
-    Some(Verdict { goal, measured, reached: measured.median <= 1.0 })
+    Some(HandshakeReply { goal, measured, reached: measured.median <= 1.0 })
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::goal::Verdict;
+use crate::goal::HandshakeReply;
 use crate::plan::Setting;
 use crate::statistics::{Estimate, Round};
 use crate::workload::Workload;
@@ -25,7 +25,7 @@ pub struct Report {
     /// Starting and ending a share.
     pub lifetime: Option<Lifetime>,
     /// The ratios that we want to reach, as far as they were measured.
-    pub goals: Vec<Verdict>,
+    pub goals: Vec<HandshakeReply>,
     /// Peers that are not installed.
     pub missing: Vec<String>,
 }

@@ -64,8 +64,8 @@ pub trait Engine: Mikobase {
         Ok(())
     }
 
-    /// Does it pay to make calls [`together`](Self::together), as it does where a commit waits for a disk?
-    fn gains_together(&self) -> bool {
+    /// Does it pay to make calls [`together`](Self::run_group), as it does where a commit waits for a disk?
+    fn prefers_group_commit(&self) -> bool {
         false
     }
 
@@ -84,13 +84,13 @@ pub trait Engine: Mikobase {
     /// let db = SqliteEngine::in_memory()?;
     /// let create = |n: u64| db.q0(json!({"action": "create", "bucket": {"n": n}}));
     /// let mut answers = Vec::new();
-    /// if !db.together(&mut || answers = (0..3).map(create).collect()) {
+    /// if !db.run_group(&mut || answers = (0..3).map(create).collect()) {
     ///     answers = (0..3).map(create).collect();
     /// }
     /// assert!(answers.iter().all(Result::is_ok));
     /// # Ok::<(), miko_core::Error>(())
     /// ```
-    fn together(&self, calls: &mut dyn FnMut()) -> bool {
+    fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
         calls();
         true
     }

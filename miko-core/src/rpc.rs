@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorId, Result};
 pub use dispatch::{DispatchError, Params, render, unknown_method};
 pub use guard::{guard, panic_message};
 pub use miko_surface::{Change, Difference, Method, Param, Surface};
-pub use server::Server;
+pub use server::TarpcServer;
 // Generated code reaches its dependencies through here, so that a user's crate needs none of them.
 pub use {serde, serde_json, tarpc};
 

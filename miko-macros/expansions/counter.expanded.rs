@@ -360,5 +360,5 @@ pub mod counter_rpc {
         }
     }
     ///Serves any [`Counter`] on a tarpc channel, one call at a time.
-    pub type CounterServer = ::mikobase::rpc::Server<dyn Counter>;
+    pub type CounterServer = ::mikobase::rpc::TarpcServer<dyn Counter>;
 }

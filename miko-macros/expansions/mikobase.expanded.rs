@@ -3302,5 +3302,5 @@ Only if the store could not be read.*/
         }
     }
     ///Serves any [`Mikobase`] on a tarpc channel, one call at a time.
-    pub type MikobaseServer = crate::rpc::Server<dyn Mikobase>;
+    pub type MikobaseServer = crate::rpc::TarpcServer<dyn Mikobase>;
 }

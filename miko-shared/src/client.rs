@@ -9,7 +9,7 @@ mod address;
 mod async_transport;
 mod channel;
 mod connection;
-mod introduction;
+mod handshake;
 mod transport;
 
 use std::future::Future;
@@ -23,7 +23,7 @@ use crate::token::Token;
 use async_transport::AsyncSocketTransport;
 
 pub(crate) use address::Address;
-pub(crate) use transport::{Calls, SocketTransport, refuse_in_runtime};
+pub(crate) use transport::{CallCounter, SocketTransport, refuse_in_runtime};
 
 /// Connecting a proxy to a running server, for processes that did not inherit it from a share.
 ///
@@ -45,7 +45,8 @@ pub trait Connect: Proxy {
     /// serves something else.
     fn connect(path: impl AsRef<Path>, token: &Token) -> Result<Self> {
         let address = Address::new(path, token);
-        let transport = SocketTransport::connect(address, Self::Interface::surface(), address::PATIENCE)?;
+        let transport =
+            SocketTransport::connect(address, Self::Interface::surface(), address::CONNECT_TIMEOUT)?;
         Ok(Self::new(Box::new(transport)))
     }
 }

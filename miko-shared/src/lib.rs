@@ -5,7 +5,7 @@
 //!
 //! | layer | what it does |
 //! | --- | --- |
-//! | [`wire`] | bytes, frames, preface and messages: what crosses the socket |
+//! | [`wire`] | bytes, frames, handshake and messages: what crosses the socket |
 //! | [`client`] | what stands under a proxy, blocking or async |
 //! | [`server`] | serves one implementation to many connections, one call at a time |
 //! | [`share`] | forks the server process and the workers, and reports how they ended |

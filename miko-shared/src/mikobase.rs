@@ -267,11 +267,11 @@ impl Serving<dyn Mikobase> for SharedEngine {
         }
     }
 
-    fn gains_together(&self) -> bool {
-        self.engine.gains_together()
+    fn prefers_group_commit(&self) -> bool {
+        self.engine.prefers_group_commit()
     }
 
-    fn together(&self, calls: &mut dyn FnMut()) -> bool {
-        self.engine.together(calls)
+    fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
+        self.engine.run_group(calls)
     }
 }

@@ -2,17 +2,17 @@
 //!
 //! The loop is a single-threaded tokio runtime with a task per connection. A task reads what has arrived, has each whole
 //! call in it run, in order, and writes the answers with one system call. What several connections have to say at one time
-//! is served in one turn (`turn.rs`). So calls from all connections are applied one after another in the order in which they are
+//! is served in one commit_batch (`commit_batch.rs`). So calls from all connections are applied one after another in the order in which they are
 //! taken up, and the implementation needs no thread but one.
 //!
 //! Invariant: nothing a peer sends ends the loop, and nothing is allocated on a peer's word.
 
 mod activity;
 mod admission;
+mod busy_poll;
+mod commit_batch;
 mod connection;
 mod load;
-mod turn;
-mod watch;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -34,11 +34,11 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 pub(crate) use self::activity::Activity;
+use self::busy_poll::BusyPoll;
+use self::commit_batch::CommitBatch;
 pub(crate) use self::load::runtime;
-use self::turn::Turn;
-use self::watch::Watch;
 use crate::limits::Limits;
-use crate::polling::Beacon;
+use crate::polling::SharedStatus;
 use crate::token::Token;
 
 /// What a server serves: an interface, and what it hands over at the end.
@@ -53,7 +53,7 @@ pub trait Serving<I: Interface + ?Sized> {
     fn deliver(&self, state: &mut dyn Write) -> Result<()>;
 
     /// Does it pay to commit what several calls change at once?
-    fn gains_together(&self) -> bool {
+    fn prefers_group_commit(&self) -> bool {
         false
     }
 
@@ -61,7 +61,7 @@ pub trait Serving<I: Interface + ?Sized> {
     /// that is left, and each of them has to be made again, for itself.
     ///
     /// By default they are run as they come.
-    fn together(&self, calls: &mut dyn FnMut()) -> bool {
+    fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
         calls();
         true
     }
@@ -79,11 +79,11 @@ impl<I: Interface + ?Sized> Serving<I> for Box<I> {
 }
 
 /// Who is served, and how.
-pub(crate) struct Terms {
+pub(crate) struct ServeOptions {
     pub(crate) token: Token,
     pub(crate) limits: Limits,
     /// What the server shows its workers of itself, if anybody may poll.
-    pub(crate) beacon: Option<Arc<Beacon>>,
+    pub(crate) shared_status: Option<Arc<SharedStatus>>,
     /// Where the server tells its parent what it does.
     pub(crate) activity: Arc<Activity>,
 }
@@ -93,12 +93,12 @@ struct Shared<I: ?Sized> {
     target: Rc<dyn Serving<I>>,
     token: Token,
     limits: Limits,
-    watch: Watch,
+    busy_poll: BusyPoll,
     activity: Arc<Activity>,
     peers: Peers,
     /// Are calls of several connections served together?
-    takes_turns: bool,
-    turn: Turn,
+    groups_commits: bool,
+    commit_batch: CommitBatch,
 }
 
 /// The processes at the other ends.
@@ -106,7 +106,7 @@ struct Shared<I: ?Sized> {
 struct Peers {
     /// The descriptors of the connections that each process has made. They are open as long as they are here.
     by_pid: RefCell<HashMap<i32, Vec<RawFd>>>,
-    left: Notify,
+    disconnected: Notify,
 }
 
 /// Serves `target` on `listener` until `stop` is done and no dead peer has anything left unread.
@@ -118,21 +118,22 @@ struct Peers {
 pub(crate) async fn serve<I: Interface + ?Sized>(
     listener: StdListener,
     target: Rc<dyn Serving<I>>,
-    terms: Terms,
+    options: ServeOptions,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let refused = |fault| Error::new(ErrorId::INTERNAL, format!("the socket cannot be served: {fault}"));
     listener.set_nonblocking(true).map_err(refused)?;
     let listener = UnixListener::from_std(listener).map_err(refused)?;
-    let takes_turns = target.gains_together();
-    let (peers, turn) = Default::default();
-    let Terms { token, limits, beacon, activity } = terms;
-    let watch = Watch::new(beacon);
-    let shared = Rc::new(Shared { target, token, limits, watch, activity, peers, takes_turns, turn });
+    let groups_commits = target.prefers_group_commit();
+    let (peers, commit_batch) = Default::default();
+    let ServeOptions { token, limits, shared_status, activity } = options;
+    let busy_poll = BusyPoll::new(shared_status);
+    let shared =
+        Rc::new(Shared { target, token, limits, busy_poll, activity, peers, groups_commits, commit_batch });
     let tasks = LocalSet::new();
-    if shared.watch.polls() {
+    if shared.busy_poll.is_enabled() {
         let shared = Rc::clone(&shared);
-        tasks.spawn_local(async move { shared.watch.keep().await });
+        tasks.spawn_local(async move { shared.busy_poll.run().await });
     }
     let accepting = accept_all(listener, Rc::clone(&shared), &tasks);
     tasks
@@ -141,7 +142,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
                 () = stop => {}
                 () = accepting => {}
             }
-            shared.peers.drained().await;
+            shared.peers.wait_for_dead_peers().await;
         })
         .await;
     Ok(())
@@ -151,7 +152,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
 const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How soon accepting is tried again after it failed.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Accepts connections for ever. Being out of descriptors is no reason to end: it goes on when a peer has left, or
 /// somebody else has closed something.
@@ -159,35 +160,35 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tasks.spawn_local(attend(stream, Rc::clone(&shared)));
+                tasks.spawn_local(handle_connection(stream, Rc::clone(&shared)));
             }
             Err(_) => {
-                let _ = tokio::time::timeout(ACCEPT_AGAIN, shared.peers.left.notified()).await;
+                let _ = tokio::time::timeout(ACCEPT_RETRY, shared.peers.disconnected.notified()).await;
             }
         }
     }
 }
 
 /// A connection from its first byte to its last.
-async fn attend<I: Interface + ?Sized>(mut stream: UnixStream, shared: Rc<Shared<I>>) {
+async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, shared: Rc<Shared<I>>) {
     let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or(0);
     let descriptor = stream.as_raw_fd();
-    shared.peers.came(pid, descriptor);
+    shared.peers.add(pid, descriptor);
     if let Some(buffer) = admission::admit(&mut stream, &shared).await {
         connection::serve_calls(&mut stream, buffer, &shared).await;
     }
     // It is forgotten before it is closed: another file may get the same number after that.
-    shared.peers.went(pid, descriptor);
+    shared.peers.remove(pid, descriptor);
     drop(stream);
-    shared.peers.left.notify_waiters();
+    shared.peers.disconnected.notify_waiters();
 }
 
 impl Peers {
-    fn came(&self, pid: i32, descriptor: RawFd) {
+    fn add(&self, pid: i32, descriptor: RawFd) {
         self.by_pid.borrow_mut().entry(pid).or_default().push(descriptor);
     }
 
-    fn went(&self, pid: i32, descriptor: RawFd) {
+    fn remove(&self, pid: i32, descriptor: RawFd) {
         let mut by_pid = self.by_pid.borrow_mut();
         if let Some(descriptors) = by_pid.get_mut(&pid) {
             descriptors.retain(|candidate| *candidate != descriptor);
@@ -207,14 +208,14 @@ impl Peers {
     /// A process that it forked may hold such a connection open, so that its end never comes. So no more is received
     /// on it: what has arrived can still be read, and after that comes the end. If that process does not read its
     /// answers either, nothing is sent to it after a while.
-    async fn drained(&self) {
+    async fn wait_for_dead_peers(&self) {
         let mut how = Shutdown::Read;
         loop {
-            let left = self.left.notified();
+            let disconnected = self.disconnected.notified();
             if !self.shut_down_dead(how) {
                 return;
             }
-            if tokio::time::timeout(DEAD_PEER_TIMEOUT, left).await.is_err() {
+            if tokio::time::timeout(DEAD_PEER_TIMEOUT, disconnected).await.is_err() {
                 how = Shutdown::Both;
             }
         }

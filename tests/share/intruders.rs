@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use miko_shared::wire::frame;
-use miko_shared::wire::preface::{Hello, Verdict, opening};
+use miko_shared::wire::handshake::{HandshakeReply, Hello, preamble};
 use mikobase::prelude::*;
 use mikobase::rpc::{Interface, Surface};
 use mikobase::{Error, Token};
@@ -20,7 +20,7 @@ pub const CASES: &[Case] = &[
     ("another_user_is_refused_though_it_has_the_token", another_user),
     ("the_socket_and_its_directory_are_private", private_files),
     ("the_token_shows_itself_only_on_purpose", the_token_is_secret),
-    ("bytes_that_are_no_preface_are_refused", no_preface),
+    ("bytes_that_are_no_handshake_are_refused", no_handshake),
     ("bytes_that_are_no_call_are_refused", no_call),
     ("a_frame_that_claims_four_gigabytes_is_refused", four_gigabytes),
     ("a_call_that_nobody_knows_is_refused_and_the_connection_goes_on", an_unknown_call),
@@ -41,9 +41,9 @@ fn against_a_share(intrude: impl FnOnce(&Running<'_, ()>)) {
     assert_eq!(report.worldlet().to_value().unwrap()["records"].as_object().unwrap().len(), 2);
 }
 
-fn refused(verdict: Verdict) -> Error {
+fn refused(verdict: HandshakeReply) -> Error {
     match verdict {
-        Verdict::Refused(error) => error,
+        HandshakeReply::Refused(error) => error,
         verdict => panic!("{verdict:?}"),
     }
 }
@@ -115,13 +115,13 @@ fn the_token_is_secret() {
     });
 }
 
-fn no_preface() {
+fn no_handshake() {
     against_a_share(|share| {
         let mut raw = Raw::silent(share);
         raw.stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
         assert!(raw.hear_verdict().is(ErrorId::INVALID_REQUEST));
 
-        let mut other_version = opening();
+        let mut other_version = preamble();
         other_version[9] = 99;
         let mut raw = Raw::silent(share);
         raw.stream.write_all(&other_version).unwrap();
@@ -149,7 +149,7 @@ fn four_gigabytes() {
         assert_eq!(error.items()[0].details["found"], u32::MAX);
 
         let mut raw = Raw::silent(share);
-        raw.stream.write_all(&opening()).unwrap();
+        raw.stream.write_all(&preamble()).unwrap();
         raw.stream.write_all(&[0xff; 4]).unwrap();
         assert!(raw.hear_verdict().is(ErrorId::REQUEST_TOO_LARGE), "nor is it taken from a stranger");
     });
@@ -168,18 +168,18 @@ fn an_unknown_call() {
 }
 
 /// Says hello with another surface than the server's; shows it if asked to.
-fn introduce_as(share: &Running<'_, ()>, surface: &Surface) -> Verdict {
+fn introduce_as(share: &Running<'_, ()>, surface: &Surface) -> HandshakeReply {
     let mut raw = Raw::silent(share);
     let hello = Hello {
         interface: surface.interface.clone().into_owned(),
         fingerprint: surface.fingerprint(),
         token: share.token().clone(),
     };
-    let mut bytes = opening().to_vec();
+    let mut bytes = preamble().to_vec();
     frame::encode(&hello, usize::MAX, &mut bytes).unwrap();
     raw.stream.write_all(&bytes).unwrap();
     let verdict = rmp_serde::from_slice(&raw.hear().unwrap()).unwrap();
-    if !matches!(verdict, Verdict::ShowSurface) {
+    if !matches!(verdict, HandshakeReply::ShowSurface) {
         return verdict;
     }
     let mut bytes = Vec::new();
@@ -205,7 +205,7 @@ fn an_old_client() {
     against_a_share(|share| {
         let mut old = mikobase_surface();
         old.methods.to_mut().truncate(2);
-        assert!(matches!(introduce_as(share, &old), Verdict::Welcome { .. }));
+        assert!(matches!(introduce_as(share, &old), HandshakeReply::Welcome { .. }));
     });
 }
 

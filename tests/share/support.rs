@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use miko_shared::wire::frame::{self, FrameBuffer};
-use miko_shared::wire::preface::{Hello, Verdict, opening};
+use miko_shared::wire::handshake::{HandshakeReply, Hello, preamble};
 use mikobase::prelude::*;
 use mikobase::rpc::Interface;
 use mikobase::{Error, Share, Token, Worldlet};
@@ -50,7 +50,7 @@ pub fn count(db: &dyn Mikobase) -> usize {
     db.by_class("test.org/item").unwrap().count()
 }
 
-/// A raw connection past its preface, for saying what no proxy would.
+/// A raw connection past its handshake, for saying what no proxy would.
 pub struct Raw {
     pub stream: UnixStream,
     incoming: FrameBuffer,
@@ -66,15 +66,15 @@ impl Raw {
     pub fn admitted(share: &Running<'_, ()>) -> Self {
         let mut raw = Self::silent(share);
         let verdict = raw.introduce(share.token());
-        assert!(matches!(verdict, Verdict::Welcome { .. }), "{verdict:?}");
+        assert!(matches!(verdict, HandshakeReply::Welcome { .. }), "{verdict:?}");
         raw
     }
 
-    pub fn introduce(&mut self, token: &Token) -> Verdict {
+    pub fn introduce(&mut self, token: &Token) -> HandshakeReply {
         let surface = <dyn Mikobase as Interface>::surface();
         let interface = surface.interface.clone().into_owned();
         let hello = Hello { interface, fingerprint: surface.fingerprint(), token: token.clone() };
-        let mut bytes = opening().to_vec();
+        let mut bytes = preamble().to_vec();
         frame::encode(&hello, usize::MAX, &mut bytes).unwrap();
         self.stream.write_all(&bytes).unwrap();
         rmp_serde::from_slice(&self.hear().unwrap()).unwrap()
@@ -102,7 +102,7 @@ impl Raw {
     /// Why the server did not let this connection in.
     pub fn hear_verdict(&mut self) -> Error {
         match rmp_serde::from_slice(&self.hear().unwrap()).unwrap() {
-            Verdict::Refused(error) => error,
+            HandshakeReply::Refused(error) => error,
             verdict => panic!("{verdict:?}"),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use miko_core::rpc::Interface;
 use miko_shared::wire::frame::{self, FrameBuffer};
-use miko_shared::wire::preface::{Hello, OPENING, Verdict, opening};
+use miko_shared::wire::handshake::{HandshakeReply, Hello, PREAMBLE_SIZE, preamble};
 use miko_shared::{BoxError, Connect, Token, Uds};
 use tarpc::server::{BaseChannel, Channel};
 use tarpc::tokio_serde::formats::MessagePack;
@@ -132,13 +132,13 @@ fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// A connection past the client's side of the preface.
+/// A connection past the client's side of the handshake.
 fn introduced(socket: &Path, token: &Token) -> Result<UnixStream, BoxError> {
     let mut stream = UnixStream::connect(socket)?;
     let surface = <dyn Ping as Interface>::surface();
     let interface = surface.interface.clone().into_owned();
     let hello = Hello { interface, fingerprint: surface.fingerprint(), token: token.clone() };
-    let mut bytes = opening().to_vec();
+    let mut bytes = preamble().to_vec();
     frame::encode(&hello, usize::MAX, &mut bytes)?;
     stream.write_all(&bytes)?;
     hear_frame(&mut stream, &mut FrameBuffer::default())?;
@@ -146,13 +146,13 @@ fn introduced(socket: &Path, token: &Token) -> Result<UnixStream, BoxError> {
     Ok(stream)
 }
 
-/// A connection past the server's side of the preface. Nobody is refused: this is no server to keep.
+/// A connection past the server's side of the handshake. Nobody is refused: this is no server to keep.
 fn welcomed(mut stream: UnixStream) -> Result<UnixStream, BoxError> {
     stream.set_nonblocking(false)?;
-    stream.read_exact(&mut [0; OPENING])?;
+    stream.read_exact(&mut [0; PREAMBLE_SIZE])?;
     hear_frame(&mut stream, &mut FrameBuffer::default())?;
     let mut bytes = Vec::new();
-    frame::encode(&Verdict::Welcome { frame_size: 8 << 20 }, usize::MAX, &mut bytes)?;
+    frame::encode(&HandshakeReply::Welcome { frame_size: 8 << 20 }, usize::MAX, &mut bytes)?;
     stream.write_all(&bytes)?;
     stream.set_nonblocking(true)?;
     Ok(stream)

@@ -27,7 +27,7 @@ pub struct LocalEngine<T> {
     /// Told when calls that were made together are done.
     pub(super) together_ended: Condvar,
     /// Does a commit wait for a disk?
-    gains_together: bool,
+    prefers_group_commit: bool,
     /// How many bytes an answer may have.
     answer_limit: AtomicUsize,
 }
@@ -35,11 +35,11 @@ pub struct LocalEngine<T> {
 #[expect(private_bounds, reason = "what holds the tables is ours alone")]
 impl<T: Tables> LocalEngine<T> {
     pub(super) fn of(store: Store<T>) -> Self {
-        let gains_together = store.tables.gain_together();
+        let prefers_group_commit = store.tables.gain_together();
         Self {
             store: Mutex::new(store),
             together_ended: Condvar::new(),
-            gains_together,
+            prefers_group_commit,
             answer_limit: usize::MAX.into(),
         }
     }
@@ -262,11 +262,11 @@ impl<T: Tables> Engine for LocalEngine<T> {
         self.store().tables.limit_memory(bytes)
     }
 
-    fn gains_together(&self) -> bool {
-        self.gains_together
+    fn prefers_group_commit(&self) -> bool {
+        self.prefers_group_commit
     }
 
-    fn together(&self, calls: &mut dyn FnMut()) -> bool {
+    fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
         self.make_together(calls)
     }
 }

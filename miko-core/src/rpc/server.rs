@@ -12,25 +12,25 @@ use super::Interface;
 ///
 /// The server of a share does not go through it, since tarpc's channel costs more than the call; it is for those
 /// who serve an interface with the means of tarpc, over TCP for instance.
-pub struct Server<I: Interface + ?Sized> {
+pub struct TarpcServer<I: Interface + ?Sized> {
     target: Arc<I>,
     turn: Arc<Mutex<()>>,
 }
 
-impl<I: Interface + ?Sized> Server<I> {
+impl<I: Interface + ?Sized> TarpcServer<I> {
     /// Serves `target`. Clones serve the same target and share its turn.
     pub fn new(target: Arc<I>) -> Self {
         Self { target, turn: Arc::default() }
     }
 }
 
-impl<I: Interface + ?Sized> Clone for Server<I> {
+impl<I: Interface + ?Sized> Clone for TarpcServer<I> {
     fn clone(&self) -> Self {
         Self { target: Arc::clone(&self.target), turn: Arc::clone(&self.turn) }
     }
 }
 
-impl<I: Interface + ?Sized> Serve for Server<I> {
+impl<I: Interface + ?Sized> Serve for TarpcServer<I> {
     type Req = I::Request;
     type Resp = I::Response;
 

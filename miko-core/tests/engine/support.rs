@@ -92,9 +92,9 @@ impl Local {
         }
     }
 
-    pub(crate) fn together(&self, calls: &mut dyn FnMut()) -> bool {
+    pub(crate) fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
         match &self.held {
-            Held::Engine(engine) => engine.together(calls),
+            Held::Engine(engine) => engine.run_group(calls),
             Held::Share { .. } => panic!("a share makes calls together by itself"),
         }
     }

@@ -27,7 +27,7 @@ fn launch(name: &str) -> Value {
 fn make(db: &Local, calls: &[Value]) -> Vec<Result<(), Error>> {
     let one_by_one = || calls.iter().map(|call| db.q0(call.clone()).map(drop)).collect();
     let mut results = Vec::new();
-    if !db.together(&mut || results = one_by_one()) {
+    if !db.run_group(&mut || results = one_by_one()) {
         results = one_by_one();
     }
     results
@@ -62,7 +62,7 @@ fn each_has_its_own_result() {
 #[test]
 fn a_call_that_fails_at_once_costs_the_others_nothing() {
     let db = fleet();
-    let done = db.together(&mut || {
+    let done = db.run_group(&mut || {
         db.q0(launch("Enterprise")).unwrap();
         let error = db.q0(launch("a name that is far too long")).unwrap_err();
         assert!(error.is(ErrorId::VALIDATION_FAILED));
@@ -76,7 +76,7 @@ fn a_call_that_fails_at_once_costs_the_others_nothing() {
 fn a_call_that_fails_late_leaves_nothing_of_any() {
     let db = fleet();
     let before = export(&db);
-    let done = db.together(&mut || {
+    let done = db.run_group(&mut || {
         db.import_schema(json!({"classes": {"a.b/dock": {}}})).unwrap();
         db.q0(launch("Enterprise")).unwrap();
         assert!(db.q0(launch("Enterprise")).unwrap_err().is(ErrorId::UNIQUE_VIOLATION));
@@ -93,7 +93,7 @@ fn a_call_that_fails_late_leaves_nothing_of_any() {
 fn a_panic_between_calls_leaves_nothing_and_the_store_goes_on() {
     let db = fleet();
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        db.together(&mut || {
+        db.run_group(&mut || {
             db.q0(launch("Enterprise")).unwrap();
             panic!("between two calls");
         })
@@ -106,10 +106,10 @@ fn a_panic_between_calls_leaves_nothing_and_the_store_goes_on() {
 #[test]
 fn reads_alone_begin_no_transaction_and_nobody_may_be_called() {
     let db = fleet();
-    assert!(db.together(&mut || {}));
-    assert!(db.together(&mut || assert!(names(&db).is_empty())));
-    assert!(db.together(&mut || {
-        assert!(db.together(&mut || drop(db.q0(launch("Enterprise")).unwrap())), "these are part of those");
+    assert!(db.run_group(&mut || {}));
+    assert!(db.run_group(&mut || assert!(names(&db).is_empty())));
+    assert!(db.run_group(&mut || {
+        assert!(db.run_group(&mut || drop(db.q0(launch("Enterprise")).unwrap())), "these are part of those");
     }));
     assert_eq!(names(&db), ["Enterprise"]);
 }
@@ -124,7 +124,7 @@ fn other_threads_wait() {
             begun.wait();
             db.q0(launch("Defiant")).unwrap();
         });
-        let done = db.together(&mut || {
+        let done = db.run_group(&mut || {
             db.q0(launch("Enterprise")).unwrap();
             begun.wait();
             assert_eq!(names(&db), ["Enterprise"]);

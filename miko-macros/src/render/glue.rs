@@ -49,7 +49,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
         }
 
         #[doc = #server_doc]
-        #vis type #server = #rpc::Server<dyn #name>;
+        #vis type #server = #rpc::TarpcServer<dyn #name>;
     }
 }
 

@@ -8,14 +8,14 @@ use std::time::Duration;
 use miko_core::{Error, ErrorId};
 
 use crate::limits::Limits;
-use crate::polling::Beacon;
+use crate::polling::SharedStatus;
 use crate::token::Token;
 
 /// How long a connect waits for a server that is coming up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How soon a connect is tried again while nobody listens yet.
-pub(super) const RETRY_EVERY: Duration = Duration::from_millis(10);
+pub(super) const CONNECT_RETRY: Duration = Duration::from_millis(10);
 
 /// Where a server is and how to get in.
 #[derive(Clone)]
@@ -24,13 +24,18 @@ pub(crate) struct Address {
     pub(crate) token: Token,
     pub(crate) limits: Limits,
     /// What the server shows of itself, to a client that may poll for its answers.
-    pub(crate) beacon: Option<Arc<Beacon>>,
+    pub(crate) shared_status: Option<Arc<SharedStatus>>,
 }
 
 impl Address {
     /// The server at `path`, which knows `token`, with the default limits. What it shows its workers cannot be seen from outside.
     pub(super) fn new(path: impl AsRef<Path>, token: &Token) -> Self {
-        Self { path: path.as_ref().to_owned(), token: token.clone(), limits: Limits::default(), beacon: None }
+        Self {
+            path: path.as_ref().to_owned(),
+            token: token.clone(),
+            limits: Limits::default(),
+            shared_status: None,
+        }
     }
 
     pub(super) fn unreachable(&self, fault: &io::Error) -> Error {
@@ -39,6 +44,6 @@ impl Address {
     }
 }
 
-pub(super) fn nobody_listens(fault: &io::Error) -> bool {
+pub(super) fn is_not_listening(fault: &io::Error) -> bool {
     matches!(fault.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }

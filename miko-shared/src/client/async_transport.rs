@@ -11,8 +11,8 @@ use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use super::Address;
-use super::address::{PATIENCE, RETRY_EVERY, nobody_listens};
-use super::channel::{Channel, Fault, Repeatable};
+use super::address::{CONNECT_RETRY, CONNECT_TIMEOUT, is_not_listening};
+use super::channel::{Channel, ChannelFault, Repeatable};
 
 /// tarpc prints a deadline as a date and keeps it in a wheel of timers; neither reaches further than some years.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -23,35 +23,37 @@ const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// they were run; but those that may be repeated are sent once more.
 pub(super) struct AsyncSocketTransport<I: Interface + ?Sized> {
     address: Address,
-    current: Mutex<Current<I>>,
+    current: Mutex<CurrentChannel<I>>,
 }
 
 /// The connection there is, and how many there were before it.
-struct Current<I: Interface + ?Sized> {
+struct CurrentChannel<I: Interface + ?Sized> {
     channel: Option<Channel<I>>,
     generation: u64,
 }
 
-type Calls<I> = client::Channel<Repeatable<<I as Interface>::Request>, <I as Interface>::Response>;
+type TarpcClient<I> = client::Channel<Repeatable<<I as Interface>::Request>, <I as Interface>::Response>;
 
 impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
     /// A transport that is connected already. A server that is coming up is waited for.
     pub(super) async fn connect(address: Address) -> Result<Self> {
         refuse_outside_runtime()?;
-        let give_up = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
         let stream = loop {
             match UnixStream::connect(&address.path).await {
                 Ok(stream) => break stream,
-                Err(fault) if nobody_listens(&fault) && Instant::now() < give_up => sleep(RETRY_EVERY).await,
+                Err(fault) if is_not_listening(&fault) && Instant::now() < deadline => {
+                    sleep(CONNECT_RETRY).await
+                }
                 Err(fault) => return Err(address.unreachable(&fault)),
             }
         };
         let channel = open(stream, &address).await?;
-        Ok(Self { address, current: Mutex::new(Current { channel: Some(channel), generation: 0 }) })
+        Ok(Self { address, current: Mutex::new(CurrentChannel { channel: Some(channel), generation: 0 }) })
     }
 
     /// The connection there is, with its generation; a new one if it has ended or is that `lost` generation.
-    async fn calls(&self, lost: Option<u64>) -> Result<(Calls<I>, u64)> {
+    async fn calls(&self, lost: Option<u64>) -> Result<(TarpcClient<I>, u64)> {
         refuse_outside_runtime()?;
         let mut current = self.current.lock().await;
         let generation = current.generation;
@@ -76,10 +78,12 @@ impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
         let mut lost = None;
         loop {
             let (calls, generation) = self.calls(lost).await?;
-            match calls.call(context, request.clone()).await.map_err(Fault::from) {
+            match calls.call(context, request.clone()).await.map_err(ChannelFault::from) {
                 Ok(response) => return Ok(response),
-                Err(Fault::Lost(_)) if method.is_repeatable() && lost.is_none() => lost = Some(generation),
-                Err(Fault::Lost(error) | Fault::OfCall(error)) => return Err(error),
+                Err(ChannelFault::Lost(_)) if method.is_repeatable() && lost.is_none() => {
+                    lost = Some(generation)
+                }
+                Err(ChannelFault::Lost(error) | ChannelFault::OfCall(error)) => return Err(error),
             }
         }
     }

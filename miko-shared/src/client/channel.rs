@@ -1,4 +1,4 @@
-//! One async connection: the preface, then tarpc's own client, which keeps many calls under way at once.
+//! One async connection: the handshake, then tarpc's own client, which keeps many calls under way at once.
 
 use std::error::Error as StdError;
 use std::io;
@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 use super::Address;
-use super::introduction::Introduction;
+use super::handshake::ClientHandshake;
 use crate::wire::frame::{self, FrameBuffer, HEADER};
 use crate::wire::message::error_of;
 
@@ -30,9 +30,9 @@ pub(super) struct Channel<I: Interface + ?Sized> {
 }
 
 impl<I: Interface + ?Sized> Channel<I> {
-    /// Exchanges the preface on `stream` and starts the task that reads and writes it.
+    /// Exchanges the handshake on `stream` and starts the task that reads and writes it.
     pub(super) async fn open(mut stream: UnixStream, address: &Address) -> Result<Self> {
-        let limits = introduce::<I>(&mut stream, address).await?;
+        let limits = shake_hands::<I>(&mut stream, address).await?;
         let lengths = LengthDelimitedCodec::builder().max_frame_length(limits.incoming).new_codec();
         let codec = NamedMessagePack { limit: limits.outgoing };
         let transport = serde_transport::new(Framed::new(stream, lengths), codec);
@@ -56,24 +56,27 @@ struct FrameLimits {
     incoming: usize,
 }
 
-async fn introduce<I: Interface + ?Sized>(stream: &mut UnixStream, address: &Address) -> Result<FrameLimits> {
+async fn shake_hands<I: Interface + ?Sized>(
+    stream: &mut UnixStream,
+    address: &Address,
+) -> Result<FrameLimits> {
     let (mut incoming, mut outgoing) = (FrameBuffer::default(), Vec::new());
-    let mut introduction = Introduction::begin(address, I::surface(), &mut outgoing)?;
+    let mut handshake = ClientHandshake::begin(address, I::surface(), &mut outgoing)?;
     loop {
-        // The server may refuse before it has read all of this: what it says matters, not that the rest was unheard.
+        // The server may refuse before it has read all of this: what it says matters, not that the rest was unread.
         let sent = stream.write_all(&outgoing).await;
         outgoing.clear();
-        let verdict = match hear(stream, &mut incoming).await {
-            Ok(verdict) => verdict,
-            Err(unheard) => return Err(sent.map_or_else(|fault| lost(&fault), |()| unheard)),
+        let reply = match receive(stream, &mut incoming).await {
+            Ok(reply) => reply,
+            Err(unread) => return Err(sent.map_or_else(|fault| lost(&fault), |()| unread)),
         };
-        if let Some(theirs) = introduction.hear(verdict, &mut outgoing)? {
+        if let Some(theirs) = handshake.receive(reply, &mut outgoing)? {
             return Ok(FrameLimits { outgoing: address.limits.frame_size.min(theirs), incoming: theirs });
         }
     }
 }
 
-async fn hear<T: DeserializeOwned>(stream: &mut UnixStream, incoming: &mut FrameBuffer) -> Result<T> {
+async fn receive<T: DeserializeOwned>(stream: &mut UnixStream, incoming: &mut FrameBuffer) -> Result<T> {
     loop {
         if let Some(frame) = incoming.next_frame(frame::LARGEST)? {
             return frame::decode(frame);
@@ -90,14 +93,14 @@ fn lost(fault: &io::Error) -> Error {
 }
 
 /// Why a call gave no response.
-pub(super) enum Fault {
+pub(super) enum ChannelFault {
     /// The connection was lost, and nobody knows whether the call was run.
     Lost(Error),
     /// The call was refused, or took too long.
     OfCall(Error),
 }
 
-impl From<RpcError> for Fault {
+impl From<RpcError> for ChannelFault {
     fn from(fault: RpcError) -> Self {
         match fault {
             RpcError::Shutdown | RpcError::Channel(_) => Self::Lost(Error::new(

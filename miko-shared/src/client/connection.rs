@@ -1,4 +1,4 @@
-//! One connection: the preface, then requests and their answers, one at a time.
+//! One connection: the handshake, then requests and their answers, one at a time.
 
 use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,13 +12,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::Address;
-use super::introduction::Introduction;
-use crate::polling::Patience;
+use super::handshake::ClientHandshake;
+use crate::polling::AdaptiveSpin;
 use crate::wire::envelope::Envelope;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::{self, Answer, error_of};
 
-/// A connection after its preface.
+/// A connection after its handshake.
 pub(super) struct Connection {
     stream: UnixStream,
     incoming: FrameBuffer,
@@ -26,13 +26,13 @@ pub(super) struct Connection {
     next_id: u64,
     /// The largest frame the server takes, or we do: whichever is less.
     frame_limit: usize,
-    patience: Patience,
+    spin: AdaptiveSpin,
     /// How long to wait for the other side. The socket knows it for writing, and is told when it changes.
     timeout: Duration,
 }
 
 impl Connection {
-    /// Exchanges the preface on `stream`, for the interface of `surface`.
+    /// Exchanges the handshake on `stream`, for the interface of `surface`.
     pub(super) fn open(stream: UnixStream, address: &Address, surface: &Surface) -> Result<Self> {
         let mut connection = Self {
             stream,
@@ -40,53 +40,55 @@ impl Connection {
             outgoing: Vec::new(),
             next_id: 1,
             frame_limit: address.limits.frame_size,
-            patience: Patience::new(address.beacon.clone()),
+            spin: AdaptiveSpin::new(address.shared_status.clone()),
             timeout: Duration::ZERO,
         };
-        // The server may be in a long call of somebody else before it takes up the preface.
+        // The server may be in a long call of somebody else before it takes up the handshake.
         connection.set_timeout(address.limits.call_deadline)?;
-        connection.introduce(address, surface)?;
+        connection.shake_hands(address, surface)?;
         Ok(connection)
     }
 
     /// Sends one request and waits for its answer, this long.
     ///
-    /// After an error of the connection itself the connection is of no more use; [`Fault`] says so.
+    /// After an error of the connection itself the connection is of no more use; [`ConnectionFault`] says so.
     pub(super) fn call<I: Interface + ?Sized>(
         &mut self,
         request: &I::Request,
         deadline: Duration,
-    ) -> Result<I::Response, Fault> {
+    ) -> Result<I::Response, ConnectionFault> {
         let id = self.next_id;
         self.next_id += 1;
         self.outgoing.clear();
         Envelope { deadline, id }
             .enclose(request, self.frame_limit, &mut self.outgoing)
-            .map_err(Fault::OfCall)?;
-        self.set_timeout(deadline).map_err(Fault::OfConnection)?;
-        self.send().map_err(|error| Fault::losing(error, Fault::Unsent))?;
-        let answer: Answer<I::Response> =
-            self.receive(message::decode_answer).map_err(|error| Fault::losing(error, Fault::Unanswered))?;
+            .map_err(ConnectionFault::OfCall)?;
+        self.set_timeout(deadline).map_err(ConnectionFault::OfConnection)?;
+        self.send().map_err(|error| ConnectionFault::losing(error, ConnectionFault::Unsent))?;
+        let answer: Answer<I::Response> = self
+            .receive(message::decode_answer)
+            .map_err(|error| ConnectionFault::losing(error, ConnectionFault::Unanswered))?;
         match answer.message {
             // Answers come in the order of the calls, and only this one is under way. Another id means that the
             // server could not even read which call it refuses: it closes the connection after that.
             Ok(response) if answer.request_id == id => Ok(response),
-            Ok(_) => {
-                Err(Fault::OfConnection(Error::new(ErrorId::INTERNAL, "the server answered another call")))
-            }
-            Err(refusal) if answer.request_id == id => Err(Fault::OfCall(error_of(&refusal))),
-            Err(refusal) => Err(Fault::OfConnection(error_of(&refusal))),
+            Ok(_) => Err(ConnectionFault::OfConnection(Error::new(
+                ErrorId::INTERNAL,
+                "the server answered another call",
+            ))),
+            Err(refusal) if answer.request_id == id => Err(ConnectionFault::OfCall(error_of(&refusal))),
+            Err(refusal) => Err(ConnectionFault::OfConnection(error_of(&refusal))),
         }
     }
 
-    fn introduce(&mut self, address: &Address, surface: &Surface) -> Result<()> {
-        let mut introduction = Introduction::begin(address, surface, &mut self.outgoing)?;
+    fn shake_hands(&mut self, address: &Address, surface: &Surface) -> Result<()> {
+        let mut handshake = ClientHandshake::begin(address, surface, &mut self.outgoing)?;
         loop {
-            // The server may refuse before it has read all of this: what it says matters, not that the rest was unheard.
+            // The server may refuse before it has read all of this: what it says matters, not that the rest was unread.
             let sent = self.send();
             self.outgoing.clear();
-            let verdict = self.receive(frame::decode).or_else(|unheard| sent.and(Err(unheard)))?;
-            if let Some(theirs) = introduction.hear(verdict, &mut self.outgoing)? {
+            let reply = self.receive(frame::decode).or_else(|unread| sent.and(Err(unread)))?;
+            if let Some(theirs) = handshake.receive(reply, &mut self.outgoing)? {
                 self.frame_limit = self.frame_limit.min(theirs);
                 return Ok(());
             }
@@ -104,7 +106,7 @@ impl Connection {
                 self.incoming.shrink();
                 return message;
             }
-            if !self.look_again() {
+            if !self.spin_for_reply() {
                 self.wait()?;
                 self.read()?;
             }
@@ -140,17 +142,17 @@ impl Connection {
     }
 
     /// Looks for a while without blocking whether something has arrived. What there is to say of errors is said by who blocks.
-    fn look_again(&mut self) -> bool {
-        let Some(mut attempt) = self.patience.begin() else { return false };
+    fn spin_for_reply(&mut self) -> bool {
+        let Some(mut window) = self.spin.begin() else { return false };
         let found = loop {
-            attempt.give_way();
+            window.yield_cpu();
             match self.read() {
                 Ok(true) => break true,
-                Ok(false) if attempt.goes_on() => {}
+                Ok(false) if window.is_open() => {}
                 _ => break false,
             }
         };
-        self.patience.ended(&attempt, found);
+        self.spin.record(&window, found);
         found
     }
 
@@ -164,7 +166,7 @@ impl Connection {
 }
 
 /// Why a call gave no response.
-pub(super) enum Fault {
+pub(super) enum ConnectionFault {
     /// The call was refused; the connection is as good as before.
     OfCall(Error),
     /// The connection is of no more use.
@@ -175,7 +177,7 @@ pub(super) enum Fault {
     Unanswered(Error),
 }
 
-impl Fault {
+impl ConnectionFault {
     /// `error` is `at_loss` if it says that the server is gone, and another fault of the connection if not.
     fn losing(error: Error, at_loss: fn(Error) -> Self) -> Self {
         if error.is(ErrorId::SERVER_GONE) { at_loss(error) } else { Self::OfConnection(error) }

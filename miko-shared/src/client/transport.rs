@@ -10,14 +10,14 @@ use miko_core::rpc::{Interface, Method, Surface, Transport};
 use miko_core::{Error, ErrorId, Result};
 
 use super::Address;
-use super::address::{RETRY_EVERY, nobody_listens};
-use super::connection::{Connection, Fault};
+use super::address::{CONNECT_RETRY, is_not_listening};
+use super::connection::{Connection, ConnectionFault};
 
 /// How many calls a transport has carried.
 #[derive(Clone, Default)]
-pub(crate) struct Calls(Arc<AtomicU64>);
+pub(crate) struct CallCounter(Arc<AtomicU64>);
 
-impl Calls {
+impl CallCounter {
     pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -31,12 +31,12 @@ impl Calls {
 /// other's answers.
 pub(crate) struct SocketTransport {
     address: Address,
-    calls: Calls,
-    connection: Mutex<Option<Owned>>,
+    calls: CallCounter,
+    connection: Mutex<Option<OwnedConnection>>,
 }
 
 /// A connection and the process that opened it.
-struct Owned {
+struct OwnedConnection {
     pid: u32,
     connection: Connection,
 }
@@ -44,34 +44,34 @@ struct Owned {
 impl SocketTransport {
     /// A transport that connects at its first call.
     pub(crate) fn new(address: Address) -> Self {
-        Self { address, calls: Calls::default(), connection: Mutex::new(None) }
+        Self { address, calls: CallCounter::default(), connection: Mutex::new(None) }
     }
 
-    /// A transport that is connected already. A server that is coming up is waited for, within `patience`.
-    pub(crate) fn connect(address: Address, surface: &Surface, patience: Duration) -> Result<Self> {
+    /// A transport that is connected already. A server that is coming up is waited for, within `spin`.
+    pub(crate) fn connect(address: Address, surface: &Surface, spin: Duration) -> Result<Self> {
         refuse_in_runtime()?;
-        let give_up = Instant::now() + patience;
+        let deadline = Instant::now() + spin;
         let stream = loop {
             match UnixStream::connect(&address.path) {
                 Ok(stream) => break stream,
-                Err(fault) if nobody_listens(&fault) && Instant::now() < give_up => {
-                    thread::sleep(RETRY_EVERY)
+                Err(fault) if is_not_listening(&fault) && Instant::now() < deadline => {
+                    thread::sleep(CONNECT_RETRY)
                 }
                 Err(fault) => return Err(address.unreachable(&fault)),
             }
         };
         let connection = Connection::open(stream, &address, surface)?;
         let transport = Self::new(address);
-        *transport.lock() = Some(Owned { pid: process::id(), connection });
+        *transport.lock() = Some(OwnedConnection { pid: process::id(), connection });
         Ok(transport)
     }
 
     /// The count of its calls, to be read while it is in use.
-    pub(crate) fn calls(&self) -> Calls {
+    pub(crate) fn calls(&self) -> CallCounter {
         self.calls.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Owned>> {
+    fn lock(&self) -> MutexGuard<'_, Option<OwnedConnection>> {
         // A panic while a call was under way leaves a connection in an unknown state: it is dropped.
         self.connection.lock().unwrap_or_else(|poisoned| {
             self.connection.clear_poison();
@@ -95,10 +95,10 @@ impl<I: Interface + ?Sized> Transport<I> for SocketTransport {
             let left = if repeated { deadline.saturating_sub(begun.elapsed()) } else { deadline };
             let (error, may_repeat) = match connection.call::<I>(&request, left) {
                 Ok(response) => return Ok(response),
-                Err(Fault::OfCall(error)) => return Err(error),
-                Err(Fault::OfConnection(error)) => (error, false),
-                Err(Fault::Unsent(error)) => (error, true),
-                Err(Fault::Unanswered(error)) => (error, method.is_repeatable()),
+                Err(ConnectionFault::OfCall(error)) => return Err(error),
+                Err(ConnectionFault::OfConnection(error)) => (error, false),
+                Err(ConnectionFault::Unsent(error)) => (error, true),
+                Err(ConnectionFault::Unanswered(error)) => (error, method.is_repeatable()),
             };
             *slot = None;
             if repeated || !may_repeat {
@@ -111,7 +111,7 @@ impl<I: Interface + ?Sized> Transport<I> for SocketTransport {
 
 /// The connection in `slot`, opened anew if there is none or another process opened it.
 fn connected<'s>(
-    slot: &'s mut Option<Owned>,
+    slot: &'s mut Option<OwnedConnection>,
     address: &Address,
     surface: &Surface,
 ) -> Result<&'s mut Connection> {
@@ -120,7 +120,7 @@ fn connected<'s>(
         Some(owned) => owned,
         None => {
             let stream = UnixStream::connect(&address.path).map_err(|fault| address.unreachable(&fault))?;
-            Owned { pid, connection: Connection::open(stream, address, surface)? }
+            OwnedConnection { pid, connection: Connection::open(stream, address, surface)? }
         }
     };
     Ok(&mut slot.insert(owned).connection)

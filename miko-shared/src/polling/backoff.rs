@@ -1,7 +1,7 @@
 //! Leaving off what is in vain.
 
 /// How often at most it is left off between two attempts that fail.
-const MOST: u32 = 64;
+const MAX_SKIPS: u32 = 64;
 
 /// By how much more often after each that fails.
 const FACTOR: u32 = 4;
@@ -10,34 +10,34 @@ const FACTOR: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct Backoff {
     /// How often it is still left off.
-    left_off: u32,
+    skips_left: u32,
     /// How often it will be, if it fails now.
     next: u32,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { left_off: 0, next: 1 }
+        Self { skips_left: 0, next: 1 }
     }
 }
 
 impl Backoff {
-    /// Try it now? Tell [`ended`](Self::ended) what came of it.
-    pub(crate) fn tries(&mut self) -> bool {
-        if self.left_off == 0 {
+    /// Try it now? Tell [`record`](Self::record) what came of it.
+    pub(crate) fn should_try(&mut self) -> bool {
+        if self.skips_left == 0 {
             return true;
         }
-        self.left_off -= 1;
+        self.skips_left -= 1;
         false
     }
 
     /// It succeeded, or was in vain.
-    pub(crate) fn ended(&mut self, well: bool) {
+    pub(crate) fn record(&mut self, well: bool) {
         if well {
             *self = Self::default();
         } else {
-            self.left_off = self.next;
-            self.next = (self.next * FACTOR).min(MOST);
+            self.skips_left = self.next;
+            self.next = (self.next * FACTOR).min(MAX_SKIPS);
         }
     }
 }
@@ -47,16 +47,16 @@ mod tests {
     use super::*;
 
     /// How often it is left off before it is tried.
-    fn left_off(backoff: &mut Backoff) -> usize {
-        std::iter::from_fn(|| (!backoff.tries()).then_some(())).count()
+    fn skips_left(backoff: &mut Backoff) -> usize {
+        std::iter::from_fn(|| (!backoff.should_try()).then_some(())).count()
     }
 
     #[test]
     fn what_succeeds_is_always_tried() {
         let mut backoff = Backoff::default();
         for _ in 0..100 {
-            assert_eq!(left_off(&mut backoff), 0);
-            backoff.ended(true);
+            assert_eq!(skips_left(&mut backoff), 0);
+            backoff.record(true);
         }
     }
 
@@ -65,8 +65,8 @@ mod tests {
         let mut backoff = Backoff::default();
         let pauses: Vec<_> = (0..6)
             .map(|_| {
-                let pause = left_off(&mut backoff);
-                backoff.ended(false);
+                let pause = skips_left(&mut backoff);
+                backoff.record(false);
                 pause
             })
             .collect();
@@ -76,11 +76,11 @@ mod tests {
     #[test]
     fn one_success_makes_up_for_all_failures() {
         let mut backoff = Backoff::default();
-        (0..10).for_each(|_| backoff.ended(false));
-        left_off(&mut backoff);
-        backoff.ended(true);
-        assert_eq!(left_off(&mut backoff), 0);
-        backoff.ended(false);
-        assert_eq!(left_off(&mut backoff), 1);
+        (0..10).for_each(|_| backoff.record(false));
+        skips_left(&mut backoff);
+        backoff.record(true);
+        assert_eq!(skips_left(&mut backoff), 0);
+        backoff.record(false);
+        assert_eq!(skips_left(&mut backoff), 1);
     }
 }

@@ -87,7 +87,7 @@ impl Activity {
     }
 
     /// No method that begins from now on is overdue before that.
-    pub(crate) fn look_again(&self, grace: Duration) -> Option<Instant> {
+    pub(crate) fn next_check(&self, grace: Duration) -> Option<Instant> {
         let deadlines = self.surface.methods.iter().map(|method| method.deadline_or(self.call_deadline));
         Instant::now().checked_add(deadlines.min()?)?.checked_add(grace)
     }
@@ -144,7 +144,7 @@ mod tests {
         let activity = activity();
         activity.begin("q0", Instant::now());
         assert_eq!(activity.method_ends(Duration::MAX), None);
-        assert_eq!(activity.look_again(Duration::MAX), None);
+        assert_eq!(activity.next_check(Duration::MAX), None);
     }
 
     #[test]

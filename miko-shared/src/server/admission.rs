@@ -1,4 +1,4 @@
-//! Who is let in: the server's side of the preface.
+//! Who is let in: the server's side of the handshake.
 
 use std::future::Future;
 
@@ -12,26 +12,26 @@ use tokio::net::UnixStream;
 
 use super::Shared;
 use crate::wire::frame::{self, FrameBuffer};
-use crate::wire::preface::{self, HELLO_LIMIT, Hello, OPENING, Verdict};
+use crate::wire::handshake::{self, HandshakeReply, Hello, MAX_HELLO_SIZE, PREAMBLE_SIZE};
 
-/// Lets the peer in or tells it why not. What it sent beyond its preface is in the buffer.
+/// Lets the peer in or tells it why not. What it sent beyond its handshake is in the buffer.
 pub(super) async fn admit<I: Interface + ?Sized>(
     stream: &mut UnixStream,
     shared: &Shared<I>,
 ) -> Option<FrameBuffer> {
     let mut buffer = FrameBuffer::default();
-    let verdict = match examine(stream, &mut buffer, shared).await {
-        Ok(()) => Verdict::Welcome { frame_size: shared.limits.frame_size as u64 },
-        Err(error) => Verdict::Refused(error),
+    let reply = match authenticate(stream, &mut buffer, shared).await {
+        Ok(()) => HandshakeReply::Welcome { frame_size: shared.limits.frame_size as u64 },
+        Err(error) => HandshakeReply::Refused(error),
     };
-    let welcome = matches!(verdict, Verdict::Welcome { .. });
-    let said = within(shared, say(stream, &verdict)).await;
-    (welcome && said.is_ok()).then_some(buffer)
+    let welcome = matches!(reply, HandshakeReply::Welcome { .. });
+    let sent = with_timeout(shared, send_frame(stream, &reply)).await;
+    (welcome && sent.is_ok()).then_some(buffer)
 }
 
 /// The checks, from those that need nothing of the peer to those that need most. None of them depends on how far
 /// a wrong token is right.
-async fn examine<I: Interface + ?Sized>(
+async fn authenticate<I: Interface + ?Sized>(
     stream: &mut UnixStream,
     buffer: &mut FrameBuffer,
     shared: &Shared<I>,
@@ -43,17 +43,18 @@ async fn examine<I: Interface + ?Sized>(
             Error::new(ErrorId::TOO_MANY_CONNECTIONS, message).with("allowed", shared.limits.connections)
         );
     }
-    let opening = within(shared, hear_exactly::<OPENING>(stream, buffer)).await?;
-    preface::check_opening(opening)?;
-    let hello: Hello = within(shared, hear(stream, buffer, HELLO_LIMIT)).await?;
+    let opening = with_timeout(shared, read_exact::<PREAMBLE_SIZE>(stream, buffer)).await?;
+    handshake::check_preamble(opening)?;
+    let hello: Hello = with_timeout(shared, read_frame(stream, buffer, MAX_HELLO_SIZE)).await?;
     if !hello.token.matches(&shared.token) {
         return Err(Error::new(ErrorId::UNAUTHORIZED, "the server does not know this token"));
     }
-    preface::check_interface(&hello.interface, I::surface())?;
+    handshake::check_interface(&hello.interface, I::surface())?;
     if hello.fingerprint != I::surface().fingerprint() {
-        within(shared, say(stream, &Verdict::ShowSurface)).await?;
-        let surface: Surface = within(shared, hear(stream, buffer, shared.limits.frame_size)).await?;
-        preface::check_surface(&surface, I::surface())?;
+        with_timeout(shared, send_frame(stream, &HandshakeReply::ShowSurface)).await?;
+        let surface: Surface =
+            with_timeout(shared, read_frame(stream, buffer, shared.limits.frame_size)).await?;
+        handshake::check_surface(&surface, I::surface())?;
     }
     Ok(())
 }
@@ -69,8 +70,8 @@ fn check_user(stream: &UnixStream) -> Result<()> {
 }
 
 /// A peer that keeps silent is not waited for longer than the limit `handshake`.
-async fn within<I: ?Sized, T>(shared: &Shared<I>, heard: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(shared.limits.handshake, heard).await.unwrap_or_else(|_| {
+async fn with_timeout<I: ?Sized, T>(shared: &Shared<I>, read: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(shared.limits.handshake, read).await.unwrap_or_else(|_| {
         Err(Error::new(
             ErrorId::DEADLINE_EXCEEDED,
             "the client did not say who it is within the limit `handshake`",
@@ -78,16 +79,16 @@ async fn within<I: ?Sized, T>(shared: &Shared<I>, heard: impl Future<Output = Re
     })
 }
 
-async fn hear_exactly<const N: usize>(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<[u8; N]> {
+async fn read_exact<const N: usize>(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<[u8; N]> {
     loop {
         if let Some(bytes) = buffer.take::<N>() {
             return Ok(bytes);
         }
-        fill(stream, buffer).await?;
+        read_more(stream, buffer).await?;
     }
 }
 
-async fn hear<T: DeserializeOwned>(
+async fn read_frame<T: DeserializeOwned>(
     stream: &mut UnixStream,
     buffer: &mut FrameBuffer,
     limit: usize,
@@ -95,26 +96,26 @@ async fn hear<T: DeserializeOwned>(
     loop {
         if let Some(frame) = buffer.next_frame(limit)? {
             return rmp_serde::from_slice(frame).map_err(|fault| {
-                Error::new(ErrorId::INVALID_REQUEST, format!("the preface cannot be read: {fault}"))
+                Error::new(ErrorId::INVALID_REQUEST, format!("the handshake cannot be read: {fault}"))
             });
         }
-        fill(stream, buffer).await?;
+        read_more(stream, buffer).await?;
     }
 }
 
-async fn fill(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<()> {
+async fn read_more(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<()> {
     match stream.read(buffer.room()).await {
         Ok(count) if count > 0 => {
             buffer.filled(count);
             Ok(())
         }
-        _ => Err(Error::new(ErrorId::INVALID_REQUEST, "the connection ended inside the preface")),
+        _ => Err(Error::new(ErrorId::INVALID_REQUEST, "the connection ended inside the handshake")),
     }
 }
 
-async fn say(stream: &mut UnixStream, verdict: &impl Serialize) -> Result<()> {
+async fn send_frame(stream: &mut UnixStream, reply: &impl Serialize) -> Result<()> {
     let mut bytes = Vec::new();
-    frame::encode(verdict, usize::MAX, &mut bytes)?;
+    frame::encode(reply, usize::MAX, &mut bytes)?;
     let written = stream.write_all(&bytes).await;
     written.map_err(|fault| Error::new(ErrorId::INTERNAL, format!("the peer does not listen: {fault}")))
 }

@@ -1,4 +1,4 @@
-//! The calls of one connection, after its preface.
+//! The calls of one connection, after its handshake.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -25,7 +25,7 @@ const LARGE: usize = 64 << 10;
 const NO_ID: u64 = 0;
 
 /// What has come on a connection and was not served yet, and what goes back.
-pub(super) struct Exchange {
+pub(super) struct ConnectionState {
     incoming: FrameBuffer,
     /// Where in `incoming` the calls begin that were served last.
     begin: usize,
@@ -35,7 +35,7 @@ pub(super) struct Exchange {
     end: Option<Error>,
 }
 
-impl Exchange {
+impl ConnectionState {
     fn new(incoming: FrameBuffer) -> Self {
         Self { incoming, begin: 0, outgoing: Vec::new(), arrived: Instant::now(), end: None }
     }
@@ -57,8 +57,8 @@ impl Exchange {
     }
 
     /// As if the calls that were served last had only just arrived.
-    pub(super) fn undo(&mut self) {
-        self.incoming.put_back(self.begin);
+    pub(super) fn rewind(&mut self) {
+        self.incoming.rewind_to(self.begin);
         self.outgoing.clear();
         self.end = None;
     }
@@ -88,7 +88,7 @@ impl Exchange {
         }
     }
 
-    fn may_hold_more(&self) -> bool {
+    fn is_flush_due(&self) -> bool {
         self.outgoing.len() >= FLUSH_AT
     }
 }
@@ -100,36 +100,36 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
     incoming: FrameBuffer,
     shared: &Shared<I>,
 ) {
-    let seat = Rc::default();
-    let mut exchange = Exchange::new(incoming);
+    let slot = Rc::default();
+    let mut state = ConnectionState::new(incoming);
     loop {
-        if exchange.incoming.is_due(shared.limits.frame_size) {
-            shared.watch.note();
-            if shared.takes_turns {
-                let Some(served) = shared.turn.take_up(&seat, exchange, shared).await else { return };
-                exchange = served;
+        if state.incoming.is_due(shared.limits.frame_size) {
+            shared.busy_poll.record_arrival();
+            if shared.groups_commits {
+                let Some(served) = shared.commit_batch.enqueue(&slot, state, shared).await else { return };
+                state = served;
             } else {
-                exchange.serve(shared);
+                state.serve(shared);
             }
         }
-        if let Some(end) = &exchange.end {
-            return say_last_words(stream, end, exchange.outgoing).await;
+        if let Some(end) = &state.end {
+            return send_final_error(stream, end, state.outgoing).await;
         }
-        if !exchange.outgoing.is_empty() {
-            if stream.write_all(&exchange.outgoing).await.is_err() {
+        if !state.outgoing.is_empty() {
+            if stream.write_all(&state.outgoing).await.is_err() {
                 return;
             }
-            let flushed = exchange.may_hold_more();
-            exchange.outgoing.clear();
-            exchange.outgoing.shrink_to(FLUSH_AT);
+            let flushed = state.is_flush_due();
+            state.outgoing.clear();
+            state.outgoing.shrink_to(FLUSH_AT);
             if flushed {
                 continue;
             }
         }
-        exchange.incoming.shrink();
+        state.incoming.shrink();
         memory::give_back();
-        match stream.read(exchange.incoming.room()).await {
-            Ok(count) if count > 0 => exchange.receive(count, shared.limits.frame_size),
+        match stream.read(state.incoming.room()).await {
+            Ok(count) if count > 0 => state.receive(count, shared.limits.frame_size),
             _ => return,
         }
     }
@@ -214,7 +214,7 @@ fn refuse_unreadable<Response>(
 }
 
 /// Tells the peer why its connection ends, as far as it listens.
-async fn say_last_words(stream: &mut UnixStream, error: &Error, mut outgoing: Vec<u8>) {
+async fn send_final_error(stream: &mut UnixStream, error: &Error, mut outgoing: Vec<u8>) {
     if frame::encode(&refusal::<()>(NO_ID, error), usize::MAX, &mut outgoing).is_ok() {
         let _ = stream.write_all(&outgoing).await;
     }

@@ -1,4 +1,4 @@
-//! Is the server busy? It shows that to its workers, of whom many look again for an answer only if it is.
+//! Is the server busy? It shows that to its workers, of whom many sample again for an answer only if it is.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::polling::Beacon;
+use crate::polling::SharedStatus;
 
 /// How long it is watched before it is said. Asking for the time that a thread has had takes a system call.
 const PERIOD: Duration = Duration::from_millis(4);
@@ -18,20 +18,20 @@ const BECOMES_BUSY: f32 = 0.6;
 /// It stays so while it works for more than this: it has less to do as soon as nobody has to be woken.
 const STAYS_BUSY: f32 = 0.4;
 
-/// The runtime of a server. Whenever it has nothing to do it looks how much of its time it had, and shows by the beacon whether it
+/// The runtime of a server. Whenever it has nothing to do it looks how much of its time it had, and shows by the shared_status whether it
 /// is busy.
 ///
 /// # Errors
 /// If the system refuses it.
-pub(crate) fn runtime(beacon: Option<&Arc<Beacon>>) -> io::Result<Runtime> {
+pub(crate) fn runtime(shared_status: Option<&Arc<SharedStatus>>) -> io::Result<Runtime> {
     let mut builder = Builder::new_current_thread();
-    if let Some(beacon) = beacon.map(Arc::clone) {
-        let load = Mutex::new(Load { begin: Instant::now(), used: cpu_time(), busy: false });
+    if let Some(shared_status) = shared_status.map(Arc::clone) {
+        let load = Mutex::new(LoadMeter { begin: Instant::now(), used: cpu_time(), busy: false });
         builder.on_thread_park(move || {
             // There is one thread, which never waits for this, and never panics under it.
             let mut load = load.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(busy) = load.look(Instant::now(), cpu_time) {
-                beacon.show_busy(busy);
+            if let Some(busy) = load.sample(Instant::now(), cpu_time) {
+                shared_status.publish_busy(busy);
             }
         });
     }
@@ -45,7 +45,7 @@ fn cpu_time() -> Duration {
 }
 
 /// The beginning of a period.
-struct Load {
+struct LoadMeter {
     begin: Instant,
     /// The CPU time until then.
     used: Duration,
@@ -53,9 +53,9 @@ struct Load {
     busy: bool,
 }
 
-impl Load {
+impl LoadMeter {
     /// Says whether it was a busy period, if one has ended.
-    fn look(&mut self, now: Instant, cpu_time: impl FnOnce() -> Duration) -> Option<bool> {
+    fn sample(&mut self, now: Instant, cpu_time: impl FnOnce() -> Duration) -> Option<bool> {
         let period = now - self.begin;
         if period < PERIOD {
             return None;
@@ -72,42 +72,42 @@ impl Load {
 mod tests {
     use super::*;
 
-    /// Works and sleeps in turn, for so many microseconds each, and says what is told then.
-    fn told(turns: &[(u64, u64)]) -> Vec<bool> {
+    /// Works and sleeps in turn, for so many microseconds each, and says what is samples then.
+    fn samples(turns: &[(u64, u64)]) -> Vec<bool> {
         let mut now = Instant::now();
         let mut used = Duration::from_secs(1);
-        let mut load = Load { begin: now, used, busy: false };
-        let mut told = Vec::new();
+        let mut load = LoadMeter { begin: now, used, busy: false };
+        let mut samples = Vec::new();
         for &(works, sleeps) in turns {
             now += Duration::from_micros(works + sleeps);
             used += Duration::from_micros(works);
-            told.extend(load.look(now, || used));
+            samples.extend(load.sample(now, || used));
         }
-        told
+        samples
     }
 
     #[test]
     fn whoever_works_most_of_the_time_is_busy() {
-        assert_eq!(told(&[(1300, 700), (1300, 700)]), [true]);
-        assert_eq!(told(&[(1000, 1000), (1000, 1000)]), [false]);
-        assert_eq!(told(&[(50_000, 0)]), [true]);
+        assert_eq!(samples(&[(1300, 700), (1300, 700)]), [true]);
+        assert_eq!(samples(&[(1000, 1000), (1000, 1000)]), [false]);
+        assert_eq!(samples(&[(50_000, 0)]), [true]);
     }
 
     #[test]
     fn nothing_is_said_before_a_period_is_over() {
-        assert!(told(&[(100, 0); 39]).is_empty());
-        assert_eq!(told(&[(100, 0); 40]), [true]);
+        assert!(samples(&[(100, 0); 39]).is_empty());
+        assert_eq!(samples(&[(100, 0); 40]), [true]);
     }
 
     #[test]
     fn whoever_was_busy_is_so_with_less_work() {
         let (full, half, little) = ((4000, 0), (2000, 2000), (1000, 3000));
-        assert_eq!(told(&[half, full, half, little, half]), [false, true, true, false, false]);
+        assert_eq!(samples(&[half, full, half, little, half]), [false, true, true, false, false]);
     }
 
     #[test]
     fn periods_are_told_apart() {
-        assert_eq!(told(&[(4_000, 0), (10, 100_000), (4_000, 0)]), [true, false, true]);
+        assert_eq!(samples(&[(4_000, 0), (10, 100_000), (4_000, 0)]), [true, false, true]);
     }
 
     #[test]

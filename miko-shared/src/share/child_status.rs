@@ -11,30 +11,30 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use crate::linux;
 
 /// Keeps the status of children for their parent, as long as it lives.
-pub(super) struct ChildStatus(());
+pub(super) struct SigchldGuard(());
 
 /// How many of them there are, and what the action was before the first.
-static KEPT: Mutex<(usize, Option<SigAction>)> = Mutex::new((0, None));
+static SAVED_ACTION: Mutex<(usize, Option<SigAction>)> = Mutex::new((0, None));
 
-impl ChildStatus {
+impl SigchldGuard {
     pub(super) fn keep() -> Self {
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut saved = SAVED_ACTION.lock().unwrap_or_else(PoisonError::into_inner);
         if linux::handler_of(Signal::SIGCHLD) == Some(libc::SIG_IGN) {
             let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
             // SAFETY: the default action runs no code of ours.
-            kept.1 = unsafe { sigaction(Signal::SIGCHLD, &default) }.ok();
+            saved.1 = unsafe { sigaction(Signal::SIGCHLD, &default) }.ok();
         }
-        kept.0 += 1;
+        saved.0 += 1;
         Self(())
     }
 }
 
-impl Drop for ChildStatus {
+impl Drop for SigchldGuard {
     fn drop(&mut self) {
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.0 = kept.0.saturating_sub(1);
-        if kept.0 == 0
-            && let Some(before) = kept.1.take()
+        let mut saved = SAVED_ACTION.lock().unwrap_or_else(PoisonError::into_inner);
+        saved.0 = saved.0.saturating_sub(1);
+        if saved.0 == 0
+            && let Some(before) = saved.1.take()
         {
             // SAFETY: it was the action of this process before.
             let _ = unsafe { sigaction(Signal::SIGCHLD, &before) };

@@ -23,7 +23,7 @@ const MAX_ERROR_TEXT: usize = 64 << 10;
 
 /// What the server process says.
 #[derive(Serialize, Deserialize)]
-pub(super) enum FromServer {
+pub(super) enum ServerMessage {
     /// Workers may be forked.
     Ready,
     /// The server could not be set up, or the final state not be delivered.
@@ -62,7 +62,7 @@ mod bytes {
     }
 }
 
-/// One message after another from a peer of the family, over a pipe or a socket.
+/// One message after another from a peer of the supervisor, over a pipe or a socket.
 #[derive(Default)]
 pub(super) struct Inbox(FrameBuffer);
 
@@ -89,12 +89,12 @@ impl Inbox {
 }
 
 /// Says `message` to the parent. If the parent is gone nobody listens, and the server will hear of that otherwise.
-pub(super) fn say(stream: &mut UnixStream, message: &FromServer) {
+pub(super) fn send(stream: &mut UnixStream, message: &ServerMessage) {
     let mut bytes = Vec::new();
     let mut encoded = frame::encode(message, FRAME_LIMIT, &mut bytes);
-    if let (Err(_), FromServer::Failed(error)) = (&encoded, message) {
+    if let (Err(_), ServerMessage::Failed(error)) = (&encoded, message) {
         bytes.clear();
-        encoded = frame::encode(&FromServer::Failed(shortened(error)), FRAME_LIMIT, &mut bytes);
+        encoded = frame::encode(&ServerMessage::Failed(shortened(error)), FRAME_LIMIT, &mut bytes);
     }
     if encoded.is_ok() {
         let _ = stream.write_all(&bytes);
@@ -116,7 +116,7 @@ impl Write for StateWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let chunk = &bytes[..bytes.len().min(CHUNK)];
         let mut framed = Vec::with_capacity(chunk.len() + 64);
-        frame::encode(&FromServer::State(chunk.to_vec()), FRAME_LIMIT, &mut framed)
+        frame::encode(&ServerMessage::State(chunk.to_vec()), FRAME_LIMIT, &mut framed)
             .map_err(std::io::Error::other)?;
         self.0.write_all(&framed)?;
         Ok(chunk.len())

@@ -48,17 +48,17 @@ pub(super) fn fork_child(
         drop((stdout, stderr));
         let _ = linux::die_with_parent(when_orphaned);
         if getppid() != parent {
-            leave(0);
+            exit(0);
         }
         reset_handlers();
         handle_signals();
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
-        leave(catch_unwind(AssertUnwindSafe(body)).unwrap_or(PANICKED))
+        exit(catch_unwind(AssertUnwindSafe(body)).unwrap_or(PANICKED))
     }
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None);
     match forked {
         Ok(ForkResult::Parent { child }) => Ok(child),
-        Ok(ForkResult::Child) => leave(PANICKED),
+        Ok(ForkResult::Child) => exit(PANICKED),
         Err(fault) => Err(Error::new(ErrorId::INTERNAL, format!("no process can be forked: {fault}"))),
     }
 }
@@ -80,25 +80,25 @@ fn reset_handlers() {
 const FLUSH_SECONDS: u32 = 2;
 
 /// Flushes within a bound, and ends the process without running anything of it.
-fn leave(code: i32) -> ! {
-    leave_later(code, FLUSH_SECONDS);
+fn exit(code: i32) -> ! {
+    exit_after(code, FLUSH_SECONDS);
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
     // SAFETY: `_exit` ends the process without running anything of it.
     unsafe { libc::_exit(code) }
 }
 
-/// The exit code of a process that is about to leave.
+/// The exit code of a process that is about to exit.
 static EXIT_CODE: AtomicI32 = AtomicI32::new(0);
 
 /// Makes this process end in so many seconds, whatever its threads wait for.
-fn leave_later(code: i32, seconds: u32) {
-    extern "C" fn leave_now(_: libc::c_int) {
+fn exit_after(code: i32, seconds: u32) {
+    extern "C" fn exit_now(_: libc::c_int) {
         // SAFETY: `_exit` is async-signal-safe.
         unsafe { libc::_exit(EXIT_CODE.load(Ordering::Relaxed)) }
     }
     EXIT_CODE.store(code, Ordering::Relaxed);
-    let action = SigAction::new(SigHandler::Handler(leave_now), SaFlags::empty(), SigSet::empty());
+    let action = SigAction::new(SigHandler::Handler(exit_now), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler calls only what is async-signal-safe and reads only an atomic number.
     let _ = unsafe { sigaction(Signal::SIGALRM, &action) };
     let _ = pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&SigSet::from(Signal::SIGALRM)), None);

@@ -9,7 +9,7 @@ use crate::client::refuse_in_runtime;
 use crate::linux;
 
 /// The kernel lists a thread for a moment after it was joined. So it is looked again so often, after a millisecond each.
-const LOOKS: usize = 20;
+const MAX_CHECKS: usize = 20;
 
 /// The right to fork once, now. Only [`check`] gives it.
 pub(super) struct ForkPermit(());
@@ -24,7 +24,7 @@ pub(super) fn check(allow_threads: bool) -> Result<ForkPermit> {
         return Ok(ForkPermit(()));
     }
     let mut threads = count_threads()?;
-    for _ in 1..LOOKS {
+    for _ in 1..MAX_CHECKS {
         if threads == 1 {
             return Ok(ForkPermit(()));
         }

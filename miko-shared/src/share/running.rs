@@ -10,11 +10,11 @@ use miko_core::{Error, ErrorId, Result};
 use nix::unistd::{Pid, getpid};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::child_status::ChildStatus;
+use super::child_status::SigchldGuard;
 use super::directory::Directory;
 use super::report::{Outcome, Report, ShareError, WorkerReport};
-use super::supervisor::{Ended, Family, Interrupt, WorkerBody};
-use super::worker_process::{LastWords, Said};
+use super::supervisor::{Ended, Interrupt, Supervisor, WorkerBody};
+use super::worker_process::{BlockResult, WorkerResult};
 use crate::client::{Address, SocketTransport, refuse_in_runtime};
 use crate::token::Token;
 
@@ -27,7 +27,7 @@ pub(super) type OnExit = Rc<RefCell<dyn FnMut(&WorkerReport<()>)>>;
 /// `on_exit` is called while [`wait`](Self::wait) or [`join`](Self::join) runs, and Ctrl-C is handled then.
 pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
     /// Dropping it ends all processes. It is dropped before what they use.
-    pub(super) family: Family,
+    pub(super) supervisor: Supervisor,
     pub(super) body: Box<WorkerBody<'b>>,
     pub(super) ended: Vec<Ended>,
     pub(super) on_exit: Option<OnExit>,
@@ -37,16 +37,16 @@ pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
     pub(super) read_state: fn(Vec<u8>) -> S,
     pub(super) returns: PhantomData<fn() -> R>,
     /// Ends the share's hold on the `Uds`, whichever way the share ends.
-    pub(super) _tenancy: Tenancy,
+    pub(super) _lease: UdsLease,
 }
 
 /// What a share holds of its `Uds`: the directory, and the right to be the only one.
-pub(super) struct Tenancy {
+pub(super) struct UdsLease {
     pub(super) directory: Directory,
     pub(super) in_use: Rc<Cell<bool>>,
     pub(super) owner: Pid,
     /// Undone when the share ends.
-    pub(super) _child_status: ChildStatus,
+    pub(super) _child_status: SigchldGuard,
 }
 
 impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
@@ -71,7 +71,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
 
     /// Index and pid of the workers that have not been reaped.
     pub fn workers(&self) -> Vec<(usize, u32)> {
-        self.family.alive().collect()
+        self.supervisor.alive().collect()
     }
 
     /// Sends a signal to all workers that are alive.
@@ -82,7 +82,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         let signal = nix::sys::signal::Signal::try_from(signal).map_err(|_| {
             Error::new(ErrorId::INVALID_REQUEST, "there is no such signal").with("found", signal)
         })?;
-        self.family.signal_workers(signal);
+        self.supervisor.signal_workers(signal);
         Ok(())
     }
 
@@ -104,8 +104,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         let interrupt = Interrupt::listen()?;
         let mut state = Vec::new();
         let waited = self.wait_with(&interrupt);
-        let delivered = self.family.take_state(&interrupt, &mut state);
-        self.family.end();
+        let delivered = self.supervisor.take_state(&interrupt, &mut state);
+        self.supervisor.end();
         let mut workers: Vec<WorkerReport<R>> =
             std::mem::take(&mut self.ended).into_iter().map(report).collect();
         workers.sort_by_key(|worker| worker.index);
@@ -117,8 +117,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     }
 
     fn wait_with(&mut self, interrupt: &Interrupt) -> Result<()> {
-        let Self { family, body, ended, on_exit, .. } = self;
-        family.wait_for_workers(body, interrupt, |worker| {
+        let Self { supervisor, body, ended, on_exit, .. } = self;
+        supervisor.wait_for_workers(body, interrupt, |worker| {
             if let Some(on_exit) = on_exit {
                 // The type of the value is not known where `on_exit` was written.
                 on_exit.borrow_mut()(&report::<IgnoredAny>(worker.clone()).map(|_| ()));
@@ -148,29 +148,29 @@ fn report<R: DeserializeOwned>(worker: Ended) -> WorkerReport<R> {
 
 /// How many calls a worker made and how its block ended.
 fn outcome<R: DeserializeOwned>(worker: &Ended) -> (u64, Outcome<R>) {
-    let fault = match rmp_serde::from_slice::<LastWords<R>>(&worker.last_words) {
-        Ok(LastWords { said, calls }) => {
-            let outcome = match said {
-                Said::Returned(value) => Outcome::Returned(value),
-                Said::Failed { text, error } => Outcome::Failed { text, error },
-                Said::Panicked(message) => Outcome::Panicked(message),
+    let fault = match rmp_serde::from_slice::<WorkerResult<R>>(&worker.result) {
+        Ok(WorkerResult { result, calls }) => {
+            let outcome = match result {
+                BlockResult::Returned(value) => Outcome::Returned(value),
+                BlockResult::Failed { text, error } => Outcome::Failed { text, error },
+                BlockResult::Panicked(message) => Outcome::Panicked(message),
             };
             return (calls, outcome);
         }
         Err(fault) => fault,
     };
-    match rmp_serde::from_slice::<LastWords<IgnoredAny>>(&worker.last_words) {
-        Ok(LastWords { calls, .. }) => {
+    match rmp_serde::from_slice::<WorkerResult<IgnoredAny>>(&worker.result) {
+        Ok(WorkerResult { calls, .. }) => {
             let text = format!("the returned value cannot be read back: {fault}");
             (calls, Outcome::Failed { text, error: None })
         }
-        // A worker that was killed while it spoke said nothing.
+        // A worker that was killed while it spoke result nothing.
         Err(_) if worker.timed_out => (0, Outcome::TimedOut),
         Err(_) => (0, Outcome::Silent),
     }
 }
 
-impl Drop for Tenancy {
+impl Drop for UdsLease {
     fn drop(&mut self) {
         if getpid() == self.owner {
             self.directory.remove();

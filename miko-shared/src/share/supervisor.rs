@@ -15,13 +15,13 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
 
-use super::control::{FINISH, FromServer, Inbox};
+use super::control::{FINISH, Inbox, ServerMessage};
 use super::descriptors::DescriptorLimit;
 use super::fork::fork_child;
 use super::preconditions;
 use super::worker_process::{Worker, redirect_output};
 use crate::server::Activity;
-use child::{Output, Process, after, output_pipe, timeout_until};
+use child::{OutputPipes, Process, after, output_pipe, timeout_until};
 
 pub(super) use child::{Ended, WorkerChild};
 pub(crate) use interrupt::Interrupt;
@@ -31,7 +31,7 @@ pub(super) type WorkerBody<'b> = dyn Fn(&Worker, std::fs::File) -> i32 + 'b;
 
 /// How workers are started and ended.
 #[derive(Debug, Clone)]
-pub(super) struct Rules {
+pub(super) struct WorkerOptions {
     pub(super) count: usize,
     pub(super) max_concurrent: usize,
     /// How many bytes of each output of a worker are kept, if they are captured.
@@ -44,55 +44,55 @@ pub(super) struct Rules {
 /// The server process and the workers.
 ///
 /// Dropping it ends all of them, in the process that made it.
-pub(super) struct Family {
-    rules: Rules,
+pub(super) struct Supervisor {
+    options: WorkerOptions,
     owner: Pid,
     descriptors: DescriptorLimit,
     /// `None` once it is reaped, and in workers.
-    server: Option<Server>,
+    server: Option<ServerChild>,
     workers: Vec<WorkerChild>,
     /// How many workers have been forked so far.
     forked: usize,
     /// Why the share ends before all its workers have.
-    broken: Option<Error>,
+    failure: Option<Error>,
 }
 
 /// The server process as the parent sees it.
-struct Server {
+struct ServerChild {
     process: Process,
     control: UnixStream,
     inbox: Inbox,
     activity: Arc<Activity>,
 }
 
-impl Family {
+impl Supervisor {
     /// Takes over a server process that was just forked.
     pub(super) fn adopt(
         server: Pid,
         control: UnixStream,
         activity: Arc<Activity>,
-        rules: Rules,
+        options: WorkerOptions,
         descriptors: DescriptorLimit,
     ) -> Result<Self> {
         let process = Process::adopt(server)?;
-        let server = Server { process, control, inbox: Inbox::default(), activity };
+        let server = ServerChild { process, control, inbox: Inbox::default(), activity };
         // From here on, whatever goes wrong ends the server.
-        let family = Self {
-            rules,
+        let supervisor = Self {
+            options,
             owner: getpid(),
             descriptors,
             server: Some(server),
             workers: Vec::new(),
             forked: 0,
-            broken: None,
+            failure: None,
         };
-        if let Some(server) = &family.server {
+        if let Some(server) = &supervisor.server {
             // Part of a message must not keep the parent from anything else.
             server.control.set_nonblocking(true).map_err(|fault| {
                 Error::new(ErrorId::INTERNAL, format!("the server process cannot be listened to: {fault}"))
             })?;
         }
-        Ok(family)
+        Ok(supervisor)
     }
 
     /// Waits until the server process serves.
@@ -100,11 +100,11 @@ impl Family {
     /// # Errors
     /// Why it could not be set up, `interrupted`, or `server-gone` if it took longer than a call may and the grace period.
     pub(super) fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
-        let server = self.server.as_mut().ok_or_else(gone)?;
-        match server.hear(interrupt, self.rules.grace_period)? {
-            Some(FromServer::Ready) => Ok(()),
-            Some(FromServer::Failed(error)) => Err(error),
-            Some(FromServer::State(_) | FromServer::Done) => Err(out_of_turn()),
+        let server = self.server.as_mut().ok_or_else(server_gone)?;
+        match server.receive(interrupt, self.options.grace_period)? {
+            Some(ServerMessage::Ready) => Ok(()),
+            Some(ServerMessage::Failed(error)) => Err(error),
+            Some(ServerMessage::State(_) | ServerMessage::Done) => Err(unexpected_message()),
             None => Err(interrupted()),
         }
     }
@@ -113,14 +113,14 @@ impl Family {
     /// alive get the grace period to end.
     pub(super) fn start_workers(&mut self, body: &WorkerBody<'_>) {
         if let Err(error) = self.try_to_start_workers(body) {
-            self.break_off(error);
+            self.begin_shutdown(error);
         }
     }
 
     fn try_to_start_workers(&mut self, body: &WorkerBody<'_>) -> Result<()> {
-        while self.broken.is_none()
-            && self.forked < self.rules.count
-            && self.workers.len() < self.rules.max_concurrent
+        while self.failure.is_none()
+            && self.forked < self.options.count
+            && self.workers.len() < self.options.max_concurrent
         {
             self.fork_worker(body)?;
         }
@@ -151,15 +151,15 @@ impl Family {
         loop {
             self.start_workers(body);
             if self.workers.is_empty() {
-                return self.broken.clone().map_or(Ok(()), Err);
+                return self.failure.clone().map_or(Ok(()), Err);
             }
-            self.hurry();
-            self.wait_for_news(interrupt)?;
+            self.escalate();
+            self.wait_for_event(interrupt)?;
             if interrupt.came() {
-                self.be_interrupted();
+                self.handle_interrupt();
             }
             if self.server.as_ref().is_none_or(|server| server.process.has_ended()) {
-                self.break_off(gone());
+                self.begin_shutdown(server_gone());
             }
             self.end_stuck_server();
             for worker in &mut self.workers {
@@ -180,15 +180,15 @@ impl Family {
     /// # Errors
     /// Why the state was not delivered; what came of it until then is in `state`.
     pub(super) fn take_state(&mut self, interrupt: &Interrupt, state: &mut Vec<u8>) -> Result<()> {
-        let server = self.server.as_mut().ok_or_else(gone)?;
+        let server = self.server.as_mut().ok_or_else(server_gone)?;
         // If the server is gone, reading its answer says so.
         let _ = server.control.write_all(&[FINISH]);
         loop {
-            match server.hear(interrupt, self.rules.grace_period)? {
-                Some(FromServer::State(part)) => state.extend_from_slice(&part),
-                Some(FromServer::Done) => break,
-                Some(FromServer::Failed(error)) => return Err(error),
-                Some(FromServer::Ready) => return Err(out_of_turn()),
+            match server.receive(interrupt, self.options.grace_period)? {
+                Some(ServerMessage::State(part)) => state.extend_from_slice(&part),
+                Some(ServerMessage::Done) => break,
+                Some(ServerMessage::Failed(error)) => return Err(error),
+                Some(ServerMessage::Ready) => return Err(unexpected_message()),
                 None => {
                     server.process.signal(Signal::SIGKILL);
                     return Err(interrupted());
@@ -196,7 +196,7 @@ impl Family {
             }
         }
         // It has said all and leaves by itself.
-        server.process.wait_or_kill(after(self.rules.grace_period));
+        server.process.wait_or_kill(after(self.options.grace_period));
         self.server = None;
         Ok(())
     }
@@ -205,119 +205,119 @@ impl Family {
     /// there are, they have one grace period together.
     pub(super) fn end(&mut self) {
         self.signal_workers(Signal::SIGTERM);
-        let until = after(self.rules.grace_period);
+        let until = after(self.options.grace_period);
         for worker in self.workers.drain(..) {
             worker.process.wait_or_kill(until);
         }
         if let Some(server) = self.server.take() {
             server.process.signal(Signal::SIGTERM);
-            server.process.wait_or_kill(after(self.rules.grace_period));
+            server.process.wait_or_kill(after(self.options.grace_period));
         }
     }
 
     fn fork_worker(&mut self, body: &WorkerBody<'_>) -> Result<()> {
         let index = self.forked;
-        let worker = Worker { index, count: self.rules.count };
-        let (last_words, say_last_words) = output_pipe()?;
-        let captured = match self.rules.capture {
+        let worker = Worker { index, count: self.options.count };
+        let (result, write_result) = output_pipe()?;
+        let captured = match self.options.capture {
             Some(limit) => Some((output_pipe()?, output_pipe()?, limit)),
             None => None,
         };
         let (reading, writing) = match captured {
             Some(((stdout, write_out), (stderr, write_err), limit)) => {
-                (Some(Output { stdout, stderr, limit }), Some((write_out, write_err)))
+                (Some(OutputPipes { stdout, stderr, limit }), Some((write_out, write_err)))
             }
             None => (None, None),
         };
-        let permit = preconditions::check(self.rules.allow_threads)?;
-        let family = &mut *self;
+        let permit = preconditions::check(self.options.allow_threads)?;
+        let supervisor = &mut *self;
         let pid = fork_child(
             permit,
             Signal::SIGKILL,
             || {},
             move || {
-                family.disown();
+                supervisor.close_inherited();
                 if let Some((stdout, stderr)) = writing {
                     redirect_output(&stdout, &stderr);
                 }
-                body(&worker, say_last_words.into())
+                body(&worker, write_result.into())
             },
         )?;
         self.forked += 1;
-        self.workers.push(WorkerChild::adopt(index, pid, last_words, reading, self.rules.worker_timeout)?);
+        self.workers.push(WorkerChild::adopt(index, pid, result, reading, self.options.worker_timeout)?);
         Ok(())
     }
 
     /// In a worker: closes the descriptors that are the parent's, and has no part in what parent and server share.
-    fn disown(&mut self) {
+    fn close_inherited(&mut self) {
         self.descriptors.restore();
         self.workers.clear();
         self.server = None;
     }
 
-    fn wait_for_news(&self, interrupt: &Interrupt) -> Result<()> {
+    fn wait_for_event(&self, interrupt: &Interrupt) -> Result<()> {
         let mut fds = vec![PollFd::new(interrupt.as_fd(), PollFlags::POLLIN)];
-        if let (None, Some(server)) = (&self.broken, &self.server) {
+        if let (None, Some(server)) = (&self.failure, &self.server) {
             fds.push(PollFd::new(server.process.as_fd(), PollFlags::POLLIN));
         }
         fds.extend(self.workers.iter().flat_map(WorkerChild::watched));
-        let workers = self.workers.iter().filter_map(WorkerChild::patience_ends);
-        wait_on(&mut fds, workers.chain(self.look_at_server_again()).min())
+        let workers = self.workers.iter().filter_map(WorkerChild::next_deadline);
+        wait_on(&mut fds, workers.chain(self.next_server_check()).min())
     }
 
     /// When the server may be stuck; `None` if that is of no interest any more.
-    fn look_at_server_again(&self) -> Option<Instant> {
-        let (None, Some(server)) = (&self.broken, &self.server) else { return None };
-        let grace = self.rules.grace_period;
-        server.activity.method_ends(grace).or_else(|| server.activity.look_again(grace))
+    fn next_server_check(&self) -> Option<Instant> {
+        let (None, Some(server)) = (&self.failure, &self.server) else { return None };
+        let grace = self.options.grace_period;
+        server.activity.method_ends(grace).or_else(|| server.activity.next_check(grace))
     }
 
     /// Ends a server whose method has not returned in time.
     fn end_stuck_server(&mut self) {
-        let (None, Some(server)) = (&self.broken, &self.server) else { return };
-        let until = server.activity.method_ends(self.rules.grace_period);
+        let (None, Some(server)) = (&self.failure, &self.server) else { return };
+        let until = server.activity.method_ends(self.options.grace_period);
         if until.is_some_and(|until| Instant::now() >= until) {
             let error = server.activity.overdue();
             server.process.signal(Signal::SIGKILL);
-            self.break_off(error);
+            self.begin_shutdown(error);
         }
     }
 
-    /// Signals the workers that patience has ended with.
-    fn hurry(&mut self) {
+    /// Signals the workers that adaptive_spin has ended with.
+    fn escalate(&mut self) {
         let now = Instant::now();
         for worker in &mut self.workers {
-            worker.hurry(now, self.rules.grace_period);
+            worker.escalate(now, self.options.grace_period);
         }
     }
 
     /// The first Ctrl-C ends the workers, the second everything at once.
-    fn be_interrupted(&mut self) {
-        if self.broken.is_some() {
+    fn handle_interrupt(&mut self) {
+        if self.failure.is_some() {
             self.signal_workers(Signal::SIGKILL);
             if let Some(server) = &self.server {
                 server.process.signal(Signal::SIGKILL);
             }
         } else {
             self.signal_workers(Signal::SIGINT);
-            self.break_off(interrupted());
+            self.begin_shutdown(interrupted());
         }
     }
 
     /// No more workers are started, and those alive get the grace period to end.
-    fn break_off(&mut self, error: Error) {
-        if self.broken.is_some() {
+    fn begin_shutdown(&mut self, error: Error) {
+        if self.failure.is_some() {
             return;
         }
-        let until = after(self.rules.grace_period);
+        let until = after(self.options.grace_period);
         for worker in &mut self.workers {
-            worker.be_patient_until(until);
+            worker.end_by(until);
         }
-        self.broken = Some(error);
+        self.failure = Some(error);
     }
 }
 
-impl Drop for Family {
+impl Drop for Supervisor {
     fn drop(&mut self) {
         // A fork of the parent has inherited this, but not the children.
         if getpid() == self.owner {
@@ -326,12 +326,12 @@ impl Drop for Family {
     }
 }
 
-impl Server {
+impl ServerChild {
     /// Waits for what it says next; `None` if Ctrl-C comes first.
     ///
     /// # Errors
     /// `server-gone`, if it ends without a word, or is ended because it says nothing in time.
-    fn hear(&mut self, interrupt: &Interrupt, grace: Duration) -> Result<Option<FromServer>> {
+    fn receive(&mut self, interrupt: &Interrupt, grace: Duration) -> Result<Option<ServerMessage>> {
         let begun = Instant::now();
         loop {
             if interrupt.came() {
@@ -343,7 +343,7 @@ impl Server {
                 return Ok(Some(word));
             }
             if ended {
-                return Err(gone());
+                return Err(server_gone());
             }
             let until = self.activity.answer_ends(begun, grace);
             if until.is_some_and(|until| Instant::now() >= until) {
@@ -364,7 +364,7 @@ fn wait_on(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
     }
 }
 
-fn gone() -> Error {
+fn server_gone() -> Error {
     Error::new(ErrorId::SERVER_GONE, "the server process ended before its workers")
 }
 
@@ -372,6 +372,6 @@ fn interrupted() -> Error {
     Error::new(ErrorId::INTERRUPTED, "the share was ended by Ctrl-C before all its workers had finished")
 }
 
-fn out_of_turn() -> Error {
+fn unexpected_message() -> Error {
     Error::new(ErrorId::INTERNAL, "the server process spoke out of turn")
 }

@@ -18,20 +18,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::BoxError;
-use super::child_status::ChildStatus;
+use super::child_status::SigchldGuard;
 use super::descriptors::DescriptorLimit;
 use super::directory::Directory;
 use super::fork::fork_child;
 use super::preconditions;
 use super::report::{Report, ShareError, WorkerReport};
-use super::running::{OnExit, Share, Tenancy};
-use super::server_process::{self, Inheritance};
-use super::supervisor::{Family, Interrupt, Rules, WorkerBody};
+use super::running::{OnExit, Share, UdsLease};
+use super::server_process::{self, ServerSetup};
+use super::supervisor::{Interrupt, Supervisor, WorkerBody, WorkerOptions};
 use super::worker_process::{self, Worker};
 use crate::client::Address;
 use crate::limits::Limits;
 use crate::mikobase::MikobaseOptions;
-use crate::polling::{self, Beacon};
+use crate::polling::{self, SharedStatus};
 use crate::server::{Activity, Serving};
 use crate::token::Token;
 
@@ -244,20 +244,24 @@ impl Uds {
         R: Serialize + DeserializeOwned,
         S: Serving<I> + 'static,
     {
-        let tenancy = self.move_in()?;
+        let lease = self.acquire()?;
         let interrupt = Interrupt::listen()?;
-        let beacon = self.beacon(n);
-        let mut family = self.start_server::<I, S>(n, beacon.clone(), &tenancy.directory, open)?;
-        let address =
-            Address { path: self.path(), token: self.token.clone(), limits: self.effective_limits(), beacon };
+        let shared_status = self.shared_status(n);
+        let mut supervisor = self.start_server::<I, S>(n, shared_status.clone(), &lease.directory, open)?;
+        let address = Address {
+            path: self.path(),
+            token: self.token.clone(),
+            limits: self.effective_limits(),
+            shared_status,
+        };
         let for_workers = address.clone();
-        let body: Box<WorkerBody<'b>> = Box::new(move |worker, last_words| {
-            worker_process::run::<I, R>(worker, for_workers.clone(), last_words, &block)
+        let body: Box<WorkerBody<'b>> = Box::new(move |worker, result_pipe| {
+            worker_process::run::<I, R>(worker, for_workers.clone(), result_pipe, &block)
         });
-        family.wait_until_ready(&interrupt)?;
-        family.start_workers(&*body);
+        supervisor.wait_until_ready(&interrupt)?;
+        supervisor.start_workers(&*body);
         Ok(Share {
-            family,
+            supervisor,
             body,
             ended: Vec::new(),
             on_exit: self.on_exit.clone(),
@@ -265,7 +269,7 @@ impl Uds {
             db: OnceCell::new(),
             read_state,
             returns: PhantomData,
-            _tenancy: tenancy,
+            _lease: lease,
         })
     }
 
@@ -279,17 +283,17 @@ impl Uds {
     }
 
     /// By which the processes of a share of so many workers know when to poll; `None` if nobody may.
-    fn beacon(&self, n: usize) -> Option<Arc<Beacon>> {
+    fn shared_status(&self, n: usize) -> Option<Arc<SharedStatus>> {
         let cpus = polling::cpus();
         if !self.polling || cpus < 2 {
             return None;
         }
         // Where there is no memory for it the share goes on without.
-        Beacon::new(n.min(self.max_concurrent), cpus).ok().map(Arc::new)
+        SharedStatus::new(n.min(self.max_concurrent), cpus).ok().map(Arc::new)
     }
 
     /// Checks that a share may begin, and takes the directory for it.
-    fn move_in(&self) -> Result<Tenancy> {
+    fn acquire(&self) -> Result<UdsLease> {
         if getpid() != self.owner {
             return Err(Error::new(
                 ErrorId::SERVER_USED_IN_FORK,
@@ -312,11 +316,11 @@ impl Uds {
         };
         let directory = directory.inspect_err(|_| self.in_use.set(false))?;
         self.path.replace(directory.socket());
-        Ok(Tenancy {
+        Ok(UdsLease {
             directory,
             in_use: Rc::clone(&self.in_use),
             owner: self.owner,
-            _child_status: ChildStatus::keep(),
+            _child_status: SigchldGuard::keep(),
         })
     }
 
@@ -325,10 +329,10 @@ impl Uds {
     fn start_server<I, S>(
         &self,
         n: usize,
-        beacon: Option<Arc<Beacon>>,
+        shared_status: Option<Arc<SharedStatus>>,
         directory: &Directory,
         open: impl FnOnce() -> Result<S>,
-    ) -> Result<Family>
+    ) -> Result<Supervisor>
     where
         I: Interface + ?Sized,
         S: Serving<I> + 'static,
@@ -344,7 +348,7 @@ impl Uds {
         fs::set_permissions(self.path(), fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let (ours, control) = UnixStream::pair().map_err(failed)?;
         let mut ours = Some(ours);
-        let rules = Rules {
+        let options = WorkerOptions {
             count: n,
             max_concurrent: self.max_concurrent,
             capture: self.capture_output.then_some(self.capture_limit),
@@ -362,22 +366,22 @@ impl Uds {
             || {
                 // With a copy of its parent's end the server would never see that its parent has ended.
                 drop(ours.take());
-                let inheritance = Inheritance {
+                let setup = ServerSetup {
                     directory,
                     listener,
                     control,
                     token,
                     limits,
                     memory_limit,
-                    beacon,
+                    shared_status,
                     activity: for_server,
                 };
-                server_process::run::<I, S>(inheritance, open)
+                server_process::run::<I, S>(setup, open)
             },
         )?;
         let ours =
             ours.ok_or_else(|| Error::new(ErrorId::INTERNAL, "the parent lost its end of a socket"))?;
-        Family::adopt(pid, ours, activity, rules, descriptors)
+        Supervisor::adopt(pid, ours, activity, options, descriptors)
     }
 }
 

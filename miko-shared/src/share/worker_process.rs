@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::BoxError;
 use super::fork::PANICKED;
-use crate::client::{Address, Calls, SocketTransport};
+use crate::client::{Address, CallCounter, SocketTransport};
 
 /// How long a worker waits for its connection to be taken: the server may be in a long call of another worker.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a block is told about the worker it runs in.
 #[derive(Debug, Clone)]
@@ -42,14 +42,14 @@ impl Worker {
 
 /// What a worker tells its parent at its end.
 #[derive(Serialize, Deserialize)]
-pub(super) struct LastWords<R> {
-    pub(super) said: Said<R>,
+pub(super) struct WorkerResult<R> {
+    pub(super) result: BlockResult<R>,
     pub(super) calls: u64,
 }
 
 /// How the block ended.
 #[derive(Serialize, Deserialize)]
-pub(super) enum Said<R> {
+pub(super) enum BlockResult<R> {
     Returned(R),
     Failed { text: String, error: Option<Error> },
     Panicked(String),
@@ -59,45 +59,45 @@ pub(super) enum Said<R> {
 pub(super) fn run<I: Interface + ?Sized, R: Serialize>(
     worker: &Worker,
     address: Address,
-    mut last_words: std::fs::File,
+    mut result_pipe: std::fs::File,
     block: &impl Fn(&I::Client, &Worker) -> Result<R, BoxError>,
 ) -> i32 {
-    let mut calls = Calls::default();
-    let said = match SocketTransport::connect(address, I::surface(), PATIENCE) {
-        Err(error) => Said::Failed { text: error.to_string(), error: Some(error) },
+    let mut calls = CallCounter::default();
+    let result = match SocketTransport::connect(address, I::surface(), CONNECT_TIMEOUT) {
+        Err(error) => BlockResult::Failed { text: error.to_string(), error: Some(error) },
         Ok(transport) => {
             calls = transport.calls();
             let db = I::Client::new(Box::new(transport));
             run_block(|| block(&db, worker))
         }
     };
-    let mut code = match &said {
-        Said::Returned(_) => 0,
-        Said::Failed { .. } => 1,
-        Said::Panicked(_) => PANICKED,
+    let mut code = match &result {
+        BlockResult::Returned(_) => 0,
+        BlockResult::Failed { .. } => 1,
+        BlockResult::Panicked(_) => PANICKED,
     };
-    let words = LastWords { said, calls: calls.count() };
+    let words = WorkerResult { result, calls: calls.count() };
     let bytes = rmp_serde::to_vec_named(&words).unwrap_or_else(|fault| {
         code = 1;
-        let said = Said::<()>::Failed {
+        let result = BlockResult::<()>::Failed {
             text: format!("the returned value cannot be serialized: {fault}"),
             error: None,
         };
         // A text and a number can always be serialized.
-        rmp_serde::to_vec_named(&LastWords { said, calls: words.calls }).unwrap_or_default()
+        rmp_serde::to_vec_named(&WorkerResult { result, calls: words.calls }).unwrap_or_default()
     });
     // If the parent does not listen any more, nobody misses this.
-    let _ = last_words.write_all(&bytes);
+    let _ = result_pipe.write_all(&bytes);
     code
 }
 
-fn run_block<R>(block: impl FnOnce() -> Result<R, BoxError>) -> Said<R> {
+fn run_block<R>(block: impl FnOnce() -> Result<R, BoxError>) -> BlockResult<R> {
     match catch_unwind(AssertUnwindSafe(block)) {
-        Ok(Ok(value)) => Said::Returned(value),
+        Ok(Ok(value)) => BlockResult::Returned(value),
         Ok(Err(error)) => {
-            Said::Failed { text: error.to_string(), error: error.downcast_ref::<Error>().cloned() }
+            BlockResult::Failed { text: error.to_string(), error: error.downcast_ref::<Error>().cloned() }
         }
-        Err(panic) => Said::Panicked(panic_message(&*panic).to_owned()),
+        Err(panic) => BlockResult::Panicked(panic_message(&*panic).to_owned()),
     }
 }
 

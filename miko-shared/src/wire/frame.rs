@@ -167,13 +167,13 @@ impl FrameBuffer {
         self.end - self.start
     }
 
-    /// Where the part begins that was not taken out yet, for [`put_back`](Self::put_back).
+    /// Where the part begins that was not taken out yet, for [`rewind_to`](Self::rewind_to).
     pub fn mark(&self) -> usize {
         self.start
     }
 
     /// Puts back the frames that were taken out since the mark. Making room in between would have overwritten them.
-    pub fn put_back(&mut self, mark: usize) {
+    pub fn rewind_to(&mut self, mark: usize) {
         self.start = mark.min(self.start);
     }
 

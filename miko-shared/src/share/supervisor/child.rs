@@ -105,15 +105,15 @@ pub(in crate::share) struct WorkerChild {
     pub(super) index: usize,
     pub(super) process: Process,
     started: SystemTime,
-    last_words: Pipe,
+    result: Pipe,
     stdout: Option<Pipe>,
     stderr: Option<Pipe>,
-    patience: Patience,
+    kill_timer: KillTimer,
     timed_out: bool,
 }
 
 /// How long a worker is waited for, and what it gets then.
-struct Patience {
+struct KillTimer {
     until: Option<Instant>,
     then: Signal,
     /// Did it begin with `worker_timeout`, and nothing else has shortened it since?
@@ -129,13 +129,13 @@ pub(in crate::share) struct Ended {
     pub(in crate::share) timed_out: bool,
     pub(in crate::share) started: SystemTime,
     pub(in crate::share) ended: SystemTime,
-    pub(in crate::share) last_words: Vec<u8>,
+    pub(in crate::share) result: Vec<u8>,
     pub(in crate::share) stdout: Captured,
     pub(in crate::share) stderr: Captured,
 }
 
 /// The reading ends of what a worker writes, and how many bytes of each are kept.
-pub(super) struct Output {
+pub(super) struct OutputPipes {
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
     pub(super) limit: usize,
@@ -145,8 +145,8 @@ impl WorkerChild {
     pub(super) fn adopt(
         index: usize,
         pid: Pid,
-        last_words: OwnedFd,
-        output: Option<Output>,
+        result: OwnedFd,
+        output: Option<OutputPipes>,
         timeout: Option<Duration>,
     ) -> Result<Self> {
         let process = Process::adopt(pid)?;
@@ -159,17 +159,17 @@ impl WorkerChild {
             index,
             process,
             started: SystemTime::now(),
-            last_words: Pipe::new(last_words, Captured::new(usize::MAX)),
+            result: Pipe::new(result, Captured::new(usize::MAX)),
             stdout,
             stderr,
-            patience: Patience { until, then: Signal::SIGTERM, timeout: timeout.is_some() },
+            kill_timer: KillTimer { until, then: Signal::SIGTERM, timeout: timeout.is_some() },
             timed_out: false,
         })
     }
 
     /// What to watch: its end, and whatever it may be writing.
     pub(super) fn watched(&self) -> impl Iterator<Item = PollFd<'_>> {
-        let pipes = [Some(&self.last_words), self.stdout.as_ref(), self.stderr.as_ref()];
+        let pipes = [Some(&self.result), self.stdout.as_ref(), self.stderr.as_ref()];
         let open = pipes.into_iter().flatten().filter_map(|pipe| pipe.file.as_ref()).map(AsFd::as_fd);
         std::iter::once(self.process.as_fd()).chain(open).map(|fd| PollFd::new(fd, PollFlags::POLLIN))
     }
@@ -180,33 +180,33 @@ impl WorkerChild {
 
     /// Reads what has come, so that the worker is never held up by a full pipe.
     pub(super) fn read_pipes(&mut self) {
-        self.last_words.read();
+        self.result.read();
         for pipe in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
             pipe.read();
         }
     }
 
-    pub(super) fn patience_ends(&self) -> Option<Instant> {
-        self.patience.until
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.kill_timer.until
     }
 
     /// Waits until then, at the longest.
-    pub(super) fn be_patient_until(&mut self, until: Option<Instant>) {
+    pub(super) fn end_by(&mut self, until: Option<Instant>) {
         let Some(until) = until else { return };
-        if self.patience.until.is_none_or(|earlier| earlier > until) {
-            self.patience = Patience { until: Some(until), then: Signal::SIGTERM, timeout: false };
+        if self.kill_timer.until.is_none_or(|earlier| earlier > until) {
+            self.kill_timer = KillTimer { until: Some(until), then: Signal::SIGTERM, timeout: false };
         }
     }
 
-    /// If patience has ended: a polite signal first, a forcible one after `grace`.
-    pub(super) fn hurry(&mut self, now: Instant, grace: Duration) {
-        if self.patience.until.is_none_or(|until| now < until) {
+    /// If kill_timer has ended: a polite signal first, a forcible one after `grace`.
+    pub(super) fn escalate(&mut self, now: Instant, grace: Duration) {
+        if self.kill_timer.until.is_none_or(|until| now < until) {
             return;
         }
-        self.timed_out |= self.patience.timeout;
-        self.process.signal(self.patience.then);
-        let until = (self.patience.then != Signal::SIGKILL).then(|| now.checked_add(grace)).flatten();
-        self.patience = Patience { until, then: Signal::SIGKILL, timeout: false };
+        self.timed_out |= self.kill_timer.timeout;
+        self.process.signal(self.kill_timer.then);
+        let until = (self.kill_timer.then != Signal::SIGKILL).then(|| now.checked_add(grace)).flatten();
+        self.kill_timer = KillTimer { until, then: Signal::SIGKILL, timeout: false };
     }
 
     /// Reaps it, and reads the last of what it wrote.
@@ -221,7 +221,7 @@ impl WorkerChild {
             timed_out: self.timed_out,
             started: self.started,
             ended: SystemTime::now(),
-            last_words: self.last_words.captured.into_bytes(),
+            result: self.result.captured.into_bytes(),
             stdout: captured(self.stdout),
             stderr: captured(self.stderr),
         }

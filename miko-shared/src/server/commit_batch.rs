@@ -13,111 +13,111 @@ use std::time::{Duration, Instant};
 use miko_core::rpc::Interface;
 
 use super::Shared;
-use super::connection::Exchange;
+use super::connection::ConnectionState;
 
 /// Whoever has been served by then is answered before a turn goes on: one long call holds up no answer that is ready.
-const PATIENCE: Duration = Duration::from_millis(1);
+const MAX_GROUP_TIME: Duration = Duration::from_millis(1);
 
 /// After a turn that had to be served twice, so many connections are served one by one: what failed once often does so again.
-const ALONE_AFTER_FAILURE: u32 = 100;
+const UNGROUPED_AFTER_FAILURE: u32 = 100;
 
 /// The connections that wait for the turn that comes.
 #[derive(Default)]
-pub(super) struct Turn {
-    waiting: RefCell<Vec<Rc<Seat>>>,
+pub(super) struct CommitBatch {
+    waiting: RefCell<Vec<Rc<Slot>>>,
     /// How many connections from now on are served one by one.
-    alone: Cell<u32>,
+    ungrouped: Cell<u32>,
 }
 
-/// Where a connection leaves its exchange for a turn, and finds it served.
+/// Where a connection leaves its state for a turn, and finds it served.
 #[derive(Default)]
-pub(super) struct Seat {
-    exchange: Cell<Option<Exchange>>,
+pub(super) struct Slot {
+    state: Cell<Option<ConnectionState>>,
     served: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
 
-impl Turn {
+impl CommitBatch {
     /// Serves the calls that have arrived on a connection, in its turn. `None` if serving them panicked.
-    pub(super) async fn take_up<I: Interface + ?Sized>(
+    pub(super) async fn enqueue<I: Interface + ?Sized>(
         &self,
-        seat: &Rc<Seat>,
-        exchange: Exchange,
+        slot: &Rc<Slot>,
+        state: ConnectionState,
         shared: &Shared<I>,
-    ) -> Option<Exchange> {
-        seat.exchange.set(Some(exchange));
-        seat.served.set(false);
-        self.waiting.borrow_mut().push(Rc::clone(seat));
+    ) -> Option<ConnectionState> {
+        slot.state.set(Some(state));
+        slot.served.set(false);
+        self.waiting.borrow_mut().push(Rc::clone(slot));
         if self.waiting.borrow().len() == 1 {
-            to_the_end_of_the_queue().await;
-            self.serve_all(shared);
+            yield_to_ready_tasks().await;
+            self.run(shared);
         }
         poll_fn(|context| {
-            if seat.served.get() {
-                return Poll::Ready(seat.exchange.take());
+            if slot.served.get() {
+                return Poll::Ready(slot.state.take());
             }
-            seat.waker.set(Some(context.waker().clone()));
+            slot.waker.set(Some(context.waker().clone()));
             Poll::Pending
         })
         .await
     }
 
-    fn serve_all<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
-        let mut seats = Seats(self.waiting.take());
-        while !seats.0.is_empty() {
-            let count = if seats.0.len() == 1 || self.alone.get() > 0 {
-                self.alone.set(self.alone.get().saturating_sub(1));
-                seats.0[0].serve(shared);
+    fn run<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
+        let mut slots = Slots(self.waiting.take());
+        while !slots.0.is_empty() {
+            let count = if slots.0.len() == 1 || self.ungrouped.get() > 0 {
+                self.ungrouped.set(self.ungrouped.get().saturating_sub(1));
+                slots.0[0].serve(shared);
                 1
             } else {
-                self.serve_together(&seats.0, shared)
+                self.serve_group(&slots.0, shared)
             };
-            seats.leave(count);
+            slots.release(count);
         }
     }
 
     /// Serves the first of these connections, and says how many.
-    fn serve_together<I: Interface + ?Sized>(&self, seats: &[Rc<Seat>], shared: &Shared<I>) -> usize {
+    fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], shared: &Shared<I>) -> usize {
         let begun = Instant::now();
         let mut count = 0;
-        let done = shared.target.together(&mut || {
-            for seat in seats {
-                seat.serve(shared);
+        let done = shared.target.run_group(&mut || {
+            for slot in slots {
+                slot.serve(shared);
                 count += 1;
-                if begun.elapsed() > PATIENCE {
+                if begun.elapsed() > MAX_GROUP_TIME {
                     break;
                 }
             }
         });
         if !done {
-            self.alone.set(ALONE_AFTER_FAILURE);
-            seats[..count].iter().for_each(|seat| seat.serve_again(shared));
+            self.ungrouped.set(UNGROUPED_AFTER_FAILURE);
+            slots[..count].iter().for_each(|slot| slot.serve_again(shared));
         }
         count
     }
 }
 
-impl Seat {
+impl Slot {
     fn serve<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
-        self.with_exchange(|exchange| exchange.serve(shared));
+        self.with_exchange(|state| state.serve(shared));
     }
 
     fn serve_again<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
-        self.with_exchange(|exchange| {
-            exchange.undo();
-            exchange.serve(shared);
+        self.with_exchange(|state| {
+            state.rewind();
+            state.serve(shared);
         });
     }
 
-    fn with_exchange(&self, work: impl FnOnce(&mut Exchange)) {
-        if let Some(mut exchange) = self.exchange.take() {
-            work(&mut exchange);
-            self.exchange.set(Some(exchange));
+    fn with_exchange(&self, work: impl FnOnce(&mut ConnectionState)) {
+        if let Some(mut state) = self.state.take() {
+            work(&mut state);
+            self.state.set(Some(state));
         }
     }
 
-    /// Gives the exchange back.
-    fn leave(&self) {
+    /// Gives the state back.
+    fn release(&self) {
         self.served.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -126,22 +126,22 @@ impl Seat {
 }
 
 /// Connections that wait to be served. None waits longer than this lives, even if serving one of them panics.
-struct Seats(Vec<Rc<Seat>>);
+struct Slots(Vec<Rc<Slot>>);
 
-impl Seats {
-    fn leave(&mut self, count: usize) {
-        self.0.drain(..count).for_each(|seat| seat.leave());
+impl Slots {
+    fn release(&mut self, count: usize) {
+        self.0.drain(..count).for_each(|slot| slot.release());
     }
 }
 
-impl Drop for Seats {
+impl Drop for Slots {
     fn drop(&mut self) {
-        self.leave(self.0.len());
+        self.release(self.0.len());
     }
 }
 
 /// Lets every task run that is ready to. Unlike tokio's `yield_now` it does not ask the kernel for more of them.
-async fn to_the_end_of_the_queue() {
+async fn yield_to_ready_tasks() {
     let mut waited = false;
     poll_fn(|context| {
         if waited {

@@ -1,7 +1,7 @@
-//! The preface: before the first call the two sides make sure that they mean the same thing.
+//! The handshake: before the first call the two sides make sure that they mean the same thing.
 //!
 //! The client says the magic word, the version of the protocol and, in a frame, a [`Hello`]. The server answers with a
-//! [`Verdict`]. Where the fingerprints differ it first asks for the client's whole surface and compares: a server
+//! [`HandshakeReply`]. Where the fingerprints differ it first asks for the client's whole surface and compares: a server
 //! that has grown is fine, one that differs is refused by naming the methods, before any call is made.
 
 use miko_core::rpc::Surface;
@@ -17,10 +17,10 @@ pub const MAGIC: [u8; 8] = *b"mikobase";
 pub const VERSION: u16 = 1;
 
 /// Magic word and version as they are sent.
-pub const OPENING: usize = MAGIC.len() + 2;
+pub const PREAMBLE_SIZE: usize = MAGIC.len() + 2;
 
 /// The largest frame that is read from somebody who has not shown the token yet.
-pub const HELLO_LIMIT: usize = 4 << 10;
+pub const MAX_HELLO_SIZE: usize = 4 << 10;
 
 /// Who the client is and what it wants.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Hello {
 
 /// What the server makes of a client.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Verdict {
+pub enum HandshakeReply {
     /// Calls may begin. Carries the server's frame limit, so that a client refuses what would be refused.
     Welcome {
         /// The largest frame the server takes.
@@ -48,8 +48,8 @@ pub enum Verdict {
 }
 
 /// The bytes that open a connection.
-pub fn opening() -> [u8; OPENING] {
-    let mut bytes = [0; OPENING];
+pub fn preamble() -> [u8; PREAMBLE_SIZE] {
+    let mut bytes = [0; PREAMBLE_SIZE];
     bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
     bytes[MAGIC.len()..].copy_from_slice(&VERSION.to_be_bytes());
     bytes
@@ -59,15 +59,15 @@ pub fn opening() -> [u8; OPENING] {
 ///
 /// # Errors
 /// `invalid_request` for another protocol, `surface-mismatch` for another version of this one.
-pub fn check_opening(bytes: [u8; OPENING]) -> Result<()> {
-    let expected = opening();
+pub fn check_preamble(bytes: [u8; PREAMBLE_SIZE]) -> Result<()> {
+    let expected = preamble();
     if bytes == expected {
         return Ok(());
     }
     if bytes[..MAGIC.len()] != MAGIC {
         return Err(Error::new(
             ErrorId::INVALID_REQUEST,
-            "this socket speaks Mikobase, and a connection begins with its preface",
+            "this socket speaks Mikobase, and a connection begins with its handshake",
         ));
     }
     let version = u16::from_be_bytes([bytes[MAGIC.len()], bytes[MAGIC.len() + 1]]);

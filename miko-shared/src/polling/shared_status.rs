@@ -10,76 +10,76 @@ use nix::sched::sched_getcpu;
 use crate::shared_memory::{Shareable, SharedMemory};
 
 /// No CPU has this number.
-const NOWHERE: usize = usize::MAX;
+const NO_CPU: usize = usize::MAX;
 
 /// What a server shows its workers of itself.
-pub(crate) struct Beacon {
-    light: SharedMemory<Light>,
-    watchers: usize,
+pub(crate) struct SharedStatus {
+    page: SharedMemory<StatusPage>,
+    clients: usize,
     /// How many CPUs there are for them and the server.
     cpus: usize,
 }
 
 /// What is in the memory. Any process of the share can write anything to it, so that it has no `AtomicBool`.
-struct Light {
+struct StatusPage {
     cpu: AtomicUsize,
     /// Not zero if the server is busy.
     busy: AtomicU32,
 }
 
 // SAFETY: both fields are atomic integers.
-unsafe impl Shareable for Light {}
+unsafe impl Shareable for StatusPage {}
 
-impl Beacon {
+impl SharedStatus {
     /// One for this process and all that it forks from now on, of which so many watch it at a time, on so many CPUs.
     ///
     /// # Errors
     /// If there is no memory for it.
-    pub(crate) fn new(watchers: usize, cpus: usize) -> nix::Result<Self> {
-        let beacon = Self { light: SharedMemory::new()?, watchers, cpus };
-        beacon.light.cpu.store(NOWHERE, Relaxed);
-        Ok(beacon)
+    pub(crate) fn new(clients: usize, cpus: usize) -> nix::Result<Self> {
+        let shared_status = Self { page: SharedMemory::new()?, clients, cpus };
+        shared_status.page.cpu.store(NO_CPU, Relaxed);
+        Ok(shared_status)
     }
 
     /// How many watch it at a time.
-    pub(super) fn watchers(&self) -> usize {
-        self.watchers
+    pub(super) fn clients(&self) -> usize {
+        self.clients
     }
 
     /// Is there a CPU for each of them?
-    pub(super) fn all_have_cpus(&self) -> bool {
-        self.watchers <= self.cpus
+    pub(super) fn has_cpu_per_client(&self) -> bool {
+        self.clients <= self.cpus
     }
 
     /// Is there one for each of them and for the server?
-    pub(crate) fn server_has_cpu(&self) -> bool {
-        self.watchers < self.cpus
+    pub(crate) fn has_cpu_for_server(&self) -> bool {
+        self.clients < self.cpus
     }
 
     /// Says that the server is where this thread is.
-    pub(crate) fn show_place(&self) {
-        let here = sched_getcpu().unwrap_or(NOWHERE);
+    pub(crate) fn publish_cpu(&self) {
+        let here = sched_getcpu().unwrap_or(NO_CPU);
         // Others read it all the time: it is written when it changes only.
-        if self.light.cpu.load(Relaxed) != here {
-            self.light.cpu.store(here, Relaxed);
+        if self.page.cpu.load(Relaxed) != here {
+            self.page.cpu.store(here, Relaxed);
         }
     }
 
     /// Says whether the server is busy.
-    pub(crate) fn show_busy(&self, busy: bool) {
-        if self.light.busy.load(Relaxed) != u32::from(busy) {
-            self.light.busy.store(u32::from(busy), Relaxed);
+    pub(crate) fn publish_busy(&self, busy: bool) {
+        if self.page.busy.load(Relaxed) != u32::from(busy) {
+            self.page.busy.store(u32::from(busy), Relaxed);
         }
     }
 
     /// Has the server much to do?
     pub(super) fn is_busy(&self) -> bool {
-        self.light.busy.load(Relaxed) != 0
+        self.page.busy.load(Relaxed) != 0
     }
 
     /// Was the server on the CPU of this thread when it was seen last?
-    pub(super) fn is_here(&self) -> bool {
-        sched_getcpu() == Ok(self.light.cpu.load(Relaxed))
+    pub(super) fn is_on_this_cpu(&self) -> bool {
+        sched_getcpu() == Ok(self.page.cpu.load(Relaxed))
     }
 }
 
@@ -100,31 +100,31 @@ mod tests {
         let before = sched_getaffinity(this_thread).unwrap();
         sched_setaffinity(this_thread, &only_here).unwrap();
 
-        let beacon = Beacon::new(1, 2).unwrap();
-        assert!(!beacon.is_here(), "nobody has seen it anywhere");
-        beacon.show_place();
-        assert!(beacon.is_here());
-        beacon.light.cpu.store(here + 1, Relaxed);
-        assert!(!beacon.is_here());
+        let shared_status = SharedStatus::new(1, 2).unwrap();
+        assert!(!shared_status.is_on_this_cpu(), "nobody has seen it anywhere");
+        shared_status.publish_cpu();
+        assert!(shared_status.is_on_this_cpu());
+        shared_status.page.cpu.store(here + 1, Relaxed);
+        assert!(!shared_status.is_on_this_cpu());
 
         sched_setaffinity(this_thread, &before).unwrap();
     }
 
     #[test]
     fn a_server_is_busy_as_long_as_it_says_so() {
-        let beacon = Beacon::new(1, 2).unwrap();
-        assert!(!beacon.is_busy());
-        beacon.show_busy(true);
-        assert!(beacon.is_busy());
-        beacon.show_busy(false);
-        assert!(!beacon.is_busy());
+        let shared_status = SharedStatus::new(1, 2).unwrap();
+        assert!(!shared_status.is_busy());
+        shared_status.publish_busy(true);
+        assert!(shared_status.is_busy());
+        shared_status.publish_busy(false);
+        assert!(!shared_status.is_busy());
     }
 
     #[test]
     fn so_many_have_cpus_as_there_are() {
-        let with = |watchers| {
-            let beacon = Beacon::new(watchers, 8).unwrap();
-            (beacon.all_have_cpus(), beacon.server_has_cpu())
+        let with = |clients| {
+            let shared_status = SharedStatus::new(clients, 8).unwrap();
+            (shared_status.has_cpu_per_client(), shared_status.has_cpu_for_server())
         };
         assert_eq!(with(7), (true, true));
         assert_eq!(with(8), (true, false));
