@@ -7,7 +7,7 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the connection and its statements; a database file | here, [`prepared`]; [`file`] |
-//! | the tables; the numbers of classes and constraints | [`tables`], [`numbers`] |
+//! | the tables; the ids of classes and constraints | [`tables`], [`id_cache`] |
 //! | the SQL text and values of a select; running one | [`compile`], [`statement`], [`read`] |
 //! | showing how a select is run | [`explain`] |
 //! | what SQLite calls back | [`functions`] |
@@ -20,10 +20,10 @@ mod faults;
 mod file;
 mod functions;
 mod heap;
-mod numbers;
-mod prepared;
+mod id_cache;
 mod read;
-mod statement;
+mod sql_builder;
+mod statement_cache;
 mod tables;
 
 use std::cell::RefCell;
@@ -36,9 +36,9 @@ use crate::backend::Mode;
 use crate::engine::local::LocalEngine;
 use crate::engine::store::Store;
 use crate::error::Result;
-use file::Tenure;
-use numbers::Numbers;
-use prepared::Prepared;
+use file::FileLease;
+use id_cache::IdCache;
+use statement_cache::StatementCache;
 
 const SCHEMA: &str = include_str!("../../../schema/sqlite.sql");
 
@@ -136,11 +136,11 @@ impl LocalEngine<Sqlite> {
 /// The tables in a SQLite database.
 #[derive(Debug)]
 pub struct Sqlite {
-    connection: Prepared,
-    /// The numbers of classes and constraints that were asked for.
-    numbers: RefCell<Numbers>,
+    connection: StatementCache,
+    /// The ids of classes and constraints that were asked for.
+    ids: RefCell<IdCache>,
     /// The file, if there is one. It ends after the connection.
-    tenure: Option<Tenure>,
+    lease: Option<FileLease>,
     temporal: bool,
 }
 
@@ -158,11 +158,11 @@ impl Sqlite {
 
     /// Opens a file, which other processes cannot maintain then. One that is new becomes `temporal`.
     fn open(path: &Path, mode: Mode, temporal: bool) -> Result<Self> {
-        let (connection, tenure) = file::open(path, mode, temporal)?;
-        Self::on(connection, Some(tenure))
+        let (connection, lease) = file::open(path, mode, temporal)?;
+        Self::on(connection, Some(lease))
     }
 
-    fn on(connection: Connection, tenure: Option<Tenure>) -> Result<Self> {
+    fn on(connection: Connection, lease: Option<FileLease>) -> Result<Self> {
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         connection.execute_batch(PRAGMAS)?;
         // A plan that depends on the values bound to it would be made anew whenever they change.
@@ -170,8 +170,8 @@ impl Sqlite {
         rusqlite::vtab::array::load_module(&connection)?;
         functions::register(&connection)?;
         let temporal = connection.table_exists(None, "version")?;
-        let connection = Prepared::new(connection);
-        Ok(Self { connection, numbers: RefCell::default(), tenure, temporal })
+        let connection = StatementCache::new(connection);
+        Ok(Self { connection, ids: RefCell::default(), lease, temporal })
     }
 
     /// How many rows each of the tables has that a create enters something into.

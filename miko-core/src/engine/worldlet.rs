@@ -8,8 +8,8 @@
 
 mod file;
 mod select;
-mod table;
 mod tables;
+mod undo_table;
 
 use std::io::Seek;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::engine::store::Store;
 use crate::error::Result;
 use crate::worldlet::is_temporal_worldlet;
 use file::WorldletFile;
-use tables::Maps;
+use tables::MemoryTables;
 
 /// A Mikobase in a worldlet: records are held in memory, and a commit writes the whole file anew.
 ///
@@ -40,15 +40,15 @@ use tables::Maps;
 /// assert!(std::fs::read_to_string(&path).unwrap().contains(&pk));
 /// # Ok::<(), miko_core::Error>(())
 /// ```
-pub type WorldletEngine = LocalEngine<Maps>;
+pub type WorldletEngine = LocalEngine<MemoryTables>;
 
-impl LocalEngine<Maps> {
+impl LocalEngine<MemoryTables> {
     /// An empty worldlet in memory, which lives as long as this value.
     ///
     /// # Errors
     /// None that is known.
     pub fn in_memory() -> Result<Self> {
-        Ok(Self::of(Store::on(Maps::default(), Mode::ReadWrite)?))
+        Ok(Self::of(Store::on(MemoryTables::default(), Mode::ReadWrite)?))
     }
 
     /// The same, temporal: every version of a record is kept.
@@ -56,7 +56,7 @@ impl LocalEngine<Maps> {
     /// # Errors
     /// As [`in_memory`](Self::in_memory).
     pub fn temporal_in_memory() -> Result<Self> {
-        Ok(Self::of(Store::on(Maps::temporal(), Mode::ReadWrite)?))
+        Ok(Self::of(Store::on(MemoryTables::temporal(), Mode::ReadWrite)?))
     }
 
     /// The worldlet in a file. In mode `rw` it is created if there is none, and belongs to this process until this value is
@@ -95,7 +95,7 @@ impl LocalEngine<Maps> {
             let message = "the worldlet is not temporal: that is chosen when one is created";
             return Err(invalid(path, message));
         }
-        let tables = if is_temporal { Maps::temporal() } else { Maps::default() };
+        let tables = if is_temporal { MemoryTables::temporal() } else { MemoryTables::default() };
         let mut store = Store::on(tables, Mode::ReadWrite)?;
         let is_new = content.is_none();
         if let Some(mut content) = content {

@@ -1,35 +1,35 @@
 //! From a plan to its statement.
 
 use crate::engine::sqlite::read::select_record;
-use crate::engine::sqlite::statement::Statement;
+use crate::engine::sqlite::sql_builder::SqlBuilder;
 use crate::engine::store::plan::{Lookup, Plan, Predicate, Source};
 use crate::query::{Select, Sort, SortBy};
 
 /// The statement whose rows are the selected records, as `read` takes them; or all that the evaluator has to see, in order
 /// of creation.
-pub(super) fn select(select: &Select, plan: &Plan<'_>) -> Statement {
-    let mut statement = Statement::default();
-    if plan.evaluator.is_some() {
+pub(super) fn select(select: &Select, plan: &Plan<'_>) -> SqlBuilder {
+    let mut statement = SqlBuilder::default();
+    if plan.residual_filter.is_some() {
         from(statement.sql(select_record!("FROM ")), plan);
         statement.sql(" ORDER BY seq");
     } else if select.sorts.is_empty() || select.limit.is_none() {
         from(statement.sql(select_record!("FROM ")), plan);
         order_and_limit(&mut statement, select);
     } else {
-        first_by_key(&mut statement, select, plan);
+        top_n(&mut statement, select, plan);
     }
     statement
 }
 
 /// The statement whose rows are the numbers of the selected records. No evaluator has a word in it.
-pub(super) fn numbers(select: &Select, plan: &Plan<'_>) -> Statement {
-    let mut statement = Statement::default();
+pub(super) fn numbers(select: &Select, plan: &Plan<'_>) -> SqlBuilder {
+    let mut statement = SqlBuilder::default();
     from(statement.sql("SELECT seq FROM "), plan);
     order_and_limit(&mut statement, select);
     statement
 }
 
-fn order_and_limit(statement: &mut Statement, select: &Select) {
+fn order_and_limit(statement: &mut SqlBuilder, select: &Select) {
     statement.sql(" ORDER BY ");
     for sort in &select.sorts {
         key(statement, sort);
@@ -39,7 +39,7 @@ fn order_and_limit(statement: &mut Statement, select: &Select) {
     limit(statement, select);
 }
 
-fn from(statement: &mut Statement, plan: &Plan<'_>) {
+fn from(statement: &mut SqlBuilder, plan: &Plan<'_>) {
     source(statement, &plan.source);
     for part in &plan.filter {
         predicate(statement.sql(" AND "), part);
@@ -48,8 +48,8 @@ fn from(statement: &mut Statement, plan: &Plan<'_>) {
 
 /// Sorts keys alone, and fetches the records that are left then. Those are put in order again, as nothing says that a join
 /// keeps it.
-fn first_by_key(statement: &mut Statement, select: &Select, plan: &Plan<'_>) {
-    let order = |statement: &mut Statement| {
+fn top_n(statement: &mut SqlBuilder, select: &Select, plan: &Plan<'_>) {
+    let order = |statement: &mut SqlBuilder| {
         statement.sql(" ORDER BY ");
         for (place, sort) in select.sorts.iter().enumerate() {
             direction(statement.sql("key_").number(place), sort);
@@ -69,7 +69,7 @@ fn first_by_key(statement: &mut Statement, select: &Select, plan: &Plan<'_>) {
 }
 
 /// What SQLite goes through. A tombstone has no bucket. The order of a cross join is SQLite's order of work.
-fn source(statement: &mut Statement, source: &Source<'_>) {
+fn source(statement: &mut SqlBuilder, source: &Source<'_>) {
     match source {
         Source::Everything => {
             statement.sql("record WHERE bucket IS NOT NULL");
@@ -95,8 +95,8 @@ fn source(statement: &mut Statement, source: &Source<'_>) {
 }
 
 /// The records that an index has, in order of creation.
-fn found(statement: &mut Statement, lookup: &Lookup) {
-    let entries = |statement: &mut Statement| {
+fn found(statement: &mut SqlBuilder, lookup: &Lookup) {
+    let entries = |statement: &mut SqlBuilder| {
         statement.sql("constraint_id = ").value(lookup.constraint_id);
         match &lookup.keys[..] {
             [key] => statement.sql(" AND value = ").value(key.clone()),
@@ -119,7 +119,7 @@ fn found(statement: &mut Statement, lookup: &Lookup) {
 }
 
 /// Every predicate is 0 or 1, never NULL, so that `NOT` is what it says.
-fn predicate(statement: &mut Statement, part: &Predicate<'_>) {
+fn predicate(statement: &mut SqlBuilder, part: &Predicate<'_>) {
     match part {
         Predicate::Classes(classes) => {
             statement.sql("EXISTS (SELECT 1 FROM membership WHERE membership.seq = record.seq AND ");
@@ -138,7 +138,7 @@ fn predicate(statement: &mut Statement, part: &Predicate<'_>) {
     }
 }
 
-fn joined(statement: &mut Statement, parts: &[Predicate<'_>], operator: &'static str, none: &'static str) {
+fn joined(statement: &mut SqlBuilder, parts: &[Predicate<'_>], operator: &'static str, none: &'static str) {
     match parts {
         [] => {
             statement.sql(none);
@@ -154,7 +154,7 @@ fn joined(statement: &mut Statement, parts: &[Predicate<'_>], operator: &'static
     }
 }
 
-fn is_pk(statement: &mut Statement, pks: &[String]) {
+fn is_pk(statement: &mut SqlBuilder, pks: &[String]) {
     statement.sql("pk ");
     match pks {
         [pk] => statement.sql("= ").value(pk.clone()),
@@ -162,7 +162,7 @@ fn is_pk(statement: &mut Statement, pks: &[String]) {
     };
 }
 
-fn is_one_of(statement: &mut Statement, classes: &[i64]) {
+fn is_one_of(statement: &mut SqlBuilder, classes: &[i64]) {
     match classes {
         [class] => statement.sql("class_id = ").value(*class),
         classes => statement.sql("class_id IN rarray(").value(classes).sql(")"),
@@ -170,7 +170,7 @@ fn is_one_of(statement: &mut Statement, classes: &[i64]) {
 }
 
 /// What records are ordered by.
-fn key(statement: &mut Statement, sort: &Sort) {
+fn key(statement: &mut SqlBuilder, sort: &Sort) {
     match &sort.by {
         SortBy::Pk => statement.sql("pk"),
         SortBy::CreatedAt => statement.sql("created_at"),
@@ -180,11 +180,11 @@ fn key(statement: &mut Statement, sort: &Sort) {
 }
 
 /// What has no key is last, in both directions.
-fn direction(statement: &mut Statement, sort: &Sort) {
+fn direction(statement: &mut SqlBuilder, sort: &Sort) {
     statement.sql(if sort.reverse { " DESC NULLS LAST, " } else { " NULLS LAST, " });
 }
 
-fn limit(statement: &mut Statement, select: &Select) {
+fn limit(statement: &mut SqlBuilder, select: &Select) {
     match (select.limit, select.offset) {
         (None, 0) => {}
         (None, offset) => {

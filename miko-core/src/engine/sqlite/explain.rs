@@ -25,7 +25,7 @@ impl Store<Sqlite> {
                 Source::Index(lookup) => Some(lookup.name()),
                 _ => None,
             },
-            evaluator: plan.evaluator.map(str::to_owned),
+            evaluator: plan.residual_filter.map(str::to_owned),
         })
     }
 }

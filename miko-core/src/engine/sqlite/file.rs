@@ -5,7 +5,7 @@
 //!
 //! The lock is SQLite's own, taken at open and held until the end (`locking_mode = EXCLUSIVE`), so that it dies with its
 //! process. It belongs to a process, and the system drops it when *any* descriptor of the file is closed in it: therefore a file
-//! that is open in this process is refused before it is looked at.
+//! that is open in this process is refused before it is read.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -28,15 +28,15 @@ use crate::json;
 const VERSION: u32 = 1 + MIGRATIONS.len() as u32;
 
 /// SQL that brings tables from one version to the next; the first is from version 1 to 2.
-const MIGRATIONS: &[Step] = &[
-    Step::Always(
+const MIGRATIONS: &[Migration] = &[
+    Migration::Always(
         // What a record has in the index is known from the record; and keys of numbers are in the order of the numbers.
         "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
      UPDATE unique_value SET value = with_ordered_numbers(value);
      UPDATE indexed_value SET value = with_ordered_numbers(value);",
     ),
     // Versions have a pk in temporal databases, which the older ones are not; and there are files.
-    Step::Always(
+    Migration::Always(
         "ALTER TABLE record ADD COLUMN instance_pk TEXT;
      CREATE TABLE file (id INTEGER PRIMARY KEY, pk TEXT NOT NULL UNIQUE, sha256 TEXT, mime TEXT NOT NULL,
                         size INTEGER NOT NULL, created_at INTEGER NOT NULL) STRICT;
@@ -45,7 +45,7 @@ const MIGRATIONS: &[Step] = &[
                               data BLOB NOT NULL, PRIMARY KEY (file_id, number)) STRICT;",
     ),
     // Two versions of a record may be of one time.
-    Step::Temporal(
+    Migration::Temporal(
         "ALTER TABLE version RENAME TO old_version;
      CREATE TABLE version (seq INTEGER NOT NULL REFERENCES record, updated_at INTEGER NOT NULL,
                            instance_pk TEXT NOT NULL UNIQUE, bucket TEXT, stack TEXT, extras TEXT,
@@ -58,47 +58,47 @@ const MIGRATIONS: &[Step] = &[
 ];
 
 /// SQL of a migration.
-enum Step {
+enum Migration {
     Always(&'static str),
     /// For temporal databases only; the others have nothing to migrate.
     Temporal(&'static str),
 }
 
 /// `Miko`, which SQLite keeps as `application_id`, so that anybody can tell whose file it is.
-const APPLICATION: u32 = u32::from_be_bytes(*b"Miko");
+const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Miko");
 
 /// Where SQLite's header ends: <https://www.sqlite.org/fileformat.html#the_database_header>.
 const HEADER: usize = 100;
 
 /// Files that are open in this process, by device and inode.
-static OPEN: LazyLock<Mutex<HashMap<Inode, Tenants>>> = LazyLock::new(Mutex::default);
+static OPEN_FILES: LazyLock<Mutex<HashMap<Inode, Holders>>> = LazyLock::new(Mutex::default);
 
 type Inode = (u64, u64);
 
 /// Who has a file open.
 #[derive(Debug, PartialEq)]
-enum Tenants {
+enum Holders {
     Maintainer,
     Readers(usize),
 }
 
 /// A file that is open in this process, as long as this value lives.
 #[derive(Debug)]
-pub(super) struct Tenure(Inode);
+pub(super) struct FileLease(Inode);
 
-impl Drop for Tenure {
+impl Drop for FileLease {
     fn drop(&mut self) {
         let mut open = open_files();
         match open.get_mut(&self.0) {
-            Some(Tenants::Readers(count)) if *count > 1 => *count -= 1,
+            Some(Holders::Readers(count)) if *count > 1 => *count -= 1,
             _ => drop(open.remove(&self.0)),
         }
     }
 }
 
-fn open_files() -> MutexGuard<'static, HashMap<Inode, Tenants>> {
+fn open_files() -> MutexGuard<'static, HashMap<Inode, Holders>> {
     // The map is whole after every operation on it.
-    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+    OPEN_FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens a database file, or creates it where the mode allows that, temporal or not.
@@ -106,7 +106,7 @@ fn open_files() -> MutexGuard<'static, HashMap<Inode, Tenants>> {
 /// # Errors
 /// `backend-in-use`, if somebody maintains it; `invalid-backend`, if it is no Mikobase, or of a newer version, or missing
 /// and to be read only. The file is then as it was.
-pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connection, Tenure)> {
+pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connection, FileLease)> {
     let flags = match mode {
         Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -115,7 +115,7 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
         // Made by hand, so that it has an inode to be known by.
         File::options().append(true).create(true).open(path).map_err(|fault| not_made(path, &fault))?;
     }
-    let tenure = move_in(path, mode)?;
+    let lease = acquire(path, mode)?;
     check_header(path, mode)?;
     if mode == Mode::ReadWrite {
         // SQLite would create a file that it could not write, and says of its log beside it no more than `disk I/O error`.
@@ -123,8 +123,8 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
         check_folder(path)?;
     }
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|fault| refused(path, &fault))?;
-    prepare(&connection, mode, temporal).map_err(|error| {
+        .map_err(|fault| cannot_open(path, &fault))?;
+    set_up(&connection, mode, temporal).map_err(|error| {
         // Whichever statement came first to the lock.
         if error.is(ErrorId::BACKEND_IN_USE) {
             in_use(path)
@@ -134,21 +134,21 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
             in_file(error, path)
         }
     })?;
-    Ok((connection, tenure))
+    Ok((connection, lease))
 }
 
 /// Refuses a file that this process has open already, unless both only read.
-fn move_in(path: &Path, mode: Mode) -> Result<Tenure> {
+fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
     let metadata = fs::metadata(path).map_err(|fault| unusable(path, &fault))?;
     let inode = (metadata.dev(), metadata.ino());
     let mut open = open_files();
     match (open.get_mut(&inode), mode) {
-        (None, Mode::ReadWrite) => drop(open.insert(inode, Tenants::Maintainer)),
-        (None, Mode::Read) => drop(open.insert(inode, Tenants::Readers(1))),
-        (Some(Tenants::Readers(count)), Mode::Read) => *count += 1,
+        (None, Mode::ReadWrite) => drop(open.insert(inode, Holders::Maintainer)),
+        (None, Mode::Read) => drop(open.insert(inode, Holders::Readers(1))),
+        (Some(Holders::Readers(count)), Mode::Read) => *count += 1,
         (Some(_), _) => return Err(in_use(path)),
     }
-    Ok(Tenure(inode))
+    Ok(FileLease(inode))
 }
 
 /// Looks at the first bytes, before SQLite does.
@@ -168,7 +168,7 @@ fn check_header(path: &Path, mode: Mode) -> Result<()> {
             Mode::Read => Err(invalid(path, "the file is empty: there is nothing to read")),
         };
     }
-    if !is_sqlite || number(68) != APPLICATION {
+    if !is_sqlite || number(68) != APPLICATION_ID {
         return Err(invalid(path, "the file is no Mikobase"));
     }
     check_version(number(60)).map_err(|error| in_file(error, path))
@@ -183,7 +183,7 @@ fn check_version(version: u32) -> Result<()> {
 }
 
 /// Locks the file and makes sure that its tables are those of this version, and of the right kind.
-fn prepare(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
+fn set_up(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     connection.busy_timeout(Duration::ZERO)?;
     lock_and_bring_up_to_date(connection, mode, temporal)?;
     if temporal && !connection.table_exists(None, "version")? {
@@ -232,7 +232,7 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 /// The header said so before the lock was ours; now it cannot change any more.
 fn check_application(connection: &Connection) -> Result<()> {
     let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    if application == APPLICATION {
+    if application == APPLICATION_ID {
         return Ok(());
     }
     Err(Error::new(ErrorId::INVALID_BACKEND, "the file is no Mikobase"))
@@ -242,13 +242,13 @@ fn check_application(connection: &Connection) -> Result<()> {
 fn create(connection: &Connection, temporal: bool) -> Result<()> {
     let temporal = if temporal { TEMPORAL } else { "" };
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {SCHEMA} {temporal} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN IMMEDIATE; {SCHEMA} {temporal} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
     ))?;
     Ok(())
 }
 
 /// Runs the steps that lead from `version` to the last, in one transaction.
-fn migrate(connection: &Connection, version: u32, steps: &[Step]) -> Result<()> {
+fn migrate(connection: &Connection, version: u32, steps: &[Migration]) -> Result<()> {
     let done = (version as usize).saturating_sub(1);
     let Some(left) = steps.get(done..).filter(|left| !left.is_empty()) else { return Ok(()) };
     connection.create_scalar_function(
@@ -261,9 +261,9 @@ fn migrate(connection: &Connection, version: u32, steps: &[Step]) -> Result<()> 
     let temporal = connection.table_exists(None, "version")?;
     for step in left {
         match step {
-            Step::Always(sql) => transaction.execute_batch(sql)?,
-            Step::Temporal(sql) if temporal => transaction.execute_batch(sql)?,
-            Step::Temporal(_) => {}
+            Migration::Always(sql) => transaction.execute_batch(sql)?,
+            Migration::Temporal(sql) if temporal => transaction.execute_batch(sql)?,
+            Migration::Temporal(_) => {}
         }
     }
     transaction.pragma_update(None, "user_version", 1 + steps.len() as u32)?;
@@ -271,7 +271,7 @@ fn migrate(connection: &Connection, version: u32, steps: &[Step]) -> Result<()> 
     Ok(())
 }
 
-fn refused(path: &Path, fault: &rusqlite::Error) -> Error {
+fn cannot_open(path: &Path, fault: &rusqlite::Error) -> Error {
     invalid(path, &format!("SQLite cannot open the file: {fault}"))
 }
 
@@ -279,11 +279,11 @@ fn refused(path: &Path, fault: &rusqlite::Error) -> Error {
 mod tests {
     use super::*;
 
-    fn steps() -> [Step; 3] {
+    fn steps() -> [Migration; 3] {
         [
-            Step::Always("ALTER TABLE t ADD COLUMN b"),
-            Step::Always("UPDATE t SET b = a * 2"),
-            Step::Temporal("DROP TABLE t"),
+            Migration::Always("ALTER TABLE t ADD COLUMN b"),
+            Migration::Always("UPDATE t SET b = a * 2"),
+            Migration::Temporal("DROP TABLE t"),
         ]
     }
 
@@ -310,7 +310,10 @@ mod tests {
             migrate(
                 &connection,
                 1,
-                &[Step::Always("ALTER TABLE t ADD COLUMN b"), Step::Always("UPDATE nothing SET b = 1")]
+                &[
+                    Migration::Always("ALTER TABLE t ADD COLUMN b"),
+                    Migration::Always("UPDATE nothing SET b = 1")
+                ]
             )
             .is_err()
         );

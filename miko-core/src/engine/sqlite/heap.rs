@@ -16,7 +16,7 @@ impl Sqlite {
     /// # Errors
     /// `internal`, if SQLite refuses.
     pub(super) fn limit_heap(&self, limit: usize) -> Result<()> {
-        let in_memory = self.tenure.is_none();
+        let in_memory = self.lease.is_none();
         if in_memory {
             let page_size: u32 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
             let pages = u32::try_from(memory::data_share(limit) / page_size as usize).unwrap_or(u32::MAX);

@@ -23,7 +23,7 @@ pub(super) use select_record;
 impl Sqlite {
     pub(super) fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
         const SQL: &str = select_record!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
-        self.connection.one(SQL, [pk], record)
+        self.connection.query_optional(SQL, [pk], record)
     }
 }
 
@@ -39,7 +39,7 @@ impl Store<Sqlite> {
         let statement = compile::select(select, &plan);
         let mut prepared = self.tables.connection.prepare_cached(statement.text())?;
         let rows = prepared.query_map(params_from_iter(statement.values()), record)?;
-        if plan.evaluator.is_none() {
+        if plan.residual_filter.is_none() {
             return Ok(rows.map(|row| taken(row?)).collect::<Result<Vec<_>>>()?.into());
         }
         let candidates = rows.map(|row| Candidate::of(row?, &self.catalog));
@@ -52,7 +52,7 @@ impl Store<Sqlite> {
     /// The numbers of the records that a select finds.
     pub(super) fn run_select_of_numbers(&self, select: &Select) -> Result<Vec<i64>> {
         let plan = self.plan(select)?;
-        if plan.evaluator.is_none() {
+        if plan.residual_filter.is_none() {
             let statement = compile::numbers(select, &plan);
             let mut prepared = self.tables.connection.prepare_cached(statement.text())?;
             let rows = prepared.query_map(params_from_iter(statement.values()), |row| row.get(0))?;

@@ -48,15 +48,15 @@ macro_rules! select_file {
 
 impl Tables for Sqlite {
     fn name(&self) -> &'static str {
-        if self.tenure.is_some() { "mikobase.uno/sqlite/file" } else { "mikobase.uno/sqlite/memory" }
+        if self.lease.is_some() { "mikobase.uno/sqlite/file" } else { "mikobase.uno/sqlite/memory" }
     }
 
     fn gain_together(&self) -> bool {
-        self.tenure.is_some()
+        self.lease.is_some()
     }
 
     fn gain_standing(&self) -> bool {
-        self.tenure.is_none()
+        self.lease.is_none()
     }
 
     fn is_temporal(&self) -> bool {
@@ -72,7 +72,7 @@ impl Tables for Sqlite {
     }
 
     fn roll_back(&mut self) {
-        self.numbers.take();
+        self.ids.take();
         // After errors upon which SQLite rolls back by itself, no transaction is open.
         if self.in_transaction() {
             // A rollback has to succeed where memory is short, and takes little.
@@ -95,19 +95,19 @@ impl Tables for Sqlite {
     }
 
     fn find(&self, pk: &str) -> Result<Option<(i64, Row)>> {
-        self.connection.one(select_row!("FROM record WHERE pk = ?1"), [pk], numbered)
+        self.connection.query_optional(select_row!("FROM record WHERE pk = ?1"), [pk], numbered)
     }
 
     fn row(&self, seq: i64) -> Result<Option<Row>> {
         Ok(self
             .connection
-            .one(select_row!("FROM record WHERE seq = ?1"), [seq], numbered)?
+            .query_optional(select_row!("FROM record WHERE seq = ?1"), [seq], numbered)?
             .map(|(_, row)| row))
     }
 
     fn next_row(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>> {
         const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT 1");
-        self.connection.one(SQL, [seq, commit], numbered)
+        self.connection.query_optional(SQL, [seq, commit], numbered)
     }
 
     fn insert(&mut self, row: &Row) -> Result<i64> {
@@ -138,7 +138,7 @@ impl Tables for Sqlite {
 
     fn creations(&self) -> Result<Vec<(Timestamp, i64)>> {
         let created = |row: &SqlRow<'_>| Ok((Timestamp::from_millis(row.get(0)?), row.get(1)?));
-        self.connection.many("SELECT created_at, seq FROM record", [], created)
+        self.connection.query_all("SELECT created_at, seq FROM record", [], created)
     }
 
     fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()> {
@@ -151,7 +151,7 @@ impl Tables for Sqlite {
 
     fn each_version(&self, seq: i64, mut show: impl FnMut(Row) -> Result<()>) -> Result<()> {
         const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at, version.instance_pk");
-        self.connection.each(PAST, [seq], |row| Ok(numbered(row)?.1), &mut show)?;
+        self.connection.for_each_row(PAST, [seq], |row| Ok(numbered(row)?.1), &mut show)?;
         self.row(seq)?.map_or(Ok(()), show)
     }
 
@@ -164,7 +164,10 @@ impl Tables for Sqlite {
         if last.as_ref().is_none_or(|last| last.updated_at <= time) {
             return Ok(last);
         }
-        Ok(self.connection.one(PAST, [seq, time.as_millis()], numbered)?.map(|(_, version)| version))
+        Ok(self
+            .connection
+            .query_optional(PAST, [seq, time.as_millis()], numbered)?
+            .map(|(_, version)| version))
     }
 
     fn enter_definition(&mut self, seq: i64) -> Result<()> {
@@ -172,16 +175,23 @@ impl Tables for Sqlite {
     }
 
     fn ever_definitions(&self) -> Result<Vec<i64>> {
-        self.connection.many("SELECT seq FROM ever_definition ORDER BY seq", [], |row| row.get(0))
+        self.connection.query_all("SELECT seq FROM ever_definition ORDER BY seq", [], |row| row.get(0))
     }
 
     fn find_version(&self, instance: &str) -> Result<Option<(i64, Row)>> {
-        let last =
-            self.connection.one(select_row!("FROM record WHERE instance_pk = ?1"), [instance], numbered)?;
+        let last = self.connection.query_optional(
+            select_row!("FROM record WHERE instance_pk = ?1"),
+            [instance],
+            numbered,
+        )?;
         if last.is_some() {
             return Ok(last);
         }
-        self.connection.one(select_version!("WHERE version.instance_pk = ?1"), [instance], numbered)
+        self.connection.query_optional(
+            select_version!("WHERE version.instance_pk = ?1"),
+            [instance],
+            numbered,
+        )
     }
 
     fn remove(&mut self, seq: i64) -> Result<()> {
@@ -195,8 +205,10 @@ impl Tables for Sqlite {
     fn last_commit(&self) -> Result<i64> {
         const OF_PAST: &str = "SELECT coalesce(max(commit_seq), 0) FROM version";
         let last =
-            self.connection.one("SELECT coalesce(max(commit_seq), 0) FROM record", [], |row| row.get(0))?;
-        let of_past = if self.temporal { self.connection.one(OF_PAST, [], |row| row.get(0))? } else { None };
+            self.connection
+                .query_optional("SELECT coalesce(max(commit_seq), 0) FROM record", [], |row| row.get(0))?;
+        let of_past =
+            if self.temporal { self.connection.query_optional(OF_PAST, [], |row| row.get(0))? } else { None };
         Ok(last.max(of_past).unwrap_or(0))
     }
 
@@ -217,11 +229,11 @@ impl Tables for Sqlite {
     }
 
     fn find_class(&self, class: &str) -> Result<Option<i64>> {
-        self.number_of_class(class)
+        self.find_class_id(class)
     }
 
     fn class_id(&mut self, class: &str) -> Result<i64> {
-        self.numbered_class(class)
+        self.class_id_or_insert(class)
     }
 
     fn enter(&mut self, class: i64, seq: i64) -> Result<()> {
@@ -233,13 +245,16 @@ impl Tables for Sqlite {
     }
 
     fn members(&self, class: i64) -> Result<Vec<i64>> {
-        self.connection
-            .many("SELECT seq FROM membership WHERE class_id = ?1 ORDER BY seq", [class], |row| row.get(0))
+        self.connection.query_all(
+            "SELECT seq FROM membership WHERE class_id = ?1 ORDER BY seq",
+            [class],
+            |row| row.get(0),
+        )
     }
 
     fn classes_of(&self, seq: i64) -> Result<Vec<String>> {
         const SQL: &str = "SELECT uns FROM membership JOIN class ON class.id = class_id WHERE seq = ?1";
-        self.connection.many(SQL, [seq], |row| row.get(0))
+        self.connection.query_all(SQL, [seq], |row| row.get(0))
     }
 
     fn constraint_ids(&mut self, class: &Class) -> Result<Arc<[i64]>> {
@@ -252,22 +267,24 @@ impl Tables for Sqlite {
 
     fn keep_constraints(&mut self, class: &str, kept: &[Constraint]) -> Result<()> {
         let kept: Vec<i64> = kept.iter().map(|one| self.constraint_id(one)).collect::<Result<_>>()?;
-        let all: Vec<i64> =
-            self.connection
-                .many("SELECT id FROM class_constraint WHERE class = ?1", [class], |row| row.get(0))?;
+        let all: Vec<i64> = self.connection.query_all(
+            "SELECT id FROM class_constraint WHERE class = ?1",
+            [class],
+            |row| row.get(0),
+        )?;
         for id in all.into_iter().filter(|id| !kept.contains(id)) {
             self.run("DELETE FROM unique_value WHERE constraint_id = ?1", [id])?;
             self.run("DELETE FROM indexed_value WHERE constraint_id = ?1", [id])?;
             self.run("DELETE FROM class_constraint WHERE id = ?1", [id])?;
         }
-        self.numbers.get_mut().forget_constraints();
+        self.ids.get_mut().clear_constraints();
         Ok(())
     }
 
     fn enter_unique(&mut self, constraint: i64, value: &str, seq: i64) -> Result<bool> {
         const SQL: &str =
             "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
-        Ok(self.connection.run(SQL, params![constraint, value, seq])? == 1)
+        Ok(self.connection.execute(SQL, params![constraint, value, seq])? == 1)
     }
 
     fn leave_unique(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
@@ -277,7 +294,7 @@ impl Tables for Sqlite {
 
     fn holder(&self, constraint: i64, value: &str) -> Result<Option<i64>> {
         const SQL: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
-        self.connection.one(SQL, params![constraint, value], |row| row.get(0))
+        self.connection.query_optional(SQL, params![constraint, value], |row| row.get(0))
     }
 
     fn enter_indexed(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
@@ -303,24 +320,28 @@ impl Tables for Sqlite {
 
     fn points(&self, target: &str, seq: i64, pointer: &str) -> Result<bool> {
         const SQL: &str = "SELECT 1 FROM reference WHERE target = ?1 AND seq = ?2 AND pointer = ?3";
-        Ok(self.connection.one(SQL, params![target, seq, pointer], |_| Ok(()))?.is_some())
+        Ok(self.connection.query_optional(SQL, params![target, seq, pointer], |_| Ok(()))?.is_some())
     }
 
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(i64, String)>> {
         const SQL: &str = "SELECT seq, pointer FROM reference WHERE target = ?1 AND restricts ORDER BY seq, pointer LIMIT ?2";
-        self.connection.many(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+        self.connection.query_all(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn find_file(&self, pk: &str) -> Result<Option<(i64, FileRow)>> {
-        self.connection.one(select_file!("WHERE pk = ?1"), [pk], file_row)
+        self.connection.query_optional(select_file!("WHERE pk = ?1"), [pk], file_row)
     }
 
     fn file_with(&self, sha256: &str) -> Result<Option<(i64, FileRow)>> {
-        self.connection.one(select_file!("WHERE sha256 = ?1 ORDER BY id LIMIT 1"), [sha256], file_row)
+        self.connection.query_optional(
+            select_file!("WHERE sha256 = ?1 ORDER BY id LIMIT 1"),
+            [sha256],
+            file_row,
+        )
     }
 
     fn next_file(&self, file: i64) -> Result<Option<(i64, FileRow)>> {
-        self.connection.one(select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"), [file], file_row)
+        self.connection.query_optional(select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"), [file], file_row)
     }
 
     fn write_file(&mut self, row: &FileRow) -> Result<i64> {
@@ -329,7 +350,9 @@ impl Tables for Sqlite {
                            size = excluded.size, created_at = excluded.created_at RETURNING id";
         let (mime, created_at) = (row.mime.to_string(), row.created_at.as_millis());
         let values = params![row.pk, row.sha256, mime, row.size as i64, created_at];
-        self.connection.one(SQL, values, |row| row.get(0))?.ok_or_else(|| broken("a file got no row"))
+        self.connection
+            .query_optional(SQL, values, |row| row.get(0))?
+            .ok_or_else(|| broken("a file got no row"))
     }
 
     fn remove_file(&mut self, file: i64) -> Result<()> {
@@ -347,12 +370,15 @@ impl Tables for Sqlite {
                            WHERE file_id = ?1 AND number = ?2";
         let [index, offset] = [index, offset].map(|number| i64::try_from(number).unwrap_or(i64::MAX - 1));
         let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
-        self.connection.one(SQL, params![file, index, offset, most as i64], read)
+        self.connection.query_optional(SQL, params![file, index, offset, most as i64], read)
     }
 
     fn kept(&self, key: &str) -> Result<Option<Value>> {
-        let text: Option<String> =
-            self.connection.one("SELECT value FROM worldlet_key WHERE key = ?1", [key], |row| row.get(0))?;
+        let text: Option<String> = self.connection.query_optional(
+            "SELECT value FROM worldlet_key WHERE key = ?1",
+            [key],
+            |row| row.get(0),
+        )?;
         text.map(|text| json::from_text(&text).map_err(broken)).transpose()
     }
 
@@ -366,7 +392,7 @@ impl Tables for Sqlite {
 impl Sqlite {
     /// Runs a statement that gives no rows.
     pub(super) fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
-        self.connection.run(sql, values).map(drop).map_err(|error| match self.connection.path() {
+        self.connection.execute(sql, values).map(drop).map_err(|error| match self.connection.path() {
             Some(path) if error.is(ErrorId::NOT_WRITABLE) => error.with("path", path),
             _ => error,
         })

@@ -18,7 +18,7 @@ pub(in crate::engine) struct Plan<'q> {
     /// What each record of the source must fulfil: all of these.
     pub(in crate::engine) filter: Vec<Predicate<'q>>,
     /// Why the evaluator has the last word about every record that SQL finds, if it has.
-    pub(in crate::engine) evaluator: Option<&'static str>,
+    pub(in crate::engine) residual_filter: Option<&'static str>,
 }
 
 /// Where SQLite takes the records from.
@@ -80,20 +80,20 @@ const MOST_PARTS: usize = 250;
 impl<T: Tables> Store<T> {
     /// Decides how a select is run: by SQL alone, unless SQL cannot say faithfully what it says.
     pub(in crate::engine) fn plan<'q>(&self, select: &'q Select) -> Result<Plan<'q>> {
-        let (mut filter, evaluator) = if select.may_fail {
+        let (mut filter, residual_filter) = if select.may_fail {
             let why = "a placeholder may turn out to lead nowhere";
-            (self.certain_predicates(&select.condition)?, Some(why))
+            (self.pushdown_predicates(&select.condition)?, Some(why))
         } else if select.size > MOST_PARTS {
-            (self.certain_predicates(&select.condition)?, Some("it says more than one statement can"))
+            (self.pushdown_predicates(&select.condition)?, Some("it says more than one statement can"))
         } else {
             (self.predicates(&select.condition)?, None)
         };
         let source = self.source(&mut filter)?;
-        Ok(Plan { source, filter, evaluator })
+        Ok(Plan { source, filter, residual_filter })
     }
 
     /// What a record must fulfil before any other part is reached: it may be asked for in advance.
-    fn certain_predicates<'q>(&self, condition: &'q Condition) -> Result<Vec<Predicate<'q>>> {
+    fn pushdown_predicates<'q>(&self, condition: &'q Condition) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
         let Some(classes) = certain(condition.classes.as_ref()) else { return Ok(predicates) };
         if let Some(names) = classes {

@@ -22,7 +22,7 @@ pub(super) struct WorldletFile {
     /// Where it is, symbolic links resolved: a save replaces the file and no link to it.
     path: PathBuf,
     /// What it looked like when we read or wrote it last.
-    seen: Seen,
+    stamp: FileStamp,
     /// The digest of its content then.
     digest: Digest,
     locked: File,
@@ -40,7 +40,7 @@ impl Drop for WorldletFile {
 /// The time of the last change (`ctime`) cannot be set by a program, unlike that of the last modification. It also
 /// changes when nothing is written, as by `chmod` or a hard link; then the content decides.
 #[derive(Debug, PartialEq, Clone, Copy)]
-struct Seen {
+struct FileStamp {
     /// Device and inode.
     inode: (u64, u64),
     size: u64,
@@ -48,7 +48,7 @@ struct Seen {
     changed: (i64, i64),
 }
 
-impl Seen {
+impl FileStamp {
     fn of(metadata: &fs::Metadata) -> Self {
         Self {
             inode: (metadata.dev(), metadata.ino()),
@@ -59,7 +59,7 @@ impl Seen {
     }
 
     /// Whether only the times tell them apart.
-    fn may_hold_the_same_as(&self, other: &Self) -> bool {
+    fn has_same_identity(&self, other: &Self) -> bool {
         (self.inode, self.size) == (other.inode, other.size)
     }
 }
@@ -110,7 +110,7 @@ impl WorldletFile {
                 let locked = Self::locked(path)?;
                 atomic_file::remove_unfinished(&locked.path);
                 let file = File::open(&locked.path).map_err(|fault| unusable(path, &fault))?;
-                let is_empty = locked.seen.size == 0;
+                let is_empty = locked.stamp.size == 0;
                 Ok((Some(locked), (!is_empty).then(|| content(file))))
             }
         }
@@ -131,7 +131,7 @@ impl WorldletFile {
             match fs::metadata(&resolved) {
                 Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {
                     let digest = digest_of(&resolved).map_err(|fault| unusable(path, &fault))?;
-                    return Ok(Self { path: resolved, seen: Seen::of(&ours), digest, locked: file });
+                    return Ok(Self { path: resolved, stamp: FileStamp::of(&ours), digest, locked: file });
                 }
                 // Somebody has saved it between our opening and locking it.
                 Ok(_) => {}
@@ -147,8 +147,8 @@ impl WorldletFile {
     /// `conflict`, if somebody else has changed it since; what `write` and the file system fail with. The file is then as it
     /// was.
     pub(super) fn save(&mut self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-        let found = fs::metadata(&self.path).map(|metadata| Seen::of(&metadata)).ok();
-        if !found.is_some_and(|found| self.is_as_we_left_it(&found)) {
+        let found = fs::metadata(&self.path).map(|metadata| FileStamp::of(&metadata)).ok();
+        if !found.is_some_and(|found| self.is_unchanged(&found)) {
             let what = if found.is_some() { "changed" } else { "removed" };
             let message = format!(
                 "somebody else has {what} the file since it was opened, so nothing is written to it: open it again"
@@ -167,14 +167,14 @@ impl WorldletFile {
             Ok(())
         })?;
         self.digest = digest;
-        self.seen = Seen::of(&file.metadata().map_err(|fault| unusable(path, &fault))?);
+        self.stamp = FileStamp::of(&file.metadata().map_err(|fault| unusable(path, &fault))?);
         self.locked = file;
         Ok(())
     }
 
-    fn is_as_we_left_it(&self, found: &Seen) -> bool {
-        *found == self.seen
-            || found.may_hold_the_same_as(&self.seen)
+    fn is_unchanged(&self, found: &FileStamp) -> bool {
+        *found == self.stamp
+            || found.has_same_identity(&self.stamp)
                 && digest_of(&self.path).is_ok_and(|digest| digest == self.digest)
     }
 }

@@ -7,32 +7,32 @@ use crate::engine::Explanation;
 use crate::engine::store::plan::{Lookup, Source};
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::Shown;
-use crate::engine::worldlet::tables::Maps;
+use crate::engine::worldlet::tables::MemoryTables;
 use crate::error::Result;
 use crate::json;
 use crate::query::{Select, Subject, stack};
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 
-impl Store<Maps> {
+impl Store<MemoryTables> {
     pub(super) fn evaluate_select(&self, select: &Select) -> Result<Records> {
-        let selected = self.selected(select, |seen| self.answer.take_shown(&seen.record))?;
-        Ok(selected.into_iter().map(|seen| Record::from(seen.record)).collect::<Vec<_>>().into())
+        let selected = self.selected(select, |stored| self.answer.take_shown(&stored.record))?;
+        Ok(selected.into_iter().map(|stored| Record::from(stored.record)).collect::<Vec<_>>().into())
     }
 
     pub(super) fn evaluate_numbers(&self, select: &Select) -> Result<Vec<i64>> {
-        Ok(self.selected(select, |_| Ok(()))?.into_iter().map(|seen| seen.seq).collect())
+        Ok(self.selected(select, |_| Ok(()))?.into_iter().map(|stored| stored.seq).collect())
     }
 
     fn selected<'s>(
         &'s self,
         select: &Select,
-        take: impl Fn(&Seen<'s>) -> Result<()>,
-    ) -> Result<Vec<Seen<'s>>> {
+        take: impl Fn(&StoredRecord<'s>) -> Result<()>,
+    ) -> Result<Vec<StoredRecord<'s>>> {
         let source = self.plan(select)?.source;
         let active = self.tables.numbers(&source).filter_map(|seq| {
             let record = self.tables.record.get(&seq)?.shown()?;
-            Some(Ok(Seen { seq, record, catalog: &self.catalog }))
+            Some(Ok(StoredRecord { seq, record, catalog: &self.catalog }))
         });
         select.evaluate(active, take)
     }
@@ -59,7 +59,7 @@ impl Store<Maps> {
     }
 }
 
-impl Maps {
+impl MemoryTables {
     /// The numbers of the records of a source, in order of creation, each once.
     fn numbers<'s>(&'s self, source: &Source<'_>) -> Box<dyn Iterator<Item = i64> + 's> {
         match source {
@@ -92,13 +92,13 @@ impl Maps {
 }
 
 /// A record where it lies, and the classes as the select sees them.
-struct Seen<'s> {
+struct StoredRecord<'s> {
     seq: i64,
     record: Shown<'s>,
     catalog: &'s Catalog,
 }
 
-impl Subject for Seen<'_> {
+impl Subject for StoredRecord<'_> {
     fn pk(&self) -> &str {
         self.record.pk
     }

@@ -11,7 +11,7 @@ use crate::engine::Explanation;
 use crate::engine::store::{Store, broken, export};
 use crate::engine::tables::{FileRow, ONE_DEFINITION, Row, State, Tables};
 use crate::engine::worldlet::file::WorldletFile;
-use crate::engine::worldlet::table::{Table, Undoable};
+use crate::engine::worldlet::undo_table::{UndoLog, UndoTable};
 use crate::error::Result;
 use crate::json;
 use crate::memory;
@@ -22,33 +22,33 @@ use crate::uns;
 
 /// The tables as maps, and the file that is written at each commit, if there is one.
 #[derive(Debug)]
-pub struct Maps {
-    pub(super) record: Table<i64, Row>,
-    pub(super) by_pk: Table<String, i64>,
-    class: Table<String, i64>,
+pub struct MemoryTables {
+    pub(super) record: UndoTable<i64, Row>,
+    pub(super) by_pk: UndoTable<String, i64>,
+    class: UndoTable<String, i64>,
     /// Class and record.
-    pub(super) membership: Table<(i64, i64), ()>,
-    constraint: Table<Declared, i64>,
+    pub(super) membership: UndoTable<(i64, i64), ()>,
+    constraint: UndoTable<Declared, i64>,
     /// Constraint and value, with the record.
-    pub(super) unique_value: Table<(i64, String), i64>,
+    pub(super) unique_value: UndoTable<(i64, String), i64>,
     /// Constraint, value and record.
-    pub(super) indexed_value: Table<(i64, String, i64), ()>,
+    pub(super) indexed_value: UndoTable<(i64, String, i64), ()>,
     /// Target, record and pointer, and whether it restricts.
-    reference: Table<(String, i64, String), bool>,
+    reference: UndoTable<(String, i64, String), bool>,
     /// Record, target and pointer.
-    pointing: Table<(i64, String, String), ()>,
-    kept: Table<String, Value>,
+    pointing: UndoTable<(i64, String, String), ()>,
+    kept: UndoTable<String, Value>,
     last_class: i64,
     last_constraint: i64,
     /// Record, time and the pk of the version.
-    version: Table<(i64, i64, String), Row>,
+    version: UndoTable<(i64, i64, String), Row>,
     /// The record of a version, by the pk of that.
-    by_instance: Table<String, i64>,
-    ever_definition: Table<i64, ()>,
-    file: Table<i64, FileRow>,
-    file_by_pk: Table<String, i64>,
+    by_instance: UndoTable<String, i64>,
+    ever_definition: UndoTable<i64, ()>,
+    file: UndoTable<i64, FileRow>,
+    file_by_pk: UndoTable<String, i64>,
     /// File and chunk.
-    chunk: Table<(i64, u64), Arc<[u8]>>,
+    chunk: UndoTable<(i64, u64), Arc<[u8]>>,
     temporal: bool,
     in_transaction: bool,
     document: Option<RefCell<WorldletFile>>,
@@ -59,31 +59,31 @@ pub struct Maps {
 /// A constraint: class, kind and fields.
 type Declared = (String, ConstraintKind, Vec<Vec<String>>);
 
-impl Default for Maps {
+impl Default for MemoryTables {
     fn default() -> Self {
-        let mut constraint = Table::default();
+        let mut constraint = UndoTable::default();
         let of_names = (uns::CLASS.to_owned(), ConstraintKind::Unique, vec![vec!["name".to_owned()]]);
         constraint.insert(of_names, ONE_DEFINITION);
         constraint.commit();
         Self {
-            record: Table::default(),
-            by_pk: Table::default(),
-            class: Table::default(),
-            membership: Table::default(),
+            record: UndoTable::default(),
+            by_pk: UndoTable::default(),
+            class: UndoTable::default(),
+            membership: UndoTable::default(),
             constraint,
-            unique_value: Table::default(),
-            indexed_value: Table::default(),
-            reference: Table::default(),
-            pointing: Table::default(),
-            kept: Table::default(),
+            unique_value: UndoTable::default(),
+            indexed_value: UndoTable::default(),
+            reference: UndoTable::default(),
+            pointing: UndoTable::default(),
+            kept: UndoTable::default(),
             last_class: 0,
             last_constraint: ONE_DEFINITION,
-            version: Table::default(),
-            by_instance: Table::default(),
-            ever_definition: Table::default(),
-            file: Table::default(),
-            file_by_pk: Table::default(),
-            chunk: Table::default(),
+            version: UndoTable::default(),
+            by_instance: UndoTable::default(),
+            ever_definition: UndoTable::default(),
+            file: UndoTable::default(),
+            file_by_pk: UndoTable::default(),
+            chunk: UndoTable::default(),
             temporal: false,
             in_transaction: false,
             document: None,
@@ -92,7 +92,7 @@ impl Default for Maps {
     }
 }
 
-impl Maps {
+impl MemoryTables {
     /// Tables of which every version is kept.
     pub(super) fn temporal() -> Self {
         Self { temporal: true, ..Self::default() }
@@ -109,7 +109,7 @@ impl Maps {
         document.borrow_mut().save(|writer| export::write(self, writer))
     }
 
-    fn all(&mut self) -> [&mut dyn Undoable; 16] {
+    fn all(&mut self) -> [&mut dyn UndoLog; 16] {
         [
             &mut self.record,
             &mut self.by_pk,
@@ -170,7 +170,7 @@ fn version_of(last: &Row, version: &Row) -> Row {
     Row { created_at: last.created_at, ..version.clone() }
 }
 
-impl Tables for Maps {
+impl Tables for MemoryTables {
     fn name(&self) -> &'static str {
         "mikobase.uno/worldlet"
     }

@@ -6,19 +6,19 @@ use std::ops::RangeBounds;
 
 /// One table: keys in order, each with a value, and how to undo what was done since the last commit.
 #[derive(Debug)]
-pub(super) struct Table<K, V> {
+pub(super) struct UndoTable<K, V> {
     entries: BTreeMap<K, V>,
     /// What stood under a key before it was changed, in the order of the changes.
     before: Vec<(K, Option<V>)>,
 }
 
-impl<K, V> Default for Table<K, V> {
+impl<K, V> Default for UndoTable<K, V> {
     fn default() -> Self {
         Self { entries: BTreeMap::new(), before: Vec::new() }
     }
 }
 
-impl<K: Ord + Clone, V: Clone> Table<K, V> {
+impl<K: Ord + Clone, V: Clone> UndoTable<K, V> {
     pub(super) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -47,7 +47,7 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
 }
 
 /// What is done to a table whatever it holds.
-pub(super) trait Undoable {
+pub(super) trait UndoLog {
     /// How many changes there were since the last commit.
     fn changes(&self) -> usize;
     /// Makes them last.
@@ -56,7 +56,7 @@ pub(super) trait Undoable {
     fn roll_back(&mut self);
 }
 
-impl<K: Ord + Clone, V> Undoable for Table<K, V> {
+impl<K: Ord + Clone, V> UndoLog for UndoTable<K, V> {
     fn changes(&self) -> usize {
         self.before.len()
     }
@@ -103,7 +103,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_rollback_leaves_what_was_committed(steps in steps()) {
-            let mut table = Table::default();
+            let mut table = UndoTable::default();
             let (mut committed, mut now) = (BTreeMap::new(), BTreeMap::new());
             for step in steps {
                 match step {

@@ -13,40 +13,40 @@ use crate::class::{Class, Constraint};
 use crate::engine::sqlite::Sqlite;
 use crate::error::Result;
 
-/// Numbers that were asked for. A transaction that is rolled back takes with it those that it gave out.
+/// Ids that have been looked up or given out. A rollback drops those that its transaction gave out.
 #[derive(Debug, Default)]
-pub(super) struct Numbers {
+pub(super) struct IdCache {
     classes: HashMap<String, i64, RandomState>,
     /// Those of the constraints of a class, in their order.
     constraints: HashMap<String, Arc<[i64]>, RandomState>,
 }
 
-impl Numbers {
+impl IdCache {
     /// Forgets the constraints: some class now has others.
-    pub(super) fn forget_constraints(&mut self) {
+    pub(super) fn clear_constraints(&mut self) {
         self.constraints.clear();
     }
 }
 
 impl Sqlite {
     /// The number of a class, which it gets if no record has used it before.
-    pub(super) fn numbered_class(&self, class: &str) -> Result<i64> {
-        if let Some(id) = self.number_of_class(class)? {
+    pub(super) fn class_id_or_insert(&self, class: &str) -> Result<i64> {
+        if let Some(id) = self.find_class_id(class)? {
             return Ok(id);
         }
-        self.connection.run("INSERT INTO class (uns) VALUES (?1)", [class])?;
+        self.connection.execute("INSERT INTO class (uns) VALUES (?1)", [class])?;
         Ok(self.connection.last_insert_rowid())
     }
 
     /// The number of a class, if any record has used it.
-    pub(super) fn number_of_class(&self, class: &str) -> Result<Option<i64>> {
+    pub(super) fn find_class_id(&self, class: &str) -> Result<Option<i64>> {
         const FIND: &str = "SELECT id FROM class WHERE uns = ?1";
-        if let Some(id) = self.numbers.borrow().classes.get(class) {
+        if let Some(id) = self.ids.borrow().classes.get(class) {
             return Ok(Some(*id));
         }
-        let found = self.connection.one(FIND, [class], |row| row.get(0))?;
+        let found = self.connection.query_optional(FIND, [class], |row| row.get(0))?;
         if let Some(id) = found {
-            self.numbers.borrow_mut().classes.insert(class.to_owned(), id);
+            self.ids.borrow_mut().classes.insert(class.to_owned(), id);
         }
         Ok(found)
     }
@@ -54,19 +54,19 @@ impl Sqlite {
     /// The numbers of the constraints of a class, in their order. Those that have none yet get one.
     pub(super) fn numbers_of_constraints(&self, class: &Class) -> Result<Arc<[i64]>> {
         let name = &class.definition.name;
-        if let Some(ids) = self.numbers.borrow().constraints.get(name) {
+        if let Some(ids) = self.ids.borrow().constraints.get(name) {
             return Ok(Arc::clone(ids));
         }
         let ids: Arc<[i64]> =
             class.constraints.iter().map(|one| self.constraint_id(one)).collect::<Result<_>>()?;
-        self.numbers.borrow_mut().constraints.insert(name.clone(), Arc::clone(&ids));
+        self.ids.borrow_mut().constraints.insert(name.clone(), Arc::clone(&ids));
         Ok(ids)
     }
 
     /// The number of one constraint of a class, by its place among them, if it has a number.
     pub(super) fn number_of_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>> {
         let name = &class.definition.name;
-        if let Some(ids) = self.numbers.borrow().constraints.get(name) {
+        if let Some(ids) = self.ids.borrow().constraints.get(name) {
             return Ok(Some(ids[index]));
         }
         let ids: Option<Arc<[i64]>> = class
@@ -78,7 +78,7 @@ impl Sqlite {
         match ids {
             Some(ids) => {
                 let found = ids[index];
-                self.numbers.borrow_mut().constraints.insert(name.clone(), ids);
+                self.ids.borrow_mut().constraints.insert(name.clone(), ids);
                 Ok(Some(found))
             }
             None => self.stored_constraint(&class.constraints[index]),
@@ -92,14 +92,14 @@ impl Sqlite {
             return Ok(id);
         }
         let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
-        self.connection.run(ADD, values)?;
+        self.connection.execute(ADD, values)?;
         Ok(self.connection.last_insert_rowid())
     }
 
     fn stored_constraint(&self, constraint: &Constraint) -> Result<Option<i64>> {
         const FIND: &str = "SELECT id FROM class_constraint WHERE class = ?1 AND kind = ?2 AND fields = ?3";
         let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
-        self.connection.one(FIND, values, |row| row.get(0))
+        self.connection.query_optional(FIND, values, |row| row.get(0))
     }
 }
 

@@ -1,8 +1,8 @@
-//! A connection, and the statements that were prepared on it for good.
+//! A connection, and the statements that stay prepared on it.
 //!
-//! What is done to the tables is a few dozen statements, each a literal of ours. Taking one out of rusqlite's cache and putting it
-//! back hashes its text twice and takes as long as half of what a small statement does; here it is found by the address of the
-//! literal. Selects, whose text depends on the request, go through the cache.
+//! The tables are changed by a few dozen statements, each a string literal. They are found by the address of the
+//! literal: rusqlite's own cache hashes the text twice per use, which takes half as long as a small statement.
+//! Selects, whose text depends on the request, use rusqlite's cache.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use crate::error::Result;
 type Statements<'c> = RefCell<HashMap<(usize, usize), Statement<'c>, RandomState>>;
 
 self_cell! {
-    struct Cell {
+    struct ConnectionCell {
         owner: Connection,
         #[not_covariant]
         dependent: Statements,
@@ -30,44 +30,49 @@ self_cell! {
 
 /// A connection with its statements.
 #[derive(Debug)]
-pub(super) struct Prepared(Cell);
+pub(super) struct StatementCache(ConnectionCell);
 
-// SAFETY: a `Connection` may be sent to another thread. A `Statement` may not, because it refers to a connection that would stay
-// behind, and SQLite allows the two to be used by one thread at a time. Here they are sent together, nobody else can refer to
-// either, since no method gives out more than `&self` lends, and `Prepared` is not `Sync`.
-unsafe impl Send for Prepared {}
+// SAFETY: a `Connection` is `Send`. A `Statement` is not, because it refers to its connection, and SQLite allows one
+// thread at a time to use the two. Here both are in one value and are sent together. No other thread can refer to
+// either: every method lends through `&self`, and `StatementCache` is not `Sync`.
+unsafe impl Send for StatementCache {}
 
-impl Prepared {
+impl StatementCache {
     pub(super) fn new(connection: Connection) -> Self {
-        Self(Cell::new(connection, |_| Statements::default()))
+        Self(ConnectionCell::new(connection, |_| Statements::default()))
     }
 
-    /// Runs a statement that gives no rows: how many it has changed.
-    pub(super) fn run(&self, sql: &'static str, values: impl Params) -> Result<usize> {
+    /// Runs a statement that returns no rows. Returns how many rows it has changed.
+    pub(super) fn execute(&self, sql: &'static str, values: impl Params) -> Result<usize> {
         self.with(sql, |statement| statement.execute(values))
     }
 
     /// The first row of a statement, if it has any.
-    pub(super) fn one<R>(
+    pub(super) fn query_optional<R>(
         &self,
         sql: &'static str,
         values: impl Params,
-        read: Reader<R>,
+        read: RowReader<R>,
     ) -> Result<Option<R>> {
         self.with(sql, |statement| statement.query_row(values, read).optional())
     }
 
     /// All rows of a statement.
-    pub(super) fn many<R>(&self, sql: &'static str, values: impl Params, read: Reader<R>) -> Result<Vec<R>> {
-        self.with(sql, |statement| statement.query_map(values, read)?.collect())
-    }
-
-    /// Shows the rows of a statement one by one. `show` uses no statement.
-    pub(super) fn each<R>(
+    pub(super) fn query_all<R>(
         &self,
         sql: &'static str,
         values: impl Params,
-        read: Reader<R>,
+        read: RowReader<R>,
+    ) -> Result<Vec<R>> {
+        self.with(sql, |statement| statement.query_map(values, read)?.collect())
+    }
+
+    /// Calls `show` with each row of a statement. `show` must not run a statement.
+    pub(super) fn for_each_row<R>(
+        &self,
+        sql: &'static str,
+        values: impl Params,
+        read: RowReader<R>,
         mut show: impl FnMut(R) -> Result<()>,
     ) -> Result<()> {
         self.with(sql, |statement| {
@@ -87,7 +92,7 @@ impl Prepared {
             let key = (sql.as_ptr().addr(), sql.len());
             let statement = match statements.entry(key) {
                 Entry::Occupied(found) => found.into_mut(),
-                Entry::Vacant(place) => place.insert(connection.prepare_with_flags(sql, FOR_GOOD)?),
+                Entry::Vacant(place) => place.insert(connection.prepare_with_flags(sql, PERSISTENT)?),
             };
             let done = work(statement);
             // What was bound may be large.
@@ -97,13 +102,13 @@ impl Prepared {
     }
 }
 
-/// Without it a statement takes its memory from where SQLite keeps that of single calls, and leaves none for these.
-const FOR_GOOD: PrepFlags = PrepFlags::SQLITE_PREPARE_PERSISTENT;
+/// Keeps long-lived statements out of SQLite's lookaside allocator, which serves single calls.
+const PERSISTENT: PrepFlags = PrepFlags::SQLITE_PREPARE_PERSISTENT;
 
 /// Copies what is wanted of a row.
-type Reader<R> = fn(&Row<'_>) -> rusqlite::Result<R>;
+type RowReader<R> = fn(&Row<'_>) -> rusqlite::Result<R>;
 
-impl Deref for Prepared {
+impl Deref for StatementCache {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {

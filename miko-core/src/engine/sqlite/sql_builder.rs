@@ -8,12 +8,12 @@ use serde_json::Value as Json;
 
 /// A statement that is ready to run.
 #[derive(Debug, Default)]
-pub(super) struct Statement {
+pub(super) struct SqlBuilder {
     sql: String,
     values: Vec<Bound>,
 }
 
-impl Statement {
+impl SqlBuilder {
     /// Adds SQL of ours. It takes literals only, so that nothing from a request can come in this way.
     pub(super) fn sql(&mut self, sql: &'static str) -> &mut Self {
         self.sql.push_str(sql);
