@@ -8,7 +8,14 @@ use mikobase::{Result, json, mikobase_interface};
 #[mikobase_interface]
 pub trait Echo {
     /// Joins.
-    fn join(&self, method: &str, params: u64, request: &[String], result: String, error: Option<u8>) -> Result<String>;
+    fn join(
+        &self,
+        method: &str,
+        params: u64,
+        request: &[String],
+        result: String,
+        error: Option<u8>,
+    ) -> Result<String>;
 
     /// Names of [links] that *are* "none", `{}` and \n included.
     fn unknown(&self, unknown: bool, message: bool, transport: u8, f: f64) -> Result<bool>;
@@ -17,7 +24,14 @@ pub trait Echo {
 struct Joiner;
 
 impl Echo for Joiner {
-    fn join(&self, method: &str, params: u64, request: &[String], result: String, error: Option<u8>) -> Result<String> {
+    fn join(
+        &self,
+        method: &str,
+        params: u64,
+        request: &[String],
+        result: String,
+        error: Option<u8>,
+    ) -> Result<String> {
         Ok(format!("{method} {params} {request:?} {result} {error:?}"))
     }
 
@@ -26,7 +40,8 @@ impl Echo for Joiner {
     }
 }
 
-fn main() {
+#[test]
+fn arguments_of_these_names_are_dispatched() {
     let echo: &dyn Echo = &Joiner;
     let params = json!({"method": "a", "params": 1, "request": ["b"], "result": "c"});
     assert_eq!(echo.dispatch("join", params).unwrap().get(), r#""a 1 [\"b\"] c None""#);

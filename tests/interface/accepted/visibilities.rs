@@ -1,4 +1,7 @@
 //! A trait of any visibility, in any module.
+#![allow(dead_code, non_snake_case, reason = "no code uses these traits and their odd names")]
+#![allow(clippy::needless_pub_self, reason = "it is one of the visibilities")]
+
 use mikobase::{Result, mikobase_interface};
 
 mod outer {
@@ -6,7 +9,7 @@ mod outer {
         use mikobase::{Result, mikobase_interface};
 
         #[mikobase_interface]
-        pub(in crate::outer) trait InPath {
+        pub(in crate::accepted::visibilities::outer) trait InPath {
             fn call(&self) -> Result<()>;
         }
 
@@ -32,5 +35,3 @@ trait Private {
     fn r#match(&self, r#type: &str) -> Result<()>;
     fn _1(&self) -> mikobase::Result<[u8; 4]>;
 }
-
-fn main() {}
