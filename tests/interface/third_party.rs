@@ -11,8 +11,16 @@ fn package() -> Package {
     let original = Path::new(WORKSPACE).join("tests/interface/third_party");
     let package = Package::copy("third-party", &original, &["Cargo.toml", "src"]);
     package.edit("Cargo.toml", "@WORKSPACE@", WORKSPACE);
+    package.edit("Cargo.toml", "[workspace]\n", &format!("[workspace]\n\n{}", profiles_of_tests()));
     fs::copy(Path::new(WORKSPACE).join("Cargo.lock"), package.path("Cargo.lock")).unwrap();
     package
+}
+
+/// The profiles that the workspace builds tests with, so that what is built of the dependencies serves both.
+fn profiles_of_tests() -> String {
+    let manifest = fs::read_to_string(Path::new(WORKSPACE).join("Cargo.toml")).unwrap();
+    let sections = manifest.split("\n[").filter(|section| section.starts_with("profile.dev"));
+    sections.map(|section| format!("[{section}\n")).collect()
 }
 
 #[test]

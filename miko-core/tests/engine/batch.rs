@@ -4,7 +4,7 @@ use miko_core::{Engine, Error, ErrorId, MAX_BATCH_REQUESTS, Mikobase, MikobaseEx
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{buckets, create, db, export};
+use crate::support::{buckets, cases, create, db, export};
 
 #[test]
 fn each_for_itself_or_all_or_none() {
@@ -52,16 +52,17 @@ fn an_empty_batch_is_fine() {
 #[test]
 fn a_batch_of_too_many_requests_is_refused_as_a_whole() {
     let db = db();
-    for atomic in [true, false] {
-        let queries = vec![json!({"action": "create", "bucket": {}}); MAX_BATCH_REQUESTS + 1];
-        for queries in [queries, vec![Value::Null; 1_000_000]] {
-            let found = queries.len();
-            let error = db.batch(queries, atomic).unwrap_err();
-            assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
-            assert_eq!(error.items().len(), 1);
-            assert_eq!(error.items()[0].details["allowed"], MAX_BATCH_REQUESTS);
-            assert_eq!(error.items()[0].details["found"], found);
-        }
+    let create = json!({"action": "create", "bucket": {}});
+    for (query, found, atomic) in [
+        (&create, MAX_BATCH_REQUESTS + 1, true),
+        (&create, MAX_BATCH_REQUESTS + 1, false),
+        (&Value::Null, 1_000_000, false),
+    ] {
+        let error = db.batch(vec![query.clone(); found], atomic).unwrap_err();
+        assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+        assert_eq!(error.items().len(), 1);
+        assert_eq!(error.items()[0].details["allowed"], MAX_BATCH_REQUESTS);
+        assert_eq!(error.items()[0].details["found"], found);
     }
     assert!(buckets(&db, json!({"action": "select"})).is_empty());
     assert_eq!(db.batch(vec![Value::Null; MAX_BATCH_REQUESTS], false).unwrap().len(), MAX_BATCH_REQUESTS);
@@ -79,7 +80,7 @@ fn limited(bytes: usize) -> SqliteEngine {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(cases(32))]
 
     /// Whether an answer has room depends on the bytes of all that is in it, whatever it is made of.
     #[test]

@@ -7,8 +7,20 @@ use std::io::{Read, stdin};
 use std::process::Command;
 
 use miko_shared::{Returning, Uds};
+use proptest::prelude::ProptestConfig;
 
 use crate::support::{ENGINE, SERVE};
+
+/// The modules whose tests open engines of their own, or none. They run once; `support.rs` checks the list.
+pub(crate) const WITH_THEIR_OWN: &[&str] = &[
+    "errors_page::",
+    "file::",
+    "history::",
+    "merging::",
+    "name_history::",
+    "unwritable::",
+    "worldlet_file::",
+];
 
 #[track_caller]
 fn all_tests_pass_on(engine: &str) {
@@ -17,8 +29,9 @@ fn all_tests_pass_on(engine: &str) {
     }
     let mut run = Command::new(std::env::current_exe().unwrap());
     // Generated cases are for this process, in numbers; each costs a share a process.
-    let cases = if engine.contains("share") { "8" } else { "32" };
-    run.env(ENGINE, engine).env("PROPTEST_CASES", cases).args(["--skip", "engines::"]);
+    let cases = ProptestConfig::default().cases / if engine.contains("share") { 32 } else { 8 };
+    run.env(ENGINE, engine).env("PROPTEST_CASES", cases.max(1).to_string()).args(["--skip", "engines::"]);
+    run.args(WITH_THEIR_OWN.iter().flat_map(|module| ["--skip", module]));
     // It is about reading requests, of which no engine has a part, and takes long.
     run.args(["--skip", "placeholders::what_many_stand_for_is_bounded"]);
     let run = run.output().unwrap();

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::classed::{Db, create, db, define, plain};
-use crate::support::export;
+use crate::support::{cases, export};
 
 fn import(db: &Db, worldlet: &str) -> Result<Imported> {
     db.0.read_worldlet(&mut worldlet.as_bytes(), false)
@@ -346,7 +346,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn any_state_survives_the_round_trip(buckets in prop::collection::vec(prop::collection::vec((".{0,6}", any_json()), 0..5), 0..6)) {

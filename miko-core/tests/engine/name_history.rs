@@ -5,6 +5,8 @@ use miko_core::{Engine, MikobaseExt, SqliteEngine, WorldletEngine};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::support::cases;
+
 /// Every kind of database, empty, in a folder.
 fn databases(folder: &std::path::Path, temporal: bool) -> Vec<(Box<dyn Engine>, Option<String>)> {
     let [db, json] = ["db", "json"].map(|end| folder.join(format!("{temporal}.{end}")));
@@ -118,7 +120,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(24))]
     #[test]
     fn whatever_becomes_of_names_the_state_travels(
         temporal in any::<bool>(),

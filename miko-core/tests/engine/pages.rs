@@ -23,6 +23,7 @@ fn told(answer: &Result<Response, Error>) -> String {
             }
             Results::Written { .. } => vec!["written".to_owned()],
             Results::Deleted { .. } => vec!["deleted".to_owned()],
+            other => panic!("no page says how {other:?} is shown"),
         },
     };
     if lines.is_empty() { "nothing".to_owned() } else { lines.join("\n> ") }

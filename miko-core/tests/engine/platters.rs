@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::classed::{Db, db, define, rules_broken};
+use crate::support::cases;
 
 /// Classes that put values in, collapse, fill what others put in, and check.
 fn platters() -> Db {
@@ -75,7 +76,7 @@ fn defaults_that_mark_what_has_such_a_default_come_to_an_end() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
     #[test]
     fn the_order_of_platters_decides_nothing(
         (classes, shuffled) in proptest::sample::subsequence(CLASSES.to_vec(), 1..=5)

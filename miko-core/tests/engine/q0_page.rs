@@ -42,6 +42,7 @@ fn told(answer: &Result<Response, Error>) -> String {
                 Results::Written { .. } => "written".to_owned(),
                 Results::Deleted { deleted: true, .. } => "deleted".to_owned(),
                 Results::Deleted { deleted: false, .. } => "nothing to delete".to_owned(),
+                other => panic!("the page does not say how {other:?} is shown"),
             };
             response
                 .warnings

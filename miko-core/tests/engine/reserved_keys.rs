@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::support::{buckets, create, db, export, read, run};
+use crate::support::{buckets, cases, create, db, export, read, run};
 
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 const NUMBER: &str = "$serde_json::private::Number";
@@ -73,7 +73,7 @@ fn check_record(record: &Record, bucket: &Value) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(64)))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn they_are_stored_and_read_as_they_are(bucket in any_object(any_value()), misc in any_value()) {
@@ -127,7 +127,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(16)))]
+    #![proptest_config(cases(16))]
 
     #[test]
     fn a_worldlet_file_that_holds_them_opens_again(bucket in any_object(any_value())) {

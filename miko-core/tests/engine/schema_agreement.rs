@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::classed::{db, define};
 use crate::schemas::validator;
+use crate::support::cases;
 
 /// The rules that no JSON Schema can express: for these alone the engine refuses what the schema takes.
 const BEYOND_SCHEMAS: &[&str] = &[
@@ -198,7 +199,7 @@ fn assert_agreement(takes: bool, engine: Result<(), Error>, what: &Value) -> Res
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn definitions(name in proptest::option::weighted(0.9, name()), body in body()) {

@@ -9,8 +9,14 @@ use crate::support::{Local, db, export, ids};
 const MANY: usize = 5000;
 
 fn numbered(count: usize) -> (Local, Vec<String>) {
+    numbered_with(count, "")
+}
+
+/// Records with a number each, and a text.
+fn numbered_with(count: usize, text: &str) -> (Local, Vec<String>) {
     let db = db();
-    let create = |n| json!({"action": "create", "class": "a.b/n", "bucket": {"n": n}});
+    let bucket = |n| if text.is_empty() { json!({"n": n}) } else { json!({"n": n, "text": text}) };
+    let create = |n| json!({"action": "create", "class": "a.b/n", "bucket": bucket(n)});
     let answers = db.batch((0..count).map(create).collect(), true).unwrap();
     let pks = answers.into_iter().map(|answer| answer.unwrap().into_pk().unwrap()).collect();
     (db, pks)
@@ -154,12 +160,12 @@ fn a_write_that_is_rolled_back_changes_no_stream() {
 
 #[test]
 fn an_import_comes_in_pieces_and_is_made_whole_or_not_at_all() {
-    let (original, _) = numbered(15_000);
+    let (original, _) = numbered_with(MANY, &"x".repeat(500));
     let worldlet = export(&original);
     assert!(worldlet.len() > 2 * miko_core::MOST_BYTES);
     let copy = db();
     let imported = copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
-    assert_eq!(imported.records, 15_000);
+    assert_eq!(imported.records, MANY as u64);
     assert!(export(&copy) == worldlet);
 
     let db = db();

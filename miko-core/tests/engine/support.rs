@@ -12,7 +12,10 @@ use miko_core::{
     WorldletEngine,
 };
 use miko_shared::{Connect, Token};
+use proptest::prelude::ProptestConfig;
 use serde_json::{Value, json};
+
+use crate::engines::WITH_THEIR_OWN;
 
 /// The variable that names the engine that the tests are about.
 pub(crate) const ENGINE: &str = "MIKOBASE_TEST_ENGINE";
@@ -131,14 +134,32 @@ fn share_of(backend: &str, folder: Option<tempfile::TempDir>) -> Local {
     Local { held: Held::Share { client, server }, _folder: folder }
 }
 
+/// The engine that this run is about; none is SQLite in memory.
+fn engine_of_this_run() -> Option<String> {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or_default();
+    assert!(
+        !WITH_THEIR_OWN.iter().any(|module| test.starts_with(module)),
+        "{test} runs on the engine of the run: take its module from the list in engines.rs"
+    );
+    std::env::var(ENGINE).ok()
+}
+
+/// At most this many generated cases, fewer in the runs for other engines; in the long mode as many as
+/// `PROPTEST_CASES` says.
+pub(crate) fn cases(most: u32) -> ProptestConfig {
+    let cases = ProptestConfig::default().cases;
+    let is_long = std::env::var_os("MIKOBASE_LONG").is_some_and(|value| value == "1");
+    ProptestConfig::with_cases(if is_long { cases } else { cases.min(most) })
+}
+
 pub(crate) fn db() -> Local {
-    db_on(std::env::var(ENGINE).ok().as_deref())
+    db_on(engine_of_this_run().as_deref())
 }
 
 /// An empty database that is not temporal: for tests about the form of a worldlet, which says less.
 pub(crate) fn plain() -> Local {
-    let engine = std::env::var(ENGINE).ok();
-    db_on(engine.as_deref().map(|engine| engine.trim_start_matches("temporal ")))
+    db_on(engine_of_this_run().as_deref().map(|engine| engine.trim_start_matches("temporal ")))
 }
 
 fn db_on(engine: Option<&str>) -> Local {
@@ -173,9 +194,9 @@ fn db_on(engine: Option<&str>) -> Local {
 
 /// An empty temporal database: for tests that are about versions.
 pub(crate) fn temporal() -> Local {
-    match std::env::var(ENGINE) {
-        Ok(engine) if engine.starts_with("temporal") => db(),
-        Ok(engine) if engine.contains("worldlet") => db_on(Some("temporal worldlet")),
+    match engine_of_this_run() {
+        Some(engine) if engine.starts_with("temporal") => db(),
+        Some(engine) if engine.contains("worldlet") => db_on(Some("temporal worldlet")),
         _ => db_on(Some("temporal sqlite")),
     }
 }

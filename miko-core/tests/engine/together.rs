@@ -7,7 +7,7 @@ use miko_core::{Error, ErrorId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{Local, buckets, engine, export};
+use crate::support::{Local, buckets, cases, engine, export};
 
 /// Ships have unique names.
 fn fleet() -> Local {
@@ -148,7 +148,7 @@ fn call() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
     #[test]
     fn together_or_one_by_one_the_results_are_the_same(turns in prop::collection::vec(prop::collection::vec(call(), 1..6), 1..6)) {
         let (together, alone) = (fleet(), fleet());
