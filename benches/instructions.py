@@ -24,9 +24,14 @@ CALLS = (50, 250)
 TOLERANCE = 0.10
 
 
-def build():
+def build(symbols=False):
+    # By the profile `release`, so that dependencies are compiled once, unless functions are to be named.
+    release = {"CARGO_PROFILE_BENCH_DEBUG": "none", "CARGO_PROFILE_BENCH_STRIP": "symbols"}
+    profile = {} if symbols else release
     command = ["cargo", "bench", "--bench", "instructions", "--no-run", "--message-format=json"]
-    output = subprocess.run(command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True).stdout
+    output = subprocess.run(
+        command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | profile
+    ).stdout
     messages = (json.loads(line) for line in output.splitlines())
     built = [m["executable"] for m in messages if m.get("target", {}).get("name") == "instructions"]
     return next(executable for executable in built if executable)
@@ -66,9 +71,9 @@ def compare(counted):
 
 
 def main(arguments):
-    program = build()
     if arguments[:1] == ["--profile"]:
-        return profile(program, *arguments[1:])
+        return profile(build(symbols=True), *arguments[1:])
+    program = build()
     paths = subprocess.run([program], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     counted = {path: count(program, path) for path in paths}
     if arguments == ["--record"]:

@@ -1,6 +1,6 @@
 //! How much memory this process may take, and giving memory back.
 //!
-//! Code whose allocations depend on a caller's input reports them with [`grow`]. Each [`STEP`] of reported bytes
+//! Code whose allocations depend on a caller's input reports them with [`grow`]. Each `STEP` of reported bytes
 //! costs one look at the resident memory of the process; below that a report is an addition. Without a limit
 //! ([`limit`]) nothing is refused.
 //!
