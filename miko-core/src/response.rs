@@ -20,6 +20,7 @@ pub struct Response {
 
 /// What an action gives, by the kind of action.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Results {
     /// `select`: the records, after `limit` and `offset`.
     Records(Records),

@@ -126,6 +126,7 @@ impl<R> WorkerReport<R> {
 
 /// How a block ended.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Outcome<R> {
     /// It returned a value.
     Returned(R),
