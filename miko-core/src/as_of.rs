@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::bytes::Bytes;
 use crate::error::{Error, ErrorId, Result};
-use crate::files::{Bytes, FileInfo, Piece, Position};
+use crate::files::{FileInfo, Piece, Position};
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};

@@ -7,12 +7,11 @@ use serde_json::{Map, Value, json};
 
 use crate::as_of::AsOf;
 use crate::error::{Error, ErrorId, Result};
-use crate::files::{self, FileReader};
 use crate::json::{self, type_name};
 use crate::mikobase::{Mikobase, Query};
 use crate::record::Records;
-use crate::streams::{self, RecordStream};
 use crate::timestamp::Timestamp;
+use crate::transfer::{self, FileReader, RecordStream};
 use crate::worldlet::Imported;
 
 /// Everyday requests with types of yours, on an engine and a proxy alike.
@@ -97,7 +96,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// `internal`, if `reader` fails; `storage-full`. There is no such file then.
     fn put_file(&self, reader: &mut dyn Read, mime: &str) -> Result<String> {
-        files::put(self, reader, mime)
+        transfer::put(self, reader, mime)
     }
 
     /// The content of a file, to be read piece by piece.
@@ -124,7 +123,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// If `writer` failed; it may have got a part of the worldlet by then. `stream-expired`, if too much was overwritten meanwhile.
     fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
-        streams::export(self, writer)
+        transfer::export(self, writer)
     }
 
     /// Writes all records of a worldlet of any size, over those that have the same pk, all or nothing. Definitions hold for all of
@@ -136,7 +135,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// `invalid-worldlet`, an item per fault with its JSON pointer; nothing was imported then.
     fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
-        streams::import(self, reader, trust)
+        transfer::import(self, reader, trust)
     }
 
     /// How many records a select finds. `query` is that select, built or as JSON; its `action` may be left out.

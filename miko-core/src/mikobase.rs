@@ -5,20 +5,16 @@ use std::collections::BTreeMap;
 use miko_macros::mikobase_interface;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ErrorItem, Result, Warning};
-use crate::files::{Bytes, FileInfo, Piece, Position};
+pub use crate::query::{Query, Validation};
+
+use crate::bytes::Bytes;
+use crate::error::Result;
+use crate::files::{FileInfo, Piece, Position};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
 use crate::streams::{Chunk, Source};
 use crate::version::Version;
 use crate::worldlet::Imported;
-
-/// A Q0 request: a JSON object, as `json!` makes it.
-///
-/// It is `serde_json`'s value itself, so that `db.q0(json!({…}))` reads the same on an engine, on a proxy and on
-/// `&dyn Mikobase`. Text becomes a request through [`json::parse`](crate::json::parse), which refuses numbers that
-/// would lose digits.
-pub type Query = serde_json::Value;
 
 /// A Mikobase: a live object store.
 ///
@@ -247,15 +243,6 @@ pub struct SchemaChanges {
     pub updated: Vec<String>,
     /// Classes that were defined in this way already.
     pub unchanged: Vec<String>,
-}
-
-/// What [`Mikobase::validate`] found.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Validation {
-    /// Why the request would be refused.
-    pub errors: Vec<ErrorItem>,
-    /// What is odd about it.
-    pub warnings: Vec<Warning>,
 }
 
 /// What kind of database this is.

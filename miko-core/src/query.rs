@@ -32,7 +32,6 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
-use crate::mikobase::Query;
 use fields::Fields;
 
 pub(crate) use condition::{Condition, Part};
@@ -42,9 +41,16 @@ pub(crate) use path::{Path, Step};
 pub(crate) use select::Select;
 pub(crate) use sort::{Sort, SortBy, SortPath};
 pub(crate) use stack::Stack;
-pub use validation::Check;
 pub(crate) use validation::validate;
+pub use validation::{Check, Validation};
 pub(crate) use write::{Create, Delete, GivenStack, Update};
+
+/// A Q0 request: a JSON object, as `json!` makes it.
+///
+/// It is `serde_json`'s value itself, so that `db.q0(json!({…}))` reads the same on an engine, on a proxy and on
+/// `&dyn Mikobase`. Text becomes a request through [`json::parse`](crate::json::parse), which refuses numbers that
+/// would lose digits.
+pub type Query = serde_json::Value;
 
 /// A request in which everything is known to be well-formed.
 #[derive(Debug)]

@@ -1,16 +1,10 @@
-//! Streams: results, exports and imports of any size, chunk by chunk.
-
-use std::fmt;
-use std::io::{self, Read, Write};
-use std::vec;
+//! Streams: results and exports of any size, in chunks.
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorId, Result};
-use crate::files::{self, Bytes};
-use crate::mikobase::{Mikobase, Query};
-use crate::record::{Record, Records};
-use crate::worldlet::Imported;
+use crate::bytes::Bytes;
+use crate::query::Query;
+use crate::record::Records;
 
 /// What a stream is of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,119 +25,4 @@ pub struct Chunk {
     pub text: Bytes,
     /// Does another chunk follow?
     pub more: bool,
-}
-
-/// The records that a select finds, fetched chunk by chunk: those that there were when it was opened, as they were, whatever is
-/// written meanwhile.
-///
-/// Memory is held for a chunk, and on the server for the order of the records and what is overwritten meanwhile. If that gets too much, or
-/// nobody reads on for some minutes, the stream ends with `stream-expired`.
-///
-/// ```
-/// use miko_core::{MikobaseExt, SqliteEngine};
-/// use serde_json::json;
-///
-/// let db = SqliteEngine::in_memory()?;
-/// for n in 0..1000 {
-///     db.create("a.b/number", &json!({"n": n}))?;
-/// }
-/// let mut sum = 0;
-/// for record in db.iter(json!({"class": "a.b/number"}))? {
-///     sum += record?.bucket.get("n")?.and_then(|n| n.as_u64()).unwrap_or_default();
-/// }
-/// assert_eq!(sum, 499_500);
-/// # Ok::<(), miko_core::Error>(())
-/// ```
-pub struct RecordStream<'m, M: Mikobase + ?Sized> {
-    stream: Stream<'m, M>,
-    records: vec::IntoIter<Record>,
-}
-
-impl<M: Mikobase + ?Sized> fmt::Debug for RecordStream<'_, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecordStream").field("id", &self.stream.id).finish_non_exhaustive()
-    }
-}
-
-impl<'m, M: Mikobase + ?Sized> RecordStream<'m, M> {
-    pub(crate) fn open(db: &'m M, query: Query) -> Result<Self> {
-        let stream = Stream::open(db, Source::Select(query))?;
-        Ok(Self { stream, records: Vec::new().into_iter() })
-    }
-}
-
-impl<M: Mikobase + ?Sized> Iterator for RecordStream<'_, M> {
-    type Item = Result<Record>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(record) = self.records.next() {
-                return Some(Ok(record));
-            }
-            match self.stream.next()? {
-                Ok(chunk) => self.records = chunk.records.into_iter(),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    }
-}
-
-/// A stream that is open, and is closed when nobody wants more of it.
-struct Stream<'m, M: Mikobase + ?Sized> {
-    db: &'m M,
-    id: String,
-    index: u64,
-    more: bool,
-}
-
-impl<'m, M: Mikobase + ?Sized> Stream<'m, M> {
-    fn open(db: &'m M, source: Source) -> Result<Self> {
-        Ok(Self { db, id: db.open_stream(source)?, index: 0, more: true })
-    }
-}
-
-impl<M: Mikobase + ?Sized> Iterator for Stream<'_, M> {
-    type Item = Result<Chunk>;
-
-    fn next(&mut self) -> Option<Result<Chunk>> {
-        if !self.more {
-            return None;
-        }
-        let chunk = self.db.next_chunk(&self.id, self.index);
-        self.index += 1;
-        self.more = chunk.as_ref().is_ok_and(|chunk| chunk.more);
-        Some(chunk)
-    }
-}
-
-impl<M: Mikobase + ?Sized> Drop for Stream<'_, M> {
-    fn drop(&mut self) {
-        // Where this cannot be said, the server forgets the stream after some time.
-        let _ = self.db.close_stream(&self.id);
-    }
-}
-
-/// Writes the whole state to `writer`.
-pub(crate) fn export(db: &(impl Mikobase + ?Sized), writer: &mut dyn Write) -> Result<()> {
-    for chunk in Stream::open(db, Source::Worldlet)? {
-        writer.write_all(&chunk?.text).map_err(|fault| not_written(&fault))?;
-    }
-    writer.flush().map_err(|fault| not_written(&fault))
-}
-
-pub(crate) fn not_written(fault: &io::Error) -> Error {
-    Error::new(ErrorId::of_failed_write(fault), format!("the worldlet could not be written: {fault}"))
-}
-
-/// Imports what `reader` gives.
-pub(crate) fn import(db: &(impl Mikobase + ?Sized), reader: &mut dyn Read, trust: bool) -> Result<Imported> {
-    let id = db.begin_import()?;
-    let imported = send(db, &id, reader).and_then(|()| db.end_import(&id, trust));
-    // Where this cannot be said, the server forgets the text after some time.
-    let _ = db.cancel_import(&id);
-    imported
-}
-
-fn send(db: &(impl Mikobase + ?Sized), id: &str, reader: &mut dyn Read) -> Result<()> {
-    files::in_pieces(reader, "the worldlet", |index, text| db.put_import(id, index, text))
 }

@@ -83,7 +83,7 @@ impl<R> Report<R, Worldlet> {
 }
 
 /// The options that only a shared Mikobase has.
-pub(crate) struct MikobaseOptions {
+struct MikobaseOptions {
     backend: Backend,
     initial: Vec<Initial>,
     returning: Returning,
@@ -116,15 +116,22 @@ impl Server<'_> {
 }
 
 impl Uds {
+    fn mikobase_options(&mut self) -> &mut MikobaseOptions {
+        self.interface_options.get_or_default()
+    }
+}
+
+impl Uds {
     /// Keeps the records in the engine that this backend URL names; in memory, by default.
     ///
     /// # Errors
     /// `invalid-backend`, listing the known ones.
     pub fn backend(mut self, url: &str) -> Result<Self> {
-        let Backend { temporal, strict, .. } = self.mikobase.backend;
+        let options = self.mikobase_options();
+        let Backend { temporal, strict, .. } = options.backend;
         let named: Backend = url.parse()?;
         let (temporal, strict) = (named.temporal || temporal, named.strict || strict);
-        self.mikobase.backend = Backend { temporal, strict, ..named };
+        options.backend = Backend { temporal, strict, ..named };
         Ok(self)
     }
 
@@ -132,14 +139,14 @@ impl Uds {
     /// what it is.
     #[must_use]
     pub fn temporal(mut self, temporal: bool) -> Self {
-        self.mikobase.backend.temporal = temporal;
+        self.mikobase_options().backend.temporal = temporal;
         self
     }
 
     /// Are records of classes that are not defined to be refused?
     #[must_use]
     pub fn strict(mut self, strict: bool) -> Self {
-        self.mikobase.backend.strict = strict;
+        self.mikobase_options().backend.strict = strict;
         self
     }
 
@@ -149,7 +156,7 @@ impl Uds {
     /// What is wrong with it is an error of the share.
     #[must_use]
     pub fn schema(mut self, schema: Schema) -> Self {
-        self.mikobase.initial.push(Initial::Schema(schema));
+        self.mikobase_options().initial.push(Initial::Schema(schema));
         self
     }
 
@@ -159,14 +166,14 @@ impl Uds {
     /// `invalid_request`, if the file cannot be read. What is wrong in it is an error of the share.
     pub fn schema_file(mut self, path: impl AsRef<Path>) -> Result<Self> {
         initial::check_file(path.as_ref())?;
-        self.mikobase.initial.push(Initial::SchemaFile(path.as_ref().to_owned()));
+        self.mikobase_options().initial.push(Initial::SchemaFile(path.as_ref().to_owned()));
         Ok(self)
     }
 
     /// Imports a worldlet before the first worker starts: its JSON text, as an earlier share returned it.
     #[must_use]
     pub fn worldlet(mut self, worldlet: impl Into<String>) -> Self {
-        self.mikobase.initial.push(Initial::Worldlet(worldlet.into()));
+        self.mikobase_options().initial.push(Initial::Worldlet(worldlet.into()));
         self
     }
 
@@ -176,22 +183,22 @@ impl Uds {
     /// `invalid_request`, if the file cannot be read. What is wrong in it is an error of the share.
     pub fn worldlet_file(mut self, path: impl AsRef<Path>) -> Result<Self> {
         initial::check_file(path.as_ref())?;
-        self.mikobase.initial.push(Initial::WorldletFile(path.as_ref().to_owned()));
+        self.mikobase_options().initial.push(Initial::WorldletFile(path.as_ref().to_owned()));
         Ok(self)
     }
 
     /// What becomes of the final state.
     #[must_use]
     pub fn returning(mut self, returning: Returning) -> Self {
-        self.mikobase.returning = returning;
+        self.mikobase_options().returning = returning;
         self
     }
 
     /// Runs `setup` once in the server process, before the first worker starts. For one share: the next on this `Uds`
     /// has none.
     #[must_use]
-    pub fn setup(self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
-        self.mikobase.setup.replace(Some(Box::new(setup)));
+    pub fn setup(mut self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
+        self.mikobase_options().setup.replace(Some(Box::new(setup)));
         self
     }
 
@@ -220,7 +227,8 @@ impl Uds {
         n: usize,
         block: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError> + 'b,
     ) -> Result<Share<'b, dyn Mikobase, R, Worldlet>> {
-        let options = &self.mikobase;
+        let defaults = MikobaseOptions::default();
+        let options = self.interface_options.get().unwrap_or(&defaults);
         let open = || {
             let engine = options.backend.open(Mode::ReadWrite)?;
             engine.limit_answers(self.effective_limits().frame_size);

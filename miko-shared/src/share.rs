@@ -26,6 +26,7 @@ mod control;
 mod descriptors;
 mod directory;
 mod fork;
+mod interface_options;
 mod preconditions;
 mod report;
 mod running;

@@ -1,14 +1,17 @@
 //! An engine: a store that the threads of a process share.
 
+mod group;
+
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
+use crate::bytes::Bytes;
 use crate::engine::store::{Store, export};
 use crate::engine::tables::Tables;
 use crate::engine::{Engine, Explanation};
 use crate::error::{Error, ErrorId, Result};
-use crate::files::{Bytes, FileInfo, Piece, Position};
+use crate::files::{FileInfo, Piece, Position};
 use crate::json;
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 use crate::query::{self, Request, Select};
@@ -25,7 +28,7 @@ use crate::worldlet::Imported;
 pub struct LocalEngine<T> {
     store: Mutex<Store<T>>,
     /// Told when calls that were made together are done.
-    pub(super) together_ended: Condvar,
+    group_ended: Condvar,
     /// Does a commit wait for a disk?
     prefers_group_commit: bool,
     /// How many bytes an answer may have.
@@ -38,7 +41,7 @@ impl<T: Tables> LocalEngine<T> {
         let prefers_group_commit = store.tables.gain_together();
         Self {
             store: Mutex::new(store),
-            together_ended: Condvar::new(),
+            group_ended: Condvar::new(),
             prefers_group_commit,
             answer_limit: usize::MAX.into(),
         }
@@ -67,7 +70,7 @@ impl<T: Tables> LocalEngine<T> {
             self.store.clear_poison();
             poisoned.into_inner()
         });
-        self.wait_for_turn(store)
+        self.wait_for_group(store)
     }
 }
 
@@ -267,7 +270,7 @@ impl<T: Tables> Engine for LocalEngine<T> {
     }
 
     fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
-        self.make_together(calls)
+        self.commit_as_group(calls)
     }
 }
 

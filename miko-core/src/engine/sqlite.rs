@@ -32,10 +32,10 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use crate::backend::Mode;
 use crate::engine::local::LocalEngine;
 use crate::engine::store::Store;
 use crate::error::Result;
+use crate::mode::Mode;
 use file::FileLease;
 use id_cache::IdCache;
 use statement_cache::StatementCache;

@@ -39,11 +39,11 @@ mod write;
 
 use std::collections::HashMap;
 
-use crate::backend::Mode;
 use crate::class::Catalog;
 use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::memory;
+use crate::mode::Mode;
 use crate::timestamp::Timestamp;
 use answer::AnswerRoom;
 use files::Uploads;

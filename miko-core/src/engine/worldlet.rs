@@ -14,11 +14,11 @@ mod undo_table;
 use std::io::Seek;
 use std::path::Path;
 
-use crate::backend::Mode;
 use crate::engine::local::LocalEngine;
 use crate::engine::opening::{invalid, unusable};
 use crate::engine::store::Store;
 use crate::error::Result;
+use crate::mode::Mode;
 use crate::worldlet::is_temporal_worldlet;
 use file::WorldletFile;
 use tables::MemoryTables;

@@ -5,9 +5,18 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::ErrorItem;
-use crate::mikobase::{Query, Validation};
+use crate::error::{ErrorItem, Warning};
+use crate::query::Query;
 use crate::query::faults::Faults;
+
+/// What [`Mikobase::validate`](crate::Mikobase::validate) found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Validation {
+    /// Why the request would be refused.
+    pub errors: Vec<ErrorItem>,
+    /// What is odd about it.
+    pub warnings: Vec<Warning>,
+}
 
 /// In what respect a request is checked.
 ///

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::record::read_time;
 use super::{Problems, entry};
-use crate::files::from_base64;
+use crate::bytes::from_base64;
 use crate::query::{Faults, Place};
 use crate::timestamp::Timestamp;
 

@@ -29,37 +29,9 @@ pub(super) enum ServerMessage {
     /// The server could not be set up, or the final state not be delivered.
     Failed(Error),
     /// The next part of the final state.
-    State(#[serde(with = "bytes")] Vec<u8>),
+    State(#[serde(with = "serde_bytes")] Vec<u8>),
     /// The final state is complete.
     Done,
-}
-
-/// Bytes as bytes, where serde would write a list of numbers.
-mod bytes {
-    use std::fmt;
-
-    use serde::de::{Deserializer, Visitor};
-    use serde::ser::Serializer;
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Vec<u8>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
-    }
 }
 
 /// One message after another from a peer of the supervisor, over a pipe or a socket.

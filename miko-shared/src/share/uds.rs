@@ -22,6 +22,7 @@ use super::child_status::SigchldGuard;
 use super::descriptors::DescriptorLimit;
 use super::directory::Directory;
 use super::fork::fork_child;
+use super::interface_options::InterfaceOptions;
 use super::preconditions;
 use super::report::{Report, ShareError, WorkerReport};
 use super::running::{OnExit, Share, UdsLease};
@@ -30,7 +31,6 @@ use super::supervisor::{Interrupt, Supervisor, WorkerBody, WorkerOptions};
 use super::worker_process::{self, Worker};
 use crate::client::Address;
 use crate::limits::Limits;
-use crate::mikobase::MikobaseOptions;
 use crate::polling::{self, SharedStatus};
 use crate::server::{Activity, Serving};
 use crate::token::Token;
@@ -63,7 +63,7 @@ pub struct Uds {
     worker_timeout: Option<Duration>,
     grace_period: Duration,
     on_exit: Option<OnExit>,
-    pub(crate) mikobase: MikobaseOptions,
+    pub(crate) interface_options: InterfaceOptions,
 }
 
 impl Uds {
@@ -89,7 +89,7 @@ impl Uds {
             worker_timeout: None,
             grace_period: Duration::from_secs(2),
             on_exit: None,
-            mikobase: MikobaseOptions::default(),
+            interface_options: InterfaceOptions::default(),
         })
     }
 

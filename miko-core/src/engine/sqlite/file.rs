@@ -18,11 +18,11 @@ use std::time::Duration;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::backend::Mode;
 use crate::engine::opening::{check_folder, in_file, in_use, invalid, not_made, unusable};
 use crate::engine::sqlite::{SCHEMA, TEMPORAL};
 use crate::error::{Error, ErrorId, Result};
 use crate::json;
+use crate::mode::Mode;
 
 /// The version of the tables, which SQLite keeps as `user_version`.
 const VERSION: u32 = 1 + MIGRATIONS.len() as u32;

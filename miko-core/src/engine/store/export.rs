@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::bytes::to_base64;
 use crate::engine::store::snapshot::Snapshot;
 use crate::engine::tables::{FileRow, Row, Shown, State, Tables};
 use crate::error::Result;
-use crate::files::to_base64;
-use crate::streams::not_written;
 use crate::timestamp::Timestamp;
+use crate::transfer::not_written;
 use crate::worldlet::{Encoding, FORMAT, KEPT, bare_value};
 
 /// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line by line. In a

@@ -6,15 +6,17 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::engine::store::Store;
 use crate::engine::store::turn::Turn;
 
+use crate::bytes::Bytes;
 use crate::engine::tables::{FileRow, Tables};
 use crate::error::{Error, ErrorId, Result};
-use crate::files::{Bytes, FileInfo, MOST_BYTES, Piece, Position, hex};
+use crate::files::{FileInfo, MOST_BYTES, Piece, Position};
 use crate::timestamp::Timestamp;
 
 /// A file that nobody goes on writing for so long is forgotten.
@@ -92,7 +94,7 @@ impl<T: Tables> Store<T> {
         let upload = self.uploads.0.get_mut(pk).ok_or_else(|| not_being_written(pk))?;
         upload.touched = Instant::now();
         let (chunks, Written { hasher, size }) = (upload.chunks, upload.now.clone());
-        let sha256 = hex(hasher);
+        let sha256 = HEXLOWER.encode(&hasher.finalize());
         self.write(|store| {
             if let Some((_, same)) = store.tables.file_with(&sha256)? {
                 if same.pk != pk

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::engine::store::Store;
 use crate::engine::tables::{FileRow, Tables};
 use crate::error::{ErrorId, ErrorItem, Result};
-use crate::files::{MOST_BYTES, hex};
+use crate::files::MOST_BYTES;
 use crate::query::Place;
 use crate::timestamp::Timestamp;
 use crate::worldlet::{Encoding, IncomingChunk, IncomingFile, Problems};
@@ -208,5 +209,5 @@ fn hash_of<T: Tables>(store: &Store<T>, file: i64) -> Result<(String, u64)> {
             (index, offset) = (index + 1, 0);
         }
     }
-    Ok((hex(hasher), size))
+    Ok((HEXLOWER.encode(&hasher.finalize()), size))
 }

@@ -134,9 +134,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::backend::Mode;
     use crate::engine::sqlite::Sqlite;
     use crate::error::{Error, ErrorId};
+    use crate::mode::Mode;
     use crate::query::{self, Delete};
     use crate::response::Response;
 

@@ -5,11 +5,9 @@
 //! as it saves, so there is none. A write that fails before it has changed anything, as most do that fail, fails alone. One
 //! that fails later spoils the transaction: it is rolled back, and whoever asked makes the calls again, one by one.
 
-use std::sync::{MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use crate::class::Catalog;
-use crate::engine::local::LocalEngine;
 use crate::engine::store::Store;
 use crate::engine::store::pending::Pending;
 use crate::engine::tables::Tables;
@@ -26,54 +24,21 @@ pub(super) struct Together {
     spoilt: bool,
 }
 
-#[expect(private_bounds, reason = "what holds the tables is ours alone")]
-impl<T: Tables> LocalEngine<T> {
-    pub(in crate::engine) fn make_together(&self, calls: &mut dyn FnMut()) -> bool {
-        {
-            let mut store = self.store();
-            if store.together.is_some() {
-                drop(store);
-                // They are part of calls that are made together already.
-                calls();
-                return true;
-            }
-            let thread = thread::current().id();
-            store.together = Some(Together { thread, before: None, spoilt: false });
-        }
-        let end = End(self);
-        calls();
-        end.commit()
-    }
-
-    /// Waits until no other thread makes calls together.
-    pub(in crate::engine) fn wait_for_turn<'e>(
-        &'e self,
-        mut store: MutexGuard<'e, Store<T>>,
-    ) -> MutexGuard<'e, Store<T>> {
-        while store.together.as_ref().is_some_and(|together| together.thread != thread::current().id()) {
-            store = self.together_ended.wait(store).unwrap_or_else(PoisonError::into_inner);
-        }
-        store
-    }
-}
-
-/// The end of calls that are made together. Nothing is committed if they panic.
-struct End<'e, T: Tables>(&'e LocalEngine<T>);
-
-impl<T: Tables> End<'_, T> {
-    fn commit(self) -> bool {
-        self.0.store().commit_together()
-    }
-}
-
-impl<T: Tables> Drop for End<'_, T> {
-    fn drop(&mut self) {
-        self.0.store().roll_back_together();
-        self.0.together_ended.notify_all();
-    }
-}
-
 impl<T: Tables> Store<T> {
+    /// Begins calls that this thread makes together. `false` if some are being made already.
+    pub(in crate::engine) fn begin_group(&mut self) -> bool {
+        if self.together.is_some() {
+            return false;
+        }
+        self.together = Some(Together { thread: thread::current().id(), before: None, spoilt: false });
+        true
+    }
+
+    /// Whether another thread makes calls together.
+    pub(in crate::engine) fn is_in_group_of_another_thread(&self) -> bool {
+        self.together.as_ref().is_some_and(|together| together.thread != thread::current().id())
+    }
+
     /// Does `work` in the transaction of the calls that are made together, which begins with their first write.
     pub(super) fn write_together<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         self.begin_together()?;
@@ -104,7 +69,7 @@ impl<T: Tables> Store<T> {
     }
 
     /// Commits what was written, if all of it can be.
-    fn commit_together(&mut self) -> bool {
+    pub(in crate::engine) fn commit_together(&mut self) -> bool {
         match &self.together {
             Some(Together { before: Some(_), spoilt: false, .. }) => {
                 let committed = self.tables.commit().is_ok();
@@ -119,7 +84,7 @@ impl<T: Tables> Store<T> {
     }
 
     /// Ends calls that were made together. If they were not committed, nothing of them is left.
-    fn roll_back_together(&mut self) {
+    pub(in crate::engine) fn roll_back_together(&mut self) {
         if let Some(Together { before: Some(before), .. }) = self.together.take() {
             self.roll_back_to(before);
         }

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::atomic_file;
-use crate::backend::Mode;
 use crate::engine::opening::{in_use, invalid, not_made, unusable};
 use crate::error::{Error, ErrorId, Result};
+use crate::mode::Mode;
 
 /// A file that this process maintains.
 #[derive(Debug)]

@@ -1,0 +1,67 @@
+//! Bytes in arguments and results: as bytes on the wire, as base64 in JSON.
+
+use std::fmt;
+
+use data_encoding::BASE64;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::ByteBuf;
+
+/// Bytes: as they are on the wire, as base64 in JSON.
+///
+/// ```
+/// use miko_core::Bytes;
+///
+/// assert_eq!(serde_json::to_string(&Bytes::from(vec![1, 2, 255])).unwrap(), r#""AQL/""#);
+/// ```
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Bytes(Vec<u8>);
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&to_base64(&self.0))
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            from_base64(&text).map(Self).map_err(D::Error::custom)
+        } else {
+            ByteBuf::deserialize(deserializer).map(|bytes| Self(bytes.into_vec()))
+        }
+    }
+}
+
+pub(crate) fn to_base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}
+
+pub(crate) fn from_base64(text: &str) -> Result<Vec<u8>, String> {
+    BASE64.decode(text.as_bytes()).map_err(|fault| format!("this is no base64: {fault}"))
+}

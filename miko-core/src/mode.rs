@@ -1,0 +1,37 @@
+//! Whether a database is opened to be read, or to be written as well.
+
+use crate::error::{Error, ErrorId, Result};
+
+/// What may be done with a database.
+///
+/// ```
+/// use miko_core::backend::Mode;
+///
+/// assert_eq!("RW".parse(), Ok(Mode::ReadWrite));
+/// assert!("w".parse::<Mode>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Reading and writing: `rw` or `wr`.
+    ReadWrite,
+    /// Reading: `r`.
+    Read,
+}
+
+impl std::str::FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(mode: &str) -> Result<Self> {
+        let known = vec!["rw", "r"];
+        match mode.to_ascii_lowercase().as_str() {
+            "rw" | "wr" => Ok(Self::ReadWrite),
+            "r" => Ok(Self::Read),
+            "w" => Err(Error::new(ErrorId::MODE_NOT_SUPPORTED, "a database is not opened for writing only")
+                .with("found", mode)
+                .with("known", known)),
+            _ => Err(Error::new(ErrorId::INVALID_MODE, "a mode is `rw` or `r`")
+                .with("found", mode)
+                .with("known", known)),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What goes into a Mikobase and comes out of it piece by piece, in memory for one piece.
+//!
+//! It calls the methods of the trait alone, so that it works on an engine and on a proxy.
+
+mod files;
+mod streams;
+
+use std::io::{self, Read};
+
+use crate::bytes::Bytes;
+use crate::error::{Error, ErrorId, Result};
+use crate::files::MOST_BYTES;
+
+pub use files::FileReader;
+pub(crate) use files::put;
+pub use streams::RecordStream;
+pub(crate) use streams::{export, import};
+
+/// Gives what is read from `what` to `put`, piece by piece, each with its number.
+pub(crate) fn in_pieces(
+    reader: &mut dyn Read,
+    what: &str,
+    mut put: impl FnMut(u64, Bytes) -> Result<()>,
+) -> Result<()> {
+    for index in 0.. {
+        let mut piece = Vec::new();
+        let read = reader.take(MOST_BYTES as u64).read_to_end(&mut piece);
+        read.map_err(|fault| Error::new(ErrorId::INTERNAL, format!("{what} cannot be read: {fault}")))?;
+        if piece.is_empty() {
+            break;
+        }
+        put(index, piece.into())?;
+    }
+    Ok(())
+}
+
+pub(crate) fn not_written(fault: &io::Error) -> Error {
+    Error::new(ErrorId::of_failed_write(fault), format!("the worldlet could not be written: {fault}"))
+}
