@@ -1,16 +1,19 @@
 //! Runs each case in a process group of its own and checks what it leaves behind.
 //!
+//! `libtest-mimic` reads the arguments, which are those of any test program, and reports. It starts threads, so
+//! a case runs in another process: this program again, which runs the case before anything else.
+//!
 //! The harness makes itself the reaper of orphans, so that waiting for a case is waiting for every process that it
 //! started, however it ended: nothing is polled, and a process that stays is noticed.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, fs, thread};
 
+use libtest_mimic::{Arguments, Trial};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{SigHandler, Signal, killpg, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -39,59 +42,28 @@ type Modules<'m> = &'m [(&'m str, &'m [Case])];
 /// Runs the cases that the arguments select; in a process that was started for one case or program, runs that.
 pub fn main(cases: Modules<'_>, programs: Modules<'_>) -> ExitCode {
     if let Ok(wanted) = env::var(CASE) {
-        // A shell starts what it runs in the background with Ctrl-C ignored, which is inherited.
-        // SAFETY: the default action runs no code of ours.
-        unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.unwrap();
+        // A shell starts what it runs in the background with the keys of a terminal ignored, and `nohup` with the
+        // end of one, which is inherited.
+        for ignored in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
+            // SAFETY: the default action runs no code of ours.
+            unsafe { signal(ignored, SigHandler::SigDfl) }.unwrap();
+        }
         let (_, code) = named(cases).chain(named(programs)).find(|(name, _)| *name == wanted).unwrap();
         code();
         return ExitCode::SUCCESS;
     }
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let names: Vec<String> = named(cases)
-        .map(|(name, _)| name)
-        .filter(|name| filters.is_empty() || filters.iter().any(|filter| name.contains(*filter)))
-        .collect();
-    if arguments.iter().any(|argument| argument == "--list") {
-        names.iter().for_each(|name| println!("{name}: test"));
-        return ExitCode::SUCCESS;
-    }
     set_child_subreaper(true).unwrap();
-    println!("\nrunning {} tests", names.len());
-    let failed = run_all(&names);
-    let outcome = if failed == 0 { "ok" } else { "FAILED" };
-    println!(
-        "\ntest result: {outcome}. {} passed; {failed} failed; 0 ignored; 0 measured\n",
-        names.len() - failed
-    );
-    ExitCode::from(u8::from(failed > 0))
+    let trials = named(cases).map(|(name, _)| Trial::test(name.clone(), move || Ok(run(&name)?))).collect();
+    let mut arguments = Arguments::from_args();
+    // A case is a few processes, most of which wait.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn named(modules: Modules<'_>) -> impl Iterator<Item = (String, fn())> {
     modules.iter().flat_map(|(module, cases)| {
         cases.iter().map(move |(name, code)| (format!("{module}::{name}"), *code))
     })
-}
-
-/// Runs the cases, a few at a time, and gives the number of those that failed.
-fn run_all(names: &[String]) -> usize {
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(0));
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match run(name) {
-                        Ok(()) => println!("test {name} ... ok"),
-                        Err(why) => {
-                            println!("test {name} ... FAILED\n{why}");
-                            *failed.lock().unwrap() += 1;
-                        }
-                    }
-                }
-            });
-        }
-    });
-    failed.into_inner().unwrap()
 }
 
 #[allow(clippy::zombie_processes, reason = "`wait_for_group` reaps it with all it has started")]
