@@ -39,6 +39,7 @@ pub struct Backend {
 
 /// Where the records are, and in which form.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Storage {
     /// SQLite in memory, the default.
     SqliteMemory,

@@ -9,6 +9,7 @@ use crate::record::Records;
 /// What a stream is of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Source {
     /// The records that a select finds.
     Select(Query),

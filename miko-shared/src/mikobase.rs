@@ -22,6 +22,7 @@ use crate::share::{BoxError, Interrupt, Report, Share, ShareError, Uds, Worker};
 
 /// What becomes of the final state when a share ends.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub enum Returning {
     /// The report holds it as a worldlet.
     #[default]
