@@ -33,7 +33,7 @@ mod worldlet;
 pub use as_of::AsOf;
 pub use bytes::Bytes;
 pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
-pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
+pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, MAX_REPORTED_FAULTS, Result, Warning};
 pub use extension::MikobaseExt;
 pub use files::{FileInfo, MOST_BYTES, Piece, Position};
 #[cfg(feature = "rpc")]

@@ -75,11 +75,11 @@ pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
     let mut faults = Faults::default();
     let request = read(query, &mut faults);
     let (errors, warnings) = faults.into_parts();
-    Error::check(errors)?;
+    errors.check()?;
     // Whatever reads nothing has said why, so this is out of reach; an error costs less than a panic if it is not.
     let request =
         request.ok_or_else(|| Error::new(ErrorId::INTERNAL, "a query was refused without a reason"))?;
-    Ok((request, warnings))
+    Ok((request, warnings.into_items()))
 }
 
 fn read(query: Query, faults: &mut Faults) -> Option<Request> {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
+use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result, Warning};
 use crate::json;
 use crate::json::reader::PlainValue;
 use crate::query::Place;
@@ -31,9 +31,6 @@ pub(crate) const FORMAT: &str = "worldlet/1.0";
 
 /// The keys that a worldlet carries as a whole and that are given back, in the order in which they are written.
 pub(crate) const KEPT: [&str; 5] = ["meta", "comment", "vibecode", "misc", "corporate"];
-
-/// So many faults are told; whoever has more has another problem.
-const MOST_FAULTS: usize = 1000;
 
 /// What an import did.
 ///
@@ -101,20 +98,19 @@ pub(crate) trait Sink {
 /// What is wrong or odd about a worldlet, so far.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
-    errors: Vec<ErrorItem>,
-    pub(crate) warnings: Vec<Warning>,
+    errors: FaultList,
+    pub(crate) warnings: FaultList,
 }
 
 impl Problems {
     /// Notes a fault. Whatever kind it would be in a request, it makes the worldlet invalid.
-    pub(crate) fn refuse(&mut self, mut fault: ErrorItem) {
-        if self.errors.len() < MOST_FAULTS {
-            let reason = std::mem::replace(&mut fault.id, ErrorId::INVALID_WORLDLET);
-            if ![ErrorId::INVALID_WORLDLET, ErrorId::INVALID_REQUEST].contains(&reason) {
-                fault = fault.with("reason", reason.as_str());
-            }
-            self.errors.push(fault);
-        }
+    pub(crate) fn refuse(&mut self, fault: ErrorItem) {
+        self.errors.push(of_worldlet(fault));
+    }
+
+    /// As [`refuse`](Self::refuse) for each fault, completed by `complete`.
+    pub(crate) fn refuse_all(&mut self, faults: FaultList, complete: impl Fn(ErrorItem) -> ErrorItem) {
+        self.errors.append_with(faults, |fault| of_worldlet(complete(fault)));
     }
 
     /// Notes that something else than an object stands under a key of the worldlet.
@@ -125,8 +121,17 @@ impl Problems {
     }
 
     pub(crate) fn check(self) -> Result<Vec<Warning>> {
-        Error::check(self.errors).map(|()| self.warnings)
+        self.errors.check().map(|()| self.warnings.into_items())
     }
+}
+
+/// A fault of any kind, as one of a worldlet.
+fn of_worldlet(mut fault: ErrorItem) -> ErrorItem {
+    let reason = std::mem::replace(&mut fault.id, ErrorId::INVALID_WORLDLET);
+    if [ErrorId::INVALID_WORLDLET, ErrorId::INVALID_REQUEST].contains(&reason) {
+        return fault;
+    }
+    fault.with("reason", reason.as_str())
 }
 
 /// The text without a byte order mark before it. What cannot be read here fails again where it is read on.

@@ -11,7 +11,7 @@ use super::constraint::{Constraint, constraints_of};
 use super::definition::Definition;
 use super::field::Field;
 use super::reference::{self, Reference};
-use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::error::{ErrorId, ErrorItem, FaultList, Result};
 use crate::json::Object;
 use crate::query::Stack;
 use crate::uns;
@@ -75,12 +75,11 @@ impl Catalog {
             changed.added.keys().map(String::as_str).chain(removed.iter().map(String::as_str)).collect();
         let subclasses: Vec<&str> = affected.iter().flat_map(|name| self.subclasses(name)).collect();
         affected.extend(subclasses);
-        let mut faults = Vec::new();
+        let mut faults = FaultList::default();
         for definition in affected.iter().filter_map(|name| changed.get(name)) {
             check_parents(definition, &changed, &mut faults);
         }
-        faults.sort_by_key(ToString::to_string);
-        Error::check(faults)?;
+        faults.check()?;
         let mut new = self.clone();
         for name in affected {
             new.remove(name);
@@ -286,7 +285,7 @@ fn outermost_first<'d>(
 }
 
 /// Notes parents that are not defined, and a way by which the class inherits from itself.
-fn check_parents(definition: &Definition, all: &Changed<'_>, faults: &mut Vec<ErrorItem>) {
+fn check_parents(definition: &Definition, all: &Changed<'_>, faults: &mut FaultList) {
     for parent in definition.inherits.iter().filter(|parent| all.get(parent).is_none()) {
         if !uns::is_built_in(parent) {
             let message = format!("`{}` inherits from `{parent}`, which is not defined", definition.name);
@@ -360,9 +359,9 @@ mod tests {
     use crate::query::Place;
 
     fn definition(value: Value) -> Definition {
-        let mut faults = Vec::new();
+        let mut faults = FaultList::default();
         let definition = Definition::read(value.as_object().unwrap(), Place::Request, &mut faults);
-        assert_eq!(faults, []);
+        assert_eq!(faults.into_items(), []);
         definition.unwrap()
     }
 

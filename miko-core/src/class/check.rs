@@ -6,7 +6,7 @@ use super::catalog::{Catalog, Class};
 use super::field::{Field, Hash};
 use super::markers::Markers;
 use super::value;
-use crate::error::{ErrorId, ErrorItem};
+use crate::error::{ErrorId, ErrorItem, FaultList};
 use crate::json::{self, members};
 use crate::query::Place;
 
@@ -28,7 +28,7 @@ pub(crate) fn check(
     bucket: &Map<String, Value>,
     markers: &Markers,
     place: &Place<'_>,
-    faults: &mut Vec<ErrorItem>,
+    faults: &mut FaultList,
 ) {
     Checker::of(catalog, &class.definition.name, markers, faults).fields(&class.fields, bucket, place);
 }
@@ -42,7 +42,7 @@ pub(super) struct Checker<'c> {
     pub(super) catalog: &'c Catalog,
     /// The class that declares what is checked.
     pub(super) class: &'c str,
-    pub(super) faults: &'c mut Vec<ErrorItem>,
+    pub(super) faults: &'c mut FaultList,
     markers: &'c Markers,
     /// How many levels may follow.
     levels: usize,
@@ -53,7 +53,7 @@ impl<'c> Checker<'c> {
         catalog: &'c Catalog,
         class: &'c str,
         markers: &'c Markers,
-        faults: &'c mut Vec<ErrorItem>,
+        faults: &'c mut FaultList,
     ) -> Self {
         Self { catalog, class, faults, markers, levels: MAX_LEVELS }
     }

@@ -14,18 +14,18 @@ use super::field::{Bounds, Elements, Field, Kind};
 use super::markers::Markers;
 use super::normalize::Normalizer;
 use super::settings::fault;
-use crate::error::ErrorItem;
+use crate::error::{ErrorItem, FaultList};
 use crate::json::compare_numbers;
 use crate::query::Place;
 
 impl Definition {
     /// Notes what nobody could fulfil, each with the name of the rule, by JSON pointer under `place`.
-    pub(crate) fn note_contradictions(&self, place: &Place<'_>, faults: &mut Vec<ErrorItem>) {
+    pub(crate) fn note_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
         note_in(&self.fields, place, faults);
     }
 }
 
-fn note_in(fields: &[(String, Field)], place: &Place<'_>, faults: &mut Vec<ErrorItem>) {
+fn note_in(fields: &[(String, Field)], place: &Place<'_>, faults: &mut FaultList) {
     let place = Place::Key(place, "fields");
     for (name, field) in fields {
         field.note_contradictions(&Place::Key(&place, name), faults);
@@ -33,7 +33,7 @@ fn note_in(fields: &[(String, Field)], place: &Place<'_>, faults: &mut Vec<Error
 }
 
 impl Field {
-    fn note_contradictions(&self, place: &Place<'_>, faults: &mut Vec<ErrorItem>) {
+    fn note_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
         let before = faults.len();
         let mut refuse = |rule: &str, message: String| faults.push(fault(place, message).with("rule", rule));
         match &self.kind {
@@ -63,7 +63,7 @@ impl Field {
     }
 
     /// Notes a list of allowed values of which none is allowed by the other rules, and a default that is not allowed.
-    fn note_values(&self, place: &Place<'_>, faults: &mut Vec<ErrorItem>) {
+    fn note_values(&self, place: &Place<'_>, faults: &mut FaultList) {
         if let Some(allowed) = &self.one_of
             && !allowed.iter().any(|value| self.rule_broken_by(value).is_none())
         {
@@ -85,16 +85,16 @@ impl Field {
 
     /// The first rule that a value breaks once it is normalized. Other classes are not looked at: they may change.
     fn rule_broken_by(&self, value: &Value) -> Option<ErrorItem> {
-        let (catalog, markers, mut faults) = (Catalog::default(), Markers::default(), Vec::new());
+        let (catalog, markers, mut faults) = (Catalog::default(), Markers::default(), FaultList::default());
         let mut value = value.clone();
         let place = Place::Request;
         Normalizer::new(&catalog, Purpose::Create, &markers).value(self, &mut value, &place);
         Checker::of(&catalog, "", &markers, &mut faults).element(self, &value, &place);
-        faults.into_iter().next()
+        faults.into_items().into_iter().next()
     }
 }
 
-fn note_of(elements: &Elements, place: &Place<'_>, faults: &mut Vec<ErrorItem>) {
+fn note_of(elements: &Elements, place: &Place<'_>, faults: &mut FaultList) {
     if let Some(of) = &elements.of {
         of.note_contradictions(&Place::Key(place, "of"), faults);
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::field::Field;
 use super::settings::{Findings, Settings, fault};
-use crate::error::ErrorItem;
+use crate::error::FaultList;
 use crate::query::Place;
 
 /// What the author of a class says of it.
@@ -26,7 +26,7 @@ impl Definition {
     pub(crate) fn read(
         bucket: &Map<String, Value>,
         place: Place<'_>,
-        faults: &mut Vec<ErrorItem>,
+        faults: &mut FaultList,
     ) -> Option<Self> {
         let mut findings = Findings::default();
         let mut settings = Settings { map: bucket, place, findings: &mut findings };
@@ -44,7 +44,7 @@ impl Definition {
             paths.iter().filter_map(|path| read_path(&mut settings, key, path)).collect()
         });
         let is_abstract = settings.boolean("abstract");
-        faults.append(&mut findings.faults);
+        faults.append(findings.faults);
         Some(Self { name: name?, inherits, fields, uniques, join, is_abstract })
     }
 

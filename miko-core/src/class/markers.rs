@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
 use super::check::{Checker, MAX_LEVELS};
-use crate::error::{ErrorId, ErrorItem};
+use crate::error::{ErrorId, ErrorItem, FaultList};
 use crate::query::Place;
 
 /// The `custom_classes` of a record: marker keys, each with a class.
@@ -40,7 +40,7 @@ pub(crate) fn check_marked(
     bucket: &Map<String, Value>,
     markers: &Markers,
     place: &Place<'_>,
-    faults: &mut Vec<ErrorItem>,
+    faults: &mut FaultList,
 ) {
     if !markers.is_empty() {
         Walk { catalog, markers, faults, levels: MAX_LEVELS }.object(bucket, place);
@@ -50,7 +50,7 @@ pub(crate) fn check_marked(
 struct Walk<'w> {
     catalog: &'w Catalog,
     markers: &'w Markers,
-    faults: &'w mut Vec<ErrorItem>,
+    faults: &'w mut FaultList,
     /// How many levels may follow.
     levels: usize,
 }

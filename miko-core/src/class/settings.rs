@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::error::{ErrorId, ErrorItem};
+use crate::error::{ErrorId, ErrorItem, FaultList};
 use crate::json::type_name;
 use crate::pattern::{Pattern, PatternBudget};
 use crate::query::Place;
@@ -11,7 +11,7 @@ use crate::uns;
 /// What was found while a definition is read: its faults, and its regular expressions.
 #[derive(Default)]
 pub(super) struct Findings {
-    pub(super) faults: Vec<ErrorItem>,
+    pub(super) faults: FaultList,
     pub(super) patterns: PatternBudget,
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, ErrorItem};
+use crate::error::{Error, ErrorItem, FaultList};
 use crate::json::{self, members::get};
 use crate::query::faults::{Faults, Place};
 use crate::query::fields::{self, Reader, mistyped};
@@ -38,7 +38,7 @@ const PLACEHOLDERS: &str = "placeholders";
 pub(super) struct Conditions<'f> {
     pub(super) faults: &'f mut Faults,
     /// What will be wrong where it is reached.
-    pub(super) latent: Vec<ErrorItem>,
+    pub(super) latent: FaultList,
     /// How many conditions and parts were read.
     pub(super) size: usize,
     resolver: Resolver,
@@ -47,7 +47,7 @@ pub(super) struct Conditions<'f> {
 
 impl<'f> Conditions<'f> {
     pub(super) fn new(faults: &'f mut Faults) -> Self {
-        Self { faults, latent: Vec::new(), size: 0, resolver: Resolver::default(), depth: 0 }
+        Self { faults, latent: FaultList::default(), size: 0, resolver: Resolver::default(), depth: 0 }
     }
 
     /// Reads a condition from its keys, which are checked by whoever knows which there may be.
@@ -230,9 +230,9 @@ impl<'f> Conditions<'f> {
         self.faults.patterns = std::mem::take(&mut inner.patterns);
         let (_, notices) = inner.take_latent();
         let (errors, warnings) = inner.into_parts();
-        warnings.into_iter().for_each(|warning| self.faults.warn(warning));
-        notices.into_iter().for_each(|notice| self.faults.notice(notice));
-        if errors.is_empty() { part } else { Some(Err(self.latent(errors))) }
+        self.faults.warn_all(warnings);
+        self.faults.notice_all(notices);
+        if errors.is_empty() { part } else { Some(Err(self.latent(errors.into_items()))) }
     }
 
     fn latent(&mut self, items: Vec<ErrorItem>) -> Error {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::error::{Error, ErrorId, ErrorItem, Warning};
+use crate::error::{Error, ErrorId, ErrorItem, FaultList, Warning};
 use crate::json;
 use crate::json::pointer::Step;
 use crate::pattern::PatternBudget;
@@ -13,11 +13,11 @@ use crate::query::placeholder;
 /// Gathers faults while a request is read, so that all are reported together.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    errors: Vec<ErrorItem>,
-    warnings: Vec<Warning>,
+    errors: FaultList,
+    warnings: FaultList,
     /// What only a validation tells: it is wrong if it is reached, or odd and harmless.
-    latent: Vec<ErrorItem>,
-    notices: Vec<Warning>,
+    latent: FaultList,
+    notices: FaultList,
     /// Is what a placeholder stands for looked at later?
     pub(super) spares_placeholders: bool,
     /// The regular expressions of the request so far.
@@ -45,13 +45,21 @@ impl Faults {
     }
 
     /// Nothing is wrong with the request as long as nobody reaches these.
-    pub(super) fn will_fail(&mut self, items: Vec<ErrorItem>) {
-        self.latent.extend(items);
+    pub(super) fn will_fail(&mut self, items: FaultList) {
+        self.latent.append(items);
     }
 
     /// This is odd, and worth a word to somebody who asks.
     pub(super) fn notice(&mut self, warning: Warning) {
         self.notices.push(warning);
+    }
+
+    pub(super) fn warn_all(&mut self, warnings: FaultList) {
+        self.warnings.append(warnings);
+    }
+
+    pub(super) fn notice_all(&mut self, notices: FaultList) {
+        self.notices.append(notices);
     }
 
     /// A placeholder leads nowhere in a place that is always reached.
@@ -60,11 +68,12 @@ impl Faults {
     }
 
     /// What only a validation tells: errors and warnings.
-    pub(super) fn take_latent(&mut self) -> (Vec<ErrorItem>, Vec<Warning>) {
+    pub(super) fn take_latent(&mut self) -> (FaultList, FaultList) {
         (std::mem::take(&mut self.latent), std::mem::take(&mut self.notices))
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<ErrorItem>, Vec<Warning>) {
+    /// Errors and warnings.
+    pub(crate) fn into_parts(self) -> (FaultList, FaultList) {
         (self.errors, self.warnings)
     }
 }

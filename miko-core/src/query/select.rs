@@ -106,8 +106,9 @@ fn always<'q, T>(
     position: &Position<'q, '_>,
     read: Reader<T>,
 ) -> Option<T> {
-    let latent = conditions.latent.len();
-    let part = conditions.value(get(map, key)?, &position.at(&Place::Key(position.place, key)), read)?;
-    conditions.latent.truncate(latent);
-    part.map_err(|error| conditions.faults.refuse_unresolved(error)).ok()
+    let value = get(map, key)?;
+    let latent = std::mem::take(&mut conditions.latent);
+    let part = conditions.value(value, &position.at(&Place::Key(position.place, key)), read);
+    conditions.latent = latent;
+    part?.map_err(|error| conditions.faults.refuse_unresolved(error)).ok()
 }

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::{ErrorItem, Warning};
+use crate::error::{ErrorItem, FaultList, Warning};
 use crate::query::Query;
 use crate::query::faults::Faults;
 
-/// What [`Mikobase::validate`](crate::Mikobase::validate) found.
+/// What [`Mikobase::validate`](crate::Mikobase::validate) found: at most
+/// [`MAX_REPORTED_FAULTS`](crate::MAX_REPORTED_FAULTS) of each kind.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Validation {
     /// Why the request would be refused.
@@ -83,11 +84,12 @@ fn check(query: Query, asked: impl Fn(Check) -> bool) -> Validation {
         add(&mut errors, latent);
         add(&mut warnings, notices);
     }
-    Validation { errors, warnings }
+    Validation { errors: errors.into_items(), warnings: warnings.into_items() }
 }
 
 /// What placeholders stand for is read where it is used, and may be so twice.
-fn add(told: &mut Vec<ErrorItem>, items: Vec<ErrorItem>) {
+fn add(told: &mut FaultList, mut items: FaultList) {
     let mut seen = HashSet::new();
-    told.extend(items.into_iter().filter(|item| seen.insert(item.to_string())));
+    items.retain(|item| seen.insert(item.to_string()));
+    told.append(items);
 }

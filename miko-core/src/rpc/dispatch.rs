@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::{Method, Surface, Wire};
-use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result};
 use crate::json::{plain, type_name};
 
 /// Why a call by name gave no result.
@@ -50,14 +50,15 @@ impl std::error::Error for DispatchError {}
 pub struct Params {
     method: &'static Method,
     values: Vec<Option<Value>>,
-    faults: Vec<ErrorItem>,
+    faults: FaultList,
 }
 
 impl Params {
     /// Sorts `params`, an object by name or an array by position, into the order of the method's parameters.
     /// `null` stands for no params.
     pub fn new(method: &'static Method, params: Value) -> Self {
-        let mut sorted = Self { method, values: vec![None; method.params.len()], faults: Vec::new() };
+        let mut sorted =
+            Self { method, values: vec![None; method.params.len()], faults: FaultList::default() };
         match params {
             Value::Null => {}
             Value::Object(named) => sorted.sort_named(named),
@@ -98,7 +99,7 @@ impl Params {
     /// `invalid_request`, an item per fault, each with the signature of the method.
     pub fn finish(self) -> Result<()> {
         let method = self.method.to_string();
-        Error::check(self.faults).map_err(|error| error.with_all("method", method))
+        self.faults.check().map_err(|error| error.with_all("method", method))
     }
 
     fn sort_named(&mut self, named: Map<String, Value>) {

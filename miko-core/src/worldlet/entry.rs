@@ -31,6 +31,6 @@ pub(super) fn read<T>(
     };
     let (errors, _) = faults.into_parts();
     let is_whole = errors.is_empty();
-    errors.into_iter().for_each(|fault| problems.refuse(fault));
+    problems.refuse_all(errors, |fault| fault);
     entry.filter(|_| is_whole)
 }

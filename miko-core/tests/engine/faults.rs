@@ -1,7 +1,7 @@
 //! Requests that are not well-formed: every fault is named, with its place, and nothing is run.
 
-use miko_core::ErrorId;
-use serde_json::{Value, json};
+use miko_core::{ErrorId, ErrorItem, MAX_REPORTED_FAULTS, MikobaseExt};
+use serde_json::{Map, Value, json};
 
 use crate::support::{db, failure};
 
@@ -311,4 +311,43 @@ fn nesting_is_bounded_without_costing_stack() {
     let mut request = json!({"action": "select"});
     request["path"] = Value::Array(vec!["a".into(), nested(100_000)]);
     assert!(!db.validate(request).unwrap().errors.is_empty());
+}
+
+/// However many faults there are, the first hundred are listed, and the last item tells how many more there are.
+#[test]
+fn more_faults_than_are_listed_are_counted() {
+    const COUNT: usize = 250;
+    let db = db();
+    let officer = json!({"action": "create", "class": "puck.uno/class", "bucket": {
+        "name": "foo.com/crew", "fields": {"ages": {"class": "array", "of": {"class": "number"}}},
+    }});
+    db.q0(officer).unwrap();
+    let texts = vec!["x"; COUNT];
+    let classes = (0..COUNT).map(|n| (format!("foo.com/c{n}"), json!({"fields": 1})));
+    let records = (0..COUNT).map(|n| (n.to_string(), json!({"bucket": 1, "stack": {}})));
+    let worldlet = json!({"records": records.collect::<Map<_, _>>()}).to_string();
+    let unnamed =
+        json!({"action": "select", "any": vec![json!({"path": ["a", {"placeholder": "b"}]}); COUNT]});
+    let reports = [
+        ("a condition", failure(&db, json!({"action": "select", "class": vec![1; COUNT]}))),
+        (
+            "a record",
+            failure(&db, json!({"action": "create", "class": "foo.com/crew", "bucket": {"ages": texts}})),
+        ),
+        ("a schema", db.import_schema(json!({"classes": classes.collect::<Map<_, _>>()})).unwrap_err()),
+        ("a worldlet", db.import_worldlet(&mut worldlet.as_bytes(), false).unwrap_err()),
+    ];
+    let mut listed: Vec<(&str, Vec<ErrorItem>)> =
+        reports.into_iter().map(|(what, error)| (what, error.items().to_vec())).collect();
+    listed.push((
+        "a validation",
+        db.validate(json!({"action": "select", "class": vec![1; COUNT]})).unwrap().errors,
+    ));
+    listed.push(("placeholders", db.validate(unnamed).unwrap().errors));
+    for (what, items) in listed {
+        let omitted = items.last().unwrap().details.get("omitted").and_then(Value::as_u64);
+        assert_eq!(items.len(), MAX_REPORTED_FAULTS + 1, "{what}");
+        assert!(omitted >= Some((COUNT - MAX_REPORTED_FAULTS) as u64), "{what}: {omitted:?}");
+        assert!(items[..MAX_REPORTED_FAULTS].iter().all(|item| item.details.len() > 1), "{what}");
+    }
 }

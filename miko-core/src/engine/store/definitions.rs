@@ -9,7 +9,7 @@ use crate::engine::store::pending::LISTED;
 use crate::engine::store::write::{defined_by, map};
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{ONE_DEFINITION, State, Tables};
-use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result};
 use crate::json::key_of;
 use crate::json::pointer::Step;
 use crate::query::Place;
@@ -87,7 +87,7 @@ impl<T: Tables> Store<T> {
     }
 
     /// Reads when each name was last given up. Two definitions that held at the same time under one name are faults.
-    pub(super) fn load_name_history(&mut self) -> Result<Vec<ErrorItem>> {
+    pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
         let mut held: HashMap<String, Vec<Held>> = HashMap::new();
         self.released.clear();
         for seq in self.tables.ever_definitions()? {
@@ -103,7 +103,7 @@ impl<T: Tables> Store<T> {
                 held.entry(name).or_default().push(Held { from: version.updated_at, until, instance });
             }
         }
-        let mut faults = Vec::new();
+        let mut faults = FaultList::default();
         for (name, mut held) in held {
             held.retain(|held| held.until.is_none_or(|until| held.from < until));
             held.sort_unstable();
@@ -178,20 +178,20 @@ impl<T: Tables> Store<T> {
 
     /// Indexes stored records by the classes that are in force.
     fn index_members(&mut self, members: &BTreeSet<i64>) -> Result<()> {
-        let mut offenders: Vec<ErrorItem> = Vec::new();
+        let mut offenders = FaultList::default();
         let unchecked = self.pending.mark();
         for &seq in members {
             let Some(Member { pk, bucket, stack }) = self.member(seq)? else { continue };
-            let mut faults = Vec::new();
+            let mut faults = FaultList::default();
             self.index_values(seq, &stack, &bucket, &mut faults)?;
-            offenders.extend(faults.into_iter().map(|fault| fault.with("pk", pk.as_str())));
+            offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
             if offenders.len() >= LISTED {
                 break;
             }
         }
         // Stored references are looked at when their records are written again.
         self.pending.forget_since(unchecked);
-        Error::check(offenders)
+        offenders.check()
     }
 
     fn member(&self, seq: i64) -> Result<Option<Member>> {
@@ -218,11 +218,11 @@ fn note_release(released: &mut HashMap<String, Timestamp>, name: &str, time: Tim
 pub(super) fn catalog_of(buckets: &[Map<String, Value>]) -> Result<Catalog> {
     let mut definitions = Vec::new();
     for bucket in buckets {
-        let mut faults = Vec::new();
+        let mut faults = FaultList::default();
         definitions.extend(Definition::read(bucket, Place::Request, &mut faults));
         // A rule that is newer than the definition does not keep a database from being opened.
         faults.retain(|fault| !fault.details.contains_key("rule"));
-        Error::check(faults).map_err(broken)?;
+        Error::check(faults.listed().to_vec()).map_err(broken)?;
     }
     Catalog::of(definitions).map_err(broken)
 }

@@ -9,7 +9,7 @@ use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, Purpo
 use crate::engine::store::Store;
 use crate::engine::store::values::facets;
 use crate::engine::tables::Tables;
-use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::error::{ErrorId, ErrorItem, FaultList, Result};
 use crate::query::{Place, stack};
 use crate::uns;
 
@@ -37,7 +37,7 @@ impl<T: Tables> Store<T> {
         purpose: Purpose,
         place: &Place<'_>,
     ) -> Result<Option<Definition>> {
-        let mut faults = Vec::new();
+        let mut faults = FaultList::default();
         let markers = Markers::of(extras);
         if self.strict {
             self.check_strictly(stack, &markers, place, &mut faults);
@@ -79,7 +79,7 @@ impl<T: Tables> Store<T> {
         }
         let bucket_place = Place::Key(place, "bucket");
         check_marked(&self.catalog, shared, &markers, &bucket_place, &mut faults);
-        Error::check(faults)?;
+        faults.check()?;
         Ok(definition)
     }
 
@@ -139,7 +139,7 @@ impl<T: Tables> Store<T> {
         stack: &Map<String, Value>,
         markers: &Markers,
         place: &Place<'_>,
-        faults: &mut Vec<ErrorItem>,
+        faults: &mut FaultList,
     ) {
         for class in stack::classes(stack).into_iter().chain(markers.classes()) {
             let is_known = uns::is_built_in(class) || class == uns::VALUE;
@@ -155,7 +155,7 @@ impl<T: Tables> Store<T> {
         before: (&Map<String, Value>, &Map<String, Value>),
         after: (&Map<String, Value>, &Map<String, Value>),
     ) -> Result<()> {
-        let mut faults = Vec::new();
+        let mut faults = FaultList::default();
         for old in facets(before.0, before.1) {
             let Some(class) = self.catalog.class(old.class) else { continue };
             for new in facets(after.0, after.1).into_iter().filter(|new| new.class == old.class) {
@@ -174,7 +174,7 @@ impl<T: Tables> Store<T> {
                 }
             }
         }
-        Error::check(faults)
+        faults.check()
     }
 }
 
@@ -207,12 +207,7 @@ impl<'s> Platter<'s> {
 }
 
 /// Notes the parts of `join` that a bucket lacks.
-fn check_join_parts(
-    class: &Class,
-    bucket: &Map<String, Value>,
-    place: &Place<'_>,
-    faults: &mut Vec<ErrorItem>,
-) {
+fn check_join_parts(class: &Class, bucket: &Map<String, Value>, place: &Place<'_>, faults: &mut FaultList) {
     for constraint in class.constraints.iter().filter(|one| one.kind == ConstraintKind::Join) {
         if class.key(constraint, bucket).is_none() {
             let message = format!("every part of `join` is required: {}", constraint.describe());

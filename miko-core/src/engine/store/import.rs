@@ -16,7 +16,7 @@ use crate::engine::store::merge::Placed;
 use crate::engine::store::write::{defined_by, extras_text, map, text};
 use crate::engine::store::{Store, schema};
 use crate::engine::tables::{Row, State, Tables};
-use crate::error::{ErrorId, ErrorItem, Result};
+use crate::error::{ErrorId, ErrorItem, FaultList, Result};
 use crate::json::pointer::Step;
 use crate::query::{Place, Stack, stack};
 use crate::timestamp::Timestamp;
@@ -62,8 +62,11 @@ impl<'s, T: Tables> Import<'s, T> {
         let added = self.name_definitions(problems)?;
         let Self { store, before, now, records, removed, files, .. } = self;
         if touched && store.tables.is_temporal() {
-            for fault in store.load_name_history()? {
-                note(fault, check, problems);
+            let faults = store.load_name_history()?;
+            match check {
+                Check::Refuse => problems.refuse_all(faults, |fault| fault),
+                Check::Warn => problems.warnings.append(faults),
+                Check::Skip => {}
             }
         }
         files.finish(store, now, problems)?;
@@ -94,7 +97,7 @@ impl<'s, T: Tables> Import<'s, T> {
                 continue;
             }
             // Its faults were told when it came by.
-            let read = Definition::read(&map(&bucket)?, Place::Request, &mut Vec::new());
+            let read = Definition::read(&map(&bucket)?, Place::Request, &mut FaultList::default());
             let Some(definition) = read else { continue };
             match self.store.enter_name(seq, &definition.name) {
                 Ok(()) => added.push(definition),
@@ -150,18 +153,18 @@ impl<T: Tables> Store<T> {
                 of_records.for_each(|fault| note(fault.clone(), check, problems));
             }
             if self.is_indexed(&stack) {
-                let mut faults = Vec::new();
+                let mut faults = FaultList::default();
                 self.index_values(seq, &stack, &bucket, &mut faults)?;
-                faults.into_iter().for_each(|fault| problems.refuse(place.locate(fault)));
+                problems.refuse_all(faults, |fault| place.locate(fault));
             }
         }
-        for (seq, fault) in self.pending_faults()? {
-            let pk = self.tables.row(seq)?.map(|row| row.pk).unwrap_or_default();
+        self.pending_faults(|store, seq, fault| {
+            let pk = store.tables.row(seq)?.map(|row| row.pk).unwrap_or_default();
             let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
             let pointer = format!("/records{}{pointer}", Step(&pk));
             note(fault.with("pointer", pointer), check, problems);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 
@@ -260,10 +263,10 @@ impl<T: Tables> Sink for Import<'_, T> {
     fn class(&mut self, name: &str, definition: Value, problems: &mut Problems) -> Result<()> {
         let classes = Place::Key(&Place::Request, "classes");
         let place = Place::Key(&classes, name);
-        let mut faults = Vec::new();
+        let mut faults = FaultList::default();
         let read = schema::read_one(name, definition, place, &mut faults);
         let is_whole = faults.is_empty();
-        faults.into_iter().for_each(|fault| problems.refuse(fault));
+        problems.refuse_all(faults, |fault| fault);
         let Some((definition, bucket)) = read.filter(|_| is_whole) else { return Ok(()) };
         if !self.class_keys.insert(definition.name.clone()) {
             problems.refuse(schema::defined_twice(&definition.name, &place));
@@ -394,7 +397,7 @@ impl<T: Tables> Import<'_, T> {
         place: &Place<'_>,
         problems: &mut Problems,
     ) {
-        let mut faults = Vec::new();
+        let mut faults = FaultList::default();
         let platters = stack.iter().filter(|(_, platter)| platter.get("class") == Some(&uns::CLASS.into()));
         let stack_place = Place::Key(place, "stack");
         for (nth, (key, platter)) in platters.enumerate() {
@@ -410,7 +413,7 @@ impl<T: Tables> Import<'_, T> {
         } else {
             self.definitions.insert(seq, place.to_string());
         }
-        faults.into_iter().for_each(|fault| problems.refuse(fault));
+        problems.refuse_all(faults, |fault| fault);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::engine::store::Store;
 use crate::engine::store::values::facets;
 use crate::engine::store::write::map;
 use crate::engine::tables::{Row, Tables};
-use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::error::{ErrorId, ErrorItem, FaultList, Result};
 use crate::uns;
 
 /// What the open transaction has written so far, as far as references go.
@@ -77,24 +77,32 @@ impl<T: Tables> Store<T> {
     /// Checks what the transaction has left behind.
     pub(super) fn check_pending(&mut self) -> Result<()> {
         let deleted = std::mem::take(&mut self.pending.deleted);
-        let mut faults: Vec<ErrorItem> = self.pending_faults()?.into_iter().map(|(_, fault)| fault).collect();
+        let mut faults = FaultList::default();
+        self.pending_faults(|_, _, fault| {
+            faults.push(fault);
+            Ok(())
+        })?;
         for (pk, request) in &deleted {
             faults.extend(self.check_deleted(pk)?.map(|fault| of_request(fault, *request)));
         }
         for (pk, request) in std::mem::take(&mut self.pending.reclassed) {
             faults.extend(self.check_reclassed(&pk)?.map(|fault| of_request(fault, request)));
         }
-        Error::check(faults)
+        faults.check()
     }
 
-    /// The references entered so far that point at nothing, each with the number of its record. They are not looked at again.
-    pub(super) fn pending_faults(&mut self) -> Result<Vec<(i64, ErrorItem)>> {
-        let mut faults = Vec::new();
+    /// Calls `take` for each reference entered so far that points at nothing, with the number of its record. They are
+    /// not looked at again.
+    pub(super) fn pending_faults(
+        &mut self,
+        mut take: impl FnMut(&Self, i64, ErrorItem) -> Result<()>,
+    ) -> Result<()> {
         for pointing in std::mem::take(&mut self.pending.references) {
-            let fault = self.check_reference(&pointing)?;
-            faults.extend(fault.map(|fault| (pointing.seq, of_request(fault, pointing.request))));
+            if let Some(fault) = self.check_reference(&pointing)? {
+                take(self, pointing.seq, of_request(fault, pointing.request))?;
+            }
         }
-        Ok(faults)
+        Ok(())
     }
 
     fn check_reference(&self, pointing: &Pointing) -> Result<Option<ErrorItem>> {

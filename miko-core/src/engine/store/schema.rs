@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::class::Definition;
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{State, Tables};
-use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result};
 use crate::json::Object;
 use crate::mikobase::SchemaChanges;
 use crate::query::{Place, Stack};
@@ -85,7 +85,7 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
         return Err(refused("a schema holds `classes` and nothing else; a worldlet is imported as one")
             .with("unknown_fields", vec![unknown.as_str()]));
     }
-    let (mut faults, mut definitions) = (Vec::new(), Vec::new());
+    let (mut faults, mut definitions) = (FaultList::default(), Vec::new());
     let (place, mut names) = (Place::Key(&Place::Request, CLASSES), HashSet::new());
     for (key, definition) in classes {
         let place = Place::Key(&place, &key);
@@ -96,7 +96,7 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
         }
         definitions.extend(read_one(&key, definition, place, &mut faults));
     }
-    Error::check(faults)?;
+    faults.check()?;
     Ok(definitions)
 }
 
@@ -110,7 +110,7 @@ pub(super) fn read_one(
     key: &str,
     definition: Value,
     place: Place<'_>,
-    faults: &mut Vec<ErrorItem>,
+    faults: &mut FaultList,
 ) -> Option<(Definition, Map<String, Value>)> {
     let name = match uns::parse(key) {
         Ok(name) => name,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::class::{Catalog, Constraint, ConstraintKind};
 use crate::engine::store::Store;
 use crate::engine::tables::Tables;
-use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result};
 use crate::json::pointer::Step;
 use crate::query::stack;
 
@@ -53,7 +53,7 @@ impl<T: Tables> Store<T> {
         seq: i64,
         stack: &Map<String, Value>,
         shared: &Map<String, Value>,
-        faults: &mut Vec<ErrorItem>,
+        faults: &mut FaultList,
     ) -> Result<()> {
         let catalog = self.catalog.clone();
         for facet in facets(stack, shared) {
@@ -142,7 +142,8 @@ impl<T: Tables> Store<T> {
         stack: &Map<String, Value>,
         shared: &Map<String, Value>,
     ) -> Error {
-        let mut items = error.into_items();
+        let mut faults = FaultList::default();
+        faults.extend(error.into_items());
         for facet in facets(stack, shared) {
             let Some(class) = self.catalog.class(facet.class) else { continue };
             for (index, constraint) in class.constraints.iter().enumerate() {
@@ -155,11 +156,11 @@ impl<T: Tables> Store<T> {
                 if let Ok(Some((holder, pk))) = self.holder(id, &key)
                     && Some(holder) != seq
                 {
-                    items.push(unique_violation(constraint, Some(pk)));
+                    faults.push(unique_violation(constraint, Some(pk)));
                 }
             }
         }
-        Error::of(items)
+        Error::of(faults.into_items())
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::class::{Class, Definition, Purpose};
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{Row, State, Tables};
-use crate::error::{Error, ErrorId, Result};
+use crate::error::{Error, ErrorId, FaultList, Result};
 use crate::json::{self, Object};
 use crate::query::{Create, Delete, GivenStack, Place, Stack, Update, stack};
 use crate::record::PASS_THROUGH;
@@ -174,9 +174,9 @@ impl<T: Tables> Store<T> {
         if !self.is_indexed(stack) {
             return Ok(());
         }
-        let mut faults = Vec::new();
+        let mut faults = FaultList::default();
         self.index_values(seq, stack, bucket, &mut faults)?;
-        Error::check(faults)
+        faults.check()
     }
 
     /// A record that defined `old`, or nothing, now is the definition `new`, or none.
