@@ -56,13 +56,13 @@ pub fn parse(text: &str) -> Result<Value> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let duplicate = RefCell::new(None);
     let value = reader::from_outside(text, &duplicate).map_err(|fault| {
-        let error = match duplicate.take() {
-            _ if memory::is_reason(&fault.to_string()) => memory::full(),
-            Some(key) => {
+        let error = match (memory::reason_of(&fault.to_string()), duplicate.take()) {
+            (Some(reason), _) => reason,
+            (None, Some(key)) => {
                 let message = format!("an object has one value per key: {fault}");
                 Error::new(ErrorId::INVALID_REQUEST, message).with("duplicate_key", key)
             }
-            None => Error::new(ErrorId::INVALID_REQUEST, format!("this is not JSON: {fault}")),
+            (None, None) => Error::new(ErrorId::INVALID_REQUEST, format!("this is not JSON: {fault}")),
         };
         error.with("line", fault.line()).with("column", fault.column())
     })?;

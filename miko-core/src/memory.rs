@@ -27,6 +27,15 @@ const TRIM_AT: usize = 16 << 20;
 /// The text by which an error of a deserializer is recognized as [`Error`] `storage-full`.
 const REASON: &str = "there is no memory for this within the memory limit of the server";
 
+/// The text by which an error of a deserializer is recognized as a read that would exceed [`read_within`].
+const TOO_MUCH: &str = "its values take too much memory";
+
+/// How many bytes the values of a request may take in memory, for each byte that a request may have. They are counted
+/// generously: with room for vectors to grow.
+///
+/// A value takes dozens of times the bytes in which it was sent: a null in an array has one byte.
+pub const MAX_EXPANSION: usize = 12;
+
 /// The limit in bytes, beyond [`BASE`]; 0 if there is none.
 static LIMIT: AtomicUsize = AtomicUsize::new(0);
 
@@ -36,6 +45,8 @@ static BASE: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// The bytes that were reported since the memory of the process was last looked at.
     static REPORTED: Cell<usize> = const { Cell::new(0) };
+    /// How many bytes values that are read may still take.
+    static READABLE: Cell<usize> = const { Cell::new(usize::MAX) };
     /// The bytes of stored data that were reported since then.
     static STORED: Cell<usize> = const { Cell::new(0) };
     /// Whether a [`STEP`] was reported since [`give_back`].
@@ -75,18 +86,47 @@ pub fn grow(bytes: usize) -> Result<()> {
     if reported < STEP { Ok(()) } else { take_stock() }
 }
 
-/// As [`grow`], with an error of serde's; [`is_reason`] recognizes it.
+/// As [`grow`], with an error of serde's, which [`reason_of`] recognizes.
 ///
 /// # Errors
-/// As [`grow`].
+/// As [`grow`]; beyond the bytes of [`read_within`].
 #[inline]
 pub(crate) fn grow_while_reading<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
-    grow(bytes).map_err(|_| E::custom(REASON))
+    let reported = REPORTED.get().saturating_add(bytes);
+    REPORTED.set(reported);
+    if reported < STEP { Ok(()) } else { take_stock_while_reading(reported).map_err(E::custom) }
 }
 
-/// Whether the text of a deserializer's error says that the limit was reached.
-pub fn is_reason(text: &str) -> bool {
-    text.contains(REASON)
+/// Reads with `read`, whose values may take so many bytes; they are counted in steps of 1 MiB.
+///
+/// ```
+/// use miko_core::{ErrorId, json, memory};
+///
+/// let text = format!("[0{}]", ", 0".repeat(1_000_000));
+/// let error = memory::read_within(10 << 20, || json::parse(&text)).unwrap_err();
+/// assert!(error.is(ErrorId::REQUEST_TOO_LARGE));
+/// assert!(memory::read_within(100 << 20, || json::parse(&text)).is_ok());
+/// ```
+pub fn read_within<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
+    struct Restore(usize);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            READABLE.set(self.0);
+        }
+    }
+    let _restore = Restore(READABLE.replace(bytes));
+    read()
+}
+
+/// Why values were not read, if that was for lack of memory: what the text of a deserializer's error says.
+pub fn reason_of(text: &str) -> Option<Error> {
+    if text.contains(REASON) {
+        return Some(full());
+    }
+    text.contains(TOO_MUCH).then(|| {
+        let message = format!("{TOO_MUCH}: send less in one request");
+        Error::new(ErrorId::REQUEST_TOO_LARGE, message)
+    })
 }
 
 /// Reports that so many bytes of data are about to be stored in the memory of this process.
@@ -149,6 +189,16 @@ fn take_stock() -> Result<()> {
     // After a refusal it is looked at with each report.
     REPORTED.set(0);
     Ok(())
+}
+
+#[cold]
+fn take_stock_while_reading(reported: usize) -> Result<(), &'static str> {
+    let Some(left) = READABLE.get().checked_sub(reported) else {
+        REPORTED.set(0);
+        return Err(TOO_MUCH);
+    };
+    READABLE.set(left);
+    take_stock().map_err(|_| REASON)
 }
 
 /// Checks that the process is within a part of its limit, after giving back what is free if need be.

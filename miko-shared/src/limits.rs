@@ -16,6 +16,9 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct Limits {
     /// The largest request or response in bytes; larger ones are refused as `request-too-large`. 64 MiB.
+    ///
+    /// So is a request whose values take more than
+    /// [12 times as many bytes](miko_core::memory::MAX_EXPANSION) in the memory of the server.
     pub frame_size: usize,
     /// How many connections the server holds at once; one more is refused as `too-many-connections`. 1024.
     pub connections: usize,

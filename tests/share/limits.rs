@@ -4,15 +4,20 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use miko_core::memory::MAX_EXPANSION;
 use mikobase::prelude::*;
 use mikobase::{Limits, Result};
 use nix::sys::resource::{Resource, setrlimit};
+use serde_json::Value;
 
+use crate::deaths::server_of;
 use crate::harness::Case;
+use crate::memory::memory;
 use crate::support::{Raw, Running, Signal, count, create, encoded_call};
 
 pub const CASES: &[Case] = &[
     ("a_request_or_an_answer_beyond_the_frame_size_is_refused", frame_size),
+    ("values_that_take_many_times_their_bytes_are_refused", expanding_values),
     ("a_connection_beyond_the_limit_is_refused_until_another_has_gone", connections),
     ("who_does_not_introduce_himself_is_sent_away", handshake),
     ("a_call_that_takes_too_long_fails_and_the_next_one_works", call_deadline),
@@ -56,6 +61,34 @@ fn frame_size() {
     let other = MikobaseClient::connect(share.path(), share.token()).unwrap();
     let error = other.q0(json!({"action": "create", "bucket": {"text": "x".repeat(10_000)}})).unwrap_err();
     assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+    share.join().unwrap();
+}
+
+/// A null has one byte in a frame, and many as a value.
+fn expanding_values() {
+    const FRAME_SIZE: usize = 1 << 20;
+    let uds = Uds::new().unwrap().limits(limits(|limits| limits.frame_size = FRAME_SIZE));
+    let share = shared_with(&uds);
+    let db = share.db().unwrap();
+    let server = server_of(share.path());
+    let before = memory(server, "VmHWM");
+    let nulls = vec![Value::Null; FRAME_SIZE - 1000];
+    let calls: [(&str, &dyn Fn() -> Result<()>); 4] = [
+        ("batch", &|| db.batch(nulls.clone(), false).map(drop)),
+        ("q0", &|| db.q0(nulls.clone().into()).map(drop)),
+        ("merge", &|| db.merge(json!({"history": nulls})).map(drop)),
+        ("open_stream", &|| db.iter(Value::from(nulls.clone())).map(drop)),
+    ];
+    for (name, call) in calls {
+        let error = call().unwrap_err();
+        assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{name}: {error}");
+    }
+    let taken = memory(server, "VmHWM") - before;
+    assert!(taken < 2 * MAX_EXPANSION * FRAME_SIZE, "{} MiB were taken", taken >> 20);
+    // What has as many bytes and fewer values is taken.
+    create(db, 1).unwrap();
+    let text = "x".repeat(FRAME_SIZE - 1000);
+    db.q0(json!({"action": "create", "bucket": {"text": text}})).unwrap();
     share.join().unwrap();
 }
 

@@ -178,8 +178,8 @@ impl<T: Tables> Drop for OpenTransaction<'_, T> {
 /// The store holds what this version never writes; or what it holds cannot be read for lack of memory.
 pub(super) fn broken(what: impl std::fmt::Display) -> Error {
     let what = what.to_string();
-    if memory::is_reason(&what) {
-        return memory::full();
+    if let Some(reason) = memory::reason_of(&what) {
+        return reason;
     }
     ErrorItem::new(ErrorId::INTERNAL, format!("the store is damaged: {what}")).into()
 }

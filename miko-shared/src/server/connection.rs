@@ -142,7 +142,7 @@ fn serve_frame<I: Interface + ?Sized>(
     shared: &Shared<I>,
     outgoing: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let (method, answer) = match Incoming::<I::Request>::read(frame) {
+    let (method, answer) = match read_call::<I>(frame, shared.limits.frame_size) {
         Ok(Incoming::Request(request)) => run(request, arrived, shared),
         Ok(Incoming::Cancel(_)) => return Ok(()),
         Err(fault) => (None, refuse_unreadable(frame, &fault)?),
@@ -154,6 +154,17 @@ fn serve_frame<I: Interface + ?Sized>(
         let refused = unsent(error, method);
         frame::encode(&refusal::<I::Response>(answer.request_id, &refused), usize::MAX, outgoing)
     })
+}
+
+/// Reads the call in a frame. The memory of its values has a bound, which a small frame does not reach.
+fn read_call<I: Interface + ?Sized>(
+    frame: &[u8],
+    frame_size: usize,
+) -> Result<Incoming<I::Request>, rmp_serde::decode::Error> {
+    if frame.len() <= LARGE {
+        return Incoming::read(frame);
+    }
+    memory::read_within(frame_size.saturating_mul(memory::MAX_EXPANSION), || Incoming::read(frame))
 }
 
 fn run<I: Interface + ?Sized>(
@@ -202,11 +213,7 @@ fn refuse_unreadable<Response>(
     fault: &rmp_serde::decode::Error,
 ) -> Result<Answer<Response>, Error> {
     let message = format!("the call cannot be read: {fault}");
-    let error = if memory::is_reason(&message) {
-        memory::full()
-    } else {
-        Error::new(ErrorId::INVALID_REQUEST, message)
-    };
+    let error = memory::reason_of(&message).unwrap_or_else(|| Error::new(ErrorId::INVALID_REQUEST, message));
     match Incoming::<IgnoredAny>::read(frame) {
         Ok(Incoming::Request(request)) => Ok(refusal(request.id, &error)),
         Ok(Incoming::Cancel(_)) | Err(_) => Err(error),
