@@ -15,6 +15,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use crate::harness::{self, Case, is_long};
+use crate::random::{self, Random};
 use crate::support::create;
 
 pub const CASES: &[Case] = &[
@@ -61,10 +62,7 @@ const EDGE: Duration = Duration::from_millis(15);
 
 #[expect(clippy::zombie_processes, reason = "`waitpid` of any child reaps the sharer and its orphans")]
 fn kills_at_random_moments() {
-    let seed = env::var("MIKOBASE_SEED")
-        .map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().unwrap());
-    println!("MIKOBASE_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Random::new(random::given_seed().unwrap_or_else(random::fresh_seed));
     // Orphans become children of this process, so that waiting for children is waiting for all of them.
     set_child_subreaper(true).unwrap();
     let begun = Instant::now();
@@ -104,17 +102,4 @@ fn share_once() {
         }
         Ok(())
     });
-}
-
-/// Splitmix64: random numbers that are the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
 }

@@ -12,6 +12,7 @@ mod command;
 mod deaths;
 mod equality;
 mod files;
+mod fuzz;
 mod harness;
 mod intruders;
 mod lifecycle;
@@ -19,6 +20,7 @@ mod limits;
 mod lost;
 mod memory;
 mod misuse;
+mod random;
 mod relay;
 mod schemas;
 mod signals;
@@ -33,6 +35,7 @@ fn main() -> std::process::ExitCode {
         ("signals", signals::CASES),
         ("bounds", bounds::CASES),
         ("chaos", chaos::CASES),
+        ("fuzz", fuzz::CASES),
         ("misuse", misuse::CASES),
         ("intruders", intruders::CASES),
         ("limits", limits::CASES),
@@ -51,6 +54,7 @@ fn main() -> std::process::ExitCode {
             ("programs", deaths::PROGRAMS),
             ("signal_programs", signals::PROGRAMS),
             ("chaos_programs", chaos::PROGRAMS),
+            ("fuzz_programs", fuzz::PROGRAMS),
         ],
     )
 }

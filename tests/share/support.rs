@@ -1,15 +1,19 @@
 //! What several cases need.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
+use miko_shared::wire::envelope::Envelope;
 use miko_shared::wire::frame::{self, FrameBuffer};
 use miko_shared::wire::handshake::{HandshakeReply, Hello, preamble};
 use mikobase::prelude::*;
 use mikobase::rpc::Interface;
 use mikobase::{Error, Share, Token, Worldlet};
 use nix::unistd::{pause, pipe};
+use serde::Serialize;
 
 pub type Running<'b, R> = Share<'b, dyn Mikobase, R, Worldlet>;
 
@@ -118,5 +122,13 @@ pub fn encoded_call(method: &str, params: &serde_json::Value) -> Vec<u8> {
     }});
     let mut bytes = Vec::new();
     frame::encode(&call, usize::MAX, &mut bytes).unwrap();
+    bytes
+}
+
+/// As [`encoded_call`], in the form in which our own clients send it.
+pub fn enclosed_call(method: &str, params: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let envelope = Envelope { deadline: Duration::from_secs(60), id: 1 };
+    envelope.enclose(&BTreeMap::from([(method, params)]), usize::MAX, &mut bytes).unwrap();
     bytes
 }

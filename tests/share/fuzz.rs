@@ -1,0 +1,142 @@
+//! A client with a valid token that sends generated calls and bytes that are no calls, while another one is
+//! served.
+//!
+//! Each share has a memory limit, and its server process an address space that is not much larger: an
+//! allocation that the limit does not count ends the server, and the test notices. `generate.rs` makes calls
+//! of what `requests.rs` and `definitions.rs` make, `mangle.rs` damages their frames, `client.rs` sends them
+//! and reads what comes back.
+//!
+//! A run has a fixed seed. With `MIKOBASE_LONG=1` there are shares with fresh seeds for an hour. Each share
+//! prints its seed, which `MIKOBASE_SEED` gives to the first share of another run.
+
+mod client;
+mod definitions;
+mod generate;
+mod mangle;
+mod requests;
+
+use std::time::{Duration, Instant};
+
+use mikobase::prelude::*;
+use mikobase::{Share, Worldlet};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
+
+use crate::deaths::server_of;
+use crate::harness::{self, Case, is_long};
+use crate::memory::memory;
+use crate::random::{self, Random};
+use client::Client;
+
+pub const CASES: &[Case] = &[("no_client_with_a_token_harms_the_server_or_another_client", shares)];
+
+pub const PROGRAMS: &[Case] = &[("share", fuzz)];
+
+const MIB: usize = 1 << 20;
+
+/// The memory limit of the server.
+const LIMIT: usize = 512 * MIB;
+
+/// The address space of the server process: allocations beyond it end the process.
+const ADDRESS_SPACE: u64 = 1 << 30;
+
+/// The address space of the process of the client: a mistake in the generator must not take that of the
+/// machine.
+const CLIENT_ADDRESS_SPACE: u64 = 4 << 30;
+
+/// What the server may take beyond its limit: what is allocated between two looks at its memory. An answer of
+/// the largest size is encoded into a buffer that doubles.
+const ALLOWANCE: usize = 128 * MIB;
+
+/// The longest run in the long mode.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// The seed of the first share of a short run.
+const SEED: u64 = 1701;
+
+/// How many actions a share gets.
+const ACTIONS: usize = 600;
+
+/// The other client asks again after so many actions.
+const CHECK_EVERY: usize = 20;
+
+fn shares() {
+    let begun = Instant::now();
+    let mut seed =
+        random::given_seed().unwrap_or_else(|| if is_long() { random::fresh_seed() } else { SEED });
+    loop {
+        // In a process of its own, whose memory the server takes over when it is forked.
+        let ended =
+            harness::start("fuzz_programs::share").env(random::SEED, seed.to_string()).status().unwrap();
+        assert!(ended.success(), "{}={seed}: {ended}", random::SEED);
+        if !is_long() || begun.elapsed() > LONG {
+            return;
+        }
+        seed = seed.wrapping_add(1);
+    }
+}
+
+/// A server with limits.
+fn share(random: &mut Random) -> Share<'static, dyn Mikobase, (), Worldlet> {
+    let engine = *random.pick(&["https://mikobase.uno/sqlite/memory", "https://mikobase.uno/worldlet"]);
+    let uds = Uds::new().unwrap().backend(engine).unwrap().temporal(random.one_in(3)).memory_limit(LIMIT);
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    setrlimit(Resource::RLIMIT_AS, ADDRESS_SPACE, hard).unwrap();
+    let share = uds.spawn(0, |_, _| Ok(())).unwrap();
+    setrlimit(Resource::RLIMIT_AS, CLIENT_ADDRESS_SPACE, hard).unwrap();
+    share
+}
+
+fn fuzz() {
+    let mut random = Random::new(random::given_seed().unwrap());
+    let share = share(&mut random);
+    let server = server_of(share.path());
+    let before = memory(server, "RssAnon");
+    let oracle = Oracle::of(&share);
+    let mut client = Client::of(&share, random, &oracle.pk, is_long());
+    for action in 0..ACTIONS {
+        client.act();
+        if action % CHECK_EVERY == 0 {
+            oracle.check();
+        }
+    }
+    client.check_tally();
+    drop(client);
+    oracle.check();
+    check_memory(server, before);
+    share.join().unwrap_or_else(|failed| panic!("the share ended badly: {failed}"));
+}
+
+fn check_memory(server: Pid, before: usize) {
+    let peak = memory(server, "VmHWM") - memory(server, "RssFile") - before;
+    println!("the server took up to {} MiB", peak / MIB);
+    assert!(peak <= LIMIT + ALLOWANCE, "the server took {} MiB", peak / MIB);
+}
+
+/// A client that the server must answer rightly, whatever the other one sends.
+struct Oracle<'s> {
+    db: &'s dyn Mikobase,
+    pk: String,
+}
+
+impl<'s> Oracle<'s> {
+    /// The class of its record, which the other client does not name.
+    const CLASS: &'static str = "oracle.test/known";
+
+    fn of(share: &'s Share<'static, dyn Mikobase, (), Worldlet>) -> Self {
+        let db = share.db().unwrap();
+        let created = db.q0(json!({"action": "create", "class": Self::CLASS, "bucket": {"n": 47}})).unwrap();
+        Self { db, pk: created.into_pk().unwrap() }
+    }
+
+    fn check(&self) {
+        let record = self.db.record_by_pk(&self.pk).unwrap().expect("the record is there");
+        assert_eq!(record.bucket_as::<serde_json::Value>().unwrap(), json!({"n": 47}));
+        let select = json!({"action": "select", "class": Self::CLASS, "path": ["n", {"gte": 47}]});
+        let found: Vec<String> =
+            self.db.q0(select).unwrap().into_records().unwrap().into_iter().map(|record| record.pk).collect();
+        assert_eq!(found, [self.pk.as_str()]);
+        let error = self.db.q0(json!({"action": "select", "limit": -1})).unwrap_err();
+        assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
+    }
+}
