@@ -16,7 +16,7 @@ pub(crate) mod reader;
 
 use std::cell::RefCell;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::error::{Error, ErrorId, Result};
 use crate::memory;
@@ -39,6 +39,18 @@ pub const BYTE_ORDER_MARK: char = '\u{FEFF}';
 /// `serde_json` reads text to a depth of 127. A bucket stands deeper in an answer or in a worldlet than in the request
 /// that wrote it: what a request may hold leaves room for that, so that whatever is stored can be read back as text.
 pub const MAX_DEPTH: usize = 120;
+
+/// The non-negative integer that a number is. `2.0` is the integer `2`, as in JSON Schema.
+pub(crate) fn count(number: &Number) -> Option<u64> {
+    number.as_u64().or_else(|| {
+        let float = number.as_f64()?;
+        // The cast is exact: the float is whole and in range.
+        (float.fract() == 0.0 && (0.0..MAX_COUNT).contains(&float)).then_some(float as u64)
+    })
+}
+
+/// 2^64: no count is as large.
+const MAX_COUNT: f64 = 18_446_744_073_709_551_616.0;
 
 /// Reads JSON text from outside, refusing numbers that would lose digits and keys that stand twice in an object.
 /// A byte order mark before it is skipped.

@@ -43,7 +43,7 @@ pub(crate) use sort::{Sort, SortBy, SortPath};
 pub(crate) use stack::Stack;
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
-pub(crate) use write::{Create, Delete, GivenStack, Update};
+pub(crate) use write::{Create, Delete, GivenStack, Update, custom_classes};
 
 /// A Q0 request: a JSON object, as `json!` makes it.
 ///

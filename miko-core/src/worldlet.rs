@@ -32,6 +32,10 @@ pub(crate) const FORMAT: &str = "worldlet/1.0";
 /// The keys that a worldlet carries as a whole and that are given back, in the order in which they are written.
 pub(crate) const KEPT: [&str; 5] = ["meta", "comment", "vibecode", "misc", "corporate"];
 
+/// The keys that may stand in every object that has fixed keys. Only the worldlet as a whole, records and versions keep
+/// them.
+const COMMENTS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
+
 /// What an import did.
 ///
 /// ```
@@ -405,6 +409,7 @@ impl Whole<'_> {
                 ("temporal" | "executable", other) => {
                     self.problems.refuse(place.wrong_type("a boolean", other))
                 }
+                (comment, _) if COMMENTS.contains(&comment) => {}
                 _ => self.problems.refuse(place.fault(format!("a worldlet has no property `{key}`"))),
             }
         }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use crate::error::{ErrorId, ErrorItem, FaultList};
-use crate::json::type_name;
+use crate::json::{self, type_name};
 use crate::pattern::{Pattern, PatternBudget};
 use crate::query::Place;
 use crate::uns;
@@ -52,10 +52,11 @@ impl<'a> Settings<'a> {
 
     pub(super) fn count(&mut self, key: &'static str) -> Option<u64> {
         let (key, value) = self.get(&[key])?;
-        if value.as_u64().is_none() {
+        let count = value.as_number().and_then(json::count);
+        if count.is_none() {
             self.wrong_type(key, "a non-negative integer", value);
         }
-        value.as_u64()
+        count
     }
 
     pub(super) fn number(&mut self, spellings: &[&'static str]) -> Option<&'a Number> {

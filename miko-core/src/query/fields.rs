@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::{ErrorId, ErrorItem};
+use crate::json;
 use crate::query::faults::{Faults, Place};
 use crate::timestamp::Timestamp;
 use crate::uns;
@@ -126,7 +127,7 @@ pub(crate) fn boolean(value: Value, place: &Place<'_>, faults: &mut Faults) -> O
 pub(crate) fn count(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<u64> {
     const EXPECTED: &str = "a non-negative integer";
     match &value {
-        Value::Number(number) => match number.as_u64() {
+        Value::Number(number) => match json::count(number) {
             Some(count) => Some(count),
             None => refuse(faults, place.wrong_value(EXPECTED, value)),
         },

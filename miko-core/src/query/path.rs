@@ -114,7 +114,7 @@ impl Step {
         const EXPECTED: &str = "an object key (a string) or an array index (a non-negative integer)";
         match element {
             Value::String(key) => Some(Self::Key(key)),
-            Value::Number(number) => match number.as_u64() {
+            Value::Number(number) => match json::count(&number) {
                 Some(index) => Some(Self::Index(index)),
                 None => refuse(faults, place.wrong_value(EXPECTED, number)),
             },

@@ -125,7 +125,7 @@ fn extras(fields: &mut Fields<'_>) -> Map<String, Value> {
 }
 
 /// Marker keys, each with the class it stands for.
-fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
+pub(crate) fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
     let mut markers = fields::object(value, place, faults)?;
     for (marker, name) in &mut markers {
         let class = fields::class(name.take(), &Place::Key(place, marker), faults);

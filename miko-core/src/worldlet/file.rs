@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::record::read_time;
-use super::{Problems, entry};
+use super::{COMMENTS, Problems, entry};
 use crate::bytes::from_base64;
+use crate::json;
 use crate::query::{Faults, Place};
 use crate::timestamp::Timestamp;
 
@@ -72,7 +73,7 @@ pub(super) fn read_chunk(
             }
         });
         let index = take(parts, "index", place, faults).and_then(|value| {
-            let index = value.as_u64();
+            let index = value.as_number().and_then(json::count);
             if index.is_none() {
                 faults.refuse(Place::Key(place, "index").wrong_value("a non-negative integer", value));
             }
@@ -142,9 +143,6 @@ fn read_mime(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Val
     }
     Some(value)
 }
-
-/// The keys that may stand anywhere, and are not kept on files.
-const COMMENTS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
 
 /// Reads an entry of `of` by taking its keys: what is left is unknown.
 fn read<T>(

@@ -10,19 +10,23 @@
 //! | `{"bucket": …}`, `{}` | of class `puck.uno/record` |
 //! | a scalar or an array | of class `puck.uno/value`, with the bucket `{"value": …}`: exported in this form again |
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Incoming, Problems, entry};
 use crate::json;
-use crate::query::{Faults, Place, Stack};
+use crate::query::{Faults, Place, Stack, custom_classes};
 use crate::record::PASS_THROUGH;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
 /// The keys that each say what the classes of a record are.
 const STACKS: [&str; 3] = ["class", "classes", "stack"];
+
+/// The key of the markers of a record.
+const CUSTOM_CLASSES: &str = "custom_classes";
 
 /// The classes whose records have a compact form.
 const COMPACT: [&str; 3] = [uns::REFERENCE, uns::FILE_REFERENCE, uns::FILE];
@@ -36,13 +40,22 @@ pub(super) fn read(pk: String, text: &str, problems: &mut Problems) -> Option<In
     Some(Incoming { pk, ..record })
 }
 
-/// What stands for a record whose versions are in the history: nothing but its times.
+/// The entry of a record whose versions are in the history: its times, and comments that are not kept.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stub {
+    #[serde(default, deserialize_with = "some_time")]
     pub(super) created_at: Option<Timestamp>,
-    #[serde(rename = "updated_at")]
+    #[serde(default, rename = "updated_at", deserialize_with = "some_time")]
     _updated_at: Option<Timestamp>,
+    #[serde(default, rename = "comment")]
+    _comment: IgnoredAny,
+    #[serde(default, rename = "vibecode")]
+    _vibecode: IgnoredAny,
+    #[serde(default, rename = "misc")]
+    _misc: IgnoredAny,
+    #[serde(default, rename = "corporate")]
+    _corporate: IgnoredAny,
 }
 
 impl Stub {
@@ -50,6 +63,11 @@ impl Stub {
     pub(super) fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
+}
+
+/// Reads a time that is there: null is none.
+fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    Timestamp::deserialize(deserializer).map(Some)
 }
 
 /// The value of a record that is written bare: from its bucket and stack, as they are stored.
@@ -75,9 +93,8 @@ fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Inc
         return Some(Rest::default().around(Map::from_iter([("value".to_owned(), value)]), stack));
     };
     let rest = Rest::take(&mut parts, place, faults);
-    if is_definition(&parts) {
-        parts.shift_remove("class");
-        return Some(rest.around(parts, Stack::of_class(uns::CLASS.to_owned())));
+    if let Some(definition) = take_definition(&mut parts) {
+        return Some(rest.around(definition, Stack::of_class(uns::CLASS.to_owned())));
     }
     let bucket = take_bucket(&mut parts, place, faults);
     let stack = take_stack(&mut parts, place, faults);
@@ -87,11 +104,19 @@ fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Inc
     Some(rest.around(bucket?, stack?))
 }
 
-/// Is it a class definition whose keys stand beside its class?
-fn is_definition(parts: &Map<String, Value>) -> bool {
-    parts.get("class").is_some_and(|class| class == uns::CLASS)
-        && !parts.contains_key("bucket")
-        && parts.contains_key("name")
+/// Takes the bucket of a class definition whose keys stand beside its class; `None` if it is no such record.
+pub(super) fn take_definition(parts: &mut Map<String, Value>) -> Option<Map<String, Value>> {
+    let is_definition =
+        class_of(parts) == Some(uns::CLASS) && !parts.contains_key("bucket") && parts.contains_key("name");
+    is_definition.then(|| {
+        parts.shift_remove("class");
+        std::mem::take(parts)
+    })
+}
+
+/// The class under `class`, in its stored form.
+fn class_of(parts: &Map<String, Value>) -> Option<&str> {
+    uns::parse(parts.get("class")?.as_str()?).ok()
 }
 
 pub(super) fn take_bucket(
@@ -100,8 +125,7 @@ pub(super) fn take_bucket(
     faults: &mut Faults,
 ) -> Option<Map<String, Value>> {
     if let Some(value) = parts.shift_remove("value") {
-        let is_compact = |class: &Value| class.as_str().is_some_and(|class| COMPACT.contains(&class));
-        if !parts.get("class").is_some_and(is_compact) || parts.contains_key("bucket") {
+        if !class_of(parts).is_some_and(|class| COMPACT.contains(&class)) || parts.contains_key("bucket") {
             let message =
                 format!("`value` stands beside one of the classes {}, and no bucket", COMPACT.join(", "));
             faults.refuse(Place::Key(place, "value").fault(message));
@@ -161,10 +185,11 @@ impl Rest {
             part("created_at").and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
         let updated_at =
             part("updated_at").and_then(|value| read_time(value, &Place::Key(place, "updated_at"), faults));
-        let extras: Map<String, Value> =
+        let mut extras: Map<String, Value> =
             PASS_THROUGH.into_iter().filter_map(|key| Some((key.to_owned(), part(key)?))).collect();
-        if let Some(markers) = extras.get("custom_classes").filter(|markers| !markers.is_object()) {
-            faults.refuse(Place::Key(place, "custom_classes").wrong_type("an object", markers));
+        if let Some(markers) = extras.get_mut(CUSTOM_CLASSES) {
+            let place = Place::Key(place, CUSTOM_CLASSES);
+            *markers = custom_classes(markers.take(), &place, faults).unwrap_or_default();
         }
         Self { extras, created_at, updated_at }
     }

@@ -1,15 +1,17 @@
 //! An entry of the history of a worldlet: one version of a record.
 //!
-//! `{"identity": pk, "timestamp": …, "active": …, "bucket": …, "stack": …}`, or in the older spelling `record` and `updated_at`.
-//! What is not active is a tombstone, and says nothing else.
+//! `{"identity": pk, "timestamp": …, "active": …, "bucket": …, "stack": …}`, or in the older spelling `record` and
+//! `updated_at`. Instead of bucket and stack, all forms of a record may stand here, also a class definition as a whole.
+//! What is not active is a tombstone, whose comments are not kept.
 
 use serde_json::{Map, Value};
 
-use super::record::{Rest, read_time, take_bucket, take_stack};
+use super::record::{Rest, read_time, take_bucket, take_definition, take_stack};
 use super::{Problems, entry};
 use crate::json;
-use crate::query::{Faults, Place};
+use crate::query::{Faults, Place, Stack};
 use crate::timestamp::Timestamp;
+use crate::uns;
 
 /// A version of a record, well-formed by itself.
 #[derive(Debug)]
@@ -71,36 +73,52 @@ fn read_version(
             true
         }
     };
-    let state = if active { Some(read_state(&mut parts, place, faults)?) } else { None };
+    let rest = Rest::take(&mut parts, place, faults);
+    let state = active.then(|| read_state(&mut parts, rest, place, faults));
     for unknown in parts.keys() {
         let what = if active { "a version" } else { "a tombstone" };
         faults.refuse(Place::Key(place, unknown).fault(format!("{what} knows no `{unknown}`")));
     }
+    let state = match state {
+        Some(state) => Some(state?),
+        None => None,
+    };
     Some(IncomingVersion { instance: String::new(), pk: pk?, time: time?, state })
 }
 
 fn read_state(
     parts: &mut Map<String, Value>,
+    Rest { extras, .. }: Rest,
     place: &Place<'_>,
     faults: &mut Faults,
 ) -> Option<IncomingState> {
-    let Rest { extras, .. } = Rest::take(parts, place, faults);
+    if let Some(bucket) = take_definition(parts) {
+        let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
+        return Some(IncomingState { bucket, stack, extras });
+    }
     let bucket = take_bucket(parts, place, faults);
     let stack = take_stack(parts, place, faults);
     Some(IncomingState { bucket: bucket?, stack: stack?.into_map(None), extras })
 }
 
-/// Takes the one of two spellings that is there.
+/// Takes the one of two spellings that is there. Both at once may contradict each other.
 fn one_of(
     parts: &mut Map<String, Value>,
     keys: [&'static str; 2],
     place: &Place<'_>,
     faults: &mut Faults,
 ) -> Option<(&'static str, Value)> {
-    let found = keys.into_iter().find_map(|key| Some((key, parts.shift_remove(key)?)));
-    if found.is_none() {
-        let message = format!("a version lacks `{}`", keys[0]);
-        faults.refuse(place.fault(message).with("missing_fields", vec![keys[0]]));
+    match keys.map(|key| Some((key, parts.shift_remove(key)?))) {
+        [Some(_), Some(_)] => {
+            let message = format!("`{}` and `{}` say the same thing: give one of them", keys[0], keys[1]);
+            faults.refuse(place.fault(message).with("fields", keys.to_vec()));
+            None
+        }
+        [None, None] => {
+            let message = format!("a version lacks `{}`", keys[0]);
+            faults.refuse(place.fault(message).with("missing_fields", vec![keys[0]]));
+            None
+        }
+        [one, other] => one.or(other),
     }
-    found
 }

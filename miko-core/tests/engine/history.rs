@@ -359,6 +359,7 @@ fn what_is_wrong_with_a_history_is_told_with_its_place() {
                 ),
                 ("/history/v/active", "`active`: expected a boolean"),
                 ("/history/v/bucket", "`bucket`: expected an object"),
+                ("/history/v/hue", "a version knows no `hue`"),
             ],
         ),
         (

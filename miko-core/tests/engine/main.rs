@@ -45,5 +45,6 @@ mod validation;
 mod wire;
 mod worldlet_file;
 mod worldlet_forms;
+mod worldlet_schema;
 mod worldlets_page;
 mod writes;

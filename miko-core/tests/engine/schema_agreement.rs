@@ -10,7 +10,7 @@ use crate::schemas::validator;
 use crate::support::cases;
 
 /// The rules that no JSON Schema can express: for these alone the engine refuses what the schema takes.
-const BEYOND_SCHEMAS: &[&str] = &[
+pub(crate) const BEYOND_SCHEMAS: &[&str] = &[
     // Bounds that leave no value, by the rule that contradicts another.
     "min",
     "gt",

@@ -45,9 +45,14 @@ fn schema(name: &str) -> Value {
 }
 
 pub(crate) fn validator(name: &str) -> Validator {
-    let definition = schema("class-definition.schema.json");
-    let uri = definition["$id"].as_str().unwrap().to_owned();
-    let registry = Registry::new().add(&uri, &definition).unwrap().prepare().unwrap();
+    const REFERRED_TO: [&str; 3] =
+        ["class-definition.schema.json", "classes.schema.json", "q0-request.schema.json"];
+    let schemas = REFERRED_TO.map(schema);
+    let mut registry = Registry::new();
+    for schema in &schemas {
+        registry = registry.add(schema["$id"].as_str().unwrap(), schema).unwrap();
+    }
+    let registry = registry.prepare().unwrap();
     jsonschema::options().with_registry(&registry).build(&schema(name)).unwrap()
 }
 

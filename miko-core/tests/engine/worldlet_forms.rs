@@ -1,6 +1,6 @@
 //! Worldlets as others write them: temporal ones in any order of keys, files as text, definitions that are there twice.
 
-use miko_core::{Engine, Mikobase, SqliteEngine, WorldletEngine};
+use miko_core::{Engine, Mikobase, MikobaseExt, SqliteEngine, WorldletEngine};
 use serde_json::{Value, json};
 
 fn temporal() -> [Box<dyn Engine>; 2] {
@@ -169,5 +169,50 @@ fn what_is_wrong_with_a_file_is_told_once() {
                 assert!(found.len() == 1 && found[0].starts_with(fault), "{file} {chunk}: {found:?}");
             }
         }
+    }
+}
+
+#[test]
+fn a_definition_may_stand_as_a_whole_in_the_history() {
+    let whole = |time: &str, fields: Value| {
+        json!({"identity": "class", "timestamp": time, "class": "https://puck.uno/class",
+               "name": "s.x/ship", "fields": fields, "comment": "as a whole"})
+    };
+    let ship = |pk: &str, time: &str, bucket: Value| json!({"identity": pk, "timestamp": time, "class": "s.x/ship", "bucket": bucket});
+    let history = json!({
+        "v1": whole("2364-01-01T00:00:00Z", json!({"crew": {"class": "number"}})),
+        "v2": ship("a", "2364-02-01T00:00:00Z", json!({"crew": 5})),
+        "v3": whole("2365-01-01T00:00:00Z", json!({"crew": {"class": "number"}, "name": {"required": true}})),
+        "v4": ship("b", "2365-02-01T00:00:00Z", json!({"crew": 1014, "name": "Enterprise"})),
+    });
+    let records = json!({"class": {}, "b": {}, "a": {}});
+    for worldlet in [
+        json!({"history": history, "records": records}),
+        json!({"records": records, "history": history}),
+        json!({"history": history}),
+    ] {
+        for db in temporal() {
+            db.read_worldlet(&mut worldlet.to_string().as_bytes(), true).unwrap();
+            let definition = db.record_by_pk("class").unwrap().unwrap();
+            assert_eq!(definition.class().unwrap(), "puck.uno/class");
+            assert_eq!(
+                definition.bucket.to_map().unwrap().keys().collect::<Vec<_>>(),
+                ["name", "fields"],
+                "the bucket is the definition"
+            );
+            assert_eq!(definition.extras.unwrap().to_string(), r#"{"comment":"as a whole"}"#);
+            assert_eq!(db.by_class("s.x/ship").unwrap().count(), 2, "{worldlet}");
+            assert!(db.create("s.x/ship", &json!({"crew": 1})).is_err(), "the last definition is in force");
+            let then = json!({"class": "s.x/ship", "cutoff": "2364-06-01T00:00:00Z"});
+            assert_eq!(db.select(then).unwrap().count(), 1);
+            let copy = WorldletEngine::temporal_in_memory().unwrap();
+            copy.read_worldlet(&mut exported(&*db).as_bytes(), true).unwrap();
+            assert_eq!(exported(&copy), exported(&*db));
+        }
+    }
+    let bad = json!({"history": {"v1": whole("2364-01-01T00:00:00Z", json!({"crew": 5}))}});
+    for db in temporal() {
+        let found = faults(&*db, &bad.to_string());
+        assert!(found.len() == 1 && found[0].starts_with("/history/v1/"), "{found:?}");
     }
 }
