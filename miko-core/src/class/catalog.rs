@@ -79,6 +79,7 @@ impl Catalog {
         for definition in affected.iter().filter_map(|name| changed.get(name)) {
             check_parents(definition, &changed, &mut faults);
         }
+        faults.sort();
         faults.check()?;
         let mut new = self.clone();
         for name in affected {

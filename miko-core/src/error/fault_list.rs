@@ -83,6 +83,11 @@ impl FaultList {
         self.items.retain(keep);
     }
 
+    /// Sorts the listed faults by their text.
+    pub(crate) fn sort(&mut self) {
+        self.items.sort_by_cached_key(ToString::to_string);
+    }
+
     /// The faults that are listed, and how many were left out.
     pub(crate) fn into_items(self) -> Vec<ErrorItem> {
         let mut items = self.items;
