@@ -105,7 +105,7 @@ pub(crate) fn grow_while_reading<E: serde::de::Error>(bytes: usize) -> Result<()
 /// let text = format!("[0{}]", ", 0".repeat(1_000_000));
 /// let error = memory::read_within(10 << 20, || json::parse(&text)).unwrap_err();
 /// assert!(error.is(ErrorId::REQUEST_TOO_LARGE));
-/// assert!(memory::read_within(100 << 20, || json::parse(&text)).is_ok());
+/// assert!(memory::read_within(200 << 20, || json::parse(&text)).is_ok());
 /// ```
 pub fn read_within<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
     struct Restore(usize);
