@@ -43,8 +43,8 @@ const MEMORY_PER_FRAME: usize = 8;
 
 /// A Unix domain socket for one share at a time: its path, its secret and the options of the share.
 ///
-/// Making one binds nothing and starts nothing. It belongs to the process that made it: in a fork, everything but
-/// [`path`](Self::path) and [`token`](Self::token) fails as `server-used-in-fork`.
+/// Making one binds nothing and starts nothing. It belongs to the process that made it: in a fork, everything
+/// but [`path`](Self::path) and [`token`](Self::token) fails as `server-used-in-fork`.
 pub struct Uds {
     owner: Pid,
     /// Where the socket of the share that runs, ran last or comes first is.
@@ -67,7 +67,8 @@ pub struct Uds {
 }
 
 impl Uds {
-    /// Picks a socket path in a new private directory, and a token. Removes what killed processes of this user left behind.
+    /// Picks a socket path in a new private directory, and a token. Removes what killed processes of this
+    /// user left behind.
     ///
     /// # Errors
     /// `internal`, if no directory can be made in `XDG_RUNTIME_DIR` or the directory for temporary files.
@@ -110,16 +111,17 @@ impl Uds {
         self
     }
 
-    /// Collects what workers write to standard output and error in their reports. By default it goes where the
-    /// parent's goes.
+    /// Collects what workers write to standard output and error in their reports. By default it goes where
+    /// the parent's goes.
     #[must_use]
     pub fn capture_output(mut self, capture: bool) -> Self {
         self.capture_output = capture;
         self
     }
 
-    /// How many bytes of each output of a worker are kept with [`capture_output`](Self::capture_output): the first half of
-    /// them and the last half. What is cut out between is counted in the report. 1 MiB by default.
+    /// How many bytes of each output of a worker are kept with [`capture_output`](Self::capture_output): the
+    /// first half of them and the last half. What is cut out between is counted in the report. 1 MiB by
+    /// default.
     #[must_use]
     pub fn capture_limit(mut self, bytes: usize) -> Self {
         self.capture_limit = bytes;
@@ -150,17 +152,18 @@ impl Uds {
     /// Shares from a process that has more than one thread. The thread that shares must outlive the share.
     ///
     /// # Safety
-    /// A fork copies the calling thread only. Whenever this share forks, no other thread may hold a lock or be in the
-    /// middle of a change of memory that the server or a worker will use. The locks of the allocator and of standard
-    /// output and error are taken care of.
+    /// A fork copies the calling thread only. Whenever this share forks, no other thread may hold a lock or
+    /// be in the middle of a change of memory that the server or a worker will use. The locks of the
+    /// allocator and of standard output and error are taken care of.
     #[must_use]
     pub unsafe fn allow_threads(mut self, allow: bool) -> Self {
         self.allow_threads = allow;
         self
     }
 
-    /// May a process that waits for another look again for a while, some hundred microseconds, before it goes to sleep? It may by
-    /// default: calls are answered sooner, for time of CPUs that nobody else wants. Say `false` where CPU time is paid for.
+    /// May a process that waits for another look again for a while, some hundred microseconds, before it goes
+    /// to sleep? It may by default: calls are answered sooner, for time of CPUs that nobody else wants. Say
+    /// `false` where CPU time is paid for.
     #[must_use]
     pub fn polling(mut self, polling: bool) -> Self {
         self.polling = polling;
@@ -174,13 +177,16 @@ impl Uds {
         self
     }
 
-    /// Limits the memory of the server process to so many bytes, beyond what it takes over from its parent when it is
-    /// forked; at least 16 MiB. There is no limit by default.
+    /// Limits the memory of the server process to so many bytes, beyond what it takes over from its parent
+    /// when it is forked; at least 16 MiB. There is no limit by default.
     ///
     /// Records, files and indexes in memory may take five eighths of it: a write beyond them is refused with
-    /// `storage-full` and changes nothing, and deletes make room again. Any other call that would exceed the limit
-    /// fails with `storage-full`, too, and the server goes on. A frame may have at most an eighth of the limit, whatever
-    /// [`Limits::frame_size`] says.
+    /// `storage-full` and changes nothing, and deletes make room again. Any other call that would exceed the
+    /// limit fails with `storage-full`, too, and the server goes on. A frame may have at most an eighth of
+    /// the limit, whatever [`Limits::frame_size`] says.
+    ///
+    /// Memory is measured each time that a call has taken a mebibyte more: a call may exceed the limit by a
+    /// few of them before it fails.
     ///
     /// ```
     /// use miko_shared::Uds;
@@ -324,8 +330,8 @@ impl Uds {
         })
     }
 
-    /// Binds the socket, so that no worker can be too early, and forks the server process. The parent keeps no copy of
-    /// the listening socket: with one, connects would hang after the server's death.
+    /// Binds the socket, so that no worker can be too early, and forks the server process. The parent keeps
+    /// no copy of the listening socket: with one, connects would hang after the server's death.
     fn start_server<I, S>(
         &self,
         n: usize,
