@@ -1,20 +1,23 @@
-//! Looking again before blocking, so that nobody has to be woken.
+//! Adaptive polling: spin briefly before blocking, to avoid wake-ups.
 //!
-//! A process that blocks gives its core away, and whoever answers it pays for waking it: on a virtual machine, whose cores halt
-//! when they are idle, that is a quarter of what a busy server does for a call. And the kernel likes to wake a process on the
-//! core of whoever wakes it, since that one mostly goes to sleep then. A busy server does not: it is pushed off its core.
-//! So a client looks again for a while ([`AdaptiveSpin`]), under three rules.
+//! A process that blocks gives up its core, and the process that answers it has to wake it. On a virtual
+//! machine, whose cores halt when idle, a wake-up costs a quarter of the work of a busy server for a call.
+//! The kernel also prefers to wake a process on the core of the waker, because a waker usually blocks soon
+//! afterwards. A busy server does not block, so the woken process preempts it. A client therefore spins for a
+//! while before it blocks ([`AdaptiveSpin`]), under three rules.
 //!
-//! - **It gives way.** Between two looks it lets everybody run who is ready to. That keeps no core from anybody, and twenty clients
-//!   on one core take turns without one of them going to sleep.
-//! - **It keeps off the core of the server.** The server shows by a [`SharedStatus`] where it is and whether it is busy. A client that finds itself
-//!   there moves to another core. Of more clients than there are CPUs none looks again unless the server is busy: they do
-//!   something else most of the time then, and whoever wants to run among those who compute is better off asleep, since the kernel
-//!   prefers who has slept.
-//! - **It leaves off what is in vain** ([`Backoff`]): where answers take long, or somebody who computes has the core.
+//! - **It yields.** Between two polls it yields the core to every runnable process. Spinning therefore takes
+//!   no CPU time from others, and twenty clients on one core take turns without any of them blocking.
+//! - **It avoids the server's core.** The server publishes in a [`SharedStatus`] on which CPU it runs and
+//!   whether it is busy. A client on the same CPU migrates to another. If there are more clients than CPUs,
+//!   clients spin only while the server is busy. At other times most of them compute, and a client that
+//!   competes with computing processes does better to block, since the scheduler prefers processes that have
+//!   slept.
+//! - **It backs off** ([`Backoff`]) where spinning fails: where calls take long, or where another process
+//!   occupies the core.
 //!
-//! A server that waits for calls polls as well, where there is a core for it and each of its workers. In a process that may use one CPU
-//! only, nobody polls.
+//! A server that waits for calls polls too, if there is a core for it and one for each worker. In a process
+//! that may use one CPU only, neither side polls.
 
 mod adaptive_spin;
 mod backoff;
@@ -24,7 +27,7 @@ pub(crate) use adaptive_spin::AdaptiveSpin;
 pub(crate) use backoff::Backoff;
 pub(crate) use shared_status::SharedStatus;
 
-/// How many CPUs this process may use, as its affinity and its control group say.
+/// The number of CPUs that this process may use, according to its affinity mask and its control group.
 pub(crate) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,28 +1,28 @@
-//! Leaving off what is in vain.
+//! Exponential backoff, counted in skipped attempts.
 
-/// How often at most it is left off between two attempts that fail.
+/// The most attempts that are skipped after a failure.
 const MAX_SKIPS: u32 = 64;
 
-/// By how much more often after each that fails.
+/// The factor by which the skips grow with each failure in a row.
 const FACTOR: u32 = 4;
 
-/// Says when to try something that may be in vain: always while it succeeds, and ever more rarely while it fails.
+/// Exponential backoff, counted in skipped attempts; resets on success.
 #[derive(Debug)]
 pub(crate) struct Backoff {
-    /// How often it is still left off.
+    /// Attempts that are still to be skipped.
     skips_left: u32,
-    /// How often it will be, if it fails now.
-    next: u32,
+    /// Attempts that are skipped after the next failure.
+    next_skips: u32,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { skips_left: 0, next: 1 }
+        Self { skips_left: 0, next_skips: 1 }
     }
 }
 
 impl Backoff {
-    /// Try it now? Tell [`record`](Self::record) what came of it.
+    /// Whether to make this attempt. The caller reports its result to [`record`](Self::record).
     pub(crate) fn should_try(&mut self) -> bool {
         if self.skips_left == 0 {
             return true;
@@ -31,13 +31,13 @@ impl Backoff {
         false
     }
 
-    /// It succeeded, or was in vain.
-    pub(crate) fn record(&mut self, well: bool) {
-        if well {
+    /// Records the result of an attempt.
+    pub(crate) fn record(&mut self, succeeded: bool) {
+        if succeeded {
             *self = Self::default();
         } else {
-            self.skips_left = self.next;
-            self.next = (self.next * FACTOR).min(MAX_SKIPS);
+            self.skips_left = self.next_skips;
+            self.next_skips = (self.next_skips * FACTOR).min(MAX_SKIPS);
         }
     }
 }
@@ -46,41 +46,41 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    /// How often it is left off before it is tried.
-    fn skips_left(backoff: &mut Backoff) -> usize {
+    /// How many attempts are skipped before the next one is made.
+    fn count_skips(backoff: &mut Backoff) -> usize {
         std::iter::from_fn(|| (!backoff.should_try()).then_some(())).count()
     }
 
     #[test]
-    fn what_succeeds_is_always_tried() {
+    fn attempts_that_succeed_are_never_skipped() {
         let mut backoff = Backoff::default();
         for _ in 0..100 {
-            assert_eq!(skips_left(&mut backoff), 0);
+            assert_eq!(count_skips(&mut backoff), 0);
             backoff.record(true);
         }
     }
 
     #[test]
-    fn what_fails_is_tried_ever_more_rarely_and_never_given_up() {
+    fn skips_grow_with_each_failure_up_to_the_maximum() {
         let mut backoff = Backoff::default();
-        let pauses: Vec<_> = (0..6)
+        let skips: Vec<_> = (0..6)
             .map(|_| {
-                let pause = skips_left(&mut backoff);
+                let skips = count_skips(&mut backoff);
                 backoff.record(false);
-                pause
+                skips
             })
             .collect();
-        assert_eq!(pauses, [0, 1, 4, 16, 64, 64]);
+        assert_eq!(skips, [0, 1, 4, 16, 64, 64]);
     }
 
     #[test]
-    fn one_success_makes_up_for_all_failures() {
+    fn a_success_resets_the_backoff() {
         let mut backoff = Backoff::default();
         (0..10).for_each(|_| backoff.record(false));
-        skips_left(&mut backoff);
+        count_skips(&mut backoff);
         backoff.record(true);
-        assert_eq!(skips_left(&mut backoff), 0);
+        assert_eq!(count_skips(&mut backoff), 0);
         backoff.record(false);
-        assert_eq!(skips_left(&mut backoff), 1);
+        assert_eq!(count_skips(&mut backoff), 1);
     }
 }

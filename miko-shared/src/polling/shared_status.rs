@@ -1,7 +1,7 @@
-//! What a server shows its workers of itself: on which CPU it runs, and whether it is busy.
+//! The status that a server publishes to its workers: the CPU on which it runs, and whether it is busy.
 //!
-//! It is two numbers in memory that all processes of a share have in common. They are hints and nothing depends on them: whoever
-//! reads them a moment too late waits a little longer.
+//! The status is two integers in memory shared by all processes of a share. They are hints only, and
+//! correctness does not depend on them: a client that reads a stale value waits a little longer.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
@@ -9,21 +9,24 @@ use nix::sched::sched_getcpu;
 
 use crate::shared_memory::{Shareable, SharedMemory};
 
-/// No CPU has this number.
+/// Stands for an unknown CPU; no CPU has this number.
 const NO_CPU: usize = usize::MAX;
 
-/// What a server shows its workers of itself.
+/// The status that a server publishes to its workers.
 pub(crate) struct SharedStatus {
     page: SharedMemory<StatusPage>,
+    /// How many clients run at a time.
     clients: usize,
-    /// How many CPUs there are for them and the server.
+    /// How many CPUs the clients and the server may use.
     cpus: usize,
 }
 
-/// What is in the memory. Any process of the share can write anything to it, so that it has no `AtomicBool`.
+/// The content of the shared memory. Any process of the share can write any bytes to it, so it holds no
+/// `AtomicBool`, for which most bytes are invalid.
 struct StatusPage {
+    /// The CPU on which the server ran last, or [`NO_CPU`].
     cpu: AtomicUsize,
-    /// Not zero if the server is busy.
+    /// Nonzero while the server is busy.
     busy: AtomicU32,
 }
 
@@ -31,53 +34,54 @@ struct StatusPage {
 unsafe impl Shareable for StatusPage {}
 
 impl SharedStatus {
-    /// One for this process and all that it forks from now on, of which so many watch it at a time, on so many CPUs.
+    /// A status shared with all processes that this process forks from now on. Of these, `clients` read it at
+    /// a time, on `cpus` CPUs.
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If the memory cannot be allocated.
     pub(crate) fn new(clients: usize, cpus: usize) -> nix::Result<Self> {
         let shared_status = Self { page: SharedMemory::new()?, clients, cpus };
         shared_status.page.cpu.store(NO_CPU, Relaxed);
         Ok(shared_status)
     }
 
-    /// How many watch it at a time.
+    /// The number of clients that run at a time.
     pub(super) fn clients(&self) -> usize {
         self.clients
     }
 
-    /// Is there a CPU for each of them?
+    /// Whether there is a CPU for each client.
     pub(super) fn has_cpu_per_client(&self) -> bool {
         self.clients <= self.cpus
     }
 
-    /// Is there one for each of them and for the server?
+    /// Whether there is a CPU for each client and one more for the server.
     pub(crate) fn has_cpu_for_server(&self) -> bool {
         self.clients < self.cpus
     }
 
-    /// Says that the server is where this thread is.
+    /// Publishes the CPU of this thread as that of the server.
     pub(crate) fn publish_cpu(&self) {
         let here = sched_getcpu().unwrap_or(NO_CPU);
-        // Others read it all the time: it is written when it changes only.
+        // Clients read it constantly. Writing only changes keeps the cache line shared.
         if self.page.cpu.load(Relaxed) != here {
             self.page.cpu.store(here, Relaxed);
         }
     }
 
-    /// Says whether the server is busy.
+    /// Publishes whether the server is busy.
     pub(crate) fn publish_busy(&self, busy: bool) {
         if self.page.busy.load(Relaxed) != u32::from(busy) {
             self.page.busy.store(u32::from(busy), Relaxed);
         }
     }
 
-    /// Has the server much to do?
+    /// Whether the server is busy.
     pub(super) fn is_busy(&self) -> bool {
         self.page.busy.load(Relaxed) != 0
     }
 
-    /// Was the server on the CPU of this thread when it was seen last?
+    /// Whether the CPU that the server published last is that of this thread.
     pub(super) fn is_on_this_cpu(&self) -> bool {
         sched_getcpu() == Ok(self.page.cpu.load(Relaxed))
     }
@@ -91,8 +95,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_seen_where_it_is() {
-        // On one CPU, so that nobody moves this thread in between.
+    fn the_published_cpu_is_compared_with_that_of_the_reader() {
+        // Pinned to one CPU, so that the scheduler does not move this thread in between.
         let this_thread = Pid::from_raw(0);
         let here = sched_getcpu().unwrap();
         let mut only_here = CpuSet::new();
@@ -101,7 +105,7 @@ mod tests {
         sched_setaffinity(this_thread, &only_here).unwrap();
 
         let shared_status = SharedStatus::new(1, 2).unwrap();
-        assert!(!shared_status.is_on_this_cpu(), "nobody has seen it anywhere");
+        assert!(!shared_status.is_on_this_cpu(), "no CPU was published yet");
         shared_status.publish_cpu();
         assert!(shared_status.is_on_this_cpu());
         shared_status.page.cpu.store(here + 1, Relaxed);
@@ -111,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_busy_as_long_as_it_says_so() {
+    fn a_server_is_busy_while_it_publishes_so() {
         let shared_status = SharedStatus::new(1, 2).unwrap();
         assert!(!shared_status.is_busy());
         shared_status.publish_busy(true);
@@ -121,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_have_cpus_as_there_are() {
+    fn clients_and_server_are_compared_with_the_number_of_cpus() {
         let with = |clients| {
             let shared_status = SharedStatus::new(clients, 8).unwrap();
             (shared_status.has_cpu_per_client(), shared_status.has_cpu_for_server())
