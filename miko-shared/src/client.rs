@@ -1,9 +1,9 @@
 //! The client's side of a connection.
 //!
-//! | under | a connection | which calls at once |
-//! | --- | --- | --- |
-//! | a blocking proxy | `transport`, `connection`: plain blocking code in the thread of the caller | one |
-//! | an async proxy | `async_transport`, `channel`: tarpc's own client in the caller's runtime | many |
+//! | proxy | modules | implementation | calls at a time |
+//! | --- | --- | --- | --- |
+//! | blocking | `transport`, `connection` | blocking code in the caller's thread | one |
+//! | async | `async_transport`, `channel` | tarpc's client in the caller's runtime | many |
 
 mod address;
 mod async_transport;
@@ -25,7 +25,7 @@ use async_transport::AsyncSocketTransport;
 pub(crate) use address::Address;
 pub(crate) use transport::{CallCounter, SocketTransport, refuse_in_runtime};
 
-/// Connecting a proxy to a running server, for processes that did not inherit it from a share.
+/// Connects a proxy to a running server, for processes that did not inherit a proxy from a share.
 ///
 /// ```no_run
 /// use miko_core::Mikobase;
@@ -38,11 +38,11 @@ pub(crate) use transport::{CallCounter, SocketTransport, refuse_in_runtime};
 /// # Ok::<(), miko_core::Error>(())
 /// ```
 pub trait Connect: Proxy {
-    /// Connects to the server at `path`. While nobody listens there yet it tries again, for two seconds.
+    /// Connects to the server at `path`. Retries for two seconds while the server does not listen yet.
     ///
     /// # Errors
-    /// `server-gone` if there is no server, `unauthorized` if it does not know the token, `surface-mismatch` if it
-    /// serves something else.
+    /// `server-gone` if there is no server, `unauthorized` if the token is wrong, `surface-mismatch` if the
+    /// server serves another interface.
     fn connect(path: impl AsRef<Path>, token: &Token) -> Result<Self> {
         let address = Address::new(path, token);
         let transport =
@@ -53,7 +53,7 @@ pub trait Connect: Proxy {
 
 impl<P: Proxy> Connect for P {}
 
-/// Connecting an async proxy to a running server, inside a tokio runtime.
+/// Connects an async proxy to a running server, inside a tokio runtime.
 ///
 /// ```no_run
 /// use miko_core::mikobase_rpc::MikobaseAsyncClient;
@@ -68,10 +68,10 @@ impl<P: Proxy> Connect for P {}
 /// # }
 /// ```
 pub trait ConnectAsync: AsyncProxy {
-    /// Connects to the server at `path`. While nobody listens there yet it tries again, for two seconds.
+    /// Connects to the server at `path`. Retries for two seconds while the server does not listen yet.
     ///
     /// # Errors
-    /// As [`Connect::connect`], and `outside-runtime` if there is no tokio runtime around it.
+    /// As [`Connect::connect`], and `outside-runtime` if it is called outside a tokio runtime.
     fn connect(path: impl AsRef<Path>, token: &Token) -> impl Future<Output = Result<Self>> + Send {
         let address = Address::new(path, token);
         async { Ok(Self::new(Arc::new(AsyncSocketTransport::connect(address).await?))) }

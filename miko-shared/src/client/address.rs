@@ -1,4 +1,4 @@
-//! Where a server is and how to get in.
+//! A server's address and the credentials for it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,25 @@ use crate::limits::Limits;
 use crate::polling::SharedStatus;
 use crate::token::Token;
 
-/// How long a connect waits for a server that is coming up.
+/// How long connecting is retried while the server starts.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How soon a connect is tried again while nobody listens yet.
+/// The pause between two attempts to connect.
 pub(super) const CONNECT_RETRY: Duration = Duration::from_millis(10);
 
-/// Where a server is and how to get in.
+/// Everything needed to connect to a server.
 #[derive(Clone)]
 pub(crate) struct Address {
     pub(crate) path: PathBuf,
     pub(crate) token: Token,
     pub(crate) limits: Limits,
-    /// What the server shows of itself, to a client that may poll for its answers.
+    /// The status that the server publishes to its workers. Clients without it never spin.
     pub(crate) shared_status: Option<Arc<SharedStatus>>,
 }
 
 impl Address {
-    /// The server at `path`, which knows `token`, with the default limits. What it shows its workers cannot be seen from outside.
+    /// The address of a server outside this share, with the default limits. Its status is not accessible:
+    /// only forked processes share that memory.
     pub(super) fn new(path: impl AsRef<Path>, token: &Token) -> Self {
         Self {
             path: path.as_ref().to_owned(),
@@ -38,12 +39,14 @@ impl Address {
         }
     }
 
+    /// The error for a failed connect.
     pub(super) fn unreachable(&self, fault: &io::Error) -> Error {
         Error::new(ErrorId::SERVER_GONE, format!("no server can be reached: {fault}"))
             .with("path", self.path.display().to_string())
     }
 }
 
+/// Whether a connect failed because the server does not listen yet.
 pub(super) fn is_not_listening(fault: &io::Error) -> bool {
     matches!(fault.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }

@@ -1,4 +1,4 @@
-//! What stands under an async proxy: a channel that is renewed where that is right.
+//! The transport of an async proxy: a channel that is reopened after the connection is lost.
 
 use std::time::{Duration, Instant};
 
@@ -14,19 +14,19 @@ use super::Address;
 use super::address::{CONNECT_RETRY, CONNECT_TIMEOUT, is_not_listening};
 use super::channel::{Channel, ChannelFault, Repeatable};
 
-/// tarpc prints a deadline as a date and keeps it in a wheel of timers; neither reaches further than some years.
-const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// tarpc formats a deadline as a date and stores it in a timer wheel; both are limited to a few years.
+const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Carries the calls of an async proxy over a Unix socket, many at a time.
 ///
-/// A connection that was lost is opened anew for the next call. The calls that lost it fail, because nobody knows whether
-/// they were run; but those that may be repeated are sent once more.
+/// After a connection is lost, the next call opens a new one. Calls that were in progress fail, because it is
+/// unknown whether they ran; repeatable ones are retried once.
 pub(super) struct AsyncSocketTransport<I: Interface + ?Sized> {
     address: Address,
     current: Mutex<CurrentChannel<I>>,
 }
 
-/// The connection there is, and how many there were before it.
+/// The current connection, and the number of connections before it.
 struct CurrentChannel<I: Interface + ?Sized> {
     channel: Option<Channel<I>>,
     generation: u64,
@@ -35,7 +35,7 @@ struct CurrentChannel<I: Interface + ?Sized> {
 type TarpcClient<I> = client::Channel<Repeatable<<I as Interface>::Request>, <I as Interface>::Response>;
 
 impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
-    /// A transport that is connected already. A server that is coming up is waited for.
+    /// Connects at once. Retries for [`CONNECT_TIMEOUT`] while the server does not listen yet.
     pub(super) async fn connect(address: Address) -> Result<Self> {
         refuse_outside_runtime()?;
         let deadline = Instant::now() + CONNECT_TIMEOUT;
@@ -52,8 +52,9 @@ impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
         Ok(Self { address, current: Mutex::new(CurrentChannel { channel: Some(channel), generation: 0 }) })
     }
 
-    /// The connection there is, with its generation; a new one if it has ended or is that `lost` generation.
-    async fn calls(&self, lost: Option<u64>) -> Result<(TarpcClient<I>, u64)> {
+    /// The current connection and its generation. Opens a new one if the current has ended or is the `lost`
+    /// generation.
+    async fn client(&self, lost: Option<u64>) -> Result<(TarpcClient<I>, u64)> {
         refuse_outside_runtime()?;
         let mut current = self.current.lock().await;
         let generation = current.generation;
@@ -67,18 +68,18 @@ impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
             }
         };
         let generation = current.generation;
-        Ok((current.channel.insert(channel).calls.clone(), generation))
+        Ok((current.channel.insert(channel).client.clone(), generation))
     }
 
     async fn run(&self, method: &'static Method, request: I::Request) -> Result<I::Response> {
         let request = Repeatable::new(method, request);
         let mut context = context::current();
-        let deadline = method.deadline_or(self.address.limits.call_deadline).min(LONGEST_DEADLINE);
+        let deadline = method.deadline_or(self.address.limits.call_deadline).min(MAX_DEADLINE);
         context.deadline = Instant::now() + deadline;
         let mut lost = None;
         loop {
-            let (calls, generation) = self.calls(lost).await?;
-            match calls.call(context, request.clone()).await.map_err(ChannelFault::from) {
+            let (client, generation) = self.client(lost).await?;
+            match client.call(context, request.clone()).await.map_err(ChannelFault::from) {
                 Ok(response) => return Ok(response),
                 Err(ChannelFault::Lost(_)) if method.is_repeatable() && lost.is_none() => {
                     lost = Some(generation)
@@ -95,13 +96,14 @@ impl<I: Interface + ?Sized> AsyncTransport<I> for AsyncSocketTransport<I> {
     }
 }
 
+/// Opens a channel on `stream`, within the call deadline.
 async fn open<I: Interface + ?Sized>(stream: UnixStream, address: &Address) -> Result<Channel<I>> {
     timeout(address.limits.call_deadline, Channel::open(stream, address)).await.unwrap_or_else(|_| {
         Err(Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time"))
     })
 }
 
-/// Sockets and timers belong to a runtime.
+/// Refuses to run outside a tokio runtime, which sockets and timers need.
 fn refuse_outside_runtime() -> Result<()> {
     match Handle::try_current() {
         Ok(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! One async connection: the handshake, then tarpc's own client, which keeps many calls under way at once.
+//! One async connection: the handshake, then tarpc's client, which multiplexes calls.
 
 use std::error::Error as StdError;
 use std::io;
@@ -23,14 +23,14 @@ use super::handshake::ClientHandshake;
 use crate::wire::frame::{self, FrameBuffer, HEADER};
 use crate::wire::message::error_of;
 
-/// A connection that many tasks call through.
+/// A connection shared by many tasks.
 pub(super) struct Channel<I: Interface + ?Sized> {
-    pub(super) calls: client::Channel<Repeatable<I::Request>, I::Response>,
+    pub(super) client: client::Channel<Repeatable<I::Request>, I::Response>,
     dispatch: JoinHandle<()>,
 }
 
 impl<I: Interface + ?Sized> Channel<I> {
-    /// Exchanges the handshake on `stream` and starts the task that reads and writes it.
+    /// Performs the handshake on `stream` and spawns the task that reads from and writes to it.
     pub(super) async fn open(mut stream: UnixStream, address: &Address) -> Result<Self> {
         let limits = shake_hands::<I>(&mut stream, address).await?;
         let lengths = LengthDelimitedCodec::builder().max_frame_length(limits.incoming).new_codec();
@@ -38,19 +38,19 @@ impl<I: Interface + ?Sized> Channel<I> {
         let transport = serde_transport::new(Framed::new(stream, lengths), codec);
         let NewClient { client, dispatch } = client::new(client::Config::default(), transport);
         let dispatch = tokio::spawn(async {
-            // Why the connection ended is told to the calls that were under way.
+            // The calls in progress report why the connection ended.
             let _ = dispatch.await;
         });
-        Ok(Self { calls: client, dispatch })
+        Ok(Self { client, dispatch })
     }
 
-    /// Has the connection ended?
+    /// Whether the connection has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.dispatch.is_finished()
     }
 }
 
-/// The largest frames that each direction takes.
+/// The largest frame in each direction, in bytes.
 struct FrameLimits {
     outgoing: usize,
     incoming: usize,
@@ -63,15 +63,17 @@ async fn shake_hands<I: Interface + ?Sized>(
     let (mut incoming, mut outgoing) = (FrameBuffer::default(), Vec::new());
     let mut handshake = ClientHandshake::begin(address, I::surface(), &mut outgoing)?;
     loop {
-        // The server may refuse before it has read all of this: what it says matters, not that the rest was unread.
+        // The server may refuse before it has read everything. Its reply then takes precedence over the write
+        // error.
         let sent = stream.write_all(&outgoing).await;
         outgoing.clear();
         let reply = match receive(stream, &mut incoming).await {
             Ok(reply) => reply,
-            Err(unread) => return Err(sent.map_or_else(|fault| lost(&fault), |()| unread)),
+            Err(no_reply) => return Err(sent.map_or_else(|fault| lost(&fault), |()| no_reply)),
         };
-        if let Some(theirs) = handshake.receive(reply, &mut outgoing)? {
-            return Ok(FrameLimits { outgoing: address.limits.frame_size.min(theirs), incoming: theirs });
+        if let Some(server_limit) = handshake.receive(reply, &mut outgoing)? {
+            let outgoing = address.limits.frame_size.min(server_limit);
+            return Ok(FrameLimits { outgoing, incoming: server_limit });
         }
     }
 }
@@ -92,11 +94,11 @@ fn lost(fault: &io::Error) -> Error {
     Error::new(ErrorId::SERVER_GONE, format!("the connection to the server was lost: {fault}"))
 }
 
-/// Why a call gave no response.
+/// Why a call returned no response.
 pub(super) enum ChannelFault {
-    /// The connection was lost, and nobody knows whether the call was run.
+    /// The connection was lost; it is unknown whether the call ran.
     Lost(Error),
-    /// The call was refused, or took too long.
+    /// The call was refused or timed out.
     OfCall(Error),
 }
 
@@ -118,7 +120,7 @@ impl From<RpcError> for ChannelFault {
     }
 }
 
-/// Our own error, however often it was wrapped on its way through the codec.
+/// The [`Error`] of this package inside the wrappers that the codec put around it.
 fn own_error(fault: &(dyn StdError + 'static)) -> Option<Error> {
     if let Some(error) = fault.downcast_ref::<Error>() {
         return Some(error.clone());
@@ -126,10 +128,10 @@ fn own_error(fault: &(dyn StdError + 'static)) -> Option<Error> {
     own_error(fault.downcast_ref::<io::Error>()?.get_ref()?)
 }
 
-/// A request that can be sent a second time.
+/// A request that can be sent twice.
 pub(super) struct Repeatable<Request> {
     method: &'static str,
-    /// Behind a lock, because a request is `Send` and need not be `Sync`. Nobody waits for it.
+    /// Locked because a request is `Send` but need not be `Sync`. The lock is never contended.
     request: Arc<Mutex<Request>>,
 }
 
@@ -157,9 +159,9 @@ impl<Request> RequestName for Repeatable<Request> {
     }
 }
 
-/// Messages as [`frame`] writes them; the frame around them is the length codec's.
+/// The codec of messages, in the encoding of [`frame`]. The length codec adds and removes the frame header.
 struct NamedMessagePack {
-    /// The largest message that may be sent.
+    /// The largest message that may be sent, in bytes.
     limit: usize,
 }
 

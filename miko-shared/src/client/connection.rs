@@ -1,4 +1,4 @@
-//! One connection: the handshake, then requests and their answers, one at a time.
+//! One blocking connection: the handshake, then requests and their answers, one at a time.
 
 use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -24,15 +24,16 @@ pub(super) struct Connection {
     incoming: FrameBuffer,
     outgoing: Vec<u8>,
     next_id: u64,
-    /// The largest frame the server takes, or we do: whichever is less.
+    /// The smaller of the two sides' frame limits, in bytes.
     frame_limit: usize,
     spin: AdaptiveSpin,
-    /// How long to wait for the other side. The socket knows it for writing, and is told when it changes.
+    /// The timeout of reads and writes. It is also the socket's write timeout, which is set only when it
+    /// changes.
     timeout: Duration,
 }
 
 impl Connection {
-    /// Exchanges the handshake on `stream`, for the interface of `surface`.
+    /// Performs the handshake on `stream`, for the interface of `surface`.
     pub(super) fn open(stream: UnixStream, address: &Address, surface: &Surface) -> Result<Self> {
         let mut connection = Self {
             stream,
@@ -43,15 +44,15 @@ impl Connection {
             spin: AdaptiveSpin::new(address.shared_status.clone()),
             timeout: Duration::ZERO,
         };
-        // The server may be in a long call of somebody else before it takes up the handshake.
+        // The server may have to finish a long call of another client before it reads the handshake.
         connection.set_timeout(address.limits.call_deadline)?;
         connection.shake_hands(address, surface)?;
         Ok(connection)
     }
 
-    /// Sends one request and waits for its answer, this long.
+    /// Sends one request and waits up to `deadline` for its answer.
     ///
-    /// After an error of the connection itself the connection is of no more use; [`ConnectionFault`] says so.
+    /// Every fault except [`ConnectionFault::OfCall`] leaves the connection unusable.
     pub(super) fn call<I: Interface + ?Sized>(
         &mut self,
         request: &I::Request,
@@ -64,13 +65,13 @@ impl Connection {
             .enclose(request, self.frame_limit, &mut self.outgoing)
             .map_err(ConnectionFault::OfCall)?;
         self.set_timeout(deadline).map_err(ConnectionFault::OfConnection)?;
-        self.send().map_err(|error| ConnectionFault::losing(error, ConnectionFault::Unsent))?;
+        self.send().map_err(|error| ConnectionFault::classify(error, ConnectionFault::Unsent))?;
         let answer: Answer<I::Response> = self
             .receive(message::decode_answer)
-            .map_err(|error| ConnectionFault::losing(error, ConnectionFault::Unanswered))?;
+            .map_err(|error| ConnectionFault::classify(error, ConnectionFault::Unanswered))?;
         match answer.message {
-            // Answers come in the order of the calls, and only this one is under way. Another id means that the
-            // server could not even read which call it refuses: it closes the connection after that.
+            // One call is in progress at a time, so its answer is the next message. A refusal with another id
+            // means that the server could not decode the request's id; it then closes the connection.
             Ok(response) if answer.request_id == id => Ok(response),
             Ok(_) => Err(ConnectionFault::OfConnection(Error::new(
                 ErrorId::INTERNAL,
@@ -84,12 +85,13 @@ impl Connection {
     fn shake_hands(&mut self, address: &Address, surface: &Surface) -> Result<()> {
         let mut handshake = ClientHandshake::begin(address, surface, &mut self.outgoing)?;
         loop {
-            // The server may refuse before it has read all of this: what it says matters, not that the rest was unread.
+            // The server may refuse before it has read everything. Its reply then takes precedence over the
+            // write error.
             let sent = self.send();
             self.outgoing.clear();
-            let reply = self.receive(frame::decode).or_else(|unread| sent.and(Err(unread)))?;
-            if let Some(theirs) = handshake.receive(reply, &mut self.outgoing)? {
-                self.frame_limit = self.frame_limit.min(theirs);
+            let reply = self.receive(frame::decode).or_else(|no_reply| sent.and(Err(no_reply)))?;
+            if let Some(server_limit) = handshake.receive(reply, &mut self.outgoing)? {
+                self.frame_limit = self.frame_limit.min(server_limit);
                 return Ok(());
             }
         }
@@ -107,13 +109,13 @@ impl Connection {
                 return message;
             }
             if !self.spin_for_reply() {
-                self.wait()?;
+                self.block_until_readable()?;
                 self.read()?;
             }
         }
     }
 
-    /// Reads what has arrived, without blocking. `false` if nothing has.
+    /// Reads the bytes that have arrived, without blocking. Returns `false` if there are none.
     fn read(&mut self) -> Result<bool> {
         match recv(self.stream.as_raw_fd(), self.incoming.room(), MsgFlags::MSG_DONTWAIT) {
             Ok(0) => Err(Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")),
@@ -126,12 +128,12 @@ impl Connection {
         }
     }
 
-    /// Waits until something has arrived.
+    /// Blocks until the stream is readable.
     ///
-    /// A `read` that blocks is woken twice by each call, since a socket wakes whoever waits in it also when the server has taken the
-    /// request out, and there is room to write again: twice as many context switches, and a wake-up more for the server
-    /// to pay. `poll` is woken by what it asked for.
-    fn wait(&self) -> Result<()> {
+    /// A blocking `read` is woken twice per call: a Unix socket also wakes its waiters when the server has
+    /// received the request and the socket becomes writable. That doubles the context switches and costs the
+    /// server another wake-up. `poll` is woken only by the events it requests.
+    fn block_until_readable(&self) -> Result<()> {
         let milliseconds = self.timeout.as_micros().div_ceil(1000);
         let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout) {
@@ -141,7 +143,8 @@ impl Connection {
         }
     }
 
-    /// Looks for a while without blocking whether something has arrived. What there is to say of errors is said by who blocks.
+    /// Spins for a reply, if that is likely to succeed; returns whether bytes have arrived. Errors end the
+    /// spin: the blocking read that follows reports them.
     fn spin_for_reply(&mut self) -> bool {
         let Some(mut window) = self.spin.begin() else { return false };
         let found = loop {
@@ -165,22 +168,23 @@ impl Connection {
     }
 }
 
-/// Why a call gave no response.
+/// Why a call returned no response.
 pub(super) enum ConnectionFault {
-    /// The call was refused; the connection is as good as before.
+    /// The call was refused; the connection remains usable.
     OfCall(Error),
-    /// The connection is of no more use.
+    /// The connection failed and is unusable.
     OfConnection(Error),
-    /// The connection was lost before all of the call was sent: it was not run.
+    /// The connection was lost before the whole request was sent, so the call did not run.
     Unsent(Error),
-    /// The connection was lost before the answer came: nobody knows whether the call was run.
+    /// The connection was lost before the answer arrived; it is unknown whether the call ran.
     Unanswered(Error),
 }
 
 impl ConnectionFault {
-    /// `error` is `at_loss` if it says that the server is gone, and another fault of the connection if not.
-    fn losing(error: Error, at_loss: fn(Error) -> Self) -> Self {
-        if error.is(ErrorId::SERVER_GONE) { at_loss(error) } else { Self::OfConnection(error) }
+    /// Wraps `error` in `if_gone` if its id is `server-gone`, and in [`OfConnection`](Self::OfConnection)
+    /// otherwise.
+    fn classify(error: Error, if_gone: fn(Error) -> Self) -> Self {
+        if error.is(ErrorId::SERVER_GONE) { if_gone(error) } else { Self::OfConnection(error) }
     }
 }
 

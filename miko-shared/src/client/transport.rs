@@ -1,4 +1,4 @@
-//! What stands under a proxy: a connection that is renewed where that is right.
+//! The transport of a blocking proxy: a connection that is reopened after it is lost.
 
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +13,12 @@ use super::Address;
 use super::address::{CONNECT_RETRY, is_not_listening};
 use super::connection::{Connection, ConnectionFault};
 
-/// How many calls a transport has carried.
+/// Counts the calls of a transport, including those that failed.
 #[derive(Clone, Default)]
 pub(crate) struct CallCounter(Arc<AtomicU64>);
 
 impl CallCounter {
+    /// The number of calls so far.
     pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -25,10 +26,10 @@ impl CallCounter {
 
 /// Carries the calls of a proxy over a Unix socket, one at a time.
 ///
-/// A connection that was lost is opened anew. The call that lost it is sent once more if it cannot have been run, since
-/// not all of it was sent, or if it may be repeated; otherwise it fails, because nobody knows whether it was run. A
-/// process that inherited the proxy by a fork gets a connection of its own: two processes on one stream would read each
-/// other's answers.
+/// A lost connection is reopened. The call in progress is retried once if it cannot have run, because it was
+/// not sent completely, or if it is repeatable. Otherwise it fails, because it is unknown whether it ran. A
+/// process that inherited the proxy by a fork opens its own connection: two processes on one stream would
+/// read each other's answers.
 pub(crate) struct SocketTransport {
     address: Address,
     calls: CallCounter,
@@ -42,15 +43,15 @@ struct OwnedConnection {
 }
 
 impl SocketTransport {
-    /// A transport that connects at its first call.
+    /// Creates a transport that connects at its first call.
     pub(crate) fn new(address: Address) -> Self {
         Self { address, calls: CallCounter::default(), connection: Mutex::new(None) }
     }
 
-    /// A transport that is connected already. A server that is coming up is waited for, within `spin`.
-    pub(crate) fn connect(address: Address, surface: &Surface, spin: Duration) -> Result<Self> {
+    /// Connects at once. Retries until `timeout` while the server does not listen yet.
+    pub(crate) fn connect(address: Address, surface: &Surface, timeout: Duration) -> Result<Self> {
         refuse_in_runtime()?;
-        let deadline = Instant::now() + spin;
+        let deadline = Instant::now() + timeout;
         let stream = loop {
             match UnixStream::connect(&address.path) {
                 Ok(stream) => break stream,
@@ -66,13 +67,13 @@ impl SocketTransport {
         Ok(transport)
     }
 
-    /// The count of its calls, to be read while it is in use.
+    /// The counter of its calls, which can be read while calls run.
     pub(crate) fn calls(&self) -> CallCounter {
         self.calls.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<OwnedConnection>> {
-        // A panic while a call was under way leaves a connection in an unknown state: it is dropped.
+        // A panic during a call leaves the connection in an unknown state, so it is dropped.
         self.connection.lock().unwrap_or_else(|poisoned| {
             self.connection.clear_poison();
             let mut slot = poisoned.into_inner();
@@ -88,12 +89,12 @@ impl<I: Interface + ?Sized> Transport<I> for SocketTransport {
         let mut slot = self.lock();
         self.calls.0.fetch_add(1, Ordering::Relaxed);
         let deadline = method.deadline_or(self.address.limits.call_deadline);
-        let begun = Instant::now();
-        let mut repeated = false;
+        let started = Instant::now();
+        let mut retried = false;
         loop {
             let connection = connected(&mut slot, &self.address, I::surface())?;
-            let left = if repeated { deadline.saturating_sub(begun.elapsed()) } else { deadline };
-            let (error, may_repeat) = match connection.call::<I>(&request, left) {
+            let remaining = if retried { deadline.saturating_sub(started.elapsed()) } else { deadline };
+            let (error, may_retry) = match connection.call::<I>(&request, remaining) {
                 Ok(response) => return Ok(response),
                 Err(ConnectionFault::OfCall(error)) => return Err(error),
                 Err(ConnectionFault::OfConnection(error)) => (error, false),
@@ -101,15 +102,15 @@ impl<I: Interface + ?Sized> Transport<I> for SocketTransport {
                 Err(ConnectionFault::Unanswered(error)) => (error, method.is_repeatable()),
             };
             *slot = None;
-            if repeated || !may_repeat {
+            if retried || !may_retry {
                 return Err(error);
             }
-            repeated = true;
+            retried = true;
         }
     }
 }
 
-/// The connection in `slot`, opened anew if there is none or another process opened it.
+/// The connection in `slot`. Opens a new one if there is none or if another process opened it.
 fn connected<'s>(
     slot: &'s mut Option<OwnedConnection>,
     address: &Address,
@@ -126,7 +127,7 @@ fn connected<'s>(
     Ok(&mut slot.insert(owned).connection)
 }
 
-/// A blocking call would stop all tasks of the runtime it is made in.
+/// Refuses blocking calls inside an async runtime, where they would block all tasks of the thread.
 pub(crate) fn refuse_in_runtime() -> Result<()> {
     match tokio::runtime::Handle::try_current() {
         Err(_) => Ok(()),
