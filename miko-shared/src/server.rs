@@ -1,11 +1,12 @@
-//! Serving one implementation to many connections.
+//! Serves one implementation of an interface to many connections.
 //!
-//! The loop is a single-threaded tokio runtime with a task per connection. A task reads what has arrived, has each whole
-//! call in it run, in order, and writes the answers with one system call. What several connections have to say at one time
-//! is served in one commit_batch (`commit_batch.rs`). So calls from all connections are applied one after another in the order in which they are
-//! taken up, and the implementation needs no thread but one.
+//! The server is a single-threaded tokio runtime with one task per connection. A task reads the bytes that
+//! have arrived, runs each complete call in order, and writes the answers with one system call. Calls that
+//! arrive on several connections at the same time are run in one [`CommitBatch`]. All calls are therefore
+//! applied one after another, in the order in which the server takes them from the queue, and the
+//! implementation runs on one thread.
 //!
-//! Invariant: nothing a peer sends ends the loop, and nothing is allocated on a peer's word.
+//! Invariants: no input from a peer ends the loop, and no allocation relies on a size that a peer claims.
 
 mod activity;
 mod admission;
@@ -41,33 +42,33 @@ use crate::limits::Limits;
 use crate::polling::SharedStatus;
 use crate::token::Token;
 
-/// What a server serves: an interface, and what it hands over at the end.
+/// The object that a server serves: an implementation of an interface, and its final state.
 pub trait Serving<I: Interface + ?Sized> {
-    /// What is called.
+    /// The implementation that runs the calls.
     fn interface(&self) -> &I;
 
     /// Writes the final state, after the last worker of a share has ended.
     ///
     /// # Errors
-    /// Whatever keeps the state from being delivered; the share then fails with it.
+    /// Any error that prevents the delivery of the state; the share then fails with it.
     fn deliver(&self, state: &mut dyn Write) -> Result<()>;
 
-    /// Does it pay to commit what several calls change at once?
+    /// Whether committing the changes of several calls together is faster than committing each.
     fn prefers_group_commit(&self) -> bool {
         false
     }
 
-    /// Runs `calls`, which make calls of the interface, and commits what they change at once. If it is false, nothing of
-    /// that is left, and each of them has to be made again, for itself.
+    /// Runs `calls`, which makes calls of the interface, and commits their changes together. Returns `false`
+    /// if all changes were rolled back; the caller then has to rerun each call alone.
     ///
-    /// By default they are run as they come.
+    /// The default runs the calls without grouping their commits.
     fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
         calls();
         true
     }
 }
 
-/// An implementation that hands over nothing at the end.
+/// An implementation without a final state.
 impl<I: Interface + ?Sized> Serving<I> for Box<I> {
     fn interface(&self) -> &I {
         self
@@ -78,17 +79,17 @@ impl<I: Interface + ?Sized> Serving<I> for Box<I> {
     }
 }
 
-/// Who is served, and how.
+/// The options of a server.
 pub(crate) struct ServeOptions {
     pub(crate) token: Token,
     pub(crate) limits: Limits,
-    /// What the server shows its workers of itself, if anybody may poll.
+    /// The status that the server publishes to its workers; `None` if polling is disabled.
     pub(crate) shared_status: Option<Arc<SharedStatus>>,
-    /// Where the server tells its parent what it does.
+    /// Publishes to the parent process which method runs.
     pub(crate) activity: Arc<Activity>,
 }
 
-/// What the tasks of a server share.
+/// The state shared by the tasks of a server.
 struct Shared<I: ?Sized> {
     target: Rc<dyn Serving<I>>,
     token: Token,
@@ -96,22 +97,23 @@ struct Shared<I: ?Sized> {
     busy_poll: BusyPoll,
     activity: Arc<Activity>,
     peers: Peers,
-    /// Are calls of several connections served together?
+    /// Whether calls of several connections are run in one commit.
     groups_commits: bool,
     commit_batch: CommitBatch,
 }
 
-/// The processes at the other ends.
+/// The connected processes.
 #[derive(Default)]
 struct Peers {
-    /// The descriptors of the connections that each process has made. They are open as long as they are here.
+    /// The descriptors of each process's connections. A descriptor is removed before it is closed.
     by_pid: RefCell<HashMap<i32, Vec<RawFd>>>,
+    /// Notified after a connection is closed.
     disconnected: Notify,
 }
 
-/// Serves `target` on `listener` until `stop` is done and no dead peer has anything left unread.
+/// Serves `target` on `listener` until `stop` completes and all input of dead peers has been read.
 ///
-/// The listening socket is closed as soon as `stop` is done: whoever connects after that is refused.
+/// The listening socket is closed when `stop` completes, so later connects are refused.
 ///
 /// # Errors
 /// `internal`, if the runtime refuses the socket.
@@ -148,14 +150,14 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     Ok(())
 }
 
-/// How long a connection of a process that has ended may take to send answers that may never be read.
+/// How long the answers to a process that has ended may take to be sent; they may never be read.
 const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How soon accepting is tried again after it failed.
+/// The longest pause before accepting is retried after a failure.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Accepts connections for ever. Being out of descriptors is no reason to end: it goes on when a peer has left, or
-/// somebody else has closed something.
+/// Accepts connections without end. Running out of descriptors does not end it: it retries after a peer has
+/// disconnected, or after [`ACCEPT_RETRY`], since another process may have freed descriptors.
 async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Shared<I>>, tasks: &LocalSet) {
     loop {
         match listener.accept().await {
@@ -169,7 +171,7 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
     }
 }
 
-/// A connection from its first byte to its last.
+/// Handles one connection from the handshake until it is closed.
 async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, shared: Rc<Shared<I>>) {
     let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or(0);
     let descriptor = stream.as_raw_fd();
@@ -177,7 +179,7 @@ async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, shared
     if let Some(buffer) = admission::admit(&mut stream, &shared).await {
         connection::serve_calls(&mut stream, buffer, &shared).await;
     }
-    // It is forgotten before it is closed: another file may get the same number after that.
+    // Removed before it is closed: once closed, its number may be reused for another file.
     shared.peers.remove(pid, descriptor);
     drop(stream);
     shared.peers.disconnected.notify_waiters();
@@ -202,12 +204,12 @@ impl Peers {
         self.by_pid.borrow().values().map(Vec::len).sum()
     }
 
-    /// Waits until every connection of a process that has ended is at its end, too: what such a process sent
-    /// is then applied. Peers that live on are not waited for.
+    /// Waits until all connections of processes that have ended are closed. All calls that these processes
+    /// sent have then been applied. Does not wait for live peers.
     ///
-    /// A process that it forked may hold such a connection open, so that its end never comes. So no more is received
-    /// on it: what has arrived can still be read, and after that comes the end. If that process does not read its
-    /// answers either, nothing is sent to it after a while.
+    /// A process forked by the peer may hold the connection open, so end of file may never arrive. Receiving
+    /// is therefore shut down: bytes that have arrived can still be read, followed by end of file. If the
+    /// forked process does not read its answers either, sending is shut down after [`DEAD_PEER_TIMEOUT`].
     async fn wait_for_dead_peers(&self) {
         let mut how = Shutdown::Read;
         loop {
@@ -221,13 +223,13 @@ impl Peers {
         }
     }
 
-    /// Shuts down the connections of processes that have ended. Are there any?
+    /// Shuts down the connections of processes that have ended; returns whether there were any.
     fn shut_down_dead(&self, how: Shutdown) -> bool {
         let by_pid = self.by_pid.borrow();
         let dead = by_pid.iter().filter(|(pid, _)| kill(Pid::from_raw(**pid), None).is_err());
         let mut any = false;
         for descriptor in dead.flat_map(|(_, descriptors)| descriptors) {
-            // If it has come to its end already, all is well.
+            // An error means that the peer has closed the connection already.
             let _ = shutdown(*descriptor, how);
             any = true;
         }

@@ -1,8 +1,8 @@
-//! Which method a server runs and since when, as it tells its parent.
+//! Publishes to the parent process which method the server runs, and since when.
 //!
-//! The parent ends a server that is stuck, and names the method in which it is. The server cannot say so itself then, so
-//! it writes to memory that both have in common. Nothing that is read there is trusted: an index that is none is no
-//! method, and a time in the future is the present.
+//! The parent kills a server that hangs, and reports the method that it was running. A hanging server cannot
+//! send that itself, so it writes it to shared memory beforehand. The parent does not trust the values it
+//! reads: an invalid index means that no method runs, and a time in the future counts as the present.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -12,22 +12,23 @@ use miko_core::{Error, ErrorId, Result};
 
 use crate::shared_memory::{Shareable, SharedMemory};
 
-/// No method runs.
+/// Stands for: no method runs.
 const IDLE: u32 = 0;
 
-/// What a server does, for its parent to see.
+/// The method that a server runs, in memory shared with its parent.
 pub(crate) struct Activity {
     page: SharedMemory<Page>,
-    /// Times are counted from here. The clock of an `Instant` is the same in all processes.
+    /// The origin of the times in shared memory. The clock of an `Instant` is the same in all processes.
     epoch: Instant,
     surface: &'static Surface,
     call_deadline: Duration,
 }
 
+/// The content of the shared memory.
 struct Page {
-    /// The index of the method that runs, plus one.
+    /// The index of the running method in the surface, plus one; or [`IDLE`].
     method: AtomicU32,
-    /// When the last method began, in nanoseconds.
+    /// The start of the last method, in nanoseconds since `epoch`.
     began: AtomicU64,
 }
 
@@ -35,8 +36,10 @@ struct Page {
 unsafe impl Shareable for Page {}
 
 impl Activity {
+    /// Maps the shared memory.
+    ///
     /// # Errors
-    /// `internal`, if there is no memory for it.
+    /// `internal`, if the memory cannot be mapped.
     pub(crate) fn new(surface: &'static Surface, call_deadline: Duration) -> Result<Self> {
         let page = SharedMemory::new().map_err(|fault| {
             Error::new(ErrorId::INTERNAL, format!("no memory can be shared with the server: {fault}"))
@@ -44,7 +47,7 @@ impl Activity {
         Ok(Self { page, epoch: Instant::now(), surface, call_deadline })
     }
 
-    /// Says that a method begins, and gives what the surface says of it.
+    /// Publishes that a method starts, and returns its description in the surface.
     pub(super) fn begin(&self, method: &str, now: Instant) -> Option<&'static Method> {
         let index = self.surface.methods.iter().position(|candidate| candidate.name == method);
         let number = index.and_then(|index| u32::try_from(index + 1).ok()).unwrap_or(IDLE);
@@ -54,31 +57,33 @@ impl Activity {
         self.surface.methods.get(index?)
     }
 
-    /// Says that the method has returned.
+    /// Publishes that the method has returned.
     pub(super) fn end(&self) {
         self.page.method.store(IDLE, Relaxed);
     }
 
-    /// The method that runs.
+    /// The running method.
     fn running(&self) -> Option<&'static Method> {
         let index = usize::try_from(self.page.method.load(Relaxed)).ok()?.checked_sub(1)?;
         self.surface.methods.get(index)
     }
 
-    /// When the last method began.
+    /// The start of the last method, at the latest now.
     fn began(&self) -> Instant {
         let since = Duration::from_nanos(self.page.began.load(Relaxed));
         let now = Instant::now();
         self.epoch.checked_add(since).map_or(now, |began| began.min(now))
     }
 
-    /// When the method that runs should have returned, with this much grace; `None` if none runs or it may run for ever.
+    /// The time by which the running method has to return: its deadline plus `grace`. `None` if no method
+    /// runs or no clock reaches that time.
     pub(crate) fn method_ends(&self, grace: Duration) -> Option<Instant> {
         let deadline = self.running()?.deadline_or(self.call_deadline);
         self.began().checked_add(deadline)?.checked_add(grace)
     }
 
-    /// When a server that was heard of last at `heard` should have answered its parent; `None` if it may take for ever.
+    /// The time by which the server has to answer its parent, whose last message from it arrived at `heard`.
+    /// `None` if no clock reaches that time.
     pub(crate) fn answer_ends(&self, heard: Instant, grace: Duration) -> Option<Instant> {
         if self.running().is_some() {
             return self.method_ends(grace);
@@ -86,13 +91,13 @@ impl Activity {
         self.began().max(heard).checked_add(self.call_deadline)?.checked_add(grace)
     }
 
-    /// No method that begins from now on is overdue before that.
+    /// The earliest time at which a method that starts from now on can be overdue.
     pub(crate) fn next_check(&self, grace: Duration) -> Option<Instant> {
         let deadlines = self.surface.methods.iter().map(|method| method.deadline_or(self.call_deadline));
         Instant::now().checked_add(deadlines.min()?)?.checked_add(grace)
     }
 
-    /// Why a server is ended that did not answer in time.
+    /// The error for a server that was killed because it did not answer in time.
     pub(crate) fn overdue(&self) -> Error {
         match self.running() {
             Some(method) => Error::new(
@@ -140,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_that_no_clock_reaches_is_none() {
+    fn a_time_that_no_clock_reaches_is_none() {
         let activity = activity();
         activity.begin("q0", Instant::now());
         assert_eq!(activity.method_ends(Duration::MAX), None);
@@ -148,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_another_process_writes_is_harmless() {
+    fn arbitrary_values_in_shared_memory_are_harmless() {
         let activity = activity();
         for (method, began) in [(u32::MAX, u64::MAX), (1, u64::MAX), (IDLE, u64::MAX)] {
             activity.page.method.store(method, Relaxed);

@@ -1,4 +1,4 @@
-//! Who is let in: the server's side of the handshake.
+//! The server's side of the handshake: authentication and the comparison of surfaces.
 
 use std::future::Future;
 
@@ -14,7 +14,8 @@ use super::Shared;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::{self, HandshakeReply, Hello, MAX_HELLO_SIZE, PREAMBLE_SIZE};
 
-/// Lets the peer in or tells it why not. What it sent beyond its handshake is in the buffer.
+/// Performs the handshake and sends its result. Returns the buffer, with any bytes that follow the handshake,
+/// if the peer is admitted.
 pub(super) async fn admit<I: Interface + ?Sized>(
     stream: &mut UnixStream,
     shared: &Shared<I>,
@@ -29,8 +30,8 @@ pub(super) async fn admit<I: Interface + ?Sized>(
     (welcome && sent.is_ok()).then_some(buffer)
 }
 
-/// The checks, from those that need nothing of the peer to those that need most. None of them depends on how far
-/// a wrong token is right.
+/// Checks the peer, cheapest checks first. The token is compared in constant time, so the timing does not
+/// reveal how many of its leading bytes are right.
 async fn authenticate<I: Interface + ?Sized>(
     stream: &mut UnixStream,
     buffer: &mut FrameBuffer,
@@ -59,7 +60,7 @@ async fn authenticate<I: Interface + ?Sized>(
     Ok(())
 }
 
-/// The kernel says who is at the other end: it must be the user the server runs as.
+/// Checks the peer's credentials, which the kernel reports: the peer must run as the server's user.
 fn check_user(stream: &UnixStream) -> Result<()> {
     let refused = |message: String| Error::new(ErrorId::UNAUTHORIZED, message);
     let peer = stream.peer_cred().map_err(|fault| refused(format!("the peer is unknown: {fault}")))?;
@@ -69,7 +70,7 @@ fn check_user(stream: &UnixStream) -> Result<()> {
     Err(refused("the server takes connections of its own user only".to_owned()).with("found", peer.uid()))
 }
 
-/// A peer that keeps silent is not waited for longer than the limit `handshake`.
+/// Limits a step of the handshake to the limit `handshake`.
 async fn with_timeout<I: ?Sized, T>(shared: &Shared<I>, read: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(shared.limits.handshake, read).await.unwrap_or_else(|_| {
         Err(Error::new(

@@ -1,4 +1,4 @@
-//! Keeping the server awake between two calls, while that pays.
+//! Busy polling: keeps the server from blocking between two calls, while that succeeds.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -9,14 +9,16 @@ use tokio::task::yield_now;
 
 use crate::polling::{Backoff, SharedStatus};
 
-/// How long to look for the next call: a client that has its answer at once makes its next call sooner.
+/// How long the server polls for the next call. A client that calls again directly after its answer is
+/// faster.
 const POLL_WINDOW: Duration = Duration::from_micros(50);
 
-/// Notes that calls come, and looks for the next one again and again before the runtime blocks.
+/// Records the arrival of calls, and polls for the next one before the runtime blocks.
 pub(super) struct BusyPoll {
     shared_status: Option<Arc<SharedStatus>>,
-    /// How many times calls have come.
+    /// How often calls have arrived.
     arrivals: Cell<u64>,
+    /// Notified when calls arrive.
     arrived: Notify,
 }
 
@@ -25,12 +27,12 @@ impl BusyPoll {
         Self { shared_status, arrivals: Cell::new(0), arrived: Notify::new() }
     }
 
-    /// May the server poll? It gives way to nobody, so that it needs a core that nobody else wants.
+    /// Whether the server may poll. It does not yield its core, so it needs one that no client wants.
     pub(super) fn is_enabled(&self) -> bool {
         self.shared_status.as_ref().is_some_and(|shared_status| shared_status.has_cpu_for_server())
     }
 
-    /// Says that calls have come.
+    /// Records that calls have arrived, and publishes the server's CPU.
     pub(super) fn record_arrival(&self) {
         if let Some(shared_status) = &self.shared_status {
             shared_status.publish_cpu();
@@ -41,7 +43,7 @@ impl BusyPoll {
         }
     }
 
-    /// Keeps poll_until for ever.
+    /// Polls after each arrival, with backoff; never returns.
     pub(super) async fn run(&self) {
         let mut backoff = Backoff::default();
         let mut seen = 0;
@@ -61,7 +63,8 @@ impl BusyPoll {
         }
     }
 
-    /// Do calls come until then? A task that yields has the runtime ask the kernel, and not wait for an answer.
+    /// Polls until calls arrive (`true`) or the time is `until` (`false`). While a task yields, the runtime
+    /// polls the kernel for events without blocking.
     async fn poll_until(&self, until: Instant) -> bool {
         let before = self.arrivals.get();
         loop {

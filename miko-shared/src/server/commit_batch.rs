@@ -1,8 +1,9 @@
-//! Turns: the calls that have arrived by the time the server looks, taken up together.
+//! Commit batches: the calls that have arrived on several connections are run together, in one commit.
 //!
-//! The kernel tells the runtime of several connections at once. The first of them to have calls in its buffer goes to the
-//! end of the runtime's queue, so that the others get theirs read; then it serves all of them. What they change is
-//! committed once, and each gets its own answer. If that fails nothing of it is left, and each is served for itself.
+//! The kernel reports several ready connections at once. The first task that has calls in its buffer yields
+//! to the other ready tasks, which read and enqueue their calls; then it runs the calls of all of them. Their
+//! changes are committed together, and each connection gets its own answers. If the commit fails, all changes
+//! are rolled back and the calls of each connection are run again alone.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -15,21 +16,23 @@ use miko_core::rpc::Interface;
 use super::Shared;
 use super::connection::ConnectionState;
 
-/// Whoever has been served by then is answered before a turn goes on: one long call holds up no answer that is ready.
+/// The longest time after which a group takes no further connection. The connections served so far are
+/// answered before the batch continues, so that one long call does not delay answers that are ready.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(1);
 
-/// After a turn that had to be served twice, so many connections are served one by one: what failed once often does so again.
+/// After a group that was rolled back, this many connections are served alone, because such failures tend to
+/// recur.
 const UNGROUPED_AFTER_FAILURE: u32 = 100;
 
-/// The connections that wait for the turn that comes.
+/// The connections that wait for the next batch.
 #[derive(Default)]
 pub(super) struct CommitBatch {
     waiting: RefCell<Vec<Rc<Slot>>>,
-    /// How many connections from now on are served one by one.
+    /// How many of the next connections are served alone.
     ungrouped: Cell<u32>,
 }
 
-/// Where a connection leaves its state for a turn, and finds it served.
+/// Lends the state of one connection to the batch until its calls have been served.
 #[derive(Default)]
 pub(super) struct Slot {
     state: Cell<Option<ConnectionState>>,
@@ -38,7 +41,10 @@ pub(super) struct Slot {
 }
 
 impl CommitBatch {
-    /// Serves the calls that have arrived on a connection, in its turn. `None` if serving them panicked.
+    /// Serves the calls that have arrived on a connection, as part of the next batch. Returns `None` if
+    /// serving them panicked.
+    ///
+    /// The first connection to enqueue runs the batch; the others wait until it wakes them.
     pub(super) async fn enqueue<I: Interface + ?Sized>(
         &self,
         slot: &Rc<Slot>,
@@ -62,6 +68,7 @@ impl CommitBatch {
         .await
     }
 
+    /// Serves all waiting connections.
     fn run<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
         let mut slots = Slots(self.waiting.take());
         while !slots.0.is_empty() {
@@ -76,20 +83,20 @@ impl CommitBatch {
         }
     }
 
-    /// Serves the first of these connections, and says how many.
+    /// Serves the first of these connections in one commit, and returns how many.
     fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], shared: &Shared<I>) -> usize {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut count = 0;
-        let done = shared.target.run_group(&mut || {
+        let committed = shared.target.run_group(&mut || {
             for slot in slots {
                 slot.serve(shared);
                 count += 1;
-                if begun.elapsed() > MAX_GROUP_TIME {
+                if started.elapsed() > MAX_GROUP_TIME {
                     break;
                 }
             }
         });
-        if !done {
+        if !committed {
             self.ungrouped.set(UNGROUPED_AFTER_FAILURE);
             slots[..count].iter().for_each(|slot| slot.serve_again(shared));
         }
@@ -99,24 +106,24 @@ impl CommitBatch {
 
 impl Slot {
     fn serve<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
-        self.with_exchange(|state| state.serve(shared));
+        self.with_state(|state| state.serve(shared));
     }
 
     fn serve_again<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
-        self.with_exchange(|state| {
+        self.with_state(|state| {
             state.rewind();
             state.serve(shared);
         });
     }
 
-    fn with_exchange(&self, work: impl FnOnce(&mut ConnectionState)) {
+    fn with_state(&self, work: impl FnOnce(&mut ConnectionState)) {
         if let Some(mut state) = self.state.take() {
             work(&mut state);
             self.state.set(Some(state));
         }
     }
 
-    /// Gives the state back.
+    /// Returns the state to its connection and wakes the connection's task.
     fn release(&self) {
         self.served.set(true);
         if let Some(waker) = self.waker.take() {
@@ -125,7 +132,7 @@ impl Slot {
     }
 }
 
-/// Connections that wait to be served. None waits longer than this lives, even if serving one of them panics.
+/// The connections of a batch. Dropping it releases all of them, even if serving one of them panics.
 struct Slots(Vec<Rc<Slot>>);
 
 impl Slots {
@@ -140,14 +147,15 @@ impl Drop for Slots {
     }
 }
 
-/// Lets every task run that is ready to. Unlike tokio's `yield_now` it does not ask the kernel for more of them.
+/// Yields once to every ready task. Unlike tokio's `yield_now`, it does not make the runtime poll the kernel
+/// for new events.
 async fn yield_to_ready_tasks() {
-    let mut waited = false;
+    let mut yielded = false;
     poll_fn(|context| {
-        if waited {
+        if yielded {
             return Poll::Ready(());
         }
-        waited = true;
+        yielded = true;
         context.waker().wake_by_ref();
         Poll::Pending
     })

@@ -15,23 +15,24 @@ use crate::wire::envelope::Envelope;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::{self, Answer, Incoming, IncomingRequest, refusal};
 
-/// Answers are sent at the latest when so many bytes of them are waiting.
+/// Pending answers are sent when they reach this many bytes.
 const FLUSH_AT: usize = 64 << 10;
 
-/// Frames beyond this size are reported to [`memory`].
+/// Frames of more bytes than this are reported to [`memory`].
 const LARGE: usize = 64 << 10;
 
-/// The id of an answer to something that carried none.
+/// The id of an answer to a message without a readable id.
 const NO_ID: u64 = 0;
 
-/// What has come on a connection and was not served yet, and what goes back.
+/// The unserved input and the unsent answers of a connection.
 pub(super) struct ConnectionState {
     incoming: FrameBuffer,
-    /// Where in `incoming` the calls begin that were served last.
+    /// The position in `incoming` at which the calls served last begin.
     begin: usize,
     outgoing: Vec<u8>,
+    /// When the last bytes arrived.
     arrived: Instant,
-    /// Why the connection ends when `outgoing` is sent.
+    /// The error with which the connection is closed after `outgoing` is sent.
     end: Option<Error>,
 }
 
@@ -40,7 +41,7 @@ impl ConnectionState {
         Self { incoming, begin: 0, outgoing: Vec::new(), arrived: Instant::now(), end: None }
     }
 
-    /// Serves the calls that have arrived, as far as their answers can wait to be sent.
+    /// Serves the calls that have arrived, until [`FLUSH_AT`] bytes of answers are pending.
     pub(super) fn serve<I: Interface + ?Sized>(&mut self, shared: &Shared<I>) {
         self.begin = self.incoming.mark();
         while self.outgoing.len() < FLUSH_AT {
@@ -56,14 +57,15 @@ impl ConnectionState {
         }
     }
 
-    /// As if the calls that were served last had only just arrived.
+    /// Restores the state before the last [`serve`](Self::serve), so that its calls can be served again.
     pub(super) fn rewind(&mut self) {
         self.incoming.rewind_to(self.begin);
         self.outgoing.clear();
         self.end = None;
     }
 
-    /// `count` bytes have arrived.
+    /// Records `count` bytes that were read, and accounts for the memory of a large frame. If memory is full,
+    /// refuses the frame before all of it has arrived.
     fn receive(&mut self, count: usize, frame_size: usize) {
         self.incoming.filled(count);
         self.arrived = Instant::now();
@@ -75,13 +77,14 @@ impl ConnectionState {
         }
     }
 
-    /// Answers the call of a frame before it has arrived, and skips the rest. Without the envelope of our own clients
-    /// the call has no id so early, and the connection ends.
+    /// Refuses the call of a frame that has not arrived completely, and skips the rest of the frame. The id
+    /// of the call comes from the envelope that blocking clients put first; without it the id is unknown and
+    /// the connection ends.
     fn refuse_partial_frame(&mut self, error: Error) {
         match Envelope::open(self.incoming.partial_frame()) {
             Some((Envelope { id, .. }, _)) => {
                 self.incoming.skip_frame();
-                // A refusal can be encoded.
+                // Encoding a refusal cannot fail.
                 let _ = message::encode_answer(&refusal::<()>(id, &error), usize::MAX, &mut self.outgoing);
             }
             None => self.end = Some(error),
@@ -93,8 +96,8 @@ impl ConnectionState {
     }
 }
 
-/// Serves calls until the peer leaves or sends what is no call. A peer that does not read its answers is not read
-/// from, and holds up nobody else.
+/// Serves calls until the peer disconnects or sends an invalid message. While a peer does not read its
+/// answers, nothing is read from it; other connections are not affected.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
     stream: &mut UnixStream,
     incoming: FrameBuffer,
@@ -135,7 +138,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
     }
 }
 
-/// Runs the call in one frame and appends its answer to `outgoing`; an error ends the connection.
+/// Runs the call in one frame and appends its answer to `outgoing`. An error ends the connection.
 fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
     arrived: Instant,
@@ -156,7 +159,8 @@ fn serve_frame<I: Interface + ?Sized>(
     })
 }
 
-/// Reads the call in a frame. The memory of its values has a bound, which a small frame does not reach.
+/// Decodes the call in a frame, with a bound on the memory of its values. A small frame cannot reach the
+/// bound.
 fn read_call<I: Interface + ?Sized>(
     frame: &[u8],
     frame_size: usize,
@@ -167,6 +171,7 @@ fn read_call<I: Interface + ?Sized>(
     memory::read_within(frame_size.saturating_mul(memory::MAX_EXPANSION), || Incoming::read(frame))
 }
 
+/// Runs a call, unless its deadline has passed.
 fn run<I: Interface + ?Sized>(
     request: IncomingRequest<I::Request>,
     arrived: Instant,
@@ -186,12 +191,13 @@ fn run<I: Interface + ?Sized>(
     (method, Answer { request_id: request.id, message: Ok(response) })
 }
 
-/// Reports a large answer. A small one is always sent: what it tells may have been done.
+/// Accounts for the memory of a large answer. A small answer is always sent, because its call may have had
+/// effects.
 fn memory_of_answer(bytes: usize) -> Result<(), Error> {
     if bytes > LARGE { memory::grow(bytes) } else { Ok(()) }
 }
 
-/// Why the answer to a call of `method` could not be encoded.
+/// The error for an answer of `method` that could not be encoded.
 fn unsent(error: Error, method: Option<&Method>) -> Error {
     let error = if error.is(ErrorId::STORAGE_FULL) {
         error
@@ -207,7 +213,8 @@ fn unsent(error: Error, method: Option<&Method>) -> Error {
     }
 }
 
-/// A frame that holds a call nobody knows is answered; one that holds no call at all ends the connection.
+/// A frame with an unknown or malformed call gets a refusal as answer. A frame that holds no call ends the
+/// connection.
 fn refuse_unreadable<Response>(
     frame: &[u8],
     fault: &rmp_serde::decode::Error,
@@ -220,7 +227,7 @@ fn refuse_unreadable<Response>(
     }
 }
 
-/// Tells the peer why its connection ends, as far as it listens.
+/// Sends the reason why the connection ends. Errors of sending are ignored.
 async fn send_final_error(stream: &mut UnixStream, error: &Error, mut outgoing: Vec<u8>) {
     if frame::encode(&refusal::<()>(NO_ID, error), usize::MAX, &mut outgoing).is_ok() {
         let _ = stream.write_all(&outgoing).await;

@@ -1,4 +1,4 @@
-//! Is the server busy? It shows that to its workers, of whom many sample again for an answer only if it is.
+//! Publishes the server's load; oversubscribed clients spin only while it is high.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,26 +9,27 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::polling::SharedStatus;
 
-/// How long it is watched before it is said. Asking for the time that a thread has had takes a system call.
+/// The sampling period of the load. A sample takes a system call, which reads the CPU time of the thread.
 const PERIOD: Duration = Duration::from_millis(4);
 
-/// A server that works for more of its time than this is busy.
+/// An idle server becomes busy if it uses more than this fraction of a period.
 const BECOMES_BUSY: f32 = 0.6;
 
-/// It stays so while it works for more than this: it has less to do as soon as nobody has to be woken.
+/// A busy server stays busy above this fraction. It is lower, since the load drops once clients need no
+/// wake-ups.
 const STAYS_BUSY: f32 = 0.4;
 
-/// The runtime of a server. Whenever it has nothing to do it looks how much of its time it had, and shows by the shared_status whether it
-/// is busy.
+/// Builds the runtime of a server. Before it blocks, the runtime samples its load and publishes in
+/// `shared_status` whether it is busy.
 ///
 /// # Errors
-/// If the system refuses it.
+/// If the system refuses the resources of a runtime.
 pub(crate) fn runtime(shared_status: Option<&Arc<SharedStatus>>) -> io::Result<Runtime> {
     let mut builder = Builder::new_current_thread();
     if let Some(shared_status) = shared_status.map(Arc::clone) {
         let load = Mutex::new(LoadMeter { begin: Instant::now(), used: cpu_time(), busy: false });
         builder.on_thread_park(move || {
-            // There is one thread, which never waits for this, and never panics under it.
+            // The only thread of the runtime takes this lock, so it is never contended, and never poisoned.
             let mut load = load.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(busy) = load.sample(Instant::now(), cpu_time) {
                 shared_status.publish_busy(busy);
@@ -38,23 +39,24 @@ pub(crate) fn runtime(shared_status: Option<&Arc<SharedStatus>>) -> io::Result<R
     builder.enable_all().build()
 }
 
-/// How long this thread has run on some CPU. Where it waits for one it is not the server that everybody waits for.
+/// The CPU time of this thread. Time spent waiting for a CPU does not count: the server is not the bottleneck
+/// then.
 fn cpu_time() -> Duration {
-    // Every Linux has this clock; without it no server is ever busy.
+    // All versions of Linux have this clock; without it the server never counts as busy.
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// The beginning of a period.
+/// Measures the load in periods of [`PERIOD`]; holds the start of the current one.
 struct LoadMeter {
     begin: Instant,
-    /// The CPU time until then.
+    /// The CPU time at `begin`.
     used: Duration,
-    /// Was the period before a busy one?
+    /// Whether the last period was busy.
     busy: bool,
 }
 
 impl LoadMeter {
-    /// Says whether it was a busy period, if one has ended.
+    /// Returns whether the period was busy, if it has ended, and starts the next one.
     fn sample(&mut self, now: Instant, cpu_time: impl FnOnce() -> Duration) -> Option<bool> {
         let period = now - self.begin;
         if period < PERIOD {
@@ -72,7 +74,7 @@ impl LoadMeter {
 mod tests {
     use super::*;
 
-    /// Works and sleeps in turn, for so many microseconds each, and says what is samples then.
+    /// Works and sleeps for the given numbers of microseconds in turn, and returns the samples.
     fn samples(turns: &[(u64, u64)]) -> Vec<bool> {
         let mut now = Instant::now();
         let mut used = Duration::from_secs(1);
@@ -87,34 +89,34 @@ mod tests {
     }
 
     #[test]
-    fn whoever_works_most_of_the_time_is_busy() {
+    fn a_server_that_works_most_of_the_time_is_busy() {
         assert_eq!(samples(&[(1300, 700), (1300, 700)]), [true]);
         assert_eq!(samples(&[(1000, 1000), (1000, 1000)]), [false]);
         assert_eq!(samples(&[(50_000, 0)]), [true]);
     }
 
     #[test]
-    fn nothing_is_said_before_a_period_is_over() {
+    fn there_is_no_sample_before_a_period_ends() {
         assert!(samples(&[(100, 0); 39]).is_empty());
         assert_eq!(samples(&[(100, 0); 40]), [true]);
     }
 
     #[test]
-    fn whoever_was_busy_is_so_with_less_work() {
+    fn a_busy_server_stays_busy_at_a_lower_load() {
         let (full, half, little) = ((4000, 0), (2000, 2000), (1000, 3000));
         assert_eq!(samples(&[half, full, half, little, half]), [false, true, true, false, false]);
     }
 
     #[test]
-    fn periods_are_told_apart() {
+    fn each_period_is_measured_alone() {
         assert_eq!(samples(&[(4_000, 0), (10, 100_000), (4_000, 0)]), [true, false, true]);
     }
 
     #[test]
-    fn the_clock_runs_while_this_thread_does() {
+    fn the_cpu_time_increases_while_the_thread_runs() {
         let (begin, used) = (Instant::now(), cpu_time());
         while cpu_time() == used {
-            assert!(begin.elapsed() < Duration::from_secs(10), "it stands still");
+            assert!(begin.elapsed() < Duration::from_secs(10), "the CPU time does not increase");
         }
     }
 }
