@@ -1,17 +1,17 @@
-//! What turns an interface into a shared one.
+//! Shares any trait that carries `#[mikobase_interface]`: serves it from one process to others over a Unix
+//! socket.
 //!
-//! Any trait that carries `#[mikobase_interface]` is served from one process to others over a Unix socket. The layers,
-//! each using only those above it in this table:
+//! The layers, each using only those above it in this table:
 //!
-//! | layer | what it does |
+//! | layer | responsibility |
 //! | --- | --- |
-//! | [`wire`] | bytes, frames, handshake and messages: what crosses the socket |
-//! | [`client`] | what stands under a proxy, blocking or async |
+//! | [`wire`] | the wire format: bytes, frames, handshake and messages |
+//! | [`client`] | the transports of blocking and async proxies |
 //! | [`server`] | serves one implementation to many connections, one call at a time |
 //! | [`share`] | forks the server process and the workers, and reports how they ended |
 //! | [`mikobase`] | shares a Mikobase: backend URL, final worldlet |
 //!
-//! Linux is the platform. What only Linux has stands in [`linux`].
+//! The package runs on Linux only. Code that depends on it is in [`linux`].
 
 pub mod client;
 mod limits;

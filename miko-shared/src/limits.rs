@@ -1,8 +1,8 @@
-//! What a peer may make large, many or slow, and how much of it.
+//! Limits on the size, number and duration of what a peer sends.
 
 use std::time::Duration;
 
-/// The limits of a server and its clients. Each has a default that no ordinary use meets.
+/// The limits of a server and its clients. The defaults are far beyond ordinary use.
 ///
 /// ```
 /// use miko_shared::{Limits, Uds};
@@ -20,12 +20,12 @@ pub struct Limits {
     /// So is a request whose values take more than
     /// [12 times as many bytes](miko_core::memory::MAX_EXPANSION) in the memory of the server.
     pub frame_size: usize,
-    /// How many connections the server holds at once; one more is refused as `too-many-connections`. 1024.
+    /// The most connections that are open at once; further ones are refused as `too-many-connections`. 1024.
     pub connections: usize,
-    /// How long a client waits for the answer to a call before it fails as `deadline-exceeded`, for methods that
-    /// have no deadline of their own. Five minutes.
+    /// How long a client waits for the answer to a call before it fails as `deadline-exceeded`, for methods
+    /// that have no deadline of their own. Five minutes.
     pub call_deadline: Duration,
-    /// How long a new connection may take to say who it is. Ten seconds.
+    /// How long each step of the handshake of a new connection may take. Ten seconds.
     pub handshake: Duration,
 }
 

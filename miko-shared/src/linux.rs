@@ -1,4 +1,4 @@
-//! What only Linux has, kept in one place.
+//! System calls and files that only Linux has.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-/// How many threads this process has.
+/// The number of threads of this process.
 ///
 /// # Errors
 /// If `/proc` is not mounted.
@@ -17,9 +17,9 @@ pub fn thread_count() -> io::Result<usize> {
     Ok(fs::read_dir("/proc/self/task")?.count())
 }
 
-/// Asks the kernel to send `signal` to this process when the thread that forked it ends.
+/// Makes the kernel send `signal` to this process when the thread that forked it ends.
 ///
-/// The parent may have died before this was asked for: compare `getppid` afterwards.
+/// The parent may have died before this call, so the caller has to compare `getppid` afterwards.
 ///
 /// # Errors
 /// Never, for a valid signal.
@@ -27,22 +27,23 @@ pub fn die_with_parent(signal: Signal) -> nix::Result<()> {
     prctl::set_pdeathsig(signal)
 }
 
-/// A descriptor that becomes readable when the process ends. Unlike a pid it never means another process.
+/// A descriptor that becomes readable when the process ends. Unlike a pid it is never reused for another
+/// process.
 ///
 /// # Errors
-/// If the process does not exist, or there are no descriptors left.
+/// If the process does not exist, or the descriptors are exhausted.
 pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
-    // SAFETY: the call takes two integers and touches no memory of ours.
+    // SAFETY: the call takes two integers and accesses no memory of this process.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    // SAFETY: the kernel has just created this descriptor, so it has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Must a forked child leave this signal as it is? That holds for signals that are ignored, and for those by which
-/// Rust's runtime recognizes a stack overflow.
+/// Whether a forked child must keep the action of this signal: it is ignored, or Rust's runtime detects stack
+/// overflows by it.
 pub(crate) fn keeps_handler(signal: Signal) -> bool {
     if matches!(signal, Signal::SIGSEGV | Signal::SIGBUS) {
         return true;
@@ -50,11 +51,11 @@ pub(crate) fn keeps_handler(signal: Signal) -> bool {
     handler_of(signal) == Some(libc::SIG_IGN)
 }
 
-/// The address of the handler of a signal, `SIG_DFL` or `SIG_IGN`.
+/// The handler of a signal: an address, `SIG_DFL` or `SIG_IGN`. `None` if the system refuses to return it.
 pub(crate) fn handler_of(signal: Signal) -> Option<libc::sighandler_t> {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: with no new action the call changes nothing, and it writes the present one to memory made for it.
+    // SAFETY: a null new action changes nothing, and the current action is written to memory of its type.
     let failed = unsafe { libc::sigaction(signal as i32, std::ptr::null(), action.as_mut_ptr()) } != 0;
-    // SAFETY: the call succeeded, so that it has written the action.
+    // SAFETY: the call succeeded, so it has initialized the action.
     (!failed).then(|| unsafe { action.assume_init() }.sa_sigaction)
 }

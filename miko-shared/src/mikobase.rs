@@ -1,4 +1,4 @@
-//! Sharing a Mikobase: `uds.mikobase(20, |db, worker| …)`.
+//! Shares a Mikobase: `uds.mikobase(20, |db, worker| …)`.
 
 mod initial;
 
@@ -20,16 +20,16 @@ use self::initial::Initial;
 use crate::server::Serving;
 use crate::share::{BoxError, Interrupt, Report, Share, ShareError, Uds, Worker};
 
-/// What becomes of the final state when a share ends.
+/// The destination of the final state when a share ends.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Returning {
-    /// The report holds it as a worldlet.
+    /// The report contains it as a worldlet.
     #[default]
     Worldlet,
-    /// The server writes it to a file as a stream, under its name only when it is complete.
+    /// The server streams it to a temporary file, which is renamed to this path when it is complete.
     File(PathBuf),
-    /// Nobody wants it.
+    /// The final state is discarded.
     Nothing,
 }
 
@@ -38,7 +38,7 @@ pub enum Returning {
 pub struct Worldlet(String);
 
 impl Worldlet {
-    /// The JSON text. It is empty unless the share was [`Returning::Worldlet`].
+    /// The JSON text. It is empty unless the share was configured with [`Returning::Worldlet`].
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -77,7 +77,7 @@ impl fmt::Debug for Worldlet {
 }
 
 impl<R> Report<R, Worldlet> {
-    /// The final state: what the store held after the last worker had ended.
+    /// The final state: the content of the store after the last worker ended.
     pub fn worldlet(&self) -> &Worldlet {
         &self.state
     }
@@ -104,13 +104,13 @@ impl Default for MikobaseOptions {
 
 type Setup = Box<dyn FnOnce(&Server<'_>) -> Result<(), BoxError>>;
 
-/// The server's own handle, which `setup` is given.
+/// The handle that `setup` receives in the server process.
 pub struct Server<'e> {
     engine: &'e dyn Engine,
 }
 
 impl Server<'_> {
-    /// The store itself, in this process.
+    /// The store itself, in the server process.
     pub fn db(&self) -> &dyn Mikobase {
         self.engine
     }
@@ -123,10 +123,10 @@ impl Uds {
 }
 
 impl Uds {
-    /// Keeps the records in the engine that this backend URL names; in memory, by default.
+    /// Stores the records in the engine that this backend URL names. The default is in memory.
     ///
     /// # Errors
-    /// `invalid-backend`, listing the known ones.
+    /// `invalid-backend`, listing the known backends.
     pub fn backend(mut self, url: &str) -> Result<Self> {
         let options = self.mikobase_options();
         let Backend { temporal, strict, .. } = options.backend;
@@ -136,25 +136,25 @@ impl Uds {
         Ok(self)
     }
 
-    /// Is every version of a record to be kept? It can be chosen for a database that is created now; a file that exists is
-    /// what it is.
+    /// Whether the database keeps every version of a record. It applies to a database that is created now; an
+    /// existing file keeps its own setting.
     #[must_use]
     pub fn temporal(mut self, temporal: bool) -> Self {
         self.mikobase_options().backend.temporal = temporal;
         self
     }
 
-    /// Are records of classes that are not defined to be refused?
+    /// Whether records of classes without a definition are refused.
     #[must_use]
     pub fn strict(mut self, strict: bool) -> Self {
         self.mikobase_options().backend.strict = strict;
         self
     }
 
-    /// Defines classes before the first worker starts: `{"classes": {name: definition}}`. Schemas and worldlets are loaded
-    /// in the order in which they are given, by whichever of the four options; `setup` runs after all of them.
+    /// Defines classes before the first worker starts: `{"classes": {name: definition}}`. Schemas and
+    /// worldlets are loaded in the order in which the four options set them; `setup` runs after all of them.
     ///
-    /// What is wrong with it is an error of the share.
+    /// An invalid schema fails the share.
     #[must_use]
     pub fn schema(mut self, schema: Schema) -> Self {
         self.mikobase_options().initial.push(Initial::Schema(schema));
@@ -164,52 +164,53 @@ impl Uds {
     /// As [`schema`](Self::schema), from a file.
     ///
     /// # Errors
-    /// `invalid_request`, if the file cannot be read. What is wrong in it is an error of the share.
+    /// `invalid_request`, if the file cannot be read. Invalid content fails the share.
     pub fn schema_file(mut self, path: impl AsRef<Path>) -> Result<Self> {
         initial::check_file(path.as_ref())?;
         self.mikobase_options().initial.push(Initial::SchemaFile(path.as_ref().to_owned()));
         Ok(self)
     }
 
-    /// Imports a worldlet before the first worker starts: its JSON text, as an earlier share returned it.
+    /// Imports a worldlet before the first worker starts. It is the JSON text that an earlier share returned.
     #[must_use]
     pub fn worldlet(mut self, worldlet: impl Into<String>) -> Self {
         self.mikobase_options().initial.push(Initial::Worldlet(worldlet.into()));
         self
     }
 
-    /// As [`worldlet`](Self::worldlet), from a file, which is read as a stream.
+    /// As [`worldlet`](Self::worldlet), streamed from a file.
     ///
     /// # Errors
-    /// `invalid_request`, if the file cannot be read. What is wrong in it is an error of the share.
+    /// `invalid_request`, if the file cannot be read. Invalid content fails the share.
     pub fn worldlet_file(mut self, path: impl AsRef<Path>) -> Result<Self> {
         initial::check_file(path.as_ref())?;
         self.mikobase_options().initial.push(Initial::WorldletFile(path.as_ref().to_owned()));
         Ok(self)
     }
 
-    /// What becomes of the final state.
+    /// Sets the destination of the final state.
     #[must_use]
     pub fn returning(mut self, returning: Returning) -> Self {
         self.mikobase_options().returning = returning;
         self
     }
 
-    /// Runs `setup` once in the server process, before the first worker starts. For one share: the next on this `Uds`
-    /// has none.
+    /// Runs `setup` once in the server process, before the first worker starts. It applies to the next share
+    /// on this `Uds` only.
     #[must_use]
     pub fn setup(mut self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
         self.mikobase_options().setup.replace(Some(Box::new(setup)));
         self
     }
 
-    /// Shares a Mikobase with `n` forked workers and waits until all is over.
+    /// Shares a Mikobase with `n` forked workers and waits until all processes have ended.
     ///
-    /// Each worker runs `block` with a `db` that is a Mikobase: every call goes to the one server process.
+    /// Each worker runs `block` with a proxy `db` that implements [`Mikobase`]: each call goes to the server
+    /// process.
     ///
     /// # Errors
-    /// Only if the share could not be set up, the server was lost or the final state not be delivered. How the workers
-    /// fared is in the report.
+    /// If the share could not be set up, the server was lost, or the final state could not be delivered.
+    /// Failures of workers are in the report.
     pub fn mikobase<R: Serialize + DeserializeOwned>(
         &self,
         n: usize,
@@ -219,7 +220,7 @@ impl Uds {
         self.spawn(n, block)?.join()
     }
 
-    /// The first half of [`mikobase`](Self::mikobase): returns as soon as the workers are started.
+    /// As [`mikobase`](Self::mikobase), but returns as soon as the workers are started.
     ///
     /// # Errors
     /// If the share could not be set up.
@@ -257,7 +258,7 @@ fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
     }
 }
 
-/// What the server process of a Mikobase serves.
+/// The engine that the server process serves, with the destination of its final state.
 struct SharedEngine {
     engine: Box<dyn Engine>,
     returning: Returning,

@@ -1,4 +1,4 @@
-//! The secret that lets a process in.
+//! The secret that authorizes a process to connect.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use miko_core::{Error, ErrorId, Result};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-/// A random 256-bit secret. Whoever has it, and the user id of the server, may connect.
+/// A random 256-bit secret. A process with this token and the user id of the server may connect.
 ///
-/// It shows itself only through [`to_hex`](Self::to_hex), for handing it to another process on purpose.
+/// `Debug` does not print the secret. [`to_hex`](Self::to_hex) returns it, to pass it to another process.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Token([u8; 32]);
 
 impl Token {
-    /// A new token from the operating system's source of randomness.
+    /// Generates a token from the random source of the operating system.
     ///
     /// # Errors
-    /// `internal`, if the system has no randomness to give.
+    /// `internal`, if the random source fails.
     pub fn random() -> Result<Self> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)
@@ -31,7 +31,7 @@ impl Token {
         HEXLOWER.encode(&self.0)
     }
 
-    /// Is it the same token? The time this takes does not depend on where they differ.
+    /// Whether the tokens are equal, compared in constant time.
     pub(crate) fn matches(&self, other: &Token) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_survives_hex_and_never_shows_in_debug() {
+    fn a_token_round_trips_through_hex_and_is_hidden_in_debug_output() {
         let token = Token::random().unwrap();
         assert!(token.to_hex().parse::<Token>().unwrap().matches(&token));
         assert!(!Token::random().unwrap().matches(&token));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn a_malformed_token_is_refused() {
         for hex in ["", "00", &"g".repeat(64), &"é".repeat(32), &"0".repeat(65)] {
             assert!(hex.parse::<Token>().is_err(), "{hex}");
         }

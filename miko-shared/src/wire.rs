@@ -1,8 +1,9 @@
-//! What crosses the socket, in three layers that each check before they allocate: frames, then the handshake or
-//! messages in them.
+//! The wire format, in layers that each check before they allocate: frames, and in them the handshake or
+//! messages.
 //!
-//! After the handshake a connection carries tarpc's protocol, framed as `tokio-util`'s length-delimited codec does by
-//! default and serialized as MessagePack: a stock tarpc client that sends the handshake can talk to the server.
+//! After the handshake a connection carries tarpc's protocol, framed as `tokio-util`'s length-delimited codec
+//! does by default and serialized as MessagePack. A stock tarpc client that performs the handshake can call
+//! the server.
 
 pub mod envelope;
 pub mod frame;

@@ -1,4 +1,5 @@
-//! What a shared Mikobase begins with: schemas and worldlets, loaded by the server before the first worker starts.
+//! The initial content of a shared Mikobase: schemas and worldlets that the server loads before the first
+//! worker starts.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use miko_core::{Engine, Error, ErrorId, Result};
 use serde_json::Value;
 
-/// What is loaded, in the order in which it was given.
+/// One source of initial content. Sources are loaded in the order in which they were set.
 #[derive(Clone)]
 pub(super) enum Initial {
     Schema(Value),
@@ -17,10 +18,10 @@ pub(super) enum Initial {
 }
 
 impl Initial {
-    /// Loads it into a new engine.
+    /// Loads the source into a new engine.
     ///
     /// # Errors
-    /// Those of the import, with the file as detail `path`.
+    /// Those of the import, with the path of the file as detail `path`.
     pub(super) fn load(&self, engine: &dyn Engine) -> Result<()> {
         match self {
             Self::Schema(schema) => engine.import_schema(schema.clone()).map(drop),
@@ -39,7 +40,8 @@ impl Initial {
     }
 }
 
-/// Is there such a file? It is asked when the share is described, so that a misspelt path is told at once.
+/// Checks that the file can be opened. It runs while the share is configured, so that a misspelt path is
+/// reported at once.
 pub(super) fn check_file(path: &Path) -> Result<()> {
     open(path).map(drop)
 }

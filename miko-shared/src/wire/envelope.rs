@@ -1,9 +1,10 @@
-//! What stands around a call and around its response, in the form in which our own clients and servers write it.
+//! A fast codec for the fields around a call and around its response, in the form that this package writes.
 //!
-//! They are messages of tarpc's protocol: around a call a deadline, a trace that nobody asked for and an id, around a response the id
-//! and that the call was served. All but a few numbers is the same every time, so it is compared rather than parsed, which takes a
-//! small part of the instructions. A message in another form, such as a stock tarpc client sends, is no less right: those are
-//! left to serde, by [`message`](super::message).
+//! Both are messages of tarpc's protocol. A call carries a deadline, an unused trace context and an id; a
+//! response carries the id and the fact that the call was served. All but a few numbers is constant, so this
+//! codec compares the bytes instead of parsing them, which takes a fraction of the instructions. Messages in
+//! another valid form, such as those of a stock tarpc client, are decoded by serde, in
+//! [`message`](super::message).
 
 use std::time::Duration;
 
@@ -14,29 +15,29 @@ use serde::Serialize;
 
 use super::frame;
 
-/// Up to the whole seconds of the deadline.
+/// The bytes before the whole seconds of the deadline.
 const BEGIN: &[u8] = b"\x81\xa7Request\x83\xa7context\x82\xa8deadline\x82\xa4secs";
 
-/// Between them and the rest of the deadline.
+/// The bytes between the seconds and the nanoseconds of the deadline.
 const NANOS: &[u8] = b"\xa5nanos";
 
-/// Between the deadline and the id of the call: a trace of sixteen zeros, which is not sampled.
+/// The bytes between the deadline and the id of the call: an unsampled trace whose id is sixteen zeros.
 const TRACE: &[u8] = b"\xadtrace_context\x83\xa8trace_id\xdc\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
                        \xa7span_id\0\xb1sampling_decision\xa9Unsampled\xa2id";
 
-/// Between the id and the call.
+/// The bytes between the id and the call.
 const MESSAGE: &[u8] = b"\xa7message";
 
-/// Up to the id of the call that is answered.
+/// The bytes of an answer before the id of its call.
 const ANSWER: &[u8] = b"\x82\xaarequest_id";
 
-/// Between it and the response.
+/// The bytes between the id and the response.
 const SERVED: &[u8] = b"\xa7message\x81\xa2Ok";
 
-/// What is said of a call beside the call itself.
+/// The fields that accompany a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Envelope {
-    /// How long the client waits from when it sent the call.
+    /// How long the client waits, from the time it sent the call.
     pub deadline: Duration,
     /// The id that the answer must carry.
     pub id: u64,
@@ -58,7 +59,7 @@ impl Envelope {
         out.extend_from_slice(MESSAGE);
     }
 
-    /// Takes a call out of its envelope; `None` if it is in one of another form.
+    /// Splits a frame into its envelope and its call. Returns `None` if the envelope has another form.
     pub fn open(frame: &[u8]) -> Option<(Self, &[u8])> {
         let mut rest = frame;
         let secs = take(&mut rest, BEGIN)?;
@@ -82,8 +83,8 @@ pub fn enclose_response(id: u64, response: &impl Serialize, limit: usize, out: &
     frame::encode_after(write_before, response, limit, out)
 }
 
-/// Takes a response out of what [`enclose_response`] put around it: the id of the call, and the response. `None` if it is in
-/// another form, as the answer to a call that was not served.
+/// Splits what [`enclose_response`] wrote into the id of the call and the response. Returns `None` for
+/// another form, such as a refusal.
 pub fn open_response(frame: &[u8]) -> Option<(u64, &[u8])> {
     let mut rest = frame;
     let id = take(&mut rest, ANSWER)?;
@@ -93,11 +94,11 @@ pub fn open_response(frame: &[u8]) -> Option<(u64, &[u8])> {
 /// Appends `before`, then a number.
 fn put(out: &mut Vec<u8>, before: &[u8], number: u64) {
     out.extend_from_slice(before);
-    // Writing to a vector does not fail.
+    // Writing to a vector cannot fail.
     let _ = write_uint(out, number);
 }
 
-/// Takes `before` and the number after it off the front of `rest`.
+/// Removes `before` and the number after it from the front of `rest`, and returns the number.
 fn take(rest: &mut &[u8], before: &[u8]) -> Option<u64> {
     *rest = rest.strip_prefix(before)?;
     read_int(rest).ok()
@@ -115,7 +116,7 @@ mod tests {
     use crate::wire::frame::HEADER;
     use crate::wire::message::{Answer, Incoming, refusal};
 
-    /// What a tarpc client sends without its frame, in a trace of this number.
+    /// A call as a tarpc client encodes it, with this trace id and without the frame header.
     fn sent_by_tarpc(trace: u128, id: u64, message: &str) -> Vec<u8> {
         let mut context = context::current();
         context.deadline = Instant::now() + Duration::from_secs(1000);
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_in_the_shape_of_tarpc() {
+    fn a_call_has_the_encoding_of_tarpc() {
         for id in [0, 127, 128, 255, 256, 65_536, u64::MAX] {
             let sent = sent_by_tarpc(0, id, "Engage!");
             let (envelope, call) = Envelope::open(&sent).unwrap();
@@ -144,12 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_in_the_shape_of_tarpc() {
+    fn a_response_has_the_encoding_of_tarpc() {
         for id in [0, 127, 128, u64::MAX] {
             let answer = Answer { request_id: id, message: Ok("Aye!") };
             let sent = rmp_serde::to_vec_named(&answer).unwrap();
-            let (of, response) = open_response(&sent).unwrap();
-            assert_eq!((of, rmp_serde::from_slice::<String>(response).unwrap()), (id, "Aye!".to_owned()));
+            let (request_id, response) = open_response(&sent).unwrap();
+            assert_eq!(
+                (request_id, rmp_serde::from_slice::<String>(response).unwrap()),
+                (id, "Aye!".to_owned())
+            );
 
             let mut enclosed = Vec::new();
             enclose_response(id, &"Aye!", 1 << 10, &mut enclosed).unwrap();
@@ -160,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn one_in_another_form_is_left_to_who_parses() {
+    fn an_envelope_in_another_form_is_left_to_serde() {
         let traced = sent_by_tarpc(7, 1, "Engage!");
         assert_eq!(Envelope::open(&traced), None);
         assert!(
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_no_duration_can_be_is_left_to_who_refuses_it() {
+    fn a_deadline_beyond_the_range_of_durations_is_refused() {
         let mut frame = BEGIN.to_vec();
         write_uint(&mut frame, u64::MAX).unwrap();
         frame.extend_from_slice(NANOS);

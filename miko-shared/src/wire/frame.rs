@@ -1,4 +1,4 @@
-//! Frames: a length of four bytes, big-endian, then that many bytes.
+//! Frames: a big-endian length of four bytes, followed by that many bytes.
 
 use std::io::{self, Write};
 
@@ -6,24 +6,26 @@ use miko_core::{Error, ErrorId, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The bytes of the length.
+/// The size of the length field, in bytes.
 pub const HEADER: usize = 4;
 
-/// The largest frame that the header can announce.
+/// The largest frame length that the header can express.
 pub const LARGEST: usize = u32::MAX as usize;
 
-/// Room for one read; it grows only as bytes really arrive, whatever length a frame claims.
+/// The smallest buffer for one read. The buffer grows only as bytes arrive, regardless of the length in a
+/// header.
 const READ_SIZE: usize = 16 << 10;
 
 /// Appends `value` to `out` as one frame of MessagePack with field names.
 ///
 /// # Errors
-/// `request-too-large` beyond `limit` bytes, `internal` if the value cannot be serialized. `out` is as it was then.
+/// `request-too-large` beyond `limit` bytes, `internal` if the value cannot be serialized. After an error
+/// `out` is unchanged.
 pub fn encode(value: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result<()> {
     encode_after(|_| {}, value, limit, out)
 }
 
-/// As [`encode`], with what `write_before` appends before the value in the frame.
+/// As [`encode`]. `write_before` appends bytes to the frame before the value.
 pub(super) fn encode_after(
     write_before: impl FnOnce(&mut Vec<u8>),
     value: &impl Serialize,
@@ -50,7 +52,7 @@ pub(super) fn encode_after(
     outcome.map(|_| ())
 }
 
-/// Appends to a vector up to a length. The first write beyond it fails, and the serializer stops there.
+/// Appends to a vector up to a maximum length. The first write beyond it fails, which stops the serializer.
 struct BoundedWriter<'o> {
     out: &'o mut Vec<u8>,
     /// The largest length of `out`.
@@ -74,10 +76,10 @@ impl Write for BoundedWriter<'_> {
     }
 }
 
-/// Reads what [`encode`] wrote, without the header.
+/// Decodes the content of a frame that [`encode`] wrote.
 ///
 /// # Errors
-/// `internal` if it is something else: the other side is no Mikobase, or one that has lost its way.
+/// `internal` if the content is not a valid `T`: the other side is no Mikobase server, or it is faulty.
 pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
     rmp_serde::from_slice(frame).map_err(|fault| {
         Error::new(ErrorId::INTERNAL, format!("the server's answer cannot be read: {fault}"))
@@ -89,20 +91,21 @@ fn too_large(limit: usize) -> Error {
         .with("allowed", limit)
 }
 
-/// Bytes that have arrived and are taken out frame by frame.
+/// Buffers received bytes and splits them into frames.
 #[derive(Default)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
-    /// Where the part begins that was not taken out yet.
+    /// The start of the unconsumed bytes.
     start: usize,
-    /// How much of `bytes` has arrived; what is behind is room.
+    /// The end of the received bytes; the rest of `bytes` is free space.
     end: usize,
-    /// How many bytes of a frame that was skipped have yet to arrive.
+    /// How many bytes of a skipped frame are still to arrive.
     skipped: usize,
 }
 
 impl FrameBuffer {
-    /// Room for more bytes, at least one; tell [`filled`](Self::filled) how many came.
+    /// Free space of at least one byte to read into. The caller reports the number of bytes read to
+    /// [`filled`](Self::filled).
     pub fn room(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -118,7 +121,7 @@ impl FrameBuffer {
         &mut self.bytes[self.end..]
     }
 
-    /// `count` bytes came into the [`room`](Self::room).
+    /// Records that `count` bytes were read into the [`room`](Self::room).
     pub fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());
         if self.skipped > 0 {
@@ -128,12 +131,13 @@ impl FrameBuffer {
         }
     }
 
-    /// What has arrived of a frame that is not whole, without its header.
+    /// The received part of an incomplete frame, without its header.
     pub fn partial_frame(&self) -> &[u8] {
         self.bytes[self.start..self.end].get(HEADER..).unwrap_or_default()
     }
 
-    /// Drops what has arrived of a frame, and whatever of it is still to come. Its header has arrived.
+    /// Discards the next frame: the bytes received so far and those still to arrive. Does nothing until its
+    /// header has arrived.
     pub fn skip_frame(&mut self) {
         let arrived = &self.bytes[self.start..self.end];
         let Some((header, _)) = arrived.split_first_chunk::<HEADER>() else { return };
@@ -141,7 +145,7 @@ impl FrameBuffer {
         *self = Self { skipped: length.saturating_sub(arrived.len()), ..Self::default() };
     }
 
-    /// The next whole frame, without its header; `None` until it has arrived.
+    /// Consumes the next complete frame and returns it without its header; `None` until it has arrived.
     ///
     /// # Errors
     /// `request-too-large` as soon as a header claims more than `limit`.
@@ -162,22 +166,23 @@ impl FrameBuffer {
         Ok(Some(&self.bytes[from..from + length]))
     }
 
-    /// How many bytes have arrived that were not taken out yet.
+    /// The number of received bytes that were not consumed yet.
     pub fn len(&self) -> usize {
         self.end - self.start
     }
 
-    /// Where the part begins that was not taken out yet, for [`rewind_to`](Self::rewind_to).
+    /// The position of the next unconsumed byte, for [`rewind_to`](Self::rewind_to).
     pub fn mark(&self) -> usize {
         self.start
     }
 
-    /// Puts back the frames that were taken out since the mark. Making room in between would have overwritten them.
+    /// Makes the frames consumed since `mark` unconsumed again. The mark is valid until the next call of
+    /// [`room`](Self::room), which may overwrite them.
     pub fn rewind_to(&mut self, mark: usize) {
         self.start = mark.min(self.start);
     }
 
-    /// Has [`next_frame`](Self::next_frame) something to say, be it an error?
+    /// Whether [`next_frame`](Self::next_frame) would return a frame or an error.
     pub fn is_due(&self, limit: usize) -> bool {
         let arrived = &self.bytes[self.start..self.end];
         arrived.split_first_chunk::<HEADER>().is_some_and(|(header, rest)| {
@@ -186,19 +191,19 @@ impl FrameBuffer {
         })
     }
 
-    /// Takes out exactly `N` bytes that are no frame, if they have arrived.
+    /// Consumes exactly `N` bytes outside any frame, if they have arrived.
     pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let taken = *self.bytes[self.start..self.end].first_chunk::<N>()?;
         self.start += N;
         Some(taken)
     }
 
-    /// Has everything that arrived been taken out?
+    /// Whether all received bytes were consumed.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    /// Gives back the memory that one large frame took.
+    /// Frees the memory of a large frame, once all received bytes were consumed.
     pub fn shrink(&mut self) {
         if self.is_empty() && self.bytes.len() > 16 * READ_SIZE {
             *self = Self::default();
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_out_whole_however_the_bytes_arrive() {
+    fn frames_are_complete_for_every_chunk_size() {
         let values = ["".to_owned(), "a".repeat(5), "b".repeat(100_000), "c".to_owned()];
         let mut stream = Vec::new();
         for value in &values {
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_claims_too_much_is_refused_at_its_header() {
+    fn a_frame_beyond_the_limit_is_refused_at_its_header() {
         let mut buffer = FrameBuffer::default();
         buffer.room()[..4].copy_from_slice(&[0xff; 4]);
         buffer.filled(4);
@@ -253,14 +258,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_too_large_leaves_no_trace() {
+    fn a_value_that_is_too_large_leaves_the_output_unchanged() {
         let mut out = b"before".to_vec();
         let error = encode(&"x".repeat(100), 50, &mut out).unwrap_err();
         assert!(error.is(ErrorId::REQUEST_TOO_LARGE));
         assert_eq!(out, b"before");
     }
 
-    /// Serializes a number of elements and counts how many it was asked for.
+    /// Serializes a million elements and counts those that were serialized.
     struct Counted<'c>(&'c std::cell::Cell<usize>);
 
     impl Serialize for Counted<'_> {
@@ -277,23 +282,23 @@ mod tests {
 
     #[test]
     fn encoding_stops_where_the_frame_is_full() {
-        let (asked, mut out) = (std::cell::Cell::new(0), Vec::new());
-        let error = encode(&Counted(&asked), 1000, &mut out).unwrap_err();
+        let (serialized, mut out) = (std::cell::Cell::new(0), Vec::new());
+        let error = encode(&Counted(&serialized), 1000, &mut out).unwrap_err();
         assert!(error.is(ErrorId::REQUEST_TOO_LARGE));
-        assert!(asked.get() < 100, "{} elements were serialized", asked.get());
+        assert!(serialized.get() < 100, "{} elements were serialized", serialized.get());
         assert!(out.capacity() < 4000, "{} bytes were allocated", out.capacity());
     }
 
     #[test]
     fn a_frame_may_be_exactly_as_large_as_the_limit() {
         for (length, fits) in [(97, true), (98, true), (99, false)] {
-            // A string of such a length has two bytes before it.
+            // The MessagePack header of a string of this length takes two bytes.
             assert_eq!(encode(&"x".repeat(length), 100, &mut Vec::new()).is_ok(), fits, "{length}");
         }
     }
 
     #[test]
-    fn a_frame_that_is_skipped_is_missing_however_its_bytes_arrive() {
+    fn a_skipped_frame_is_dropped_for_every_chunk_size() {
         let mut stream = Vec::new();
         for text in ["first", &"x".repeat(100_000), "last"] {
             encode(&text, usize::MAX, &mut stream).unwrap();
@@ -320,7 +325,7 @@ mod tests {
         }
     }
 
-    /// A value that fails to serialize for a reason of its own.
+    /// A value whose serialization fails.
     struct Unserializable;
 
     impl Serialize for Unserializable {
@@ -330,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_serialized_is_not_called_too_large() {
+    fn a_value_that_cannot_be_serialized_is_not_reported_as_too_large() {
         let error = encode(&Unserializable, 50, &mut Vec::new()).unwrap_err();
         assert!(error.is(ErrorId::INTERNAL) && error.to_string().contains("a poisoned lock"), "{error}");
     }

@@ -1,8 +1,9 @@
-//! The handshake: before the first call the two sides make sure that they mean the same thing.
+//! The handshake: before the first call, both sides check that they use the same protocol and interface.
 //!
-//! The client says the magic word, the version of the protocol and, in a frame, a [`Hello`]. The server answers with a
-//! [`HandshakeReply`]. Where the fingerprints differ it first asks for the client's whole surface and compares: a server
-//! that has grown is fine, one that differs is refused by naming the methods, before any call is made.
+//! The client sends the magic bytes, the protocol version and a [`Hello`] in a frame. The server answers with
+//! a [`HandshakeReply`]. If the fingerprints differ, the server first requests the client's whole surface and
+//! compares it. A server that has additional methods is accepted. For other differences the client is refused
+//! before any call, with an error that lists the methods.
 
 use miko_core::rpc::Surface;
 use miko_core::{Error, ErrorId, Result};
@@ -10,44 +11,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::token::Token;
 
-/// The word that every connection begins with.
+/// The magic bytes at the start of every connection.
 pub const MAGIC: [u8; 8] = *b"mikobase";
 
-/// The version of everything in [`wire`](crate::wire). Two sides of different versions do not talk.
+/// The version of everything in [`wire`](crate::wire). A client of another version is refused.
 pub const VERSION: u16 = 1;
 
-/// Magic word and version as they are sent.
+/// The size of the magic bytes and the version, in bytes.
 pub const PREAMBLE_SIZE: usize = MAGIC.len() + 2;
 
-/// The largest frame that is read from somebody who has not shown the token yet.
+/// The largest frame that is read from a peer before its token is checked, in bytes.
 pub const MAX_HELLO_SIZE: usize = 4 << 10;
 
-/// Who the client is and what it wants.
+/// The client's first message: the interface that it calls, and its token.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hello {
     /// The name of the interface it will call.
     pub interface: String,
     /// The fingerprint of the surface it was built with.
     pub fingerprint: u64,
-    /// The secret.
+    /// The token that authorizes the client.
     pub token: Token,
 }
 
-/// What the server makes of a client.
+/// The server's reply to a client.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum HandshakeReply {
-    /// Calls may begin. Carries the server's frame limit, so that a client refuses what would be refused.
+    /// The client is admitted. Carries the server's frame limit, so that the client does not send frames that
+    /// the server would refuse.
     Welcome {
-        /// The largest frame the server takes.
+        /// The largest frame that the server accepts, in bytes.
         frame_size: u64,
     },
-    /// The fingerprints differ: the client sends its [`Surface`] and gets another verdict.
+    /// The fingerprints differ. The client sends its [`Surface`] and receives another reply.
     ShowSurface,
-    /// No, and why.
+    /// The client is refused, with the reason.
     Refused(Error),
 }
 
-/// The bytes that open a connection.
+/// The first bytes of a connection: magic bytes and version.
 pub fn preamble() -> [u8; PREAMBLE_SIZE] {
     let mut bytes = [0; PREAMBLE_SIZE];
     bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
@@ -55,7 +57,7 @@ pub fn preamble() -> [u8; PREAMBLE_SIZE] {
     bytes
 }
 
-/// Checks the bytes that opened a connection.
+/// Checks the first bytes of a connection.
 ///
 /// # Errors
 /// `invalid_request` for another protocol, `surface-mismatch` for another version of this one.
@@ -67,16 +69,16 @@ pub fn check_preamble(bytes: [u8; PREAMBLE_SIZE]) -> Result<()> {
     if bytes[..MAGIC.len()] != MAGIC {
         return Err(Error::new(
             ErrorId::INVALID_REQUEST,
-            "this socket speaks Mikobase, and a connection begins with its handshake",
+            "the connection does not begin with the handshake of Mikobase",
         ));
     }
     let version = u16::from_be_bytes([bytes[MAGIC.len()], bytes[MAGIC.len() + 1]]);
-    Err(Error::new(ErrorId::SURFACE_MISMATCH, "client and server speak different versions of the protocol")
+    Err(Error::new(ErrorId::SURFACE_MISMATCH, "client and server use different versions of the protocol")
         .with("client", version)
         .with("server", VERSION))
 }
 
-/// Checks that a client of the interface `name` calls a server of `server`.
+/// Checks that the client's interface `name` is the one that the server serves.
 ///
 /// # Errors
 /// `surface-mismatch` with both names.
@@ -84,12 +86,12 @@ pub fn check_interface(name: &str, server: &Surface) -> Result<()> {
     if name == server.interface {
         return Ok(());
     }
-    Err(Error::new(ErrorId::SURFACE_MISMATCH, "client and server are of different interfaces")
+    Err(Error::new(ErrorId::SURFACE_MISMATCH, "client and server have different interfaces")
         .with("client", name)
         .with("server", &*server.interface))
 }
 
-/// Checks that a server of surface `server` has all that a client of surface `client` may call.
+/// Checks that the surface `server` has all methods of the surface `client`.
 ///
 /// # Errors
 /// `surface-mismatch`, listing each method that differs with both signatures.

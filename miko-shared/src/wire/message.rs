@@ -1,7 +1,8 @@
 //! Calls and answers: the messages of tarpc's protocol.
 //!
-//! Answers are tarpc's own type. Calls are a type of the same shape as tarpc's, because reading tarpc's panics on a deadline
-//! that a hostile peer chose too large. Our own clients put them into an [`Envelope`].
+//! Answers are tarpc's own type. Calls have a type of the same shape as tarpc's, because decoding tarpc's
+//! type panics on a deadline that a hostile peer chose too large. The blocking clients of this package encode
+//! a call in an [`Envelope`].
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tarpc::ServerError;
 use super::envelope::{Envelope, enclose_response, open_response};
 use super::frame;
 
-/// An answer: the id of the request, and its response or why it was not served.
+/// An answer: the id of the request, and its response or the reason why it was refused.
 pub type Answer<Response> = tarpc::Response<Response>;
 
 /// Appends an answer to `out`, as one frame.
@@ -27,7 +28,7 @@ pub fn encode_answer(answer: &Answer<impl Serialize>, limit: usize, out: &mut Ve
     }
 }
 
-/// Reads what [`encode_answer`] wrote, without the header of the frame.
+/// Decodes the content of a frame that [`encode_answer`] wrote.
 ///
 /// # Errors
 /// As [`frame::decode`].
@@ -38,20 +39,21 @@ pub fn decode_answer<Response: DeserializeOwned>(frame: &[u8]) -> Result<Answer<
     }
 }
 
-/// What a server receives, in the shape of `tarpc::ClientMessage`.
+/// A message from a client, in the shape of `tarpc::ClientMessage`.
 #[derive(Deserialize)]
 pub enum Incoming<Request> {
     /// One call.
     Request(IncomingRequest<Request>),
-    /// The client no longer waits for an answer. Calls are short and run in order: there is nothing left to cancel.
+    /// The client no longer waits for an answer. It has no effect: calls run in order, so the call has run
+    /// already.
     Cancel(IgnoredAny),
 }
 
 impl<Request: DeserializeOwned> Incoming<Request> {
-    /// Reads the content of a frame.
+    /// Decodes the content of a frame.
     ///
     /// # Errors
-    /// If it is no such message.
+    /// If the content is not such a message.
     pub fn read(frame: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
         let Some((Envelope { deadline, id }, call)) = Envelope::open(frame) else {
             return rmp_serde::from_slice(frame);
@@ -61,10 +63,10 @@ impl<Request: DeserializeOwned> Incoming<Request> {
     }
 }
 
-/// One call as it arrives, in the shape of `tarpc::Request`.
+/// One received call, in the shape of `tarpc::Request`.
 #[derive(Deserialize)]
 pub struct IncomingRequest<Request> {
-    /// What tarpc sends beside the call.
+    /// The fields that accompany the call.
     pub context: IncomingContext,
     /// The id that the answer must carry.
     pub id: u64,
@@ -72,23 +74,24 @@ pub struct IncomingRequest<Request> {
     pub message: Request,
 }
 
-/// What tarpc sends beside a call.
+/// The fields that accompany a call.
 #[derive(Deserialize)]
 pub struct IncomingContext {
-    /// How long the client waits from when it sent the call.
+    /// How long the client waits, from the time it sent the call.
     pub deadline: Duration,
-    /// Nobody looks at it, but a compact form is only read if it has a place.
+    /// Unused. The field exists because the compact form, in which fields have no names, is decoded by
+    /// position.
     #[serde(rename = "trace_context")]
     _trace_context: IgnoredAny,
 }
 
-/// An answer that says why a call was not served. Its text is the error as JSON, which [`error_of`] reads.
+/// An answer that refuses a call. Its text is the error as JSON, which [`error_of`] decodes.
 pub fn refusal<Response>(request_id: u64, error: &Error) -> Answer<Response> {
     let detail = serde_json::to_string(error).unwrap_or_else(|_| error.to_string());
     Answer { request_id, message: Err(ServerError::new(std::io::ErrorKind::Other, detail)) }
 }
 
-/// Why the server did not serve a call.
+/// The error in a refusal.
 pub fn error_of(refusal: &ServerError) -> Error {
     serde_json::from_str(&refusal.detail).unwrap_or_else(|_| {
         Error::new(ErrorId::INTERNAL, format!("the server did not serve the call: {}", refusal.detail))
