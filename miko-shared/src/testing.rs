@@ -1,7 +1,8 @@
-//! Tests in a process of their own, in which nothing has started a thread. `#[mikobase::test]` uses it.
+//! Runs a test in its own process, in which no other thread was started. `#[mikobase::test]` uses it.
 //!
-//! The race: libtest runs a test in a second thread, and a fork is sound only where there is one thread. So the
-//! test starts its program again, and its body runs there as an initializer (`.init_array`), before `main`.
+//! The race: libtest runs a test in a second thread, and a fork is sound only in a process with one thread.
+//! The test therefore executes its program again, and its body runs there as an initializer (`.init_array`),
+//! before `main`.
 
 use std::env;
 use std::fs;
@@ -14,19 +15,20 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use tempfile::NamedTempFile;
 
-/// The test whose body a process is to run.
+/// The environment variable with the test whose body a process has to run.
 const TEST: &str = "MIKOBASE_TEST";
-/// The file that the process writes the result to.
+/// The environment variable with the file that the process writes the result to.
 const RESULT: &str = "MIKOBASE_TEST_RESULT";
 
-/// What the file holds when the test passed. Anything else is the message of a failure.
+/// The content of the file if the test passed.
 const PASSED: &str = "passed";
+/// The prefix of the message in the file if the test failed.
 const FAILURE: &str = "failed: ";
 
-/// Runs the body of `test` in a process of its own.
+/// Runs the body of `test` in its own process.
 ///
 /// # Panics
-/// If the body panics, with its message; if it returns an error, or ends without a result.
+/// If the body panics, with its message; if it returns an error; if the process ends without a result.
 pub fn run_in_own_process(test: &str) {
     if let Err(message) = start(test).unwrap_or_else(|fault| Err(format!("the test cannot be run: {fault}")))
     {
@@ -34,13 +36,13 @@ pub fn run_in_own_process(test: &str) {
     }
 }
 
-/// The result of the body: the message, if it failed.
+/// Runs the process; the inner result is that of the body, with the message of a failure.
 fn start(test: &str) -> io::Result<Result<(), String>> {
     let result = NamedTempFile::new()?;
-    // A file and not a pipe: a process that the body leaves behind may keep it open.
+    // A file, not a pipe: a process that the body leaves running may keep it open.
     let mut output = tempfile::tempfile()?;
     let status = Command::new(env::current_exe()?)
-        // What libtest does, should the initializer be missing.
+        // Makes libtest list the tests and exit, if the initializer is missing.
         .arg("--list")
         .env(TEST, test)
         .env(RESULT, result.path())
@@ -48,7 +50,7 @@ fn start(test: &str) -> io::Result<Result<(), String>> {
         .stdout(output.try_clone()?)
         .stderr(output.try_clone()?)
         .status()?;
-    show(&mut output)?;
+    print_output(&mut output)?;
     let text = fs::read_to_string(result.path())?;
     Ok(match text.strip_prefix(FAILURE) {
         Some(message) => Err(message.to_owned()),
@@ -57,12 +59,12 @@ fn start(test: &str) -> io::Result<Result<(), String>> {
     })
 }
 
-/// Prints what the body printed, so that libtest shows it if the test fails.
+/// Prints the output of the body, so that libtest prints it if the test fails.
 #[expect(
     clippy::print_stdout,
     reason = "libtest captures what is printed, and nothing that is written to stdout()"
 )]
-fn show(output: &mut fs::File) -> io::Result<()> {
+fn print_output(output: &mut fs::File) -> io::Result<()> {
     let mut text = Vec::new();
     output.rewind()?;
     output.read_to_end(&mut text)?;
@@ -80,9 +82,10 @@ pub fn run_if_started_for<T: Termination>(test: &str, body: fn() -> T) {
         // SAFETY: No other thread reads the environment: `main` has not begun, so there is none.
         unsafe { env::remove_var(name) };
     }
-    // A test that is killed takes its process with it. Without that it ends a little later.
+    // If the test is killed, this process is killed too. Failure is harmless: the process then ends a little
+    // later.
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-    // As Rust's runtime does it before `main`: to write to a closed pipe is an error.
+    // Rust's runtime does this before `main`, so that writing to a closed pipe returns an error.
     // SAFETY: No handler is installed.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
     let text = match panic::catch_unwind(AssertUnwindSafe(|| body().report())) {

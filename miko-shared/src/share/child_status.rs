@@ -1,7 +1,8 @@
-//! SIGCHLD while a share runs.
+//! The action of SIGCHLD while a share runs.
 //!
-//! A process whose starter ignored SIGCHLD has its children reaped by the kernel, and never learns how they ended. So
-//! the signal has its default action while any share runs, which is to do nothing and keep the status.
+//! If the program that started this process ignored SIGCHLD, the kernel reaps the children and discards their
+//! exit status. While a share runs, SIGCHLD therefore has its default action, which does nothing and keeps
+//! the status.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,18 +11,19 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 
 use crate::linux;
 
-/// Keeps the status of children for their parent, as long as it lives.
+/// Keeps the exit status of children available while it exists.
 pub(super) struct SigchldGuard(());
 
-/// How many of them there are, and what the action was before the first.
+/// The number of guards, and the action before the first one if it was replaced.
 static SAVED_ACTION: Mutex<(usize, Option<SigAction>)> = Mutex::new((0, None));
 
 impl SigchldGuard {
-    pub(super) fn keep() -> Self {
+    /// Replaces the action of SIGCHLD if the signal is ignored.
+    pub(super) fn install() -> Self {
         let mut saved = SAVED_ACTION.lock().unwrap_or_else(PoisonError::into_inner);
         if linux::handler_of(Signal::SIGCHLD) == Some(libc::SIG_IGN) {
             let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-            // SAFETY: the default action runs no code of ours.
+            // SAFETY: the default action runs no code of this process.
             saved.1 = unsafe { sigaction(Signal::SIGCHLD, &default) }.ok();
         }
         saved.0 += 1;
@@ -36,7 +38,7 @@ impl Drop for SigchldGuard {
         if saved.0 == 0
             && let Some(before) = saved.1.take()
         {
-            // SAFETY: it was the action of this process before.
+            // SAFETY: `before` was the action of this process, so its handler is valid.
             let _ = unsafe { sigaction(Signal::SIGCHLD, &before) };
         }
     }

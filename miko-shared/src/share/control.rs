@@ -1,4 +1,4 @@
-//! What parent and server process tell each other, over a socket pair of their own.
+//! The messages between the parent and the server process, over their own socket pair.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -9,24 +9,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::frame::{self, FrameBuffer};
 
-/// The parent's word for: all workers have ended, deliver the final state.
+/// The parent's command: all workers have ended, deliver the final state.
 pub(super) const FINISH: u8 = b'F';
 
-/// How much of the final state is sent at once.
+/// The most bytes of the final state in one message.
 const CHUNK: usize = 64 << 10;
 
-/// The largest message. An error of many items may be large.
+/// The largest message in bytes. An error with many items may be large.
 const FRAME_LIMIT: usize = 64 << 20;
 
-/// How much is kept of the text of an error that is larger than that.
+/// The most characters that are kept of the text of an error that exceeds [`FRAME_LIMIT`].
 const MAX_ERROR_TEXT: usize = 64 << 10;
 
-/// What the server process says.
+/// A message from the server process.
 #[derive(Serialize, Deserialize)]
 pub(super) enum ServerMessage {
-    /// Workers may be forked.
+    /// The server is set up; workers may be forked.
     Ready,
-    /// The server could not be set up, or the final state not be delivered.
+    /// The server could not be set up, or the final state could not be delivered.
     Failed(Error),
     /// The next part of the final state.
     State(#[serde(with = "serde_bytes")] Vec<u8>),
@@ -34,15 +34,16 @@ pub(super) enum ServerMessage {
     Done,
 }
 
-/// One message after another from a peer of the supervisor, over a pipe or a socket.
+/// Receives the messages of the server process, one after another.
 #[derive(Default)]
 pub(super) struct Inbox(FrameBuffer);
 
 impl Inbox {
-    /// The next message, if it has arrived as a whole. It never waits, if `from` does not block.
+    /// The next message, or `None` if it has not arrived completely. It does not block if `from` is
+    /// non-blocking.
     ///
     /// # Errors
-    /// `server-gone` when the other side has ended first; `internal` if what came is no message.
+    /// `server-gone` at the end of the stream; `internal` if the bytes are not a valid message.
     pub(super) fn try_receive<T: DeserializeOwned>(&mut self, from: &mut impl Read) -> Result<Option<T>> {
         loop {
             if let Some(frame) = self.0.next_frame(FRAME_LIMIT)? {
@@ -60,7 +61,8 @@ impl Inbox {
     }
 }
 
-/// Says `message` to the parent. If the parent is gone nobody listens, and the server will hear of that otherwise.
+/// Sends `message` to the parent. Errors are ignored: the server detects the death of its parent by other
+/// means.
 pub(super) fn send(stream: &mut UnixStream, message: &ServerMessage) {
     let mut bytes = Vec::new();
     let mut encoded = frame::encode(message, FRAME_LIMIT, &mut bytes);
@@ -73,7 +75,7 @@ pub(super) fn send(stream: &mut UnixStream, message: &ServerMessage) {
     }
 }
 
-/// The beginning of an error that is too large for a message: its first item, and how many there are.
+/// Shortens an error that is too large for a message to its first item and the number of items.
 fn shortened(error: &Error) -> Error {
     let Some(first) = error.items().first() else { return error.clone() };
     let text: String = first.to_string().chars().take(MAX_ERROR_TEXT).collect();
@@ -81,7 +83,7 @@ fn shortened(error: &Error) -> Error {
         .with("items", error.items().len())
 }
 
-/// A writer whose bytes reach the parent as the final state.
+/// A writer that sends its bytes to the parent as the final state.
 pub(super) struct StateWriter<'s>(pub(super) &'s mut UnixStream);
 
 impl Write for StateWriter<'_> {

@@ -1,20 +1,23 @@
-//! File descriptors: a share needs some for each worker, and is refused before the first fork if there are not enough.
+//! The limit on file descriptors: a share needs some per worker, and is refused before the first fork if they
+//! do not suffice.
 
 use std::fs;
 
 use miko_core::{Error, ErrorId, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// What parent and server need besides: their own connection, what the program opens meanwhile, SQLite's files.
+/// Descriptors for everything else: the control socket, files that the program opens meanwhile, SQLite's
+/// files.
 const RESERVE: u64 = 32;
 
-/// The soft limit of this process on descriptors, raised as long as this lives if it was too low.
+/// Raises the soft limit on descriptors, if it is too low, until it is dropped.
 pub(super) struct DescriptorLimit {
+    /// The soft and the hard limit before, if the soft limit was raised.
     before: Option<(u64, u64)>,
 }
 
 impl DescriptorLimit {
-    /// Makes sure that `workers` can be alive at a time, each with so many descriptors in the parent.
+    /// Ensures descriptors for `workers` live workers, each of which takes `each` in the parent.
     ///
     /// # Errors
     /// `internal`, if the hard limit does not allow it.
@@ -42,7 +45,7 @@ impl DescriptorLimit {
 }
 
 impl DescriptorLimit {
-    /// Lowers the limit again.
+    /// Restores the previous limit.
     pub(super) fn restore(&mut self) {
         if let Some((soft, hard)) = self.before.take() {
             let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);

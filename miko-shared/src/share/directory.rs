@@ -1,16 +1,17 @@
-//! The private directory of a share, and the removal of those whose owner was killed.
+//! The private directory of a share, and the removal of directories whose owner was killed.
 //!
-//! The owner of a directory holds a lock on the file `lock` in it, and so do the processes forked from it. The kernel
-//! releases the lock when the last of them has died. A directory whose lock can be taken has no owner.
+//! The owner of a directory and all processes forked from it hold a lock on the file `lock` in it. The kernel
+//! releases the lock when the last of them ends. A directory whose lock can be acquired is stale.
 //!
 //! # The races
 //!
-//! - *A directory is collected before it is locked*: it is made under another name and renamed once it is locked. Its
-//!   maker checks after locking that the lock is still there, and starts again under another name if it is not.
-//! - *A directory is made again while its leftover is removed*: no name is ever used twice. The lock is held during the
-//!   removal, and is compared with the file that has its path.
-//! - *A process dies halfway through making or removing a directory*: what it leaves is either locked by nobody or
-//!   empty, and both are collected.
+//! - *A directory is removed as stale before it is locked*: it is created under a temporary name and renamed
+//!   once locked. After locking, its creator checks that the lock file still has its path, and otherwise
+//!   retries under another name.
+//! - *A directory is created again while a stale one of the same name is removed*: names are never reused.
+//!   The lock is held during the removal, and is first compared with the file at its path.
+//! - *A process dies while it creates or removes a directory*: the remains are unlocked or empty, and both
+//!   are removed.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -20,41 +21,41 @@ use std::path::{Path, PathBuf};
 use miko_core::{Error, ErrorId, Result};
 use nix::unistd::Uid;
 
-/// Directories that are in use.
+/// The prefix of directories that are locked.
 const PREFIX: &str = "mikobase-";
 
-/// Directories that are not locked yet.
+/// The prefix of directories that are not locked yet.
 const UNFINISHED_PREFIX: &str = ".mikobase-";
 
 const SOCKET: &str = "socket";
 const LOCK: &str = "lock";
 
-/// How many random bytes a name has.
+/// The number of random bytes in a name.
 const NAME_BYTES: usize = 8;
 
-/// How often a directory is made again that was collected before it was locked.
+/// How often creating a directory is tried if another process removes it before it is locked.
 const MAX_ATTEMPTS: usize = 100;
 
-/// What a Unix socket's address has room for, with its final zero.
+/// The largest path of a Unix socket in bytes, including the final zero.
 const PATH_LIMIT: usize = 108;
 
 /// A directory of mode 0700, locked by this process and its children.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    /// Held open for its lock.
+    /// Kept open to hold the lock.
     _lock: File,
 }
 
 impl Directory {
-    /// Makes a directory with an unguessable name, after removing those that have no owner any more.
+    /// Removes stale directories, and creates a new one with an unguessable name.
     pub(super) fn create() -> Result<Self> {
         let mut failed = None;
-        for base in bases().map_err(|fault| cannot_make(Path::new("."), &fault))? {
+        for base in bases().map_err(|fault| cannot_create(Path::new("."), &fault))? {
             remove_stale(&base);
             match Self::create_in(&base) {
                 Ok(directory) => return Ok(directory),
-                Err(fault) => failed = Some(cannot_make(&base, &fault)),
+                Err(fault) => failed = Some(cannot_create(&base, &fault)),
             }
         }
         Err(failed
@@ -70,7 +71,7 @@ impl Directory {
         Err(io::Error::other("it was removed each time before it could be locked"))
     }
 
-    /// `None`, if it was collected before it was locked.
+    /// Creates a directory in `base`. Returns `None` if another process removed it before it was locked.
     fn try_create_in(base: &Path) -> io::Result<Option<Self>> {
         let mut random = [0; NAME_BYTES];
         getrandom::fill(&mut random).map_err(io::Error::from)?;
@@ -84,14 +85,14 @@ impl Directory {
         }
         let unfinished = base.join(format!("{UNFINISHED_PREFIX}{name}"));
         DirBuilder::new().mode(0o700).create(&unfinished)?;
-        let made = lock_in(&unfinished).and_then(|lock| {
+        let locked = lock_in(&unfinished).and_then(|lock| {
             if let Some(lock) = &lock {
                 fs::rename(&unfinished, &path)?;
                 return Ok(Some(lock.try_clone()?));
             }
             Ok(None)
         });
-        match made {
+        match locked {
             Ok(Some(lock)) => Ok(Some(Self { path, _lock: lock })),
             Ok(None) => Ok(None),
             Err(fault) => {
@@ -102,12 +103,12 @@ impl Directory {
         }
     }
 
-    /// Where the socket is, or will be.
+    /// The path of the socket, which need not exist yet.
     pub(super) fn socket(&self) -> PathBuf {
         self.path.join(SOCKET)
     }
 
-    /// All that may be in it, and the directory itself, in the order of removal.
+    /// The files that may be in the directory, and the directory itself, in the order of removal.
     pub(super) fn contents(&self) -> ([PathBuf; 2], PathBuf) {
         ([self.socket(), self.path.join(LOCK)], self.path.clone())
     }
@@ -117,7 +118,8 @@ impl Directory {
     }
 }
 
-/// Makes and locks the file `lock` in a new directory. `None`, if the directory was collected meanwhile.
+/// Creates and locks the file `lock` in a new directory. Returns `None` if another process removed it
+/// meanwhile.
 fn lock_in(directory: &Path) -> io::Result<Option<File>> {
     let path = directory.join(LOCK);
     let lock = match File::create_new(&path) {
@@ -129,7 +131,7 @@ fn lock_in(directory: &Path) -> io::Result<Option<File>> {
     Ok(is_at(&lock, &path).then_some(lock))
 }
 
-/// Is this open file the one that has this path?
+/// Whether the open file is the one at this path.
 fn is_at(file: &File, path: &Path) -> bool {
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
@@ -138,39 +140,40 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Removes a directory and what a share puts into it. Anything else in it keeps it. What is gone already is fine.
+/// Removes the files of a share and then the directory, unless it contains other files. Files that are gone
+/// already are no error.
 fn remove(directory: &Path) {
     let _ = fs::remove_file(directory.join(SOCKET));
     let _ = fs::remove_file(directory.join(LOCK));
     let _ = fs::remove_dir(directory);
 }
 
-fn cannot_make(path: &Path, fault: &io::Error) -> Error {
+fn cannot_create(path: &Path, fault: &io::Error) -> Error {
     Error::new(ErrorId::INTERNAL, format!("no directory can be made for the socket: {fault}"))
         .with("path", path.display().to_string())
 }
 
-/// Where sockets of a user belong: the first of them in which a directory can be made. All are absolute, so that a
-/// worker that changes its directory finds its socket.
+/// The directories for sockets of a user, in order of preference. All are absolute, so that a worker that
+/// changes its working directory still finds the socket.
 fn bases() -> io::Result<Vec<PathBuf>> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    // Its specification says that a relative one is to be ignored.
+    // The XDG specification requires that a relative path is ignored.
     let runtime = runtime.filter(|path| path.is_absolute() && path.is_dir());
     let temporary = std::path::absolute(std::env::temp_dir())?;
     Ok(runtime.into_iter().chain([temporary]).collect())
 }
 
-/// Removes what killed processes of this user left in `base`. A leftover that cannot be removed is no error.
+/// Removes the stale directories of this user in `base`. Failures are ignored.
 fn remove_stale(base: &Path) {
     let Ok(entries) = fs::read_dir(base) else { return };
     for entry in entries.flatten() {
-        if entry.file_name().to_str().is_some_and(is_name_of_ours) {
+        if entry.file_name().to_str().is_some_and(is_share_name) {
             remove_if_stale(&entry.path());
         }
     }
 }
 
-fn is_name_of_ours(name: &str) -> bool {
+fn is_share_name(name: &str) -> bool {
     let random = name.strip_prefix(PREFIX).or_else(|| name.strip_prefix(UNFINISHED_PREFIX));
     random.is_some_and(|random| {
         random.len() == 2 * NAME_BYTES && random.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -184,10 +187,11 @@ fn remove_if_stale(directory: &Path) {
     }
     let path = directory.join(LOCK);
     match File::open(&path) {
-        // The lock is held until the directory is gone.
+        // The lock is held until the directory is removed.
         Ok(lock) if lock.try_lock().is_ok() && is_at(&lock, &path) => remove(directory),
         Ok(_) => {}
-        // Its owner died before it made the lock or after it removed it. This removes an empty directory only.
+        // Its owner died before it created the lock or after it removed it. `remove_dir` removes only an
+        // empty directory.
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => drop(fs::remove_dir(directory)),
         Err(_) => {}
     }
@@ -211,13 +215,13 @@ mod tests {
 
         remove_stale(base.path());
 
-        assert!(owned.path.exists(), "its owner lives");
-        assert!(!abandoned_path.exists(), "its owner is gone");
-        assert!(foreign.exists(), "no share has such a name");
+        assert!(owned.path.exists(), "its lock is held");
+        assert!(!abandoned_path.exists(), "its lock was released");
+        assert!(foreign.exists(), "its name is not one of a share");
     }
 
     #[test]
-    fn what_a_process_leaves_that_dies_halfway_is_removed() {
+    fn remains_of_a_process_that_died_halfway_are_removed() {
         let base = tempfile::tempdir().unwrap();
         let locked = base.path().join(".mikobase-0123456789abcdef");
         let not_locked = base.path().join(".mikobase-0123456789abcdee");
@@ -232,13 +236,13 @@ mod tests {
         remove_stale(base.path());
 
         for path in [locked, not_locked, half_removed] {
-            assert!(!path.exists(), "{} has no owner", path.display());
+            assert!(!path.exists(), "{} is stale", path.display());
         }
-        assert!(with_notes.exists(), "no share puts such a file there");
+        assert!(with_notes.exists(), "the file is not one of a share");
     }
 
     #[test]
-    fn a_lock_that_is_no_longer_at_its_path_says_nothing() {
+    fn a_lock_file_is_compared_with_the_file_at_its_path() {
         let base = tempfile::tempdir().unwrap();
         let owned = Directory::create_in(base.path()).unwrap();
         let old = File::create(base.path().join("old")).unwrap();
@@ -247,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn makers_and_collectors_do_not_disturb_each_other() {
+    fn creating_and_removing_directories_concurrently_is_safe() {
         let base = tempfile::tempdir().unwrap();
         std::thread::scope(|scope| {
             for _ in 0..4 {

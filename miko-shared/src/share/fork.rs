@@ -1,7 +1,8 @@
-//! Forking: the one place that does it.
+//! Forking: the only module that forks.
 //!
-//! A child begins with the signal mask and the handlers of a fresh program. What the parent's starter ignored stays
-//! ignored. All signals are blocked across the fork, so that no handler of the parent ever runs in a child.
+//! A child starts with the signal mask and the handlers of a fresh program. Signals that the parent ignores
+//! stay ignored. All signals are blocked across the fork, so that no handler of the parent ever runs in a
+//! child.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,32 +18,34 @@ use nix::unistd::{ForkResult, Pid, fork, getppid};
 use super::preconditions::ForkPermit;
 use crate::linux;
 
-/// The exit code of a child whose code panicked where nothing caught it, as Rust's own.
+/// The exit code of a child that panicked; it is the code that Rust uses.
 pub(super) const PANICKED: i32 = 101;
 
-/// Forks a child that runs `body` and leaves with its exit code, or is sent `when_orphaned` as soon as the parent dies.
-/// `handle_signals` runs in the child before the first signal can reach it.
+/// Forks a child that runs `body` and exits with the code it returns. The kernel sends it `when_orphaned`
+/// when the parent dies. `handle_signals` runs in the child before the first signal can reach it.
 ///
-/// The child leaves through `_exit`: destructors and exit handlers of the parent's program do not run twice.
+/// The child exits through `_exit`, so that destructors and exit handlers of the parent's program do not run
+/// twice.
 ///
 /// # Errors
-/// `internal`, if the system makes no more processes.
+/// `internal`, if the system refuses to create the process.
 pub(super) fn fork_child(
     _permit: ForkPermit,
     when_orphaned: Signal,
     handle_signals: impl FnOnce(),
     body: impl FnOnce() -> i32,
 ) -> Result<Pid> {
-    // What is buffered here would be written by parent and child. The locks are held across the fork: a lock that
-    // another thread held would never be released in the child.
+    // Bytes that stay buffered would be written by both parent and child. The locks are held across the fork:
+    // a lock held by another thread would never be released in the child.
     let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr().lock());
     let _ = stdout.flush();
     let _ = stderr.flush();
     let parent = nix::unistd::getpid();
     let mut mask = SigSet::empty();
     let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut mask));
-    // SAFETY: the permit was made just now by `preconditions::check`, which has made sure that this process has one
-    // thread, or the caller has vouched for the others with the unsafe `allow_threads`. So no lock can be held by a thread that the child does not have.
+    // SAFETY: `preconditions::check` has just issued the permit. It verified that this process has one
+    // thread, or the caller vouched for the other threads with the unsafe `allow_threads`. So no lock is held
+    // by a thread that the child does not have.
     let forked = unsafe { fork() };
     if let Ok(ForkResult::Child) = forked {
         drop((stdout, stderr));
@@ -70,28 +73,29 @@ fn reset_handlers() {
         if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) || linux::keeps_handler(signal) {
             continue;
         }
-        // SAFETY: the default action runs no code of ours.
+        // SAFETY: the default action runs no code of this process.
         let _ = unsafe { sigaction(signal, &default) };
     }
 }
 
-/// How long a child may take to write what is buffered: its output may go to a pipe that nobody reads, or another thread
-/// of it may hold the lock.
+/// How long a child may take to flush its output. The output may be a pipe without a reader, or another
+/// thread of the child may hold the lock.
 const FLUSH_SECONDS: u32 = 2;
 
-/// Flushes within a bound, and ends the process without running anything of it.
+/// Flushes the output within [`FLUSH_SECONDS`], and ends the process without running destructors or exit
+/// handlers.
 fn exit(code: i32) -> ! {
     exit_after(code, FLUSH_SECONDS);
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
-    // SAFETY: `_exit` ends the process without running anything of it.
+    // SAFETY: `_exit` ends the process without running any of its code.
     unsafe { libc::_exit(code) }
 }
 
 /// The exit code of a process that is about to exit.
 static EXIT_CODE: AtomicI32 = AtomicI32::new(0);
 
-/// Makes this process end in so many seconds, whatever its threads wait for.
+/// Ends this process after `seconds`, even if all its threads are blocked.
 fn exit_after(code: i32, seconds: u32) {
     extern "C" fn exit_now(_: libc::c_int) {
         // SAFETY: `_exit` is async-signal-safe.
@@ -99,7 +103,7 @@ fn exit_after(code: i32, seconds: u32) {
     }
     EXIT_CODE.store(code, Ordering::Relaxed);
     let action = SigAction::new(SigHandler::Handler(exit_now), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler calls only what is async-signal-safe and reads only an atomic number.
+    // SAFETY: the handler calls only async-signal-safe functions and reads only an atomic integer.
     let _ = unsafe { sigaction(Signal::SIGALRM, &action) };
     let _ = pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&SigSet::from(Signal::SIGALRM)), None);
     nix::unistd::alarm::set(seconds);

@@ -1,24 +1,24 @@
-//! Options that one interface adds to a share, which the share itself does not know.
+//! Options that an interface adds to a share; the share does not know their type.
 
 use std::any::Any;
 
-/// The options of the interface that a `Uds` is configured for; of one type.
+/// The options of one interface.
 #[derive(Default)]
 pub(crate) struct InterfaceOptions(Option<Box<dyn Any>>);
 
 impl InterfaceOptions {
-    /// The options, if any of type `T` were set.
+    /// The options of type `T`, if they were set.
     pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
         self.0.as_deref()?.downcast_ref()
     }
 
-    /// The options of type `T`, to be changed. Options of another type are replaced by default ones.
+    /// The options of type `T`, mutably. Replaces options of another type by the defaults of `T`.
     pub(crate) fn get_or_default<T: Default + 'static>(&mut self) -> &mut T {
         if !self.0.as_deref().is_some_and(<dyn Any>::is::<T>) {
             self.0 = Some(Box::new(T::default()));
         }
         let options = self.0.as_deref_mut().and_then(<dyn Any>::downcast_mut);
-        options.expect("a value of this type was put in if there was none")
+        options.expect("the options are of type T: otherwise they were just replaced")
     }
 }
 

@@ -1,4 +1,4 @@
-//! What must hold before a process forks.
+//! The conditions under which a process may fork.
 
 use std::thread;
 use std::time::Duration;
@@ -8,16 +8,21 @@ use miko_core::{Error, ErrorId, Result};
 use crate::client::refuse_in_runtime;
 use crate::linux;
 
-/// The kernel lists a thread for a moment after it was joined. So it is looked again so often, after a millisecond each.
+/// How often the threads are counted, a millisecond apart. The kernel lists a thread for a moment after it
+/// was joined.
 const MAX_CHECKS: usize = 20;
 
-/// The right to fork once, now. Only [`check`] gives it.
+/// The permission to fork once, directly after the check. Only [`check`] issues it.
 pub(super) struct ForkPermit(());
 
-/// Looks whether this process may fork. A fork copies only the calling thread: a lock that another one holds would stay
-/// locked in the child for ever. tokio supports a fork only where it was never used.
+/// Checks that this process may fork. A fork copies only the calling thread: a lock held by another thread
+/// would stay locked forever in the child. tokio supports a fork only in a process that never used it.
 ///
-/// With `allow_threads` the caller has vouched for the other threads.
+/// With `allow_threads` the caller vouches for the other threads, and they are not counted.
+///
+/// # Errors
+/// `inside-runtime` in an async runtime, `threads-running` if there are other threads, `internal` without
+/// `/proc`.
 pub(super) fn check(allow_threads: bool) -> Result<ForkPermit> {
     refuse_in_runtime()?;
     if allow_threads {

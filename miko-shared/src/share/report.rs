@@ -1,11 +1,11 @@
-//! How a share and its workers ended.
+//! The report of a share: how it and its workers ended.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use miko_core::{Error, ErrorId, Result};
 
-/// How a share ended: the final state and one report per worker.
+/// The report of a share: the final state and one report per worker.
 #[derive(Debug)]
 pub struct Report<R, S = ()> {
     pub(crate) state: S,
@@ -13,16 +13,15 @@ pub struct Report<R, S = ()> {
 }
 
 impl<R, S> Report<R, S> {
-    /// The workers, by index.
+    /// The reports of the workers, ordered by index.
     pub fn workers(&self) -> &[WorkerReport<R>] {
         &self.workers
     }
 
-    /// What the blocks returned, by index of the worker: for callers to whom a share with a failed worker is a failed
-    /// share.
+    /// The values that the blocks returned, ordered by index of the worker.
     ///
     /// # Errors
-    /// `worker-failed`, an item per worker that did not return a value.
+    /// `worker-failed` if any worker returned no value, with an item per such worker.
     pub fn into_returned(self) -> Result<Vec<R>> {
         self.all_succeeded()?;
         let returned = self.workers.into_iter().filter_map(|worker| match worker.outcome {
@@ -32,51 +31,53 @@ impl<R, S> Report<R, S> {
         Ok(returned.collect())
     }
 
-    /// Turns "some worker failed" into an error.
+    /// Checks that every worker returned a value.
     ///
     /// # Errors
-    /// `worker-failed`, an item per worker that did not return a value.
+    /// `worker-failed`, with an item per worker that returned no value.
     pub fn all_succeeded(&self) -> Result<()> {
         let failed = self.workers.iter().filter_map(|worker| {
-            let why = worker.outcome.fault()?;
-            let item =
-                miko_core::ErrorItem::new(ErrorId::WORKER_FAILED, format!("worker {} {why}", worker.index));
+            let reason = worker.outcome.fault()?;
+            let item = miko_core::ErrorItem::new(
+                ErrorId::WORKER_FAILED,
+                format!("worker {} {reason}", worker.index),
+            );
             Some(item.with("worker", worker.index).with("status", worker.status.to_string()))
         });
         Error::check(failed.collect())
     }
 }
 
-/// How one worker ended.
+/// The report of one worker.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct WorkerReport<R> {
-    /// Its index, from 0.
+    /// The index of the worker, from 0.
     pub index: usize,
-    /// The id its process had.
+    /// The id of its process.
     pub pid: u32,
     /// How its process ended.
     pub status: ExitStatus,
-    /// What its block returned, or why it did not.
+    /// The value that its block returned, or the reason why there is none.
     pub outcome: Outcome<R>,
     /// When it was forked.
     pub started: SystemTime,
     /// When it was reaped.
     pub ended: SystemTime,
-    /// How many calls it made on its `db`, if it lived to say so.
+    /// The number of calls that it made on its `db`; 0 if the process ended before it reported them.
     pub calls: u64,
-    /// What it wrote to standard output, with `capture_output`: all of it, or its beginning and its end.
+    /// Its standard output, with `capture_output`: all of it, or the beginning and the end.
     pub stdout: Vec<u8>,
-    /// How many bytes are missing in the middle of `stdout`, since it wrote more than `capture_limit`.
+    /// The number of bytes cut from the middle of `stdout`, because it exceeded `capture_limit`.
     pub stdout_cut: u64,
-    /// What it wrote to standard error, as `stdout`.
+    /// Its standard error, as `stdout`.
     pub stderr: Vec<u8>,
-    /// How many bytes are missing in the middle of `stderr`.
+    /// The number of bytes cut from the middle of `stderr`.
     pub stderr_cut: u64,
 }
 
 impl<R> WorkerReport<R> {
-    /// The same report with another value.
+    /// Converts the returned value.
     pub(super) fn map<T>(self, convert: impl FnOnce(R) -> T) -> WorkerReport<T> {
         let outcome = match self.outcome {
             Outcome::Returned(value) => Outcome::Returned(convert(value)),
@@ -103,16 +104,16 @@ impl<R> WorkerReport<R> {
         }
     }
 
-    /// How long its process lived.
+    /// The time from fork to reaping.
     pub fn duration(&self) -> Duration {
-        // The clock may have been set back meanwhile.
+        // The system clock may have been set back between the two times.
         self.ended.duration_since(self.started).unwrap_or_default()
     }
 
     /// The value that the block returned.
     ///
     /// # Errors
-    /// `worker-failed`, saying why there is none.
+    /// `worker-failed`, with the reason why there is none.
     pub fn returned(&self) -> Result<&R> {
         match &self.outcome {
             Outcome::Returned(value) => Ok(value),
@@ -139,14 +140,15 @@ pub enum Outcome<R> {
     },
     /// It panicked, with this message.
     Panicked(String),
-    /// It ended without a word: it was killed, or left through `exit`.
+    /// Its process ended without reporting a result: it was killed, or called `exit`.
     Silent,
-    /// It was ended because it took longer than `worker_timeout`.
+    /// Its process was ended because it exceeded `worker_timeout`.
     TimedOut,
 }
 
 impl<R> Outcome<R> {
-    /// Why there is no value, as the end of a sentence that begins with the worker: `panicked: out of dilithium`.
+    /// The reason why there is no value, as the predicate of a sentence whose subject is the worker:
+    /// `panicked: out of dilithium`.
     pub fn fault(&self) -> Option<String> {
         match self {
             Self::Returned(_) => None,
@@ -161,11 +163,11 @@ impl<R> Outcome<R> {
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// It left with this code: 0 after a value, 1 after an error, 101 after a panic.
+    /// It exited with this code: 0 after a value, 1 after an error, 101 after a panic.
     Code(i32),
     /// This signal ended it.
     Signal(i32),
-    /// Somebody else reaped it.
+    /// Other code reaped it, so its status is lost.
     Unknown,
 }
 
@@ -182,9 +184,10 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// Why a share failed, with what there is all the same.
+/// The failure of a share, with its report as far as there is one.
 ///
-/// It becomes an [`Error`] by `?`. A share whose *workers* failed has not failed: see [`Report::all_succeeded`].
+/// It converts into an [`Error`] by `?`. A share does not fail because its *workers* failed: see
+/// [`Report::all_succeeded`].
 pub struct ShareError<R, S = ()>(Box<Failed<R, S>>);
 
 struct Failed<R, S> {
@@ -197,12 +200,13 @@ impl<R, S> ShareError<R, S> {
         Self(Box::new(Failed { error, report }))
     }
 
-    /// Why.
+    /// The reason of the failure.
     pub fn error(&self) -> &Error {
         &self.0.error
     }
 
-    /// How the workers ended and as much of the final state as came through, if the share got so far.
+    /// The reports of the workers and the part of the final state that arrived; `None` if the share could not
+    /// be set up.
     pub fn report(&self) -> Option<&Report<R, S>> {
         self.0.report.as_ref()
     }
@@ -222,7 +226,7 @@ impl<R, S> From<ShareError<R, S>> for Error {
 
 impl<R, S> fmt::Debug for ShareError<R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What `main` prints of it.
+        // `main` prints an error by `Debug`.
         fmt::Debug::fmt(&self.0.error, f)
     }
 }

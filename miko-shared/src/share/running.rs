@@ -1,4 +1,4 @@
-//! A share that is running, as its parent holds it.
+//! A running share, as the parent process holds it.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
@@ -23,37 +23,38 @@ pub(super) type OnExit = Rc<RefCell<dyn FnMut(&WorkerReport<()>)>>;
 
 /// A running share: a server process and its workers. Dropping it ends all of them.
 ///
-/// The parent has no thread of its own for it: workers beyond `max_concurrent` are started, captured output is read and
-/// `on_exit` is called while [`wait`](Self::wait) or [`join`](Self::join) runs, and Ctrl-C is handled then.
+/// It has no thread in the parent. Only while [`wait`](Self::wait) or [`join`](Self::join) runs, workers
+/// beyond `max_concurrent` are started, captured output is read, `on_exit` is called and Ctrl-C is handled.
 pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
-    /// Dropping it ends all processes. It is dropped before what they use.
+    /// Dropping it ends all processes. It is the first field, so it is dropped before the resources that they
+    /// use.
     pub(super) supervisor: Supervisor,
     pub(super) body: Box<WorkerBody<'b>>,
     pub(super) ended: Vec<Ended>,
     pub(super) on_exit: Option<OnExit>,
     pub(super) address: Address,
     pub(super) db: OnceCell<I::Client>,
-    /// What the bytes of the final state are.
+    /// Converts the bytes of the final state.
     pub(super) read_state: fn(Vec<u8>) -> S,
     pub(super) returns: PhantomData<fn() -> R>,
-    /// Ends the share's hold on the `Uds`, whichever way the share ends.
+    /// Releases the `Uds` when it is dropped, however the share ends.
     pub(super) _lease: UdsLease,
 }
 
-/// What a share holds of its `Uds`: the directory, and the right to be the only one.
+/// The lease of a share on its `Uds`: the directory, and the exclusive right to run a share on it.
 pub(super) struct UdsLease {
     pub(super) directory: Directory,
     pub(super) in_use: Rc<Cell<bool>>,
     pub(super) owner: Pid,
-    /// Undone when the share ends.
+    /// Dropped when the share ends.
     pub(super) _child_status: SigchldGuard,
 }
 
 impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
-    /// A proxy for the parent, connected at its first call.
+    /// A proxy for the parent, which connects at its first call.
     ///
     /// # Errors
-    /// `inside-runtime`, where a blocking call would stop an async runtime.
+    /// `inside-runtime` in an async runtime, which blocking calls would block.
     pub fn db(&self) -> Result<&I::Client> {
         refuse_in_runtime()?;
         Ok(self.db.get_or_init(|| I::Client::new(Box::new(SocketTransport::new(self.address.clone())))))
@@ -64,17 +65,17 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         &self.address.path
     }
 
-    /// The secret that lets a process in.
+    /// The secret that authorizes a process to connect.
     pub fn token(&self) -> &Token {
         &self.address.token
     }
 
-    /// Index and pid of the workers that have not been reaped.
+    /// Index and pid of the workers that were not reaped yet.
     pub fn workers(&self) -> Vec<(usize, u32)> {
         self.supervisor.alive().collect()
     }
 
-    /// Sends a signal to all workers that are alive.
+    /// Sends a signal to all live workers.
     ///
     /// # Errors
     /// `invalid_request`, if there is no signal with this number.
@@ -86,20 +87,21 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         Ok(())
     }
 
-    /// Waits until all workers have ended. The server goes on, so that [`db`](Self::db) shows what they left.
+    /// Waits until all workers have ended. The server keeps running, so that [`db`](Self::db) can read the
+    /// result.
     ///
     /// # Errors
-    /// `interrupted` or `server-gone`; all workers have ended then, too.
+    /// `interrupted` or `server-gone`. All workers have ended in these cases, too.
     pub fn wait(&mut self) -> Result<()> {
         let interrupt = Interrupt::listen()?;
         self.wait_with(&interrupt)
     }
 
-    /// Waits until all workers have ended, then ends the server and takes the final state.
+    /// Waits until all workers have ended, then receives the final state and ends the server.
     ///
     /// # Errors
-    /// `interrupted`, `server-gone`, or why the final state was not delivered; with the reports of the workers and as much of the state as
-    /// there is.
+    /// `interrupted`, `server-gone`, or the reason why the final state was not delivered. The error contains
+    /// the reports of the workers and the part of the state that arrived.
     pub fn join(mut self) -> Result<Report<R, S>, ShareError<R, S>> {
         let interrupt = Interrupt::listen()?;
         let mut state = Vec::new();
@@ -120,7 +122,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         let Self { supervisor, body, ended, on_exit, .. } = self;
         supervisor.wait_for_workers(body, interrupt, |worker| {
             if let Some(on_exit) = on_exit {
-                // The type of the value is not known where `on_exit` was written.
+                // `on_exit` was registered without the type of the value, so the value is not decoded.
                 on_exit.borrow_mut()(&report::<IgnoredAny>(worker.clone()).map(|_| ()));
             }
             ended.push(worker);
@@ -128,7 +130,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     }
 }
 
-/// The whole report of a worker.
+/// Builds the report of a worker that was reaped.
 fn report<R: DeserializeOwned>(worker: Ended) -> WorkerReport<R> {
     let (calls, outcome) = outcome(&worker);
     WorkerReport {
@@ -146,7 +148,7 @@ fn report<R: DeserializeOwned>(worker: Ended) -> WorkerReport<R> {
     }
 }
 
-/// How many calls a worker made and how its block ended.
+/// Decodes the result of a worker: the number of its calls and the outcome of its block.
 fn outcome<R: DeserializeOwned>(worker: &Ended) -> (u64, Outcome<R>) {
     let fault = match rmp_serde::from_slice::<WorkerResult<R>>(&worker.result) {
         Ok(WorkerResult { result, calls }) => {
@@ -164,7 +166,7 @@ fn outcome<R: DeserializeOwned>(worker: &Ended) -> (u64, Outcome<R>) {
             let text = format!("the returned value cannot be read back: {fault}");
             (calls, Outcome::Failed { text, error: None })
         }
-        // A worker that was killed while it spoke result nothing.
+        // A worker that was killed while it wrote its result counts as one that wrote none.
         Err(_) if worker.timed_out => (0, Outcome::TimedOut),
         Err(_) => (0, Outcome::Silent),
     }

@@ -1,4 +1,4 @@
-//! The server process: what happens in it from the fork to its end.
+//! The server process, from the fork to its exit.
 
 use std::ffi::CString;
 use std::io::{BufWriter, Write};
@@ -25,23 +25,23 @@ use crate::polling::SharedStatus;
 use crate::server::{self, Activity, ServeOptions, Serving};
 use crate::token::Token;
 
-/// What the server process was born with.
+/// Everything that the server process inherits from its parent.
 pub(super) struct ServerSetup<'d> {
     pub(super) directory: &'d Directory,
     pub(super) listener: UnixListener,
     pub(super) control: UnixStream,
     pub(super) token: Token,
     pub(super) limits: Limits,
-    /// How many bytes it may take beyond those of its parent; `None` if it may take all that there are.
+    /// The memory in bytes that it may allocate beyond its parent's; `None` for no limit.
     pub(super) memory_limit: Option<usize>,
-    /// What it shows its workers of itself, if anybody may poll.
+    /// The status that it publishes to its workers; `None` if polling is disabled.
     pub(super) shared_status: Option<Arc<SharedStatus>>,
-    /// Where it tells its parent what it does.
+    /// Publishes to the parent which method runs.
     pub(super) activity: Arc<Activity>,
 }
 
-/// Opens the shared object, serves it until the parent says that all workers have ended, and delivers the final state.
-/// Gives the exit code of the process.
+/// Opens the shared object, serves it until the parent sends [`FINISH`], and delivers the final state.
+/// Returns the exit code of the process.
 pub(super) fn run<I, S>(mut setup: ServerSetup<'_>, open: impl FnOnce() -> Result<S>) -> i32
 where
     I: Interface + ?Sized,
@@ -49,8 +49,8 @@ where
 {
     let outcome = open_and_serve::<I, S>(&mut setup, open);
     let code = i32::from(outcome.is_err());
-    let last = outcome.map_or_else(ServerMessage::Failed, |()| ServerMessage::Done);
-    send(&mut setup.control, &last);
+    let last_message = outcome.map_or_else(ServerMessage::Failed, |()| ServerMessage::Done);
+    send(&mut setup.control, &last_message);
     if is_orphan(&setup.control) {
         setup.directory.remove();
     }
@@ -95,9 +95,9 @@ async fn serve_until_finish<I: Interface + ?Sized>(
     let listener = setup.listener.try_clone().map_err(failed)?;
     let (token, limits) = (setup.token.clone(), setup.limits.clone());
     let stop = async {
-        let mut word = [0];
-        // Its end without a word means that the parent has ended: there is nobody left to serve.
-        while control.read(&mut word).await.is_ok_and(|count| count > 0 && word[0] != FINISH) {}
+        let mut command = [0];
+        // End of file means that the parent has ended, and its workers with it, so serving ends too.
+        while control.read(&mut command).await.is_ok_and(|count| count > 0 && command[0] != FINISH) {}
     };
     let options = ServeOptions {
         token,
@@ -109,48 +109,50 @@ async fn serve_until_finish<I: Interface + ?Sized>(
     setup.control.set_nonblocking(false).map_err(failed)
 }
 
-/// Has the parent ended? Its end of the socket is closed then, which the server may see before it is sent SIGTERM.
+/// Whether the parent has ended. Its end of the socket is then closed, which the server may detect before
+/// SIGTERM arrives.
 fn is_orphan(control: &UnixStream) -> bool {
     let mut fds = [PollFd::new(control.as_fd(), PollFlags::empty())];
     let _ = poll(&mut fds, PollTimeout::ZERO);
     fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
 }
 
-/// What the server does on signals: it outlives what a terminal sends to the whole process group, to hand over what
-/// there is, and it removes the directory when its parent has died.
+/// Installs the signal actions of the server. It ignores the signals that a terminal sends to the whole
+/// process group, so that it can still deliver the final state. On SIGTERM it removes the directory.
 pub(super) fn handle_signals(directory: &Directory) {
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
         let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-        // SAFETY: ignoring a signal installs no code.
+        // SAFETY: ignoring a signal installs no handler.
         let _ = unsafe { sigaction(signal, &ignore) };
     }
     clean_up_when_terminated(directory);
 }
 
-/// What the signal handler of a server removes. It may not allocate then.
+/// The paths that the signal handler of a server removes, as C strings, because a handler must not allocate.
 struct CleanupPaths {
-    /// The server that they belong to. A process that it forked may have setup its handler.
+    /// The server that owns the paths. A process forked by it inherits the handler.
     owner: Pid,
     files: [CString; 2],
     directory: CString,
 }
 
-/// The cleanup of this process, or of one that it was forked from. Null in the parent. A value that is stored here
-/// is never freed.
+/// The paths of this process or of one that it was forked from; null in the parent. A value that was stored
+/// here is never freed.
 static CLEANUP_PATHS: AtomicPtr<CleanupPaths> = AtomicPtr::new(std::ptr::null_mut());
 
-/// The kernel sends SIGTERM when the parent dies, however it dies. No other process is left then to remove the
-/// directory, and the server may be in the middle of a long call: so the handler itself does it, at once.
+/// Installs the handler of SIGTERM, which the kernel sends when the parent dies. No other process is then
+/// left to remove the directory, and the server may be in a long call, so the handler itself removes it.
 fn clean_up_when_terminated(directory: &Directory) {
     extern "C" fn clean_up(_: libc::c_int) {
-        // SAFETY: it is null or was made by `Box::leak` below, and is never changed or freed after that.
+        // SAFETY: the pointer is null or comes from `Box::leak` below; its value is never changed or freed.
         let cleanup = unsafe { CLEANUP_PATHS.load(Ordering::Acquire).as_ref() };
         if let Some(cleanup) = cleanup
             // `getpid` is async-signal-safe.
             && cleanup.owner == getpid()
         {
             for file in &cleanup.files {
-                // SAFETY: `unlink` is async-signal-safe, and the path is a valid C string that lives for ever.
+                // SAFETY: `unlink` is async-signal-safe, and the path is a valid C string that is never
+                // freed.
                 unsafe { libc::unlink(file.as_ptr()) };
             }
             // SAFETY: as above.
@@ -168,7 +170,8 @@ fn clean_up_when_terminated(directory: &Directory) {
     };
     CLEANUP_PATHS.store(Box::leak(Box::new(cleanup)), Ordering::Release);
     let action = SigAction::new(SigHandler::Handler(clean_up), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler calls only what is async-signal-safe and reads only what is never written again.
+    // SAFETY: the handler calls only async-signal-safe functions and reads only memory that is never written
+    // again.
     let _ = unsafe { sigaction(Signal::SIGTERM, &action) };
 }
 

@@ -1,4 +1,5 @@
-//! The parent's side of the children: it forks, watches, ends and reaps them, and nobody else does.
+//! The parent's side of the children: starts the workers, and is the only module that watches, ends and reaps
+//! children.
 
 mod captured;
 mod child;
@@ -26,7 +27,7 @@ use child::{OutputPipes, Process, after, output_pipe, timeout_until};
 pub(super) use child::{Ended, WorkerChild};
 pub(crate) use interrupt::Interrupt;
 
-/// What a forked worker does; it gives the exit code.
+/// The code of a forked worker; returns its exit code.
 pub(super) type WorkerBody<'b> = dyn Fn(&Worker, std::fs::File) -> i32 + 'b;
 
 /// How workers are started and ended.
@@ -34,7 +35,7 @@ pub(super) type WorkerBody<'b> = dyn Fn(&Worker, std::fs::File) -> i32 + 'b;
 pub(super) struct WorkerOptions {
     pub(super) count: usize,
     pub(super) max_concurrent: usize,
-    /// How many bytes of each output of a worker are kept, if they are captured.
+    /// The bytes that are kept of each output of a worker; `None` if output is not captured.
     pub(super) capture: Option<usize>,
     pub(super) allow_threads: bool,
     pub(super) worker_timeout: Option<Duration>,
@@ -43,21 +44,21 @@ pub(super) struct WorkerOptions {
 
 /// The server process and the workers.
 ///
-/// Dropping it ends all of them, in the process that made it.
+/// Dropping it in the process that created it ends all of them.
 pub(super) struct Supervisor {
     options: WorkerOptions,
     owner: Pid,
     descriptors: DescriptorLimit,
-    /// `None` once it is reaped, and in workers.
+    /// `None` after it was reaped, and in workers.
     server: Option<ServerChild>,
     workers: Vec<WorkerChild>,
-    /// How many workers have been forked so far.
+    /// The number of workers forked so far.
     forked: usize,
-    /// Why the share ends before all its workers have.
+    /// The reason of an early shutdown, once it has begun.
     failure: Option<Error>,
 }
 
-/// The server process as the parent sees it.
+/// The server process, as the parent manages it.
 struct ServerChild {
     process: Process,
     control: UnixStream,
@@ -76,7 +77,7 @@ impl Supervisor {
     ) -> Result<Self> {
         let process = Process::adopt(server)?;
         let server = ServerChild { process, control, inbox: Inbox::default(), activity };
-        // From here on, whatever goes wrong ends the server.
+        // From here on, an error drops the supervisor, which ends the server.
         let supervisor = Self {
             options,
             owner: getpid(),
@@ -87,9 +88,12 @@ impl Supervisor {
             failure: None,
         };
         if let Some(server) = &supervisor.server {
-            // Part of a message must not keep the parent from anything else.
+            // Non-blocking, so that an incomplete message does not block the parent.
             server.control.set_nonblocking(true).map_err(|fault| {
-                Error::new(ErrorId::INTERNAL, format!("the server process cannot be listened to: {fault}"))
+                Error::new(
+                    ErrorId::INTERNAL,
+                    format!("the control socket cannot be made non-blocking: {fault}"),
+                )
             })?;
         }
         Ok(supervisor)
@@ -98,7 +102,8 @@ impl Supervisor {
     /// Waits until the server process serves.
     ///
     /// # Errors
-    /// Why it could not be set up, `interrupted`, or `server-gone` if it took longer than a call may and the grace period.
+    /// The reason why it could not be set up, `interrupted`, or `server-gone` if it took longer than
+    /// `call_deadline` plus the grace period.
     pub(super) fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
         match server.receive(interrupt, self.options.grace_period)? {
@@ -109,8 +114,7 @@ impl Supervisor {
         }
     }
 
-    /// Forks workers until all are forked or as many are alive as may be. If that fails, no more are started, and those
-    /// alive get the grace period to end.
+    /// Forks workers until all are forked or `max_concurrent` are alive. A failure begins the shutdown.
     pub(super) fn start_workers(&mut self, body: &WorkerBody<'_>) {
         if let Err(error) = self.try_to_start_workers(body) {
             self.begin_shutdown(error);
@@ -127,7 +131,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Index and pid of the workers that are alive.
+    /// Index and pid of the live workers.
     pub(super) fn alive(&self) -> impl Iterator<Item = (usize, u32)> {
         self.workers.iter().map(|worker| (worker.index, worker.process.pid()))
     }
@@ -138,10 +142,11 @@ impl Supervisor {
         }
     }
 
-    /// Waits until all workers have ended, starts those whose turn comes and gives each that ends to `reaped`.
+    /// Waits until all workers have ended. Starts the next ones as others end, and passes each that was
+    /// reaped to `reaped`.
     ///
     /// # Errors
-    /// `interrupted` or `server-gone`, after all workers have ended all the same.
+    /// `interrupted`, `server-gone` or why a worker could not be started; after all workers have ended.
     pub(super) fn wait_for_workers(
         &mut self,
         body: &WorkerBody<'_>,
@@ -155,13 +160,13 @@ impl Supervisor {
             }
             self.escalate();
             self.wait_for_event(interrupt)?;
-            if interrupt.came() {
+            if interrupt.take() {
                 self.handle_interrupt();
             }
             if self.server.as_ref().is_none_or(|server| server.process.has_ended()) {
                 self.begin_shutdown(server_gone());
             }
-            self.end_stuck_server();
+            self.kill_overdue_server();
             for worker in &mut self.workers {
                 worker.read_pipes();
             }
@@ -169,19 +174,19 @@ impl Supervisor {
                 std::mem::take(&mut self.workers).into_iter().partition(WorkerChild::has_ended);
             self.workers = alive;
             let ended: Vec<WorkerChild> = ended;
-            // All are reaped before any is told of: the callback may panic.
+            // All are reaped before the first callback runs, because it may panic.
             let ended: Vec<Ended> = ended.into_iter().map(WorkerChild::reap).collect();
             ended.into_iter().for_each(&mut reaped);
         }
     }
 
-    /// Tells the server to finish and takes the final state from it.
+    /// Sends [`FINISH`] to the server and receives the final state.
     ///
     /// # Errors
-    /// Why the state was not delivered; what came of it until then is in `state`.
+    /// The reason why the state was not delivered. `state` then contains the part that arrived.
     pub(super) fn take_state(&mut self, interrupt: &Interrupt, state: &mut Vec<u8>) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
-        // If the server is gone, reading its answer says so.
+        // If the server is gone, the read that follows reports it.
         let _ = server.control.write_all(&[FINISH]);
         loop {
             match server.receive(interrupt, self.options.grace_period)? {
@@ -195,14 +200,14 @@ impl Supervisor {
                 }
             }
         }
-        // It has said all and leaves by itself.
+        // The server exits after its last message.
         server.process.wait_or_kill(after(self.options.grace_period));
         self.server = None;
         Ok(())
     }
 
-    /// Ends whoever is still alive, politely, then forcibly after the grace period, and reaps all. However many workers
-    /// there are, they have one grace period together.
+    /// Ends all live processes with SIGTERM, after the grace period with SIGKILL, and reaps them. All workers
+    /// share one grace period; the server gets another one after them.
     pub(super) fn end(&mut self) {
         self.signal_workers(Signal::SIGTERM);
         let until = after(self.options.grace_period);
@@ -248,7 +253,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// In a worker: closes the descriptors that are the parent's, and has no part in what parent and server share.
+    /// Closes, in a worker, the inherited descriptors of the parent, including those of the server, and
+    /// restores the descriptor limit.
     fn close_inherited(&mut self) {
         self.descriptors.restore();
         self.workers.clear();
@@ -265,15 +271,15 @@ impl Supervisor {
         wait_on(&mut fds, workers.chain(self.next_server_check()).min())
     }
 
-    /// When the server may be stuck; `None` if that is of no interest any more.
+    /// The next time at which the server may be overdue; `None` during a shutdown or without a server.
     fn next_server_check(&self) -> Option<Instant> {
         let (None, Some(server)) = (&self.failure, &self.server) else { return None };
         let grace = self.options.grace_period;
         server.activity.method_ends(grace).or_else(|| server.activity.next_check(grace))
     }
 
-    /// Ends a server whose method has not returned in time.
-    fn end_stuck_server(&mut self) {
+    /// Kills a server whose method has not returned in time.
+    fn kill_overdue_server(&mut self) {
         let (None, Some(server)) = (&self.failure, &self.server) else { return };
         let until = server.activity.method_ends(self.options.grace_period);
         if until.is_some_and(|until| Instant::now() >= until) {
@@ -283,7 +289,7 @@ impl Supervisor {
         }
     }
 
-    /// Signals the workers that adaptive_spin has ended with.
+    /// Signals the workers whose kill timer has expired.
     fn escalate(&mut self) {
         let now = Instant::now();
         for worker in &mut self.workers {
@@ -291,7 +297,7 @@ impl Supervisor {
         }
     }
 
-    /// The first Ctrl-C ends the workers, the second everything at once.
+    /// The first Ctrl-C sends SIGINT to the workers and begins the shutdown; the second kills all processes.
     fn handle_interrupt(&mut self) {
         if self.failure.is_some() {
             self.signal_workers(Signal::SIGKILL);
@@ -304,7 +310,7 @@ impl Supervisor {
         }
     }
 
-    /// No more workers are started, and those alive get the grace period to end.
+    /// Begins an early shutdown: starts no more workers, and gives live ones the grace period to end.
     fn begin_shutdown(&mut self, error: Error) {
         if self.failure.is_some() {
             return;
@@ -319,7 +325,7 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // A fork of the parent has inherited this, but not the children.
+        // A fork of the parent inherits this value, but the children are not its own.
         if getpid() == self.owner {
             self.end();
         }
@@ -327,25 +333,25 @@ impl Drop for Supervisor {
 }
 
 impl ServerChild {
-    /// Waits for what it says next; `None` if Ctrl-C comes first.
+    /// Receives its next message; `None` if Ctrl-C arrives first.
     ///
     /// # Errors
-    /// `server-gone`, if it ends without a word, or is ended because it says nothing in time.
+    /// `server-gone`, if it ends without a message, or is killed because it sends none in time.
     fn receive(&mut self, interrupt: &Interrupt, grace: Duration) -> Result<Option<ServerMessage>> {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
-            if interrupt.came() {
+            if interrupt.take() {
                 return Ok(None);
             }
-            // It is looked at before it is read from: what it said before its end is not lost.
+            // Checked before the read, so that messages which it sent before its end are still read.
             let ended = self.process.has_ended();
-            if let Some(word) = self.inbox.try_receive(&mut self.control)? {
-                return Ok(Some(word));
+            if let Some(message) = self.inbox.try_receive(&mut self.control)? {
+                return Ok(Some(message));
             }
             if ended {
                 return Err(server_gone());
             }
-            let until = self.activity.answer_ends(begun, grace);
+            let until = self.activity.answer_ends(started, grace);
             if until.is_some_and(|until| Instant::now() >= until) {
                 let error = self.activity.overdue();
                 self.process.signal(Signal::SIGKILL);
@@ -357,6 +363,7 @@ impl ServerChild {
     }
 }
 
+/// Polls the descriptors until one is ready, the time is `until`, or a signal arrives.
 fn wait_on(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
     match poll(fds, timeout_until(until)) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
@@ -373,5 +380,5 @@ fn interrupted() -> Error {
 }
 
 fn unexpected_message() -> Error {
-    Error::new(ErrorId::INTERNAL, "the server process spoke out of turn")
+    Error::new(ErrorId::INTERNAL, "the server process sent an unexpected message")
 }

@@ -1,4 +1,4 @@
-//! `Uds`: where a share will be, and how it will be run.
+//! `Uds`: the socket path and the options of a share.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fs;
@@ -35,23 +35,24 @@ use crate::polling::{self, SharedStatus};
 use crate::server::{Activity, Serving};
 use crate::token::Token;
 
-/// How many bytes of an output are kept.
+/// The bytes that are kept of each output by default.
 const CAPTURE_LIMIT: usize = 1 << 20;
 
-/// A frame may have the memory limit of the server divided by this: reading it takes a multiple of its size.
+/// A frame may take the memory limit of the server divided by this, since decoding it takes a multiple of its
+/// size.
 const MEMORY_PER_FRAME: usize = 8;
 
 /// A Unix domain socket for one share at a time: its path, its secret and the options of the share.
 ///
-/// Making one binds nothing and starts nothing. It belongs to the process that made it: in a fork, everything
-/// but [`path`](Self::path) and [`token`](Self::token) fails as `server-used-in-fork`.
+/// Creating one binds no socket and starts no process. It belongs to the process that created it: in a fork,
+/// everything but [`path`](Self::path) and [`token`](Self::token) fails as `server-used-in-fork`.
 pub struct Uds {
     owner: Pid,
-    /// Where the socket of the share that runs, ran last or comes first is.
+    /// The socket path of the running share; otherwise of the last one, or of the first before it runs.
     path: RefCell<PathBuf>,
     token: Token,
     in_use: Rc<Cell<bool>>,
-    /// The directory that holds the socket, until a share takes it over.
+    /// The directory for the socket, until a share takes it.
     directory: RefCell<Option<Directory>>,
     allow_threads: bool,
     polling: bool,
@@ -67,11 +68,11 @@ pub struct Uds {
 }
 
 impl Uds {
-    /// Picks a socket path in a new private directory, and a token. Removes what killed processes of this
-    /// user left behind.
+    /// Creates a private directory for the socket, and a token. Removes stale directories of killed processes
+    /// of this user.
     ///
     /// # Errors
-    /// `internal`, if no directory can be made in `XDG_RUNTIME_DIR` or the directory for temporary files.
+    /// `internal`, if no directory can be created in `XDG_RUNTIME_DIR` or the directory for temporary files.
     pub fn new() -> Result<Self> {
         let directory = Directory::create()?;
         Ok(Self {
@@ -94,55 +95,57 @@ impl Uds {
         })
     }
 
-    /// Where the socket is while a share runs. Each share after the first gets a new path when it begins.
+    /// The path of the socket, which exists while a share runs. Each share after the first gets a new path.
     pub fn path(&self) -> PathBuf {
         self.path.borrow().clone()
     }
 
-    /// The secret that lets a process in.
+    /// The secret that authorizes a process to connect.
     pub fn token(&self) -> &Token {
         &self.token
     }
 
-    /// At most `workers` are alive at once; the next one starts when one has ended. All at once, by default.
+    /// Limits the number of live workers; the next one starts when one has ended. No limit by default.
     #[must_use]
     pub fn max_concurrent(mut self, workers: usize) -> Self {
         self.max_concurrent = workers.max(1);
         self
     }
 
-    /// Collects what workers write to standard output and error in their reports. By default it goes where
-    /// the parent's goes.
+    /// Captures standard output and error of the workers in their reports. By default workers inherit those
+    /// of the parent.
     #[must_use]
     pub fn capture_output(mut self, capture: bool) -> Self {
         self.capture_output = capture;
         self
     }
 
-    /// How many bytes of each output of a worker are kept with [`capture_output`](Self::capture_output): the
-    /// first half of them and the last half. What is cut out between is counted in the report. 1 MiB by
-    /// default.
+    /// The number of bytes that [`capture_output`](Self::capture_output) keeps of each output of a worker:
+    /// one half from the beginning, one from the end. The report counts the bytes dropped between them. 1 MiB
+    /// by default.
     #[must_use]
     pub fn capture_limit(mut self, bytes: usize) -> Self {
         self.capture_limit = bytes;
         self
     }
 
-    /// Ends a worker that takes longer: first with SIGTERM, after the grace period with SIGKILL.
+    /// Ends a worker that runs longer than `timeout`: first with SIGTERM, after the grace period with
+    /// SIGKILL.
     #[must_use]
     pub fn worker_timeout(mut self, timeout: Duration) -> Self {
         self.worker_timeout = Some(timeout);
         self
     }
 
-    /// How long a process that was asked to end may take before it is killed. Two seconds by default.
+    /// The time between SIGTERM and SIGKILL to a process that has to end. Two seconds by default.
     #[must_use]
     pub fn grace_period(mut self, grace: Duration) -> Self {
         self.grace_period = grace;
         self
     }
 
-    /// Calls `f` in the parent as each worker is reaped. The value that its block returned is left out.
+    /// Calls `f` in the parent for each worker that was reaped. The report does not contain the value of its
+    /// block.
     #[must_use]
     pub fn on_exit(mut self, f: impl FnMut(&WorkerReport<()>) + 'static) -> Self {
         self.on_exit = Some(Rc::new(RefCell::new(f)));
@@ -161,9 +164,8 @@ impl Uds {
         self
     }
 
-    /// May a process that waits for another look again for a while, some hundred microseconds, before it goes
-    /// to sleep? It may by default: calls are answered sooner, for time of CPUs that nobody else wants. Say
-    /// `false` where CPU time is paid for.
+    /// Whether processes spin for some hundred microseconds before they block. The default is `true`: calls
+    /// return sooner, at the cost of CPU time that is otherwise idle. Set `false` where CPU time is billed.
     #[must_use]
     pub fn polling(mut self, polling: bool) -> Self {
         self.polling = polling;
@@ -177,16 +179,16 @@ impl Uds {
         self
     }
 
-    /// Limits the memory of the server process to so many bytes, beyond what it takes over from its parent
-    /// when it is forked; at least 16 MiB. There is no limit by default.
+    /// Limits the memory that the server process allocates beyond the memory inherited from its parent, in
+    /// bytes; at least 16 MiB. No limit by default.
     ///
-    /// Records, files and indexes in memory may take five eighths of it: a write beyond them is refused with
-    /// `storage-full` and changes nothing, and deletes make room again. Any other call that would exceed the
-    /// limit fails with `storage-full`, too, and the server goes on. A frame may have at most an eighth of
-    /// the limit, whatever [`Limits::frame_size`] says.
+    /// Records, files and indexes in memory may take five eighths of it: a write beyond that is refused with
+    /// `storage-full` and changes nothing, and deletes free memory again. Any other call that would exceed
+    /// the limit fails with `storage-full`, too, and the server keeps running. A frame may take at most an
+    /// eighth of the limit, even if [`Limits::frame_size`] is larger.
     ///
-    /// Memory is measured each time that a call has taken a mebibyte more: a call may exceed the limit by a
-    /// few of them before it fails.
+    /// Memory is measured each time a call has allocated another mebibyte, so a call may exceed the limit by a
+    /// few mebibytes before it fails.
     ///
     /// ```
     /// use miko_shared::Uds;
@@ -200,12 +202,15 @@ impl Uds {
         self
     }
 
-    /// Shares an implementation of any interface with `n` forked workers and waits until all is over.
+    /// Shares an implementation of any interface with `n` forked workers and waits until all processes have
+    /// ended.
     ///
-    /// `open` runs in the server process; `block` runs in each worker, with a proxy to what `open` made.
+    /// `open` runs in the server process and returns the implementation; `block` runs in each worker, with a
+    /// proxy to it.
     ///
     /// # Errors
-    /// Only if the share could not be set up or the server was lost: how the workers fared is in the report.
+    /// If the share could not be set up, was interrupted, or lost its server. Failures of workers are in the
+    /// report.
     pub fn share<I, R>(
         &self,
         n: usize,
@@ -220,7 +225,7 @@ impl Uds {
         self.spawn_share::<I, R>(n, open, block)?.join()
     }
 
-    /// The first half of [`share`](Self::share): returns as soon as the workers are started.
+    /// As [`share`](Self::share), but returns as soon as the workers are started.
     ///
     /// # Errors
     /// If the share could not be set up.
@@ -237,7 +242,7 @@ impl Uds {
         self.launch(n, open, |_| (), block)
     }
 
-    /// Sets up a share of anything that can be served: directory, socket, server process, workers.
+    /// Sets up a share of any [`Serving`]: directory, socket, server process, workers.
     pub(crate) fn launch<'b, I, R, S, T>(
         &self,
         n: usize,
@@ -279,7 +284,7 @@ impl Uds {
         })
     }
 
-    /// The limits, with frames that the memory of the server has room for.
+    /// The limits, with the frame size reduced to what fits into the memory of the server.
     pub(crate) fn effective_limits(&self) -> Limits {
         let mut limits = self.limits.clone();
         if let Some(bytes) = self.memory_limit {
@@ -288,17 +293,17 @@ impl Uds {
         limits
     }
 
-    /// By which the processes of a share of so many workers know when to poll; `None` if nobody may.
+    /// The shared status for `n` workers; `None` if polling is disabled or there is one CPU only.
     fn shared_status(&self, n: usize) -> Option<Arc<SharedStatus>> {
         let cpus = polling::cpus();
         if !self.polling || cpus < 2 {
             return None;
         }
-        // Where there is no memory for it the share goes on without.
+        // If its memory cannot be mapped, the share runs without polling.
         SharedStatus::new(n.min(self.max_concurrent), cpus).ok().map(Arc::new)
     }
 
-    /// Checks that a share may begin, and takes the directory for it.
+    /// Checks that a share may start, and takes the directory for it.
     fn acquire(&self) -> Result<UdsLease> {
         if getpid() != self.owner {
             return Err(Error::new(
@@ -307,7 +312,7 @@ impl Uds {
             )
             .with("owner", self.owner.as_raw()));
         }
-        // It is looked again before each fork. Here nothing has been made yet.
+        // Checked again before each fork. Here an error leaves nothing to undo.
         let _ = preconditions::check(self.allow_threads)?;
         if self.in_use.replace(true) {
             return Err(Error::new(
@@ -326,12 +331,12 @@ impl Uds {
             directory,
             in_use: Rc::clone(&self.in_use),
             owner: self.owner,
-            _child_status: SigchldGuard::keep(),
+            _child_status: SigchldGuard::install(),
         })
     }
 
-    /// Binds the socket, so that no worker can be too early, and forks the server process. The parent keeps
-    /// no copy of the listening socket: with one, connects would hang after the server's death.
+    /// Binds the socket, so that no worker can connect too early, and forks the server process. The parent
+    /// closes its copy of the listening socket: otherwise connects would hang after the server's death.
     fn start_server<I, S>(
         &self,
         n: usize,
@@ -370,7 +375,8 @@ impl Uds {
             Signal::SIGTERM,
             || server_process::handle_signals(directory),
             || {
-                // With a copy of its parent's end the server would never see that its parent has ended.
+                // With an open copy of the parent's end, the server could not detect that its parent has
+                // ended.
                 drop(ours.take());
                 let setup = ServerSetup {
                     directory,

@@ -1,4 +1,4 @@
-//! A worker process: what happens in it from the fork to its end.
+//! A worker process, from the fork to its exit.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -13,10 +13,10 @@ use super::BoxError;
 use super::fork::PANICKED;
 use crate::client::{Address, CallCounter, SocketTransport};
 
-/// How long a worker waits for its connection to be taken: the server may be in a long call of another worker.
+/// How long a worker retries a refused connect. The server may be in a long call of another worker.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a block is told about the worker it runs in.
+/// The worker in which a block runs.
 #[derive(Debug, Clone)]
 pub struct Worker {
     pub(super) index: usize,
@@ -29,25 +29,25 @@ impl Worker {
         self.index
     }
 
-    /// How many workers the share has.
+    /// The number of workers of the share.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The id of this process.
+    /// The id of the current process.
     pub fn pid(&self) -> u32 {
         std::process::id()
     }
 }
 
-/// What a worker tells its parent at its end.
+/// The message that a worker sends to its parent at the end.
 #[derive(Serialize, Deserialize)]
 pub(super) struct WorkerResult<R> {
     pub(super) result: BlockResult<R>,
     pub(super) calls: u64,
 }
 
-/// How the block ended.
+/// The result of a block.
 #[derive(Serialize, Deserialize)]
 pub(super) enum BlockResult<R> {
     Returned(R),
@@ -55,7 +55,7 @@ pub(super) enum BlockResult<R> {
     Panicked(String),
 }
 
-/// Connects, runs the block and says how it ended. Gives the exit code of the process.
+/// Connects, runs the block and sends its result to the parent. Returns the exit code of the process.
 pub(super) fn run<I: Interface + ?Sized, R: Serialize>(
     worker: &Worker,
     address: Address,
@@ -76,17 +76,17 @@ pub(super) fn run<I: Interface + ?Sized, R: Serialize>(
         BlockResult::Failed { .. } => 1,
         BlockResult::Panicked(_) => PANICKED,
     };
-    let words = WorkerResult { result, calls: calls.count() };
-    let bytes = rmp_serde::to_vec_named(&words).unwrap_or_else(|fault| {
+    let report = WorkerResult { result, calls: calls.count() };
+    let bytes = rmp_serde::to_vec_named(&report).unwrap_or_else(|fault| {
         code = 1;
         let result = BlockResult::<()>::Failed {
             text: format!("the returned value cannot be serialized: {fault}"),
             error: None,
         };
         // A text and a number can always be serialized.
-        rmp_serde::to_vec_named(&WorkerResult { result, calls: words.calls }).unwrap_or_default()
+        rmp_serde::to_vec_named(&WorkerResult { result, calls: report.calls }).unwrap_or_default()
     });
-    // If the parent does not listen any more, nobody misses this.
+    // An error means that the parent has closed the pipe and does not need the result.
     let _ = result_pipe.write_all(&bytes);
     code
 }
@@ -101,9 +101,9 @@ fn run_block<R>(block: impl FnOnce() -> Result<R, BoxError>) -> BlockResult<R> {
     }
 }
 
-/// Makes what this process writes to standard output and error go to these pipes.
+/// Redirects standard output and error of this process to these pipes.
 pub(super) fn redirect_output(stdout: &OwnedFd, stderr: &OwnedFd) {
-    // Where it fails the output goes where the parent's goes, which is no reason to end the worker.
+    // After a failure the output goes to that of the parent, which does not justify ending the worker.
     let _ = nix::unistd::dup2_stdout(stdout);
     let _ = nix::unistd::dup2_stderr(stderr);
 }

@@ -1,22 +1,22 @@
-//! What a process has written, within a bound.
+//! The output of a process, captured within a bound.
 
 use std::collections::VecDeque;
 
 /// The beginning and the end of a stream of bytes.
 #[derive(Debug, Clone, Default)]
 pub(in crate::share) struct Captured {
-    /// How many bytes are kept of the beginning.
+    /// The bytes that are kept of the beginning.
     head_limit: usize,
-    /// How many bytes are kept of the end.
+    /// The bytes that are kept of the end.
     tail_limit: usize,
     head: Vec<u8>,
     tail: VecDeque<u8>,
-    /// How many bytes between them are lost.
+    /// The number of bytes dropped between them.
     cut: u64,
 }
 
 impl Captured {
-    /// Keeps so many bytes: the first half of them, and the last half.
+    /// Keeps up to `limit` bytes: the first half from the beginning, the other half from the end.
     pub(in crate::share) fn new(limit: usize) -> Self {
         let head_limit = limit.div_ceil(2);
         Self { head_limit, tail_limit: limit - head_limit, ..Self::default() }
@@ -31,7 +31,7 @@ impl Captured {
         self.cut += excess as u64;
     }
 
-    /// How many bytes are missing in the middle.
+    /// The number of bytes dropped from the middle.
     pub(in crate::share) fn cut(&self) -> u64 {
         self.cut
     }

@@ -1,4 +1,4 @@
-//! One child as its parent sees it.
+//! One child process, as its parent manages it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -16,14 +16,14 @@ use super::captured::Captured;
 use crate::linux;
 use crate::share::report::ExitStatus;
 
-/// A child process that nobody but its owner reaps.
+/// A child process. Only its owner reaps it.
 pub(super) struct Process {
     pid: Pid,
     pidfd: OwnedFd,
 }
 
 impl Process {
-    /// Takes over a child that was just forked. Without a descriptor to watch it by, it is ended.
+    /// Takes ownership of a child that was just forked. Kills it if no pidfd can be opened for it.
     pub(super) fn adopt(pid: Pid) -> Result<Self> {
         match linux::pidfd(pid) {
             Ok(pidfd) => Ok(Self { pid, pidfd }),
@@ -40,7 +40,7 @@ impl Process {
     }
 
     pub(super) fn signal(&self, signal: Signal) {
-        // As long as it is not reaped, its pid is its own. If it has ended already, all is well.
+        // The pid is not reused before the process is reaped. An error means that it has ended already.
         if self.is_alive() {
             let _ = kill(self.pid, signal);
         }
@@ -55,7 +55,7 @@ impl Process {
         !self.has_ended()
     }
 
-    /// Waits for its end, which is near, and gives its status.
+    /// Reaps the process, which has ended or is about to, and returns its status.
     pub(super) fn reap(&self) -> ExitStatus {
         loop {
             match waitpid(self.pid, None) {
@@ -67,7 +67,7 @@ impl Process {
         }
     }
 
-    /// Waits for its end, kills it if that has not come by `until`, if ever, and reaps it.
+    /// Waits until the process ends, kills it at `until` if there is such a time, and reaps it.
     pub(super) fn wait_or_kill(&self, until: Option<Instant>) {
         while self.is_alive() {
             if until.is_some_and(|until| Instant::now() >= until) {
@@ -75,19 +75,20 @@ impl Process {
                 break;
             }
             let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-            // An interrupted wait is taken up again, a wait that cannot be made ends at once at `until`.
+            // An interrupted or failed poll is repeated, until the time is `until`.
             let _ = poll(&mut fds, timeout_until(until));
         }
         self.reap();
     }
 }
 
-/// The moment in so much time; `None` if no clock reaches it, so that it never comes.
+/// The time after `duration` from now; `None` if no clock reaches it.
 pub(super) fn after(duration: Duration) -> Option<Instant> {
     Instant::now().checked_add(duration)
 }
 
-/// The time left until then, rounded up: to wake a millisecond early would be to wake twice.
+/// The time left until `until`, rounded up to milliseconds: waking a millisecond early would mean waking
+/// twice.
 pub(super) fn timeout_until(until: Option<Instant>) -> PollTimeout {
     let Some(until) = until else { return PollTimeout::NONE };
     let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -100,7 +101,7 @@ impl AsFd for Process {
     }
 }
 
-/// A worker that has not been reaped yet.
+/// A worker that was not reaped yet.
 pub(in crate::share) struct WorkerChild {
     pub(super) index: usize,
     pub(super) process: Process,
@@ -112,12 +113,13 @@ pub(in crate::share) struct WorkerChild {
     timed_out: bool,
 }
 
-/// How long a worker is waited for, and what it gets then.
+/// The next signal to a worker, and its time.
 struct KillTimer {
+    /// When the signal is sent; `None` for never.
     until: Option<Instant>,
-    then: Signal,
-    /// Did it begin with `worker_timeout`, and nothing else has shortened it since?
-    timeout: bool,
+    signal: Signal,
+    /// Whether `until` comes from `worker_timeout`.
+    is_timeout: bool,
 }
 
 /// A worker that was reaped.
@@ -134,7 +136,7 @@ pub(in crate::share) struct Ended {
     pub(in crate::share) stderr: Captured,
 }
 
-/// The reading ends of what a worker writes, and how many bytes of each are kept.
+/// The read ends of a worker's output pipes, and the number of bytes that are kept of each.
 pub(super) struct OutputPipes {
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
@@ -162,12 +164,12 @@ impl WorkerChild {
             result: Pipe::new(result, Captured::new(usize::MAX)),
             stdout,
             stderr,
-            kill_timer: KillTimer { until, then: Signal::SIGTERM, timeout: timeout.is_some() },
+            kill_timer: KillTimer { until, signal: Signal::SIGTERM, is_timeout: timeout.is_some() },
             timed_out: false,
         })
     }
 
-    /// What to watch: its end, and whatever it may be writing.
+    /// The descriptors to poll: its pidfd and its open pipes.
     pub(super) fn watched(&self) -> impl Iterator<Item = PollFd<'_>> {
         let pipes = [Some(&self.result), self.stdout.as_ref(), self.stderr.as_ref()];
         let open = pipes.into_iter().flatten().filter_map(|pipe| pipe.file.as_ref()).map(AsFd::as_fd);
@@ -178,7 +180,7 @@ impl WorkerChild {
         self.process.has_ended()
     }
 
-    /// Reads what has come, so that the worker is never held up by a full pipe.
+    /// Reads its pipes without blocking, so that the worker does not block on a full pipe.
     pub(super) fn read_pipes(&mut self) {
         self.result.read();
         for pipe in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
@@ -190,26 +192,26 @@ impl WorkerChild {
         self.kill_timer.until
     }
 
-    /// Waits until then, at the longest.
+    /// Moves the time of its SIGTERM forward to `until`, unless it is earlier already.
     pub(super) fn end_by(&mut self, until: Option<Instant>) {
         let Some(until) = until else { return };
         if self.kill_timer.until.is_none_or(|earlier| earlier > until) {
-            self.kill_timer = KillTimer { until: Some(until), then: Signal::SIGTERM, timeout: false };
+            self.kill_timer = KillTimer { until: Some(until), signal: Signal::SIGTERM, is_timeout: false };
         }
     }
 
-    /// If kill_timer has ended: a polite signal first, a forcible one after `grace`.
+    /// Sends the signal if the timer has expired: SIGTERM first, SIGKILL after `grace`.
     pub(super) fn escalate(&mut self, now: Instant, grace: Duration) {
         if self.kill_timer.until.is_none_or(|until| now < until) {
             return;
         }
-        self.timed_out |= self.kill_timer.timeout;
-        self.process.signal(self.kill_timer.then);
-        let until = (self.kill_timer.then != Signal::SIGKILL).then(|| now.checked_add(grace)).flatten();
-        self.kill_timer = KillTimer { until, then: Signal::SIGKILL, timeout: false };
+        self.timed_out |= self.kill_timer.is_timeout;
+        self.process.signal(self.kill_timer.signal);
+        let until = (self.kill_timer.signal != Signal::SIGKILL).then(|| now.checked_add(grace)).flatten();
+        self.kill_timer = KillTimer { until, signal: Signal::SIGKILL, is_timeout: false };
     }
 
-    /// Reaps it, and reads the last of what it wrote.
+    /// Reaps the worker and reads the rest of its pipes.
     pub(super) fn reap(mut self) -> Ended {
         let status = self.process.reap();
         self.read_pipes();
@@ -228,19 +230,20 @@ impl WorkerChild {
     }
 }
 
-/// How much is read of a pipe at a time: a process that writes without end holds up nothing else.
-const READ_AT_ONCE: usize = 1 << 20;
+/// The most bytes that are read from a pipe at a time, so that a process that writes endlessly delays nothing
+/// else.
+const MAX_READ: usize = 1 << 20;
 
-/// The reading end of a pipe, and what has come out of it.
+/// The read end of a pipe, and the bytes read from it.
 struct Pipe {
-    /// `None` after its end.
+    /// `None` after end of file.
     file: Option<File>,
     captured: Captured,
 }
 
 impl Pipe {
     fn new(fd: OwnedFd, captured: Captured) -> Self {
-        // A blocking read would wait for every process that inherited the other end from the worker.
+        // A blocking read would wait for all processes that inherited the write end from the worker.
         let _ = fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         Self { file: Some(fd.into()), captured }
     }
@@ -248,7 +251,7 @@ impl Pipe {
     fn read(&mut self) {
         let Some(file) = &mut self.file else { return };
         let mut buffer = [0; 16 << 10];
-        let mut left = READ_AT_ONCE;
+        let mut left = MAX_READ;
         while left > 0 {
             match file.read(&mut buffer) {
                 Ok(count) if count > 0 => {
@@ -266,7 +269,8 @@ impl Pipe {
     }
 }
 
-/// A pipe, reading end first, that a program which the worker starts does not inherit.
+/// Creates a pipe and returns its read and its write end. Programs that the worker executes do not inherit
+/// it.
 pub(super) fn output_pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC)
         .map_err(|fault| Error::new(ErrorId::INTERNAL, format!("no pipe to a worker can be made: {fault}")))

@@ -1,9 +1,9 @@
 //! Ctrl-C, read from a descriptor while the parent waits.
 //!
-//! SIGINT has a handler for as long as one of these lives. It writes to an eventfd, so that it does not matter which
-//! thread of the process gets the signal, and none is missed. Several may live at once, one inside the other: they have one
-//! descriptor, and the first that asks gets the signal. Where the starter of the program has ignored SIGINT, as `nohup` and
-//! shells do for what runs in the background, it stays ignored.
+//! SIGINT has a handler while an [`Interrupt`] exists. The handler writes to an eventfd, so no signal is
+//! missed, whichever thread of the process receives it. Several may exist, nested in one another: they share
+//! one descriptor, and the first that reads it gets the signal. If the program was started with SIGINT
+//! ignored, as `nohup` and shells do for background jobs, the signal stays ignored.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -20,17 +20,18 @@ use nix::unistd::{Pid, getpid};
 
 use crate::linux;
 
+/// A listener for Ctrl-C.
 pub(crate) struct Interrupt {
     descriptor: Arc<EventFd>,
     mask_before: SigSet,
 }
 
-/// What the listeners of this process have in common.
+/// The state shared by the listeners of this process.
 struct Listeners {
-    /// The process that all of this belongs to: a fork begins anew.
+    /// The process that owns this state. A forked process resets it.
     owner: Option<Pid>,
     count: usize,
-    /// It stays open until the process ends, since a handler may be about to write to it.
+    /// Never closed, because a handler may be about to write to it.
     descriptor: Option<Arc<EventFd>>,
     action_before: Option<SigAction>,
 }
@@ -38,15 +39,19 @@ struct Listeners {
 static LISTENERS: Mutex<Listeners> =
     Mutex::new(Listeners { owner: None, count: 0, descriptor: None, action_before: None });
 
-/// The descriptor that the handler writes to, and the process that it belongs to.
-static WRITE_TO: AtomicI32 = AtomicI32::new(-1);
-static WRITER: AtomicI32 = AtomicI32::new(0);
+/// The descriptor that the handler writes to.
+static HANDLER_FD: AtomicI32 = AtomicI32::new(-1);
 
-extern "C" fn note(_: libc::c_int) {
+/// The pid of the process that owns the descriptor.
+static HANDLER_PID: AtomicI32 = AtomicI32::new(0);
+
+/// The handler of SIGINT.
+extern "C" fn handle_sigint(_: libc::c_int) {
     // `getpid` is async-signal-safe.
-    if getpid().as_raw() != WRITER.load(Ordering::Relaxed) {
-        // A fork that was not made by us has inherited the handler. It gets the signal as if there were none.
-        // SAFETY: `signal` and `raise` are async-signal-safe, and the default action runs no code.
+    if getpid().as_raw() != HANDLER_PID.load(Ordering::Relaxed) {
+        // Other code forked this process, which inherited the handler. It receives the signal with the
+        // default action. SAFETY: `signal` and `raise` are async-signal-safe, and the default action runs no
+        // code.
         unsafe {
             libc::signal(libc::SIGINT, libc::SIG_DFL);
             libc::raise(libc::SIGINT);
@@ -55,12 +60,17 @@ extern "C" fn note(_: libc::c_int) {
     }
     let before = Errno::last_raw();
     let one = 1_u64;
-    // SAFETY: `write` is async-signal-safe, the eight bytes are there, and the descriptor is never closed in this process.
-    unsafe { libc::write(WRITE_TO.load(Ordering::Relaxed), (&raw const one).cast(), size_of::<u64>()) };
+    // SAFETY: `write` is async-signal-safe, the eight bytes are valid, and the descriptor is never closed in
+    // this process.
+    unsafe { libc::write(HANDLER_FD.load(Ordering::Relaxed), (&raw const one).cast(), size_of::<u64>()) };
     Errno::set_raw(before);
 }
 
 impl Interrupt {
+    /// Starts to listen for SIGINT, and unblocks it for this thread.
+    ///
+    /// # Errors
+    /// `internal`, if the system refuses the descriptor or the handler.
     pub(crate) fn listen() -> Result<Self> {
         let failed = |fault| Error::new(ErrorId::INTERNAL, format!("Ctrl-C cannot be watched: {fault}"));
         let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,24 +87,25 @@ impl Interrupt {
             }
         };
         if listeners.count == 0 && linux::handler_of(Signal::SIGINT) != Some(libc::SIG_IGN) {
-            // What was said to a listener that is gone concerns nobody.
+            // Discards a signal that arrived for an earlier listener.
             let _ = descriptor.read();
-            WRITE_TO.store(descriptor.as_fd().as_raw_fd(), Ordering::Relaxed);
-            WRITER.store(getpid().as_raw(), Ordering::Relaxed);
-            let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
-            // SAFETY: the handler calls only what is async-signal-safe and reads only atomic numbers.
+            HANDLER_FD.store(descriptor.as_fd().as_raw_fd(), Ordering::Relaxed);
+            HANDLER_PID.store(getpid().as_raw(), Ordering::Relaxed);
+            let action =
+                SigAction::new(SigHandler::Handler(handle_sigint), SaFlags::SA_RESTART, SigSet::empty());
+            // SAFETY: the handler calls only async-signal-safe functions and reads only atomic integers.
             listeners.action_before = Some(unsafe { sigaction(Signal::SIGINT, &action) }.map_err(failed)?);
         }
         listeners.count += 1;
         let mut mask_before = SigSet::empty();
         let interrupt = SigSet::from(Signal::SIGINT);
-        // It cannot fail with these arguments.
+        // `pthread_sigmask` cannot fail with these arguments.
         let _ = pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&interrupt), Some(&mut mask_before));
         Ok(Self { descriptor, mask_before })
     }
 
-    /// Has there been a Ctrl-C since this was last asked?
-    pub(super) fn came(&self) -> bool {
+    /// Whether Ctrl-C was pressed since the last call.
+    pub(super) fn take(&self) -> bool {
         self.descriptor.read().is_ok()
     }
 }
@@ -116,7 +127,7 @@ impl Drop for Interrupt {
         if listeners.count == 0
             && let Some(before) = listeners.action_before.take()
         {
-            // SAFETY: it was the action of this process before.
+            // SAFETY: `before` was the action of this process, so its handler is valid.
             let _ = unsafe { sigaction(Signal::SIGINT, &before) };
         }
     }
