@@ -1,10 +1,10 @@
 //! Adaptive polling: spin briefly before blocking, to avoid wake-ups.
 //!
 //! A process that blocks gives up its core, and the process that answers it has to wake it. On a virtual
-//! machine, whose cores halt when idle, a wake-up costs a quarter of the work of a busy server for a call.
-//! The kernel also prefers to wake a process on the core of the waker, because a waker usually blocks soon
-//! afterwards. A busy server does not block, so the woken process preempts it. A client therefore spins for a
-//! while before it blocks ([`AdaptiveSpin`]), under three rules.
+//! machine, whose cores halt when idle, a wake-up takes a quarter of the time that a busy server spends on a
+//! call. The kernel also prefers to wake a process on the core of the waker, because a waker usually blocks
+//! soon afterwards. A busy server does not block, so the woken process preempts it. A client therefore spins
+//! for a while before it blocks ([`AdaptiveSpin`]), under three rules.
 //!
 //! - **It yields.** Between two polls it yields the core to every runnable process. Spinning therefore takes
 //!   no CPU time from others, and twenty clients on one core take turns without any of them blocking.

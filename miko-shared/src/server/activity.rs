@@ -82,13 +82,13 @@ impl Activity {
         self.began().checked_add(deadline)?.checked_add(grace)
     }
 
-    /// The time by which the server has to answer its parent, whose last message from it arrived at `heard`.
-    /// `None` if no clock reaches that time.
-    pub(crate) fn answer_ends(&self, heard: Instant, grace: Duration) -> Option<Instant> {
+    /// The time by which the server has to answer its parent, which has waited since `waiting_since`. `None`
+    /// if no clock reaches that time.
+    pub(crate) fn answer_ends(&self, waiting_since: Instant, grace: Duration) -> Option<Instant> {
         if self.running().is_some() {
             return self.method_ends(grace);
         }
-        self.began().max(heard).checked_add(self.call_deadline)?.checked_add(grace)
+        self.began().max(waiting_since).checked_add(self.call_deadline)?.checked_add(grace)
     }
 
     /// The earliest time at which a method that starts from now on can be overdue.

@@ -16,7 +16,7 @@ use miko_core::rpc::Interface;
 use super::Shared;
 use super::connection::ConnectionState;
 
-/// The longest time after which a group takes no further connection. The connections served so far are
+/// A group takes no further connection after this time. The connections served so far are
 /// answered before the batch continues, so that one long call does not delay answers that are ready.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(1);
 

@@ -187,8 +187,8 @@ impl Uds {
     /// the limit fails with `storage-full`, too, and the server keeps running. A frame may take at most an
     /// eighth of the limit, even if [`Limits::frame_size`] is larger.
     ///
-    /// Memory is measured each time a call has allocated another mebibyte, so a call may exceed the limit by a
-    /// few mebibytes before it fails.
+    /// Memory is measured each time a call has allocated another mebibyte, so a call may exceed the limit by
+    /// a few mebibytes before it fails.
     ///
     /// ```
     /// use miko_shared::Uds;

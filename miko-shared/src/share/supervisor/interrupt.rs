@@ -50,8 +50,9 @@ extern "C" fn handle_sigint(_: libc::c_int) {
     // `getpid` is async-signal-safe.
     if getpid().as_raw() != HANDLER_PID.load(Ordering::Relaxed) {
         // Other code forked this process, which inherited the handler. It receives the signal with the
-        // default action. SAFETY: `signal` and `raise` are async-signal-safe, and the default action runs no
-        // code.
+        // default action.
+        //
+        // SAFETY: `signal` and `raise` are async-signal-safe, and the default action runs no code.
         unsafe {
             libc::signal(libc::SIGINT, libc::SIG_DFL);
             libc::raise(libc::SIGINT);
