@@ -6,6 +6,7 @@ are followed to the definition. A module file's re-exports and `mod` lines are n
 Test modules do not count.
 
     .ci/circles.py            checks all packages
+    .ci/circles.py --edges    prints the imports that make up the circles as well
     .ci/circles.py --record   writes the circles that there are to `.ci/circles.txt`
 """
 
@@ -22,7 +23,6 @@ STRING = re.compile(r'r#"(?:.|\n)*?"#|"(?:\\.|[^"\\])*"')
 TESTS = re.compile(r"#\[cfg\(test\)\]\s*mod tests \{(?:.|\n)*\Z")
 USE = re.compile(r"\b(pub(?:\([^)]*\))?\s+)?use\s+([^;]+);")
 PATH = re.compile(r"\b((?:crate|super|self)(?:::\w+)+)")
-MOD = re.compile(r"\bmod\s+(\w+);")
 
 
 def expand(tree, prefix=()):
@@ -93,13 +93,9 @@ class Package:
         return None
 
     def definition(self, path, seen=()):
-        """The module that defines what `path` names, re-exports followed."""
-        for length in range(len(path), -1, -1):
-            if path[:length] in self.modules:
-                module, rest = path[:length], path[length:]
-                break
-        else:
-            return None
+        """The module that defines what `path` names, re-exports followed. The root, `()`, is always one."""
+        length = next(length for length in range(len(path), -1, -1) if path[:length] in self.modules)
+        module, rest = path[:length], path[length:]
         if rest and rest[0] in self.imports[module] and path not in seen:
             target = self.imports[module][rest[0]] + rest[1:]
             if target != path:
@@ -114,8 +110,8 @@ class Package:
                 paths += [parts for parts, _ in expand(tree)]
         for parts in paths:
             path = self.absolute(module, parts)
-            target = path is not None and self.definition(path)
-            if target is not None and target is not False and target != module:
+            target = module if path is None else self.definition(path)
+            if target != module:
                 yield target
 
     def circles(self):
@@ -149,13 +145,16 @@ class Package:
         return graph, found
 
 
+def label(module):
+    return "::".join(module) or "lib"
+
+
 def main():
     lines, details = [], []
     for name in PACKAGES:
         package = Package(ROOT / name / "src")
         graph, circles = package.circles()
         for circle in circles:
-            label = lambda module: "::".join(module) or "lib"
             lines.append(f"{name}: " + " ".join(sorted(map(label, circle))))
             for module in sorted(circle):
                 for target in sorted(graph[module] & circle):

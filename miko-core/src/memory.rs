@@ -81,9 +81,7 @@ pub fn limit(bytes: usize) -> Result<()> {
 /// `storage-full`, if the process has reached its limit.
 #[inline]
 pub fn grow(bytes: usize) -> Result<()> {
-    let reported = REPORTED.get().saturating_add(bytes);
-    REPORTED.set(reported);
-    if reported < STEP { Ok(()) } else { take_stock() }
+    if report(bytes) < STEP { Ok(()) } else { take_stock() }
 }
 
 /// As [`grow`], with an error of serde's, which [`reason_of`] recognizes.
@@ -92,9 +90,16 @@ pub fn grow(bytes: usize) -> Result<()> {
 /// As [`grow`]; beyond the bytes of [`read_within`].
 #[inline]
 pub(crate) fn grow_while_reading<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
+    let reported = report(bytes);
+    if reported < STEP { Ok(()) } else { take_stock_while_reading(reported).map_err(E::custom) }
+}
+
+/// Adds to the bytes reported since the memory was last measured, and returns their sum.
+#[inline]
+fn report(bytes: usize) -> usize {
     let reported = REPORTED.get().saturating_add(bytes);
     REPORTED.set(reported);
-    if reported < STEP { Ok(()) } else { take_stock_while_reading(reported).map_err(E::custom) }
+    reported
 }
 
 /// Reads with `read`, whose values may take so many bytes; they are counted in steps of 1 MiB.

@@ -239,13 +239,7 @@ pub(crate) struct Row {
 impl Row {
     /// The bytes that storing it takes beside those of its place, 0 for a tombstone: a delete needs no room.
     pub(crate) fn size(&self) -> usize {
-        self.state.as_ref().map_or(0, |State { bucket, stack, extras }| {
-            2 * size_of::<Self>()
-                + self.pk.len()
-                + bucket.len()
-                + stack.len()
-                + extras.as_ref().map_or(0, String::len)
-        })
+        self.state.as_ref().map_or(0, |state| 2 * size_of::<Self>() + self.pk.len() + state.text_length())
     }
 
     /// The record, unless it is a tombstone.
@@ -279,6 +273,13 @@ pub(crate) struct State {
     pub(crate) bucket: String,
     pub(crate) stack: String,
     pub(crate) extras: Option<String>,
+}
+
+impl State {
+    /// The bytes of its texts.
+    pub(crate) fn text_length(&self) -> usize {
+        self.bucket.len() + self.stack.len() + self.extras.as_ref().map_or(0, String::len)
+    }
 }
 
 /// A record as it lies in the memory of its table.

@@ -12,11 +12,12 @@ use crate::record::Record;
 use crate::streams::{Chunk, Source};
 use crate::worldlet::Imported;
 
-/// The records that a select finds, fetched chunk by chunk: those that there were when it was opened, as they were, whatever is
-/// written meanwhile.
+/// The records that a select finds, fetched chunk by chunk. They are those of the moment in which the stream was
+/// opened, unchanged by later writes.
 ///
-/// Memory is held for a chunk, and on the server for the order of the records and what is overwritten meanwhile. If that gets too much, or
-/// nobody reads on for some minutes, the stream ends with `stream-expired`.
+/// It holds one chunk in memory. The server holds the order of the records, and the old versions of those that are
+/// overwritten meanwhile. If these become too many, or no chunk is fetched for some minutes, the stream ends with
+/// `stream-expired`.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -67,7 +68,7 @@ impl<M: Mikobase + ?Sized> Iterator for RecordStream<'_, M> {
     }
 }
 
-/// A stream that is open, and is closed when nobody wants more of it.
+/// An open stream. Dropping it closes it.
 struct Stream<'m, M: Mikobase + ?Sized> {
     db: &'m M,
     id: String,

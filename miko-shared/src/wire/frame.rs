@@ -139,10 +139,8 @@ impl FrameBuffer {
     /// Discards the next frame: the bytes received so far and those still to arrive. Does nothing until its
     /// header has arrived.
     pub fn skip_frame(&mut self) {
-        let arrived = &self.bytes[self.start..self.end];
-        let Some((header, _)) = arrived.split_first_chunk::<HEADER>() else { return };
-        let length = HEADER + u32::from_be_bytes(*header) as usize;
-        *self = Self { skipped: length.saturating_sub(arrived.len()), ..Self::default() };
+        let Some(length) = self.announced_length() else { return };
+        *self = Self { skipped: (HEADER + length).saturating_sub(self.len()), ..Self::default() };
     }
 
     /// Consumes the next complete frame and returns it without its header; `None` until it has arrived.
@@ -150,20 +148,22 @@ impl FrameBuffer {
     /// # Errors
     /// `request-too-large` as soon as a header claims more than `limit`.
     pub fn next_frame(&mut self, limit: usize) -> Result<Option<&[u8]>> {
-        let arrived = &self.bytes[self.start..self.end];
-        let Some((header, rest)) = arrived.split_first_chunk::<HEADER>() else {
-            return Ok(None);
-        };
-        let length = u32::from_be_bytes(*header) as usize;
+        let Some(length) = self.announced_length() else { return Ok(None) };
         if length > limit {
             return Err(too_large(limit).with("found", length));
         }
-        if rest.len() < length {
+        if self.len() - HEADER < length {
             return Ok(None);
         }
         let from = self.start + HEADER;
         self.start = from + length;
         Ok(Some(&self.bytes[from..from + length]))
+    }
+
+    /// The length in the header of the next frame, once the header has arrived.
+    fn announced_length(&self) -> Option<usize> {
+        let header = self.bytes[self.start..self.end].first_chunk::<HEADER>()?;
+        Some(u32::from_be_bytes(*header) as usize)
     }
 
     /// The number of received bytes that were not consumed yet.
@@ -184,11 +184,7 @@ impl FrameBuffer {
 
     /// Whether [`next_frame`](Self::next_frame) would return a frame or an error.
     pub fn is_due(&self, limit: usize) -> bool {
-        let arrived = &self.bytes[self.start..self.end];
-        arrived.split_first_chunk::<HEADER>().is_some_and(|(header, rest)| {
-            let length = u32::from_be_bytes(*header) as usize;
-            length > limit || rest.len() >= length
-        })
+        self.announced_length().is_some_and(|length| length > limit || self.len() - HEADER >= length)
     }
 
     /// Consumes exactly `N` bytes outside any frame, if they have arrived.

@@ -50,9 +50,7 @@ impl AnswerRoom {
 
     /// Takes room for a version of a record.
     pub(in crate::engine) fn take_version(&self, version: &Row) -> Result<()> {
-        let state = version.state.as_ref().map_or(0, |State { bucket, stack, extras }| {
-            bucket.len() + stack.len() + extras.as_ref().map_or(0, String::len)
-        });
+        let state = version.state.as_ref().map_or(0, State::text_length);
         self.take(version.pk.len() + version.instance.as_ref().map_or(0, String::len) + state)
     }
 
