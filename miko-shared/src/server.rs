@@ -2,7 +2,7 @@
 //!
 //! The server is a single-threaded tokio runtime with one task per connection. A task reads the bytes that
 //! have arrived, runs each complete call in order, and writes the answers with one system call. Calls that
-//! arrive on several connections at the same time are run in one [`CommitBatch`]. All calls are therefore
+//! arrive on several connections at the same time are run in one commit batch. All calls are therefore
 //! applied one after another, in the order in which the server takes them from the queue, and the
 //! implementation runs on one thread.
 //!

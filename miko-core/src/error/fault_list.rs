@@ -33,7 +33,8 @@ pub(crate) struct FaultList {
     /// The bytes of `items`, about.
     bytes: usize,
     /// The first fault that is not listed, without its details, and how many there are of these.
-    omitted: Option<(ErrorItem, usize)>,
+    /// Boxed, since few lists have it and each request has several lists.
+    omitted: Option<Box<(ErrorItem, usize)>>,
 }
 
 impl FaultList {
@@ -59,14 +60,14 @@ impl FaultList {
     /// Adds the faults of another list, each with what `complete` adds to it.
     pub(crate) fn append_with(&mut self, other: Self, complete: impl FnMut(ErrorItem) -> ErrorItem) {
         self.extend(other.items.into_iter().map(complete));
-        if let Some((item, count)) = other.omitted {
+        if let Some((item, count)) = other.omitted.map(|omitted| *omitted) {
             self.omit(item, count);
         }
     }
 
     /// How many faults there are, listed or not.
     pub(crate) fn len(&self) -> usize {
-        self.items.len() + self.omitted.as_ref().map_or(0, |(_, count)| *count)
+        self.items.len() + self.omitted.as_ref().map_or(0, |omitted| omitted.1)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -91,7 +92,8 @@ impl FaultList {
     /// The faults that are listed, and how many were left out.
     pub(crate) fn into_items(self) -> Vec<ErrorItem> {
         let mut items = self.items;
-        items.extend(self.omitted.map(|(item, count)| {
+        items.extend(self.omitted.map(|omitted| {
+            let (item, count) = *omitted;
             let message = format!("{count} more are not listed: mend these first");
             ErrorItem::new(item.id, message).with(OMITTED, count)
         }));
@@ -111,8 +113,8 @@ impl FaultList {
     }
 
     fn omit(&mut self, item: ErrorItem, more: usize) {
-        let (_, count) = self.omitted.get_or_insert((item, 0));
-        *count = count.saturating_add(more);
+        let omitted = self.omitted.get_or_insert_with(|| Box::new((item, 0)));
+        omitted.1 = omitted.1.saturating_add(more);
     }
 }
 

@@ -115,8 +115,6 @@ const MAX_SURPLUS: usize = 1024;
 pub(crate) struct Selection<'s, S, F> {
     select: &'s Select,
     found: Vec<S>,
-    /// Whether a subject can be left out after all.
-    has_surplus: bool,
     /// How many are asked for, with those that the offset skips.
     most: usize,
     /// Takes room for a subject in the answer.
@@ -128,8 +126,12 @@ impl<'s, S: Subject, F: Fn(&S) -> Result<()>> Selection<'s, S, F> {
     pub(crate) fn of(select: &'s Select, take: F) -> Self {
         let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
         let most = select.limit.map_or(usize::MAX, |limit| count(limit.saturating_add(select.offset)));
-        let has_surplus = select.limit.is_some() || select.offset > 0;
-        Self { select, found: Vec::new(), has_surplus, most, take }
+        Self { select, found: Vec::new(), most, take }
+    }
+
+    /// Whether a subject that was found can be left out after all.
+    fn has_surplus(&self) -> bool {
+        self.select.limit.is_some() || self.select.offset > 0
     }
 
     /// Whether no further subject can be selected. An error of a later one would be missed, so a select that may
@@ -143,7 +145,7 @@ impl<'s, S: Subject, F: Fn(&S) -> Result<()>> Selection<'s, S, F> {
     /// # Errors
     /// Those of `take`; `storage-full`, if there is no memory for so many.
     pub(crate) fn push(&mut self, subject: S) -> Result<()> {
-        if self.has_surplus {
+        if self.has_surplus() {
             memory::grow(subject.bucket().len() + size_of::<S>())?;
         } else {
             (self.take)(&subject)?;
@@ -162,11 +164,12 @@ impl<'s, S: Subject, F: Fn(&S) -> Result<()>> Selection<'s, S, F> {
     /// # Errors
     /// Those of `take`.
     pub(crate) fn finish(self) -> Result<Vec<S>> {
-        let offset = usize::try_from(self.select.offset).unwrap_or(usize::MAX);
-        let sorted = self.select.sorted(self.found);
-        let selected: Vec<_> = sorted.into_iter().take(self.most).skip(offset).collect();
-        if self.has_surplus {
-            selected.iter().try_for_each(&self.take)?;
+        let has_surplus = self.has_surplus();
+        let Self { select, found, most, take } = self;
+        let offset = usize::try_from(select.offset).unwrap_or(usize::MAX);
+        let selected: Vec<_> = select.sorted(found).into_iter().take(most).skip(offset).collect();
+        if has_surplus {
+            selected.iter().try_for_each(take)?;
         }
         Ok(selected)
     }
