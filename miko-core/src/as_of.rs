@@ -1,4 +1,4 @@
-//! The past of a temporal database, as a database that is only read.
+//! A past state of a temporal database, as a read-only database.
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,8 @@ use crate::uns;
 use crate::version::Version;
 use crate::worldlet::Imported;
 
-/// A temporal Mikobase as it was at a time. It answers as the database would have answered then, and takes no write.
+/// A temporal Mikobase as it was at the cutoff. It answers as the database would have answered then, and
+/// refuses writes.
 ///
 /// ```
 /// use miko_core::{ErrorId, Mikobase, MikobaseExt, SqliteEngine};
@@ -42,19 +43,19 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         Self { db, cutoff }
     }
 
-    /// The request as it has to be made now; `None`, if it would write.
-    fn put_back(&self, query: Query) -> Option<Query> {
+    /// The select with the cutoff added; `None` for a request that writes.
+    fn with_cutoff(&self, query: Query) -> Option<Query> {
         let Value::Object(mut request) = query else { return Some(query) };
         if request.get("action").is_none_or(|action| action != "select") {
             return None;
         }
-        // The earlier of two cutoffs counts. What is no time is left to be refused.
-        let given = request
+        // The earlier of two cutoffs applies. A malformed cutoff is left for the database to refuse.
+        let requested = request
             .get("cutoff")
             .map(|cutoff| cutoff.as_str().and_then(|text| text.parse::<Timestamp>().ok()));
-        match given {
+        match requested {
             Some(None) if !request["cutoff"].is_object() => {}
-            Some(Some(given)) if given < self.cutoff => {}
+            Some(Some(requested)) if requested < self.cutoff => {}
             _ => drop(request.insert("cutoff".to_owned(), self.cutoff.to_string().into())),
         }
         Some(request.into())
@@ -67,7 +68,7 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
 
 impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     fn q0(&self, query: Query) -> Result<Response> {
-        self.db.q0(self.put_back(query).ok_or_else(read_only)?)
+        self.db.q0(self.with_cutoff(query).ok_or_else(read_only)?)
     }
 
     fn validate(&self, query: Query) -> Result<Validation> {
@@ -87,16 +88,18 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         if !atomic {
             return Ok(queries.into_iter().map(|query| self.q0(query)).collect::<Vec<_>>().into());
         }
-        let put_back =
-            |(index, query)| self.put_back(query).ok_or_else(|| read_only().with_all("request", index));
-        self.db.batch(queries.into_iter().enumerate().map(put_back).collect::<Result<_>>()?, true)
+        let with_cutoff =
+            |(index, query)| self.with_cutoff(query).ok_or_else(|| read_only().with_all("request", index));
+        self.db.batch(queries.into_iter().enumerate().map(with_cutoff).collect::<Result<_>>()?, true)
     }
 
     fn history(&self, pk: &str) -> Result<Vec<Version>> {
         let mut versions = self.db.history(pk)?;
         versions.retain(|version| version.updated_at <= self.cutoff);
         if versions.is_empty() {
-            return Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record had this pk").with("pk", pk));
+            return Err(
+                Error::new(ErrorId::RECORD_NOT_FOUND, "no record had this pk at the cutoff").with("pk", pk)
+            );
         }
         Ok(versions)
     }
@@ -135,7 +138,7 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Err(read_only())
     }
 
-    /// Files never change; one that was put in later is there as well.
+    /// Files never change. Files that were stored after the cutoff are visible as well.
     fn file_info(&self, pk: &str) -> Result<FileInfo> {
         self.db.file_info(pk)
     }
@@ -155,10 +158,11 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     fn open_stream(&self, source: Source) -> Result<String> {
         match source {
             Source::Select(query) => {
-                self.db.open_stream(Source::Select(self.put_back(query).ok_or_else(read_only)?))
+                self.db.open_stream(Source::Select(self.with_cutoff(query).ok_or_else(read_only)?))
             }
             Source::Worldlet => {
-                let message = "a worldlet is of what there is: the past of a database is in its history";
+                let message = "a past state cannot be exported as a worldlet: \
+                               export the database itself, which includes its history";
                 Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
             }
         }
@@ -194,5 +198,5 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
 }
 
 fn read_only() -> Error {
-    Error::new(ErrorId::READ_ONLY_CONNECTION, "the past is only read: nothing can be written to it")
+    Error::new(ErrorId::READ_ONLY_CONNECTION, "a past state of a database is read-only")
 }

@@ -1,4 +1,4 @@
-//! Writing a file so that under its name there is the old content or the new, whatever happens.
+//! Atomic replacement of files: after a crash the file has the old content or the new one.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -9,71 +9,72 @@ use tempfile::Builder;
 
 use crate::error::{Error, ErrorId, Result};
 
-/// Has `write` write beside the file at `path`, makes sure that it is on the disk, and gives it its name. A pipe or a
-/// device at `path` is written to directly.
+/// Writes a temporary file beside `path` with `write`, flushes it to the disk and renames it to `path`. A
+/// pipe or a device at `path` is written to directly.
 ///
 /// # Errors
-/// What `write` fails with; `storage-full` or `not-writable` with the path, if the file system does.
+/// Those of `write`; `storage-full` or `not-writable` with the path, if the file system fails.
 pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if is_special { write_through(path, write) } else { replace(&resolved(path), write).map(drop) }
+    if is_special { write_through(path, write) } else { replace(&resolve_links(path), write).map(drop) }
 }
 
-/// As [`write()`], and ends the file with a newline, as a text file does.
+/// As [`write()`], and adds a final newline, as in a text file.
 ///
 /// # Errors
 /// As [`write()`].
 pub fn write_text(path: &Path, content: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     write(path, |file| {
         content(file)?;
-        file.write_all(b"\n").map_err(|fault| failed(path, &fault))
+        file.write_all(b"\n").map_err(|fault| write_error(path, &fault))
     })
 }
 
-/// Writes to a pipe or a device, which has no content that could be replaced.
+/// Writes to a pipe or a device, which cannot be replaced.
 fn write_through(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
-    let failed = |fault: &io::Error| failed(path, fault);
-    let file = File::options().write(true).open(path).map_err(|fault| failed(&fault))?;
+    let write_error = |fault: &io::Error| write_error(path, fault);
+    let file = File::options().write(true).open(path).map_err(|fault| write_error(&fault))?;
     let mut writer = BufWriter::new(&file);
     write(&mut writer)?;
-    writer.flush().map_err(|fault| failed(&fault))
+    writer.flush().map_err(|fault| write_error(&fault))
 }
 
-/// The file that a symbolic link names: it is replaced, and the link stays.
-fn resolved(path: &Path) -> PathBuf {
+/// Resolves a symbolic link: its target is replaced, and the link stays.
+fn resolve_links(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The same; gives the file. It has the permissions of the one that it replaces.
+/// As [`write()`], for a path without symbolic links; returns the new file. It gets the permissions of the
+/// replaced one.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<File> {
-    let failed = |fault: &io::Error| failed(path, fault);
+    let write_error = |fault: &io::Error| write_error(path, fault);
     let folder = folder_of(path);
     let unfinished = Builder::new()
         .prefix(&unfinished_prefix(path))
-        // As any new file: the process's mask takes away what others are not to do.
+        // The permissions of a new file, restricted by the umask of the process.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
-        .map_err(|fault| failed(&fault))?;
+        .map_err(|fault| write_error(&fault))?;
     if let Ok(replaced) = fs::metadata(path) {
-        unfinished.as_file().set_permissions(replaced.permissions()).map_err(|fault| failed(&fault))?;
+        unfinished.as_file().set_permissions(replaced.permissions()).map_err(|fault| write_error(&fault))?;
     }
     let mut writer = BufWriter::new(unfinished.as_file());
     write(&mut writer)?;
-    writer.flush().map_err(|fault| failed(&fault))?;
+    writer.flush().map_err(|fault| write_error(&fault))?;
     drop(writer);
-    unfinished.as_file().sync_all().map_err(|fault| failed(&fault))?;
-    let file = unfinished.persist(path).map_err(|fault| failed(&fault.error))?;
-    // The name is on the disk when the folder is.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|fault| failed(&fault))?;
+    unfinished.as_file().sync_all().map_err(|fault| write_error(&fault))?;
+    let file = unfinished.persist(path).map_err(|fault| write_error(&fault.error))?;
+    // The rename is durable once the folder is synced.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|fault| write_error(&fault))?;
     Ok(file)
 }
 
-/// Removes what writers of `path` have left that were killed. Nobody may be writing it now.
+/// Removes temporary files that killed writers of `path` have left. No writer may be active.
 pub(crate) fn remove_unfinished(path: &Path) {
     let prefix = unfinished_prefix(path);
     for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            // It is in nobody's way: whoever wants it gone can remove it.
+            // A leftover file is harmless, so a failure to remove it is ignored.
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -83,12 +84,12 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// How the names of files begin that are being written in the place of `path`.
+/// The prefix of the names of temporary files for `path`.
 fn unfinished_prefix(path: &Path) -> String {
     format!(".{}.unfinished-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-fn failed(path: &Path, fault: &io::Error) -> Error {
+fn write_error(path: &Path, fault: &io::Error) -> Error {
     let message = format!("the file cannot be written: {fault}");
     Error::new(ErrorId::of_failed_write(fault), message).with("path", path.display().to_string())
 }

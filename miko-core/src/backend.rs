@@ -1,14 +1,14 @@
-//! Backend URLs: which engine holds the records.
+//! Backend URLs: they name the engine that holds the records.
 
 use std::path::{Path, PathBuf};
 
-use crate::engine::opening::{self, unusable};
+use crate::engine::opening::{cannot_open, invalid_backend};
 use crate::engine::{Engine, LocalEngine, SqliteEngine, Tables, WorldletEngine};
 use crate::error::{Error, ErrorId, Result};
 
 pub use crate::mode::Mode;
 
-/// What a backend URL can say, as error details list it.
+/// The forms of a backend URL, as error details list them.
 pub const KNOWN: [&str; 5] = [
     "mikobase.uno/sqlite/memory",
     "mikobase.uno/sqlite/file?path=…",
@@ -17,7 +17,7 @@ pub const KNOWN: [&str; 5] = [
     "a path that ends in .json",
 ];
 
-/// What a backend URL says.
+/// A parsed backend URL.
 ///
 /// ```
 /// use miko_core::backend::{Backend, Storage};
@@ -31,9 +31,9 @@ pub const KNOWN: [&str; 5] = [
 pub struct Backend {
     /// Where the records are, and in which form.
     pub storage: Storage,
-    /// Is a database that is created now to keep every version of a record?
+    /// Whether a database that is created now keeps every version of a record.
     pub temporal: bool,
-    /// Are records of classes that are not defined to be refused?
+    /// Whether records of undefined classes are refused.
     pub strict: bool,
 }
 
@@ -76,26 +76,29 @@ impl Backend {
     /// Opens the engine.
     ///
     /// # Errors
-    /// Those of [`SqliteEngine::open`] and [`WorldletEngine::open`]; `invalid-backend` also, if a database in memory is to be
-    /// read only.
+    /// Those of [`SqliteEngine::open`] and [`WorldletEngine::open`]; also `invalid-backend` for a database in
+    /// memory in mode `r`.
     pub fn open(&self, mode: Mode) -> Result<Box<dyn Engine>> {
         if matches!(self.storage, Storage::SqliteMemory | Storage::Worldlet(None)) && mode == Mode::Read {
             let message = "a database in memory is empty when it is opened: there is nothing to read";
             return Err(Error::new(ErrorId::INVALID_BACKEND, message));
         }
         match (&self.storage, self.temporal) {
-            (Storage::SqliteMemory, false) => self.opened(SqliteEngine::in_memory()),
-            (Storage::SqliteMemory, true) => self.opened(SqliteEngine::temporal_in_memory()),
-            (Storage::SqliteFile(path), false) => self.opened(SqliteEngine::open(path, mode)),
-            (Storage::SqliteFile(path), true) => self.opened(SqliteEngine::open_temporal(path, mode)),
-            (Storage::Worldlet(None), false) => self.opened(WorldletEngine::in_memory()),
-            (Storage::Worldlet(None), true) => self.opened(WorldletEngine::temporal_in_memory()),
-            (Storage::Worldlet(Some(path)), false) => self.opened(WorldletEngine::open(path, mode)),
-            (Storage::Worldlet(Some(path)), true) => self.opened(WorldletEngine::open_temporal(path, mode)),
+            (Storage::SqliteMemory, false) => self.finish_open(SqliteEngine::in_memory()),
+            (Storage::SqliteMemory, true) => self.finish_open(SqliteEngine::temporal_in_memory()),
+            (Storage::SqliteFile(path), false) => self.finish_open(SqliteEngine::open(path, mode)),
+            (Storage::SqliteFile(path), true) => self.finish_open(SqliteEngine::open_temporal(path, mode)),
+            (Storage::Worldlet(None), false) => self.finish_open(WorldletEngine::in_memory()),
+            (Storage::Worldlet(None), true) => self.finish_open(WorldletEngine::temporal_in_memory()),
+            (Storage::Worldlet(Some(path)), false) => self.finish_open(WorldletEngine::open(path, mode)),
+            (Storage::Worldlet(Some(path)), true) => {
+                self.finish_open(WorldletEngine::open_temporal(path, mode))
+            }
         }
     }
 
-    /// Opens the engine for reading and writing, but creates nothing: a file must be there and hold a database.
+    /// Opens the engine for reading and writing without creating anything: a file must exist and hold a
+    /// database.
     ///
     /// ```
     /// use miko_core::backend::Backend;
@@ -112,9 +115,9 @@ impl Backend {
     /// `invalid-backend` with the path, if the file is missing or empty; otherwise as [`open`](Self::open).
     pub fn open_existing(&self) -> Result<Box<dyn Engine>> {
         if let Some(path) = self.path() {
-            let metadata = std::fs::metadata(path).map_err(|fault| unusable(path, &fault))?;
+            let metadata = std::fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
             if metadata.len() == 0 {
-                return Err(opening::invalid(path, "the file is empty: there is nothing to read"));
+                return Err(invalid_backend(path, "the file is empty: there is nothing to read"));
             }
         }
         self.open(Mode::ReadWrite)
@@ -128,7 +131,7 @@ impl Backend {
         }
     }
 
-    fn opened<T: Tables + 'static>(&self, engine: Result<LocalEngine<T>>) -> Result<Box<dyn Engine>> {
+    fn finish_open<T: Tables + 'static>(&self, engine: Result<LocalEngine<T>>) -> Result<Box<dyn Engine>> {
         let engine = engine?;
         Ok(Box::new(if self.strict { engine.strict() } else { engine }))
     }
@@ -138,49 +141,53 @@ impl std::str::FromStr for Backend {
     type Err = Error;
 
     fn from_str(url: &str) -> Result<Self> {
-        let bare = url.strip_prefix("https://").unwrap_or(url);
-        let (name, parameters) = bare.split_once('?').unwrap_or((bare, ""));
-        let parameters = Parameters::parse(parameters);
+        let without_scheme = url.strip_prefix("https://").unwrap_or(url);
+        let (name, parameters) = without_scheme.split_once('?').unwrap_or((without_scheme, ""));
+        let parameters = UrlParameters::parse(parameters);
         let storage = match name.strip_prefix("mikobase.uno/") {
-            // A plain path may itself have a question mark in it.
-            None if bare == url => match (plain_path(url), plain_path(name)) {
+            // A plain path may contain a question mark.
+            None if without_scheme == url => match (plain_path(url), plain_path(name)) {
                 (Some(storage), _) => return Ok(Self { storage, temporal: false, strict: false }),
-                (None, Some(storage)) => parameters.and_then(|given| given.without_path(storage)),
-                (None, None) => Err("this names no engine".to_owned()),
+                (None, Some(storage)) => parameters.and_then(|parameters| parameters.without_path(storage)),
+                (None, None) => Err("this does not name an engine".to_owned()),
             },
-            None => Err("this names no engine".to_owned()),
-            Some("sqlite/memory") => parameters.and_then(|given| given.without_path(Storage::SqliteMemory)),
-            Some("sqlite/file") => parameters.and_then(|given| match given.path {
-                Some(ref path) => Ok(given.backend(Storage::SqliteFile(path.clone()))),
+            None => Err("this does not name an engine".to_owned()),
+            Some("sqlite/memory") => {
+                parameters.and_then(|parameters| parameters.without_path(Storage::SqliteMemory))
+            }
+            Some("sqlite/file") => parameters.and_then(|parameters| match parameters.path {
+                Some(ref path) => Ok(parameters.backend(Storage::SqliteFile(path.clone()))),
                 None => Err("SQLite in a file needs a `path`".to_owned()),
             }),
-            Some("worldlet") => parameters.map(|given| given.backend(Storage::Worldlet(given.path.clone()))),
-            Some(_) => Err("this names no engine".to_owned()),
+            Some("worldlet") => {
+                parameters.map(|parameters| parameters.backend(Storage::Worldlet(parameters.path.clone())))
+            }
+            Some(_) => Err("this does not name an engine".to_owned()),
         };
-        storage.map_err(|fault| invalid(url, &fault))
+        storage.map_err(|error| invalid_url(url, &error))
     }
 }
 
-/// The engine that the ending of a plain path stands for.
+/// The storage for the extension of a plain path.
 fn plain_path(path: &str) -> Option<Storage> {
-    let (stem, ending) = path.rsplit_once('.')?;
-    let is_name = !stem.is_empty() && !stem.ends_with('/');
-    match ending {
-        "db" | "sqlite" | "mikobase" if is_name => Some(Storage::SqliteFile(path.into())),
-        "json" if is_name => Some(Storage::Worldlet(Some(path.into()))),
+    let (stem, extension) = path.rsplit_once('.')?;
+    let has_stem = !stem.is_empty() && !stem.ends_with('/');
+    match extension {
+        "db" | "sqlite" | "mikobase" if has_stem => Some(Storage::SqliteFile(path.into())),
+        "json" if has_stem => Some(Storage::Worldlet(Some(path.into()))),
         _ => None,
     }
 }
 
-/// What stands behind the question mark.
+/// The query parameters of a backend URL.
 #[derive(Default)]
-struct Parameters {
+struct UrlParameters {
     path: Option<PathBuf>,
     temporal: bool,
     strict: bool,
 }
 
-impl Parameters {
+impl UrlParameters {
     fn parse(text: &str) -> Result<Self, String> {
         let mut given = Self::default();
         let mut seen = Vec::new();
@@ -198,7 +205,7 @@ impl Parameters {
                 ("strict", "true") => given.strict = true,
                 ("strict", "false") => given.strict = false,
                 ("temporal" | "strict", _) => return Err(format!("`{name}` is true or false")),
-                (unknown, _) => return Err(format!("a backend URL knows no `{unknown}`")),
+                (unknown, _) => return Err(format!("a backend URL has no parameter `{unknown}`")),
             }
         }
         Ok(given)
@@ -211,7 +218,7 @@ impl Parameters {
     fn without_path(self, storage: Storage) -> Result<Backend, String> {
         match self.path {
             None => Ok(self.backend(storage)),
-            Some(_) => Err("`path` does not belong here".to_owned()),
+            Some(_) => Err("this backend has no parameter `path`".to_owned()),
         }
     }
 }
@@ -234,12 +241,12 @@ fn percent_decoded(text: &str) -> Result<String, String> {
     }
     match String::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => Ok(text),
-        _ => Err("`path` is no UTF-8 text without NUL".to_owned()),
+        _ => Err("`path` must be UTF-8 text without NUL".to_owned()),
     }
 }
 
-fn invalid(url: &str, fault: &str) -> Error {
-    Error::new(ErrorId::INVALID_BACKEND, fault).with("found", url).with("known", KNOWN.to_vec())
+fn invalid_url(url: &str, error: &str) -> Error {
+    Error::new(ErrorId::INVALID_BACKEND, error).with("found", url).with("known", KNOWN.to_vec())
 }
 
 #[cfg(test)]
@@ -264,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_the_table_is_understood() {
+    fn every_documented_form_is_parsed() {
         let file = |path: &str| Storage::SqliteFile(path.into());
         let worldlet = |path: &str| Storage::Worldlet(Some(path.into()));
         let known = [
@@ -288,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_with_what_is_known() {
+    fn any_other_url_is_refused_with_the_known_forms() {
         let unknown = [
             "",
             "https://",
@@ -324,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn every_engine_is_temporal_if_the_url_says_so() {
+    fn the_url_makes_every_engine_temporal() {
         for url in ["mikobase.uno/worldlet", "https://mikobase.uno/sqlite/memory"] {
             assert!(!open(url).unwrap().properties().unwrap().temporal);
             assert!(open(&format!("{url}?temporal=true")).unwrap().properties().unwrap().temporal);

@@ -1,4 +1,4 @@
-//! Engines: what holds the records of a Mikobase in its own process.
+//! Engines: they hold the records of a Mikobase in their own process.
 
 mod explain;
 mod local;
@@ -20,41 +20,45 @@ pub use sqlite::SqliteEngine;
 pub(crate) use tables::Tables;
 pub use worldlet::WorldletEngine;
 
-/// A Mikobase in this process, which can therefore give away its whole state.
+/// A Mikobase in this process. It gives direct access to its whole state.
 pub trait Engine: Mikobase {
-    /// Writes the whole state as a worldlet, record by record. Nobody else gets at the engine meanwhile, which is what makes it
-    /// quicker than [`export_worldlet`](crate::MikobaseExt::export_worldlet).
+    /// Writes the whole state as a worldlet, record by record. The engine is locked meanwhile, which makes
+    /// this faster than [`export_worldlet`](crate::MikobaseExt::export_worldlet).
     ///
     /// The text is canonical: the same state gives the same text, one record per line.
     ///
     /// # Errors
-    /// If the store could not be read, or `writer` failed; it may have got a part of the worldlet by then.
+    /// If the store could not be read, or `writer` failed, which may have received a part of the worldlet by
+    /// then.
     fn write_worldlet(&self, writer: &mut dyn Write) -> Result<()>;
 
-    /// Writes all records of a worldlet, over those that have the same pk. Definitions hold for all of them, wherever they
-    /// stand. Records are checked and stay as they are: no defaults, no `collapse`, no other order of fields.
+    /// Writes all records of a worldlet. Records with the same pk are overwritten. Class definitions apply to
+    /// all records, wherever they occur in the worldlet. Records are checked and stored unchanged: no
+    /// defaults, no `collapse`, no reordered fields.
     ///
-    /// With `trust`, what validation finds becomes a warning: an export of a Mikobase can always be imported so, though
-    /// definitions changed after its records were written.
+    /// With `trust`, validation faults become warnings. So an export of a Mikobase can always be imported,
+    /// even if definitions changed after its records were written.
     ///
     /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer; nothing was imported then.
+    /// `invalid-worldlet`, an item per fault with its JSON pointer. Nothing is imported then.
     fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported>;
 
-    /// How a select is run: what of it is SQL, with which values, and which index it uses. Nothing is run.
+    /// Explains how a select would be executed, without executing it: its SQL, the bound values and the index
+    /// that it uses.
     ///
     /// # Errors
-    /// Every fault of the request at once; `invalid_request` also, if it is no select.
+    /// Every fault of the request at once; also `invalid_request`, if it is not a select.
     fn explain(&self, query: Query) -> Result<Explanation>;
 
-    /// Limits the answer to a call of [`q0`](Mikobase::q0), [`by_class`](Mikobase::by_class),
-    /// [`history`](Mikobase::history) or [`batch`](Mikobase::batch): it fails with `request-too-large` as soon as its texts
-    /// have more bytes. There is no limit by default; a server sets that of its frames. Streams have none.
+    /// Limits the size of the answer to a call of [`q0`](Mikobase::q0), [`by_class`](Mikobase::by_class),
+    /// [`history`](Mikobase::history) or [`batch`](Mikobase::batch): the call fails with `request-too-large`
+    /// as soon as the texts of its answer exceed `bytes`. By default there is no limit; a server sets its
+    /// frame limit. Streams are not limited.
     fn limit_answers(&self, bytes: usize) {
         let _ = bytes;
     }
 
-    /// Keeps the data of this engine within five eighths of `bytes`, so that a write beyond them fails with
+    /// Limits the data of this engine to five eighths of `bytes`: a write beyond them fails with
     /// `storage-full`. Set the [limit of the process](crate::memory::limit) first.
     ///
     /// # Errors
@@ -64,18 +68,19 @@ pub trait Engine: Mikobase {
         Ok(())
     }
 
-    /// Does it pay to make calls [`together`](Self::run_group), as it does where a commit waits for a disk?
+    /// Whether several calls should be committed together with [`run_group`](Self::run_group), as where a
+    /// commit waits for a disk.
     fn prefers_group_commit(&self) -> bool {
         false
     }
 
-    /// Runs `calls`, which make calls of this engine in this thread, and commits what they change at once: one of them
-    /// that fails undoes nothing of the others. Other threads wait until they are done.
+    /// Group commit: runs `calls`, which call this engine in this thread, and commits all their changes at
+    /// once. A call that fails does not undo the others. Other threads wait until the group has ended.
     ///
-    /// If it is false, nothing of what they changed is left, and none of their results holds: each call has to be made
-    /// again, for itself.
+    /// Returns `false` if the group was rolled back: then no change was made, no result of the calls is
+    /// valid, and each call has to be repeated on its own.
     ///
-    /// By default they are run as they come.
+    /// The default implementation runs the calls without grouping them.
     ///
     /// ```
     /// use miko_core::{Engine, Mikobase, SqliteEngine};

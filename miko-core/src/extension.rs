@@ -1,4 +1,4 @@
-//! What every Mikobase can do besides its methods: everyday requests without JSON.
+//! Convenience methods of every Mikobase: common requests without JSON.
 
 use std::io::{Read, Write};
 
@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 use crate::transfer::{self, FileReader, RecordStream};
 use crate::worldlet::Imported;
 
-/// Everyday requests with types of yours, on an engine and a proxy alike.
+/// Common requests with your own types, on an engine or a proxy.
 ///
 /// ```
 /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
@@ -37,12 +37,14 @@ use crate::worldlet::Imported;
 /// # Ok::<(), miko_core::Error>(())
 /// ```
 pub trait MikobaseExt: Mikobase {
-    /// Creates a record of `class` and gives its pk. The bucket is whatever serializes as a JSON object.
+    /// Creates a record of `class` and returns its pk. The bucket is any value that serializes as a JSON
+    /// object.
     ///
     /// # Errors
-    /// `invalid_request`, if `bucket` is no object, or holds a number that JSON cannot; those of Q0's `create`.
+    /// `invalid_request`, if `bucket` does not serialize as an object, or has a number without a JSON form;
+    /// those of Q0's `create`.
     fn create(&self, class: &str, bucket: &(impl Serialize + ?Sized)) -> Result<String> {
-        let bucket = object(bucket)?;
+        let bucket = bucket_object(bucket)?;
         self.q0(json!({"action": "create", "class": class, "bucket": bucket}))?.into_pk()
     }
 
@@ -51,7 +53,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// As [`create`](Self::create), and `record_not_found` or `record_deleted`.
     fn update(&self, pk: &str, bucket: &(impl Serialize + ?Sized)) -> Result<()> {
-        let bucket = object(bucket)?;
+        let bucket = bucket_object(bucket)?;
         self.q0(json!({"action": "update", "pk": pk, "bucket": bucket})).map(drop)
     }
 
@@ -63,7 +65,7 @@ pub trait MikobaseExt: Mikobase {
         self.q0(json!({"action": "delete", "pk": pk})).map(drop)
     }
 
-    /// The records that a select finds. `query` is that select, built or as JSON; its `action` may be left out.
+    /// Runs a select, built or as JSON; its `action` may be omitted.
     ///
     /// ```
     /// use miko_core::q0::{Select, Sort, eq};
@@ -86,20 +88,22 @@ pub trait MikobaseExt: Mikobase {
         self.q0(as_select(query.into()))?.into_records()
     }
 
-    /// The database as it was at `cutoff`, to be read: tombstones and classes included. It has to be temporal.
+    /// The state of the database at `cutoff`, read-only: with records that were deleted later, and with the
+    /// class definitions of that time. The database must be temporal.
     fn as_of(&self, cutoff: Timestamp) -> AsOf<'_, Self> {
         AsOf::new(self, cutoff)
     }
 
-    /// Puts in a file of any size and gives its pk. If one with the same content is there, that is it.
+    /// Stores a file of any size and returns its pk. If a file with the same content exists, its pk is
+    /// returned.
     ///
     /// # Errors
-    /// `internal`, if `reader` fails; `storage-full`. There is no such file then.
+    /// `internal`, if `reader` fails; `storage-full`. Nothing is stored then.
     fn put_file(&self, reader: &mut dyn Read, mime: &str) -> Result<String> {
         transfer::put(self, reader, mime)
     }
 
-    /// The content of a file, to be read piece by piece.
+    /// A reader of the content of a file, which fetches it piece by piece.
     ///
     /// # Errors
     /// `file-not-found`.
@@ -107,8 +111,9 @@ pub trait MikobaseExt: Mikobase {
         Ok(FileReader::of(self, self.file_info(pk)?))
     }
 
-    /// The records that a select finds, however many, fetched as they are asked for: the state of this moment, whatever is written
-    /// meanwhile. `query` is that select, built or as JSON; its `action` may be left out.
+    /// Runs a select of any size and fetches its records as they are consumed. They show the state of this
+    /// moment: later writes have no effect. `query` is the select, built or as JSON; its `action` may be
+    /// omitted.
     ///
     /// # Errors
     /// Every fault of the request at once.
@@ -116,29 +121,32 @@ pub trait MikobaseExt: Mikobase {
         RecordStream::open(self, as_select(query.into()))
     }
 
-    /// Writes the whole state of this moment as a worldlet, whatever its size and whatever is written meanwhile.
+    /// Writes the whole state of this moment as a worldlet of any size. Later writes have no effect.
     ///
     /// The text is canonical: the same state gives the same text, one record per line.
     ///
     /// # Errors
-    /// If `writer` failed; it may have got a part of the worldlet by then. `stream-expired`, if too much was overwritten meanwhile.
+    /// If `writer` failed, which may have received a part of the worldlet by then. `stream-expired`, if too
+    /// much was overwritten meanwhile.
     fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
         transfer::export(self, writer)
     }
 
-    /// Writes all records of a worldlet of any size, over those that have the same pk, all or nothing. Definitions hold for all of
-    /// them, wherever they stand. Records are checked and stay as they are: no defaults, no `collapse`, no other order of fields.
+    /// Writes all records of a worldlet of any size, all or none. Records with the same pk are overwritten.
+    /// Class definitions apply to all records, wherever they occur in the worldlet. Records are checked and
+    /// stored unchanged: no defaults, no `collapse`, no reordered fields.
     ///
-    /// With `trust`, what validation finds becomes a warning: an export of a Mikobase can always be imported so, though
-    /// definitions changed after its records were written.
+    /// With `trust`, validation faults become warnings. So an export of a Mikobase can always be imported,
+    /// even if definitions changed after its records were written.
     ///
     /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer; nothing was imported then.
+    /// `invalid-worldlet`, an item per fault with its JSON pointer. Nothing is imported then.
     fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
         transfer::import(self, reader, trust)
     }
 
-    /// How many records a select finds. `query` is that select, built or as JSON; its `action` may be left out.
+    /// The number of records that a select finds. `query` is the select, built or as JSON; its `action` may
+    /// be omitted.
     ///
     /// # Errors
     /// Those of the select.
@@ -149,7 +157,7 @@ pub trait MikobaseExt: Mikobase {
 
 impl<M: Mikobase + ?Sized> MikobaseExt for M {}
 
-/// The query as the select that it is.
+/// Adds the action `select` if it is omitted.
 fn as_select(query: Query) -> Query {
     match query {
         Value::Object(mut select) => {
@@ -160,14 +168,16 @@ fn as_select(query: Query) -> Query {
     }
 }
 
-fn object(bucket: &(impl Serialize + ?Sized)) -> Result<Map<String, Value>> {
-    let refused = |message: String| Error::new(ErrorId::INVALID_REQUEST, message);
-    // By way of text: what serde_json refuses (a map with keys that are no strings) and what would lose digits is noticed.
+fn bucket_object(bucket: &(impl Serialize + ?Sized)) -> Result<Map<String, Value>> {
+    let invalid_request = |message: String| Error::new(ErrorId::INVALID_REQUEST, message);
+    // Serialized to text and parsed again, which detects keys that are not strings and numbers that would
+    // lose digits.
     let text = json::check_finite(bucket).and_then(|()| serde_json::to_string(bucket));
-    let text = text.map_err(|fault| refused(format!("this cannot be said in JSON: {fault}")))?;
+    let text =
+        text.map_err(|fault| invalid_request(format!("this cannot be represented in JSON: {fault}")))?;
     match json::parse(&text)? {
         Value::Object(bucket) => Ok(bucket),
-        other => Err(refused("a bucket serializes as a JSON object".to_owned())
+        other => Err(invalid_request("a bucket must serialize as a JSON object".to_owned())
             .with("expected", "object")
             .with("found", type_name(&other))),
     }

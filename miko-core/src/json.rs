@@ -1,8 +1,7 @@
-//! JSON as Mikobase keeps it: exactly.
+//! Lossless JSON.
 //!
-//! Text that comes from outside enters through [`parse`], which refuses what could not be given back as it
-//! was. Objects that are only passed on (buckets and stacks on their way from the store to a reader) stay text,
-//! as [`Object`].
+//! Untrusted text is parsed by [`parse`], which refuses what could not be returned unchanged. Objects that
+//! are only passed on (buckets and stacks between the store and a client) stay text, as [`Object`].
 
 mod equality;
 mod finite;
@@ -24,20 +23,20 @@ use crate::memory;
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
 pub(crate) use finite::check as check_finite;
-pub(crate) use key::{key_of, with_ordered_numbers};
+pub(crate) use key::{key_of, with_length_prefixes};
 pub(crate) use numbers::is_multiple;
 pub use object::Object;
 pub(crate) use object::serialize_raw;
 pub use reader::from_text;
 pub(crate) use reader::object_from_text;
 
-/// What some programs write before UTF-8 text.
+/// The byte order mark that some programs write before UTF-8 text.
 pub const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
-/// How deep arrays and objects may nest, in a request as a whole.
+/// The maximal nesting depth of arrays and objects in a request.
 ///
-/// `serde_json` reads text to a depth of 127. A bucket stands deeper in an answer or in a worldlet than in the request
-/// that wrote it: what a request may hold leaves room for that, so that whatever is stored can be read back as text.
+/// `serde_json` parses text to a depth of 127. An answer or a worldlet nests a bucket deeper than the request
+/// that wrote it did. This limit leaves room for that, so everything stored can be parsed again.
 pub const MAX_DEPTH: usize = 120;
 
 /// The non-negative integer that a number is. `2.0` is the integer `2`, as in JSON Schema.
@@ -52,8 +51,8 @@ pub(crate) fn count(number: &Number) -> Option<u64> {
 /// 2^64: no count is as large.
 const MAX_COUNT: f64 = 18_446_744_073_709_551_616.0;
 
-/// Reads JSON text from outside, refusing numbers that would lose digits and keys that stand twice in an object.
-/// A byte order mark before it is skipped.
+/// Parses untrusted JSON text. Refuses numbers that would lose digits and duplicate keys of an object. Skips
+/// a leading byte order mark.
 ///
 /// ```
 /// assert!(miko_core::json::parse("[18446744073709551615, 0.1, 0.10000000000000001, 1e20]").is_ok());
@@ -61,13 +60,13 @@ const MAX_COUNT: f64 = 18_446_744_073_709_551_616.0;
 /// ```
 ///
 /// # Errors
-/// `invalid_request`, with `line` and `column` where the text is no JSON, nests deeper than `serde_json` reads, or
-/// holds a number of which digits would be lost; with `duplicate_key` where a key stands twice in an object.
+/// `invalid_request`, with `line` and `column`, if the text is not JSON, nests deeper than `serde_json`
+/// reads, or has a number that would lose digits; with `duplicate_key`, if a key occurs twice in an object.
 /// `storage-full`, if the value would take more memory than [`memory::limit`] allows.
 pub fn parse(text: &str) -> Result<Value> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let duplicate = RefCell::new(None);
-    let value = reader::from_outside(text, &duplicate).map_err(|fault| {
+    let value = reader::from_untrusted_text(text, &duplicate).map_err(|fault| {
         let error = match (memory::reason_of(&fault.to_string()), duplicate.take()) {
             (Some(reason), _) => reason,
             (None, Some(key)) => {
@@ -81,20 +80,20 @@ pub fn parse(text: &str) -> Result<Value> {
     match numbers::first_inexact(text) {
         None => Ok(value),
         Some(literal) => {
-            let kept_as = numbers::kept_as(literal).map_or(Value::Null, Value::Number);
+            let nearest = numbers::nearest_float(literal).map_or(Value::Null, Value::Number);
             let message = format!(
-                "a number would lose digits: {literal} would be kept as {kept_as}; integers from -2^63 to 2^64-1 and \
+                "a number would lose digits: {literal} would be kept as {nearest}; integers from -2^63 to 2^64-1 and \
                  double-precision floats are kept exactly: send anything else as a string"
             );
-            Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", literal).with("kept_as", kept_as))
+            Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", literal).with("kept_as", nearest))
         }
     }
 }
 
-/// Do arrays and objects nest deeper than [`MAX_DEPTH`] in `value`?
+/// Whether arrays and objects in `value` nest deeper than [`MAX_DEPTH`].
 ///
-/// Values that were parsed from text by `serde_json` never do; those that were built by hand, or came in another
-/// format, may. It looks at most that deep, so it is safe on any value.
+/// Values that are built in code or come in a binary format may nest to any depth. The check descends at most
+/// [`MAX_DEPTH`] levels, so it is safe on every value.
 pub fn too_deep(value: &Value) -> bool {
     fn deeper_than(value: &Value, left: usize) -> bool {
         match value {
@@ -106,8 +105,8 @@ pub fn too_deep(value: &Value) -> bool {
     deeper_than(value, MAX_DEPTH)
 }
 
-/// Drops a value of any depth. The drop that Rust generates needs stack for every level, and a caller's value may
-/// have a million of them.
+/// Drops a value of any depth without recursion. The generated drop needs stack for each level, and an
+/// untrusted value may have a million levels.
 pub(crate) fn discard(value: Value) {
     let mut pending = vec![value];
     while let Some(value) = pending.pop() {
@@ -119,7 +118,7 @@ pub(crate) fn discard(value: Value) {
     }
 }
 
-/// The JSON type of `value`, as messages name it.
+/// The JSON type of `value` for messages.
 pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -140,21 +139,21 @@ mod tests {
     }
 
     #[test]
-    fn text_may_be_a_little_deeper_than_a_request_and_no_deeper_than_the_stack_bears() {
+    fn text_may_nest_slightly_deeper_than_a_request() {
         assert!(parse(&nested(MAX_DEPTH + 7)).is_ok());
         assert!(parse(&nested(MAX_DEPTH + 8)).is_err());
         assert!(parse(&nested(1_000_000)).is_err());
     }
 
     #[test]
-    fn depth_of_values_built_by_hand_is_noticed() {
+    fn the_depth_of_values_built_in_code_is_checked() {
         let build = |depth| (1..depth).fold(Value::Array(vec![]), |inner, _| Value::Array(vec![inner]));
         assert!(!too_deep(&build(MAX_DEPTH)));
         assert!(too_deep(&build(MAX_DEPTH + 1)));
     }
 
     #[test]
-    fn a_syntax_error_names_its_place() {
+    fn a_syntax_error_reports_its_line() {
         let error = parse("{\"a\":\n 1,}").unwrap_err();
         assert_eq!(error.items()[0].details["line"], 2);
     }

@@ -1,7 +1,7 @@
-//! Mikobase itself: the trait, the data model, Q0 and the engines.
+//! Mikobase: the trait, the data model, Q0 and the engines.
 //!
-//! Everything here works in one process without tokio and tarpc. Feature `rpc` adds what generated code needs to
-//! make an interface remote (module `rpc`); sockets and processes live in `miko-shared`.
+//! This crate works within one process and needs neither tokio nor tarpc. The feature `rpc` adds the support
+//! for remote interfaces (module `rpc`); sockets and processes are in `miko-shared`.
 
 mod as_of;
 pub mod atomic_file;

@@ -1,4 +1,4 @@
-//! The trait that everything follows.
+//! The trait [`Mikobase`], which engines and proxies implement.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +18,9 @@ use crate::worldlet::Imported;
 
 /// A Mikobase: a live object store.
 ///
-/// An engine and a proxy to a shared one both implement it and give the same answers. The attribute makes the
-/// service, the proxy and the JSON dispatch from these signatures: a method added here exists everywhere as
-/// soon as the engines implement it.
+/// An engine and a proxy to a shared one both implement it and give the same answers. The attribute generates
+/// the service, the proxy and the JSON dispatch from these signatures, so a new method only has to be
+/// implemented by the engines.
 #[mikobase_interface(
     crate = crate,
     cfg(feature = "rpc"),
@@ -30,141 +30,145 @@ pub trait Mikobase: Send + Sync {
     /// Runs one Q0 request.
     ///
     /// # Errors
-    /// Every fault of the request at once, or why its action could not be done. Nothing was changed then.
+    /// Every fault of the request at once, or the reason why its action failed. Nothing is changed then.
     fn q0(&self, query: Query) -> Result<Response>;
 
     /// Checks one Q0 request without running it.
     ///
     /// # Errors
-    /// Only if the check itself could not be made: what is wrong with the request is in the [`Validation`].
+    /// Only if the check itself failed: the faults of the request are in the [`Validation`].
     #[interface(read)]
     fn validate(&self, query: Query) -> Result<Validation>;
 
-    /// The record stored under `pk`, or `None` if there is none or it was deleted.
+    /// Returns the record with this pk, or `None` if it does not exist or was deleted.
     ///
     /// # Errors
     /// Only if the store could not be read.
     #[interface(read)]
     fn record_by_pk(&self, pk: &str) -> Result<Option<Record>>;
 
-    /// All records of the class and its subclasses, in order of creation.
+    /// Returns all records of the class and its subclasses, in order of creation.
     ///
     /// # Errors
-    /// `invalid_request`, if `class` is no UNS.
+    /// `invalid_request`, if `class` is not a UNS.
     #[interface(read)]
     fn by_class(&self, class: &str) -> Result<Records>;
 
-    /// Runs many requests in one call: each for itself, or all or none if `atomic`.
+    /// Runs many requests in one call: independently, or all or none if `atomic`.
     ///
     /// # Errors
-    /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests, of which none is run.
-    /// `request-too-large` also if the answers have more bytes than the server sends at once: nothing was changed if
-    /// `atomic`, otherwise the detail `run` says how many requests were run.
+    /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests; none is
+    /// run then. `request-too-large` also if the answers exceed the frame limit of the server: nothing is
+    /// changed if `atomic`, otherwise the detail `run` counts the requests that have run.
     ///
-    /// If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
-    /// changed then.
+    /// If `atomic`, the error of the first request that failed, with its index as detail `request`. Nothing
+    /// is changed then.
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers>;
 
-    /// All versions of a record in order of time, in a temporal database. The last of a deleted record is a tombstone.
+    /// Returns all versions of a record in order of time, in a temporal database. The last version of a
+    /// deleted record is a tombstone.
     ///
     /// # Errors
     /// `not-temporal`; `record_not_found`.
     #[interface(read)]
     fn history(&self, pk: &str) -> Result<Vec<Version>>;
 
-    /// Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or
-    /// none. Classes that are not named stay. Any number of callers may do it at once.
+    /// Defines classes, all or none: missing ones are created, different ones updated, equal ones left
+    /// unchanged. Other classes are not affected. Callers may import concurrently.
     ///
     /// # Errors
-    /// Every fault of every definition, by JSON pointer; `class-not-found` for a parent that is not defined;
-    /// `unique-violation` if stored records break what is to be unique.
+    /// Every fault of every definition, with its JSON pointer; `class-not-found` for a parent that is not
+    /// defined; `unique-violation`, if stored records violate a new unique constraint.
     #[interface(idempotent)]
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges>;
 
-    /// All class definitions: `{"classes": {name: definition}}`, in order of creation.
+    /// Returns all class definitions in order of creation: `{"classes": {name: definition}}`.
     ///
     /// # Errors
     /// Only if the store could not be read.
     #[interface(read)]
     fn export_schema(&self) -> Result<Schema>;
 
-    /// Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the
-    /// same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected, with the
-    /// reason. Versions are taken as they are: they were valid where they were written.
+    /// Adds the versions of another database's worldlet (`history`), all or none. A version that exists with
+    /// equal content is skipped. If one exists with other content, nothing is merged, and that version is
+    /// listed as rejected, with the reason. The content of versions is not validated: it was valid where it
+    /// was written.
     ///
     /// # Errors
     /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
     #[interface(idempotent)]
     fn merge(&self, worldlet: Delta) -> Result<Merged>;
 
-    /// Begins a file of a media type such as `image/png`, and gives the pk that it will have. Its chunks follow, then its end;
-    /// before that it does not exist. [`put_file`](crate::MikobaseExt::put_file) does all of it.
+    /// Begins a file of a media type such as `image/png` and returns its future pk. The file does not exist
+    /// until its chunks were written and it was ended. [`put_file`](crate::MikobaseExt::put_file) performs
+    /// all these steps.
     ///
     /// # Errors
     /// Only if the store could not be written.
     fn begin_file(&self, mime: &str) -> Result<String>;
 
-    /// Writes the next chunk of a file that was begun, counted from 0. The last one may be written again.
+    /// Writes the next chunk of a file that was begun, counted from 0. The last chunk may be repeated.
     ///
     /// # Errors
-    /// `file-not-found`, if no such file is being written; `invalid_request`, if it is not the turn of this chunk, or it has more
-    /// than [`MOST_BYTES`](crate::MOST_BYTES) or none.
+    /// `file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,
+    /// empty or larger than [`MOST_BYTES`](crate::MOST_BYTES).
     #[interface(idempotent)]
     fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()>;
 
-    /// Ends a file that was begun: it exists from now on, and never changes. Gives the pk of the file with this content, which is
-    /// another if that was there before.
+    /// Ends a file that was begun: from now on it exists and never changes. Returns the pk of the file with
+    /// this content, which differs from `file` if a file with the same content existed before.
     ///
     /// # Errors
     /// `file-not-found`, if no such file is being written.
     #[interface(idempotent)]
     fn end_file(&self, file: &str) -> Result<String>;
 
-    /// Forgets a file that was begun, if it has not ended.
+    /// Discards a file that was begun but not ended.
     ///
     /// # Errors
     /// Only if the store could not be written.
     #[interface(idempotent)]
     fn cancel_file(&self, file: &str) -> Result<()>;
 
-    /// What is known of a file.
+    /// Returns the metadata of a file.
     ///
     /// # Errors
     /// `file-not-found`.
     #[interface(read)]
     fn file_info(&self, pk: &str) -> Result<FileInfo>;
 
-    /// A piece of a file, and where the next one begins. [`file`](crate::MikobaseExt::file) reads all of them.
+    /// Returns a piece of a file and the position of the next one. [`file`](crate::MikobaseExt::file) reads
+    /// all of them.
     ///
     /// # Errors
-    /// `file-not-found`; `invalid_request`, if the file has no such place.
+    /// `file-not-found`; `invalid_request`, if the position is outside the file.
     #[interface(read)]
     fn file_piece(&self, pk: &str, at: Position) -> Result<Piece>;
 
     /// Deletes a file.
     ///
     /// # Errors
-    /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` names it.
+    /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.
     fn delete_file(&self, pk: &str) -> Result<()>;
 
-    /// Deletes the files whose pks stand in no record, and in no version of one. Gives their pks.
+    /// Deletes the files whose pk occurs in no record and in no version. Returns their pks.
     ///
     /// # Errors
     /// Only if the store could not be read or written.
     fn collect_files(&self) -> Result<Vec<String>>;
 
-    /// Opens a stream of what there is now, and gives its name. [`iter`](crate::MikobaseExt::iter) and
-    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) do all that is to be done with it.
+    /// Opens a stream of the current state and returns its name. [`iter`](crate::MikobaseExt::iter) and
+    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) open, read and close a stream.
     ///
     /// # Errors
-    /// Every fault of a select at once.
+    /// Every fault of the select at once.
     #[interface(idempotent)]
     fn open_stream(&self, source: Source) -> Result<String>;
 
-    /// The next chunk of a stream, counted from 0. The last one may be asked for again.
+    /// Returns the next chunk of a stream, counted from 0. The last chunk may be requested again.
     ///
     /// # Errors
-    /// `stream-expired`, if there is no such stream any more; `invalid_request`, if it is not the turn of this chunk.
+    /// `stream-expired`, if the stream no longer exists; `invalid_request`, if the chunk is out of order.
     #[interface(idempotent)]
     fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk>;
 
@@ -175,37 +179,38 @@ pub trait Mikobase: Send + Sync {
     #[interface(idempotent)]
     fn close_stream(&self, stream: &str) -> Result<()>;
 
-    /// Begins an import, whose text follows piece by piece, and gives its name.
-    /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) does all of it.
+    /// Begins an import, whose text follows in pieces, and returns its name.
+    /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
     ///
     /// # Errors
-    /// Only if there is no place for the text.
+    /// Only if the text cannot be stored.
     #[interface(idempotent)]
     fn begin_import(&self) -> Result<String>;
 
-    /// Sends the next piece of the worldlet, counted from 0. The last one may be sent again.
+    /// Sends the next piece of the worldlet, counted from 0. The last piece may be repeated.
     ///
     /// # Errors
-    /// `stream-expired`, if there is no such import any more; `invalid_request`, if it is not the turn of this piece, or it has more than
-    /// [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.
+    /// `stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or
+    /// larger than [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.
     #[interface(idempotent)]
     fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()>;
 
-    /// Imports the worldlet that was sent, all or nothing. With `trust`, what validation finds becomes a warning.
+    /// Imports the worldlet that was sent, all or none. With `trust`, validation faults become warnings.
     ///
     /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if there is no such import any more.
+    /// `invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if the import no longer
+    /// exists.
     #[interface(deadline = "24h")]
     fn end_import(&self, import: &str, trust: bool) -> Result<Imported>;
 
-    /// Forgets the text of an import.
+    /// Discards the text of an import.
     ///
     /// # Errors
     /// None of its own.
     #[interface(idempotent)]
     fn cancel_import(&self, import: &str) -> Result<()>;
 
-    /// What kind of database this is.
+    /// Returns the properties of this database.
     ///
     /// # Errors
     /// Only if the store could not be read.
@@ -216,44 +221,44 @@ pub trait Mikobase: Send + Sync {
 /// All class definitions as one JSON object, `{"classes": {name: definition}}`.
 pub type Schema = serde_json::Value;
 
-/// A worldlet of versions, `{"history": {…}}`, as one JSON object.
+/// A worldlet with versions, `{"history": {…}}`, as one JSON object.
 pub type Delta = serde_json::Value;
 
-/// What [`Mikobase::merge`] did, by the pks of versions.
+/// The result of [`Mikobase::merge`], by the pks of versions.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Merged {
-    /// Versions that were added: none, if any is rejected.
+    /// Versions that were added; none, if any is rejected.
     pub accepted: Vec<String>,
-    /// Versions that were there with the same content.
+    /// Versions that existed with the same content.
     pub skipped: Vec<String>,
-    /// Versions that contradict one that is there.
+    /// Versions that contradict an existing one.
     pub rejected: Vec<String>,
-    /// Why each of these was rejected.
+    /// The reason of each rejection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, String>,
 }
 
-/// What [`Mikobase::import_schema`] did, by class name.
+/// The result of [`Mikobase::import_schema`], by class name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SchemaChanges {
     /// Classes that were not defined before.
     pub created: Vec<String>,
-    /// Classes whose definition was another.
+    /// Classes whose definition was different.
     pub updated: Vec<String>,
-    /// Classes that were defined in this way already.
+    /// Classes whose definition was equal.
     pub unchanged: Vec<String>,
 }
 
-/// What kind of database this is.
+/// The properties of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Properties {
-    /// Does it keep every version of a record?
+    /// Whether it keeps every version of a record.
     pub temporal: bool,
-    /// Advisory: may code in it be run by those who can?
+    /// Advisory: whether programs may execute code that the database contains.
     pub executable: bool,
-    /// The backend URL of the engine, without protocol: `mikobase.uno/sqlite/memory`.
+    /// The backend URL of the engine, without its protocol: `mikobase.uno/sqlite/memory`.
     pub engine: String,
-    /// The version of the software that holds it.
+    /// The version of the software that runs the engine.
     pub version: String,
 }

@@ -1,8 +1,8 @@
-//! Whether a database is opened to be read, or to be written as well.
+//! The access mode of a database.
 
 use crate::error::{Error, ErrorId, Result};
 
-/// What may be done with a database.
+/// The access mode of a database.
 ///
 /// ```
 /// use miko_core::backend::Mode;

@@ -1,8 +1,8 @@
-//! Regular expressions as users write them: bounded in size, and compiled once per pattern.
+//! Regular expressions of users: limited in size, and compiled once per pattern.
 //!
-//! Compiling costs time and memory in proportion to the size of the program, which a short text can make huge (`\w{200}`).
-//! That size is estimated from the syntax tree, in which repetitions are not unrolled: whether a pattern is allowed is known
-//! before it is compiled, and does not depend on what is in the cache.
+//! Compiling takes time and memory in proportion to the size of the compiled program, which a short text can
+//! make huge (`\w{200}`). The size is estimated from the syntax tree, in which repetitions are not unrolled.
+//! So a pattern is accepted or refused before it is compiled, and independently of the cache.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,45 +15,46 @@ use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Class, Hir, HirKind};
 use regex_syntax::utf8::Utf8Sequences;
 
-/// The estimated size in bytes that one regular expression may have. `^\w{1,255}$` has about half of it.
+/// The maximal estimated size of one regular expression in bytes. `^\w{1,255}$` has about half of it.
 pub(crate) const MAX_SIZE: u64 = 64 << 20;
 
-/// The estimated size that all regular expressions of a request, or of a class definition, may have together.
+/// The maximal total of the estimated sizes of the regular expressions in one request or one class
+/// definition.
 pub(crate) const MAX_TOTAL: u64 = 2 * MAX_SIZE;
 
-/// What each byte of a pattern's text counts for at least. It bounds the time that parsing takes.
+/// The minimal size that each byte of a pattern's text counts for. It bounds the time of parsing.
 const SIZE_PER_BYTE: u64 = 2 << 10;
 
-/// The size that the patterns in a thread's cache have together.
+/// The total size of the patterns in the cache of a thread.
 const CACHED_SIZE: u64 = 2 * MAX_TOTAL;
 
-/// How many patterns of ordinary size a thread's cache is laid out for.
+/// The expected number of patterns in the cache of a thread.
 const CACHED_PATTERNS: usize = 64;
 
-/// A regular expression that is well-formed and not too large. It is compiled when it is first matched.
+/// A well-formed regular expression of acceptable size. It is compiled when it is first matched.
 #[derive(Debug, Clone)]
-pub(crate) struct Pattern(Arc<Inner>);
+pub(crate) struct Pattern(Arc<SharedPattern>);
 
 #[derive(Debug)]
-struct Inner {
+struct SharedPattern {
     text: String,
     size: u64,
     compiled: OnceLock<Result<Regex, regex::Error>>,
 }
 
-/// Why a text is refused as a pattern.
+/// The reason for refusing a pattern.
 #[derive(Debug, Clone)]
 pub(crate) enum PatternFault {
-    /// It is no regular expression, for this reason.
+    /// The text is not a regular expression.
     Malformed(String),
-    /// It is larger than one may be.
+    /// The pattern exceeds [`MAX_SIZE`].
     TooLarge,
-    /// It is too large beside those that were read before it.
+    /// The pattern and those before it together exceed [`MAX_TOTAL`].
     TooLargeTogether,
 }
 
 impl PatternFault {
-    /// The limit that is exceeded, if one is.
+    /// The exceeded limit, if the pattern is too large.
     pub(crate) fn limit(&self) -> Option<u64> {
         match self {
             Self::Malformed(_) => None,
@@ -66,7 +67,7 @@ impl PatternFault {
 impl fmt::Display for PatternFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(reason) => write!(f, "this is no regular expression: {reason}"),
+            Self::Malformed(reason) => write!(f, "this is not a regular expression: {reason}"),
             Self::TooLarge => write!(
                 f,
                 "the regular expression is too large: compiled, it would take more than {} MiB",
@@ -82,11 +83,11 @@ impl fmt::Display for PatternFault {
 }
 
 impl Pattern {
-    /// Reads a pattern, or takes it from the cache of this thread.
+    /// Parses a pattern, or takes it from the cache of this thread.
     pub(crate) fn new(text: &str) -> Result<Self, PatternFault> {
         thread_local! {
-            static PATTERNS: RefCell<Cache<String, Pattern, BySize>> =
-                RefCell::new(Cache::with_weighter(CACHED_PATTERNS, CACHED_SIZE, BySize));
+            static PATTERNS: RefCell<Cache<String, Pattern, SizeWeighter>> =
+                RefCell::new(Cache::with_weighter(CACHED_PATTERNS, CACHED_SIZE, SizeWeighter));
         }
         PATTERNS.with_borrow_mut(|patterns| {
             if let Some(pattern) = patterns.get(text) {
@@ -99,30 +100,30 @@ impl Pattern {
     }
 
     fn parse(text: &str) -> Result<Self, PatternFault> {
-        let of_text = SIZE_PER_BYTE.saturating_mul(text.len() as u64);
-        if of_text > MAX_SIZE {
+        let text_size = SIZE_PER_BYTE.saturating_mul(text.len() as u64);
+        if text_size > MAX_SIZE {
             return Err(PatternFault::TooLarge);
         }
         let parsed = regex_syntax::parse(text).map_err(|fault| PatternFault::Malformed(fault.to_string()))?;
-        let size = estimated_size(&parsed).saturating_add(FIXED_SIZE).max(of_text);
+        let size = estimated_size(&parsed).saturating_add(FIXED_SIZE).max(text_size);
         if size > MAX_SIZE {
             return Err(PatternFault::TooLarge);
         }
-        Ok(Self(Arc::new(Inner { text: text.to_owned(), size, compiled: OnceLock::new() })))
+        Ok(Self(Arc::new(SharedPattern { text: text.to_owned(), size, compiled: OnceLock::new() })))
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0.text
     }
 
-    /// Does it find a match?
+    /// Whether the pattern matches some part of `text`.
     pub(crate) fn is_match(&self, text: &str) -> bool {
         self.compiled().as_ref().is_ok_and(|regex| regex.is_match(text))
     }
 
     fn compiled(&self) -> &Result<Regex, regex::Error> {
         self.0.compiled.get_or_init(|| {
-            // The estimate is what limits the size.
+            // The estimate limits the size already.
             RegexBuilder::new(&self.0.text).size_limit(usize::MAX).build()
         })
     }
@@ -134,7 +135,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// The patterns of a request or a definition so far, each of which counts once.
+/// The patterns read so far in a request or a definition. Equal patterns count once.
 #[derive(Debug, Default)]
 pub(crate) struct PatternBudget {
     total: u64,
@@ -142,17 +143,18 @@ pub(crate) struct PatternBudget {
 }
 
 impl PatternBudget {
-    /// Reads a pattern, if the total size is still allowed. It is not even parsed if it is not.
+    /// Reads a pattern within the total size. A pattern that exceeds it by the length of its text is not
+    /// parsed.
     pub(crate) fn read(&mut self, text: &str) -> Result<Pattern, PatternFault> {
         if let Some(pattern) = self.read.get(text) {
             return Ok(pattern.clone());
         }
-        let of_text = SIZE_PER_BYTE.saturating_mul(text.len() as u64);
-        if of_text <= MAX_SIZE && self.total.saturating_add(of_text) > MAX_TOTAL {
+        let text_size = SIZE_PER_BYTE.saturating_mul(text.len() as u64);
+        if text_size <= MAX_SIZE && self.total.saturating_add(text_size) > MAX_TOTAL {
             return Err(PatternFault::TooLargeTogether);
         }
         let pattern = Pattern::new(text);
-        self.total = self.total.saturating_add(pattern.as_ref().map_or(of_text, |pattern| pattern.0.size));
+        self.total = self.total.saturating_add(pattern.as_ref().map_or(text_size, |pattern| pattern.0.size));
         if self.total > MAX_TOTAL && pattern.is_ok() {
             return Err(PatternFault::TooLargeTogether);
         }
@@ -162,27 +164,27 @@ impl PatternBudget {
 }
 
 #[derive(Clone)]
-struct BySize;
+struct SizeWeighter;
 
-impl Weighter<String, Pattern> for BySize {
+impl Weighter<String, Pattern> for SizeWeighter {
     fn weight(&self, _: &String, pattern: &Pattern) -> u64 {
         pattern.0.size.max(1)
     }
 }
 
-/// The size in bytes of a state of the compiled program.
-const STATE: u64 = 40;
+/// The size in bytes of one state of the compiled program.
+const STATE_SIZE: u64 = 40;
 
-/// What every program has.
+/// The size of a program without states, in bytes.
 const FIXED_SIZE: u64 = 4 << 10;
 
-/// An upper bound of the size of the program that a syntax tree is compiled to. What exceeds the limit is not looked at
-/// further.
+/// An upper bound of the size of the program that a syntax tree compiles to. Stops early once the limit is
+/// exceeded.
 fn estimated_size(tree: &Hir) -> u64 {
     let sum = |parts: &[Hir]| {
-        let mut size = STATE;
+        let mut size = STATE_SIZE;
         for part in parts {
-            size = size.saturating_add(estimated_size(part)).saturating_add(STATE);
+            size = size.saturating_add(estimated_size(part)).saturating_add(STATE_SIZE);
             if size > MAX_SIZE {
                 break;
             }
@@ -190,20 +192,20 @@ fn estimated_size(tree: &Hir) -> u64 {
         size
     };
     match tree.kind() {
-        HirKind::Empty | HirKind::Look(_) => STATE,
-        HirKind::Literal(literal) => STATE.saturating_mul(literal.0.len() as u64),
+        HirKind::Empty | HirKind::Look(_) => STATE_SIZE,
+        HirKind::Literal(literal) => STATE_SIZE.saturating_mul(literal.0.len() as u64),
         HirKind::Class(Class::Unicode(class)) => {
             let sequences =
                 class.ranges().iter().flat_map(|range| Utf8Sequences::new(range.start(), range.end()));
-            STATE + sequences.map(|sequence| STATE * sequence.len() as u64).sum::<u64>()
+            STATE_SIZE + sequences.map(|sequence| STATE_SIZE * sequence.len() as u64).sum::<u64>()
         }
-        HirKind::Class(Class::Bytes(class)) => STATE + STATE * class.ranges().len() as u64,
+        HirKind::Class(Class::Bytes(class)) => STATE_SIZE + STATE_SIZE * class.ranges().len() as u64,
         HirKind::Repetition(repetition) => {
-            let times = repetition.max.unwrap_or(repetition.min.saturating_add(1)).max(1);
-            let once = estimated_size(&repetition.sub).saturating_add(2 * STATE);
-            once.saturating_mul(u64::from(times)).saturating_add(STATE)
+            let count = repetition.max.unwrap_or(repetition.min.saturating_add(1)).max(1);
+            let once = estimated_size(&repetition.sub).saturating_add(2 * STATE_SIZE);
+            once.saturating_mul(u64::from(count)).saturating_add(STATE_SIZE)
         }
-        HirKind::Capture(capture) => estimated_size(&capture.sub).saturating_add(4 * STATE),
+        HirKind::Capture(capture) => estimated_size(&capture.sub).saturating_add(4 * STATE_SIZE),
         HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
     }
 }
@@ -215,9 +217,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_of_many_word_characters_is_one() {
+    fn a_bounded_repetition_of_word_characters_is_accepted() {
         let pattern = Pattern::new(r"^\w{1,255}$").unwrap();
-        assert!(pattern.0.compiled.get().is_none(), "it is compiled when it is matched");
+        assert!(pattern.0.compiled.get().is_none(), "the pattern should be compiled only when it is matched");
         assert!(pattern.is_match(&"ä".repeat(255)) && !pattern.is_match(&"ä".repeat(256)));
         assert!(pattern.0.size < MAX_SIZE, "{}", pattern.0.size);
     }
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_refused_before_it_is_compiled() {
+    fn a_pattern_that_is_too_large_is_refused_before_compilation() {
         for text in [r"\w{10000}", r"((a{1000}){1000}){1000}", &r"\w".repeat(100_000), r"(\pL{500}|x){9}"] {
             assert!(matches!(Pattern::new(text), Err(PatternFault::TooLarge)), "{:.30}", text);
         }
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_pattern_counts_once() {
+    fn equal_patterns_count_once() {
         let mut budget = PatternBudget::default();
         assert!((0..100).all(|_| budget.read(r"^\w{1,255}$").is_ok()));
         let mut others = (200..220).map(|count| budget.read(&format!(r"\w{{{count}}}")));
@@ -247,7 +249,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_program_is_larger_than_its_estimate(
+        fn no_program_exceeds_its_estimated_size(
             text in r"((\\w|\\pL|.|\[a-z\]|\[\\u\{81\}-\\u\{10FFFE\}\]|abc|\(x\|yz\|é\)|\(\?i:k\)|\^|\\b)(\{[0-9]\}|\{1,9\}|\*|\+\?|)){1,6}",
         ) {
             let parsed = regex_syntax::parse(&text);

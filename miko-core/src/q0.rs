@@ -1,4 +1,4 @@
-//! Q0 requests, built in Rust: what they build is the JSON that one would write.
+//! Builders for Q0 requests. Each builder converts into the JSON of its request.
 //!
 //! ```
 //! use miko_core::q0::{Condition, Select, Sort, eq, gte, matches, starts_with};
@@ -32,62 +32,63 @@ use serde_json::{Map, Value, json};
 
 use crate::timestamp::Timestamp;
 
-/// The action `select`: which records, in which order, and how many of them.
+/// The action `select`: filters, sorts and limits records.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Select {
     request: Map<String, Value>,
 }
 
-/// What a record must fulfil: every part that is given.
+/// A filter of records. All its parts must hold.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Condition {
     parts: Map<String, Value>,
 }
 
 impl Select {
-    /// All records; narrow them with the other methods.
+    /// All records; the other methods narrow them.
     pub fn all() -> Self {
         Self { request: action("select") }
     }
 
-    /// Records of this class and its subclasses.
+    /// Records of `class` and its subclasses.
     pub fn class(class: impl Into<Value>) -> Self {
         Self::all().with("class", class)
     }
 
-    /// Records with these pks, one or an array of them.
+    /// Records with these pks: one, or an array of them.
     pub fn pk(pks: impl Into<Value>) -> Self {
         Self::all().with("pk", pks)
     }
 
-    /// Of those, the ones whose value at the end of `steps` passes the test. Given several times, all of them must hold.
+    /// Keeps the records whose value at the end of `steps` passes the test. Several paths are combined with
+    /// AND.
     #[must_use]
     pub fn path<S: Into<Step>>(mut self, steps: impl IntoIterator<Item = S>, test: Test) -> Self {
         add_path(&mut self.request, steps, test);
         self
     }
 
-    /// Of those, the ones for which all of these hold.
+    /// Keeps the records that match all conditions.
     #[must_use]
     pub fn all_of(mut self, conditions: impl IntoIterator<Item = Condition>) -> Self {
         add_members(&mut self.request, "all", conditions);
         self
     }
 
-    /// Of those, the ones for which at least one of these holds.
+    /// Keeps the records that match at least one condition.
     #[must_use]
     pub fn any_of(mut self, conditions: impl IntoIterator<Item = Condition>) -> Self {
         add_any(&mut self.request, conditions);
         self
     }
 
-    /// Of what is left, the ones for which this holds as well.
+    /// Filters the remaining records by a further condition.
     #[must_use]
     pub fn then(self, condition: Condition) -> Self {
         self.with("then", condition)
     }
 
-    /// Orders them. Those that are equal in one are ordered by the one that was given next; in the end, by creation.
+    /// Adds a sort key. Records that are equal in all keys stay in order of creation.
     #[must_use]
     pub fn sort(mut self, sort: Sort) -> Self {
         if let Some(first) = self.request.shift_remove("sort") {
@@ -100,19 +101,19 @@ impl Select {
         self
     }
 
-    /// At most so many of them.
+    /// Returns at most `limit` records.
     #[must_use]
     pub fn limit(self, limit: impl Into<Value>) -> Self {
         self.with("limit", limit)
     }
 
-    /// Without the first so many of them.
+    /// Skips the first `offset` records.
     #[must_use]
     pub fn offset(self, offset: impl Into<Value>) -> Self {
         self.with("offset", offset)
     }
 
-    /// What [`placeholder`]s of this name stand for.
+    /// Sets the value of the [`placeholder`] `name`.
     #[must_use]
     pub fn placeholder(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         add_placeholder(&mut self.request, name.into(), value.into());
@@ -126,12 +127,12 @@ impl Select {
 }
 
 impl Condition {
-    /// It is of this class or a subclass.
+    /// The record is of `class` or a subclass.
     pub fn class(class: impl Into<Value>) -> Self {
         Self::default().with("class", class)
     }
 
-    /// It has this pk, or one of an array of them.
+    /// The record has this pk, or one of an array of them.
     pub fn pk(pks: impl Into<Value>) -> Self {
         Self::default().with("pk", pks)
     }
@@ -141,41 +142,44 @@ impl Condition {
         Self::default().and_path(steps, test)
     }
 
-    /// All of these hold.
+    /// All conditions hold.
     pub fn all(conditions: impl IntoIterator<Item = Self>) -> Self {
         let mut condition = Self::default();
         add_members(&mut condition.parts, "all", conditions);
         condition
     }
 
-    /// At least one of these holds.
+    /// At least one of the conditions holds.
     pub fn any(conditions: impl IntoIterator<Item = Self>) -> Self {
         let mut condition = Self::default();
         add_any(&mut condition.parts, conditions);
         condition
     }
 
-    /// And the value at the end of `steps` passes the test.
+    /// Also requires that the value at the end of `steps` passes the test.
     #[must_use]
     pub fn and_path<S: Into<Step>>(mut self, steps: impl IntoIterator<Item = S>, test: Test) -> Self {
         add_path(&mut self.parts, steps, test);
         self
     }
 
-    /// It does not hold. What comes with [`then`](Self::then) is not part of that.
+    /// Negates the condition, except what [`then`](Self::then) adds.
     #[must_use]
-    #[allow(clippy::should_implement_trait, reason = "it is Q0's word, and means what the trait's does")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "it is the name in Q0, with the meaning of the trait's method"
+    )]
     pub fn not(self) -> Self {
         self.with("not", true)
     }
 
-    /// And this holds for what survived.
+    /// Filters the remaining records by a further condition.
     #[must_use]
     pub fn then(self, condition: Self) -> Self {
         self.with("then", condition)
     }
 
-    /// What [`placeholder`]s of this name stand for in this condition and those inside it.
+    /// Sets the value of the [`placeholder`] `name` in this condition and those inside it.
     #[must_use]
     pub fn placeholder(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         add_placeholder(&mut self.parts, name.into(), value.into());
@@ -206,7 +210,7 @@ fn add_members(parts: &mut Map<String, Value>, key: &str, conditions: impl IntoI
     }
 }
 
-/// One more `any` beside another: both must hold.
+/// Adds an `any`. A second `any` is combined with the first by AND.
 fn add_any(parts: &mut Map<String, Value>, conditions: impl IntoIterator<Item = Condition>) {
     if parts.contains_key("any") {
         add_members(parts, "all", [Condition::any(conditions)]);
@@ -221,7 +225,7 @@ fn add_placeholder(parts: &mut Map<String, Value>, name: String, value: Value) {
     }
 }
 
-/// Stands for what `placeholders` give to `name`.
+/// A placeholder, which the request replaces by the value of `name` in its `placeholders`.
 ///
 /// ```
 /// use miko_core::q0::{Select, eq, placeholder};
@@ -255,7 +259,7 @@ impl From<usize> for Step {
     }
 }
 
-/// What is asked of the value that a path leads to.
+/// A test of the value at the end of a path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Test(Value);
 
@@ -264,7 +268,8 @@ impl Test {
         Self(json!({ name: operand.into() }))
     }
 
-    /// Both tests must pass; of two that use one operator, the other's counts. Modifiers are for both.
+    /// Combines two tests with AND. If both have the same operator, that of `other` applies. Modifiers apply
+    /// to both tests.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let mut operators = self.into_operators();
@@ -272,13 +277,13 @@ impl Test {
         Self(operators.into())
     }
 
-    /// Upper and lower case are alike, by Unicode: for strings, in equality and in tests of parts.
+    /// Ignores case, by Unicode, in equality and substring tests of strings.
     #[must_use]
     pub fn ignoring_case(self) -> Self {
         self.modified("case-sensitive", false)
     }
 
-    /// White space at the ends does not count, and a run of it is one space.
+    /// Ignores white space at both ends and treats a run of white space as one space.
     #[must_use]
     pub fn collapsed(self) -> Self {
         self.modified("collapse", true)
@@ -298,7 +303,7 @@ impl Test {
     }
 }
 
-/// It equals this value; null is absent as well.
+/// The value equals `value`. `null` also matches an absent value.
 pub fn eq(value: impl Into<Value>) -> Test {
     match value.into() {
         object @ Value::Object(_) => Test::operator("value", object),
@@ -315,42 +320,42 @@ macro_rules! operators {
 }
 
 operators! {
-    /// It is a string that contains this one.
+    /// The value is a string that contains `part`.
     contains(part: impl Into<Value>) = "contains";
-    /// It is a string that starts with this one.
+    /// The value is a string that starts with `part`.
     starts_with(part: impl Into<Value>) = "starts-with";
-    /// It is a string that ends with this one.
+    /// The value is a string that ends with `part`.
     ends_with(part: impl Into<Value>) = "ends-with";
-    /// It is a string in which this regular expression (of the `regex` crate) finds a match.
+    /// The value is a string that matches the regular expression (of the `regex` crate) in some part.
     matches(pattern: impl Into<Value>) = "matches";
-    /// It is of the bound's type (number or string) and greater.
+    /// The value has the type of the bound (number or string) and is greater.
     gt(bound: impl Into<Value>) = "gt";
-    /// It is of the bound's type (number or string) and less.
+    /// The value has the type of the bound (number or string) and is less.
     lt(bound: impl Into<Value>) = "lt";
-    /// It is of the bound's type (number or string) and greater or equal.
+    /// The value has the type of the bound (number or string) and is greater or equal.
     gte(bound: impl Into<Value>) = "gte";
-    /// It is of the bound's type (number or string) and less or equal.
+    /// The value has the type of the bound (number or string) and is less or equal.
     lte(bound: impl Into<Value>) = "lte";
-    /// It is an array with an element equal to this value.
+    /// The value is an array with an element that equals `value`.
     includes(value: impl Into<Value>) = "includes";
-    /// It is an array with all of these.
+    /// The value is an array that contains all of `values`.
     includes_all(values: impl Into<Value>) = "includes_all";
-    /// It is an array with at least one of these.
+    /// The value is an array that contains at least one of `values`.
     includes_any(values: impl Into<Value>) = "includes_any";
-    /// It equals one of these.
+    /// The value equals one of `values`.
     one_of(values: impl Into<Value>) = "in";
-    /// It is present and not null; with `false`, the opposite.
+    /// The value is present and not null; negated if `expected` is `false`.
     exists(expected: bool) = "exists";
-    /// It is present, not null and not `false`; with `false`, the opposite.
+    /// The value is present and neither null nor `false`; negated if `expected` is `false`.
     truthy(expected: bool) = "truthy";
 }
 
-/// It is present, null included.
+/// The value is present, possibly null.
 pub fn present() -> Test {
     Test::operator("any", true)
 }
 
-/// By what records are ordered: ascending, null and absent last.
+/// A sort key: ascending, with null and absent values last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sort {
     keys: Vec<Value>,
@@ -358,43 +363,43 @@ pub struct Sort {
 }
 
 impl Sort {
-    /// By the value at the end of `steps`.
+    /// Sorts by the value at the end of `steps`.
     pub fn by<S: Into<Step>>(steps: impl IntoIterator<Item = S>) -> Self {
         Self { keys: steps.into_iter().map(|step| step.into().0).collect(), qualifiers: Map::new() }
     }
 
-    /// By pk.
+    /// Sorts by pk.
     pub fn by_pk() -> Self {
-        Self::own("pk")
+        Self::by_property("pk")
     }
 
-    /// By the time of creation.
+    /// Sorts by the time of creation.
     pub fn by_created_at() -> Self {
-        Self::own("created_at")
+        Self::by_property("created_at")
     }
 
-    /// By the time of the last change.
+    /// Sorts by the time of the last change.
     pub fn by_updated_at() -> Self {
-        Self::own("updated_at")
+        Self::by_property("updated_at")
     }
 
-    fn own(name: &str) -> Self {
+    fn by_property(name: &str) -> Self {
         Self { keys: vec![json!({ "record": name })], qualifiers: Map::new() }
     }
 
-    /// Descending. Null and absent stay last.
+    /// Sorts in descending order. Null and absent values stay last.
     #[must_use]
     pub fn reverse(self) -> Self {
         self.qualified("reverse", true)
     }
 
-    /// Upper and lower case are alike.
+    /// Ignores case.
     #[must_use]
     pub fn ignoring_case(self) -> Self {
         self.qualified("case-sensitive", false)
     }
 
-    /// White space at the ends does not count, and a run of it is one space.
+    /// Ignores white space at both ends and treats a run of white space as one space.
     #[must_use]
     pub fn collapsed(self) -> Self {
         self.qualified("collapse", true)
@@ -421,14 +426,14 @@ pub struct Create {
 }
 
 impl Create {
-    /// A record of this class, with an empty bucket.
+    /// Creates a record of `class` with an empty bucket.
     pub fn class(class: impl Into<String>) -> Self {
         let mut request = action("create");
         request.insert("class".to_owned(), class.into().into());
         Self { request }.bucket(json!({}))
     }
 
-    /// With this bucket.
+    /// Sets the bucket.
     #[must_use]
     pub fn bucket(mut self, bucket: impl Into<Value>) -> Self {
         self.request.insert("bucket".to_owned(), bucket.into());
@@ -455,31 +460,31 @@ pub struct Update {
 }
 
 impl Update {
-    /// The record with this pk.
+    /// Updates the record with this pk.
     pub fn pk(pk: impl Into<String>) -> Self {
         let mut request = action("update");
         request.insert("pk".to_owned(), pk.into().into());
         Self { request }
     }
 
-    /// Replaces its bucket.
+    /// Replaces the bucket.
     #[must_use]
     pub fn bucket(mut self, bucket: impl Into<Value>) -> Self {
         self.request.insert("bucket".to_owned(), bucket.into());
         self
     }
 
-    /// Replaces its primary class.
+    /// Replaces the primary class.
     #[must_use]
     pub fn class(mut self, class: impl Into<String>) -> Self {
         self.request.insert("class".to_owned(), class.into().into());
         self
     }
 
-    /// Only if nobody has changed it since; else it is a `conflict`.
+    /// Updates only if the record was last changed at `time`; otherwise the request fails with `conflict`.
     #[must_use]
-    pub fn if_updated_at(mut self, moment: Timestamp) -> Self {
-        self.request.insert("if_updated_at".to_owned(), moment.to_string().into());
+    pub fn if_updated_at(mut self, time: Timestamp) -> Self {
+        self.request.insert("if_updated_at".to_owned(), time.to_string().into());
         self
     }
 }
@@ -491,14 +496,14 @@ pub struct Delete {
 }
 
 impl Delete {
-    /// The record with this pk.
+    /// Deletes the record with this pk.
     pub fn pk(pk: impl Into<String>) -> Self {
         let mut request = action("delete");
         request.insert("pk".to_owned(), pk.into().into());
         Self { request }
     }
 
-    /// It is no error if there is none.
+    /// Accepts a missing record without error.
     #[must_use]
     pub fn if_exists(mut self) -> Self {
         self.request.insert("if_exists".to_owned(), true.into());
@@ -543,7 +548,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_test_is_what_one_would_write() {
+    fn each_test_converts_to_its_json() {
         let cases = [
             (eq("a"), json!("a")),
             (eq(1.5), json!(1.5)),
@@ -567,13 +572,13 @@ mod tests {
             (truthy(false), json!({"truthy": false})),
             (present(), json!({"any": true})),
         ];
-        for (test, written) in cases {
-            assert_eq!(Value::from(test), written);
+        for (test, expected) in cases {
+            assert_eq!(Value::from(test), expected);
         }
     }
 
     #[test]
-    fn what_is_given_twice_holds_twice() {
+    fn repeated_parts_are_combined() {
         let built = Select::all()
             .path(["a"], eq(1))
             .path([Step::from("b"), 0.into()], eq(2))
@@ -610,7 +615,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_are_what_one_would_write() {
+    fn writes_convert_to_their_json() {
         let update = Update::pk("p").bucket(json!({"a": 1})).class("a.b/c");
         assert_eq!(
             Value::from(update),

@@ -1,4 +1,4 @@
-//! Records: what the store holds.
+//! Records, as a read returns them.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::json::{self, Object, serialize_raw};
 use crate::timestamp::Timestamp;
 
-/// The keys beside bucket and stack that are kept with a record and returned, never interpreted.
+/// The keys beside bucket and stack that are stored with a record and returned, but never interpreted.
 pub(crate) const PASS_THROUGH: [&str; 5] = ["custom_classes", "vibecode", "comment", "misc", "corporate"];
 
-/// One record, as it was at the moment it was read.
+/// One record, as it was when it was read.
 ///
 /// ```
 /// use miko_core::{Mikobase, SqliteEngine};
@@ -28,77 +28,77 @@ pub(crate) const PASS_THROUGH: [&str; 5] = ["custom_classes", "vibecode", "comme
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// The key the engine gave it. It never changes.
+    /// The primary key. It never changes.
     pub pk: String,
-    /// Its data. No key in it is reserved.
+    /// The data. No key in it is reserved.
     pub bucket: Object,
-    /// Its platters: the shadow first, then one per class.
+    /// The platters: the shadow first, then one per class.
     pub stack: Object,
-    /// `custom_classes`, `vibecode`, `comment`, `misc`, `corporate`, where the record carries any of them.
+    /// `custom_classes`, `vibecode`, `comment`, `misc` and `corporate`, if the record has any of them.
     pub extras: Option<Object>,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When it was last written. Two writes of one record never share it.
+    /// The time of the last write. No two writes of a record have the same time.
     pub updated_at: Timestamp,
 }
 
 impl Record {
-    /// The primary class: that of the first platter after the shadow.
+    /// The primary class: the class of the first platter after the shadow.
     ///
     /// # Errors
-    /// `internal`, if a server sent a stack that is no JSON.
+    /// `internal`, if a server sent a stack that is not JSON.
     pub fn class(&self) -> Result<String> {
         let stack = self.stack.to_map()?;
         let class = stack.values().skip(1).find_map(|platter| platter.get("class")?.as_str());
         Ok(class.unwrap_or(crate::uns::RECORD).to_owned())
     }
 
-    /// The bucket as a type of yours.
+    /// Deserializes the bucket as a `T`.
     ///
     /// # Errors
-    /// `invalid_request`, naming the field that does not fit.
+    /// `invalid_request`, which names the field that does not fit.
     pub fn bucket_as<T: DeserializeOwned>(&self) -> Result<T> {
         self.bucket.parse()
     }
 }
 
-/// A record as JSON shows it: pass-through keys stand beside the bucket.
+/// The JSON form of a record: pass-through keys are members beside the bucket.
 #[derive(Serialize, Deserialize)]
-struct JsonForm {
+struct RecordJson {
     pk: String,
     bucket: Object,
     stack: Object,
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "null_as_present",
         serialize_with = "serialize_raw",
         skip_serializing_if = "Option::is_none"
     )]
     custom_classes: Option<Box<RawValue>>,
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "null_as_present",
         serialize_with = "serialize_raw",
         skip_serializing_if = "Option::is_none"
     )]
     vibecode: Option<Box<RawValue>>,
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "null_as_present",
         serialize_with = "serialize_raw",
         skip_serializing_if = "Option::is_none"
     )]
     comment: Option<Box<RawValue>>,
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "null_as_present",
         serialize_with = "serialize_raw",
         skip_serializing_if = "Option::is_none"
     )]
     misc: Option<Box<RawValue>>,
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "null_as_present",
         serialize_with = "serialize_raw",
         skip_serializing_if = "Option::is_none"
     )]
@@ -107,11 +107,11 @@ struct JsonForm {
     updated_at: Timestamp,
 }
 
-/// The values of the pass-through keys, in their order.
+/// The values of [`PASS_THROUGH`], in the same order.
 pub(crate) type Extras = [Option<Box<RawValue>>; 5];
 
-/// Extras as values.
-pub(crate) fn extras_apart(extras: Option<&Object>) -> Result<Extras> {
+/// Splits extras into the values of the pass-through keys.
+pub(crate) fn split_extras(extras: Option<&Object>) -> Result<Extras> {
     let mut values: std::collections::HashMap<String, Box<RawValue>> = match extras {
         Some(extras) => extras.parse()?,
         None => Default::default(),
@@ -119,8 +119,8 @@ pub(crate) fn extras_apart(extras: Option<&Object>) -> Result<Extras> {
     Ok(PASS_THROUGH.map(|key| values.remove(key)))
 }
 
-/// Values as extras.
-pub(crate) fn extras_together(values: Extras) -> serde_json::Result<Option<Object>> {
+/// Joins the values of the pass-through keys into extras.
+pub(crate) fn join_extras(values: Extras) -> serde_json::Result<Option<Object>> {
     let mut extras = Map::new();
     for (key, value) in PASS_THROUGH.into_iter().zip(values) {
         if let Some(value) = value {
@@ -130,14 +130,17 @@ pub(crate) fn extras_together(values: Extras) -> serde_json::Result<Option<Objec
     Ok((!extras.is_empty()).then(|| Object::from(&extras)))
 }
 
-/// A key that is there with null is there: `Option` alone would take it for absent.
-pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+/// Deserializes an optional field so that an explicit `null` is `Some`: `Option` alone would read it as
+/// absent.
+pub(crate) fn null_as_present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// A record as the wire carries it: bucket and stack are text that nobody looks into.
+/// The binary form of a record: bucket and stack are opaque text.
 #[derive(Serialize, Deserialize)]
-struct WireForm<Text> {
+struct RecordWire<Text> {
     pk: Text,
     bucket: Text,
     stack: Text,
@@ -149,7 +152,7 @@ struct WireForm<Text> {
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {
-            return WireForm {
+            return RecordWire {
                 pk: self.pk.as_str(),
                 bucket: self.bucket.as_str(),
                 stack: self.stack.as_str(),
@@ -160,8 +163,8 @@ impl Serialize for Record {
             .serialize(serializer);
         }
         let [custom_classes, vibecode, comment, misc, corporate] =
-            extras_apart(self.extras.as_ref()).map_err(serde::ser::Error::custom)?;
-        JsonForm {
+            split_extras(self.extras.as_ref()).map_err(serde::ser::Error::custom)?;
+        RecordJson {
             pk: self.pk.clone(),
             bucket: self.bucket.clone(),
             stack: self.stack.clone(),
@@ -180,7 +183,7 @@ impl Serialize for Record {
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if !deserializer.is_human_readable() {
-            let wire = WireForm::<String>::deserialize(deserializer)?;
+            let wire = RecordWire::<String>::deserialize(deserializer)?;
             return Ok(Self {
                 pk: wire.pk,
                 bucket: Object::from_stored(wire.bucket),
@@ -190,36 +193,36 @@ impl<'de> Deserialize<'de> for Record {
                 updated_at: Timestamp::from_millis(wire.updated_at),
             });
         }
-        let json = JsonForm::deserialize(deserializer)?;
+        let json = RecordJson::deserialize(deserializer)?;
         let values = [json.custom_classes, json.vibecode, json.comment, json.misc, json.corporate];
         Ok(Self {
             pk: json.pk,
             bucket: json.bucket,
             stack: json.stack,
-            extras: extras_together(values).map_err(serde::de::Error::custom)?,
+            extras: join_extras(values).map_err(serde::de::Error::custom)?,
             created_at: json.created_at,
             updated_at: json.updated_at,
         })
     }
 }
 
-/// Records that a query selected, in its order.
+/// The records that a select returned, in its order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Records(Vec<Record>);
 
 impl Records {
-    /// How many there are.
+    /// The number of records.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Are there none?
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The records, one after another.
+    /// Iterates over the records.
     pub fn iter(&self) -> std::slice::Iter<'_, Record> {
         self.0.iter()
     }

@@ -1,4 +1,4 @@
-//! What a request that succeeded gives back, and how JSON faces show it.
+//! The results of successful requests, and their JSON form.
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,16 +9,16 @@ use crate::record::Records;
 use crate::timestamp::Timestamp;
 use crate::version::Version;
 
-/// The answer to a Q0 request that succeeded. One that failed is an [`Error`].
+/// The answer to a successful Q0 request. A failed request returns an [`Error`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {
-    /// What the action gave.
+    /// The results of the action.
     pub results: Results,
-    /// What was odd about the request, though it succeeded.
+    /// Findings about the request that did not prevent its success.
     pub warnings: Vec<Warning>,
 }
 
-/// What an action gives, by the kind of action.
+/// The results of an action, by its kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Results {
@@ -26,18 +26,18 @@ pub enum Results {
     Records(Records),
     /// `select` with `history`: the versions, after `limit` and `offset`.
     Versions(Vec<Version>),
-    /// `create` and `update`: which record, and the time of the write.
+    /// `create` and `update`: the record, and the time of the write.
     Written {
         /// The pk of the record.
         pk: String,
         /// Its new `updated_at`.
         updated_at: Timestamp,
     },
-    /// `delete`: which record, and whether there was one to delete.
+    /// `delete`: the record, and whether it existed.
     Deleted {
-        /// The pk that was asked for.
+        /// The requested pk.
         pk: String,
-        /// `false` only with `if_exists`, for a record that was not there.
+        /// `false` only for a missing record with `if_exists`.
         deleted: bool,
     },
 }
@@ -46,7 +46,7 @@ impl Response {
     /// The records of a `select`.
     ///
     /// # Errors
-    /// `invalid_request`, if the request was no `select`.
+    /// `invalid_request`, if the request was not a `select`.
     pub fn into_records(self) -> Result<Records> {
         match self.results {
             Results::Records(records) => Ok(records),
@@ -63,11 +63,11 @@ impl Response {
     /// The versions of a `select` with `history`.
     ///
     /// # Errors
-    /// `invalid_request`, if the request was another.
+    /// `invalid_request` for every other request.
     pub fn into_versions(self) -> Result<Vec<Version>> {
         match self.results {
             Results::Versions(versions) => Ok(versions),
-            // In JSON none of them look like none of these.
+            // In JSON, an empty list of versions looks like an empty list of records.
             Results::Records(records) if records.is_empty() => Ok(Vec::new()),
             _ => Err(Error::new(
                 ErrorId::INVALID_REQUEST,
@@ -76,7 +76,7 @@ impl Response {
         }
     }
 
-    /// The pk that a `create`, `update` or `delete` was about.
+    /// The pk of the record that a `create`, `update` or `delete` wrote.
     ///
     /// # Errors
     /// `invalid_request`, if the request was a `select`.
@@ -97,7 +97,7 @@ impl From<Results> for Response {
     }
 }
 
-/// A Q0 response as JSON shows it: `{"success": true, "results": …}` or `{"success": false, "errors": […]}`.
+/// The JSON form of a Q0 response: `{"success": true, "results": …}` or `{"success": false, "errors": […]}`.
 ///
 /// ```
 /// use miko_core::{Answer, Error, ErrorId};
@@ -114,7 +114,7 @@ pub struct Answer<'a>(pub &'a Result<Response>);
 impl Serialize for Answer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Ok(response) => JsonResponse(response).serialize(serializer),
+            Ok(response) => ResponseJson(response).serialize(serializer),
             Err(error) => {
                 let mut map = serializer.serialize_map(None)?;
                 map.serialize_entry("success", &false)?;
@@ -125,13 +125,13 @@ impl Serialize for Answer<'_> {
     }
 }
 
-struct JsonResponse<'a>(&'a Response);
+struct ResponseJson<'a>(&'a Response);
 
-impl Serialize for JsonResponse<'_> {
+impl Serialize for ResponseJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(untagged)]
-        enum Object<'a> {
+        enum WriteResult<'a> {
             Written { pk: &'a str, updated_at: Timestamp },
             Deleted { pk: &'a str, deleted: bool },
         }
@@ -147,10 +147,10 @@ impl Serialize for JsonResponse<'_> {
                 map.serialize_entry("count", &versions.len())?;
             }
             Results::Written { pk, updated_at } => {
-                map.serialize_entry("results", &Object::Written { pk, updated_at: *updated_at })?;
+                map.serialize_entry("results", &WriteResult::Written { pk, updated_at: *updated_at })?;
             }
             Results::Deleted { pk, deleted } => {
-                map.serialize_entry("results", &Object::Deleted { pk, deleted: *deleted })?;
+                map.serialize_entry("results", &WriteResult::Deleted { pk, deleted: *deleted })?;
             }
         }
         if !self.0.warnings.is_empty() {
@@ -160,9 +160,9 @@ impl Serialize for JsonResponse<'_> {
     }
 }
 
-/// The parts of a Q0 response, before it is known which kind of response it is.
+/// The members of a JSON response, before its kind is known.
 #[derive(Deserialize)]
-struct JsonParts {
+struct ResponseParts {
     success: bool,
     results: Option<Box<RawValue>>,
     #[serde(default)]
@@ -171,7 +171,7 @@ struct JsonParts {
     errors: Vec<ErrorItem>,
 }
 
-impl JsonParts {
+impl ResponseParts {
     fn into_answer(self) -> serde_json::Result<Result<Response>> {
         if !self.success {
             return Ok(Error::check(self.errors).and_then(|()| {
@@ -186,16 +186,16 @@ impl JsonParts {
             }
         } else {
             #[derive(Deserialize)]
-            struct Object {
+            struct WriteResultParts {
                 pk: String,
                 updated_at: Option<Timestamp>,
                 #[serde(default)]
                 deleted: bool,
             }
-            let object: Object = serde_json::from_str(text)?;
-            match object.updated_at {
-                Some(updated_at) => Results::Written { pk: object.pk, updated_at },
-                None => Results::Deleted { pk: object.pk, deleted: object.deleted },
+            let written: WriteResultParts = serde_json::from_str(text)?;
+            match written.updated_at {
+                Some(updated_at) => Results::Written { pk: written.pk, updated_at },
+                None => Results::Deleted { pk: written.pk, deleted: written.deleted },
             }
         };
         Ok(Ok(Response { results, warnings: self.warnings }))
@@ -203,13 +203,13 @@ impl JsonParts {
 }
 
 #[derive(Serialize)]
-struct WireResponseRef<'a> {
+struct ResponseWireRef<'a> {
     results: &'a Results,
     warnings: &'a [Warning],
 }
 
 #[derive(Deserialize)]
-struct WireResponse {
+struct ResponseWire {
     results: Results,
     warnings: Vec<Warning>,
 }
@@ -217,9 +217,9 @@ struct WireResponse {
 impl Serialize for Response {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            JsonResponse(self).serialize(serializer)
+            ResponseJson(self).serialize(serializer)
         } else {
-            WireResponseRef { results: &self.results, warnings: &self.warnings }.serialize(serializer)
+            ResponseWireRef { results: &self.results, warnings: &self.warnings }.serialize(serializer)
         }
     }
 }
@@ -227,20 +227,20 @@ impl Serialize for Response {
 impl<'de> Deserialize<'de> for Response {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            let answer = JsonParts::deserialize(deserializer)?.into_answer();
+            let answer = ResponseParts::deserialize(deserializer)?.into_answer();
             answer.map_err(serde::de::Error::custom)?.map_err(serde::de::Error::custom)
         } else {
-            let WireResponse { results, warnings } = WireResponse::deserialize(deserializer)?;
+            let ResponseWire { results, warnings } = ResponseWire::deserialize(deserializer)?;
             Ok(Self { results, warnings })
         }
     }
 }
 
-/// The largest number of requests in one [`batch`](crate::Mikobase::batch). A larger batch is refused as
-/// `request-too-large` before any of its requests is read.
+/// The maximal number of requests in one [`batch`](crate::Mikobase::batch). A larger batch is refused with
+/// `request-too-large` before any of its requests is parsed.
 pub const MAX_BATCH_REQUESTS: usize = 100_000;
 
-/// One result per request of a batch, in the order of the requests.
+/// The results of a batch, one per request in the same order.
 ///
 /// ```
 /// use miko_core::{Mikobase, SqliteEngine};
@@ -293,8 +293,8 @@ impl<'de> Deserialize<'de> for Answers {
         if !deserializer.is_human_readable() {
             return Vec::deserialize(deserializer).map(Self);
         }
-        let parts = Vec::<JsonParts>::deserialize(deserializer)?;
-        let answers: serde_json::Result<Vec<_>> = parts.into_iter().map(JsonParts::into_answer).collect();
+        let parts = Vec::<ResponseParts>::deserialize(deserializer)?;
+        let answers: serde_json::Result<Vec<_>> = parts.into_iter().map(ResponseParts::into_answer).collect();
         answers.map(Self).map_err(serde::de::Error::custom)
     }
 }

@@ -1,7 +1,8 @@
-//! What the code that `#[mikobase_interface]` generates needs at run time, and the glue for generic callers.
+//! The run-time support of the code that `#[mikobase_interface]` generates, and traits for generic callers.
 //!
-//! A server, a fork runner or a command knows an interface only through [`Interface`] and [`Proxy`]; neither
-//! names a method. Nothing here knows a socket: a [`Transport`] carries calls, and `miko-shared` provides it.
+//! Servers, fork runners and commands use an interface only through [`Interface`] and [`Proxy`]; neither
+//! names a method. This module has no sockets: a [`Transport`] carries the calls, and `miko-shared` provides
+//! it.
 
 mod dispatch;
 mod guard;
@@ -22,10 +23,10 @@ pub use dispatch::{DispatchError, Params, render, unknown_method};
 pub use guard::{guard, panic_message};
 pub use miko_surface::{Change, Difference, Method, Param, Surface};
 pub use server::TarpcServer;
-// Generated code reaches its dependencies through here, so that a user's crate needs none of them.
+// Generated code uses its dependencies through these exports, so a user's crate needs none of them.
 pub use {serde, serde_json, tarpc};
 
-/// An interface that can be shared: implemented by the attribute for `dyn Trait`.
+/// An interface that can be shared. The attribute implements it for `dyn Trait`.
 pub trait Interface: 'static {
     /// One call: a variant per method, with its arguments as owned values.
     type Request: Serialize + DeserializeOwned + tarpc::RequestName + Send + 'static;
@@ -36,18 +37,18 @@ pub trait Interface: 'static {
     /// The proxy for callers with a runtime.
     type AsyncClient: AsyncProxy<Interface = Self>;
 
-    /// What the interface offers.
+    /// The surface of the interface.
     fn surface() -> &'static Surface;
 
     /// Runs one call. A panic inside the method becomes an error with id `internal`.
     fn serve(&self, request: Self::Request) -> Self::Response;
 
-    /// Runs the method with this wire name, with `params` by name (an object) or by position (an array), and gives
-    /// its result as JSON text.
+    /// Runs the method with this wire name and returns its result as JSON text. `params` are an object by
+    /// name or an array by position.
     ///
     /// # Errors
-    /// [`DispatchError::Request`] if there is no such method or `params` do not fit it; [`DispatchError::Failed`]
-    /// with what the method itself failed with.
+    /// [`DispatchError::Request`], if the method does not exist or `params` do not fit it;
+    /// [`DispatchError::Failed`] with the error of the method itself.
     fn dispatch(&self, method: &str, params: Value) -> Result<Box<RawValue>, DispatchError>;
 }
 
@@ -56,34 +57,34 @@ pub trait Proxy: Send + Sync + Sized + 'static {
     /// `dyn Trait`.
     type Interface: Interface<Client = Self> + ?Sized;
 
-    /// A proxy that sends its calls over `transport`.
+    /// Creates a proxy that sends its calls over `transport`.
     fn new(transport: Box<dyn Transport<Self::Interface>>) -> Self;
 
     /// The proxy as the interface it implements.
     fn as_interface(&self) -> &Self::Interface;
 }
 
-/// Carries calls of an interface to whoever serves it.
+/// Carries calls of an interface to its server.
 pub trait Transport<I: Interface + ?Sized>: Send + Sync {
     /// Sends one request and waits for its response.
     ///
     /// # Errors
-    /// If the call could not be delivered or its response did not come: `server-gone`, `request-too-large`,
+    /// If the call could not be delivered or no response arrived: `server-gone`, `request-too-large`,
     /// `deadline-exceeded` and the like.
     fn call(&self, method: &'static Method, request: I::Request) -> Result<I::Response>;
 }
 
-/// An async proxy of an interface: a type with the trait's methods, which return futures. Its clones share what is
-/// under it.
+/// An async proxy of an interface: a type with the trait's methods, which return futures. Its clones share
+/// the transport.
 pub trait AsyncProxy: Clone + Send + Sync + Sized + 'static {
     /// `dyn Trait`.
     type Interface: Interface<AsyncClient = Self> + ?Sized;
 
-    /// A proxy that sends its calls over `transport`.
+    /// Creates a proxy that sends its calls over `transport`.
     fn new(transport: Arc<dyn AsyncTransport<Self::Interface>>) -> Self;
 }
 
-/// Carries calls of an interface to whoever serves it, without blocking.
+/// Carries calls of an interface to its server without blocking.
 pub trait AsyncTransport<I: Interface + ?Sized>: Send + Sync {
     /// Sends one request and resolves to its response.
     ///
@@ -92,24 +93,24 @@ pub trait AsyncTransport<I: Interface + ?Sized>: Send + Sync {
     fn call(&self, method: &'static Method, request: I::Request) -> CallFuture<'_, I::Response>;
 }
 
-/// A call under way.
+/// The future of a pending call.
 pub type CallFuture<'t, Response> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 't>>;
 
-/// A result that can carry a failure of the transport: what every remote method returns.
+/// A result that can carry a transport error: the return type of every remote method.
 ///
-/// It is implemented for every `Result` whose error can be made from an [`Error`].
+/// It is implemented for every `Result` whose error type implements `From<Error>`.
 #[diagnostic::on_unimplemented(
     message = "a remote method returns a `Result` whose error type can be made from `mikobase::Error`",
     label = "a call can fail on its way, and `{Self}` cannot say so",
     note = "return `mikobase::Result<T>`, or implement `From<mikobase::Error>` for your error type"
 )]
 pub trait Fallible {
-    /// What the method gives if it succeeds.
+    /// The value of a successful call.
     type Value;
-    /// What it gives if it fails, or its call does.
+    /// The error of a failed call.
     type Error;
 
-    /// The result of a call that failed with `error`, not with an error of the method's own.
+    /// The result of a call that failed with `error` before or after the method ran.
     fn failed(error: Error) -> Self;
 }
 
@@ -123,7 +124,7 @@ impl<T, E: From<Error>> Fallible for Result<T, E> {
     }
 }
 
-/// A value that can travel: what every argument and every result of a remote method is.
+/// A value that can be sent between processes: the type of every argument and result of a remote method.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel between processes",
     label = "this type must implement `Serialize` and `DeserializeOwned`, be `Send` and borrow nothing",
@@ -134,7 +135,7 @@ pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 
-/// The answer to a call whose response is that of another method: a server that mixes up its answers.
+/// The error for a response that belongs to another method, which only a faulty server sends.
 pub fn wrong_response(method: &str) -> Error {
     Error::new(ErrorId::INTERNAL, "the server answered with the response of another method")
         .with("method", method)

@@ -1,4 +1,4 @@
-//! Moments in time, to the millisecond.
+//! Times in UTC with millisecond precision.
 
 mod rfc3339;
 
@@ -12,10 +12,10 @@ use crate::error::{Error, ErrorId};
 
 pub(crate) use rfc3339::is_valid as is_rfc3339;
 
-/// A moment in UTC, to the millisecond: `2026-04-21T14:32:00.123Z`.
+/// A time in UTC with millisecond precision: `2026-04-21T14:32:00.123Z`.
 ///
-/// All that RFC 3339 can say is read, and written again as the same moment: from year 0 to the last moment of the
-/// year 9999, with any offset.
+/// Every time of RFC 3339 can be parsed and is written as the same time: from year 0 to the end of year 9999,
+/// with any offset.
 ///
 /// ```
 /// use miko_core::Timestamp;
@@ -30,12 +30,12 @@ pub(crate) use rfc3339::is_valid as is_rfc3339;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Before all others.
+    /// The earliest time.
     pub(crate) const FIRST: Self = Self(i64::MIN);
 
-    /// This very millisecond, by the clock of the machine.
+    /// The current time by the clock of the machine.
     pub fn now() -> Self {
-        // A clock before 1970 is a broken clock; the epoch is as good an answer as any.
+        // A clock before 1970 is wrong; the epoch replaces its time.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
@@ -50,21 +50,22 @@ impl Timestamp {
         self.0
     }
 
-    /// The millisecond after it.
+    /// The next millisecond.
     pub(crate) fn after(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// The time of a write, if it can be read again.
+    /// Checks that the time of a write can be written in UTC and parsed again.
     ///
     /// # Errors
-    /// `internal` for a time that RFC 3339 cannot say in UTC: the clock is wrong, or no later time is left.
+    /// `internal` for a time outside the years 0 to 9999 in UTC: the clock is wrong, or no later time is
+    /// left.
     pub(crate) fn for_write(self) -> Result<Self, Error> {
         if rfc3339::YEARS.contains(&self.0) {
             return Ok(self);
         }
         let message = "the time of this write lies outside the years 0 to 9999 and could not be read again: \
-                       look at the clock of this machine, and at the time of the record";
+                       check the clock of this machine and the time of the record";
         Err(Error::new(ErrorId::INTERNAL, message).with("found", self.to_string()))
     }
 }
@@ -79,18 +80,18 @@ impl FromStr for Timestamp {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        rfc3339::parse(text).map(|moment| Self(moment.millis)).ok_or_else(|| {
-            let message = "this is no timestamp of RFC 3339 like 2026-04-21T14:32:00.123Z";
+        rfc3339::parse(text).map(|time| Self(time.millis)).ok_or_else(|| {
+            let message = "this is not a timestamp of RFC 3339 such as 2026-04-21T14:32:00.123Z";
             Error::new(ErrorId::INVALID_REQUEST, message).with("found", text)
         })
     }
 }
 
 impl Timestamp {
-    /// Reads a timestamp that is compared for equality; `None` also if it has digits below milliseconds, which no time
-    /// of a record has.
+    /// Parses a timestamp for an equality test. `None` also if it has digits below milliseconds: no time of a
+    /// record has them.
     pub(crate) fn parse_exact(text: &str) -> Option<Self> {
-        rfc3339::parse(text).filter(|moment| moment.is_exact).map(|moment| Self(moment.millis))
+        rfc3339::parse(text).filter(|time| time.is_exact).map(|time| Self(time.millis))
     }
 }
 

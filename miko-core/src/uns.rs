@@ -1,39 +1,40 @@
-//! UNS names: the names of classes, shaped like URLs without a protocol.
+//! UNS names: class names in the form of URLs without a protocol.
 
 use std::net::IpAddr;
 
 use crate::error::{ErrorId, ErrorItem};
 
-/// The class of a record that names none.
+/// The default class of a record.
 pub const RECORD: &str = "puck.uno/record";
 
 /// The class of class definitions.
 pub const CLASS: &str = "puck.uno/class";
 
-/// The type of a field that points at another record.
+/// The type of a field that references a record.
 pub(crate) const REFERENCE: &str = "puck.uno/reference";
 
-/// The type of a field that points at a file, as a reference.
+/// The type of a field that references a file as a reference record.
 pub(crate) const FILE_REFERENCE: &str = "puck.uno/reference/file";
 
-/// The type of a field that points at a file.
+/// The type of a field that references a file.
 pub(crate) const FILE: &str = "puck.uno/dbfile";
 
 /// The type of a field that holds an object.
 pub(crate) const HASH: &str = "puck.uno/hash";
 
-/// The class of a record that is a single value.
+/// The class of a record whose content is a single value.
 pub(crate) const VALUE: &str = "puck.uno/value";
 
-/// Is it a class that is always known, and never defined?
+/// Whether the class is predefined and cannot be defined by a record.
 pub(crate) fn is_built_in(name: &str) -> bool {
     [RECORD, CLASS, REFERENCE, FILE_REFERENCE, FILE, HASH].contains(&name)
 }
 
-/// Checks a class name and gives its stored form, which has no protocol: `https://foo.com/x` is `foo.com/x`.
+/// Checks a class name and returns it without its protocol, as it is stored: `https://foo.com/x` becomes
+/// `foo.com/x`.
 ///
 /// # Errors
-/// An `invalid_request` item that says which rule is broken.
+/// An `invalid_request` item that names the violated rule.
 ///
 /// ```
 /// use miko_core::uns;
@@ -43,7 +44,7 @@ pub(crate) fn is_built_in(name: &str) -> bool {
 /// ```
 pub fn parse(name: &str) -> Result<&str, ErrorItem> {
     let stored = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
-    match broken_rule(stored) {
+    match violated_rule(stored) {
         None => Ok(stored),
         Some(rule) => Err(ErrorItem::new(
             ErrorId::INVALID_REQUEST,
@@ -54,17 +55,17 @@ pub fn parse(name: &str) -> Result<&str, ErrorItem> {
     }
 }
 
-fn broken_rule(name: &str) -> Option<&'static str> {
-    // Whatever is no ASCII is not allowed, and bytes are gone through faster than characters.
+fn violated_rule(name: &str) -> Option<&'static str> {
+    // Characters outside ASCII are not allowed, and scanning bytes is faster than scanning characters.
     let name = name.as_bytes();
     let allowed =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'?');
     let segments = || name.split(|byte| *byte == b'/');
     let domain = name.split(|byte| matches!(byte, b'/' | b'?')).next().unwrap_or_default();
     if !name.iter().all(allowed) {
-        Some("only letters, digits and _ - . / ? may stand in it")
+        Some("it may contain only letters, digits and _ - . / ?")
     } else if name.windows(2).any(|pair| pair == b"..") {
-        Some("two dots may not stand together")
+        Some("two dots may not follow each other")
     } else if segments().any(<[u8]>::is_empty) {
         Some("no segment may be empty")
     } else if segments().any(|segment| segment.starts_with(b".") || segment.ends_with(b".")) {
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_by_the_rules() {
+    fn valid_and_invalid_names_are_distinguished() {
         for good in
             ["foo.com/x", "foo.com", "a-b.co.uk/x_y/z?v", "puck.uno/reference/file", "http://foo.com/x"]
         {

@@ -1,13 +1,13 @@
-//! Versions: what a record was, in a temporal database.
+//! Versions: the past states of a record in a temporal database.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::json::{Object, serialize_raw};
-use crate::record::{extras_apart, extras_together, present};
+use crate::record::{join_extras, null_as_present, split_extras};
 use crate::timestamp::Timestamp;
 
-/// One version of a record: what it was from its `updated_at` until the next version.
+/// One version of a record: its state from its `updated_at` until the next version.
 ///
 /// ```
 /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
@@ -27,13 +27,13 @@ pub struct Version {
     pub pk: String,
     /// The pk of this version.
     pub instance_pk: String,
-    /// Was there a record? If not, this is a tombstone: it was deleted.
+    /// Whether the record existed. If not, this is a tombstone.
     pub active: bool,
-    /// Its data; `None` in a tombstone.
+    /// The data; `None` in a tombstone.
     pub bucket: Option<Object>,
-    /// Its platters; `None` in a tombstone.
+    /// The platters; `None` in a tombstone.
     pub stack: Option<Object>,
-    /// `custom_classes`, `vibecode`, `comment`, `misc`, `corporate`, where it carried any of them.
+    /// `custom_classes`, `vibecode`, `comment`, `misc` and `corporate`, if the record has any of them.
     pub extras: Option<Object>,
     /// When the record was created.
     pub created_at: Timestamp,
@@ -41,9 +41,9 @@ pub struct Version {
     pub updated_at: Timestamp,
 }
 
-/// A version as JSON shows it: pass-through keys stand beside the bucket.
+/// The JSON form of a version: pass-through keys are members beside the bucket.
 #[derive(Serialize, Deserialize)]
-struct JsonForm {
+struct VersionJson {
     pk: String,
     instance_pk: String,
     active: bool,
@@ -53,35 +53,35 @@ struct JsonForm {
     stack: Option<Object>,
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "null_as_present",
         serialize_with = "serialize_raw",
         skip_serializing_if = "Option::is_none"
     )]
     custom_classes: Option<Box<RawValue>>,
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "null_as_present",
         serialize_with = "serialize_raw",
         skip_serializing_if = "Option::is_none"
     )]
     vibecode: Option<Box<RawValue>>,
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "null_as_present",
         serialize_with = "serialize_raw",
         skip_serializing_if = "Option::is_none"
     )]
     comment: Option<Box<RawValue>>,
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "null_as_present",
         serialize_with = "serialize_raw",
         skip_serializing_if = "Option::is_none"
     )]
     misc: Option<Box<RawValue>>,
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "null_as_present",
         serialize_with = "serialize_raw",
         skip_serializing_if = "Option::is_none"
     )]
@@ -90,9 +90,9 @@ struct JsonForm {
     updated_at: Timestamp,
 }
 
-/// A version as the wire carries it: bucket and stack are text that nobody looks into.
+/// The binary form of a version: bucket and stack are opaque text.
 #[derive(Serialize, Deserialize)]
-struct WireForm<Text> {
+struct VersionWire<Text> {
     pk: Text,
     instance_pk: Text,
     bucket: Option<Text>,
@@ -105,7 +105,7 @@ struct WireForm<Text> {
 impl Serialize for Version {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {
-            return WireForm {
+            return VersionWire {
                 pk: self.pk.as_str(),
                 instance_pk: self.instance_pk.as_str(),
                 bucket: self.bucket.as_ref().map(Object::as_str),
@@ -117,8 +117,8 @@ impl Serialize for Version {
             .serialize(serializer);
         }
         let [custom_classes, vibecode, comment, misc, corporate] =
-            extras_apart(self.extras.as_ref()).map_err(serde::ser::Error::custom)?;
-        JsonForm {
+            split_extras(self.extras.as_ref()).map_err(serde::ser::Error::custom)?;
+        VersionJson {
             pk: self.pk.clone(),
             instance_pk: self.instance_pk.clone(),
             active: self.active,
@@ -139,7 +139,7 @@ impl Serialize for Version {
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if !deserializer.is_human_readable() {
-            let wire = WireForm::<String>::deserialize(deserializer)?;
+            let wire = VersionWire::<String>::deserialize(deserializer)?;
             return Ok(Self {
                 pk: wire.pk,
                 instance_pk: wire.instance_pk,
@@ -151,7 +151,7 @@ impl<'de> Deserialize<'de> for Version {
                 updated_at: Timestamp::from_millis(wire.updated_at),
             });
         }
-        let json = JsonForm::deserialize(deserializer)?;
+        let json = VersionJson::deserialize(deserializer)?;
         let values = [json.custom_classes, json.vibecode, json.comment, json.misc, json.corporate];
         Ok(Self {
             pk: json.pk,
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Version {
             active: json.active,
             bucket: json.bucket,
             stack: json.stack,
-            extras: extras_together(values).map_err(serde::de::Error::custom)?,
+            extras: join_extras(values).map_err(serde::de::Error::custom)?,
             created_at: json.created_at,
             updated_at: json.updated_at,
         })

@@ -1,145 +1,150 @@
 /// A Mikobase: a live object store.
 ///
-/// An engine and a proxy to a shared one both implement it and give the same answers. The attribute makes the
-/// service, the proxy and the JSON dispatch from these signatures: a method added here exists everywhere as
-/// soon as the engines implement it.
+/// An engine and a proxy to a shared one both implement it and give the same answers. The attribute generates
+/// the service, the proxy and the JSON dispatch from these signatures, so a new method only has to be
+/// implemented by the engines.
 pub trait Mikobase: Send + Sync {
     /// Runs one Q0 request.
     ///
     /// # Errors
-    /// Every fault of the request at once, or why its action could not be done. Nothing was changed then.
+    /// Every fault of the request at once, or the reason why its action failed. Nothing is changed then.
     fn q0(&self, query: Query) -> Result<Response>;
     /// Checks one Q0 request without running it.
     ///
     /// # Errors
-    /// Only if the check itself could not be made: what is wrong with the request is in the [`Validation`].
+    /// Only if the check itself failed: the faults of the request are in the [`Validation`].
     fn validate(&self, query: Query) -> Result<Validation>;
-    /// The record stored under `pk`, or `None` if there is none or it was deleted.
+    /// Returns the record with this pk, or `None` if it does not exist or was deleted.
     ///
     /// # Errors
     /// Only if the store could not be read.
     fn record_by_pk(&self, pk: &str) -> Result<Option<Record>>;
-    /// All records of the class and its subclasses, in order of creation.
+    /// Returns all records of the class and its subclasses, in order of creation.
     ///
     /// # Errors
-    /// `invalid_request`, if `class` is no UNS.
+    /// `invalid_request`, if `class` is not a UNS.
     fn by_class(&self, class: &str) -> Result<Records>;
-    /// Runs many requests in one call: each for itself, or all or none if `atomic`.
+    /// Runs many requests in one call: independently, or all or none if `atomic`.
     ///
     /// # Errors
-    /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests, of which none is run.
-    /// `request-too-large` also if the answers have more bytes than the server sends at once: nothing was changed if
-    /// `atomic`, otherwise the detail `run` says how many requests were run.
+    /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests; none is
+    /// run then. `request-too-large` also if the answers exceed the frame limit of the server: nothing is
+    /// changed if `atomic`, otherwise the detail `run` counts the requests that have run.
     ///
-    /// If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
-    /// changed then.
+    /// If `atomic`, the error of the first request that failed, with its index as detail `request`. Nothing
+    /// is changed then.
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers>;
-    /// All versions of a record in order of time, in a temporal database. The last of a deleted record is a tombstone.
+    /// Returns all versions of a record in order of time, in a temporal database. The last version of a
+    /// deleted record is a tombstone.
     ///
     /// # Errors
     /// `not-temporal`; `record_not_found`.
     fn history(&self, pk: &str) -> Result<Vec<Version>>;
-    /// Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or
-    /// none. Classes that are not named stay. Any number of callers may do it at once.
+    /// Defines classes, all or none: missing ones are created, different ones updated, equal ones left
+    /// unchanged. Other classes are not affected. Callers may import concurrently.
     ///
     /// # Errors
-    /// Every fault of every definition, by JSON pointer; `class-not-found` for a parent that is not defined;
-    /// `unique-violation` if stored records break what is to be unique.
+    /// Every fault of every definition, with its JSON pointer; `class-not-found` for a parent that is not
+    /// defined; `unique-violation`, if stored records violate a new unique constraint.
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges>;
-    /// All class definitions: `{"classes": {name: definition}}`, in order of creation.
+    /// Returns all class definitions in order of creation: `{"classes": {name: definition}}`.
     ///
     /// # Errors
     /// Only if the store could not be read.
     fn export_schema(&self) -> Result<Schema>;
-    /// Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the
-    /// same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected, with the
-    /// reason. Versions are taken as they are: they were valid where they were written.
+    /// Adds the versions of another database's worldlet (`history`), all or none. A version that exists with
+    /// equal content is skipped. If one exists with other content, nothing is merged, and that version is
+    /// listed as rejected, with the reason. The content of versions is not validated: it was valid where it
+    /// was written.
     ///
     /// # Errors
     /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
     fn merge(&self, worldlet: Delta) -> Result<Merged>;
-    /// Begins a file of a media type such as `image/png`, and gives the pk that it will have. Its chunks follow, then its end;
-    /// before that it does not exist. [`put_file`](crate::MikobaseExt::put_file) does all of it.
+    /// Begins a file of a media type such as `image/png` and returns its future pk. The file does not exist
+    /// until its chunks were written and it was ended. [`put_file`](crate::MikobaseExt::put_file) performs
+    /// all these steps.
     ///
     /// # Errors
     /// Only if the store could not be written.
     fn begin_file(&self, mime: &str) -> Result<String>;
-    /// Writes the next chunk of a file that was begun, counted from 0. The last one may be written again.
+    /// Writes the next chunk of a file that was begun, counted from 0. The last chunk may be repeated.
     ///
     /// # Errors
-    /// `file-not-found`, if no such file is being written; `invalid_request`, if it is not the turn of this chunk, or it has more
-    /// than [`MOST_BYTES`](crate::MOST_BYTES) or none.
+    /// `file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,
+    /// empty or larger than [`MOST_BYTES`](crate::MOST_BYTES).
     fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()>;
-    /// Ends a file that was begun: it exists from now on, and never changes. Gives the pk of the file with this content, which is
-    /// another if that was there before.
+    /// Ends a file that was begun: from now on it exists and never changes. Returns the pk of the file with
+    /// this content, which differs from `file` if a file with the same content existed before.
     ///
     /// # Errors
     /// `file-not-found`, if no such file is being written.
     fn end_file(&self, file: &str) -> Result<String>;
-    /// Forgets a file that was begun, if it has not ended.
+    /// Discards a file that was begun but not ended.
     ///
     /// # Errors
     /// Only if the store could not be written.
     fn cancel_file(&self, file: &str) -> Result<()>;
-    /// What is known of a file.
+    /// Returns the metadata of a file.
     ///
     /// # Errors
     /// `file-not-found`.
     fn file_info(&self, pk: &str) -> Result<FileInfo>;
-    /// A piece of a file, and where the next one begins. [`file`](crate::MikobaseExt::file) reads all of them.
+    /// Returns a piece of a file and the position of the next one. [`file`](crate::MikobaseExt::file) reads
+    /// all of them.
     ///
     /// # Errors
-    /// `file-not-found`; `invalid_request`, if the file has no such place.
+    /// `file-not-found`; `invalid_request`, if the position is outside the file.
     fn file_piece(&self, pk: &str, at: Position) -> Result<Piece>;
     /// Deletes a file.
     ///
     /// # Errors
-    /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` names it.
+    /// `file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.
     fn delete_file(&self, pk: &str) -> Result<()>;
-    /// Deletes the files whose pks stand in no record, and in no version of one. Gives their pks.
+    /// Deletes the files whose pk occurs in no record and in no version. Returns their pks.
     ///
     /// # Errors
     /// Only if the store could not be read or written.
     fn collect_files(&self) -> Result<Vec<String>>;
-    /// Opens a stream of what there is now, and gives its name. [`iter`](crate::MikobaseExt::iter) and
-    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) do all that is to be done with it.
+    /// Opens a stream of the current state and returns its name. [`iter`](crate::MikobaseExt::iter) and
+    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) open, read and close a stream.
     ///
     /// # Errors
-    /// Every fault of a select at once.
+    /// Every fault of the select at once.
     fn open_stream(&self, source: Source) -> Result<String>;
-    /// The next chunk of a stream, counted from 0. The last one may be asked for again.
+    /// Returns the next chunk of a stream, counted from 0. The last chunk may be requested again.
     ///
     /// # Errors
-    /// `stream-expired`, if there is no such stream any more; `invalid_request`, if it is not the turn of this chunk.
+    /// `stream-expired`, if the stream no longer exists; `invalid_request`, if the chunk is out of order.
     fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk>;
     /// Closes a stream, if it is open.
     ///
     /// # Errors
     /// None of its own.
     fn close_stream(&self, stream: &str) -> Result<()>;
-    /// Begins an import, whose text follows piece by piece, and gives its name.
-    /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) does all of it.
+    /// Begins an import, whose text follows in pieces, and returns its name.
+    /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
     ///
     /// # Errors
-    /// Only if there is no place for the text.
+    /// Only if the text cannot be stored.
     fn begin_import(&self) -> Result<String>;
-    /// Sends the next piece of the worldlet, counted from 0. The last one may be sent again.
+    /// Sends the next piece of the worldlet, counted from 0. The last piece may be repeated.
     ///
     /// # Errors
-    /// `stream-expired`, if there is no such import any more; `invalid_request`, if it is not the turn of this piece, or it has more than
-    /// [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.
+    /// `stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or
+    /// larger than [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.
     fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()>;
-    /// Imports the worldlet that was sent, all or nothing. With `trust`, what validation finds becomes a warning.
+    /// Imports the worldlet that was sent, all or none. With `trust`, validation faults become warnings.
     ///
     /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if there is no such import any more.
+    /// `invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if the import no longer
+    /// exists.
     fn end_import(&self, import: &str, trust: bool) -> Result<Imported>;
-    /// Forgets the text of an import.
+    /// Discards the text of an import.
     ///
     /// # Errors
     /// None of its own.
     fn cancel_import(&self, import: &str) -> Result<()>;
-    /// What kind of database this is.
+    /// Returns the properties of this database.
     ///
     /// # Errors
     /// Only if the store could not be read.
@@ -739,7 +744,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Response>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Runs one Q0 request.\n\n# Errors\nEvery fault of the request at once, or why its action could not be done. Nothing was changed then.",
+                        "Runs one Q0 request.\n\n# Errors\nEvery fault of the request at once, or the reason why its action failed. Nothing is changed then.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -757,7 +762,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Validation>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Checks one Q0 request without running it.\n\n# Errors\nOnly if the check itself could not be made: what is wrong with the request is in the [`Validation`].",
+                        "Checks one Q0 request without running it.\n\n# Errors\nOnly if the check itself failed: the faults of the request are in the [`Validation`].",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -775,7 +780,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Option<Record>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The record stored under `pk`, or `None` if there is none or it was deleted.\n\n# Errors\nOnly if the store could not be read.",
+                        "Returns the record with this pk, or `None` if it does not exist or was deleted.\n\n# Errors\nOnly if the store could not be read.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -793,7 +798,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Records>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "All records of the class and its subclasses, in order of creation.\n\n# Errors\n`invalid_request`, if `class` is no UNS.",
+                        "Returns all records of the class and its subclasses, in order of creation.\n\n# Errors\n`invalid_request`, if `class` is not a UNS.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -815,7 +820,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Answers>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Runs many requests in one call: each for itself, or all or none if `atomic`.\n\n# Errors\n`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests, of which none is run.\n`request-too-large` also if the answers have more bytes than the server sends at once: nothing was changed if\n`atomic`, otherwise the detail `run` says how many requests were run.\n\nIf `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was\nchanged then.",
+                        "Runs many requests in one call: independently, or all or none if `atomic`.\n\n# Errors\n`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests; none is\nrun then. `request-too-large` also if the answers exceed the frame limit of the server: nothing is\nchanged if `atomic`, otherwise the detail `run` counts the requests that have run.\n\nIf `atomic`, the error of the first request that failed, with its index as detail `request`. Nothing\nis changed then.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -833,7 +838,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<Version>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "All versions of a record in order of time, in a temporal database. The last of a deleted record is a tombstone.\n\n# Errors\n`not-temporal`; `record_not_found`.",
+                        "Returns all versions of a record in order of time, in a temporal database. The last version of a\ndeleted record is a tombstone.\n\n# Errors\n`not-temporal`; `record_not_found`.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -851,7 +856,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<SchemaChanges>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or\nnone. Classes that are not named stay. Any number of callers may do it at once.\n\n# Errors\nEvery fault of every definition, by JSON pointer; `class-not-found` for a parent that is not defined;\n`unique-violation` if stored records break what is to be unique.",
+                        "Defines classes, all or none: missing ones are created, different ones updated, equal ones left\nunchanged. Other classes are not affected. Callers may import concurrently.\n\n# Errors\nEvery fault of every definition, with its JSON pointer; `class-not-found` for a parent that is not\ndefined; `unique-violation`, if stored records violate a new unique constraint.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -862,7 +867,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Schema>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "All class definitions: `{\"classes\": {name: definition}}`, in order of creation.\n\n# Errors\nOnly if the store could not be read.",
+                        "Returns all class definitions in order of creation: `{\"classes\": {name: definition}}`.\n\n# Errors\nOnly if the store could not be read.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -880,7 +885,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Merged>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the\nsame content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected, with the\nreason. Versions are taken as they are: they were valid where they were written.\n\n# Errors\n`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.",
+                        "Adds the versions of another database's worldlet (`history`), all or none. A version that exists with\nequal content is skipped. If one exists with other content, nothing is merged, and that version is\nlisted as rejected, with the reason. The content of versions is not validated: it was valid where it\nwas written.\n\n# Errors\n`not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -898,7 +903,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<String>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins a file of a media type such as `image/png`, and gives the pk that it will have. Its chunks follow, then its end;\nbefore that it does not exist. [`put_file`](crate::MikobaseExt::put_file) does all of it.\n\n# Errors\nOnly if the store could not be written.",
+                        "Begins a file of a media type such as `image/png` and returns its future pk. The file does not exist\nuntil its chunks were written and it was ended. [`put_file`](crate::MikobaseExt::put_file) performs\nall these steps.\n\n# Errors\nOnly if the store could not be written.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -924,7 +929,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<()>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Writes the next chunk of a file that was begun, counted from 0. The last one may be written again.\n\n# Errors\n`file-not-found`, if no such file is being written; `invalid_request`, if it is not the turn of this chunk, or it has more\nthan [`MOST_BYTES`](crate::MOST_BYTES) or none.",
+                        "Writes the next chunk of a file that was begun, counted from 0. The last chunk may be repeated.\n\n# Errors\n`file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,\nempty or larger than [`MOST_BYTES`](crate::MOST_BYTES).",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -942,7 +947,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<String>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Ends a file that was begun: it exists from now on, and never changes. Gives the pk of the file with this content, which is\nanother if that was there before.\n\n# Errors\n`file-not-found`, if no such file is being written.",
+                        "Ends a file that was begun: from now on it exists and never changes. Returns the pk of the file with\nthis content, which differs from `file` if a file with the same content existed before.\n\n# Errors\n`file-not-found`, if no such file is being written.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -960,7 +965,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<()>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Forgets a file that was begun, if it has not ended.\n\n# Errors\nOnly if the store could not be written.",
+                        "Discards a file that was begun but not ended.\n\n# Errors\nOnly if the store could not be written.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -978,7 +983,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<FileInfo>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "What is known of a file.\n\n# Errors\n`file-not-found`.",
+                        "Returns the metadata of a file.\n\n# Errors\n`file-not-found`.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1000,7 +1005,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Piece>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "A piece of a file, and where the next one begins. [`file`](crate::MikobaseExt::file) reads all of them.\n\n# Errors\n`file-not-found`; `invalid_request`, if the file has no such place.",
+                        "Returns a piece of a file and the position of the next one. [`file`](crate::MikobaseExt::file) reads\nall of them.\n\n# Errors\n`file-not-found`; `invalid_request`, if the position is outside the file.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1018,7 +1023,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<()>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Deletes a file.\n\n# Errors\n`file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` names it.",
+                        "Deletes a file.\n\n# Errors\n`file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1029,7 +1034,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<String>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Deletes the files whose pks stand in no record, and in no version of one. Gives their pks.\n\n# Errors\nOnly if the store could not be read or written.",
+                        "Deletes the files whose pk occurs in no record and in no version. Returns their pks.\n\n# Errors\nOnly if the store could not be read or written.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1047,7 +1052,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<String>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Opens a stream of what there is now, and gives its name. [`iter`](crate::MikobaseExt::iter) and\n[`export_worldlet`](crate::MikobaseExt::export_worldlet) do all that is to be done with it.\n\n# Errors\nEvery fault of a select at once.",
+                        "Opens a stream of the current state and returns its name. [`iter`](crate::MikobaseExt::iter) and\n[`export_worldlet`](crate::MikobaseExt::export_worldlet) open, read and close a stream.\n\n# Errors\nEvery fault of the select at once.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -1069,7 +1074,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Chunk>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The next chunk of a stream, counted from 0. The last one may be asked for again.\n\n# Errors\n`stream-expired`, if there is no such stream any more; `invalid_request`, if it is not the turn of this chunk.",
+                        "Returns the next chunk of a stream, counted from 0. The last chunk may be requested again.\n\n# Errors\n`stream-expired`, if the stream no longer exists; `invalid_request`, if the chunk is out of order.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -1098,7 +1103,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<String>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins an import, whose text follows piece by piece, and gives its name.\n[`import_worldlet`](crate::MikobaseExt::import_worldlet) does all of it.\n\n# Errors\nOnly if there is no place for the text.",
+                        "Begins an import, whose text follows in pieces, and returns its name.\n[`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.\n\n# Errors\nOnly if the text cannot be stored.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -1124,7 +1129,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<()>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Sends the next piece of the worldlet, counted from 0. The last one may be sent again.\n\n# Errors\n`stream-expired`, if there is no such import any more; `invalid_request`, if it is not the turn of this piece, or it has more than\n[`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.",
+                        "Sends the next piece of the worldlet, counted from 0. The last piece may be repeated.\n\n# Errors\n`stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or\nlarger than [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -1146,7 +1151,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Imported>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Imports the worldlet that was sent, all or nothing. With `trust`, what validation finds becomes a warning.\n\n# Errors\n`invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if there is no such import any more.",
+                        "Imports the worldlet that was sent, all or none. With `trust`, validation faults become warnings.\n\n# Errors\n`invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if the import no longer\nexists.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1164,7 +1169,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<()>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Forgets the text of an import.\n\n# Errors\nNone of its own.",
+                        "Discards the text of an import.\n\n# Errors\nNone of its own.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -1175,7 +1180,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Properties>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "What kind of database this is.\n\n# Errors\nOnly if the store could not be read.",
+                        "Returns the properties of this database.\n\n# Errors\nOnly if the store could not be read.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1724,7 +1729,7 @@ pub mod mikobase_rpc {
         /**Runs one Q0 request.
 
 # Errors
-Every fault of the request at once, or why its action could not be done. Nothing was changed then.*/
+Every fault of the request at once, or the reason why its action failed. Nothing is changed then.*/
         pub fn q0(
             &self,
             query: Query,
@@ -1758,7 +1763,7 @@ Every fault of the request at once, or why its action could not be done. Nothing
         /**Checks one Q0 request without running it.
 
 # Errors
-Only if the check itself could not be made: what is wrong with the request is in the [`Validation`].*/
+Only if the check itself failed: the faults of the request are in the [`Validation`].*/
         pub fn validate(
             &self,
             query: Query,
@@ -1791,7 +1796,7 @@ Only if the check itself could not be made: what is wrong with the request is in
                 }
             }
         }
-        /**The record stored under `pk`, or `None` if there is none or it was deleted.
+        /**Returns the record with this pk, or `None` if it does not exist or was deleted.
 
 # Errors
 Only if the store could not be read.*/
@@ -1827,10 +1832,10 @@ Only if the store could not be read.*/
                 }
             }
         }
-        /**All records of the class and its subclasses, in order of creation.
+        /**Returns all records of the class and its subclasses, in order of creation.
 
 # Errors
-`invalid_request`, if `class` is no UNS.*/
+`invalid_request`, if `class` is not a UNS.*/
         pub fn by_class(
             &self,
             class: &str,
@@ -1863,15 +1868,15 @@ Only if the store could not be read.*/
                 }
             }
         }
-        /**Runs many requests in one call: each for itself, or all or none if `atomic`.
+        /**Runs many requests in one call: independently, or all or none if `atomic`.
 
 # Errors
-`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests, of which none is run.
-`request-too-large` also if the answers have more bytes than the server sends at once: nothing was changed if
-`atomic`, otherwise the detail `run` says how many requests were run.
+`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) requests; none is
+run then. `request-too-large` also if the answers exceed the frame limit of the server: nothing is
+changed if `atomic`, otherwise the detail `run` counts the requests that have run.
 
-If `atomic`, the error of the first request that failed, with its index as detail `request`; nothing was
-changed then.*/
+If `atomic`, the error of the first request that failed, with its index as detail `request`. Nothing
+is changed then.*/
         pub fn batch(
             &self,
             queries: Vec<Query>,
@@ -1904,7 +1909,8 @@ changed then.*/
                 }
             }
         }
-        /**All versions of a record in order of time, in a temporal database. The last of a deleted record is a tombstone.
+        /**Returns all versions of a record in order of time, in a temporal database. The last version of a
+deleted record is a tombstone.
 
 # Errors
 `not-temporal`; `record_not_found`.*/
@@ -1940,12 +1946,12 @@ changed then.*/
                 }
             }
         }
-        /**Defines classes: those that are missing are created, those that differ are updated, equal ones left alone, all or
-none. Classes that are not named stay. Any number of callers may do it at once.
+        /**Defines classes, all or none: missing ones are created, different ones updated, equal ones left
+unchanged. Other classes are not affected. Callers may import concurrently.
 
 # Errors
-Every fault of every definition, by JSON pointer; `class-not-found` for a parent that is not defined;
-`unique-violation` if stored records break what is to be unique.*/
+Every fault of every definition, with its JSON pointer; `class-not-found` for a parent that is not
+defined; `unique-violation`, if stored records violate a new unique constraint.*/
         pub fn import_schema(
             &self,
             schema: Schema,
@@ -1978,7 +1984,7 @@ Every fault of every definition, by JSON pointer; `class-not-found` for a parent
                 }
             }
         }
-        /**All class definitions: `{"classes": {name: definition}}`, in order of creation.
+        /**Returns all class definitions in order of creation: `{"classes": {name: definition}}`.
 
 # Errors
 Only if the store could not be read.*/
@@ -2011,9 +2017,10 @@ Only if the store could not be read.*/
                 }
             }
         }
-        /**Adds the versions of a worldlet (`history`) that another database has made, all or none. One that is there with the
-same content is skipped. If one is there with other content, nothing is merged, and it is listed as rejected, with the
-reason. Versions are taken as they are: they were valid where they were written.
+        /**Adds the versions of another database's worldlet (`history`), all or none. A version that exists with
+equal content is skipped. If one exists with other content, nothing is merged, and that version is
+listed as rejected, with the reason. The content of versions is not validated: it was valid where it
+was written.
 
 # Errors
 `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.*/
@@ -2047,8 +2054,9 @@ reason. Versions are taken as they are: they were valid where they were written.
                 }
             }
         }
-        /**Begins a file of a media type such as `image/png`, and gives the pk that it will have. Its chunks follow, then its end;
-before that it does not exist. [`put_file`](crate::MikobaseExt::put_file) does all of it.
+        /**Begins a file of a media type such as `image/png` and returns its future pk. The file does not exist
+until its chunks were written and it was ended. [`put_file`](crate::MikobaseExt::put_file) performs
+all these steps.
 
 # Errors
 Only if the store could not be written.*/
@@ -2084,11 +2092,11 @@ Only if the store could not be written.*/
                 }
             }
         }
-        /**Writes the next chunk of a file that was begun, counted from 0. The last one may be written again.
+        /**Writes the next chunk of a file that was begun, counted from 0. The last chunk may be repeated.
 
 # Errors
-`file-not-found`, if no such file is being written; `invalid_request`, if it is not the turn of this chunk, or it has more
-than [`MOST_BYTES`](crate::MOST_BYTES) or none.*/
+`file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,
+empty or larger than [`MOST_BYTES`](crate::MOST_BYTES).*/
         pub fn put_chunk(
             &self,
             file: &str,
@@ -2125,8 +2133,8 @@ than [`MOST_BYTES`](crate::MOST_BYTES) or none.*/
                 }
             }
         }
-        /**Ends a file that was begun: it exists from now on, and never changes. Gives the pk of the file with this content, which is
-another if that was there before.
+        /**Ends a file that was begun: from now on it exists and never changes. Returns the pk of the file with
+this content, which differs from `file` if a file with the same content existed before.
 
 # Errors
 `file-not-found`, if no such file is being written.*/
@@ -2162,7 +2170,7 @@ another if that was there before.
                 }
             }
         }
-        /**Forgets a file that was begun, if it has not ended.
+        /**Discards a file that was begun but not ended.
 
 # Errors
 Only if the store could not be written.*/
@@ -2198,7 +2206,7 @@ Only if the store could not be written.*/
                 }
             }
         }
-        /**What is known of a file.
+        /**Returns the metadata of a file.
 
 # Errors
 `file-not-found`.*/
@@ -2234,10 +2242,11 @@ Only if the store could not be written.*/
                 }
             }
         }
-        /**A piece of a file, and where the next one begins. [`file`](crate::MikobaseExt::file) reads all of them.
+        /**Returns a piece of a file and the position of the next one. [`file`](crate::MikobaseExt::file) reads
+all of them.
 
 # Errors
-`file-not-found`; `invalid_request`, if the file has no such place.*/
+`file-not-found`; `invalid_request`, if the position is outside the file.*/
         pub fn file_piece(
             &self,
             pk: &str,
@@ -2275,7 +2284,7 @@ Only if the store could not be written.*/
         /**Deletes a file.
 
 # Errors
-`file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` names it.*/
+`file-not-found`; `reference-restricted`, if a field of class `puck.uno/dbfile` references it.*/
         pub fn delete_file(
             &self,
             pk: &str,
@@ -2308,7 +2317,7 @@ Only if the store could not be written.*/
                 }
             }
         }
-        /**Deletes the files whose pks stand in no record, and in no version of one. Gives their pks.
+        /**Deletes the files whose pk occurs in no record and in no version. Returns their pks.
 
 # Errors
 Only if the store could not be read or written.*/
@@ -2341,11 +2350,11 @@ Only if the store could not be read or written.*/
                 }
             }
         }
-        /**Opens a stream of what there is now, and gives its name. [`iter`](crate::MikobaseExt::iter) and
-[`export_worldlet`](crate::MikobaseExt::export_worldlet) do all that is to be done with it.
+        /**Opens a stream of the current state and returns its name. [`iter`](crate::MikobaseExt::iter) and
+[`export_worldlet`](crate::MikobaseExt::export_worldlet) open, read and close a stream.
 
 # Errors
-Every fault of a select at once.*/
+Every fault of the select at once.*/
         pub fn open_stream(
             &self,
             source: Source,
@@ -2378,10 +2387,10 @@ Every fault of a select at once.*/
                 }
             }
         }
-        /**The next chunk of a stream, counted from 0. The last one may be asked for again.
+        /**Returns the next chunk of a stream, counted from 0. The last chunk may be requested again.
 
 # Errors
-`stream-expired`, if there is no such stream any more; `invalid_request`, if it is not the turn of this chunk.*/
+`stream-expired`, if the stream no longer exists; `invalid_request`, if the chunk is out of order.*/
         pub fn next_chunk(
             &self,
             stream: &str,
@@ -2452,11 +2461,11 @@ None of its own.*/
                 }
             }
         }
-        /**Begins an import, whose text follows piece by piece, and gives its name.
-[`import_worldlet`](crate::MikobaseExt::import_worldlet) does all of it.
+        /**Begins an import, whose text follows in pieces, and returns its name.
+[`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
 
 # Errors
-Only if there is no place for the text.*/
+Only if the text cannot be stored.*/
         pub fn begin_import(
             &self,
         ) -> impl ::core::future::Future<
@@ -2486,11 +2495,11 @@ Only if there is no place for the text.*/
                 }
             }
         }
-        /**Sends the next piece of the worldlet, counted from 0. The last one may be sent again.
+        /**Sends the next piece of the worldlet, counted from 0. The last piece may be repeated.
 
 # Errors
-`stream-expired`, if there is no such import any more; `invalid_request`, if it is not the turn of this piece, or it has more than
-[`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.*/
+`stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or
+larger than [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.*/
         pub fn put_import(
             &self,
             import: &str,
@@ -2527,10 +2536,11 @@ Only if there is no place for the text.*/
                 }
             }
         }
-        /**Imports the worldlet that was sent, all or nothing. With `trust`, what validation finds becomes a warning.
+        /**Imports the worldlet that was sent, all or none. With `trust`, validation faults become warnings.
 
 # Errors
-`invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if there is no such import any more.*/
+`invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if the import no longer
+exists.*/
         pub fn end_import(
             &self,
             import: &str,
@@ -2565,7 +2575,7 @@ Only if there is no place for the text.*/
                 }
             }
         }
-        /**Forgets the text of an import.
+        /**Discards the text of an import.
 
 # Errors
 None of its own.*/
@@ -2601,7 +2611,7 @@ None of its own.*/
                 }
             }
         }
-        /**What kind of database this is.
+        /**Returns the properties of this database.
 
 # Errors
 Only if the store could not be read.*/

@@ -76,10 +76,7 @@ fn in_use() {
     let first = on_file(&path);
     let share = first.spawn(0, |_, _| Ok(())).unwrap();
     let error = on_file(&path).spawn(1, |_, _| Ok(())).err().unwrap();
-    assert!(
-        error.is(ErrorId::BACKEND_IN_USE) && error.to_string().contains("maintains this file"),
-        "{error}"
-    );
+    assert!(error.is(ErrorId::BACKEND_IN_USE) && error.to_string().contains("has this file open"), "{error}");
     share.join().unwrap();
     on_file(&path).mikobase(1, |_, _| Ok(())).unwrap();
 }

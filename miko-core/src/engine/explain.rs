@@ -1,9 +1,9 @@
-//! How a select is run, for people and for tests.
+//! How a select is executed, for people and for tests.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// How an engine runs a select.
+/// How an engine executes a select.
 ///
 /// ```
 /// use miko_core::{Engine, SqliteEngine};
@@ -18,15 +18,15 @@ use serde_json::Value;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
-    /// The SQL, on an engine that has it. Nothing of the request stands in it.
+    /// The SQL, on an engine that has it. It contains no text of the request.
     pub sql: Option<String>,
-    /// What is bound to `?1`, `?2` and so on.
+    /// The values bound to `?1`, `?2` and so on.
     pub values: Vec<Value>,
-    /// SQLite's query plan, a line per step; on a worldlet, which records are looked at.
+    /// SQLite's query plan, one step per line; on a worldlet, which records are scanned.
     pub plan: Vec<String>,
-    /// The index of a class that the records come from: the class that declares it, and the field.
+    /// The index that supplies the records: the class that declares it, and the field.
     pub index: Option<String>,
-    /// Why the evaluator looks at every record that the SQL finds, and orders and cuts what is left, if it does: the SQL
-    /// then only narrows what it has to look at.
+    /// The reason why the evaluator filters, sorts and limits the records in Rust, if it does. The SQL then
+    /// only selects candidates.
     pub evaluator: Option<String>,
 }

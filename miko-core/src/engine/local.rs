@@ -1,4 +1,4 @@
-//! An engine: a store that the threads of a process share.
+//! A local engine: a store shared by the threads of one process.
 
 mod group;
 
@@ -22,20 +22,20 @@ use crate::uns;
 use crate::version::Version;
 use crate::worldlet::Imported;
 
-/// A Mikobase in this process, on tables of some kind: [`SqliteEngine`](crate::SqliteEngine),
+/// A Mikobase in this process, on a storage backend: [`SqliteEngine`](crate::SqliteEngine) or
 /// [`WorldletEngine`](crate::WorldletEngine).
 #[derive(Debug)]
 pub struct LocalEngine<T> {
     store: Mutex<Store<T>>,
-    /// Told when calls that were made together are done.
+    /// Signalled when a group of calls has ended.
     group_ended: Condvar,
-    /// Does a commit wait for a disk?
+    /// Whether commits are worth grouping, because each waits for a disk.
     prefers_group_commit: bool,
-    /// How many bytes an answer may have.
+    /// The size limit of an answer in bytes.
     answer_limit: AtomicUsize,
 }
 
-#[expect(private_bounds, reason = "what holds the tables is ours alone")]
+#[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Tables> LocalEngine<T> {
     pub(super) fn of(store: Store<T>) -> Self {
         let prefers_group_commit = store.tables.gain_together();
@@ -47,7 +47,8 @@ impl<T: Tables> LocalEngine<T> {
         }
     }
 
-    /// The same database, strict: from now on a record whose class is not defined is refused with `class-not-found`.
+    /// Makes the database strict: from now on a record whose class is not defined is refused with
+    /// `class-not-found`.
     ///
     /// ```
     /// use miko_core::{ErrorId, MikobaseExt, SqliteEngine};
@@ -64,7 +65,8 @@ impl<T: Tables> LocalEngine<T> {
         self
     }
 
-    /// The store, also after a panic: whoever panicked rolled back on its way out, so the store is whole.
+    /// Locks the store. A poisoned lock is cleared: a call that panics rolls back while it unwinds, so the
+    /// store is consistent.
     pub(super) fn store(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store.lock().unwrap_or_else(|poisoned| {
             self.store.clear_poison();
@@ -74,18 +76,19 @@ impl<T: Tables> LocalEngine<T> {
     }
 }
 
-#[expect(private_bounds, reason = "what holds the tables is ours alone")]
+#[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Tables> LocalEngine<T> {
-    /// The store, for a call whose answer has to have room.
+    /// Locks the store and starts the size limit of a new answer.
     fn store_for_answer(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store();
         store.answer.begin(self.answer_limit.load(Ordering::Relaxed));
         store
     }
 
-    /// Runs requests of which all are done or none. The first that cannot be read fails the batch, after those before it
-    /// were run: what stands behind it is dropped unread, by hand, since it may nest too deep.
-    fn batch_of_all(&self, queries: Vec<Query>) -> Result<Answers> {
+    /// Runs requests, all or none. A request that cannot be parsed fails the batch, after the requests before
+    /// it have run. The requests after it are discarded unparsed; `discard` is used because they may nest too
+    /// deep for a recursive drop.
+    fn run_atomic_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let mut parsed = Vec::with_capacity(queries.len());
         for query in queries {
             match parsed.last() {
@@ -96,27 +99,28 @@ impl<T: Tables> LocalEngine<T> {
         self.store_for_answer().run_all(parsed)
     }
 
-    /// Runs requests one by one. When the answer is full the call fails as a whole; the error says how many were run.
-    fn batch_of_each(&self, queries: Vec<Query>) -> Result<Answers> {
-        let mut room = self.answer_limit.load(Ordering::Relaxed);
+    /// Runs requests independently. If the answer exceeds its limit the whole call fails; the detail `run`
+    /// counts the requests that have run.
+    fn run_independent_batch(&self, queries: Vec<Query>) -> Result<Answers> {
+        let mut remaining = self.answer_limit.load(Ordering::Relaxed);
         let mut answers = Vec::with_capacity(queries.len());
         let mut queries = queries.into_iter();
         while let Some(query) = queries.next() {
             let parsed = query::parse(query);
             let store = &mut *self.store();
-            store.answer.begin(room);
+            store.answer.begin(remaining);
             let answer = parsed
                 .and_then(|(request, warnings)| Ok(Response { results: store.run(request)?, warnings }));
-            let fits = match &answer {
+            let within_limit = match &answer {
                 Err(error) if error.is(ErrorId::REQUEST_TOO_LARGE) => Err(error.clone()),
                 Err(error) => store.answer.take_error(error),
                 Ok(_) => store.answer.take(0),
             };
-            if let Err(full) = fits {
+            if let Err(too_large) = within_limit {
                 queries.for_each(json::discard);
-                return Err(full.with("run", answers.len() + usize::from(answer.is_ok())));
+                return Err(too_large.with("run", answers.len() + usize::from(answer.is_ok())));
             }
-            room = store.answer.left();
+            remaining = store.answer.left();
             answers.push(answer);
         }
         Ok(answers.into())
@@ -144,8 +148,8 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
-        let queries = not_too_many(queries)?;
-        if atomic { self.batch_of_all(queries) } else { self.batch_of_each(queries) }
+        let queries = check_batch_size(queries)?;
+        if atomic { self.run_atomic_batch(queries) } else { self.run_independent_batch(queries) }
     }
 
     fn history(&self, pk: &str) -> Result<Vec<Version>> {
@@ -153,7 +157,7 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
     }
 
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
-        let schema = not_too_deep(schema)?;
+        let schema = check_depth(schema)?;
         self.store().write(|store| store.import_schema(schema))
     }
 
@@ -162,7 +166,7 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
     }
 
     fn merge(&self, worldlet: Delta) -> Result<Merged> {
-        let worldlet = not_too_deep(worldlet)?;
+        let worldlet = check_depth(worldlet)?;
         let mut store = self.store();
         store.check_temporal()?;
         store.merge(&worldlet)
@@ -274,8 +278,8 @@ impl<T: Tables> Engine for LocalEngine<T> {
     }
 }
 
-/// The queries of a batch, if they are within the bound.
-fn not_too_many(queries: Vec<Query>) -> Result<Vec<Query>> {
+/// Checks the number of requests of a batch.
+fn check_batch_size(queries: Vec<Query>) -> Result<Vec<Query>> {
     let found = queries.len();
     if found <= MAX_BATCH_REQUESTS {
         return Ok(queries);
@@ -287,7 +291,7 @@ fn not_too_many(queries: Vec<Query>) -> Result<Vec<Query>> {
         .with("found", found))
 }
 
-fn not_too_deep(value: serde_json::Value) -> Result<serde_json::Value> {
+fn check_depth(value: serde_json::Value) -> Result<serde_json::Value> {
     if !json::too_deep(&value) {
         return Ok(value);
     }

@@ -1,18 +1,19 @@
 //! The engine on SQLite.
 //!
-//! [`tables`] are what a store needs, a prepared statement for each. A select is layers: the store's `plan` looks up what is
-//! known of the classes, [`compile`] turns it into a [`statement`] (SQL and bound values, kept apart), [`read`] runs one and
-//! copies the rows. No layer above this module sees SQL.
+//! [`tables`] implements the storage operations, each with a prepared statement. A select passes through
+//! layers: the plan of the store resolves the classes and indexes, [`compile`] turns it into SQL with bound
+//! values ([`sql_builder`]), [`read`] runs the statement and copies the rows. No layer above this module sees
+//! SQL.
 //!
 //! | subject | where |
 //! | --- | --- |
-//! | the connection and its statements; a database file | here, [`prepared`]; [`file`] |
-//! | the tables; the ids of classes and constraints | [`tables`], [`id_cache`] |
-//! | the SQL text and values of a select; running one | [`compile`], [`statement`], [`read`] |
-//! | showing how a select is run | [`explain`] |
-//! | what SQLite calls back | [`functions`] |
-//! | a limit of its memory | [`heap`] |
-//! | what SQLite's errors mean | [`faults`] |
+//! | the connection with its prepared statements; a database file | [`statement_cache`]; [`file`] |
+//! | the tables; the ids of classes and constraints | [`tables`]; [`id_cache`] |
+//! | the SQL text and bound values of a select; running it | [`compile`], [`sql_builder`]; [`read`] |
+//! | explaining a select | [`explain`] |
+//! | SQL functions for the paths of Q0 | [`functions`] |
+//! | the memory limit | [`heap`] |
+//! | mapping SQLite's errors to error ids | [`faults`] |
 
 mod compile;
 mod explain;
@@ -42,17 +43,17 @@ use statement_cache::StatementCache;
 
 const SCHEMA: &str = include_str!("../../../schema/sqlite.sql");
 
-/// What a temporal database has besides.
+/// The additional tables of a temporal database.
 const TEMPORAL: &str = include_str!("../../../schema/temporal.sql");
 
 /// A database in memory has no file to protect: no rollback journal on disk, nothing to flush.
 const IN_MEMORY: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
 
-/// No temporary files. What the tables declare of each other is the store's to keep: SQLite would look every row up again
-/// that it has just written or read.
+/// No temporary files. The store enforces the foreign keys that the schema declares: SQLite would look up
+/// again every row that was just written or read.
 const PRAGMAS: &str = "PRAGMA foreign_keys = off; PRAGMA temp_store = memory;";
 
-/// Every shape of a select is a statement, and there are more of them than of anything else.
+/// Each shape of a select is a statement of its own, so there are more of them than of the fixed statements.
 const CACHED_STATEMENTS: usize = 256;
 
 /// A Mikobase in SQLite.
@@ -70,15 +71,15 @@ const CACHED_STATEMENTS: usize = 256;
 pub type SqliteEngine = LocalEngine<Sqlite>;
 
 impl LocalEngine<Sqlite> {
-    /// An empty database in memory, which lives as long as this value.
+    /// Creates an empty database in memory, which lives as long as this value.
     ///
     /// # Errors
-    /// `storage-full`, if there is no memory for it.
+    /// `storage-full`, if memory is exhausted.
     pub fn in_memory() -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::in_memory(false)?, Mode::ReadWrite)?))
     }
 
-    /// The same, temporal: every version of a record is kept.
+    /// As [`in_memory`](Self::in_memory), but temporal: every version of a record is kept.
     ///
     /// ```
     /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
@@ -99,8 +100,9 @@ impl LocalEngine<Sqlite> {
         Ok(Self::of(Store::on(Sqlite::in_memory(true)?, Mode::ReadWrite)?))
     }
 
-    /// The database in a file. In mode `rw` it is created if there is none, and belongs to this process until this value
-    /// is dropped: a write that was acknowledged survives a crash of the process and of the machine.
+    /// Opens the database in a file. In mode `rw` the file is created if it is missing, and locked until this
+    /// value is dropped: no other process can open it. An acknowledged write survives a crash of the process
+    /// and of the machine.
     ///
     /// ```
     /// use miko_core::backend::Mode;
@@ -117,17 +119,17 @@ impl LocalEngine<Sqlite> {
     /// ```
     ///
     /// # Errors
-    /// `backend-in-use`, if somebody maintains the file; `invalid-backend`, if it is no Mikobase, or of a newer version,
-    /// or missing and to be read. The file is then as it was.
+    /// `backend-in-use`, if the file is open for writing elsewhere; `invalid-backend`, if it is not a
+    /// Mikobase, was written by a newer version, or is missing and `mode` is `r`. The file is then unchanged.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, false)?, mode)?))
     }
 
-    /// The same, temporal: a database that is created now keeps every version of a record. One that exists is what it was
-    /// when it was created.
+    /// As [`open`](Self::open), but a file that is created now is temporal: it keeps every version of a
+    /// record. The kind of an existing file does not change.
     ///
     /// # Errors
-    /// As [`open`](Self::open); `invalid-backend` also, if it exists and is not temporal.
+    /// As [`open`](Self::open); also `invalid-backend`, if the file exists and is not temporal.
     pub fn open_temporal(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, true)?, mode)?))
     }
@@ -137,15 +139,15 @@ impl LocalEngine<Sqlite> {
 #[derive(Debug)]
 pub struct Sqlite {
     connection: StatementCache,
-    /// The ids of classes and constraints that were asked for.
+    /// The cached ids of classes and constraints.
     ids: RefCell<IdCache>,
-    /// The file, if there is one. It ends after the connection.
+    /// The registration of the file, if there is one. It is dropped after the connection.
     lease: Option<FileLease>,
     temporal: bool,
 }
 
 impl Sqlite {
-    /// Tables in memory, all of them empty.
+    /// Creates empty tables in memory.
     pub(super) fn in_memory(temporal: bool) -> Result<Self> {
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(IN_MEMORY)?;
@@ -153,19 +155,19 @@ impl Sqlite {
         if temporal {
             connection.execute_batch(TEMPORAL)?;
         }
-        Self::on(connection, None)
+        Self::with_connection(connection, None)
     }
 
-    /// Opens a file, which other processes cannot maintain then. One that is new becomes `temporal`.
+    /// Opens a file and locks it against other processes. A new file becomes temporal if `temporal` is set.
     fn open(path: &Path, mode: Mode, temporal: bool) -> Result<Self> {
         let (connection, lease) = file::open(path, mode, temporal)?;
-        Self::on(connection, Some(lease))
+        Self::with_connection(connection, Some(lease))
     }
 
-    fn on(connection: Connection, lease: Option<FileLease>) -> Result<Self> {
+    fn with_connection(connection: Connection, lease: Option<FileLease>) -> Result<Self> {
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         connection.execute_batch(PRAGMAS)?;
-        // A plan that depends on the values bound to it would be made anew whenever they change.
+        // Query plans that depend on bound values would be compiled again whenever the values change.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         rusqlite::vtab::array::load_module(&connection)?;
         functions::register(&connection)?;
@@ -174,7 +176,7 @@ impl Sqlite {
         Ok(Self { connection, ids: RefCell::default(), lease, temporal })
     }
 
-    /// How many rows each of the tables has that a create enters something into.
+    /// Returns the number of rows of each table that a create writes to.
     #[cfg(test)]
     pub(super) fn counts(&self) -> Vec<i64> {
         let count = |table| format!("SELECT count(*) FROM {table}");
@@ -193,7 +195,7 @@ mod tests {
     use crate::mikobase::Mikobase;
 
     #[test]
-    fn a_panic_under_the_lock_costs_one_call_only() {
+    fn a_panic_under_the_lock_fails_only_one_call() {
         let db = SqliteEngine::in_memory().unwrap();
         let panicked = std::thread::scope(|scope| {
             let write = || {
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_fails_or_panics_leaves_nothing() {
+    fn a_write_that_fails_or_panics_is_rolled_back() {
         let mut store = empty();
         let failed: Result<()> = store.write(|store| {
             insert(store);
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_store_says_so_and_is_unchanged() {
+    fn a_write_to_a_full_store_fails_and_changes_nothing() {
         let mut store = empty();
         let pages: i64 =
             store.tables.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();

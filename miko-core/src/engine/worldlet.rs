@@ -1,10 +1,10 @@
-//! The engine on a worldlet: a JSON document, held natively, without SQLite.
+//! The engine on a worldlet: a JSON document whose records are held in memory, without SQLite.
 //!
 //! | subject | where |
 //! | --- | --- |
-//! | the tables, as maps | [`tables`], [`table`] |
-//! | which records a select looks at; the evaluator does the rest | [`select`] |
-//! | the file: whose it is, saving it | [`file`] |
+//! | the tables as sorted maps | [`tables`], [`undo_table`] |
+//! | finding the candidates of a select; the evaluator does the rest | [`select`] |
+//! | locking and saving the file | [`file`] |
 
 mod file;
 mod select;
@@ -15,7 +15,7 @@ use std::io::Seek;
 use std::path::Path;
 
 use crate::engine::local::LocalEngine;
-use crate::engine::opening::{invalid, unusable};
+use crate::engine::opening::{cannot_open, invalid_backend};
 use crate::engine::store::Store;
 use crate::error::Result;
 use crate::mode::Mode;
@@ -23,10 +23,10 @@ use crate::worldlet::is_temporal_worldlet;
 use file::WorldletFile;
 use tables::MemoryTables;
 
-/// A Mikobase in a worldlet: records are held in memory, and a commit writes the whole file anew.
+/// A Mikobase in a worldlet: records are held in memory, and each commit rewrites the whole file.
 ///
-/// It is made for small databases that people want to read, edit and keep under version control. What it answers is what
-/// [`SqliteEngine`](crate::SqliteEngine) answers.
+/// It is made for small databases that people read, edit and keep under version control. It returns the same
+/// results as [`SqliteEngine`](crate::SqliteEngine).
 ///
 /// ```
 /// use miko_core::backend::Mode;
@@ -43,15 +43,15 @@ use tables::MemoryTables;
 pub type WorldletEngine = LocalEngine<MemoryTables>;
 
 impl LocalEngine<MemoryTables> {
-    /// An empty worldlet in memory, which lives as long as this value.
+    /// Creates an empty worldlet in memory, which lives as long as this value.
     ///
     /// # Errors
-    /// None that is known.
+    /// None are known.
     pub fn in_memory() -> Result<Self> {
         Ok(Self::of(Store::on(MemoryTables::default(), Mode::ReadWrite)?))
     }
 
-    /// The same, temporal: every version of a record is kept.
+    /// As [`in_memory`](Self::in_memory), but temporal: every version of a record is kept.
     ///
     /// # Errors
     /// As [`in_memory`](Self::in_memory).
@@ -59,41 +59,41 @@ impl LocalEngine<MemoryTables> {
         Ok(Self::of(Store::on(MemoryTables::temporal(), Mode::ReadWrite)?))
     }
 
-    /// The worldlet in a file. In mode `rw` it is created if there is none, and belongs to this process until this value is
-    /// dropped: a write that was acknowledged survives a crash of the process and of the machine. In mode `r` it is read
-    /// once; what others do to the file later is not seen.
+    /// Opens the worldlet in a file. In mode `rw` the file is created if it is missing, and locked until this
+    /// value is dropped. An acknowledged write survives a crash of the process and of the machine. In mode
+    /// `r` the file is read once; later changes of the file have no effect.
     ///
-    /// Faults of validation do not keep it from being opened: its definitions may have changed after its records were
-    /// written.
+    /// Validation faults do not prevent opening: definitions may have changed after the records were written.
     ///
     /// # Errors
-    /// `backend-in-use`, if another process maintains the file; `invalid-worldlet`, if it is none; `invalid-backend`, if it
-    /// is missing and to be read. The file is then as it was.
+    /// `backend-in-use`, if another process has locked the file; `invalid-worldlet`, if the content is not a
+    /// worldlet; `invalid-backend`, if the file is missing and `mode` is `r`. The file is then unchanged.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        Self::open_as(path.as_ref(), mode, false)
+        Self::open_or_create(path.as_ref(), mode, false)
     }
 
-    /// The same, temporal: a worldlet that is created now keeps every version of a record. One that exists is what it says.
+    /// As [`open`](Self::open), but a worldlet that is created now is temporal: it keeps every version of a
+    /// record. The kind of an existing worldlet does not change.
     ///
     /// # Errors
-    /// As [`open`](Self::open); `invalid-backend` also, if it exists and is not temporal.
+    /// As [`open`](Self::open); also `invalid-backend`, if the worldlet exists and is not temporal.
     pub fn open_temporal(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
-        Self::open_as(path.as_ref(), mode, true)
+        Self::open_or_create(path.as_ref(), mode, true)
     }
 
-    fn open_as(path: &Path, mode: Mode, temporal: bool) -> Result<Self> {
+    fn open_or_create(path: &Path, mode: Mode, temporal: bool) -> Result<Self> {
         let (file, mut content) = WorldletFile::open(path, mode)?;
         let is_temporal = match &mut content {
             Some(content) => {
                 let is_temporal = is_temporal_worldlet(content);
-                content.rewind().map_err(|fault| unusable(path, &fault))?;
+                content.rewind().map_err(|error| cannot_open(path, &error))?;
                 is_temporal
             }
             None => temporal,
         };
         if temporal && !is_temporal {
             let message = "the worldlet is not temporal: that is chosen when one is created";
-            return Err(invalid(path, message));
+            return Err(invalid_backend(path, message));
         }
         let tables = if is_temporal { MemoryTables::temporal() } else { MemoryTables::default() };
         let mut store = Store::on(tables, Mode::ReadWrite)?;
@@ -103,7 +103,7 @@ impl LocalEngine<MemoryTables> {
             imported.map_err(|error| error.with_all("path", path.display().to_string()))?;
         }
         if let Some(file) = file {
-            store.tables.keep_in(file);
+            store.tables.attach_file(file);
         }
         if is_new {
             store.tables.save()?;

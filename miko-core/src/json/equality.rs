@@ -1,11 +1,11 @@
-//! Equality of JSON values as Q0 means it.
+//! Equality of JSON values as Q0 defines it.
 
 use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
-/// Are two JSON values equal? Types must agree; numbers compare by value (`1` equals `1.0`), exactly across i64,
-/// u64 and f64; arrays element by element; objects whatever the order of their keys.
+/// Whether two JSON values are equal. Their types must agree. Numbers compare by exact value across i64, u64
+/// and f64 (`1` equals `1.0`), arrays element by element, objects regardless of the order of their keys.
 ///
 /// ```
 /// use miko_core::json::equal;
@@ -40,14 +40,14 @@ fn integer(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// Converting the integer to a float would round it: the float's whole part, exact in i128 wherever it lies in
-/// the range of the integers, is compared instead.
+/// Compares without rounding: converting the integer to a float would round it, so the integer part of the
+/// float is converted instead, which is exact in i128 within this range.
 fn compare_integer_with_float(integer: i128, float: f64) -> Option<Ordering> {
     if float.abs() >= 2f64.powi(65) {
         return 0.0.partial_cmp(&float);
     }
-    let whole = float.trunc() as i128;
-    match integer.cmp(&whole) {
+    let integer_part = float.trunc() as i128;
+    match integer.cmp(&integer_part) {
         Ordering::Equal => 0.0.partial_cmp(&float.fract()),
         unequal => Some(unequal),
     }
@@ -78,10 +78,10 @@ mod tests {
             (json!(1), json!("1")),
         ];
         for (a, b) in equal_pairs {
-            assert!(equal(&a, &b) && equal(&b, &a), "{a} equals {b}");
+            assert!(equal(&a, &b) && equal(&b, &a), "{a} should equal {b}");
         }
         for (a, b) in unequal_pairs {
-            assert!(!equal(&a, &b) && !equal(&b, &a), "{a} does not equal {b}");
+            assert!(!equal(&a, &b) && !equal(&b, &a), "{a} should not equal {b}");
         }
     }
 }

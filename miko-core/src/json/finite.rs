@@ -1,4 +1,4 @@
-//! Noticing numbers that JSON cannot say before `serde_json` writes `null` for them.
+//! Rejects NaN and infinite numbers, which JSON lacks and `serde_json` would write as `null`.
 
 use std::fmt::Display;
 
@@ -7,20 +7,20 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-/// Goes through a value and writes nothing.
+/// Traverses a value without writing anything.
 ///
 /// # Errors
-/// For a float that is no number, or infinite.
+/// For a float that is NaN or infinite.
 pub(crate) fn check(value: &(impl Serialize + ?Sized)) -> Result<(), serde_json::Error> {
-    value.serialize(Finite)
+    value.serialize(FiniteCheck)
 }
 
 #[derive(Clone, Copy)]
-struct Finite;
+struct FiniteCheck;
 
-type Checked = Result<(), serde_json::Error>;
+type CheckResult = Result<(), serde_json::Error>;
 
-fn check_float(float: f64) -> Checked {
+fn check_float(float: f64) -> CheckResult {
     if float.is_finite() {
         Ok(())
     } else {
@@ -30,11 +30,11 @@ fn check_float(float: f64) -> Checked {
 
 macro_rules! nothing_to_check {
     ($($method:ident($($ty:ty),*);)*) => {
-        $(fn $method(self, $(_: $ty),*) -> Checked { Ok(()) })*
+        $(fn $method(self, $(_: $ty),*) -> CheckResult { Ok(()) })*
     };
 }
 
-impl Serializer for Finite {
+impl Serializer for FiniteCheck {
     type Ok = ();
     type Error = serde_json::Error;
     type SerializeSeq = Self;
@@ -53,19 +53,19 @@ impl Serializer for Finite {
         serialize_unit_variant(&'static str, u32, &'static str);
     }
 
-    fn serialize_f32(self, float: f32) -> Checked {
+    fn serialize_f32(self, float: f32) -> CheckResult {
         check_float(float.into())
     }
 
-    fn serialize_f64(self, float: f64) -> Checked {
+    fn serialize_f64(self, float: f64) -> CheckResult {
         check_float(float)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Checked {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> CheckResult {
         value.serialize(self)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Checked {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> CheckResult {
         value.serialize(self)
     }
 
@@ -75,7 +75,7 @@ impl Serializer for Finite {
         _: u32,
         _: &'static str,
         value: &T,
-    ) -> Checked {
+    ) -> CheckResult {
         value.serialize(self)
     }
 
@@ -119,22 +119,22 @@ impl Serializer for Finite {
         Ok(self)
     }
 
-    fn collect_str<T: Display + ?Sized>(self, _: &T) -> Checked {
+    fn collect_str<T: Display + ?Sized>(self, _: &T) -> CheckResult {
         Ok(())
     }
 }
 
 macro_rules! each_element {
     ($($compound:ident::$method:ident($($key:ty)?);)*) => {
-        $(impl $compound for Finite {
+        $(impl $compound for FiniteCheck {
             type Ok = ();
             type Error = serde_json::Error;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, $(_: $key,)? value: &T) -> Checked {
+            fn $method<T: Serialize + ?Sized>(&mut self, $(_: $key,)? value: &T) -> CheckResult {
                 value.serialize(*self)
             }
 
-            fn end(self) -> Checked {
+            fn end(self) -> CheckResult {
                 Ok(())
             }
         })*
@@ -150,19 +150,19 @@ each_element! {
     SerializeStructVariant::serialize_field(&'static str);
 }
 
-impl SerializeMap for Finite {
+impl SerializeMap for FiniteCheck {
     type Ok = ();
     type Error = serde_json::Error;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Checked {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> CheckResult {
         key.serialize(*self)
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Checked {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> CheckResult {
         value.serialize(*self)
     }
 
-    fn end(self) -> Checked {
+    fn end(self) -> CheckResult {
         Ok(())
     }
 }
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[derive(serde::Serialize)]
-    enum Reading {
+    enum Sample {
         Unit,
         Newtype(f64),
         Tuple(u8, f32),
@@ -182,19 +182,19 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_json_cannot_say_is_noticed_wherever_it_is() {
-        let readings = |value: f64| {
+    fn a_number_without_a_json_form_is_rejected_at_any_depth() {
+        let samples = |value: f64| {
             vec![
-                Reading::Unit,
-                Reading::Newtype(value),
-                Reading::Tuple(1, value as f32),
-                Reading::Struct { value: Some(value) },
+                Sample::Unit,
+                Sample::Newtype(value),
+                Sample::Tuple(1, value as f32),
+                Sample::Struct { value: Some(value) },
             ]
         };
-        assert!(check(&readings(1.5)).is_ok());
+        assert!(check(&samples(1.5)).is_ok());
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            for reading in readings(value).split_off(1) {
-                assert!(check(&reading).is_err());
+            for sample in samples(value).split_off(1) {
+                assert!(check(&sample).is_err());
             }
             assert!(check(&BTreeMap::from([("x", [(1, value)])])).is_err());
         }

@@ -1,18 +1,20 @@
-//! Values as keys of an index: text that is equal exactly if the values are, as Q0 compares them.
+//! Index keys: text that is equal exactly when the values are equal by Q0's rules.
 
 use std::fmt::Write;
 
 use serde_json::{Number, Value};
 
-/// A tuple of values as a key.
+/// The key of a tuple of values.
 ///
-/// `1` and `1.0` give the same key, `1` and `"1"` do not; the order of an object's keys does not matter. Keys of natural
-/// numbers are in the order of the numbers, so that values that ascend go to the end of an index and not all over it.
+/// `1` and `1.0` give the same key, `1` and `"1"` do not; the order of an object's keys does not matter. Keys
+/// of natural numbers sort in numeric order, so ascending values are appended at the end of an index instead
+/// of being inserted at random places.
 pub(crate) fn key_of(values: &[&Value]) -> String {
     let mut key = String::new();
     for value in values {
         write_value(value, &mut key);
-        // No value's text ends inside another's, so a separator that JSON has outside strings keeps them apart.
+        // The text of a value has commas only inside brackets and strings, so a comma separates values
+        // unambiguously.
         key.push(',');
     }
     key
@@ -40,48 +42,49 @@ fn write_value(value: &Value, key: &mut String) {
             }
             key.push('}');
         }
-        // Printing a string does not fail, nor does writing to one.
+        // Serializing a string cannot fail, nor can writing to one.
         Value::String(text) => key.push_str(&serde_json::to_string(text).unwrap_or_default()),
         scalar => drop(write!(key, "{scalar}")),
     }
 }
 
-/// A float that is a whole number of the range of integers is written as that integer.
+/// A float with an integer value in the range of the integers is written as that integer.
 fn write_number(number: &Number, key: &mut String) {
     let from = key.len();
-    let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
-    let _ = match whole {
+    let integral = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
+    let _ = match integral {
         // Both bounds are exact as floats, and the conversion is exact between them.
         Some(float) if (-(2f64.powi(63))..2f64.powi(64)).contains(&float) => write!(key, "{}", float as i128),
         _ => write!(key, "{number}"),
     };
-    key.insert_str(from, magnitude(&key[from..]));
+    key.insert_str(from, length_prefix(&key[from..]));
 }
 
-/// What stands before the digits of a natural number: a letter for how many there are. Nothing stands before other numbers.
-fn magnitude(number: &str) -> &'static str {
-    // As many as a `u64` can have.
+/// The prefix of a natural number: a letter for its number of digits, so that text order is numeric order.
+/// Other numbers have no prefix.
+fn length_prefix(number: &str) -> &'static str {
+    // One letter for each length up to that of `u64::MAX`.
     const LETTERS: &str = "ABCDEFGHIJKLMNOPQRST";
     let natural = number.bytes().all(|byte| byte.is_ascii_digit());
     let letter = number.len().checked_sub(1).filter(|_| natural).and_then(|at| LETTERS.get(at..=at));
     letter.unwrap_or_default()
 }
 
-/// A key as [`key_of`] gave it before it wrote numbers in their order, as it gives it now.
-pub(crate) fn with_ordered_numbers(old: &str) -> String {
+/// Converts a key of the older format of [`key_of`], without length prefixes, to the current format.
+pub(crate) fn with_length_prefixes(old: &str) -> String {
     let mut key = String::with_capacity(old.len() + 8);
     let mut rest = old;
     while let Some(first) = rest.chars().next() {
         let length = match first {
             '"' => string_length(rest),
             _ if first.is_ascii_digit() => rest.find([',', ':', ']', '}']).unwrap_or(rest.len()),
-            // A number with a sign keeps its digits as they are.
+            // A negative number has no prefix.
             '-' => rest.find(',').unwrap_or(rest.len()),
             _ => first.len_utf8(),
         };
         let (token, after) = rest.split_at(length);
         if first.is_ascii_digit() {
-            key.push_str(magnitude(token));
+            key.push_str(length_prefix(token));
         }
         key.push_str(token);
         rest = after;
@@ -89,13 +92,13 @@ pub(crate) fn with_ordered_numbers(old: &str) -> String {
     key
 }
 
-/// How long the JSON string is that `text` begins with.
+/// The length of the JSON string at the start of `text`.
 fn string_length(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().skip(1).position(|byte| {
-        let ends = byte == b'"' && !escaped;
+        let is_end = byte == b'"' && !escaped;
         escaped = byte == b'\\' && !escaped;
-        ends
+        is_end
     });
     end.map_or(text.len(), |end| end + 2)
 }
@@ -108,7 +111,7 @@ mod tests {
     use crate::json::equal;
 
     #[test]
-    fn keys_are_equal_exactly_where_values_are() {
+    fn keys_are_equal_exactly_when_values_are() {
         let values = [
             json!(1),
             json!(1.0),
@@ -144,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_natural_numbers_are_in_their_order() {
+    fn keys_of_natural_numbers_sort_in_numeric_order() {
         let ascending = [0, 1, 9, 10, 11, 99, 100, 1_000, 99_999, 100_000, u64::MAX - 1, u64::MAX];
         assert!(ascending.map(|number| key_of(&[&json!(number)])).is_sorted());
     }
 
     #[test]
-    fn an_old_key_becomes_the_one_that_its_values_have_now() {
+    fn a_key_of_the_old_format_is_converted_to_the_current_one() {
         let cases = [
             ("17,", json!([17])),
             ("-17,0.5,1e+300,", json!([-17, 0.5, 1e300])),
@@ -159,7 +162,7 @@ mod tests {
         ];
         for (old, values) in cases {
             let values: Vec<&Value> = values.as_array().unwrap().iter().collect();
-            assert_eq!(with_ordered_numbers(old), key_of(&values));
+            assert_eq!(with_length_prefixes(old), key_of(&values));
         }
     }
 }

@@ -1,14 +1,14 @@
-//! Which number literals say no more than the i64, u64 or f64 as which they are kept.
+//! Number literals: whether i64, u64 or f64 stores them exactly, and decimal divisibility.
 
 use serde_json::Number;
 
-/// The first number literal of valid JSON `text` that would lose digits.
+/// Returns the first number literal of valid JSON `text` that would lose digits.
 pub(super) fn first_inexact(text: &str) -> Option<&str> {
     literals(text).find(|literal| !is_exact(literal))
 }
 
-/// As what a number literal would be kept, if as any number.
-pub(super) fn kept_as(literal: &str) -> Option<Number> {
+/// The float that would be stored for a number literal.
+pub(super) fn nearest_float(literal: &str) -> Option<Number> {
     literal.parse().ok().and_then(Number::from_f64)
 }
 
@@ -36,7 +36,7 @@ fn literals(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The place after the string that opens at `at`.
+/// The index after the string that opens at `at`.
 fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     at += 1;
     while at < bytes.len() && bytes[at] != b'"' {
@@ -49,27 +49,29 @@ fn is_exact(literal: &str) -> bool {
     if literal.parse::<i64>().is_ok() || literal.parse::<u64>().is_ok() {
         return true;
     }
-    let (Some(kept), Ok(float)) = (kept_as(literal), literal.parse::<f64>()) else { return false };
-    let written = Decimal::of(literal);
-    // A float may have two shortest forms that are equally near. The writer and the standard library choose one each.
-    if [kept.to_string(), float.to_string()].iter().any(|shortest| written == Decimal::of(shortest)) {
+    let (Some(stored), Ok(float)) = (nearest_float(literal), literal.parse::<f64>()) else { return false };
+    let decimal = Decimal::of(literal);
+    // A float may have two shortest decimal forms that are equally near. The JSON writer and the standard
+    // library choose one each.
+    if [stored.to_string(), float.to_string()].iter().any(|shortest| decimal == Decimal::of(shortest)) {
         return true;
     }
     let digits = significant_digits(literal).clamp(1, MAX_DIGITS);
-    written == Decimal::of(&format!("{float:.*e}", digits - 1))
+    decimal == Decimal::of(&format!("{float:.*e}", digits - 1))
 }
 
-/// A float has no more significant digits than some 770: rounded to so many or more it is itself.
+/// More significant digits than any float has (about 770): rounding to this many digits leaves every float
+/// unchanged.
 const MAX_DIGITS: usize = 800;
 
-/// How many significant digits are written, trailing zeros among them.
+/// Counts the significant digits of a literal, including trailing zeros.
 fn significant_digits(literal: &str) -> usize {
     let mantissa = literal.split(['e', 'E']).next().unwrap_or_default();
     let digits = mantissa.bytes().filter(u8::is_ascii_digit);
     digits.skip_while(|digit| *digit == b'0').count()
 }
 
-/// A decimal number as its significant digits and the exponent of the first of them.
+/// A decimal number as its significant digits and the exponent of the first digit.
 #[derive(PartialEq, Eq)]
 struct Decimal {
     digits: String,
@@ -88,23 +90,28 @@ impl Decimal {
         if digits.is_empty() {
             return Self { digits, exponent: 0 };
         }
-        // An exponent beyond i64 is beyond f64, too: the value is infinite or zero and compares as such.
+        // An exponent beyond i64 is also beyond f64: the value is infinite or zero and compares as such.
         let exponent: i64 = exponent.trim_start_matches('+').parse().unwrap_or(i64::MAX / 2);
         Self { digits, exponent: exponent.saturating_add(whole.len() as i64 - leading_zeros as i64) }
     }
 }
 
-/// Is `number` a whole multiple of `step`, as people count? `0.3` is three times `0.1`, though the floats are not.
+/// Whether `number` is an integer multiple of `step` in decimal arithmetic: `0.3` is three times `0.1`,
+/// though the floats are not.
 pub(crate) fn is_multiple(number: &Number, step: &Number) -> bool {
     let (Some(number), Some(step)) = (Scaled::of(number), Scaled::of(step)) else { return false };
     if step.mantissa == 0 || number.mantissa == 0 {
         return step.mantissa != 0;
     }
     match u64::try_from(number.exponent - step.exponent) {
-        // Ten times a remainder stays small: a mantissa has at most 20 digits.
-        Ok(more) => (0..more).fold(number.mantissa % step.mantissa, |rest, _| rest * 10 % step.mantissa) == 0,
-        // The step is the one with more zeros. Where they do not fit, it is larger than the number.
-        Err(_) => step.at(number.exponent).is_some_and(|step| number.mantissa % step == 0),
+        // Ten times a remainder does not overflow: a mantissa has at most 20 digits.
+        Ok(shift) => {
+            (0..shift).fold(number.mantissa % step.mantissa, |remainder, _| remainder * 10 % step.mantissa)
+                == 0
+        }
+        // The step has the larger exponent. If its mantissa overflows at the smaller exponent, the step
+        // exceeds the number.
+        Err(_) => step.scaled_to(number.exponent).is_some_and(|step| number.mantissa % step == 0),
     }
 }
 
@@ -122,8 +129,8 @@ impl Scaled {
         Some(Self { mantissa, exponent: decimal.exponent - decimal.digits.len() as i64 })
     }
 
-    /// The mantissa at a smaller exponent.
-    fn at(self, exponent: i64) -> Option<i128> {
+    /// Scales the mantissa to a smaller exponent.
+    fn scaled_to(self, exponent: i64) -> Option<i128> {
         let shift = u32::try_from(self.exponent - exponent).ok()?;
         self.mantissa.checked_mul(10_i128.checked_pow(shift)?)
     }
@@ -136,10 +143,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn multiples_are_counted_in_decimals() {
+    fn multiples_are_decimal() {
         let multiple = |number: serde_json::Value, step: serde_json::Value| match (&number, &step) {
             (serde_json::Value::Number(number), serde_json::Value::Number(step)) => is_multiple(number, step),
-            _ => panic!("two numbers"),
+            _ => panic!("both values should be numbers"),
         };
         let multiples = [
             (json!(0.3), json!(0.1)),
@@ -169,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_survive_and_numbers_that_do_not() {
+    fn exact_and_inexact_literals_are_distinguished() {
         let exact = [
             "0",
             "-0",
@@ -218,15 +225,15 @@ mod tests {
             "1241342377403049.4",
         ];
         for literal in exact {
-            assert!(is_exact(literal), "{literal} survives");
+            assert!(is_exact(literal), "{literal} should be exact");
         }
         for literal in inexact {
-            assert!(!is_exact(literal), "{literal} does not survive");
+            assert!(!is_exact(literal), "{literal} should be inexact");
         }
     }
 
     #[test]
-    fn digits_inside_strings_are_no_numbers() {
+    fn digits_inside_strings_are_not_numbers() {
         let text = r#"{"18446744073709551616": "\"99999999999999999999\\", "b": [1, {"c": 2.50}]}"#;
         assert_eq!(literals(text).collect::<Vec<_>>(), ["1", "2.50"]);
         assert_eq!(first_inexact(text), None);

@@ -1,4 +1,4 @@
-//! A JSON object that stays text.
+//! A JSON object stored as text.
 
 use std::fmt;
 use std::ops::Deref;
@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use super::{plain, reader};
 use crate::error::{Error, ErrorId, Result};
 
-/// A JSON object kept as its text, so that a reader gets it without parsing it on the way.
+/// A JSON object stored as its text, so that passing it on requires no parsing.
 ///
-/// On the wire it is a string, in JSON it is the object itself.
+/// It serializes as a string in binary formats, and as the object itself in JSON.
 ///
 /// ```
 /// use miko_core::json::Object;
@@ -28,28 +28,28 @@ use crate::error::{Error, ErrorId, Result};
 pub struct Object(String);
 
 impl Object {
-    /// Takes text that the engine itself wrote.
+    /// Wraps text that the engine itself wrote.
     pub(crate) fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The text, compact.
+    /// The compact JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text as a string of its own.
+    /// Converts the object into its text.
     pub fn into_string(self) -> String {
         self.0
     }
 
-    /// The object as a map, keys in their stored order.
+    /// Parses the object as a map with the keys in their stored order.
     ///
     /// # Errors
-    /// `internal`, if a server sent text that is no JSON object.
+    /// `internal`, if a server sent text that is not a JSON object.
     pub fn to_map(&self) -> Result<Map<String, Value>> {
         reader::object_from_text(&self.0).map_err(|fault| {
-            Error::new(ErrorId::INTERNAL, format!("the server sent an object that is no JSON: {fault}"))
+            Error::new(ErrorId::INTERNAL, format!("the server sent an object that is not JSON: {fault}"))
         })
     }
 
@@ -61,11 +61,11 @@ impl Object {
         Ok(self.to_map()?.shift_remove(key))
     }
 
-    /// The object as a type of yours.
+    /// Deserializes the object as a `T`.
     ///
-    /// A key is a key: `$serde_json::private::RawValue`, which `serde_json` uses for itself, is refused where serde
-    /// copies an object on the way (`#[serde(flatten)]`, untagged and internally tagged enums), and is like any
-    /// other everywhere else.
+    /// Every key is treated as plain data. The one exception is `$serde_json::private::RawValue`, which
+    /// `serde_json` reserves: where serde buffers an object (`#[serde(flatten)]`, untagged and internally
+    /// tagged enums), this key is refused.
     ///
     /// # Errors
     /// `invalid_request`, if the object does not have the shape of `T`; the message names the field.
@@ -88,7 +88,7 @@ impl Object {
 
 impl From<&Map<String, Value>> for Object {
     fn from(map: &Map<String, Value>) -> Self {
-        // A map of values has string keys and finite numbers, so printing it cannot fail.
+        // A map of values has string keys and finite numbers, so serializing it cannot fail.
         Self(serde_json::to_string(map).unwrap_or_else(|_| "{}".to_owned()))
     }
 }
@@ -116,8 +116,8 @@ impl Serialize for Object {
     }
 }
 
-/// Serializes JSON text. `serde_json::to_value` parses a `RawValue` with the reader that takes some keys for its
-/// own, so that text with such a key is serialized as the value that our own reader makes of it.
+/// Serializes JSON text. `serde_json::to_value` parses a `RawValue` with the reader that reserves some keys.
+/// Text with such a key is therefore parsed by [`reader`] and serialized as a value.
 pub(crate) fn serialize_raw<S: Serializer>(
     raw: &Option<impl Deref<Target = RawValue>>,
     serializer: S,

@@ -1,13 +1,13 @@
-//! Types of the user's that hold values, read so that a key is a key.
+//! Deserializes user types so that every key of a `serde_json::Value` in them is plain data.
 //!
-//! `serde_json::Value` reads an object whose first key is `$serde_json::private::RawValue` as a text to parse. A
-//! type of the user's may hold a `Value` anywhere: in a field, in a `Vec`, in a map. [`PlainKeys`] wraps the
-//! deserializer that the type is read from. Where a `Value` asks for its content, our own reader
-//! ([`PlainValue`]) reads it instead; everything else passes through.
+//! `serde_json::Value` deserializes an object whose first key is `$serde_json::private::RawValue` by parsing
+//! the member's text. A user type may hold a `Value` anywhere: in a field, in a `Vec`, in a map.
+//! [`PlainKeys`] wraps the deserializer of the type. Where a `Value` is requested, [`PlainValue`] reads it
+//! instead; everything else is forwarded.
 //!
-//! One case is out of reach: with `#[serde(flatten)]`, `untagged` and internally tagged enums serde copies the
-//! content first, and reads the copy with a deserializer of its own. Such a copy asks for its keys in a way of
-//! its own, and there the key is refused by name.
+//! One case is out of reach: for `#[serde(flatten)]`, untagged and internally tagged enums, serde buffers the
+//! content first and reads the buffer with a deserializer of its own. Buffering requests keys through
+//! `deserialize_any` or as identifiers; there the reserved key is refused.
 
 use std::any::TypeId;
 use std::fmt;
@@ -24,43 +24,43 @@ use serde_json::Value;
 use super::reader::PlainValue;
 use crate::memory;
 
-/// How the keys begin that `serde_json` uses for itself.
+/// The prefix of the keys that `serde_json` reserves.
 const RESERVED: &str = "$serde_json::private::";
 
-/// Whether `text` may hold a key that `serde_json` uses for itself, also written with escapes. Stored text
-/// escapes control characters only.
+/// Whether `text` may hold a reserved key, literal or with escapes. Stored text escapes control characters
+/// only.
 pub(super) fn may_hold_reserved_key(text: &str) -> bool {
     text.contains(RESERVED) || text.contains("\\u00")
 }
 
-/// Reads a `T` whose values have plain keys.
+/// Deserializes a `T` whose values have plain keys.
 ///
 /// # Errors
-/// Those of `T` and of the deserializer; and where serde copies an object with a reserved key before `T` gets it.
+/// Those of `T` and of the deserializer; also, if serde buffers an object with a reserved key.
 pub(crate) fn read<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     T::deserialize(PlainKeys { inner: deserializer, role: Role::Value })
 }
 
-/// What is read.
+/// The syntactic role of the value that is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Value,
-    /// A key of what was asked for as a map.
+    /// A key of a value that was requested as a map.
     MapKey,
-    /// A key of what was asked for as a struct: an unknown one is ignored.
+    /// A key of a value that was requested as a struct; unknown keys are ignored.
     FieldKey,
 }
 
-/// Anything of serde's that reads, with what it reads.
+/// A wrapper of serde's deserializers, seeds and accesses, with the role of what they read.
 struct PlainKeys<D> {
     inner: D,
     role: Role,
 }
 
-/// A visitor that hands on what it gets, wrapped.
+/// A visitor that wraps what it visits in [`PlainKeys`].
 struct PlainVisitor<V> {
     inner: V,
-    /// The role of keys, if a map is visited.
+    /// The role of the keys, if a map is visited.
     keys: Role,
     /// Whether a reserved key is refused.
     refuses_reserved: bool,
@@ -72,11 +72,11 @@ impl<D> PlainKeys<D> {
     }
 }
 
-/// The visitor with which a `Value` reads itself.
+/// The type of the visitor with which a `Value` deserializes itself.
 static VISITOR_OF_VALUE: LazyLock<Option<TypeId>> =
     LazyLock::new(|| Value::deserialize(Probe).err().and_then(|Probed(visitor)| visitor));
 
-/// A deserializer that fails with the type of the visitor that it is given.
+/// A deserializer that fails with the type of the visitor that it receives.
 struct Probe;
 
 #[derive(Debug)]
@@ -109,16 +109,18 @@ impl<'de> Deserializer<'de> for Probe {
     }
 }
 
-/// Gives a value as what the visitor of a `Value` makes of it; `None` if `V` is another visitor.
-fn as_output<'de, V: Visitor<'de>, E>(
+/// Reads a `Value` and returns it as the output of the visitor `V`; `None` if `V` is not the visitor of a
+/// `Value`.
+fn read_as_value<'de, V: Visitor<'de>, E>(
     read: impl FnOnce() -> Result<Value, E>,
 ) -> Option<Result<V::Value, E>> {
     let is_value =
         *VISITOR_OF_VALUE == Some(typeid::of::<V>()) && typeid::of::<V::Value>() == TypeId::of::<Value>();
     is_value.then(|| {
         let value = ManuallyDrop::new(read()?);
-        // SAFETY: `V::Value` is `Value`: the ids were compared just now. Ids of `typeid` are equal for types that
-        // differ in lifetimes alone, and `Value` has none. The original is never dropped, so the copy owns it.
+        // SAFETY: `V::Value` is `Value`: their ids were compared above. Ids of `typeid` are equal for types
+        // that differ only in lifetimes, and `Value` has none. The original is never dropped, so the copy
+        // owns the value.
         Ok(unsafe { std::mem::transmute_copy::<Value, V::Value>(&value) })
     })
 }
@@ -140,23 +142,26 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for PlainKeys<D> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         let mut visitor = self.visitor(visitor);
         if self.role != Role::Value {
-            // Nothing asks for a key in this way but the copies that serde makes.
+            // Only serde's buffering requests a key through `deserialize_any`.
             visitor.refuses_reserved = true;
             return self.inner.deserialize_any(visitor);
         }
         let mut inner = Some(self.inner);
-        let take = |inner: &mut Option<D>| inner.take().ok_or_else(|| D::Error::custom("read twice"));
-        match as_output::<V, _>(|| PlainValue::deserialize(take(&mut inner)?).map(|PlainValue(value)| value))
-        {
+        let take_inner = |inner: &mut Option<D>| {
+            inner.take().ok_or_else(|| D::Error::custom("the deserializer was used twice"))
+        };
+        match read_as_value::<V, _>(|| {
+            PlainValue::deserialize(take_inner(&mut inner)?).map(|PlainValue(value)| value)
+        }) {
             Some(value) => value,
-            None => take(&mut inner)?.deserialize_any(visitor),
+            None => take_inner(&mut inner)?.deserialize_any(visitor),
         }
     }
 
     #[inline]
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         let mut visitor = self.visitor(visitor);
-        // A map whose keys are fields is a struct with a flattened field.
+        // Keys requested as identifiers from a map mean a struct with a flattened field.
         visitor.refuses_reserved = self.role == Role::MapKey;
         self.inner.deserialize_identifier(visitor)
     }
@@ -168,7 +173,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for PlainKeys<D> {
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         let mut visitor = self.visitor(visitor);
-        // A `RawValue` is asked for as a newtype, and comes as a map with one reserved key.
+        // A `RawValue` is requested as a newtype struct and arrives as a map with one reserved key.
         visitor.keys = Role::FieldKey;
         self.inner.deserialize_newtype_struct(name, visitor)
     }

@@ -1,8 +1,8 @@
-//! JSON pointers (RFC 6901), by which errors name places.
+//! JSON pointers (RFC 6901), which locate values in error details.
 
 use std::fmt;
 
-/// A key as a step of a pointer.
+/// A key as an escaped reference token of a JSON pointer.
 pub(crate) struct Step<'k>(pub(crate) &'k str);
 
 impl fmt::Display for Step<'_> {

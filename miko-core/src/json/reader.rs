@@ -1,8 +1,8 @@
-//! The one place where text, or anything else that serde reads, becomes a [`Value`].
+//! The only deserializer of [`Value`] in this crate, for text and for binary formats.
 //!
-//! `serde_json`'s own reader takes an object whose first key is `$serde_json::private::RawValue` for a text to
-//! parse. To this reader a key is a key. It can also refuse a key that stands twice in one object, and it
-//! reserves the capacity that a binary format announces.
+//! `serde_json`'s own deserializer parses an object whose first key is `$serde_json::private::RawValue` as
+//! raw JSON text. Here every key is plain data. This deserializer can also refuse duplicate keys, and it
+//! preallocates the capacity that a binary format announces.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,25 +13,25 @@ use serde_json::{Map, Number, Value};
 
 use crate::memory;
 
-/// A value as serde reads it, with keys taken as they are. Of a key that stands twice the last one counts.
+/// A value whose keys are all plain data. The last of several equal keys wins.
 pub(crate) struct PlainValue(pub(crate) Value);
 
 /// Cap on the capacity that is preallocated from an untrusted size hint.
 const MAX_PREALLOC: usize = 64;
 
-/// The memory of an element of an array, in a vector that is half full.
+/// The memory of an array element, assuming a vector that is half full.
 const ELEMENT_SIZE: usize = 2 * size_of::<Value>();
 
-/// The memory of a member of an object: its key, its value and its place in the index.
+/// The memory of an object member: its key, its value and its slot in the index.
 const MEMBER_SIZE: usize = 2 * (size_of::<String>() + size_of::<Value>() + size_of::<u64>());
 
 impl<'de> Deserialize<'de> for PlainValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader { duplicate: None }).map(Self)
+        deserializer.deserialize_any(ValueVisitor { duplicate: None }).map(Self)
     }
 }
 
-/// Reads text that is known to be good: stored by an engine, or written by this crate.
+/// Parses trusted text: stored by an engine, or written by this crate.
 ///
 /// # Errors
 /// If the text is not JSON.
@@ -44,19 +44,22 @@ pub(crate) fn object_from_text(text: &str) -> serde_json::Result<Map<String, Val
     object(&mut serde_json::Deserializer::from_str(text))
 }
 
-/// Reads text from outside. A key that stands twice in one object is refused, and put into `duplicate`.
-pub(super) fn from_outside(text: &str, duplicate: &RefCell<Option<String>>) -> serde_json::Result<Value> {
+/// Parses untrusted text. A duplicate key in an object is refused and stored in `duplicate`.
+pub(super) fn from_untrusted_text(
+    text: &str,
+    duplicate: &RefCell<Option<String>>,
+) -> serde_json::Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Reader { duplicate: Some(duplicate) }.deserialize(&mut deserializer)?;
+    let value = ValueVisitor { duplicate: Some(duplicate) }.deserialize(&mut deserializer)?;
     deserializer.end().map(|()| value)
 }
 
-/// Reads a field that is a value: `#[serde(deserialize_with = "…")]`.
+/// Deserializes a field that is a value: `#[serde(deserialize_with = "…")]`.
 pub(crate) fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     PlainValue::deserialize(deserializer).map(|PlainValue(value)| value)
 }
 
-/// Reads a field that is a map of values: `#[serde(deserialize_with = "…")]`.
+/// Deserializes a field that is a map of values: `#[serde(deserialize_with = "…")]`.
 pub(crate) fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     match value(deserializer)? {
         Value::Object(map) => Ok(map),
@@ -67,12 +70,12 @@ pub(crate) fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<S
 }
 
 #[derive(Clone, Copy)]
-struct Reader<'r> {
-    /// Where to put a key that stands twice in one object; `None` if that is allowed.
+struct ValueVisitor<'r> {
+    /// Receives a duplicate key; `None` permits duplicates.
     duplicate: Option<&'r RefCell<Option<String>>>,
 }
 
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
+impl<'de> DeserializeSeed<'de> for ValueVisitor<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -80,7 +83,7 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Reader<'_> {
+impl<'de> Visitor<'de> for ValueVisitor<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,14 +160,14 @@ mod tests {
 
     use super::*;
 
-    /// The value after a journey over the wire.
-    fn carried(value: &Value) -> Value {
+    /// Sends the value through a binary format and reads it back.
+    fn round_trip(value: &Value) -> Value {
         let sent = rmp_serde::to_vec_named(value).unwrap();
         rmp_serde::from_slice::<PlainValue>(&sent).unwrap().0
     }
 
     #[test]
-    fn they_come_as_they_were_sent() {
+    fn values_survive_a_round_trip() {
         let many: Map<String, Value> =
             (0..3 * MAX_PREALLOC).rev().map(|n| (n.to_string(), json!([n]))).collect();
         let values = [
@@ -175,16 +178,16 @@ mod tests {
             many.into(),
         ];
         for value in values {
-            // As text, which shows the order of keys and the sign of zero, too.
-            assert_eq!(carried(&value).to_string(), value.to_string());
+            // Compared as text, which preserves the order of keys and the sign of zero.
+            assert_eq!(round_trip(&value).to_string(), value.to_string());
             assert_eq!(from_text(&value.to_string()).unwrap().to_string(), value.to_string());
         }
     }
 
     #[test]
-    fn a_key_that_serde_json_uses_itself_is_a_key_like_any_other() {
+    fn a_reserved_key_of_serde_json_is_plain_data() {
         let value = json!({"$serde_json::private::RawValue": "[1, 2]"});
-        assert_eq!(carried(&value), value);
+        assert_eq!(round_trip(&value), value);
         assert_eq!(from_text(&value.to_string()).unwrap(), value);
     }
 }

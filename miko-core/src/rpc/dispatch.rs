@@ -1,4 +1,4 @@
-//! Calling a method by its name with JSON params: what HTTP and `miko call` do.
+//! Calls of methods by name with JSON params, as HTTP and `miko call` make them.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use super::{Method, Surface, Wire};
 use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result};
 use crate::json::{plain, type_name};
 
-/// Why a call by name gave no result.
+/// The reason why a call by name returned no result.
 #[derive(Debug)]
 pub enum DispatchError {
-    /// There is no such method, or the params do not fit it.
+    /// The method does not exist, or the params do not fit it.
     Request(Error),
-    /// The method was called and failed: its own error, as JSON.
+    /// The method itself failed; its error as JSON.
     Failed(Box<RawValue>),
 }
 
 impl DispatchError {
-    /// The error as JSON: a list of items, or whatever the interface's own error type is as JSON.
+    /// The error as JSON: a list of items, or the JSON form of the interface's own error type.
     pub fn to_json(&self) -> Box<RawValue> {
         match self {
             Self::Request(error) => to_raw_value(error).unwrap_or_default(),
@@ -46,7 +46,7 @@ impl fmt::Display for DispatchError {
 
 impl std::error::Error for DispatchError {}
 
-/// The params of one call, taken one by one into the types of the method; faults are gathered.
+/// The params of one call, deserialized one by one. Faults are collected.
 pub struct Params {
     method: &'static Method,
     values: Vec<Option<Value>>,
@@ -54,8 +54,8 @@ pub struct Params {
 }
 
 impl Params {
-    /// Sorts `params`, an object by name or an array by position, into the order of the method's parameters.
-    /// `null` stands for no params.
+    /// Orders `params` by the parameters of the method. They are an object by name, an array by position, or
+    /// `null` for none.
     pub fn new(method: &'static Method, params: Value) -> Self {
         let mut sorted =
             Self { method, values: vec![None; method.params.len()], faults: FaultList::default() };
@@ -70,8 +70,8 @@ impl Params {
         sorted
     }
 
-    /// The parameter at `index` as a `T`; `None` if it is missing or does not fit, which [`finish`](Self::finish)
-    /// then reports. An optional parameter that is left out is `null`.
+    /// Deserializes the parameter at `index` as a `T`. Returns `None` if it is missing or does not fit, and
+    /// records the fault for [`finish`](Self::finish). An omitted optional parameter is read as `null`.
     pub fn take<T: Wire>(&mut self, index: usize) -> Option<T> {
         let param = self.method.params.get(index)?;
         let value = self.values.get_mut(index)?.take();
@@ -93,7 +93,7 @@ impl Params {
         }
     }
 
-    /// All faults of the params at once.
+    /// Returns all faults of the params at once.
     ///
     /// # Errors
     /// `invalid_request`, an item per fault, each with the signature of the method.
@@ -133,11 +133,12 @@ impl Params {
 /// The result of a method as JSON.
 ///
 /// # Errors
-/// [`DispatchError::Failed`] with the method's own error; `internal` if the result cannot be said in JSON.
+/// [`DispatchError::Failed`] with the method's own error; `internal`, if the result cannot be represented in
+/// JSON.
 pub fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawValue>, DispatchError> {
     fn to_json(value: &impl Serialize) -> Result<Box<RawValue>> {
         to_raw_value(value).map_err(|fault| {
-            Error::new(ErrorId::INTERNAL, format!("the result cannot be said in JSON: {fault}"))
+            Error::new(ErrorId::INTERNAL, format!("the result cannot be represented in JSON: {fault}"))
         })
     }
     match result {
@@ -146,7 +147,7 @@ pub fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawValue>, D
     }
 }
 
-/// The error for a method that `surface` does not have; it lists those that it has.
+/// The error for a method that is not in `surface`; it lists the known methods.
 pub fn unknown_method(surface: &Surface, method: &str) -> DispatchError {
     let known: Vec<&str> = surface.methods.iter().map(|method| &*method.name).collect();
     Error::new(ErrorId::INVALID_REQUEST, format!("{} has no method `{method}`", surface.interface))

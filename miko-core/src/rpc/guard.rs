@@ -1,4 +1,4 @@
-//! Keeping a server alive when an implementation panics.
+//! Catches panics of methods, so that the server survives them.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::Fallible;
 use crate::error::{Error, ErrorId};
 
-/// Runs a method; a panic inside becomes its error, `internal` with the panic's message.
+/// Runs a method. A panic becomes the method's error, `internal` with the panic's message.
 ///
-/// The implementation may be left in a state that its author did not foresee. That is a matter between the author
-/// and the next call; the server and everybody else's calls go on.
+/// The panic may leave the implementation in an inconsistent state; later calls have to cope with it. The
+/// server and the calls of other clients are not affected.
 pub fn guard<T: Fallible>(method: &str, run: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         T::failed(
@@ -19,7 +19,7 @@ pub fn guard<T: Fallible>(method: &str, run: impl FnOnce() -> T) -> T {
     })
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let literal = panic.downcast_ref::<&str>().copied();
     literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")

@@ -1,4 +1,4 @@
-//! Serving an interface with tarpc's own server.
+//! Serves an interface with tarpc's own server.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,25 +8,25 @@ use tarpc::server::Serve;
 
 use super::Interface;
 
-/// Serves an implementation on any tarpc channel, one call at a time whatever the number of channels.
+/// Serves an implementation on any tarpc channel, one call at a time across all channels.
 ///
-/// The server of a share does not go through it, since tarpc's channel costs more than the call; it is for those
-/// who serve an interface with the means of tarpc, over TCP for instance.
+/// The server of a share does not use it, because tarpc's channel costs more than the call. It is for
+/// programs that serve an interface by the means of tarpc, such as over TCP.
 pub struct TarpcServer<I: Interface + ?Sized> {
     target: Arc<I>,
-    turn: Arc<Mutex<()>>,
+    call_lock: Arc<Mutex<()>>,
 }
 
 impl<I: Interface + ?Sized> TarpcServer<I> {
-    /// Serves `target`. Clones serve the same target and share its turn.
+    /// Serves `target`. Clones share the target and the lock that serializes calls.
     pub fn new(target: Arc<I>) -> Self {
-        Self { target, turn: Arc::default() }
+        Self { target, call_lock: Arc::default() }
     }
 }
 
 impl<I: Interface + ?Sized> Clone for TarpcServer<I> {
     fn clone(&self) -> Self {
-        Self { target: Arc::clone(&self.target), turn: Arc::clone(&self.turn) }
+        Self { target: Arc::clone(&self.target), call_lock: Arc::clone(&self.call_lock) }
     }
 }
 
@@ -35,8 +35,8 @@ impl<I: Interface + ?Sized> Serve for TarpcServer<I> {
     type Resp = I::Response;
 
     async fn serve(self, _: Context, request: I::Request) -> Result<I::Response, ServerError> {
-        // The lock guards no data, so a panic while it was held has spoilt nothing.
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // The lock protects no data, so poisoning is harmless.
+        let _guard = self.call_lock.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(self.target.serve(request))
     }
 }

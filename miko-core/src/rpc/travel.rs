@@ -1,7 +1,7 @@
-//! How arguments and results are serialized: as they are, but with bounds whose messages a reader understands.
+//! Serialization of arguments and results, with bounds whose error messages name the remedy.
 //!
-//! serde's own would list a dozen types that happen to implement `Serialize`; [`Wire`](super::Wire) and
-//! [`Fallible`](super::Fallible) say what to do.
+//! serde's own messages would list a dozen types that implement `Serialize`; [`Wire`](super::Wire) and
+//! [`Fallible`](super::Fallible) explain what to derive.
 
 /// An argument of a remote method.
 pub mod argument {
@@ -14,33 +14,34 @@ pub mod argument {
     use crate::rpc::Wire;
     use crate::streams::Source;
 
-    /// The argument as it can be serialized and dropped, which both take a stack as deep as it nests. JSON that nests deeper than
-    /// anybody takes is replaced by some that nests just too deep, so that the server says of it what it would have said.
+    /// Limits the depth of JSON in an argument, because serializing and dropping it need stack in proportion
+    /// to its depth. JSON that nests too deep is replaced by a value that nests just too deep, so the server
+    /// returns the same error.
     pub fn bounded<T: Any>(mut argument: T) -> T {
         let any: &mut dyn Any = &mut argument;
         if let Some(value) = any.downcast_mut::<Value>() {
-            bound(value);
+            limit_depth(value);
         } else if let Some(values) = any.downcast_mut::<Vec<Value>>() {
-            values.iter_mut().for_each(bound);
+            values.iter_mut().for_each(limit_depth);
         } else if let Some(Source::Select(query)) = any.downcast_mut::<Source>() {
-            bound(query);
+            limit_depth(query);
         }
         argument
     }
 
-    fn bound(value: &mut Value) {
+    fn limit_depth(value: &mut Value) {
         if json::too_deep(value) {
             let too_deep = (0..=json::MAX_DEPTH).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
             json::discard(std::mem::replace(value, too_deep));
         }
     }
 
-    /// Serializes it as it is.
+    /// Serializes the argument unchanged.
     pub fn serialize<T: Wire, S: Serializer>(argument: &T, serializer: S) -> Result<S::Ok, S::Error> {
         argument.serialize(serializer)
     }
 
-    /// Deserializes it, with our own reader where it is or holds JSON.
+    /// Deserializes the argument. JSON in it is read by this crate's own deserializer.
     pub fn deserialize<'de, T: Wire, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         plain::read(deserializer)
     }
@@ -53,7 +54,7 @@ pub mod result {
     use crate::json::plain;
     use crate::rpc::Wire;
 
-    /// Serializes it as it is.
+    /// Serializes the result unchanged.
     pub fn serialize<T: Wire, E: Wire, S: Serializer>(
         result: &Result<T, E>,
         serializer: S,
@@ -61,7 +62,7 @@ pub mod result {
         result.serialize(serializer)
     }
 
-    /// Deserializes it, with our own reader where it holds JSON.
+    /// Deserializes the result. JSON in it is read by this crate's own deserializer.
     pub fn deserialize<'de, T: Wire, E: Wire, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Result<T, E>, D::Error> {

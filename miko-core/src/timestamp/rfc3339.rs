@@ -1,15 +1,15 @@
-//! RFC 3339: its grammar, and all the moments that it can say.
+//! Parses and writes times of RFC 3339.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 
-/// A moment, as it was written.
-pub(super) struct Moment {
-    /// Milliseconds since 1970; what is below is cut.
+/// A parsed time.
+pub(super) struct ParsedTime {
+    /// Milliseconds since 1970, truncated.
     pub(super) millis: i64,
-    /// Whether nothing was cut.
+    /// Whether truncation lost nothing.
     pub(super) is_exact: bool,
 }
 
@@ -28,10 +28,10 @@ pub(crate) fn is_valid(text: &str) -> bool {
     parse(text).is_some()
 }
 
-/// Reads a `date-time` of RFC 3339.
+/// Parses a `date-time` of RFC 3339.
 ///
-/// `:60` is a leap second, which stands at the end of a month in UTC, and reads as the second after it.
-pub(super) fn parse(text: &str) -> Option<Moment> {
+/// `:60` is a leap second. It is valid only at the end of a month in UTC, and is read as the second after it.
+pub(super) fn parse(text: &str) -> Option<ParsedTime> {
     let mut rest = text.as_bytes();
     let year = number(&mut rest, 4)?;
     literal(&mut rest, b"-")?;
@@ -49,17 +49,17 @@ pub(super) fn parse(text: &str) -> Option<Moment> {
     if !rest.is_empty() {
         return None;
     }
-    // Each has at most four digits.
+    // Each number has at most four digits, so the casts are lossless.
     let date = Date::new(year as i16, month as i8, day as i8).ok()?;
     let minutes = (hour * 60 + minute - offset) * MINUTE;
     let start_of_minute = days_since_epoch(date) * DAY + minutes;
     if second == 60 && !ends_month(start_of_minute) {
         return None;
     }
-    Some(Moment { millis: start_of_minute + second * SECOND + fraction, is_exact })
+    Some(ParsedTime { millis: start_of_minute + second * SECOND + fraction, is_exact })
 }
 
-/// Takes so many digits.
+/// Parses exactly `digits` digits.
 fn number(rest: &mut &[u8], digits: usize) -> Option<i64> {
     let (taken, after) = rest.split_at_checked(digits)?;
     *rest = after;
@@ -68,14 +68,14 @@ fn number(rest: &mut &[u8], digits: usize) -> Option<i64> {
         .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
 }
 
-/// Takes one of these bytes.
+/// Parses one of the bytes `any_of`.
 fn literal(rest: &mut &[u8], any_of: &[u8]) -> Option<u8> {
     let (first, after) = rest.split_first()?;
     *rest = after;
     any_of.contains(first).then_some(*first)
 }
 
-/// Takes a fraction of a second, if there is one: in milliseconds, and whether that is all of it.
+/// Parses an optional fraction of a second: the milliseconds, and whether truncation lost nothing.
 fn fraction(rest: &mut &[u8]) -> Option<(i64, bool)> {
     let Some(after) = rest.strip_prefix(b".") else { return Some((0, true)) };
     let count = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -86,7 +86,7 @@ fn fraction(rest: &mut &[u8]) -> Option<(i64, bool)> {
     (count > 0).then(|| (millis, digits.iter().skip(3).all(|byte| *byte == b'0')))
 }
 
-/// Takes the offset, in minutes.
+/// Parses the offset, in minutes.
 fn offset(rest: &mut &[u8]) -> Option<i64> {
     let sign = match literal(rest, b"Zz+-")? {
         b'+' => 1,
@@ -99,10 +99,10 @@ fn offset(rest: &mut &[u8]) -> Option<i64> {
     Some(sign * (hours * 60 + minutes))
 }
 
-/// Whether the minute that begins here is the last one of a month, in UTC.
+/// Whether the minute that starts at `start_of_minute` is the last of a month in UTC.
 fn ends_month(start_of_minute: i64) -> bool {
     let end = start_of_minute + MINUTE;
-    // The calendar ends with the year 9999, and a month with it.
+    // `Date` ends with the year 9999, whose end is also the end of a month.
     let first_of_month = |date: Date| date.day() == 1;
     let is_first_of_month =
         end == YEARS.end() + 1 || date_of(end.div_euclid(DAY)).is_some_and(first_of_month);
@@ -110,7 +110,7 @@ fn ends_month(start_of_minute: i64) -> bool {
 }
 
 fn days_since_epoch(date: Date) -> i64 {
-    // Days between two dates of the calendar are at most some millions.
+    // The days between two dates of the calendar are at most a few million.
     let since = date.since(Date::constant(1970, 1, 1)).map(|span| span.get_days());
     i64::from(since.unwrap_or_default())
 }
@@ -120,7 +120,8 @@ fn date_of(days_since_epoch: i64) -> Option<Date> {
     Date::constant(1970, 1, 1).checked_add(span).ok()
 }
 
-/// Writes a moment in UTC. One that the year 0 or 9999 has in another offset alone is written with that offset.
+/// Writes a time in UTC. A time outside the years 0 to 9999 in UTC is written with an offset in which it lies
+/// inside them.
 pub(super) fn write(millis: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (offset, suffix) = if millis < *YEARS.start() {
         (MAX_OFFSET, "+23:59")
@@ -132,7 +133,7 @@ pub(super) fn write(millis: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let local = millis.saturating_add(offset * MINUTE);
     let date = YEARS.contains(&local).then(|| date_of(local.div_euclid(DAY))).flatten();
     let Some(date) = date else {
-        // No text says it: it can come from a broken peer only.
+        // Not representable in RFC 3339: only a faulty peer sends such a time.
         return write!(f, "{millis}ms");
     };
     let in_day = local.rem_euclid(DAY);

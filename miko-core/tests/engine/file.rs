@@ -161,10 +161,10 @@ fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
         bytes
     };
     let cases = [
-        (b"a shopping list, or whatever".to_vec(), "the file is no Mikobase"),
-        (b"x".to_vec(), "the file is no Mikobase"),
-        (with(68, 0), "the file is no Mikobase"),
-        (with(68, 0x1234_5678), "the file is no Mikobase"),
+        (b"a shopping list, or whatever".to_vec(), "the file is not a Mikobase"),
+        (b"x".to_vec(), "the file is not a Mikobase"),
+        (with(68, 0), "the file is not a Mikobase"),
+        (with(68, 0x1234_5678), "the file is not a Mikobase"),
         (with(60, 99), "the file was written by a newer version of Mikobase"),
     ];
     for (bytes, said) in cases {

@@ -1,201 +1,209 @@
-//! From a plan to its statement.
+//! Compiles the plan of a select into an SQL statement. Each `push_*` function appends one part of it.
 
 use crate::engine::sqlite::read::select_record;
 use crate::engine::sqlite::sql_builder::SqlBuilder;
 use crate::engine::store::plan::{Lookup, Plan, Predicate, Source};
 use crate::query::{Select, Sort, SortBy};
 
-/// The statement whose rows are the selected records, as `read` takes them; or all that the evaluator has to see, in order
-/// of creation.
+/// Compiles the statement that selects the records, with the columns that `read` expects. If the plan has a
+/// residual filter, the statement returns every candidate in order of creation, without limit: the evaluator
+/// filters, sorts and limits them.
 pub(super) fn select(select: &Select, plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::default();
     if plan.residual_filter.is_some() {
-        from(statement.sql(select_record!("FROM ")), plan);
-        statement.sql(" ORDER BY seq");
+        push_from(statement.push(select_record!("FROM ")), plan);
+        statement.push(" ORDER BY seq");
     } else if select.sorts.is_empty() || select.limit.is_none() {
-        from(statement.sql(select_record!("FROM ")), plan);
-        order_and_limit(&mut statement, select);
+        push_from(statement.push(select_record!("FROM ")), plan);
+        push_order_and_limit(&mut statement, select);
     } else {
-        top_n(&mut statement, select, plan);
+        push_top_n(&mut statement, select, plan);
     }
     statement
 }
 
-/// The statement whose rows are the numbers of the selected records. No evaluator has a word in it.
-pub(super) fn numbers(select: &Select, plan: &Plan<'_>) -> SqlBuilder {
+/// Compiles the statement that selects the row ids (`seq`) of the records. Only for plans without a residual
+/// filter.
+pub(super) fn select_row_ids(select: &Select, plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::default();
-    from(statement.sql("SELECT seq FROM "), plan);
-    order_and_limit(&mut statement, select);
+    push_from(statement.push("SELECT seq FROM "), plan);
+    push_order_and_limit(&mut statement, select);
     statement
 }
 
-fn order_and_limit(statement: &mut SqlBuilder, select: &Select) {
-    statement.sql(" ORDER BY ");
+fn push_order_and_limit(statement: &mut SqlBuilder, select: &Select) {
+    statement.push(" ORDER BY ");
     for sort in &select.sorts {
-        key(statement, sort);
-        direction(statement, sort);
+        push_sort_key(statement, sort);
+        push_direction(statement, sort);
     }
-    statement.sql("seq");
-    limit(statement, select);
+    statement.push("seq");
+    push_limit(statement, select);
 }
 
-fn from(statement: &mut SqlBuilder, plan: &Plan<'_>) {
-    source(statement, &plan.source);
+fn push_from(statement: &mut SqlBuilder, plan: &Plan<'_>) {
+    push_source(statement, &plan.source);
     for part in &plan.filter {
-        predicate(statement.sql(" AND "), part);
+        push_predicate(statement.push(" AND "), part);
     }
 }
 
-/// Sorts keys alone, and fetches the records that are left then. Those are put in order again, as nothing says that a join
-/// keeps it.
-fn top_n(statement: &mut SqlBuilder, select: &Select, plan: &Plan<'_>) {
-    let order = |statement: &mut SqlBuilder| {
-        statement.sql(" ORDER BY ");
-        for (place, sort) in select.sorts.iter().enumerate() {
-            direction(statement.sql("key_").number(place), sort);
+/// Top-N query: sorts and limits the sort keys alone, then fetches the records that remain. They are sorted
+/// again, because SQL does not guarantee that a join preserves the order.
+fn push_top_n(statement: &mut SqlBuilder, select: &Select, plan: &Plan<'_>) {
+    let push_order = |statement: &mut SqlBuilder| {
+        statement.push(" ORDER BY ");
+        for (index, sort) in select.sorts.iter().enumerate() {
+            push_direction(statement.push("key_").push_number(index), sort);
         }
-        statement.sql("seq");
+        statement.push("seq");
     };
-    statement.sql(select_record!("FROM (SELECT seq"));
-    for (place, sort) in select.sorts.iter().enumerate() {
-        key(statement.sql(", "), sort);
-        statement.sql(" AS key_").number(place);
+    statement.push(select_record!("FROM (SELECT seq"));
+    for (index, sort) in select.sorts.iter().enumerate() {
+        push_sort_key(statement.push(", "), sort);
+        statement.push(" AS key_").push_number(index);
     }
-    from(statement.sql(" FROM "), plan);
-    order(statement);
-    limit(statement, select);
-    statement.sql(") CROSS JOIN record USING (seq)");
-    order(statement);
+    push_from(statement.push(" FROM "), plan);
+    push_order(statement);
+    push_limit(statement, select);
+    statement.push(") CROSS JOIN record USING (seq)");
+    push_order(statement);
 }
 
-/// What SQLite goes through. A tombstone has no bucket. The order of a cross join is SQLite's order of work.
-fn source(statement: &mut SqlBuilder, source: &Source<'_>) {
+/// Appends the tables that the select scans. A tombstone has no bucket. SQLite never reorders the tables of a
+/// cross join.
+fn push_source(statement: &mut SqlBuilder, source: &Source<'_>) {
     match source {
         Source::Everything => {
-            statement.sql("record WHERE bucket IS NOT NULL");
+            statement.push("record WHERE bucket IS NOT NULL");
         }
         Source::Pks(pks) => {
-            statement.sql("record WHERE bucket IS NOT NULL AND ");
-            is_pk(statement, pks);
+            statement.push("record WHERE bucket IS NOT NULL AND ");
+            push_pk_predicate(statement, pks);
         }
-        // The members of one class come out of the index in order of creation, so a limit ends the search.
+        // The index yields the members of one class in order of creation, so a limit ends the scan.
         Source::Members(ids) if ids.len() == 1 => {
             statement
-                .sql("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
-                .value(ids[0]);
+                .push("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
+                .push_bind(ids[0]);
         }
-        // Those of several classes are gathered and sorted first, which also makes each of them appear once.
+        // The subquery sorts and deduplicates the members of several classes.
         Source::Members(ids) => {
-            statement.sql("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership WHERE ");
-            is_one_of(statement, ids);
-            statement.sql(")");
+            statement.push("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership WHERE ");
+            push_class_predicate(statement, ids);
+            statement.push(")");
         }
-        Source::Index(lookup) => found(statement, lookup),
+        Source::Index(lookup) => push_index_scan(statement, lookup),
     }
 }
 
-/// The records that an index has, in order of creation.
-fn found(statement: &mut SqlBuilder, lookup: &Lookup) {
-    let entries = |statement: &mut SqlBuilder| {
-        statement.sql("constraint_id = ").value(lookup.constraint_id);
+/// Appends the scan of an index, in order of creation.
+fn push_index_scan(statement: &mut SqlBuilder, lookup: &Lookup) {
+    let push_entries = |statement: &mut SqlBuilder| {
+        statement.push("constraint_id = ").push_bind(lookup.constraint_id);
         match &lookup.keys[..] {
-            [key] => statement.sql(" AND value = ").value(key.clone()),
-            keys => statement.sql(" AND value IN rarray(").value(keys).sql(")"),
+            [key] => statement.push(" AND value = ").push_bind(key.clone()),
+            keys => statement.push(" AND value IN rarray(").push_bind(keys).push(")"),
         };
     };
     if !lookup.is_unique && lookup.keys.len() == 1 {
-        statement.sql("indexed_value CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND ");
-        return entries(statement);
+        statement.push("indexed_value CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND ");
+        return push_entries(statement);
     }
-    // What is gathered first appears once, whatever it has.
-    statement.sql("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM ");
+    // The subquery removes duplicates.
+    statement.push("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM ");
     if lookup.is_unique {
-        entries(statement.sql("unique_value WHERE "));
-        // Where a platter has a bucket of its own, the shared one is found here.
-        statement.sql(" UNION ALL SELECT seq FROM ");
+        push_entries(statement.push("unique_value WHERE "));
+        // Where a platter has a bucket of its own, `indexed_value` also holds the value of the shared bucket.
+        statement.push(" UNION ALL SELECT seq FROM ");
     }
-    entries(statement.sql("indexed_value WHERE "));
-    statement.sql(")");
+    push_entries(statement.push("indexed_value WHERE "));
+    statement.push(")");
 }
 
-/// Every predicate is 0 or 1, never NULL, so that `NOT` is what it says.
-fn predicate(statement: &mut SqlBuilder, part: &Predicate<'_>) {
+/// Every predicate evaluates to 0 or 1, never to NULL, so `NOT` inverts it.
+fn push_predicate(statement: &mut SqlBuilder, part: &Predicate<'_>) {
     match part {
         Predicate::Classes(classes) => {
-            statement.sql("EXISTS (SELECT 1 FROM membership WHERE membership.seq = record.seq AND ");
-            is_one_of(statement, &classes.ids);
-            statement.sql(")");
+            statement.push("EXISTS (SELECT 1 FROM membership WHERE membership.seq = record.seq AND ");
+            push_class_predicate(statement, &classes.ids);
+            statement.push(")");
         }
-        Predicate::Pks(pks) => is_pk(statement, pks),
+        Predicate::Pks(pks) => push_pk_predicate(statement, pks),
         Predicate::Path(path) => {
-            statement.sql("q0_path(bucket, ").value(path.to_string()).sql(")");
+            statement.push("q0_path(bucket, ").push_bind(path.to_string()).push(")");
         }
-        Predicate::All(parts) => joined(statement, parts, " AND ", "1"),
-        Predicate::Any(parts) => joined(statement, parts, " OR ", "0"),
+        Predicate::All(parts) => push_joined(statement, parts, " AND ", "1"),
+        Predicate::Any(parts) => push_joined(statement, parts, " OR ", "0"),
         Predicate::Not(part) => {
-            predicate(statement.sql("NOT "), part);
+            push_predicate(statement.push("NOT "), part);
         }
     }
 }
 
-fn joined(statement: &mut SqlBuilder, parts: &[Predicate<'_>], operator: &'static str, none: &'static str) {
+fn push_joined(
+    statement: &mut SqlBuilder,
+    parts: &[Predicate<'_>],
+    operator: &'static str,
+    empty: &'static str,
+) {
     match parts {
         [] => {
-            statement.sql(none);
+            statement.push(empty);
         }
-        [one] => predicate(statement, one),
+        [one] => push_predicate(statement, one),
         [first, others @ ..] => {
-            predicate(statement.sql("("), first);
+            push_predicate(statement.push("("), first);
             for other in others {
-                predicate(statement.sql(operator), other);
+                push_predicate(statement.push(operator), other);
             }
-            statement.sql(")");
+            statement.push(")");
         }
     }
 }
 
-fn is_pk(statement: &mut SqlBuilder, pks: &[String]) {
-    statement.sql("pk ");
+fn push_pk_predicate(statement: &mut SqlBuilder, pks: &[String]) {
+    statement.push("pk ");
     match pks {
-        [pk] => statement.sql("= ").value(pk.clone()),
-        pks => statement.sql("IN rarray(").value(pks).sql(")"),
+        [pk] => statement.push("= ").push_bind(pk.clone()),
+        pks => statement.push("IN rarray(").push_bind(pks).push(")"),
     };
 }
 
-fn is_one_of(statement: &mut SqlBuilder, classes: &[i64]) {
+fn push_class_predicate(statement: &mut SqlBuilder, classes: &[i64]) {
     match classes {
-        [class] => statement.sql("class_id = ").value(*class),
-        classes => statement.sql("class_id IN rarray(").value(classes).sql(")"),
+        [class] => statement.push("class_id = ").push_bind(*class),
+        classes => statement.push("class_id IN rarray(").push_bind(classes).push(")"),
     };
 }
 
-/// What records are ordered by.
-fn key(statement: &mut SqlBuilder, sort: &Sort) {
+/// Appends the expression of a sort key.
+fn push_sort_key(statement: &mut SqlBuilder, sort: &Sort) {
     match &sort.by {
-        SortBy::Pk => statement.sql("pk"),
-        SortBy::CreatedAt => statement.sql("created_at"),
-        SortBy::UpdatedAt => statement.sql("updated_at"),
-        SortBy::Bucket(path) => statement.sql("q0_key(bucket, ").value(path.to_string()).sql(")"),
+        SortBy::Pk => statement.push("pk"),
+        SortBy::CreatedAt => statement.push("created_at"),
+        SortBy::UpdatedAt => statement.push("updated_at"),
+        SortBy::Bucket(path) => statement.push("q0_key(bucket, ").push_bind(path.to_string()).push(")"),
     };
 }
 
-/// What has no key is last, in both directions.
-fn direction(statement: &mut SqlBuilder, sort: &Sort) {
-    statement.sql(if sort.reverse { " DESC NULLS LAST, " } else { " NULLS LAST, " });
+/// Records without the key sort last in both directions.
+fn push_direction(statement: &mut SqlBuilder, sort: &Sort) {
+    statement.push(if sort.reverse { " DESC NULLS LAST, " } else { " NULLS LAST, " });
 }
 
-fn limit(statement: &mut SqlBuilder, select: &Select) {
+fn push_limit(statement: &mut SqlBuilder, select: &Select) {
     match (select.limit, select.offset) {
         (None, 0) => {}
         (None, offset) => {
-            // SQLite has no offset without a limit; a negative one is none.
-            statement.sql(" LIMIT -1 OFFSET ").value(offset);
+            // SQLite has no offset without a limit; a negative limit is unlimited.
+            statement.push(" LIMIT -1 OFFSET ").push_bind(offset);
         }
         (Some(limit), 0) => {
-            statement.sql(" LIMIT ").value(limit);
+            statement.push(" LIMIT ").push_bind(limit);
         }
         (Some(limit), offset) => {
-            statement.sql(" LIMIT ").value(limit).sql(" OFFSET ").value(offset);
+            statement.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Telling how a select is run.
+//! Explains how a select is executed.
 
 use rusqlite::params_from_iter;
 use serde_json::Value;
@@ -15,10 +15,10 @@ impl Store<Sqlite> {
         let plan = self.plan(select)?;
         let statement = compile::select(select, &plan);
         let mut explain =
-            self.tables.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text()))?;
+            self.tables.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql()))?;
         let steps = explain.query_map(params_from_iter(statement.values()), |row| row.get("detail"))?;
         Ok(Explanation {
-            sql: Some(statement.text().to_owned()),
+            sql: Some(statement.sql().to_owned()),
             values: statement.values().iter().map(Value::from).collect(),
             plan: steps.collect::<rusqlite::Result<_>>()?,
             index: match &plan.source {

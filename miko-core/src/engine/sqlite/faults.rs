@@ -1,15 +1,15 @@
-//! What SQLite's errors mean to a caller.
+//! Maps errors of SQLite to error ids.
 
 use rusqlite::ErrorCode;
 
 use crate::error::{Error, ErrorId};
 
 impl From<rusqlite::Error> for Error {
-    fn from(fault: rusqlite::Error) -> Self {
-        let id = match fault.sqlite_error_code() {
+    fn from(error: rusqlite::Error) -> Self {
+        let id = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => ErrorId::STORAGE_FULL,
             Some(ErrorCode::TooBig) => ErrorId::REQUEST_TOO_LARGE,
-            // Somebody has come to maintain a file that this connection only reads.
+            // Another process has opened the file for writing while this connection reads it.
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorId::BACKEND_IN_USE,
             Some(
                 ErrorCode::SystemIoFailure
@@ -19,6 +19,6 @@ impl From<rusqlite::Error> for Error {
             ) => ErrorId::NOT_WRITABLE,
             _ => ErrorId::INTERNAL,
         };
-        Self::new(id, format!("SQLite: {fault}"))
+        Self::new(id, format!("SQLite: {error}"))
     }
 }

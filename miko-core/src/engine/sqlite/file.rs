@@ -1,11 +1,13 @@
-//! Opening a database file: whose it is, who maintains it, and which version of the tables it has.
+//! Opens a database file: checks its ownership, locks it and migrates its schema.
 //!
-//! The race: between looking at a file and locking it somebody else may come. So everything that decides is asked again of
-//! SQLite, under its lock; what is read from the header before that only keeps us from touching a file that is not ours.
+//! The header is read before the file is locked, only to avoid touching a file that is not a Mikobase.
+//! Another process may change the file between the two steps, so every check that decides is repeated through
+//! SQLite under its lock.
 //!
-//! The lock is SQLite's own, taken at open and held until the end (`locking_mode = EXCLUSIVE`), so that it dies with its
-//! process. It belongs to a process, and the system drops it when *any* descriptor of the file is closed in it: therefore a file
-//! that is open in this process is refused before it is read.
+//! The lock is SQLite's own (`locking_mode = EXCLUSIVE`), taken at open and held until close, so it ends with
+//! its process. It is a POSIX lock: it belongs to the process, and the system releases it when *any*
+//! descriptor of the file is closed in that process. A file that is already open in this process is
+//! therefore refused before it is read.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -18,24 +20,26 @@ use std::time::Duration;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::engine::opening::{check_folder, in_file, in_use, invalid, not_made, unusable};
+use crate::engine::opening::{
+    backend_in_use, cannot_create, cannot_open, check_folder, invalid_backend, with_path,
+};
 use crate::engine::sqlite::{SCHEMA, TEMPORAL};
 use crate::error::{Error, ErrorId, Result};
 use crate::json;
 use crate::mode::Mode;
 
-/// The version of the tables, which SQLite keeps as `user_version`.
-const VERSION: u32 = 1 + MIGRATIONS.len() as u32;
+/// The version of the schema, which SQLite stores as `user_version`.
+const SCHEMA_VERSION: u32 = 1 + MIGRATIONS.len() as u32;
 
-/// SQL that brings tables from one version to the next; the first is from version 1 to 2.
+/// SQL that migrates the schema from one version to the next; the first entry migrates from version 1 to 2.
 const MIGRATIONS: &[Migration] = &[
     Migration::Always(
-        // What a record has in the index is known from the record; and keys of numbers are in the order of the numbers.
+        // The index entries of a record can be derived from the record; the keys of numbers sort in numeric order.
         "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
-     UPDATE unique_value SET value = with_ordered_numbers(value);
-     UPDATE indexed_value SET value = with_ordered_numbers(value);",
+     UPDATE unique_value SET value = with_length_prefixes(value);
+     UPDATE indexed_value SET value = with_length_prefixes(value);",
     ),
-    // Versions have a pk in temporal databases, which the older ones are not; and there are files.
+    // Versions have a pk in temporal databases, which did not exist before. Adds the tables of files.
     Migration::Always(
         "ALTER TABLE record ADD COLUMN instance_pk TEXT;
      CREATE TABLE file (id INTEGER PRIMARY KEY, pk TEXT NOT NULL UNIQUE, sha256 TEXT, mime TEXT NOT NULL,
@@ -44,7 +48,7 @@ const MIGRATIONS: &[Migration] = &[
      CREATE TABLE file_chunk (file_id INTEGER NOT NULL REFERENCES file, number INTEGER NOT NULL,
                               data BLOB NOT NULL, PRIMARY KEY (file_id, number)) STRICT;",
     ),
-    // Two versions of a record may be of one time.
+    // Two versions of a record may have the same time.
     Migration::Temporal(
         "ALTER TABLE version RENAME TO old_version;
      CREATE TABLE version (seq INTEGER NOT NULL REFERENCES record, updated_at INTEGER NOT NULL,
@@ -57,32 +61,32 @@ const MIGRATIONS: &[Migration] = &[
     ),
 ];
 
-/// SQL of a migration.
+/// The SQL of one migration.
 enum Migration {
     Always(&'static str),
     /// For temporal databases only; the others have nothing to migrate.
     Temporal(&'static str),
 }
 
-/// `Miko`, which SQLite keeps as `application_id`, so that anybody can tell whose file it is.
+/// `Miko` in ASCII, which SQLite stores as `application_id`. It identifies the file type.
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Miko");
 
-/// Where SQLite's header ends: <https://www.sqlite.org/fileformat.html#the_database_header>.
-const HEADER: usize = 100;
+/// The size of SQLite's header: <https://www.sqlite.org/fileformat.html#the_database_header>.
+const HEADER_SIZE: usize = 100;
 
-/// Files that are open in this process, by device and inode.
+/// The files that are open in this process, by device and inode.
 static OPEN_FILES: LazyLock<Mutex<HashMap<Inode, Holders>>> = LazyLock::new(Mutex::default);
 
 type Inode = (u64, u64);
 
-/// Who has a file open.
+/// How a file is open in this process.
 #[derive(Debug, PartialEq)]
 enum Holders {
-    Maintainer,
+    Writer,
     Readers(usize),
 }
 
-/// A file that is open in this process, as long as this value lives.
+/// Registers a file as open in this process until it is dropped.
 #[derive(Debug)]
 pub(super) struct FileLease(Inode);
 
@@ -97,95 +101,101 @@ impl Drop for FileLease {
 }
 
 fn open_files() -> MutexGuard<'static, HashMap<Inode, Holders>> {
-    // The map is whole after every operation on it.
+    // No operation leaves the map in an inconsistent state.
     OPEN_FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens a database file, or creates it where the mode allows that, temporal or not.
+/// Opens a database file, or creates it if the mode permits writing. A new file is temporal if `temporal` is
+/// set.
 ///
 /// # Errors
-/// `backend-in-use`, if somebody maintains it; `invalid-backend`, if it is no Mikobase, or of a newer version, or missing
-/// and to be read only. The file is then as it was.
+/// `backend-in-use`, if another process or another part of this one has it open for writing;
+/// `invalid-backend`, if it is not a Mikobase, was written by a newer version, or is missing and `mode` is
+/// `r`. The file is then unchanged.
 pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connection, FileLease)> {
     let flags = match mode {
         Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
     if mode == Mode::ReadWrite && !path.exists() {
-        // Made by hand, so that it has an inode to be known by.
-        File::options().append(true).create(true).open(path).map_err(|fault| not_made(path, &fault))?;
+        // Created before SQLite opens it, so that `acquire` can identify it by its inode.
+        File::options().append(true).create(true).open(path).map_err(|error| cannot_create(path, &error))?;
     }
     let lease = acquire(path, mode)?;
     check_header(path, mode)?;
     if mode == Mode::ReadWrite {
-        // SQLite would create a file that it could not write, and says of its log beside it no more than `disk I/O error`.
-        File::options().append(true).open(path).map_err(|fault| unusable(path, &fault))?;
+        // SQLite would create a file that it cannot write, and reports an unwritable folder only as
+        // `disk I/O error`.
+        File::options().append(true).open(path).map_err(|error| cannot_open(path, &error))?;
         check_folder(path)?;
     }
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|fault| cannot_open(path, &fault))?;
-    set_up(&connection, mode, temporal).map_err(|error| {
-        // Whichever statement came first to the lock.
+        .map_err(|error| sqlite_cannot_open(path, &error))?;
+    configure(&connection, mode, temporal).map_err(|error| {
+        // Any of the statements may be the first that needs the lock.
         if error.is(ErrorId::BACKEND_IN_USE) {
-            in_use(path)
+            backend_in_use(path)
         } else if error.is(ErrorId::NOT_WRITABLE) {
-            invalid(path, &format!("the file cannot be opened: {}", error.items()[0].message()))
+            invalid_backend(path, &format!("the file cannot be opened: {}", error.items()[0].message()))
         } else {
-            in_file(error, path)
+            with_path(error, path)
         }
     })?;
     Ok((connection, lease))
 }
 
-/// Refuses a file that this process has open already, unless both only read.
+/// Registers the file as open. Refuses a file that is already open in this process, unless both sides only
+/// read.
 fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
-    let metadata = fs::metadata(path).map_err(|fault| unusable(path, &fault))?;
+    let metadata = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
     let inode = (metadata.dev(), metadata.ino());
     let mut open = open_files();
     match (open.get_mut(&inode), mode) {
-        (None, Mode::ReadWrite) => drop(open.insert(inode, Holders::Maintainer)),
+        (None, Mode::ReadWrite) => drop(open.insert(inode, Holders::Writer)),
         (None, Mode::Read) => drop(open.insert(inode, Holders::Readers(1))),
         (Some(Holders::Readers(count)), Mode::Read) => *count += 1,
-        (Some(_), _) => return Err(in_use(path)),
+        (Some(_), _) => return Err(backend_in_use(path)),
     }
     Ok(FileLease(inode))
 }
 
-/// Looks at the first bytes, before SQLite does.
+/// Checks the header without SQLite.
 fn check_header(path: &Path, mode: Mode) -> Result<()> {
-    let mut header = Vec::with_capacity(HEADER);
-    let file = File::open(path).map_err(|fault| unusable(path, &fault))?;
-    file.take(HEADER as u64).read_to_end(&mut header).map_err(|fault| unusable(path, &fault))?;
-    let number = |at: usize| -> u32 {
-        header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
+    let mut header = Vec::with_capacity(HEADER_SIZE);
+    let file = File::open(path).map_err(|error| cannot_open(path, &error))?;
+    file.take(HEADER_SIZE as u64).read_to_end(&mut header).map_err(|error| cannot_open(path, &error))?;
+    let u32_at = |offset: usize| -> u32 {
+        header.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
     };
     let is_sqlite = header.starts_with(b"SQLite format 3\0");
-    // SQLite makes a page before there are tables. A process that was killed then has left nothing else.
-    let has_one_page = is_sqlite && number(28) <= 1 && (number(60), number(68)) == (0, 0);
+    let (page_count, version, application_id) = (u32_at(28), u32_at(60), u32_at(68));
+    // SQLite writes the first page before the tables exist. A process killed at that point leaves only this
+    // page.
+    let has_one_page = is_sqlite && page_count <= 1 && (version, application_id) == (0, 0);
     if header.is_empty() || has_one_page {
         return match mode {
             Mode::ReadWrite => Ok(()),
-            Mode::Read => Err(invalid(path, "the file is empty: there is nothing to read")),
+            Mode::Read => Err(invalid_backend(path, "the file is empty: there is nothing to read")),
         };
     }
-    if !is_sqlite || number(68) != APPLICATION_ID {
-        return Err(invalid(path, "the file is no Mikobase"));
+    if !is_sqlite || application_id != APPLICATION_ID {
+        return Err(invalid_backend(path, "the file is not a Mikobase"));
     }
-    check_version(number(60)).map_err(|error| in_file(error, path))
+    check_version(version).map_err(|error| with_path(error, path))
 }
 
 fn check_version(version: u32) -> Result<()> {
-    if version <= VERSION {
+    if version <= SCHEMA_VERSION {
         return Ok(());
     }
     let message = "the file was written by a newer version of Mikobase: use that one";
-    Err(Error::new(ErrorId::INVALID_BACKEND, message).with("found", version).with("known", VERSION))
+    Err(Error::new(ErrorId::INVALID_BACKEND, message).with("found", version).with("known", SCHEMA_VERSION))
 }
 
-/// Locks the file and makes sure that its tables are those of this version, and of the right kind.
-fn set_up(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
+/// Locks the file and checks that its schema has this version and the requested kind.
+fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     connection.busy_timeout(Duration::ZERO)?;
-    lock_and_bring_up_to_date(connection, mode, temporal)?;
+    lock_and_migrate(connection, mode, temporal)?;
     if temporal && !connection.table_exists(None, "version")? {
         let message = "the database is not temporal: that is chosen when one is created";
         return Err(Error::new(ErrorId::INVALID_BACKEND, message));
@@ -193,26 +203,26 @@ fn set_up(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     Ok(())
 }
 
-fn lock_and_bring_up_to_date(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
+fn lock_and_migrate(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     if mode == Mode::Read {
-        return match version_of(connection)? {
-            version if version < VERSION => {
+        return match user_version(connection)? {
+            version if version < SCHEMA_VERSION => {
                 let message =
                     "the file was written by an older version of Mikobase: open it once in mode `rw`";
                 Err(Error::new(ErrorId::INVALID_BACKEND, message)
                     .with("found", version)
-                    .with("known", VERSION))
+                    .with("known", SCHEMA_VERSION))
             }
             version => check_version(version),
         };
     }
     connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;")?;
-    // Nothing is locked before the first transaction; from then on the lock is kept.
+    // SQLite takes the exclusive lock with the first transaction and then keeps it.
     connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
-    match version_of(connection)? {
-        0 if is_empty(connection)? => create(connection, temporal)?,
+    match user_version(connection)? {
+        0 if is_empty(connection)? => create_schema(connection, temporal)?,
         version => {
-            check_application(connection)?;
+            check_application_id(connection)?;
             check_version(version)?;
             migrate(connection, version, MIGRATIONS)?;
         }
@@ -221,7 +231,7 @@ fn lock_and_bring_up_to_date(connection: &Connection, mode: Mode, temporal: bool
     Ok(())
 }
 
-fn version_of(connection: &Connection) -> rusqlite::Result<u32> {
+fn user_version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
@@ -229,37 +239,38 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
-/// The header said so before the lock was ours; now it cannot change any more.
-fn check_application(connection: &Connection) -> Result<()> {
+/// Repeats the check of the header under the lock.
+fn check_application_id(connection: &Connection) -> Result<()> {
     let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application == APPLICATION_ID {
         return Ok(());
     }
-    Err(Error::new(ErrorId::INVALID_BACKEND, "the file is no Mikobase"))
+    Err(Error::new(ErrorId::INVALID_BACKEND, "the file is not a Mikobase"))
 }
 
-/// Makes the tables, and makes the file ours, in one transaction.
-fn create(connection: &Connection, temporal: bool) -> Result<()> {
+/// Creates the tables and sets the application id and the version, in one transaction.
+fn create_schema(connection: &Connection, temporal: bool) -> Result<()> {
     let temporal = if temporal { TEMPORAL } else { "" };
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {SCHEMA} {temporal} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN IMMEDIATE; {SCHEMA} {temporal} PRAGMA application_id = {APPLICATION_ID}; \
+         PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     ))?;
     Ok(())
 }
 
-/// Runs the steps that lead from `version` to the last, in one transaction.
+/// Runs the migrations from `version` to the last one, in one transaction.
 fn migrate(connection: &Connection, version: u32, steps: &[Migration]) -> Result<()> {
-    let done = (version as usize).saturating_sub(1);
-    let Some(left) = steps.get(done..).filter(|left| !left.is_empty()) else { return Ok(()) };
+    let applied = (version as usize).saturating_sub(1);
+    let Some(pending) = steps.get(applied..).filter(|pending| !pending.is_empty()) else { return Ok(()) };
     connection.create_scalar_function(
-        "with_ordered_numbers",
+        "with_length_prefixes",
         1,
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
-        |context| Ok(json::with_ordered_numbers(&context.get::<String>(0)?)),
+        |context| Ok(json::with_length_prefixes(&context.get::<String>(0)?)),
     )?;
     let transaction = connection.unchecked_transaction()?;
     let temporal = connection.table_exists(None, "version")?;
-    for step in left {
+    for step in pending {
         match step {
             Migration::Always(sql) => transaction.execute_batch(sql)?,
             Migration::Temporal(sql) if temporal => transaction.execute_batch(sql)?,
@@ -271,8 +282,8 @@ fn migrate(connection: &Connection, version: u32, steps: &[Migration]) -> Result
     Ok(())
 }
 
-fn cannot_open(path: &Path, fault: &rusqlite::Error) -> Error {
-    invalid(path, &format!("SQLite cannot open the file: {fault}"))
+fn sqlite_cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
+    invalid_backend(path, &format!("SQLite cannot open the file: {error}"))
 }
 
 #[cfg(test)]
@@ -287,7 +298,7 @@ mod tests {
         ]
     }
 
-    fn of_version(version: u32) -> Connection {
+    fn database_of_version(version: u32) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (21)").unwrap();
         connection.pragma_update(None, "user_version", version).unwrap();
@@ -295,17 +306,17 @@ mod tests {
     }
 
     #[test]
-    fn an_older_version_is_brought_up_step_by_step() {
-        let connection = of_version(1);
+    fn an_older_version_is_migrated_step_by_step() {
+        let connection = database_of_version(1);
         migrate(&connection, 1, &steps()).unwrap();
         let b: i64 = connection.query_row("SELECT b FROM t", [], |row| row.get(0)).unwrap();
-        assert_eq!((b, version_of(&connection).unwrap()), (42, 4));
+        assert_eq!((b, user_version(&connection).unwrap()), (42, 4));
         migrate(&connection, 4, &steps()).unwrap();
     }
 
     #[test]
-    fn a_migration_that_fails_leaves_the_old_version() {
-        let connection = of_version(1);
+    fn a_failed_migration_keeps_the_old_version() {
+        let connection = database_of_version(1);
         assert!(
             migrate(
                 &connection,
@@ -317,7 +328,7 @@ mod tests {
             )
             .is_err()
         );
-        assert_eq!(version_of(&connection).unwrap(), 1);
+        assert_eq!(user_version(&connection).unwrap(), 1);
         assert!(connection.prepare("SELECT b FROM t").is_err());
     }
 }

@@ -1,8 +1,9 @@
-//! A limit of the memory that SQLite takes.
+//! Limits the memory that SQLite uses.
 //!
-//! In memory the pages of the database are bounded: a write that needs one more fails with `SQLITE_FULL`. The heap
-//! as a whole is bounded for the rest (copies of pages that a transaction changes, sorting): beyond it SQLite fails
-//! with `SQLITE_NOMEM`. Both become `storage-full`, and both may make SQLite roll back the open transaction.
+//! For a database in memory the number of pages is limited: a write that needs one more fails with
+//! `SQLITE_FULL`. The heap as a whole is limited for everything else (copies of pages that a transaction
+//! changes, sorting): beyond the limit SQLite fails with `SQLITE_NOMEM`. Both become `storage-full`, and both
+//! may make SQLite roll back the open transaction.
 
 use rusqlite::ffi;
 
@@ -11,10 +12,10 @@ use crate::error::Result;
 use crate::memory;
 
 impl Sqlite {
-    /// Bounds the pages of a database in memory, and the heap of SQLite.
+    /// Limits the pages of a database in memory, and the heap of SQLite.
     ///
     /// # Errors
-    /// `internal`, if SQLite refuses.
+    /// `internal`, if SQLite refuses the setting.
     pub(super) fn limit_heap(&self, limit: usize) -> Result<()> {
         let in_memory = self.lease.is_none();
         if in_memory {
@@ -27,7 +28,8 @@ impl Sqlite {
     }
 }
 
-/// The limit of SQLite's heap, which holds for the whole process. It is set again when this is dropped.
+/// The heap limit that was in force before it was lifted; restored on drop. The limit applies to the whole
+/// process.
 pub(super) struct HeapLimit(i64);
 
 impl HeapLimit {
@@ -35,7 +37,7 @@ impl HeapLimit {
         hard_heap_limit(i64::try_from(bytes).unwrap_or(0));
     }
 
-    /// Takes the limit away as long as the value lives.
+    /// Lifts the limit until the returned value is dropped.
     pub(super) fn lift() -> Self {
         Self(hard_heap_limit(0))
     }
@@ -47,8 +49,8 @@ impl Drop for HeapLimit {
     }
 }
 
-/// Sets the limit, 0 for none: the one before.
+/// Sets the limit (0 for none) and returns the previous one.
 fn hard_heap_limit(bytes: i64) -> i64 {
-    // SAFETY: the call takes an integer. It may be made from any thread at any time.
+    // SAFETY: the function takes an integer and may be called from any thread at any time.
     unsafe { ffi::sqlite3_hard_heap_limit64(bytes) }
 }

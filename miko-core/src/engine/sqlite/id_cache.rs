@@ -1,6 +1,6 @@
-//! The numbers that the store gives to classes and constraints.
+//! The ids of classes and constraints, cached.
 //!
-//! They are kept once they are known: looking one up costs as much as the small statement that needs it.
+//! Looking an id up costs as much as the small statement that needs it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use crate::class::{Class, Constraint};
 use crate::engine::sqlite::Sqlite;
 use crate::error::Result;
 
-/// Ids that have been looked up or given out. A rollback drops those that its transaction gave out.
+/// Ids that were looked up or inserted. A rollback clears the cache, because it may undo inserts.
 #[derive(Debug, Default)]
 pub(super) struct IdCache {
     classes: HashMap<String, i64, RandomState>,
-    /// Those of the constraints of a class, in their order.
+    /// The ids of the constraints of a class, in the order of the constraints.
     constraints: HashMap<String, Arc<[i64]>, RandomState>,
 }
 
 impl IdCache {
-    /// Forgets the constraints: some class now has others.
+    /// Clears the ids of constraints, because the constraints of a class have changed.
     pub(super) fn clear_constraints(&mut self) {
         self.constraints.clear();
     }
 }
 
 impl Sqlite {
-    /// The number of a class, which it gets if no record has used it before.
+    /// Returns the id of a class. Inserts the class if no record has used it before.
     pub(super) fn class_id_or_insert(&self, class: &str) -> Result<i64> {
         if let Some(id) = self.find_class_id(class)? {
             return Ok(id);
@@ -38,7 +38,7 @@ impl Sqlite {
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// The number of a class, if any record has used it.
+    /// Returns the id of a class, if any record has used it.
     pub(super) fn find_class_id(&self, class: &str) -> Result<Option<i64>> {
         const FIND: &str = "SELECT id FROM class WHERE uns = ?1";
         if let Some(id) = self.ids.borrow().classes.get(class) {
@@ -51,20 +51,20 @@ impl Sqlite {
         Ok(found)
     }
 
-    /// The numbers of the constraints of a class, in their order. Those that have none yet get one.
-    pub(super) fn numbers_of_constraints(&self, class: &Class) -> Result<Arc<[i64]>> {
+    /// Returns the ids of the constraints of a class, in their order. Inserts the missing ones.
+    pub(super) fn constraint_ids_or_insert(&self, class: &Class) -> Result<Arc<[i64]>> {
         let name = &class.definition.name;
         if let Some(ids) = self.ids.borrow().constraints.get(name) {
             return Ok(Arc::clone(ids));
         }
         let ids: Arc<[i64]> =
-            class.constraints.iter().map(|one| self.constraint_id(one)).collect::<Result<_>>()?;
+            class.constraints.iter().map(|one| self.constraint_id_or_insert(one)).collect::<Result<_>>()?;
         self.ids.borrow_mut().constraints.insert(name.clone(), Arc::clone(&ids));
         Ok(ids)
     }
 
-    /// The number of one constraint of a class, by its place among them, if it has a number.
-    pub(super) fn number_of_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>> {
+    /// Returns the id of the constraint at `index` among those of the class, if it has an id.
+    pub(super) fn cached_constraint_id(&self, class: &Class, index: usize) -> Result<Option<i64>> {
         let name = &class.definition.name;
         if let Some(ids) = self.ids.borrow().constraints.get(name) {
             return Ok(Some(ids[index]));
@@ -72,7 +72,7 @@ impl Sqlite {
         let ids: Option<Arc<[i64]>> = class
             .constraints
             .iter()
-            .map(|one| self.stored_constraint(one).transpose())
+            .map(|one| self.find_constraint_id(one).transpose())
             .collect::<Option<Result<_>>>()
             .transpose()?;
         match ids {
@@ -81,14 +81,14 @@ impl Sqlite {
                 self.ids.borrow_mut().constraints.insert(name.clone(), ids);
                 Ok(Some(found))
             }
-            None => self.stored_constraint(&class.constraints[index]),
+            None => self.find_constraint_id(&class.constraints[index]),
         }
     }
 
-    /// The number of a constraint, which it gets if it has none yet.
-    pub(super) fn constraint_id(&self, constraint: &Constraint) -> Result<i64> {
+    /// Returns the id of a constraint. Inserts the constraint if it is missing.
+    pub(super) fn constraint_id_or_insert(&self, constraint: &Constraint) -> Result<i64> {
         const ADD: &str = "INSERT INTO class_constraint (class, kind, fields) VALUES (?1, ?2, ?3)";
-        if let Some(id) = self.stored_constraint(constraint)? {
+        if let Some(id) = self.find_constraint_id(constraint)? {
             return Ok(id);
         }
         let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
@@ -96,14 +96,14 @@ impl Sqlite {
         Ok(self.connection.last_insert_rowid())
     }
 
-    fn stored_constraint(&self, constraint: &Constraint) -> Result<Option<i64>> {
+    fn find_constraint_id(&self, constraint: &Constraint) -> Result<Option<i64>> {
         const FIND: &str = "SELECT id FROM class_constraint WHERE class = ?1 AND kind = ?2 AND fields = ?3";
         let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
         self.connection.query_optional(FIND, values, |row| row.get(0))
     }
 }
 
-/// The fields of a constraint as the table has them.
+/// The fields of a constraint in the form that the table stores.
 fn fields_text(constraint: &Constraint) -> String {
     constraint.fields.iter().cloned().map(Value::from).collect::<Value>().to_string()
 }

@@ -1,4 +1,4 @@
-//! Rows into records: text is copied, never parsed.
+//! Reads rows as records. The JSON text is copied, not parsed.
 
 use rusqlite::{Row, params_from_iter};
 
@@ -12,7 +12,7 @@ use crate::query::Select;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 
-/// SQL that gives rows which [`record`] reads.
+/// SQL that selects the columns that [`read_record`] reads.
 macro_rules! select_record {
     ($rest:literal) => {
         concat!("SELECT pk, bucket, stack, extras, created_at, updated_at ", $rest)
@@ -23,51 +23,51 @@ pub(super) use select_record;
 impl Sqlite {
     pub(super) fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
         const SQL: &str = select_record!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
-        self.connection.query_optional(SQL, [pk], record)
+        self.connection.query_optional(SQL, [pk], read_record)
     }
 }
 
 impl Store<Sqlite> {
-    /// The records that a select finds, which the answer has to have room for.
+    /// Runs a select. Fails if the records exceed the size limit of the answer.
     pub(super) fn run_select(&self, select: &Select) -> Result<Records> {
         self.records(select, |record| self.answer.take_record(record))
     }
 
-    fn records(&self, select: &Select, take: impl Fn(&Record) -> Result<()>) -> Result<Records> {
-        let taken = |record: Record| take(&record).map(|()| record);
+    fn records(&self, select: &Select, charge: impl Fn(&Record) -> Result<()>) -> Result<Records> {
+        let charged = |record: Record| charge(&record).map(|()| record);
         let plan = self.plan(select)?;
         let statement = compile::select(select, &plan);
-        let mut prepared = self.tables.connection.prepare_cached(statement.text())?;
-        let rows = prepared.query_map(params_from_iter(statement.values()), record)?;
+        let mut cached = self.tables.connection.prepare_cached(statement.sql())?;
+        let rows = cached.query_map(params_from_iter(statement.values()), read_record)?;
         if plan.residual_filter.is_none() {
-            return Ok(rows.map(|row| taken(row?)).collect::<Result<Vec<_>>>()?.into());
+            return Ok(rows.map(|row| charged(row?)).collect::<Result<Vec<_>>>()?.into());
         }
         let candidates = rows.map(|row| Candidate::of(row?, &self.catalog));
-        let selected = select.evaluate(candidates, |candidate| take(&candidate.record))?;
+        let selected = select.evaluate(candidates, |candidate| charge(&candidate.record))?;
         Ok(selected.into_iter().map(|candidate| candidate.record).collect::<Vec<_>>().into())
     }
 }
 
 impl Store<Sqlite> {
-    /// The numbers of the records that a select finds.
-    pub(super) fn run_select_of_numbers(&self, select: &Select) -> Result<Vec<i64>> {
+    /// Runs a select and returns the row ids (`seq`) of the records.
+    pub(super) fn fetch_row_ids(&self, select: &Select) -> Result<Vec<i64>> {
         let plan = self.plan(select)?;
         if plan.residual_filter.is_none() {
-            let statement = compile::numbers(select, &plan);
-            let mut prepared = self.tables.connection.prepare_cached(statement.text())?;
-            let rows = prepared.query_map(params_from_iter(statement.values()), |row| row.get(0))?;
+            let statement = compile::select_row_ids(select, &plan);
+            let mut cached = self.tables.connection.prepare_cached(statement.sql())?;
+            let rows = cached.query_map(params_from_iter(statement.values()), |row| row.get(0))?;
             return Ok(rows.collect::<rusqlite::Result<_>>()?);
         }
-        let mut numbers = Vec::new();
+        let mut row_ids = Vec::new();
         for record in self.records(select, |_| Ok(()))? {
-            numbers.extend(self.tables.find(&record.pk)?.map(|(seq, _)| seq));
+            row_ids.extend(self.tables.find(&record.pk)?.map(|(seq, _)| seq));
         }
-        Ok(numbers)
+        Ok(row_ids)
     }
 }
 
-/// A row that [`select_record!`] gave.
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+/// Reads a row of [`select_record!`].
+fn read_record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         pk: row.get(0)?,
         bucket: Object::from_stored(row.get(1)?),

@@ -1,4 +1,4 @@
-//! SQL text and the values bound to it: what a request says is never part of the text.
+//! Builds SQL text with bound values. Text of a request never becomes part of the SQL.
 
 use std::rc::Rc;
 
@@ -6,90 +6,90 @@ use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value};
 use serde_json::Value as Json;
 
-/// A statement that is ready to run.
+/// The text of a statement and the values bound to it.
 #[derive(Debug, Default)]
 pub(super) struct SqlBuilder {
     sql: String,
-    values: Vec<Bound>,
+    values: Vec<SqlValue>,
 }
 
 impl SqlBuilder {
-    /// Adds SQL of ours. It takes literals only, so that nothing from a request can come in this way.
-    pub(super) fn sql(&mut self, sql: &'static str) -> &mut Self {
+    /// Appends SQL. It takes literals only, which rules out SQL injection.
+    pub(super) fn push(&mut self, sql: &'static str) -> &mut Self {
         self.sql.push_str(sql);
         self
     }
 
-    /// Adds a number of ours to a name of ours.
-    pub(super) fn number(&mut self, number: usize) -> &mut Self {
+    /// Appends a number, as the suffix of a generated name.
+    pub(super) fn push_number(&mut self, number: usize) -> &mut Self {
         self.sql.push_str(&number.to_string());
         self
     }
 
-    /// Adds a place for a value, and the value.
-    pub(super) fn value(&mut self, value: impl Into<Bound>) -> &mut Self {
+    /// Appends a placeholder and binds a value to it.
+    pub(super) fn push_bind(&mut self, value: impl Into<SqlValue>) -> &mut Self {
         self.values.push(value.into());
         self.sql.push('?');
         self.sql.push_str(&self.values.len().to_string());
         self
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(super) fn sql(&self) -> &str {
         &self.sql
     }
 
-    pub(super) fn values(&self) -> &[Bound] {
+    pub(super) fn values(&self) -> &[SqlValue] {
         &self.values
     }
 }
 
 /// A bound value.
 #[derive(Debug)]
-pub(super) enum Bound {
+pub(super) enum SqlValue {
     Integer(i64),
     Text(String),
-    /// Any number of values in one place, for `IN rarray(…)`: the SQL is the same for all numbers.
-    Many(Rc<Vec<Value>>),
+    /// An array of values in one placeholder, for `IN rarray(…)`: the SQL does not depend on their number.
+    Array(Rc<Vec<Value>>),
 }
 
-impl From<i64> for Bound {
+impl From<i64> for SqlValue {
     fn from(number: i64) -> Self {
         Self::Integer(number)
     }
 }
 
-impl From<u64> for Bound {
-    /// No table has more rows than i64 counts.
+impl From<u64> for SqlValue {
+    /// A count beyond `i64::MAX` exceeds the rows of every table.
     fn from(count: u64) -> Self {
         Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
     }
 }
 
-impl From<String> for Bound {
+impl From<String> for SqlValue {
     fn from(text: String) -> Self {
         Self::Text(text)
     }
 }
 
-impl From<&[String]> for Bound {
+impl From<&[String]> for SqlValue {
     fn from(texts: &[String]) -> Self {
-        Self::Many(Rc::new(texts.iter().cloned().map(Value::Text).collect()))
+        Self::Array(Rc::new(texts.iter().cloned().map(Value::Text).collect()))
     }
 }
 
-impl From<&[i64]> for Bound {
+impl From<&[i64]> for SqlValue {
     fn from(numbers: &[i64]) -> Self {
-        Self::Many(Rc::new(numbers.iter().copied().map(Value::Integer).collect()))
+        Self::Array(Rc::new(numbers.iter().copied().map(Value::Integer).collect()))
     }
 }
 
 /// The value as JSON, for an explanation.
-impl From<&Bound> for Json {
-    fn from(bound: &Bound) -> Self {
+impl From<&SqlValue> for Json {
+    fn from(bound: &SqlValue) -> Self {
         match bound {
-            Bound::Integer(integer) => Self::from(*integer),
-            Bound::Text(text) => Self::from(text.as_str()),
-            Bound::Many(values) => {
+            SqlValue::Integer(integer) => Self::from(*integer),
+            SqlValue::Text(text) => Self::from(text.as_str()),
+            SqlValue::Array(values) => {
                 let json = |value: &Value| match value {
                     Value::Text(text) => Self::from(text.as_str()),
                     Value::Integer(number) => Self::from(*number),
@@ -101,12 +101,12 @@ impl From<&Bound> for Json {
     }
 }
 
-impl ToSql for Bound {
+impl ToSql for SqlValue {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self {
             Self::Integer(integer) => integer.to_sql(),
             Self::Text(text) => text.to_sql(),
-            Self::Many(values) => values.to_sql(),
+            Self::Array(values) => values.to_sql(),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! A connection, and the statements that stay prepared on it.
+//! A connection with its cached prepared statements.
 //!
-//! The tables are changed by a few dozen statements, each a string literal. They are found by the address of the
-//! literal: rusqlite's own cache hashes the text twice per use, which takes half as long as a small statement.
-//! Selects, whose text depends on the request, use rusqlite's cache.
+//! The tables are changed by a few dozen statements, each a string literal. The cache is keyed by the address
+//! of the literal: rusqlite's own cache hashes the text twice per use, which takes half as long as a small
+//! statement. Selects, whose text depends on the request, use rusqlite's cache.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -28,13 +28,13 @@ self_cell! {
     impl {Debug}
 }
 
-/// A connection with its statements.
+/// A connection with its prepared statements.
 #[derive(Debug)]
 pub(super) struct StatementCache(ConnectionCell);
 
-// SAFETY: a `Connection` is `Send`. A `Statement` is not, because it refers to its connection, and SQLite allows one
-// thread at a time to use the two. Here both are in one value and are sent together. No other thread can refer to
-// either: every method lends through `&self`, and `StatementCache` is not `Sync`.
+// SAFETY: a `Connection` is `Send`. A `Statement` is not, because it refers to its connection, and SQLite
+// allows only one thread at a time to use the two. Here both are in one value and are sent together. No other
+// thread can refer to either: every method borrows them through `&self`, and `StatementCache` is not `Sync`.
 unsafe impl Send for StatementCache {}
 
 impl StatementCache {
@@ -42,42 +42,42 @@ impl StatementCache {
         Self(ConnectionCell::new(connection, |_| Statements::default()))
     }
 
-    /// Runs a statement that returns no rows. Returns how many rows it has changed.
+    /// Runs a statement that returns no rows. Returns the number of rows that it changed.
     pub(super) fn execute(&self, sql: &'static str, values: impl Params) -> Result<usize> {
         self.with(sql, |statement| statement.execute(values))
     }
 
-    /// The first row of a statement, if it has any.
+    /// Returns the first row of a statement, if there is one.
     pub(super) fn query_optional<R>(
         &self,
         sql: &'static str,
         values: impl Params,
-        read: RowReader<R>,
+        map: RowMapper<R>,
     ) -> Result<Option<R>> {
-        self.with(sql, |statement| statement.query_row(values, read).optional())
+        self.with(sql, |statement| statement.query_row(values, map).optional())
     }
 
-    /// All rows of a statement.
+    /// Returns all rows of a statement.
     pub(super) fn query_all<R>(
         &self,
         sql: &'static str,
         values: impl Params,
-        read: RowReader<R>,
+        map: RowMapper<R>,
     ) -> Result<Vec<R>> {
-        self.with(sql, |statement| statement.query_map(values, read)?.collect())
+        self.with(sql, |statement| statement.query_map(values, map)?.collect())
     }
 
-    /// Calls `show` with each row of a statement. `show` must not run a statement.
+    /// Calls `visit` with each row of a statement. `visit` must not run a statement.
     pub(super) fn for_each_row<R>(
         &self,
         sql: &'static str,
         values: impl Params,
-        read: RowReader<R>,
-        mut show: impl FnMut(R) -> Result<()>,
+        map: RowMapper<R>,
+        mut visit: impl FnMut(R) -> Result<()>,
     ) -> Result<()> {
         self.with(sql, |statement| {
-            let rows = statement.query_map(values, read)?;
-            Ok(rows.map(|row| Ok(row?)).try_for_each(|row: Result<R>| show(row?)))
+            let rows = statement.query_map(values, map)?;
+            Ok(rows.map(|row| Ok(row?)).try_for_each(|row: Result<R>| visit(row?)))
         })?
     }
 
@@ -87,17 +87,17 @@ impl StatementCache {
         work: impl FnOnce(&mut Statement<'_>) -> rusqlite::Result<R>,
     ) -> Result<R> {
         self.0.with_dependent(|connection, statements| {
-            // Nothing that runs inside a statement runs another: readers are functions, which know no connection.
+            // The borrow cannot fail: a `RowMapper` is a plain function without access to the connection.
             let mut statements = statements.borrow_mut();
             let key = (sql.as_ptr().addr(), sql.len());
             let statement = match statements.entry(key) {
-                Entry::Occupied(found) => found.into_mut(),
-                Entry::Vacant(place) => place.insert(connection.prepare_with_flags(sql, PERSISTENT)?),
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(connection.prepare_with_flags(sql, PERSISTENT)?),
             };
-            let done = work(statement);
-            // What was bound may be large.
+            let result = work(statement);
+            // Bound values may be large.
             statement.clear_bindings();
-            Ok(done?)
+            Ok(result?)
         })
     }
 }
@@ -105,8 +105,8 @@ impl StatementCache {
 /// Keeps long-lived statements out of SQLite's lookaside allocator, which serves single calls.
 const PERSISTENT: PrepFlags = PrepFlags::SQLITE_PREPARE_PERSISTENT;
 
-/// Copies what is wanted of a row.
-type RowReader<R> = fn(&Row<'_>) -> rusqlite::Result<R>;
+/// Converts a row to an owned value.
+type RowMapper<R> = fn(&Row<'_>) -> rusqlite::Result<R>;
 
 impl Deref for StatementCache {
     type Target = Connection;

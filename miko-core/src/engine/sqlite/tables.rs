@@ -1,4 +1,4 @@
-//! The tables of `schema/sqlite.sql`, a prepared statement for each thing that is done to them.
+//! The operations on the tables of `schema/sqlite.sql`, each a prepared statement.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::query::Select;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 
-/// SQL that gives versions of the past as rows which [`numbered`] reads.
+/// SQL that selects past versions, with the columns that [`read_row`] reads.
 macro_rules! select_version {
     ($rest:literal) => {
         concat!(
@@ -29,7 +29,7 @@ macro_rules! select_version {
     };
 }
 
-/// SQL that gives rows which [`numbered`] reads.
+/// SQL that selects the columns that [`read_row`] reads.
 macro_rules! select_row {
     ($rest:literal) => {
         concat!(
@@ -39,7 +39,7 @@ macro_rules! select_row {
     };
 }
 
-/// SQL that gives rows which [`file_row`] reads.
+/// SQL that selects the columns that [`read_file`] reads.
 macro_rules! select_file {
     ($rest:literal) => {
         concat!("SELECT id, pk, sha256, mime, size, created_at FROM file ", $rest)
@@ -73,11 +73,11 @@ impl Tables for Sqlite {
 
     fn roll_back(&mut self) {
         self.ids.take();
-        // After errors upon which SQLite rolls back by itself, no transaction is open.
+        // SQLite rolls back by itself after some errors; no transaction is open then.
         if self.in_transaction() {
-            // A rollback has to succeed where memory is short, and takes little.
+            // A rollback must succeed when memory is short, and needs little.
             let _unlimited = HeapLimit::lift();
-            // SQLite documents no way for this to fail that leaves the transaction open.
+            // SQLite documents no failure of ROLLBACK that leaves the transaction open.
             let _ = self.run("ROLLBACK", []);
         }
     }
@@ -95,19 +95,19 @@ impl Tables for Sqlite {
     }
 
     fn find(&self, pk: &str) -> Result<Option<(i64, Row)>> {
-        self.connection.query_optional(select_row!("FROM record WHERE pk = ?1"), [pk], numbered)
+        self.connection.query_optional(select_row!("FROM record WHERE pk = ?1"), [pk], read_row)
     }
 
     fn row(&self, seq: i64) -> Result<Option<Row>> {
         Ok(self
             .connection
-            .query_optional(select_row!("FROM record WHERE seq = ?1"), [seq], numbered)?
+            .query_optional(select_row!("FROM record WHERE seq = ?1"), [seq], read_row)?
             .map(|(_, row)| row))
     }
 
     fn next_row(&self, seq: i64, commit: i64) -> Result<Option<(i64, Row)>> {
         const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT 1");
-        self.connection.query_optional(SQL, [seq, commit], numbered)
+        self.connection.query_optional(SQL, [seq, commit], read_row)
     }
 
     fn insert(&mut self, row: &Row) -> Result<i64> {
@@ -115,7 +115,7 @@ impl Tables for Sqlite {
              (pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         memory::grow(row.size())?;
-        let [bucket, stack, extras] = texts(row);
+        let [bucket, stack, extras] = body_columns(row);
         let times = [row.created_at, row.updated_at].map(Timestamp::as_millis);
         self.run(SQL, params![row.pk, bucket, stack, extras, times[0], times[1], row.commit, row.instance])?;
         Ok(self.last_inserted())
@@ -125,7 +125,7 @@ impl Tables for Sqlite {
         const SQL: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
                            updated_at = ?6, commit_seq = ?7, instance_pk = ?8 WHERE seq = ?1";
         memory::grow(row.size())?;
-        let [bucket, stack, extras] = texts(row);
+        let [bucket, stack, extras] = body_columns(row);
         let times = [row.created_at, row.updated_at].map(Timestamp::as_millis);
         self.run(SQL, params![seq, bucket, stack, extras, times[0], times[1], row.commit, row.instance])
     }
@@ -144,14 +144,14 @@ impl Tables for Sqlite {
     fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()> {
         const SQL: &str = "INSERT INTO version (seq, updated_at, instance_pk, bucket, stack, extras, commit_seq) \
                            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let [bucket, stack, extras] = texts(version);
+        let [bucket, stack, extras] = body_columns(version);
         let time = version.updated_at.as_millis();
         self.run(SQL, params![seq, time, version.instance, bucket, stack, extras, version.commit])
     }
 
     fn each_version(&self, seq: i64, mut show: impl FnMut(Row) -> Result<()>) -> Result<()> {
         const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at, version.instance_pk");
-        self.connection.for_each_row(PAST, [seq], |row| Ok(numbered(row)?.1), &mut show)?;
+        self.connection.for_each_row(PAST, [seq], |row| Ok(read_row(row)?.1), &mut show)?;
         self.row(seq)?.map_or(Ok(()), show)
     }
 
@@ -166,7 +166,7 @@ impl Tables for Sqlite {
         }
         Ok(self
             .connection
-            .query_optional(PAST, [seq, time.as_millis()], numbered)?
+            .query_optional(PAST, [seq, time.as_millis()], read_row)?
             .map(|(_, version)| version))
     }
 
@@ -182,7 +182,7 @@ impl Tables for Sqlite {
         let last = self.connection.query_optional(
             select_row!("FROM record WHERE instance_pk = ?1"),
             [instance],
-            numbered,
+            read_row,
         )?;
         if last.is_some() {
             return Ok(last);
@@ -190,7 +190,7 @@ impl Tables for Sqlite {
         self.connection.query_optional(
             select_version!("WHERE version.instance_pk = ?1"),
             [instance],
-            numbered,
+            read_row,
         )
     }
 
@@ -203,13 +203,13 @@ impl Tables for Sqlite {
     }
 
     fn last_commit(&self) -> Result<i64> {
-        const OF_PAST: &str = "SELECT coalesce(max(commit_seq), 0) FROM version";
+        const PAST: &str = "SELECT coalesce(max(commit_seq), 0) FROM version";
         let last =
             self.connection
                 .query_optional("SELECT coalesce(max(commit_seq), 0) FROM record", [], |row| row.get(0))?;
-        let of_past =
-            if self.temporal { self.connection.query_optional(OF_PAST, [], |row| row.get(0))? } else { None };
-        Ok(last.max(of_past).unwrap_or(0))
+        let past =
+            if self.temporal { self.connection.query_optional(PAST, [], |row| row.get(0))? } else { None };
+        Ok(last.max(past).unwrap_or(0))
     }
 
     fn record(&self, pk: &str) -> Result<Option<Record>> {
@@ -221,7 +221,7 @@ impl Tables for Sqlite {
     }
 
     fn select_numbers(store: &Store<Self>, select: &Select) -> Result<Vec<i64>> {
-        store.run_select_of_numbers(select)
+        store.fetch_row_ids(select)
     }
 
     fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation> {
@@ -258,15 +258,16 @@ impl Tables for Sqlite {
     }
 
     fn constraint_ids(&mut self, class: &Class) -> Result<Arc<[i64]>> {
-        self.numbers_of_constraints(class)
+        self.constraint_ids_or_insert(class)
     }
 
     fn find_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>> {
-        self.number_of_constraint(class, index)
+        self.cached_constraint_id(class, index)
     }
 
     fn keep_constraints(&mut self, class: &str, kept: &[Constraint]) -> Result<()> {
-        let kept: Vec<i64> = kept.iter().map(|one| self.constraint_id(one)).collect::<Result<_>>()?;
+        let kept: Vec<i64> =
+            kept.iter().map(|one| self.constraint_id_or_insert(one)).collect::<Result<_>>()?;
         let all: Vec<i64> = self.connection.query_all(
             "SELECT id FROM class_constraint WHERE class = ?1",
             [class],
@@ -329,19 +330,19 @@ impl Tables for Sqlite {
     }
 
     fn find_file(&self, pk: &str) -> Result<Option<(i64, FileRow)>> {
-        self.connection.query_optional(select_file!("WHERE pk = ?1"), [pk], file_row)
+        self.connection.query_optional(select_file!("WHERE pk = ?1"), [pk], read_file)
     }
 
     fn file_with(&self, sha256: &str) -> Result<Option<(i64, FileRow)>> {
         self.connection.query_optional(
             select_file!("WHERE sha256 = ?1 ORDER BY id LIMIT 1"),
             [sha256],
-            file_row,
+            read_file,
         )
     }
 
     fn next_file(&self, file: i64) -> Result<Option<(i64, FileRow)>> {
-        self.connection.query_optional(select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"), [file], file_row)
+        self.connection.query_optional(select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"), [file], read_file)
     }
 
     fn write_file(&mut self, row: &FileRow) -> Result<i64> {
@@ -352,7 +353,7 @@ impl Tables for Sqlite {
         let values = params![row.pk, row.sha256, mime, row.size as i64, created_at];
         self.connection
             .query_optional(SQL, values, |row| row.get(0))?
-            .ok_or_else(|| broken("a file got no row"))
+            .ok_or_else(|| broken("inserting a file returned no id"))
     }
 
     fn remove_file(&mut self, file: i64) -> Result<()> {
@@ -368,7 +369,7 @@ impl Tables for Sqlite {
     fn chunk(&self, file: i64, index: u64, offset: u64, most: usize) -> Result<Option<(Vec<u8>, u64)>> {
         const SQL: &str = "SELECT coalesce(substr(data, ?3 + 1, ?4), x''), length(data) FROM file_chunk \
                            WHERE file_id = ?1 AND number = ?2";
-        let [index, offset] = [index, offset].map(|number| i64::try_from(number).unwrap_or(i64::MAX - 1));
+        let [index, offset] = [index, offset].map(|value| i64::try_from(value).unwrap_or(i64::MAX - 1));
         let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
         self.connection.query_optional(SQL, params![file, index, offset, most as i64], read)
     }
@@ -390,7 +391,7 @@ impl Tables for Sqlite {
 }
 
 impl Sqlite {
-    /// Runs a statement that gives no rows.
+    /// Runs a statement that returns no rows.
     pub(super) fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
         self.connection.execute(sql, values).map(drop).map_err(|error| match self.connection.path() {
             Some(path) if error.is(ErrorId::NOT_WRITABLE) => error.with("path", path),
@@ -399,8 +400,8 @@ impl Sqlite {
     }
 }
 
-/// A row that [`select_file!`] gave, and its number.
-fn file_row(row: &SqlRow<'_>) -> rusqlite::Result<(i64, FileRow)> {
+/// Reads a row of [`select_file!`] and its id.
+fn read_file(row: &SqlRow<'_>) -> rusqlite::Result<(i64, FileRow)> {
     let mime: String = row.get(3)?;
     let file = FileRow {
         pk: row.get(1)?,
@@ -412,21 +413,21 @@ fn file_row(row: &SqlRow<'_>) -> rusqlite::Result<(i64, FileRow)> {
     Ok((row.get(0)?, file))
 }
 
-/// Bucket, stack and extras; nothing of a tombstone.
-fn texts(row: &Row) -> [Option<&str>; 3] {
+/// Returns bucket, stack and extras; a tombstone has none of them.
+fn body_columns(row: &Row) -> [Option<&str>; 3] {
     match &row.state {
         Some(State { bucket, stack, extras }) => [Some(bucket), Some(stack), extras.as_deref()],
         None => [None; 3],
     }
 }
 
-/// A row that [`select_row!`] gave, and its number.
-fn numbered(row: &SqlRow<'_>) -> rusqlite::Result<(i64, Row)> {
+/// Reads a row of [`select_row!`] or [`select_version!`] and its row id (`seq`).
+fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<(i64, Row)> {
     let state = match row.get(2)? {
         Some(bucket) => Some(State { bucket, stack: row.get(3)?, extras: row.get(4)? }),
         None => None,
     };
-    let row_of_record = Row {
+    let record_row = Row {
         pk: row.get(1)?,
         state,
         created_at: Timestamp::from_millis(row.get(5)?),
@@ -434,5 +435,5 @@ fn numbered(row: &SqlRow<'_>) -> rusqlite::Result<(i64, Row)> {
         commit: row.get(7)?,
         instance: row.get(8)?,
     };
-    Ok((row.get(0)?, row_of_record))
+    Ok((row.get(0)?, record_row))
 }

@@ -1,8 +1,8 @@
-//! The file of a worldlet: who maintains it, and what becomes of it when something was committed.
+//! The file of a worldlet: locking it, and replacing it at each commit.
 //!
-//! A save writes a new file beside the old one and gives it its name, so that there is always one of the two. The lock
-//! (`flock`) is on the file that bears the name: the new one is locked before it gets it. So whoever has opened the file and
-//! got its lock looks once more whether it still bears the name.
+//! A save writes a new file beside the old one and renames it over the old one, so one of the two always
+//! exists. The lock (`flock`) is on the file that has the name: the new file is locked before it is renamed.
+//! A process that has opened and locked the file must therefore check that the file still has the name.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, ErrorKind, Write};
@@ -12,33 +12,35 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::atomic_file;
-use crate::engine::opening::{in_use, invalid, not_made, unusable};
+use crate::engine::opening::{backend_in_use, cannot_create, cannot_open, invalid_backend};
 use crate::error::{Error, ErrorId, Result};
 use crate::mode::Mode;
 
-/// A file that this process maintains.
+/// A worldlet file that this process has locked.
 #[derive(Debug)]
 pub(super) struct WorldletFile {
-    /// Where it is, symbolic links resolved: a save replaces the file and no link to it.
+    /// The path with symbolic links resolved: a save replaces the file, not a link to it.
     path: PathBuf,
-    /// What it looked like when we read or wrote it last.
+    /// The metadata when this process last read or wrote the file.
     stamp: FileStamp,
-    /// The digest of its content then.
+    /// The digest of its content at that time.
     digest: Digest,
+    /// The descriptor that holds the lock.
     locked: File,
 }
 
 impl Drop for WorldletFile {
     fn drop(&mut self) {
-        // Closing it is not enough while a process that was forked meanwhile has it open as well, until that runs its program.
+        // Closing the file would not release the lock while a forked process that has not yet called `exec`
+        // still holds the descriptor.
         let _ = self.locked.unlock();
     }
 }
 
-/// What tells a file from one that another program has changed.
+/// The metadata by which a change of the file by another program is detected.
 ///
-/// The time of the last change (`ctime`) cannot be set by a program, unlike that of the last modification. It also
-/// changes when nothing is written, as by `chmod` or a hard link; then the content decides.
+/// The change time (`ctime`), unlike the modification time, cannot be set by a program. It also changes
+/// without a write, as by `chmod` or a hard link; in that case the content decides.
 #[derive(Debug, PartialEq, Clone, Copy)]
 struct FileStamp {
     /// Device and inode.
@@ -58,29 +60,29 @@ impl FileStamp {
         }
     }
 
-    /// Whether only the times tell them apart.
+    /// Whether inode and size agree, so that only the times differ.
     fn has_same_identity(&self, other: &Self) -> bool {
         (self.inode, self.size) == (other.inode, other.size)
     }
 }
 
-/// The SHA-256 of what a file holds.
+/// The SHA-256 of the content of a file.
 type Digest = [u8; 32];
 
-/// The digest of the file at `path`.
+/// Computes the digest of the file at `path`.
 fn digest_of(path: &Path) -> io::Result<Digest> {
-    let mut hasher = Hashing { writer: io::sink(), hasher: Sha256::new() };
-    io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok(hasher.hasher.finalize().into())
+    let mut writer = HashingWriter { writer: io::sink(), hasher: Sha256::new() };
+    io::copy(&mut File::open(path)?, &mut writer)?;
+    Ok(writer.hasher.finalize().into())
 }
 
-/// Hashes what it writes.
-struct Hashing<W> {
+/// Computes the SHA-256 of the bytes written through it.
+struct HashingWriter<W> {
     writer: W,
     hasher: Sha256,
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.writer.write(bytes)?;
         self.hasher.update(&bytes[..written]);
@@ -92,66 +94,67 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// What a file holds, to be read.
+/// A buffered reader of the content of a file.
 type Content = BufReader<File>;
 
 impl WorldletFile {
-    /// Opens a file and gives what it holds, unless that is nothing. To read only, it is not kept.
+    /// Opens a file. Returns its content unless it is empty, and in mode `rw` the locked file.
     pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<Content>)> {
         match mode {
             Mode::Read => {
-                let file = File::open(path).map_err(|fault| unusable(path, &fault))?;
-                if file.metadata().map_err(|fault| unusable(path, &fault))?.len() == 0 {
-                    return Err(invalid(path, "the file is empty: there is nothing to read"));
+                let file = File::open(path).map_err(|error| cannot_open(path, &error))?;
+                if file.metadata().map_err(|error| cannot_open(path, &error))?.len() == 0 {
+                    return Err(invalid_backend(path, "the file is empty: there is nothing to read"));
                 }
-                Ok((None, Some(content(file))))
+                Ok((None, Some(buffered(file))))
             }
             Mode::ReadWrite => {
-                let locked = Self::locked(path)?;
-                atomic_file::remove_unfinished(&locked.path);
-                let file = File::open(&locked.path).map_err(|fault| unusable(path, &fault))?;
-                let is_empty = locked.stamp.size == 0;
-                Ok((Some(locked), (!is_empty).then(|| content(file))))
+                let worldlet_file = Self::open_and_lock(path)?;
+                atomic_file::remove_unfinished(&worldlet_file.path);
+                let file = File::open(&worldlet_file.path).map_err(|error| cannot_open(path, &error))?;
+                let is_empty = worldlet_file.stamp.size == 0;
+                Ok((Some(worldlet_file), (!is_empty).then(|| buffered(file))))
             }
         }
     }
 
-    /// Locks the file that bears the name, which is made if there is none.
-    fn locked(path: &Path) -> Result<Self> {
+    /// Opens and locks the file at `path`, and creates it if it is missing.
+    fn open_and_lock(path: &Path) -> Result<Self> {
         loop {
             let file = File::options()
                 .read(true)
                 .append(true)
                 .create(true)
                 .open(path)
-                .map_err(|fault| not_made(path, &fault))?;
+                .map_err(|error| cannot_create(path, &error))?;
             lock(&file, path)?;
-            let resolved = fs::canonicalize(path).map_err(|fault| unusable(path, &fault))?;
-            let ours = file.metadata().map_err(|fault| unusable(path, &fault))?;
+            let resolved = fs::canonicalize(path).map_err(|error| cannot_open(path, &error))?;
+            let opened = file.metadata().map_err(|error| cannot_open(path, &error))?;
             match fs::metadata(&resolved) {
-                Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {
-                    let digest = digest_of(&resolved).map_err(|fault| unusable(path, &fault))?;
-                    return Ok(Self { path: resolved, stamp: FileStamp::of(&ours), digest, locked: file });
+                Ok(named) if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) => {
+                    let digest = digest_of(&resolved).map_err(|error| cannot_open(path, &error))?;
+                    return Ok(Self { path: resolved, stamp: FileStamp::of(&opened), digest, locked: file });
                 }
-                // Somebody has saved it between our opening and locking it.
+                // Another process replaced the file between opening and locking it: retry.
                 Ok(_) => {}
-                Err(fault) if fault.kind() == ErrorKind::NotFound => {}
-                Err(fault) => return Err(unusable(path, &fault)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(cannot_open(path, &error)),
             }
         }
     }
 
-    /// Puts what `write` writes in the place of the file.
+    /// Replaces the content of the file by what `write` writes.
     ///
     /// # Errors
-    /// `conflict`, if somebody else has changed it since; what `write` and the file system fail with. The file is then as it
-    /// was.
+    /// `conflict`, if another program has changed or removed the file since; errors of `write` and of the
+    /// file system. The file is then unchanged.
     pub(super) fn save(&mut self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-        let found = fs::metadata(&self.path).map(|metadata| FileStamp::of(&metadata)).ok();
-        if !found.is_some_and(|found| self.is_unchanged(&found)) {
-            let what = if found.is_some() { "changed" } else { "removed" };
+        let current = fs::metadata(&self.path).map(|metadata| FileStamp::of(&metadata)).ok();
+        if !current.is_some_and(|current| self.is_unchanged(&current)) {
+            let change = if current.is_some() { "changed" } else { "removed" };
             let message = format!(
-                "somebody else has {what} the file since it was opened, so nothing is written to it: open it again"
+                "another program has {change} the file since it was opened, so it is not overwritten: \
+                 open it again"
             );
             return Err(Error::new(ErrorId::CONFLICT, message)
                 .with("path", self.path.display().to_string())
@@ -161,32 +164,32 @@ impl WorldletFile {
         let mut digest = self.digest;
         let file = atomic_file::replace(path, |file| {
             lock(file.get_ref(), path)?;
-            let mut writer = Hashing { writer: file, hasher: Sha256::new() };
+            let mut writer = HashingWriter { writer: file, hasher: Sha256::new() };
             write(&mut writer)?;
             digest = writer.hasher.finalize().into();
             Ok(())
         })?;
         self.digest = digest;
-        self.stamp = FileStamp::of(&file.metadata().map_err(|fault| unusable(path, &fault))?);
+        self.stamp = FileStamp::of(&file.metadata().map_err(|error| cannot_open(path, &error))?);
         self.locked = file;
         Ok(())
     }
 
-    fn is_unchanged(&self, found: &FileStamp) -> bool {
-        *found == self.stamp
-            || found.has_same_identity(&self.stamp)
+    fn is_unchanged(&self, current: &FileStamp) -> bool {
+        *current == self.stamp
+            || current.has_same_identity(&self.stamp)
                 && digest_of(&self.path).is_ok_and(|digest| digest == self.digest)
     }
 }
 
-fn content(file: File) -> Content {
-    // The parser takes byte by byte.
+fn buffered(file: File) -> Content {
+    // The JSON parser reads single bytes.
     BufReader::with_capacity(1 << 16, file)
 }
 
 fn lock(file: &File, path: &Path) -> Result<()> {
-    file.try_lock().map_err(|fault| match fault {
-        TryLockError::WouldBlock => in_use(path),
-        TryLockError::Error(fault) => unusable(path, &fault),
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => backend_in_use(path),
+        TryLockError::Error(error) => cannot_open(path, &error),
     })
 }

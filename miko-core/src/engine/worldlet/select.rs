@@ -1,4 +1,4 @@
-//! Selects: which records are looked at. What is selected of them, the evaluator says.
+//! Selects: finds candidates through the indexes; the evaluator filters, sorts and limits them.
 
 use std::collections::BTreeSet;
 
@@ -15,44 +15,44 @@ use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 
 impl Store<MemoryTables> {
-    pub(super) fn evaluate_select(&self, select: &Select) -> Result<Records> {
-        let selected = self.selected(select, |stored| self.answer.take_shown(&stored.record))?;
+    pub(super) fn run_select(&self, select: &Select) -> Result<Records> {
+        let selected = self.evaluate(select, |stored| self.answer.take_shown(&stored.record))?;
         Ok(selected.into_iter().map(|stored| Record::from(stored.record)).collect::<Vec<_>>().into())
     }
 
-    pub(super) fn evaluate_numbers(&self, select: &Select) -> Result<Vec<i64>> {
-        Ok(self.selected(select, |_| Ok(()))?.into_iter().map(|stored| stored.seq).collect())
+    pub(super) fn fetch_row_ids(&self, select: &Select) -> Result<Vec<i64>> {
+        Ok(self.evaluate(select, |_| Ok(()))?.into_iter().map(|stored| stored.seq).collect())
     }
 
-    fn selected<'s>(
+    fn evaluate<'s>(
         &'s self,
         select: &Select,
-        take: impl Fn(&StoredRecord<'s>) -> Result<()>,
+        charge: impl Fn(&StoredRecord<'s>) -> Result<()>,
     ) -> Result<Vec<StoredRecord<'s>>> {
         let source = self.plan(select)?.source;
-        let active = self.tables.numbers(&source).filter_map(|seq| {
+        let candidates = self.tables.row_ids(&source).filter_map(|seq| {
             let record = self.tables.record.get(&seq)?.shown()?;
             Some(Ok(StoredRecord { seq, record, catalog: &self.catalog }))
         });
-        select.evaluate(active, take)
+        select.evaluate(candidates, charge)
     }
 
-    pub(super) fn explain_evaluation(&self, select: &Select) -> Result<Explanation> {
+    pub(super) fn explain_select(&self, select: &Select) -> Result<Explanation> {
         let source = self.plan(select)?.source;
         let index = match &source {
             Source::Index(lookup) => Some(lookup.name()),
             _ => None,
         };
-        let looked_at = match &source {
+        let scanned = match &source {
             Source::Everything => "every record",
             Source::Pks(_) => "the records of some pks",
             Source::Members(_) => "the records of some classes",
-            Source::Index(_) => "the records that an index has",
+            Source::Index(_) => "the records of an index",
         };
         Ok(Explanation {
             sql: None,
             values: Vec::new(),
-            plan: vec![format!("LOOK AT {looked_at}")],
+            plan: vec![format!("SCAN {scanned}")],
             index,
             evaluator: Some("this engine has no SQL".to_owned()),
         })
@@ -60,8 +60,8 @@ impl Store<MemoryTables> {
 }
 
 impl MemoryTables {
-    /// The numbers of the records of a source, in order of creation, each once.
-    fn numbers<'s>(&'s self, source: &Source<'_>) -> Box<dyn Iterator<Item = i64> + 's> {
+    /// The row ids (`seq`) of the records of a source, in order of creation, without duplicates.
+    fn row_ids<'s>(&'s self, source: &Source<'_>) -> Box<dyn Iterator<Item = i64> + 's> {
         match source {
             Source::Everything => Box::new(self.record.range(..).map(|(seq, _)| *seq)),
             Source::Pks(pks) => {
@@ -76,11 +76,11 @@ impl MemoryTables {
                     Box::new(members.into_iter())
                 }
             },
-            Source::Index(lookup) => Box::new(self.found(lookup).into_iter()),
+            Source::Index(lookup) => Box::new(self.index_row_ids(lookup).into_iter()),
         }
     }
 
-    fn found(&self, lookup: &Lookup) -> BTreeSet<i64> {
+    fn index_row_ids(&self, lookup: &Lookup) -> BTreeSet<i64> {
         let mut found = BTreeSet::new();
         for value in &lookup.keys {
             let key = |seq| (lookup.constraint_id, value.clone(), seq);
@@ -91,7 +91,7 @@ impl MemoryTables {
     }
 }
 
-/// A record where it lies, and the classes as the select sees them.
+/// A reference to a stored record, with the class catalog that the evaluator needs.
 struct StoredRecord<'s> {
     seq: i64,
     record: Shown<'s>,

@@ -1,4 +1,4 @@
-//! The tables of `schema/sqlite.sql`, as maps.
+//! The tables of `schema/sqlite.sql` as sorted maps.
 
 use std::cell::RefCell;
 use std::ops::Bound;
@@ -20,50 +20,57 @@ use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// The tables as maps, and the file that is written at each commit, if there is one.
+/// The tables as sorted maps, and the file that each commit writes, if there is one.
 #[derive(Debug)]
 pub struct MemoryTables {
+    /// Key: record, as its row id (`seq`).
     pub(super) record: UndoTable<i64, Row>,
+    /// Records by pk.
     pub(super) by_pk: UndoTable<String, i64>,
+    /// Class ids by name.
     class: UndoTable<String, i64>,
-    /// Class and record.
+    /// Key: class, record.
     pub(super) membership: UndoTable<(i64, i64), ()>,
-    constraint: UndoTable<Declared, i64>,
-    /// Constraint and value, with the record.
+    constraint: UndoTable<ConstraintKey, i64>,
+    /// Key: constraint, value. Value: record.
     pub(super) unique_value: UndoTable<(i64, String), i64>,
-    /// Constraint, value and record.
+    /// Key: constraint, value, record.
     pub(super) indexed_value: UndoTable<(i64, String, i64), ()>,
-    /// Target, record and pointer, and whether it restricts.
+    /// Key: target, record, JSON pointer. Value: whether the reference restricts deletion of the target.
     reference: UndoTable<(String, i64, String), bool>,
-    /// Record, target and pointer.
-    pointing: UndoTable<(i64, String, String), ()>,
-    kept: UndoTable<String, Value>,
+    /// The references by their source. Key: record, target, JSON pointer.
+    reference_by_record: UndoTable<(i64, String, String), ()>,
+    /// Top-level keys of the worldlet, such as `comment`, and the property `executable`.
+    metadata: UndoTable<String, Value>,
     last_class: i64,
     last_constraint: i64,
-    /// Record, time and the pk of the version.
+    /// Key: record, time, pk of the version.
     version: UndoTable<(i64, i64, String), Row>,
-    /// The record of a version, by the pk of that.
+    /// The record of a version, by the pk of the version.
     by_instance: UndoTable<String, i64>,
+    /// The records that are or were class definitions.
     ever_definition: UndoTable<i64, ()>,
     file: UndoTable<i64, FileRow>,
     file_by_pk: UndoTable<String, i64>,
-    /// File and chunk.
+    /// Key: file, chunk index.
     chunk: UndoTable<(i64, u64), Arc<[u8]>>,
     temporal: bool,
     in_transaction: bool,
-    document: Option<RefCell<WorldletFile>>,
-    /// Has the open transaction done more than to write files on, which nobody sees yet?
-    has_to_be_saved: bool,
+    /// The file to which commits write the worldlet.
+    worldlet_file: Option<RefCell<WorldletFile>>,
+    /// Whether the open transaction has changed anything but files that are still being written, which are
+    /// not saved.
+    needs_save: bool,
 }
 
-/// A constraint: class, kind and fields.
-type Declared = (String, ConstraintKind, Vec<Vec<String>>);
+/// The identity of a constraint: class, kind and fields.
+type ConstraintKey = (String, ConstraintKind, Vec<Vec<String>>);
 
 impl Default for MemoryTables {
     fn default() -> Self {
         let mut constraint = UndoTable::default();
-        let of_names = (uns::CLASS.to_owned(), ConstraintKind::Unique, vec![vec!["name".to_owned()]]);
-        constraint.insert(of_names, ONE_DEFINITION);
+        let definition_name = (uns::CLASS.to_owned(), ConstraintKind::Unique, vec![vec!["name".to_owned()]]);
+        constraint.insert(definition_name, ONE_DEFINITION);
         constraint.commit();
         Self {
             record: UndoTable::default(),
@@ -74,8 +81,8 @@ impl Default for MemoryTables {
             unique_value: UndoTable::default(),
             indexed_value: UndoTable::default(),
             reference: UndoTable::default(),
-            pointing: UndoTable::default(),
-            kept: UndoTable::default(),
+            reference_by_record: UndoTable::default(),
+            metadata: UndoTable::default(),
             last_class: 0,
             last_constraint: ONE_DEFINITION,
             version: UndoTable::default(),
@@ -86,30 +93,30 @@ impl Default for MemoryTables {
             chunk: UndoTable::default(),
             temporal: false,
             in_transaction: false,
-            document: None,
-            has_to_be_saved: false,
+            worldlet_file: None,
+            needs_save: false,
         }
     }
 }
 
 impl MemoryTables {
-    /// Tables of which every version is kept.
+    /// Empty tables that keep every version of a record.
     pub(super) fn temporal() -> Self {
         Self { temporal: true, ..Self::default() }
     }
 
-    /// Keeps the worldlet in a file from now on.
-    pub(super) fn keep_in(&mut self, file: WorldletFile) {
-        self.document = Some(RefCell::new(file));
+    /// From now on, writes the worldlet to `file` at each commit.
+    pub(super) fn attach_file(&mut self, file: WorldletFile) {
+        self.worldlet_file = Some(RefCell::new(file));
     }
 
     /// Writes the worldlet to its file, if it has one.
     pub(super) fn save(&self) -> Result<()> {
-        let Some(document) = &self.document else { return Ok(()) };
-        document.borrow_mut().save(|writer| export::write(self, writer))
+        let Some(worldlet_file) = &self.worldlet_file else { return Ok(()) };
+        worldlet_file.borrow_mut().save(|writer| export::write(self, writer))
     }
 
-    fn all(&mut self) -> [&mut dyn UndoLog; 16] {
+    fn undo_logs(&mut self) -> [&mut dyn UndoLog; 16] {
         [
             &mut self.record,
             &mut self.by_pk,
@@ -119,8 +126,8 @@ impl MemoryTables {
             &mut self.unique_value,
             &mut self.indexed_value,
             &mut self.reference,
-            &mut self.pointing,
-            &mut self.kept,
+            &mut self.reference_by_record,
+            &mut self.metadata,
             &mut self.version,
             &mut self.by_instance,
             &mut self.ever_definition,
@@ -135,9 +142,9 @@ impl MemoryTables {
         self.membership.range((class, 0)..(class + 1, 0)).map(|((_, seq), ())| *seq)
     }
 
-    /// The number of a constraint, which it gets if it has none yet.
-    fn constraint_id(&mut self, declared: &Constraint) -> i64 {
-        let key = key_of(declared);
+    /// Returns the id of a constraint. Assigns one if it has none.
+    fn constraint_id_or_insert(&mut self, declared: &Constraint) -> i64 {
+        let key = constraint_key(declared);
         if let Some(id) = self.constraint.get(&key) {
             return *id;
         }
@@ -146,7 +153,7 @@ impl MemoryTables {
         self.last_constraint
     }
 
-    fn drop_values(&mut self, constraint: i64) {
+    fn delete_index_entries(&mut self, constraint: i64) {
         let (from, to) = ((constraint, String::new()), (constraint + 1, String::new()));
         let unique: Vec<_> = self.unique_value.range(from..to).map(|(key, _)| key.clone()).collect();
         unique.iter().for_each(|key| self.unique_value.remove(key));
@@ -156,17 +163,17 @@ impl MemoryTables {
     }
 }
 
-fn key_of(declared: &Constraint) -> Declared {
+fn constraint_key(declared: &Constraint) -> ConstraintKey {
     (declared.class.clone(), declared.kind, declared.fields.clone())
 }
 
-/// The key before those of all versions of a record from a time on.
-fn before(seq: i64, time: i64) -> (i64, i64, String) {
+/// The lower bound of the keys of versions of a record at `time` or later.
+fn first_version_key(seq: i64, time: i64) -> (i64, i64, String) {
     (seq, time, String::new())
 }
 
-/// A version of a record, which was created when its last version says that it was.
-fn version_of(last: &Row, version: &Row) -> Row {
+/// Sets the creation time of a version, which only the last row of the record has.
+fn with_creation_time(last: &Row, version: &Row) -> Row {
     Row { created_at: last.created_at, ..version.clone() }
 }
 
@@ -176,7 +183,7 @@ impl Tables for MemoryTables {
     }
 
     fn gain_together(&self) -> bool {
-        self.document.is_some()
+        self.worldlet_file.is_some()
     }
 
     fn gain_standing(&self) -> bool {
@@ -189,22 +196,22 @@ impl Tables for MemoryTables {
 
     fn begin(&mut self) -> Result<()> {
         self.in_transaction = true;
-        self.has_to_be_saved = false;
+        self.needs_save = false;
         Ok(())
     }
 
     fn commit(&mut self) -> Result<()> {
-        let of_files = [self.file.changes(), self.file_by_pk.changes(), self.chunk.changes()];
-        if self.has_to_be_saved || self.changes() > of_files.into_iter().sum::<usize>() as u64 {
+        let file_changes = [self.file.changes(), self.file_by_pk.changes(), self.chunk.changes()];
+        if self.needs_save || self.changes() > file_changes.into_iter().sum::<usize>() as u64 {
             self.save()?;
         }
-        self.all().into_iter().for_each(|table| table.commit());
+        self.undo_logs().into_iter().for_each(|table| table.commit());
         self.in_transaction = false;
         Ok(())
     }
 
     fn roll_back(&mut self) {
-        self.all().into_iter().for_each(|table| table.roll_back());
+        self.undo_logs().into_iter().for_each(|table| table.roll_back());
         self.in_transaction = false;
     }
 
@@ -213,7 +220,7 @@ impl Tables for MemoryTables {
     }
 
     fn changes(&mut self) -> u64 {
-        self.all().into_iter().map(|table| table.changes() as u64).sum()
+        self.undo_logs().into_iter().map(|table| table.changes() as u64).sum()
     }
 
     fn find(&self, pk: &str) -> Result<Option<(i64, Row)>> {
@@ -268,9 +275,9 @@ impl Tables for MemoryTables {
 
     fn each_version(&self, seq: i64, show: impl FnMut(Row) -> Result<()>) -> Result<()> {
         let Some(last) = self.record.get(&seq) else { return Ok(()) };
-        let past = self.version.range(before(seq, i64::MIN)..before(seq + 1, i64::MIN));
+        let past = self.version.range(first_version_key(seq, i64::MIN)..first_version_key(seq + 1, i64::MIN));
         let past = past.map(|(_, version)| version);
-        past.chain([last]).map(|version| version_of(last, version)).try_for_each(show)
+        past.chain([last]).map(|version| with_creation_time(last, version)).try_for_each(show)
     }
 
     fn version_at(&self, seq: i64, time: Timestamp) -> Result<Option<Row>> {
@@ -278,8 +285,10 @@ impl Tables for MemoryTables {
         if last.updated_at <= time {
             return Ok(Some(last.clone()));
         }
-        let mut past = self.version.range(before(seq, i64::MIN)..before(seq, time.as_millis() + 1));
-        Ok(past.next_back().map(|(_, version)| version_of(last, version)))
+        let mut past = self
+            .version
+            .range(first_version_key(seq, i64::MIN)..first_version_key(seq, time.as_millis() + 1));
+        Ok(past.next_back().map(|(_, version)| with_creation_time(last, version)))
     }
 
     fn enter_definition(&mut self, seq: i64) -> Result<()> {
@@ -324,15 +333,15 @@ impl Tables for MemoryTables {
     }
 
     fn select(store: &Store<Self>, select: &Select) -> Result<Records> {
-        store.evaluate_select(select)
+        store.run_select(select)
     }
 
     fn select_numbers(store: &Store<Self>, select: &Select) -> Result<Vec<i64>> {
-        store.evaluate_numbers(select)
+        store.fetch_row_ids(select)
     }
 
     fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation> {
-        store.explain_evaluation(select)
+        store.explain_select(select)
     }
 
     fn find_class(&self, class: &str) -> Result<Option<i64>> {
@@ -371,22 +380,22 @@ impl Tables for MemoryTables {
     }
 
     fn constraint_ids(&mut self, class: &Class) -> Result<Arc<[i64]>> {
-        Ok(class.constraints.iter().map(|declared| self.constraint_id(declared)).collect())
+        Ok(class.constraints.iter().map(|declared| self.constraint_id_or_insert(declared)).collect())
     }
 
     fn find_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>> {
-        Ok(self.constraint.get(&key_of(&class.constraints[index])).copied())
+        Ok(self.constraint.get(&constraint_key(&class.constraints[index])).copied())
     }
 
     fn keep_constraints(&mut self, class: &str, kept: &[Constraint]) -> Result<()> {
-        let kept: Vec<Declared> = kept.iter().map(key_of).collect();
-        // No kind is smaller.
+        let kept: Vec<ConstraintKey> = kept.iter().map(constraint_key).collect();
+        // `Unique` is the smallest kind.
         let from = (class.to_owned(), ConstraintKind::Unique, Vec::new());
         let of_class = self.constraint.range(from..).take_while(|(key, _)| key.0 == class);
         let dropped: Vec<_> =
             of_class.filter(|(key, _)| !kept.contains(key)).map(|(key, id)| (key.clone(), *id)).collect();
         for (key, id) in dropped {
-            self.drop_values(id);
+            self.delete_index_entries(id);
             self.constraint.remove(&key);
         }
         Ok(())
@@ -430,15 +439,15 @@ impl Tables for MemoryTables {
         let key = (target.to_owned(), seq, pointer.to_owned());
         let restricts = restricts || self.reference.get(&key) == Some(&true);
         self.reference.insert(key, restricts);
-        self.pointing.insert((seq, target.to_owned(), pointer.to_owned()), ());
+        self.reference_by_record.insert((seq, target.to_owned(), pointer.to_owned()), ());
         Ok(())
     }
 
     fn unpoint(&mut self, seq: i64) -> Result<()> {
         let (from, to) = ((seq, String::new(), String::new()), (seq + 1, String::new(), String::new()));
-        let entries: Vec<_> = self.pointing.range(from..to).map(|(key, ())| key.clone()).collect();
+        let entries: Vec<_> = self.reference_by_record.range(from..to).map(|(key, ())| key.clone()).collect();
         for entry in entries {
-            self.pointing.remove(&entry);
+            self.reference_by_record.remove(&entry);
             let (seq, target, pointer) = entry;
             self.reference.remove(&(target, seq, pointer));
         }
@@ -479,7 +488,7 @@ impl Tables for MemoryTables {
         let file = known.unwrap_or_else(|| self.file.last().map_or(1, |(last, _)| last + 1));
         self.file.insert(file, row.clone());
         self.file_by_pk.insert(row.pk.clone(), file);
-        self.has_to_be_saved |= row.sha256.is_some();
+        self.needs_save |= row.sha256.is_some();
         Ok(file)
     }
 
@@ -487,7 +496,7 @@ impl Tables for MemoryTables {
         if let Some(row) = self.file.get(&file).cloned() {
             self.file_by_pk.remove(&row.pk);
             self.file.remove(&file);
-            self.has_to_be_saved |= row.sha256.is_some();
+            self.needs_save |= row.sha256.is_some();
         }
         let chunks: Vec<_> = self.chunk.range((file, 0)..=(file, u64::MAX)).map(|(key, _)| *key).collect();
         chunks.iter().for_each(|key| self.chunk.remove(key));
@@ -509,11 +518,11 @@ impl Tables for MemoryTables {
     }
 
     fn kept(&self, key: &str) -> Result<Option<Value>> {
-        Ok(self.kept.get(key).cloned())
+        Ok(self.metadata.get(key).cloned())
     }
 
     fn keep(&mut self, key: &str, value: &Value) -> Result<()> {
-        self.kept.insert(key.to_owned(), value.clone());
+        self.metadata.insert(key.to_owned(), value.clone());
         Ok(())
     }
 }

@@ -1,20 +1,20 @@
-//! A sorted map that can be put back to what it was.
+//! A sorted map with rollback.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 
-/// One table: keys in order, each with a value, and how to undo what was done since the last commit.
+/// A table: sorted keys with a value each, and the undo log of the changes since the last commit.
 #[derive(Debug)]
 pub(super) struct UndoTable<K, V> {
     entries: BTreeMap<K, V>,
-    /// What stood under a key before it was changed, in the order of the changes.
-    before: Vec<(K, Option<V>)>,
+    /// The previous value of each changed key, in the order of the changes.
+    undo: Vec<(K, Option<V>)>,
 }
 
 impl<K, V> Default for UndoTable<K, V> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new(), before: Vec::new() }
+        Self { entries: BTreeMap::new(), undo: Vec::new() }
     }
 }
 
@@ -31,13 +31,13 @@ impl<K: Ord + Clone, V: Clone> UndoTable<K, V> {
     }
 
     pub(super) fn insert(&mut self, key: K, value: V) {
-        let before = self.entries.insert(key.clone(), value);
-        self.before.push((key, before));
+        let previous = self.entries.insert(key.clone(), value);
+        self.undo.push((key, previous));
     }
 
     pub(super) fn remove(&mut self, key: &K) {
         if let Some((key, value)) = self.entries.remove_entry(key) {
-            self.before.push((key, Some(value)));
+            self.undo.push((key, Some(value)));
         }
     }
 
@@ -46,29 +46,29 @@ impl<K: Ord + Clone, V: Clone> UndoTable<K, V> {
     }
 }
 
-/// What is done to a table whatever it holds.
+/// The transaction operations of a table, independent of its types.
 pub(super) trait UndoLog {
-    /// How many changes there were since the last commit.
+    /// The number of changes since the last commit.
     fn changes(&self) -> usize;
-    /// Makes them last.
+    /// Makes the changes permanent.
     fn commit(&mut self);
-    /// Takes them back.
+    /// Undoes the changes.
     fn roll_back(&mut self);
 }
 
 impl<K: Ord + Clone, V> UndoLog for UndoTable<K, V> {
     fn changes(&self) -> usize {
-        self.before.len()
+        self.undo.len()
     }
 
     fn commit(&mut self) {
-        // A large import shall not be remembered by the memory that it took.
-        self.before = Vec::new();
+        // Replaced rather than cleared: the memory that a large import took is released.
+        self.undo = Vec::new();
     }
 
     fn roll_back(&mut self) {
-        while let Some((key, before)) = self.before.pop() {
-            match before {
+        while let Some((key, previous)) = self.undo.pop() {
+            match previous {
                 Some(value) => self.entries.insert(key, value),
                 None => self.entries.remove(&key),
             };
@@ -83,43 +83,43 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Clone)]
-    enum Step {
+    enum Operation {
         Insert(u8, u8),
         Remove(u8),
         Commit,
         RollBack,
     }
 
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
+    fn steps() -> impl Strategy<Value = Vec<Operation>> {
         let step = prop_oneof![
-            4 => (0..8u8, any::<u8>()).prop_map(|(key, value)| Step::Insert(key, value)),
-            2 => (0..8u8).prop_map(Step::Remove),
-            1 => Just(Step::Commit),
-            1 => Just(Step::RollBack),
+            4 => (0..8u8, any::<u8>()).prop_map(|(key, value)| Operation::Insert(key, value)),
+            2 => (0..8u8).prop_map(Operation::Remove),
+            1 => Just(Operation::Commit),
+            1 => Just(Operation::RollBack),
         ];
         prop::collection::vec(step, 0..40)
     }
 
     proptest! {
         #[test]
-        fn a_rollback_leaves_what_was_committed(steps in steps()) {
+        fn a_rollback_restores_the_committed_entries(steps in steps()) {
             let mut table = UndoTable::default();
             let (mut committed, mut now) = (BTreeMap::new(), BTreeMap::new());
             for step in steps {
                 match step {
-                    Step::Insert(key, value) => {
+                    Operation::Insert(key, value) => {
                         table.insert(key, value);
                         now.insert(key, value);
                     }
-                    Step::Remove(key) => {
+                    Operation::Remove(key) => {
                         table.remove(&key);
                         now.remove(&key);
                     }
-                    Step::Commit => {
+                    Operation::Commit => {
                         table.commit();
                         committed = now.clone();
                     }
-                    Step::RollBack => {
+                    Operation::RollBack => {
                         table.roll_back();
                         now = committed.clone();
                     }
