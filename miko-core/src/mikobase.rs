@@ -24,7 +24,7 @@ use crate::worldlet::Imported;
 #[mikobase_interface(
     crate = crate,
     cfg(feature = "rpc"),
-    surface = "../schema/mikobase.surface.json"
+    surface = "schema/mikobase.surface.json"
 )]
 pub trait Mikobase: Send + Sync {
     /// Runs one Q0 request.

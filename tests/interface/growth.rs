@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use crate::cargo::{Package, WORKSPACE, built, said};
 
 const TRAIT: &str = "miko-core/src/mikobase.rs";
-const RECORD: &str = "schema/mikobase.surface.json";
+const RECORD: &str = "miko-core/schema/mikobase.surface.json";
 
 const ADDED_TO_THE_TRAIT: &str = "
     /// The stardate of a year.

@@ -489,7 +489,7 @@ fn surface() {
     let file = folder.path().join("surface.json");
     assert!(miko(&["surface", "--record", &file.display().to_string()]).status().unwrap().success());
     let recorded = std::fs::read_to_string(file).unwrap();
-    assert_eq!(recorded, std::fs::read_to_string("schema/mikobase.surface.json").unwrap());
+    assert_eq!(recorded, std::fs::read_to_string("miko-core/schema/mikobase.surface.json").unwrap());
 }
 
 fn share_interrupted() {

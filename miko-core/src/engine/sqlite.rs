@@ -41,10 +41,10 @@ use file::FileLease;
 use id_cache::IdCache;
 use statement_cache::StatementCache;
 
-const SCHEMA: &str = include_str!("../../../schema/sqlite.sql");
+const SCHEMA: &str = include_str!("../../schema/sqlite.sql");
 
 /// The additional tables of a temporal database.
-const TEMPORAL: &str = include_str!("../../../schema/temporal.sql");
+const TEMPORAL: &str = include_str!("../../schema/temporal.sql");
 
 /// A database in memory has no file to protect: no rollback journal on disk, nothing to flush.
 const IN_MEMORY: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";

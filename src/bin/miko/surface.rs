@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 /// Where the workspace keeps its own.
-const RECORD: &str = "schema/mikobase.surface.json";
+const RECORD: &str = "miko-core/schema/mikobase.surface.json";
 
 const EXAMPLES: &str = "Examples:
   miko surface | jq -r '.methods[].name'
