@@ -26,6 +26,7 @@ mod past;
 mod pending;
 mod pks;
 pub(super) mod plan;
+mod refusal;
 mod requests;
 mod schema;
 mod snapshot;

@@ -28,6 +28,7 @@ mod platters;
 mod property;
 mod q0_page;
 mod references;
+mod refusals;
 mod regressions;
 mod reserved_keys;
 mod schema;

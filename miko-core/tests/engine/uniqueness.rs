@@ -79,9 +79,9 @@ fn a_join_is_required_unique_and_never_changes() {
                        "fields": {"officer": {"class": "puck.uno/reference"}, "ship": {}, "since": {}}}),
     )
     .unwrap();
-    let error = create(&db, "a.b/posting", json!({"officer": "o"})).unwrap_err();
-    assert_eq!(rules_broken(&error), ["join"]);
     let o = create(&db, "a.b/officer", json!({})).unwrap();
+    let error = create(&db, "a.b/posting", json!({"officer": o})).unwrap_err();
+    assert_eq!(rules_broken(&error), ["join"]);
     let pk = create(&db, "a.b/posting", json!({"officer": o, "ship": "s"})).unwrap();
     let error = create(&db, "a.b/posting", json!({"officer": {"pk": o}, "ship": "s"})).unwrap_err();
     assert!(error.is(ErrorId::UNIQUE_VIOLATION), "both spellings of a reference are one value: {error}");

@@ -52,14 +52,20 @@ impl<T: Tables> Store<T> {
             class: uns::CLASS.to_owned(),
             fields: vec![vec!["name".to_owned()]],
         };
-        let taken = self.enter_unique(ONE_DEFINITION, &key_of(&[&name.into()]), seq, &constraint)?;
-        let message = match taken {
-            None if !uns::is_built_in(name) => return Ok(()),
+        self.enter_unique(ONE_DEFINITION, &key_of(&[&name.into()]), seq, &constraint)?;
+        Error::check(self.check_name(Some(seq), name)?.into_iter().collect())
+    }
+
+    /// The fault of a definition whose name is built in, or is that of another definition than the record `seq`.
+    pub(super) fn check_name(&self, seq: Option<i64>, name: &str) -> Result<Option<ErrorItem>> {
+        let other = self.definition_record(name)?.filter(|(holder, _)| Some(*holder) != seq);
+        let message = match &other {
+            None if !uns::is_built_in(name) => return Ok(None),
             None => format!("`{name}` is built in, and needs no definition"),
             Some(_) => format!("`{name}` is defined already: update that definition"),
         };
-        let other = self.definition_record(name)?.filter(|(holder, _)| *holder != seq).map(|(_, pk)| pk);
-        Err(Error::new(ErrorId::DUPLICATE_CLASS, message).with("class", name).with("other", other))
+        let item = ErrorItem::new(ErrorId::DUPLICATE_CLASS, message);
+        Ok(Some(item.with("class", name).with("other", other.map(|(_, pk)| pk))))
     }
 
     /// Says that the record `seq`, which defined `name`, defines nothing.

@@ -59,7 +59,7 @@ impl<'s, T: Tables> Import<'s, T> {
     /// Puts definitions into force and checks what was written: how many records those are.
     pub(super) fn finish(mut self, check: Check, problems: &mut Problems) -> Result<u64> {
         let touched = !self.definitions.is_empty();
-        let added = self.name_definitions(problems)?;
+        let added = self.name_definitions(check, problems)?;
         let Self { store, before, now, records, removed, files, .. } = self;
         if touched && store.tables.is_temporal() {
             let faults = store.load_name_history()?;
@@ -86,7 +86,9 @@ impl<'s, T: Tables> Import<'s, T> {
 
     /// Enters the names of the definitions that came, as they stand now that all versions have come: names are unique
     /// among definitions that are active at the same time, and in which order the versions came says nothing.
-    fn name_definitions(&mut self, problems: &mut Problems) -> Result<Vec<Definition>> {
+    ///
+    /// Rules that no value can satisfy are noted here as well: those of past versions bind no record any more.
+    fn name_definitions(&mut self, check: Check, problems: &mut Problems) -> Result<Vec<Definition>> {
         let mut added = Vec::new();
         for (seq, pointer) in std::mem::take(&mut self.definitions) {
             let Some(State { bucket, stack, .. }) = self.store.tables.row(seq)?.and_then(|row| row.state)
@@ -99,6 +101,15 @@ impl<'s, T: Tables> Import<'s, T> {
             // Its faults were told when it came by.
             let read = Definition::read(&map(&bucket)?, Place::Request, &mut FaultList::default());
             let Some(definition) = read else { continue };
+            let mut faults = FaultList::default();
+            definition.note_contradictions(&Place::Request, &mut faults);
+            let bucket_pointer =
+                if pointer.starts_with("/classes/") { pointer.clone() } else { format!("{pointer}/bucket") };
+            for fault in faults.into_items() {
+                let within = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
+                let located = format!("{bucket_pointer}{within}");
+                note(fault.with("pointer", located), check, problems);
+            }
             match self.store.enter_name(seq, &definition.name) {
                 Ok(()) => added.push(definition),
                 Err(error) if error.is(ErrorId::DUPLICATE_CLASS) => {

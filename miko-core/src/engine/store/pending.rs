@@ -29,6 +29,11 @@ impl Pending {
         self.request = Some(index);
     }
 
+    /// Whether other requests of the same transaction may still create what this one refers to.
+    pub(super) fn is_in_batch(&self) -> bool {
+        self.request.is_some()
+    }
+
     /// How far it goes now, for [`forget_since`](Self::forget_since).
     pub(super) fn mark(&self) -> usize {
         self.references.len()
@@ -110,8 +115,13 @@ impl<T: Tables> Store<T> {
         if !self.tables.points(&reference.target, *seq, &reference.pointer)? {
             return Ok(None);
         }
+        self.check_target(class, reference)
+    }
+
+    /// The fault of a reference in a record of `class` that points at nothing, or at what it may not point at.
+    pub(super) fn check_target(&self, class: &str, reference: &Reference) -> Result<Option<ErrorItem>> {
         if reference.is_file {
-            return self.check_file(pointing);
+            return self.check_file(class, reference);
         }
         let classes = self.classes_of(&reference.target)?;
         let message = match classes {
@@ -122,7 +132,7 @@ impl<T: Tables> Store<T> {
             None => "no active record has this pk".to_owned(),
         };
         let item = ErrorItem::new(ErrorId::REFERENCE_NOT_FOUND, message)
-            .with("class", class.as_str())
+            .with("class", class)
             .with("pointer", reference.pointer.as_str())
             .with("found", reference.target.as_str());
         Ok(Some(if reference.classes.is_empty() {
@@ -133,8 +143,7 @@ impl<T: Tables> Store<T> {
     }
 
     /// A file is named by its pk, or by that of a record which stands for it.
-    fn check_file(&self, pointing: &Pointing) -> Result<Option<ErrorItem>> {
-        let Pointing { class, reference, .. } = pointing;
+    fn check_file(&self, class: &str, reference: &Reference) -> Result<Option<ErrorItem>> {
         let is_file =
             self.tables.find_file(&reference.target)?.is_some_and(|(_, file)| file.sha256.is_some());
         let stands_for_one = |class: &String| [uns::FILE, uns::FILE_REFERENCE].contains(&class.as_str());
@@ -143,7 +152,7 @@ impl<T: Tables> Store<T> {
         }
         Ok(Some(
             ErrorItem::new(ErrorId::FILE_NOT_FOUND, "no file has this pk")
-                .with("class", class.as_str())
+                .with("class", class)
                 .with("pointer", reference.pointer.as_str())
                 .with("found", reference.target.as_str()),
         ))

@@ -94,7 +94,10 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
         {
             faults.push(defined_twice(name, &place));
         }
-        definitions.extend(read_one(&key, definition, place, &mut faults));
+        if let Some(read) = read_one(&key, definition, place, &mut faults) {
+            read.0.note_contradictions(&place, &mut faults);
+            definitions.push(read);
+        }
     }
     faults.check()?;
     Ok(definitions)
@@ -132,6 +135,5 @@ pub(super) fn read_one(
     bucket["name"] = name.into();
     Definition::normalize(&mut bucket);
     let definition = Definition::read(&bucket, place, faults)?;
-    definition.note_contradictions(&place, faults);
     Some((definition, bucket))
 }

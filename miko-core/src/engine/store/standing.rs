@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::class::Purpose;
 use crate::engine::store::Store;
 use crate::engine::store::pending::Pending;
+use crate::engine::store::refusal::Refused;
 use crate::engine::store::write::{new_stack, stack_text};
 use crate::engine::tables::Tables;
 use crate::error::Result;
@@ -55,7 +56,7 @@ impl<T: Tables> Store<T> {
         let mut stack = new_stack(stack, class.as_deref());
         if self.has_rules(&stack, &extras) {
             self.examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)
-                .map_err(|error| self.with_unique_faults(error, None, &stack, &bucket))?;
+                .map_err(|error| self.with_all_faults(error, &Refused::new_record(None, &stack, &bucket)))?;
         }
         self.begin_standing()?;
         self.moment = Timestamp::now();
@@ -64,7 +65,9 @@ impl<T: Tables> Store<T> {
         let (seq, pk, now) = rows.store.insert_record(&bucket, stack_text, &extras)?;
         rows.seq = Some(seq);
         rows.store.enter_classes(seq, &stack)?;
-        rows.store.enter_values(seq, &stack, &bucket)?;
+        let refused = Refused::new_record(Some(seq), &stack, &bucket);
+        let entered = rows.store.enter_values(seq, &stack, &bucket);
+        entered.map_err(|error| rows.store.with_all_faults(error, &refused))?;
         rows.store.check_pending()?;
         rows.seq = None;
         Ok(Results::Written { pk, updated_at: now })

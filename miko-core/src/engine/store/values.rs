@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::class::{Catalog, Constraint, ConstraintKind};
 use crate::engine::store::Store;
 use crate::engine::tables::Tables;
-use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result};
+use crate::error::{ErrorId, ErrorItem, FaultList, Result};
 use crate::json::pointer::Step;
 use crate::query::stack;
 
@@ -133,38 +133,10 @@ impl<T: Tables> Store<T> {
             holder => Ok(Some(unique_violation(constraint, holder.map(|(_, pk)| pk)))),
         }
     }
-
-    /// The fault of a record that is refused, and with it the unique values that another record has: all are told at once.
-    pub(super) fn with_unique_faults(
-        &self,
-        error: Error,
-        seq: Option<i64>,
-        stack: &Map<String, Value>,
-        shared: &Map<String, Value>,
-    ) -> Error {
-        let mut faults = FaultList::default();
-        faults.extend(error.into_items());
-        for facet in facets(stack, shared) {
-            let Some(class) = self.catalog.class(facet.class) else { continue };
-            for (index, constraint) in class.constraints.iter().enumerate() {
-                if constraint.kind == ConstraintKind::Index {
-                    continue;
-                }
-                let Some(key) = class.key(constraint, facet.bucket) else { continue };
-                // Where the tables cannot be read, what is known is told.
-                let Ok(Some(id)) = self.tables.find_constraint(class, index) else { continue };
-                if let Ok(Some((holder, pk))) = self.holder(id, &key)
-                    && Some(holder) != seq
-                {
-                    faults.push(unique_violation(constraint, Some(pk)));
-                }
-            }
-        }
-        Error::of(faults.into_items())
-    }
 }
 
-fn unique_violation(constraint: &Constraint, other: Option<String>) -> ErrorItem {
+/// The fault of a record whose unique value another record has.
+pub(super) fn unique_violation(constraint: &Constraint, other: Option<String>) -> ErrorItem {
     let message = format!("another record of `{}` has the same {}", constraint.class, constraint.describe());
     ErrorItem::new(ErrorId::UNIQUE_VIOLATION, message)
         .with("class", constraint.class.as_str())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::class::{Class, Definition, Purpose};
+use crate::engine::store::refusal::Refused;
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{Row, State, Tables};
 use crate::error::{Error, ErrorId, FaultList, Result};
@@ -25,18 +26,16 @@ impl<T: Tables> Store<T> {
         if self.has_rules(&stack, &extras) {
             definition = self
                 .examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)
-                .map_err(|error| self.with_unique_faults(error, None, &stack, &bucket))?;
+                .map_err(|error| self.with_all_faults(error, &Refused::new_record(None, &stack, &bucket)))?;
         }
         if let Some(definition) = &definition {
             self.wait_for_name(&definition.name);
         }
         let (seq, pk, now) = self.insert_record(&bucket, stack_text(&stack, class.as_deref()), &extras)?;
         self.enter_classes(seq, &stack)?;
-        self.enter_values(seq, &stack, &bucket)?;
-        if let Some(definition) = definition {
-            self.enter_name(seq, &definition.name)?;
-            self.redefine(vec![definition], &[])?;
-        }
+        self.enter_values(seq, &stack, &bucket)
+            .and_then(|()| self.change_definition(seq, None, definition))
+            .map_err(|error| self.with_all_faults(error, &Refused::new_record(Some(seq), &stack, &bucket)))?;
         Ok(Results::Written { pk, updated_at: now })
     }
 
@@ -99,18 +98,28 @@ impl<T: Tables> Store<T> {
         }
         let old_bucket = map(&old.bucket)?;
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
+        let before_update = (&old_stack, &old_bucket);
         let definition = self
             .examine(&mut stack, &mut bucket, &extras, Purpose::Update, &Place::Request)
-            .map_err(|error| self.with_unique_faults(error, Some(seq), &stack, &bucket))?;
-        self.check_joins((&old_stack, &old_bucket), (&stack, &bucket))?;
+            .and_then(|definition| {
+                let mut faults = FaultList::default();
+                self.note_changed_joins(before_update, (&stack, &bucket), &mut faults);
+                faults.check().map(|()| definition)
+            })
+            .map_err(|error| {
+                self.with_all_faults(error, &Refused::update(seq, before_update, (&stack, &bucket)))
+            })?;
         if let Some(definition) = &definition {
             self.wait_for_name(&definition.name);
         }
         let updated_at = self.overwrite(seq, before, state(text(&bucket), &stack))?;
         self.move_membership(seq, &pk, &old_stack, &stack)?;
         self.unindex_values(seq, &old_stack, &old_bucket, &self.catalog.clone())?;
-        self.enter_values(seq, &stack, &bucket)?;
-        self.change_definition(seq, defined_by(&old_stack, &old_bucket), definition)?;
+        self.enter_values(seq, &stack, &bucket)
+            .and_then(|()| self.change_definition(seq, defined_by(&old_stack, &old_bucket), definition))
+            .map_err(|error| {
+                self.with_all_faults(error, &Refused::update(seq, before_update, (&stack, &bucket)))
+            })?;
         Ok(Results::Written { pk, updated_at })
     }
 

@@ -1,0 +1,127 @@
+//! Everything that is wrong with a write that is refused.
+//!
+//! A write is checked in phases: the record by itself, what other records say about it, and at the commit its
+//! references. The first phase that finds a fault ends the write. The later ones are run here for their faults
+//! alone, so that one answer lists them all.
+
+use serde_json::{Map, Value};
+
+use crate::class::{ConstraintKind, Definition};
+use crate::engine::store::Store;
+use crate::engine::store::values::{facets, unique_violation};
+use crate::engine::store::write::defined_by;
+use crate::engine::tables::Tables;
+use crate::error::{Error, ErrorId, FaultList, Result};
+use crate::query::Place;
+
+/// The stack of a record, and the bucket that its platters share.
+type Content<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);
+
+/// A write that is refused.
+pub(super) struct Refused<'r> {
+    /// The row that was written, or was to be written.
+    seq: Option<i64>,
+    /// The record as it is stored, if there is one.
+    before: Option<Content<'r>>,
+    after: Content<'r>,
+}
+
+impl<'r> Refused<'r> {
+    /// A record that was to be created; `seq` is its row, if that was written.
+    pub(super) fn new_record(
+        seq: Option<i64>,
+        stack: &'r Map<String, Value>,
+        bucket: &'r Map<String, Value>,
+    ) -> Self {
+        Self { seq, before: None, after: (stack, bucket) }
+    }
+
+    /// A stored record that was to be changed.
+    pub(super) fn update(seq: i64, before: Content<'r>, after: Content<'r>) -> Self {
+        Self { seq: Some(seq), before: Some(before), after }
+    }
+}
+
+/// The errors that say what is wrong with a record. Others say that the tables cannot be used.
+const FAULTS: [ErrorId; 6] = [
+    ErrorId::VALIDATION_FAILED,
+    ErrorId::CLASS_NOT_FOUND,
+    ErrorId::DUPLICATE_CLASS,
+    ErrorId::IMMUTABLE_FIELD,
+    ErrorId::UNIQUE_VIOLATION,
+    ErrorId::REFERENCE_RESTRICTED,
+];
+
+impl<T: Tables> Store<T> {
+    /// `error`, and with it what the phases that were not reached have to say.
+    pub(super) fn with_all_faults(&self, error: Error, refused: &Refused<'_>) -> Error {
+        if !error.items().iter().all(|fault| FAULTS.contains(&fault.id)) {
+            return error;
+        }
+        let mut faults = FaultList::default();
+        faults.extend(error.into_items());
+        let mut later = FaultList::default();
+        // Where the tables cannot be read, the faults found so far are reported.
+        let _ = self.note_later_faults(refused, &mut later);
+        later.retain(|fault| !faults.listed().contains(fault));
+        faults.append(later);
+        Error::of(faults.into_items())
+    }
+
+    fn note_later_faults(&self, refused: &Refused<'_>, faults: &mut FaultList) -> Result<()> {
+        let after = refused.after;
+        if let Some(before) = refused.before {
+            self.note_changed_joins(before, after, faults);
+        }
+        self.note_taken_values(refused.seq, after, faults)?;
+        self.note_faults_of_definition(refused, faults)?;
+        if !self.pending.is_in_batch() {
+            for facet in facets(after.0, after.1) {
+                for reference in self.catalog.references(facet.class, facet.bucket, &facet.pointer()) {
+                    faults.extend(self.check_target(facet.class, &reference)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the unique values that another record has.
+    fn note_taken_values(
+        &self,
+        seq: Option<i64>,
+        (stack, shared): Content<'_>,
+        faults: &mut FaultList,
+    ) -> Result<()> {
+        for facet in facets(stack, shared) {
+            let Some(class) = self.catalog.class(facet.class) else { continue };
+            for (index, constraint) in class.constraints.iter().enumerate() {
+                if constraint.kind == ConstraintKind::Index {
+                    continue;
+                }
+                let Some(key) = class.key(constraint, facet.bucket) else { continue };
+                let Some(id) = self.tables.find_constraint(class, index)? else { continue };
+                if let Some((holder, pk)) = self.holder(id, &key)?
+                    && Some(holder) != seq
+                {
+                    faults.push(unique_violation(constraint, Some(pk)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that another definition has the name, and what is wrong with the hierarchy of the class.
+    fn note_faults_of_definition(&self, refused: &Refused<'_>, faults: &mut FaultList) -> Result<()> {
+        let (stack, bucket) = refused.after;
+        let Some(name) = defined_by(stack, bucket) else { return Ok(()) };
+        faults.extend(self.check_name(refused.seq, &name)?);
+        let old = refused.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
+        let renamed: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
+        if let Some(definition) = Definition::read(bucket, Place::Request, &mut FaultList::default())
+            && let Err(error) = self.catalog.with(vec![definition], &renamed)
+        {
+            faults.extend(error.into_items());
+        }
+        Ok(())
+    }
+}

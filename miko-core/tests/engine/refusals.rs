@@ -1,0 +1,122 @@
+//! A write that is refused lists the faults of all phases: of the record, of its class, of values that others have,
+//! and of references.
+
+use miko_core::{Error, ErrorId};
+use serde_json::{Value, json};
+
+use crate::classed::{Db, create, db, define};
+
+/// The ids of all faults, each once, in alphabetical order.
+fn kinds(error: &Error) -> Vec<&str> {
+    let mut kinds: Vec<&str> = error.items().iter().map(|item| item.id.as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+/// Postings, which have a rule of every phase.
+fn postings() -> Db {
+    let db = db();
+    let fields = json!({
+        "officer": {"class": "puck.uno/reference"},
+        "badge": {"unique": true},
+        "rank": {"class": "string"},
+        "ship": {},
+    });
+    define(&db, json!({"name": "a.b/posting", "join": ["ship", "rank"], "fields": fields})).unwrap();
+    create(&db, "a.b/posting", json!({"badge": 1, "rank": "Captain", "ship": "s"})).unwrap();
+    db
+}
+
+#[test]
+fn a_create_lists_the_faults_of_every_phase() {
+    let db = postings();
+    let cases = [
+        // The record itself, and what others have.
+        (
+            json!({"badge": 1, "rank": 5, "ship": "s", "officer": "gone"}),
+            &["reference-not-found", "unique-violation", "validation-failed"][..],
+        ),
+        (
+            json!({"badge": 1, "rank": "Ensign", "ship": "s", "officer": "gone"}),
+            &["reference-not-found", "unique-violation"],
+        ),
+        (json!({"badge": 2, "rank": "Ensign", "ship": "s", "officer": "gone"}), &["reference-not-found"]),
+    ];
+    for (bucket, expected) in cases {
+        let error = create(&db, "a.b/posting", bucket.clone()).unwrap_err();
+        assert_eq!(kinds(&error), expected, "{bucket}: {error}");
+    }
+}
+
+#[test]
+fn an_update_lists_the_faults_of_every_phase_each_once() {
+    let db = postings();
+    let pk = create(&db, "a.b/posting", json!({"badge": 2, "rank": "Ensign", "ship": "s"})).unwrap();
+    let wrong = json!({"badge": 1, "rank": "Captain", "ship": "s", "officer": "gone"});
+    let error = db.update(&pk, wrong).unwrap_err();
+    assert_eq!(kinds(&error), ["immutable-field", "reference-not-found", "unique-violation"], "{error}");
+    // Two values that the other posting has: the badge, and rank and ship together.
+    assert_eq!(error.items().len(), 4, "{error}");
+    let wrong = json!({"badge": 1, "rank": 5, "ship": "s"});
+    let error = db.update(&pk, wrong).unwrap_err();
+    assert_eq!(kinds(&error), ["immutable-field", "unique-violation", "validation-failed"], "{error}");
+    // A record may keep its own values.
+    db.update(&pk, json!({"badge": 2, "rank": "Ensign", "ship": "s", "since": 2364})).unwrap();
+}
+
+#[test]
+fn a_definition_lists_a_taken_name_unknown_parents_and_what_is_wrong_with_its_fields() {
+    let db = postings();
+    let wrong = json!({"name": "a.b/posting", "inherits": ["a.b/unknown", "a.b/other"],
+                       "fields": {"n": {"class": "number", "min": 2, "max": 1}}});
+    let error = define(&db, wrong.clone()).unwrap_err();
+    assert_eq!(kinds(&error), ["class-not-found", "duplicate-class", "validation-failed"], "{error}");
+    assert_eq!(error.items().len(), 4, "{error}");
+    let mut without_contradiction = wrong;
+    without_contradiction["fields"] = json!({});
+    let error = define(&db, without_contradiction).unwrap_err();
+    assert_eq!(kinds(&error), ["class-not-found", "duplicate-class"], "{error}");
+    assert_eq!(error.items().len(), 3, "{error}");
+}
+
+#[test]
+fn in_a_batch_a_reference_may_lead_to_a_record_of_a_later_request() {
+    let db = postings();
+    let mut requests = vec![
+        json!({"action": "create", "class": "a.b/posting",
+               "bucket": {"badge": 1, "rank": 5, "ship": "t", "officer": "not-yet"}}),
+        json!({"action": "create", "class": "a.b/officer", "bucket": {}}),
+    ];
+    let error = db.batch(requests.clone()).unwrap_err();
+    assert_eq!(kinds(&error), ["unique-violation", "validation-failed"], "{error}");
+    requests[0]["bucket"] = json!({"badge": 3, "rank": "Ensign", "ship": "t", "officer": "gone"});
+    assert!(db.batch(requests).unwrap_err().is(ErrorId::REFERENCE_NOT_FOUND));
+}
+
+#[test]
+fn a_definition_that_no_value_can_satisfy_is_refused_in_each_form_of_a_worldlet() {
+    let definition = json!({"name": "a.b/c", "fields": {"n": {"class": "number", "min": 2, "max": 1}}});
+    let of = |content: Value| {
+        let mut worldlet = json!({"format": "worldlet/1.0", "properties": {"temporal": false}});
+        worldlet.as_object_mut().unwrap().extend(content.as_object().unwrap().clone());
+        worldlet.to_string()
+    };
+    let forms = [
+        (of(json!({"classes": {"a.b/c": definition}})), "/classes/a.b~1c/fields/n"),
+        (
+            of(json!({"records": {"d": {"class": "puck.uno/class", "bucket": definition}}})),
+            "/records/d/bucket/fields/n",
+        ),
+    ];
+    for (worldlet, pointer) in forms {
+        let db = crate::classed::plain();
+        let import = |trust| db.0.read_worldlet(&mut worldlet.as_bytes(), trust);
+        let error = import(false).unwrap_err();
+        assert_eq!(error.items()[0].details["pointer"], pointer, "{worldlet}: {error}");
+        assert_eq!(error.items().len(), 1, "{error}");
+        // A database that took it in an earlier version can still be restored.
+        let warnings = import(true).unwrap().warnings;
+        assert_eq!(warnings[0].details["pointer"], pointer, "{warnings:?}");
+    }
+}
