@@ -40,11 +40,16 @@ long *arguments:
 gates: deny
     cargo install --locked cargo-hack cargo-public-api
     cargo hack check --workspace --feature-powerset --no-dev-deps
-    just package
+    just package size
     for package in miko-surface miko-core miko-shared mikobase; do \
         cargo +nightly public-api -p $package > target/$package.api; \
     done
 
 # Each package builds from what would be published of it.
 package:
-    cargo package --workspace --allow-dirty
+    cargo package --workspace --exclude interface-tests --allow-dirty
+
+# The program that users get is smaller than 15 MB.
+size:
+    cargo build --release --bin miko
+    test "$(stat --format=%s target/release/miko)" -lt 15000000

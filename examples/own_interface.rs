@@ -1,4 +1,4 @@
-//! A trait of your own, shared like a Mikobase: `cargo run --release --example own_interface`.
+//! A trait of your own, shared like a Mikobase: `cargo run --example own_interface`.
 //!
 //! Four processes count the words of a speech into one object that lives in a fifth. No records are involved.
 

@@ -1,4 +1,4 @@
-//! Twenty processes fill and query one store: `cargo run --release --example share`.
+//! Twenty processes fill and query one store: `cargo run --example share`.
 //!
 //! The input is the table of the world's time zones. The server process loads the countries before any worker
 //! starts. Each worker creates its part of the zones, then asks for what is there by now, whoever wrote it.
@@ -39,7 +39,7 @@ fn main() -> Result<(), BoxError> {
         .mikobase(workers, |db, worker| load_zones(db, worker))?;
 
     println!("{}", Summary::of(&report)?);
-    println!("Other numbers of workers do, too: cargo run --release --example share -- 200");
+    println!("Other numbers of workers do, too: cargo run --example share -- 200");
     report.all_succeeded()?;
     Ok(())
 }

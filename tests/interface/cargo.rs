@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::{env, fs};
 
 /// The workspace under test.
-pub const WORKSPACE: &str = env!("CARGO_MANIFEST_DIR");
+pub const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// A package in a folder of its own, outside the workspace. The folder is the same in each run, so that cargo does not
 /// keep the artifacts of every run there ever was.

@@ -61,6 +61,7 @@ fn workspace(name: &str, version: &str) -> Package {
     ];
     let copy = Package::copy(name, original, &files);
     // Tests and benchmarks are left out. The command gets a name of its own, so as not to replace ours.
+    copy.edit("Cargo.toml", ", \"tests/interface\"", "");
     let manifest = copy.read("Cargo.toml");
     let targets = manifest.find("\n[[").unwrap();
     let lints = manifest.rfind("\n[lints]").unwrap();

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 fn every_mistake_has_its_message() {
     let cases = trybuild::TestCases::new();
     // Without programs that must run, one run of cargo checks all, and no dependency becomes machine code.
-    cases.compile_fail("tests/interface/mistakes/*/*.rs");
+    cases.compile_fail("mistakes/*/*.rs");
 }
 
 /// An error type of a user's own.

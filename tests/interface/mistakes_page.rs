@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interface/mistakes");
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/interface-mistakes.md");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mistakes");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/interface-mistakes.md");
 
 /// The themes, each with a folder of fixtures, in the order of the page.
 const THEMES: &[(&str, &str)] = &[

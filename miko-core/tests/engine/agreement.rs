@@ -78,7 +78,7 @@ mod model {
         sorts.iter().try_for_each(check_sort)?;
         let count = |key: &str| match request.get(key) {
             None => Ok(None),
-            Some(value) => whole(value, &scopes, 0)?.as_u64().map(Some).ok_or(Reached),
+            Some(value) => count_of(&whole(value, &scopes, 0)?).map(Some).ok_or(Reached),
         };
         let (limit, offset) = (count("limit")?, count("offset")?.unwrap_or(0) as usize);
         let mut selected = Vec::new();
@@ -96,6 +96,12 @@ mod model {
         });
         let limit = limit.map_or(usize::MAX, |limit| limit as usize);
         Ok(selected.into_iter().map(|record| record.pk).skip(offset).take(limit).collect())
+    }
+
+    /// A number that counts: `2.0` is the integer 2, and `-0.0` is 0, as in JSON Schema.
+    fn count_of(value: &Value) -> Option<u64> {
+        let whole = |float: &f64| float.fract() == 0.0 && *float >= 0.0 && *float < u64::MAX as f64;
+        value.as_u64().or_else(|| value.as_f64().filter(whole).map(|float| float as u64))
     }
 
     fn holds(condition: &Value, record: &Record, scopes: &Scopes<'_>, depth: usize) -> Answer<bool> {
@@ -182,7 +188,7 @@ mod model {
     }
 
     fn steps(steps: &[Value]) -> Answer<()> {
-        if steps.iter().all(|step| step.is_string() || step.as_u64().is_some()) {
+        if steps.iter().all(|step| step.is_string() || count_of(step).is_some()) {
             Ok(())
         } else {
             Err(Reached)
@@ -192,7 +198,7 @@ mod model {
     fn at<'v>(bucket: &'v Value, steps: &[Value]) -> Option<&'v Value> {
         steps.iter().try_fold(bucket, |value, step| match (value, step) {
             (Value::Object(map), Value::String(key)) => map.get(key),
-            (Value::Array(items), Value::Number(index)) => items.get(usize::try_from(index.as_u64()?).ok()?),
+            (Value::Array(items), Value::Number(_)) => items.get(usize::try_from(count_of(step)?).ok()?),
             _ => None,
         })
     }

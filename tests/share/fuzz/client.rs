@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use miko_shared::wire::handshake::preamble;
-use mikobase::Error;
+use mikobase::rpc::Interface;
+use mikobase::{Error, Mikobase};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -87,11 +88,17 @@ impl<'s> Client<'s> {
         }
     }
 
-    /// Checks that calls get past the checks of their arguments, so that what is behind these is tried too.
-    pub fn check_tally(&self) {
+    /// Checks that calls get past the checks of their arguments, so that what is behind these is tried too. With
+    /// `all`, each method has succeeded.
+    pub fn check_tally(&self, all_methods: bool) {
         println!("calls that succeeded, of all: {:?}", self.tally);
         let (succeeded, all) = self.tally.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         assert!(succeeded > all / 5, "{succeeded} of {all} calls succeeded");
+        let methods = <dyn Mikobase as Interface>::surface().methods.iter().map(|method| &*method.name);
+        let missing: Vec<&str> = methods
+            .filter(|method| self.tally.get(method).is_none_or(|(succeeded, _)| *succeeded == 0))
+            .collect();
+        assert!(!all_methods || missing.is_empty(), "calls of these never succeeded: {missing:?}");
     }
 
     /// Sends damaged bytes of a call in a frame of the right length: the server answers or closes the

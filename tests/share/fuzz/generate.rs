@@ -1,6 +1,6 @@
 //! Calls that are well-formed on the wire: each method, with arguments of the right type and any content.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use mikobase::{Bytes, json};
 use serde::Serialize;
@@ -30,9 +30,18 @@ const MAX_KNOWN: usize = 50;
 /// What the server takes: an eighth of its memory limit.
 const MAX_FRAME: usize = super::LIMIT / 8;
 
+/// A call that continues what an earlier one began.
+struct Planned {
+    method: &'static str,
+    frame: Vec<u8>,
+    /// The file, stream or import that it is about.
+    name: String,
+}
+
 pub struct Generator {
     requests: Requests,
     known: Known,
+    planned: VecDeque<Planned>,
     spared: String,
     /// About the largest argument, in bytes.
     largest: usize,
@@ -57,7 +66,8 @@ impl Generator {
     pub fn new(random: Random, spared: &str, is_heavy: bool) -> Self {
         let largest = if is_heavy { 24 << 20 } else { 1 << 20 };
         let requests = Requests::new(random, largest);
-        Self { requests, known: Known::default(), spared: spared.to_owned(), largest }
+        let (known, planned) = (Known::default(), VecDeque::new());
+        Self { requests, known, planned, spared: spared.to_owned(), largest }
     }
 
     pub fn largest(&self) -> usize {
@@ -66,6 +76,12 @@ impl Generator {
 
     /// A method, and the frame of a call of it. No frame is larger than the server takes.
     pub fn call(&mut self) -> (&'static str, Vec<u8>) {
+        if !self.random().one_in(3)
+            && let Some(Planned { method, frame, name }) = self.planned.pop_front()
+        {
+            self.known.last = name;
+            return (method, frame);
+        }
         loop {
             let (method, frame) = self.call_of_any_size();
             if frame.len() <= MAX_FRAME {
@@ -99,6 +115,9 @@ impl Generator {
         if name == self.spared {
             return;
         }
+        if self.random().one_in(2) {
+            self.plan(method, &name);
+        }
         let names = match method {
             "begin_file" | "end_file" => &mut self.known.files,
             "open_stream" => &mut self.known.streams,
@@ -113,6 +132,43 @@ impl Generator {
         if names.len() > MAX_KNOWN {
             names.remove(0);
         }
+    }
+
+    /// Plans the calls that bring to its end what `method` began. Random calls alone rarely come so far.
+    fn plan(&mut self, method: &str, name: &str) {
+        match method {
+            "begin_import" => {
+                let record = json!({"bucket": {"n": 1}, "stack": {"x": {"class": "fuzz.test/imported"}}});
+                let worldlet = json!({"format": "worldlet/1.0", "records": {name: record}});
+                let text = Some(worldlet.to_string().into_bytes().into());
+                let piece = Piece { file: None, import: Some(name), index: 0, data: None, text };
+                self.plan_call("put_import", name, &piece);
+                self.plan_call("end_import", name, &json!({"import": name, "trust": false}));
+            }
+            "begin_file" => {
+                let data = Some(name.as_bytes().to_vec().into());
+                let piece = Piece { file: Some(name), import: None, index: 0, data, text: None };
+                self.plan_call("put_chunk", name, &piece);
+                self.plan_call("end_file", name, &json!({"file": name}));
+            }
+            "end_file" => {
+                self.plan_call("file_info", name, &json!({"pk": name}));
+                self.plan_call("file_piece", name, &json!({"pk": name, "at": {"chunk": 0, "offset": 0}}));
+                self.plan_call("delete_file", name, &json!({"pk": name}));
+            }
+            "q0" => {
+                self.plan_call("history", name, &json!({"pk": name}));
+                let version = json!({"record": name, "updated_at": "2366-01-01T00:00:00.000Z", "bucket": {}});
+                let worldlet = json!({"properties": {"temporal": true}, "history": {name: version}});
+                self.plan_call("merge", name, &json!({"worldlet": worldlet}));
+            }
+            _ => {}
+        }
+    }
+
+    fn plan_call(&mut self, method: &'static str, name: &str, params: &impl Serialize) {
+        let frame = enclosed_call(method, params);
+        self.planned.push_back(Planned { method, frame, name: name.to_owned() });
     }
 
     fn random(&mut self) -> &mut Random {
