@@ -29,4 +29,4 @@ pub(crate) use definition::Definition;
 pub(crate) use markers::{Markers, check_marked};
 pub(crate) use normalize::Normalizer;
 pub(crate) use reference::{OnDelete, Reference};
-pub(crate) use value::shown;
+pub(crate) use value::abbreviate;

@@ -3,29 +3,29 @@
 //! | layer | where |
 //! | --- | --- |
 //! | reading keys and types, gathering every fault | [`faults`], [`fields`] |
-//! | the typed request | [`select`], [`condition`], [`path`], [`operator`], [`sort`], [`mod@write`], [`stack`] |
+//! | the typed request | [`select`], [`filter`], [`path`], [`operator`], [`sort`], [`mod@write`], [`stack`] |
 //! | what placeholders stand for | [`placeholder`] |
-//! | what a path leads to in a bucket's text, and how texts compare | [`walk`], [`found`], [`text`] |
+//! | what a path leads to in a bucket's text, and how texts compare | [`lookup`], [`value_ref`], [`folding`] |
 //! | checking a request without running it | [`validation`] |
 //! | running a select record by record | [`evaluate`] |
 //!
 //! A [`Request`] exists only if nothing was wrong with the query, so an engine never checks one again. No layer here
 //! knows SQL; the SQLite engines compile a request themselves.
 
-mod condition;
 mod evaluate;
 mod faults;
 mod fields;
-mod found;
+mod filter;
+mod folding;
+mod lookup;
 mod operator;
 mod path;
 mod placeholder;
 mod select;
 mod sort;
 pub(crate) mod stack;
-mod text;
 mod validation;
-mod walk;
+mod value_ref;
 mod write;
 
 use serde_json::Value;
@@ -34,16 +34,16 @@ use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
 use fields::Fields;
 
-pub(crate) use condition::{Condition, Part};
-pub(crate) use evaluate::{Selection, Subject};
+pub(crate) use evaluate::{MatchCollector, RecordView};
 pub(crate) use faults::{Faults, Place};
-pub(crate) use path::{Path, Step};
-pub(crate) use select::Select;
-pub(crate) use sort::{Sort, SortBy, SortPath};
+pub(crate) use filter::{Filter, Resolved};
+pub(crate) use path::{PathStep, PathTest};
+pub(crate) use select::SelectRequest;
+pub(crate) use sort::{SortBy, SortKey, SortPath};
 pub(crate) use stack::Stack;
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
-pub(crate) use write::{Create, Delete, GivenStack, Update, custom_classes};
+pub(crate) use write::{CreateRequest, DeleteRequest, StackInput, UpdateRequest, read_custom_classes};
 
 /// A Q0 request: a JSON object, as `json!` makes it.
 ///
@@ -55,17 +55,17 @@ pub type Query = serde_json::Value;
 /// A request in which everything is known to be well-formed.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Select(Select),
-    Create(Create),
-    Update(Update),
-    Delete(Delete),
+    Select(SelectRequest),
+    Create(CreateRequest),
+    Update(UpdateRequest),
+    Delete(DeleteRequest),
 }
 
 /// The actions that this version runs.
 const ACTIONS: [&str; 4] = ["select", "create", "update", "delete"];
 
 /// The actions of Q0 that this version does not run.
-const LATER_ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
+const UNSUPPORTED_ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
 
 /// Reads a query.
 ///
@@ -94,17 +94,17 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
         return None;
     };
     if json::members::get(&map, "action").is_some_and(|action| action == "select") {
-        return Some(Request::Select(Select::read(&map, faults)));
+        return Some(Request::Select(SelectRequest::read(&map, faults)));
     }
     let mut fields = Fields::new(map, faults);
     let Some(action) = fields.required("action") else {
-        fields.only_missing();
+        fields.report_missing();
         return None;
     };
     let request = match action.as_str() {
-        Some("create") => Create::read(&mut fields).map(Request::Create),
-        Some("update") => Update::read(&mut fields).map(Request::Update),
-        Some("delete") => Delete::read(&mut fields).map(Request::Delete),
+        Some("create") => CreateRequest::read(&mut fields).map(Request::Create),
+        Some("update") => UpdateRequest::read(&mut fields).map(Request::Update),
+        Some("delete") => DeleteRequest::read(&mut fields).map(Request::Delete),
         _ => {
             faults.refuse(unknown_action(&action));
             return None;
@@ -117,7 +117,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
 fn unknown_action(action: &Value) -> ErrorItem {
     let place = Place::Key(&Place::Request, "action");
     match action.as_str() {
-        Some(name) if LATER_ACTIONS.contains(&name) => {
+        Some(name) if UNSUPPORTED_ACTIONS.contains(&name) => {
             let message = format!("the action `{name}` is not supported by this version yet");
             place.locate(ErrorItem::new(ErrorId::ACTION_NOT_SUPPORTED, message).with("found", name))
         }

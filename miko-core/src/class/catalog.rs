@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use rpds::{HashTrieMapSync, RedBlackTreeSetSync};
 use serde_json::{Map, Value};
 
-use super::constraint::{Constraint, constraints_of};
+use super::constraint::{Constraint, declared_constraints};
 use super::definition::Definition;
 use super::field::Field;
 use super::reference::{self, Reference};
@@ -22,16 +22,16 @@ use crate::uns;
 /// class and its subclasses cost, however many others there are.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalog {
-    classes: Classes,
+    classes: ClassMap,
     /// What inherits from a class, however far, in alphabetical order: every select of the class asks for it.
-    subclasses: Related,
+    subclasses: NameRelation,
     /// The classes whose fields hold objects of a class.
-    embedding: Related,
+    embedded_in: NameRelation,
 }
 
-type Classes = HashTrieMapSync<Arc<str>, Arc<Class>, RandomState>;
-type Related = HashTrieMapSync<Arc<str>, Names, RandomState>;
-type Names = RedBlackTreeSetSync<Arc<str>>;
+type ClassMap = HashTrieMapSync<Arc<str>, Arc<Class>, RandomState>;
+type NameRelation = HashTrieMapSync<Arc<str>, NameSet, RandomState>;
+type NameSet = RedBlackTreeSetSync<Arc<str>>;
 
 /// A class with all that it inherits.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Catalog {
     /// # Errors
     /// As [`of`](Self::of).
     pub(crate) fn with(&self, added: Vec<Definition>, removed: &[String]) -> Result<Self> {
-        let changed = Changed {
+        let changed = ChangedDefinitions {
             catalog: self,
             removed: removed.iter().map(String::as_str).collect(),
             added: added.into_iter().map(|definition| (definition.name.clone(), definition)).collect(),
@@ -94,10 +94,10 @@ impl Catalog {
     fn insert(&mut self, class: Class) {
         let name: Arc<str> = class.definition.name.as_str().into();
         for ancestor in class.ancestors() {
-            relate(&mut self.subclasses, ancestor, &name);
+            insert_related(&mut self.subclasses, ancestor, &name);
         }
         for embedded in class.embedded() {
-            relate(&mut self.embedding, embedded, &name);
+            insert_related(&mut self.embedded_in, embedded, &name);
         }
         self.classes.insert_mut(name, Arc::new(class));
     }
@@ -105,10 +105,10 @@ impl Catalog {
     fn remove(&mut self, name: &str) {
         let Some(class) = self.classes.get(name).cloned() else { return };
         for ancestor in class.ancestors() {
-            part(&mut self.subclasses, ancestor, name);
+            remove_related(&mut self.subclasses, ancestor, name);
         }
         for embedded in class.embedded() {
-            part(&mut self.embedding, embedded, name);
+            remove_related(&mut self.embedded_in, embedded, name);
         }
         self.classes.remove_mut(name);
     }
@@ -162,7 +162,7 @@ impl Catalog {
     pub(crate) fn add_embedding(&self, names: &mut BTreeSet<String>) {
         let mut new: Vec<String> = names.iter().cloned().collect();
         while let Some(name) = new.pop() {
-            for class in self.embedding.get(name.as_str()).into_iter().flatten() {
+            for class in self.embedded_in.get(name.as_str()).into_iter().flatten() {
                 if !names.contains(&**class) {
                     names.insert((**class).to_owned());
                     new.push((**class).to_owned());
@@ -172,17 +172,17 @@ impl Catalog {
     }
 }
 
-fn relate(related: &mut Related, to: &str, name: &Arc<str>) {
+fn insert_related(related: &mut NameRelation, to: &str, name: &Arc<str>) {
     if let Some(names) = related.get_mut(to) {
         names.insert_mut(Arc::clone(name));
     } else {
-        let mut names = Names::default();
+        let mut names = NameSet::default();
         names.insert_mut(Arc::clone(name));
         related.insert_mut(to.into(), names);
     }
 }
 
-fn part(related: &mut Related, from: &str, name: &str) {
+fn remove_related(related: &mut NameRelation, from: &str, name: &str) {
     if let Some(names) = related.get_mut(from) {
         names.remove_mut(name);
         if names.is_empty() {
@@ -192,13 +192,13 @@ fn part(related: &mut Related, from: &str, name: &str) {
 }
 
 /// The definitions as they will be after a change.
-struct Changed<'c> {
+struct ChangedDefinitions<'c> {
     catalog: &'c Catalog,
     removed: HashSet<&'c str>,
     added: HashMap<String, Definition>,
 }
 
-impl Changed<'_> {
+impl ChangedDefinitions<'_> {
     fn get(&self, name: &str) -> Option<&Definition> {
         self.added.get(name).or_else(|| {
             let class = self.catalog.classes.get(name).filter(|_| !self.removed.contains(name));
@@ -225,12 +225,12 @@ impl Class {
         names
     }
 
-    fn of(definition: &Definition, all: &Changed<'_>) -> Self {
+    fn of(definition: &Definition, all: &ChangedDefinitions<'_>) -> Self {
         let mut lineage = Vec::new();
-        inherit(definition, all, &mut lineage);
+        linearize(definition, all, &mut lineage);
         // Each field stands where the outermost class that declares it put it, as the innermost one defined it.
         let mut order: Vec<String> = Vec::new();
-        outermost_first(definition, all, &mut order, &mut HashSet::new());
+        collect_field_order(definition, all, &mut order, &mut HashSet::new());
         let fields: Vec<(String, Field)> = order
             .into_iter()
             .filter_map(|name| {
@@ -241,7 +241,7 @@ impl Class {
             })
             .collect();
         let constraints =
-            lineage.iter().filter_map(|class| all.get(class)).flat_map(constraints_of).collect();
+            lineage.iter().filter_map(|class| all.get(class)).flat_map(declared_constraints).collect();
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());
         let normalizes = fields.iter().any(|(_, field)| field.normalizes());
         let stack = Stack::of_class(definition.name.clone()).into_map(None);
@@ -252,23 +252,23 @@ impl Class {
 }
 
 /// Appends the class and what it inherits from: parents left to right, depth first, each once.
-fn inherit(definition: &Definition, all: &Changed<'_>, lineage: &mut Vec<String>) {
+fn linearize(definition: &Definition, all: &ChangedDefinitions<'_>, lineage: &mut Vec<String>) {
     if lineage.contains(&definition.name) {
         return;
     }
     lineage.push(definition.name.clone());
     for parent in &definition.inherits {
         match all.get(parent) {
-            Some(parent) => inherit(parent, all, lineage),
+            Some(parent) => linearize(parent, all, lineage),
             None if !lineage.contains(parent) => lineage.push(parent.clone()),
             None => {}
         }
     }
 }
 
-fn outermost_first<'d>(
+fn collect_field_order<'d>(
     definition: &'d Definition,
-    all: &'d Changed<'_>,
+    all: &'d ChangedDefinitions<'_>,
     order: &mut Vec<String>,
     seen: &mut HashSet<&'d str>,
 ) {
@@ -276,7 +276,7 @@ fn outermost_first<'d>(
         return;
     }
     for parent in definition.inherits.iter().filter_map(|parent| all.get(parent)) {
-        outermost_first(parent, all, order, seen);
+        collect_field_order(parent, all, order, seen);
     }
     for (name, _) in &definition.fields {
         if !order.contains(name) {
@@ -286,7 +286,7 @@ fn outermost_first<'d>(
 }
 
 /// Notes parents that are not defined, and a way by which the class inherits from itself.
-fn check_parents(definition: &Definition, all: &Changed<'_>, faults: &mut FaultList) {
+fn check_parents(definition: &Definition, all: &ChangedDefinitions<'_>, faults: &mut FaultList) {
     for parent in definition.inherits.iter().filter(|parent| all.get(parent).is_none()) {
         if !uns::is_built_in(parent) {
             let message = format!("`{}` inherits from `{parent}`, which is not defined", definition.name);
@@ -297,14 +297,14 @@ fn check_parents(definition: &Definition, all: &Changed<'_>, faults: &mut FaultL
             );
         }
     }
-    let mut way = vec![definition.name.as_str()];
-    let message = match leads_back(definition, definition, all, &mut way, &mut HashSet::new()) {
-        Upwards::Ends => return,
-        Upwards::Returns => {
-            format!("`{}` inherits from itself: {}", definition.name, way.join(" inherits from "))
+    let mut path = vec![definition.name.as_str()];
+    let message = match find_cycle(definition, definition, all, &mut path, &mut HashSet::new()) {
+        CycleSearch::NoCycle => return,
+        CycleSearch::Cycle => {
+            format!("`{}` inherits from itself: {}", definition.name, path.join(" inherits from "))
         }
-        Upwards::TooFar => {
-            format!("`{}` inherits through more than {MAX_LEVELS} levels", definition.name)
+        CycleSearch::TooDeep => {
+            format!("`{}` inherits through more than {MAX_INHERITANCE_DEPTH} levels", definition.name)
         }
     };
     let fault = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
@@ -314,41 +314,41 @@ fn check_parents(definition: &Definition, all: &Changed<'_>, faults: &mut FaultL
 }
 
 /// Where the ways from a class up to its ancestors lead.
-enum Upwards {
-    Ends,
+enum CycleSearch {
+    NoCycle,
     /// Back to the class.
-    Returns,
-    TooFar,
+    Cycle,
+    TooDeep,
 }
 
 /// A hierarchy that is deeper than this is a mistake, and would need as deep a stack.
-const MAX_LEVELS: usize = 200;
+const MAX_INHERITANCE_DEPTH: usize = 200;
 
 /// Follows all ways from `from` up. One that returns to `origin` is left in `way`.
-fn leads_back<'d>(
+fn find_cycle<'d>(
     from: &'d Definition,
     origin: &Definition,
-    all: &'d Changed<'_>,
-    way: &mut Vec<&'d str>,
+    all: &'d ChangedDefinitions<'_>,
+    path: &mut Vec<&'d str>,
     seen: &mut HashSet<&'d str>,
-) -> Upwards {
-    if way.len() > MAX_LEVELS {
-        return Upwards::TooFar;
+) -> CycleSearch {
+    if path.len() > MAX_INHERITANCE_DEPTH {
+        return CycleSearch::TooDeep;
     }
     for parent in from.inherits.iter().filter_map(|parent| all.get(parent)) {
-        way.push(&parent.name);
+        path.push(&parent.name);
         if parent.name == origin.name {
-            return Upwards::Returns;
+            return CycleSearch::Cycle;
         }
         if seen.insert(&parent.name) {
-            match leads_back(parent, origin, all, way, seen) {
-                Upwards::Ends => {}
+            match find_cycle(parent, origin, all, path, seen) {
+                CycleSearch::NoCycle => {}
                 found => return found,
             }
         }
-        way.pop();
+        path.pop();
     }
-    Upwards::Ends
+    CycleSearch::NoCycle
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
-use super::field::{Field, Hash};
+use super::field::{Field, HashRules};
 use super::markers::Markers;
 use super::value;
 use crate::error::{ErrorId, ErrorItem, FaultList};
@@ -35,7 +35,7 @@ pub(crate) fn check(
 
 /// How deep objects of classes, hashes and arrays may nest in a bucket that is checked. A bucket that came in a request is
 /// less deep; one that is filled with defaults of defaults might have no end.
-pub(super) const MAX_LEVELS: usize = json::MAX_DEPTH - 2;
+pub(super) const MAX_NESTING: usize = json::MAX_DEPTH - 2;
 
 /// A bucket, or a part of it, being checked.
 pub(super) struct Checker<'c> {
@@ -45,7 +45,7 @@ pub(super) struct Checker<'c> {
     pub(super) faults: &'c mut FaultList,
     markers: &'c Markers,
     /// How many levels may follow.
-    levels: usize,
+    remaining_depth: usize,
 }
 
 impl<'c> Checker<'c> {
@@ -55,7 +55,7 @@ impl<'c> Checker<'c> {
         markers: &'c Markers,
         faults: &'c mut FaultList,
     ) -> Self {
-        Self { catalog, class, faults, markers, levels: MAX_LEVELS }
+        Self { catalog, class, faults, markers, remaining_depth: MAX_NESTING }
     }
 
     /// Checks an object of a class.
@@ -120,27 +120,27 @@ impl<'c> Checker<'c> {
 
     /// Checks a value that is not null.
     fn value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
-        if self.levels == 0 {
-            let message = format!("the value nests deeper than {MAX_LEVELS} levels, defaults included");
+        if self.remaining_depth == 0 {
+            let message = format!("the value nests deeper than {MAX_NESTING} levels, defaults included");
             return self.faults.push(self.fault(place, "depth", message));
         }
-        self.levels -= 1;
+        self.remaining_depth -= 1;
         self.value_within(field, value, place);
-        self.levels += 1;
+        self.remaining_depth += 1;
     }
 
     fn value_within(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
-        value::check(self, &field.kind, value, place);
+        value::check(self, &field.field_type, value, place);
         if let Some(allowed) = &field.one_of
             && !allowed.iter().any(|allowed| json::equal(allowed, value))
         {
             let fault = self.fault(place, "one_of", "this value is not one of those that are allowed");
-            self.faults.push(fault.with("allowed", allowed.clone()).with("found", value::shown(value)));
+            self.faults.push(fault.with("allowed", allowed.clone()).with("found", value::abbreviate(value)));
         }
     }
 
     /// Checks the keys of a hash, by their own definitions or by that of its elements.
-    pub(super) fn hash(&mut self, hash: &Hash, map: &Map<String, Value>, place: &Place<'_>) {
+    pub(super) fn hash(&mut self, hash: &HashRules, map: &Map<String, Value>, place: &Place<'_>) {
         self.fields(&hash.fields, map, place);
         if let Some(of) = &hash.elements.of {
             for (key, value) in map {

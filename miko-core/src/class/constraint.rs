@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::catalog::Class;
 use super::definition::{Definition, FieldPath};
-use super::field::{Field, Kind};
+use super::field::{Field, FieldType};
 use super::reference::pk_of;
 use crate::json::{key_of, members};
 
@@ -69,12 +69,12 @@ impl Class {
     /// The field that keys lead to.
     fn field(&self, path: &[String]) -> Option<&Field> {
         let mut fields = &self.fields;
-        let (last, way) = path.split_last()?;
+        let (last, parents) = path.split_last()?;
         let find =
             |fields: &'_ [(String, Field)], key: &String| fields.iter().position(|(name, _)| name == key);
-        for key in way {
-            match &fields[find(fields, key)?].1.kind {
-                Kind::Hash(hash) => fields = &hash.fields,
+        for key in parents {
+            match &fields[find(fields, key)?].1.field_type {
+                FieldType::Hash(hash) => fields = &hash.fields,
                 _ => return None,
             }
         }
@@ -84,16 +84,16 @@ impl Class {
 
 /// The value at `path`, unless it is null.
 fn value_at<'v>(bucket: &'v Map<String, Value>, path: &[String]) -> Option<&'v Value> {
-    let (last, way) = path.split_last()?;
+    let (last, parents) = path.split_last()?;
     let mut map = bucket;
-    for key in way {
+    for key in parents {
         map = members::get(map, key)?.as_object()?;
     }
     members::get(map, last).filter(|value| !value.is_null())
 }
 
 /// What a definition declares, fields first.
-pub(super) fn constraints_of(definition: &Definition) -> Vec<Constraint> {
+pub(super) fn declared_constraints(definition: &Definition) -> Vec<Constraint> {
     let class = &definition.name;
     let mut constraints = Vec::new();
     for (name, field) in &definition.fields {
@@ -117,7 +117,7 @@ fn collect(class: &str, field: &Field, path: FieldPath, constraints: &mut Vec<Co
     } else if field.index {
         constraints.push(of(ConstraintKind::Index));
     }
-    if let Kind::Hash(hash) = &field.kind {
+    if let FieldType::Hash(hash) = &field.field_type {
         for (name, sub_field) in &hash.fields {
             let path = path.iter().cloned().chain([name.clone()]).collect();
             collect(class, sub_field, path, constraints);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::field::Field;
-use super::settings::{Findings, Settings, fault};
+use super::settings::{DefinitionFaults, SettingsReader, fault};
 use crate::error::FaultList;
 use crate::query::Place;
 
@@ -28,8 +28,8 @@ impl Definition {
         place: Place<'_>,
         faults: &mut FaultList,
     ) -> Option<Self> {
-        let mut findings = Findings::default();
-        let mut settings = Settings { map: bucket, place, findings: &mut findings };
+        let mut found = DefinitionFaults::default();
+        let mut settings = SettingsReader { map: bucket, place, faults: &mut found };
         let name = match bucket.get("name") {
             None => {
                 settings.refuse("name", "a class definition has a `name`, which is a UNS");
@@ -44,7 +44,7 @@ impl Definition {
             paths.iter().filter_map(|path| read_path(&mut settings, key, path)).collect()
         });
         let is_abstract = settings.boolean("abstract");
-        faults.append(findings.faults);
+        faults.append(found.faults);
         Some(Self { name: name?, inherits, fields, uniques, join, is_abstract })
     }
 
@@ -57,19 +57,19 @@ impl Definition {
     }
 }
 
-fn read_fields(settings: &mut Settings<'_>) -> Vec<(String, Field)> {
+fn read_fields(settings: &mut SettingsReader<'_>) -> Vec<(String, Field)> {
     let Some(definitions) = settings.object("fields") else { return Vec::new() };
     let place = Place::Key(&settings.place, "fields");
     let mut fields = Vec::with_capacity(definitions.len());
     for (name, definition) in definitions {
-        let field = Field::read(definition, None, Place::Key(&place, name), settings.findings);
+        let field = Field::read(definition, None, Place::Key(&place, name), settings.faults);
         fields.push((name.clone(), field));
     }
     fields
 }
 
 /// Reads `uniques`, also as `unqiues`, a spelling that exists in the world.
-fn read_uniques(settings: &mut Settings<'_>) -> Vec<Vec<FieldPath>> {
+fn read_uniques(settings: &mut SettingsReader<'_>) -> Vec<Vec<FieldPath>> {
     let Some((key, tuples)) = settings.array(&["uniques", "unqiues"]) else { return Vec::new() };
     let mut uniques = Vec::new();
     for tuple in tuples {
@@ -86,7 +86,7 @@ fn read_uniques(settings: &mut Settings<'_>) -> Vec<Vec<FieldPath>> {
 }
 
 /// A field by its name, or by the keys that lead to it.
-fn read_path(settings: &mut Settings<'_>, key: &str, path: &Value) -> Option<FieldPath> {
+fn read_path(settings: &mut SettingsReader<'_>, key: &str, path: &Value) -> Option<FieldPath> {
     let keys: Option<FieldPath> = match path {
         Value::String(name) => Some(vec![name.clone()]),
         Value::Array(keys) if !keys.is_empty() => {
@@ -97,7 +97,7 @@ fn read_path(settings: &mut Settings<'_>, key: &str, path: &Value) -> Option<Fie
     if keys.is_none() {
         let place = Place::Key(&settings.place, key);
         settings
-            .findings
+            .faults
             .push(fault(&place, "a field is named by a string, or by an array of keys that lead to it"));
     }
     keys

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
-use super::check::{Checker, MAX_LEVELS};
+use super::check::{Checker, MAX_NESTING};
 use crate::error::{ErrorId, ErrorItem, FaultList};
 use crate::query::Place;
 
@@ -43,19 +43,19 @@ pub(crate) fn check_marked(
     faults: &mut FaultList,
 ) {
     if !markers.is_empty() {
-        Walk { catalog, markers, faults, levels: MAX_LEVELS }.object(bucket, place);
+        MarkedObjectChecker { catalog, markers, faults, remaining_depth: MAX_NESTING }.object(bucket, place);
     }
 }
 
-struct Walk<'w> {
+struct MarkedObjectChecker<'w> {
     catalog: &'w Catalog,
     markers: &'w Markers,
     faults: &'w mut FaultList,
     /// How many levels may follow.
-    levels: usize,
+    remaining_depth: usize,
 }
 
-impl Walk<'_> {
+impl MarkedObjectChecker<'_> {
     fn object(&mut self, object: &Map<String, Value>, place: &Place<'_>) {
         for class in self.markers.classes_of(object).filter_map(|class| self.catalog.class(class)) {
             Checker::of(self.catalog, &class.definition.name, self.markers, self.faults)
@@ -70,12 +70,12 @@ impl Walk<'_> {
         if !(value.is_object() || value.is_array()) {
             return;
         }
-        if self.levels == 0 {
-            let message = format!("the value nests deeper than {MAX_LEVELS} levels, defaults included");
+        if self.remaining_depth == 0 {
+            let message = format!("the value nests deeper than {MAX_NESTING} levels, defaults included");
             let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
             return self.faults.push(place.locate(item).with("rule", "depth"));
         }
-        self.levels -= 1;
+        self.remaining_depth -= 1;
         match value {
             Value::Object(object) => self.object(object, place),
             Value::Array(items) => {
@@ -85,6 +85,6 @@ impl Walk<'_> {
             }
             _ => {}
         }
-        self.levels += 1;
+        self.remaining_depth += 1;
     }
 }

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
-use super::check::{MAX_LEVELS, Purpose};
-use super::field::{Field, Hash, Kind};
+use super::check::{MAX_NESTING, Purpose};
+use super::field::{Field, FieldType, HashRules};
 use super::markers::Markers;
 use super::value;
 use crate::error::{ErrorId, ErrorItem};
@@ -26,17 +26,26 @@ pub(crate) struct Normalizer<'c> {
     /// The class whose fields are looked at.
     class: &'c str,
     /// How many levels may follow.
-    levels: usize,
+    remaining_depth: usize,
     /// How many defaults may follow.
-    defaults: usize,
+    remaining_defaults: usize,
     changed: bool,
     fault: Option<ErrorItem>,
 }
 
 impl<'c> Normalizer<'c> {
     pub(crate) fn new(catalog: &'c Catalog, purpose: Purpose, markers: &'c Markers) -> Self {
-        let (levels, defaults) = (MAX_LEVELS, MAX_DEFAULTS);
-        Self { catalog, purpose, markers, class: "", levels, defaults, changed: false, fault: None }
+        let (remaining_depth, remaining_defaults) = (MAX_NESTING, MAX_DEFAULTS);
+        Self {
+            catalog,
+            purpose,
+            markers,
+            class: "",
+            remaining_depth,
+            remaining_defaults,
+            changed: false,
+            fault: None,
+        }
     }
 
     /// Puts in the defaults of a class, and collapses what it wants collapsed.
@@ -49,7 +58,7 @@ impl<'c> Normalizer<'c> {
     /// Normalizes every object in a bucket, and the bucket itself, that has a marker.
     pub(crate) fn normalize_marked(&mut self, bucket: &mut Map<String, Value>, place: &Place<'_>) {
         if !self.markers.is_empty() && self.purpose != Purpose::Import {
-            self.marked(bucket, place);
+            self.normalize_marked_object(bucket, place);
         }
     }
 
@@ -73,7 +82,7 @@ impl<'c> Normalizer<'c> {
         for (name, field) in fields {
             let place = Place::Key(place, name);
             if self.purpose == Purpose::Create
-                && self.defaults > 0
+                && self.remaining_defaults > 0
                 && let Some(initial) = initial_value(field)
                 && members::get(bucket, name).is_none()
             {
@@ -88,8 +97,8 @@ impl<'c> Normalizer<'c> {
     }
 
     fn count_default(&mut self, place: &Place<'_>) {
-        self.defaults -= 1;
-        if self.defaults == 0 {
+        self.remaining_defaults -= 1;
+        if self.remaining_defaults == 0 {
             let message =
                 format!("the defaults of its classes add more than {MAX_DEFAULTS} values to the record");
             let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
@@ -99,25 +108,25 @@ impl<'c> Normalizer<'c> {
 
     /// What nests too deep is left to the check, which refuses it.
     pub(super) fn value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
-        if self.levels == 0 {
+        if self.remaining_depth == 0 {
             return;
         }
-        self.levels -= 1;
-        match (&field.kind, value) {
-            (Kind::Text(text), Value::String(string)) if text.collapse => {
-                let collapsed = value::collapsed(string);
+        self.remaining_depth -= 1;
+        match (&field.field_type, value) {
+            (FieldType::String(text), Value::String(string)) if text.collapse => {
+                let collapsed = value::collapse_whitespace(string);
                 self.changed |= collapsed != *string;
                 *string = collapsed;
             }
-            (Kind::Hash(hash), Value::Object(map)) => self.hash(hash, map, place),
-            (Kind::Array(elements), Value::Array(items)) => {
+            (FieldType::Hash(hash), Value::Object(map)) => self.hash(hash, map, place),
+            (FieldType::Array(elements), Value::Array(items)) => {
                 if let Some(of) = elements.of.as_ref().filter(|of| of.normalizes()) {
                     for (index, item) in items.iter_mut().enumerate() {
                         self.value(of, item, &Place::Index(place, index));
                     }
                 }
             }
-            (Kind::Class(class), Value::Object(embedded)) => {
+            (FieldType::Class(class), Value::Object(embedded)) => {
                 // An object that is marked is normalized by the class that its marker names.
                 let is_marked = self.markers.classes_of(embedded).next().is_some();
                 if !is_marked && let Some(class) = self.catalog.class(class) {
@@ -126,10 +135,10 @@ impl<'c> Normalizer<'c> {
             }
             _ => {}
         }
-        self.levels += 1;
+        self.remaining_depth += 1;
     }
 
-    fn hash(&mut self, hash: &Hash, map: &mut Map<String, Value>, place: &Place<'_>) {
+    fn hash(&mut self, hash: &HashRules, map: &mut Map<String, Value>, place: &Place<'_>) {
         self.fields(&hash.fields, map, place);
         if let Some(of) = hash.elements.of.as_ref().filter(|of| of.normalizes()) {
             for (key, value) in map {
@@ -140,7 +149,7 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    fn marked(&mut self, object: &mut Map<String, Value>, place: &Place<'_>) {
+    fn normalize_marked_object(&mut self, object: &mut Map<String, Value>, place: &Place<'_>) {
         let (catalog, markers) = (self.catalog, self.markers);
         let classes: Vec<&Class> = markers
             .classes_of(object)
@@ -151,46 +160,46 @@ impl<'c> Normalizer<'c> {
             self.object(class, object, place);
         }
         for (key, value) in object {
-            self.marked_in(value, &Place::Key(place, key));
+            self.normalize_marked_value(value, &Place::Key(place, key));
         }
     }
 
-    fn marked_in(&mut self, value: &mut Value, place: &Place<'_>) {
-        if self.levels == 0 {
+    fn normalize_marked_value(&mut self, value: &mut Value, place: &Place<'_>) {
+        if self.remaining_depth == 0 {
             return;
         }
-        self.levels -= 1;
+        self.remaining_depth -= 1;
         match value {
-            Value::Object(object) => self.marked(object, place),
+            Value::Object(object) => self.normalize_marked_object(object, place),
             Value::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    self.marked_in(item, &Place::Index(place, index));
+                    self.normalize_marked_value(item, &Place::Index(place, index));
                 }
             }
             _ => {}
         }
-        self.levels += 1;
+        self.remaining_depth += 1;
     }
 }
 
 impl Class {
     /// Puts declared fields first, in the order of the class; the others follow as they came.
-    pub(crate) fn put_in_order(&self, bucket: &mut Map<String, Value>) {
-        put_in_order(&self.fields, bucket);
+    pub(crate) fn reorder_fields(&self, bucket: &mut Map<String, Value>) {
+        reorder_fields(&self.fields, bucket);
     }
 }
 
 /// What a field that is left out begins with.
 fn initial_value(field: &Field) -> Option<Cow<'_, Value>> {
-    match &field.kind {
-        Kind::Hash(hash) if hash.instantiate && field.default.is_none() => {
+    match &field.field_type {
+        FieldType::Hash(hash) if hash.instantiates && field.default.is_none() => {
             Some(Cow::Owned(Value::Object(Map::new())))
         }
         _ => field.default.as_ref().map(Cow::Borrowed),
     }
 }
 
-fn put_in_order(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
+fn reorder_fields(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
     if is_in_order(fields, bucket) {
         return;
     }

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
-use super::field::{Field, Kind};
-use crate::json::pointer::Step;
+use super::field::{Field, FieldType};
+use crate::json::pointer::PointerToken;
 
 /// May the target of a reference be deleted?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,7 +40,7 @@ pub(super) fn collect(
 ) {
     for (name, field) in fields {
         if let Some(value) = bucket.get(name) {
-            let pointer = format!("{pointer}{}", Step(name));
+            let pointer = format!("{pointer}{}", PointerToken(name));
             collect_from(catalog, field, value, pointer, found);
         }
     }
@@ -53,44 +53,44 @@ fn collect_from(
     pointer: String,
     found: &mut Vec<Reference>,
 ) {
-    match (&field.kind, value) {
-        (Kind::Reference(to), value) => found.extend(pk_of(value).map(|pk| Reference {
+    match (&field.field_type, value) {
+        (FieldType::Reference(to), value) => found.extend(pk_of(value).map(|pk| Reference {
             target: pk.to_owned(),
             classes: to.classes.clone(),
             on_delete: to.on_delete,
             is_file: false,
             pointer,
         })),
-        (Kind::File, value) => found.extend(pk_of(value).map(|pk| Reference {
+        (FieldType::File, value) => found.extend(pk_of(value).map(|pk| Reference {
             target: pk.to_owned(),
             classes: Vec::new(),
             on_delete: OnDelete::Restrict,
             is_file: true,
             pointer,
         })),
-        (Kind::Class(class), Value::String(pk)) => found.push(Reference {
+        (FieldType::Class(class), Value::String(pk)) => found.push(Reference {
             target: pk.clone(),
             classes: vec![class.clone()],
             on_delete: OnDelete::Ignore,
             is_file: false,
             pointer,
         }),
-        (Kind::Class(class), Value::Object(embedded)) => {
+        (FieldType::Class(class), Value::Object(embedded)) => {
             if let Some(class) = catalog.class(class) {
                 collect(catalog, &class.fields, embedded, &pointer, found);
             }
         }
-        (Kind::Hash(hash), Value::Object(map)) => {
+        (FieldType::Hash(hash), Value::Object(map)) => {
             collect(catalog, &hash.fields, map, &pointer, found);
             if let Some(of) = &hash.elements.of {
                 let others = map.iter().filter(|(key, _)| !hash.fields.iter().any(|(name, _)| name == *key));
                 for (key, value) in others {
-                    let pointer = format!("{pointer}{}", Step(key));
+                    let pointer = format!("{pointer}{}", PointerToken(key));
                     collect_from(catalog, of, value, pointer, found);
                 }
             }
         }
-        (Kind::Array(elements), Value::Array(items)) => {
+        (FieldType::Array(elements), Value::Array(items)) => {
             if let Some(of) = &elements.of {
                 for (index, item) in items.iter().enumerate() {
                     collect_from(catalog, of, item, format!("{pointer}/{index}"), found);

@@ -10,25 +10,25 @@ use crate::uns;
 
 /// What was found while a definition is read: its faults, and its regular expressions.
 #[derive(Default)]
-pub(super) struct Findings {
+pub(super) struct DefinitionFaults {
     pub(super) faults: FaultList,
     pub(super) patterns: PatternBudget,
 }
 
-impl Findings {
+impl DefinitionFaults {
     pub(super) fn push(&mut self, fault: ErrorItem) {
         self.faults.push(fault);
     }
 }
 
 /// The keys of one definition, and where it stands.
-pub(super) struct Settings<'a> {
+pub(super) struct SettingsReader<'a> {
     pub(super) map: &'a Map<String, Value>,
     pub(super) place: Place<'a>,
-    pub(super) findings: &'a mut Findings,
+    pub(super) faults: &'a mut DefinitionFaults,
 }
 
-impl<'a> Settings<'a> {
+impl<'a> SettingsReader<'a> {
     /// The value under the first of these spellings of a key. Two of them at once contradict each other.
     pub(super) fn get(&mut self, spellings: &[&'static str]) -> Option<(&'static str, &'a Value)> {
         let mut given = spellings.iter().filter_map(|key| Some((*key, self.map.get(*key)?)));
@@ -83,13 +83,13 @@ impl<'a> Settings<'a> {
     pub(super) fn pattern(&mut self) -> Option<Pattern> {
         const KEY: &str = "pattern";
         let text = self.text(KEY)?;
-        let refused = match self.findings.patterns.read(text) {
+        let refused = match self.faults.patterns.read(text) {
             Ok(pattern) => return Some(pattern),
             Err(refused) => refused,
         };
         let place = Place::Key(&self.place, KEY);
         let item = fault(&place, refused.to_string());
-        self.findings.push(match refused.limit() {
+        self.faults.push(match refused.limit() {
             None => item.with("rule", KEY),
             Some(limit) => item.with("rule", KEY).with("limit", limit),
         });
@@ -144,19 +144,19 @@ impl<'a> Settings<'a> {
     /// Notes that the setting `key` is wrong.
     pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
         let place = Place::Key(&self.place, key);
-        self.findings.push(fault(&place, message));
+        self.faults.push(fault(&place, message));
     }
 
     /// Notes that the setting `key` leaves no value beside another.
     pub(super) fn contradicts(&mut self, key: &str, message: &str) {
         let place = Place::Key(&self.place, key);
-        self.findings.push(fault(&place, message).with("rule", key));
+        self.faults.push(fault(&place, message).with("rule", key));
     }
 
     fn wrong_type(&mut self, key: &str, expected: &str, found: &Value) {
         let place = Place::Key(&self.place, key);
         let item = fault(&place, format!("`{key}`: expected {expected}"));
-        self.findings.push(item.with("expected", expected).with("found", type_name(found)));
+        self.faults.push(item.with("expected", expected).with("found", type_name(found)));
     }
 }
 

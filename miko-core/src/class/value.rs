@@ -6,19 +6,19 @@ use regex::Regex;
 use serde_json::{Number, Value};
 
 use super::check::Checker;
-use super::field::{Bounds, Elements, Format, Kind, Text};
+use super::field::{ElementRules, FieldType, Format, NumberRules, StringRules};
 use super::reference::pk_of;
 use crate::json::{compare_numbers, is_multiple, type_name};
 use crate::query::Place;
 use crate::timestamp::is_rfc3339;
 
 /// Checks a value that is not null.
-pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &Value, place: &Place<'_>) {
+pub(super) fn check(checker: &mut Checker<'_>, kind: &FieldType, value: &Value, place: &Place<'_>) {
     match (kind, value) {
-        (Kind::Any | Kind::Function, _) | (Kind::Boolean, Value::Bool(_)) => {}
-        (Kind::Text(rules), Value::String(text)) => check_text(checker, rules, text, place),
-        (Kind::Number(bounds), Value::Number(number)) => check_number(checker, bounds, number, place),
-        (Kind::Url, Value::String(text)) => {
+        (FieldType::Any | FieldType::Function, _) | (FieldType::Boolean, Value::Bool(_)) => {}
+        (FieldType::String(rules), Value::String(text)) => check_text(checker, rules, text, place),
+        (FieldType::Number(bounds), Value::Number(number)) => check_number(checker, bounds, number, place),
+        (FieldType::Url, Value::String(text)) => {
             if !is_url(text) {
                 refuse(
                     checker,
@@ -29,17 +29,17 @@ pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &Value, place
                 );
             }
         }
-        (Kind::Timestamp, Value::String(text)) => {
+        (FieldType::Timestamp, Value::String(text)) => {
             if !is_rfc3339(text) {
                 let expected = "a timestamp with an offset, such as 2026-04-21T14:32:00Z";
                 refuse(checker, place, "timestamp", expected, value);
             }
         }
-        (Kind::Hash(hash), Value::Object(map)) => {
+        (FieldType::Hash(hash), Value::Object(map)) => {
             checker.hash(hash, map, place);
             check_count(checker, &hash.elements, map.len(), place);
         }
-        (Kind::Array(elements), Value::Array(items)) => {
+        (FieldType::Array(elements), Value::Array(items)) => {
             check_count(checker, elements, items.len(), place);
             if let Some(of) = &elements.of {
                 for (index, item) in items.iter().enumerate() {
@@ -47,9 +47,9 @@ pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &Value, place
                 }
             }
         }
-        (Kind::Reference(_) | Kind::File, found) if pk_of(found).is_some() => {}
-        (Kind::Class(_), Value::String(_)) => {}
-        (Kind::Class(class), Value::Object(embedded)) => {
+        (FieldType::Reference(_) | FieldType::File, found) if pk_of(found).is_some() => {}
+        (FieldType::Class(_), Value::String(_)) => {}
+        (FieldType::Class(class), Value::Object(embedded)) => {
             // An object that is marked is checked by the class that its marker names.
             if !checker.is_marked(class, embedded, place)
                 && let Some(class) = checker.catalog.class(class)
@@ -62,27 +62,27 @@ pub(super) fn check(checker: &mut Checker<'_>, kind: &Kind, value: &Value, place
 }
 
 /// What a value of this type is called in messages.
-fn expected(kind: &Kind) -> &'static str {
+fn expected(kind: &FieldType) -> &'static str {
     match kind {
-        Kind::Any | Kind::Function => "any value",
-        Kind::Text(_) => "a string",
-        Kind::Number(_) => "a number",
-        Kind::Boolean => "a boolean",
-        Kind::Url => "a URL",
-        Kind::Timestamp => "a timestamp",
-        Kind::Hash(_) => "an object",
-        Kind::Array(_) => "an array",
-        Kind::Reference(_) | Kind::File => "a pk, or {\"pk\": …}",
-        Kind::Class(_) => "an object, or the pk of a record",
+        FieldType::Any | FieldType::Function => "any value",
+        FieldType::String(_) => "a string",
+        FieldType::Number(_) => "a number",
+        FieldType::Boolean => "a boolean",
+        FieldType::Url => "a URL",
+        FieldType::Timestamp => "a timestamp",
+        FieldType::Hash(_) => "an object",
+        FieldType::Array(_) => "an array",
+        FieldType::Reference(_) | FieldType::File => "a pk, or {\"pk\": …}",
+        FieldType::Class(_) => "an object, or the pk of a record",
     }
 }
 
 fn refuse(checker: &mut Checker<'_>, place: &Place<'_>, rule: &str, expected: &str, found: &Value) {
     let fault = checker.fault(place, rule, format!("expected {expected}"));
-    checker.faults.push(fault.with("expected", expected).with("found", shown(found)));
+    checker.faults.push(fault.with("expected", expected).with("found", abbreviate(found)));
 }
 
-fn check_text(checker: &mut Checker<'_>, rules: &Text, text: &str, place: &Place<'_>) {
+fn check_text(checker: &mut Checker<'_>, rules: &StringRules, text: &str, place: &Place<'_>) {
     if rules.min_length.is_some() || rules.max_length.is_some() {
         let length = text.chars().count() as u64;
         let mut bound = |rule, allowed: u64, how| {
@@ -97,7 +97,7 @@ fn check_text(checker: &mut Checker<'_>, rules: &Text, text: &str, place: &Place
         }
     }
     if let Some(format) = rules.format
-        && let Some(expected) = format.broken_by(text)
+        && let Some(expected) = format.violated_expectation(text)
     {
         refuse(checker, place, "format", expected, &text.into());
     }
@@ -105,13 +105,13 @@ fn check_text(checker: &mut Checker<'_>, rules: &Text, text: &str, place: &Place
         && !pattern.is_match(text)
     {
         let fault = checker.fault(place, "pattern", format!("the string does not match /{pattern}/"));
-        checker.faults.push(fault.with("allowed", pattern.as_str()).with("found", shown(&text.into())));
+        checker.faults.push(fault.with("allowed", pattern.as_str()).with("found", abbreviate(&text.into())));
     }
 }
 
 impl Format {
     /// What would have been right, if `text` is not.
-    fn broken_by(self, text: &str) -> Option<&'static str> {
+    fn violated_expectation(self, text: &str) -> Option<&'static str> {
         static IDENTIFIER: LazyLock<Option<Regex>> =
             LazyLock::new(|| Regex::new("^[A-Za-z_][A-Za-z0-9_]*$").ok());
         let matches =
@@ -138,13 +138,13 @@ fn is_email(text: &str) -> bool {
 }
 
 /// Schemes whose URLs name a host.
-const WITH_HOST: [&str; 11] =
+const SCHEMES_WITH_HOST: [&str; 11] =
     ["http", "https", "ws", "wss", "ftp", "ftps", "sftp", "ssh", "git", "telnet", "rtsp"];
 
 /// An IRI with its scheme; one of a scheme that has a host has one.
 fn is_url(text: &str) -> bool {
     let Ok(iri) = iri_string::types::IriStr::new(text) else { return false };
-    let needs_host = WITH_HOST.iter().any(|scheme| iri.scheme_str().eq_ignore_ascii_case(scheme));
+    let needs_host = SCHEMES_WITH_HOST.iter().any(|scheme| iri.scheme_str().eq_ignore_ascii_case(scheme));
     !needs_host || iri.authority_components().is_some_and(|authority| !authority.host().is_empty())
 }
 
@@ -152,13 +152,13 @@ fn is_date(text: &str) -> bool {
     text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
 }
 
-fn check_number(checker: &mut Checker<'_>, bounds: &Bounds, number: &Number, place: &Place<'_>) {
+fn check_number(checker: &mut Checker<'_>, bounds: &NumberRules, number: &Number, place: &Place<'_>) {
     use std::cmp::Ordering::{Equal, Greater, Less};
     let rules = [
         ("min", &bounds.min, "at least", [Equal, Greater].as_slice()),
         ("max", &bounds.max, "at most", &[Equal, Less]),
-        ("gt", &bounds.above, "more than", &[Greater]),
-        ("lt", &bounds.below, "less than", &[Less]),
+        ("gt", &bounds.gt, "more than", &[Greater]),
+        ("lt", &bounds.lt, "less than", &[Less]),
     ];
     for (rule, bound, how, allowed) in rules {
         if let Some(bound) = bound
@@ -182,7 +182,7 @@ fn check_number(checker: &mut Checker<'_>, bounds: &Bounds, number: &Number, pla
     }
 }
 
-fn check_count(checker: &mut Checker<'_>, elements: &Elements, count: usize, place: &Place<'_>) {
+fn check_count(checker: &mut Checker<'_>, elements: &ElementRules, count: usize, place: &Place<'_>) {
     let count = count as u64;
     let broken = match (elements.min, elements.max) {
         (Some(min), _) if count < min => Some(("min_elements", min, "needs at least")),
@@ -196,12 +196,12 @@ fn check_count(checker: &mut Checker<'_>, elements: &Elements, count: usize, pla
 }
 
 /// Trimmed, with every run of whitespace as one space.
-pub(super) fn collapsed(text: &str) -> String {
+pub(super) fn collapse_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A value as an error shows it: whole if it is short, its type if not.
-pub(crate) fn shown(value: &Value) -> Value {
+pub(crate) fn abbreviate(value: &Value) -> Value {
     const SHORT: usize = 200;
     match value {
         Value::String(text) if text.len() > SHORT => {

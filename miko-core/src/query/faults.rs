@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorId, ErrorItem, FaultList, Warning};
 use crate::json;
-use crate::json::pointer::Step;
+use crate::json::pointer::PointerToken;
 use crate::pattern::PatternBudget;
 use crate::query::placeholder;
 
@@ -16,8 +16,8 @@ pub(crate) struct Faults {
     errors: FaultList,
     warnings: FaultList,
     /// What only a validation tells: it is wrong if it is reached, or odd and harmless.
-    latent: FaultList,
-    notices: FaultList,
+    deferred_errors: FaultList,
+    hints: FaultList,
     /// Is what a placeholder stands for looked at later?
     pub(super) spares_placeholders: bool,
     /// The regular expressions of the request so far.
@@ -45,21 +45,21 @@ impl Faults {
     }
 
     /// Nothing is wrong with the request as long as nobody reaches these.
-    pub(super) fn will_fail(&mut self, items: FaultList) {
-        self.latent.append(items);
+    pub(super) fn add_deferred_errors(&mut self, items: FaultList) {
+        self.deferred_errors.append(items);
     }
 
     /// This is odd, and worth a word to somebody who asks.
-    pub(super) fn notice(&mut self, warning: Warning) {
-        self.notices.push(warning);
+    pub(super) fn hint(&mut self, warning: Warning) {
+        self.hints.push(warning);
     }
 
     pub(super) fn warn_all(&mut self, warnings: FaultList) {
         self.warnings.append(warnings);
     }
 
-    pub(super) fn notice_all(&mut self, notices: FaultList) {
-        self.notices.append(notices);
+    pub(super) fn hint_all(&mut self, hints: FaultList) {
+        self.hints.append(hints);
     }
 
     /// A placeholder leads nowhere in a place that is always reached.
@@ -68,8 +68,8 @@ impl Faults {
     }
 
     /// What only a validation tells: errors and warnings.
-    pub(super) fn take_latent(&mut self) -> (FaultList, FaultList) {
-        (std::mem::take(&mut self.latent), std::mem::take(&mut self.notices))
+    pub(super) fn take_deferred(&mut self) -> (FaultList, FaultList) {
+        (std::mem::take(&mut self.deferred_errors), std::mem::take(&mut self.hints))
     }
 
     /// Errors and warnings.
@@ -105,7 +105,7 @@ impl Place<'_> {
     }
 
     /// What stands here is Q0, but this version does not run it: an error, lest it be ignored silently.
-    pub(crate) fn not_yet(&self, what: &str) -> ErrorItem {
+    pub(crate) fn unsupported(&self, what: &str) -> ErrorItem {
         self.name_field(self.fault(format!("{what} is not supported by this version yet")))
     }
 
@@ -142,7 +142,7 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request => Ok(()),
-            Self::Key(parent, key) => write!(f, "{parent}{}", Step(key)),
+            Self::Key(parent, key) => write!(f, "{parent}{}", PointerToken(key)),
             Self::Index(parent, index) => write!(f, "{parent}/{index}"),
         }
     }

@@ -16,20 +16,20 @@ const IGNORED: [&str; 4] = ["misc", "corporate", "vibecode", "comment"];
 /// A request has few keys, and readers ask for few, so that going through them takes less than hashing them.
 #[derive(Debug)]
 pub(crate) struct Fields<'f> {
-    left: Vec<(String, Value)>,
+    remaining: Vec<(String, Value)>,
     missing: Vec<&'static str>,
     pub(crate) faults: &'f mut Faults,
 }
 
 impl<'f> Fields<'f> {
     pub(crate) fn new(map: Map<String, Value>, faults: &'f mut Faults) -> Self {
-        Self { left: map.into_iter().collect(), missing: Vec::new(), faults }
+        Self { remaining: map.into_iter().collect(), missing: Vec::new(), faults }
     }
 
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
-        let at = self.left.iter().position(|(name, _)| name == key)?;
+        let at = self.remaining.iter().position(|(name, _)| name == key)?;
         // Shifting keeps the order of the others, in which they may have to be reported.
-        Some(self.left.remove(at).1)
+        Some(self.remaining.remove(at).1)
     }
 
     /// As `take`, but its absence is a fault.
@@ -42,38 +42,38 @@ impl<'f> Fields<'f> {
     }
 
     /// Takes `key` and reads it with `reader`, which reports what is wrong.
-    pub(crate) fn read<T>(&mut self, key: &str, reader: Reader<T>) -> Option<T> {
+    pub(crate) fn read<T>(&mut self, key: &str, reader: ReadFn<T>) -> Option<T> {
         let value = self.take(key)?;
         reader(value, &Place::Key(&Place::Request, key), self.faults)
     }
 
     /// As `read`, but its absence is a fault.
-    pub(crate) fn read_required<T>(&mut self, key: &'static str, reader: Reader<T>) -> Option<T> {
+    pub(crate) fn read_required<T>(&mut self, key: &'static str, reader: ReadFn<T>) -> Option<T> {
         let value = self.required(key)?;
         reader(value, &Place::Key(&Place::Request, key), self.faults)
     }
 
     /// Refuses a key that Q0 knows and this version does not.
-    pub(crate) fn not_yet(&mut self, key: &str) {
+    pub(crate) fn refuse_unsupported(&mut self, key: &str) {
         if self.take(key).is_some() {
-            refuse_later(key, self.faults);
+            refuse_unsupported_key(key, self.faults);
         }
     }
 
     /// Which of `keys`, none of them taken yet, does the request have?
     pub(crate) fn present(&self, keys: &[&'static str]) -> Vec<&'static str> {
-        keys.iter().copied().filter(|key| self.left.iter().any(|(name, _)| name == key)).collect()
+        keys.iter().copied().filter(|key| self.remaining.iter().any(|(name, _)| name == key)).collect()
     }
 
     /// Reports the keys that are missing, and nothing of the others: what they mean is not known.
-    pub(crate) fn only_missing(self) {
+    pub(crate) fn report_missing(self) {
         report(self.faults, "missing_fields", "the request lacks", self.missing);
     }
 
     /// Reports the keys that are missing and those that nobody took.
     pub(crate) fn finish(self) {
         report(self.faults, "missing_fields", "the request lacks", self.missing);
-        refuse_unknown(self.left.iter().map(|(key, _)| key.as_str()), &[], self.faults);
+        refuse_unknown(self.remaining.iter().map(|(key, _)| key.as_str()), &[], self.faults);
     }
 }
 
@@ -83,8 +83,8 @@ pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'
 }
 
 /// Reports a key that Q0 knows and this version does not.
-pub(crate) fn refuse_later(key: &str, faults: &mut Faults) {
-    faults.refuse(Place::Key(&Place::Request, key).not_yet(&format!("`{key}`")));
+pub(crate) fn refuse_unsupported_key(key: &str, faults: &mut Faults) {
+    faults.refuse(Place::Key(&Place::Request, key).unsupported(&format!("`{key}`")));
 }
 
 /// Reports the keys that an action does not know.
@@ -101,7 +101,7 @@ fn report(faults: &mut Faults, detail: &str, complaint: &str, keys: Vec<&str>) {
 }
 
 /// Reads a value of a request into a `T`, or reports why it is none.
-pub(crate) type Reader<T> = fn(Value, &Place<'_>, &mut Faults) -> Option<T>;
+pub(crate) type ReadFn<T> = fn(Value, &Place<'_>, &mut Faults) -> Option<T>;
 
 pub(crate) fn object(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Map<String, Value>> {
     match value {
@@ -113,14 +113,14 @@ pub(crate) fn object(value: Value, place: &Place<'_>, faults: &mut Faults) -> Op
 pub(crate) fn string(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
-        other => mistyped(faults, place, "a string", &other),
+        other => refuse_type(faults, place, "a string", &other),
     }
 }
 
 pub(crate) fn boolean(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
     match value {
         Value::Bool(flag) => Some(flag),
-        other => mistyped(faults, place, "a boolean", &other),
+        other => refuse_type(faults, place, "a boolean", &other),
     }
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn count(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
             Some(count) => Some(count),
             None => refuse(faults, place.wrong_value(EXPECTED, value)),
         },
-        _ => mistyped(faults, place, EXPECTED, &value),
+        _ => refuse_type(faults, place, EXPECTED, &value),
     }
 }
 
@@ -157,7 +157,7 @@ pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faul
 pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     let name = match value {
         Value::String(name) => name,
-        other => return mistyped(faults, place, "a UNS such as starfleet.com/officer", &other),
+        other => return refuse_type(faults, place, "a UNS such as starfleet.com/officer", &other),
     };
     match uns::parse(&name) {
         Ok(stored) if stored.len() < name.len() => Some(stored.to_owned()),
@@ -176,7 +176,7 @@ pub(crate) fn pks(value: Value, place: &Place<'_>, faults: &mut Faults) -> Optio
     one_or_many(value, place, faults, string)
 }
 
-fn one_or_many<T>(value: Value, place: &Place<'_>, faults: &mut Faults, one: Reader<T>) -> Option<Vec<T>> {
+fn one_or_many<T>(value: Value, place: &Place<'_>, faults: &mut Faults, one: ReadFn<T>) -> Option<Vec<T>> {
     match value {
         Value::Array(items) => {
             let mut read = Vec::with_capacity(items.len());
@@ -196,7 +196,7 @@ pub(crate) fn refuse<T>(faults: &mut Faults, fault: ErrorItem) -> Option<T> {
 }
 
 /// As `refuse`, for a value of the wrong type.
-pub(crate) fn mistyped<T>(
+pub(crate) fn refuse_type<T>(
     faults: &mut Faults,
     place: &Place<'_>,
     expected: &str,
@@ -207,7 +207,7 @@ pub(crate) fn mistyped<T>(
 }
 
 /// The warning that two keys of a request say the same thing.
-pub(crate) fn redundant(keys: [&str; 2], consequence: &str) -> ErrorItem {
+pub(crate) fn redundant_fields(keys: [&str; 2], consequence: &str) -> ErrorItem {
     let message = format!("`{}` and `{}` say the same thing; {consequence}", keys[0], keys[1]);
     ErrorItem::new(ErrorId::REDUNDANT_FIELDS, message).with("fields", keys.to_vec())
 }

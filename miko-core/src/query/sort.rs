@@ -7,17 +7,17 @@ use serde_json::{Map, Number, Value};
 use crate::error::{ErrorId, ErrorItem};
 use crate::json;
 use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, mistyped, refuse};
-use crate::query::found::Found;
+use crate::query::fields::{self, refuse, refuse_type};
+use crate::query::folding::Folding;
+use crate::query::lookup::with_value_at;
 use crate::query::operator::read_folding;
-use crate::query::path::{self, Step};
+use crate::query::path::{self, PathStep};
 use crate::query::placeholder;
-use crate::query::text::Folding;
-use crate::query::walk::walk;
+use crate::query::value_ref::ValueRef;
 
 /// One sort path.
 #[derive(Debug, Clone)]
-pub(crate) struct Sort {
+pub(crate) struct SortKey {
     pub(crate) by: SortBy,
     /// Descending. Null and absent stay last.
     pub(crate) reverse: bool,
@@ -35,7 +35,7 @@ pub(crate) enum SortBy {
 /// A value in the bucket.
 #[derive(Debug, Clone)]
 pub(crate) struct SortPath {
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
     folding: Folding,
 }
 
@@ -44,15 +44,15 @@ const QUALIFIERS: [&str; 3] = ["reverse", "case-sensitive", "collapse"];
 /// What looks like a direction as the last key of a path.
 const DIRECTIONS: [&str; 4] = ["asc", "desc", "ascending", "descending"];
 
-const OWN: [&str; 3] = ["pk", "created_at", "updated_at"];
+const RECORD_PROPERTIES: [&str; 3] = ["pk", "created_at", "updated_at"];
 
-impl Sort {
+impl SortKey {
     /// Reads the value of a `sort` of a request.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         const EXPECTED: &str = "an array of at least one key or index, and qualifiers if any";
         let mut elements = match value {
             Value::Array(elements) => elements,
-            other => return mistyped(faults, place, EXPECTED, &other),
+            other => return refuse_type(faults, place, EXPECTED, &other),
         };
         let written = Value::Array(elements.clone());
         let last = Place::Index(place, elements.len().saturating_sub(1));
@@ -83,13 +83,13 @@ impl Sort {
         let by =
             match &elements[..] {
                 [] => refuse(faults, place.wrong_value(EXPECTED, written)),
-                [Value::Object(own)] if own.contains_key("record") => {
-                    if folding.changes() {
+                [Value::Object(property)] if property.contains_key("record") => {
+                    if !folding.is_identity() {
                         faults.refuse(last.fault(
                             "what a record itself has is sorted as it is: `reverse` alone is known here",
                         ));
                     }
-                    read_own(own, &Place::Index(place, 0), faults)
+                    read_property(property, &Place::Index(place, 0), faults)
                 }
                 _ => path::read_steps(elements, place, faults)
                     .map(|steps| SortBy::Bucket(SortPath { steps, folding })),
@@ -106,7 +106,7 @@ impl Sort {
                 let sorts: Vec<_> = paths.into_iter().enumerate().filter_map(read).collect();
                 (faults.count() == before).then_some(sorts)
             }
-            other => mistyped(faults, place, "an array of sort paths", &other),
+            other => refuse_type(faults, place, "an array of sort paths", &other),
         }
     }
 }
@@ -117,19 +117,19 @@ fn is_qualifier(last: &Value) -> bool {
 }
 
 /// Reads the pseudo-path `{"record": "pk"}`.
-fn read_own(own: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<SortBy> {
-    let unknown = fields::unknown(own, &["record"]);
+fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<SortBy> {
+    let unknown = fields::unknown(property, &["record"]);
     if !unknown.is_empty() {
         let message = format!("this knows no `{}`", unknown.join("`, `"));
         faults.refuse(place.fault(message).with("unknown_fields", unknown));
     }
     let place = Place::Key(place, "record");
-    let name = fields::string(own.get("record")?.clone(), &place, faults)?;
+    let name = fields::string(property.get("record")?.clone(), &place, faults)?;
     match name.as_str() {
         "pk" => Some(SortBy::Pk),
         "created_at" => Some(SortBy::CreatedAt),
         "updated_at" => Some(SortBy::UpdatedAt),
-        _ => refuse(faults, place.wrong_value(&format!("one of {}", OWN.join(", ")), name)),
+        _ => refuse(faults, place.wrong_value(&format!("one of {}", RECORD_PROPERTIES.join(", ")), name)),
     }
 }
 
@@ -137,14 +137,14 @@ impl SortPath {
     /// A key for the bucket with this JSON text: keys are ordered, byte by byte, as the values are. `None` if there is no
     /// value, or null.
     pub(crate) fn key(&self, bucket: &str) -> Option<Vec<u8>> {
-        walk(bucket, &self.steps, |found| key(&found, self.folding))
+        with_value_at(bucket, &self.steps, |value| sort_key_of(&value, self.folding))
     }
 
     /// Reads what `Display` wrote.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
-        match Sort::read(value, &Place::Request, &mut Faults::default()) {
-            Some(Sort { by: SortBy::Bucket(path), .. }) => Ok(path),
+        match SortKey::read(value, &Place::Request, &mut Faults::default()) {
+            Some(SortKey { by: SortBy::Bucket(path), .. }) => Ok(path),
             _ => Err(format!("this is no sort path: {text}")),
         }
     }
@@ -154,27 +154,27 @@ impl SortPath {
 impl fmt::Display for SortPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut qualifiers = Map::new();
-        if self.folding.lowers {
+        if self.folding.ignores_case {
             qualifiers.insert("case-sensitive".to_owned(), false.into());
         }
-        if self.folding.collapses {
+        if self.folding.collapses_whitespace {
             qualifiers.insert("collapse".to_owned(), true.into());
         }
         let qualifiers = (!qualifiers.is_empty()).then_some(Value::Object(qualifiers));
-        path::write(f, &self.steps, qualifiers.as_ref())
+        path::write_steps(f, &self.steps, qualifiers.as_ref())
     }
 }
 
 /// Types in their order: numbers, strings, `false`, `true`, arrays, objects.
-fn key(found: &Found<'_>, folding: Folding) -> Option<Vec<u8>> {
-    let key = match found {
-        Found::Absent | Found::Null => return None,
-        Found::Number(number) => number_key(number),
-        Found::Text(text) => [b"\x02", folding.apply(text).as_bytes()].concat(),
-        Found::Bool(false) => vec![3],
-        Found::Bool(true) => vec![4],
-        Found::Composite(Value::Array(_)) => vec![5],
-        Found::Composite(_) => vec![6],
+fn sort_key_of(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
+    let key = match value {
+        ValueRef::Absent | ValueRef::Null => return None,
+        ValueRef::Number(number) => number_key(number),
+        ValueRef::Text(text) => [b"\x02", folding.apply(text).as_bytes()].concat(),
+        ValueRef::Bool(false) => vec![3],
+        ValueRef::Bool(true) => vec![4],
+        ValueRef::Composite(Value::Array(_)) => vec![5],
+        ValueRef::Composite(_) => vec![6],
     };
     Some(key)
 }
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     fn key_of(value: &Value) -> Option<Vec<u8>> {
-        key(&value.into(), Folding::default())
+        sort_key_of(&value.into(), Folding::default())
     }
 
     #[test]

@@ -131,10 +131,10 @@ pub(crate) fn take_shadow(stack: &mut Map<String, Value>) -> Option<Value> {
 /// The classes of a stored stack, each once.
 pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
     /// A stack has few platters as a rule; going through so many of them takes less than hashing them.
-    const FEW: usize = 8;
+    const LINEAR_SCAN_MAX: usize = 8;
     let classes = stack.values().filter_map(|platter| platter.get("class")?.as_str());
-    let mut distinct = Vec::with_capacity(stack.len().min(FEW));
-    if stack.len() > FEW {
+    let mut distinct = Vec::with_capacity(stack.len().min(LINEAR_SCAN_MAX));
+    if stack.len() > LINEAR_SCAN_MAX {
         let mut seen = HashSet::with_capacity(stack.len());
         distinct.extend(classes.filter(|class| seen.insert(*class)));
     } else {

@@ -76,20 +76,20 @@ pub(crate) fn validate(query: Query) -> Validation {
 fn check(query: Query, asked: impl Fn(Check) -> bool) -> Validation {
     let mut faults = Faults::default();
     super::read(query, &mut faults);
-    let (latent, notices) = faults.take_latent();
+    let (deferred, hints) = faults.take_deferred();
     let (mut errors, mut warnings) = faults.into_parts();
     errors.retain(|item| asked(Check::of(item)));
     warnings.retain(|item| asked(Check::of(item)));
     if asked(Check::Placeholders) {
-        add(&mut errors, latent);
-        add(&mut warnings, notices);
+        append_distinct(&mut errors, deferred);
+        append_distinct(&mut warnings, hints);
     }
     Validation { errors: errors.into_items(), warnings: warnings.into_items() }
 }
 
 /// What placeholders stand for is read where it is used, and may be so twice.
-fn add(told: &mut FaultList, mut items: FaultList) {
+fn append_distinct(list: &mut FaultList, mut items: FaultList) {
     let mut seen = HashSet::new();
     items.retain(|item| seen.insert(item.to_string()));
-    told.append(items);
+    list.append(items);
 }

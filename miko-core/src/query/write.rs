@@ -11,18 +11,18 @@ use crate::uns;
 
 /// A new record.
 #[derive(Debug)]
-pub(crate) struct Create {
+pub(crate) struct CreateRequest {
     pub(crate) bucket: Map<String, Value>,
-    pub(crate) stack: GivenStack,
+    pub(crate) stack: StackInput,
     pub(crate) extras: Map<String, Value>,
 }
 
 /// What changes about a record.
 #[derive(Debug)]
-pub(crate) struct Update {
+pub(crate) struct UpdateRequest {
     pub(crate) pk: String,
     pub(crate) bucket: Option<Map<String, Value>>,
-    pub(crate) stack: Option<GivenStack>,
+    pub(crate) stack: Option<StackInput>,
     /// These replace what the record carries under the same keys; the others stay.
     pub(crate) extras: Map<String, Value>,
     pub(crate) if_updated_at: Option<Timestamp>,
@@ -30,13 +30,13 @@ pub(crate) struct Update {
 
 /// What a write says about the stack.
 #[derive(Debug)]
-pub(crate) enum GivenStack {
+pub(crate) enum StackInput {
     /// The primary class. A new record has no other; of one that is there the other platters stay.
     Primary(String),
     Whole(Stack),
 }
 
-impl GivenStack {
+impl StackInput {
     /// Is a new record with this stack the definition of a class?
     pub(crate) fn defines_a_class(&self) -> bool {
         match self {
@@ -48,25 +48,25 @@ impl GivenStack {
 
 /// A record to delete.
 #[derive(Debug)]
-pub(crate) struct Delete {
+pub(crate) struct DeleteRequest {
     pub(crate) pk: String,
     pub(crate) if_exists: bool,
 }
 
-impl Create {
+impl CreateRequest {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.not_yet("transaction");
+        fields.refuse_unsupported("transaction");
         let bucket = fields.read_required("bucket", fields::object);
-        let stack = stack(fields).unwrap_or_else(|| GivenStack::Primary(uns::RECORD.to_owned()));
+        let stack = stack(fields).unwrap_or_else(|| StackInput::Primary(uns::RECORD.to_owned()));
         let extras = extras(fields);
         Some(Self { bucket: bucket?, stack, extras })
     }
 }
 
-impl Update {
+impl UpdateRequest {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
         const CHANGES: [&str; 4] = ["bucket", "class", "classes", "stack"];
-        fields.not_yet("transaction");
+        fields.refuse_unsupported("transaction");
         if fields.present(&CHANGES).is_empty() {
             let message = format!("an update changes at least one of `{}`", CHANGES.join("`, `"));
             fields.faults.refuse(Place::Request.fault(message).with("missing_fields", CHANGES.to_vec()));
@@ -80,9 +80,9 @@ impl Update {
     }
 }
 
-impl Delete {
+impl DeleteRequest {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.not_yet("transaction");
+        fields.refuse_unsupported("transaction");
         let pk = fields.read_required("pk", fields::string);
         let if_exists = fields.read("if_exists", fields::boolean).unwrap_or(false);
         Some(Self { pk: pk?, if_exists })
@@ -90,13 +90,13 @@ impl Delete {
 }
 
 /// Reads whichever of the three keys that each say what the stack is the request has; `None` if it has none, or a faulty one.
-fn stack(fields: &mut Fields<'_>) -> Option<GivenStack> {
+fn stack(fields: &mut Fields<'_>) -> Option<StackInput> {
     const KEYS: [&str; 3] = ["class", "classes", "stack"];
     match *fields.present(&KEYS) {
         [] => None,
-        ["class"] => fields.read("class", stack::read_primary).map(GivenStack::Primary),
-        ["classes"] => fields.read("classes", Stack::read_classes).map(GivenStack::Whole),
-        ["stack"] => fields.read("stack", Stack::read_stack).map(GivenStack::Whole),
+        ["class"] => fields.read("class", stack::read_primary).map(StackInput::Primary),
+        ["classes"] => fields.read("classes", Stack::read_classes).map(StackInput::Whole),
+        ["stack"] => fields.read("stack", Stack::read_stack).map(StackInput::Whole),
         ref present => {
             // Each of them gives the whole of it, so obeying one would ignore another.
             let message = format!("`{}` each say what the stack is: give one of them", present.join("`, `"));
@@ -114,7 +114,7 @@ fn extras(fields: &mut Fields<'_>) -> Map<String, Value> {
     let mut extras = Map::new();
     for key in PASS_THROUGH {
         let value = match key {
-            "custom_classes" => fields.read(key, custom_classes),
+            "custom_classes" => fields.read(key, read_custom_classes),
             _ => fields.take(key),
         };
         if let Some(value) = value {
@@ -125,7 +125,7 @@ fn extras(fields: &mut Fields<'_>) -> Map<String, Value> {
 }
 
 /// Marker keys, each with the class it stands for.
-pub(crate) fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
+pub(crate) fn read_custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
     let mut markers = fields::object(value, place, faults)?;
     for (marker, name) in &mut markers {
         let class = fields::class(name.take(), &Place::Key(place, marker), faults);

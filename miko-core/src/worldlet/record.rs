@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::{Incoming, Problems, entry};
 use crate::json;
-use crate::query::{Faults, Place, Stack, custom_classes};
+use crate::query::{Faults, Place, Stack, read_custom_classes};
 use crate::record::PASS_THROUGH;
 use crate::timestamp::Timestamp;
 use crate::uns;
@@ -189,7 +189,7 @@ impl Rest {
             PASS_THROUGH.into_iter().filter_map(|key| Some((key.to_owned(), part(key)?))).collect();
         if let Some(markers) = extras.get_mut(CUSTOM_CLASSES) {
             let place = Place::Key(place, CUSTOM_CLASSES);
-            *markers = custom_classes(markers.take(), &place, faults).unwrap_or_default();
+            *markers = read_custom_classes(markers.take(), &place, faults).unwrap_or_default();
         }
         Self { extras, created_at, updated_at }
     }

@@ -4,7 +4,7 @@ use crate::class::Catalog;
 use crate::engine::store::broken;
 use crate::engine::tables::Row;
 use crate::error::Result;
-use crate::query::{Subject, stack};
+use crate::query::{RecordView, stack};
 use crate::record::Record;
 use crate::timestamp::Timestamp;
 
@@ -35,7 +35,7 @@ impl<'c> Candidate<'c> {
     }
 }
 
-impl Subject for Candidate<'_> {
+impl RecordView for Candidate<'_> {
     fn pk(&self) -> &str {
         &self.record.pk
     }
@@ -44,7 +44,7 @@ impl Subject for Candidate<'_> {
         self.record.bucket.as_str()
     }
 
-    fn is_of(&self, classes: &[String]) -> bool {
+    fn is_instance_of(&self, classes: &[String]) -> bool {
         self.classes.iter().any(|class| self.catalog.is_one_of(class, classes))
     }
 

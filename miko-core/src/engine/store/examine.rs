@@ -56,7 +56,7 @@ impl<T: Tables> Store<T> {
                             definition = Definition::read(bucket, *place, &mut faults);
                             if purpose != Purpose::Import {
                                 let read = definition.iter();
-                                read.for_each(|read| read.note_contradictions(place, &mut faults));
+                                read.for_each(|read| read.report_contradictions(place, &mut faults));
                             }
                         }
                     }
@@ -127,7 +127,7 @@ impl<T: Tables> Store<T> {
         }
         for platter in platters {
             if let Some(class) = self.catalog.class(platter.class) {
-                class.put_in_order(platter.bucket.as_mut().unwrap_or(shared));
+                class.reorder_fields(platter.bucket.as_mut().unwrap_or(shared));
             }
         }
         normalizer.into_fault()

@@ -95,7 +95,7 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
             faults.push(defined_twice(name, &place));
         }
         if let Some(read) = read_one(&key, definition, place, &mut faults) {
-            read.0.note_contradictions(&place, &mut faults);
+            read.0.report_contradictions(&place, &mut faults);
             definitions.push(read);
         }
     }

@@ -6,7 +6,7 @@ use crate::json;
 
 /// The value at the end of a path, borrowed from wherever it stands.
 #[derive(Debug, Clone)]
-pub(crate) enum Found<'v> {
+pub(crate) enum ValueRef<'v> {
     /// A step could not be taken.
     Absent,
     Null,
@@ -17,7 +17,7 @@ pub(crate) enum Found<'v> {
     Composite(&'v Value),
 }
 
-impl Found<'_> {
+impl ValueRef<'_> {
     /// Is it what a literal says? Null is absent as well.
     pub(super) fn equals(&self, literal: &Value) -> bool {
         match (self, literal) {
@@ -32,12 +32,12 @@ impl Found<'_> {
         }
     }
 
-    pub(super) const fn is_nothing(&self) -> bool {
+    pub(super) const fn is_null_or_absent(&self) -> bool {
         matches!(self, Self::Absent | Self::Null)
     }
 }
 
-impl<'v> From<&'v Value> for Found<'v> {
+impl<'v> From<&'v Value> for ValueRef<'v> {
     fn from(value: &'v Value) -> Self {
         match value {
             Value::Null => Self::Null,
