@@ -3,7 +3,7 @@
 //! | layer | where |
 //! | --- | --- |
 //! | reading keys and types, gathering every fault | [`faults`], [`fields`] |
-//! | the typed request | [`select`], [`filter`], [`path`], [`operator`], [`sort`], [`mod@write`], [`stack`] |
+//! | the typed request | [`select`], [`filter`], [`path`], [`step`], [`operator`], [`sort`], [`mod@write`], [`stack`] |
 //! | what placeholders stand for | [`placeholder`] |
 //! | what a path leads to in a bucket's text, and how texts compare | [`lookup`], [`value_ref`], [`folding`] |
 //! | checking a request without running it | [`validation`] |
@@ -24,6 +24,7 @@ mod placeholder;
 mod select;
 mod sort;
 pub(crate) mod stack;
+mod step;
 mod validation;
 mod value_ref;
 mod write;
@@ -37,10 +38,11 @@ use fields::Fields;
 pub(crate) use evaluate::{MatchCollector, RecordView};
 pub(crate) use faults::{Faults, Place};
 pub(crate) use filter::{Filter, Resolved};
-pub(crate) use path::{PathStep, PathTest};
+pub(crate) use path::PathTest;
 pub(crate) use select::SelectRequest;
 pub(crate) use sort::{SortBy, SortKey, SortPath};
 pub(crate) use stack::Stack;
+pub(crate) use step::PathStep;
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
 pub(crate) use write::{CreateRequest, DeleteRequest, StackInput, UpdateRequest, read_custom_classes};

@@ -10,11 +10,10 @@ use serde_json::{Map, Value};
 use super::constraint::{Constraint, declared_constraints};
 use super::definition::Definition;
 use super::field::Field;
-use super::reference::{self, Reference};
-use crate::error::{ErrorId, ErrorItem, FaultList, Result};
+use super::inheritance::{Definitions, check_parents, collect_field_order, linearize};
+use crate::error::{FaultList, Result};
 use crate::json::Object;
 use crate::query::Stack;
-use crate::uns;
 
 /// All classes that are defined.
 ///
@@ -144,20 +143,6 @@ impl Catalog {
         self.class(class).is_some_and(|class| class.holds_references)
     }
 
-    /// The references in the bucket of a record of this class; the bucket is what `pointer` leads to.
-    pub(crate) fn references(
-        &self,
-        class: &str,
-        bucket: &Map<String, Value>,
-        pointer: &str,
-    ) -> Vec<Reference> {
-        let mut found = Vec::new();
-        if let Some(class) = self.class(class) {
-            reference::collect(self, &class.fields, bucket, pointer, &mut found);
-        }
-        found
-    }
-
     /// Adds the classes whose records hold objects of one of `names`, however deep.
     pub(crate) fn add_embedding(&self, names: &mut BTreeSet<String>) {
         let mut new: Vec<String> = names.iter().cloned().collect();
@@ -198,7 +183,7 @@ struct ChangedDefinitions<'c> {
     added: HashMap<String, Definition>,
 }
 
-impl ChangedDefinitions<'_> {
+impl Definitions for ChangedDefinitions<'_> {
     fn get(&self, name: &str) -> Option<&Definition> {
         self.added.get(name).or_else(|| {
             let class = self.catalog.classes.get(name).filter(|_| !self.removed.contains(name));
@@ -251,112 +236,13 @@ impl Class {
     }
 }
 
-/// Appends the class and what it inherits from: parents left to right, depth first, each once.
-fn linearize(definition: &Definition, all: &ChangedDefinitions<'_>, lineage: &mut Vec<String>) {
-    if lineage.contains(&definition.name) {
-        return;
-    }
-    lineage.push(definition.name.clone());
-    for parent in &definition.inherits {
-        match all.get(parent) {
-            Some(parent) => linearize(parent, all, lineage),
-            None if !lineage.contains(parent) => lineage.push(parent.clone()),
-            None => {}
-        }
-    }
-}
-
-fn collect_field_order<'d>(
-    definition: &'d Definition,
-    all: &'d ChangedDefinitions<'_>,
-    order: &mut Vec<String>,
-    seen: &mut HashSet<&'d str>,
-) {
-    if !seen.insert(&definition.name) {
-        return;
-    }
-    for parent in definition.inherits.iter().filter_map(|parent| all.get(parent)) {
-        collect_field_order(parent, all, order, seen);
-    }
-    for (name, _) in &definition.fields {
-        if !order.contains(name) {
-            order.push(name.clone());
-        }
-    }
-}
-
-/// Notes parents that are not defined, and a way by which the class inherits from itself.
-fn check_parents(definition: &Definition, all: &ChangedDefinitions<'_>, faults: &mut FaultList) {
-    for parent in definition.inherits.iter().filter(|parent| all.get(parent).is_none()) {
-        if !uns::is_built_in(parent) {
-            let message = format!("`{}` inherits from `{parent}`, which is not defined", definition.name);
-            faults.push(
-                ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message)
-                    .with("class", parent.as_str())
-                    .with("inherited_by", definition.name.as_str()),
-            );
-        }
-    }
-    let mut path = vec![definition.name.as_str()];
-    let message = match find_cycle(definition, definition, all, &mut path, &mut HashSet::new()) {
-        CycleSearch::NoCycle => return,
-        CycleSearch::Cycle => {
-            format!("`{}` inherits from itself: {}", definition.name, path.join(" inherits from "))
-        }
-        CycleSearch::TooDeep => {
-            format!("`{}` inherits through more than {MAX_INHERITANCE_DEPTH} levels", definition.name)
-        }
-    };
-    let fault = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
-    faults.push(
-        fault.with("class", uns::CLASS).with("field", "inherits").with("found", definition.name.as_str()),
-    );
-}
-
-/// Where the ways from a class up to its ancestors lead.
-enum CycleSearch {
-    NoCycle,
-    /// Back to the class.
-    Cycle,
-    TooDeep,
-}
-
-/// A hierarchy that is deeper than this is a mistake, and would need as deep a stack.
-const MAX_INHERITANCE_DEPTH: usize = 200;
-
-/// Follows all ways from `from` up. One that returns to `origin` is left in `way`.
-fn find_cycle<'d>(
-    from: &'d Definition,
-    origin: &Definition,
-    all: &'d ChangedDefinitions<'_>,
-    path: &mut Vec<&'d str>,
-    seen: &mut HashSet<&'d str>,
-) -> CycleSearch {
-    if path.len() > MAX_INHERITANCE_DEPTH {
-        return CycleSearch::TooDeep;
-    }
-    for parent in from.inherits.iter().filter_map(|parent| all.get(parent)) {
-        path.push(&parent.name);
-        if parent.name == origin.name {
-            return CycleSearch::Cycle;
-        }
-        if seen.insert(&parent.name) {
-            match find_cycle(parent, origin, all, path, seen) {
-                CycleSearch::NoCycle => {}
-                found => return found,
-            }
-        }
-        path.pop();
-    }
-    CycleSearch::NoCycle
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::error::ErrorItem;
     use crate::query::Place;
 
     fn definition(value: Value) -> Definition {

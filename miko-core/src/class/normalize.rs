@@ -10,7 +10,6 @@ use super::catalog::{Catalog, Class};
 use super::check::{MAX_NESTING, Purpose};
 use super::field::{Field, FieldType, HashRules};
 use super::markers::Markers;
-use super::value;
 use crate::error::{ErrorId, ErrorItem};
 use crate::json::members;
 use crate::query::Place;
@@ -114,7 +113,7 @@ impl<'c> Normalizer<'c> {
         self.remaining_depth -= 1;
         match (&field.field_type, value) {
             (FieldType::String(text), Value::String(string)) if text.collapse => {
-                let collapsed = value::collapse_whitespace(string);
+                let collapsed = collapse_whitespace(string);
                 self.changed |= collapsed != *string;
                 *string = collapsed;
             }
@@ -219,4 +218,9 @@ fn is_in_order(fields: &[(String, Field)], bucket: &Map<String, Value>) -> bool 
     // From the first key that is not the next of the fields, none is a field.
     let is_field = |key: &String| fields.iter().any(|(name, _)| name == key);
     others.is_none_or(|from| !bucket.keys().skip(from).any(is_field))
+}
+
+/// Trimmed, with every run of whitespace as one space.
+fn collapse_whitespace(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -8,7 +8,6 @@ use crate::error::{Error, ErrorId, ErrorItem, FaultList, Warning};
 use crate::json;
 use crate::json::pointer::PointerToken;
 use crate::pattern::PatternBudget;
-use crate::query::placeholder;
 
 /// Gathers faults while a request is read, so that all are reported together.
 #[derive(Debug, Default)]
@@ -18,8 +17,8 @@ pub(crate) struct Faults {
     /// What only a validation tells: it is wrong if it is reached, or odd and harmless.
     deferred_errors: FaultList,
     hints: FaultList,
-    /// Is what a placeholder stands for looked at later?
-    pub(super) spares_placeholders: bool,
+    /// Values that are exempt from checks of their type.
+    pub(super) exempt: Option<fn(&Value) -> bool>,
     /// The regular expressions of the request so far.
     pub(super) patterns: PatternBudget,
 }
@@ -31,9 +30,14 @@ impl Faults {
 
     /// What stands at `place` has the wrong type.
     pub(super) fn refuse_type(&mut self, place: &Place<'_>, expected: &str, found: &Value) {
-        if !(self.spares_placeholders && placeholder::name(found).is_some()) {
+        if !self.is_exempt(found) {
             self.refuse(place.wrong_type(expected, found));
         }
+    }
+
+    /// Whether the type of `value` is not checked.
+    pub(super) fn is_exempt(&self, value: &Value) -> bool {
+        self.exempt.is_some_and(|is_exempt| is_exempt(value))
     }
 
     pub(super) fn count(&self) -> usize {

@@ -106,9 +106,9 @@ impl<'f> FilterReader<'f> {
         }
         if context.expansion.is_none() {
             let before = self.faults.count();
-            self.faults.spares_placeholders = true;
+            self.faults.exempt = Some(placeholder::is_placeholder);
             read(value.clone(), context.place, self.faults);
-            self.faults.spares_placeholders = false;
+            self.faults.exempt = None;
             if self.faults.count() > before {
                 return None;
             }

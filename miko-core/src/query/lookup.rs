@@ -6,7 +6,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::json::reader;
-use crate::query::path::PathStep;
+use crate::query::step::PathStep;
 use crate::query::value_ref::ValueRef;
 
 /// Gives `look` what the steps lead to in the bucket with this JSON text.

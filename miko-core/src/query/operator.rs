@@ -10,7 +10,6 @@ use crate::pattern::{Pattern, PatternFault};
 use crate::query::faults::{Faults, Place};
 use crate::query::fields::{self, refuse};
 use crate::query::folding::Folding;
-use crate::query::placeholder;
 use crate::query::value_ref::ValueRef;
 
 /// An operator object: all of its operators must hold.
@@ -232,7 +231,7 @@ fn array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Opti
 /// Reads what stands in last place of a path: operators if it is an object.
 pub(super) fn read_test(last: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Option<Operators>> {
     match last {
-        spared if faults.spares_placeholders && placeholder::name(spared).is_some() => None,
+        exempt if faults.is_exempt(exempt) => None,
         Value::Object(map) => Operators::read(map, place, faults).map(Some),
         _ => Some(None),
     }

@@ -9,6 +9,7 @@ use crate::query::faults::{Faults, Place};
 use crate::query::fields::{refuse, refuse_type};
 use crate::query::lookup::with_value_at;
 use crate::query::operator::{self, Operators};
+use crate::query::step::{PathStep, read_steps, write_steps};
 use crate::query::value_ref::ValueRef;
 
 /// `["name", "family", "Kirk"]`: steps down from the bucket, and what must be said of the value there.
@@ -19,13 +20,6 @@ pub(crate) struct PathTest {
     test: Value,
     /// The same, if these are operators.
     operators: Option<Operators>,
-}
-
-/// One step down. Neither kind stands in for the other: `"0"` is a key, `0` is not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PathStep {
-    Key(String),
-    Index(u64),
 }
 
 impl PathTest {
@@ -75,59 +69,10 @@ impl PathTest {
     }
 }
 
-/// Reads keys and indices; `None` if any is neither.
-pub(super) fn read_steps(
-    elements: Vec<Value>,
-    place: &Place<'_>,
-    faults: &mut Faults,
-) -> Option<Vec<PathStep>> {
-    let mut steps = Some(Vec::with_capacity(elements.len()));
-    for (index, element) in elements.into_iter().enumerate() {
-        let step = PathStep::read(element, &Place::Index(place, index), faults);
-        steps = steps.zip(step).map(|(mut steps, step)| {
-            steps.push(step);
-            steps
-        });
-    }
-    steps
-}
-
-/// Writes steps and what comes after them as a JSON array.
-pub(super) fn write_steps(
-    f: &mut fmt::Formatter<'_>,
-    steps: &[PathStep],
-    test: Option<&Value>,
-) -> fmt::Result {
-    f.write_str("[")?;
-    for (index, step) in steps.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        match step {
-            PathStep::Key(key) => write!(f, "{comma}{}", Value::from(key.as_str()))?,
-            PathStep::Index(index) => write!(f, "{comma}{index}")?,
-        }
-    }
-    test.map_or(Ok(()), |test| write!(f, ",{test}"))?;
-    f.write_str("]")
-}
-
 /// The path as a request has it.
 impl fmt::Display for PathTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_steps(f, &self.steps, Some(&self.test))
-    }
-}
-
-impl PathStep {
-    fn read(element: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
-        const EXPECTED: &str = "an object key (a string) or an array index (a non-negative integer)";
-        match element {
-            Value::String(key) => Some(Self::Key(key)),
-            Value::Number(number) => match json::count(&number) {
-                Some(index) => Some(Self::Index(index)),
-                None => refuse(faults, place.wrong_value(EXPECTED, number)),
-            },
-            other => refuse_type(faults, place, EXPECTED, &other),
-        }
     }
 }
 

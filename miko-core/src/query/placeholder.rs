@@ -22,11 +22,16 @@ pub(super) fn name(value: &Value) -> Option<&str> {
     map.get("placeholder")?.as_str()
 }
 
+/// Whether the value is a placeholder.
+pub(super) fn is_placeholder(value: &Value) -> bool {
+    name(value).is_some()
+}
+
 /// Is the value a placeholder, or does it hold one?
 pub(super) fn contains_placeholder(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(contains_placeholder),
-        Value::Object(map) => name(value).is_some() || map.values().any(contains_placeholder),
+        Value::Object(map) => is_placeholder(value) || map.values().any(contains_placeholder),
         _ => false,
     }
 }

@@ -11,8 +11,8 @@ use crate::query::fields::{self, refuse, refuse_type};
 use crate::query::folding::Folding;
 use crate::query::lookup::with_value_at;
 use crate::query::operator::read_folding;
-use crate::query::path::{self, PathStep};
 use crate::query::placeholder;
+use crate::query::step::{self, PathStep};
 use crate::query::value_ref::ValueRef;
 
 /// One sort path.
@@ -91,7 +91,7 @@ impl SortKey {
                     }
                     read_property(property, &Place::Index(place, 0), faults)
                 }
-                _ => path::read_steps(elements, place, faults)
+                _ => step::read_steps(elements, place, faults)
                     .map(|steps| SortBy::Bucket(SortPath { steps, folding })),
             };
         Some(Self { by: by?, reverse: reverse? })
@@ -161,7 +161,7 @@ impl fmt::Display for SortPath {
             qualifiers.insert("collapse".to_owned(), true.into());
         }
         let qualifiers = (!qualifiers.is_empty()).then_some(Value::Object(qualifiers));
-        path::write_steps(f, &self.steps, qualifiers.as_ref())
+        step::write_steps(f, &self.steps, qualifiers.as_ref())
     }
 }
 

@@ -1,0 +1,49 @@
+//! Collects the rules that the values of a bucket break.
+
+use serde_json::Value;
+
+use crate::error::{ErrorId, ErrorItem, FaultList};
+use crate::json::type_name;
+use crate::query::Place;
+
+/// Collects violations, each with the class that declares the rule.
+pub(super) struct Violations<'c> {
+    /// The class whose fields are checked.
+    pub(super) class: &'c str,
+    faults: &'c mut FaultList,
+}
+
+impl<'c> Violations<'c> {
+    pub(super) fn of(class: &'c str, faults: &'c mut FaultList) -> Self {
+        Self { class, faults }
+    }
+
+    pub(super) fn push(&mut self, violation: ErrorItem) {
+        self.faults.push(violation);
+    }
+
+    /// A violation of `rule` by the value at `place`.
+    pub(super) fn item(&self, place: &Place<'_>, rule: &str, message: impl Into<String>) -> ErrorItem {
+        let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
+        place.locate(place.name_field(item)).with("rule", rule)
+    }
+
+    /// Adds the violation that `found` is not what `rule` expects.
+    pub(super) fn push_mismatch(&mut self, place: &Place<'_>, rule: &str, expected: &str, found: &Value) {
+        let item = self.item(place, rule, format!("expected {expected}"));
+        self.push(item.with("expected", expected).with("found", abbreviate(found)));
+    }
+}
+
+/// A value as an error shows it: whole if it is short, its type if not.
+pub(crate) fn abbreviate(value: &Value) -> Value {
+    const SHORT: usize = 200;
+    match value {
+        Value::String(text) if text.len() > SHORT => {
+            let beginning: String = text.chars().take(SHORT / 4).collect();
+            format!("{beginning}… ({} bytes)", text.len()).into()
+        }
+        Value::Array(_) | Value::Object(_) => type_name(value).into(),
+        short => short.clone(),
+    }
+}
