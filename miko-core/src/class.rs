@@ -35,4 +35,3 @@ pub(crate) use marked::check_marked;
 pub(crate) use markers::Markers;
 pub(crate) use normalize::Normalizer;
 pub(crate) use reference::{OnDelete, Reference};
-pub(crate) use violations::abbreviate;

@@ -1,19 +1,19 @@
-//! Q0, from a JSON request to a typed one.
+//! Q0: parses JSON requests into typed ones and evaluates selects.
 //!
-//! | layer | where |
+//! | subject | module |
 //! | --- | --- |
-//! | reading keys and types, gathering every fault | [`faults`], [`fields`] |
-//! | the typed request | [`select`], [`filter`], [`path`], [`step`], [`operator`], [`sort`], [`mod@write`], [`stack`] |
-//! | what placeholders stand for | [`placeholder`] |
-//! | what a path leads to in a bucket's text, and how texts compare | [`lookup`], [`value_ref`], [`folding`] |
-//! | checking a request without running it | [`validation`] |
-//! | running a select record by record | [`evaluate`] |
+//! | takes the keys of a request and reports those that are missing or unknown | [`fields`] |
+//! | the typed requests | [`select`], [`mod@write`] |
+//! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
+//! | resolves placeholders | [`placeholder`] |
+//! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
+//! | validates a request without running it | [`validation`] |
+//! | evaluates a select record by record | [`evaluate`] |
 //!
-//! A [`Request`] exists only if nothing was wrong with the query, so an engine never checks one again. No layer here
-//! knows SQL; the SQLite engines compile a request themselves.
+//! A [`Request`] is valid by construction, so engines do not validate it again. No module here knows SQL: the SQLite
+//! engines compile a request themselves.
 
 mod evaluate;
-mod faults;
 mod fields;
 mod filter;
 mod folding;
@@ -23,7 +23,6 @@ mod path;
 mod placeholder;
 mod select;
 mod sort;
-pub(crate) mod stack;
 mod step;
 mod validation;
 mod value_ref;
@@ -31,21 +30,20 @@ mod write;
 
 use serde_json::Value;
 
+use crate::diagnostics::{Faults, Place};
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
 use fields::Fields;
 
 pub(crate) use evaluate::{MatchCollector, RecordView};
-pub(crate) use faults::{Faults, Place};
 pub(crate) use filter::{Filter, Resolved};
 pub(crate) use path::PathTest;
 pub(crate) use select::SelectRequest;
 pub(crate) use sort::{SortBy, SortKey, SortPath};
-pub(crate) use stack::Stack;
 pub(crate) use step::PathStep;
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
-pub(crate) use write::{CreateRequest, DeleteRequest, StackInput, UpdateRequest, read_custom_classes};
+pub(crate) use write::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};
 
 /// A Q0 request: a JSON object, as `json!` makes it.
 ///

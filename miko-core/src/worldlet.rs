@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result, Warning};
+use crate::diagnostics::{FaultList, Place};
+use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
 use crate::json::reader::PlainValue;
-use crate::query::Place;
 use crate::timestamp::Timestamp;
 
 pub(crate) use file::{Encoding, IncomingChunk, IncomingFile};

@@ -11,9 +11,10 @@ use super::constraint::{Constraint, declared_constraints};
 use super::definition::Definition;
 use super::field::Field;
 use super::inheritance::{Definitions, check_parents, collect_field_order, linearize};
-use crate::error::{FaultList, Result};
+use crate::diagnostics::FaultList;
+use crate::error::Result;
 use crate::json::Object;
-use crate::query::Stack;
+use crate::stack::Stack;
 
 /// All classes that are defined.
 ///
@@ -242,8 +243,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::diagnostics::Place;
     use crate::error::ErrorItem;
-    use crate::query::Place;
 
     fn definition(value: Value) -> Definition {
         let mut faults = FaultList::default();

@@ -7,10 +7,9 @@ use super::field::{Field, FieldType, HashRules};
 use super::markers::Markers;
 use super::reference::pk_of;
 use super::scalar;
-use super::violations::{Violations, abbreviate};
-use crate::error::FaultList;
+use super::violations::Violations;
+use crate::diagnostics::{FaultList, Place, abbreviate};
 use crate::json::{self, members};
-use crate::query::Place;
 use crate::timestamp::is_rfc3339;
 
 /// What a bucket is checked for.

@@ -14,9 +14,9 @@ use super::field::{ElementRules, Field, FieldType, NumberRules};
 use super::markers::Markers;
 use super::normalize::Normalizer;
 use super::settings::fault;
-use crate::error::{ErrorItem, FaultList};
+use crate::diagnostics::{FaultList, Place};
+use crate::error::ErrorItem;
 use crate::json::compare_numbers;
-use crate::query::Place;
 
 impl Definition {
     /// Notes what nobody could fulfil, each with the name of the rule, by JSON pointer under `place`.

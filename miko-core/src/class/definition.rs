@@ -4,8 +4,7 @@ use serde_json::{Map, Value};
 
 use super::field::Field;
 use super::settings::{DefinitionFaults, SettingsReader, fault};
-use crate::error::FaultList;
-use crate::query::Place;
+use crate::diagnostics::{FaultList, Place};
 
 /// What the author of a class says of it.
 #[derive(Debug, Clone)]

@@ -6,8 +6,8 @@ use serde_json::{Map, Number, Value};
 
 use super::reference::OnDelete;
 use super::settings::{DefinitionFaults, SettingsReader, fault};
+use crate::diagnostics::Place;
 use crate::pattern::Pattern;
-use crate::query::Place;
 use crate::uns;
 
 /// What the values of a field must be.

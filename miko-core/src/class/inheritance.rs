@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::definition::Definition;
-use crate::error::{ErrorId, ErrorItem, FaultList};
+use crate::diagnostics::FaultList;
+use crate::error::{ErrorId, ErrorItem};
 use crate::uns;
 
 /// Definitions by the name of their class.

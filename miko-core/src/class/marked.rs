@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::catalog::Catalog;
 use super::check::{Checker, MAX_NESTING};
 use super::markers::Markers;
-use crate::error::{ErrorId, ErrorItem, FaultList};
-use crate::query::Place;
+use crate::diagnostics::{FaultList, Place};
+use crate::error::{ErrorId, ErrorItem};
 
 /// Checks every object in a bucket, and the bucket itself, that has a marker.
 pub(crate) fn check_marked(

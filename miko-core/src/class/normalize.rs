@@ -10,9 +10,9 @@ use super::catalog::{Catalog, Class};
 use super::check::{MAX_NESTING, Purpose};
 use super::field::{Field, FieldType, HashRules};
 use super::markers::Markers;
+use crate::diagnostics::Place;
 use crate::error::{ErrorId, ErrorItem};
 use crate::json::members;
-use crate::query::Place;
 
 /// How many values defaults may add to a record: each may bring others with it.
 const MAX_DEFAULTS: usize = 10_000;

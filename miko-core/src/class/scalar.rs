@@ -6,9 +6,9 @@ use regex::Regex;
 use serde_json::Number;
 
 use super::field::{ElementRules, Format, NumberRules, StringRules};
-use super::violations::{Violations, abbreviate};
+use super::violations::Violations;
+use crate::diagnostics::{Place, abbreviate};
 use crate::json::{compare_numbers, is_multiple};
-use crate::query::Place;
 
 pub(super) fn check_string(
     violations: &mut Violations<'_>,

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::error::{ErrorId, ErrorItem, FaultList};
+use crate::diagnostics::{FaultList, Place};
+use crate::error::{ErrorId, ErrorItem};
 use crate::json::{self, type_name};
 use crate::pattern::{Pattern, PatternBudget};
-use crate::query::Place;
 use crate::uns;
 
 /// What was found while a definition is read: its faults, and its regular expressions.

@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use crate::error::{ErrorId, ErrorItem, FaultList};
-use crate::json::type_name;
-use crate::query::Place;
+use crate::diagnostics::{FaultList, Place, abbreviate};
+use crate::error::{ErrorId, ErrorItem};
 
 /// Collects violations, each with the class that declares the rule.
 pub(super) struct Violations<'c> {
@@ -32,18 +31,5 @@ impl<'c> Violations<'c> {
     pub(super) fn push_mismatch(&mut self, place: &Place<'_>, rule: &str, expected: &str, found: &Value) {
         let item = self.item(place, rule, format!("expected {expected}"));
         self.push(item.with("expected", expected).with("found", abbreviate(found)));
-    }
-}
-
-/// A value as an error shows it: whole if it is short, its type if not.
-pub(crate) fn abbreviate(value: &Value) -> Value {
-    const SHORT: usize = 200;
-    match value {
-        Value::String(text) if text.len() > SHORT => {
-            let beginning: String = text.chars().take(SHORT / 4).collect();
-            format!("{beginning}… ({} bytes)", text.len()).into()
-        }
-        Value::Array(_) | Value::Object(_) => type_name(value).into(),
-        short => short.clone(),
     }
 }

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, ErrorItem, FaultList};
+use crate::diagnostics::readers::{self, ReadFn, refuse_type};
+use crate::diagnostics::{FaultList, Faults, Place};
+use crate::error::{Error, ErrorItem};
 use crate::json::{self, members::get};
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, ReadFn, refuse_type};
+use crate::query::fields;
 use crate::query::path::PathTest;
 use crate::query::placeholder::{self, ReadContext, Resolver, Scope};
 
@@ -55,13 +56,13 @@ impl<'f> FilterReader<'f> {
         self.size += 1;
         let mut filter = Filter {
             classes: self.read_classes(map, context),
-            pks: self.read_part(map, "pk", context, fields::pks),
+            pks: self.read_part(map, "pk", context, readers::pks),
             path: self.read_part(map, "path", context, PathTest::read),
             ..Filter::default()
         };
         filter.all = self.read_members(map, "all", context);
         filter.any = self.read_members(map, "any", context);
-        filter.negated = self.read_part(map, "not", context, fields::boolean);
+        filter.negated = self.read_part(map, "not", context, readers::boolean);
         filter.then = get(map, "then").and_then(|then| {
             let place = Place::Key(context.place, "then");
             self.read_expanded(then, &context.at(&place), &mut Self::read_nested).map(Box::new)
@@ -138,8 +139,8 @@ impl<'f> FilterReader<'f> {
         map: &'q Map<String, Value>,
         context: &ReadContext<'q, '_>,
     ) -> Option<Resolved<Vec<String>>> {
-        let class = self.read_part(map, "class", context, fields::classes);
-        let classes = self.read_part(map, "classes", context, fields::classes);
+        let class = self.read_part(map, "class", context, readers::classes);
+        let classes = self.read_part(map, "classes", context, readers::classes);
         match (class, classes) {
             (Some(class), Some(classes)) => {
                 let warning =
@@ -178,7 +179,7 @@ impl<'f> FilterReader<'f> {
         };
         if self.depth == json::MAX_DEPTH {
             let message = format!("conditions may nest {} deep, placeholders resolved", json::MAX_DEPTH);
-            return fields::refuse(self.faults, context.place.fault(message));
+            return readers::refuse(self.faults, context.place.fault(message));
         }
         let unknown = fields::unknown(map, &KEYS);
         if !unknown.is_empty() {

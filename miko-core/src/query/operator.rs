@@ -4,11 +4,10 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-use crate::class::abbreviate;
+use crate::diagnostics::readers::{self, refuse};
+use crate::diagnostics::{Faults, Place, abbreviate};
 use crate::json;
 use crate::pattern::{Pattern, PatternFault};
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, refuse};
 use crate::query::folding::Folding;
 use crate::query::value_ref::ValueRef;
 
@@ -95,7 +94,7 @@ impl Operators {
 
 /// Reads the modifiers among the keys of `map`.
 pub(super) fn read_folding(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Folding {
-    let mut flag = |key: &str| fields::boolean(map.get(key)?.clone(), &Place::Key(place, key), faults);
+    let mut flag = |key: &str| readers::boolean(map.get(key)?.clone(), &Place::Key(place, key), faults);
     let [case, collapse] = MODIFIERS;
     Folding { ignores_case: flag(case) == Some(false), collapses_whitespace: flag(collapse) == Some(true) }
 }
@@ -114,7 +113,7 @@ impl Operator {
             other => other.clone(),
         };
         let mut text = |make: fn(String) -> Self| {
-            let text = fields::string(operand.clone(), place, faults)?;
+            let text = readers::string(operand.clone(), place, faults)?;
             Some(make(folding.apply(&text).into_owned()))
         };
         match key {
@@ -131,12 +130,12 @@ impl Operator {
             "includes_all" => array(operand, place, faults).map(|items| Self::IncludesAll(items.to_vec())),
             "includes_any" => array(operand, place, faults).map(|items| Self::IncludesAny(items.to_vec())),
             "in" => array(operand, place, faults).map(|items| Self::In(items.iter().map(value).collect())),
-            "exists" => fields::boolean(operand.clone(), place, faults).map(Self::Exists),
-            "truthy" => fields::boolean(operand.clone(), place, faults).map(Self::Truthy),
+            "exists" => readers::boolean(operand.clone(), place, faults).map(Self::Exists),
+            "truthy" => readers::boolean(operand.clone(), place, faults).map(Self::Truthy),
             "any" => match operand {
                 Value::Bool(true) => Some(Self::Present),
                 Value::Bool(false) => refuse(faults, place.wrong_value("true", false)),
-                other => fields::refuse_type(faults, place, "true", other),
+                other => readers::refuse_type(faults, place, "true", other),
             },
             _ => {
                 let message = format!("there is no operator `{key}`");
@@ -202,12 +201,12 @@ fn read_ordered(
 ) -> Option<Operator> {
     match operand {
         Value::Number(_) | Value::String(_) => Some(Operator::Ordered(allowed, operand.clone())),
-        other => fields::refuse_type(faults, place, "a number or a string", other),
+        other => readers::refuse_type(faults, place, "a number or a string", other),
     }
 }
 
 fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Pattern> {
-    let text = fields::string(operand.clone(), place, faults)?;
+    let text = readers::string(operand.clone(), place, faults)?;
     let item = match faults.patterns.read(&text) {
         Ok(pattern) => return Some(pattern),
         Err(PatternFault::Malformed(reason)) => {
@@ -224,7 +223,7 @@ fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Opti
 fn array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Option<&'v [Value]> {
     match operand {
         Value::Array(items) => Some(items),
-        other => fields::refuse_type(faults, place, "an array", other),
+        other => readers::refuse_type(faults, place, "an array", other),
     }
 }
 

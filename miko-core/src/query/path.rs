@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::diagnostics::readers::{refuse, refuse_type};
+use crate::diagnostics::{Faults, Place};
 use crate::json;
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{refuse, refuse_type};
 use crate::query::lookup::with_value_at;
 use crate::query::operator::{self, Operators};
 use crate::query::step::{PathStep, read_steps, write_steps};

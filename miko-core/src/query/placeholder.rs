@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use crate::diagnostics::Place;
 use crate::error::{ErrorId, ErrorItem, Warning};
 use crate::json;
-use crate::query::faults::Place;
 
 /// How many values placeholders may stand for in one request a second time, those inside others included. Ten names can
 /// stand for a thousand million values if each stands for an array of ten others.

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::diagnostics::readers::{self, ReadFn};
+use crate::diagnostics::{Faults, Place};
 use crate::json::members::get;
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, ReadFn};
+use crate::query::fields;
 use crate::query::filter::{Filter, FilterReader};
 use crate::query::placeholder::{ReadContext, Scope};
 use crate::query::sort::SortKey;
@@ -74,11 +75,11 @@ impl SelectRequest {
                 size: reader.size + sorts.len(),
                 may_fail: !reader.deferred.is_empty(),
                 sorts,
-                limit: read_unconditional(reader, map, "limit", context, fields::count),
-                offset: read_unconditional(reader, map, "offset", context, fields::count).unwrap_or(0),
-                history: read_unconditional(reader, map, "history", context, fields::boolean)
+                limit: read_unconditional(reader, map, "limit", context, readers::count),
+                offset: read_unconditional(reader, map, "offset", context, readers::count).unwrap_or(0),
+                history: read_unconditional(reader, map, "history", context, readers::boolean)
                     .unwrap_or(false),
-                cutoff: read_unconditional(reader, map, "cutoff", context, fields::timestamp),
+                cutoff: read_unconditional(reader, map, "cutoff", context, readers::timestamp),
             }
         });
         let deferred = reader.deferred;

@@ -4,10 +4,11 @@ use std::fmt;
 
 use serde_json::{Map, Number, Value};
 
+use crate::diagnostics::readers::{self, refuse, refuse_type};
+use crate::diagnostics::{Faults, Place};
 use crate::error::{ErrorId, ErrorItem};
 use crate::json;
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, refuse, refuse_type};
+use crate::query::fields;
 use crate::query::folding::Folding;
 use crate::query::lookup::with_value_at;
 use crate::query::operator::read_folding;
@@ -62,7 +63,7 @@ impl SortKey {
         };
         let reverse = match qualifiers.get("reverse") {
             None => Some(false),
-            Some(value) => fields::boolean(value.clone(), &Place::Key(&last, "reverse"), faults),
+            Some(value) => readers::boolean(value.clone(), &Place::Key(&last, "reverse"), faults),
         };
         let folding = read_folding(&qualifiers, &last, faults);
         let unknown = fields::unknown(&qualifiers, &QUALIFIERS);
@@ -124,7 +125,7 @@ fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut 
         faults.refuse(place.fault(message).with("unknown_fields", unknown));
     }
     let place = Place::Key(place, "record");
-    let name = fields::string(property.get("record")?.clone(), &place, faults)?;
+    let name = readers::string(property.get("record")?.clone(), &place, faults)?;
     match name.as_str() {
         "pk" => Some(SortBy::Pk),
         "created_at" => Some(SortBy::CreatedAt),

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::diagnostics::readers::{refuse, refuse_type};
+use crate::diagnostics::{Faults, Place};
 use crate::json;
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{refuse, refuse_type};
 
 /// One step down. Neither kind stands in for the other: `"0"` is a key, `0` is not.
 #[derive(Debug, Clone, PartialEq, Eq)]

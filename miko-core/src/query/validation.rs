@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::{ErrorItem, FaultList, Warning};
+use crate::diagnostics::{FaultList, Faults};
+use crate::error::{ErrorItem, Warning};
 use crate::query::Query;
-use crate::query::faults::Faults;
 
 /// What [`Mikobase::validate`](crate::Mikobase::validate) found: at most
 /// [`MAX_REPORTED_FAULTS`](crate::MAX_REPORTED_FAULTS) of each kind.

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, Fields};
-use crate::query::stack::{self, Stack};
+use crate::diagnostics::{Place, readers};
+use crate::query::fields::Fields;
 use crate::record::PASS_THROUGH;
+use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
@@ -56,7 +56,7 @@ pub(crate) struct DeleteRequest {
 impl CreateRequest {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
         fields.refuse_unsupported("transaction");
-        let bucket = fields.read_required("bucket", fields::object);
+        let bucket = fields.read_required("bucket", readers::object);
         let stack = stack(fields).unwrap_or_else(|| StackInput::Primary(uns::RECORD.to_owned()));
         let extras = extras(fields);
         Some(Self { bucket: bucket?, stack, extras })
@@ -71,11 +71,11 @@ impl UpdateRequest {
             let message = format!("an update changes at least one of `{}`", CHANGES.join("`, `"));
             fields.faults.refuse(Place::Request.fault(message).with("missing_fields", CHANGES.to_vec()));
         }
-        let pk = fields.read_required("pk", fields::string);
-        let bucket = fields.read("bucket", fields::object);
+        let pk = fields.read_required("pk", readers::string);
+        let bucket = fields.read("bucket", readers::object);
         let stack = stack(fields);
         let extras = extras(fields);
-        let if_updated_at = fields.read("if_updated_at", fields::exact_timestamp);
+        let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
         Some(Self { pk: pk?, bucket, stack, extras, if_updated_at })
     }
 }
@@ -83,8 +83,8 @@ impl UpdateRequest {
 impl DeleteRequest {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
         fields.refuse_unsupported("transaction");
-        let pk = fields.read_required("pk", fields::string);
-        let if_exists = fields.read("if_exists", fields::boolean).unwrap_or(false);
+        let pk = fields.read_required("pk", readers::string);
+        let if_exists = fields.read("if_exists", readers::boolean).unwrap_or(false);
         Some(Self { pk: pk?, if_exists })
     }
 }
@@ -114,7 +114,7 @@ fn extras(fields: &mut Fields<'_>) -> Map<String, Value> {
     let mut extras = Map::new();
     for key in PASS_THROUGH {
         let value = match key {
-            "custom_classes" => fields.read(key, read_custom_classes),
+            "custom_classes" => fields.read(key, readers::custom_classes),
             _ => fields.take(key),
         };
         if let Some(value) = value {
@@ -122,14 +122,4 @@ fn extras(fields: &mut Fields<'_>) -> Map<String, Value> {
         }
     }
     extras
-}
-
-/// Marker keys, each with the class it stands for.
-pub(crate) fn read_custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
-    let mut markers = fields::object(value, place, faults)?;
-    for (marker, name) in &mut markers {
-        let class = fields::class(name.take(), &Place::Key(place, marker), faults);
-        *name = class.into();
-    }
-    Some(markers.into())
 }

@@ -4,8 +4,9 @@ use crate::class::Catalog;
 use crate::engine::store::broken;
 use crate::engine::tables::Row;
 use crate::error::Result;
-use crate::query::{RecordView, stack};
+use crate::query::RecordView;
 use crate::record::Record;
+use crate::stack;
 use crate::timestamp::Timestamp;
 
 /// A record, and the classes as the select sees them.

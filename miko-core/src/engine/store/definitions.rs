@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, ConstraintKind, Definition};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::pending::LISTED;
 use crate::engine::store::write::{defined_by, map};
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{ONE_DEFINITION, State, Tables};
-use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result};
+use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::key_of;
 use crate::json::pointer::PointerToken;
-use crate::query::Place;
 use crate::timestamp::Timestamp;
 use crate::uns;
 

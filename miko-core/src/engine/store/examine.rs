@@ -6,11 +6,12 @@ use std::cmp::Reverse;
 use serde_json::{Map, Value};
 
 use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, Purpose, check, check_marked};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::values::facets;
 use crate::engine::tables::Tables;
-use crate::error::{ErrorId, ErrorItem, FaultList, Result};
-use crate::query::{Place, stack};
+use crate::error::{ErrorId, ErrorItem, Result};
+use crate::stack;
 use crate::uns;
 
 impl<T: Tables> Store<T> {

@@ -10,15 +10,16 @@ use std::io::Read;
 use serde_json::{Map, Value};
 
 use crate::class::{Definition, Purpose};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::examine::misplaced_definition;
 use crate::engine::store::import_files::ImportedFiles;
 use crate::engine::store::merge::Placed;
 use crate::engine::store::write::{defined_by, extras_text, map, text};
 use crate::engine::store::{Store, schema};
 use crate::engine::tables::{Row, State, Tables};
-use crate::error::{ErrorId, ErrorItem, FaultList, Result};
+use crate::error::{ErrorId, ErrorItem, Result};
 use crate::json::pointer::PointerToken;
-use crate::query::{Place, Stack, stack};
+use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{

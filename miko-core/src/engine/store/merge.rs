@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
+use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::import::{Import, RuleCheck};
 use crate::engine::store::write::{extras_text, map, text};
 use crate::engine::tables::{Row, State, Tables};
 use crate::error::{Error, ErrorId, Result};
 use crate::mikobase::Merged;
-use crate::query::{Place, stack};
+use crate::stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{

@@ -7,12 +7,12 @@
 use serde_json::{Map, Value};
 
 use crate::class::{ConstraintKind, Definition};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::values::{facets, unique_violation};
 use crate::engine::store::write::defined_by;
 use crate::engine::tables::Tables;
-use crate::error::{Error, ErrorId, FaultList, Result};
-use crate::query::Place;
+use crate::error::{Error, ErrorId, Result};
 
 /// The stack of a record, and the bucket that its platters share.
 type Content<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);

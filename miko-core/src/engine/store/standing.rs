@@ -11,6 +11,7 @@
 use serde_json::{Map, Value};
 
 use crate::class::Purpose;
+use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::pending::Pending;
 use crate::engine::store::refusal::Refused;
@@ -18,8 +19,9 @@ use crate::engine::store::write::{new_stack, stack_text};
 use crate::engine::tables::Tables;
 use crate::error::Result;
 use crate::memory;
-use crate::query::{CreateRequest, Place, stack};
+use crate::query::CreateRequest;
 use crate::response::Results;
+use crate::stack;
 use crate::timestamp::Timestamp;
 
 /// How many creates may share a transaction of a small database. The copies of pages take memory: at worst, with values in no

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::class::{Class, Definition, Purpose};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::refusal::Refused;
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{Row, State, Tables};
-use crate::error::{Error, ErrorId, FaultList, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::json::{self, Object};
-use crate::query::{CreateRequest, DeleteRequest, Place, Stack, StackInput, UpdateRequest, stack};
+use crate::query::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};
 use crate::record::PASS_THROUGH;
 use crate::response::Results;
+use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 

@@ -10,8 +10,9 @@ use crate::engine::tables::Shown;
 use crate::engine::worldlet::tables::MemoryTables;
 use crate::error::Result;
 use crate::json;
-use crate::query::{RecordView, SelectRequest, stack};
+use crate::query::{RecordView, SelectRequest};
 use crate::record::{Record, Records};
+use crate::stack;
 use crate::timestamp::Timestamp;
 
 impl Store<MemoryTables> {

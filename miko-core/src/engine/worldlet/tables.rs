@@ -15,8 +15,9 @@ use crate::engine::worldlet::undo_table::{UndoLog, UndoTable};
 use crate::error::Result;
 use crate::json;
 use crate::memory;
-use crate::query::{SelectRequest, stack};
+use crate::query::SelectRequest;
 use crate::record::{Record, Records};
+use crate::stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 

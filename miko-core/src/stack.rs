@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, refuse};
+use crate::diagnostics::readers::{self, refuse};
+use crate::diagnostics::{Faults, Place};
 use crate::uns;
 
 const SHADOW: &str = "shadow";
@@ -48,7 +48,7 @@ impl Stack {
     pub(crate) fn read_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         match value {
             Value::Array(classes) if classes.is_empty() => refuse(faults, place.fault(NO_PLATTER)),
-            Value::Array(_) => fields::classes(value, place, faults).map(Self::of_classes),
+            Value::Array(_) => readers::classes(value, place, faults).map(Self::of_classes),
             Value::Object(platters) if platters.contains_key(SHADOW) => {
                 let place = Place::Key(place, SHADOW);
                 refuse(
@@ -65,7 +65,7 @@ impl Stack {
 
     /// Reads `stack`: all platters, and the shadow first if it is given.
     pub(crate) fn read_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
-        let mut platters = fields::object(value, place, faults)?;
+        let mut platters = readers::object(value, place, faults)?;
         let shadow_is_first = platters.keys().next().is_some_and(|key| key == SHADOW);
         let shadow = platters.shift_remove(SHADOW);
         if let Some(shadow) = &shadow {
@@ -100,7 +100,7 @@ impl Stack {
     }
 
     /// Does a platter name this class?
-    pub(super) fn has_class(&self, name: &str) -> bool {
+    pub(crate) fn has_class(&self, name: &str) -> bool {
         self.platters.values().any(|platter| platter.get("class").is_some_and(|class| class == name))
     }
 
@@ -116,10 +116,10 @@ impl Stack {
 const NO_PLATTER: &str = "a record has at least one class: the shadow alone makes no stack";
 
 /// Reads the primary class of a write: null stands for the default class.
-pub(super) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
+pub(crate) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     match value {
         Value::Null => Some(uns::RECORD.to_owned()),
-        other => fields::class(other, place, faults),
+        other => readers::class(other, place, faults),
     }
 }
 
@@ -174,7 +174,7 @@ fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults
     };
     match keys.get_mut("class") {
         Some(name) => {
-            let class = fields::class(name.take(), &Place::Key(place, "class"), faults);
+            let class = readers::class(name.take(), &Place::Key(place, "class"), faults);
             *name = class.into();
         }
         None => faults.refuse(

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Error, ErrorItem, Result};
+use crate::error::{Error, ErrorItem, Result};
 
 /// How many faults of one request, schema or worldlet are listed. The list ends with one more item that says how
 /// many were left out, as its detail `omitted`; the same holds for warnings.

@@ -1,0 +1,18 @@
+//! Values as errors show them.
+
+use serde_json::Value;
+
+use crate::json::type_name;
+
+/// A value as an error shows it: whole if it is short, its type if not.
+pub(crate) fn abbreviate(value: &Value) -> Value {
+    const SHORT: usize = 200;
+    match value {
+        Value::String(text) if text.len() > SHORT => {
+            let beginning: String = text.chars().take(SHORT / 4).collect();
+            format!("{beginning}… ({} bytes)", text.len()).into()
+        }
+        Value::Array(_) | Value::Object(_) => type_name(value).into(),
+        short => short.clone(),
+    }
+}
