@@ -1,14 +1,18 @@
-//! Class definitions: what a record of a class must be, and what it inherits.
+//! Class definitions: fields, inheritance and constraints.
 //!
-//! Pure logic on JSON. It knows no store: an engine asks the [`Catalog`] for a [`Class`], has it check a bucket, and
-//! enforces by its own means what needs other records (uniqueness, references).
+//! Pure logic on JSON, without a store. An engine gets a [`Class`] from the [`Catalog`] to normalize and validate
+//! a bucket. The engine itself enforces the rules that involve other records: uniqueness and references.
 //!
-//! | subject | where |
+//! | subject | module |
 //! | --- | --- |
-//! | reading a definition, with all its faults | [`definition`], [`field`], [`settings`]; rules that contradict each other, [`contradiction`] |
-//! | classes with what they inherit | [`catalog`] |
-//! | normalizing a bucket, then checking it | [`normalize`]; [`check`], [`value`]; what `custom_classes` mark in it, [`markers`] |
-//! | what a class says of other records | [`constraint`], [`reference`] |
+//! | reads definitions | [`definition`], [`field`], [`settings`] |
+//! | detects rules that contradict each other | [`contradiction`] |
+//! | resolves inheritance | [`catalog`], [`inheritance`] |
+//! | normalizes buckets | [`normalize`] |
+//! | validates buckets | [`check`], [`scalar`], [`violations`] |
+//! | handles the `custom_classes` of a record | [`markers`], [`marked`] |
+//! | unique values and indexes | [`constraint`], [`constraint_key`] |
+//! | references to other records | [`reference`], [`reference_scan`] |
 
 mod catalog;
 mod check;

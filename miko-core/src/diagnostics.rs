@@ -1,7 +1,7 @@
-//! Faults and warnings of an input: collects them, names their places, and reads values that report them.
+//! Collects the faults and warnings of an input, locates them, and reads typed values.
 //!
-//! Requests, class definitions, records and worldlets are read with these. An input is read to its end, so that one
-//! error lists all its faults.
+//! Requests, class definitions, records and worldlets are read with this module. Reading continues after a
+//! fault, so that one error lists all faults of an input.
 
 mod abbreviate;
 mod fault_list;

@@ -10,8 +10,8 @@
 //! | validates a request without running it | [`validation`] |
 //! | evaluates a select record by record | [`evaluate`] |
 //!
-//! A [`Request`] is valid by construction, so engines do not validate it again. No module here knows SQL: the SQLite
-//! engines compile a request themselves.
+//! A [`Request`] is valid by construction, so engines do not validate it again. No module here knows SQL: the
+//! SQLite engine compiles a request itself.
 
 mod evaluate;
 mod fields;
@@ -45,14 +45,14 @@ pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
 pub(crate) use write::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};
 
-/// A Q0 request: a JSON object, as `json!` makes it.
+/// A Q0 request: a JSON object.
 ///
-/// It is `serde_json`'s value itself, so that `db.q0(json!({…}))` reads the same on an engine, on a proxy and on
-/// `&dyn Mikobase`. Text becomes a request through [`json::parse`](crate::json::parse), which refuses numbers that
+/// An alias of `serde_json::Value`, so that `db.q0(json!({…}))` compiles on an engine, on a proxy and on
+/// `&dyn Mikobase`. [`json::parse`](crate::json::parse) parses text into a request. It refuses numbers that
 /// would lose digits.
 pub type Query = serde_json::Value;
 
-/// A request in which everything is known to be well-formed.
+/// A valid request.
 #[derive(Debug)]
 pub(crate) enum Request {
     Select(SelectRequest),
@@ -61,22 +61,23 @@ pub(crate) enum Request {
     Delete(DeleteRequest),
 }
 
-/// The actions that this version runs.
+/// The actions of Q0 that this version supports.
 const ACTIONS: [&str; 4] = ["select", "create", "update", "delete"];
 
-/// The actions of Q0 that this version does not run.
+/// The actions of Q0 that this version does not support.
 const UNSUPPORTED_ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
 
-/// Reads a query.
+/// Parses a query into a request and its warnings.
 ///
 /// # Errors
-/// Every fault of the query, in one error.
+/// All faults of the query.
 pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
     let mut faults = Faults::default();
     let request = read(query, &mut faults);
     let (errors, warnings) = faults.into_parts();
     errors.check()?;
-    // Whatever reads nothing has said why, so this is out of reach; an error costs less than a panic if it is not.
+    // Unreachable: every path of `read` that returns `None` reports a fault. An error is returned instead of
+    // a panic.
     let request =
         request.ok_or_else(|| Error::new(ErrorId::INTERNAL, "a query was refused without a reason"))?;
     Ok((request, warnings.into_items()))

@@ -1,4 +1,4 @@
-//! The classes that are defined, each with what it inherits.
+//! The catalog: all defined classes, each with all that it inherits.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -16,16 +16,17 @@ use crate::error::Result;
 use crate::json::Object;
 use crate::stack::Stack;
 
-/// All classes that are defined.
+/// All defined classes.
 ///
-/// The maps are persistent: a transaction keeps the catalog that it began with, and a change of one class costs what that
-/// class and its subclasses cost, however many others there are.
+/// The maps are persistent, so a transaction can keep its initial catalog cheaply. A change of a class costs
+/// time in proportion to the class and its subclasses, not to the catalog.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalog {
     classes: ClassMap,
-    /// What inherits from a class, however far, in alphabetical order: every select of the class asks for it.
+    /// The direct and indirect subclasses of each class, in alphabetical order. Every select of a class needs
+    /// them.
     subclasses: NameRelation,
-    /// The classes whose fields hold objects of a class.
+    /// The classes that have fields with objects of each class.
     embedded_in: NameRelation,
 }
 
@@ -37,34 +38,34 @@ type NameSet = RedBlackTreeSetSync<Arc<str>>;
 #[derive(Debug)]
 pub(crate) struct Class {
     pub(crate) definition: Definition,
-    /// The class itself, then what it inherits from: parents left to right, depth first.
+    /// The class, then its ancestors: parents left to right, depth first.
     pub(crate) lineage: Vec<String>,
     /// All fields in canonical order: those of the outermost ancestor first.
     pub(super) fields: Vec<(String, Field)>,
-    /// What it and its ancestors declare of their records as a whole.
+    /// The constraints of the class and its ancestors.
     pub(crate) constraints: Vec<Constraint>,
-    /// May its records point at others?
+    /// Whether its records may hold references.
     pub(crate) holds_references: bool,
-    /// May it change a bucket that is normalized?
+    /// Whether normalization may change a bucket of the class.
     pub(super) normalizes: bool,
-    /// The stack of a record that is of this class alone, and its text: most new records have it.
+    /// The stack of a record of this class alone, also as text. Most new records have this stack.
     pub(crate) stack: Map<String, Value>,
     pub(crate) stack_text: String,
 }
 
 impl Catalog {
-    /// A catalog of these definitions.
+    /// Builds a catalog from definitions.
     ///
     /// # Errors
-    /// `class-not-found` for each parent that is not defined, `validation-failed` for each cycle.
+    /// `class-not-found` for each undefined parent, `validation-failed` for each cycle.
     pub(crate) fn of(definitions: impl IntoIterator<Item = Definition>) -> Result<Self> {
         Self::default().with(definitions.into_iter().collect(), &[])
     }
 
-    /// The same catalog with these changes: definitions to add or replace, and names to remove.
+    /// A copy of the catalog in which definitions are added or replaced, and names are removed.
     ///
     /// # Errors
-    /// As [`of`](Self::of).
+    /// Those of [`of`](Self::of).
     pub(crate) fn with(&self, added: Vec<Definition>, removed: &[String]) -> Result<Self> {
         let changed = ChangedDefinitions {
             catalog: self,
@@ -113,38 +114,38 @@ impl Catalog {
         self.classes.remove_mut(name);
     }
 
-    /// The class of this name, if it is defined.
+    /// The class with this name, if it is defined.
     pub(crate) fn class(&self, name: &str) -> Option<&Arc<Class>> {
         self.classes.get(name)
     }
 
-    /// The class itself and all that inherit from it, in alphabetical order after the first.
+    /// The class itself, then its subclasses in alphabetical order.
     pub(crate) fn with_subclasses<'c>(&'c self, name: &'c str) -> impl Iterator<Item = &'c str> {
         std::iter::once(name).chain(self.subclasses(name))
     }
 
-    /// All that inherit from the class, in alphabetical order.
+    /// The direct and indirect subclasses, in alphabetical order.
     pub(crate) fn subclasses<'c>(&'c self, name: &str) -> impl Iterator<Item = &'c str> + use<'c> {
         self.subclasses.get(name).into_iter().flatten().map(|name| &**name)
     }
 
-    /// Is `class` one of `allowed`, or a subclass of one?
+    /// Whether `class` is one of `allowed`, or a subclass of one.
     pub(crate) fn is_one_of(&self, class: &str, allowed: &[String]) -> bool {
         let lineage = self.class(class).map(|class| class.lineage.as_slice());
         allowed.iter().any(|name| name == class || lineage.is_some_and(|lineage| lineage.contains(name)))
     }
 
-    /// The constraints on records of this class, its ancestors' included.
+    /// The constraints of the class and its ancestors.
     pub(crate) fn constraints(&self, class: &str) -> &[Constraint] {
         self.class(class).map_or(&[], |class| &class.constraints)
     }
 
-    /// May a record of this class point at others?
+    /// Whether records of the class may hold references.
     pub(crate) fn has_references(&self, class: &str) -> bool {
         self.class(class).is_some_and(|class| class.holds_references)
     }
 
-    /// Adds the classes whose records hold objects of one of `names`, however deep.
+    /// Adds the classes whose records may contain objects of one of `names`, at any depth.
     pub(crate) fn add_embedding(&self, names: &mut BTreeSet<String>) {
         let mut new: Vec<String> = names.iter().cloned().collect();
         while let Some(name) = new.pop() {
@@ -177,7 +178,7 @@ fn remove_related(related: &mut NameRelation, from: &str, name: &str) {
     }
 }
 
-/// The definitions as they will be after a change.
+/// The definitions after a change, as an overlay over the catalog.
 struct ChangedDefinitions<'c> {
     catalog: &'c Catalog,
     removed: HashSet<&'c str>,
@@ -194,17 +195,17 @@ impl Definitions for ChangedDefinitions<'_> {
 }
 
 impl Class {
-    /// Is it there for its subclasses only?
+    /// Whether records can have only its subclasses.
     pub(crate) fn is_abstract(&self) -> bool {
         self.definition.is_abstract
     }
 
-    /// All that it inherits from.
+    /// The ancestors of the class.
     fn ancestors(&self) -> impl Iterator<Item = &String> {
         self.lineage.iter().filter(|ancestor| **ancestor != self.definition.name)
     }
 
-    /// The classes whose objects its fields hold.
+    /// The classes of the objects that its fields may contain.
     fn embedded(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
         self.fields.iter().for_each(|(_, field)| field.add_embedded(&mut names));
@@ -214,7 +215,7 @@ impl Class {
     fn of(definition: &Definition, all: &ChangedDefinitions<'_>) -> Self {
         let mut lineage = Vec::new();
         linearize(definition, all, &mut lineage);
-        // Each field stands where the outermost class that declares it put it, as the innermost one defined it.
+        // The outermost class that declares a field decides its position, the innermost one its definition.
         let mut order: Vec<String> = Vec::new();
         collect_field_order(definition, all, &mut order, &mut HashSet::new());
         let fields: Vec<(String, Field)> = order
@@ -263,7 +264,8 @@ mod tests {
         let catalog = catalog(json!([
             {"name": "a.b/thing", "fields": {"id": {"class": "number"}, "label": {"class": "string"}}},
             {"name": "a.b/moving", "inherits": "a.b/thing", "fields": {"speed": {"class": "number"}}},
-            {"name": "a.b/owned", "inherits": ["a.b/thing"], "fields": {"label": {"class": "url"}, "owner": {}}},
+            {"name": "a.b/owned", "inherits": ["a.b/thing"],
+             "fields": {"label": {"class": "url"}, "owner": {}}},
             {"name": "a.b/ship", "inherits": ["a.b/moving", "a.b/owned"],
              "fields": {"crew": {"class": "array"}, "speed": {"class": "number", "required": true}}},
         ]))
@@ -307,7 +309,8 @@ mod tests {
     fn a_hundred_levels_are_fine() {
         let definitions = (0..100).map(|level| {
             let parents = if level == 0 { json!([]) } else { json!([format!("a.b/c{}", level - 1)]) };
-            definition(json!({"name": format!("a.b/c{level}"), "inherits": parents, "fields": {format!("f{level}"): {}}}))
+            let fields = json!({format!("f{level}"): {}});
+            definition(json!({"name": format!("a.b/c{level}"), "inherits": parents, "fields": fields}))
         });
         let catalog = Catalog::of(definitions).unwrap();
         assert_eq!(catalog.class("a.b/c99").unwrap().fields.len(), 100);
@@ -335,7 +338,9 @@ mod tests {
         #[test]
         fn a_changed_catalog_is_the_one_of_its_definitions(
             changes in proptest::collection::vec(
-                (0_usize..6, proptest::option::of(proptest::collection::vec(0_usize..6, 0..3)), 0_usize..6), 1..20)
+                (0_usize..6, proptest::option::of(proptest::collection::vec(0_usize..6, 0..3)), 0_usize..6),
+                1..20,
+            )
         ) {
             let name = |number: usize| format!("a.b/c{number}");
             let mut catalog = Catalog::default();
@@ -351,13 +356,14 @@ mod tests {
                     Some(parents) => {
                         let parents: Vec<String> = parents.into_iter().map(name).collect();
                         let fields = json!({name(number): {"class": name(embeds)}, "x": {"class": "number"}});
-                        let one = definition(json!({"name": name(number), "inherits": parents, "fields": fields}));
+                        let bucket = json!({"name": name(number), "inherits": parents, "fields": fields});
+                        let one = definition(bucket);
                         changed.insert(number, one.clone());
                         added.push(one);
                     }
                 }
                 let (new, whole) = (catalog.with(added, &removed), Catalog::of(changed.values().cloned()));
-                // One that only removes a class with subclasses is refused by its caller.
+                // The caller refuses to remove a class that has subclasses.
                 prop_assert_eq!(new.is_ok(), whole.is_ok());
                 let (Ok(new), Ok(whole)) = (new, whole) else { continue };
                 (catalog, definitions) = (new, changed);

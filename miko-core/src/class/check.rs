@@ -1,4 +1,4 @@
-//! Checking a normalized bucket against a class.
+//! Validates a normalized bucket against a class.
 
 use serde_json::{Map, Value};
 
@@ -12,18 +12,18 @@ use crate::diagnostics::{FaultList, Place, abbreviate};
 use crate::json::{self, members};
 use crate::timestamp::is_rfc3339;
 
-/// What a bucket is checked for.
+/// The reason for validating a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A new record: defaults stand in for what is left out.
+    /// A new record. Defaults fill in absent fields.
     Create,
-    /// A record that is written again.
+    /// An update of a record.
     Update,
-    /// A record that was stored before, elsewhere: it is checked and stays as it is.
+    /// A record from elsewhere: it is validated and stored without changes.
     Import,
 }
 
-/// Checks a normalized bucket against `class` and notes every fault, by JSON pointer under `place`.
+/// Validates a normalized bucket against `class`. Each fault has a JSON pointer under `place`.
 pub(crate) fn check(
     catalog: &Catalog,
     class: &Class,
@@ -35,16 +35,16 @@ pub(crate) fn check(
     Checker::of(catalog, &class.definition.name, markers, faults).fields(&class.fields, bucket, place);
 }
 
-/// How deep objects of classes, hashes and arrays may nest in a bucket that is checked. A bucket that came in a request is
-/// less deep; one that is filled with defaults of defaults might have no end.
+/// The limit of the nesting of objects, hashes and arrays in a bucket. Buckets in requests nest less deeply,
+/// but defaults may contain objects that have defaults, without end.
 pub(super) const MAX_NESTING: usize = json::MAX_DEPTH - 2;
 
-/// A bucket, or a part of it, being checked.
+/// Validates a bucket or a part of it.
 pub(super) struct Checker<'c> {
     catalog: &'c Catalog,
     violations: Violations<'c>,
     markers: &'c Markers,
-    /// How many levels may follow.
+    /// The number of levels that may follow.
     remaining_depth: usize,
 }
 
@@ -58,14 +58,15 @@ impl<'c> Checker<'c> {
         Self { catalog, violations: Violations::of(class, faults), markers, remaining_depth: MAX_NESTING }
     }
 
-    /// Checks an object of a class.
+    /// Validates an object of a class.
     pub(super) fn object(&mut self, class: &'c Class, object: &Map<String, Value>, place: &Place<'_>) {
         let outer = std::mem::replace(&mut self.violations.class, &class.definition.name);
         self.fields(&class.fields, object, place);
         self.violations.class = outer;
     }
 
-    /// Does a marker say of what class an object is, where one of `declared` is expected? If it is none, that is a fault.
+    /// Whether a marker gives the class of an object. Reports each such class that is not a subclass of
+    /// `declared`.
     fn is_marked(&mut self, declared: &str, object: &Map<String, Value>, place: &Place<'_>) -> bool {
         let classes: Vec<&str> = self.markers.classes_of(object).collect();
         for class in &classes {
@@ -78,7 +79,7 @@ impl<'c> Checker<'c> {
         !classes.is_empty()
     }
 
-    /// Checks an object whose keys are fields. Keys that no field declares may hold anything.
+    /// Validates the fields of an object. Undeclared keys may have any value.
     fn fields(&mut self, fields: &[(String, Field)], bucket: &Map<String, Value>, place: &Place<'_>) {
         for (name, field) in fields {
             let place = Place::Key(place, name);
@@ -90,7 +91,7 @@ impl<'c> Checker<'c> {
         }
     }
 
-    /// Checks a value that is there: a field, or an element of an array or a hash.
+    /// Validates a present value: a field, or an element of an array or a hash.
     pub(super) fn element(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         if !value.is_null() {
             self.value(field, value, place);
@@ -108,7 +109,7 @@ impl<'c> Checker<'c> {
         self.violations.push(fault.with("found", found));
     }
 
-    /// Checks a value that is not null.
+    /// Validates a value that is not null, within the limit of nesting.
     fn value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         if self.remaining_depth == 0 {
             let message = format!("the value nests deeper than {MAX_NESTING} levels, defaults included");
@@ -130,7 +131,7 @@ impl<'c> Checker<'c> {
         }
     }
 
-    /// Checks a value that is not null against the type of its field.
+    /// Validates a value that is not null against the type of its field.
     fn check_type(&mut self, field_type: &FieldType, value: &Value, place: &Place<'_>) {
         match (field_type, value) {
             (FieldType::Any | FieldType::Function, _) | (FieldType::Boolean, Value::Bool(_)) => {}
@@ -171,7 +172,7 @@ impl<'c> Checker<'c> {
             (FieldType::Reference(_) | FieldType::File, found) if pk_of(found).is_some() => {}
             (FieldType::Class(_), Value::String(_)) => {}
             (FieldType::Class(class), Value::Object(embedded)) => {
-                // An object that is marked is checked by the class that its marker names.
+                // A marked object is validated against the class of its marker instead.
                 if !self.is_marked(class, embedded, place)
                     && let Some(class) = self.catalog.class(class)
                 {
@@ -182,7 +183,7 @@ impl<'c> Checker<'c> {
         }
     }
 
-    /// Checks the keys of a hash, by their own definitions or by that of its elements.
+    /// Validates the keys of a hash: by their own definitions, else by that of the elements.
     fn hash(&mut self, hash: &HashRules, map: &Map<String, Value>, place: &Place<'_>) {
         self.fields(&hash.fields, map, place);
         if let Some(of) = &hash.elements.of {
@@ -196,7 +197,7 @@ impl<'c> Checker<'c> {
     }
 }
 
-/// What a value of this type is called in messages.
+/// The description of a type in error messages.
 fn expected(field_type: &FieldType) -> &'static str {
     match field_type {
         FieldType::Any | FieldType::Function => "any value",

@@ -1,29 +1,29 @@
-//! What a class says about its records as a whole: which values are unique, and which are indexed.
+//! Constraints on the records of a class: unique values and indexes.
 
 use super::definition::{Definition, FieldPath};
 use super::field::{Field, FieldType};
 
-/// Values of the records of a class and its subclasses that an engine keeps in an index.
+/// A constraint on records of a class and its subclasses. An engine keeps the values in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Constraint {
     pub(crate) kind: ConstraintKind,
-    /// The class that declares it.
+    /// The class that declares the constraint.
     pub(crate) class: String,
     pub(crate) fields: Vec<FieldPath>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ConstraintKind {
-    /// No two active records have the same tuple. One that holds a null is exempt.
+    /// No two active records have the same tuple. Tuples with a null are exempt.
     Unique,
-    /// The same, and no update changes it.
+    /// A unique tuple that no update may change.
     Join,
-    /// Queries find records by it.
+    /// A tuple that queries can look up.
     Index,
 }
 
 impl ConstraintKind {
-    /// The name under which it is stored.
+    /// The name in the database.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Unique => "unique",
@@ -34,14 +34,14 @@ impl ConstraintKind {
 }
 
 impl Constraint {
-    /// The fields as messages name them: `rank, name.surname`.
+    /// The fields as error messages show them: `rank, name.surname`.
     pub(crate) fn describe(&self) -> String {
         let names: Vec<String> = self.fields.iter().map(|path| path.join(".")).collect();
         names.join(", ")
     }
 }
 
-/// What a definition declares, fields first.
+/// The constraints that a definition declares: those of single fields first.
 pub(super) fn declared_constraints(definition: &Definition) -> Vec<Constraint> {
     let class = &definition.name;
     let mut constraints = Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn declared_constraints(definition: &Definition) -> Vec<Constraint> {
     constraints
 }
 
-/// What a field and its sub-fields declare.
+/// Collects the constraints that a field and its sub-fields declare.
 fn collect(class: &str, field: &Field, path: FieldPath, constraints: &mut Vec<Constraint>) {
     let of = |kind| Constraint { kind, class: class.to_owned(), fields: vec![path.clone()] };
     if field.unique {

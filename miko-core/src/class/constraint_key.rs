@@ -1,4 +1,4 @@
-//! The values of a record that a constraint is about, as the key of an index.
+//! The index key of a record under a constraint.
 
 use std::borrow::Cow;
 
@@ -12,16 +12,16 @@ use super::reference::pk_of;
 use crate::json::{key_of, members};
 
 impl Class {
-    /// Is the field one that points at a record?
+    /// Whether the field holds a reference.
     pub(crate) fn is_reference(&self, path: &FieldPath) -> bool {
         self.field(path).is_some_and(Field::is_reference)
     }
 
-    /// The values that a constraint is about, as a key; `None` where one of them is null or absent.
+    /// The key of the values under a constraint; `None` if one of them is null or absent.
     pub(crate) fn key(&self, constraint: &Constraint, bucket: &Map<String, Value>) -> Option<String> {
         let value = |path: &FieldPath| {
             let value = value_at(bucket, path)?;
-            // A reference is the same value in both of its spellings.
+            // Both spellings of a reference have the same key.
             let pk = if self.is_reference(path) { pk_of(value) } else { None };
             Some(pk.map_or(Cow::Borrowed(value), |pk| Cow::Owned(pk.into())))
         };
@@ -29,7 +29,7 @@ impl Class {
         Some(key_of(&values.iter().map(|value| &**value).collect::<Vec<_>>()))
     }
 
-    /// The field that keys lead to.
+    /// The field at a path.
     fn field(&self, path: &[String]) -> Option<&Field> {
         let mut fields = &self.fields;
         let (last, parents) = path.split_last()?;
@@ -45,7 +45,7 @@ impl Class {
     }
 }
 
-/// The value at `path`, unless it is null.
+/// The value at `path`; `None` if it is null or absent.
 fn value_at<'v>(bucket: &'v Map<String, Value>, path: &[String]) -> Option<&'v Value> {
     let (last, parents) = path.split_last()?;
     let mut map = bucket;

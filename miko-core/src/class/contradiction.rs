@@ -1,7 +1,7 @@
-//! Rules of a definition that no value can keep together, and defaults that break the rules of their own field.
+//! Detects rules of a definition that no value satisfies together, and defaults that violate their own field.
 //!
-//! A definition is asked for them when it is written, not when it is read from a store: a database with one that an earlier
-//! version took can still be opened.
+//! A definition is checked when it is written, not when it is loaded. A database with a definition that an
+//! earlier version accepted can still be opened.
 
 use std::cmp::Ordering;
 
@@ -19,7 +19,7 @@ use crate::error::ErrorItem;
 use crate::json::compare_numbers;
 
 impl Definition {
-    /// Notes what nobody could fulfil, each with the name of the rule, by JSON pointer under `place`.
+    /// Reports unsatisfiable rules. Each fault names the rule and has a JSON pointer under `place`.
     pub(crate) fn report_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
         report_in_fields(&self.fields, place, faults);
     }
@@ -56,13 +56,13 @@ impl Field {
             FieldType::Array(elements) => report_in_elements(elements, place, faults),
             _ => {}
         }
-        // What contradicts itself breaks its own rules in any case: that is said once.
+        // Unsatisfiable rules are reported once, not again for the values that violate them.
         if faults.len() == before {
             self.report_unsatisfiable_values(place, faults);
         }
     }
 
-    /// Notes a list of allowed values of which none is allowed by the other rules, and a default that is not allowed.
+    /// Reports allowed values that all violate the other rules, and a default that violates a rule.
     fn report_unsatisfiable_values(&self, place: &Place<'_>, faults: &mut FaultList) {
         if let Some(allowed) = &self.one_of
             && !allowed.iter().any(|value| self.first_violation(value).is_none())
@@ -83,7 +83,7 @@ impl Field {
         }
     }
 
-    /// The first rule that a value breaks once it is normalized. Other classes are not looked at: they may change.
+    /// The first rule that a normalized value violates. Other classes are ignored, because they may change.
     fn first_violation(&self, value: &Value) -> Option<ErrorItem> {
         let (catalog, markers, mut faults) = (Catalog::default(), Markers::default(), FaultList::default());
         let mut value = value.clone();
@@ -101,7 +101,7 @@ fn report_in_elements(elements: &ElementRules, place: &Place<'_>, faults: &mut F
 }
 
 impl NumberRules {
-    /// The rule that no number keeps beside the others.
+    /// The bound or rule that contradicts another one, with a message.
     fn contradiction(&self) -> Option<(&'static str, String)> {
         let lower = [("min", &self.min, false), ("gt", &self.gt, true)];
         let upper = [("max", &self.max, false), ("lt", &self.lt, true)];
@@ -133,7 +133,7 @@ impl NumberRules {
         if self.integer_only && low > high {
             return Some(("integer_only", "there is no whole number between the bounds".to_owned()));
         }
-        // Beyond these a float is no exact bound here.
+        // Beyond these, a float is not exact as an integer bound.
         let is_exact = |bound: i128| bound > i128::MIN && bound < i128::MAX;
         if !(is_exact(low) && is_exact(high)) {
             return None;
@@ -148,13 +148,13 @@ impl NumberRules {
     }
 }
 
-/// The smallest whole number that is not less than this one, or that is more.
+/// The least integer that is at least the number; greater than it if `is_strict`.
 fn least_integer(number: &Number, is_strict: bool) -> i128 {
     let whole = to_integer(number, f64::ceil);
     if is_strict && is_integer(number) { whole.saturating_add(1) } else { whole }
 }
 
-/// The largest whole number that is not more than this one, or that is less.
+/// The greatest integer that is at most the number; less than it if `is_strict`.
 fn greatest_integer(number: &Number, is_strict: bool) -> i128 {
     let whole = to_integer(number, f64::floor);
     if is_strict && is_integer(number) { whole.saturating_sub(1) } else { whole }
@@ -162,7 +162,7 @@ fn greatest_integer(number: &Number, is_strict: bool) -> i128 {
 
 fn to_integer(number: &Number, round: fn(f64) -> f64) -> i128 {
     let exact = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
-    // A float that is out of range becomes the nearest value in it.
+    // A float that is out of range becomes the nearest `i128`.
     exact.unwrap_or_else(|| number.as_f64().map_or(0, |float| round(float) as i128))
 }
 

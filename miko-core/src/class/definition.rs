@@ -1,4 +1,4 @@
-//! A class definition: the bucket of a record of class `puck.uno/class`.
+//! Class definitions: the buckets of records of class `puck.uno/class`.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::field::Field;
 use super::settings::{DefinitionFaults, SettingsReader, fault};
 use crate::diagnostics::{FaultList, Place};
 
-/// What the author of a class says of it.
+/// A class definition, without what it inherits.
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) name: String,
@@ -17,11 +17,12 @@ pub(crate) struct Definition {
     pub(super) is_abstract: bool,
 }
 
-/// Where a field is: keys down from the bucket.
+/// The path of a field: keys down from the bucket.
 pub(crate) type FieldPath = Vec<String>;
 
 impl Definition {
-    /// Reads a definition; `None` if it has no name that could be used. Its faults are noted by JSON pointer under `place`.
+    /// Reads a definition; `None` if its name is missing or invalid. Each fault has a JSON pointer under
+    /// `place`.
     pub(crate) fn read(
         bucket: &Map<String, Value>,
         place: Place<'_>,
@@ -47,7 +48,7 @@ impl Definition {
         Some(Self { name: name?, inherits, fields, uniques, join, is_abstract })
     }
 
-    /// Stores class names without their protocol.
+    /// Removes the protocol from class names.
     pub(crate) fn normalize(bucket: &mut Map<String, Value>) {
         for key in ["name", "inherits"] {
             strip_protocol(bucket.get_mut(key));
@@ -67,7 +68,7 @@ fn read_fields(settings: &mut SettingsReader<'_>) -> Vec<(String, Field)> {
     fields
 }
 
-/// Reads `uniques`, also as `unqiues`, a spelling that exists in the world.
+/// Reads `uniques`, also in the spelling `unqiues`, which occurs in existing definitions.
 fn read_uniques(settings: &mut SettingsReader<'_>) -> Vec<Vec<FieldPath>> {
     let Some((key, tuples)) = settings.array(&["uniques", "unqiues"]) else { return Vec::new() };
     let mut uniques = Vec::new();
@@ -84,7 +85,7 @@ fn read_uniques(settings: &mut SettingsReader<'_>) -> Vec<Vec<FieldPath>> {
     uniques
 }
 
-/// A field by its name, or by the keys that lead to it.
+/// Reads the path of a field: its name, or an array of keys.
 fn read_path(settings: &mut SettingsReader<'_>, key: &str, path: &Value) -> Option<FieldPath> {
     let keys: Option<FieldPath> = match path {
         Value::String(name) => Some(vec![name.clone()]),

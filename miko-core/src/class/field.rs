@@ -1,4 +1,4 @@
-//! A field definition: what a value must be.
+//! Field definitions.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use crate::diagnostics::Place;
 use crate::pattern::Pattern;
 use crate::uns;
 
-/// What the values of a field must be.
+/// The rules for the values of a field.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Field {
     pub(super) field_type: FieldType,
     pub(super) required: bool,
     pub(super) unique: bool,
     pub(super) index: bool,
-    /// What stands in for it in a new record that lacks it.
+    /// The value of the field in a new record that lacks it.
     pub(super) default: Option<Value>,
     pub(super) one_of: Option<Vec<Value>>,
 }
 
-/// The type of a field, with the rules that only this type has.
+/// The type of a field, with the rules of this type.
 #[derive(Debug, Clone, Default)]
 pub(super) enum FieldType {
     #[default]
@@ -34,14 +34,15 @@ pub(super) enum FieldType {
     Timestamp,
     Hash(HashRules),
     Array(ElementRules),
-    /// Code is data, and is never run.
+    /// Code, which is data and is never run.
     Function,
     Reference(ReferenceRules),
     File,
-    /// An object that is checked by another class, or a reference to a record of it.
+    /// An object of another class, or a reference to a record of it.
     Class(String),
 }
 
+/// The rules for a string.
 #[derive(Debug, Clone, Default)]
 pub(super) struct StringRules {
     pub(super) min_length: Option<u64>,
@@ -51,6 +52,7 @@ pub(super) struct StringRules {
     pub(super) pattern: Option<Pattern>,
 }
 
+/// The formats of a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Uuid,
@@ -59,6 +61,7 @@ pub(super) enum Format {
     Date,
 }
 
+/// The rules for a number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NumberRules {
     pub(super) min: Option<Number>,
@@ -69,14 +72,16 @@ pub(super) struct NumberRules {
     pub(super) multiple_of: Option<Number>,
 }
 
+/// The rules for a hash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HashRules {
     pub(super) fields: Vec<(String, Field)>,
-    /// Are there definitions of sub-fields? Then `default` was settings for them, and no value.
+    /// Whether sub-fields are defined. Then `default` holds settings of the sub-fields, not a value.
     pub(super) instantiates: bool,
     pub(super) elements: ElementRules,
 }
 
+/// The rules for the elements of an array or a hash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ElementRules {
     pub(super) min: Option<u64>,
@@ -84,15 +89,15 @@ pub(super) struct ElementRules {
     pub(super) of: Option<Box<Field>>,
 }
 
-/// The record that a reference points at.
+/// The rules for the target of a reference.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ReferenceRules {
-    /// Of one of these classes, or any if there are none.
+    /// The allowed classes; empty if all are allowed.
     pub(super) classes: Vec<String>,
     pub(super) on_delete: OnDelete,
 }
 
-/// The settings that make sense for some types only, by what they are for.
+/// Settings that apply to some types only.
 const STRING_KEYS: &[&str] = &["min_length", "max_length", "collapse", "format", "pattern"];
 const NUMBER_KEYS: &[&str] = &["min", "gte", "max", "lte", "gt", "lt", "integer_only", "multiple_of"];
 const COLLECTION_KEYS: &[&str] = &["min_elements", "max_elements", "of", "items"];
@@ -100,13 +105,13 @@ const HASH_KEYS: &[&str] = &["fields", "instantiate"];
 const REFERENCE_KEYS: &[&str] = &["target", "allowed_class", "allowed_classes", "on_delete"];
 const SCALAR_KEYS: &[&str] = &["one_of", "enum", "index"];
 
-/// The types with names of their own, as messages list them.
-const TYPES: &str = "`string`, `number`, `boolean`, `url`, `timestamp`, `hash`, `array`, `function`, or a UNS such as \
-                     `puck.uno/reference`, `puck.uno/dbfile` or that of another class";
+/// The names of the types, as error messages list them.
+const TYPES: &str = "`string`, `number`, `boolean`, `url`, `timestamp`, `hash`, `array`, `function`, or a UNS \
+                     such as `puck.uno/reference`, `puck.uno/dbfile` or that of another class";
 
 impl Field {
-    /// Reads a field definition. What `inherited` says (the settings that a hash gives all its sub-fields) holds where
-    /// the definition itself says nothing.
+    /// Reads a field definition. `inherited` are the settings that a hash gives to all its sub-fields; the
+    /// field's own settings take precedence.
     pub(super) fn read(
         value: &Value,
         inherited: Option<&Map<String, Value>>,
@@ -149,7 +154,7 @@ impl Field {
         matches!(self.field_type, FieldType::Reference(_) | FieldType::File)
     }
 
-    /// Does it hold references, at any depth?
+    /// Whether values may contain references, at any depth.
     pub(super) fn holds_references(&self) -> bool {
         let of = |elements: &ElementRules| elements.of.as_ref().is_some_and(|of| of.holds_references());
         match &self.field_type {
@@ -162,7 +167,7 @@ impl Field {
         }
     }
 
-    /// May a value of it be changed before it is checked?
+    /// Whether normalization may change a value.
     pub(super) fn normalizes(&self) -> bool {
         let of = |elements: &ElementRules| elements.of.as_ref().is_some_and(|of| of.normalizes());
         self.default.is_some()
@@ -178,7 +183,7 @@ impl Field {
             }
     }
 
-    /// Adds the classes whose objects it may hold.
+    /// Adds the classes of the objects that the field may contain.
     pub(super) fn add_embedded<'f>(&'f self, names: &mut BTreeSet<&'f str>) {
         match &self.field_type {
             FieldType::Class(class) => {
@@ -193,7 +198,7 @@ impl Field {
         }
     }
 
-    /// The element type of an array or a hash: the name of a type, or a whole definition.
+    /// Reads the element type of an array or a hash: the name of a type, or a definition.
     fn read_element(value: &Value, place: Place<'_>, faults: &mut DefinitionFaults) -> Self {
         match value {
             Value::String(_) => {
@@ -237,7 +242,7 @@ impl FieldType {
     }
 }
 
-/// Notes settings that would silently do nothing, since they are for other types.
+/// Reports settings that have no effect, because they apply to other types.
 fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>, allowed: &[&[&str]]) {
     let groups = [
         (STRING_KEYS, "strings"),
@@ -334,7 +339,7 @@ impl HashRules {
     }
 }
 
-/// What a hash with `fields` says of each of them: the type by `of`, and settings by `default`.
+/// The settings that a hash with `fields` gives to all of them: the type in `of`, and those in `default`.
 fn inherited_settings(settings: &mut SettingsReader<'_>) -> Map<String, Value> {
     let mut inherited = match settings.get(&["of", "items"]) {
         Some((_, Value::Object(whole))) => whole.clone(),
@@ -357,7 +362,7 @@ fn inherited_settings(settings: &mut SettingsReader<'_>) -> Map<String, Value> {
 impl ReferenceRules {
     fn read(settings: &mut SettingsReader<'_>) -> Self {
         let mut classes = settings.classes(&["target", "allowed_class"]);
-        // Upstream has both of the other spellings in one definition, and means the classes of either.
+        // Existing definitions may have both spellings. The classes of both are allowed.
         let others = settings.classes(&["allowed_classes"]);
         if settings.map.contains_key("target") {
             settings.get(&["target", "allowed_classes"]);

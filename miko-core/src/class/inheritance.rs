@@ -12,7 +12,7 @@ pub(super) trait Definitions {
     fn get(&self, name: &str) -> Option<&Definition>;
 }
 
-/// Appends the class and what it inherits from: parents left to right, depth first, each once.
+/// Appends the class and its ancestors: parents left to right, depth first, each once.
 pub(super) fn linearize(definition: &Definition, all: &impl Definitions, lineage: &mut Vec<String>) {
     if lineage.contains(&definition.name) {
         return;
@@ -46,7 +46,7 @@ pub(super) fn collect_field_order<'d>(
     }
 }
 
-/// Notes parents that are not defined, and a way by which the class inherits from itself.
+/// Reports undefined parents, and a cycle of inheritance.
 pub(super) fn check_parents(definition: &Definition, all: &impl Definitions, faults: &mut FaultList) {
     for parent in definition.inherits.iter().filter(|parent| all.get(parent).is_none()) {
         if !uns::is_built_in(parent) {
@@ -74,18 +74,18 @@ pub(super) fn check_parents(definition: &Definition, all: &impl Definitions, fau
     );
 }
 
-/// Where the ways from a class up to its ancestors lead.
+/// The result of a search for a cycle.
 enum CycleSearch {
     NoCycle,
-    /// Back to the class.
+    /// The class inherits from itself.
     Cycle,
     TooDeep,
 }
 
-/// A hierarchy that is deeper than this is a mistake, and would need as deep a stack.
+/// The limit of the depth of inheritance. It also bounds the recursion.
 const MAX_INHERITANCE_DEPTH: usize = 200;
 
-/// Follows all ways from `from` up. One that returns to `origin` is left in `path`.
+/// Searches all ancestors of `from` for `origin`, depth first. If there is a cycle, `path` is that cycle.
 fn find_cycle<'d>(
     from: &'d Definition,
     origin: &Definition,

@@ -1,4 +1,4 @@
-//! Checks the objects of a bucket that a marker assigns to a class.
+//! Validates the objects of a bucket that are marked with a class.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use super::markers::Markers;
 use crate::diagnostics::{FaultList, Place};
 use crate::error::{ErrorId, ErrorItem};
 
-/// Checks every object in a bucket, and the bucket itself, that has a marker.
+/// Validates all marked objects of a bucket, including the bucket itself.
 pub(crate) fn check_marked(
     catalog: &Catalog,
     bucket: &Map<String, Value>,
@@ -25,7 +25,7 @@ struct MarkedObjectChecker<'w> {
     catalog: &'w Catalog,
     markers: &'w Markers,
     faults: &'w mut FaultList,
-    /// How many levels may follow.
+    /// The number of levels that may follow.
     remaining_depth: usize,
 }
 

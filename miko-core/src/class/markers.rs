@@ -1,4 +1,4 @@
-//! Markers: keys by which a record says of which class the objects are that have them.
+//! Markers: keys that assign a class to the objects that have them.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 pub(crate) struct Markers(Vec<(String, String)>);
 
 impl Markers {
-    /// Those of a record with these extras.
+    /// The markers in the extras of a record.
     pub(crate) fn of(extras: &Map<String, Value>) -> Self {
         let markers = extras.get("custom_classes").and_then(Value::as_object);
         let class = |(marker, class): (&String, &Value)| Some((marker.clone(), class.as_str()?.to_owned()));
@@ -18,12 +18,12 @@ impl Markers {
         self.0.is_empty()
     }
 
-    /// The classes that markers stand for.
+    /// The classes of the markers.
     pub(crate) fn classes(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(_, class)| class.as_str())
     }
 
-    /// The classes that an object is of, by the markers in it.
+    /// The classes that markers assign to an object.
     pub(super) fn classes_of<'m>(&'m self, object: &Map<String, Value>) -> impl Iterator<Item = &'m str> {
         self.0.iter().filter(|(marker, _)| object.contains_key(marker)).map(|(_, class)| class.as_str())
     }

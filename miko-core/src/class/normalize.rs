@@ -1,6 +1,6 @@
-//! Normalizing a bucket: the values that its classes put into it, before any class checks it.
+//! Normalizes a bucket: fills in defaults and collapses white space, before any class validates it.
 //!
-//! All classes of a record normalize until none changes anything, so their order does not decide what is stored.
+//! All classes of a record normalize it until nothing changes, so the order of the classes does not matter.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::diagnostics::Place;
 use crate::error::{ErrorId, ErrorItem};
 use crate::json::members;
 
-/// How many values defaults may add to a record: each may bring others with it.
+/// The limit of the values that defaults add to a record. A default may contain objects that have defaults.
 const MAX_DEFAULTS: usize = 10_000;
 
 /// Normalizes the buckets of one record.
@@ -22,11 +22,11 @@ pub(crate) struct Normalizer<'c> {
     catalog: &'c Catalog,
     purpose: Purpose,
     markers: &'c Markers,
-    /// The class whose fields are looked at.
+    /// The class whose fields are normalized.
     class: &'c str,
-    /// How many levels may follow.
+    /// The number of levels that may follow.
     remaining_depth: usize,
-    /// How many defaults may follow.
+    /// The number of defaults that may follow.
     remaining_defaults: usize,
     changed: bool,
     fault: Option<ErrorItem>,
@@ -47,26 +47,26 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    /// Puts in the defaults of a class, and collapses what it wants collapsed.
+    /// Fills in the defaults of a class and collapses white space where it says so.
     pub(crate) fn normalize(&mut self, class: &'c Class, bucket: &mut Map<String, Value>, place: &Place<'_>) {
         if class.normalizes && self.purpose != Purpose::Import {
             self.object(class, bucket, place);
         }
     }
 
-    /// Normalizes every object in a bucket, and the bucket itself, that has a marker.
+    /// Normalizes all marked objects of a bucket, including the bucket itself.
     pub(crate) fn normalize_marked(&mut self, bucket: &mut Map<String, Value>, place: &Place<'_>) {
         if !self.markers.is_empty() && self.purpose != Purpose::Import {
             self.normalize_marked_object(bucket, place);
         }
     }
 
-    /// Whether anything was changed since it was asked last.
+    /// Whether anything changed since the last call.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
-    /// What went wrong: more defaults than a record may get.
+    /// The fault that the defaults add too many values, if they do.
     pub(crate) fn into_fault(self) -> Option<ErrorItem> {
         self.fault
     }
@@ -105,7 +105,7 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    /// What nests too deep is left to the check, which refuses it.
+    /// Ignores values that nest too deeply: validation refuses them.
     pub(super) fn value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
         if self.remaining_depth == 0 {
             return;
@@ -126,7 +126,7 @@ impl<'c> Normalizer<'c> {
                 }
             }
             (FieldType::Class(class), Value::Object(embedded)) => {
-                // An object that is marked is normalized by the class that its marker names.
+                // A marked object is normalized by the class of its marker instead.
                 let is_marked = self.markers.classes_of(embedded).next().is_some();
                 if !is_marked && let Some(class) = self.catalog.class(class) {
                     self.object(class, embedded, place);
@@ -182,13 +182,13 @@ impl<'c> Normalizer<'c> {
 }
 
 impl Class {
-    /// Puts declared fields first, in the order of the class; the others follow as they came.
+    /// Moves declared fields to the front, in the order of the class. The others keep their order.
     pub(crate) fn reorder_fields(&self, bucket: &mut Map<String, Value>) {
         reorder_fields(&self.fields, bucket);
     }
 }
 
-/// What a field that is left out begins with.
+/// The initial value of an absent field.
 fn initial_value(field: &Field) -> Option<Cow<'_, Value>> {
     match &field.field_type {
         FieldType::Hash(hash) if hash.instantiates && field.default.is_none() => {
@@ -211,16 +211,16 @@ fn reorder_fields(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
     bucket.extend(rest);
 }
 
-/// Most buckets come in order, since they were made by the same code again and again.
+/// Whether the fields are in order already. Most buckets are.
 fn is_in_order(fields: &[(String, Field)], bucket: &Map<String, Value>) -> bool {
     let mut declared = fields.iter();
     let others = bucket.keys().position(|key| !declared.any(|(name, _)| name == key));
-    // From the first key that is not the next of the fields, none is a field.
+    // From the first key that is not the next field, no key may be a field.
     let is_field = |key: &String| fields.iter().any(|(name, _)| name == key);
     others.is_none_or(|from| !bucket.keys().skip(from).any(is_field))
 }
 
-/// Trimmed, with every run of whitespace as one space.
+/// Trims white space and replaces each run of it by one space.
 fn collapse_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

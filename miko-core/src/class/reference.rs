@@ -1,32 +1,32 @@
-//! References: values of a bucket that point at other records.
+//! References from a bucket to other records.
 
 use serde_json::Value;
 
-/// May the target of a reference be deleted?
+/// The effect of deleting the target of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum OnDelete {
-    /// Yes: the reference then points at nothing.
+    /// The target is deleted; the reference is dangling.
     #[default]
     Ignore,
-    /// Not while it is pointed at.
+    /// The target cannot be deleted.
     Restrict,
 }
 
-/// A value that points at another record.
+/// A reference to another record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference {
-    /// The pk it names.
+    /// The pk of the target.
     pub(crate) target: String,
-    /// The classes the target may have; none means any.
+    /// The classes that the target may have; empty if any class is allowed.
     pub(crate) classes: Vec<String>,
     pub(crate) on_delete: OnDelete,
-    /// Does it name a file?
+    /// Whether the target is a file.
     pub(crate) is_file: bool,
-    /// Where it stands, as a JSON pointer into the bucket.
+    /// The JSON pointer of the reference in the bucket.
     pub(crate) pointer: String,
 }
 
-/// The pk that a reference names: it is a string, or an object `{"pk": …}`.
+/// The pk in a reference: a string, or an object `{"pk": …}`.
 pub(super) fn pk_of(value: &Value) -> Option<&str> {
     match value {
         Value::String(pk) => Some(pk),

@@ -8,7 +8,7 @@ use super::reference::{OnDelete, Reference, pk_of};
 use crate::json::pointer::PointerToken;
 
 impl Catalog {
-    /// The references in the bucket of a record of this class; the bucket is what `pointer` leads to.
+    /// The references in the bucket of a record of this class. `pointer` is the JSON pointer of the bucket.
     pub(crate) fn references(
         &self,
         class: &str,
@@ -23,7 +23,7 @@ impl Catalog {
     }
 }
 
-/// All references in a bucket that `fields` declare, at any depth.
+/// Collects the references that `fields` declare, at any depth.
 fn collect(
     catalog: &Catalog,
     fields: &[(String, Field)],

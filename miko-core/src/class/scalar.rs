@@ -1,4 +1,4 @@
-//! Checks strings, numbers and counts against the rules of a field.
+//! Validates strings, numbers and counts against the rules of a field.
 
 use std::sync::LazyLock;
 
@@ -43,7 +43,7 @@ pub(super) fn check_string(
 }
 
 impl Format {
-    /// What would have been right, if `text` is not.
+    /// The expected format, if `text` does not have it.
     fn violated_expectation(self, text: &str) -> Option<&'static str> {
         static IDENTIFIER: LazyLock<Option<Regex>> =
             LazyLock::new(|| Regex::new("^[A-Za-z_][A-Za-z0-9_]*$").ok());
@@ -64,17 +64,17 @@ impl Format {
     }
 }
 
-/// An addr-spec of RFC 5322, without a display name.
+/// Whether the text is an addr-spec of RFC 5322, without a display name.
 fn is_email(text: &str) -> bool {
     let options = email_address::Options::default().without_display_text();
     email_address::EmailAddress::parse_with_options(text, options).is_ok()
 }
 
-/// Schemes whose URLs name a host.
+/// Schemes whose URLs must have a host.
 const SCHEMES_WITH_HOST: [&str; 11] =
     ["http", "https", "ws", "wss", "ftp", "ftps", "sftp", "ssh", "git", "telnet", "rtsp"];
 
-/// An IRI with its scheme; one of a scheme that has a host has one.
+/// Whether the text is an IRI with a scheme, and with a host if the scheme needs one.
 pub(super) fn is_url(text: &str) -> bool {
     let Ok(iri) = iri_string::types::IriStr::new(text) else { return false };
     let needs_host = SCHEMES_WITH_HOST.iter().any(|scheme| iri.scheme_str().eq_ignore_ascii_case(scheme));

@@ -1,4 +1,4 @@
-//! Reading the settings of a definition: what is wrong is noted at its place, and reading goes on.
+//! Reads the settings of a definition and reports their faults.
 
 use serde_json::{Map, Number, Value};
 
@@ -8,7 +8,7 @@ use crate::json::{self, type_name};
 use crate::pattern::{Pattern, PatternBudget};
 use crate::uns;
 
-/// What was found while a definition is read: its faults, and its regular expressions.
+/// The faults of a definition, and the budget for its regular expressions.
 #[derive(Default)]
 pub(super) struct DefinitionFaults {
     pub(super) faults: FaultList,
@@ -21,7 +21,7 @@ impl DefinitionFaults {
     }
 }
 
-/// The keys of one definition, and where it stands.
+/// Reads the settings of a definition at a place.
 pub(super) struct SettingsReader<'a> {
     pub(super) map: &'a Map<String, Value>,
     pub(super) place: Place<'a>,
@@ -29,7 +29,7 @@ pub(super) struct SettingsReader<'a> {
 }
 
 impl<'a> SettingsReader<'a> {
-    /// The value under the first of these spellings of a key. Two of them at once contradict each other.
+    /// The value under the first present spelling of a key. A second spelling is a fault.
     pub(super) fn get(&mut self, spellings: &[&'static str]) -> Option<(&'static str, &'a Value)> {
         let mut given = spellings.iter().filter_map(|key| Some((*key, self.map.get(*key)?)));
         let first = given.next();
@@ -79,7 +79,7 @@ impl<'a> SettingsReader<'a> {
         }
     }
 
-    /// The regular expression `pattern`.
+    /// Reads the regular expression under `pattern`.
     pub(super) fn pattern(&mut self) -> Option<Pattern> {
         const KEY: &str = "pattern";
         let text = self.text(KEY)?;
@@ -116,7 +116,7 @@ impl<'a> SettingsReader<'a> {
         }
     }
 
-    /// A class name, or an array of them; stored form, without protocol.
+    /// Reads a class name or an array of them, without protocol.
     pub(super) fn classes(&mut self, spellings: &[&'static str]) -> Vec<String> {
         let Some((key, value)) = self.get(spellings) else { return Vec::new() };
         let names = match value {
@@ -126,7 +126,7 @@ impl<'a> SettingsReader<'a> {
         names.iter().filter_map(|name| self.class(key, name)).collect()
     }
 
-    /// A class name, in its stored form.
+    /// Reads a class name, without protocol.
     pub(super) fn class(&mut self, key: &str, name: &Value) -> Option<String> {
         match name.as_str().map(uns::parse) {
             None => {
@@ -141,13 +141,13 @@ impl<'a> SettingsReader<'a> {
         }
     }
 
-    /// Notes that the setting `key` is wrong.
+    /// Reports a fault of the setting `key`.
     pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
         let place = Place::Key(&self.place, key);
         self.faults.push(fault(&place, message));
     }
 
-    /// Notes that the setting `key` leaves no value beside another.
+    /// Reports that the setting `key` contradicts another one.
     pub(super) fn contradicts(&mut self, key: &str, message: &str) {
         let place = Place::Key(&self.place, key);
         self.faults.push(fault(&place, message).with("rule", key));
@@ -160,7 +160,7 @@ impl<'a> SettingsReader<'a> {
     }
 }
 
-/// A definition is not well-formed here.
+/// A fault of a definition.
 pub(super) fn fault(place: &Place<'_>, message: impl Into<String>) -> ErrorItem {
     place.locate(ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", uns::CLASS))
 }

@@ -1,4 +1,4 @@
-//! Collects the rules that the values of a bucket break.
+//! Collects violations of the rules of a class.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ impl<'c> Violations<'c> {
         place.locate(place.name_field(item)).with("rule", rule)
     }
 
-    /// Adds the violation that `found` is not what `rule` expects.
+    /// Adds the violation that `found` does not have the expected form.
     pub(super) fn push_mismatch(&mut self, place: &Place<'_>, rule: &str, expected: &str, found: &Value) {
         let item = self.item(place, rule, format!("expected {expected}"));
         self.push(item.with("expected", expected).with("found", abbreviate(found)));

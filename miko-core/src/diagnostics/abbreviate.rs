@@ -1,10 +1,11 @@
-//! Values as errors show them.
+//! Abbreviates values in error details.
 
 use serde_json::Value;
 
 use crate::json::type_name;
 
-/// A value as an error shows it: whole if it is short, its type if not.
+/// A value for error details: short values in full, the beginning of a long string, the type of an array or
+/// object.
 pub(crate) fn abbreviate(value: &Value) -> Value {
     const SHORT: usize = 200;
     match value {

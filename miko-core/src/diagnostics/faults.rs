@@ -7,17 +7,17 @@ use super::place::Place;
 use crate::error::{Error, ErrorItem, Warning};
 use crate::pattern::PatternBudget;
 
-/// Gathers faults while a request is read, so that all are reported together.
+/// The errors and warnings of an input. All are collected, so that they are reported together.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     errors: FaultList,
     warnings: FaultList,
-    /// What only a validation tells: it is wrong if it is reached, or odd and harmless.
+    /// Errors that only evaluation may raise. Only a validation reports them, and the hints.
     deferred_errors: FaultList,
     hints: FaultList,
-    /// Values that are exempt from checks of their type.
+    /// Whether a value is exempt from type checks, because it is replaced before it is used.
     pub(crate) exempt: Option<fn(&Value) -> bool>,
-    /// The regular expressions of the request so far.
+    /// The budget for the regular expressions of the input.
     pub(crate) patterns: PatternBudget,
 }
 
@@ -26,7 +26,7 @@ impl Faults {
         self.errors.push(fault);
     }
 
-    /// What stands at `place` has the wrong type.
+    /// Reports that the value at `place` has the wrong type.
     pub(crate) fn refuse_type(&mut self, place: &Place<'_>, expected: &str, found: &Value) {
         if !self.is_exempt(found) {
             self.refuse(place.wrong_type(expected, found));
@@ -46,12 +46,12 @@ impl Faults {
         self.warnings.push(warning);
     }
 
-    /// Nothing is wrong with the request as long as nobody reaches these.
+    /// Adds errors that evaluation may raise.
     pub(crate) fn add_deferred_errors(&mut self, items: FaultList) {
         self.deferred_errors.append(items);
     }
 
-    /// This is odd, and worth a word to somebody who asks.
+    /// Adds a warning that only a validation reports.
     pub(crate) fn hint(&mut self, warning: Warning) {
         self.hints.push(warning);
     }
@@ -64,17 +64,17 @@ impl Faults {
         self.hints.append(hints);
     }
 
-    /// A placeholder leads nowhere in a place that is always reached.
+    /// Reports a placeholder that cannot be resolved, in a part that every evaluation reaches.
     pub(crate) fn refuse_unresolved(&mut self, error: Error) {
         self.errors.extend(error.into_items());
     }
 
-    /// What only a validation tells: errors and warnings.
+    /// Takes the errors and warnings that only a validation reports.
     pub(crate) fn take_deferred(&mut self) -> (FaultList, FaultList) {
         (std::mem::take(&mut self.deferred_errors), std::mem::take(&mut self.hints))
     }
 
-    /// Errors and warnings.
+    /// Returns errors and warnings.
     pub(crate) fn into_parts(self) -> (FaultList, FaultList) {
         (self.errors, self.warnings)
     }

@@ -1,4 +1,4 @@
-//! Places in an input, and the faults at them.
+//! Places in an input, and constructors of the faults at them.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use crate::error::{ErrorId, ErrorItem};
 use crate::json;
 use crate::json::pointer::PointerToken;
 
-/// A place in a request; `Display` gives it as a JSON pointer.
+/// A place in an input. `Display` writes it as a JSON pointer.
 ///
-/// It is a chain of references, so that a request without faults pays nothing for places that nobody asks for.
+/// A linked list of borrowed parts: an input without faults allocates nothing for its places.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place<'a> {
     Request,
@@ -19,27 +19,27 @@ pub(crate) enum Place<'a> {
 }
 
 impl Place<'_> {
-    /// The request is not well-formed here.
+    /// A fault of the request at this place.
     pub(crate) fn fault(&self, message: impl Into<String>) -> ErrorItem {
         self.locate(ErrorItem::new(ErrorId::INVALID_REQUEST, message))
     }
 
-    /// A value here has the wrong type.
+    /// The fault that the value has the wrong type.
     pub(crate) fn wrong_type(&self, expected: &str, found: &Value) -> ErrorItem {
         self.mismatch(expected, json::type_name(found).into())
     }
 
-    /// A value here has the right type, but is none of those that are allowed.
+    /// The fault that the value has the right type, but is not allowed.
     pub(crate) fn wrong_value(&self, expected: &str, found: impl Into<Value>) -> ErrorItem {
         self.mismatch(expected, found.into())
     }
 
-    /// What stands here is Q0, but this version does not run it: an error, lest it be ignored silently.
+    /// The fault that a part of Q0 is not supported by this version.
     pub(crate) fn unsupported(&self, what: &str) -> ErrorItem {
         self.name_field(self.fault(format!("{what} is not supported by this version yet")))
     }
 
-    /// Says of a fault that it is here.
+    /// Adds this place to a fault.
     pub(crate) fn locate(&self, item: ErrorItem) -> ErrorItem {
         item.with("pointer", self.to_string())
     }
@@ -50,7 +50,7 @@ impl Place<'_> {
         self.name_field(item).with("expected", expected).with("found", found)
     }
 
-    /// Says of a fault to which key it belongs.
+    /// Adds the nearest key to a fault.
     pub(crate) fn name_field(&self, item: ErrorItem) -> ErrorItem {
         match self.field() {
             Some(field) => item.with("field", field),
@@ -58,7 +58,7 @@ impl Place<'_> {
         }
     }
 
-    /// The nearest key: that of an element is its array's.
+    /// The nearest key. The key of an element is that of its array.
     fn field(&self) -> Option<&str> {
         match self {
             Self::Request => None,

@@ -1,4 +1,4 @@
-//! Reads typed values from JSON. A value that does not fit is reported with its place.
+//! Reads typed values from JSON and reports those that do not fit.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::json;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// Reads a value of a request into a `T`, or reports why it is none.
+/// Reads a `T` from a value, or reports a fault and returns `None`.
 pub(crate) type ReadFn<T> = fn(Value, &Place<'_>, &mut Faults) -> Option<T>;
 
 pub(crate) fn object(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Map<String, Value>> {
@@ -52,7 +52,8 @@ pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) ->
     }
 }
 
-/// A timestamp that is compared with that of a record: to the millisecond, so that nothing of it is cut.
+/// A timestamp to compare with `updated_at`. It must have no more than milliseconds, so that nothing is
+/// truncated.
 pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
     const EXPECTED: &str = "the `updated_at` of a record, which is to the millisecond";
     timestamp(value.clone(), place, faults)?;
@@ -62,7 +63,7 @@ pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faul
     }
 }
 
-/// A class name, as it is stored.
+/// A class name, without protocol.
 pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     let name = match value {
         Value::String(name) => name,
@@ -75,12 +76,12 @@ pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
     }
 }
 
-/// One class name, or an array of them.
+/// A class name or an array of them.
 pub(crate) fn classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<String>> {
     one_or_many(value, place, faults, class)
 }
 
-/// One pk, or an array of them.
+/// A pk or an array of them.
 pub(crate) fn pks(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<String>> {
     one_or_many(value, place, faults, string)
 }
@@ -90,7 +91,7 @@ fn one_or_many<T>(value: Value, place: &Place<'_>, faults: &mut Faults, one: Rea
         Value::Array(items) => {
             let mut read = Vec::with_capacity(items.len());
             for (index, item) in items.into_iter().enumerate() {
-                // Going on after a faulty element reports the others' faults as well.
+                // Reading continues after a fault, to report those of the other elements.
                 read.extend(one(item, &Place::Index(place, index), faults));
             }
             Some(read)
@@ -104,7 +105,7 @@ pub(crate) fn refuse<T>(faults: &mut Faults, fault: ErrorItem) -> Option<T> {
     None
 }
 
-/// As `refuse`, for a value of the wrong type.
+/// Reports that the value has the wrong type.
 pub(crate) fn refuse_type<T>(
     faults: &mut Faults,
     place: &Place<'_>,
@@ -115,7 +116,7 @@ pub(crate) fn refuse_type<T>(
     None
 }
 
-/// Marker keys, each with the class it stands for.
+/// Marker keys, each with a class.
 pub(crate) fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
     let mut markers = object(value, place, faults)?;
     for (marker, name) in &mut markers {

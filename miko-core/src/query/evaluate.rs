@@ -1,4 +1,4 @@
-//! Evaluating a select in Rust, record by record.
+//! Evaluates a select in Rust, record by record.
 
 use std::cmp::Ordering;
 
@@ -9,22 +9,22 @@ use crate::query::select::SelectRequest;
 use crate::query::sort::SortBy;
 use crate::timestamp::Timestamp;
 
-/// A record, as a condition sees it.
+/// The view of a record that the evaluator needs.
 pub(crate) trait RecordView {
     fn pk(&self) -> &str;
-    /// The bucket's JSON text.
+    /// The JSON text of the bucket.
     fn bucket(&self) -> &str;
-    /// Is the class of one of its platters one of these, or a subclass of one?
+    /// Whether a class of the record is one of `classes`, or a subclass of one.
     fn is_instance_of(&self, classes: &[String]) -> bool;
     fn created_at(&self) -> Timestamp;
     fn updated_at(&self) -> Timestamp;
 }
 
 impl Filter {
-    /// Does it hold for this record? Parts are tried in their order, up to the first that fails.
+    /// Whether the record passes the filter. Parts are evaluated in order, up to the first that fails.
     ///
     /// # Errors
-    /// If a placeholder is reached that leads nowhere.
+    /// If the evaluation reaches a placeholder that cannot be resolved.
     pub(crate) fn matches(&self, record: &impl RecordView) -> Result<bool> {
         let own = self.own_parts_match(record)?;
         let negated = self.negated.as_ref().map_or(Ok(false), Clone::clone)?;
@@ -69,10 +69,11 @@ fn resolved<T>(part: Option<&Resolved<T>>) -> Result<Option<&T>> {
 }
 
 impl SelectRequest {
-    /// Those of `records`, which come in order of creation, that are selected, in their order.
+    /// Filters, sorts and limits `records`, which must be in order of creation.
     ///
     /// # Errors
-    /// If a record cannot be had, or a placeholder is reached that leads nowhere; those of `take`.
+    /// Errors of the iterator and of `charge`. Also if the evaluation reaches a placeholder that cannot be
+    /// resolved.
     pub(crate) fn evaluate<S: RecordView>(
         &self,
         records: impl Iterator<Item = Result<S>>,
@@ -108,42 +109,42 @@ impl SelectRequest {
     }
 }
 
-/// So many records may be collected beyond those that the limit asks for before they are sorted out.
+/// The number of records that may be collected beyond twice the limit before the surplus is discarded.
 const MAX_SURPLUS: usize = 1024;
 
-/// The records for which a condition holds, as they are found. With a limit it holds little more than that many.
+/// Collects the records that pass a filter. With a limit, it holds at most twice that many plus [`MAX_SURPLUS`].
 pub(crate) struct MatchCollector<'s, S, F> {
     select: &'s SelectRequest,
     matches: Vec<S>,
-    /// How many are asked for, with those that the offset skips.
+    /// The limit plus the offset.
     max_kept: usize,
-    /// Takes room for a record in the answer.
+    /// Charges a record to the size limit of the answer.
     charge: F,
 }
 
 impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
-    /// `take` is called once for each record that is part of the answer, as soon as that is known.
+    /// Calls `charge` once for each record of the answer, as soon as the record is known to be part of it.
     pub(crate) fn of(select: &'s SelectRequest, charge: F) -> Self {
         let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
         let max_kept = select.limit.map_or(usize::MAX, |limit| count(limit.saturating_add(select.offset)));
         Self { select, matches: Vec::new(), max_kept, charge }
     }
 
-    /// Whether a record that was found can be left out after all.
+    /// Whether a collected record may be discarded later.
     fn may_discard(&self) -> bool {
         self.select.limit.is_some() || self.select.offset > 0
     }
 
-    /// Whether no further record can be selected. An error of a later one would be missed, so a select that may
-    /// fail is never complete.
+    /// Whether the answer is known. A select that may fail is never complete: a later record could raise an
+    /// error.
     pub(crate) fn is_complete(&self) -> bool {
         self.matches.len() >= self.max_kept && self.select.sorts.is_empty() && !self.select.may_fail
     }
 
-    /// Adds a record, which comes after all before it in order of creation.
+    /// Adds a record. Records must be added in order of creation.
     ///
     /// # Errors
-    /// Those of `take`; `storage-full`, if there is no memory for so many.
+    /// Those of `charge`; `storage-full` if the memory limit is reached.
     pub(crate) fn push(&mut self, record: S) -> Result<()> {
         if self.may_discard() {
             memory::grow(record.bucket().len() + size_of::<S>())?;
@@ -159,10 +160,10 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
         Ok(())
     }
 
-    /// The records in their order, without those that the limit and the offset leave out.
+    /// Sorts the records and applies the offset and the limit.
     ///
     /// # Errors
-    /// Those of `take`.
+    /// Those of `charge`.
     pub(crate) fn finish(self) -> Result<Vec<S>> {
         let may_discard = self.may_discard();
         let Self { select, matches, max_kept, charge } = self;
@@ -175,7 +176,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
     }
 }
 
-/// What has no key is last, in both directions.
+/// Records without a key sort last in both directions.
 fn compare(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) if reverse => b.cmp(a),

@@ -1,4 +1,4 @@
-//! What a record must fulfil, and how that is read from a request.
+//! The filter of a select, and its parser. Q0 calls a filter a condition.
 
 use serde_json::{Map, Value};
 
@@ -10,23 +10,24 @@ use crate::query::fields;
 use crate::query::path::PathTest;
 use crate::query::placeholder::{self, ReadContext, Resolver, Scope};
 
-/// Every part that is given must hold.
+/// A filter of records. All given parts must hold.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
-    /// One of these, or a subclass of one, is the class of one of its platters.
+    /// The record has one of these classes or a subclass of one.
     pub(crate) classes: Option<Resolved<Vec<String>>>,
-    /// One of these is its pk.
+    /// The record has one of these pks.
     pub(crate) pks: Option<Resolved<Vec<String>>>,
     pub(crate) path: Option<Resolved<PathTest>>,
     pub(crate) all: Option<Resolved<Vec<Resolved<Filter>>>>,
     pub(crate) any: Option<Resolved<Vec<Resolved<Filter>>>>,
-    /// Are the parts above negated, together?
+    /// Whether the conjunction of the parts above is negated.
     pub(crate) negated: Option<Resolved<bool>>,
-    /// What survived must fulfil this as well.
+    /// A further filter for the records that pass this one. It is not negated.
     pub(crate) then: Option<Box<Resolved<Filter>>>,
 }
 
-/// What a request says at a place: or, where a placeholder leads nowhere, what is wrong once somebody gets there.
+/// A part of a request after its placeholders are resolved. An error is raised only if evaluation reaches the
+/// part.
 pub(crate) type Resolved<T> = Result<T, Error>;
 
 /// The keys of a condition inside a select.
@@ -34,13 +35,13 @@ const KEYS: [&str; 9] = ["class", "classes", "pk", "path", "all", "any", "then",
 
 const PLACEHOLDERS: &str = "placeholders";
 
-/// Reads conditions, and what else may hold placeholders.
+/// Parses filters and other parts that may contain placeholders.
 #[derive(Debug)]
 pub(super) struct FilterReader<'f> {
     pub(super) faults: &'f mut Faults,
-    /// What will be wrong where it is reached.
+    /// The errors that evaluation may raise.
     pub(super) deferred: FaultList,
-    /// How many conditions and parts were read.
+    /// The number of filters and parts that were parsed.
     pub(super) size: usize,
     resolver: Resolver,
     depth: usize,
@@ -51,7 +52,7 @@ impl<'f> FilterReader<'f> {
         Self { faults, deferred: FaultList::default(), size: 0, resolver: Resolver::default(), depth: 0 }
     }
 
-    /// Reads a condition from its keys, which are checked by whoever knows which there may be.
+    /// Parses a filter from its keys. The caller reports unknown keys.
     pub(super) fn read<'q>(&mut self, map: &'q Map<String, Value>, context: &ReadContext<'q, '_>) -> Filter {
         self.size += 1;
         let mut filter = Filter {
@@ -70,7 +71,8 @@ impl<'f> FilterReader<'f> {
         filter
     }
 
-    /// Calls `then` with the position in which the placeholders of `map` are known; warns of those that nothing uses.
+    /// Calls `then` with a context that contains the placeholders of `map`. Warns of placeholders that are
+    /// not used.
     pub(super) fn with_placeholders<'q, T>(
         &mut self,
         map: &'q Map<String, Value>,
@@ -94,8 +96,8 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Reads a value that may hold placeholders. What is written is checked now; what a placeholder stands for is not a
-    /// fault before it is reached.
+    /// Reads a value that may contain placeholders. Faults of the written value are reported; faults of a
+    /// placeholder's value are deferred until evaluation.
     pub(super) fn read_value<'q, T>(
         &mut self,
         value: &'q Value,
@@ -152,7 +154,7 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Reads `all` or `any`: an array of conditions.
+    /// Parses `all` or `any`: an array of filters.
     fn read_members<'q>(
         &mut self,
         map: &'q Map<String, Value>,
@@ -172,7 +174,7 @@ impl<'f> FilterReader<'f> {
         })
     }
 
-    /// Reads a condition that stands inside another.
+    /// Parses a nested filter.
     fn read_nested<'q>(&mut self, value: &'q Value, context: &ReadContext<'q, '_>) -> Option<Filter> {
         let Value::Object(map) = value else {
             return refuse_type(self.faults, context.place, "a condition (an object)", value);
@@ -193,7 +195,7 @@ impl<'f> FilterReader<'f> {
         Some(filter)
     }
 
-    /// Reads what stands at a place, by way of a placeholder if there is one.
+    /// Reads a value, or the value of the placeholder that stands for it.
     fn read_expanded<'q, T>(
         &mut self,
         value: &'q Value,
@@ -209,7 +211,8 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Reads what is written here: faults are those of the request, unless it is what a placeholder stands for.
+    /// Reads a value. Its faults are reported, unless the value belongs to a placeholder: then they are
+    /// deferred.
     fn read_in_place<T>(
         &mut self,
         context: &ReadContext<'_, '_>,
@@ -221,7 +224,7 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Reads something whose faults count where it is reached only.
+    /// Defers the faults that `read` reports until evaluation.
     fn deferring_errors<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Option<Resolved<T>>,

@@ -1,13 +1,13 @@
-//! How texts are made alike before they are compared.
+//! Normalizes texts before they are compared.
 
 use std::borrow::Cow;
 
 /// The modifiers `case-sensitive` and `collapse`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Folding {
-    /// Lower case, by Unicode: `"case-sensitive": false`.
+    /// `"case-sensitive": false`: texts are compared in lower case, by Unicode.
     pub(super) ignores_case: bool,
-    /// No white space at the ends, and one space for each run of it: `"collapse": true`.
+    /// `"collapse": true`: white space is trimmed, and each run of it counts as one space.
     pub(super) collapses_whitespace: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Going down a path in the text of a bucket, without building what the path does not lead to.
+//! Finds the value at the end of a path in the text of a bucket. Other values are skipped, not built.
 
 use std::fmt;
 
@@ -9,10 +9,11 @@ use crate::json::reader;
 use crate::query::step::PathStep;
 use crate::query::value_ref::ValueRef;
 
-/// Gives `look` what the steps lead to in the bucket with this JSON text.
+/// Calls `visit` with the value at the end of the steps in a bucket given as JSON text.
 pub(super) fn with_value_at<R>(bucket: &str, steps: &[PathStep], visit: impl FnOnce(ValueRef<'_>) -> R) -> R {
     let mut visitor = PathVisitor { steps, state: Visit::Pending(visit) };
-    // Leaving text unread is how the walk stops early, and serde_json calls that an error; what was seen stands.
+    // The visitor stops early by leaving text unread, which serde_json reports as an error. The result is
+    // valid.
     let _ = visitor.deserialize(&mut serde_json::Deserializer::from_str(bucket));
     match visitor.state {
         Visit::Pending(visit) => visit(ValueRef::Absent),
@@ -21,13 +22,13 @@ pub(super) fn with_value_at<R>(bucket: &str, steps: &[PathStep], visit: impl FnO
     }
 }
 
-/// Goes down one step per level.
+/// A serde visitor that descends one step per level.
 struct PathVisitor<'s, L, R> {
     steps: &'s [PathStep],
     state: Visit<L, R>,
 }
 
-/// Open as long as the value is absent.
+/// `Pending` until the value is found.
 enum Visit<L, R> {
     Pending(L),
     Running,
@@ -41,7 +42,8 @@ impl<R, L: FnOnce(ValueRef<'_>) -> R> PathVisitor<'_, L, R> {
         }
     }
 
-    /// At the end of the path any value is seen; before it, one that is neither object nor array leads nowhere.
+    /// Visits a scalar at the end of the path. Before the end, a scalar has no members, so the value is
+    /// absent.
     fn visit_scalar<E>(&mut self, value: ValueRef<'_>) -> Result<(), E> {
         if self.steps.is_empty() {
             self.visit(value);
@@ -117,12 +119,12 @@ impl<'de, R, L: FnOnce(ValueRef<'_>) -> R> Visitor<'de> for &mut PathVisitor<'_,
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        // Text has no number that is not finite.
+        // JSON text has no non-finite numbers.
         self.visit_scalar(serde_json::Number::from_f64(value).map_or(ValueRef::Null, ValueRef::Number))
     }
 }
 
-/// Compares a key where it stands, without a copy of it.
+/// Compares a key without copying it.
 struct KeyIs<'k>(&'k str);
 
 impl<'de> DeserializeSeed<'de> for KeyIs<'_> {

@@ -1,4 +1,4 @@
-//! The operators in last place of a path.
+//! The operators at the end of a path.
 
 use std::cmp::Ordering;
 
@@ -11,14 +11,14 @@ use crate::pattern::{Pattern, PatternFault};
 use crate::query::folding::Folding;
 use crate::query::value_ref::ValueRef;
 
-/// An operator object: all of its operators must hold.
+/// A set of operators. All must match.
 #[derive(Debug, Clone)]
 pub(super) struct Operators {
     operators: Vec<Operator>,
     folding: Folding,
 }
 
-/// One operator with its operand. Operands that are compared as text are folded already.
+/// An operator with its operand. Text operands are already folded.
 #[derive(Debug, Clone)]
 enum Operator {
     Value(Value),
@@ -27,7 +27,7 @@ enum Operator {
     StartsWith(String),
     EndsWith(String),
     Matches(Pattern),
-    /// A number or a string, and what orderings of the value to it are asked for.
+    /// A bound (number or string), and the orderings of value to bound that match.
     Ordered(&'static [Ordering], Value),
     Includes(Value),
     IncludesAll(Vec<Value>),
@@ -37,7 +37,7 @@ enum Operator {
     Present,
 }
 
-/// The names of the operators, as messages list them.
+/// The names of the operators, in the order of error messages.
 const OPERATORS: [&str; 16] = [
     "value",
     "contains",
@@ -65,8 +65,8 @@ impl Operators {
         let folding = read_folding(map, place, faults);
         let named: Vec<_> = map.iter().filter(|(key, _)| !MODIFIERS.contains(&key.as_str())).collect();
         if named.is_empty() {
-            let message = "an object in last place names at least one operator; to compare with an object, say \
-                           {\"value\": {…}}";
+            let message = "an object in last place names at least one operator; to compare with an object, \
+                           say {\"value\": {…}}";
             return refuse(faults, place.fault(message).with("allowed", OPERATORS.to_vec()));
         }
         let read = |(key, operand): (&String, &Value)| {
@@ -80,7 +80,7 @@ impl Operators {
         self.operators.iter().all(|operator| operator.matches(actual, self.folding))
     }
 
-    /// The values that are asked for, if nothing but equality with one of them is.
+    /// The accepted values, if the operators only test equality.
     pub(super) fn equality_values(&self) -> Option<&[Value]> {
         let values = match &self.operators[..] {
             [Operator::Value(value)] => std::slice::from_ref(value),
@@ -92,7 +92,7 @@ impl Operators {
     }
 }
 
-/// Reads the modifiers among the keys of `map`.
+/// Reads the modifiers of `map`.
 pub(super) fn read_folding(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Folding {
     let mut flag = |key: &str| readers::boolean(map.get(key)?.clone(), &Place::Key(place, key), faults);
     let [case, collapse] = MODIFIERS;
@@ -184,7 +184,7 @@ fn contains_equal(items: &[Value], value: &Value) -> bool {
     items.iter().any(|item| json::equal(item, value))
 }
 
-/// Numbers are ordered by their exact values, strings by their code points, and nothing else is.
+/// Orders numbers by exact value and strings by code points. Other values have no order.
 fn compare(actual: &ValueRef<'_>, bound: &Value) -> Option<Ordering> {
     match (actual, bound) {
         (ValueRef::Number(number), Value::Number(bound)) => json::compare_numbers(number, bound),
@@ -227,7 +227,7 @@ fn array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Opti
     }
 }
 
-/// Reads what stands in last place of a path: operators if it is an object.
+/// Reads the last element of a path: operators if it is an object, else a literal.
 pub(super) fn read_test(last: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Option<Operators>> {
     match last {
         exempt if faults.is_exempt(exempt) => None,

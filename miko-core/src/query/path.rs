@@ -1,4 +1,4 @@
-//! A condition on a bucket: where to look, and what must be there.
+//! Tests of a value in a bucket: the `path` of a condition.
 
 use std::fmt;
 
@@ -12,18 +12,18 @@ use crate::query::operator::{self, Operators};
 use crate::query::step::{PathStep, read_steps, write_steps};
 use crate::query::value_ref::ValueRef;
 
-/// `["name", "family", "Kirk"]`: steps down from the bucket, and what must be said of the value there.
+/// `["name", "family", "Kirk"]`: the steps down from the bucket, and the test of the value there.
 #[derive(Debug, Clone)]
 pub(crate) struct PathTest {
     steps: Vec<PathStep>,
-    /// The literal or the operators, as they are written.
+    /// The literal or the operators, as JSON.
     test: Value,
-    /// The same, if these are operators.
+    /// The parsed operators, if `test` is not a literal.
     operators: Option<Operators>,
 }
 
 impl PathTest {
-    /// Reads the value of a `path` of a request.
+    /// Reads the `path` of a request.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         const EXPECTED: &str = "an array of at least one key or index, and what is asked of the value there";
         let mut elements = match value {
@@ -37,7 +37,7 @@ impl PathTest {
         Some(Self { steps: steps?, test, operators: operators? })
     }
 
-    /// Does it hold for the bucket with this JSON text?
+    /// Whether the test holds for the bucket with this JSON text.
     pub(crate) fn holds(&self, bucket: &str) -> bool {
         with_value_at(bucket, &self.steps, |value| self.test_holds_for(&value))
     }
@@ -53,7 +53,7 @@ impl PathTest {
         &self.steps
     }
 
-    /// The values that are asked for, if nothing but equality with one of them is.
+    /// The accepted values, if the test is one of equality.
     pub(crate) fn equality_values(&self) -> Option<&[Value]> {
         match &self.operators {
             None => Some(std::slice::from_ref(&self.test)),
@@ -61,7 +61,7 @@ impl PathTest {
         }
     }
 
-    /// Reads what `Display` wrote.
+    /// Parses the output of `Display`.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         let mut faults = Faults::default();
@@ -69,7 +69,7 @@ impl PathTest {
     }
 }
 
-/// The path as a request has it.
+/// Writes the JSON of the path.
 impl fmt::Display for PathTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_steps(f, &self.steps, Some(&self.test))

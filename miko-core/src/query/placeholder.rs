@@ -1,8 +1,8 @@
-//! What `{"placeholder": "name"}` stands for.
+//! Resolves placeholders (`{"placeholder": "name"}`).
 //!
-//! A name is looked up from where it is used: first in the condition that it stands in, then in those around it. All of
-//! this is known from the request alone. What is not known is whether anybody will ask, so a name that cannot be
-//! resolved is no fault of the request: it becomes one where it is reached.
+//! Scoping is lexical: a name is looked up in the condition that contains the placeholder, then in the
+//! enclosing ones. An unresolved name is not a fault of the request, because evaluation may never reach it.
+//! It is an error of the part that contains it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,11 +12,11 @@ use crate::diagnostics::Place;
 use crate::error::{ErrorId, ErrorItem, Warning};
 use crate::json;
 
-/// How many values placeholders may stand for in one request a second time, those inside others included. Ten names can
-/// stand for a thousand million values if each stands for an array of ten others.
+/// The limit of the values that expansions may repeat in one request, nested values included. Without it,
+/// ten names that each stand for an array of ten others could expand to a billion values.
 const MAX_REPEATED_VALUES: usize = 100_000;
 
-/// The name, if the value is a placeholder.
+/// The name of the placeholder, if the value is one.
 pub(super) fn name(value: &Value) -> Option<&str> {
     let map = value.as_object().filter(|map| map.len() == 1)?;
     map.get("placeholder")?.as_str()
@@ -27,7 +27,7 @@ pub(super) fn is_placeholder(value: &Value) -> bool {
     name(value).is_some()
 }
 
-/// Is the value a placeholder, or does it hold one?
+/// Whether the value is or contains a placeholder.
 pub(super) fn contains_placeholder(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(contains_placeholder),
@@ -36,10 +36,10 @@ pub(super) fn contains_placeholder(value: &Value) -> bool {
     }
 }
 
-/// What names mean at one place of a request.
+/// The names that are visible at one place of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Scope<'q, 's> {
-    /// What the condition here gives.
+    /// The definitions of this condition.
     definitions: Option<&'q Map<String, Value>>,
     outer: Option<&'s Scope<'q, 's>>,
 }
@@ -54,12 +54,12 @@ impl<'q, 's> Scope<'q, 's> {
         here.or_else(|| self.outer?.find(name))
     }
 
-    /// How many definitions there are here and around it.
+    /// The number of definitions in this scope and the enclosing ones.
     fn size(&self) -> usize {
         self.definitions.map_or(0, Map::len) + self.outer.map_or(0, Self::size)
     }
 
-    /// Every name with what it means here. Two meanings are the same if they are written in the same place.
+    /// All visible names with their definitions. Definitions are compared by identity, not by content.
     fn bindings(&self) -> BTreeMap<&'q str, *const Value> {
         let mut bindings = self.outer.map_or_else(BTreeMap::new, Self::bindings);
         let here = self.definitions.into_iter().flatten();
@@ -68,26 +68,27 @@ impl<'q, 's> Scope<'q, 's> {
     }
 }
 
-/// The placeholders that are being resolved: each stands in what the next one stands for.
+/// The stack of expansions: each is inside the definition of `outer`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expansion<'q, 'c> {
     pub(super) definition: &'q Value,
     scope: &'c Scope<'q, 'c>,
     outer: Option<&'c Expansion<'q, 'c>>,
     depth: usize,
-    /// Has this been read before, for another place? The first time is no longer than the request.
+    /// Whether this definition, or one around it, was expanded before. First expansions do not count: they are
+    /// no larger than the request.
     repeats: bool,
 }
 
 impl<'q, 'c> Expansion<'q, 'c> {
-    /// The scopes in which this definition has been entered before.
+    /// The scopes in which this definition is being expanded.
     fn scopes_of(&self, definition: &Value) -> impl Iterator<Item = &'c Scope<'q, 'c>> {
         let links = std::iter::successors(Some(*self), |link| link.outer.copied());
         links.filter(move |link| std::ptr::eq(link.definition, definition)).map(|link| link.scope)
     }
 }
 
-/// Where a value stands: what names mean there, and inside which placeholders it is.
+/// The context of a value: its place, the visible names, and the expansions around it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadContext<'q, 'p> {
     pub(super) place: &'p Place<'p>,
@@ -103,7 +104,7 @@ impl<'q, 'p> ReadContext<'q, 'p> {
         ReadContext { place, scope: self.scope, expansion: self.expansion }
     }
 
-    /// In what a placeholder here stands for.
+    /// The context inside the definition of a placeholder. Its place is that of the placeholder.
     pub(super) const fn within<'i>(&self, expansion: &'i Expansion<'q, 'i>) -> ReadContext<'q, 'i>
     where
         'p: 'i,
@@ -126,7 +127,7 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    /// Enters what `name` stands for in this position.
+    /// Expands the placeholder `name`.
     pub(super) fn expand<'q, 'p>(
         &mut self,
         name: &str,
@@ -141,7 +142,8 @@ impl Resolver {
         };
         let is_first = self.used.insert(std::ptr::from_ref(definition));
         for before in context.expansion.into_iter().flat_map(|expansion| expansion.scopes_of(definition)) {
-            // Where names mean what they meant then, there is no end to it. Finding that out is work as well.
+            // Expanding a definition again with the same bindings would never end. The comparison is charged
+            // to the budget.
             self.budget = self.budget.saturating_sub(context.scope.size());
             if before.bindings() == context.scope.bindings() {
                 return Err(fault("circular", format!("what `{name}` stands for needs `{name}` itself")));
@@ -163,7 +165,7 @@ impl Resolver {
         Ok(Expansion { definition, scope: context.scope, outer: context.expansion, depth, repeats })
     }
 
-    /// The value with everything that its placeholders stand for.
+    /// Replaces all placeholders in `value` by their definitions.
     pub(super) fn resolve<'q>(
         &mut self,
         value: &'q Value,
@@ -172,7 +174,7 @@ impl Resolver {
         self.resolve_at(json::MAX_DEPTH, value, context)
     }
 
-    /// As `resolve`, for a value in which arrays and objects may nest so deep.
+    /// Implements `resolve` with a limit on the nesting of arrays and objects.
     fn resolve_at<'q>(
         &mut self,
         depth: usize,
@@ -191,7 +193,7 @@ impl Resolver {
                 format!("arrays and objects may nest {} deep, placeholders resolved", json::MAX_DEPTH);
             return Err(context.place.fault(message));
         }
-        // What stands in what a placeholder stands for is where that placeholder is.
+        // A value inside a definition has the place of the placeholder.
         let place_of = |inner| if context.expansion.is_none() { inner } else { *context.place };
         match value {
             Value::Array(items) => {
@@ -212,7 +214,7 @@ impl Resolver {
         }
     }
 
-    /// The warnings for what is defined here and was not used.
+    /// The warnings for unused definitions.
     pub(super) fn unused(&self, definitions: &Map<String, Value>, place: &Place<'_>) -> Vec<Warning> {
         let unused = definitions.iter().filter(|(_, value)| !self.used.contains(&std::ptr::from_ref(*value)));
         let warning = |(name, _): (&String, &Value)| {

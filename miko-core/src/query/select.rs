@@ -11,7 +11,7 @@ use crate::query::placeholder::{ReadContext, Scope};
 use crate::query::sort::SortKey;
 use crate::timestamp::Timestamp;
 
-/// What Q0 defines for `select` and this version does not run.
+/// The keys of `select` that this version does not support.
 const UNSUPPORTED_KEYS: [&str; 1] = ["transaction"];
 
 /// The keys of a select.
@@ -34,26 +34,26 @@ const KEYS: [&str; 16] = [
     "offset",
 ];
 
-/// Which records, in which order, and how many of them.
+/// A select: a filter, an order and a limit.
 #[derive(Debug, Default)]
 pub(crate) struct SelectRequest {
     pub(crate) filter: Filter,
-    /// Those that are equal in one are ordered by the next; in the end, by creation.
+    /// The sort keys, most significant first. Ties are broken by order of creation.
     pub(crate) sorts: Vec<SortKey>,
     pub(crate) limit: Option<u64>,
     pub(crate) offset: u64,
-    /// Are all versions selected?
+    /// Whether all versions are selected.
     pub(crate) history: bool,
-    /// The time as of which is selected, if it is not now.
+    /// The time as of which the database is read; `None` for now.
     pub(crate) cutoff: Option<Timestamp>,
-    /// May a placeholder turn out to lead nowhere?
+    /// Whether evaluation may reach a placeholder that cannot be resolved.
     pub(crate) may_fail: bool,
-    /// How many conditions, parts of conditions and sort paths it has.
+    /// The number of filters, of their parts, and of sort keys.
     pub(crate) size: usize,
 }
 
 impl SelectRequest {
-    /// Every record of one class.
+    /// Selects all records of a class.
     pub(crate) fn of_class(class: &str) -> Self {
         let filter = Filter { classes: Some(Ok(vec![class.to_owned()])), ..Filter::default() };
         Self { filter, size: 2, ..Self::default() }
@@ -103,7 +103,7 @@ fn read_sorts<'q>(
     first.into_iter().chain(others.into_iter().flatten()).collect()
 }
 
-/// Reads a part that is reached whatever the records are: its faults are those of the request.
+/// Reads a part that every evaluation reaches. Its faults are reported at once.
 fn read_unconditional<'q, T>(
     reader: &mut FilterReader<'_>,
     map: &'q Map<String, Value>,

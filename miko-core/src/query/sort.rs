@@ -1,4 +1,4 @@
-//! By what a select orders its records.
+//! The sort keys of a select.
 
 use std::fmt;
 
@@ -16,15 +16,15 @@ use crate::query::placeholder;
 use crate::query::step::{self, PathStep};
 use crate::query::value_ref::ValueRef;
 
-/// One sort path.
+/// A sort key.
 #[derive(Debug, Clone)]
 pub(crate) struct SortKey {
     pub(crate) by: SortBy,
-    /// Descending. Null and absent stay last.
+    /// Whether the order is descending. Null and absent values sort last in both directions.
     pub(crate) reverse: bool,
 }
 
-/// What the records are ordered by.
+/// The property by which records are sorted.
 #[derive(Debug, Clone)]
 pub(crate) enum SortBy {
     Pk,
@@ -33,7 +33,7 @@ pub(crate) enum SortBy {
     Bucket(SortPath),
 }
 
-/// A value in the bucket.
+/// The path of a value in the bucket.
 #[derive(Debug, Clone)]
 pub(crate) struct SortPath {
     steps: Vec<PathStep>,
@@ -42,13 +42,13 @@ pub(crate) struct SortPath {
 
 const QUALIFIERS: [&str; 3] = ["reverse", "case-sensitive", "collapse"];
 
-/// What looks like a direction as the last key of a path.
+/// Keys at the end of a path that are probably meant as directions.
 const DIRECTIONS: [&str; 4] = ["asc", "desc", "ascending", "descending"];
 
 const RECORD_PROPERTIES: [&str; 3] = ["pk", "created_at", "updated_at"];
 
 impl SortKey {
-    /// Reads the value of a `sort` of a request.
+    /// Reads the `sort` of a request.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         const EXPECTED: &str = "an array of at least one key or index, and qualifiers if any";
         let mut elements = match value {
@@ -98,7 +98,7 @@ impl SortKey {
         Some(Self { by: by?, reverse: reverse? })
     }
 
-    /// Reads the value of `sorts`.
+    /// Reads the `sorts` of a request.
     pub(super) fn read_many(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Self>> {
         match value {
             Value::Array(paths) => {
@@ -112,12 +112,12 @@ impl SortKey {
     }
 }
 
-/// Is it qualifiers, and neither a pseudo-path nor a placeholder for a key?
+/// Whether the last element holds qualifiers: an object that is neither a record property nor a placeholder.
 fn is_qualifier(last: &Value) -> bool {
     last.is_object() && last.get("record").is_none() && placeholder::name(last).is_none()
 }
 
-/// Reads the pseudo-path `{"record": "pk"}`.
+/// Reads a record property, such as `{"record": "pk"}`.
 fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<SortBy> {
     let unknown = fields::unknown(property, &["record"]);
     if !unknown.is_empty() {
@@ -135,13 +135,13 @@ fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut 
 }
 
 impl SortPath {
-    /// A key for the bucket with this JSON text: keys are ordered, byte by byte, as the values are. `None` if there is no
-    /// value, or null.
+    /// The sort key of a bucket given as JSON text. Keys compare bytewise in the order of their values.
+    /// `None` if the value is null or absent.
     pub(crate) fn key(&self, bucket: &str) -> Option<Vec<u8>> {
         with_value_at(bucket, &self.steps, |value| sort_key_of(&value, self.folding))
     }
 
-    /// Reads what `Display` wrote.
+    /// Parses the output of `Display`.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         match SortKey::read(value, &Place::Request, &mut Faults::default()) {
@@ -151,7 +151,7 @@ impl SortPath {
     }
 }
 
-/// The path as a request has it, without its direction.
+/// Writes the JSON of the path, without `reverse`.
 impl fmt::Display for SortPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut qualifiers = Map::new();
@@ -166,7 +166,7 @@ impl fmt::Display for SortPath {
     }
 }
 
-/// Types in their order: numbers, strings, `false`, `true`, arrays, objects.
+/// The order of types: numbers, strings, `false`, `true`, arrays, objects.
 fn sort_key_of(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
     let key = match value {
         ValueRef::Absent | ValueRef::Null => return None,
@@ -180,10 +180,10 @@ fn sort_key_of(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
     Some(key)
 }
 
-/// The nearest float, in an order of bits that is that of the numbers, and then how far the number is from it: rounding
-/// never changes the order of two numbers, and an integer is less than 2^16 from its float.
+/// Encodes the nearest float in order-preserving bits, then the difference between number and float. Rounding
+/// is monotonic, and an integer differs from its float by less than 2^16.
 fn number_key(number: &Number) -> Vec<u8> {
-    // Without arbitrary precision every number has a float. Adding zero turns -0.0 into 0.0.
+    // Without arbitrary precision, every number has a float. Adding zero turns -0.0 into 0.0.
     let float = number.as_f64().unwrap_or_default() + 0.0;
     let bits = float.to_bits();
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };

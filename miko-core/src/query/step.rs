@@ -8,7 +8,7 @@ use crate::diagnostics::readers::{refuse, refuse_type};
 use crate::diagnostics::{Faults, Place};
 use crate::json;
 
-/// One step down. Neither kind stands in for the other: `"0"` is a key, `0` is not.
+/// One step down a path. A string is an object key and an integer an array index: `"0"` is not `0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PathStep {
     Key(String),
@@ -29,7 +29,7 @@ impl PathStep {
     }
 }
 
-/// Reads keys and indices; `None` if any is neither.
+/// Reads keys and indices; `None` if an element is neither.
 pub(super) fn read_steps(
     elements: Vec<Value>,
     place: &Place<'_>,
@@ -46,7 +46,7 @@ pub(super) fn read_steps(
     steps
 }
 
-/// Writes steps and what comes after them as a JSON array.
+/// Writes the steps and the optional last element as a JSON array.
 pub(super) fn write_steps(
     f: &mut fmt::Formatter<'_>,
     steps: &[PathStep],

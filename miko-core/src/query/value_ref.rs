@@ -1,13 +1,13 @@
-//! What a path leads to.
+//! The value at the end of a path.
 
 use serde_json::{Number, Value};
 
 use crate::json;
 
-/// The value at the end of a path, borrowed from wherever it stands.
+/// A borrowed value at the end of a path.
 #[derive(Debug, Clone)]
 pub(crate) enum ValueRef<'v> {
-    /// A step could not be taken.
+    /// The path leads to no value.
     Absent,
     Null,
     Bool(bool),
@@ -18,7 +18,7 @@ pub(crate) enum ValueRef<'v> {
 }
 
 impl ValueRef<'_> {
-    /// Is it what a literal says? Null is absent as well.
+    /// Whether the value equals a literal. Null equals an absent value.
     pub(super) fn equals(&self, literal: &Value) -> bool {
         match (self, literal) {
             (Self::Absent | Self::Null, literal) => literal.is_null(),

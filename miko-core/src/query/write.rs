@@ -9,7 +9,7 @@ use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// A new record.
+/// A request to create a record.
 #[derive(Debug)]
 pub(crate) struct CreateRequest {
     pub(crate) bucket: Map<String, Value>,
@@ -17,27 +17,27 @@ pub(crate) struct CreateRequest {
     pub(crate) extras: Map<String, Value>,
 }
 
-/// What changes about a record.
+/// A request to update a record.
 #[derive(Debug)]
 pub(crate) struct UpdateRequest {
     pub(crate) pk: String,
     pub(crate) bucket: Option<Map<String, Value>>,
     pub(crate) stack: Option<StackInput>,
-    /// These replace what the record carries under the same keys; the others stay.
+    /// The extras to replace. Others stay as they are.
     pub(crate) extras: Map<String, Value>,
     pub(crate) if_updated_at: Option<Timestamp>,
 }
 
-/// What a write says about the stack.
+/// The stack that a write gives.
 #[derive(Debug)]
 pub(crate) enum StackInput {
-    /// The primary class. A new record has no other; of one that is there the other platters stay.
+    /// The primary class. An update keeps the other platters; a new record has no others.
     Primary(String),
     Whole(Stack),
 }
 
 impl StackInput {
-    /// Is a new record with this stack the definition of a class?
+    /// Whether a new record with this stack is a class definition.
     pub(crate) fn defines_a_class(&self) -> bool {
         match self {
             Self::Primary(class) => class == uns::CLASS,
@@ -46,7 +46,7 @@ impl StackInput {
     }
 }
 
-/// A record to delete.
+/// A request to delete a record.
 #[derive(Debug)]
 pub(crate) struct DeleteRequest {
     pub(crate) pk: String,
@@ -89,7 +89,7 @@ impl DeleteRequest {
     }
 }
 
-/// Reads whichever of the three keys that each say what the stack is the request has; `None` if it has none, or a faulty one.
+/// Reads `class`, `classes` or `stack`. `None` if none is present, or if it is invalid.
 fn stack(fields: &mut Fields<'_>) -> Option<StackInput> {
     const KEYS: [&str; 3] = ["class", "classes", "stack"];
     match *fields.present(&KEYS) {
@@ -98,7 +98,7 @@ fn stack(fields: &mut Fields<'_>) -> Option<StackInput> {
         ["classes"] => fields.read("classes", Stack::read_classes).map(StackInput::Whole),
         ["stack"] => fields.read("stack", Stack::read_stack).map(StackInput::Whole),
         ref present => {
-            // Each of them gives the whole of it, so obeying one would ignore another.
+            // Each key gives the whole stack, so applying one would ignore another.
             let message = format!("`{}` each say what the stack is: give one of them", present.join("`, `"));
             fields.faults.refuse(Place::Request.fault(message).with("fields", present.to_vec()));
             for key in KEYS {
@@ -109,7 +109,7 @@ fn stack(fields: &mut Fields<'_>) -> Option<StackInput> {
     }
 }
 
-/// What is kept beside bucket and stack, in the order in which it is returned.
+/// Takes the extras of the record, in the order in which they are returned.
 fn extras(fields: &mut Fields<'_>) -> Map<String, Value> {
     let mut extras = Map::new();
     for key in PASS_THROUGH {
