@@ -1,11 +1,12 @@
 //! Class definitions: fields, inheritance and constraints.
 //!
-//! Pure logic on JSON, without a store. An engine gets a [`Class`] from the [`Catalog`] to normalize and validate
-//! a bucket. The engine itself enforces the rules that involve other records: uniqueness and references.
+//! Pure logic on JSON, without a store. An engine gets a [`Class`] from the [`Catalog`] to normalize and
+//! validate a bucket. The engine itself enforces the rules that involve other records: uniqueness and
+//! references.
 //!
 //! | subject | module |
 //! | --- | --- |
-//! | reads definitions | [`definition`], [`field`], [`settings`] |
+//! | reads definitions | [`definition`], [`field`], [`scalar_rules`], [`settings`] |
 //! | detects rules that contradict each other | [`contradiction`] |
 //! | resolves inheritance | [`catalog`], [`inheritance`] |
 //! | normalizes buckets | [`normalize`] |
@@ -28,6 +29,7 @@ mod normalize;
 mod reference;
 mod reference_scan;
 mod scalar;
+mod scalar_rules;
 mod settings;
 mod violations;
 

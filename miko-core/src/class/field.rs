@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::reference::OnDelete;
+use super::scalar_rules::{NumberRules, StringRules};
 use super::settings::{DefinitionFaults, SettingsReader, fault};
 use crate::diagnostics::Place;
-use crate::pattern::Pattern;
 use crate::uns;
 
 /// The rules for the values of a field.
@@ -42,41 +42,11 @@ pub(super) enum FieldType {
     Class(String),
 }
 
-/// The rules for a string.
-#[derive(Debug, Clone, Default)]
-pub(super) struct StringRules {
-    pub(super) min_length: Option<u64>,
-    pub(super) max_length: Option<u64>,
-    pub(super) collapse: bool,
-    pub(super) format: Option<Format>,
-    pub(super) pattern: Option<Pattern>,
-}
-
-/// The formats of a string.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    Uuid,
-    Identifier,
-    Email,
-    Date,
-}
-
-/// The rules for a number.
-#[derive(Debug, Clone, Default)]
-pub(super) struct NumberRules {
-    pub(super) min: Option<Number>,
-    pub(super) max: Option<Number>,
-    pub(super) gt: Option<Number>,
-    pub(super) lt: Option<Number>,
-    pub(super) integer_only: bool,
-    pub(super) multiple_of: Option<Number>,
-}
-
 /// The rules for a hash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HashRules {
     pub(super) fields: Vec<(String, Field)>,
-    /// Whether sub-fields are defined. Then `default` holds settings of the sub-fields, not a value.
+    /// Whether a new record that lacks the hash gets an empty one, in which the defaults of sub-fields apply.
     pub(super) instantiates: bool,
     pub(super) elements: ElementRules,
 }
@@ -106,8 +76,8 @@ const REFERENCE_KEYS: &[&str] = &["target", "allowed_class", "allowed_classes", 
 const SCALAR_KEYS: &[&str] = &["one_of", "enum", "index"];
 
 /// The names of the types, as error messages list them.
-const TYPES: &str = "`string`, `number`, `boolean`, `url`, `timestamp`, `hash`, `array`, `function`, or a UNS \
-                     such as `puck.uno/reference`, `puck.uno/dbfile` or that of another class";
+const TYPES: &str = "`string`, `number`, `boolean`, `url`, `timestamp`, `hash`, `array`, `function`, or a \
+                     UNS such as `puck.uno/reference`, `puck.uno/dbfile` or that of another class";
 
 impl Field {
     /// Reads a field definition. `inherited` are the settings that a hash gives to all its sub-fields; the
@@ -259,48 +229,6 @@ fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>,
                     class.map_or_else(|| "without a `class`".to_owned(), |class| format!("of `{class}`"));
                 settings.refuse(key, format!("`{key}` is for {what}, and this is a field {class}"));
             }
-        }
-    }
-}
-
-impl StringRules {
-    fn read(settings: &mut SettingsReader<'_>) -> Self {
-        let (min_length, max_length) = (settings.count("min_length"), settings.count("max_length"));
-        if let (Some(min), Some(max)) = (min_length, max_length)
-            && min > max
-        {
-            settings.contradicts("min_length", "`min_length` is more than `max_length`: no string is both");
-        }
-        let format = match settings.text("format") {
-            None => None,
-            Some("uuid") => Some(Format::Uuid),
-            Some("identifier") => Some(Format::Identifier),
-            Some("email") => Some(Format::Email),
-            Some("date") => Some(Format::Date),
-            Some(other) => {
-                let known = "known are `uuid`, `identifier`, `email`, `date`";
-                settings.refuse("format", format!("there is no format `{other}`; {known}"));
-                None
-            }
-        };
-        let pattern = settings.pattern();
-        Self { min_length, max_length, collapse: settings.boolean("collapse"), format, pattern }
-    }
-}
-
-impl NumberRules {
-    fn read(settings: &mut SettingsReader<'_>) -> Self {
-        let multiple_of = settings.number(&["multiple_of"]).cloned();
-        if multiple_of.as_ref().and_then(Number::as_f64).is_some_and(|step| step <= 0.0) {
-            settings.refuse("multiple_of", "`multiple_of` is more than zero");
-        }
-        Self {
-            min: settings.number(&["min", "gte"]).cloned(),
-            max: settings.number(&["max", "lte"]).cloned(),
-            gt: settings.number(&["gt"]).cloned(),
-            lt: settings.number(&["lt"]).cloned(),
-            integer_only: settings.boolean("integer_only"),
-            multiple_of,
         }
     }
 }

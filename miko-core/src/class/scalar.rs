@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Number;
 
-use super::field::{ElementRules, Format, NumberRules, StringRules};
+use super::field::ElementRules;
+use super::scalar_rules::{Format, NumberRules, StringRules};
 use super::violations::Violations;
 use crate::diagnostics::{Place, abbreviate};
 use crate::json::{compare_numbers, is_multiple};

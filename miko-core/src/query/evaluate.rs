@@ -112,7 +112,8 @@ impl SelectRequest {
 /// The number of records that may be collected beyond twice the limit before the surplus is discarded.
 const MAX_SURPLUS: usize = 1024;
 
-/// Collects the records that pass a filter. With a limit, it holds at most twice that many plus [`MAX_SURPLUS`].
+/// Collects the records that pass a filter. With a limit, it holds at most twice that many plus
+/// [`MAX_SURPLUS`].
 pub(crate) struct MatchCollector<'s, S, F> {
     select: &'s SelectRequest,
     matches: Vec<S>,

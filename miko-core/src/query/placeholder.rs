@@ -75,8 +75,8 @@ pub(super) struct Expansion<'q, 'c> {
     scope: &'c Scope<'q, 'c>,
     outer: Option<&'c Expansion<'q, 'c>>,
     depth: usize,
-    /// Whether this definition, or one around it, was expanded before. First expansions do not count: they are
-    /// no larger than the request.
+    /// Whether this definition, or one around it, was expanded before. First expansions do not count: they
+    /// are no larger than the request.
     repeats: bool,
 }
 
