@@ -190,14 +190,14 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Pr
 /// ```
 pub fn is_temporal_worldlet(reader: &mut dyn Read) -> bool {
     #[derive(Deserialize, Default)]
-    struct Properties {
+    struct HeadProperties {
         #[serde(default)]
         temporal: bool,
     }
     #[derive(Deserialize)]
     struct Head {
         #[serde(default)]
-        properties: Properties,
+        properties: HeadProperties,
         #[serde(default)]
         history: History,
     }
@@ -213,8 +213,8 @@ struct History {
 
 impl<'de> Deserialize<'de> for History {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
+        struct HistoryVisitor;
+        impl<'de> Visitor<'de> for HistoryVisitor {
             type Value = History;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,7 +229,7 @@ impl<'de> Deserialize<'de> for History {
                 Ok(History { has_any })
             }
         }
-        deserializer.deserialize_map(Entries)
+        deserializer.deserialize_map(HistoryVisitor)
     }
 }
 
