@@ -1,32 +1,43 @@
-//! Class definitions: what a record of a class must be, and what it inherits.
+//! Class definitions: fields, inheritance and constraints.
 //!
-//! Pure logic on JSON. It knows no store: an engine asks the [`Catalog`] for a [`Class`], has it check a bucket, and
-//! enforces by its own means what needs other records (uniqueness, references).
+//! Pure logic on JSON, without a store. An engine gets a [`Class`] from the [`Catalog`] to normalize and
+//! validate a bucket. The engine itself enforces the rules that involve other records: uniqueness and
+//! references.
 //!
-//! | subject | where |
+//! | subject | module |
 //! | --- | --- |
-//! | reading a definition, with all its faults | [`definition`], [`field`], [`settings`]; rules that contradict each other, [`contradiction`] |
-//! | classes with what they inherit | [`catalog`] |
-//! | normalizing a bucket, then checking it | [`normalize`]; [`check`], [`value`]; what `custom_classes` mark in it, [`markers`] |
-//! | what a class says of other records | [`constraint`], [`reference`] |
+//! | reads definitions | [`definition`], [`field`], [`scalar_rules`], [`settings`] |
+//! | detects rules that contradict each other | [`contradiction`] |
+//! | resolves inheritance | [`catalog`], [`inheritance`] |
+//! | normalizes buckets | [`normalize`] |
+//! | validates buckets | [`check`], [`scalar`], [`violations`] |
+//! | handles the `custom_classes` of a record | [`markers`], [`marked`] |
+//! | unique values and indexes | [`constraint`], [`constraint_key`] |
+//! | references to other records | [`reference`], [`reference_scan`] |
 
 mod catalog;
 mod check;
 mod constraint;
+mod constraint_key;
 mod contradiction;
 mod definition;
 mod field;
+mod inheritance;
+mod marked;
 mod markers;
 mod normalize;
 mod reference;
+mod reference_scan;
+mod scalar;
+mod scalar_rules;
 mod settings;
-mod value;
+mod violations;
 
 pub(crate) use catalog::{Catalog, Class};
 pub(crate) use check::{Purpose, check};
 pub(crate) use constraint::{Constraint, ConstraintKind};
 pub(crate) use definition::Definition;
-pub(crate) use markers::{Markers, check_marked};
+pub(crate) use marked::check_marked;
+pub(crate) use markers::Markers;
 pub(crate) use normalize::Normalizer;
 pub(crate) use reference::{OnDelete, Reference};
-pub(crate) use value::shown;

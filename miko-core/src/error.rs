@@ -4,7 +4,6 @@
 //! empty. An item is an id that programs compare and details that name the place, the rule, what was found and
 //! what is allowed. The same shape serves JSON faces (`{"id", "details"}`), the wire and Rust.
 
-mod fault_list;
 mod ids;
 
 use std::fmt;
@@ -12,14 +11,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub(crate) use fault_list::FaultList;
-pub use fault_list::MAX_REPORTED_FAULTS;
 pub use ids::{ERROR_IDS, ErrorDoc, ErrorId};
 
 /// `Result` with the [`Error`] of Mikobase.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a request failed: one [`ErrorItem`] or more, of which the engines list at most [`MAX_REPORTED_FAULTS`].
+/// Why a request failed: one [`ErrorItem`] or more, of which the engines list at most
+/// [`MAX_REPORTED_FAULTS`](crate::MAX_REPORTED_FAULTS).
 ///
 /// ```
 /// use miko_core::{Error, ErrorId};

@@ -8,6 +8,7 @@ pub mod atomic_file;
 pub mod backend;
 mod bytes;
 mod class;
+mod diagnostics;
 mod engine;
 mod error;
 mod extension;
@@ -23,6 +24,7 @@ mod record;
 mod response;
 #[cfg(feature = "rpc")]
 pub mod rpc;
+mod stack;
 mod streams;
 mod timestamp;
 mod transfer;
@@ -32,8 +34,9 @@ mod worldlet;
 
 pub use as_of::AsOf;
 pub use bytes::Bytes;
+pub use diagnostics::MAX_REPORTED_FAULTS;
 pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
-pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, MAX_REPORTED_FAULTS, Result, Warning};
+pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
 pub use extension::MikobaseExt;
 pub use files::{FileInfo, MOST_BYTES, Piece, Position};
 #[cfg(feature = "rpc")]

@@ -1,82 +1,83 @@
-//! Q0, from a JSON request to a typed one.
+//! Q0: parses JSON requests into typed ones and evaluates selects.
 //!
-//! | layer | where |
+//! | subject | module |
 //! | --- | --- |
-//! | reading keys and types, gathering every fault | [`faults`], [`fields`] |
-//! | the typed request | [`select`], [`condition`], [`path`], [`operator`], [`sort`], [`mod@write`], [`stack`] |
-//! | what placeholders stand for | [`placeholder`] |
-//! | what a path leads to in a bucket's text, and how texts compare | [`walk`], [`found`], [`text`] |
-//! | checking a request without running it | [`validation`] |
-//! | running a select record by record | [`evaluate`] |
+//! | takes the keys of a request and reports those that are missing or unknown | [`fields`] |
+//! | the typed requests | [`select`], [`mod@write`] |
+//! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
+//! | resolves placeholders | [`placeholder`] |
+//! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
+//! | validates a request without running it | [`validation`] |
+//! | evaluates a select record by record | [`evaluate`] |
 //!
-//! A [`Request`] exists only if nothing was wrong with the query, so an engine never checks one again. No layer here
-//! knows SQL; the SQLite engines compile a request themselves.
+//! A [`Request`] is valid by construction, so engines do not validate it again. No module here knows SQL: the
+//! SQLite engine compiles a request itself.
 
-mod condition;
 mod evaluate;
-mod faults;
 mod fields;
-mod found;
+mod filter;
+mod folding;
+mod lookup;
 mod operator;
 mod path;
 mod placeholder;
 mod select;
 mod sort;
-pub(crate) mod stack;
-mod text;
+mod step;
 mod validation;
-mod walk;
+mod value_ref;
 mod write;
 
 use serde_json::Value;
 
+use crate::diagnostics::{Faults, Place};
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
 use fields::Fields;
 
-pub(crate) use condition::{Condition, Part};
-pub(crate) use evaluate::{Selection, Subject};
-pub(crate) use faults::{Faults, Place};
-pub(crate) use path::{Path, Step};
-pub(crate) use select::Select;
-pub(crate) use sort::{Sort, SortBy, SortPath};
-pub(crate) use stack::Stack;
+pub(crate) use evaluate::{MatchCollector, RecordView};
+pub(crate) use filter::{Filter, Resolved};
+pub(crate) use path::PathTest;
+pub(crate) use select::SelectRequest;
+pub(crate) use sort::{SortBy, SortKey, SortPath};
+pub(crate) use step::PathStep;
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
-pub(crate) use write::{Create, Delete, GivenStack, Update, custom_classes};
+pub(crate) use write::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};
 
-/// A Q0 request: a JSON object, as `json!` makes it.
+/// A Q0 request: a JSON object.
 ///
-/// It is `serde_json`'s value itself, so that `db.q0(json!({…}))` reads the same on an engine, on a proxy and on
-/// `&dyn Mikobase`. Text becomes a request through [`json::parse`](crate::json::parse), which refuses numbers that
+/// An alias of `serde_json::Value`, so that `db.q0(json!({…}))` compiles on an engine, on a proxy and on
+/// `&dyn Mikobase`. [`json::parse`](crate::json::parse) parses text into a request. It refuses numbers that
 /// would lose digits.
 pub type Query = serde_json::Value;
 
-/// A request in which everything is known to be well-formed.
+/// A valid request.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Select(Select),
-    Create(Create),
-    Update(Update),
-    Delete(Delete),
+    Select(SelectRequest),
+    Create(CreateRequest),
+    Update(UpdateRequest),
+    Delete(DeleteRequest),
 }
 
-/// The actions that this version runs.
+/// The actions of Q0 that this version supports.
 const ACTIONS: [&str; 4] = ["select", "create", "update", "delete"];
 
-/// The actions of Q0 that this version does not run.
-const LATER_ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
+/// The actions of Q0 that this version does not support.
+const UNSUPPORTED_ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
 
-/// Reads a query.
+/// Parses a query into a request and its warnings.
 ///
 /// # Errors
-/// Every fault of the query, in one error.
+/// All faults of the query.
 pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
     let mut faults = Faults::default();
     let request = read(query, &mut faults);
     let (errors, warnings) = faults.into_parts();
     errors.check()?;
-    // Whatever reads nothing has said why, so this is out of reach; an error costs less than a panic if it is not.
+    // Unreachable: every path of `read` that returns `None` reports a fault. An error is returned instead of
+    // a panic.
     let request =
         request.ok_or_else(|| Error::new(ErrorId::INTERNAL, "a query was refused without a reason"))?;
     Ok((request, warnings.into_items()))
@@ -94,17 +95,17 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
         return None;
     };
     if json::members::get(&map, "action").is_some_and(|action| action == "select") {
-        return Some(Request::Select(Select::read(&map, faults)));
+        return Some(Request::Select(SelectRequest::read(&map, faults)));
     }
     let mut fields = Fields::new(map, faults);
     let Some(action) = fields.required("action") else {
-        fields.only_missing();
+        fields.report_missing();
         return None;
     };
     let request = match action.as_str() {
-        Some("create") => Create::read(&mut fields).map(Request::Create),
-        Some("update") => Update::read(&mut fields).map(Request::Update),
-        Some("delete") => Delete::read(&mut fields).map(Request::Delete),
+        Some("create") => CreateRequest::read(&mut fields).map(Request::Create),
+        Some("update") => UpdateRequest::read(&mut fields).map(Request::Update),
+        Some("delete") => DeleteRequest::read(&mut fields).map(Request::Delete),
         _ => {
             faults.refuse(unknown_action(&action));
             return None;
@@ -117,7 +118,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
 fn unknown_action(action: &Value) -> ErrorItem {
     let place = Place::Key(&Place::Request, "action");
     match action.as_str() {
-        Some(name) if LATER_ACTIONS.contains(&name) => {
+        Some(name) if UNSUPPORTED_ACTIONS.contains(&name) => {
             let message = format!("the action `{name}` is not supported by this version yet");
             place.locate(ErrorItem::new(ErrorId::ACTION_NOT_SUPPORTED, message).with("found", name))
         }

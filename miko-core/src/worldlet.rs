@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result, Warning};
+use crate::diagnostics::{FaultList, Place};
+use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
 use crate::json::reader::PlainValue;
-use crate::query::Place;
 use crate::timestamp::Timestamp;
 
 pub(crate) use file::{Encoding, IncomingChunk, IncomingFile};
@@ -190,14 +190,14 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Pr
 /// ```
 pub fn is_temporal_worldlet(reader: &mut dyn Read) -> bool {
     #[derive(Deserialize, Default)]
-    struct Properties {
+    struct HeadProperties {
         #[serde(default)]
         temporal: bool,
     }
     #[derive(Deserialize)]
     struct Head {
         #[serde(default)]
-        properties: Properties,
+        properties: HeadProperties,
         #[serde(default)]
         history: History,
     }
@@ -213,8 +213,8 @@ struct History {
 
 impl<'de> Deserialize<'de> for History {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
+        struct HistoryVisitor;
+        impl<'de> Visitor<'de> for HistoryVisitor {
             type Value = History;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,7 +229,7 @@ impl<'de> Deserialize<'de> for History {
                 Ok(History { has_any })
             }
         }
-        deserializer.deserialize_map(Entries)
+        deserializer.deserialize_map(HistoryVisitor)
     }
 }
 

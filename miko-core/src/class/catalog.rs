@@ -1,4 +1,4 @@
-//! The classes that are defined, each with what it inherits.
+//! The catalog: all defined classes, each with all that it inherits.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -7,66 +7,67 @@ use foldhash::fast::RandomState;
 use rpds::{HashTrieMapSync, RedBlackTreeSetSync};
 use serde_json::{Map, Value};
 
-use super::constraint::{Constraint, constraints_of};
+use super::constraint::{Constraint, declared_constraints};
 use super::definition::Definition;
 use super::field::Field;
-use super::reference::{self, Reference};
-use crate::error::{ErrorId, ErrorItem, FaultList, Result};
+use super::inheritance::{Definitions, check_parents, collect_field_order, linearize};
+use crate::diagnostics::FaultList;
+use crate::error::Result;
 use crate::json::Object;
-use crate::query::Stack;
-use crate::uns;
+use crate::stack::Stack;
 
-/// All classes that are defined.
+/// All defined classes.
 ///
-/// The maps are persistent: a transaction keeps the catalog that it began with, and a change of one class costs what that
-/// class and its subclasses cost, however many others there are.
+/// The maps are persistent, so a transaction can keep its initial catalog cheaply. A change of a class costs
+/// time in proportion to the class and its subclasses, not to the catalog.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Catalog {
-    classes: Classes,
-    /// What inherits from a class, however far, in alphabetical order: every select of the class asks for it.
-    subclasses: Related,
-    /// The classes whose fields hold objects of a class.
-    embedding: Related,
+    classes: ClassMap,
+    /// The direct and indirect subclasses of each class, in alphabetical order. Every select of a class needs
+    /// them.
+    subclasses: NameRelation,
+    /// The classes that have fields with objects of each class.
+    embedded_in: NameRelation,
 }
 
-type Classes = HashTrieMapSync<Arc<str>, Arc<Class>, RandomState>;
-type Related = HashTrieMapSync<Arc<str>, Names, RandomState>;
-type Names = RedBlackTreeSetSync<Arc<str>>;
+type ClassMap = HashTrieMapSync<Arc<str>, Arc<Class>, RandomState>;
+type NameRelation = HashTrieMapSync<Arc<str>, NameSet, RandomState>;
+type NameSet = RedBlackTreeSetSync<Arc<str>>;
 
 /// A class with all that it inherits.
 #[derive(Debug)]
 pub(crate) struct Class {
     pub(crate) definition: Definition,
-    /// The class itself, then what it inherits from: parents left to right, depth first.
+    /// The class, then its ancestors: parents left to right, depth first.
     pub(crate) lineage: Vec<String>,
     /// All fields in canonical order: those of the outermost ancestor first.
     pub(super) fields: Vec<(String, Field)>,
-    /// What it and its ancestors declare of their records as a whole.
+    /// The constraints of the class and its ancestors.
     pub(crate) constraints: Vec<Constraint>,
-    /// May its records point at others?
+    /// Whether its records may hold references.
     pub(crate) holds_references: bool,
-    /// May it change a bucket that is normalized?
+    /// Whether normalization may change a bucket of the class.
     pub(super) normalizes: bool,
-    /// The stack of a record that is of this class alone, and its text: most new records have it.
+    /// The stack of a record of this class alone, also as text. Most new records have this stack.
     pub(crate) stack: Map<String, Value>,
     pub(crate) stack_text: String,
 }
 
 impl Catalog {
-    /// A catalog of these definitions.
+    /// Builds a catalog from definitions.
     ///
     /// # Errors
-    /// `class-not-found` for each parent that is not defined, `validation-failed` for each cycle.
+    /// `class-not-found` for each undefined parent, `validation-failed` for each cycle.
     pub(crate) fn of(definitions: impl IntoIterator<Item = Definition>) -> Result<Self> {
         Self::default().with(definitions.into_iter().collect(), &[])
     }
 
-    /// The same catalog with these changes: definitions to add or replace, and names to remove.
+    /// A copy of the catalog in which definitions are added or replaced, and names are removed.
     ///
     /// # Errors
-    /// As [`of`](Self::of).
+    /// Those of [`of`](Self::of).
     pub(crate) fn with(&self, added: Vec<Definition>, removed: &[String]) -> Result<Self> {
-        let changed = Changed {
+        let changed = ChangedDefinitions {
             catalog: self,
             removed: removed.iter().map(String::as_str).collect(),
             added: added.into_iter().map(|definition| (definition.name.clone(), definition)).collect(),
@@ -94,10 +95,10 @@ impl Catalog {
     fn insert(&mut self, class: Class) {
         let name: Arc<str> = class.definition.name.as_str().into();
         for ancestor in class.ancestors() {
-            relate(&mut self.subclasses, ancestor, &name);
+            insert_related(&mut self.subclasses, ancestor, &name);
         }
         for embedded in class.embedded() {
-            relate(&mut self.embedding, embedded, &name);
+            insert_related(&mut self.embedded_in, embedded, &name);
         }
         self.classes.insert_mut(name, Arc::new(class));
     }
@@ -105,64 +106,50 @@ impl Catalog {
     fn remove(&mut self, name: &str) {
         let Some(class) = self.classes.get(name).cloned() else { return };
         for ancestor in class.ancestors() {
-            part(&mut self.subclasses, ancestor, name);
+            remove_related(&mut self.subclasses, ancestor, name);
         }
         for embedded in class.embedded() {
-            part(&mut self.embedding, embedded, name);
+            remove_related(&mut self.embedded_in, embedded, name);
         }
         self.classes.remove_mut(name);
     }
 
-    /// The class of this name, if it is defined.
+    /// The class with this name, if it is defined.
     pub(crate) fn class(&self, name: &str) -> Option<&Arc<Class>> {
         self.classes.get(name)
     }
 
-    /// The class itself and all that inherit from it, in alphabetical order after the first.
+    /// The class itself, then its subclasses in alphabetical order.
     pub(crate) fn with_subclasses<'c>(&'c self, name: &'c str) -> impl Iterator<Item = &'c str> {
         std::iter::once(name).chain(self.subclasses(name))
     }
 
-    /// All that inherit from the class, in alphabetical order.
+    /// The direct and indirect subclasses, in alphabetical order.
     pub(crate) fn subclasses<'c>(&'c self, name: &str) -> impl Iterator<Item = &'c str> + use<'c> {
         self.subclasses.get(name).into_iter().flatten().map(|name| &**name)
     }
 
-    /// Is `class` one of `allowed`, or a subclass of one?
+    /// Whether `class` is one of `allowed`, or a subclass of one.
     pub(crate) fn is_one_of(&self, class: &str, allowed: &[String]) -> bool {
         let lineage = self.class(class).map(|class| class.lineage.as_slice());
         allowed.iter().any(|name| name == class || lineage.is_some_and(|lineage| lineage.contains(name)))
     }
 
-    /// The constraints on records of this class, its ancestors' included.
+    /// The constraints of the class and its ancestors.
     pub(crate) fn constraints(&self, class: &str) -> &[Constraint] {
         self.class(class).map_or(&[], |class| &class.constraints)
     }
 
-    /// May a record of this class point at others?
+    /// Whether records of the class may hold references.
     pub(crate) fn has_references(&self, class: &str) -> bool {
         self.class(class).is_some_and(|class| class.holds_references)
     }
 
-    /// The references in the bucket of a record of this class; the bucket is what `pointer` leads to.
-    pub(crate) fn references(
-        &self,
-        class: &str,
-        bucket: &Map<String, Value>,
-        pointer: &str,
-    ) -> Vec<Reference> {
-        let mut found = Vec::new();
-        if let Some(class) = self.class(class) {
-            reference::collect(self, &class.fields, bucket, pointer, &mut found);
-        }
-        found
-    }
-
-    /// Adds the classes whose records hold objects of one of `names`, however deep.
+    /// Adds the classes whose records may contain objects of one of `names`, at any depth.
     pub(crate) fn add_embedding(&self, names: &mut BTreeSet<String>) {
         let mut new: Vec<String> = names.iter().cloned().collect();
         while let Some(name) = new.pop() {
-            for class in self.embedding.get(name.as_str()).into_iter().flatten() {
+            for class in self.embedded_in.get(name.as_str()).into_iter().flatten() {
                 if !names.contains(&**class) {
                     names.insert((**class).to_owned());
                     new.push((**class).to_owned());
@@ -172,17 +159,17 @@ impl Catalog {
     }
 }
 
-fn relate(related: &mut Related, to: &str, name: &Arc<str>) {
+fn insert_related(related: &mut NameRelation, to: &str, name: &Arc<str>) {
     if let Some(names) = related.get_mut(to) {
         names.insert_mut(Arc::clone(name));
     } else {
-        let mut names = Names::default();
+        let mut names = NameSet::default();
         names.insert_mut(Arc::clone(name));
         related.insert_mut(to.into(), names);
     }
 }
 
-fn part(related: &mut Related, from: &str, name: &str) {
+fn remove_related(related: &mut NameRelation, from: &str, name: &str) {
     if let Some(names) = related.get_mut(from) {
         names.remove_mut(name);
         if names.is_empty() {
@@ -191,14 +178,14 @@ fn part(related: &mut Related, from: &str, name: &str) {
     }
 }
 
-/// The definitions as they will be after a change.
-struct Changed<'c> {
+/// The definitions after a change, as an overlay over the catalog.
+struct ChangedDefinitions<'c> {
     catalog: &'c Catalog,
     removed: HashSet<&'c str>,
     added: HashMap<String, Definition>,
 }
 
-impl Changed<'_> {
+impl Definitions for ChangedDefinitions<'_> {
     fn get(&self, name: &str) -> Option<&Definition> {
         self.added.get(name).or_else(|| {
             let class = self.catalog.classes.get(name).filter(|_| !self.removed.contains(name));
@@ -208,29 +195,29 @@ impl Changed<'_> {
 }
 
 impl Class {
-    /// Is it there for its subclasses only?
+    /// Whether records can have only its subclasses.
     pub(crate) fn is_abstract(&self) -> bool {
         self.definition.is_abstract
     }
 
-    /// All that it inherits from.
+    /// The ancestors of the class.
     fn ancestors(&self) -> impl Iterator<Item = &String> {
         self.lineage.iter().filter(|ancestor| **ancestor != self.definition.name)
     }
 
-    /// The classes whose objects its fields hold.
+    /// The classes of the objects that its fields may contain.
     fn embedded(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
         self.fields.iter().for_each(|(_, field)| field.add_embedded(&mut names));
         names
     }
 
-    fn of(definition: &Definition, all: &Changed<'_>) -> Self {
+    fn of(definition: &Definition, all: &ChangedDefinitions<'_>) -> Self {
         let mut lineage = Vec::new();
-        inherit(definition, all, &mut lineage);
-        // Each field stands where the outermost class that declares it put it, as the innermost one defined it.
+        linearize(definition, all, &mut lineage);
+        // The outermost class that declares a field decides its position, the innermost one its definition.
         let mut order: Vec<String> = Vec::new();
-        outermost_first(definition, all, &mut order, &mut HashSet::new());
+        collect_field_order(definition, all, &mut order, &mut HashSet::new());
         let fields: Vec<(String, Field)> = order
             .into_iter()
             .filter_map(|name| {
@@ -241,7 +228,7 @@ impl Class {
             })
             .collect();
         let constraints =
-            lineage.iter().filter_map(|class| all.get(class)).flat_map(constraints_of).collect();
+            lineage.iter().filter_map(|class| all.get(class)).flat_map(declared_constraints).collect();
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());
         let normalizes = fields.iter().any(|(_, field)| field.normalizes());
         let stack = Stack::of_class(definition.name.clone()).into_map(None);
@@ -251,113 +238,14 @@ impl Class {
     }
 }
 
-/// Appends the class and what it inherits from: parents left to right, depth first, each once.
-fn inherit(definition: &Definition, all: &Changed<'_>, lineage: &mut Vec<String>) {
-    if lineage.contains(&definition.name) {
-        return;
-    }
-    lineage.push(definition.name.clone());
-    for parent in &definition.inherits {
-        match all.get(parent) {
-            Some(parent) => inherit(parent, all, lineage),
-            None if !lineage.contains(parent) => lineage.push(parent.clone()),
-            None => {}
-        }
-    }
-}
-
-fn outermost_first<'d>(
-    definition: &'d Definition,
-    all: &'d Changed<'_>,
-    order: &mut Vec<String>,
-    seen: &mut HashSet<&'d str>,
-) {
-    if !seen.insert(&definition.name) {
-        return;
-    }
-    for parent in definition.inherits.iter().filter_map(|parent| all.get(parent)) {
-        outermost_first(parent, all, order, seen);
-    }
-    for (name, _) in &definition.fields {
-        if !order.contains(name) {
-            order.push(name.clone());
-        }
-    }
-}
-
-/// Notes parents that are not defined, and a way by which the class inherits from itself.
-fn check_parents(definition: &Definition, all: &Changed<'_>, faults: &mut FaultList) {
-    for parent in definition.inherits.iter().filter(|parent| all.get(parent).is_none()) {
-        if !uns::is_built_in(parent) {
-            let message = format!("`{}` inherits from `{parent}`, which is not defined", definition.name);
-            faults.push(
-                ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message)
-                    .with("class", parent.as_str())
-                    .with("inherited_by", definition.name.as_str()),
-            );
-        }
-    }
-    let mut way = vec![definition.name.as_str()];
-    let message = match leads_back(definition, definition, all, &mut way, &mut HashSet::new()) {
-        Upwards::Ends => return,
-        Upwards::Returns => {
-            format!("`{}` inherits from itself: {}", definition.name, way.join(" inherits from "))
-        }
-        Upwards::TooFar => {
-            format!("`{}` inherits through more than {MAX_LEVELS} levels", definition.name)
-        }
-    };
-    let fault = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
-    faults.push(
-        fault.with("class", uns::CLASS).with("field", "inherits").with("found", definition.name.as_str()),
-    );
-}
-
-/// Where the ways from a class up to its ancestors lead.
-enum Upwards {
-    Ends,
-    /// Back to the class.
-    Returns,
-    TooFar,
-}
-
-/// A hierarchy that is deeper than this is a mistake, and would need as deep a stack.
-const MAX_LEVELS: usize = 200;
-
-/// Follows all ways from `from` up. One that returns to `origin` is left in `way`.
-fn leads_back<'d>(
-    from: &'d Definition,
-    origin: &Definition,
-    all: &'d Changed<'_>,
-    way: &mut Vec<&'d str>,
-    seen: &mut HashSet<&'d str>,
-) -> Upwards {
-    if way.len() > MAX_LEVELS {
-        return Upwards::TooFar;
-    }
-    for parent in from.inherits.iter().filter_map(|parent| all.get(parent)) {
-        way.push(&parent.name);
-        if parent.name == origin.name {
-            return Upwards::Returns;
-        }
-        if seen.insert(&parent.name) {
-            match leads_back(parent, origin, all, way, seen) {
-                Upwards::Ends => {}
-                found => return found,
-            }
-        }
-        way.pop();
-    }
-    Upwards::Ends
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
-    use crate::query::Place;
+    use crate::diagnostics::Place;
+    use crate::error::ErrorItem;
 
     fn definition(value: Value) -> Definition {
         let mut faults = FaultList::default();
@@ -376,7 +264,8 @@ mod tests {
         let catalog = catalog(json!([
             {"name": "a.b/thing", "fields": {"id": {"class": "number"}, "label": {"class": "string"}}},
             {"name": "a.b/moving", "inherits": "a.b/thing", "fields": {"speed": {"class": "number"}}},
-            {"name": "a.b/owned", "inherits": ["a.b/thing"], "fields": {"label": {"class": "url"}, "owner": {}}},
+            {"name": "a.b/owned", "inherits": ["a.b/thing"],
+             "fields": {"label": {"class": "url"}, "owner": {}}},
             {"name": "a.b/ship", "inherits": ["a.b/moving", "a.b/owned"],
              "fields": {"crew": {"class": "array"}, "speed": {"class": "number", "required": true}}},
         ]))
@@ -420,7 +309,8 @@ mod tests {
     fn a_hundred_levels_are_fine() {
         let definitions = (0..100).map(|level| {
             let parents = if level == 0 { json!([]) } else { json!([format!("a.b/c{}", level - 1)]) };
-            definition(json!({"name": format!("a.b/c{level}"), "inherits": parents, "fields": {format!("f{level}"): {}}}))
+            let fields = json!({format!("f{level}"): {}});
+            definition(json!({"name": format!("a.b/c{level}"), "inherits": parents, "fields": fields}))
         });
         let catalog = Catalog::of(definitions).unwrap();
         assert_eq!(catalog.class("a.b/c99").unwrap().fields.len(), 100);
@@ -448,7 +338,9 @@ mod tests {
         #[test]
         fn a_changed_catalog_is_the_one_of_its_definitions(
             changes in proptest::collection::vec(
-                (0_usize..6, proptest::option::of(proptest::collection::vec(0_usize..6, 0..3)), 0_usize..6), 1..20)
+                (0_usize..6, proptest::option::of(proptest::collection::vec(0_usize..6, 0..3)), 0_usize..6),
+                1..20,
+            )
         ) {
             let name = |number: usize| format!("a.b/c{number}");
             let mut catalog = Catalog::default();
@@ -464,13 +356,14 @@ mod tests {
                     Some(parents) => {
                         let parents: Vec<String> = parents.into_iter().map(name).collect();
                         let fields = json!({name(number): {"class": name(embeds)}, "x": {"class": "number"}});
-                        let one = definition(json!({"name": name(number), "inherits": parents, "fields": fields}));
+                        let bucket = json!({"name": name(number), "inherits": parents, "fields": fields});
+                        let one = definition(bucket);
                         changed.insert(number, one.clone());
                         added.push(one);
                     }
                 }
                 let (new, whole) = (catalog.with(added, &removed), Catalog::of(changed.values().cloned()));
-                // One that only removes a class with subclasses is refused by its caller.
+                // The caller refuses to remove a class that has subclasses.
                 prop_assert_eq!(new.is_ok(), whole.is_ok());
                 let (Ok(new), Ok(whole)) = (new, whole) else { continue };
                 (catalog, definitions) = (new, changed);

@@ -1,27 +1,29 @@
-//! Checking a normalized bucket against a class.
+//! Validates a normalized bucket against a class.
 
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
-use super::field::{Field, Hash};
+use super::field::{Field, FieldType, HashRules};
 use super::markers::Markers;
-use super::value;
-use crate::error::{ErrorId, ErrorItem, FaultList};
+use super::reference::pk_of;
+use super::scalar;
+use super::violations::Violations;
+use crate::diagnostics::{FaultList, Place, abbreviate};
 use crate::json::{self, members};
-use crate::query::Place;
+use crate::timestamp::is_rfc3339;
 
-/// What a bucket is checked for.
+/// The reason for validating a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A new record: defaults stand in for what is left out.
+    /// A new record. Defaults fill in absent fields.
     Create,
-    /// A record that is written again.
+    /// An update of a record.
     Update,
-    /// A record that was stored before, elsewhere: it is checked and stays as it is.
+    /// A record from elsewhere: it is validated and stored without changes.
     Import,
 }
 
-/// Checks a normalized bucket against `class` and notes every fault, by JSON pointer under `place`.
+/// Validates a normalized bucket against `class`. Each fault has a JSON pointer under `place`.
 pub(crate) fn check(
     catalog: &Catalog,
     class: &Class,
@@ -33,19 +35,17 @@ pub(crate) fn check(
     Checker::of(catalog, &class.definition.name, markers, faults).fields(&class.fields, bucket, place);
 }
 
-/// How deep objects of classes, hashes and arrays may nest in a bucket that is checked. A bucket that came in a request is
-/// less deep; one that is filled with defaults of defaults might have no end.
-pub(super) const MAX_LEVELS: usize = json::MAX_DEPTH - 2;
+/// The limit of the nesting of objects, hashes and arrays in a bucket. Buckets in requests nest less deeply,
+/// but defaults may contain objects that have defaults, without end.
+pub(super) const MAX_NESTING: usize = json::MAX_DEPTH - 2;
 
-/// A bucket, or a part of it, being checked.
+/// Validates a bucket or a part of it.
 pub(super) struct Checker<'c> {
-    pub(super) catalog: &'c Catalog,
-    /// The class that declares what is checked.
-    pub(super) class: &'c str,
-    pub(super) faults: &'c mut FaultList,
+    catalog: &'c Catalog,
+    violations: Violations<'c>,
     markers: &'c Markers,
-    /// How many levels may follow.
-    levels: usize,
+    /// The number of levels that may follow.
+    remaining_depth: usize,
 }
 
 impl<'c> Checker<'c> {
@@ -55,41 +55,32 @@ impl<'c> Checker<'c> {
         markers: &'c Markers,
         faults: &'c mut FaultList,
     ) -> Self {
-        Self { catalog, class, faults, markers, levels: MAX_LEVELS }
+        Self { catalog, violations: Violations::of(class, faults), markers, remaining_depth: MAX_NESTING }
     }
 
-    /// Checks an object of a class.
+    /// Validates an object of a class.
     pub(super) fn object(&mut self, class: &'c Class, object: &Map<String, Value>, place: &Place<'_>) {
-        let outer = std::mem::replace(&mut self.class, &class.definition.name);
+        let outer = std::mem::replace(&mut self.violations.class, &class.definition.name);
         self.fields(&class.fields, object, place);
-        self.class = outer;
+        self.violations.class = outer;
     }
 
-    /// Does a marker say of what class an object is, where one of `declared` is expected? If it is none, that is a fault.
-    pub(super) fn is_marked(
-        &mut self,
-        declared: &str,
-        object: &Map<String, Value>,
-        place: &Place<'_>,
-    ) -> bool {
+    /// Whether a marker gives the class of an object. Reports each such class that is not a subclass of
+    /// `declared`.
+    fn is_marked(&mut self, declared: &str, object: &Map<String, Value>, place: &Place<'_>) -> bool {
         let classes: Vec<&str> = self.markers.classes_of(object).collect();
         for class in &classes {
             if !self.catalog.is_one_of(class, &[declared.to_owned()]) {
                 let message = format!("the object is marked as `{class}`, and the field holds `{declared}`");
-                let fault = self.fault(place, "custom_classes", message);
-                self.faults.push(fault.with("found", *class).with("allowed", declared));
+                let fault = self.violations.item(place, "custom_classes", message);
+                self.violations.push(fault.with("found", *class).with("allowed", declared));
             }
         }
         !classes.is_empty()
     }
 
-    /// Checks an object whose keys are fields. Keys that no field declares may hold anything.
-    pub(super) fn fields(
-        &mut self,
-        fields: &[(String, Field)],
-        bucket: &Map<String, Value>,
-        place: &Place<'_>,
-    ) {
+    /// Validates the fields of an object. Undeclared keys may have any value.
+    fn fields(&mut self, fields: &[(String, Field)], bucket: &Map<String, Value>, place: &Place<'_>) {
         for (name, field) in fields {
             let place = Place::Key(place, name);
             match members::get(bucket, name) {
@@ -100,7 +91,7 @@ impl<'c> Checker<'c> {
         }
     }
 
-    /// Checks a value that is there: a field, or an element of an array or a hash.
+    /// Validates a present value: a field, or an element of an array or a hash.
     pub(super) fn element(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         if !value.is_null() {
             self.value(field, value, place);
@@ -114,33 +105,86 @@ impl<'c> Checker<'c> {
             Place::Key(_, name) => format!("`{name}` is required"),
             _ => "every element is required".to_owned(),
         };
-        let fault = self.fault(place, "required", message);
-        self.faults.push(fault.with("found", found));
+        let fault = self.violations.item(place, "required", message);
+        self.violations.push(fault.with("found", found));
     }
 
-    /// Checks a value that is not null.
+    /// Validates a value that is not null, within the limit of nesting.
     fn value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
-        if self.levels == 0 {
-            let message = format!("the value nests deeper than {MAX_LEVELS} levels, defaults included");
-            return self.faults.push(self.fault(place, "depth", message));
+        if self.remaining_depth == 0 {
+            let message = format!("the value nests deeper than {MAX_NESTING} levels, defaults included");
+            return self.violations.push(self.violations.item(place, "depth", message));
         }
-        self.levels -= 1;
+        self.remaining_depth -= 1;
         self.value_within(field, value, place);
-        self.levels += 1;
+        self.remaining_depth += 1;
     }
 
     fn value_within(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
-        value::check(self, &field.kind, value, place);
+        self.check_type(&field.field_type, value, place);
         if let Some(allowed) = &field.one_of
             && !allowed.iter().any(|allowed| json::equal(allowed, value))
         {
-            let fault = self.fault(place, "one_of", "this value is not one of those that are allowed");
-            self.faults.push(fault.with("allowed", allowed.clone()).with("found", value::shown(value)));
+            let fault =
+                self.violations.item(place, "one_of", "this value is not one of those that are allowed");
+            self.violations.push(fault.with("allowed", allowed.clone()).with("found", abbreviate(value)));
         }
     }
 
-    /// Checks the keys of a hash, by their own definitions or by that of its elements.
-    pub(super) fn hash(&mut self, hash: &Hash, map: &Map<String, Value>, place: &Place<'_>) {
+    /// Validates a value that is not null against the type of its field.
+    fn check_type(&mut self, field_type: &FieldType, value: &Value, place: &Place<'_>) {
+        match (field_type, value) {
+            (FieldType::Any | FieldType::Function, _) | (FieldType::Boolean, Value::Bool(_)) => {}
+            (FieldType::String(rules), Value::String(text)) => {
+                scalar::check_string(&mut self.violations, rules, text, place)
+            }
+            (FieldType::Number(bounds), Value::Number(number)) => {
+                scalar::check_number(&mut self.violations, bounds, number, place)
+            }
+            (FieldType::Url, Value::String(text)) => {
+                if !scalar::is_url(text) {
+                    self.violations.push_mismatch(
+                        place,
+                        "url",
+                        "a URL with its protocol, such as https://starfleet.com",
+                        value,
+                    );
+                }
+            }
+            (FieldType::Timestamp, Value::String(text)) => {
+                if !is_rfc3339(text) {
+                    let expected = "a timestamp with an offset, such as 2026-04-21T14:32:00Z";
+                    self.violations.push_mismatch(place, "timestamp", expected, value);
+                }
+            }
+            (FieldType::Hash(hash), Value::Object(map)) => {
+                self.hash(hash, map, place);
+                scalar::check_count(&mut self.violations, &hash.elements, map.len(), place);
+            }
+            (FieldType::Array(elements), Value::Array(items)) => {
+                scalar::check_count(&mut self.violations, elements, items.len(), place);
+                if let Some(of) = &elements.of {
+                    for (index, item) in items.iter().enumerate() {
+                        self.element(of, item, &Place::Index(place, index));
+                    }
+                }
+            }
+            (FieldType::Reference(_) | FieldType::File, found) if pk_of(found).is_some() => {}
+            (FieldType::Class(_), Value::String(_)) => {}
+            (FieldType::Class(class), Value::Object(embedded)) => {
+                // A marked object is validated against the class of its marker instead.
+                if !self.is_marked(class, embedded, place)
+                    && let Some(class) = self.catalog.class(class)
+                {
+                    self.object(class, embedded, place);
+                }
+            }
+            (field_type, found) => self.violations.push_mismatch(place, "class", expected(field_type), found),
+        }
+    }
+
+    /// Validates the keys of a hash: by their own definitions, else by that of the elements.
+    fn hash(&mut self, hash: &HashRules, map: &Map<String, Value>, place: &Place<'_>) {
         self.fields(&hash.fields, map, place);
         if let Some(of) = &hash.elements.of {
             for (key, value) in map {
@@ -151,10 +195,20 @@ impl<'c> Checker<'c> {
             }
         }
     }
+}
 
-    /// A value breaks a rule.
-    pub(super) fn fault(&self, place: &Place<'_>, rule: &str, message: impl Into<String>) -> ErrorItem {
-        let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
-        place.locate(place.name_field(item)).with("rule", rule)
+/// The description of a type in error messages.
+fn expected(field_type: &FieldType) -> &'static str {
+    match field_type {
+        FieldType::Any | FieldType::Function => "any value",
+        FieldType::String(_) => "a string",
+        FieldType::Number(_) => "a number",
+        FieldType::Boolean => "a boolean",
+        FieldType::Url => "a URL",
+        FieldType::Timestamp => "a timestamp",
+        FieldType::Hash(_) => "an object",
+        FieldType::Array(_) => "an array",
+        FieldType::Reference(_) | FieldType::File => "a pk, or {\"pk\": …}",
+        FieldType::Class(_) => "an object, or the pk of a record",
     }
 }

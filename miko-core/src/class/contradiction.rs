@@ -1,7 +1,7 @@
-//! Rules of a definition that no value can keep together, and defaults that break the rules of their own field.
+//! Detects rules of a definition that no value satisfies together, and defaults that violate their own field.
 //!
-//! A definition is asked for them when it is written, not when it is read from a store: a database with one that an earlier
-//! version took can still be opened.
+//! A definition is checked when it is written, not when it is loaded. A database with a definition that an
+//! earlier version accepted can still be opened.
 
 use std::cmp::Ordering;
 
@@ -10,39 +10,40 @@ use serde_json::{Number, Value};
 use super::catalog::Catalog;
 use super::check::{Checker, Purpose};
 use super::definition::Definition;
-use super::field::{Bounds, Elements, Field, Kind};
+use super::field::{ElementRules, Field, FieldType};
 use super::markers::Markers;
 use super::normalize::Normalizer;
+use super::scalar_rules::NumberRules;
 use super::settings::fault;
-use crate::error::{ErrorItem, FaultList};
+use crate::diagnostics::{FaultList, Place};
+use crate::error::ErrorItem;
 use crate::json::compare_numbers;
-use crate::query::Place;
 
 impl Definition {
-    /// Notes what nobody could fulfil, each with the name of the rule, by JSON pointer under `place`.
-    pub(crate) fn note_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
-        note_in(&self.fields, place, faults);
+    /// Reports unsatisfiable rules. Each fault names the rule and has a JSON pointer under `place`.
+    pub(crate) fn report_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
+        report_in_fields(&self.fields, place, faults);
     }
 }
 
-fn note_in(fields: &[(String, Field)], place: &Place<'_>, faults: &mut FaultList) {
+fn report_in_fields(fields: &[(String, Field)], place: &Place<'_>, faults: &mut FaultList) {
     let place = Place::Key(place, "fields");
     for (name, field) in fields {
-        field.note_contradictions(&Place::Key(&place, name), faults);
+        field.report_contradictions(&Place::Key(&place, name), faults);
     }
 }
 
 impl Field {
-    fn note_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
+    fn report_contradictions(&self, place: &Place<'_>, faults: &mut FaultList) {
         let before = faults.len();
         let mut refuse = |rule: &str, message: String| faults.push(fault(place, message).with("rule", rule));
-        match &self.kind {
-            Kind::Number(bounds) => {
+        match &self.field_type {
+            FieldType::Number(bounds) => {
                 if let Some((rule, message)) = bounds.contradiction() {
                     refuse(rule, message);
                 }
             }
-            Kind::Hash(hash) => {
+            FieldType::Hash(hash) => {
                 let required = hash.fields.iter().filter(|(_, field)| field.required).count() as u64;
                 if let Some(max) = hash.elements.max.filter(|max| *max < required) {
                     refuse(
@@ -50,22 +51,22 @@ impl Field {
                         format!("{required} fields are required, and at most {max} may be there"),
                     );
                 }
-                note_in(&hash.fields, place, faults);
-                note_of(&hash.elements, place, faults);
+                report_in_fields(&hash.fields, place, faults);
+                report_in_elements(&hash.elements, place, faults);
             }
-            Kind::Array(elements) => note_of(elements, place, faults),
+            FieldType::Array(elements) => report_in_elements(elements, place, faults),
             _ => {}
         }
-        // What contradicts itself breaks its own rules in any case: that is said once.
+        // Unsatisfiable rules are reported once, not again for the values that violate them.
         if faults.len() == before {
-            self.note_values(place, faults);
+            self.report_unsatisfiable_values(place, faults);
         }
     }
 
-    /// Notes a list of allowed values of which none is allowed by the other rules, and a default that is not allowed.
-    fn note_values(&self, place: &Place<'_>, faults: &mut FaultList) {
+    /// Reports allowed values that all violate the other rules, and a default that violates a rule.
+    fn report_unsatisfiable_values(&self, place: &Place<'_>, faults: &mut FaultList) {
         if let Some(allowed) = &self.one_of
-            && !allowed.iter().any(|value| self.rule_broken_by(value).is_none())
+            && !allowed.iter().any(|value| self.first_violation(value).is_none())
         {
             let message = if allowed.is_empty() {
                 "`one_of` is empty: no value is allowed"
@@ -75,7 +76,7 @@ impl Field {
             return faults.push(fault(place, message).with("rule", "one_of"));
         }
         let Some(default) = &self.default else { return };
-        if let Some(broken) = self.rule_broken_by(default) {
+        if let Some(broken) = self.first_violation(default) {
             let rule = broken.details.get("rule").and_then(Value::as_str).unwrap_or_default();
             let message = format!("`default` breaks a rule of its own field, `{rule}`: {}", broken.message());
             let item = fault(&Place::Key(place, "default"), message);
@@ -83,8 +84,8 @@ impl Field {
         }
     }
 
-    /// The first rule that a value breaks once it is normalized. Other classes are not looked at: they may change.
-    fn rule_broken_by(&self, value: &Value) -> Option<ErrorItem> {
+    /// The first rule that a normalized value violates. Other classes are ignored, because they may change.
+    fn first_violation(&self, value: &Value) -> Option<ErrorItem> {
         let (catalog, markers, mut faults) = (Catalog::default(), Markers::default(), FaultList::default());
         let mut value = value.clone();
         let place = Place::Request;
@@ -94,17 +95,17 @@ impl Field {
     }
 }
 
-fn note_of(elements: &Elements, place: &Place<'_>, faults: &mut FaultList) {
+fn report_in_elements(elements: &ElementRules, place: &Place<'_>, faults: &mut FaultList) {
     if let Some(of) = &elements.of {
-        of.note_contradictions(&Place::Key(place, "of"), faults);
+        of.report_contradictions(&Place::Key(place, "of"), faults);
     }
 }
 
-impl Bounds {
-    /// The rule that no number keeps beside the others.
+impl NumberRules {
+    /// The bound or rule that contradicts another one, with a message.
     fn contradiction(&self) -> Option<(&'static str, String)> {
-        let lower = [("min", &self.min, false), ("gt", &self.above, true)];
-        let upper = [("max", &self.max, false), ("lt", &self.below, true)];
+        let lower = [("min", &self.min, false), ("gt", &self.gt, true)];
+        let upper = [("max", &self.max, false), ("lt", &self.lt, true)];
         for (low, lower, above) in lower {
             for (high, upper, below) in upper {
                 let order =
@@ -122,43 +123,50 @@ impl Bounds {
         let low = self
             .min
             .iter()
-            .map(|min| ceiling(min, false))
-            .chain(self.above.iter().map(|gt| ceiling(gt, true)));
-        let high =
-            self.max.iter().map(|max| floor(max, false)).chain(self.below.iter().map(|lt| floor(lt, true)));
+            .map(|min| least_integer(min, false))
+            .chain(self.gt.iter().map(|gt| least_integer(gt, true)));
+        let high = self
+            .max
+            .iter()
+            .map(|max| greatest_integer(max, false))
+            .chain(self.lt.iter().map(|lt| greatest_integer(lt, true)));
         let (low, high) = (low.max()?, high.min()?);
         if self.integer_only && low > high {
             return Some(("integer_only", "there is no whole number between the bounds".to_owned()));
         }
-        // Beyond these a float is no exact bound here.
+        // Beyond these, a float is not exact as an integer bound.
         let is_exact = |bound: i128| bound > i128::MIN && bound < i128::MAX;
         if !(is_exact(low) && is_exact(high)) {
             return None;
         }
-        let step = self.multiple_of.as_ref().filter(|step| is_whole(step)).map(|step| floor(step, false))?;
+        let step = self
+            .multiple_of
+            .as_ref()
+            .filter(|step| is_integer(step))
+            .map(|step| greatest_integer(step, false))?;
         let below = if step > 0 { high.checked_sub(high.rem_euclid(step))? } else { high };
         (below < low).then(|| ("multiple_of", format!("there is no multiple of {step} between the bounds")))
     }
 }
 
-/// The smallest whole number that is not less than this one, or that is more.
-fn ceiling(number: &Number, is_strict: bool) -> i128 {
-    let whole = whole(number, f64::ceil);
-    if is_strict && is_whole(number) { whole.saturating_add(1) } else { whole }
+/// The least integer that is at least the number; greater than it if `is_strict`.
+fn least_integer(number: &Number, is_strict: bool) -> i128 {
+    let whole = to_integer(number, f64::ceil);
+    if is_strict && is_integer(number) { whole.saturating_add(1) } else { whole }
 }
 
-/// The largest whole number that is not more than this one, or that is less.
-fn floor(number: &Number, is_strict: bool) -> i128 {
-    let whole = whole(number, f64::floor);
-    if is_strict && is_whole(number) { whole.saturating_sub(1) } else { whole }
+/// The greatest integer that is at most the number; less than it if `is_strict`.
+fn greatest_integer(number: &Number, is_strict: bool) -> i128 {
+    let whole = to_integer(number, f64::floor);
+    if is_strict && is_integer(number) { whole.saturating_sub(1) } else { whole }
 }
 
-fn whole(number: &Number, round: fn(f64) -> f64) -> i128 {
+fn to_integer(number: &Number, round: fn(f64) -> f64) -> i128 {
     let exact = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
-    // A float that is out of range becomes the nearest value in it.
+    // A float that is out of range becomes the nearest `i128`.
     exact.unwrap_or_else(|| number.as_f64().map_or(0, |float| round(float) as i128))
 }
 
-fn is_whole(number: &Number) -> bool {
+fn is_integer(number: &Number) -> bool {
     number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|float| float.fract() == 0.0)
 }

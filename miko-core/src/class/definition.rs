@@ -1,13 +1,12 @@
-//! A class definition: the bucket of a record of class `puck.uno/class`.
+//! Class definitions: the buckets of records of class `puck.uno/class`.
 
 use serde_json::{Map, Value};
 
 use super::field::Field;
-use super::settings::{Findings, Settings, fault};
-use crate::error::FaultList;
-use crate::query::Place;
+use super::settings::{DefinitionFaults, SettingsReader, fault};
+use crate::diagnostics::{FaultList, Place};
 
-/// What the author of a class says of it.
+/// A class definition, without what it inherits.
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) name: String,
@@ -18,18 +17,19 @@ pub(crate) struct Definition {
     pub(super) is_abstract: bool,
 }
 
-/// Where a field is: keys down from the bucket.
+/// The path of a field: keys down from the bucket.
 pub(crate) type FieldPath = Vec<String>;
 
 impl Definition {
-    /// Reads a definition; `None` if it has no name that could be used. Its faults are noted by JSON pointer under `place`.
+    /// Reads a definition; `None` if its name is missing or invalid. Each fault has a JSON pointer under
+    /// `place`.
     pub(crate) fn read(
         bucket: &Map<String, Value>,
         place: Place<'_>,
         faults: &mut FaultList,
     ) -> Option<Self> {
-        let mut findings = Findings::default();
-        let mut settings = Settings { map: bucket, place, findings: &mut findings };
+        let mut found = DefinitionFaults::default();
+        let mut settings = SettingsReader { map: bucket, place, faults: &mut found };
         let name = match bucket.get("name") {
             None => {
                 settings.refuse("name", "a class definition has a `name`, which is a UNS");
@@ -44,11 +44,11 @@ impl Definition {
             paths.iter().filter_map(|path| read_path(&mut settings, key, path)).collect()
         });
         let is_abstract = settings.boolean("abstract");
-        faults.append(findings.faults);
+        faults.append(found.faults);
         Some(Self { name: name?, inherits, fields, uniques, join, is_abstract })
     }
 
-    /// Stores class names without their protocol.
+    /// Removes the protocol from class names.
     pub(crate) fn normalize(bucket: &mut Map<String, Value>) {
         for key in ["name", "inherits"] {
             strip_protocol(bucket.get_mut(key));
@@ -57,19 +57,19 @@ impl Definition {
     }
 }
 
-fn read_fields(settings: &mut Settings<'_>) -> Vec<(String, Field)> {
+fn read_fields(settings: &mut SettingsReader<'_>) -> Vec<(String, Field)> {
     let Some(definitions) = settings.object("fields") else { return Vec::new() };
     let place = Place::Key(&settings.place, "fields");
     let mut fields = Vec::with_capacity(definitions.len());
     for (name, definition) in definitions {
-        let field = Field::read(definition, None, Place::Key(&place, name), settings.findings);
+        let field = Field::read(definition, None, Place::Key(&place, name), settings.faults);
         fields.push((name.clone(), field));
     }
     fields
 }
 
-/// Reads `uniques`, also as `unqiues`, a spelling that exists in the world.
-fn read_uniques(settings: &mut Settings<'_>) -> Vec<Vec<FieldPath>> {
+/// Reads `uniques`, also in the spelling `unqiues`, which occurs in existing definitions.
+fn read_uniques(settings: &mut SettingsReader<'_>) -> Vec<Vec<FieldPath>> {
     let Some((key, tuples)) = settings.array(&["uniques", "unqiues"]) else { return Vec::new() };
     let mut uniques = Vec::new();
     for tuple in tuples {
@@ -85,8 +85,8 @@ fn read_uniques(settings: &mut Settings<'_>) -> Vec<Vec<FieldPath>> {
     uniques
 }
 
-/// A field by its name, or by the keys that lead to it.
-fn read_path(settings: &mut Settings<'_>, key: &str, path: &Value) -> Option<FieldPath> {
+/// Reads the path of a field: its name, or an array of keys.
+fn read_path(settings: &mut SettingsReader<'_>, key: &str, path: &Value) -> Option<FieldPath> {
     let keys: Option<FieldPath> = match path {
         Value::String(name) => Some(vec![name.clone()]),
         Value::Array(keys) if !keys.is_empty() => {
@@ -97,7 +97,7 @@ fn read_path(settings: &mut Settings<'_>, key: &str, path: &Value) -> Option<Fie
     if keys.is_none() {
         let place = Place::Key(&settings.place, key);
         settings
-            .findings
+            .faults
             .push(fault(&place, "a field is named by a string, or by an array of keys that lead to it"));
     }
     keys

@@ -1,120 +1,95 @@
-//! A field definition: what a value must be.
+//! Field definitions.
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::reference::OnDelete;
-use super::settings::{Findings, Settings, fault};
-use crate::pattern::Pattern;
-use crate::query::Place;
+use super::scalar_rules::{NumberRules, StringRules};
+use super::settings::{DefinitionFaults, SettingsReader, fault};
+use crate::diagnostics::Place;
 use crate::uns;
 
-/// What the values of a field must be.
+/// The rules for the values of a field.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Field {
-    pub(super) kind: Kind,
+    pub(super) field_type: FieldType,
     pub(super) required: bool,
     pub(super) unique: bool,
     pub(super) index: bool,
-    /// What stands in for it in a new record that lacks it.
+    /// The value of the field in a new record that lacks it.
     pub(super) default: Option<Value>,
     pub(super) one_of: Option<Vec<Value>>,
 }
 
-/// The type of a field, with the rules that only this type has.
+/// The type of a field, with the rules of this type.
 #[derive(Debug, Clone, Default)]
-pub(super) enum Kind {
+pub(super) enum FieldType {
     #[default]
     Any,
-    Text(Text),
-    Number(Bounds),
+    String(StringRules),
+    Number(NumberRules),
     Boolean,
     Url,
     Timestamp,
-    Hash(Hash),
-    Array(Elements),
-    /// Code is data, and is never run.
+    Hash(HashRules),
+    Array(ElementRules),
+    /// Code, which is data and is never run.
     Function,
-    Reference(Target),
+    Reference(ReferenceRules),
     File,
-    /// An object that is checked by another class, or a reference to a record of it.
+    /// An object of another class, or a reference to a record of it.
     Class(String),
 }
 
+/// The rules for a hash.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Text {
-    pub(super) min_length: Option<u64>,
-    pub(super) max_length: Option<u64>,
-    pub(super) collapse: bool,
-    pub(super) format: Option<Format>,
-    pub(super) pattern: Option<Pattern>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    Uuid,
-    Identifier,
-    Email,
-    Date,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct Bounds {
-    pub(super) min: Option<Number>,
-    pub(super) max: Option<Number>,
-    pub(super) above: Option<Number>,
-    pub(super) below: Option<Number>,
-    pub(super) integer_only: bool,
-    pub(super) multiple_of: Option<Number>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct Hash {
+pub(super) struct HashRules {
     pub(super) fields: Vec<(String, Field)>,
-    /// Are there definitions of sub-fields? Then `default` was settings for them, and no value.
-    pub(super) instantiate: bool,
-    pub(super) elements: Elements,
+    /// Whether a new record that lacks the hash gets an empty one, in which the defaults of sub-fields apply.
+    pub(super) instantiates: bool,
+    pub(super) elements: ElementRules,
 }
 
+/// The rules for the elements of an array or a hash.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Elements {
+pub(super) struct ElementRules {
     pub(super) min: Option<u64>,
     pub(super) max: Option<u64>,
     pub(super) of: Option<Box<Field>>,
 }
 
-/// The record that a reference points at.
+/// The rules for the target of a reference.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Target {
-    /// Of one of these classes, or any if there are none.
+pub(super) struct ReferenceRules {
+    /// The allowed classes; empty if all are allowed.
     pub(super) classes: Vec<String>,
     pub(super) on_delete: OnDelete,
 }
 
-/// The settings that make sense for some types only, by what they are for.
-const FOR_STRINGS: &[&str] = &["min_length", "max_length", "collapse", "format", "pattern"];
-const FOR_NUMBERS: &[&str] = &["min", "gte", "max", "lte", "gt", "lt", "integer_only", "multiple_of"];
-const FOR_COLLECTIONS: &[&str] = &["min_elements", "max_elements", "of", "items"];
-const FOR_HASHES: &[&str] = &["fields", "instantiate"];
-const FOR_REFERENCES: &[&str] = &["target", "allowed_class", "allowed_classes", "on_delete"];
-const FOR_SCALARS: &[&str] = &["one_of", "enum", "index"];
+/// Settings that apply to some types only.
+const STRING_KEYS: &[&str] = &["min_length", "max_length", "collapse", "format", "pattern"];
+const NUMBER_KEYS: &[&str] = &["min", "gte", "max", "lte", "gt", "lt", "integer_only", "multiple_of"];
+const COLLECTION_KEYS: &[&str] = &["min_elements", "max_elements", "of", "items"];
+const HASH_KEYS: &[&str] = &["fields", "instantiate"];
+const REFERENCE_KEYS: &[&str] = &["target", "allowed_class", "allowed_classes", "on_delete"];
+const SCALAR_KEYS: &[&str] = &["one_of", "enum", "index"];
 
-/// The types with names of their own, as messages list them.
-const TYPES: &str = "`string`, `number`, `boolean`, `url`, `timestamp`, `hash`, `array`, `function`, or a UNS such as \
-                     `puck.uno/reference`, `puck.uno/dbfile` or that of another class";
+/// The names of the types, as error messages list them.
+const TYPES: &str = "`string`, `number`, `boolean`, `url`, `timestamp`, `hash`, `array`, `function`, or a \
+                     UNS such as `puck.uno/reference`, `puck.uno/dbfile` or that of another class";
 
 impl Field {
-    /// Reads a field definition. What `inherited` says (the settings that a hash gives all its sub-fields) holds where
-    /// the definition itself says nothing.
+    /// Reads a field definition. `inherited` are the settings that a hash gives to all its sub-fields; the
+    /// field's own settings take precedence.
     pub(super) fn read(
         value: &Value,
         inherited: Option<&Map<String, Value>>,
         place: Place<'_>,
-        findings: &mut Findings,
+        faults: &mut DefinitionFaults,
     ) -> Self {
         let Value::Object(own) = value else {
-            findings.push(fault(&place, "a field definition is an object; `{}` allows any value"));
+            faults.push(fault(&place, "a field definition is an object; `{}` allows any value"));
             return Self::default();
         };
         let merged: Map<String, Value>;
@@ -127,16 +102,16 @@ impl Field {
                 &merged
             }
         };
-        Self::of_settings(&mut Settings { map, place, findings })
+        Self::of_settings(&mut SettingsReader { map, place, faults })
     }
 
-    fn of_settings(settings: &mut Settings<'_>) -> Self {
-        let kind = Kind::read(settings);
-        let has_sub_fields = matches!(&kind, Kind::Hash(_)) && settings.map.contains_key("fields");
+    fn of_settings(settings: &mut SettingsReader<'_>) -> Self {
+        let field_type = FieldType::read(settings);
+        let has_sub_fields = matches!(&field_type, FieldType::Hash(_)) && settings.map.contains_key("fields");
         let default = if has_sub_fields { None } else { settings.map.get("default").cloned() };
         let one_of = settings.array(&["one_of", "enum"]).map(|(_, values)| values.to_vec());
         Self {
-            kind,
+            field_type,
             required: settings.boolean("required"),
             unique: settings.boolean("unique"),
             index: settings.boolean("index"),
@@ -146,46 +121,46 @@ impl Field {
     }
 
     pub(super) fn is_reference(&self) -> bool {
-        matches!(self.kind, Kind::Reference(_) | Kind::File)
+        matches!(self.field_type, FieldType::Reference(_) | FieldType::File)
     }
 
-    /// Does it hold references, at any depth?
+    /// Whether values may contain references, at any depth.
     pub(super) fn holds_references(&self) -> bool {
-        let of = |elements: &Elements| elements.of.as_ref().is_some_and(|of| of.holds_references());
-        match &self.kind {
-            Kind::Reference(_) | Kind::File | Kind::Class(_) => true,
-            Kind::Array(elements) => of(elements),
-            Kind::Hash(hash) => {
+        let of = |elements: &ElementRules| elements.of.as_ref().is_some_and(|of| of.holds_references());
+        match &self.field_type {
+            FieldType::Reference(_) | FieldType::File | FieldType::Class(_) => true,
+            FieldType::Array(elements) => of(elements),
+            FieldType::Hash(hash) => {
                 of(&hash.elements) || hash.fields.iter().any(|(_, field)| field.holds_references())
             }
             _ => false,
         }
     }
 
-    /// May a value of it be changed before it is checked?
+    /// Whether normalization may change a value.
     pub(super) fn normalizes(&self) -> bool {
-        let of = |elements: &Elements| elements.of.as_ref().is_some_and(|of| of.normalizes());
+        let of = |elements: &ElementRules| elements.of.as_ref().is_some_and(|of| of.normalizes());
         self.default.is_some()
-            || match &self.kind {
-                Kind::Text(text) => text.collapse,
-                Kind::Class(_) => true,
-                Kind::Array(elements) => of(elements),
-                Kind::Hash(hash) => {
+            || match &self.field_type {
+                FieldType::String(text) => text.collapse,
+                FieldType::Class(_) => true,
+                FieldType::Array(elements) => of(elements),
+                FieldType::Hash(hash) => {
                     let mut fields = hash.fields.iter();
-                    hash.instantiate || of(&hash.elements) || fields.any(|(_, field)| field.normalizes())
+                    hash.instantiates || of(&hash.elements) || fields.any(|(_, field)| field.normalizes())
                 }
                 _ => false,
             }
     }
 
-    /// Adds the classes whose objects it may hold.
+    /// Adds the classes of the objects that the field may contain.
     pub(super) fn add_embedded<'f>(&'f self, names: &mut BTreeSet<&'f str>) {
-        match &self.kind {
-            Kind::Class(class) => {
+        match &self.field_type {
+            FieldType::Class(class) => {
                 names.insert(class);
             }
-            Kind::Array(elements) => elements.of.iter().for_each(|of| of.add_embedded(names)),
-            Kind::Hash(hash) => {
+            FieldType::Array(elements) => elements.of.iter().for_each(|of| of.add_embedded(names)),
+            FieldType::Hash(hash) => {
                 hash.elements.of.iter().for_each(|of| of.add_embedded(names));
                 hash.fields.iter().for_each(|(_, field)| field.add_embedded(names));
             }
@@ -193,57 +168,59 @@ impl Field {
         }
     }
 
-    /// The element type of an array or a hash: the name of a type, or a whole definition.
-    fn read_element(value: &Value, place: Place<'_>, findings: &mut Findings) -> Self {
+    /// Reads the element type of an array or a hash: the name of a type, or a definition.
+    fn read_element(value: &Value, place: Place<'_>, faults: &mut DefinitionFaults) -> Self {
         match value {
             Value::String(_) => {
                 let map = Map::from_iter([("class".to_owned(), value.clone())]);
-                Self::of_settings(&mut Settings { map: &map, place, findings })
+                Self::of_settings(&mut SettingsReader { map: &map, place, faults })
             }
-            whole => Self::read(whole, None, place, findings),
+            whole => Self::read(whole, None, place, faults),
         }
     }
 }
 
-impl Kind {
-    fn read(settings: &mut Settings<'_>) -> Self {
+impl FieldType {
+    fn read(settings: &mut SettingsReader<'_>) -> Self {
         let class = settings.text("class").map(str::to_owned);
         let (kind, allowed): (Self, &[&[&str]]) = match class.as_deref() {
-            None => (Self::Any, &[FOR_SCALARS]),
-            Some("string") => (Self::Text(Text::read(settings)), &[FOR_STRINGS, FOR_SCALARS]),
-            Some("number") => (Self::Number(Bounds::read(settings)), &[FOR_NUMBERS, FOR_SCALARS]),
-            Some("boolean") => (Self::Boolean, &[FOR_SCALARS]),
-            Some("url") => (Self::Url, &[FOR_SCALARS]),
-            Some("timestamp") => (Self::Timestamp, &[FOR_SCALARS]),
-            Some("hash" | uns::HASH) => (Self::Hash(Hash::read(settings)), &[FOR_COLLECTIONS, FOR_HASHES]),
-            Some("array") => (Self::Array(Elements::read(settings)), &[FOR_COLLECTIONS]),
+            None => (Self::Any, &[SCALAR_KEYS]),
+            Some("string") => (Self::String(StringRules::read(settings)), &[STRING_KEYS, SCALAR_KEYS]),
+            Some("number") => (Self::Number(NumberRules::read(settings)), &[NUMBER_KEYS, SCALAR_KEYS]),
+            Some("boolean") => (Self::Boolean, &[SCALAR_KEYS]),
+            Some("url") => (Self::Url, &[SCALAR_KEYS]),
+            Some("timestamp") => (Self::Timestamp, &[SCALAR_KEYS]),
+            Some("hash" | uns::HASH) => {
+                (Self::Hash(HashRules::read(settings)), &[COLLECTION_KEYS, HASH_KEYS])
+            }
+            Some("array") => (Self::Array(ElementRules::read(settings)), &[COLLECTION_KEYS]),
             Some("function") => (Self::Function, &[]),
             Some(name) => match uns::parse(name) {
                 Ok(uns::REFERENCE | uns::FILE_REFERENCE) => {
-                    (Self::Reference(Target::read(settings)), &[FOR_REFERENCES, FOR_SCALARS])
+                    (Self::Reference(ReferenceRules::read(settings)), &[REFERENCE_KEYS, SCALAR_KEYS])
                 }
-                Ok(uns::FILE) => (Self::File, &[FOR_SCALARS]),
-                Ok(name) => (Self::Class(name.to_owned()), &[FOR_SCALARS]),
+                Ok(uns::FILE) => (Self::File, &[SCALAR_KEYS]),
+                Ok(name) => (Self::Class(name.to_owned()), &[SCALAR_KEYS]),
                 Err(_) => {
                     settings.refuse("class", format!("there is no type `{name}`; known are {TYPES}"));
                     return Self::Any;
                 }
             },
         };
-        refuse_misplaced(settings, class.as_deref(), allowed);
+        refuse_misplaced_keys(settings, class.as_deref(), allowed);
         kind
     }
 }
 
-/// Notes settings that would silently do nothing, since they are for other types.
-fn refuse_misplaced(settings: &mut Settings<'_>, class: Option<&str>, allowed: &[&[&str]]) {
+/// Reports settings that have no effect, because they apply to other types.
+fn refuse_misplaced_keys(settings: &mut SettingsReader<'_>, class: Option<&str>, allowed: &[&[&str]]) {
     let groups = [
-        (FOR_STRINGS, "strings"),
-        (FOR_NUMBERS, "numbers"),
-        (FOR_COLLECTIONS, "arrays and hashes"),
-        (FOR_HASHES, "hashes"),
-        (FOR_REFERENCES, "references"),
-        (FOR_SCALARS, "single values"),
+        (STRING_KEYS, "strings"),
+        (NUMBER_KEYS, "numbers"),
+        (COLLECTION_KEYS, "arrays and hashes"),
+        (HASH_KEYS, "hashes"),
+        (REFERENCE_KEYS, "references"),
+        (SCALAR_KEYS, "single values"),
     ];
     for (keys, what) in groups {
         for key in keys.iter().filter(|key| !allowed.iter().any(|allowed| allowed.contains(key))) {
@@ -256,50 +233,8 @@ fn refuse_misplaced(settings: &mut Settings<'_>, class: Option<&str>, allowed: &
     }
 }
 
-impl Text {
-    fn read(settings: &mut Settings<'_>) -> Self {
-        let (min_length, max_length) = (settings.count("min_length"), settings.count("max_length"));
-        if let (Some(min), Some(max)) = (min_length, max_length)
-            && min > max
-        {
-            settings.contradicts("min_length", "`min_length` is more than `max_length`: no string is both");
-        }
-        let format = match settings.text("format") {
-            None => None,
-            Some("uuid") => Some(Format::Uuid),
-            Some("identifier") => Some(Format::Identifier),
-            Some("email") => Some(Format::Email),
-            Some("date") => Some(Format::Date),
-            Some(other) => {
-                let known = "known are `uuid`, `identifier`, `email`, `date`";
-                settings.refuse("format", format!("there is no format `{other}`; {known}"));
-                None
-            }
-        };
-        let pattern = settings.pattern();
-        Self { min_length, max_length, collapse: settings.boolean("collapse"), format, pattern }
-    }
-}
-
-impl Bounds {
-    fn read(settings: &mut Settings<'_>) -> Self {
-        let multiple_of = settings.number(&["multiple_of"]).cloned();
-        if multiple_of.as_ref().and_then(Number::as_f64).is_some_and(|step| step <= 0.0) {
-            settings.refuse("multiple_of", "`multiple_of` is more than zero");
-        }
-        Self {
-            min: settings.number(&["min", "gte"]).cloned(),
-            max: settings.number(&["max", "lte"]).cloned(),
-            above: settings.number(&["gt"]).cloned(),
-            below: settings.number(&["lt"]).cloned(),
-            integer_only: settings.boolean("integer_only"),
-            multiple_of,
-        }
-    }
-}
-
-impl Elements {
-    fn read(settings: &mut Settings<'_>) -> Self {
+impl ElementRules {
+    fn read(settings: &mut SettingsReader<'_>) -> Self {
         let (min, max) = (settings.count("min_elements"), settings.count("max_elements"));
         if let (Some(min), Some(max)) = (min, max)
             && min > max
@@ -308,15 +243,15 @@ impl Elements {
                 .contradicts("min_elements", "`min_elements` is more than `max_elements`: nothing is both");
         }
         let of = settings.get(&["of", "items"]).map(|(key, value)| {
-            Box::new(Field::read_element(value, Place::Key(&settings.place, key), settings.findings))
+            Box::new(Field::read_element(value, Place::Key(&settings.place, key), settings.faults))
         });
         Self { min, max, of }
     }
 }
 
-impl Hash {
-    fn read(settings: &mut Settings<'_>) -> Self {
-        let elements = Elements::read(settings);
+impl HashRules {
+    fn read(settings: &mut SettingsReader<'_>) -> Self {
+        let elements = ElementRules::read(settings);
         let definitions = settings.object("fields");
         let mut fields = Vec::new();
         if let Some(definitions) = definitions {
@@ -324,18 +259,16 @@ impl Hash {
             let place = Place::Key(&settings.place, "fields");
             for (name, definition) in definitions {
                 let place = Place::Key(&place, name);
-                fields.push((
-                    name.clone(),
-                    Field::read(definition, Some(&inherited), place, settings.findings),
-                ));
+                fields
+                    .push((name.clone(), Field::read(definition, Some(&inherited), place, settings.faults)));
             }
         }
-        Self { fields, instantiate: settings.boolean("instantiate"), elements }
+        Self { fields, instantiates: settings.boolean("instantiate"), elements }
     }
 }
 
-/// What a hash with `fields` says of each of them: the type by `of`, and settings by `default`.
-fn inherited_settings(settings: &mut Settings<'_>) -> Map<String, Value> {
+/// The settings that a hash with `fields` gives to all of them: the type in `of`, and those in `default`.
+fn inherited_settings(settings: &mut SettingsReader<'_>) -> Map<String, Value> {
     let mut inherited = match settings.get(&["of", "items"]) {
         Some((_, Value::Object(whole))) => whole.clone(),
         Some((_, name @ Value::String(_))) => Map::from_iter([("class".to_owned(), name.clone())]),
@@ -354,10 +287,10 @@ fn inherited_settings(settings: &mut Settings<'_>) -> Map<String, Value> {
     inherited
 }
 
-impl Target {
-    fn read(settings: &mut Settings<'_>) -> Self {
+impl ReferenceRules {
+    fn read(settings: &mut SettingsReader<'_>) -> Self {
         let mut classes = settings.classes(&["target", "allowed_class"]);
-        // Upstream has both of the other spellings in one definition, and means the classes of either.
+        // Existing definitions may have both spellings. The classes of both are allowed.
         let others = settings.classes(&["allowed_classes"]);
         if settings.map.contains_key("target") {
             settings.get(&["target", "allowed_classes"]);

@@ -1,21 +1,20 @@
-//! Normalizing a bucket: the values that its classes put into it, before any class checks it.
+//! Normalizes a bucket: fills in defaults and collapses white space, before any class validates it.
 //!
-//! All classes of a record normalize until none changes anything, so their order does not decide what is stored.
+//! All classes of a record normalize it until nothing changes, so the order of the classes does not matter.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
-use super::check::{MAX_LEVELS, Purpose};
-use super::field::{Field, Hash, Kind};
+use super::check::{MAX_NESTING, Purpose};
+use super::field::{Field, FieldType, HashRules};
 use super::markers::Markers;
-use super::value;
+use crate::diagnostics::Place;
 use crate::error::{ErrorId, ErrorItem};
 use crate::json::members;
-use crate::query::Place;
 
-/// How many values defaults may add to a record: each may bring others with it.
+/// The limit of the values that defaults add to a record. A default may contain objects that have defaults.
 const MAX_DEFAULTS: usize = 10_000;
 
 /// Normalizes the buckets of one record.
@@ -23,42 +22,51 @@ pub(crate) struct Normalizer<'c> {
     catalog: &'c Catalog,
     purpose: Purpose,
     markers: &'c Markers,
-    /// The class whose fields are looked at.
+    /// The class whose fields are normalized.
     class: &'c str,
-    /// How many levels may follow.
-    levels: usize,
-    /// How many defaults may follow.
-    defaults: usize,
+    /// The number of levels that may follow.
+    remaining_depth: usize,
+    /// The number of defaults that may follow.
+    remaining_defaults: usize,
     changed: bool,
     fault: Option<ErrorItem>,
 }
 
 impl<'c> Normalizer<'c> {
     pub(crate) fn new(catalog: &'c Catalog, purpose: Purpose, markers: &'c Markers) -> Self {
-        let (levels, defaults) = (MAX_LEVELS, MAX_DEFAULTS);
-        Self { catalog, purpose, markers, class: "", levels, defaults, changed: false, fault: None }
+        let (remaining_depth, remaining_defaults) = (MAX_NESTING, MAX_DEFAULTS);
+        Self {
+            catalog,
+            purpose,
+            markers,
+            class: "",
+            remaining_depth,
+            remaining_defaults,
+            changed: false,
+            fault: None,
+        }
     }
 
-    /// Puts in the defaults of a class, and collapses what it wants collapsed.
+    /// Fills in the defaults of a class and collapses white space where it says so.
     pub(crate) fn normalize(&mut self, class: &'c Class, bucket: &mut Map<String, Value>, place: &Place<'_>) {
         if class.normalizes && self.purpose != Purpose::Import {
             self.object(class, bucket, place);
         }
     }
 
-    /// Normalizes every object in a bucket, and the bucket itself, that has a marker.
+    /// Normalizes all marked objects of a bucket, including the bucket itself.
     pub(crate) fn normalize_marked(&mut self, bucket: &mut Map<String, Value>, place: &Place<'_>) {
         if !self.markers.is_empty() && self.purpose != Purpose::Import {
-            self.marked(bucket, place);
+            self.normalize_marked_object(bucket, place);
         }
     }
 
-    /// Whether anything was changed since it was asked last.
+    /// Whether anything changed since the last call.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
-    /// What went wrong: more defaults than a record may get.
+    /// The fault that the defaults add too many values, if they do.
     pub(crate) fn into_fault(self) -> Option<ErrorItem> {
         self.fault
     }
@@ -73,7 +81,7 @@ impl<'c> Normalizer<'c> {
         for (name, field) in fields {
             let place = Place::Key(place, name);
             if self.purpose == Purpose::Create
-                && self.defaults > 0
+                && self.remaining_defaults > 0
                 && let Some(initial) = initial_value(field)
                 && members::get(bucket, name).is_none()
             {
@@ -88,8 +96,8 @@ impl<'c> Normalizer<'c> {
     }
 
     fn count_default(&mut self, place: &Place<'_>) {
-        self.defaults -= 1;
-        if self.defaults == 0 {
+        self.remaining_defaults -= 1;
+        if self.remaining_defaults == 0 {
             let message =
                 format!("the defaults of its classes add more than {MAX_DEFAULTS} values to the record");
             let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
@@ -97,28 +105,28 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    /// What nests too deep is left to the check, which refuses it.
+    /// Ignores values that nest too deeply: validation refuses them.
     pub(super) fn value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
-        if self.levels == 0 {
+        if self.remaining_depth == 0 {
             return;
         }
-        self.levels -= 1;
-        match (&field.kind, value) {
-            (Kind::Text(text), Value::String(string)) if text.collapse => {
-                let collapsed = value::collapsed(string);
+        self.remaining_depth -= 1;
+        match (&field.field_type, value) {
+            (FieldType::String(text), Value::String(string)) if text.collapse => {
+                let collapsed = collapse_whitespace(string);
                 self.changed |= collapsed != *string;
                 *string = collapsed;
             }
-            (Kind::Hash(hash), Value::Object(map)) => self.hash(hash, map, place),
-            (Kind::Array(elements), Value::Array(items)) => {
+            (FieldType::Hash(hash), Value::Object(map)) => self.hash(hash, map, place),
+            (FieldType::Array(elements), Value::Array(items)) => {
                 if let Some(of) = elements.of.as_ref().filter(|of| of.normalizes()) {
                     for (index, item) in items.iter_mut().enumerate() {
                         self.value(of, item, &Place::Index(place, index));
                     }
                 }
             }
-            (Kind::Class(class), Value::Object(embedded)) => {
-                // An object that is marked is normalized by the class that its marker names.
+            (FieldType::Class(class), Value::Object(embedded)) => {
+                // A marked object is normalized by the class of its marker instead.
                 let is_marked = self.markers.classes_of(embedded).next().is_some();
                 if !is_marked && let Some(class) = self.catalog.class(class) {
                     self.object(class, embedded, place);
@@ -126,10 +134,10 @@ impl<'c> Normalizer<'c> {
             }
             _ => {}
         }
-        self.levels += 1;
+        self.remaining_depth += 1;
     }
 
-    fn hash(&mut self, hash: &Hash, map: &mut Map<String, Value>, place: &Place<'_>) {
+    fn hash(&mut self, hash: &HashRules, map: &mut Map<String, Value>, place: &Place<'_>) {
         self.fields(&hash.fields, map, place);
         if let Some(of) = hash.elements.of.as_ref().filter(|of| of.normalizes()) {
             for (key, value) in map {
@@ -140,7 +148,7 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    fn marked(&mut self, object: &mut Map<String, Value>, place: &Place<'_>) {
+    fn normalize_marked_object(&mut self, object: &mut Map<String, Value>, place: &Place<'_>) {
         let (catalog, markers) = (self.catalog, self.markers);
         let classes: Vec<&Class> = markers
             .classes_of(object)
@@ -151,46 +159,46 @@ impl<'c> Normalizer<'c> {
             self.object(class, object, place);
         }
         for (key, value) in object {
-            self.marked_in(value, &Place::Key(place, key));
+            self.normalize_marked_value(value, &Place::Key(place, key));
         }
     }
 
-    fn marked_in(&mut self, value: &mut Value, place: &Place<'_>) {
-        if self.levels == 0 {
+    fn normalize_marked_value(&mut self, value: &mut Value, place: &Place<'_>) {
+        if self.remaining_depth == 0 {
             return;
         }
-        self.levels -= 1;
+        self.remaining_depth -= 1;
         match value {
-            Value::Object(object) => self.marked(object, place),
+            Value::Object(object) => self.normalize_marked_object(object, place),
             Value::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    self.marked_in(item, &Place::Index(place, index));
+                    self.normalize_marked_value(item, &Place::Index(place, index));
                 }
             }
             _ => {}
         }
-        self.levels += 1;
+        self.remaining_depth += 1;
     }
 }
 
 impl Class {
-    /// Puts declared fields first, in the order of the class; the others follow as they came.
-    pub(crate) fn put_in_order(&self, bucket: &mut Map<String, Value>) {
-        put_in_order(&self.fields, bucket);
+    /// Moves declared fields to the front, in the order of the class. The others keep their order.
+    pub(crate) fn reorder_fields(&self, bucket: &mut Map<String, Value>) {
+        reorder_fields(&self.fields, bucket);
     }
 }
 
-/// What a field that is left out begins with.
+/// The initial value of an absent field.
 fn initial_value(field: &Field) -> Option<Cow<'_, Value>> {
-    match &field.kind {
-        Kind::Hash(hash) if hash.instantiate && field.default.is_none() => {
+    match &field.field_type {
+        FieldType::Hash(hash) if hash.instantiates && field.default.is_none() => {
             Some(Cow::Owned(Value::Object(Map::new())))
         }
         _ => field.default.as_ref().map(Cow::Borrowed),
     }
 }
 
-fn put_in_order(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
+fn reorder_fields(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
     if is_in_order(fields, bucket) {
         return;
     }
@@ -203,11 +211,16 @@ fn put_in_order(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
     bucket.extend(rest);
 }
 
-/// Most buckets come in order, since they were made by the same code again and again.
+/// Whether the fields are in order already. Most buckets are.
 fn is_in_order(fields: &[(String, Field)], bucket: &Map<String, Value>) -> bool {
     let mut declared = fields.iter();
     let others = bucket.keys().position(|key| !declared.any(|(name, _)| name == key));
-    // From the first key that is not the next of the fields, none is a field.
+    // From the first key that is not the next field, no key may be a field.
     let is_field = |key: &String| fields.iter().any(|(name, _)| name == key);
     others.is_none_or(|from| !bucket.keys().skip(from).any(is_field))
+}
+
+/// Trims white space and replaces each run of it by one space.
+fn collapse_whitespace(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

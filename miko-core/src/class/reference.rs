@@ -1,107 +1,32 @@
-//! References: values of a bucket that point at other records.
+//! References from a bucket to other records.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::catalog::Catalog;
-use super::field::{Field, Kind};
-use crate::json::pointer::Step;
-
-/// May the target of a reference be deleted?
+/// The effect of deleting the target of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum OnDelete {
-    /// Yes: the reference then points at nothing.
+    /// The target is deleted; the reference is dangling.
     #[default]
     Ignore,
-    /// Not while it is pointed at.
+    /// The target cannot be deleted.
     Restrict,
 }
 
-/// A value that points at another record.
+/// A reference to another record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference {
-    /// The pk it names.
+    /// The pk of the target.
     pub(crate) target: String,
-    /// The classes the target may have; none means any.
+    /// The classes that the target may have; empty if any class is allowed.
     pub(crate) classes: Vec<String>,
     pub(crate) on_delete: OnDelete,
-    /// Does it name a file?
+    /// Whether the target is a file.
     pub(crate) is_file: bool,
-    /// Where it stands, as a JSON pointer into the bucket.
+    /// The JSON pointer of the reference in the bucket.
     pub(crate) pointer: String,
 }
 
-/// All references in a bucket that `fields` declare, at any depth.
-pub(super) fn collect(
-    catalog: &Catalog,
-    fields: &[(String, Field)],
-    bucket: &Map<String, Value>,
-    pointer: &str,
-    found: &mut Vec<Reference>,
-) {
-    for (name, field) in fields {
-        if let Some(value) = bucket.get(name) {
-            let pointer = format!("{pointer}{}", Step(name));
-            collect_from(catalog, field, value, pointer, found);
-        }
-    }
-}
-
-fn collect_from(
-    catalog: &Catalog,
-    field: &Field,
-    value: &Value,
-    pointer: String,
-    found: &mut Vec<Reference>,
-) {
-    match (&field.kind, value) {
-        (Kind::Reference(to), value) => found.extend(pk_of(value).map(|pk| Reference {
-            target: pk.to_owned(),
-            classes: to.classes.clone(),
-            on_delete: to.on_delete,
-            is_file: false,
-            pointer,
-        })),
-        (Kind::File, value) => found.extend(pk_of(value).map(|pk| Reference {
-            target: pk.to_owned(),
-            classes: Vec::new(),
-            on_delete: OnDelete::Restrict,
-            is_file: true,
-            pointer,
-        })),
-        (Kind::Class(class), Value::String(pk)) => found.push(Reference {
-            target: pk.clone(),
-            classes: vec![class.clone()],
-            on_delete: OnDelete::Ignore,
-            is_file: false,
-            pointer,
-        }),
-        (Kind::Class(class), Value::Object(embedded)) => {
-            if let Some(class) = catalog.class(class) {
-                collect(catalog, &class.fields, embedded, &pointer, found);
-            }
-        }
-        (Kind::Hash(hash), Value::Object(map)) => {
-            collect(catalog, &hash.fields, map, &pointer, found);
-            if let Some(of) = &hash.elements.of {
-                let others = map.iter().filter(|(key, _)| !hash.fields.iter().any(|(name, _)| name == *key));
-                for (key, value) in others {
-                    let pointer = format!("{pointer}{}", Step(key));
-                    collect_from(catalog, of, value, pointer, found);
-                }
-            }
-        }
-        (Kind::Array(elements), Value::Array(items)) => {
-            if let Some(of) = &elements.of {
-                for (index, item) in items.iter().enumerate() {
-                    collect_from(catalog, of, item, format!("{pointer}/{index}"), found);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The pk that a reference names: it is a string, or an object `{"pk": …}`.
+/// The pk in a reference: a string, or an object `{"pk": …}`.
 pub(super) fn pk_of(value: &Value) -> Option<&str> {
     match value {
         Value::String(pk) => Some(pk),

@@ -1,35 +1,35 @@
-//! Reading the settings of a definition: what is wrong is noted at its place, and reading goes on.
+//! Reads the settings of a definition and reports their faults.
 
 use serde_json::{Map, Number, Value};
 
-use crate::error::{ErrorId, ErrorItem, FaultList};
+use crate::diagnostics::{FaultList, Place};
+use crate::error::{ErrorId, ErrorItem};
 use crate::json::{self, type_name};
 use crate::pattern::{Pattern, PatternBudget};
-use crate::query::Place;
 use crate::uns;
 
-/// What was found while a definition is read: its faults, and its regular expressions.
+/// The faults of a definition, and the budget for its regular expressions.
 #[derive(Default)]
-pub(super) struct Findings {
+pub(super) struct DefinitionFaults {
     pub(super) faults: FaultList,
     pub(super) patterns: PatternBudget,
 }
 
-impl Findings {
+impl DefinitionFaults {
     pub(super) fn push(&mut self, fault: ErrorItem) {
         self.faults.push(fault);
     }
 }
 
-/// The keys of one definition, and where it stands.
-pub(super) struct Settings<'a> {
+/// Reads the settings of a definition at a place.
+pub(super) struct SettingsReader<'a> {
     pub(super) map: &'a Map<String, Value>,
     pub(super) place: Place<'a>,
-    pub(super) findings: &'a mut Findings,
+    pub(super) faults: &'a mut DefinitionFaults,
 }
 
-impl<'a> Settings<'a> {
-    /// The value under the first of these spellings of a key. Two of them at once contradict each other.
+impl<'a> SettingsReader<'a> {
+    /// The value under the first present spelling of a key. A second spelling is a fault.
     pub(super) fn get(&mut self, spellings: &[&'static str]) -> Option<(&'static str, &'a Value)> {
         let mut given = spellings.iter().filter_map(|key| Some((*key, self.map.get(*key)?)));
         let first = given.next();
@@ -79,17 +79,17 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// The regular expression `pattern`.
+    /// Reads the regular expression under `pattern`.
     pub(super) fn pattern(&mut self) -> Option<Pattern> {
         const KEY: &str = "pattern";
         let text = self.text(KEY)?;
-        let refused = match self.findings.patterns.read(text) {
+        let refused = match self.faults.patterns.read(text) {
             Ok(pattern) => return Some(pattern),
             Err(refused) => refused,
         };
         let place = Place::Key(&self.place, KEY);
         let item = fault(&place, refused.to_string());
-        self.findings.push(match refused.limit() {
+        self.faults.push(match refused.limit() {
             None => item.with("rule", KEY),
             Some(limit) => item.with("rule", KEY).with("limit", limit),
         });
@@ -116,7 +116,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// A class name, or an array of them; stored form, without protocol.
+    /// Reads a class name or an array of them, without protocol.
     pub(super) fn classes(&mut self, spellings: &[&'static str]) -> Vec<String> {
         let Some((key, value)) = self.get(spellings) else { return Vec::new() };
         let names = match value {
@@ -126,7 +126,7 @@ impl<'a> Settings<'a> {
         names.iter().filter_map(|name| self.class(key, name)).collect()
     }
 
-    /// A class name, in its stored form.
+    /// Reads a class name, without protocol.
     pub(super) fn class(&mut self, key: &str, name: &Value) -> Option<String> {
         match name.as_str().map(uns::parse) {
             None => {
@@ -141,26 +141,26 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Notes that the setting `key` is wrong.
+    /// Reports a fault of the setting `key`.
     pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
         let place = Place::Key(&self.place, key);
-        self.findings.push(fault(&place, message));
+        self.faults.push(fault(&place, message));
     }
 
-    /// Notes that the setting `key` leaves no value beside another.
+    /// Reports that the setting `key` contradicts another one.
     pub(super) fn contradicts(&mut self, key: &str, message: &str) {
         let place = Place::Key(&self.place, key);
-        self.findings.push(fault(&place, message).with("rule", key));
+        self.faults.push(fault(&place, message).with("rule", key));
     }
 
     fn wrong_type(&mut self, key: &str, expected: &str, found: &Value) {
         let place = Place::Key(&self.place, key);
         let item = fault(&place, format!("`{key}`: expected {expected}"));
-        self.findings.push(item.with("expected", expected).with("found", type_name(found)));
+        self.faults.push(item.with("expected", expected).with("found", type_name(found)));
     }
 }
 
-/// A definition is not well-formed here.
+/// A fault of a definition.
 pub(super) fn fault(place: &Place<'_>, message: impl Into<String>) -> ErrorItem {
     place.locate(ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", uns::CLASS))
 }

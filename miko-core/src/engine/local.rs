@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorId, Result};
 use crate::files::{FileInfo, Piece, Position};
 use crate::json;
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
-use crate::query::{self, Request, Select};
+use crate::query::{self, Request, SelectRequest};
 use crate::record::{Record, Records};
 use crate::response::{Answers, MAX_BATCH_REQUESTS, Response};
 use crate::streams::{Chunk, Source};
@@ -144,7 +144,7 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
 
     fn by_class(&self, class: &str) -> Result<Records> {
         let class = uns::parse(class)?;
-        T::select(&self.store_for_answer(), &Select::of_class(class))
+        T::select(&self.store_for_answer(), &SelectRequest::of_class(class))
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {

@@ -13,7 +13,7 @@ use crate::engine::store::Store;
 use crate::error::Result;
 use crate::json::Object;
 use crate::memory;
-use crate::query::Select;
+use crate::query::SelectRequest;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 
@@ -119,13 +119,13 @@ pub(crate) trait Tables: Sized + Send {
     fn record(&self, pk: &str) -> Result<Option<Record>>;
 
     /// The records that a select finds.
-    fn select(store: &Store<Self>, select: &Select) -> Result<Records>;
+    fn select(store: &Store<Self>, select: &SelectRequest) -> Result<Records>;
 
     /// The numbers of the records that a select finds.
-    fn select_numbers(store: &Store<Self>, select: &Select) -> Result<Vec<i64>>;
+    fn select_numbers(store: &Store<Self>, select: &SelectRequest) -> Result<Vec<i64>>;
 
     /// How a select is run.
-    fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation>;
+    fn explain(store: &Store<Self>, select: &SelectRequest) -> Result<Explanation>;
 
     /// The number of a class, if any record has used it.
     fn find_class(&self, class: &str) -> Result<Option<i64>>;

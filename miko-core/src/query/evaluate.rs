@@ -1,58 +1,58 @@
-//! Evaluating a select in Rust, record by record.
+//! Evaluates a select in Rust, record by record.
 
 use std::cmp::Ordering;
 
 use crate::error::Result;
 use crate::memory;
-use crate::query::condition::{Condition, Part};
-use crate::query::select::Select;
+use crate::query::filter::{Filter, Resolved};
+use crate::query::select::SelectRequest;
 use crate::query::sort::SortBy;
 use crate::timestamp::Timestamp;
 
-/// A record, as a condition sees it.
-pub(crate) trait Subject {
+/// The view of a record that the evaluator needs.
+pub(crate) trait RecordView {
     fn pk(&self) -> &str;
-    /// The bucket's JSON text.
+    /// The JSON text of the bucket.
     fn bucket(&self) -> &str;
-    /// Is the class of one of its platters one of these, or a subclass of one?
-    fn is_of(&self, classes: &[String]) -> bool;
+    /// Whether a class of the record is one of `classes`, or a subclass of one.
+    fn is_instance_of(&self, classes: &[String]) -> bool;
     fn created_at(&self) -> Timestamp;
     fn updated_at(&self) -> Timestamp;
 }
 
-impl Condition {
-    /// Does it hold for this record? Parts are tried in their order, up to the first that fails.
+impl Filter {
+    /// Whether the record passes the filter. Parts are evaluated in order, up to the first that fails.
     ///
     /// # Errors
-    /// If a placeholder is reached that leads nowhere.
-    pub(crate) fn holds(&self, subject: &impl Subject) -> Result<bool> {
-        let own = self.own_parts_hold(subject)?;
+    /// If the evaluation reaches a placeholder that cannot be resolved.
+    pub(crate) fn matches(&self, record: &impl RecordView) -> Result<bool> {
+        let own = self.own_parts_match(record)?;
         let negated = self.negated.as_ref().map_or(Ok(false), Clone::clone)?;
         if own == negated {
             return Ok(false);
         }
-        self.then.as_deref().map_or(Ok(true), |then| holds(then, subject))
+        self.then.as_deref().map_or(Ok(true), |then| matches(then, record))
     }
 
-    fn own_parts_hold(&self, subject: &impl Subject) -> Result<bool> {
-        let classes = reach(self.classes.as_ref())?;
-        if classes.is_some_and(|classes| !subject.is_of(classes)) {
+    fn own_parts_match(&self, record: &impl RecordView) -> Result<bool> {
+        let classes = resolved(self.classes.as_ref())?;
+        if classes.is_some_and(|classes| !record.is_instance_of(classes)) {
             return Ok(false);
         }
-        if reach(self.pks.as_ref())?.is_some_and(|pks| !pks.iter().any(|pk| pk == subject.pk())) {
+        if resolved(self.pks.as_ref())?.is_some_and(|pks| !pks.iter().any(|pk| pk == record.pk())) {
             return Ok(false);
         }
-        if reach(self.path.as_ref())?.is_some_and(|path| !path.holds(subject.bucket())) {
+        if resolved(self.path.as_ref())?.is_some_and(|path| !path.holds(record.bucket())) {
             return Ok(false);
         }
-        for member in reach(self.all.as_ref())?.into_iter().flatten() {
-            if !holds(member, subject)? {
+        for member in resolved(self.all.as_ref())?.into_iter().flatten() {
+            if !matches(member, record)? {
                 return Ok(false);
             }
         }
-        let Some(members) = reach(self.any.as_ref())? else { return Ok(true) };
+        let Some(members) = resolved(self.any.as_ref())? else { return Ok(true) };
         for member in members {
-            if holds(member, subject)? {
+            if matches(member, record)? {
                 return Ok(true);
             }
         }
@@ -60,43 +60,44 @@ impl Condition {
     }
 }
 
-fn holds(condition: &Part<Condition>, subject: &impl Subject) -> Result<bool> {
-    condition.as_ref().map_err(Clone::clone)?.holds(subject)
+fn matches(filter: &Resolved<Filter>, record: &impl RecordView) -> Result<bool> {
+    filter.as_ref().map_err(Clone::clone)?.matches(record)
 }
 
-fn reach<T>(part: Option<&Part<T>>) -> Result<Option<&T>> {
+fn resolved<T>(part: Option<&Resolved<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }
 
-impl Select {
-    /// Those of `subjects`, which come in order of creation, that are selected, in their order.
+impl SelectRequest {
+    /// Filters, sorts and limits `records`, which must be in order of creation.
     ///
     /// # Errors
-    /// If a subject cannot be had, or a placeholder is reached that leads nowhere; those of `take`.
-    pub(crate) fn evaluate<S: Subject>(
+    /// Errors of the iterator and of `charge`. Also if the evaluation reaches a placeholder that cannot be
+    /// resolved.
+    pub(crate) fn evaluate<S: RecordView>(
         &self,
-        subjects: impl Iterator<Item = Result<S>>,
-        take: impl Fn(&S) -> Result<()>,
+        records: impl Iterator<Item = Result<S>>,
+        charge: impl Fn(&S) -> Result<()>,
     ) -> Result<Vec<S>> {
-        let mut selection = Selection::of(self, take);
-        for subject in subjects {
+        let mut selection = MatchCollector::of(self, charge);
+        for record in records {
             if selection.is_complete() {
                 break;
             }
-            let subject = subject?;
-            if self.condition.holds(&subject)? {
-                selection.push(subject)?;
+            let record = record?;
+            if self.filter.matches(&record)? {
+                selection.push(record)?;
             }
         }
         selection.finish()
     }
 
-    fn sorted<S: Subject>(&self, subjects: Vec<S>) -> Vec<S> {
+    fn sorted<S: RecordView>(&self, records: Vec<S>) -> Vec<S> {
         if self.sorts.is_empty() {
-            return subjects;
+            return records;
         }
-        let keys = |subject: &S| self.sorts.iter().map(|sort| sort.by.key_of(subject)).collect::<Vec<_>>();
-        let mut keyed: Vec<_> = subjects.into_iter().map(|subject| (keys(&subject), subject)).collect();
+        let keys = |record: &S| self.sorts.iter().map(|sort| sort.by.key_of(record)).collect::<Vec<_>>();
+        let mut keyed: Vec<_> = records.into_iter().map(|record| (keys(&record), record)).collect();
         keyed.sort_by(|(a, _), (b, _)| {
             let pairs = self.sorts.iter().zip(a.iter().zip(b));
             pairs
@@ -104,78 +105,79 @@ impl Select {
                 .find(|ordering| ordering.is_ne())
                 .unwrap_or(Ordering::Equal)
         });
-        keyed.into_iter().map(|(_, subject)| subject).collect()
+        keyed.into_iter().map(|(_, record)| record).collect()
     }
 }
 
-/// So many subjects may be collected beyond those that the limit asks for before they are sorted out.
+/// The number of records that may be collected beyond twice the limit before the surplus is discarded.
 const MAX_SURPLUS: usize = 1024;
 
-/// The subjects for which a condition holds, as they are found. With a limit it holds little more than that many.
-pub(crate) struct Selection<'s, S, F> {
-    select: &'s Select,
-    found: Vec<S>,
-    /// How many are asked for, with those that the offset skips.
-    most: usize,
-    /// Takes room for a subject in the answer.
-    take: F,
+/// Collects the records that pass a filter. With a limit, it holds at most twice that many plus
+/// [`MAX_SURPLUS`].
+pub(crate) struct MatchCollector<'s, S, F> {
+    select: &'s SelectRequest,
+    matches: Vec<S>,
+    /// The limit plus the offset.
+    max_kept: usize,
+    /// Charges a record to the size limit of the answer.
+    charge: F,
 }
 
-impl<'s, S: Subject, F: Fn(&S) -> Result<()>> Selection<'s, S, F> {
-    /// `take` is called once for each subject that is part of the answer, as soon as that is known.
-    pub(crate) fn of(select: &'s Select, take: F) -> Self {
+impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
+    /// Calls `charge` once for each record of the answer, as soon as the record is known to be part of it.
+    pub(crate) fn of(select: &'s SelectRequest, charge: F) -> Self {
         let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
-        let most = select.limit.map_or(usize::MAX, |limit| count(limit.saturating_add(select.offset)));
-        Self { select, found: Vec::new(), most, take }
+        let max_kept = select.limit.map_or(usize::MAX, |limit| count(limit.saturating_add(select.offset)));
+        Self { select, matches: Vec::new(), max_kept, charge }
     }
 
-    /// Whether a subject that was found can be left out after all.
-    fn has_surplus(&self) -> bool {
+    /// Whether a collected record may be discarded later.
+    fn may_discard(&self) -> bool {
         self.select.limit.is_some() || self.select.offset > 0
     }
 
-    /// Whether no further subject can be selected. An error of a later one would be missed, so a select that may
-    /// fail is never complete.
+    /// Whether the answer is known. A select that may fail is never complete: a later record could raise an
+    /// error.
     pub(crate) fn is_complete(&self) -> bool {
-        self.found.len() >= self.most && self.select.sorts.is_empty() && !self.select.may_fail
+        self.matches.len() >= self.max_kept && self.select.sorts.is_empty() && !self.select.may_fail
     }
 
-    /// Adds a subject, which comes after all before it in order of creation.
+    /// Adds a record. Records must be added in order of creation.
     ///
     /// # Errors
-    /// Those of `take`; `storage-full`, if there is no memory for so many.
-    pub(crate) fn push(&mut self, subject: S) -> Result<()> {
-        if self.has_surplus() {
-            memory::grow(subject.bucket().len() + size_of::<S>())?;
+    /// Those of `charge`; `storage-full` if the memory limit is reached.
+    pub(crate) fn push(&mut self, record: S) -> Result<()> {
+        if self.may_discard() {
+            memory::grow(record.bucket().len() + size_of::<S>())?;
         } else {
-            (self.take)(&subject)?;
+            (self.charge)(&record)?;
         }
-        self.found.push(subject);
-        if self.found.len() > self.most.saturating_mul(2).saturating_add(MAX_SURPLUS) {
-            let found = std::mem::take(&mut self.found);
-            self.found = self.select.sorted(found);
-            self.found.truncate(self.most);
+        self.matches.push(record);
+        if self.matches.len() > self.max_kept.saturating_mul(2).saturating_add(MAX_SURPLUS) {
+            let matches = std::mem::take(&mut self.matches);
+            self.matches = self.select.sorted(matches);
+            self.matches.truncate(self.max_kept);
         }
         Ok(())
     }
 
-    /// The subjects in their order, without those that the limit and the offset leave out.
+    /// Sorts the records and applies the offset and the limit.
     ///
     /// # Errors
-    /// Those of `take`.
+    /// Those of `charge`.
     pub(crate) fn finish(self) -> Result<Vec<S>> {
-        let has_surplus = self.has_surplus();
-        let Self { select, found, most, take } = self;
+        let may_discard = self.may_discard();
+        let Self { select, matches, max_kept, charge } = self;
         let offset = usize::try_from(select.offset).unwrap_or(usize::MAX);
-        let selected: Vec<_> = select.sorted(found).into_iter().take(most).skip(offset).collect();
-        if has_surplus {
-            selected.iter().try_for_each(take)?;
+        let selected: Vec<_> = select.sorted(matches).into_iter().take(max_kept).skip(offset).collect();
+        if may_discard {
+            selected.iter().try_for_each(charge)?;
         }
         Ok(selected)
     }
 }
 
-/// What has no key is last, in both directions.
+/// Records without a key sort last in both directions.
 fn compare(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) if reverse => b.cmp(a),
@@ -185,13 +187,13 @@ fn compare(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
 }
 
 impl SortBy {
-    fn key_of(&self, subject: &impl Subject) -> Option<Vec<u8>> {
+    fn key_of(&self, record: &impl RecordView) -> Option<Vec<u8>> {
         let time = |time: Timestamp| Some((time.as_millis() as u64 ^ 1 << 63).to_be_bytes().to_vec());
         match self {
-            Self::Pk => Some(subject.pk().as_bytes().to_vec()),
-            Self::CreatedAt => time(subject.created_at()),
-            Self::UpdatedAt => time(subject.updated_at()),
-            Self::Bucket(path) => path.key(subject.bucket()),
+            Self::Pk => Some(record.pk().as_bytes().to_vec()),
+            Self::CreatedAt => time(record.created_at()),
+            Self::UpdatedAt => time(record.updated_at()),
+            Self::Bucket(path) => path.key(record.bucket()),
         }
     }
 }

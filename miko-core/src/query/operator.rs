@@ -1,26 +1,24 @@
-//! The operators in last place of a path.
+//! The operators at the end of a path.
 
 use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-use crate::class::shown;
+use crate::diagnostics::readers::{self, refuse};
+use crate::diagnostics::{Faults, Place, abbreviate};
 use crate::json;
 use crate::pattern::{Pattern, PatternFault};
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, refuse};
-use crate::query::found::Found;
-use crate::query::placeholder;
-use crate::query::text::Folding;
+use crate::query::folding::Folding;
+use crate::query::value_ref::ValueRef;
 
-/// An operator object: all of its operators must hold.
+/// A set of operators. All must match.
 #[derive(Debug, Clone)]
 pub(super) struct Operators {
     operators: Vec<Operator>,
     folding: Folding,
 }
 
-/// One operator with its operand. Operands that are compared as text are folded already.
+/// An operator with its operand. Text operands are already folded.
 #[derive(Debug, Clone)]
 enum Operator {
     Value(Value),
@@ -29,7 +27,7 @@ enum Operator {
     StartsWith(String),
     EndsWith(String),
     Matches(Pattern),
-    /// A number or a string, and what orderings of the value to it are asked for.
+    /// A bound (number or string), and the orderings of value to bound that match.
     Ordered(&'static [Ordering], Value),
     Includes(Value),
     IncludesAll(Vec<Value>),
@@ -39,7 +37,7 @@ enum Operator {
     Present,
 }
 
-/// The names of the operators, as messages list them.
+/// The names of the operators, in the order of error messages.
 const OPERATORS: [&str; 16] = [
     "value",
     "contains",
@@ -67,8 +65,8 @@ impl Operators {
         let folding = read_folding(map, place, faults);
         let named: Vec<_> = map.iter().filter(|(key, _)| !MODIFIERS.contains(&key.as_str())).collect();
         if named.is_empty() {
-            let message = "an object in last place names at least one operator; to compare with an object, say \
-                           {\"value\": {…}}";
+            let message = "an object in last place names at least one operator; to compare with an object, \
+                           say {\"value\": {…}}";
             return refuse(faults, place.fault(message).with("allowed", OPERATORS.to_vec()));
         }
         let read = |(key, operand): (&String, &Value)| {
@@ -78,27 +76,27 @@ impl Operators {
         (faults.count() == before).then_some(Self { operators, folding })
     }
 
-    pub(super) fn hold(&self, found: &Found<'_>) -> bool {
-        self.operators.iter().all(|operator| operator.holds(found, self.folding))
+    pub(super) fn match_value(&self, actual: &ValueRef<'_>) -> bool {
+        self.operators.iter().all(|operator| operator.matches(actual, self.folding))
     }
 
-    /// The values that are asked for, if nothing but equality with one of them is.
-    pub(super) fn equalities(&self) -> Option<&[Value]> {
+    /// The accepted values, if the operators only test equality.
+    pub(super) fn equality_values(&self) -> Option<&[Value]> {
         let values = match &self.operators[..] {
             [Operator::Value(value)] => std::slice::from_ref(value),
             [Operator::In(values)] => values,
             _ => return None,
         };
-        let folds = self.folding.changes() && values.iter().any(Value::is_string);
+        let folds = !self.folding.is_identity() && values.iter().any(Value::is_string);
         (!folds).then_some(values)
     }
 }
 
-/// Reads the modifiers among the keys of `map`.
+/// Reads the modifiers of `map`.
 pub(super) fn read_folding(map: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Folding {
-    let mut flag = |key: &str| fields::boolean(map.get(key)?.clone(), &Place::Key(place, key), faults);
+    let mut flag = |key: &str| readers::boolean(map.get(key)?.clone(), &Place::Key(place, key), faults);
     let [case, collapse] = MODIFIERS;
-    Folding { lowers: flag(case) == Some(false), collapses: flag(collapse) == Some(true) }
+    Folding { ignores_case: flag(case) == Some(false), collapses_whitespace: flag(collapse) == Some(true) }
 }
 
 impl Operator {
@@ -115,7 +113,7 @@ impl Operator {
             other => other.clone(),
         };
         let mut text = |make: fn(String) -> Self| {
-            let text = fields::string(operand.clone(), place, faults)?;
+            let text = readers::string(operand.clone(), place, faults)?;
             Some(make(folding.apply(&text).into_owned()))
         };
         match key {
@@ -132,12 +130,12 @@ impl Operator {
             "includes_all" => array(operand, place, faults).map(|items| Self::IncludesAll(items.to_vec())),
             "includes_any" => array(operand, place, faults).map(|items| Self::IncludesAny(items.to_vec())),
             "in" => array(operand, place, faults).map(|items| Self::In(items.iter().map(value).collect())),
-            "exists" => fields::boolean(operand.clone(), place, faults).map(Self::Exists),
-            "truthy" => fields::boolean(operand.clone(), place, faults).map(Self::Truthy),
+            "exists" => readers::boolean(operand.clone(), place, faults).map(Self::Exists),
+            "truthy" => readers::boolean(operand.clone(), place, faults).map(Self::Truthy),
             "any" => match operand {
                 Value::Bool(true) => Some(Self::Present),
                 Value::Bool(false) => refuse(faults, place.wrong_value("true", false)),
-                other => fields::mistyped(faults, place, "true", other),
+                other => readers::refuse_type(faults, place, "true", other),
             },
             _ => {
                 let message = format!("there is no operator `{key}`");
@@ -147,50 +145,50 @@ impl Operator {
         }
     }
 
-    fn holds(&self, found: &Found<'_>, folding: Folding) -> bool {
-        match (self, found) {
-            (Self::Value(value), _) => equals(found, value, folding),
-            (Self::In(values), _) => values.iter().any(|value| equals(found, value, folding)),
-            (Self::Exists(expected), _) => *expected != found.is_nothing(),
+    fn matches(&self, actual: &ValueRef<'_>, folding: Folding) -> bool {
+        match (self, actual) {
+            (Self::Value(value), _) => equals(actual, value, folding),
+            (Self::In(values), _) => values.iter().any(|value| equals(actual, value, folding)),
+            (Self::Exists(expected), _) => *expected != actual.is_null_or_absent(),
             (Self::Truthy(expected), _) => {
-                *expected != (found.is_nothing() || matches!(found, Found::Bool(false)))
+                *expected != (actual.is_null_or_absent() || matches!(actual, ValueRef::Bool(false)))
             }
-            (Self::Present, _) => !matches!(found, Found::Absent),
-            (Self::Contains(part), Found::Text(text)) => folding.apply(text).contains(part.as_str()),
-            (Self::StartsWith(part), Found::Text(text)) => folding.apply(text).starts_with(part.as_str()),
-            (Self::EndsWith(part), Found::Text(text)) => folding.apply(text).ends_with(part.as_str()),
-            (Self::Matches(pattern), Found::Text(text)) => pattern.is_match(text),
-            (Self::Ordered(allowed, bound), found) => {
-                compare(found, bound).is_some_and(|ordering| allowed.contains(&ordering))
+            (Self::Present, _) => !matches!(actual, ValueRef::Absent),
+            (Self::Contains(part), ValueRef::Text(text)) => folding.apply(text).contains(part.as_str()),
+            (Self::StartsWith(part), ValueRef::Text(text)) => folding.apply(text).starts_with(part.as_str()),
+            (Self::EndsWith(part), ValueRef::Text(text)) => folding.apply(text).ends_with(part.as_str()),
+            (Self::Matches(pattern), ValueRef::Text(text)) => pattern.is_match(text),
+            (Self::Ordered(allowed, bound), actual) => {
+                compare(actual, bound).is_some_and(|ordering| allowed.contains(&ordering))
             }
-            (Self::Includes(value), Found::Composite(Value::Array(items))) => has(items, value),
-            (Self::IncludesAll(values), Found::Composite(Value::Array(items))) => {
-                values.iter().all(|value| has(items, value))
+            (Self::Includes(value), ValueRef::Composite(Value::Array(items))) => contains_equal(items, value),
+            (Self::IncludesAll(values), ValueRef::Composite(Value::Array(items))) => {
+                values.iter().all(|value| contains_equal(items, value))
             }
-            (Self::IncludesAny(values), Found::Composite(Value::Array(items))) => {
-                values.iter().any(|value| has(items, value))
+            (Self::IncludesAny(values), ValueRef::Composite(Value::Array(items))) => {
+                values.iter().any(|value| contains_equal(items, value))
             }
             _ => false,
         }
     }
 }
 
-fn equals(found: &Found<'_>, value: &Value, folding: Folding) -> bool {
-    match (found, value) {
-        (Found::Text(text), Value::String(value)) => folding.apply(text) == value.as_str(),
-        _ => found.equals(value),
+fn equals(actual: &ValueRef<'_>, value: &Value, folding: Folding) -> bool {
+    match (actual, value) {
+        (ValueRef::Text(text), Value::String(value)) => folding.apply(text) == value.as_str(),
+        _ => actual.equals(value),
     }
 }
 
-fn has(items: &[Value], value: &Value) -> bool {
+fn contains_equal(items: &[Value], value: &Value) -> bool {
     items.iter().any(|item| json::equal(item, value))
 }
 
-/// Numbers are ordered by their exact values, strings by their code points, and nothing else is.
-fn compare(found: &Found<'_>, bound: &Value) -> Option<Ordering> {
-    match (found, bound) {
-        (Found::Number(number), Value::Number(bound)) => json::compare_numbers(number, bound),
-        (Found::Text(text), Value::String(bound)) => Some((*text).cmp(bound.as_str())),
+/// Orders numbers by exact value and strings by code points. Other values have no order.
+fn compare(actual: &ValueRef<'_>, bound: &Value) -> Option<Ordering> {
+    match (actual, bound) {
+        (ValueRef::Number(number), Value::Number(bound)) => json::compare_numbers(number, bound),
+        (ValueRef::Text(text), Value::String(bound)) => Some((*text).cmp(bound.as_str())),
         _ => None,
     }
 }
@@ -203,12 +201,12 @@ fn read_ordered(
 ) -> Option<Operator> {
     match operand {
         Value::Number(_) | Value::String(_) => Some(Operator::Ordered(allowed, operand.clone())),
-        other => fields::mistyped(faults, place, "a number or a string", other),
+        other => readers::refuse_type(faults, place, "a number or a string", other),
     }
 }
 
 fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Pattern> {
-    let text = fields::string(operand.clone(), place, faults)?;
+    let text = readers::string(operand.clone(), place, faults)?;
     let item = match faults.patterns.read(&text) {
         Ok(pattern) => return Some(pattern),
         Err(PatternFault::Malformed(reason)) => {
@@ -216,7 +214,7 @@ fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Opti
         }
         Err(too_large) => place
             .name_field(place.fault(too_large.to_string()))
-            .with("found", shown(&text.into()))
+            .with("found", abbreviate(&text.into()))
             .with("limit", too_large.limit()),
     };
     refuse(faults, item)
@@ -225,14 +223,14 @@ fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Opti
 fn array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Option<&'v [Value]> {
     match operand {
         Value::Array(items) => Some(items),
-        other => fields::mistyped(faults, place, "an array", other),
+        other => readers::refuse_type(faults, place, "an array", other),
     }
 }
 
-/// Reads what stands in last place of a path: operators if it is an object.
-pub(super) fn read_last(last: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Option<Operators>> {
+/// Reads the last element of a path: operators if it is an object, else a literal.
+pub(super) fn read_test(last: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Option<Operators>> {
     match last {
-        spared if faults.spares_placeholders && placeholder::name(spared).is_some() => None,
+        exempt if faults.is_exempt(exempt) => None,
         Value::Object(map) => Operators::read(map, place, faults).map(Some),
         _ => Some(None),
     }

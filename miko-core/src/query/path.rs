@@ -1,73 +1,67 @@
-//! A condition on a bucket: where to look, and what must be there.
+//! Tests of a value in a bucket: the `path` of a condition.
 
 use std::fmt;
 
 use serde_json::Value;
 
+use crate::diagnostics::readers::{refuse, refuse_type};
+use crate::diagnostics::{Faults, Place};
 use crate::json;
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{mistyped, refuse};
-use crate::query::found::Found;
+use crate::query::lookup::with_value_at;
 use crate::query::operator::{self, Operators};
-use crate::query::walk::walk;
+use crate::query::step::{PathStep, read_steps, write_steps};
+use crate::query::value_ref::ValueRef;
 
-/// `["name", "family", "Kirk"]`: steps down from the bucket, and what must be said of the value there.
+/// `["name", "family", "Kirk"]`: the steps down from the bucket, and the test of the value there.
 #[derive(Debug, Clone)]
-pub(crate) struct Path {
-    steps: Vec<Step>,
-    /// The literal or the operators, as they are written.
-    last: Value,
-    /// The same, if these are operators.
+pub(crate) struct PathTest {
+    steps: Vec<PathStep>,
+    /// The literal or the operators, as JSON.
+    test: Value,
+    /// The parsed operators, if `test` is not a literal.
     operators: Option<Operators>,
 }
 
-/// One step down. Neither kind stands in for the other: `"0"` is a key, `0` is not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
-    Key(String),
-    Index(u64),
-}
-
-impl Path {
-    /// Reads the value of a `path` of a request.
+impl PathTest {
+    /// Reads the `path` of a request.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         const EXPECTED: &str = "an array of at least one key or index, and what is asked of the value there";
         let mut elements = match value {
             Value::Array(elements) if elements.len() >= 2 => elements,
             Value::Array(elements) => return refuse(faults, place.wrong_value(EXPECTED, elements)),
-            other => return mistyped(faults, place, EXPECTED, &other),
+            other => return refuse_type(faults, place, EXPECTED, &other),
         };
-        let last = elements.pop()?;
-        let operators = operator::read_last(&last, &Place::Index(place, elements.len()), faults);
+        let test = elements.pop()?;
+        let operators = operator::read_test(&test, &Place::Index(place, elements.len()), faults);
         let steps = read_steps(elements, place, faults);
-        Some(Self { steps: steps?, last, operators: operators? })
+        Some(Self { steps: steps?, test, operators: operators? })
     }
 
-    /// Does it hold for the bucket with this JSON text?
+    /// Whether the test holds for the bucket with this JSON text.
     pub(crate) fn holds(&self, bucket: &str) -> bool {
-        walk(bucket, &self.steps, |found| self.holds_for(&found))
+        with_value_at(bucket, &self.steps, |value| self.test_holds_for(&value))
     }
 
-    fn holds_for(&self, found: &Found<'_>) -> bool {
+    fn test_holds_for(&self, value: &ValueRef<'_>) -> bool {
         match &self.operators {
-            None => found.equals(&self.last),
-            Some(operators) => operators.hold(found),
+            None => value.equals(&self.test),
+            Some(operators) => operators.match_value(value),
         }
     }
 
-    pub(crate) fn steps(&self) -> &[Step] {
+    pub(crate) fn steps(&self) -> &[PathStep] {
         &self.steps
     }
 
-    /// The values that are asked for, if nothing but equality with one of them is.
-    pub(crate) fn equalities(&self) -> Option<&[Value]> {
+    /// The accepted values, if the test is one of equality.
+    pub(crate) fn equality_values(&self) -> Option<&[Value]> {
         match &self.operators {
-            None => Some(std::slice::from_ref(&self.last)),
-            Some(operators) => operators.equalities(),
+            None => Some(std::slice::from_ref(&self.test)),
+            Some(operators) => operators.equality_values(),
         }
     }
 
-    /// Reads what `Display` wrote.
+    /// Parses the output of `Display`.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         let mut faults = Faults::default();
@@ -75,51 +69,10 @@ impl Path {
     }
 }
 
-/// Reads keys and indices; `None` if any is neither.
-pub(super) fn read_steps(elements: Vec<Value>, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Step>> {
-    let mut steps = Some(Vec::with_capacity(elements.len()));
-    for (index, element) in elements.into_iter().enumerate() {
-        let step = Step::read(element, &Place::Index(place, index), faults);
-        steps = steps.zip(step).map(|(mut steps, step)| {
-            steps.push(step);
-            steps
-        });
-    }
-    steps
-}
-
-/// Writes steps and what comes after them as a JSON array.
-pub(super) fn write(f: &mut fmt::Formatter<'_>, steps: &[Step], last: Option<&Value>) -> fmt::Result {
-    f.write_str("[")?;
-    for (index, step) in steps.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        match step {
-            Step::Key(key) => write!(f, "{comma}{}", Value::from(key.as_str()))?,
-            Step::Index(index) => write!(f, "{comma}{index}")?,
-        }
-    }
-    last.map_or(Ok(()), |last| write!(f, ",{last}"))?;
-    f.write_str("]")
-}
-
-/// The path as a request has it.
-impl fmt::Display for Path {
+/// Writes the JSON of the path.
+impl fmt::Display for PathTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(f, &self.steps, Some(&self.last))
-    }
-}
-
-impl Step {
-    fn read(element: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
-        const EXPECTED: &str = "an object key (a string) or an array index (a non-negative integer)";
-        match element {
-            Value::String(key) => Some(Self::Key(key)),
-            Value::Number(number) => match json::count(&number) {
-                Some(index) => Some(Self::Index(index)),
-                None => refuse(faults, place.wrong_value(EXPECTED, number)),
-            },
-            other => mistyped(faults, place, EXPECTED, &other),
-        }
+        write_steps(f, &self.steps, Some(&self.test))
     }
 }
 
@@ -140,9 +93,9 @@ mod tests {
         ];
         for path in paths {
             let mut faults = Faults::default();
-            let read = Path::read(path.clone(), &Place::Request, &mut faults).unwrap();
+            let read = PathTest::read(path.clone(), &Place::Request, &mut faults).unwrap();
             assert_eq!(read.to_string(), path.to_string());
-            assert_eq!(Path::from_text(&path.to_string()).unwrap().to_string(), path.to_string());
+            assert_eq!(PathTest::from_text(&path.to_string()).unwrap().to_string(), path.to_string());
             assert!(faults.into_parts().0.is_empty());
         }
     }

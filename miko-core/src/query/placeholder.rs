@@ -1,46 +1,51 @@
-//! What `{"placeholder": "name"}` stands for.
+//! Resolves placeholders (`{"placeholder": "name"}`).
 //!
-//! A name is looked up from where it is used: first in the condition that it stands in, then in those around it. All of
-//! this is known from the request alone. What is not known is whether anybody will ask, so a name that cannot be
-//! resolved is no fault of the request: it becomes one where it is reached.
+//! Scoping is lexical: a name is looked up in the condition that contains the placeholder, then in the
+//! enclosing ones. An unresolved name is not a fault of the request, because evaluation may never reach it.
+//! It is an error of the part that contains it.
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use crate::diagnostics::Place;
 use crate::error::{ErrorId, ErrorItem, Warning};
 use crate::json;
-use crate::query::faults::Place;
 
-/// How many values placeholders may stand for in one request a second time, those inside others included. Ten names can
-/// stand for a thousand million values if each stands for an array of ten others.
-const MOST: usize = 100_000;
+/// The limit of the values that expansions may repeat in one request, nested values included. Without it,
+/// ten names that each stand for an array of ten others could expand to a billion values.
+const MAX_REPEATED_VALUES: usize = 100_000;
 
-/// The name, if the value is a placeholder.
+/// The name of the placeholder, if the value is one.
 pub(super) fn name(value: &Value) -> Option<&str> {
     let map = value.as_object().filter(|map| map.len() == 1)?;
     map.get("placeholder")?.as_str()
 }
 
-/// Is the value a placeholder, or does it hold one?
-pub(super) fn is_in(value: &Value) -> bool {
+/// Whether the value is a placeholder.
+pub(super) fn is_placeholder(value: &Value) -> bool {
+    name(value).is_some()
+}
+
+/// Whether the value is or contains a placeholder.
+pub(super) fn contains_placeholder(value: &Value) -> bool {
     match value {
-        Value::Array(items) => items.iter().any(is_in),
-        Value::Object(map) => name(value).is_some() || map.values().any(is_in),
+        Value::Array(items) => items.iter().any(contains_placeholder),
+        Value::Object(map) => is_placeholder(value) || map.values().any(contains_placeholder),
         _ => false,
     }
 }
 
-/// What names mean at one place of a request.
+/// The names that are visible at one place of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Scope<'q, 's> {
-    /// What the condition here gives.
+    /// The definitions of this condition.
     definitions: Option<&'q Map<String, Value>>,
     outer: Option<&'s Scope<'q, 's>>,
 }
 
 impl<'q, 's> Scope<'q, 's> {
-    pub(super) const fn inside(outer: &'s Self, definitions: &'q Map<String, Value>) -> Self {
+    pub(super) const fn nested(outer: &'s Self, definitions: &'q Map<String, Value>) -> Self {
         Self { definitions: Some(definitions), outer: Some(outer) }
     }
 
@@ -49,154 +54,159 @@ impl<'q, 's> Scope<'q, 's> {
         here.or_else(|| self.outer?.find(name))
     }
 
-    /// How many definitions there are here and around it.
+    /// The number of definitions in this scope and the enclosing ones.
     fn size(&self) -> usize {
         self.definitions.map_or(0, Map::len) + self.outer.map_or(0, Self::size)
     }
 
-    /// Every name with what it means here. Two meanings are the same if they are written in the same place.
-    fn meanings(&self) -> BTreeMap<&'q str, *const Value> {
-        let mut meanings = self.outer.map_or_else(BTreeMap::new, Self::meanings);
+    /// All visible names with their definitions. Definitions are compared by identity, not by content.
+    fn bindings(&self) -> BTreeMap<&'q str, *const Value> {
+        let mut bindings = self.outer.map_or_else(BTreeMap::new, Self::bindings);
         let here = self.definitions.into_iter().flatten();
-        meanings.extend(here.map(|(name, value)| (name.as_str(), std::ptr::from_ref(value))));
-        meanings
+        bindings.extend(here.map(|(name, value)| (name.as_str(), std::ptr::from_ref(value))));
+        bindings
     }
 }
 
-/// The placeholders that are being resolved: each stands in what the next one stands for.
+/// The stack of expansions: each is inside the definition of `outer`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Chain<'q, 'c> {
+pub(super) struct Expansion<'q, 'c> {
     pub(super) definition: &'q Value,
     scope: &'c Scope<'q, 'c>,
-    outer: Option<&'c Chain<'q, 'c>>,
-    length: usize,
-    /// Has this been read before, for another place? The first time is no longer than the request.
+    outer: Option<&'c Expansion<'q, 'c>>,
+    depth: usize,
+    /// Whether this definition, or one around it, was expanded before. First expansions do not count: they
+    /// are no larger than the request.
     repeats: bool,
 }
 
-impl<'q, 'c> Chain<'q, 'c> {
-    /// The scopes in which this definition has been entered before.
+impl<'q, 'c> Expansion<'q, 'c> {
+    /// The scopes in which this definition is being expanded.
     fn scopes_of(&self, definition: &Value) -> impl Iterator<Item = &'c Scope<'q, 'c>> {
         let links = std::iter::successors(Some(*self), |link| link.outer.copied());
         links.filter(move |link| std::ptr::eq(link.definition, definition)).map(|link| link.scope)
     }
 }
 
-/// Where a value stands: what names mean there, and inside which placeholders it is.
+/// The context of a value: its place, the visible names, and the expansions around it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Position<'q, 'p> {
+pub(super) struct ReadContext<'q, 'p> {
     pub(super) place: &'p Place<'p>,
     pub(super) scope: &'p Scope<'q, 'p>,
-    pub(super) chain: Option<&'p Chain<'q, 'p>>,
+    pub(super) expansion: Option<&'p Expansion<'q, 'p>>,
 }
 
-impl<'q, 'p> Position<'q, 'p> {
-    pub(super) const fn at<'i>(&self, place: &'i Place<'i>) -> Position<'q, 'i>
+impl<'q, 'p> ReadContext<'q, 'p> {
+    pub(super) const fn at<'i>(&self, place: &'i Place<'i>) -> ReadContext<'q, 'i>
     where
         'p: 'i,
     {
-        Position { place, scope: self.scope, chain: self.chain }
+        ReadContext { place, scope: self.scope, expansion: self.expansion }
     }
 
-    /// In what a placeholder here stands for.
-    pub(super) const fn inside<'i>(&self, chain: &'i Chain<'q, 'i>) -> Position<'q, 'i>
+    /// The context inside the definition of a placeholder. Its place is that of the placeholder.
+    pub(super) const fn within<'i>(&self, expansion: &'i Expansion<'q, 'i>) -> ReadContext<'q, 'i>
     where
         'p: 'i,
     {
-        Position { place: self.place, scope: self.scope, chain: Some(chain) }
+        ReadContext { place: self.place, scope: self.scope, expansion: Some(expansion) }
     }
 }
 
 /// Resolves the placeholders of one request.
 #[derive(Debug)]
 pub(super) struct Resolver {
-    left: usize,
+    budget: usize,
     used: HashSet<*const Value>,
 }
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self { left: MOST, used: HashSet::new() }
+        Self { budget: MAX_REPEATED_VALUES, used: HashSet::new() }
     }
 }
 
 impl Resolver {
-    /// Enters what `name` stands for in this position.
-    pub(super) fn enter<'q, 'p>(
+    /// Expands the placeholder `name`.
+    pub(super) fn expand<'q, 'p>(
         &mut self,
         name: &str,
-        position: &Position<'q, 'p>,
-    ) -> Result<Chain<'q, 'p>, ErrorItem> {
+        context: &ReadContext<'q, 'p>,
+    ) -> Result<Expansion<'q, 'p>, ErrorItem> {
         let fault = |reason: &str, message: String| {
             let item = ErrorItem::new(ErrorId::INVALID_REQUEST, message);
-            position.place.locate(item.with("placeholder", name).with("reason", reason))
+            context.place.locate(item.with("placeholder", name).with("reason", reason))
         };
-        let Some(definition) = position.scope.find(name) else {
+        let Some(definition) = context.scope.find(name) else {
             return Err(fault("undefined", format!("no `placeholders` around this gives `{name}`")));
         };
         let is_first = self.used.insert(std::ptr::from_ref(definition));
-        for before in position.chain.into_iter().flat_map(|chain| chain.scopes_of(definition)) {
-            // Where names mean what they meant then, there is no end to it. Finding that out is work as well.
-            self.left = self.left.saturating_sub(position.scope.size());
-            if before.meanings() == position.scope.meanings() {
+        for before in context.expansion.into_iter().flat_map(|expansion| expansion.scopes_of(definition)) {
+            // Expanding a definition again with the same bindings would never end. The comparison is charged
+            // to the budget.
+            self.budget = self.budget.saturating_sub(context.scope.size());
+            if before.bindings() == context.scope.bindings() {
                 return Err(fault("circular", format!("what `{name}` stands for needs `{name}` itself")));
             }
         }
-        let repeats = !is_first || position.chain.is_some_and(|chain| chain.repeats);
-        self.left = self.left.saturating_sub(usize::from(repeats));
-        if self.left == 0 {
-            return Err(fault("too_large", format!("placeholders repeat more than {MOST} values")));
+        let repeats = !is_first || context.expansion.is_some_and(|expansion| expansion.repeats);
+        self.budget = self.budget.saturating_sub(usize::from(repeats));
+        if self.budget == 0 {
+            return Err(fault(
+                "too_large",
+                format!("placeholders repeat more than {MAX_REPEATED_VALUES} values"),
+            ));
         }
-        let length = position.chain.map_or(0, |chain| chain.length) + 1;
-        if length > json::MAX_DEPTH {
+        let depth = context.expansion.map_or(0, |expansion| expansion.depth) + 1;
+        if depth > json::MAX_DEPTH {
             let message = format!("placeholders may stand {} deep in what others stand for", json::MAX_DEPTH);
             return Err(fault("too_large", message));
         }
-        Ok(Chain { definition, scope: position.scope, outer: position.chain, length, repeats })
+        Ok(Expansion { definition, scope: context.scope, outer: context.expansion, depth, repeats })
     }
 
-    /// The value with everything that its placeholders stand for.
+    /// Replaces all placeholders in `value` by their definitions.
     pub(super) fn resolve<'q>(
         &mut self,
         value: &'q Value,
-        position: &Position<'q, '_>,
+        context: &ReadContext<'q, '_>,
     ) -> Result<Value, ErrorItem> {
-        self.resolve_at(json::MAX_DEPTH, value, position)
+        self.resolve_at(json::MAX_DEPTH, value, context)
     }
 
-    /// As `resolve`, for a value in which arrays and objects may nest so deep.
+    /// Implements `resolve` with a limit on the nesting of arrays and objects.
     fn resolve_at<'q>(
         &mut self,
         depth: usize,
         value: &'q Value,
-        position: &Position<'q, '_>,
+        context: &ReadContext<'q, '_>,
     ) -> Result<Value, ErrorItem> {
         if let Some(name) = name(value) {
-            let chain = self.enter(name, position)?;
-            return self.resolve_at(depth, chain.definition, &position.inside(&chain));
+            let expansion = self.expand(name, context)?;
+            return self.resolve_at(depth, expansion.definition, &context.within(&expansion));
         }
-        if position.chain.is_some_and(|chain| chain.repeats) {
-            self.left = self.left.saturating_sub(1);
+        if context.expansion.is_some_and(|expansion| expansion.repeats) {
+            self.budget = self.budget.saturating_sub(1);
         }
         if depth == 0 && (value.is_array() || value.is_object()) {
             let message =
                 format!("arrays and objects may nest {} deep, placeholders resolved", json::MAX_DEPTH);
-            return Err(position.place.fault(message));
+            return Err(context.place.fault(message));
         }
-        // What stands in what a placeholder stands for is where that placeholder is.
-        let place_of = |inner| if position.chain.is_none() { inner } else { *position.place };
+        // A value inside a definition has the place of the placeholder.
+        let place_of = |inner| if context.expansion.is_none() { inner } else { *context.place };
         match value {
             Value::Array(items) => {
                 let resolve = |(index, item)| {
-                    let place = place_of(Place::Index(position.place, index));
-                    self.resolve_at(depth - 1, item, &position.at(&place))
+                    let place = place_of(Place::Index(context.place, index));
+                    self.resolve_at(depth - 1, item, &context.at(&place))
                 };
                 items.iter().enumerate().map(resolve).collect()
             }
             Value::Object(map) => {
                 let resolve = |(key, item): (&'q String, &'q Value)| {
-                    let place = place_of(Place::Key(position.place, key));
-                    Ok((key.clone(), self.resolve_at(depth - 1, item, &position.at(&place))?))
+                    let place = place_of(Place::Key(context.place, key));
+                    Ok((key.clone(), self.resolve_at(depth - 1, item, &context.at(&place))?))
                 };
                 map.iter().map(resolve).collect::<Result<Map<_, _>, _>>().map(Value::Object)
             }
@@ -204,7 +214,7 @@ impl Resolver {
         }
     }
 
-    /// The warnings for what is defined here and was not used.
+    /// The warnings for unused definitions.
     pub(super) fn unused(&self, definitions: &Map<String, Value>, place: &Place<'_>) -> Vec<Warning> {
         let unused = definitions.iter().filter(|(_, value)| !self.used.contains(&std::ptr::from_ref(*value)));
         let warning = |(name, _): (&String, &Value)| {

@@ -2,16 +2,17 @@
 
 use serde_json::{Map, Value};
 
+use crate::diagnostics::readers::{self, ReadFn};
+use crate::diagnostics::{Faults, Place};
 use crate::json::members::get;
-use crate::query::condition::{Condition, Conditions};
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, Reader};
-use crate::query::placeholder::{Position, Scope};
-use crate::query::sort::Sort;
+use crate::query::fields;
+use crate::query::filter::{Filter, FilterReader};
+use crate::query::placeholder::{ReadContext, Scope};
+use crate::query::sort::SortKey;
 use crate::timestamp::Timestamp;
 
-/// What Q0 defines for `select` and this version does not run.
-const LATER: [&str; 1] = ["transaction"];
+/// The keys of `select` that this version does not support.
+const UNSUPPORTED_KEYS: [&str; 1] = ["transaction"];
 
 /// The keys of a select.
 const KEYS: [&str; 16] = [
@@ -33,82 +34,86 @@ const KEYS: [&str; 16] = [
     "offset",
 ];
 
-/// Which records, in which order, and how many of them.
+/// A select: a filter, an order and a limit.
 #[derive(Debug, Default)]
-pub(crate) struct Select {
-    pub(crate) condition: Condition,
-    /// Those that are equal in one are ordered by the next; in the end, by creation.
-    pub(crate) sorts: Vec<Sort>,
+pub(crate) struct SelectRequest {
+    pub(crate) filter: Filter,
+    /// The sort keys, most significant first. Ties are broken by order of creation.
+    pub(crate) sorts: Vec<SortKey>,
     pub(crate) limit: Option<u64>,
     pub(crate) offset: u64,
-    /// Are all versions selected?
+    /// Whether all versions are selected.
     pub(crate) history: bool,
-    /// The time as of which is selected, if it is not now.
+    /// The time as of which the database is read; `None` for now.
     pub(crate) cutoff: Option<Timestamp>,
-    /// May a placeholder turn out to lead nowhere?
+    /// Whether evaluation may reach a placeholder that cannot be resolved.
     pub(crate) may_fail: bool,
-    /// How many conditions, parts of conditions and sort paths it has.
+    /// The number of filters, of their parts, and of sort keys.
     pub(crate) size: usize,
 }
 
-impl Select {
-    /// Every record of one class.
+impl SelectRequest {
+    /// Selects all records of a class.
     pub(crate) fn of_class(class: &str) -> Self {
-        let condition = Condition { classes: Some(Ok(vec![class.to_owned()])), ..Condition::default() };
-        Self { condition, size: 2, ..Self::default() }
+        let filter = Filter { classes: Some(Ok(vec![class.to_owned()])), ..Filter::default() };
+        Self { filter, size: 2, ..Self::default() }
     }
 
     pub(super) fn read(map: &Map<String, Value>, faults: &mut Faults) -> Self {
-        LATER.iter().filter(|key| get(map, key).is_some()).for_each(|key| fields::refuse_later(key, faults));
-        let mut conditions = Conditions::new(faults);
+        UNSUPPORTED_KEYS
+            .iter()
+            .filter(|key| get(map, key).is_some())
+            .for_each(|key| fields::refuse_unsupported_key(key, faults));
+        let mut reader = FilterReader::new(faults);
         let scope = Scope::default();
-        let position = Position { place: &Place::Request, scope: &scope, chain: None };
-        let select = conditions.with_placeholders(map, &position, |conditions, position| {
-            let condition = conditions.read(map, position);
-            let sorts = read_sorts(conditions, map, position);
+        let context = ReadContext { place: &Place::Request, scope: &scope, expansion: None };
+        let select = reader.with_placeholders(map, &context, |reader, context| {
+            let filter = reader.read(map, context);
+            let sorts = read_sorts(reader, map, context);
             Self {
-                condition,
-                size: conditions.size + sorts.len(),
-                may_fail: !conditions.latent.is_empty(),
+                filter,
+                size: reader.size + sorts.len(),
+                may_fail: !reader.deferred.is_empty(),
                 sorts,
-                limit: always(conditions, map, "limit", position, fields::count),
-                offset: always(conditions, map, "offset", position, fields::count).unwrap_or(0),
-                history: always(conditions, map, "history", position, fields::boolean).unwrap_or(false),
-                cutoff: always(conditions, map, "cutoff", position, fields::timestamp),
+                limit: read_unconditional(reader, map, "limit", context, readers::count),
+                offset: read_unconditional(reader, map, "offset", context, readers::count).unwrap_or(0),
+                history: read_unconditional(reader, map, "history", context, readers::boolean)
+                    .unwrap_or(false),
+                cutoff: read_unconditional(reader, map, "cutoff", context, readers::timestamp),
             }
         });
-        let latent = conditions.latent;
-        faults.will_fail(latent);
+        let deferred = reader.deferred;
+        faults.add_deferred_errors(deferred);
         fields::refuse_unknown(map.keys().map(String::as_str), &KEYS, faults);
         select
     }
 }
 
 fn read_sorts<'q>(
-    conditions: &mut Conditions<'_>,
+    reader: &mut FilterReader<'_>,
     map: &'q Map<String, Value>,
-    position: &Position<'q, '_>,
-) -> Vec<Sort> {
+    context: &ReadContext<'q, '_>,
+) -> Vec<SortKey> {
     if get(map, "sort").is_some() && get(map, "sorts").is_some() {
-        let warning = fields::redundant(["sort", "sorts"], "`sort` goes first");
-        conditions.faults.warn(position.place.locate(warning));
+        let warning = fields::redundant_fields(["sort", "sorts"], "`sort` goes first");
+        reader.faults.warn(context.place.locate(warning));
     }
-    let first = always(conditions, map, "sort", position, Sort::read);
-    let others = always(conditions, map, "sorts", position, Sort::read_many);
+    let first = read_unconditional(reader, map, "sort", context, SortKey::read);
+    let others = read_unconditional(reader, map, "sorts", context, SortKey::read_many);
     first.into_iter().chain(others.into_iter().flatten()).collect()
 }
 
-/// Reads a part that is reached whatever the records are: its faults are those of the request.
-fn always<'q, T>(
-    conditions: &mut Conditions<'_>,
+/// Reads a part that every evaluation reaches. Its faults are reported at once.
+fn read_unconditional<'q, T>(
+    reader: &mut FilterReader<'_>,
     map: &'q Map<String, Value>,
     key: &str,
-    position: &Position<'q, '_>,
-    read: Reader<T>,
+    context: &ReadContext<'q, '_>,
+    read: ReadFn<T>,
 ) -> Option<T> {
     let value = get(map, key)?;
-    let latent = std::mem::take(&mut conditions.latent);
-    let part = conditions.value(value, &position.at(&Place::Key(position.place, key)), read);
-    conditions.latent = latent;
-    part?.map_err(|error| conditions.faults.refuse_unresolved(error)).ok()
+    let deferred = std::mem::take(&mut reader.deferred);
+    let part = reader.read_value(value, &context.at(&Place::Key(context.place, key)), read);
+    reader.deferred = deferred;
+    part?.map_err(|error| reader.faults.refuse_unresolved(error)).ok()
 }

@@ -1,29 +1,30 @@
-//! By what a select orders its records.
+//! The sort keys of a select.
 
 use std::fmt;
 
 use serde_json::{Map, Number, Value};
 
+use crate::diagnostics::readers::{self, refuse, refuse_type};
+use crate::diagnostics::{Faults, Place};
 use crate::error::{ErrorId, ErrorItem};
 use crate::json;
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, mistyped, refuse};
-use crate::query::found::Found;
+use crate::query::fields;
+use crate::query::folding::Folding;
+use crate::query::lookup::with_value_at;
 use crate::query::operator::read_folding;
-use crate::query::path::{self, Step};
 use crate::query::placeholder;
-use crate::query::text::Folding;
-use crate::query::walk::walk;
+use crate::query::step::{self, PathStep};
+use crate::query::value_ref::ValueRef;
 
-/// One sort path.
+/// A sort key.
 #[derive(Debug, Clone)]
-pub(crate) struct Sort {
+pub(crate) struct SortKey {
     pub(crate) by: SortBy,
-    /// Descending. Null and absent stay last.
+    /// Whether the order is descending. Null and absent values sort last in both directions.
     pub(crate) reverse: bool,
 }
 
-/// What the records are ordered by.
+/// The property by which records are sorted.
 #[derive(Debug, Clone)]
 pub(crate) enum SortBy {
     Pk,
@@ -32,27 +33,27 @@ pub(crate) enum SortBy {
     Bucket(SortPath),
 }
 
-/// A value in the bucket.
+/// The path of a value in the bucket.
 #[derive(Debug, Clone)]
 pub(crate) struct SortPath {
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
     folding: Folding,
 }
 
 const QUALIFIERS: [&str; 3] = ["reverse", "case-sensitive", "collapse"];
 
-/// What looks like a direction as the last key of a path.
+/// Keys at the end of a path that are probably meant as directions.
 const DIRECTIONS: [&str; 4] = ["asc", "desc", "ascending", "descending"];
 
-const OWN: [&str; 3] = ["pk", "created_at", "updated_at"];
+const RECORD_PROPERTIES: [&str; 3] = ["pk", "created_at", "updated_at"];
 
-impl Sort {
-    /// Reads the value of a `sort` of a request.
+impl SortKey {
+    /// Reads the `sort` of a request.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         const EXPECTED: &str = "an array of at least one key or index, and qualifiers if any";
         let mut elements = match value {
             Value::Array(elements) => elements,
-            other => return mistyped(faults, place, EXPECTED, &other),
+            other => return refuse_type(faults, place, EXPECTED, &other),
         };
         let written = Value::Array(elements.clone());
         let last = Place::Index(place, elements.len().saturating_sub(1));
@@ -62,7 +63,7 @@ impl Sort {
         };
         let reverse = match qualifiers.get("reverse") {
             None => Some(false),
-            Some(value) => fields::boolean(value.clone(), &Place::Key(&last, "reverse"), faults),
+            Some(value) => readers::boolean(value.clone(), &Place::Key(&last, "reverse"), faults),
         };
         let folding = read_folding(&qualifiers, &last, faults);
         let unknown = fields::unknown(&qualifiers, &QUALIFIERS);
@@ -83,21 +84,21 @@ impl Sort {
         let by =
             match &elements[..] {
                 [] => refuse(faults, place.wrong_value(EXPECTED, written)),
-                [Value::Object(own)] if own.contains_key("record") => {
-                    if folding.changes() {
+                [Value::Object(property)] if property.contains_key("record") => {
+                    if !folding.is_identity() {
                         faults.refuse(last.fault(
                             "what a record itself has is sorted as it is: `reverse` alone is known here",
                         ));
                     }
-                    read_own(own, &Place::Index(place, 0), faults)
+                    read_property(property, &Place::Index(place, 0), faults)
                 }
-                _ => path::read_steps(elements, place, faults)
+                _ => step::read_steps(elements, place, faults)
                     .map(|steps| SortBy::Bucket(SortPath { steps, folding })),
             };
         Some(Self { by: by?, reverse: reverse? })
     }
 
-    /// Reads the value of `sorts`.
+    /// Reads the `sorts` of a request.
     pub(super) fn read_many(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Self>> {
         match value {
             Value::Array(paths) => {
@@ -106,83 +107,83 @@ impl Sort {
                 let sorts: Vec<_> = paths.into_iter().enumerate().filter_map(read).collect();
                 (faults.count() == before).then_some(sorts)
             }
-            other => mistyped(faults, place, "an array of sort paths", &other),
+            other => refuse_type(faults, place, "an array of sort paths", &other),
         }
     }
 }
 
-/// Is it qualifiers, and neither a pseudo-path nor a placeholder for a key?
+/// Whether the last element holds qualifiers: an object that is neither a record property nor a placeholder.
 fn is_qualifier(last: &Value) -> bool {
     last.is_object() && last.get("record").is_none() && placeholder::name(last).is_none()
 }
 
-/// Reads the pseudo-path `{"record": "pk"}`.
-fn read_own(own: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<SortBy> {
-    let unknown = fields::unknown(own, &["record"]);
+/// Reads a record property, such as `{"record": "pk"}`.
+fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<SortBy> {
+    let unknown = fields::unknown(property, &["record"]);
     if !unknown.is_empty() {
         let message = format!("this knows no `{}`", unknown.join("`, `"));
         faults.refuse(place.fault(message).with("unknown_fields", unknown));
     }
     let place = Place::Key(place, "record");
-    let name = fields::string(own.get("record")?.clone(), &place, faults)?;
+    let name = readers::string(property.get("record")?.clone(), &place, faults)?;
     match name.as_str() {
         "pk" => Some(SortBy::Pk),
         "created_at" => Some(SortBy::CreatedAt),
         "updated_at" => Some(SortBy::UpdatedAt),
-        _ => refuse(faults, place.wrong_value(&format!("one of {}", OWN.join(", ")), name)),
+        _ => refuse(faults, place.wrong_value(&format!("one of {}", RECORD_PROPERTIES.join(", ")), name)),
     }
 }
 
 impl SortPath {
-    /// A key for the bucket with this JSON text: keys are ordered, byte by byte, as the values are. `None` if there is no
-    /// value, or null.
+    /// The sort key of a bucket given as JSON text. Keys compare bytewise in the order of their values.
+    /// `None` if the value is null or absent.
     pub(crate) fn key(&self, bucket: &str) -> Option<Vec<u8>> {
-        walk(bucket, &self.steps, |found| key(&found, self.folding))
+        with_value_at(bucket, &self.steps, |value| sort_key_of(&value, self.folding))
     }
 
-    /// Reads what `Display` wrote.
+    /// Parses the output of `Display`.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
-        match Sort::read(value, &Place::Request, &mut Faults::default()) {
-            Some(Sort { by: SortBy::Bucket(path), .. }) => Ok(path),
+        match SortKey::read(value, &Place::Request, &mut Faults::default()) {
+            Some(SortKey { by: SortBy::Bucket(path), .. }) => Ok(path),
             _ => Err(format!("this is no sort path: {text}")),
         }
     }
 }
 
-/// The path as a request has it, without its direction.
+/// Writes the JSON of the path, without `reverse`.
 impl fmt::Display for SortPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut qualifiers = Map::new();
-        if self.folding.lowers {
+        if self.folding.ignores_case {
             qualifiers.insert("case-sensitive".to_owned(), false.into());
         }
-        if self.folding.collapses {
+        if self.folding.collapses_whitespace {
             qualifiers.insert("collapse".to_owned(), true.into());
         }
         let qualifiers = (!qualifiers.is_empty()).then_some(Value::Object(qualifiers));
-        path::write(f, &self.steps, qualifiers.as_ref())
+        step::write_steps(f, &self.steps, qualifiers.as_ref())
     }
 }
 
-/// Types in their order: numbers, strings, `false`, `true`, arrays, objects.
-fn key(found: &Found<'_>, folding: Folding) -> Option<Vec<u8>> {
-    let key = match found {
-        Found::Absent | Found::Null => return None,
-        Found::Number(number) => number_key(number),
-        Found::Text(text) => [b"\x02", folding.apply(text).as_bytes()].concat(),
-        Found::Bool(false) => vec![3],
-        Found::Bool(true) => vec![4],
-        Found::Composite(Value::Array(_)) => vec![5],
-        Found::Composite(_) => vec![6],
+/// The order of types: numbers, strings, `false`, `true`, arrays, objects.
+fn sort_key_of(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
+    let key = match value {
+        ValueRef::Absent | ValueRef::Null => return None,
+        ValueRef::Number(number) => number_key(number),
+        ValueRef::Text(text) => [b"\x02", folding.apply(text).as_bytes()].concat(),
+        ValueRef::Bool(false) => vec![3],
+        ValueRef::Bool(true) => vec![4],
+        ValueRef::Composite(Value::Array(_)) => vec![5],
+        ValueRef::Composite(_) => vec![6],
     };
     Some(key)
 }
 
-/// The nearest float, in an order of bits that is that of the numbers, and then how far the number is from it: rounding
-/// never changes the order of two numbers, and an integer is less than 2^16 from its float.
+/// Encodes the nearest float in order-preserving bits, then the difference between number and float. Rounding
+/// is monotonic, and an integer differs from its float by less than 2^16.
 fn number_key(number: &Number) -> Vec<u8> {
-    // Without arbitrary precision every number has a float. Adding zero turns -0.0 into 0.0.
+    // Without arbitrary precision, every number has a float. Adding zero turns -0.0 into 0.0.
     let float = number.as_f64().unwrap_or_default() + 0.0;
     let bits = float.to_bits();
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
 
     fn key_of(value: &Value) -> Option<Vec<u8>> {
-        key(&value.into(), Folding::default())
+        sort_key_of(&value.into(), Folding::default())
     }
 
     #[test]

@@ -1,25 +1,25 @@
-//! Checking a request without running it, in one respect or in all.
+//! Validates a request without running it.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::{ErrorItem, FaultList, Warning};
+use crate::diagnostics::{FaultList, Faults};
+use crate::error::{ErrorItem, Warning};
 use crate::query::Query;
-use crate::query::faults::Faults;
 
-/// What [`Mikobase::validate`](crate::Mikobase::validate) found: at most
-/// [`MAX_REPORTED_FAULTS`](crate::MAX_REPORTED_FAULTS) of each kind.
+/// The result of [`Mikobase::validate`](crate::Mikobase::validate): at most
+/// [`MAX_REPORTED_FAULTS`](crate::MAX_REPORTED_FAULTS) errors and as many warnings.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Validation {
-    /// Why the request would be refused.
+    /// The errors that the request would raise.
     pub errors: Vec<ErrorItem>,
-    /// What is odd about it.
+    /// Its warnings.
     pub warnings: Vec<Warning>,
 }
 
-/// In what respect a request is checked.
+/// One aspect of the validation of a request.
 ///
 /// ```
 /// use miko_core::Check;
@@ -34,25 +34,25 @@ pub struct Validation {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Check {
-    /// Is the action one that there is?
+    /// The action exists.
     Action,
-    /// Are all fields there that it needs, is each of the right type, and none unknown? Two that say the same thing are
-    /// a warning.
+    /// All required fields are present, each field has the right type, and none is unknown. Warns of
+    /// redundant fields.
     Fields,
-    /// Are class names well-formed?
+    /// Class names are well-formed.
     Uns,
-    /// Does each placeholder that could be reached lead somewhere, and to something that suits its place? One that
-    /// nothing uses is a warning.
+    /// All placeholders that evaluation may reach are defined and have values that fit. Warns of unused
+    /// placeholders.
     Placeholders,
 }
 
 impl Check {
-    /// Checks a request in this respect only. Where the action is not known, nothing is known of the rest.
+    /// Validates only this aspect of a request. Without a known action, the rest is not checked.
     pub fn run(self, query: Query) -> Validation {
         check(query, |respect| respect == self)
     }
 
-    /// Which respect a fault of a request belongs to.
+    /// The aspect that a fault belongs to.
     fn of(item: &ErrorItem) -> Self {
         let details = &item.details;
         let is = |key: &str, expected: Value| details.get(key) == Some(&expected);
@@ -68,7 +68,7 @@ impl Check {
     }
 }
 
-/// What is wrong or odd about a query, in all respects.
+/// Validates all aspects of a query.
 pub(crate) fn validate(query: Query) -> Validation {
     check(query, |_| true)
 }
@@ -76,20 +76,20 @@ pub(crate) fn validate(query: Query) -> Validation {
 fn check(query: Query, asked: impl Fn(Check) -> bool) -> Validation {
     let mut faults = Faults::default();
     super::read(query, &mut faults);
-    let (latent, notices) = faults.take_latent();
+    let (deferred, hints) = faults.take_deferred();
     let (mut errors, mut warnings) = faults.into_parts();
     errors.retain(|item| asked(Check::of(item)));
     warnings.retain(|item| asked(Check::of(item)));
     if asked(Check::Placeholders) {
-        add(&mut errors, latent);
-        add(&mut warnings, notices);
+        append_distinct(&mut errors, deferred);
+        append_distinct(&mut warnings, hints);
     }
     Validation { errors: errors.into_items(), warnings: warnings.into_items() }
 }
 
-/// What placeholders stand for is read where it is used, and may be so twice.
-fn add(told: &mut FaultList, mut items: FaultList) {
+/// Appends items, each once: a placeholder that is used twice is read twice.
+fn append_distinct(list: &mut FaultList, mut items: FaultList) {
     let mut seen = HashSet::new();
     items.retain(|item| seen.insert(item.to_string()));
-    told.append(items);
+    list.append(items);
 }

@@ -2,42 +2,42 @@
 
 use serde_json::{Map, Value};
 
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, Fields};
-use crate::query::stack::{self, Stack};
+use crate::diagnostics::{Place, readers};
+use crate::query::fields::Fields;
 use crate::record::PASS_THROUGH;
+use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// A new record.
+/// A request to create a record.
 #[derive(Debug)]
-pub(crate) struct Create {
+pub(crate) struct CreateRequest {
     pub(crate) bucket: Map<String, Value>,
-    pub(crate) stack: GivenStack,
+    pub(crate) stack: StackInput,
     pub(crate) extras: Map<String, Value>,
 }
 
-/// What changes about a record.
+/// A request to update a record.
 #[derive(Debug)]
-pub(crate) struct Update {
+pub(crate) struct UpdateRequest {
     pub(crate) pk: String,
     pub(crate) bucket: Option<Map<String, Value>>,
-    pub(crate) stack: Option<GivenStack>,
-    /// These replace what the record carries under the same keys; the others stay.
+    pub(crate) stack: Option<StackInput>,
+    /// The extras to replace. Others stay as they are.
     pub(crate) extras: Map<String, Value>,
     pub(crate) if_updated_at: Option<Timestamp>,
 }
 
-/// What a write says about the stack.
+/// The stack that a write gives.
 #[derive(Debug)]
-pub(crate) enum GivenStack {
-    /// The primary class. A new record has no other; of one that is there the other platters stay.
+pub(crate) enum StackInput {
+    /// The primary class. An update keeps the other platters; a new record has no others.
     Primary(String),
     Whole(Stack),
 }
 
-impl GivenStack {
-    /// Is a new record with this stack the definition of a class?
+impl StackInput {
+    /// Whether a new record with this stack is a class definition.
     pub(crate) fn defines_a_class(&self) -> bool {
         match self {
             Self::Primary(class) => class == uns::CLASS,
@@ -46,59 +46,59 @@ impl GivenStack {
     }
 }
 
-/// A record to delete.
+/// A request to delete a record.
 #[derive(Debug)]
-pub(crate) struct Delete {
+pub(crate) struct DeleteRequest {
     pub(crate) pk: String,
     pub(crate) if_exists: bool,
 }
 
-impl Create {
+impl CreateRequest {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.not_yet("transaction");
-        let bucket = fields.read_required("bucket", fields::object);
-        let stack = stack(fields).unwrap_or_else(|| GivenStack::Primary(uns::RECORD.to_owned()));
+        fields.refuse_unsupported("transaction");
+        let bucket = fields.read_required("bucket", readers::object);
+        let stack = stack(fields).unwrap_or_else(|| StackInput::Primary(uns::RECORD.to_owned()));
         let extras = extras(fields);
         Some(Self { bucket: bucket?, stack, extras })
     }
 }
 
-impl Update {
+impl UpdateRequest {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
         const CHANGES: [&str; 4] = ["bucket", "class", "classes", "stack"];
-        fields.not_yet("transaction");
+        fields.refuse_unsupported("transaction");
         if fields.present(&CHANGES).is_empty() {
             let message = format!("an update changes at least one of `{}`", CHANGES.join("`, `"));
             fields.faults.refuse(Place::Request.fault(message).with("missing_fields", CHANGES.to_vec()));
         }
-        let pk = fields.read_required("pk", fields::string);
-        let bucket = fields.read("bucket", fields::object);
+        let pk = fields.read_required("pk", readers::string);
+        let bucket = fields.read("bucket", readers::object);
         let stack = stack(fields);
         let extras = extras(fields);
-        let if_updated_at = fields.read("if_updated_at", fields::exact_timestamp);
+        let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
         Some(Self { pk: pk?, bucket, stack, extras, if_updated_at })
     }
 }
 
-impl Delete {
+impl DeleteRequest {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.not_yet("transaction");
-        let pk = fields.read_required("pk", fields::string);
-        let if_exists = fields.read("if_exists", fields::boolean).unwrap_or(false);
+        fields.refuse_unsupported("transaction");
+        let pk = fields.read_required("pk", readers::string);
+        let if_exists = fields.read("if_exists", readers::boolean).unwrap_or(false);
         Some(Self { pk: pk?, if_exists })
     }
 }
 
-/// Reads whichever of the three keys that each say what the stack is the request has; `None` if it has none, or a faulty one.
-fn stack(fields: &mut Fields<'_>) -> Option<GivenStack> {
+/// Reads `class`, `classes` or `stack`. `None` if none is present, or if it is invalid.
+fn stack(fields: &mut Fields<'_>) -> Option<StackInput> {
     const KEYS: [&str; 3] = ["class", "classes", "stack"];
     match *fields.present(&KEYS) {
         [] => None,
-        ["class"] => fields.read("class", stack::read_primary).map(GivenStack::Primary),
-        ["classes"] => fields.read("classes", Stack::read_classes).map(GivenStack::Whole),
-        ["stack"] => fields.read("stack", Stack::read_stack).map(GivenStack::Whole),
+        ["class"] => fields.read("class", stack::read_primary).map(StackInput::Primary),
+        ["classes"] => fields.read("classes", Stack::read_classes).map(StackInput::Whole),
+        ["stack"] => fields.read("stack", Stack::read_stack).map(StackInput::Whole),
         ref present => {
-            // Each of them gives the whole of it, so obeying one would ignore another.
+            // Each key gives the whole stack, so applying one would ignore another.
             let message = format!("`{}` each say what the stack is: give one of them", present.join("`, `"));
             fields.faults.refuse(Place::Request.fault(message).with("fields", present.to_vec()));
             for key in KEYS {
@@ -109,12 +109,12 @@ fn stack(fields: &mut Fields<'_>) -> Option<GivenStack> {
     }
 }
 
-/// What is kept beside bucket and stack, in the order in which it is returned.
+/// Takes the extras of the record, in the order in which they are returned.
 fn extras(fields: &mut Fields<'_>) -> Map<String, Value> {
     let mut extras = Map::new();
     for key in PASS_THROUGH {
         let value = match key {
-            "custom_classes" => fields.read(key, custom_classes),
+            "custom_classes" => fields.read(key, readers::custom_classes),
             _ => fields.take(key),
         };
         if let Some(value) = value {
@@ -122,14 +122,4 @@ fn extras(fields: &mut Fields<'_>) -> Map<String, Value> {
         }
     }
     extras
-}
-
-/// Marker keys, each with the class it stands for.
-pub(crate) fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
-    let mut markers = fields::object(value, place, faults)?;
-    for (marker, name) in &mut markers {
-        let class = fields::class(name.take(), &Place::Key(place, marker), faults);
-        *name = class.into();
-    }
-    Some(markers.into())
 }

@@ -7,7 +7,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::{Method, Surface, Wire};
-use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result};
+use crate::diagnostics::FaultList;
+use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::{plain, type_name};
 
 /// The reason why a call by name returned no result.

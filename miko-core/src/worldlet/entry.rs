@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::Problems;
+use crate::diagnostics::{Faults, Place};
 use crate::json;
-use crate::query::{Faults, Place};
 
 /// The value that stands under `key` in the object `of`. What is wrong with its text is noted.
 pub(super) fn read_text((of, key): (&str, &str), text: &str, problems: &mut Problems) -> Option<Value> {

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::record::read_time;
 use super::{COMMENTS, Problems, entry};
 use crate::bytes::from_base64;
+use crate::diagnostics::{Faults, Place};
 use crate::json;
-use crate::query::{Faults, Place};
 use crate::timestamp::Timestamp;
 
 /// What is known of a file, well-formed by itself.

@@ -16,9 +16,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Incoming, Problems, entry};
+use crate::diagnostics::{Faults, Place, readers};
 use crate::json;
-use crate::query::{Faults, Place, Stack, custom_classes};
 use crate::record::PASS_THROUGH;
+use crate::stack::Stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
@@ -189,7 +190,7 @@ impl Rest {
             PASS_THROUGH.into_iter().filter_map(|key| Some((key.to_owned(), part(key)?))).collect();
         if let Some(markers) = extras.get_mut(CUSTOM_CLASSES) {
             let place = Place::Key(place, CUSTOM_CLASSES);
-            *markers = custom_classes(markers.take(), &place, faults).unwrap_or_default();
+            *markers = readers::custom_classes(markers.take(), &place, faults).unwrap_or_default();
         }
         Self { extras, created_at, updated_at }
     }

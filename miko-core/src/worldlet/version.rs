@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use super::record::{Rest, read_time, take_bucket, take_definition, take_stack};
 use super::{Problems, entry};
+use crate::diagnostics::{Faults, Place};
 use crate::json;
-use crate::query::{Faults, Place, Stack};
+use crate::stack::Stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 

@@ -2,13 +2,13 @@
 
 use crate::engine::sqlite::read::select_record;
 use crate::engine::sqlite::sql_builder::SqlBuilder;
-use crate::engine::store::plan::{Lookup, Plan, Predicate, Source};
-use crate::query::{Select, Sort, SortBy};
+use crate::engine::store::plan::{AccessPath, Lookup, Plan, Predicate};
+use crate::query::{SelectRequest, SortBy, SortKey};
 
 /// Compiles the statement that selects the records, with the columns that `read` expects. If the plan has a
 /// residual filter, the statement returns every candidate in order of creation, without limit: the evaluator
 /// filters, sorts and limits them.
-pub(super) fn select(select: &Select, plan: &Plan<'_>) -> SqlBuilder {
+pub(super) fn select(select: &SelectRequest, plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::default();
     if plan.residual_filter.is_some() {
         push_from(statement.push(select_record!("FROM ")), plan);
@@ -24,14 +24,14 @@ pub(super) fn select(select: &Select, plan: &Plan<'_>) -> SqlBuilder {
 
 /// Compiles the statement that selects the row ids (`seq`) of the records. Only for plans without a residual
 /// filter.
-pub(super) fn select_row_ids(select: &Select, plan: &Plan<'_>) -> SqlBuilder {
+pub(super) fn select_row_ids(select: &SelectRequest, plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::default();
     push_from(statement.push("SELECT seq FROM "), plan);
     push_order_and_limit(&mut statement, select);
     statement
 }
 
-fn push_order_and_limit(statement: &mut SqlBuilder, select: &Select) {
+fn push_order_and_limit(statement: &mut SqlBuilder, select: &SelectRequest) {
     statement.push(" ORDER BY ");
     for sort in &select.sorts {
         push_sort_key(statement, sort);
@@ -50,7 +50,7 @@ fn push_from(statement: &mut SqlBuilder, plan: &Plan<'_>) {
 
 /// Top-N query: sorts and limits the sort keys alone, then fetches the records that remain. They are sorted
 /// again, because SQL does not guarantee that a join preserves the order.
-fn push_top_n(statement: &mut SqlBuilder, select: &Select, plan: &Plan<'_>) {
+fn push_top_n(statement: &mut SqlBuilder, select: &SelectRequest, plan: &Plan<'_>) {
     let push_order = |statement: &mut SqlBuilder| {
         statement.push(" ORDER BY ");
         for (index, sort) in select.sorts.iter().enumerate() {
@@ -72,28 +72,28 @@ fn push_top_n(statement: &mut SqlBuilder, select: &Select, plan: &Plan<'_>) {
 
 /// Appends the tables that the select scans. A tombstone has no bucket. SQLite never reorders the tables of a
 /// cross join.
-fn push_source(statement: &mut SqlBuilder, source: &Source<'_>) {
+fn push_source(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
     match source {
-        Source::Everything => {
+        AccessPath::Everything => {
             statement.push("record WHERE bucket IS NOT NULL");
         }
-        Source::Pks(pks) => {
+        AccessPath::Pks(pks) => {
             statement.push("record WHERE bucket IS NOT NULL AND ");
             push_pk_predicate(statement, pks);
         }
         // The index yields the members of one class in order of creation, so a limit ends the scan.
-        Source::Members(ids) if ids.len() == 1 => {
+        AccessPath::Members(ids) if ids.len() == 1 => {
             statement
                 .push("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
                 .push_bind(ids[0]);
         }
         // The subquery sorts and deduplicates the members of several classes.
-        Source::Members(ids) => {
+        AccessPath::Members(ids) => {
             statement.push("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership WHERE ");
             push_class_predicate(statement, ids);
             statement.push(")");
         }
-        Source::Index(lookup) => push_index_scan(statement, lookup),
+        AccessPath::Index(lookup) => push_index_scan(statement, lookup),
     }
 }
 
@@ -178,7 +178,7 @@ fn push_class_predicate(statement: &mut SqlBuilder, classes: &[i64]) {
 }
 
 /// Appends the expression of a sort key.
-fn push_sort_key(statement: &mut SqlBuilder, sort: &Sort) {
+fn push_sort_key(statement: &mut SqlBuilder, sort: &SortKey) {
     match &sort.by {
         SortBy::Pk => statement.push("pk"),
         SortBy::CreatedAt => statement.push("created_at"),
@@ -188,11 +188,11 @@ fn push_sort_key(statement: &mut SqlBuilder, sort: &Sort) {
 }
 
 /// Records without the key sort last in both directions.
-fn push_direction(statement: &mut SqlBuilder, sort: &Sort) {
+fn push_direction(statement: &mut SqlBuilder, sort: &SortKey) {
     statement.push(if sort.reverse { " DESC NULLS LAST, " } else { " NULLS LAST, " });
 }
 
-fn push_limit(statement: &mut SqlBuilder, select: &Select) {
+fn push_limit(statement: &mut SqlBuilder, select: &SelectRequest) {
     match (select.limit, select.offset) {
         (None, 0) => {}
         (None, offset) => {

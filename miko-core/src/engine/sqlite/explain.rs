@@ -6,12 +6,12 @@ use serde_json::Value;
 use crate::engine::Explanation;
 use crate::engine::sqlite::{Sqlite, compile};
 use crate::engine::store::Store;
-use crate::engine::store::plan::Source;
+use crate::engine::store::plan::AccessPath;
 use crate::error::Result;
-use crate::query::Select;
+use crate::query::SelectRequest;
 
 impl Store<Sqlite> {
-    pub(super) fn explain_select(&self, select: &Select) -> Result<Explanation> {
+    pub(super) fn explain_select(&self, select: &SelectRequest) -> Result<Explanation> {
         let plan = self.plan(select)?;
         let statement = compile::select(select, &plan);
         let mut explain =
@@ -22,7 +22,7 @@ impl Store<Sqlite> {
             values: statement.values().iter().map(Value::from).collect(),
             plan: steps.collect::<rusqlite::Result<_>>()?,
             index: match &plan.source {
-                Source::Index(lookup) => Some(lookup.name()),
+                AccessPath::Index(lookup) => Some(lookup.name()),
                 _ => None,
             },
             evaluator: plan.residual_filter.map(str::to_owned),

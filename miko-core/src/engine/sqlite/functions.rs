@@ -7,12 +7,12 @@ use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{ToSql, ValueRef};
 
-use crate::query::{Path, SortPath};
+use crate::query::{PathTest, SortPath};
 
 /// Registers the functions on a connection: `q0_path(bucket, path)` returns whether the path holds for the
 /// bucket, and `q0_key(bucket, path)` returns the sort key of the bucket, or NULL.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
-    register_bucket_function(connection, "q0_path", Path::from_text, |path, bucket| path.holds(bucket))?;
+    register_bucket_function(connection, "q0_path", PathTest::from_text, |path, bucket| path.holds(bucket))?;
     register_bucket_function(connection, "q0_key", SortPath::from_text, |path, bucket| path.key(bucket))
 }
 

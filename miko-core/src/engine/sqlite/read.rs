@@ -8,7 +8,7 @@ use crate::engine::store::candidate::Candidate;
 use crate::engine::tables::Tables;
 use crate::error::Result;
 use crate::json::Object;
-use crate::query::Select;
+use crate::query::SelectRequest;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 
@@ -29,11 +29,11 @@ impl Sqlite {
 
 impl Store<Sqlite> {
     /// Runs a select. Fails if the records exceed the size limit of the answer.
-    pub(super) fn run_select(&self, select: &Select) -> Result<Records> {
+    pub(super) fn run_select(&self, select: &SelectRequest) -> Result<Records> {
         self.records(select, |record| self.answer.take_record(record))
     }
 
-    fn records(&self, select: &Select, charge: impl Fn(&Record) -> Result<()>) -> Result<Records> {
+    fn records(&self, select: &SelectRequest, charge: impl Fn(&Record) -> Result<()>) -> Result<Records> {
         let charged = |record: Record| charge(&record).map(|()| record);
         let plan = self.plan(select)?;
         let statement = compile::select(select, &plan);
@@ -50,7 +50,7 @@ impl Store<Sqlite> {
 
 impl Store<Sqlite> {
     /// Runs a select and returns the row ids (`seq`) of the records.
-    pub(super) fn fetch_row_ids(&self, select: &Select) -> Result<Vec<i64>> {
+    pub(super) fn fetch_row_ids(&self, select: &SelectRequest) -> Result<Vec<i64>> {
         let plan = self.plan(select)?;
         if plan.residual_filter.is_none() {
             let statement = compile::select_row_ids(select, &plan);

@@ -14,7 +14,7 @@ use crate::engine::tables::{FileRow, Row, State, Tables};
 use crate::error::{ErrorId, Result};
 use crate::json;
 use crate::memory;
-use crate::query::Select;
+use crate::query::SelectRequest;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 
@@ -216,15 +216,15 @@ impl Tables for Sqlite {
         self.record_by_pk(pk)
     }
 
-    fn select(store: &Store<Self>, select: &Select) -> Result<Records> {
+    fn select(store: &Store<Self>, select: &SelectRequest) -> Result<Records> {
         store.run_select(select)
     }
 
-    fn select_numbers(store: &Store<Self>, select: &Select) -> Result<Vec<i64>> {
+    fn select_numbers(store: &Store<Self>, select: &SelectRequest) -> Result<Vec<i64>> {
         store.fetch_row_ids(select)
     }
 
-    fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation> {
+    fn explain(store: &Store<Self>, select: &SelectRequest) -> Result<Explanation> {
         store.explain_select(select)
     }
 

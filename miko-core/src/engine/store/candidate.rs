@@ -4,8 +4,9 @@ use crate::class::Catalog;
 use crate::engine::store::broken;
 use crate::engine::tables::Row;
 use crate::error::Result;
-use crate::query::{Subject, stack};
+use crate::query::RecordView;
 use crate::record::Record;
+use crate::stack;
 use crate::timestamp::Timestamp;
 
 /// A record, and the classes as the select sees them.
@@ -35,7 +36,7 @@ impl<'c> Candidate<'c> {
     }
 }
 
-impl Subject for Candidate<'_> {
+impl RecordView for Candidate<'_> {
     fn pk(&self) -> &str {
         &self.record.pk
     }
@@ -44,7 +45,7 @@ impl Subject for Candidate<'_> {
         self.record.bucket.as_str()
     }
 
-    fn is_of(&self, classes: &[String]) -> bool {
+    fn is_instance_of(&self, classes: &[String]) -> bool {
         self.classes.iter().any(|class| self.catalog.is_one_of(class, classes))
     }
 

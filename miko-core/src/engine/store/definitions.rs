@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, ConstraintKind, Definition};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::pending::LISTED;
 use crate::engine::store::write::{defined_by, map};
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{ONE_DEFINITION, State, Tables};
-use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result};
+use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::key_of;
-use crate::json::pointer::Step;
-use crate::query::Place;
+use crate::json::pointer::PointerToken;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
@@ -120,7 +120,7 @@ impl<T: Tables> Store<T> {
                 if !both_hold && one.until.is_none_or(|until| until > other.from) {
                     let message = format!("`{name}` has two definitions at the same time");
                     let item = ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str());
-                    let place = format!("/history{}", Step(&other.instance));
+                    let place = format!("/history{}", PointerToken(&other.instance));
                     faults.push(item.with("other", one.instance.as_str()).with("pointer", place));
                 }
             }

@@ -6,11 +6,12 @@ use std::cmp::Reverse;
 use serde_json::{Map, Value};
 
 use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, Purpose, check, check_marked};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::values::facets;
 use crate::engine::tables::Tables;
-use crate::error::{ErrorId, ErrorItem, FaultList, Result};
-use crate::query::{Place, stack};
+use crate::error::{ErrorId, ErrorItem, Result};
+use crate::stack;
 use crate::uns;
 
 impl<T: Tables> Store<T> {
@@ -56,7 +57,7 @@ impl<T: Tables> Store<T> {
                             definition = Definition::read(bucket, *place, &mut faults);
                             if purpose != Purpose::Import {
                                 let read = definition.iter();
-                                read.for_each(|read| read.note_contradictions(place, &mut faults));
+                                read.for_each(|read| read.report_contradictions(place, &mut faults));
                             }
                         }
                     }
@@ -127,7 +128,7 @@ impl<T: Tables> Store<T> {
         }
         for platter in platters {
             if let Some(class) = self.catalog.class(platter.class) {
-                class.put_in_order(platter.bucket.as_mut().unwrap_or(shared));
+                class.reorder_fields(platter.bucket.as_mut().unwrap_or(shared));
             }
         }
         normalizer.into_fault()

@@ -83,7 +83,7 @@ impl Export {
         snapshot: &Snapshot<'_, T>,
         text: &mut Vec<u8>,
     ) -> Result<bool> {
-        let mut entries = Entries { text, any: self.any };
+        let mut entries = EntryWriter { text, any: self.any };
         self.part = match self.part {
             Part::Head => {
                 entries.text.extend_from_slice(self.head.as_bytes());
@@ -151,7 +151,7 @@ impl Export {
 }
 
 impl Export {
-    fn after_records(&self, entries: &mut Entries<'_>) -> Part {
+    fn after_records(&self, entries: &mut EntryWriter<'_>) -> Part {
         if self.files.is_empty() {
             entries.end_object();
             return Part::End;
@@ -200,13 +200,13 @@ fn head(tables: &impl Tables) -> Result<String> {
 }
 
 /// The entries of an object, one per line.
-struct Entries<'t> {
+struct EntryWriter<'t> {
     text: &'t mut Vec<u8>,
     /// Has it any so far?
     any: bool,
 }
 
-impl Entries<'_> {
+impl EntryWriter<'_> {
     fn record(&mut self, record: &Shown<'_>) {
         self.key(record.pk);
         if let Some(value) = bare_value(record.bucket, record.stack).filter(|_| record.extras.is_none()) {

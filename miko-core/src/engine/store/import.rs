@@ -10,15 +10,16 @@ use std::io::Read;
 use serde_json::{Map, Value};
 
 use crate::class::{Definition, Purpose};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::examine::misplaced_definition;
 use crate::engine::store::import_files::ImportedFiles;
 use crate::engine::store::merge::Placed;
 use crate::engine::store::write::{defined_by, extras_text, map, text};
 use crate::engine::store::{Store, schema};
 use crate::engine::tables::{Row, State, Tables};
-use crate::error::{ErrorId, ErrorItem, FaultList, Result};
-use crate::json::pointer::Step;
-use crate::query::{Place, Stack, stack};
+use crate::error::{ErrorId, ErrorItem, Result};
+use crate::json::pointer::PointerToken;
+use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{
@@ -35,7 +36,8 @@ impl<T: Tables> Store<T> {
         let mut problems = Problems::default();
         let mut import = Import::into(self);
         worldlet::read(reader, &mut import, &mut problems)?;
-        let records = import.finish(if trust { Check::Warn } else { Check::Refuse }, &mut problems)?;
+        let records =
+            import.finish(if trust { RuleCheck::Warn } else { RuleCheck::Refuse }, &mut problems)?;
         Ok(Imported { records, warnings: problems.check()? })
     }
 }
@@ -57,16 +59,16 @@ impl<'s, T: Tables> Import<'s, T> {
     }
 
     /// Puts definitions into force and checks what was written: how many records those are.
-    pub(super) fn finish(mut self, check: Check, problems: &mut Problems) -> Result<u64> {
+    pub(super) fn finish(mut self, check: RuleCheck, problems: &mut Problems) -> Result<u64> {
         let touched = !self.definitions.is_empty();
         let added = self.name_definitions(check, problems)?;
         let Self { store, before, now, records, removed, files, .. } = self;
         if touched && store.tables.is_temporal() {
             let faults = store.load_name_history()?;
             match check {
-                Check::Refuse => problems.refuse_all(faults, |fault| fault),
-                Check::Warn => problems.warnings.append(faults),
-                Check::Skip => {}
+                RuleCheck::Refuse => problems.refuse_all(faults, |fault| fault),
+                RuleCheck::Warn => problems.warnings.append(faults),
+                RuleCheck::Skip => {}
             }
         }
         files.finish(store, now, problems)?;
@@ -88,7 +90,7 @@ impl<'s, T: Tables> Import<'s, T> {
     /// among definitions that are active at the same time, and in which order the versions came says nothing.
     ///
     /// Rules that no value can satisfy are noted here as well: those of past versions bind no record any more.
-    fn name_definitions(&mut self, check: Check, problems: &mut Problems) -> Result<Vec<Definition>> {
+    fn name_definitions(&mut self, check: RuleCheck, problems: &mut Problems) -> Result<Vec<Definition>> {
         let mut added = Vec::new();
         for (seq, pointer) in std::mem::take(&mut self.definitions) {
             let Some(State { bucket, stack, .. }) = self.store.tables.row(seq)?.and_then(|row| row.state)
@@ -102,7 +104,7 @@ impl<'s, T: Tables> Import<'s, T> {
             let read = Definition::read(&map(&bucket)?, Place::Request, &mut FaultList::default());
             let Some(definition) = read else { continue };
             let mut faults = FaultList::default();
-            definition.note_contradictions(&Place::Request, &mut faults);
+            definition.report_contradictions(&Place::Request, &mut faults);
             let bucket_pointer =
                 if pointer.starts_with("/classes/") { pointer.clone() } else { format!("{pointer}/bucket") };
             for fault in faults.into_items() {
@@ -125,7 +127,7 @@ impl<'s, T: Tables> Import<'s, T> {
 
 /// What becomes of records and versions that break the rules of their classes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Check {
+pub(super) enum RuleCheck {
     /// They are refused.
     Refuse,
     /// They are taken, with a warning.
@@ -136,7 +138,7 @@ pub(super) enum Check {
 
 impl<T: Tables> Store<T> {
     /// Checks what was written after the write `before`, and enters its values into the index.
-    fn check_imported(&mut self, before: i64, check: Check, problems: &mut Problems) -> Result<()> {
+    fn check_imported(&mut self, before: i64, check: RuleCheck, problems: &mut Problems) -> Result<()> {
         let mut last = i64::MIN;
         while let Some((seq, row)) = self.tables.next_row(last, before)? {
             last = seq;
@@ -153,7 +155,7 @@ impl<T: Tables> Store<T> {
                 continue;
             }
             let mut bucket = map(&bucket)?;
-            if check != Check::Skip
+            if check != RuleCheck::Skip
                 && let Err(error) = self.examine(&mut stack, &mut bucket, &extras, Purpose::Import, &place)
             {
                 // What is wrong with definitions was told when they came by.
@@ -172,7 +174,7 @@ impl<T: Tables> Store<T> {
         self.pending_faults(|store, seq, fault| {
             let pk = store.tables.row(seq)?.map(|row| row.pk).unwrap_or_default();
             let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
-            let pointer = format!("/records{}{pointer}", Step(&pk));
+            let pointer = format!("/records{}{pointer}", PointerToken(&pk));
             note(fault.with("pointer", pointer), check, problems);
             Ok(())
         })
@@ -180,11 +182,11 @@ impl<T: Tables> Store<T> {
 }
 
 /// What `trust` lets pass is still said.
-fn note(fault: ErrorItem, check: Check, problems: &mut Problems) {
+fn note(fault: ErrorItem, check: RuleCheck, problems: &mut Problems) {
     match check {
-        Check::Refuse => problems.refuse(fault),
-        Check::Warn => problems.warnings.push(fault),
-        Check::Skip => {}
+        RuleCheck::Refuse => problems.refuse(fault),
+        RuleCheck::Warn => problems.warnings.push(fault),
+        RuleCheck::Skip => {}
     }
 }
 

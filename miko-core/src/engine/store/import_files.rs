@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::tables::{FileRow, Tables};
 use crate::error::{ErrorId, ErrorItem, Result};
 use crate::files::MOST_BYTES;
-use crate::query::Place;
 use crate::timestamp::Timestamp;
 use crate::worldlet::{Encoding, IncomingChunk, IncomingFile, Problems};
 

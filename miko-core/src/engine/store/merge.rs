@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
+use crate::diagnostics::Place;
 use crate::engine::store::Store;
-use crate::engine::store::import::{Check, Import};
+use crate::engine::store::import::{Import, RuleCheck};
 use crate::engine::store::write::{extras_text, map, text};
 use crate::engine::tables::{Row, State, Tables};
 use crate::error::{Error, ErrorId, Result};
 use crate::mikobase::Merged;
-use crate::query::{Place, stack};
+use crate::stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{
@@ -112,7 +113,7 @@ impl<T: Tables> Store<T> {
             let mut problems = Problems::default();
             let mut merge = Merge { import: Import::into(store), merged: &mut merged };
             worldlet::read(&mut text.as_bytes(), &mut merge, &mut problems)?;
-            merge.import.finish(Check::Skip, &mut problems)?;
+            merge.import.finish(RuleCheck::Skip, &mut problems)?;
             problems.check()?;
             if merged.rejected.is_empty() {
                 return Ok(());

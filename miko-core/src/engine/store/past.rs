@@ -10,9 +10,10 @@ use crate::engine::store::definitions::catalog_of;
 use crate::engine::store::write::map;
 use crate::engine::tables::{Row, Tables};
 use crate::error::{Error, ErrorId, Result};
-use crate::query::{Select, Selection, stack};
+use crate::query::{MatchCollector, SelectRequest};
 use crate::record::Record;
 use crate::response::Results;
+use crate::stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::version::Version;
@@ -25,7 +26,7 @@ struct Found {
 
 impl<T: Tables> Store<T> {
     /// The records that a select finds: those that there are, those that there were, or all their versions.
-    pub(in crate::engine) fn select(&self, select: &Select) -> Result<Results> {
+    pub(in crate::engine) fn select(&self, select: &SelectRequest) -> Result<Results> {
         match (select.history, select.cutoff) {
             (false, None) => T::select(self, select).map(Results::Records),
             (false, Some(cutoff)) => self.select_as_of(select, cutoff),
@@ -60,7 +61,7 @@ impl<T: Tables> Store<T> {
         Err(Error::new(ErrorId::NOT_TEMPORAL, message))
     }
 
-    fn select_as_of(&self, select: &Select, cutoff: Timestamp) -> Result<Results> {
+    fn select_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Results> {
         let found =
             self.found_as_of(select, cutoff, |candidate| self.answer.take_record(&candidate.record))?;
         let records: Vec<_> = found.into_iter().map(|Found { record, .. }| record).collect();
@@ -68,25 +69,25 @@ impl<T: Tables> Store<T> {
     }
 
     /// The numbers of the records that a select finds as of then.
-    pub(super) fn numbers_as_of(&self, select: &Select, cutoff: Timestamp) -> Result<Vec<i64>> {
+    pub(super) fn numbers_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Vec<i64>> {
         Ok(self.found_as_of(select, cutoff, |_| Ok(()))?.into_iter().map(|Found { seq, .. }| seq).collect())
     }
 
     /// The records that a select finds as of then.
     fn found_as_of(
         &self,
-        select: &Select,
+        select: &SelectRequest,
         cutoff: Timestamp,
         take: impl Fn(&Candidate<'_>) -> Result<()>,
     ) -> Result<Vec<Found>> {
         self.check_temporal()?;
         let catalog = self.catalog_at(cutoff)?;
-        let mut selection = Selection::of(select, take);
+        let mut selection = MatchCollector::of(select, take);
         self.each_looked_at(select, |seq| {
             let Some(version) = self.tables.version_at(seq, cutoff)? else { return Ok(()) };
             let Some(shown) = version.shown() else { return Ok(()) };
             let candidate = Candidate::of(Record::from(shown), &catalog)?.numbered(seq);
-            if select.condition.holds(&candidate)? {
+            if select.filter.matches(&candidate)? {
                 selection.push(candidate)?;
             }
             Ok(())
@@ -96,11 +97,11 @@ impl<T: Tables> Store<T> {
     }
 
     /// A tombstone is selected with the version that it ended: by itself it says nothing.
-    fn select_versions(&self, select: &Select, cutoff: Option<Timestamp>) -> Result<Results> {
+    fn select_versions(&self, select: &SelectRequest, cutoff: Option<Timestamp>) -> Result<Results> {
         self.check_temporal()?;
         let then = cutoff.map(|cutoff| self.catalog_at(cutoff)).transpose()?;
         let catalog = then.as_ref().unwrap_or(&self.catalog);
-        let mut selection = Selection::of(select, |candidate: &Candidate<'_>| {
+        let mut selection = MatchCollector::of(select, |candidate: &Candidate<'_>| {
             candidate.version.as_ref().map_or(Ok(()), |version| self.answer.take_version(version))
         });
         self.each_looked_at(select, |seq| {
@@ -118,7 +119,7 @@ impl<T: Tables> Store<T> {
                 };
                 last_active = Some(record.clone());
                 let candidate = Candidate::of(record, catalog)?.standing_for(version);
-                if select.condition.holds(&candidate)? {
+                if select.filter.matches(&candidate)? {
                     selection.push(candidate)?;
                 }
                 Ok(())
@@ -129,10 +130,10 @@ impl<T: Tables> Store<T> {
     }
 
     /// Looks at the records whose pks the select names, or at all, in order of creation.
-    fn each_looked_at(&self, select: &Select, mut look: impl FnMut(i64) -> Result<()>) -> Result<()> {
-        let pks = match &select.condition.pks {
+    fn each_looked_at(&self, select: &SelectRequest, mut look: impl FnMut(i64) -> Result<()>) -> Result<()> {
+        let pks = match &select.filter.pks {
             // What comes before pks cannot be reached if a class of it leads nowhere.
-            Some(Ok(pks)) if !matches!(select.condition.classes, Some(Err(_))) => Some(pks),
+            Some(Ok(pks)) if !matches!(select.filter.classes, Some(Err(_))) => Some(pks),
             _ => None,
         };
         if let Some(pks) = pks {

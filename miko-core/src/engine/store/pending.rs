@@ -4,11 +4,12 @@
 use serde_json::{Value, json};
 
 use crate::class::{OnDelete, Reference};
+use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::values::facets;
 use crate::engine::store::write::map;
 use crate::engine::tables::{Row, Tables};
-use crate::error::{ErrorId, ErrorItem, FaultList, Result};
+use crate::error::{ErrorId, ErrorItem, Result};
 use crate::uns;
 
 /// What the open transaction has written so far, as far as references go.

@@ -9,12 +9,12 @@ use crate::engine::store::Store;
 use crate::engine::tables::Tables;
 use crate::error::Result;
 use crate::json::key_of;
-use crate::query::{Condition, Part, Path, Select, Step};
+use crate::query::{Filter, PathStep, PathTest, Resolved, SelectRequest};
 
 /// How a select is answered with the classes as they are defined now.
 #[derive(Debug)]
 pub(in crate::engine) struct Plan<'q> {
-    pub(in crate::engine) source: Source<'q>,
+    pub(in crate::engine) source: AccessPath<'q>,
     /// What each record of the source must fulfil: all of these.
     pub(in crate::engine) filter: Vec<Predicate<'q>>,
     /// Why the evaluator has the last word about every record that SQL finds, if it has.
@@ -23,7 +23,7 @@ pub(in crate::engine) struct Plan<'q> {
 
 /// Where SQLite takes the records from.
 #[derive(Debug)]
-pub(in crate::engine) enum Source<'q> {
+pub(in crate::engine) enum AccessPath<'q> {
     Everything,
     Pks(&'q [String]),
     /// The members of classes, by number.
@@ -36,7 +36,7 @@ pub(in crate::engine) enum Source<'q> {
 pub(in crate::engine) enum Predicate<'q> {
     Classes(Classes<'q>),
     Pks(&'q [String]),
-    Path(&'q Path),
+    Path(&'q PathTest),
     All(Vec<Predicate<'q>>),
     Any(Vec<Predicate<'q>>),
     Not(Box<Predicate<'q>>),
@@ -79,21 +79,21 @@ const MOST_PARTS: usize = 250;
 
 impl<T: Tables> Store<T> {
     /// Decides how a select is run: by SQL alone, unless SQL cannot say faithfully what it says.
-    pub(in crate::engine) fn plan<'q>(&self, select: &'q Select) -> Result<Plan<'q>> {
+    pub(in crate::engine) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
         let (mut filter, residual_filter) = if select.may_fail {
             let why = "a placeholder may turn out to lead nowhere";
-            (self.pushdown_predicates(&select.condition)?, Some(why))
+            (self.pushdown_predicates(&select.filter)?, Some(why))
         } else if select.size > MOST_PARTS {
-            (self.pushdown_predicates(&select.condition)?, Some("it says more than one statement can"))
+            (self.pushdown_predicates(&select.filter)?, Some("it says more than one statement can"))
         } else {
-            (self.predicates(&select.condition)?, None)
+            (self.predicates(&select.filter)?, None)
         };
         let source = self.source(&mut filter)?;
         Ok(Plan { source, filter, residual_filter })
     }
 
     /// What a record must fulfil before any other part is reached: it may be asked for in advance.
-    fn pushdown_predicates<'q>(&self, condition: &'q Condition) -> Result<Vec<Predicate<'q>>> {
+    fn pushdown_predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
         let Some(classes) = certain(condition.classes.as_ref()) else { return Ok(predicates) };
         if let Some(names) = classes {
@@ -107,7 +107,7 @@ impl<T: Tables> Store<T> {
     }
 
     /// A condition as predicates that must all hold. None of its places fails.
-    fn predicates<'q>(&self, condition: &'q Condition) -> Result<Vec<Predicate<'q>>> {
+    fn predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut own = Vec::new();
         if let Some(names) = known(condition.classes.as_ref())? {
             own.push(self.of_classes(names)?);
@@ -145,19 +145,19 @@ impl<T: Tables> Store<T> {
     }
 
     /// Takes the narrowest source out of the predicates that must all hold.
-    fn source<'q>(&self, filter: &mut Vec<Predicate<'q>>) -> Result<Source<'q>> {
+    fn source<'q>(&self, filter: &mut Vec<Predicate<'q>>) -> Result<AccessPath<'q>> {
         // Few records, presumably: each is looked up.
         if let Some(at) = filter.iter().position(|predicate| matches!(predicate, Predicate::Pks(_))) {
-            let Predicate::Pks(pks) = filter.remove(at) else { return Ok(Source::Everything) };
-            return Ok(Source::Pks(pks));
+            let Predicate::Pks(pks) = filter.remove(at) else { return Ok(AccessPath::Everything) };
+            return Ok(AccessPath::Pks(pks));
         }
         if let Some(lookup) = self.take_lookup(filter)? {
-            return Ok(Source::Index(lookup));
+            return Ok(AccessPath::Index(lookup));
         }
         let is_classes = |predicate: &Predicate<'_>| matches!(predicate, Predicate::Classes(_));
         match filter.iter().position(is_classes).map(|at| filter.remove(at)) {
-            Some(Predicate::Classes(classes)) => Ok(Source::Members(classes.ids)),
-            _ => Ok(Source::Everything),
+            Some(Predicate::Classes(classes)) => Ok(AccessPath::Members(classes.ids)),
+            _ => Ok(AccessPath::Everything),
         }
     }
 
@@ -184,8 +184,10 @@ impl<T: Tables> Store<T> {
 
     /// The index of `class` for the path, if it, or an ancestor, declares one. What an index has are values: an absent one
     /// equals null and is in none.
-    fn lookup(&self, class: &Arc<Class>, path: &Path) -> Result<Option<Lookup>> {
-        let (Some(values), Some(steps)) = (path.equalities(), keys(path.steps())) else { return Ok(None) };
+    fn lookup(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<Lookup>> {
+        let (Some(values), Some(steps)) = (path.equality_values(), keys(path.steps())) else {
+            return Ok(None);
+        };
         if values.iter().any(|value| value.is_null() || value.is_object()) {
             return Ok(None);
         }
@@ -209,22 +211,22 @@ impl<T: Tables> Store<T> {
 }
 
 /// The steps as keys, if none is an index.
-fn keys(steps: &[Step]) -> Option<Vec<&str>> {
+fn keys(steps: &[PathStep]) -> Option<Vec<&str>> {
     let mut keys = Vec::with_capacity(steps.len());
     for step in steps {
         match step {
-            Step::Key(key) => keys.push(key.as_str()),
-            Step::Index(_) => return None,
+            PathStep::Key(key) => keys.push(key.as_str()),
+            PathStep::Index(_) => return None,
         }
     }
     Some(keys)
 }
 
 /// What a place says, if anything: `None` if it may fail.
-fn certain<T>(part: Option<&Part<T>>) -> Option<Option<&T>> {
+fn certain<T>(part: Option<&Resolved<T>>) -> Option<Option<&T>> {
     known(part).ok()
 }
 
-fn known<T>(part: Option<&Part<T>>) -> Result<Option<&T>> {
+fn known<T>(part: Option<&Resolved<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }

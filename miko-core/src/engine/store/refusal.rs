@@ -7,23 +7,23 @@
 use serde_json::{Map, Value};
 
 use crate::class::{ConstraintKind, Definition};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::values::{facets, unique_violation};
 use crate::engine::store::write::defined_by;
 use crate::engine::tables::Tables;
-use crate::error::{Error, ErrorId, FaultList, Result};
-use crate::query::Place;
+use crate::error::{Error, ErrorId, Result};
 
 /// The stack of a record, and the bucket that its platters share.
-type Content<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);
+type StackAndBucket<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);
 
 /// A write that is refused.
 pub(super) struct Refused<'r> {
     /// The row that was written, or was to be written.
     seq: Option<i64>,
     /// The record as it is stored, if there is one.
-    before: Option<Content<'r>>,
-    after: Content<'r>,
+    before: Option<StackAndBucket<'r>>,
+    after: StackAndBucket<'r>,
 }
 
 impl<'r> Refused<'r> {
@@ -37,7 +37,7 @@ impl<'r> Refused<'r> {
     }
 
     /// A stored record that was to be changed.
-    pub(super) fn update(seq: i64, before: Content<'r>, after: Content<'r>) -> Self {
+    pub(super) fn update(seq: i64, before: StackAndBucket<'r>, after: StackAndBucket<'r>) -> Self {
         Self { seq: Some(seq), before: Some(before), after }
     }
 }
@@ -89,7 +89,7 @@ impl<T: Tables> Store<T> {
     fn note_taken_values(
         &self,
         seq: Option<i64>,
-        (stack, shared): Content<'_>,
+        (stack, shared): StackAndBucket<'_>,
         faults: &mut FaultList,
     ) -> Result<()> {
         for facet in facets(stack, shared) {

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use crate::class::Definition;
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{State, Tables};
-use crate::error::{Error, ErrorId, ErrorItem, FaultList, Result};
+use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::Object;
 use crate::mikobase::SchemaChanges;
-use crate::query::{Place, Stack};
+use crate::stack::Stack;
 use crate::uns;
 
 /// The key that holds the definitions.
@@ -95,7 +96,7 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
             faults.push(defined_twice(name, &place));
         }
         if let Some(read) = read_one(&key, definition, place, &mut faults) {
-            read.0.note_contradictions(&place, &mut faults);
+            read.0.report_contradictions(&place, &mut faults);
             definitions.push(read);
         }
     }

@@ -11,6 +11,7 @@
 use serde_json::{Map, Value};
 
 use crate::class::Purpose;
+use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::pending::Pending;
 use crate::engine::store::refusal::Refused;
@@ -18,8 +19,9 @@ use crate::engine::store::write::{new_stack, stack_text};
 use crate::engine::tables::Tables;
 use crate::error::Result;
 use crate::memory;
-use crate::query::{Create, Place, stack};
+use crate::query::CreateRequest;
 use crate::response::Results;
+use crate::stack;
 use crate::timestamp::Timestamp;
 
 /// How many creates may share a transaction of a small database. The copies of pages take memory: at worst, with values in no
@@ -42,7 +44,7 @@ pub(super) struct Standing {
 impl<T: Tables> Store<T> {
     /// Whether this create may be made in the standing transaction. A definition may not: it changes more than its
     /// own rows. Neither may a create that could meet the limit of memory: SQLite may then roll back all that stands.
-    pub(super) fn may_stand(&self, create: &Create) -> bool {
+    pub(super) fn may_stand(&self, create: &CreateRequest) -> bool {
         self.standing.is_some()
             && self.together.is_none()
             && !create.stack.defines_a_class()
@@ -50,8 +52,8 @@ impl<T: Tables> Store<T> {
     }
 
     /// Creates a record in the standing transaction: all of it, or nothing if it fails or panics.
-    pub(super) fn create_standing(&mut self, create: Create) -> Result<Results> {
-        let Create { mut bucket, stack, extras } = create;
+    pub(super) fn create_standing(&mut self, create: CreateRequest) -> Result<Results> {
+        let CreateRequest { mut bucket, stack, extras } = create;
         let class = self.class_alone(&stack);
         let mut stack = new_stack(stack, class.as_deref());
         if self.has_rules(&stack, &extras) {
@@ -140,7 +142,7 @@ mod tests {
     use crate::engine::sqlite::Sqlite;
     use crate::error::{Error, ErrorId};
     use crate::mode::Mode;
-    use crate::query::{self, Delete};
+    use crate::query::{self, DeleteRequest};
     use crate::response::Response;
 
     fn create(store: &mut Store<Sqlite>, class: &str, bucket: Value) -> Result<Results> {
@@ -184,7 +186,7 @@ mod tests {
         let pk = Response::from(written).into_pk().unwrap();
         let before = store.tables.counts();
         let failed: Result<()> = store.write(|store| {
-            store.delete(&Delete { pk, if_exists: false })?;
+            store.delete(&DeleteRequest { pk, if_exists: false })?;
             Err(Error::new(ErrorId::INTERNAL, "no"))
         });
         assert!(failed.is_err());

@@ -14,7 +14,7 @@ use crate::engine::store::snapshot::{Kept, Snapshot};
 use crate::engine::store::turn::Turn;
 use crate::engine::tables::{Row, State, Tables};
 use crate::error::{Error, ErrorId, Result};
-use crate::query::{self, Request, Select};
+use crate::query::{self, Request, SelectRequest};
 use crate::record::Record;
 use crate::streams::{Chunk, Source};
 use crate::timestamp::Timestamp;
@@ -87,7 +87,7 @@ impl<T: Tables> Store<T> {
         Ok(id)
     }
 
-    fn numbers_of(&self, select: &Select) -> Result<Cursor> {
+    fn numbers_of(&self, select: &SelectRequest) -> Result<Cursor> {
         if select.history {
             let message = "versions are not streamed: a select with `history` gives all of them at once";
             return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pointer", "/history"));

@@ -3,11 +3,12 @@
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, ConstraintKind};
+use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::tables::Tables;
-use crate::error::{ErrorId, ErrorItem, FaultList, Result};
-use crate::json::pointer::Step;
-use crate::query::stack;
+use crate::error::{ErrorId, ErrorItem, Result};
+use crate::json::pointer::PointerToken;
+use crate::stack;
 
 /// A class of a record, and the bucket that it is about: that of its platter, or the one they share.
 pub(super) struct Facet<'r> {
@@ -22,7 +23,7 @@ impl Facet<'_> {
     pub(super) fn pointer(&self) -> String {
         match self.platter {
             None => "/bucket".to_owned(),
-            Some(key) => format!("/stack{}/bucket", Step(key)),
+            Some(key) => format!("/stack{}/bucket", PointerToken(key)),
         }
     }
 }

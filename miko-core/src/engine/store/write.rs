@@ -6,20 +6,22 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::class::{Class, Definition, Purpose};
+use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::refusal::Refused;
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::{Row, State, Tables};
-use crate::error::{Error, ErrorId, FaultList, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::json::{self, Object};
-use crate::query::{Create, Delete, GivenStack, Place, Stack, Update, stack};
+use crate::query::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};
 use crate::record::PASS_THROUGH;
 use crate::response::Results;
+use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
 impl<T: Tables> Store<T> {
-    pub(super) fn create(&mut self, create: Create) -> Result<Results> {
-        let Create { mut bucket, stack, extras } = create;
+    pub(super) fn create(&mut self, create: CreateRequest) -> Result<Results> {
+        let CreateRequest { mut bucket, stack, extras } = create;
         let class = self.class_alone(&stack);
         let mut stack = new_stack(stack, class.as_deref());
         let mut definition = None;
@@ -40,10 +42,10 @@ impl<T: Tables> Store<T> {
     }
 
     /// The class, if a new record is of one class that is defined and nothing else: it has the stack at hand.
-    pub(super) fn class_alone(&self, stack: &GivenStack) -> Option<Arc<Class>> {
+    pub(super) fn class_alone(&self, stack: &StackInput) -> Option<Arc<Class>> {
         match stack {
-            GivenStack::Primary(class) => self.catalog.class(class).cloned(),
-            GivenStack::Whole(_) => None,
+            StackInput::Primary(class) => self.catalog.class(class).cloned(),
+            StackInput::Whole(_) => None,
         }
     }
 
@@ -71,8 +73,8 @@ impl<T: Tables> Store<T> {
         stack::classes(stack).into_iter().try_for_each(|class| self.enter(class, seq))
     }
 
-    pub(super) fn update(&mut self, update: Update) -> Result<Results> {
-        let Update { pk, bucket, stack, extras, if_updated_at } = update;
+    pub(super) fn update(&mut self, update: UpdateRequest) -> Result<Results> {
+        let UpdateRequest { pk, bucket, stack, extras, if_updated_at } = update;
         let (seq, before, old) = self.active(&pk)?;
         if let Some(expected) = if_updated_at.filter(|expected| *expected != before.updated_at) {
             return Err(conflict(pk, expected, before.updated_at));
@@ -80,8 +82,8 @@ impl<T: Tables> Store<T> {
         let old_stack = map(&old.stack)?;
         let mut stack = Cow::Owned(match stack {
             None => old_stack.clone(),
-            Some(GivenStack::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
-            Some(GivenStack::Whole(stack)) => stack.into_map(stack::take_shadow(&mut old_stack.clone())),
+            Some(StackInput::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
+            Some(StackInput::Whole(stack)) => stack.into_map(stack::take_shadow(&mut old_stack.clone())),
         });
         let extras = merged(old.extras.as_deref(), extras)?;
         let extras_text = extras_text(&extras);
@@ -123,7 +125,7 @@ impl<T: Tables> Store<T> {
         Ok(Results::Written { pk, updated_at })
     }
 
-    pub(super) fn delete(&mut self, delete: &Delete) -> Result<Results> {
+    pub(super) fn delete(&mut self, delete: &DeleteRequest) -> Result<Results> {
         let pk = delete.pk.clone();
         let (seq, before, old) = match self.active(&pk) {
             Err(error) if delete.if_exists && is_absent(&error) => {
@@ -267,11 +269,11 @@ impl<T: Tables> Store<T> {
 }
 
 /// The stack of a new record, as its class has it at hand or as it is given.
-pub(super) fn new_stack(given: GivenStack, class: Option<&Class>) -> Cow<'_, Map<String, Value>> {
+pub(super) fn new_stack(given: StackInput, class: Option<&Class>) -> Cow<'_, Map<String, Value>> {
     match (class, given) {
         (Some(class), _) => Cow::Borrowed(&class.stack),
-        (None, GivenStack::Primary(class)) => Cow::Owned(Stack::of_class(class).into_map(None)),
-        (None, GivenStack::Whole(stack)) => Cow::Owned(stack.into_map(None)),
+        (None, StackInput::Primary(class)) => Cow::Owned(Stack::of_class(class).into_map(None)),
+        (None, StackInput::Whole(stack)) => Cow::Owned(stack.into_map(None)),
     }
 }
 

@@ -4,29 +4,30 @@ use std::collections::BTreeSet;
 
 use crate::class::Catalog;
 use crate::engine::Explanation;
-use crate::engine::store::plan::{Lookup, Source};
+use crate::engine::store::plan::{AccessPath, Lookup};
 use crate::engine::store::{Store, broken};
 use crate::engine::tables::Shown;
 use crate::engine::worldlet::tables::MemoryTables;
 use crate::error::Result;
 use crate::json;
-use crate::query::{Select, Subject, stack};
+use crate::query::{RecordView, SelectRequest};
 use crate::record::{Record, Records};
+use crate::stack;
 use crate::timestamp::Timestamp;
 
 impl Store<MemoryTables> {
-    pub(super) fn run_select(&self, select: &Select) -> Result<Records> {
+    pub(super) fn run_select(&self, select: &SelectRequest) -> Result<Records> {
         let selected = self.evaluate(select, |stored| self.answer.take_shown(&stored.record))?;
         Ok(selected.into_iter().map(|stored| Record::from(stored.record)).collect::<Vec<_>>().into())
     }
 
-    pub(super) fn fetch_row_ids(&self, select: &Select) -> Result<Vec<i64>> {
+    pub(super) fn fetch_row_ids(&self, select: &SelectRequest) -> Result<Vec<i64>> {
         Ok(self.evaluate(select, |_| Ok(()))?.into_iter().map(|stored| stored.seq).collect())
     }
 
     fn evaluate<'s>(
         &'s self,
-        select: &Select,
+        select: &SelectRequest,
         charge: impl Fn(&StoredRecord<'s>) -> Result<()>,
     ) -> Result<Vec<StoredRecord<'s>>> {
         let source = self.plan(select)?.source;
@@ -37,17 +38,17 @@ impl Store<MemoryTables> {
         select.evaluate(candidates, charge)
     }
 
-    pub(super) fn explain_select(&self, select: &Select) -> Result<Explanation> {
+    pub(super) fn explain_select(&self, select: &SelectRequest) -> Result<Explanation> {
         let source = self.plan(select)?.source;
         let index = match &source {
-            Source::Index(lookup) => Some(lookup.name()),
+            AccessPath::Index(lookup) => Some(lookup.name()),
             _ => None,
         };
         let scanned = match &source {
-            Source::Everything => "every record",
-            Source::Pks(_) => "the records of some pks",
-            Source::Members(_) => "the records of some classes",
-            Source::Index(_) => "the records of an index",
+            AccessPath::Everything => "every record",
+            AccessPath::Pks(_) => "the records of some pks",
+            AccessPath::Members(_) => "the records of some classes",
+            AccessPath::Index(_) => "the records of an index",
         };
         Ok(Explanation {
             sql: None,
@@ -61,14 +62,14 @@ impl Store<MemoryTables> {
 
 impl MemoryTables {
     /// The row ids (`seq`) of the records of a source, in order of creation, without duplicates.
-    fn row_ids<'s>(&'s self, source: &Source<'_>) -> Box<dyn Iterator<Item = i64> + 's> {
+    fn row_ids<'s>(&'s self, source: &AccessPath<'_>) -> Box<dyn Iterator<Item = i64> + 's> {
         match source {
-            Source::Everything => Box::new(self.record.range(..).map(|(seq, _)| *seq)),
-            Source::Pks(pks) => {
+            AccessPath::Everything => Box::new(self.record.range(..).map(|(seq, _)| *seq)),
+            AccessPath::Pks(pks) => {
                 let found: BTreeSet<i64> = pks.iter().filter_map(|pk| self.by_pk.get(pk).copied()).collect();
                 Box::new(found.into_iter())
             }
-            Source::Members(classes) => match classes[..] {
+            AccessPath::Members(classes) => match classes[..] {
                 [class] => Box::new(self.members_of(class)),
                 _ => {
                     let members: BTreeSet<i64> =
@@ -76,7 +77,7 @@ impl MemoryTables {
                     Box::new(members.into_iter())
                 }
             },
-            Source::Index(lookup) => Box::new(self.index_row_ids(lookup).into_iter()),
+            AccessPath::Index(lookup) => Box::new(self.index_row_ids(lookup).into_iter()),
         }
     }
 
@@ -98,7 +99,7 @@ struct StoredRecord<'s> {
     catalog: &'s Catalog,
 }
 
-impl Subject for StoredRecord<'_> {
+impl RecordView for StoredRecord<'_> {
     fn pk(&self) -> &str {
         self.record.pk
     }
@@ -107,7 +108,7 @@ impl Subject for StoredRecord<'_> {
         self.record.bucket
     }
 
-    fn is_of(&self, classes: &[String]) -> bool {
+    fn is_instance_of(&self, classes: &[String]) -> bool {
         let stack = json::object_from_text(self.record.stack).map_err(broken);
         stack.is_ok_and(|stack| {
             stack::classes(&stack).into_iter().any(|class| self.catalog.is_one_of(class, classes))

@@ -15,8 +15,9 @@ use crate::engine::worldlet::undo_table::{UndoLog, UndoTable};
 use crate::error::Result;
 use crate::json;
 use crate::memory;
-use crate::query::{Select, stack};
+use crate::query::SelectRequest;
 use crate::record::{Record, Records};
+use crate::stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
@@ -332,15 +333,15 @@ impl Tables for MemoryTables {
         Ok(row.and_then(|row| row.shown()).map(Record::from))
     }
 
-    fn select(store: &Store<Self>, select: &Select) -> Result<Records> {
+    fn select(store: &Store<Self>, select: &SelectRequest) -> Result<Records> {
         store.run_select(select)
     }
 
-    fn select_numbers(store: &Store<Self>, select: &Select) -> Result<Vec<i64>> {
+    fn select_numbers(store: &Store<Self>, select: &SelectRequest) -> Result<Vec<i64>> {
         store.fetch_row_ids(select)
     }
 
-    fn explain(store: &Store<Self>, select: &Select) -> Result<Explanation> {
+    fn explain(store: &Store<Self>, select: &SelectRequest) -> Result<Explanation> {
         store.explain_select(select)
     }
 

@@ -1,21 +1,21 @@
-//! Stacks: the shadow, then a platter per class.
+//! Stacks: the shadow, then one platter per class.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::query::faults::{Faults, Place};
-use crate::query::fields::{self, refuse};
+use crate::diagnostics::readers::{self, refuse};
+use crate::diagnostics::{Faults, Place};
 use crate::uns;
 
 const SHADOW: &str = "shadow";
 
-/// What a write says about a stack.
+/// The stack that a write gives.
 #[derive(Debug)]
 pub(crate) struct Stack {
-    /// `None`: as it was, and empty in a new record.
+    /// `None` keeps the shadow of the record. A new record gets an empty one.
     shadow: Option<Value>,
-    /// At least one, each with a class.
+    /// At least one platter, each with a class.
     platters: Map<String, Value>,
 }
 
@@ -29,7 +29,7 @@ impl Stack {
 
     fn of_classes(classes: Vec<String>) -> Self {
         let mut platters = Map::new();
-        // Where the search for a number begins, so that a thousand platters of one class do not take a million steps.
+        // The next number to try per key, so that many platters of one class do not take quadratic time.
         let mut next = HashMap::new();
         for class in classes {
             let from = next.entry(last_segment(&class).to_owned()).or_insert(2);
@@ -39,7 +39,7 @@ impl Stack {
         Self { shadow: None, platters }
     }
 
-    /// Reads `class`: null stands for the default class.
+    /// Reads `class`. Null is the default class.
     pub(crate) fn read_class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         read_primary(value, place, faults).map(Self::of_class)
     }
@@ -48,7 +48,7 @@ impl Stack {
     pub(crate) fn read_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
         match value {
             Value::Array(classes) if classes.is_empty() => refuse(faults, place.fault(NO_PLATTER)),
-            Value::Array(_) => fields::classes(value, place, faults).map(Self::of_classes),
+            Value::Array(_) => readers::classes(value, place, faults).map(Self::of_classes),
             Value::Object(platters) if platters.contains_key(SHADOW) => {
                 let place = Place::Key(place, SHADOW);
                 refuse(
@@ -63,9 +63,9 @@ impl Stack {
         }
     }
 
-    /// Reads `stack`: all platters, and the shadow first if it is given.
+    /// Reads `stack`: all platters, and optionally the shadow, which must be first.
     pub(crate) fn read_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
-        let mut platters = fields::object(value, place, faults)?;
+        let mut platters = readers::object(value, place, faults)?;
         let shadow_is_first = platters.keys().next().is_some_and(|key| key == SHADOW);
         let shadow = platters.shift_remove(SHADOW);
         if let Some(shadow) = &shadow {
@@ -99,12 +99,12 @@ impl Stack {
         Some(Self { shadow, platters })
     }
 
-    /// Does a platter name this class?
-    pub(super) fn has_class(&self, name: &str) -> bool {
+    /// Whether a platter has this class.
+    pub(crate) fn has_class(&self, name: &str) -> bool {
         self.platters.values().any(|platter| platter.get("class").is_some_and(|class| class == name))
     }
 
-    /// The stack as it is stored; `shadow_before` is that of the record, if there is a record.
+    /// The stack in its stored form. `shadow_before` is the shadow of the existing record, if there is one.
     pub(crate) fn into_map(self, shadow_before: Option<Value>) -> Map<String, Value> {
         let mut map = Map::with_capacity(1 + self.platters.len());
         map.insert(SHADOW.to_owned(), self.shadow.or(shadow_before).unwrap_or_else(|| json!({})));
@@ -115,26 +115,26 @@ impl Stack {
 
 const NO_PLATTER: &str = "a record has at least one class: the shadow alone makes no stack";
 
-/// Reads the primary class of a write: null stands for the default class.
-pub(super) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
+/// Reads the primary class. Null is the default class.
+pub(crate) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     match value {
         Value::Null => Some(uns::RECORD.to_owned()),
-        other => fields::class(other, place, faults),
+        other => readers::class(other, place, faults),
     }
 }
 
-/// The shadow of a stored stack.
+/// Takes the shadow out of a stored stack.
 pub(crate) fn take_shadow(stack: &mut Map<String, Value>) -> Option<Value> {
     stack.shift_remove(SHADOW)
 }
 
-/// The classes of a stored stack, each once.
+/// The distinct classes of a stored stack.
 pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
-    /// A stack has few platters as a rule; going through so many of them takes less than hashing them.
-    const FEW: usize = 8;
+    /// Up to this number of platters, a linear search is faster than hashing.
+    const LINEAR_SCAN_MAX: usize = 8;
     let classes = stack.values().filter_map(|platter| platter.get("class")?.as_str());
-    let mut distinct = Vec::with_capacity(stack.len().min(FEW));
-    if stack.len() > FEW {
+    let mut distinct = Vec::with_capacity(stack.len().min(LINEAR_SCAN_MAX));
+    if stack.len() > LINEAR_SCAN_MAX {
         let mut seen = HashSet::with_capacity(stack.len());
         distinct.extend(classes.filter(|class| seen.insert(*class)));
     } else {
@@ -147,8 +147,8 @@ pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
     distinct
 }
 
-/// Gives a stored stack another primary class. Whatever else its platter carries stays, and so does its key, unless it
-/// was derived from the class before.
+/// Replaces the primary class of a stored stack. The other keys of its platter stay. The key of the platter
+/// stays as well, unless it was derived from the old class.
 pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<String, Value> {
     let mut replaced = Map::with_capacity(stack.len());
     let mut rest = stack.into_iter();
@@ -167,14 +167,14 @@ pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<S
     replaced
 }
 
-/// Checks a platter and stores its class without protocol.
+/// Validates a platter and removes the protocol from its class.
 fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults) {
     let Value::Object(keys) = platter else {
         return faults.refuse(place.wrong_type("an object", platter));
     };
     match keys.get_mut("class") {
         Some(name) => {
-            let class = fields::class(name.take(), &Place::Key(place, "class"), faults);
+            let class = readers::class(name.take(), &Place::Key(place, "class"), faults);
             *name = class.into();
         }
         None => faults.refuse(
@@ -187,7 +187,8 @@ fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults
     }
 }
 
-/// The key of a platter for `class`: its last segment, with a number if that is taken, which is at least `from`.
+/// The key of a platter for `class`: its last segment, followed by a number of at least `from` if the key is
+/// taken.
 fn unused_key(class: &str, platters: &Map<String, Value>, from: &mut usize) -> String {
     let segment = last_segment(class);
     let is_free = |key: &str| key != SHADOW && !platters.contains_key(key);

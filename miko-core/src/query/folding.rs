@@ -1,20 +1,20 @@
-//! How texts are made alike before they are compared.
+//! Normalizes texts before they are compared.
 
 use std::borrow::Cow;
 
 /// The modifiers `case-sensitive` and `collapse`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Folding {
-    /// Lower case, by Unicode: `"case-sensitive": false`.
-    pub(super) lowers: bool,
-    /// No white space at the ends, and one space for each run of it: `"collapse": true`.
-    pub(super) collapses: bool,
+    /// `"case-sensitive": false`: texts are compared in lower case, by Unicode.
+    pub(super) ignores_case: bool,
+    /// `"collapse": true`: white space is trimmed, and each run of it counts as one space.
+    pub(super) collapses_whitespace: bool,
 }
 
 impl Folding {
     pub(super) fn apply(self, text: &str) -> Cow<'_, str> {
-        let text = if self.lowers { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) };
-        if !self.collapses {
+        let text = if self.ignores_case { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) };
+        if !self.collapses_whitespace {
             return text;
         }
         let mut words = text.split_whitespace();
@@ -27,8 +27,8 @@ impl Folding {
         Cow::Owned(collapsed)
     }
 
-    pub(super) const fn changes(self) -> bool {
-        self.lowers || self.collapses
+    pub(super) const fn is_identity(self) -> bool {
+        !(self.ignores_case || self.collapses_whitespace)
     }
 }
 
@@ -46,8 +46,8 @@ mod tests {
             (true, true, "\u{2003}A\u{85}B ", "a b"),
             (false, true, " \n ", ""),
         ];
-        for (lowers, collapses, text, expected) in cases {
-            assert_eq!(Folding { lowers, collapses }.apply(text), expected, "{text:?}");
+        for (ignores_case, collapses_whitespace, text, expected) in cases {
+            assert_eq!(Folding { ignores_case, collapses_whitespace }.apply(text), expected, "{text:?}");
         }
     }
 }

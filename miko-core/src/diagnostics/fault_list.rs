@@ -1,11 +1,11 @@
-//! Faults that are gathered while an input is read, within a bound.
+//! A bounded list of faults.
 
 use serde_json::Value;
 
-use super::{Error, ErrorItem, Result};
+use crate::error::{Error, ErrorItem, Result};
 
-/// How many faults of one request, schema or worldlet are listed. The list ends with one more item that says how
-/// many were left out, as its detail `omitted`; the same holds for warnings.
+/// The maximal number of listed faults of one request, schema or worldlet. If there are more, a last item has
+/// their number as its detail `omitted`. The same holds for warnings.
 ///
 /// ```
 /// use miko_core::{Engine, MAX_REPORTED_FAULTS, Mikobase, SqliteEngine};
@@ -20,25 +20,25 @@ use super::{Error, ErrorItem, Result};
 /// ```
 pub const MAX_REPORTED_FAULTS: usize = 100;
 
-/// Once the listed faults have so many bytes, no more are listed: a fault repeats keys and values of the input.
+/// The maximal total size of the listed faults in bytes: a fault repeats keys and values of the input.
 const MAX_REPORTED_BYTES: usize = 1 << 20;
 
-/// The detail that says how many were left out.
+/// The detail with the number of omitted faults.
 const OMITTED: &str = "omitted";
 
-/// Faults or warnings: the first ones in full, the others as a number.
+/// Faults or warnings: the first ones in full, and the number of the others.
 #[derive(Debug, Default)]
 pub(crate) struct FaultList {
     items: Vec<ErrorItem>,
-    /// The bytes of `items`, about.
+    /// The approximate size of `items`.
     bytes: usize,
-    /// The first fault that is not listed, without its details, and how many there are of these.
-    /// Boxed, since few lists have it and each request has several lists.
+    /// The first omitted fault without its details, and the number of omitted faults. Boxed, since few lists
+    /// have it and each request has several lists.
     omitted: Option<Box<(ErrorItem, usize)>>,
 }
 
 impl FaultList {
-    /// Adds a fault. One that says how many were left out of another list counts as so many.
+    /// Adds a fault. An item with the detail `omitted` counts as that many.
     pub(crate) fn push(&mut self, item: ErrorItem) {
         let left_out = item.details.get(OMITTED).and_then(Value::as_u64);
         if let Some(count) = left_out {
@@ -57,7 +57,7 @@ impl FaultList {
         self.append_with(other, |item| item);
     }
 
-    /// Adds the faults of another list, each with what `complete` adds to it.
+    /// Adds the faults of another list after applying `complete` to the listed ones.
     pub(crate) fn append_with(&mut self, other: Self, complete: impl FnMut(ErrorItem) -> ErrorItem) {
         self.extend(other.items.into_iter().map(complete));
         if let Some((item, count)) = other.omitted.map(|omitted| *omitted) {
@@ -65,7 +65,7 @@ impl FaultList {
         }
     }
 
-    /// How many faults there are, listed or not.
+    /// The number of faults, listed or omitted.
     pub(crate) fn len(&self) -> usize {
         self.items.len() + self.omitted.as_ref().map_or(0, |omitted| omitted.1)
     }
@@ -74,12 +74,12 @@ impl FaultList {
         self.len() == 0
     }
 
-    /// The faults that are listed.
+    /// The listed faults.
     pub(crate) fn listed(&self) -> &[ErrorItem] {
         &self.items
     }
 
-    /// Keeps the listed faults for which `keep` holds.
+    /// Keeps the listed faults for which `keep` returns true.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&ErrorItem) -> bool) {
         self.items.retain(keep);
     }
@@ -89,7 +89,7 @@ impl FaultList {
         self.items.sort_by_cached_key(ToString::to_string);
     }
 
-    /// The faults that are listed, and how many were left out.
+    /// The listed faults, and an item with the number of omitted ones.
     pub(crate) fn into_items(self) -> Vec<ErrorItem> {
         let mut items = self.items;
         items.extend(self.omitted.map(|omitted| {
@@ -100,10 +100,10 @@ impl FaultList {
         items
     }
 
-    /// `Ok` when there are none.
+    /// `Ok` if the list is empty.
     ///
     /// # Errors
-    /// All of them as one error.
+    /// All faults as one error.
     pub(crate) fn check(self) -> Result<()> {
         Error::check(self.into_items())
     }
@@ -124,7 +124,7 @@ impl Extend<ErrorItem> for FaultList {
     }
 }
 
-/// The bytes of the texts in a value, and of what holds them, about.
+/// The approximate size of a value in bytes.
 fn size_of_value(value: &Value) -> usize {
     let content = match value {
         Value::String(text) => text.len(),

@@ -1,4 +1,4 @@
-//! Going down a path in the text of a bucket, without building what the path does not lead to.
+//! Finds the value at the end of a path in the text of a bucket. Other values are skipped, not built.
 
 use std::fmt;
 
@@ -6,51 +6,53 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::json::reader;
-use crate::query::found::Found;
-use crate::query::path::Step;
+use crate::query::step::PathStep;
+use crate::query::value_ref::ValueRef;
 
-/// Gives `look` what the steps lead to in the bucket with this JSON text.
-pub(super) fn walk<R>(bucket: &str, steps: &[Step], look: impl FnOnce(Found<'_>) -> R) -> R {
-    let mut walk = Walk { steps, view: View::Open(look) };
-    // Leaving text unread is how the walk stops early, and serde_json calls that an error; what was seen stands.
-    let _ = walk.deserialize(&mut serde_json::Deserializer::from_str(bucket));
-    match walk.view {
-        View::Open(look) => look(Found::Absent),
-        View::Seen(outcome) => outcome,
-        View::Looking => unreachable!("`look` returns or unwinds"),
+/// Calls `visit` with the value at the end of the steps in a bucket given as JSON text.
+pub(super) fn with_value_at<R>(bucket: &str, steps: &[PathStep], visit: impl FnOnce(ValueRef<'_>) -> R) -> R {
+    let mut visitor = PathVisitor { steps, state: Visit::Pending(visit) };
+    // The visitor stops early by leaving text unread, which serde_json reports as an error. The result is
+    // valid.
+    let _ = visitor.deserialize(&mut serde_json::Deserializer::from_str(bucket));
+    match visitor.state {
+        Visit::Pending(visit) => visit(ValueRef::Absent),
+        Visit::Done(outcome) => outcome,
+        Visit::Running => unreachable!("`visit` returns or unwinds"),
     }
 }
 
-/// Goes down one step per level.
-struct Walk<'s, L, R> {
-    steps: &'s [Step],
-    view: View<L, R>,
+/// A serde visitor that descends one step per level.
+struct PathVisitor<'s, L, R> {
+    steps: &'s [PathStep],
+    state: Visit<L, R>,
 }
 
-/// Open as long as the value is absent.
-enum View<L, R> {
-    Open(L),
-    Looking,
-    Seen(R),
+/// `Pending` until the value is found.
+enum Visit<L, R> {
+    Pending(L),
+    Running,
+    Done(R),
 }
 
-impl<R, L: FnOnce(Found<'_>) -> R> Walk<'_, L, R> {
-    fn see(&mut self, found: Found<'_>) {
-        if let View::Open(look) = std::mem::replace(&mut self.view, View::Looking) {
-            self.view = View::Seen(look(found));
+impl<R, L: FnOnce(ValueRef<'_>) -> R> PathVisitor<'_, L, R> {
+    fn visit(&mut self, value: ValueRef<'_>) {
+        if let Visit::Pending(visit) = std::mem::replace(&mut self.state, Visit::Running) {
+            self.state = Visit::Done(visit(value));
         }
     }
 
-    /// At the end of the path any value is seen; before it, one that is neither object nor array leads nowhere.
-    fn scalar<E>(&mut self, found: Found<'_>) -> Result<(), E> {
+    /// Visits a scalar at the end of the path. Before the end, a scalar has no members, so the value is
+    /// absent.
+    fn visit_scalar<E>(&mut self, value: ValueRef<'_>) -> Result<(), E> {
         if self.steps.is_empty() {
-            self.see(found);
+            self.visit(value);
         }
         Ok(())
     }
 }
 
-impl<'de, R, L: FnOnce(Found<'_>) -> R> DeserializeSeed<'de> for &mut Walk<'_, L, R> {
+impl<'de, R, L: FnOnce(ValueRef<'_>) -> R> DeserializeSeed<'de> for &mut PathVisitor<'_, L, R> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -58,7 +60,7 @@ impl<'de, R, L: FnOnce(Found<'_>) -> R> DeserializeSeed<'de> for &mut Walk<'_, L
     }
 }
 
-impl<'de, R, L: FnOnce(Found<'_>) -> R> Visitor<'de> for &mut Walk<'_, L, R> {
+impl<'de, R, L: FnOnce(ValueRef<'_>) -> R> Visitor<'de> for &mut PathVisitor<'_, L, R> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,10 +69,10 @@ impl<'de, R, L: FnOnce(Found<'_>) -> R> Visitor<'de> for &mut Walk<'_, L, R> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Some((step, rest)) = self.steps.split_first() else {
-            self.see(Found::Composite(&reader::value(MapAccessDeserializer::new(map))?));
+            self.visit(ValueRef::Composite(&reader::value(MapAccessDeserializer::new(map))?));
             return Ok(());
         };
-        let Step::Key(key) = step else { return Ok(()) };
+        let PathStep::Key(key) = step else { return Ok(()) };
         while let Some(is_next) = map.next_key_seed(KeyIs(key))? {
             if is_next {
                 self.steps = rest;
@@ -83,10 +85,10 @@ impl<'de, R, L: FnOnce(Found<'_>) -> R> Visitor<'de> for &mut Walk<'_, L, R> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Some((step, rest)) = self.steps.split_first() else {
-            self.see(Found::Composite(&reader::value(SeqAccessDeserializer::new(seq))?));
+            self.visit(ValueRef::Composite(&reader::value(SeqAccessDeserializer::new(seq))?));
             return Ok(());
         };
-        let Step::Index(index) = step else { return Ok(()) };
+        let PathStep::Index(index) = step else { return Ok(()) };
         for _ in 0..*index {
             if seq.next_element::<IgnoredAny>()?.is_none() {
                 return Ok(());
@@ -97,32 +99,32 @@ impl<'de, R, L: FnOnce(Found<'_>) -> R> Visitor<'de> for &mut Walk<'_, L, R> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.scalar(Found::Text(text))
+        self.visit_scalar(ValueRef::Text(text))
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.scalar(Found::Null)
+        self.visit_scalar(ValueRef::Null)
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.scalar(Found::Bool(value))
+        self.visit_scalar(ValueRef::Bool(value))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.scalar(Found::Number(value.into()))
+        self.visit_scalar(ValueRef::Number(value.into()))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.scalar(Found::Number(value.into()))
+        self.visit_scalar(ValueRef::Number(value.into()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        // Text has no number that is not finite.
-        self.scalar(serde_json::Number::from_f64(value).map_or(Found::Null, Found::Number))
+        // JSON text has no non-finite numbers.
+        self.visit_scalar(serde_json::Number::from_f64(value).map_or(ValueRef::Null, ValueRef::Number))
     }
 }
 
-/// Compares a key where it stands, without a copy of it.
+/// Compares a key without copying it.
 struct KeyIs<'k>(&'k str);
 
 impl<'de> DeserializeSeed<'de> for KeyIs<'_> {
@@ -149,11 +151,11 @@ impl<'de> Visitor<'de> for KeyIs<'_> {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::query::Path;
+    use crate::query::PathTest;
 
     fn check(bucket: Value, holds: &[Value], fails: &[Value]) {
         let text = bucket.to_string();
-        let outcome = |path: &Value| Path::from_text(&path.to_string()).unwrap().holds(&text);
+        let outcome = |path: &Value| PathTest::from_text(&path.to_string()).unwrap().holds(&text);
         for path in holds {
             assert!(outcome(path), "{path} holds for {text}");
         }

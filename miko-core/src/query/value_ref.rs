@@ -1,13 +1,13 @@
-//! What a path leads to.
+//! The value at the end of a path.
 
 use serde_json::{Number, Value};
 
 use crate::json;
 
-/// The value at the end of a path, borrowed from wherever it stands.
+/// A borrowed value at the end of a path.
 #[derive(Debug, Clone)]
-pub(crate) enum Found<'v> {
-    /// A step could not be taken.
+pub(crate) enum ValueRef<'v> {
+    /// The path leads to no value.
     Absent,
     Null,
     Bool(bool),
@@ -17,8 +17,8 @@ pub(crate) enum Found<'v> {
     Composite(&'v Value),
 }
 
-impl Found<'_> {
-    /// Is it what a literal says? Null is absent as well.
+impl ValueRef<'_> {
+    /// Whether the value equals a literal. Null equals an absent value.
     pub(super) fn equals(&self, literal: &Value) -> bool {
         match (self, literal) {
             (Self::Absent | Self::Null, literal) => literal.is_null(),
@@ -32,12 +32,12 @@ impl Found<'_> {
         }
     }
 
-    pub(super) const fn is_nothing(&self) -> bool {
+    pub(super) const fn is_null_or_absent(&self) -> bool {
         matches!(self, Self::Absent | Self::Null)
     }
 }
 
-impl<'v> From<&'v Value> for Found<'v> {
+impl<'v> From<&'v Value> for ValueRef<'v> {
     fn from(value: &'v Value) -> Self {
         match value {
             Value::Null => Self::Null,

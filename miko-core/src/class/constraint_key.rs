@@ -1,0 +1,56 @@
+//! The index key of a record under a constraint.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::catalog::Class;
+use super::constraint::Constraint;
+use super::definition::FieldPath;
+use super::field::{Field, FieldType};
+use super::reference::pk_of;
+use crate::json::{key_of, members};
+
+impl Class {
+    /// Whether the field holds a reference.
+    pub(crate) fn is_reference(&self, path: &FieldPath) -> bool {
+        self.field(path).is_some_and(Field::is_reference)
+    }
+
+    /// The key of the values under a constraint; `None` if one of them is null or absent.
+    pub(crate) fn key(&self, constraint: &Constraint, bucket: &Map<String, Value>) -> Option<String> {
+        let value = |path: &FieldPath| {
+            let value = value_at(bucket, path)?;
+            // Both spellings of a reference have the same key.
+            let pk = if self.is_reference(path) { pk_of(value) } else { None };
+            Some(pk.map_or(Cow::Borrowed(value), |pk| Cow::Owned(pk.into())))
+        };
+        let values: Vec<Cow<'_, Value>> = constraint.fields.iter().map(value).collect::<Option<_>>()?;
+        Some(key_of(&values.iter().map(|value| &**value).collect::<Vec<_>>()))
+    }
+
+    /// The field at a path.
+    fn field(&self, path: &[String]) -> Option<&Field> {
+        let mut fields = &self.fields;
+        let (last, parents) = path.split_last()?;
+        let find =
+            |fields: &'_ [(String, Field)], key: &String| fields.iter().position(|(name, _)| name == key);
+        for key in parents {
+            match &fields[find(fields, key)?].1.field_type {
+                FieldType::Hash(hash) => fields = &hash.fields,
+                _ => return None,
+            }
+        }
+        Some(&fields[find(fields, last)?].1)
+    }
+}
+
+/// The value at `path`; `None` if it is null or absent.
+fn value_at<'v>(bucket: &'v Map<String, Value>, path: &[String]) -> Option<&'v Value> {
+    let (last, parents) = path.split_last()?;
+    let mut map = bucket;
+    for key in parents {
+        map = members::get(map, key)?.as_object()?;
+    }
+    members::get(map, last).filter(|value| !value.is_null())
+}

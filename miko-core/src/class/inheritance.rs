@@ -1,0 +1,113 @@
+//! Inheritance between definitions: the lineage of a class, the order of its fields, and cycles.
+
+use std::collections::HashSet;
+
+use super::definition::Definition;
+use crate::diagnostics::FaultList;
+use crate::error::{ErrorId, ErrorItem};
+use crate::uns;
+
+/// Definitions by the name of their class.
+pub(super) trait Definitions {
+    fn get(&self, name: &str) -> Option<&Definition>;
+}
+
+/// Appends the class and its ancestors: parents left to right, depth first, each once.
+pub(super) fn linearize(definition: &Definition, all: &impl Definitions, lineage: &mut Vec<String>) {
+    if lineage.contains(&definition.name) {
+        return;
+    }
+    lineage.push(definition.name.clone());
+    for parent in &definition.inherits {
+        match all.get(parent) {
+            Some(parent) => linearize(parent, all, lineage),
+            None if !lineage.contains(parent) => lineage.push(parent.clone()),
+            None => {}
+        }
+    }
+}
+
+pub(super) fn collect_field_order<'d>(
+    definition: &'d Definition,
+    all: &'d impl Definitions,
+    order: &mut Vec<String>,
+    seen: &mut HashSet<&'d str>,
+) {
+    if !seen.insert(&definition.name) {
+        return;
+    }
+    for parent in definition.inherits.iter().filter_map(|parent| all.get(parent)) {
+        collect_field_order(parent, all, order, seen);
+    }
+    for (name, _) in &definition.fields {
+        if !order.contains(name) {
+            order.push(name.clone());
+        }
+    }
+}
+
+/// Reports undefined parents, and a cycle of inheritance.
+pub(super) fn check_parents(definition: &Definition, all: &impl Definitions, faults: &mut FaultList) {
+    for parent in definition.inherits.iter().filter(|parent| all.get(parent).is_none()) {
+        if !uns::is_built_in(parent) {
+            let message = format!("`{}` inherits from `{parent}`, which is not defined", definition.name);
+            faults.push(
+                ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message)
+                    .with("class", parent.as_str())
+                    .with("inherited_by", definition.name.as_str()),
+            );
+        }
+    }
+    let mut path = vec![definition.name.as_str()];
+    let message = match find_cycle(definition, definition, all, &mut path, &mut HashSet::new()) {
+        CycleSearch::NoCycle => return,
+        CycleSearch::Cycle => {
+            format!("`{}` inherits from itself: {}", definition.name, path.join(" inherits from "))
+        }
+        CycleSearch::TooDeep => {
+            format!("`{}` inherits through more than {MAX_INHERITANCE_DEPTH} levels", definition.name)
+        }
+    };
+    let fault = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
+    faults.push(
+        fault.with("class", uns::CLASS).with("field", "inherits").with("found", definition.name.as_str()),
+    );
+}
+
+/// The result of a search for a cycle.
+enum CycleSearch {
+    NoCycle,
+    /// The class inherits from itself.
+    Cycle,
+    TooDeep,
+}
+
+/// The limit of the depth of inheritance. It also bounds the recursion.
+const MAX_INHERITANCE_DEPTH: usize = 200;
+
+/// Searches all ancestors of `from` for `origin`, depth first. If there is a cycle, `path` is that cycle.
+fn find_cycle<'d>(
+    from: &'d Definition,
+    origin: &Definition,
+    all: &'d impl Definitions,
+    path: &mut Vec<&'d str>,
+    seen: &mut HashSet<&'d str>,
+) -> CycleSearch {
+    if path.len() > MAX_INHERITANCE_DEPTH {
+        return CycleSearch::TooDeep;
+    }
+    for parent in from.inherits.iter().filter_map(|parent| all.get(parent)) {
+        path.push(&parent.name);
+        if parent.name == origin.name {
+            return CycleSearch::Cycle;
+        }
+        if seen.insert(&parent.name) {
+            match find_cycle(parent, origin, all, path, seen) {
+                CycleSearch::NoCycle => {}
+                found => return found,
+            }
+        }
+        path.pop();
+    }
+    CycleSearch::NoCycle
+}

@@ -1,0 +1,64 @@
+//! Validates the objects of a bucket that are marked with a class.
+
+use serde_json::{Map, Value};
+
+use super::catalog::Catalog;
+use super::check::{Checker, MAX_NESTING};
+use super::markers::Markers;
+use crate::diagnostics::{FaultList, Place};
+use crate::error::{ErrorId, ErrorItem};
+
+/// Validates all marked objects of a bucket, including the bucket itself.
+pub(crate) fn check_marked(
+    catalog: &Catalog,
+    bucket: &Map<String, Value>,
+    markers: &Markers,
+    place: &Place<'_>,
+    faults: &mut FaultList,
+) {
+    if !markers.is_empty() {
+        MarkedObjectChecker { catalog, markers, faults, remaining_depth: MAX_NESTING }.object(bucket, place);
+    }
+}
+
+struct MarkedObjectChecker<'w> {
+    catalog: &'w Catalog,
+    markers: &'w Markers,
+    faults: &'w mut FaultList,
+    /// The number of levels that may follow.
+    remaining_depth: usize,
+}
+
+impl MarkedObjectChecker<'_> {
+    fn object(&mut self, object: &Map<String, Value>, place: &Place<'_>) {
+        for class in self.markers.classes_of(object).filter_map(|class| self.catalog.class(class)) {
+            Checker::of(self.catalog, &class.definition.name, self.markers, self.faults)
+                .object(class, object, place);
+        }
+        for (key, value) in object {
+            self.value(value, &Place::Key(place, key));
+        }
+    }
+
+    fn value(&mut self, value: &Value, place: &Place<'_>) {
+        if !(value.is_object() || value.is_array()) {
+            return;
+        }
+        if self.remaining_depth == 0 {
+            let message = format!("the value nests deeper than {MAX_NESTING} levels, defaults included");
+            let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
+            return self.faults.push(place.locate(item).with("rule", "depth"));
+        }
+        self.remaining_depth -= 1;
+        match value {
+            Value::Object(object) => self.object(object, place),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.value(item, &Place::Index(place, index));
+                }
+            }
+            _ => {}
+        }
+        self.remaining_depth += 1;
+    }
+}

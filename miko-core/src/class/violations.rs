@@ -1,0 +1,35 @@
+//! Collects violations of the rules of a class.
+
+use serde_json::Value;
+
+use crate::diagnostics::{FaultList, Place, abbreviate};
+use crate::error::{ErrorId, ErrorItem};
+
+/// Collects violations, each with the class that declares the rule.
+pub(super) struct Violations<'c> {
+    /// The class whose fields are checked.
+    pub(super) class: &'c str,
+    faults: &'c mut FaultList,
+}
+
+impl<'c> Violations<'c> {
+    pub(super) fn of(class: &'c str, faults: &'c mut FaultList) -> Self {
+        Self { class, faults }
+    }
+
+    pub(super) fn push(&mut self, violation: ErrorItem) {
+        self.faults.push(violation);
+    }
+
+    /// A violation of `rule` by the value at `place`.
+    pub(super) fn item(&self, place: &Place<'_>, rule: &str, message: impl Into<String>) -> ErrorItem {
+        let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
+        place.locate(place.name_field(item)).with("rule", rule)
+    }
+
+    /// Adds the violation that `found` does not have the expected form.
+    pub(super) fn push_mismatch(&mut self, place: &Place<'_>, rule: &str, expected: &str, found: &Value) {
+        let item = self.item(place, rule, format!("expected {expected}"));
+        self.push(item.with("expected", expected).with("found", abbreviate(found)));
+    }
+}

@@ -1,0 +1,81 @@
+//! Collects the errors and warnings of an input while it is read.
+
+use serde_json::Value;
+
+use super::fault_list::FaultList;
+use super::place::Place;
+use crate::error::{Error, ErrorItem, Warning};
+use crate::pattern::PatternBudget;
+
+/// The errors and warnings of an input. All are collected, so that they are reported together.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    errors: FaultList,
+    warnings: FaultList,
+    /// Errors that only evaluation may raise. Only a validation reports them, and the hints.
+    deferred_errors: FaultList,
+    hints: FaultList,
+    /// Whether a value is exempt from type checks, because it is replaced before it is used.
+    pub(crate) exempt: Option<fn(&Value) -> bool>,
+    /// The budget for the regular expressions of the input.
+    pub(crate) patterns: PatternBudget,
+}
+
+impl Faults {
+    pub(crate) fn refuse(&mut self, fault: ErrorItem) {
+        self.errors.push(fault);
+    }
+
+    /// Reports that the value at `place` has the wrong type.
+    pub(crate) fn refuse_type(&mut self, place: &Place<'_>, expected: &str, found: &Value) {
+        if !self.is_exempt(found) {
+            self.refuse(place.wrong_type(expected, found));
+        }
+    }
+
+    /// Whether the type of `value` is not checked.
+    pub(crate) fn is_exempt(&self, value: &Value) -> bool {
+        self.exempt.is_some_and(|is_exempt| is_exempt(value))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.errors.len()
+    }
+
+    pub(crate) fn warn(&mut self, warning: Warning) {
+        self.warnings.push(warning);
+    }
+
+    /// Adds errors that evaluation may raise.
+    pub(crate) fn add_deferred_errors(&mut self, items: FaultList) {
+        self.deferred_errors.append(items);
+    }
+
+    /// Adds a warning that only a validation reports.
+    pub(crate) fn hint(&mut self, warning: Warning) {
+        self.hints.push(warning);
+    }
+
+    pub(crate) fn warn_all(&mut self, warnings: FaultList) {
+        self.warnings.append(warnings);
+    }
+
+    pub(crate) fn hint_all(&mut self, hints: FaultList) {
+        self.hints.append(hints);
+    }
+
+    /// Reports a placeholder that cannot be resolved, in a part that every evaluation reaches.
+    pub(crate) fn refuse_unresolved(&mut self, error: Error) {
+        self.errors.extend(error.into_items());
+    }
+
+    /// Takes the errors and warnings that only a validation reports.
+    pub(crate) fn take_deferred(&mut self) -> (FaultList, FaultList) {
+        (std::mem::take(&mut self.deferred_errors), std::mem::take(&mut self.hints))
+    }
+
+    /// Returns errors and warnings.
+    pub(crate) fn into_parts(self) -> (FaultList, FaultList) {
+        (self.errors, self.warnings)
+    }
+}

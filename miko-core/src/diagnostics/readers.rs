@@ -1,0 +1,127 @@
+//! Reads typed values from JSON and reports those that do not fit.
+
+use serde_json::{Map, Value};
+
+use super::faults::Faults;
+use super::place::Place;
+use crate::error::ErrorItem;
+use crate::json;
+use crate::timestamp::Timestamp;
+use crate::uns;
+
+/// Reads a `T` from a value, or reports a fault and returns `None`.
+pub(crate) type ReadFn<T> = fn(Value, &Place<'_>, &mut Faults) -> Option<T>;
+
+pub(crate) fn object(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(map) => Some(map),
+        other => refuse(faults, place.wrong_type("an object", &other)),
+    }
+}
+
+pub(crate) fn string(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        other => refuse_type(faults, place, "a string", &other),
+    }
+}
+
+pub(crate) fn boolean(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(flag),
+        other => refuse_type(faults, place, "a boolean", &other),
+    }
+}
+
+pub(crate) fn count(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<u64> {
+    const EXPECTED: &str = "a non-negative integer";
+    match &value {
+        Value::Number(number) => match json::count(number) {
+            Some(count) => Some(count),
+            None => refuse(faults, place.wrong_value(EXPECTED, value)),
+        },
+        _ => refuse_type(faults, place, EXPECTED, &value),
+    }
+}
+
+pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
+    let text = string(value, place, faults)?;
+    match text.parse() {
+        Ok(moment) => Some(moment),
+        Err(_) => refuse(faults, place.wrong_value("a timestamp such as 2026-04-21T14:32:00.123Z", text)),
+    }
+}
+
+/// A timestamp to compare with `updated_at`. It must have no more than milliseconds, so that nothing is
+/// truncated.
+pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
+    const EXPECTED: &str = "the `updated_at` of a record, which is to the millisecond";
+    timestamp(value.clone(), place, faults)?;
+    match value.as_str().and_then(Timestamp::parse_exact) {
+        Some(exact) => Some(exact),
+        None => refuse(faults, place.wrong_value(EXPECTED, value)),
+    }
+}
+
+/// A class name, without protocol.
+pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
+    let name = match value {
+        Value::String(name) => name,
+        other => return refuse_type(faults, place, "a UNS such as starfleet.com/officer", &other),
+    };
+    match uns::parse(&name) {
+        Ok(stored) if stored.len() < name.len() => Some(stored.to_owned()),
+        Ok(_) => Some(name),
+        Err(item) => refuse(faults, place.name_field(place.locate(item))),
+    }
+}
+
+/// A class name or an array of them.
+pub(crate) fn classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<String>> {
+    one_or_many(value, place, faults, class)
+}
+
+/// A pk or an array of them.
+pub(crate) fn pks(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<String>> {
+    one_or_many(value, place, faults, string)
+}
+
+fn one_or_many<T>(value: Value, place: &Place<'_>, faults: &mut Faults, one: ReadFn<T>) -> Option<Vec<T>> {
+    match value {
+        Value::Array(items) => {
+            let mut read = Vec::with_capacity(items.len());
+            for (index, item) in items.into_iter().enumerate() {
+                // Reading continues after a fault, to report those of the other elements.
+                read.extend(one(item, &Place::Index(place, index), faults));
+            }
+            Some(read)
+        }
+        single => one(single, place, faults).map(|item| vec![item]),
+    }
+}
+
+pub(crate) fn refuse<T>(faults: &mut Faults, fault: ErrorItem) -> Option<T> {
+    faults.refuse(fault);
+    None
+}
+
+/// Reports that the value has the wrong type.
+pub(crate) fn refuse_type<T>(
+    faults: &mut Faults,
+    place: &Place<'_>,
+    expected: &str,
+    found: &Value,
+) -> Option<T> {
+    faults.refuse_type(place, expected, found);
+    None
+}
+
+/// Marker keys, each with a class.
+pub(crate) fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
+    let mut markers = object(value, place, faults)?;
+    for (marker, name) in &mut markers {
+        let class = class(name.take(), &Place::Key(place, marker), faults);
+        *name = class.into();
+    }
+    Some(markers.into())
+}

@@ -1,0 +1,248 @@
+//! The filter of a select, and its parser. Q0 calls a filter a condition.
+
+use serde_json::{Map, Value};
+
+use crate::diagnostics::readers::{self, ReadFn, refuse_type};
+use crate::diagnostics::{FaultList, Faults, Place};
+use crate::error::{Error, ErrorItem};
+use crate::json::{self, members::get};
+use crate::query::fields;
+use crate::query::path::PathTest;
+use crate::query::placeholder::{self, ReadContext, Resolver, Scope};
+
+/// A filter of records. All given parts must hold.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    /// The record has one of these classes or a subclass of one.
+    pub(crate) classes: Option<Resolved<Vec<String>>>,
+    /// The record has one of these pks.
+    pub(crate) pks: Option<Resolved<Vec<String>>>,
+    pub(crate) path: Option<Resolved<PathTest>>,
+    pub(crate) all: Option<Resolved<Vec<Resolved<Filter>>>>,
+    pub(crate) any: Option<Resolved<Vec<Resolved<Filter>>>>,
+    /// Whether the conjunction of the parts above is negated.
+    pub(crate) negated: Option<Resolved<bool>>,
+    /// A further filter for the records that pass this one. It is not negated.
+    pub(crate) then: Option<Box<Resolved<Filter>>>,
+}
+
+/// A part of a request after its placeholders are resolved. An error is raised only if evaluation reaches the
+/// part.
+pub(crate) type Resolved<T> = Result<T, Error>;
+
+/// The keys of a condition inside a select.
+const KEYS: [&str; 9] = ["class", "classes", "pk", "path", "all", "any", "then", "not", PLACEHOLDERS];
+
+const PLACEHOLDERS: &str = "placeholders";
+
+/// Parses filters and other parts that may contain placeholders.
+#[derive(Debug)]
+pub(super) struct FilterReader<'f> {
+    pub(super) faults: &'f mut Faults,
+    /// The errors that evaluation may raise.
+    pub(super) deferred: FaultList,
+    /// The number of filters and parts that were parsed.
+    pub(super) size: usize,
+    resolver: Resolver,
+    depth: usize,
+}
+
+impl<'f> FilterReader<'f> {
+    pub(super) fn new(faults: &'f mut Faults) -> Self {
+        Self { faults, deferred: FaultList::default(), size: 0, resolver: Resolver::default(), depth: 0 }
+    }
+
+    /// Parses a filter from its keys. The caller reports unknown keys.
+    pub(super) fn read<'q>(&mut self, map: &'q Map<String, Value>, context: &ReadContext<'q, '_>) -> Filter {
+        self.size += 1;
+        let mut filter = Filter {
+            classes: self.read_classes(map, context),
+            pks: self.read_part(map, "pk", context, readers::pks),
+            path: self.read_part(map, "path", context, PathTest::read),
+            ..Filter::default()
+        };
+        filter.all = self.read_members(map, "all", context);
+        filter.any = self.read_members(map, "any", context);
+        filter.negated = self.read_part(map, "not", context, readers::boolean);
+        filter.then = get(map, "then").and_then(|then| {
+            let place = Place::Key(context.place, "then");
+            self.read_expanded(then, &context.at(&place), &mut Self::read_nested).map(Box::new)
+        });
+        filter
+    }
+
+    /// Calls `then` with a context that contains the placeholders of `map`. Warns of placeholders that are
+    /// not used.
+    pub(super) fn with_placeholders<'q, T>(
+        &mut self,
+        map: &'q Map<String, Value>,
+        context: &ReadContext<'q, '_>,
+        then: impl FnOnce(&mut Self, &ReadContext<'q, '_>) -> T,
+    ) -> T {
+        let place = Place::Key(context.place, PLACEHOLDERS);
+        match get(map, PLACEHOLDERS) {
+            None => then(self, context),
+            Some(Value::Object(definitions)) => {
+                let scope = Scope::nested(context.scope, definitions);
+                let read = then(self, &ReadContext { scope: &scope, ..*context });
+                let unused = self.resolver.unused(definitions, &place);
+                unused.into_iter().for_each(|warning| self.faults.hint(warning));
+                read
+            }
+            Some(other) => {
+                self.faults.refuse_type(&place, "an object", other);
+                then(self, context)
+            }
+        }
+    }
+
+    /// Reads a value that may contain placeholders. Faults of the written value are reported; faults of a
+    /// placeholder's value are deferred until evaluation.
+    pub(super) fn read_value<'q, T>(
+        &mut self,
+        value: &'q Value,
+        context: &ReadContext<'q, '_>,
+        read: ReadFn<T>,
+    ) -> Option<Resolved<T>> {
+        if !placeholder::contains_placeholder(value) {
+            return self.read_in_place(context, |reader| read(value.clone(), context.place, reader.faults));
+        }
+        if context.expansion.is_none() {
+            let before = self.faults.count();
+            self.faults.exempt = Some(placeholder::is_placeholder);
+            read(value.clone(), context.place, self.faults);
+            self.faults.exempt = None;
+            if self.faults.count() > before {
+                return None;
+            }
+        }
+        match self.resolver.resolve(value, context) {
+            Err(item) => Some(Err(self.defer(vec![item]))),
+            Ok(resolved) => {
+                self.deferring_errors(|reader| read(resolved, context.place, reader.faults).map(Ok))
+            }
+        }
+    }
+
+    fn read_part<'q, T>(
+        &mut self,
+        map: &'q Map<String, Value>,
+        key: &str,
+        context: &ReadContext<'q, '_>,
+        read: ReadFn<T>,
+    ) -> Option<Resolved<T>> {
+        let value = get(map, key)?;
+        self.size += 1;
+        self.read_value(value, &context.at(&Place::Key(context.place, key)), read)
+    }
+
+    fn read_classes<'q>(
+        &mut self,
+        map: &'q Map<String, Value>,
+        context: &ReadContext<'q, '_>,
+    ) -> Option<Resolved<Vec<String>>> {
+        let class = self.read_part(map, "class", context, readers::classes);
+        let classes = self.read_part(map, "classes", context, readers::classes);
+        match (class, classes) {
+            (Some(class), Some(classes)) => {
+                let warning =
+                    fields::redundant_fields(["class", "classes"], "records of either are selected");
+                self.faults.warn(context.place.locate(warning));
+                Some(class.and_then(|class| Ok([class, classes?].concat())))
+            }
+            (class, classes) => class.or(classes),
+        }
+    }
+
+    /// Parses `all` or `any`: an array of filters.
+    fn read_members<'q>(
+        &mut self,
+        map: &'q Map<String, Value>,
+        key: &str,
+        context: &ReadContext<'q, '_>,
+    ) -> Option<Resolved<Vec<Resolved<Filter>>>> {
+        let place = Place::Key(context.place, key);
+        self.read_expanded(get(map, key)?, &context.at(&place), &mut |reader, value, context| match value {
+            Value::Array(items) => {
+                let read = |(index, item)| {
+                    let place = Place::Index(context.place, index);
+                    reader.read_expanded(item, &context.at(&place), &mut Self::read_nested)
+                };
+                Some(items.iter().enumerate().filter_map(read).collect())
+            }
+            other => refuse_type(reader.faults, context.place, "an array of conditions", other),
+        })
+    }
+
+    /// Parses a nested filter.
+    fn read_nested<'q>(&mut self, value: &'q Value, context: &ReadContext<'q, '_>) -> Option<Filter> {
+        let Value::Object(map) = value else {
+            return refuse_type(self.faults, context.place, "a condition (an object)", value);
+        };
+        if self.depth == json::MAX_DEPTH {
+            let message = format!("conditions may nest {} deep, placeholders resolved", json::MAX_DEPTH);
+            return readers::refuse(self.faults, context.place.fault(message));
+        }
+        let unknown = fields::unknown(map, &KEYS);
+        if !unknown.is_empty() {
+            let message = format!("a condition knows no `{}`", unknown.join("`, `"));
+            let item = context.place.fault(message).with("unknown_fields", unknown);
+            self.faults.refuse(context.place.locate(item.with("allowed", KEYS.to_vec())));
+        }
+        self.depth += 1;
+        let filter = self.with_placeholders(map, context, |reader, context| reader.read(map, context));
+        self.depth -= 1;
+        Some(filter)
+    }
+
+    /// Reads a value, or the value of the placeholder that stands for it.
+    fn read_expanded<'q, T>(
+        &mut self,
+        value: &'q Value,
+        context: &ReadContext<'q, '_>,
+        read: &mut dyn FnMut(&mut Self, &'q Value, &ReadContext<'q, '_>) -> Option<T>,
+    ) -> Option<Resolved<T>> {
+        let Some(name) = placeholder::name(value) else {
+            return self.read_in_place(context, |reader| read(reader, value, context));
+        };
+        match self.resolver.expand(name, context) {
+            Ok(expansion) => self.read_expanded(expansion.definition, &context.within(&expansion), read),
+            Err(item) => Some(Err(self.defer(vec![item]))),
+        }
+    }
+
+    /// Reads a value. Its faults are reported, unless the value belongs to a placeholder: then they are
+    /// deferred.
+    fn read_in_place<T>(
+        &mut self,
+        context: &ReadContext<'_, '_>,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Resolved<T>> {
+        match context.expansion {
+            None => read(self).map(Ok),
+            Some(_) => self.deferring_errors(|reader| read(reader).map(Ok)),
+        }
+    }
+
+    /// Defers the faults that `read` reports until evaluation.
+    fn deferring_errors<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Option<Resolved<T>>,
+    ) -> Option<Resolved<T>> {
+        let mut outer = std::mem::take(self.faults);
+        self.faults.patterns = std::mem::take(&mut outer.patterns);
+        let part = read(self);
+        let mut inner = std::mem::replace(self.faults, outer);
+        self.faults.patterns = std::mem::take(&mut inner.patterns);
+        let (_, hints) = inner.take_deferred();
+        let (errors, warnings) = inner.into_parts();
+        self.faults.warn_all(warnings);
+        self.faults.hint_all(hints);
+        if errors.is_empty() { part } else { Some(Err(self.defer(errors.into_items()))) }
+    }
+
+    fn defer(&mut self, items: Vec<ErrorItem>) -> Error {
+        self.deferred.extend(items.iter().cloned());
+        Error::of(items)
+    }
+}

@@ -1,0 +1,65 @@
+//! The steps of a path: object keys and array indices.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::diagnostics::readers::{refuse, refuse_type};
+use crate::diagnostics::{Faults, Place};
+use crate::json;
+
+/// One step down a path. A string is an object key and an integer an array index: `"0"` is not `0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PathStep {
+    Key(String),
+    Index(u64),
+}
+
+impl PathStep {
+    fn read(element: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        const EXPECTED: &str = "an object key (a string) or an array index (a non-negative integer)";
+        match element {
+            Value::String(key) => Some(Self::Key(key)),
+            Value::Number(number) => match json::count(&number) {
+                Some(index) => Some(Self::Index(index)),
+                None => refuse(faults, place.wrong_value(EXPECTED, number)),
+            },
+            other => refuse_type(faults, place, EXPECTED, &other),
+        }
+    }
+}
+
+/// Reads keys and indices; `None` if an element is neither.
+pub(super) fn read_steps(
+    elements: Vec<Value>,
+    place: &Place<'_>,
+    faults: &mut Faults,
+) -> Option<Vec<PathStep>> {
+    let mut steps = Some(Vec::with_capacity(elements.len()));
+    for (index, element) in elements.into_iter().enumerate() {
+        let step = PathStep::read(element, &Place::Index(place, index), faults);
+        steps = steps.zip(step).map(|(mut steps, step)| {
+            steps.push(step);
+            steps
+        });
+    }
+    steps
+}
+
+/// Writes the steps and the optional last element as a JSON array.
+pub(super) fn write_steps(
+    f: &mut fmt::Formatter<'_>,
+    steps: &[PathStep],
+    test: Option<&Value>,
+) -> fmt::Result {
+    f.write_str("[")?;
+    for (index, step) in steps.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        match step {
+            PathStep::Key(key) => write!(f, "{comma}{}", Value::from(key.as_str()))?,
+            PathStep::Index(index) => write!(f, "{comma}{index}")?,
+        }
+    }
+    test.map_or(Ok(()), |test| write!(f, ",{test}"))?;
+    f.write_str("]")
+}
