@@ -13,7 +13,7 @@ use crate::statistics::Round;
 use crate::workload::Workload;
 use crate::{goal, lifetime};
 
-/// Measures what `plan` says. `progress` hears what is being done, now and then.
+/// Measures what `plan` says. `progress` is called with a line about each step.
 ///
 /// # Errors
 /// If a peer failed or gave a wrong answer. A peer that is not installed is not an error: the report names

@@ -63,8 +63,8 @@ pub fn built(name: &str) -> PathBuf {
     target_directory().join("debug").join(name)
 }
 
-/// What a run of cargo said.
-pub fn said(output: &Output) -> String {
+/// The whole output of a run of cargo.
+pub fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::cargo::{Package, WORKSPACE, built, said};
+use crate::cargo::{Package, WORKSPACE, built, printed};
 
 const TRAIT: &str = "miko-core/src/mikobase.rs";
 const RECORD: &str = "miko-core/schema/mikobase.surface.json";
@@ -78,7 +78,7 @@ fn a_new_method_needs_nothing_but_its_implementation() {
     let workspace = workspace("grown-workspace", "0.1.98");
     let begin = "pub trait Mikobase: Send + Sync {";
     workspace.edit(TRAIT, begin, &format!("{begin}{ADDED_TO_THE_TRAIT}"));
-    let forgotten = said(&workspace.cargo_recording(CHECK));
+    let forgotten = printed(&workspace.cargo_recording(CHECK));
     assert!(forgotten.contains("missing: `stardate`") && forgotten.contains("LocalEngine"), "{forgotten}");
 
     // What holds records, and what shows those of the past.
@@ -97,7 +97,7 @@ fn a_new_method_needs_nothing_but_its_implementation() {
         "--bin=miko-grown",
         "--example=grown",
     ]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", printed(&output));
     let output = Command::new(built("examples/grown")).arg(built("miko-grown")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "41000 41000\n", "{output:?}");
 }
@@ -106,7 +106,7 @@ fn a_new_method_needs_nothing_but_its_implementation() {
 struct Change {
     old: &'static str,
     new: &'static str,
-    said: &'static str,
+    message: &'static str,
     at: &'static str,
 }
 
@@ -122,26 +122,26 @@ const CHANGES: &[Change] = &[
     /// The stardate of a year.
     fn stardate(&self, year: u64) -> Result<u64>;
 ",
-        said: "added: `stardate(year: u64) -> Result<u64>`. Old clients still work",
+        message: "added: `stardate(year: u64) -> Result<u64>`. Old clients still work",
         at: "stardate(&self",
     },
     Change {
         old: VALIDATE,
         new: "#[interface(local)] fn nothing(&self) {}",
-        said: "removed: `validate(query: Query) -> Result<Validation>`. Old clients are refused when they connect",
+        message: "removed: `validate(query: Query) -> Result<Validation>`. Old clients are refused when they connect",
         at: "Mikobase: Send",
     },
     Change {
         old: "fn validate(",
         new: "fn check(",
-        said: "renamed: `validate(query: Query) -> Result<Validation>` is now `check`. Old clients are refused when they \
+        message: "renamed: `validate(query: Query) -> Result<Validation>` is now `check`. Old clients are refused when they \
                connect, unless the name on the wire stays: `#[interface(name = \"validate\")]`",
         at: "check(&self",
     },
     Change {
         old: "fn by_class(&self, class: &str) -> Result<Records>",
         new: "fn by_class(&self, class: &str) -> Result<Vec<Record>>",
-        said: "changed: it was `by_class(class: &str) -> Result<Records>` and is `by_class(class: &str) -> \
+        message: "changed: it was `by_class(class: &str) -> Result<Records>` and is `by_class(class: &str) -> \
                Result<Vec<Record>>`. Old clients are refused when they connect",
         at: "by_class(&self",
     },
@@ -150,14 +150,14 @@ const CHANGES: &[Change] = &[
         new: "    #[interface(read, deadline = \"5s\")]
     fn validate(&self, query: Query) -> Result<Validation>;
 ",
-        said: "changed: the attributes of `validate` were `read` and are `read, deadline = \"5000ms\"`. Old clients \
+        message: "changed: the attributes of `validate` were `read` and are `read, deadline = \"5000ms\"`. Old clients \
                still work, by the old attributes",
         at: "validate(&self",
     },
     Change {
         old: "pub trait Mikobase: Send",
         new: "pub trait Objectbase: Send",
-        said: "the interface was `Mikobase` and is `Objectbase`: old clients are refused when they connect",
+        message: "the interface was `Mikobase` and is `Objectbase`: old clients are refused when they connect",
         at: "Objectbase: Send",
     },
 ];
@@ -170,9 +170,9 @@ fn every_change_of_the_trait_is_an_error_against_the_recorded_surface() {
         workspace.edit(TRAIT, change.old, change.new);
         let output = workspace.cargo(CHECK);
         let place = place_of(&workspace.read(TRAIT), change.at);
-        let expected = format!("error: {}\n", change.said);
-        assert!(said(&output).contains(&expected), "{expected}{}", said(&output));
-        assert_eq!(surface_errors(&output), [place], "{}", said(&output));
+        let expected = format!("error: {}\n", change.message);
+        assert!(printed(&output).contains(&expected), "{expected}{}", printed(&output));
+        assert_eq!(surface_errors(&output), [place], "{}", printed(&output));
         fs::write(workspace.path(TRAIT), &original).unwrap();
     }
 
@@ -182,7 +182,7 @@ fn every_change_of_the_trait_is_an_error_against_the_recorded_surface() {
         "/// Runs one Q0 request, and documents are no change.",
     );
     let output = workspace.cargo(CHECK);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", printed(&output));
 
     // Whoever means a change records it.
     workspace.edit(TRAIT, CHANGES[4].old, CHANGES[4].new);
@@ -196,7 +196,7 @@ fn every_change_of_the_trait_is_an_error_against_the_recorded_surface() {
 
 /// The places of the errors that are about the surface.
 fn surface_errors(output: &Output) -> Vec<String> {
-    let text = said(output);
+    let text = printed(output);
     let errors = text.split("\nerror").filter(|error| error.contains("differs from the recorded surface"));
     errors.map(|error| error.split("--> ").nth(1).unwrap().lines().next().unwrap().to_owned()).collect()
 }

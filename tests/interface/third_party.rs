@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::cargo::{Package, WORKSPACE, built, said};
+use crate::cargo::{Package, WORKSPACE, built, printed};
 
 fn package() -> Package {
     let original = Path::new(WORKSPACE).join("tests/interface/third_party");
@@ -27,9 +27,9 @@ fn profiles_of_tests() -> String {
 fn it_shares_its_own_interface_and_versions_of_it_talk_if_they_fit() {
     let package = package();
     let unrecorded = package.cargo(&["build", "--bin", "whole"]);
-    assert!(said(&unrecorded).contains("To record the surface, build once with `MIKOBASE_RECORD=1`"));
+    assert!(printed(&unrecorded).contains("To record the surface, build once with `MIKOBASE_RECORD=1`"));
     let output = package.cargo_recording(&["build", "--bins"]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", printed(&output));
 
     let output = Command::new(built("whole")).output().unwrap();
     assert_eq!(
