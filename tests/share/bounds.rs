@@ -51,7 +51,7 @@ fn with_short_timeouts() -> Uds {
 }
 
 /// Runs it and checks that it ends within [`BOUND`].
-fn soon<T>(run: impl FnOnce() -> T) -> T {
+fn within_bound<T>(run: impl FnOnce() -> T) -> T {
     let begun = Instant::now();
     let result = run();
     assert!(begun.elapsed() < BOUND, "it took {:?}", begun.elapsed());

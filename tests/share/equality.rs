@@ -36,9 +36,7 @@ fn script() -> Vec<(&'static str, Value)> {
         q0(json!({"action": "select", "path": ["a.b", "c\"d", 2, "🖖"], "limit": 5, "offset": 0})),
         q0(json!({"action": "select", "class": "a.b/c", "classes": [class]})),
         q0(json!({"action": "update", "pk": "$1", "bucket": {"name": "Spock", "rank": "Commander"}})),
-        q0(
-            json!({"action": "update", "pk": "$1", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}),
-        ),
+        q0(json!({"action": "update", "pk": "$1", "bucket": {}, "if_updated_at": long_ago})),
         q0(json!({"action": "delete", "pk": "$3"})),
         q0(json!({"action": "delete", "pk": "$3"})),
         q0(json!({"action": "delete", "pk": "$3", "if_exists": true})),
