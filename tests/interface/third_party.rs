@@ -16,7 +16,7 @@ fn package() -> Package {
     package
 }
 
-/// The profiles that the workspace builds tests with, so that what is built of the dependencies serves both.
+/// The profiles of the workspace for tests, so that the artifacts of dependencies are shared.
 fn profiles_of_tests() -> String {
     let manifest = fs::read_to_string(Path::new(WORKSPACE).join("Cargo.toml")).unwrap();
     let sections = manifest.split("\n[").filter(|section| section.starts_with("profile.dev"));
@@ -52,7 +52,7 @@ fn it_shares_its_own_interface_and_versions_of_it_talk_if_they_fit() {
     }
 }
 
-/// What the client of one version prints when it calls the server of another.
+/// The output of the client of one version when it calls the server of another.
 fn call(client: &str, server: &str) -> String {
     let mut serving = Command::new(built(server))
         .arg("serve")
