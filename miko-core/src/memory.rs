@@ -177,7 +177,7 @@ pub fn full() -> Error {
     Error::new(ErrorId::STORAGE_FULL, message).with("memory_limit", LIMIT.load(Ordering::Relaxed))
 }
 
-/// Returns freed memory to the system, if the process has grown by [`TRIM_THRESHOLD`] since the last time.
+/// Returns freed memory to the system, if the process has grown by 16 MiB since the last time.
 pub fn give_back() {
     if !HAS_GROWN.replace(false) {
         return;
