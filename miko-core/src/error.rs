@@ -19,8 +19,7 @@ pub use ids::{ERROR_IDS, ErrorDoc, ErrorId};
 /// `Result` with the [`Error`] of Mikobase.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The reasons for which a request failed: at least one [`ErrorItem`]. Engines list at most
-/// [`MAX_REPORTED_FAULTS`].
+/// Why a request failed: one [`ErrorItem`] or more, of which the engines list at most [`MAX_REPORTED_FAULTS`].
 ///
 /// ```
 /// use miko_core::{Error, ErrorId};

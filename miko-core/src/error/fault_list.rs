@@ -1,11 +1,11 @@
-//! A bounded list of the faults of an input.
+//! Faults that are gathered while an input is read, within a bound.
 
 use serde_json::Value;
 
 use super::{Error, ErrorItem, Result};
 
-/// How many faults of one request, schema or worldlet are listed. If there are more, the list ends with one
-/// more item, whose detail `omitted` is the number of the others. The same holds for warnings.
+/// How many faults of one request, schema or worldlet are listed. The list ends with one more item that says how
+/// many were left out, as its detail `omitted`; the same holds for warnings.
 ///
 /// ```
 /// use miko_core::{Engine, MAX_REPORTED_FAULTS, Mikobase, SqliteEngine};
@@ -20,14 +20,13 @@ use super::{Error, ErrorItem, Result};
 /// ```
 pub const MAX_REPORTED_FAULTS: usize = 100;
 
-/// The total size of the listed faults in bytes, about, at which the list is full: a fault repeats keys and
-/// values of the input.
+/// Once the listed faults have so many bytes, no more are listed: a fault repeats keys and values of the input.
 const MAX_REPORTED_BYTES: usize = 1 << 20;
 
-/// The detail with the number of faults that are not listed.
+/// The detail that says how many were left out.
 const OMITTED: &str = "omitted";
 
-/// Faults or warnings: the first ones in full, the others counted.
+/// Faults or warnings: the first ones in full, the others as a number.
 #[derive(Debug, Default)]
 pub(crate) struct FaultList {
     items: Vec<ErrorItem>,
@@ -39,7 +38,7 @@ pub(crate) struct FaultList {
 }
 
 impl FaultList {
-    /// Adds a fault. The last item of a full list counts as the number of faults that it stands for.
+    /// Adds a fault. One that says how many were left out of another list counts as so many.
     pub(crate) fn push(&mut self, item: ErrorItem) {
         let left_out = item.details.get(OMITTED).and_then(Value::as_u64);
         if let Some(count) = left_out {
@@ -58,7 +57,7 @@ impl FaultList {
         self.append_with(other, |item| item);
     }
 
-    /// Adds the faults of another list, after `complete` has added details to each.
+    /// Adds the faults of another list, each with what `complete` adds to it.
     pub(crate) fn append_with(&mut self, other: Self, complete: impl FnMut(ErrorItem) -> ErrorItem) {
         self.extend(other.items.into_iter().map(complete));
         if let Some((item, count)) = other.omitted.map(|omitted| *omitted) {
@@ -66,7 +65,7 @@ impl FaultList {
         }
     }
 
-    /// The number of faults, listed or not.
+    /// How many faults there are, listed or not.
     pub(crate) fn len(&self) -> usize {
         self.items.len() + self.omitted.as_ref().map_or(0, |omitted| omitted.1)
     }
@@ -90,7 +89,7 @@ impl FaultList {
         self.items.sort_by_cached_key(ToString::to_string);
     }
 
-    /// The listed faults, followed by an item that counts the others, if any.
+    /// The faults that are listed, and how many were left out.
     pub(crate) fn into_items(self) -> Vec<ErrorItem> {
         let mut items = self.items;
         items.extend(self.omitted.map(|omitted| {
@@ -101,10 +100,10 @@ impl FaultList {
         items
     }
 
-    /// `Ok` if there are no faults.
+    /// `Ok` when there are none.
     ///
     /// # Errors
-    /// All faults as one error.
+    /// All of them as one error.
     pub(crate) fn check(self) -> Result<()> {
         Error::check(self.into_items())
     }
@@ -125,7 +124,7 @@ impl Extend<ErrorItem> for FaultList {
     }
 }
 
-/// The size of a value in memory, about, in bytes.
+/// The bytes of the texts in a value, and of what holds them, about.
 fn size_of_value(value: &Value) -> usize {
     let content = match value {
         Value::String(text) => text.len(),
