@@ -13,22 +13,22 @@ use mikobase::{BoxError, Result, Uds, json, mikobase_interface};
 
 const SPEECH: &str = include_str!("data/gettysburg.txt");
 
-/// How often words were said.
+/// The number of occurrences of words.
 ///
-/// The attribute makes the rest: the server's side, a proxy that implements this trait, calls by name.
+/// The attribute generates the server, a proxy that implements this trait, and calls by name.
 #[mikobase_interface]
 trait WordCounts {
-    /// Adds to the counts of words, and gives the number of different words known by now.
+    /// Adds to the counts of words and returns the number of different words so far.
     fn add(&self, counts: Vec<(String, u64)>) -> Result<usize>;
 
-    /// How often `word` was said.
+    /// The count of `word`.
     fn count(&self, word: &str) -> Result<u64>;
 
-    /// The `n` most frequent words, those of equal count in alphabetical order.
+    /// The `n` most frequent words, by count and then in alphabetical order.
     fn top(&self, n: usize) -> Result<Vec<(String, u64)>>;
 }
 
-/// What the server process holds.
+/// The object in the server process.
 #[derive(Default)]
 struct Counter {
     counts: Mutex<HashMap<String, u64>>,
@@ -76,7 +76,7 @@ fn main() -> Result<(), BoxError> {
         },
     )?;
 
-    // The workers have ended after this; the server has not.
+    // Waits for the workers; the server keeps running.
     share.wait()?;
     let words = share.db()?;
     println!("the most frequent words:");
@@ -85,7 +85,7 @@ fn main() -> Result<(), BoxError> {
     }
     println!("`nation` was said {} times", words.count("nation")?);
 
-    // Whatever implements the trait can be called by name with JSON, as HTTP does it: here, the proxy.
+    // Every implementation of the trait, here the proxy, can be called by name with JSON, as over HTTP.
     let by_name: &dyn WordCounts = words;
     println!("count({{\"word\": \"people\"}}) -> {}", by_name.dispatch("count", json!({"word": "people"}))?);
 
@@ -95,7 +95,7 @@ fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The words of a text in lower case, and how often each is in it.
+/// The words of a text in lower case, each with its count.
 fn counts_of(text: &str) -> Vec<(String, u64)> {
     let mut counts = HashMap::new();
     for word in text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()) {

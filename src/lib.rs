@@ -1,8 +1,8 @@
 //! A live object store shared by forked workers.
 //!
-//! One call starts a server process that holds a Mikobase in memory and forks N workers. Each gets a `db` that *is* a
-//! [`Mikobase`]: the same trait, the same results, over a Unix socket. When all workers are done, the caller gets the final
-//! state and a report per worker.
+//! One call starts a server process, which holds a Mikobase in memory, and forks N workers. Each worker gets
+//! a `db` that implements the trait [`Mikobase`] over a Unix socket and gives the same results as an engine.
+//! After the last worker has ended, the caller gets the final state and a report per worker.
 //!
 //! ```no_run
 //! use mikobase::prelude::*;
@@ -20,10 +20,11 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! A trait of your own is shared in the same way: put [`#[mikobase_interface]`](mikobase_interface) on it and hand an
-//! implementation to [`Uds::share`].
+//! A trait of your own is shared in the same way: put [`#[mikobase_interface]`](mikobase_interface) on it and
+//! pass an implementation to [`Uds::share`].
 //!
-//! This crate is a facade. The trait and the engines live in `miko-core`, sockets and processes in `miko-shared`.
+//! This crate is a facade. The trait and the engines are in `miko-core`, sockets and processes in
+//! `miko-shared`.
 
 pub use miko_core::mikobase_rpc::{MikobaseAsyncClient, MikobaseClient};
 pub use miko_core::{
@@ -42,7 +43,7 @@ pub use miko_shared::{
 };
 pub use serde_json::json;
 
-/// What a program that shares a Mikobase uses: `use mikobase::prelude::*;`.
+/// The items that a program needs to share a Mikobase: `use mikobase::prelude::*;`.
 pub mod prelude {
     pub use crate::rpc::Interface;
     pub use crate::{
@@ -52,12 +53,12 @@ pub mod prelude {
     };
 }
 
-/// Compiles the README's first program.
+/// Compiles the first program of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// Compiles and runs the program of the page on files.
+/// Compiles and runs the program in `docs/files.md`.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/files.md")]
 struct Files;

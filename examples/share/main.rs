@@ -1,7 +1,8 @@
 //! Twenty processes fill and query one store: `cargo run --example share`.
 //!
 //! The input is the table of the world's time zones. The server process loads the countries before any worker
-//! starts. Each worker creates its part of the zones, then asks for what is there by now, whoever wrote it.
+//! starts. Each worker creates its part of the zones, then counts the zones that all workers have created so
+//! far.
 
 #![allow(clippy::print_stdout, reason = "printing is what an example is for")]
 
@@ -17,14 +18,14 @@ use serde::{Deserialize, Serialize};
 use crate::summary::Summary;
 use crate::zone::{COUNTRY, Country, ZONE, Zone};
 
-/// What a worker hands back to the parent: any type that serde can carry.
+/// The value that a worker returns to the parent: any type that serde can serialize.
 #[derive(Serialize, Deserialize)]
 struct Findings {
     created: usize,
-    /// Of the zones that this worker created, the one farthest from the equator.
+    /// The zone farthest from the equator among those that this worker created.
     farthest: Zone,
     country: Country,
-    /// How many zones of its country this worker found, its own and those that others had created by then.
+    /// The number of zones of its country that this worker found, including those of other workers.
     seen: usize,
 }
 
@@ -44,7 +45,7 @@ fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Runs once, in the server process. A batch is one call; this one does all of its requests or none.
+/// Runs once, in the server process. A batch is one call; this one is atomic.
 fn load_countries(db: &dyn Mikobase) -> Result<(), BoxError> {
     let mut requests = Vec::new();
     for line in zone::rows(include_str!("../data/iso3166.tab")) {

@@ -1,4 +1,4 @@
-//! What the parent prints: who did what, and what the store held at the end.
+//! The output of the parent: the work of each worker, and the final state of the store.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,13 +13,13 @@ use crate::zone::{COUNTRY, Country, ZONE, Zone};
 
 const HEADER: &str = "worker     pid calls created  ms  farthest from the equator               seen in all";
 
-/// Who did what, and what came of it; `Display` makes it readable.
+/// The results of all workers and the final state, printed by `Display`.
 pub(crate) struct Summary<'r> {
     report: &'r Report<Findings, Worldlet>,
     countries: Vec<Country>,
-    /// From south to north.
+    /// The zones, from south to north.
     zones: Vec<Zone>,
-    /// How many zones a country has, by its code.
+    /// The number of zones of each country, by its code.
     zones_of: HashMap<String, usize>,
 }
 
@@ -85,7 +85,7 @@ impl Display for Summary<'_> {
     }
 }
 
-/// What the summary needs of a worldlet.
+/// The part of a worldlet that the summary needs.
 #[derive(Deserialize)]
 struct State {
     records: Map<String, Value>,

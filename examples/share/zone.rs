@@ -31,7 +31,7 @@ pub(crate) struct Zone {
     pub(crate) comments: Option<String>,
 }
 
-/// The lines of a table that are no comments.
+/// The lines of a table that are not comments.
 pub(crate) fn rows(table: &'static str) -> impl Iterator<Item = &'static str> {
     table.lines().filter(|line| !line.starts_with('#'))
 }
@@ -54,7 +54,7 @@ impl FromStr for Zone {
 }
 
 impl Zone {
-    /// The last part of its name: a city, mostly.
+    /// The last part of its name, usually a city.
     pub(crate) fn place(&self) -> &str {
         self.name.rsplit('/').next().unwrap_or(&self.name)
     }

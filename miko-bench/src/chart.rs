@@ -13,7 +13,7 @@ const BARS: f64 = 520.0;
 const BAR: f64 = 16.0;
 const GAP: f64 = 34.0;
 
-/// Follows the reader's colours, light or dark.
+/// Uses the colour scheme of the reader, light or dark.
 const STYLE: &str = "
     text { font: 12px system-ui, sans-serif; fill: #333 }
     .head { font-size: 15px; font-weight: 600 }
@@ -21,7 +21,7 @@ const STYLE: &str = "
     .peer { fill: #9db4c0 } .own { fill: #e4572e }
     @media (prefers-color-scheme: dark) { text { fill: #ddd } .peer { fill: #4f6d7a } }";
 
-/// Draws the rates of one setting. Every workload has a scale of its own, from zero to its fastest.
+/// Draws the rates of one setting. Each workload has its own scale, from zero to its highest rate.
 pub fn draw(report: &Report, setting: Setting) -> String {
     let mut document = Document::new().add(Style::new(STYLE));
     document =

@@ -1,4 +1,4 @@
-//! A crew: the workers of one peer, and the socket by which each is given orders.
+//! A crew: the workers of one peer, each with a socket for its orders.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;
@@ -10,23 +10,23 @@ use miko_shared::BoxError;
 use crate::peer::Size;
 use crate::process::Forked;
 use crate::sample::Choice;
-use crate::worker::{self, Order, Outcome, attend};
+use crate::worker::{self, Order, Outcome, serve_orders};
 use crate::workload::{Client, Workload};
 
-/// Between the order and the agreed start: every worker has woken up and sleeps again by then.
-const NOTICE: Duration = Duration::from_millis(8);
+/// The time between an order and the start that it names. Every worker has read its order by then and sleeps.
+const START_DELAY: Duration = Duration::from_millis(8);
 
-/// How long a worker may take to answer: to connect, or to carry out an order.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a worker may take to connect or to run an order.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Workers that wait for orders. They end when this is dropped.
+/// Workers that wait for orders. Dropping the crew ends them.
 pub(crate) struct Crew {
-    seats: Vec<BufReader<UnixStream>>,
+    sockets: Vec<BufReader<UnixStream>>,
     processes: Vec<Forked>,
 }
 
-/// The workers' ends of a crew's sockets.
-pub(crate) type Orders = Vec<UnixStream>;
+/// The workers' ends of the sockets.
+pub(crate) type OrderSockets = Vec<UnixStream>;
 
 impl Crew {
     /// A crew of forked workers, each with a client of its own.
@@ -34,58 +34,58 @@ impl Crew {
         Size { workers, records }: Size,
         connect: impl Fn(usize) -> Result<C, BoxError>,
     ) -> Result<Self, BoxError> {
-        let (seats, orders) = seats(workers)?;
+        let (sockets, orders) = socket_pairs(workers)?;
         let mut processes = Vec::with_capacity(workers);
         for (index, orders) in orders.into_iter().enumerate() {
             let connect = &connect;
             processes.push(Forked::start(|| {
                 let mut client = connect(index)?;
-                attend(orders, &mut client, &mut Choice::new(index, workers, records))
+                serve_orders(orders, &mut client, &mut Choice::new(index, workers, records))
             })?);
         }
-        Self::ready(seats, processes)
+        Self::connected(sockets, processes)
     }
 
-    /// A crew whose workers are the business of one process: that is given their ends of the sockets.
-    pub(crate) fn keep(
+    /// A crew whose workers are started by one process, `host`, which gets their ends of the sockets.
+    pub(crate) fn hosted(
         workers: usize,
-        keeper: impl FnOnce(Orders) -> Result<(), BoxError>,
+        host: impl FnOnce(OrderSockets) -> Result<(), BoxError>,
     ) -> Result<Self, BoxError> {
-        let (seats, orders) = seats(workers)?;
-        let processes = vec![Forked::start(|| keeper(orders))?];
-        Self::ready(seats, processes)
+        let (sockets, orders) = socket_pairs(workers)?;
+        let processes = vec![Forked::start(|| host(orders))?];
+        Self::connected(sockets, processes)
     }
 
-    /// Waits until every worker has connected.
-    fn ready(mut seats: Vec<UnixStream>, processes: Vec<Forked>) -> Result<Self, BoxError> {
-        seats.iter_mut().try_for_each(|seat| seat.set_read_timeout(Some(PATIENCE)))?;
-        let mut crew = Self { seats: seats.into_iter().map(BufReader::new).collect(), processes };
-        crew.outcomes()?;
+    /// A crew of running processes; waits until every worker has connected.
+    fn connected(mut sockets: Vec<UnixStream>, processes: Vec<Forked>) -> Result<Self, BoxError> {
+        sockets.iter_mut().try_for_each(|socket| socket.set_read_timeout(Some(RESPONSE_TIMEOUT)))?;
+        let mut crew = Self { sockets: sockets.into_iter().map(BufReader::new).collect(), processes };
+        crew.read_outcomes()?;
         Ok(crew)
     }
 
-    /// Lets every worker call for so long, and compute after each call.
+    /// Has every worker make calls for `slice`, and compute for `compute` after each call.
     pub(crate) fn work(
         &mut self,
         workload: Workload,
         slice: Duration,
         compute: Duration,
     ) -> Result<Vec<Outcome>, BoxError> {
-        let start = worker::now() + NOTICE.as_nanos() as u64;
+        let start = worker::now() + START_DELAY.as_nanos() as u64;
         let [slice, compute] = [slice, compute].map(|time| time.as_nanos() as u64);
         let order = Order { workload, start, end: start + slice, compute };
         let line = serde_json::to_string(&order)? + "\n";
-        for seat in &mut self.seats {
-            seat.get_mut().write_all(line.as_bytes())?;
+        for socket in &mut self.sockets {
+            socket.get_mut().write_all(line.as_bytes())?;
         }
-        self.outcomes()
+        self.read_outcomes()
     }
 
-    fn outcomes(&mut self) -> Result<Vec<Outcome>, BoxError> {
-        let mut outcomes = Vec::with_capacity(self.seats.len());
-        for seat in &mut self.seats {
+    fn read_outcomes(&mut self) -> Result<Vec<Outcome>, BoxError> {
+        let mut outcomes = Vec::with_capacity(self.sockets.len());
+        for socket in &mut self.sockets {
             let mut line = String::new();
-            seat.read_line(&mut line)?;
+            socket.read_line(&mut line)?;
             if line.is_empty() {
                 return Err("a worker has ended".into());
             }
@@ -101,16 +101,16 @@ impl Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        // Other processes have copies of these sockets: only this ends the orders for all of them.
-        for seat in &self.seats {
-            let _ = seat.get_ref().shutdown(Shutdown::Both);
+        // Forked processes have copies of these sockets, so closing them here is not enough.
+        for socket in &self.sockets {
+            let _ = socket.get_ref().shutdown(Shutdown::Both);
         }
-        self.processes.drain(..).for_each(Forked::expire);
+        self.processes.drain(..).for_each(Forked::join_or_kill);
     }
 }
 
-/// A socket per worker: our ends and theirs.
-fn seats(workers: usize) -> Result<(Vec<UnixStream>, Orders), BoxError> {
+/// A socket pair per worker: the ends of the crew and those of the workers.
+fn socket_pairs(workers: usize) -> Result<(Vec<UnixStream>, OrderSockets), BoxError> {
     let mut pairs = Vec::with_capacity(workers);
     for _ in 0..workers {
         pairs.push(UnixStream::pair()?);

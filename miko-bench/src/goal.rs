@@ -1,4 +1,4 @@
-//! The ratios that we want to reach, and whether we do.
+//! The performance goals, and whether a report reaches them.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::report::Report;
 use crate::statistics::{Estimate, Round};
 use crate::workload::Workload;
 
-/// A ratio that we want to reach.
+/// A performance goal.
 struct Goal {
     what: &'static str,
     setting: Setting,
@@ -16,33 +16,33 @@ struct Goal {
     bound: Bound,
 }
 
-/// What the ratio is of, and where it should lie.
+/// The measured quantity of a goal and its bound.
 #[derive(Clone, Copy)]
 enum Bound {
-    /// Our rate is at least so many times the peer's.
+    /// The least ratio of Mikobase's rate to the peer's.
     Rate(f64),
-    /// Our median latency is at most so many times the peer's.
+    /// The largest ratio of Mikobase's median latency to the peer's.
     Latency(f64),
-    /// Our slowest worker is at least so many times as fast as our fastest.
+    /// The least ratio of the rate of the slowest worker of Mikobase to that of the fastest.
     Fairness(f64),
-    /// Our 99.9th percentile is at most so many milliseconds.
+    /// The largest 99.9th percentile of Mikobase's latency, in milliseconds.
     Tail(f64),
 }
 
-/// What became of a goal.
+/// A goal with its measured value.
 #[derive(Debug, Clone, Serialize)]
-pub struct HandshakeReply {
-    /// The goal in words.
+pub struct GoalResult {
+    /// The goal as text.
     pub goal: String,
-    /// What was measured.
+    /// The measured value.
     pub measured: Estimate,
-    /// Is it reached?
+    /// Whether the goal is reached.
     pub reached: bool,
 }
 
-const MANY: Setting = Setting { workers: 20, cpus: Cpus::All };
-const ALONE: Setting = Setting { workers: 1, cpus: Cpus::All };
-const CRAMPED: Setting = Setting { workers: 1, cpus: Cpus::One };
+const TWENTY_WORKERS: Setting = Setting { workers: 20, cpus: Cpus::All };
+const ONE_WORKER: Setting = Setting { workers: 1, cpus: Cpus::All };
+const ONE_WORKER_ONE_CPU: Setting = Setting { workers: 1, cpus: Cpus::One };
 
 const fn goal(
     what: &'static str,
@@ -55,40 +55,46 @@ const fn goal(
 }
 
 const GOALS: &[Goal] = &[
-    goal("Redis GET", MANY, Workload::Read, "redis", Bound::Rate(1.0)),
-    goal("PostgreSQL", MANY, Workload::Read, "postgresql", Bound::Rate(1.3)),
-    goal("Manager", MANY, Workload::Read, "manager", Bound::Rate(4.0)),
-    goal("Redis SET", MANY, Workload::Create, "redis", Bound::Rate(1.0)),
-    goal("PostgreSQL", MANY, Workload::Create, "postgresql", Bound::Rate(2.5)),
-    goal("the SQLite file", MANY, Workload::Create, "sqlite-file", Bound::Rate(1.3)),
-    goal("our fastest worker, of our slowest", MANY, Workload::Create, OWN, Bound::Fairness(0.5)),
-    goal("", MANY, Workload::Create, OWN, Bound::Tail(5.0)),
-    goal("pipelined GET", MANY, Workload::ReadBatch, "redis", Bound::Rate(1.0)),
-    goal("PostgreSQL multi-row insert", MANY, Workload::CreateBatch, "postgresql", Bound::Rate(3.0)),
-    goal("PostgreSQL", MANY, Workload::Find, "postgresql", Bound::Rate(2.0)),
-    goal("PostgreSQL without parallel plan", ALONE, Workload::Scan, "postgresql", Bound::Rate(1.0)),
-    goal("PostgreSQL without parallel plan", MANY, Workload::Scan, "postgresql", Bound::Rate(1.0)),
-    goal("Redis", ALONE, Workload::Read, "redis", Bound::Latency(0.3)),
-    goal("Redis", CRAMPED, Workload::Read, "redis", Bound::Latency(1.15)),
-    goal("a raw ping-pong", CRAMPED, Workload::Read, "raw", Bound::Latency(2.5)),
+    goal("Redis GET", TWENTY_WORKERS, Workload::Read, "redis", Bound::Rate(1.0)),
+    goal("PostgreSQL", TWENTY_WORKERS, Workload::Read, "postgresql", Bound::Rate(1.3)),
+    goal("Manager", TWENTY_WORKERS, Workload::Read, "manager", Bound::Rate(4.0)),
+    goal("Redis SET", TWENTY_WORKERS, Workload::Create, "redis", Bound::Rate(1.0)),
+    goal("PostgreSQL", TWENTY_WORKERS, Workload::Create, "postgresql", Bound::Rate(2.5)),
+    goal("the SQLite file", TWENTY_WORKERS, Workload::Create, "sqlite-file", Bound::Rate(1.3)),
+    goal("our fastest worker, of our slowest", TWENTY_WORKERS, Workload::Create, OWN, Bound::Fairness(0.5)),
+    goal("", TWENTY_WORKERS, Workload::Create, OWN, Bound::Tail(5.0)),
+    goal("pipelined GET", TWENTY_WORKERS, Workload::ReadBatch, "redis", Bound::Rate(1.0)),
+    goal(
+        "PostgreSQL multi-row insert",
+        TWENTY_WORKERS,
+        Workload::CreateBatch,
+        "postgresql",
+        Bound::Rate(3.0),
+    ),
+    goal("PostgreSQL", TWENTY_WORKERS, Workload::Find, "postgresql", Bound::Rate(2.0)),
+    goal("PostgreSQL without parallel plan", ONE_WORKER, Workload::Scan, "postgresql", Bound::Rate(1.0)),
+    goal("PostgreSQL without parallel plan", TWENTY_WORKERS, Workload::Scan, "postgresql", Bound::Rate(1.0)),
+    goal("Redis", ONE_WORKER, Workload::Read, "redis", Bound::Latency(0.3)),
+    goal("Redis", ONE_WORKER_ONE_CPU, Workload::Read, "redis", Bound::Latency(1.15)),
+    goal("a raw ping-pong", ONE_WORKER_ONE_CPU, Workload::Read, "raw", Bound::Latency(2.5)),
 ];
 
 const OWN: &str = "mikobase";
 
-/// What an empty share may take: so many times what its processes take, and so many milliseconds.
-const LIFETIME: (f64, f64) = (2.0, 10.0);
+/// The bound for the lifetime of an empty share: a multiple of the time of its processes, plus milliseconds.
+const LIFETIME_BOUND: (f64, f64) = (2.0, 10.0);
 
-/// The goals that this report can tell about.
-pub(crate) fn verdicts(report: &Report) -> Vec<HandshakeReply> {
-    GOALS.iter().filter_map(|goal| goal.verdict(report)).chain(lifetime(report)).collect()
+/// The goals for which the report has measurements.
+pub(crate) fn evaluate(report: &Report) -> Vec<GoalResult> {
+    GOALS.iter().filter_map(|goal| goal.evaluate(report)).chain(evaluate_lifetime(report)).collect()
 }
 
 impl Goal {
-    fn verdict(&self, report: &Report) -> Option<HandshakeReply> {
+    fn evaluate(&self, report: &Report) -> Option<GoalResult> {
         let own = report.own(self.setting, self.workload)?;
-        // The yardstick has one workload.
-        let of_peer = if self.peer == "raw" { Workload::Empty } else { self.workload };
-        let peer = report.row(self.setting, of_peer, self.peer)?;
+        // The raw ping-pong has one workload.
+        let peer_workload = if self.peer == "raw" { Workload::Empty } else { self.workload };
+        let peer = report.row(self.setting, peer_workload, self.peer)?;
         let ratio = |quantity: fn(&Round) -> f64| Estimate::ratio(own.each(quantity), peer.each(quantity));
         let (measured, reached, bound) = match self.bound {
             Bound::Rate(least) => {
@@ -109,19 +115,20 @@ impl Goal {
             }
         };
         let goal = format!("{}, {}: {bound}", self.workload.title(), self.setting);
-        Some(HandshakeReply { goal, measured, reached })
+        Some(GoalResult { goal, measured, reached })
     }
 }
 
-fn lifetime(report: &Report) -> Option<HandshakeReply> {
+fn evaluate_lifetime(report: &Report) -> Option<GoalResult> {
     let lifetime = report.lifetime.as_ref()?;
-    let (factor, constant) = LIFETIME;
+    let (factor, constant) = LIFETIME_BOUND;
     let allowed = lifetime.processes.iter().map(|processes| factor * processes + constant);
     let measured = Estimate::ratio(lifetime.share.iter().copied(), allowed);
     let goal = format!(
-        "an empty share of {} workers: at most 1 × ({factor} × forking and reaping {} processes + {constant} ms)",
+        "an empty share of {} workers: at most 1 × \
+         ({factor} × forking and reaping {} processes + {constant} ms)",
         lifetime.workers,
         lifetime.workers + 1,
     );
-    Some(HandshakeReply { goal, measured, reached: measured.median <= 1.0 })
+    Some(GoalResult { goal, measured, reached: measured.median <= 1.0 })
 }

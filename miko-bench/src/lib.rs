@@ -1,27 +1,27 @@
-//! How fast a shared Mikobase is, beside its peers in the same run.
+//! Benchmarks of a shared Mikobase and its peers in one run.
 //!
-//! A [`Plan`] says what to measure; [`run`] measures it and gives a [`Report`], which is JSON, a Markdown table
-//! ([`markdown`]) or an SVG chart ([`chart`]).
+//! A [`Plan`] says what to measure; [`run`] measures it and returns a [`Report`], which can be written as
+//! JSON, as a Markdown table ([`markdown`]) or as an SVG chart ([`chart`]).
 //!
 //! ```text
 //! for each setting (1 or 20 workers, on one CPU or on all):
 //!     start every peer and its crew: N forked workers, each with a connection of its own
 //!     for each round, for each workload, for each peer:      <- interleaved
-//!         every worker of the crew calls as fast as it can, from one agreed moment to another
+//!         every worker of the crew calls as fast as it can, from a common start to a common end
 //! ```
 //!
-//! So a slow moment of the machine falls on all alike, and a ratio is taken within a round before the median is taken of
-//! the rounds. All crews but one sleep at any moment.
+//! The interleaving makes noise of the machine affect all peers. A ratio is computed within each round; the
+//! result is the median of the ratios. Only one crew works at a time, while the others sleep.
 //!
 //! | subject | where |
 //! | --- | --- |
 //! | what is measured, how often, how long | [`plan`], [`workload`] |
-//! | the records that everybody stores | `sample` |
-//! | the processes: crews, servers, the CPUs they run on | `crew`, `worker`, `process` |
-//! | a peer each, short enough to be checked by eye | `peer/` and `peers/` |
-//! | what comes out | [`report`], [`statistics`], [`goal`], [`markdown`], [`chart`] |
+//! | the records that all peers store | `sample` |
+//! | the processes: crews, servers, their CPUs | `crew`, `worker`, `process` |
+//! | the peers, one file each | `peer/` and `peers/` |
+//! | the results | [`report`], [`statistics`], [`goal`], [`markdown`], [`chart`] |
 //!
-//! The process that calls [`run`] must have one thread: it forks.
+//! The process that calls [`run`] must have one thread, since it forks.
 
 pub mod chart;
 mod crew;

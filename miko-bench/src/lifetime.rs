@@ -1,4 +1,4 @@
-//! What it takes to start and end a share whose workers do nothing.
+//! Measures the time to start and end a share whose workers do nothing.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use miko_shared::{BoxError, Uds};
 use crate::process::Forked;
 use crate::report::Lifetime;
 
-/// Measures both in turn, one round more than counts.
+/// Measures a share and plain processes in turn, after one unmeasured round.
 pub(crate) fn measure(workers: usize, rounds: usize) -> Result<Lifetime, BoxError> {
     let mut lifetime = Lifetime { workers, share: Vec::new(), processes: Vec::new() };
     for round in 0..=rounds {

@@ -10,7 +10,7 @@ use crate::statistics::{Estimate, Round};
 /// Writes the tables.
 pub fn write(report: &Report) -> String {
     let mut text = String::new();
-    // Writing into a string never fails.
+    // Writing to a string never fails.
     let _ = tables(report, &mut text);
     text
 }
@@ -18,8 +18,8 @@ pub fn write(report: &Report) -> String {
 fn tables(report: &Report, text: &mut String) -> fmt::Result {
     writeln!(
         text,
-        "Mikobase {} on {} CPUs; {} records from the start; slices of {} ms. Each cell is the median of {} interleaved \
-         rounds and half their range; times in µs.",
+        "Mikobase {} on {} CPUs; {} records from the start; slices of {} ms. \
+         Each cell is the median of {} interleaved rounds and half their range; times in µs.",
         report.version,
         report.cpus,
         report.records,
@@ -96,10 +96,10 @@ fn goals(report: &Report, text: &mut String) -> fmt::Result {
         return Ok(());
     }
     writeln!(text, "\n### Goals\n\n| goal | measured | |\n| --- | --- | --- |")?;
-    for verdict in &report.goals {
-        let reached = if verdict.reached { "reached" } else { "**not reached**" };
-        let measured = verdict.measured;
-        writeln!(text, "| {} | {:.2} ±{}% | {reached} |", verdict.goal, measured.median, percent(measured))?;
+    for result in &report.goals {
+        let reached = if result.reached { "reached" } else { "**not reached**" };
+        let measured = result.measured;
+        writeln!(text, "| {} | {:.2} ±{}% | {reached} |", result.goal, measured.median, percent(measured))?;
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ fn percent(estimate: Estimate) -> String {
     format!("{:.0}", estimate.spread * 100.0)
 }
 
-/// A number with the digits that a noisy machine leaves it, and its magnitude.
+/// A number with the digits that are significant in a noisy measurement, and a suffix for its magnitude.
 pub(crate) struct Short(pub(crate) f64);
 
 impl Display for Short {

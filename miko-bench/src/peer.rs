@@ -1,4 +1,4 @@
-//! Who is measured, and on which terms.
+//! The peers: the servers that are measured, and the terms of the comparison.
 
 mod manager;
 mod mikobase;
@@ -14,25 +14,25 @@ use crate::crew::Crew;
 use crate::process::Server;
 use crate::workload::Workload;
 
-/// Somebody who answers calls.
+/// A server that is measured.
 pub(crate) struct Peer {
-    /// Its word on the command line.
+    /// Its name on the command line.
     pub(crate) name: &'static str,
-    /// What it is, and what it does and does not do for a call.
+    /// A description of the peer and of the work that it does for a call.
     pub(crate) terms: &'static str,
     pub(crate) workloads: &'static [Workload],
-    /// Starts a server with so many records, and that many workers. `None` if it is not installed.
+    /// Starts the server and its workers, with records to read. `None` if the server is not installed.
     pub(crate) start: fn(Size) -> Result<Option<Running>, BoxError>,
 }
 
-/// How large a measurement is.
+/// The size of a measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) workers: usize,
     pub(crate) records: usize,
 }
 
-/// A peer that runs. It ends when this is dropped: its workers first.
+/// A running peer. Dropping it ends its workers, then its server.
 pub(crate) struct Running {
     pub(crate) crew: Crew,
     _server: Option<Server>,
@@ -48,7 +48,7 @@ impl Running {
     }
 }
 
-/// Everybody, ourselves first.
+/// All peers, Mikobase first.
 pub(crate) const ALL: &[Peer] = &[
     mikobase::PEER,
     mikobase::EMPTY,
@@ -65,20 +65,20 @@ pub(crate) const ALL: &[Peer] = &[
     manager::PEER,
 ];
 
-/// How many of [`ALL`] are ourselves.
+/// How many of [`ALL`] are Mikobase itself.
 const OWN: usize = 2;
 
-/// Ourselves: always measured, and what every ratio is about.
+/// Mikobase itself, which is always measured and to which each ratio refers.
 pub(crate) fn ours() -> &'static [Peer] {
     &ALL[..OWN]
 }
 
-/// The words by which peers are chosen.
+/// The names of the peers that can be chosen.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL[OWN..].iter().map(|peer| peer.name)
 }
 
-/// What a peer is and on which terms it is compared, by its word.
+/// The description of the peer with this name.
 pub fn terms(name: &str) -> Option<&'static str> {
     ALL.iter().find(|peer| peer.name == name).map(|peer| peer.terms)
 }

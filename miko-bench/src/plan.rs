@@ -10,26 +10,26 @@ use crate::workload::Workload;
 /// What to measure, how often and how long.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Crews and the CPUs they share with their servers.
+    /// The sizes of the crews, and the CPUs that they share with their servers.
     pub settings: Vec<Setting>,
     /// Names of [`peers`](crate::peers); Mikobase itself is always measured.
     pub peers: Vec<String>,
-    /// In the order in which they are measured.
+    /// The workloads, in the order of measurement.
     pub workloads: Vec<Workload>,
-    /// Rounds that count; one more before them warms everything up.
+    /// The number of measured rounds; one more round before them warms up.
     pub rounds: usize,
     /// How long one crew works on one workload in one round.
     pub slice: Duration,
     /// How long a worker computes after each call.
     pub compute: Duration,
-    /// How many records are there before the first round.
+    /// The number of records before the first round.
     pub records: usize,
 }
 
-/// How many workers there are, and where they run.
+/// The number of workers, and their CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// Of each peer.
+    /// The number of workers of each peer.
     pub workers: usize,
     /// The CPUs of the workers and of their server.
     pub cpus: Cpus,
@@ -39,14 +39,15 @@ pub struct Setting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cpus {
-    /// All that this process may use.
+    /// All CPUs that this process may use.
     All,
-    /// One for everybody.
+    /// One CPU for the server and all workers.
     One,
 }
 
 impl Plan {
-    /// What a document may quote: twenty workers and one, on all CPUs and on one; every peer, every workload.
+    /// The plan for published numbers: twenty workers and one, on all CPUs and on one; every peer and
+    /// workload.
     pub fn thorough() -> Self {
         let setting = |(workers, cpus)| Setting { workers, cpus };
         Self {
@@ -62,7 +63,7 @@ impl Plan {
         }
     }
 
-    /// What a look takes: twenty workers on all CPUs, in less than a minute.
+    /// A short plan, which takes less than a minute: twenty workers on all CPUs.
     pub fn brief() -> Self {
         let settings = vec![Setting { workers: 20, cpus: Cpus::All }];
         Self { settings, rounds: 3, slice: Duration::from_millis(100), records: 20_000, ..Self::thorough() }

@@ -1,4 +1,4 @@
-//! Processes that are not workers: the servers of peers, and the CPUs that everybody runs on.
+//! Forked processes, the servers of peers, and the CPUs of both.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -18,11 +18,11 @@ use tempfile::TempDir;
 
 use crate::plan::Cpus;
 
-/// How long a server may take to come up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to start.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs `work` with this process, and those that it starts, on these CPUs.
-pub(crate) fn on<T>(cpus: Cpus, work: impl FnOnce() -> Result<T, BoxError>) -> Result<T, BoxError> {
+/// Runs `work` with this process, and the processes that it starts, bound to these CPUs.
+pub(crate) fn with_cpus<T>(cpus: Cpus, work: impl FnOnce() -> Result<T, BoxError>) -> Result<T, BoxError> {
     let this = Pid::from_raw(0);
     let before = sched_getaffinity(this)?;
     if cpus == Cpus::One {
@@ -35,11 +35,11 @@ pub(crate) fn on<T>(cpus: Cpus, work: impl FnOnce() -> Result<T, BoxError>) -> R
     outcome
 }
 
-/// A process that was forked from this one. It is killed when this is dropped.
+/// A process that was forked from this one. Dropping it kills the process.
 pub(crate) struct Forked(Pid);
 
 impl Forked {
-    /// Forks a process that does `work` and ends.
+    /// Forks a process that runs `work` and ends.
     pub(crate) fn start(work: impl FnOnce() -> Result<(), BoxError>) -> Result<Self, BoxError> {
         // SAFETY: the process that measures has one thread.
         match unsafe { fork() }? {
@@ -50,17 +50,18 @@ impl Forked {
                 if let Ok(Err(error)) = outcome {
                     eprintln!("miko bench: {error}");
                 }
-                // SAFETY: `_exit` runs nothing of the parent's, whose state this process has a copy of.
+                // SAFETY: `_exit` runs no exit handlers of the parent, whose state this process has a copy
+                // of.
                 unsafe { nix::libc::_exit(i32::from(!succeeded)) }
             }
             ForkResult::Parent { child } => Ok(Self(child)),
         }
     }
 
-    /// Lets it come to its end by itself, but not for ever.
-    pub(crate) fn expire(self) {
-        let give_up = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < give_up {
+    /// Waits ten seconds for the process to end, then kills it.
+    pub(crate) fn join_or_kill(self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
             match waitpid(self.0, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(1)),
                 _ => return std::mem::forget(self),
@@ -68,7 +69,10 @@ impl Forked {
         }
     }
 
-    /// Waits for its end.
+    /// Waits until the process has ended.
+    ///
+    /// # Errors
+    /// If its exit code is not 0.
     pub(crate) fn join(self) -> Result<(), BoxError> {
         let status = waitpid(self.0, None)?;
         std::mem::forget(self);
@@ -86,7 +90,7 @@ impl Drop for Forked {
     }
 }
 
-/// A server on a socket in a directory of its own. Both are gone when this is dropped.
+/// A server on a socket in its own directory. Dropping it ends the server and removes the directory.
 pub(crate) struct Server {
     _process: Process,
     directory: TempDir,
@@ -99,7 +103,7 @@ enum Process {
 }
 
 impl Server {
-    /// No server, but its files.
+    /// A directory without a server process.
     pub(crate) fn none(directory: TempDir) -> Self {
         Self { _process: Process::None, directory }
     }
@@ -112,8 +116,8 @@ impl Server {
         Ok(Self { _process: process, directory })
     }
 
-    /// A server that a shell script starts. The script is given the directory to use, and becomes the server; it ends
-    /// with 127 if the server is not installed: then there is none.
+    /// A server that is started by a shell script. The script gets the directory as its argument and execs
+    /// the server. `None` if it ends with 127, which means that the server is not installed.
     pub(crate) fn script(script: &str, socket: &str) -> Result<Option<Self>, BoxError> {
         let directory = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir()?;
         let mut command = Command::new("sh");
@@ -121,7 +125,7 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         let mut child = dies_with_parent(&mut command).spawn()?;
         let socket = directory.path().join(socket);
-        let give_up = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STARTUP_TIMEOUT;
         while UnixStream::connect(&socket).is_err() {
             if let Some(status) = child.try_wait()? {
                 if status.code() == Some(127) {
@@ -129,7 +133,7 @@ impl Server {
                 }
                 return Err(format!("the script that starts it ended: {status}").into());
             }
-            if Instant::now() > give_up {
+            if Instant::now() > deadline {
                 let _ = child.kill();
                 return Err("it did not come up within a minute".into());
             }
@@ -143,7 +147,7 @@ impl Server {
         self.directory.path().join(SOCKET)
     }
 
-    /// Where it has its files.
+    /// The directory of its files.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -154,10 +158,10 @@ const SOCKET: &str = "socket";
 impl Drop for Process {
     fn drop(&mut self) {
         if let Self::Script(child) = self {
-            // Redis and PostgreSQL both take this as: end at once, but in order.
+            // Redis and PostgreSQL both shut down fast but cleanly on SIGINT.
             let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGINT);
-            let give_up = Instant::now() + Duration::from_secs(10);
-            while matches!(child.try_wait(), Ok(None)) && Instant::now() < give_up {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(5));
             }
             let _ = child.kill();
@@ -166,7 +170,7 @@ impl Drop for Process {
     }
 }
 
-/// Lets the kernel end a command when this process ends, however it ends.
+/// Has the kernel kill a command when this process ends for any reason.
 pub(crate) fn dies_with_parent(command: &mut Command) -> &mut Command {
     // SAFETY: `prctl` is async-signal-safe, and nothing else is called between fork and exec.
     unsafe { command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) }

@@ -1,20 +1,20 @@
-//! What came out of a measurement.
+//! The results of a measurement.
 
 use serde::Serialize;
 
-use crate::goal::HandshakeReply;
+use crate::goal::GoalResult;
 use crate::plan::Setting;
 use crate::statistics::{Estimate, Round};
 use crate::workload::Workload;
 
-/// What came out of a measurement: every round of everybody. It is serialized as it is.
+/// The results of a measurement: every round of every peer. Serialized in this form.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The version of Mikobase.
     pub version: &'static str,
     /// How many CPUs this process may use.
     pub cpus: usize,
-    /// Records that were there from the start.
+    /// The number of records before the first round.
     pub records: usize,
     /// How long a crew worked on a workload in a round, in milliseconds.
     pub slice: u128,
@@ -22,46 +22,46 @@ pub struct Report {
     pub compute: u128,
     /// A row for each peer, workload and setting.
     pub rows: Vec<Row>,
-    /// Starting and ending a share.
+    /// The times to start and end a share.
     pub lifetime: Option<Lifetime>,
-    /// The ratios that we want to reach, as far as they were measured.
-    pub goals: Vec<HandshakeReply>,
+    /// The goals, as far as they were measured.
+    pub goals: Vec<GoalResult>,
     /// Peers that are not installed.
     pub missing: Vec<String>,
 }
 
-/// What one peer did in one workload.
+/// The results of one peer in one workload.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// Who works, and where.
+    /// The number of workers, and their CPUs.
     pub setting: Setting,
-    /// What it did.
+    /// The workload.
     pub workload: Workload,
-    /// Its name.
+    /// The name of the peer.
     pub peer: &'static str,
-    /// Is it ourselves?
+    /// Whether the peer is Mikobase itself.
     pub own: bool,
-    /// Each round that counted.
+    /// The measured rounds.
     pub rounds: Vec<Round>,
 }
 
 impl Row {
-    /// One quantity of every round.
+    /// A quantity of each round.
     pub fn each(&self, quantity: fn(&Round) -> f64) -> impl Iterator<Item = f64> {
         self.rounds.iter().map(quantity)
     }
 
-    /// One quantity over all rounds.
+    /// The estimate of a quantity over all rounds.
     pub fn estimate(&self, quantity: fn(&Round) -> f64) -> Estimate {
         Estimate::of(self.each(quantity))
     }
 }
 
-/// What an empty share of many workers takes, from the call to the report, in milliseconds; beside it, forking and
-/// reaping as many processes that do nothing.
+/// The time of an empty share from the call to the report, and the time to fork and reap as many processes
+/// that do nothing, in milliseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Lifetime {
-    /// Of the share; the processes are one more.
+    /// The number of workers of the share. The number of processes is larger by one.
     pub workers: usize,
     /// Each round.
     pub share: Vec<f64>,
@@ -75,19 +75,19 @@ impl Report {
         self.rows.iter().find(|row| row.setting == setting && row.workload == workload && row.peer == peer)
     }
 
-    /// Our own row.
+    /// The row of Mikobase itself.
     pub fn own(&self, setting: Setting, workload: Workload) -> Option<&Row> {
         self.rows.iter().find(|row| row.setting == setting && row.workload == workload && row.own)
     }
 
-    /// The settings and workloads that have rows, in their order.
+    /// The settings and workloads that have rows, in the order of the rows.
     pub fn groups(&self) -> Vec<(Setting, Workload)> {
         let mut groups: Vec<_> = self.rows.iter().map(|row| (row.setting, row.workload)).collect();
         groups.dedup();
         groups
     }
 
-    /// How fast we are in the rate of somebody, 2 being twice as fast.
+    /// The ratio of Mikobase's rate to that of a peer: 2 means twice as fast.
     pub fn speed(&self, row: &Row) -> Option<Estimate> {
         let own = self.own(row.setting, row.workload)?;
         Some(Estimate::ratio(own.each(|round| round.rate), row.each(|round| round.rate)))

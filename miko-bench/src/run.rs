@@ -1,4 +1,4 @@
-//! Carrying out a plan.
+//! Runs a plan.
 
 use std::thread::available_parallelism;
 
@@ -13,12 +13,12 @@ use crate::statistics::Round;
 use crate::workload::Workload;
 use crate::{goal, lifetime};
 
-/// Measures what `plan` says. `tell` hears what is being done, now and then.
+/// Measures what `plan` says. `progress` is called with a line about each step.
 ///
 /// # Errors
-/// If somebody failed, or answered something else than what was asked for. A peer that is not installed is no error: the
-/// report names it.
-pub fn run(plan: &Plan, tell: &mut dyn FnMut(&str)) -> Result<Report, BoxError> {
+/// If a peer failed or gave a wrong answer. A peer that is not installed is not an error: the report names
+/// it.
+pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Report, BoxError> {
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
         cpus: available_parallelism().map_or(1, usize::from),
@@ -31,21 +31,21 @@ pub fn run(plan: &Plan, tell: &mut dyn FnMut(&str)) -> Result<Report, BoxError> 
         missing: Vec::new(),
     };
     for &setting in &plan.settings {
-        process::on(setting.cpus, || measure(plan, setting, &mut report, tell))?;
+        process::with_cpus(setting.cpus, || measure(plan, setting, &mut report, progress))?;
     }
     if let Some(workers) = plan.settings.iter().map(|setting| setting.workers).max() {
-        tell("starting and ending shares");
+        progress("starting and ending shares");
         report.lifetime = Some(lifetime::measure(workers, plan.rounds)?);
     }
-    // What is to be reached is said of workers that do nothing but call.
+    // The goals hold for workers that only make calls.
     if plan.compute.is_zero() {
-        report.goals = goal::verdicts(&report);
+        report.goals = goal::evaluate(&report);
     }
     Ok(report)
 }
 
-/// Everybody who works in one setting.
-struct Field {
+/// A running peer in one setting, with its results.
+struct Contestant {
     peer: &'static Peer,
     running: Running,
     rows: Vec<Row>,
@@ -55,43 +55,46 @@ fn measure(
     plan: &Plan,
     setting: Setting,
     report: &mut Report,
-    tell: &mut dyn FnMut(&str),
+    progress: &mut dyn FnMut(&str),
 ) -> Result<(), BoxError> {
-    let mut field = Vec::new();
-    for peer in chosen(plan) {
-        tell(&format!("{setting}: starting {}", peer.name));
+    let mut contestants = Vec::new();
+    for peer in selected_peers(plan) {
+        progress(&format!("{setting}: starting {}", peer.name));
         let size = Size { workers: setting.workers, records: plan.records };
-        match (peer.start)(size).map_err(|error| of(peer, &*error))? {
-            Some(running) => field.push(Field { peer, running, rows: rows(plan, setting, peer) }),
+        match (peer.start)(size).map_err(|error| with_peer_name(peer, &*error))? {
+            Some(running) => {
+                contestants.push(Contestant { peer, running, rows: empty_rows(plan, setting, peer) })
+            }
             None if report.missing.iter().any(|name| name == peer.name) => {}
             None => {
-                tell(&format!("{} is not installed: it is left out", peer.name));
+                progress(&format!("{} is not installed: it is left out", peer.name));
                 report.missing.push(peer.name.to_owned());
             }
         }
     }
-    let mut order = Order::new();
+    let mut shuffle = Shuffle::new();
     for round in 0..=plan.rounds {
-        let of = if round == 0 { "to warm up".to_owned() } else { format!("{round} of {}", plan.rounds) };
-        tell(&format!("{setting}: round {of}"));
+        let label = if round == 0 { "to warm up".to_owned() } else { format!("{round} of {}", plan.rounds) };
+        progress(&format!("{setting}: round {label}"));
         for &workload in &plan.workloads {
-            for index in order.draw(field.len()) {
-                field[index].work(workload, plan, round > 0)?;
+            for index in shuffle.draw(contestants.len()) {
+                contestants[index].work(workload, plan, round > 0)?;
             }
         }
     }
     for &workload in &plan.workloads {
-        let of_workload = field.iter().flat_map(|one| &one.rows).filter(|row| row.workload == workload);
+        let of_workload =
+            contestants.iter().flat_map(|contestant| &contestant.rows).filter(|row| row.workload == workload);
         report.rows.extend(of_workload.cloned());
     }
     Ok(())
 }
 
-/// In which order they work: another one each time. Who works after somebody that has waited for a disk finds the machine
-/// rested, and who works after a large one finds the caches full of that.
-struct Order(Random);
+/// Gives the peers a random order for each workload, since a peer affects the next one: after one that waits
+/// for a disk the CPU is cool, and after a large one the caches are cold.
+struct Shuffle(Random);
 
-impl Order {
+impl Shuffle {
     fn new() -> Self {
         Self(Random::new(0))
     }
@@ -105,8 +108,8 @@ impl Order {
     }
 }
 
-impl Field {
-    fn work(&mut self, workload: Workload, plan: &Plan, counts: bool) -> Result<(), BoxError> {
+impl Contestant {
+    fn work(&mut self, workload: Workload, plan: &Plan, is_measured: bool) -> Result<(), BoxError> {
         let Some(row) = self.rows.iter_mut().find(|row| row.workload == workload) else {
             return Ok(());
         };
@@ -114,29 +117,29 @@ impl Field {
             .running
             .crew
             .work(workload, plan.slice, plan.compute)
-            .map_err(|error| of(self.peer, &*error))?;
-        if counts {
+            .map_err(|error| with_peer_name(self.peer, &*error))?;
+        if is_measured {
             row.rounds.push(Round::of(workload, &outcomes));
         }
         Ok(())
     }
 }
 
-/// Ourselves and the peers of the plan, those who have a workload of it.
-fn chosen(plan: &Plan) -> impl Iterator<Item = &'static Peer> {
+/// Mikobase itself and the peers of the plan, as far as they implement one of its workloads.
+fn selected_peers(plan: &Plan) -> impl Iterator<Item = &'static Peer> {
     let named = |peer: &&Peer| plan.peers.iter().any(|name| name == peer.name);
     let works = |peer: &&Peer| peer.workloads.iter().any(|workload| plan.workloads.contains(workload));
     let own = peer::ours().iter();
     own.chain(peer::ALL.iter().skip(peer::ours().len()).filter(named)).filter(works)
 }
 
-fn rows(plan: &Plan, setting: Setting, peer: &'static Peer) -> Vec<Row> {
+fn empty_rows(plan: &Plan, setting: Setting, peer: &'static Peer) -> Vec<Row> {
     let own = peer::ours().iter().any(|own| own.name == peer.name);
     let workloads = plan.workloads.iter().copied().filter(|workload| peer.workloads.contains(workload));
     workloads.map(|workload| Row { setting, workload, peer: peer.name, own, rounds: Vec::new() }).collect()
 }
 
-fn of(peer: &Peer, error: &dyn std::error::Error) -> BoxError {
+fn with_peer_name(peer: &Peer, error: &dyn std::error::Error) -> BoxError {
     format!("{}: {error}", peer.name).into()
 }
 
@@ -145,11 +148,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_works_once_and_follows_everybody_sometimes() {
-        let mut order = Order::new();
+    fn each_order_is_a_permutation_and_all_successions_occur() {
+        let mut shuffle = Shuffle::new();
         let mut followed = std::collections::HashSet::new();
         for _ in 0..100 {
-            let drawn = order.draw(5);
+            let drawn = shuffle.draw(5);
             let mut sorted = drawn.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, [0, 1, 2, 3, 4]);

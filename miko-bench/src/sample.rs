@@ -1,23 +1,23 @@
-//! The records that everybody stores, and which of them a worker asks for.
+//! The records that all peers store, and the choices of the workers among them.
 
 use miko_shared::BoxError;
 use serde_json::{Value, json};
 
-/// The class whose records are there from the start.
+/// The class of the records that exist before the first round.
 pub(crate) const ITEM: &str = "bench.org/item";
 
-/// The class of the records that workers create: the other one stays as large as it was.
+/// The class of the records that workers create, so that [`ITEM`] keeps its size.
 pub(crate) const MADE: &str = "bench.org/made";
 
-/// How many records share a deck, which has an index.
+/// How many records have the same `deck`, a field with an index.
 pub(crate) const PER_DECK: usize = 100;
 
-/// How many records share a sector, which has none.
+/// How many records have the same `sector`, a field without an index.
 const PER_SECTOR: usize = 50;
 
 const RANKS: [&str; 3] = ["Ensign", "Lieutenant", "Captain"];
 
-/// The rank that a scan asks for.
+/// The rank of the records that a scan finds.
 pub(crate) const RANK: &str = RANKS[2];
 
 /// The definitions of both classes: one unique and one indexed field.
@@ -45,23 +45,23 @@ pub(crate) fn bucket(serial: usize) -> Value {
     })
 }
 
-/// The bucket as text, for those who store text.
+/// The bucket as text, for peers that store text.
 pub(crate) fn text(serial: usize) -> String {
     bucket(serial).to_string()
 }
 
-/// The key of a record that is there from the start, for those who let the client choose it: a UUID that grows with the
-/// number, as Mikobase's own do.
+/// The key of an [`ITEM`], for peers whose client chooses it: a UUID that grows with the serial, as the pks
+/// of Mikobase do.
 pub(crate) fn key(serial: usize) -> String {
     format!("0198c0de-0000-7000-8000-{serial:012x}")
 }
 
-/// The key of a record that a worker creates.
+/// The key of a [`MADE`] record, which a worker creates.
 pub(crate) fn made_key(serial: usize) -> String {
     format!("0198c0de-0001-7000-8000-{serial:012x}")
 }
 
-/// Is this the bucket of that record?
+/// Checks that `text` is the bucket of this record.
 pub(crate) fn check(text: &str, serial: usize) -> Result<(), BoxError> {
     let after = text.find("\"serial\"").map(|at| text[at + 8..].trim_start_matches([':', ' ']));
     let digits = after.map(|rest| &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())]);
@@ -71,13 +71,13 @@ pub(crate) fn check(text: &str, serial: usize) -> Result<(), BoxError> {
     }
 }
 
-/// How many records of a sector have the rank that a scan asks for.
+/// The number of records of a sector that a scan finds.
 pub(crate) fn in_sector(sector: usize) -> usize {
     let first = sector * PER_SECTOR;
     (first..first + PER_SECTOR).filter(|serial| RANKS[serial % 3] == RANK).count()
 }
 
-/// Are these the serials of the last records of this deck, in descending order?
+/// Checks that these are the buckets of the last records of this deck, in descending order.
 pub(crate) fn check_last<'t>(
     texts: impl Iterator<Item = &'t str>,
     deck: usize,
@@ -92,7 +92,7 @@ pub(crate) fn check_last<'t>(
     check_count(found, count)
 }
 
-/// Did so many records come?
+/// Checks the number of records in an answer.
 pub(crate) fn check_count(found: usize, expected: usize) -> Result<(), BoxError> {
     if found == expected {
         return Ok(());
@@ -100,7 +100,8 @@ pub(crate) fn check_count(found: usize, expected: usize) -> Result<(), BoxError>
     Err(format!("{expected} records were expected, and {found} came").into())
 }
 
-/// A generator of numbers that are the same in each run: a linear one does, since only the upper bits are used.
+/// A random number generator with a fixed seed. A linear congruential one suffices: only its upper bits are
+/// used.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -109,23 +110,23 @@ impl Random {
     }
 
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        // The constants of Knuth's MMIX.
+        // The constants of Knuth's MMIX generator.
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % bound.max(1)
     }
 }
 
-/// What a worker asks for next.
+/// Chooses the arguments of the calls of a worker.
 pub(crate) struct Choice {
     random: Random,
     records: usize,
-    /// The serial of the next record that this worker makes, and how far it is to the one after.
+    /// The serial of the next record that this worker creates, and the distance to the one after it.
     next: usize,
     step: usize,
 }
 
 impl Choice {
-    /// The choices of one of `workers`. No two of them make the same serial, and each makes them in ascending order.
+    /// The choices of one of `workers`. Their serials are disjoint, and those of each worker ascend.
     pub(crate) fn new(worker: usize, workers: usize, records: usize) -> Self {
         Self { random: Random::new(worker as u64 + 1), records, next: worker, step: workers }
     }
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_is_known_by_its_serial_however_it_is_spaced() {
+    fn a_bucket_is_recognized_by_its_serial_with_any_spacing() {
         for text in [text(17), r#"{ "deck": 3, "serial" : 17}"#.to_owned(), r#"{"serial": 17}"#.to_owned()] {
             assert!(check(&text, 17).is_ok(), "{text}");
             assert!(check(&text, 1).is_err() && check(&text, 170).is_err(), "{text}");
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_workers_make_the_same_record() {
+    fn the_serials_of_workers_are_disjoint() {
         let mut made: Vec<usize> = (0..3)
             .flat_map(|worker| {
                 let mut choice = Choice::new(worker, 3, 100);

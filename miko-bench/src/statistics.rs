@@ -1,4 +1,4 @@
-//! From what was measured to what is told: medians, spreads, percentiles.
+//! Statistics of the measurements: medians, spreads, percentiles.
 
 use serde::Serialize;
 
@@ -8,14 +8,14 @@ use crate::workload::Workload;
 /// A quantity that was measured once per round.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
-    /// The value in the middle.
+    /// The median.
     pub median: f64,
-    /// Half the distance between the extremes, as a part of the median.
+    /// Half the range of the values, as a fraction of the median.
     pub spread: f64,
 }
 
 impl Estimate {
-    /// Of the values of all rounds.
+    /// The estimate from the values of all rounds.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
@@ -29,25 +29,24 @@ impl Estimate {
         Self { median, spread: range / 2.0 / median }
     }
 
-    /// How much one is of the other: the ratio of each round, then the median of the ratios. What disturbed a round
-    /// disturbed both.
+    /// The estimate of `of / to`, from the ratio of each round: noise in a round affects both values.
     pub fn ratio(of: impl IntoIterator<Item = f64>, to: impl IntoIterator<Item = f64>) -> Self {
         Self::of(of.into_iter().zip(to).map(|(of, to)| of / to))
     }
 }
 
-/// What a crew did in one round.
+/// The results of a crew in one round.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Round {
     /// Requests per second, of all workers together.
     pub rate: f64,
-    /// Of the calls of all workers, in microseconds.
+    /// The median latency of the calls of all workers, in microseconds.
     pub p50: f64,
-    /// As above.
+    /// The 99th percentile of the latency, in microseconds.
     pub p99: f64,
-    /// As above.
+    /// The 99.9th percentile of the latency, in microseconds.
     pub p999: f64,
-    /// The rate of the slowest worker as a part of that of the fastest.
+    /// The rate of the slowest worker divided by that of the fastest.
     pub fairness: f64,
 }
 
@@ -74,7 +73,7 @@ fn rate(workload: Workload, outcome: &Outcome) -> f64 {
     (outcome.latencies.len() * workload.requests()) as f64 / (outcome.elapsed as f64 / 1e9)
 }
 
-/// The least value that so large a part of all is not above.
+/// The smallest value such that at least this fraction of all values is at most it.
 fn percentile(sorted: &[u32], part: f64) -> f64 {
     let rank = (sorted.len() as f64 * part).ceil() as usize;
     sorted.get(rank.max(1) - 1).map_or(f64::NAN, |&value| f64::from(value))

@@ -1,4 +1,4 @@
-//! A worker of a crew: it waits for orders and tells what came of them.
+//! A worker of a crew: it waits for orders, runs them and reports the outcomes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::sample::Choice;
 use crate::workload::{Client, Workload, call};
 
-/// What a worker is told: to call, from one moment to another of the machine's monotonic clock, and to compute so long after each
-/// call. All in nanoseconds.
+/// An order to a worker: make calls from `start` to `end`, and compute for `compute` after each call. Times
+/// are nanoseconds of the monotonic clock.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) workload: Workload,
@@ -21,33 +21,33 @@ pub(crate) struct Order {
     pub(crate) compute: u64,
 }
 
-/// What a worker tells: what every call took, in nanoseconds, and all of them together.
+/// The outcome of an order: the latency of each call and the whole time, in nanoseconds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) latencies: Vec<u32>,
-    /// From the agreed start to the end of the last call, which may be later than the agreed end.
+    /// The time from the start to the end of the last call, which may be later than the end of the order.
     pub(crate) elapsed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
 }
 
-/// Keeps its core for so long from a moment on, as somebody who computes. Gives the moment in which that is over.
-fn compute(from: u64, duration: u64) -> u64 {
-    let mut moment = from;
-    while moment < from + duration {
-        moment = now();
+/// Occupies the core for `duration` after `from`, as a computation does. Returns the time at the end.
+fn spin_until_after(from: u64, duration: u64) -> u64 {
+    let mut time = from;
+    while time < from + duration {
+        time = now();
     }
-    moment
+    time
 }
 
-/// The machine's monotonic clock, in nanoseconds: the same in all processes.
+/// The time of the monotonic clock in nanoseconds, which is the same in all processes.
 pub(crate) fn now() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
     now.as_nanos() as u64
 }
 
-/// Carries out the orders that come in until there are no more. A line each, as JSON.
-pub(crate) fn attend(
+/// Runs each order that arrives, until the socket is closed. Orders and outcomes are lines of JSON.
+pub(crate) fn serve_orders(
     orders: UnixStream,
     client: &mut dyn Client,
     choice: &mut Choice,
@@ -56,7 +56,7 @@ pub(crate) fn attend(
     writeln!(outcomes, "{}", serde_json::to_string(&Outcome::default())?)?;
     for line in BufReader::new(orders).lines() {
         let order: Order = serde_json::from_str(&line?)?;
-        let outcome = carry_out(&order, client, choice);
+        let outcome = run_order(&order, client, choice);
         let mut line = serde_json::to_vec(&outcome)?;
         line.push(b'\n');
         outcomes.write_all(&line)?;
@@ -64,7 +64,7 @@ pub(crate) fn attend(
     Ok(())
 }
 
-fn carry_out(order: &Order, client: &mut dyn Client, choice: &mut Choice) -> Outcome {
+fn run_order(order: &Order, client: &mut dyn Client, choice: &mut Choice) -> Outcome {
     let mut outcome = Outcome { latencies: Vec::with_capacity(1 << 14), ..Outcome::default() };
     std::thread::sleep(Duration::from_nanos(order.start.saturating_sub(now())));
     let mut before = now();
@@ -75,7 +75,7 @@ fn carry_out(order: &Order, client: &mut dyn Client, choice: &mut Choice) -> Out
         }
         let after = now();
         outcome.latencies.push(u32::try_from(after - before).unwrap_or(u32::MAX));
-        before = compute(after, order.compute);
+        before = spin_until_after(after, order.compute);
     }
     outcome.elapsed = before.saturating_sub(order.start);
     outcome

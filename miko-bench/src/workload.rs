@@ -1,4 +1,4 @@
-//! What workers do, in words and as calls of a client.
+//! The workloads, and the client that makes their calls.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::sample::Choice;
 
-/// Requests in one call of a batch.
+/// The number of requests in one call of a batch.
 pub const BATCH: usize = 32;
 
-/// How many records a [`Workload::Find`] asks for.
+/// The number of records that a [`Workload::Find`] asks for.
 pub(crate) const FOUND: usize = 10;
 
-/// One kind of call, made again and again.
+/// A kind of call that is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Workload {
     /// A call that does nothing.
     Empty,
-    /// One record by its key, any of those that are there from the start.
+    /// One record by its key, any of those that exist before the first round.
     Read,
     /// One new record, validated, with one unique and one indexed field.
     Create,
@@ -28,18 +28,18 @@ pub enum Workload {
     ReadBatch,
     /// [`BATCH`] creates in one call.
     CreateBatch,
-    /// Of the records with a value of an indexed field, the first by another one.
+    /// The first records by one field, among those with a value of an indexed field.
     Find,
-    /// The records of a class with a value each of two fields that have no index: all of them are looked at.
+    /// The records of a class with given values of two fields without an index, which takes a full scan.
     Scan,
 }
 
 impl Workload {
-    /// In the order in which they are measured.
+    /// All workloads, in the order of measurement.
     pub const ALL: &[Self] =
         &[Self::Empty, Self::Read, Self::Create, Self::ReadBatch, Self::CreateBatch, Self::Find, Self::Scan];
 
-    /// Its word on the command line.
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -52,7 +52,7 @@ impl Workload {
         }
     }
 
-    /// What it is, for a table.
+    /// The title in a table.
     pub fn title(self) -> &'static str {
         match self {
             Self::Empty => "an empty call",
@@ -65,7 +65,7 @@ impl Workload {
         }
     }
 
-    /// Requests in one call: a rate counts these.
+    /// The number of requests in one call, which a rate counts.
     pub fn requests(self) -> usize {
         match self {
             Self::ReadBatch | Self::CreateBatch => BATCH,
@@ -92,7 +92,7 @@ impl FromStr for Workload {
     }
 }
 
-/// A worker's connection to a peer. It makes one call of a workload and checks that the answer is what it must be.
+/// A worker's connection to a peer. Each method makes one call of a workload and checks the answer.
 ///
 /// A peer implements the workloads that it declares.
 pub(crate) trait Client {

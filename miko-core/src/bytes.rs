@@ -1,4 +1,4 @@
-//! Bytes in arguments and results: as bytes on the wire, as base64 in JSON.
+//! Binary data in arguments and results: raw on the wire, base64 in JSON.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
-/// Bytes: as they are on the wire, as base64 in JSON.
+/// Binary data: raw on the wire, base64 in JSON.
 ///
 /// ```
 /// use miko_core::Bytes;

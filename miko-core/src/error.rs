@@ -1,8 +1,8 @@
-//! Errors and warnings: what a caller gets instead of, or beside, a result.
+//! Errors and warnings.
 //!
-//! One request can be wrong in several places, so an [`Error`] carries a list of [`ErrorItem`]s and is never
-//! empty. An item is an id that programs compare and details that name the place, the rule, what was found and
-//! what is allowed. The same shape serves JSON faces (`{"id", "details"}`), the wire and Rust.
+//! A request can have several faults, so an [`Error`] is a list of [`ErrorItem`]s that is never empty. An
+//! item has an id, which programs compare, and details: the place, the violated rule, the found and the
+//! allowed value. It has the same shape in Rust, on the wire and in JSON (`{"id", "details"}`).
 
 mod ids;
 
@@ -38,7 +38,7 @@ impl Error {
         ErrorItem::new(id, message).into()
     }
 
-    /// All of `items` as one error; `Ok` when there are none.
+    /// All of `items` as one error; `Ok` if there are none.
     ///
     /// # Errors
     /// Whenever `items` is not empty.
@@ -46,13 +46,13 @@ impl Error {
         if items.is_empty() { Ok(()) } else { Err(Self { items }) }
     }
 
-    /// All of `items`, of which there is at least one.
+    /// An error of `items`, which must not be empty.
     pub(crate) fn of(items: Vec<ErrorItem>) -> Self {
         debug_assert!(!items.is_empty(), "an error says what was wrong");
         Self { items }
     }
 
-    /// Everything that was wrong, to be told together with more.
+    /// The items, to be combined with others.
     pub(crate) fn into_items(self) -> Vec<ErrorItem> {
         self.items
     }
@@ -66,7 +66,7 @@ impl Error {
         self
     }
 
-    /// Adds a detail to every item: what they have in common.
+    /// Adds a detail to every item.
     #[must_use]
     pub fn with_all(mut self, key: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
@@ -76,7 +76,7 @@ impl Error {
         self
     }
 
-    /// Everything that was wrong, at least one item.
+    /// The items, at least one.
     pub fn items(&self) -> &[ErrorItem] {
         &self.items
     }
@@ -86,7 +86,7 @@ impl Error {
         &self.items[0].id
     }
 
-    /// Is any item of this id?
+    /// Whether any item has this id.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "ids are named constants: `error.is(ErrorId::CONFLICT)`"
@@ -102,7 +102,7 @@ impl From<ErrorItem> for Error {
     }
 }
 
-/// An error without an item would be a failure that says nothing: input that claims one is refused.
+/// Refuses an empty list: an error always gives a reason.
 impl<'de> Deserialize<'de> for Error {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let items = Vec::<ErrorItem>::deserialize(deserializer)?;
@@ -125,8 +125,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// What `main` prints of an error it returns is `Debug`: people read it, so it is as readable as `Display`, an item a
-/// line.
+/// As `Display`, with one item per line: `Debug` is the form in which an error returned from `main` is
+/// printed.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.items.iter().map(ToString::to_string).collect();
@@ -136,23 +136,21 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-/// One thing that was wrong: an id for programs, details for whoever mends the request.
-///
-/// Warnings have the same shape.
+/// One fault or warning: an id for programs, and details for people who correct the request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorItem {
-    /// What kind of fault this is.
+    /// The kind of the fault.
     pub id: ErrorId,
-    /// Where, which rule, what was found, what is allowed. `message` is a sentence for people.
+    /// The place, the violated rule, the found and the allowed value. `message` is a sentence for people.
     #[serde(default, deserialize_with = "crate::json::reader::object")]
     pub details: Map<String, Value>,
 }
 
-/// What was odd about a request that succeeded all the same.
+/// A finding about a request that did not prevent its success.
 pub type Warning = ErrorItem;
 
 impl ErrorItem {
-    /// An item with a sentence for people.
+    /// An item with the detail `message`, a sentence for people.
     pub fn new(id: ErrorId, message: impl Into<String>) -> Self {
         let mut details = Map::new();
         details.insert("message".to_owned(), Value::String(message.into()));
@@ -166,7 +164,7 @@ impl ErrorItem {
         self
     }
 
-    /// The sentence for people, or nothing if whoever made the item left it out.
+    /// The detail `message`; empty if there is none.
     pub fn message(&self) -> &str {
         self.details.get("message").and_then(Value::as_str).unwrap_or_default()
     }

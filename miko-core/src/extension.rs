@@ -32,7 +32,8 @@ use crate::worldlet::Imported;
 /// assert_eq!(db.record_by_pk(&pk)?.unwrap().bucket_as::<Officer>()?, spock);
 ///
 /// db.update(&pk, &Officer { rank: "Captain".into(), ..spock })?;
-/// assert_eq!(db.count(serde_json::json!({"class": "starfleet.com/officer", "path": ["rank", "Captain"]}))?, 1);
+/// let captains = serde_json::json!({"class": "starfleet.com/officer", "path": ["rank", "Captain"]});
+/// assert_eq!(db.count(captains)?, 1);
 /// db.delete(&pk)?;
 /// # Ok::<(), miko_core::Error>(())
 /// ```
@@ -76,8 +77,12 @@ pub trait MikobaseExt: Mikobase {
     /// for name in ["Spock", "Kirk"] {
     ///     db.create("starfleet.com/officer", &json!({"name": name, "ship": "Enterprise"}))?;
     /// }
-    /// let crew = Select::class("starfleet.com/officer").path(["ship"], eq("Enterprise")).sort(Sort::by(["name"]));
-    /// let names: Vec<_> = db.select(crew)?.iter().map(|record| record.bucket.get("name").unwrap().unwrap()).collect();
+    /// let crew = Select::class("starfleet.com/officer")
+    ///     .path(["ship"], eq("Enterprise"))
+    ///     .sort(Sort::by(["name"]));
+    /// let records = db.select(crew)?;
+    /// let name = |officer: &miko_core::Record| officer.bucket.get("name").unwrap().unwrap();
+    /// let names: Vec<_> = records.iter().map(name).collect();
     /// assert_eq!(names, ["Kirk", "Spock"]);
     /// # Ok::<(), miko_core::Error>(())
     /// ```

@@ -1,34 +1,34 @@
-//! Files: content of any size beside the records, in pieces.
+//! Files: content of any size beside the records, transferred in pieces.
 
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::timestamp::Timestamp;
 
-/// How many bytes a piece of a file has at most: 1 MiB.
+/// The largest size of a piece of a file or a worldlet, in bytes: 1 MiB.
 pub const MOST_BYTES: usize = 1 << 20;
 
-/// What is known of a file without reading it.
+/// The metadata of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileInfo {
-    /// The pk by which records name it.
+    /// The pk by which records reference it.
     pub pk: String,
     /// The SHA-256 of its content, in hexadecimal digits.
     pub sha256: String,
     /// Its media type, such as `image/png`.
     pub mime: String,
-    /// How many bytes it has.
+    /// The size of its content in bytes.
     pub size: u64,
-    /// When it was put in.
+    /// When it was stored.
     pub created_at: Timestamp,
 }
 
-/// A place in a file.
+/// A position in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Position {
-    /// The chunk, counted from 0, as the file was put in.
+    /// The index of the chunk, as the file was stored, counted from 0.
     pub chunk: u64,
-    /// The byte in the chunk.
+    /// The offset in the chunk, in bytes.
     pub offset: u64,
 }
 

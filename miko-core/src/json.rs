@@ -82,8 +82,9 @@ pub fn parse(text: &str) -> Result<Value> {
         Some(literal) => {
             let nearest = numbers::nearest_float(literal).map_or(Value::Null, Value::Number);
             let message = format!(
-                "a number would lose digits: {literal} would be kept as {nearest}; integers from -2^63 to 2^64-1 and \
-                 double-precision floats are kept exactly: send anything else as a string"
+                "a number would lose digits: {literal} would be kept as {nearest}; \
+                 integers from -2^63 to 2^64-1 and double-precision floats are kept exactly: \
+                 send anything else as a string"
             );
             Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", literal).with("kept_as", nearest))
         }

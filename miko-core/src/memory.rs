@@ -1,61 +1,61 @@
-//! How much memory this process may take, and giving memory back.
+//! The memory limit of this process, and returning freed memory to the system.
 //!
-//! Code whose allocations depend on a caller's input reports them with [`grow`]. Each `STEP` of reported bytes
-//! costs one look at the resident memory of the process; below that a report is an addition. Without a limit
+//! Code whose allocations depend on a caller's input reports them with [`grow`]. The resident memory of the
+//! process is measured once per `STEP` of reported bytes; any other report is one addition. Without a limit
 //! ([`limit`]) nothing is refused.
 //!
-//! A limit has levels, so that a full store cannot starve the calls that would empty it: stored data may take
-//! five eighths of it, frames that arrive seven eighths, calls all of it.
+//! The limit has three levels, so that a full store does not block the calls that would empty it: stored data
+//! may take five eighths of it, incoming frames seven eighths, and calls all of it.
 //!
-//! Memory is measured where the system tells it: on Linux. Pages of files, such as the code of the process, do not
-//! count.
+//! Memory can be measured on Linux only. File-backed pages, such as the code of the process, do not count.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, ErrorId, Result};
 
-/// The smallest limit: a server takes some megabytes for itself.
+/// The smallest limit in bytes: a server needs some megabytes for itself.
 pub const MIN_LIMIT: usize = 16 << 20;
 
-/// So many bytes may be reported before the memory of the process is looked at.
+/// The number of reported bytes after which the memory of the process is measured.
 const STEP: usize = 1 << 20;
 
-/// Freed memory is given back to the system when the process has grown by so many bytes since it was last done.
-const TRIM_AT: usize = 16 << 20;
+/// The growth in bytes since the last trim after which freed memory is returned to the system.
+const TRIM_THRESHOLD: usize = 16 << 20;
 
-/// The text by which an error of a deserializer is recognized as [`Error`] `storage-full`.
-const REASON: &str = "there is no memory for this within the memory limit of the server";
+/// The text by which [`reason_of`] recognizes an error of a deserializer as `storage-full`.
+const LIMIT_REACHED: &str = "there is no memory for this within the memory limit of the server";
 
-/// The text by which an error of a deserializer is recognized as a read that would exceed [`read_within`].
-const TOO_MUCH: &str = "its values take too much memory";
+/// The text by which [`reason_of`] recognizes an error of a deserializer as a read beyond [`read_within`].
+const TOO_EXPANSIVE: &str = "its values take too much memory";
 
-/// How many bytes the values of a request may take in memory, for each byte that a request may have. They are counted
-/// generously: with room for vectors to grow.
+/// How many bytes the values of a request may take in memory for each byte of the frame limit. The estimate
+/// includes spare capacity of vectors.
 ///
-/// A value takes dozens of times the bytes in which it was sent: a null in an array has one byte.
+/// A value can take dozens of times its encoded size: a null in an array has one byte on the wire.
 pub const MAX_EXPANSION: usize = 12;
 
-/// The limit in bytes, beyond [`BASE`]; 0 if there is none.
+/// The limit in bytes, beyond [`BASELINE`]; 0 if there is none.
 static LIMIT: AtomicUsize = AtomicUsize::new(0);
 
-/// The resident memory of the process when the limit was set: a forked process begins with that of its parent.
-static BASE: AtomicUsize = AtomicUsize::new(0);
+/// The resident memory of the process when the limit was set. A forked process starts with that of its
+/// parent.
+static BASELINE: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// The bytes that were reported since the memory of the process was last looked at.
+    /// The bytes reported since the memory of the process was last measured.
     static REPORTED: Cell<usize> = const { Cell::new(0) };
-    /// How many bytes values that are read may still take.
-    static READABLE: Cell<usize> = const { Cell::new(usize::MAX) };
-    /// The bytes of stored data that were reported since then.
+    /// The bytes that deserialized values may still take within [`read_within`].
+    static READ_BUDGET: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// The bytes of stored data reported since the memory of the process was last measured.
     static STORED: Cell<usize> = const { Cell::new(0) };
     /// Whether a [`STEP`] was reported since [`give_back`].
     static HAS_GROWN: Cell<bool> = const { Cell::new(false) };
-    /// The resident memory after freed memory was last given back.
+    /// The resident memory after the last trim.
     static AFTER_TRIM: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Limits the memory that this process takes from now on, beyond what it has.
+/// Limits the memory that this process takes in addition to its current memory.
 ///
 /// # Errors
 /// `invalid_request` below [`MIN_LIMIT`]; `internal` where the memory of a process cannot be measured.
@@ -70,28 +70,28 @@ pub fn limit(bytes: usize) -> Result<()> {
         let message = format!("a memory limit needs the resident memory of the process: {fault}");
         Error::new(ErrorId::INTERNAL, message)
     })?;
-    BASE.store(resident, Ordering::Relaxed);
+    BASELINE.store(resident, Ordering::Relaxed);
     LIMIT.store(bytes, Ordering::Relaxed);
     Ok(())
 }
 
-/// Reports that the call under way has allocated so many bytes, or is about to.
+/// Reports an allocation of the running call, before or after it is made.
 ///
 /// # Errors
 /// `storage-full`, if the process has reached its limit.
 #[inline]
 pub fn grow(bytes: usize) -> Result<()> {
-    if report(bytes) < STEP { Ok(()) } else { take_stock() }
+    if report(bytes) < STEP { Ok(()) } else { check_limit() }
 }
 
-/// As [`grow`], with an error of serde's, which [`reason_of`] recognizes.
+/// As [`grow`], with an error of serde that [`reason_of`] recognizes.
 ///
 /// # Errors
 /// As [`grow`]; beyond the bytes of [`read_within`].
 #[inline]
 pub(crate) fn grow_while_reading<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
     let reported = report(bytes);
-    if reported < STEP { Ok(()) } else { take_stock_while_reading(reported).map_err(E::custom) }
+    if reported < STEP { Ok(()) } else { check_while_reading(reported).map_err(E::custom) }
 }
 
 /// Adds to the bytes reported since the memory was last measured, and returns their sum.
@@ -102,7 +102,7 @@ fn report(bytes: usize) -> usize {
     reported
 }
 
-/// Reads with `read`, whose values may take so many bytes; they are counted in steps of 1 MiB.
+/// Runs `read` with a limit of `bytes` for the values that it deserializes, counted in steps of 1 MiB.
 ///
 /// ```
 /// use miko_core::{ErrorId, json, memory};
@@ -116,32 +116,33 @@ pub fn read_within<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
     struct Restore(usize);
     impl Drop for Restore {
         fn drop(&mut self) {
-            READABLE.set(self.0);
+            READ_BUDGET.set(self.0);
         }
     }
-    let _restore = Restore(READABLE.replace(bytes));
+    let _restore = Restore(READ_BUDGET.replace(bytes));
     read()
 }
 
-/// Why values were not read, if that was for lack of memory: what the text of a deserializer's error says.
+/// Converts the text of a deserializer's error to the error of this module that caused it; `None` if it has
+/// another cause.
 pub fn reason_of(text: &str) -> Option<Error> {
-    if text.contains(REASON) {
+    if text.contains(LIMIT_REACHED) {
         return Some(full());
     }
-    text.contains(TOO_MUCH).then(|| {
-        let message = format!("{TOO_MUCH}: send less in one request");
+    text.contains(TOO_EXPANSIVE).then(|| {
+        let message = format!("{TOO_EXPANSIVE}: send less in one request");
         Error::new(ErrorId::REQUEST_TOO_LARGE, message)
     })
 }
 
-/// Reports that so many bytes of data are about to be stored in the memory of this process.
+/// Reports that data are about to be stored in the memory of this process.
 ///
 /// # Errors
 /// `storage-full`, if the data have reached their share of the limit.
 pub(crate) fn store(bytes: usize) -> Result<()> {
     let stored = STORED.get().saturating_add(bytes);
     STORED.set(stored);
-    // It is looked at more often than for calls: what is stored stays.
+    // Measured more often than for calls, since stored data are not freed when the call ends.
     if stored < STEP / 16 {
         return Ok(());
     }
@@ -150,7 +151,7 @@ pub(crate) fn store(bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Reports that so many bytes of a frame have arrived that is not complete.
+/// Reports bytes of an incomplete frame that have arrived.
 ///
 /// # Errors
 /// `storage-full`, if there is no room for frames.
@@ -159,54 +160,54 @@ pub fn receive(bytes: usize) -> Result<()> {
     check(|limit| limit / 8 * 7)
 }
 
-/// Whether less than half of the limit is taken: what is stored next cannot meet it.
+/// Whether at most half of the limit is used, so that the next write cannot reach it.
 pub(crate) fn is_ample() -> bool {
     is_within(|limit| limit / 2)
 }
 
-/// The part of a limit that stored data may take.
+/// The share of `limit` that stored data may take.
 pub(crate) fn data_share(limit: usize) -> usize {
     limit / 8 * 5
 }
 
-/// The error of a call for which there is no memory.
+/// The error of a call that would exceed the memory limit.
 pub fn full() -> Error {
     let message =
-        format!("{REASON}: delete what is not needed, ask for less at once, or raise `memory_limit`");
+        format!("{LIMIT_REACHED}: delete what is not needed, ask for less at once, or raise `memory_limit`");
     Error::new(ErrorId::STORAGE_FULL, message).with("memory_limit", LIMIT.load(Ordering::Relaxed))
 }
 
-/// Gives freed memory back to the system, if calls since the last time have taken much.
+/// Returns freed memory to the system, if the process has grown by 16 MiB since the last time.
 pub fn give_back() {
     if !HAS_GROWN.replace(false) {
         return;
     }
     let Ok(resident) = system::resident() else { return };
-    if resident > AFTER_TRIM.get().saturating_add(TRIM_AT) {
+    if resident > AFTER_TRIM.get().saturating_add(TRIM_THRESHOLD) {
         trim();
     }
 }
 
 #[cold]
-fn take_stock() -> Result<()> {
+fn check_limit() -> Result<()> {
     HAS_GROWN.set(true);
     check(|limit| limit)?;
-    // After a refusal it is looked at with each report.
+    // Not reset after a refusal: each further report then measures the memory.
     REPORTED.set(0);
     Ok(())
 }
 
 #[cold]
-fn take_stock_while_reading(reported: usize) -> Result<(), &'static str> {
-    let Some(left) = READABLE.get().checked_sub(reported) else {
+fn check_while_reading(reported: usize) -> Result<(), &'static str> {
+    let Some(left) = READ_BUDGET.get().checked_sub(reported) else {
         REPORTED.set(0);
-        return Err(TOO_MUCH);
+        return Err(TOO_EXPANSIVE);
     };
-    READABLE.set(left);
-    take_stock().map_err(|_| REASON)
+    READ_BUDGET.set(left);
+    check_limit().map_err(|_| LIMIT_REACHED)
 }
 
-/// Checks that the process is within a part of its limit, after giving back what is free if need be.
+/// Checks that the process is within a part of its limit. If it is not, trims the heap and measures again.
 fn check(part: impl Fn(usize) -> usize) -> Result<()> {
     if is_within(&part) {
         return Ok(());
@@ -220,9 +221,9 @@ fn is_within(part: impl Fn(usize) -> usize) -> bool {
     if limit == 0 {
         return true;
     }
-    // It could be measured when the limit was set.
+    // The measurement succeeded when the limit was set; a failure here must not refuse calls.
     let resident = system::resident().unwrap_or(0);
-    resident <= BASE.load(Ordering::Relaxed).saturating_add(part(limit))
+    resident <= BASELINE.load(Ordering::Relaxed).saturating_add(part(limit))
 }
 
 fn trim() {
@@ -234,12 +235,12 @@ fn trim() {
 mod system {
     use std::{fs, io};
 
-    /// The resident memory of this process in bytes, without that of files: its code, for the most part.
+    /// The resident memory of this process in bytes, without file-backed pages.
     pub(super) fn resident() -> io::Result<usize> {
         let statm = fs::read_to_string("/proc/self/statm")?;
         let mut counts = statm.split(' ').map(|pages| pages.parse::<usize>());
         match (counts.nth(1), counts.next()) {
-            (Some(Ok(resident)), Some(Ok(of_files))) => Ok(resident.saturating_sub(of_files) * page_size()),
+            (Some(Ok(resident)), Some(Ok(shared))) => Ok(resident.saturating_sub(shared) * page_size()),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }

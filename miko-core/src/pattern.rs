@@ -250,7 +250,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_program_exceeds_its_estimated_size(
-            text in r"((\\w|\\pL|.|\[a-z\]|\[\\u\{81\}-\\u\{10FFFE\}\]|abc|\(x\|yz\|é\)|\(\?i:k\)|\^|\\b)(\{[0-9]\}|\{1,9\}|\*|\+\?|)){1,6}",
+            text in concat!(
+                r"((\\w|\\pL|.|\[a-z\]|\[\\u\{81\}-\\u\{10FFFE\}\]|abc|\(x\|yz\|é\)|\(\?i:k\)|\^|\\b)",
+                r"(\{[0-9]\}|\{1,9\}|\*|\+\?|)){1,6}",
+            ),
         ) {
             let parsed = regex_syntax::parse(&text);
             prop_assume!(parsed.is_ok());

@@ -595,8 +595,11 @@ mod tests {
             "path": ["a", 1],
             "all": [{"path": ["b", 0, 2]}, {"any": [{"class": "a.b/c"}]}],
             "any": [{"pk": "x"}],
-            "sorts": [["a", {"case-sensitive": false, "collapse": true}], [{"record": "pk"}, {"reverse": true}],
-                      [{"record": "updated_at"}]],
+            "sorts": [
+                ["a", {"case-sensitive": false, "collapse": true}],
+                [{"record": "pk"}, {"reverse": true}],
+                [{"record": "updated_at"}],
+            ],
             "offset": 3,
             "placeholders": {"x": 1, "y": "z"},
         });

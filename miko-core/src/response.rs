@@ -247,7 +247,8 @@ pub const MAX_BATCH_REQUESTS: usize = 100_000;
 /// use serde_json::json;
 ///
 /// let db = SqliteEngine::in_memory()?;
-/// let answers = db.batch(vec![json!({"action": "create", "bucket": {}}), json!({"action": "oops"})], false)?;
+/// let create = json!({"action": "create", "bucket": {}});
+/// let answers = db.batch(vec![create, json!({"action": "oops"})], false)?;
 /// assert!(answers[0].is_ok());
 /// assert!(answers[1].is_err());
 /// # Ok::<(), miko_core::Error>(())

@@ -6,7 +6,7 @@ use crate::bytes::Bytes;
 use crate::query::Query;
 use crate::record::Records;
 
-/// What a stream is of.
+/// The content of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -20,10 +20,10 @@ pub enum Source {
 /// A chunk of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Chunk {
-    /// Records of a select.
+    /// Records of a select; empty in a stream of a worldlet.
     pub records: Records,
-    /// Text of a worldlet.
+    /// Text of a worldlet; empty in a stream of a select.
     pub text: Bytes,
-    /// Does another chunk follow?
+    /// Whether another chunk follows.
     pub more: bool,
 }

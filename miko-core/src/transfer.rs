@@ -1,6 +1,6 @@
-//! What goes into a Mikobase and comes out of it piece by piece, in memory for one piece.
+//! Transfers files, results and worldlets piece by piece, with one piece in memory at a time.
 //!
-//! It calls the methods of the trait alone, so that it works on an engine and on a proxy.
+//! Only methods of the trait are called, so that a transfer works on an engine and on a proxy.
 
 mod files;
 mod streams;
@@ -16,8 +16,9 @@ pub(crate) use files::put;
 pub use streams::RecordStream;
 pub(crate) use streams::{export, import};
 
-/// Gives what is read from `what` to `put`, piece by piece, each with its number.
-pub(crate) fn in_pieces(
+/// Passes the content of `reader` to `put`, piece by piece, each with its index. `what` names the reader in
+/// errors.
+pub(crate) fn send_pieces(
     reader: &mut dyn Read,
     what: &str,
     mut put: impl FnMut(u64, Bytes) -> Result<()>,
@@ -34,6 +35,7 @@ pub(crate) fn in_pieces(
     Ok(())
 }
 
+/// The error of an export whose writer failed.
 pub(crate) fn not_written(fault: &io::Error) -> Error {
     Error::new(ErrorId::of_failed_write(fault), format!("the worldlet could not be written: {fault}"))
 }

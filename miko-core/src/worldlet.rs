@@ -1,7 +1,7 @@
 //! Worldlets: a whole Mikobase as one JSON object, read as a stream.
 //!
-//! The text is never held as a whole: [`read`] hands each record to a [`Sink`] as it comes by, whatever is around it. Faults
-//! are gathered, each with a JSON pointer, so that all are told at once.
+//! The text is never in memory as a whole: [`read`] passes each entry to a [`Sink`] as soon as it is parsed,
+//! in the order of the text. Faults are collected, each with a JSON pointer, and reported together.
 
 mod entry;
 mod file;
@@ -26,17 +26,17 @@ pub(crate) use file::{Encoding, IncomingChunk, IncomingFile};
 pub(crate) use record::bare_value;
 pub(crate) use version::{IncomingState, IncomingVersion};
 
-/// The format that is written, and read.
+/// The format that is read and written.
 pub(crate) const FORMAT: &str = "worldlet/1.0";
 
-/// The keys that a worldlet carries as a whole and that are given back, in the order in which they are written.
+/// The top-level keys that are stored and exported again, in the order in which they are written.
 pub(crate) const KEPT: [&str; 5] = ["meta", "comment", "vibecode", "misc", "corporate"];
 
-/// The keys that may stand in every object that has fixed keys. Only the worldlet as a whole, records and versions keep
-/// them.
+/// The keys that are allowed in every object with fixed keys. They are stored for the worldlet itself,
+/// records and versions, and ignored elsewhere.
 const COMMENTS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
 
-/// What an import did.
+/// The outcome of an import.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -51,11 +51,11 @@ const COMMENTS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
 pub struct Imported {
     /// How many records were written, class definitions included.
     pub records: u64,
-    /// What was odd; with `trust`, also what would have been refused without it.
+    /// Findings that did not prevent the import; with `trust`, also the validation faults.
     pub warnings: Vec<Warning>,
 }
 
-/// A record of a worldlet, well-formed by itself.
+/// A record of a worldlet. Its form is valid; its classes are not checked yet.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) pk: String,
@@ -66,40 +66,41 @@ pub(crate) struct Incoming {
     pub(crate) updated_at: Option<Timestamp>,
 }
 
-/// What takes in a worldlet.
+/// Receives the parts of a worldlet in the order of its text. An error ends the reading; faults of the
+/// worldlet go to `problems`.
 pub(crate) trait Sink {
-    /// A record.
+    /// Receives a record.
     fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()>;
 
-    /// Does it keep versions?
+    /// Whether the database keeps versions.
     fn is_temporal(&self) -> bool;
 
-    /// That there is a record whose versions are in the history.
+    /// Receives the stub of a record, whose content is in the history.
     fn stub(&mut self, pk: String, created_at: Option<Timestamp>, problems: &mut Problems) -> Result<()>;
 
-    /// Keeps the place of a record of which it is not known yet whether it is a stub.
+    /// Reserves the position of a record in the order of creation, before it is known whether it is a stub.
     fn reserve(&mut self, pk: &str) -> Result<()>;
 
-    /// A version of a record.
+    /// Receives a version of a record.
     fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()>;
 
-    /// What is known of a file.
+    /// Receives the metadata of a file.
     fn file(&mut self, file: IncomingFile) -> Result<()>;
 
-    /// That a file, or something of it, was refused; of which file is not always known.
+    /// Notes that a file or one of its chunks was refused; `pk` is `None` if the file cannot be identified.
     fn refused_file(&mut self, pk: Option<String>);
 
-    /// A chunk of a file, which may come before the file.
+    /// Receives a chunk of a file, perhaps before the file itself.
     fn chunk(&mut self, chunk: IncomingChunk, problems: &mut Problems) -> Result<()>;
 
-    /// The definition of a class, from outside the records.
+    /// Receives a class definition from the key `classes`.
     fn class(&mut self, name: &str, definition: Value, problems: &mut Problems) -> Result<()>;
 
-    /// What the worldlet says of itself: `executable`, or one of [`KEPT`].
+    /// Receives a property of the worldlet itself: `executable`, or one of [`KEPT`].
     fn keep(&mut self, key: &str, value: &Value) -> Result<()>;
 }
 
-/// What is wrong or odd about a worldlet, so far.
+/// The faults and warnings found in a worldlet so far.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     errors: FaultList,
@@ -107,17 +108,17 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
-    /// Notes a fault. Whatever kind it would be in a request, it makes the worldlet invalid.
+    /// Adds a fault as `invalid-worldlet`; its own id becomes the detail `reason`.
     pub(crate) fn refuse(&mut self, fault: ErrorItem) {
         self.errors.push(of_worldlet(fault));
     }
 
-    /// As [`refuse`](Self::refuse) for each fault, completed by `complete`.
+    /// As [`refuse`](Self::refuse) for each fault, after `complete` has added details to it.
     pub(crate) fn refuse_all(&mut self, faults: FaultList, complete: impl Fn(ErrorItem) -> ErrorItem) {
         self.errors.append_with(faults, |fault| of_worldlet(complete(fault)));
     }
 
-    /// Notes that something else than an object stands under a key of the worldlet.
+    /// Adds a fault if a top-level key has another value than an object.
     fn refuse_entries(&mut self, key: &str, expected: &str, found: Option<Value>) {
         if let Some(found) = found {
             self.refuse(Place::Key(&Place::Request, key).wrong_type(expected, &found));
@@ -129,7 +130,7 @@ impl Problems {
     }
 }
 
-/// A fault of any kind, as one of a worldlet.
+/// Converts a fault of any kind to `invalid-worldlet`.
 fn of_worldlet(mut fault: ErrorItem) -> ErrorItem {
     let reason = std::mem::replace(&mut fault.id, ErrorId::INVALID_WORLDLET);
     if [ErrorId::INVALID_WORLDLET, ErrorId::INVALID_REQUEST].contains(&reason) {
@@ -138,7 +139,7 @@ fn of_worldlet(mut fault: ErrorItem) -> ErrorItem {
     fault.with("reason", reason.as_str())
 }
 
-/// The text without a byte order mark before it. What cannot be read here fails again where it is read on.
+/// Skips a byte order mark. A read error is ignored here: the next read returns it again.
 fn without_byte_order_mark<'r>(mut reader: &'r mut dyn Read) -> impl Read + 'r {
     const MARK: &[u8] = "\u{FEFF}".as_bytes();
     let mut start = Vec::with_capacity(MARK.len());
@@ -152,11 +153,12 @@ fn without_byte_order_mark<'r>(mut reader: &'r mut dyn Read) -> impl Read + 'r {
 /// Reads a worldlet into `sink`.
 ///
 /// # Errors
-/// `invalid-worldlet` where the text is no JSON object; what the sink fails with. Other faults go to `problems`.
+/// `invalid-worldlet` if the text is not a JSON object; the errors of the sink. Other faults go to
+/// `problems`.
 pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Problems) -> Result<()> {
     let mut failure = None;
     let mut deserializer = serde_json::Deserializer::from_reader(without_byte_order_mark(reader));
-    let whole = Whole {
+    let visitor = WorldletVisitor {
         sink,
         problems,
         failure: &mut failure,
@@ -164,9 +166,9 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Pr
         version: None,
         temporal: None,
         has_history: false,
-        may_be_stubs: Vec::new(),
+        possible_stubs: Vec::new(),
     };
-    let read = deserializer.deserialize_map(whole).and_then(|()| deserializer.end());
+    let read = deserializer.deserialize_map(visitor).and_then(|()| deserializer.end());
     match (failure, read) {
         (Some(failure), _) => Err(failure),
         (None, Ok(())) => Ok(()),
@@ -182,7 +184,8 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Pr
     }
 }
 
-/// Does a worldlet say that it is temporal, by `properties` or by having a history? What is no worldlet says nothing.
+/// Whether a worldlet is temporal: `properties` says so, or it has a history. `false` for text that is not a
+/// worldlet.
 ///
 /// ```
 /// let worldlet = r#"{"records": {}, "properties": {"temporal": true}}"#;
@@ -233,23 +236,24 @@ impl<'de> Deserialize<'de> for History {
     }
 }
 
-/// The worldlet as a whole, being read.
-struct Whole<'r> {
+/// Visits the top-level keys of a worldlet.
+struct WorldletVisitor<'r> {
     sink: &'r mut dyn Sink,
     problems: &'r mut Problems,
-    /// Why the sink gave up, which serde's errors cannot carry.
+    /// The error of the sink, which an error of serde cannot carry.
     failure: &'r mut Option<Error>,
     format: Option<Value>,
     version: Option<Value>,
-    /// What `properties` say.
+    /// `properties.temporal`.
     temporal: Option<bool>,
-    /// Whether a version has come by, which says that it is temporal.
+    /// Whether a version was read, which makes the worldlet temporal.
     has_history: bool,
-    /// The records that are stubs if the worldlet turns out to be temporal, and are empty otherwise.
-    may_be_stubs: Vec<(String, String)>,
+    /// Entries of `records`, as pk and text, that are stubs if the worldlet is temporal and empty records
+    /// otherwise.
+    possible_stubs: Vec<(String, String)>,
 }
 
-impl<'de> Visitor<'de> for Whole<'_> {
+impl<'de> Visitor<'de> for WorldletVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -261,13 +265,13 @@ impl<'de> Visitor<'de> for Whole<'_> {
             match key.as_str() {
                 "records" => {
                     let is_temporal = self.is_temporal();
-                    let Self { sink, problems, failure, may_be_stubs, .. } = &mut self;
+                    let Self { sink, problems, failure, possible_stubs, .. } = &mut self;
                     let take = |pk: String, text: &str| {
                         match record::Stub::read(text) {
                             Some(stub) if is_temporal => return sink.stub(pk, stub.created_at, problems),
                             Some(_) if sink.is_temporal() => {
                                 sink.reserve(&pk)?;
-                                may_be_stubs.push((pk, text.to_owned()));
+                                possible_stubs.push((pk, text.to_owned()));
                                 return Ok(());
                             }
                             _ => {}
@@ -277,7 +281,7 @@ impl<'de> Visitor<'de> for Whole<'_> {
                             None => Ok(()),
                         }
                     };
-                    let found = map.next_value_seed(Entries { of: "records", take, failure })?;
+                    let found = map.next_value_seed(EntriesVisitor { of: "records", take, failure })?;
                     problems.refuse_entries("records", "an object", found);
                 }
                 "history" => {
@@ -289,7 +293,7 @@ impl<'de> Visitor<'de> for Whole<'_> {
                             None => Ok(()),
                         }
                     };
-                    let found = map.next_value_seed(Entries { of: "history", take, failure })?;
+                    let found = map.next_value_seed(EntriesVisitor { of: "history", take, failure })?;
                     problems.refuse_entries("history", "an object", found);
                 }
                 "files" => {
@@ -301,7 +305,7 @@ impl<'de> Visitor<'de> for Whole<'_> {
                             Ok(())
                         }
                     };
-                    let found = map.next_value_seed(Entries { of: "files", take, failure })?;
+                    let found = map.next_value_seed(EntriesVisitor { of: "files", take, failure })?;
                     problems.refuse_entries("files", "an object", found);
                 }
                 "file_chunks" => {
@@ -313,7 +317,7 @@ impl<'de> Visitor<'de> for Whole<'_> {
                             Ok(())
                         }
                     };
-                    let found = map.next_value_seed(Entries { of: "file_chunks", take, failure })?;
+                    let found = map.next_value_seed(EntriesVisitor { of: "file_chunks", take, failure })?;
                     problems.refuse_entries("file_chunks", "an object", found);
                 }
                 "classes" => {
@@ -324,17 +328,17 @@ impl<'de> Visitor<'de> for Whole<'_> {
                             Some(definition) => sink.class(&name, definition, problems),
                             None => Ok(()),
                         };
-                    let found = map.next_value_seed(Entries { of: "classes", take, failure })?;
+                    let found = map.next_value_seed(EntriesVisitor { of: "classes", take, failure })?;
                     problems.refuse_entries("classes", "an object: a definition for each class name", found);
                 }
                 "format" => self.format = Some(map.next_value::<PlainValue>()?.0),
                 "format_version" => self.version = Some(map.next_value::<PlainValue>()?.0),
                 "properties" => {
                     let PlainValue(properties) = map.next_value()?;
-                    self.properties(properties).map_err(|error| self.give_up(error))?;
+                    self.read_properties(properties).map_err(|error| self.abort(error))?;
                 }
                 kept if KEPT.contains(&kept) => match json::parse(map.next_value::<Box<RawValue>>()?.get()) {
-                    Ok(value) => self.sink.keep(kept, &value).map_err(|error| self.give_up(error))?,
+                    Ok(value) => self.sink.keep(kept, &value).map_err(|error| self.abort(error))?,
                     Err(error) => {
                         let place = Place::Key(&Place::Request, kept);
                         error
@@ -352,17 +356,18 @@ impl<'de> Visitor<'de> for Whole<'_> {
         }
         self.check_format();
         self.check_temporal();
-        self.take_what_may_be_stubs().map_err(|error| self.give_up(error))
+        self.resolve_possible_stubs().map_err(|error| self.abort(error))
     }
 }
 
-impl Whole<'_> {
-    fn give_up<E: serde::de::Error>(&mut self, error: Error) -> E {
+impl WorldletVisitor<'_> {
+    /// Keeps an error of the sink and returns one of serde that ends the reading.
+    fn abort<E: serde::de::Error>(&mut self, error: Error) -> E {
         *self.failure = Some(error);
         E::custom("the sink gave up")
     }
 
-    /// Whether what came by so far says that it is temporal.
+    /// Whether the part read so far makes the worldlet temporal.
     fn is_temporal(&self) -> bool {
         self.temporal == Some(true) || self.has_history
     }
@@ -375,9 +380,9 @@ impl Whole<'_> {
         }
     }
 
-    fn take_what_may_be_stubs(&mut self) -> Result<()> {
+    fn resolve_possible_stubs(&mut self) -> Result<()> {
         let is_temporal = self.is_temporal();
-        for (pk, text) in std::mem::take(&mut self.may_be_stubs) {
+        for (pk, text) in std::mem::take(&mut self.possible_stubs) {
             match record::Stub::read(&text) {
                 Some(stub) if is_temporal => self.sink.stub(pk, stub.created_at, self.problems)?,
                 _ => {
@@ -390,7 +395,7 @@ impl Whole<'_> {
         Ok(())
     }
 
-    fn properties(&mut self, properties: Value) -> Result<()> {
+    fn read_properties(&mut self, properties: Value) -> Result<()> {
         let place = Place::Key(&Place::Request, "properties");
         let Value::Object(properties) = properties else {
             self.problems.refuse(place.wrong_type("an object", &properties));
@@ -416,7 +421,7 @@ impl Whole<'_> {
         Ok(())
     }
 
-    /// `worldlet/1.0`, or the older spelling in two keys, or nothing at all.
+    /// Accepts `worldlet/1.0`, the older spelling in two keys, or no format at all.
     fn check_format(&mut self) {
         let place = Place::Key(&Place::Request, "format");
         let version = match (self.format.as_ref(), self.version.as_ref()) {
@@ -448,16 +453,16 @@ impl Whole<'_> {
     }
 }
 
-/// An object of entries, which is never held as a whole: each is taken as it comes by.
-struct Entries<'r, F> {
-    /// The key under which it stands.
+/// Passes each entry of an object to `take` as soon as it is read.
+struct EntriesVisitor<'r, F> {
+    /// The top-level key of the object.
     of: &'static str,
     take: F,
     failure: &'r mut Option<Error>,
 }
 
-impl<'de, F: FnMut(String, &str) -> Result<()>> DeserializeSeed<'de> for Entries<'_, F> {
-    /// What stands there instead of an object, as a value of its type.
+impl<'de, F: FnMut(String, &str) -> Result<()>> DeserializeSeed<'de> for EntriesVisitor<'_, F> {
+    /// A value of another type than an object; an array is returned empty.
     type Value = Option<Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -465,7 +470,7 @@ impl<'de, F: FnMut(String, &str) -> Result<()>> DeserializeSeed<'de> for Entries
     }
 }
 
-impl<'de, F: FnMut(String, &str) -> Result<()>> Visitor<'de> for Entries<'_, F> {
+impl<'de, F: FnMut(String, &str) -> Result<()>> Visitor<'de> for EntriesVisitor<'_, F> {
     type Value = Option<Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,9 +8,9 @@ use crate::errors::Errors;
 
 const KNOWN: &str = "`crate = path`, `cfg(condition)`, `surface = \"file.json\"`";
 
-/// What the attribute was given.
+/// The arguments of the attribute.
 pub(crate) struct Args {
-    /// Where `mikobase` (or `miko_core`) is found.
+    /// The path of `mikobase` (or `miko_core`).
     pub(crate) krate: Path,
     /// The condition under which the generated code exists: the tokens inside `cfg(…)`.
     pub(crate) cfg: Option<TokenStream>,
@@ -19,7 +19,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Reads the arguments; a wrong one is noted and the default stands in for it.
+    /// Parses the arguments. A wrong one goes to `errors` and is replaced by its default.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut args = Self { krate: parse_quote!(::mikobase), cfg: None, surface: None };
         let parser = syn::meta::parser(|meta| {

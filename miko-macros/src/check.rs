@@ -1,5 +1,5 @@
-//! The rules of an interface, a file per subject. Every broken one is noted where it is broken, with what to write
-//! instead; `docs/interface-mistakes.md` shows each with its message.
+//! The rules of an interface, a file per subject. Each violation is reported at its tokens, with a
+//! correction; `docs/interface-mistakes.md` lists all of them with their messages.
 
 mod arguments;
 mod item;
@@ -21,7 +21,7 @@ use crate::options::Options;
 
 pub(crate) use item::is_trait;
 
-/// The model of the trait, or `None` after noting every mistake in it.
+/// The model of the trait; `None` if it has mistakes, all of which go to `errors`.
 pub(crate) fn interface<'a>(args: Args, item: &'a ItemTrait, errors: &mut Errors) -> Option<Interface<'a>> {
     item::check(item, errors);
     let mut methods = Vec::new();

@@ -1,4 +1,4 @@
-//! Gathers the mistakes of a trait, so that all of them are reported at once.
+//! Collects the mistakes of a trait, so that all are reported together.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -8,7 +8,7 @@ use quote::ToTokens;
 pub(crate) struct Errors(Option<syn::Error>);
 
 impl Errors {
-    /// Notes a mistake at `tokens`. The message says what the rule is and what to write instead.
+    /// Adds a mistake at `tokens`. The message gives the rule and a correction.
     pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl std::fmt::Display) {
         self.push(syn::Error::new_spanned(tokens, message));
     }

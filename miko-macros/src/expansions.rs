@@ -1,7 +1,7 @@
-//! What the attribute makes of two traits, checked in as formatted Rust so that a reviewer sees what a change of the
-//! macro means: `expansions/counter.expanded.rs` and `expansions/mikobase.expanded.rs`.
+//! Compares the expansions of two traits with formatted copies, which show a reviewer the effect of a change
+//! of the macro: `expansions/counter.expanded.rs` and `expansions/mikobase.expanded.rs`.
 //!
-//! Recorded anew by `MIKOBASE_RECORD=1 cargo test -p miko-macros expansions`.
+//! `MIKOBASE_RECORD=1 cargo test -p miko-macros expansions` writes them.
 
 use std::path::Path;
 use std::{env, fs};
@@ -21,7 +21,8 @@ fn the_trait_mikobase() {
     check("../miko-core/src/mikobase.rs", "expansions/mikobase.expanded.rs");
 }
 
-/// Expands the trait that carries the attribute in the file `source` and compares with the file `expected`.
+/// Expands the trait with the attribute in the file `source` and compares the result with the file
+/// `expected`.
 fn check(source: &str, expected: &str) {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let file: File = syn::parse_file(&fs::read_to_string(package.join(source)).unwrap()).unwrap();
@@ -41,7 +42,7 @@ fn check(source: &str, expected: &str) {
     );
 }
 
-/// The trait without our attribute, and the arguments of that.
+/// The arguments of the attribute, and the trait without it.
 fn with_the_attribute(item: Item) -> Option<(TokenStream, ItemTrait)> {
     let Item::Trait(mut item) = item else { return None };
     let is_ours = |attr: &Attribute| attr.path().is_ident("mikobase_interface");

@@ -1,17 +1,17 @@
 //! The procedural macros of Mikobase.
 //!
-//! `#[mikobase_interface]` is a compiler in miniature: it **parses** the trait and its attributes, **checks** them
-//! (all mistakes at once), builds one **model** and **renders** everything from it.
+//! `#[mikobase_interface]` is a small compiler: it **parses** the trait and its attributes, **checks** them
+//! (all mistakes are reported together), builds one **model** and **renders** all generated items from it.
 //!
 //! | step | where |
 //! | --- | --- |
 //! | parse | `args` (of the attribute itself), `options` (of `#[interface(…)]` on a method) |
-//! | check | `check`, a file per subject; `errors` gathers what they find |
+//! | check | `check`, a file per subject; `errors` collects the mistakes |
 //! | model | `model`, `types` |
 //! | compare | `record`: the model with the recorded surface |
 //! | render | `render`, a file per generated item |
 //!
-//! What comes out is checked in, in `expansions/`.
+//! The expansions of two traits are checked in, in `expansions/`.
 
 mod args;
 mod check;
@@ -33,8 +33,8 @@ use crate::errors::Errors;
 
 /// Makes a trait remote: generates its server, its proxies, its JSON dispatch and its surface.
 ///
-/// The trait stays as it is written: plain blocking methods that take `&self` and return a `Result` whose error can be made
-/// from `mikobase::Error`. What it calls `Counter` here may have any name and any visibility.
+/// The trait itself is not changed: its methods are blocking, take `&self` and return a `Result` whose error
+/// type implements `From<mikobase::Error>`. It may have any name and visibility.
 ///
 /// ```
 /// use mikobase::prelude::*;
@@ -52,22 +52,22 @@ use crate::errors::Errors;
 /// # fn main() {}
 /// ```
 ///
-/// Beside the trait appears a module, `counter_rpc`:
+/// The attribute generates a module beside the trait, `counter_rpc`:
 ///
-/// | item | what it is |
+/// | item | contents |
 /// | --- | --- |
-/// | `CounterClient` | a proxy that **implements `Counter`**, blocking. What takes `&dyn Counter` or `&impl Counter` takes it |
-/// | `CounterAsyncClient` | a proxy with the same methods, returning futures. Its clones share one connection |
+/// | `CounterClient` | a blocking proxy that **implements `Counter`** |
+/// | `CounterAsyncClient` | a proxy with the same methods, async. Its clones share one connection |
 /// | `CounterRequest`, `CounterResponse` | a call and its result, a variant per method |
 /// | `CounterServer` | serves any `Counter` on a channel of tarpc |
-/// | `COUNTER_SURFACE` | what the interface offers, as data |
+/// | `COUNTER_SURFACE` | the surface of the interface |
 ///
-/// and `dyn Counter` implements [`mikobase::rpc::Interface`](../mikobase/rpc/trait.Interface.html), through which a share, a
-/// server or a command line serves it without knowing its methods.
+/// `dyn Counter` also implements [`mikobase::rpc::Interface`](../mikobase/rpc/trait.Interface.html), through
+/// which a share, a server or a command serves it generically.
 ///
 /// # Sharing it
 ///
-/// An implementation is made in a server process, and each of twenty forked workers gets a proxy of it.
+/// An implementation is created in a server process, and each of twenty forked workers gets a proxy of it.
 ///
 /// ```no_run
 /// use std::collections::HashMap;
@@ -106,12 +106,13 @@ use crate::errors::Errors;
 /// # }
 /// ```
 ///
-/// Calls are applied one after another, so an implementation needs no lock against other workers; the `Mutex` here is what
-/// Rust asks of a type that changes behind `&self` and is `Sync`. A `Cell` does as well, if the trait does not ask for `Sync`.
+/// Calls are run one after another, so an implementation needs no lock against other workers. It needs
+/// interior mutability: a `Mutex`, or a `Cell` if the trait does not require `Sync`.
 ///
 /// # Calling it by name
 ///
-/// `dispatch` takes the name of a method, and its params as a JSON object or array. All that is wrong with them is told at once.
+/// `dispatch` takes the name of a method, and its params as a JSON object or array. All faults of the params
+/// are reported together.
 ///
 /// ```
 /// use mikobase::prelude::*;
@@ -143,8 +144,8 @@ use crate::errors::Errors;
 ///
 /// # Calling it from a runtime
 ///
-/// A blocking call would stop the runtime it is made in, so the blocking proxy refuses there. The async proxy has the same
-/// methods. What they return is `Send` and borrows nothing: it can be spawned.
+/// A blocking call would block the runtime, so the blocking proxy fails inside one. The async proxy has the
+/// same methods. Their futures are `Send` and borrow nothing, so that they can be spawned.
 ///
 /// ```no_run
 /// use mikobase::prelude::*;
@@ -163,11 +164,11 @@ use crate::errors::Errors;
 /// # }
 /// ```
 ///
-/// # What travels
+/// # Arguments, results and errors
 ///
-/// Arguments and results travel by value, by serde. `&str`, `&[T]` and `&T` are fine as arguments: what is behind them is
-/// sent, and the implementation gets a reference again. An error type of one's own has a way to hold a call that failed on its
-/// way:
+/// Arguments and results are serialized with serde and sent by value. Arguments may be `&str`, `&[T]` and
+/// `&T`: the referenced value is sent, and the implementation gets a reference to a copy. A custom error type
+/// needs a variant for calls that fail on the connection:
 ///
 /// ```
 /// use mikobase::prelude::*;
@@ -192,7 +193,7 @@ use crate::errors::Errors;
 /// # fn main() {}
 /// ```
 ///
-/// What breaks a rule is told where it is broken, all of it at once, with what to write instead:
+/// All violations of the rules are reported together, each at its tokens and with a correction:
 ///
 /// ```compile_fail
 /// # use mikobase::prelude::*;
@@ -203,22 +204,22 @@ use crate::errors::Errors;
 /// # fn main() {}
 /// ```
 ///
-/// `docs/interface-mistakes.md` shows every rule with its reason and its message.
+/// `docs/interface-mistakes.md` lists every rule with its reason and its message.
 ///
 /// # Attributes on a method
 ///
 /// | attribute | meaning |
 /// | --- | --- |
-/// | `#[interface(read)]` | it changes nothing, so it may be sent again |
-/// | `#[interface(write)]` | it changes something. It is what a method without `read` is taken for, said aloud |
-/// | `#[interface(idempotent)]` | doing it twice is doing it once, so it may be sent again |
-/// | `#[interface(deadline = "30s")]` | its own deadline, in `ms`, `s`, `m` or `h`, where the general one does not fit |
-/// | `#[interface(local)]` | not remote: a default method that runs where it is called, in terms of the others |
+/// | `#[interface(read)]` | it changes nothing, so a call may be repeated |
+/// | `#[interface(write)]` | it changes something: the default, made explicit |
+/// | `#[interface(idempotent)]` | running it twice has the effect of running it once: it may be repeated |
+/// | `#[interface(deadline = "30s")]` | its own deadline in `ms`, `s`, `m` or `h`, not the general one |
+/// | `#[interface(local)]` | not remote: a default method that runs in the caller's process |
 /// | `#[interface(name = "…")]` | its name on the wire, so that it can be renamed in Rust |
 ///
-/// When a connection is lost while an answer is awaited, nobody knows whether the call was run. One that may be sent again is
-/// sent once more, on a new connection; any other fails with `server-gone`. A call of which not all was sent cannot have been
-/// run, and is sent again in any case.
+/// If the connection is lost before the answer arrives, the client cannot know whether the call was run. A
+/// call that may be repeated is sent once more, on a new connection; any other fails with `server-gone`. A
+/// call that was not sent completely cannot have been run, and is always sent again.
 ///
 /// ```
 /// use mikobase::prelude::*;
@@ -228,7 +229,7 @@ use crate::errors::Errors;
 ///     #[interface(idempotent, deadline = "2m", name = "counter.set")]
 ///     fn set(&self, to: i64) -> Result<()>;
 ///
-///     /// Sets it to zero: a call of `set`, from whichever process.
+///     /// Sets it to zero: calls `set` in the caller's process.
 ///     #[interface(local)]
 ///     fn reset(&self) -> Result<()> {
 ///         self.set(0)
@@ -239,10 +240,11 @@ use crate::errors::Errors;
 ///
 /// # The surface, and changing it
 ///
-/// A client may connect to a server that was built from another version of the trait, if that has all of the client's methods
-/// with the same parameters and results. If not, it is refused when it connects, with the names of the methods that differ.
+/// A client can use a server that was built from another version of the trait, if the server has all methods
+/// of the client with the same parameters and results. Otherwise the connection is refused, with the names of
+/// the methods that differ.
 ///
-/// So that nobody breaks this by accident, the surface can be recorded in a file that is kept with the sources:
+/// To detect incompatible changes, record the surface in a file and commit it with the sources:
 ///
 /// ```
 /// # use mikobase::prelude::*;
@@ -257,27 +259,28 @@ use crate::errors::Errors;
 /// # fn main() {}
 /// ```
 ///
-/// The path is relative to the folder of `Cargo.toml`. A trait that differs from its record does not compile; the error stands
-/// at the method, says what was added, removed, renamed or changed, and whether old clients still work:
+/// The path is relative to the folder of `Cargo.toml`. A trait that differs from its record does not compile.
+/// The error is at the method; it says what was added, removed, renamed or changed, and whether old clients
+/// still work:
 ///
 /// ```text
-/// error: changed: it was `get(name: &str) -> Result<Option<i64>>` and is `get(name: &str) -> Result<i64>`. Old clients are refused when they connect
-///        This is what differs from the recorded surface. If you mean it, record it: build once with `MIKOBASE_RECORD=1`
+/// error: changed: it was `get(name: &str) -> Result<u8>` and is `get(name: &str) -> Result<i64>`.
+///        Old clients are refused when they connect
 /// ```
 ///
-/// `MIKOBASE_RECORD=1 cargo build` writes the file, the first time as well.
+/// `MIKOBASE_RECORD=1 cargo build` writes the file, also for the first time.
 ///
 /// # Arguments of the attribute
 ///
 /// | argument | meaning |
 /// | --- | --- |
 /// | `surface = "file.json"` | compare with a recorded surface |
-/// | `crate = path` | where `mikobase` is found; `::mikobase` by default |
+/// | `crate = path` | the path of `mikobase`; `::mikobase` by default |
 /// | `cfg(condition)` | a condition under which the generated code exists |
 ///
 /// # Limits
 ///
-/// A trait that is defined inside a function cannot be an interface: the generated module would not see it.
+/// A trait that is defined inside a function cannot be an interface: the generated module could not name it.
 #[proc_macro_attribute]
 pub fn mikobase_interface(
     args: proc_macro::TokenStream,
@@ -286,24 +289,27 @@ pub fn mikobase_interface(
     expand(args.into(), item.into()).into()
 }
 
-/// Makes a test whose body runs in a process of its own, in which it may share.
+/// A test that runs its body in a separate process, so that it can start a share.
 ///
-/// A share forks, and a fork is sound only in a process with one thread; `#[test]` runs its function in a second one. This
-/// attribute takes its place: filters, `#[ignore]`, `#[should_panic]` and a `Result` work as with `#[test]`, under `cargo
-/// test` and `cargo nextest`, and what the body prints is shown if it fails.
+/// A share forks, and a fork is sound only in a process with one thread; `#[test]` runs its function in a
+/// second thread. Use this attribute instead of `#[test]`: filters, `#[ignore]`, `#[should_panic]` and a
+/// `Result` work in the same way under `cargo test` and `cargo nextest`, and the output of the body is shown
+/// if it fails.
 ///
 /// ```
 /// use mikobase::prelude::*;
 ///
 /// #[mikobase::test]
 /// fn every_worker_creates_a_record() -> Result<(), Error> {
-///     let share = Uds::new()?.mikobase(4, |db, worker| Ok(db.create("test.org/item", &json!({"n": worker.index()}))?))?;
+///     let share = Uds::new()?.mikobase(4, |db, worker| {
+///         Ok(db.create("test.org/item", &json!({"n": worker.index()}))?)
+///     })?;
 ///     share.all_succeeded()
 /// }
 /// # fn main() {}
 /// ```
 ///
-/// The body runs before `main`. The attribute takes `crate = path`, if `mikobase` has another name.
+/// The body runs before `main`. The attribute takes `crate = path` if `mikobase` is at another path.
 #[proc_macro_attribute]
 pub fn test(args: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     test::expand(args.into(), item.into()).into()
@@ -318,7 +324,7 @@ fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     let interface = check::interface(args, &item, &mut errors);
     let item = render::user_trait(&item);
-    // After a mistake the trait is still emitted, so that one mistake does not light up every use of it.
+    // The trait is emitted also after a mistake, so that its uses cause no further errors.
     let generated = match interface {
         Some(interface) if errors.is_empty() => {
             record::compare(&interface, &mut errors);

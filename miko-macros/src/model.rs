@@ -1,4 +1,4 @@
-//! The model of an interface: what every generated item is rendered from.
+//! The model of an interface, from which all generated items are rendered.
 
 use std::borrow::Cow;
 
@@ -51,7 +51,7 @@ impl Interface<'_> {
         quote!(#krate::rpc)
     }
 
-    /// The same path as if it stood at `span`, so that what the type checker says of it points there.
+    /// The same path with the span `span`, where the type checker then reports its errors.
     pub(crate) fn rpc_at(&self, span: Span) -> TokenStream {
         let respanned = self.rpc().into_iter().map(|mut token| {
             token.set_span(span);
@@ -65,7 +65,7 @@ impl Interface<'_> {
         format_ident!("{}_rpc", snake_case(&plain(self.ident())))
     }
 
-    /// The visibility of the generated items: that of the trait, as it is said one module further down.
+    /// The visibility of the generated items: that of the trait, as written in the generated module.
     pub(crate) fn visibility(&self) -> Visibility {
         let Visibility::Restricted(restricted) = &self.item.vis else {
             return match &self.item.vis {
@@ -84,17 +84,17 @@ impl Interface<'_> {
         }
     }
 
-    /// A generated type, named after the trait so that it hides no type of the author's: `CounterRequest`.
+    /// The name of a generated type, with the trait's name as prefix to avoid collisions: `CounterRequest`.
     pub(crate) fn named(&self, role: &str) -> Ident {
         format_ident!("{}{}", self.ident(), role)
     }
 
-    /// The constant of the surface: `COUNTER_SURFACE`.
+    /// The name of the constant with the surface: `COUNTER_SURFACE`.
     pub(crate) fn surface_name(&self) -> Ident {
         format_ident!("{}_SURFACE", snake_case(&plain(self.ident())).to_uppercase())
     }
 
-    /// What the interface offers. The version is known only to whoever compiles the trait.
+    /// The surface, without the version, which only the generated code knows.
     pub(crate) fn surface(&self) -> Surface {
         Surface {
             interface: Cow::Owned(plain(self.ident())),
@@ -103,7 +103,7 @@ impl Interface<'_> {
         }
     }
 
-    /// The conditions that the author put on the trait: they hold for what is generated, too.
+    /// The `cfg` conditions of the trait, which the generated items get too.
     pub(crate) fn conditions(&self) -> impl Iterator<Item = &Attribute> {
         self.item.attrs.iter().filter(|attr| attr.path().is_ident("cfg"))
     }
@@ -127,7 +127,7 @@ impl Method {
         }
     }
 
-    /// The return type as it is named one module further down.
+    /// The return type, as written in the generated module.
     pub(crate) fn output(&self) -> Type {
         types::one_module_down(&self.output)
     }
@@ -137,24 +137,24 @@ impl Method {
         let name = plain(&self.ident);
         let words = name.split('_').filter(|word| !word.is_empty());
         let camel: String = words.map(capitalized).collect();
-        // A name of underscores and digits only is a name all the same.
+        // A name may consist of underscores and digits only.
         let starts_well = camel.starts_with(|c: char| c.is_alphabetic());
         Ident::new(&if starts_well { camel } else { format!("M{camel}") }, self.ident.span())
     }
 }
 
 impl Param {
-    /// The type as it is named one module further down.
+    /// The type, as written in the generated module.
     pub(crate) fn ty(&self) -> Type {
         types::one_module_down(&self.ty)
     }
 
-    /// The type it travels as: `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`.
+    /// The type that is sent: `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`.
     pub(crate) fn owned(&self) -> Type {
         types::owned(&self.ty())
     }
 
-    /// Is it taken by reference?
+    /// Whether the parameter is a reference.
     pub(crate) fn is_borrowed(&self) -> bool {
         matches!(self.ty, Type::Reference(_))
     }

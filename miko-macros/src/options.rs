@@ -1,4 +1,4 @@
-//! `#[interface(…)]` on a method: what cannot be seen from its signature.
+//! Parses `#[interface(…)]` on a method.
 
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, LitStr};
@@ -7,7 +7,7 @@ use crate::errors::Errors;
 
 const KNOWN: &str = "`read`, `write`, `idempotent`, `deadline = \"30s\"`, `local`, `name = \"…\"`";
 
-/// What the author of the trait said of a method.
+/// The options of a method.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) read: bool,
@@ -19,7 +19,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Reads all `#[interface(…)]` among `attrs`; what is wrong with them is noted.
+    /// Parses all `#[interface(…)]` among `attrs`; mistakes go to `errors`.
     pub(crate) fn parse(attrs: &[Attribute], errors: &mut Errors) -> Self {
         let mut options = Self::default();
         for attr in attrs.iter().filter(|attr| is_interface(attr)) {
@@ -59,7 +59,7 @@ impl Options {
     }
 }
 
-/// Is it ours, and to be removed from the trait that is emitted?
+/// Whether this is an `#[interface(…)]`, which the emitted trait must not have.
 pub(crate) fn is_interface(attr: &Attribute) -> bool {
     attr.path().is_ident("interface")
 }

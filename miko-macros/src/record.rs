@@ -1,7 +1,7 @@
-//! The recorded surface: a file that the trait is compared with while it compiles.
+//! The recorded surface: a file with which the trait is compared at compile time.
 //!
-//! What differs is an error at the method that differs, so that nobody changes an interface by accident. Whoever means
-//! it builds once with `MIKOBASE_RECORD=1`, which writes the file anew.
+//! Each difference is an error at its method, so that an interface is not changed by accident. A build with
+//! `MIKOBASE_RECORD=1` writes the file instead.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -14,10 +14,10 @@ use syn::LitStr;
 use crate::errors::Errors;
 use crate::model::{Interface, Method};
 
-/// Set while building, it has the record written instead of compared.
+/// The environment variable with which a build writes the record instead of comparing it.
 const RECORD: &str = "MIKOBASE_RECORD";
 
-/// Compares the interface with its record, if it names one, or records it.
+/// Compares the interface with its record, or writes the record, if the attribute names one.
 pub(crate) fn compare(interface: &Interface<'_>, errors: &mut Errors) {
     let Some(file) = &interface.args.surface else { return };
     let Some(path) = path_of(file, errors) else { return };
@@ -36,7 +36,7 @@ pub(crate) fn compare(interface: &Interface<'_>, errors: &mut Errors) {
     }
 }
 
-/// Makes cargo compile the trait anew when the record has changed, or when it is to be written.
+/// Tokens that make cargo rebuild the trait when the record or the environment variable changes.
 pub(crate) fn dependencies(interface: &Interface<'_>) -> TokenStream {
     let Some(file) = &interface.args.surface else { return TokenStream::new() };
     let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
@@ -52,7 +52,7 @@ pub(crate) fn dependencies(interface: &Interface<'_>) -> TokenStream {
     }
 }
 
-/// Where the record is: beside the manifest of the package that is being compiled.
+/// The path of the record, which is relative to the folder of the package's manifest.
 fn path_of(file: &LitStr, errors: &mut Errors) -> Option<PathBuf> {
     if Path::new(&file.value()).is_absolute() {
         errors.at(file, "the recorded surface is named relative to the folder of `Cargo.toml`");
@@ -67,7 +67,7 @@ fn path_of(file: &LitStr, errors: &mut Errors) -> Option<PathBuf> {
     }
 }
 
-/// Writes the record, unless it says the same already: a file that is touched is compiled again.
+/// Writes the record unless it is unchanged: a new modification time would cause a rebuild.
 fn record(path: &Path, surface: &Surface) -> io::Result<()> {
     let json = surface.to_json();
     if fs::read_to_string(path).is_ok_and(|old| old == json) {
@@ -91,13 +91,14 @@ fn report_changes(interface: &Interface<'_>, changes: &[Change], errors: &mut Er
             place_of(interface, change),
             format!(
                 "{change}\n\
-                 This is what differs from the recorded surface. If you mean it, record it: build once with `{RECORD}=1`"
+                 This is what differs from the recorded surface. If you mean it, record it: \
+                 build once with `{RECORD}=1`"
             ),
         );
     }
 }
 
-/// The tokens that a change is about: the method, or the trait's name for what is no longer there.
+/// The tokens at which a change is reported: the method, or the trait's name if the method was removed.
 fn place_of<'i>(interface: &'i Interface<'_>, change: &Change) -> &'i dyn ToTokens {
     let name = match change {
         Change::Added(is)

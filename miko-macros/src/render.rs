@@ -1,4 +1,4 @@
-//! Renders everything from the model: a file per generated item.
+//! Renders the generated code from the model, a file per item.
 
 mod assertions;
 mod async_client;
@@ -14,7 +14,7 @@ use syn::{ItemTrait, TraitItem};
 use crate::model::Interface;
 use crate::options::is_interface;
 
-/// The trait as the author wrote it, without our attributes on its methods.
+/// The trait as written, without `#[interface(…)]` on its methods.
 pub(crate) fn user_trait(item: &ItemTrait) -> ItemTrait {
     let mut item = item.clone();
     for member in &mut item.items {
@@ -25,7 +25,7 @@ pub(crate) fn user_trait(item: &ItemTrait) -> ItemTrait {
     item
 }
 
-/// The module beside the trait, with everything that makes it remote.
+/// The generated module beside the trait.
 pub(crate) fn interface(interface: &Interface<'_>) -> TokenStream {
     let vis = &interface.item.vis;
     let module = interface.module();

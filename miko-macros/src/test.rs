@@ -1,4 +1,4 @@
-//! `#[mikobase::test]`: a test whose body runs in a process of its own.
+//! `#[mikobase::test]`: a test that runs its body in a separate process.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -26,7 +26,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     render(&krate, &test)
 }
 
-/// Where `mikobase` (or `miko_shared`) is found.
+/// The path of `mikobase` (or `miko_shared`).
 fn parse_args(args: TokenStream, errors: &mut Errors) -> Path {
     let mut krate = parse_quote!(::mikobase);
     let parser = syn::meta::parser(|meta| {
@@ -85,8 +85,8 @@ fn render(krate: &Path, test: &ItemFn) -> TokenStream {
                 #krate::testing::run_if_started_for(TEST, body);
             }
 
-            // SAFETY: The loader calls each pointer in this section once, with arguments that a C function may ignore.
-            // No panic leaves it: an `extern "C"` function aborts first.
+            // SAFETY: The loader calls each pointer in this section once, with arguments that a C function
+            // may ignore. No panic leaves it: an `extern "C"` function aborts first.
             #[used]
             #[unsafe(link_section = ".init_array")]
             static BEFORE_MAIN: extern "C" fn() = before_main;

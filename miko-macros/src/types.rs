@@ -1,11 +1,11 @@
-//! Types in signatures: how they travel, and how the surface writes them.
+//! Types in signatures: their owned form, and their text in the surface.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::visit_mut::{VisitMut, visit_path_mut};
 use syn::{Path, Type, parse_quote};
 
-/// The type that `ty` travels as.
+/// The type as which a value of `ty` is sent.
 pub(crate) fn owned(ty: &Type) -> Type {
     let Type::Reference(reference) = ty else {
         return ty.clone();
@@ -20,7 +20,7 @@ pub(crate) fn owned(ty: &Type) -> Type {
     }
 }
 
-/// The same type named from a module inside the author's: `super::Thing` is `super::super::Thing` there.
+/// The same type as written in a child module: `super::Thing` becomes `super::super::Thing`.
 pub(crate) fn one_module_down(ty: &Type) -> Type {
     let mut ty = ty.clone();
     OneModuleDown.visit_type_mut(&mut ty);
@@ -41,8 +41,8 @@ impl VisitMut for OneModuleDown {
     }
 }
 
-/// The type as an author writes it, `Result<Option<Record>>`, on every compiler: how token streams print is not
-/// specified, and the surface is compared across builds.
+/// The type as in source code: `Result<Option<Record>>`. The text is the same with every compiler, which the
+/// `Display` of token streams does not guarantee, and which comparing surfaces across builds needs.
 pub(crate) fn as_written(ty: &Type) -> String {
     let mut text = String::new();
     write_tokens(ty.to_token_stream(), &mut text);

@@ -1,4 +1,4 @@
-//! What has changed between two surfaces, and whether those who were built with the old one still get along.
+//! Compares two surfaces, and tells whether clients that were built with the old one still work.
 
 use std::fmt;
 
@@ -16,11 +16,11 @@ pub enum Change {
         /// Its new name.
         is: String,
     },
-    /// A method that was not there.
+    /// A new method.
     Added(Method),
-    /// A method that is gone.
+    /// A removed method.
     Removed(Method),
-    /// A method that is gone while another of the same signature has come.
+    /// A removed method and a new one with the same signature.
     Renamed {
         /// The method under its old name.
         was: Method,
@@ -43,7 +43,7 @@ pub enum Change {
     },
 }
 
-/// How a method that a client knows differs on a server.
+/// A method of a client that is missing or different on the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// The wire name of the method.
@@ -55,7 +55,7 @@ pub struct Difference {
 }
 
 impl Surface {
-    /// All changes from `old` to this surface. Order and docs of the methods are none.
+    /// All changes from `old` to this surface. The order and the docs of methods are not compared.
     pub fn changes_since(&self, old: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
         if self.interface != old.interface {
@@ -67,15 +67,15 @@ impl Surface {
         for was in old.methods.iter() {
             match self.method(&was.name) {
                 Some(is) => changes.extend(difference_of(was, is)),
-                None => changes.push(gone(was, &mut added)),
+                None => changes.push(removed_or_renamed(was, &mut added)),
             }
         }
         changes.extend(added.into_iter().cloned().map(Change::Added));
         changes
     }
 
-    /// What keeps a client of this surface from talking to `server`: nothing, where the server has all of the
-    /// client's methods in the same shape. It may have more.
+    /// The methods that prevent a client of this surface from using `server`. There are none if the server
+    /// has all methods of the client with the same signatures; it may have others.
     pub fn differences_from(&self, server: &Self) -> Vec<Difference> {
         let changes = server.changes_since(self);
         let refused = changes.iter().filter(|change| !change.old_clients_work());
@@ -96,8 +96,9 @@ fn difference_of(was: &Method, is: &Method) -> Option<Change> {
     }
 }
 
-/// A method that is gone; one of those `added` may be the same under another name, and is no longer added then.
-fn gone(was: &Method, added: &mut Vec<&Method>) -> Change {
+/// The change for a missing method: renamed if one of `added`, which it is then removed from, has its
+/// signature.
+fn removed_or_renamed(was: &Method, added: &mut Vec<&Method>) -> Change {
     match added.iter().position(|method| method.shape().eq(was.shape())) {
         Some(renamed) => Change::Renamed { was: was.clone(), is: added.remove(renamed).clone() },
         None => Change::Removed(was.clone()),
@@ -105,12 +106,13 @@ fn gone(was: &Method, added: &mut Vec<&Method>) -> Change {
 }
 
 impl Change {
-    /// Are clients that were built with the old surface still let in, and served as they expect?
+    /// Whether clients that were built with the old surface are accepted and get the results that they
+    /// expect.
     pub fn old_clients_work(&self) -> bool {
         matches!(self, Self::Added(_) | Self::Attributes { .. })
     }
 
-    /// The change as the two sides of a connection see it: the client has the old surface, the server the new one.
+    /// The change as a difference between a client with the old surface and a server with the new one.
     fn as_difference(&self) -> Option<Difference> {
         let (client, server) = match self {
             Self::Interface { .. } | Self::Added(_) => return None,
@@ -122,7 +124,7 @@ impl Change {
 }
 
 impl fmt::Display for Change {
-    /// As a sentence, with what it means for old clients.
+    /// Describes the change and its effect on old clients.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interface { was, is } => {
@@ -137,8 +139,8 @@ impl fmt::Display for Change {
             }
             Self::Renamed { was, is } => write!(
                 f,
-                "renamed: `{was}` is now `{}`. Old clients are refused when they connect, unless the name on the wire \
-                 stays: `#[interface(name = \"{}\")]`",
+                "renamed: `{was}` is now `{}`. Old clients are refused when they connect, unless the name \
+                 on the wire stays: `#[interface(name = \"{}\")]`",
                 is.name, was.name
             ),
             Self::Retyped { was, is } => {
@@ -146,7 +148,8 @@ impl fmt::Display for Change {
             }
             Self::Attributes { was, is } => write!(
                 f,
-                "changed: the attributes of `{}` were {} and are {}. Old clients still work, by the old attributes",
+                "changed: the attributes of `{}` were {} and are {}. Old clients still work, by the old \
+                 attributes",
                 is.name,
                 was.attributes(),
                 is.attributes()
@@ -202,34 +205,28 @@ mod tests {
             (
                 &["add by:u64 -> i64"],
                 &["plus by:u64 -> i64"],
-                &[
-                    "renamed: `add(by: u64) -> i64` is now `plus`. Old clients are refused when they connect, unless \
-                     the name on the wire stays: `#[interface(name = \"add\")]`",
-                ],
+                &["renamed: `add(by: u64) -> i64` is now `plus`. Old clients are refused when they \
+                     connect, unless the name on the wire stays: `#[interface(name = \"add\")]`"],
             ),
             (
                 &["add by:u64"],
                 &["add by:i64"],
-                &[
-                    "changed: it was `add(by: u64) -> ()` and is `add(by: i64) -> ()`. Old clients are refused when \
-                     they connect",
-                ],
+                &["changed: it was `add(by: u64) -> ()` and is `add(by: i64) -> ()`. Old clients are \
+                     refused when they connect"],
             ),
             (
                 &["get -> u64"],
                 &["get -> u64 read idempotent deadline"],
-                &[
-                    "changed: the attributes of `get` were none and are `read, idempotent, deadline = \"5000ms\"`. Old \
-                     clients still work, by the old attributes",
-                ],
+                &["changed: the attributes of `get` were none and are `read, idempotent, deadline = \
+                     \"5000ms\"`. Old clients still work, by the old attributes"],
             ),
             (
                 &["a x", "b y"],
                 &["c z:bool", "d y"],
                 &[
                     "removed: `a(x: u64) -> ()`. Old clients are refused when they connect",
-                    "renamed: `b(y: u64) -> ()` is now `d`. Old clients are refused when they connect, unless the name \
-                     on the wire stays: `#[interface(name = \"b\")]`",
+                    "renamed: `b(y: u64) -> ()` is now `d`. Old clients are refused when they connect, \
+                     unless the name on the wire stays: `#[interface(name = \"b\")]`",
                     "added: `c(z: bool) -> ()`. Old clients still work",
                 ],
             ),

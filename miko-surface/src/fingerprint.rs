@@ -1,10 +1,10 @@
-//! A number that tells two surfaces apart without sending them.
+//! The fingerprint of a surface: a hash by which two surfaces are compared without being sent.
 
 use crate::{Method, Surface};
 
 impl Surface {
-    /// A number that is the same for two surfaces if their names agree and their methods agree in name and types,
-    /// whatever their order, docs and attributes; and, but for chance, different otherwise.
+    /// A hash of the interface's name and of the names, parameters and results of its methods. The order,
+    /// docs and attributes of methods do not affect it.
     ///
     /// It is stable across compilers, versions and platforms.
     pub fn fingerprint(&self) -> u64 {
@@ -13,8 +13,9 @@ impl Surface {
     }
 }
 
-/// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>), with a byte that no UTF-8 text holds between
-/// the parts. Stable across versions and platforms, unlike the hashers of the standard library.
+/// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>). The parts are separated by a byte that
+/// does not occur in UTF-8. Unlike the hashers of the standard library, it is stable across versions and
+/// platforms.
 fn fnv1a<'a>(parts: impl Iterator<Item = &'a str>) -> u64 {
     let bytes = parts.flat_map(|part| part.bytes().chain([0xff]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

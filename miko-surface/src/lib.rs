@@ -1,7 +1,7 @@
-//! The surface of an interface: what it offers, as data.
+//! The surface of an interface: a description of its methods as data.
 //!
-//! It is a package of its own because two worlds compare surfaces by the same rules: the attribute while it compiles a
-//! trait (against a recorded file), and a server when a client connects.
+//! This is a package of its own because surfaces are compared at compile time, by the attribute, with a
+//! recorded file, and at run time, by a server, with the surface of a client.
 
 mod change;
 mod fingerprint;
@@ -14,15 +14,14 @@ use serde::{Deserialize, Serialize};
 
 pub use change::{Change, Difference};
 
-/// The manifest of an interface: its name, its version and its methods.
+/// The description of an interface: its name, version and methods.
 ///
-/// The attribute makes one for each interface as a constant; one that came over a wire or from a file has the same
-/// type.
+/// The attribute generates one per interface as a constant; one from a socket or a file has the same type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Surface {
     /// The name of the trait.
     pub interface: Cow<'static, str>,
-    /// The version of the crate that defines it. It says nothing about compatibility: the methods do.
+    /// The version of the crate that defines it. Compatibility depends on the methods alone.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub version: Cow<'static, str>,
     /// Its remote methods, in the order of the trait.
@@ -41,13 +40,13 @@ pub struct Method {
     /// Its documentation.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub doc: Cow<'static, str>,
-    /// `Some(true)` if it only reads, `Some(false)` if it writes, `None` if the trait does not say.
+    /// `Some(true)` if it only reads, `Some(false)` if it writes, `None` if the trait specifies neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<bool>,
-    /// Does running it twice do what running it once does?
+    /// Whether running it twice has the same effect as running it once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
-    /// Its default deadline in milliseconds, where the general one does not fit.
+    /// Its own deadline in milliseconds, which replaces the general one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
 }
@@ -68,8 +67,8 @@ impl Surface {
         self.methods.iter().find(|method| method.name == name)
     }
 
-    /// The part of the surface that clients depend on, as it is recorded in a file: without version and docs, in the
-    /// order of the names.
+    /// The part of the surface that is recorded in a file, since clients depend on it: without version and
+    /// docs, in the order of the names.
     #[must_use]
     pub fn recorded(&self) -> Self {
         let mut methods = self.methods.to_vec();
@@ -80,7 +79,7 @@ impl Surface {
 
     /// The surface as indented JSON with a newline at its end.
     pub fn to_json(&self) -> String {
-        // Strings, numbers and lists always have a form in JSON.
+        // Strings, numbers and lists can always be serialized as JSON.
         let mut json = serde_json::to_string_pretty(self).unwrap_or_default();
         json.push('\n');
         json
@@ -89,31 +88,31 @@ impl Surface {
     /// Reads what [`to_json`](Self::to_json) wrote.
     ///
     /// # Errors
-    /// If it is no JSON, or the JSON of something else; the message says where.
+    /// If `json` is not the JSON of a surface; the message gives the position.
     pub fn from_json(json: &str) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }
 }
 
 impl Method {
-    /// Its own deadline, or `general` where it has none.
+    /// Its own deadline, or `general` if it has none.
     pub fn deadline_or(&self, general: Duration) -> Duration {
         self.deadline_ms.map_or(general, Duration::from_millis)
     }
 
-    /// May a client send it again when the connection was lost before the answer came? A method that only reads may be
-    /// repeated, as well as one that its author calls idempotent.
+    /// Whether a client may repeat a call when the connection was lost before its answer arrived: for a
+    /// method that only reads, or is declared idempotent.
     pub fn is_repeatable(&self) -> bool {
         self.idempotent || self.read == Some(true)
     }
 
-    /// Its signature without its name: what both sides must agree on.
+    /// Its signature without its name, which must be equal on both sides.
     fn shape(&self) -> impl Iterator<Item = &str> {
         let params = self.params.iter().flat_map(|param| [&*param.name, &*param.ty]);
         params.chain([&*self.returns])
     }
 
-    /// The attributes as their author wrote them: `read, deadline = "30000ms"`.
+    /// The attributes as in the source: `read, deadline = "30000ms"`.
     fn attributes(&self) -> String {
         let access = self.read.map(|read| if read { "read" } else { "write" }.to_owned());
         let idempotent = self.idempotent.then(|| "idempotent".to_owned());

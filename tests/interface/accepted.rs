@@ -1,4 +1,4 @@
-//! Traits that the attribute accepts as they are. That these modules compile is most of the test.
+//! Traits that the attribute accepts. These modules must compile.
 
 pub mod any_argument_names;
 mod visibilities;

@@ -1,4 +1,4 @@
-//! Building other packages with what is built already.
+//! Builds other packages in the target folder of this test.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -7,12 +7,12 @@ use std::{env, fs};
 /// The workspace under test.
 pub const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// A package in a folder of its own, outside the workspace. The folder is the same in each run, so that cargo does not
-/// keep the artifacts of every run there ever was.
+/// A package in its own folder, outside the workspace. The folder is the same in each run, so that the
+/// artifacts of earlier runs are replaced.
 pub struct Package(PathBuf);
 
 impl Package {
-    /// A package of these files and folders of `original`, in a folder called `name`.
+    /// Copies these files and folders of `original` to a folder called `name`.
     pub fn copy(name: &str, original: &Path, files: &[&str]) -> Self {
         let package = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
         let _ = fs::remove_dir_all(&package.0);
@@ -23,7 +23,7 @@ impl Package {
         package
     }
 
-    /// A file of the package.
+    /// The path of a file of the package.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -33,19 +33,19 @@ impl Package {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Replaces `old`, which a file has once, by `new`.
+    /// Replaces the only occurrence of `old` in a file by `new`.
     pub fn edit(&self, name: &str, old: &str, new: &str) {
         let text = self.read(name);
         assert_eq!(text.matches(old).count(), 1, "{name} has one place like this: {old}");
         fs::write(self.path(name), text.replacen(old, new, 1)).unwrap();
     }
 
-    /// Runs cargo in the package, with the target folder of this test.
+    /// Runs cargo in the package with the target folder of this test.
     pub fn cargo(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs cargo, and has surfaces recorded instead of compared.
+    /// Runs cargo, which records surfaces instead of comparing them.
     pub fn cargo_recording(&self, arguments: &[&str]) -> Output {
         self.command(arguments).env("MIKOBASE_RECORD", "1").output().unwrap()
     }
@@ -58,17 +58,17 @@ impl Package {
     }
 }
 
-/// A program that was built.
+/// The path of a built program.
 pub fn built(name: &str) -> PathBuf {
     target_directory().join("debug").join(name)
 }
 
-/// What a run of cargo said.
-pub fn said(output: &Output) -> String {
+/// The whole output of a run of cargo.
+pub fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Where this test was built: `target/debug/deps/interface-…`.
+/// The target folder of this test, which is `target/debug/deps/interface-…`.
 fn target_directory() -> PathBuf {
     env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }

@@ -1,13 +1,14 @@
-//! Changing the trait `Mikobase`, tried on copies of the workspace.
+//! Changes of the trait `Mikobase`, in copies of the workspace.
 //!
-//! A new method reaches the server, the proxy, the JSON dispatch and `miko call` with no edit but its implementation in
-//! the engine, and forgetting that is a compile error. Any change is first an error against the recorded surface.
+//! A new method needs no other edit than its implementation to be available in the server, the proxy, the
+//! JSON dispatch and `miko call`. Without the implementation it does not compile. Each change is an error
+//! until the surface is recorded.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::cargo::{Package, WORKSPACE, built, said};
+use crate::cargo::{Package, WORKSPACE, built, printed};
 
 const TRAIT: &str = "miko-core/src/mikobase.rs";
 const RECORD: &str = "miko-core/schema/mikobase.surface.json";
@@ -24,7 +25,7 @@ const ADDED_TO_THE_ENGINES: &str = "
     }
 ";
 
-/// A worker calls the new method through its proxy, and `miko call` through the socket.
+/// Calls the new method through the proxy of a worker, and by `miko call` through the socket.
 const PROGRAM: &str = r##"
     use mikobase::prelude::*;
     fn main() {
@@ -42,9 +43,9 @@ const PROGRAM: &str = r##"
     }
 "##;
 
-/// A copy of the sources that are needed for the library and the command, as another version of them: cargo tells
-/// packages of two workspaces apart by name, version and place *in* the workspace, and would take what is built of one for
-/// the other.
+/// A copy of the sources of the library and the command, with another version. Cargo identifies a package by
+/// name, version and path *in* its workspace; with the same version it would confuse the artifacts of the two
+/// workspaces.
 fn workspace(name: &str, version: &str) -> Package {
     let original = Path::new(WORKSPACE);
     let files = [
@@ -60,7 +61,7 @@ fn workspace(name: &str, version: &str) -> Package {
         "miko-surface",
     ];
     let copy = Package::copy(name, original, &files);
-    // Tests and benchmarks are left out. The command gets a name of its own, so as not to replace ours.
+    // Without tests and benchmarks. The command gets another name, so that it does not replace the original.
     copy.edit("Cargo.toml", ", \"tests/interface\"", "");
     let manifest = copy.read("Cargo.toml");
     let targets = manifest.find("\n[[").unwrap();
@@ -79,10 +80,10 @@ fn a_new_method_needs_nothing_but_its_implementation() {
     let workspace = workspace("grown-workspace", "0.1.98");
     let begin = "pub trait Mikobase: Send + Sync {";
     workspace.edit(TRAIT, begin, &format!("{begin}{ADDED_TO_THE_TRAIT}"));
-    let forgotten = said(&workspace.cargo_recording(CHECK));
+    let forgotten = printed(&workspace.cargo_recording(CHECK));
     assert!(forgotten.contains("missing: `stardate`") && forgotten.contains("LocalEngine"), "{forgotten}");
 
-    // What holds records, and what shows those of the past.
+    // The engines, and the view of a past state.
     for (file, begin) in [
         ("miko-core/src/engine/local.rs", "impl<T: Tables> Mikobase for LocalEngine<T> {"),
         ("miko-core/src/as_of.rs", "impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {"),
@@ -98,16 +99,16 @@ fn a_new_method_needs_nothing_but_its_implementation() {
         "--bin=miko-grown",
         "--example=grown",
     ]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", printed(&output));
     let output = Command::new(built("examples/grown")).arg(built("miko-grown")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "41000 41000\n", "{output:?}");
 }
 
-/// A change of the trait, what the build says of it, and the token that it says it of.
+/// A change of the trait, the message of the build, and the token at which it is reported.
 struct Change {
     old: &'static str,
     new: &'static str,
-    said: &'static str,
+    message: &'static str,
     at: &'static str,
 }
 
@@ -123,27 +124,29 @@ const CHANGES: &[Change] = &[
     /// The stardate of a year.
     fn stardate(&self, year: u64) -> Result<u64>;
 ",
-        said: "added: `stardate(year: u64) -> Result<u64>`. Old clients still work",
+        message: "added: `stardate(year: u64) -> Result<u64>`. Old clients still work",
         at: "stardate(&self",
     },
     Change {
         old: VALIDATE,
         new: "#[interface(local)] fn nothing(&self) {}",
-        said: "removed: `validate(query: Query) -> Result<Validation>`. Old clients are refused when they connect",
+        message: "removed: `validate(query: Query) -> Result<Validation>`. \
+                  Old clients are refused when they connect",
         at: "Mikobase: Send",
     },
     Change {
         old: "fn validate(",
         new: "fn check(",
-        said: "renamed: `validate(query: Query) -> Result<Validation>` is now `check`. Old clients are refused when they \
-               connect, unless the name on the wire stays: `#[interface(name = \"validate\")]`",
+        message: "renamed: `validate(query: Query) -> Result<Validation>` is now `check`. \
+                  Old clients are refused when they connect, unless the name on the wire stays: \
+                  `#[interface(name = \"validate\")]`",
         at: "check(&self",
     },
     Change {
         old: "fn by_class(&self, class: &str) -> Result<Records>",
         new: "fn by_class(&self, class: &str) -> Result<Vec<Record>>",
-        said: "changed: it was `by_class(class: &str) -> Result<Records>` and is `by_class(class: &str) -> \
-               Result<Vec<Record>>`. Old clients are refused when they connect",
+        message: "changed: it was `by_class(class: &str) -> Result<Records>` and is `by_class(class: &str) \
+               -> Result<Vec<Record>>`. Old clients are refused when they connect",
         at: "by_class(&self",
     },
     Change {
@@ -151,14 +154,15 @@ const CHANGES: &[Change] = &[
         new: "    #[interface(read, deadline = \"5s\")]
     fn validate(&self, query: Query) -> Result<Validation>;
 ",
-        said: "changed: the attributes of `validate` were `read` and are `read, deadline = \"5000ms\"`. Old clients \
-               still work, by the old attributes",
+        message: "changed: the attributes of `validate` were `read` and are `read, deadline = \"5000ms\"`. \
+               Old clients still work, by the old attributes",
         at: "validate(&self",
     },
     Change {
         old: "pub trait Mikobase: Send",
         new: "pub trait Objectbase: Send",
-        said: "the interface was `Mikobase` and is `Objectbase`: old clients are refused when they connect",
+        message: "the interface was `Mikobase` and is `Objectbase`: old clients are refused when they \
+                  connect",
         at: "Objectbase: Send",
     },
 ];
@@ -171,9 +175,9 @@ fn every_change_of_the_trait_is_an_error_against_the_recorded_surface() {
         workspace.edit(TRAIT, change.old, change.new);
         let output = workspace.cargo(CHECK);
         let place = place_of(&workspace.read(TRAIT), change.at);
-        let expected = format!("error: {}\n", change.said);
-        assert!(said(&output).contains(&expected), "{expected}{}", said(&output));
-        assert_eq!(surface_errors(&output), [place], "{}", said(&output));
+        let expected = format!("error: {}\n", change.message);
+        assert!(printed(&output).contains(&expected), "{expected}{}", printed(&output));
+        assert_eq!(surface_errors(&output), [place], "{}", printed(&output));
         fs::write(workspace.path(TRAIT), &original).unwrap();
     }
 
@@ -183,26 +187,26 @@ fn every_change_of_the_trait_is_an_error_against_the_recorded_surface() {
         "/// Runs one Q0 request, and documents are no change.",
     );
     let output = workspace.cargo(CHECK);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", printed(&output));
 
-    // Whoever means a change records it.
+    // An intended change is recorded.
     workspace.edit(TRAIT, CHANGES[4].old, CHANGES[4].new);
     assert!(workspace.cargo_recording(CHECK).status.success());
     assert!(workspace.cargo(CHECK).status.success());
     assert!(workspace.read(RECORD).contains("\"deadline_ms\": 5000"));
-    // A record that is changed by hand is noticed without touching the trait.
+    // A change of the recorded file is detected, also if the trait is unchanged.
     workspace.edit(RECORD, "5000", "6000");
     assert!(!workspace.cargo(CHECK).status.success());
 }
 
-/// The places of the errors that are about the surface.
+/// The places of the errors about the surface.
 fn surface_errors(output: &Output) -> Vec<String> {
-    let text = said(output);
+    let text = printed(output);
     let errors = text.split("\nerror").filter(|error| error.contains("differs from the recorded surface"));
     errors.map(|error| error.split("--> ").nth(1).unwrap().lines().next().unwrap().to_owned()).collect()
 }
 
-/// Where `token` stands, as rustc says it.
+/// The place of `token` in the format of rustc.
 fn place_of(text: &str, token: &str) -> String {
     let at = text.find(token).unwrap();
     let line = text[..at].matches('\n').count() + 1;

@@ -1,4 +1,4 @@
-//! `#[mikobase_interface]`: what it makes of a trait, and what it says to one that breaks its rules.
+//! `#[mikobase_interface]`: the code that it generates, and its messages for invalid traits.
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test program")]
 
@@ -16,15 +16,15 @@ use mikobase::rpc::{DispatchError, Interface, Method, Proxy, Transport};
 use mikobase::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Each mistake has a file named after it, beside the message that its author gets.
+/// Compiles the fixtures of all mistakes and compares their messages.
 #[test]
 fn every_mistake_has_its_message() {
     let cases = trybuild::TestCases::new();
-    // Without programs that must run, one run of cargo checks all, and no dependency becomes machine code.
+    // No fixture must run, so that one `cargo check` compiles all of them.
     cases.compile_fail("mistakes/*/*.rs");
 }
 
-/// An error type of a user's own.
+/// A custom error type.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum StockError {
     SoldOut { item: String },
@@ -40,15 +40,15 @@ impl From<Error> for StockError {
 /// Counts what is in stock.
 #[mikobase_interface]
 trait Stock {
-    /// Puts items in and gives how many there are.
+    /// Adds items and returns their count.
     #[interface(write, deadline = "2m")]
     fn put(&self, item: &str, count: u64) -> Result<u64>;
 
-    /// Takes one out.
+    /// Removes one item and returns the remaining count.
     #[interface(idempotent, name = "take.one")]
     fn take(&self, item: &str) -> Result<u64, StockError>;
 
-    /// What there is of these items; of all, if none are named.
+    /// The counts of these items, or of all items if the list is empty.
     #[interface(read)]
     fn list(&self, items: &[String], at_least: Option<u64>) -> Result<BTreeMap<String, u64>>;
 
@@ -95,7 +95,7 @@ impl Stock for Shelf {
     }
 }
 
-/// Carries calls to an implementation in this process, through the bytes that would cross a socket.
+/// A transport to an implementation in this process, which serializes calls as for a socket.
 struct Loopback(Shelf);
 
 impl Transport<dyn Stock> for Loopback {
@@ -166,24 +166,30 @@ fn methods_are_called_by_name_with_params_by_name_or_position() {
         (
             "take",
             json!(["nuts"]),
-            r#"invalid_request: Stock has no method `take` (found: "take", known: ["put","take.one","list","burn"])"#,
+            "invalid_request: Stock has no method `take` \
+             (found: \"take\", known: [\"put\",\"take.one\",\"list\",\"burn\"])",
         ),
         (
             "put",
             json!({"item": 5, "colour": "red"}),
-            "invalid_request: the method has no param `colour` (unknown_fields: [\"colour\"], method: \"put(item: &str, count: u64) -> Result<u64>\"); \
-             invalid_request: the param `item` does not fit: invalid type: integer `5`, expected a string (field: \"item\", expected: \"&str\", method: \"put(item: &str, count: u64) -> Result<u64>\"); \
-             invalid_request: the param `count` is missing (missing_fields: [\"count\"], expected: \"u64\", method: \"put(item: &str, count: u64) -> Result<u64>\")",
+            "invalid_request: the method has no param `colour` (unknown_fields: [\"colour\"], \
+             method: \"put(item: &str, count: u64) -> Result<u64>\"); \
+             invalid_request: the param `item` does not fit: invalid type: integer `5`, expected a string \
+             (field: \"item\", expected: \"&str\", method: \"put(item: &str, count: u64) -> Result<u64>\"); \
+             invalid_request: the param `count` is missing (missing_fields: [\"count\"], expected: \"u64\", \
+             method: \"put(item: &str, count: u64) -> Result<u64>\")",
         ),
         (
             "burn",
             json!([1]),
-            "invalid_request: there are more params than the method has (expected: 0, found: 1, method: \"burn() -> Result<()>\")",
+            "invalid_request: there are more params than the method has \
+             (expected: 0, found: 1, method: \"burn() -> Result<()>\")",
         ),
         (
             "burn",
             json!("now"),
-            "invalid_request: params are an object by name or an array by position (found: \"string\", method: \"burn() -> Result<()>\")",
+            "invalid_request: params are an object by name or an array by position \
+             (found: \"string\", method: \"burn() -> Result<()>\")",
         ),
     ];
     for (method, params, expected) in cases {
@@ -208,7 +214,7 @@ fn the_surface_says_what_the_trait_says() {
     let [put, take, list, burn] = &surface.methods[..] else { panic!("four methods") };
     assert_eq!(
         (put.read, put.deadline_ms, &*put.doc),
-        (Some(false), Some(120_000), "Puts items in and gives how many there are.")
+        (Some(false), Some(120_000), "Adds items and returns their count.")
     );
     assert!(take.idempotent && !put.idempotent);
     assert_eq!((list.read, burn.read), (Some(true), None));

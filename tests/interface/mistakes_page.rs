@@ -1,6 +1,6 @@
-//! The page that explains what the attribute refuses is made from the fixtures.
+//! Generates the page about the mistakes from the fixtures, and compares it.
 //!
-//! Written anew by `MIKOBASE_RECORD=1 cargo test --test interface mistakes_page`.
+//! `MIKOBASE_RECORD=1 cargo test --test interface mistakes_page` writes the page.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -15,20 +15,23 @@ const THEMES: &[(&str, &str)] = &[
     ("methods", "A remote method is a plain, blocking method of a shared object."),
     (
         "arguments",
-        "Arguments travel by value, under their names. `&str`, `&[T]` and `&T` are fine: what is behind them is sent.",
+        "Arguments are sent by value, under their names. `&str`, `&[T]` and `&T` are allowed: \
+         the referenced\nvalue is sent.",
     ),
     ("results", "A call can fail on its way, so every remote method returns a `Result`."),
     (
         "types",
-        "What the syntax does not show, the type checker does: it says several things, and the first names method and argument.",
+        "Some rules can only be checked by the type checker. The first of its messages names method and \
+         argument.",
     ),
     (
         "attributes",
-        "What is said in `#[interface(…)]` and `#[mikobase_interface(…)]` must be understood, and must make sense together.",
+        "The arguments of `#[interface(…)]` and `#[mikobase_interface(…)]` must be known and consistent.",
     ),
     (
         "surface",
-        "With `surface = \"…\"` the trait is compared with a recorded file. What a change of the trait gives is told in the guide on the attribute.",
+        "With `surface = \"…\"` the trait is compared with a recorded file. The documentation of the\n\
+         attribute describes the messages for changes of the trait.",
     ),
     ("together", "All mistakes are reported in one go."),
 ];
@@ -47,10 +50,11 @@ fn the_mistakes_page_shows_every_fixture() {
 
 fn page() -> String {
     let mut page = "# What `#[mikobase_interface]` refuses, and why\n\n\
-        Made from `tests/interface/mistakes/` by `MIKOBASE_RECORD=1 cargo test --test interface mistakes_page`.\n\n\
-        Each rule has a reason in what an interface is: one object in a server process, called from other processes by\n\
-        messages. All mistakes of a trait are reported at once, each where it is, and the trait itself is still emitted, so that\n\
-        the rest of the program compiles as before.\n"
+        Made from `tests/interface/mistakes/` by \
+        `MIKOBASE_RECORD=1 cargo test --test interface mistakes_page`.\n\n\
+        An interface is one object in a server process, which other processes call by messages: this is the\n\
+        reason for each rule. All mistakes of a trait are reported together, each at its place. \
+        The trait is\nstill emitted, so that the rest of the program compiles as before.\n"
         .to_owned();
     let mut themes: Vec<PathBuf> = entries(Path::new(FIXTURES));
     for (theme, introduction) in THEMES {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::cargo::{Package, WORKSPACE, built, said};
+use crate::cargo::{Package, WORKSPACE, built, printed};
 
 fn package() -> Package {
     let original = Path::new(WORKSPACE).join("tests/interface/third_party");
@@ -16,7 +16,7 @@ fn package() -> Package {
     package
 }
 
-/// The profiles that the workspace builds tests with, so that what is built of the dependencies serves both.
+/// The profiles of the workspace for tests, so that the artifacts of dependencies are shared.
 fn profiles_of_tests() -> String {
     let manifest = fs::read_to_string(Path::new(WORKSPACE).join("Cargo.toml")).unwrap();
     let sections = manifest.split("\n[").filter(|section| section.starts_with("profile.dev"));
@@ -27,9 +27,9 @@ fn profiles_of_tests() -> String {
 fn it_shares_its_own_interface_and_versions_of_it_talk_if_they_fit() {
     let package = package();
     let unrecorded = package.cargo(&["build", "--bin", "whole"]);
-    assert!(said(&unrecorded).contains("To record the surface, build once with `MIKOBASE_RECORD=1`"));
+    assert!(printed(&unrecorded).contains("To record the surface, build once with `MIKOBASE_RECORD=1`"));
     let output = package.cargo_recording(&["build", "--bins"]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", printed(&output));
 
     let output = Command::new(built("whole")).output().unwrap();
     assert_eq!(
@@ -52,7 +52,7 @@ fn it_shares_its_own_interface_and_versions_of_it_talk_if_they_fit() {
     }
 }
 
-/// What the client of one version prints when it calls the server of another.
+/// The output of the client of one version when it calls the server of another.
 fn call(client: &str, server: &str) -> String {
     let mut serving = Command::new(built(server))
         .arg("serve")

@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use crate::harness::Case;
 use crate::relay::{Fate, Relay};
 use crate::turnstile::turnstile_rpc::TurnstileAsyncClient;
-use crate::turnstile::{LET_GO, turnstile};
+use crate::turnstile::{RELEASE, turnstile};
 
 pub const CASES: &[Case] = &[
     ("an_async_client_gives_the_answers_of_a_blocking_one", same_answers),
     ("clones_of_an_async_client_call_at_once", at_once),
-    ("a_call_that_nobody_awaits_any_more_disturbs_no_other", dropped),
+    ("a_dropped_call_does_not_affect_others", dropped),
     ("an_async_call_has_its_methods_deadline", own_deadline),
     ("an_async_call_is_sent_again_only_if_it_may_be", lost),
     ("an_async_client_of_a_server_that_is_gone_says_so", gone),
@@ -60,7 +60,7 @@ fn at_once() {
         let client = TurnstileAsyncClient::connect(share.path(), share.token()).await.unwrap();
         let mut calls = JoinSet::new();
         for _ in 0..200 {
-            // What a method returns borrows nothing, so it can be spawned.
+            // The future of a method borrows nothing, so it can be spawned.
             calls.spawn(client.clone().pass());
         }
         let mut counted: Vec<u64> = calls.join_all().await.into_iter().map(Result::unwrap).collect();
@@ -79,11 +79,11 @@ fn dropped() {
         let waiting = tokio::spawn(client.queue());
         let counting = tokio::spawn(client.count());
         waiting.abort();
-        LET_GO.get().unwrap().tell();
+        RELEASE.get().unwrap().notify();
         counting.await.unwrap().unwrap();
         assert!(client.pass().await.unwrap() >= 1);
     });
-    LET_GO.get().unwrap().tell();
+    RELEASE.get().unwrap().notify();
     share.join().unwrap();
 }
 
@@ -94,7 +94,7 @@ fn own_deadline() {
         let client = TurnstileAsyncClient::connect(share.path(), share.token()).await.unwrap();
         let error = client.queue().await.unwrap_err();
         assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
-        LET_GO.get().unwrap().tell();
+        RELEASE.get().unwrap().notify();
         assert_eq!(client.count().await.unwrap(), 1);
     });
     share.join().unwrap();
@@ -173,12 +173,12 @@ fn outside() {
         in_a_runtime(async { TurnstileAsyncClient::connect(share.path(), share.token()).await.unwrap() });
     let error = polled_once(client.count()).unwrap_err();
     assert!(error.is(ErrorId::OUTSIDE_RUNTIME), "{error}");
-    // In another runtime the same client goes on.
+    // The same client continues in another runtime.
     assert_eq!(in_a_runtime(client.count()).unwrap(), 0);
     share.join().unwrap();
 }
 
-/// What a future comes to when it is polled where no runtime is.
+/// The output of a future that is ready at its first poll, outside a runtime.
 fn polled_once<F: Future>(future: F) -> F::Output {
     match Box::pin(future).as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

@@ -1,4 +1,5 @@
-//! Every wait of the parent ends: what blocks, stops or holds on is ended within its bound, and the report says so.
+//! Every wait of the parent is bounded: processes that block or stop are ended in time, and the report says
+//! so.
 
 use std::io::Write;
 use std::sync::{Condvar, Mutex};
@@ -9,13 +10,13 @@ use mikobase::prelude::*;
 use mikobase::{ExitStatus, Limits, Outcome, Result};
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigHandler, Signal as Number, kill, raise, signal};
+use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
 use nix::unistd::{ForkResult, Pid, fork, setsid};
 use serde::{Deserialize, Serialize};
 
 use crate::deaths::server_of;
 use crate::harness::Case;
-use crate::support::{Running, Signal, create, wait_for_ever};
+use crate::support::{Event, Running, create, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("a_method_that_blocks_ends_with_the_server_and_is_named", a_blocked_method),
@@ -38,29 +39,29 @@ pub const CASES: &[Case] = &[
     ("more_workers_than_descriptors_are_refused_before_the_first", too_few_descriptors),
 ];
 
-/// More than any of the bounds in here, and less than the defaults.
-const SOON: Duration = Duration::from_secs(20);
+/// Longer than all time limits of these cases, and shorter than the default limits.
+const BOUND: Duration = Duration::from_secs(20);
 
 const SHORT: Duration = Duration::from_millis(300);
 
-fn impatient() -> Uds {
+fn with_short_timeouts() -> Uds {
     let mut limits = Limits::default();
     limits.call_deadline = SHORT;
     Uds::new().unwrap().limits(limits).grace_period(SHORT)
 }
 
-/// Runs it and checks that it does not take long.
-fn soon<T>(run: impl FnOnce() -> T) -> T {
+/// Runs it and checks that it ends within [`BOUND`].
+fn within_bound<T>(run: impl FnOnce() -> T) -> T {
     let begun = Instant::now();
     let result = run();
-    assert!(begun.elapsed() < SOON, "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < BOUND, "it took {:?}", begun.elapsed());
     result
 }
 
 /// An interface with a method that never returns.
 #[mikobase_interface]
 trait Stuck {
-    /// Waits for what never happens.
+    /// Blocks for ever.
     fn block(&self) -> Result<()>;
 }
 
@@ -76,8 +77,8 @@ impl Stuck for Blocking {
 }
 
 fn a_blocked_method() {
-    let shared = soon(|| {
-        impatient().share::<dyn Stuck, String>(
+    let shared = within_bound(|| {
+        with_short_timeouts().share::<dyn Stuck, String>(
             2,
             || Ok(Box::new(Blocking)),
             |db, _| Ok(db.block().unwrap_err().items()[0].id.to_string()),
@@ -90,65 +91,65 @@ fn a_blocked_method() {
 }
 
 fn a_blocked_method_without_workers() {
-    let uds = impatient();
+    let uds = with_short_timeouts();
     let share = uds.spawn_share::<dyn Stuck, ()>(0, || Ok(Box::new(Blocking)), |_, _| Ok(())).unwrap();
     share.db().unwrap().block().unwrap_err();
-    let failed = soon(|| share.join().unwrap_err());
+    let failed = within_bound(|| share.join().unwrap_err());
     assert!(failed.to_string().contains("`block`"), "{failed}");
 }
 
 fn a_stopped_server() {
-    let uds = impatient();
+    let uds = with_short_timeouts();
     let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
-    kill(server_of(share.path()), Number::SIGSTOP).unwrap();
-    let failed = soon(|| share.join().unwrap_err());
+    kill(server_of(share.path()), Signal::SIGSTOP).unwrap();
+    let failed = within_bound(|| share.join().unwrap_err());
     assert!(failed.error().is(ErrorId::SERVER_GONE), "{failed}");
     assert!(failed.to_string().contains("it ran no method"), "{failed}");
 }
 
 fn an_endless_setup() {
-    let uds = impatient().setup(|_| wait_for_ever());
-    let failed = soon(|| uds.mikobase(1, |_, _| Ok(())).unwrap_err());
+    let uds = with_short_timeouts().setup(|_| wait_for_ever());
+    let failed = within_bound(|| uds.mikobase(1, |_, _| Ok(())).unwrap_err());
     assert!(failed.error().is(ErrorId::SERVER_GONE), "{failed}");
 }
 
 fn a_stopped_worker() {
     let uds = Uds::new().unwrap().worker_timeout(SHORT).grace_period(SHORT);
-    let report = soon(|| uds.mikobase::<()>(1, |_, _| Ok(raise(Number::SIGSTOP)?)).unwrap());
+    let report = within_bound(|| uds.mikobase::<()>(1, |_, _| Ok(raise(Signal::SIGSTOP)?)).unwrap());
     assert!(matches!(report.workers()[0].outcome, Outcome::TimedOut));
     assert_eq!(report.workers()[0].status, ExitStatus::Signal(libc::SIGKILL));
 }
 
 fn a_daemonized_grandchild() {
-    let done = Signal::new();
+    let done = Event::new();
     let uds = Uds::new().unwrap();
-    let report = soon(|| {
+    let report = within_bound(|| {
         uds.mikobase(1, |db, _| {
             create(db, 1)?;
             // SAFETY: a worker has one thread.
             if let ForkResult::Child = unsafe { fork() }? {
                 setsid()?;
-                done.hear();
+                done.wait();
                 std::process::exit(0);
             }
             Ok(())
         })
     });
-    done.tell();
+    done.notify();
     report.unwrap().all_succeeded().unwrap();
 }
 
 fn a_held_stdout_lock() {
-    let report = soon(|| {
+    let report = within_bound(|| {
         Uds::new().unwrap().mikobase(1, |_, _| {
-            let held = std::sync::Arc::new(Signal::new());
+            let held = std::sync::Arc::new(Event::new());
             let holder = std::sync::Arc::clone(&held);
             thread::spawn(move || {
                 let _lock = io::stdout().lock();
-                holder.tell();
+                holder.notify();
                 wait_for_ever();
             });
-            held.hear();
+            held.wait();
             Ok("done".to_owned())
         })
     });
@@ -174,17 +175,17 @@ fn a_panic_in_on_exit() {
 }
 
 fn a_late_fork_looks_again() {
-    let stop = std::sync::Arc::new(Signal::new());
+    let stop = std::sync::Arc::new(Event::new());
     let stopped = std::sync::Arc::clone(&stop);
     let mut started = false;
     let uds = Uds::new().unwrap().max_concurrent(1).on_exit(move |_| {
         if !std::mem::replace(&mut started, true) {
             let stopped = std::sync::Arc::clone(&stopped);
-            thread::spawn(move || stopped.hear());
+            thread::spawn(move || stopped.wait());
         }
     });
     let failed = uds.mikobase(3, |_, worker| Ok(worker.index())).unwrap_err();
-    stop.tell();
+    stop.notify();
     assert!(failed.error().is(ErrorId::THREADS_RUNNING), "{failed}");
     assert_eq!(failed.report().unwrap().workers().len(), 1, "what ran is reported");
 }
@@ -208,7 +209,7 @@ fn a_large_setup_error() {
     assert!(failed.to_string().contains("`setup` failed: no no no"));
 }
 
-/// It is written as a text and read as a number.
+/// A type that serializes as a string and deserializes from a number.
 #[derive(Debug)]
 struct OneWay;
 
@@ -232,38 +233,38 @@ fn a_value_that_does_not_read_back() {
 
 fn an_ignored_sigchld() {
     // SAFETY: ignoring a signal installs no code.
-    unsafe { signal(Number::SIGCHLD, SigHandler::SigIgn) }.unwrap();
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
     let report = Uds::new().unwrap().mikobase(2, |_, _| Ok(())).unwrap();
     assert!(report.workers().iter().all(|worker| worker.status == ExitStatus::Code(0)));
     // SAFETY: as above.
-    let after = unsafe { signal(Number::SIGCHLD, SigHandler::SigDfl) }.unwrap();
+    let after = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }.unwrap();
     assert!(matches!(after, SigHandler::SigIgn), "it is as it was");
 }
 
 fn an_ignored_ctrl_c() {
     // SAFETY: ignoring a signal installs no code.
-    unsafe { signal(Number::SIGINT, SigHandler::SigIgn) }.unwrap();
+    unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) }.unwrap();
     let report = Uds::new().unwrap().mikobase(2, |db, worker| {
-        kill(Pid::parent(), Number::SIGINT)?;
-        raise(Number::SIGINT)?;
+        kill(Pid::parent(), Signal::SIGINT)?;
+        raise(Signal::SIGINT)?;
         Ok(create(db, worker.index())?)
     });
     report.unwrap().all_succeeded().unwrap();
 }
 
 fn ctrl_c_with_threads() {
-    let stop = Signal::new();
+    let stop = Event::new();
     thread::scope(|scope| {
-        scope.spawn(|| stop.hear());
+        scope.spawn(|| stop.wait());
         // SAFETY: the other thread holds no lock.
         let uds = unsafe { Uds::new().unwrap().allow_threads(true) };
-        // The thread that shares does not take the signal by itself.
+        // The thread that shares blocks the signal, so that the other thread receives it.
         let failed = uds.mikobase::<()>(1, |db, _| {
             create(db, 1)?;
-            kill(Pid::parent(), Number::SIGINT)?;
+            kill(Pid::parent(), Signal::SIGINT)?;
             wait_for_ever()
         });
-        stop.tell();
+        stop.notify();
         let failed = failed.unwrap_err();
         assert!(failed.error().is(ErrorId::INTERRUPTED), "{failed}");
         assert_eq!(failed.report().unwrap().workers().len(), 1);

@@ -1,7 +1,7 @@
-//! Shares that are made and killed at random moments leave nothing and disturb no other.
+//! Shares that are started and killed at random moments leave nothing behind and do not affect others.
 //!
-//! The counts are small. With `MIKOBASE_LONG=1` they are those of the long mode. A failed run names its seed, which
-//! `MIKOBASE_SEED` gives back to it.
+//! `MIKOBASE_LONG=1` selects the larger counts of the long mode. A failed run prints its seed, with which
+//! `MIKOBASE_SEED` repeats it.
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::{env, fs, thread};
 use mikobase::prelude::*;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{Signal as Number, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
@@ -19,8 +19,8 @@ use crate::random::{self, Random};
 use crate::support::create;
 
 pub const CASES: &[Case] = &[
-    ("shares_are_not_disturbed_by_those_who_look_for_leftovers", shares_beside_collectors),
-    ("what_is_killed_at_any_moment_leaves_nothing", kills_at_random_moments),
+    ("collectors_of_leftover_directories_do_not_affect_shares", shares_beside_collectors),
+    ("a_share_killed_at_a_random_moment_leaves_nothing", kills_at_random_moments),
 ];
 
 pub const PROGRAMS: &[Case] = &[("collector", collect_for_ever), ("sharer", share_once)];
@@ -35,7 +35,7 @@ fn shares_beside_collectors() {
     let kept = Uds::new().unwrap();
     for round in 0..count(200, 20_000) {
         let new = Uds::new().unwrap();
-        // A `Uds` that is used for the first time, and one that is used again.
+        // A `Uds` in its first use, and one in a later use.
         let uds = if round % 2 == 0 { &new } else { &kept };
         let report = uds.mikobase(1, |db, worker| Ok(create(db, worker.index())?));
         report
@@ -47,7 +47,7 @@ fn shares_beside_collectors() {
         collector.kill().unwrap();
         collector.wait().unwrap();
     }
-    // What the collectors were about to make when they were killed is collected, too.
+    // The unfinished directories of the killed collectors are collected too.
     drop(Uds::new().unwrap());
 }
 
@@ -57,13 +57,13 @@ fn collect_for_ever() {
     }
 }
 
-/// How long before the end and after the beginning most processes are killed.
+/// Most kills are within this time after the start or before the end of a process.
 const EDGE: Duration = Duration::from_millis(15);
 
 #[expect(clippy::zombie_processes, reason = "`waitpid` of any child reaps the sharer and its orphans")]
 fn kills_at_random_moments() {
     let mut random = Random::new(random::given_seed().unwrap_or_else(random::fresh_seed));
-    // Orphans become children of this process, so that waiting for children is waiting for all of them.
+    // Orphans become children of this process, so that waiting for children includes them.
     set_child_subreaper(true).unwrap();
     let begun = Instant::now();
     start_sharer().wait().unwrap();
@@ -81,14 +81,14 @@ fn kills_at_random_moments() {
     }
 }
 
-/// Kills the parent, its server or a worker, whichever of them there is.
+/// Kills the parent, its server or a worker, at random among those that exist.
 fn kill_one_of(parent: Pid, random: &mut Random) {
     let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
     let children = children.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()));
     let family: Vec<Pid> = std::iter::once(parent).chain(children).collect();
-    // It may have ended by itself meanwhile. It was not reaped, so that its pid is its own; that of a child of it may be
-    // used again only after all other pids.
-    let _ = kill(family[random.below(family.len())], Number::SIGKILL);
+    // The process may have ended. The parent was not reaped, so its pid cannot be reused; the pid of its
+    // child is reused only after all other pids.
+    let _ = kill(family[random.below(family.len())], Signal::SIGKILL);
 }
 
 fn start_sharer() -> Child {

@@ -1,4 +1,4 @@
-//! The command `miko`, as a program in a pipe uses it.
+//! The command `miko` in pipes, as a program uses it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -13,12 +13,12 @@ use crate::support::{Running, create};
 
 pub const CASES: &[Case] = &[
     ("q0_answers_each_line_before_the_next_one_is_written", q0_line_by_line),
-    ("what_is_no_request_is_answered_and_the_stream_goes_on", bad_lines),
+    ("a_line_that_is_not_a_request_is_answered_and_the_next_is_read", bad_lines),
     ("a_query_on_the_command_line_is_answered_once", one_query),
     ("call_reaches_every_method_by_its_name", call),
     ("a_running_server_is_reached_by_socket_or_environment", running_server),
     ("exit_codes_are_as_documented", exit_codes),
-    ("what_only_reads_creates_no_file", reads_create_nothing),
+    ("a_command_that_only_reads_creates_no_file", reads_create_nothing),
     ("the_first_valid_write_creates_the_file", writes_create),
     ("an_export_that_fails_leaves_the_file_of_before", failed_export),
     ("an_export_to_a_device_writes_to_it", export_to_a_device),
@@ -68,7 +68,8 @@ fn q0_line_by_line() {
 
 fn bad_lines() {
     let mut program = miko(&["q0", MEMORY]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = b"\nnot json\n\xff\xfe\n[1]\n{\"action\": \"create\", \"bucket\": {\"n\": 1e999}}\n{\"action\": \"select\"}";
+    let lines = b"\nnot json\n\xff\xfe\n[1]\n{\"action\": \"create\", \"bucket\": {\"n\": 1e999}}\n\
+        {\"action\": \"select\"}";
     program.stdin.take().unwrap().write_all(lines).unwrap();
     let output = program.wait_with_output().unwrap();
     let answers: Vec<Value> = output
@@ -140,7 +141,7 @@ fn exit_codes() {
     }
 }
 
-/// Forms in which the same missing file is named.
+/// All forms of backend that name a missing file.
 fn missing_backends(folder: &Path) -> [String; 4] {
     let path = |name: &str| folder.join(name).display().to_string();
     [
@@ -186,7 +187,7 @@ fn reads_create_nothing() {
     }
 }
 
-/// What `miko q0` answers to `lines`, and its exit code.
+/// The answers of `miko q0` to `lines`, and its exit code.
 fn answers(words: &[&str], lines: &str) -> (Vec<Value>, Option<i32>) {
     let mut program = miko(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     program.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
@@ -196,8 +197,10 @@ fn answers(words: &[&str], lines: &str) -> (Vec<Value>, Option<i32>) {
 }
 
 fn writes_create() {
-    let lines = "{\"action\": \"select\"}\n{\"action\": \"create\"}\n{\"action\": \"create\", \"bucket\": {}}\n\
-                 {\"action\": \"select\"}";
+    let lines = r#"{"action": "select"}
+        {"action": "create"}
+        {"action": "create", "bucket": {}}
+        {"action": "select"}"#;
     for name in ["crew.db", "crew.json"] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name).display().to_string();
@@ -234,7 +237,7 @@ fn export_to_a_device() {
     }
 }
 
-/// Every command that prints a document, into a pipe whose reader has left.
+/// Runs every command that prints a document, with a pipe whose reader has closed it.
 fn closed_pipe() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db").display().to_string();
@@ -261,7 +264,7 @@ fn closed_pipe() {
         assert!(!said.contains("panicked") && !said.contains("internal"), "{words:?}: {output:?}");
         assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}");
     }
-    // Messages on a closed standard error are lost, and the exit code stays.
+    // Messages to a closed standard error are lost; the exit code is unchanged.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let status = miko(&["q0", "mikobase.uno/redis", select]).stderr(writer).status().unwrap();
@@ -280,7 +283,7 @@ fn backend_first() {
         (&["schema", "show", &database, class], 0, "serial"),
         (&["schema", "export", &database], 0, "test.org/officer"),
         (&["get", &database, "no such pk"], 1, "record_not_found"),
-        // The backend alone is not taken for anything else, and neither is what stands in for it.
+        // A lone backend is not read as another argument, and another argument is not read as a backend.
         (&["get", &database], 2, "name a pk"),
         (&["call", &database], 2, "name a method"),
         (&["call", &database, "{}"], 2, "name a method"),
@@ -296,7 +299,7 @@ fn backend_first() {
     }
 }
 
-/// `script` gives the command a terminal. Where it is not installed there is nothing to see.
+/// Runs the command on a terminal, with the program `script`. Skipped if that is not installed.
 fn prompt() {
     let command = format!("{} q0 {MEMORY}", env!("CARGO_BIN_EXE_miko"));
     let script = Command::new("script")
@@ -343,7 +346,8 @@ fn check() {
 
 /// A shell command that creates an officer by way of `miko q0`.
 fn explain() {
-    let select = r#"{"action": "select", "path": ["n", {"gt": 1}], "limit": {"placeholder": "most"}, "placeholders": {"most": 2, "x": 1}}"#;
+    let select = r#"{"action": "select", "path": ["n", {"gt": 1}], "limit": {"placeholder": "most"},
+        "placeholders": {"most": 2, "x": 1}}"#;
     let explained = json_of(&miko(&["explain", MEMORY, select]).output().unwrap());
     assert_eq!(explained["values"], json!([r#"["n",{"gt":1}]"#, 2]));
     assert!(explained["sql"].as_str().unwrap().contains("q0_path(bucket, ?1)"), "{explained}");
@@ -369,7 +373,8 @@ fn explain() {
 fn convert() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let hand_written = r#"{"classes": {"a.b/c": {"fields": {"n": {"class": "number"}}}}, "records": {"x": {"class": "a.b/c", "bucket": {"n": 1}}, "y": "text"}}"#;
+    let hand_written = r#"{"classes": {"a.b/c": {"fields": {"n": {"class": "number"}}}},
+        "records": {"x": {"class": "a.b/c", "bucket": {"n": 1}}, "y": "text"}}"#;
     std::fs::write(path("hand.json"), hand_written).unwrap();
     let run = |from: &str, to: &str| miko(&["convert", from, to]).output().unwrap();
     assert_eq!(run(&path("hand.json"), &path("one.db")).status.code(), Some(0));
@@ -380,19 +385,20 @@ fn convert() {
     assert_eq!(canonical["records"].as_object().unwrap().len(), 3);
     assert_eq!(canonical["records"]["y"], "text");
     assert_eq!(text(&run(&path("out.json"), "-").stdout).trim_end(), exported.trim_end());
-    // What is made of a temporal worldlet is temporal, and comes out as it went in.
-    let history = r#"{"properties": {"temporal": true}, "history": {"v": {"identity": "x", "timestamp": "2364-01-01T00:00:00Z", "bucket": {}}}}"#;
+    // The target of a temporal worldlet is temporal, and is exported as the same worldlet.
+    let history = r#"{"properties": {"temporal": true},
+        "history": {"v": {"identity": "x", "timestamp": "2364-01-01T00:00:00Z", "bucket": {}}}}"#;
     std::fs::write(path("history.json"), history).unwrap();
     assert_eq!(run(&path("history.json"), &path("history.db")).status.code(), Some(0));
     let [direct, by_way] =
         ["history.json", "history.db"].map(|from| text(&run(&path(from), "-").stdout).to_owned());
     assert_eq!(direct, by_way);
     assert!(direct.contains(r#""v":{"identity":"x""#), "{direct}");
-    // A database that cannot be filled is not left behind.
+    // A new database is removed if the import into it fails.
     std::fs::write(path("broken.json"), r#"{"records": 5}"#).unwrap();
     assert_eq!(run(&path("broken.json"), &path("broken.db")).status.code(), Some(1));
     assert!(!std::fs::exists(path("broken.db")).unwrap());
-    // What is there already is not overwritten.
+    // An existing target is not overwritten.
     for (from, to) in [("hand.json", "two.db"), ("one.db", "out.json")] {
         let refused = run(&path(from), &path(to));
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
@@ -434,7 +440,7 @@ fn share() {
     serials.sort_by_key(|serial| serial.as_u64());
     assert_eq!(serials, [104, 114, 124, 134]);
 
-    // The worldlet goes on in the next share, and to standard output.
+    // The next share imports the worldlet and prints its own to standard output.
     let count = format!(
         "test $({} call by_class '[\"test.org/officer\"]' | grep -o created_at | wc -l) = 4",
         env!("CARGO_BIN_EXE_miko")
@@ -493,7 +499,7 @@ fn surface() {
 }
 
 fn share_interrupted() {
-    // The copy presses Ctrl-C for the parent once it runs.
+    // The copy sends the parent the signal of Ctrl-C.
     let mut command = miko(&["share", "2", "--quiet", "--", "sh", "-c", "kill -INT $PPID; sleep 60"]);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{output:?}");

@@ -1,4 +1,4 @@
-//! Who dies takes nobody along and leaves nothing behind.
+//! Processes that die do not affect others and leave nothing behind.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,48 +8,48 @@ use mikobase::prelude::*;
 use mikobase::{Error, ExitStatus, Outcome, Report, ShareError, Worldlet};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigHandler, Signal as Number, kill, killpg, signal};
+use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::{Pid, getpgrp, getppid};
 
 use crate::harness::{self, Case};
-use crate::support::{Raw, Running, Signal, count, create, wait_for_ever};
+use crate::support::{Event, Raw, Running, count, create, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("a_killed_worker_is_reported_and_its_siblings_go_on", a_killed_worker),
-    ("a_worker_killed_inside_a_frame_harms_nobody", a_worker_killed_inside_a_frame),
-    ("a_worker_that_stops_reading_holds_up_nobody", a_worker_that_stops_reading),
+    ("a_worker_killed_inside_a_frame_does_not_affect_others", a_worker_killed_inside_a_frame),
+    ("a_worker_that_stops_reading_does_not_block_others", a_worker_that_stops_reading),
     ("a_killed_server_is_noticed_at_once_by_all", a_killed_server),
     ("a_killed_parent_leaves_no_process_and_no_directory", a_killed_parent),
     ("a_killed_parent_is_noticed_though_the_server_is_busy", a_killed_parent_of_a_busy_server),
-    ("ctrl_c_ends_the_workers_and_hands_over_what_there_is", ctrl_c),
+    ("ctrl_c_ends_the_workers_and_returns_the_state_so_far", ctrl_c),
     ("ctrl_c_during_the_set_up_starts_no_worker", ctrl_c_during_setup),
     ("a_second_ctrl_c_ends_everything_at_once", second_ctrl_c),
 ];
 
-/// What the cases start in a process of its own, to kill it.
+/// Programs that the cases start in another process and kill.
 pub const PROGRAMS: &[Case] =
     &[("parent_that_waits", parent_that_waits), ("parent_of_a_busy_server", parent_of_a_busy_server)];
 
 fn a_killed_worker() {
-    let created = Signal::new();
-    let go = Signal::new();
+    let created = Event::new();
+    let go = Event::new();
     let uds = Uds::new().unwrap();
     let share = uds
         .spawn(3, |db, worker| {
             create(db, worker.index())?;
-            created.tell();
+            created.notify();
             if worker.index() == 1 {
                 wait_for_ever();
             }
-            go.hear();
+            go.wait();
             Ok(create(db, 10 + worker.index())?)
         })
         .unwrap();
-    (0..3).for_each(|_| created.hear());
+    (0..3).for_each(|_| created.wait());
     let victim = share.workers()[1].1;
-    kill(Pid::from_raw(victim as i32), Number::SIGKILL).unwrap();
-    go.tell();
-    go.tell();
+    kill(Pid::from_raw(victim as i32), Signal::SIGKILL).unwrap();
+    go.notify();
+    go.notify();
     let report = share.join().unwrap();
     assert_eq!(report.worldlet().to_value().unwrap()["records"].as_object().unwrap().len(), 5);
     assert_eq!(report.workers()[1].status, ExitStatus::Signal(libc::SIGKILL));
@@ -79,7 +79,7 @@ fn a_worker_that_stops_reading() {
     let request = crate::support::encoded_call("by_class", &json!({"class": "test.org/big"}));
     let deaf = Raw::admitted(&share);
     deaf.stream.set_nonblocking(true).unwrap();
-    // Calls whose answers nobody reads, until the server no longer reads the calls.
+    // Sends calls without reading answers, until the server no longer reads calls.
     while (&deaf.stream).write_all(&request).is_ok() {}
     for n in 0..100 {
         create(db, n).unwrap();
@@ -89,12 +89,12 @@ fn a_worker_that_stops_reading() {
 }
 
 fn a_killed_server() {
-    let created = Signal::new();
+    let created = Event::new();
     let uds = Uds::new().unwrap();
     let share = uds
         .spawn(3, |db, worker| {
             create(db, worker.index())?;
-            created.tell();
+            created.notify();
             let error = loop {
                 if let Err(error) = db.record_by_pk("nobody") {
                     break error;
@@ -104,9 +104,9 @@ fn a_killed_server() {
             Ok(error.is(ErrorId::SERVER_GONE))
         })
         .unwrap();
-    (0..3).for_each(|_| created.hear());
+    (0..3).for_each(|_| created.wait());
     let server = server_of(share.path());
-    kill(server, Number::SIGKILL).unwrap();
+    kill(server, Signal::SIGKILL).unwrap();
     let failed = share.join().unwrap_err();
     assert!(failed.error().is(ErrorId::SERVER_GONE), "{failed}");
     let workers = failed.report().unwrap().workers();
@@ -118,7 +118,8 @@ fn a_killed_server() {
 pub fn server_of(path: &std::path::Path) -> Pid {
     let stream = std::os::unix::net::UnixStream::connect(path).unwrap();
     let peer = nix::sys::socket::getsockopt(&stream, nix::sys::socket::sockopt::PeerCredentials).unwrap();
-    // The kernel notes who called `listen`: the parent did. The server is its child that holds the socket.
+    // The kernel returns the process that called `listen`, the parent. The server is its child that has the
+    // socket.
     let parent = Pid::from_raw(peer.pid());
     let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
     Pid::from_raw(children.split_whitespace().next().unwrap().parse().unwrap())
@@ -135,7 +136,7 @@ fn a_killed_parent_of_a_busy_server() {
     kill_and_wait_for_all(&mut parent, &pids);
 }
 
-/// Starts a program that prints the pids of its children when they are at work.
+/// Starts a program that prints the pids of its children when they are running.
 pub fn start_program(name: &str) -> (Child, Vec<Pid>) {
     let mut program = harness::start(name).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -148,25 +149,25 @@ pub fn kill_and_wait_for_all(parent: &mut Child, pids: &[Pid]) {
     parent.kill().unwrap();
     parent.wait().unwrap();
     watched.iter().for_each(wait_for_end);
-    // The harness checks that the directory is gone, too: the server removes it when its parent dies.
+    // The harness checks that the server has removed the directory, which it does when its parent dies.
 }
 
-/// Waits until the process of this descriptor has ended.
+/// Waits until the process of this pidfd has ended.
 pub fn wait_for_end(process: &OwnedFd) {
     poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
 }
 
 pub fn parent_that_waits() {
-    let ready = Signal::new();
+    let ready = Event::new();
     let uds = Uds::new().unwrap();
     let share: Running<'_, ()> = uds
         .spawn(3, |db, worker| {
             create(db, worker.index())?;
-            ready.tell();
+            ready.notify();
             wait_for_ever()
         })
         .unwrap();
-    (0..3).for_each(|_| ready.hear());
+    (0..3).for_each(|_| ready.wait());
     let workers: Vec<String> = share.workers().iter().map(|(_, pid)| pid.to_string()).collect();
     println!("{} {}", server_of(share.path()), workers.join(" "));
     wait_for_ever();
@@ -181,24 +182,24 @@ fn parent_of_a_busy_server() {
     let _ = uds.mikobase(1, |_, _| Ok(()));
 }
 
-/// Sends Ctrl-C to the group of this case, as a terminal does.
+/// Sends SIGINT to the process group of this case, as a terminal does for Ctrl-C.
 fn press_ctrl_c() {
-    killpg(getpgrp(), Number::SIGINT).unwrap();
+    killpg(getpgrp(), Signal::SIGINT).unwrap();
 }
 
 fn ctrl_c() {
-    let created = Signal::new();
+    let created = Event::new();
     let uds = Uds::new().unwrap();
     let failed = uds
         .mikobase(4, |db, worker| {
             create(db, worker.index())?;
-            created.tell();
+            created.notify();
             if worker.index() > 0 {
                 wait_for_ever();
             }
             // SAFETY: ignoring a signal installs no code.
-            unsafe { signal(Number::SIGINT, SigHandler::SigIgn) }?;
-            (0..4).for_each(|_| created.hear());
+            unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) }?;
+            (0..4).for_each(|_| created.wait());
             press_ctrl_c();
             Ok("pressed".to_owned())
         })
@@ -220,22 +221,22 @@ fn ctrl_c_during_setup() {
 }
 
 fn second_ctrl_c() {
-    let ready = Signal::new();
+    let ready = Event::new();
     let uds = Uds::new().unwrap().grace_period(std::time::Duration::from_secs(3600));
     let failed = uds
         .mikobase(2, |db, worker| {
             create(db, worker.index())?;
             // SAFETY: ignoring a signal installs no code.
-            unsafe { signal(Number::SIGINT, SigHandler::SigIgn) }?;
+            unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) }?;
             // SAFETY: as above.
-            unsafe { signal(Number::SIGTERM, SigHandler::SigIgn) }?;
-            ready.tell();
+            unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }?;
+            ready.notify();
             if worker.index() == 0 {
-                (0..2).for_each(|_| ready.hear());
-                // One signal waits for the parent at a time, and a second one merges with it: the parent is asked
-                // again and again until it has ended this worker.
+                (0..2).for_each(|_| ready.wait());
+                // Pending signals of one kind merge, so SIGINT is sent repeatedly until the parent has ended
+                // this worker.
                 loop {
-                    kill(getppid(), Number::SIGINT)?;
+                    kill(getppid(), Signal::SIGINT)?;
                     std::thread::yield_now();
                 }
             }
@@ -248,7 +249,7 @@ fn second_ctrl_c() {
     assert_eq!(signals, [Some(libc::SIGKILL); 2]);
 }
 
-/// Error, signal of each worker and number of records of a share that failed.
+/// The error, the signal of each worker and the number of records of a failed share.
 fn taken_apart<R>(failed: &ShareError<R, Worldlet>) -> (&Error, Vec<Option<i32>>, usize) {
     let report = failed.report().unwrap();
     let signals = report.workers().iter().map(|worker| match worker.status {

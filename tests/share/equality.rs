@@ -1,4 +1,4 @@
-//! The same script of calls gives the same answers on a local engine and through the proxy in a worker.
+//! A script of calls has the same answers on a local engine and through the proxy in a worker.
 
 use std::collections::HashMap;
 
@@ -14,61 +14,41 @@ pub const CASES: &[Case] = &[
     ("a_stock_tarpc_client_is_served", stock_tarpc_client),
 ];
 
-/// Method and params; `"$1"` stands for the first pk that the script got.
+/// The calls: method and params. `"$1"` is replaced by the first pk in the answers.
 fn script() -> Vec<(&'static str, Value)> {
     let hostile = json!({"": 0, "a.b": {"c\"d": ["$", "\u{0}", "🖖"]}, "z": u64::MAX, "a": i64::MIN,
                          "f": [1.0, 1, -0.0, 5e-324, 1e308, 0.1], "null": null, "deep": [[[[{}]]]]});
+    let q0 = |query: Value| ("q0", json!({ "query": query }));
+    let class = "starfleet.com/officer";
+    let long_ago = "2000-01-01T00:00:00.000Z";
+    let oops = json!({"action": "oops"});
     vec![
         ("properties", json!({})),
-        (
-            "q0",
-            json!({"query": {"action": "create", "class": "starfleet.com/officer", "bucket": {"name": "Spock"}}}),
-        ),
-        (
-            "q0",
-            json!({"query": {"action": "create", "class": "https://starfleet.com/officer", "bucket": hostile.clone()}}),
-        ),
-        ("q0", json!({"query": {"action": "create", "bucket": {}, "comment": "kept", "misc": [1, 2.50]}})),
+        q0(json!({"action": "create", "class": class, "bucket": {"name": "Spock"}})),
+        q0(json!({"action": "create", "class": format!("https://{class}"), "bucket": hostile})),
+        q0(json!({"action": "create", "bucket": {}, "comment": "kept", "misc": [1, 2.50]})),
         ("record_by_pk", json!({"pk": "$1"})),
         ("record_by_pk", json!(["$2"])),
         ("record_by_pk", json!({"pk": "nobody"})),
-        ("by_class", json!({"class": "starfleet.com/officer"})),
+        ("by_class", json!({"class": class})),
         ("by_class", json!({"class": "no class"})),
-        ("q0", json!({"query": {"action": "select"}})),
-        (
-            "q0",
-            json!({"query": {"action": "select", "path": ["a.b", "c\"d", 2, "🖖"], "limit": 5, "offset": 0}}),
-        ),
-        (
-            "q0",
-            json!({"query": {"action": "select", "class": "a.b/c", "classes": ["starfleet.com/officer"]}}),
-        ),
-        (
-            "q0",
-            json!({"query": {"action": "update", "pk": "$1", "bucket": {"name": "Spock", "rank": "Commander"}}}),
-        ),
-        (
-            "q0",
-            json!({"query": {"action": "update", "pk": "$1", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}}),
-        ),
-        ("q0", json!({"query": {"action": "delete", "pk": "$3"}})),
-        ("q0", json!({"query": {"action": "delete", "pk": "$3"}})),
-        ("q0", json!({"query": {"action": "delete", "pk": "$3", "if_exists": true}})),
-        ("q0", json!({"query": {"action": "update", "pk": "nobody", "bucket": {}}})),
-        ("q0", json!({"query": {"action": "engage", "limit": -1}})),
-        ("q0", json!({"query": 5})),
-        ("q0", json!({"query": {"action": "select", "limit": -1, "warp": 9}})),
+        q0(json!({"action": "select"})),
+        q0(json!({"action": "select", "path": ["a.b", "c\"d", 2, "🖖"], "limit": 5, "offset": 0})),
+        q0(json!({"action": "select", "class": "a.b/c", "classes": [class]})),
+        q0(json!({"action": "update", "pk": "$1", "bucket": {"name": "Spock", "rank": "Commander"}})),
+        q0(json!({"action": "update", "pk": "$1", "bucket": {}, "if_updated_at": long_ago})),
+        q0(json!({"action": "delete", "pk": "$3"})),
+        q0(json!({"action": "delete", "pk": "$3"})),
+        q0(json!({"action": "delete", "pk": "$3", "if_exists": true})),
+        q0(json!({"action": "update", "pk": "nobody", "bucket": {}})),
+        q0(json!({"action": "engage", "limit": -1})),
+        q0(json!(5)),
+        q0(json!({"action": "select", "limit": -1, "warp": 9})),
         ("validate", json!({"query": {"action": "select", "limit": -1, "warp": 9}})),
-        (
-            "batch",
-            json!({"queries": [{"action": "create", "bucket": {"n": 1}}, {"action": "oops"}], "atomic": false}),
-        ),
-        (
-            "batch",
-            json!({"queries": [{"action": "create", "bucket": {"n": 2}}, {"action": "oops"}], "atomic": true}),
-        ),
+        ("batch", json!({"queries": [{"action": "create", "bucket": {"n": 1}}, oops], "atomic": false})),
+        ("batch", json!({"queries": [{"action": "create", "bucket": {"n": 2}}, oops], "atomic": true})),
         ("batch", json!({"queries": [], "atomic": true})),
-        ("q0", json!({"query": {"action": "select", "path": ["n", 2]}})),
+        q0(json!({"action": "select", "path": ["n", 2]})),
         ("engage", json!({})),
         ("record_by_pk", json!({"key": 5})),
     ]
@@ -88,7 +68,7 @@ fn answers(db: &(dyn Mikobase + 'static)) -> Vec<String> {
     script().into_iter().map(run).collect()
 }
 
-/// What differs between two runs of the same script, and stands for the same.
+/// Maps pks and times, which differ between runs of a script, to names.
 #[derive(Default)]
 struct Names {
     pks: Vec<String>,
@@ -120,7 +100,8 @@ impl Names {
                 && !bare.starts_with("2000")
             {
                 let next = self.times.len();
-                // Two writes may share a millisecond in one run and not in the other: only their kind is compared.
+                // Two writes may have the same millisecond in one run and not in the other: times get one
+                // name.
                 self.times.entry(bare.to_owned()).or_insert(next);
                 "time\"".to_owned()
             } else {

@@ -1,4 +1,4 @@
-//! A share on a file: what was acknowledged is there, however the server ends.
+//! A share on a file: acknowledged writes are durable when the server is killed.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -7,20 +7,21 @@ use std::path::Path;
 use mikobase::backend::{self, Mode};
 use mikobase::prelude::*;
 use mikobase::{Returning, SqliteEngine};
-use nix::sys::signal::{Signal as Number, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, pipe};
 
 use crate::deaths::server_of;
 use crate::harness::Case;
+use crate::random::Random;
 use crate::support::create;
 
 pub const CASES: &[Case] = &[
     ("a_share_keeps_its_records_in_a_file", kept),
     ("calls_of_many_workers_are_committed_together_and_each_has_its_own_result", together),
     ("a_file_that_is_in_use_is_an_error_of_the_share", in_use),
-    ("what_was_acknowledged_survives_a_hundred_kills", killed_on_sqlite),
-    ("what_was_acknowledged_survives_a_hundred_kills_on_a_worldlet", killed_on_a_worldlet),
+    ("acknowledged_writes_survive_a_hundred_kills", killed_on_sqlite),
+    ("acknowledged_writes_survive_a_hundred_kills_on_a_worldlet", killed_on_a_worldlet),
     ("a_killed_import_leaves_all_or_nothing", killed_imports),
 ];
 
@@ -42,7 +43,8 @@ fn kept() {
     }
 }
 
-/// Workers want the same numbers at the same time: each number goes to one of them, and every other is told so.
+/// Workers create records with the same unique numbers at the same time: one succeeds, the others get an
+/// error.
 fn together() {
     const WORKERS: usize = 8;
     const NUMBERS: usize = 40;
@@ -81,24 +83,11 @@ fn in_use() {
     on_file(&path).mikobase(1, |_, _| Ok(())).unwrap();
 }
 
-/// The length of a pk, which is written to a pipe in one piece.
-const PK: usize = 36;
+/// The length of a pk in bytes. A write of this size to a pipe is atomic.
+const PK_LENGTH: usize = 36;
 
-/// Numbers in no order, the same in every run, so that a failure can be repeated: xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        Self(0x9e37_79b9_7f4a_7c15)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
+/// The seed of the random moments, fixed so that a failure can be repeated.
+const SEED: u64 = 1;
 
 fn killed_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
@@ -115,12 +104,12 @@ fn killed_on_a_worldlet() {
     let folder = tempfile::tempdir().unwrap();
     write_and_kill(&folder.path().join("crew.json"));
     let left = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(left, 1, "what was being written has been removed");
+    assert_eq!(left, 1, "unfinished files are removed");
 }
 
-/// Shares a file and kills its server, a hundred times.
+/// Shares a file and kills its server a hundred times.
 fn write_and_kill(path: &Path) {
-    let mut random = Random::new();
+    let mut random = Random::quiet(SEED);
     let mut acknowledged = Vec::new();
     for _ in 0..100 {
         let (acks, spins) = (1 + random.below(12), random.below(200_000));
@@ -130,21 +119,21 @@ fn write_and_kill(path: &Path) {
     let db = backend::open(path.to_str().unwrap()).unwrap();
     let lost = acknowledged.iter().filter(|pk| db.record_by_pk(pk).unwrap().is_none());
     assert_eq!(lost.count(), 0, "of {} writes", acknowledged.len());
-    // What was not acknowledged may be there or not, but a batch is there as a whole.
+    // Unacknowledged writes may be missing, but no batch is stored in part.
     assert_eq!(db.by_class("test.org/pair").unwrap().count() % 2, 0);
 }
 
-/// Shares the file with three writers and kills the server, some time after so many writes were acknowledged. Gives the pks
-/// of all that were.
-fn write_until_killed(path: &Path, acks: u64, spins: u64) -> Vec<String> {
+/// Shares the file with three writers and kills the server some time after `acks` acknowledged writes.
+/// Returns the pks of all acknowledged writes.
+fn write_until_killed(path: &Path, acks: usize, spins: usize) -> Vec<String> {
     let (reading, writing) = pipe().unwrap();
     let (mut reading, writing) = (File::from(reading), File::from(writing));
     let uds = on_file(path);
-    let told = writing.try_clone().unwrap();
+    let acknowledge = writing.try_clone().unwrap();
     let share = uds.spawn(3, move |db, worker| {
         let pair = || json!({"action": "create", "class": "test.org/pair", "bucket": {}});
         while let Ok(pk) = create(db, worker.index()) {
-            (&told).write_all(pk.as_bytes())?;
+            (&acknowledge).write_all(pk.as_bytes())?;
             if db.batch(vec![pair(), pair()], true).is_err() {
                 break;
             }
@@ -153,37 +142,37 @@ fn write_until_killed(path: &Path, acks: u64, spins: u64) -> Vec<String> {
     });
     let share = share.unwrap();
     drop(writing);
-    let mut first = vec![0; PK * acks as usize];
+    let mut first = vec![0; PK_LENGTH * acks];
     reading.read_exact(&mut first).unwrap();
     for spin in 0..spins {
         std::hint::black_box(spin);
     }
-    kill(server_of(share.path()), Number::SIGKILL).unwrap();
+    kill(server_of(share.path()), Signal::SIGKILL).unwrap();
     let failed = share.join().unwrap_err();
     assert!(failed.error().is(ErrorId::SERVER_GONE), "{failed}");
     drop(failed);
     let mut rest = Vec::new();
     reading.read_to_end(&mut rest).unwrap();
     let all = [first, rest].concat();
-    all.chunks(PK).map(|pk| String::from_utf8(pk.to_vec()).unwrap()).collect()
+    all.chunks(PK_LENGTH).map(|pk| String::from_utf8(pk.to_vec()).unwrap()).collect()
 }
 
-/// Kills an import after each of many pieces of the worldlet, and while it commits.
+/// Kills an import after a random part of the worldlet, and during its commit.
 fn killed_imports() {
     const RECORDS: usize = 500;
     let records: serde_json::Map<_, _> =
         (0..RECORDS).map(|n| (format!("r{n}"), json!({"bucket": {"n": n}}))).collect();
     let worldlet = json!({ "records": records }).to_string();
-    let mut random = Random::new();
+    let mut random = Random::quiet(SEED);
     for name in ["crew.db", "crew.json"] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         let count = || backend::open(path.to_str().unwrap()).unwrap().count(json!({})).unwrap();
         for _ in 0..40 {
-            let sent = random.below(worldlet.len() as u64) as usize;
+            let sent = random.below(worldlet.len());
             import_until_killed(&path, &worldlet[..sent], Some(0));
             assert_eq!(count(), 0, "killed after {sent} bytes of {}", worldlet.len());
-            // The next one makes the file as well.
+            // The next import creates the file again.
             std::fs::remove_file(&path).unwrap();
         }
         for _ in 0..40 {
@@ -199,15 +188,16 @@ fn killed_imports() {
     }
 }
 
-/// Has another process import a worldlet into a file, of which it gets this much, and kills it some time after that, or never.
-fn import_until_killed(path: &Path, worldlet: &str, spins: Option<u64>) {
+/// Imports a part of a worldlet into a file in another process, and kills that after `spins` iterations, or
+/// never.
+fn import_until_killed(path: &Path, worldlet: &str, spins: Option<usize>) {
     let (reading, writing) = pipe().unwrap();
     // SAFETY: this process has one thread, as every case has.
     let ForkResult::Parent { child } = (unsafe { fork() }).unwrap() else {
         drop(writing);
         let db = backend::open(path.to_str().unwrap()).unwrap();
         let imported = db.read_worldlet(&mut File::from(reading), false);
-        // SAFETY: it only ends the process, without what the parent would do at its end.
+        // SAFETY: `_exit` ends the process without the exit handlers of the parent.
         unsafe { nix::libc::_exit(i32::from(imported.is_err())) }
     };
     drop(reading);
@@ -220,8 +210,8 @@ fn import_until_killed(path: &Path, worldlet: &str, spins: Option<u64>) {
         for spin in 0..spins {
             std::hint::black_box(spin);
         }
-        // It may have ended by itself.
-        kill(child, Number::SIGKILL).unwrap();
+        // The process may have ended already.
+        kill(child, Signal::SIGKILL).unwrap();
         waitpid(child, None).unwrap();
     } else {
         drop(writing);

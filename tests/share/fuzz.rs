@@ -1,4 +1,4 @@
-//! A client with a valid token that sends generated calls and bytes that are no calls, while another one is
+//! Fuzzing: a client with a valid token sends generated calls and invalid bytes, while another client is
 //! served.
 //!
 //! Each share has a memory limit, and its server process an address space that is not much larger: an
@@ -28,7 +28,7 @@ use crate::memory::memory;
 use crate::random::{self, Random};
 use client::Client;
 
-pub const CASES: &[Case] = &[("no_client_with_a_token_harms_the_server_or_another_client", shares)];
+pub const CASES: &[Case] = &[("a_fuzzing_client_does_not_harm_the_server_or_another_client", shares)];
 
 pub const PROGRAMS: &[Case] = &[("share", fuzz)];
 
@@ -44,8 +44,8 @@ const ADDRESS_SPACE: u64 = 1 << 30;
 /// machine.
 const CLIENT_ADDRESS_SPACE: u64 = 4 << 30;
 
-/// What the server may take beyond its limit: what is allocated between two looks at its memory. An answer of
-/// the largest size is encoded into a buffer that doubles.
+/// The memory that the server may take beyond its limit between two measurements. An answer of the largest
+/// size is encoded into a buffer that doubles.
 const ALLOWANCE: usize = 128 * MIB;
 
 /// The longest run in the long mode.
@@ -57,7 +57,7 @@ const SEED: u64 = 1701;
 /// How many actions a share gets.
 const ACTIONS: usize = 600;
 
-/// The other client asks again after so many actions.
+/// The number of actions between two checks of the other client.
 const CHECK_EVERY: usize = 20;
 
 fn shares() {
@@ -65,7 +65,7 @@ fn shares() {
     let mut seed =
         random::given_seed().unwrap_or_else(|| if is_long() { random::fresh_seed() } else { SEED });
     loop {
-        // In a process of its own, whose memory the server takes over when it is forked.
+        // In a separate process, since the forked server inherits its memory.
         let ended =
             harness::start("fuzz_programs::share").env(random::SEED, seed.to_string()).status().unwrap();
         assert!(ended.success(), "{}={seed}: {ended}", random::SEED);
@@ -116,14 +116,14 @@ fn check_memory(server: Pid, before: usize) {
     assert!(peak <= LIMIT + ALLOWANCE, "the server took {} MiB", peak / MIB);
 }
 
-/// A client that the server must answer rightly, whatever the other one sends.
+/// A client that checks that the server answers correctly while it is fuzzed.
 struct Oracle<'s> {
     db: &'s dyn Mikobase,
     pk: String,
 }
 
 impl<'s> Oracle<'s> {
-    /// The class of its record, which the other client does not name.
+    /// The class of its record, which the fuzzing client does not use.
     const CLASS: &'static str = "oracle.test/known";
 
     fn of(share: &'s Share<'static, dyn Mikobase, (), Worldlet>) -> Self {

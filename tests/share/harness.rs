@@ -1,10 +1,10 @@
-//! Runs each case in a process group of its own and checks what it leaves behind.
+//! Runs each case in its own process group and checks what it leaves behind.
 //!
-//! `libtest-mimic` reads the arguments, which are those of any test program, and reports. It starts threads, so
-//! a case runs in another process: this program again, which runs the case before anything else.
+//! `libtest-mimic` parses the usual arguments of a test program and reports. It starts threads, so each case
+//! runs in another process: this program again, which runs the case first.
 //!
-//! The harness makes itself the reaper of orphans, so that waiting for a case is waiting for every process that it
-//! started, however it ended: nothing is polled, and a process that stays is noticed.
+//! The harness is a subreaper of orphans, so that waiting for a case includes all processes that it started.
+//! Nothing is polled, and a process that does not end is detected.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -19,19 +19,19 @@ use nix::sys::signal::{SigHandler, Signal, killpg, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// A case: what it shows, and the code that shows it.
+/// A case: its name and its code.
 pub type Case = (&'static str, fn());
 
 /// The variable that names the case to run in this process.
 const CASE: &str = "MIKOBASE_TEST_CASE";
 
-/// No case and none of its processes may take longer.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a case and its processes may take.
+const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// As [`PATIENCE`], in the long mode.
-const LONG_PATIENCE: Duration = Duration::from_secs(4 * 3600);
+/// [`CASE_TIMEOUT`] in the long mode.
+const LONG_CASE_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 
-/// Is this the long mode, in which counts are high?
+/// Whether this is the long mode, which has larger counts.
 pub fn is_long() -> bool {
     env::var_os("MIKOBASE_LONG").is_some_and(|value| value == "1")
 }
@@ -39,11 +39,12 @@ pub fn is_long() -> bool {
 /// Cases or programs, by module.
 type Modules<'m> = &'m [(&'m str, &'m [Case])];
 
-/// Runs the cases that the arguments select; in a process that was started for one case or program, runs that.
+/// Runs the cases that the arguments select. A process that was started for one case or program runs only
+/// that.
 pub fn main(cases: Modules<'_>, programs: Modules<'_>) -> ExitCode {
     if let Ok(wanted) = env::var(CASE) {
-        // A shell starts what it runs in the background with the keys of a terminal ignored, and `nohup` with the
-        // end of one, which is inherited.
+        // Background jobs of a shell ignore SIGINT and SIGQUIT, and those of `nohup` SIGHUP; both are
+        // inherited.
         for ignored in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
             // SAFETY: the default action runs no code of ours.
             unsafe { signal(ignored, SigHandler::SigDfl) }.unwrap();
@@ -55,7 +56,7 @@ pub fn main(cases: Modules<'_>, programs: Modules<'_>) -> ExitCode {
     set_child_subreaper(true).unwrap();
     let trials = named(cases).map(|(name, _)| Trial::test(name.clone(), move || Ok(run(&name)?))).collect();
     let mut arguments = Arguments::from_args();
-    // A case is a few processes, most of which wait.
+    // Most processes of a case are idle, so that four cases can run at once.
     arguments.test_threads = arguments.test_threads.or(Some(4));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -87,27 +88,27 @@ fn run(name: &str) -> Result<(), String> {
     let ended = wait_for_group(group);
     let printed = String::from_utf8_lossy(&fs::read(&output).unwrap()).into_owned();
     match ended {
-        Ended::InTime(WaitStatus::Exited(_, 0)) => check_nothing_left(&temporary),
-        Ended::InTime(status) => Err(format!("{status:?}\n{printed}")),
+        Ended::BeforeTimeout(WaitStatus::Exited(_, 0)) => check_nothing_left(&temporary),
+        Ended::BeforeTimeout(status) => Err(format!("{status:?}\n{printed}")),
         Ended::Killed => Err(format!("it or a process of it did not end\n{printed}")),
     }
 }
 
 enum Ended {
-    InTime(WaitStatus),
+    BeforeTimeout(WaitStatus),
     Killed,
 }
 
-/// Waits until no process of the group is left, and gives the status of its leader.
+/// Waits until all processes of the group have ended, and returns the status of its leader.
 fn wait_for_group(group: Pid) -> Ended {
     let (done, all_ended) = mpsc::channel::<()>();
-    let patience = if is_long() { LONG_PATIENCE } else { PATIENCE };
+    let timeout = if is_long() { LONG_CASE_TIMEOUT } else { CASE_TIMEOUT };
     let watchdog = thread::spawn(move || {
-        let too_long = matches!(all_ended.recv_timeout(patience), Err(mpsc::RecvTimeoutError::Timeout));
-        if too_long {
+        let timed_out = matches!(all_ended.recv_timeout(timeout), Err(mpsc::RecvTimeoutError::Timeout));
+        if timed_out {
             let _ = killpg(group, Signal::SIGKILL);
         }
-        too_long
+        timed_out
     });
     let mut leader = None;
     while let Ok(status) = waitpid(Pid::from_raw(-group.as_raw()), None) {
@@ -116,7 +117,7 @@ fn wait_for_group(group: Pid) -> Ended {
         }
     }
     let _ = done.send(());
-    if watchdog.join().unwrap() { Ended::Killed } else { Ended::InTime(leader.unwrap()) }
+    if watchdog.join().unwrap() { Ended::Killed } else { Ended::BeforeTimeout(leader.unwrap()) }
 }
 
 fn check_nothing_left(temporary: &Path) -> Result<(), String> {
@@ -124,7 +125,7 @@ fn check_nothing_left(temporary: &Path) -> Result<(), String> {
     if left.is_empty() { Ok(()) } else { Err(format!("left behind: {left:?}")) }
 }
 
-/// Starts another process of this program that runs `case`, in the group of the caller.
+/// A command that runs `case` in another process of this program, in the process group of the caller.
 pub fn start(case: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.env(CASE, case);

@@ -1,4 +1,4 @@
-//! Who does not belong is refused by name, and the server lives on for those who do.
+//! Connections that are not authorized or not valid are refused with an error, and the server continues.
 
 use std::fs;
 use std::io::Write;
@@ -23,14 +23,14 @@ pub const CASES: &[Case] = &[
     ("bytes_that_are_no_handshake_are_refused", no_handshake),
     ("bytes_that_are_no_call_are_refused", no_call),
     ("a_frame_that_claims_four_gigabytes_is_refused", four_gigabytes),
-    ("a_call_that_nobody_knows_is_refused_and_the_connection_goes_on", an_unknown_call),
+    ("an_unknown_method_is_refused_and_the_connection_continues", an_unknown_call),
     ("a_client_of_another_interface_is_refused_before_its_first_call", another_interface),
     ("an_old_client_is_welcome_on_a_grown_server", an_old_client),
     ("a_client_that_knows_more_than_the_server_is_told_what", a_client_that_knows_more),
     ("random_bytes_never_bring_the_server_down", random_bytes),
 ];
 
-/// Runs `intrude` against a share, and checks that the share is as good as before.
+/// Runs `intrude` against a share, and checks that the share still works.
 fn against_a_share(intrude: impl FnOnce(&Running<'_, ()>)) {
     let uds = Uds::new().unwrap();
     let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
@@ -54,13 +54,13 @@ fn a_wrong_token() {
         let error = MikobaseClient::connect(share.path(), &wrong).map(|_| ()).unwrap_err();
         assert!(error.is(ErrorId::UNAUTHORIZED), "{error}");
         let mut raw = Raw::silent(share);
-        assert!(refused(raw.introduce(&wrong)).is(ErrorId::UNAUTHORIZED));
-        assert!(raw.hear().is_none(), "the connection is closed");
+        assert!(refused(raw.handshake(&wrong)).is(ErrorId::UNAUTHORIZED));
+        assert!(raw.read_frame().is_none(), "the connection is closed");
         MikobaseClient::connect(share.path(), share.token()).unwrap().properties().unwrap();
     });
 }
 
-/// Only root can become somebody else: elsewhere the kernel's word cannot be tested.
+/// Needs root, since only root can change its user id. Without it the check of user ids is not tested.
 fn another_user() {
     if !Uid::effective().is_root() {
         return;
@@ -85,11 +85,11 @@ fn another_user() {
             }
         };
         become_nobody_and(|share| std::os::unix::net::UnixStream::connect(share.path()).is_err());
-        // Even where somebody has opened directory and socket to all.
+        // Also if directory and socket are made accessible to all.
         fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
         fs::set_permissions(share.path(), fs::Permissions::from_mode(0o777)).unwrap();
         become_nobody_and(|share| {
-            let error = Raw::silent(share).hear_verdict();
+            let error = Raw::silent(share).read_handshake_error();
             error.is(ErrorId::UNAUTHORIZED) && error.items()[0].details["found"] == 65534
         });
     });
@@ -119,13 +119,13 @@ fn no_handshake() {
     against_a_share(|share| {
         let mut raw = Raw::silent(share);
         raw.stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-        assert!(raw.hear_verdict().is(ErrorId::INVALID_REQUEST));
+        assert!(raw.read_handshake_error().is(ErrorId::INVALID_REQUEST));
 
         let mut other_version = preamble();
         other_version[9] = 99;
         let mut raw = Raw::silent(share);
         raw.stream.write_all(&other_version).unwrap();
-        let error = raw.hear_verdict();
+        let error = raw.read_handshake_error();
         assert!(error.is(ErrorId::SURFACE_MISMATCH));
         assert_eq!(error.items()[0].details["client"], 99);
     });
@@ -135,8 +135,8 @@ fn no_call() {
     against_a_share(|share| {
         let mut raw = Raw::admitted(share);
         raw.stream.write_all(&[0, 0, 0, 3, 0xc1, 0xc1, 0xc1]).unwrap();
-        assert!(raw.hear_refusal().is(ErrorId::INVALID_REQUEST));
-        assert!(raw.hear().is_none(), "after that nothing can be understood any more");
+        assert!(raw.read_error().is(ErrorId::INVALID_REQUEST));
+        assert!(raw.read_frame().is_none(), "after that nothing can be understood any more");
     });
 }
 
@@ -144,14 +144,14 @@ fn four_gigabytes() {
     against_a_share(|share| {
         let mut raw = Raw::admitted(share);
         raw.stream.write_all(&[0xff; 4]).unwrap();
-        let error = raw.hear_refusal();
+        let error = raw.read_error();
         assert!(error.is(ErrorId::REQUEST_TOO_LARGE));
         assert_eq!(error.items()[0].details["found"], u32::MAX);
 
         let mut raw = Raw::silent(share);
         raw.stream.write_all(&preamble()).unwrap();
         raw.stream.write_all(&[0xff; 4]).unwrap();
-        assert!(raw.hear_verdict().is(ErrorId::REQUEST_TOO_LARGE), "nor is it taken from a stranger");
+        assert!(raw.read_handshake_error().is(ErrorId::REQUEST_TOO_LARGE), "nor is it taken from a stranger");
     });
 }
 
@@ -159,16 +159,16 @@ fn an_unknown_call() {
     against_a_share(|share| {
         let mut raw = Raw::admitted(share);
         raw.stream.write_all(&encoded_call("engage", &json!({}))).unwrap();
-        assert!(raw.hear_refusal().to_string().contains("engage"));
+        assert!(raw.read_error().to_string().contains("engage"));
         raw.stream.write_all(&encoded_call("record_by_pk", &json!({"pk": 5}))).unwrap();
-        assert!(raw.hear_refusal().is(ErrorId::INVALID_REQUEST));
+        assert!(raw.read_error().is(ErrorId::INVALID_REQUEST));
         raw.stream.write_all(&encoded_call("record_by_pk", &json!({"pk": "nobody"}))).unwrap();
-        assert!(raw.hear().is_some());
+        assert!(raw.read_frame().is_some());
     });
 }
 
-/// Says hello with another surface than the server's; shows it if asked to.
-fn introduce_as(share: &Running<'_, ()>, surface: &Surface) -> HandshakeReply {
+/// Performs a handshake with another surface than the server's, and sends it on request.
+fn handshake_as(share: &Running<'_, ()>, surface: &Surface) -> HandshakeReply {
     let mut raw = Raw::silent(share);
     let hello = Hello {
         interface: surface.interface.clone().into_owned(),
@@ -178,14 +178,14 @@ fn introduce_as(share: &Running<'_, ()>, surface: &Surface) -> HandshakeReply {
     let mut bytes = preamble().to_vec();
     frame::encode(&hello, usize::MAX, &mut bytes).unwrap();
     raw.stream.write_all(&bytes).unwrap();
-    let verdict = rmp_serde::from_slice(&raw.hear().unwrap()).unwrap();
+    let verdict = rmp_serde::from_slice(&raw.read_frame().unwrap()).unwrap();
     if !matches!(verdict, HandshakeReply::ShowSurface) {
         return verdict;
     }
     let mut bytes = Vec::new();
     frame::encode(surface, usize::MAX, &mut bytes).unwrap();
     raw.stream.write_all(&bytes).unwrap();
-    rmp_serde::from_slice(&raw.hear().unwrap()).unwrap()
+    rmp_serde::from_slice(&raw.read_frame().unwrap()).unwrap()
 }
 
 fn mikobase_surface() -> Surface {
@@ -195,7 +195,7 @@ fn mikobase_surface() -> Surface {
 fn another_interface() {
     against_a_share(|share| {
         let error =
-            refused(introduce_as(share, &Surface { interface: "Counter".into(), ..mikobase_surface() }));
+            refused(handshake_as(share, &Surface { interface: "Counter".into(), ..mikobase_surface() }));
         assert!(error.is(ErrorId::SURFACE_MISMATCH), "{error}");
         assert_eq!(error.items()[0].details["server"], "Mikobase");
     });
@@ -205,7 +205,7 @@ fn an_old_client() {
     against_a_share(|share| {
         let mut old = mikobase_surface();
         old.methods.to_mut().truncate(2);
-        assert!(matches!(introduce_as(share, &old), HandshakeReply::Welcome { .. }));
+        assert!(matches!(handshake_as(share, &old), HandshakeReply::Welcome { .. }));
     });
 }
 
@@ -216,7 +216,7 @@ fn a_client_that_knows_more() {
         methods[0].returns = "Result<u8>".into();
         let added = mikobase::rpc::Method { name: "engage".into(), ..methods[1].clone() };
         methods.push(added);
-        let error = refused(introduce_as(share, &newer));
+        let error = refused(handshake_as(share, &newer));
         assert!(error.is(ErrorId::SURFACE_MISMATCH), "{error}");
         let differences = &error.items()[0].details["differences"];
         assert_eq!(differences[0]["method"], "q0");
@@ -227,7 +227,7 @@ fn a_client_that_knows_more() {
 
 fn random_bytes() {
     against_a_share(|share| {
-        // xorshift64, so that a failure can be repeated.
+        // xorshift64 with a fixed seed, so that a failure can be repeated.
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut next = move || {
             state ^= state << 13;
@@ -249,7 +249,7 @@ fn random_bytes() {
             }
             let _ = raw.stream.write_all(&bytes);
             raw.stream.shutdown(std::net::Shutdown::Write).unwrap();
-            while raw.hear().is_some() {}
+            while raw.read_frame().is_some() {}
         }
     });
 }

@@ -9,12 +9,12 @@ use std::time::Duration;
 use mikobase::prelude::*;
 use mikobase::{BoxError, ExitStatus, Outcome, WorkerReport};
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
-use nix::sys::signal::{SigHandler, Signal as Number, signal};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::harness::Case;
-use crate::support::{Running, Signal, count, create, wait_for_ever};
+use crate::support::{Event, Running, count, create, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("twenty_workers_write_to_one_store", || workers_write_to_one_store(20)),
@@ -33,7 +33,7 @@ pub const CASES: &[Case] = &[
     ("one_share_follows_another_on_the_same_uds", shares_follow_each_other),
     ("two_shares_run_at_once", two_shares_at_once),
     ("a_worker_shares_with_workers_of_its_own", a_share_inside_a_worker),
-    ("who_may_not_poll_gets_the_same_answers", who_may_not_poll),
+    ("answers_without_polling_are_the_same", who_may_not_poll),
     ("a_worker_that_may_use_one_cpu_only_gets_its_answers", a_worker_on_one_cpu),
     ("a_worker_that_forks_gets_its_own_answers_in_both_processes", a_worker_that_forks),
 ];
@@ -82,15 +82,12 @@ fn failing_blocks_are_reported() {
         .unwrap();
 
     let outcomes: Vec<_> = report.workers().iter().map(|worker| (worker.status, &worker.outcome)).collect();
-    assert!(
-        matches!(outcomes[0], (ExitStatus::Code(1), Outcome::Failed { text, error: None }) if text == "out of dilithium")
-    );
-    assert!(
-        matches!(outcomes[1], (ExitStatus::Code(1), Outcome::Failed { error: Some(error), .. }) if error.is(ErrorId::INVALID_REQUEST))
-    );
-    assert!(
-        matches!(outcomes[2], (ExitStatus::Code(101), Outcome::Panicked(message)) if message == "the core is breached")
-    );
+    let (status, Outcome::Failed { text, error: None }) = outcomes[0] else { panic!("{outcomes:?}") };
+    assert_eq!((status, text.as_str()), (ExitStatus::Code(1), "out of dilithium"));
+    let (status, Outcome::Failed { error: Some(error), .. }) = outcomes[1] else { panic!("{outcomes:?}") };
+    assert!(status == ExitStatus::Code(1) && error.is(ErrorId::INVALID_REQUEST), "{error}");
+    let (status, Outcome::Panicked(message)) = outcomes[2] else { panic!("{outcomes:?}") };
+    assert_eq!((status, message.as_str()), (ExitStatus::Code(101), "the core is breached"));
     assert!(matches!(outcomes[3], (ExitStatus::Code(7), Outcome::Silent)));
     assert!(matches!(outcomes[4], (ExitStatus::Code(0), Outcome::Returned(_))));
     assert_eq!(report.worldlet().to_value().unwrap()["records"].as_object().unwrap().len(), 1);
@@ -210,19 +207,19 @@ fn a_failed_setup_starts_no_worker() {
 }
 
 fn the_parent_has_a_proxy() {
-    let go = Signal::new();
+    let go = Event::new();
     let uds = Uds::new().unwrap();
     let mut share = uds
         .spawn(2, |db, worker| {
-            go.hear();
+            go.wait();
             Ok(create(db, worker.index())?)
         })
         .unwrap();
     assert_eq!(share.path(), uds.path());
     assert_eq!(share.workers().iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1]);
     assert_eq!(count(share.db().unwrap()), 0);
-    go.tell();
-    go.tell();
+    go.notify();
+    go.notify();
     share.wait().unwrap();
     assert_eq!(share.workers(), []);
     assert_eq!(count(share.db().unwrap()), 2);
@@ -232,19 +229,19 @@ fn the_parent_has_a_proxy() {
 }
 
 fn dropping_ends_all() {
-    let ready = Signal::new();
+    let ready = Event::new();
     let uds = Uds::new().unwrap().grace_period(Duration::from_millis(100));
     let share: Running<'_, ()> = uds
         .spawn(40, |_, worker| {
             if worker.index() > 0 {
                 // SAFETY: ignoring a signal installs no code.
-                unsafe { signal(Number::SIGTERM, SigHandler::SigIgn) }?;
+                unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }?;
             }
-            ready.tell();
+            ready.notify();
             wait_for_ever()
         })
         .unwrap();
-    (0..40).for_each(|_| ready.hear());
+    (0..40).for_each(|_| ready.wait());
     let pids = share.workers();
     drop(share);
     for (_, pid) in pids {
@@ -346,7 +343,7 @@ fn a_worker_on_one_cpu() {
         assert_eq!(
             sched_getaffinity(Pid::from_raw(0))?,
             here,
-            "whoever looked for another core left this one"
+            "a worker that looked for another core has left this one"
         );
         Ok(())
     });

@@ -1,4 +1,4 @@
-//! Limits: what is beyond them is refused by name.
+//! Limits: input beyond a limit is refused with an error.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -13,13 +13,13 @@ use serde_json::Value;
 use crate::deaths::server_of;
 use crate::harness::Case;
 use crate::memory::memory;
-use crate::support::{Raw, Running, Signal, count, create, encoded_call};
+use crate::support::{Event, Raw, Running, count, create, encoded_call};
 
 pub const CASES: &[Case] = &[
     ("a_request_or_an_answer_beyond_the_frame_size_is_refused", frame_size),
     ("values_that_take_many_times_their_bytes_are_refused", expanding_values),
     ("a_connection_beyond_the_limit_is_refused_until_another_has_gone", connections),
-    ("who_does_not_introduce_himself_is_sent_away", handshake),
+    ("a_connection_without_a_handshake_is_closed_in_time", handshake),
     ("a_call_that_takes_too_long_fails_and_the_next_one_works", call_deadline),
     ("a_call_that_comes_too_late_is_not_run", late_call),
     ("a_server_out_of_descriptors_serves_those_it_has", out_of_descriptors),
@@ -51,20 +51,20 @@ fn frame_size() {
     let error = db.by_class("test.org/item").unwrap_err();
     assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
     assert!(error.to_string().contains("the answer is larger"), "{error}");
-    // An answer that only its encoder finds too large: it quotes the key of the request several times.
+    // An answer that is too large only when it is encoded: it repeats the key of the request several times.
     let error = db.validate(json!({"action": "select", "x".repeat(9_000): 1})).unwrap_err();
     assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
     assert_eq!(error.items()[0].details["method"], "validate");
     create(db, 100).unwrap();
 
-    // A client with no limit of its own learns the server's when it connects.
+    // A client without its own limit gets that of the server when it connects.
     let other = MikobaseClient::connect(share.path(), share.token()).unwrap();
     let error = other.q0(json!({"action": "create", "bucket": {"text": "x".repeat(10_000)}})).unwrap_err();
     assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
     share.join().unwrap();
 }
 
-/// A null has one byte in a frame, and many as a value.
+/// A null takes one byte in a frame, and many in memory.
 fn expanding_values() {
     const FRAME_SIZE: usize = 1 << 20;
     let uds = Uds::new().unwrap().limits(limits(|limits| limits.frame_size = FRAME_SIZE));
@@ -85,7 +85,7 @@ fn expanding_values() {
     }
     let taken = memory(server, "VmHWM") - before;
     assert!(taken < 2 * MAX_EXPANSION * FRAME_SIZE, "{} MiB were taken", taken >> 20);
-    // What has as many bytes and fewer values is taken.
+    // A frame of the same size with fewer values is accepted.
     create(db, 1).unwrap();
     let text = "x".repeat(FRAME_SIZE - 1000);
     db.q0(json!({"action": "create", "bucket": {"text": text}})).unwrap();
@@ -97,7 +97,7 @@ fn connections() {
     let share = shared_with(&uds);
     let first = Raw::admitted(&share);
     let _second = Raw::admitted(&share);
-    let error = Raw::silent(&share).hear_verdict();
+    let error = Raw::silent(&share).read_handshake_error();
     assert!(error.is(ErrorId::TOO_MANY_CONNECTIONS), "{error}");
     drop(first);
     Raw::admitted(&share);
@@ -107,30 +107,30 @@ fn connections() {
 fn handshake() {
     let uds = Uds::new().unwrap().limits(limits(|limits| limits.handshake = Duration::from_millis(50)));
     let share = shared_with(&uds);
-    let error = Raw::silent(&share).hear_verdict();
+    let error = Raw::silent(&share).read_handshake_error();
     assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
     share.join().unwrap();
 }
 
-/// An interface whose one method takes as long as somebody wants it to.
+/// An interface with a method that returns when the test releases it.
 #[mikobase_interface]
-trait Patience {
-    /// Waits until the test lets it go on.
+trait Gate {
+    /// Waits until the test releases it.
     fn wait(&self) -> Result<u64>;
 
     /// How often `wait` was run.
     fn runs(&self) -> Result<u64>;
 }
 
-/// Reaches the server process by the fork.
-static LET_GO: OnceLock<Signal> = OnceLock::new();
+/// Releases `wait`. The server process inherits it by the fork.
+static RELEASE: OnceLock<Event> = OnceLock::new();
 
 #[derive(Default)]
-struct Waiting(std::cell::Cell<u64>);
+struct WaitingGate(std::cell::Cell<u64>);
 
-impl Patience for Waiting {
+impl Gate for WaitingGate {
     fn wait(&self) -> Result<u64> {
-        LET_GO.get().unwrap().hear();
+        RELEASE.get().unwrap().wait();
         self.0.set(self.0.get() + 1);
         Ok(self.0.get())
     }
@@ -141,16 +141,16 @@ impl Patience for Waiting {
 }
 
 fn call_deadline() {
-    LET_GO.get_or_init(Signal::new);
+    RELEASE.get_or_init(Event::new);
     let uds = Uds::new().unwrap().limits(limits(|limits| limits.call_deadline = Duration::from_secs(2)));
     let share =
-        uds.spawn_share::<dyn Patience, ()>(0, || Ok(Box::new(Waiting::default())), |_, _| Ok(())).unwrap();
+        uds.spawn_share::<dyn Gate, ()>(0, || Ok(Box::new(WaitingGate::default())), |_, _| Ok(())).unwrap();
     let error = share.db().unwrap().wait().unwrap_err();
     assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
-    LET_GO.get().unwrap().tell();
-    let patient = patience_rpc::PatienceClient::connect(share.path(), share.token()).unwrap();
-    assert_eq!(patient.runs().unwrap(), 1);
-    LET_GO.get().unwrap().tell();
+    RELEASE.get().unwrap().notify();
+    let client = gate_rpc::GateClient::connect(share.path(), share.token()).unwrap();
+    assert_eq!(client.runs().unwrap(), 1);
+    RELEASE.get().unwrap().notify();
     assert_eq!(share.db().unwrap().wait().unwrap(), 2, "on a new connection");
     share.join().unwrap();
 }
@@ -160,11 +160,11 @@ fn late_call() {
     let share = shared_with(&uds);
     let mut raw = Raw::admitted(&share);
     let mut call = encoded_call("record_by_pk", &json!({"pk": "nobody"}));
-    // 60 seconds become 0: the deadline has passed when the call arrives.
+    // Changes 60 seconds to 0, so that the deadline has passed when the call arrives.
     let at = call.windows(5).position(|bytes| bytes == [b's', b'e', b'c', b's', 60]).unwrap();
     call[at + 4] = 0;
     raw.stream.write_all(&call).unwrap();
-    let error = raw.hear_refusal();
+    let error = raw.read_error();
     assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
     share.join().unwrap();
 }
@@ -174,7 +174,7 @@ fn out_of_descriptors() {
     let share = shared_with(&uds);
     let db = share.db().unwrap();
     create(db, 0).unwrap();
-    // The kernel queues those that the server cannot accept.
+    // The kernel queues the connections that the server cannot accept.
     let crowd: Vec<Raw> = (0..40).map(|_| Raw::silent(&share)).collect();
     for n in 1..50 {
         create(db, n).unwrap();

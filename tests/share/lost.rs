@@ -1,11 +1,11 @@
-//! Lost connections: what is sent again, and what is not.
+//! Lost connections: which calls are repeated, and which fail.
 
 use mikobase::prelude::*;
 
 use crate::harness::Case;
 use crate::relay::{Fate, Relay};
 use crate::turnstile::turnstile_rpc::TurnstileClient;
-use crate::turnstile::{LET_GO, Turnstile, turnstile};
+use crate::turnstile::{RELEASE, Turnstile, turnstile};
 
 pub const CASES: &[Case] = &[
     ("an_idempotent_call_is_sent_again_when_its_answer_is_lost", idempotent),
@@ -66,7 +66,7 @@ fn own_deadline() {
     with_fates(&[Fate::Lives], |client, _| {
         let error = client.queue().unwrap_err();
         assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
-        LET_GO.get().unwrap().tell();
+        RELEASE.get().unwrap().notify();
         assert_eq!(
             client.count().unwrap(),
             1,

@@ -1,7 +1,7 @@
-//! Sharing, with real processes, real sockets and real signals.
+//! Tests of shares with real processes, sockets and signals.
 //!
-//! A share forks, and a fork needs a process with one thread: each case runs in a process of its own, by the small
-//! harness in `harness.rs`. After each it checks that no process and no file is left.
+//! A share forks, and a fork needs a process with one thread, so the harness in `harness.rs` runs each case
+//! in its own process. After each case it checks that no process and no file is left.
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
 

@@ -1,4 +1,4 @@
-//! The memory of a server: its limit, and what it gives back.
+//! The memory of a server: its limit, and the release of free memory.
 
 use std::fs;
 use std::io::Write;
@@ -23,7 +23,7 @@ pub const CASES: &[Case] = &[
 
 const MIB: usize = 1 << 20;
 
-/// What a call may take beyond the limit before that is measured.
+/// The memory that a call may take beyond the limit between two measurements.
 const ALLOWANCE: usize = 4 * MIB;
 
 const ENGINES: [&str; 2] = ["https://mikobase.uno/sqlite/memory", "https://mikobase.uno/worldlet"];
@@ -33,7 +33,7 @@ struct Limited {
     share: Share<'static, dyn Mikobase, (), Worldlet>,
     server: Pid,
     limit: usize,
-    /// Its memory when it began, without the pages of files.
+    /// Its memory at its start, without file-backed pages.
     before: usize,
 }
 
@@ -80,7 +80,7 @@ fn full_store() {
         };
         assert!(full.is(ErrorId::STORAGE_FULL), "{engine}: {full}");
         assert!((8..32).contains(&pks.len()), "{engine}: {} records fit", pks.len());
-        // All that was answered is there, and can be read.
+        // All acknowledged records are stored and can be read.
         for (n, pk) in pks.iter().enumerate() {
             let record = db.record_by_pk(pk).unwrap().unwrap();
             assert_eq!(record.bucket_as::<Value>().unwrap()["n"], n);
@@ -100,7 +100,7 @@ fn full_batch() {
         let limited = Limited::to(32 * MIB, engine);
         let db = limited.share.db().unwrap();
         create(db, 0).unwrap();
-        // Some 3 MiB of requests, each of which writes a mebibyte.
+        // Requests of some 3 MiB in all, each of which writes 1 MiB.
         let class = json!({"action": "create", "class": "puck.uno/class", "bucket": {
             "name": "test.org/item", "fields": {"text": {"class": "string", "default": "x".repeat(MIB)}},
         }});
@@ -120,9 +120,10 @@ fn demanding_calls() {
         let limited = Limited::to(64 * MIB, engine);
         let db = limited.share.db().unwrap();
         let pk = create(db, 0).unwrap();
-        // The store takes its share of the memory. In all of it the calls would be `request-too-large`.
+        // The store uses a part of the memory. With all of the memory the calls would fail as
+        // `request-too-large`.
         while db.q0(of_a_mebibyte(0)).is_ok() {}
-        // Two bytes of text for each number, a value of 32 bytes.
+        // Each number has two bytes as text, and 32 bytes as a value.
         let many = Value::Array(vec![json!(0); 3_500_000]);
         let calls: [(&str, &dyn Fn() -> mikobase::Result<()>); 3] = [
             ("q0", &|| db.q0(json!({"action": "create", "bucket": {"many": many}})).map(drop)),
@@ -146,7 +147,7 @@ fn unfinished_frames() {
     for _ in 0..20 {
         let mut peer = Raw::admitted(&limited.share);
         let frame = (8 * MIB as u32).to_be_bytes();
-        // The server may end the connection before it has taken all.
+        // The server may close the connection before it has read all.
         let _ = peer.stream.write_all(&frame).and_then(|()| peer.stream.write_all(&vec![0; 8 * MIB - 1]));
         peers.push(peer);
         assert!(db.record_by_pk(&pk).unwrap().is_some());
@@ -164,7 +165,7 @@ fn given_back() {
     let many = Value::Array((0..2_000_000).map(|n| json!([n])).collect());
     let error = db.q0(json!({"action": "create", "bucket": many})).unwrap_err();
     assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
-    // The answer is sent before memory is given back: another call is answered after it.
+    // The server sends the answer before it releases memory, so another call is awaited.
     create(db, 1).unwrap();
     let (peak, after) = (memory(server, "VmHWM"), memory(server, "VmRSS"));
     assert!(peak > before + 100 * MIB, "the call took {} MiB", (peak - before) / MIB);

@@ -1,4 +1,4 @@
-//! What cannot work is refused by name, and nothing is harmed.
+//! Misuse is refused with an error that names it, and has no other effect.
 
 use std::thread;
 
@@ -7,7 +7,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
 use crate::harness::Case;
-use crate::support::{Running, Signal, create};
+use crate::support::{Event, Running, create};
 
 pub const CASES: &[Case] = &[
     ("a_process_with_threads_does_not_share_unless_it_insists", a_process_with_threads),
@@ -19,9 +19,9 @@ pub const CASES: &[Case] = &[
 ];
 
 fn a_process_with_threads() {
-    let stop = Signal::new();
+    let stop = Event::new();
     thread::scope(|scope| {
-        scope.spawn(|| stop.hear());
+        scope.spawn(|| stop.wait());
         let refused = Uds::new().unwrap().mikobase(1, |_, _| Ok(())).unwrap_err();
         assert!(refused.error().is(ErrorId::THREADS_RUNNING), "{refused}");
         assert_eq!(refused.error().items()[0].details["threads"], 2);
@@ -30,7 +30,7 @@ fn a_process_with_threads() {
         // SAFETY: the other thread holds no lock.
         let allowed = unsafe { Uds::new().unwrap().allow_threads(true) };
         allowed.mikobase(2, |db, worker| Ok(create(db, worker.index())?)).unwrap().all_succeeded().unwrap();
-        stop.tell();
+        stop.notify();
     });
 }
 
@@ -56,18 +56,18 @@ fn a_proxy_inside_a_runtime() {
 }
 
 fn one_share_at_a_time() {
-    let go = Signal::new();
+    let go = Event::new();
     let uds = Uds::new().unwrap();
     let share: Running<'_, ()> = uds
         .spawn(1, |_, _| {
-            go.hear();
+            go.wait();
             Ok(())
         })
         .unwrap();
     let refused = uds.mikobase(1, |_, _| Ok(())).unwrap_err();
     assert!(refused.error().is(ErrorId::UDS_IN_USE), "{refused}");
     create(share.db().unwrap(), 1).unwrap();
-    go.tell();
+    go.notify();
     share.join().unwrap().all_succeeded().unwrap();
 }
 

@@ -1,22 +1,22 @@
-//! Random numbers that are the same for the same seed.
+//! A random number generator with a seed.
 
 use std::env;
 
-/// The variable that gives a run the seed of another.
+/// The environment variable with the seed of a run to repeat.
 pub const SEED: &str = "MIKOBASE_SEED";
 
-/// The seed that the caller of the test asks for.
+/// The seed in [`SEED`], if it is set.
 pub fn given_seed() -> Option<u64> {
     env::var(SEED).ok().map(|seed| seed.parse().unwrap())
 }
 
-/// A seed that no other process of this time has.
+/// A seed that is unique among concurrent processes.
 pub fn fresh_seed() -> u64 {
     let time = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     time << 22 | u64::from(std::process::id())
 }
 
-/// Splitmix64.
+/// SplitMix64.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -27,7 +27,7 @@ impl Random {
         Self(seed)
     }
 
-    /// One whose seed was taken from another.
+    /// A generator that does not print its seed.
     pub fn quiet(seed: u64) -> Self {
         Self(seed)
     }
@@ -45,21 +45,21 @@ impl Random {
         (self.next() % bound as u64) as usize
     }
 
-    /// Whether something happens that happens once in `n` times.
+    /// `true` with probability `1 / n`.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    /// One of these.
+    /// A random element.
     pub fn pick<'o, T>(&mut self, options: &'o [T]) -> &'o T {
         &options[self.below(options.len())]
     }
 
-    /// A size up to `most`: small ones and large ones are equally frequent.
-    pub fn size(&mut self, most: usize) -> usize {
-        let bits = usize::BITS - most.leading_zeros();
+    /// A size up to `max`, with a uniformly distributed number of bits.
+    pub fn size(&mut self, max: usize) -> usize {
+        let bits = usize::BITS - max.leading_zeros();
         let bound = 1 << self.below(bits as usize + 1);
-        self.below(bound).min(most)
+        self.below(bound).min(max)
     }
 
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {

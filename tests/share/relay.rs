@@ -1,4 +1,4 @@
-//! A relay between a client and a server, which loses connections when a test wants it to.
+//! A relay between a client and a server, which breaks connections as a test demands.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -8,23 +8,24 @@ use std::thread;
 
 use miko_shared::wire::frame::{self, FrameBuffer};
 
-use crate::support::Signal;
+use crate::support::Event;
 
 /// What happens to a connection.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Fate {
-    /// Nothing.
+    /// The connection is kept.
     Lives,
-    /// It is lost once the client is let in.
+    /// The connection is lost after the handshake.
     IsLostWhileIdle,
-    /// It is lost when the first answer is under way: the call was run, and the client does not know.
+    /// The connection is lost before the first answer arrives: the call was run, but the client cannot know.
     IsLostBeforeTheFirstAnswer,
 }
 
-/// Relays connections to a server, each with its fate in turn; the last fate is that of all others, too.
+/// Relays connections to a server. Each gets the next fate; all connections after the last fate get that one
+/// too.
 pub struct Relay {
     folder: tempfile::TempDir,
-    lost: &'static Signal,
+    lost: &'static Event,
 }
 
 impl Relay {
@@ -32,7 +33,7 @@ impl Relay {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
         let server = server.to_owned();
-        let lost: &Signal = Box::leak(Box::new(Signal::new()));
+        let lost: &Event = Box::leak(Box::new(Event::new()));
         thread::spawn(move || {
             for (connection, client) in listener.incoming().enumerate() {
                 let fate = fates[connection.min(fates.len() - 1)];
@@ -46,13 +47,13 @@ impl Relay {
         self.folder.path().join("socket")
     }
 
-    /// Waits until a connection that is lost while idle has been lost.
+    /// Waits until an idle connection has been broken.
     pub fn wait_for_loss(&self) {
-        self.lost.hear();
+        self.lost.wait();
     }
 }
 
-fn relay(client: UnixStream, server: UnixStream, fate: Fate, lost: &'static Signal) {
+fn relay(client: UnixStream, server: UnixStream, fate: Fate, lost: &'static Event) {
     let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     thread::spawn(move || {
         let _ = std::io::copy(&mut from_client, &mut to_server);
@@ -61,11 +62,11 @@ fn relay(client: UnixStream, server: UnixStream, fate: Fate, lost: &'static Sign
     thread::spawn(move || {
         relay_frames(&client, &server, fate);
         let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
-        lost.tell();
+        lost.notify();
     });
 }
 
-/// Relays what the server says, frame by frame, until the connection meets its fate.
+/// Relays the frames of the server until the connection meets its fate.
 fn relay_frames(mut client: &UnixStream, mut server: &UnixStream, fate: Fate) {
     let mut incoming = FrameBuffer::default();
     let mut heard = 0;

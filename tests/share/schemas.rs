@@ -1,4 +1,4 @@
-//! Schemas and worldlets in a share: loaded before it begins, or imported by all workers at once.
+//! Schemas and worldlets in a share: loaded before the workers start, or imported by all workers at once.
 
 use std::fs;
 
@@ -12,13 +12,17 @@ pub const CASES: &[Case] = &[
     ("twenty_workers_import_the_same_schema_at_once_and_then_write", all_at_once),
     ("schemas_worldlets_and_setup_are_loaded_in_order", in_order),
     ("a_worldlet_of_one_share_is_the_beginning_of_the_next", next_share),
-    ("what_is_wrong_with_a_schema_or_worldlet_is_an_error_of_the_share", wrong),
+    ("a_fault_of_a_schema_or_worldlet_is_an_error_of_the_share", wrong),
 ];
 
 fn schema() -> Value {
     json!({"classes": {
-        "a.b/person": {"fields": {"name": {"class": "string", "required": true, "collapse": true}, "serial": {"unique": true}}},
-        "a.b/officer": {"inherits": "a.b/person", "fields": {"rank": {"class": "string", "index": true, "default": "Ensign"}}},
+        "a.b/person": {"fields": {
+            "name": {"class": "string", "required": true, "collapse": true}, "serial": {"unique": true},
+        }},
+        "a.b/officer": {"inherits": "a.b/person", "fields": {
+            "rank": {"class": "string", "index": true, "default": "Ensign"},
+        }},
     }})
 }
 
@@ -57,8 +61,10 @@ fn in_order() {
     let crew =
         json!({"records": {"kirk": {"bucket": {"name": "Kirk"}, "stack": {"o": {"class": "a.b/officer"}}}}});
     fs::write(&worldlet_file, crew.to_string()).unwrap();
-    let later = json!({"classes": {"a.b/ship": {"fields": {"captain": {"class": "puck.uno/reference", "target": "a.b/person"}}}}});
-    let ship = json!({"records": {"enterprise": {"bucket": {"captain": "kirk"}, "stack": {"s": {"class": "a.b/ship"}}}}});
+    let captain = json!({"class": "puck.uno/reference", "target": "a.b/person"});
+    let later = json!({"classes": {"a.b/ship": {"fields": {"captain": captain}}}});
+    let enterprise = json!({"bucket": {"captain": "kirk"}, "stack": {"s": {"class": "a.b/ship"}}});
+    let ship = json!({"records": {"enterprise": enterprise}});
     let uds = Uds::new().unwrap().schema_file(&schema_file).unwrap().worldlet_file(&worldlet_file).unwrap();
     let uds = uds.schema(later).worldlet(ship.to_string()).setup(|server| {
         assert_eq!(server.db().by_class("a.b/person")?.count(), 1);
@@ -84,7 +90,7 @@ fn next_share() {
     });
     let second = second.unwrap();
     assert_eq!(second.worldlet().as_str(), first.worldlet().as_str());
-    // An engine reads it, too.
+    // An engine reads it too.
     let engine = SqliteEngine::in_memory().unwrap();
     let imported = mikobase::Engine::read_worldlet(&engine, &mut first.worldlet().as_str().as_bytes(), false);
     assert_eq!(imported.unwrap().records, 5);

@@ -1,10 +1,10 @@
-//! Signals, and what a process leaves that one of them ends.
+//! Signals: a process that is ended by one leaves nothing behind.
 
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 
 use mikobase::prelude::*;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal as Number, kill, pthread_sigmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
 use nix::unistd::Pid;
 
 use crate::deaths::{kill_and_wait_for_all, parent_that_waits, start_program, wait_for_end};
@@ -14,9 +14,9 @@ use crate::support::{Running, create, wait_for_ever};
 pub const CASES: &[Case] = &[
     ("a_share_dropped_in_setup_harms_the_outer_one_in_nothing", a_share_dropped_in_setup),
     ("a_parent_that_blocks_all_signals_leaves_nothing_when_killed", a_parent_that_blocks_signals),
-    ("a_closed_terminal_leaves_nothing", || signal_to_all(Number::SIGHUP)),
-    ("a_quit_from_the_terminal_leaves_nothing", || signal_to_all(Number::SIGQUIT)),
-    ("a_termination_of_the_whole_group_leaves_nothing", || signal_to_all(Number::SIGTERM)),
+    ("a_closed_terminal_leaves_nothing", || signal_to_all(Signal::SIGHUP)),
+    ("a_quit_from_the_terminal_leaves_nothing", || signal_to_all(Signal::SIGQUIT)),
+    ("a_termination_of_the_whole_group_leaves_nothing", || signal_to_all(Signal::SIGTERM)),
     ("a_directory_for_temporary_files_may_be_relative", a_relative_tmpdir),
     ("a_runtime_directory_that_cannot_be_used_is_passed_over", an_unusable_runtime_directory),
     ("each_share_has_a_path_of_its_own", each_share_has_a_path_of_its_own),
@@ -46,7 +46,7 @@ fn blocking_parent() {
 }
 
 /// Sends a signal to a parent, its server and its workers, as a terminal does.
-fn signal_to_all(signal: Number) {
+fn signal_to_all(signal: Signal) {
     let (mut parent, pids) = start_program("programs::parent_that_waits");
     let watched: Vec<_> = pids.iter().map(|pid| miko_shared::linux::pidfd(*pid).unwrap()).collect();
     for pid in pids.iter().copied().chain([Pid::from_raw(parent.id() as i32)]) {
@@ -54,7 +54,7 @@ fn signal_to_all(signal: Number) {
     }
     assert_eq!(parent.wait().unwrap().signal(), Some(signal as i32));
     watched.iter().for_each(wait_for_end);
-    // The harness checks that the directory is gone, too.
+    // The harness checks that the directory is removed too.
 }
 
 fn a_relative_tmpdir() {
@@ -73,7 +73,7 @@ fn a_relative_tmpdir() {
 }
 
 fn an_unusable_runtime_directory() {
-    // Not even root can make a directory there.
+    // Not even root can create a directory there.
     for runtime in ["/proc", "relative", "/nowhere"] {
         // SAFETY: this process has one thread.
         unsafe { env::set_var("XDG_RUNTIME_DIR", runtime) };

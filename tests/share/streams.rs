@@ -1,6 +1,7 @@
-//! What is larger than anybody wants to hold: it goes through a share in bounded memory.
+//! Large results, files and worldlets pass through a share in bounded memory.
 //!
-//! `MIKOBASE_TEST_RECORDS=1000000 MIKOBASE_TEST_MIB=1024 cargo test --release --test share streams` is the long form.
+//! The long mode is
+//! `MIKOBASE_TEST_RECORDS=1000000 MIKOBASE_TEST_MIB=1024 cargo test --release --test share streams`.
 
 use std::io::{self, Read, Write};
 use std::{env, fs};
@@ -16,14 +17,14 @@ pub const CASES: &[Case] = &[
     ("a_file_goes_in_and_out_in_bounded_memory", file),
 ];
 
-/// How much more memory a process may take than before.
+/// The number of bytes by which the memory of a process may grow.
 const BOUND: usize = 20 << 20;
 
 fn size(variable: &str, otherwise: usize) -> usize {
     env::var(variable).map_or(otherwise, |size| size.parse().unwrap())
 }
 
-/// The memory of a process: how much it had when this was made, and how much it has had at most since.
+/// The memory of a process: its size at the start of a measurement, and its peak since then.
 struct Memory {
     process: String,
     before: usize,
@@ -32,8 +33,8 @@ struct Memory {
 impl Memory {
     fn of(process: impl ToString) -> Self {
         let process = process.to_string();
-        // From now on the peak is counted anew: <https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html>. Where
-        // the kernel does not offer that, the old peak counts.
+        // Resets the peak: <https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html>. If the kernel
+        // does not support that, the old peak counts.
         let is_anew = fs::write(format!("/proc/{process}/clear_refs"), "5").is_ok();
         let before = Self::status(&process, if is_anew { "VmRSS:" } else { "VmHWM:" });
         Self { process, before }
@@ -45,7 +46,7 @@ impl Memory {
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
     }
 
-    /// Says how far it has grown, which is no further than the bound.
+    /// Prints the growth and checks that it is within the bound.
     fn check(&self, what: &str) {
         let grown = Self::status(&self.process, "VmHWM:").saturating_sub(self.before);
         println!(
@@ -57,10 +58,10 @@ impl Memory {
     }
 }
 
-/// What a worker does, and its name.
+/// A step of a worker, with its name.
 type Step = (&'static str, fn(&dyn Mikobase));
 
-/// Does something in a worker of a share on a file, and checks how far worker and server grow meanwhile.
+/// Runs the steps in a worker of a share on a file, and checks the memory growth of worker and server.
 fn measured(steps: &[Step]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.db");
@@ -68,7 +69,7 @@ fn measured(steps: &[Step]) {
     let report = uds.mikobase(1, |db, _| {
         let server = server_of(&uds.path());
         for (what, step) in steps {
-            // What a first call needs is no part of it.
+            // The memory of a first call is not counted.
             db.properties()?;
             let memory = [Memory::of("self"), Memory::of(server)];
             step(db);
@@ -79,7 +80,7 @@ fn measured(steps: &[Step]) {
     report.unwrap().all_succeeded().unwrap();
 }
 
-/// The text of a worldlet, made as it is read.
+/// The text of a worldlet, generated while it is read.
 struct Text {
     records: usize,
     next: usize,

@@ -1,4 +1,4 @@
-//! What several cases need.
+//! Helpers of several cases.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,28 +17,28 @@ use serde::Serialize;
 
 pub type Running<'b, R> = Share<'b, dyn Mikobase, R, Worldlet>;
 
-/// A word from one process to another: `tell` in one, `hear` in the other.
-pub struct Signal {
+/// An event from one process to another: `notify` in one, `wait` in the other.
+pub struct Event {
     reading: File,
     writing: File,
 }
 
-impl Signal {
+impl Event {
     pub fn new() -> Self {
         let (reading, writing) = pipe().unwrap();
         Self { reading: reading.into(), writing: writing.into() }
     }
 
-    pub fn tell(&self) {
+    pub fn notify(&self) {
         (&self.writing).write_all(b"!").unwrap();
     }
 
-    pub fn hear(&self) {
+    pub fn wait(&self) {
         (&self.reading).read_exact(&mut [0]).unwrap();
     }
 }
 
-/// Waits for ever: until a signal ends the process.
+/// Waits until a signal ends the process.
 pub fn wait_for_ever() -> ! {
     loop {
         pause();
@@ -54,38 +54,38 @@ pub fn count(db: &dyn Mikobase) -> usize {
     db.by_class("test.org/item").unwrap().count()
 }
 
-/// A raw connection past its handshake, for saying what no proxy would.
+/// A raw connection, for bytes that no proxy sends.
 pub struct Raw {
     pub stream: UnixStream,
     incoming: FrameBuffer,
 }
 
 impl Raw {
-    /// Connects and says nothing.
+    /// Connects without a handshake.
     pub fn silent(share: &Running<'_, ()>) -> Self {
         Self { stream: UnixStream::connect(share.path()).unwrap(), incoming: FrameBuffer::default() }
     }
 
-    /// Connects and is let in.
+    /// Connects and performs the handshake.
     pub fn admitted(share: &Running<'_, ()>) -> Self {
         let mut raw = Self::silent(share);
-        let verdict = raw.introduce(share.token());
+        let verdict = raw.handshake(share.token());
         assert!(matches!(verdict, HandshakeReply::Welcome { .. }), "{verdict:?}");
         raw
     }
 
-    pub fn introduce(&mut self, token: &Token) -> HandshakeReply {
+    pub fn handshake(&mut self, token: &Token) -> HandshakeReply {
         let surface = <dyn Mikobase as Interface>::surface();
         let interface = surface.interface.clone().into_owned();
         let hello = Hello { interface, fingerprint: surface.fingerprint(), token: token.clone() };
         let mut bytes = preamble().to_vec();
         frame::encode(&hello, usize::MAX, &mut bytes).unwrap();
         self.stream.write_all(&bytes).unwrap();
-        rmp_serde::from_slice(&self.hear().unwrap()).unwrap()
+        rmp_serde::from_slice(&self.read_frame().unwrap()).unwrap()
     }
 
-    /// The next frame from the server; `None` when it has closed the connection.
-    pub fn hear(&mut self) -> Option<Vec<u8>> {
+    /// The next frame from the server; `None` if it has closed the connection.
+    pub fn read_frame(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some(frame) = self.incoming.next_frame(usize::MAX).unwrap() {
                 return Some(frame.to_vec());
@@ -97,15 +97,15 @@ impl Raw {
         }
     }
 
-    /// Why the server refused what was said; it closes the connection after that.
-    pub fn hear_refusal(&mut self) -> Error {
-        let answer: tarpc::Response<()> = rmp_serde::from_slice(&self.hear().unwrap()).unwrap();
+    /// The error of an answer.
+    pub fn read_error(&mut self) -> Error {
+        let answer: tarpc::Response<()> = rmp_serde::from_slice(&self.read_frame().unwrap()).unwrap();
         serde_json::from_str(&answer.message.unwrap_err().detail).unwrap()
     }
 
-    /// Why the server did not let this connection in.
-    pub fn hear_verdict(&mut self) -> Error {
-        match rmp_serde::from_slice(&self.hear().unwrap()).unwrap() {
+    /// The error of a refused handshake.
+    pub fn read_handshake_error(&mut self) -> Error {
+        match rmp_serde::from_slice(&self.read_frame().unwrap()).unwrap() {
             HandshakeReply::Refused(error) => error,
             verdict => panic!("{verdict:?}"),
         }
@@ -114,9 +114,9 @@ impl Raw {
 
 /// The frame of a call as a client sends it, with any method name and params.
 pub fn encoded_call(method: &str, params: &serde_json::Value) -> Vec<u8> {
+    let trace = json!({"trace_id": vec![0; 16], "span_id": 0, "sampling_decision": "Unsampled"});
     let call = json!({"Request": {
-        "context": {"deadline": {"secs": 60, "nanos": 0},
-                    "trace_context": {"trace_id": vec![0; 16], "span_id": 0, "sampling_decision": "Unsampled"}},
+        "context": {"deadline": {"secs": 60, "nanos": 0}, "trace_context": trace},
         "id": 1,
         "message": {method: params},
     }});
@@ -125,7 +125,7 @@ pub fn encoded_call(method: &str, params: &serde_json::Value) -> Vec<u8> {
     bytes
 }
 
-/// As [`encoded_call`], in the form in which our own clients send it.
+/// As [`encoded_call`], in the constant envelope of Mikobase's own clients.
 pub fn enclosed_call(method: &str, params: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let envelope = Envelope { deadline: Duration::from_secs(60), id: 1 };

@@ -1,4 +1,4 @@
-//! An interface that counts how often its methods were run, for cases in which that is in doubt.
+//! An interface that counts how often its methods were run, for cases with repeated calls.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -6,12 +6,13 @@ use std::sync::OnceLock;
 use mikobase::prelude::*;
 use mikobase::{Result, Share};
 
-use crate::support::Signal;
+use crate::support::Event;
 
-/// A turnstile that counts. What its methods promise is not true, so that a test sees what is repeated.
+/// A turnstile that counts. The attributes of its methods are not true, so that a test sees which calls are
+/// repeated.
 #[mikobase_interface]
 pub trait Turnstile {
-    /// Counts, and claims that doing it twice is doing it once.
+    /// Counts, and claims to be idempotent.
     #[interface(idempotent)]
     fn push(&self) -> Result<u64>;
 
@@ -22,11 +23,11 @@ pub trait Turnstile {
     #[interface(read)]
     fn count(&self) -> Result<u64>;
 
-    /// Counts once the test lets it go on; nobody waits long for it.
+    /// Counts when the test releases it; has a short deadline.
     #[interface(idempotent, deadline = "300ms")]
     fn queue(&self) -> Result<u64>;
 
-    /// Gives back what it was given.
+    /// Returns its argument.
     #[interface(read)]
     fn echo(&self, bytes: Vec<u8>) -> Result<Vec<u8>>;
 
@@ -34,8 +35,8 @@ pub trait Turnstile {
     fn jam(&self) -> Result<()>;
 }
 
-/// Lets `queue` go on. It reaches the server process by the fork.
-pub static LET_GO: OnceLock<Signal> = OnceLock::new();
+/// Releases `queue`. The server process inherits it by the fork.
+pub static RELEASE: OnceLock<Event> = OnceLock::new();
 
 #[derive(Default)]
 pub struct Counting(Cell<u64>);
@@ -55,7 +56,7 @@ impl Turnstile for Counting {
     }
 
     fn queue(&self) -> Result<u64> {
-        LET_GO.get().unwrap().hear();
+        RELEASE.get().unwrap().wait();
         self.push()
     }
 
@@ -68,8 +69,8 @@ impl Turnstile for Counting {
     }
 }
 
-/// A server of a turnstile, without workers.
+/// A share of a turnstile, without workers.
 pub fn turnstile(uds: &Uds) -> Share<'_, dyn Turnstile, ()> {
-    LET_GO.get_or_init(Signal::new);
+    RELEASE.get_or_init(Event::new);
     uds.spawn_share::<dyn Turnstile, ()>(0, || Ok(Box::new(Counting::default())), |_, _| Ok(())).unwrap()
 }

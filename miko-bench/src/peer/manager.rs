@@ -14,8 +14,8 @@ use crate::workload::Workload;
 
 pub(crate) const PEER: Peer = Peer {
     name: "manager",
-    terms: "A dict of dicts in Python's `multiprocessing.Manager`, with Python workers. It validates nothing and has \
-            no constraints.",
+    terms: "A dict of dicts in Python's `multiprocessing.Manager`, with Python workers. It validates nothing \
+            and has no constraints.",
     workloads: &[Workload::Empty, Workload::Read, Workload::Create, Workload::CreateBatch],
     start,
 };
@@ -27,7 +27,7 @@ fn start(Size { workers, records }: Size) -> Result<Option<Running>, BoxError> {
     if !installed.is_ok_and(|output| output.status.success()) {
         return Ok(None);
     }
-    let crew = Crew::keep(workers, |orders| {
+    let crew = Crew::hosted(workers, |orders| {
         let mut command = Command::new("python3");
         command.args(["-c", PROGRAM]).arg(records.to_string());
         for socket in &orders {

@@ -1,4 +1,4 @@
-//! Ourselves: a share as a user starts it.
+//! Mikobase: a share as a user starts it.
 
 use std::fs;
 use std::path::Path;
@@ -11,15 +11,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Peer, Running, Size};
-use crate::crew::{Crew, Orders};
+use crate::crew::{Crew, OrderSockets};
 use crate::sample::{self, Choice, ITEM, MADE};
-use crate::worker::attend;
+use crate::worker::serve_orders;
 use crate::workload::{Client, FOUND, Workload};
 
 pub(crate) const PEER: Peer = Peer {
     name: "mikobase",
-    terms: "A share of the memory engine. Creates are validated against a class with a unique and an indexed field; \
-            a read gives the record with its class stack and timestamps, and the bucket as text that is not parsed.",
+    terms: "A share of the memory engine. Creates are validated against a class with a unique and an indexed \
+            field; a read returns the record with its class stack and timestamps, and the bucket as text \
+            that is not parsed.",
     workloads: &[
         Workload::Read,
         Workload::Create,
@@ -33,15 +34,15 @@ pub(crate) const PEER: Peer = Peer {
 
 pub(crate) const BLOCKING: Peer = Peer {
     name: "mikobase-blocking",
-    terms: "The same, but that nobody polls: whoever waits goes to sleep at once.",
+    terms: "The same without polling: a client or server that waits blocks at once.",
     workloads: &[Workload::Read, Workload::Create],
     start: start_blocking,
 };
 
 pub(crate) const FILE: Peer = Peer {
     name: "mikobase-file",
-    terms: "A share of the file engine, in /var/tmp: a create is answered when it is on the disk. Everybody else here \
-            forgets all when the power fails.",
+    terms: "A share of the file engine, in /var/tmp: a create is answered when it is on the disk. All other \
+            peers lose their data in a power failure.",
     workloads: &[Workload::Read, Workload::Create, Workload::CreateBatch],
     start: start_on_file,
 };
@@ -53,24 +54,24 @@ pub(crate) const EMPTY: Peer = Peer {
     start: start_empty,
 };
 
-/// The interface with the emptiest call there is.
+/// An interface whose one method does nothing.
 #[mikobase_interface(crate = miko_core)]
 pub(crate) trait Ping {
     /// Does nothing.
     fn ping(&self) -> miko_core::Result<()>;
 }
 
-/// What does it.
-pub(crate) struct Nothing;
+/// The implementation of [`Ping`].
+pub(crate) struct NoOp;
 
-impl Ping for Nothing {
+impl Ping for NoOp {
     fn ping(&self) -> miko_core::Result<()> {
         Ok(())
     }
 }
 
-/// What is special about a share, given a directory on a disk.
-type Options = fn(Uds, &Path) -> miko_core::Result<Uds>;
+/// Configures the share of a peer, given a directory on a disk.
+type Configure = fn(Uds, &Path) -> miko_core::Result<Uds>;
 
 fn start(size: Size) -> Result<Option<Running>, BoxError> {
     share(size, |uds, _| Ok(uds))
@@ -84,24 +85,29 @@ fn start_on_file(size: Size) -> Result<Option<Running>, BoxError> {
     share(size, |uds, directory| uds.backend(&directory.join("records.db").display().to_string()))
 }
 
-fn share(size: Size, options: Options) -> Result<Option<Running>, BoxError> {
-    let crew = Crew::keep(size.workers, |orders| keep(options, size, &orders))?;
+fn share(size: Size, configure: Configure) -> Result<Option<Running>, BoxError> {
+    let crew = Crew::hosted(size.workers, |orders| host_share(configure, size, &orders))?;
     Ok(Some(Running::alone(crew)))
 }
 
-/// In the process that starts the share. The directory is on a disk: /tmp may be in memory.
-fn keep(options: Options, Size { workers, records }: Size, orders: &Orders) -> Result<(), BoxError> {
+/// Runs the share, in the host process of the crew. The directory is in /var/tmp, since /tmp may be in
+/// memory.
+fn host_share(
+    configure: Configure,
+    Size { workers, records }: Size,
+    orders: &OrderSockets,
+) -> Result<(), BoxError> {
     let directory = TempDir::new_in("/var/tmp")?;
     let pks = directory.path().join("pks");
     let written = pks.clone();
-    let uds = options(Uds::new()?, directory.path())?
+    let uds = configure(Uds::new()?, directory.path())?
         .schema(sample::schema())
         .returning(Returning::Nothing)
         .setup(move |server| Ok(fs::write(written, preload(server.db(), records)?.join("\n"))?));
     let report = uds.mikobase(workers, |db, worker| {
         let mut client = Shared { db, pks: read_pks(&pks)? };
         let mut choice = Choice::new(worker.index(), workers, records);
-        attend(orders[worker.index()].try_clone()?, &mut client, &mut choice)
+        serve_orders(orders[worker.index()].try_clone()?, &mut client, &mut choice)
     });
     report.map_err(Error::from)?.into_returned()?;
     Ok(())
@@ -174,19 +180,20 @@ impl Client for Shared<'_> {
 
     fn scan(&mut self, sector: usize) -> Result<(), BoxError> {
         let found = self.select(json!({
-            "action": "select", "class": ITEM, "path": ["rank", sample::RANK], "then": {"path": ["sector", sector]},
+            "action": "select", "class": ITEM, "path": ["rank", sample::RANK],
+            "then": {"path": ["sector", sector]},
         }))?;
         sample::check_count(found.count(), sample::in_sector(sector))
     }
 }
 
 fn start_empty(Size { workers, records }: Size) -> Result<Option<Running>, BoxError> {
-    let crew = Crew::keep(workers, |orders| {
+    let crew = Crew::hosted(workers, |orders| {
         let work = |ping: &ping_rpc::PingClient, worker: &miko_shared::Worker| {
             let mut choice = Choice::new(worker.index(), workers, records);
-            attend(orders[worker.index()].try_clone()?, &mut Empty(ping), &mut choice)
+            serve_orders(orders[worker.index()].try_clone()?, &mut Empty(ping), &mut choice)
         };
-        let report = Uds::new()?.share::<dyn Ping, _>(workers, || Ok(Box::new(Nothing)), work);
+        let report = Uds::new()?.share::<dyn Ping, _>(workers, || Ok(Box::new(NoOp)), work);
         report.map_err(Error::from)?.into_returned()?;
         Ok(())
     })?;

@@ -15,21 +15,22 @@ use crate::workload::{Client, FOUND, Workload};
 
 pub(crate) const PEER: Peer = Peer {
     name: "postgresql",
-    terms: "An unlogged table of key and `jsonb` for each class, with a unique and a plain index on expressions, by prepared \
-            statements of the crate `postgres`; a batch is one statement of 32 rows. No fsync, no parallel plans. It \
-            does not validate the other fields, and the text it gives is not parsed.",
+    terms: "An unlogged table of key and `jsonb` for each class, with a unique and a plain index on \
+            expressions, by prepared statements of the crate `postgres`; a batch is one statement of 32 \
+            rows. No fsync, no parallel plans. It does not validate the other fields, and the text of an \
+            answer is not parsed.",
     workloads: Workload::ALL,
     start,
 };
 
-/// A table for each class, as one would have them there: what is created does not lie in the way of a scan.
+/// A table for each class, as is usual in SQL, so that a scan does not visit the created records.
 const TABLES: &str = "
     CREATE UNLOGGED TABLE item (pk text PRIMARY KEY, bucket jsonb NOT NULL);
     CREATE UNIQUE INDEX ON item (((bucket->>'serial')::bigint));
     CREATE INDEX ON item (((bucket->>'deck')::bigint), pk);
     CREATE UNLOGGED TABLE made (LIKE item INCLUDING ALL);";
 
-/// Several records in one statement.
+/// Inserts several records with one statement.
 macro_rules! insert_into {
     ($table:literal) => {
         concat!(
@@ -51,7 +52,7 @@ fn start(size: Size) -> Result<Option<Running>, BoxError> {
     Ok(Some(Running::with(crew, server)))
 }
 
-/// The socket is there before the server takes anybody in.
+/// Connects, and retries while the server starts: its socket exists before it accepts connections.
 fn connect(directory: &Path) -> Result<Connection, BoxError> {
     let give_up = Instant::now() + Duration::from_secs(30);
     loop {

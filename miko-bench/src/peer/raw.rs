@@ -1,4 +1,4 @@
-//! The yardstick: 64 bytes there, 200 bytes back, and nothing else.
+//! The lower bound: a request of 64 bytes and an answer of 200 bytes, without any other work.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};

@@ -11,8 +11,8 @@ use crate::workload::{Client, Workload};
 
 pub(crate) const PEER: Peer = Peer {
     name: "redis",
-    terms: "GET and SET of the bucket as JSON text, by the crate `redis`; batches are pipelines of 32. It keeps \
-            nothing on disk. It validates nothing and has no constraints, and the text is not parsed.",
+    terms: "GET and SET of the bucket as JSON text, by the crate `redis`; batches are pipelines of 32. \
+            Nothing is kept on disk. It validates nothing, has no constraints, and the text is not parsed.",
     workloads: &[
         Workload::Empty,
         Workload::Read,

@@ -15,9 +15,9 @@ use crate::workload::{Client, FOUND, Workload};
 
 pub(crate) const PEER: Peer = Peer {
     name: "sqlite-file",
-    terms: "A file in WAL mode on /dev/shm with `synchronous` off, which every worker opens: there is no server. A \
-            table of key and JSON text for each class, with a unique and a plain index on expressions. It does not validate \
-            the other fields, and the text it gives is not parsed.",
+    terms: "A file in WAL mode on /dev/shm with `synchronous` off, which every worker opens: there is no \
+            server. A table of key and JSON text for each class, with a unique and a plain index on \
+            expressions. It does not validate the other fields, and the text of an answer is not parsed.",
     workloads: &[
         Workload::Read,
         Workload::Create,
@@ -29,7 +29,7 @@ pub(crate) const PEER: Peer = Peer {
     start,
 };
 
-/// A table for each class: what is created does not lie in the way of a scan.
+/// A table for each class, so that a scan does not visit the created records.
 const TABLES: &str = "
     CREATE TABLE item (pk TEXT PRIMARY KEY, bucket TEXT NOT NULL) WITHOUT ROWID;
     CREATE UNIQUE INDEX item_by_serial ON item (bucket->>'serial');

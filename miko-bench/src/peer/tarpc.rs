@@ -1,4 +1,4 @@
-//! The same empty call with tarpc's own client, its own server, or both.
+//! The empty call with tarpc's own client, its own server, or both.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -17,12 +17,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
 use super::mikobase::ping_rpc::{PingClient, PingRequest, PingResponse, PingServer};
-use super::mikobase::{Nothing, Ping};
+use super::mikobase::{NoOp, Ping};
 use super::{Peer, Running, Size};
 use crate::crew::Crew;
 use crate::process::Server;
 use crate::sample::Choice;
-use crate::worker::attend;
+use crate::worker::serve_orders;
 use crate::workload::{Client, Workload};
 
 pub(crate) const BOTH: Peer = Peer {
@@ -57,15 +57,15 @@ fn against_stock_server<C: Client>(
 }
 
 fn against_our_server(size: Size) -> Result<Option<Running>, BoxError> {
-    let crew = Crew::keep(size.workers, |orders| {
+    let crew = Crew::hosted(size.workers, |orders| {
         let uds = Uds::new()?;
         let report = uds.share::<dyn Ping, _>(
             size.workers,
-            || Ok(Box::new(Nothing)),
+            || Ok(Box::new(NoOp)),
             |_, worker| {
                 let mut client = Stock::connect(&uds.path(), uds.token())?;
                 let mut choice = Choice::new(worker.index(), size.workers, size.records);
-                attend(orders[worker.index()].try_clone()?, &mut client, &mut choice)
+                serve_orders(orders[worker.index()].try_clone()?, &mut client, &mut choice)
             },
         );
         report.map_err(miko_core::Error::from)?.into_returned()?;
@@ -89,7 +89,7 @@ struct Stock {
 
 impl Stock {
     fn connect(socket: &Path, token: &Token) -> Result<Self, BoxError> {
-        let stream = introduced(socket, token)?;
+        let stream = connect(socket, token)?;
         let (runtime, tasks) = (runtime()?, LocalSet::new());
         let client = tasks.block_on(&runtime, async {
             let framed = Framed::new(tokio::net::UnixStream::from_std(stream)?, LengthDelimitedCodec::new());
@@ -112,12 +112,12 @@ impl Client for Stock {
 
 /// tarpc's server, as its documentation shows it.
 fn serve(listener: &UnixListener) -> Result<(), BoxError> {
-    let target: Arc<dyn Ping> = Arc::new(Nothing);
+    let target: Arc<dyn Ping> = Arc::new(NoOp);
     listener.set_nonblocking(true)?;
     LocalSet::new().block_on(&runtime()?, async {
         let listener = tokio::net::UnixListener::from_std(listener.try_clone()?)?;
         loop {
-            let stream = welcomed(listener.accept().await?.0.into_std()?)?;
+            let stream = accept(listener.accept().await?.0.into_std()?)?;
             let framed = Framed::new(tokio::net::UnixStream::from_std(stream)?, LengthDelimitedCodec::new());
             let transport = tarpc::serde_transport::new(framed, MessagePack::default());
             let calls = BaseChannel::with_defaults(transport).execute(PingServer::new(Arc::clone(&target)));
@@ -132,8 +132,8 @@ fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// A connection past the client's side of the handshake.
-fn introduced(socket: &Path, token: &Token) -> Result<UnixStream, BoxError> {
+/// Connects and performs the client's side of the handshake.
+fn connect(socket: &Path, token: &Token) -> Result<UnixStream, BoxError> {
     let mut stream = UnixStream::connect(socket)?;
     let surface = <dyn Ping as Interface>::surface();
     let interface = surface.interface.clone().into_owned();
@@ -141,16 +141,17 @@ fn introduced(socket: &Path, token: &Token) -> Result<UnixStream, BoxError> {
     let mut bytes = preamble().to_vec();
     frame::encode(&hello, usize::MAX, &mut bytes)?;
     stream.write_all(&bytes)?;
-    hear_frame(&mut stream, &mut FrameBuffer::default())?;
+    read_frame(&mut stream, &mut FrameBuffer::default())?;
     stream.set_nonblocking(true)?;
     Ok(stream)
 }
 
-/// A connection past the server's side of the handshake. Nobody is refused: this is no server to keep.
-fn welcomed(mut stream: UnixStream) -> Result<UnixStream, BoxError> {
+/// Performs the server's side of the handshake. It accepts every client: this server is for the benchmark
+/// only.
+fn accept(mut stream: UnixStream) -> Result<UnixStream, BoxError> {
     stream.set_nonblocking(false)?;
     stream.read_exact(&mut [0; PREAMBLE_SIZE])?;
-    hear_frame(&mut stream, &mut FrameBuffer::default())?;
+    read_frame(&mut stream, &mut FrameBuffer::default())?;
     let mut bytes = Vec::new();
     frame::encode(&HandshakeReply::Welcome { frame_size: 8 << 20 }, usize::MAX, &mut bytes)?;
     stream.write_all(&bytes)?;
@@ -158,7 +159,7 @@ fn welcomed(mut stream: UnixStream) -> Result<UnixStream, BoxError> {
     Ok(stream)
 }
 
-fn hear_frame(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<(), BoxError> {
+fn read_frame(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<(), BoxError> {
     while buffer.next_frame(usize::MAX)?.is_none() {
         match stream.read(buffer.room())? {
             0 => return Err("the connection has ended".into()),

@@ -1,4 +1,4 @@
-//! Every error id there is, with its meaning and an example: the one place that defines them.
+//! All error ids, each with its meaning and an example. No other file defines one.
 
 use std::borrow::Cow;
 use std::{fmt, io};
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 /// The id of an error or a warning: a fixed word that programs compare.
 ///
-/// It is open on purpose: a client must be able to show an error that a newer server knows and it does not.
+/// The type holds any text, so that a client can show the error of a newer server whose id it does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ErrorId(Cow<'static, str>);
 
 impl ErrorId {
-    /// The id as it is written.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What it means that something could not be written.
+    /// The id for a failed write: `storage-full` or `not-writable`.
     pub(crate) fn of_failed_write(fault: &io::Error) -> Self {
         match fault.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::STORAGE_FULL,
@@ -37,14 +37,14 @@ impl fmt::Display for ErrorId {
     }
 }
 
-/// What an id means, for the docs.
+/// The documentation of an id.
 #[derive(Debug, Clone)]
 pub struct ErrorDoc {
     /// The id.
     pub id: ErrorId,
-    /// When it is given, and what to do.
+    /// The cause of the error, and what to do.
     pub meaning: &'static str,
-    /// Something that provokes it.
+    /// A request or situation that causes it.
     pub example: &'static str,
 }
 
@@ -54,7 +54,7 @@ macro_rules! error_ids {
             $(#[doc = concat!("`", $id, "`: ", $meaning)] pub const $name: Self = Self::fixed($id);)*
         }
 
-        /// All ids that Mikobase gives, in the order of the docs.
+        /// All ids of Mikobase, in the order of the documentation.
         pub const ERROR_IDS: &[ErrorDoc] = &[
             $(ErrorDoc { id: ErrorId::$name, meaning: $meaning, example: $example },)*
         ];
@@ -63,7 +63,8 @@ macro_rules! error_ids {
 
 error_ids! {
     INVALID_REQUEST = "invalid_request",
-        "The request is not well-formed; the details name each fault by JSON pointer. Mend it and send it again.",
+        "The request is not well-formed; the details name each fault by JSON pointer. Correct it and send it \
+         again.",
         r#"{"action": "select", "limit": -1}"#;
     RECORD_NOT_FOUND = "record_not_found",
         "There is no record with this pk and never was.",
@@ -72,14 +73,14 @@ error_ids! {
         "The record with this pk was deleted.",
         "an `update` of a deleted record";
     FILE_NOT_FOUND = "file-not-found",
-        "There is no file with this pk. One that was not written to its end does not exist.",
+        "There is no file with this pk. A file exists only after its last chunk was written.",
         "an officer whose `portrait` names no file";
     NOT_TEMPORAL = "not-temporal",
         "The database keeps no versions. Whether it does is chosen when it is created, by `temporal`.",
         r#"{"action": "select", "history": true}"#;
     VALIDATION_FAILED = "validation-failed",
-        "A value breaks a rule of its class; the details name the class, the rule, the place by JSON pointer, what was \
-         found and what is allowed. There is one for each fault.",
+        "A value breaks a rule of its class; the details name the class, the rule, the place by JSON \
+         pointer, what was found and what is allowed. There is one for each fault.",
         "an officer whose `rank` is `\"Admiral of the Sea\"`";
     UNIQUE_VIOLATION = "unique-violation",
         "Another active record has the same value, or the same tuple of values; the details name its pk.",
@@ -97,31 +98,32 @@ error_ids! {
         "A class of this name is defined already; update that definition.",
         "a second definition of `starfleet.com/officer`";
     CLASS_NOT_FOUND = "class-not-found",
-        "A class is named that is not defined.",
-        "a definition that inherits from a class nobody has defined";
+        "The request names a class that is not defined.",
+        "a definition that inherits from an undefined class";
     INVALID_WORLDLET = "invalid-worldlet",
-        "The worldlet is not well-formed, or a record in it breaks a rule; the details name each place by JSON pointer. \
-         Nothing was imported.",
+        "The worldlet is not well-formed, or a record in it breaks a rule; the details name each place by \
+         JSON pointer. Nothing was imported.",
         r#"{"format": "worldlet/1.0", "records": {"a": {"bucket": []}}}"#;
     CONFLICT = "conflict",
-        "The record has changed since it was read: then `retryable` is true, so read it and try again. Or the file of a worldlet \
-         was changed by somebody else, and was not overwritten.",
+        "The record has changed since it was read: then `retryable` is true, so read it and try again. Or \
+         another program has changed the file of a worldlet, which was not overwritten.",
         r#"{"action": "update", "pk": "…", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}"#;
     STREAM_EXPIRED = "stream-expired",
-        "The stream is no longer open: nobody read it for five minutes, or so much was overwritten that it had yet to show \
-         that the server would not keep it any longer. Open it again.",
+        "The stream is closed: it was not read for five minutes, or too much of what it had yet to show was \
+         overwritten for the server to keep. Open it again.",
         "an export that waits while every record is written anew";
     ACTION_NOT_SUPPORTED = "action-not-supported",
-        "The action exists in Q0, but this engine does not do it.",
+        "The action exists in Q0, but this engine does not support it.",
         r#"{"action": "transaction"}"#;
     REQUEST_TOO_LARGE = "request-too-large",
         "A request or an answer is larger than one frame may be; split it, or raise the limit `frame_size`.",
         "a `create` with a bucket of 100 MiB";
     REDUNDANT_FIELDS = "redundant_fields",
-        "A warning: two keys of the request say the same thing.",
+        "A warning: two keys of the request have the same meaning.",
         r#"{"action": "select", "class": "foo.com/a", "classes": ["foo.com/b"]}"#;
     DIRECTION_AS_KEY = "direction_as_key",
-        "A warning: a sort path ends with a key such as `desc`. It is a key; a direction is the qualifier `reverse`.",
+        "A warning: a sort path ends with a key such as `desc`. It is a key; a direction is the qualifier \
+         `reverse`.",
         r#"{"action": "select", "sort": ["rank", "desc"]}"#;
     UNUSED_PLACEHOLDER = "unused_placeholder",
         "A warning of `validate`: nothing in the request uses this placeholder.",
@@ -130,10 +132,10 @@ error_ids! {
         "The backend URL names no engine; the details list those that are known.",
         r#"`Uds::new()?.backend("https://mikobase.uno/redis")`"#;
     BACKEND_IN_USE = "backend-in-use",
-        "Another process maintains the file. Talk to that one over its socket, or open the file when it has ended.",
+        "Another process maintains the file. Connect to its socket, or open the file when it has ended.",
         "a second `miko q0 crew.db` while the first is still reading requests";
     INVALID_MODE = "invalid-mode",
-        "A mode is `rw` (or `wr`) or `r`, without anything around it.",
+        "A mode is `rw` (or `wr`) or `r`, without other characters.",
         r#"`" rw".parse::<Mode>()`"#;
     MODE_NOT_SUPPORTED = "mode-not-supported",
         "A database is not opened for writing only.",
@@ -142,10 +144,11 @@ error_ids! {
         "The database was opened for reading.",
         "a `create` on a file that was opened in mode `r`";
     SURFACE_MISMATCH = "surface-mismatch",
-        "Client and server were built from interfaces that do not fit; the details name the methods that differ.",
+        "Client and server were built from interfaces that do not fit; the details name the methods that \
+         differ.",
         "connecting to a server of another interface";
     UNAUTHORIZED = "unauthorized",
-        "The server does not know this token, or the user id of the process is not its own.",
+        "The server does not know this token, or the process has another user id than the server.",
         "connecting with a wrong token";
     TOO_MANY_CONNECTIONS = "too-many-connections",
         "The server has as many connections as its limit `connections` allows.",
@@ -163,18 +166,20 @@ error_ids! {
         "One `Uds` hosts one share at a time. Make a second `Uds`, or wait until the share has ended.",
         "`uds.spawn(…)` twice";
     THREADS_RUNNING = "threads-running",
-        "The process has more than one thread, and a fork copies only the calling one. Share before any thread \
-         starts; in a test, write `#[mikobase::test]` for `#[test]`; or say `unsafe { uds.allow_threads(true) }` if you know that no other thread holds a lock.",
+        "The process has more than one thread, and a fork copies only the calling one. Share before any \
+         thread starts; in a test, write `#[mikobase::test]` for `#[test]`; or call `unsafe { \
+         uds.allow_threads(true) }` if you know that no other thread holds a lock.",
         "`uds.mikobase(…)` after `std::thread::spawn`";
     INSIDE_RUNTIME = "inside-runtime",
         "Blocking code was called inside an async runtime. Share before the runtime starts; use the async \
          client there, or call a blocking proxy from a plain thread (`std::thread::spawn`).",
         "`uds.mikobase(…)` in an `async fn`";
     OUTSIDE_RUNTIME = "outside-runtime",
-        "An async client was used outside a tokio runtime. Await its calls inside one, or use the blocking client.",
+        "An async client was used outside a tokio runtime. Await its calls inside one, or use the blocking \
+         client.",
         "`futures::executor::block_on(client.properties())`";
     WORKER_FAILED = "worker-failed",
-        "A worker of the share did not succeed; the details say which and why.",
+        "A worker of the share did not succeed; the details say which one and why.",
         "`report.all_succeeded()?` after a worker panicked";
     INTERRUPTED = "interrupted",
         "The share was ended by Ctrl-C.",
@@ -184,11 +189,12 @@ error_ids! {
          Nothing was changed.",
         "a write on a full disk";
     NOT_WRITABLE = "not-writable",
-        "The system does not let a file be written: the details name its path, and the message the reason. Nothing was \
-         changed.",
+        "The operating system refuses to write a file: the details name its path, and the message the \
+         reason. Nothing was changed.",
         "an export into a folder that is read-only";
     INTERNAL = "internal",
-        "A fault of Mikobase or of an implementation: a panic, a broken invariant, an operating system error.",
+        "A fault of Mikobase or of an implementation: a panic, a broken invariant, an operating system \
+         error.",
         "a panic inside a method of a shared interface";
 }
 

@@ -213,7 +213,8 @@ impl<V> PlainVisitor<V> {
     fn check<E: serde::de::Error>(&self, key: &str) -> Result<(), E> {
         if self.refuses_reserved && key.starts_with(RESERVED) {
             let message = format!(
-                "the key `{key}` cannot be read through `#[serde(flatten)]`, an untagged or an internally tagged enum"
+                "the key `{key}` cannot be read through `#[serde(flatten)]`, \
+                 an untagged or an internally tagged enum"
             );
             return Err(E::custom(message));
         }

@@ -1,4 +1,4 @@
-//! Files from a reader into a Mikobase, and back.
+//! Stores and reads files of a Mikobase through `Read`.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -6,13 +6,14 @@ use std::io::{self, Read};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::in_pieces;
+use super::send_pieces;
 use crate::bytes::Bytes;
 use crate::error::Result;
 use crate::files::{FileInfo, Position};
 use crate::mikobase::Mikobase;
 
-/// The content of a file, read piece by piece. At its end it is compared with what was put in.
+/// The content of a file, read piece by piece. At its end its SHA-256 is checked; if it differs, the last
+/// read fails with `InvalidData`.
 ///
 /// ```
 /// use std::io::Read;
@@ -31,8 +32,8 @@ pub struct FileReader<'m, M: ?Sized> {
     info: FileInfo,
     next: Option<Position>,
     data: Bytes,
-    /// How many bytes of `data` have been read.
-    read: usize,
+    /// How many bytes of `data` the caller has read.
+    consumed: usize,
     hasher: Sha256,
 }
 
@@ -48,10 +49,10 @@ impl<M: ?Sized> fmt::Debug for FileReader<'_, M> {
 impl<'m, M: Mikobase + ?Sized> FileReader<'m, M> {
     pub(crate) fn of(db: &'m M, info: FileInfo) -> Self {
         let (next, data) = (Some(Position::default()), Bytes::default());
-        Self { db, info, next, data, read: 0, hasher: Sha256::new() }
+        Self { db, info, next, data, consumed: 0, hasher: Sha256::new() }
     }
 
-    /// What is known of the file.
+    /// The metadata of the file.
     pub const fn info(&self) -> &FileInfo {
         &self.info
     }
@@ -59,7 +60,7 @@ impl<'m, M: Mikobase + ?Sized> FileReader<'m, M> {
     fn fetch(&mut self, at: Position) -> io::Result<()> {
         let piece = self.db.file_piece(&self.info.pk, at).map_err(io::Error::other)?;
         self.hasher.update(&*piece.data);
-        (self.data, self.next, self.read) = (piece.data, piece.next, 0);
+        (self.data, self.next, self.consumed) = (piece.data, piece.next, 0);
         if self.next.is_none() && HEXLOWER.encode(&self.hasher.clone().finalize()) != self.info.sha256 {
             let message = format!("the content of the file {} is not what was put in", self.info.pk);
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -70,29 +71,29 @@ impl<'m, M: Mikobase + ?Sized> FileReader<'m, M> {
 
 impl<M: Mikobase + ?Sized> Read for FileReader<'_, M> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.read == self.data.len()
+        while self.consumed == self.data.len()
             && let Some(at) = self.next
         {
             self.fetch(at)?;
         }
-        let length = buffer.len().min(self.data.len() - self.read);
-        buffer[..length].copy_from_slice(&self.data[self.read..self.read + length]);
-        self.read += length;
+        let length = buffer.len().min(self.data.len() - self.consumed);
+        buffer[..length].copy_from_slice(&self.data[self.consumed..self.consumed + length]);
+        self.consumed += length;
         Ok(length)
     }
 }
 
-/// Puts in what `reader` gives, and gives the pk of the file.
+/// Stores the content of `reader` as a file and returns its pk.
 pub(crate) fn put(db: &(impl Mikobase + ?Sized), reader: &mut dyn Read, mime: &str) -> Result<String> {
     let pk = db.begin_file(mime)?;
     let put = put_chunks(db, &pk, reader).and_then(|()| db.end_file(&pk));
     if put.is_err() {
-        // What was begun is worth nothing; if this fails as well, it is forgotten after some time.
+        // Discards the chunks sent so far. If this fails too, the server discards them after a timeout.
         let _ = db.cancel_file(&pk);
     }
     put
 }
 
 fn put_chunks(db: &(impl Mikobase + ?Sized), pk: &str, reader: &mut dyn Read) -> Result<()> {
-    in_pieces(reader, "the file", |index, data| db.put_chunk(pk, index, data))
+    send_pieces(reader, "the file", |index, data| db.put_chunk(pk, index, data))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::vec;
 
-use super::{in_pieces, not_written};
+use super::{not_written, send_pieces};
 use crate::error::Result;
 use crate::mikobase::Mikobase;
 use crate::query::Query;
@@ -12,12 +12,12 @@ use crate::record::Record;
 use crate::streams::{Chunk, Source};
 use crate::worldlet::Imported;
 
-/// The records that a select finds, fetched chunk by chunk. They are those of the moment in which the stream was
-/// opened, unchanged by later writes.
+/// The records that a select finds, fetched chunk by chunk. They show the state of the moment in which the
+/// stream was opened; later writes have no effect.
 ///
-/// It holds one chunk in memory. The server holds the order of the records, and the old versions of those that are
-/// overwritten meanwhile. If these become too many, or no chunk is fetched for some minutes, the stream ends with
-/// `stream-expired`.
+/// The client holds one chunk in memory. The server holds the order of the records, and the old content of
+/// those that are overwritten meanwhile. If these become too many, or no chunk is fetched for five minutes,
+/// the stream ends with `stream-expired`.
 ///
 /// ```
 /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -98,7 +98,7 @@ impl<M: Mikobase + ?Sized> Iterator for Stream<'_, M> {
 
 impl<M: Mikobase + ?Sized> Drop for Stream<'_, M> {
     fn drop(&mut self) {
-        // Where this cannot be said, the server forgets the stream after some time.
+        // If this fails, the server closes the stream after a timeout.
         let _ = self.db.close_stream(&self.id);
     }
 }
@@ -111,15 +111,15 @@ pub(crate) fn export(db: &(impl Mikobase + ?Sized), writer: &mut dyn Write) -> R
     writer.flush().map_err(|fault| not_written(&fault))
 }
 
-/// Imports what `reader` gives.
+/// Imports the worldlet in `reader`.
 pub(crate) fn import(db: &(impl Mikobase + ?Sized), reader: &mut dyn Read, trust: bool) -> Result<Imported> {
     let id = db.begin_import()?;
     let imported = send(db, &id, reader).and_then(|()| db.end_import(&id, trust));
-    // Where this cannot be said, the server forgets the text after some time.
+    // If this fails, the server discards the text after a timeout.
     let _ = db.cancel_import(&id);
     imported
 }
 
 fn send(db: &(impl Mikobase + ?Sized), id: &str, reader: &mut dyn Read) -> Result<()> {
-    in_pieces(reader, "the worldlet", |index, text| db.put_import(id, index, text))
+    send_pieces(reader, "the worldlet", |index, text| db.put_import(id, index, text))
 }

@@ -1,4 +1,4 @@
-//! One entry of an object of a worldlet: its text, read with all its faults.
+//! Reads one entry of an object in a worldlet and collects all its faults.
 
 use serde_json::Value;
 
@@ -6,13 +6,13 @@ use super::Problems;
 use crate::diagnostics::{Faults, Place};
 use crate::json;
 
-/// The value that stands under `key` in the object `of`. What is wrong with its text is noted.
+/// Parses the entry `key` of the top-level object `of`. Faults of its text go to `problems`.
 pub(super) fn read_text((of, key): (&str, &str), text: &str, problems: &mut Problems) -> Option<Value> {
     read((of, key), text, problems, |value, _, _| Some(value))
 }
 
-/// Reads the entry that stands under `key` in the object `of` with `read`. What is wrong with it is noted, and then it is
-/// none.
+/// Parses the entry `key` of the top-level object `of` and reads its value with `read`. `None` if it has a
+/// fault; faults go to `problems`.
 pub(super) fn read<T>(
     (of, key): (&str, &str),
     text: &str,
@@ -30,7 +30,7 @@ pub(super) fn read<T>(
         }
     };
     let (errors, _) = faults.into_parts();
-    let is_whole = errors.is_empty();
+    let is_valid = errors.is_empty();
     problems.refuse_all(errors, |fault| fault);
-    entry.filter(|_| is_whole)
+    entry.filter(|_| is_valid)
 }

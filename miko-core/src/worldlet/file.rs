@@ -1,4 +1,4 @@
-//! The files of a worldlet: what is known of each, and their chunks.
+//! The files of a worldlet: the metadata of each, and their chunks.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::diagnostics::{Faults, Place};
 use crate::json;
 use crate::timestamp::Timestamp;
 
-/// What is known of a file, well-formed by itself.
+/// The metadata of a file. Its form is valid; its content is not checked yet.
 #[derive(Debug)]
 pub(crate) struct IncomingFile {
     pub(crate) pk: String,
@@ -24,13 +24,13 @@ pub(crate) struct IncomingChunk {
     pub(crate) file: String,
     pub(crate) index: u64,
     pub(crate) is_last: bool,
-    /// As the file's `mime.encoding` says: base64, or the text itself.
+    /// Base64 or plain text, according to the file's `mime.encoding`.
     pub(crate) data: String,
-    /// Where it stands, as a JSON pointer.
+    /// The JSON pointer of the chunk.
     pub(crate) pointer: String,
 }
 
-/// Reads what is known of a file. What is wrong with it is noted, and then there is its pk.
+/// Reads the metadata of a file. Faults go to `problems`; then the result is `Err` with the pk.
 pub(super) fn read_file(pk: String, text: &str, problems: &mut Problems) -> Result<IncomingFile, String> {
     let file = read("files", &pk, text, problems, |parts, place, faults| {
         let sha256 = take(parts, "sha256", place, faults).and_then(|value| match value.as_str() {
@@ -54,17 +54,17 @@ pub(super) fn read_file(pk: String, text: &str, problems: &mut Problems) -> Resu
     }
 }
 
-/// Reads a chunk. What is wrong with it is noted, and then there is the pk of its file, if that can be told.
+/// Reads a chunk. Faults go to `problems`; then the result is `Err` with the pk of its file, if it names one.
 pub(super) fn read_chunk(
     key: &str,
     text: &str,
     problems: &mut Problems,
 ) -> Result<IncomingChunk, Option<String>> {
-    let mut of_file = None;
+    let mut named_file = None;
     let chunk = read("file_chunks", key, text, problems, |parts, place, faults| {
         let file = take(parts, "file", place, faults).and_then(|value| match value {
             Value::String(pk) => {
-                of_file = Some(pk.clone());
+                named_file = Some(pk.clone());
                 Some(pk)
             }
             other => {
@@ -97,19 +97,19 @@ pub(super) fn read_chunk(
         let pointer = place.to_string();
         Some(IncomingChunk { file: file?, index: index?, is_last, data: data?, pointer })
     });
-    chunk.ok_or(of_file)
+    chunk.ok_or(named_file)
 }
 
-/// How the chunks of a file stand in a worldlet.
+/// How a worldlet encodes the chunks of a file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Encoding {
     Base64,
-    /// As text, which a string of JSON holds as it is.
+    /// UTF-8 text as a JSON string.
     Text,
 }
 
 impl Encoding {
-    /// What the `mime` of a file says.
+    /// The encoding that the `mime` of a file names; base64 if it names none.
     pub(crate) fn of(mime: &Value) -> Self {
         match mime.get("encoding").and_then(Value::as_str) {
             Some(encoding) if encoding.eq_ignore_ascii_case("utf-8") => Self::Text,
@@ -117,7 +117,7 @@ impl Encoding {
         }
     }
 
-    /// The bytes that a chunk stands for.
+    /// Decodes the `data` of a chunk.
     pub(crate) fn decode(self, data: &str) -> Result<Vec<u8>, String> {
         match self {
             Self::Base64 => from_base64(data),
@@ -144,7 +144,7 @@ fn read_mime(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Val
     Some(value)
 }
 
-/// Reads an entry of `of` by taking its keys: what is left is unknown.
+/// Reads an entry of `of`. `take_keys` removes the known keys; each remaining key is a fault.
 fn read<T>(
     of: &str,
     key: &str,
@@ -165,6 +165,7 @@ fn read<T>(
     })
 }
 
+/// Removes a required key.
 fn take(
     parts: &mut Map<String, Value>,
     key: &'static str,

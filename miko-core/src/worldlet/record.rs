@@ -1,14 +1,14 @@
-//! A record of a worldlet, in each of the forms in which it may be written.
+//! A record of a worldlet, in each of its forms.
 //!
 //! | form | the record |
 //! | --- | --- |
-//! | `{"bucket": …, "stack": …}` | as it is: the form that is exported |
-//! | `{"class": …, "bucket": …}` | of this class |
-//! | `{"classes": {id: {"class": …, "bucket": …}}, "bucket": …}` | with these platters |
-//! | `{"class": "puck.uno/class", "name": …, "fields": …}` | a class definition, its bucket as a whole |
-//! | `{"class": …, "value": …}` | of a built-in class of references and files, with the bucket `{"value": …}` |
-//! | `{"bucket": …}`, `{}` | of class `puck.uno/record` |
-//! | a scalar or an array | of class `puck.uno/value`, with the bucket `{"value": …}`: exported in this form again |
+//! | `{"bucket": …, "stack": …}` | this bucket and stack: the exported form |
+//! | `{"class": …, "bucket": …}` | a record of this class |
+//! | `{"classes": {id: {"class": …, "bucket": …}}, "bucket": …}` | a record with these platters |
+//! | `{"class": "puck.uno/class", "name": …, …}` | a class definition with the other keys as bucket |
+//! | `{"class": …, "value": …}` | a reference or file of a built-in class, with the bucket `{"value": …}` |
+//! | `{"bucket": …}`, `{}` | a record of class `puck.uno/record` |
+//! | a scalar or an array | class `puck.uno/value`, bucket `{"value": …}`; also exported in this form |
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -23,31 +23,31 @@ use crate::stack::Stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// The keys that each say what the classes of a record are.
+/// The keys that give the classes of a record; only one of them is allowed.
 const STACKS: [&str; 3] = ["class", "classes", "stack"];
 
-/// The key of the markers of a record.
+/// The key of the class markers of a record.
 const CUSTOM_CLASSES: &str = "custom_classes";
 
-/// The classes whose records have a compact form.
+/// The classes whose records have the compact form with `value`.
 const COMPACT: [&str; 3] = [uns::REFERENCE, uns::FILE_REFERENCE, uns::FILE];
 
-/// The stack of a record that is written as a bare value.
+/// The stored stack of a record that is exported as a bare value.
 const BARE_STACK: &str = r#"{"shadow":{},"value":{"class":"puck.uno/value"}}"#;
 
-/// Reads one record; what is wrong with it is noted.
+/// Reads one record. `None` if it has a fault; faults go to `problems`.
 pub(super) fn read(pk: String, text: &str, problems: &mut Problems) -> Option<Incoming> {
     let record = entry::read(("records", &pk), text, problems, read_form)?;
     Some(Incoming { pk, ..record })
 }
 
-/// The entry of a record whose versions are in the history: its times, and comments that are not kept.
+/// The entry of a record whose content is in the history: its times, and comments, which are ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stub {
-    #[serde(default, deserialize_with = "some_time")]
+    #[serde(default, deserialize_with = "non_null_time")]
     pub(super) created_at: Option<Timestamp>,
-    #[serde(default, rename = "updated_at", deserialize_with = "some_time")]
+    #[serde(default, rename = "updated_at", deserialize_with = "non_null_time")]
     _updated_at: Option<Timestamp>,
     #[serde(default, rename = "comment")]
     _comment: IgnoredAny,
@@ -60,18 +60,18 @@ pub(super) struct Stub {
 }
 
 impl Stub {
-    /// Is this one?
+    /// The stub in `text`; `None` if it is anything else.
     pub(super) fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 }
 
-/// Reads a time that is there: null is none.
-fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+/// Reads a time of a key that is present; null is an error.
+fn non_null_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     Timestamp::deserialize(deserializer).map(Some)
 }
 
-/// The value of a record that is written bare: from its bucket and stack, as they are stored.
+/// The value of a record that is exported as a bare value, from its stored bucket and stack.
 pub(crate) fn bare_value<'b>(bucket: &'b str, stack: &str) -> Option<&'b str> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -91,21 +91,21 @@ fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Inc
     }
     let Value::Object(mut parts) = value else {
         let stack = Stack::of_class(uns::VALUE.to_owned());
-        return Some(Rest::default().around(Map::from_iter([("value".to_owned(), value)]), stack));
+        return Some(Metadata::default().into_record(Map::from_iter([("value".to_owned(), value)]), stack));
     };
-    let rest = Rest::take(&mut parts, place, faults);
+    let metadata = Metadata::take(&mut parts, place, faults);
     if let Some(definition) = take_definition(&mut parts) {
-        return Some(rest.around(definition, Stack::of_class(uns::CLASS.to_owned())));
+        return Some(metadata.into_record(definition, Stack::of_class(uns::CLASS.to_owned())));
     }
     let bucket = take_bucket(&mut parts, place, faults);
     let stack = take_stack(&mut parts, place, faults);
     for unknown in parts.keys() {
         faults.refuse(Place::Key(place, unknown).fault(format!("a record knows no `{unknown}`")));
     }
-    Some(rest.around(bucket?, stack?))
+    Some(metadata.into_record(bucket?, stack?))
 }
 
-/// Takes the bucket of a class definition whose keys stand beside its class; `None` if it is no such record.
+/// Takes the bucket of a class definition whose keys are members beside `class`; `None` for other records.
 pub(super) fn take_definition(parts: &mut Map<String, Value>) -> Option<Map<String, Value>> {
     let is_definition =
         class_of(parts) == Some(uns::CLASS) && !parts.contains_key("bucket") && parts.contains_key("name");
@@ -115,7 +115,7 @@ pub(super) fn take_definition(parts: &mut Map<String, Value>) -> Option<Map<Stri
     })
 }
 
-/// The class under `class`, in its stored form.
+/// The value of `class` as a stored class name.
 fn class_of(parts: &Map<String, Value>) -> Option<&str> {
     uns::parse(parts.get("class")?.as_str()?).ok()
 }
@@ -171,23 +171,23 @@ pub(super) fn take_stack(
     }
 }
 
-/// What a record has besides its bucket and classes.
+/// The members of a record besides its bucket and classes.
 #[derive(Default)]
-pub(super) struct Rest {
+pub(super) struct Metadata {
     pub(super) extras: Map<String, Value>,
     created_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
 }
 
-impl Rest {
+impl Metadata {
     pub(super) fn take(parts: &mut Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Self {
-        let mut part = |key: &str| parts.shift_remove(key);
+        let mut take = |key: &str| parts.shift_remove(key);
         let created_at =
-            part("created_at").and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
+            take("created_at").and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
         let updated_at =
-            part("updated_at").and_then(|value| read_time(value, &Place::Key(place, "updated_at"), faults));
+            take("updated_at").and_then(|value| read_time(value, &Place::Key(place, "updated_at"), faults));
         let mut extras: Map<String, Value> =
-            PASS_THROUGH.into_iter().filter_map(|key| Some((key.to_owned(), part(key)?))).collect();
+            PASS_THROUGH.into_iter().filter_map(|key| Some((key.to_owned(), take(key)?))).collect();
         if let Some(markers) = extras.get_mut(CUSTOM_CLASSES) {
             let place = Place::Key(place, CUSTOM_CLASSES);
             *markers = readers::custom_classes(markers.take(), &place, faults).unwrap_or_default();
@@ -195,7 +195,7 @@ impl Rest {
         Self { extras, created_at, updated_at }
     }
 
-    fn around(self, bucket: Map<String, Value>, stack: Stack) -> Incoming {
+    fn into_record(self, bucket: Map<String, Value>, stack: Stack) -> Incoming {
         let Self { extras, created_at, updated_at } = self;
         Incoming { pk: String::new(), bucket, stack: stack.into_map(None), extras, created_at, updated_at }
     }
@@ -216,14 +216,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stack_of_a_bare_value_is_that_of_its_class() {
+    fn the_stack_constant_equals_the_stack_made_from_the_class() {
         let stack = Value::Object(Stack::of_class(uns::VALUE.to_owned()).into_map(None));
         assert_eq!(stack.to_string(), BARE_STACK);
         assert_eq!(stack, json!({"shadow": {}, "value": {"class": uns::VALUE}}));
     }
 
     #[test]
-    fn a_value_is_bare_if_nothing_else_is_in_its_bucket() {
+    fn only_a_bucket_with_one_member_that_is_no_object_is_exported_bare() {
         let bare = |bucket| bare_value(bucket, BARE_STACK);
         assert_eq!(bare(r#"{"value":[1,{"a":2}]}"#), Some(r#"[1,{"a":2}]"#));
         assert_eq!(bare(r#"{"value":null}"#), Some("null"));

@@ -1,12 +1,12 @@
 //! An entry of the history of a worldlet: one version of a record.
 //!
-//! `{"identity": pk, "timestamp": …, "active": …, "bucket": …, "stack": …}`, or in the older spelling `record` and
-//! `updated_at`. Instead of bucket and stack, all forms of a record may stand here, also a class definition as a whole.
-//! What is not active is a tombstone, whose comments are not kept.
+//! `{"identity": pk, "timestamp": …, "active": …, "bucket": …, "stack": …}`. The older spelling has `record`
+//! and `updated_at` instead of `identity` and `timestamp`. All object forms of a record are allowed in place
+//! of bucket and stack. With `active: false` the entry is a tombstone, whose comments are ignored.
 
 use serde_json::{Map, Value};
 
-use super::record::{Rest, read_time, take_bucket, take_definition, take_stack};
+use super::record::{Metadata, read_time, take_bucket, take_definition, take_stack};
 use super::{Problems, entry};
 use crate::diagnostics::{Faults, Place};
 use crate::json;
@@ -14,18 +14,18 @@ use crate::stack::Stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// A version of a record, well-formed by itself.
+/// A version of a record. Its form is valid; its classes are not checked.
 #[derive(Debug)]
 pub(crate) struct IncomingVersion {
     pub(crate) instance: String,
     /// The pk of the record.
     pub(crate) pk: String,
     pub(crate) time: Timestamp,
-    /// What the record said; `None` in a tombstone.
+    /// The state of the record; `None` in a tombstone.
     pub(crate) state: Option<IncomingState>,
 }
 
-/// What a record says.
+/// The state of a record in one version.
 #[derive(Debug)]
 pub(crate) struct IncomingState {
     pub(crate) bucket: Map<String, Value>,
@@ -33,7 +33,7 @@ pub(crate) struct IncomingState {
     pub(crate) extras: Map<String, Value>,
 }
 
-/// Reads one version; what is wrong with it is noted.
+/// Reads one version. `None` if it has a fault; faults go to `problems`.
 pub(super) fn read(instance: String, text: &str, problems: &mut Problems) -> Option<IncomingVersion> {
     let version = entry::read(("history", &instance), text, problems, |value, place, faults| {
         if json::too_deep(&value) {
@@ -57,14 +57,15 @@ fn read_version(
     place: &Place<'_>,
     faults: &mut Faults,
 ) -> Option<IncomingVersion> {
-    let pk = one_of(&mut parts, ["identity", "record"], place, faults).and_then(|(key, value)| match value {
+    let pk = take_either(&mut parts, ["identity", "record"], place, faults);
+    let pk = pk.and_then(|(key, value)| match value {
         Value::String(pk) => Some(pk),
         other => {
             faults.refuse(Place::Key(place, key).wrong_type("the pk of a record", &other));
             None
         }
     });
-    let time = one_of(&mut parts, ["timestamp", "updated_at"], place, faults)
+    let time = take_either(&mut parts, ["timestamp", "updated_at"], place, faults)
         .and_then(|(key, value)| read_time(value, &Place::Key(place, key), faults));
     let active = match parts.shift_remove("active") {
         None => true,
@@ -74,8 +75,8 @@ fn read_version(
             true
         }
     };
-    let rest = Rest::take(&mut parts, place, faults);
-    let state = active.then(|| read_state(&mut parts, rest, place, faults));
+    let metadata = Metadata::take(&mut parts, place, faults);
+    let state = active.then(|| read_state(&mut parts, metadata, place, faults));
     for unknown in parts.keys() {
         let what = if active { "a version" } else { "a tombstone" };
         faults.refuse(Place::Key(place, unknown).fault(format!("{what} knows no `{unknown}`")));
@@ -89,7 +90,7 @@ fn read_version(
 
 fn read_state(
     parts: &mut Map<String, Value>,
-    Rest { extras, .. }: Rest,
+    Metadata { extras, .. }: Metadata,
     place: &Place<'_>,
     faults: &mut Faults,
 ) -> Option<IncomingState> {
@@ -102,8 +103,8 @@ fn read_state(
     Some(IncomingState { bucket: bucket?, stack: stack?.into_map(None), extras })
 }
 
-/// Takes the one of two spellings that is there. Both at once may contradict each other.
-fn one_of(
+/// Takes a required member that has two spellings. Both together are a fault, since they may differ.
+fn take_either(
     parts: &mut Map<String, Value>,
     keys: [&'static str; 2],
     place: &Place<'_>,

@@ -1,4 +1,4 @@
-//! SQL, the evaluator and a model by the words of the specification: the same records, in the same order.
+//! SQL, the evaluator and a model of the specification select the same records in the same order.
 //!
 //! `PROPTEST_CASES=50000 cargo test -p miko-core --test engine agreement` is the long mode.
 
@@ -11,20 +11,21 @@ use crate::schemas::validator;
 use crate::support::{Local, agreed, db, run};
 
 mod model {
-    //! Q0's select as its page says it, one record at a time, resolving each placeholder when it is needed.
+    //! A select of Q0 by its documentation, one record at a time. A placeholder is resolved when it is
+    //! evaluated.
 
     use std::cmp::Ordering;
 
     use miko_core::json::equal;
     use serde_json::{Map, Value};
 
-    /// A placeholder was reached that leads nowhere, or to something that does not suit its place.
+    /// The error of an evaluated placeholder that is undefined or does not fit its place.
     #[derive(Debug)]
     pub(super) struct Reached;
 
     pub(super) struct Record {
         pub(super) pk: String,
-        /// Its classes and all that they inherit from.
+        /// Its classes and their ancestors.
         pub(super) classes: Vec<String>,
         pub(super) bucket: Value,
     }
@@ -34,7 +35,7 @@ mod model {
     /// The scopes around a place, the innermost last.
     type Scopes<'q> = Vec<&'q Map<String, Value>>;
 
-    /// More than any request of the generator nests: what goes on for longer has no end.
+    /// A depth beyond all generated requests: a deeper resolution is endless.
     const ENDLESS: usize = 60;
 
     fn placeholder(value: &Value) -> Option<&str> {
@@ -278,7 +279,7 @@ mod model {
         equal(value.unwrap_or(&Value::Null), literal)
     }
 
-    /// As real numbers: an integer is exact as `i128`, and a float is compared by its exact decimal expansion.
+    /// Compares real numbers exactly: integers as `i128`, floats by their decimal expansion.
     fn order(a: &Value, b: &Value) -> Option<Ordering> {
         match (a, b) {
             (Value::String(a), Value::String(b)) => Some(a.chars().cmp(b.chars())),
@@ -287,7 +288,7 @@ mod model {
         }
     }
 
-    /// A number times 2^1074 is an integer, which fits into this many digits: sign and words, most significant first.
+    /// The number times 2^1074, which is an integer, as its sign and words, the most significant first.
     fn decimal(number: &serde_json::Number) -> (i8, Vec<i64>) {
         const WORDS: usize = 70;
         let (negative, mantissa, shift) = match (number.as_u64(), number.as_i64(), number.as_f64()) {
@@ -375,7 +376,7 @@ mod model {
 
 const CLASSES: [&str; 4] = ["a.b/base", "a.b/middle", "a.b/leaf", "a.b/other"];
 
-/// What each class is, with what it inherits from.
+/// The class and its ancestors.
 fn lineage(class: &str) -> &'static [&'static str] {
     match class {
         "a.b/base" => &CLASSES[..1],
@@ -386,7 +387,7 @@ fn lineage(class: &str) -> &'static [&'static str] {
     }
 }
 
-/// Names that are data: few, so that requests find something, and hostile.
+/// Keys: few, so that requests find records, and hostile.
 fn key() -> impl Strategy<Value = String> {
     let hostile = vec!["$.a", "a\"b", "'", "", "0", "x y", "🖖", "\0"];
     prop_oneof![4 => prop::sample::select(vec!["a", "b", "i"]), 1 => prop::sample::select(hostile)]
@@ -500,7 +501,7 @@ fn class() -> impl Strategy<Value = Value> {
     prop_oneof![one(), prop::collection::vec(or_placeholder(one()), 0..3).prop_map(Value::from)]
 }
 
-/// What placeholders stand for: anything, what suits more often than not.
+/// The values of placeholders: anything, mostly values that fit.
 fn definitions(condition: BoxedStrategy<Value>) -> impl Strategy<Value = Value> {
     let meaning = prop_oneof![
         4 => value(),
@@ -596,7 +597,7 @@ fn request() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Which records there are: their class and bucket. One of the fields of the class has an index.
+/// Records: class and bucket. A field of the class has an index.
 fn records() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     let bucket = prop::collection::vec((key(), value()), 0..4)
         .prop_map(|members| members.into_iter().collect::<Value>());
@@ -615,7 +616,7 @@ fn stored(records: &[(&'static str, Value)]) -> (Local, Vec<model::Record>) {
             run(&db, json!({"action": "delete", "pk": pk}));
         }
     }
-    // The definitions are records as well.
+    // The definitions are records too.
     let all = db.q0(json!({"action": "select"})).unwrap().into_records().unwrap();
     let model = all.iter().map(|record| model::Record {
         pk: record.pk.clone(),
@@ -626,7 +627,7 @@ fn stored(records: &[(&'static str, Value)]) -> (Local, Vec<model::Record>) {
     (db, model)
 }
 
-/// What the JSON Schema of a request says of it.
+/// The published JSON Schema of requests.
 static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator("q0-request.schema.json"));
 
 proptest! {
@@ -634,7 +635,8 @@ proptest! {
     fn all_three_give_the_same_records_in_the_same_order(records in records(), request in request()) {
         prop_assert!(SCHEMA.is_valid(&request), "the schema refuses {}", request);
         let (db, model) = stored(&records);
-        let pks = agreed(&db, &request).map(|records| records.into_iter().map(|record| record.pk).collect::<Vec<_>>());
+        let pks = agreed(&db, &request)
+            .map(|records| records.into_iter().map(|record| record.pk).collect::<Vec<_>>());
         let expected = model::select(model, &request);
         match (&pks, &expected) {
             (Ok(pks), Ok(expected)) => prop_assert_eq!(pks, expected, "paste into `miko q0`: {}", request),

@@ -1,4 +1,4 @@
-//! Many requests in one call.
+//! Batches: many requests in one call.
 
 use miko_core::{Engine, Error, ErrorId, MAX_BATCH_REQUESTS, Mikobase, MikobaseExt, SqliteEngine};
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn each_for_itself_or_all_or_none() {
     let answers = db.batch(queries[..3].to_vec(), true).unwrap();
     let selected = answers[2].clone().unwrap().into_records().unwrap();
     assert_eq!(selected.count(), 2, "a request sees what those before it wrote");
-    // A class that was first used in a batch that failed can be used afterwards.
+    // A class that was first used in a failed batch can be used later.
     assert_eq!(db.by_class("foo.com/new").unwrap().count(), 2);
 }
 
@@ -82,12 +82,14 @@ fn limited(bytes: usize) -> SqliteEngine {
 proptest! {
     #![proptest_config(cases(32))]
 
-    /// Whether an answer has room depends on the bytes of all that is in it, whatever it is made of.
+    /// The limit applies to the size of the whole answer, of any kind.
     #[test]
     fn an_answer_is_refused_as_soon_as_it_is_too_large(limit in 0..200_000_usize, parts in 1..4_usize) {
         let db = limited(limit);
         let select = json!({"action": "select", "limit": 50});
-        let is_full = |result: Result<(), Error>| result.is_err_and(|error| error.is(ErrorId::REQUEST_TOO_LARGE));
+        let is_full = |result: Result<(), Error>| {
+            result.is_err_and(|error| error.is(ErrorId::REQUEST_TOO_LARGE))
+        };
         let fits = |records: usize| limit > records * 1_300;
         let is_beyond = |records: usize| limit < records * 1_000;
         let answers = [
@@ -98,15 +100,16 @@ proptest! {
         ];
         for (records, answer) in answers {
             prop_assert!(!fits(records) || answer.is_ok(), "{records} records fit into {limit}");
-            prop_assert!(!is_beyond(records) || is_full(answer), "{records} records are too many for {limit}");
+            let is_right = !is_beyond(records) || is_full(answer);
+            prop_assert!(is_right, "{records} records are too many for {limit}");
         }
-        // What is read in chunks has no limit.
+        // Streams have no limit.
         prop_assert_eq!(db.iter(json!({})).unwrap().count(), 100);
     }
 }
 
 #[test]
-fn requests_that_fail_take_room_as_well_and_the_error_says_how_many_were_run() {
+fn failed_requests_count_for_the_limit_and_the_error_has_the_number_of_those_run() {
     let db = limited(2_000);
     let create = json!({"action": "create", "class": "foo.com/new", "bucket": {}});
     let mut queries = vec![create];

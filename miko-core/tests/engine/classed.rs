@@ -1,4 +1,4 @@
-//! A database for tests about classes: requests in one line, failures checked to change nothing.
+//! A database for tests of classes, with short requests. A failed write is checked to change nothing.
 
 use miko_core::{Answers, Error, Records, Result};
 use serde_json::{Value, json};
@@ -11,28 +11,28 @@ pub(crate) fn db() -> Db {
     Db(crate::support::db())
 }
 
-/// The same, and not temporal.
+/// The same, without history.
 pub(crate) fn plain() -> Db {
     Db(crate::support::plain())
 }
 
-/// Creates a record of a class and gives its pk.
+/// Creates a record of a class and returns its pk.
 pub(crate) fn create(db: &Db, class: &str, bucket: Value) -> Result<String> {
     db.run(json!({"action": "create", "class": class, "bucket": bucket}))
 }
 
-/// Defines a class and gives the pk of its definition.
+/// Defines a class and returns the pk of its definition.
 pub(crate) fn define(db: &Db, definition: Value) -> Result<String> {
     create(db, "puck.uno/class", definition)
 }
 
-/// The rules that a record breaks.
+/// The violated rules in an error.
 pub(crate) fn rules_broken(error: &Error) -> Vec<&str> {
     error.items().iter().map(|item| item.details.get("rule").and_then(Value::as_str).unwrap_or("?")).collect()
 }
 
 impl Db {
-    /// Runs a write and gives the pk it was about. One that fails changes nothing.
+    /// Runs a write and returns the pk of its record. Checks that a failed write changes nothing.
     pub(crate) fn run(&self, request: Value) -> Result<String> {
         let before = export(&self.0);
         let result = self.0.q0(request.clone()).and_then(miko_core::Response::into_pk);
@@ -63,7 +63,7 @@ impl Db {
         self.0.by_class(class).unwrap()
     }
 
-    /// The pks of the records of a class whose path holds.
+    /// The pks of the records of a class that match a path.
     pub(crate) fn by_path(&self, class: &str, path: Value) -> Vec<String> {
         let select = json!({"action": "select", "class": class, "path": path});
         let records = self.0.q0(select).unwrap().into_records().unwrap();

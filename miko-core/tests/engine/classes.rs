@@ -1,4 +1,4 @@
-//! Class definitions: what is well-formed, what a change of them means, and selecting by class.
+//! Class definitions: their form, the effect of changing them, and selects by class.
 
 use miko_core::ErrorId;
 use serde_json::{Value, json};
@@ -15,7 +15,12 @@ fn a_definition_that_is_not_well_formed_is_refused_with_every_fault() {
             vec!["/bucket/name", "/bucket/inherits", "/bucket/inherits"],
         ),
         (
-            json!({"name": "a.b/c", "fields": {"x": 5, "y": {"class": "strin", "required": "yes"}, "z": {"class": "string", "min": 1}}}),
+            json!({
+                "name": "a.b/c",
+                "fields": {
+                    "x": 5, "y": {"class": "strin", "required": "yes"}, "z": {"class": "string", "min": 1},
+                },
+            }),
             vec![
                 "/bucket/fields/x",
                 "/bucket/fields/y/class",
@@ -24,19 +29,36 @@ fn a_definition_that_is_not_well_formed_is_refused_with_every_fault() {
             ],
         ),
         (
-            json!({"name": "a.b/c", "fields": {"s": {"class": "string", "pattern": "(", "format": "zip", "min_length": 5, "max_length": 4}}}),
+            json!({
+                "name": "a.b/c",
+                "fields": {"s": {
+                    "class": "string", "pattern": "(", "format": "zip", "min_length": 5, "max_length": 4,
+                }},
+            }),
             vec!["/bucket/fields/s/min_length", "/bucket/fields/s/format", "/bucket/fields/s/pattern"],
         ),
         (
-            json!({"name": "a.b/c", "fields": {"n": {"class": "number", "min": 1, "gte": 2, "multiple_of": 0, "max": "3"}}}),
+            json!({
+                "name": "a.b/c",
+                "fields": {"n": {"class": "number", "min": 1, "gte": 2, "multiple_of": 0, "max": "3"}},
+            }),
             vec!["/bucket/fields/n/multiple_of", "/bucket/fields/n/gte", "/bucket/fields/n/max"],
         ),
         (
-            json!({"name": "a.b/c", "fields": {"r": {"class": "puck.uno/reference", "target": "x", "on_delete": "cascade"}}}),
+            json!({
+                "name": "a.b/c",
+                "fields": {"r": {"class": "puck.uno/reference", "target": "x", "on_delete": "cascade"}},
+            }),
             vec!["/bucket/fields/r/target", "/bucket/fields/r/on_delete"],
         ),
         (
-            json!({"name": "a.b/c", "fields": {"h": {"class": "hash", "default": 5, "fields": {"i": {"class": "array", "of": {"class": "nope"}}}}}}),
+            json!({
+                "name": "a.b/c",
+                "fields": {"h": {
+                    "class": "hash", "default": 5,
+                    "fields": {"i": {"class": "array", "of": {"class": "nope"}}},
+                }},
+            }),
             vec!["/bucket/fields/h/default", "/bucket/fields/h/fields/i/of/class"],
         ),
         (
@@ -83,7 +105,10 @@ fn a_definition_that_nothing_can_fulfil_is_refused_with_the_rule() {
         (json!({"class": "array", "of": {"class": "number", "min": 2, "max": 1}}), "min"),
         (json!({"class": "hash", "fields": {"g": {"class": "number", "min": 2, "max": 1}}}), "min"),
         (
-            json!({"class": "hash", "max_elements": 1, "fields": {"a": {"required": true}, "b": {"required": true}}}),
+            json!({
+                "class": "hash", "max_elements": 1,
+                "fields": {"a": {"required": true}, "b": {"required": true}},
+            }),
             "max_elements",
         ),
     ];
@@ -124,7 +149,7 @@ fn both_spellings_of_the_classes_of_a_target_count() {
 }
 
 #[test]
-fn what_nobody_knows_is_kept_and_names_lose_their_protocol() {
+fn unknown_keys_are_kept_and_names_lose_their_protocol() {
     let db = db();
     let definition = json!({
         "name": "https://a.b/c",
@@ -137,7 +162,11 @@ fn what_nobody_knows_is_kept_and_names_lose_their_protocol() {
     let pk = define(&db, definition).unwrap();
     assert_eq!(
         db.bucket(&pk),
-        r#"{"name":"a.b/c","inherits":"puck.uno/record","fields":{"r":{"class":"puck.uno/reference","target":["a.b/c"],"colour":"red"},"l":{"class":"array","of":"x.y/z"}},"methods":{"salute":{"body":"…"}},"motto":[1,2]}"#
+        concat!(
+            r#"{"name":"a.b/c","inherits":"puck.uno/record","fields":{"#,
+            r#""r":{"class":"puck.uno/reference","target":["a.b/c"],"colour":"red"},"#,
+            r#""l":{"class":"array","of":"x.y/z"}},"methods":{"salute":{"body":"…"}},"motto":[1,2]}"#
+        )
     );
 }
 
@@ -168,7 +197,7 @@ fn a_redefinition_holds_from_the_next_write_on() {
 }
 
 #[test]
-fn a_class_that_others_inherit_from_stays() {
+fn a_class_with_subclasses_cannot_be_deleted() {
     let db = db();
     let parent = define(&db, json!({"name": "a.b/parent"})).unwrap();
     let child = define(&db, json!({"name": "a.b/child", "inherits": "a.b/parent"})).unwrap();
@@ -204,14 +233,14 @@ fn a_select_by_class_finds_its_subclasses() {
     assert_eq!(found("a.b/officer"), [made[0].clone(), made[2].clone()]);
     assert_eq!(found("a.b/captain"), made[..1]);
     assert_eq!(found("a.b/other"), made[3..]);
-    // Both rounds of the hierarchy: what inherits changes what is found.
+    // A change of inheritance changes the result.
     let officer = db.by_path("puck.uno/class", json!(["name", "a.b/officer"]));
     db.update(&officer[0], json!({"name": "a.b/officer"})).unwrap();
     assert_eq!(found("a.b/person"), made[1..2]);
 }
 
 #[test]
-fn an_abstract_class_is_there_for_its_subclasses() {
+fn an_abstract_class_has_records_of_subclasses_only() {
     let db = db();
     define(&db, json!({"name": "a.b/being", "abstract": true, "fields": {"age": {"class": "number"}}}))
         .unwrap();

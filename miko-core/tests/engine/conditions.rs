@@ -1,10 +1,11 @@
-//! Conditions: what each operator asks, and how conditions narrow each other.
+//! Conditions: the operators, and combinations of conditions.
 
 use serde_json::{Value, json};
 
 use crate::support::{Local, agreed, create, db, run, sqlite};
 
-/// A record for each kind of value under the key `v`, and one without; in order of creation, by the names that tests use.
+/// A record for each kind of value under the key `v`, and one without: the name in the tests and the value,
+/// in order of creation.
 fn values() -> Vec<(&'static str, Option<Value>)> {
     vec![
         ("absent", None),
@@ -53,7 +54,7 @@ fn names(db: &Local, select: &Value) -> Vec<String> {
 }
 
 #[test]
-fn what_each_last_element_holds_for() {
+fn each_operator_selects_the_values_for_which_it_holds() {
     let db = stored();
     let insensitive = |mut last: Value| {
         last["case-sensitive"] = false.into();
@@ -197,14 +198,19 @@ fn conditions_narrow_each_other() {
             &["M'Benga", "Enterprise"],
         ),
         (json!({"any": [officer], "then": {"any": [doctor, captain]}}), &["Kirk", "McCoy"]),
-        // What comes with `then` narrows what is left after `not`.
+        // `then` applies to the records that remain after `not`.
         (
-            json!({"all": [{"not": true, "class": "starfleet.com/officer", "then": {"class": "starfleet.com/doctor"}}]}),
+            json!({"all": [
+                {"not": true, "class": "starfleet.com/officer", "then": {"class": "starfleet.com/doctor"}},
+            ]}),
             &["M'Benga"],
         ),
         (json!({"then": {"then": {"then": {"path": ["age", {"gte": 34}]}}}}), &["Kirk"]),
         (
-            json!({"path": ["tags", 0, "old"], "then": {"path": ["tags", 1, "new", {"starts-with": "Const"}]}}),
+            json!({
+                "path": ["tags", 0, "old"],
+                "then": {"path": ["tags", 1, "new", {"starts-with": "Const"}]},
+            }),
             &["Enterprise"],
         ),
         (json!({"class": [], "classes": "starfleet.com/ship"}), &["Enterprise"]),
@@ -242,7 +248,7 @@ fn more_conditions_than_sql_takes_are_evaluated() {
 }
 
 #[test]
-fn a_condition_that_must_hold_may_use_an_index_wherever_it_stands() {
+fn a_required_condition_may_use_an_index_at_any_place() {
     let db = db();
     let officer =
         json!({"fields": {"rank": {"class": "string", "index": true}, "name": {"class": "string"}}});
@@ -255,7 +261,9 @@ fn a_condition_that_must_hold_may_use_an_index_wherever_it_stands() {
         (json!({"class": "a.b/officer", "path": ["rank", "Captain"]}), &["Kirk", "Pike"][..], true),
         (json!({"class": "a.b/officer", "path": ["rank", {"value": "Captain"}]}), &["Kirk", "Pike"], true),
         (
-            json!({"all": [{"class": "a.b/officer"}, {"path": ["name", "Pike"]}, {"path": ["rank", "Captain"]}]}),
+            json!({"all": [
+                {"class": "a.b/officer"}, {"path": ["name", "Pike"]}, {"path": ["rank", "Captain"]},
+            ]}),
             &["Pike"],
             true,
         ),

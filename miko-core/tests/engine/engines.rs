@@ -1,7 +1,7 @@
-//! The same tests, on every engine.
+//! Runs all tests on every engine.
 //!
-//! Each of these runs the whole binary again, with another engine behind [`db`](crate::support::db), or a share of one: then
-//! every database is served by a process of its own, and the tests talk to it through a proxy.
+//! Each test here runs the whole binary again, with another engine behind [`db`](crate::support::db) or with
+//! a share of one. In a share each database has its own server process, and the tests use a proxy.
 
 use std::io::{Read, stdin};
 use std::process::Command;
@@ -11,8 +11,9 @@ use proptest::prelude::ProptestConfig;
 
 use crate::support::{ENGINE, SERVE};
 
-/// The modules whose tests open engines of their own, or none. They run once; `support.rs` checks the list.
-pub(crate) const WITH_THEIR_OWN: &[&str] = &[
+/// The modules whose tests open their own engines or none, and so run only once. `support.rs` checks the
+/// list.
+pub(crate) const ENGINE_INDEPENDENT: &[&str] = &[
     "errors_page::",
     "file::",
     "history::",
@@ -28,15 +29,15 @@ fn all_tests_pass_on(engine: &str) {
         return;
     }
     let mut run = Command::new(std::env::current_exe().unwrap());
-    // Generated cases are for this process, in numbers; each costs a share a process.
+    // Fewer generated cases than in this process; in a share each of them starts a process.
     let cases = ProptestConfig::default().cases / if engine.contains("share") { 32 } else { 8 };
     run.env(ENGINE, engine).env("PROPTEST_CASES", cases.max(1).to_string()).args(["--skip", "engines::"]);
-    run.args(WITH_THEIR_OWN.iter().flat_map(|module| ["--skip", module]));
-    // It is about reading requests, of which no engine has a part, and takes long.
-    run.args(["--skip", "placeholders::what_many_stand_for_is_bounded"]);
+    run.args(ENGINE_INDEPENDENT.iter().flat_map(|module| ["--skip", module]));
+    // Skipped since it is slow and tests the parser of requests, which all engines have in common.
+    run.args(["--skip", "placeholders::the_expansion_of_placeholders_is_bounded"]);
     let run = run.output().unwrap();
-    let told = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success(), "{ENGINE}={engine:?}:\n{told}");
+    let output = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{ENGINE}={engine:?}:\n{output}");
 }
 
 #[test]
@@ -99,12 +100,12 @@ fn all_tests_pass_on_a_share_of_a_temporal_worldlet() {
     all_tests_pass_on("temporal share of worldlet");
 }
 
-/// No test, but the server of one: it shares a database until its input ends.
+/// Not a test, but the server process of tests: it shares a database until its input ends.
 #[test]
 fn serves_a_share() {
     let Ok(backend) = std::env::var(SERVE) else { return };
     let uds = Uds::new().unwrap().backend(&backend).unwrap().returning(Returning::Nothing);
-    // SAFETY: the other thread of this process waits for this one, and holds no lock.
+    // SAFETY: the other thread of this process waits for this one and holds no lock.
     let uds = unsafe { uds.allow_threads(true) };
     let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
     println!("at {} {}", uds.path().display(), uds.token().to_hex());

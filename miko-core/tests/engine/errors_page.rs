@@ -1,4 +1,4 @@
-//! The page that lists the errors is made from their one definition.
+//! Generates the page about errors from their definitions, and compares it.
 
 use std::fmt::Write;
 use std::fs;
@@ -8,14 +8,16 @@ use miko_core::ERROR_IDS;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
 
-/// Writes the page anew instead of comparing it, when set.
+/// If this variable is set, the page is written instead of compared.
 const RECORD: &str = "MIKOBASE_RECORD";
 
 fn page() -> String {
     let mut page = "# Errors and warnings\n\n\
-        Made from `miko-core/src/error/ids.rs` by `MIKOBASE_RECORD=1 cargo test -p miko-core --test engine errors_page`.\n\n\
-        An error is `{\"id\": …, \"details\": {…}}`. The id is a fixed word that programs compare; among the details, `message` is a\n\
-        sentence for people, and the others name the place, the rule, what was found and what is allowed.\n\n\
+        Made from `miko-core/src/error/ids.rs` by\n\
+        `MIKOBASE_RECORD=1 cargo test -p miko-core --test engine errors_page`.\n\n\
+        An error is `{\"id\": …, \"details\": {…}}`. The id is a fixed word that programs compare. \
+        Among the\ndetails, `message` is a sentence for people; the others name the place, \
+        the violated rule, the found\nand the allowed value.\n\n\
         | id | meaning | an example |\n| --- | --- | --- |\n"
         .to_owned();
     for doc in ERROR_IDS {
@@ -27,7 +29,7 @@ fn page() -> String {
     page
 }
 
-/// The texts of all tests: those in files of their own, and those beside the code.
+/// The sources of all tests, in test files and in the modules of the code.
 fn tests() -> String {
     fn read(folder: &Path, texts: &mut String) {
         for entry in fs::read_dir(folder).unwrap() {

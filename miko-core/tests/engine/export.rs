@@ -1,4 +1,4 @@
-//! The whole state as a worldlet.
+//! Exports of the whole state as a worldlet.
 
 use std::io::{Error, ErrorKind, Write};
 
@@ -28,11 +28,18 @@ fn records_in_order_of_creation_without_tombstones() {
     run(&db, json!({"action": "update", "pk": first, "bucket": {"b": 1.0, "a": "é\u{0}\"\\"}}));
     let (one, two) = (read(&db, &first), read(&db, &second));
     let expected = format!(
-        r#"{{"format":"worldlet/1.0","properties":{{"temporal":false,"executable":false}},"records":{{
-"{first}":{{"bucket":{{"b":1.0,"a":"é\u0000\"\\"}},"stack":{{"shadow":{{}},"record":{{"class":"puck.uno/record"}}}},"created_at":"{}","updated_at":"{}"}},
-"{second}":{{"bucket":{{}},"stack":{{"shadow":{{}},"x":{{"class":"foo.com/x"}}}},"comment":"c","misc":[1],"created_at":"{}","updated_at":"{}"}}
-}}}}"#,
-        one.created_at, one.updated_at, two.created_at, two.updated_at,
+        concat!(
+            r#"{{"format":"worldlet/1.0","properties":{{"temporal":false,"executable":false}},"records":{{"#,
+            "\n",
+            r#""{}":{{"bucket":{{"b":1.0,"a":"é\u0000\"\\"}},"#,
+            r#""stack":{{"shadow":{{}},"record":{{"class":"puck.uno/record"}}}},"#,
+            r#""created_at":"{}","updated_at":"{}"}},"#,
+            "\n",
+            r#""{}":{{"bucket":{{}},"stack":{{"shadow":{{}},"x":{{"class":"foo.com/x"}}}},"#,
+            r#""comment":"c","misc":[1],"created_at":"{}","updated_at":"{}"}}"#,
+            "\n}}}}"
+        ),
+        first, one.created_at, one.updated_at, second, two.created_at, two.updated_at,
     );
     let text = export(&db);
     assert_eq!(text, expected);

@@ -1,11 +1,11 @@
-//! Requests that are not well-formed: every fault is named, with its place, and nothing is run.
+//! Malformed requests: every fault is reported with its place, and nothing is run.
 
 use miko_core::{ErrorId, ErrorItem, MAX_REPORTED_FAULTS, MikobaseExt};
 use serde_json::{Map, Value, json};
 
 use crate::support::{db, failure};
 
-/// The request is refused for exactly these reasons (their messages aside), by `q0` and by `validate`.
+/// Checks that `q0` and `validate` report exactly these faults. Messages are not compared.
 #[track_caller]
 fn check(request: Value, faults: Value) {
     let db = db();
@@ -127,7 +127,7 @@ fn a_path_has_steps() {
 }
 
 #[test]
-fn what_this_version_does_not_run_is_refused_and_not_ignored() {
+fn unsupported_keys_are_refused_and_not_ignored() {
     let select = json!({"action": "select", "transaction": []});
     check(select, json!([{"pointer": "/transaction", "field": "transaction"}]));
     for action in ["create", "update", "delete"] {
@@ -141,8 +141,11 @@ fn what_this_version_does_not_run_is_refused_and_not_ignored() {
 }
 
 #[test]
-fn an_operator_takes_what_it_has_a_meaning_for() {
-    let field = |field: &str, expected: &str, found: Value| json!({"pointer": format!("/path/1/{field}"), "field": field, "expected": expected, "found": found});
+fn an_operator_accepts_only_operands_of_its_type() {
+    let field = |field: &str, expected: &str, found: Value| {
+        let pointer = format!("/path/1/{field}");
+        json!({"pointer": pointer, "field": field, "expected": expected, "found": found})
+    };
     let text = "a string";
     let flag = "a boolean";
     let ordered = "a number or a string";
@@ -175,7 +178,7 @@ fn an_operator_takes_what_it_has_a_meaning_for() {
 }
 
 #[test]
-fn a_path_asks_for_something_that_there_is() {
+fn a_path_ends_with_a_known_operator() {
     let unknown = |last: Value| {
         let error = failure(&db(), json!({"action": "select", "path": ["a", last]}));
         let details = error.items()[0].details.clone();
@@ -210,12 +213,14 @@ fn faults_of_inner_conditions_are_found_where_they_are() {
 }
 
 #[test]
-fn a_sort_path_has_keys_and_qualifiers_that_there_are() {
+fn a_sort_path_has_keys_and_known_qualifiers() {
     const EXPECTED: &str = "an array of at least one key or index, and qualifiers if any";
     let allowed = json!(["reverse", "case-sensitive", "collapse"]);
     check(
         json!({"action": "select", "sort": [{"reverse": true}], "sorts": [
-            "name", ["a", {"reverse": 1, "desc": true}], ["a", null, 0], [{"record": "seq"}], [{"record": "pk", "x": 1}]]}),
+            "name", ["a", {"reverse": 1, "desc": true}], ["a", null, 0], [{"record": "seq"}],
+            [{"record": "pk", "x": 1}],
+        ]}),
         json!([
             wrong("/sort", EXPECTED, json!([{"reverse": true}])),
             wrong("/sorts/0", EXPECTED, json!("string")),
@@ -288,7 +293,7 @@ fn nesting_is_bounded_without_costing_stack() {
     let nested = |depth: usize| {
         (0..depth).fold(json!(1), |inner, n| match n % 2 {
             0 => Value::Array(vec![inner]),
-            // `json!` would copy what is inside, level by level.
+            // `json!` would copy the inner value at each level.
             _ => Value::Object([("k".to_owned(), inner)].into_iter().collect()),
         })
     };
@@ -303,8 +308,8 @@ fn nesting_is_bounded_without_costing_stack() {
     );
 
     assert!(db.q0(at(deepest + 1)).unwrap_err().is(ErrorId::INVALID_REQUEST));
-    // Only the engine's own drop of these can be tested: clones and drops by the caller are recursive. A test has a
-    // stack of 2 MiB, so one frame per level does not fit.
+    // Tests only the drop by the engine: clones and drops by the caller are recursive. A test has a stack of
+    // 2 MiB, which is too small for a frame per level.
     for request in [nested(100_000), Value::Array(vec![nested(100_000)])] {
         assert!(db.q0(request).is_err());
     }
@@ -313,7 +318,7 @@ fn nesting_is_bounded_without_costing_stack() {
     assert!(!db.validate(request).unwrap().errors.is_empty());
 }
 
-/// However many faults there are, the first hundred are listed, and the last item tells how many more there are.
+/// The first hundred faults are listed, and the last item has the number of the others.
 #[test]
 fn more_faults_than_are_listed_are_counted() {
     const COUNT: usize = 250;

@@ -1,4 +1,4 @@
-//! The engine on a file: what is written is there again, and nobody's file is harmed.
+//! The engine on a file: writes are durable, and files of other programs are not changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,9 @@ fn export(db: &SqliteEngine) -> String {
 fn fill(db: &SqliteEngine) {
     db.import_schema(json!({"classes": {
         "a.b/ship": {"fields": {"name": {"unique": true}}},
-        "a.b/officer": {"fields": {"ship": {"class": "puck.uno/reference", "on_delete": "restrict"}, "rank": {"index": true}}},
+        "a.b/officer": {"fields": {
+            "ship": {"class": "puck.uno/reference", "on_delete": "restrict"}, "rank": {"index": true},
+        }},
     }}))
     .unwrap();
     let ship = db.create("a.b/ship", &json!({"name": "Enterprise"})).unwrap();
@@ -35,7 +37,7 @@ fn fill(db: &SqliteEngine) {
 }
 
 #[test]
-fn what_was_written_is_there_when_the_file_is_opened_again() {
+fn writes_are_durable_when_the_file_is_opened_again() {
     let (folder, path) = folder();
     let db = open(&path);
     fill(&db);
@@ -47,18 +49,18 @@ fn what_was_written_is_there_when_the_file_is_opened_again() {
 
     let db = open(&path);
     assert_eq!(export(&db), before);
-    // Classes, unique values, references and indexes hold as before.
+    // Classes, unique values, references and indexes work as before.
     assert!(db.create("a.b/ship", &json!({"name": "Enterprise"})).unwrap_err().is(ErrorId::UNIQUE_VIOLATION));
     let ship = db.by_class("a.b/ship").unwrap()[0].pk.clone();
     assert!(db.delete(&ship).unwrap_err().is(ErrorId::REFERENCE_RESTRICTED));
     let select = json!({"action": "select", "class": "a.b/officer", "path": ["rank", "Captain"]});
     assert!(db.explain(select).unwrap().plan.iter().any(|step| step.contains("indexed_value")));
-    // And a write comes after those before.
+    // A new write is later than the earlier ones.
     db.create("a.b/officer", &json!({})).unwrap();
     assert_eq!(db.by_class("a.b/officer").unwrap().count(), 2);
 }
 
-/// Version 1 had two more indexes, on tables that now are reached by their keys alone, and numbers in no order.
+/// Version 1 had two more indexes, on tables that are now read by their keys alone, and unordered numbers.
 #[test]
 fn a_file_of_an_earlier_version_is_brought_to_this_one() {
     let (_folder, path) = folder();

@@ -1,4 +1,5 @@
-//! Files: what goes in comes out, once for each content, whole or not at all.
+//! Files: they are read as they were stored, equal content is stored once, and a file is stored as a whole or
+//! not.
 
 use std::io::{Error as IoError, Read};
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Local, db, export, ids};
 
-/// Bytes in no order, other ones for each seed.
+/// Pseudorandom bytes, which depend on the seed.
 fn content(length: usize, seed: u8) -> Vec<u8> {
     let mut state = u32::from(seed) + 1;
     let next = || {
@@ -32,7 +33,7 @@ fn import(db: &Local, worldlet: &str) -> Result<(), miko_core::Error> {
     db.read_worldlet(&mut worldlet.as_bytes(), false).map(drop)
 }
 
-/// Officers have a portrait.
+/// A database with a class of officers with portraits.
 fn with_portraits() -> Local {
     let db = db();
     let schema = json!({"classes": {"a.b/officer": {"fields": {"portrait": {"class": "puck.uno/dbfile"}}}}});
@@ -162,7 +163,7 @@ fn a_record_names_files_that_exist_and_keeps_them() {
 }
 
 #[test]
-fn files_whose_pks_stand_nowhere_are_collected() {
+fn files_without_a_reference_are_collected() {
     let db = with_portraits();
     let [declared, somewhere, in_stack, nowhere, past] =
         [1, 2, 3, 4, 5].map(|seed| put(&db, &content(10, seed)));
@@ -203,25 +204,34 @@ fn chunks_may_come_before_their_file_and_in_any_order() {
     let db = db();
     let pk = put(&db, b"make it so");
     let sha256 = db.file_info(&pk).unwrap().sha256;
-    let chunk = |index: u64, last: bool, data: &[u8]| json!({"file": "f1", "index": index, "last": last, "data": Bytes::from(data.to_vec())});
+    let chunk = |index: u64, last: bool, data: &[u8]| {
+        let data = Bytes::from(data.to_vec());
+        json!({"file": "f1", "index": index, "last": last, "data": data})
+    };
     let worldlet = json!({
-        "file_chunks": {"c": chunk(2, true, b"so"), "a": chunk(0, false, b"make "), "b": chunk(1, false, b"it ")},
-        "files": {"f1": {"sha256": sha256.to_uppercase(), "mime": {"type": "text/plain"}, "comment": "an order"}},
+        "file_chunks": {
+            "c": chunk(2, true, b"so"), "a": chunk(0, false, b"make "), "b": chunk(1, false, b"it "),
+        },
+        "files": {"f1": {
+            "sha256": sha256.to_uppercase(), "mime": {"type": "text/plain"}, "comment": "an order",
+        }},
     });
     import(&db, &worldlet.to_string()).unwrap();
     assert_eq!(read(&db, "f1"), b"make it so");
 }
 
 #[test]
-fn what_is_wrong_with_the_files_of_a_worldlet_is_told_and_nothing_is_imported() {
+fn all_faults_of_the_files_of_a_worldlet_are_reported_and_nothing_is_imported() {
     let db = db();
     let there = put(&db, b"there");
     let sha256 = |text: &[u8]| db.file_info(&put(&db, text)).unwrap().sha256;
     let (hash, other) = (sha256(b"make it so"), sha256(b"other"));
     let before = export(&db);
     let file = json!({"sha256": hash, "mime": {"type": "text/plain", "encoding": "base64"}});
-    let chunk = |index: u64, last: bool| json!({"file": "f", "index": index, "last": last, "data": "bWFrZSBpdCBzbw=="});
-    let missing = "the file has 2 chunks, and their indexes go up to 2: one is missing, there twice, or behind the last";
+    let data = "bWFrZSBpdCBzbw==";
+    let chunk = |index: u64, last: bool| json!({"file": "f", "index": index, "last": last, "data": data});
+    let missing = "the file has 2 chunks, and their indexes go up to 2: \
+                   one is missing, there twice, or behind the last";
     let cases = [
         (json!({"files": {"f": file}}), "/files/f", "the file has no chunk"),
         (
@@ -250,7 +260,10 @@ fn what_is_wrong_with_the_files_of_a_worldlet_is_told_and_nothing_is_imported() 
             "`file_chunks` has chunks of this file, and `files` does not have it",
         ),
         (
-            json!({"files": {"f": {"sha256": other, "mime": {"type": "x"}}}, "file_chunks": {"c": chunk(0, true)}}),
+            json!({
+                "files": {"f": {"sha256": other, "mime": {"type": "x"}}},
+                "file_chunks": {"c": chunk(0, true)},
+            }),
             "/files/f",
             "the chunks of the file have another content than its `sha256` says",
         ),
@@ -315,7 +328,7 @@ fn what_is_wrong_with_the_files_of_a_worldlet_is_told_and_nothing_is_imported() 
 }
 
 #[test]
-fn what_was_being_written_is_gone_when_the_database_is_opened_again() {
+fn unfinished_files_are_removed_when_the_database_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let [database, worldlet] = ["crew.db", "crew.json"].map(|name| folder.path().join(name));
     let open = || -> [Box<dyn Engine>; 2] {

@@ -1,11 +1,11 @@
-//! Temporal databases: versions, the past, and what comes from other databases.
+//! Temporal databases: versions, past states, and imports from other databases.
 
 use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine, Timestamp, Version, WorldletEngine};
 use serde_json::{Value, json};
 
 use crate::support::ids;
 
-/// Every kind of temporal database.
+/// One temporal database of each kind.
 fn databases() -> [Box<dyn Engine>; 2] {
     [
         Box::new(SqliteEngine::temporal_in_memory().unwrap()),
@@ -28,8 +28,8 @@ fn versions(db: &dyn Engine, query: Value) -> Vec<Version> {
     db.q0(query).unwrap().into_versions().unwrap()
 }
 
-/// What a version says, in short.
-fn told(version: &Version) -> Value {
+/// The content of a version in short form.
+fn summary(version: &Version) -> Value {
     version.bucket.as_ref().map_or(Value::Null, |bucket| bucket.to_map().unwrap().into())
 }
 
@@ -64,7 +64,7 @@ fn every_write_is_a_version_and_a_deletion_is_a_tombstone() {
         db.delete(&pk).unwrap();
         let history = db.history(&pk).unwrap();
         assert_eq!(
-            history.iter().map(told).collect::<Vec<_>>(),
+            history.iter().map(summary).collect::<Vec<_>>(),
             [json!({"n": 1}), json!({"n": 2}), Value::Null]
         );
         assert_eq!(history.iter().map(|version| version.active).collect::<Vec<_>>(), [true, true, false]);
@@ -97,7 +97,7 @@ fn a_write_that_fails_or_is_rolled_back_leaves_no_version() {
 }
 
 #[test]
-fn a_database_that_keeps_no_versions_says_so() {
+fn a_database_without_history_refuses_requests_for_versions() {
     let databases: [Box<dyn Engine>; 2] =
         [Box::new(SqliteEngine::in_memory().unwrap()), Box::new(WorldletEngine::in_memory().unwrap())];
     for db in databases {
@@ -118,7 +118,7 @@ fn a_database_that_keeps_no_versions_says_so() {
 }
 
 #[test]
-fn a_cutoff_shows_what_was_then() {
+fn a_cutoff_shows_the_state_of_that_time() {
     for db in databases() {
         let entries = [
             ("v1", "a", T1, Some(json!({"n": 1}))),
@@ -142,7 +142,7 @@ fn a_cutoff_shows_what_was_then() {
 }
 
 #[test]
-fn what_a_transaction_writes_is_of_one_time() {
+fn all_writes_of_a_transaction_have_one_time() {
     for db in databases() {
         let create = json!({"action": "create", "class": "a.b/c", "bucket": {}});
         let answers = db.batch(vec![create; 500], true).unwrap();
@@ -155,11 +155,14 @@ fn what_a_transaction_writes_is_of_one_time() {
 #[test]
 fn classes_of_the_past_are_as_they_were_defined_then() {
     for db in databases() {
-        let define = |parents: Value| json!({"classes": {"a.b/base": {}, "a.b/other": {}, "a.b/sub": {"inherits": parents}}});
+        let define = |parents: Value| {
+            let sub = json!({ "inherits": parents });
+            json!({"classes": {"a.b/base": {}, "a.b/other": {}, "a.b/sub": sub}})
+        };
         db.import_schema(define(json!(["a.b/base"]))).unwrap();
         let pk = db.create("a.b/sub", &json!({})).unwrap();
         let then = db.history(&pk).unwrap()[0].updated_at;
-        // The definition is written again later than the record.
+        // The definition is changed later than the record.
         while Timestamp::now() <= then {}
         db.import_schema(define(json!(["a.b/other"]))).unwrap();
         let count = |class: &str, cutoff: Option<Timestamp>| {
@@ -284,7 +287,7 @@ fn records_that_are_not_temporal_become_first_versions() {
         assert_eq!(db.history("a").unwrap().len(), 1, "a record that is there as it is makes no version");
         db.read_worldlet(&mut worldlet(2).as_bytes(), false).unwrap();
         let history = db.history("a").unwrap();
-        assert_eq!(history.iter().map(told).collect::<Vec<_>>(), [json!({"n": 1}), json!({"n": 2})]);
+        assert_eq!(history.iter().map(summary).collect::<Vec<_>>(), [json!({"n": 1}), json!({"n": 2})]);
         assert_eq!(history[0].updated_at, time(T1));
         assert!(history[1].updated_at > time(T1));
     }
@@ -342,7 +345,7 @@ fn a_version_that_contradicts_one_that_is_there_rejects_the_whole_merge() {
 }
 
 #[test]
-fn what_is_wrong_with_a_history_is_told_with_its_place() {
+fn all_faults_of_a_history_are_reported_with_their_places() {
     let cases = [
         (json!({"history": {"v": 5}}), vec![("/history/v", "`v`: expected an object")]),
         (
@@ -350,7 +353,9 @@ fn what_is_wrong_with_a_history_is_told_with_its_place() {
             vec![("/history/v", "a version lacks `identity`"), ("/history/v", "a version lacks `timestamp`")],
         ),
         (
-            json!({"history": {"v": {"identity": 5, "timestamp": "now", "active": 1, "bucket": [], "hue": 1}}}),
+            json!({"history": {"v": {
+                "identity": 5, "timestamp": "now", "active": 1, "bucket": [], "hue": 1,
+            }}}),
             vec![
                 ("/history/v/identity", "`identity`: expected the pk of a record"),
                 (
@@ -375,7 +380,10 @@ fn what_is_wrong_with_a_history_is_told_with_its_place() {
             vec![("/records/a", "no version of this record is in the history")],
         ),
         (
-            json!({"properties": {"temporal": false}, "history": {"v": {"identity": "a", "timestamp": T1, "active": false}}}),
+            json!({
+                "properties": {"temporal": false},
+                "history": {"v": {"identity": "a", "timestamp": T1, "active": false}},
+            }),
             vec![("/properties/temporal", "a worldlet with a history is temporal")],
         ),
     ];

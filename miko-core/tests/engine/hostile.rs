@@ -1,4 +1,4 @@
-//! Keys, values and numbers that break what splices, unescapes or rounds.
+//! Keys, values and numbers that break code which splices, unescapes or rounds.
 
 use miko_core::ErrorId;
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ fn any_string_is_a_key_and_a_value() {
 }
 
 #[test]
-fn any_string_is_a_pk_that_nobody_has() {
+fn any_string_is_accepted_as_an_unknown_pk() {
     let db = db();
     let pk = create(&db, json!({}));
     for name in STRINGS {
@@ -78,7 +78,7 @@ fn any_string_is_a_platter_key_and_no_class() {
         );
         let stack = Value::from(read(&db, &pk).stack.to_map().unwrap());
         assert_eq!(stack, json!({"shadow": {}, name: {"class": "foo.com/x", name: 1}}));
-        // Behind a good beginning, so that all that is wrong is the string.
+        // After a valid prefix, so that only the string is invalid.
         let class = format!("foo.com/{name}");
         if !["0", "1", "-1", "00", "a.b", "?1"].contains(&name) {
             let error = failure(&db, json!({"action": "create", "bucket": {}, "class": class}));
@@ -172,7 +172,7 @@ fn large_texts_survive() {
     assert_eq!(buckets(&db, json!({"action": "select", "path": ["text", text]})).len(), 1);
 }
 
-/// Names of fields are data, too: in definitions, indexes, references and pointers.
+/// Names of fields are data too: in definitions, indexes, references and pointers.
 #[test]
 fn any_string_is_the_name_of_a_field() {
     use crate::classed;
@@ -224,9 +224,9 @@ fn large_values_and_many_keys_are_indexed_and_validated_like_others() {
     assert!(error.to_string().len() < 1000, "an error does not repeat what it refuses: {error}");
 }
 
-/// Whatever a request says, the SQL is that of a harmless one of its shape; what it says is bound.
+/// The SQL of a hostile request equals that of a harmless one of the same shape; the hostile parts are bound.
 #[test]
-fn nothing_that_a_request_says_becomes_sql() {
+fn no_part_of_a_request_becomes_sql() {
     let db = sqlite();
     let request = |text: &str| {
         json!({

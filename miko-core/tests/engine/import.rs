@@ -1,4 +1,4 @@
-//! Importing worldlets: the round trip, what is refused and how, and that nothing is imported then.
+//! Imports of worldlets: the round trip, and the faults, with which nothing is imported.
 
 use miko_core::{Error, Imported, Result};
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ fn import(db: &Db, worldlet: &str) -> Result<Imported> {
     db.0.read_worldlet(&mut worldlet.as_bytes(), false)
 }
 
-/// The places of all faults, and what they say.
+/// The places and messages of all faults.
 fn faults(error: &Error) -> Vec<(String, String)> {
     let place = |details: &serde_json::Map<String, Value>| {
         details.get("pointer").map_or_else(String::new, |pointer| pointer.as_str().unwrap().to_owned())
@@ -37,8 +37,11 @@ fn starfleet_in(db: Db) -> Db {
     let ship = create(&db, "a.b/ship", json!({"name": "Enterprise"})).unwrap();
     create(&db, "a.b/officer", json!({"name": "Data", "ship": ship, "cat": "Spot"})).unwrap();
     let gone = create(&db, "a.b/officer", json!({"name": "Yar"})).unwrap();
-    db.run(json!({"action": "create", "bucket": {"n": u64::MAX, "f": 5e-324, "": "\u{0}🖖"}, "comment": [1], "misc": null,
-                  "stack": {"shadow": {"s": 1}, "mine": {"class": "x.y/z", "sticky": true, "bucket": {"b": 2}}}}))
+    db.run(json!({
+        "action": "create", "bucket": {"n": u64::MAX, "f": 5e-324, "": "\u{0}🖖"},
+        "comment": [1], "misc": null,
+        "stack": {"shadow": {"s": 1}, "mine": {"class": "x.y/z", "sticky": true, "bucket": {"b": 2}}},
+    }))
     .unwrap();
     db.delete(&gone).unwrap();
     db
@@ -51,17 +54,17 @@ fn an_export_imports_to_the_same_bytes_and_works_as_before() {
     let copy = db();
     assert!(import(&copy, &worldlet).unwrap().records >= 5);
     assert_eq!(export(&copy.0), worldlet);
-    // Definitions are in force, unique values entered, indexes filled, references known.
+    // Definitions, unique values, indexes and references are effective.
     assert!(create(&copy, "a.b/officer", json!({})).is_err());
     assert!(create(&copy, "a.b/ship", json!({"name": "Enterprise"})).is_err());
     assert_eq!(copy.by_path("a.b/officer", json!(["rank", "Ensign"])).len(), 1);
-    // Importing it once more overwrites each record with itself, and adds no version that is there.
+    // Importing it again overwrites each record with itself and adds no versions.
     import(&copy, &worldlet).unwrap();
     assert_eq!(export(&copy.0), worldlet);
 }
 
 #[test]
-fn what_a_worldlet_says_of_itself_is_given_back() {
+fn the_properties_of_a_worldlet_are_exported_again() {
     let worldlet = "{\"format\":\"worldlet/1.0\",\"properties\":{\"temporal\":false,\"executable\":true},\
                     \"meta\":{\"name\":\"Starfleet\",\"n\":1.0},\"comment\":null,\"misc\":[],\"records\":{}}";
     let db = plain();
@@ -74,7 +77,8 @@ fn what_a_worldlet_says_of_itself_is_given_back() {
 fn the_order_in_the_text_does_not_matter() {
     let worldlet = json!({
         "records": {
-            "data": {"bucket": {"name": "Data", "ship": "enterprise"}, "stack": {"officer": {"class": "a.b/officer"}}},
+            "data": {"bucket": {"name": "Data", "ship": "enterprise"},
+                     "stack": {"officer": {"class": "a.b/officer"}}},
             "officer": {"bucket": {"name": "a.b/officer", "inherits": "a.b/person",
                                    "fields": {"ship": {"class": "puck.uno/reference", "target": "a.b/ship"}}},
                         "stack": {"class": {"class": "puck.uno/class"}}},
@@ -93,7 +97,7 @@ fn the_order_in_the_text_does_not_matter() {
 }
 
 #[test]
-fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
+fn all_faults_are_reported_with_their_places_and_nothing_is_imported() {
     let db = starfleet_in(plain());
     let before = export(&db.0);
     let cases = [
@@ -102,7 +106,8 @@ fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
             "[]",
             vec![(
                 "",
-                "the worldlet cannot be read: invalid type: sequence, expected a worldlet, which is a JSON object at line 1 column 1",
+                "the worldlet cannot be read: invalid type: sequence, \
+                 expected a worldlet, which is a JSON object at line 1 column 1",
             )],
         ),
         (
@@ -134,7 +139,8 @@ fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
             vec![("/files/f", "`sha256` is missing"), ("/files/f", "`mime` is missing")],
         ),
         (
-            r#"{"classes": [], "records": {"a/b": {"bucket": [], "stack": {"x": {}}}, "c": {"value": 5}, "d": {"stack": {"x": {"class": "a.b/c"}}, "created_at": "now", "hue": 1},
+            r#"{"classes": [], "records": {"a/b": {"bucket": [], "stack": {"x": {}}}, "c": {"value": 5},
+                "d": {"stack": {"x": {"class": "a.b/c"}}, "created_at": "now", "hue": 1},
                 "e": {"bucket": {"n": 1e999}, "stack": {"x": {"class": "a.b/c"}}}}}"#,
             vec![
                 ("/classes", "`classes`: expected an object: a definition for each class name"),
@@ -142,7 +148,8 @@ fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
                 ("/records/a~1b/stack/x", "every platter but the shadow names a class"),
                 (
                     "/records/c/value",
-                    "`value` stands beside one of the classes puck.uno/reference, puck.uno/reference/file, puck.uno/dbfile, and no bucket",
+                    "`value` stands beside one of the classes \
+                     puck.uno/reference, puck.uno/reference/file, puck.uno/dbfile, and no bucket",
                 ),
                 (
                     "/records/d/created_at",
@@ -154,10 +161,14 @@ fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
             ],
         ),
         (
-            r#"{"records": {"o": {"bucket": {"name": 5, "ship": "nowhere"}, "stack": {"officer": {"class": "a.b/officer"}}},
+            r#"{"records": {
+                "o": {"bucket": {"name": 5, "ship": "nowhere"},
+                      "stack": {"officer": {"class": "a.b/officer"}}},
                 "s": {"bucket": {"name": "Enterprise"}, "stack": {"ship": {"class": "a.b/ship"}}},
-                "c": {"bucket": {"name": "a.b/child", "inherits": "a.b/nobody"}, "stack": {"class": {"class": "puck.uno/class"}}},
-                "t": {"bucket": {"name": "a.b/ship", "fields": 5}, "stack": {"class": {"class": "puck.uno/class"}}}}}"#,
+                "c": {"bucket": {"name": "a.b/child", "inherits": "a.b/nobody"},
+                      "stack": {"class": {"class": "puck.uno/class"}}},
+                "t": {"bucket": {"name": "a.b/ship", "fields": 5},
+                      "stack": {"class": {"class": "puck.uno/class"}}}}}"#,
             vec![
                 ("/records/t/bucket/fields", "`fields`: expected an object"),
                 ("/records/t", "`a.b/ship` is defined already: update that definition"),
@@ -168,7 +179,8 @@ fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
             ],
         ),
         (
-            r#"{"records": {"a": {"bucket": {}, "stack": {"x": {"class": "a.b/c"}}}, "a": {"bucket": {}, "stack": {"x": {"class": "a.b/c"}}}}}"#,
+            r#"{"records": {"a": {"bucket": {}, "stack": {"x": {"class": "a.b/c"}}},
+                            "a": {"bucket": {}, "stack": {"x": {"class": "a.b/c"}}}}}"#,
             vec![("/records/a", "two records of the worldlet have this pk")],
         ),
     ];
@@ -188,7 +200,7 @@ fn every_fault_is_told_with_its_place_and_nothing_is_imported() {
     }
 }
 
-/// The form of a record, and the classes and the bucket that it has then.
+/// Each form of a record, with the resulting classes and bucket.
 #[test]
 fn a_record_may_be_written_in_many_forms() {
     let forms = [
@@ -208,7 +220,10 @@ fn a_record_may_be_written_in_many_forms() {
             json!({}),
         ),
         (
-            json!({"classes": {"one": {"class": "a.b/x", "bucket": {"p": 1}}, "two": {"class": "a.b/y"}}, "bucket": {"n": 1}}),
+            json!({
+                "classes": {"one": {"class": "a.b/x", "bucket": {"p": 1}}, "two": {"class": "a.b/y"}},
+                "bucket": {"n": 1},
+            }),
             json!({"shadow": {}, "one": {"class": "a.b/x", "bucket": {"p": 1}}, "two": {"class": "a.b/y"}}),
             json!({"n": 1}),
         ),
@@ -269,21 +284,26 @@ fn classes_beside_the_records_are_defined_or_defined_anew() {
         db.0.record_by_pk(&pks[0]).unwrap().unwrap()
     };
     let before = definition();
-    let officer = json!({"fields": {"name": {"class": "string", "required": true}, "rank": {"one_of": ["Ensign", "Captain"]}}});
+    let officer = json!({"fields": {
+        "name": {"class": "string", "required": true}, "rank": {"one_of": ["Ensign", "Captain"]},
+    }});
     let worldlet = json!({
         "records": {"kirk": {"class": "a.b/captain", "bucket": {"name": "Kirk", "rank": "Captain"}}},
         "classes": {"a.b/captain": {"inherits": ["a.b/officer"]}, "a.b/officer": officer},
     });
-    // Somebody stored a rank that the new definition does not allow: that is no business of this import.
+    // A stored rank that the new definition does not allow does not prevent the import.
     assert_eq!(import(&db, &worldlet.to_string()).unwrap().records, 3);
     let after = definition();
     assert_eq!((&after.pk, after.created_at), (&before.pk, before.created_at));
     assert!(after.updated_at > before.updated_at);
     let wrong = json!({"action": "create", "class": "a.b/captain", "bucket": {"name": "Q", "rank": "Q"}});
     assert!(db.0.q0(wrong).is_err());
-    // What is equal is left alone.
+    // An equal definition is not written.
     assert_eq!(import(&db, &worldlet.to_string()).unwrap().records, 1);
-    let twice = json!({"classes": {"a.b/new": {}}, "records": {"n": {"class": "puck.uno/class", "name": "a.b/new", "fields": {}}}});
+    let twice = json!({
+        "classes": {"a.b/new": {}},
+        "records": {"n": {"class": "puck.uno/class", "name": "a.b/new", "fields": {}}},
+    });
     let error = import(&db, &twice.to_string()).unwrap_err();
     assert_eq!(
         faults(&error),
@@ -296,11 +316,11 @@ fn classes_beside_the_records_are_defined_or_defined_anew() {
 }
 
 #[test]
-fn with_trust_what_was_stored_once_is_stored_again() {
+fn with_trust_an_export_that_breaks_newer_rules_is_imported() {
     let db = starfleet();
     let definition = db.by_path("puck.uno/class", json!(["name", "a.b/officer"]));
-    db.update(&definition[0], json!({"name": "a.b/officer", "fields": {"cat": {"class": "number"}, "ship": {"class": "puck.uno/reference"}}}))
-        .unwrap();
+    let fields = json!({"cat": {"class": "number"}, "ship": {"class": "puck.uno/reference"}});
+    db.update(&definition[0], json!({"name": "a.b/officer", "fields": fields})).unwrap();
     let ship = db.by_class("a.b/ship")[0].pk.clone();
     db.delete(&ship).unwrap();
     let worldlet = export(&db.0);
@@ -314,7 +334,7 @@ fn with_trust_what_was_stored_once_is_stored_again() {
 }
 
 #[test]
-fn a_record_that_is_overwritten_leaves_nothing_of_itself() {
+fn an_overwritten_record_leaves_no_values_or_references() {
     let db = starfleet();
     let ship = db.by_class("a.b/ship")[0].pk.clone();
     let worldlet = json!({"records": {
@@ -349,7 +369,9 @@ proptest! {
     #![proptest_config(cases(64))]
 
     #[test]
-    fn any_state_survives_the_round_trip(buckets in prop::collection::vec(prop::collection::vec((".{0,6}", any_json()), 0..5), 0..6)) {
+    fn any_state_survives_the_round_trip(
+        buckets in prop::collection::vec(prop::collection::vec((".{0,6}", any_json()), 0..5), 0..6),
+    ) {
         let original = db();
         for members in buckets {
             create(&original, "x.y/z", Value::Object(members.into_iter().collect())).unwrap();

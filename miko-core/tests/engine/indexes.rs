@@ -1,4 +1,4 @@
-//! Conditions on unique and indexed fields use their index, and give what a scan would.
+//! Conditions on unique and indexed fields use the index, with the same result as a scan.
 
 use serde_json::{Value, json};
 
@@ -11,9 +11,13 @@ fn officers() -> Db {
 }
 
 fn officers_in(db: Db) -> Db {
-    define(&db, json!({"name": "a.b/person", "fields": {
-        "serial": {"unique": true}, "rank": {"index": true}, "name": {"class": "hash", "fields": {"last": {"index": true}}},
-    }}))
+    define(
+        &db,
+        json!({"name": "a.b/person", "fields": {
+            "serial": {"unique": true}, "rank": {"index": true},
+            "name": {"class": "hash", "fields": {"last": {"index": true}}},
+        }}),
+    )
     .unwrap();
     define(&db, json!({"name": "a.b/officer", "inherits": "a.b/person"})).unwrap();
     db
@@ -65,7 +69,7 @@ fn the_plan_shows_the_index() {
 }
 
 #[test]
-fn an_index_gives_what_a_scan_gives() {
+fn an_index_and_a_scan_have_equal_results() {
     let (indexed, scanned) = (officers(), db());
     let values = [
         json!(1),
@@ -91,7 +95,7 @@ fn an_index_gives_what_a_scan_gives() {
             (create(&indexed, class, bucket.clone()).unwrap(), create(&scanned, class, bucket).unwrap());
         pks.push(made);
     }
-    // Some are deleted, some changed, and one gets a bucket of its own for its class.
+    // Some records are deleted, some changed, and one gets a bucket for its class.
     for (one, other) in [&pks[3], &pks[10]] {
         indexed.delete(one).unwrap();
         scanned.delete(other).unwrap();

@@ -1,4 +1,4 @@
-//! What a Mikobase does, asked of every engine in this process: SQLite in memory here, the others by `engines.rs`.
+//! Tests of the behaviour of all engines: they run on SQLite in memory, and by `engines.rs` on the others.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! Objects that `custom_classes` mark, and databases that are strict.
+//! Objects that are marked by `custom_classes`, and strict databases.
 
 use miko_core::{Engine, ErrorId, MikobaseExt, SqliteEngine, WorldletEngine};
 use serde_json::{Value, json};
@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 use crate::classed::{Db, db, define, rules_broken};
 use crate::support::ids;
 
-/// Addresses have a zip; a station is an address that has a dock.
+/// A database with addresses, which have a zip, and stations, which are addresses with a dock.
 fn starfleet() -> Db {
     let db = db();
-    let zip = json!({"zip": {"class": "string", "required": true, "collapse": true}, "planet": {"default": "Earth"}});
+    let zip = json!({
+        "zip": {"class": "string", "required": true, "collapse": true}, "planet": {"default": "Earth"},
+    });
     define(&db, json!({"name": "a.b/address", "fields": zip})).unwrap();
     define(
         &db,
@@ -23,12 +25,14 @@ fn starfleet() -> Db {
 }
 
 fn create(db: &Db, class: &str, bucket: Value) -> Result<String, miko_core::Error> {
-    let markers = json!({"$address": "a.b/address", "$station": "https://a.b/station", "$ship": "a.b/ship", "$free": "x.y/z"});
+    let markers = json!({
+        "$address": "a.b/address", "$station": "https://a.b/station", "$ship": "a.b/ship", "$free": "x.y/z",
+    });
     db.run(json!({"action": "create", "class": class, "bucket": bucket, "custom_classes": markers}))
 }
 
 #[test]
-fn a_marked_object_is_checked_and_filled_wherever_it_stands() {
+fn a_marked_object_at_any_place_is_checked_and_gets_defaults() {
     let db = starfleet();
     let pk = create(
         &db,
@@ -70,7 +74,7 @@ fn a_marker_narrows_the_class_of_a_field_and_never_contradicts_it() {
         assert_eq!(error.items()[0].details["pointer"], "/bucket/home");
         assert_eq!(error.items()[0].details["allowed"], "a.b/address");
     }
-    // Where nothing is declared there is nothing to contradict.
+    // Without a declaration there is no contradiction.
     create(&db, "a.b/officer", json!({"log": [{"$ship": 1}], "other": {"$free": 1}})).unwrap();
 }
 
@@ -111,6 +115,6 @@ fn a_strict_database_has_records_of_defined_classes_only() {
         let trusted = db.read_worldlet(&mut worldlet.as_bytes(), true).unwrap();
         assert_eq!(trusted.warnings.len(), 1);
     }
-    // Others are open.
+    // Records of undefined classes are allowed in other databases.
     WorldletEngine::in_memory().unwrap().create("a.b/d", &json!({})).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Merging in both directions: two databases that diverged say the same afterwards, byte by byte.
+//! Merges in both directions: two diverged databases have equal exports afterwards.
 
 use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine, WorldletEngine};
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn exported(db: &dyn Engine) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Merges what each says into the other.
+/// Merges each database into the other.
 #[track_caller]
 fn merge_both_ways(one: &dyn Engine, other: &dyn Engine) {
     let deltas = [one, other].map(|db| serde_json::from_str::<Value>(&exported(db)).unwrap());
@@ -31,7 +31,7 @@ fn merge_both_ways(one: &dyn Engine, other: &dyn Engine) {
     assert_eq!(exported(one), exported(other));
 }
 
-/// Databases that begin with the same state.
+/// Two databases with the same state.
 fn diverging(common: &str) -> [Box<dyn Engine>; 2] {
     let databases = databases();
     for db in &databases {
@@ -85,9 +85,9 @@ fn versions_of_one_time_are_in_the_order_of_their_pks() {
     }
 }
 
-/// What one of two databases does.
+/// A write to one of the two databases.
 #[derive(Debug, Clone)]
-enum Step {
+enum Write {
     Create,
     Update(usize, i32),
     Delete(usize),
@@ -95,41 +95,41 @@ enum Step {
     File(u8),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn any_write() -> impl Strategy<Value = Write> {
     prop_oneof![
-        Just(Step::Create),
-        (0..6_usize, any::<i32>()).prop_map(|(of, n)| Step::Update(of, n)),
-        (0..6_usize).prop_map(Step::Delete),
-        (0..3_u8, 0..3_u8, 0..12_u8).prop_map(|(pk, time, instance)| Step::Version(pk, time, instance)),
-        (0..3_u8).prop_map(Step::File),
+        Just(Write::Create),
+        (0..6_usize, any::<i32>()).prop_map(|(of, n)| Write::Update(of, n)),
+        (0..6_usize).prop_map(Write::Delete),
+        (0..3_u8, 0..3_u8, 0..12_u8).prop_map(|(pk, time, instance)| Write::Version(pk, time, instance)),
+        (0..3_u8).prop_map(Write::File),
     ]
 }
 
-fn run(db: &dyn Engine, side: usize, steps: &[Step]) {
-    for step in steps {
+fn run(db: &dyn Engine, side: usize, writes: &[Write]) {
+    for step in writes {
         let pks: Vec<String> = db.select(json!({})).unwrap().iter().map(|record| record.pk.clone()).collect();
         let of = |of: &usize| pks.get(*of);
         match step {
-            Step::Create => drop(db.create("a.b/c", &json!({})).unwrap()),
-            Step::Update(at, n) => drop(of(at).map(|pk| db.update(pk, &json!({"n": n})).unwrap())),
-            Step::Delete(at) => drop(of(at).map(|pk| db.delete(pk).unwrap())),
-            Step::Version(pk, time, instance) => {
+            Write::Create => drop(db.create("a.b/c", &json!({})).unwrap()),
+            Write::Update(at, n) => drop(of(at).map(|pk| db.update(pk, &json!({"n": n})).unwrap())),
+            Write::Delete(at) => drop(of(at).map(|pk| db.delete(pk).unwrap())),
+            Write::Version(pk, time, instance) => {
                 let time = format!("2364-01-0{}T00:00:00.000Z", time + 1);
                 let bucket = (instance % 4 > 0).then(|| json!({"v": instance}));
                 let delta = delta(&format!("{side}-{instance}"), &format!("p{pk}"), &time, bucket);
                 let _ = db.merge(delta).unwrap();
             }
-            Step::File(content) => drop(db.put_file(&mut &[*content; 3][..], "x/y").unwrap()),
+            Write::File(content) => drop(db.put_file(&mut &[*content; 3][..], "x/y").unwrap()),
         }
     }
 }
 
 proptest! {
     #[test]
-    fn after_a_merge_in_both_directions_both_say_the_same(
-        common in prop::collection::vec(step(), 0..8),
-        one in prop::collection::vec(step(), 0..8),
-        other in prop::collection::vec(step(), 0..8),
+    fn after_a_merge_in_both_directions_both_databases_are_equal(
+        common in prop::collection::vec(any_write(), 0..8),
+        one in prop::collection::vec(any_write(), 0..8),
+        other in prop::collection::vec(any_write(), 0..8),
     ) {
         let seed = SqliteEngine::temporal_in_memory().unwrap();
         run(&seed, 0, &common);

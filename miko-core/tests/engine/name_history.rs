@@ -1,4 +1,4 @@
-//! Names of classes are unique among the definitions that are active at the same time, now and in the past.
+//! Names of classes are unique among the definitions that are active at any one time, now and in the past.
 
 use miko_core::backend::Mode;
 use miko_core::{Engine, MikobaseExt, SqliteEngine, WorldletEngine};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::cases;
 
-/// Every kind of database, empty, in a folder.
+/// One empty database of each kind, in a folder.
 fn databases(folder: &std::path::Path, temporal: bool) -> Vec<(Box<dyn Engine>, Option<String>)> {
     let [db, json] = ["db", "json"].map(|end| folder.join(format!("{temporal}.{end}")));
     let names = [&db, &json].map(|path| Some(path.to_str().unwrap().to_owned()));
@@ -48,12 +48,12 @@ fn exported(db: &dyn Engine) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Writes that are refused, as one of a name that is taken, are no matter here.
+/// Runs a write. A refused write, such as one with a name in use, is ignored.
 fn write(db: &dyn Engine, request: Value) {
     let _ = db.q0(request);
 }
 
-/// What a database must survive: export, import, merge, and being opened again.
+/// Checks that the state is equal after export, import, merge and reopening.
 #[track_caller]
 fn travels(db: Box<dyn Engine>, path: Option<String>, temporal: bool) {
     let text = exported(&*db);
@@ -103,26 +103,26 @@ fn a_name_that_was_given_up_can_be_taken_by_another_definition() {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum NameStep {
     Define(u8),
     Rename(usize, u8),
     Delete(usize),
     Swap(usize, u8),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = NameStep> {
     prop_oneof![
-        (0..3_u8).prop_map(Step::Define),
-        (0..4_usize, 0..3_u8).prop_map(|(of, name)| Step::Rename(of, name)),
-        (0..4_usize).prop_map(Step::Delete),
-        (0..4_usize, 0..3_u8).prop_map(|(of, name)| Step::Swap(of, name)),
+        (0..3_u8).prop_map(NameStep::Define),
+        (0..4_usize, 0..3_u8).prop_map(|(of, name)| NameStep::Rename(of, name)),
+        (0..4_usize).prop_map(NameStep::Delete),
+        (0..4_usize, 0..3_u8).prop_map(|(of, name)| NameStep::Swap(of, name)),
     ]
 }
 
 proptest! {
     #![proptest_config(cases(24))]
     #[test]
-    fn whatever_becomes_of_names_the_state_travels(
+    fn a_state_with_any_history_of_names_can_be_exported_merged_and_reopened(
         temporal in any::<bool>(),
         steps in prop::collection::vec(step(), 1..16),
     ) {
@@ -134,16 +134,16 @@ proptest! {
             let delete = |pk: &String| json!({"action": "delete", "pk": pk});
             for step in &steps {
                 match step {
-                    Step::Define(name) => {
+                    NameStep::Define(name) => {
                         pks.extend(db.q0(create(name)).and_then(miko_core::Response::into_pk));
                     }
-                    Step::Rename(of, name) => {
+                    NameStep::Rename(of, name) => {
                         let Some(pk) = pks.get(*of) else { continue };
                         write(&*db, json!({"action": "update", "pk": pk, "bucket": named(name)}));
                     }
-                    Step::Delete(of) => drop(pks.get(*of).map(|pk| write(&*db, delete(pk)))),
-                    // In one transaction, that is at one time.
-                    Step::Swap(of, name) => {
+                    NameStep::Delete(of) => drop(pks.get(*of).map(|pk| write(&*db, delete(pk)))),
+                    // In one transaction, and so with one time.
+                    NameStep::Swap(of, name) => {
                         let Some(pk) = pks.get(*of) else { continue };
                         let _ = db.batch(vec![delete(pk), create(name)], true);
                     }

@@ -1,4 +1,4 @@
-//! Every example of the pages on records, classes and history gives what the page says.
+//! Every example in the pages about records, classes and history has the documented result.
 
 use std::fs;
 
@@ -10,8 +10,8 @@ use crate::support::{Local, plain, temporal};
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 
-/// What stands under a request.
-fn told(answer: &Result<Response, Error>) -> String {
+/// The result in the form of the page.
+fn rendered(answer: &Result<Response, Error>) -> String {
     let lines: Vec<String> = match answer {
         Err(error) => error.items().iter().map(fault).collect(),
         Ok(response) => match &response.results {
@@ -45,12 +45,12 @@ fn check(name: &str, db: &Local, least: usize) {
         let named = pks.iter().enumerate().fold(request.to_owned(), |request, (at, pk)| {
             request.replace(&format!("\"${}\"", at + 1), &format!("\"{pk}\""))
         });
-        // Writes that follow each other quickly are given times that have yet to come.
+        // Writes in quick succession get times in the future.
         let now = Timestamp::from_millis(Timestamp::now().as_millis() + 1000);
         let query: Value = serde_json::from_str(&named.replace("$now", &now.to_string())).unwrap();
         let creates = query["action"] == "create";
         let answer = db.q0(query);
-        assert_eq!(told(&answer), expected, "{request}");
+        assert_eq!(rendered(&answer), expected, "{request}");
         if let Ok(Response { results: Results::Written { pk, .. }, .. }) = answer
             && creates
         {

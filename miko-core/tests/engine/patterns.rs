@@ -1,4 +1,4 @@
-//! Regular expressions in requests and definitions: they are bounded, and `^\w{1,255}$` is one.
+//! Regular expressions in requests and definitions: they have limits, and `^\w{1,255}$` is within them.
 
 use miko_core::ErrorId;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn the_patterns_of_a_request_have_a_limit_each_and_one_together() {
         refusal((1..=20).map(|more| matches(&format!(r"\w{{200}}{}", "x".repeat(more)))).collect());
     assert!(message.starts_with("the regular expressions are too large together"), "{message}");
     assert_eq!(limit, json!(128 << 20));
-    // By way of placeholders as well.
+    // Also through placeholders.
     let placed = |index: usize| json!({"path": ["a", {"matches": {"placeholder": format!("p{index}")}}]});
     let stands_for = (0..20).map(|index| (format!("p{index}"), format!(r"\w{{20{index}}}").into()));
     let select = json!({
@@ -35,7 +35,7 @@ fn the_patterns_of_a_request_have_a_limit_each_and_one_together() {
     });
     let validation = db.0.validate(select).unwrap();
     assert!(validation.errors.iter().any(|item| item.details.get("limit") == Some(&json!(128 << 20))));
-    // The same one again and again is one.
+    // Equal patterns count once.
     let same = vec![matches(r"^\w{1,255}$"); 20];
     assert_eq!(db.0.q0(json!({"action": "select", "any": same})).unwrap().into_records().unwrap().count(), 0);
 }

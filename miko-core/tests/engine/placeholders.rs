@@ -1,4 +1,4 @@
-//! Placeholders: what they stand for, where their names are known, and when it matters that one leads nowhere.
+//! Placeholders: their values, the scope of their names, and undefined ones.
 
 use miko_core::ErrorId;
 use serde_json::{Value, json};
@@ -10,7 +10,10 @@ fn crew() -> Local {
     for (name, rank) in [("Kirk", "Captain"), ("Spock", "Commander"), ("Pike", "Captain")] {
         run(
             &db,
-            json!({"action": "create", "class": "a.b/officer", "bucket": {"name": name, "rank": rank, "at": {"deck": [1]}}}),
+            json!({
+                "action": "create", "class": "a.b/officer",
+                "bucket": {"name": name, "rank": rank, "at": {"deck": [1]}},
+            }),
         );
     }
     create(&db, json!({"name": "Enterprise"}));
@@ -31,7 +34,7 @@ fn names(rest: Value) -> Vec<String> {
         .collect()
 }
 
-/// What is wrong with the placeholder: its name and the reason.
+/// The fault of a placeholder: its name and the reason.
 #[track_caller]
 fn fault(rest: Value) -> (String, String) {
     let error = agreed(&crew(), &select(rest)).unwrap_err();
@@ -46,11 +49,13 @@ fn p(name: &str) -> Value {
 }
 
 #[test]
-fn one_stands_for_a_value_wherever_it_is() {
+fn a_placeholder_may_replace_a_value_at_any_place() {
     let captains = ["Kirk", "Pike"];
-    let rank = json!({"rank": "Captain", "key": "rank", "deck": 0, "in": ["Captain"], "test": {"starts-with": "Capt"},
-                      "path": ["rank", "Captain"], "condition": {"path": ["rank", "Captain"]}, "yes": true, "one": 1,
-                      "conditions": [{"path": ["rank", "Captain"]}], "class": "a.b/officer", "sort": ["name"]});
+    let rank = json!({
+        "rank": "Captain", "key": "rank", "deck": 0, "in": ["Captain"], "test": {"starts-with": "Capt"},
+        "path": ["rank", "Captain"], "condition": {"path": ["rank", "Captain"]}, "yes": true, "one": 1,
+        "conditions": [{"path": ["rank", "Captain"]}], "class": "a.b/officer", "sort": ["name"],
+    });
     for select in [
         json!({"path": ["rank", p("rank")]}),
         json!({"path": [p("key"), "Captain"]}),
@@ -63,7 +68,10 @@ fn one_stands_for_a_value_wherever_it_is() {
         json!({"any": p("conditions")}),
         json!({"then": p("condition")}),
         json!({"class": p("class"), "all": [{"path": ["rank", {"value": "Commander"}], "not": p("yes")}]}),
-        json!({"class": [p("class")], "path": ["rank", {"matches": "n$", "gt": p("rank"), "gte": "C"}], "then": {"any": []}}),
+        json!({
+            "class": [p("class")], "path": ["rank", {"matches": "n$", "gt": p("rank"), "gte": "C"}],
+            "then": {"any": []},
+        }),
     ] {
         let mut select = select;
         let expected = if select["then"]["any"] == json!([]) { &[][..] } else { &captains[..] };
@@ -72,13 +80,15 @@ fn one_stands_for_a_value_wherever_it_is() {
     }
     let cut = json!({"sort": p("sort"), "limit": p("one"), "offset": p("one"), "placeholders": rank});
     assert_eq!(names(cut), ["Kirk"]);
-    let by_key = json!({"sort": [p("key"), {"reverse": p("yes")}], "limit": 2, "placeholders": {"key": "name", "yes": true}});
+    let by_key = json!({
+        "sort": [p("key"), {"reverse": p("yes")}], "limit": 2, "placeholders": {"key": "name", "yes": true},
+    });
     assert_eq!(names(by_key), ["Spock", "Pike"]);
 }
 
 #[test]
 fn names_are_looked_up_from_where_they_are_used() {
-    // An inner condition may shadow a name, for itself alone.
+    // An inner condition may shadow a name within itself.
     let shadowed = json!({
         "placeholders": {"rank": "Captain"},
         "all": [{"path": ["rank", p("rank")]}],
@@ -88,24 +98,28 @@ fn names_are_looked_up_from_where_they_are_used() {
         ]},
     });
     assert_eq!(names(shadowed), ["Pike"]);
-    // A condition that was named outside sees what is known where it is used.
+    // The names in a condition from a placeholder are resolved where it is used.
     let dynamic = json!({
         "placeholders": {"ranked": {"path": ["rank", p("rank")]}},
         "any": [{"placeholders": {"rank": "Commander"}, "all": [p("ranked")]}],
     });
     assert_eq!(names(dynamic), ["Spock"]);
-    let chain = json!({"placeholders": {"a": p("b"), "b": [p("c")], "c": "Captain"}, "path": ["rank", {"in": p("a")}]});
+    let chain = json!({
+        "placeholders": {"a": p("b"), "b": [p("c")], "c": "Captain"}, "path": ["rank", {"in": p("a")}],
+    });
     assert_eq!(names(chain), ["Kirk", "Pike"]);
-    // The same definition twice, with names that mean something else the second time: that has an end.
+    // A definition that is used twice, with other names the second time, is not endless.
     let again = json!({
-        "placeholders": {"x": {"all": [p("y")]}, "y": {"placeholders": {"y": {"path": ["name", "Kirk"]}}, "all": [p("x")]}},
+        "placeholders": {
+            "x": {"all": [p("y")]}, "y": {"placeholders": {"y": {"path": ["name", "Kirk"]}}, "all": [p("x")]},
+        },
         "all": [p("x")],
     });
     assert_eq!(names(again), ["Kirk"]);
 }
 
 #[test]
-fn a_place_that_is_reached_needs_its_placeholder() {
+fn an_evaluated_placeholder_must_be_defined() {
     let undefined = |name: &str| (name.to_owned(), "undefined".to_owned());
     let circular = |name: &str| (name.to_owned(), "circular".to_owned());
     for place in [
@@ -120,7 +134,7 @@ fn a_place_that_is_reached_needs_its_placeholder() {
         json!({"all": [{"not": p("x")}]}),
         json!({"path": ["rank", "Captain"], "then": {"path": ["name", "Pike"], "then": p("x")}}),
         json!({"path": ["rank", {"value": {"deep": [p("x")]}}]}),
-        // Nobody counts: the limit does not shorten what is reached.
+        // The limit does not reduce the evaluated conditions.
         json!({"limit": 0, "path": ["rank", p("x")]}),
         json!({"limit": p("x")}),
         json!({"offset": p("x")}),
@@ -135,12 +149,14 @@ fn a_place_that_is_reached_needs_its_placeholder() {
     assert_eq!(fault(pair), circular("x"));
     let growing = json!({"placeholders": {"x": {"placeholders": {"y": 1}, "any": [p("x")]}}, "then": p("x")});
     assert_eq!(fault(growing), circular("x"));
-    let shadow = json!({"placeholders": {"x": "Captain"}, "then": {"placeholders": {"x": p("x")}, "path": ["rank", p("x")]}});
+    let shadow = json!({
+        "placeholders": {"x": "Captain"}, "then": {"placeholders": {"x": p("x")}, "path": ["rank", p("x")]},
+    });
     assert_eq!(fault(shadow), circular("x"));
 }
 
 #[test]
-fn what_one_stands_for_has_to_suit_its_place() {
+fn the_value_of_a_placeholder_must_fit_its_place() {
     let pointer = |rest: Value| {
         let error = agreed(&crew(), &select(rest)).unwrap_err();
         assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
@@ -169,7 +185,7 @@ fn what_one_stands_for_has_to_suit_its_place() {
 }
 
 #[test]
-fn a_place_that_is_not_reached_may_lead_nowhere() {
+fn a_placeholder_that_is_not_evaluated_may_be_undefined() {
     let nowhere = json!({"path": ["rank", p("x")]});
     assert_eq!(names(json!({"class": "a.b/nobody", "path": ["rank", p("x")]})), [""; 0]);
     assert_eq!(names(json!({"pk": "nobody", "all": [nowhere], "then": p("y")})), [""; 0]);
@@ -185,11 +201,12 @@ fn a_place_that_is_not_reached_may_lead_nowhere() {
 }
 
 #[test]
-fn what_is_written_is_checked_at_once_whatever_placeholders_stand_for() {
+fn literal_parts_are_checked_also_beside_placeholders() {
     let db = db();
-    let request = select(
-        json!({"path": [p("x"), {"contains": 5, "gt": p("x")}], "all": [p("x"), {"class": "y"}], "pk": [p("x"), 1]}),
-    );
+    let request = select(json!({
+        "path": [p("x"), {"contains": 5, "gt": p("x")}], "all": [p("x"), {"class": "y"}],
+        "pk": [p("x"), 1],
+    }));
     let error = db.q0(request).unwrap_err();
     let pointers: Vec<_> =
         error.items().iter().map(|item| item.details["pointer"].as_str().unwrap()).collect();
@@ -197,7 +214,7 @@ fn what_is_written_is_checked_at_once_whatever_placeholders_stand_for() {
 }
 
 #[test]
-fn what_many_stand_for_is_bounded() {
+fn the_expansion_of_placeholders_is_bounded() {
     let mut placeholders = json!({"x0": "Captain"});
     for n in 1..=12 {
         placeholders[format!("x{n}")] = vec![p(&format!("x{}", n - 1)); 10].into();
@@ -232,12 +249,14 @@ fn what_many_stand_for_is_bounded() {
     assert_eq!(names(bearable), ["Kirk", "Pike"]);
     let mut many: Vec<Value> = (0..150_000).map(Value::from).collect();
     many.push("Captain".into());
-    let long = json!({"placeholders": {"many": many, "key": "rank"}, "path": [p("key"), {"in": p("many")}], "limit": 1});
+    let long = json!({
+        "placeholders": {"many": many, "key": "rank"}, "path": [p("key"), {"in": p("many")}], "limit": 1,
+    });
     assert_eq!(names(long), ["Kirk"]);
 }
 
 #[test]
-fn validate_tells_what_could_be_reached_and_what_nobody_uses() {
+fn validate_reports_unresolved_and_unused_placeholders() {
     let db = db();
     let request = select(json!({
         "placeholders": {"used": "Captain", "unused": 1, "loop": p("loop")},
@@ -264,7 +283,7 @@ fn validate_tells_what_could_be_reached_and_what_nobody_uses() {
 }
 
 #[test]
-fn each_respect_may_be_checked_alone() {
+fn each_aspect_may_be_checked_alone() {
     use miko_core::Check;
     let request = select(json!({
         "placeholders": {"text": "text", "x": 1}, "class": "officer", "limit": -1, "sort": ["a"], "sorts": [],
@@ -277,20 +296,20 @@ fn each_respect_may_be_checked_alone() {
         (pointers(&validation.errors), pointers(&validation.warnings))
     };
     let none: [&str; 0] = [];
-    let told = |errors: &[&str], warnings: &[&str]| {
+    let expected = |errors: &[&str], warnings: &[&str]| {
         let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         (owned(errors), owned(warnings))
     };
-    assert_eq!(found(Check::Action, &request), told(&none, &none));
-    assert_eq!(found(Check::Uns, &request), told(&["/class"], &none));
-    assert_eq!(found(Check::Fields, &request), told(&["/limit"], &[""]));
+    assert_eq!(found(Check::Action, &request), expected(&none, &none));
+    assert_eq!(found(Check::Uns, &request), expected(&["/class"], &none));
+    assert_eq!(found(Check::Fields, &request), expected(&["/limit"], &[""]));
     assert_eq!(
         found(Check::Placeholders, &request),
-        told(&["/any/0/path/1", "/any/1/all"], &["/placeholders/x"])
+        expected(&["/any/0/path/1", "/any/1/all"], &["/placeholders/x"])
     );
     let unknown = json!({"action": "engage", "limit": -1});
-    assert_eq!(found(Check::Action, &unknown), told(&["/action"], &none));
-    assert_eq!(found(Check::Fields, &unknown), told(&none, &none));
+    assert_eq!(found(Check::Action, &unknown), expected(&["/action"], &none));
+    assert_eq!(found(Check::Fields, &unknown), expected(&none, &none));
     let all = db().validate(request).unwrap();
     assert_eq!((all.errors.len(), all.warnings.len()), (4, 2));
 }

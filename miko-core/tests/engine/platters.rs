@@ -1,4 +1,4 @@
-//! Several platters on the bucket they share: what is stored, or refused, does not depend on their order.
+//! Several platters on one bucket: the stored bucket and the faults do not depend on their order.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -6,18 +6,29 @@ use serde_json::{Map, Value, json};
 use crate::classed::{Db, db, define, rules_broken};
 use crate::support::cases;
 
-/// Classes that put values in, collapse, fill what others put in, and check.
+/// A database with classes that set defaults, collapse, set defaults in defaults of others, and check.
 fn platters() -> Db {
     let db = db();
     for definition in [
         json!({"name": "a.b/number", "fields": {"e": {"class": "number", "default": 12}}}),
         json!({"name": "a.b/text", "fields": {"e": {"class": "string"}}}),
         json!({"name": "a.b/spaced", "fields": {"name": {"class": "string", "default": " Data  Soong "}}}),
-        json!({"name": "a.b/collapsed", "fields": {"name": {"class": "string", "collapse": true, "max_length": 10}}}),
+        json!({
+            "name": "a.b/collapsed",
+            "fields": {"name": {"class": "string", "collapse": true, "max_length": 10}},
+        }),
         json!({"name": "a.b/home", "fields": {"home": {"class": "hash", "instantiate": true}}}),
-        json!({"name": "a.b/planet", "fields": {"home": {"class": "hash", "fields": {"planet": {"default": "Earth"}}}}}),
-        json!({"name": "a.b/mars", "fields": {"home": {"class": "hash", "fields": {"planet": {"default": "Mars"}}}}}),
-        json!({"name": "a.b/strict", "fields": {"home": {"class": "hash", "required": true, "min_elements": 1}}}),
+        json!({
+            "name": "a.b/planet",
+            "fields": {"home": {"class": "hash", "fields": {"planet": {"default": "Earth"}}}},
+        }),
+        json!({
+            "name": "a.b/mars",
+            "fields": {"home": {"class": "hash", "fields": {"planet": {"default": "Mars"}}}},
+        }),
+        json!({
+            "name": "a.b/strict", "fields": {"home": {"class": "hash", "required": true, "min_elements": 1}},
+        }),
         json!({"name": "a.b/child", "inherits": "a.b/planet", "fields": {"z": {"default": 1}}}),
     ] {
         define(&db, definition).unwrap();
@@ -37,7 +48,7 @@ const CLASSES: [&str; 9] = [
     "a.b/child",
 ];
 
-/// The bucket that is stored for a record of these classes, or the rules that it breaks.
+/// The stored bucket of a record of these classes, or the rules that it violates.
 fn outcome(db: &Db, classes: &[&str], bucket: &Value) -> Result<Map<String, Value>, Vec<String>> {
     let create = json!({"action": "create", "classes": classes, "bucket": bucket});
     match db.run(create) {
@@ -67,7 +78,7 @@ fn a_default_of_one_platter_is_checked_by_the_others() {
 }
 
 #[test]
-fn defaults_that_mark_what_has_such_a_default_come_to_an_end() {
+fn defaults_with_markers_do_not_recurse_for_ever() {
     let db = platters();
     define(&db, json!({"name": "a.b/endless", "fields": {"child": {"default": {"$again": 1}}}})).unwrap();
     let create =

@@ -1,4 +1,4 @@
-//! Path selects against an evaluator that is too simple to be wrong.
+//! Compares selects by path with a simple evaluator.
 
 use proptest::prelude::*;
 use serde_json::{Map, Number, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value, json};
 use crate::hostile::STRINGS;
 use crate::support::{buckets, create, db};
 
-/// The value at the end of a path, by the words of the specification.
+/// The value at the end of a path, by the specification.
 fn value_at<'v>(bucket: &'v Value, steps: &[Value]) -> Option<&'v Value> {
     steps.iter().try_fold(bucket, |value, step| match (value, step) {
         (Value::Object(map), Value::String(key)) => map.get(key),
@@ -31,7 +31,8 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Every number is an odd integer times a power of two, in one way only. The code under test goes another way.
+/// Compares numbers as an odd integer times a power of two, which is unique. The tested code uses another
+/// method.
 fn same_number(a: &Number, b: &Number) -> bool {
     fn parts(number: &Number) -> (i128, i32) {
         if let Some(integer) = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)) {
@@ -111,7 +112,7 @@ fn object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<Stri
     prop::collection::vec((string(), value), 0..5).prop_map(|pairs| pairs.into_iter().collect())
 }
 
-/// What a sloppy comparison would take for `value`.
+/// A value that an imprecise comparison would take for `value`.
 fn near(value: Value) -> Value {
     match value {
         Value::Null => json!(false),
@@ -134,7 +135,7 @@ fn near(value: Value) -> Value {
     }
 }
 
-/// A path that is likely to lead somewhere in `bucket`, and to name what is there.
+/// A path that is likely to exist in `bucket` and to end with the value there.
 fn path_into(bucket: Value) -> impl Strategy<Value = Vec<Value>> {
     let choices = prop::collection::vec((any::<prop::sample::Index>(), 0..12_u8, string()), 1..5);
     (choices, value(), 0..4_u8).prop_map(move |(choices, other, literal)| {
@@ -147,7 +148,7 @@ fn path_into(bucket: Value) -> impl Strategy<Value = Vec<Value>> {
                 Some(Value::Array(items)) if !items.is_empty() && stray > 0 => {
                     index.index(items.len()).into()
                 }
-                // Nothing to go down into: stop here, but for a stray step now and then.
+                // A scalar: stop here, except for an occasional invalid step.
                 _ if stray > 3 && !path.is_empty() => break,
                 _ if stray % 2 == 0 => Value::from(key),
                 _ => index.index(3).into(),
@@ -161,7 +162,7 @@ fn path_into(bucket: Value) -> impl Strategy<Value = Vec<Value>> {
             1 => near(found),
             _ => found,
         };
-        // An object in last place would be an operator object; the keys here are never `placeholder`.
+        // A final object would be an operator object; its keys are never `placeholder`.
         path.push(if literal.is_object() { Value::Null } else { literal });
         path
     })
@@ -169,7 +170,7 @@ fn path_into(bucket: Value) -> impl Strategy<Value = Vec<Value>> {
 
 proptest! {
     #[test]
-    fn a_path_selects_what_the_specification_says(
+    fn a_path_selects_the_records_of_the_specification(
         (others, (bucket, paths)) in (
             prop::collection::vec(object(value()), 0..4),
             object(value()).prop_flat_map(|bucket| {

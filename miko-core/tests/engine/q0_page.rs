@@ -1,4 +1,4 @@
-//! Every example of the page on Q0 gives what the page says.
+//! Every example in the page about Q0 has the documented result.
 
 use std::fmt::Write;
 use std::fs;
@@ -32,11 +32,11 @@ fn crew(page: &str) -> Local {
     db
 }
 
-/// What stands under a request.
-fn told(answer: &Result<Response, Error>) -> String {
+/// The result in the form of the page.
+fn rendered(answer: &Result<Response, Error>) -> String {
     match answer {
         Ok(response) => {
-            let mut told = match &response.results {
+            let mut rendered = match &response.results {
                 Results::Records(records) => names(records.iter()),
                 Results::Versions(versions) => format!("{} versions", versions.len()),
                 Results::Written { .. } => "written".to_owned(),
@@ -47,8 +47,8 @@ fn told(answer: &Result<Response, Error>) -> String {
             response
                 .warnings
                 .iter()
-                .for_each(|item| write!(told, "; {}: {}", item.id, item.message()).unwrap());
-            told
+                .for_each(|item| write!(rendered, "; {}: {}", item.id, item.message()).unwrap());
+            rendered
         }
         Err(error) => error.items().iter().map(fault).collect::<Vec<_>>().join("\n> "),
     }
@@ -63,7 +63,7 @@ fn fault(item: &ErrorItem) -> String {
     format!("{}{place}: {}", item.id, item.message())
 }
 
-/// Definitions are records as well; the page does not speak of them.
+/// The names of the records. Definitions, which are records too, are left out.
 fn names<'r>(records: impl Iterator<Item = &'r Record>) -> String {
     let crew = records.filter(|record| record.class().unwrap() != "puck.uno/class");
     let names: Vec<String> =
@@ -81,6 +81,6 @@ fn every_example_gives_what_the_page_says() {
         let (request, rest) = example.split_once("\n```\n> ").expect("an answer stands under each request");
         let (answer, _) = rest.split_once("\n\n").unwrap_or((rest.trim_end(), ""));
         let query: Value = serde_json::from_str(request).unwrap_or_else(|fault| panic!("{request}: {fault}"));
-        assert_eq!(told(&db.q0(query)), answer, "{request}");
+        assert_eq!(rendered(&db.q0(query)), answer, "{request}");
     }
 }

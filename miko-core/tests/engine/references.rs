@@ -1,4 +1,4 @@
-//! References: they point at records that exist, and may keep them from being deleted.
+//! References: their targets exist, and may be protected from deletion.
 
 use miko_core::ErrorId;
 use serde_json::{Value, json};
@@ -13,7 +13,12 @@ fn fleet() -> Db {
         json!({"name": "a.b/officer", "fields": {
             "ship": {"class": "puck.uno/reference", "target": "a.b/vessel", "on_delete": "restrict"},
             "friends": {"class": "array", "of": {"class": "puck.uno/reference"}},
-            "home": {"class": "hash", "fields": {"base": {"class": "puck.uno/reference", "allowed_classes": ["a.b/base", "a.b/vessel"]}}},
+            "home": {
+                "class": "hash",
+                "fields": {"base": {
+                    "class": "puck.uno/reference", "allowed_classes": ["a.b/base", "a.b/vessel"],
+                }},
+            },
         }}),
     ] {
         define(&db, definition).unwrap();
@@ -52,7 +57,7 @@ fn a_target_that_is_held_cannot_be_deleted() {
     );
     db.update(&captain, json!({})).unwrap();
     db.delete(&ship).unwrap();
-    // `ignore` is the default: such a reference then points at nothing, until it is written again.
+    // `ignore` is the default: the reference is then dangling, and is checked when it is written again.
     let friend = create(&db, "a.b/planet", json!({})).unwrap();
     db.update(&captain, json!({"friends": [friend]})).unwrap();
     db.delete(&friend).unwrap();
@@ -64,10 +69,10 @@ fn in_a_batch_references_are_looked_at_when_it_is_done() {
     let db = fleet();
     let ship = create(&db, "a.b/starship", json!({})).unwrap();
     let captain = create(&db, "a.b/officer", json!({"ship": ship})).unwrap();
-    // The ship goes first, and its captain after it.
+    // The ship is deleted first, then its captain.
     let delete = |pk: &str| json!({"action": "delete", "pk": pk});
     db.batch(vec![delete(&ship), delete(&captain)]).unwrap();
-    // What is wrong for a moment only is not wrong.
+    // A violation within a transaction is allowed if its end resolves it.
     let ship = create(&db, "a.b/starship", json!({})).unwrap();
     let officer = create(&db, "a.b/officer", json!({})).unwrap();
     let update = |bucket: Value| json!({"action": "update", "pk": officer, "bucket": bucket});
@@ -93,9 +98,9 @@ fn a_target_that_is_held_keeps_its_class() {
     reclass("a.b/vessel").unwrap();
     let both = json!({"action": "update", "pk": ship, "classes": ["a.b/planet", "a.b/starship"]});
     db.run(both).unwrap();
-    // In one transaction with the record that lets it go.
+    // In one transaction with the update that removes the reference.
     let released = json!({"action": "update", "pk": captain, "bucket": {"home": {"base": ship}}});
     db.batch(vec![json!({"action": "update", "pk": ship, "class": "a.b/base"}), released]).unwrap();
-    // A reference that does not restrict holds nothing.
+    // A reference without `restrict` protects nothing.
     reclass("a.b/planet").unwrap();
 }

@@ -1,5 +1,5 @@
-//! A write that is refused lists the faults of all phases: of the record, of its class, of values that others have,
-//! and of references.
+//! A refused write reports the faults of all phases: of the record, of its class, of unique values and of
+//! references.
 
 use miko_core::{Error, ErrorId};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn kinds(error: &Error) -> Vec<&str> {
     kinds
 }
 
-/// Postings, which have a rule of every phase.
+/// A database with postings, whose class has rules of every phase.
 fn postings() -> Db {
     let db = db();
     let fields = json!({
@@ -32,7 +32,7 @@ fn postings() -> Db {
 fn a_create_lists_the_faults_of_every_phase() {
     let db = postings();
     let cases = [
-        // The record itself, and what others have.
+        // The record itself, and values of other records.
         (
             json!({"badge": 1, "rank": 5, "ship": "s", "officer": "gone"}),
             &["reference-not-found", "unique-violation", "validation-failed"][..],
@@ -56,7 +56,7 @@ fn an_update_lists_the_faults_of_every_phase_each_once() {
     let wrong = json!({"badge": 1, "rank": "Captain", "ship": "s", "officer": "gone"});
     let error = db.update(&pk, wrong).unwrap_err();
     assert_eq!(kinds(&error), ["immutable-field", "reference-not-found", "unique-violation"], "{error}");
-    // Two values that the other posting has: the badge, and rank and ship together.
+    // Two values of the other posting: the badge, and the pair of rank and ship.
     assert_eq!(error.items().len(), 4, "{error}");
     let wrong = json!({"badge": 1, "rank": 5, "ship": "s"});
     let error = db.update(&pk, wrong).unwrap_err();
@@ -115,7 +115,7 @@ fn a_definition_that_no_value_can_satisfy_is_refused_in_each_form_of_a_worldlet(
         let error = import(false).unwrap_err();
         assert_eq!(error.items()[0].details["pointer"], pointer, "{worldlet}: {error}");
         assert_eq!(error.items().len(), 1, "{error}");
-        // A database that took it in an earlier version can still be restored.
+        // An export of an earlier version, which accepted the definition, can still be imported.
         let warnings = import(true).unwrap().warnings;
         assert_eq!(warnings[0].details["pointer"], pointer, "{warnings:?}");
     }

@@ -1,4 +1,4 @@
-//! Faults that were found once, each with what showed it.
+//! Regressions: a test for each fault that was found.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::classed::{create, db, define, rules_broken};
 use crate::support::export;
 
 #[test]
-fn defaults_of_defaults_come_to_an_end() {
+fn defaults_of_defaults_do_not_recurse_for_ever() {
     let endless = db();
     define(&endless, json!({"name": "a.b/c", "fields": {"child": {"class": "a.b/c", "default": {}}}}))
         .unwrap();
@@ -98,7 +98,7 @@ fn an_import_that_changes_a_record_changes_its_time() {
 }
 
 #[test]
-fn a_number_that_json_cannot_say_is_refused() {
+fn a_number_without_a_json_form_is_refused() {
     let db = SqliteEngine::in_memory().unwrap();
     for number in [f64::NAN, f64::INFINITY] {
         let error = db.create("a.b/c", &HashMap::from([("t", number)])).unwrap_err();
@@ -153,14 +153,14 @@ fn a_batch_that_only_reads_is_no_write_and_one_that_fails_at_its_end_names_the_r
 }
 
 #[test]
-fn a_batch_may_hold_what_is_too_deep_behind_what_is_wrong() {
+fn a_batch_may_have_too_deep_a_request_after_an_invalid_one() {
     let deep = (0..1_000_000).fold(json!([]), |inner, _| Value::Array(vec![inner]));
     let error = db().batch(vec![json!({"action": "oops"}), deep]).unwrap_err();
     assert_eq!(error.items()[0].details["request"], 0);
 }
 
 #[test]
-fn every_time_that_is_taken_in_is_given_back() {
+fn every_accepted_time_is_returned_unchanged() {
     let worldlet = |time: &str| {
         json!({"records": {"a": {"bucket": {}, "stack": {"c": {"class": "a.b/c"}}, "updated_at": time}}})
             .to_string()
@@ -186,7 +186,8 @@ fn every_time_that_is_taken_in_is_given_back() {
 #[test]
 fn a_write_whose_time_could_not_be_read_again_is_refused() {
     let db = db();
-    let worldlet = r#"{"records": {"a": {"bucket": {"n": 1}, "class": "a.b/c", "updated_at": "9999-12-31T23:59:59.998Z"}}}"#;
+    let worldlet = r#"{"records": {"a": {
+        "bucket": {"n": 1}, "class": "a.b/c", "updated_at": "9999-12-31T23:59:59.998Z"}}}"#;
     db.0.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
     db.update("a", json!({"n": 2})).unwrap();
     let before = export(&db.0);
@@ -194,7 +195,7 @@ fn a_write_whose_time_could_not_be_read_again_is_refused() {
     for request in
         [json!({"action": "update", "pk": "a", "bucket": {}}), json!({"action": "delete", "pk": "a"})]
     {
-        // Without history nothing is left of a record that is deleted, its time included.
+        // Without history a deletion removes the record with its time.
         if let Err(error) = db.0.q0(request) {
             assert!(error.to_string().contains("9999"), "{error}");
             assert_eq!(export(&db.0), before);

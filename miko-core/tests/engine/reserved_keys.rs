@@ -1,4 +1,4 @@
-//! `serde_json` uses two keys for itself. In a bucket they are keys like any other, at every door.
+//! The two keys that `serde_json` reserves are ordinary keys of a bucket, in every interface.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ fn any_key() -> impl Strategy<Value = String> {
         .prop_map(str::to_owned)
 }
 
-/// A value that holds reserved keys at any depth, beside texts that would be something else if they were parsed.
+/// A value with reserved keys at any depth, beside strings that look like JSON.
 fn any_value() -> impl Strategy<Value = Value> {
     let scalar = prop_oneof![
         Just(json!(null)),
@@ -41,7 +41,7 @@ fn any_object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<
     prop::collection::vec((any_key(), value), 1..3).prop_map(Map::from_iter)
 }
 
-/// A text as JSON has it: what is equal as a text has the same keys in the same order.
+/// The JSON text of a value, which also compares the order of keys.
 fn text(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap()
 }
@@ -83,7 +83,8 @@ proptest! {
         let as_text = json::parse(&as_value.to_string()).unwrap();
         prop_assert_eq!(text(&as_text), text(&as_value));
         let pk = run(&db, as_value.clone());
-        let other = db.batch(vec![as_text], true).unwrap().into_iter().next().unwrap().unwrap().into_pk().unwrap();
+        let answer = db.batch(vec![as_text], true).unwrap().into_iter().next().unwrap();
+        let other = answer.unwrap().into_pk().unwrap();
         for pk in [&pk, &other] {
             check_record(&read(&db, pk), &bucket);
             prop_assert_eq!(text(&serde_json::to_value(read(&db, pk)).unwrap()["misc"]), text(&misc));
@@ -91,15 +92,15 @@ proptest! {
         run(&db, json!({"action": "update", "pk": pk, "bucket": {"a": bucket}}));
         let nested = json!({"a": bucket});
         check_record(&read(&db, &pk), &nested);
-        prop_assert_eq!(buckets(&db, json!({"action": "select", "path": ["a", {"value": bucket}]})), vec![nested.clone()]);
+        let select = json!({"action": "select", "path": ["a", {"value": bucket}]});
+        prop_assert_eq!(buckets(&db, select.clone()), vec![nested.clone()]);
 
         let answers = db.batch(vec![json!({"action": "select"}), json!({"action": bucket})], false).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Answers>(&text(&answers)).unwrap(), &answers);
         let sent = rmp_serde::to_vec_named(&answers).unwrap();
         prop_assert_eq!(&rmp_serde::from_slice::<Answers>(&sent).unwrap(), &answers);
 
-        let select = json!({"query": {"action": "select", "path": ["a", {"value": bucket}]}});
-        let dispatched = Interface::dispatch(&*db, "q0", select).unwrap();
+        let dispatched = Interface::dispatch(&*db, "q0", json!({ "query": select })).unwrap();
         let dispatched = json::from_text(dispatched.get()).unwrap();
         prop_assert_eq!(text(&dispatched["results"][0]["bucket"]), text(&nested));
 
@@ -120,8 +121,9 @@ proptest! {
         for found in [&held.a, &held.list[0], &variant] {
             prop_assert_eq!(text(found), text(&value));
         }
+        let non_null = |value: Value| Some(value).filter(|value| !value.is_null());
         let named: HashMap<String, Option<Value>> =
-            named.into_iter().map(|(key, value)| (key, Some(value).filter(|value| !value.is_null()))).collect();
+            named.into_iter().map(|(key, value)| (key, non_null(value))).collect();
         prop_assert_eq!(held.named, named);
     }
 }
@@ -180,7 +182,7 @@ fn one_that_serde_would_copy_is_refused_by_name() {
     }
     for bucket in [json!({RAW_VALUE: "12"}), json!({"a": [{RAW_VALUE: "12"}]})] {
         let record = read(&db, &create(&db, bucket));
-        // An untagged enum tells no more than that no variant fits.
+        // The error of an untagged enum says only that no variant fits.
         assert!(record.bucket_as::<Untagged>().is_err());
     }
     let record = read(&db, &create(&db, json!({"type": "A", RAW_VALUE: "12"})));

@@ -1,4 +1,4 @@
-//! Importing and exporting all class definitions.
+//! Imports and exports of all class definitions.
 
 use miko_core::{ErrorId, SchemaChanges};
 use serde_json::{Value, json};
@@ -45,7 +45,10 @@ fn an_export_imports_to_the_same_schema() {
     let schema = db.0.export_schema().unwrap();
     assert_eq!(
         schema.to_string(),
-        r#"{"classes":{"a.b/parent":{"name":"a.b/parent","fields":{"z":{},"a":{}},"motto":"…"},"a.b/child":{"name":"a.b/child","inherits":["a.b/parent"]}}}"#
+        concat!(
+            r#"{"classes":{"a.b/parent":{"name":"a.b/parent","fields":{"z":{},"a":{}},"motto":"…"},"#,
+            r#""a.b/child":{"name":"a.b/child","inherits":["a.b/parent"]}}}"#
+        )
     );
     let other = crate::classed::db();
     other.0.import_schema(schema.clone()).unwrap();
@@ -86,7 +89,7 @@ fn a_schema_is_imported_whole_or_not_at_all() {
 }
 
 #[test]
-fn the_key_of_a_definition_is_its_name_whatever_it_says_inside() {
+fn the_key_of_a_definition_overrides_the_name_inside() {
     for name in [json!("a.b/other"), json!("https://a.b/c"), json!("no UNS"), json!(5)] {
         let db = db();
         let schema = json!({"classes": {"a.b/c": {"motto": 1, "name": name}}});

@@ -1,4 +1,4 @@
-//! The published JSON Schemas and the engine take and refuse the same definitions and requests, which are generated here.
+//! The published JSON Schemas and the engine agree on generated definitions and requests.
 
 use miko_core::Error;
 use proptest::prelude::*;
@@ -9,9 +9,9 @@ use crate::classed::{db, define};
 use crate::schemas::validator;
 use crate::support::cases;
 
-/// The rules that no JSON Schema can express: for these alone the engine refuses what the schema takes.
+/// The rules that no JSON Schema can express: only these may be violated by input that the schema accepts.
 pub(crate) const BEYOND_SCHEMAS: &[&str] = &[
-    // Bounds that leave no value, by the rule that contradicts another.
+    // Contradictory bounds, which no value satisfies.
     "min",
     "gt",
     "integer_only",
@@ -22,7 +22,7 @@ pub(crate) const BEYOND_SCHEMAS: &[&str] = &[
     // Values that the other rules of the field do not allow.
     "one_of",
     "default",
-    // What is no regular expression, or too large a one.
+    // Invalid or too large regular expressions.
     "pattern",
 ];
 
@@ -151,7 +151,10 @@ fn name() -> impl Strategy<Value = Value> {
         6 => Just(json!("a.b/c")),
         2 => "(https?://)?[ab1.]{1,4}[./?][ab./?_-]{0,5}".prop_map(Value::from),
         1 => r"[0-9]{1,3}\.[0-9]{1,2}\.[0-9]\.[0-9]{1,3}(/x)?".prop_map(Value::from),
-        1 => select(vec![json!("puck.uno/record"), json!("http://puck.uno/hash"), json!("puck.uno/value"), json!(5), json!("é.b"), json!("a.b/c\n")]),
+        1 => select(vec![
+            json!("puck.uno/record"), json!("http://puck.uno/hash"), json!("puck.uno/value"), json!(5),
+            json!("é.b"), json!("a.b/c\n"),
+        ]),
     ]
 }
 
@@ -223,7 +226,10 @@ proptest! {
     }
 
     #[test]
-    fn requests(action in select(vec!["select", "create", "update", "delete"]), keys in proptest::collection::vec(request_key(), 0..4)) {
+    fn requests(
+        action in select(vec!["select", "create", "update", "delete"]),
+        keys in proptest::collection::vec(request_key(), 0..4),
+    ) {
         let mut request = Map::from_iter([("action".to_owned(), json!(action))]);
         request.extend(match action {
             "create" => vec![("bucket".to_owned(), json!({}))],

@@ -1,4 +1,4 @@
-//! Every JSON file of the repository is what its JSON Schema says, and what this code says.
+//! Every JSON file of the repository is valid by its JSON Schema and by the engine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::support::{Local, db, export, plain, temporal};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Which JSON Schema a file is checked against, by the end of its path. The first that fits counts.
+/// The JSON Schema of a file, by the end of its path. The first match is used.
 const RULES: &[(&str, &str)] = &[
     (".schema.json", "its meta-schema"),
     (".surface.json", "surface.schema.json"),
@@ -21,7 +21,7 @@ const RULES: &[(&str, &str)] = &[
     ("docs/measurements/peers.json", "measurements.schema.json"),
 ];
 
-/// The folders in which files are looked for.
+/// The folders that are searched for files.
 const FOLDERS: &[&str] = &[
     "schema",
     "examples",
@@ -68,7 +68,7 @@ fn json_files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn every_json_file_is_what_its_schema_says() {
+fn every_json_file_is_valid_by_its_schema() {
     let mut files = Vec::new();
     FOLDERS.iter().for_each(|folder| json_files(&Path::new(WORKSPACE).join(folder), &mut files));
     assert!(files.len() >= 8, "{files:?}");
@@ -99,7 +99,7 @@ fn every_json_file_is_what_its_schema_says() {
 }
 
 #[test]
-fn what_is_exported_is_what_its_schema_says() {
+fn every_export_is_valid_by_its_schema() {
     for db in [plain(), temporal()] {
         db.import_schema(schema("starfleet.json")).unwrap();
         let pk = db.create("a.b/c", &json!({"n": [1.5, null]})).unwrap();
@@ -128,9 +128,9 @@ fn the_sample_domain_is_imported_and_given_back_byte_by_byte() {
     assert_eq!(classes(&copy), classes(&db));
 }
 
-/// Schema and code agree on what is wrong with a definition.
+/// Definitions that the schema refuses, with the faults that the engine reports.
 #[test]
-fn what_a_schema_refuses_the_engine_refuses() {
+fn the_engine_refuses_definitions_that_the_schema_refuses() {
     let definitions = validator("class-definition.schema.json");
     let field = |field: Value| json!({"name": "a.b/c", "fields": {"f": field}});
     let broken = [
@@ -161,7 +161,12 @@ fn what_a_schema_refuses_the_engine_refuses() {
     }
 
     let worldlets = validator("worldlet.schema.json");
-    let record = |record: Value| json!({"format": "worldlet/1.0", "properties": {"temporal": false, "executable": false}, "records": {"a": record}});
+    let record = |record: Value| {
+        json!({
+            "format": "worldlet/1.0", "properties": {"temporal": false, "executable": false},
+            "records": {"a": record},
+        })
+    };
     let stack = json!({"x": {"class": "a.b/c"}});
     assert!(worldlets.is_valid(&record(json!({"bucket": {}, "stack": stack}))));
     assert!(worldlets.is_valid(&record(json!(5))) && worldlets.is_valid(&record(json!(["a"]))));
@@ -179,15 +184,21 @@ fn what_a_schema_refuses_the_engine_refuses() {
     }
 }
 
-/// Schema and code agree on what is wrong with a request, as far as a schema can tell.
+/// Requests that the schema refuses are refused by the engine too.
 #[test]
-fn what_the_schema_of_a_request_refuses_the_engine_refuses() {
+fn the_engine_refuses_requests_that_the_schema_refuses() {
     let requests = validator("q0-request.schema.json");
     let path = |path: Value| json!({"action": "select", "path": path});
     let sort = |sort: Value| json!({"action": "select", "sort": sort});
     for fine in [
-        json!({"action": "select", "placeholders": {"x": 1}, "then": {"not": true, "any": [{}]}, "limit": 0, "misc": 1}),
-        json!({"action": "select", "all": [{"class": ["a.b/c"], "pk": "x", "path": ["a", 0, null]}], "sorts": [["a", 1]]}),
+        json!({
+            "action": "select", "placeholders": {"x": 1}, "then": {"not": true, "any": [{}]},
+            "limit": 0, "misc": 1,
+        }),
+        json!({
+            "action": "select", "all": [{"class": ["a.b/c"], "pk": "x", "path": ["a", 0, null]}],
+            "sorts": [["a", 1]],
+        }),
         path(json!(["a", {"in": [], "case-sensitive": false}])),
         path(json!(["a", {"value": {"placeholder": 1}}])),
         sort(json!([{"record": "pk"}, {"reverse": true}])),

@@ -1,7 +1,7 @@
-//! Scripts of calls, on the engine of this run and on a model that is too simple to be wrong.
+//! Runs scripts of calls on the engine of this run and on a simple model, and compares the outcomes.
 //!
-//! As every engine, temporal or not, and a share of each runs this, they agree with each other as well. A script that fails is
-//! shrunk, and printed as the calls that it is made of.
+//! Every engine and every share runs this, so all of them agree with each other. A failing script is shrunk
+//! and printed as its calls.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::db;
 
-/// A record of a script, by the order of creation. It may not exist yet.
+/// The index of a record in order of creation. The record may not exist yet.
 type Nth = usize;
 
 #[derive(Clone)]
@@ -33,12 +33,12 @@ enum Call {
     Delete {
         record: Nth,
     },
-    /// Another definition of the base class.
+    /// Redefines the base class.
     Define(Rule),
     Batch(Vec<Call>),
 }
 
-/// What the base class says of `n`.
+/// The rule of the base class for `n`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Rule {
     Nothing,
@@ -60,7 +60,7 @@ impl Rule {
     }
 }
 
-/// As in a request: `$3` is the pk of the record that was created third.
+/// The request, with `$3` for the pk of the record that was created third.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -97,7 +97,11 @@ impl Call {
 fn call() -> impl Strategy<Value = Call> {
     let one = || {
         let n = || {
-            let value = prop_oneof![4 => (0..3u8).prop_map(Value::from), 1 => Just(json!("x")), 1 => Just(json!(1.0))];
+            let value = prop_oneof![
+                4 => (0..3u8).prop_map(Value::from),
+                1 => Just(json!("x")),
+                1 => Just(json!(1.0)),
+            ];
             prop::option::weighted(0.8, value)
         };
         let to = || prop::option::weighted(0.4, 0..8usize);
@@ -118,25 +122,25 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// What there is, by the words of the specification.
+/// The state of the database by the specification.
 #[derive(Debug, Clone)]
 struct Model {
     rule: Rule,
-    /// In order of creation.
-    records: Vec<Record>,
+    /// The records, in order of creation.
+    records: Vec<ModelRecord>,
 }
 
 #[derive(Debug, Clone)]
-struct Record {
+struct ModelRecord {
     class: &'static str,
     n: Option<Value>,
-    /// The record that it names. One that did not exist when it was named is none for ever.
+    /// The referenced record. A reference to a record that did not exist yet is dangling for ever.
     to: Option<Result<Nth, Nth>>,
     active: bool,
     versions: usize,
 }
 
-impl Record {
+impl ModelRecord {
     fn is_base(&self) -> bool {
         self.active && ["a.b/base", "a.b/sub"].contains(&self.class)
     }
@@ -145,7 +149,7 @@ impl Record {
 type Outcome = Result<(), ErrorId>;
 
 impl Model {
-    /// Makes a call, of which nothing is left if it fails.
+    /// Makes a call. A failed call changes nothing.
     fn make(&mut self, call: &Call) -> Outcome {
         let before = self.clone();
         let calls = match call {
@@ -162,12 +166,12 @@ impl Model {
         made
     }
 
-    /// Makes a call when the first `known` records can be named.
+    /// Makes a call in which the first `known` records can be referenced.
     fn make_one(&mut self, call: &Call, known: usize) -> Outcome {
         let name = |nth: Nth| if nth < known { Ok(nth) } else { Err(nth) };
         match call {
             Call::Create { class, n, to } => {
-                self.records.push(Record {
+                self.records.push(ModelRecord {
                     class,
                     n: n.clone(),
                     to: to.map(name),
@@ -199,7 +203,7 @@ impl Model {
         }
     }
 
-    fn active(&mut self, named: Result<Nth, Nth>) -> Result<&mut Record, ErrorId> {
+    fn active(&mut self, named: Result<Nth, Nth>) -> Result<&mut ModelRecord, ErrorId> {
         let record = &mut self.records[named.map_err(|_| ErrorId::RECORD_NOT_FOUND)?];
         if !record.active {
             return Err(ErrorId::RECORD_DELETED);
@@ -224,10 +228,12 @@ impl Model {
 
     fn check_unique(&self, nth: Nth) -> Outcome {
         let record = &self.records[nth];
-        let number =
-            |record: &Record| record.n.as_ref().map(|n| n.as_f64().map_or(n.to_string(), |n| n.to_string()));
-        let same =
-            |other: &Record| other.is_base() && number(other).is_some() && number(other) == number(record);
+        let number = |record: &ModelRecord| {
+            record.n.as_ref().map(|n| n.as_f64().map_or(n.to_string(), |n| n.to_string()))
+        };
+        let same = |other: &ModelRecord| {
+            other.is_base() && number(other).is_some() && number(other) == number(record)
+        };
         let others = self.records.iter().enumerate().filter(|(other, _)| *other != nth);
         if self.rule == Rule::Unique && record.is_base() && others.into_iter().any(|(_, other)| same(other)) {
             return Err(ErrorId::UNIQUE_VIOLATION);
@@ -235,9 +241,10 @@ impl Model {
         Ok(())
     }
 
-    /// What the end of a transaction looks at: what was written points at something, and nothing points at what was deleted.
+    /// The checks at the end of a transaction: written references have targets, and deleted records are not
+    /// referenced.
     fn check_references(&self, before: &Self) -> Outcome {
-        let links = |record: &Record| record.active && record.class == "a.b/link";
+        let links = |record: &ModelRecord| record.active && record.class == "a.b/link";
         let is_active = |nth: Nth| self.records.get(nth).is_some_and(|record| record.active);
         let written = |nth: &Nth| {
             before.records.get(*nth).is_none_or(|old| old.versions != self.records[*nth].versions)
@@ -250,7 +257,7 @@ impl Model {
         }
         let was_deleted = |nth: Nth| before.records.get(nth).is_none_or(|old| old.active) && !is_active(nth);
         let restricts =
-            |record: &Record| links(record) && matches!(record.to, Some(Ok(to)) if was_deleted(to));
+            |record: &ModelRecord| links(record) && matches!(record.to, Some(Ok(to)) if was_deleted(to));
         if self.records.iter().any(restricts) {
             return Err(ErrorId::REFERENCE_RESTRICTED);
         }
@@ -258,8 +265,8 @@ impl Model {
     }
 }
 
-/// The pk of no record.
-fn nobody(nth: Nth) -> String {
+/// A pk that no record has.
+fn unknown_pk(nth: Nth) -> String {
     format!("nobody-{nth}")
 }
 
@@ -279,7 +286,7 @@ impl Pair {
         Self { db, model: Model { rule: Rule::Nothing, records: Vec::new() }, pks: Vec::new() }
     }
 
-    /// Makes a call of the database, and notes the pks of what it has created.
+    /// Makes a call of the database and keeps the pks of created records.
     fn make(&mut self, call: &Call) -> Outcome {
         let id = |error: &miko_core::Error| error.items()[0].id.clone();
         let calls = match call {
@@ -290,8 +297,8 @@ impl Pair {
             Call::Batch(calls) => calls.clone(),
             call => vec![call.clone()],
         };
-        // A record that does not exist yet when the call is made has no pk to be named by.
-        let pk = |nth: Nth| self.pks.get(nth).cloned().unwrap_or_else(|| nobody(nth));
+        // A record that does not exist yet has no pk.
+        let pk = |nth: Nth| self.pks.get(nth).cloned().unwrap_or_else(|| unknown_pk(nth));
         let requests: Vec<Value> = calls.iter().map(|call| call.request(&pk)).collect();
         let answers = match call {
             Call::Batch(_) => self.db.batch(requests, true).map_err(|error| id(&error))?,
@@ -306,7 +313,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Is in the database what is in the model?
+    /// Checks that the database equals the model.
     fn check(&self) {
         for class in CLASSES {
             let expected: Vec<Value> = self.expected(|record| match class {
@@ -318,7 +325,7 @@ impl Pair {
             assert_eq!(found, expected, "records of {class}");
         }
         for n in [json!(0), json!(1), json!("x"), json!(null)] {
-            let of_n = |record: &Record| match &record.n {
+            let of_n = |record: &ModelRecord| match &record.n {
                 None => n.is_null(),
                 Some(found) => found == &n || found.as_f64().is_some_and(|found| n.as_f64() == Some(found)),
             };
@@ -335,13 +342,13 @@ impl Pair {
         }
     }
 
-    /// Pk and bucket of the active records for which this holds.
-    fn expected(&self, holds: impl Fn(&Record) -> bool) -> Vec<Value> {
+    /// Pk and bucket of the active records for which `holds` is true.
+    fn expected(&self, holds: impl Fn(&ModelRecord) -> bool) -> Vec<Value> {
         let records = self.model.records.iter().zip(&self.pks);
         let active = records.filter(|(record, _)| record.active && holds(record));
-        let bucket = |record: &Record| {
+        let bucket = |record: &ModelRecord| {
             let n = record.n.iter().map(|n| ("n".to_owned(), n.clone()));
-            let pk = |to: Result<Nth, Nth>| to.map_or_else(nobody, |nth| self.pks[nth].clone());
+            let pk = |to: Result<Nth, Nth>| to.map_or_else(unknown_pk, |nth| self.pks[nth].clone());
             let to = record.to.map(|to| ("to".to_owned(), pk(to).into()));
             Value::Object(n.chain(to).collect())
         };
@@ -351,7 +358,7 @@ impl Pair {
 
 proptest! {
     #[test]
-    fn a_script_does_what_the_model_says(script in prop::collection::vec(call(), 1..25)) {
+    fn a_script_has_the_same_outcome_as_the_model(script in prop::collection::vec(call(), 1..25)) {
         let mut pair = Pair::new();
         for call in &script {
             let expected = pair.model.make(call);

@@ -1,25 +1,26 @@
-//! Selects: the request, the SQL with its bound values, and the answer, side by side.
+//! Selects: each request with its SQL, bound values and answer.
 
 use serde_json::{Value, json};
 
 use crate::support::{Local, buckets, create, db, run, sqlite};
 
-/// The numbers of the classes of the crew, which they get when the first record uses them.
+/// The ids of the classes of the crew, assigned in the order of their first use.
 const OFFICER: i64 = 1;
 const SHIP: i64 = 3;
 const DOCTOR: i64 = 4;
 
-/// Five records, named by the order of their creation, and a tombstone between them.
+/// Five records, numbered in order of creation, with tombstones between them.
 fn crew() -> Local {
     crew_in(db())
 }
 
 fn crew_in(db: Local) -> Local {
+    let (officer, doctor) = ("starfleet.com/officer", "starfleet.com/doctor");
     let crew = [
-        json!({"class": "starfleet.com/officer", "bucket": {"n": 1, "name": {"family": "Kirk"}, "tags": ["a", "b"]}}),
-        json!({"class": "starfleet.com/officer", "bucket": {"n": 2, "name": {"family": "Spock"}, "tags": []}}),
+        json!({"class": officer, "bucket": {"n": 1, "name": {"family": "Kirk"}, "tags": ["a", "b"]}}),
+        json!({"class": officer, "bucket": {"n": 2, "name": {"family": "Spock"}, "tags": []}}),
         json!({"class": "starfleet.com/ship", "bucket": {"n": 3, "name": "Enterprise"}}),
-        json!({"classes": ["starfleet.com/doctor", "starfleet.com/officer"], "bucket": {"n": 4, "name": null}}),
+        json!({"classes": [doctor, officer], "bucket": {"n": 4, "name": null}}),
         json!({"bucket": {"n": 5.0}}),
     ];
     for mut record in crew {
@@ -31,7 +32,8 @@ fn crew_in(db: Local) -> Local {
     db
 }
 
-/// The request selects the records with these numbers, by this SQL (after the columns) with these values.
+/// Checks that the request selects the records with these numbers, by this SQL (after the columns) and these
+/// values.
 fn check(request: Value, sql: &str, values: Value, numbers: &[u64]) {
     let db = crew();
     let explanation = db.explain(request.clone()).unwrap();
@@ -169,8 +171,10 @@ fn conditions_are_sql_with_a_call_for_each_path() {
 #[test]
 fn a_sort_is_a_key_for_each_record() {
     const BY: &str = r#"["name","family",{"case-sensitive":false}]"#;
-    let sorted = json!({"action": "select", "sort": ["name", "family", {"case-sensitive": false, "reverse": true}],
-                        "sorts": [[{"record": "updated_at"}]]});
+    let sorted = json!({
+        "action": "select", "sort": ["name", "family", {"case-sensitive": false, "reverse": true}],
+        "sorts": [[{"record": "updated_at"}]],
+    });
     check(
         sorted.clone(),
         "FROM record WHERE bucket IS NOT NULL \
@@ -182,7 +186,8 @@ fn a_sort_is_a_key_for_each_record() {
     limited["limit"] = 2.into();
     check(
         limited,
-        "FROM (SELECT seq, q0_key(bucket, ?1) AS key_0, updated_at AS key_1 FROM record WHERE bucket IS NOT NULL \
+        "FROM (SELECT seq, q0_key(bucket, ?1) AS key_0, updated_at AS key_1 \
+         FROM record WHERE bucket IS NOT NULL \
          ORDER BY key_0 DESC NULLS LAST, key_1 NULLS LAST, seq LIMIT ?2) CROSS JOIN record USING (seq) \
          ORDER BY key_0 DESC NULLS LAST, key_1 NULLS LAST, seq",
         json!([BY, 2]),
@@ -191,9 +196,11 @@ fn a_sort_is_a_key_for_each_record() {
 }
 
 #[test]
-fn what_may_fail_is_narrowed_by_sql_and_decided_by_the_evaluator() {
-    let request = json!({"action": "select", "class": "starfleet.com/officer", "path": ["n", {"gte": 2}], "limit": 1,
-                         "any": [{}, {"path": ["n", {"placeholder": "nobody gives this"}]}], "sort": ["n"]});
+fn conditions_that_can_fail_are_left_to_the_evaluator() {
+    let request = json!({
+        "action": "select", "class": "starfleet.com/officer", "path": ["n", {"gte": 2}], "limit": 1,
+        "any": [{}, {"path": ["n", {"placeholder": "undefined"}]}], "sort": ["n"],
+    });
     check(
         request,
         "FROM membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ?1 \

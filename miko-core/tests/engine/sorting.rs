@@ -1,4 +1,4 @@
-//! Sorting: the order of types and values, qualifiers, and what ties.
+//! Sorting: the order of types and values, qualifiers, and ties.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ fn types_have_an_order_and_nothing_is_last() {
         json!({}),
     ];
     let mut shuffled: Vec<Value> = vec![json!(null)];
-    // The last arrays and objects tie: they have to be created in their order.
+    // The last arrays and objects tie, so that they keep the order of creation.
     shuffled.extend(ascending[..16].iter().rev().cloned());
     shuffled.extend(ascending[16..].iter().cloned());
     let db = with_values(&shuffled);
@@ -103,7 +103,7 @@ fn what_a_record_itself_has_may_be_sorted_by() {
     let by = |own: &str, reverse: bool| sorted(&db, json!({"sort": [{"record": own}, {"reverse": reverse}]}));
     assert_eq!(by("pk", false), [0, 1, 2, 3]);
     assert_eq!(by("pk", true), [3, 2, 1, 0]);
-    // Those of one millisecond are in order of creation, in either direction.
+    // Records of one millisecond are in order of creation in both directions.
     let updated_at = |n: &usize| read(&db, &pks[*n]).updated_at;
     let mut updated: Vec<usize> = (0..4).collect();
     updated.sort_by_key(updated_at);

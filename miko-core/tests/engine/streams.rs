@@ -1,4 +1,4 @@
-//! Streams: results, exports and imports in chunks, of the state of one moment.
+//! Streams: results, exports and imports in chunks, which show the state of one moment.
 
 use miko_core::{ErrorId, MikobaseExt, Source};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn numbered(count: usize) -> (Local, Vec<String>) {
     numbered_with(count, "")
 }
 
-/// Records with a number each, and a text.
+/// Records, each with a number and a text.
 fn numbered_with(count: usize, text: &str) -> (Local, Vec<String>) {
     let db = db();
     let bucket = |n| if text.is_empty() { json!({"n": n}) } else { json!({"n": n, "text": text}) };
@@ -64,7 +64,7 @@ fn a_stream_shows_the_moment_in_which_it_was_opened() {
     let mut stream = db.iter(json!({"class": "a.b/n"})).unwrap();
     let first = stream.next().unwrap().unwrap();
     assert_eq!(number(&first), 0);
-    // Everything that a chunk has not yet been made of is written anew, deleted, of another class, or new.
+    // Records of later chunks are updated, deleted or get another class, and new ones are created.
     let write = |(at, pk): (usize, &String)| match at % 4 {
         0 => Some(json!({"action": "update", "pk": pk, "bucket": {"n": 0}})),
         1 => Some(json!({"action": "delete", "pk": pk})),

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of all tests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::ops::Deref;
@@ -15,31 +15,31 @@ use miko_shared::{Connect, Token};
 use proptest::prelude::ProptestConfig;
 use serde_json::{Value, json};
 
-use crate::engines::WITH_THEIR_OWN;
+use crate::engines::ENGINE_INDEPENDENT;
 
-/// The variable that names the engine that the tests are about.
+/// The environment variable with the engine to test.
 pub(crate) const ENGINE: &str = "MIKOBASE_TEST_ENGINE";
 
-/// The variable that makes this binary the server of a share, on the backend that it names.
+/// The environment variable with a backend, with which this binary serves a share.
 pub(crate) const SERVE: &str = "MIKOBASE_TEST_SERVE";
 
-/// An empty database on the engine that this run is about.
+/// An empty database on the tested engine.
 pub(crate) struct Local {
-    held: Held,
-    /// Where its file is, if it has one.
+    database: Database,
+    /// The folder of its file, if it has one.
     _folder: Option<tempfile::TempDir>,
 }
 
-/// What holds the records.
-enum Held {
+/// The engine, or a proxy to a share.
+enum Database {
     Engine(Box<dyn Engine>),
     Share { client: MikobaseClient, server: Child },
 }
 
-impl Drop for Held {
+impl Drop for Database {
     fn drop(&mut self) {
         if let Self::Share { server, .. } = self {
-            // The end of its input is the end of the share.
+            // The share ends when its input ends.
             drop(server.stdin.take());
             let _ = server.wait();
         }
@@ -50,17 +50,17 @@ impl Deref for Local {
     type Target = dyn Mikobase;
 
     fn deref(&self) -> &Self::Target {
-        match &self.held {
-            Held::Engine(engine) => &**engine,
-            Held::Share { client, .. } => client,
+        match &self.database {
+            Database::Engine(engine) => &**engine,
+            Database::Share { client, .. } => client,
         }
     }
 }
 
-/// What an engine does and a share does in another way.
+/// Methods that an engine and a share implement differently.
 impl Local {
     fn on(engine: impl Engine + 'static) -> Self {
-        Self { held: Held::Engine(Box::new(engine)), _folder: None }
+        Self { database: Database::Engine(Box::new(engine)), _folder: None }
     }
 
     fn in_folder<E: Engine + 'static>(open: fn(PathBuf) -> Result<E, Error>) -> Self {
@@ -70,24 +70,24 @@ impl Local {
     }
 
     pub(crate) fn write_worldlet(&self, writer: &mut dyn Write) -> Result<(), Error> {
-        match &self.held {
-            Held::Engine(engine) => engine.write_worldlet(writer),
-            Held::Share { client, .. } => client.export_worldlet(writer),
+        match &self.database {
+            Database::Engine(engine) => engine.write_worldlet(writer),
+            Database::Share { client, .. } => client.export_worldlet(writer),
         }
     }
 
     pub(crate) fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported, Error> {
-        match &self.held {
-            Held::Engine(engine) => engine.read_worldlet(reader, trust),
-            Held::Share { client, .. } => client.import_worldlet(reader, trust),
+        match &self.database {
+            Database::Engine(engine) => engine.read_worldlet(reader, trust),
+            Database::Share { client, .. } => client.import_worldlet(reader, trust),
         }
     }
 
-    /// A share explains nothing; an engine with the same classes does, up to the numbers that it gave them.
+    /// A share cannot explain. An engine with the same classes does instead, except for the ids of classes.
     pub(crate) fn explain(&self, query: Value) -> Result<Explanation, Error> {
-        match &self.held {
-            Held::Engine(engine) => engine.explain(query),
-            Held::Share { client, .. } => {
+        match &self.database {
+            Database::Engine(engine) => engine.explain(query),
+            Database::Share { client, .. } => {
                 let engine = SqliteEngine::in_memory()?;
                 engine.import_schema(client.export_schema()?)?;
                 Ok(Explanation { sql: None, values: Vec::new(), ..engine.explain(query)? })
@@ -96,17 +96,17 @@ impl Local {
     }
 
     pub(crate) fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
-        match &self.held {
-            Held::Engine(engine) => engine.run_group(calls),
-            Held::Share { .. } => panic!("a share makes calls together by itself"),
+        match &self.database {
+            Database::Engine(engine) => engine.run_group(calls),
+            Database::Share { .. } => panic!("a share makes calls together by itself"),
         }
     }
 }
 
-/// A database on an engine: that of this run, unless the run is about shares.
+/// A database on the tested engine, or on the default engine if a share is tested.
 pub(crate) fn engine() -> Local {
     let db = db();
-    if matches!(db.held, Held::Engine(_)) { db } else { sqlite() }
+    if matches!(db.database, Database::Engine(_)) { db } else { sqlite() }
 }
 
 fn folder() -> tempfile::TempDir {
@@ -116,7 +116,7 @@ fn folder() -> tempfile::TempDir {
     }
 }
 
-/// A share by another process, which serves it until its input ends.
+/// A share in another process, which serves it until its input ends.
 fn share_of(backend: &str, folder: Option<tempfile::TempDir>) -> Local {
     let mut server = Command::new(std::env::current_exe().unwrap())
         .env(SERVE, backend)
@@ -129,24 +129,24 @@ fn share_of(backend: &str, folder: Option<tempfile::TempDir>) -> Local {
     let address = lines.find_map(|line| Some(line.split_once("at ")?.1.to_owned())).unwrap();
     let (path, token) = address.split_once(' ').unwrap();
     let client = MikobaseClient::connect(path, &token.parse::<Token>().unwrap()).unwrap();
-    // What libtest still has to say must find a reader.
+    // The rest of libtest's output is read, so that its writes do not fail.
     std::thread::spawn(move || lines.for_each(drop));
-    Local { held: Held::Share { client, server }, _folder: folder }
+    Local { database: Database::Share { client, server }, _folder: folder }
 }
 
-/// The engine that this run is about; none is SQLite in memory.
+/// The tested engine; `None` is SQLite in memory.
 fn engine_of_this_run() -> Option<String> {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or_default();
     assert!(
-        !WITH_THEIR_OWN.iter().any(|module| test.starts_with(module)),
+        !ENGINE_INDEPENDENT.iter().any(|module| test.starts_with(module)),
         "{test} runs on the engine of the run: take its module from the list in engines.rs"
     );
     std::env::var(ENGINE).ok()
 }
 
-/// At most this many generated cases, fewer in the runs for other engines; in the long mode as many as
-/// `PROPTEST_CASES` says.
+/// At most this number of generated cases, fewer in runs for other engines. In the long mode `PROPTEST_CASES`
+/// sets the number.
 pub(crate) fn cases(most: u32) -> ProptestConfig {
     let cases = ProptestConfig::default().cases;
     let is_long = std::env::var_os("MIKOBASE_LONG").is_some_and(|value| value == "1");
@@ -157,7 +157,7 @@ pub(crate) fn db() -> Local {
     db_on(engine_of_this_run().as_deref())
 }
 
-/// An empty database that is not temporal: for tests about the form of a worldlet, which says less.
+/// An empty database without history, for tests of the form of a worldlet, which is shorter then.
 pub(crate) fn plain() -> Local {
     db_on(engine_of_this_run().as_deref().map(|engine| engine.trim_start_matches("temporal ")))
 }
@@ -192,7 +192,7 @@ fn db_on(engine: Option<&str>) -> Local {
     }
 }
 
-/// An empty temporal database: for tests that are about versions.
+/// An empty temporal database, for tests of versions.
 pub(crate) fn temporal() -> Local {
     match engine_of_this_run() {
         Some(engine) if engine.starts_with("temporal") => db(),
@@ -201,17 +201,17 @@ pub(crate) fn temporal() -> Local {
     }
 }
 
-/// The same on SQLite, for tests about SQL.
+/// An empty database on SQLite, for tests of SQL.
 pub(crate) fn sqlite() -> Local {
     Local::on(SqliteEngine::in_memory().unwrap())
 }
 
-/// Creates a record with this bucket and gives its pk.
+/// Creates a record with this bucket and returns its pk.
 pub(crate) fn create(db: &Local, bucket: Value) -> String {
     run(db, json!({"action": "create", "bucket": bucket}))
 }
 
-/// Runs a write and gives the pk it was about.
+/// Runs a write and returns the pk of its record.
 pub(crate) fn run(db: &Local, request: Value) -> String {
     db.q0(request).unwrap().into_pk().unwrap()
 }
@@ -220,13 +220,13 @@ pub(crate) fn read(db: &Local, pk: &str) -> Record {
     db.record_by_pk(pk).unwrap().expect("the record is there")
 }
 
-/// What a select gives, a bucket per record.
+/// The buckets of the records of a select.
 pub(crate) fn buckets(db: &Local, request: Value) -> Vec<Value> {
     let records = db.q0(request).unwrap().into_records().unwrap();
     records.iter().map(|record| record.bucket.to_map().unwrap().into()).collect()
 }
 
-/// The select as the evaluator has to run it, with the same meaning: a placeholder leads nowhere, and nobody gets there.
+/// An equivalent select that the evaluator must run: it has an undefined placeholder that is never evaluated.
 pub(crate) fn for_evaluator(select: &Value) -> Value {
     let mut select = select.clone();
     let silent = json!({"any": [{"all": []}, {"path": [{"placeholder": "nobody gives this"}, 1]}]});
@@ -238,12 +238,12 @@ pub(crate) fn for_evaluator(select: &Value) -> Value {
     select
 }
 
-/// What a select gives, by SQL alone and by the evaluator.
+/// The result of a select, checked to be the same by SQL alone and by the evaluator.
 #[track_caller]
 pub(crate) fn agreed(db: &Local, select: &Value) -> Result<Vec<Record>, Error> {
     let run =
         |request: &Value| Ok(db.q0(request.clone())?.into_records()?.iter().cloned().collect::<Vec<_>>());
-    // Where the fault is may differ: it is in the request that was sent.
+    // The places of faults may differ, since the requests differ.
     let without_place = |answer: &Result<Vec<Record>, Error>| {
         answer.clone().map_err(|error| {
             let details = |item: &miko_core::ErrorItem| {
@@ -267,7 +267,7 @@ pub(crate) fn agreed(db: &Local, select: &Value) -> Result<Vec<Record>, Error> {
     answer
 }
 
-/// What a request that must fail fails with; nothing may have changed then.
+/// The error of a request that must fail; checks that it changes nothing.
 pub(crate) fn failure(db: &Local, request: Value) -> Error {
     let before = export(db);
     let error = db.q0(request.clone()).expect_err(&request.to_string());

@@ -1,4 +1,4 @@
-//! Calls that are made together: one commit, and each has its own result.
+//! Group commit: calls with one commit, each with its own result.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Local, buckets, cases, engine, export};
 
-/// Ships have unique names.
+/// A database with ships, which have unique names.
 fn fleet() -> Local {
     let db = engine();
-    db.import_schema(
-        json!({"classes": {"a.b/ship": {"fields": {"name": {"class": "string", "unique": true, "max_length": 20}}}}}),
-    )
+    db.import_schema(json!({"classes": {"a.b/ship": {"fields": {"name": {
+        "class": "string", "unique": true, "max_length": 20,
+    }}}}}))
     .unwrap();
     db
 }
@@ -23,7 +23,7 @@ fn launch(name: &str) -> Value {
     json!({"action": "create", "class": "a.b/ship", "bucket": {"name": name}})
 }
 
-/// Makes calls as a server does: together, and one by one if nothing is left of that.
+/// Makes calls as a server does: in a group, and one by one if the group is rolled back.
 fn make(db: &Local, calls: &[Value]) -> Vec<Result<(), Error>> {
     let one_by_one = || calls.iter().map(|call| db.q0(call.clone()).map(drop)).collect();
     let mut results = Vec::new();
@@ -44,7 +44,7 @@ fn each_has_its_own_result() {
         (&["Enterprise", "Defiant"], &[true, true]),
         // Refused before anything is written.
         (&["Enterprise", "a name that is far too long", "Defiant"], &[true, false, true]),
-        // Refused when the record is written already.
+        // Refused after the record is written.
         (&["Enterprise", "Enterprise", "Defiant"], &[true, false, true]),
         (&["Enterprise", "Defiant", "Defiant", "Defiant", "Voyager"], &[true, true, false, false, true]),
     ];
@@ -83,7 +83,7 @@ fn a_call_that_fails_late_leaves_nothing_of_any() {
     });
     assert!(!done);
     assert_eq!(export(&db), before);
-    // Classes and numbers that were given out meanwhile are forgotten as well.
+    // Ids of classes and records that were assigned in the group are discarded too.
     db.q0(json!({"action": "create", "class": "a.b/dock", "bucket": {}})).unwrap();
     db.q0(launch("Enterprise")).unwrap();
     assert_eq!(names(&db), ["Enterprise"]);
@@ -104,7 +104,7 @@ fn a_panic_between_calls_leaves_nothing_and_the_store_goes_on() {
 }
 
 #[test]
-fn reads_alone_begin_no_transaction_and_nobody_may_be_called() {
+fn a_group_of_reads_or_of_no_calls_begins_no_transaction() {
     let db = fleet();
     assert!(db.run_group(&mut || {}));
     assert!(db.run_group(&mut || assert!(names(&db).is_empty())));
@@ -114,7 +114,7 @@ fn reads_alone_begin_no_transaction_and_nobody_may_be_called() {
     assert_eq!(names(&db), ["Enterprise"]);
 }
 
-/// What another thread wrote would be undone with the rest, though that thread was told that it is done.
+/// Otherwise a rollback of the group would undo acknowledged writes of other threads.
 #[test]
 fn other_threads_wait() {
     let db = fleet();
@@ -136,7 +136,7 @@ fn other_threads_wait() {
     assert_eq!(names(&db), ["Defiant"]);
 }
 
-/// Calls on ships with few names, so that they get into each other's way.
+/// Calls on ships with few names, so that they conflict.
 fn call() -> impl Strategy<Value = Value> {
     let name = || prop::sample::select(vec!["A", "B", "C", "a name that is far too long"]);
     prop_oneof![
@@ -150,11 +150,13 @@ fn call() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(cases(200))]
     #[test]
-    fn together_or_one_by_one_the_results_are_the_same(turns in prop::collection::vec(prop::collection::vec(call(), 1..6), 1..6)) {
+    fn results_in_a_group_and_alone_are_the_same(
+        groups in prop::collection::vec(prop::collection::vec(call(), 1..6), 1..6),
+    ) {
         let (together, alone) = (fleet(), fleet());
-        for calls in turns {
-            let failures = |results: Vec<Result<(), Error>>| {
-                results.into_iter().map(|result| result.map_err(|error| error.id().clone())).collect::<Vec<_>>()
+        for calls in groups {
+            let failures = |results: Vec<Result<(), Error>>| -> Vec<Result<(), ErrorId>> {
+                results.into_iter().map(|result| result.map_err(|error| error.id().clone())).collect()
             };
             let expected = calls.iter().map(|call| alone.q0(call.clone()).map(drop)).collect();
             prop_assert_eq!(failures(make(&together, &calls)), failures(expected));
@@ -162,9 +164,11 @@ proptest! {
         }
     }
 
-    /// In memory creates share a transaction that stays open; whatever is in a batch has its own.
+    /// In memory, creates share a transaction that stays open; a batch has its own.
     #[test]
-    fn in_a_transaction_of_its_own_or_not_the_result_is_the_same(calls in prop::collection::vec(call(), 1..12)) {
+    fn results_in_an_own_and_in_a_shared_transaction_are_the_same(
+        calls in prop::collection::vec(call(), 1..12),
+    ) {
         let (alone, shared) = (fleet(), fleet());
         for call in calls {
             let [own] = <[_; 1]>::try_from(alone.batch(vec![call.clone()], true).map_or_else(

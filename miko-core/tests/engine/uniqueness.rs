@@ -28,12 +28,12 @@ fn equal_values_collide_as_q0_compares_them() {
     for (first, second) in colliding {
         let db = officers();
         let other = create(&db, "a.b/person", json!({"serial": first})).unwrap();
-        // Records of a subclass count, too.
+        // Records of a subclass count too.
         let error = create(&db, "a.b/officer", json!({"serial": second})).unwrap_err();
         assert!(error.is(ErrorId::UNIQUE_VIOLATION), "{error}");
         let details = &error.items()[0].details;
         assert_eq!((&details["other"], &details["fields"]), (&json!(other), &json!(["serial"])));
-        // A value is free again when its record has another, or is deleted.
+        // A value is free when its record gets another one or is deleted.
         db.update(&other, json!({"serial": "another"})).unwrap();
         let pk = create(&db, "a.b/officer", json!({"serial": second})).unwrap();
         db.delete(&pk).unwrap();
@@ -62,7 +62,7 @@ fn tuples_are_unique_as_a_whole_and_one_with_a_null_is_exempt() {
 }
 
 #[test]
-fn all_violations_of_a_record_are_told_at_once() {
+fn all_violations_of_a_record_are_reported() {
     let db = officers();
     let bucket = json!({"serial": 1, "rank": "Captain", "name": {"last": "Kirk"}});
     create(&db, "a.b/officer", bucket.clone()).unwrap();
@@ -88,12 +88,12 @@ fn a_join_is_required_unique_and_never_changes() {
     db.update(&pk, json!({"officer": {"pk": o}, "ship": "s", "since": 2364})).unwrap();
     let error = db.update(&pk, json!({"officer": o, "ship": "other"})).unwrap_err();
     assert!(error.is(ErrorId::IMMUTABLE_FIELD), "{error}");
-    // In another class it is no posting.
+    // A record of another class is not a posting.
     db.run(json!({"action": "update", "pk": pk, "class": "x.y/z", "bucket": {"ship": "other"}})).unwrap();
 }
 
 #[test]
-fn what_becomes_unique_must_be_so_already() {
+fn a_field_can_become_unique_only_if_its_values_are() {
     let db = db();
     let definition = define(&db, json!({"name": "a.b/c"})).unwrap();
     let first = create(&db, "a.b/c", json!({"n": 1})).unwrap();
@@ -105,7 +105,7 @@ fn what_becomes_unique_must_be_so_already() {
     db.delete(&second).unwrap();
     db.update(&definition, unique).unwrap();
     assert!(create(&db, "a.b/c", json!({"n": 1})).is_err());
-    // And what no longer is unique need not be.
+    // Values of a field that is no longer unique may be equal.
     db.update(&definition, json!({"name": "a.b/c"})).unwrap();
     create(&db, "a.b/c", json!({"n": 1})).unwrap();
     assert!(db.update(&definition, json!({"name": "a.b/c", "join": ["n"]})).is_err());
@@ -126,18 +126,18 @@ fn a_class_that_comes_to_inherit_a_unique_field_is_indexed_then() {
 }
 
 #[test]
-fn a_unique_value_that_is_taken_is_told_with_the_other_faults() {
+fn a_violated_unique_value_is_reported_with_the_other_faults() {
     for db in [db(), crate::classed::plain()] {
         let fields = json!({"n": {"class": "number"}, "serial": {"unique": true}});
         define(&db, json!({"name": "a.b/c", "fields": fields})).unwrap();
         create(&db, "a.b/c", json!({"serial": 1})).unwrap();
         let pk = create(&db, "a.b/c", json!({"serial": 2})).unwrap();
-        let told = |error: miko_core::Error| -> Vec<String> {
+        let messages = |error: miko_core::Error| -> Vec<String> {
             error.items().iter().map(|item| item.id.to_string()).collect()
         };
         let both = ["validation-failed", "unique-violation"];
-        assert_eq!(told(create(&db, "a.b/c", json!({"n": "x", "serial": 1})).unwrap_err()), both);
-        assert_eq!(told(db.update(&pk, json!({"n": "x", "serial": 1})).unwrap_err()), both);
-        assert_eq!(told(db.update(&pk, json!({"n": "x", "serial": 2})).unwrap_err()), both[..1]);
+        assert_eq!(messages(create(&db, "a.b/c", json!({"n": "x", "serial": 1})).unwrap_err()), both);
+        assert_eq!(messages(db.update(&pk, json!({"n": "x", "serial": 1})).unwrap_err()), both);
+        assert_eq!(messages(db.update(&pk, json!({"n": "x", "serial": 2})).unwrap_err()), both[..1]);
     }
 }

@@ -1,4 +1,4 @@
-//! Places that cannot be written: what fails names the file and the reason.
+//! Paths that cannot be written: the error names the file and the reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use miko_core::backend::Mode;
 use miko_core::{Error, ErrorId, SqliteEngine, WorldletEngine, atomic_file};
 
-/// Places where no file can be made, whoever asks, and what the system says of each.
+/// Paths at which no user can create a file, with the error of the operating system.
 fn places(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     fs::write(folder.join("file"), "x").unwrap();
     fs::create_dir(folder.join("folder")).unwrap();
@@ -50,7 +50,7 @@ fn a_file_that_cannot_be_written_names_its_path_and_the_reason() {
 
 #[test]
 fn a_folder_that_takes_no_file_beside_the_database_is_named() {
-    // Files of the kernel can be opened for writing, and nothing can be made beside them.
+    // Files in /proc can be opened for writing, but no file can be created beside them.
     let path = Path::new("/proc/self/comm");
     let error = SqliteEngine::open(path, Mode::ReadWrite).unwrap_err();
     assert!(error.is(ErrorId::INVALID_BACKEND), "{error}");

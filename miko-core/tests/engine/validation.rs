@@ -1,10 +1,10 @@
-//! What a field definition says of a value: each rule with values that keep it and values that break it.
+//! The rules of field definitions, each with valid and invalid values.
 
 use serde_json::{Value, json};
 
 use crate::classed::{create, db, define, rules_broken};
 
-/// A field definition, values that it takes, and values that it refuses with the rule that each breaks.
+/// A field definition with valid values, and invalid values with the violated rules.
 struct Case {
     field: Value,
     good: Vec<Value>,
@@ -115,7 +115,10 @@ fn cases() -> Vec<Case> {
             ],
         },
         Case {
-            field: json!({"class": "array", "of": {"class": "string", "min_length": 1}, "min_elements": 1, "max_elements": 2}),
+            field: json!({
+                "class": "array", "of": {"class": "string", "min_length": 1}, "min_elements": 1,
+                "max_elements": 2,
+            }),
             good: vec![json!(["a"]), json!(["a", "b"]), json!(null)],
             bad: vec![
                 (json!([]), "min_elements"),
@@ -172,7 +175,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             field: json!({"class": "puck.uno/dbfile"}),
-            // Whether there is such a file is looked at when the rest is fine.
+            // The existence of the file is checked only if there are no other faults.
             good: vec![],
             bad: vec![
                 (json!(5), "class"),
@@ -205,7 +208,7 @@ fn every_rule_takes_what_keeps_it_and_refuses_what_does_not() {
 }
 
 #[test]
-fn all_faults_of_a_record_are_told_at_once_with_their_places() {
+fn all_faults_of_a_record_are_reported_with_their_places() {
     let db = db();
     define(
         &db,
@@ -223,7 +226,11 @@ fn all_faults_of_a_record_are_told_at_once_with_their_places() {
     assert_eq!(places, ["/bucket/name/sur~1name", "/bucket/rank", "/bucket/medals/1", "/bucket/medals/2"]);
     assert_eq!(
         error.items()[1].to_string(),
-        r#"validation-failed: this value is not one of those that are allowed (class: "a.b/officer", field: "rank", pointer: "/bucket/rank", rule: "one_of", allowed: ["Ensign"], found: "Captain")"#
+        concat!(
+            "validation-failed: this value is not one of those that are allowed ",
+            r#"(class: "a.b/officer", field: "rank", pointer: "/bucket/rank", rule: "one_of", "#,
+            r#"allowed: ["Ensign"], found: "Captain")"#
+        )
     );
     assert_eq!(db.by_class("a.b/officer").count(), 0);
 }
@@ -243,7 +250,7 @@ fn buckets_are_normalized_when_they_are_written() {
     .unwrap();
     let pk =
         create(&db, "a.b/officer", json!({"pet": "Spot", "ship": null, "name": " Data \t Soong\n"})).unwrap();
-    // `default` on the sub-field of a hash is a value, as on any field; unknown fields follow as they came.
+    // `default` on a sub-field of a hash is a value, as on any field; unknown fields keep their order.
     assert_eq!(
         db.bucket(&pk),
         r#"{"name":"Data Soong","active":true,"home":{"planet":"Earth"},"ship":null,"pet":"Spot"}"#
@@ -259,8 +266,13 @@ fn an_embedded_object_is_checked_by_its_class_and_a_string_is_a_reference() {
     let db = db();
     define(&db, json!({"name": "a.b/engine", "fields": {"warp": {"class": "number", "required": true}}}))
         .unwrap();
-    define(&db, json!({"name": "a.b/ship", "fields": {"engine": {"class": "a.b/engine"}, "captain": {"class": "x.y/z"}}}))
-        .unwrap();
+    define(
+        &db,
+        json!({
+            "name": "a.b/ship", "fields": {"engine": {"class": "a.b/engine"}, "captain": {"class": "x.y/z"}},
+        }),
+    )
+    .unwrap();
     create(&db, "a.b/ship", json!({"engine": {"warp": 9}, "captain": {"anything": 1}})).unwrap();
     let error = create(&db, "a.b/ship", json!({"engine": {"warp": "9"}})).unwrap_err();
     assert_eq!(error.items()[0].details["pointer"], "/bucket/engine/warp");

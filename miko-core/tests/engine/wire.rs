@@ -1,4 +1,4 @@
-//! What crosses a wire comes back the same, as JSON and as MessagePack.
+//! Values are unchanged by serialization and deserialization, as JSON and as MessagePack.
 
 use std::fmt::Debug;
 
@@ -25,7 +25,8 @@ fn full_record(db: &Local) -> Record {
     let pk = run(
         db,
         json!({"action": "create", "bucket": parse(BUCKET).unwrap(), "classes": ["foo.com/a", "foo.com/b"],
-        "custom_classes": {"m": "foo.com/m"}, "vibecode": null, "comment": "c", "misc": [1.0], "corporate": {}}),
+        "custom_classes": {"m": "foo.com/m"}, "vibecode": null, "comment": "c", "misc": [1.0],
+        "corporate": {}}),
     );
     read(db, &pk)
 }
@@ -46,7 +47,12 @@ fn a_record_in_json_is_the_one_of_the_specification() {
     assert_eq!(
         serde_json::to_string(&record).unwrap(),
         format!(
-            r#"{{"pk":"{}","bucket":{},"stack":{{"shadow":{{}},"a":{{"class":"foo.com/a"}},"b":{{"class":"foo.com/b"}}}},"custom_classes":{{"m":"foo.com/m"}},"vibecode":null,"comment":"c","misc":[1.0],"corporate":{{}},"created_at":"{}","updated_at":"{}"}}"#,
+            concat!(
+                r#"{{"pk":"{}","bucket":{},"#,
+                r#""stack":{{"shadow":{{}},"a":{{"class":"foo.com/a"}},"b":{{"class":"foo.com/b"}}}},"#,
+                r#""custom_classes":{{"m":"foo.com/m"}},"vibecode":null,"comment":"c","misc":[1.0],"#,
+                r#""corporate":{{}},"created_at":"{}","updated_at":"{}"}}"#
+            ),
             record.pk,
             BUCKET.replace("1e308", "1e+308"),
             record.created_at,

@@ -1,4 +1,4 @@
-//! A worldlet in a file: who maintains it, what a commit leaves, and what others do to it meanwhile.
+//! A worldlet in a file: its maintainer, its commits, and changes by other programs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ fn exported(db: &dyn Engine) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// The names of the files beside each other.
+/// The names of the files in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -27,7 +27,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_was_committed_is_in_the_file_and_there_again_when_it_is_opened() {
+fn a_commit_is_in_the_file_and_read_when_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.json");
     let db = open(&path);
@@ -49,7 +49,7 @@ fn what_was_committed_is_in_the_file_and_there_again_when_it_is_opened() {
 }
 
 #[test]
-fn it_has_one_maintainer_whatever_was_saved_meanwhile() {
+fn a_file_has_one_maintainer_also_after_a_save() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.json");
     let db = open(&path);
@@ -66,7 +66,7 @@ fn it_has_one_maintainer_whatever_was_saved_meanwhile() {
 }
 
 #[test]
-fn what_somebody_else_has_written_is_not_overwritten() {
+fn changes_by_other_programs_are_not_overwritten() {
     let changes: [fn(&Path); 3] = [
         |path| fs::write(path, "{}").unwrap(),
         |path| {
@@ -94,7 +94,7 @@ fn what_somebody_else_has_written_is_not_overwritten() {
 }
 
 #[test]
-fn what_is_no_worldlet_is_refused_and_left_as_it_is() {
+fn a_file_that_is_no_worldlet_is_refused_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.json");
     assert!(WorldletEngine::open(&path, Mode::Read).unwrap_err().is(ErrorId::INVALID_BACKEND));
@@ -126,7 +126,7 @@ fn a_link_to_it_stays_a_link_and_its_permissions_stay() {
 }
 
 #[test]
-fn what_a_killed_writer_left_is_removed_and_nothing_else() {
+fn only_temporary_files_of_killed_writers_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     for name in [".crew.json.unfinished-x", ".other.json.unfinished-x", "crew.json.bak"] {
         fs::write(folder.path().join(name), "{").unwrap();
@@ -148,7 +148,7 @@ fn definitions_may_have_changed_after_its_records_were_written() {
     assert!(db.update(&pk, &json!({"n": "no number"})).unwrap_err().is(ErrorId::VALIDATION_FAILED));
 }
 
-/// Writes other content of the same length in place, and gives the file the times that it had.
+/// Overwrites the file with other content of the same length and restores its times.
 fn edit_in_place(path: &Path) {
     use std::io::{Seek, Write};
 
@@ -163,7 +163,7 @@ fn edit_in_place(path: &Path) {
     assert_eq!(fs::metadata(path).unwrap().modified().unwrap(), times.modified().unwrap());
 }
 
-/// Waits until the system gives another `ctime` than that of the file.
+/// Waits until a new file gets a later `ctime` than this file.
 fn until_the_clock_of_files_has_moved_on(path: &Path) {
     use std::os::unix::fs::MetadataExt;
 

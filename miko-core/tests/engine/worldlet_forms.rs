@@ -1,4 +1,4 @@
-//! Worldlets as others write them: temporal ones in any order of keys, files as text, definitions that are there twice.
+//! Worldlets of other writers: temporal ones with any order of keys, files as text, duplicate definitions.
 
 use miko_core::{Engine, Mikobase, MikobaseExt, SqliteEngine, WorldletEngine};
 use serde_json::{Value, json};
@@ -23,17 +23,19 @@ fn exported(db: &dyn Engine) -> String {
 /// The places of all faults.
 fn faults(db: &dyn Engine, worldlet: &str) -> Vec<String> {
     let Err(error) = db.read_worldlet(&mut worldlet.as_bytes(), false) else { return Vec::new() };
-    let told = |item: &miko_core::ErrorItem| {
+    let place = |item: &miko_core::ErrorItem| {
         format!("{}: {}", item.details["pointer"].as_str().unwrap_or_default(), item.message())
     };
-    error.items().iter().map(told).collect()
+    error.items().iter().map(place).collect()
 }
 
 #[test]
 fn a_history_alone_says_that_a_worldlet_is_temporal_wherever_it_stands() {
     let records = r#""records": {"a": {}, "b": {"created_at": "2026-05-28T07:00:00Z"}}"#;
     let history = r#""history": {
-        "123": {"identity": "a", "timestamp": "2026-05-28T07:30:00Z", "class": "puck.uno/reference", "value": "x"},
+        "123": {
+            "identity": "a", "timestamp": "2026-05-28T07:30:00Z", "class": "puck.uno/reference", "value": "x",
+        },
         "124": {"identity": "b", "timestamp": "2026-05-28T03:30:00-04:00", "class": "a.b/c", "bucket": {}}
     }"#;
     let properties = r#""properties": {"temporal": true}"#;
@@ -68,7 +70,7 @@ fn a_history_alone_says_that_a_worldlet_is_temporal_wherever_it_stands() {
 }
 
 #[test]
-fn without_a_history_what_says_nothing_is_an_empty_record() {
+fn without_a_history_an_entry_without_content_is_an_empty_record() {
     for db in temporal() {
         assert_eq!(faults(&*db, r#"{"records": {"a": {}, "b": 5}, "history": {}}"#), [] as [&str; 0]);
         assert_eq!(db.record_by_pk("a").unwrap().unwrap().bucket.to_string(), "{}");
@@ -111,7 +113,7 @@ fn two_definitions_of_a_name_are_a_fault() {
     }
 }
 
-/// A worldlet with one file, in parts that may stand in any order.
+/// A worldlet with one file, whose keys are in either order.
 fn with_file(file: &Value, chunk: &Value, files_first: bool) -> String {
     let (file, chunk) =
         (format!(r#""files": {{"f": {file}}}"#), format!(r#""file_chunks": {{"c": {chunk}}}"#));
@@ -146,7 +148,7 @@ fn a_file_may_stand_as_text() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_told_once() {
+fn a_fault_of_a_file_is_reported_once() {
     let mime = json!({"type": "text/plain"});
     let chunk = json!({"file": "f", "index": 0, "last": true, "data": ""});
     let bad = |key: &str, value: Value| {
@@ -178,7 +180,10 @@ fn a_definition_may_stand_as_a_whole_in_the_history() {
         json!({"identity": "class", "timestamp": time, "class": "https://puck.uno/class",
                "name": "s.x/ship", "fields": fields, "comment": "as a whole"})
     };
-    let ship = |pk: &str, time: &str, bucket: Value| json!({"identity": pk, "timestamp": time, "class": "s.x/ship", "bucket": bucket});
+    let ship = |pk: &str, time: &str, bucket: Value| {
+        let class = "s.x/ship";
+        json!({"identity": pk, "timestamp": time, "class": class, "bucket": bucket})
+    };
     let history = json!({
         "v1": whole("2364-01-01T00:00:00Z", json!({"crew": {"class": "number"}})),
         "v2": ship("a", "2364-02-01T00:00:00Z", json!({"crew": 5})),

@@ -1,4 +1,4 @@
-//! The published JSON Schema of worldlets and the engine take and refuse the same, asked for generated worldlets.
+//! The published JSON Schema of worldlets and the engine agree on generated worldlets.
 
 use std::io::Read;
 
@@ -12,11 +12,11 @@ use crate::schema_agreement::BEYOND_SCHEMAS;
 use crate::schemas::validator;
 use crate::support::temporal;
 
-/// Kinds of faults that no JSON Schema can express: they are between things that stand far apart.
+/// Kinds of faults that no JSON Schema can express, since they depend on distant parts.
 const BEYOND_REASONS: &[&str] =
     &["duplicate-class", "class-not-found", "unique-violation", "reference-not-found", "file-not-found"];
 
-/// The other faults that no JSON Schema can express, by what their messages hold.
+/// Other faults that no JSON Schema can express, by parts of their messages.
 const BEYOND_MESSAGES: &[&str] = &[
     "no version of this record is in the history",
     "the shadow is the first platter of a stack",
@@ -32,7 +32,7 @@ const BEYOND_MESSAGES: &[&str] = &[
     "comes after the last",
 ];
 
-/// Does a fault concern records of a class of the worldlet, and not their form?
+/// Whether a fault violates a class of the worldlet, and not the form of a record.
 fn breaks_its_class(fault: &ErrorItem) -> bool {
     let detail = |key: &str| fault.details.get(key).and_then(Value::as_str);
     detail("reason") == Some("validation-failed")
@@ -49,14 +49,14 @@ fn is_beyond_schemas(fault: &ErrorItem) -> bool {
         || BEYOND_MESSAGES.iter().any(|part| fault.message().contains(part))
 }
 
-/// Keys with a value each, some of them.
+/// A random subset of these members.
 fn some(entries: Value) -> impl Strategy<Value = Map<String, Value>> {
     let entries: Vec<_> = entries.as_object().unwrap().clone().into_iter().collect();
     let count = entries.len();
     subsequence(entries, 0..=count.min(2)).prop_map(Map::from_iter)
 }
 
-/// Records in all forms.
+/// A record of each form.
 fn records() -> Value {
     json!({
         "stack": {"stack": {"shadow": {"s": 1}, "c": {"class": "a.b/c", "sticky": true, "bucket": {}}},
@@ -119,7 +119,7 @@ fn classes() -> Value {
     })
 }
 
-/// What a worldlet says of itself.
+/// The properties of a worldlet.
 fn head() -> impl Strategy<Value = Map<String, Value>> {
     let format = select(vec![
         json!({}),
@@ -137,7 +137,7 @@ fn head() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
-/// A worldlet that both take.
+/// A valid worldlet.
 fn worldlet() -> impl Strategy<Value = Value> {
     let section = |key: &'static str, entries| some(entries).prop_map(move |some| (key, Value::Object(some)));
     let of_records = (section("records", records()), section("classes", classes()))
@@ -159,7 +159,7 @@ fn worldlet() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Keys, each with values that are right under it, and some that are not.
+/// Keys, each with valid and invalid values.
 const POOLS: &[(&str, &[&str])] = &[
     ("active", &["true", "false", "null", "1"]),
     ("bucket", &["{}", "{\"name\": \"a.b/x\"}", "{\"name\": \"puck.uno/hash\"}", "[]", "null"]),
@@ -288,7 +288,7 @@ fn any_value() -> impl Strategy<Value = Value> {
 /// A change of one place of a worldlet.
 #[derive(Debug, Clone)]
 enum Mutation {
-    /// A key gets another value, or is added, wherever it may stand.
+    /// A key is added or gets another value, at any place.
     Set(&'static str, Value),
     Replace(Value),
     Remove,
@@ -318,7 +318,7 @@ fn mutate(worldlet: &mut Value, at: Index, mutation: Mutation) {
     let mut found = Vec::new();
     places(worldlet, "", &mut found);
     if let Mutation::Set(key, _) = mutation {
-        // Mostly where the key stands already.
+        // Mostly at a place that has the key.
         let is_object = |pointer: &String| worldlet.pointer(pointer).is_some_and(Value::is_object);
         let has_it = |pointer: &&String| worldlet.pointer(&format!("{pointer}/{key}")).is_some();
         let objects: Vec<String> = found.iter().filter(|pointer| is_object(pointer)).cloned().collect();
@@ -352,7 +352,7 @@ fn faults(import: impl FnOnce(&mut dyn Read) -> Result<Imported>, worldlet: &Val
     imported.err().map_or_else(Vec::new, |error| error.items().to_vec())
 }
 
-/// The faults that databases find which may take such a worldlet, each for itself.
+/// The faults that each kind of database reports, if it accepts this kind of worldlet.
 fn faults_of_each(worldlet: &Value) -> Vec<Vec<ErrorItem>> {
     let is_temporal = worldlet["properties"]["temporal"] == true || worldlet.get("history").is_some();
     let mut databases = vec![WorldletEngine::temporal_in_memory().unwrap()];
@@ -380,7 +380,7 @@ fn assert_agreement(worldlet: &Value) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The same cases in each run, fewer where the tests run again on another engine.
+/// The same cases in each run, fewer in runs for other engines.
 fn config(times: u32) -> ProptestConfig {
     let cases = ProptestConfig::default().cases * times;
     ProptestConfig {
@@ -395,7 +395,7 @@ proptest! {
     #![proptest_config(config(1))]
 
     #[test]
-    fn both_take_a_worldlet_in_any_form(worldlet in worldlet()) {
+    fn both_accept_a_valid_worldlet_in_any_form(worldlet in worldlet()) {
         assert_agreement(&worldlet)?;
         let db = temporal();
         prop_assert_eq!(faults(|text| db.read_worldlet(text, false), &worldlet), [], "{}", worldlet);
@@ -406,7 +406,7 @@ proptest! {
     #![proptest_config(config(5))]
 
     #[test]
-    fn both_say_the_same_of_a_worldlet_that_was_changed(
+    fn both_agree_on_a_mutated_worldlet(
         mut worldlet in worldlet(),
         mutations in prop::collection::vec(mutation(), 1..3),
     ) {
@@ -417,7 +417,7 @@ proptest! {
     }
 }
 
-/// Combinations that mutations seldom make.
+/// Combinations that mutations seldom produce.
 #[test]
 fn both_refuse_what_contradicts_itself() {
     let definition = json!({"name": "a.b/x"});

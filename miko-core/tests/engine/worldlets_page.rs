@@ -1,4 +1,4 @@
-//! Every example of the page on worldlets gives what the page says, and comes out again as it went in.
+//! Every example in the page about worldlets has the documented result, and is exported as it was imported.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn every_example_gives_what_the_page_says() {
             example.split_once("\n```\n> ").expect("an outcome stands under each worldlet");
         let (outcome, _) = rest.split_once("\n\n").unwrap();
         let db = plain();
-        let told = match db.read_worldlet(&mut worldlet.as_bytes(), false) {
+        let result = match db.read_worldlet(&mut worldlet.as_bytes(), false) {
             Ok(imported) if imported.records == 1 => "1 record".to_owned(),
             Ok(imported) => format!("{} records", imported.records),
             Err(error) => {
@@ -26,7 +26,7 @@ fn every_example_gives_what_the_page_says() {
                 error.items().iter().map(fault).collect::<Vec<_>>().join("\n> ")
             }
         };
-        assert_eq!(told, outcome, "{worldlet}");
+        assert_eq!(result, outcome, "{worldlet}");
         let exported = export(&db);
         let copy = plain();
         copy.read_worldlet(&mut exported.as_bytes(), false).unwrap();

@@ -72,7 +72,10 @@ fn pass_through_keys_are_kept_and_an_update_replaces_those_it_names() {
     run(&db, json!({"action": "update", "pk": pk, "bucket": {}, "vibecode": 1, "misc": 2}));
     assert_eq!(
         extras(&db),
-        r#"{"custom_classes":{"$money":"foo.com/money"},"vibecode":1,"comment":null,"misc":2,"corporate":"x"}"#
+        concat!(
+            r#"{"custom_classes":{"$money":"foo.com/money"},"vibecode":1,"comment":null,"#,
+            r#""misc":2,"corporate":"x"}"#
+        )
     );
 }
 
@@ -142,7 +145,7 @@ fn classes_change_with_the_stack() {
 }
 
 #[test]
-fn a_conditional_update_fails_if_somebody_was_faster() {
+fn a_conditional_update_fails_after_another_update() {
     let db = db();
     let pk = create(&db, json!({"n": 0}));
     let seen = read(&db, &pk).updated_at.to_string();
@@ -173,7 +176,7 @@ fn a_deleted_record_is_gone_and_known_to_be() {
 }
 
 #[test]
-fn a_record_that_never_was_is_not_found() {
+fn a_record_that_never_existed_is_not_found() {
     let db = db();
     for request in [
         json!({"action": "update", "pk": "nobody", "bucket": {}}),

@@ -1,4 +1,4 @@
-//! The rules of the trait itself, and of what is in it beside methods.
+//! The rules of the trait itself, and of its members that are not methods.
 
 use proc_macro2::TokenStream;
 use syn::{ItemTrait, TraitItem};
@@ -6,7 +6,7 @@ use syn::{ItemTrait, TraitItem};
 use super::supertraits;
 use crate::errors::Errors;
 
-/// The attribute stands on a trait; anything else gets an error and is emitted as it is.
+/// The trait that has the attribute; `None` and an error for any other item, which is emitted unchanged.
 pub(crate) fn is_trait(item: &TokenStream, errors: &mut Errors) -> Option<ItemTrait> {
     match syn::parse2(item.clone()) {
         Ok(item) => Some(item),
@@ -35,7 +35,8 @@ pub(super) fn check(item: &ItemTrait, errors: &mut Errors) {
     if !item.generics.params.is_empty() {
         errors.at(
             &item.generics,
-            "an interface is not generic: server and client could disagree on the types. Name them in the methods",
+            "an interface is not generic: server and client could disagree on the types. \
+             Name them in the methods",
         );
     }
     if let Some(clause) = &item.generics.where_clause {
@@ -47,12 +48,13 @@ pub(super) fn check(item: &ItemTrait, errors: &mut Errors) {
     supertraits::check(&item.supertraits, errors);
 }
 
-/// A member that is no method.
+/// Reports a member that is not a method.
 pub(super) fn check_member(member: &TraitItem, errors: &mut Errors) {
     let message = match member {
         TraitItem::Type(_) => "an interface has no associated types: each side could only guess the other's",
         TraitItem::Const(_) => {
-            "an interface has no associated constants: return the value from a method, or define it beside the trait"
+            "an interface has no associated constants: return the value from a method, \
+             or define it beside the trait"
         }
         _ => "an interface consists of methods: write them out",
     };

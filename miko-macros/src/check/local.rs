@@ -1,4 +1,4 @@
-//! The rules of a `local` method: it runs where it is called, and must not keep the trait from being shared.
+//! The rules of a `local` method: it runs in the caller's process, and must not prevent `dyn Trait`.
 
 use quote::ToTokens;
 use syn::{FnArg, GenericParam, TraitItemFn, WherePredicate};
@@ -15,12 +15,13 @@ pub(super) fn check(method: &TraitItemFn, errors: &mut Errors) {
     if !is_only_for_sized(method) && needs_sized(method) {
         errors.at(
             &method.sig,
-            "a `local` method that is generic or has no `&self` needs `where Self: Sized`, so that `dyn Trait` exists",
+            "a `local` method that is generic or has no `&self` needs `where Self: Sized`, \
+             so that `dyn Trait` exists",
         );
     }
 }
 
-/// Would the method keep `dyn Trait` from existing?
+/// Whether the method would prevent `dyn Trait`.
 fn needs_sized(method: &TraitItemFn) -> bool {
     let sig = &method.sig;
     let is_generic = sig.generics.params.iter().any(|param| !matches!(param, GenericParam::Lifetime(_)));

@@ -1,4 +1,4 @@
-//! One remote method: from its syntax to the model, by the rules of its parts.
+//! Checks one remote method and builds its model.
 
 use syn::{Attribute, Expr, ExprLit, Lit, Meta, TraitItemFn};
 
@@ -7,7 +7,7 @@ use crate::errors::Errors;
 use crate::model::Method;
 use crate::options::Options;
 
-/// The model of a remote method; `None` if its mistakes leave nothing to model.
+/// The model of a remote method; `None` if its mistakes prevent one.
 pub(super) fn check(method: &TraitItemFn, options: &Options, errors: &mut Errors) -> Option<Method> {
     qualifiers::check(method, errors);
     receiver::check(&method.sig, errors);

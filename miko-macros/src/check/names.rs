@@ -1,4 +1,4 @@
-//! Names that must not clash: those on the wire, and the variants of the generated enums.
+//! The rules of names: wire names and the variants of the generated enums are unique.
 
 use crate::errors::Errors;
 use crate::model::Method;
@@ -10,7 +10,8 @@ pub(super) fn check(methods: &[Method], errors: &mut Errors) {
             errors.at(
                 &method.ident,
                 format!(
-                    "two methods have the wire name `{}`: give one of them another with `#[interface(name = \"…\")]`",
+                    "two methods have the wire name `{}`: \
+                     give one of them another with `#[interface(name = \"…\")]`",
                     method.wire_name
                 ),
             );

@@ -1,4 +1,4 @@
-//! The rules of what a method returns.
+//! The rules of return types.
 
 use syn::{ReturnType, Signature, Type};
 
@@ -10,21 +10,24 @@ pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Option<Type> {
     let ReturnType::Type(_, output) = &sig.output else {
         errors.at(
             sig,
-            "a remote method returns a `Result`, since a call can fail on its way: write `-> mikobase::Result<()>`",
+            "a remote method returns a `Result`, since a call can fail on its way: \
+             write `-> mikobase::Result<()>`",
         );
         return None;
     };
     if !is_result(output) {
         errors.at(
             output,
-            "a remote method returns a `Result`, since a call can fail on its way: write `mikobase::Result<…>`",
+            "a remote method returns a `Result`, since a call can fail on its way: \
+             write `mikobase::Result<…>`",
         );
     }
     travelling::check(output, "a result travels by value: return an owned type", errors);
     Some((**output).clone())
 }
 
-/// Is it called `Result`, or an alias such as `io::Result` or `MyResult`? Whether it is one is for the type checker.
+/// Whether the type is called `Result`, or an alias such as `io::Result` or `MyResult`. The type checker
+/// finds out whether it is one.
 fn is_result(output: &Type) -> bool {
     match output {
         Type::Path(path) => {

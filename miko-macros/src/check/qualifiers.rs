@@ -1,4 +1,4 @@
-//! What may not stand around the signature of a remote method: `async`, `unsafe`, generics, conditions.
+//! The rules of the qualifiers of a remote method: no `async`, `unsafe`, generics or conditions.
 
 use syn::{Generics, Safety, TraitItemFn};
 

@@ -1,4 +1,4 @@
-//! The rule of the receiver: it is `&self`.
+//! The rule of the receiver: it must be `&self`.
 
 use syn::{FnArg, Receiver, ReceiverKind, Signature};
 
@@ -9,7 +9,8 @@ pub(super) fn check(sig: &Signature, errors: &mut Errors) {
         Some(FnArg::Receiver(receiver)) => check_kind(receiver, errors),
         _ => errors.at(
             sig,
-            "a remote method takes `&self`: write it as the first parameter, or make the method `#[interface(local)]`",
+            "a remote method takes `&self`: write it as the first parameter, or make the method \
+             `#[interface(local)]`",
         ),
     }
 }
@@ -19,7 +20,8 @@ fn check_kind(receiver: &Receiver, errors: &mut Errors) {
         ReceiverKind::Reference(_, None, None) => {}
         ReceiverKind::Reference(_, _, Some(_)) => errors.at(
             receiver,
-            "a remote method takes `&self`: many workers share one object, which guards its state itself (`Mutex`, `Cell`)",
+            "a remote method takes `&self`: many workers share one object, which guards its state itself \
+             (`Mutex`, `Cell`)",
         ),
         ReceiverKind::Reference(_, Some(lifetime), None) => {
             errors.at(lifetime, "a remote method has no explicit lifetimes: write `&self`");

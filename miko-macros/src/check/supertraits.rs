@@ -1,11 +1,11 @@
-//! Which supertraits an interface may have.
+//! The rule of supertraits: only `Send`, `Sync` and `'static` are allowed.
 
 use syn::punctuated::Punctuated;
 use syn::{Token, TypeParamBound};
 
 use crate::errors::Errors;
 
-/// Notes every supertrait that is not `Send`, `Sync` or `'static`.
+/// Reports every supertrait that is not `Send`, `Sync` or `'static`.
 pub(super) fn check(supertraits: &Punctuated<TypeParamBound, Token![+]>, errors: &mut Errors) {
     for bound in supertraits {
         let allowed = match bound {
@@ -22,7 +22,7 @@ pub(super) fn check(supertraits: &Punctuated<TypeParamBound, Token![+]>, errors:
     }
 }
 
-/// `Send` or `Sync`, by whichever path.
+/// Whether the path ends in `Send` or `Sync`.
 fn is_send_or_sync(path: &syn::Path) -> bool {
     path.segments.last().is_some_and(|last| last.ident == "Send" || last.ident == "Sync")
 }

@@ -1,11 +1,11 @@
-//! The rules of what is inside a type that travels, as far as its syntax shows them.
+//! The rules of types that are sent, as far as syntax shows a violation.
 
 use syn::visit::{Visit, visit_path};
 use syn::{Lifetime, Path, Type, TypeImplTrait, TypeReference, TypeTraitObject};
 
 use crate::errors::Errors;
 
-/// Notes every reference, lifetime, `impl Trait`, `dyn Trait` and `Self` inside `ty`.
+/// Reports every reference, lifetime, `impl Trait`, `dyn Trait` and `Self` inside `ty`.
 pub(super) fn check(ty: &Type, on_reference: &'static str, errors: &mut Errors) {
     Travelling { on_reference, errors }.visit_type(ty);
 }
@@ -21,7 +21,7 @@ impl<'ast> Visit<'ast> for Travelling<'_> {
     }
 
     fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
-        // `Cow<'static, str>` owns what it has read.
+        // `Cow<'static, str>` can be deserialized, as an owned value.
         if lifetime.ident != "static" {
             self.errors.at(lifetime, "a value that travels borrows nothing: use an owned type");
         }

@@ -1,4 +1,4 @@
-//! What only the type checker can check, asserted where its message names the method and the argument.
+//! Assertions for the type checker, placed so that its message names the method and the argument.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};

@@ -1,4 +1,4 @@
-//! The async client: the same methods for callers with a runtime.
+//! Renders the async client: the same methods for callers in a runtime.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -10,8 +10,8 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (name, client) = (interface.ident(), interface.named("AsyncClient"));
     let doc = format!(
-        "A proxy for callers with a runtime: the methods of [`{name}`], async. Its clones share one connection, \
-         and what its methods return borrows nothing."
+        "A proxy for callers with a runtime: the methods of [`{name}`], async. Its clones share one \
+         connection, and what its methods return borrows nothing."
     );
     let methods =
         interface.methods.iter().enumerate().map(|(index, method)| render_method(interface, index, method));
@@ -53,7 +53,8 @@ fn render_method(interface: &Interface<'_>, index: usize, method: &Method) -> To
             let request = #request::#variant { #(#fields),* };
             let transport = ::std::sync::Arc::clone(&self.transport);
             async move {
-                let result = #rpc::AsyncTransport::call(&*transport, &#surface.methods[#index], request).await;
+                let result =
+                    #rpc::AsyncTransport::call(&*transport, &#surface.methods[#index], request).await;
                 #response
             }
         }

@@ -1,4 +1,4 @@
-//! The client: a blocking proxy that implements the trait.
+//! Renders the client: a blocking proxy that implements the trait.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -61,7 +61,7 @@ pub(super) fn arguments(method: &Method) -> impl Iterator<Item = TokenStream> {
     })
 }
 
-/// The arguments as the fields of a request, which owns them.
+/// The fields of a request, with the arguments converted to owned values.
 pub(super) fn fields(interface: &Interface<'_>, method: &Method) -> impl Iterator<Item = TokenStream> {
     let rpc = interface.rpc();
     method.params.iter().map(move |param| {
@@ -74,7 +74,7 @@ pub(super) fn fields(interface: &Interface<'_>, method: &Method) -> impl Iterato
     })
 }
 
-/// What the method returns, from the `result` of its call.
+/// Converts the `result` of a call to the return value of the method.
 pub(super) fn response(interface: &Interface<'_>, method: &Method) -> TokenStream {
     let (rpc, response) = (interface.rpc(), interface.named("Response"));
     let (variant, wire_name) = (method.variant(), &method.wire_name);

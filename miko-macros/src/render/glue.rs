@@ -1,4 +1,4 @@
-//! The glue for generic callers: serving a request, and calling a method by its name.
+//! Renders `Interface` for the trait: serving a request, and calling a method by its name.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -40,7 +40,10 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
                 &self,
                 #method: &str,
                 #params: #rpc::serde_json::Value,
-            ) -> ::core::result::Result<::std::boxed::Box<#rpc::serde_json::value::RawValue>, #rpc::DispatchError> {
+            ) -> ::core::result::Result<
+                ::std::boxed::Box<#rpc::serde_json::value::RawValue>,
+                #rpc::DispatchError
+            > {
                 match #method {
                     #(#dispatched)*
                     unknown => ::core::result::Result::Err(#rpc::unknown_method(#surface, unknown)),
@@ -64,7 +67,7 @@ fn render_served(interface: &Interface<'_>, method: &Method) -> TokenStream {
     }
 }
 
-/// An arm of `dispatch`: all params are taken before any fault is reported.
+/// An arm of `dispatch`: takes all params before it reports any fault.
 fn render_dispatched(interface: &Interface<'_>, index: usize, method: &Method) -> TokenStream {
     let rpc = interface.rpc();
     let (surface, wire_name) = (interface.surface_name(), &method.wire_name);
@@ -78,7 +81,7 @@ fn render_dispatched(interface: &Interface<'_>, index: usize, method: &Method) -
     let span = method.output.span();
     let rpc_there = interface.rpc_at(span);
     let render = quote_spanned!(span=> #rpc_there::render(#call));
-    // `finish` has failed if one of them is missing.
+    // `finish` has failed if a param is missing.
     let all_there = (!idents.is_empty()).then(|| {
         quote! {
             let (#(::core::option::Option::Some(#idents),)*) = (#(#idents,)*) else {
@@ -97,13 +100,12 @@ fn render_dispatched(interface: &Interface<'_>, index: usize, method: &Method) -
     }
 }
 
-/// A variable of ours among the author's arguments, which may have any name, the same one included.
+/// A generated variable that cannot collide with an argument of the same name.
 fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-/// The call itself, guarded, through the trait's path so that an inherent method of the same name does not get in
-/// between.
+/// The guarded call. It uses the path of the trait, since an inherent method may have the same name.
 fn render_call(interface: &Interface<'_>, method: &Method) -> TokenStream {
     let span = method.output.span();
     let (rpc, name) = (interface.rpc_at(span), interface.ident());

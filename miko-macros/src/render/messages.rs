@@ -1,4 +1,4 @@
-//! The request and the response type: a variant per method.
+//! Renders the request and the response type, with a variant per method.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};

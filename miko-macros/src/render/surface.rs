@@ -1,4 +1,4 @@
-//! The surface: the manifest of the interface as a constant, and what it is compared with.
+//! Renders the constant with the surface, and its dependency on the recorded file.
 
 use miko_surface::{Method, Param};
 use proc_macro2::TokenStream;

@@ -1,4 +1,4 @@
-//! `miko bench`: how fast a shared Mikobase is on this machine, beside its peers.
+//! `miko bench`: benchmarks a shared Mikobase against its peers on this machine.
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,38 +11,38 @@ use mikobase::{Error, ErrorId};
 
 use crate::exit::{Exit, Failure};
 
-/// The words of `miko bench`.
+/// The arguments of `miko bench`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// How many workers each peer has; several numbers are measured one after the other.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [20], value_parser = counted)]
+    /// The number of workers of each peer; several numbers are measured one after the other.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [20], value_parser = positive)]
     workers: Vec<usize>,
-    /// Put every server and its workers on one CPU instead of all.
+    /// Run each server and its workers on one CPU instead of all.
     #[arg(long)]
     one_cpu: bool,
-    /// Beside whom Mikobase is measured; all that are installed by default, `none` for nobody.
+    /// The peers to measure: by default all that are installed, with `none` only Mikobase.
     #[arg(long, value_name = "PEER,…", value_delimiter = ',', value_parser = peers())]
     peers: Option<Vec<String>>,
-    /// What the workers do; everything by default.
+    /// The workloads to measure; by default all.
     #[arg(long, value_name = "WORKLOAD,…", value_delimiter = ',', value_parser = workloads())]
     workloads: Option<Vec<String>>,
-    /// How many rounds count.
-    #[arg(long, value_name = "N", default_value_t = Plan::brief().rounds, value_parser = counted)]
+    /// The number of measured rounds.
+    #[arg(long, value_name = "N", default_value_t = Plan::brief().rounds, value_parser = positive)]
     rounds: usize,
-    /// How long a peer works on a workload in a round, in milliseconds.
+    /// The duration of each workload of a peer in a round, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = Plan::brief().slice.as_millis() as u64)]
     slice: u64,
-    /// How long a worker computes after each call, in microseconds: the calls of real workers are not all that they do.
+    /// How long a worker computes after each call, in microseconds, to simulate other work.
     #[arg(long, value_name = "US", default_value_t = 0)]
     compute: u64,
-    /// How many records are there from the start.
-    #[arg(long, value_name = "N", default_value_t = Plan::brief().records, value_parser = counted)]
+    /// The number of records before the first round.
+    #[arg(long, value_name = "N", default_value_t = Plan::brief().records, value_parser = positive)]
     records: usize,
-    /// Also write every round of everybody to a file, as JSON.
+    /// Also write all rounds of all peers to a file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Also draw the rates of the first setting into a file, as an SVG chart.
+    /// Also draw the rates of the first setting as an SVG chart.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
@@ -53,13 +53,14 @@ Examples:
   miko bench --workers 1,20 --peers redis --workloads read,create --rounds 7
   miko bench --peers none --svg chart.svg
 
-The tables are Markdown. Everybody works in turn in every round, so a slow moment of the machine falls
-on all alike: compare the ratios of one run, not the rates of two. What is not installed is left out.";
+The tables are Markdown. In each round all peers run in turn, so that noise of the machine affects
+all of them: compare the ratios of one run, not the rates of two. Peers that are not installed are
+left out.";
 
-/// Below this, workloads that look for a deck of records find less than they ask for.
-const FEWEST_RECORDS: usize = 1000;
+/// The smallest number of records with which the workload `find` finds as many as it asks for.
+const MIN_RECORDS: usize = 1000;
 
-fn counted(word: &str) -> Result<usize, String> {
+fn positive(word: &str) -> Result<usize, String> {
     match word.parse() {
         Ok(0) | Err(_) => Err("a whole number from 1 is expected".to_owned()),
         Ok(number) => Ok(number),
@@ -67,14 +68,14 @@ fn counted(word: &str) -> Result<usize, String> {
 }
 
 fn peers() -> clap::builder::PossibleValuesParser {
-    miko_bench::peers().chain([NOBODY]).collect::<Vec<_>>().into()
+    miko_bench::peers().chain([NO_PEERS]).collect::<Vec<_>>().into()
 }
 
 fn workloads() -> clap::builder::PossibleValuesParser {
     Workload::ALL.iter().map(|workload| workload.name()).collect::<Vec<_>>().into()
 }
 
-const NOBODY: &str = "none";
+const NO_PEERS: &str = "none";
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let plan = plan(args)?;
@@ -92,8 +93,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 fn plan(args: &Args) -> Result<Plan, Failure> {
-    if args.records < FEWEST_RECORDS {
-        return Err(Failure::Usage(format!("--records: at least {FEWEST_RECORDS} are needed")));
+    if args.records < MIN_RECORDS {
+        return Err(Failure::Usage(format!("--records: at least {MIN_RECORDS} are needed")));
     }
     let cpus = if args.one_cpu { Cpus::One } else { Cpus::All };
     let brief = Plan::brief();
@@ -101,7 +102,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
         settings: args.workers.iter().map(|&workers| Setting { workers, cpus }).collect(),
         peers: args.peers.clone().unwrap_or(brief.peers),
         workloads: match &args.workloads {
-            // Each word is one of the names: the command line was checked for that.
+            // clap has checked that each word is the name of a workload.
             Some(words) => words.iter().filter_map(|word| word.parse().ok()).collect(),
             None => brief.workloads,
         },

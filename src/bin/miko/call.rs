@@ -1,4 +1,4 @@
-//! `miko call`: any method of the interface, by its name.
+//! `miko call`: calls a method of the interface by its name.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::open::{self, Create, Server};
 use crate::output::Output;
 
-/// The words of `miko call`.
+/// The arguments of `miko call`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -41,10 +41,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         [backend, method, params] => (Some(backend), method, Some(params)),
         _ => return Err(Failure::Usage("name a method, after the backend and before its params".to_owned())),
     };
-    let db = args.server.open(backend, args.create.missing())?;
+    let db = args.server.open(backend, args.create.if_missing())?;
     let (exit, answer) = match call(&*db, method, params) {
         Ok(result) => (Exit::Success, result),
-        Err(error) => (exit_of(&error), failed(&error)?),
+        Err(error) => (exit_of(&error), failure_json(&error)?),
     };
     args.output.write(&answer)?;
     Ok(exit)
@@ -60,14 +60,14 @@ fn call(
 }
 
 fn exit_of(error: &DispatchError) -> Exit {
-    let gone = |error: &RawValue| {
+    let is_server_gone = |error: &RawValue| {
         serde_json::from_str::<mikobase::Error>(error.get()).is_ok_and(|error| error.is(ErrorId::SERVER_GONE))
     };
-    if gone(&error.to_json()) { Exit::Unreachable } else { Exit::RequestFailed }
+    if is_server_gone(&error.to_json()) { Exit::Unreachable } else { Exit::RequestFailed }
 }
 
-/// A failure in the form in which every JSON face shows it.
-fn failed(error: &DispatchError) -> io::Result<Box<RawValue>> {
+/// A failure in its JSON form: `{"success": false, "errors": […]}`.
+fn failure_json(error: &DispatchError) -> io::Result<Box<RawValue>> {
     #[derive(serde::Serialize)]
     struct Failed {
         success: bool,

@@ -1,18 +1,18 @@
-//! `miko schema check`: schemas and worldlets, tried on an empty database.
+//! `miko schema check`: imports schemas and worldlets into an empty database to find their faults.
 
 use std::path::{Path, PathBuf};
 
 use mikobase::{Engine, Mikobase, SqliteEngine};
 
-use crate::exit::{Exit, Failure, say};
+use crate::exit::{Exit, Failure, print_stderr};
 use crate::open;
 
-/// Checks each file for itself; all are checked, whatever is wrong with some.
+/// Checks each file on its own, also after one has failed.
 pub(crate) fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     for path in files {
         match check(path) {
-            Ok(said) => say(format_args!("{}: {said}", path.display())),
+            Ok(summary) => print_stderr(format_args!("{}: {summary}", path.display())),
             Err(failure) => exit = Exit::report(failure),
         }
     }

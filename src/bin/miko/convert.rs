@@ -1,4 +1,4 @@
-//! `miko convert`: a whole Mikobase from one form into another.
+//! `miko convert`: converts a whole Mikobase from one form to another.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Seek, Write};
@@ -8,20 +8,20 @@ use miko_core::{atomic_file, is_temporal_worldlet};
 use mikobase::backend::{Backend, Mode, Storage};
 use mikobase::{Engine, Error, ErrorId, MikobaseExt, json};
 
-use crate::exit::{Exit, Failure, say};
-use crate::open::{self, Missing};
+use crate::exit::{Exit, Failure, print_stderr};
+use crate::open::{self, IfMissing};
 use crate::output::Stdout;
 
-/// The words of `miko convert`.
+/// The arguments of `miko convert`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What there is: a worldlet (a path that ends in .json, or - for standard input), a backend URL, or the path of a
-    /// database.
+    /// The source: a worldlet (a path that ends in .json, or - for standard input), a backend URL, or the
+    /// path of a database.
     from: String,
-    /// What is to be: the same, with - for standard output. It must not be there yet, or be an empty database.
+    /// The target, as the source, with - for standard output. It must not exist, or be an empty database.
     to: String,
-    /// Take records that break a rule of their class, or point at nothing, with a warning.
+    /// Import records that break a rule of their class or have a dangling reference, with a warning.
     #[arg(long)]
     trust: bool,
 }
@@ -31,19 +31,19 @@ const EXAMPLES: &str = "Examples:
   miko convert crew.json copy.db
   miko convert hand-written.json - | diff hand-written.json -
 
-A worldlet that becomes a worldlet comes out in the form in which all are exported. What is made
-of a temporal one is temporal.";
+From worldlet to worldlet, the command writes the canonical form. The target of a temporal
+source is temporal.";
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    if let (None, Some(to)) = (worldlet(&args.from), worldlet(&args.to)) {
-        export(&*open::engine(&args.from, Missing::Refuse)?, to)?;
+    if let (None, Some(to)) = (worldlet_path(&args.from), worldlet_path(&args.to)) {
+        export(&*open::engine(&args.from, IfMissing::Refuse)?, to)?;
         return Ok(Exit::Success);
     }
-    let mut text = text(args)?;
-    // What is made of a temporal worldlet keeps every version as well.
+    let mut text = source_text(args)?;
+    // The target of a temporal worldlet keeps every version as well.
     let temporal = is_temporal_worldlet(&mut BufReader::new(&mut text));
     text.rewind()?;
-    match worldlet(&args.to) {
+    match worldlet_path(&args.to) {
         Some(to) => {
             let engine = Backend { storage: Storage::SqliteMemory, temporal, strict: false };
             let engine = engine.open(Mode::ReadWrite)?;
@@ -55,25 +55,26 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// The worldlet that is to be converted, in a file that can be read more than once: a database may be larger than the memory.
-fn text(args: &Args) -> Result<File, Failure> {
-    let mut between = tempfile::tempfile()?;
-    match worldlet(&args.from) {
+/// The source as a worldlet, in a file that can be read twice. It is not held in memory: a database may be
+/// larger.
+fn source_text(args: &Args) -> Result<File, Failure> {
+    let mut temporary = tempfile::tempfile()?;
+    match worldlet_path(&args.from) {
         Some(path) if path == Path::new("-") => {
-            io::copy(&mut io::stdin().lock(), &mut between)?;
+            io::copy(&mut io::stdin().lock(), &mut temporary)?;
         }
         Some(path) => return open::source(path),
         None => {
-            let mut writer = BufWriter::new(&mut between);
-            open::engine(&args.from, Missing::Refuse)?.write_worldlet(&mut writer)?;
+            let mut writer = BufWriter::new(&mut temporary);
+            open::engine(&args.from, IfMissing::Refuse)?.write_worldlet(&mut writer)?;
             writer.flush()?;
         }
     }
-    between.rewind()?;
-    Ok(between)
+    temporary.rewind()?;
+    Ok(temporary)
 }
 
-/// Fills a database. One that is made for it is there as a whole or not at all.
+/// Imports the worldlet into the target database. If that fails, a newly created database is removed.
 fn fill(text: File, temporal: bool, args: &Args) -> Result<(), Failure> {
     let mut backend: Backend = args.to.parse().map_err(Failure::Unreachable)?;
     let new = match &backend.storage {
@@ -81,40 +82,40 @@ fn fill(text: File, temporal: bool, args: &Args) -> Result<(), Failure> {
         _ => None,
     };
     backend.temporal |= temporal && new.is_some();
-    let filled = empty(&backend, args).and_then(|engine| import(&*engine, text, args));
+    let filled = open_empty(&backend, args).and_then(|engine| import(&*engine, text, args));
     if let (Err(_), Some(path)) = (&filled, new) {
-        // Nothing was imported, so nothing is lost; if it stays, it is empty.
+        // Nothing was imported: if the removal fails, an empty database remains.
         let _ = fs::remove_file(path);
     }
     filled
 }
 
-/// The path, if the word means a worldlet.
-fn worldlet(word: &str) -> Option<&Path> {
+/// The path, if the argument names a worldlet.
+fn worldlet_path(word: &str) -> Option<&Path> {
     let path = Path::new(word);
     (word == "-" || path.extension().is_some_and(|extension| extension == "json")).then_some(path)
 }
 
-/// Opens a database that is to be filled.
-fn empty(backend: &Backend, args: &Args) -> Result<Box<dyn Engine>, Failure> {
+/// Opens the target database, which must have no records.
+fn open_empty(backend: &Backend, args: &Args) -> Result<Box<dyn Engine>, Failure> {
     let engine = backend.open(Mode::ReadWrite).map_err(Failure::Unreachable)?;
     if engine.count(json!({"limit": 1}))? > 0 {
-        return Err(there_already(&args.to, "it holds records: `miko import` adds to a database"));
+        return Err(already_exists(&args.to, "it holds records: `miko import` adds to a database"));
     }
     Ok(engine)
 }
 
-fn there_already(to: &str, message: &str) -> Failure {
+fn already_exists(to: &str, message: &str) -> Failure {
     Failure::Request(Error::new(ErrorId::INVALID_REQUEST, message).with("path", to))
 }
 
 fn import(engine: &dyn Engine, text: File, args: &Args) -> Result<(), Failure> {
-    // The parser takes byte by byte.
+    // The parser reads single bytes.
     let mut reader = BufReader::with_capacity(1 << 16, text);
     let imported = engine.read_worldlet(&mut reader, args.trust);
     let imported = imported.map_err(|error| error.with_all("path", args.from.as_str()))?;
-    imported.warnings.iter().for_each(|warning| say(format_args!("miko: warning: {warning}")));
-    say(format_args!("{}: {} records", args.from, imported.records));
+    imported.warnings.iter().for_each(|warning| print_stderr(format_args!("miko: warning: {warning}")));
+    print_stderr(format_args!("{}: {} records", args.from, imported.records));
     Ok(())
 }
 
@@ -126,7 +127,7 @@ fn export(engine: &dyn Engine, to: &Path) -> Result<(), Failure> {
         });
     }
     if to.exists() {
-        return Err(there_already(&to.display().to_string(), "there is such a file already"));
+        return Err(already_exists(&to.display().to_string(), "there is such a file already"));
     }
     Ok(atomic_file::write_text(to, |file| engine.write_worldlet(file))?)
 }

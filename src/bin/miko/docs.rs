@@ -1,4 +1,4 @@
-//! `miko completions` and `miko man`: made from the definition of the command itself.
+//! `miko completions` and `miko man`: generated from the definition of the command.
 
 use std::fs;
 use std::io::Write;
@@ -11,31 +11,31 @@ use crate::Cli;
 use crate::exit::{Exit, Failure};
 use crate::output::Stdout;
 
-/// The words of `miko completions`.
+/// The arguments of `miko completions`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   miko completions bash > ~/.local/share/bash-completion/completions/miko
   miko completions zsh > ~/.zfunc/_miko")]
 pub(crate) struct Completions {
-    /// Which shell.
+    /// The shell.
     shell: Shell,
 }
 
 pub(crate) fn complete(args: &Completions) -> Result<Exit, Failure> {
-    // The generator panics where its writer fails.
+    // The generator panics if its writer fails.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "miko", &mut script);
     Stdout::write_whole(|stdout| Ok(stdout.write_all(&script)?))?;
     Ok(Exit::Success)
 }
 
-/// The words of `miko man`.
+/// The arguments of `miko man`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   miko man | man -l -
   miko man ~/.local/share/man/man1")]
 pub(crate) struct Man {
-    /// Write a page per subcommand into this folder, which is made if it is not there.
+    /// Write a page per subcommand into this folder, which is created if it is missing.
     folder: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! How the command ends.
+//! Exit codes and failures of the command.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ pub(crate) enum Exit {
     RequestFailed = 1,
     Usage = 2,
     Unreachable = 3,
-    /// Ctrl-C ended it: 128 and the number of the signal, as shells say.
+    /// Ctrl-C interrupted the command: 128 plus the number of the signal, by the convention of shells.
     Interrupted = 130,
 }
 
@@ -24,14 +24,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command could not do its work.
+/// The reason for which a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The words of the command do not fit together.
+    /// The arguments are invalid.
     Usage(String),
     /// The backend could not be opened or reached.
     Unreachable(Error),
-    /// What was asked for could not be done.
+    /// The request failed.
     Request(Error),
     /// Standard input or output failed.
     Io(io::Error),
@@ -40,7 +40,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// A fault of the file at `path`.
+    /// A failure of the file at `path`.
     pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |fault| Self::File(path, fault)
@@ -60,11 +60,11 @@ impl From<Error> for Failure {
 }
 
 impl Exit {
-    /// Says on standard error what went wrong.
+    /// Prints the failure to standard error and returns its exit code.
     pub(crate) fn report(failure: Failure) -> Self {
         match failure {
             Failure::Usage(message) => {
-                say(format_args!("miko: {message}"));
+                print_stderr(format_args!("miko: {message}"));
                 Self::Usage
             }
             Failure::Unreachable(error) => {
@@ -75,28 +75,28 @@ impl Exit {
                 report_items(&error);
                 if error.is(ErrorId::INTERRUPTED) { Self::Interrupted } else { Self::RequestFailed }
             }
-            // Whoever reads our output has seen enough.
+            // The reader of standard output has closed it, as `head` does.
             Failure::Io(fault) if fault.kind() == io::ErrorKind::BrokenPipe => Self::Success,
             Failure::Io(fault) => {
-                say(format_args!("miko: {fault}"));
+                print_stderr(format_args!("miko: {fault}"));
                 Self::RequestFailed
             }
             Failure::File(path, fault) => {
-                say(format_args!("miko: {}: {fault}", path.display()));
+                print_stderr(format_args!("miko: {}: {fault}", path.display()));
                 Self::RequestFailed
             }
         }
     }
 }
 
-/// Writes a message to standard error. If that is closed the message is lost, and the work goes on.
-pub(crate) fn say(message: fmt::Arguments<'_>) {
+/// Prints a message to standard error. A write error is ignored: the command continues without the message.
+pub(crate) fn print_stderr(message: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{message}");
 }
 
-/// An error of several items is a line for each.
+/// Prints each item of an error on a line of its own.
 fn report_items(error: &Error) {
     for item in error.items() {
-        say(format_args!("miko: {item}"));
+        print_stderr(format_args!("miko: {item}"));
     }
 }

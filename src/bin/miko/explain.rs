@@ -1,12 +1,12 @@
-//! `miko explain`: how a select is run.
+//! `miko explain`: shows how a select is executed.
 
 use mikobase::json;
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Missing};
+use crate::open::{self, IfMissing};
 use crate::output::Output;
 
-/// The words of `miko explain`.
+/// The arguments of `miko explain`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -21,11 +21,11 @@ pub(crate) struct Args {
 const EXAMPLES: &str = r#"Examples:
   miko explain crew.db '{"action": "select", "class": "starfleet.com/officer", "path": ["rank", "Captain"]}'
 
-Prints the SQL, the values bound to it, SQLite's plan (a line per step), the index that is used,
-and why the evaluator looks at what SQL finds, if it does. Nothing is run."#;
+Prints the SQL, its bound values, SQLite's plan (a line per step), the index that is used, and
+the reason for which the evaluator filters the result of the SQL, if it does. Nothing is run."#;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let explanation = open::engine(&args.backend, Missing::Refuse)?.explain(json::parse(&args.query)?)?;
+    let explanation = open::engine(&args.backend, IfMissing::Refuse)?.explain(json::parse(&args.query)?)?;
     args.output.write_value(&explanation)?;
     Ok(Exit::Success)
 }

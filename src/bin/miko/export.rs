@@ -1,4 +1,4 @@
-//! `miko export`: a database as a worldlet.
+//! `miko export`: writes a database as a worldlet.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use miko_core::atomic_file;
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Missing};
+use crate::open::{self, IfMissing};
 use crate::output::Stdout;
 use crate::progress;
 
-/// The words of `miko export`.
+/// The arguments of `miko export`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Where from: a backend URL or a path.
+    /// The database: a backend URL or a path.
     backend: String,
-    /// Write to this file, which is there only when it is complete.
+    /// Write to this file, which appears only when it is complete.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -26,7 +26,7 @@ const EXAMPLES: &str = "Examples:
   diff <(miko export one.db) <(miko export other.db)";
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let engine = open::engine(&args.backend, Missing::Refuse)?;
+    let engine = open::engine(&args.backend, IfMissing::Refuse)?;
     match &args.out {
         None => {
             Stdout::write_whole(|stdout| {

@@ -1,12 +1,12 @@
-//! `miko get`: one record.
+//! `miko get`: prints one record.
 
 use mikobase::{Error, ErrorId};
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Missing, Server};
+use crate::open::{self, IfMissing, Server};
 use crate::output::Output;
 
-/// The words of `miko get`.
+/// The arguments of `miko get`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         [backend, pk] => (Some(backend.as_str()), pk),
         _ => return Err(Failure::Usage("name a pk, after the backend if there is one".to_owned())),
     };
-    match args.server.open(backend, Missing::Refuse)?.record_by_pk(pk)? {
+    match args.server.open(backend, IfMissing::Refuse)?.record_by_pk(pk)? {
         Some(record) => args.output.write_value(&record)?,
         None => {
             let error = Error::new(ErrorId::RECORD_NOT_FOUND, "no active record has this pk");

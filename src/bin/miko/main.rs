@@ -33,21 +33,22 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-BACKEND is a backend URL (mikobase.uno/sqlite/memory) or a path that ends in .db, .sqlite or
-.mikobase. Where it may be left out, --socket or MIKOBASE_SOCKET names a running server, and
-MIKOBASE_TOKEN holds its token.
+BACKEND is a backend URL (mikobase.uno/sqlite/memory) or a path that ends in .db, .sqlite,
+.mikobase or .json. If it is optional and omitted, --socket or MIKOBASE_SOCKET names a running
+server, and MIKOBASE_TOKEN holds its token.
 
 Exit codes:
-  0  the request succeeded
-  1  the request failed; the answer says why
-  2  the command was not understood
-  3  the backend could not be reached";
+  0    the request succeeded
+  1    the request failed; the output gives the reason
+  2    the arguments are invalid
+  3    the backend could not be reached
+  130  Ctrl-C interrupted the command";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Share a Mikobase with N copies of a command, for any program.
+    /// Share a Mikobase with N copies of any command.
     Share(share::Args),
-    /// Run Q0 requests: one given as an argument, or one per line of standard input.
+    /// Run Q0 requests: one from an argument, or one per line of standard input.
     Q0(q0::Args),
     /// Call any method of the interface by its name.
     Call(call::Args),
@@ -57,21 +58,21 @@ enum Command {
     Import(import::Args),
     /// Write a whole database as a worldlet.
     Export(export::Args),
-    /// Turn a whole Mikobase into another form: a worldlet into a database, and back.
+    /// Convert a whole Mikobase: a worldlet to a database, or a database to a worldlet.
     Convert(convert::Args),
     /// Import, export, show or check class definitions.
     #[command(subcommand)]
     Schema(schema::Command),
     /// Check a Q0 request without running it.
     Validate(validate::Args),
-    /// Show how a select is run: its SQL, the values, the index.
+    /// Show how a select is executed: its SQL, the bound values, the index.
     Explain(explain::Args),
     /// Print the surface: every method of the interface, its parameters, result and docs.
     Surface(surface::Args),
-    /// Measure how fast a shared Mikobase is here, beside Redis, PostgreSQL and others.
+    /// Benchmark a shared Mikobase on this machine against Redis, PostgreSQL and others.
     #[cfg(feature = "bench")]
     Bench(bench::Args),
-    /// Print what makes a shell complete the words of miko.
+    /// Print the completion script for a shell.
     Completions(docs::Completions),
     /// Print the manual page, or write one per subcommand into a folder.
     Man(docs::Man),

@@ -1,4 +1,4 @@
-//! Which Mikobase a command is about: an engine of its own, or a running server.
+//! Opens the Mikobase of a command: an engine in this process, or a running server.
 
 use std::env;
 use std::fs::File;
@@ -13,7 +13,7 @@ use crate::exit::Failure;
 
 const TOKEN: &str = "MIKOBASE_TOKEN";
 
-/// Where to find a running server.
+/// The address of a running server.
 #[derive(clap::Args)]
 pub(crate) struct Server {
     /// The socket of a running server. Its token is taken from MIKOBASE_TOKEN, never from the command line.
@@ -22,10 +22,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Opens `backend`, or connects to the server if none is named.
-    pub(crate) fn open(&self, backend: Option<&str>, missing: Missing) -> Result<Box<dyn Mikobase>, Failure> {
+    /// Opens `backend`, or connects to the server if there is none.
+    pub(crate) fn open(
+        &self,
+        backend: Option<&str>,
+        if_missing: IfMissing,
+    ) -> Result<Box<dyn Mikobase>, Failure> {
         if let Some(url) = backend {
-            return Ok(engine(url, missing)?);
+            return Ok(engine(url, if_missing)?);
         }
         let socket = self.socket.as_ref().ok_or_else(not_named)?;
         let token = env::var(TOKEN).map_err(|_| {
@@ -36,47 +40,48 @@ impl Server {
         Ok(Box::new(client))
     }
 
-    /// Refuses words that name neither a backend nor a server, before anything is read.
+    /// Refuses arguments that name neither a backend nor a server, before anything is read.
     pub(crate) fn check_named(&self, backend: Option<&str>) -> Result<(), Failure> {
         if backend.is_none() && self.socket.is_none() { Err(not_named()) } else { Ok(()) }
     }
 }
 
 fn not_named() -> Failure {
-    let message = "name a backend, such as mikobase.uno/sqlite/memory, or a running server by --socket or MIKOBASE_SOCKET";
+    let message = "name a backend, such as mikobase.uno/sqlite/memory, \
+                   or a running server by --socket or MIKOBASE_SOCKET";
     Failure::Usage(message.to_owned())
 }
 
-/// Whether a database file that is not there is created.
+/// The option to create a missing database file.
 #[derive(clap::Args)]
 pub(crate) struct Create {
-    /// Create the database file if it is not there, whatever is asked of it.
+    /// Create the database file if it is missing, also for a request that only reads.
     #[arg(long)]
     create: bool,
 }
 
 impl Create {
-    /// What becomes of a missing file, if it is not created on demand.
-    pub(crate) fn missing(&self) -> Missing {
-        if self.create { Missing::Create } else { Missing::Refuse }
+    /// The policy for a missing file.
+    pub(crate) fn if_missing(&self) -> IfMissing {
+        if self.create { IfMissing::Create } else { IfMissing::Refuse }
     }
 }
 
-/// What becomes of a database file that is not there.
+/// The policy for a missing database file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// It is created.
+pub(crate) enum IfMissing {
+    /// Create it.
     Create,
-    /// It is an error: what only reads creates nothing.
+    /// Fail: a command that only reads creates nothing.
     Refuse,
 }
 
-/// Whether `word` names a backend, so that it cannot be meant as a pk, a class or a method.
+/// Whether `word` names a backend, so that it cannot be a pk, a class or a method.
 pub(crate) fn is_backend(word: &str) -> bool {
     word.parse::<Backend>().is_ok()
 }
 
-/// Whether `url` names a file that holds no database, because it is not there or is empty.
+/// Whether `url` names a file that is missing or empty, and so has no database.
 pub(crate) fn is_missing(url: &str) -> bool {
     let backend: Option<Backend> = url.parse().ok();
     let path = backend.as_ref().and_then(Backend::path);
@@ -84,15 +89,15 @@ pub(crate) fn is_missing(url: &str) -> bool {
 }
 
 /// Opens an engine in this process.
-pub(crate) fn engine(url: &str, missing: Missing) -> Result<Box<dyn Engine>, Failure> {
-    let opened = match missing {
-        Missing::Create => backend::open(url),
-        Missing::Refuse => url.parse().and_then(|backend: Backend| backend.open_existing()),
+pub(crate) fn engine(url: &str, if_missing: IfMissing) -> Result<Box<dyn Engine>, Failure> {
+    let opened = match if_missing {
+        IfMissing::Create => backend::open(url),
+        IfMissing::Refuse => url.parse().and_then(|backend: Backend| backend.open_existing()),
     };
     opened.map_err(Failure::Unreachable)
 }
 
-/// Opens a file that is converted: it is a backend, so its absence is told as that of a backend.
+/// Opens the source of a conversion. If it is missing, the error is that of a missing backend.
 pub(crate) fn source(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|fault| match fault.kind() {
         ErrorKind::NotFound => {
@@ -103,7 +108,7 @@ pub(crate) fn source(path: &Path) -> Result<File, Failure> {
     })
 }
 
-/// Opens a file to read; `-` is standard input. Also its length, where that is known.
+/// Opens a file to read; `-` is standard input. Returns its length in bytes too, if it is known.
 pub(crate) fn reader(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin().lock()), None));

@@ -1,8 +1,8 @@
-//! Progress bars, which only a terminal gets to see.
+//! Progress bars, which are drawn only on a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar for so many bytes, or a count where nobody knows how many there will be.
+/// A progress bar for `total` bytes, or a counter if the total is unknown.
 pub(crate) fn of_bytes(what: &str, total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (ProgressBar::new(total), "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}"),

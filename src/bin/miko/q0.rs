@@ -1,4 +1,4 @@
-//! `miko q0`: requests in, responses out.
+//! `miko q0`: runs Q0 requests and prints the answers.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Create, Missing, Server};
+use crate::open::{self, Create, IfMissing, Server};
 use crate::output::Output;
 
-/// The words of `miko q0`.
+/// The arguments of `miko q0`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -20,25 +20,26 @@ pub(crate) struct Args {
     create: Create,
     #[command(flatten)]
     output: Output,
-    /// A backend URL; what begins with `{` is a query. Without a query, each line of standard input is one.
+    /// A backend URL or a path, and a query, which begins with `{`. Without a query, each line of standard
+    /// input is one.
     #[arg(value_name = "BACKEND|QUERY", num_args = 0..=2)]
     words: Vec<String>,
 }
 
-/// What a person at a terminal is asked with. It is no part of the answers, so it goes to standard error.
+/// The prompt on a terminal. It is written to standard error, since it is not part of the answers.
 const PROMPT: &str = "q0> ";
 
 const EXAMPLES: &str = r#"Examples:
   miko q0 mikobase.uno/sqlite/memory '{"action": "select", "limit": 10}'
   miko q0 --socket "$MIKOBASE_SOCKET" < requests.jsonl
 
-A database file that is not there is created by the first request that writes, or by --create."#;
+A missing database file is created by the first request that writes, or by --create."#;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let (backend, query) = sort_words(&args.words)?;
+    let (backend, query) = split_words(&args.words)?;
     let mut database = Database { args, backend, opened: None };
     if !backend.is_some_and(open::is_missing) {
-        database.open(args.create.missing())?;
+        database.open(args.create.if_missing())?;
     }
     match query {
         Some(query) => answer_once(&mut database, query, &args.output),
@@ -46,8 +47,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     }
 }
 
-/// Which of the words is the backend, and which the query.
-fn sort_words(words: &[String]) -> Result<(Option<&str>, Option<&str>), Failure> {
+/// Splits the arguments into the backend and the query.
+fn split_words(words: &[String]) -> Result<(Option<&str>, Option<&str>), Failure> {
     let is_query = |word: &String| word.trim_start().starts_with('{');
     match words {
         [] => Ok((None, None)),
@@ -58,7 +59,7 @@ fn sort_words(words: &[String]) -> Result<(Option<&str>, Option<&str>), Failure>
     }
 }
 
-/// The database of the requests. A file that is missing is created by the first valid request that writes.
+/// The database of the requests. A missing file is created by the first valid request that writes.
 struct Database<'a> {
     args: &'a Args,
     backend: Option<&'a str>,
@@ -67,15 +68,18 @@ struct Database<'a> {
 
 impl Database<'_> {
     fn open_for(&mut self, query: &Value) -> Result<&dyn Mikobase, Failure> {
-        let missing =
-            if self.opened.is_none() && writes(query) { Missing::Create } else { self.args.create.missing() };
-        self.open(missing)
+        let if_missing = if self.opened.is_none() && writes(query) {
+            IfMissing::Create
+        } else {
+            self.args.create.if_missing()
+        };
+        self.open(if_missing)
     }
 
-    fn open(&mut self, missing: Missing) -> Result<&dyn Mikobase, Failure> {
+    fn open(&mut self, if_missing: IfMissing) -> Result<&dyn Mikobase, Failure> {
         let db = match self.opened.take() {
             Some(db) => db,
-            None => self.args.server.open(self.backend, missing)?,
+            None => self.args.server.open(self.backend, if_missing)?,
         };
         Ok(&**self.opened.insert(db))
     }
@@ -83,10 +87,11 @@ impl Database<'_> {
 
 /// Whether a request is valid and changes something.
 fn writes(query: &Value) -> bool {
-    let acts = matches!(query["action"].as_str(), Some("create" | "update" | "delete"));
-    acts && [Check::Action, Check::Fields, Check::Uns, Check::Placeholders]
-        .into_iter()
-        .all(|check| check.run(query.clone()).errors.is_empty())
+    let is_write = matches!(query["action"].as_str(), Some("create" | "update" | "delete"));
+    is_write
+        && [Check::Action, Check::Fields, Check::Uns, Check::Placeholders]
+            .into_iter()
+            .all(|check| check.run(query.clone()).errors.is_empty())
 }
 
 fn answer_once(database: &mut Database<'_>, query: &str, output: &Output) -> Result<Exit, Failure> {
@@ -97,13 +102,14 @@ fn answer_once(database: &mut Database<'_>, query: &str, output: &Output) -> Res
     answer(result, output)
 }
 
-/// Answers each line that is not blank: an answer per line, in order. Fails as a whole if any request failed.
+/// Runs the request on each line that is not blank and prints an answer per request, in order. The exit code
+/// is that of a failed request if any has failed.
 fn answer_lines(database: &mut Database<'_>, output: &Output) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     let mut lines = io::stdin().lock().split(b'\n');
-    let for_people = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let is_interactive = io::stdin().is_terminal() && io::stderr().is_terminal();
     loop {
-        if for_people {
+        if is_interactive {
             eprint!("{PROMPT}");
         }
         let Some(line) = lines.next().transpose()? else { break };
@@ -127,13 +133,13 @@ fn answer_lines(database: &mut Database<'_>, output: &Output) -> Result<Exit, Fa
             exit = Exit::RequestFailed;
         }
     }
-    if for_people {
+    if is_interactive {
         eprintln!();
     }
     Ok(exit)
 }
 
-/// Whether a line holds nothing but white space, or the byte order mark of a file.
+/// Whether a line has only white space, after the byte order mark of a file.
 fn is_blank(line: &[u8]) -> bool {
     str::from_utf8(line).is_ok_and(|line| line.trim_start_matches(json::BYTE_ORDER_MARK).trim().is_empty())
 }

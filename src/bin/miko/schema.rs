@@ -1,4 +1,4 @@
-//! `miko schema`: class definitions.
+//! `miko schema`: imports, exports, shows and checks class definitions.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,22 +8,23 @@ use mikobase::{Error, ErrorId, Mikobase};
 use serde_json::{Map, Value};
 
 use crate::check;
-use crate::exit::{Exit, Failure, say};
-use crate::open::{self, Missing, Server};
+use crate::exit::{Exit, Failure, print_stderr};
+use crate::open::{self, IfMissing, Server};
 use crate::output::Output;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Define the classes of a schema: missing ones are created, different ones updated, equal ones left alone.
+    /// Define the classes of a schema: creates missing ones, updates different ones, leaves equal ones
+    /// unchanged.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import {
         #[command(flatten)]
         server: Server,
-        /// A file `{"classes": {name: definition}}`, or `-`; before it the backend, if there is one.
+        /// A file `{"classes": {name: definition}}`, or `-`, after the backend if there is one.
         #[arg(value_name = "[BACKEND] FILE", num_args = 1..=2, required = true)]
         words: Vec<String>,
     },
-    /// Print all class definitions, in the form in which they are imported.
+    /// Print all class definitions, in the form that `import` reads.
     Export {
         #[command(flatten)]
         server: Server,
@@ -43,7 +44,7 @@ pub(crate) enum Command {
         #[arg(value_name = "[BACKEND] [CLASS]", num_args = 0..=2)]
         words: Vec<String>,
     },
-    /// Check schemas and worldlets without a database: every fault, and nothing written.
+    /// Report all faults of schemas and worldlets, without a database.
     #[command(after_help = CHECK_EXAMPLES)]
     Check {
         /// Files, or `-`.
@@ -68,7 +69,7 @@ pub(crate) fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Import { server, words } => import(server, words),
         Command::Export { server, output, backend } => {
-            output.write_value(&server.open(backend.as_deref(), Missing::Refuse)?.export_schema()?)?;
+            output.write_value(&server.open(backend.as_deref(), IfMissing::Refuse)?.export_schema()?)?;
             Ok(Exit::Success)
         }
         Command::Show { server, output, words } => {
@@ -78,7 +79,7 @@ pub(crate) fn run(command: &Command) -> Result<Exit, Failure> {
                 [class] => (None, Some(class)),
                 [backend, class, ..] => (Some(backend), Some(class)),
             };
-            let db = server.open(backend.map(String::as_str), Missing::Refuse)?;
+            let db = server.open(backend.map(String::as_str), IfMissing::Refuse)?;
             show(&*db, output, class.map(String::as_str))
         }
         Command::Check { files } => check::run(files),
@@ -87,20 +88,20 @@ pub(crate) fn run(command: &Command) -> Result<Exit, Failure> {
 
 fn import(server: &Server, words: &[String]) -> Result<Exit, Failure> {
     let (backend, file) = match words {
-        // Of what names a backend, only a worldlet may be a schema as well.
+        // A path that ends in .json names a worldlet backend, but may also be a schema.
         [file] if !open::is_backend(file) || file.ends_with(".json") => (None, file),
         [backend, file] => (Some(backend.as_str()), file),
         _ => return Err(Failure::Usage("name a file, after the backend if there is one".to_owned())),
     };
     server.check_named(backend)?;
     let schema = open::read_json(Path::new(file))?;
-    let db = server.open(backend, Missing::Create)?;
+    let db = server.open(backend, IfMissing::Create)?;
     let changes = db.import_schema(schema).map_err(|error| error.with_all("path", file.as_str()))?;
     for (what, classes) in
         [("created", changes.created), ("updated", changes.updated), ("unchanged", changes.unchanged)]
     {
         for class in classes {
-            say(format_args!("{what} {class}"));
+            print_stderr(format_args!("{what} {class}"));
         }
     }
     Ok(Exit::Success)
@@ -123,7 +124,7 @@ fn show(db: &dyn Mikobase, output: &Output, class: Option<&str>) -> Result<Exit,
     Ok(Exit::Success)
 }
 
-/// A line per class: its name, what it inherits from and its own fields.
+/// Prints a line per class: its name, its parents and its own fields.
 fn list(classes: &Map<String, Value>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     for (name, definition) in classes {

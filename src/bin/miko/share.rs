@@ -1,4 +1,4 @@
-//! `miko share`: N copies of a command, and a Mikobase that they share.
+//! `miko share`: runs N copies of a command that share a Mikobase.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,25 +9,25 @@ use std::process::Command;
 use bytesize::ByteSize;
 use mikobase::{BoxError, ExitStatus, Outcome, Report, Returning, Uds, Worker, WorkerReport, Worldlet};
 
-use crate::exit::{Exit, Failure, say};
+use crate::exit::{Exit, Failure, print_stderr};
 use crate::output::Stdout;
 
-/// The words of `miko share`.
+/// The arguments of `miko share`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// How many copies of the command to start.
+    /// The number of copies of the command.
     workers: usize,
-    /// Define these classes first.
+    /// Import the class definitions in this file before the copies start.
     #[arg(long, value_name = "FILE")]
     schema: Vec<PathBuf>,
-    /// Import these worldlets first, after the schemas.
+    /// Import this worldlet before the copies start, after the schemas.
     #[arg(long, value_name = "FILE")]
     worldlet: Vec<PathBuf>,
-    /// Keep the records here; in memory by default.
+    /// Store the records in this backend; by default in memory.
     #[arg(long, value_name = "BACKEND")]
     backend: Option<String>,
-    /// At most so many copies run at once.
+    /// Run at most K copies at once.
     #[arg(long, value_name = "K")]
     at_once: Option<usize>,
     /// Limit the memory of the server, as in `512MiB`. A call beyond it fails with `storage-full`.
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Write no worldlet to standard output, and no line per worker to standard error.
     #[arg(long)]
     quiet: bool,
-    /// The command and its words, after `--`.
+    /// The command and its arguments, after `--`.
     #[arg(last = true, required = true)]
     command: Vec<String>,
 }
@@ -48,13 +48,13 @@ const EXAMPLES: &str = r#"Examples:
   miko share 20 --schema schema/starfleet.json -- python3 worker.py
   miko share 4 -- sh -c 'miko q0 "{\"action\": \"create\", \"bucket\": {\"worker\": $MIKOBASE_WORKER}}"'
 
-Each copy finds in its environment MIKOBASE_SOCKET and MIKOBASE_TOKEN, by which miko reaches the
-server, and MIKOBASE_WORKER (0 to N-1) and MIKOBASE_WORKERS. What the copies print goes to standard
-error; the final worldlet goes to standard output. The exit code is 0 only if all of them
-ended with 0, and 130 if Ctrl-C ended the share."#;
+The environment of each copy has MIKOBASE_SOCKET and MIKOBASE_TOKEN, by which miko connects to the
+server, and MIKOBASE_WORKER (0 to N-1) and MIKOBASE_WORKERS (N). The standard output of the copies
+goes to standard error; the final worldlet goes to standard output. The exit code is 0 only if all
+copies ended with 0, and 130 if Ctrl-C ended the share."#;
 
 pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
-    let uds = describe(&args)?;
+    let uds = configure(&args)?;
     let command = &args.command;
     let report = uds.mikobase(args.workers, |_, worker| become_command(command, worker, &uds));
     let report = report.map_err(|failed| Failure::from(mikobase::Error::from(failed)))?;
@@ -67,7 +67,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     Ok(if succeeded(&report) { Exit::Success } else { Exit::RequestFailed })
 }
 
-fn describe(args: &Args) -> Result<Uds, Failure> {
+fn configure(args: &Args) -> Result<Uds, Failure> {
     let mut uds = Uds::new()?;
     if let Some(backend) = &args.backend {
         uds = uds.backend(backend).map_err(Failure::Unreachable)?;
@@ -85,7 +85,7 @@ fn describe(args: &Args) -> Result<Uds, Failure> {
         uds = uds.memory_limit(usize::try_from(size.as_u64()).unwrap_or(usize::MAX));
     }
     if !args.quiet {
-        uds = uds.on_exit(say_how_it_ended);
+        uds = uds.on_exit(print_worker_exit);
     }
     let returning = match &args.out {
         Some(path) => Returning::File(fs::canonicalize(".").unwrap_or_default().join(path)),
@@ -95,7 +95,7 @@ fn describe(args: &Args) -> Result<Uds, Failure> {
     Ok(uds.returning(returning))
 }
 
-/// Turns the worker into the command: signals and the exit code are its own then, and nothing stands between.
+/// Replaces the worker process by the command, so that signals and the exit code are those of the command.
 fn become_command(words: &[String], worker: &Worker, uds: &Uds) -> Result<(), BoxError> {
     let (program, arguments) = words.split_first().ok_or("there is no command")?;
     let fault = Command::new(program)
@@ -109,11 +109,11 @@ fn become_command(words: &[String], worker: &Worker, uds: &Uds) -> Result<(), Bo
     Err(format!("`{program}` cannot be run: {fault}").into())
 }
 
-fn say_how_it_ended(worker: &WorkerReport<()>) {
+fn print_worker_exit(worker: &WorkerReport<()>) {
     let seconds = worker.duration().as_secs_f64();
     match &worker.outcome {
-        Outcome::Failed { text, .. } => say(format_args!("worker {}: {text}", worker.index)),
-        _ => say(format_args!("worker {}: {} after {seconds:.1} s", worker.index, worker.status)),
+        Outcome::Failed { text, .. } => print_stderr(format_args!("worker {}: {text}", worker.index)),
+        _ => print_stderr(format_args!("worker {}: {} after {seconds:.1} s", worker.index, worker.status)),
     }
 }
 

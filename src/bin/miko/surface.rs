@@ -1,4 +1,4 @@
-//! `miko surface`: what the interface offers.
+//! `miko surface`: prints or records the surface of the interface.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,18 +10,18 @@ use serde_json::value::to_raw_value;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
-/// The words of `miko surface`.
+/// The arguments of `miko surface`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     output: Output,
-    /// Write the surface to a file instead, in the form that `#[mikobase_interface(surface = "…")]` compares with.
+    /// Write the surface to a file, in the form that `#[mikobase_interface(surface = "…")]` compares with.
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = RECORD)]
     record: Option<PathBuf>,
 }
 
-/// Where the workspace keeps its own.
+/// The recorded surface of the workspace.
 const RECORD: &str = "miko-core/schema/mikobase.surface.json";
 
 const EXAMPLES: &str = "Examples:

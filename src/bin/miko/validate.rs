@@ -1,43 +1,43 @@
-//! `miko validate`: what is wrong with a request.
+//! `miko validate`: checks a request without running it.
 
 use mikobase::{Check, Mikobase, SqliteEngine, Validation, json};
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
-/// The words of `miko validate`.
+/// The arguments of `miko validate`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     output: Output,
-    /// Check in this respect only.
+    /// Check only this aspect.
     #[arg(long, value_enum)]
-    only: Option<Respect>,
+    only: Option<Aspect>,
     /// A Q0 request.
     query: String,
 }
 
-/// In what respect a request may be checked alone.
+/// An aspect of a request that can be checked alone.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Respect {
-    /// Is the action one that there is?
+enum Aspect {
+    /// The action exists.
     Action,
-    /// Are its fields complete, of their types, and known?
+    /// The fields are complete, known and of their types.
     Fields,
-    /// Are class names well-formed?
+    /// Class names are well-formed.
     Uns,
-    /// Do placeholders lead somewhere, and is each of them used?
+    /// Placeholders can be resolved, and each one is used.
     Placeholders,
 }
 
-impl From<Respect> for Check {
-    fn from(respect: Respect) -> Self {
-        match respect {
-            Respect::Action => Self::Action,
-            Respect::Fields => Self::Fields,
-            Respect::Uns => Self::Uns,
-            Respect::Placeholders => Self::Placeholders,
+impl From<Aspect> for Check {
+    fn from(aspect: Aspect) -> Self {
+        match aspect {
+            Aspect::Action => Self::Action,
+            Aspect::Fields => Self::Fields,
+            Aspect::Uns => Self::Uns,
+            Aspect::Placeholders => Self::Placeholders,
         }
     }
 }
@@ -51,8 +51,8 @@ Prints errors and warnings as JSON; the exit code is 1 if there are errors."#;
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let found = match json::parse(&args.query) {
         Ok(query) => match args.only {
-            Some(respect) => Check::from(respect).run(query),
-            // The check is the same for every engine; an empty one is at hand.
+            Some(aspect) => Check::from(aspect).run(query),
+            // All engines check alike, so an empty one serves.
             None => SqliteEngine::in_memory()?.validate(query)?,
         },
         Err(error) => Validation { errors: error.items().to_vec(), warnings: Vec::new() },

@@ -1,4 +1,4 @@
-//! Arguments may have any name, those that generated code uses for itself included.
+//! Arguments may have any name, also those of variables in the generated code.
 #![deny(missing_docs, unreachable_pub, unused)]
 
 use mikobase::rpc::Interface;

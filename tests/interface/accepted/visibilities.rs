@@ -1,4 +1,4 @@
-//! A trait of any visibility, in any module.
+//! Interfaces of every visibility, in any module.
 #![allow(dead_code, non_snake_case, reason = "no code uses these traits and their odd names")]
 #![allow(clippy::needless_pub_self, reason = "it is one of the visibilities")]
 

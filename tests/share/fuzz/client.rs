@@ -1,4 +1,4 @@
-//! Sends what is generated, and checks what comes back.
+//! Sends generated calls and checks the answers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Write};
@@ -17,14 +17,13 @@ use super::mangle;
 use crate::random::Random;
 use crate::support::{Raw, Running};
 
-/// A server that is silent for so long hangs.
+/// A server that does not answer for this time is hung.
 const SILENCE: Duration = Duration::from_secs(100);
 
-/// How many connections are held open that nothing more is sent on.
+/// The number of idle connections that are kept open.
 const HELD: usize = 300;
 
-/// The bytes of a frame that says that something is wrong with the server itself: a method panicked, or the
-/// store is damaged.
+/// The bytes of an `internal` error in a frame: a method panicked, or the store is damaged.
 const INTERNAL: &[u8] = b"\xa2id\xa8internal";
 
 pub struct Client<'s> {
@@ -57,7 +56,7 @@ impl<'s> Client<'s> {
         }
     }
 
-    /// Does one thing.
+    /// Performs one random action.
     pub fn act(&mut self) {
         match self.random.below(100) {
             0..60 => self.call(),
@@ -88,8 +87,8 @@ impl<'s> Client<'s> {
         }
     }
 
-    /// Checks that calls get past the checks of their arguments, so that what is behind these is tried too. With
-    /// `all`, each method has succeeded.
+    /// Checks that enough calls succeed, so that the code behind the checks of arguments is tested too. With
+    /// `all_methods`, each method has succeeded.
     pub fn check_tally(&self, all_methods: bool) {
         println!("calls that succeeded, of all: {:?}", self.tally);
         let (succeeded, all) = self.tally.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
@@ -110,16 +109,16 @@ impl<'s> Client<'s> {
         self.exchange(&mangle::framed(&content));
     }
 
-    /// Sends what leaves the server waiting for more, or without a frame to find, and ends the connection.
+    /// Sends an incomplete or invalid frame and ends the connection.
     fn send_last(&mut self, mangle: fn(&mut Random, &mut Vec<u8>)) {
         let (_, mut frame) = self.generator.call();
         mangle(&mut self.random, &mut frame);
         let mut raw = self.take_connection();
         let _ = raw.stream.write_all(&frame);
         if self.random.one_in(2) {
-            // Half-open: it still reads.
+            // Half-closed: the client still reads.
             let _ = raw.stream.shutdown(Shutdown::Write);
-            while let Some(answer) = raw.hear() {
+            while let Some(answer) = raw.read_frame() {
                 check_answer(&answer);
             }
         }
@@ -130,7 +129,7 @@ impl<'s> Client<'s> {
         self.exchange(&bomb);
     }
 
-    /// Opens many connections at once, some of which are let in.
+    /// Opens many connections at once, some with a handshake.
     fn hold_many(&mut self) {
         for _ in 0..self.random.size(60) {
             let raw = if self.random.one_in(2) { Raw::admitted(self.share) } else { Raw::silent(self.share) };
@@ -138,7 +137,7 @@ impl<'s> Client<'s> {
         }
     }
 
-    /// Sends calls as long as the server takes them, and reads no answer.
+    /// Sends calls as long as the server reads them, and reads no answer.
     fn never_read(&mut self) {
         let mut raw = self.take_connection();
         raw.stream.set_nonblocking(true).unwrap();
@@ -154,7 +153,7 @@ impl<'s> Client<'s> {
         self.hold(raw);
     }
 
-    /// Sends a call in small pieces, between which other connections come and go.
+    /// Sends a call in small pieces while other connections are opened and closed.
     fn send_in_pieces(&mut self) {
         let (_, frame) = self.generator.call();
         let mut raw = self.take_connection();
@@ -164,7 +163,7 @@ impl<'s> Client<'s> {
             }
             drop(Raw::silent(self.share));
         }
-        check_answer(&raw.hear().expect("a call that comes in pieces is answered"));
+        check_answer(&raw.read_frame().expect("a call that comes in pieces is answered"));
         self.connection = Some(raw);
     }
 
@@ -177,16 +176,15 @@ impl<'s> Client<'s> {
         let _ = raw.stream.write_all(&bytes);
         let _ = raw.stream.shutdown(Shutdown::Write);
         limit_silence(&raw);
-        while raw.hear().is_some() {}
+        while raw.read_frame().is_some() {}
     }
 
-    /// Sends a frame and reads what the server says to it; `None` if it closes the connection without an
-    /// answer.
+    /// Sends a frame and reads its answer; `None` if the server closes the connection without one.
     fn exchange(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
         let (begun, mut raw) = (Instant::now(), self.take_connection());
-        // The server may close the connection before it has taken all; it says why.
+        // The server may close the connection before it has read all; it sends the reason first.
         let _ = raw.stream.write_all(frame);
-        let answer = raw.hear();
+        let answer = raw.read_frame();
         assert!(begun.elapsed() < SILENCE, "no answer for {:?}", begun.elapsed());
         let answer = answer?;
         let closes = check_answer(&answer);
@@ -215,7 +213,7 @@ fn limit_silence(raw: &Raw) {
     raw.stream.set_write_timeout(Some(SILENCE)).unwrap();
 }
 
-/// Checks that an answer is one, and that it tells of no fault of the server. Whether the server closes the
+/// Checks that an answer is well-formed and has no `internal` error. Returns whether the server closes the
 /// connection.
 fn check_answer(answer: &[u8]) -> bool {
     let is_internal = answer.windows(INTERNAL.len()).any(|window| window == INTERNAL);
@@ -235,7 +233,7 @@ fn is_success(method: &str, answer: &[u8]) -> bool {
     answer.message.is_ok_and(|results| results.get(method).is_some_and(Result::is_ok))
 }
 
-/// The result of a method in an answer, if it succeeded and can be said in JSON.
+/// The result of a method in an answer, if it succeeded and can be represented in JSON.
 pub fn result_of(method: &str, answer: &[u8]) -> Option<Value> {
     let answer: tarpc::Response<Value> = rmp_serde::from_slice(answer).ok()?;
     Some(answer.message.ok()?.get_mut(method)?.get_mut("Ok")?.take())

@@ -11,23 +11,23 @@ use super::requests::Requests;
 use crate::random::Random;
 use crate::support::enclosed_call;
 
-/// What earlier answers have given.
+/// Names from earlier answers, to be used in calls.
 #[derive(Default)]
 struct Known {
     pks: Vec<String>,
     files: Vec<String>,
     streams: Vec<String>,
     imports: Vec<String>,
-    /// How many pieces each of these has sent or received.
+    /// The number of pieces sent or received, by file, stream or import.
     pieces: BTreeMap<String, u64>,
     /// The file, stream or import of the last call.
     last: String,
 }
 
-/// No list of [`Known`] gets longer.
+/// The largest length of a list in [`Known`].
 const MAX_KNOWN: usize = 50;
 
-/// What the server takes: an eighth of its memory limit.
+/// The frame limit of the server: an eighth of its memory limit.
 const MAX_FRAME: usize = super::LIMIT / 8;
 
 /// A call that continues what an earlier one began.
@@ -47,7 +47,7 @@ pub struct Generator {
     largest: usize,
 }
 
-/// The arguments of `put_chunk` or `put_import`, with bytes that JSON does not have.
+/// The arguments of `put_chunk` or `put_import`, which have binary data.
 #[derive(Serialize)]
 struct Piece<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ impl Generator {
         self.largest
     }
 
-    /// A method, and the frame of a call of it. No frame is larger than the server takes.
+    /// A method and the frame of a call of it, which is within the frame limit.
     pub fn call(&mut self) -> (&'static str, Vec<u8>) {
         if !self.random().one_in(3)
             && let Some(Planned { method, frame, name }) = self.planned.pop_front()
@@ -106,7 +106,7 @@ impl Generator {
         (call.0, enclosed_call(call.0, &call.1))
     }
 
-    /// Takes names out of the answer to a call that succeeded, for calls that follow.
+    /// Collects names from the answer to a successful call, for later calls.
     pub fn learn(&mut self, method: &str, answer: &[u8]) {
         if matches!(method, "put_chunk" | "put_import" | "next_chunk") {
             *self.known.pieces.entry(self.known.last.clone()).or_default() += 1;
@@ -246,19 +246,19 @@ impl Generator {
         }
     }
 
-    /// A name that an answer has given, or any other.
+    /// A name from an answer, or a random one.
     fn name_of(&mut self, list: fn(&Known) -> &Vec<String>) -> String {
         let names = list(&self.known);
         if names.is_empty() || self.requests.random().one_in(10) {
             return self.requests.text();
         }
-        // The newest ones are most often named, so that something comes of them.
+        // The newest names are the most frequent, since they are most likely still valid.
         let back = self.requests.random().size(names.len() - 1);
         self.known.last = names[names.len() - 1 - back].clone();
         self.known.last.clone()
     }
 
-    /// The number of a piece; most often the one whose turn it is.
+    /// The index of a piece; most often the expected one.
     fn index(&mut self) -> u64 {
         if !self.random().one_in(5) {
             return self.known.pieces.get(&self.known.last).copied().unwrap_or_default();
@@ -289,7 +289,7 @@ fn text_of(random: &mut Random, worldlet: &str, size: usize) -> Vec<u8> {
     text
 }
 
-/// The name in a result: itself, or the pk of a record that was created.
+/// The name in a result: a string, or the pk of a created record.
 fn name_in(result: Value) -> Value {
     let pk = |result: &Value| find_pk(result.as_object()?);
     pk(&result).unwrap_or(result)

@@ -1,10 +1,10 @@
-//! Damages frames, and makes frames that claim more than there is.
+//! Damages frames, and makes frames that claim more than they have.
 
 use crate::random::Random;
 use crate::support::enclosed_call;
 use mikobase::json;
 
-/// The bytes that begin a value of MessagePack, of every kind.
+/// First bytes of MessagePack values, of every kind.
 const MARKERS: [u8; 24] = [
     0x00, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xc4, 0xc6, 0xc7, 0xca, 0xcb, 0xcf, 0xd3,
     0xd4, 0xd9, 0xdb, 0xdc, 0xdd, 0xde, 0xdf,
@@ -24,10 +24,10 @@ pub fn flip_bytes(random: &mut Random, content: &mut [u8]) {
     }
 }
 
-/// Puts values of other types where the arguments begin.
+/// Changes the types of the first arguments.
 pub fn change_types(random: &mut Random, content: &mut [u8]) {
     for _ in 0..=random.below(3) {
-        // What is around a call has a fixed size; the call comes after it.
+        // The envelope before a call has a fixed size.
         let from = content.len().min(120);
         let at = from + random.below((content.len() - from).clamp(1, 60));
         if let Some(byte) = content.get_mut(at) {
@@ -48,7 +48,8 @@ pub fn truncate(random: &mut Random, frame: &mut Vec<u8>) {
     frame.truncate(random.below(frame.len()));
 }
 
-/// A frame whose values take much more than its bytes, or which says so; about `largest` bytes at most.
+/// A frame whose values take, or claim to take, much more memory than its bytes; at most about `largest`
+/// bytes.
 pub fn bomb(random: &mut Random, largest: usize) -> Vec<u8> {
     let count = largest / 2 + random.below(largest / 2);
     let element = *random.pick::<&[u8]>(&[
@@ -67,7 +68,7 @@ pub fn bomb(random: &mut Random, largest: usize) -> Vec<u8> {
     let array = |count: usize| [&[0xdd][..], &(count as u32).to_be_bytes()].concat();
     let bytes = match random.below(5) {
         0 => claimed,
-        // Each claims much, and holds the next one.
+        // Nested containers, each of which claims a large size.
         1 => claimed.repeat(random.size(10_000)),
         2 => nested.repeat(random.size(largest / nested.len())),
         3 => map(count / 8),
@@ -83,7 +84,7 @@ pub fn bomb(random: &mut Random, largest: usize) -> Vec<u8> {
         _ => "source",
     };
     let mut content = enclosed_call(method, &json!({ param: 0 })).split_off(4);
-    // The argument is the last byte.
+    // The argument was the last byte.
     content.pop();
     content.extend(bytes);
     if method == "batch" && random.one_in(2) {
@@ -92,7 +93,7 @@ pub fn bomb(random: &mut Random, largest: usize) -> Vec<u8> {
     framed(&content)
 }
 
-/// A map of so many members with short keys.
+/// A map of `count` members with short keys.
 fn map(count: usize) -> Vec<u8> {
     let mut bytes = [&[0xdf][..], &(count as u32).to_be_bytes()].concat();
     for n in 0..count as u32 {

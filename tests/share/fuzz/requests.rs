@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 
 use crate::random::Random;
 
-/// Class names, of which some get defined, and texts that are none.
+/// Class names, some of which are defined, and invalid names.
 const CLASSES: [&str; 7] =
     ["fuzz.test/a", "fuzz.test/b", "fuzz.test/c/d", "fuzz.test/\u{e9}", "puck.uno/class", "nothing", ""];
 
-/// Keys of buckets, and keys that mean something elsewhere.
+/// Keys of buckets, and keys with a meaning elsewhere.
 const KEYS: [&str; 12] = [
     "n",
     "name",
@@ -45,7 +45,7 @@ const PATTERNS: [&str; 16] = [
     "\\",
 ];
 
-/// The operators of a path, and some that there are not.
+/// The operators of a path, and unknown ones.
 const OPERATORS: [&str; 18] = [
     "value",
     "gt",
@@ -67,14 +67,14 @@ const OPERATORS: [&str; 18] = [
     "like",
 ];
 
-/// How deep most values nest.
+/// The depth of most values.
 const DEPTH: usize = 4;
 
 pub struct Requests {
     pub(super) random: Random,
-    /// About how many bytes the arguments of a call may have.
+    /// The largest size of the arguments of a call, about, in bytes.
     largest: usize,
-    /// How many of them are left for the call that is being made.
+    /// The remaining bytes for the current call.
     left: usize,
     /// Pks of records that were created.
     pks: Vec<String>,
@@ -89,7 +89,7 @@ impl Requests {
         &mut self.random
     }
 
-    /// Begins the arguments of another call.
+    /// Starts the arguments of another call.
     pub fn begin(&mut self) {
         self.left = self.largest;
     }
@@ -107,7 +107,7 @@ impl Requests {
         }
     }
 
-    /// A request; most have an action that there is.
+    /// A request; most have a known action.
     pub fn request(&mut self) -> Value {
         let mut request = match self.random.below(20) {
             0..8 => self.select(),
@@ -118,7 +118,7 @@ impl Requests {
             _ => return self.value(),
         };
         if self.random.one_in(15) {
-            // A key that there is not, or another value than there was.
+            // An unknown key, or another value for a known one.
             let keys = ["stack", "classes", "path", "limit", "sort", "created_at", "oops"];
             request[*self.random.pick(&keys)] = self.value();
         }
@@ -273,9 +273,9 @@ impl Requests {
         }
     }
 
-    /// An array of equal elements, which has about as many bytes as the largest argument at most.
+    /// An array of equal elements, at most about as large as the largest argument.
     pub fn repeated(&mut self, element: &Value) -> Value {
-        // A value takes memory in this process, too.
+        // The value takes memory in this process too.
         let least = if element.is_object() || element.is_array() { 200 } else { 16 };
         let size = element.to_string().len().max(least);
         vec![element.clone(); self.large() / size].into()

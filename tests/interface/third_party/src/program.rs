@@ -1,4 +1,4 @@
-// What every version of the program does: `serve` until its standard input ends, or call the server at a path.
+// The program of every version: `serve` until standard input ends, or call the server at a path.
 fn main() {
     match std::env::args().nth(1).unwrap().as_str() {
         "serve" => {

@@ -1,4 +1,4 @@
-//! A version that can do more.
+//! A version with another method.
 
 use mikobase::prelude::*;
 

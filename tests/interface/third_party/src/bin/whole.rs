@@ -1,4 +1,4 @@
-//! All that a user's own interface can do, with `mikobase` as the one dependency.
+//! All features of an interface, with `mikobase` as the only dependency.
 
 use std::sync::Mutex;
 
@@ -7,7 +7,7 @@ use mikobase::prelude::*;
 /// Beads on wires.
 #[mikobase_interface(surface = "abacus.surface.json")]
 pub trait Abacus {
-    /// Moves beads on a wire and gives how many are there.
+    /// Moves beads on a wire and returns their number.
     fn slide(&self, wire: &str, beads: i64) -> Result<i64>;
 
     /// All wires.
