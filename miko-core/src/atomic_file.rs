@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::Builder;
+use tracing::info;
 
 use crate::error::{Error, ErrorId, Result};
 
@@ -74,6 +75,7 @@ pub(crate) fn remove_unfinished(path: &Path) {
     let prefix = unfinished_prefix(path);
     for entry in fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            info!(file = %entry.path().display(), "removed what a killed writer has left");
             // A leftover file is harmless, so a failure to remove it is ignored.
             let _ = fs::remove_file(entry.path());
         }

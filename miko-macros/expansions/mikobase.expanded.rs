@@ -1191,7 +1191,7 @@ pub mod mikobase_rpc {
     };
     const _: &[u8] = ::core::include_bytes!(
         ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/",
-        "schema/mikobase.surface.json")
+        "../miko-core/schema/mikobase.surface.json")
     );
     const _: ::core::option::Option<&str> = ::core::option_env!("MIKOBASE_RECORD");
     ///A proxy that implements [`Mikobase`] by sending each call to whoever serves it.

@@ -33,6 +33,7 @@ use nix::unistd::Pid;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
+use tracing::{Instrument, debug, debug_span, warn};
 
 pub(crate) use self::activity::Activity;
 use self::busy_poll::BusyPoll;
@@ -162,9 +163,12 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tasks.spawn_local(handle_connection(stream, Rc::clone(&shared)));
+                let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or(0);
+                let connection = handle_connection(stream, pid, Rc::clone(&shared));
+                tasks.spawn_local(connection.instrument(debug_span!("connection", peer = pid)));
             }
-            Err(_) => {
+            Err(fault) => {
+                warn!(%fault, "no connection can be accepted");
                 let _ = tokio::time::timeout(ACCEPT_RETRY, shared.peers.disconnected.notified()).await;
             }
         }
@@ -172,16 +176,17 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
 }
 
 /// Handles one connection from the handshake until it is closed.
-async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, shared: Rc<Shared<I>>) {
-    let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or(0);
+async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, pid: i32, shared: Rc<Shared<I>>) {
     let descriptor = stream.as_raw_fd();
     shared.peers.add(pid, descriptor);
     if let Some(buffer) = admission::admit(&mut stream, &shared).await {
+        debug!("admitted");
         connection::serve_calls(&mut stream, buffer, &shared).await;
     }
     // Removed before it is closed: once closed, its number may be reused for another file.
     shared.peers.remove(pid, descriptor);
     drop(stream);
+    debug!("closed");
     shared.peers.disconnected.notify_waiters();
 }
 

@@ -23,6 +23,26 @@ impl Package {
         package
     }
 
+    /// A package outside the workspace that depends on `mikobase` alone. It has the profiles and the locked
+    /// versions of the workspace, so that the artifacts of dependencies are shared.
+    pub fn outside(name: &str, edition: &str) -> Self {
+        let package = Self::copy(name, Path::new(WORKSPACE), &["Cargo.lock"]);
+        let manifest = fs::read_to_string(Path::new(WORKSPACE).join("Cargo.toml")).unwrap();
+        let profiles = manifest.split("\n[").filter(|section| section.starts_with("profile.dev"));
+        let profiles: String = profiles.map(|section| format!("\n[{section}")).collect();
+        let manifest = format!(
+            "[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"{edition}\"\n\n[workspace]\n\n\
+             [dependencies]\nmikobase = {{ path = \"{WORKSPACE}\", default-features = false }}\n{profiles}"
+        );
+        fs::write(package.path("Cargo.toml"), manifest).unwrap();
+        package
+    }
+
+    /// Adds a file or folder under `name`.
+    pub fn add(&self, name: &str, original: &Path) {
+        copy_all(original, &self.path(name));
+    }
+
     /// The path of a file of the package.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)

@@ -90,17 +90,17 @@ fn a_new_method_needs_nothing_but_its_implementation() {
     ] {
         workspace.edit(file, begin, &format!("{begin}{ADDED_TO_THE_ENGINES}"));
     }
-    fs::create_dir(workspace.path("examples")).unwrap();
-    fs::write(workspace.path("examples/grown.rs"), PROGRAM).unwrap();
+    // A program and not an example, which would need the dependencies of tests.
+    fs::write(workspace.path("src/bin/stardates.rs"), PROGRAM).unwrap();
     let output = workspace.cargo(&[
         "build",
         "--no-default-features",
         "--features=command",
         "--bin=miko-grown",
-        "--example=grown",
+        "--bin=stardates",
     ]);
     assert!(output.status.success(), "{}", printed(&output));
-    let output = Command::new(built("examples/grown")).arg(built("miko-grown")).output().unwrap();
+    let output = Command::new(built("stardates")).arg(built("miko-grown")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "41000 41000\n", "{output:?}");
 }
 

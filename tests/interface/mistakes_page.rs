@@ -6,7 +6,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mistakes");
+use crate::mistakes::{FIXTURES, entries};
+
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/interface-mistakes.md");
 
 /// The themes, each with a folder of fixtures, in the order of the page.
@@ -74,20 +75,12 @@ fn write_fixture(page: &mut String, fixture: &Path) {
     let name = fixture.file_stem().unwrap().to_str().unwrap();
     let code = fs::read_to_string(fixture).unwrap();
     let message = fs::read_to_string(fixture.with_extension("stderr")).unwrap();
+    let message = message.trim_end();
     let (why, code) = code.split_once("\n\n").unwrap();
     let why = why.trim_start_matches("//! ");
     let code = code.trim_end().trim_end_matches("fn main() {}").trim_end();
-    let first_error = message.split("\n\nerror").next().unwrap().trim_end();
-    let shown =
-        if fixture.starts_with(Path::new(FIXTURES).join("types")) { first_error } else { message.trim_end() };
-    writeln!(page, "\n### {}\n\n{why}\n\n```rust\n{code}\n```\n\n```text\n{shown}\n```", title(name))
+    writeln!(page, "\n### {}\n\n{why}\n\n```rust\n{code}\n```\n\n```text\n{message}\n```", title(name))
         .unwrap();
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths
 }
 
 /// `a_generic_trait` as `A generic trait`.

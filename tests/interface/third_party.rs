@@ -1,6 +1,5 @@
 //! A package outside the workspace that depends on `mikobase` alone.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,19 +7,9 @@ use std::process::{Command, Stdio};
 use crate::cargo::{Package, WORKSPACE, built, printed};
 
 fn package() -> Package {
-    let original = Path::new(WORKSPACE).join("tests/interface/third_party");
-    let package = Package::copy("third-party", &original, &["Cargo.toml", "src"]);
-    package.edit("Cargo.toml", "@WORKSPACE@", WORKSPACE);
-    package.edit("Cargo.toml", "[workspace]\n", &format!("[workspace]\n\n{}", profiles_of_tests()));
-    fs::copy(Path::new(WORKSPACE).join("Cargo.lock"), package.path("Cargo.lock")).unwrap();
+    let package = Package::outside("abacus", "2021");
+    package.add("src", &Path::new(WORKSPACE).join("tests/interface/third_party/src"));
     package
-}
-
-/// The profiles of the workspace for tests, so that the artifacts of dependencies are shared.
-fn profiles_of_tests() -> String {
-    let manifest = fs::read_to_string(Path::new(WORKSPACE).join("Cargo.toml")).unwrap();
-    let sections = manifest.split("\n[").filter(|section| section.starts_with("profile.dev"));
-    sections.map(|section| format!("[{section}\n")).collect()
 }
 
 #[test]

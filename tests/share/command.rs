@@ -31,6 +31,7 @@ pub const CASES: &[Case] = &[
     ("copies_of_any_command_share_a_mikobase", share),
     ("a_copy_that_fails_fails_the_share", share_fails),
     ("a_share_that_ctrl_c_ends_has_the_exit_code_of_shells", share_interrupted),
+    ("the_life_of_a_share_is_logged_on_request", log),
     ("a_share_whose_starter_ignores_sigchld_succeeds", share_without_sigchld),
     ("completions_and_manual_pages_cover_every_subcommand", docs),
     ("the_surface_is_printed_and_recorded", surface),
@@ -42,6 +43,31 @@ fn miko(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_miko"));
     command.args(words).env_remove("MIKOBASE_SOCKET").env_remove("MIKOBASE_TOKEN");
     command
+}
+
+/// With `-vv` or a filter, the events of a share are lines of standard error; without, there are none.
+fn log() {
+    let log_of = |words: &[&str], filter: Option<&str>| {
+        let worker = ["--", env!("CARGO_BIN_EXE_miko"), "call", "properties"];
+        let mut command = miko(&["share", "1"]);
+        command.args(words).args(worker).env_remove("MIKOBASE_LOG");
+        command.envs(filter.map(|filter| ("MIKOBASE_LOG", filter)));
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, quiet) = log_of(&[], None);
+    assert!(code == Some(0) && !quiet.contains("share started"), "{quiet}");
+    let (code, log) = log_of(&["-vv"], None);
+    assert_eq!(code, Some(0));
+    for event in ["share started", "worker started", "admitted", "worker ended", "final state received"] {
+        assert!(log.contains(event), "{event}: {log}");
+    }
+    let (_, log) = log_of(&["-v"], None);
+    assert!(log.contains("share started") && !log.contains("worker started"), "{log}");
+    let (_, log) = log_of(&[], Some("miko_shared::server=debug"));
+    assert!(log.contains("admitted") && !log.contains("share started"), "{log}");
+    let (code, refusal) = log_of(&[], Some("miko=loud"));
+    assert!(code == Some(2) && refusal.contains("--log"), "{refusal}");
 }
 
 fn json_of(output: &Output) -> Value {

@@ -8,6 +8,7 @@ use std::{process, thread};
 
 use miko_core::rpc::{Interface, Method, Surface, Transport};
 use miko_core::{Error, ErrorId, Result};
+use tracing::info;
 
 use super::Address;
 use super::address::{CONNECT_RETRY, is_not_listening};
@@ -102,6 +103,7 @@ impl<I: Interface + ?Sized> Transport<I> for SocketTransport {
                 Err(ConnectionFault::Unanswered(error)) => (error, method.is_repeatable()),
             };
             *slot = None;
+            info!(method = &*method.name, %error, retry = !retried && may_retry, "connection lost");
             if retried || !may_retry {
                 return Err(error);
             }

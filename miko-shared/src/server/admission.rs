@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tracing::warn;
 
 use super::Shared;
 use crate::wire::frame::{self, FrameBuffer};
@@ -23,7 +24,10 @@ pub(super) async fn admit<I: Interface + ?Sized>(
     let mut buffer = FrameBuffer::default();
     let reply = match authenticate(stream, &mut buffer, shared).await {
         Ok(()) => HandshakeReply::Welcome { frame_size: shared.limits.frame_size as u64 },
-        Err(error) => HandshakeReply::Refused(error),
+        Err(error) => {
+            warn!(%error, "refused");
+            HandshakeReply::Refused(error)
+        }
     };
     let welcome = matches!(reply, HandshakeReply::Welcome { .. });
     let sent = with_timeout(shared, send_frame(stream, &reply)).await;

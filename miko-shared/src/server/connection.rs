@@ -1,7 +1,7 @@
 //! The calls of one connection, after its handshake.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use miko_core::rpc::{Interface, Method};
 use miko_core::{Error, ErrorId, memory};
@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use tarpc::RequestName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tracing::{Level, enabled, warn};
 
 use super::Shared;
 use crate::wire::envelope::Envelope;
@@ -20,6 +21,9 @@ const FLUSH_AT: usize = 64 << 10;
 
 /// Frames of more bytes than this are reported to [`memory`].
 const LARGE: usize = 64 << 10;
+
+/// A call that takes this long is logged, since all other calls wait for it.
+const SLOW_CALL: Duration = Duration::from_secs(1);
 
 /// The id of an answer to a message without a readable id.
 const NO_ID: u64 = 0;
@@ -116,6 +120,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
             }
         }
         if let Some(end) = &state.end {
+            warn!(error = %end, "closed by the server");
             return send_final_error(stream, end, state.outgoing).await;
         }
         if !state.outgoing.is_empty() {
@@ -188,7 +193,16 @@ fn run<I: Interface + ?Sized>(
     let method = shared.activity.begin(request.message.name(), now);
     let response = shared.target.interface().serve(request.message);
     shared.activity.end();
+    report_slow(method, now);
     (method, Answer { request_id: request.id, message: Ok(response) })
+}
+
+/// Logs a call that took long. The time is read only if the event is enabled.
+fn report_slow(method: Option<&Method>, started: Instant) {
+    if enabled!(Level::WARN) && started.elapsed() >= SLOW_CALL {
+        let method = method.map(|method| &*method.name);
+        warn!(method, elapsed = ?started.elapsed(), "slow call: other calls had to wait");
+    }
 }
 
 /// Accounts for the memory of a large answer. A small answer is always sent, because its call may have had

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use miko_core::{Error, ErrorId, Result};
 use nix::unistd::Uid;
+use tracing::info;
 
 /// The prefix of directories that are locked.
 const PREFIX: &str = "mikobase-";
@@ -188,7 +189,10 @@ fn remove_if_stale(directory: &Path) {
     let path = directory.join(LOCK);
     match File::open(&path) {
         // The lock is held until the directory is removed.
-        Ok(lock) if lock.try_lock().is_ok() && is_at(&lock, &path) => remove(directory),
+        Ok(lock) if lock.try_lock().is_ok() && is_at(&lock, &path) => {
+            info!(directory = %directory.display(), "removed what a killed share has left");
+            remove(directory);
+        }
         Ok(_) => {}
         // Its owner died before it created the lock or after it removed it. `remove_dir` removes only an
         // empty directory.

@@ -15,6 +15,7 @@ use miko_core::{Error, ErrorId, Result};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
+use tracing::{debug, error, info, warn};
 
 use super::control::{FINISH, Inbox, ServerMessage};
 use super::descriptors::DescriptorLimit;
@@ -176,6 +177,9 @@ impl Supervisor {
             let ended: Vec<WorkerChild> = ended;
             // All are reaped before the first callback runs, because it may panic.
             let ended: Vec<Ended> = ended.into_iter().map(WorkerChild::reap).collect();
+            for worker in &ended {
+                debug!(worker = worker.index, pid = worker.pid, status = %worker.status, "worker ended");
+            }
             ended.into_iter().for_each(&mut reaped);
         }
     }
@@ -203,6 +207,7 @@ impl Supervisor {
         // The server exits after its last message.
         server.process.wait_or_kill(after(self.options.grace_period));
         self.server = None;
+        info!(bytes = state.len(), "final state received, server ended");
         Ok(())
     }
 
@@ -249,6 +254,7 @@ impl Supervisor {
             },
         )?;
         self.forked += 1;
+        debug!(worker = index, pid = pid.as_raw(), "worker started");
         self.workers.push(WorkerChild::adopt(index, pid, result, reading, self.options.worker_timeout)?);
         Ok(())
     }
@@ -284,6 +290,7 @@ impl Supervisor {
         let until = server.activity.method_ends(self.options.grace_period);
         if until.is_some_and(|until| Instant::now() >= until) {
             let error = server.activity.overdue();
+            error!(%error, pid = server.process.pid(), "server killed");
             server.process.signal(Signal::SIGKILL);
             self.begin_shutdown(error);
         }
@@ -300,6 +307,7 @@ impl Supervisor {
     /// The first Ctrl-C sends SIGINT to the workers and begins the shutdown; the second kills all processes.
     fn handle_interrupt(&mut self) {
         if self.failure.is_some() {
+            warn!("interrupted again: all processes are killed");
             self.signal_workers(Signal::SIGKILL);
             if let Some(server) = &self.server {
                 server.process.signal(Signal::SIGKILL);
@@ -315,6 +323,7 @@ impl Supervisor {
         if self.failure.is_some() {
             return;
         }
+        warn!(%error, workers = self.workers.len(), "the share ends early");
         let until = after(self.options.grace_period);
         for worker in &mut self.workers {
             worker.end_by(until);
@@ -354,6 +363,7 @@ impl ServerChild {
             let until = self.activity.answer_ends(started, grace);
             if until.is_some_and(|until| Instant::now() >= until) {
                 let error = self.activity.overdue();
+                error!(%error, pid = self.process.pid(), "server killed");
                 self.process.signal(Signal::SIGKILL);
                 return Err(error);
             }

@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::info;
 
 use super::BoxError;
 use super::child_status::SigchldGuard;
@@ -270,6 +271,7 @@ impl Uds {
             worker_process::run::<I, R>(worker, for_workers.clone(), result_pipe, &block)
         });
         supervisor.wait_until_ready(&interrupt)?;
+        info!(path = %address.path.display(), workers = n, "share started");
         supervisor.start_workers(&*body);
         Ok(Share {
             supervisor,

@@ -11,6 +11,7 @@ mod explain;
 mod export;
 mod get;
 mod import;
+mod logging;
 mod open;
 mod output;
 mod progress;
@@ -28,6 +29,8 @@ use crate::exit::{Exit, Failure};
 #[derive(Parser)]
 #[command(name = "miko", version, after_help = AFTER_HELP)]
 struct Cli {
+    #[command(flatten)]
+    logging: logging::Args,
     #[command(subcommand)]
     command: Command,
 }
@@ -79,7 +82,9 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
-    run(Cli::parse().command).unwrap_or_else(Exit::report).into()
+    let Cli { logging, command } = Cli::parse();
+    logging::start(&logging);
+    run(command).unwrap_or_else(Exit::report).into()
 }
 
 fn run(command: Command) -> Result<Exit, Failure> {

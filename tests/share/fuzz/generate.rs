@@ -145,6 +145,9 @@ impl Generator {
                 self.plan_call("put_import", name, &piece);
                 self.plan_call("end_import", name, &json!({"import": name, "trust": false}));
             }
+            "begin_file" if self.random().one_in(3) => {
+                self.plan_call("cancel_file", name, &json!({"file": name}));
+            }
             "begin_file" => {
                 let data = Some(name.as_bytes().to_vec().into());
                 let piece = Piece { file: Some(name), import: None, index: 0, data, text: None };

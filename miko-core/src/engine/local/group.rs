@@ -2,6 +2,8 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
+use tracing::debug;
+
 use super::LocalEngine;
 use crate::engine::store::Store;
 use crate::engine::tables::Tables;
@@ -37,7 +39,11 @@ struct OpenGroup<'e, T: Tables>(&'e LocalEngine<T>);
 
 impl<T: Tables> OpenGroup<'_, T> {
     fn commit(self) -> bool {
-        self.0.store().commit_together()
+        let committed = self.0.store().commit_together();
+        if !committed {
+            debug!("group rolled back: its calls are run one by one");
+        }
+        committed
     }
 }
 

@@ -13,12 +13,13 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
+use tracing::{debug, info};
 
 use crate::engine::opening::{
     backend_in_use, cannot_create, cannot_open, check_folder, invalid_backend, with_path,
@@ -129,6 +130,7 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
         File::options().append(true).open(path).map_err(|error| cannot_open(path, &error))?;
         check_folder(path)?;
     }
+    let has_log = fs::metadata(write_ahead_log(path)).is_ok_and(|log| log.len() > 0);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| sqlite_cannot_open(path, &error))?;
     configure(&connection, mode, temporal).map_err(|error| {
@@ -141,7 +143,18 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
             with_path(error, path)
         }
     })?;
+    if has_log {
+        info!(path = %path.display(), "read the write-ahead log that a killed process has left");
+    }
+    debug!(path = %path.display(), ?mode, "database opened");
     Ok((connection, lease))
+}
+
+/// The file in which SQLite keeps commits until they are in the database.
+fn write_ahead_log(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 /// Registers the file as open. Refuses a file that is already open in this process, unless both sides only
@@ -279,6 +292,7 @@ fn migrate(connection: &Connection, version: u32, steps: &[Migration]) -> Result
     }
     transaction.pragma_update(None, "user_version", 1 + steps.len() as u32)?;
     transaction.commit()?;
+    info!(path = connection.path(), from = version, to = SCHEMA_VERSION, "schema migrated");
     Ok(())
 }
 

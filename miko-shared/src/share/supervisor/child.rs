@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2};
+use tracing::warn;
 
 use super::captured::Captured;
 use crate::linux;
@@ -205,6 +206,8 @@ impl WorkerChild {
         if self.kill_timer.until.is_none_or(|until| now < until) {
             return;
         }
+        let (worker, signal) = (self.index, self.kill_timer.signal.as_str());
+        warn!(worker, signal, is_timeout = self.kill_timer.is_timeout, "worker has not ended in time");
         self.timed_out |= self.kill_timer.is_timeout;
         self.process.signal(self.kill_timer.signal);
         let until = (self.kill_timer.signal != Signal::SIGKILL).then(|| now.checked_add(grace)).flatten();
