@@ -115,7 +115,7 @@ impl Generator {
         if name == self.spared {
             return;
         }
-        if self.random().one_in(2) {
+        if method != "q0" || self.random().one_in(4) {
             self.plan(method, &name);
         }
         let names = match method {
