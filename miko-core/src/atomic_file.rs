@@ -27,17 +27,17 @@ pub fn write(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()
 pub fn write_text(path: &Path, content: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     write(path, |file| {
         content(file)?;
-        file.write_all(b"\n").map_err(|fault| write_error(path, &fault))
+        file.write_all(b"\n").map_err(|fault| write_error(path, fault))
     })
 }
 
 /// Writes to a pipe or a device, which cannot be replaced.
 fn write_through(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
-    let write_error = |fault: &io::Error| write_error(path, fault);
-    let file = File::options().write(true).open(path).map_err(|fault| write_error(&fault))?;
+    let write_error = |fault: io::Error| write_error(path, fault);
+    let file = File::options().write(true).open(path).map_err(|fault| write_error(fault))?;
     let mut writer = BufWriter::new(&file);
     write(&mut writer)?;
-    writer.flush().map_err(|fault| write_error(&fault))
+    writer.flush().map_err(|fault| write_error(fault))
 }
 
 /// Resolves a symbolic link: its target is replaced, and the link stays.
@@ -48,25 +48,25 @@ fn resolve_links(path: &Path) -> PathBuf {
 /// As [`write()`], for a path without symbolic links; returns the new file. It gets the permissions of the
 /// replaced one.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<File> {
-    let write_error = |fault: &io::Error| write_error(path, fault);
+    let write_error = |fault: io::Error| write_error(path, fault);
     let folder = folder_of(path);
     let unfinished = Builder::new()
         .prefix(&unfinished_prefix(path))
         // The permissions of a new file, restricted by the umask of the process.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
-        .map_err(|fault| write_error(&fault))?;
+        .map_err(|fault| write_error(fault))?;
     if let Ok(replaced) = fs::metadata(path) {
-        unfinished.as_file().set_permissions(replaced.permissions()).map_err(|fault| write_error(&fault))?;
+        unfinished.as_file().set_permissions(replaced.permissions()).map_err(|fault| write_error(fault))?;
     }
     let mut writer = BufWriter::new(unfinished.as_file());
     write(&mut writer)?;
-    writer.flush().map_err(|fault| write_error(&fault))?;
+    writer.flush().map_err(|fault| write_error(fault))?;
     drop(writer);
-    unfinished.as_file().sync_all().map_err(|fault| write_error(&fault))?;
-    let file = unfinished.persist(path).map_err(|fault| write_error(&fault.error))?;
+    unfinished.as_file().sync_all().map_err(|fault| write_error(fault))?;
+    let file = unfinished.persist(path).map_err(|fault| write_error(fault.error))?;
     // The rename is durable once the folder is synced.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|fault| write_error(&fault))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|fault| write_error(fault))?;
     Ok(file)
 }
 
@@ -91,7 +91,7 @@ fn unfinished_prefix(path: &Path) -> String {
     format!(".{}.unfinished-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-fn write_error(path: &Path, fault: &io::Error) -> Error {
-    let message = format!("the file cannot be written: {fault}");
-    Error::new(ErrorId::of_failed_write(fault), message).with("path", path.display().to_string())
+fn write_error(path: &Path, fault: io::Error) -> Error {
+    Error::caused_by(ErrorId::of_failed_write(&fault), "the file cannot be written", fault)
+        .with("path", path.display().to_string())
 }

@@ -115,7 +115,7 @@ impl Backend {
     /// `invalid-backend` with the path, if the file is missing or empty; otherwise as [`open`](Self::open).
     pub fn open_existing(&self) -> Result<Box<dyn Engine>> {
         if let Some(path) = self.path() {
-            let metadata = std::fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
+            let metadata = std::fs::metadata(path).map_err(|error| cannot_open(path, error))?;
             if metadata.len() == 0 {
                 return Err(invalid_backend(path, "the file is empty: there is nothing to read"));
             }

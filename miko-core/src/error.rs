@@ -7,6 +7,7 @@
 mod ids;
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -26,10 +27,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert!(error.is(ErrorId::RECORD_NOT_FOUND));
 /// assert_eq!(error.to_string(), r#"record_not_found: no record has this pk (pk: "42")"#);
 /// ```
-#[derive(Clone, PartialEq, Serialize)]
+///
+/// Where it comes from another error, such as one of the file system, [`source`](std::error::Error::source) gives
+/// that error in the process in which it arose. It is not sent to other processes.
+#[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct Error {
     items: Vec<ErrorItem>,
+    #[serde(skip)]
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
@@ -38,18 +44,44 @@ impl Error {
         ErrorItem::new(id, message).into()
     }
 
+    /// An error with one item, which arose from `cause`. Its message is `what`, a colon and that of the cause.
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    /// use miko_core::{Error, ErrorId};
+    ///
+    /// let cause = std::io::Error::from_raw_os_error(28);
+    /// let error = Error::caused_by(ErrorId::STORAGE_FULL, "the file cannot be written", cause);
+    /// let cause: &std::io::Error = error.source().unwrap().downcast_ref().unwrap();
+    /// assert_eq!(cause.raw_os_error(), Some(28));
+    /// ```
+    pub fn caused_by(
+        id: ErrorId,
+        what: impl fmt::Display,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let cause = cause.into();
+        Self::new(id, format!("{what}: {cause}")).with_source(cause)
+    }
+
+    /// Adds the error that this one arose from.
+    #[must_use]
+    pub fn with_source(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into().into()), ..self }
+    }
+
     /// All of `items` as one error; `Ok` if there are none.
     ///
     /// # Errors
     /// Whenever `items` is not empty.
     pub fn check(items: Vec<ErrorItem>) -> Result<()> {
-        if items.is_empty() { Ok(()) } else { Err(Self { items }) }
+        if items.is_empty() { Ok(()) } else { Err(Self { items, source: None }) }
     }
 
     /// An error of `items`, which must not be empty.
     pub(crate) fn of(items: Vec<ErrorItem>) -> Self {
         debug_assert!(!items.is_empty(), "an error says what was wrong");
-        Self { items }
+        Self { items, source: None }
     }
 
     /// The items, to be combined with others.
@@ -98,7 +130,7 @@ impl Error {
 
 impl From<ErrorItem> for Error {
     fn from(item: ErrorItem) -> Self {
-        Self { items: vec![item] }
+        Self { items: vec![item], source: None }
     }
 }
 
@@ -109,7 +141,7 @@ impl<'de> Deserialize<'de> for Error {
         if items.is_empty() {
             return Err(serde::de::Error::custom("an error has at least one item"));
         }
-        Ok(Self { items })
+        Ok(Self { items, source: None })
     }
 }
 
@@ -134,7 +166,18 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+/// Errors are equal if their items are.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        self.items == other.items
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
 
 /// One fault or warning: an id for programs, and details for people who correct the request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

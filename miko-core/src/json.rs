@@ -67,15 +67,16 @@ pub fn parse(text: &str) -> Result<Value> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let duplicate = RefCell::new(None);
     let value = reader::from_untrusted_text(text, &duplicate).map_err(|fault| {
+        let (line, column) = (fault.line(), fault.column());
         let error = match (memory::reason_of(&fault.to_string()), duplicate.take()) {
             (Some(reason), _) => reason,
             (None, Some(key)) => {
                 let message = format!("an object has one value per key: {fault}");
                 Error::new(ErrorId::INVALID_REQUEST, message).with("duplicate_key", key)
             }
-            (None, None) => Error::new(ErrorId::INVALID_REQUEST, format!("this is not JSON: {fault}")),
+            (None, None) => Error::caused_by(ErrorId::INVALID_REQUEST, "this is not JSON", fault),
         };
-        error.with("line", fault.line()).with("column", fault.column())
+        error.with("line", line).with("column", column)
     })?;
     match numbers::first_inexact(text) {
         None => Ok(value),

@@ -26,7 +26,7 @@ pub(crate) fn send_pieces(
     for index in 0.. {
         let mut piece = Vec::new();
         let read = reader.take(MOST_BYTES as u64).read_to_end(&mut piece);
-        read.map_err(|fault| Error::new(ErrorId::INTERNAL, format!("{what} cannot be read: {fault}")))?;
+        read.map_err(|fault| Error::caused_by(ErrorId::INTERNAL, format!("{what} cannot be read"), fault))?;
         if piece.is_empty() {
             break;
         }
@@ -36,6 +36,6 @@ pub(crate) fn send_pieces(
 }
 
 /// The error of an export whose writer failed.
-pub(crate) fn not_written(fault: &io::Error) -> Error {
-    Error::new(ErrorId::of_failed_write(fault), format!("the worldlet could not be written: {fault}"))
+pub(crate) fn not_written(fault: io::Error) -> Error {
+    Error::caused_by(ErrorId::of_failed_write(&fault), "the worldlet could not be written", fault)
 }

@@ -124,7 +124,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     options: ServeOptions,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let refused = |fault| Error::new(ErrorId::INTERNAL, format!("the socket cannot be served: {fault}"));
+    let refused = |fault| Error::caused_by(ErrorId::INTERNAL, "the socket cannot be served", fault);
     listener.set_nonblocking(true).map_err(refused)?;
     let listener = UnixListener::from_std(listener).map_err(refused)?;
     let groups_commits = target.prefers_group_commit();

@@ -22,7 +22,7 @@ impl Token {
     pub fn random() -> Result<Self> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)
-            .map_err(|fault| Error::new(ErrorId::INTERNAL, format!("no randomness for a token: {fault}")))?;
+            .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no randomness for a token", fault))?;
         Ok(Self(bytes))
     }
 

@@ -14,22 +14,23 @@ pub(crate) fn backend_in_use(path: &Path) -> Error {
 }
 
 /// The file cannot be opened.
-pub(crate) fn cannot_open(path: &Path, error: &std::io::Error) -> Error {
+pub(crate) fn cannot_open(path: &Path, error: std::io::Error) -> Error {
     match error.kind() {
-        ErrorKind::NotFound => invalid_backend(path, "there is no such file"),
-        _ => invalid_backend(path, &format!("the file cannot be opened: {error}")),
+        ErrorKind::NotFound => invalid_backend(path, "there is no such file").with_source(error),
+        _ => caused_by(path, "the file cannot be opened", error),
     }
 }
 
 /// The file cannot be created.
-pub(super) fn cannot_create(path: &Path, error: &std::io::Error) -> Error {
+pub(super) fn cannot_create(path: &Path, error: std::io::Error) -> Error {
     let folder = folder_of(path);
     match error.kind() {
         ErrorKind::NotFound if !folder.exists() => invalid_backend(
             path,
             &format!("the file cannot be created: there is no folder {}", folder.display()),
-        ),
-        _ => invalid_backend(path, &format!("the file cannot be created: {error}")),
+        )
+        .with_source(error),
+        _ => caused_by(path, "the file cannot be created", error),
     }
 }
 
@@ -37,13 +38,17 @@ pub(super) fn cannot_create(path: &Path, error: &std::io::Error) -> Error {
 pub(super) fn check_folder(path: &Path) -> Result<()> {
     let folder = folder_of(path);
     tempfile::tempfile_in(folder).map(drop).map_err(|error| {
-        invalid_backend(path, &format!("no file can be created in the folder {}: {error}", folder.display()))
+        caused_by(path, &format!("no file can be created in the folder {}", folder.display()), error)
     })
 }
 
 /// The file is not a database that can be opened.
 pub(crate) fn invalid_backend(path: &Path, message: &str) -> Error {
     with_path(Error::new(ErrorId::INVALID_BACKEND, message), path)
+}
+
+fn caused_by(path: &Path, what: &str, error: std::io::Error) -> Error {
+    with_path(Error::caused_by(ErrorId::INVALID_BACKEND, what, error), path)
 }
 
 /// Adds the path to the details of an error.

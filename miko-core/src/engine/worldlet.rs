@@ -86,7 +86,7 @@ impl LocalEngine<MemoryTables> {
         let is_temporal = match &mut content {
             Some(content) => {
                 let is_temporal = is_temporal_worldlet(content);
-                content.rewind().map_err(|error| cannot_open(path, &error))?;
+                content.rewind().map_err(|error| cannot_open(path, error))?;
                 is_temporal
             }
             None => temporal,

@@ -49,7 +49,7 @@ impl Object {
     /// `internal`, if a server sent text that is not a JSON object.
     pub fn to_map(&self) -> Result<Map<String, Value>> {
         reader::object_from_text(&self.0).map_err(|fault| {
-            Error::new(ErrorId::INTERNAL, format!("the server sent an object that is not JSON: {fault}"))
+            Error::caused_by(ErrorId::INTERNAL, "the server sent an object that is not JSON", fault)
         })
     }
 
@@ -77,11 +77,8 @@ impl Object {
             serde_json::from_str(&self.0)
         };
         parsed.map_err(|fault| {
-            Error::new(
-                ErrorId::INVALID_REQUEST,
-                format!("the object does not fit the type asked for: {fault}"),
-            )
-            .with("expected", std::any::type_name::<T>())
+            Error::caused_by(ErrorId::INVALID_REQUEST, "the object does not fit the type asked for", fault)
+                .with("expected", std::any::type_name::<T>())
         })
     }
 }

@@ -45,7 +45,14 @@ impl fmt::Display for DispatchError {
     }
 }
 
-impl std::error::Error for DispatchError {}
+impl std::error::Error for DispatchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Request(error) => error.source(),
+            Self::Failed(_) => None,
+        }
+    }
+}
 
 /// The params of one call, deserialized one by one. Faults are collected.
 pub struct Params {
@@ -139,7 +146,7 @@ impl Params {
 pub fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawValue>, DispatchError> {
     fn to_json(value: &impl Serialize) -> Result<Box<RawValue>> {
         to_raw_value(value).map_err(|fault| {
-            Error::new(ErrorId::INTERNAL, format!("the result cannot be represented in JSON: {fault}"))
+            Error::caused_by(ErrorId::INTERNAL, "the result cannot be represented in JSON", fault)
         })
     }
     match result {

@@ -1,7 +1,8 @@
 //! The engine on a file: writes are durable, and files of other programs are not changed.
 
-use std::fs;
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use miko_core::backend::{self, Mode};
 use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine};
@@ -179,6 +180,18 @@ fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
     }
     fs::write(&path, &ours).unwrap();
     assert_eq!(open(&path).by_class("a.b/officer").unwrap().count(), 1);
+}
+
+#[test]
+fn an_error_of_the_file_system_is_the_source_of_the_error_of_opening() {
+    let (folder, path) = folder();
+    for (path, kind) in
+        [(path.as_path(), io::ErrorKind::NotFound), (folder.path(), io::ErrorKind::IsADirectory)]
+    {
+        let error = SqliteEngine::open(path, Mode::Read).unwrap_err();
+        let source: &io::Error = error.source().unwrap().downcast_ref().unwrap();
+        assert_eq!(source.kind(), kind, "{error}");
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn a_history_alone_says_that_a_worldlet_is_temporal_wherever_it_stands() {
     let records = r#""records": {"a": {}, "b": {"created_at": "2026-05-28T07:00:00Z"}}"#;
     let history = r#""history": {
         "123": {
-            "identity": "a", "timestamp": "2026-05-28T07:30:00Z", "class": "puck.uno/reference", "value": "x",
+            "identity": "a", "timestamp": "2026-05-28T07:30:00Z", "class": "puck.uno/reference", "value": "x"
         },
         "124": {"identity": "b", "timestamp": "2026-05-28T03:30:00-04:00", "class": "a.b/c", "bucket": {}}
     }"#;

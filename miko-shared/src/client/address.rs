@@ -40,8 +40,8 @@ impl Address {
     }
 
     /// The error for a failed connect.
-    pub(super) fn unreachable(&self, fault: &io::Error) -> Error {
-        Error::new(ErrorId::SERVER_GONE, format!("no server can be reached: {fault}"))
+    pub(super) fn unreachable(&self, fault: io::Error) -> Error {
+        Error::caused_by(ErrorId::SERVER_GONE, "no server can be reached", fault)
             .with("path", self.path.display().to_string())
     }
 }

@@ -45,7 +45,7 @@ impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
                 Err(fault) if is_not_listening(&fault) && Instant::now() < deadline => {
                     sleep(CONNECT_RETRY).await
                 }
-                Err(fault) => return Err(address.unreachable(&fault)),
+                Err(fault) => return Err(address.unreachable(fault)),
             }
         };
         let channel = open(stream, &address).await?;
@@ -62,7 +62,7 @@ impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
             Some(channel) if !channel.has_ended() && lost != Some(generation) => channel,
             _ => {
                 let stream = UnixStream::connect(&self.address.path).await;
-                let stream = stream.map_err(|fault| self.address.unreachable(&fault))?;
+                let stream = stream.map_err(|fault| self.address.unreachable(fault))?;
                 current.generation += 1;
                 open(stream, &self.address).await?
             }

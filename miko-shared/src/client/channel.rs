@@ -69,7 +69,7 @@ async fn shake_hands<I: Interface + ?Sized>(
         outgoing.clear();
         let reply = match receive(stream, &mut incoming).await {
             Ok(reply) => reply,
-            Err(no_reply) => return Err(sent.map_or_else(|fault| lost(&fault), |()| no_reply)),
+            Err(no_reply) => return Err(sent.map_or_else(|fault| lost(fault), |()| no_reply)),
         };
         if let Some(server_limit) = handshake.receive(reply, &mut outgoing)? {
             let outgoing = address.limits.frame_size.min(server_limit);
@@ -83,15 +83,15 @@ async fn receive<T: DeserializeOwned>(stream: &mut UnixStream, incoming: &mut Fr
         if let Some(frame) = incoming.next_frame(frame::LARGEST)? {
             return frame::decode(frame);
         }
-        match stream.read(incoming.room()).await.map_err(|fault| lost(&fault))? {
+        match stream.read(incoming.room()).await.map_err(|fault| lost(fault))? {
             0 => return Err(Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")),
             count => incoming.filled(count),
         }
     }
 }
 
-fn lost(fault: &io::Error) -> Error {
-    Error::new(ErrorId::SERVER_GONE, format!("the connection to the server was lost: {fault}"))
+fn lost(fault: io::Error) -> Error {
+    Error::caused_by(ErrorId::SERVER_GONE, "the connection to the server was lost", fault)
 }
 
 /// Why a call returned no response.
@@ -105,17 +105,20 @@ pub(super) enum ChannelFault {
 impl From<RpcError> for ChannelFault {
     fn from(fault: RpcError) -> Self {
         match fault {
-            RpcError::Shutdown | RpcError::Channel(_) => Self::Lost(Error::new(
+            RpcError::Shutdown | RpcError::Channel(_) => Self::Lost(Error::caused_by(
                 ErrorId::SERVER_GONE,
-                format!("the connection to the server was lost: {fault}"),
+                "the connection to the server was lost",
+                fault,
             )),
             RpcError::DeadlineExceeded => {
                 Self::OfCall(Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time"))
             }
             RpcError::Server(refusal) => Self::OfCall(error_of(&refusal)),
-            RpcError::Send(fault) => Self::OfCall(own_error(&*fault).unwrap_or_else(|| {
-                Error::new(ErrorId::INTERNAL, format!("the call could not be sent: {fault}"))
-            })),
+            RpcError::Send(fault) => {
+                Self::OfCall(own_error(&*fault).unwrap_or_else(|| {
+                    Error::caused_by(ErrorId::INTERNAL, "the call could not be sent", fault)
+                }))
+            }
         }
     }
 }

@@ -98,7 +98,7 @@ impl Connection {
     }
 
     fn send(&mut self) -> Result<()> {
-        self.stream.write_all(&self.outgoing).map_err(|fault| lost(&fault))
+        self.stream.write_all(&self.outgoing).map_err(|fault| lost(fault))
     }
 
     fn receive<T>(&mut self, decode: fn(&[u8]) -> Result<T>) -> Result<T> {
@@ -124,7 +124,7 @@ impl Connection {
                 Ok(true)
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
-            Err(fault) => Err(lost(&fault.into())),
+            Err(fault) => Err(lost(fault.into())),
         }
     }
 
@@ -137,9 +137,9 @@ impl Connection {
         let milliseconds = self.timeout.as_micros().div_ceil(1000);
         let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(0) => Err(lost(&ErrorKind::TimedOut.into())),
+            Ok(0) => Err(lost(ErrorKind::TimedOut.into())),
             Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(fault) => Err(lost(&fault.into())),
+            Err(fault) => Err(lost(fault.into())),
         }
     }
 
@@ -161,7 +161,7 @@ impl Connection {
 
     fn set_timeout(&mut self, timeout: Duration) -> Result<()> {
         if self.timeout != timeout {
-            self.stream.set_write_timeout(Some(timeout)).map_err(|fault| lost(&fault))?;
+            self.stream.set_write_timeout(Some(timeout)).map_err(|fault| lost(fault))?;
             self.timeout = timeout;
         }
         Ok(())
@@ -188,11 +188,11 @@ impl ConnectionFault {
     }
 }
 
-fn lost(fault: &std::io::Error) -> Error {
+fn lost(fault: std::io::Error) -> Error {
     match fault.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
             Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time")
         }
-        _ => Error::new(ErrorId::SERVER_GONE, format!("the connection to the server was lost: {fault}")),
+        _ => Error::caused_by(ErrorId::SERVER_GONE, "the connection to the server was lost", fault),
     }
 }

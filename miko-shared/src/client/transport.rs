@@ -59,7 +59,7 @@ impl SocketTransport {
                 Err(fault) if is_not_listening(&fault) && Instant::now() < deadline => {
                     thread::sleep(CONNECT_RETRY)
                 }
-                Err(fault) => return Err(address.unreachable(&fault)),
+                Err(fault) => return Err(address.unreachable(fault)),
             }
         };
         let connection = Connection::open(stream, &address, surface)?;
@@ -122,7 +122,7 @@ fn connected<'s>(
     let owned = match slot.take_if(|owned| owned.pid == pid) {
         Some(owned) => owned,
         None => {
-            let stream = UnixStream::connect(&address.path).map_err(|fault| address.unreachable(&fault))?;
+            let stream = UnixStream::connect(&address.path).map_err(|fault| address.unreachable(fault))?;
             OwnedConnection { pid, connection: Connection::open(stream, address, surface)? }
         }
     };

@@ -27,7 +27,7 @@ impl Initial {
             Self::Schema(schema) => engine.import_schema(schema.clone()).map(drop),
             Self::SchemaFile(path) => {
                 let mut text = String::new();
-                open(path)?.read_to_string(&mut text).map_err(|fault| unreadable(path, &fault))?;
+                open(path)?.read_to_string(&mut text).map_err(|fault| unreadable(path, fault))?;
                 let schema = miko_core::json::parse(&text).and_then(|schema| engine.import_schema(schema));
                 schema.map(drop).map_err(|error| in_file(error, path))
             }
@@ -47,11 +47,11 @@ pub(super) fn check_file(path: &Path) -> Result<()> {
 }
 
 fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|fault| unreadable(path, &fault))
+    File::open(path).map_err(|fault| unreadable(path, fault))
 }
 
-fn unreadable(path: &Path, fault: &std::io::Error) -> Error {
-    in_file(Error::new(ErrorId::INVALID_REQUEST, format!("the file cannot be read: {fault}")), path)
+fn unreadable(path: &Path, fault: std::io::Error) -> Error {
+    in_file(Error::caused_by(ErrorId::INVALID_REQUEST, "the file cannot be read", fault), path)
 }
 
 fn in_file(error: Error, path: &Path) -> Error {

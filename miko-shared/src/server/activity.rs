@@ -42,7 +42,7 @@ impl Activity {
     /// `internal`, if the memory cannot be mapped.
     pub(crate) fn new(surface: &'static Surface, call_deadline: Duration) -> Result<Self> {
         let page = SharedMemory::new().map_err(|fault| {
-            Error::new(ErrorId::INTERNAL, format!("no memory can be shared with the server: {fault}"))
+            Error::caused_by(ErrorId::INTERNAL, "no memory can be shared with the server", fault)
         })?;
         Ok(Self { page, epoch: Instant::now(), surface, call_deadline })
     }

@@ -101,7 +101,7 @@ async fn read_frame<T: DeserializeOwned>(
     loop {
         if let Some(frame) = buffer.next_frame(limit)? {
             return rmp_serde::from_slice(frame).map_err(|fault| {
-                Error::new(ErrorId::INVALID_REQUEST, format!("the handshake cannot be read: {fault}"))
+                Error::caused_by(ErrorId::INVALID_REQUEST, "the handshake cannot be read", fault)
             });
         }
         read_more(stream, buffer).await?;
@@ -122,5 +122,5 @@ async fn send_frame(stream: &mut UnixStream, reply: &impl Serialize) -> Result<(
     let mut bytes = Vec::new();
     frame::encode(reply, usize::MAX, &mut bytes)?;
     let written = stream.write_all(&bytes).await;
-    written.map_err(|fault| Error::new(ErrorId::INTERNAL, format!("the peer does not listen: {fault}")))
+    written.map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "the peer does not listen", fault))
 }

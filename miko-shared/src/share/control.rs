@@ -48,7 +48,7 @@ impl Inbox {
         loop {
             if let Some(frame) = self.0.next_frame(FRAME_LIMIT)? {
                 return rmp_serde::from_slice(frame).map(Some).map_err(|fault| {
-                    Error::new(ErrorId::INTERNAL, format!("a message of the server cannot be read: {fault}"))
+                    Error::caused_by(ErrorId::INTERNAL, "a message of the server cannot be read", fault)
                 });
             }
             match from.read(self.0.room()) {

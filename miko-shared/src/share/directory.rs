@@ -52,11 +52,11 @@ impl Directory {
     /// Removes stale directories, and creates a new one with an unguessable name.
     pub(super) fn create() -> Result<Self> {
         let mut failed = None;
-        for base in bases().map_err(|fault| cannot_create(Path::new("."), &fault))? {
+        for base in bases().map_err(|fault| cannot_create(Path::new("."), fault))? {
             remove_stale(&base);
             match Self::create_in(&base) {
                 Ok(directory) => return Ok(directory),
-                Err(fault) => failed = Some(cannot_create(&base, &fault)),
+                Err(fault) => failed = Some(cannot_create(&base, fault)),
             }
         }
         Err(failed
@@ -149,8 +149,8 @@ fn remove(directory: &Path) {
     let _ = fs::remove_dir(directory);
 }
 
-fn cannot_create(path: &Path, fault: &io::Error) -> Error {
-    Error::new(ErrorId::INTERNAL, format!("no directory can be made for the socket: {fault}"))
+fn cannot_create(path: &Path, fault: io::Error) -> Error {
+    Error::caused_by(ErrorId::INTERNAL, "no directory can be made for the socket", fault)
         .with("path", path.display().to_string())
 }
 

@@ -62,7 +62,7 @@ pub(super) fn fork_child(
     match forked {
         Ok(ForkResult::Parent { child }) => Ok(child),
         Ok(ForkResult::Child) => exit(PANICKED),
-        Err(fault) => Err(Error::new(ErrorId::INTERNAL, format!("no process can be forked: {fault}"))),
+        Err(fault) => Err(Error::caused_by(ErrorId::INTERNAL, "no process can be forked", fault)),
     }
 }
 

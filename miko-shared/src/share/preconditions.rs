@@ -46,7 +46,6 @@ pub(super) fn check(allow_threads: bool) -> Result<ForkPermit> {
 }
 
 fn count_threads() -> Result<usize> {
-    linux::thread_count().map_err(|fault| {
-        Error::new(ErrorId::INTERNAL, format!("/proc must be mounted to count threads: {fault}"))
-    })
+    linux::thread_count()
+        .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "/proc must be mounted to count threads", fault))
 }

@@ -237,4 +237,8 @@ impl<R, S> fmt::Display for ShareError<R, S> {
     }
 }
 
-impl<R, S> std::error::Error for ShareError<R, S> {}
+impl<R, S> std::error::Error for ShareError<R, S> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.error.source()
+    }
+}

@@ -73,7 +73,7 @@ where
     })?;
     let served: Rc<dyn Serving<I>> = Rc::new(opened);
     let runtime = server::runtime(setup.shared_status.as_ref())
-        .map_err(|fault| system("no runtime can be started", &fault))?;
+        .map_err(|fault| system("no runtime can be started", fault))?;
     send(&mut setup.control, &ServerMessage::Ready);
     runtime.block_on(serve_until_finish(setup, Rc::clone(&served)))?;
     if is_orphan(&setup.control) {
@@ -81,14 +81,14 @@ where
     }
     let mut state = BufWriter::with_capacity(64 << 10, StateWriter(&mut setup.control));
     served.deliver(&mut state)?;
-    state.flush().map_err(|fault| system("the final state cannot be handed over", &fault))
+    state.flush().map_err(|fault| system("the final state cannot be handed over", fault))
 }
 
 async fn serve_until_finish<I: Interface + ?Sized>(
     setup: &ServerSetup<'_>,
     served: Rc<dyn Serving<I>>,
 ) -> Result<()> {
-    let failed = |fault| system("the server cannot listen", &fault);
+    let failed = |fault| system("the server cannot listen", fault);
     let control = setup.control.try_clone().map_err(failed)?;
     control.set_nonblocking(true).map_err(failed)?;
     let mut control = tokio::net::UnixStream::from_std(control).map_err(failed)?;
@@ -175,6 +175,6 @@ fn clean_up_when_terminated(directory: &Directory) {
     let _ = unsafe { sigaction(Signal::SIGTERM, &action) };
 }
 
-fn system(what: &str, fault: &std::io::Error) -> Error {
+fn system(what: &str, fault: std::io::Error) -> Error {
     Error::new(ErrorId::INTERNAL, format!("{what}: {fault}"))
 }

@@ -91,10 +91,7 @@ impl Supervisor {
         if let Some(server) = &supervisor.server {
             // Non-blocking, so that an incomplete message does not block the parent.
             server.control.set_nonblocking(true).map_err(|fault| {
-                Error::new(
-                    ErrorId::INTERNAL,
-                    format!("the control socket cannot be made non-blocking: {fault}"),
-                )
+                Error::caused_by(ErrorId::INTERNAL, "the control socket cannot be made non-blocking", fault)
             })?;
         }
         Ok(supervisor)
@@ -377,7 +374,7 @@ impl ServerChild {
 fn wait_on(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
     match poll(fds, timeout_until(until)) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-        Err(fault) => Err(Error::new(ErrorId::INTERNAL, format!("the children cannot be watched: {fault}"))),
+        Err(fault) => Err(Error::caused_by(ErrorId::INTERNAL, "the children cannot be watched", fault)),
     }
 }
 

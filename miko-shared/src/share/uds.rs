@@ -351,7 +351,7 @@ impl Uds {
         S: Serving<I> + 'static,
     {
         let failed = |fault| {
-            Error::new(ErrorId::INTERNAL, format!("the socket cannot be made: {fault}"))
+            Error::caused_by(ErrorId::INTERNAL, "the socket cannot be made", fault)
                 .with("path", self.path().display().to_string())
         };
         let per_worker = if self.capture_output { 4 } else { 2 };

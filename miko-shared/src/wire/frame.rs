@@ -40,7 +40,7 @@ pub(super) fn encode_after(
     let written = value.serialize(&mut rmp_serde::Serializer::new(&mut writer).with_struct_map());
     let outcome = match written {
         _ if writer.is_full => Err(too_large(limit)),
-        Err(fault) => Err(Error::new(ErrorId::INTERNAL, format!("this cannot be serialized: {fault}"))),
+        Err(fault) => Err(Error::caused_by(ErrorId::INTERNAL, "this cannot be serialized", fault)),
         Ok(()) => {
             u32::try_from(out.len() - start - HEADER).map(u32::to_be_bytes).map_err(|_| too_large(limit))
         }
@@ -63,12 +63,18 @@ struct BoundedWriter<'o> {
 
 impl Write for BoundedWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_full || bytes.len() > self.end - self.out.len() {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    // The serializer calls this for each value. The default, which loops over `write`, takes more instructions.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.out.len() + bytes.len() > self.end {
             self.is_full = true;
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.out.extend_from_slice(bytes);
-        Ok(bytes.len())
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -81,9 +87,8 @@ impl Write for BoundedWriter<'_> {
 /// # Errors
 /// `internal` if the content is not a valid `T`: the other side is no Mikobase server, or it is faulty.
 pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
-    rmp_serde::from_slice(frame).map_err(|fault| {
-        Error::new(ErrorId::INTERNAL, format!("the server's answer cannot be read: {fault}"))
-    })
+    rmp_serde::from_slice(frame)
+        .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "the server's answer cannot be read", fault))
 }
 
 fn too_large(limit: usize) -> Error {

@@ -19,6 +19,6 @@ impl From<rusqlite::Error> for Error {
             ) => ErrorId::NOT_WRITABLE,
             _ => ErrorId::INTERNAL,
         };
-        Self::new(id, format!("SQLite: {error}"))
+        Self::caused_by(id, "SQLite", error)
     }
 }

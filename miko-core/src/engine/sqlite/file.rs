@@ -120,19 +120,19 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
     };
     if mode == Mode::ReadWrite && !path.exists() {
         // Created before SQLite opens it, so that `acquire` can identify it by its inode.
-        File::options().append(true).create(true).open(path).map_err(|error| cannot_create(path, &error))?;
+        File::options().append(true).create(true).open(path).map_err(|error| cannot_create(path, error))?;
     }
     let lease = acquire(path, mode)?;
     check_header(path, mode)?;
     if mode == Mode::ReadWrite {
         // SQLite would create a file that it cannot write, and reports an unwritable folder only as
         // `disk I/O error`.
-        File::options().append(true).open(path).map_err(|error| cannot_open(path, &error))?;
+        File::options().append(true).open(path).map_err(|error| cannot_open(path, error))?;
         check_folder(path)?;
     }
     let has_log = fs::metadata(write_ahead_log(path)).is_ok_and(|log| log.len() > 0);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|error| sqlite_cannot_open(path, &error))?;
+        .map_err(|error| sqlite_cannot_open(path, error))?;
     configure(&connection, mode, temporal).map_err(|error| {
         // Any of the statements may be the first that needs the lock.
         if error.is(ErrorId::BACKEND_IN_USE) {
@@ -160,7 +160,7 @@ fn write_ahead_log(path: &Path) -> PathBuf {
 /// Registers the file as open. Refuses a file that is already open in this process, unless both sides only
 /// read.
 fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
-    let metadata = fs::metadata(path).map_err(|error| cannot_open(path, &error))?;
+    let metadata = fs::metadata(path).map_err(|error| cannot_open(path, error))?;
     let inode = (metadata.dev(), metadata.ino());
     let mut open = open_files();
     match (open.get_mut(&inode), mode) {
@@ -175,8 +175,8 @@ fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
 /// Checks the header without SQLite.
 fn check_header(path: &Path, mode: Mode) -> Result<()> {
     let mut header = Vec::with_capacity(HEADER_SIZE);
-    let file = File::open(path).map_err(|error| cannot_open(path, &error))?;
-    file.take(HEADER_SIZE as u64).read_to_end(&mut header).map_err(|error| cannot_open(path, &error))?;
+    let file = File::open(path).map_err(|error| cannot_open(path, error))?;
+    file.take(HEADER_SIZE as u64).read_to_end(&mut header).map_err(|error| cannot_open(path, error))?;
     let u32_at = |offset: usize| -> u32 {
         header.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
     };
@@ -296,8 +296,8 @@ fn migrate(connection: &Connection, version: u32, steps: &[Migration]) -> Result
     Ok(())
 }
 
-fn sqlite_cannot_open(path: &Path, error: &rusqlite::Error) -> Error {
-    invalid_backend(path, &format!("SQLite cannot open the file: {error}"))
+fn sqlite_cannot_open(path: &Path, error: rusqlite::Error) -> Error {
+    with_path(Error::caused_by(ErrorId::INVALID_BACKEND, "SQLite cannot open the file", error), path)
 }
 
 #[cfg(test)]

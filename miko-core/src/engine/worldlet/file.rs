@@ -102,8 +102,8 @@ impl WorldletFile {
     pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<Content>)> {
         match mode {
             Mode::Read => {
-                let file = File::open(path).map_err(|error| cannot_open(path, &error))?;
-                if file.metadata().map_err(|error| cannot_open(path, &error))?.len() == 0 {
+                let file = File::open(path).map_err(|error| cannot_open(path, error))?;
+                if file.metadata().map_err(|error| cannot_open(path, error))?.len() == 0 {
                     return Err(invalid_backend(path, "the file is empty: there is nothing to read"));
                 }
                 Ok((None, Some(buffered(file))))
@@ -111,7 +111,7 @@ impl WorldletFile {
             Mode::ReadWrite => {
                 let worldlet_file = Self::open_and_lock(path)?;
                 atomic_file::remove_unfinished(&worldlet_file.path);
-                let file = File::open(&worldlet_file.path).map_err(|error| cannot_open(path, &error))?;
+                let file = File::open(&worldlet_file.path).map_err(|error| cannot_open(path, error))?;
                 let is_empty = worldlet_file.stamp.size == 0;
                 Ok((Some(worldlet_file), (!is_empty).then(|| buffered(file))))
             }
@@ -126,19 +126,19 @@ impl WorldletFile {
                 .append(true)
                 .create(true)
                 .open(path)
-                .map_err(|error| cannot_create(path, &error))?;
+                .map_err(|error| cannot_create(path, error))?;
             lock(&file, path)?;
-            let resolved = fs::canonicalize(path).map_err(|error| cannot_open(path, &error))?;
-            let opened = file.metadata().map_err(|error| cannot_open(path, &error))?;
+            let resolved = fs::canonicalize(path).map_err(|error| cannot_open(path, error))?;
+            let opened = file.metadata().map_err(|error| cannot_open(path, error))?;
             match fs::metadata(&resolved) {
                 Ok(named) if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) => {
-                    let digest = digest_of(&resolved).map_err(|error| cannot_open(path, &error))?;
+                    let digest = digest_of(&resolved).map_err(|error| cannot_open(path, error))?;
                     return Ok(Self { path: resolved, stamp: FileStamp::of(&opened), digest, locked: file });
                 }
                 // Another process replaced the file between opening and locking it: retry.
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(cannot_open(path, &error)),
+                Err(error) => return Err(cannot_open(path, error)),
             }
         }
     }
@@ -170,7 +170,7 @@ impl WorldletFile {
             Ok(())
         })?;
         self.digest = digest;
-        self.stamp = FileStamp::of(&file.metadata().map_err(|error| cannot_open(path, &error))?);
+        self.stamp = FileStamp::of(&file.metadata().map_err(|error| cannot_open(path, error))?);
         self.locked = file;
         Ok(())
     }
@@ -190,6 +190,6 @@ fn buffered(file: File) -> Content {
 fn lock(file: &File, path: &Path) -> Result<()> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => backend_in_use(path),
-        TryLockError::Error(error) => cannot_open(path, &error),
+        TryLockError::Error(error) => cannot_open(path, error),
     })
 }

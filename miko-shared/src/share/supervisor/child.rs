@@ -31,7 +31,7 @@ impl Process {
             Err(fault) => {
                 let _ = kill(pid, Signal::SIGKILL);
                 let _ = waitpid(pid, None);
-                Err(Error::new(ErrorId::INTERNAL, format!("a child process cannot be watched: {fault}")))
+                Err(Error::caused_by(ErrorId::INTERNAL, "a child process cannot be watched", fault))
             }
         }
     }
@@ -276,5 +276,5 @@ impl Pipe {
 /// it.
 pub(super) fn output_pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC)
-        .map_err(|fault| Error::new(ErrorId::INTERNAL, format!("no pipe to a worker can be made: {fault}")))
+        .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no pipe to a worker can be made", fault))
 }

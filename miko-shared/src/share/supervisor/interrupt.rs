@@ -73,7 +73,7 @@ impl Interrupt {
     /// # Errors
     /// `internal`, if the system refuses the descriptor or the handler.
     pub(crate) fn listen() -> Result<Self> {
-        let failed = |fault| Error::new(ErrorId::INTERNAL, format!("Ctrl-C cannot be watched: {fault}"));
+        let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "Ctrl-C cannot be watched", fault);
         let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
         if listeners.owner != Some(getpid()) {
             *listeners = Listeners { owner: Some(getpid()), count: 0, descriptor: None, action_before: None };
