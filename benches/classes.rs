@@ -24,14 +24,16 @@ fn main() {
 }
 
 fn bucket(n: usize) -> Value {
-    json!({"serial": format!("SP-{n:06}"), "rank": n / PER_RANK, "name": {"given": "Red", "surname": format!("Shirt {n}")},
+    json!({"serial": format!("SP-{n:06}"), "rank": n / PER_RANK,
+           "name": {"given": "Red", "surname": format!("Shirt {n}")},
            "active": n.is_multiple_of(2), "languages": ["en", "fr"], "height": 1.5 + n as f64 / 1e6})
 }
 
 /// Officers whose serial number is unique and whose rank is indexed, or neither.
 fn officers(indexed: bool) -> SqliteEngine {
     let db = SqliteEngine::in_memory().unwrap();
-    let fields = json!({"serial": {"class": "string", "unique": indexed}, "rank": {"class": "number", "index": indexed}});
+    let fields = json!({"serial": {"class": "string", "unique": indexed},
+                        "rank": {"class": "number", "index": indexed}});
     db.import_schema(json!({"classes": {"starfleet.com/officer": {"fields": fields}}})).unwrap();
     db
 }
@@ -73,9 +75,12 @@ fn writes() -> Table {
     let mut table = Table::new(["no definition", "fields", "and an index", "and a unique field"]);
     let definitions = [
         json!({}),
-        json!({"starfleet.com/officer": {"fields": {"serial": {"class": "string"}, "rank": {"class": "number"}}}}),
-        json!({"starfleet.com/officer": {"fields": {"serial": {"class": "string"}, "rank": {"class": "number", "index": true}}}}),
-        json!({"starfleet.com/officer": {"fields": {"serial": {"class": "string", "unique": true}, "rank": {"class": "number", "index": true}}}}),
+        json!({"starfleet.com/officer": {"fields":
+            {"serial": {"class": "string"}, "rank": {"class": "number"}}}}),
+        json!({"starfleet.com/officer": {"fields":
+            {"serial": {"class": "string"}, "rank": {"class": "number", "index": true}}}}),
+        json!({"starfleet.com/officer": {"fields":
+            {"serial": {"class": "string", "unique": true}, "rank": {"class": "number", "index": true}}}}),
     ];
     let mut variants = definitions.map(|classes| {
         let db = SqliteEngine::in_memory().unwrap();

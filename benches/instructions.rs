@@ -1,8 +1,8 @@
 //! How many instructions the core paths take: `benches/instructions.py` runs this under callgrind.
 //!
-//! `instructions PATH COUNT` prepares a store and makes `COUNT` calls of one path; what two counts differ in is the price
-//! of the calls alone. There is no socket and no second process: everything between the caller's function and SQLite, but
-//! for the system calls.
+//! `instructions PATH COUNT` prepares a store and makes `COUNT` calls of one path; what two counts differ in
+//! is the price of the calls alone. There is no socket and no second process: everything between the caller's
+//! function and SQLite, but for the system calls.
 
 #![allow(missing_docs, clippy::print_stdout, reason = "a program that prints its measurements")]
 

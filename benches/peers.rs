@@ -1,7 +1,7 @@
 //! Mikobase beside its peers, in depth: `cargo bench --bench peers`, some six minutes once it is built.
 //!
-//! It prints the tables and writes `docs/measurements/peers.{json,md,svg}`. `miko-bench/peers/install.sh` installs the
-//! peers. A look takes less: `miko bench`.
+//! It prints the tables and writes `docs/measurements/peers.{json,md,svg}`. `miko-bench/peers/install.sh`
+//! installs the peers. A look takes less: `miko bench`.
 
 #![allow(missing_docs, clippy::print_stdout, reason = "a program that prints its measurements")]
 

@@ -1,7 +1,8 @@
-//! What a call costs to encode and decode, what it weighs, and what each format does to the values it carries.
+//! What a call costs to encode and decode, what it weighs, and what each format does to the values it
+//! carries.
 //!
-//! The messages are tarpc's own envelopes around calls shaped like ours. Decision 0001 in `docs/decisions` rests on
-//! it. Run: `cargo bench --bench wire_format`.
+//! The messages are tarpc's own envelopes around calls shaped like ours. Decision 0001 in `docs/decisions`
+//! rests on it. Run: `cargo bench --bench wire_format`.
 
 #![allow(clippy::print_stdout, reason = "a bench reports to its terminal")]
 
@@ -128,7 +129,8 @@ fn record() -> Record {
 }
 
 fn query() -> Value {
-    json!({"class": "starfleet.com/officer", "bucket": serde_json::from_str::<Value>(BUCKET).expect("our own JSON")})
+    let bucket: Value = serde_json::from_str(BUCKET).expect("our own JSON");
+    json!({"class": "starfleet.com/officer", "bucket": bucket})
 }
 
 // ---- time and size ----

@@ -1,5 +1,5 @@
-//! How a record is best kept in SQLite: the bucket as text or JSONB, the database in memory or as a WAL file on
-//! `/dev/shm`, conditions evaluated by SQLite or by us, and readers kept from an open transaction.
+//! How a record is best kept in SQLite: the bucket as text or JSONB, the database in memory or as a WAL file
+//! on `/dev/shm`, conditions evaluated by SQLite or by us, and readers kept from an open transaction.
 //!
 //! Decisions 0002, 0003 and 0004 in `docs/decisions` rest on it. Run: `cargo bench --bench storage`.
 

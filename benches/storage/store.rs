@@ -113,8 +113,8 @@ impl Store {
 
     pub(crate) fn filled(self, Layout { declared, parts, .. }: &Layout, records: &[Record]) -> Self {
         self.run(&format!(
-            "CREATE TABLE record (seq INTEGER PRIMARY KEY, pk TEXT NOT NULL UNIQUE, {declared}, stack TEXT NOT NULL,
-                                  created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT;
+            "CREATE TABLE record (seq INTEGER PRIMARY KEY, pk TEXT NOT NULL UNIQUE, {declared},
+                                  stack TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT;
              CREATE TABLE class (id INTEGER PRIMARY KEY, uns TEXT NOT NULL UNIQUE) STRICT;
              CREATE TABLE membership (class_id INTEGER NOT NULL, seq INTEGER NOT NULL,
                                       PRIMARY KEY (class_id, seq)) STRICT, WITHOUT ROWID;

@@ -5,8 +5,8 @@ use crate::store::Store;
 use crate::support::{Table, interleaved, seconds_per_call};
 use crate::{PRELOADED, ROUNDS};
 
-/// An open transaction. With one connection for all, a reader's call rolls it back, and its own next call replays
-/// what it had written; as other writers wait, nothing can have changed meanwhile.
+/// An open transaction. With one connection for all, a reader's call rolls it back, and its own next call
+/// replays what it had written; as other writers wait, nothing can have changed meanwhile.
 pub(crate) struct Open<'s> {
     pub(crate) store: &'s Store,
     pub(crate) written: Vec<&'s Record>,

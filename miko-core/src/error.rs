@@ -28,8 +28,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.to_string(), r#"record_not_found: no record has this pk (pk: "42")"#);
 /// ```
 ///
-/// Where it comes from another error, such as one of the file system, [`source`](std::error::Error::source) gives
-/// that error in the process in which it arose. It is not sent to other processes.
+/// Where it comes from another error, such as one of the file system, [`source`](std::error::Error::source)
+/// gives that error in the process in which it arose. It is not sent to other processes.
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct Error {
@@ -44,7 +44,8 @@ impl Error {
         ErrorItem::new(id, message).into()
     }
 
-    /// An error with one item, which arose from `cause`. Its message is `what`, a colon and that of the cause.
+    /// An error with one item, which arose from `cause`. Its message is `what`, a colon and that of the
+    /// cause.
     ///
     /// ```
     /// use std::error::Error as _;

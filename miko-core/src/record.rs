@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::json::{self, Object, serialize_raw};
 use crate::timestamp::Timestamp;
 
-/// The keys beside bucket and stack that are stored with a record and returned, but never interpreted.
+/// The keys beside bucket and stack that are stored with a record and returned unchanged. Only
+/// `custom_classes` is interpreted.
 pub(crate) const PASS_THROUGH: [&str; 5] = ["custom_classes", "vibecode", "comment", "misc", "corporate"];
 
 /// One record, as it was when it was read.

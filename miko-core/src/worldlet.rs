@@ -350,7 +350,7 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
                 unknown => {
                     map.next_value::<IgnoredAny>()?;
                     let place = Place::Key(&Place::Request, unknown);
-                    self.problems.refuse(place.fault(format!("a worldlet knows no `{unknown}`")));
+                    self.problems.refuse(place.fault(format!("a worldlet has no key `{unknown}`")));
                 }
             }
         }

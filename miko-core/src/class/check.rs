@@ -23,7 +23,7 @@ pub(crate) enum Purpose {
     Import,
 }
 
-/// Validates a normalized bucket against `class`. Each fault has a JSON pointer under `place`.
+/// Validates a normalized bucket against `class`. The JSON pointers of the faults start with that of `place`.
 pub(crate) fn check(
     catalog: &Catalog,
     class: &Class,
@@ -116,11 +116,11 @@ impl<'c> Checker<'c> {
             return self.violations.push(self.violations.item(place, "depth", message));
         }
         self.remaining_depth -= 1;
-        self.value_within(field, value, place);
+        self.check_nested_value(field, value, place);
         self.remaining_depth += 1;
     }
 
-    fn value_within(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
+    fn check_nested_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         self.check_type(&field.field_type, value, place);
         if let Some(allowed) = &field.one_of
             && !allowed.iter().any(|allowed| json::equal(allowed, value))
@@ -183,7 +183,8 @@ impl<'c> Checker<'c> {
         }
     }
 
-    /// Validates the keys of a hash: by their own definitions, else by that of the elements.
+    /// Validates the values of a hash: the value of a declared key against the field of that key, any other
+    /// value against the definition of the elements.
     fn hash(&mut self, hash: &HashRules, map: &Map<String, Value>, place: &Place<'_>) {
         self.fields(&hash.fields, map, place);
         if let Some(of) = &hash.elements.of {

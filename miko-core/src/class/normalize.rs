@@ -24,9 +24,9 @@ pub(crate) struct Normalizer<'c> {
     markers: &'c Markers,
     /// The class whose fields are normalized.
     class: &'c str,
-    /// The number of levels that may follow.
+    /// The number of nesting levels that are still allowed.
     remaining_depth: usize,
-    /// The number of defaults that may follow.
+    /// The number of defaults that may still be added.
     remaining_defaults: usize,
     changed: bool,
     fault: Option<ErrorItem>,
@@ -47,7 +47,7 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    /// Fills in the defaults of a class and collapses white space where it says so.
+    /// Fills in the defaults of a class and collapses white space in its fields that have `collapse`.
     pub(crate) fn normalize(&mut self, class: &'c Class, bucket: &mut Map<String, Value>, place: &Place<'_>) {
         if class.normalizes && self.purpose != Purpose::Import {
             self.object(class, bucket, place);
@@ -66,7 +66,7 @@ impl<'c> Normalizer<'c> {
         std::mem::take(&mut self.changed)
     }
 
-    /// The fault that the defaults add too many values, if they do.
+    /// Returns the fault if too many defaults were added.
     pub(crate) fn into_fault(self) -> Option<ErrorItem> {
         self.fault
     }
@@ -105,7 +105,8 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    /// Ignores values that nest too deeply: validation refuses them.
+    /// Normalizes the value of a field. Leaves a value that nests too deeply unchanged: validation refuses
+    /// it.
     pub(super) fn value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
         if self.remaining_depth == 0 {
             return;
@@ -215,7 +216,8 @@ fn reorder_fields(fields: &[(String, Field)], bucket: &mut Map<String, Value>) {
 fn is_in_order(fields: &[(String, Field)], bucket: &Map<String, Value>) -> bool {
     let mut declared = fields.iter();
     let others = bucket.keys().position(|key| !declared.any(|(name, _)| name == key));
-    // From the first key that is not the next field, no key may be a field.
+    // `any` advances `declared`, so this is the first key that is undeclared or out of order. If it and all
+    // keys after it are undeclared, the order is right.
     let is_field = |key: &String| fields.iter().any(|(name, _)| name == key);
     others.is_none_or(|from| !bucket.keys().skip(from).any(is_field))
 }

@@ -38,10 +38,10 @@ pub(crate) struct FaultList {
 }
 
 impl FaultList {
-    /// Adds a fault. An item with the detail `omitted` counts as that many.
+    /// Adds a fault. An item with the detail `omitted` adds that number of omitted faults.
     pub(crate) fn push(&mut self, item: ErrorItem) {
-        let left_out = item.details.get(OMITTED).and_then(Value::as_u64);
-        if let Some(count) = left_out {
+        let omitted_count = item.details.get(OMITTED).and_then(Value::as_u64);
+        if let Some(count) = omitted_count {
             self.omit(item, usize::try_from(count).unwrap_or(usize::MAX));
         } else if self.is_full() {
             self.omit(ErrorItem::new(item.id, ""), 1);
@@ -94,7 +94,7 @@ impl FaultList {
         let mut items = self.items;
         items.extend(self.omitted.map(|omitted| {
             let (item, count) = *omitted;
-            let message = format!("{count} more are not listed: mend these first");
+            let message = format!("{count} more are not listed: correct the listed ones first");
             ErrorItem::new(item.id, message).with(OMITTED, count)
         }));
         items
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn large_faults_are_counted_sooner() {
+    fn fewer_large_faults_are_listed() {
         let mut list = FaultList::default();
         let huge = "x".repeat(MAX_REPORTED_BYTES);
         list.extend((0..10).map(|_| fault(&huge)));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_joined_with_what_they_left_out() {
+    fn appending_a_list_adds_its_omitted_faults() {
         let mut list = FaultList::default();
         for _ in 0..3 {
             let mut other = FaultList::default();

@@ -12,10 +12,11 @@ use crate::pattern::PatternBudget;
 pub(crate) struct Faults {
     errors: FaultList,
     warnings: FaultList,
-    /// Errors that only evaluation may raise. Only a validation reports them, and the hints.
+    /// Errors that occur only if evaluation reaches the faulty part, so they do not fail the request. They
+    /// and the hints are reported by `validate` alone.
     deferred_errors: FaultList,
     hints: FaultList,
-    /// Whether a value is exempt from type checks, because it is replaced before it is used.
+    /// Says which values are exempt from type checks, such as placeholders, which are replaced before use.
     pub(crate) exempt: Option<fn(&Value) -> bool>,
     /// The budget for the regular expressions of the input.
     pub(crate) patterns: PatternBudget,
@@ -64,7 +65,7 @@ impl Faults {
         self.hints.append(hints);
     }
 
-    /// Reports a placeholder that cannot be resolved, in a part that every evaluation reaches.
+    /// Reports an unresolved placeholder at once rather than deferred: every evaluation reaches its part.
     pub(crate) fn refuse_unresolved(&mut self, error: Error) {
         self.errors.extend(error.into_items());
     }

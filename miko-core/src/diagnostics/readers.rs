@@ -52,8 +52,7 @@ pub(crate) fn timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) ->
     }
 }
 
-/// A timestamp to compare with `updated_at`. It must have no more than milliseconds, so that nothing is
-/// truncated.
+/// A timestamp to compare with `updated_at`. A precision finer than milliseconds is refused, not truncated.
 pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Timestamp> {
     const EXPECTED: &str = "the `updated_at` of a record, which is to the millisecond";
     timestamp(value.clone(), place, faults)?;
@@ -63,7 +62,7 @@ pub(crate) fn exact_timestamp(value: Value, place: &Place<'_>, faults: &mut Faul
     }
 }
 
-/// A class name, without protocol.
+/// Reads a class name and removes its protocol.
 pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
     let name = match value {
         Value::String(name) => name,
@@ -116,7 +115,7 @@ pub(crate) fn refuse_type<T>(
     None
 }
 
-/// Marker keys, each with a class.
+/// Reads `custom_classes`: an object that maps each marker key to a class name.
 pub(crate) fn custom_classes(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Value> {
     let mut markers = object(value, place, faults)?;
     for (marker, name) in &mut markers {

@@ -78,16 +78,16 @@ impl<T: Tables> LocalEngine<T> {
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Tables> LocalEngine<T> {
-    /// Locks the store and starts the size limit of a new answer.
+    /// Locks the store and resets the size limit for a new answer.
     fn store_for_answer(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store();
         store.answer.begin(self.answer_limit.load(Ordering::Relaxed));
         store
     }
 
-    /// Runs requests, all or none. A request that cannot be parsed fails the batch, after the requests before
-    /// it have run. The requests after it are discarded unparsed; `discard` is used because they may nest too
-    /// deep for a recursive drop.
+    /// Runs requests in one transaction. A request that cannot be parsed fails the batch, but the requests
+    /// before it run first, so that the first error in order is reported. The requests after it are not
+    /// parsed; `discard` drops them, because they may nest too deep for a recursive drop.
     fn run_atomic_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let mut parsed = Vec::with_capacity(queries.len());
         for query in queries {

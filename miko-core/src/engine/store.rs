@@ -1,7 +1,7 @@
 //! What a Mikobase does, on whatever holds its tables.
 //!
-//! Every engine is a [`Store`] on tables of its own, so that there is one place in which a write is checked, indexed and
-//! entered, a class defined, a worldlet taken in.
+//! Every engine is a [`Store`] on tables of its own, so that there is one place in which a write is checked,
+//! indexed and entered, a class defined, a worldlet taken in.
 //!
 //! | subject | where |
 //! | --- | --- |

@@ -1,7 +1,7 @@
 //! The tables in which a [`Store`] keeps what it knows.
 //!
-//! They are those of `schema/sqlite.sql`, which says what each of them is for. What a write or an import does to them is the
-//! store's to decide, in one place for all engines; here is what holds them.
+//! They are those of `schema/sqlite.sql`, which says what each of them is for. What a write or an import does
+//! to them is the store's to decide, in one place for all engines; here is what holds them.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ use crate::timestamp::Timestamp;
 
 /// Tables, and the transaction that is open on them, if one is.
 ///
-/// A row of `record` is known by its number, `seq`, and so is a class and a constraint. What is entered twice is entered once; what is not there is left without a word.
+/// A row of `record` is known by its number, `seq`, and so is a class and a constraint. What is entered twice
+/// is entered once; what is not there is left without a word.
 pub(crate) trait Tables: Sized + Send {
     /// The backend URL of the engine that has them, without protocol and parameters.
     fn name(&self) -> &'static str;
@@ -45,8 +46,8 @@ pub(crate) trait Tables: Sized + Send {
     /// Is a transaction open?
     fn in_transaction(&self) -> bool;
 
-    /// Keeps the data within their share of a memory limit. Tables that report each row to [`memory`](crate::memory)
-    /// have nothing to do.
+    /// Keeps the data within their share of a memory limit. Tables that report each row to
+    /// [`memory`](crate::memory) have nothing to do.
     fn limit_memory(&mut self, limit: usize) -> Result<()> {
         let _ = limit;
         Ok(())
@@ -79,8 +80,8 @@ pub(crate) trait Tables: Sized + Send {
     /// Enters a version of the past.
     fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()>;
 
-    /// Shows all versions of a record in order of time, and of their pks where they share one. The last is its row.
-    /// An error of `show` ends it. `show` does not use the tables.
+    /// Shows all versions of a record in order of time, and of their pks where they share one. The last is
+    /// its row. An error of `show` ends it. `show` does not use the tables.
     fn each_version(&self, seq: i64, show: impl FnMut(Row) -> Result<()>) -> Result<()>;
 
     /// The versions that [`each_version`](Self::each_version) shows.
@@ -151,7 +152,8 @@ pub(crate) trait Tables: Sized + Send {
     /// The number of a constraint of a class, by its place among them, if it has one.
     fn find_constraint(&self, class: &Class, index: usize) -> Result<Option<i64>>;
 
-    /// Drops the constraints that `class` declares, with their values, except those in `kept`. Classes have others from now on.
+    /// Drops the constraints that `class` declares, with their values, except those in `kept`. Classes have
+    /// others from now on.
     fn keep_constraints(&mut self, class: &str, kept: &[Constraint]) -> Result<()>;
 
     /// Enters a unique value, unless a record has it.

@@ -88,7 +88,7 @@ pub(crate) fn refuse_unsupported_key(key: &str, faults: &mut Faults) {
 /// Reports keys that the action does not have.
 pub(crate) fn refuse_unknown<'k>(keys: impl Iterator<Item = &'k str>, known: &[&str], faults: &mut Faults) {
     let unknown = keys.filter(|key| !IGNORED.contains(key) && !known.contains(key)).collect();
-    report(faults, "unknown_fields", "this action knows no", unknown);
+    report(faults, "unknown_fields", "this action has no key", unknown);
 }
 
 fn report(faults: &mut Faults, detail: &str, complaint: &str, keys: Vec<&str>) {

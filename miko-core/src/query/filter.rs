@@ -185,7 +185,7 @@ impl<'f> FilterReader<'f> {
         }
         let unknown = fields::unknown(map, &KEYS);
         if !unknown.is_empty() {
-            let message = format!("a condition knows no `{}`", unknown.join("`, `"));
+            let message = format!("a condition has no key `{}`", unknown.join("`, `"));
             let item = context.place.fault(message).with("unknown_fields", unknown);
             self.faults.refuse(context.place.locate(item.with("allowed", KEYS.to_vec())));
         }

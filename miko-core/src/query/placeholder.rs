@@ -1,8 +1,9 @@
 //! Resolves placeholders (`{"placeholder": "name"}`).
 //!
-//! Scoping is lexical: a name is looked up in the condition that contains the placeholder, then in the
-//! enclosing ones. An unresolved name is not a fault of the request, because evaluation may never reach it.
-//! It is an error of the part that contains it.
+//! A name is looked up in the condition that uses the placeholder, then in the enclosing ones. A placeholder
+//! inside a definition is looked up where that definition is used (dynamic scoping), so one definition can
+//! expand differently in different conditions. An unresolved name is not a fault of the request, because
+//! evaluation may never reach it. It is an error of the part that contains it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,8 +13,9 @@ use crate::diagnostics::Place;
 use crate::error::{ErrorId, ErrorItem, Warning};
 use crate::json;
 
-/// The limit of the values that expansions may repeat in one request, nested values included. Without it,
-/// ten names that each stand for an array of ten others could expand to a billion values.
+/// The maximal number of values that one request may produce by expanding definitions again, nested values
+/// included. Without it, ten names that each stand for an array of ten others could expand to a billion
+/// values.
 const MAX_REPEATED_VALUES: usize = 100_000;
 
 /// The name of the placeholder, if the value is one.
@@ -68,20 +70,21 @@ impl<'q, 's> Scope<'q, 's> {
     }
 }
 
-/// The stack of expansions: each is inside the definition of `outer`.
+/// A placeholder that is being expanded, and a link to the expansion around it: the placeholder is part of
+/// the definition of `outer`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expansion<'q, 'c> {
     pub(super) definition: &'q Value,
     scope: &'c Scope<'q, 'c>,
     outer: Option<&'c Expansion<'q, 'c>>,
     depth: usize,
-    /// Whether this definition, or one around it, was expanded before. First expansions do not count: they
-    /// are no larger than the request.
+    /// Whether this definition, or one around it, was expanded before. Only then does it use up the budget:
+    /// the first expansions of all definitions together are no larger than the request.
     repeats: bool,
 }
 
 impl<'q, 'c> Expansion<'q, 'c> {
-    /// The scopes in which this definition is being expanded.
+    /// The scopes of those expansions, from this one outwards, that expand the argument `definition`.
     fn scopes_of(&self, definition: &Value) -> impl Iterator<Item = &'c Scope<'q, 'c>> {
         let links = std::iter::successors(Some(*self), |link| link.outer.copied());
         links.filter(move |link| std::ptr::eq(link.definition, definition)).map(|link| link.scope)
@@ -138,7 +141,7 @@ impl Resolver {
             context.place.locate(item.with("placeholder", name).with("reason", reason))
         };
         let Some(definition) = context.scope.find(name) else {
-            return Err(fault("undefined", format!("no `placeholders` around this gives `{name}`")));
+            return Err(fault("undefined", format!("no `placeholders` around this defines `{name}`")));
         };
         let is_first = self.used.insert(std::ptr::from_ref(definition));
         for before in context.expansion.into_iter().flat_map(|expansion| expansion.scopes_of(definition)) {
@@ -146,7 +149,7 @@ impl Resolver {
             // to the budget.
             self.budget = self.budget.saturating_sub(context.scope.size());
             if before.bindings() == context.scope.bindings() {
-                return Err(fault("circular", format!("what `{name}` stands for needs `{name}` itself")));
+                return Err(fault("circular", format!("what `{name}` stands for refers to `{name}` itself")));
             }
         }
         let repeats = !is_first || context.expansion.is_some_and(|expansion| expansion.repeats);

@@ -68,7 +68,7 @@ impl SortKey {
         let folding = read_folding(&qualifiers, &last, faults);
         let unknown = fields::unknown(&qualifiers, &QUALIFIERS);
         if !unknown.is_empty() {
-            let message = format!("a sort path knows no `{}`", unknown.join("`, `"));
+            let message = format!("a sort path has no key `{}`", unknown.join("`, `"));
             let item = last.fault(message).with("unknown_fields", unknown);
             faults.refuse(item.with("allowed", QUALIFIERS.to_vec()));
         }
@@ -81,20 +81,17 @@ impl SortKey {
                 place.locate(ErrorItem::new(ErrorId::DIRECTION_AS_KEY, message)).with("found", key.as_str()),
             );
         }
-        let by =
-            match &elements[..] {
-                [] => refuse(faults, place.wrong_value(EXPECTED, written)),
-                [Value::Object(property)] if property.contains_key("record") => {
-                    if !folding.is_identity() {
-                        faults.refuse(last.fault(
-                            "what a record itself has is sorted as it is: `reverse` alone is known here",
-                        ));
-                    }
-                    read_property(property, &Place::Index(place, 0), faults)
+        let by = match &elements[..] {
+            [] => refuse(faults, place.wrong_value(EXPECTED, written)),
+            [Value::Object(property)] if property.contains_key("record") => {
+                if !folding.is_identity() {
+                    faults.refuse(last.fault("a property of the record allows only the qualifier `reverse`"));
                 }
-                _ => step::read_steps(elements, place, faults)
-                    .map(|steps| SortBy::Bucket(SortPath { steps, folding })),
-            };
+                read_property(property, &Place::Index(place, 0), faults)
+            }
+            _ => step::read_steps(elements, place, faults)
+                .map(|steps| SortBy::Bucket(SortPath { steps, folding })),
+        };
         Some(Self { by: by?, reverse: reverse? })
     }
 
@@ -121,7 +118,7 @@ fn is_qualifier(last: &Value) -> bool {
 fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<SortBy> {
     let unknown = fields::unknown(property, &["record"]);
     if !unknown.is_empty() {
-        let message = format!("this knows no `{}`", unknown.join("`, `"));
+        let message = format!("this object has no key `{}`", unknown.join("`, `"));
         faults.refuse(place.fault(message).with("unknown_fields", unknown));
     }
     let place = Place::Key(place, "record");
@@ -135,10 +132,10 @@ fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut 
 }
 
 impl SortPath {
-    /// The sort key of a bucket given as JSON text. Keys compare bytewise in the order of their values.
-    /// `None` if the value is null or absent.
+    /// Encodes the value at this path of a bucket, given as JSON text, so that comparing the bytes of two
+    /// encodings compares the values. `None` if the value is null or absent.
     pub(crate) fn key(&self, bucket: &str) -> Option<Vec<u8>> {
-        with_value_at(bucket, &self.steps, |value| sort_key_of(&value, self.folding))
+        with_value_at(bucket, &self.steps, |value| encode_value(&value, self.folding))
     }
 
     /// Parses the output of `Display`.
@@ -146,7 +143,7 @@ impl SortPath {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         match SortKey::read(value, &Place::Request, &mut Faults::default()) {
             Some(SortKey { by: SortBy::Bucket(path), .. }) => Ok(path),
-            _ => Err(format!("this is no sort path: {text}")),
+            _ => Err(format!("not a sort path: {text}")),
         }
     }
 }
@@ -166,11 +163,12 @@ impl fmt::Display for SortPath {
     }
 }
 
-/// The order of types: numbers, strings, `false`, `true`, arrays, objects.
-fn sort_key_of(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
+/// Encodes a value so that the encodings sort by type, then by value. The order of types: numbers, strings,
+/// `false`, `true`, arrays, objects. All arrays are equal, and so are all objects.
+fn encode_value(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
     let key = match value {
         ValueRef::Absent | ValueRef::Null => return None,
-        ValueRef::Number(number) => number_key(number),
+        ValueRef::Number(number) => encode_number(number),
         ValueRef::Text(text) => [b"\x02", folding.apply(text).as_bytes()].concat(),
         ValueRef::Bool(false) => vec![3],
         ValueRef::Bool(true) => vec![4],
@@ -180,18 +178,20 @@ fn sort_key_of(value: &ValueRef<'_>, folding: Folding) -> Option<Vec<u8>> {
     Some(key)
 }
 
-/// Encodes the nearest float in order-preserving bits, then the difference between number and float. Rounding
-/// is monotonic, and an integer differs from its float by less than 2^16.
-fn number_key(number: &Number) -> Vec<u8> {
-    // Without arbitrary precision, every number has a float. Adding zero turns -0.0 into 0.0.
+/// Encodes the nearest float as bytes that compare in numeric order, then the difference between the number
+/// and that float, which breaks ties. Rounding is monotonic. An integer differs from its float by at most
+/// 2^10, so the difference plus 2^15 fits into 16 bits.
+fn encode_number(number: &Number) -> Vec<u8> {
+    // `as_f64` is `None` only with the feature `arbitrary_precision` of `serde_json`, which is off. Adding
+    // zero turns -0.0 into 0.0.
     let float = number.as_f64().unwrap_or_default() + 0.0;
     let bits = float.to_bits();
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
-    let beyond = integer.map_or(0, |integer| integer - float as i128);
+    let difference = integer.map_or(0, |integer| integer - float as i128);
     let mut key = vec![1];
     key.extend(ordered.to_be_bytes());
-    key.extend(((beyond + (1 << 15)) as u16).to_be_bytes());
+    key.extend(((difference + (1 << 15)) as u16).to_be_bytes());
     key
 }
 
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     fn key_of(value: &Value) -> Option<Vec<u8>> {
-        sort_key_of(&value.into(), Folding::default())
+        encode_value(&value.into(), Folding::default())
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ties_has_one_key() {
+    fn equal_values_have_equal_encodings() {
         for [a, b] in [
             [json!(1), json!(1.0)],
             [json!(0), json!(-0.0)],

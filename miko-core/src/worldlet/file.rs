@@ -159,7 +159,7 @@ fn read<T>(
         };
         let entry = take_keys(&mut parts, place, faults);
         for unknown in parts.keys().filter(|key| !COMMENTS.contains(&key.as_str())) {
-            faults.refuse(Place::Key(place, unknown).fault(format!("this knows no `{unknown}`")));
+            faults.refuse(Place::Key(place, unknown).fault(format!("this object has no key `{unknown}`")));
         }
         entry
     })

@@ -24,7 +24,7 @@ use crate::timestamp::Timestamp;
 use crate::uns;
 
 /// The keys that give the classes of a record; only one of them is allowed.
-const STACKS: [&str; 3] = ["class", "classes", "stack"];
+const CLASS_KEYS: [&str; 3] = ["class", "classes", "stack"];
 
 /// The key of the class markers of a record.
 const CUSTOM_CLASSES: &str = "custom_classes";
@@ -41,7 +41,8 @@ pub(super) fn read(pk: String, text: &str, problems: &mut Problems) -> Option<In
     Some(Incoming { pk, ..record })
 }
 
-/// The entry of a record whose content is in the history: its times, and comments, which are ignored.
+/// An entry without content: the versions of the record are in the `history` of the worldlet. Only
+/// `created_at` is used; the other allowed keys are ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stub {
@@ -60,13 +61,13 @@ pub(super) struct Stub {
 }
 
 impl Stub {
-    /// The stub in `text`; `None` if it is anything else.
+    /// Parses `text` as a stub; `None` if it has any other key.
     pub(super) fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 }
 
-/// Reads a time of a key that is present; null is an error.
+/// Reads the time of a present key. Null is an error, whereas deserializing an `Option` would accept it.
 fn non_null_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     Timestamp::deserialize(deserializer).map(Some)
 }
@@ -100,12 +101,13 @@ fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Inc
     let bucket = take_bucket(&mut parts, place, faults);
     let stack = take_stack(&mut parts, place, faults);
     for unknown in parts.keys() {
-        faults.refuse(Place::Key(place, unknown).fault(format!("a record knows no `{unknown}`")));
+        faults.refuse(Place::Key(place, unknown).fault(format!("a record has no key `{unknown}`")));
     }
     Some(metadata.into_record(bucket?, stack?))
 }
 
-/// Takes the bucket of a class definition whose keys are members beside `class`; `None` for other records.
+/// Takes a class definition of the form `{"class": "puck.uno/class", "name": …, …}`: the bucket is its
+/// members without `class`. `None` for other records.
 pub(super) fn take_definition(parts: &mut Map<String, Value>) -> Option<Map<String, Value>> {
     let is_definition =
         class_of(parts) == Some(uns::CLASS) && !parts.contains_key("bucket") && parts.contains_key("name");
@@ -115,7 +117,7 @@ pub(super) fn take_definition(parts: &mut Map<String, Value>) -> Option<Map<Stri
     })
 }
 
-/// The value of `class` as a stored class name.
+/// The class name in `class`, without protocol.
 fn class_of(parts: &Map<String, Value>) -> Option<&str> {
     uns::parse(parts.get("class")?.as_str()?).ok()
 }
@@ -153,7 +155,8 @@ pub(super) fn take_stack(
     place: &Place<'_>,
     faults: &mut Faults,
 ) -> Option<Stack> {
-    let given: Vec<_> = STACKS.into_iter().filter_map(|key| Some((key, parts.shift_remove(key)?))).collect();
+    let given: Vec<_> =
+        CLASS_KEYS.into_iter().filter_map(|key| Some((key, parts.shift_remove(key)?))).collect();
     if given.len() > 1 {
         let keys: Vec<&str> = given.iter().map(|(key, _)| *key).collect();
         let message = format!("`{}` each say what the classes are: give one of them", keys.join("`, `"));

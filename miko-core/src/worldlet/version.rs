@@ -79,7 +79,7 @@ fn read_version(
     let state = active.then(|| read_state(&mut parts, metadata, place, faults));
     for unknown in parts.keys() {
         let what = if active { "a version" } else { "a tombstone" };
-        faults.refuse(Place::Key(place, unknown).fault(format!("{what} knows no `{unknown}`")));
+        faults.refuse(Place::Key(place, unknown).fault(format!("{what} has no key `{unknown}`")));
     }
     let state = match state {
         Some(state) => Some(state?),

@@ -292,7 +292,7 @@ fn all_faults_of_the_files_of_a_worldlet_are_reported_and_nothing_is_imported() 
         (
             json!({"files": {"f": {"sha256": hash, "mime": {"type": "x"}, "hue": 1}}}),
             "/files/f/hue",
-            "this knows no `hue`",
+            "this object has no key `hue`",
         ),
         (json!({"files": []}), "", "`files`: expected an object"),
         (

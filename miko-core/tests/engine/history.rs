@@ -364,12 +364,12 @@ fn all_faults_of_a_history_are_reported_with_their_places() {
                 ),
                 ("/history/v/active", "`active`: expected a boolean"),
                 ("/history/v/bucket", "`bucket`: expected an object"),
-                ("/history/v/hue", "a version knows no `hue`"),
+                ("/history/v/hue", "a version has no key `hue`"),
             ],
         ),
         (
             json!({"history": {"v": {"record": "a", "updated_at": T1, "active": false, "bucket": {}}}}),
-            vec![("/history/v/bucket", "a tombstone knows no `bucket`")],
+            vec![("/history/v/bucket", "a tombstone has no key `bucket`")],
         ),
         (
             json!({"properties": {"temporal": true}, "records": {"a": {"created_at": T1}}}),

@@ -122,7 +122,7 @@ fn all_faults_are_reported_with_their_places_and_nothing_is_imported() {
         (
             r#"{"format": "json", "colour": 1, "records": {}}"#,
             vec![
-                ("/colour", "a worldlet knows no `colour`"),
+                ("/colour", "a worldlet has no key `colour`"),
                 ("/format", "this is no worldlet: the format is `worldlet/1.0`"),
             ],
         ),
@@ -156,7 +156,7 @@ fn all_faults_are_reported_with_their_places_and_nothing_is_imported() {
                     "`created_at`: expected a timestamp such as 2026-04-21T14:32:00.123Z",
                 ),
                 ("/records/d", "a record has a `bucket`"),
-                ("/records/d/hue", "a record knows no `hue`"),
+                ("/records/d/hue", "a record has no key `hue`"),
                 ("/records/e", "this is not JSON: number out of range at line 1 column 22"),
             ],
         ),

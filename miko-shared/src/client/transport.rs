@@ -135,8 +135,8 @@ pub(crate) fn refuse_in_runtime() -> Result<()> {
         Err(_) => Ok(()),
         Ok(_) => Err(Error::new(
             ErrorId::INSIDE_RUNTIME,
-            "a blocking call would stop the async runtime it was made in: use the async client, or call from a plain \
-             thread (`std::thread::spawn`), or before the runtime starts",
+            "a blocking call would stop the async runtime it was made in: use the async client, or call \
+             from a plain thread (`std::thread::spawn`), or before the runtime starts",
         )),
     }
 }

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use super::{Backoff, SharedStatus};
 
-/// The spin window of a single client. Most calls take less, some take longer; a wake-up takes 60 µs.
+/// The spin window of a single client: longer than most calls, and than a wake-up, which takes 60 µs.
 const BASE_WINDOW: Duration = Duration::from_micros(200);
 
 /// Added to the window for each further client. Clients are answered in turn, and a turn takes about this

@@ -103,16 +103,16 @@ impl Activity {
             Some(method) => Error::new(
                 ErrorId::SERVER_GONE,
                 format!(
-                    "the server was ended: its method `{}` had not returned when its deadline and the grace period \
-                     were over",
+                    "the server was ended: its method `{}` had not returned when its deadline and the \
+                     grace period were over",
                     method.name
                 ),
             )
             .with("method", method.name.as_ref()),
             None => Error::new(
                 ErrorId::SERVER_GONE,
-                "the server was ended: it ran no method and had not answered its parent when `call_deadline` and the \
-                 grace period were over",
+                "the server was ended: it ran no method and had not answered its parent when \
+                 `call_deadline` and the grace period were over",
             ),
         }
     }

@@ -33,8 +33,8 @@ impl DescriptorLimit {
             return Err(Error::new(
                 ErrorId::INTERNAL,
                 format!(
-                    "{workers} workers at once need {needed} file descriptors, and this process may have {hard}: raise \
-                     the limit (`ulimit -n`), or start fewer at once by `max_concurrent`"
+                    "{workers} workers at once need {needed} file descriptors, and this process may have \
+                     {hard}: raise the limit (`ulimit -n`), or start fewer at once by `max_concurrent`"
                 ),
             )
             .with("needed", needed)

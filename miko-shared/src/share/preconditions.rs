@@ -38,9 +38,10 @@ pub(super) fn check(allow_threads: bool) -> Result<ForkPermit> {
     }
     Err(Error::new(
         ErrorId::THREADS_RUNNING,
-        "a share forks, and a fork copies only the calling thread: locks that other threads hold would never be \
-         released in the workers. Share before any thread starts; in a test, write `#[mikobase::test]` for `#[test]`; \
-         or say `unsafe { uds.allow_threads(true) }` if you know that no thread holds one",
+        "a share forks, and a fork copies only the calling thread: locks that other threads hold would \
+         never be released in the workers. Share before any thread starts; in a test, write \
+         `#[mikobase::test]` for `#[test]`; or say `unsafe { uds.allow_threads(true) }` if you know that \
+         no thread holds one",
     )
     .with("threads", threads))
 }

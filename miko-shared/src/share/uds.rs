@@ -49,7 +49,7 @@ const MEMORY_PER_FRAME: usize = 8;
 /// everything but [`path`](Self::path) and [`token`](Self::token) fails as `server-used-in-fork`.
 pub struct Uds {
     owner: Pid,
-    /// The socket path of the running share; otherwise of the last one, or of the first before it runs.
+    /// The socket path of the current share; between shares, of the last one; before the first, of the first.
     path: RefCell<PathBuf>,
     token: Token,
     in_use: Rc<Cell<bool>>,
@@ -153,7 +153,7 @@ impl Uds {
         self
     }
 
-    /// Shares from a process that has more than one thread. The thread that shares must outlive the share.
+    /// Allows shares in a process with several threads. The thread that starts a share must outlive it.
     ///
     /// # Safety
     /// A fork copies the calling thread only. Whenever this share forks, no other thread may hold a lock or
@@ -222,7 +222,8 @@ impl Uds {
         I: Interface + ?Sized,
         R: Serialize + DeserializeOwned,
     {
-        let _covered = Interrupt::listen()?;
+        // Keeps Ctrl-C handled from here until the workers have ended.
+        let _interrupt = Interrupt::listen()?;
         self.spawn_share::<I, R>(n, open, block)?.join()
     }
 
@@ -354,8 +355,8 @@ impl Uds {
             Error::caused_by(ErrorId::INTERNAL, "the socket cannot be made", fault)
                 .with("path", self.path().display().to_string())
         };
-        let per_worker = if self.capture_output { 4 } else { 2 };
-        let descriptors = DescriptorLimit::for_workers(n.min(self.max_concurrent), per_worker)?;
+        let descriptors_per_worker = if self.capture_output { 4 } else { 2 };
+        let descriptors = DescriptorLimit::for_workers(n.min(self.max_concurrent), descriptors_per_worker)?;
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
         let listener = UnixListener::bind(self.path()).map_err(failed)?;
         fs::set_permissions(self.path(), fs::Permissions::from_mode(0o600)).map_err(failed)?;

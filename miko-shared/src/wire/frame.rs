@@ -66,7 +66,8 @@ impl Write for BoundedWriter<'_> {
         self.write_all(bytes).map(|()| bytes.len())
     }
 
-    // The serializer calls this for each value. The default, which loops over `write`, takes more instructions.
+    // The serializer calls this for each value. The default, which loops over `write`, takes more
+    // instructions.
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.out.len() + bytes.len() > self.end {

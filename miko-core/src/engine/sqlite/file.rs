@@ -35,7 +35,8 @@ const SCHEMA_VERSION: u32 = 1 + MIGRATIONS.len() as u32;
 /// SQL that migrates the schema from one version to the next; the first entry migrates from version 1 to 2.
 const MIGRATIONS: &[Migration] = &[
     Migration::Always(
-        // The index entries of a record can be derived from the record; the keys of numbers sort in numeric order.
+        // The index entries of a record can be derived from the record; the keys of numbers sort in numeric
+        // order.
         "DROP INDEX unique_value_by_record; DROP INDEX indexed_value_by_record;
      UPDATE unique_value SET value = with_length_prefixes(value);
      UPDATE indexed_value SET value = with_length_prefixes(value);",

@@ -131,8 +131,10 @@ impl Tables for Sqlite {
     }
 
     fn archive(&mut self, seq: i64) -> Result<()> {
-        const SQL: &str = "INSERT INTO version (seq, updated_at, instance_pk, bucket, stack, extras, commit_seq) \
-             SELECT seq, updated_at, instance_pk, bucket, stack, extras, commit_seq FROM record WHERE seq = ?1";
+        const SQL: &str = "INSERT INTO version \
+             (seq, updated_at, instance_pk, bucket, stack, extras, commit_seq) \
+             SELECT seq, updated_at, instance_pk, bucket, stack, extras, commit_seq \
+             FROM record WHERE seq = ?1";
         self.run(SQL, [seq])
     }
 
@@ -142,7 +144,8 @@ impl Tables for Sqlite {
     }
 
     fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()> {
-        const SQL: &str = "INSERT INTO version (seq, updated_at, instance_pk, bucket, stack, extras, commit_seq) \
+        const SQL: &str = "INSERT INTO version \
+                           (seq, updated_at, instance_pk, bucket, stack, extras, commit_seq) \
                            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let [bucket, stack, extras] = body_columns(version);
         let time = version.updated_at.as_millis();
@@ -325,7 +328,8 @@ impl Tables for Sqlite {
     }
 
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(i64, String)>> {
-        const SQL: &str = "SELECT seq, pointer FROM reference WHERE target = ?1 AND restricts ORDER BY seq, pointer LIMIT ?2";
+        const SQL: &str = "SELECT seq, pointer FROM reference WHERE target = ?1 AND restricts \
+                           ORDER BY seq, pointer LIMIT ?2";
         self.connection.query_all(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 

@@ -1,7 +1,8 @@
 //! How large the answer to a call may become.
 //!
-//! A server sends no answer beyond its frame size. What collects an answer takes its bytes from the room that is left,
-//! so that a select of the whole database, or a batch of many selects, stops there and is never built as a whole.
+//! A server sends no answer beyond its frame size. What collects an answer takes its bytes from the room that
+//! is left, so that a select of the whole database, or a batch of many selects, stops there and is never
+//! built as a whole.
 
 use std::cell::Cell;
 
@@ -63,7 +64,8 @@ impl AnswerRoom {
     /// Takes room for so many bytes of text.
     ///
     /// # Errors
-    /// `request-too-large`, if there is not so much left; `storage-full`, if the process has no memory for it.
+    /// `request-too-large`, if there is not so much left; `storage-full`, if the process has no memory for
+    /// it.
     pub(in crate::engine) fn take(&self, bytes: usize) -> Result<()> {
         memory::grow(bytes + OVERHEAD)?;
         match self.0.get().checked_sub(bytes + OVERHEAD) {

@@ -1,4 +1,5 @@
-//! Class definitions in the store: defining, redefining and undefining classes, and what that means for stored records.
+//! Class definitions in the store: defining, redefining and undefining classes, and what that means for
+//! stored records.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -56,7 +57,8 @@ impl<T: Tables> Store<T> {
         Error::check(self.check_name(Some(seq), name)?.into_iter().collect())
     }
 
-    /// The fault of a definition whose name is built in, or is that of another definition than the record `seq`.
+    /// The fault of a definition whose name is built in, or is that of another definition than the record
+    /// `seq`.
     pub(super) fn check_name(&self, seq: Option<i64>, name: &str) -> Result<Option<ErrorItem>> {
         let other = self.definition_record(name)?.filter(|(holder, _)| Some(*holder) != seq);
         let message = match &other {
@@ -78,9 +80,9 @@ impl<T: Tables> Store<T> {
         self.tables.leave_unique(ONE_DEFINITION, &key_of(&[&name.into()]), seq)
     }
 
-    /// Makes sure that what the open transaction writes from now on is no earlier than the end of the last definition of
-    /// `name`: a clock that was set back, or a write that was put off to be later than the one before it, must not let two
-    /// definitions of a name hold at the same time.
+    /// Makes sure that what the open transaction writes from now on is no earlier than the end of the last
+    /// definition of `name`: a clock that was set back, or a write that was put off to be later than the one
+    /// before it, must not let two definitions of a name hold at the same time.
     pub(super) fn wait_for_name(&mut self, name: &str) {
         if let Some(released) = self.released(name) {
             self.moment = self.moment.max(released);
@@ -92,7 +94,8 @@ impl<T: Tables> Store<T> {
         self.released.get(name).copied()
     }
 
-    /// Reads when each name was last given up. Two definitions that held at the same time under one name are faults.
+    /// Reads when each name was last given up. Two definitions that held at the same time under one name are
+    /// faults.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
         let mut held: HashMap<String, Vec<Held>> = HashMap::new();
         self.released.clear();
@@ -131,8 +134,8 @@ impl<T: Tables> Store<T> {
     /// Puts definitions into force and others out of it, and brings the index of stored records up to date.
     ///
     /// # Errors
-    /// `class-not-found`, `validation-failed` for a hierarchy that does not hold together; `unique-violation` for the first
-    /// stored records that break what is now unique.
+    /// `class-not-found`, `validation-failed` for a hierarchy that does not hold together; `unique-violation`
+    /// for the first stored records that break what is now unique.
     pub(super) fn redefine(&mut self, added: Vec<Definition>, removed: &[String]) -> Result<()> {
         let names: BTreeSet<String> =
             added.iter().map(|definition| definition.name.clone()).chain(removed.iter().cloned()).collect();
@@ -171,8 +174,8 @@ impl<T: Tables> Store<T> {
         Ok(members)
     }
 
-    /// Takes the values of these records out of the index. Which record is first must not depend on values that are about
-    /// to go.
+    /// Takes the values of these records out of the index. Which record is first must not depend on values
+    /// that are about to go.
     fn unindex_members(&mut self, members: &BTreeSet<i64>, catalog: &Catalog) -> Result<()> {
         for &seq in members {
             if let Some(Member { bucket, stack, .. }) = self.member(seq)? {

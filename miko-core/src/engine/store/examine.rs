@@ -86,9 +86,9 @@ impl<T: Tables> Store<T> {
 
     /// Normalizes the buckets of a record by all its classes, before any of them checks one.
     ///
-    /// What one class puts in may be for another to fill or to collapse, so they take turns until nothing changes. Where two
-    /// have a default for one field, that of the class with the longer lineage wins, then that of the first name: the order
-    /// of the platters decides nothing.
+    /// What one class puts in may be for another to fill or to collapse, so they take turns until nothing
+    /// changes. Where two have a default for one field, that of the class with the longer lineage wins, then
+    /// that of the first name: the order of the platters decides nothing.
     fn normalize(
         &self,
         platters: &mut [Platter<'_>],
@@ -197,7 +197,8 @@ impl<'s> Platter<'s> {
         Some(Self { key, class, has_bucket, is_private: bucket.is_some(), bucket })
     }
 
-    /// Calls `then` with the places of the bucket that its class is about and of the platter, in a record at `record`.
+    /// Calls `then` with the places of the bucket that its class is about and of the platter, in a record at
+    /// `record`.
     fn at(&self, record: &Place<'_>, then: impl FnOnce(&Place<'_>, &Place<'_>)) {
         let stack = Place::Key(record, "stack");
         let platter = Place::Key(&stack, self.key);

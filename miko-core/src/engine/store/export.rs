@@ -13,8 +13,9 @@ use crate::timestamp::Timestamp;
 use crate::transfer::not_written;
 use crate::worldlet::{Encoding, FORMAT, KEPT, bare_value};
 
-/// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line by line. In a
-/// temporal database that is the order of `created_at`, then of pks, whatever the order of arrival was after a merge.
+/// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line
+/// by line. In a temporal database that is the order of `created_at`, then of pks, whatever the order of
+/// arrival was after a merge.
 pub(in crate::engine) fn write(tables: &impl Tables, writer: &mut dyn Write) -> Result<()> {
     let (mut export, snapshot) = (Export::of(tables)?, Snapshot::now(tables));
     let mut text = Vec::new();
@@ -161,7 +162,8 @@ impl Export {
     }
 }
 
-/// The numbers of all records by `created_at`, then pk. A pk is looked at only where two records share a time.
+/// The numbers of all records by `created_at`, then pk. A pk is looked at only where two records share a
+/// time.
 fn in_order_of_creation(tables: &impl Tables) -> Result<Vec<i64>> {
     let mut created = tables.creations()?;
     created.sort_unstable();

@@ -1,7 +1,7 @@
 //! Files: written chunk by chunk, immutable from their end on, each content once.
 //!
-//! What is being written has a row and chunks, and a place in [`Uploads`], which has its hash so far. A chunk may come twice, as
-//! a call may be made again: so the hash before the last one is kept as well.
+//! What is being written has a row and chunks, and a place in [`Uploads`], which has its hash so far. A chunk
+//! may come twice, as a call may be made again: so the hash before the last one is kept as well.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -89,7 +89,8 @@ impl<T: Tables> Store<T> {
         self.write(|store| store.tables.write_chunk(file, index, data))
     }
 
-    /// Ends a file: from now on it is there. Gives the pk of the one that has this content, which may be another.
+    /// Ends a file: from now on it is there. Gives the pk of the one that has this content, which may be
+    /// another.
     pub(in crate::engine) fn end_file(&mut self, pk: &str) -> Result<String> {
         let upload = self.uploads.0.get_mut(pk).ok_or_else(|| not_being_written(pk))?;
         upload.touched = Instant::now();

@@ -1,7 +1,8 @@
 //! Importing a worldlet: all of it, or nothing.
 //!
-//! Records are written as they come by, in the order of the text; definitions are put into force after the last of them,
-//! and only then is each record checked against its classes. So the order in the text never matters.
+//! Records are written as they come by, in the order of the text; definitions are put into force after the
+//! last of them, and only then is each record checked against its classes. So the order in the text never
+//! matters.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -86,10 +87,12 @@ impl<'s, T: Tables> Import<'s, T> {
         Ok(records)
     }
 
-    /// Enters the names of the definitions that came, as they stand now that all versions have come: names are unique
-    /// among definitions that are active at the same time, and in which order the versions came says nothing.
+    /// Enters the names of the definitions that came, as they stand now that all versions have come: names
+    /// are unique among definitions that are active at the same time, and in which order the versions came
+    /// says nothing.
     ///
-    /// Rules that no value can satisfy are noted here as well: those of past versions bind no record any more.
+    /// Rules that no value can satisfy are noted here as well: those of past versions bind no record any
+    /// more.
     fn name_definitions(&mut self, check: RuleCheck, problems: &mut Problems) -> Result<Vec<Definition>> {
         let mut added = Vec::new();
         for (seq, pointer) in std::mem::take(&mut self.definitions) {
@@ -222,7 +225,8 @@ impl<T: Tables> Sink for Import<'_, T> {
         let row = match self.store.tables.find(&pk)? {
             Some((seq, row)) => {
                 let is_new = row.instance.is_none() || self.implied.remove(&seq);
-                // Two databases that say different things of one record agree after a merge in either direction.
+                // Two databases that say different things of one record agree after a merge in either
+                // direction.
                 let earlier = |created_at: Timestamp| created_at.min(row.created_at);
                 let created_at = created_at.map(|said| if is_new { said } else { earlier(said) });
                 let created_at = created_at.unwrap_or(row.created_at);
@@ -305,7 +309,8 @@ impl<T: Tables> Sink for Import<'_, T> {
 }
 
 impl<T: Tables> Import<'_, T> {
-    /// Writes a record that stands at `place`, and makes it what it is: a member of its classes, a definition.
+    /// Writes a record that stands at `place`, and makes it what it is: a member of its classes, a
+    /// definition.
     fn write(&mut self, record: &Incoming, place: &Place<'_>, problems: &mut Problems) -> Result<()> {
         let Some(seq) = self.put(record)? else {
             problems.refuse(place.fault("two records of the worldlet have this pk"));

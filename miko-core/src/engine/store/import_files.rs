@@ -1,4 +1,5 @@
-//! Taking in the files of a worldlet: chunks as they come by, in any order, and at the end what they amount to.
+//! Taking in the files of a worldlet: chunks as they come by, in any order, and at the end what they amount
+//! to.
 
 use std::collections::{HashMap, HashSet};
 
@@ -190,7 +191,8 @@ impl ImportedFile {
             _ if self.chunks == 0 => Some("the file has no chunk".to_owned()),
             [last] if last == self.largest && self.chunks == last + 1 => None,
             [_] => Some(format!(
-                "the file has {} chunks, and their indexes go up to {}: one is missing, there twice, or behind the last",
+                "the file has {} chunks, and their indexes go up to {}: one is missing, there twice, or \
+                 behind the last",
                 self.chunks, self.largest
             )),
             _ => Some(format!("one chunk is the `last` of a file, and here are {}", self.last.len())),

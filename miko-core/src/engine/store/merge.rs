@@ -62,7 +62,8 @@ impl<T: Tables> Import<'_, T> {
         let is_stub = last.instance.is_none();
         self.store.keep_for_streams(seq)?;
         let tables = &mut self.store.tables;
-        // Versions of one time, of which two databases may have written one each, are in the order of their pks.
+        // Versions of one time, of which two databases may have written one each, are in the order of their
+        // pks.
         let order = (version.time, Some(&version.instance));
         if is_stub || order > (last.updated_at, last.instance.as_ref()) {
             if !is_stub {

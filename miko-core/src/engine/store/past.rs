@@ -1,7 +1,7 @@
 //! What was: the versions of records, and the state as of a time.
 //!
-//! The classes of the past are those whose definitions held then. Its conditions are the evaluator's: indexes and membership
-//! are about what is.
+//! The classes of the past are those whose definitions held then. Its conditions are the evaluator's: indexes
+//! and membership are about what is.
 
 use crate::class::Catalog;
 use crate::engine::store::Store;

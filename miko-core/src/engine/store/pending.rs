@@ -1,5 +1,5 @@
-//! What a transaction has to look at again before it commits: references point at records that exist then, and records
-//! that are gone then are not pointed at.
+//! What a transaction has to look at again before it commits: references point at records that exist then,
+//! and records that are gone then are not pointed at.
 
 use serde_json::{Value, json};
 
@@ -97,8 +97,8 @@ impl<T: Tables> Store<T> {
         faults.check()
     }
 
-    /// Calls `take` for each reference entered so far that points at nothing, with the number of its record. They are
-    /// not looked at again.
+    /// Calls `take` for each reference entered so far that points at nothing, with the number of its record.
+    /// They are not looked at again.
     pub(super) fn pending_faults(
         &mut self,
         mut take: impl FnMut(&Self, i64, ErrorItem) -> Result<()>,
@@ -119,7 +119,8 @@ impl<T: Tables> Store<T> {
         self.check_target(class, reference)
     }
 
-    /// The fault of a reference in a record of `class` that points at nothing, or at what it may not point at.
+    /// The fault of a reference in a record of `class` that points at nothing, or at what it may not point
+    /// at.
     pub(super) fn check_target(&self, class: &str, reference: &Reference) -> Result<Option<ErrorItem>> {
         if reference.is_file {
             return self.check_file(class, reference);

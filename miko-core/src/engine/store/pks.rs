@@ -1,8 +1,8 @@
 //! Pks that the engine gives to new records: UUIDs of version 7, each larger than the one before it.
 //!
-//! Those of one millisecond count upwards from a random one (RFC 9562, section 6.2), so that a busy engine asks the kernel
-//! for random numbers once in a millisecond and not for each record. Two stores draw their own: they give the same pk as
-//! seldom as two random numbers of more than 60 bits are the same.
+//! Those of one millisecond count upwards from a random one (RFC 9562, section 6.2), so that a busy engine
+//! asks the kernel for random numbers once in a millisecond and not for each record. Two stores draw their
+//! own: they give the same pk as seldom as two random numbers of more than 60 bits are the same.
 
 use uuid::{NoContext, Uuid};
 

@@ -74,7 +74,8 @@ impl Lookup {
     }
 }
 
-/// SQL of more conditions and sort paths than these is nothing that SQLite is made for: it nests an expression for each.
+/// SQL of more conditions and sort paths than these is nothing that SQLite is made for: it nests an
+/// expression for each.
 const MOST_PARTS: usize = 250;
 
 impl<T: Tables> Store<T> {
@@ -182,8 +183,8 @@ impl<T: Tables> Store<T> {
         Ok(None)
     }
 
-    /// The index of `class` for the path, if it, or an ancestor, declares one. What an index has are values: an absent one
-    /// equals null and is in none.
+    /// The index of `class` for the path, if it, or an ancestor, declares one. What an index has are values:
+    /// an absent one equals null and is in none.
     fn lookup(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<Lookup>> {
         let (Some(values), Some(steps)) = (path.equality_values(), keys(path.steps())) else {
             return Ok(None);

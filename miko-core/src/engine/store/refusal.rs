@@ -1,8 +1,8 @@
 //! Everything that is wrong with a write that is refused.
 //!
 //! A write is checked in phases: the record by itself, what other records say about it, and at the commit its
-//! references. The first phase that finds a fault ends the write. The later ones are run here for their faults
-//! alone, so that one answer lists them all.
+//! references. The first phase that finds a fault ends the write. The later ones are run here for their
+//! faults alone, so that one answer lists them all.
 
 use serde_json::{Map, Value};
 

@@ -39,7 +39,8 @@ impl<T: Tables> Store<T> {
         if writes { self.write(run_all) } else { run_all(self) }
     }
 
-    /// Runs a request inside the transaction that is open. If it fails, that transaction has to be rolled back.
+    /// Runs a request inside the transaction that is open. If it fails, that transaction has to be rolled
+    /// back.
     fn run_inside(&mut self, request: Request) -> Result<Results> {
         match request {
             Request::Select(select) => self.select(&select),

@@ -1,12 +1,12 @@
 //! In memory, creates share a transaction that stays open.
 //!
-//! A transaction copies each page before it changes it, and its end may go through the whole page cache. Creates in a row
-//! touch the same pages, so most of that is saved if they share one. A create that fails is undone by hand: it has only
-//! added rows, and its own are known. Every other write ends the standing transaction before it begins its own, so that
-//! what it rolls back is its own alone.
+//! A transaction copies each page before it changes it, and its end may go through the whole page cache.
+//! Creates in a row touch the same pages, so most of that is saved if they share one. A create that fails is
+//! undone by hand: it has only added rows, and its own are known. Every other write ends the standing
+//! transaction before it begins its own, so that what it rolls back is its own alone.
 //!
-//! Nobody can tell, since a database in memory has one connection. In a file a write is answered when it is committed, so
-//! nothing stands there.
+//! Nobody can tell, since a database in memory has one connection. In a file a write is answered when it is
+//! committed, so nothing stands there.
 
 use serde_json::{Map, Value};
 
@@ -24,12 +24,13 @@ use crate::response::Results;
 use crate::stack;
 use crate::timestamp::Timestamp;
 
-/// How many creates may share a transaction of a small database. The copies of pages take memory: at worst, with values in no
-/// order, some 4 KiB for each index and create.
+/// How many creates may share a transaction of a small database. The copies of pages take memory: at worst,
+/// with values in no order, some 4 KiB for each index and create.
 const FEW: i64 = 4096;
 
-/// The end of a transaction may go through all pages, so a larger database has larger ones: creates for one record of so many.
-/// What is copied then is at most the two indexes whose values may come in no order, a quarter of the pages.
+/// The end of a transaction may go through all pages, so a larger database has larger ones: creates for one
+/// record of so many. What is copied then is at most the two indexes whose values may come in no order, a
+/// quarter of the pages.
 const SHARE: i64 = 8;
 
 /// The transaction that creates share.
@@ -42,8 +43,9 @@ pub(super) struct Standing {
 }
 
 impl<T: Tables> Store<T> {
-    /// Whether this create may be made in the standing transaction. A definition may not: it changes more than its
-    /// own rows. Neither may a create that could meet the limit of memory: SQLite may then roll back all that stands.
+    /// Whether this create may be made in the standing transaction. A definition may not: it changes more
+    /// than its own rows. Neither may a create that could meet the limit of memory: SQLite may then roll back
+    /// all that stands.
     pub(super) fn may_stand(&self, create: &CreateRequest) -> bool {
         self.standing.is_some()
             && self.together.is_none()
@@ -106,15 +108,16 @@ impl<T: Tables> Store<T> {
         self.tables.remove(seq)
     }
 
-    /// Ends the process, as Rust does where memory is short: that alone can bring SQLite to this in a database in memory,
-    /// and nobody may go on with creates missing that were answered.
+    /// Ends the process, as Rust does where memory is short: that alone can bring SQLite to this in a
+    /// database in memory, and nobody may go on with creates missing that were answered.
     fn lost(&self) -> ! {
         eprintln!("mikobase: no memory to go on: records in memory are lost");
         std::process::abort()
     }
 }
 
-/// The rows of a record that is being created. They are taken out if this is dropped while it has their number.
+/// The rows of a record that is being created. They are taken out if this is dropped while it has their
+/// number.
 struct Rows<'s, T: Tables> {
     store: &'s mut Store<T>,
     stack: &'s Map<String, Value>,

@@ -1,7 +1,7 @@
 //! Streams that are open: each goes through the state of the moment in which it was opened.
 //!
-//! A stream has the numbers of its records, and rows that were overwritten since. So it costs nothing but those numbers as
-//! long as nobody writes what it has yet to show.
+//! A stream has the numbers of its records, and rows that were overwritten since. So it costs nothing but
+//! those numbers as long as nobody writes what it has yet to show.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -224,6 +224,7 @@ fn size_of_row(row: &Row) -> usize {
 }
 
 fn expired(id: &str) -> Error {
-    let message = "there is no such stream: it was closed, nobody read it for some minutes, or too much was overwritten that it had yet to show";
+    let message = "there is no such stream: it was closed, nobody read it for some minutes, or too much \
+        was overwritten that it had yet to show";
     Error::new(ErrorId::STREAM_EXPIRED, message).with("stream", id)
 }

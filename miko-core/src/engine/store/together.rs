@@ -1,9 +1,10 @@
 //! Several calls in one transaction, each with its own result.
 //!
-//! `BEGIN` comes before the first write and `COMMIT` after the last call, so the calls share what a commit costs: in memory
-//! the copies of the pages that it touches, in a file the wait for the disk. A savepoint for each write would cost as much
-//! as it saves, so there is none. A write that fails before it has changed anything, as most do that fail, fails alone. One
-//! that fails later spoils the transaction: it is rolled back, and whoever asked makes the calls again, one by one.
+//! `BEGIN` comes before the first write and `COMMIT` after the last call, so the calls share what a commit
+//! costs: in memory the copies of the pages that it touches, in a file the wait for the disk. A savepoint for
+//! each write would cost as much as it saves, so there is none. A write that fails before it has changed
+//! anything, as most do that fail, fails alone. One that fails later spoils the transaction: it is rolled
+//! back, and whoever asked makes the calls again, one by one.
 
 use std::thread::{self, ThreadId};
 
@@ -39,7 +40,8 @@ impl<T: Tables> Store<T> {
         self.together.as_ref().is_some_and(|together| together.thread != thread::current().id())
     }
 
-    /// Does `work` in the transaction of the calls that are made together, which begins with their first write.
+    /// Does `work` in the transaction of the calls that are made together, which begins with their first
+    /// write.
     pub(super) fn write_together<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         self.begin_together()?;
         self.begin_writing();
