@@ -24,7 +24,8 @@ impl Package {
     }
 
     /// A package outside the workspace that depends on `mikobase` alone. It has the profiles and the locked
-    /// versions of the workspace, so that the artifacts of dependencies are shared.
+    /// versions of the workspace, and the features that `growth.rs` builds, so that the artifacts of
+    /// dependencies are shared.
     pub fn outside(name: &str, edition: &str) -> Self {
         let package = Self::copy(name, Path::new(WORKSPACE), &["Cargo.lock"]);
         let manifest = fs::read_to_string(Path::new(WORKSPACE).join("Cargo.toml")).unwrap();
@@ -32,7 +33,7 @@ impl Package {
         let profiles: String = profiles.map(|section| format!("\n[{section}")).collect();
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"{edition}\"\n\n[workspace]\n\n\
-             [dependencies]\nmikobase = {{ path = \"{WORKSPACE}\", default-features = false }}\n{profiles}"
+             [dependencies]\nmikobase = {{ path = \"{WORKSPACE}\", default-features = false, features = [\"command\"] }}\n{profiles}"
         );
         fs::write(package.path("Cargo.toml"), manifest).unwrap();
         package

@@ -9,7 +9,7 @@ use mikobase::{Error, ExitStatus, Outcome, Report, ShareError, Worldlet};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
-use nix::unistd::{Pid, getpgrp, getppid};
+use nix::unistd::{Pid, getpgrp, getpid, getppid};
 
 use crate::harness::{self, Case};
 use crate::support::{Event, Raw, Running, count, create, wait_for_ever};
@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     ("a_killed_parent_is_noticed_though_the_server_is_busy", a_killed_parent_of_a_busy_server),
     ("ctrl_c_ends_the_workers_and_returns_the_state_so_far", ctrl_c),
     ("ctrl_c_during_the_set_up_starts_no_worker", ctrl_c_during_setup),
+    ("ctrl_c_while_the_state_is_delivered_loses_nothing_of_it", ctrl_c_at_the_end),
     ("a_second_ctrl_c_ends_everything_at_once", second_ctrl_c),
 ];
 
@@ -218,6 +219,15 @@ fn ctrl_c_during_setup() {
     let failed = uds.mikobase(1, |_, _| Ok(())).unwrap_err();
     assert!(failed.error().is(ErrorId::INTERRUPTED), "{failed}");
     assert!(failed.report().is_none());
+}
+
+fn ctrl_c_at_the_end() {
+    // Called when the last worker has ended: the parent asks for the final state next.
+    let uds = Uds::new().unwrap().on_exit(|_| kill(getpid(), Signal::SIGINT).unwrap());
+    let failed = uds.mikobase(1, |db, _| Ok(create(db, 1).map(drop)?)).unwrap_err();
+    let (error, signals, records) = taken_apart(&failed);
+    assert!(error.is(ErrorId::INTERRUPTED), "{error}");
+    assert_eq!((signals, records), (vec![None], 1));
 }
 
 fn second_ctrl_c() {

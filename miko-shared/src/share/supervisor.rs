@@ -181,31 +181,36 @@ impl Supervisor {
         }
     }
 
-    /// Sends [`FINISH`] to the server and receives the final state.
+    /// Sends [`FINISH`] to the server and receives the final state. The first Ctrl-C of a share does not
+    /// interrupt this; the second kills the server.
     ///
     /// # Errors
-    /// The reason why the state was not delivered. `state` then contains the part that arrived.
+    /// The reason why the state was not delivered: `state` then contains the part that arrived. `interrupted`
+    /// after a Ctrl-C meanwhile, also if the state is complete.
     pub(super) fn take_state(&mut self, interrupt: &Interrupt, state: &mut Vec<u8>) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
         // If the server is gone, the read that follows reports it.
         let _ = server.control.write_all(&[FINISH]);
+        let mut outcome = Ok(());
+        let mut is_interrupted = self.failure.as_ref().is_some_and(|error| error.is(ErrorId::INTERRUPTED));
         loop {
             match server.receive(interrupt, self.options.grace_period)? {
                 Some(ServerMessage::State(part)) => state.extend_from_slice(&part),
                 Some(ServerMessage::Done) => break,
                 Some(ServerMessage::Failed(error)) => return Err(error),
                 Some(ServerMessage::Ready) => return Err(unexpected_message()),
-                None => {
+                None if is_interrupted => {
                     server.process.signal(Signal::SIGKILL);
                     return Err(interrupted());
                 }
+                None => (is_interrupted, outcome) = (true, Err(interrupted())),
             }
         }
         // The server exits after its last message.
         server.process.wait_or_kill(after(self.options.grace_period));
         self.server = None;
         info!(bytes = state.len(), "final state received, server ended");
-        Ok(())
+        outcome
     }
 
     /// Ends all live processes with SIGTERM, after the grace period with SIGKILL, and reaps them. All workers
@@ -383,7 +388,7 @@ fn server_gone() -> Error {
 }
 
 fn interrupted() -> Error {
-    Error::new(ErrorId::INTERRUPTED, "the share was ended by Ctrl-C before all its workers had finished")
+    Error::new(ErrorId::INTERRUPTED, "the share was interrupted by Ctrl-C")
 }
 
 fn unexpected_message() -> Error {
