@@ -526,7 +526,7 @@ fn surface() {
 
 fn share_interrupted() {
     // The copy sends the parent the signal of Ctrl-C.
-    let mut command = miko(&["share", "2", "--quiet", "--", "sh", "-c", "kill -INT $PPID; sleep 60"]);
+    let mut command = miko(&["share", "2", "--quiet", "--", "sh", "-c", "kill -INT $PPID; exec sleep 60"]);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"), "{output:?}");
