@@ -34,10 +34,10 @@ pub fn write_text(path: &Path, content: impl FnOnce(&mut BufWriter<&File>) -> Re
 /// Writes to a pipe or a device, which cannot be replaced.
 fn write_through(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>) -> Result<()> {
     let write_error = |fault: io::Error| write_error(path, fault);
-    let file = File::options().write(true).open(path).map_err(|fault| write_error(fault))?;
+    let file = File::options().write(true).open(path).map_err(write_error)?;
     let mut writer = BufWriter::new(&file);
     write(&mut writer)?;
-    writer.flush().map_err(|fault| write_error(fault))
+    writer.flush().map_err(write_error)
 }
 
 /// Resolves a symbolic link: its target is replaced, and the link stays.
@@ -55,18 +55,18 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> 
         // The permissions of a new file, restricted by the umask of the process.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
-        .map_err(|fault| write_error(fault))?;
+        .map_err(write_error)?;
     if let Ok(replaced) = fs::metadata(path) {
-        unfinished.as_file().set_permissions(replaced.permissions()).map_err(|fault| write_error(fault))?;
+        unfinished.as_file().set_permissions(replaced.permissions()).map_err(write_error)?;
     }
     let mut writer = BufWriter::new(unfinished.as_file());
     write(&mut writer)?;
-    writer.flush().map_err(|fault| write_error(fault))?;
+    writer.flush().map_err(write_error)?;
     drop(writer);
-    unfinished.as_file().sync_all().map_err(|fault| write_error(fault))?;
+    unfinished.as_file().sync_all().map_err(write_error)?;
     let file = unfinished.persist(path).map_err(|fault| write_error(fault.error))?;
     // The rename is durable once the folder is synced.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|fault| write_error(fault))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(write_error)?;
     Ok(file)
 }
 

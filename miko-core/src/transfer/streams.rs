@@ -106,9 +106,9 @@ impl<M: Mikobase + ?Sized> Drop for Stream<'_, M> {
 /// Writes the whole state to `writer`.
 pub(crate) fn export(db: &(impl Mikobase + ?Sized), writer: &mut dyn Write) -> Result<()> {
     for chunk in Stream::open(db, Source::Worldlet)? {
-        writer.write_all(&chunk?.text).map_err(|fault| not_written(fault))?;
+        writer.write_all(&chunk?.text).map_err(not_written)?;
     }
-    writer.flush().map_err(|fault| not_written(fault))
+    writer.flush().map_err(not_written)
 }
 
 /// Imports the worldlet in `reader`.

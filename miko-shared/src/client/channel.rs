@@ -69,7 +69,7 @@ async fn shake_hands<I: Interface + ?Sized>(
         outgoing.clear();
         let reply = match receive(stream, &mut incoming).await {
             Ok(reply) => reply,
-            Err(no_reply) => return Err(sent.map_or_else(|fault| lost(fault), |()| no_reply)),
+            Err(no_reply) => return Err(sent.map_or_else(lost, |()| no_reply)),
         };
         if let Some(server_limit) = handshake.receive(reply, &mut outgoing)? {
             let outgoing = address.limits.frame_size.min(server_limit);
@@ -83,7 +83,7 @@ async fn receive<T: DeserializeOwned>(stream: &mut UnixStream, incoming: &mut Fr
         if let Some(frame) = incoming.next_frame(frame::LARGEST)? {
             return frame::decode(frame);
         }
-        match stream.read(incoming.room()).await.map_err(|fault| lost(fault))? {
+        match stream.read(incoming.room()).await.map_err(lost)? {
             0 => return Err(Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")),
             count => incoming.filled(count),
         }

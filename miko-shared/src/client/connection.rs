@@ -98,7 +98,7 @@ impl Connection {
     }
 
     fn send(&mut self) -> Result<()> {
-        self.stream.write_all(&self.outgoing).map_err(|fault| lost(fault))
+        self.stream.write_all(&self.outgoing).map_err(lost)
     }
 
     fn receive<T>(&mut self, decode: fn(&[u8]) -> Result<T>) -> Result<T> {
@@ -161,7 +161,7 @@ impl Connection {
 
     fn set_timeout(&mut self, timeout: Duration) -> Result<()> {
         if self.timeout != timeout {
-            self.stream.set_write_timeout(Some(timeout)).map_err(|fault| lost(fault))?;
+            self.stream.set_write_timeout(Some(timeout)).map_err(lost)?;
             self.timeout = timeout;
         }
         Ok(())

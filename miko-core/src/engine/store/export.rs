@@ -21,11 +21,11 @@ pub(in crate::engine) fn write(tables: &impl Tables, writer: &mut dyn Write) -> 
     let mut text = Vec::new();
     while export.write_on(&snapshot, &mut text)? {
         if text.len() >= FLUSH {
-            writer.write_all(&text).map_err(|fault| not_written(fault))?;
+            writer.write_all(&text).map_err(not_written)?;
             text.clear();
         }
     }
-    writer.write_all(&text).map_err(|fault| not_written(fault))
+    writer.write_all(&text).map_err(not_written)
 }
 
 /// So many bytes are written at once.
