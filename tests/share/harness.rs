@@ -16,7 +16,7 @@ use std::{env, fs, thread};
 use libtest_mimic::{Arguments, Trial};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{SigHandler, Signal, killpg, signal};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// A case: its name and its code.
@@ -24,6 +24,9 @@ pub type Case = (&'static str, fn());
 
 /// The variable that names the case to run in this process.
 const CASE: &str = "MIKOBASE_TEST_CASE";
+
+/// How often the harness looks for orphans of a case that has ended.
+const ORPHAN_POLL: Duration = Duration::from_millis(2);
 
 /// How long a case and its processes may take.
 const CASE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -110,14 +113,22 @@ fn wait_for_group(group: Pid) -> Ended {
         }
         timed_out
     });
-    let mut leader = None;
-    while let Ok(status) = waitpid(Pid::from_raw(-group.as_raw()), None) {
+    // Orphans are reaped as they end: a case may check that they are gone.
+    let all = Pid::from_raw(-group.as_raw());
+    let leader = loop {
+        let status = waitpid(all, None).unwrap();
         if status.pid() == Some(group) {
-            leader = Some(status);
+            break status;
+        }
+    };
+    // Not a blocking wait: the kernel does not wake it when the last process leaves the group by `setsid`.
+    while let Ok(status) = waitpid(all, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            thread::sleep(ORPHAN_POLL);
         }
     }
     let _ = done.send(());
-    if watchdog.join().unwrap() { Ended::Killed } else { Ended::BeforeTimeout(leader.unwrap()) }
+    if watchdog.join().unwrap() { Ended::Killed } else { Ended::BeforeTimeout(leader) }
 }
 
 fn check_nothing_left(temporary: &Path) -> Result<(), String> {
