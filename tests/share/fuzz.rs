@@ -20,19 +20,16 @@ use std::time::{Duration, Instant};
 use mikobase::prelude::*;
 use mikobase::{Share, Worldlet};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::Pid;
 
 use crate::deaths::server_of;
 use crate::harness::{self, Case, is_long};
-use crate::memory::memory;
+use crate::peak::{MIB, Peak};
 use crate::random::{self, Random};
 use client::Client;
 
 pub const CASES: &[Case] = &[("a_fuzzing_client_does_not_harm_the_server_or_another_client", shares)];
 
 pub const PROGRAMS: &[Case] = &[("share", fuzz)];
-
-const MIB: usize = 1 << 20;
 
 /// The memory limit of the server.
 const LIMIT: usize = 512 * MIB;
@@ -93,8 +90,7 @@ fn fuzz() {
     // Some methods succeed in temporal databases alone.
     let is_temporal = seed == SEED || random.one_in(3);
     let share = share(&mut random, is_temporal);
-    let server = server_of(share.path());
-    let before = memory(server, "RssAnon");
+    let peak = Peak::since_now(server_of(share.path()));
     let oracle = Oracle::of(&share);
     let mut client = Client::of(&share, random, &oracle.pk, is_long());
     for action in 0..ACTIONS {
@@ -106,14 +102,9 @@ fn fuzz() {
     client.check_tally(seed == SEED);
     drop(client);
     oracle.check();
-    check_memory(server, before);
+    println!("the server took up to {} MiB", peak.growth() / MIB);
+    assert!(peak.growth() <= LIMIT + ALLOWANCE, "the server took {} MiB", peak.growth() / MIB);
     share.join().unwrap_or_else(|failed| panic!("the share ended badly: {failed}"));
-}
-
-fn check_memory(server: Pid, before: usize) {
-    let peak = memory(server, "VmHWM") - memory(server, "RssFile") - before;
-    println!("the server took up to {} MiB", peak / MIB);
-    assert!(peak <= LIMIT + ALLOWANCE, "the server took {} MiB", peak / MIB);
 }
 
 /// A client that checks that the server answers correctly while it is fuzzed.

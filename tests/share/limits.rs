@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::deaths::server_of;
 use crate::harness::Case;
-use crate::memory::memory;
+use crate::peak::Peak;
 use crate::support::{Event, Raw, Running, count, create, encoded_call};
 
 pub const CASES: &[Case] = &[
@@ -70,8 +70,7 @@ fn expanding_values() {
     let uds = Uds::new().unwrap().limits(limits(|limits| limits.frame_size = FRAME_SIZE));
     let share = shared_with(&uds);
     let db = share.db().unwrap();
-    let server = server_of(share.path());
-    let before = memory(server, "VmHWM");
+    let peak = Peak::since_now(server_of(share.path()));
     let nulls = vec![Value::Null; FRAME_SIZE - 1000];
     let calls: [(&str, &dyn Fn() -> Result<()>); 4] = [
         ("batch", &|| db.batch(nulls.clone(), false).map(drop)),
@@ -83,7 +82,7 @@ fn expanding_values() {
         let error = call().unwrap_err();
         assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{name}: {error}");
     }
-    let taken = memory(server, "VmHWM") - before;
+    let taken = peak.growth();
     assert!(taken < 2 * MAX_EXPANSION * FRAME_SIZE, "{} MiB were taken", taken >> 20);
     // A frame of the same size with fewer values is accepted.
     create(db, 1).unwrap();

@@ -20,6 +20,7 @@ mod limits;
 mod lost;
 mod memory;
 mod misuse;
+mod peak;
 mod random;
 mod relay;
 mod schemas;

@@ -1,16 +1,14 @@
 //! The memory of a server: its limit, and the release of free memory.
 
-use std::cell::Cell;
-use std::fs;
 use std::io::Write;
 
 use mikobase::prelude::*;
 use mikobase::{Share, Worldlet};
-use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::deaths::server_of;
 use crate::harness::Case;
+use crate::peak::{MIB, Peak, anonymous};
 use crate::support::{Raw, count, create};
 
 pub const CASES: &[Case] = &[
@@ -22,8 +20,6 @@ pub const CASES: &[Case] = &[
     ("a_limit_below_what_a_server_needs_is_refused", too_small),
 ];
 
-const MIB: usize = 1 << 20;
-
 /// The memory that a call may take beyond the limit between two measurements.
 const ALLOWANCE: usize = 4 * MIB;
 
@@ -32,12 +28,8 @@ const ENGINES: [&str; 2] = ["https://mikobase.uno/sqlite/memory", "https://mikob
 /// A server with a memory limit and no workers.
 struct Limited {
     share: Share<'static, dyn Mikobase, (), Worldlet>,
-    server: Pid,
     limit: usize,
-    /// Its memory at its start, without file-backed pages.
-    before: usize,
-    /// The most file-backed pages seen. The peak includes those of its time, and the system may reclaim them.
-    file_backed: Cell<usize>,
+    peak: Peak,
 }
 
 impl Limited {
@@ -45,31 +37,16 @@ impl Limited {
         let uds =
             Uds::new().unwrap().backend(engine).unwrap().memory_limit(limit).returning(Returning::Nothing);
         let share = uds.spawn(0, |_, _| Ok(())).unwrap();
-        let server = server_of(share.path());
-        let before = memory(server, "RssAnon");
-        let limited = Self { share, server, limit, before, file_backed: Cell::new(0) };
-        limited.sample();
-        limited
-    }
-
-    fn sample(&self) {
-        self.file_backed.set(self.file_backed.get().max(memory(self.server, "RssFile")));
+        let peak = Peak::since_now(server_of(share.path()));
+        Self { share, limit, peak }
     }
 
     /// Checks that the server has never exceeded its limit, and ends it.
     fn end(self) {
-        self.sample();
-        let peak = memory(self.server, "VmHWM").saturating_sub(self.file_backed.get() + self.before);
+        let peak = self.peak.growth();
         assert!(peak <= self.limit + ALLOWANCE, "{} MiB of {} MiB", peak / MIB, self.limit / MIB);
         self.share.join().unwrap();
     }
-}
-
-/// A size in the status of a process, in bytes.
-pub fn memory(process: Pid, key: &str) -> usize {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with(key)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
 fn of_a_mebibyte(n: usize) -> Value {
@@ -132,9 +109,7 @@ fn demanding_calls() {
         let pk = create(db, 0).unwrap();
         // The store uses a part of the memory. With all of the memory the calls would fail as
         // `request-too-large`.
-        while db.q0(of_a_mebibyte(0)).is_ok() {
-            limited.sample();
-        }
+        while db.q0(of_a_mebibyte(0)).is_ok() {}
         // Each number has two bytes as text, and 32 bytes as a value.
         let many = Value::Array(vec![json!(0); 3_500_000]);
         let calls: [(&str, &dyn Fn() -> mikobase::Result<()>); 3] = [
@@ -143,10 +118,8 @@ fn demanding_calls() {
             ("import_schema", &|| db.import_schema(json!({"classes": many})).map(drop)),
         ];
         for (name, call) in calls {
-            limited.sample();
             let error = call().unwrap_err();
             assert!(error.is(ErrorId::STORAGE_FULL), "{engine}: {name}: {error}");
-            limited.sample();
         }
         assert!(db.record_by_pk(&pk).unwrap().is_some());
         limited.end();
@@ -175,20 +148,15 @@ fn given_back() {
     let db = share.db().unwrap();
     create(db, 0).unwrap();
     let server = server_of(share.path());
-    let before = memory(server, "VmRSS");
+    let (peak, before) = (Peak::since_now(server), anonymous(server));
     let many = Value::Array((0..2_000_000).map(|n| json!([n])).collect());
     let error = db.q0(json!({"action": "create", "bucket": many})).unwrap_err();
     assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
     // The server sends the answer before it releases memory, so another call is awaited.
     create(db, 1).unwrap();
-    let (peak, after) = (memory(server, "VmHWM"), memory(server, "VmRSS"));
-    assert!(peak > before + 100 * MIB, "the call took {} MiB", (peak - before) / MIB);
-    assert!(
-        after < before + 24 * MIB,
-        "{} MiB are left of {} MiB",
-        (after - before) / MIB,
-        (peak - before) / MIB
-    );
+    let (taken, left) = (peak.growth(), anonymous(server).saturating_sub(before));
+    assert!(taken > 100 * MIB, "the call took {} MiB", taken / MIB);
+    assert!(left < 24 * MIB, "{} MiB are left of {} MiB", left / MIB, taken / MIB);
     share.join().unwrap();
 }
 

@@ -3,14 +3,15 @@
 //! The long mode is
 //! `MIKOBASE_TEST_RECORDS=1000000 MIKOBASE_TEST_MIB=1024 cargo test --release --test share streams`.
 
+use std::env;
 use std::io::{self, Read, Write};
-use std::{env, fs};
 
 use mikobase::prelude::*;
 use mikobase::{Mikobase, MikobaseExt, Returning};
 
 use crate::deaths::server_of;
 use crate::harness::Case;
+use crate::peak::Peak;
 
 pub const CASES: &[Case] = &[
     ("records_are_imported_iterated_and_exported_in_bounded_memory", records),
@@ -24,38 +25,11 @@ fn size(variable: &str, otherwise: usize) -> usize {
     env::var(variable).map_or(otherwise, |size| size.parse().unwrap())
 }
 
-/// The memory of a process: its size at the start of a measurement, and its peak since then.
-struct Memory {
-    process: String,
-    before: usize,
-}
-
-impl Memory {
-    fn of(process: impl ToString) -> Self {
-        let process = process.to_string();
-        // Resets the peak: <https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html>. If the kernel
-        // does not support that, the old peak counts.
-        let is_anew = fs::write(format!("/proc/{process}/clear_refs"), "5").is_ok();
-        let before = Self::status(&process, if is_anew { "VmRSS:" } else { "VmHWM:" });
-        Self { process, before }
-    }
-
-    fn status(process: &str, key: &str) -> usize {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
-    }
-
-    /// Prints the growth and checks that it is within the bound.
-    fn check(&self, what: &str) {
-        let grown = Self::status(&self.process, "VmHWM:").saturating_sub(self.before);
-        println!(
-            "{what}: process {} has grown by {:.1} MiB",
-            self.process,
-            grown as f64 / f64::from(1 << 20)
-        );
-        assert!(grown < BOUND, "{what}: {grown} bytes");
-    }
+/// Prints by how much the memory of a process has grown, and checks that it is within the bound.
+fn check(peak: &Peak, what: &str) {
+    let growth = peak.growth();
+    println!("{what} {} KiB", growth >> 10);
+    assert!(growth < BOUND, "{what} {growth} bytes");
 }
 
 /// A step of a worker, with its name.
@@ -71,9 +45,10 @@ fn measured(steps: &[Step]) {
         for (what, step) in steps {
             // The memory of a first call is not counted.
             db.properties()?;
-            let memory = [Memory::of("self"), Memory::of(server)];
+            let (worker, server) = (Peak::since_now("self"), Peak::since_now(server));
             step(db);
-            memory.iter().for_each(|memory| memory.check(what));
+            check(&worker, &format!("{what}: the worker has grown by"));
+            check(&server, &format!("{what}: the server has grown by"));
         }
         Ok(())
     });
