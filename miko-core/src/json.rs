@@ -40,16 +40,16 @@ pub const BYTE_ORDER_MARK: char = '\u{FEFF}';
 pub const MAX_DEPTH: usize = 120;
 
 /// The non-negative integer that a number is. `2.0` is the integer `2`, as in JSON Schema.
-pub(crate) fn count(number: &Number) -> Option<u64> {
+pub(crate) fn non_negative_integer(number: &Number) -> Option<u64> {
     number.as_u64().or_else(|| {
         let float = number.as_f64()?;
         // The cast is exact: the float is whole and in range.
-        (float.fract() == 0.0 && (0.0..MAX_COUNT).contains(&float)).then_some(float as u64)
+        (float.fract() == 0.0 && (0.0..U64_END).contains(&float)).then_some(float as u64)
     })
 }
 
-/// 2^64: no count is as large.
-const MAX_COUNT: f64 = 18_446_744_073_709_551_616.0;
+/// 2^64, the first integer that is out of range.
+const U64_END: f64 = 18_446_744_073_709_551_616.0;
 
 /// Parses untrusted JSON text. Refuses numbers that would lose digits and duplicate keys of an object. Skips
 /// a leading byte order mark.

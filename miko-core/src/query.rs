@@ -87,11 +87,11 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
     if json::too_deep(&query) {
         json::discard(query);
         let message = format!("arrays and objects may nest {} deep, the request included", json::MAX_DEPTH);
-        faults.refuse(Place::Request.fault(message));
+        faults.refuse(Place::Root.fault(message));
         return None;
     }
     let Value::Object(map) = query else {
-        faults.refuse(Place::Request.wrong_type("an object", &query));
+        faults.refuse(Place::Root.wrong_type("an object", &query));
         return None;
     };
     if json::members::get(&map, "action").is_some_and(|action| action == "select") {
@@ -116,11 +116,11 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
 }
 
 fn unknown_action(action: &Value) -> ErrorItem {
-    let place = Place::Key(&Place::Request, "action");
+    let place = Place::Key(&Place::Root, "action");
     match action.as_str() {
         Some(name) if UNSUPPORTED_ACTIONS.contains(&name) => {
             let message = format!("the action `{name}` is not supported by this version yet");
-            place.locate(ErrorItem::new(ErrorId::ACTION_NOT_SUPPORTED, message).with("found", name))
+            place.with_pointer(ErrorItem::new(ErrorId::ACTION_NOT_SUPPORTED, message).with("found", name))
         }
         Some(name) => place.wrong_value(&format!("one of {}", ACTIONS.join(", ")), name),
         None => place.wrong_type("a string", action),

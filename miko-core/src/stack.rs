@@ -215,7 +215,7 @@ mod tests {
     fn read(value: Value) -> Map<String, Value> {
         let mut faults = Faults::default();
         let reader = if value.is_array() { Stack::read_classes } else { Stack::read_stack };
-        let stack = reader(value, &Place::Request, &mut faults).unwrap().into_map(None);
+        let stack = reader(value, &Place::Root, &mut faults).unwrap().into_map(None);
         assert!(faults.into_parts().0.is_empty());
         stack
     }

@@ -121,7 +121,7 @@ impl Problems {
     /// Adds a fault if a top-level key has another value than an object.
     fn refuse_entries(&mut self, key: &str, expected: &str, found: Option<Value>) {
         if let Some(found) = found {
-            self.refuse(Place::Key(&Place::Request, key).wrong_type(expected, &found));
+            self.refuse(Place::Key(&Place::Root, key).wrong_type(expected, &found));
         }
     }
 
@@ -340,16 +340,16 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
                 kept if KEPT.contains(&kept) => match json::parse(map.next_value::<Box<RawValue>>()?.get()) {
                     Ok(value) => self.sink.keep(kept, &value).map_err(|error| self.abort(error))?,
                     Err(error) => {
-                        let place = Place::Key(&Place::Request, kept);
+                        let place = Place::Key(&Place::Root, kept);
                         error
                             .items()
                             .iter()
-                            .for_each(|item| self.problems.refuse(place.locate(item.clone())));
+                            .for_each(|item| self.problems.refuse(place.with_pointer(item.clone())));
                     }
                 },
                 unknown => {
                     map.next_value::<IgnoredAny>()?;
-                    let place = Place::Key(&Place::Request, unknown);
+                    let place = Place::Key(&Place::Root, unknown);
                     self.problems.refuse(place.fault(format!("a worldlet has no key `{unknown}`")));
                 }
             }
@@ -374,7 +374,7 @@ impl WorldletVisitor<'_> {
 
     fn check_temporal(&mut self) {
         if self.has_history && self.temporal == Some(false) {
-            let properties = Place::Key(&Place::Request, "properties");
+            let properties = Place::Key(&Place::Root, "properties");
             let message = "a worldlet with a history is temporal";
             self.problems.refuse(Place::Key(&properties, "temporal").fault(message));
         }
@@ -396,7 +396,7 @@ impl WorldletVisitor<'_> {
     }
 
     fn read_properties(&mut self, properties: Value) -> Result<()> {
-        let place = Place::Key(&Place::Request, "properties");
+        let place = Place::Key(&Place::Root, "properties");
         let Value::Object(properties) = properties else {
             self.problems.refuse(place.wrong_type("an object", &properties));
             return Ok(());
@@ -423,7 +423,7 @@ impl WorldletVisitor<'_> {
 
     /// Accepts `worldlet/1.0`, the older spelling in two keys, or no format at all.
     fn check_format(&mut self) {
-        let place = Place::Key(&Place::Request, "format");
+        let place = Place::Key(&Place::Root, "format");
         let version = match (self.format.as_ref(), self.version.as_ref()) {
             (None, None) => return,
             (Some(Value::String(format)), version) => match (format.split_once('/'), version) {
@@ -439,7 +439,7 @@ impl WorldletVisitor<'_> {
             Some(other) => {
                 let message = format!("this is version {other} of the format; it was read as {FORMAT}");
                 let warning = ErrorItem::new(ErrorId::INVALID_WORLDLET, message).with("found", other);
-                self.problems.warnings.push(place.locate(warning));
+                self.problems.warnings.push(place.with_pointer(warning));
             }
             None => {
                 let found = self.format.clone().unwrap_or_default();

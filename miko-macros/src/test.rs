@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::Parser;
-use syn::{ItemFn, Path, parse_quote};
+use syn::{ItemFn, Path, Safety, parse_quote};
 
 use crate::errors::Errors;
 
@@ -61,6 +61,7 @@ fn check(test: &ItemFn, errors: &mut Errors) {
     }
     for qualifier in [
         signature.constness.as_ref().map(ToTokens::to_token_stream),
+        (!matches!(signature.safety, Safety::Default)).then(|| signature.safety.to_token_stream()),
         signature.abi.as_ref().map(ToTokens::to_token_stream),
     ]
     .into_iter()
@@ -93,5 +94,103 @@ fn render(krate: &Path, test: &ItemFn) -> TokenStream {
 
             #krate::testing::run_in_own_process(TEST);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_plain_test_is_refused_with_a_reason() {
+        let plain = "a test is a plain `fn`";
+        let cases = [
+            (
+                quote!(),
+                quote!(
+                    struct Test;
+                ),
+                "`#[mikobase::test]` belongs on a function",
+            ),
+            (
+                quote!(),
+                quote!(
+                    #[test]
+                    fn f() {}
+                ),
+                "`#[mikobase::test]` makes a test by itself: remove `#[test]`",
+            ),
+            (
+                quote!(),
+                quote!(
+                    fn f(n: u8) {}
+                ),
+                "a test takes no arguments",
+            ),
+            (
+                quote!(),
+                quote!(
+                    fn f<T>() {}
+                ),
+                "a test has no generic parameters",
+            ),
+            (
+                quote!(),
+                quote!(
+                    async fn f() {}
+                ),
+                "a share forks, which no async runtime allows",
+            ),
+            (
+                quote!(),
+                quote!(
+                    const fn f() {}
+                ),
+                plain,
+            ),
+            (
+                quote!(),
+                quote!(
+                    unsafe fn f() {}
+                ),
+                plain,
+            ),
+            (
+                quote!(),
+                quote!(
+                    extern "C" fn f() {}
+                ),
+                plain,
+            ),
+            (
+                quote!(workers = 3),
+                quote!(
+                    fn f() {}
+                ),
+                "unknown argument; known is `crate = path`",
+            ),
+        ];
+        for (args, item, message) in cases {
+            let expanded = expand(args, item.clone()).to_string();
+            assert!(expanded.contains("compile_error"), "{item}: {expanded}");
+            assert!(expanded.contains(message), "{item}: {expanded}");
+        }
+    }
+
+    #[test]
+    fn a_plain_test_expands_without_an_error() {
+        let expanded = expand(
+            quote!(crate = miko_shared),
+            quote!(
+                fn f() -> Result<(), ()> {
+                    Ok(())
+                }
+            ),
+        );
+        let expanded = expanded.to_string();
+        assert!(!expanded.contains("compile_error"), "{expanded}");
+        assert!(expanded.contains("miko_shared :: testing"), "{expanded}");
     }
 }

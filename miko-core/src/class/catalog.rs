@@ -249,7 +249,7 @@ mod tests {
 
     fn definition(value: Value) -> Definition {
         let mut faults = FaultList::default();
-        let definition = Definition::read(value.as_object().unwrap(), Place::Request, &mut faults);
+        let definition = Definition::read(value.as_object().unwrap(), Place::Root, &mut faults);
         assert_eq!(faults.into_items(), []);
         definition.unwrap()
     }

@@ -32,7 +32,7 @@ pub(crate) fn check(
     place: &Place<'_>,
     faults: &mut FaultList,
 ) {
-    Checker::of(catalog, &class.definition.name, markers, faults).fields(&class.fields, bucket, place);
+    Checker::of(catalog, &class.definition.name, markers, faults).check_fields(&class.fields, bucket, place);
 }
 
 /// The limit of the nesting of objects, hashes and arrays in a bucket. Buckets in requests nest less deeply,
@@ -59,15 +59,15 @@ impl<'c> Checker<'c> {
     }
 
     /// Validates an object of a class.
-    pub(super) fn object(&mut self, class: &'c Class, object: &Map<String, Value>, place: &Place<'_>) {
+    pub(super) fn check_object(&mut self, class: &'c Class, object: &Map<String, Value>, place: &Place<'_>) {
         let outer = std::mem::replace(&mut self.violations.class, &class.definition.name);
-        self.fields(&class.fields, object, place);
+        self.check_fields(&class.fields, object, place);
         self.violations.class = outer;
     }
 
     /// Whether a marker gives the class of an object. Reports each such class that is not a subclass of
     /// `declared`.
-    fn is_marked(&mut self, declared: &str, object: &Map<String, Value>, place: &Place<'_>) -> bool {
+    fn check_markers(&mut self, declared: &str, object: &Map<String, Value>, place: &Place<'_>) -> bool {
         let classes: Vec<&str> = self.markers.classes_of(object).collect();
         for class in &classes {
             if !self.catalog.is_one_of(class, &[declared.to_owned()]) {
@@ -80,11 +80,11 @@ impl<'c> Checker<'c> {
     }
 
     /// Validates the fields of an object. Undeclared keys may have any value.
-    fn fields(&mut self, fields: &[(String, Field)], bucket: &Map<String, Value>, place: &Place<'_>) {
+    fn check_fields(&mut self, fields: &[(String, Field)], bucket: &Map<String, Value>, place: &Place<'_>) {
         for (name, field) in fields {
             let place = Place::Key(place, name);
             match members::get(bucket, name) {
-                Some(value) => self.element(field, value, &place),
+                Some(value) => self.check_element(field, value, &place),
                 None if field.required => self.refuse_missing(&place, "absent"),
                 None => {}
             }
@@ -92,9 +92,9 @@ impl<'c> Checker<'c> {
     }
 
     /// Validates a present value: a field, or an element of an array or a hash.
-    pub(super) fn element(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
+    pub(super) fn check_element(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         if !value.is_null() {
-            self.value(field, value, place);
+            self.check_value(field, value, place);
         } else if field.required {
             self.refuse_missing(place, "null");
         }
@@ -110,7 +110,7 @@ impl<'c> Checker<'c> {
     }
 
     /// Validates a value that is not null, within the limit of nesting.
-    fn value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
+    fn check_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         if self.remaining_depth == 0 {
             let message = format!("the value nests deeper than {MAX_NESTING} levels, defaults included");
             return self.violations.push(self.violations.item(place, "depth", message));
@@ -158,14 +158,14 @@ impl<'c> Checker<'c> {
                 }
             }
             (FieldType::Hash(hash), Value::Object(map)) => {
-                self.hash(hash, map, place);
+                self.check_hash(hash, map, place);
                 scalar::check_count(&mut self.violations, &hash.elements, map.len(), place);
             }
             (FieldType::Array(elements), Value::Array(items)) => {
                 scalar::check_count(&mut self.violations, elements, items.len(), place);
-                if let Some(of) = &elements.of {
+                if let Some(element_field) = &elements.element_field {
                     for (index, item) in items.iter().enumerate() {
-                        self.element(of, item, &Place::Index(place, index));
+                        self.check_element(element_field, item, &Place::Index(place, index));
                     }
                 }
             }
@@ -173,10 +173,10 @@ impl<'c> Checker<'c> {
             (FieldType::Class(_), Value::String(_)) => {}
             (FieldType::Class(class), Value::Object(embedded)) => {
                 // A marked object is validated against the class of its marker instead.
-                if !self.is_marked(class, embedded, place)
+                if !self.check_markers(class, embedded, place)
                     && let Some(class) = self.catalog.class(class)
                 {
-                    self.object(class, embedded, place);
+                    self.check_object(class, embedded, place);
                 }
             }
             (field_type, found) => self.violations.push_mismatch(place, "class", expected(field_type), found),
@@ -185,13 +185,13 @@ impl<'c> Checker<'c> {
 
     /// Validates the values of a hash: the value of a declared key against the field of that key, any other
     /// value against the definition of the elements.
-    fn hash(&mut self, hash: &HashRules, map: &Map<String, Value>, place: &Place<'_>) {
-        self.fields(&hash.fields, map, place);
-        if let Some(of) = &hash.elements.of {
+    fn check_hash(&mut self, hash: &HashRules, map: &Map<String, Value>, place: &Place<'_>) {
+        self.check_fields(&hash.fields, map, place);
+        if let Some(element_field) = &hash.elements.element_field {
             for (key, value) in map {
                 let declared = hash.fields.iter().any(|(name, _)| name == key);
                 if !declared {
-                    self.element(of, value, &Place::Key(place, key));
+                    self.check_element(element_field, value, &Place::Key(place, key));
                 }
             }
         }

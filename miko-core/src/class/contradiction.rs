@@ -88,16 +88,16 @@ impl Field {
     fn first_violation(&self, value: &Value) -> Option<ErrorItem> {
         let (catalog, markers, mut faults) = (Catalog::default(), Markers::default(), FaultList::default());
         let mut value = value.clone();
-        let place = Place::Request;
-        Normalizer::new(&catalog, Purpose::Create, &markers).value(self, &mut value, &place);
-        Checker::of(&catalog, "", &markers, &mut faults).element(self, &value, &place);
+        let place = Place::Root;
+        Normalizer::new(&catalog, Purpose::Create, &markers).normalize_value(self, &mut value, &place);
+        Checker::of(&catalog, "", &markers, &mut faults).check_element(self, &value, &place);
         faults.into_items().into_iter().next()
     }
 }
 
 fn report_in_elements(elements: &ElementRules, place: &Place<'_>, faults: &mut FaultList) {
-    if let Some(of) = &elements.of {
-        of.report_contradictions(&Place::Key(place, "of"), faults);
+    if let Some(element_field) = &elements.element_field {
+        element_field.report_contradictions(&Place::Key(place, "of"), faults);
     }
 }
 

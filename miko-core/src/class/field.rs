@@ -56,7 +56,7 @@ pub(super) struct HashRules {
 pub(super) struct ElementRules {
     pub(super) min: Option<u64>,
     pub(super) max: Option<u64>,
-    pub(super) of: Option<Box<Field>>,
+    pub(super) element_field: Option<Box<Field>>,
 }
 
 /// The rules for the target of a reference.
@@ -126,12 +126,14 @@ impl Field {
 
     /// Whether values may contain references, at any depth.
     pub(super) fn holds_references(&self) -> bool {
-        let of = |elements: &ElementRules| elements.of.as_ref().is_some_and(|of| of.holds_references());
+        let in_elements = |elements: &ElementRules| {
+            elements.element_field.as_ref().is_some_and(|field| field.holds_references())
+        };
         match &self.field_type {
             FieldType::Reference(_) | FieldType::File | FieldType::Class(_) => true,
-            FieldType::Array(elements) => of(elements),
+            FieldType::Array(elements) => in_elements(elements),
             FieldType::Hash(hash) => {
-                of(&hash.elements) || hash.fields.iter().any(|(_, field)| field.holds_references())
+                in_elements(&hash.elements) || hash.fields.iter().any(|(_, field)| field.holds_references())
             }
             _ => false,
         }
@@ -139,15 +141,18 @@ impl Field {
 
     /// Whether normalization may change a value.
     pub(super) fn normalizes(&self) -> bool {
-        let of = |elements: &ElementRules| elements.of.as_ref().is_some_and(|of| of.normalizes());
+        let in_elements =
+            |elements: &ElementRules| elements.element_field.as_ref().is_some_and(|field| field.normalizes());
         self.default.is_some()
             || match &self.field_type {
                 FieldType::String(text) => text.collapse,
                 FieldType::Class(_) => true,
-                FieldType::Array(elements) => of(elements),
+                FieldType::Array(elements) => in_elements(elements),
                 FieldType::Hash(hash) => {
                     let mut fields = hash.fields.iter();
-                    hash.instantiates || of(&hash.elements) || fields.any(|(_, field)| field.normalizes())
+                    hash.instantiates
+                        || in_elements(&hash.elements)
+                        || fields.any(|(_, field)| field.normalizes())
                 }
                 _ => false,
             }
@@ -159,9 +164,11 @@ impl Field {
             FieldType::Class(class) => {
                 names.insert(class);
             }
-            FieldType::Array(elements) => elements.of.iter().for_each(|of| of.add_embedded(names)),
+            FieldType::Array(elements) => {
+                elements.element_field.iter().for_each(|field| field.add_embedded(names))
+            }
             FieldType::Hash(hash) => {
-                hash.elements.of.iter().for_each(|of| of.add_embedded(names));
+                hash.elements.element_field.iter().for_each(|field| field.add_embedded(names));
                 hash.fields.iter().for_each(|(_, field)| field.add_embedded(names));
             }
             _ => {}
@@ -242,10 +249,10 @@ impl ElementRules {
             settings
                 .contradicts("min_elements", "`min_elements` is more than `max_elements`: nothing is both");
         }
-        let of = settings.get(&["of", "items"]).map(|(key, value)| {
+        let element_field = settings.get(&["of", "items"]).map(|(key, value)| {
             Box::new(Field::read_element(value, Place::Key(&settings.place, key), settings.faults))
         });
-        Self { min, max, of }
+        Self { min, max, element_field }
     }
 }
 

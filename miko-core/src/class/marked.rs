@@ -17,7 +17,8 @@ pub(crate) fn check_marked(
     faults: &mut FaultList,
 ) {
     if !markers.is_empty() {
-        MarkedObjectChecker { catalog, markers, faults, remaining_depth: MAX_NESTING }.object(bucket, place);
+        MarkedObjectChecker { catalog, markers, faults, remaining_depth: MAX_NESTING }
+            .check_object(bucket, place);
     }
 }
 
@@ -30,31 +31,31 @@ struct MarkedObjectChecker<'w> {
 }
 
 impl MarkedObjectChecker<'_> {
-    fn object(&mut self, object: &Map<String, Value>, place: &Place<'_>) {
+    fn check_object(&mut self, object: &Map<String, Value>, place: &Place<'_>) {
         for class in self.markers.classes_of(object).filter_map(|class| self.catalog.class(class)) {
             Checker::of(self.catalog, &class.definition.name, self.markers, self.faults)
-                .object(class, object, place);
+                .check_object(class, object, place);
         }
         for (key, value) in object {
-            self.value(value, &Place::Key(place, key));
+            self.check_value(value, &Place::Key(place, key));
         }
     }
 
-    fn value(&mut self, value: &Value, place: &Place<'_>) {
+    fn check_value(&mut self, value: &Value, place: &Place<'_>) {
         if !(value.is_object() || value.is_array()) {
             return;
         }
         if self.remaining_depth == 0 {
             let message = format!("the value nests deeper than {MAX_NESTING} levels, defaults included");
             let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
-            return self.faults.push(place.locate(item).with("rule", "depth"));
+            return self.faults.push(place.with_pointer(item).with("rule", "depth"));
         }
         self.remaining_depth -= 1;
         match value {
-            Value::Object(object) => self.object(object, place),
+            Value::Object(object) => self.check_object(object, place),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.value(item, &Place::Index(place, index));
+                    self.check_value(item, &Place::Index(place, index));
                 }
             }
             _ => {}

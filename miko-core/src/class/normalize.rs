@@ -50,7 +50,7 @@ impl<'c> Normalizer<'c> {
     /// Fills in the defaults of a class and collapses white space in its fields that have `collapse`.
     pub(crate) fn normalize(&mut self, class: &'c Class, bucket: &mut Map<String, Value>, place: &Place<'_>) {
         if class.normalizes && self.purpose != Purpose::Import {
-            self.object(class, bucket, place);
+            self.normalize_object(class, bucket, place);
         }
     }
 
@@ -71,13 +71,18 @@ impl<'c> Normalizer<'c> {
         self.fault
     }
 
-    fn object(&mut self, class: &'c Class, object: &mut Map<String, Value>, place: &Place<'_>) {
+    fn normalize_object(&mut self, class: &'c Class, object: &mut Map<String, Value>, place: &Place<'_>) {
         let outer = std::mem::replace(&mut self.class, &class.definition.name);
-        self.fields(&class.fields, object, place);
+        self.normalize_fields(&class.fields, object, place);
         self.class = outer;
     }
 
-    fn fields(&mut self, fields: &[(String, Field)], bucket: &mut Map<String, Value>, place: &Place<'_>) {
+    fn normalize_fields(
+        &mut self,
+        fields: &[(String, Field)],
+        bucket: &mut Map<String, Value>,
+        place: &Place<'_>,
+    ) {
         for (name, field) in fields {
             let place = Place::Key(place, name);
             if self.purpose == Purpose::Create
@@ -90,7 +95,7 @@ impl<'c> Normalizer<'c> {
                 self.changed = true;
             }
             if let Some(value) = members::get_mut(bucket, name) {
-                self.value(field, value, &place);
+                self.normalize_value(field, value, &place);
             }
         }
     }
@@ -101,13 +106,13 @@ impl<'c> Normalizer<'c> {
             let message =
                 format!("the defaults of its classes add more than {MAX_DEFAULTS} values to the record");
             let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
-            self.fault = Some(place.locate(place.name_field(item)).with("rule", "default"));
+            self.fault = Some(place.with_pointer(place.with_field(item)).with("rule", "default"));
         }
     }
 
     /// Normalizes the value of a field. Leaves a value that nests too deeply unchanged: validation refuses
     /// it.
-    pub(super) fn value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
+    pub(super) fn normalize_value(&mut self, field: &Field, value: &mut Value, place: &Place<'_>) {
         if self.remaining_depth == 0 {
             return;
         }
@@ -118,11 +123,13 @@ impl<'c> Normalizer<'c> {
                 self.changed |= collapsed != *string;
                 *string = collapsed;
             }
-            (FieldType::Hash(hash), Value::Object(map)) => self.hash(hash, map, place),
+            (FieldType::Hash(hash), Value::Object(map)) => self.normalize_hash(hash, map, place),
             (FieldType::Array(elements), Value::Array(items)) => {
-                if let Some(of) = elements.of.as_ref().filter(|of| of.normalizes()) {
+                if let Some(element_field) =
+                    elements.element_field.as_ref().filter(|field| field.normalizes())
+                {
                     for (index, item) in items.iter_mut().enumerate() {
-                        self.value(of, item, &Place::Index(place, index));
+                        self.normalize_value(element_field, item, &Place::Index(place, index));
                     }
                 }
             }
@@ -130,7 +137,7 @@ impl<'c> Normalizer<'c> {
                 // A marked object is normalized by the class of its marker instead.
                 let is_marked = self.markers.classes_of(embedded).next().is_some();
                 if !is_marked && let Some(class) = self.catalog.class(class) {
-                    self.object(class, embedded, place);
+                    self.normalize_object(class, embedded, place);
                 }
             }
             _ => {}
@@ -138,12 +145,12 @@ impl<'c> Normalizer<'c> {
         self.remaining_depth += 1;
     }
 
-    fn hash(&mut self, hash: &HashRules, map: &mut Map<String, Value>, place: &Place<'_>) {
-        self.fields(&hash.fields, map, place);
-        if let Some(of) = hash.elements.of.as_ref().filter(|of| of.normalizes()) {
+    fn normalize_hash(&mut self, hash: &HashRules, map: &mut Map<String, Value>, place: &Place<'_>) {
+        self.normalize_fields(&hash.fields, map, place);
+        if let Some(element_field) = hash.elements.element_field.as_ref().filter(|field| field.normalizes()) {
             for (key, value) in map {
                 if !hash.fields.iter().any(|(name, _)| name == key) {
-                    self.value(of, value, &Place::Key(place, key));
+                    self.normalize_value(element_field, value, &Place::Key(place, key));
                 }
             }
         }
@@ -157,7 +164,7 @@ impl<'c> Normalizer<'c> {
             .map(|class| &**class)
             .collect();
         for class in classes {
-            self.object(class, object, place);
+            self.normalize_object(class, object, place);
         }
         for (key, value) in object {
             self.normalize_marked_value(value, &Place::Key(place, key));

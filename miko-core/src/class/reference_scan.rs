@@ -75,18 +75,18 @@ fn collect_from(
         }
         (FieldType::Hash(hash), Value::Object(map)) => {
             collect(catalog, &hash.fields, map, &pointer, found);
-            if let Some(of) = &hash.elements.of {
+            if let Some(element_field) = &hash.elements.element_field {
                 let others = map.iter().filter(|(key, _)| !hash.fields.iter().any(|(name, _)| name == *key));
                 for (key, value) in others {
                     let pointer = format!("{pointer}{}", PointerToken(key));
-                    collect_from(catalog, of, value, pointer, found);
+                    collect_from(catalog, element_field, value, pointer, found);
                 }
             }
         }
         (FieldType::Array(elements), Value::Array(items)) => {
-            if let Some(of) = &elements.of {
+            if let Some(element_field) = &elements.element_field {
                 for (index, item) in items.iter().enumerate() {
-                    collect_from(catalog, of, item, format!("{pointer}/{index}"), found);
+                    collect_from(catalog, element_field, item, format!("{pointer}/{index}"), found);
                 }
             }
         }

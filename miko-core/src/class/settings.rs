@@ -52,7 +52,7 @@ impl<'a> SettingsReader<'a> {
 
     pub(super) fn count(&mut self, key: &'static str) -> Option<u64> {
         let (key, value) = self.get(&[key])?;
-        let count = value.as_number().and_then(json::count);
+        let count = value.as_number().and_then(json::non_negative_integer);
         if count.is_none() {
             self.wrong_type(key, "a non-negative integer", value);
         }
@@ -162,5 +162,5 @@ impl<'a> SettingsReader<'a> {
 
 /// A fault of a definition.
 pub(super) fn fault(place: &Place<'_>, message: impl Into<String>) -> ErrorItem {
-    place.locate(ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", uns::CLASS))
+    place.with_pointer(ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", uns::CLASS))
 }

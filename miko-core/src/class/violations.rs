@@ -24,7 +24,7 @@ impl<'c> Violations<'c> {
     /// A violation of `rule` by the value at `place`.
     pub(super) fn item(&self, place: &Place<'_>, rule: &str, message: impl Into<String>) -> ErrorItem {
         let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
-        place.locate(place.name_field(item)).with("rule", rule)
+        place.with_pointer(place.with_field(item)).with("rule", rule)
     }
 
     /// Adds the violation that `found` does not have the expected form.

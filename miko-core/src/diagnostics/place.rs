@@ -13,7 +13,8 @@ use crate::json::pointer::PointerToken;
 /// A linked list of borrowed parts: an input without faults allocates nothing for its places.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place<'a> {
-    Request,
+    /// The input as a whole.
+    Root,
     Key(&'a Place<'a>, &'a str),
     Index(&'a Place<'a>, usize),
 }
@@ -21,7 +22,7 @@ pub(crate) enum Place<'a> {
 impl Place<'_> {
     /// A fault of the request at this place.
     pub(crate) fn fault(&self, message: impl Into<String>) -> ErrorItem {
-        self.locate(ErrorItem::new(ErrorId::INVALID_REQUEST, message))
+        self.with_pointer(ErrorItem::new(ErrorId::INVALID_REQUEST, message))
     }
 
     /// The fault that the value has the wrong type.
@@ -36,22 +37,22 @@ impl Place<'_> {
 
     /// The fault that a part of Q0 is not supported by this version.
     pub(crate) fn unsupported(&self, what: &str) -> ErrorItem {
-        self.name_field(self.fault(format!("{what} is not supported by this version yet")))
+        self.with_field(self.fault(format!("{what} is not supported by this version yet")))
     }
 
     /// Adds this place to a fault.
-    pub(crate) fn locate(&self, item: ErrorItem) -> ErrorItem {
+    pub(crate) fn with_pointer(&self, item: ErrorItem) -> ErrorItem {
         item.with("pointer", self.to_string())
     }
 
     fn mismatch(&self, expected: &str, found: Value) -> ErrorItem {
         let subject = self.field().map_or_else(|| "a request".to_owned(), |field| format!("`{field}`"));
         let item = self.fault(format!("{subject}: expected {expected}"));
-        self.name_field(item).with("expected", expected).with("found", found)
+        self.with_field(item).with("expected", expected).with("found", found)
     }
 
     /// Adds the nearest key to a fault.
-    pub(crate) fn name_field(&self, item: ErrorItem) -> ErrorItem {
+    pub(crate) fn with_field(&self, item: ErrorItem) -> ErrorItem {
         match self.field() {
             Some(field) => item.with("field", field),
             None => item,
@@ -61,7 +62,7 @@ impl Place<'_> {
     /// The nearest key. The key of an element is that of its array.
     fn field(&self) -> Option<&str> {
         match self {
-            Self::Request => None,
+            Self::Root => None,
             Self::Key(_, key) => Some(key),
             Self::Index(array, _) => array.field(),
         }
@@ -71,7 +72,7 @@ impl Place<'_> {
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Request => Ok(()),
+            Self::Root => Ok(()),
             Self::Key(parent, key) => write!(f, "{parent}{}", PointerToken(key)),
             Self::Index(parent, index) => write!(f, "{parent}/{index}"),
         }
@@ -84,9 +85,9 @@ mod tests {
 
     #[test]
     fn a_place_is_a_json_pointer() {
-        let stack = Place::Key(&Place::Request, "stack");
+        let stack = Place::Key(&Place::Root, "stack");
         let platter = Place::Key(&stack, "a/b~c");
-        assert_eq!(Place::Request.to_string(), "");
+        assert_eq!(Place::Root.to_string(), "");
         assert_eq!(Place::Index(&platter, 3).to_string(), "/stack/a~1b~0c/3");
         assert_eq!(Place::Index(&platter, 3).field(), Some("a/b~c"));
     }

@@ -36,7 +36,7 @@ pub(crate) fn boolean(value: Value, place: &Place<'_>, faults: &mut Faults) -> O
 pub(crate) fn count(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<u64> {
     const EXPECTED: &str = "a non-negative integer";
     match &value {
-        Value::Number(number) => match json::count(number) {
+        Value::Number(number) => match json::non_negative_integer(number) {
             Some(count) => Some(count),
             None => refuse(faults, place.wrong_value(EXPECTED, value)),
         },
@@ -71,7 +71,7 @@ pub(crate) fn class(value: Value, place: &Place<'_>, faults: &mut Faults) -> Opt
     match uns::parse(&name) {
         Ok(stored) if stored.len() < name.len() => Some(stored.to_owned()),
         Ok(_) => Some(name),
-        Err(item) => refuse(faults, place.name_field(place.locate(item))),
+        Err(item) => refuse(faults, place.with_field(place.with_pointer(item))),
     }
 }
 

@@ -113,14 +113,14 @@ impl<T: Tables> LocalEngine<T> {
                 .and_then(|(request, warnings)| Ok(Response { results: store.run(request)?, warnings }));
             let within_limit = match &answer {
                 Err(error) if error.is(ErrorId::REQUEST_TOO_LARGE) => Err(error.clone()),
-                Err(error) => store.answer.take_error(error),
-                Ok(_) => store.answer.take(0),
+                Err(error) => store.answer.charge_error(error),
+                Ok(_) => store.answer.charge(0),
             };
             if let Err(too_large) = within_limit {
                 queries.for_each(json::discard);
                 return Err(too_large.with("run", answers.len() + usize::from(answer.is_ok())));
             }
-            remaining = store.answer.left();
+            remaining = store.answer.remaining();
             answers.push(answer);
         }
         Ok(answers.into())

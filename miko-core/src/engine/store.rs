@@ -46,7 +46,7 @@ use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::memory;
 use crate::mode::Mode;
 use crate::timestamp::Timestamp;
-use answer::AnswerRoom;
+use answer::AnswerBudget;
 use files::Uploads;
 use pending::Pending;
 use pks::Pks;
@@ -82,7 +82,7 @@ pub(crate) struct Store<T> {
     /// Are records of defined classes only?
     pub(super) strict: bool,
     /// How large the answer to the call under way may still become.
-    pub(super) answer: AnswerRoom,
+    pub(super) answer: AnswerBudget,
     mode: Mode,
 }
 
@@ -103,7 +103,7 @@ impl<T: Tables> Store<T> {
             streams: Streams::default(),
             spools: Spools::default(),
             strict: false,
-            answer: AnswerRoom::default(),
+            answer: AnswerBudget::default(),
             mode,
         };
         store.load_catalog()?;

@@ -42,13 +42,13 @@ impl<'f> Fields<'f> {
     /// Takes `key` and reads its value with `reader`.
     pub(crate) fn read<T>(&mut self, key: &str, reader: ReadFn<T>) -> Option<T> {
         let value = self.take(key)?;
-        reader(value, &Place::Key(&Place::Request, key), self.faults)
+        reader(value, &Place::Key(&Place::Root, key), self.faults)
     }
 
     /// Reads `key` and reports it if it is missing.
     pub(crate) fn read_required<T>(&mut self, key: &'static str, reader: ReadFn<T>) -> Option<T> {
         let value = self.required(key)?;
-        reader(value, &Place::Key(&Place::Request, key), self.faults)
+        reader(value, &Place::Key(&Place::Root, key), self.faults)
     }
 
     /// Refuses a key of Q0 that this version does not support.
@@ -82,7 +82,7 @@ pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'
 
 /// Refuses a key of Q0 that this version does not support.
 pub(crate) fn refuse_unsupported_key(key: &str, faults: &mut Faults) {
-    faults.refuse(Place::Key(&Place::Request, key).unsupported(&format!("`{key}`")));
+    faults.refuse(Place::Key(&Place::Root, key).unsupported(&format!("`{key}`")));
 }
 
 /// Reports keys that the action does not have.
@@ -94,7 +94,7 @@ pub(crate) fn refuse_unknown<'k>(keys: impl Iterator<Item = &'k str>, known: &[&
 fn report(faults: &mut Faults, detail: &str, complaint: &str, keys: Vec<&str>) {
     if !keys.is_empty() {
         let message = format!("{complaint} `{}`", keys.join("`, `"));
-        faults.refuse(Place::Request.fault(message).with(detail, keys));
+        faults.refuse(Place::Root.fault(message).with(detail, keys));
     }
 }
 

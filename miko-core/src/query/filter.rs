@@ -147,7 +147,7 @@ impl<'f> FilterReader<'f> {
             (Some(class), Some(classes)) => {
                 let warning =
                     fields::redundant_fields(["class", "classes"], "records of either are selected");
-                self.faults.warn(context.place.locate(warning));
+                self.faults.warn(context.place.with_pointer(warning));
                 Some(class.and_then(|class| Ok([class, classes?].concat())))
             }
             (class, classes) => class.or(classes),
@@ -187,7 +187,7 @@ impl<'f> FilterReader<'f> {
         if !unknown.is_empty() {
             let message = format!("a condition has no key `{}`", unknown.join("`, `"));
             let item = context.place.fault(message).with("unknown_fields", unknown);
-            self.faults.refuse(context.place.locate(item.with("allowed", KEYS.to_vec())));
+            self.faults.refuse(context.place.with_pointer(item.with("allowed", KEYS.to_vec())));
         }
         self.depth += 1;
         let filter = self.with_placeholders(map, context, |reader, context| reader.read(map, context));

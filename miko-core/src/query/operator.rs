@@ -213,7 +213,7 @@ fn read_pattern(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Opti
             place.wrong_value("a regular expression of the regex crate", text).with("reason", reason)
         }
         Err(too_large) => place
-            .name_field(place.fault(too_large.to_string()))
+            .with_field(place.fault(too_large.to_string()))
             .with("found", abbreviate(&text.into()))
             .with("limit", too_large.limit()),
     };

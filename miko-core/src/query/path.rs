@@ -65,7 +65,7 @@ impl PathTest {
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
         let mut faults = Faults::default();
-        Self::read(value, &Place::Request, &mut faults).ok_or_else(|| format!("this is no path: {text}"))
+        Self::read(value, &Place::Root, &mut faults).ok_or_else(|| format!("this is no path: {text}"))
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
         ];
         for path in paths {
             let mut faults = Faults::default();
-            let read = PathTest::read(path.clone(), &Place::Request, &mut faults).unwrap();
+            let read = PathTest::read(path.clone(), &Place::Root, &mut faults).unwrap();
             assert_eq!(read.to_string(), path.to_string());
             assert_eq!(PathTest::from_text(&path.to_string()).unwrap().to_string(), path.to_string());
             assert!(faults.into_parts().0.is_empty());

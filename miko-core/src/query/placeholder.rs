@@ -138,7 +138,7 @@ impl Resolver {
     ) -> Result<Expansion<'q, 'p>, ErrorItem> {
         let fault = |reason: &str, message: String| {
             let item = ErrorItem::new(ErrorId::INVALID_REQUEST, message);
-            context.place.locate(item.with("placeholder", name).with("reason", reason))
+            context.place.with_pointer(item.with("placeholder", name).with("reason", reason))
         };
         let Some(definition) = context.scope.find(name) else {
             return Err(fault("undefined", format!("no `placeholders` around this defines `{name}`")));
@@ -224,7 +224,7 @@ impl Resolver {
             let message = format!("nothing uses the placeholder `{name}`");
             let item =
                 ErrorItem::new(ErrorId::UNUSED_PLACEHOLDER, message).with("placeholder", name.as_str());
-            Place::Key(place, name).locate(item)
+            Place::Key(place, name).with_pointer(item)
         };
         unused.map(warning).collect()
     }

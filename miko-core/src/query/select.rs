@@ -66,7 +66,7 @@ impl SelectRequest {
             .for_each(|key| fields::refuse_unsupported_key(key, faults));
         let mut reader = FilterReader::new(faults);
         let scope = Scope::default();
-        let context = ReadContext { place: &Place::Request, scope: &scope, expansion: None };
+        let context = ReadContext { place: &Place::Root, scope: &scope, expansion: None };
         let select = reader.with_placeholders(map, &context, |reader, context| {
             let filter = reader.read(map, context);
             let sorts = read_sorts(reader, map, context);
@@ -96,7 +96,7 @@ fn read_sorts<'q>(
 ) -> Vec<SortKey> {
     if get(map, "sort").is_some() && get(map, "sorts").is_some() {
         let warning = fields::redundant_fields(["sort", "sorts"], "`sort` goes first");
-        reader.faults.warn(context.place.locate(warning));
+        reader.faults.warn(context.place.with_pointer(warning));
     }
     let first = read_unconditional(reader, map, "sort", context, SortKey::read);
     let others = read_unconditional(reader, map, "sorts", context, SortKey::read_many);

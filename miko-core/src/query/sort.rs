@@ -78,7 +78,9 @@ impl SortKey {
             let message =
                 format!("`{key}` is a key of this path; a direction is a qualifier: {{\"reverse\": true}}");
             faults.warn(
-                place.locate(ErrorItem::new(ErrorId::DIRECTION_AS_KEY, message)).with("found", key.as_str()),
+                place
+                    .with_pointer(ErrorItem::new(ErrorId::DIRECTION_AS_KEY, message))
+                    .with("found", key.as_str()),
             );
         }
         let by = match &elements[..] {
@@ -141,7 +143,7 @@ impl SortPath {
     /// Parses the output of `Display`.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
-        match SortKey::read(value, &Place::Request, &mut Faults::default()) {
+        match SortKey::read(value, &Place::Root, &mut Faults::default()) {
             Some(SortKey { by: SortBy::Bucket(path), .. }) => Ok(path),
             _ => Err(format!("not a sort path: {text}")),
         }

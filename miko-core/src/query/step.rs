@@ -20,7 +20,7 @@ impl PathStep {
         const EXPECTED: &str = "an object key (a string) or an array index (a non-negative integer)";
         match element {
             Value::String(key) => Some(Self::Key(key)),
-            Value::Number(number) => match json::count(&number) {
+            Value::Number(number) => match json::non_negative_integer(&number) {
                 Some(index) => Some(Self::Index(index)),
                 None => refuse(faults, place.wrong_value(EXPECTED, number)),
             },
@@ -50,7 +50,7 @@ pub(super) fn read_steps(
 pub(super) fn write_steps(
     f: &mut fmt::Formatter<'_>,
     steps: &[PathStep],
-    test: Option<&Value>,
+    last: Option<&Value>,
 ) -> fmt::Result {
     f.write_str("[")?;
     for (index, step) in steps.iter().enumerate() {
@@ -60,6 +60,6 @@ pub(super) fn write_steps(
             PathStep::Index(index) => write!(f, "{comma}{index}")?,
         }
     }
-    test.map_or(Ok(()), |test| write!(f, ",{test}"))?;
+    last.map_or(Ok(()), |last| write!(f, ",{last}"))?;
     f.write_str("]")
 }

@@ -69,7 +69,7 @@ impl UpdateRequest {
         fields.refuse_unsupported("transaction");
         if fields.present(&CHANGES).is_empty() {
             let message = format!("an update changes at least one of `{}`", CHANGES.join("`, `"));
-            fields.faults.refuse(Place::Request.fault(message).with("missing_fields", CHANGES.to_vec()));
+            fields.faults.refuse(Place::Root.fault(message).with("missing_fields", CHANGES.to_vec()));
         }
         let pk = fields.read_required("pk", readers::string);
         let bucket = fields.read("bucket", readers::object);
@@ -100,7 +100,7 @@ fn stack(fields: &mut Fields<'_>) -> Option<StackInput> {
         ref present => {
             // Each key gives the whole stack, so applying one would ignore another.
             let message = format!("`{}` each say what the stack is: give one of them", present.join("`, `"));
-            fields.faults.refuse(Place::Request.fault(message).with("fields", present.to_vec()));
+            fields.faults.refuse(Place::Root.fault(message).with("fields", present.to_vec()));
             for key in KEYS {
                 fields.take(key);
             }

@@ -19,13 +19,13 @@ pub(super) fn read<T>(
     problems: &mut Problems,
     read: impl FnOnce(Value, &Place<'_>, &mut Faults) -> Option<T>,
 ) -> Option<T> {
-    let object = Place::Key(&Place::Request, of);
+    let object = Place::Key(&Place::Root, of);
     let place = Place::Key(&object, key);
     let mut faults = Faults::default();
     let entry = match json::parse(text) {
         Ok(value) => read(value, &place, &mut faults),
         Err(error) => {
-            error.items().iter().for_each(|item| faults.refuse(place.locate(item.clone())));
+            error.items().iter().for_each(|item| faults.refuse(place.with_pointer(item.clone())));
             None
         }
     };

@@ -73,7 +73,7 @@ pub(super) fn read_chunk(
             }
         });
         let index = take(parts, "index", place, faults).and_then(|value| {
-            let index = value.as_number().and_then(json::count);
+            let index = value.as_number().and_then(json::non_negative_integer);
             if index.is_none() {
                 faults.refuse(Place::Key(place, "index").wrong_value("a non-negative integer", value));
             }

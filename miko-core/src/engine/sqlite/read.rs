@@ -30,7 +30,7 @@ impl Sqlite {
 impl Store<Sqlite> {
     /// Runs a select. Fails if the records exceed the size limit of the answer.
     pub(super) fn run_select(&self, select: &SelectRequest) -> Result<Records> {
-        self.records(select, |record| self.answer.take_record(record))
+        self.records(select, |record| self.answer.charge_record(record))
     }
 
     fn records(&self, select: &SelectRequest, charge: impl Fn(&Record) -> Result<()>) -> Result<Records> {

@@ -228,7 +228,7 @@ pub(super) fn catalog_of(buckets: &[Map<String, Value>]) -> Result<Catalog> {
     let mut definitions = Vec::new();
     for bucket in buckets {
         let mut faults = FaultList::default();
-        definitions.extend(Definition::read(bucket, Place::Request, &mut faults));
+        definitions.extend(Definition::read(bucket, Place::Root, &mut faults));
         // A rule that is newer than the definition does not keep a database from being opened.
         faults.retain(|fault| !fault.details.contains_key("rule"));
         Error::check(faults.listed().to_vec()).map_err(broken)?;

@@ -213,7 +213,8 @@ fn check_join_parts(class: &Class, bucket: &Map<String, Value>, place: &Place<'_
         if class.key(constraint, bucket).is_none() {
             let message = format!("every part of `join` is required: {}", constraint.describe());
             let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message);
-            faults.push(place.locate(item).with("class", constraint.class.as_str()).with("rule", "join"));
+            faults
+                .push(place.with_pointer(item).with("class", constraint.class.as_str()).with("rule", "join"));
         }
     }
 }
@@ -225,13 +226,13 @@ pub(super) fn misplaced_definition(in_platter: bool, second: bool, place: &Place
         (_, true) => "a record defines one class: it has one platter of class `puck.uno/class`",
         _ => return None,
     };
-    Some(place.locate(ErrorItem::new(ErrorId::VALIDATION_FAILED, message)).with("class", uns::CLASS))
+    Some(place.with_pointer(ErrorItem::new(ErrorId::VALIDATION_FAILED, message)).with("class", uns::CLASS))
 }
 
 fn abstract_class(name: &str, place: &Place<'_>) -> ErrorItem {
     let message = format!("`{name}` is abstract: a record is of one of its subclasses");
     place
-        .locate(ErrorItem::new(ErrorId::VALIDATION_FAILED, message))
+        .with_pointer(ErrorItem::new(ErrorId::VALIDATION_FAILED, message))
         .with("class", name)
         .with("rule", "abstract")
 }
@@ -240,5 +241,5 @@ fn abstract_class(name: &str, place: &Place<'_>) -> ErrorItem {
 fn undefined(class: &str, place: &Place<'_>) -> ErrorItem {
     let message =
         format!("`{class}` is not defined, and this database is strict: its records are of defined classes");
-    place.locate(ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message)).with("class", class)
+    place.with_pointer(ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message)).with("class", class)
 }

@@ -104,10 +104,10 @@ impl<'s, T: Tables> Import<'s, T> {
                 continue;
             }
             // Its faults were told when it came by.
-            let read = Definition::read(&map(&bucket)?, Place::Request, &mut FaultList::default());
+            let read = Definition::read(&map(&bucket)?, Place::Root, &mut FaultList::default());
             let Some(definition) = read else { continue };
             let mut faults = FaultList::default();
-            definition.report_contradictions(&Place::Request, &mut faults);
+            definition.report_contradictions(&Place::Root, &mut faults);
             let bucket_pointer =
                 if pointer.starts_with("/classes/") { pointer.clone() } else { format!("{pointer}/bucket") };
             for fault in faults.into_items() {
@@ -146,7 +146,7 @@ impl<T: Tables> Store<T> {
         while let Some((seq, row)) = self.tables.next_row(last, before)? {
             last = seq;
             let pk = row.pk;
-            let records = Place::Key(&Place::Request, "records");
+            let records = Place::Key(&Place::Root, "records");
             let place = Place::Key(&records, &pk);
             if self.tables.is_temporal() && row.instance.is_none() {
                 problems.refuse(place.fault("no version of this record is in the history"));
@@ -171,7 +171,7 @@ impl<T: Tables> Store<T> {
             if self.is_indexed(&stack) {
                 let mut faults = FaultList::default();
                 self.index_values(seq, &stack, &bucket, &mut faults)?;
-                problems.refuse_all(faults, |fault| place.locate(fault));
+                problems.refuse_all(faults, |fault| place.with_pointer(fault));
             }
         }
         self.pending_faults(|store, seq, fault| {
@@ -213,7 +213,7 @@ pub(super) struct Import<'s, T> {
 
 impl<T: Tables> Sink for Import<'_, T> {
     fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()> {
-        let records = Place::Key(&Place::Request, "records");
+        let records = Place::Key(&Place::Root, "records");
         self.write(&record, &Place::Key(&records, &record.pk), problems)
     }
 
@@ -266,7 +266,7 @@ impl<T: Tables> Sink for Import<'_, T> {
     }
 
     fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()> {
-        let history = Place::Key(&Place::Request, "history");
+        let history = Place::Key(&Place::Root, "history");
         let place = Place::Key(&history, &version.instance);
         match self.place(&version, &place, problems)? {
             Placed::New => self.records += 1,
@@ -278,7 +278,7 @@ impl<T: Tables> Sink for Import<'_, T> {
 
     /// A class that is defined already gets this definition, unless it is the one that it has.
     fn class(&mut self, name: &str, definition: Value, problems: &mut Problems) -> Result<()> {
-        let classes = Place::Key(&Place::Request, "classes");
+        let classes = Place::Key(&Place::Root, "classes");
         let place = Place::Key(&classes, name);
         let mut faults = FaultList::default();
         let read = schema::read_one(name, definition, place, &mut faults);
@@ -425,9 +425,9 @@ impl<T: Tables> Import<'_, T> {
         let definition = Definition::read(bucket, Place::Key(place, "bucket"), &mut faults);
         if let Some(Definition { name, .. }) = definition.as_ref().filter(|it| uns::is_built_in(&it.name)) {
             let message = format!("`{name}` is built in, and needs no definition");
-            faults.push(
-                place.locate(ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str())),
-            );
+            faults.push(place.with_pointer(
+                ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str()),
+            ));
         } else {
             self.definitions.insert(seq, place.to_string());
         }

@@ -150,7 +150,7 @@ impl ImportedFiles {
         problems: &mut Problems,
     ) -> Result<()> {
         self.decode(store, problems)?;
-        let files = Place::Key(&Place::Request, "files");
+        let files = Place::Key(&Place::Root, "files");
         for file in self.files {
             let place = Place::Key(&files, &file.pk);
             if self.stray || self.refused.contains(&file.pk) {

@@ -141,7 +141,7 @@ impl<T: Tables> Sink for Merge<'_, '_, T> {
     }
 
     fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()> {
-        let records = Place::Key(&Place::Request, "records");
+        let records = Place::Key(&Place::Root, "records");
         let place = Place::Key(&records, &record.pk);
         problems.refuse(place.fault("a merge takes versions, under `history`; records are imported"));
         Ok(())
@@ -160,7 +160,7 @@ impl<T: Tables> Sink for Merge<'_, '_, T> {
     }
 
     fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()> {
-        let history = Place::Key(&Place::Request, "history");
+        let history = Place::Key(&Place::Root, "history");
         let place = Place::Key(&history, &version.instance);
         let list = match self.import.place(&version, &place, problems)? {
             Placed::New => &mut self.merged.accepted,
@@ -175,7 +175,7 @@ impl<T: Tables> Sink for Merge<'_, '_, T> {
     }
 
     fn class(&mut self, name: &str, _: Value, problems: &mut Problems) -> Result<()> {
-        let classes = Place::Key(&Place::Request, "classes");
+        let classes = Place::Key(&Place::Root, "classes");
         let place = Place::Key(&classes, name);
         problems.refuse(place.fault("a merge takes versions, under `history`; a schema is imported"));
         Ok(())

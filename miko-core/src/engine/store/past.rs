@@ -45,7 +45,7 @@ impl<T: Tables> Store<T> {
         };
         let mut versions = Vec::new();
         self.tables.each_version(seq, |version| {
-            self.answer.take_version(&version)?;
+            self.answer.charge_version(&version)?;
             versions.push(version.into());
             Ok(())
         })?;
@@ -63,7 +63,7 @@ impl<T: Tables> Store<T> {
 
     fn select_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Results> {
         let found =
-            self.found_as_of(select, cutoff, |candidate| self.answer.take_record(&candidate.record))?;
+            self.found_as_of(select, cutoff, |candidate| self.answer.charge_record(&candidate.record))?;
         let records: Vec<_> = found.into_iter().map(|Found { record, .. }| record).collect();
         Ok(Results::Records(records.into()))
     }
@@ -102,7 +102,7 @@ impl<T: Tables> Store<T> {
         let then = cutoff.map(|cutoff| self.catalog_at(cutoff)).transpose()?;
         let catalog = then.as_ref().unwrap_or(&self.catalog);
         let mut selection = MatchCollector::of(select, |candidate: &Candidate<'_>| {
-            candidate.version.as_ref().map_or(Ok(()), |version| self.answer.take_version(version))
+            candidate.version.as_ref().map_or(Ok(()), |version| self.answer.charge_version(version))
         });
         self.each_looked_at(select, |seq| {
             let mut last_active: Option<Record> = None;

@@ -117,7 +117,7 @@ impl<T: Tables> Store<T> {
         faults.extend(self.check_name(refused.seq, &name)?);
         let old = refused.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
         let renamed: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
-        if let Some(definition) = Definition::read(bucket, Place::Request, &mut FaultList::default())
+        if let Some(definition) = Definition::read(bucket, Place::Root, &mut FaultList::default())
             && let Err(error) = self.catalog.with(vec![definition], &renamed)
         {
             faults.extend(error.into_items());

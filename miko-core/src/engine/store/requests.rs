@@ -29,7 +29,7 @@ impl<T: Tables> Store<T> {
                 store.pending.begin_request(index);
                 let run = |(request, warnings)| {
                     let results = store.run_inside(request)?;
-                    store.answer.take(0)?;
+                    store.answer.charge(0)?;
                     Ok(Response { results, warnings })
                 };
                 parsed.and_then(run).map(Ok).map_err(|error| error.with_all("request", index))

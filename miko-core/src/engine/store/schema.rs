@@ -87,7 +87,7 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
             .with("unknown_fields", vec![unknown.as_str()]));
     }
     let (mut faults, mut definitions) = (FaultList::default(), Vec::new());
-    let (place, mut names) = (Place::Key(&Place::Request, CLASSES), HashSet::new());
+    let (place, mut names) = (Place::Key(&Place::Root, CLASSES), HashSet::new());
     for (key, definition) in classes {
         let place = Place::Key(&place, &key);
         if let Ok(name) = uns::parse(&key)
@@ -119,7 +119,7 @@ pub(super) fn read_one(
     let name = match uns::parse(key) {
         Ok(name) => name,
         Err(fault) => {
-            faults.push(place.locate(fault));
+            faults.push(place.with_pointer(fault));
             return None;
         }
     };

@@ -59,7 +59,7 @@ impl<T: Tables> Store<T> {
         let class = self.class_alone(&stack);
         let mut stack = new_stack(stack, class.as_deref());
         if self.has_rules(&stack, &extras) {
-            self.examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)
+            self.examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Root)
                 .map_err(|error| self.with_all_faults(error, &Refused::new_record(None, &stack, &bucket)))?;
         }
         self.begin_standing()?;

@@ -27,7 +27,7 @@ impl<T: Tables> Store<T> {
         let mut definition = None;
         if self.has_rules(&stack, &extras) {
             definition = self
-                .examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Request)
+                .examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Root)
                 .map_err(|error| self.with_all_faults(error, &Refused::new_record(None, &stack, &bucket)))?;
         }
         if let Some(definition) = &definition {
@@ -102,7 +102,7 @@ impl<T: Tables> Store<T> {
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
         let before_update = (&old_stack, &old_bucket);
         let definition = self
-            .examine(&mut stack, &mut bucket, &extras, Purpose::Update, &Place::Request)
+            .examine(&mut stack, &mut bucket, &extras, Purpose::Update, &Place::Root)
             .and_then(|definition| {
                 let mut faults = FaultList::default();
                 self.note_changed_joins(before_update, (&stack, &bucket), &mut faults);

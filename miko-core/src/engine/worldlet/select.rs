@@ -17,7 +17,7 @@ use crate::timestamp::Timestamp;
 
 impl Store<MemoryTables> {
     pub(super) fn run_select(&self, select: &SelectRequest) -> Result<Records> {
-        let selected = self.evaluate(select, |stored| self.answer.take_shown(&stored.record))?;
+        let selected = self.evaluate(select, |stored| self.answer.charge_shown(&stored.record))?;
         Ok(selected.into_iter().map(|stored| Record::from(stored.record)).collect::<Vec<_>>().into())
     }
 
