@@ -35,6 +35,7 @@ ci:
 # The tests that have a long mode, with its counts: hours.
 long *arguments:
     MIKOBASE_LONG=1 PROPTEST_CASES=5000 cargo test --workspace -- {{arguments}}
+    cargo test --workspace --test engine -- --ignored {{arguments}}
 
 # What needs tools that take minutes to install.
 gates: deny
