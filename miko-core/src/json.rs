@@ -69,11 +69,11 @@ pub fn parse(text: &str) -> Result<Value> {
     let value = reader::from_untrusted_text(text, &duplicate).map_err(|fault| {
         let (line, column) = (fault.line(), fault.column());
         let error = match (memory::reason_of(&fault.to_string()), duplicate.take()) {
-            (Some(reason), _) => reason,
-            (None, Some(key)) => {
+            (_, Some(key)) => {
                 let message = format!("an object has one value per key: {fault}");
                 Error::new(ErrorId::INVALID_REQUEST, message).with("duplicate_key", key)
             }
+            (Some(reason), None) => reason,
             (None, None) => Error::caused_by(ErrorId::INVALID_REQUEST, "this is not JSON", fault),
         };
         error.with("line", line).with("column", column)
@@ -158,5 +158,14 @@ mod tests {
     fn a_syntax_error_reports_its_line() {
         let error = parse("{\"a\":\n 1,}").unwrap_err();
         assert_eq!(error.items()[0].details["line"], 2);
+    }
+
+    #[test]
+    fn a_duplicate_key_is_told_whatever_its_text_is() {
+        for key in ["a", "its values take too much memory", "there is no memory for this"] {
+            let error = parse(&format!(r#"{{"{key}": 1, "{key}": 2}}"#)).unwrap_err();
+            assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
+            assert_eq!(error.items()[0].details["duplicate_key"], key);
+        }
     }
 }

@@ -47,6 +47,8 @@ thread_local! {
     static REPORTED: Cell<usize> = const { Cell::new(0) };
     /// The bytes that deserialized values may still take within [`read_within`].
     static READ_BUDGET: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// Whether a read was refused since [`reason_of`] was last asked: its texts may also come from a caller.
+    static READ_REFUSED: Cell<bool> = const { Cell::new(false) };
     /// The bytes of stored data reported since the memory of the process was last measured.
     static STORED: Cell<usize> = const { Cell::new(0) };
     /// Whether a [`STEP`] was reported since [`give_back`].
@@ -126,6 +128,9 @@ pub fn read_within<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
 /// Converts the text of a deserializer's error to the error of this module that caused it; `None` if it has
 /// another cause.
 pub fn reason_of(text: &str) -> Option<Error> {
+    if !READ_REFUSED.replace(false) {
+        return None;
+    }
     if text.contains(LIMIT_REACHED) {
         return Some(full());
     }
@@ -199,6 +204,10 @@ fn check_limit() -> Result<()> {
 
 #[cold]
 fn check_while_reading(reported: usize) -> Result<(), &'static str> {
+    check_read(reported).inspect_err(|_| READ_REFUSED.set(true))
+}
+
+fn check_read(reported: usize) -> Result<(), &'static str> {
     let Some(left) = READ_BUDGET.get().checked_sub(reported) else {
         REPORTED.set(0);
         return Err(TOO_EXPANSIVE);

@@ -243,8 +243,18 @@ impl Uds {
             }
             Ok(SharedEngine { engine, returning: options.returning.clone() })
         };
-        self.launch(n, open, |bytes| Worldlet(String::from_utf8(bytes).unwrap_or_default()), block)
+        self.launch(n, open, |bytes| Worldlet(text_of(bytes)), block)
     }
+}
+
+/// The text of the final state. If not all of it arrived, it may end inside a character.
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let mut bytes = error.into_bytes();
+        bytes.truncate(valid);
+        String::from_utf8(bytes).unwrap_or_default()
+    })
 }
 
 fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
@@ -283,5 +293,19 @@ impl Serving<dyn Mikobase> for SharedEngine {
 
     fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
         self.engine.run_group(calls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_ends_inside_a_character_is_kept_up_to_it() {
+        let whole = "{\"é\": \"—\"}".as_bytes();
+        for end in 0..=whole.len() {
+            let text = text_of(whole[..end].to_vec());
+            assert!(whole.starts_with(text.as_bytes()) && end - text.len() < 3, "{end}: {text}");
+        }
     }
 }

@@ -31,6 +31,7 @@ pub const CASES: &[Case] = &[
     ("copies_of_any_command_share_a_mikobase", share),
     ("a_copy_that_fails_fails_the_share", share_fails),
     ("a_share_that_ctrl_c_ends_has_the_exit_code_of_shells", share_interrupted),
+    ("a_share_that_ctrl_c_ends_prints_its_final_state", share_interrupted_with_state),
     ("the_life_of_a_share_is_logged_on_request", log),
     ("a_share_whose_starter_ignores_sigchld_succeeds", share_without_sigchld),
     ("completions_and_manual_pages_cover_every_subcommand", docs),
@@ -530,6 +531,16 @@ fn share_interrupted() {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"), "{output:?}");
+}
+
+fn share_interrupted_with_state() {
+    let create = r#"'{"action": "create", "bucket": {"text": "é"}}'"#;
+    let copy = format!("{} q0 {create} >&2; kill -INT $PPID; exec sleep 60", env!("CARGO_BIN_EXE_miko"));
+    let output = miko(&["share", "1", "--", "sh", "-c", &copy]).output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let state: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let records = state["records"].as_object().unwrap();
+    assert_eq!(records.values().next().unwrap()["bucket"]["text"], "é", "{state}");
 }
 
 fn share_without_sigchld() {

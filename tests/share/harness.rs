@@ -3,8 +3,9 @@
 //! `libtest-mimic` parses the usual arguments of a test program and reports. It starts threads, so each case
 //! runs in another process: this program again, which runs the case first.
 //!
-//! The harness is a subreaper of orphans, so that waiting for a case includes all processes that it started.
-//! Nothing is polled, and a process that does not end is detected.
+//! The harness is a subreaper of orphans, so that waiting for a case includes the processes of its group. It
+//! polls for those that are still there when the case has ended, and a process that does not end is detected. A
+//! process that leaves the group by `setsid` is not waited for.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

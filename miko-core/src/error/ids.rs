@@ -182,7 +182,8 @@ error_ids! {
         "A worker of the share did not succeed; the details say which one and why.",
         "`report.all_succeeded()?` after a worker panicked";
     INTERRUPTED = "interrupted",
-        "The share was ended by Ctrl-C.",
+        "Ctrl-C was pressed: workers were ended, or the final state was being delivered. After a first Ctrl-C \
+         the state is delivered nevertheless, and is in the report.",
         "Ctrl-C while the workers run";
     STORAGE_FULL = "storage-full",
         "There is no disk space for a write, or no memory for a call within the memory limit of the server. \

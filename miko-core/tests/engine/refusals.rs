@@ -120,3 +120,59 @@ fn a_definition_that_no_value_can_satisfy_is_refused_in_each_form_of_a_worldlet(
         assert_eq!(warnings[0].details["pointer"], pointer, "{warnings:?}");
     }
 }
+
+#[test]
+fn a_batch_that_only_reads_leaves_nothing_to_the_create_that_follows() {
+    let db = postings();
+    db.batch(vec![json!({"action": "select", "class": "a.b/posting"})]).unwrap();
+    let wrong = json!({"badge": 2, "rank": 5, "ship": "s", "officer": "gone"});
+    let error = create(&db, "a.b/posting", wrong).unwrap_err();
+    assert_eq!(kinds(&error), ["reference-not-found", "validation-failed"], "{error}");
+    assert!(error.items().iter().all(|item| !item.details.contains_key("request")), "{error}");
+}
+
+#[test]
+fn renaming_a_class_that_others_inherit_from_has_one_fault() {
+    let db = db();
+    let pk = define(&db, json!({"name": "a.b/base", "fields": {}})).unwrap();
+    define(&db, json!({"name": "a.b/sub", "inherits": ["a.b/base"], "fields": {}})).unwrap();
+    let error = db.update(&pk, json!({"name": "a.b/other", "fields": {}})).unwrap_err();
+    assert_eq!(kinds(&error), ["reference-restricted"], "{error}");
+    let contradiction = json!({"n": {"class": "number", "min": 2, "max": 1}});
+    let error = db.update(&pk, json!({"name": "a.b/other", "fields": contradiction})).unwrap_err();
+    assert_eq!(kinds(&error), ["reference-restricted", "validation-failed"], "{error}");
+}
+
+#[test]
+fn values_that_are_taken_are_counted_once() {
+    let db = db();
+    let names: Vec<String> = (0..150).map(|n| format!("f{n}")).collect();
+    let fields: Value = names
+        .iter()
+        .map(|name| (name.clone(), json!({"unique": true})))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    define(&db, json!({"name": "a.b/many", "fields": fields})).unwrap();
+    let bucket: Value =
+        names.iter().map(|name| (name.clone(), json!(1))).collect::<serde_json::Map<_, _>>().into();
+    create(&db, "a.b/many", bucket.clone()).unwrap();
+    let error = create(&db, "a.b/many", bucket).unwrap_err();
+    assert_eq!(error.items().last().unwrap().details["omitted"], 50, "{error}");
+}
+
+#[test]
+fn a_refused_update_does_not_blame_a_reference_to_the_record_itself() {
+    let db = db();
+    let to_b = json!({"self": {"class": "puck.uno/reference", "allowed_class": "a.b/b"},
+                      "n": {"class": "number"}});
+    define(&db, json!({"name": "a.b/a", "fields": {}})).unwrap();
+    define(&db, json!({"name": "a.b/b", "fields": to_b})).unwrap();
+    let pk = create(&db, "a.b/a", json!({})).unwrap();
+    let update = |n: Value| {
+        let bucket = json!({"self": pk, "n": n});
+        db.run(json!({"action": "update", "pk": pk, "class": "a.b/b", "bucket": bucket}))
+    };
+    let error = update(json!("no number")).unwrap_err();
+    assert_eq!(kinds(&error), ["validation-failed"], "{error}");
+    update(json!(1)).unwrap();
+}

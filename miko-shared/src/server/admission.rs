@@ -25,7 +25,8 @@ pub(super) async fn admit<I: Interface + ?Sized>(
     let reply = match authenticate(stream, &mut buffer, shared).await {
         Ok(()) => HandshakeReply::Welcome { frame_size: shared.limits.frame_size as u64 },
         Err(error) => {
-            warn!(%error, "refused");
+            // Quoted: it may contain text of the client, with line breaks.
+            warn!(error = ?error.to_string(), "refused");
             HandshakeReply::Refused(error)
         }
     };

@@ -120,7 +120,8 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
             }
         }
         if let Some(end) = &state.end {
-            warn!(error = %end, "closed by the server");
+            // Quoted: it may contain text of the client, with line breaks.
+            warn!(error = ?end.to_string(), "closed by the server");
             return send_final_error(stream, end, state.outgoing).await;
         }
         if !state.outgoing.is_empty() {

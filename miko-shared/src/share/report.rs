@@ -9,6 +9,7 @@ use miko_core::{Error, ErrorId, Result};
 #[derive(Debug)]
 pub struct Report<R, S = ()> {
     pub(crate) state: S,
+    pub(crate) is_complete: bool,
     pub(crate) workers: Vec<WorkerReport<R>>,
 }
 
@@ -16,6 +17,12 @@ impl<R, S> Report<R, S> {
     /// The reports of the workers, ordered by index.
     pub fn workers(&self) -> &[WorkerReport<R>] {
         &self.workers
+    }
+
+    /// Whether the whole final state arrived. It may have if the share failed: Ctrl-C ends the workers, and
+    /// the state is delivered after that.
+    pub fn state_is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// The values that the blocks returned, ordered by index of the worker.

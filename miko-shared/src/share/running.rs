@@ -13,7 +13,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::child_status::SigchldGuard;
 use super::directory::Directory;
 use super::report::{Outcome, Report, ShareError, WorkerReport};
-use super::supervisor::{Ended, Interrupt, Supervisor, WorkerBody};
+use super::supervisor::{Delivery, Ended, Interrupt, Supervisor, WorkerBody};
 use super::worker_process::{BlockResult, WorkerResult};
 use crate::client::{Address, SocketTransport, refuse_in_runtime};
 use crate::token::Token;
@@ -104,17 +104,19 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     /// the reports of the workers and the part of the state that arrived.
     pub fn join(mut self) -> Result<Report<R, S>, ShareError<R, S>> {
         let interrupt = Interrupt::listen()?;
-        let mut state = Vec::new();
+        let mut delivery = Delivery::default();
         let waited = self.wait_with(&interrupt);
-        let delivered = self.supervisor.take_state(&interrupt, &mut state);
+        let delivered = self.supervisor.take_state(&interrupt, &mut delivery);
         self.supervisor.end();
         let mut workers: Vec<WorkerReport<R>> =
             std::mem::take(&mut self.ended).into_iter().map(report).collect();
         workers.sort_by_key(|worker| worker.index);
-        let report = Report { state: (self.read_state)(state), workers };
-        match waited.and(delivered) {
-            Ok(()) => Ok(report),
-            Err(error) => Err(ShareError::new(error, Some(report))),
+        let Delivery { state, is_complete } = delivery;
+        let report = Report { state: (self.read_state)(state), is_complete, workers };
+        match (waited, delivered) {
+            (Ok(()), Ok(())) => Ok(report),
+            (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(ShareError::new(error, Some(report))),
+            (Err(first), Err(second)) => Err(ShareError::new(both(first, second), Some(report))),
         }
     }
 
@@ -128,6 +130,14 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
             ended.push(worker);
         })
     }
+}
+
+/// The error of a share that ended early, and whose final state was not delivered either.
+fn both(first: Error, second: Error) -> Error {
+    if first.items() == second.items() {
+        return first;
+    }
+    Error::check([first.items(), second.items()].concat()).err().unwrap_or(first)
 }
 
 /// Builds the report of a worker that was reaped.

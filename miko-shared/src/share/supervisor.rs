@@ -57,6 +57,15 @@ pub(super) struct Supervisor {
     forked: usize,
     /// The reason of an early shutdown, once it has begun.
     failure: Option<Error>,
+    /// How often Ctrl-C was pressed.
+    interrupts: u64,
+}
+
+/// The final state, as far as it was delivered.
+#[derive(Default)]
+pub(super) struct Delivery {
+    pub(super) state: Vec<u8>,
+    pub(super) is_complete: bool,
 }
 
 /// The server process, as the parent manages it.
@@ -87,6 +96,7 @@ impl Supervisor {
             workers: Vec::new(),
             forked: 0,
             failure: None,
+            interrupts: 0,
         };
         if let Some(server) = &supervisor.server {
             // Non-blocking, so that an incomplete message does not block the parent.
@@ -104,7 +114,7 @@ impl Supervisor {
     /// `call_deadline` plus the grace period.
     pub(super) fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
-        match server.receive(interrupt, self.options.grace_period)? {
+        match server.receive(interrupt, &mut self.interrupts, self.options.grace_period)? {
             Some(ServerMessage::Ready) => Ok(()),
             Some(ServerMessage::Failed(error)) => Err(error),
             Some(ServerMessage::State(_) | ServerMessage::Done) => Err(unexpected_message()),
@@ -158,8 +168,9 @@ impl Supervisor {
             }
             self.escalate();
             self.wait_for_event(interrupt)?;
-            if interrupt.take() {
-                self.handle_interrupt();
+            let interrupts = interrupt.take();
+            if interrupts > 0 {
+                self.handle_interrupts(interrupts);
             }
             if self.server.as_ref().is_none_or(|server| server.process.has_ended()) {
                 self.begin_shutdown(server_gone());
@@ -185,32 +196,32 @@ impl Supervisor {
     /// interrupt this; the second kills the server.
     ///
     /// # Errors
-    /// The reason why the state was not delivered: `state` then contains the part that arrived. `interrupted`
-    /// after a Ctrl-C meanwhile, also if the state is complete.
-    pub(super) fn take_state(&mut self, interrupt: &Interrupt, state: &mut Vec<u8>) -> Result<()> {
+    /// The reason why the state was not delivered: `delivery` then contains the part that arrived.
+    /// `interrupted` after a Ctrl-C meanwhile, also if the state is complete.
+    pub(super) fn take_state(&mut self, interrupt: &Interrupt, delivery: &mut Delivery) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
         // If the server is gone, the read that follows reports it.
         let _ = server.control.write_all(&[FINISH]);
-        let mut outcome = Ok(());
-        let mut is_interrupted = self.failure.as_ref().is_some_and(|error| error.is(ErrorId::INTERRUPTED));
+        let interrupts_before = self.interrupts;
         loop {
-            match server.receive(interrupt, self.options.grace_period)? {
-                Some(ServerMessage::State(part)) => state.extend_from_slice(&part),
+            match server.receive(interrupt, &mut self.interrupts, self.options.grace_period)? {
+                Some(ServerMessage::State(part)) => delivery.state.extend_from_slice(&part),
                 Some(ServerMessage::Done) => break,
                 Some(ServerMessage::Failed(error)) => return Err(error),
                 Some(ServerMessage::Ready) => return Err(unexpected_message()),
-                None if is_interrupted => {
+                None if self.interrupts > 1 => {
                     server.process.signal(Signal::SIGKILL);
                     return Err(interrupted());
                 }
-                None => (is_interrupted, outcome) = (true, Err(interrupted())),
+                None => {}
             }
         }
+        delivery.is_complete = true;
         // The server exits after its last message.
         server.process.wait_or_kill(after(self.options.grace_period));
         self.server = None;
-        info!(bytes = state.len(), "final state received, server ended");
-        outcome
+        info!(bytes = delivery.state.len(), "final state received, server ended");
+        if self.interrupts > interrupts_before { Err(interrupted()) } else { Ok(()) }
     }
 
     /// Ends all live processes with SIGTERM, after the grace period with SIGKILL, and reaps them. All workers
@@ -307,8 +318,9 @@ impl Supervisor {
     }
 
     /// The first Ctrl-C sends SIGINT to the workers and begins the shutdown; the second kills all processes.
-    fn handle_interrupt(&mut self) {
-        if self.failure.is_some() {
+    fn handle_interrupts(&mut self, count: u64) {
+        self.interrupts += count;
+        if self.interrupts > 1 {
             warn!("interrupted again: all processes are killed");
             self.signal_workers(Signal::SIGKILL);
             if let Some(server) = &self.server {
@@ -316,8 +328,8 @@ impl Supervisor {
             }
         } else {
             self.signal_workers(Signal::SIGINT);
-            self.begin_shutdown(interrupted());
         }
+        self.begin_shutdown(interrupted());
     }
 
     /// Begins an early shutdown: starts no more workers, and gives live ones the grace period to end.
@@ -344,14 +356,21 @@ impl Drop for Supervisor {
 }
 
 impl ServerChild {
-    /// Receives its next message; `None` if Ctrl-C arrives first.
+    /// Receives its next message; `None` if Ctrl-C arrives first, which is added to `interrupts`.
     ///
     /// # Errors
     /// `server-gone`, if it ends without a message, or is killed because it sends none in time.
-    fn receive(&mut self, interrupt: &Interrupt, grace: Duration) -> Result<Option<ServerMessage>> {
+    fn receive(
+        &mut self,
+        interrupt: &Interrupt,
+        interrupts: &mut u64,
+        grace: Duration,
+    ) -> Result<Option<ServerMessage>> {
         let started = Instant::now();
         loop {
-            if interrupt.take() {
+            let count = interrupt.take();
+            if count > 0 {
+                *interrupts += count;
                 return Ok(None);
             }
             // Checked before the read, so that messages which it sent before its end are still read.

@@ -57,14 +57,28 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     let uds = configure(&args)?;
     let command = &args.command;
     let report = uds.mikobase(args.workers, |_, worker| become_command(command, worker, &uds));
-    let report = report.map_err(|failed| Failure::from(mikobase::Error::from(failed)))?;
-    if args.out.is_none() && !args.quiet {
-        Stdout::write_whole(|stdout| {
-            stdout.write_all(report.worldlet().as_str().as_bytes())?;
-            Ok(stdout.write_all(b"\n")?)
-        })?;
+    let is_printed = args.out.is_none() && !args.quiet;
+    let report = match report {
+        Ok(report) => report,
+        Err(failed) => {
+            // After a Ctrl-C the state is delivered nevertheless. A part of one is no worldlet.
+            if let Some(report) = failed.report().filter(|report| is_printed && report.state_is_complete()) {
+                print_state(report)?;
+            }
+            return Err(Failure::from(mikobase::Error::from(failed)));
+        }
+    };
+    if is_printed {
+        print_state(&report)?;
     }
     Ok(if succeeded(&report) { Exit::Success } else { Exit::RequestFailed })
+}
+
+fn print_state(report: &Report<(), Worldlet>) -> Result<(), Failure> {
+    Stdout::write_whole(|stdout| {
+        stdout.write_all(report.worldlet().as_str().as_bytes())?;
+        Ok(stdout.write_all(b"\n")?)
+    })
 }
 
 fn configure(args: &Args) -> Result<Uds, Failure> {

@@ -23,6 +23,9 @@ const SILENCE: Duration = Duration::from_secs(100);
 /// The number of idle connections that are kept open.
 const HELD: usize = 300;
 
+/// About how many bytes of calls are sent at once without reading an answer.
+const UNREAD_BYTES: usize = 32 << 20;
+
 /// The bytes of an `internal` error in a frame: a method panicked, or the store is damaged.
 const INTERNAL: &[u8] = b"\xa2id\xa8internal";
 
@@ -103,7 +106,7 @@ impl<'s> Client<'s> {
     /// Sends damaged bytes of a call in a frame of the right length: the server answers or closes the
     /// connection.
     fn send_mangled(&mut self, mangle: fn(&mut Random, &mut [u8])) {
-        let (_, mut frame) = self.generator.call();
+        let (_, mut frame) = self.generator.new_call();
         let mut content = frame.split_off(4);
         mangle(&mut self.random, &mut content);
         self.exchange(&mangle::framed(&content));
@@ -111,7 +114,7 @@ impl<'s> Client<'s> {
 
     /// Sends an incomplete or invalid frame and ends the connection.
     fn send_last(&mut self, mangle: fn(&mut Random, &mut Vec<u8>)) {
-        let (_, mut frame) = self.generator.call();
+        let (_, mut frame) = self.generator.new_call();
         mangle(&mut self.random, &mut frame);
         let mut raw = self.take_connection();
         let _ = raw.stream.write_all(&frame);
@@ -139,10 +142,19 @@ impl<'s> Client<'s> {
 
     /// Sends calls as long as the server reads them, and reads no answer.
     fn never_read(&mut self) {
+        // How many the server reads differs from run to run, so they are made before.
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        for _ in 0..self.random.size(200) {
+            let (_, frame) = self.generator.new_call();
+            bytes += frame.len();
+            frames.push(frame);
+            if bytes > UNREAD_BYTES {
+                break;
+            }
+        }
         let mut raw = self.take_connection();
         raw.stream.set_nonblocking(true).unwrap();
-        for _ in 0..self.random.size(200) {
-            let (_, frame) = self.generator.call();
+        for frame in frames {
             match raw.stream.write(&frame) {
                 Ok(count) if count == frame.len() => {}
                 Ok(_) => break,
@@ -155,7 +167,7 @@ impl<'s> Client<'s> {
 
     /// Sends a call in small pieces while other connections are opened and closed.
     fn send_in_pieces(&mut self) {
-        let (_, frame) = self.generator.call();
+        let (_, frame) = self.generator.new_call();
         let mut raw = self.take_connection();
         for piece in frame.chunks(frame.len() / 5 + 1) {
             if raw.stream.write_all(piece).is_err() {

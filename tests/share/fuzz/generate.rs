@@ -82,6 +82,11 @@ impl Generator {
             self.known.last = name;
             return (method, frame);
         }
+        self.new_call()
+    }
+
+    /// As [`call`](Self::call), but not one that continues what an earlier one began.
+    pub fn new_call(&mut self) -> (&'static str, Vec<u8>) {
         loop {
             let (method, frame) = self.call_of_any_size();
             if frame.len() <= MAX_FRAME {

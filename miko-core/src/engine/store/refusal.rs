@@ -2,7 +2,8 @@
 //!
 //! A write is checked in phases: the record by itself, what other records say about it, and at the commit its
 //! references. The first phase that finds a fault ends the write. The later ones are run here for their
-//! faults alone, so that one answer lists them all.
+//! faults alone, so that one answer lists them all. Two are not: whether a restricting reference requires a class
+//! that the record leaves, and whether stored records break a changed definition.
 
 use serde_json::{Map, Value};
 
@@ -59,25 +60,46 @@ impl<T: Tables> Store<T> {
             return error;
         }
         let mut faults = FaultList::default();
+        let has_taken_values = error.is(ErrorId::UNIQUE_VIOLATION);
         faults.extend(error.into_items());
         let mut later = FaultList::default();
         // Where the tables cannot be read, the faults found so far are reported.
-        let _ = self.note_later_faults(refused, &mut later);
+        let _ = self.note_later_faults(refused, has_taken_values, &mut later);
         later.retain(|fault| !faults.listed().contains(fault));
         faults.append(later);
         Error::of(faults.into_items())
     }
 
-    fn note_later_faults(&self, refused: &Refused<'_>, faults: &mut FaultList) -> Result<()> {
+    fn note_later_faults(
+        &self,
+        refused: &Refused<'_>,
+        has_taken_values: bool,
+        faults: &mut FaultList,
+    ) -> Result<()> {
         let after = refused.after;
         if let Some(before) = refused.before {
             self.note_changed_joins(before, after, faults);
         }
-        self.note_taken_values(refused.seq, after, faults)?;
+        if !has_taken_values {
+            self.note_taken_values(refused.seq, after, faults)?;
+        }
         self.note_faults_of_definition(refused, faults)?;
         if !self.pending.is_in_batch() {
-            for facet in facets(after.0, after.1) {
-                for reference in self.catalog.references(facet.class, facet.bucket, &facet.pointer()) {
+            self.note_missing_targets(refused, faults)?;
+        }
+        Ok(())
+    }
+
+    /// Notes the references without a target. One to the record itself is left out: the record is stored as
+    /// it was before.
+    fn note_missing_targets(&self, refused: &Refused<'_>, faults: &mut FaultList) -> Result<()> {
+        let own_pk = match refused.seq {
+            Some(seq) => self.tables.row(seq)?.map(|row| row.pk),
+            None => None,
+        };
+        for facet in facets(refused.after.0, refused.after.1) {
+            for reference in self.catalog.references(facet.class, facet.bucket, &facet.pointer()) {
+                if own_pk.as_ref() != Some(&reference.target) {
                     faults.extend(self.check_target(facet.class, &reference)?);
                 }
             }
@@ -117,6 +139,12 @@ impl<T: Tables> Store<T> {
         faults.extend(self.check_name(refused.seq, &name)?);
         let old = refused.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
         let renamed: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
+        for class in &renamed {
+            if let Err(error) = self.refuse_if_inherited(class) {
+                faults.extend(error.into_items());
+                return Ok(());
+            }
+        }
         if let Some(definition) = Definition::read(bucket, Place::Root, &mut FaultList::default())
             && let Err(error) = self.catalog.with(vec![definition], &renamed)
         {

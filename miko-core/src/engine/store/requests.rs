@@ -1,6 +1,7 @@
 //! Running requests: one, or many of which all are done or none.
 
 use crate::engine::store::Store;
+use crate::engine::store::pending::Pending;
 use crate::engine::tables::Tables;
 use crate::error::{Result, Warning};
 use crate::query::Request;
@@ -36,7 +37,12 @@ impl<T: Tables> Store<T> {
             });
             answers.collect::<Result<Vec<_>>>().map(Answers::from)
         };
-        if writes { self.write(run_all) } else { run_all(self) }
+        if writes {
+            return self.write(run_all);
+        }
+        let answers = run_all(self);
+        self.pending = Pending::default();
+        answers
     }
 
     /// Runs a request inside the transaction that is open. If it fails, that transaction has to be rolled

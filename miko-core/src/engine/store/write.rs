@@ -209,7 +209,7 @@ impl<T: Tables> Store<T> {
         self.redefine(new.into_iter().collect(), &removed)
     }
 
-    fn refuse_if_inherited(&self, class: &str) -> Result<()> {
+    pub(super) fn refuse_if_inherited(&self, class: &str) -> Result<()> {
         let subclasses: Vec<&str> = self.catalog.subclasses(class).collect();
         if subclasses.is_empty() {
             return Ok(());

@@ -105,9 +105,9 @@ impl Interrupt {
         Ok(Self { descriptor, mask_before })
     }
 
-    /// Whether Ctrl-C was pressed since the last call.
-    pub(super) fn take(&self) -> bool {
-        self.descriptor.read().is_ok()
+    /// How often Ctrl-C was pressed since the last call.
+    pub(super) fn take(&self) -> u64 {
+        self.descriptor.read().unwrap_or(0)
     }
 }
 
