@@ -204,7 +204,7 @@ impl UrlParameters {
                 ("temporal", "false") => given.temporal = false,
                 ("strict", "true") => given.strict = true,
                 ("strict", "false") => given.strict = false,
-                ("temporal" | "strict", _) => return Err(format!("`{name}` is true or false")),
+                ("temporal" | "strict", _) => return Err(format!("`{name}` must be true or false")),
                 (unknown, _) => return Err(format!("a backend URL has no parameter `{unknown}`")),
             }
         }

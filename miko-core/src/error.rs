@@ -32,7 +32,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// gives that error in the process in which it arose. It is not sent to other processes.
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
-pub struct Error {
+pub struct Error(
+    /// Boxed, so that results are small: they are passed on from function to function.
+    Box<Content>,
+);
+
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
+struct Content {
     items: Vec<ErrorItem>,
     #[serde(skip)]
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -67,8 +74,9 @@ impl Error {
 
     /// Adds the error that this one arose from.
     #[must_use]
-    pub fn with_source(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { source: Some(source.into().into()), ..self }
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into().into());
+        self
     }
 
     /// All of `items` as one error; `Ok` if there are none.
@@ -76,24 +84,28 @@ impl Error {
     /// # Errors
     /// Whenever `items` is not empty.
     pub fn check(items: Vec<ErrorItem>) -> Result<()> {
-        if items.is_empty() { Ok(()) } else { Err(Self { items, source: None }) }
+        if items.is_empty() { Ok(()) } else { Err(Self::with_items(items)) }
     }
 
     /// An error of `items`, which must not be empty.
     pub(crate) fn of(items: Vec<ErrorItem>) -> Self {
         debug_assert!(!items.is_empty(), "an error says what was wrong");
-        Self { items, source: None }
+        Self::with_items(items)
+    }
+
+    fn with_items(items: Vec<ErrorItem>) -> Self {
+        Self(Box::new(Content { items, source: None }))
     }
 
     /// The items, to be combined with others.
     pub(crate) fn into_items(self) -> Vec<ErrorItem> {
-        self.items
+        self.0.items
     }
 
     /// Adds a detail to the first item, which is the only one of an error made by [`Error::new`].
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        if let Some(first) = self.items.first_mut() {
+        if let Some(first) = self.0.items.first_mut() {
             first.details.insert(key.to_owned(), value.into());
         }
         self
@@ -103,7 +115,7 @@ impl Error {
     #[must_use]
     pub fn with_all(mut self, key: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
-        for item in &mut self.items {
+        for item in &mut self.0.items {
             item.details.insert(key.to_owned(), value.clone());
         }
         self
@@ -111,12 +123,12 @@ impl Error {
 
     /// The items, at least one.
     pub fn items(&self) -> &[ErrorItem] {
-        &self.items
+        &self.0.items
     }
 
     /// The id of the first item.
     pub fn id(&self) -> &ErrorId {
-        &self.items[0].id
+        &self.0.items[0].id
     }
 
     /// Whether any item has this id.
@@ -125,13 +137,13 @@ impl Error {
         reason = "ids are named constants: `error.is(ErrorId::CONFLICT)`"
     )]
     pub fn is(&self, id: ErrorId) -> bool {
-        self.items.iter().any(|item| item.id == id)
+        self.0.items.iter().any(|item| item.id == id)
     }
 }
 
 impl From<ErrorItem> for Error {
     fn from(item: ErrorItem) -> Self {
-        Self { items: vec![item], source: None }
+        Self::with_items(vec![item])
     }
 }
 
@@ -142,13 +154,13 @@ impl<'de> Deserialize<'de> for Error {
         if items.is_empty() {
             return Err(serde::de::Error::custom("an error has at least one item"));
         }
-        Ok(Self { items, source: None })
+        Ok(Self::with_items(items))
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, item) in self.items.iter().enumerate() {
+        for (i, item) in self.0.items.iter().enumerate() {
             if i > 0 {
                 f.write_str("; ")?;
             }
@@ -162,7 +174,7 @@ impl fmt::Display for Error {
 /// printed.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.items.iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = self.0.items.iter().map(ToString::to_string).collect();
         f.write_str(&lines.join("\n"))
     }
 }
@@ -170,13 +182,13 @@ impl fmt::Debug for Error {
 /// Errors are equal if their items are.
 impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
-        self.items == other.items
+        self.0.items == other.0.items
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
+        self.0.source.as_ref().map(|source| &**source as _)
     }
 }
 

@@ -68,7 +68,7 @@ pub fn parse(text: &str) -> Result<Value> {
     let duplicate = RefCell::new(None);
     let value = reader::from_untrusted_text(text, &duplicate).map_err(|fault| {
         let (line, column) = (fault.line(), fault.column());
-        let error = match (memory::reason_of(&fault.to_string()), duplicate.take()) {
+        let error = match (memory::take_limit_error(&fault.to_string()), duplicate.take()) {
             (_, Some(key)) => {
                 let message = format!("an object has one value per key: {fault}");
                 Error::new(ErrorId::INVALID_REQUEST, message).with("duplicate_key", key)
@@ -109,7 +109,7 @@ pub fn too_deep(value: &Value) -> bool {
 
 /// Drops a value of any depth without recursion. The generated drop needs stack for each level, and an
 /// untrusted value may have a million levels.
-pub(crate) fn discard(value: Value) {
+pub(crate) fn drop_iteratively(value: Value) {
     let mut pending = vec![value];
     while let Some(value) = pending.pop() {
         match value {

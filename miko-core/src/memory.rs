@@ -1,7 +1,7 @@
 //! The memory limit of this process, and returning freed memory to the system.
 //!
-//! Code whose allocations depend on a caller's input reports them with [`grow`]. The resident memory of the
-//! process is measured once per `STEP` of reported bytes; any other report is one addition. Without a limit
+//! Code whose allocations depend on a caller's input reports them with [`charge`]. The resident memory of the
+//! process is measured once per `CHECK_INTERVAL` of reported bytes; any other report is one addition. Without a limit
 //! ([`limit`]) nothing is refused.
 //!
 //! The limit has three levels, so that a full store does not block the calls that would empty it: stored data
@@ -18,16 +18,16 @@ use crate::error::{Error, ErrorId, Result};
 pub const MIN_LIMIT: usize = 16 << 20;
 
 /// The number of reported bytes after which the memory of the process is measured.
-const STEP: usize = 1 << 20;
+const CHECK_INTERVAL: usize = 1 << 20;
 
 /// The growth in bytes since the last trim after which freed memory is returned to the system.
 const TRIM_THRESHOLD: usize = 16 << 20;
 
-/// The text by which [`reason_of`] recognizes an error of a deserializer as `storage-full`.
+/// The text by which [`take_limit_error`] recognizes an error of a deserializer as `storage-full`.
 const LIMIT_REACHED: &str = "there is no memory for this within the memory limit of the server";
 
-/// The text by which [`reason_of`] recognizes an error of a deserializer as a read beyond [`read_within`].
-const TOO_EXPANSIVE: &str = "its values take too much memory";
+/// The text by which [`take_limit_error`] recognizes an error of a deserializer as a read beyond [`read_within`].
+const EXPANSION_EXCEEDED: &str = "its values take too much memory";
 
 /// How many bytes the values of a request may take in memory for each byte of the frame limit. The estimate
 /// includes spare capacity of vectors.
@@ -44,14 +44,14 @@ static BASELINE: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// The bytes reported since the memory of the process was last measured.
-    static REPORTED: Cell<usize> = const { Cell::new(0) };
+    static CHARGED: Cell<usize> = const { Cell::new(0) };
     /// The bytes that deserialized values may still take within [`read_within`].
     static READ_BUDGET: Cell<usize> = const { Cell::new(usize::MAX) };
-    /// Whether a read was refused since [`reason_of`] was last asked: its texts may also come from a caller.
+    /// Whether a read was refused since [`take_limit_error`] was last asked: its texts may also come from a caller.
     static READ_REFUSED: Cell<bool> = const { Cell::new(false) };
     /// The bytes of stored data reported since the memory of the process was last measured.
     static STORED: Cell<usize> = const { Cell::new(0) };
-    /// Whether a [`STEP`] was reported since [`give_back`].
+    /// Whether a [`CHECK_INTERVAL`] was reported since [`trim_if_grown`].
     static HAS_GROWN: Cell<bool> = const { Cell::new(false) };
     /// The resident memory after the last trim.
     static AFTER_TRIM: Cell<usize> = const { Cell::new(0) };
@@ -63,7 +63,7 @@ thread_local! {
 /// `invalid_request` below [`MIN_LIMIT`]; `internal` where the memory of a process cannot be measured.
 pub fn limit(bytes: usize) -> Result<()> {
     if bytes < MIN_LIMIT {
-        let message = format!("a memory limit has at least {MIN_LIMIT} bytes");
+        let message = format!("a memory limit must be at least {MIN_LIMIT} bytes");
         return Err(Error::new(ErrorId::INVALID_REQUEST, message)
             .with("found", bytes)
             .with("allowed", MIN_LIMIT));
@@ -82,25 +82,25 @@ pub fn limit(bytes: usize) -> Result<()> {
 /// # Errors
 /// `storage-full`, if the process has reached its limit.
 #[inline]
-pub fn grow(bytes: usize) -> Result<()> {
-    if report(bytes) < STEP { Ok(()) } else { check_limit() }
+pub fn charge(bytes: usize) -> Result<()> {
+    if report(bytes) < CHECK_INTERVAL { Ok(()) } else { check_limit() }
 }
 
-/// As [`grow`], with an error of serde that [`reason_of`] recognizes.
+/// As [`charge`], with an error of serde that [`take_limit_error`] recognizes.
 ///
 /// # Errors
-/// As [`grow`]; beyond the bytes of [`read_within`].
+/// As [`charge`]; beyond the bytes of [`read_within`].
 #[inline]
-pub(crate) fn grow_while_reading<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
+pub(crate) fn charge_deserialized<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
     let reported = report(bytes);
-    if reported < STEP { Ok(()) } else { check_while_reading(reported).map_err(E::custom) }
+    if reported < CHECK_INTERVAL { Ok(()) } else { check_while_reading(reported).map_err(E::custom) }
 }
 
 /// Adds to the bytes reported since the memory was last measured, and returns their sum.
 #[inline]
 fn report(bytes: usize) -> usize {
-    let reported = REPORTED.get().saturating_add(bytes);
-    REPORTED.set(reported);
+    let reported = CHARGED.get().saturating_add(bytes);
+    CHARGED.set(reported);
     reported
 }
 
@@ -127,15 +127,15 @@ pub fn read_within<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
 
 /// Converts the text of a deserializer's error to the error of this module that caused it; `None` if it has
 /// another cause.
-pub fn reason_of(text: &str) -> Option<Error> {
+pub fn take_limit_error(text: &str) -> Option<Error> {
     if !READ_REFUSED.replace(false) {
         return None;
     }
     if text.contains(LIMIT_REACHED) {
-        return Some(full());
+        return Some(limit_error());
     }
-    text.contains(TOO_EXPANSIVE).then(|| {
-        let message = format!("{TOO_EXPANSIVE}: send less in one request");
+    text.contains(EXPANSION_EXCEEDED).then(|| {
+        let message = format!("{EXPANSION_EXCEEDED}: send less in one request");
         Error::new(ErrorId::REQUEST_TOO_LARGE, message)
     })
 }
@@ -144,11 +144,11 @@ pub fn reason_of(text: &str) -> Option<Error> {
 ///
 /// # Errors
 /// `storage-full`, if the data have reached their share of the limit.
-pub(crate) fn store(bytes: usize) -> Result<()> {
+pub(crate) fn charge_stored(bytes: usize) -> Result<()> {
     let stored = STORED.get().saturating_add(bytes);
     STORED.set(stored);
     // Measured more often than for calls, since stored data are not freed when the call ends.
-    if stored < STEP / 16 {
+    if stored < CHECK_INTERVAL / 16 {
         return Ok(());
     }
     check(data_share)?;
@@ -160,13 +160,13 @@ pub(crate) fn store(bytes: usize) -> Result<()> {
 ///
 /// # Errors
 /// `storage-full`, if there is no room for frames.
-pub fn receive(bytes: usize) -> Result<()> {
-    grow(bytes)?;
+pub fn charge_incoming(bytes: usize) -> Result<()> {
+    charge(bytes)?;
     check(|limit| limit / 8 * 7)
 }
 
 /// Whether at most half of the limit is used, so that the next write cannot reach it.
-pub(crate) fn is_ample() -> bool {
+pub(crate) fn is_below_half() -> bool {
     is_within(|limit| limit / 2)
 }
 
@@ -176,14 +176,14 @@ pub(crate) fn data_share(limit: usize) -> usize {
 }
 
 /// The error of a call that would exceed the memory limit.
-pub fn full() -> Error {
+pub fn limit_error() -> Error {
     let message =
         format!("{LIMIT_REACHED}: delete what is not needed, ask for less at once, or raise `memory_limit`");
     Error::new(ErrorId::STORAGE_FULL, message).with("memory_limit", LIMIT.load(Ordering::Relaxed))
 }
 
 /// Returns freed memory to the system, if the process has grown by 16 MiB since the last time.
-pub fn give_back() {
+pub fn trim_if_grown() {
     if !HAS_GROWN.replace(false) {
         return;
     }
@@ -198,7 +198,7 @@ fn check_limit() -> Result<()> {
     HAS_GROWN.set(true);
     check(|limit| limit)?;
     // Not reset after a refusal: each further report then measures the memory.
-    REPORTED.set(0);
+    CHARGED.set(0);
     Ok(())
 }
 
@@ -209,8 +209,8 @@ fn check_while_reading(reported: usize) -> Result<(), &'static str> {
 
 fn check_read(reported: usize) -> Result<(), &'static str> {
     let Some(left) = READ_BUDGET.get().checked_sub(reported) else {
-        REPORTED.set(0);
-        return Err(TOO_EXPANSIVE);
+        CHARGED.set(0);
+        return Err(EXPANSION_EXCEEDED);
     };
     READ_BUDGET.set(left);
     check_limit().map_err(|_| LIMIT_REACHED)
@@ -222,7 +222,7 @@ fn check(part: impl Fn(usize) -> usize) -> Result<()> {
         return Ok(());
     }
     trim();
-    if is_within(part) { Ok(()) } else { Err(full()) }
+    if is_within(part) { Ok(()) } else { Err(limit_error()) }
 }
 
 fn is_within(part: impl Fn(usize) -> usize) -> bool {

@@ -29,7 +29,7 @@ impl std::str::FromStr for Mode {
             "w" => Err(Error::new(ErrorId::MODE_NOT_SUPPORTED, "a database is not opened for writing only")
                 .with("found", mode)
                 .with("known", known)),
-            _ => Err(Error::new(ErrorId::INVALID_MODE, "a mode is `rw` or `r`")
+            _ => Err(Error::new(ErrorId::INVALID_MODE, "a mode must be `rw` or `r`")
                 .with("found", mode)
                 .with("known", known)),
         }

@@ -85,7 +85,7 @@ pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
 
 fn read(query: Query, faults: &mut Faults) -> Option<Request> {
     if json::too_deep(&query) {
-        json::discard(query);
+        json::drop_iteratively(query);
         let message = format!("arrays and objects may nest {} deep, the request included", json::MAX_DEPTH);
         faults.refuse(Place::Root.fault(message));
         return None;

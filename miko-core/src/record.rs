@@ -187,9 +187,9 @@ impl<'de> Deserialize<'de> for Record {
             let wire = RecordWire::<String>::deserialize(deserializer)?;
             return Ok(Self {
                 pk: wire.pk,
-                bucket: Object::from_stored(wire.bucket),
-                stack: Object::from_stored(wire.stack),
-                extras: wire.extras.map(Object::from_stored),
+                bucket: Object::from_text_unchecked(wire.bucket),
+                stack: Object::from_text_unchecked(wire.stack),
+                extras: wire.extras.map(Object::from_text_unchecked),
                 created_at: Timestamp::from_millis(wire.created_at),
                 updated_at: Timestamp::from_millis(wire.updated_at),
             });

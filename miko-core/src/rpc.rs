@@ -101,7 +101,7 @@ pub type CallFuture<'t, Response> = Pin<Box<dyn Future<Output = Result<Response>
 /// It is implemented for every `Result` whose error type implements `From<Error>`.
 #[diagnostic::on_unimplemented(
     message = "a remote method returns a `Result` whose error type can be made from `mikobase::Error`",
-    label = "a call can fail on its way, and `{Self}` cannot say so",
+    label = "a call can fail in transport, and `{Self}` cannot represent that",
     note = "return `mikobase::Result<T>`, or implement `From<mikobase::Error>` for your error type"
 )]
 pub trait Fallible {
@@ -126,7 +126,7 @@ impl<T, E: From<Error>> Fallible for Result<T, E> {
 
 /// A value that can be sent between processes: the type of every argument and result of a remote method.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot travel between processes",
+    message = "`{Self}` cannot be sent between processes",
     label = "this type must implement `Serialize` and `DeserializeOwned`, be `Send` and borrow nothing",
     note = "derive `serde::Serialize` and `serde::Deserialize` for it, or pass something that has them"
 )]

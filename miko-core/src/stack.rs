@@ -71,11 +71,11 @@ impl Stack {
         if let Some(shadow) = &shadow {
             let place = Place::Key(place, SHADOW);
             if !shadow_is_first {
-                faults.refuse(place.fault("the shadow is the first platter of a stack"));
+                faults.refuse(place.fault("the shadow must be the first platter of a stack"));
             }
             match shadow {
                 Value::Object(keys) if keys.contains_key("class") => {
-                    faults.refuse(Place::Key(&place, "class").fault("the shadow names no class"));
+                    faults.refuse(Place::Key(&place, "class").fault("the shadow must not have a `class`"));
                 }
                 Value::Object(_) => {}
                 other => faults.refuse(place.wrong_type("an object", other)),
@@ -113,7 +113,7 @@ impl Stack {
     }
 }
 
-const NO_PLATTER: &str = "a record has at least one class: the shadow alone makes no stack";
+const NO_PLATTER: &str = "a stack needs at least one platter besides the shadow";
 
 /// Reads the primary class. Null is the default class.
 pub(crate) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {

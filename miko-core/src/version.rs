@@ -144,9 +144,9 @@ impl<'de> Deserialize<'de> for Version {
                 pk: wire.pk,
                 instance_pk: wire.instance_pk,
                 active: wire.bucket.is_some(),
-                bucket: wire.bucket.map(Object::from_stored),
-                stack: wire.stack.map(Object::from_stored),
-                extras: wire.extras.map(Object::from_stored),
+                bucket: wire.bucket.map(Object::from_text_unchecked),
+                stack: wire.stack.map(Object::from_text_unchecked),
+                extras: wire.extras.map(Object::from_text_unchecked),
                 created_at: Timestamp::from_millis(wire.created_at),
                 updated_at: Timestamp::from_millis(wire.updated_at),
             });

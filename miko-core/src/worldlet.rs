@@ -364,7 +364,7 @@ impl WorldletVisitor<'_> {
     /// Keeps an error of the sink and returns one of serde that ends the reading.
     fn abort<E: serde::de::Error>(&mut self, error: Error) -> E {
         *self.failure = Some(error);
-        E::custom("the sink gave up")
+        E::custom("aborted by the sink")
     }
 
     /// Whether the part read so far makes the worldlet temporal.
@@ -375,7 +375,7 @@ impl WorldletVisitor<'_> {
     fn check_temporal(&mut self) {
         if self.has_history && self.temporal == Some(false) {
             let properties = Place::Key(&Place::Root, "properties");
-            let message = "a worldlet with a history is temporal";
+            let message = "a worldlet with a history must be temporal";
             self.problems.refuse(Place::Key(&properties, "temporal").fault(message));
         }
     }
@@ -482,7 +482,7 @@ impl<'de, F: FnMut(String, &str) -> Result<()>> Visitor<'de> for EntriesVisitor<
             let text = map.next_value::<Box<RawValue>>()?;
             if let Err(error) = (self.take)(key, text.get()) {
                 *self.failure = Some(error);
-                return Err(A::Error::custom("the sink gave up"));
+                return Err(A::Error::custom("aborted by the sink"));
             }
         }
         Ok(None)

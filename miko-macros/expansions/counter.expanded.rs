@@ -9,7 +9,7 @@ pub trait Counter {
         self.add(name, 1)
     }
 }
-///What makes [`Counter`] remote, generated from the trait.
+///The generated proxies, server and dispatch of [`Counter`].
 #[allow(
     clippy::all,
     clippy::pedantic,
@@ -141,7 +141,7 @@ pub mod counter_rpc {
         "schema/counter.surface.json")
     );
     const _: ::core::option::Option<&str> = ::core::option_env!("MIKOBASE_RECORD");
-    ///A proxy that implements [`Counter`] by sending each call to whoever serves it.
+    ///A proxy that implements [`Counter`] by sending each call to a server.
     pub struct CounterClient {
         transport: ::std::boxed::Box<dyn ::mikobase::rpc::Transport<dyn Counter>>,
     }

@@ -151,7 +151,7 @@ pub trait Mikobase: Send + Sync {
     fn properties(&self) -> Result<Properties>;
 }
 #[cfg(feature = "rpc")]
-///What makes [`Mikobase`] remote, generated from the trait.
+///The generated proxies, server and dispatch of [`Mikobase`].
 #[allow(
     clippy::all,
     clippy::pedantic,
@@ -1194,7 +1194,7 @@ pub mod mikobase_rpc {
         "../miko-core/schema/mikobase.surface.json")
     );
     const _: ::core::option::Option<&str> = ::core::option_env!("MIKOBASE_RECORD");
-    ///A proxy that implements [`Mikobase`] by sending each call to whoever serves it.
+    ///A proxy that implements [`Mikobase`] by sending each call to a server.
     pub struct MikobaseClient {
         transport: ::std::boxed::Box<dyn crate::rpc::Transport<dyn Mikobase>>,
     }

@@ -9,8 +9,8 @@ mod names;
 mod output;
 mod qualifiers;
 mod receiver;
+mod sent_types;
 mod supertraits;
-mod travelling;
 
 use syn::{ItemTrait, TraitItem};
 
@@ -40,10 +40,7 @@ pub(crate) fn interface<'a>(args: Args, item: &'a ItemTrait, errors: &mut Errors
     }
     names::check(&methods, errors);
     if methods.is_empty() && errors.is_empty() {
-        errors.at(
-            &item.ident,
-            "an interface needs a method that is not `local`: there is nothing to call from afar",
-        );
+        errors.at(&item.ident, "an interface needs a method that is not `local`: it has no remote method");
     }
     errors.is_empty().then_some(Interface { args, item, methods })
 }

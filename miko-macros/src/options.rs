@@ -41,7 +41,7 @@ impl Options {
             Some("deadline") => self.deadline_ms.replace(milliseconds(&meta.value()?.parse()?)?).is_some(),
             _ => return Err(meta.error(format!("unknown attribute; known are {KNOWN}"))),
         };
-        if said_before { Err(meta.error("this is said twice: keep one of them")) } else { Ok(()) }
+        if said_before { Err(meta.error("duplicate option: keep one of them")) } else { Ok(()) }
     }
 
     fn check_contradictions(&self, attr: &Attribute, errors: &mut Errors) {
@@ -53,7 +53,7 @@ impl Options {
         if self.local && remote_only {
             errors.at(
                 attr,
-                "a `local` method is never called over the wire: remove what stands beside `local`",
+                "`local` cannot be combined with other options: a `local` method is never called remotely",
             );
         }
     }

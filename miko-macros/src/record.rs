@@ -82,7 +82,7 @@ fn record(path: &Path, surface: &Surface) -> io::Result<()> {
 fn read(path: &Path) -> Result<Surface, String> {
     let json =
         fs::read_to_string(path).map_err(|fault| format!("the recorded surface cannot be read: {fault}"))?;
-    Surface::from_json(&json).map_err(|fault| format!("the recorded surface is not one: {fault}"))
+    Surface::from_json(&json).map_err(|fault| format!("the recorded surface is not valid: {fault}"))
 }
 
 fn report_changes(interface: &Interface<'_>, changes: &[Change], errors: &mut Errors) {
@@ -91,7 +91,7 @@ fn report_changes(interface: &Interface<'_>, changes: &[Change], errors: &mut Er
             place_of(interface, change),
             format!(
                 "{change}\n\
-                 This is what differs from the recorded surface. If you mean it, record it: \
+                 The interface differs from the recorded surface. If that is intended, record it: \
                  build once with `{RECORD}=1`"
             ),
         );

@@ -31,7 +31,7 @@ pub(crate) fn interface(interface: &Interface<'_>) -> TokenStream {
     let module = interface.module();
     let conditions = interface.conditions();
     let cfg = interface.args.cfg.as_ref().map(|condition| quote!(#[cfg(#condition)]));
-    let doc = format!("What makes [`{}`] remote, generated from the trait.", interface.ident());
+    let doc = format!("The generated proxies, server and dispatch of [`{}`].", interface.ident());
     let messages = messages::render(interface);
     let surface = surface::render(interface);
     let client = client::render(interface);

@@ -19,7 +19,7 @@ const THEMES: &[(&str, &str)] = &[
         "Arguments are sent by value, under their names. `&str`, `&[T]` and `&T` are allowed: \
          the referenced\nvalue is sent.",
     ),
-    ("results", "A call can fail on its way, so every remote method returns a `Result`."),
+    ("results", "A call can fail in transport, so every remote method returns a `Result`."),
     (
         "types",
         "Some rules can only be checked by the type checker. The first of its messages names method and \

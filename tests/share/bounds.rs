@@ -32,6 +32,7 @@ pub const CASES: &[Case] = &[
     ("captured_output_has_a_bound", captured_output_has_a_bound),
     ("a_large_error_of_the_set_up_arrives", a_large_setup_error),
     ("a_value_that_does_not_read_back_is_called_that", a_value_that_does_not_read_back),
+    ("a_returned_value_has_the_keys_that_serde_json_reserves", returned_reserved_keys),
     ("an_ignored_sigchld_loses_no_exit_status", an_ignored_sigchld),
     ("an_ignored_ctrl_c_stays_ignored", an_ignored_ctrl_c),
     ("ctrl_c_in_a_program_with_threads_ends_the_share_in_order", ctrl_c_with_threads),
@@ -229,6 +230,12 @@ fn a_value_that_does_not_read_back() {
     let report = Uds::new().unwrap().mikobase(1, |_, _| Ok(OneWay)).unwrap();
     let fault = report.workers()[0].outcome.fault().unwrap();
     assert!(fault.starts_with("failed: the returned value cannot be read back: "), "{fault}");
+}
+
+fn returned_reserved_keys() {
+    let value = || json!({"a": [{"$serde_json::private::RawValue": "12"}], "b": {"$serde_json::private::Number": "x"}});
+    let report = Uds::new().unwrap().mikobase(1, |_, _| Ok(value())).unwrap();
+    assert_eq!(report.into_returned().unwrap(), [value()]);
 }
 
 fn an_ignored_sigchld() {

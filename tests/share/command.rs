@@ -371,7 +371,6 @@ fn check() {
     assert_eq!((output.status.code(), json_of(&output)), (Some(0), json!({"errors": [], "warnings": []})));
 }
 
-/// A shell command that creates an officer by way of `miko q0`.
 fn explain() {
     let select = r#"{"action": "select", "path": ["n", {"gt": 1}], "limit": {"placeholder": "most"},
         "placeholders": {"most": 2, "x": 1}}"#;
@@ -433,6 +432,7 @@ fn convert() {
     assert_eq!(std::fs::read_to_string(path("out.json")).unwrap(), exported);
 }
 
+/// A shell command that creates an officer by way of `miko q0`.
 fn create_officer(serial: &str) -> String {
     let request = format!(
         r#"{{\"action\": \"create\", \"class\": \"test.org/officer\", \"bucket\": {{\"serial\": {serial}}}}}"#

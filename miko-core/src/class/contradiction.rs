@@ -71,7 +71,7 @@ impl Field {
             let message = if allowed.is_empty() {
                 "`one_of` is empty: no value is allowed"
             } else {
-                "no value of `one_of` keeps the other rules of the field"
+                "no value of `one_of` satisfies the other rules of the field"
             };
             return faults.push(fault(place, message).with("rule", "one_of"));
         }
@@ -116,7 +116,7 @@ impl NumberRules {
                     _ => false,
                 };
                 if is_empty {
-                    return Some((low, format!("no number keeps both `{low}` and `{high}`")));
+                    return Some((low, format!("no number satisfies both `{low}` and `{high}`")));
                 }
             }
         }

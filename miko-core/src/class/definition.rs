@@ -77,9 +77,8 @@ fn read_uniques(settings: &mut SettingsReader<'_>) -> Vec<Vec<FieldPath>> {
             Value::Array(paths) if !paths.is_empty() => {
                 uniques.push(paths.iter().filter_map(|path| read_path(settings, key, path)).collect());
             }
-            _ => {
-                settings.refuse(key, format!("`{key}` is an array of arrays of fields: each tuple is unique"))
-            }
+            _ => settings
+                .refuse(key, format!("`{key}` must be an array of arrays of fields: each tuple is unique")),
         }
     }
     uniques
@@ -98,7 +97,7 @@ fn read_path(settings: &mut SettingsReader<'_>, key: &str, path: &Value) -> Opti
         let place = Place::Key(&settings.place, key);
         settings
             .faults
-            .push(fault(&place, "a field is named by a string, or by an array of keys that lead to it"));
+            .push(fault(&place, "a field must be named by a string, or by an array of keys that lead to it"));
     }
     keys
 }

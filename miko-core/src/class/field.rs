@@ -89,7 +89,7 @@ impl Field {
         faults: &mut DefinitionFaults,
     ) -> Self {
         let Value::Object(own) = value else {
-            faults.push(fault(&place, "a field definition is an object; `{}` allows any value"));
+            faults.push(fault(&place, "a field definition must be an object; `{}` allows any value"));
             return Self::default();
         };
         let merged: Map<String, Value>;
@@ -246,8 +246,10 @@ impl ElementRules {
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
-            settings
-                .contradicts("min_elements", "`min_elements` is more than `max_elements`: nothing is both");
+            settings.contradicts(
+                "min_elements",
+                "`min_elements` is more than `max_elements`: no value satisfies both",
+            );
         }
         let element_field = settings.get(&["of", "items"]).map(|(key, value)| {
             Box::new(Field::read_element(value, Place::Key(&settings.place, key), settings.faults))
@@ -288,7 +290,7 @@ fn inherited_settings(settings: &mut SettingsReader<'_>) -> Map<String, Value> {
         }
         Some(_) => settings.refuse(
             "default",
-            "on a hash with `fields`, `default` is an object of settings that hold for every one of them",
+            "on a hash with `fields`, `default` must be an object of settings that apply to each of the fields",
         ),
     }
     inherited

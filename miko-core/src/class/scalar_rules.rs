@@ -41,7 +41,10 @@ impl StringRules {
         if let (Some(min), Some(max)) = (min_length, max_length)
             && min > max
         {
-            settings.contradicts("min_length", "`min_length` is more than `max_length`: no string is both");
+            settings.contradicts(
+                "min_length",
+                "`min_length` is more than `max_length`: no string satisfies both",
+            );
         }
         let format = match settings.text("format") {
             None => None,
@@ -64,7 +67,7 @@ impl NumberRules {
     pub(super) fn read(settings: &mut SettingsReader<'_>) -> Self {
         let multiple_of = settings.number(&["multiple_of"]).cloned();
         if multiple_of.as_ref().and_then(Number::as_f64).is_some_and(|step| step <= 0.0) {
-            settings.refuse("multiple_of", "`multiple_of` is more than zero");
+            settings.refuse("multiple_of", "`multiple_of` must be greater than 0");
         }
         Self {
             min: settings.number(&["min", "gte"]).cloned(),

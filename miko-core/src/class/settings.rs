@@ -34,7 +34,7 @@ impl<'a> SettingsReader<'a> {
         let mut given = spellings.iter().filter_map(|key| Some((*key, self.map.get(*key)?)));
         let first = given.next();
         if let (Some((one, _)), Some((other, _))) = (first, given.next()) {
-            self.refuse(other, format!("`{one}` and `{other}` say the same thing: give one of them"));
+            self.refuse(other, format!("`{one}` and `{other}` are synonyms: give only one of them"));
         }
         first
     }

@@ -87,12 +87,12 @@ impl<T: Tables> LocalEngine<T> {
 
     /// Runs requests in one transaction. A request that cannot be parsed fails the batch, but the requests
     /// before it run first, so that the first error in order is reported. The requests after it are not
-    /// parsed; `discard` drops them, because they may nest too deep for a recursive drop.
+    /// parsed; `drop_iteratively` drops them, because they may nest too deep for a recursive drop.
     fn run_atomic_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let mut parsed = Vec::with_capacity(queries.len());
         for query in queries {
             match parsed.last() {
-                Some(Err(_)) => json::discard(query),
+                Some(Err(_)) => json::drop_iteratively(query),
                 _ => parsed.push(query::parse(query)),
             }
         }
@@ -117,7 +117,7 @@ impl<T: Tables> LocalEngine<T> {
                 Ok(_) => store.answer.charge(0),
             };
             if let Err(too_large) = within_limit {
-                queries.for_each(json::discard);
+                queries.for_each(json::drop_iteratively);
                 return Err(too_large.with("run", answers.len() + usize::from(answer.is_ok())));
             }
             remaining = store.answer.remaining();
@@ -284,7 +284,7 @@ fn check_batch_size(queries: Vec<Query>) -> Result<Vec<Query>> {
     if found <= MAX_BATCH_REQUESTS {
         return Ok(queries);
     }
-    queries.into_iter().for_each(json::discard);
+    queries.into_iter().for_each(json::drop_iteratively);
     let message = format!("a batch has at most {MAX_BATCH_REQUESTS} requests: send several batches");
     Err(Error::new(ErrorId::REQUEST_TOO_LARGE, message)
         .with("allowed", MAX_BATCH_REQUESTS)
@@ -295,7 +295,7 @@ fn check_depth(value: serde_json::Value) -> Result<serde_json::Value> {
     if !json::too_deep(&value) {
         return Ok(value);
     }
-    json::discard(value);
+    json::drop_iteratively(value);
     let message = format!("arrays and objects may nest {} deep", json::MAX_DEPTH);
     Err(Error::new(ErrorId::INVALID_REQUEST, message))
 }

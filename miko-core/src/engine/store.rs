@@ -179,7 +179,7 @@ impl<T: Tables> Drop for OpenTransaction<'_, T> {
 /// The store holds what this version never writes; or what it holds cannot be read for lack of memory.
 pub(super) fn broken(what: impl std::fmt::Display) -> Error {
     let what = what.to_string();
-    if let Some(reason) = memory::reason_of(&what) {
+    if let Some(reason) = memory::take_limit_error(&what) {
         return reason;
     }
     ErrorItem::new(ErrorId::INTERNAL, format!("the store is damaged: {what}")).into()

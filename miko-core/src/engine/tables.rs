@@ -88,7 +88,7 @@ pub(crate) trait Tables: Sized + Send {
     fn versions(&self, seq: i64) -> Result<Vec<Row>> {
         let mut versions = Vec::new();
         self.each_version(seq, |version| {
-            memory::grow(version.size())?;
+            memory::charge(version.size())?;
             versions.push(version);
             Ok(())
         })?;
@@ -297,7 +297,7 @@ pub(crate) struct Shown<'r> {
 
 impl From<Shown<'_>> for Record {
     fn from(shown: Shown<'_>) -> Self {
-        let object = |text: &str| Object::from_stored(text.to_owned());
+        let object = |text: &str| Object::from_text_unchecked(text.to_owned());
         Self {
             pk: shown.pk.to_owned(),
             bucket: object(shown.bucket),

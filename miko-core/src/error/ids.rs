@@ -109,8 +109,8 @@ error_ids! {
          another program has changed the file of a worldlet, which was not overwritten.",
         r#"{"action": "update", "pk": "…", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}"#;
     STREAM_EXPIRED = "stream-expired",
-        "The stream is closed: it was not read for five minutes, or too much of what it had yet to show was \
-         overwritten for the server to keep. Open it again.",
+        "The stream is closed: it was not read for five minutes, or its snapshot needed more overwritten \
+         rows than the server keeps (64 MiB). Open it again.",
         "an export that waits while every record is written anew";
     ACTION_NOT_SUPPORTED = "action-not-supported",
         "The action exists in Q0, but this engine does not support it.",
@@ -132,7 +132,7 @@ error_ids! {
         "The backend URL names no engine; the details list those that are known.",
         r#"`Uds::new()?.backend("https://mikobase.uno/redis")`"#;
     BACKEND_IN_USE = "backend-in-use",
-        "Another process maintains the file. Connect to its socket, or open the file when it has ended.",
+        "Another process has the file open for writing. Connect to its socket, or open the file when it has ended.",
         "a second `miko q0 crew.db` while the first is still reading requests";
     INVALID_MODE = "invalid-mode",
         "A mode is `rw` (or `wr`) or `r`, without other characters.",

@@ -28,8 +28,8 @@ use crate::error::{Error, ErrorId, Result};
 pub struct Object(String);
 
 impl Object {
-    /// Wraps text that the engine itself wrote.
-    pub(crate) fn from_stored(text: String) -> Self {
+    /// Wraps text without checking that it is a JSON object. [`to_map`](Self::to_map) reports it if it is not.
+    pub(crate) fn from_text_unchecked(text: String) -> Self {
         Self(text)
     }
 

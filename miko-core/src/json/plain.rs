@@ -310,7 +310,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for PlainKeys<A> {
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, inner: S) -> Result<Option<S::Value>, A::Error> {
-        memory::grow_while_reading(2 * size_of::<S::Value>())?;
+        memory::charge_deserialized(2 * size_of::<S::Value>())?;
         self.inner.next_element_seed(PlainKeys { inner, role: Role::Value })
     }
 
@@ -329,7 +329,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for PlainKeys<A> {
 
     #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, inner: S) -> Result<S::Value, A::Error> {
-        memory::grow_while_reading(2 * size_of::<S::Value>())?;
+        memory::charge_deserialized(2 * size_of::<S::Value>())?;
         self.inner.next_value_seed(PlainKeys { inner, role: Role::Value })
     }
 

@@ -129,7 +129,7 @@ impl<'de> Visitor<'de> for ValueVisitor<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut array = Vec::with_capacity(items.size_hint().unwrap_or(0).min(MAX_PREALLOC));
         while let Some(item) = items.next_element_seed(self)? {
-            memory::grow_while_reading(ELEMENT_SIZE)?;
+            memory::charge_deserialized(ELEMENT_SIZE)?;
             array.push(item);
         }
         Ok(array.into())
@@ -138,7 +138,7 @@ impl<'de> Visitor<'de> for ValueVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::with_capacity(members.size_hint().unwrap_or(0).min(MAX_PREALLOC));
         while let Some(key) = members.next_key::<String>()? {
-            memory::grow_while_reading(MEMBER_SIZE + key.len())?;
+            memory::charge_deserialized(MEMBER_SIZE + key.len())?;
             match object.entry(key) {
                 Entry::Vacant(entry) => drop(entry.insert(members.next_value_seed(self)?)),
                 Entry::Occupied(mut entry) => {

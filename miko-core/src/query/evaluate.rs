@@ -148,7 +148,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
     /// Those of `charge`; `storage-full` if the memory limit is reached.
     pub(crate) fn push(&mut self, record: S) -> Result<()> {
         if self.may_discard() {
-            memory::grow(record.bucket().len() + size_of::<S>())?;
+            memory::charge(record.bucket().len() + size_of::<S>())?;
         } else {
             (self.charge)(&record)?;
         }

@@ -65,8 +65,8 @@ impl Operators {
         let folding = read_folding(map, place, faults);
         let named: Vec<_> = map.iter().filter(|(key, _)| !MODIFIERS.contains(&key.as_str())).collect();
         if named.is_empty() {
-            let message = "an object in last place names at least one operator; to compare with an object, \
-                           say {\"value\": {…}}";
+            let message = "the object at the end of a path has no operator; to compare with an object, \
+                           write {\"value\": {…}}";
             return refuse(faults, place.fault(message).with("allowed", OPERATORS.to_vec()));
         }
         let read = |(key, operand): (&String, &Value)| {

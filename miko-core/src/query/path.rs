@@ -25,7 +25,8 @@ pub(crate) struct PathTest {
 impl PathTest {
     /// Reads the `path` of a request.
     pub(super) fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
-        const EXPECTED: &str = "an array of at least one key or index, and what is asked of the value there";
+        const EXPECTED: &str =
+            "an array of keys and indices that ends with a literal or an object of operators";
         let mut elements = match value {
             Value::Array(elements) if elements.len() >= 2 => elements,
             Value::Array(elements) => return refuse(faults, place.wrong_value(EXPECTED, elements)),

@@ -141,7 +141,10 @@ impl Resolver {
             context.place.with_pointer(item.with("placeholder", name).with("reason", reason))
         };
         let Some(definition) = context.scope.find(name) else {
-            return Err(fault("undefined", format!("no `placeholders` around this defines `{name}`")));
+            return Err(fault(
+                "undefined",
+                format!("placeholder `{name}` is not defined here or in an enclosing condition"),
+            ));
         };
         let is_first = self.used.insert(std::ptr::from_ref(definition));
         for before in context.expansion.into_iter().flat_map(|expansion| expansion.scopes_of(definition)) {
@@ -149,7 +152,10 @@ impl Resolver {
             // to the budget.
             self.budget = self.budget.saturating_sub(context.scope.size());
             if before.bindings() == context.scope.bindings() {
-                return Err(fault("circular", format!("what `{name}` stands for refers to `{name}` itself")));
+                return Err(fault(
+                    "circular",
+                    format!("placeholder `{name}` is circular: its definition refers to itself"),
+                ));
             }
         }
         let repeats = !is_first || context.expansion.is_some_and(|expansion| expansion.repeats);
@@ -162,7 +168,7 @@ impl Resolver {
         }
         let depth = context.expansion.map_or(0, |expansion| expansion.depth) + 1;
         if depth > json::MAX_DEPTH {
-            let message = format!("placeholders may stand {} deep in what others stand for", json::MAX_DEPTH);
+            let message = format!("placeholder definitions nest deeper than {} levels", json::MAX_DEPTH);
             return Err(fault("too_large", message));
         }
         Ok(Expansion { definition, scope: context.scope, outer: context.expansion, depth, repeats })

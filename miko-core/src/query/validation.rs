@@ -49,7 +49,7 @@ pub enum Check {
 impl Check {
     /// Validates only this aspect of a request. Without a known action, the rest is not checked.
     pub fn run(self, query: Query) -> Validation {
-        check(query, |respect| respect == self)
+        check(query, |check| check == self)
     }
 
     /// The aspect that a fault belongs to.
@@ -73,14 +73,14 @@ pub(crate) fn validate(query: Query) -> Validation {
     check(query, |_| true)
 }
 
-fn check(query: Query, asked: impl Fn(Check) -> bool) -> Validation {
+fn check(query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
     let mut faults = Faults::default();
     super::read(query, &mut faults);
     let (deferred, hints) = faults.take_deferred();
     let (mut errors, mut warnings) = faults.into_parts();
-    errors.retain(|item| asked(Check::of(item)));
-    warnings.retain(|item| asked(Check::of(item)));
-    if asked(Check::Placeholders) {
+    errors.retain(|item| is_selected(Check::of(item)));
+    warnings.retain(|item| is_selected(Check::of(item)));
+    if is_selected(Check::Placeholders) {
         append_distinct(&mut errors, deferred);
         append_distinct(&mut warnings, hints);
     }

@@ -68,7 +68,7 @@ impl UpdateRequest {
         const CHANGES: [&str; 4] = ["bucket", "class", "classes", "stack"];
         fields.refuse_unsupported("transaction");
         if fields.present(&CHANGES).is_empty() {
-            let message = format!("an update changes at least one of `{}`", CHANGES.join("`, `"));
+            let message = format!("an update needs at least one of `{}`", CHANGES.join("`, `"));
             fields.faults.refuse(Place::Root.fault(message).with("missing_fields", CHANGES.to_vec()));
         }
         let pk = fields.read_required("pk", readers::string);
@@ -99,7 +99,7 @@ fn stack(fields: &mut Fields<'_>) -> Option<StackInput> {
         ["stack"] => fields.read("stack", Stack::read_stack).map(StackInput::Whole),
         ref present => {
             // Each key gives the whole stack, so applying one would ignore another.
-            let message = format!("`{}` each say what the stack is: give one of them", present.join("`, `"));
+            let message = format!("`{}` are mutually exclusive: give only one of them", present.join("`, `"));
             fields.faults.refuse(Place::Root.fault(message).with("fields", present.to_vec()));
             for key in KEYS {
                 fields.take(key);

@@ -32,7 +32,7 @@ pub mod argument {
     fn limit_depth(value: &mut Value) {
         if json::too_deep(value) {
             let too_deep = (0..=json::MAX_DEPTH).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
-            json::discard(std::mem::replace(value, too_deep));
+            json::drop_iteratively(std::mem::replace(value, too_deep));
         }
     }
 
@@ -45,6 +45,16 @@ pub mod argument {
     pub fn deserialize<'de, T: Wire, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         plain::read(deserializer)
     }
+}
+
+/// Deserializes any value that another process sends. JSON in it is read by this crate's own deserializer.
+///
+/// # Errors
+/// Those of the type and of the deserializer.
+pub fn deserialize<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    crate::json::plain::read(deserializer)
 }
 
 /// The result of a remote method.

@@ -129,8 +129,10 @@ pub(super) fn take_bucket(
 ) -> Option<Map<String, Value>> {
     if let Some(value) = parts.shift_remove("value") {
         if !class_of(parts).is_some_and(|class| COMPACT.contains(&class)) || parts.contains_key("bucket") {
-            let message =
-                format!("`value` stands beside one of the classes {}, and no bucket", COMPACT.join(", "));
+            let message = format!(
+                "`value` is allowed only with one of the classes {}, and without `bucket`",
+                COMPACT.join(", ")
+            );
             faults.refuse(Place::Key(place, "value").fault(message));
             return None;
         }
@@ -159,7 +161,7 @@ pub(super) fn take_stack(
         CLASS_KEYS.into_iter().filter_map(|key| Some((key, parts.shift_remove(key)?))).collect();
     if given.len() > 1 {
         let keys: Vec<&str> = given.iter().map(|(key, _)| *key).collect();
-        let message = format!("`{}` each say what the classes are: give one of them", keys.join("`, `"));
+        let message = format!("`{}` are mutually exclusive: give only one of them", keys.join("`, `"));
         faults.refuse(place.fault(message).with("fields", keys));
         return None;
     }

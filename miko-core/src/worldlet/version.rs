@@ -112,7 +112,7 @@ fn take_either(
 ) -> Option<(&'static str, Value)> {
     match keys.map(|key| Some((key, parts.shift_remove(key)?))) {
         [Some(_), Some(_)] => {
-            let message = format!("`{}` and `{}` say the same thing: give one of them", keys[0], keys[1]);
+            let message = format!("`{}` and `{}` are synonyms: give only one of them", keys[0], keys[1]);
             faults.refuse(place.fault(message).with("fields", keys.to_vec()));
             None
         }

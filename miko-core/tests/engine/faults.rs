@@ -32,7 +32,7 @@ fn wrong(pointer: &str, expected: &str, found: impl Into<Value>) -> Value {
 
 const UNS: &str = "a UNS such as starfleet.com/officer";
 const COUNT: &str = "a non-negative integer";
-const PATH: &str = "an array of at least one key or index, and what is asked of the value there";
+const PATH: &str = "an array of keys and indices that ends with a literal or an object of operators";
 const CONDITION: [&str; 9] = ["class", "classes", "pk", "path", "all", "any", "then", "not", "placeholders"];
 const STEP: &str = "an object key (a string) or an array index (a non-negative integer)";
 

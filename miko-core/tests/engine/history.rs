@@ -384,7 +384,7 @@ fn all_faults_of_a_history_are_reported_with_their_places() {
                 "properties": {"temporal": false},
                 "history": {"v": {"identity": "a", "timestamp": T1, "active": false}},
             }),
-            vec![("/properties/temporal", "a worldlet with a history is temporal")],
+            vec![("/properties/temporal", "a worldlet with a history must be temporal")],
         ),
     ];
     for (worldlet, expected) in cases {

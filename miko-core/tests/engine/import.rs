@@ -148,8 +148,8 @@ fn all_faults_are_reported_with_their_places_and_nothing_is_imported() {
                 ("/records/a~1b/stack/x", "every platter but the shadow names a class"),
                 (
                     "/records/c/value",
-                    "`value` stands beside one of the classes \
-                     puck.uno/reference, puck.uno/reference/file, puck.uno/dbfile, and no bucket",
+                    "`value` is allowed only with one of the classes \
+                     puck.uno/reference, puck.uno/reference/file, puck.uno/dbfile, and without `bucket`",
                 ),
                 (
                     "/records/d/created_at",

@@ -1,6 +1,7 @@
 //! Paths that cannot be written: the error names the file and the reason.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use miko_core::backend::Mode;
@@ -55,4 +56,18 @@ fn a_folder_that_takes_no_file_beside_the_database_is_named() {
     let error = SqliteEngine::open(path, Mode::ReadWrite).unwrap_err();
     assert!(error.is(ErrorId::INVALID_BACKEND), "{error}");
     assert_eq!(error.items()[0].details["path"], "/proc/self/comm");
+}
+
+#[test]
+fn a_file_whose_writing_fails_halfway_keeps_its_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.json");
+    fs::write(&path, "before").unwrap();
+    let error = atomic_file::write_text(&path, |file| {
+        file.write_all(&[b'x'; 100_000]).unwrap();
+        Err(Error::new(ErrorId::INTERNAL, "the source is damaged"))
+    });
+    assert!(error.unwrap_err().is(ErrorId::INTERNAL));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "before");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
 }

@@ -2,7 +2,7 @@
 
 use syn::{FnArg, Pat, PatIdent, PatType, Signature, Type};
 
-use super::travelling;
+use super::sent_types;
 use crate::errors::Errors;
 use crate::model::Param;
 
@@ -37,7 +37,7 @@ fn check_name(pattern: &PatIdent, errors: &mut Errors) {
 /// An argument may be a shared reference; what it refers to must be owned.
 fn check_type(ty: &Type, errors: &mut Errors) {
     let Type::Reference(reference) = ty else {
-        return travelling::check(ty, INSIDE, errors);
+        return sent_types::check(ty, INSIDE, errors);
     };
     if let Some(mutability) = &reference.mutability {
         errors.at(
@@ -49,7 +49,7 @@ fn check_type(ty: &Type, errors: &mut Errors) {
         errors.at(lifetime, "a remote method has no explicit lifetimes: remove it");
     }
     match &*reference.elem {
-        Type::Slice(slice) => travelling::check(&slice.elem, INSIDE, errors),
-        elem => travelling::check(elem, INSIDE, errors),
+        Type::Slice(slice) => sent_types::check(&slice.elem, INSIDE, errors),
+        elem => sent_types::check(elem, INSIDE, errors),
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn check(item: &ItemTrait, errors: &mut Errors) {
     if let Some(unsafety) = &item.unsafety {
         errors.at(
             unsafety,
-            "an interface is a safe trait: a caller in another process could not keep its promises",
+            "an interface is a safe trait: a caller in another process cannot uphold an unsafe contract",
         );
     }
     if let Some(auto) = &item.modifiers.auto_token {
@@ -51,7 +51,9 @@ pub(super) fn check(item: &ItemTrait, errors: &mut Errors) {
 /// Reports a member that is not a method.
 pub(super) fn check_member(member: &TraitItem, errors: &mut Errors) {
     let message = match member {
-        TraitItem::Type(_) => "an interface has no associated types: each side could only guess the other's",
+        TraitItem::Type(_) => {
+            "an interface has no associated types: client and server could choose different types"
+        }
         TraitItem::Const(_) => {
             "an interface has no associated constants: return the value from a method, \
              or define it beside the trait"

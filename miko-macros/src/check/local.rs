@@ -7,10 +7,7 @@ use crate::errors::Errors;
 
 pub(super) fn check(method: &TraitItemFn, errors: &mut Errors) {
     if method.default.is_none() {
-        errors.at(
-            &method.sig,
-            "a `local` method needs a body: it runs where it is called, in terms of the others",
-        );
+        errors.at(&method.sig, "a `local` method needs a body: it runs in the process of the caller");
     }
     if !is_only_for_sized(method) && needs_sized(method) {
         errors.at(

@@ -2,7 +2,7 @@
 
 use syn::{ReturnType, Signature, Type};
 
-use super::travelling;
+use super::sent_types;
 use crate::errors::Errors;
 
 /// The return type as written.
@@ -10,7 +10,7 @@ pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Option<Type> {
     let ReturnType::Type(_, output) = &sig.output else {
         errors.at(
             sig,
-            "a remote method returns a `Result`, since a call can fail on its way: \
+            "a remote method returns a `Result`, since a call can fail in transport: \
              write `-> mikobase::Result<()>`",
         );
         return None;
@@ -18,11 +18,11 @@ pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Option<Type> {
     if !is_result(output) {
         errors.at(
             output,
-            "a remote method returns a `Result`, since a call can fail on its way: \
+            "a remote method returns a `Result`, since a call can fail in transport: \
              write `mikobase::Result<…>`",
         );
     }
-    travelling::check(output, "a result travels by value: return an owned type", errors);
+    sent_types::check(output, "a result travels by value: return an owned type", errors);
     Some((**output).clone())
 }
 

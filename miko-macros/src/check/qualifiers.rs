@@ -16,8 +16,10 @@ pub(super) fn check(method: &TraitItemFn, errors: &mut Errors) {
         errors.at(constness, "a remote method cannot be `const`: it runs in another process");
     }
     if let Safety::Unsafe(unsafety) = &sig.safety {
-        errors
-            .at(unsafety, "a remote method is safe: a caller in another process could not keep its promises");
+        errors.at(
+            unsafety,
+            "a remote method is safe: a caller in another process cannot uphold an unsafe contract",
+        );
     }
     if let Some(abi) = &sig.abi {
         errors.at(abi, "a remote method has no ABI of its own: remove `extern`");

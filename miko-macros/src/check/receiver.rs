@@ -20,12 +20,12 @@ fn check_kind(receiver: &Receiver, errors: &mut Errors) {
         ReceiverKind::Reference(_, None, None) => {}
         ReceiverKind::Reference(_, _, Some(_)) => errors.at(
             receiver,
-            "a remote method takes `&self`: many workers share one object, which guards its state itself \
+            "a remote method takes `&self`: many workers share one object, so its state needs interior mutability \
              (`Mutex`, `Cell`)",
         ),
         ReceiverKind::Reference(_, Some(lifetime), None) => {
             errors.at(lifetime, "a remote method has no explicit lifetimes: write `&self`");
         }
-        _ => errors.at(receiver, "a remote method takes `&self`: the shared object stays where it is"),
+        _ => errors.at(receiver, "a remote method takes `&self`: a call cannot consume the shared object"),
     }
 }

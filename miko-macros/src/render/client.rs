@@ -9,7 +9,7 @@ use crate::model::{Interface, Method};
 pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (name, client) = (interface.ident(), interface.named("Client"));
-    let doc = format!("A proxy that implements [`{name}`] by sending each call to whoever serves it.");
+    let doc = format!("A proxy that implements [`{name}`] by sending each call to a server.");
     let methods =
         interface.methods.iter().enumerate().map(|(index, method)| render_method(interface, index, method));
     quote! {

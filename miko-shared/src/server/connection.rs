@@ -74,7 +74,7 @@ impl ConnectionState {
         self.incoming.filled(count);
         self.arrived = Instant::now();
         if self.incoming.len() > LARGE
-            && let Err(full) = memory::receive(count)
+            && let Err(full) = memory::charge_incoming(count)
             && !self.incoming.is_due(frame_size)
         {
             self.refuse_partial_frame(full);
@@ -136,7 +136,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
             }
         }
         state.incoming.shrink();
-        memory::give_back();
+        memory::trim_if_grown();
         match stream.read(state.incoming.room()).await {
             Ok(count) if count > 0 => state.receive(count, shared.limits.frame_size),
             _ => return,
@@ -209,7 +209,7 @@ fn report_slow(method: Option<&Method>, started: Instant) {
 /// Accounts for the memory of a large answer. A small answer is always sent, because its call may have had
 /// effects.
 fn memory_of_answer(bytes: usize) -> Result<(), Error> {
-    if bytes > LARGE { memory::grow(bytes) } else { Ok(()) }
+    if bytes > LARGE { memory::charge(bytes) } else { Ok(()) }
 }
 
 /// The error for an answer of `method` that could not be encoded.
@@ -235,7 +235,8 @@ fn refuse_unreadable<Response>(
     fault: &rmp_serde::decode::Error,
 ) -> Result<Answer<Response>, Error> {
     let message = format!("the call cannot be read: {fault}");
-    let error = memory::reason_of(&message).unwrap_or_else(|| Error::new(ErrorId::INVALID_REQUEST, message));
+    let error =
+        memory::take_limit_error(&message).unwrap_or_else(|| Error::new(ErrorId::INVALID_REQUEST, message));
     match Incoming::<IgnoredAny>::read(frame) {
         Ok(Incoming::Request(request)) => Ok(refusal(request.id, &error)),
         Ok(Incoming::Cancel(_)) | Err(_) => Err(error),

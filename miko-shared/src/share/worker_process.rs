@@ -42,6 +42,7 @@ impl Worker {
 
 /// The message that a worker sends to its parent at the end.
 #[derive(Serialize, Deserialize)]
+#[serde(bound(deserialize = "R: Deserialize<'de>"))]
 pub(super) struct WorkerResult<R> {
     pub(super) result: BlockResult<R>,
     pub(super) calls: u64,
@@ -49,8 +50,9 @@ pub(super) struct WorkerResult<R> {
 
 /// The result of a block.
 #[derive(Serialize, Deserialize)]
+#[serde(bound(deserialize = "R: Deserialize<'de>"))]
 pub(super) enum BlockResult<R> {
-    Returned(R),
+    Returned(#[serde(deserialize_with = "miko_core::rpc::travel::deserialize")] R),
     Failed { text: String, error: Option<Error> },
     Panicked(String),
 }

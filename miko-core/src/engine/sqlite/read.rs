@@ -70,9 +70,9 @@ impl Store<Sqlite> {
 fn read_record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         pk: row.get(0)?,
-        bucket: Object::from_stored(row.get(1)?),
-        stack: Object::from_stored(row.get(2)?),
-        extras: row.get::<_, Option<String>>(3)?.map(Object::from_stored),
+        bucket: Object::from_text_unchecked(row.get(1)?),
+        stack: Object::from_text_unchecked(row.get(2)?),
+        extras: row.get::<_, Option<String>>(3)?.map(Object::from_text_unchecked),
         created_at: Timestamp::from_millis(row.get(4)?),
         updated_at: Timestamp::from_millis(row.get(5)?),
     })

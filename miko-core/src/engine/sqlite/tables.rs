@@ -114,7 +114,7 @@ impl Tables for Sqlite {
         const SQL: &str = "INSERT INTO record \
              (pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-        memory::grow(row.size())?;
+        memory::charge(row.size())?;
         let [bucket, stack, extras] = body_columns(row);
         let times = [row.created_at, row.updated_at].map(Timestamp::as_millis);
         self.run(SQL, params![row.pk, bucket, stack, extras, times[0], times[1], row.commit, row.instance])?;
@@ -124,7 +124,7 @@ impl Tables for Sqlite {
     fn rewrite(&mut self, seq: i64, row: &Row) -> Result<()> {
         const SQL: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
                            updated_at = ?6, commit_seq = ?7, instance_pk = ?8 WHERE seq = ?1";
-        memory::grow(row.size())?;
+        memory::charge(row.size())?;
         let [bucket, stack, extras] = body_columns(row);
         let times = [row.created_at, row.updated_at].map(Timestamp::as_millis);
         self.run(SQL, params![seq, bucket, stack, extras, times[0], times[1], row.commit, row.instance])

@@ -67,7 +67,7 @@ impl AnswerBudget {
     /// `request-too-large`, if the budget is exceeded; `storage-full`, if the process has no memory for the
     /// bytes.
     pub(in crate::engine) fn charge(&self, bytes: usize) -> Result<()> {
-        memory::grow(bytes + OVERHEAD)?;
+        memory::charge(bytes + OVERHEAD)?;
         match self.0.get().checked_sub(bytes + OVERHEAD) {
             Some(remaining) => {
                 self.0.set(remaining);

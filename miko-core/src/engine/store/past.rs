@@ -169,7 +169,7 @@ impl<T: Tables> Store<T> {
 
 impl From<Row> for Version {
     fn from(row: Row) -> Self {
-        let object = crate::json::Object::from_stored;
+        let object = crate::json::Object::from_text_unchecked;
         let (bucket, stack, extras) = match row.state {
             Some(state) => (Some(state.bucket), Some(state.stack), state.extras),
             None => (None, None, None),

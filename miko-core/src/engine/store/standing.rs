@@ -50,7 +50,7 @@ impl<T: Tables> Store<T> {
         self.standing.is_some()
             && self.together.is_none()
             && !create.stack.defines_a_class()
-            && memory::is_ample()
+            && memory::is_below_half()
     }
 
     /// Creates a record in the standing transaction: all of it, or nothing if it fails or panics.

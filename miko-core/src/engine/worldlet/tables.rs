@@ -247,7 +247,7 @@ impl Tables for MemoryTables {
     }
 
     fn rewrite(&mut self, seq: i64, row: &Row) -> Result<()> {
-        memory::store(row.size())?;
+        memory::charge_stored(row.size())?;
         self.record.insert(seq, row.clone());
         if let Some(instance) = &row.instance {
             self.by_instance.insert(instance.clone(), seq);
@@ -265,7 +265,7 @@ impl Tables for MemoryTables {
     }
 
     fn insert_version(&mut self, seq: i64, version: &Row) -> Result<()> {
-        memory::store(version.size())?;
+        memory::charge_stored(version.size())?;
         let instance = version.instance.clone().unwrap_or_default();
         self.version.insert((seq, version.updated_at.as_millis(), instance), version.clone());
         if let Some(instance) = &version.instance {
@@ -406,7 +406,7 @@ impl Tables for MemoryTables {
         let key = (constraint, value.to_owned());
         let is_free = self.unique_value.get(&key).is_none();
         if is_free {
-            memory::store(value.len())?;
+            memory::charge_stored(value.len())?;
             self.unique_value.insert(key, seq);
         }
         Ok(is_free)
@@ -425,7 +425,7 @@ impl Tables for MemoryTables {
     }
 
     fn enter_indexed(&mut self, constraint: i64, value: &str, seq: i64) -> Result<()> {
-        memory::store(value.len())?;
+        memory::charge_stored(value.len())?;
         self.indexed_value.insert((constraint, value.to_owned(), seq), ());
         Ok(())
     }
@@ -436,7 +436,7 @@ impl Tables for MemoryTables {
     }
 
     fn point(&mut self, target: &str, seq: i64, pointer: &str, restricts: bool) -> Result<()> {
-        memory::store(2 * (target.len() + pointer.len()))?;
+        memory::charge_stored(2 * (target.len() + pointer.len()))?;
         let key = (target.to_owned(), seq, pointer.to_owned());
         let restricts = restricts || self.reference.get(&key) == Some(&true);
         self.reference.insert(key, restricts);
@@ -505,7 +505,7 @@ impl Tables for MemoryTables {
     }
 
     fn write_chunk(&mut self, file: i64, index: u64, data: &[u8]) -> Result<()> {
-        memory::store(data.len())?;
+        memory::charge_stored(data.len())?;
         self.chunk.insert((file, index), data.into());
         Ok(())
     }

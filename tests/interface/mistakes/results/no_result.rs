@@ -1,4 +1,4 @@
-//! A call can fail on its way, and nothing could say so.
+//! A call can fail in transport, and nothing could represent that.
 
 use mikobase::mikobase_interface;
 

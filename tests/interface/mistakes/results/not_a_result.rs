@@ -1,4 +1,4 @@
-//! A call can fail on its way, and a number cannot say so.
+//! A call can fail in transport, and a number cannot represent that.
 
 use mikobase::mikobase_interface;
 

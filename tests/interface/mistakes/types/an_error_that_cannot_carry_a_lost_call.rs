@@ -1,4 +1,4 @@
-//! When a call fails on its way, the caller gets that failure as the error of the method.
+//! When a call fails in transport, the caller gets that failure as the error of the method.
 
 use mikobase::mikobase_interface;
 
