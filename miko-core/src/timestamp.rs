@@ -114,3 +114,23 @@ impl<'de> Deserialize<'de> for Timestamp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_has_a_time_that_can_be_read_again() {
+        let [first, last] = ["0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"];
+        for text in [first, "1969-12-31T23:59:59.999Z", last] {
+            let time: Timestamp = text.parse().unwrap();
+            assert_eq!(time.for_write().unwrap().to_string(), text);
+        }
+        let (before, after) =
+            (first.parse::<Timestamp>().unwrap().0 - 1, last.parse::<Timestamp>().unwrap().0 + 1);
+        for millis in [before, after, i64::MIN, i64::MAX] {
+            let error = Timestamp::from_millis(millis).for_write().unwrap_err();
+            assert!(error.is(ErrorId::INTERNAL), "{millis}: {error}");
+        }
+    }
+}

@@ -95,8 +95,9 @@ fn q0_line_by_line() {
 
 fn bad_lines() {
     let mut program = miko(&["q0", MEMORY]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = b"\nnot json\n\xff\xfe\n[1]\n{\"action\": \"create\", \"bucket\": {\"n\": 1e999}}\n\
-        {\"action\": \"select\"}";
+    let lines =
+        b"\xef\xbb\xbf\nnot json\n\xff\xfe\n[1]\n{\"action\": \"create\", \"bucket\": {\"n\": 1e999}}\n\
+        \xef\xbb\xbf{\"action\": \"select\"}";
     program.stdin.take().unwrap().write_all(lines).unwrap();
     let output = program.wait_with_output().unwrap();
     let answers: Vec<Value> = output
@@ -181,7 +182,7 @@ fn missing_backends(folder: &Path) -> [String; 4] {
 
 fn reads_create_nothing() {
     let select = r#"{"action": "select"}"#;
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 12] = [
         &["q0", "BACKEND", select],
         &["q0", "BACKEND", r#"{"action": "engage"}"#],
         &["q0", "BACKEND", r#"{"action": "create"}"#],
@@ -191,6 +192,7 @@ fn reads_create_nothing() {
         &["explain", "BACKEND", select],
         &["export", "BACKEND"],
         &["schema", "export", "BACKEND"],
+        &["schema", "show", "BACKEND"],
         &["convert", "BACKEND", "-"],
         &["convert", "BACKEND", "OUT"],
     ];

@@ -101,6 +101,8 @@ fn a_definition_that_nothing_can_fulfil_is_refused_with_the_rule() {
         (json!({"class": "string", "default": "x", "one_of": ["y"]}), "default"),
         (json!({"class": "string", "default": "x", "pattern": "^y"}), "default"),
         (json!({"class": "array", "default": [null], "of": {"required": true}}), "default"),
+        (json!({"class": "array", "min_elements": 2, "max_elements": 1}), "min_elements"),
+        (json!({"class": "hash", "min_elements": 2, "max_elements": 1}), "min_elements"),
         (json!({"required": true, "default": null}), "default"),
         (json!({"class": "array", "of": {"class": "number", "min": 2, "max": 1}}), "min"),
         (json!({"class": "hash", "fields": {"g": {"class": "number", "min": 2, "max": 1}}}), "min"),

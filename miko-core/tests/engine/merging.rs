@@ -63,6 +63,23 @@ fn a_class_that_became_stricter_on_one_side_keeps_nothing_from_being_merged() {
 }
 
 #[test]
+fn a_select_has_the_order_of_arrival_and_an_export_that_of_creation() {
+    for db in databases() {
+        for (pk, time) in [("z", "2364"), ("a", "2363"), ("b", "2364")] {
+            let time = format!("{time}-01-01T00:00:00.000Z");
+            let merged = db.merge(delta(&format!("v-{pk}"), pk, &time, Some(json!({})))).unwrap();
+            assert_eq!(merged.accepted.len(), 1);
+        }
+        let records = db.q0(json!({"action": "select"})).unwrap().into_records().unwrap();
+        let arrived: Vec<String> = records.into_iter().map(|record| record.pk).collect();
+        assert_eq!(arrived, ["z", "a", "b"]);
+        let exported: Value = serde_json::from_str(&exported(&*db)).unwrap();
+        let pks: Vec<&String> = exported["records"].as_object().unwrap().keys().collect();
+        assert_eq!(pks, ["a", "b", "z"]);
+    }
+}
+
+#[test]
 fn versions_of_one_time_are_in_the_order_of_their_pks() {
     let time = "2364-01-01T00:00:00.000Z";
     for order in [["v1", "v2", "v3"], ["v3", "v1", "v2"], ["v2", "v3", "v1"]] {
