@@ -77,7 +77,6 @@ CREATE TABLE reference (
     restricts INTEGER NOT NULL CHECK (restricts IN (0, 1)),
     PRIMARY KEY (target, seq, pointer)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX reference_by_record ON reference (seq);
 
 -- What a worldlet says of itself as a whole, and is exported again: `executable`, `meta` and the pass-through keys.
 CREATE TABLE worldlet_key (

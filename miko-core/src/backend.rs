@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::engine::opening::{cannot_open, invalid_backend};
-use crate::engine::{Engine, LocalEngine, SqliteEngine, Tables, WorldletEngine};
+use crate::engine::{Engine, LocalEngine, SqliteEngine, WorldletEngine};
 use crate::error::{Error, ErrorId, Result};
+use crate::storage::Storage;
+use crate::storage::opening::{cannot_open, invalid_backend};
 
 pub use crate::mode::Mode;
 
@@ -20,17 +21,17 @@ pub const KNOWN: [&str; 5] = [
 /// A parsed backend URL.
 ///
 /// ```
-/// use miko_core::backend::{Backend, Storage};
+/// use miko_core::backend::{Backend, Location};
 ///
 /// let backend: Backend = "https://mikobase.uno/sqlite/file?path=/srv/crew.db&temporal=true".parse()?;
-/// assert_eq!(backend.storage, Storage::SqliteFile("/srv/crew.db".into()));
+/// assert_eq!(backend.location, Location::SqliteFile("/srv/crew.db".into()));
 /// assert!(backend.temporal);
 /// # Ok::<(), miko_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
     /// Where the records are, and in which form.
-    pub storage: Storage,
+    pub location: Location,
     /// Whether a database that is created now keeps every version of a record.
     pub temporal: bool,
     /// Whether records of undefined classes are refused.
@@ -40,7 +41,7 @@ pub struct Backend {
 /// Where the records are, and in which form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Storage {
+pub enum Location {
     /// SQLite in memory, the default.
     SqliteMemory,
     /// SQLite in a file.
@@ -79,19 +80,19 @@ impl Backend {
     /// Those of [`SqliteEngine::open`] and [`WorldletEngine::open`]; also `invalid-backend` for a database in
     /// memory in mode `r`.
     pub fn open(&self, mode: Mode) -> Result<Box<dyn Engine>> {
-        if matches!(self.storage, Storage::SqliteMemory | Storage::Worldlet(None)) && mode == Mode::Read {
+        if matches!(self.location, Location::SqliteMemory | Location::Worldlet(None)) && mode == Mode::Read {
             let message = "a database in memory is empty when it is opened: there is nothing to read";
             return Err(Error::new(ErrorId::INVALID_BACKEND, message));
         }
-        match (&self.storage, self.temporal) {
-            (Storage::SqliteMemory, false) => self.finish_open(SqliteEngine::in_memory()),
-            (Storage::SqliteMemory, true) => self.finish_open(SqliteEngine::temporal_in_memory()),
-            (Storage::SqliteFile(path), false) => self.finish_open(SqliteEngine::open(path, mode)),
-            (Storage::SqliteFile(path), true) => self.finish_open(SqliteEngine::open_temporal(path, mode)),
-            (Storage::Worldlet(None), false) => self.finish_open(WorldletEngine::in_memory()),
-            (Storage::Worldlet(None), true) => self.finish_open(WorldletEngine::temporal_in_memory()),
-            (Storage::Worldlet(Some(path)), false) => self.finish_open(WorldletEngine::open(path, mode)),
-            (Storage::Worldlet(Some(path)), true) => {
+        match (&self.location, self.temporal) {
+            (Location::SqliteMemory, false) => self.finish_open(SqliteEngine::in_memory()),
+            (Location::SqliteMemory, true) => self.finish_open(SqliteEngine::temporal_in_memory()),
+            (Location::SqliteFile(path), false) => self.finish_open(SqliteEngine::open(path, mode)),
+            (Location::SqliteFile(path), true) => self.finish_open(SqliteEngine::open_temporal(path, mode)),
+            (Location::Worldlet(None), false) => self.finish_open(WorldletEngine::in_memory()),
+            (Location::Worldlet(None), true) => self.finish_open(WorldletEngine::temporal_in_memory()),
+            (Location::Worldlet(Some(path)), false) => self.finish_open(WorldletEngine::open(path, mode)),
+            (Location::Worldlet(Some(path)), true) => {
                 self.finish_open(WorldletEngine::open_temporal(path, mode))
             }
         }
@@ -125,13 +126,13 @@ impl Backend {
 
     /// The file that holds the records, if there is one.
     pub fn path(&self) -> Option<&Path> {
-        match &self.storage {
-            Storage::SqliteFile(path) | Storage::Worldlet(Some(path)) => Some(path),
-            Storage::SqliteMemory | Storage::Worldlet(None) => None,
+        match &self.location {
+            Location::SqliteFile(path) | Location::Worldlet(Some(path)) => Some(path),
+            Location::SqliteMemory | Location::Worldlet(None) => None,
         }
     }
 
-    fn finish_open<T: Tables + 'static>(&self, engine: Result<LocalEngine<T>>) -> Result<Box<dyn Engine>> {
+    fn finish_open<T: Storage + 'static>(&self, engine: Result<LocalEngine<T>>) -> Result<Box<dyn Engine>> {
         let engine = engine?;
         Ok(Box::new(if self.strict { engine.strict() } else { engine }))
     }
@@ -144,37 +145,37 @@ impl std::str::FromStr for Backend {
         let without_scheme = url.strip_prefix("https://").unwrap_or(url);
         let (name, parameters) = without_scheme.split_once('?').unwrap_or((without_scheme, ""));
         let parameters = UrlParameters::parse(parameters);
-        let storage = match name.strip_prefix("mikobase.uno/") {
+        let location = match name.strip_prefix("mikobase.uno/") {
             // A plain path may contain a question mark.
             None if without_scheme == url => match (plain_path(url), plain_path(name)) {
-                (Some(storage), _) => return Ok(Self { storage, temporal: false, strict: false }),
-                (None, Some(storage)) => parameters.and_then(|parameters| parameters.without_path(storage)),
+                (Some(location), _) => return Ok(Self { location, temporal: false, strict: false }),
+                (None, Some(location)) => parameters.and_then(|parameters| parameters.without_path(location)),
                 (None, None) => Err("this does not name an engine".to_owned()),
             },
             None => Err("this does not name an engine".to_owned()),
             Some("sqlite/memory") => {
-                parameters.and_then(|parameters| parameters.without_path(Storage::SqliteMemory))
+                parameters.and_then(|parameters| parameters.without_path(Location::SqliteMemory))
             }
             Some("sqlite/file") => parameters.and_then(|parameters| match parameters.path {
-                Some(ref path) => Ok(parameters.backend(Storage::SqliteFile(path.clone()))),
+                Some(ref path) => Ok(parameters.backend(Location::SqliteFile(path.clone()))),
                 None => Err("SQLite in a file needs a `path`".to_owned()),
             }),
             Some("worldlet") => {
-                parameters.map(|parameters| parameters.backend(Storage::Worldlet(parameters.path.clone())))
+                parameters.map(|parameters| parameters.backend(Location::Worldlet(parameters.path.clone())))
             }
             Some(_) => Err("this does not name an engine".to_owned()),
         };
-        storage.map_err(|error| invalid_url(url, &error))
+        location.map_err(|error| invalid_url(url, &error))
     }
 }
 
-/// The storage for the extension of a plain path.
-fn plain_path(path: &str) -> Option<Storage> {
+/// The location of the engine for the extension of a plain path.
+fn plain_path(path: &str) -> Option<Location> {
     let (stem, extension) = path.rsplit_once('.')?;
     let has_stem = !stem.is_empty() && !stem.ends_with('/');
     match extension {
-        "db" | "sqlite" | "mikobase" if has_stem => Some(Storage::SqliteFile(path.into())),
-        "json" if has_stem => Some(Storage::Worldlet(Some(path.into()))),
+        "db" | "sqlite" | "mikobase" if has_stem => Some(Location::SqliteFile(path.into())),
+        "json" if has_stem => Some(Location::Worldlet(Some(path.into()))),
         _ => None,
     }
 }
@@ -211,13 +212,13 @@ impl UrlParameters {
         Ok(given)
     }
 
-    fn backend(&self, storage: Storage) -> Backend {
-        Backend { storage, temporal: self.temporal, strict: self.strict }
+    fn backend(&self, location: Location) -> Backend {
+        Backend { location, temporal: self.temporal, strict: self.strict }
     }
 
-    fn without_path(self, storage: Storage) -> Result<Backend, String> {
+    fn without_path(self, location: Location) -> Result<Backend, String> {
         match self.path {
-            None => Ok(self.backend(storage)),
+            None => Ok(self.backend(location)),
             Some(_) => Err("this backend has no parameter `path`".to_owned()),
         }
     }
@@ -272,25 +273,25 @@ mod tests {
 
     #[test]
     fn every_documented_form_is_parsed() {
-        let file = |path: &str| Storage::SqliteFile(path.into());
-        let worldlet = |path: &str| Storage::Worldlet(Some(path.into()));
+        let file = |path: &str| Location::SqliteFile(path.into());
+        let worldlet = |path: &str| Location::Worldlet(Some(path.into()));
         let known = [
-            ("mikobase.uno/sqlite/memory", Storage::SqliteMemory, false),
-            ("https://mikobase.uno/sqlite/memory", Storage::SqliteMemory, false),
-            ("mikobase.uno/sqlite/memory?temporal=true", Storage::SqliteMemory, true),
-            ("mikobase.uno/sqlite/memory?temporal=false", Storage::SqliteMemory, false),
+            ("mikobase.uno/sqlite/memory", Location::SqliteMemory, false),
+            ("https://mikobase.uno/sqlite/memory", Location::SqliteMemory, false),
+            ("mikobase.uno/sqlite/memory?temporal=true", Location::SqliteMemory, true),
+            ("mikobase.uno/sqlite/memory?temporal=false", Location::SqliteMemory, false),
             ("https://mikobase.uno/sqlite/file?path=/srv/a%20b%3f.db", file("/srv/a b?.db"), false),
             ("mikobase.uno/sqlite/file?temporal=true&path=x", file("x"), true),
             ("crew.db", file("crew.db"), false),
             ("/srv/crew.sqlite", file("/srv/crew.sqlite"), false),
             ("../crew.mikobase?temporal=true", file("../crew.mikobase"), true),
             ("what?.db", file("what?.db"), false),
-            ("mikobase.uno/worldlet", Storage::Worldlet(None), false),
+            ("mikobase.uno/worldlet", Location::Worldlet(None), false),
             ("mikobase.uno/worldlet?path=w", worldlet("w"), false),
             ("crew.json", worldlet("crew.json"), false),
         ];
-        for (url, storage, temporal) in known {
-            assert_eq!(url.parse::<Backend>(), Ok(Backend { storage, temporal, strict: false }), "{url}");
+        for (url, location, temporal) in known {
+            assert_eq!(url.parse::<Backend>(), Ok(Backend { location, temporal, strict: false }), "{url}");
         }
     }
 

@@ -1,11 +1,10 @@
 //! Engines: they hold the records of a Mikobase in their own process.
 
-mod explain;
 mod local;
-pub(crate) mod opening;
+#[cfg(feature = "naive-storage")]
+mod naive;
 mod sqlite;
 mod store;
-mod tables;
 mod worldlet;
 
 use std::io::{Read, Write};
@@ -14,10 +13,12 @@ use crate::error::Result;
 use crate::mikobase::{Mikobase, Query};
 use crate::worldlet::Imported;
 
-pub use explain::Explanation;
+pub use crate::storage::explain::Explanation;
 pub use local::LocalEngine;
+#[cfg(feature = "naive-storage")]
+pub use naive::NaiveEngine;
 pub use sqlite::SqliteEngine;
-pub(crate) use tables::Tables;
+pub use store::transaction::GroupFailure;
 pub use worldlet::WorldletEngine;
 
 /// A Mikobase in this process. It gives direct access to its whole state.
@@ -74,11 +75,9 @@ pub trait Engine: Mikobase {
         false
     }
 
-    /// Group commit: runs `calls`, which call this engine in this thread, and commits all their changes at
-    /// once. A call that fails does not undo the others. Other threads wait until the group has ended.
-    ///
-    /// Returns `false` if the group was rolled back: then no change was made, no result of the calls is
-    /// valid, and each call has to be repeated on its own.
+    /// Group commit: calls `call` with 0, 1 and so on until it returns `false`, and commits at once all changes
+    /// that it makes by calling this engine in this thread. A call that fails does not undo the others. Other
+    /// threads wait until the group has ended.
     ///
     /// The default implementation runs the calls without grouping them.
     ///
@@ -87,16 +86,21 @@ pub trait Engine: Mikobase {
     /// use serde_json::json;
     ///
     /// let db = SqliteEngine::in_memory()?;
-    /// let create = |n: u64| db.q0(json!({"action": "create", "bucket": {"n": n}}));
     /// let mut answers = Vec::new();
-    /// if !db.run_group(&mut || answers = (0..3).map(create).collect()) {
-    ///     answers = (0..3).map(create).collect();
-    /// }
+    /// db.run_group(&mut |n| {
+    ///     answers.push(db.q0(json!({"action": "create", "bucket": {"n": n}})));
+    ///     answers.len() < 3
+    /// })
+    /// .map_err(|failure| failure.error)?;
     /// assert!(answers.iter().all(Result::is_ok));
     /// # Ok::<(), miko_core::Error>(())
     /// ```
-    fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
-        calls();
-        true
+    ///
+    /// # Errors
+    /// The first call of which not all changes could be committed. The calls before it are durable; the
+    /// answers of it and of those after it are not valid.
+    fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
+        (0..).take_while(|index| call(*index)).for_each(drop);
+        Ok(())
     }
 }

@@ -15,7 +15,7 @@ pub(crate) mod reader;
 
 use std::cell::RefCell;
 
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, ErrorId, Result};
 use crate::memory;
@@ -105,6 +105,36 @@ pub fn too_deep(value: &Value) -> bool {
         }
     }
     deeper_than(value, MAX_DEPTH)
+}
+
+/// Whether the text of an object surely has at most `max` bytes: each character may be escaped.
+pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
+    const ESCAPED: usize = 6;
+    const SCALAR: usize = 32;
+    fn charge(value: &Value, left: &mut usize) -> bool {
+        let own = match value {
+            Value::String(text) => text.len().saturating_mul(ESCAPED),
+            _ => SCALAR,
+        };
+        let Some(rest) = left.checked_sub(own) else { return false };
+        *left = rest;
+        match value {
+            Value::Array(values) => values.iter().all(|value| charge(value, left)),
+            Value::Object(object) => charge_all(object, left),
+            _ => true,
+        }
+    }
+    fn charge_all(object: &Map<String, Value>, left: &mut usize) -> bool {
+        object.iter().all(|(key, value)| {
+            let rest = left.checked_sub(key.len().saturating_mul(ESCAPED));
+            rest.is_some_and(|rest| {
+                *left = rest;
+                charge(value, left)
+            })
+        })
+    }
+    let mut left = max;
+    charge_all(object, &mut left)
 }
 
 /// Drops a value of any depth without recursion. The generated drop needs stack for each level, and an

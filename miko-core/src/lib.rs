@@ -8,6 +8,7 @@ pub mod atomic_file;
 pub mod backend;
 mod bytes;
 mod class;
+mod commit;
 mod diagnostics;
 mod engine;
 mod error;
@@ -25,6 +26,7 @@ mod response;
 #[cfg(feature = "rpc")]
 pub mod rpc;
 mod stack;
+mod storage;
 mod streams;
 mod timestamp;
 mod transfer;
@@ -34,8 +36,12 @@ mod worldlet;
 
 pub use as_of::AsOf;
 pub use bytes::Bytes;
+pub use commit::{Commit, RecordChange};
 pub use diagnostics::MAX_REPORTED_FAULTS;
-pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
+#[cfg(feature = "naive-storage")]
+#[doc(hidden)]
+pub use engine::NaiveEngine;
+pub use engine::{Engine, Explanation, GroupFailure, LocalEngine, SqliteEngine, WorldletEngine};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
 pub use extension::MikobaseExt;
 pub use files::{FileInfo, MOST_BYTES, Piece, Position};

@@ -165,7 +165,12 @@ pub fn charge_incoming(bytes: usize) -> Result<()> {
     check(|limit| limit / 8 * 7)
 }
 
-/// Whether at most half of the limit is used, so that the next write cannot reach it.
+/// The limit in bytes, if there is one.
+pub(crate) fn current_limit() -> Option<usize> {
+    Some(LIMIT.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
+}
+
+/// Whether at most half of the limit is used, so that a small write cannot reach it.
 pub(crate) fn is_below_half() -> bool {
     is_within(|limit| limit / 2)
 }

@@ -8,10 +8,10 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use miko_core::backend::{Backend, Mode, Storage};
+use miko_core::backend::{Backend, Location, Mode};
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::rpc::panic_message;
-use miko_core::{Engine, Error, ErrorId, Mikobase, Result, Schema, atomic_file};
+use miko_core::{Engine, Error, ErrorId, GroupFailure, Mikobase, Result, Schema, atomic_file};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -94,7 +94,7 @@ struct MikobaseOptions {
 impl Default for MikobaseOptions {
     fn default() -> Self {
         Self {
-            backend: Backend { storage: Storage::SqliteMemory, temporal: false, strict: false },
+            backend: Backend { location: Location::SqliteMemory, temporal: false, strict: false },
             initial: Vec::new(),
             returning: Returning::default(),
             setup: RefCell::default(),
@@ -291,8 +291,8 @@ impl Serving<dyn Mikobase> for SharedEngine {
         self.engine.prefers_group_commit()
     }
 
-    fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
-        self.engine.run_group(calls)
+    fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
+        self.engine.run_group(call)
     }
 }
 

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use miko_core::rpc::Interface;
-use miko_core::{Error, ErrorId, Result};
+use miko_core::{Error, ErrorId, GroupFailure, Result};
 use nix::sys::signal::kill;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::Pid;
@@ -59,13 +59,16 @@ pub trait Serving<I: Interface + ?Sized> {
         false
     }
 
-    /// Runs `calls`, which makes calls of the interface, and commits their changes together. Returns `false`
-    /// if all changes were rolled back; the caller then has to rerun each call alone.
+    /// Calls `call` with 0, 1 and so on until it returns `false`, and commits together the changes of the calls
+    /// of the interface that it makes.
     ///
     /// The default runs the calls without grouping their commits.
-    fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
-        calls();
-        true
+    ///
+    /// # Errors
+    /// The first call whose changes could not be committed; those of the calls after it are lost as well.
+    fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
+        (0..).take_while(|index| call(*index)).for_each(drop);
+        Ok(())
     }
 }
 

@@ -105,7 +105,7 @@ impl FaultList {
     /// # Errors
     /// All faults as one error.
     pub(crate) fn check(self) -> Result<()> {
-        Error::check(self.into_items())
+        if self.is_empty() { Ok(()) } else { Error::check(self.into_items()) }
     }
 
     fn is_full(&self) -> bool {

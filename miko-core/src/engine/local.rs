@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::bytes::Bytes;
+use crate::commit::Commit;
+use crate::engine::store::transaction::Isolation;
 use crate::engine::store::{Store, export};
-use crate::engine::tables::Tables;
-use crate::engine::{Engine, Explanation};
+use crate::engine::{Engine, Explanation, GroupFailure};
 use crate::error::{Error, ErrorId, Result};
 use crate::files::{FileInfo, Piece, Position};
 use crate::json;
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
-use crate::query::{self, Request, SelectRequest};
+use crate::query::{self, Request};
 use crate::record::{Record, Records};
 use crate::response::{Answers, MAX_BATCH_REQUESTS, Response};
+use crate::storage::Storage;
 use crate::streams::{Chunk, Source};
 use crate::uns;
 use crate::version::Version;
@@ -36,9 +38,9 @@ pub struct LocalEngine<T> {
 }
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
-impl<T: Tables> LocalEngine<T> {
+impl<T: Storage> LocalEngine<T> {
     pub(super) fn of(store: Store<T>) -> Self {
-        let prefers_group_commit = store.tables.gain_together();
+        let prefers_group_commit = store.storage.capabilities().has_slow_commit;
         Self {
             store: Mutex::new(store),
             group_ended: Condvar::new(),
@@ -65,6 +67,33 @@ impl<T: Tables> LocalEngine<T> {
         self
     }
 
+    /// Keeps what commits change from now on, in memory, until [`take_commits`](Self::take_commits) takes it.
+    /// Nothing is kept before the first call.
+    pub fn observe_commits(&self) {
+        self.store().observe_commits();
+    }
+
+    /// Takes what was committed since the last call, in the order of the commits.
+    ///
+    /// ```
+    /// use miko_core::{MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let pk = db.create("starfleet.com/officer", &json!({"rank": "Commander"}))?;
+    /// db.observe_commits();
+    /// db.update(&pk, &json!({"rank": "Captain"}))?;
+    /// let commits = db.take_commits();
+    /// let [change] = &commits[0].changes[..] else { panic!("one record has changed") };
+    /// assert_eq!(change.before.as_ref().unwrap().bucket.as_str(), r#"{"rank":"Commander"}"#);
+    /// assert_eq!(change.after.as_ref().unwrap().bucket.as_str(), r#"{"rank":"Captain"}"#);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn take_commits(&self) -> Vec<Commit> {
+        self.store().take_commits()
+    }
+
     /// Locks the store. A poisoned lock is cleared: a call that panics rolls back while it unwinds, so the
     /// store is consistent.
     pub(super) fn store(&self) -> MutexGuard<'_, Store<T>> {
@@ -77,7 +106,7 @@ impl<T: Tables> LocalEngine<T> {
 }
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
-impl<T: Tables> LocalEngine<T> {
+impl<T: Storage> LocalEngine<T> {
     /// Locks the store and resets the size limit for a new answer.
     fn store_for_answer(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store();
@@ -127,7 +156,7 @@ impl<T: Tables> LocalEngine<T> {
     }
 }
 
-impl<T: Tables> Mikobase for LocalEngine<T> {
+impl<T: Storage> Mikobase for LocalEngine<T> {
     fn q0(&self, query: Query) -> Result<Response> {
         let (request, warnings) = query::parse(query)?;
         let results = self.store_for_answer().run(request)?;
@@ -139,12 +168,11 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
     }
 
     fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
-        self.store().tables.record(pk)
+        self.store().storage.record(pk)
     }
 
     fn by_class(&self, class: &str) -> Result<Records> {
-        let class = uns::parse(class)?;
-        T::select(&self.store_for_answer(), &SelectRequest::of_class(class))
+        self.store_for_answer().by_class(uns::parse(class)?)
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
@@ -158,7 +186,7 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
 
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
         let schema = check_depth(schema)?;
-        self.store().write(|store| store.import_schema(schema))
+        self.store().write(Isolation::Separate, |store| store.import_schema(schema))
     }
 
     fn export_schema(&self) -> Result<Schema> {
@@ -237,26 +265,26 @@ impl<T: Tables> Mikobase for LocalEngine<T> {
     fn properties(&self) -> Result<Properties> {
         let store = self.store();
         Ok(Properties {
-            temporal: store.tables.is_temporal(),
-            executable: store.tables.kept("executable")? == Some(true.into()),
-            engine: store.tables.name().to_owned(),
+            temporal: store.storage.capabilities().is_temporal,
+            executable: store.storage.metadata("executable")? == Some(true.into()),
+            engine: store.storage.capabilities().name.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
 }
 
-impl<T: Tables> Engine for LocalEngine<T> {
+impl<T: Storage> Engine for LocalEngine<T> {
     fn write_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
-        export::write(&self.store().tables, writer)
+        export::write(&self.store().storage, writer)
     }
 
     fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
-        self.store().write(|store| store.import_worldlet(reader, trust))
+        self.store().write(Isolation::Separate, |store| store.import_worldlet(reader, trust))
     }
 
     fn explain(&self, query: Query) -> Result<Explanation> {
         match query::parse(query)? {
-            (Request::Select(select), _) => T::explain(&self.store(), &select),
+            (Request::Select(select), _) => self.store().explain(&select),
             _ => Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be explained")),
         }
     }
@@ -266,15 +294,15 @@ impl<T: Tables> Engine for LocalEngine<T> {
     }
 
     fn limit_memory(&self, bytes: usize) -> Result<()> {
-        self.store().tables.limit_memory(bytes)
+        self.store().storage.limit_memory(bytes)
     }
 
     fn prefers_group_commit(&self) -> bool {
         self.prefers_group_commit
     }
 
-    fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
-        self.commit_as_group(calls)
+    fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
+        self.commit_as_group(call)
     }
 }
 

@@ -1,104 +1,110 @@
-//! What a Mikobase does, on whatever holds its tables.
+//! The store: what a Mikobase does, on any storage.
 //!
-//! Every engine is a [`Store`] on tables of its own, so that there is one place in which a write is checked,
-//! indexed and entered, a class defined, a worldlet taken in.
+//! Every engine is a [`Store`] on its own storage, so a write is validated and indexed, a class defined and a
+//! worldlet imported in one place.
 //!
 //! | subject | where |
 //! | --- | --- |
-//! | transactions: of one call, of the calls of a turn, of creates in memory | here, [`mod@together`], [`standing`] |
-//! | requests; writing, exporting, importing | [`requests`], [`mod@write`], [`export`], [`import`] |
-//! | what a select goes through; what was | [`plan`], [`candidate`], [`past`] |
-//! | classes: checking a record, definitions, the schema as a whole | [`examine`], [`definitions`], [`schema`] |
-//! | what records say of each other: unique values, references | [`values`], [`pending`] |
-//! | files; what comes and goes in chunks, as of one moment | [`files`]; [`streams`], [`snapshot`], [`spool`] |
-//! | pks of new records | [`pks`] |
+//! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
+//! | requests; writing, exporting, importing | [`requests`]; [`mod@write`], [`export`], [`import`] |
+//! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
+//! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
+//! | index entries of a record; references that must have targets | [`index_entries`]; [`pending`], [`pending_checks`] |
+//! | files; what is sent in chunks, as of one moment | [`files`]; [`streams`], [`snapshot`], [`spool`] |
+//! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
-pub(in crate::engine) mod answer;
-pub(super) mod candidate;
+mod answer;
+mod candidate;
+mod changes;
 mod definitions;
 mod examine;
 pub(super) mod export;
 mod files;
+mod id_cache;
+mod ids;
 mod import;
 mod import_files;
+mod index_entries;
 mod merge;
 mod past;
 mod pending;
+mod pending_checks;
 mod pks;
-pub(super) mod plan;
+mod planner;
 mod refusal;
 mod requests;
 mod schema;
+mod select;
 mod snapshot;
 mod spool;
-mod standing;
+mod stored_json;
 mod streams;
-mod together;
+pub(super) mod transaction;
 mod turn;
-mod values;
 mod write;
 
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+
+use rpds::HashTrieMapSync;
 
 use crate::class::Catalog;
-use crate::engine::tables::Tables;
-use crate::error::{Error, ErrorId, ErrorItem, Result};
-use crate::memory;
+use crate::commit::Commit;
+use crate::error::{Error, ErrorId, Result};
 use crate::mode::Mode;
+use crate::storage::Storage;
+use crate::storage::ids::{CommitSeq, LastNumbers, RowId};
+use crate::storage::write_set::{Conflict, WriteSet};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
 use files::Uploads;
+use id_cache::IdCache;
 use pending::Pending;
 use pks::Pks;
 use spool::Spools;
-use standing::Standing;
 use streams::Streams;
-use together::Together;
+use transaction::{GroupFailure, Isolation, Transaction};
 
-/// The tables and what has to be known about them between two calls.
+/// Storage, and the state that is kept between two calls.
 #[derive(Debug)]
 pub(crate) struct Store<T> {
-    pub(super) tables: T,
-    /// How many writes there were; the number of the last one.
-    commits: i64,
-    /// The time of the transaction that is open: what it writes is written at once, for whoever looks back.
+    pub(super) storage: T,
+    is_temporal: bool,
+    transaction: Transaction,
+    /// The numbers given out last.
+    last: Cell<LastNumbers>,
+    ids: RefCell<IdCache>,
+    /// The time of the running write: all of its records have the same.
     moment: Timestamp,
     pks: Pks,
-    /// The classes that are defined now, inside the open transaction if there is one.
-    pub(super) catalog: Catalog,
-    /// When each class name was last given up by a definition, in a temporal database.
-    released: HashMap<String, Timestamp>,
-    /// What the open transaction has to look at again before it commits.
+    /// The classes in force, inside the running write if there is one.
+    catalog: Catalog,
+    /// When each class name was last released by a definition, in a temporal database.
+    released: HashTrieMapSync<String, Timestamp>,
+    /// What the running write has to check before it ends.
     pending: Pending,
-    /// The calls that are made together now, if any are.
-    together: Option<Together>,
-    /// The transaction that creates share, where one may stay open: in memory.
-    standing: Option<Standing>,
-    /// The files that are being written.
     uploads: Uploads,
-    /// What is being read in chunks, and the worldlets that come in them.
     streams: Streams,
     spools: Spools,
-    /// Are records of defined classes only?
+    /// Whether records of undefined classes are refused.
     pub(super) strict: bool,
-    /// How large the answer to the call under way may still become.
     pub(super) answer: AnswerBudget,
     mode: Mode,
 }
 
-impl<T: Tables> Store<T> {
-    /// The store of tables as they are.
-    pub(super) fn on(tables: T, mode: Mode) -> Result<Self> {
+impl<T: Storage> Store<T> {
+    /// Opens the store of this storage.
+    pub(super) fn on(storage: T, mode: Mode) -> Result<Self> {
         let mut store = Self {
-            commits: tables.last_commit()?,
+            is_temporal: storage.capabilities().is_temporal,
+            last: storage.last_numbers()?.into(),
+            storage,
+            transaction: Transaction::default(),
+            ids: RefCell::default(),
             moment: Timestamp::FIRST,
-            standing: tables.gain_standing().then(Standing::default),
-            tables,
             pks: Pks::default(),
             catalog: Catalog::default(),
-            released: HashMap::new(),
+            released: HashTrieMapSync::default(),
             pending: Pending::default(),
-            together: None,
             uploads: Uploads::default(),
             streams: Streams::default(),
             spools: Spools::default(),
@@ -113,22 +119,80 @@ impl<T: Tables> Store<T> {
         Ok(store)
     }
 
-    /// Does `work` in a transaction: all of it, or nothing if it fails or panics.
-    pub(super) fn write<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+    /// Runs `work` as one write: all of it takes effect, or nothing if it fails or panics.
+    pub(super) fn write<R>(
+        &mut self,
+        isolation: Isolation,
+        work: impl FnOnce(&mut Self) -> Result<R>,
+    ) -> Result<R> {
         self.check_writable()?;
-        if self.together.is_some() {
-            return self.write_together(work);
-        }
-        self.end_standing()?;
-        self.begin_writing();
-        self.tables.begin()?;
-        let before = self.catalog.clone();
-        let mut open = OpenTransaction { store: self, before, committed: false };
-        let done = work(open.store)?;
-        open.store.check_pending()?;
-        open.store.tables.commit()?;
-        open.committed = true;
+        self.transaction.begin(isolation, self.last.get().row.0, &mut self.storage)?;
+        self.pending = Pending::default();
+        self.moment = Timestamp::now();
+        let (catalog, released, last) = (self.catalog.clone(), self.released.clone(), self.last.get());
+        let mut write = RunningWrite { store: self, catalog, released, last, has_ended: false };
+        let done = work(write.store)?;
+        write.store.check_pending()?;
+        let last_commit = write.store.last.get().commit;
+        write.store.transaction.end(last_commit, &mut write.store.storage)?;
+        write.has_ended = true;
         Ok(done)
+    }
+
+    /// Applies a write set as a part of the running write. If unique values of it belong to other records,
+    /// they are returned, and nothing is applied; the write is to fail then.
+    fn apply(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
+        self.streams.keep_replaced(&write.rows);
+        self.transaction.apply(write, &mut self.storage)
+    }
+
+    /// Keeps what commits change from now on, for [`take_commits`](Self::take_commits).
+    pub(super) fn observe_commits(&mut self) {
+        self.transaction.commits.observe();
+    }
+
+    /// Takes what commits have changed since the last call.
+    pub(super) fn take_commits(&mut self) -> Vec<Commit> {
+        self.transaction.commits.take()
+    }
+
+    /// Begins calls of this thread whose changes are committed together. Returns `false` if a group is open.
+    pub(super) fn begin_group(&mut self) -> Result<bool> {
+        self.transaction.begin_group(&mut self.storage)
+    }
+
+    /// Says which call of the group runs from now on.
+    pub(super) fn begin_call(&mut self, index: usize) {
+        self.transaction.begin_call(index);
+    }
+
+    pub(super) fn is_in_group_of_another_thread(&self) -> bool {
+        self.transaction.is_in_group_of_another_thread()
+    }
+
+    /// Ends the group: commits its changes.
+    pub(super) fn end_group(&mut self) -> Result<(), GroupFailure> {
+        let ended = self.transaction.end_group(&mut self.storage);
+        if ended.is_err() {
+            self.reload();
+        }
+        ended
+    }
+
+    /// Ends the group, if one is open, without its changes.
+    pub(super) fn abandon_group(&mut self) {
+        if self.transaction.abandon_group(&mut self.storage) {
+            self.reload();
+        }
+    }
+
+    /// Brings what is kept of storage up to date after storage has lost writes.
+    fn reload(&mut self) {
+        self.ids = RefCell::default();
+        // Numbers that are too large leave gaps, and nothing else.
+        if let Ok(last) = self.storage.last_numbers() {
+            self.last.set(last);
+        }
     }
 
     fn check_writable(&self) -> Result<()> {
@@ -139,48 +203,44 @@ impl<T: Tables> Store<T> {
         Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message))
     }
 
-    /// Rolls back the transaction that began with these classes.
-    fn roll_back_to(&mut self, before: Catalog) {
-        self.catalog = before;
-        self.tables.roll_back();
+    fn next_row_id(&self) -> RowId {
+        self.next_numbers(|last| last.row = last.row.next()).row
     }
 
-    /// What is written from now on belongs together.
-    fn begin_writing(&mut self) {
-        self.pending = Pending::default();
-        self.moment = Timestamp::now();
+    fn next_commit(&self) -> CommitSeq {
+        self.next_numbers(|last| last.commit = last.commit.next()).commit
     }
 
-    /// The number of the write that is being made.
-    fn next_commit(&mut self) -> i64 {
-        self.commits += 1;
-        self.commits
+    /// Gives out a number.
+    fn next_numbers(&self, give_out: impl FnOnce(&mut LastNumbers)) -> LastNumbers {
+        let mut last = self.last.get();
+        give_out(&mut last);
+        self.last.set(last);
+        last
     }
 }
 
-/// Rolls back what was not committed, however its scope is left.
-struct OpenTransaction<'s, T: Tables> {
+/// A write that has begun. Dropping it before it has ended undoes it.
+struct RunningWrite<'s, T: Storage> {
     store: &'s mut Store<T>,
-    /// The classes that were defined when it began.
-    before: Catalog,
-    committed: bool,
+    /// The classes in force when it began, the names released by then, and the numbers given out.
+    catalog: Catalog,
+    released: HashTrieMapSync<String, Timestamp>,
+    last: LastNumbers,
+    has_ended: bool,
 }
 
-impl<T: Tables> Drop for OpenTransaction<'_, T> {
+impl<T: Storage> Drop for RunningWrite<'_, T> {
     fn drop(&mut self) {
-        self.store.pending = Pending::default();
-        if self.committed {
+        let store = &mut *self.store;
+        store.pending = Pending::default();
+        if self.has_ended {
             return;
         }
-        self.store.roll_back_to(self.before.clone());
+        store.transaction.undo(&mut store.storage);
+        store.ids.get_mut().forget_since(&self.last, &store.last.get());
+        store.catalog = self.catalog.clone();
+        store.released = self.released.clone();
+        store.last.set(self.last);
     }
-}
-
-/// The store holds what this version never writes; or what it holds cannot be read for lack of memory.
-pub(super) fn broken(what: impl std::fmt::Display) -> Error {
-    let what = what.to_string();
-    if let Some(reason) = memory::take_limit_error(&what) {
-        return reason;
-    }
-    ErrorItem::new(ErrorId::INTERNAL, format!("the store is damaged: {what}")).into()
 }

@@ -2,26 +2,22 @@
 //!
 //! | subject | where |
 //! | --- | --- |
-//! | the tables as sorted maps | [`tables`], [`undo_table`] |
-//! | finding the candidates of a select; the evaluator does the rest | [`select`] |
 //! | locking and saving the file | [`file`] |
 
 mod file;
-mod select;
-mod tables;
-mod undo_table;
 
 use std::io::Seek;
 use std::path::Path;
 
 use crate::engine::local::LocalEngine;
-use crate::engine::opening::{cannot_open, invalid_backend};
-use crate::engine::store::Store;
+use crate::engine::store::transaction::Isolation;
+use crate::engine::store::{Store, export};
 use crate::error::Result;
 use crate::mode::Mode;
+use crate::storage::memory::MemoryTables;
+use crate::storage::opening::{cannot_open, invalid_backend};
 use crate::worldlet::is_temporal_worldlet;
 use file::WorldletFile;
-use tables::MemoryTables;
 
 /// A Mikobase in a worldlet: records are held in memory, and each commit rewrites the whole file.
 ///
@@ -48,7 +44,7 @@ impl LocalEngine<MemoryTables> {
     /// # Errors
     /// None are known.
     pub fn in_memory() -> Result<Self> {
-        Ok(Self::of(Store::on(MemoryTables::default(), Mode::ReadWrite)?))
+        Ok(Self::of(Store::on(MemoryTables::new(false), Mode::ReadWrite)?))
     }
 
     /// As [`in_memory`](Self::in_memory), but temporal: every version of a record is kept.
@@ -56,7 +52,7 @@ impl LocalEngine<MemoryTables> {
     /// # Errors
     /// As [`in_memory`](Self::in_memory).
     pub fn temporal_in_memory() -> Result<Self> {
-        Ok(Self::of(Store::on(MemoryTables::temporal(), Mode::ReadWrite)?))
+        Ok(Self::of(Store::on(MemoryTables::new(true), Mode::ReadWrite)?))
     }
 
     /// Opens the worldlet in a file. In mode `rw` the file is created if it is missing, and locked until this
@@ -95,19 +91,21 @@ impl LocalEngine<MemoryTables> {
             let message = "the worldlet is not temporal: that is chosen when one is created";
             return Err(invalid_backend(path, message));
         }
-        let tables = if is_temporal { MemoryTables::temporal() } else { MemoryTables::default() };
+        let tables = MemoryTables::new(is_temporal);
         let mut store = Store::on(tables, Mode::ReadWrite)?;
         let is_new = content.is_none();
         if let Some(mut content) = content {
-            let imported = store.write(|store| store.import_worldlet(&mut content, true));
+            let imported =
+                store.write(Isolation::Separate, |store| store.import_worldlet(&mut content, true));
             imported.map_err(|error| error.with_all("path", path.display().to_string()))?;
         }
-        if let Some(file) = file {
-            store.tables.attach_file(file);
+        if let Some(mut file) = file {
+            let save = move |tables: &MemoryTables| file.save(|writer| export::write(tables, writer));
+            store.storage.save_with(Box::new(save));
         }
         if is_new {
-            store.tables.save()?;
+            store.storage.save()?;
         }
-        Ok(Self::of(Store::on(store.tables, mode)?))
+        Ok(Self::of(Store::on(store.storage, mode)?))
     }
 }

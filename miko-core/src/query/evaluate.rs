@@ -69,29 +69,6 @@ fn resolved<T>(part: Option<&Resolved<T>>) -> Result<Option<&T>> {
 }
 
 impl SelectRequest {
-    /// Filters, sorts and limits `records`, which must be in order of creation.
-    ///
-    /// # Errors
-    /// Errors of the iterator and of `charge`. Also if the evaluation reaches a placeholder that cannot be
-    /// resolved.
-    pub(crate) fn evaluate<S: RecordView>(
-        &self,
-        records: impl Iterator<Item = Result<S>>,
-        charge: impl Fn(&S) -> Result<()>,
-    ) -> Result<Vec<S>> {
-        let mut selection = MatchCollector::of(self, charge);
-        for record in records {
-            if selection.is_complete() {
-                break;
-            }
-            let record = record?;
-            if self.filter.matches(&record)? {
-                selection.push(record)?;
-            }
-        }
-        selection.finish()
-    }
-
     fn sorted<S: RecordView>(&self, records: Vec<S>) -> Vec<S> {
         if self.sorts.is_empty() {
             return records;

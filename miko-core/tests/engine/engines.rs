@@ -14,6 +14,7 @@ use crate::support::{ENGINE, SERVE};
 /// The modules whose tests open their own engines or none, and so run only once. `support.rs` checks the
 /// list.
 pub(crate) const ENGINE_INDEPENDENT: &[&str] = &[
+    "commits::",
     "errors_page::",
     "file::",
     "history::",
@@ -73,6 +74,18 @@ fn all_tests_pass_on_a_worldlet_in_memory() {
 #[test]
 fn all_tests_pass_on_a_worldlet_in_a_file() {
     all_tests_pass_on("worldlet file");
+}
+
+/// The engine on the simplest storage: what the tests demand is demanded of the storage trait, not of SQLite.
+#[test]
+fn all_tests_pass_on_naive_storage() {
+    all_tests_pass_on("naive");
+}
+
+#[test]
+#[ignore = "in the long mode: the store and its tests are those of the other temporal engines"]
+fn all_tests_pass_on_temporal_naive_storage() {
+    all_tests_pass_on("temporal naive");
 }
 
 #[test]

@@ -80,6 +80,7 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
          UPDATE indexed_value SET value = '12,' WHERE value = 'B12,';
          CREATE INDEX unique_value_by_record ON unique_value (seq);
          CREATE INDEX indexed_value_by_record ON indexed_value (seq);
+         CREATE INDEX reference_by_record ON reference (seq);
          ALTER TABLE record DROP COLUMN instance_pk;
          DROP TABLE file_chunk;
          DROP TABLE file;
@@ -98,9 +99,9 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
     assert_eq!(found.into_records().unwrap().count(), 1);
     drop(db);
     let file = rusqlite::Connection::open(&path).unwrap();
-    let indexes = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '*_value_by_record'";
+    let indexes = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '*_by_record'";
     assert_eq!(file.query_row(indexes, [], |row| row.get::<_, i64>(0)), Ok(0));
-    assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(4));
+    assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(5));
 }
 
 #[test]
@@ -117,7 +118,8 @@ fn a_temporal_file_of_an_earlier_version_takes_versions_of_one_time() {
          CREATE TABLE version (seq INTEGER NOT NULL REFERENCES record, updated_at INTEGER NOT NULL,
                                instance_pk TEXT NOT NULL UNIQUE, bucket TEXT, stack TEXT, extras TEXT,
                                commit_seq INTEGER NOT NULL, UNIQUE (seq, updated_at)) STRICT;
-         INSERT INTO version SELECT * FROM newer; DROP TABLE newer; PRAGMA user_version = 3;",
+         INSERT INTO version SELECT * FROM newer; DROP TABLE newer;
+         CREATE INDEX reference_by_record ON reference (seq); PRAGMA user_version = 3;",
     )
     .unwrap();
     drop(file);

@@ -1,6 +1,8 @@
 //! Temporal databases: versions, past states, and imports from other databases.
 
-use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine, Timestamp, Version, WorldletEngine};
+use miko_core::{
+    Engine, ErrorId, Mikobase, MikobaseExt, Source, SqliteEngine, Timestamp, Version, WorldletEngine,
+};
 use serde_json::{Value, json};
 
 use crate::support::ids;
@@ -115,6 +117,29 @@ fn a_database_without_history_refuses_requests_for_versions() {
         let error = db.read_worldlet(&mut worldlet.as_bytes(), false).unwrap_err();
         assert!(error.to_string().contains("goes into a temporal database only"), "{error}");
     }
+}
+
+#[test]
+fn a_stream_with_a_cutoff_shows_the_state_in_which_it_was_opened() {
+    for db in databases() {
+        let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();
+        for cutoff in ["9000-01-01T00:00:00Z", &Timestamp::now().to_string()] {
+            let select = json!({"action": "select", "class": "a.b/c", "cutoff": cutoff});
+            let before = select_one(&*db, &select);
+            let stream = db.open_stream(Source::Select(select)).unwrap();
+            db.update(&pk, &json!({"n": 2})).unwrap();
+            db.update(&pk, &json!({"n": 3})).unwrap();
+            let records = db.next_chunk(&stream, 0).unwrap().records;
+            let found: Vec<Value> = records.iter().map(|one| one.bucket.to_map().unwrap().into()).collect();
+            assert_eq!(found, [before], "{cutoff}");
+        }
+    }
+}
+
+fn select_one(db: &dyn Engine, select: &Value) -> Value {
+    let mut found = self::select(db, select.clone());
+    assert_eq!(found.len(), 1);
+    found.remove(0)
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod agreement;
 mod batch;
 mod classed;
 mod classes;
+mod commits;
 mod conditions;
 mod engines;
 mod errors_page;

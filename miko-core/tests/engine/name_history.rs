@@ -102,6 +102,27 @@ fn a_name_that_was_given_up_can_be_taken_by_another_definition() {
     }
 }
 
+#[test]
+fn an_import_that_fails_releases_no_name() {
+    for db in empty(true) {
+        let version = |updated_at: &str, bucket: Value| {
+            json!({"record": "p", "updated_at": updated_at, "bucket": bucket,
+                   "stack": {"primary": "puck.uno/class", "puck.uno/class": {"class": "puck.uno/class"}}})
+        };
+        let worldlet = json!({
+            "worldlet": "puck.uno/worldlet", "records": {"p": {}, "q": {"no": "version"}},
+            "history": {
+                "v1": version("8000-01-01T00:00:00.000Z", json!({"name": "a.b/c"})),
+                "v2": version("9000-01-01T00:00:00.000Z", json!({"name": "a.b/d"})),
+            },
+        });
+        db.read_worldlet(&mut worldlet.to_string().as_bytes(), false).unwrap_err();
+        let pk = db.create("puck.uno/class", &json!({"name": "a.b/c"})).unwrap();
+        let created = db.record_by_pk(&pk).unwrap().unwrap().updated_at.to_string();
+        assert!(*created < *"8000", "{created}");
+    }
+}
+
 #[derive(Debug, Clone)]
 enum NameStep {
     Define(u8),

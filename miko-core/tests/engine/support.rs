@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use miko_core::backend::Mode;
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::{
-    Engine, Error, ErrorId, Explanation, Imported, Mikobase, MikobaseExt, Record, SqliteEngine,
-    WorldletEngine,
+    Engine, Error, ErrorId, Explanation, GroupFailure, Imported, Mikobase, MikobaseExt, NaiveEngine, Record,
+    SqliteEngine, WorldletEngine,
 };
 use miko_shared::{Connect, Token};
 use proptest::prelude::ProptestConfig;
@@ -95,10 +95,10 @@ impl Local {
         }
     }
 
-    pub(crate) fn run_group(&self, calls: &mut dyn FnMut()) -> bool {
+    pub(crate) fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         match &self.database {
-            Database::Engine(engine) => engine.run_group(calls),
-            Database::Share { .. } => panic!("a share makes calls together by itself"),
+            Database::Engine(engine) => engine.run_group(call),
+            Database::Share { .. } => panic!("a share groups calls by itself"),
         }
     }
 }
@@ -166,6 +166,8 @@ fn db_on(engine: Option<&str>) -> Local {
     match engine {
         None | Some("sqlite") => sqlite(),
         Some("worldlet") => Local::on(WorldletEngine::in_memory().unwrap()),
+        Some("naive") => Local::on(NaiveEngine::in_memory(false).unwrap()),
+        Some("temporal naive") => Local::on(NaiveEngine::in_memory(true).unwrap()),
         Some("sqlite file") => Local::in_folder(|path| SqliteEngine::open(path, Mode::ReadWrite)),
         Some("worldlet file") => Local::in_folder(|path| WorldletEngine::open(path, Mode::ReadWrite)),
         Some("temporal sqlite") => Local::on(SqliteEngine::temporal_in_memory().unwrap()),

@@ -2,8 +2,8 @@
 //!
 //! The kernel reports several ready connections at once. The first task that has calls in its buffer yields
 //! to the other ready tasks, which read and enqueue their calls; then it runs the calls of all of them. Their
-//! changes are committed together, and each connection gets its own answers. If the commit fails, all changes
-//! are rolled back and the calls of each connection are run again alone.
+//! changes are committed together, and each connection gets its own answers. If not all changes can be
+//! committed, the calls whose changes are lost get the error as answer. No call is run twice.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -12,16 +12,17 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use miko_core::rpc::Interface;
+use miko_core::{Error, ErrorId, GroupFailure};
 
 use super::Shared;
-use super::connection::ConnectionState;
+use super::connection::{ConnectionState, ServedCall};
 
-/// A group takes no further connection after this time. The connections served so far are
-/// answered before the batch continues, so that one long call does not delay answers that are ready.
+/// A group takes no further call of a second or later connection after this time. The connections served so far
+/// are answered before the batch continues, so that one long call does not delay answers that are ready.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(1);
 
-/// After a group that was rolled back, this many connections are served alone, because such failures tend to
-/// recur.
+/// After a commit that failed, this many connections are served alone: such failures tend to recur, and a call
+/// that fails in a group fails those after it.
 const UNGROUPED_AFTER_FAILURE: u32 = 100;
 
 /// The connections that wait for the next batch.
@@ -87,40 +88,67 @@ impl CommitBatch {
     fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], shared: &Shared<I>) -> usize {
         let started = Instant::now();
         let mut count = 0;
-        let committed = shared.target.run_group(&mut || {
-            for slot in slots {
-                slot.serve(shared);
-                count += 1;
-                if started.elapsed() > MAX_GROUP_TIME {
-                    break;
+        let mut group = Group { slots, calls: Vec::new() };
+        let committed = shared.target.run_group(&mut |_| {
+            while let Some(slot) = slots.get(count)
+                && (count == 0 || started.elapsed() <= MAX_GROUP_TIME)
+            {
+                if let Some(call) = slot.with_state(|state| state.serve_next(shared)).flatten() {
+                    group.calls.push((count, call));
+                    return true;
                 }
+                count += 1;
             }
+            false
         });
-        if !committed {
+        if let Err(GroupFailure { call, error }) = committed {
             self.ungrouped.set(UNGROUPED_AFTER_FAILURE);
-            slots[..count].iter().for_each(|slot| slot.serve_again(shared));
+            group.refuse_from(call, &error);
         }
+        group.calls.clear();
         count
+    }
+}
+
+/// The calls that have run in a group. Dropping it before the group has ended refuses them: a panic undoes
+/// what they have changed.
+struct Group<'s> {
+    slots: &'s [Rc<Slot>],
+    /// The calls, each with the index of its connection.
+    calls: Vec<(usize, ServedCall)>,
+}
+
+impl Group<'_> {
+    /// Replaces the answers of the calls from `first` on.
+    fn refuse_from(&mut self, first: usize, error: &Error) {
+        let lost = self.calls.get(first..).unwrap_or_default();
+        for calls in lost.chunk_by(|(one, _), (other, _)| one == other) {
+            let (connection, _) = calls[0];
+            self.slots[connection].with_state(|state| {
+                state.refuse_served(calls.iter().map(|(_, call)| call), error);
+            });
+        }
+    }
+}
+
+impl Drop for Group<'_> {
+    fn drop(&mut self) {
+        let message = "another call of the same commit panicked: the changes of this call may be lost";
+        self.refuse_from(0, &Error::new(ErrorId::INTERNAL, message));
     }
 }
 
 impl Slot {
     fn serve<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
-        self.with_state(|state| state.serve(shared));
+        self.with_state(|state| while state.serve_next(shared).is_some() {});
     }
 
-    fn serve_again<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
-        self.with_state(|state| {
-            state.rewind();
-            state.serve(shared);
-        });
-    }
-
-    fn with_state(&self, work: impl FnOnce(&mut ConnectionState)) {
-        if let Some(mut state) = self.state.take() {
-            work(&mut state);
-            self.state.set(Some(state));
-        }
+    /// Runs `work` on the state. If `work` panics, the state is lost, and so is the connection.
+    fn with_state<R>(&self, work: impl FnOnce(&mut ConnectionState) -> R) -> Option<R> {
+        let mut state = self.state.take()?;
+        let done = work(&mut state);
+        self.state.set(Some(state));
+        Some(done)
     }
 
     /// Returns the state to its connection and wakes the connection's task.

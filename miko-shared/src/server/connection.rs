@@ -31,8 +31,6 @@ const NO_ID: u64 = 0;
 /// The unserved input and the unsent answers of a connection.
 pub(super) struct ConnectionState {
     incoming: FrameBuffer,
-    /// The position in `incoming` at which the calls served last begin.
-    begin: usize,
     outgoing: Vec<u8>,
     /// When the last bytes arrived.
     arrived: Instant,
@@ -42,30 +40,50 @@ pub(super) struct ConnectionState {
 
 impl ConnectionState {
     fn new(incoming: FrameBuffer) -> Self {
-        Self { incoming, begin: 0, outgoing: Vec::new(), arrived: Instant::now(), end: None }
+        Self { incoming, outgoing: Vec::new(), arrived: Instant::now(), end: None }
     }
 
     /// Serves the calls that have arrived, until [`FLUSH_AT`] bytes of answers are pending.
-    pub(super) fn serve<I: Interface + ?Sized>(&mut self, shared: &Shared<I>) {
-        self.begin = self.incoming.mark();
-        while self.outgoing.len() < FLUSH_AT {
-            let served = match self.incoming.next_frame(shared.limits.frame_size) {
-                Ok(None) => return,
-                Ok(Some(frame)) => serve_frame(frame, self.arrived, shared, &mut self.outgoing),
-                Err(too_large) => Err(too_large),
-            };
-            if let Err(end) = served {
+    fn serve<I: Interface + ?Sized>(&mut self, shared: &Shared<I>) {
+        while self.serve_next(shared).is_some() {}
+    }
+
+    /// Serves the next call that has arrived. Returns `None` if there is none, [`FLUSH_AT`] bytes of answers
+    /// are pending, or the connection is to end.
+    pub(super) fn serve_next<I: Interface + ?Sized>(&mut self, shared: &Shared<I>) -> Option<ServedCall> {
+        if self.end.is_some() || self.outgoing.len() >= FLUSH_AT {
+            return None;
+        }
+        let answer_begin = self.outgoing.len();
+        let served = match self.incoming.next_frame(shared.limits.frame_size) {
+            Ok(None) => return None,
+            Ok(Some(frame)) => serve_frame(frame, self.arrived, shared, &mut self.outgoing),
+            Err(too_large) => Err(too_large),
+        };
+        match served {
+            Ok(id) => Some(ServedCall { id, answer_begin }),
+            Err(end) => {
                 self.end = Some(end);
-                return;
+                None
             }
         }
     }
 
-    /// Restores the state before the last [`serve`](Self::serve), so that its calls can be served again.
-    pub(super) fn rewind(&mut self) {
-        self.incoming.rewind_to(self.begin);
-        self.outgoing.clear();
-        self.end = None;
+    /// Replaces the answers of the calls that were served last.
+    pub(super) fn refuse_served<'c>(&mut self, calls: impl Iterator<Item = &'c ServedCall>, error: &Error) {
+        let mut calls = calls.peekable();
+        if let Some(first) = calls.peek() {
+            self.outgoing.truncate(first.answer_begin);
+        }
+        for id in calls.filter_map(|call| call.id) {
+            self.refuse(id, error);
+        }
+    }
+
+    /// Appends a refusal to the answers.
+    fn refuse(&mut self, id: u64, error: &Error) {
+        // Encoding a refusal cannot fail.
+        let _ = message::encode_answer(&refusal::<()>(id, error), usize::MAX, &mut self.outgoing);
     }
 
     /// Records `count` bytes that were read, and accounts for the memory of a large frame. If memory is full,
@@ -88,16 +106,19 @@ impl ConnectionState {
         match Envelope::open(self.incoming.partial_frame()) {
             Some((Envelope { id, .. }, _)) => {
                 self.incoming.skip_frame();
-                // Encoding a refusal cannot fail.
-                let _ = message::encode_answer(&refusal::<()>(id, &error), usize::MAX, &mut self.outgoing);
+                self.refuse(id, &error);
             }
             None => self.end = Some(error),
         }
     }
+}
 
-    fn is_flush_due(&self) -> bool {
-        self.outgoing.len() >= FLUSH_AT
-    }
+/// A call that was served, while its answer is pending.
+pub(super) struct ServedCall {
+    /// The id of its request. A message without an answer has none.
+    id: Option<u64>,
+    /// The position of the answer in `outgoing`.
+    answer_begin: usize,
 }
 
 /// Serves calls until the peer disconnects or sends an invalid message. While a peer does not read its
@@ -128,12 +149,12 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
             if stream.write_all(&state.outgoing).await.is_err() {
                 return;
             }
-            let flushed = state.is_flush_due();
             state.outgoing.clear();
             state.outgoing.shrink_to(FLUSH_AT);
-            if flushed {
-                continue;
-            }
+        }
+        // Calls may be left that were not served, as after [`FLUSH_AT`] bytes of answers.
+        if state.incoming.is_due(shared.limits.frame_size) {
+            continue;
         }
         state.incoming.shrink();
         memory::trim_if_grown();
@@ -144,16 +165,17 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
     }
 }
 
-/// Runs the call in one frame and appends its answer to `outgoing`. An error ends the connection.
+/// Runs the call in one frame and appends its answer to `outgoing`. Returns the id of an answered request. An
+/// error ends the connection.
 fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
     arrived: Instant,
     shared: &Shared<I>,
     outgoing: &mut Vec<u8>,
-) -> Result<(), Error> {
+) -> Result<Option<u64>, Error> {
     let (method, answer) = match read_call::<I>(frame, shared.limits.frame_size) {
         Ok(Incoming::Request(request)) => run(request, arrived, shared),
-        Ok(Incoming::Cancel(_)) => return Ok(()),
+        Ok(Incoming::Cancel(_)) => return Ok(None),
         Err(fault) => (None, refuse_unreadable(frame, &fault)?),
     };
     let begin = outgoing.len();
@@ -162,7 +184,8 @@ fn serve_frame<I: Interface + ?Sized>(
         outgoing.truncate(begin);
         let refused = unsent(error, method);
         frame::encode(&refusal::<I::Response>(answer.request_id, &refused), usize::MAX, outgoing)
-    })
+    })?;
+    Ok(Some(answer.request_id))
 }
 
 /// Decodes the call in a frame, with a bound on the memory of its values. A small frame cannot reach the

@@ -177,17 +177,6 @@ impl FrameBuffer {
         self.end - self.start
     }
 
-    /// The position of the next unconsumed byte, for [`rewind_to`](Self::rewind_to).
-    pub fn mark(&self) -> usize {
-        self.start
-    }
-
-    /// Makes the frames consumed since `mark` unconsumed again. The mark is valid until the next call of
-    /// [`room`](Self::room), which may overwrite them.
-    pub fn rewind_to(&mut self, mark: usize) {
-        self.start = mark.min(self.start);
-    }
-
     /// Whether [`next_frame`](Self::next_frame) would return a frame or an error.
     pub fn is_due(&self, limit: usize) -> bool {
         self.announced_length().is_some_and(|length| length > limit || self.len() - HEADER >= length)

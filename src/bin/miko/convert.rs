@@ -5,7 +5,7 @@ use std::io::{self, BufReader, BufWriter, Seek, Write};
 use std::path::Path;
 
 use miko_core::{atomic_file, is_temporal_worldlet};
-use mikobase::backend::{Backend, Mode, Storage};
+use mikobase::backend::{Backend, Location, Mode};
 use mikobase::{Engine, Error, ErrorId, MikobaseExt, json};
 
 use crate::exit::{Exit, Failure, print_stderr};
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     text.rewind()?;
     match worldlet_path(&args.to) {
         Some(to) => {
-            let engine = Backend { storage: Storage::SqliteMemory, temporal, strict: false };
+            let engine = Backend { location: Location::SqliteMemory, temporal, strict: false };
             let engine = engine.open(Mode::ReadWrite)?;
             import(&*engine, text, args)?;
             export(&*engine, to)?;
@@ -77,8 +77,8 @@ fn source_text(args: &Args) -> Result<File, Failure> {
 /// Imports the worldlet into the target database. If that fails, a newly created database is removed.
 fn fill(text: File, temporal: bool, args: &Args) -> Result<(), Failure> {
     let mut backend: Backend = args.to.parse().map_err(Failure::Unreachable)?;
-    let new = match &backend.storage {
-        Storage::SqliteFile(path) | Storage::Worldlet(Some(path)) if !path.exists() => Some(path.clone()),
+    let new = match &backend.location {
+        Location::SqliteFile(path) | Location::Worldlet(Some(path)) if !path.exists() => Some(path.clone()),
         _ => None,
     };
     backend.temporal |= temporal && new.is_some();

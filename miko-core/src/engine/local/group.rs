@@ -2,24 +2,31 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use tracing::debug;
-
 use super::LocalEngine;
+use crate::engine::GroupFailure;
 use crate::engine::store::Store;
-use crate::engine::tables::Tables;
+use crate::storage::Storage;
 
-#[expect(private_bounds, reason = "what holds the tables is ours alone")]
-impl<T: Tables> LocalEngine<T> {
-    /// Runs `calls` in one transaction. Returns `false` if nothing of it was committed.
-    pub(super) fn commit_as_group(&self, calls: &mut dyn FnMut()) -> bool {
-        if !self.store().begin_group() {
-            // They are part of a group already.
-            calls();
-            return true;
+#[expect(private_bounds, reason = "storage is private to the crate")]
+impl<T: Storage> LocalEngine<T> {
+    /// Runs calls until `call` returns `false`, and commits their changes together.
+    pub(super) fn commit_as_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
+        let failed = |error| GroupFailure { call: 0, error };
+        if !self.store().begin_group().map_err(failed)? {
+            // The calls are part of a group already.
+            (0..).take_while(|index| call(*index)).for_each(drop);
+            return Ok(());
         }
         let group = OpenGroup(self);
-        calls();
-        group.commit()
+        let mut index = 0;
+        loop {
+            self.store().begin_call(index);
+            if !call(index) {
+                break;
+            }
+            index += 1;
+        }
+        group.end()
     }
 
     /// Waits until no other thread runs a group.
@@ -34,22 +41,18 @@ impl<T: Tables> LocalEngine<T> {
     }
 }
 
-/// A group that has begun. Dropping it rolls back what was not committed, as after a panic of the calls.
-struct OpenGroup<'e, T: Tables>(&'e LocalEngine<T>);
+/// A group that has begun. Dropping it undoes what was not committed, as after a panic of the calls.
+struct OpenGroup<'e, T: Storage>(&'e LocalEngine<T>);
 
-impl<T: Tables> OpenGroup<'_, T> {
-    fn commit(self) -> bool {
-        let committed = self.0.store().commit_together();
-        if !committed {
-            debug!("group rolled back: its calls are run one by one");
-        }
-        committed
+impl<T: Storage> OpenGroup<'_, T> {
+    fn end(self) -> Result<(), GroupFailure> {
+        self.0.store().end_group()
     }
 }
 
-impl<T: Tables> Drop for OpenGroup<'_, T> {
+impl<T: Storage> Drop for OpenGroup<'_, T> {
     fn drop(&mut self) {
-        self.0.store().roll_back_together();
+        self.0.store().abandon_group();
         self.0.group_ended.notify_all();
     }
 }

@@ -5,10 +5,10 @@
 
 use std::cell::Cell;
 
-use crate::engine::tables::{Row, Shown, State};
 use crate::error::{Error, ErrorId, Result};
 use crate::memory;
 use crate::record::Record;
+use crate::storage::row::{Row, State};
 
 /// The bytes that are charged for a record or a request in addition to its texts.
 const OVERHEAD: usize = 64;
@@ -41,12 +41,6 @@ impl AnswerBudget {
     pub(in crate::engine) fn charge_record(&self, record: &Record) -> Result<()> {
         let extras = record.extras.as_ref().map_or(0, |extras| extras.as_str().len());
         self.charge(record.pk.len() + record.bucket.as_str().len() + record.stack.as_str().len() + extras)
-    }
-
-    /// As [`charge_record`](Self::charge_record), before the record is copied.
-    pub(in crate::engine) fn charge_shown(&self, record: &Shown<'_>) -> Result<()> {
-        let extras = record.extras.map_or(0, str::len);
-        self.charge(record.pk.len() + record.bucket.len() + record.stack.len() + extras)
     }
 
     /// Charges a version of a record.

@@ -1,12 +1,13 @@
 //! A record that the evaluator looks at.
 
 use crate::class::Catalog;
-use crate::engine::store::broken;
-use crate::engine::tables::Row;
 use crate::error::Result;
 use crate::query::RecordView;
 use crate::record::Record;
 use crate::stack;
+use crate::storage::broken;
+use crate::storage::ids::RowId;
+use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 
 /// A record, and the classes as the select sees them.
@@ -14,8 +15,8 @@ pub(in crate::engine) struct Candidate<'c> {
     pub(in crate::engine) record: Record,
     /// The version that it stands for, where versions are selected.
     pub(in crate::engine) version: Option<Row>,
-    /// Its number, where that is asked for.
-    pub(in crate::engine) seq: i64,
+    /// Its row, where that is asked for.
+    pub(in crate::engine) id: RowId,
     classes: Vec<String>,
     catalog: &'c Catalog,
 }
@@ -24,11 +25,11 @@ impl<'c> Candidate<'c> {
     pub(in crate::engine) fn of(record: Record, catalog: &'c Catalog) -> Result<Self> {
         let stack = record.stack.to_map().map_err(broken)?;
         let classes = stack::classes(&stack).into_iter().map(str::to_owned).collect();
-        Ok(Self { record, version: None, seq: 0, classes, catalog })
+        Ok(Self { record, version: None, id: RowId::default(), classes, catalog })
     }
 
-    pub(in crate::engine) fn numbered(self, seq: i64) -> Self {
-        Self { seq, ..self }
+    pub(in crate::engine) fn numbered(self, id: RowId) -> Self {
+        Self { id, ..self }
     }
 
     pub(in crate::engine) fn standing_for(self, version: Row) -> Self {

@@ -3,26 +3,32 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use rpds::HashTrieMapSync;
 use serde_json::{Map, Value};
 
-use crate::class::{Catalog, Constraint, ConstraintKind, Definition};
+use crate::class::{Catalog, Constraint, Definition};
 use crate::diagnostics::{FaultList, Place};
-use crate::engine::store::pending::LISTED;
-use crate::engine::store::write::{defined_by, map};
-use crate::engine::store::{Store, broken};
-use crate::engine::tables::{ONE_DEFINITION, State, Tables};
+use crate::engine::store::Store;
+use crate::engine::store::index_entries::Derived;
+use crate::engine::store::pending_checks::MAX_LISTED;
+use crate::engine::store::stored_json::{defined_by, map};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::key_of;
 use crate::json::pointer::PointerToken;
+use crate::storage::broken;
+use crate::storage::ids::{CommitSeq, ConstraintId, RowId};
+use crate::storage::row::State;
+use crate::storage::write_set::{Change, IndexEntry, WriteSet};
+use crate::storage::{Storage, versions};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-impl<T: Tables> Store<T> {
+impl<T: Storage> Store<T> {
     /// Reads all definitions there are.
     pub(super) fn load_catalog(&mut self) -> Result<()> {
         let buckets: Vec<_> = self.definition_records()?.into_iter().map(|(_, bucket)| bucket).collect();
         self.catalog = catalog_of(&buckets)?;
-        if self.tables.is_temporal() {
+        if self.is_temporal {
             // What is wrong with the past was told when it came in.
             self.load_name_history()?;
         }
@@ -32,35 +38,30 @@ impl<T: Tables> Store<T> {
     /// The buckets of all definitions, in order of creation, with the pks of their records.
     pub(super) fn definition_records(&self) -> Result<Vec<(String, Map<String, Value>)>> {
         let mut records = Vec::new();
-        let Some(class) = self.tables.find_class(uns::CLASS)? else { return Ok(records) };
-        for seq in self.tables.members(class)? {
-            if let Some(Member { pk, bucket, .. }) = self.member(seq)? {
+        let Some(class) = self.find_class_id(uns::CLASS)? else { return Ok(records) };
+        for id in self.storage.members(class)? {
+            if let Some(Member { pk, bucket, .. }) = self.member(id, self.last.get().commit)? {
                 records.push((pk, bucket));
             }
         }
         Ok(records)
     }
 
-    /// The record that defines a class: its number and its pk.
-    pub(super) fn definition_record(&self, name: &str) -> Result<Option<(i64, String)>> {
-        self.holder(ONE_DEFINITION, &key_of(&[&name.into()]))
+    /// The record that defines a class, and its pk.
+    pub(super) fn definition_record(&self, name: &str) -> Result<Option<(RowId, String)>> {
+        self.holder(ConstraintId::DEFINITION_NAME, &key_of(&[&name.into()]))
     }
 
-    /// Says that the record `seq`, which defines nothing, now defines `name`.
-    pub(super) fn enter_name(&mut self, seq: i64, name: &str) -> Result<()> {
-        let constraint = Constraint {
-            kind: ConstraintKind::Unique,
-            class: uns::CLASS.to_owned(),
-            fields: vec![vec!["name".to_owned()]],
-        };
-        self.enter_unique(ONE_DEFINITION, &key_of(&[&name.into()]), seq, &constraint)?;
-        Error::check(self.check_name(Some(seq), name)?.into_iter().collect())
+    /// Makes `row`, which defines nothing, the definition of `name`.
+    pub(super) fn enter_name(&mut self, row: RowId, name: &str) -> Result<()> {
+        Error::check(self.check_name(Some(row), name)?.into_iter().collect())?;
+        let write = WriteSet { added_entries: vec![name_entry(row, name)], ..WriteSet::default() };
+        self.apply(write).map(drop)
     }
 
-    /// The fault of a definition whose name is built in, or is that of another definition than the record
-    /// `seq`.
-    pub(super) fn check_name(&self, seq: Option<i64>, name: &str) -> Result<Option<ErrorItem>> {
-        let other = self.definition_record(name)?.filter(|(holder, _)| Some(*holder) != seq);
+    /// The fault of a definition whose name is built in, or is that of another definition than `row`.
+    pub(super) fn check_name(&self, row: Option<RowId>, name: &str) -> Result<Option<ErrorItem>> {
+        let other = self.definition_record(name)?.filter(|(holder, _)| Some(*holder) != row);
         let message = match &other {
             None if !uns::is_built_in(name) => return Ok(None),
             None => format!("`{name}` is built in, and needs no definition"),
@@ -70,37 +71,38 @@ impl<T: Tables> Store<T> {
         Ok(Some(item.with("class", name).with("other", other.map(|(_, pk)| pk))))
     }
 
-    /// Says that the record `seq`, which defined `name`, defines nothing.
-    pub(super) fn leave_name(&mut self, seq: i64, name: &str) -> Result<()> {
-        if self.tables.is_temporal()
-            && let Some(row) = self.tables.row(seq)?
+    /// Ends the definition of `name` by `row`.
+    pub(super) fn leave_name(&mut self, row: RowId, name: &str) -> Result<()> {
+        if self.is_temporal
+            && let Some(row) = self.storage.row(row)?
         {
             note_release(&mut self.released, name, row.updated_at);
         }
-        self.tables.leave_unique(ONE_DEFINITION, &key_of(&[&name.into()]), seq)
+        let write = WriteSet { removed_entries: vec![name_entry(row, name)], ..WriteSet::default() };
+        self.apply(write).map(drop)
     }
 
-    /// Makes sure that what the open transaction writes from now on is no earlier than the end of the last
-    /// definition of `name`: a clock that was set back, or a write that was put off to be later than the one
-    /// before it, must not let two definitions of a name hold at the same time.
+    /// Makes the time of the running write no earlier than the end of the last definition of `name`. Two
+    /// definitions of a name are never valid at the same time, even if the clock was set back, or a write
+    /// got a later time to follow the one before it.
     pub(super) fn wait_for_name(&mut self, name: &str) {
         if let Some(released) = self.released(name) {
             self.moment = self.moment.max(released);
         }
     }
 
-    /// When a class name was last given up, in a temporal database.
+    /// When a class name was last released, in a temporal database.
     pub(super) fn released(&self, name: &str) -> Option<Timestamp> {
         self.released.get(name).copied()
     }
 
-    /// Reads when each name was last given up. Two definitions that held at the same time under one name are
-    /// faults.
+    /// Reads when each name was last released. Two definitions of one name that were valid at the same time
+    /// are faults.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
         let mut held: HashMap<String, Vec<Held>> = HashMap::new();
-        self.released.clear();
-        for seq in self.tables.ever_definitions()? {
-            let mut versions = self.tables.versions(seq)?.into_iter().peekable();
+        self.released = HashTrieMapSync::default();
+        for id in self.storage.definitions()? {
+            let mut versions = versions(&self.storage, id)?.into_iter().peekable();
             while let Some(version) = versions.next() {
                 let Some(State { bucket, stack, .. }) = &version.state else { continue };
                 let Some(name) = defined_by(&map(stack)?, &map(bucket)?) else { continue };
@@ -132,11 +134,17 @@ impl<T: Tables> Store<T> {
     }
 
     /// Puts definitions into force and others out of it, and brings the index of stored records up to date.
+    /// Those that were written after `until` are left out: an import indexes its own records.
     ///
     /// # Errors
     /// `class-not-found`, `validation-failed` for a hierarchy that does not hold together; `unique-violation`
     /// for the first stored records that break what is now unique.
-    pub(super) fn redefine(&mut self, added: Vec<Definition>, removed: &[String]) -> Result<()> {
+    pub(super) fn redefine(
+        &mut self,
+        added: Vec<Definition>,
+        removed: &[String],
+        until: CommitSeq,
+    ) -> Result<()> {
         let names: BTreeSet<String> =
             added.iter().map(|definition| definition.name.clone()).chain(removed.iter().cloned()).collect();
         let (old, new) = (self.catalog.clone(), self.catalog.with(added, removed)?);
@@ -154,21 +162,38 @@ impl<T: Tables> Store<T> {
         };
         let stale: Vec<String> = affected.iter().filter(differs).cloned().collect();
         let members = self.members(&stale)?;
-        self.unindex_members(&members, &old)?;
+        self.unindex_members(&members, until, &old)?;
+        let mut write = WriteSet::default();
         for name in &names {
-            let declared = new.constraints(name).iter().filter(|constraint| constraint.class == *name);
-            self.tables.keep_constraints(name, &declared.cloned().collect::<Vec<_>>())?;
+            self.change_constraints(declared(&old, name), declared(&new, name), &mut write)?;
         }
+        self.apply(write)?;
+        self.ids.get_mut().forget_constraints();
         self.catalog = new;
-        self.index_members(&members)
+        self.index_members(&members, until)
     }
 
-    /// The numbers of the records of these classes.
-    fn members(&self, classes: &[String]) -> Result<BTreeSet<i64>> {
+    /// Adds to a write set that a class declares the constraints `after`, in place of `before`.
+    fn change_constraints(
+        &mut self,
+        before: Vec<&Constraint>,
+        after: Vec<&Constraint>,
+        write: &mut WriteSet,
+    ) -> Result<()> {
+        for dropped in before.into_iter().filter(|constraint| !after.contains(constraint)) {
+            if let Some(id) = self.storage.constraint_id(dropped)? {
+                write.others_mut().constraints.push(Change::remove(id, dropped.clone()));
+            }
+        }
+        after.into_iter().try_for_each(|constraint| self.constraint_id(constraint, write).map(drop))
+    }
+
+    /// The records of these classes.
+    fn members(&self, classes: &[String]) -> Result<BTreeSet<RowId>> {
         let mut members = BTreeSet::new();
         for class in classes {
-            if let Some(class) = self.tables.find_class(class)? {
-                members.extend(self.tables.members(class)?);
+            if let Some(class) = self.find_class_id(class)? {
+                members.extend(self.storage.members(class)?);
             }
         }
         Ok(members)
@@ -176,38 +201,60 @@ impl<T: Tables> Store<T> {
 
     /// Takes the values of these records out of the index. Which record is first must not depend on values
     /// that are about to go.
-    fn unindex_members(&mut self, members: &BTreeSet<i64>, catalog: &Catalog) -> Result<()> {
-        for &seq in members {
-            if let Some(Member { bucket, stack, .. }) = self.member(seq)? {
-                self.unindex_values(seq, &stack, &bucket, catalog)?;
+    fn unindex_members(
+        &mut self,
+        members: &BTreeSet<RowId>,
+        until: CommitSeq,
+        catalog: &Catalog,
+    ) -> Result<()> {
+        for &id in members {
+            if let Some(Member { bucket, stack, .. }) = self.member(id, until)? {
+                let (mut derived, mut write) = (Derived::default(), WriteSet::default());
+                self.derive_values(id, (&stack, &bucket), catalog, &mut derived, &mut write)?;
+                write.change_entries(derived.entries, Vec::new());
+                self.apply(write)?;
             }
         }
         Ok(())
     }
 
     /// Indexes stored records by the classes that are in force.
-    fn index_members(&mut self, members: &BTreeSet<i64>) -> Result<()> {
+    fn index_members(&mut self, members: &BTreeSet<RowId>, until: CommitSeq) -> Result<()> {
         let mut offenders = FaultList::default();
-        let unchecked = self.pending.mark();
-        for &seq in members {
-            let Some(Member { pk, bucket, stack }) = self.member(seq)? else { continue };
-            let mut faults = FaultList::default();
-            self.index_values(seq, &stack, &bucket, &mut faults)?;
-            offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
-            if offenders.len() >= LISTED {
+        for &id in members {
+            let Some(Member { pk, bucket, stack }) = self.member(id, until)? else { continue };
+            let (mut derived, mut write) = (Derived::default(), WriteSet::default());
+            // Stored references are checked when their records are written again.
+            self.derive_values(id, (&stack, &bucket), &self.catalog, &mut derived, &mut write)?;
+            write.change_entries(Vec::new(), derived.entries);
+            if !self.apply(write)?.is_empty() {
+                let mut faults = FaultList::default();
+                self.note_taken_values(Some(id), (&stack, &bucket), &mut faults)?;
+                offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
+            }
+            if offenders.len() >= MAX_LISTED {
                 break;
             }
         }
-        // Stored references are looked at when their records are written again.
-        self.pending.forget_since(unchecked);
         offenders.check()
     }
 
-    fn member(&self, seq: i64) -> Result<Option<Member>> {
-        let Some(row) = self.tables.row(seq)? else { return Ok(None) };
+    /// The record of a row, unless it was written after `until`.
+    fn member(&self, id: RowId, until: CommitSeq) -> Result<Option<Member>> {
+        let Some(row) = self.storage.row(id)?.filter(|row| row.commit <= until) else { return Ok(None) };
         let Some(State { bucket, stack, .. }) = row.state else { return Ok(None) };
         Ok(Some(Member { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)? }))
     }
+}
+
+/// The constraints that a class itself declares.
+fn declared<'c>(catalog: &'c Catalog, name: &str) -> Vec<&'c Constraint> {
+    catalog.constraints(name).iter().filter(|constraint| constraint.class == *name).collect()
+}
+
+/// The entry that makes `row` the definition of a name.
+fn name_entry(row: RowId, name: &str) -> IndexEntry {
+    IndexEntry::Unique { constraint: ConstraintId::DEFINITION_NAME, value: key_of(&[&name.into()]), row }
 }
 
 /// A version of a definition, under whose name it held from one time to another.
@@ -219,8 +266,9 @@ struct Held {
     instance: String,
 }
 
-fn note_release(released: &mut HashMap<String, Timestamp>, name: &str, time: Timestamp) {
-    released.entry(name.to_owned()).and_modify(|last| *last = time.max(*last)).or_insert(time);
+fn note_release(released: &mut HashTrieMapSync<String, Timestamp>, name: &str, time: Timestamp) {
+    let last = released.get(name).map_or(time, |last| time.max(*last));
+    released.insert_mut(name.to_owned(), last);
 }
 
 /// The classes that stored definitions define.

@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, Purpose, check, check_marked};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
-use crate::engine::store::values::facets;
-use crate::engine::tables::Tables;
+use crate::engine::store::index_entries::facets;
 use crate::error::{ErrorId, ErrorItem, Result};
 use crate::stack;
+use crate::storage::Storage;
 use crate::uns;
 
-impl<T: Tables> Store<T> {
+impl<T: Storage> Store<T> {
     /// Does any class of this stack say something about its records, or anything else about such a record?
     pub(super) fn has_rules(&self, stack: &Map<String, Value>, extras: &Map<String, Value>) -> bool {
         self.strict
@@ -44,7 +44,8 @@ impl<T: Tables> Store<T> {
             self.check_strictly(stack, &markers, place, &mut faults);
         }
         // The primary class comes last, so that the order of fields is its own.
-        let mut platters: Vec<Platter<'_>> = stack.iter().rev().filter_map(Platter::of).collect();
+        let mut platters: Vec<Platter<'_>> =
+            stack.iter().rev().filter_map(|(key, platter)| self.platter(key, platter)).collect();
         faults.extend(self.normalize(&mut platters, shared, (purpose, &markers), place));
         let mut definition = None;
         for platter in &platters {
@@ -61,7 +62,7 @@ impl<T: Tables> Store<T> {
                             }
                         }
                     }
-                } else if let Some(class) = self.catalog.class(platter.class) {
+                } else if let Some(class) = platter.rules {
                     if class.is_abstract() {
                         let place = Place::Key(platter_place, "class");
                         faults.push(abstract_class(&class.definition.name, &place));
@@ -107,7 +108,7 @@ impl<T: Tables> Store<T> {
         let mut classes: Vec<(usize, &Class)> = platters
             .iter()
             .enumerate()
-            .filter_map(|(index, platter)| Some((index, &**self.catalog.class(platter.class)?)))
+            .filter_map(|(index, platter)| Some((index, platter.rules?)))
             .collect();
         classes.sort_by_key(|(_, class)| (Reverse(class.lineage.len()), &class.definition.name));
         let mut normalizer = Normalizer::new(&self.catalog, purpose, markers);
@@ -127,11 +128,19 @@ impl<T: Tables> Store<T> {
             }
         }
         for platter in platters {
-            if let Some(class) = self.catalog.class(platter.class) {
+            if let Some(class) = platter.rules {
                 class.reorder_fields(platter.bucket.as_mut().unwrap_or(shared));
             }
         }
         normalizer.into_fault()
+    }
+
+    fn platter<'s>(&'s self, key: &'s str, platter: &'s Value) -> Option<Platter<'s>> {
+        let class = platter.get("class")?.as_str()?;
+        let rules = self.catalog.class(class).map(|class| &**class);
+        let bucket = platter.get("bucket");
+        let (has_bucket, bucket) = (bucket.is_some(), bucket.and_then(Value::as_object).cloned());
+        Some(Platter { key, class, rules, has_bucket, is_private: bucket.is_some(), bucket })
     }
 
     /// Notes the classes that are not defined.
@@ -182,6 +191,8 @@ impl<T: Tables> Store<T> {
 struct Platter<'s> {
     key: &'s str,
     class: &'s str,
+    /// The class, if it is defined.
+    rules: Option<&'s Class>,
     /// Has it a `bucket` of any kind?
     has_bucket: bool,
     /// Has it a bucket that is its own? This one, which is taken out while its class normalizes it.
@@ -189,14 +200,7 @@ struct Platter<'s> {
     bucket: Option<Map<String, Value>>,
 }
 
-impl<'s> Platter<'s> {
-    fn of((key, platter): (&'s String, &'s Value)) -> Option<Self> {
-        let class = platter.get("class")?.as_str()?;
-        let bucket = platter.get("bucket");
-        let (has_bucket, bucket) = (bucket.is_some(), bucket.and_then(Value::as_object).cloned());
-        Some(Self { key, class, has_bucket, is_private: bucket.is_some(), bucket })
-    }
-
+impl Platter<'_> {
     /// Calls `then` with the places of the bucket that its class is about and of the platter, in a record at
     /// `record`.
     fn at(&self, record: &Place<'_>, then: impl FnOnce(&Place<'_>, &Place<'_>)) {

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::bytes::to_base64;
+use crate::engine::store::files::WHOLE;
 use crate::engine::store::snapshot::Snapshot;
-use crate::engine::tables::{FileRow, Row, Shown, State, Tables};
 use crate::error::Result;
-use crate::timestamp::Timestamp;
+use crate::storage::ids::{CommitSeq, FileId, RowId};
+use crate::storage::row::{FileRow, RecordRef, Row, State};
+use crate::storage::{Storage, each_file};
 use crate::transfer::not_written;
 use crate::worldlet::{Encoding, FORMAT, KEPT, bare_value};
 
 /// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line
 /// by line. In a temporal database that is the order of `created_at`, then of pks, whatever the order of
 /// arrival was after a merge.
-pub(in crate::engine) fn write(tables: &impl Tables, writer: &mut dyn Write) -> Result<()> {
-    let (mut export, snapshot) = (Export::of(tables)?, Snapshot::now(tables));
+pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -> Result<()> {
+    let (mut export, snapshot) = (Export::of(storage)?, Snapshot::now(storage));
     let mut text = Vec::new();
     while export.write_on(&snapshot, &mut text)? {
         if text.len() >= FLUSH {
@@ -40,9 +42,9 @@ pub(super) struct Export {
     /// All that stands before the records.
     head: Arc<str>,
     /// The files that there were when it began.
-    files: Arc<[i64]>,
+    files: Arc<[FileId]>,
     /// The records that there were when it began, where they are not written in the order of their numbers.
-    ordered: Option<Arc<[i64]>>,
+    ordered: Option<Arc<[RowId]>>,
 }
 
 /// What is written next.
@@ -50,7 +52,7 @@ pub(super) struct Export {
 enum Part {
     Head,
     /// The record after this one.
-    Records(i64),
+    Records(RowId),
     /// That there is the record at this place of the list.
     Stubs(usize),
     /// The versions of the record at this place of the list.
@@ -64,22 +66,22 @@ enum Part {
 }
 
 impl Export {
-    pub(super) fn of(tables: &impl Tables) -> Result<Self> {
+    pub(super) fn of(storage: &impl Storage) -> Result<Self> {
         let mut files = Vec::new();
-        tables.each_file(|number, file| {
-            files.extend(file.sha256.map(|_| (file.created_at, file.pk, number)));
+        each_file(storage, |id, file| {
+            files.extend(file.sha256.map(|_| (file.created_at, file.pk, id)));
         })?;
         let mut ordered = None;
-        if tables.is_temporal() {
+        if storage.capabilities().is_temporal {
             files.sort_unstable();
-            ordered = Some(in_order_of_creation(tables)?.into());
+            ordered = Some(in_order_of_creation(storage)?.into());
         }
         let files = files.into_iter().map(|(.., number)| number).collect();
-        Ok(Self { part: Part::Head, any: false, head: head(tables)?.into(), files, ordered })
+        Ok(Self { part: Part::Head, any: false, head: head(storage)?.into(), files, ordered })
     }
 
     /// Writes the next entry, or what stands between two objects of entries. False, if there is nothing left.
-    pub(super) fn write_on<T: Tables>(
+    pub(super) fn write_on<T: Storage>(
         &mut self,
         snapshot: &Snapshot<'_, T>,
         text: &mut Vec<u8>,
@@ -88,11 +90,11 @@ impl Export {
         self.part = match self.part {
             Part::Head => {
                 entries.text.extend_from_slice(self.head.as_bytes());
-                if self.ordered.is_some() { Part::Stubs(0) } else { Part::Records(0) }
+                if self.ordered.is_some() { Part::Stubs(0) } else { Part::Records(RowId::default()) }
             }
             Part::Records(last) => match snapshot.row_after(last)? {
                 Some((number, row)) => {
-                    row.shown().iter().for_each(|shown| entries.record(shown));
+                    row.view().iter().for_each(|shown| entries.record(shown));
                     Part::Records(number)
                 }
                 None => self.after_records(&mut entries),
@@ -116,7 +118,7 @@ impl Export {
             },
             Part::Files(at) => match self.files.get(at) {
                 Some(&number) => {
-                    let file = snapshot.tables.next_file(number - 1)?;
+                    let file = snapshot.storage.next_file(FileId(number.0 - 1))?;
                     file.iter().for_each(|(_, file)| entries.file(file));
                     Part::Files(at + 1)
                 }
@@ -126,10 +128,10 @@ impl Export {
                 }
             },
             Part::Chunks(at, index) => match self.files.get(at) {
-                Some(&number) => match snapshot.tables.chunk(number, index, 0, WHOLE)? {
+                Some(&number) => match snapshot.storage.chunk(number, index, 0, WHOLE)? {
                     Some((data, _)) => {
-                        let is_last = snapshot.tables.chunk(number, index + 1, 0, 0)?.is_none();
-                        let file = snapshot.tables.next_file(number - 1)?;
+                        let is_last = snapshot.storage.chunk(number, index + 1, 0, 0)?.is_none();
+                        let file = snapshot.storage.next_file(FileId(number.0 - 1))?;
                         file.iter().for_each(|(_, file)| entries.chunk(file, index, is_last, &data));
                         Part::Chunks(at, index + 1)
                     }
@@ -162,38 +164,25 @@ impl Export {
     }
 }
 
-/// The numbers of all records by `created_at`, then pk. A pk is looked at only where two records share a
-/// time.
-fn in_order_of_creation(tables: &impl Tables) -> Result<Vec<i64>> {
-    let mut created = tables.creations()?;
-    created.sort_unstable();
-    let mut ordered = Vec::with_capacity(created.len());
-    for together in created.chunk_by(|one: &(Timestamp, i64), other| one.0 == other.0) {
-        if let [(_, number)] = together {
-            ordered.push(*number);
-            continue;
-        }
-        let mut by_pk = Vec::with_capacity(together.len());
-        for (_, number) in together {
-            by_pk.extend(tables.row(*number)?.map(|row| (row.pk, *number)));
-        }
-        by_pk.sort_unstable();
-        ordered.extend(by_pk.into_iter().map(|(_, number)| number));
+/// All records by `created_at`, then pk.
+fn in_order_of_creation(storage: &impl Storage) -> Result<Vec<RowId>> {
+    let (mut created, mut last) = (Vec::new(), RowId::default());
+    while let Some((id, row)) = storage.next_row(last, CommitSeq::default())? {
+        last = id;
+        created.push((row.created_at, row.pk, id));
     }
-    Ok(ordered)
+    created.sort_unstable();
+    Ok(created.into_iter().map(|(.., id)| id).collect())
 }
 
-/// A chunk has no more bytes than there are.
-const WHOLE: usize = usize::MAX >> 1;
-
 /// All that stands before the records.
-fn head(tables: &impl Tables) -> Result<String> {
-    let executable = tables.kept("executable")?.unwrap_or(Value::Bool(false));
-    let temporal = tables.is_temporal();
+fn head(storage: &impl Storage) -> Result<String> {
+    let executable = storage.metadata("executable")?.unwrap_or(Value::Bool(false));
+    let temporal = storage.capabilities().is_temporal;
     let mut head =
         format!(r#"{{"format":"{FORMAT}","properties":{{"temporal":{temporal},"executable":{executable}}}"#);
     for key in KEPT {
-        if let Some(value) = tables.kept(key)? {
+        if let Some(value) = storage.metadata(key)? {
             head.push_str(&format!(r#","{key}":{value}"#));
         }
     }
@@ -209,7 +198,7 @@ struct EntryWriter<'t> {
 }
 
 impl EntryWriter<'_> {
-    fn record(&mut self, record: &Shown<'_>) {
+    fn record(&mut self, record: &RecordRef<'_>) {
         self.key(record.pk);
         if let Some(value) = bare_value(record.bucket, record.stack).filter(|_| record.extras.is_none()) {
             return self.add(value);

@@ -11,12 +11,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::engine::store::Store;
+use crate::engine::store::transaction::Isolation;
 use crate::engine::store::turn::Turn;
 
 use crate::bytes::Bytes;
-use crate::engine::tables::{FileRow, Tables};
 use crate::error::{Error, ErrorId, Result};
 use crate::files::{FileInfo, MOST_BYTES, Piece, Position};
+use crate::storage::ids::{CommitSeq, FileId, RowId};
+use crate::storage::row::FileRow;
+use crate::storage::write_set::{Change, OtherChanges};
+use crate::storage::{Storage, broken, each_file, versions};
 use crate::timestamp::Timestamp;
 
 /// A file that nobody goes on writing for so long is forgotten.
@@ -43,7 +47,7 @@ struct Written {
     size: u64,
 }
 
-impl<T: Tables> Store<T> {
+impl<T: Storage> Store<T> {
     /// Begins a file and gives the pk that it will have.
     pub(in crate::engine) fn begin_file(&mut self, mime: &str) -> Result<String> {
         self.forget_abandoned_files()?;
@@ -56,7 +60,7 @@ impl<T: Tables> Store<T> {
             size: 0,
             created_at: now,
         };
-        self.write(|store| store.tables.write_file(&row).map(drop))?;
+        self.write(Isolation::Separate, |store| store.write_file(None, row).map(drop))?;
         let upload = Upload {
             chunks: 0,
             now: Written::default(),
@@ -74,10 +78,10 @@ impl<T: Tables> Store<T> {
             return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", data.len()));
         }
         // A file that has ended never changes.
-        let Some((file, FileRow { sha256: None, .. })) = self.tables.find_file(pk)? else {
+        let Some((file, FileRow { sha256: None, .. })) = self.storage.find_file(pk)? else {
             return Err(not_being_written(pk));
         };
-        let upload = self.uploads.0.get_mut(pk).ok_or_else(|| not_being_written(pk))?;
+        let upload = self.uploads.0.get(pk).ok_or_else(|| not_being_written(pk))?;
         let before = match Turn::of(index, upload.chunks, "chunks come one after another")? {
             Turn::Next => upload.now.clone(),
             Turn::Again => upload.before.clone(),
@@ -85,8 +89,10 @@ impl<T: Tables> Store<T> {
         let mut now = before.clone();
         now.hasher.update(data);
         now.size += data.len() as u64;
-        *upload = Upload { chunks: index + 1, now, before, touched: Instant::now() };
-        self.write(|store| store.tables.write_chunk(file, index, data))
+        self.write(Isolation::Separate, |store| store.write_chunk(file, index, data))?;
+        let upload = Upload { chunks: index + 1, now, before, touched: Instant::now() };
+        self.uploads.0.insert(pk.to_owned(), upload);
+        Ok(())
     }
 
     /// Ends a file: from now on it is there. Gives the pk of the one that has this content, which may be
@@ -96,28 +102,29 @@ impl<T: Tables> Store<T> {
         upload.touched = Instant::now();
         let (chunks, Written { hasher, size }) = (upload.chunks, upload.now.clone());
         let sha256 = HEXLOWER.encode(&hasher.finalize());
-        self.write(|store| {
-            if let Some((_, same)) = store.tables.file_with(&sha256)? {
+        self.write(Isolation::Separate, |store| {
+            if let Some((_, same)) = store.storage.file_with(&sha256)? {
                 if same.pk != pk
-                    && let Some((file, _)) = store.tables.find_file(pk)?
+                    && let Some((file, row)) = store.storage.find_file(pk)?
                 {
-                    store.tables.remove_file(file)?;
+                    store.remove_file(file, row)?;
                 }
                 return Ok(same.pk);
             }
-            let (file, row) = store.tables.find_file(pk)?.ok_or_else(|| not_being_written(pk))?;
+            let (file, row) = store.storage.find_file(pk)?.ok_or_else(|| not_being_written(pk))?;
             if chunks == 0 {
-                store.tables.write_chunk(file, 0, &[])?;
+                store.write_chunk(file, 0, &[])?;
             }
-            store.tables.write_file(&FileRow { sha256: Some(sha256), size, ..row })?;
+            let complete = FileRow { sha256: Some(sha256), size, ..row.clone() };
+            store.write_file(Some((file, row)), complete)?;
             Ok(pk.to_owned())
         })
     }
 
     /// Forgets a file that is being written.
     pub(in crate::engine) fn cancel_file(&mut self, pk: &str) -> Result<()> {
-        self.write(|store| match store.tables.find_file(pk)? {
-            Some((file, FileRow { sha256: None, .. })) => store.tables.remove_file(file),
+        self.write(Isolation::Separate, |store| match store.storage.find_file(pk)? {
+            Some((file, row)) if row.sha256.is_none() => store.remove_file(file, row),
             _ => Ok(()),
         })?;
         self.uploads.0.remove(pk);
@@ -134,19 +141,21 @@ impl<T: Tables> Store<T> {
     /// Removes what was being written when the database was left.
     pub(super) fn remove_unfinished_files(&mut self) -> Result<()> {
         let mut unfinished = Vec::new();
-        self.tables.each_file(|file, row| {
+        each_file(&self.storage, |file, row| {
             if row.sha256.is_none() {
-                unfinished.push(file);
+                unfinished.push((file, row));
             }
         })?;
         if unfinished.is_empty() {
             return Ok(());
         }
-        self.write(|store| unfinished.into_iter().try_for_each(|file| store.tables.remove_file(file)))
+        self.write(Isolation::Separate, |store| {
+            unfinished.into_iter().try_for_each(|(file, row)| store.remove_file(file, row))
+        })
     }
 
     pub(in crate::engine) fn file_info(&self, pk: &str) -> Result<FileInfo> {
-        match self.tables.find_file(pk)? {
+        match self.storage.find_file(pk)? {
             Some((_, FileRow { pk, sha256: Some(sha256), mime, size, created_at })) => {
                 let mime = mime.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
                 Ok(FileInfo { pk, sha256, mime, size, created_at })
@@ -156,10 +165,10 @@ impl<T: Tables> Store<T> {
     }
 
     pub(in crate::engine) fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
-        let Some((file, FileRow { sha256: Some(_), .. })) = self.tables.find_file(pk)? else {
+        let Some((file, FileRow { sha256: Some(_), .. })) = self.storage.find_file(pk)? else {
             return Err(not_found(pk));
         };
-        let part = self.tables.chunk(file, at.chunk, at.offset, MOST_BYTES)?;
+        let part = self.storage.chunk(file, at.chunk, at.offset, MOST_BYTES)?;
         let Some((data, length)) = part.filter(|(_, length)| at.offset <= *length) else {
             let message = "the file has no such place";
             let place = json!({"chunk": at.chunk, "offset": at.offset});
@@ -170,21 +179,20 @@ impl<T: Tables> Store<T> {
             Some(Position { offset, ..at })
         } else {
             let next = Position { chunk: at.chunk + 1, offset: 0 };
-            self.tables.chunk(file, next.chunk, 0, 0)?.map(|_| next)
+            self.storage.chunk(file, next.chunk, 0, 0)?.map(|_| next)
         };
         Ok(Piece { data: Bytes::from(data), next })
     }
 
     /// Deletes a file that no field of a record names.
     pub(in crate::engine) fn delete_file(&mut self, pk: &str) -> Result<()> {
-        let Some((file, FileRow { sha256: Some(_), .. })) = self.tables.find_file(pk)? else {
-            return Err(not_found(pk));
-        };
+        let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_some());
+        let Some((file, row)) = found else { return Err(not_found(pk)) };
         self.end_exports();
-        self.write(|store| {
+        self.write(Isolation::Separate, |store| {
             let pointed_at_by = store.pointed_at_by(pk)?;
             if pointed_at_by.is_empty() {
-                return store.tables.remove_file(file);
+                return store.remove_file(file, row);
             }
             let message = "the file cannot be deleted while records name it";
             Err(Error::new(ErrorId::REFERENCE_RESTRICTED, message)
@@ -197,36 +205,70 @@ impl<T: Tables> Store<T> {
     pub(in crate::engine) fn collect_files(&mut self) -> Result<Vec<String>> {
         let mut unnamed = HashSet::new();
         let mut in_order = Vec::new();
-        self.tables.each_file(|file, row| {
+        each_file(&self.storage, |file, row| {
             if row.sha256.is_some() {
                 unnamed.insert(row.pk.clone());
-                in_order.push((file, row.pk));
+                in_order.push((file, row));
             }
         })?;
-        let mut last = 0;
+        let mut last = RowId::default();
         while !unnamed.is_empty()
-            && let Some((seq, row)) = self.tables.next_row(last, 0)?
+            && let Some((id, row)) = self.storage.next_row(last, CommitSeq::default())?
         {
-            last = seq;
-            let versions = if self.tables.is_temporal() { self.tables.versions(seq)? } else { vec![row] };
+            last = id;
+            let versions = if self.is_temporal { versions(&self.storage, id)? } else { vec![row] };
             for state in versions.iter().filter_map(|version| version.state.as_ref()) {
                 let texts = [Some(&state.bucket), Some(&state.stack), state.extras.as_ref()];
                 for text in texts.into_iter().flatten() {
-                    let value = crate::json::from_text(text).map_err(crate::engine::store::broken)?;
+                    let value = crate::json::from_text(text).map_err(broken)?;
                     each_string(&value, &mut |string| {
                         unnamed.remove(string);
                     });
                 }
             }
         }
-        in_order.retain(|(_, pk)| unnamed.contains(pk));
+        in_order.retain(|(_, row)| unnamed.contains(&row.pk));
+        let removed = in_order.iter().map(|(_, row)| row.pk.clone()).collect();
         if !in_order.is_empty() {
             self.end_exports();
-            self.write(|store| in_order.iter().try_for_each(|(file, _)| store.tables.remove_file(*file)))?;
+            self.write(Isolation::Separate, |store| {
+                in_order.into_iter().try_for_each(|(file, row)| store.remove_file(file, row))
+            })?;
         }
-        Ok(in_order.into_iter().map(|(_, pk)| pk).collect())
+        Ok(removed)
+    }
+
+    /// Adds a file, or replaces what is known of one. Returns its number.
+    pub(super) fn write_file(&mut self, before: Option<(FileId, FileRow)>, after: FileRow) -> Result<FileId> {
+        let change = match before {
+            Some((id, before)) => Change::replace(id, before, after),
+            None => {
+                let id = self.next_numbers(|last| last.file = last.file.next()).file;
+                Change::insert(id, after)
+            }
+        };
+        let id = change.key;
+        self.apply(OtherChanges { files: vec![change], ..OtherChanges::default() }.into())?;
+        Ok(id)
+    }
+
+    /// Removes a file and its chunks.
+    fn remove_file(&mut self, id: FileId, row: FileRow) -> Result<()> {
+        let files = vec![Change::remove(id, row)];
+        self.apply(OtherChanges { files, removed_chunks: vec![id], ..OtherChanges::default() }.into())
+            .map(drop)
+    }
+
+    /// Writes a chunk, over one with the same index.
+    pub(super) fn write_chunk(&mut self, file: FileId, index: u64, data: &[u8]) -> Result<()> {
+        let before = self.storage.chunk(file, index, 0, WHOLE)?.map(|(data, _)| data);
+        let change = Change { key: (file, index), before, after: Some(data.to_vec()) };
+        self.apply(OtherChanges { chunks: vec![change], ..OtherChanges::default() }.into()).map(drop)
     }
 }
+
+/// No chunk has as many bytes.
+pub(super) const WHOLE: usize = usize::MAX >> 1;
 
 fn each_string(value: &Value, see: &mut impl FnMut(&str)) {
     match value {
@@ -243,4 +285,29 @@ fn not_found(pk: &str) -> Error {
 
 fn not_being_written(pk: &str) -> Error {
     Error::new(ErrorId::FILE_NOT_FOUND, "no file with this pk is being written").with("pk", pk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mode::Mode;
+    use crate::storage::naive::{Fault, NaiveStorage};
+
+    #[test]
+    fn a_chunk_that_could_not_be_written_may_be_sent_again_or_left_out() {
+        let mut store = Store::on(NaiveStorage::new(false), Mode::ReadWrite).unwrap();
+        for (sent_again, content) in [(true, "onetwo"), (false, "one")] {
+            let file = store.begin_file("text/plain").unwrap();
+            store.put_chunk(&file, 0, b"one").unwrap();
+            store.storage.apply_faults.push_back(Some(Fault::Incomplete));
+            store.put_chunk(&file, 1, b"two").unwrap_err();
+            if sent_again {
+                store.put_chunk(&file, 1, b"two").unwrap();
+            }
+            let pk = store.end_file(&file).unwrap();
+            let info = store.file_info(&pk).unwrap();
+            assert_eq!(info.size, content.len() as u64);
+            assert_eq!(info.sha256, HEXLOWER.encode(&Sha256::digest(content)));
+        }
+    }
 }

@@ -14,20 +14,24 @@ use crate::class::{Definition, Purpose};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::examine::misplaced_definition;
 use crate::engine::store::import_files::ImportedFiles;
+use crate::engine::store::index_entries::Derived;
 use crate::engine::store::merge::Placed;
-use crate::engine::store::write::{defined_by, extras_text, map, text};
+use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::engine::store::{Store, schema};
-use crate::engine::tables::{Row, State, Tables};
 use crate::error::{ErrorId, ErrorItem, Result};
 use crate::json::pointer::PointerToken;
 use crate::stack::{self, Stack};
+use crate::storage::Storage;
+use crate::storage::ids::{CommitSeq, RowId};
+use crate::storage::row::{Row, State};
+use crate::storage::write_set::{Change, OtherChanges, WriteSet};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{
     self, Imported, Incoming, IncomingChunk, IncomingFile, IncomingVersion, Problems, Sink,
 };
 
-impl<T: Tables> Store<T> {
+impl<T: Storage> Store<T> {
     /// Imports a worldlet inside the open transaction. With `trust`, what validation finds becomes a warning.
     pub(in crate::engine) fn import_worldlet(
         &mut self,
@@ -43,9 +47,9 @@ impl<T: Tables> Store<T> {
     }
 }
 
-impl<'s, T: Tables> Import<'s, T> {
+impl<'s, T: Storage> Import<'s, T> {
     pub(super) fn into(store: &'s mut Store<T>) -> Self {
-        let (before, now) = (store.commits, store.moment);
+        let (before, now) = (store.last.get().commit, store.moment);
         Self {
             store,
             before,
@@ -64,7 +68,7 @@ impl<'s, T: Tables> Import<'s, T> {
         let touched = !self.definitions.is_empty();
         let added = self.name_definitions(check, problems)?;
         let Self { store, before, now, records, removed, files, .. } = self;
-        if touched && store.tables.is_temporal() {
+        if touched && store.is_temporal {
             let faults = store.load_name_history()?;
             match check {
                 RuleCheck::Refuse => problems.refuse_all(faults, |fault| fault),
@@ -78,7 +82,7 @@ impl<'s, T: Tables> Import<'s, T> {
             .filter(|name| !added.iter().any(|definition| definition.name == *name))
             .collect();
         if !added.is_empty() || !removed.is_empty() {
-            match store.redefine(added, &removed) {
+            match store.redefine(added, &removed, before) {
                 Ok(()) => {}
                 Err(error) => error.items().iter().for_each(|item| problems.refuse(item.clone())),
             }
@@ -95,8 +99,8 @@ impl<'s, T: Tables> Import<'s, T> {
     /// more.
     fn name_definitions(&mut self, check: RuleCheck, problems: &mut Problems) -> Result<Vec<Definition>> {
         let mut added = Vec::new();
-        for (seq, pointer) in std::mem::take(&mut self.definitions) {
-            let Some(State { bucket, stack, .. }) = self.store.tables.row(seq)?.and_then(|row| row.state)
+        for (id, pointer) in std::mem::take(&mut self.definitions) {
+            let Some(State { bucket, stack, .. }) = self.store.storage.row(id)?.and_then(|row| row.state)
             else {
                 continue;
             };
@@ -115,7 +119,7 @@ impl<'s, T: Tables> Import<'s, T> {
                 let located = format!("{bucket_pointer}{within}");
                 note(fault.with("pointer", located), check, problems);
             }
-            match self.store.enter_name(seq, &definition.name) {
+            match self.store.enter_name(id, &definition.name) {
                 Ok(()) => added.push(definition),
                 Err(error) if error.is(ErrorId::DUPLICATE_CLASS) => {
                     let located = |item: &ErrorItem| item.clone().with("pointer", pointer.as_str());
@@ -139,16 +143,16 @@ pub(super) enum RuleCheck {
     Skip,
 }
 
-impl<T: Tables> Store<T> {
-    /// Checks what was written after the write `before`, and enters its values into the index.
-    fn check_imported(&mut self, before: i64, check: RuleCheck, problems: &mut Problems) -> Result<()> {
-        let mut last = i64::MIN;
-        while let Some((seq, row)) = self.tables.next_row(last, before)? {
-            last = seq;
+impl<T: Storage> Store<T> {
+    /// Checks the records that were written after `before`, and adds what is derived from their values.
+    fn check_imported(&mut self, before: CommitSeq, check: RuleCheck, problems: &mut Problems) -> Result<()> {
+        let mut last = RowId::default();
+        while let Some((id, row)) = self.storage.next_row(last, before)? {
+            last = id;
             let pk = row.pk;
             let records = Place::Key(&Place::Root, "records");
             let place = Place::Key(&records, &pk);
-            if self.tables.is_temporal() && row.instance.is_none() {
+            if self.is_temporal && row.instance.is_none() {
                 problems.refuse(place.fault("no version of this record is in the history"));
             }
             let Some(State { bucket, stack, extras }) = row.state else { continue };
@@ -169,13 +173,20 @@ impl<T: Tables> Store<T> {
                 of_records.for_each(|fault| note(fault.clone(), check, problems));
             }
             if self.is_indexed(&stack) {
-                let mut faults = FaultList::default();
-                self.index_values(seq, &stack, &bucket, &mut faults)?;
-                problems.refuse_all(faults, |fault| place.with_pointer(fault));
+                let mut write = WriteSet::default();
+                let mut derived = Derived::default();
+                self.derive_values(id, (&stack, &bucket), &self.catalog, &mut derived, &mut write)?;
+                write.change_entries(Vec::new(), derived.entries);
+                self.require(id, derived.references);
+                if !self.apply(write)?.is_empty() {
+                    let mut faults = FaultList::default();
+                    self.note_taken_values(Some(id), (&stack, &bucket), &mut faults)?;
+                    problems.refuse_all(faults, |fault| place.with_pointer(fault));
+                }
             }
         }
-        self.pending_faults(|store, seq, fault| {
-            let pk = store.tables.row(seq)?.map(|row| row.pk).unwrap_or_default();
+        self.pending_faults(|store, id, fault| {
+            let pk = store.storage.row(id)?.map(|row| row.pk).unwrap_or_default();
             let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
             let pointer = format!("/records{}{pointer}", PointerToken(&pk));
             note(fault.with("pointer", pointer), check, problems);
@@ -197,41 +208,46 @@ fn note(fault: ErrorItem, check: RuleCheck, problems: &mut Problems) {
 pub(super) struct Import<'s, T> {
     pub(super) store: &'s mut Store<T>,
     /// The last write before it.
-    before: i64,
+    before: CommitSeq,
     now: Timestamp,
     records: u64,
     /// The records that it made definitions, and where it says so. Their names are entered at the end.
-    definitions: BTreeMap<i64, String>,
+    definitions: BTreeMap<RowId, String>,
     /// Classes whose definitions it overwrites.
     removed: Vec<String>,
     /// The names under `classes` so far.
     class_keys: HashSet<String>,
     /// The records that are known by their versions alone: no stub has said when they were created.
-    pub(super) implied: HashSet<i64>,
+    pub(super) implied: HashSet<RowId>,
     pub(super) files: ImportedFiles,
 }
 
-impl<T: Tables> Sink for Import<'_, T> {
+impl<T: Storage> Sink for Import<'_, T> {
     fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()> {
         let records = Place::Key(&Place::Root, "records");
         self.write(&record, &Place::Key(&records, &record.pk), problems)
     }
 
     fn is_temporal(&self) -> bool {
-        self.store.tables.is_temporal()
+        self.store.is_temporal
     }
 
     fn stub(&mut self, pk: String, created_at: Option<Timestamp>, _: &mut Problems) -> Result<()> {
-        let row = match self.store.tables.find(&pk)? {
-            Some((seq, row)) => {
-                let is_new = row.instance.is_none() || self.implied.remove(&seq);
+        let row = match self.store.storage.find(&pk)? {
+            Some((id, row)) => {
+                let is_new = row.instance.is_none() || self.implied.remove(&id);
                 // Two databases that say different things of one record agree after a merge in either
                 // direction.
                 let earlier = |created_at: Timestamp| created_at.min(row.created_at);
                 let created_at = created_at.map(|said| if is_new { said } else { earlier(said) });
                 let created_at = created_at.unwrap_or(row.created_at);
-                self.store.keep_for_streams(seq)?;
-                return self.store.tables.rewrite(seq, &Row { created_at, ..row });
+                if created_at == row.created_at {
+                    return Ok(());
+                }
+                // The row keeps its number, by which `put` knows what this import has written.
+                self.store.next_commit();
+                let after = Row { created_at, ..row.clone() };
+                return self.store.apply_row(Change::replace(id, row, after));
             }
             // It says nothing until a version comes.
             None => Row {
@@ -243,11 +259,12 @@ impl<T: Tables> Sink for Import<'_, T> {
                 instance: None,
             },
         };
-        self.store.tables.insert(&row).map(drop)
+        let id = self.store.next_row_id();
+        self.store.apply_row(Change::insert(id, row))
     }
 
     fn reserve(&mut self, pk: &str) -> Result<()> {
-        if self.store.tables.find(pk)?.is_some() {
+        if self.store.storage.find(pk)?.is_some() {
             return Ok(());
         }
         self.stub(pk.to_owned(), None, &mut Problems::default())
@@ -290,56 +307,59 @@ impl<T: Tables> Sink for Import<'_, T> {
             return Ok(());
         }
         let before = self.store.definition_record(&definition.name)?;
-        if let Some((seq, _)) = &before
-            && self.store.bucket_text(*seq)?.as_ref() == Some(&text(&bucket))
+        if let Some((id, _)) = &before
+            && self.store.bucket_text(*id)?.as_ref() == Some(&text(&bucket))
         {
             return Ok(());
         }
         let now = self.now.for_write()?;
         let pk = before.map_or_else(|| self.store.pks.next(now), |(_, pk)| pk);
-        let created_at = self.store.tables.find(&pk)?.map(|(_, row)| row.created_at);
+        let created_at = self.store.storage.find(&pk)?.map(|(_, row)| row.created_at);
         let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
         let record = Incoming { pk, bucket, stack, extras: Map::new(), created_at, updated_at: Some(now) };
         self.write(&record, &place, problems)
     }
 
     fn keep(&mut self, key: &str, value: &Value) -> Result<()> {
-        self.store.tables.keep(key, value)
+        let before = self.store.storage.metadata(key)?;
+        let change = Change { key: key.to_owned(), before, after: Some(value.clone()) };
+        self.store.apply(OtherChanges { metadata: vec![change], ..OtherChanges::default() }.into()).map(drop)
     }
 }
 
-impl<T: Tables> Import<'_, T> {
+impl<T: Storage> Import<'_, T> {
     /// Writes a record that stands at `place`, and makes it what it is: a member of its classes, a
     /// definition.
     fn write(&mut self, record: &Incoming, place: &Place<'_>, problems: &mut Problems) -> Result<()> {
-        let Some(seq) = self.put(record)? else {
+        let Some(id) = self.put(record)? else {
             problems.refuse(place.fault("two records of the worldlet have this pk"));
             return Ok(());
         };
         self.records += 1;
-        self.enter(seq, &record.bucket, &record.stack, place, problems)
+        self.enter(id, &record.bucket, &record.stack, place, problems)
     }
 
     /// Makes a record what it says that it is.
     pub(super) fn enter(
         &mut self,
-        seq: i64,
+        id: RowId,
         bucket: &Map<String, Value>,
         stack: &Map<String, Value>,
         place: &Place<'_>,
         problems: &mut Problems,
     ) -> Result<()> {
-        for class in stack::classes(stack) {
-            self.store.enter(class, seq)?;
-        }
+        let (mut write, mut members) = (WriteSet::default(), Vec::new());
+        self.store.derive_members(id, stack, &mut members, &mut write)?;
+        write.change_entries(Vec::new(), members);
+        self.store.apply(write)?;
         if stack::classes(stack).contains(&uns::CLASS) {
-            self.define(seq, bucket, stack, place, problems);
+            self.define(id, bucket, stack, place, problems);
         }
         Ok(())
     }
 
     /// Writes a record, over one with the same pk if there is one; `None` if that came from this import.
-    fn put(&mut self, record: &Incoming) -> Result<Option<i64>> {
+    fn put(&mut self, record: &Incoming) -> Result<Option<RowId>> {
         let updated_at = record.updated_at.or(record.created_at).map_or_else(|| self.now.for_write(), Ok)?;
         let state = State {
             bucket: text(&record.bucket),
@@ -359,48 +379,52 @@ impl<T: Tables> Import<'_, T> {
         {
             row.updated_at = row.updated_at.max(released);
         }
-        let Some((seq, found)) = self.store.tables.find(&record.pk)? else {
+        let Some((id, found)) = self.store.storage.find(&record.pk)? else {
             row.instance = self.store.next_instance(row.updated_at);
-            return self.store.tables.insert(&row).map(Some);
+            let id = self.store.next_row_id();
+            return self.store.apply_row(Change::insert(id, row)).map(|()| Some(id));
         };
         if found.commit > self.before {
-            if found.instance.is_some() || !self.store.tables.is_temporal() {
+            if found.instance.is_some() || !self.store.is_temporal {
                 return Ok(None);
             }
             // Its place was reserved.
             row.instance = self.store.next_instance(row.updated_at);
-            return self.store.tables.rewrite(seq, &row).map(|()| Some(seq));
+            return self.store.apply_row(Change::replace(id, found, row)).map(|()| Some(id));
         }
+        let replaced = found.state.clone();
         if is_same(&found, &row) {
             row.instance.clone_from(&found.instance);
-            self.store.keep_for_streams(seq)?;
-            self.store.tables.rewrite(seq, &row)?;
+            self.store.apply_row(Change::replace(id, found, row))?;
         } else {
-            // Whoever read the record must be able to see that it is another.
+            // A reader of the record must be able to see that it has changed.
             row.updated_at = row.updated_at.max(found.updated_at.after()).for_write()?;
-            self.store.rewrite(seq, row)?;
+            row.instance = self.store.next_instance(row.updated_at);
+            let mut write = WriteSet::default();
+            self.store.replace_row(id, found, row, &mut write);
+            self.store.apply(write)?;
         }
-        if let Some(State { bucket, stack, .. }) = &found.state {
-            self.withdraw(seq, &map(bucket)?, &map(stack)?)?;
+        if let Some(State { bucket, stack, .. }) = &replaced {
+            self.withdraw(id, &map(bucket)?, &map(stack)?)?;
         }
-        Ok(Some(seq))
+        Ok(Some(id))
     }
 
-    /// Takes back all that was entered of a record that is overwritten.
+    /// Removes all that is derived from a record that is overwritten.
     pub(super) fn withdraw(
         &mut self,
-        seq: i64,
+        id: RowId,
         bucket: &Map<String, Value>,
         stack: &Map<String, Value>,
     ) -> Result<()> {
-        for class in stack::classes(stack) {
-            self.store.leave(class, seq)?;
-        }
-        self.store.unindex_values(seq, stack, bucket, &self.store.catalog.clone())?;
+        let mut write = WriteSet::default();
+        let entries = self.store.derive(id, (stack, bucket), &mut write)?.entries;
+        write.change_entries(entries, Vec::new());
+        self.store.apply(write)?;
         if let Some(name) = defined_by(stack, bucket)
-            && self.store.definition_record(&name)?.is_some_and(|(holder, _)| holder == seq)
+            && self.store.definition_record(&name)?.is_some_and(|(holder, _)| holder == id)
         {
-            self.store.leave_name(seq, &name)?;
+            self.store.leave_name(id, &name)?;
             self.removed.push(name);
         }
         Ok(())
@@ -409,7 +433,7 @@ impl<T: Tables> Import<'_, T> {
     /// Notes that a record is a definition, with what is wrong about it.
     pub(super) fn define(
         &mut self,
-        seq: i64,
+        id: RowId,
         bucket: &Map<String, Value>,
         stack: &Map<String, Value>,
         place: &Place<'_>,
@@ -429,7 +453,7 @@ impl<T: Tables> Import<'_, T> {
                 ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str()),
             ));
         } else {
-            self.definitions.insert(seq, place.to_string());
+            self.definitions.insert(id, place.to_string());
         }
         problems.refuse_all(faults, |fault| fault);
     }

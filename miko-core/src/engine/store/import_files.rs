@@ -8,9 +8,12 @@ use sha2::{Digest, Sha256};
 
 use crate::diagnostics::Place;
 use crate::engine::store::Store;
-use crate::engine::tables::{FileRow, Tables};
+use crate::engine::store::files::WHOLE;
 use crate::error::{ErrorId, ErrorItem, Result};
 use crate::files::MOST_BYTES;
+use crate::storage::Storage;
+use crate::storage::ids::FileId;
+use crate::storage::row::FileRow;
 use crate::timestamp::Timestamp;
 use crate::worldlet::{Encoding, IncomingChunk, IncomingFile, Problems};
 
@@ -30,7 +33,7 @@ pub(super) struct ImportedFiles {
 #[derive(Debug)]
 struct ImportedFile {
     pk: String,
-    number: i64,
+    number: FileId,
     /// What is known of it, if that has come.
     known: Option<IncomingFile>,
     /// The hash of the file with this pk that was there before.
@@ -45,7 +48,7 @@ struct ImportedFile {
 }
 
 impl ImportedFiles {
-    pub(super) fn file<T: Tables>(&mut self, store: &mut Store<T>, file: IncomingFile) -> Result<()> {
+    pub(super) fn file<T: Storage>(&mut self, store: &mut Store<T>, file: IncomingFile) -> Result<()> {
         let found = self.find(store, &file.pk)?;
         found.known = Some(file);
         Ok(())
@@ -59,7 +62,7 @@ impl ImportedFiles {
         }
     }
 
-    pub(super) fn chunk<T: Tables>(
+    pub(super) fn chunk<T: Storage>(
         &mut self,
         store: &mut Store<T>,
         chunk: &IncomingChunk,
@@ -77,10 +80,10 @@ impl ImportedFiles {
         }
         let Some(known) = &file.known else {
             file.encoded.push((chunk.index, chunk.pointer.clone()));
-            return store.tables.write_chunk(file.number, chunk.index, chunk.data.as_bytes());
+            return store.write_chunk(file.number, chunk.index, chunk.data.as_bytes());
         };
         match Encoding::of(&known.mime).decode(&chunk.data) {
-            Ok(data) => store.tables.write_chunk(file.number, chunk.index, &data),
+            Ok(data) => store.write_chunk(file.number, chunk.index, &data),
             Err(fault) => {
                 self.refuse_chunk(&chunk.file, &chunk.pointer, fault, problems);
                 Ok(())
@@ -95,18 +98,18 @@ impl ImportedFiles {
     }
 
     /// Decodes the chunks that came before their files.
-    fn decode<T: Tables>(&mut self, store: &mut Store<T>, problems: &mut Problems) -> Result<()> {
+    fn decode<T: Storage>(&mut self, store: &mut Store<T>, problems: &mut Problems) -> Result<()> {
         for at in 0..self.files.len() {
             let encoded = std::mem::take(&mut self.files[at].encoded);
             let ImportedFile { pk, number, known: Some(known), .. } = &self.files[at] else { continue };
             let (pk, number, encoding) = (pk.clone(), *number, Encoding::of(&known.mime));
             for (index, pointer) in encoded {
-                let Some((data, _)) = store.tables.chunk(number, index, 0, usize::MAX >> 1)? else {
+                let Some((data, _)) = store.storage.chunk(number, index, 0, WHOLE)? else {
                     continue;
                 };
                 // It came as the text of a string.
                 match encoding.decode(&String::from_utf8_lossy(&data)) {
-                    Ok(data) => store.tables.write_chunk(number, index, &data)?,
+                    Ok(data) => store.write_chunk(number, index, &data)?,
                     Err(fault) => self.refuse_chunk(&pk, &pointer, fault, problems),
                 }
             }
@@ -114,16 +117,16 @@ impl ImportedFiles {
         Ok(())
     }
 
-    fn find<T: Tables>(&mut self, store: &mut Store<T>, pk: &str) -> Result<&mut ImportedFile> {
+    fn find<T: Storage>(&mut self, store: &mut Store<T>, pk: &str) -> Result<&mut ImportedFile> {
         if let Some(&at) = self.places.get(pk) {
             return Ok(&mut self.files[at]);
         }
-        let (number, there) = match store.tables.find_file(pk)? {
+        let (number, there) = match store.storage.find_file(pk)? {
             Some((number, row)) => (number, row.sha256),
             None => {
                 let (mime, created_at) = (serde_json::Value::Null, Timestamp::FIRST);
                 let row = FileRow { pk: pk.to_owned(), sha256: None, mime, size: 0, created_at };
-                (store.tables.write_file(&row)?, None)
+                (store.write_file(None, row)?, None)
             }
         };
         let (chunks, largest, last) = (0, 0, Vec::new());
@@ -143,7 +146,7 @@ impl ImportedFiles {
     }
 
     /// Makes files of what has come.
-    pub(super) fn finish<T: Tables>(
+    pub(super) fn finish<T: Storage>(
         mut self,
         store: &mut Store<T>,
         now: Timestamp,
@@ -171,7 +174,8 @@ impl ImportedFiles {
                 continue;
             }
             let created_at = created_at.unwrap_or(now);
-            store.tables.write_file(&FileRow { pk, sha256: Some(sha256), mime, size, created_at })?;
+            let before = store.storage.find_file(&pk)?;
+            store.write_file(before, FileRow { pk, sha256: Some(sha256), mime, size, created_at })?;
         }
         Ok(())
     }
@@ -201,10 +205,10 @@ impl ImportedFile {
 }
 
 /// The hash of what a file holds, and how many bytes that are.
-fn hash_of<T: Tables>(store: &Store<T>, file: i64) -> Result<(String, u64)> {
+fn hash_of<T: Storage>(store: &Store<T>, file: FileId) -> Result<(String, u64)> {
     let (mut hasher, mut size) = (Sha256::new(), 0);
     let (mut index, mut offset) = (0, 0);
-    while let Some((data, length)) = store.tables.chunk(file, index, offset, MOST_BYTES)? {
+    while let Some((data, length)) = store.storage.chunk(file, index, offset, MOST_BYTES)? {
         hasher.update(&data);
         (size, offset) = (size + data.len() as u64, offset + data.len() as u64);
         if offset >= length {

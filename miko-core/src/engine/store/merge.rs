@@ -5,11 +5,15 @@ use serde_json::Value;
 use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::import::{Import, RuleCheck};
-use crate::engine::store::write::{extras_text, map, text};
-use crate::engine::tables::{Row, State, Tables};
+use crate::engine::store::stored_json::{extras_text, map, text};
+use crate::engine::store::transaction::Isolation;
 use crate::error::{Error, ErrorId, Result};
 use crate::mikobase::Merged;
 use crate::stack;
+use crate::storage::ids::RowId;
+use crate::storage::row::{Row, State};
+use crate::storage::write_set::{Change, WriteSet};
+use crate::storage::{Storage, versions};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{
@@ -26,7 +30,7 @@ pub(super) enum Placed {
     Contradicts(&'static str),
 }
 
-impl<T: Tables> Import<'_, T> {
+impl<T: Storage> Import<'_, T> {
     /// Puts a version where it belongs in the order of time.
     pub(super) fn place(
         &mut self,
@@ -34,8 +38,7 @@ impl<T: Tables> Import<'_, T> {
         place: &Place<'_>,
         problems: &mut Problems,
     ) -> Result<Placed> {
-        let tables = &mut self.store.tables;
-        if !tables.is_temporal() {
+        if !self.store.is_temporal {
             return Ok(Placed::Contradicts("history goes into a temporal database only"));
         }
         let row = |created_at, commit| Row {
@@ -46,71 +49,79 @@ impl<T: Tables> Import<'_, T> {
             commit,
             instance: Some(version.instance.clone()),
         };
-        if let Some((_, found)) = tables.find_version(&version.instance)? {
+        if let Some((_, found)) = self.store.storage.find_version(&version.instance)? {
             let is_same = found == row(found.created_at, found.commit);
             let other = Placed::Contradicts("there is a version with this pk, and it says something else");
             return Ok(if is_same { Placed::Known } else { other });
         }
         let commit = self.store.next_commit();
-        let tables = &mut self.store.tables;
-        let Some((seq, last)) = tables.find(&version.pk)? else {
-            let seq = tables.insert(&row(version.time, commit))?;
-            self.implied.insert(seq);
-            self.enter_version(seq, version, place, problems)?;
+        let Some((id, last)) = self.store.storage.find(&version.pk)? else {
+            let id = self.store.next_row_id();
+            self.store.apply_row(Change::insert(id, row(version.time, commit)))?;
+            self.implied.insert(id);
+            self.enter_version(id, version, place, problems)?;
             return Ok(Placed::New);
         };
         let is_stub = last.instance.is_none();
-        self.store.keep_for_streams(seq)?;
-        let tables = &mut self.store.tables;
         // Versions of one time, of which two databases may have written one each, are in the order of their
         // pks.
         let order = (version.time, Some(&version.instance));
         if is_stub || order > (last.updated_at, last.instance.as_ref()) {
-            if !is_stub {
-                tables.archive(seq)?;
+            let after = row(last.created_at, commit);
+            let replaced = last.state.clone();
+            if is_stub {
+                self.store.apply_row(Change::replace(id, last, after))?;
+            } else {
+                let mut write = WriteSet::default();
+                self.store.replace_row(id, last, after, &mut write);
+                self.store.apply(write)?;
             }
-            tables.rewrite(seq, &row(last.created_at, commit))?;
-            if let Some(State { bucket, stack, .. }) = &last.state {
-                self.withdraw(seq, &map(bucket)?, &map(stack)?)?;
+            if let Some(State { bucket, stack, .. }) = &replaced {
+                self.withdraw(id, &map(bucket)?, &map(stack)?)?;
             }
-            self.enter_version(seq, version, place, problems)?;
+            self.enter_version(id, version, place, problems)?;
             return Ok(Placed::New);
         }
-        // A record was created with its first version, unless somebody has said otherwise.
-        let first = tables.versions(seq)?.into_iter().next().map(|first| first.updated_at);
+        let mut write = WriteSet::default();
+        // A record was created with its first version, unless a stub has said otherwise.
+        let first = versions(&self.store.storage, id)?.into_iter().next().map(|first| first.updated_at);
         if first == Some(last.created_at) && version.time < last.created_at {
-            tables.rewrite(seq, &Row { created_at: version.time, ..last })?;
+            let after = Row { created_at: version.time, ..last.clone() };
+            write.change_row(Change::replace(id, last.clone(), after));
         }
-        tables.insert_version(seq, &row(version.time, commit))?;
-        if let Some(IncomingState { bucket, stack, .. }) = &version.state
-            && stack::classes(stack).contains(&uns::CLASS)
-        {
-            tables.enter_definition(seq)?;
-            self.define(seq, bucket, stack, place, problems);
+        write.versions.push(Change::insert(id, row(version.time, commit)));
+        let is_definition =
+            version.state.as_ref().filter(|state| stack::classes(&state.stack).contains(&uns::CLASS));
+        if is_definition.is_some() {
+            write.others_mut().definitions.push(id);
+        }
+        self.store.apply(write)?;
+        if let Some(IncomingState { bucket, stack, .. }) = is_definition {
+            self.define(id, bucket, stack, place, problems);
         }
         Ok(Placed::New)
     }
 
     fn enter_version(
         &mut self,
-        seq: i64,
+        id: RowId,
         version: &IncomingVersion,
         place: &Place<'_>,
         problems: &mut Problems,
     ) -> Result<()> {
         match &version.state {
-            Some(state) => self.enter(seq, &state.bucket, &state.stack, place, problems),
+            Some(state) => self.enter(id, &state.bucket, &state.stack, place, problems),
             None => Ok(()),
         }
     }
 }
 
-impl<T: Tables> Store<T> {
+impl<T: Storage> Store<T> {
     /// Adds the versions of a worldlet, all or none.
     pub(in crate::engine) fn merge(&mut self, worldlet: &Value) -> Result<Merged> {
         let text = worldlet.to_string();
         let mut merged = Merged::default();
-        let done = self.write(|store| {
+        let done = self.write(Isolation::Separate, |store| {
             let mut problems = Problems::default();
             let mut merge = Merge { import: Import::into(store), merged: &mut merged };
             worldlet::read(&mut text.as_bytes(), &mut merge, &mut problems)?;
@@ -135,7 +146,7 @@ struct Merge<'m, 's, T> {
     merged: &'m mut Merged,
 }
 
-impl<T: Tables> Sink for Merge<'_, '_, T> {
+impl<T: Storage> Sink for Merge<'_, '_, T> {
     fn is_temporal(&self) -> bool {
         self.import.is_temporal()
     }

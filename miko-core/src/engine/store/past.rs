@@ -7,28 +7,30 @@ use crate::class::Catalog;
 use crate::engine::store::Store;
 use crate::engine::store::candidate::Candidate;
 use crate::engine::store::definitions::catalog_of;
-use crate::engine::store::write::map;
-use crate::engine::tables::{Row, Tables};
+use crate::engine::store::stored_json::map;
 use crate::error::{Error, ErrorId, Result};
 use crate::query::{MatchCollector, SelectRequest};
 use crate::record::Record;
 use crate::response::Results;
 use crate::stack;
+use crate::storage::Storage;
+use crate::storage::ids::{CommitSeq, RowId};
+use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::version::Version;
 
-/// A record as it was, and its number.
+/// A record as it was, and its row.
 struct Found {
     record: Record,
-    seq: i64,
+    id: RowId,
 }
 
-impl<T: Tables> Store<T> {
+impl<T: Storage> Store<T> {
     /// The records that a select finds: those that there are, those that there were, or all their versions.
     pub(in crate::engine) fn select(&self, select: &SelectRequest) -> Result<Results> {
         match (select.history, select.cutoff) {
-            (false, None) => T::select(self, select).map(Results::Records),
+            (false, None) => self.select_now(select).map(Results::Records),
             (false, Some(cutoff)) => self.select_as_of(select, cutoff),
             (true, cutoff) => self.select_versions(select, cutoff),
         }
@@ -40,11 +42,11 @@ impl<T: Tables> Store<T> {
     /// `not-temporal`, `record_not_found`.
     pub(in crate::engine) fn history(&self, pk: &str) -> Result<Vec<Version>> {
         self.check_temporal()?;
-        let Some((seq, _)) = self.tables.find(pk)? else {
+        let Some((id, _)) = self.storage.find(pk)? else {
             return Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk));
         };
         let mut versions = Vec::new();
-        self.tables.each_version(seq, |version| {
+        self.storage.each_version(id, &mut |version| {
             self.answer.charge_version(&version)?;
             versions.push(version.into());
             Ok(())
@@ -53,7 +55,7 @@ impl<T: Tables> Store<T> {
     }
 
     pub(in crate::engine) fn check_temporal(&self) -> Result<()> {
-        if self.tables.is_temporal() {
+        if self.is_temporal {
             return Ok(());
         }
         let message =
@@ -68,9 +70,9 @@ impl<T: Tables> Store<T> {
         Ok(Results::Records(records.into()))
     }
 
-    /// The numbers of the records that a select finds as of then.
-    pub(super) fn numbers_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Vec<i64>> {
-        Ok(self.found_as_of(select, cutoff, |_| Ok(()))?.into_iter().map(|Found { seq, .. }| seq).collect())
+    /// The rows of the records that a select finds as of then.
+    pub(super) fn rows_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Vec<RowId>> {
+        Ok(self.found_as_of(select, cutoff, |_| Ok(()))?.into_iter().map(|Found { id, .. }| id).collect())
     }
 
     /// The records that a select finds as of then.
@@ -83,17 +85,17 @@ impl<T: Tables> Store<T> {
         self.check_temporal()?;
         let catalog = self.catalog_at(cutoff)?;
         let mut selection = MatchCollector::of(select, take);
-        self.each_looked_at(select, |seq| {
-            let Some(version) = self.tables.version_at(seq, cutoff)? else { return Ok(()) };
-            let Some(shown) = version.shown() else { return Ok(()) };
-            let candidate = Candidate::of(Record::from(shown), &catalog)?.numbered(seq);
+        self.each_looked_at(select, |id| {
+            let Some(version) = self.storage.version_at(id, cutoff)? else { return Ok(()) };
+            let Some(shown) = version.view() else { return Ok(()) };
+            let candidate = Candidate::of(Record::from(shown), &catalog)?.numbered(id);
             if select.filter.matches(&candidate)? {
                 selection.push(candidate)?;
             }
             Ok(())
         })?;
         let found = selection.finish()?.into_iter();
-        Ok(found.map(|Candidate { record, seq, .. }| Found { record, seq }).collect())
+        Ok(found.map(|Candidate { record, id, .. }| Found { record, id }).collect())
     }
 
     /// A tombstone is selected with the version that it ended: by itself it says nothing.
@@ -104,13 +106,13 @@ impl<T: Tables> Store<T> {
         let mut selection = MatchCollector::of(select, |candidate: &Candidate<'_>| {
             candidate.version.as_ref().map_or(Ok(()), |version| self.answer.charge_version(version))
         });
-        self.each_looked_at(select, |seq| {
+        self.each_looked_at(select, |id| {
             let mut last_active: Option<Record> = None;
-            self.tables.each_version(seq, |version| {
+            self.storage.each_version(id, &mut |version| {
                 if cutoff.is_some_and(|cutoff| version.updated_at > cutoff) {
                     return Ok(());
                 }
-                let record = match version.shown() {
+                let record = match version.view() {
                     Some(shown) => Record::from(shown),
                     None => match &last_active {
                         Some(ended) => Record { updated_at: version.updated_at, ..ended.clone() },
@@ -130,7 +132,11 @@ impl<T: Tables> Store<T> {
     }
 
     /// Looks at the records whose pks the select names, or at all, in order of creation.
-    fn each_looked_at(&self, select: &SelectRequest, mut look: impl FnMut(i64) -> Result<()>) -> Result<()> {
+    fn each_looked_at(
+        &self,
+        select: &SelectRequest,
+        mut look: impl FnMut(RowId) -> Result<()>,
+    ) -> Result<()> {
         let pks = match &select.filter.pks {
             // What comes before pks cannot be reached if a class of it leads nowhere.
             Some(Ok(pks)) if !matches!(select.filter.classes, Some(Err(_))) => Some(pks),
@@ -139,16 +145,16 @@ impl<T: Tables> Store<T> {
         if let Some(pks) = pks {
             let mut numbers = Vec::new();
             for pk in pks {
-                numbers.extend(self.tables.find(pk)?.map(|(seq, _)| seq));
+                numbers.extend(self.storage.find(pk)?.map(|(id, _)| id));
             }
             numbers.sort_unstable();
             numbers.dedup();
             return numbers.into_iter().try_for_each(look);
         }
-        let mut last = 0;
-        while let Some((seq, _)) = self.tables.next_row(last, 0)? {
-            last = seq;
-            look(seq)?;
+        let mut last = RowId::default();
+        while let Some((id, _)) = self.storage.next_row(last, CommitSeq::default())? {
+            last = id;
+            look(id)?;
         }
         Ok(())
     }
@@ -156,8 +162,8 @@ impl<T: Tables> Store<T> {
     /// The classes whose definitions held at a time.
     fn catalog_at(&self, time: Timestamp) -> Result<Catalog> {
         let mut definitions = Vec::new();
-        for seq in self.tables.ever_definitions()? {
-            let version = self.tables.version_at(seq, time)?;
+        for id in self.storage.definitions()? {
+            let version = self.storage.version_at(id, time)?;
             let Some(state) = version.and_then(|version| version.state) else { continue };
             if stack::classes(&map(&state.stack)?).contains(&uns::CLASS) {
                 definitions.push(map(&state.bucket)?);

@@ -7,39 +7,37 @@
 
 use serde_json::{Map, Value};
 
-use crate::class::{ConstraintKind, Definition};
+use crate::class::Definition;
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
-use crate::engine::store::values::{facets, unique_violation};
-use crate::engine::store::write::defined_by;
-use crate::engine::tables::Tables;
+use crate::engine::store::index_entries::{StackAndBucket, facets};
+use crate::engine::store::stored_json::defined_by;
 use crate::error::{Error, ErrorId, Result};
-
-/// The stack of a record, and the bucket that its platters share.
-type StackAndBucket<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);
+use crate::storage::Storage;
+use crate::storage::ids::RowId;
 
 /// A write that is refused.
 pub(super) struct Refused<'r> {
     /// The row that was written, or was to be written.
-    seq: Option<i64>,
+    row: Option<RowId>,
     /// The record as it is stored, if there is one.
     before: Option<StackAndBucket<'r>>,
     after: StackAndBucket<'r>,
 }
 
 impl<'r> Refused<'r> {
-    /// A record that was to be created; `seq` is its row, if that was written.
+    /// A record that was to be created; `row` is its row, if that was written.
     pub(super) fn new_record(
-        seq: Option<i64>,
+        row: Option<RowId>,
         stack: &'r Map<String, Value>,
         bucket: &'r Map<String, Value>,
     ) -> Self {
-        Self { seq, before: None, after: (stack, bucket) }
+        Self { row, before: None, after: (stack, bucket) }
     }
 
     /// A stored record that was to be changed.
-    pub(super) fn update(seq: i64, before: StackAndBucket<'r>, after: StackAndBucket<'r>) -> Self {
-        Self { seq: Some(seq), before: Some(before), after }
+    pub(super) fn update(row: RowId, before: StackAndBucket<'r>, after: StackAndBucket<'r>) -> Self {
+        Self { row: Some(row), before: Some(before), after }
     }
 }
 
@@ -53,7 +51,7 @@ const FAULTS: [ErrorId; 6] = [
     ErrorId::REFERENCE_RESTRICTED,
 ];
 
-impl<T: Tables> Store<T> {
+impl<T: Storage> Store<T> {
     /// `error`, and with it what the phases that were not reached have to say.
     pub(super) fn with_all_faults(&self, error: Error, refused: &Refused<'_>) -> Error {
         if !error.items().iter().all(|fault| FAULTS.contains(&fault.id)) {
@@ -81,7 +79,7 @@ impl<T: Tables> Store<T> {
             self.note_changed_joins(before, after, faults);
         }
         if !has_taken_values {
-            self.note_taken_values(refused.seq, after, faults)?;
+            self.note_taken_values(refused.row, after, faults)?;
         }
         self.note_faults_of_definition(refused, faults)?;
         if !self.pending.is_in_batch() {
@@ -93,8 +91,8 @@ impl<T: Tables> Store<T> {
     /// Notes the references without a target. One to the record itself is left out: the record is stored as
     /// it was before.
     fn note_missing_targets(&self, refused: &Refused<'_>, faults: &mut FaultList) -> Result<()> {
-        let own_pk = match refused.seq {
-            Some(seq) => self.tables.row(seq)?.map(|row| row.pk),
+        let own_pk = match refused.row {
+            Some(row) => self.storage.row(row)?.map(|row| row.pk),
             None => None,
         };
         for facet in facets(refused.after.0, refused.after.1) {
@@ -107,36 +105,11 @@ impl<T: Tables> Store<T> {
         Ok(())
     }
 
-    /// Notes the unique values that another record has.
-    fn note_taken_values(
-        &self,
-        seq: Option<i64>,
-        (stack, shared): StackAndBucket<'_>,
-        faults: &mut FaultList,
-    ) -> Result<()> {
-        for facet in facets(stack, shared) {
-            let Some(class) = self.catalog.class(facet.class) else { continue };
-            for (index, constraint) in class.constraints.iter().enumerate() {
-                if constraint.kind == ConstraintKind::Index {
-                    continue;
-                }
-                let Some(key) = class.key(constraint, facet.bucket) else { continue };
-                let Some(id) = self.tables.find_constraint(class, index)? else { continue };
-                if let Some((holder, pk)) = self.holder(id, &key)?
-                    && Some(holder) != seq
-                {
-                    faults.push(unique_violation(constraint, Some(pk)));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Notes that another definition has the name, and what is wrong with the hierarchy of the class.
     fn note_faults_of_definition(&self, refused: &Refused<'_>, faults: &mut FaultList) -> Result<()> {
         let (stack, bucket) = refused.after;
         let Some(name) = defined_by(stack, bucket) else { return Ok(()) };
-        faults.extend(self.check_name(refused.seq, &name)?);
+        faults.extend(self.check_name(refused.row, &name)?);
         let old = refused.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
         let renamed: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
         for class in &renamed {

@@ -6,18 +6,22 @@ use serde_json::{Map, Value, json};
 
 use crate::class::Definition;
 use crate::diagnostics::{FaultList, Place};
-use crate::engine::store::{Store, broken};
-use crate::engine::tables::{State, Tables};
+use crate::engine::store::Store;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::Object;
 use crate::mikobase::SchemaChanges;
 use crate::stack::Stack;
+use crate::storage::Storage;
+use crate::storage::broken;
+use crate::storage::ids::RowId;
+use crate::storage::row::State;
+use crate::storage::write_set::WriteSet;
 use crate::uns;
 
 /// The key that holds the definitions.
 const CLASSES: &str = "classes";
 
-impl<T: Tables> Store<T> {
+impl<T: Storage> Store<T> {
     /// All definitions, in order of creation.
     pub(in crate::engine) fn export_schema(&self) -> Result<Value> {
         let definitions = self.definition_records()?.into_iter().map(|(_, bucket)| {
@@ -38,38 +42,43 @@ impl<T: Tables> Store<T> {
                 None => {
                     let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
                     self.wait_for_name(&name);
-                    let (seq, ..) =
-                        self.insert_record(&bucket, Object::from(&stack).into_string(), &Map::new())?;
-                    self.enter_classes(seq, &stack)?;
-                    self.enter_name(seq, &name)?;
+                    let (mut write, mut members) = (WriteSet::default(), Vec::new());
+                    let stack_text = Object::from(&stack).into_string();
+                    let (id, ..) = self.insert_record(&bucket, stack_text, &Map::new(), &mut write)?;
+                    self.derive_members(id, &stack, &mut members, &mut write)?;
+                    write.change_entries(Vec::new(), members);
+                    self.apply(write)?;
+                    self.enter_name(id, &name)?;
                     changes.created.push(name);
                 }
-                Some((seq, _)) if self.bucket_text(seq)?.as_ref() == Some(&text) => {
+                Some((id, _)) if self.bucket_text(id)?.as_ref() == Some(&text) => {
                     changes.unchanged.push(name);
                     continue;
                 }
-                Some((seq, _)) => {
-                    self.rewrite_bucket(seq, text)?;
+                Some((id, _)) => {
+                    self.rewrite_bucket(id, text)?;
                     changes.updated.push(name);
                 }
             }
             added.push(definition);
         }
         if !added.is_empty() {
-            self.redefine(added, &[])?;
+            self.redefine(added, &[], self.last.get().commit)?;
         }
         Ok(changes)
     }
 
-    pub(super) fn bucket_text(&self, seq: i64) -> Result<Option<String>> {
-        Ok(self.tables.row(seq)?.and_then(|row| row.state).map(|state| state.bucket))
+    pub(super) fn bucket_text(&self, id: RowId) -> Result<Option<String>> {
+        Ok(self.storage.row(id)?.and_then(|row| row.state).map(|state| state.bucket))
     }
 
     /// Replaces the bucket of a definition.
-    fn rewrite_bucket(&mut self, seq: i64, bucket: String) -> Result<()> {
-        let Some(mut row) = self.tables.row(seq)? else { return Err(broken("a definition is gone")) };
-        let state = row.state.take().map(|state| State { bucket, ..state });
-        self.write_state(seq, row, state).map(drop)
+    fn rewrite_bucket(&mut self, id: RowId, bucket: String) -> Result<()> {
+        let Some(row) = self.storage.row(id)? else { return Err(broken("a definition is gone")) };
+        let state = row.state.clone().map(|state| State { bucket, ..state });
+        let mut write = WriteSet::default();
+        self.write_state(id, row, state, &mut write)?;
+        self.apply(write).map(drop)
     }
 }
 

@@ -6,10 +6,11 @@ use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
 use crate::engine::store::Store;
+use crate::engine::store::transaction::Isolation;
 use crate::engine::store::turn::Turn;
-use crate::engine::tables::Tables;
 use crate::error::{Error, ErrorId, Result};
 use crate::files::MOST_BYTES;
+use crate::storage::Storage;
 use crate::timestamp::Timestamp;
 use crate::worldlet::Imported;
 
@@ -30,7 +31,7 @@ struct Spool {
     touched: Instant,
 }
 
-impl<T: Tables> Store<T> {
+impl<T: Storage> Store<T> {
     /// Begins an import and gives its name.
     pub(in crate::engine) fn begin_import(&mut self) -> Result<String> {
         self.check_writable()?;
@@ -67,7 +68,7 @@ impl<T: Tables> Store<T> {
         let file = spool.file.try_clone().map_err(|fault| not_kept(&fault))?;
         // The parser takes byte by byte.
         let mut reader = BufReader::with_capacity(1 << 16, file);
-        self.write(|store| store.import_worldlet(&mut reader, trust))
+        self.write(Isolation::Separate, |store| store.import_worldlet(&mut reader, trust))
     }
 
     /// Forgets a text.

@@ -1,7 +1,7 @@
 //! Streams that are open: each goes through the state of the moment in which it was opened.
 //!
-//! A stream has the numbers of its records, and rows that were overwritten since. So it costs nothing but
-//! those numbers as long as nobody writes what it has yet to show.
+//! A stream has the row numbers of its records, and keeps rows that were replaced since. So it costs only those
+//! numbers as long as nobody writes a record that it has yet to read.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,10 +12,13 @@ use crate::engine::store::Store;
 use crate::engine::store::export::Export;
 use crate::engine::store::snapshot::{Kept, Snapshot};
 use crate::engine::store::turn::Turn;
-use crate::engine::tables::{Row, State, Tables};
 use crate::error::{Error, ErrorId, Result};
 use crate::query::{self, Request, SelectRequest};
 use crate::record::Record;
+use crate::storage::Storage;
+use crate::storage::ids::{CommitSeq, RowId};
+use crate::storage::row::{Row, State};
+use crate::storage::write_set::Change;
 use crate::streams::{Chunk, Source};
 use crate::timestamp::Timestamp;
 
@@ -43,7 +46,7 @@ pub(super) struct Streams {
 #[derive(Debug)]
 struct Open {
     /// The last write that it shows.
-    since: i64,
+    since: CommitSeq,
     kept: Kept,
     /// How many bytes of rows it keeps.
     size: usize,
@@ -58,23 +61,25 @@ struct Open {
 /// Where a stream is.
 #[derive(Debug, Clone)]
 enum Cursor {
-    Records { numbers: Arc<Vec<i64>>, next: usize, cutoff: Option<Timestamp> },
+    Records { rows: Arc<Vec<RowId>>, next: usize, cutoff: Option<Timestamp> },
     Worldlet(Export),
 }
 
-impl<T: Tables> Store<T> {
+impl<T: Storage> Store<T> {
     /// Opens a stream and gives its name.
     pub(in crate::engine) fn open_stream(&mut self, source: Source) -> Result<String> {
+        self.transaction.settle(&mut self.storage)?;
+        self.transaction.before_select(&mut self.storage)?;
         let cursor = match source {
-            Source::Worldlet => Cursor::Worldlet(Export::of(&self.tables)?),
+            Source::Worldlet => Cursor::Worldlet(Export::of(&self.storage)?),
             Source::Select(query) => match query::parse(query)? {
-                (Request::Select(select), _) => self.numbers_of(&select)?,
+                (Request::Select(select), _) => self.rows_of(&select)?,
                 _ => return Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be streamed")),
             },
         };
         self.streams.close_forgotten();
         let open = Open {
-            since: self.commits,
+            since: self.last.get().commit,
             kept: Kept::default(),
             size: 0,
             before: cursor.clone(),
@@ -87,29 +92,30 @@ impl<T: Tables> Store<T> {
         Ok(id)
     }
 
-    fn numbers_of(&self, select: &SelectRequest) -> Result<Cursor> {
+    fn rows_of(&self, select: &SelectRequest) -> Result<Cursor> {
         if select.history {
             let message = "versions are not streamed: a select with `history` gives all of them at once";
             return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pointer", "/history"));
         }
-        let numbers = match select.cutoff {
-            None => T::select_numbers(self, select)?,
-            Some(cutoff) => self.numbers_as_of(select, cutoff)?,
+        let rows = match select.cutoff {
+            None => self.select_rows_now(select)?,
+            Some(cutoff) => self.rows_as_of(select, cutoff)?,
         };
-        Ok(Cursor::Records { numbers: numbers.into(), next: 0, cutoff: select.cutoff })
+        Ok(Cursor::Records { rows: rows.into(), next: 0, cutoff: select.cutoff })
     }
 
     /// The next chunk of a stream, or the last one again.
     pub(in crate::engine) fn next_chunk(&mut self, id: &str, index: u64) -> Result<Chunk> {
+        self.transaction.settle(&mut self.storage)?;
         let open = self.streams.open.get_mut(id).ok_or_else(|| expired(id))?;
         let before = match Turn::of(index, open.chunks, "chunks are fetched one after another")? {
             Turn::Next => open.now.clone(),
             Turn::Again => open.before.clone(),
         };
-        let snapshot = Snapshot::since(&self.tables, open.since, &open.kept);
+        let snapshot = Snapshot::since(&self.storage, open.since, &open.kept);
         let mut now = before.clone();
         let chunk = match &mut now {
-            Cursor::Records { numbers, next, cutoff } => next_records(&snapshot, numbers, next, *cutoff)?,
+            Cursor::Records { rows, next, cutoff } => next_records(&snapshot, rows, next, *cutoff)?,
             Cursor::Worldlet(export) => next_text(&snapshot, export)?,
         };
         (open.now, open.before, open.chunks, open.touched) = (now, before, index + 1, Instant::now());
@@ -120,17 +126,6 @@ impl<T: Tables> Store<T> {
         self.streams.close(id);
     }
 
-    /// Keeps a row that is about to be overwritten for the streams that have yet to show it.
-    pub(super) fn keep_for_streams(&mut self, seq: i64) -> Result<()> {
-        if self.streams.open.is_empty() {
-            return Ok(());
-        }
-        if let Some(row) = self.tables.row(seq)? {
-            self.streams.keep(seq, Arc::new(row));
-        }
-        Ok(())
-    }
-
     /// A file is about to be deleted: exports that may have named it cannot go on.
     pub(super) fn end_exports(&mut self) {
         let exports = self.streams.open.iter().filter(|(_, open)| matches!(open.now, Cursor::Worldlet(_)));
@@ -139,33 +134,33 @@ impl<T: Tables> Store<T> {
     }
 }
 
-fn next_records<T: Tables>(
+fn next_records<T: Storage>(
     snapshot: &Snapshot<'_, T>,
-    numbers: &[i64],
+    rows: &[RowId],
     next: &mut usize,
     cutoff: Option<Timestamp>,
 ) -> Result<Chunk> {
     let (mut records, mut size) = (Vec::new(), 0);
-    while let Some(&seq) = numbers.get(*next)
+    while let Some(&id) = rows.get(*next)
         && size < CHUNK
         && records.len() < CHUNK_RECORDS
     {
         *next += 1;
         let row = match cutoff {
-            Some(cutoff) => snapshot.version_at(seq, cutoff)?,
-            None => snapshot.row(seq)?,
+            Some(cutoff) => snapshot.version_at(id, cutoff)?,
+            None => snapshot.row(id)?,
         };
         if let Some(row) = &row
-            && let Some(shown) = row.shown()
+            && let Some(record) = row.view()
         {
             size += size_of_row(row);
-            records.push(Record::from(shown));
+            records.push(Record::from(record));
         }
     }
-    Ok(Chunk { records: records.into(), text: Vec::new().into(), more: *next < numbers.len() })
+    Ok(Chunk { records: records.into(), text: Vec::new().into(), more: *next < rows.len() })
 }
 
-fn next_text<T: Tables>(snapshot: &Snapshot<'_, T>, export: &mut Export) -> Result<Chunk> {
+fn next_text<T: Storage>(snapshot: &Snapshot<'_, T>, export: &mut Export) -> Result<Chunk> {
     let mut text = Vec::new();
     let mut more = true;
     while more && text.len() < CHUNK {
@@ -175,11 +170,23 @@ fn next_text<T: Tables>(snapshot: &Snapshot<'_, T>, export: &mut Export) -> Resu
 }
 
 impl Streams {
-    fn keep(&mut self, seq: i64, row: Arc<Row>) {
-        let size = size_of_row(&row);
+    /// Keeps the rows that a write replaces, for the streams that have yet to read them.
+    pub(super) fn keep_replaced(&mut self, changes: &[Change<RowId, Row>]) {
+        if self.open.is_empty() {
+            return;
+        }
+        for Change { key, before, .. } in changes {
+            if let Some(before) = before {
+                self.keep(*key, &Arc::new(before.clone()));
+            }
+        }
+    }
+
+    fn keep(&mut self, id: RowId, row: &Arc<Row>) {
+        let size = size_of_row(row);
         for open in self.open.values_mut().filter(|open| row.commit <= open.since) {
-            if let Entry::Vacant(free) = open.kept.entry(seq) {
-                free.insert(Arc::clone(&row));
+            if let Entry::Vacant(free) = open.kept.entry(id) {
+                free.insert(Arc::clone(row));
                 (open.size, self.kept) = (open.size + size, self.kept + size);
             }
         }

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::atomic_file;
-use crate::engine::opening::{backend_in_use, cannot_create, cannot_open, invalid_backend};
 use crate::error::{Error, ErrorId, Result};
 use crate::mode::Mode;
+use crate::storage::opening::{backend_in_use, cannot_create, cannot_open, invalid_backend};
 
 /// A worldlet file that this process has locked.
 #[derive(Debug)]

@@ -48,8 +48,6 @@ impl<K: Ord + Clone, V: Clone> UndoTable<K, V> {
 
 /// The transaction operations of a table, independent of its types.
 pub(super) trait UndoLog {
-    /// The number of changes since the last commit.
-    fn changes(&self) -> usize;
     /// Makes the changes permanent.
     fn commit(&mut self);
     /// Undoes the changes.
@@ -57,10 +55,6 @@ pub(super) trait UndoLog {
 }
 
 impl<K: Ord + Clone, V> UndoLog for UndoTable<K, V> {
-    fn changes(&self) -> usize {
-        self.undo.len()
-    }
-
     fn commit(&mut self) {
         // Replaced rather than cleared: the memory that a large import took is released.
         self.undo = Vec::new();

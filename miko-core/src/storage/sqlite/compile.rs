@@ -1,14 +1,23 @@
 //! Compiles the plan of a select into an SQL statement. Each `push_*` function appends one part of it.
 
-use crate::engine::sqlite::read::select_record;
-use crate::engine::sqlite::sql_builder::SqlBuilder;
-use crate::engine::store::plan::{AccessPath, Lookup, Plan, Predicate};
+use super::sql_builder::SqlBuilder;
 use crate::query::{SelectRequest, SortBy, SortKey};
+use crate::storage::ids::ClassId;
+use crate::storage::plan::{AccessPath, IndexLookup, Plan, Predicate};
 
-/// Compiles the statement that selects the records, with the columns that `read` expects. If the plan has a
+/// SQL that selects the columns that `read_record` reads.
+macro_rules! select_record {
+    ($rest:literal) => {
+        concat!("SELECT pk, bucket, stack, extras, created_at, updated_at ", $rest)
+    };
+}
+pub(super) use select_record;
+
+/// Compiles the statement that selects the records, with the columns of [`select_record!`]. If the plan has a
 /// residual filter, the statement returns every candidate in order of creation, without limit: the evaluator
 /// filters, sorts and limits them.
-pub(super) fn select(select: &SelectRequest, plan: &Plan<'_>) -> SqlBuilder {
+pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
+    let select = plan.select;
     let mut statement = SqlBuilder::default();
     if plan.residual_filter.is_some() {
         push_from(statement.push(select_record!("FROM ")), plan);
@@ -17,17 +26,17 @@ pub(super) fn select(select: &SelectRequest, plan: &Plan<'_>) -> SqlBuilder {
         push_from(statement.push(select_record!("FROM ")), plan);
         push_order_and_limit(&mut statement, select);
     } else {
-        push_top_n(&mut statement, select, plan);
+        push_top_n(&mut statement, plan);
     }
     statement
 }
 
 /// Compiles the statement that selects the row ids (`seq`) of the records. Only for plans without a residual
 /// filter.
-pub(super) fn select_row_ids(select: &SelectRequest, plan: &Plan<'_>) -> SqlBuilder {
+pub(super) fn select_rows(plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::default();
     push_from(statement.push("SELECT seq FROM "), plan);
-    push_order_and_limit(&mut statement, select);
+    push_order_and_limit(&mut statement, plan.select);
     statement
 }
 
@@ -50,7 +59,8 @@ fn push_from(statement: &mut SqlBuilder, plan: &Plan<'_>) {
 
 /// Top-N query: sorts and limits the sort keys alone, then fetches the records that remain. They are sorted
 /// again, because SQL does not guarantee that a join preserves the order.
-fn push_top_n(statement: &mut SqlBuilder, select: &SelectRequest, plan: &Plan<'_>) {
+fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>) {
+    let select = plan.select;
     let push_order = |statement: &mut SqlBuilder| {
         statement.push(" ORDER BY ");
         for (index, sort) in select.sorts.iter().enumerate() {
@@ -85,7 +95,7 @@ fn push_source(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
         AccessPath::Members(ids) if ids.len() == 1 => {
             statement
                 .push("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
-                .push_bind(ids[0]);
+                .push_bind(ids[0].0);
         }
         // The subquery sorts and deduplicates the members of several classes.
         AccessPath::Members(ids) => {
@@ -98,9 +108,9 @@ fn push_source(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
 }
 
 /// Appends the scan of an index, in order of creation.
-fn push_index_scan(statement: &mut SqlBuilder, lookup: &Lookup) {
+fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
     let push_entries = |statement: &mut SqlBuilder| {
-        statement.push("constraint_id = ").push_bind(lookup.constraint_id);
+        statement.push("constraint_id = ").push_bind(lookup.constraint.0);
         match &lookup.keys[..] {
             [key] => statement.push(" AND value = ").push_bind(key.clone()),
             keys => statement.push(" AND value IN rarray(").push_bind(keys).push(")"),
@@ -170,9 +180,9 @@ fn push_pk_predicate(statement: &mut SqlBuilder, pks: &[String]) {
     };
 }
 
-fn push_class_predicate(statement: &mut SqlBuilder, classes: &[i64]) {
+fn push_class_predicate(statement: &mut SqlBuilder, classes: &[ClassId]) {
     match classes {
-        [class] => statement.push("class_id = ").push_bind(*class),
+        [class] => statement.push("class_id = ").push_bind(class.0),
         classes => statement.push("class_id IN rarray(").push_bind(classes).push(")"),
     };
 }

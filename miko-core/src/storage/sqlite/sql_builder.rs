@@ -6,6 +6,8 @@ use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value};
 use serde_json::Value as Json;
 
+use crate::storage::ids::ClassId;
+
 /// The text of a statement and the values bound to it.
 #[derive(Debug, Default)]
 pub(super) struct SqlBuilder {
@@ -77,9 +79,9 @@ impl From<&[String]> for SqlValue {
     }
 }
 
-impl From<&[i64]> for SqlValue {
-    fn from(numbers: &[i64]) -> Self {
-        Self::Array(Rc::new(numbers.iter().copied().map(Value::Integer).collect()))
+impl From<&[ClassId]> for SqlValue {
+    fn from(ids: &[ClassId]) -> Self {
+        Self::Array(Rc::new(ids.iter().map(|id| Value::Integer(id.0)).collect()))
     }
 }
 

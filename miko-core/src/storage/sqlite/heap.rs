@@ -7,7 +7,7 @@
 
 use rusqlite::ffi;
 
-use crate::engine::sqlite::Sqlite;
+use super::Sqlite;
 use crate::error::Result;
 use crate::memory;
 

@@ -22,7 +22,7 @@ pub(crate) fn cannot_open(path: &Path, error: std::io::Error) -> Error {
 }
 
 /// The file cannot be created.
-pub(super) fn cannot_create(path: &Path, error: std::io::Error) -> Error {
+pub(crate) fn cannot_create(path: &Path, error: std::io::Error) -> Error {
     let folder = folder_of(path);
     match error.kind() {
         ErrorKind::NotFound if !folder.exists() => invalid_backend(

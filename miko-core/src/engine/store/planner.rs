@@ -1,96 +1,33 @@
-//! What a select goes through: where its records come from, what is asked of each, and who asks.
+//! Plans selects: where the records come from, and what each of them must fulfil.
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::class::{Class, ConstraintKind};
 use crate::engine::store::Store;
-use crate::engine::tables::Tables;
 use crate::error::Result;
 use crate::json::key_of;
 use crate::query::{Filter, PathStep, PathTest, Resolved, SelectRequest};
+use crate::storage::Storage;
+use crate::storage::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 
-/// How a select is answered with the classes as they are defined now.
-#[derive(Debug)]
-pub(in crate::engine) struct Plan<'q> {
-    pub(in crate::engine) source: AccessPath<'q>,
-    /// What each record of the source must fulfil: all of these.
-    pub(in crate::engine) filter: Vec<Predicate<'q>>,
-    /// Why the evaluator has the last word about every record that SQL finds, if it has.
-    pub(in crate::engine) residual_filter: Option<&'static str>,
-}
+/// The largest number of conditions and sort paths that a plan passes to storage. SQLite nests an expression
+/// for each.
+const MAX_PARTS: usize = 250;
 
-/// Where SQLite takes the records from.
-#[derive(Debug)]
-pub(in crate::engine) enum AccessPath<'q> {
-    Everything,
-    Pks(&'q [String]),
-    /// The members of classes, by number.
-    Members(Vec<i64>),
-    Index(Lookup),
-}
-
-/// What SQL is asked of one record.
-#[derive(Debug)]
-pub(in crate::engine) enum Predicate<'q> {
-    Classes(Classes<'q>),
-    Pks(&'q [String]),
-    Path(&'q PathTest),
-    All(Vec<Predicate<'q>>),
-    Any(Vec<Predicate<'q>>),
-    Not(Box<Predicate<'q>>),
-}
-
-/// Classes of a request.
-#[derive(Debug)]
-pub(in crate::engine) struct Classes<'q> {
-    names: &'q [String],
-    /// The numbers of these with all their subclasses, as far as any record has used them.
-    pub(in crate::engine) ids: Vec<i64>,
-}
-
-/// An index that has the records whose field has one of some values.
-#[derive(Debug)]
-pub(in crate::engine) struct Lookup {
-    pub(in crate::engine) constraint_id: i64,
-    pub(in crate::engine) keys: Vec<String>,
-    /// Is it the index of a unique value?
-    pub(in crate::engine) is_unique: bool,
-    /// The class that has it, and its place among the constraints of that.
-    class: Arc<Class>,
-    index: usize,
-    /// Does it have exactly the records for which the path holds?
-    is_exact: bool,
-    /// Are all its records of the class that is asked for?
-    is_of_class: bool,
-}
-
-impl Lookup {
-    /// The class that declares the index, and its field.
-    pub(in crate::engine) fn name(&self) -> String {
-        let constraint = &self.class.constraints[self.index];
-        format!("{}: {}", constraint.class, Value::from(constraint.fields[0].clone()))
-    }
-}
-
-/// SQL of more conditions and sort paths than these is nothing that SQLite is made for: it nests an
-/// expression for each.
-const MOST_PARTS: usize = 250;
-
-impl<T: Tables> Store<T> {
-    /// Decides how a select is run: by SQL alone, unless SQL cannot say faithfully what it says.
-    pub(in crate::engine) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
+impl<T: Storage> Store<T> {
+    /// Plans a select with the classes that are in force.
+    pub(super) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
+        let evaluator = self.storage.capabilities().evaluator;
         let (mut filter, residual_filter) = if select.may_fail {
             let why = "a placeholder may turn out to lead nowhere";
-            (self.pushdown_predicates(&select.filter)?, Some(why))
-        } else if select.size > MOST_PARTS {
+            (self.pushdown_predicates(&select.filter)?, Some(evaluator.unwrap_or(why)))
+        } else if select.size > MAX_PARTS && evaluator.is_none() {
             (self.pushdown_predicates(&select.filter)?, Some("it says more than one statement can"))
         } else {
-            (self.predicates(&select.filter)?, None)
+            (self.predicates(&select.filter)?, evaluator)
         };
         let source = self.source(&mut filter)?;
-        Ok(Plan { source, filter, residual_filter })
+        Ok(Plan { select, source, filter, residual_filter })
     }
 
     /// What a record must fulfil before any other part is reached: it may be asked for in advance.
@@ -136,7 +73,7 @@ impl<T: Tables> Store<T> {
     fn of_classes<'q>(&self, names: &'q [String]) -> Result<Predicate<'q>> {
         let mut ids = Vec::new();
         for class in names.iter().flat_map(|class| self.catalog.with_subclasses(class)) {
-            ids.extend(self.tables.find_class(class)?);
+            ids.extend(self.find_class_id(class)?);
         }
         if names.len() > 1 {
             ids.sort_unstable();
@@ -162,18 +99,20 @@ impl<T: Tables> Store<T> {
         }
     }
 
-    /// An index of one of the classes for one of the paths; what it says for certain need not be asked again.
-    fn take_lookup(&self, filter: &mut Vec<Predicate<'_>>) -> Result<Option<Lookup>> {
+    /// Finds an index of one of the classes for one of the paths. Removes the predicates that hold for all
+    /// records of the index.
+    fn take_lookup(&self, filter: &mut Vec<Predicate<'_>>) -> Result<Option<IndexLookup>> {
         for (of_class, predicate) in filter.iter().enumerate() {
             let Predicate::Classes(Classes { names: [class], .. }) = predicate else { continue };
             let Some(class) = self.catalog.class(class) else { continue };
             for (of_path, predicate) in filter.iter().enumerate() {
                 let Predicate::Path(path) = predicate else { continue };
-                let Some(lookup) = self.lookup(class, path)? else { continue };
+                let Some(Found { lookup, is_exact, is_of_class }) = self.lookup(class, path)? else {
+                    continue;
+                };
                 let mut at = 0;
                 filter.retain(|_| {
-                    let answered =
-                        (at == of_class && lookup.is_of_class) || (at == of_path && lookup.is_exact);
+                    let answered = (at == of_class && is_of_class) || (at == of_path && is_exact);
                     at += 1;
                     !answered
                 });
@@ -183,9 +122,9 @@ impl<T: Tables> Store<T> {
         Ok(None)
     }
 
-    /// The index of `class` for the path, if it, or an ancestor, declares one. What an index has are values:
-    /// an absent one equals null and is in none.
-    fn lookup(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<Lookup>> {
+    /// The index of `class` for the path, if the class or an ancestor declares one. An index has no entry for
+    /// an absent value, which equals null.
+    fn lookup(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<Found>> {
         let (Some(values), Some(steps)) = (path.equality_values(), keys(path.steps())) else {
             return Ok(None);
         };
@@ -193,22 +132,33 @@ impl<T: Tables> Store<T> {
             return Ok(None);
         }
         let is_for_path = |fields: &[Vec<String>]| matches!(fields, [field] if *field == steps);
-        let index = class.constraints.iter().position(|constraint| is_for_path(&constraint.fields));
-        let Some(index) = index else { return Ok(None) };
-        let Some(constraint_id) = self.tables.find_constraint(class, index)? else { return Ok(None) };
-        let constraint = &class.constraints[index];
+        let position = class.constraints.iter().position(|constraint| is_for_path(&constraint.fields));
+        let Some(position) = position else { return Ok(None) };
+        let Some(ids) = self.find_constraint_ids(class)? else { return Ok(None) };
+        let constraint = &class.constraints[position];
         let is_unique = constraint.kind != ConstraintKind::Index;
-        Ok(Some(Lookup {
-            constraint_id,
-            keys: values.iter().map(|value| key_of(&[value])).collect(),
-            is_unique,
-            class: Arc::clone(class),
-            index,
+        Ok(Some(Found {
+            lookup: IndexLookup {
+                constraint: ids[position],
+                keys: values.iter().map(|value| key_of(&[value])).collect(),
+                is_unique,
+                class: Arc::clone(class),
+                position,
+            },
             // A unique value may be that of a platter's own bucket; a reference may be spelled in two ways.
             is_exact: !is_unique && !class.is_reference(&constraint.fields[0]),
             is_of_class: constraint.class == class.definition.name,
         }))
     }
+}
+
+/// An index that a select can use.
+struct Found {
+    lookup: IndexLookup,
+    /// Whether it has exactly the records for which the path holds.
+    is_exact: bool,
+    /// Whether all its records are of the class.
+    is_of_class: bool,
 }
 
 /// The steps as keys, if none is an index.

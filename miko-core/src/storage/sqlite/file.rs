@@ -21,13 +21,13 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 use tracing::{debug, info};
 
-use crate::engine::opening::{
-    backend_in_use, cannot_create, cannot_open, check_folder, invalid_backend, with_path,
-};
-use crate::engine::sqlite::{SCHEMA, TEMPORAL};
+use super::schema;
 use crate::error::{Error, ErrorId, Result};
 use crate::json;
 use crate::mode::Mode;
+use crate::storage::opening::{
+    backend_in_use, cannot_create, cannot_open, check_folder, invalid_backend, with_path,
+};
 
 /// The version of the schema, which SQLite stores as `user_version`.
 const SCHEMA_VERSION: u32 = 1 + MIGRATIONS.len() as u32;
@@ -61,6 +61,8 @@ const MIGRATIONS: &[Migration] = &[
      INSERT INTO version SELECT * FROM old_version;
      DROP TABLE old_version;",
     ),
+    // The references of a record can be derived from it, as its index entries can.
+    Migration::Always("DROP INDEX reference_by_record;"),
 ];
 
 /// The SQL of one migration.
@@ -264,9 +266,9 @@ fn check_application_id(connection: &Connection) -> Result<()> {
 
 /// Creates the tables and sets the application id and the version, in one transaction.
 fn create_schema(connection: &Connection, temporal: bool) -> Result<()> {
-    let temporal = if temporal { TEMPORAL } else { "" };
+    let tables = schema::tables(temporal);
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {SCHEMA} {temporal} PRAGMA application_id = {APPLICATION_ID}; \
+        "BEGIN IMMEDIATE; {tables} PRAGMA application_id = {APPLICATION_ID}; \
          PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     ))?;
     Ok(())

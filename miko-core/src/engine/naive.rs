@@ -1,0 +1,20 @@
+//! The engine on the naive storage, for the behavioural tests.
+
+use crate::engine::local::LocalEngine;
+use crate::engine::store::Store;
+use crate::error::Result;
+use crate::mode::Mode;
+use crate::storage::naive::NaiveStorage;
+
+/// A Mikobase on the naive storage.
+pub type NaiveEngine = LocalEngine<NaiveStorage>;
+
+impl LocalEngine<NaiveStorage> {
+    /// Creates an empty database in memory. A temporal one keeps every version of a record.
+    ///
+    /// # Errors
+    /// None are known.
+    pub fn in_memory(is_temporal: bool) -> Result<Self> {
+        Ok(Self::of(Store::on(NaiveStorage::new(is_temporal), Mode::ReadWrite)?))
+    }
+}

@@ -1,0 +1,70 @@
+//! What commits have changed, for those who ask.
+
+use std::collections::HashMap;
+
+use crate::commit::{Commit, RecordChange};
+use crate::record::Record;
+use crate::storage::ids::{CommitSeq, RowId};
+use crate::storage::row::Row;
+use crate::storage::write_set::{Change, WriteSet};
+
+/// The commits that nobody has taken yet. Without an observer nothing is kept.
+#[derive(Debug, Default)]
+pub(super) struct CommitLog {
+    is_observed: bool,
+    commits: Vec<Commit>,
+}
+
+impl CommitLog {
+    /// Keeps commits from now on.
+    pub(super) fn observe(&mut self) {
+        self.is_observed = true;
+    }
+
+    pub(super) fn is_observed(&self) -> bool {
+        self.is_observed
+    }
+
+    /// Adds the write sets of one committed write. `last` is the last commit number that it was given.
+    pub(super) fn push(&mut self, last: CommitSeq, sets: Vec<WriteSet>) {
+        if self.is_observed {
+            self.commits.extend(commit_of(last, sets));
+        }
+    }
+
+    /// Takes the commits since the last call, in order.
+    pub(super) fn take(&mut self) -> Vec<Commit> {
+        std::mem::take(&mut self.commits)
+    }
+}
+
+/// What a write has changed; `None` if it has changed no record.
+fn commit_of(last: CommitSeq, sets: Vec<WriteSet>) -> Option<Commit> {
+    let rows = merged(sets.into_iter().flat_map(|set| set.rows));
+    let changes: Vec<_> = rows.iter().filter_map(record_change).collect();
+    (!changes.is_empty()).then_some(Commit { seq: last.0, changes })
+}
+
+/// One change per row, in the order of the first changes.
+fn merged(changes: impl Iterator<Item = Change<RowId, Row>>) -> Vec<Change<RowId, Row>> {
+    let mut merged: Vec<Change<RowId, Row>> = Vec::new();
+    let mut position: HashMap<RowId, usize> = HashMap::new();
+    for change in changes {
+        match position.get(&change.key) {
+            Some(&at) => merged[at].after = change.after,
+            None => {
+                position.insert(change.key, merged.len());
+                merged.push(change);
+            }
+        }
+    }
+    merged
+}
+
+/// The change of a record; `None` if it is none, or the record was and is deleted.
+fn record_change(change: &Change<RowId, Row>) -> Option<RecordChange> {
+    let record = |row: &Option<Row>| row.as_ref().and_then(Row::view).map(Record::from);
+    let (before, after) = (record(&change.before), record(&change.after));
+    let pk = after.as_ref().or(before.as_ref())?.pk.clone();
+    (before != after).then_some(RecordChange { pk, before, after })
+}

@@ -1,0 +1,77 @@
+//! The ids of classes and constraints: looked up, and given out to new ones.
+
+use std::sync::Arc;
+
+use crate::class::{Class, Constraint};
+use crate::engine::store::Store;
+use crate::error::Result;
+use crate::storage::Storage;
+use crate::storage::ids::{ClassId, ConstraintId};
+use crate::storage::write_set::{Change, WriteSet};
+
+impl<T: Storage> Store<T> {
+    /// The id of a class, if any record has ever used it.
+    pub(super) fn find_class_id(&self, class: &str) -> Result<Option<ClassId>> {
+        if let Some(id) = self.ids.borrow().classes.get(class) {
+            return Ok(Some(*id));
+        }
+        let found = self.storage.class_id(class)?;
+        if let Some(id) = found {
+            self.ids.borrow_mut().classes.insert(class.to_owned(), id);
+        }
+        Ok(found)
+    }
+
+    /// The id of a class. `write` adds the class if no record has used it before.
+    pub(super) fn class_id(&self, class: &str, write: &mut WriteSet) -> Result<ClassId> {
+        if let Some(id) = self.find_class_id(class)? {
+            return Ok(id);
+        }
+        let id = self.next_numbers(|last| last.class = last.class.next()).class;
+        self.ids.borrow_mut().classes.insert(class.to_owned(), id);
+        write.others_mut().classes.push(Change::insert(id, class.to_owned()));
+        Ok(id)
+    }
+
+    /// The ids of the constraints of a class, in their order. `None` if one has no id yet.
+    pub(super) fn find_constraint_ids(&self, class: &Class) -> Result<Option<Arc<[ConstraintId]>>> {
+        let name = &class.definition.name;
+        if let Some(ids) = self.ids.borrow().constraints.get(name) {
+            return Ok(Some(Arc::clone(ids)));
+        }
+        let found = class.constraints.iter().map(|constraint| self.storage.constraint_id(constraint));
+        let Some(ids) = found.collect::<Result<Option<Arc<[ConstraintId]>>>>()? else { return Ok(None) };
+        self.ids.borrow_mut().constraints.insert(name.clone(), Arc::clone(&ids));
+        Ok(Some(ids))
+    }
+
+    /// The ids of the constraints of a class, in their order. `write` adds those that have none.
+    pub(super) fn constraint_ids(&self, class: &Class, write: &mut WriteSet) -> Result<Arc<[ConstraintId]>> {
+        if let Some(ids) = self.find_constraint_ids(class)? {
+            return Ok(ids);
+        }
+        let constraints = class.constraints.iter();
+        let ids: Arc<[ConstraintId]> =
+            constraints.map(|constraint| self.constraint_id(constraint, write)).collect::<Result<_>>()?;
+        self.ids.borrow_mut().constraints.insert(class.definition.name.clone(), Arc::clone(&ids));
+        Ok(ids)
+    }
+
+    /// The id of a constraint. `write` adds the constraint if it has none.
+    pub(super) fn constraint_id(
+        &self,
+        constraint: &Constraint,
+        write: &mut WriteSet,
+    ) -> Result<ConstraintId> {
+        if let Some(id) = self.storage.constraint_id(constraint)? {
+            return Ok(id);
+        }
+        let mut added = write.others.iter().flat_map(|others| &others.constraints);
+        if let Some(added) = added.find(|change| change.after.as_ref() == Some(constraint)) {
+            return Ok(added.key);
+        }
+        let id = self.next_numbers(|last| last.constraint = last.constraint.next()).constraint;
+        write.others_mut().constraints.push(Change::insert(id, constraint.clone()));
+        Ok(id)
+    }
+}

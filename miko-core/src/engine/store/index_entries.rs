@@ -1,0 +1,176 @@
+//! What is derived from a record: its memberships, its unique and indexed values, and its references.
+
+use serde_json::{Map, Value};
+
+use crate::class::{Catalog, Constraint, ConstraintKind, OnDelete, Reference};
+use crate::diagnostics::FaultList;
+use crate::engine::store::Store;
+use crate::error::{ErrorId, ErrorItem, Result};
+use crate::json::pointer::PointerToken;
+use crate::stack;
+use crate::storage::Storage;
+use crate::storage::ids::{ConstraintId, RowId};
+use crate::storage::write_set::{IndexEntry, WriteSet};
+use crate::uns;
+
+/// A class of a record, and the bucket that it describes: that of its platter, or the shared one.
+pub(super) struct Facet<'r> {
+    pub(super) class: &'r str,
+    pub(super) bucket: &'r Map<String, Value>,
+    /// The key of the platter, if the bucket is its own.
+    platter: Option<&'r str>,
+}
+
+impl Facet<'_> {
+    /// The place of its bucket in the record, as a JSON pointer.
+    pub(super) fn pointer(&self) -> String {
+        match self.platter {
+            None => "/bucket".to_owned(),
+            Some(key) => format!("/stack{}/bucket", PointerToken(key)),
+        }
+    }
+}
+
+/// The facets of a record.
+pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, Value>) -> Vec<Facet<'r>> {
+    let facet = |(key, platter): (&'r String, &'r Value)| {
+        let class = platter.get("class")?.as_str()?;
+        let private = platter.get("bucket").and_then(Value::as_object);
+        Some(Facet { class, bucket: private.unwrap_or(shared), platter: private.map(|_| key.as_str()) })
+    };
+    stack.iter().filter_map(facet).collect()
+}
+
+/// The stack of a record, and the bucket that its platters share.
+pub(super) type StackAndBucket<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);
+
+/// What is derived from the values of a record.
+#[derive(Debug, Default)]
+pub(super) struct Derived {
+    pub(super) entries: Vec<IndexEntry>,
+    /// The references, each with the class that declares it.
+    pub(super) references: Vec<(String, Reference)>,
+}
+
+impl<T: Storage> Store<T> {
+    /// Whether anything but memberships is derived from such a record.
+    pub(super) fn is_indexed(&self, stack: &Map<String, Value>) -> bool {
+        stack::classes(stack).into_iter().any(|name| {
+            let class = self.catalog.class(name);
+            name == uns::CLASS
+                || class.is_some_and(|class| !class.constraints.is_empty() || class.holds_references)
+        })
+    }
+
+    /// What is derived from a record by the classes in force. `write` adds the classes and constraints that
+    /// have no id yet.
+    pub(super) fn derive(
+        &self,
+        row: RowId,
+        record: StackAndBucket<'_>,
+        write: &mut WriteSet,
+    ) -> Result<Derived> {
+        let mut derived = Derived { entries: Vec::with_capacity(8), references: Vec::new() };
+        self.derive_members(row, record.0, &mut derived.entries, write)?;
+        self.derive_values(row, record, &self.catalog, &mut derived, write)?;
+        Ok(derived)
+    }
+
+    /// Adds the memberships of a record.
+    pub(super) fn derive_members(
+        &self,
+        row: RowId,
+        stack: &Map<String, Value>,
+        entries: &mut Vec<IndexEntry>,
+        write: &mut WriteSet,
+    ) -> Result<()> {
+        for class in stack::classes(stack) {
+            if class == uns::CLASS && self.is_temporal {
+                write.others_mut().definitions.push(row);
+            }
+            let class = self.class_id(class, write)?;
+            entries.push(IndexEntry::Member { class, row });
+        }
+        Ok(())
+    }
+
+    /// Adds the values and references of a record, by the classes of `catalog`.
+    pub(super) fn derive_values(
+        &self,
+        row: RowId,
+        (stack, shared): StackAndBucket<'_>,
+        catalog: &Catalog,
+        derived: &mut Derived,
+        write: &mut WriteSet,
+    ) -> Result<()> {
+        let entries = &mut derived.entries;
+        for facet in facets(stack, shared) {
+            let Some(class) = catalog.class(facet.class) else { continue };
+            let ids = self.constraint_ids(class, write)?;
+            for (constraint, &id) in class.constraints.iter().zip(&*ids) {
+                let is_unique = constraint.kind != ConstraintKind::Index;
+                if is_unique && let Some(value) = class.key(constraint, facet.bucket) {
+                    entries.push(IndexEntry::Unique { constraint: id, value, row });
+                }
+                // Selects compare the values of the shared bucket.
+                if (!is_unique || facet.platter.is_some())
+                    && let Some(value) = class.key(constraint, shared)
+                {
+                    entries.push(IndexEntry::Indexed { constraint: id, value, row });
+                }
+            }
+            if class.holds_references {
+                for reference in catalog.references(facet.class, facet.bucket, &facet.pointer()) {
+                    entries.push(IndexEntry::Reference {
+                        target: reference.target.clone(),
+                        row,
+                        pointer: reference.pointer.clone(),
+                        restricts: reference.on_delete == OnDelete::Restrict,
+                    });
+                    derived.references.push((facet.class.to_owned(), reference));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the unique values of a record that another record has.
+    pub(super) fn note_taken_values(
+        &self,
+        row: Option<RowId>,
+        (stack, shared): StackAndBucket<'_>,
+        faults: &mut FaultList,
+    ) -> Result<()> {
+        for facet in facets(stack, shared) {
+            let Some(class) = self.catalog.class(facet.class) else { continue };
+            let Some(ids) = self.find_constraint_ids(class)? else { continue };
+            for (constraint, &id) in class.constraints.iter().zip(&*ids) {
+                if constraint.kind == ConstraintKind::Index {
+                    continue;
+                }
+                let Some(value) = class.key(constraint, facet.bucket) else { continue };
+                if let Some((holder, pk)) = self.holder(id, &value)?
+                    && Some(holder) != row
+                {
+                    faults.push(unique_violation(constraint, &pk));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The record that has a unique value, and its pk.
+    pub(super) fn holder(&self, constraint: ConstraintId, value: &str) -> Result<Option<(RowId, String)>> {
+        let Some(id) = self.storage.holder(constraint, value)? else { return Ok(None) };
+        Ok(self.storage.row(id)?.map(|row| (id, row.pk)))
+    }
+}
+
+/// The fault of a record whose unique value the record `other` has.
+fn unique_violation(constraint: &Constraint, other: &str) -> ErrorItem {
+    let message = format!("another record of `{}` has the same {}", constraint.class, constraint.describe());
+    ErrorItem::new(ErrorId::UNIQUE_VIOLATION, message)
+        .with("class", constraint.class.as_str())
+        .with("fields", constraint.fields.iter().map(|path| path.join(".")).collect::<Vec<_>>())
+        .with("other", other)
+}

@@ -1,0 +1,69 @@
+//! Runs selects: storage finds records by a plan, and the evaluator decides where storage cannot.
+
+use std::ops::ControlFlow;
+
+use crate::engine::store::Store;
+use crate::engine::store::candidate::Candidate;
+use crate::error::Result;
+use crate::query::{MatchCollector, SelectRequest};
+use crate::record::{Record, Records};
+use crate::storage::Storage;
+use crate::storage::explain::Explanation;
+use crate::storage::ids::RowId;
+
+impl<T: Storage> Store<T> {
+    /// The records of a class and its subclasses. Fails as [`select_now`](Self::select_now) does.
+    pub(in crate::engine) fn by_class(&mut self, class: &str) -> Result<Records> {
+        self.transaction.before_select(&mut self.storage)?;
+        self.select_now(&SelectRequest::of_class(class))
+    }
+
+    /// The records that a select finds now. Fails if they exceed the size limit of the answer.
+    pub(super) fn select_now(&self, select: &SelectRequest) -> Result<Records> {
+        let plan = self.plan(select)?;
+        if plan.residual_filter.is_some() {
+            return Ok(self.evaluate(select, true)?.into());
+        }
+        let mut records = Vec::new();
+        self.storage.select(&plan, &mut |record| {
+            self.answer.charge(record.text_length())?;
+            records.push(Record::from(record));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(records.into())
+    }
+
+    /// The rows of the records that a select finds now.
+    pub(super) fn select_rows_now(&self, select: &SelectRequest) -> Result<Vec<RowId>> {
+        let plan = self.plan(select)?;
+        if plan.residual_filter.is_none() {
+            return self.storage.select_rows(&plan);
+        }
+        let mut rows = Vec::new();
+        for record in self.evaluate(select, false)? {
+            rows.extend(self.storage.find(&record.pk)?.map(|(id, _)| id));
+        }
+        Ok(rows)
+    }
+
+    /// Filters, sorts and limits the candidates of a select.
+    fn evaluate(&self, select: &SelectRequest, is_answer: bool) -> Result<Vec<Record>> {
+        let plan = self.plan(select)?;
+        let mut matches = MatchCollector::of(select, |candidate: &Candidate<'_>| match is_answer {
+            true => self.answer.charge_record(&candidate.record),
+            false => Ok(()),
+        });
+        self.storage.select(&plan, &mut |record| {
+            let candidate = Candidate::of(record.into(), &self.catalog)?;
+            if select.filter.matches(&candidate)? {
+                matches.push(candidate)?;
+            }
+            Ok(if matches.is_complete() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(matches.finish()?.into_iter().map(|candidate| candidate.record).collect())
+    }
+
+    pub(in crate::engine) fn explain(&self, select: &SelectRequest) -> Result<Explanation> {
+        self.storage.explain(&self.plan(select)?)
+    }
+}

@@ -1,0 +1,33 @@
+//! The JSON of records as it is stored.
+
+use serde_json::{Map, Value};
+
+use crate::error::Result;
+use crate::json::{self, Object};
+use crate::stack;
+use crate::storage::broken;
+use crate::uns;
+
+/// The text of an object, as it is stored.
+pub(super) fn text(map: &Map<String, Value>) -> String {
+    Object::from(map).into_string()
+}
+
+/// The text of the extras of a record; `None` if it has none.
+pub(super) fn extras_text(extras: &Map<String, Value>) -> Option<String> {
+    (!extras.is_empty()).then(|| text(extras))
+}
+
+/// The object of a stored text.
+pub(super) fn map(stored: &str) -> Result<Map<String, Value>> {
+    json::object_from_text(stored).map_err(broken)
+}
+
+/// The class that a record defines, if it is a definition.
+pub(super) fn defined_by(stack: &Map<String, Value>, bucket: &Map<String, Value>) -> Option<String> {
+    if !stack::classes(stack).contains(&uns::CLASS) {
+        return None;
+    }
+    // An imported definition is stored as it came, with a protocol if it had one.
+    uns::parse(bucket.get("name")?.as_str()?).ok().map(str::to_owned)
+}

@@ -1,0 +1,299 @@
+//! Sequences of writes and groups, with calls that fail or panic and storage that fails, against a model: the
+//! store has what was answered, and nothing else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::engine::store::Store;
+use crate::error::ErrorId;
+use crate::mode::Mode;
+use crate::query;
+use crate::response::Results;
+use crate::storage::ids::{CommitSeq, RowId};
+use crate::storage::naive::{Fault, NaiveStorage};
+use crate::storage::sqlite::Sqlite;
+
+/// A call: it inserts rows, and ends.
+#[derive(Debug, Clone)]
+struct Call {
+    isolation: Isolation,
+    rows: usize,
+    end: CallEnd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum CallEnd {
+    Answer,
+    Error,
+    Panic,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Call(Call),
+    Group { calls: Vec<GroupCall>, panics: bool },
+}
+
+#[derive(Debug, Clone)]
+enum GroupCall {
+    Write(Call),
+    /// Opens a stream, or reads one.
+    Stream,
+    /// A read that fails so that storage rolls back the transaction.
+    FailedRead,
+}
+
+/// A sequence of steps, each with the faults of storage during it.
+#[derive(Debug, Clone)]
+struct Scenario {
+    may_defer_commit: bool,
+    steps: Vec<(Step, Vec<Option<Fault>>, Vec<bool>)>,
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let isolation = prop_oneof![
+        3 => Just(Isolation::Deferrable),
+        3 => Just(Isolation::Groupable),
+        1 => Just(Isolation::Separate),
+    ];
+    let end = prop_oneof![4 => Just(CallEnd::Answer), 1 => Just(CallEnd::Error), 1 => Just(CallEnd::Panic)];
+    (isolation, 0..3_usize, end).prop_map(|(isolation, rows, end)| Call { isolation, rows, end })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let group_call = prop_oneof![
+        6 => call().prop_map(GroupCall::Write), 1 => Just(GroupCall::Stream), 1 => Just(GroupCall::FailedRead)
+    ];
+    prop_oneof![
+        2 => call().prop_map(Step::Call),
+        1 => (prop::collection::vec(group_call, 0..6), prop::bool::weighted(0.1))
+            .prop_map(|(calls, panics)| Step::Group { calls, panics }),
+    ]
+}
+
+fn scenario() -> impl Strategy<Value = Scenario> {
+    let fault = prop_oneof![
+        6 => Just(None), 1 => Just(Some(Fault::Incomplete)), 1 => Just(Some(Fault::RolledBack))
+    ];
+    let apply_faults = prop::collection::vec(fault, 0..12);
+    let commit_faults = prop::collection::vec(prop::bool::weighted(0.3), 0..6);
+    let steps = prop::collection::vec((step(), apply_faults, commit_faults), 1..12);
+    (any::<bool>(), steps).prop_map(|(may_defer_commit, mut steps)| {
+        for (step, apply_faults, commit_faults) in &mut steps {
+            // Storage in memory that loses its transaction, or fails again while a write is undone, ends the process.
+            if may_defer_commit {
+                apply_faults.retain(|fault| !matches!(fault, Some(Fault::RolledBack)));
+                apply_faults.truncate(1);
+                commit_faults.clear();
+            }
+            // What a panic undoes is known only without faults.
+            if let Step::Group { panics: true, calls } = step {
+                apply_faults.clear();
+                commit_faults.clear();
+                calls.retain(|call| !matches!(call, GroupCall::FailedRead));
+            }
+        }
+        Scenario { may_defer_commit, steps }
+    })
+}
+
+/// The store, and what it must have.
+struct Run {
+    store: Store<NaiveStorage>,
+    /// The pks of the rows of each call that was answered.
+    answered: Vec<Vec<String>>,
+    calls: usize,
+}
+
+impl Run {
+    fn new(may_defer_commit: bool) -> Self {
+        let mut storage = NaiveStorage::new(false);
+        storage.may_defer_commit = may_defer_commit;
+        let mut store = Store::on(storage, Mode::ReadWrite).unwrap();
+        store.observe_commits();
+        Self { store, answered: Vec::new(), calls: 0 }
+    }
+
+    /// Makes a call. Returns the pks of its rows, if it was answered.
+    fn call(&mut self, call: &Call) -> Option<Vec<String>> {
+        self.calls += 1;
+        let pks: Vec<String> = (0..call.rows).map(|row| format!("call {} row {row}", self.calls)).collect();
+        let write = catch_unwind(AssertUnwindSafe(|| {
+            self.store.write(call.isolation, |store| {
+                pks.iter().try_for_each(|pk| insert(store, pk))?;
+                match call.end {
+                    CallEnd::Answer => Ok(()),
+                    CallEnd::Error => Err(Error::new(ErrorId::INTERNAL, "this call fails")),
+                    CallEnd::Panic => panic!("this call panics"),
+                }
+            })
+        }));
+        matches!(write, Ok(Ok(()))).then_some(pks)
+    }
+
+    fn group(&mut self, calls: &[GroupCall], panics: bool) {
+        assert!(self.store.begin_group().unwrap());
+        let mut answers = Vec::new();
+        // The number of calls that are committed, if the group panics.
+        let mut committed = 0;
+        for (index, call) in calls.iter().enumerate() {
+            self.store.begin_call(index);
+            if let GroupCall::Stream | GroupCall::Write(Call { isolation: Isolation::Separate, .. }) = call {
+                committed = index;
+            }
+            answers.push(match call {
+                GroupCall::Write(call) => self.call(call).unwrap_or_default(),
+                GroupCall::Stream => {
+                    let _ = self.store.transaction.settle(&mut self.store.storage);
+                    Vec::new()
+                }
+                GroupCall::FailedRead => {
+                    self.store.storage.roll_back();
+                    Vec::new()
+                }
+            });
+            if let GroupCall::Write(Call { isolation: Isolation::Separate, .. }) = call {
+                committed = index + 1;
+            }
+        }
+        if panics {
+            self.store.abandon_group();
+            answers.truncate(committed);
+        } else if let Err(failure) = self.store.end_group() {
+            assert!(failure.error.is(ErrorId::STORAGE_FULL), "{failure:?}");
+            answers.truncate(failure.call);
+        }
+        self.answered.extend(answers.into_iter().filter(|pks| !pks.is_empty()));
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Call(call) => {
+                let answer = self.call(call);
+                self.answered.extend(answer.filter(|pks| !pks.is_empty()));
+            }
+            Step::Group { calls, panics } => self.group(calls, *panics),
+        }
+    }
+
+    /// The rows that the store has, in order of their numbers.
+    fn rows(&self) -> Vec<(RowId, CommitSeq, String)> {
+        let mut rows = Vec::new();
+        let mut last = RowId::default();
+        while let Some((id, row)) = self.store.storage.next_row(last, CommitSeq::default()).unwrap() {
+            last = id;
+            rows.push((id, row.commit, row.pk));
+        }
+        rows
+    }
+}
+
+/// Inserts a row with this pk as a part of the running write.
+fn insert<T: Storage>(store: &mut Store<T>, pk: &str) -> Result<()> {
+    let mut write = WriteSet::default();
+    store.insert_record(&Map::new(), "{}".to_owned(), &Map::new(), &mut write)?;
+    if let Some(row) = &mut write.rows[0].after {
+        pk.clone_into(&mut row.pk);
+    }
+    store.apply(write).map(drop)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn the_store_has_what_was_answered(scenario in scenario()) {
+        let mut run = Run::new(scenario.may_defer_commit);
+        let mut observed: Vec<Vec<String>> = Vec::new();
+        for (step, apply_faults, commit_faults) in &scenario.steps {
+            run.store.storage.apply_faults = apply_faults.iter().copied().collect();
+            run.store.storage.commit_faults = commit_faults.iter().copied().collect();
+            run.step(step);
+            run.store.storage.apply_faults.clear();
+            run.store.storage.commit_faults.clear();
+            let answered: Vec<String> = run.answered.concat();
+            let numbered = (1..).zip(&answered).map(|(number, pk)| (RowId(number), CommitSeq(number), pk.clone()));
+            prop_assert_eq!(run.rows(), numbered.collect::<Vec<_>>(), "after {:?}", step);
+            let pks = |commit: crate::commit::Commit| commit.changes.into_iter().map(|change| change.pk).collect();
+            observed.extend(run.store.take_commits().into_iter().map(pks));
+            prop_assert_eq!(&observed, &run.answered, "after {:?}", step);
+        }
+    }
+}
+
+#[test]
+fn a_call_that_is_lost_in_part_says_how_many_of_its_writes_are_committed() {
+    let mut run = Run::new(false);
+    run.store.begin_group().unwrap();
+    for (call, writes) in [(0, 1), (1, 3)] {
+        run.store.begin_call(call);
+        for _ in 0..writes {
+            run.call(&Call { isolation: Isolation::Groupable, rows: 1, end: CallEnd::Answer }).unwrap();
+        }
+    }
+    // That of the group, then those of the writes one by one.
+    run.store.storage.commit_faults = [true, false, false, false, true].into();
+    let failure = run.store.end_group().unwrap_err();
+    assert_eq!(failure.call, 1);
+    assert_eq!(failure.error.items()[0].details.get("committed"), Some(&2.into()));
+    assert_eq!(run.rows().len(), 3);
+}
+
+fn create(store: &mut Store<Sqlite>, bucket: Value) -> Result<Results> {
+    store.run(query::parse(json!({"action": "create", "class": "a.b/ship", "bucket": bucket}))?.0)
+}
+
+/// A store of ships: they have a unique name, an indexed type and a home.
+fn fleet() -> Store<Sqlite> {
+    let mut store = Store::on(Sqlite::in_memory(false).unwrap(), Mode::ReadWrite).unwrap();
+    let ship = json!({"fields": {
+        "name": {"class": "string", "unique": true},
+        "type": {"class": "string", "index": true},
+        "home": {"class": "puck.uno/reference"},
+    }});
+    let schema = json!({"classes": {"a.b/ship": ship}});
+    store.write(Isolation::Separate, |store| store.import_schema(schema)).unwrap();
+    store
+}
+
+#[test]
+fn a_create_with_a_deferred_commit_that_fails_leaves_nothing_and_those_before_it_stay() {
+    let mut store = fleet();
+    create(&mut store, json!({"name": "Defiant", "type": "escort"})).unwrap();
+    let before = store.storage.counts();
+    for (bucket, expected) in [
+        (json!({"name": "Defiant", "type": "escort"}), ErrorId::UNIQUE_VIOLATION),
+        (json!({"name": "Voyager", "type": "escort", "home": "nowhere"}), ErrorId::REFERENCE_NOT_FOUND),
+    ] {
+        let error = create(&mut store, bucket).unwrap_err();
+        assert!(error.is(expected), "{error}");
+        assert_eq!(store.storage.counts(), before);
+    }
+    create(&mut store, json!({"name": "Voyager"})).unwrap();
+    assert!(store.storage.in_transaction(), "the commit is deferred");
+}
+
+#[test]
+fn deferred_writes_are_committed_after_so_many() {
+    let mut store = fleet();
+    for number in 0..=MIN_DEFERRED {
+        create(&mut store, json!({"name": number.to_string()})).unwrap();
+    }
+    assert!(matches!(store.transaction.scope, Scope::Deferred { writes: 1, .. }));
+}
+
+#[test]
+fn a_write_to_a_full_store_fails_and_changes_nothing() {
+    let mut store = fleet();
+    store.storage.limit_pages(2);
+    let before = store.storage.counts();
+    let error = store
+        .write(Isolation::Groupable, |store| {
+            (0..1000).try_for_each(|number| insert(store, &format!("{number}")))
+        })
+        .unwrap_err();
+    assert!(error.is(ErrorId::STORAGE_FULL), "{error}");
+    assert_eq!(store.storage.counts(), before);
+}

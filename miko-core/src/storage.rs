@@ -1,0 +1,192 @@
+//! Storage: the tables in which an engine keeps a Mikobase.
+//!
+//! The tables are those of `schema/sqlite.sql`, which says what each of them is for. The engine decides what
+//! a write does and describes it as a [`WriteSet`]; storage applies it. So validation, definitions, imports
+//! and merges are written once, and a storage knows nothing of them.
+//!
+//! | subject | where |
+//! | --- | --- |
+//! | row numbers, rows, the operations of a write | [`ids`], [`row`], [`write_set`] |
+//! | how a select finds its records; what `explain` tells | [`plan`], [`explain`] |
+//! | tables in SQLite; tables as sorted maps | [`sqlite`], [`memory`] |
+//! | what every implementation must do, as tests | `conformance` |
+
+#[cfg(test)]
+mod conformance;
+pub(crate) mod explain;
+pub(crate) mod ids;
+pub(crate) mod memory;
+#[cfg(any(test, feature = "naive-storage"))]
+pub(crate) mod naive;
+pub(crate) mod opening;
+pub(crate) mod plan;
+pub(crate) mod row;
+pub(crate) mod sqlite;
+pub(crate) mod write_set;
+
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+
+use crate::class::Constraint;
+use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::memory as process_memory;
+use crate::record::Record;
+use crate::timestamp::Timestamp;
+use explain::Explanation;
+use ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
+use plan::Plan;
+use row::{FileRow, RecordRef, Row};
+use write_set::{Conflict, WriteSet};
+
+/// The tables of a Mikobase, and the transaction that is open on them, if one is.
+///
+/// All numbers of new rows come from the engine. After an error of [`apply`](Self::apply) or
+/// [`commit`](Self::commit) the transaction may be incomplete: the engine rolls it back.
+///
+/// Versions and past definitions are asked for only in a [temporal](Capabilities::is_temporal) database.
+pub(crate) trait Storage: Sized + Send {
+    fn capabilities(&self) -> Capabilities;
+
+    /// Limits the memory of the tables to their part of a limit of the process. Storage that reports each
+    /// allocation to [`memory`](crate::memory) has nothing to do.
+    fn limit_memory(&mut self, limit: usize) -> Result<()> {
+        let _ = limit;
+        Ok(())
+    }
+
+    /// Begins a transaction. None is open.
+    fn begin(&mut self) -> Result<()>;
+
+    /// Commits the open transaction.
+    fn commit(&mut self) -> Result<()>;
+
+    /// Whether a transaction is open: an error may have ended it.
+    fn in_transaction(&self) -> bool;
+
+    /// Rolls back the open transaction, or the rest of one that an error has ended.
+    fn roll_back(&mut self);
+
+    /// Applies a write set inside the open transaction. Nothing is applied if unique values of it belong to
+    /// other records: the conflicts are returned, in the order of the entries.
+    fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>>;
+
+    fn last_numbers(&self) -> Result<LastNumbers>;
+
+    /// The row of a pk, which may be a tombstone.
+    fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>>;
+
+    fn row(&self, id: RowId) -> Result<Option<Row>>;
+
+    /// The first row after `id` that was written after `commit`.
+    fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>>;
+
+    /// The record with a pk, if it is active.
+    fn record(&self, pk: &str) -> Result<Option<Record>>;
+
+    /// Calls `visit` with each version of a record, in order of time, and of their pks where times are equal.
+    /// The last one is its row. `visit` does not use the storage.
+    fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()>;
+
+    /// The version of a record that was current at a time; it may be a tombstone.
+    fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>>;
+
+    /// The version with this pk of its own, and its record.
+    fn find_version(&self, instance: &str) -> Result<Option<(RowId, Row)>>;
+
+    /// The records that are or were definitions, in order of creation.
+    fn definitions(&self) -> Result<Vec<RowId>>;
+
+    /// Calls `visit` with the records that a select finds, until it breaks. With a
+    /// [residual filter](Plan::residual_filter) these are candidates in order of creation. `visit` does not
+    /// use the storage.
+    fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()>;
+
+    /// The rows of the records that a select without a residual filter finds.
+    fn select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>>;
+
+    fn explain(&self, plan: &Plan<'_>) -> Result<Explanation>;
+
+    /// The id of a class, if any record has ever used it.
+    fn class_id(&self, class: &str) -> Result<Option<ClassId>>;
+
+    /// The members of a class, in order of creation.
+    fn members(&self, class: ClassId) -> Result<Vec<RowId>>;
+
+    /// The id of a constraint, if it is in force.
+    fn constraint_id(&self, constraint: &Constraint) -> Result<Option<ConstraintId>>;
+
+    /// The record that has a unique value.
+    fn holder(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>>;
+
+    /// Whether a record refers to a pk at this JSON pointer.
+    fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool>;
+
+    /// The first records whose references restrict the deletion of a pk, each with the JSON pointer.
+    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>>;
+
+    /// The file with a pk, which may be incomplete.
+    fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>>;
+
+    /// The first file with this content.
+    fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>>;
+
+    /// The first file after `id`.
+    fn next_file(&self, id: FileId) -> Result<Option<(FileId, FileRow)>>;
+
+    /// At most `max` bytes of a chunk from an offset, and the size of the chunk.
+    fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>>;
+
+    /// What a worldlet said of itself under a key.
+    fn metadata(&self, key: &str) -> Result<Option<Value>>;
+}
+
+/// Receives the records of a select.
+pub(crate) type Visitor<'v> = &'v mut dyn FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>;
+
+/// What distinguishes one storage from another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Capabilities {
+    /// The URL of the backend without protocol and parameters.
+    pub(crate) name: &'static str,
+    /// Whether past versions of records are kept.
+    pub(crate) is_temporal: bool,
+    /// Whether a commit waits for a disk, so that it pays to commit several calls at once.
+    pub(crate) has_slow_commit: bool,
+    /// Whether creates may be answered before their transaction is committed: nobody can lose them, and a
+    /// commit costs much.
+    pub(crate) may_defer_commit: bool,
+    /// Why the evaluator filters, sorts and limits the records of every select, if it does.
+    pub(crate) evaluator: Option<&'static str>,
+}
+
+/// The versions that [`Storage::each_version`] visits.
+pub(crate) fn versions(storage: &impl Storage, id: RowId) -> Result<Vec<Row>> {
+    let mut versions = Vec::new();
+    storage.each_version(id, &mut |version| {
+        process_memory::charge(version.size())?;
+        versions.push(version);
+        Ok(())
+    })?;
+    Ok(versions)
+}
+
+/// Calls `visit` with every file, in the order in which they were inserted.
+pub(crate) fn each_file(storage: &impl Storage, mut visit: impl FnMut(FileId, FileRow)) -> Result<()> {
+    let mut last = FileId::default();
+    while let Some((id, row)) = storage.next_file(last)? {
+        last = id;
+        visit(id, row);
+    }
+    Ok(())
+}
+
+/// The error of a store with content that no version of this program writes, or that cannot be read for lack
+/// of memory.
+pub(crate) fn broken(what: impl std::fmt::Display) -> Error {
+    let what = what.to_string();
+    if let Some(reason) = process_memory::take_limit_error(&what) {
+        return reason;
+    }
+    ErrorItem::new(ErrorId::INTERNAL, format!("the store is damaged: {what}")).into()
+}

@@ -1,0 +1,625 @@
+//! What every storage must do, tested through the trait alone. A new storage is one more line of
+//! [`conforms!`].
+//!
+//! Generated write sets run on a storage and on the naive one, and every answer of the trait must be equal
+//! after each step.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
+use super::memory::MemoryTables;
+use super::naive::NaiveStorage;
+use super::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
+use super::row::{FileRow, Row, State};
+use super::sqlite::Sqlite;
+use super::write_set::{Change, Conflict, IndexEntry, OtherChanges, WriteSet};
+use super::{Storage, each_file, versions};
+use crate::class::{Catalog, Constraint, Definition};
+use crate::diagnostics::{FaultList, Place};
+use crate::query::SelectRequest;
+use crate::record::Record;
+use crate::timestamp::Timestamp;
+
+/// Creates a storage without records, temporal or not.
+type Create<S> = fn(bool) -> S;
+
+macro_rules! conforms {
+    ($($storage:ident: $create:expr;)*) => {$(
+        mod $storage {
+            use super::*;
+            conforms!(@cases $create;
+                new_storage_has_no_content
+                a_conflict_names_the_holder_and_applies_nothing
+                a_value_may_be_added_again_by_its_holder
+                a_transaction_that_is_rolled_back_leaves_nothing
+                of_two_declarations_of_a_reference_the_stricter_is_stored
+                a_chunk_is_read_in_parts
+                records_are_selected_once_each_in_order_of_creation
+                a_visitor_may_end_a_select
+                generated_writes_have_the_effect_that_they_have_on_naive_storage
+            );
+        }
+    )*};
+    (@cases $create:expr; $($case:ident)*) => {$(
+        #[test]
+        fn $case() {
+            super::$case($create);
+        }
+    )*};
+}
+
+conforms! {
+    sqlite: |is_temporal| Sqlite::in_memory(is_temporal).unwrap();
+    memory: MemoryTables::new;
+    naive: NaiveStorage::new;
+}
+
+fn new_storage_has_no_content<S: Storage>(create: Create<S>) {
+    for is_temporal in [false, true] {
+        let storage = create(is_temporal);
+        assert_eq!(storage.capabilities().is_temporal, is_temporal);
+        assert!(!storage.in_transaction());
+        let numbers = LastNumbers { constraint: ConstraintId::DEFINITION_NAME, ..LastNumbers::default() };
+        assert_eq!(storage.last_numbers().unwrap(), numbers);
+        assert_eq!(storage.next_row(RowId::default(), CommitSeq::default()).unwrap(), None);
+    }
+}
+
+fn a_conflict_names_the_holder_and_applies_nothing<S: Storage>(create: Create<S>) {
+    let mut storage = with_rows(create, 2);
+    apply(&mut storage, &entries([unique(1, "a"), unique(1, "b")]));
+    let before = state(&storage);
+    let write = WriteSet {
+        rows: vec![Change::insert(RowId(3), row(3))],
+        ..entries([unique(2, "c"), unique(2, "b"), unique(2, "a")])
+    };
+    storage.begin().unwrap();
+    let conflicts = storage.apply(&write).unwrap();
+    storage.commit().unwrap();
+    let conflict = |value: &str| Conflict {
+        constraint: ConstraintId::DEFINITION_NAME,
+        value: value.to_owned(),
+        holder: RowId(1),
+    };
+    assert_eq!(conflicts, ["b", "a"].map(conflict));
+    assert_eq!(state(&storage), before);
+}
+
+fn a_value_may_be_added_again_by_its_holder<S: Storage>(create: Create<S>) {
+    let mut storage = with_rows(create, 1);
+    apply(&mut storage, &entries([unique(1, "a")]));
+    apply(&mut storage, &entries([unique(1, "a"), unique(1, "b")]));
+    let holder = |value| storage.holder(ConstraintId::DEFINITION_NAME, value).unwrap();
+    assert_eq!(["a", "b", "c"].map(holder), [Some(RowId(1)), Some(RowId(1)), None]);
+}
+
+fn a_transaction_that_is_rolled_back_leaves_nothing<S: Storage>(create: Create<S>) {
+    let mut storage = with_rows(create, 1);
+    let before = state(&storage);
+    storage.begin().unwrap();
+    assert!(storage.in_transaction());
+    let write =
+        WriteSet { rows: vec![Change::insert(RowId(2), row(2))], ..entries([unique(2, "a"), member(1, 2)]) };
+    assert_eq!(storage.apply(&write).unwrap(), []);
+    assert_ne!(state(&storage), before, "a transaction sees its own writes");
+    storage.roll_back();
+    assert!(!storage.in_transaction());
+    assert_eq!(state(&storage), before);
+    storage.roll_back();
+    assert_eq!(state(&storage), before, "there was nothing to roll back");
+}
+
+fn of_two_declarations_of_a_reference_the_stricter_is_stored<S: Storage>(create: Create<S>) {
+    let mut storage = with_rows(create, 2);
+    let refers = |restricts| reference("p2", 1, restricts);
+    for (before, after, restricts) in [
+        (vec![], vec![refers(false), refers(true), refers(false)], true),
+        (vec![refers(true)], vec![refers(false)], false),
+        (vec![refers(false)], vec![refers(true)], true),
+    ] {
+        let mut write = WriteSet::default();
+        write.change_entries(before, after);
+        apply(&mut storage, &write);
+        assert!(storage.refers("p2", RowId(1), "/bucket/to").unwrap());
+        assert_eq!(storage.restricting("p2", 10).unwrap().len(), usize::from(restricts));
+    }
+}
+
+fn a_chunk_is_read_in_parts<S: Storage>(create: Create<S>) {
+    let mut storage = create(false);
+    let chunk = Change::insert((FileId(1), 0), vec![0, 1, 2, 3, 4]);
+    apply(&mut storage, &OtherChanges { chunks: vec![chunk], ..OtherChanges::default() }.into());
+    let cases: [(u64, usize, &[u8]); 7] = [
+        (0, 5, &[0, 1, 2, 3, 4]),
+        (1, 2, &[1, 2]),
+        (3, 100, &[3, 4]),
+        (0, 0, &[]),
+        (5, 1, &[]),
+        (u64::MAX, usize::MAX >> 1, &[]),
+        (4, 1, &[4]),
+    ];
+    for (offset, max, expected) in cases {
+        let part = storage.chunk(FileId(1), 0, offset, max).unwrap();
+        assert_eq!(part, Some((expected.to_vec(), 5)), "{offset} {max}");
+    }
+    assert_eq!(storage.chunk(FileId(1), 1, 0, 5).unwrap(), None);
+}
+
+fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Create<S>) {
+    let mut storage = with_rows(create, 4);
+    let tombstone = Row { state: None, ..row(4) };
+    let write = WriteSet {
+        rows: vec![Change::replace(RowId(4), row(4), tombstone)],
+        ..entries([member(1, 3), member(1, 1), member(2, 1), member(2, 2), member(2, 4)])
+    };
+    apply(&mut storage, &write);
+    let pks = |pks: &[&str]| pks.iter().map(|&pk| pk.to_owned()).collect::<Vec<_>>();
+    let (p3_p1, p1) = (pks(&["p3", "p1", "p4", "p9", "p3"]), pks(&["p1"]));
+    let cases = [
+        (AccessPath::Everything, vec!["p1", "p2", "p3"]),
+        (AccessPath::Pks(&p3_p1), vec!["p1", "p3"]),
+        (AccessPath::Pks(&p1), vec!["p1"]),
+        (AccessPath::Members(vec![ClassId(1)]), vec!["p1", "p3"]),
+        (AccessPath::Members(vec![ClassId(1), ClassId(2)]), vec!["p1", "p2", "p3"]),
+        (AccessPath::Members(vec![ClassId(7)]), vec![]),
+        (AccessPath::Members(Vec::new()), vec![]),
+    ];
+    for (source, expected) in cases {
+        let found = format!("{source:?}");
+        assert_eq!(selected(&storage, source, Vec::new()), expected, "{found}");
+    }
+    if storage.capabilities().evaluator.is_none() {
+        let names = pks(&["a.b/class-1"]);
+        let classes = Predicate::Classes(Classes { names: &names, ids: vec![ClassId(1)] });
+        assert_eq!(selected(&storage, AccessPath::Everything, vec![classes]), ["p1", "p3"]);
+    }
+}
+
+fn a_visitor_may_end_a_select<S: Storage>(create: Create<S>) {
+    let storage = with_rows(create, 3);
+    let select = SelectRequest::default();
+    let plan = Plan {
+        select: &select,
+        source: AccessPath::Everything,
+        filter: Vec::new(),
+        residual_filter: Some("this is a test"),
+    };
+    let mut visited = 0;
+    storage
+        .select(&plan, &mut |_| {
+            visited += 1;
+            Ok(if visited == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })
+        .unwrap();
+    assert_eq!(visited, 2);
+}
+
+fn generated_writes_have_the_effect_that_they_have_on_naive_storage<S: Storage>(create: Create<S>) {
+    let steps = prop::collection::vec(step(), 1..40);
+    proptest!(ProptestConfig::with_cases(64), |(is_temporal: bool, steps in steps)| {
+        let mut pair = Pair::new(create(is_temporal), is_temporal);
+        for step in &steps {
+            pair.run(step);
+            prop_assert_eq!(state(&pair.storage), state(&pair.naive), "after {:?}", step);
+        }
+    });
+}
+
+/// One step of a generated sequence.
+#[derive(Debug, Clone)]
+enum Step {
+    Begin,
+    Commit,
+    RollBack,
+    /// Applies a write set with these changes.
+    Write(Vec<Op>),
+    /// Applies the inverse of the last write set of the transaction.
+    Revert,
+}
+
+/// A change. Small numbers select what is changed, modulo what there is.
+#[derive(Debug, Clone)]
+enum Op {
+    Create,
+    Rewrite(i64),
+    Delete(i64),
+    /// Adds an entry, or removes it if it is there.
+    Toggle(IndexEntry),
+    Constraint(usize),
+    File(i64),
+    Chunk(i64, u64),
+    RemoveChunks(i64),
+    Metadata(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => Just(Step::Begin),
+        1 => Just(Step::Commit),
+        1 => Just(Step::RollBack),
+        2 => Just(Step::Revert),
+        8 => prop::collection::vec(op(), 1..5).prop_map(Step::Write),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let small = || 1..4_i64;
+    let value = || prop::sample::select(vec!["a", "b", "ab"]);
+    let entry = prop_oneof![
+        (small(), small()).prop_map(|(class, id)| member(class, id)),
+        (small(), value()).prop_map(|(id, value)| unique(id, value)),
+        (small(), value()).prop_map(|(id, value)| indexed(id, value)),
+        (small(), small(), any::<bool>()).prop_map(|(target, id, restricts)| reference(
+            &format!("p{target}"),
+            id,
+            restricts
+        )),
+    ];
+    prop_oneof![
+        3 => Just(Op::Create),
+        2 => small().prop_map(Op::Rewrite),
+        1 => small().prop_map(Op::Delete),
+        6 => entry.prop_map(Op::Toggle),
+        1 => (0..2_usize).prop_map(Op::Constraint),
+        1 => small().prop_map(Op::File),
+        1 => (small(), 0..3_u64).prop_map(|(file, index)| Op::Chunk(file, index)),
+        1 => small().prop_map(Op::RemoveChunks),
+        1 => (0..2_u8).prop_map(Op::Metadata),
+    ]
+}
+
+/// A storage, the naive storage with the same content, and what the trait does not tell.
+struct Pair<S> {
+    storage: S,
+    naive: NaiveStorage,
+    is_temporal: bool,
+    commit: CommitSeq,
+    present: BTreeSet<IndexEntry>,
+    /// The entries before the open transaction.
+    before: BTreeSet<IndexEntry>,
+    /// The write sets of the open transaction.
+    applied: Vec<WriteSet>,
+}
+
+impl<S: Storage> Pair<S> {
+    fn new(storage: S, is_temporal: bool) -> Self {
+        Self {
+            storage,
+            naive: NaiveStorage::new(is_temporal),
+            is_temporal,
+            commit: CommitSeq::default(),
+            present: BTreeSet::new(),
+            before: BTreeSet::new(),
+            applied: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, step: &Step) {
+        match step {
+            Step::Begin => self.begin(),
+            Step::Commit => self.commit(),
+            Step::RollBack => {
+                self.storage.roll_back();
+                self.naive.roll_back();
+                self.present = self.before.clone();
+                self.applied.clear();
+            }
+            Step::Write(ops) => {
+                self.begin();
+                let write = self.write_set(ops);
+                self.undo_nothing(&write);
+                if self.apply(&write) {
+                    self.applied.push(write);
+                }
+            }
+            Step::Revert => {
+                if let Some(inverse) = self.applied.pop().and_then(WriteSet::inverse) {
+                    assert!(self.apply(&inverse), "what was there fits in again");
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        if !self.storage.in_transaction() {
+            self.storage.begin().unwrap();
+            self.naive.begin().unwrap();
+            self.before = self.present.clone();
+        }
+    }
+
+    fn commit(&mut self) {
+        if self.storage.in_transaction() {
+            self.storage.commit().unwrap();
+            self.naive.commit().unwrap();
+            self.before = self.present.clone();
+            self.applied.clear();
+        }
+    }
+
+    /// Applies the inverse of a write set that was not applied: nothing changes. So an inverse undoes a write set
+    /// of which a part was applied.
+    fn undo_nothing(&mut self, write: &WriteSet) {
+        let before = state(&self.storage);
+        if let Some(inverse) = write.clone().inverse().filter(|inverse| inverse.others.is_none()) {
+            assert_eq!(self.storage.apply(&inverse).unwrap(), []);
+            assert_eq!(state(&self.storage), before);
+        }
+    }
+
+    /// Applies a write set to both. Returns whether it had no conflict.
+    fn apply(&mut self, write: &WriteSet) -> bool {
+        let conflicts = self.storage.apply(write).unwrap();
+        assert_eq!(self.naive.apply(write).unwrap(), conflicts);
+        if conflicts.is_empty() {
+            self.present.retain(|entry| !write.removed_entries.contains(entry));
+            self.present.extend(write.added_entries.iter().cloned());
+        }
+        conflicts.is_empty()
+    }
+
+    /// A write set that changes each thing at most once, as those of the engine do.
+    fn write_set(&mut self, ops: &[Op]) -> WriteSet {
+        let mut write = WriteSet::default();
+        for op in ops {
+            self.add(op, &mut write);
+        }
+        write
+    }
+
+    fn add(&mut self, op: &Op, write: &mut WriteSet) {
+        match op {
+            Op::Create if write.rows.is_empty() => {
+                let last = self.naive.last_numbers().unwrap();
+                let id = last.row.next();
+                let row = self.stamped(row(id.0));
+                write.rows.push(Change::insert(id, row));
+                write.others_mut().definitions.extend((self.is_temporal && id.0 % 2 == 0).then_some(id));
+            }
+            Op::Rewrite(id) => self.replace(RowId(*id), write, |commit| {
+                Some(State { bucket: json!({"n": commit}).to_string(), stack: "{}".to_owned(), extras: None })
+            }),
+            Op::Delete(id) => self.replace(RowId(*id), write, |_| None),
+            Op::Toggle(entry) if !is_changed(write, entry) => match self.present.contains(entry) {
+                true => write.removed_entries.push(entry.clone()),
+                false => {
+                    // A place has one reference: this one replaces it.
+                    let other = self.present.iter().find(|other| place(other) == place(entry));
+                    let replaced = other.filter(|_| matches!(entry, IndexEntry::Reference { .. }));
+                    write.removed_entries.extend(replaced.cloned());
+                    write.added_entries.push(entry.clone());
+                }
+            },
+            Op::Constraint(index) if write.others_mut().constraints.is_empty() => {
+                let constraint = constraints()[*index].clone();
+                write.others_mut().constraints.push(match self.naive.constraint_id(&constraint).unwrap() {
+                    Some(id) => Change::remove(id, constraint),
+                    None => Change::insert(self.naive.last_numbers().unwrap().constraint.next(), constraint),
+                });
+            }
+            Op::File(id) if write.others_mut().files.is_empty() => {
+                let id = FileId(*id);
+                let file = FileRow {
+                    pk: format!("f{id}"),
+                    sha256: (id.0 % 2 == 0).then(|| "digest".to_owned()),
+                    mime: json!({"type": "text/plain"}),
+                    size: self.commit.0 as u64,
+                    created_at: Timestamp::FIRST,
+                };
+                write.others_mut().files.push(match self.naive.find_file(&file.pk).unwrap() {
+                    Some((_, before)) if before.size % 2 == 0 => Change::remove(id, before),
+                    Some((_, before)) => Change::replace(id, before, file),
+                    None => Change::insert(id, file),
+                });
+            }
+            Op::Chunk(file, index) if !changes_chunks(write) => {
+                let key = (FileId(*file), *index);
+                let data = vec![7; *file as usize];
+                let before = self.naive.chunk(key.0, key.1, 0, 100).unwrap().map(|(data, _)| data);
+                write.others_mut().chunks.push(Change {
+                    key,
+                    after: before.is_none().then_some(data),
+                    before,
+                });
+            }
+            Op::RemoveChunks(file) if !changes_chunks(write) => {
+                write.others_mut().removed_chunks.push(FileId(*file));
+            }
+            Op::Metadata(key) if write.others_mut().metadata.is_empty() => {
+                let key = format!("key{key}");
+                let before = self.naive.metadata(&key).unwrap();
+                let after = before.is_none().then(|| json!([1, {"a": "b"}]));
+                write.others_mut().metadata.push(Change { key, before, after });
+            }
+            _ => {}
+        }
+    }
+
+    fn replace(&mut self, id: RowId, write: &mut WriteSet, state: impl FnOnce(i64) -> Option<State>) {
+        let Some(before) = self.naive.row(id).unwrap().filter(|_| write.rows.is_empty()) else { return };
+        let after = self.stamped(before.clone());
+        let after = Row { state: state(after.commit.0), ..after };
+        if self.is_temporal {
+            write.versions.push(Change::insert(id, before.clone()));
+        }
+        write.rows.push(Change::replace(id, before, after));
+    }
+
+    /// The row with the numbers of a new write.
+    fn stamped(&mut self, row: Row) -> Row {
+        self.commit = self.commit.next();
+        let updated_at = Timestamp::from_millis(self.commit.0 / 2);
+        let instance = self.is_temporal.then(|| format!("i{}", self.commit));
+        Row { updated_at, commit: self.commit, instance, ..row }
+    }
+}
+
+fn changes_chunks(write: &WriteSet) -> bool {
+    write.others.as_ref().is_some_and(|it| !it.chunks.is_empty() || !it.removed_chunks.is_empty())
+}
+
+fn is_changed(write: &WriteSet, entry: &IndexEntry) -> bool {
+    write.added_entries.iter().chain(&write.removed_entries).any(|changed| place(changed) == place(entry))
+}
+
+/// What of an entry no other entry can have.
+fn place(entry: &IndexEntry) -> IndexEntry {
+    match entry.clone() {
+        IndexEntry::Unique { constraint, value, .. } => {
+            IndexEntry::Unique { constraint, value, row: RowId(0) }
+        }
+        IndexEntry::Reference { target, row, pointer, .. } => {
+            IndexEntry::Reference { target, row, pointer, restricts: false }
+        }
+        other => other,
+    }
+}
+
+/// A storage with this many records, `p1` and so on.
+fn with_rows<S: Storage>(create: Create<S>, count: i64) -> S {
+    let mut storage = create(false);
+    let rows = (1..=count).map(|number| Change::insert(RowId(number), row(number))).collect();
+    let class = |number| Change::insert(ClassId(number), format!("a.b/class-{number}"));
+    let others = OtherChanges { classes: vec![class(1), class(2)], ..OtherChanges::default() };
+    apply(&mut storage, &WriteSet { rows, ..others.into() });
+    storage
+}
+
+/// Applies a write set in a transaction of its own.
+#[track_caller]
+fn apply(storage: &mut impl Storage, write: &WriteSet) {
+    storage.begin().unwrap();
+    assert_eq!(storage.apply(write).unwrap(), []);
+    storage.commit().unwrap();
+}
+
+fn row(number: i64) -> Row {
+    Row {
+        pk: format!("p{number}"),
+        state: Some(State {
+            bucket: json!({"n": number}).to_string(),
+            stack: "{}".to_owned(),
+            extras: (number % 2 == 0).then(|| json!({"meta": {}}).to_string()),
+        }),
+        created_at: Timestamp::from_millis(number),
+        updated_at: Timestamp::from_millis(number),
+        commit: CommitSeq(number),
+        instance: None,
+    }
+}
+
+fn entries<const N: usize>(added: [IndexEntry; N]) -> WriteSet {
+    WriteSet { added_entries: added.to_vec(), ..WriteSet::default() }
+}
+
+fn member(class: i64, row: i64) -> IndexEntry {
+    IndexEntry::Member { class: ClassId(class), row: RowId(row) }
+}
+
+fn unique(row: i64, value: &str) -> IndexEntry {
+    IndexEntry::Unique { constraint: ConstraintId::DEFINITION_NAME, value: value.to_owned(), row: RowId(row) }
+}
+
+fn indexed(row: i64, value: &str) -> IndexEntry {
+    IndexEntry::Indexed {
+        constraint: ConstraintId::DEFINITION_NAME,
+        value: value.to_owned(),
+        row: RowId(row),
+    }
+}
+
+fn reference(target: &str, row: i64, restricts: bool) -> IndexEntry {
+    let pointer = "/bucket/to".to_owned();
+    IndexEntry::Reference { target: target.to_owned(), row: RowId(row), pointer, restricts }
+}
+
+/// A class with two constraints.
+fn class() -> Arc<crate::class::Class> {
+    let definition = json!({"name": "a.b/c", "fields": {
+        "code": {"class": "string", "unique": true}, "type": {"class": "string", "index": true},
+    }});
+    let mut faults = FaultList::default();
+    let definition = Definition::read(definition.as_object().unwrap(), Place::Root, &mut faults).unwrap();
+    Catalog::of([definition]).unwrap().class("a.b/c").unwrap().clone()
+}
+
+fn constraints() -> Vec<Constraint> {
+    class().constraints.clone()
+}
+
+/// The pks that a select finds.
+fn selected(storage: &impl Storage, source: AccessPath<'_>, filter: Vec<Predicate<'_>>) -> Vec<String> {
+    let select = SelectRequest::default();
+    let residual_filter = storage.capabilities().evaluator;
+    let mut found = Vec::new();
+    let plan = Plan { select: &select, source, filter, residual_filter };
+    storage
+        .select(&plan, &mut |record| {
+            found.push(Record::from(record).pk);
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    if residual_filter.is_none() {
+        let rows = storage.select_rows(&plan).unwrap();
+        let pks = rows.iter().map(|id| storage.row(*id).unwrap().unwrap().pk);
+        assert_eq!(pks.collect::<Vec<_>>(), found);
+    }
+    found
+}
+
+/// All that the trait tells of a storage, a line per answer.
+fn state(storage: &impl Storage) -> Vec<String> {
+    let is_temporal = storage.capabilities().is_temporal;
+    let definitions = if is_temporal { storage.definitions().unwrap() } else { Vec::new() };
+    let mut lines = vec![format!("{:?} {definitions:?}", storage.last_numbers().unwrap())];
+    let mut line = |what: String| lines.push(what);
+    let mut last = RowId::default();
+    while let Some((id, row)) = storage.next_row(last, CommitSeq::default()).unwrap() {
+        last = id;
+        assert_eq!(storage.row(id).unwrap().as_ref(), Some(&row));
+        assert_eq!(storage.find(&row.pk).unwrap(), Some((id, row.clone())));
+        assert_eq!(storage.record(&row.pk).unwrap(), row.view().map(Record::from));
+        let later = storage.next_row(RowId::default(), row.commit).unwrap().map(|(id, _)| id);
+        line(format!("{id} {row:?}, then {later:?}"));
+        for version in if is_temporal { versions(storage, id).unwrap() } else { Vec::new() } {
+            let time = version.updated_at.as_millis();
+            let at = |millis| storage.version_at(id, Timestamp::from_millis(millis)).unwrap();
+            let found = version.instance.as_ref().map(|instance| storage.find_version(instance).unwrap());
+            line(format!("{version:?} {:?} {found:?}", [time - 1, time].map(at)));
+        }
+    }
+    for number in 1..4 {
+        let (class, target) = (ClassId(number), format!("p{number}"));
+        line(format!("{:?}", storage.class_id(&format!("a.b/class-{number}")).unwrap()));
+        line(format!("members {:?}", storage.members(class).unwrap()));
+        let refers = [1, 2, 3].map(|row| storage.refers(&target, RowId(row), "/bucket/to").unwrap());
+        line(format!("references {refers:?} {:?}", storage.restricting(&target, 2).unwrap()));
+        line(format!("{:?}", storage.metadata(&format!("key{number}")).unwrap()));
+        let chunk = |index| storage.chunk(FileId(number), index, 1, 2).unwrap();
+        line(format!("{:?} {:?}", storage.find_file(&format!("f{number}")).unwrap(), [0, 1, 2].map(chunk)));
+    }
+    line(format!("{:?}", storage.file_with("digest").unwrap()));
+    each_file(storage, |id, file| line(format!("{id} {file:?}"))).unwrap();
+    for constraint in constraints() {
+        line(format!("{:?}", storage.constraint_id(&constraint).unwrap()));
+    }
+    for keys in [vec!["a"], vec!["b"], vec!["ab", "a"], vec!["c"], vec![]] {
+        let holder = |key: &&str| storage.holder(ConstraintId::DEFINITION_NAME, key).unwrap();
+        let holders: Vec<_> = keys.iter().map(holder).collect();
+        let lookup = IndexLookup {
+            constraint: ConstraintId::DEFINITION_NAME,
+            keys: keys.iter().map(|&key| key.to_owned()).collect(),
+            is_unique: true,
+            class: class(),
+            position: 0,
+        };
+        let found = selected(storage, AccessPath::Index(lookup), Vec::new());
+        line(format!("values {keys:?}: {holders:?} {found:?}"));
+    }
+    lines
+}

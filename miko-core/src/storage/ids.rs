@@ -1,0 +1,65 @@
+//! The numbers by which the tables know their rows.
+
+use std::fmt;
+
+macro_rules! number {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) struct $name(pub(crate) i64);
+
+        impl $name {
+            /// The number that follows.
+            pub(crate) const fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// The number of a row of `record` (`seq`), in order of creation. The default stands before the first.
+    RowId
+}
+
+number! {
+    /// The number of a write of one record (`commit_seq`), in order of commit. The default stands before the
+    /// first.
+    CommitSeq
+}
+
+number! {
+    /// The number of a class name.
+    ClassId
+}
+
+number! {
+    /// The number of a constraint of a class.
+    ConstraintId
+}
+
+number! {
+    /// The number of a file.
+    FileId
+}
+
+impl ConstraintId {
+    /// The one constraint that no class declares: a name has one definition.
+    pub(crate) const DEFINITION_NAME: Self = Self(1);
+}
+
+/// The largest number of each kind that is in use. The engine gives out those that follow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LastNumbers {
+    pub(crate) row: RowId,
+    pub(crate) commit: CommitSeq,
+    pub(crate) class: ClassId,
+    pub(crate) constraint: ConstraintId,
+    pub(crate) file: FileId,
+}

@@ -1,0 +1,367 @@
+//! Tables as sorted maps.
+
+mod apply;
+mod undo_table;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::class::{Constraint, ConstraintKind};
+use crate::error::Result;
+use crate::record::Record;
+use crate::storage::explain::Explanation;
+use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
+use crate::storage::plan::{AccessPath, IndexLookup, Plan};
+use crate::storage::row::{FileRow, Row};
+use crate::storage::write_set::{Conflict, WriteSet};
+use crate::storage::{Capabilities, Storage, Visitor, broken};
+use crate::timestamp::Timestamp;
+use crate::uns;
+use undo_table::{UndoLog, UndoTable};
+
+/// Why the evaluator filters, sorts and limits every select.
+const EVALUATOR: &str = "this engine has no SQL";
+
+/// Writes the tables to a file. Called at each commit, before the changes become permanent.
+pub(crate) type Save = Box<dyn FnMut(&MemoryTables) -> Result<()> + Send>;
+
+/// The tables of `schema/sqlite.sql` as sorted maps.
+#[derive(Default)]
+pub struct MemoryTables {
+    record: UndoTable<RowId, Row>,
+    /// Records by pk.
+    by_pk: UndoTable<String, RowId>,
+    /// Class ids by name.
+    class: UndoTable<String, ClassId>,
+    /// Key: class, record.
+    membership: UndoTable<(ClassId, RowId), ()>,
+    constraint: UndoTable<ConstraintKey, ConstraintId>,
+    /// Key: constraint, value. Value: record.
+    unique_value: UndoTable<(ConstraintId, String), RowId>,
+    /// Key: constraint, value, record.
+    indexed_value: UndoTable<(ConstraintId, String, RowId), ()>,
+    /// Key: target, record, JSON pointer. Value: whether the reference restricts deletion of the target.
+    reference: UndoTable<(String, RowId, String), bool>,
+    /// Top-level keys of the worldlet, such as `comment`, and the property `executable`.
+    metadata: UndoTable<String, Value>,
+    /// Key: record, time, pk of the version.
+    version: UndoTable<(RowId, Timestamp, String), Row>,
+    /// The record of a version, by the pk of the version.
+    by_instance: UndoTable<String, RowId>,
+    /// The records that are or were class definitions.
+    definition: UndoTable<RowId, ()>,
+    file: UndoTable<FileId, FileRow>,
+    file_by_pk: UndoTable<String, FileId>,
+    /// Key: file, chunk index.
+    chunk: UndoTable<(FileId, u64), Arc<[u8]>>,
+    is_temporal: bool,
+    in_transaction: bool,
+    /// Writes the tables to their file, if they have one.
+    save: Option<RefCell<Save>>,
+    /// Whether the open transaction has changed anything but files that are still being written, which are
+    /// not saved.
+    needs_save: bool,
+}
+
+impl fmt::Debug for MemoryTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryTables").field("is_temporal", &self.is_temporal).finish_non_exhaustive()
+    }
+}
+
+/// The identity of a constraint: class, kind and fields.
+type ConstraintKey = (String, ConstraintKind, Vec<Vec<String>>);
+
+fn constraint_key(declared: &Constraint) -> ConstraintKey {
+    (declared.class.clone(), declared.kind, declared.fields.clone())
+}
+
+impl MemoryTables {
+    /// Creates empty tables. Temporal ones keep every version of a record.
+    pub(crate) fn new(is_temporal: bool) -> Self {
+        let mut tables = Self { is_temporal, ..Self::default() };
+        let definition_name = (uns::CLASS.to_owned(), ConstraintKind::Unique, vec![vec!["name".to_owned()]]);
+        tables.constraint.insert(definition_name, ConstraintId::DEFINITION_NAME);
+        tables.constraint.commit();
+        tables
+    }
+
+    /// From now on, calls `save` at each commit that changes what a worldlet contains.
+    pub(crate) fn save_with(&mut self, save: Save) {
+        self.save = Some(RefCell::new(save));
+    }
+
+    /// Writes the tables to their file, if they have one.
+    pub(crate) fn save(&self) -> Result<()> {
+        match &self.save {
+            Some(save) => (save.borrow_mut())(self),
+            None => Ok(()),
+        }
+    }
+
+    fn undo_logs(&mut self) -> [&mut dyn UndoLog; 15] {
+        [
+            &mut self.record,
+            &mut self.by_pk,
+            &mut self.class,
+            &mut self.membership,
+            &mut self.constraint,
+            &mut self.unique_value,
+            &mut self.indexed_value,
+            &mut self.reference,
+            &mut self.metadata,
+            &mut self.version,
+            &mut self.by_instance,
+            &mut self.definition,
+            &mut self.file,
+            &mut self.file_by_pk,
+            &mut self.chunk,
+        ]
+    }
+
+    /// The members of a class, in order of creation.
+    fn members_of(&self, class: ClassId) -> impl Iterator<Item = RowId> {
+        let first = (class, RowId::default());
+        self.membership.range(first..(class.next(), RowId::default())).map(|((_, row), ())| *row)
+    }
+
+    /// The rows of a source, in order of creation, without duplicates.
+    fn rows_of<'s>(&'s self, source: &AccessPath<'_>) -> Box<dyn Iterator<Item = RowId> + 's> {
+        match source {
+            AccessPath::Everything => Box::new(self.record.range(..).map(|(id, _)| *id)),
+            AccessPath::Pks(pks) => {
+                let found: BTreeSet<RowId> =
+                    pks.iter().filter_map(|pk| self.by_pk.get(pk).copied()).collect();
+                Box::new(found.into_iter())
+            }
+            AccessPath::Members(classes) => match classes[..] {
+                [class] => Box::new(self.members_of(class)),
+                _ => {
+                    let members: BTreeSet<RowId> =
+                        classes.iter().flat_map(|class| self.members_of(*class)).collect();
+                    Box::new(members.into_iter())
+                }
+            },
+            AccessPath::Index(lookup) => Box::new(self.rows_of_index(lookup).into_iter()),
+        }
+    }
+
+    fn rows_of_index(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
+        let mut found = BTreeSet::new();
+        for value in &lookup.keys {
+            let key = |row| (lookup.constraint, value.clone(), row);
+            found.extend(self.unique_value.get(&(lookup.constraint, value.clone())));
+            let entries = self.indexed_value.range(key(RowId(0))..=key(RowId(i64::MAX)));
+            found.extend(entries.map(|((.., row), ())| *row));
+        }
+        found
+    }
+}
+
+/// The lower bound of the keys of versions of a record.
+fn first_version_key(id: RowId) -> (RowId, Timestamp, String) {
+    (id, Timestamp::from_millis(i64::MIN), String::new())
+}
+
+/// Sets the creation time of a version, which only the last row of the record has.
+fn with_creation_time(last: &Row, version: &Row) -> Row {
+    Row { created_at: last.created_at, ..version.clone() }
+}
+
+impl Storage for MemoryTables {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            name: "mikobase.uno/worldlet",
+            is_temporal: self.is_temporal,
+            has_slow_commit: self.save.is_some(),
+            may_defer_commit: false,
+            evaluator: Some(EVALUATOR),
+        }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.in_transaction = true;
+        self.needs_save = false;
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        if self.needs_save {
+            self.save()?;
+        }
+        self.undo_logs().into_iter().for_each(|table| table.commit());
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    fn roll_back(&mut self) {
+        self.undo_logs().into_iter().for_each(|table| table.roll_back());
+        self.in_transaction = false;
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
+        self.apply_write_set(write)
+    }
+
+    fn last_numbers(&self) -> Result<LastNumbers> {
+        let rows = self.record.range(..).map(|(_, row)| row);
+        let rows = rows.chain(self.version.range(..).map(|(_, version)| version));
+        Ok(LastNumbers {
+            row: self.record.last().map_or(RowId::default(), |(id, _)| *id),
+            commit: rows.map(|row| row.commit).max().unwrap_or_default(),
+            class: self.class.range(..).map(|(_, id)| *id).max().unwrap_or_default(),
+            constraint: self.constraint.range(..).map(|(_, id)| *id).max().unwrap_or_default(),
+            file: self.file.last().map_or(FileId::default(), |(id, _)| *id),
+        })
+    }
+
+    fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
+        let Some(&id) = self.by_pk.get(pk) else { return Ok(None) };
+        Ok(self.row(id)?.map(|row| (id, row)))
+    }
+
+    fn row(&self, id: RowId) -> Result<Option<Row>> {
+        Ok(self.record.get(&id).cloned())
+    }
+
+    fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>> {
+        let mut after = self.record.range((Bound::Excluded(id), Bound::Unbounded));
+        let found = after.find(|(_, row)| row.commit > commit);
+        Ok(found.map(|(id, row)| (*id, row.clone())))
+    }
+
+    fn record(&self, pk: &str) -> Result<Option<Record>> {
+        let row = self.by_pk.get(pk).and_then(|id| self.record.get(id));
+        Ok(row.and_then(Row::view).map(Record::from))
+    }
+
+    fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
+        let Some(last) = self.record.get(&id) else { return Ok(()) };
+        let past = self.version.range(first_version_key(id)..first_version_key(id.next()));
+        let past = past.map(|(_, version)| version);
+        past.chain([last]).map(|version| with_creation_time(last, version)).try_for_each(visit)
+    }
+
+    fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
+        let Some(last) = self.record.get(&id) else { return Ok(None) };
+        if last.updated_at <= time {
+            return Ok(Some(last.clone()));
+        }
+        let end = (id, Timestamp::from_millis(time.as_millis().saturating_add(1)), String::new());
+        let mut past = self.version.range(first_version_key(id)..end);
+        Ok(past.next_back().map(|(_, version)| with_creation_time(last, version)))
+    }
+
+    fn find_version(&self, instance: &str) -> Result<Option<(RowId, Row)>> {
+        let Some(&id) = self.by_instance.get(instance) else { return Ok(None) };
+        let mut found = None;
+        self.each_version(id, &mut |version| {
+            if version.instance.as_deref() == Some(instance) {
+                found = Some((id, version));
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn definitions(&self) -> Result<Vec<RowId>> {
+        Ok(self.definition.range(..).map(|(id, ())| *id).collect())
+    }
+
+    fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
+        for id in self.rows_of(&plan.source) {
+            if let Some(record) = self.record.get(&id).and_then(Row::view)
+                && let ControlFlow::Break(()) = visit(record)?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn select_rows(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
+        Err(broken("the evaluator decides about every record"))
+    }
+
+    fn explain(&self, plan: &Plan<'_>) -> Result<Explanation> {
+        let scanned = match &plan.source {
+            AccessPath::Everything => "every record",
+            AccessPath::Pks(_) => "the records of some pks",
+            AccessPath::Members(_) => "the records of some classes",
+            AccessPath::Index(_) => "the records of an index",
+        };
+        Ok(Explanation {
+            sql: None,
+            values: Vec::new(),
+            plan: vec![format!("SCAN {scanned}")],
+            index: plan.source.index_name(),
+            evaluator: plan.residual_filter.map(str::to_owned),
+        })
+    }
+
+    fn class_id(&self, class: &str) -> Result<Option<ClassId>> {
+        Ok(self.class.get(class).copied())
+    }
+
+    fn members(&self, class: ClassId) -> Result<Vec<RowId>> {
+        Ok(self.members_of(class).collect())
+    }
+
+    fn constraint_id(&self, constraint: &Constraint) -> Result<Option<ConstraintId>> {
+        Ok(self.constraint.get(&constraint_key(constraint)).copied())
+    }
+
+    fn holder(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
+        Ok(self.unique_value.get(&(constraint, value.to_owned())).copied())
+    }
+
+    fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool> {
+        Ok(self.reference.get(&(target.to_owned(), row, pointer.to_owned())).is_some())
+    }
+
+    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
+        let of_target = self
+            .reference
+            .range((target.to_owned(), RowId::default(), String::new())..)
+            .take_while(|((referred_to, ..), _)| referred_to == target);
+        let restricting = of_target.filter(|(_, restricts)| **restricts);
+        Ok(restricting.take(limit).map(|((_, row, pointer), _)| (*row, pointer.clone())).collect())
+    }
+
+    fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>> {
+        let Some(&id) = self.file_by_pk.get(pk) else { return Ok(None) };
+        Ok(self.file.get(&id).map(|row| (id, row.clone())))
+    }
+
+    fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
+        let mut files = self.file.range(..);
+        let found = files.find(|(_, row)| row.sha256.as_deref() == Some(sha256));
+        Ok(found.map(|(id, row)| (*id, row.clone())))
+    }
+
+    fn next_file(&self, id: FileId) -> Result<Option<(FileId, FileRow)>> {
+        let mut after = self.file.range((Bound::Excluded(id), Bound::Unbounded));
+        Ok(after.next().map(|(id, row)| (*id, row.clone())))
+    }
+
+    fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>> {
+        let part = |chunk: &Arc<[u8]>| {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(chunk.len());
+            (chunk[from..].iter().take(max).copied().collect(), chunk.len() as u64)
+        };
+        Ok(self.chunk.get(&(file, index)).map(part))
+    }
+
+    fn metadata(&self, key: &str) -> Result<Option<Value>> {
+        Ok(self.metadata.get(key).cloned())
+    }
+}

@@ -1,0 +1,185 @@
+//! Applies write sets to the maps.
+
+use super::{MemoryTables, constraint_key};
+use crate::error::Result;
+use crate::memory;
+use crate::storage::ids::{FileId, RowId};
+use crate::storage::row::{FileRow, Row};
+use crate::storage::write_set::{Change, Conflict, IndexEntry, OtherChanges, WriteSet};
+use crate::timestamp::Timestamp;
+
+impl MemoryTables {
+    pub(super) fn apply_write_set(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
+        let conflicts: Vec<_> =
+            write.added_entries.iter().filter_map(|entry| self.conflict_of(entry)).collect();
+        if !conflicts.is_empty() {
+            return Ok(conflicts);
+        }
+        self.needs_save |= changes_a_worldlet(write);
+        // A version that goes may be the row that comes: they have the same pk of the version.
+        write.versions.iter().for_each(|change| self.remove_version(change));
+        write.rows.iter().try_for_each(|change| self.change_row(change))?;
+        write.versions.iter().try_for_each(|change| self.insert_version(change))?;
+        write.removed_entries.iter().for_each(|entry| self.remove_entry(entry));
+        write.added_entries.iter().try_for_each(|entry| self.add_entry(entry))?;
+        write.others.iter().try_for_each(|others| self.apply_others(others))?;
+        Ok(Vec::new())
+    }
+
+    fn apply_others(&mut self, others: &OtherChanges) -> Result<()> {
+        others.definitions.iter().for_each(|id| self.definition.insert(*id, ()));
+        for change in &others.classes {
+            match (&change.before, &change.after) {
+                (_, Some(name)) => self.class.insert(name.clone(), change.key),
+                (Some(name), None) => self.class.remove(name),
+                (None, None) => {}
+            }
+        }
+        for change in &others.constraints {
+            match (&change.before, &change.after) {
+                (_, Some(constraint)) => self.constraint.insert(constraint_key(constraint), change.key),
+                (Some(constraint), None) => self.constraint.remove(&constraint_key(constraint)),
+                (None, None) => {}
+            }
+        }
+        others.removed_chunks.iter().for_each(|file| self.remove_chunks(*file));
+        others.files.iter().for_each(|change| self.change_file(change));
+        for Change { key, after, .. } in &others.chunks {
+            match after {
+                Some(data) => {
+                    memory::charge_stored(data.len())?;
+                    self.chunk.insert(*key, data.as_slice().into());
+                }
+                None => self.chunk.remove(key),
+            }
+        }
+        for Change { key, after, .. } in &others.metadata {
+            match after {
+                Some(value) => self.metadata.insert(key.clone(), value.clone()),
+                None => self.metadata.remove(key),
+            }
+        }
+        Ok(())
+    }
+
+    fn conflict_of(&self, entry: &IndexEntry) -> Option<Conflict> {
+        let IndexEntry::Unique { constraint, value, row } = entry else { return None };
+        let holder = *self.unique_value.get(&(*constraint, value.clone()))?;
+        (holder != *row).then(|| Conflict { constraint: *constraint, value: value.clone(), holder })
+    }
+
+    fn change_row(&mut self, change: &Change<RowId, Row>) -> Result<()> {
+        if let Some(Row { instance: Some(instance), .. }) = &change.before {
+            self.by_instance.remove(instance);
+        }
+        match (&change.before, &change.after) {
+            (before, Some(row)) => {
+                memory::charge_stored(row.size())?;
+                if before.is_none() {
+                    self.by_pk.insert(row.pk.clone(), change.key);
+                }
+                if let Some(instance) = &row.instance {
+                    self.by_instance.insert(instance.clone(), change.key);
+                }
+                self.record.insert(change.key, row.clone());
+            }
+            (Some(row), None) => {
+                self.by_pk.remove(&row.pk);
+                self.record.remove(&change.key);
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    fn remove_version(&mut self, change: &Change<RowId, Row>) {
+        if let Some(version) = &change.before {
+            self.version.remove(&version_key(change.key, version));
+            version.instance.iter().for_each(|instance| self.by_instance.remove(instance));
+        }
+    }
+
+    fn insert_version(&mut self, change: &Change<RowId, Row>) -> Result<()> {
+        if let Some(version) = &change.after {
+            memory::charge_stored(version.size())?;
+            self.version.insert(version_key(change.key, version), version.clone());
+            if let Some(instance) = &version.instance {
+                self.by_instance.insert(instance.clone(), change.key);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_entry(&mut self, entry: &IndexEntry) -> Result<()> {
+        match entry {
+            IndexEntry::Member { class, row } => self.membership.insert((*class, *row), ()),
+            IndexEntry::Unique { constraint, value, row } => {
+                memory::charge_stored(value.len())?;
+                self.unique_value.insert((*constraint, value.clone()), *row);
+            }
+            IndexEntry::Indexed { constraint, value, row } => {
+                memory::charge_stored(value.len())?;
+                self.indexed_value.insert((*constraint, value.clone(), *row), ());
+            }
+            IndexEntry::Reference { target, row, pointer, restricts } => {
+                memory::charge_stored(target.len() + pointer.len())?;
+                self.reference.insert((target.clone(), *row, pointer.clone()), *restricts);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_entry(&mut self, entry: &IndexEntry) {
+        match entry {
+            IndexEntry::Member { class, row } => self.membership.remove(&(*class, *row)),
+            IndexEntry::Unique { constraint, value, row } => {
+                let key = (*constraint, value.clone());
+                if self.unique_value.get(&key) == Some(row) {
+                    self.unique_value.remove(&key);
+                }
+            }
+            IndexEntry::Indexed { constraint, value, row } => {
+                self.indexed_value.remove(&(*constraint, value.clone(), *row));
+            }
+            IndexEntry::Reference { target, row, pointer, .. } => {
+                self.reference.remove(&(target.clone(), *row, pointer.clone()));
+            }
+        }
+    }
+
+    fn change_file(&mut self, change: &Change<FileId, FileRow>) {
+        match (&change.before, &change.after) {
+            (_, Some(file)) => {
+                self.file_by_pk.insert(file.pk.clone(), change.key);
+                self.file.insert(change.key, file.clone());
+            }
+            (Some(file), None) => {
+                self.file_by_pk.remove(&file.pk);
+                self.file.remove(&change.key);
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn remove_chunks(&mut self, file: FileId) {
+        let chunks: Vec<_> = self.chunk.range((file, 0)..=(file, u64::MAX)).map(|(key, _)| *key).collect();
+        chunks.iter().for_each(|key| self.chunk.remove(key));
+    }
+}
+
+fn version_key(id: RowId, version: &Row) -> (RowId, Timestamp, String) {
+    (id, version.updated_at, version.instance.clone().unwrap_or_default())
+}
+
+/// Whether a write changes what an export contains. A file that is being written is not exported.
+fn changes_a_worldlet(write: &WriteSet) -> bool {
+    let is_complete = |file: &Option<FileRow>| file.as_ref().is_some_and(|file| file.sha256.is_some());
+    let changes_file =
+        |change: &Change<FileId, FileRow>| is_complete(&change.before) || is_complete(&change.after);
+    let changes_others = |others: &OtherChanges| {
+        !others.constraints.is_empty() || !others.metadata.is_empty() || others.files.iter().any(changes_file)
+    };
+    !write.rows.is_empty()
+        || !write.versions.is_empty()
+        || write.others.as_deref().is_some_and(changes_others)
+}

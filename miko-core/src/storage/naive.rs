@@ -1,0 +1,356 @@
+//! The simplest storage that is right, for tests: it scans for everything, and a transaction begins with a
+//! copy of all tables.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::{Bound, ControlFlow};
+
+use serde_json::Value;
+
+use super::explain::Explanation;
+use super::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
+use super::plan::{AccessPath, IndexLookup, Plan};
+use super::row::{FileRow, Row};
+use super::write_set::{Change, Conflict, IndexEntry, WriteSet};
+use super::{Capabilities, Storage, Visitor, broken};
+use crate::class::Constraint;
+use crate::error::{Error, ErrorId, Result};
+use crate::record::Record;
+use crate::timestamp::Timestamp;
+
+/// The tables, and their state before the open transaction.
+#[derive(Debug, Default)]
+pub struct NaiveStorage {
+    tables: Tables,
+    before: Option<Tables>,
+    is_temporal: bool,
+    /// Whether creates may be answered before their transaction is committed.
+    pub(crate) may_defer_commit: bool,
+    /// How the next calls of `apply` fail, if they do.
+    pub(crate) apply_faults: VecDeque<Option<Fault>>,
+    /// Whether the next calls of `commit` fail.
+    pub(crate) commit_faults: VecDeque<bool>,
+}
+
+/// How storage fails to apply a write set, in a test.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(test), expect(dead_code, reason = "unit tests inject faults, the behavioural tests do not"))]
+pub(crate) enum Fault {
+    /// A part of the write set is applied.
+    Incomplete,
+    /// The transaction is rolled back.
+    RolledBack,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Tables {
+    rows: BTreeMap<RowId, Row>,
+    /// Key: record, time, pk of the version.
+    versions: BTreeMap<(RowId, Timestamp, Option<String>), Row>,
+    definitions: BTreeSet<RowId>,
+    classes: BTreeMap<ClassId, String>,
+    constraints: BTreeMap<ConstraintId, Constraint>,
+    entries: BTreeSet<IndexEntry>,
+    files: BTreeMap<FileId, FileRow>,
+    chunks: BTreeMap<(FileId, u64), Vec<u8>>,
+    metadata: BTreeMap<String, Value>,
+}
+
+impl NaiveStorage {
+    /// Creates empty tables. Temporal ones keep every version of a record.
+    pub(crate) fn new(is_temporal: bool) -> Self {
+        Self { is_temporal, ..Self::default() }
+    }
+}
+
+fn injected() -> Error {
+    Error::new(ErrorId::STORAGE_FULL, "this fault is injected by a test")
+}
+
+/// Makes the changes of one table.
+fn change<K: Ord + Clone, V: Clone>(table: &mut BTreeMap<K, V>, changes: &[Change<K, V>]) {
+    for Change { key, after, .. } in changes {
+        match after {
+            Some(value) => table.insert(key.clone(), value.clone()),
+            None => table.remove(key),
+        };
+    }
+}
+
+impl Tables {
+    fn apply(&mut self, write: &WriteSet) {
+        change(&mut self.rows, &write.rows);
+        for Change { key, before, after } in &write.versions {
+            let version_key = |version: &Row| (*key, version.updated_at, version.instance.clone());
+            if let Some(version) = before {
+                self.versions.remove(&version_key(version));
+            }
+            if let Some(version) = after {
+                self.versions.insert(version_key(version), version.clone());
+            }
+        }
+        for entry in &write.removed_entries {
+            self.entries.remove(entry);
+        }
+        self.entries.extend(write.added_entries.iter().cloned());
+        let Some(others) = &write.others else { return };
+        self.definitions.extend(&others.definitions);
+        change(&mut self.classes, &others.classes);
+        change(&mut self.constraints, &others.constraints);
+        for file in &others.removed_chunks {
+            self.chunks.retain(|(of, _), _| of != file);
+        }
+        change(&mut self.files, &others.files);
+        change(&mut self.chunks, &others.chunks);
+        change(&mut self.metadata, &others.metadata);
+    }
+
+    fn holder(&self, constraint: ConstraintId, value: &str) -> Option<RowId> {
+        self.entries.iter().find_map(|entry| match entry {
+            IndexEntry::Unique { constraint: of, value: held, row } => {
+                (*of == constraint && held == value).then_some(*row)
+            }
+            _ => None,
+        })
+    }
+
+    fn conflict(&self, entry: &IndexEntry) -> Option<Conflict> {
+        let IndexEntry::Unique { constraint, value, row } = entry else { return None };
+        let holder = self.holder(*constraint, value).filter(|holder| holder != row)?;
+        Some(Conflict { constraint: *constraint, value: value.clone(), holder })
+    }
+
+    fn members(&self, class: ClassId) -> impl Iterator<Item = RowId> {
+        self.entries.iter().filter_map(move |entry| match entry {
+            IndexEntry::Member { class: of, row } if *of == class => Some(*row),
+            _ => None,
+        })
+    }
+
+    /// The rows that a source has, in order of creation.
+    fn source(&self, source: &AccessPath<'_>) -> BTreeSet<RowId> {
+        match source {
+            AccessPath::Everything => self.rows.keys().copied().collect(),
+            AccessPath::Pks(pks) => {
+                let named = self.rows.iter().filter(|(_, row)| pks.contains(&row.pk));
+                named.map(|(id, _)| *id).collect()
+            }
+            AccessPath::Members(classes) => classes.iter().flat_map(|class| self.members(*class)).collect(),
+            AccessPath::Index(lookup) => self.looked_up(lookup),
+        }
+    }
+
+    fn looked_up(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
+        let found = self.entries.iter().filter_map(|entry| match entry {
+            IndexEntry::Unique { constraint, value, row }
+            | IndexEntry::Indexed { constraint, value, row } => {
+                (*constraint == lookup.constraint && lookup.keys.contains(value)).then_some(*row)
+            }
+            _ => None,
+        });
+        found.collect()
+    }
+
+    /// The versions of a record, each with the time of its creation.
+    fn versions(&self, id: RowId) -> Vec<Row> {
+        let Some(last) = self.rows.get(&id) else { return Vec::new() };
+        let first = |id| (id, Timestamp::from_millis(i64::MIN), None);
+        let past = self.versions.range(first(id)..first(id.next())).map(|(_, version)| version);
+        let with_creation = |version: &Row| Row { created_at: last.created_at, ..version.clone() };
+        past.map(with_creation).chain([last.clone()]).collect()
+    }
+}
+
+impl Storage for NaiveStorage {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            name: "mikobase.uno/naive",
+            is_temporal: self.is_temporal,
+            has_slow_commit: false,
+            may_defer_commit: self.may_defer_commit,
+            evaluator: Some("this storage is for tests"),
+        }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.before = Some(self.tables.clone());
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        if self.commit_faults.pop_front() == Some(true) || self.before.is_none() {
+            return Err(injected());
+        }
+        self.before = None;
+        Ok(())
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.before.is_some()
+    }
+
+    fn roll_back(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.tables = before;
+        }
+    }
+
+    fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
+        match self.apply_faults.pop_front().flatten() {
+            None => {}
+            Some(Fault::Incomplete) => {
+                change(&mut self.tables.rows, &write.rows);
+                return Err(injected());
+            }
+            Some(Fault::RolledBack) => {
+                self.roll_back();
+                return Err(injected());
+            }
+        }
+        let conflicts: Vec<_> =
+            write.added_entries.iter().filter_map(|entry| self.tables.conflict(entry)).collect();
+        if conflicts.is_empty() {
+            self.tables.apply(write);
+        }
+        Ok(conflicts)
+    }
+
+    fn last_numbers(&self) -> Result<LastNumbers> {
+        fn last<K: Copy + Default + Ord, V>(table: &BTreeMap<K, V>) -> K {
+            table.last_key_value().map_or(K::default(), |(key, _)| *key)
+        }
+        let rows = self.tables.rows.values().chain(self.tables.versions.values());
+        Ok(LastNumbers {
+            row: last(&self.tables.rows),
+            commit: rows.map(|row| row.commit).max().unwrap_or_default(),
+            class: last(&self.tables.classes),
+            constraint: last(&self.tables.constraints).max(ConstraintId::DEFINITION_NAME),
+            file: last(&self.tables.files),
+        })
+    }
+
+    fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
+        let found = self.tables.rows.iter().find(|(_, row)| row.pk == pk);
+        Ok(found.map(|(id, row)| (*id, row.clone())))
+    }
+
+    fn row(&self, id: RowId) -> Result<Option<Row>> {
+        Ok(self.tables.rows.get(&id).cloned())
+    }
+
+    fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>> {
+        let mut after = self.tables.rows.range((Bound::Excluded(id), Bound::Unbounded));
+        let found = after.find(|(_, row)| row.commit > commit);
+        Ok(found.map(|(id, row)| (*id, row.clone())))
+    }
+
+    fn record(&self, pk: &str) -> Result<Option<Record>> {
+        Ok(self.find(pk)?.and_then(|(_, row)| row.view().map(Record::from)))
+    }
+
+    fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
+        self.tables.versions(id).into_iter().try_for_each(visit)
+    }
+
+    fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
+        Ok(self.tables.versions(id).into_iter().rfind(|version| version.updated_at <= time))
+    }
+
+    fn find_version(&self, instance: &str) -> Result<Option<(RowId, Row)>> {
+        let of = |id: &RowId| Some((*id, self.tables.versions(*id)));
+        let is_it = |version: &Row| version.instance.as_deref() == Some(instance);
+        let found = self.tables.rows.keys().filter_map(of);
+        Ok(found.flat_map(|(id, all)| all.into_iter().map(move |one| (id, one))).find(|(_, row)| is_it(row)))
+    }
+
+    fn definitions(&self) -> Result<Vec<RowId>> {
+        Ok(self.tables.definitions.iter().copied().collect())
+    }
+
+    fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
+        for id in self.tables.source(&plan.source) {
+            if let Some(record) = self.tables.rows.get(&id).and_then(Row::view)
+                && let ControlFlow::Break(()) = visit(record)?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn select_rows(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
+        Err(broken("the evaluator decides about every record"))
+    }
+
+    fn explain(&self, plan: &Plan<'_>) -> Result<Explanation> {
+        Ok(Explanation {
+            sql: None,
+            values: Vec::new(),
+            plan: vec!["SCAN everything".to_owned()],
+            index: plan.source.index_name(),
+            evaluator: plan.residual_filter.map(str::to_owned),
+        })
+    }
+
+    fn class_id(&self, class: &str) -> Result<Option<ClassId>> {
+        Ok(self.tables.classes.iter().find(|(_, name)| *name == class).map(|(id, _)| *id))
+    }
+
+    fn members(&self, class: ClassId) -> Result<Vec<RowId>> {
+        Ok(self.tables.members(class).collect())
+    }
+
+    fn constraint_id(&self, constraint: &Constraint) -> Result<Option<ConstraintId>> {
+        Ok(self.tables.constraints.iter().find(|(_, declared)| *declared == constraint).map(|(id, _)| *id))
+    }
+
+    fn holder(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
+        Ok(self.tables.holder(constraint, value))
+    }
+
+    fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool> {
+        let refers = |restricts| IndexEntry::Reference {
+            target: target.to_owned(),
+            row,
+            pointer: pointer.to_owned(),
+            restricts,
+        };
+        Ok([true, false].map(refers).iter().any(|entry| self.tables.entries.contains(entry)))
+    }
+
+    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
+        let restricting = self.tables.entries.iter().filter_map(|entry| match entry {
+            IndexEntry::Reference { target: to, row, pointer, restricts: true } if to == target => {
+                Some((*row, pointer.clone()))
+            }
+            _ => None,
+        });
+        Ok(restricting.take(limit).collect())
+    }
+
+    fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>> {
+        let found = self.tables.files.iter().find(|(_, file)| file.pk == pk);
+        Ok(found.map(|(id, file)| (*id, file.clone())))
+    }
+
+    fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
+        let found = self.tables.files.iter().find(|(_, file)| file.sha256.as_deref() == Some(sha256));
+        Ok(found.map(|(id, file)| (*id, file.clone())))
+    }
+
+    fn next_file(&self, id: FileId) -> Result<Option<(FileId, FileRow)>> {
+        let mut after = self.tables.files.range((Bound::Excluded(id), Bound::Unbounded));
+        Ok(after.next().map(|(id, file)| (*id, file.clone())))
+    }
+
+    fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>> {
+        let part = |chunk: &Vec<u8>| {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(chunk.len());
+            (chunk[from..].iter().take(max).copied().collect(), chunk.len() as u64)
+        };
+        Ok(self.tables.chunks.get(&(file, index)).map(part))
+    }
+
+    fn metadata(&self, key: &str) -> Result<Option<Value>> {
+        Ok(self.tables.metadata.get(key).cloned())
+    }
+}

@@ -1,0 +1,80 @@
+//! The plan of a select: where its records come from, and what each of them must fulfil.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::ids::{ClassId, ConstraintId};
+use crate::class::Class;
+use crate::query::{PathTest, SelectRequest};
+
+/// How a select is executed with the classes that are in force.
+#[derive(Debug)]
+pub(crate) struct Plan<'q> {
+    pub(crate) select: &'q SelectRequest,
+    pub(crate) source: AccessPath<'q>,
+    /// What each record of the source must fulfil: all of these.
+    pub(crate) filter: Vec<Predicate<'q>>,
+    /// Why the evaluator decides about every record that storage finds, if it does. Storage then returns
+    /// candidates: it neither sorts nor limits them.
+    pub(crate) residual_filter: Option<&'static str>,
+}
+
+/// The source of the records of a select.
+#[derive(Debug)]
+pub(crate) enum AccessPath<'q> {
+    Everything,
+    Pks(&'q [String]),
+    /// The members of any of these classes.
+    Members(Vec<ClassId>),
+    Index(IndexLookup),
+}
+
+/// A condition on one record.
+#[derive(Debug)]
+pub(crate) enum Predicate<'q> {
+    Classes(Classes<'q>),
+    Pks(&'q [String]),
+    Path(&'q PathTest),
+    All(Vec<Predicate<'q>>),
+    Any(Vec<Predicate<'q>>),
+    Not(Box<Predicate<'q>>),
+}
+
+/// Classes of a request.
+#[derive(Debug)]
+pub(crate) struct Classes<'q> {
+    pub(crate) names: &'q [String],
+    /// The ids of these classes and all their subclasses, as far as any record has used them.
+    pub(crate) ids: Vec<ClassId>,
+}
+
+/// The records that an index has for some values of a field.
+#[derive(Debug)]
+pub(crate) struct IndexLookup {
+    pub(crate) constraint: ConstraintId,
+    pub(crate) keys: Vec<String>,
+    /// Whether the values are unique.
+    pub(crate) is_unique: bool,
+    /// A class that has the index, and the index among its constraints.
+    pub(crate) class: Arc<Class>,
+    pub(crate) position: usize,
+}
+
+impl IndexLookup {
+    /// The class that declares the index, and its field.
+    pub(crate) fn name(&self) -> String {
+        let constraint = &self.class.constraints[self.position];
+        format!("{}: {}", constraint.class, Value::from(constraint.fields[0].clone()))
+    }
+}
+
+impl AccessPath<'_> {
+    /// The name of the index that is looked up.
+    pub(crate) fn index_name(&self) -> Option<String> {
+        match self {
+            Self::Index(lookup) => Some(lookup.name()),
+            _ => None,
+        }
+    }
+}

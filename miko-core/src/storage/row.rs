@@ -1,0 +1,101 @@
+//! The rows of the tables of records and files.
+
+use serde_json::Value;
+
+use super::ids::CommitSeq;
+use crate::json::Object;
+use crate::record::Record;
+use crate::timestamp::Timestamp;
+
+/// A row of `record`, or a past version of one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) pk: String,
+    /// `None` in a tombstone.
+    pub(crate) state: Option<State>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) commit: CommitSeq,
+    /// The pk of this version, in a temporal database. A row without one there is a stub: it says that there
+    /// is a record, and its versions are still to come.
+    pub(crate) instance: Option<String>,
+}
+
+impl Row {
+    /// The approximate number of bytes that storing the row takes; 0 for a tombstone, so that a delete needs
+    /// no room.
+    pub(crate) fn size(&self) -> usize {
+        self.state.as_ref().map_or(0, |state| 2 * size_of::<Self>() + self.pk.len() + state.text_length())
+    }
+
+    /// A view of the record, unless the row is a tombstone.
+    pub(crate) fn view(&self) -> Option<RecordRef<'_>> {
+        self.state.as_ref().map(|State { bucket, stack, extras }| RecordRef {
+            pk: &self.pk,
+            bucket,
+            stack,
+            extras: extras.as_deref(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+/// The content of a record, as JSON text.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct State {
+    pub(crate) bucket: String,
+    pub(crate) stack: String,
+    pub(crate) extras: Option<String>,
+}
+
+impl State {
+    /// The number of bytes of the texts.
+    pub(crate) fn text_length(&self) -> usize {
+        self.bucket.len() + self.stack.len() + self.extras.as_ref().map_or(0, String::len)
+    }
+}
+
+/// A record, borrowed from its table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordRef<'r> {
+    pub(crate) pk: &'r str,
+    pub(crate) bucket: &'r str,
+    pub(crate) stack: &'r str,
+    pub(crate) extras: Option<&'r str>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
+
+impl RecordRef<'_> {
+    /// The number of bytes of its texts.
+    pub(crate) fn text_length(&self) -> usize {
+        self.pk.len() + self.bucket.len() + self.stack.len() + self.extras.map_or(0, str::len)
+    }
+}
+
+impl From<RecordRef<'_>> for Record {
+    fn from(record: RecordRef<'_>) -> Self {
+        let object = |text: &str| Object::from_text_unchecked(text.to_owned());
+        Self {
+            pk: record.pk.to_owned(),
+            bucket: object(record.bucket),
+            stack: object(record.stack),
+            extras: record.extras.map(object),
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        }
+    }
+}
+
+/// A row of `file`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FileRow {
+    pub(crate) pk: String,
+    /// The digest of the content; `None` while the file is being written.
+    pub(crate) sha256: Option<String>,
+    /// An object; its key `type` has the media type.
+    pub(crate) mime: Value,
+    pub(crate) size: u64,
+    pub(crate) created_at: Timestamp,
+}

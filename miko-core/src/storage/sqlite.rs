@@ -1,0 +1,107 @@
+//! Tables in SQLite.
+//!
+//! Each operation is a prepared statement. A plan is compiled to the SQL text of a select with bound values.
+//! No layer above this module sees SQL.
+//!
+//! | subject | where |
+//! | --- | --- |
+//! | the connection with its prepared statements; a database file | [`statement_cache`]; [`file`] |
+//! | reading tables; applying write sets | [`tables`]; [`apply`] |
+//! | the SQL text and bound values of a select; running it | [`compile`], [`sql_builder`]; [`select`] |
+//! | SQL functions for the paths of Q0; numbers as values | [`functions`]; [`values`] |
+//! | the memory limit | [`heap`] |
+//! | mapping SQLite's errors to error ids | [`faults`] |
+
+mod apply;
+mod compile;
+mod faults;
+mod file;
+mod functions;
+mod heap;
+mod schema;
+mod select;
+mod sql_builder;
+mod statement_cache;
+mod tables;
+mod values;
+
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, Params};
+
+use crate::error::{ErrorId, Result};
+use crate::mode::Mode;
+use file::FileLease;
+use statement_cache::StatementCache;
+
+/// A database in memory has no file to protect: no rollback journal on disk, nothing to flush.
+const IN_MEMORY: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;";
+
+/// No temporary files. The engine enforces the foreign keys that the schema declares: SQLite would look up
+/// again every row that was just written or read.
+const PRAGMAS: &str = "PRAGMA foreign_keys = off; PRAGMA temp_store = memory;";
+
+/// Each shape of a select is a statement of its own, so there are more of them than of the fixed statements.
+const CACHED_STATEMENTS: usize = 256;
+
+/// The tables in a SQLite database.
+#[derive(Debug)]
+pub struct Sqlite {
+    connection: StatementCache,
+    /// The registration of the file, if there is one. It is dropped after the connection.
+    lease: Option<FileLease>,
+    is_temporal: bool,
+}
+
+impl Sqlite {
+    /// Creates empty tables in memory.
+    pub(crate) fn in_memory(is_temporal: bool) -> Result<Self> {
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch(IN_MEMORY)?;
+        connection.execute_batch(&schema::tables(is_temporal))?;
+        Self::with_connection(connection, None)
+    }
+
+    /// Opens a file and locks it against other processes. A new file becomes temporal if `is_temporal` is
+    /// set.
+    pub(crate) fn open(path: &Path, mode: Mode, is_temporal: bool) -> Result<Self> {
+        let (connection, lease) = file::open(path, mode, is_temporal)?;
+        Self::with_connection(connection, Some(lease))
+    }
+
+    fn with_connection(connection: Connection, lease: Option<FileLease>) -> Result<Self> {
+        connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        connection.execute_batch(PRAGMAS)?;
+        // Query plans that depend on bound values would be compiled again whenever the values change.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        rusqlite::vtab::array::load_module(&connection)?;
+        functions::register(&connection)?;
+        let is_temporal = connection.table_exists(None, "version")?;
+        Ok(Self { connection: StatementCache::new(connection), lease, is_temporal })
+    }
+
+    /// Runs a statement that returns no rows.
+    fn run(&self, sql: &'static str, values: impl Params) -> Result<()> {
+        self.connection.execute(sql, values).map(drop).map_err(|error| match self.connection.path() {
+            Some(path) if error.is(ErrorId::NOT_WRITABLE) => error.with("path", path),
+            _ => error,
+        })
+    }
+
+    /// The number of rows of each table that a create writes to.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> Vec<i64> {
+        let count = |table| format!("SELECT count(*) FROM {table}");
+        ["record", "membership", "unique_value", "indexed_value", "reference"]
+            .map(|table| self.connection.query_row(&count(table), [], |row| row.get(0)).unwrap())
+            .to_vec()
+    }
+
+    /// Limits the database to its present size and some pages, so that tests can fill it.
+    #[cfg(test)]
+    pub(crate) fn limit_pages(&self, more: i64) {
+        let pages: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        self.connection.pragma_update(None, "max_page_count", pages + more).unwrap();
+    }
+}

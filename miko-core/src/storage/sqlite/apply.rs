@@ -1,0 +1,216 @@
+//! Applies write sets, each operation with a prepared statement.
+
+use rusqlite::params;
+use serde_json::Value;
+
+use super::Sqlite;
+use super::tables::fields_text;
+use crate::class::Constraint;
+use crate::error::Result;
+use crate::memory;
+use crate::storage::broken;
+use crate::storage::ids::{ClassId, ConstraintId, FileId, RowId};
+use crate::storage::row::{FileRow, Row, State};
+use crate::storage::write_set::{Change, Conflict, IndexEntry, OtherChanges, WriteSet};
+use crate::timestamp::Timestamp;
+
+impl Sqlite {
+    pub(super) fn apply_write_set(&self, write: &WriteSet) -> Result<Vec<Conflict>> {
+        let conflicts = self.add_unique_values(&write.added_entries)?;
+        if !conflicts.is_empty() {
+            return Ok(conflicts);
+        }
+        for change in &write.rows {
+            self.change_row(change)?;
+        }
+        for change in &write.versions {
+            self.change_version(change)?;
+        }
+        for entry in &write.removed_entries {
+            self.remove_entry(entry)?;
+        }
+        for entry in &write.added_entries {
+            self.add_entry(entry)?;
+        }
+        if let Some(others) = &write.others {
+            self.apply_others(others)?;
+        }
+        Ok(Vec::new())
+    }
+
+    fn apply_others(&self, others: &OtherChanges) -> Result<()> {
+        others.definitions.iter().try_for_each(|id| self.add_definition(*id))?;
+        others.classes.iter().try_for_each(|change| self.change_class(change))?;
+        others.constraints.iter().try_for_each(|change| self.change_constraint(change))?;
+        others.removed_chunks.iter().try_for_each(|file| self.remove_chunks(*file))?;
+        others.files.iter().try_for_each(|change| self.change_file(change))?;
+        others.chunks.iter().try_for_each(|change| self.change_chunk(change))?;
+        others.metadata.iter().try_for_each(|change| self.change_metadata(change))
+    }
+
+    /// Adds the unique values of these entries, or none of them if others have one of them.
+    fn add_unique_values(&self, entries: &[IndexEntry]) -> Result<Vec<Conflict>> {
+        const ADD: &str =
+            "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
+        const HOLDER: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
+        let (mut conflicts, mut added) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let IndexEntry::Unique { constraint, value, row } = entry else { continue };
+            if self.connection.execute(ADD, params![*constraint, value, *row])? == 1 {
+                added.push(entry);
+                continue;
+            }
+            let holder =
+                self.connection.query_optional(HOLDER, params![*constraint, value], |row| row.get(0))?;
+            let holder = holder.ok_or_else(|| broken("a unique value without a record"))?;
+            if holder != *row {
+                conflicts.push(Conflict { constraint: *constraint, value: value.clone(), holder });
+            }
+        }
+        if !conflicts.is_empty() {
+            added.into_iter().try_for_each(|entry| self.remove_entry(entry))?;
+        }
+        Ok(conflicts)
+    }
+
+    fn add_entry(&self, entry: &IndexEntry) -> Result<()> {
+        const MEMBER: &str = "INSERT OR IGNORE INTO membership (class_id, seq) VALUES (?1, ?2)";
+        const INDEXED: &str =
+            "INSERT OR IGNORE INTO indexed_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
+        const REFERENCE: &str =
+            "INSERT OR REPLACE INTO reference (target, seq, pointer, restricts) VALUES (?1, ?2, ?3, ?4)";
+        match entry {
+            &IndexEntry::Member { class, row } => self.run(MEMBER, params![class, row]),
+            // They are added first of all.
+            IndexEntry::Unique { .. } => Ok(()),
+            IndexEntry::Indexed { constraint, value, row } => {
+                self.run(INDEXED, params![*constraint, value, *row])
+            }
+            IndexEntry::Reference { target, row, pointer, restricts } => {
+                self.run(REFERENCE, params![target, *row, pointer, *restricts])
+            }
+        }
+    }
+
+    fn remove_entry(&self, entry: &IndexEntry) -> Result<()> {
+        const MEMBER: &str = "DELETE FROM membership WHERE class_id = ?1 AND seq = ?2";
+        const UNIQUE: &str = "DELETE FROM unique_value WHERE constraint_id = ?1 AND value = ?2 AND seq = ?3";
+        const INDEXED: &str =
+            "DELETE FROM indexed_value WHERE constraint_id = ?1 AND value = ?2 AND seq = ?3";
+        const REFERENCE: &str = "DELETE FROM reference WHERE target = ?1 AND seq = ?2 AND pointer = ?3";
+        match entry {
+            &IndexEntry::Member { class, row } => self.run(MEMBER, params![class, row]),
+            IndexEntry::Unique { constraint, value, row } => {
+                self.run(UNIQUE, params![*constraint, value, *row])
+            }
+            IndexEntry::Indexed { constraint, value, row } => {
+                self.run(INDEXED, params![*constraint, value, *row])
+            }
+            IndexEntry::Reference { target, row, pointer, .. } => {
+                self.run(REFERENCE, params![target, *row, pointer])
+            }
+        }
+    }
+
+    fn change_row(&self, change: &Change<RowId, Row>) -> Result<()> {
+        const INSERT: &str = "INSERT INTO record \
+             (seq, pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        const REPLACE: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
+                               updated_at = ?6, commit_seq = ?7, instance_pk = ?8 WHERE seq = ?1";
+        let id = change.key;
+        let Some(row) = &change.after else { return self.run("DELETE FROM record WHERE seq = ?1", [id]) };
+        memory::charge(row.size())?;
+        let [bucket, stack, extras] = content_columns(row);
+        let [created_at, updated_at] = [row.created_at, row.updated_at].map(Timestamp::as_millis);
+        let (commit, instance) = (row.commit, &row.instance);
+        if change.before.is_some() {
+            let values = params![id, bucket, stack, extras, created_at, updated_at, commit, instance];
+            return self.run(REPLACE, values);
+        }
+        let values = params![id, row.pk, bucket, stack, extras, created_at, updated_at, commit, instance];
+        self.run(INSERT, values)
+    }
+
+    fn change_version(&self, change: &Change<RowId, Row>) -> Result<()> {
+        const INSERT: &str = "INSERT INTO version \
+                              (seq, updated_at, instance_pk, bucket, stack, extras, commit_seq) \
+                              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        const REMOVE: &str = "DELETE FROM version WHERE seq = ?1 AND updated_at = ?2 AND instance_pk = ?3";
+        let id = change.key;
+        if let Some(version) = &change.before {
+            self.run(REMOVE, params![id, version.updated_at.as_millis(), version.instance])?;
+        }
+        let Some(version) = &change.after else { return Ok(()) };
+        memory::charge(version.size())?;
+        let [bucket, stack, extras] = content_columns(version);
+        let time = version.updated_at.as_millis();
+        self.run(INSERT, params![id, time, version.instance, bucket, stack, extras, version.commit])
+    }
+
+    fn add_definition(&self, id: RowId) -> Result<()> {
+        self.run("INSERT OR IGNORE INTO ever_definition (seq) VALUES (?1)", [id])
+    }
+
+    fn change_class(&self, change: &Change<ClassId, String>) -> Result<()> {
+        match &change.after {
+            Some(name) => self.run("INSERT INTO class (id, uns) VALUES (?1, ?2)", params![change.key, name]),
+            None => self.run("DELETE FROM class WHERE id = ?1", [change.key]),
+        }
+    }
+
+    fn change_constraint(&self, change: &Change<ConstraintId, Constraint>) -> Result<()> {
+        const INSERT: &str = "INSERT INTO class_constraint (id, class, kind, fields) VALUES (?1, ?2, ?3, ?4)";
+        match &change.after {
+            Some(constraint) => {
+                let fields = fields_text(constraint);
+                self.run(INSERT, params![change.key, constraint.class, constraint.kind.as_str(), fields])
+            }
+            None => self.run("DELETE FROM class_constraint WHERE id = ?1", [change.key]),
+        }
+    }
+
+    fn change_file(&self, change: &Change<FileId, FileRow>) -> Result<()> {
+        const INSERT: &str = "INSERT INTO file (id, pk, sha256, mime, size, created_at) \
+                              VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        const REPLACE: &str =
+            "UPDATE file SET pk = ?2, sha256 = ?3, mime = ?4, size = ?5, created_at = ?6 WHERE id = ?1";
+        let Some(file) = &change.after else {
+            return self.run("DELETE FROM file WHERE id = ?1", [change.key]);
+        };
+        let (mime, created_at) = (file.mime.to_string(), file.created_at.as_millis());
+        let sql = if change.before.is_some() { REPLACE } else { INSERT };
+        self.run(sql, params![change.key, file.pk, file.sha256, mime, file.size as i64, created_at])
+    }
+
+    fn change_chunk(&self, change: &Change<(FileId, u64), Vec<u8>>) -> Result<()> {
+        const WRITE: &str = "INSERT OR REPLACE INTO file_chunk (file_id, number, data) VALUES (?1, ?2, ?3)";
+        const REMOVE: &str = "DELETE FROM file_chunk WHERE file_id = ?1 AND number = ?2";
+        let (file, index) = (change.key.0, change.key.1 as i64);
+        match &change.after {
+            Some(data) => self.run(WRITE, params![file, index, data]),
+            None => self.run(REMOVE, params![file, index]),
+        }
+    }
+
+    fn remove_chunks(&self, file: FileId) -> Result<()> {
+        self.run("DELETE FROM file_chunk WHERE file_id = ?1", [file])
+    }
+
+    fn change_metadata(&self, change: &Change<String, Value>) -> Result<()> {
+        const WRITE: &str = "INSERT INTO worldlet_key (key, value) VALUES (?1, ?2) \
+                             ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        match &change.after {
+            Some(value) => self.run(WRITE, params![change.key, value.to_string()]),
+            None => self.run("DELETE FROM worldlet_key WHERE key = ?1", [&change.key]),
+        }
+    }
+}
+
+/// Returns bucket, stack and extras; a tombstone has none of them.
+fn content_columns(row: &Row) -> [Option<&str>; 3] {
+    match &row.state {
+        Some(State { bucket, stack, extras }) => [Some(bucket), Some(stack), extras.as_deref()],
+        None => [None; 3],
+    }
+}

@@ -1,0 +1,73 @@
+//! Runs the SQL of selects. The JSON text of records is copied, not parsed.
+
+use std::ops::ControlFlow;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Row, params_from_iter};
+use serde_json::Value;
+
+use super::Sqlite;
+use super::compile::{self, select_record};
+use crate::error::Result;
+use crate::record::Record;
+use crate::storage::Visitor;
+use crate::storage::explain::Explanation;
+use crate::storage::ids::RowId;
+use crate::storage::plan::Plan;
+use crate::storage::row::RecordRef;
+use crate::timestamp::Timestamp;
+
+impl Sqlite {
+    pub(super) fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
+        const SQL: &str = select_record!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
+        self.connection.query_optional(SQL, [pk], |row| Ok(read_record(row)?.into()))
+    }
+
+    pub(super) fn run_select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
+        let statement = compile::select(plan);
+        let mut cached = self.connection.prepare_cached(statement.sql())?;
+        let mut rows = cached.query(params_from_iter(statement.values()))?;
+        while let Some(row) = rows.next()? {
+            if let ControlFlow::Break(()) = visit(read_record(row)?)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn run_select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
+        let statement = compile::select_rows(plan);
+        let mut cached = self.connection.prepare_cached(statement.sql())?;
+        let rows = cached.query_map(params_from_iter(statement.values()), |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub(super) fn explain_select(&self, plan: &Plan<'_>) -> Result<Explanation> {
+        let statement = compile::select(plan);
+        let mut explain = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql()))?;
+        let steps = explain.query_map(params_from_iter(statement.values()), |row| row.get("detail"))?;
+        Ok(Explanation {
+            sql: Some(statement.sql().to_owned()),
+            values: statement.values().iter().map(Value::from).collect(),
+            plan: steps.collect::<rusqlite::Result<_>>()?,
+            index: plan.source.index_name(),
+            evaluator: plan.residual_filter.map(str::to_owned),
+        })
+    }
+}
+
+/// Reads a row of [`select_record!`].
+fn read_record<'r>(row: &'r Row<'_>) -> rusqlite::Result<RecordRef<'r>> {
+    let extras = match row.get_ref(3)? {
+        ValueRef::Null => None,
+        text => Some(text.as_str()?),
+    };
+    Ok(RecordRef {
+        pk: row.get_ref(0)?.as_str()?,
+        bucket: row.get_ref(1)?.as_str()?,
+        stack: row.get_ref(2)?.as_str()?,
+        extras,
+        created_at: Timestamp::from_millis(row.get(4)?),
+        updated_at: Timestamp::from_millis(row.get(5)?),
+    })
+}

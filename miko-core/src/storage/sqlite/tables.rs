@@ -1,0 +1,263 @@
+//! Reading the tables of `schema/sqlite.sql`, and the transactions: each operation is a prepared statement.
+
+use rusqlite::{Row as SqlRow, params};
+use serde_json::Value;
+
+use super::Sqlite;
+use super::heap::HeapLimit;
+use crate::class::Constraint;
+use crate::error::Result;
+use crate::json;
+use crate::record::Record;
+use crate::storage::explain::Explanation;
+use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
+use crate::storage::plan::Plan;
+use crate::storage::row::{FileRow, Row, State};
+use crate::storage::write_set::{Conflict, WriteSet};
+use crate::storage::{Capabilities, Storage, Visitor, broken};
+use crate::timestamp::Timestamp;
+
+/// SQL that selects past versions, with the columns that [`read_row`] reads.
+macro_rules! select_version {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, pk, version.bucket, version.stack, version.extras, created_at, version.updated_at, \
+             version.commit_seq, version.instance_pk FROM version JOIN record USING (seq) ",
+            $rest
+        )
+    };
+}
+
+/// SQL that selects the columns that [`read_row`] reads.
+macro_rules! select_row {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk ",
+            $rest
+        )
+    };
+}
+
+/// SQL that selects the columns that [`read_file`] reads.
+macro_rules! select_file {
+    ($rest:literal) => {
+        concat!("SELECT id, pk, sha256, mime, size, created_at FROM file ", $rest)
+    };
+}
+
+impl Storage for Sqlite {
+    fn capabilities(&self) -> Capabilities {
+        let is_in_file = self.lease.is_some();
+        Capabilities {
+            name: if is_in_file { "mikobase.uno/sqlite/file" } else { "mikobase.uno/sqlite/memory" },
+            is_temporal: self.is_temporal,
+            has_slow_commit: is_in_file,
+            may_defer_commit: !is_in_file,
+            evaluator: None,
+        }
+    }
+
+    fn limit_memory(&mut self, limit: usize) -> Result<()> {
+        self.limit_heap(limit)
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.run("BEGIN IMMEDIATE", [])
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.run("COMMIT", [])
+    }
+
+    fn roll_back(&mut self) {
+        // SQLite rolls back by itself after some errors; no transaction is open then.
+        if self.in_transaction() {
+            // A rollback must succeed when memory is short, and needs little.
+            let _unlimited = HeapLimit::lift();
+            // SQLite documents no failure of ROLLBACK that leaves the transaction open.
+            let _ = self.run("ROLLBACK", []);
+        }
+    }
+
+    fn in_transaction(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
+        self.apply_write_set(write)
+    }
+
+    fn last_numbers(&self) -> Result<LastNumbers> {
+        const RECORDS: &str = "SELECT coalesce(max(seq), 0), coalesce(max(commit_seq), 0) FROM record";
+        const VERSIONS: &str = "SELECT coalesce(max(commit_seq), 0) FROM version";
+        const OTHERS: &str = "SELECT (SELECT coalesce(max(id), 0) FROM class), \
+                              (SELECT coalesce(max(id), 0) FROM class_constraint), \
+                              (SELECT coalesce(max(id), 0) FROM file)";
+        let nothing = || broken("an aggregate without a row");
+        let records = self.connection.query_optional(RECORDS, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (row, commit): (RowId, CommitSeq) = records.ok_or_else(nothing)?;
+        let past: Option<CommitSeq> = match self.is_temporal {
+            true => self.connection.query_optional(VERSIONS, [], |row| row.get(0))?,
+            false => None,
+        };
+        let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let (class, constraint, file) =
+            self.connection.query_optional(OTHERS, [], read)?.ok_or_else(nothing)?;
+        Ok(LastNumbers { row, commit: commit.max(past.unwrap_or_default()), class, constraint, file })
+    }
+
+    fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
+        self.connection.query_optional(select_row!("FROM record WHERE pk = ?1"), [pk], read_row)
+    }
+
+    fn row(&self, id: RowId) -> Result<Option<Row>> {
+        const SQL: &str = select_row!("FROM record WHERE seq = ?1");
+        Ok(self.connection.query_optional(SQL, [id], read_row)?.map(|(_, row)| row))
+    }
+
+    fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>> {
+        const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT 1");
+        self.connection.query_optional(SQL, params![id, commit], read_row)
+    }
+
+    fn record(&self, pk: &str) -> Result<Option<Record>> {
+        self.record_by_pk(pk)
+    }
+
+    fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
+        const PAST: &str = select_version!("WHERE seq = ?1 ORDER BY version.updated_at, version.instance_pk");
+        self.connection.for_each_row(PAST, [id], |row| Ok(read_row(row)?.1), &mut *visit)?;
+        self.row(id)?.map_or(Ok(()), visit)
+    }
+
+    fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
+        const PAST: &str = select_version!(
+            "WHERE seq = ?1 AND version.updated_at <= ?2 \
+             ORDER BY version.updated_at DESC, version.instance_pk DESC LIMIT 1"
+        );
+        let last = self.row(id)?;
+        if last.as_ref().is_none_or(|last| last.updated_at <= time) {
+            return Ok(last);
+        }
+        let past = self.connection.query_optional(PAST, params![id, time.as_millis()], read_row)?;
+        Ok(past.map(|(_, version)| version))
+    }
+
+    fn find_version(&self, instance: &str) -> Result<Option<(RowId, Row)>> {
+        const LAST: &str = select_row!("FROM record WHERE instance_pk = ?1");
+        const PAST: &str = select_version!("WHERE version.instance_pk = ?1");
+        match self.connection.query_optional(LAST, [instance], read_row)? {
+            Some(last) => Ok(Some(last)),
+            None => self.connection.query_optional(PAST, [instance], read_row),
+        }
+    }
+
+    fn definitions(&self) -> Result<Vec<RowId>> {
+        self.connection.query_all("SELECT seq FROM ever_definition ORDER BY seq", [], |row| row.get(0))
+    }
+
+    fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
+        self.run_select(plan, visit)
+    }
+
+    fn select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
+        self.run_select_rows(plan)
+    }
+
+    fn explain(&self, plan: &Plan<'_>) -> Result<Explanation> {
+        self.explain_select(plan)
+    }
+
+    fn class_id(&self, class: &str) -> Result<Option<ClassId>> {
+        self.connection.query_optional("SELECT id FROM class WHERE uns = ?1", [class], |row| row.get(0))
+    }
+
+    fn members(&self, class: ClassId) -> Result<Vec<RowId>> {
+        const SQL: &str = "SELECT seq FROM membership WHERE class_id = ?1 ORDER BY seq";
+        self.connection.query_all(SQL, [class], |row| row.get(0))
+    }
+
+    fn constraint_id(&self, constraint: &Constraint) -> Result<Option<ConstraintId>> {
+        const SQL: &str = "SELECT id FROM class_constraint WHERE class = ?1 AND kind = ?2 AND fields = ?3";
+        let values = params![constraint.class, constraint.kind.as_str(), fields_text(constraint)];
+        self.connection.query_optional(SQL, values, |row| row.get(0))
+    }
+
+    fn holder(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
+        const SQL: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
+        self.connection.query_optional(SQL, params![constraint, value], |row| row.get(0))
+    }
+
+    fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool> {
+        const SQL: &str = "SELECT 1 FROM reference WHERE target = ?1 AND seq = ?2 AND pointer = ?3";
+        Ok(self.connection.query_optional(SQL, params![target, row, pointer], |_| Ok(()))?.is_some())
+    }
+
+    fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>> {
+        const SQL: &str = "SELECT seq, pointer FROM reference WHERE target = ?1 AND restricts \
+                           ORDER BY seq, pointer LIMIT ?2";
+        self.connection.query_all(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>> {
+        self.connection.query_optional(select_file!("WHERE pk = ?1"), [pk], read_file)
+    }
+
+    fn file_with(&self, sha256: &str) -> Result<Option<(FileId, FileRow)>> {
+        const SQL: &str = select_file!("WHERE sha256 = ?1 ORDER BY id LIMIT 1");
+        self.connection.query_optional(SQL, [sha256], read_file)
+    }
+
+    fn next_file(&self, id: FileId) -> Result<Option<(FileId, FileRow)>> {
+        self.connection.query_optional(select_file!("WHERE id > ?1 ORDER BY id LIMIT 1"), [id], read_file)
+    }
+
+    fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>> {
+        const SQL: &str = "SELECT coalesce(substr(data, ?3 + 1, ?4), x''), length(data) FROM file_chunk \
+                           WHERE file_id = ?1 AND number = ?2";
+        let [index, offset] = [index, offset].map(|value| i64::try_from(value).unwrap_or(i64::MAX - 1));
+        let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
+        self.connection.query_optional(SQL, params![file, index, offset, max as i64], read)
+    }
+
+    fn metadata(&self, key: &str) -> Result<Option<Value>> {
+        const SQL: &str = "SELECT value FROM worldlet_key WHERE key = ?1";
+        let text: Option<String> = self.connection.query_optional(SQL, [key], |row| row.get(0))?;
+        text.map(|text| json::from_text(&text).map_err(broken)).transpose()
+    }
+}
+
+/// The fields of a constraint in the form that the table stores.
+pub(super) fn fields_text(constraint: &Constraint) -> String {
+    constraint.fields.iter().cloned().map(Value::from).collect::<Value>().to_string()
+}
+
+/// Reads a row of [`select_file!`] and its id.
+fn read_file(row: &SqlRow<'_>) -> rusqlite::Result<(FileId, FileRow)> {
+    let mime: String = row.get(3)?;
+    let file = FileRow {
+        pk: row.get(1)?,
+        sha256: row.get(2)?,
+        mime: json::from_text(&mime).unwrap_or_default(),
+        size: row.get::<_, i64>(4)? as u64,
+        created_at: Timestamp::from_millis(row.get(5)?),
+    };
+    Ok((row.get(0)?, file))
+}
+
+/// Reads a row of [`select_row!`] or [`select_version!`] and its number (`seq`).
+fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<(RowId, Row)> {
+    let state = match row.get(2)? {
+        Some(bucket) => Some(State { bucket, stack: row.get(3)?, extras: row.get(4)? }),
+        None => None,
+    };
+    let record_row = Row {
+        pk: row.get(1)?,
+        state,
+        created_at: Timestamp::from_millis(row.get(5)?),
+        updated_at: Timestamp::from_millis(row.get(6)?),
+        commit: row.get(7)?,
+        instance: row.get(8)?,
+    };
+    Ok((row.get(0)?, record_row))
+}

@@ -1,0 +1,162 @@
+//! What a write does to the tables, as data.
+
+use serde_json::Value;
+
+use super::ids::{ClassId, ConstraintId, FileId, RowId};
+use super::row::{FileRow, Row};
+use crate::class::Constraint;
+
+/// What one write does to the tables: all of it is applied, or nothing.
+///
+/// The engine decides what a write does, storage applies it. A write set also has what it replaces, so that
+/// its [`inverse`](Self::inverse) undoes it, also where only a part of it was applied.
+///
+/// A write set changes each row, version, file and so on at most once, and has each unique value at most once.
+/// Adding an entry that is there, and removing one that is not, changes nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct WriteSet {
+    /// Rows of records: inserted, rewritten, or made tombstones.
+    pub(crate) rows: Vec<Change<RowId, Row>>,
+    /// Past versions of records, in a temporal database.
+    pub(crate) versions: Vec<Change<RowId, Row>>,
+    pub(crate) removed_entries: Vec<IndexEntry>,
+    /// No entry is in `removed_entries` as well.
+    pub(crate) added_entries: Vec<IndexEntry>,
+    /// Boxed, because most writes have none.
+    pub(crate) others: Option<Box<OtherChanges>>,
+}
+
+/// What few writes change.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct OtherChanges {
+    /// Records that are definitions from now on, or were in the past, in a temporal database.
+    pub(crate) definitions: Vec<RowId>,
+    pub(crate) classes: Vec<Change<ClassId, String>>,
+    pub(crate) constraints: Vec<Change<ConstraintId, Constraint>>,
+    pub(crate) files: Vec<Change<FileId, FileRow>>,
+    pub(crate) chunks: Vec<Change<(FileId, u64), Vec<u8>>>,
+    /// Files whose chunks are all removed. Those are not part of the write set, so it has no inverse.
+    pub(crate) removed_chunks: Vec<FileId>,
+    /// What a worldlet says of itself, by its key.
+    pub(crate) metadata: Vec<Change<String, Value>>,
+}
+
+/// The state of a row before and after a write; `None` where there is no such row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Change<K, V> {
+    pub(crate) key: K,
+    pub(crate) before: Option<V>,
+    pub(crate) after: Option<V>,
+}
+
+impl<K, V> Change<K, V> {
+    pub(crate) fn insert(key: K, after: V) -> Self {
+        Self { key, before: None, after: Some(after) }
+    }
+
+    pub(crate) fn replace(key: K, before: V, after: V) -> Self {
+        Self { key, before: Some(before), after: Some(after) }
+    }
+
+    pub(crate) fn remove(key: K, before: V) -> Self {
+        Self { key, before: Some(before), after: None }
+    }
+
+    fn invert(&mut self) {
+        std::mem::swap(&mut self.before, &mut self.after);
+    }
+}
+
+/// What the tables say of a record outside its row. All of it can be derived from the record and its classes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum IndexEntry {
+    /// The record is a member of a class.
+    Member { class: ClassId, row: RowId },
+    /// No other record may have this value.
+    Unique { constraint: ConstraintId, value: String, row: RowId },
+    /// Selects find the record by this value.
+    Indexed { constraint: ConstraintId, value: String, row: RowId },
+    /// The record refers to the record or file with a pk, at a JSON pointer.
+    Reference { target: String, row: RowId, pointer: String, restricts: bool },
+}
+
+/// A unique value that another record has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Conflict {
+    pub(crate) constraint: ConstraintId,
+    pub(crate) value: String,
+    pub(crate) holder: RowId,
+}
+
+impl WriteSet {
+    /// The write set that undoes this one; `None` if it removes chunks.
+    pub(crate) fn inverse(mut self) -> Option<Self> {
+        self.rows.iter_mut().for_each(Change::invert);
+        self.versions.iter_mut().for_each(Change::invert);
+        std::mem::swap(&mut self.removed_entries, &mut self.added_entries);
+        if let Some(others) = &mut self.others {
+            if !others.removed_chunks.is_empty() {
+                return None;
+            }
+            others.invert();
+        }
+        Some(self)
+    }
+
+    /// Adds the change of a row. Most write sets have one.
+    pub(crate) fn change_row(&mut self, change: Change<RowId, Row>) {
+        self.rows.reserve_exact(1);
+        self.rows.push(change);
+    }
+
+    /// The changes that few writes have, to add to.
+    pub(crate) fn others_mut(&mut self) -> &mut OtherChanges {
+        self.others.get_or_insert_default()
+    }
+
+    /// Records that the entries of a record change from `before` to `after`. An entry may be given twice.
+    pub(crate) fn change_entries(&mut self, mut before: Vec<IndexEntry>, mut after: Vec<IndexEntry>) {
+        normalize(&mut before);
+        normalize(&mut after);
+        if before.is_empty() && self.added_entries.is_empty() {
+            self.added_entries = after;
+            return;
+        }
+        let is_in = |entries: &[IndexEntry], entry: &IndexEntry| entries.binary_search(entry).is_ok();
+        self.removed_entries.extend(before.iter().filter(|entry| !is_in(&after, entry)).cloned());
+        self.added_entries.extend(after.into_iter().filter(|entry| !is_in(&before, entry)));
+    }
+}
+
+impl OtherChanges {
+    fn invert(&mut self) {
+        self.classes.iter_mut().for_each(Change::invert);
+        self.constraints.iter_mut().for_each(Change::invert);
+        self.files.iter_mut().for_each(Change::invert);
+        self.chunks.iter_mut().for_each(Change::invert);
+        self.metadata.iter_mut().for_each(Change::invert);
+        // That a record once was a definition makes no difference if it has no version that is one.
+        self.definitions.clear();
+    }
+}
+
+impl From<OtherChanges> for WriteSet {
+    fn from(others: OtherChanges) -> Self {
+        Self { others: Some(Box::new(others)), ..Self::default() }
+    }
+}
+
+/// Sorts the entries of a record and removes duplicates. Of two references at one place the stricter counts.
+fn normalize(entries: &mut Vec<IndexEntry>) {
+    entries.sort_unstable();
+    entries.dedup_by(|next, entry| match (next, entry) {
+        (
+            IndexEntry::Reference { target, pointer, restricts: next, .. },
+            IndexEntry::Reference { target: same_target, pointer: same_pointer, restricts, .. },
+        ) if target == same_target && pointer == same_pointer => {
+            *restricts |= *next;
+            true
+        }
+        (next, entry) => next == entry,
+    });
+}
