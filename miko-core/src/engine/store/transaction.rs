@@ -10,6 +10,7 @@
 //! | none | deferrable write begins, if storage may defer a commit | `begin` | deferred | nested |
 //! | deferred, below its limit | deferrable write begins | – | deferred | nested |
 //! | deferred, at its limit | deferrable write begins | `commit`, `begin` | deferred | nested |
+//! | deferred, and storage has lost the transaction | write begins | – | – | the process is aborted |
 //! | none | other write begins | `begin` | none | own |
 //! | deferred | other write begins | `commit`, `begin` | none | own |
 //! | deferred, with a memory limit | select runs | `commit` | none | |
