@@ -1,8 +1,8 @@
 //! The memory limit of this process, and returning freed memory to the system.
 //!
 //! Code whose allocations depend on a caller's input reports them with [`charge`]. The resident memory of the
-//! process is measured once per `CHECK_INTERVAL` of reported bytes; any other report is one addition. Without a limit
-//! ([`limit`]) nothing is refused.
+//! process is measured once per `CHECK_INTERVAL` of reported bytes; any other report is one addition. Without
+//! a limit ([`limit`]) nothing is refused.
 //!
 //! The limit has three levels, so that a full store does not block the calls that would empty it: stored data
 //! may take five eighths of it, incoming frames seven eighths, and calls all of it.
@@ -26,7 +26,8 @@ const TRIM_THRESHOLD: usize = 16 << 20;
 /// The text by which [`take_limit_error`] recognizes an error of a deserializer as `storage-full`.
 const LIMIT_REACHED: &str = "there is no memory for this within the memory limit of the server";
 
-/// The text by which [`take_limit_error`] recognizes an error of a deserializer as a read beyond [`read_within`].
+/// The text by which [`take_limit_error`] recognizes an error of a deserializer as a read beyond
+/// [`read_within`].
 const EXPANSION_EXCEEDED: &str = "its values take too much memory";
 
 /// How many bytes the values of a request may take in memory for each byte of the frame limit. The estimate
@@ -47,7 +48,8 @@ thread_local! {
     static CHARGED: Cell<usize> = const { Cell::new(0) };
     /// The bytes that deserialized values may still take within [`read_within`].
     static READ_BUDGET: Cell<usize> = const { Cell::new(usize::MAX) };
-    /// Whether a read was refused since [`take_limit_error`] was last asked: its texts may also come from a caller.
+    /// Whether a read was refused since [`take_limit_error`] was last asked: its texts may also come from a
+    /// caller.
     static READ_REFUSED: Cell<bool> = const { Cell::new(false) };
     /// The bytes of stored data reported since the memory of the process was last measured.
     static STORED: Cell<usize> = const { Cell::new(0) };

@@ -137,7 +137,7 @@ pub(crate) trait Storage: Sized + Send {
     /// At most `max` bytes of a chunk from an offset, and the size of the chunk.
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>>;
 
-    /// What a worldlet said of itself under a key.
+    /// A top-level key of an imported worldlet, such as `comment`.
     fn metadata(&self, key: &str) -> Result<Option<Value>>;
 }
 
@@ -153,8 +153,8 @@ pub(crate) struct Capabilities {
     pub(crate) is_temporal: bool,
     /// Whether a commit waits for a disk, so that it pays to commit several calls at once.
     pub(crate) has_slow_commit: bool,
-    /// Whether creates may be answered before their transaction is committed: nobody can lose them, and a
-    /// commit costs much.
+    /// Whether creates may be answered before their transaction is committed: a crash loses the committed ones
+    /// as well, and a commit costs much.
     pub(crate) may_defer_commit: bool,
     /// Why the evaluator filters, sorts and limits the records of every select, if it does.
     pub(crate) evaluator: Option<&'static str>,
@@ -169,6 +169,13 @@ pub(crate) fn versions(storage: &impl Storage, id: RowId) -> Result<Vec<Row>> {
         Ok(())
     })?;
     Ok(versions)
+}
+
+/// What [`Storage::chunk`] returns of a chunk that is in memory.
+fn chunk_part(chunk: &[u8], offset: u64, max: usize) -> (Vec<u8>, u64) {
+    let from = usize::try_from(offset).unwrap_or(usize::MAX).min(chunk.len());
+    let to = from.saturating_add(max).min(chunk.len());
+    (chunk[from..to].to_vec(), chunk.len() as u64)
 }
 
 /// Calls `visit` with every file, in the order in which they were inserted.

@@ -59,8 +59,8 @@ pub trait Serving<I: Interface + ?Sized> {
         false
     }
 
-    /// Calls `call` with 0, 1 and so on until it returns `false`, and commits together the changes of the calls
-    /// of the interface that it makes.
+    /// Calls `call` with 0, 1 and so on until it returns `false`. Commits together the changes of the calls of
+    /// the interface that it makes.
     ///
     /// The default runs the calls without grouping their commits.
     ///

@@ -264,10 +264,11 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
 
     fn properties(&self) -> Result<Properties> {
         let store = self.store();
+        let capabilities = store.storage.capabilities();
         Ok(Properties {
-            temporal: store.storage.capabilities().is_temporal,
+            temporal: capabilities.is_temporal,
             executable: store.storage.metadata("executable")? == Some(true.into()),
-            engine: store.storage.capabilities().name.to_owned(),
+            engine: capabilities.name.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
@@ -326,4 +327,31 @@ fn check_depth(value: serde_json::Value) -> Result<serde_json::Value> {
     json::drop_iteratively(value);
     let message = format!("arrays and objects may nest {} deep", json::MAX_DEPTH);
     Err(Error::new(ErrorId::INVALID_REQUEST, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::SqliteEngine;
+
+    #[test]
+    fn a_panic_under_the_lock_fails_only_one_call() {
+        let db = SqliteEngine::in_memory().unwrap();
+        let create = json!({"action": "create", "class": "foo.com/x", "bucket": {}});
+        let panicked = std::thread::scope(|scope| {
+            let write = || {
+                let (request, _) = query::parse(create.clone()).unwrap();
+                db.store().write(Isolation::Groupable, |store| -> Result<()> {
+                    store.run_inside(request)?;
+                    panic!("in the middle of a write")
+                })
+            };
+            scope.spawn(write).join()
+        });
+        assert!(panicked.is_err());
+        db.q0(create).unwrap();
+        assert_eq!(db.by_class("foo.com/x").unwrap().count(), 1);
+    }
 }

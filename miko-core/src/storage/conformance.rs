@@ -222,7 +222,7 @@ enum Step {
     Revert,
 }
 
-/// A change. Small numbers select what is changed, modulo what there is.
+/// A change. The numbers are ids of rows, files and so on; a change of what is missing does nothing.
 #[derive(Debug, Clone)]
 enum Op {
     Create,
@@ -342,8 +342,8 @@ impl<S: Storage> Pair<S> {
         }
     }
 
-    /// Applies the inverse of a write set that was not applied: nothing changes. So an inverse undoes a write set
-    /// of which a part was applied.
+    /// Applies the inverse of a write set that was not applied: nothing changes. So an inverse undoes a write
+    /// set of which a part was applied.
     fn undo_nothing(&mut self, write: &WriteSet) {
         let before = state(&self.storage);
         if let Some(inverse) = write.clone().inverse().filter(|inverse| inverse.others.is_none()) {

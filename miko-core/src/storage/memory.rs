@@ -19,7 +19,7 @@ use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers,
 use crate::storage::plan::{AccessPath, IndexLookup, Plan};
 use crate::storage::row::{FileRow, Row};
 use crate::storage::write_set::{Conflict, WriteSet};
-use crate::storage::{Capabilities, Storage, Visitor, broken};
+use crate::storage::{Capabilities, Storage, Visitor, broken, chunk_part};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use undo_table::{UndoLog, UndoTable};
@@ -354,11 +354,7 @@ impl Storage for MemoryTables {
     }
 
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>> {
-        let part = |chunk: &Arc<[u8]>| {
-            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(chunk.len());
-            (chunk[from..].iter().take(max).copied().collect(), chunk.len() as u64)
-        };
-        Ok(self.chunk.get(&(file, index)).map(part))
+        Ok(self.chunk.get(&(file, index)).map(|chunk| chunk_part(chunk, offset, max)))
     }
 
     fn metadata(&self, key: &str) -> Result<Option<Value>> {

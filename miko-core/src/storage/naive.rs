@@ -11,7 +11,7 @@ use super::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use super::plan::{AccessPath, IndexLookup, Plan};
 use super::row::{FileRow, Row};
 use super::write_set::{Change, Conflict, IndexEntry, WriteSet};
-use super::{Capabilities, Storage, Visitor, broken};
+use super::{Capabilities, Storage, Visitor, broken, chunk_part};
 use crate::class::Constraint;
 use crate::error::{Error, ErrorId, Result};
 use crate::record::Record;
@@ -343,11 +343,7 @@ impl Storage for NaiveStorage {
     }
 
     fn chunk(&self, file: FileId, index: u64, offset: u64, max: usize) -> Result<Option<(Vec<u8>, u64)>> {
-        let part = |chunk: &Vec<u8>| {
-            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(chunk.len());
-            (chunk[from..].iter().take(max).copied().collect(), chunk.len() as u64)
-        };
-        Ok(self.tables.chunks.get(&(file, index)).map(part))
+        Ok(self.tables.chunks.get(&(file, index)).map(|chunk| chunk_part(chunk, offset, max)))
     }
 
     fn metadata(&self, key: &str) -> Result<Option<Value>> {

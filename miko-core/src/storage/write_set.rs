@@ -11,7 +11,7 @@ use crate::class::Constraint;
 /// The engine decides what a write does, storage applies it. A write set also has what it replaces, so that
 /// its [`inverse`](Self::inverse) undoes it, also where only a part of it was applied.
 ///
-/// A write set changes each row, version, file and so on at most once, and has each unique value at most once.
+/// A write set changes each row, version, file and so on at most once. It has each unique value at most once.
 /// Adding an entry that is there, and removing one that is not, changes nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct WriteSet {
@@ -37,7 +37,7 @@ pub(crate) struct OtherChanges {
     pub(crate) chunks: Vec<Change<(FileId, u64), Vec<u8>>>,
     /// Files whose chunks are all removed. Those are not part of the write set, so it has no inverse.
     pub(crate) removed_chunks: Vec<FileId>,
-    /// What a worldlet says of itself, by its key.
+    /// Top-level keys of an imported worldlet, such as `comment`.
     pub(crate) metadata: Vec<Change<String, Value>>,
 }
 

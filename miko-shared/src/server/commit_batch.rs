@@ -17,12 +17,12 @@ use miko_core::{Error, ErrorId, GroupFailure};
 use super::Shared;
 use super::connection::{ConnectionState, ServedCall};
 
-/// A group takes no further call of a second or later connection after this time. The connections served so far
-/// are answered before the batch continues, so that one long call does not delay answers that are ready.
+/// After this time a group takes further calls of its first connection alone. The connections served so far are
+/// answered before the batch continues, so that one long call does not delay answers that are ready.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(1);
 
-/// After a commit that failed, this many connections are served alone: such failures tend to recur, and a call
-/// that fails in a group fails those after it.
+/// After a commit that failed, this many connections are served alone: such failures tend to recur, and a
+/// call that fails in a group fails those after it.
 const UNGROUPED_AFTER_FAILURE: u32 = 100;
 
 /// The connections that wait for the next batch.
@@ -140,7 +140,7 @@ impl Drop for Group<'_> {
 
 impl Slot {
     fn serve<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
-        self.with_state(|state| while state.serve_next(shared).is_some() {});
+        self.with_state(|state| state.serve(shared));
     }
 
     /// Runs `work` on the state. If `work` panics, the state is lost, and so is the connection.

@@ -44,7 +44,7 @@ impl ConnectionState {
     }
 
     /// Serves the calls that have arrived, until [`FLUSH_AT`] bytes of answers are pending.
-    fn serve<I: Interface + ?Sized>(&mut self, shared: &Shared<I>) {
+    pub(super) fn serve<I: Interface + ?Sized>(&mut self, shared: &Shared<I>) {
         while self.serve_next(shared).is_some() {}
     }
 

@@ -18,14 +18,11 @@ impl<T: Storage> LocalEngine<T> {
             return Ok(());
         }
         let group = OpenGroup(self);
-        let mut index = 0;
-        loop {
+        let mut run = |index: usize| {
             self.store().begin_call(index);
-            if !call(index) {
-                break;
-            }
-            index += 1;
-        }
+            call(index)
+        };
+        (0..).take_while(|index| run(*index)).for_each(drop);
         group.end()
     }
 

@@ -8,7 +8,7 @@ use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::row::Row;
 use crate::storage::write_set::{Change, WriteSet};
 
-/// The commits that nobody has taken yet. Without an observer nothing is kept.
+/// The commits since [`take`](CommitLog::take) was called. Without an observer nothing is kept.
 #[derive(Debug, Default)]
 pub(super) struct CommitLog {
     is_observed: bool,

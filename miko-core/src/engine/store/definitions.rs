@@ -223,15 +223,9 @@ impl<T: Storage> Store<T> {
         let mut offenders = FaultList::default();
         for &id in members {
             let Some(Member { pk, bucket, stack }) = self.member(id, until)? else { continue };
-            let (mut derived, mut write) = (Derived::default(), WriteSet::default());
             // Stored references are checked when their records are written again.
-            self.derive_values(id, (&stack, &bucket), &self.catalog, &mut derived, &mut write)?;
-            write.change_entries(Vec::new(), derived.entries);
-            if !self.apply(write)?.is_empty() {
-                let mut faults = FaultList::default();
-                self.note_taken_values(Some(id), (&stack, &bucket), &mut faults)?;
-                offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
-            }
+            let (_, faults) = self.index_values(id, (&stack, &bucket))?;
+            offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
             if offenders.len() >= MAX_LISTED {
                 break;
             }

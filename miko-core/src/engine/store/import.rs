@@ -14,7 +14,6 @@ use crate::class::{Definition, Purpose};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::examine::misplaced_definition;
 use crate::engine::store::import_files::ImportedFiles;
-use crate::engine::store::index_entries::Derived;
 use crate::engine::store::merge::Placed;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::engine::store::{Store, schema};
@@ -173,16 +172,9 @@ impl<T: Storage> Store<T> {
                 of_records.for_each(|fault| note(fault.clone(), check, problems));
             }
             if self.is_indexed(&stack) {
-                let mut write = WriteSet::default();
-                let mut derived = Derived::default();
-                self.derive_values(id, (&stack, &bucket), &self.catalog, &mut derived, &mut write)?;
-                write.change_entries(Vec::new(), derived.entries);
-                self.require(id, derived.references);
-                if !self.apply(write)?.is_empty() {
-                    let mut faults = FaultList::default();
-                    self.note_taken_values(Some(id), (&stack, &bucket), &mut faults)?;
-                    problems.refuse_all(faults, |fault| place.with_pointer(fault));
-                }
+                let (references, faults) = self.index_values(id, (&stack, &bucket))?;
+                self.require(id, references);
+                problems.refuse_all(faults, |fault| place.with_pointer(fault));
             }
         }
         self.pending_faults(|store, id, fault| {

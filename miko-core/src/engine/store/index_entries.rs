@@ -134,6 +134,23 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
+    /// Indexes the values of a stored record by the classes in force. Returns its references, and the faults of
+    /// values that other records have: the write is to fail then.
+    pub(super) fn index_values(
+        &mut self,
+        row: RowId,
+        record: StackAndBucket<'_>,
+    ) -> Result<(Vec<(String, Reference)>, FaultList)> {
+        let (mut derived, mut write) = (Derived::default(), WriteSet::default());
+        self.derive_values(row, record, &self.catalog, &mut derived, &mut write)?;
+        write.change_entries(Vec::new(), derived.entries);
+        let mut faults = FaultList::default();
+        if !self.apply(write)?.is_empty() {
+            self.note_taken_values(Some(row), record, &mut faults)?;
+        }
+        Ok((derived.references, faults))
+    }
+
     /// Notes the unique values of a record that another record has.
     pub(super) fn note_taken_values(
         &self,

@@ -144,15 +144,7 @@ impl<T: Storage> Store<T> {
     /// The fault of a deleted record to which restricting references are left.
     fn check_deleted(&self, pk: &str) -> Result<Option<ErrorItem>> {
         let pointed_at_by = self.pointed_at_by(pk)?;
-        if pointed_at_by.is_empty() {
-            return Ok(None);
-        }
-        let message = "the record cannot be deleted while others point at it";
-        Ok(Some(
-            ErrorItem::new(ErrorId::REFERENCE_RESTRICTED, message)
-                .with("pk", pk)
-                .with("pointed_at_by", pointed_at_by),
-        ))
+        Ok(restricted("the record cannot be deleted while others point at it", pk, pointed_at_by))
     }
 }
 
@@ -171,14 +163,10 @@ impl<T: Storage> Store<T> {
                 break;
             }
         }
-        if pointed_at_by.is_empty() {
-            return Ok(None);
-        }
-        let message = "the record cannot leave the classes that others which point at it require";
-        Ok(Some(
-            ErrorItem::new(ErrorId::REFERENCE_RESTRICTED, message)
-                .with("pk", pk)
-                .with("pointed_at_by", pointed_at_by),
+        Ok(restricted(
+            "the record cannot leave the classes that others which point at it require",
+            pk,
+            pointed_at_by,
         ))
     }
 
@@ -197,6 +185,12 @@ impl<T: Storage> Store<T> {
         }
         Ok(None)
     }
+}
+
+/// The fault of a record that others restrict; `None` if none does.
+fn restricted(message: &str, pk: &str, pointed_at_by: Vec<Value>) -> Option<ErrorItem> {
+    let item = ErrorItem::new(ErrorId::REFERENCE_RESTRICTED, message).with("pk", pk);
+    (!pointed_at_by.is_empty()).then(|| item.with("pointed_at_by", pointed_at_by))
 }
 
 /// Adds the request of a batch to a fault.

@@ -2,8 +2,8 @@
 //!
 //! A write is checked in phases: the record by itself, what other records say about it, and at the commit its
 //! references. The first phase that finds a fault ends the write. The later ones are run here for their
-//! faults alone, so that one answer lists them all. Two are not: whether a restricting reference requires a class
-//! that the record leaves, and whether stored records break a changed definition.
+//! faults alone, so that one answer lists them all. Two are not: whether a restricting reference requires a
+//! class that the record leaves, and whether stored records break a changed definition.
 
 use serde_json::{Map, Value};
 

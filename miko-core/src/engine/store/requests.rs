@@ -1,5 +1,7 @@
 //! Running requests: one, or many of which all are done or none.
 
+use serde_json::{Map, Value};
+
 use crate::engine::store::Store;
 use crate::engine::store::pending::Pending;
 use crate::engine::store::stored_json::map;
@@ -13,8 +15,6 @@ use crate::stack;
 use crate::storage::Storage;
 use crate::storage::row::Row;
 use crate::uns;
-
-use serde_json::{Map, Value};
 
 impl<T: Storage> Store<T> {
     /// Runs a request for itself: it is done, or nothing was changed.
@@ -36,7 +36,7 @@ impl<T: Storage> Store<T> {
         let is_write = |request: &Request| !matches!(request, Request::Select(_));
         let parsed = || requests.iter().filter_map(|parsed| parsed.as_ref().ok()).map(|(request, _)| request);
         let writes = parsed().any(is_write);
-        let is_separate = self.transaction.is_in_group() && parsed().any(|request| self.may_define(request));
+        let isolation = self.isolation_of_all(parsed());
         let run_all = |store: &mut Self| {
             let answers = requests.into_iter().enumerate().map(|(index, parsed)| {
                 store.pending.begin_request(index);
@@ -50,7 +50,6 @@ impl<T: Storage> Store<T> {
             answers.collect::<Result<Vec<_>>>().map(Answers::from)
         };
         if writes {
-            let isolation = if is_separate { Isolation::Separate } else { Isolation::Groupable };
             return self.write(isolation, run_all);
         }
         self.transaction.before_select(&mut self.storage)?;
@@ -62,12 +61,20 @@ impl<T: Storage> Store<T> {
     /// How the write of a request may be combined with others.
     fn isolation_of(&self, request: &Request) -> Isolation {
         match request {
-            _ if self.transaction.is_in_group() && self.may_define(request) => Isolation::Separate,
             // Where memory is short, SQLite may roll back all writes whose commit is deferred.
             Request::Create(create) if !create.stack.defines_a_class() && has_room(&create.bucket) => {
                 Isolation::Deferrable
             }
-            _ => Isolation::Groupable,
+            _ => self.isolation_of_all([request].into_iter()),
+        }
+    }
+
+    /// As [`isolation_of`](Self::isolation_of), for a batch.
+    fn isolation_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> Isolation {
+        if self.transaction.is_in_group() && requests.any(|request| self.may_define(request)) {
+            Isolation::Separate
+        } else {
+            Isolation::Groupable
         }
     }
 
@@ -92,7 +99,7 @@ impl<T: Storage> Store<T> {
 
     /// Runs a request inside the transaction that is open. If it fails, that transaction has to be rolled
     /// back.
-    fn run_inside(&mut self, request: Request) -> Result<Results> {
+    pub(in crate::engine) fn run_inside(&mut self, request: Request) -> Result<Results> {
         match request {
             Request::Select(select) => self.select(&select),
             Request::Create(create) => self.create(create),

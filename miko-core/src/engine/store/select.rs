@@ -10,6 +10,7 @@ use crate::record::{Record, Records};
 use crate::storage::Storage;
 use crate::storage::explain::Explanation;
 use crate::storage::ids::RowId;
+use crate::storage::plan::Plan;
 
 impl<T: Storage> Store<T> {
     /// The records of a class and its subclasses. Fails as [`select_now`](Self::select_now) does.
@@ -22,7 +23,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn select_now(&self, select: &SelectRequest) -> Result<Records> {
         let plan = self.plan(select)?;
         if plan.residual_filter.is_some() {
-            return Ok(self.evaluate(select, true)?.into());
+            return Ok(self.evaluate(&plan, |record| self.answer.charge_record(record))?.into());
         }
         let mut records = Vec::new();
         self.storage.select(&plan, &mut |record| {
@@ -40,20 +41,17 @@ impl<T: Storage> Store<T> {
             return self.storage.select_rows(&plan);
         }
         let mut rows = Vec::new();
-        for record in self.evaluate(select, false)? {
+        for record in self.evaluate(&plan, |_| Ok(()))? {
             rows.extend(self.storage.find(&record.pk)?.map(|(id, _)| id));
         }
         Ok(rows)
     }
 
-    /// Filters, sorts and limits the candidates of a select.
-    fn evaluate(&self, select: &SelectRequest, is_answer: bool) -> Result<Vec<Record>> {
-        let plan = self.plan(select)?;
-        let mut matches = MatchCollector::of(select, |candidate: &Candidate<'_>| match is_answer {
-            true => self.answer.charge_record(&candidate.record),
-            false => Ok(()),
-        });
-        self.storage.select(&plan, &mut |record| {
+    /// Filters, sorts and limits the candidates of a plan, and charges each record that it collects.
+    fn evaluate(&self, plan: &Plan<'_>, charge: impl Fn(&Record) -> Result<()>) -> Result<Vec<Record>> {
+        let select = plan.select;
+        let mut matches = MatchCollector::of(select, |candidate: &Candidate<'_>| charge(&candidate.record));
+        self.storage.select(plan, &mut |record| {
             let candidate = Candidate::of(record.into(), &self.catalog)?;
             if select.filter.matches(&candidate)? {
                 matches.push(candidate)?;

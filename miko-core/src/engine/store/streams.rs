@@ -1,7 +1,7 @@
 //! Streams that are open: each goes through the state of the moment in which it was opened.
 //!
-//! A stream has the row numbers of its records, and keeps rows that were replaced since. So it costs only those
-//! numbers as long as nobody writes a record that it has yet to read.
+//! A stream has the row numbers of its records, and keeps rows that were replaced since. So it takes only the
+//! memory of those numbers until a record that it has yet to read is written.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -177,16 +177,16 @@ impl Streams {
         }
         for Change { key, before, .. } in changes {
             if let Some(before) = before {
-                self.keep(*key, &Arc::new(before.clone()));
+                self.keep(*key, before);
             }
         }
     }
 
-    fn keep(&mut self, id: RowId, row: &Arc<Row>) {
-        let size = size_of_row(row);
+    fn keep(&mut self, id: RowId, row: &Row) {
+        let (size, mut copy) = (size_of_row(row), None);
         for open in self.open.values_mut().filter(|open| row.commit <= open.since) {
             if let Entry::Vacant(free) = open.kept.entry(id) {
-                free.insert(Arc::clone(row));
+                free.insert(Arc::clone(copy.get_or_insert_with(|| Arc::new(row.clone()))));
                 (open.size, self.kept) = (open.size + size, self.kept + size);
             }
         }
@@ -224,10 +224,7 @@ impl Streams {
 
 /// How many bytes a row takes in memory, about.
 fn size_of_row(row: &Row) -> usize {
-    let texts = row.state.as_ref().map_or(0, |State { bucket, stack, extras }| {
-        bucket.len() + stack.len() + extras.as_ref().map_or(0, String::len)
-    });
-    size_of::<Row>() + row.pk.len() + texts
+    size_of::<Row>() + row.pk.len() + row.state.as_ref().map_or(0, State::text_length)
 }
 
 fn expired(id: &str) -> Error {

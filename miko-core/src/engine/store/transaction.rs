@@ -10,14 +10,14 @@
 //! | none | deferrable write begins, if storage may defer a commit | `begin` | deferred | nested |
 //! | deferred, below its limit | deferrable write begins | – | deferred | nested |
 //! | deferred, at its limit | deferrable write begins | `commit`, `begin` | deferred | nested |
-//! | deferred, and storage has lost the transaction | write begins | – | – | the process is aborted |
+//! | deferred, transaction lost by storage | write begins | – | – | the process is aborted |
 //! | none | other write begins | `begin` | none | own |
 //! | deferred | other write begins | `commit`, `begin` | none | own |
 //! | deferred, with a memory limit | select runs | `commit` | none | |
 //! | none, deferred | group begins | `commit` of what is deferred | group | |
 //! | group | first write begins | `begin` | group | nested |
 //! | group | later write begins | – | group | nested |
-//! | group, and storage has lost the transaction | later write begins | `begin`, writes applied again | group | nested |
+//! | group, transaction lost by storage | later write begins | `begin`, writes applied again | group | nested |
 //! | group that has failed | write begins | – | group | refused |
 //! | group | separate write begins | `commit`, `begin` | group | own |
 //! | group | stream is opened or read | `commit` | group | |
@@ -34,8 +34,8 @@
 //!
 //! A group whose commit fails is rolled back, and its writes are applied again one by one, each with its own
 //! commit. The first that fails ends this: its call and those after it have failed. A call that has several
-//! writes, such as a batch that is not atomic, may be durable in part: the detail `committed` counts its writes
-//! that are.
+//! writes, such as a batch that is not atomic, may be durable in part: the detail `committed` is the number of
+//! its writes that are.
 //!
 //! A transaction of a user is to be one more scope. Its writes are nested, and so are its nested levels.
 
@@ -90,8 +90,8 @@ struct Group {
     is_begun: bool,
     /// The running call.
     call: usize,
-    /// The number of its writes that are committed.
-    committed: usize,
+    /// The number of its writes that have ended.
+    writes: usize,
     /// The writes of the open transaction.
     log: Vec<LoggedWrite>,
     failure: Option<GroupFailure>,
@@ -101,6 +101,8 @@ struct Group {
 #[derive(Debug)]
 struct LoggedWrite {
     call: usize,
+    /// The number of writes of the call before this one.
+    earlier: usize,
     /// The last commit number that it was given.
     last: CommitSeq,
     sets: Vec<WriteSet>,
@@ -121,8 +123,8 @@ pub struct GroupFailure {
 struct Write {
     /// Whether its transaction has earlier writes.
     is_nested: bool,
-    /// What it has done so far, the last of it perhaps in part. Kept for its inverse, for a group, and for
-    /// whoever observes commits.
+    /// What it has done so far, the last of it perhaps in part. Kept for its inverse, for a group, and for the
+    /// commit log.
     sets: Vec<WriteSet>,
 }
 
@@ -217,23 +219,21 @@ impl Transaction {
         if self.write.as_ref().is_some_and(|write| !write.is_nested) {
             storage.commit()?;
         }
-        let Some(Write { is_nested, mut sets, .. }) = self.write.take() else { return Ok(()) };
-        if let Scope::Group(group) = &mut self.scope
-            && !is_nested
-        {
-            group.committed += 1;
+        let Some(Write { is_nested, mut sets }) = self.write.take() else { return Ok(()) };
+        if let Scope::Group(group) = &mut self.scope {
+            let (call, earlier) = (group.call, group.writes);
+            group.writes += 1;
+            if is_nested {
+                group.log.push(LoggedWrite { call, earlier, last, sets });
+                return Ok(());
+            }
         }
-        match &mut self.scope {
-            Scope::Group(group) if is_nested => {
-                let call = group.call;
-                group.log.push(LoggedWrite { call, last, sets });
-            }
-            // What is deferred is answered now.
-            _ if self.commits.is_observed() => self.commits.push(last, sets),
-            _ => {
-                sets.clear();
-                self.spare = sets;
-            }
+        // What is deferred is answered now.
+        if self.commits.is_observed() {
+            self.commits.push(last, sets);
+        } else {
+            sets.clear();
+            self.spare = sets;
         }
         Ok(())
     }
@@ -255,8 +255,8 @@ impl Transaction {
         }
     }
 
-    /// Prepares for a select. With a memory limit it may fail in SQLite, which then rolls back the transaction:
-    /// commits what was answered.
+    /// Prepares for a select. With a memory limit it may fail in SQLite, which then rolls back the transaction.
+    /// So what was answered is committed first.
     pub(super) fn before_select(&mut self, storage: &mut impl Storage) -> Result<()> {
         if memory::current_limit().is_some() { self.commit_deferred(storage) } else { Ok(()) }
     }
@@ -283,7 +283,7 @@ impl Transaction {
             thread: thread::current().id(),
             is_begun: false,
             call: 0,
-            committed: 0,
+            writes: 0,
             log: Vec::new(),
             failure: None,
         });
@@ -293,7 +293,7 @@ impl Transaction {
     /// Says which call of the group runs from now on.
     pub(super) fn begin_call(&mut self, index: usize) {
         if let Scope::Group(group) = &mut self.scope {
-            (group.call, group.committed) = (index, 0);
+            (group.call, group.writes) = (index, 0);
         }
     }
 
@@ -348,10 +348,7 @@ impl Group {
         self.is_begun = false;
         match storage.commit() {
             Ok(()) => {
-                for LoggedWrite { call, last, sets } in self.log.drain(..) {
-                    self.committed += usize::from(call == self.call);
-                    commits.push(last, sets);
-                }
+                self.log.drain(..).for_each(|write| commits.push(write.last, write.sets));
                 Ok(())
             }
             Err(error) => {
@@ -363,24 +360,18 @@ impl Group {
     }
 
     fn commit_one_by_one(&mut self, storage: &mut impl Storage, commits: &mut CommitLog) -> Result<()> {
-        // The call of the last write, and the number of its writes that are committed.
-        let (mut of_call, mut committed) = (self.call, self.committed);
-        for LoggedWrite { call, last, sets } in std::mem::take(&mut self.log) {
-            if call != of_call {
-                (of_call, committed) = (call, if call == self.call { self.committed } else { 0 });
-            }
+        for LoggedWrite { call, earlier, last, sets } in std::mem::take(&mut self.log) {
             let begun = storage.begin();
             let done = begun.and_then(|()| apply_again(&sets, storage)).and_then(|()| storage.commit());
             if let Err(error) = done {
                 storage.roll_back();
-                let error = if committed > 0 { error.with("committed", committed) } else { error };
+                // All writes before this one are committed.
+                let error = if earlier > 0 { error.with("committed", earlier) } else { error };
                 self.failure = Some(GroupFailure { call, error: error.clone() });
                 return Err(error);
             }
             commits.push(last, sets);
-            committed += 1;
         }
-        self.committed = committed;
         Ok(())
     }
 
@@ -418,8 +409,7 @@ fn revert(sets: Vec<WriteSet>, storage: &mut impl Storage) -> Result<()> {
     Ok(())
 }
 
-/// Ends the process, as Rust does where memory is exhausted. Only that can make storage in memory fail, and
-/// nobody may continue without writes that were answered.
+/// Ends the process, as Rust does where memory is exhausted: storage has lost writes that were answered.
 fn abort_without_answered_writes() -> ! {
     eprintln!("mikobase: memory is exhausted: the records in memory are lost");
     std::process::abort()

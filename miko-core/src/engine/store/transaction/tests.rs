@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::commit::Commit;
 use crate::engine::store::Store;
 use crate::error::ErrorId;
 use crate::mode::Mode;
@@ -83,7 +84,8 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     let steps = prop::collection::vec((step(), apply_faults, commit_faults), 1..12);
     (any::<bool>(), steps).prop_map(|(may_defer_commit, mut steps)| {
         for (step, apply_faults, commit_faults) in &mut steps {
-            // Storage in memory that loses its transaction, or fails again while a write is undone, ends the process.
+            // Storage in memory that loses its transaction, or fails again while a write is undone, ends the
+            // process.
             if may_defer_commit {
                 apply_faults.retain(|fault| !matches!(fault, Some(Fault::RolledBack)));
                 apply_faults.truncate(1);
@@ -214,9 +216,10 @@ proptest! {
             run.store.storage.apply_faults.clear();
             run.store.storage.commit_faults.clear();
             let answered: Vec<String> = run.answered.concat();
-            let numbered = (1..).zip(&answered).map(|(number, pk)| (RowId(number), CommitSeq(number), pk.clone()));
+            let numbered =
+                (1..).zip(&answered).map(|(number, pk)| (RowId(number), CommitSeq(number), pk.clone()));
             prop_assert_eq!(run.rows(), numbered.collect::<Vec<_>>(), "after {:?}", step);
-            let pks = |commit: crate::commit::Commit| commit.changes.into_iter().map(|change| change.pk).collect();
+            let pks = |commit: Commit| commit.changes.into_iter().map(|change| change.pk).collect();
             observed.extend(run.store.take_commits().into_iter().map(pks));
             prop_assert_eq!(&observed, &run.answered, "after {:?}", step);
         }
@@ -225,20 +228,32 @@ proptest! {
 
 #[test]
 fn a_call_that_is_lost_in_part_says_how_many_of_its_writes_are_committed() {
-    let mut run = Run::new(false);
-    run.store.begin_group().unwrap();
-    for (call, writes) in [(0, 1), (1, 3)] {
-        run.store.begin_call(call);
-        for _ in 0..writes {
-            run.call(&Call { isolation: Isolation::Groupable, rows: 1, end: CallEnd::Answer }).unwrap();
+    // The writes of each call, whether its first is committed early, as by a stream, and how the commits fail at
+    // the end: that of the group, then those of the writes one by one.
+    type Case = (&'static [usize], bool, &'static [bool], usize, Option<usize>);
+    let cases: [Case; 3] = [
+        (&[1, 3], false, &[true, false, false, false, true], 1, Some(2)),
+        (&[1, 3], false, &[true, false, true], 1, None),
+        (&[2, 0], true, &[true, true], 0, Some(1)),
+    ];
+    for (writes, is_settled, commit_faults, lost, committed) in cases {
+        let mut run = Run::new(false);
+        run.store.begin_group().unwrap();
+        for (call, count) in writes.iter().enumerate() {
+            run.store.begin_call(call);
+            for write in 0..*count {
+                run.call(&Call { isolation: Isolation::Groupable, rows: 1, end: CallEnd::Answer }).unwrap();
+                if is_settled && write == 0 {
+                    run.store.transaction.settle(&mut run.store.storage).unwrap();
+                }
+            }
         }
+        run.store.storage.commit_faults = commit_faults.iter().copied().collect();
+        let failure = run.store.end_group().unwrap_err();
+        assert_eq!(failure.call, lost);
+        let detail = failure.error.items()[0].details.get("committed");
+        assert_eq!(detail.cloned(), committed.map(Value::from), "{writes:?}");
     }
-    // That of the group, then those of the writes one by one.
-    run.store.storage.commit_faults = [true, false, false, false, true].into();
-    let failure = run.store.end_group().unwrap_err();
-    assert_eq!(failure.call, 1);
-    assert_eq!(failure.error.items()[0].details.get("committed"), Some(&2.into()));
-    assert_eq!(run.rows().len(), 3);
 }
 
 fn create(store: &mut Store<Sqlite>, bucket: Value) -> Result<Results> {
