@@ -9,7 +9,7 @@ use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value, json};
 
 use crate::schema_agreement::BEYOND_SCHEMAS;
-use crate::schemas::validator;
+use crate::schemas::JsonSchema;
 use crate::support::temporal;
 
 /// Kinds of faults that no JSON Schema can express, since they depend on distant parts.
@@ -363,14 +363,12 @@ fn faults_of_each(worldlet: &Value) -> Vec<Vec<ErrorItem>> {
 }
 
 fn assert_agreement(worldlet: &Value) -> Result<(), TestCaseError> {
-    thread_local!(static SCHEMA: jsonschema::Validator = validator("worldlet.schema.json"));
-    let refused: Vec<String> = SCHEMA.with(|schema| {
-        schema.iter_errors(worldlet).map(|fault| format!("{fault} at {}", fault.instance_path())).collect()
-    });
+    thread_local!(static SCHEMA: JsonSchema = JsonSchema::of("worldlet.schema.json"));
+    let refused = SCHEMA.with(|schema| schema.faults(worldlet));
     for faults in faults_of_each(worldlet) {
         prop_assert!(
             !faults.is_empty() || refused.is_empty(),
-            "the engine takes what the schema refuses: {worldlet}\n{refused:#?}"
+            "the engine takes what the schema refuses: {worldlet}\n{refused}"
         );
         prop_assert!(
             !refused.is_empty() || faults.iter().all(is_beyond_schemas),
