@@ -9,12 +9,13 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use miko_core::rpc::Interface;
+use miko_core::{Engine, Error, Mikobase, SqliteEngine};
+use miko_shared::BoxError;
 use miko_shared::wire::envelope::Envelope;
 use miko_shared::wire::frame::FrameBuffer;
 use miko_shared::wire::message::{self, Answer, Incoming};
-use mikobase::rpc::Interface;
-use mikobase::{BoxError, Engine, Error, Mikobase, SqliteEngine, json};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Records that are there from the start.
 const RECORDS: usize = 2000;
