@@ -28,9 +28,9 @@
 
 pub use miko_core::mikobase_rpc::{MikobaseAsyncClient, MikobaseClient};
 pub use miko_core::{
-    Answer, Answers, AsOf, Bytes, Check, Delta, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem,
-    Explanation, Imported, LocalEngine, MAX_REPORTED_FAULTS, Merged, Mikobase, MikobaseExt, Properties,
-    Query, Record, RecordStream, Records, Response, Result, Results, Schema, SchemaChanges, SqliteEngine,
+    Answers, AsOf, Bytes, Check, Delta, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem, Explanation,
+    Imported, LocalEngine, MAX_REPORTED_FAULTS, Merged, Mikobase, MikobaseExt, Properties, Query, Record,
+    RecordStream, Records, Response, ResponseEnvelope, Result, Results, Schema, SchemaChanges, SqliteEngine,
     Timestamp, Validation, Version, Warning, WorldletEngine, backend, json, q0, rpc, uns,
 };
 pub use miko_macros::{mikobase_interface, test};

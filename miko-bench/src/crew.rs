@@ -10,7 +10,7 @@ use miko_shared::BoxError;
 use crate::peer::Size;
 use crate::process::Forked;
 use crate::sample::Choice;
-use crate::worker::{self, Order, Outcome, serve_orders};
+use crate::worker::{self, Order, SliceOutcome, serve_orders};
 use crate::workload::{Client, Workload};
 
 /// The time between an order and the start that it names. Every worker has read its order by then and sleeps.
@@ -70,7 +70,7 @@ impl Crew {
         workload: Workload,
         slice: Duration,
         compute: Duration,
-    ) -> Result<Vec<Outcome>, BoxError> {
+    ) -> Result<Vec<SliceOutcome>, BoxError> {
         let start = worker::now() + START_DELAY.as_nanos() as u64;
         let [slice, compute] = [slice, compute].map(|time| time.as_nanos() as u64);
         let order = Order { workload, start, end: start + slice, compute };
@@ -81,7 +81,7 @@ impl Crew {
         self.read_outcomes()
     }
 
-    fn read_outcomes(&mut self) -> Result<Vec<Outcome>, BoxError> {
+    fn read_outcomes(&mut self) -> Result<Vec<SliceOutcome>, BoxError> {
         let mut outcomes = Vec::with_capacity(self.sockets.len());
         for socket in &mut self.sockets {
             let mut line = String::new();
@@ -89,7 +89,7 @@ impl Crew {
             if line.is_empty() {
                 return Err("a worker has ended".into());
             }
-            let outcome: Outcome = serde_json::from_str(&line)?;
+            let outcome: SliceOutcome = serde_json::from_str(&line)?;
             if let Some(error) = outcome.error {
                 return Err(error.into());
             }

@@ -11,7 +11,7 @@ mod tarpc;
 use miko_shared::BoxError;
 
 use crate::crew::Crew;
-use crate::process::Server;
+use crate::process::PeerServer;
 use crate::workload::Workload;
 
 /// A server that is measured.
@@ -35,7 +35,7 @@ pub(crate) struct Size {
 /// A running peer. Dropping it ends its workers, then its server.
 pub(crate) struct Running {
     pub(crate) crew: Crew,
-    _server: Option<Server>,
+    _server: Option<PeerServer>,
 }
 
 impl Running {
@@ -43,7 +43,7 @@ impl Running {
         Self { crew, _server: None }
     }
 
-    fn with(crew: Crew, server: Server) -> Self {
+    fn with(crew: Crew, server: PeerServer) -> Self {
         Self { crew, _server: Some(server) }
     }
 }

@@ -91,28 +91,28 @@ impl Drop for Forked {
 }
 
 /// A server on a socket in its own directory. Dropping it ends the server and removes the directory.
-pub(crate) struct Server {
-    _process: Process,
+pub(crate) struct PeerServer {
+    _process: PeerProcess,
     directory: TempDir,
 }
 
-enum Process {
+enum PeerProcess {
     Forked { _process: Forked },
     Script(Child),
     None,
 }
 
-impl Server {
+impl PeerServer {
     /// A directory without a server process.
     pub(crate) fn none(directory: TempDir) -> Self {
-        Self { _process: Process::None, directory }
+        Self { _process: PeerProcess::None, directory }
     }
 
     /// A server in a fork of this process.
     pub(crate) fn fork(serve: impl FnOnce(UnixListener) -> Result<(), BoxError>) -> Result<Self, BoxError> {
         let directory = TempDir::new()?;
         let listener = UnixListener::bind(directory.path().join(SOCKET))?;
-        let process = Process::Forked { _process: Forked::start(|| serve(listener))? };
+        let process = PeerProcess::Forked { _process: Forked::start(|| serve(listener))? };
         Ok(Self { _process: process, directory })
     }
 
@@ -139,7 +139,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(Some(Self { _process: Process::Script(child), directory }))
+        Ok(Some(Self { _process: PeerProcess::Script(child), directory }))
     }
 
     /// The socket of a server that was forked.
@@ -155,7 +155,7 @@ impl Server {
 
 const SOCKET: &str = "socket";
 
-impl Drop for Process {
+impl Drop for PeerProcess {
     fn drop(&mut self) {
         if let Self::Script(child) = self {
             // Redis and PostgreSQL both shut down fast but cleanly on SIGINT.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::worker::Outcome;
+use crate::worker::SliceOutcome;
 use crate::workload::Workload;
 
 /// A quantity that was measured once per round.
@@ -51,7 +51,7 @@ pub struct Round {
 }
 
 impl Round {
-    pub(crate) fn of(workload: Workload, outcomes: &[Outcome]) -> Self {
+    pub(crate) fn of(workload: Workload, outcomes: &[SliceOutcome]) -> Self {
         let rates = outcomes.iter().map(|outcome| rate(workload, outcome));
         let (slowest, fastest) = rates.clone().fold((f64::MAX, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
         let mut latencies: Vec<u32> =
@@ -69,7 +69,7 @@ impl Round {
 }
 
 /// Requests per second of one worker.
-fn rate(workload: Workload, outcome: &Outcome) -> f64 {
+fn rate(workload: Workload, outcome: &SliceOutcome) -> f64 {
     (outcome.latencies.len() * workload.requests()) as f64 / (outcome.elapsed as f64 / 1e9)
 }
 
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_round_adds_the_rates_of_its_workers() {
-        let worker = |calls, elapsed| Outcome { latencies: vec![2000; calls], elapsed, error: None };
+        let worker = |calls, elapsed| SliceOutcome { latencies: vec![2000; calls], elapsed, error: None };
         let round = Round::of(Workload::ReadBatch, &[worker(10, 1_000_000_000), worker(5, 1_000_000_000)]);
         assert_eq!((round.rate, round.fairness, round.p50), (480.0, 0.5, 2.0));
     }

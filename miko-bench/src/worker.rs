@@ -23,7 +23,7 @@ pub(crate) struct Order {
 
 /// The outcome of an order: the latency of each call and the whole time, in nanoseconds.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Outcome {
+pub(crate) struct SliceOutcome {
     pub(crate) latencies: Vec<u32>,
     /// The time from the start to the end of the last call, which may be later than the end of the order.
     pub(crate) elapsed: u64,
@@ -53,7 +53,7 @@ pub(crate) fn serve_orders(
     choice: &mut Choice,
 ) -> Result<(), BoxError> {
     let mut outcomes = orders.try_clone()?;
-    writeln!(outcomes, "{}", serde_json::to_string(&Outcome::default())?)?;
+    writeln!(outcomes, "{}", serde_json::to_string(&SliceOutcome::default())?)?;
     for line in BufReader::new(orders).lines() {
         let order: Order = serde_json::from_str(&line?)?;
         let outcome = run_order(&order, client, choice);
@@ -64,8 +64,8 @@ pub(crate) fn serve_orders(
     Ok(())
 }
 
-fn run_order(order: &Order, client: &mut dyn Client, choice: &mut Choice) -> Outcome {
-    let mut outcome = Outcome { latencies: Vec::with_capacity(1 << 14), ..Outcome::default() };
+fn run_order(order: &Order, client: &mut dyn Client, choice: &mut Choice) -> SliceOutcome {
+    let mut outcome = SliceOutcome { latencies: Vec::with_capacity(1 << 14), ..SliceOutcome::default() };
     std::thread::sleep(Duration::from_nanos(order.start.saturating_sub(now())));
     let mut before = now();
     while before < order.end {

@@ -34,7 +34,7 @@ mod settings;
 mod violations;
 
 pub(crate) use catalog::{Catalog, Class};
-pub(crate) use check::{Purpose, check};
+pub(crate) use check::{WriteKind, check};
 pub(crate) use constraint::{Constraint, ConstraintKind};
 pub(crate) use definition::Definition;
 pub(crate) use marked::check_marked;

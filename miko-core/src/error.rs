@@ -34,12 +34,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[serde(transparent)]
 pub struct Error(
     /// Boxed, so that results are small: they are passed on from function to function.
-    Box<Content>,
+    Box<ErrorContent>,
 );
 
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
-struct Content {
+struct ErrorContent {
     items: Vec<ErrorItem>,
     #[serde(skip)]
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -94,7 +94,7 @@ impl Error {
     }
 
     fn with_items(items: Vec<ErrorItem>) -> Self {
-        Self(Box::new(Content { items, source: None }))
+        Self(Box::new(ErrorContent { items, source: None }))
     }
 
     /// The items, to be combined with others.

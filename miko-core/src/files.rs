@@ -6,7 +6,7 @@ use crate::bytes::Bytes;
 use crate::timestamp::Timestamp;
 
 /// The largest size of a piece of a file or a worldlet, in bytes: 1 MiB.
-pub const MOST_BYTES: usize = 1 << 20;
+pub const MAX_PIECE_SIZE: usize = 1 << 20;
 
 /// The metadata of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Position {
 /// A piece of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
-    /// Its bytes, at most [`MOST_BYTES`].
+    /// Its bytes, at most [`MAX_PIECE_SIZE`].
     pub data: Bytes,
     /// Where the next piece begins; `None` after the last.
     pub next: Option<Position>,

@@ -23,7 +23,7 @@ use crate::memory;
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
 pub(crate) use finite::check as check_finite;
-pub(crate) use key::{key_of, with_length_prefixes};
+pub(crate) use key::{index_key, with_length_prefixes};
 pub(crate) use numbers::is_multiple;
 pub use object::Object;
 pub(crate) use object::serialize_raw;

@@ -44,13 +44,13 @@ pub use engine::NaiveEngine;
 pub use engine::{Engine, Explanation, GroupFailure, LocalEngine, SqliteEngine, WorldletEngine};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
 pub use extension::MikobaseExt;
-pub use files::{FileInfo, MOST_BYTES, Piece, Position};
+pub use files::{FileInfo, MAX_PIECE_SIZE, Piece, Position};
 #[cfg(feature = "rpc")]
 pub use mikobase::mikobase_rpc;
 pub use mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 pub use query::Check;
 pub use record::{Record, Records};
-pub use response::{Answer, Answers, MAX_BATCH_REQUESTS, Response, Results};
+pub use response::{Answers, MAX_BATCH_REQUESTS, Response, ResponseEnvelope, Results};
 pub use streams::{Chunk, Source};
 pub use timestamp::Timestamp;
 pub use transfer::{FileReader, RecordStream};

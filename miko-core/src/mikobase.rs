@@ -111,7 +111,7 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,
-    /// empty or larger than [`MOST_BYTES`](crate::MOST_BYTES).
+    /// empty or larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).
     #[interface(idempotent)]
     fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()>;
 
@@ -191,7 +191,7 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or
-    /// larger than [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.
+    /// larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE); `storage-full`.
     #[interface(idempotent)]
     fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()>;
 

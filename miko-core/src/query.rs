@@ -14,13 +14,13 @@
 //! SQLite engine compiles a request itself.
 
 mod evaluate;
-mod fields;
 mod filter;
 mod folding;
 mod lookup;
 mod operator;
 mod path;
 mod placeholder;
+mod request_keys;
 mod select;
 mod sort;
 mod step;
@@ -33,10 +33,10 @@ use serde_json::Value;
 use crate::diagnostics::{Faults, Place};
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
-use fields::Fields;
+use request_keys::RequestKeys;
 
 pub(crate) use evaluate::{MatchCollector, RecordView};
-pub(crate) use filter::{Filter, Resolved};
+pub(crate) use filter::{DeferredResult, Filter};
 pub(crate) use path::PathTest;
 pub(crate) use select::SelectRequest;
 pub(crate) use sort::{SortBy, SortKey, SortPath};
@@ -97,7 +97,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
     if json::members::get(&map, "action").is_some_and(|action| action == "select") {
         return Some(Request::Select(SelectRequest::read(&map, faults)));
     }
-    let mut fields = Fields::new(map, faults);
+    let mut fields = RequestKeys::new(map, faults);
     let Some(action) = fields.required("action") else {
         fields.report_missing();
         return None;

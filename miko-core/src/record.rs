@@ -9,9 +9,13 @@ use crate::error::Result;
 use crate::json::{self, Object, serialize_raw};
 use crate::timestamp::Timestamp;
 
+/// The keys that are allowed in every object with fixed keys. They are stored with records, with versions and with
+/// the worldlet itself, and ignored elsewhere.
+pub(crate) const COMMENT_KEYS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
+
 /// The keys beside bucket and stack that are stored with a record and returned unchanged. Only
 /// `custom_classes` is interpreted.
-pub(crate) const PASS_THROUGH: [&str; 5] = ["custom_classes", "vibecode", "comment", "misc", "corporate"];
+pub(crate) const EXTRA_KEYS: [&str; 5] = ["custom_classes", "vibecode", "comment", "misc", "corporate"];
 
 /// One record, as it was when it was read.
 ///
@@ -108,7 +112,7 @@ struct RecordJson {
     updated_at: Timestamp,
 }
 
-/// The values of [`PASS_THROUGH`], in the same order.
+/// The values of [`EXTRA_KEYS`], in the same order.
 pub(crate) type Extras = [Option<Box<RawValue>>; 5];
 
 /// Splits extras into the values of the pass-through keys.
@@ -117,13 +121,13 @@ pub(crate) fn split_extras(extras: Option<&Object>) -> Result<Extras> {
         Some(extras) => extras.parse()?,
         None => Default::default(),
     };
-    Ok(PASS_THROUGH.map(|key| values.remove(key)))
+    Ok(EXTRA_KEYS.map(|key| values.remove(key)))
 }
 
 /// Joins the values of the pass-through keys into extras.
 pub(crate) fn join_extras(values: Extras) -> serde_json::Result<Option<Object>> {
     let mut extras = Map::new();
-    for (key, value) in PASS_THROUGH.into_iter().zip(values) {
+    for (key, value) in EXTRA_KEYS.into_iter().zip(values) {
         if let Some(value) = value {
             extras.insert(key.to_owned(), json::from_text(value.get())?);
         }

@@ -100,18 +100,18 @@ impl From<Results> for Response {
 /// The JSON form of a Q0 response: `{"success": true, "results": …}` or `{"success": false, "errors": […]}`.
 ///
 /// ```
-/// use miko_core::{Answer, Error, ErrorId};
+/// use miko_core::{ResponseEnvelope, Error, ErrorId};
 ///
 /// let failed = Err(Error::new(ErrorId::RECORD_DELETED, "it is gone"));
 /// assert_eq!(
-///     serde_json::to_string(&Answer(&failed)).unwrap(),
+///     serde_json::to_string(&ResponseEnvelope(&failed)).unwrap(),
 ///     r#"{"success":false,"errors":[{"id":"record_deleted","details":{"message":"it is gone"}}]}"#,
 /// );
 /// ```
 #[derive(Debug)]
-pub struct Answer<'a>(pub &'a Result<Response>);
+pub struct ResponseEnvelope<'a>(pub &'a Result<Response>);
 
-impl Serialize for Answer<'_> {
+impl Serialize for ResponseEnvelope<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Ok(response) => ResponseJson(response).serialize(serializer),
@@ -282,7 +282,7 @@ impl IntoIterator for Answers {
 impl Serialize for Answers {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_seq(self.0.iter().map(Answer))
+            serializer.collect_seq(self.0.iter().map(ResponseEnvelope))
         } else {
             self.0.serialize(serializer)
         }

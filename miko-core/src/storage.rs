@@ -92,7 +92,7 @@ pub(crate) trait Storage: Sized + Send {
     fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>>;
 
     /// The version with this pk of its own, and its record.
-    fn find_version(&self, instance: &str) -> Result<Option<(RowId, Row)>>;
+    fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>>;
 
     /// The records that are or were definitions, in order of creation.
     fn definitions(&self) -> Result<Vec<RowId>>;
@@ -157,7 +157,7 @@ pub(crate) struct Capabilities {
     /// as well, and a commit costs much.
     pub(crate) may_defer_commit: bool,
     /// Why the evaluator filters, sorts and limits the records of every select, if it does.
-    pub(crate) evaluator: Option<&'static str>,
+    pub(crate) residual_filter: Option<&'static str>,
 }
 
 /// The versions that [`Storage::each_version`] visits.

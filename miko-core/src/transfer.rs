@@ -9,7 +9,7 @@ use std::io::{self, Read};
 
 use crate::bytes::Bytes;
 use crate::error::{Error, ErrorId, Result};
-use crate::files::MOST_BYTES;
+use crate::files::MAX_PIECE_SIZE;
 
 pub use files::FileReader;
 pub(crate) use files::put;
@@ -25,7 +25,7 @@ pub(crate) fn send_pieces(
 ) -> Result<()> {
     for index in 0.. {
         let mut piece = Vec::new();
-        let read = reader.take(MOST_BYTES as u64).read_to_end(&mut piece);
+        let read = reader.take(MAX_PIECE_SIZE as u64).read_to_end(&mut piece);
         read.map_err(|fault| Error::caused_by(ErrorId::INTERNAL, format!("{what} cannot be read"), fault))?;
         if piece.is_empty() {
             break;

@@ -20,6 +20,7 @@ use crate::diagnostics::{FaultList, Place};
 use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
 use crate::json::reader::PlainValue;
+use crate::record::COMMENT_KEYS;
 use crate::timestamp::Timestamp;
 
 pub(crate) use file::{Encoding, IncomingChunk, IncomingFile};
@@ -30,11 +31,7 @@ pub(crate) use version::{IncomingState, IncomingVersion};
 pub(crate) const FORMAT: &str = "worldlet/1.0";
 
 /// The top-level keys that are stored and exported again, in the order in which they are written.
-pub(crate) const KEPT: [&str; 5] = ["meta", "comment", "vibecode", "misc", "corporate"];
-
-/// The keys that are allowed in every object with fixed keys. They are stored for the worldlet itself,
-/// records and versions, and ignored elsewhere.
-const COMMENTS: [&str; 4] = ["comment", "vibecode", "misc", "corporate"];
+pub(crate) const WORLDLET_EXTRA_KEYS: [&str; 5] = ["meta", "comment", "vibecode", "misc", "corporate"];
 
 /// The outcome of an import.
 ///
@@ -57,7 +54,7 @@ pub struct Imported {
 
 /// A record of a worldlet. Its form is valid; its classes are not checked yet.
 #[derive(Debug)]
-pub(crate) struct Incoming {
+pub(crate) struct IncomingRecord {
     pub(crate) pk: String,
     pub(crate) bucket: Map<String, Value>,
     pub(crate) stack: Map<String, Value>,
@@ -67,22 +64,22 @@ pub(crate) struct Incoming {
 }
 
 /// Receives the parts of a worldlet in the order of its text. An error ends the reading; faults of the
-/// worldlet go to `problems`.
+/// worldlet go to `faults`.
 pub(crate) trait Sink {
     /// Receives a record.
-    fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()>;
+    fn record(&mut self, record: IncomingRecord, faults: &mut WorldletFaults) -> Result<()>;
 
     /// Whether the database keeps versions.
     fn is_temporal(&self) -> bool;
 
     /// Receives the stub of a record, whose content is in the history.
-    fn stub(&mut self, pk: String, created_at: Option<Timestamp>, problems: &mut Problems) -> Result<()>;
+    fn stub(&mut self, pk: String, created_at: Option<Timestamp>, faults: &mut WorldletFaults) -> Result<()>;
 
     /// Reserves the position of a record in the order of creation, before it is known whether it is a stub.
     fn reserve(&mut self, pk: &str) -> Result<()>;
 
     /// Receives a version of a record.
-    fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()>;
+    fn version(&mut self, version: IncomingVersion, faults: &mut WorldletFaults) -> Result<()>;
 
     /// Receives the metadata of a file.
     fn file(&mut self, file: IncomingFile) -> Result<()>;
@@ -91,23 +88,23 @@ pub(crate) trait Sink {
     fn refused_file(&mut self, pk: Option<String>);
 
     /// Receives a chunk of a file, perhaps before the file itself.
-    fn chunk(&mut self, chunk: IncomingChunk, problems: &mut Problems) -> Result<()>;
+    fn chunk(&mut self, chunk: IncomingChunk, faults: &mut WorldletFaults) -> Result<()>;
 
     /// Receives a class definition from the key `classes`.
-    fn class(&mut self, name: &str, definition: Value, problems: &mut Problems) -> Result<()>;
+    fn class(&mut self, name: &str, definition: Value, faults: &mut WorldletFaults) -> Result<()>;
 
-    /// Receives a property of the worldlet itself: `executable`, or one of [`KEPT`].
+    /// Receives a property of the worldlet itself: `executable`, or one of [`WORLDLET_EXTRA_KEYS`].
     fn keep(&mut self, key: &str, value: &Value) -> Result<()>;
 }
 
 /// The faults and warnings found in a worldlet so far.
 #[derive(Debug, Default)]
-pub(crate) struct Problems {
+pub(crate) struct WorldletFaults {
     errors: FaultList,
     pub(crate) warnings: FaultList,
 }
 
-impl Problems {
+impl WorldletFaults {
     /// Adds a fault as `invalid-worldlet`; its own id becomes the detail `reason`.
     pub(crate) fn refuse(&mut self, fault: ErrorItem) {
         self.errors.push(of_worldlet(fault));
@@ -154,13 +151,13 @@ fn without_byte_order_mark<'r>(mut reader: &'r mut dyn Read) -> impl Read + 'r {
 ///
 /// # Errors
 /// `invalid-worldlet` if the text is not a JSON object; the errors of the sink. Other faults go to
-/// `problems`.
-pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, problems: &mut Problems) -> Result<()> {
+/// `faults`.
+pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut WorldletFaults) -> Result<()> {
     let mut failure = None;
     let mut deserializer = serde_json::Deserializer::from_reader(without_byte_order_mark(reader));
     let visitor = WorldletVisitor {
         sink,
-        problems,
+        faults,
         failure: &mut failure,
         format: None,
         version: None,
@@ -239,7 +236,7 @@ impl<'de> Deserialize<'de> for History {
 /// Visits the top-level keys of a worldlet.
 struct WorldletVisitor<'r> {
     sink: &'r mut dyn Sink,
-    problems: &'r mut Problems,
+    faults: &'r mut WorldletFaults,
     /// The error of the sink, which an error of serde cannot carry.
     failure: &'r mut Option<Error>,
     format: Option<Value>,
@@ -265,10 +262,10 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
             match key.as_str() {
                 "records" => {
                     let is_temporal = self.is_temporal();
-                    let Self { sink, problems, failure, possible_stubs, .. } = &mut self;
+                    let Self { sink, faults, failure, possible_stubs, .. } = &mut self;
                     let take = |pk: String, text: &str| {
                         match record::Stub::read(text) {
-                            Some(stub) if is_temporal => return sink.stub(pk, stub.created_at, problems),
+                            Some(stub) if is_temporal => return sink.stub(pk, stub.created_at, faults),
                             Some(_) if sink.is_temporal() => {
                                 sink.reserve(&pk)?;
                                 possible_stubs.push((pk, text.to_owned()));
@@ -276,29 +273,29 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
                             }
                             _ => {}
                         }
-                        match record::read(pk, text, problems) {
-                            Some(record) => sink.record(record, problems),
+                        match record::read(pk, text, faults) {
+                            Some(record) => sink.record(record, faults),
                             None => Ok(()),
                         }
                     };
                     let found = map.next_value_seed(EntriesVisitor { of: "records", take, failure })?;
-                    problems.refuse_entries("records", "an object", found);
+                    faults.refuse_entries("records", "an object", found);
                 }
                 "history" => {
-                    let Self { sink, problems, failure, has_history, .. } = &mut self;
-                    let take = |instance: String, text: &str| {
+                    let Self { sink, faults, failure, has_history, .. } = &mut self;
+                    let take = |instance_pk: String, text: &str| {
                         *has_history = true;
-                        match version::read(instance, text, problems) {
-                            Some(version) => sink.version(version, problems),
+                        match version::read(instance_pk, text, faults) {
+                            Some(version) => sink.version(version, faults),
                             None => Ok(()),
                         }
                     };
                     let found = map.next_value_seed(EntriesVisitor { of: "history", take, failure })?;
-                    problems.refuse_entries("history", "an object", found);
+                    faults.refuse_entries("history", "an object", found);
                 }
                 "files" => {
-                    let Self { sink, problems, failure, .. } = &mut self;
-                    let take = |pk: String, text: &str| match file::read_file(pk, text, problems) {
+                    let Self { sink, faults, failure, .. } = &mut self;
+                    let take = |pk: String, text: &str| match file::read_file(pk, text, faults) {
                         Ok(file) => sink.file(file),
                         Err(pk) => {
                             sink.refused_file(Some(pk));
@@ -306,30 +303,29 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
                         }
                     };
                     let found = map.next_value_seed(EntriesVisitor { of: "files", take, failure })?;
-                    problems.refuse_entries("files", "an object", found);
+                    faults.refuse_entries("files", "an object", found);
                 }
                 "file_chunks" => {
-                    let Self { sink, problems, failure, .. } = &mut self;
-                    let take = |key: String, text: &str| match file::read_chunk(&key, text, problems) {
-                        Ok(chunk) => sink.chunk(chunk, problems),
+                    let Self { sink, faults, failure, .. } = &mut self;
+                    let take = |key: String, text: &str| match file::read_chunk(&key, text, faults) {
+                        Ok(chunk) => sink.chunk(chunk, faults),
                         Err(file) => {
                             sink.refused_file(file);
                             Ok(())
                         }
                     };
                     let found = map.next_value_seed(EntriesVisitor { of: "file_chunks", take, failure })?;
-                    problems.refuse_entries("file_chunks", "an object", found);
+                    faults.refuse_entries("file_chunks", "an object", found);
                 }
                 "classes" => {
-                    let Self { sink, problems, failure, .. } = &mut self;
+                    let Self { sink, faults, failure, .. } = &mut self;
                     let take =
-                        |name: String, text: &str| match entry::read_text(("classes", &name), text, problems)
-                        {
-                            Some(definition) => sink.class(&name, definition, problems),
+                        |name: String, text: &str| match entry::read_text(("classes", &name), text, faults) {
+                            Some(definition) => sink.class(&name, definition, faults),
                             None => Ok(()),
                         };
                     let found = map.next_value_seed(EntriesVisitor { of: "classes", take, failure })?;
-                    problems.refuse_entries("classes", "an object: a definition for each class name", found);
+                    faults.refuse_entries("classes", "an object: a definition for each class name", found);
                 }
                 "format" => self.format = Some(map.next_value::<PlainValue>()?.0),
                 "format_version" => self.version = Some(map.next_value::<PlainValue>()?.0),
@@ -337,20 +333,22 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
                     let PlainValue(properties) = map.next_value()?;
                     self.read_properties(properties).map_err(|error| self.abort(error))?;
                 }
-                kept if KEPT.contains(&kept) => match json::parse(map.next_value::<Box<RawValue>>()?.get()) {
-                    Ok(value) => self.sink.keep(kept, &value).map_err(|error| self.abort(error))?,
-                    Err(error) => {
-                        let place = Place::Key(&Place::Root, kept);
-                        error
-                            .items()
-                            .iter()
-                            .for_each(|item| self.problems.refuse(place.with_pointer(item.clone())));
+                kept if WORLDLET_EXTRA_KEYS.contains(&kept) => {
+                    match json::parse(map.next_value::<Box<RawValue>>()?.get()) {
+                        Ok(value) => self.sink.keep(kept, &value).map_err(|error| self.abort(error))?,
+                        Err(error) => {
+                            let place = Place::Key(&Place::Root, kept);
+                            error
+                                .items()
+                                .iter()
+                                .for_each(|item| self.faults.refuse(place.with_pointer(item.clone())));
+                        }
                     }
-                },
+                }
                 unknown => {
                     map.next_value::<IgnoredAny>()?;
                     let place = Place::Key(&Place::Root, unknown);
-                    self.problems.refuse(place.fault(format!("a worldlet has no key `{unknown}`")));
+                    self.faults.refuse(place.fault(format!("a worldlet has no key `{unknown}`")));
                 }
             }
         }
@@ -376,7 +374,7 @@ impl WorldletVisitor<'_> {
         if self.has_history && self.temporal == Some(false) {
             let properties = Place::Key(&Place::Root, "properties");
             let message = "a worldlet with a history must be temporal";
-            self.problems.refuse(Place::Key(&properties, "temporal").fault(message));
+            self.faults.refuse(Place::Key(&properties, "temporal").fault(message));
         }
     }
 
@@ -384,10 +382,10 @@ impl WorldletVisitor<'_> {
         let is_temporal = self.is_temporal();
         for (pk, text) in std::mem::take(&mut self.possible_stubs) {
             match record::Stub::read(&text) {
-                Some(stub) if is_temporal => self.sink.stub(pk, stub.created_at, self.problems)?,
+                Some(stub) if is_temporal => self.sink.stub(pk, stub.created_at, self.faults)?,
                 _ => {
-                    if let Some(record) = record::read(pk, &text, self.problems) {
-                        self.sink.record(record, self.problems)?;
+                    if let Some(record) = record::read(pk, &text, self.faults) {
+                        self.sink.record(record, self.faults)?;
                     }
                 }
             }
@@ -398,7 +396,7 @@ impl WorldletVisitor<'_> {
     fn read_properties(&mut self, properties: Value) -> Result<()> {
         let place = Place::Key(&Place::Root, "properties");
         let Value::Object(properties) = properties else {
-            self.problems.refuse(place.wrong_type("an object", &properties));
+            self.faults.refuse(place.wrong_type("an object", &properties));
             return Ok(());
         };
         for (key, value) in properties {
@@ -406,16 +404,15 @@ impl WorldletVisitor<'_> {
             match (key.as_str(), &value) {
                 ("temporal", Value::Bool(false)) => self.temporal = Some(false),
                 ("temporal", Value::Bool(true)) if !self.sink.is_temporal() => {
-                    self.problems
-                        .refuse(place.fault("a temporal worldlet goes into a temporal database only"));
+                    self.faults.refuse(place.fault("a temporal worldlet goes into a temporal database only"));
                 }
                 ("temporal", Value::Bool(true)) => self.temporal = Some(true),
                 ("executable", Value::Bool(_)) => self.sink.keep("executable", &value)?,
                 ("temporal" | "executable", other) => {
-                    self.problems.refuse(place.wrong_type("a boolean", other))
+                    self.faults.refuse(place.wrong_type("a boolean", other))
                 }
-                (comment, _) if COMMENTS.contains(&comment) => {}
-                _ => self.problems.refuse(place.fault(format!("a worldlet has no property `{key}`"))),
+                (comment, _) if COMMENT_KEYS.contains(&comment) => {}
+                _ => self.faults.refuse(place.fault(format!("a worldlet has no property `{key}`"))),
             }
         }
         Ok(())
@@ -439,11 +436,11 @@ impl WorldletVisitor<'_> {
             Some(other) => {
                 let message = format!("this is version {other} of the format; it was read as {FORMAT}");
                 let warning = ErrorItem::new(ErrorId::INVALID_WORLDLET, message).with("found", other);
-                self.problems.warnings.push(place.with_pointer(warning));
+                self.faults.warnings.push(place.with_pointer(warning));
             }
             None => {
                 let found = self.format.clone().unwrap_or_default();
-                self.problems.refuse(
+                self.faults.refuse(
                     place
                         .fault(format!("this is no worldlet: the format is `{FORMAT}`"))
                         .with("found", found),

@@ -71,7 +71,7 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,
-    /// empty or larger than [`MOST_BYTES`](crate::MOST_BYTES).
+    /// empty or larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).
     fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()>;
     /// Ends a file that was begun: from now on it exists and never changes. Returns the pk of the file with
     /// this content, which differs from `file` if a file with the same content existed before.
@@ -131,7 +131,7 @@ pub trait Mikobase: Send + Sync {
     ///
     /// # Errors
     /// `stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or
-    /// larger than [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.
+    /// larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE); `storage-full`.
     fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()>;
     /// Imports the worldlet that was sent, all or none. With `trust`, validation faults become warnings.
     ///
@@ -929,7 +929,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<()>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Writes the next chunk of a file that was begun, counted from 0. The last chunk may be repeated.\n\n# Errors\n`file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,\nempty or larger than [`MOST_BYTES`](crate::MOST_BYTES).",
+                        "Writes the next chunk of a file that was begun, counted from 0. The last chunk may be repeated.\n\n# Errors\n`file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,\nempty or larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -1129,7 +1129,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<()>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Sends the next piece of the worldlet, counted from 0. The last piece may be repeated.\n\n# Errors\n`stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or\nlarger than [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.",
+                        "Sends the next piece of the worldlet, counted from 0. The last piece may be repeated.\n\n# Errors\n`stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or\nlarger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE); `storage-full`.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: true,
@@ -2096,7 +2096,7 @@ Only if the store could not be written.*/
 
 # Errors
 `file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,
-empty or larger than [`MOST_BYTES`](crate::MOST_BYTES).*/
+empty or larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).*/
         pub fn put_chunk(
             &self,
             file: &str,
@@ -2499,7 +2499,7 @@ Only if the text cannot be stored.*/
 
 # Errors
 `stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or
-larger than [`MOST_BYTES`](crate::MOST_BYTES); `storage-full`.*/
+larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE); `storage-full`.*/
         pub fn put_import(
             &self,
             import: &str,

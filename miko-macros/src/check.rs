@@ -16,13 +16,17 @@ use syn::{ItemTrait, TraitItem};
 
 use crate::args::Args;
 use crate::errors::Errors;
-use crate::model::Interface;
+use crate::model::InterfaceModel;
 use crate::options::Options;
 
 pub(crate) use item::is_trait;
 
 /// The model of the trait; `None` if it has mistakes, all of which go to `errors`.
-pub(crate) fn interface<'a>(args: Args, item: &'a ItemTrait, errors: &mut Errors) -> Option<Interface<'a>> {
+pub(crate) fn interface<'a>(
+    args: Args,
+    item: &'a ItemTrait,
+    errors: &mut Errors,
+) -> Option<InterfaceModel<'a>> {
     item::check(item, errors);
     let mut methods = Vec::new();
     for member in &item.items {
@@ -42,5 +46,5 @@ pub(crate) fn interface<'a>(args: Args, item: &'a ItemTrait, errors: &mut Errors
     if methods.is_empty() && errors.is_empty() {
         errors.at(&item.ident, "an interface needs a method that is not `local`: it has no remote method");
     }
-    errors.is_empty().then_some(Interface { args, item, methods })
+    errors.is_empty().then_some(InterfaceModel { args, item, methods })
 }

@@ -9,7 +9,7 @@ use std::{env, fs};
 use proc_macro2::TokenStream;
 use syn::{Attribute, File, Item, ItemTrait, Meta};
 
-const RECORD: &str = "MIKOBASE_RECORD";
+const RECORD_VARIABLE: &str = "MIKOBASE_RECORD";
 
 #[test]
 fn a_small_trait() {
@@ -33,14 +33,14 @@ fn check(folder: &str, source: &str, expected: &str) {
     let expanded: File = syn::parse2(crate::expand(args, quote::quote!(#item))).unwrap();
     let formatted = prettyplease::unparse(&expanded);
     let path = package.join(expected);
-    if env::var_os(RECORD).is_some() {
+    if env::var_os(RECORD_VARIABLE).is_some() {
         fs::write(&path, &formatted).unwrap();
     }
     let recorded = fs::read_to_string(&path).unwrap();
     let differs = recorded.lines().zip(formatted.lines()).position(|(old, new)| old != new);
     assert!(
         recorded == formatted,
-        "{expected} differs from line {} on: look at the change, and record it with `{RECORD}=1`",
+        "{expected} differs from line {} on: look at the change, and record it with `{RECORD_VARIABLE}=1`",
         differs.unwrap_or(recorded.lines().count().min(formatted.lines().count())) + 1
     );
 }

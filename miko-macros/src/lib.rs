@@ -8,7 +8,7 @@
 //! | parse | `args` (of the attribute itself), `options` (of `#[interface(…)]` on a method) |
 //! | check | `check`, a file per subject; `errors` collects the mistakes |
 //! | model | `model`, `types` |
-//! | compare | `record`: the model with the recorded surface |
+//! | compare | `recorded_surface`: the model with the recorded surface |
 //! | render | `render`, a file per generated item |
 //!
 //! The expansions of two traits are checked in, in `expansions/`. The guides are in `docs/`. Their examples are tested
@@ -21,7 +21,7 @@ mod errors;
 mod expansions;
 mod model;
 mod options;
-mod record;
+mod recorded_surface;
 mod render;
 mod test;
 mod types;
@@ -59,7 +59,7 @@ fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     // The trait is emitted also after a mistake, so that its uses cause no further errors.
     let generated = match interface {
         Some(interface) if errors.is_empty() => {
-            record::compare(&interface, &mut errors);
+            recorded_surface::compare(&interface, &mut errors);
             render::interface(&interface)
         }
         _ => TokenStream::new(),

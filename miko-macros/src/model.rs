@@ -11,19 +11,19 @@ use crate::args::Args;
 use crate::types;
 
 /// A trait that passed all checks.
-pub(crate) struct Interface<'a> {
+pub(crate) struct InterfaceModel<'a> {
     pub(crate) args: Args,
     pub(crate) item: &'a ItemTrait,
     /// Its remote methods, in order.
-    pub(crate) methods: Vec<Method>,
+    pub(crate) methods: Vec<MethodModel>,
 }
 
 /// A remote method.
-pub(crate) struct Method {
+pub(crate) struct MethodModel {
     pub(crate) ident: Ident,
     /// Its name on the wire.
     pub(crate) wire_name: String,
-    pub(crate) params: Vec<Param>,
+    pub(crate) params: Vec<ParamModel>,
     /// The return type as written.
     pub(crate) output: Type,
     /// The text of its doc comment.
@@ -34,13 +34,13 @@ pub(crate) struct Method {
 }
 
 /// A parameter of a remote method.
-pub(crate) struct Param {
+pub(crate) struct ParamModel {
     pub(crate) ident: Ident,
     /// The type as written.
     pub(crate) ty: Type,
 }
 
-impl Interface<'_> {
+impl InterfaceModel<'_> {
     pub(crate) fn ident(&self) -> &Ident {
         &self.item.ident
     }
@@ -99,7 +99,7 @@ impl Interface<'_> {
         Surface {
             interface: Cow::Owned(plain(self.ident())),
             version: Cow::default(),
-            methods: self.methods.iter().map(Method::entry).collect(),
+            methods: self.methods.iter().map(MethodModel::entry).collect(),
         }
     }
 
@@ -109,10 +109,10 @@ impl Interface<'_> {
     }
 }
 
-impl Method {
+impl MethodModel {
     /// Its entry in the surface.
     fn entry(&self) -> miko_surface::Method {
-        let param = |param: &Param| miko_surface::Param {
+        let param = |param: &ParamModel| miko_surface::Param {
             name: Cow::Owned(plain(&param.ident)),
             ty: Cow::Owned(types::as_written(&param.ty)),
         };
@@ -143,7 +143,7 @@ impl Method {
     }
 }
 
-impl Param {
+impl ParamModel {
     /// The type, as written in the generated module.
     pub(crate) fn ty(&self) -> Type {
         types::one_module_down(&self.ty)

@@ -3,7 +3,7 @@
 mod assertions;
 mod async_client;
 mod client;
-mod glue;
+mod interface_impl;
 mod messages;
 mod surface;
 
@@ -11,7 +11,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{ItemTrait, TraitItem};
 
-use crate::model::Interface;
+use crate::model::InterfaceModel;
 use crate::options::is_interface;
 
 /// The trait as written, without `#[interface(…)]` on its methods.
@@ -26,7 +26,7 @@ pub(crate) fn user_trait(item: &ItemTrait) -> ItemTrait {
 }
 
 /// The generated module beside the trait.
-pub(crate) fn interface(interface: &Interface<'_>) -> TokenStream {
+pub(crate) fn interface(interface: &InterfaceModel<'_>) -> TokenStream {
     let vis = &interface.item.vis;
     let module = interface.module();
     let conditions = interface.conditions();
@@ -36,7 +36,7 @@ pub(crate) fn interface(interface: &Interface<'_>) -> TokenStream {
     let surface = surface::render(interface);
     let client = client::render(interface);
     let async_client = async_client::render(interface);
-    let glue = glue::render(interface);
+    let interface_impl = interface_impl::render(interface);
     let assertions = assertions::render(interface);
     quote! {
         #(#conditions)*
@@ -60,7 +60,7 @@ pub(crate) fn interface(interface: &Interface<'_>) -> TokenStream {
             #surface
             #client
             #async_client
-            #glue
+            #interface_impl
         }
     }
 }

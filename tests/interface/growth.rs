@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use crate::cargo::{Package, WORKSPACE, built, printed};
 
 const TRAIT: &str = "miko-core/src/mikobase.rs";
-const RECORD: &str = "miko-core/schema/mikobase.surface.json";
+const RECORDED_SURFACE: &str = "miko-core/schema/mikobase.surface.json";
 
 const ADDED_TO_THE_TRAIT: &str = "
     /// The stardate of a year.
@@ -193,9 +193,9 @@ fn every_change_of_the_trait_is_an_error_against_the_recorded_surface() {
     workspace.edit(TRAIT, CHANGES[4].old, CHANGES[4].new);
     assert!(workspace.cargo_recording(CHECK).status.success());
     assert!(workspace.cargo(CHECK).status.success());
-    assert!(workspace.read(RECORD).contains("\"deadline_ms\": 5000"));
+    assert!(workspace.read(RECORDED_SURFACE).contains("\"deadline_ms\": 5000"));
     // A change of the recorded file is detected, also if the trait is unchanged.
-    workspace.edit(RECORD, "5000", "6000");
+    workspace.edit(RECORDED_SURFACE, "5000", "6000");
     assert!(!workspace.cargo(CHECK).status.success());
 }
 

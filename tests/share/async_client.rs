@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use crate::harness::Case;
-use crate::relay::{Fate, Relay};
+use crate::relay::{ConnectionFate, Relay};
 use crate::turnstile::turnstile_rpc::TurnstileAsyncClient;
 use crate::turnstile::{RELEASE, turnstile};
 
@@ -108,13 +108,15 @@ fn lost() {
             let relay = Relay::start(share.path(), fates);
             (TurnstileAsyncClient::connect(relay.path(), share.token()).await.unwrap(), relay)
         };
-        let (client, _relay) = connect(&[Fate::IsLostBeforeTheFirstAnswer, Fate::Lives]).await;
+        let (client, _relay) =
+            connect(&[ConnectionFate::IsLostBeforeTheFirstAnswer, ConnectionFate::Lives]).await;
         assert_eq!(client.push().await.unwrap(), 2, "run twice");
-        let (client, _relay) = connect(&[Fate::IsLostBeforeTheFirstAnswer, Fate::Lives]).await;
+        let (client, _relay) =
+            connect(&[ConnectionFate::IsLostBeforeTheFirstAnswer, ConnectionFate::Lives]).await;
         let error = client.pass().await.unwrap_err();
         assert!(error.is(ErrorId::SERVER_GONE), "{error}");
         assert_eq!(client.count().await.unwrap(), 3, "run once more");
-        let (client, _relay) = connect(&[Fate::IsLostBeforeTheFirstAnswer]).await;
+        let (client, _relay) = connect(&[ConnectionFate::IsLostBeforeTheFirstAnswer]).await;
         let error = client.push().await.unwrap_err();
         assert!(error.is(ErrorId::SERVER_GONE), "{error}");
     });

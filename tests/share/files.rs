@@ -7,18 +7,20 @@ use std::path::Path;
 use mikobase::backend::{self, Mode};
 use mikobase::prelude::*;
 use mikobase::{Returning, SqliteEngine};
-use nix::sys::signal::{Signal, kill};
+use nix::libc::{self, RLIM_INFINITY};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, fork, pipe};
+use nix::unistd::{ForkResult, Pid, fork, pipe};
 
 use crate::deaths::server_of;
 use crate::harness::Case;
 use crate::random::Random;
-use crate::support::create;
+use crate::support::{Event, create};
 
 pub const CASES: &[Case] = &[
     ("a_share_keeps_its_records_in_a_file", kept),
     ("calls_of_many_workers_are_committed_together_and_each_has_its_own_result", together),
+    ("writes_that_the_disk_does_not_take_are_refused_and_leave_nothing", disk_full),
     ("a_file_that_is_in_use_is_an_error_of_the_share", in_use),
     ("acknowledged_writes_survive_a_hundred_kills", killed_on_sqlite),
     ("acknowledged_writes_survive_a_hundred_kills_on_a_worldlet", killed_on_a_worldlet),
@@ -70,6 +72,59 @@ fn together() {
     assert_eq!(given, NUMBERS);
     let db = SqliteEngine::open(&path, Mode::Read).unwrap();
     assert_eq!(db.by_class("test.org/berth").unwrap().count(), NUMBERS);
+}
+
+/// The server may not write to files for a while, which is as if the disk were full. Calls that were run together
+/// are refused together, also those whose changes were complete.
+fn disk_full() {
+    const WORKERS: usize = 8;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    let (begun, refused, lifted) = (Event::new(), Event::new(), Event::new());
+    // SAFETY: the signal is ignored, so that no handler runs. Its write fails instead.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.unwrap();
+    let uds = on_file(&path);
+    let share = uds
+        .spawn(WORKERS, |db, worker| {
+            let mut acknowledged = vec![create(db, worker.index())?];
+            begun.notify();
+            let error = loop {
+                match create(db, worker.index()) {
+                    Ok(pk) => acknowledged.push(pk),
+                    Err(error) => break error,
+                }
+            };
+            refused.notify();
+            lifted.wait();
+            acknowledged.push(create(db, worker.index())?);
+            Ok((acknowledged, error))
+        })
+        .unwrap();
+    let server = server_of(share.path());
+    (0..WORKERS).for_each(|_| begun.wait());
+    set_file_size_limit(server, 1);
+    (0..WORKERS).for_each(|_| refused.wait());
+    set_file_size_limit(server, RLIM_INFINITY);
+    (0..WORKERS).for_each(|_| lifted.notify());
+    let returned = share.join().unwrap().into_returned().unwrap();
+    let db = SqliteEngine::open(&path, Mode::Read).unwrap();
+    let mut expected: Vec<String> = returned.iter().flat_map(|(pks, _)| pks.clone()).collect();
+    let mut found: Vec<String> =
+        db.by_class("test.org/item").unwrap().into_iter().map(|record| record.pk).collect();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected, "what was acknowledged is there, and nothing else");
+    for (_, error) in returned {
+        assert!(error.is(ErrorId::NOT_WRITABLE), "{error}");
+    }
+}
+
+/// Sets the size from which on a process cannot write to a file.
+fn set_file_size_limit(process: Pid, bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: RLIM_INFINITY };
+    // SAFETY: `limit` is valid for the call, which does not keep it. The old limit is not asked for.
+    let set = unsafe { libc::prlimit(process.as_raw(), libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
 }
 
 fn in_use() {

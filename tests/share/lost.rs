@@ -3,7 +3,7 @@
 use mikobase::prelude::*;
 
 use crate::harness::Case;
-use crate::relay::{Fate, Relay};
+use crate::relay::{ConnectionFate, Relay};
 use crate::turnstile::turnstile_rpc::TurnstileClient;
 use crate::turnstile::{RELEASE, Turnstile, turnstile};
 
@@ -17,7 +17,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Runs `test` with a client whose connections meet these fates.
-fn with_fates(fates: &'static [Fate], test: impl FnOnce(&TurnstileClient, &Relay)) {
+fn with_connections(fates: &'static [ConnectionFate], test: impl FnOnce(&TurnstileClient, &Relay)) {
     let uds = Uds::new().unwrap();
     let share = turnstile(&uds);
     let relay = Relay::start(share.path(), fates);
@@ -26,21 +26,22 @@ fn with_fates(fates: &'static [Fate], test: impl FnOnce(&TurnstileClient, &Relay
     share.join().unwrap();
 }
 
-const FIRST_ANSWER_LOST: &[Fate] = &[Fate::IsLostBeforeTheFirstAnswer, Fate::Lives];
+const FIRST_ANSWER_LOST: &[ConnectionFate] =
+    &[ConnectionFate::IsLostBeforeTheFirstAnswer, ConnectionFate::Lives];
 
 fn idempotent() {
-    with_fates(FIRST_ANSWER_LOST, |client, _| {
+    with_connections(FIRST_ANSWER_LOST, |client, _| {
         assert_eq!(client.push().unwrap(), 2, "it was run twice, as it allows");
         assert_eq!(client.push().unwrap(), 3);
     });
 }
 
 fn reading() {
-    with_fates(FIRST_ANSWER_LOST, |client, _| assert_eq!(client.count().unwrap(), 0));
+    with_connections(FIRST_ANSWER_LOST, |client, _| assert_eq!(client.count().unwrap(), 0));
 }
 
 fn neither() {
-    with_fates(FIRST_ANSWER_LOST, |client, _| {
+    with_connections(FIRST_ANSWER_LOST, |client, _| {
         let error = client.pass().unwrap_err();
         assert!(error.is(ErrorId::SERVER_GONE), "{error}");
         assert_eq!(client.count().unwrap(), 1, "it was run once");
@@ -49,21 +50,21 @@ fn neither() {
 }
 
 fn unsent() {
-    with_fates(&[Fate::IsLostWhileIdle, Fate::Lives], |client, relay| {
+    with_connections(&[ConnectionFate::IsLostWhileIdle, ConnectionFate::Lives], |client, relay| {
         relay.wait_for_loss();
         assert_eq!(client.pass().unwrap(), 1);
     });
 }
 
 fn once() {
-    with_fates(&[Fate::IsLostBeforeTheFirstAnswer], |client, _| {
+    with_connections(&[ConnectionFate::IsLostBeforeTheFirstAnswer], |client, _| {
         let error = client.push().unwrap_err();
         assert!(error.is(ErrorId::SERVER_GONE), "{error}");
     });
 }
 
 fn own_deadline() {
-    with_fates(&[Fate::Lives], |client, _| {
+    with_connections(&[ConnectionFate::Lives], |client, _| {
         let error = client.queue().unwrap_err();
         assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
         RELEASE.get().unwrap().notify();

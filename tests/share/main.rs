@@ -14,7 +14,6 @@ mod equality;
 mod files;
 mod fuzz;
 mod harness;
-mod intruders;
 mod lifecycle;
 mod limits;
 mod lost;
@@ -28,6 +27,7 @@ mod signals;
 mod streams;
 mod support;
 mod turnstile;
+mod unauthorized;
 
 fn main() -> std::process::ExitCode {
     let cases: &[(&str, &[harness::Case])] = &[
@@ -38,7 +38,7 @@ fn main() -> std::process::ExitCode {
         ("chaos", chaos::CASES),
         ("fuzz", fuzz::CASES),
         ("misuse", misuse::CASES),
-        ("intruders", intruders::CASES),
+        ("unauthorized", unauthorized::CASES),
         ("limits", limits::CASES),
         ("lost", lost::CASES),
         ("memory", memory::CASES),

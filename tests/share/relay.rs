@@ -12,7 +12,7 @@ use crate::support::Event;
 
 /// What happens to a connection.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Fate {
+pub enum ConnectionFate {
     /// The connection is kept.
     Lives,
     /// The connection is lost after the handshake.
@@ -29,7 +29,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    pub fn start(server: &Path, fates: &'static [Fate]) -> Self {
+    pub fn start(server: &Path, fates: &'static [ConnectionFate]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
         let server = server.to_owned();
@@ -53,7 +53,7 @@ impl Relay {
     }
 }
 
-fn relay(client: UnixStream, server: UnixStream, fate: Fate, lost: &'static Event) {
+fn relay(client: UnixStream, server: UnixStream, fate: ConnectionFate, lost: &'static Event) {
     let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     thread::spawn(move || {
         let _ = std::io::copy(&mut from_client, &mut to_server);
@@ -67,20 +67,20 @@ fn relay(client: UnixStream, server: UnixStream, fate: Fate, lost: &'static Even
 }
 
 /// Relays the frames of the server until the connection meets its fate.
-fn relay_frames(mut client: &UnixStream, mut server: &UnixStream, fate: Fate) {
+fn relay_frames(mut client: &UnixStream, mut server: &UnixStream, fate: ConnectionFate) {
     let mut incoming = FrameBuffer::default();
     let mut heard = 0;
     loop {
         while let Some(frame) = incoming.next_frame(frame::LARGEST).unwrap() {
             heard += 1;
-            if fate == Fate::IsLostBeforeTheFirstAnswer && heard > 1 {
+            if fate == ConnectionFate::IsLostBeforeTheFirstAnswer && heard > 1 {
                 return;
             }
             let header = u32::try_from(frame.len()).unwrap().to_be_bytes();
             if client.write_all(&[&header, frame].concat()).is_err() {
                 return;
             }
-            if fate == Fate::IsLostWhileIdle {
+            if fate == ConnectionFate::IsLostWhileIdle {
                 return;
             }
         }

@@ -105,7 +105,7 @@ fn host_share(
         .returning(Returning::Nothing)
         .setup(move |server| Ok(fs::write(written, preload(server.db(), records)?.join("\n"))?));
     let report = uds.mikobase(workers, |db, worker| {
-        let mut client = Shared { db, pks: read_pks(&pks)? };
+        let mut client = SharedStore { db, pks: read_pks(&pks)? };
         let mut choice = Choice::new(worker.index(), workers, records);
         serve_orders(orders[worker.index()].try_clone()?, &mut client, &mut choice)
     });
@@ -132,18 +132,18 @@ fn creation(class: &str, serial: usize) -> Value {
     json!({"action": "create", "class": class, "bucket": sample::bucket(serial)})
 }
 
-struct Shared<'d> {
+struct SharedStore<'d> {
     db: &'d MikobaseClient,
     pks: Vec<String>,
 }
 
-impl Shared<'_> {
+impl SharedStore<'_> {
     fn select(&self, query: Value) -> Result<Records, BoxError> {
         Ok(self.db.q0(query)?.into_records()?)
     }
 }
 
-impl Client for Shared<'_> {
+impl Client for SharedStore<'_> {
     fn read(&mut self, record: usize) -> Result<(), BoxError> {
         let found = self.db.record_by_pk(&self.pks[record])?.ok_or("a record is gone")?;
         sample::check(found.bucket.as_str(), record)

@@ -9,7 +9,7 @@ use postgres::{Client as Connection, NoTls, Row, Statement};
 
 use super::{Peer, Running, Size};
 use crate::crew::Crew;
-use crate::process::Server;
+use crate::process::PeerServer;
 use crate::sample;
 use crate::workload::{Client, FOUND, Workload};
 
@@ -44,7 +44,7 @@ macro_rules! insert_into {
 
 fn start(size: Size) -> Result<Option<Running>, BoxError> {
     const SOCKET: &str = ".s.PGSQL.5432";
-    let Some(server) = Server::script(include_str!("../../peers/postgresql.sh"), SOCKET)? else {
+    let Some(server) = PeerServer::script(include_str!("../../peers/postgresql.sh"), SOCKET)? else {
         return Ok(None);
     };
     preload(&mut connect(server.directory())?, size.records)?;

@@ -11,7 +11,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use super::{Peer, Running, Size};
 use crate::crew::Crew;
-use crate::process::Server;
+use crate::process::PeerServer;
 use crate::workload::{Client, Workload};
 
 pub(crate) const BLOCKING: Peer = Peer {
@@ -32,7 +32,7 @@ const REQUEST: [u8; 64] = [1; 64];
 const ANSWER: [u8; 200] = [2; 200];
 
 fn start(size: Size, polling: Duration) -> Result<Option<Running>, BoxError> {
-    let server = Server::fork(|listener| serve(&listener, polling))?;
+    let server = PeerServer::fork(|listener| serve(&listener, polling))?;
     let socket = server.socket();
     let crew = Crew::fork(size, |_| {
         let stream = UnixStream::connect(&socket)?;

@@ -5,7 +5,7 @@ use redis::{Commands, Connection};
 
 use super::{Peer, Running, Size};
 use crate::crew::Crew;
-use crate::process::Server;
+use crate::process::PeerServer;
 use crate::sample;
 use crate::workload::{Client, Workload};
 
@@ -24,7 +24,7 @@ pub(crate) const PEER: Peer = Peer {
 };
 
 fn start(size: Size) -> Result<Option<Running>, BoxError> {
-    let Some(server) = Server::script(include_str!("../../peers/redis.sh"), "socket")? else {
+    let Some(server) = PeerServer::script(include_str!("../../peers/redis.sh"), "socket")? else {
         return Ok(None);
     };
     let client =

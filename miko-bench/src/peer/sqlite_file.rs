@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{Peer, Running, Size};
 use crate::crew::Crew;
-use crate::process::Server;
+use crate::process::PeerServer;
 use crate::sample;
 use crate::workload::{Client, FOUND, Workload};
 
@@ -55,7 +55,7 @@ fn start(size: Size) -> Result<Option<Running>, BoxError> {
     // A connection must not cross a fork.
     drop(connection);
     let crew = Crew::fork(size, |_| Ok(SqliteFile(open(&path)?)))?;
-    Ok(Some(Running::with(crew, Server::none(directory))))
+    Ok(Some(Running::with(crew, PeerServer::none(directory))))
 }
 
 fn open(path: &Path) -> Result<Connection, BoxError> {

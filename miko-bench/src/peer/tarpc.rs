@@ -20,7 +20,7 @@ use super::mikobase::ping_rpc::{PingClient, PingRequest, PingResponse, PingServe
 use super::mikobase::{NoOp, Ping};
 use super::{Peer, Running, Size};
 use crate::crew::Crew;
-use crate::process::Server;
+use crate::process::PeerServer;
 use crate::sample::Choice;
 use crate::worker::serve_orders;
 use crate::workload::{Client, Workload};
@@ -50,7 +50,7 @@ fn against_stock_server<C: Client>(
     size: Size,
     connect: fn(&Path, &Token) -> Result<C, BoxError>,
 ) -> Result<Option<Running>, BoxError> {
-    let server = Server::fork(|listener| serve(&listener))?;
+    let server = PeerServer::fork(|listener| serve(&listener))?;
     let (socket, token) = (server.socket(), Uds::new()?.token().clone());
     let crew = Crew::fork(size, |_| connect(&socket, &token))?;
     Ok(Some(Running::with(crew, server)))

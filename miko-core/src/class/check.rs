@@ -7,14 +7,14 @@ use super::field::{Field, FieldType, HashRules};
 use super::markers::Markers;
 use super::reference::pk_of;
 use super::scalar;
-use super::violations::Violations;
+use super::violations::RuleFaults;
 use crate::diagnostics::{FaultList, Place, abbreviate};
 use crate::json::{self, members};
 use crate::timestamp::is_rfc3339;
 
 /// The reason for validating a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum WriteKind {
     /// A new record. Defaults fill in absent fields.
     Create,
     /// An update of a record.
@@ -42,7 +42,7 @@ pub(super) const MAX_NESTING: usize = json::MAX_DEPTH - 2;
 /// Validates a bucket or a part of it.
 pub(super) struct Checker<'c> {
     catalog: &'c Catalog,
-    violations: Violations<'c>,
+    violations: RuleFaults<'c>,
     markers: &'c Markers,
     /// The number of levels that may follow.
     remaining_depth: usize,
@@ -55,7 +55,7 @@ impl<'c> Checker<'c> {
         markers: &'c Markers,
         faults: &'c mut FaultList,
     ) -> Self {
-        Self { catalog, violations: Violations::of(class, faults), markers, remaining_depth: MAX_NESTING }
+        Self { catalog, violations: RuleFaults::of(class, faults), markers, remaining_depth: MAX_NESTING }
     }
 
     /// Validates an object of a class.

@@ -9,7 +9,7 @@ use super::constraint::Constraint;
 use super::definition::FieldPath;
 use super::field::{Field, FieldType};
 use super::reference::pk_of;
-use crate::json::{key_of, members};
+use crate::json::{index_key, members};
 
 impl Class {
     /// Whether the field holds a reference.
@@ -26,7 +26,7 @@ impl Class {
             Some(pk.map_or(Cow::Borrowed(value), |pk| Cow::Owned(pk.into())))
         };
         let values: Vec<Cow<'_, Value>> = constraint.fields.iter().map(value).collect::<Option<_>>()?;
-        Some(key_of(&values.iter().map(|value| &**value).collect::<Vec<_>>()))
+        Some(index_key(&values.iter().map(|value| &**value).collect::<Vec<_>>()))
     }
 
     /// The field at a path.

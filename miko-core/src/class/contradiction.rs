@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use serde_json::{Number, Value};
 
 use super::catalog::Catalog;
-use super::check::{Checker, Purpose};
+use super::check::{Checker, WriteKind};
 use super::definition::Definition;
 use super::field::{ElementRules, Field, FieldType};
 use super::markers::Markers;
@@ -89,7 +89,7 @@ impl Field {
         let (catalog, markers, mut faults) = (Catalog::default(), Markers::default(), FaultList::default());
         let mut value = value.clone();
         let place = Place::Root;
-        Normalizer::new(&catalog, Purpose::Create, &markers).normalize_value(self, &mut value, &place);
+        Normalizer::new(&catalog, WriteKind::Create, &markers).normalize_value(self, &mut value, &place);
         Checker::of(&catalog, "", &markers, &mut faults).check_element(self, &value, &place);
         faults.into_items().into_iter().next()
     }

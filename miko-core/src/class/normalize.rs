@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
-use super::check::{MAX_NESTING, Purpose};
+use super::check::{MAX_NESTING, WriteKind};
 use super::field::{Field, FieldType, HashRules};
 use super::markers::Markers;
 use crate::diagnostics::Place;
@@ -20,7 +20,7 @@ const MAX_DEFAULTS: usize = 10_000;
 /// Normalizes the buckets of one record.
 pub(crate) struct Normalizer<'c> {
     catalog: &'c Catalog,
-    purpose: Purpose,
+    kind: WriteKind,
     markers: &'c Markers,
     /// The class whose fields are normalized.
     class: &'c str,
@@ -33,11 +33,11 @@ pub(crate) struct Normalizer<'c> {
 }
 
 impl<'c> Normalizer<'c> {
-    pub(crate) fn new(catalog: &'c Catalog, purpose: Purpose, markers: &'c Markers) -> Self {
+    pub(crate) fn new(catalog: &'c Catalog, kind: WriteKind, markers: &'c Markers) -> Self {
         let (remaining_depth, remaining_defaults) = (MAX_NESTING, MAX_DEFAULTS);
         Self {
             catalog,
-            purpose,
+            kind,
             markers,
             class: "",
             remaining_depth,
@@ -49,14 +49,14 @@ impl<'c> Normalizer<'c> {
 
     /// Fills in the defaults of a class and collapses white space in its fields that have `collapse`.
     pub(crate) fn normalize(&mut self, class: &'c Class, bucket: &mut Map<String, Value>, place: &Place<'_>) {
-        if class.normalizes && self.purpose != Purpose::Import {
+        if class.normalizes && self.kind != WriteKind::Import {
             self.normalize_object(class, bucket, place);
         }
     }
 
     /// Normalizes all marked objects of a bucket, including the bucket itself.
     pub(crate) fn normalize_marked(&mut self, bucket: &mut Map<String, Value>, place: &Place<'_>) {
-        if !self.markers.is_empty() && self.purpose != Purpose::Import {
+        if !self.markers.is_empty() && self.kind != WriteKind::Import {
             self.normalize_marked_object(bucket, place);
         }
     }
@@ -85,7 +85,7 @@ impl<'c> Normalizer<'c> {
     ) {
         for (name, field) in fields {
             let place = Place::Key(place, name);
-            if self.purpose == Purpose::Create
+            if self.kind == WriteKind::Create
                 && self.remaining_defaults > 0
                 && let Some(initial) = initial_value(field)
                 && members::get(bucket, name).is_none()

@@ -7,12 +7,12 @@ use serde_json::Number;
 
 use super::field::ElementRules;
 use super::scalar_rules::{Format, NumberRules, StringRules};
-use super::violations::Violations;
+use super::violations::RuleFaults;
 use crate::diagnostics::{Place, abbreviate};
 use crate::json::{compare_numbers, is_multiple};
 
 pub(super) fn check_string(
-    violations: &mut Violations<'_>,
+    violations: &mut RuleFaults<'_>,
     rules: &StringRules,
     text: &str,
     place: &Place<'_>,
@@ -87,7 +87,7 @@ fn is_date(text: &str) -> bool {
 }
 
 pub(super) fn check_number(
-    violations: &mut Violations<'_>,
+    violations: &mut RuleFaults<'_>,
     bounds: &NumberRules,
     number: &Number,
     place: &Place<'_>,
@@ -122,7 +122,7 @@ pub(super) fn check_number(
 }
 
 pub(super) fn check_count(
-    violations: &mut Violations<'_>,
+    violations: &mut RuleFaults<'_>,
     elements: &ElementRules,
     count: usize,
     place: &Place<'_>,

@@ -6,13 +6,13 @@ use crate::diagnostics::{FaultList, Place, abbreviate};
 use crate::error::{ErrorId, ErrorItem};
 
 /// Collects violations, each with the class that declares the rule.
-pub(super) struct Violations<'c> {
+pub(super) struct RuleFaults<'c> {
     /// The class whose fields are checked.
     pub(super) class: &'c str,
     faults: &'c mut FaultList,
 }
 
-impl<'c> Violations<'c> {
+impl<'c> RuleFaults<'c> {
     pub(super) fn of(class: &'c str, faults: &'c mut FaultList) -> Self {
         Self { class, faults }
     }

@@ -9,7 +9,7 @@ use serde_json::{Number, Value};
 /// `1` and `1.0` give the same key, `1` and `"1"` do not; the order of an object's keys does not matter. Keys
 /// of natural numbers sort in numeric order, so ascending values are appended at the end of an index instead
 /// of being inserted at random places.
-pub(crate) fn key_of(values: &[&Value]) -> String {
+pub(crate) fn index_key(values: &[&Value]) -> String {
     let mut key = String::new();
     for value in values {
         write_value(value, &mut key);
@@ -70,7 +70,7 @@ fn length_prefix(number: &str) -> &'static str {
     letter.unwrap_or_default()
 }
 
-/// Converts a key of the older format of [`key_of`], without length prefixes, to the current format.
+/// Converts a key of the older format of [`index_key`], without length prefixes, to the current format.
 pub(crate) fn with_length_prefixes(old: &str) -> String {
     let mut key = String::with_capacity(old.len() + 8);
     let mut rest = old;
@@ -140,16 +140,16 @@ mod tests {
         ];
         for a in &values {
             for b in &values {
-                assert_eq!(key_of(&[a]) == key_of(&[b]), equal(a, b), "{a} and {b}");
+                assert_eq!(index_key(&[a]) == index_key(&[b]), equal(a, b), "{a} and {b}");
             }
         }
-        assert_ne!(key_of(&[&json!("a"), &json!("b,")]), key_of(&[&json!("a,"), &json!("b")]));
+        assert_ne!(index_key(&[&json!("a"), &json!("b,")]), index_key(&[&json!("a,"), &json!("b")]));
     }
 
     #[test]
     fn keys_of_natural_numbers_sort_in_numeric_order() {
         let ascending = [0, 1, 9, 10, 11, 99, 100, 1_000, 99_999, 100_000, u64::MAX - 1, u64::MAX];
-        assert!(ascending.map(|number| key_of(&[&json!(number)])).is_sorted());
+        assert!(ascending.map(|number| index_key(&[&json!(number)])).is_sorted());
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
         ];
         for (old, values) in cases {
             let values: Vec<&Value> = values.as_array().unwrap().iter().collect();
-            assert_eq!(with_length_prefixes(old), key_of(&values));
+            assert_eq!(with_length_prefixes(old), index_key(&values));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::error::Result;
 use crate::memory;
-use crate::query::filter::{Filter, Resolved};
+use crate::query::filter::{DeferredResult, Filter};
 use crate::query::select::SelectRequest;
 use crate::query::sort::SortBy;
 use crate::timestamp::Timestamp;
@@ -60,11 +60,11 @@ impl Filter {
     }
 }
 
-fn matches(filter: &Resolved<Filter>, record: &impl RecordView) -> Result<bool> {
+fn matches(filter: &DeferredResult<Filter>, record: &impl RecordView) -> Result<bool> {
     filter.as_ref().map_err(Clone::clone)?.matches(record)
 }
 
-fn resolved<T>(part: Option<&Resolved<T>>) -> Result<Option<&T>> {
+fn resolved<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }
 
@@ -73,7 +73,7 @@ impl SelectRequest {
         if self.sorts.is_empty() {
             return records;
         }
-        let keys = |record: &S| self.sorts.iter().map(|sort| sort.by.key_of(record)).collect::<Vec<_>>();
+        let keys = |record: &S| self.sorts.iter().map(|sort| sort.by.sort_key(record)).collect::<Vec<_>>();
         let mut keyed: Vec<_> = records.into_iter().map(|record| (keys(&record), record)).collect();
         keyed.sort_by(|(a, _), (b, _)| {
             let pairs = self.sorts.iter().zip(a.iter().zip(b));
@@ -164,7 +164,7 @@ fn compare(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
 }
 
 impl SortBy {
-    fn key_of(&self, record: &impl RecordView) -> Option<Vec<u8>> {
+    fn sort_key(&self, record: &impl RecordView) -> Option<Vec<u8>> {
         let time = |time: Timestamp| Some((time.as_millis() as u64 ^ 1 << 63).to_be_bytes().to_vec());
         match self {
             Self::Pk => Some(record.pk().as_bytes().to_vec()),

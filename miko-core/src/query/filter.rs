@@ -6,29 +6,29 @@ use crate::diagnostics::readers::{self, ReadFn, refuse_type};
 use crate::diagnostics::{FaultList, Faults, Place};
 use crate::error::{Error, ErrorItem};
 use crate::json::{self, members::get};
-use crate::query::fields;
 use crate::query::path::PathTest;
-use crate::query::placeholder::{self, ReadContext, Resolver, Scope};
+use crate::query::placeholder::{self, PlaceholderScope, ReadContext, Resolver};
+use crate::query::request_keys;
 
 /// A filter of records. All given parts must hold.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     /// The record has one of these classes or a subclass of one.
-    pub(crate) classes: Option<Resolved<Vec<String>>>,
+    pub(crate) classes: Option<DeferredResult<Vec<String>>>,
     /// The record has one of these pks.
-    pub(crate) pks: Option<Resolved<Vec<String>>>,
-    pub(crate) path: Option<Resolved<PathTest>>,
-    pub(crate) all: Option<Resolved<Vec<Resolved<Filter>>>>,
-    pub(crate) any: Option<Resolved<Vec<Resolved<Filter>>>>,
+    pub(crate) pks: Option<DeferredResult<Vec<String>>>,
+    pub(crate) path: Option<DeferredResult<PathTest>>,
+    pub(crate) all: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
+    pub(crate) any: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
     /// Whether the conjunction of the parts above is negated.
-    pub(crate) negated: Option<Resolved<bool>>,
+    pub(crate) negated: Option<DeferredResult<bool>>,
     /// A further filter for the records that pass this one. It is not negated.
-    pub(crate) then: Option<Box<Resolved<Filter>>>,
+    pub(crate) then: Option<Box<DeferredResult<Filter>>>,
 }
 
 /// A part of a request after its placeholders are resolved. An error is raised only if evaluation reaches the
 /// part.
-pub(crate) type Resolved<T> = Result<T, Error>;
+pub(crate) type DeferredResult<T> = Result<T, Error>;
 
 /// The keys of a condition inside a select.
 const KEYS: [&str; 9] = ["class", "classes", "pk", "path", "all", "any", "then", "not", PLACEHOLDERS];
@@ -71,27 +71,27 @@ impl<'f> FilterReader<'f> {
         filter
     }
 
-    /// Calls `then` with a context that contains the placeholders of `map`. Warns of placeholders that are
+    /// Calls `body` with a context that contains the placeholders of `map`. Warns of placeholders that are
     /// not used.
     pub(super) fn with_placeholders<'q, T>(
         &mut self,
         map: &'q Map<String, Value>,
         context: &ReadContext<'q, '_>,
-        then: impl FnOnce(&mut Self, &ReadContext<'q, '_>) -> T,
+        body: impl FnOnce(&mut Self, &ReadContext<'q, '_>) -> T,
     ) -> T {
         let place = Place::Key(context.place, PLACEHOLDERS);
         match get(map, PLACEHOLDERS) {
-            None => then(self, context),
+            None => body(self, context),
             Some(Value::Object(definitions)) => {
-                let scope = Scope::nested(context.scope, definitions);
-                let read = then(self, &ReadContext { scope: &scope, ..*context });
+                let scope = PlaceholderScope::nested(context.scope, definitions);
+                let read = body(self, &ReadContext { scope: &scope, ..*context });
                 let unused = self.resolver.unused(definitions, &place);
                 unused.into_iter().for_each(|warning| self.faults.hint(warning));
                 read
             }
             Some(other) => {
                 self.faults.refuse_type(&place, "an object", other);
-                then(self, context)
+                body(self, context)
             }
         }
     }
@@ -103,7 +103,7 @@ impl<'f> FilterReader<'f> {
         value: &'q Value,
         context: &ReadContext<'q, '_>,
         read: ReadFn<T>,
-    ) -> Option<Resolved<T>> {
+    ) -> Option<DeferredResult<T>> {
         if !placeholder::contains_placeholder(value) {
             return self.read_in_place(context, |reader| read(value.clone(), context.place, reader.faults));
         }
@@ -130,7 +130,7 @@ impl<'f> FilterReader<'f> {
         key: &str,
         context: &ReadContext<'q, '_>,
         read: ReadFn<T>,
-    ) -> Option<Resolved<T>> {
+    ) -> Option<DeferredResult<T>> {
         let value = get(map, key)?;
         self.size += 1;
         self.read_value(value, &context.at(&Place::Key(context.place, key)), read)
@@ -140,13 +140,13 @@ impl<'f> FilterReader<'f> {
         &mut self,
         map: &'q Map<String, Value>,
         context: &ReadContext<'q, '_>,
-    ) -> Option<Resolved<Vec<String>>> {
+    ) -> Option<DeferredResult<Vec<String>>> {
         let class = self.read_part(map, "class", context, readers::classes);
         let classes = self.read_part(map, "classes", context, readers::classes);
         match (class, classes) {
             (Some(class), Some(classes)) => {
                 let warning =
-                    fields::redundant_fields(["class", "classes"], "records of either are selected");
+                    request_keys::redundant_fields(["class", "classes"], "records of either are selected");
                 self.faults.warn(context.place.with_pointer(warning));
                 Some(class.and_then(|class| Ok([class, classes?].concat())))
             }
@@ -160,7 +160,7 @@ impl<'f> FilterReader<'f> {
         map: &'q Map<String, Value>,
         key: &str,
         context: &ReadContext<'q, '_>,
-    ) -> Option<Resolved<Vec<Resolved<Filter>>>> {
+    ) -> Option<DeferredResult<Vec<DeferredResult<Filter>>>> {
         let place = Place::Key(context.place, key);
         self.read_expanded(get(map, key)?, &context.at(&place), &mut |reader, value, context| match value {
             Value::Array(items) => {
@@ -183,7 +183,7 @@ impl<'f> FilterReader<'f> {
             let message = format!("conditions may nest {} deep, placeholders resolved", json::MAX_DEPTH);
             return readers::refuse(self.faults, context.place.fault(message));
         }
-        let unknown = fields::unknown(map, &KEYS);
+        let unknown = request_keys::unknown(map, &KEYS);
         if !unknown.is_empty() {
             let message = format!("a condition has no key `{}`", unknown.join("`, `"));
             let item = context.place.fault(message).with("unknown_fields", unknown);
@@ -201,7 +201,7 @@ impl<'f> FilterReader<'f> {
         value: &'q Value,
         context: &ReadContext<'q, '_>,
         read: &mut dyn FnMut(&mut Self, &'q Value, &ReadContext<'q, '_>) -> Option<T>,
-    ) -> Option<Resolved<T>> {
+    ) -> Option<DeferredResult<T>> {
         let Some(name) = placeholder::name(value) else {
             return self.read_in_place(context, |reader| read(reader, value, context));
         };
@@ -217,7 +217,7 @@ impl<'f> FilterReader<'f> {
         &mut self,
         context: &ReadContext<'_, '_>,
         read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Option<Resolved<T>> {
+    ) -> Option<DeferredResult<T>> {
         match context.expansion {
             None => read(self).map(Ok),
             Some(_) => self.deferring_errors(|reader| read(reader).map(Ok)),
@@ -227,8 +227,8 @@ impl<'f> FilterReader<'f> {
     /// Defers the faults that `read` reports until evaluation.
     fn deferring_errors<T>(
         &mut self,
-        read: impl FnOnce(&mut Self) -> Option<Resolved<T>>,
-    ) -> Option<Resolved<T>> {
+        read: impl FnOnce(&mut Self) -> Option<DeferredResult<T>>,
+    ) -> Option<DeferredResult<T>> {
         let mut outer = std::mem::take(self.faults);
         self.faults.patterns = std::mem::take(&mut outer.patterns);
         let part = read(self);

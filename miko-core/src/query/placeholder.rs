@@ -40,13 +40,13 @@ pub(super) fn contains_placeholder(value: &Value) -> bool {
 
 /// The names that are visible at one place of a request.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Scope<'q, 's> {
+pub(super) struct PlaceholderScope<'q, 's> {
     /// The definitions of this condition.
     definitions: Option<&'q Map<String, Value>>,
-    outer: Option<&'s Scope<'q, 's>>,
+    outer: Option<&'s PlaceholderScope<'q, 's>>,
 }
 
-impl<'q, 's> Scope<'q, 's> {
+impl<'q, 's> PlaceholderScope<'q, 's> {
     pub(super) const fn nested(outer: &'s Self, definitions: &'q Map<String, Value>) -> Self {
         Self { definitions: Some(definitions), outer: Some(outer) }
     }
@@ -75,7 +75,7 @@ impl<'q, 's> Scope<'q, 's> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expansion<'q, 'c> {
     pub(super) definition: &'q Value,
-    scope: &'c Scope<'q, 'c>,
+    scope: &'c PlaceholderScope<'q, 'c>,
     outer: Option<&'c Expansion<'q, 'c>>,
     depth: usize,
     /// Whether this definition, or one around it, was expanded before. Only then does it use up the budget:
@@ -85,7 +85,7 @@ pub(super) struct Expansion<'q, 'c> {
 
 impl<'q, 'c> Expansion<'q, 'c> {
     /// The scopes of those expansions, from this one outwards, that expand the argument `definition`.
-    fn scopes_of(&self, definition: &Value) -> impl Iterator<Item = &'c Scope<'q, 'c>> {
+    fn scopes_of(&self, definition: &Value) -> impl Iterator<Item = &'c PlaceholderScope<'q, 'c>> {
         let links = std::iter::successors(Some(*self), |link| link.outer.copied());
         links.filter(move |link| std::ptr::eq(link.definition, definition)).map(|link| link.scope)
     }
@@ -95,7 +95,7 @@ impl<'q, 'c> Expansion<'q, 'c> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadContext<'q, 'p> {
     pub(super) place: &'p Place<'p>,
-    pub(super) scope: &'p Scope<'q, 'p>,
+    pub(super) scope: &'p PlaceholderScope<'q, 'p>,
     pub(super) expansion: Option<&'p Expansion<'q, 'p>>,
 }
 

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 use crate::diagnostics::readers::{self, ReadFn};
 use crate::diagnostics::{Faults, Place};
 use crate::json::members::get;
-use crate::query::fields;
 use crate::query::filter::{Filter, FilterReader};
-use crate::query::placeholder::{ReadContext, Scope};
+use crate::query::placeholder::{PlaceholderScope, ReadContext};
+use crate::query::request_keys;
 use crate::query::sort::SortKey;
 use crate::timestamp::Timestamp;
 
@@ -63,9 +63,9 @@ impl SelectRequest {
         UNSUPPORTED_KEYS
             .iter()
             .filter(|key| get(map, key).is_some())
-            .for_each(|key| fields::refuse_unsupported_key(key, faults));
+            .for_each(|key| request_keys::refuse_unsupported_key(key, faults));
         let mut reader = FilterReader::new(faults);
-        let scope = Scope::default();
+        let scope = PlaceholderScope::default();
         let context = ReadContext { place: &Place::Root, scope: &scope, expansion: None };
         let select = reader.with_placeholders(map, &context, |reader, context| {
             let filter = reader.read(map, context);
@@ -84,7 +84,7 @@ impl SelectRequest {
         });
         let deferred = reader.deferred;
         faults.add_deferred_errors(deferred);
-        fields::refuse_unknown(map.keys().map(String::as_str), &KEYS, faults);
+        request_keys::refuse_unknown(map.keys().map(String::as_str), &KEYS, faults);
         select
     }
 }
@@ -95,7 +95,7 @@ fn read_sorts<'q>(
     context: &ReadContext<'q, '_>,
 ) -> Vec<SortKey> {
     if get(map, "sort").is_some() && get(map, "sorts").is_some() {
-        let warning = fields::redundant_fields(["sort", "sorts"], "`sort` goes first");
+        let warning = request_keys::redundant_fields(["sort", "sorts"], "`sort` goes first");
         reader.faults.warn(context.place.with_pointer(warning));
     }
     let first = read_unconditional(reader, map, "sort", context, SortKey::read);

@@ -8,11 +8,11 @@ use crate::diagnostics::readers::{self, refuse, refuse_type};
 use crate::diagnostics::{Faults, Place};
 use crate::error::{ErrorId, ErrorItem};
 use crate::json;
-use crate::query::fields;
 use crate::query::folding::Folding;
 use crate::query::lookup::with_value_at;
 use crate::query::operator::read_folding;
 use crate::query::placeholder;
+use crate::query::request_keys;
 use crate::query::step::{self, PathStep};
 use crate::query::value_ref::ValueRef;
 
@@ -66,7 +66,7 @@ impl SortKey {
             Some(value) => readers::boolean(value.clone(), &Place::Key(&last, "reverse"), faults),
         };
         let folding = read_folding(&qualifiers, &last, faults);
-        let unknown = fields::unknown(&qualifiers, &QUALIFIERS);
+        let unknown = request_keys::unknown(&qualifiers, &QUALIFIERS);
         if !unknown.is_empty() {
             let message = format!("a sort path has no key `{}`", unknown.join("`, `"));
             let item = last.fault(message).with("unknown_fields", unknown);
@@ -118,7 +118,7 @@ fn is_qualifier(last: &Value) -> bool {
 
 /// Reads a record property, such as `{"record": "pk"}`.
 fn read_property(property: &Map<String, Value>, place: &Place<'_>, faults: &mut Faults) -> Option<SortBy> {
-    let unknown = fields::unknown(property, &["record"]);
+    let unknown = request_keys::unknown(property, &["record"]);
     if !unknown.is_empty() {
         let message = format!("this object has no key `{}`", unknown.join("`, `"));
         faults.refuse(place.fault(message).with("unknown_fields", unknown));
@@ -203,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    fn key_of(value: &Value) -> Option<Vec<u8>> {
+    fn sort_key(value: &Value) -> Option<Vec<u8>> {
         encode_value(&value.into(), Folding::default())
     }
 
@@ -248,7 +248,7 @@ mod tests {
             json!({}),
         ];
         for pair in ascending.windows(2) {
-            assert!(key_of(&pair[0]) < key_of(&pair[1]), "{} < {}", pair[0], pair[1]);
+            assert!(sort_key(&pair[0]) < sort_key(&pair[1]), "{} < {}", pair[0], pair[1]);
         }
     }
 
@@ -261,8 +261,8 @@ mod tests {
             [json!([1]), json!([])],
             [json!({"a": 1}), json!({})],
         ] {
-            assert_eq!(key_of(&a), key_of(&b), "{a} and {b}");
+            assert_eq!(sort_key(&a), sort_key(&b), "{a} and {b}");
         }
-        assert_eq!(key_of(&json!(null)), None);
+        assert_eq!(sort_key(&json!(null)), None);
     }
 }

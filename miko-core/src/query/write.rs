@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::diagnostics::{Place, readers};
-use crate::query::fields::Fields;
-use crate::record::PASS_THROUGH;
+use crate::query::request_keys::RequestKeys;
+use crate::record::EXTRA_KEYS;
 use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
@@ -54,7 +54,7 @@ pub(crate) struct DeleteRequest {
 }
 
 impl CreateRequest {
-    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_unsupported("transaction");
         let bucket = fields.read_required("bucket", readers::object);
         let stack = stack(fields).unwrap_or_else(|| StackInput::Primary(uns::RECORD.to_owned()));
@@ -64,7 +64,7 @@ impl CreateRequest {
 }
 
 impl UpdateRequest {
-    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         const CHANGES: [&str; 4] = ["bucket", "class", "classes", "stack"];
         fields.refuse_unsupported("transaction");
         if fields.present(&CHANGES).is_empty() {
@@ -81,7 +81,7 @@ impl UpdateRequest {
 }
 
 impl DeleteRequest {
-    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_unsupported("transaction");
         let pk = fields.read_required("pk", readers::string);
         let if_exists = fields.read("if_exists", readers::boolean).unwrap_or(false);
@@ -90,7 +90,7 @@ impl DeleteRequest {
 }
 
 /// Reads `class`, `classes` or `stack`. `None` if none is present, or if it is invalid.
-fn stack(fields: &mut Fields<'_>) -> Option<StackInput> {
+fn stack(fields: &mut RequestKeys<'_>) -> Option<StackInput> {
     const KEYS: [&str; 3] = ["class", "classes", "stack"];
     match *fields.present(&KEYS) {
         [] => None,
@@ -110,9 +110,9 @@ fn stack(fields: &mut Fields<'_>) -> Option<StackInput> {
 }
 
 /// Takes the extras of the record, in the order in which they are returned.
-fn extras(fields: &mut Fields<'_>) -> Map<String, Value> {
+fn extras(fields: &mut RequestKeys<'_>) -> Map<String, Value> {
     let mut extras = Map::new();
-    for key in PASS_THROUGH {
+    for key in EXTRA_KEYS {
         let value = match key {
             "custom_classes" => fields.read(key, readers::custom_classes),
             _ => fields.take(key),

@@ -17,7 +17,7 @@ use super::naive::NaiveStorage;
 use super::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 use super::row::{FileRow, Row, State};
 use super::sqlite::Sqlite;
-use super::write_set::{Change, Conflict, IndexEntry, OtherChanges, WriteSet};
+use super::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, WriteSet};
 use super::{Storage, each_file, versions};
 use crate::class::{Catalog, Constraint, Definition};
 use crate::diagnostics::{FaultList, Place};
@@ -75,7 +75,7 @@ fn a_conflict_names_the_holder_and_applies_nothing<S: Storage>(create: Create<S>
     apply(&mut storage, &entries([unique(1, "a"), unique(1, "b")]));
     let before = state(&storage);
     let write = WriteSet {
-        rows: vec![Change::insert(RowId(3), row(3))],
+        rows: vec![RowChange::insert(RowId(3), row(3))],
         ..entries([unique(2, "c"), unique(2, "b"), unique(2, "a")])
     };
     storage.begin().unwrap();
@@ -103,8 +103,10 @@ fn a_transaction_that_is_rolled_back_leaves_nothing<S: Storage>(create: Create<S
     let before = state(&storage);
     storage.begin().unwrap();
     assert!(storage.in_transaction());
-    let write =
-        WriteSet { rows: vec![Change::insert(RowId(2), row(2))], ..entries([unique(2, "a"), member(1, 2)]) };
+    let write = WriteSet {
+        rows: vec![RowChange::insert(RowId(2), row(2))],
+        ..entries([unique(2, "a"), member(1, 2)])
+    };
     assert_eq!(storage.apply(&write).unwrap(), []);
     assert_ne!(state(&storage), before, "a transaction sees its own writes");
     storage.roll_back();
@@ -132,7 +134,7 @@ fn of_two_declarations_of_a_reference_the_stricter_is_stored<S: Storage>(create:
 
 fn a_chunk_is_read_in_parts<S: Storage>(create: Create<S>) {
     let mut storage = create(false);
-    let chunk = Change::insert((FileId(1), 0), vec![0, 1, 2, 3, 4]);
+    let chunk = RowChange::insert((FileId(1), 0), vec![0, 1, 2, 3, 4]);
     apply(&mut storage, &OtherChanges { chunks: vec![chunk], ..OtherChanges::default() }.into());
     let cases: [(u64, usize, &[u8]); 7] = [
         (0, 5, &[0, 1, 2, 3, 4]),
@@ -154,7 +156,7 @@ fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Creat
     let mut storage = with_rows(create, 4);
     let tombstone = Row { state: None, ..row(4) };
     let write = WriteSet {
-        rows: vec![Change::replace(RowId(4), row(4), tombstone)],
+        rows: vec![RowChange::replace(RowId(4), row(4), tombstone)],
         ..entries([member(1, 3), member(1, 1), member(2, 1), member(2, 2), member(2, 4)])
     };
     apply(&mut storage, &write);
@@ -173,7 +175,7 @@ fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Creat
         let found = format!("{source:?}");
         assert_eq!(selected(&storage, source, Vec::new()), expected, "{found}");
     }
-    if storage.capabilities().evaluator.is_none() {
+    if storage.capabilities().residual_filter.is_none() {
         let names = pks(&["a.b/class-1"]);
         let classes = Predicate::Classes(Classes { names: &names, ids: vec![ClassId(1)] });
         assert_eq!(selected(&storage, AccessPath::Everything, vec![classes]), ["p1", "p3"]);
@@ -378,7 +380,7 @@ impl<S: Storage> Pair<S> {
                 let last = self.naive.last_numbers().unwrap();
                 let id = last.row.next();
                 let row = self.stamped(row(id.0));
-                write.rows.push(Change::insert(id, row));
+                write.rows.push(RowChange::insert(id, row));
                 write.others_mut().definitions.extend((self.is_temporal && id.0 % 2 == 0).then_some(id));
             }
             Op::Rewrite(id) => self.replace(RowId(*id), write, |commit| {
@@ -398,8 +400,10 @@ impl<S: Storage> Pair<S> {
             Op::Constraint(index) if write.others_mut().constraints.is_empty() => {
                 let constraint = constraints()[*index].clone();
                 write.others_mut().constraints.push(match self.naive.constraint_id(&constraint).unwrap() {
-                    Some(id) => Change::remove(id, constraint),
-                    None => Change::insert(self.naive.last_numbers().unwrap().constraint.next(), constraint),
+                    Some(id) => RowChange::remove(id, constraint),
+                    None => {
+                        RowChange::insert(self.naive.last_numbers().unwrap().constraint.next(), constraint)
+                    }
                 });
             }
             Op::File(id) if write.others_mut().files.is_empty() => {
@@ -412,16 +416,16 @@ impl<S: Storage> Pair<S> {
                     created_at: Timestamp::FIRST,
                 };
                 write.others_mut().files.push(match self.naive.find_file(&file.pk).unwrap() {
-                    Some((_, before)) if before.size % 2 == 0 => Change::remove(id, before),
-                    Some((_, before)) => Change::replace(id, before, file),
-                    None => Change::insert(id, file),
+                    Some((_, before)) if before.size % 2 == 0 => RowChange::remove(id, before),
+                    Some((_, before)) => RowChange::replace(id, before, file),
+                    None => RowChange::insert(id, file),
                 });
             }
             Op::Chunk(file, index) if !changes_chunks(write) => {
                 let key = (FileId(*file), *index);
                 let data = vec![7; *file as usize];
                 let before = self.naive.chunk(key.0, key.1, 0, 100).unwrap().map(|(data, _)| data);
-                write.others_mut().chunks.push(Change {
+                write.others_mut().chunks.push(RowChange {
                     key,
                     after: before.is_none().then_some(data),
                     before,
@@ -434,7 +438,7 @@ impl<S: Storage> Pair<S> {
                 let key = format!("key{key}");
                 let before = self.naive.metadata(&key).unwrap();
                 let after = before.is_none().then(|| json!([1, {"a": "b"}]));
-                write.others_mut().metadata.push(Change { key, before, after });
+                write.others_mut().metadata.push(RowChange { key, before, after });
             }
             _ => {}
         }
@@ -445,17 +449,17 @@ impl<S: Storage> Pair<S> {
         let after = self.stamped(before.clone());
         let after = Row { state: state(after.commit.0), ..after };
         if self.is_temporal {
-            write.versions.push(Change::insert(id, before.clone()));
+            write.versions.push(RowChange::insert(id, before.clone()));
         }
-        write.rows.push(Change::replace(id, before, after));
+        write.rows.push(RowChange::replace(id, before, after));
     }
 
     /// The row with the numbers of a new write.
     fn stamped(&mut self, row: Row) -> Row {
         self.commit = self.commit.next();
         let updated_at = Timestamp::from_millis(self.commit.0 / 2);
-        let instance = self.is_temporal.then(|| format!("i{}", self.commit));
-        Row { updated_at, commit: self.commit, instance, ..row }
+        let instance_pk = self.is_temporal.then(|| format!("i{}", self.commit));
+        Row { updated_at, commit: self.commit, instance_pk, ..row }
     }
 }
 
@@ -483,8 +487,8 @@ fn place(entry: &IndexEntry) -> IndexEntry {
 /// A storage with this many records, `p1` and so on.
 fn with_rows<S: Storage>(create: Create<S>, count: i64) -> S {
     let mut storage = create(false);
-    let rows = (1..=count).map(|number| Change::insert(RowId(number), row(number))).collect();
-    let class = |number| Change::insert(ClassId(number), format!("a.b/class-{number}"));
+    let rows = (1..=count).map(|number| RowChange::insert(RowId(number), row(number))).collect();
+    let class = |number| RowChange::insert(ClassId(number), format!("a.b/class-{number}"));
     let others = OtherChanges { classes: vec![class(1), class(2)], ..OtherChanges::default() };
     apply(&mut storage, &WriteSet { rows, ..others.into() });
     storage
@@ -509,7 +513,7 @@ fn row(number: i64) -> Row {
         created_at: Timestamp::from_millis(number),
         updated_at: Timestamp::from_millis(number),
         commit: CommitSeq(number),
-        instance: None,
+        instance_pk: None,
     }
 }
 
@@ -555,7 +559,7 @@ fn constraints() -> Vec<Constraint> {
 /// The pks that a select finds.
 fn selected(storage: &impl Storage, source: AccessPath<'_>, filter: Vec<Predicate<'_>>) -> Vec<String> {
     let select = SelectRequest::default();
-    let residual_filter = storage.capabilities().evaluator;
+    let residual_filter = storage.capabilities().residual_filter;
     let mut found = Vec::new();
     let plan = Plan { select: &select, source, filter, residual_filter };
     storage
@@ -589,7 +593,8 @@ fn state(storage: &impl Storage) -> Vec<String> {
         for version in if is_temporal { versions(storage, id).unwrap() } else { Vec::new() } {
             let time = version.updated_at.as_millis();
             let at = |millis| storage.version_at(id, Timestamp::from_millis(millis)).unwrap();
-            let found = version.instance.as_ref().map(|instance| storage.find_version(instance).unwrap());
+            let found =
+                version.instance_pk.as_ref().map(|instance_pk| storage.find_version(instance_pk).unwrap());
             line(format!("{version:?} {:?} {found:?}", [time - 1, time].map(at)));
         }
     }

@@ -180,7 +180,7 @@ impl Storage for MemoryTables {
             is_temporal: self.is_temporal,
             has_slow_commit: self.save.is_some(),
             may_defer_commit: false,
-            evaluator: Some(EVALUATOR),
+            residual_filter: Some(EVALUATOR),
         }
     }
 
@@ -261,11 +261,11 @@ impl Storage for MemoryTables {
         Ok(past.next_back().map(|(_, version)| with_creation_time(last, version)))
     }
 
-    fn find_version(&self, instance: &str) -> Result<Option<(RowId, Row)>> {
-        let Some(&id) = self.by_instance.get(instance) else { return Ok(None) };
+    fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>> {
+        let Some(&id) = self.by_instance.get(instance_pk) else { return Ok(None) };
         let mut found = None;
         self.each_version(id, &mut |version| {
-            if version.instance.as_deref() == Some(instance) {
+            if version.instance_pk.as_deref() == Some(instance_pk) {
                 found = Some((id, version));
             }
             Ok(())
@@ -304,7 +304,7 @@ impl Storage for MemoryTables {
             values: Vec::new(),
             plan: vec![format!("SCAN {scanned}")],
             index: plan.source.index_name(),
-            evaluator: plan.residual_filter.map(str::to_owned),
+            residual_filter: plan.residual_filter.map(str::to_owned),
         })
     }
 

@@ -10,7 +10,7 @@ use super::explain::Explanation;
 use super::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use super::plan::{AccessPath, IndexLookup, Plan};
 use super::row::{FileRow, Row};
-use super::write_set::{Change, Conflict, IndexEntry, WriteSet};
+use super::write_set::{Conflict, IndexEntry, RowChange, WriteSet};
 use super::{Capabilities, Storage, Visitor, broken, chunk_part};
 use crate::class::Constraint;
 use crate::error::{Error, ErrorId, Result};
@@ -67,8 +67,8 @@ fn injected() -> Error {
 }
 
 /// Makes the changes of one table.
-fn change<K: Ord + Clone, V: Clone>(table: &mut BTreeMap<K, V>, changes: &[Change<K, V>]) {
-    for Change { key, after, .. } in changes {
+fn change<K: Ord + Clone, V: Clone>(table: &mut BTreeMap<K, V>, changes: &[RowChange<K, V>]) {
+    for RowChange { key, after, .. } in changes {
         match after {
             Some(value) => table.insert(key.clone(), value.clone()),
             None => table.remove(key),
@@ -79,8 +79,8 @@ fn change<K: Ord + Clone, V: Clone>(table: &mut BTreeMap<K, V>, changes: &[Chang
 impl Tables {
     fn apply(&mut self, write: &WriteSet) {
         change(&mut self.rows, &write.rows);
-        for Change { key, before, after } in &write.versions {
-            let version_key = |version: &Row| (*key, version.updated_at, version.instance.clone());
+        for RowChange { key, before, after } in &write.versions {
+            let version_key = |version: &Row| (*key, version.updated_at, version.instance_pk.clone());
             if let Some(version) = before {
                 self.versions.remove(&version_key(version));
             }
@@ -167,7 +167,7 @@ impl Storage for NaiveStorage {
             is_temporal: self.is_temporal,
             has_slow_commit: false,
             may_defer_commit: self.may_defer_commit,
-            evaluator: Some("this storage is for tests"),
+            residual_filter: Some("this storage is for tests"),
         }
     }
 
@@ -255,9 +255,9 @@ impl Storage for NaiveStorage {
         Ok(self.tables.versions(id).into_iter().rfind(|version| version.updated_at <= time))
     }
 
-    fn find_version(&self, instance: &str) -> Result<Option<(RowId, Row)>> {
+    fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>> {
         let of = |id: &RowId| Some((*id, self.tables.versions(*id)));
-        let is_it = |version: &Row| version.instance.as_deref() == Some(instance);
+        let is_it = |version: &Row| version.instance_pk.as_deref() == Some(instance_pk);
         let found = self.tables.rows.keys().filter_map(of);
         Ok(found.flat_map(|(id, all)| all.into_iter().map(move |one| (id, one))).find(|(_, row)| is_it(row)))
     }
@@ -287,7 +287,7 @@ impl Storage for NaiveStorage {
             values: Vec::new(),
             plan: vec!["SCAN everything".to_owned()],
             index: plan.source.index_name(),
-            evaluator: plan.residual_filter.map(str::to_owned),
+            residual_filter: plan.residual_filter.map(str::to_owned),
         })
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Row {
     pub(crate) commit: CommitSeq,
     /// The pk of this version, in a temporal database. A row without one there is a stub: it says that there
     /// is a record, and its versions are still to come.
-    pub(crate) instance: Option<String>,
+    pub(crate) instance_pk: Option<String>,
 }
 
 impl Row {

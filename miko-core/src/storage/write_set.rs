@@ -16,9 +16,9 @@ use crate::class::Constraint;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct WriteSet {
     /// Rows of records: inserted, rewritten, or made tombstones.
-    pub(crate) rows: Vec<Change<RowId, Row>>,
+    pub(crate) rows: Vec<RowChange<RowId, Row>>,
     /// Past versions of records, in a temporal database.
-    pub(crate) versions: Vec<Change<RowId, Row>>,
+    pub(crate) versions: Vec<RowChange<RowId, Row>>,
     pub(crate) removed_entries: Vec<IndexEntry>,
     /// No entry is in `removed_entries` as well.
     pub(crate) added_entries: Vec<IndexEntry>,
@@ -31,25 +31,25 @@ pub(crate) struct WriteSet {
 pub(crate) struct OtherChanges {
     /// Records that are definitions from now on, or were in the past, in a temporal database.
     pub(crate) definitions: Vec<RowId>,
-    pub(crate) classes: Vec<Change<ClassId, String>>,
-    pub(crate) constraints: Vec<Change<ConstraintId, Constraint>>,
-    pub(crate) files: Vec<Change<FileId, FileRow>>,
-    pub(crate) chunks: Vec<Change<(FileId, u64), Vec<u8>>>,
+    pub(crate) classes: Vec<RowChange<ClassId, String>>,
+    pub(crate) constraints: Vec<RowChange<ConstraintId, Constraint>>,
+    pub(crate) files: Vec<RowChange<FileId, FileRow>>,
+    pub(crate) chunks: Vec<RowChange<(FileId, u64), Vec<u8>>>,
     /// Files whose chunks are all removed. Those are not part of the write set, so it has no inverse.
     pub(crate) removed_chunks: Vec<FileId>,
     /// Top-level keys of an imported worldlet, such as `comment`.
-    pub(crate) metadata: Vec<Change<String, Value>>,
+    pub(crate) metadata: Vec<RowChange<String, Value>>,
 }
 
 /// The state of a row before and after a write; `None` where there is no such row.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Change<K, V> {
+pub(crate) struct RowChange<K, V> {
     pub(crate) key: K,
     pub(crate) before: Option<V>,
     pub(crate) after: Option<V>,
 }
 
-impl<K, V> Change<K, V> {
+impl<K, V> RowChange<K, V> {
     pub(crate) fn insert(key: K, after: V) -> Self {
         Self { key, before: None, after: Some(after) }
     }
@@ -91,8 +91,8 @@ pub(crate) struct Conflict {
 impl WriteSet {
     /// The write set that undoes this one; `None` if it removes chunks.
     pub(crate) fn inverse(mut self) -> Option<Self> {
-        self.rows.iter_mut().for_each(Change::invert);
-        self.versions.iter_mut().for_each(Change::invert);
+        self.rows.iter_mut().for_each(RowChange::invert);
+        self.versions.iter_mut().for_each(RowChange::invert);
         std::mem::swap(&mut self.removed_entries, &mut self.added_entries);
         if let Some(others) = &mut self.others {
             if !others.removed_chunks.is_empty() {
@@ -103,8 +103,18 @@ impl WriteSet {
         Some(self)
     }
 
+    /// Removes everything. The vectors that most write sets use keep their capacity.
+    pub(crate) fn clear(&mut self) {
+        let Self { rows, versions, removed_entries, added_entries, others } = self;
+        rows.clear();
+        versions.clear();
+        removed_entries.clear();
+        added_entries.clear();
+        *others = None;
+    }
+
     /// Adds the change of a row. Most write sets have one.
-    pub(crate) fn change_row(&mut self, change: Change<RowId, Row>) {
+    pub(crate) fn change_row(&mut self, change: RowChange<RowId, Row>) {
         self.rows.reserve_exact(1);
         self.rows.push(change);
     }
@@ -130,11 +140,11 @@ impl WriteSet {
 
 impl OtherChanges {
     fn invert(&mut self) {
-        self.classes.iter_mut().for_each(Change::invert);
-        self.constraints.iter_mut().for_each(Change::invert);
-        self.files.iter_mut().for_each(Change::invert);
-        self.chunks.iter_mut().for_each(Change::invert);
-        self.metadata.iter_mut().for_each(Change::invert);
+        self.classes.iter_mut().for_each(RowChange::invert);
+        self.constraints.iter_mut().for_each(RowChange::invert);
+        self.files.iter_mut().for_each(RowChange::invert);
+        self.chunks.iter_mut().for_each(RowChange::invert);
+        self.metadata.iter_mut().for_each(RowChange::invert);
         // That a record once was a definition makes no difference if it has no version that is one.
         self.definitions.clear();
     }

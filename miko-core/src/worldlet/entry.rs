@@ -2,21 +2,25 @@
 
 use serde_json::Value;
 
-use super::Problems;
+use super::WorldletFaults;
 use crate::diagnostics::{Faults, Place};
 use crate::json;
 
-/// Parses the entry `key` of the top-level object `of`. Faults of its text go to `problems`.
-pub(super) fn read_text((of, key): (&str, &str), text: &str, problems: &mut Problems) -> Option<Value> {
-    read((of, key), text, problems, |value, _, _| Some(value))
+/// Parses the entry `key` of the top-level object `of`. Faults of its text go to `worldlet_faults`.
+pub(super) fn read_text(
+    (of, key): (&str, &str),
+    text: &str,
+    worldlet_faults: &mut WorldletFaults,
+) -> Option<Value> {
+    read((of, key), text, worldlet_faults, |value, _, _| Some(value))
 }
 
 /// Parses the entry `key` of the top-level object `of` and reads its value with `read`. `None` if it has a
-/// fault; faults go to `problems`.
+/// fault; faults go to `worldlet_faults`.
 pub(super) fn read<T>(
     (of, key): (&str, &str),
     text: &str,
-    problems: &mut Problems,
+    worldlet_faults: &mut WorldletFaults,
     read: impl FnOnce(Value, &Place<'_>, &mut Faults) -> Option<T>,
 ) -> Option<T> {
     let object = Place::Key(&Place::Root, of);
@@ -31,6 +35,6 @@ pub(super) fn read<T>(
     };
     let (errors, _) = faults.into_parts();
     let is_valid = errors.is_empty();
-    problems.refuse_all(errors, |fault| fault);
+    worldlet_faults.refuse_all(errors, |fault| fault);
     entry.filter(|_| is_valid)
 }

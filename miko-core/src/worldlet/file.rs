@@ -3,10 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::record::read_time;
-use super::{COMMENTS, Problems, entry};
+use super::{WorldletFaults, entry};
 use crate::bytes::from_base64;
 use crate::diagnostics::{Faults, Place};
 use crate::json;
+use crate::record::COMMENT_KEYS;
 use crate::timestamp::Timestamp;
 
 /// The metadata of a file. Its form is valid; its content is not checked yet.
@@ -30,9 +31,9 @@ pub(crate) struct IncomingChunk {
     pub(crate) pointer: String,
 }
 
-/// Reads the metadata of a file. Faults go to `problems`; then the result is `Err` with the pk.
-pub(super) fn read_file(pk: String, text: &str, problems: &mut Problems) -> Result<IncomingFile, String> {
-    let file = read("files", &pk, text, problems, |parts, place, faults| {
+/// Reads the metadata of a file. Faults go to `faults`; then the result is `Err` with the pk.
+pub(super) fn read_file(pk: String, text: &str, faults: &mut WorldletFaults) -> Result<IncomingFile, String> {
+    let file = read("files", &pk, text, faults, |parts, place, faults| {
         let sha256 = take(parts, "sha256", place, faults).and_then(|value| match value.as_str() {
             Some(sha256) if sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
                 Some(sha256.to_ascii_lowercase())
@@ -54,14 +55,14 @@ pub(super) fn read_file(pk: String, text: &str, problems: &mut Problems) -> Resu
     }
 }
 
-/// Reads a chunk. Faults go to `problems`; then the result is `Err` with the pk of its file, if it names one.
+/// Reads a chunk. Faults go to `faults`; then the result is `Err` with the pk of its file, if it names one.
 pub(super) fn read_chunk(
     key: &str,
     text: &str,
-    problems: &mut Problems,
+    faults: &mut WorldletFaults,
 ) -> Result<IncomingChunk, Option<String>> {
     let mut named_file = None;
-    let chunk = read("file_chunks", key, text, problems, |parts, place, faults| {
+    let chunk = read("file_chunks", key, text, faults, |parts, place, faults| {
         let file = take(parts, "file", place, faults).and_then(|value| match value {
             Value::String(pk) => {
                 named_file = Some(pk.clone());
@@ -149,16 +150,16 @@ fn read<T>(
     of: &str,
     key: &str,
     text: &str,
-    problems: &mut Problems,
+    faults: &mut WorldletFaults,
     take_keys: impl FnOnce(&mut Map<String, Value>, &Place<'_>, &mut Faults) -> Option<T>,
 ) -> Option<T> {
-    entry::read((of, key), text, problems, |value, place, faults| {
+    entry::read((of, key), text, faults, |value, place, faults| {
         let Value::Object(mut parts) = value else {
             faults.refuse(place.wrong_type("an object", &value));
             return None;
         };
         let entry = take_keys(&mut parts, place, faults);
-        for unknown in parts.keys().filter(|key| !COMMENTS.contains(&key.as_str())) {
+        for unknown in parts.keys().filter(|key| !COMMENT_KEYS.contains(&key.as_str())) {
             faults.refuse(Place::Key(place, unknown).fault(format!("this object has no key `{unknown}`")));
         }
         entry

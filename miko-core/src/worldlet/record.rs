@@ -15,10 +15,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Incoming, Problems, entry};
+use super::{IncomingRecord, WorldletFaults, entry};
 use crate::diagnostics::{Faults, Place, readers};
 use crate::json;
-use crate::record::PASS_THROUGH;
+use crate::record::EXTRA_KEYS;
 use crate::stack::Stack;
 use crate::timestamp::Timestamp;
 use crate::uns;
@@ -35,10 +35,10 @@ const COMPACT: [&str; 3] = [uns::REFERENCE, uns::FILE_REFERENCE, uns::FILE];
 /// The stored stack of a record that is exported as a bare value.
 const BARE_STACK: &str = r#"{"shadow":{},"value":{"class":"puck.uno/value"}}"#;
 
-/// Reads one record. `None` if it has a fault; faults go to `problems`.
-pub(super) fn read(pk: String, text: &str, problems: &mut Problems) -> Option<Incoming> {
-    let record = entry::read(("records", &pk), text, problems, read_form)?;
-    Some(Incoming { pk, ..record })
+/// Reads one record. `None` if it has a fault; faults go to `faults`.
+pub(super) fn read(pk: String, text: &str, faults: &mut WorldletFaults) -> Option<IncomingRecord> {
+    let record = entry::read(("records", &pk), text, faults, read_form)?;
+    Some(IncomingRecord { pk, ..record })
 }
 
 /// An entry without content: the versions of the record are in the `history` of the worldlet. Only
@@ -84,7 +84,7 @@ pub(crate) fn bare_value<'b>(bucket: &'b str, stack: &str) -> Option<&'b str> {
     Some(bare.value.get()).filter(|value| !value.starts_with('{'))
 }
 
-fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Incoming> {
+fn read_form(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<IncomingRecord> {
     if json::too_deep(&value) {
         let message = format!("arrays and objects may nest {} deep in a record", json::MAX_DEPTH);
         faults.refuse(place.fault(message));
@@ -192,7 +192,7 @@ impl Metadata {
         let updated_at =
             take("updated_at").and_then(|value| read_time(value, &Place::Key(place, "updated_at"), faults));
         let mut extras: Map<String, Value> =
-            PASS_THROUGH.into_iter().filter_map(|key| Some((key.to_owned(), take(key)?))).collect();
+            EXTRA_KEYS.into_iter().filter_map(|key| Some((key.to_owned(), take(key)?))).collect();
         if let Some(markers) = extras.get_mut(CUSTOM_CLASSES) {
             let place = Place::Key(place, CUSTOM_CLASSES);
             *markers = readers::custom_classes(markers.take(), &place, faults).unwrap_or_default();
@@ -200,9 +200,16 @@ impl Metadata {
         Self { extras, created_at, updated_at }
     }
 
-    fn into_record(self, bucket: Map<String, Value>, stack: Stack) -> Incoming {
+    fn into_record(self, bucket: Map<String, Value>, stack: Stack) -> IncomingRecord {
         let Self { extras, created_at, updated_at } = self;
-        Incoming { pk: String::new(), bucket, stack: stack.into_map(None), extras, created_at, updated_at }
+        IncomingRecord {
+            pk: String::new(),
+            bucket,
+            stack: stack.into_map(None),
+            extras,
+            created_at,
+            updated_at,
+        }
     }
 }
 

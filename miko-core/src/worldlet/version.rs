@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::record::{Metadata, read_time, take_bucket, take_definition, take_stack};
-use super::{Problems, entry};
+use super::{WorldletFaults, entry};
 use crate::diagnostics::{Faults, Place};
 use crate::json;
 use crate::stack::Stack;
@@ -17,7 +17,7 @@ use crate::uns;
 /// A version of a record. Its form is valid; its classes are not checked.
 #[derive(Debug)]
 pub(crate) struct IncomingVersion {
-    pub(crate) instance: String,
+    pub(crate) instance_pk: String,
     /// The pk of the record.
     pub(crate) pk: String,
     pub(crate) time: Timestamp,
@@ -33,9 +33,9 @@ pub(crate) struct IncomingState {
     pub(crate) extras: Map<String, Value>,
 }
 
-/// Reads one version. `None` if it has a fault; faults go to `problems`.
-pub(super) fn read(instance: String, text: &str, problems: &mut Problems) -> Option<IncomingVersion> {
-    let version = entry::read(("history", &instance), text, problems, |value, place, faults| {
+/// Reads one version. `None` if it has a fault; faults go to `faults`.
+pub(super) fn read(instance_pk: String, text: &str, faults: &mut WorldletFaults) -> Option<IncomingVersion> {
+    let version = entry::read(("history", &instance_pk), text, faults, |value, place, faults| {
         if json::too_deep(&value) {
             let message = format!("arrays and objects may nest {} deep in a version", json::MAX_DEPTH);
             faults.refuse(place.fault(message));
@@ -49,7 +49,7 @@ pub(super) fn read(instance: String, text: &str, problems: &mut Problems) -> Opt
             }
         }
     })?;
-    Some(IncomingVersion { instance, ..version })
+    Some(IncomingVersion { instance_pk, ..version })
 }
 
 fn read_version(
@@ -85,7 +85,7 @@ fn read_version(
         Some(state) => Some(state?),
         None => None,
     };
-    Some(IncomingVersion { instance: String::new(), pk: pk?, time: time?, state })
+    Some(IncomingVersion { instance_pk: String::new(), pk: pk?, time: time?, state })
 }
 
 fn read_state(

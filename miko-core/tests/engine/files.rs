@@ -4,7 +4,9 @@
 use std::io::{Error as IoError, Read};
 
 use miko_core::backend::Mode;
-use miko_core::{Bytes, Engine, ErrorId, MOST_BYTES, MikobaseExt, Position, SqliteEngine, WorldletEngine};
+use miko_core::{
+    Bytes, Engine, ErrorId, MAX_PIECE_SIZE, MikobaseExt, Position, SqliteEngine, WorldletEngine,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Local, db, export, ids};
@@ -44,7 +46,7 @@ fn with_portraits() -> Local {
 #[test]
 fn a_file_of_any_size_comes_out_as_it_went_in() {
     let db = db();
-    for length in [0, 1, MOST_BYTES - 1, MOST_BYTES, MOST_BYTES + 1, 2 * MOST_BYTES + 7] {
+    for length in [0, 1, MAX_PIECE_SIZE - 1, MAX_PIECE_SIZE, MAX_PIECE_SIZE + 1, 2 * MAX_PIECE_SIZE + 7] {
         let content = content(length, 0);
         let pk = put(&db, &content);
         assert_eq!(read(&db, &pk), content);
@@ -58,7 +60,7 @@ fn a_file_of_any_size_comes_out_as_it_went_in() {
 #[test]
 fn equal_content_is_kept_once() {
     let db = db();
-    let (one, other) = (content(MOST_BYTES + 3, 1), content(MOST_BYTES + 3, 2));
+    let (one, other) = (content(MAX_PIECE_SIZE + 3, 1), content(MAX_PIECE_SIZE + 3, 2));
     let pk = put(&db, &one);
     assert_eq!(db.put_file(&mut &*one, "text/plain").unwrap(), pk);
     assert_ne!(put(&db, &other), pk);
@@ -81,7 +83,7 @@ fn a_file_that_was_not_written_to_its_end_does_not_exist() {
     }
     let db = db();
     let before = export(&db);
-    let error = db.put_file(&mut Failing(2 * MOST_BYTES + 5), "image/png").unwrap_err();
+    let error = db.put_file(&mut Failing(2 * MAX_PIECE_SIZE + 5), "image/png").unwrap_err();
     assert!(error.to_string().contains("the camera broke"), "{error}");
     let begun = db.begin_file("image/png").unwrap();
     db.put_chunk(&begun, 0, vec![1].into()).unwrap();
@@ -112,7 +114,7 @@ fn chunks_come_one_after_another_and_the_last_may_come_again() {
     assert_eq!(ids(&chunk(0, b'a').unwrap_err()), [ErrorId::INVALID_REQUEST]);
     assert_eq!(ids(&chunk(3, b'd').unwrap_err()), [ErrorId::INVALID_REQUEST]);
     chunk(2, b'c').unwrap();
-    for refused in [vec![], vec![0; MOST_BYTES + 1]] {
+    for refused in [vec![], vec![0; MAX_PIECE_SIZE + 1]] {
         assert_eq!(ids(&db.put_chunk(&file, 3, refused.into()).unwrap_err()), [ErrorId::INVALID_REQUEST]);
     }
     assert_eq!(db.end_file(&file).unwrap(), file);
@@ -185,7 +187,7 @@ fn files_without_a_reference_are_collected() {
 fn a_worldlet_carries_files() {
     let original = with_portraits();
     let [photo, empty] =
-        [content(2 * MOST_BYTES + 1, 1), vec![]].map(|content| (put(&original, &content), content));
+        [content(2 * MAX_PIECE_SIZE + 1, 1), vec![]].map(|content| (put(&original, &content), content));
     original.create("a.b/officer", &json!({"portrait": photo.0})).unwrap();
     let worldlet = export(&original);
     let copy = db();

@@ -61,7 +61,9 @@ impl JsonSchema {
             compiler.add_resource(&id, document).unwrap();
             id
         };
-        REFERRED_TO.map(|name| add(schema(name)));
+        for name in REFERRED_TO {
+            add(schema(name));
+        }
         let id = add(schema(name));
         let mut schemas = Schemas::new();
         let index = compiler.compile(&id, &mut schemas).unwrap_or_else(|fault| panic!("{name}: {fault:#}"));

@@ -162,7 +162,7 @@ fn a_write_that_is_rolled_back_changes_no_stream() {
 fn an_import_comes_in_pieces_and_is_made_whole_or_not_at_all() {
     let (original, _) = numbered_with(MANY, &"x".repeat(500));
     let worldlet = export(&original);
-    assert!(worldlet.len() > 2 * miko_core::MOST_BYTES);
+    assert!(worldlet.len() > 2 * miko_core::MAX_PIECE_SIZE);
     let copy = db();
     let imported = copy.import_worldlet(&mut worldlet.as_bytes(), false).unwrap();
     assert_eq!(imported.records, MANY as u64);

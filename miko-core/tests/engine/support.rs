@@ -229,7 +229,7 @@ pub(crate) fn buckets(db: &Local, request: Value) -> Vec<Value> {
 }
 
 /// An equivalent select that the evaluator must run: it has an undefined placeholder that is never evaluated.
-pub(crate) fn for_evaluator(select: &Value) -> Value {
+pub(crate) fn with_residual_filter(select: &Value) -> Value {
     let mut select = select.clone();
     let silent = json!({"any": [{"all": []}, {"path": [{"placeholder": "nobody gives this"}, 1]}]});
     match select.get_mut("all") {
@@ -256,7 +256,7 @@ pub(crate) fn agreed(db: &Local, select: &Value) -> Result<Vec<Record>, Error> {
             error.items().iter().map(details).collect::<Vec<_>>()
         })
     };
-    let evaluated = for_evaluator(select);
+    let evaluated = with_residual_filter(select);
     let answer = run(select);
     assert_eq!(
         without_place(&run(&evaluated)),
@@ -264,7 +264,7 @@ pub(crate) fn agreed(db: &Local, select: &Value) -> Result<Vec<Record>, Error> {
         "paste into `miko q0`:\n{select}\n{evaluated}"
     );
     if answer.is_ok() {
-        assert!(db.explain(evaluated).unwrap().evaluator.is_some());
+        assert!(db.explain(evaluated).unwrap().residual_filter.is_some());
     }
     answer
 }

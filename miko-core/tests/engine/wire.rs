@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use miko_core::json::parse;
-use miko_core::{Answer, Answers, Error, ErrorId, Record, Records, Response};
+use miko_core::{Answers, Error, ErrorId, Record, Records, Response, ResponseEnvelope};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -89,7 +89,7 @@ fn responses_and_answers() {
 fn answers_in_json_are_those_of_the_specification() {
     let db = db();
     let pk = create(&db, json!({}));
-    let answer = |request| serde_json::to_value(Answer(&db.q0(request))).unwrap();
+    let answer = |request| serde_json::to_value(ResponseEnvelope(&db.q0(request))).unwrap();
     let record = serde_json::to_value(read(&db, &pk)).unwrap();
     assert_eq!(
         answer(json!({"action": "select"})),

@@ -4,13 +4,13 @@ use syn::{FnArg, Pat, PatIdent, PatType, Signature, Type};
 
 use super::sent_types;
 use crate::errors::Errors;
-use crate::model::Param;
+use crate::model::ParamModel;
 
 const INSIDE: &str = "only the argument itself may be a reference, such as `&str`, `&[T]` or `&T`: \
                       inside a type write the owned one, such as `String`";
 
 /// The parameters of a method after the receiver.
-pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Vec<Param> {
+pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Vec<ParamModel> {
     let arguments = sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(argument) => Some(argument),
         FnArg::Receiver(_) => None,
@@ -18,14 +18,14 @@ pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Vec<Param> {
     arguments.filter_map(|argument| check_one(argument, errors)).collect()
 }
 
-fn check_one(argument: &PatType, errors: &mut Errors) -> Option<Param> {
+fn check_one(argument: &PatType, errors: &mut Errors) -> Option<ParamModel> {
     check_type(&argument.ty, errors);
     let Pat::Ident(pattern) = &*argument.pat else {
         errors.at(&argument.pat, "an argument has a name, not a pattern: the name is what JSON callers use");
         return None;
     };
     check_name(pattern, errors);
-    Some(Param { ident: pattern.ident.clone(), ty: (*argument.ty).clone() })
+    Some(ParamModel { ident: pattern.ident.clone(), ty: (*argument.ty).clone() })
 }
 
 fn check_name(pattern: &PatIdent, errors: &mut Errors) {

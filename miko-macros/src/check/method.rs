@@ -4,11 +4,11 @@ use syn::{Attribute, Expr, ExprLit, Lit, Meta, TraitItemFn};
 
 use super::{arguments, output, qualifiers, receiver};
 use crate::errors::Errors;
-use crate::model::Method;
+use crate::model::MethodModel;
 use crate::options::Options;
 
 /// The model of a remote method; `None` if its mistakes prevent one.
-pub(super) fn check(method: &TraitItemFn, options: &Options, errors: &mut Errors) -> Option<Method> {
+pub(super) fn check(method: &TraitItemFn, options: &Options, errors: &mut Errors) -> Option<MethodModel> {
     qualifiers::check(method, errors);
     receiver::check(&method.sig, errors);
     let params = arguments::check(&method.sig, errors);
@@ -18,7 +18,7 @@ pub(super) fn check(method: &TraitItemFn, options: &Options, errors: &mut Errors
         Some(name) => name.value(),
         None => ident.to_string().trim_start_matches("r#").to_owned(),
     };
-    Some(Method {
+    Some(MethodModel {
         ident,
         wire_name,
         params,

@@ -1,9 +1,9 @@
 //! The rules of names: wire names and the variants of the generated enums are unique.
 
 use crate::errors::Errors;
-use crate::model::Method;
+use crate::model::MethodModel;
 
-pub(super) fn check(methods: &[Method], errors: &mut Errors) {
+pub(super) fn check(methods: &[MethodModel], errors: &mut Errors) {
     for (i, method) in methods.iter().enumerate() {
         let earlier = &methods[..i];
         if earlier.iter().any(|other| other.wire_name == method.wire_name) {

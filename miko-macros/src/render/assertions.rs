@@ -4,9 +4,9 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use crate::model::{Interface, Method, plain};
+use crate::model::{InterfaceModel, MethodModel, plain};
 
-pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
+pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let assertions = interface.methods.iter().map(|method| render_method(interface, method));
     quote! {
         const _: () = {
@@ -15,7 +15,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
     }
 }
 
-fn render_method(interface: &Interface<'_>, method: &Method) -> TokenStream {
+fn render_method(interface: &InterfaceModel<'_>, method: &MethodModel) -> TokenStream {
     let rpc = interface.rpc();
     let name = plain(&method.ident);
     let output = method.output();

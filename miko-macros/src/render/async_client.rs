@@ -4,9 +4,9 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::client;
-use crate::model::{Interface, Method};
+use crate::model::{InterfaceModel, MethodModel};
 
-pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
+pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (name, client) = (interface.ident(), interface.named("AsyncClient"));
     let doc = format!(
@@ -36,7 +36,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
     }
 }
 
-fn render_method(interface: &Interface<'_>, index: usize, method: &Method) -> TokenStream {
+fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (request, surface) = (interface.named("Request"), interface.surface_name());
     let (ident, output, doc) = (&method.ident, method.output(), &method.doc);

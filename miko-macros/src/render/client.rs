@@ -4,9 +4,9 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use crate::model::{Interface, Method};
+use crate::model::{InterfaceModel, MethodModel};
 
-pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
+pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (name, client) = (interface.ident(), interface.named("Client"));
     let doc = format!("A proxy that implements [`{name}`] by sending each call to a server.");
@@ -36,7 +36,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
     }
 }
 
-fn render_method(interface: &Interface<'_>, index: usize, method: &Method) -> TokenStream {
+fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
     let rpc = interface.rpc();
     let (request, surface) = (interface.named("Request"), interface.surface_name());
     let (ident, output) = (&method.ident, method.output());
@@ -54,7 +54,7 @@ fn render_method(interface: &Interface<'_>, index: usize, method: &Method) -> To
 }
 
 /// The parameters as the trait declares them.
-pub(super) fn arguments(method: &Method) -> impl Iterator<Item = TokenStream> {
+pub(super) fn arguments(method: &MethodModel) -> impl Iterator<Item = TokenStream> {
     method.params.iter().map(|param| {
         let (ident, ty) = (&param.ident, param.ty());
         quote!(#ident: #ty)
@@ -62,7 +62,10 @@ pub(super) fn arguments(method: &Method) -> impl Iterator<Item = TokenStream> {
 }
 
 /// The fields of a request, with the arguments converted to owned values.
-pub(super) fn fields(interface: &Interface<'_>, method: &Method) -> impl Iterator<Item = TokenStream> {
+pub(super) fn fields(
+    interface: &InterfaceModel<'_>,
+    method: &MethodModel,
+) -> impl Iterator<Item = TokenStream> {
     let rpc = interface.rpc();
     method.params.iter().map(move |param| {
         let ident = &param.ident;
@@ -75,7 +78,7 @@ pub(super) fn fields(interface: &Interface<'_>, method: &Method) -> impl Iterato
 }
 
 /// Converts the `result` of a call to the return value of the method.
-pub(super) fn response(interface: &Interface<'_>, method: &Method) -> TokenStream {
+pub(super) fn response(interface: &InterfaceModel<'_>, method: &MethodModel) -> TokenStream {
     let (rpc, response) = (interface.rpc(), interface.named("Response"));
     let (variant, wire_name) = (method.variant(), &method.wire_name);
     let span = method.output.span();

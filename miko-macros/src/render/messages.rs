@@ -5,9 +5,9 @@ use quote::{quote, quote_spanned};
 use syn::LitStr;
 use syn::spanned::Spanned;
 
-use crate::model::Interface;
+use crate::model::InterfaceModel;
 
-pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
+pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
     let path = |tokens: TokenStream| tokens.to_string().replace(' ', "");
     let (serde_path, argument_path, result_path) =

@@ -4,16 +4,16 @@ use miko_surface::{Method, Param};
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::model::Interface;
-use crate::record;
+use crate::model::InterfaceModel;
+use crate::recorded_surface;
 
-pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
+pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (constant, name) = (interface.surface_name(), interface.ident().to_string());
     let doc = format!("The surface of [`{name}`].");
     let surface = interface.surface();
     let methods = surface.methods.iter().map(|method| render_method(method, &rpc));
-    let dependencies = record::dependencies(interface);
+    let dependencies = recorded_surface::dependencies(interface);
     quote! {
         #[doc = #doc]
         #vis const #constant: &#rpc::Surface = &#rpc::Surface {

@@ -88,7 +88,7 @@ impl CommitBatch {
     fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], shared: &Shared<I>) -> usize {
         let started = Instant::now();
         let mut count = 0;
-        let mut group = Group { slots, calls: Vec::new() };
+        let mut group = PendingGroup { slots, calls: Vec::new() };
         let committed = shared.target.run_group(&mut |_| {
             while let Some(slot) = slots.get(count)
                 && (count == 0 || started.elapsed() <= MAX_GROUP_TIME)
@@ -112,13 +112,13 @@ impl CommitBatch {
 
 /// The calls that have run in a group. Dropping it before the group has ended refuses them: a panic undoes
 /// what they have changed.
-struct Group<'s> {
+struct PendingGroup<'s> {
     slots: &'s [Rc<Slot>],
     /// The calls, each with the index of its connection.
     calls: Vec<(usize, ServedCall)>,
 }
 
-impl Group<'_> {
+impl PendingGroup<'_> {
     /// Replaces the answers of the calls from `first` on.
     fn refuse_from(&mut self, first: usize, error: &Error) {
         let lost = self.calls.get(first..).unwrap_or_default();
@@ -131,7 +131,7 @@ impl Group<'_> {
     }
 }
 
-impl Drop for Group<'_> {
+impl Drop for PendingGroup<'_> {
     fn drop(&mut self) {
         let message = "another call of the same commit panicked: the changes of this call may be lost";
         self.refuse_from(0, &Error::new(ErrorId::INTERNAL, message));

@@ -23,7 +23,7 @@ use super::fork::fork_child;
 use super::preconditions;
 use super::worker_process::{Worker, redirect_output};
 use crate::server::Activity;
-use child::{OutputPipes, Process, after, output_pipe, timeout_until};
+use child::{ChildProcess, OutputPipes, after, output_pipe, timeout_until};
 
 pub(super) use child::{Ended, WorkerChild};
 pub(crate) use interrupt::Interrupt;
@@ -70,7 +70,7 @@ pub(super) struct Delivery {
 
 /// The server process, as the parent manages it.
 struct ServerChild {
-    process: Process,
+    process: ChildProcess,
     control: UnixStream,
     inbox: Inbox,
     activity: Arc<Activity>,
@@ -85,7 +85,7 @@ impl Supervisor {
         options: WorkerOptions,
         descriptors: DescriptorLimit,
     ) -> Result<Self> {
-        let process = Process::adopt(server)?;
+        let process = ChildProcess::adopt(server)?;
         let server = ServerChild { process, control, inbox: Inbox::default(), activity };
         // From here on, an error drops the supervisor, which ends the server.
         let supervisor = Self {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Create, Server};
+use crate::open::{self, Create, ServerAddress};
 use crate::output::Output;
 
 /// The arguments of `miko call`.
@@ -16,7 +16,7 @@ use crate::output::Output;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    server: Server,
+    server: ServerAddress,
     #[command(flatten)]
     create: Create,
     #[command(flatten)]
@@ -63,7 +63,7 @@ fn exit_of(error: &DispatchError) -> Exit {
     let is_server_gone = |error: &RawValue| {
         serde_json::from_str::<mikobase::Error>(error.get()).is_ok_and(|error| error.is(ErrorId::SERVER_GONE))
     };
-    if is_server_gone(&error.to_json()) { Exit::Unreachable } else { Exit::RequestFailed }
+    if is_server_gone(&error.to_json()) { Exit::OpenFailed } else { Exit::RequestFailed }
 }
 
 /// A failure in its JSON form: `{"success": false, "errors": […]}`.

@@ -76,7 +76,7 @@ fn source_text(args: &Args) -> Result<File, Failure> {
 
 /// Imports the worldlet into the target database. If that fails, a newly created database is removed.
 fn fill(text: File, temporal: bool, args: &Args) -> Result<(), Failure> {
-    let mut backend: Backend = args.to.parse().map_err(Failure::Unreachable)?;
+    let mut backend: Backend = args.to.parse().map_err(Failure::Open)?;
     let new = match &backend.location {
         Location::SqliteFile(path) | Location::Worldlet(Some(path)) if !path.exists() => Some(path.clone()),
         _ => None,
@@ -98,7 +98,7 @@ fn worldlet_path(word: &str) -> Option<&Path> {
 
 /// Opens the target database, which must have no records.
 fn open_empty(backend: &Backend, args: &Args) -> Result<Box<dyn Engine>, Failure> {
-    let engine = backend.open(Mode::ReadWrite).map_err(Failure::Unreachable)?;
+    let engine = backend.open(Mode::ReadWrite).map_err(Failure::Open)?;
     if engine.count(json!({"limit": 1}))? > 0 {
         return Err(already_exists(&args.to, "it holds records: `miko import` adds to a database"));
     }

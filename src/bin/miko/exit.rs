@@ -13,7 +13,7 @@ pub(crate) enum Exit {
     Success = 0,
     RequestFailed = 1,
     Usage = 2,
-    Unreachable = 3,
+    OpenFailed = 3,
     /// Ctrl-C interrupted the command: 128 plus the number of the signal, by the convention of shells.
     Interrupted = 130,
 }
@@ -30,7 +30,7 @@ pub(crate) enum Failure {
     /// The arguments are invalid.
     Usage(String),
     /// The backend could not be opened or reached.
-    Unreachable(Error),
+    Open(Error),
     /// The request failed.
     Request(Error),
     /// Standard input or output failed.
@@ -55,7 +55,7 @@ impl From<io::Error> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        if error.is(ErrorId::SERVER_GONE) { Self::Unreachable(error) } else { Self::Request(error) }
+        if error.is(ErrorId::SERVER_GONE) { Self::Open(error) } else { Self::Request(error) }
     }
 }
 
@@ -67,9 +67,9 @@ impl Exit {
                 print_stderr(format_args!("miko: {message}"));
                 Self::Usage
             }
-            Failure::Unreachable(error) => {
+            Failure::Open(error) => {
                 report_items(&error);
-                Self::Unreachable
+                Self::OpenFailed
             }
             Failure::Request(error) => {
                 report_items(&error);

@@ -3,7 +3,7 @@
 use mikobase::{Error, ErrorId};
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, IfMissing, Server};
+use crate::open::{self, IfMissing, ServerAddress};
 use crate::output::Output;
 
 /// The arguments of `miko get`.
@@ -11,7 +11,7 @@ use crate::output::Output;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    server: Server,
+    server: ServerAddress,
     #[command(flatten)]
     output: Output,
     /// The pk of the record, after the backend if there is one.

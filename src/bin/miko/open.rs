@@ -15,13 +15,13 @@ const TOKEN: &str = "MIKOBASE_TOKEN";
 
 /// The address of a running server.
 #[derive(clap::Args)]
-pub(crate) struct Server {
+pub(crate) struct ServerAddress {
     /// The socket of a running server. Its token is taken from MIKOBASE_TOKEN, never from the command line.
     #[arg(long, value_name = "PATH", env = "MIKOBASE_SOCKET")]
     socket: Option<PathBuf>,
 }
 
-impl Server {
+impl ServerAddress {
     /// Opens `backend`, or connects to the server if there is none.
     pub(crate) fn open(
         &self,
@@ -35,8 +35,8 @@ impl Server {
         let token = env::var(TOKEN).map_err(|_| {
             Failure::Usage(format!("a server asks for its token: set {TOKEN} in the environment"))
         })?;
-        let token = token.trim().parse().map_err(Failure::Unreachable)?;
-        let client = MikobaseClient::connect(socket, &token).map_err(Failure::Unreachable)?;
+        let token = token.trim().parse().map_err(Failure::Open)?;
+        let client = MikobaseClient::connect(socket, &token).map_err(Failure::Open)?;
         Ok(Box::new(client))
     }
 
@@ -94,7 +94,7 @@ pub(crate) fn engine(url: &str, if_missing: IfMissing) -> Result<Box<dyn Engine>
         IfMissing::Create => backend::open(url),
         IfMissing::Refuse => url.parse().and_then(|backend: Backend| backend.open_existing()),
     };
-    opened.map_err(Failure::Unreachable)
+    opened.map_err(Failure::Open)
 }
 
 /// Opens the source of a conversion. If it is missing, the error is that of a missing backend.
@@ -102,7 +102,7 @@ pub(crate) fn source(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|fault| match fault.kind() {
         ErrorKind::NotFound => {
             let error = Error::new(ErrorId::INVALID_BACKEND, "there is no such file");
-            Failure::Unreachable(error.with("path", path.display().to_string()))
+            Failure::Open(error.with("path", path.display().to_string()))
         }
         _ => Failure::file(path)(fault),
     })

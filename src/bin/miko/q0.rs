@@ -2,12 +2,12 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
-use mikobase::{Answer, Check, Error, ErrorId, Mikobase, Response, json};
+use mikobase::{Check, Error, ErrorId, Mikobase, Response, ResponseEnvelope, json};
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Create, IfMissing, Server};
+use crate::open::{self, Create, IfMissing, ServerAddress};
 use crate::output::Output;
 
 /// The arguments of `miko q0`.
@@ -15,7 +15,7 @@ use crate::output::Output;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    server: Server,
+    server: ServerAddress,
     #[command(flatten)]
     create: Create,
     #[command(flatten)]
@@ -120,9 +120,9 @@ fn answer_lines(database: &mut Database<'_>, output: &Output) -> Result<Exit, Fa
             Ok(query) => match database.open_for(&query) {
                 Ok(db) => db.q0(query),
                 // A later line may create the file.
-                Err(Failure::Unreachable(error)) if !error.is(ErrorId::SERVER_GONE) => {
+                Err(Failure::Open(error)) if !error.is(ErrorId::SERVER_GONE) => {
                     answer(Err(error), output)?;
-                    exit = Exit::Unreachable;
+                    exit = Exit::OpenFailed;
                     continue;
                 }
                 Err(failure) => return Err(failure),
@@ -145,11 +145,11 @@ fn is_blank(line: &[u8]) -> bool {
 }
 
 fn answer(result: mikobase::Result<Response>, output: &Output) -> Result<Exit, Failure> {
-    let rendered = to_raw_value(&Answer(&result)).map_err(io::Error::from)?;
+    let rendered = to_raw_value(&ResponseEnvelope(&result)).map_err(io::Error::from)?;
     output.write(&rendered)?;
     match result {
         Ok(_) => Ok(Exit::Success),
-        Err(error) if error.is(ErrorId::SERVER_GONE) => Err(Failure::Unreachable(error)),
+        Err(error) if error.is(ErrorId::SERVER_GONE) => Err(Failure::Open(error)),
         Err(_) => Ok(Exit::RequestFailed),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::check;
 use crate::exit::{Exit, Failure, print_stderr};
-use crate::open::{self, IfMissing, Server};
+use crate::open::{self, IfMissing, ServerAddress};
 use crate::output::Output;
 
 #[derive(Subcommand)]
@@ -19,7 +19,7 @@ pub(crate) enum Command {
     #[command(after_help = IMPORT_EXAMPLES)]
     Import {
         #[command(flatten)]
-        server: Server,
+        server: ServerAddress,
         /// A file `{"classes": {name: definition}}`, or `-`, after the backend if there is one.
         #[arg(value_name = "[BACKEND] FILE", num_args = 1..=2, required = true)]
         words: Vec<String>,
@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Print all class definitions, in the form that `import` reads.
     Export {
         #[command(flatten)]
-        server: Server,
+        server: ServerAddress,
         #[command(flatten)]
         output: Output,
         /// A backend URL or a path.
@@ -37,7 +37,7 @@ pub(crate) enum Command {
     #[command(after_help = SHOW_EXAMPLES)]
     Show {
         #[command(flatten)]
-        server: Server,
+        server: ServerAddress,
         #[command(flatten)]
         output: Output,
         /// The name of a class, after the backend if there is one. Without a name all classes are listed.
@@ -86,7 +86,7 @@ pub(crate) fn run(command: &Command) -> Result<Exit, Failure> {
     }
 }
 
-fn import(server: &Server, words: &[String]) -> Result<Exit, Failure> {
+fn import(server: &ServerAddress, words: &[String]) -> Result<Exit, Failure> {
     let (backend, file) = match words {
         // A path that ends in .json names a worldlet backend, but may also be a schema.
         [file] if !open::is_backend(file) || file.ends_with(".json") => (None, file),

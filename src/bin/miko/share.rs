@@ -56,7 +56,7 @@ copies ended with 0, and 130 if Ctrl-C ended the share."#;
 pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     let uds = configure(&args)?;
     let command = &args.command;
-    let report = uds.mikobase(args.workers, |_, worker| become_command(command, worker, &uds));
+    let report = uds.mikobase(args.workers, |_, worker| exec_command(command, worker, &uds));
     let is_printed = args.out.is_none() && !args.quiet;
     let report = match report {
         Ok(report) => report,
@@ -84,7 +84,7 @@ fn print_state(report: &Report<(), Worldlet>) -> Result<(), Failure> {
 fn configure(args: &Args) -> Result<Uds, Failure> {
     let mut uds = Uds::new()?;
     if let Some(backend) = &args.backend {
-        uds = uds.backend(backend).map_err(Failure::Unreachable)?;
+        uds = uds.backend(backend).map_err(Failure::Open)?;
     }
     for path in &args.schema {
         uds = uds.schema_file(path)?;
@@ -110,7 +110,7 @@ fn configure(args: &Args) -> Result<Uds, Failure> {
 }
 
 /// Replaces the worker process by the command, so that signals and the exit code are those of the command.
-fn become_command(words: &[String], worker: &Worker, uds: &Uds) -> Result<(), BoxError> {
+fn exec_command(words: &[String], worker: &Worker, uds: &Uds) -> Result<(), BoxError> {
     let (program, arguments) = words.split_first().ok_or("there is no command")?;
     let fault = Command::new(program)
         .args(arguments)

@@ -17,12 +17,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: Output,
     /// Write the surface to a file, in the form that `#[mikobase_interface(surface = "…")]` compares with.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = RECORD)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = RECORDED_SURFACE)]
     record: Option<PathBuf>,
 }
 
 /// The recorded surface of the workspace.
-const RECORD: &str = "miko-core/schema/mikobase.surface.json";
+const RECORDED_SURFACE: &str = "miko-core/schema/mikobase.surface.json";
 
 const EXAMPLES: &str = "Examples:
   miko surface | jq -r '.methods[].name'

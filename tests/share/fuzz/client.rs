@@ -18,10 +18,10 @@ use crate::random::Random;
 use crate::support::{Raw, Running};
 
 /// A server that does not answer for this time is hung.
-const SILENCE: Duration = Duration::from_secs(100);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// The number of idle connections that are kept open.
-const HELD: usize = 300;
+const MAX_HELD_CONNECTIONS: usize = 300;
 
 /// About how many bytes of calls are sent at once without reading an answer.
 const UNREAD_BYTES: usize = 32 << 20;
@@ -197,7 +197,7 @@ impl<'s> Client<'s> {
         // The server may close the connection before it has read all; it sends the reason first.
         let _ = raw.stream.write_all(frame);
         let answer = raw.read_frame();
-        assert!(begun.elapsed() < SILENCE, "no answer for {:?}", begun.elapsed());
+        assert!(begun.elapsed() < ANSWER_TIMEOUT, "no answer for {:?}", begun.elapsed());
         let answer = answer?;
         let closes = check_answer(&answer);
         if !closes {
@@ -214,15 +214,15 @@ impl<'s> Client<'s> {
 
     fn hold(&mut self, raw: Raw) {
         self.held.push_back(raw);
-        while self.held.len() > HELD {
+        while self.held.len() > MAX_HELD_CONNECTIONS {
             self.held.pop_front();
         }
     }
 }
 
 fn limit_silence(raw: &Raw) {
-    raw.stream.set_read_timeout(Some(SILENCE)).unwrap();
-    raw.stream.set_write_timeout(Some(SILENCE)).unwrap();
+    raw.stream.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
+    raw.stream.set_write_timeout(Some(ANSWER_TIMEOUT)).unwrap();
 }
 
 /// Checks that an answer is well-formed and has no `internal` error. Returns whether the server closes the

@@ -46,7 +46,7 @@ impl AnswerBudget {
     /// Charges a version of a record.
     pub(in crate::engine) fn charge_version(&self, version: &Row) -> Result<()> {
         let state = version.state.as_ref().map_or(0, State::text_length);
-        self.charge(version.pk.len() + version.instance.as_ref().map_or(0, String::len) + state)
+        self.charge(version.pk.len() + version.instance_pk.as_ref().map_or(0, String::len) + state)
     }
 
     /// Charges the answer to a request that failed.

@@ -6,7 +6,7 @@ use crate::commit::{Commit, RecordChange};
 use crate::record::Record;
 use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::row::Row;
-use crate::storage::write_set::{Change, WriteSet};
+use crate::storage::write_set::{RowChange, WriteSet};
 
 /// The commits since [`take`](CommitLog::take) was called. Without an observer nothing is kept.
 #[derive(Debug, Default)]
@@ -46,8 +46,8 @@ fn commit_of(last: CommitSeq, sets: Vec<WriteSet>) -> Option<Commit> {
 }
 
 /// One change per row, in the order of the first changes.
-fn merged(changes: impl Iterator<Item = Change<RowId, Row>>) -> Vec<Change<RowId, Row>> {
-    let mut merged: Vec<Change<RowId, Row>> = Vec::new();
+fn merged(changes: impl Iterator<Item = RowChange<RowId, Row>>) -> Vec<RowChange<RowId, Row>> {
+    let mut merged: Vec<RowChange<RowId, Row>> = Vec::new();
     let mut position: HashMap<RowId, usize> = HashMap::new();
     for change in changes {
         match position.get(&change.key) {
@@ -62,7 +62,7 @@ fn merged(changes: impl Iterator<Item = Change<RowId, Row>>) -> Vec<Change<RowId
 }
 
 /// The change of a record; `None` if it is none, or the record was and is deleted.
-fn record_change(change: &Change<RowId, Row>) -> Option<RecordChange> {
+fn record_change(change: &RowChange<RowId, Row>) -> Option<RecordChange> {
     let record = |row: &Option<Row>| row.as_ref().and_then(Row::view).map(Record::from);
     let (before, after) = (record(&change.before), record(&change.after));
     let pk = after.as_ref().or(before.as_ref())?.pk.clone();

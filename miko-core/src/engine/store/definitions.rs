@@ -13,12 +13,12 @@ use crate::engine::store::index_entries::Derived;
 use crate::engine::store::pending_checks::MAX_LISTED;
 use crate::engine::store::stored_json::{defined_by, map};
 use crate::error::{Error, ErrorId, ErrorItem, Result};
-use crate::json::key_of;
+use crate::json::index_key;
 use crate::json::pointer::PointerToken;
 use crate::storage::broken;
 use crate::storage::ids::{CommitSeq, ConstraintId, RowId};
 use crate::storage::row::State;
-use crate::storage::write_set::{Change, IndexEntry, WriteSet};
+use crate::storage::write_set::{IndexEntry, RowChange, WriteSet};
 use crate::storage::{Storage, versions};
 use crate::timestamp::Timestamp;
 use crate::uns;
@@ -49,7 +49,7 @@ impl<T: Storage> Store<T> {
 
     /// The record that defines a class, and its pk.
     pub(super) fn definition_record(&self, name: &str) -> Result<Option<(RowId, String)>> {
-        self.holder(ConstraintId::DEFINITION_NAME, &key_of(&[&name.into()]))
+        self.holder(ConstraintId::DEFINITION_NAME, &index_key(&[&name.into()]))
     }
 
     /// Makes `row`, which defines nothing, the definition of `name`.
@@ -110,8 +110,8 @@ impl<T: Storage> Store<T> {
                 if let Some(until) = until {
                     note_release(&mut self.released, &name, until);
                 }
-                let instance = version.instance.unwrap_or_default();
-                held.entry(name).or_default().push(Held { from: version.updated_at, until, instance });
+                let instance_pk = version.instance_pk.unwrap_or_default();
+                held.entry(name).or_default().push(Held { from: version.updated_at, until, instance_pk });
             }
         }
         let mut faults = FaultList::default();
@@ -125,8 +125,8 @@ impl<T: Storage> Store<T> {
                 if !both_hold && one.until.is_none_or(|until| until > other.from) {
                     let message = format!("`{name}` has two definitions at the same time");
                     let item = ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str());
-                    let place = format!("/history{}", PointerToken(&other.instance));
-                    faults.push(item.with("other", one.instance.as_str()).with("pointer", place));
+                    let place = format!("/history{}", PointerToken(&other.instance_pk));
+                    faults.push(item.with("other", one.instance_pk.as_str()).with("pointer", place));
                 }
             }
         }
@@ -182,7 +182,7 @@ impl<T: Storage> Store<T> {
     ) -> Result<()> {
         for dropped in before.into_iter().filter(|constraint| !after.contains(constraint)) {
             if let Some(id) = self.storage.constraint_id(dropped)? {
-                write.others_mut().constraints.push(Change::remove(id, dropped.clone()));
+                write.others_mut().constraints.push(RowChange::remove(id, dropped.clone()));
             }
         }
         after.into_iter().try_for_each(|constraint| self.constraint_id(constraint, write).map(drop))
@@ -248,7 +248,7 @@ fn declared<'c>(catalog: &'c Catalog, name: &str) -> Vec<&'c Constraint> {
 
 /// The entry that makes `row` the definition of a name.
 fn name_entry(row: RowId, name: &str) -> IndexEntry {
-    IndexEntry::Unique { constraint: ConstraintId::DEFINITION_NAME, value: key_of(&[&name.into()]), row }
+    IndexEntry::Unique { constraint: ConstraintId::DEFINITION_NAME, value: index_key(&[&name.into()]), row }
 }
 
 /// A version of a definition, under whose name it held from one time to another.
@@ -257,7 +257,7 @@ struct Held {
     from: Timestamp,
     /// `None` if it holds still.
     until: Option<Timestamp>,
-    instance: String,
+    instance_pk: String,
 }
 
 fn note_release(released: &mut HashTrieMapSync<String, Timestamp>, name: &str, time: Timestamp) {

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use serde_json::{Map, Value};
 
-use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, Purpose, check, check_marked};
+use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, WriteKind, check, check_marked};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::facets;
@@ -35,7 +35,7 @@ impl<T: Storage> Store<T> {
         stack: &mut Cow<'_, Map<String, Value>>,
         shared: &mut Map<String, Value>,
         extras: &Map<String, Value>,
-        purpose: Purpose,
+        purpose: WriteKind,
         place: &Place<'_>,
     ) -> Result<Option<Definition>> {
         let mut faults = FaultList::default();
@@ -56,7 +56,7 @@ impl<T: Storage> Store<T> {
                         Some(fault) => faults.push(fault),
                         None => {
                             definition = Definition::read(bucket, *place, &mut faults);
-                            if purpose != Purpose::Import {
+                            if purpose != WriteKind::Import {
                                 let read = definition.iter();
                                 read.for_each(|read| read.report_contradictions(place, &mut faults));
                             }
@@ -94,7 +94,7 @@ impl<T: Storage> Store<T> {
         &self,
         platters: &mut [Platter<'_>],
         shared: &mut Map<String, Value>,
-        (purpose, markers): (Purpose, &Markers),
+        (purpose, markers): (WriteKind, &Markers),
         place: &Place<'_>,
     ) -> Option<ErrorItem> {
         for platter in
@@ -102,7 +102,7 @@ impl<T: Storage> Store<T> {
         {
             Definition::normalize(platter.bucket.as_mut().unwrap_or(shared));
         }
-        if purpose == Purpose::Import {
+        if purpose == WriteKind::Import {
             return None;
         }
         let mut classes: Vec<(usize, &Class)> = platters

@@ -13,7 +13,7 @@ use crate::storage::ids::{CommitSeq, FileId, RowId};
 use crate::storage::row::{FileRow, RecordRef, Row, State};
 use crate::storage::{Storage, each_file};
 use crate::transfer::not_written;
-use crate::worldlet::{Encoding, FORMAT, KEPT, bare_value};
+use crate::worldlet::{Encoding, FORMAT, WORLDLET_EXTRA_KEYS, bare_value};
 
 /// Writes the worldlet: one record per line, in order of creation, so that two exports can be compared line
 /// by line. In a temporal database that is the order of `created_at`, then of pks, whatever the order of
@@ -181,7 +181,7 @@ fn head(storage: &impl Storage) -> Result<String> {
     let temporal = storage.capabilities().is_temporal;
     let mut head =
         format!(r#"{{"format":"{FORMAT}","properties":{{"temporal":{temporal},"executable":{executable}}}"#);
-    for key in KEPT {
+    for key in WORLDLET_EXTRA_KEYS {
         if let Some(value) = storage.metadata(key)? {
             head.push_str(&format!(r#","{key}":{value}"#));
         }
@@ -214,7 +214,7 @@ impl EntryWriter<'_> {
     }
 
     fn version(&mut self, version: &Row) {
-        self.key(version.instance.as_deref().unwrap_or_default());
+        self.key(version.instance_pk.as_deref().unwrap_or_default());
         let identity = Value::from(version.pk.as_str());
         let (time, active) = (version.updated_at, version.state.is_some());
         self.add(&format!(r#"{{"identity":{identity},"timestamp":"{time}","active":{active}"#));

@@ -16,10 +16,10 @@ use crate::engine::store::turn::Turn;
 
 use crate::bytes::Bytes;
 use crate::error::{Error, ErrorId, Result};
-use crate::files::{FileInfo, MOST_BYTES, Piece, Position};
+use crate::files::{FileInfo, MAX_PIECE_SIZE, Piece, Position};
 use crate::storage::ids::{CommitSeq, FileId, RowId};
 use crate::storage::row::FileRow;
-use crate::storage::write_set::{Change, OtherChanges};
+use crate::storage::write_set::{OtherChanges, RowChange};
 use crate::storage::{Storage, broken, each_file, versions};
 use crate::timestamp::Timestamp;
 
@@ -73,8 +73,8 @@ impl<T: Storage> Store<T> {
 
     /// Writes the next chunk of a file, or the last one again.
     pub(in crate::engine) fn put_chunk(&mut self, pk: &str, index: u64, data: &[u8]) -> Result<()> {
-        if data.is_empty() || data.len() > MOST_BYTES {
-            let message = format!("a chunk has between 1 and {MOST_BYTES} bytes");
+        if data.is_empty() || data.len() > MAX_PIECE_SIZE {
+            let message = format!("a chunk has between 1 and {MAX_PIECE_SIZE} bytes");
             return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", data.len()));
         }
         // A file that has ended never changes.
@@ -168,7 +168,7 @@ impl<T: Storage> Store<T> {
         let Some((file, FileRow { sha256: Some(_), .. })) = self.storage.find_file(pk)? else {
             return Err(not_found(pk));
         };
-        let part = self.storage.chunk(file, at.chunk, at.offset, MOST_BYTES)?;
+        let part = self.storage.chunk(file, at.chunk, at.offset, MAX_PIECE_SIZE)?;
         let Some((data, length)) = part.filter(|(_, length)| at.offset <= *length) else {
             let message = "the file has no such place";
             let place = json!({"chunk": at.chunk, "offset": at.offset});
@@ -241,10 +241,10 @@ impl<T: Storage> Store<T> {
     /// Adds a file, or replaces what is known of one. Returns its number.
     pub(super) fn write_file(&mut self, before: Option<(FileId, FileRow)>, after: FileRow) -> Result<FileId> {
         let change = match before {
-            Some((id, before)) => Change::replace(id, before, after),
+            Some((id, before)) => RowChange::replace(id, before, after),
             None => {
                 let id = self.next_numbers(|last| last.file = last.file.next()).file;
-                Change::insert(id, after)
+                RowChange::insert(id, after)
             }
         };
         let id = change.key;
@@ -254,7 +254,7 @@ impl<T: Storage> Store<T> {
 
     /// Removes a file and its chunks.
     fn remove_file(&mut self, id: FileId, row: FileRow) -> Result<()> {
-        let files = vec![Change::remove(id, row)];
+        let files = vec![RowChange::remove(id, row)];
         self.apply(OtherChanges { files, removed_chunks: vec![id], ..OtherChanges::default() }.into())
             .map(drop)
     }
@@ -262,7 +262,7 @@ impl<T: Storage> Store<T> {
     /// Writes a chunk, over one with the same index.
     pub(super) fn write_chunk(&mut self, file: FileId, index: u64, data: &[u8]) -> Result<()> {
         let before = self.storage.chunk(file, index, 0, WHOLE)?.map(|(data, _)| data);
-        let change = Change { key: (file, index), before, after: Some(data.to_vec()) };
+        let change = RowChange { key: (file, index), before, after: Some(data.to_vec()) };
         self.apply(OtherChanges { chunks: vec![change], ..OtherChanges::default() }.into()).map(drop)
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::store::Store;
 use crate::error::Result;
 use crate::storage::Storage;
 use crate::storage::ids::{ClassId, ConstraintId};
-use crate::storage::write_set::{Change, WriteSet};
+use crate::storage::write_set::{RowChange, WriteSet};
 
 impl<T: Storage> Store<T> {
     /// The id of a class, if any record has ever used it.
@@ -29,7 +29,7 @@ impl<T: Storage> Store<T> {
         }
         let id = self.next_numbers(|last| last.class = last.class.next()).class;
         self.ids.borrow_mut().classes.insert(class.to_owned(), id);
-        write.others_mut().classes.push(Change::insert(id, class.to_owned()));
+        write.others_mut().classes.push(RowChange::insert(id, class.to_owned()));
         Ok(id)
     }
 
@@ -71,7 +71,7 @@ impl<T: Storage> Store<T> {
             return Ok(added.key);
         }
         let id = self.next_numbers(|last| last.constraint = last.constraint.next()).constraint;
-        write.others_mut().constraints.push(Change::insert(id, constraint.clone()));
+        write.others_mut().constraints.push(RowChange::insert(id, constraint.clone()));
         Ok(id)
     }
 }

@@ -10,7 +10,7 @@ use std::io::Read;
 
 use serde_json::{Map, Value};
 
-use crate::class::{Definition, Purpose};
+use crate::class::{Definition, WriteKind};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::examine::misplaced_definition;
 use crate::engine::store::import_files::ImportedFiles;
@@ -23,11 +23,11 @@ use crate::stack::{self, Stack};
 use crate::storage::Storage;
 use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::row::{Row, State};
-use crate::storage::write_set::{Change, OtherChanges, WriteSet};
+use crate::storage::write_set::{OtherChanges, RowChange, WriteSet};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{
-    self, Imported, Incoming, IncomingChunk, IncomingFile, IncomingVersion, Problems, Sink,
+    self, Imported, IncomingChunk, IncomingFile, IncomingRecord, IncomingVersion, Sink, WorldletFaults,
 };
 
 impl<T: Storage> Store<T> {
@@ -37,7 +37,7 @@ impl<T: Storage> Store<T> {
         reader: &mut dyn Read,
         trust: bool,
     ) -> Result<Imported> {
-        let mut problems = Problems::default();
+        let mut problems = WorldletFaults::default();
         let mut import = Import::into(self);
         worldlet::read(reader, &mut import, &mut problems)?;
         let records =
@@ -63,7 +63,7 @@ impl<'s, T: Storage> Import<'s, T> {
     }
 
     /// Puts definitions into force and checks what was written: how many records those are.
-    pub(super) fn finish(mut self, check: RuleCheck, problems: &mut Problems) -> Result<u64> {
+    pub(super) fn finish(mut self, check: RuleCheck, problems: &mut WorldletFaults) -> Result<u64> {
         let touched = !self.definitions.is_empty();
         let added = self.name_definitions(check, problems)?;
         let Self { store, before, now, records, removed, files, .. } = self;
@@ -96,7 +96,11 @@ impl<'s, T: Storage> Import<'s, T> {
     ///
     /// Rules that no value can satisfy are noted here as well: those of past versions bind no record any
     /// more.
-    fn name_definitions(&mut self, check: RuleCheck, problems: &mut Problems) -> Result<Vec<Definition>> {
+    fn name_definitions(
+        &mut self,
+        check: RuleCheck,
+        problems: &mut WorldletFaults,
+    ) -> Result<Vec<Definition>> {
         let mut added = Vec::new();
         for (id, pointer) in std::mem::take(&mut self.definitions) {
             let Some(State { bucket, stack, .. }) = self.store.storage.row(id)?.and_then(|row| row.state)
@@ -144,14 +148,19 @@ pub(super) enum RuleCheck {
 
 impl<T: Storage> Store<T> {
     /// Checks the records that were written after `before`, and adds what is derived from their values.
-    fn check_imported(&mut self, before: CommitSeq, check: RuleCheck, problems: &mut Problems) -> Result<()> {
+    fn check_imported(
+        &mut self,
+        before: CommitSeq,
+        check: RuleCheck,
+        problems: &mut WorldletFaults,
+    ) -> Result<()> {
         let mut last = RowId::default();
         while let Some((id, row)) = self.storage.next_row(last, before)? {
             last = id;
             let pk = row.pk;
             let records = Place::Key(&Place::Root, "records");
             let place = Place::Key(&records, &pk);
-            if self.is_temporal && row.instance.is_none() {
+            if self.is_temporal && row.instance_pk.is_none() {
                 problems.refuse(place.fault("no version of this record is in the history"));
             }
             let Some(State { bucket, stack, extras }) = row.state else { continue };
@@ -162,7 +171,7 @@ impl<T: Storage> Store<T> {
             }
             let mut bucket = map(&bucket)?;
             if check != RuleCheck::Skip
-                && let Err(error) = self.examine(&mut stack, &mut bucket, &extras, Purpose::Import, &place)
+                && let Err(error) = self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &place)
             {
                 // What is wrong with definitions was told when they came by.
                 let of_records = error
@@ -188,7 +197,7 @@ impl<T: Storage> Store<T> {
 }
 
 /// What `trust` lets pass is still said.
-fn note(fault: ErrorItem, check: RuleCheck, problems: &mut Problems) {
+fn note(fault: ErrorItem, check: RuleCheck, problems: &mut WorldletFaults) {
     match check {
         RuleCheck::Refuse => problems.refuse(fault),
         RuleCheck::Warn => problems.warnings.push(fault),
@@ -215,7 +224,7 @@ pub(super) struct Import<'s, T> {
 }
 
 impl<T: Storage> Sink for Import<'_, T> {
-    fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()> {
+    fn record(&mut self, record: IncomingRecord, problems: &mut WorldletFaults) -> Result<()> {
         let records = Place::Key(&Place::Root, "records");
         self.write(&record, &Place::Key(&records, &record.pk), problems)
     }
@@ -224,10 +233,10 @@ impl<T: Storage> Sink for Import<'_, T> {
         self.store.is_temporal
     }
 
-    fn stub(&mut self, pk: String, created_at: Option<Timestamp>, _: &mut Problems) -> Result<()> {
+    fn stub(&mut self, pk: String, created_at: Option<Timestamp>, _: &mut WorldletFaults) -> Result<()> {
         let row = match self.store.storage.find(&pk)? {
             Some((id, row)) => {
-                let is_new = row.instance.is_none() || self.implied.remove(&id);
+                let is_new = row.instance_pk.is_none() || self.implied.remove(&id);
                 // Two databases that say different things of one record agree after a merge in either
                 // direction.
                 let earlier = |created_at: Timestamp| created_at.min(row.created_at);
@@ -239,7 +248,7 @@ impl<T: Storage> Sink for Import<'_, T> {
                 // The row keeps its number, by which `put` knows what this import has written.
                 self.store.next_commit();
                 let after = Row { created_at, ..row.clone() };
-                return self.store.apply_row(Change::replace(id, row, after));
+                return self.store.apply_row(RowChange::replace(id, row, after));
             }
             // It says nothing until a version comes.
             None => Row {
@@ -248,18 +257,18 @@ impl<T: Storage> Sink for Import<'_, T> {
                 created_at: created_at.map_or_else(|| self.now.for_write(), Ok)?,
                 updated_at: Timestamp::FIRST,
                 commit: self.store.next_commit(),
-                instance: None,
+                instance_pk: None,
             },
         };
         let id = self.store.next_row_id();
-        self.store.apply_row(Change::insert(id, row))
+        self.store.apply_row(RowChange::insert(id, row))
     }
 
     fn reserve(&mut self, pk: &str) -> Result<()> {
         if self.store.storage.find(pk)?.is_some() {
             return Ok(());
         }
-        self.stub(pk.to_owned(), None, &mut Problems::default())
+        self.stub(pk.to_owned(), None, &mut WorldletFaults::default())
     }
 
     fn refused_file(&mut self, pk: Option<String>) {
@@ -270,13 +279,13 @@ impl<T: Storage> Sink for Import<'_, T> {
         self.files.file(self.store, file)
     }
 
-    fn chunk(&mut self, chunk: IncomingChunk, problems: &mut Problems) -> Result<()> {
+    fn chunk(&mut self, chunk: IncomingChunk, problems: &mut WorldletFaults) -> Result<()> {
         self.files.chunk(self.store, &chunk, problems)
     }
 
-    fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()> {
+    fn version(&mut self, version: IncomingVersion, problems: &mut WorldletFaults) -> Result<()> {
         let history = Place::Key(&Place::Root, "history");
-        let place = Place::Key(&history, &version.instance);
+        let place = Place::Key(&history, &version.instance_pk);
         match self.place(&version, &place, problems)? {
             Placed::New => self.records += 1,
             Placed::Known => {}
@@ -286,7 +295,7 @@ impl<T: Storage> Sink for Import<'_, T> {
     }
 
     /// A class that is defined already gets this definition, unless it is the one that it has.
-    fn class(&mut self, name: &str, definition: Value, problems: &mut Problems) -> Result<()> {
+    fn class(&mut self, name: &str, definition: Value, problems: &mut WorldletFaults) -> Result<()> {
         let classes = Place::Key(&Place::Root, "classes");
         let place = Place::Key(&classes, name);
         let mut faults = FaultList::default();
@@ -308,13 +317,14 @@ impl<T: Storage> Sink for Import<'_, T> {
         let pk = before.map_or_else(|| self.store.pks.next(now), |(_, pk)| pk);
         let created_at = self.store.storage.find(&pk)?.map(|(_, row)| row.created_at);
         let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
-        let record = Incoming { pk, bucket, stack, extras: Map::new(), created_at, updated_at: Some(now) };
+        let record =
+            IncomingRecord { pk, bucket, stack, extras: Map::new(), created_at, updated_at: Some(now) };
         self.write(&record, &place, problems)
     }
 
     fn keep(&mut self, key: &str, value: &Value) -> Result<()> {
         let before = self.store.storage.metadata(key)?;
-        let change = Change { key: key.to_owned(), before, after: Some(value.clone()) };
+        let change = RowChange { key: key.to_owned(), before, after: Some(value.clone()) };
         self.store.apply(OtherChanges { metadata: vec![change], ..OtherChanges::default() }.into()).map(drop)
     }
 }
@@ -322,7 +332,12 @@ impl<T: Storage> Sink for Import<'_, T> {
 impl<T: Storage> Import<'_, T> {
     /// Writes a record that stands at `place`, and makes it what it is: a member of its classes, a
     /// definition.
-    fn write(&mut self, record: &Incoming, place: &Place<'_>, problems: &mut Problems) -> Result<()> {
+    fn write(
+        &mut self,
+        record: &IncomingRecord,
+        place: &Place<'_>,
+        problems: &mut WorldletFaults,
+    ) -> Result<()> {
         let Some(id) = self.put(record)? else {
             problems.refuse(place.fault("two records of the worldlet have this pk"));
             return Ok(());
@@ -338,7 +353,7 @@ impl<T: Storage> Import<'_, T> {
         bucket: &Map<String, Value>,
         stack: &Map<String, Value>,
         place: &Place<'_>,
-        problems: &mut Problems,
+        problems: &mut WorldletFaults,
     ) -> Result<()> {
         let (mut write, mut members) = (WriteSet::default(), Vec::new());
         self.store.derive_members(id, stack, &mut members, &mut write)?;
@@ -351,7 +366,7 @@ impl<T: Storage> Import<'_, T> {
     }
 
     /// Writes a record, over one with the same pk if there is one; `None` if that came from this import.
-    fn put(&mut self, record: &Incoming) -> Result<Option<RowId>> {
+    fn put(&mut self, record: &IncomingRecord) -> Result<Option<RowId>> {
         let updated_at = record.updated_at.or(record.created_at).map_or_else(|| self.now.for_write(), Ok)?;
         let state = State {
             bucket: text(&record.bucket),
@@ -364,7 +379,7 @@ impl<T: Storage> Import<'_, T> {
             created_at: record.created_at.unwrap_or(updated_at),
             updated_at,
             commit: self.store.next_commit(),
-            instance: None,
+            instance_pk: None,
         };
         if let Some(released) =
             defined_by(&record.stack, &record.bucket).and_then(|it| self.store.released(&it))
@@ -372,26 +387,26 @@ impl<T: Storage> Import<'_, T> {
             row.updated_at = row.updated_at.max(released);
         }
         let Some((id, found)) = self.store.storage.find(&record.pk)? else {
-            row.instance = self.store.next_instance(row.updated_at);
+            row.instance_pk = self.store.next_instance_pk(row.updated_at);
             let id = self.store.next_row_id();
-            return self.store.apply_row(Change::insert(id, row)).map(|()| Some(id));
+            return self.store.apply_row(RowChange::insert(id, row)).map(|()| Some(id));
         };
         if found.commit > self.before {
-            if found.instance.is_some() || !self.store.is_temporal {
+            if found.instance_pk.is_some() || !self.store.is_temporal {
                 return Ok(None);
             }
             // Its place was reserved.
-            row.instance = self.store.next_instance(row.updated_at);
-            return self.store.apply_row(Change::replace(id, found, row)).map(|()| Some(id));
+            row.instance_pk = self.store.next_instance_pk(row.updated_at);
+            return self.store.apply_row(RowChange::replace(id, found, row)).map(|()| Some(id));
         }
         let replaced = found.state.clone();
         if is_same(&found, &row) {
-            row.instance.clone_from(&found.instance);
-            self.store.apply_row(Change::replace(id, found, row))?;
+            row.instance_pk.clone_from(&found.instance_pk);
+            self.store.apply_row(RowChange::replace(id, found, row))?;
         } else {
             // A reader of the record must be able to see that it has changed.
             row.updated_at = row.updated_at.max(found.updated_at.after()).for_write()?;
-            row.instance = self.store.next_instance(row.updated_at);
+            row.instance_pk = self.store.next_instance_pk(row.updated_at);
             let mut write = WriteSet::default();
             self.store.replace_row(id, found, row, &mut write);
             self.store.apply(write)?;
@@ -429,7 +444,7 @@ impl<T: Storage> Import<'_, T> {
         bucket: &Map<String, Value>,
         stack: &Map<String, Value>,
         place: &Place<'_>,
-        problems: &mut Problems,
+        problems: &mut WorldletFaults,
     ) {
         let mut faults = FaultList::default();
         let platters = stack.iter().filter(|(_, platter)| platter.get("class") == Some(&uns::CLASS.into()));

@@ -10,12 +10,12 @@ use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::files::WHOLE;
 use crate::error::{ErrorId, ErrorItem, Result};
-use crate::files::MOST_BYTES;
+use crate::files::MAX_PIECE_SIZE;
 use crate::storage::Storage;
 use crate::storage::ids::FileId;
 use crate::storage::row::FileRow;
 use crate::timestamp::Timestamp;
-use crate::worldlet::{Encoding, IncomingChunk, IncomingFile, Problems};
+use crate::worldlet::{Encoding, IncomingChunk, IncomingFile, WorldletFaults};
 
 /// The files of an import, in the order in which they were first named.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ impl ImportedFiles {
         &mut self,
         store: &mut Store<T>,
         chunk: &IncomingChunk,
-        problems: &mut Problems,
+        problems: &mut WorldletFaults,
     ) -> Result<()> {
         let file = self.find(store, &chunk.file)?;
         file.chunks += 1;
@@ -91,14 +91,14 @@ impl ImportedFiles {
         }
     }
 
-    fn refuse_chunk(&mut self, file: &str, pointer: &str, fault: String, problems: &mut Problems) {
+    fn refuse_chunk(&mut self, file: &str, pointer: &str, fault: String, problems: &mut WorldletFaults) {
         let fault = ErrorItem::new(ErrorId::INVALID_WORLDLET, fault);
         problems.refuse(fault.with("pointer", format!("{pointer}/data")));
         self.refused.insert(file.to_owned());
     }
 
     /// Decodes the chunks that came before their files.
-    fn decode<T: Storage>(&mut self, store: &mut Store<T>, problems: &mut Problems) -> Result<()> {
+    fn decode<T: Storage>(&mut self, store: &mut Store<T>, problems: &mut WorldletFaults) -> Result<()> {
         for at in 0..self.files.len() {
             let encoded = std::mem::take(&mut self.files[at].encoded);
             let ImportedFile { pk, number, known: Some(known), .. } = &self.files[at] else { continue };
@@ -150,7 +150,7 @@ impl ImportedFiles {
         mut self,
         store: &mut Store<T>,
         now: Timestamp,
-        problems: &mut Problems,
+        problems: &mut WorldletFaults,
     ) -> Result<()> {
         self.decode(store, problems)?;
         let files = Place::Key(&Place::Root, "files");
@@ -208,7 +208,7 @@ impl ImportedFile {
 fn hash_of<T: Storage>(store: &Store<T>, file: FileId) -> Result<(String, u64)> {
     let (mut hasher, mut size) = (Sha256::new(), 0);
     let (mut index, mut offset) = (0, 0);
-    while let Some((data, length)) = store.storage.chunk(file, index, offset, MOST_BYTES)? {
+    while let Some((data, length)) = store.storage.chunk(file, index, offset, MAX_PIECE_SIZE)? {
         hasher.update(&data);
         (size, offset) = (size + data.len() as u64, offset + data.len() as u64);
         if offset >= length {

@@ -70,7 +70,12 @@ impl<T: Storage> Store<T> {
         record: StackAndBucket<'_>,
         write: &mut WriteSet,
     ) -> Result<Derived> {
-        let mut derived = Derived { entries: Vec::with_capacity(8), references: Vec::new() };
+        let mut derived = Derived { entries: Vec::new(), references: Vec::new() };
+        if write.added_entries.is_empty() {
+            // For its capacity.
+            derived.entries = std::mem::take(&mut write.added_entries);
+        }
+        derived.entries.reserve(8);
         self.derive_members(row, record.0, &mut derived.entries, write)?;
         self.derive_values(row, record, &self.catalog, &mut derived, write)?;
         Ok(derived)

@@ -12,12 +12,12 @@ use crate::mikobase::Merged;
 use crate::stack;
 use crate::storage::ids::RowId;
 use crate::storage::row::{Row, State};
-use crate::storage::write_set::{Change, WriteSet};
+use crate::storage::write_set::{RowChange, WriteSet};
 use crate::storage::{Storage, versions};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::worldlet::{
-    self, Incoming, IncomingChunk, IncomingFile, IncomingState, IncomingVersion, Problems, Sink,
+    self, IncomingChunk, IncomingFile, IncomingRecord, IncomingState, IncomingVersion, Sink, WorldletFaults,
 };
 
 /// What became of a version that came in.
@@ -36,7 +36,7 @@ impl<T: Storage> Import<'_, T> {
         &mut self,
         version: &IncomingVersion,
         place: &Place<'_>,
-        problems: &mut Problems,
+        problems: &mut WorldletFaults,
     ) -> Result<Placed> {
         if !self.store.is_temporal {
             return Ok(Placed::Contradicts("history goes into a temporal database only"));
@@ -47,9 +47,9 @@ impl<T: Storage> Import<'_, T> {
             created_at,
             updated_at: version.time,
             commit,
-            instance: Some(version.instance.clone()),
+            instance_pk: Some(version.instance_pk.clone()),
         };
-        if let Some((_, found)) = self.store.storage.find_version(&version.instance)? {
+        if let Some((_, found)) = self.store.storage.find_version(&version.instance_pk)? {
             let is_same = found == row(found.created_at, found.commit);
             let other = Placed::Contradicts("there is a version with this pk, and it says something else");
             return Ok(if is_same { Placed::Known } else { other });
@@ -57,20 +57,20 @@ impl<T: Storage> Import<'_, T> {
         let commit = self.store.next_commit();
         let Some((id, last)) = self.store.storage.find(&version.pk)? else {
             let id = self.store.next_row_id();
-            self.store.apply_row(Change::insert(id, row(version.time, commit)))?;
+            self.store.apply_row(RowChange::insert(id, row(version.time, commit)))?;
             self.implied.insert(id);
             self.enter_version(id, version, place, problems)?;
             return Ok(Placed::New);
         };
-        let is_stub = last.instance.is_none();
+        let is_stub = last.instance_pk.is_none();
         // Versions of one time, of which two databases may have written one each, are in the order of their
         // pks.
-        let order = (version.time, Some(&version.instance));
-        if is_stub || order > (last.updated_at, last.instance.as_ref()) {
+        let order = (version.time, Some(&version.instance_pk));
+        if is_stub || order > (last.updated_at, last.instance_pk.as_ref()) {
             let after = row(last.created_at, commit);
             let replaced = last.state.clone();
             if is_stub {
-                self.store.apply_row(Change::replace(id, last, after))?;
+                self.store.apply_row(RowChange::replace(id, last, after))?;
             } else {
                 let mut write = WriteSet::default();
                 self.store.replace_row(id, last, after, &mut write);
@@ -87,9 +87,9 @@ impl<T: Storage> Import<'_, T> {
         let first = versions(&self.store.storage, id)?.into_iter().next().map(|first| first.updated_at);
         if first == Some(last.created_at) && version.time < last.created_at {
             let after = Row { created_at: version.time, ..last.clone() };
-            write.change_row(Change::replace(id, last.clone(), after));
+            write.change_row(RowChange::replace(id, last.clone(), after));
         }
-        write.versions.push(Change::insert(id, row(version.time, commit)));
+        write.versions.push(RowChange::insert(id, row(version.time, commit)));
         let is_definition =
             version.state.as_ref().filter(|state| stack::classes(&state.stack).contains(&uns::CLASS));
         if is_definition.is_some() {
@@ -107,7 +107,7 @@ impl<T: Storage> Import<'_, T> {
         id: RowId,
         version: &IncomingVersion,
         place: &Place<'_>,
-        problems: &mut Problems,
+        problems: &mut WorldletFaults,
     ) -> Result<()> {
         match &version.state {
             Some(state) => self.enter(id, &state.bucket, &state.stack, place, problems),
@@ -122,7 +122,7 @@ impl<T: Storage> Store<T> {
         let text = worldlet.to_string();
         let mut merged = Merged::default();
         let done = self.write(Isolation::Separate, |store| {
-            let mut problems = Problems::default();
+            let mut problems = WorldletFaults::default();
             let mut merge = Merge { import: Import::into(store), merged: &mut merged };
             worldlet::read(&mut text.as_bytes(), &mut merge, &mut problems)?;
             merge.import.finish(RuleCheck::Skip, &mut problems)?;
@@ -151,14 +151,19 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
         self.import.is_temporal()
     }
 
-    fn record(&mut self, record: Incoming, problems: &mut Problems) -> Result<()> {
+    fn record(&mut self, record: IncomingRecord, problems: &mut WorldletFaults) -> Result<()> {
         let records = Place::Key(&Place::Root, "records");
         let place = Place::Key(&records, &record.pk);
         problems.refuse(place.fault("a merge takes versions, under `history`; records are imported"));
         Ok(())
     }
 
-    fn stub(&mut self, pk: String, created_at: Option<Timestamp>, problems: &mut Problems) -> Result<()> {
+    fn stub(
+        &mut self,
+        pk: String,
+        created_at: Option<Timestamp>,
+        problems: &mut WorldletFaults,
+    ) -> Result<()> {
         self.import.stub(pk, created_at, problems)
     }
 
@@ -170,22 +175,22 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
         self.import.refused_file(pk);
     }
 
-    fn version(&mut self, version: IncomingVersion, problems: &mut Problems) -> Result<()> {
+    fn version(&mut self, version: IncomingVersion, problems: &mut WorldletFaults) -> Result<()> {
         let history = Place::Key(&Place::Root, "history");
-        let place = Place::Key(&history, &version.instance);
+        let place = Place::Key(&history, &version.instance_pk);
         let list = match self.import.place(&version, &place, problems)? {
             Placed::New => &mut self.merged.accepted,
             Placed::Known => &mut self.merged.skipped,
             Placed::Contradicts(reason) => {
-                self.merged.reasons.insert(version.instance.clone(), reason.to_owned());
+                self.merged.reasons.insert(version.instance_pk.clone(), reason.to_owned());
                 &mut self.merged.rejected
             }
         };
-        list.push(version.instance);
+        list.push(version.instance_pk);
         Ok(())
     }
 
-    fn class(&mut self, name: &str, _: Value, problems: &mut Problems) -> Result<()> {
+    fn class(&mut self, name: &str, _: Value, problems: &mut WorldletFaults) -> Result<()> {
         let classes = Place::Key(&Place::Root, "classes");
         let place = Place::Key(&classes, name);
         problems.refuse(place.fault("a merge takes versions, under `history`; a schema is imported"));
@@ -196,7 +201,7 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
         self.import.file(file)
     }
 
-    fn chunk(&mut self, chunk: IncomingChunk, problems: &mut Problems) -> Result<()> {
+    fn chunk(&mut self, chunk: IncomingChunk, problems: &mut WorldletFaults) -> Result<()> {
         self.import.chunk(chunk, problems)
     }
 

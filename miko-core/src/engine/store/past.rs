@@ -21,7 +21,7 @@ use crate::uns;
 use crate::version::Version;
 
 /// A record as it was, and its row.
-struct Found {
+struct PastRecord {
     record: Record,
     id: RowId,
 }
@@ -66,13 +66,17 @@ impl<T: Storage> Store<T> {
     fn select_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Results> {
         let found =
             self.found_as_of(select, cutoff, |candidate| self.answer.charge_record(&candidate.record))?;
-        let records: Vec<_> = found.into_iter().map(|Found { record, .. }| record).collect();
+        let records: Vec<_> = found.into_iter().map(|PastRecord { record, .. }| record).collect();
         Ok(Results::Records(records.into()))
     }
 
     /// The rows of the records that a select finds as of then.
     pub(super) fn rows_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Vec<RowId>> {
-        Ok(self.found_as_of(select, cutoff, |_| Ok(()))?.into_iter().map(|Found { id, .. }| id).collect())
+        Ok(self
+            .found_as_of(select, cutoff, |_| Ok(()))?
+            .into_iter()
+            .map(|PastRecord { id, .. }| id)
+            .collect())
     }
 
     /// The records that a select finds as of then.
@@ -81,7 +85,7 @@ impl<T: Storage> Store<T> {
         select: &SelectRequest,
         cutoff: Timestamp,
         take: impl Fn(&Candidate<'_>) -> Result<()>,
-    ) -> Result<Vec<Found>> {
+    ) -> Result<Vec<PastRecord>> {
         self.check_temporal()?;
         let catalog = self.catalog_at(cutoff)?;
         let mut selection = MatchCollector::of(select, take);
@@ -95,7 +99,7 @@ impl<T: Storage> Store<T> {
             Ok(())
         })?;
         let found = selection.finish()?.into_iter();
-        Ok(found.map(|Candidate { record, id, .. }| Found { record, id }).collect())
+        Ok(found.map(|Candidate { record, id, .. }| PastRecord { record, id }).collect())
     }
 
     /// A tombstone is selected with the version that it ended: by itself it says nothing.
@@ -182,7 +186,7 @@ impl From<Row> for Version {
         };
         Self {
             pk: row.pk,
-            instance_pk: row.instance.unwrap_or_default(),
+            instance_pk: row.instance_pk.unwrap_or_default(),
             active: bucket.is_some(),
             bucket: bucket.map(object),
             stack: stack.map(object),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::class::{Class, ConstraintKind};
 use crate::engine::store::Store;
 use crate::error::Result;
-use crate::json::key_of;
-use crate::query::{Filter, PathStep, PathTest, Resolved, SelectRequest};
+use crate::json::index_key;
+use crate::query::{DeferredResult, Filter, PathStep, PathTest, SelectRequest};
 use crate::storage::Storage;
 use crate::storage::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 
@@ -17,14 +17,14 @@ const MAX_PARTS: usize = 250;
 impl<T: Storage> Store<T> {
     /// Plans a select with the classes that are in force.
     pub(super) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
-        let evaluator = self.storage.capabilities().evaluator;
+        let residual_filter = self.storage.capabilities().residual_filter;
         let (mut filter, residual_filter) = if select.may_fail {
             let why = "a placeholder may turn out to lead nowhere";
-            (self.pushdown_predicates(&select.filter)?, Some(evaluator.unwrap_or(why)))
-        } else if select.size > MAX_PARTS && evaluator.is_none() {
+            (self.pushdown_predicates(&select.filter)?, Some(residual_filter.unwrap_or(why)))
+        } else if select.size > MAX_PARTS && residual_filter.is_none() {
             (self.pushdown_predicates(&select.filter)?, Some("it says more than one statement can"))
         } else {
-            (self.predicates(&select.filter)?, evaluator)
+            (self.predicates(&select.filter)?, residual_filter)
         };
         let source = self.source(&mut filter)?;
         Ok(Plan { select, source, filter, residual_filter })
@@ -107,7 +107,7 @@ impl<T: Storage> Store<T> {
             let Some(class) = self.catalog.class(class) else { continue };
             for (of_path, predicate) in filter.iter().enumerate() {
                 let Predicate::Path(path) = predicate else { continue };
-                let Some(Found { lookup, is_exact, is_of_class }) = self.lookup(class, path)? else {
+                let Some(UsableIndex { lookup, is_exact, is_of_class }) = self.lookup(class, path)? else {
                     continue;
                 };
                 let mut at = 0;
@@ -124,7 +124,7 @@ impl<T: Storage> Store<T> {
 
     /// The index of `class` for the path, if the class or an ancestor declares one. An index has no entry for
     /// an absent value, which equals null.
-    fn lookup(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<Found>> {
+    fn lookup(&self, class: &Arc<Class>, path: &PathTest) -> Result<Option<UsableIndex>> {
         let (Some(values), Some(steps)) = (path.equality_values(), keys(path.steps())) else {
             return Ok(None);
         };
@@ -137,10 +137,10 @@ impl<T: Storage> Store<T> {
         let Some(ids) = self.find_constraint_ids(class)? else { return Ok(None) };
         let constraint = &class.constraints[position];
         let is_unique = constraint.kind != ConstraintKind::Index;
-        Ok(Some(Found {
+        Ok(Some(UsableIndex {
             lookup: IndexLookup {
                 constraint: ids[position],
-                keys: values.iter().map(|value| key_of(&[value])).collect(),
+                keys: values.iter().map(|value| index_key(&[value])).collect(),
                 is_unique,
                 class: Arc::clone(class),
                 position,
@@ -153,7 +153,7 @@ impl<T: Storage> Store<T> {
 }
 
 /// An index that a select can use.
-struct Found {
+struct UsableIndex {
     lookup: IndexLookup,
     /// Whether it has exactly the records for which the path holds.
     is_exact: bool,
@@ -174,10 +174,10 @@ fn keys(steps: &[PathStep]) -> Option<Vec<&str>> {
 }
 
 /// What a place says, if anything: `None` if it may fail.
-fn certain<T>(part: Option<&Resolved<T>>) -> Option<Option<&T>> {
+fn certain<T>(part: Option<&DeferredResult<T>>) -> Option<Option<&T>> {
     known(part).ok()
 }
 
-fn known<T>(part: Option<&Resolved<T>>) -> Result<Option<&T>> {
+fn known<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }

@@ -9,7 +9,7 @@ use crate::engine::store::Store;
 use crate::engine::store::transaction::Isolation;
 use crate::engine::store::turn::Turn;
 use crate::error::{Error, ErrorId, Result};
-use crate::files::MOST_BYTES;
+use crate::files::MAX_PIECE_SIZE;
 use crate::storage::Storage;
 use crate::timestamp::Timestamp;
 use crate::worldlet::Imported;
@@ -44,8 +44,8 @@ impl<T: Storage> Store<T> {
 
     /// Takes the next piece of the text, or the last one again, as a call may be made again.
     pub(in crate::engine) fn put_import(&mut self, id: &str, index: u64, text: &[u8]) -> Result<()> {
-        if text.len() > MOST_BYTES {
-            let message = format!("a piece has at most {MOST_BYTES} bytes");
+        if text.len() > MAX_PIECE_SIZE {
+            let message = format!("a piece has at most {MAX_PIECE_SIZE} bytes");
             return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", text.len()));
         }
         let spool = self.spools.find(id)?;

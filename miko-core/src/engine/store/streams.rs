@@ -18,7 +18,7 @@ use crate::record::Record;
 use crate::storage::Storage;
 use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::row::{Row, State};
-use crate::storage::write_set::Change;
+use crate::storage::write_set::RowChange;
 use crate::streams::{Chunk, Source};
 use crate::timestamp::Timestamp;
 
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 const MOST: usize = 1024;
 
 /// How many bytes of overwritten rows all of them may keep: 64 MiB.
-const MOST_KEPT: usize = 64 << 20;
+const MAX_PRE_IMAGE_BYTES: usize = 64 << 20;
 
 /// How many bytes make a chunk, and how many records at most.
 const CHUNK: usize = 1 << 18;
@@ -171,11 +171,11 @@ fn next_text<T: Storage>(snapshot: &Snapshot<'_, T>, export: &mut Export) -> Res
 
 impl Streams {
     /// Keeps the rows that a write replaces, for the streams that have yet to read them.
-    pub(super) fn keep_replaced(&mut self, changes: &[Change<RowId, Row>]) {
+    pub(super) fn keep_replaced(&mut self, changes: &[RowChange<RowId, Row>]) {
         if self.open.is_empty() {
             return;
         }
-        for Change { key, before, .. } in changes {
+        for RowChange { key, before, .. } in changes {
             if let Some(before) = before {
                 self.keep(*key, before);
             }
@@ -190,7 +190,7 @@ impl Streams {
                 (open.size, self.kept) = (open.size + size, self.kept + size);
             }
         }
-        while self.kept > MOST_KEPT
+        while self.kept > MAX_PRE_IMAGE_BYTES
             && let Some(largest) = self.open.iter().max_by_key(|(_, open)| open.size)
         {
             let id = largest.0.clone();

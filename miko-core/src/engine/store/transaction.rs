@@ -74,17 +74,17 @@ pub(in crate::engine) enum Isolation {
 
 /// What is open in storage between two writes.
 #[derive(Debug, Default)]
-enum Scope {
+enum OpenScope {
     #[default]
     None,
     /// Writes that have been answered share a transaction that is still open.
     Deferred { writes: i64, limit: i64 },
     /// One thread runs several calls, whose changes are committed together.
-    Group(Group),
+    Group(CallGroup),
 }
 
 #[derive(Debug)]
-struct Group {
+struct CallGroup {
     thread: ThreadId,
     /// Whether a transaction is open.
     is_begun: bool,
@@ -131,10 +131,11 @@ struct Write {
 /// The transaction state of a store.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
-    scope: Scope,
+    scope: OpenScope,
     write: Option<Write>,
     /// Empty, with the capacity that an earlier write needed.
-    spare: Vec<WriteSet>,
+    spare_sets: Vec<WriteSet>,
+    spare_set: WriteSet,
     /// What committed writes have changed.
     pub(super) commits: CommitLog,
 }
@@ -152,33 +153,33 @@ impl Transaction {
     ) -> Result<()> {
         debug_assert!(self.write.is_none(), "a write does not contain another one");
         let is_nested = match (&mut self.scope, isolation) {
-            (Scope::Deferred { writes, limit }, Isolation::Deferrable) if *writes < *limit => {
+            (OpenScope::Deferred { writes, limit }, Isolation::Deferrable) if *writes < *limit => {
                 if !storage.in_transaction() {
                     abort_without_answered_writes();
                 }
                 *writes += 1;
                 true
             }
-            (Scope::None | Scope::Deferred { .. }, Isolation::Deferrable)
+            (OpenScope::None | OpenScope::Deferred { .. }, Isolation::Deferrable)
                 if storage.capabilities().may_defer_commit =>
             {
                 self.commit_deferred(storage)?;
                 storage.begin()?;
                 let limit = MIN_DEFERRED.max(records / RECORDS_PER_DEFERRED);
-                self.scope = Scope::Deferred { writes: 1, limit };
+                self.scope = OpenScope::Deferred { writes: 1, limit };
                 true
             }
-            (Scope::None | Scope::Deferred { .. }, _) => {
+            (OpenScope::None | OpenScope::Deferred { .. }, _) => {
                 self.commit_deferred(storage)?;
                 storage.begin()?;
                 false
             }
-            (Scope::Group(group), Isolation::Separate) => {
+            (OpenScope::Group(group), Isolation::Separate) => {
                 group.commit(storage, &mut self.commits)?;
                 storage.begin()?;
                 false
             }
-            (Scope::Group(group), _) => {
+            (OpenScope::Group(group), _) => {
                 group.check()?;
                 if group.is_begun && !storage.in_transaction() {
                     group.rebuild(storage, &mut self.commits);
@@ -191,8 +192,13 @@ impl Transaction {
                 true
             }
         };
-        self.write = Some(Write { is_nested, sets: std::mem::take(&mut self.spare) });
+        self.write = Some(Write { is_nested, sets: std::mem::take(&mut self.spare_sets) });
         Ok(())
+    }
+
+    /// An empty write set.
+    pub(super) fn empty_set(&mut self) -> WriteSet {
+        std::mem::take(&mut self.spare_set)
     }
 
     /// Applies a write set as a part of the running write. Returns the conflicts, as [`Storage::apply`] does.
@@ -220,7 +226,7 @@ impl Transaction {
             storage.commit()?;
         }
         let Some(Write { is_nested, mut sets }) = self.write.take() else { return Ok(()) };
-        if let Scope::Group(group) = &mut self.scope {
+        if let OpenScope::Group(group) = &mut self.scope {
             let (call, earlier) = (group.call, group.writes);
             group.writes += 1;
             if is_nested {
@@ -232,8 +238,12 @@ impl Transaction {
         if self.commits.is_observed() {
             self.commits.push(last, sets);
         } else {
+            if let Some(mut set) = sets.pop() {
+                set.clear();
+                self.spare_set = set;
+            }
             sets.clear();
-            self.spare = sets;
+            self.spare_sets = sets;
         }
         Ok(())
     }
@@ -248,7 +258,7 @@ impl Transaction {
             return;
         }
         match &mut self.scope {
-            Scope::Group(group) => {
+            OpenScope::Group(group) => {
                 group.rebuild(storage, &mut self.commits);
             }
             _ => abort_without_answered_writes(),
@@ -263,8 +273,8 @@ impl Transaction {
 
     /// Commits the writes whose commit was deferred.
     pub(super) fn commit_deferred(&mut self, storage: &mut impl Storage) -> Result<()> {
-        if let Scope::Deferred { .. } = self.scope {
-            self.scope = Scope::None;
+        if let OpenScope::Deferred { .. } = self.scope {
+            self.scope = OpenScope::None;
             storage.commit().unwrap_or_else(|_| abort_without_answered_writes());
         }
         Ok(())
@@ -275,11 +285,11 @@ impl Transaction {
 impl Transaction {
     /// Begins calls of this thread whose changes are committed together. Returns `false` if a group is open.
     pub(super) fn begin_group(&mut self, storage: &mut impl Storage) -> Result<bool> {
-        if let Scope::Group(_) = self.scope {
+        if let OpenScope::Group(_) = self.scope {
             return Ok(false);
         }
         self.commit_deferred(storage)?;
-        self.scope = Scope::Group(Group {
+        self.scope = OpenScope::Group(CallGroup {
             thread: thread::current().id(),
             is_begun: false,
             call: 0,
@@ -292,50 +302,50 @@ impl Transaction {
 
     /// Says which call of the group runs from now on.
     pub(super) fn begin_call(&mut self, index: usize) {
-        if let Scope::Group(group) = &mut self.scope {
+        if let OpenScope::Group(group) = &mut self.scope {
             (group.call, group.writes) = (index, 0);
         }
     }
 
     pub(super) fn is_in_group(&self) -> bool {
-        matches!(self.scope, Scope::Group(_))
+        matches!(self.scope, OpenScope::Group(_))
     }
 
     /// Whether another thread runs a group.
     pub(super) fn is_in_group_of_another_thread(&self) -> bool {
-        matches!(&self.scope, Scope::Group(group) if group.thread != thread::current().id())
+        matches!(&self.scope, OpenScope::Group(group) if group.thread != thread::current().id())
     }
 
     /// Commits the writes of the group so far, if one is open. A stream must not show writes that may still
     /// be undone.
     pub(super) fn settle(&mut self, storage: &mut impl Storage) -> Result<()> {
         match &mut self.scope {
-            Scope::Group(group) => group.commit(storage, &mut self.commits),
-            Scope::None | Scope::Deferred { .. } => Ok(()),
+            OpenScope::Group(group) => group.commit(storage, &mut self.commits),
+            OpenScope::None | OpenScope::Deferred { .. } => Ok(()),
         }
     }
 
     /// Ends the group: commits its writes.
     pub(super) fn end_group(&mut self, storage: &mut impl Storage) -> Result<(), GroupFailure> {
-        let Scope::Group(group) = &mut self.scope else { return Ok(()) };
+        let OpenScope::Group(group) = &mut self.scope else { return Ok(()) };
         // A failure is noted in the group.
         let _ = group.commit(storage, &mut self.commits);
         let failure = group.failure.take();
-        self.scope = Scope::None;
+        self.scope = OpenScope::None;
         failure.map_or(Ok(()), Err)
     }
 
     /// Ends the group, if one is open, as after a panic of its calls. Returns whether writes were lost.
     pub(super) fn abandon_group(&mut self, storage: &mut impl Storage) -> bool {
-        let Scope::Group(group) = &self.scope else { return false };
+        let OpenScope::Group(group) = &self.scope else { return false };
         let loses_writes = group.is_begun || group.failure.is_some();
-        self.scope = Scope::None;
+        self.scope = OpenScope::None;
         storage.roll_back();
         loses_writes
     }
 }
 
-impl Group {
+impl CallGroup {
     fn check(&self) -> Result<()> {
         self.failure.as_ref().map_or(Ok(()), |failure| Err(failure.error.clone()))
     }

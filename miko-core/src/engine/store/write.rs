@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::class::{Class, Definition, Purpose};
+use crate::class::{Class, Definition, WriteKind};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
@@ -13,12 +13,12 @@ use crate::engine::store::refusal::Refused;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::error::{Error, ErrorId, Result};
 use crate::query::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};
-use crate::record::PASS_THROUGH;
+use crate::record::EXTRA_KEYS;
 use crate::response::Results;
 use crate::stack::{self, Stack};
 use crate::storage::ids::RowId;
 use crate::storage::row::{Row, State};
-use crate::storage::write_set::{Change, WriteSet};
+use crate::storage::write_set::{RowChange, WriteSet};
 use crate::storage::{Storage, broken};
 use crate::timestamp::Timestamp;
 
@@ -30,13 +30,13 @@ impl<T: Storage> Store<T> {
         let mut definition = None;
         if class.is_some() || self.has_rules(&stack, &extras) {
             definition = self
-                .examine(&mut stack, &mut bucket, &extras, Purpose::Create, &Place::Root)
+                .examine(&mut stack, &mut bucket, &extras, WriteKind::Create, &Place::Root)
                 .map_err(|error| self.with_all_faults(error, &Refused::new_record(None, &stack, &bucket)))?;
         }
         if let Some(definition) = &definition {
             self.wait_for_name(&definition.name);
         }
-        let mut write = WriteSet::default();
+        let mut write = self.transaction.empty_set();
         let stack_text = stack_text(&stack, class.as_deref());
         let (id, pk, now) = self.insert_record(&bucket, stack_text, &extras, &mut write)?;
         let Derived { entries, references } = self.derive(id, (&stack, &bucket), &mut write)?;
@@ -72,15 +72,15 @@ impl<T: Storage> Store<T> {
             created_at: now,
             updated_at: now,
             commit: self.next_commit(),
-            instance: self.next_instance(now),
+            instance_pk: self.next_instance_pk(now),
         };
         let id = self.next_row_id();
-        write.change_row(Change::insert(id, row));
+        write.change_row(RowChange::insert(id, row));
         Ok((id, pk, now))
     }
 
     /// Applies the change of one row, and nothing else.
-    pub(super) fn apply_row(&mut self, change: Change<RowId, Row>) -> Result<()> {
+    pub(super) fn apply_row(&mut self, change: RowChange<RowId, Row>) -> Result<()> {
         self.apply(WriteSet { rows: vec![change], ..WriteSet::default() }).map(drop)
     }
 
@@ -117,7 +117,7 @@ impl<T: Storage> Store<T> {
             Some(StackInput::Whole(stack)) => stack.into_map(stack::take_shadow(&mut old_stack.clone())),
         });
         let extras = merged(old.extras.as_deref(), extras)?;
-        let mut write = WriteSet::default();
+        let mut write = self.transaction.empty_set();
         if !self.has_rules(&old_stack, &extras) && !self.has_rules(&stack, &extras) {
             let bucket = bucket.as_ref().map_or_else(|| old.bucket.clone(), text);
             let state = State { bucket, stack: text(&stack), extras: extras_text(&extras) };
@@ -132,7 +132,7 @@ impl<T: Storage> Store<T> {
         let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
         let before_update = (&old_stack, &old_bucket);
         let definition = self
-            .examine(&mut stack, &mut bucket, &extras, Purpose::Update, &Place::Root)
+            .examine(&mut stack, &mut bucket, &extras, WriteKind::Update, &Place::Root)
             .and_then(|definition| {
                 let mut faults = FaultList::default();
                 self.note_changed_joins(before_update, (&stack, &bucket), &mut faults);
@@ -171,7 +171,7 @@ impl<T: Storage> Store<T> {
         let stack = map(&old.stack)?;
         // The bucket matters only if something is derived from it.
         let bucket = if self.is_indexed(&stack) { map(&old.bucket)? } else { Map::new() };
-        let mut write = WriteSet::default();
+        let mut write = self.transaction.empty_set();
         let entries = self.derive(id, (&stack, &bucket), &mut write)?.entries;
         write.change_entries(entries, Vec::new());
         self.write_state(id, before, None, &mut write)?;
@@ -191,8 +191,8 @@ impl<T: Storage> Store<T> {
     ) -> Result<Timestamp> {
         let updated_at = self.moment.max(before.updated_at.after()).for_write()?;
         let (pk, created_at) = (before.pk.clone(), before.created_at);
-        let (commit, instance) = (self.next_commit(), self.next_instance(updated_at));
-        let after = Row { pk, state, created_at, updated_at, commit, instance };
+        let (commit, instance_pk) = (self.next_commit(), self.next_instance_pk(updated_at));
+        let after = Row { pk, state, created_at, updated_at, commit, instance_pk };
         self.replace_row(id, before, after, write);
         Ok(updated_at)
     }
@@ -201,13 +201,13 @@ impl<T: Storage> Store<T> {
     /// past version.
     pub(super) fn replace_row(&self, id: RowId, before: Row, after: Row, write: &mut WriteSet) {
         if self.is_temporal {
-            write.versions.push(Change::insert(id, before.clone()));
+            write.versions.push(RowChange::insert(id, before.clone()));
         }
-        write.change_row(Change::replace(id, before, after));
+        write.change_row(RowChange::replace(id, before, after));
     }
 
     /// The pk of a new version, in a temporal database.
-    pub(super) fn next_instance(&mut self, now: Timestamp) -> Option<String> {
+    pub(super) fn next_instance_pk(&mut self, now: Timestamp) -> Option<String> {
         self.is_temporal.then(|| self.pks.next(now))
     }
 
@@ -310,5 +310,5 @@ fn conflict(pk: String, expected: Timestamp, found: Timestamp) -> Error {
 fn merged(before: Option<&str>, mut extras: Map<String, Value>) -> Result<Map<String, Value>> {
     let mut before = before.map_or(Ok(Map::new()), map)?;
     let value = |key: &str| Some((key.to_owned(), extras.remove(key).or_else(|| before.remove(key))?));
-    Ok(PASS_THROUGH.into_iter().filter_map(value).collect())
+    Ok(EXTRA_KEYS.into_iter().filter_map(value).collect())
 }

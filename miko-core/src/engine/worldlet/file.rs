@@ -95,11 +95,11 @@ impl<W: Write> Write for HashingWriter<W> {
 }
 
 /// A buffered reader of the content of a file.
-type Content = BufReader<File>;
+type FileReader = BufReader<File>;
 
 impl WorldletFile {
     /// Opens a file. Returns its content unless it is empty, and in mode `rw` the locked file.
-    pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<Content>)> {
+    pub(super) fn open(path: &Path, mode: Mode) -> Result<(Option<Self>, Option<FileReader>)> {
         match mode {
             Mode::Read => {
                 let file = File::open(path).map_err(|error| cannot_open(path, error))?;
@@ -182,7 +182,7 @@ impl WorldletFile {
     }
 }
 
-fn buffered(file: File) -> Content {
+fn buffered(file: File) -> FileReader {
     // The JSON parser reads single bytes.
     BufReader::with_capacity(1 << 16, file)
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::memory;
 use crate::storage::ids::{FileId, RowId};
 use crate::storage::row::{FileRow, Row};
-use crate::storage::write_set::{Change, Conflict, IndexEntry, OtherChanges, WriteSet};
+use crate::storage::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, WriteSet};
 use crate::timestamp::Timestamp;
 
 impl MemoryTables {
@@ -44,7 +44,7 @@ impl MemoryTables {
         }
         others.removed_chunks.iter().for_each(|file| self.remove_chunks(*file));
         others.files.iter().for_each(|change| self.change_file(change));
-        for Change { key, after, .. } in &others.chunks {
+        for RowChange { key, after, .. } in &others.chunks {
             match after {
                 Some(data) => {
                     memory::charge_stored(data.len())?;
@@ -53,7 +53,7 @@ impl MemoryTables {
                 None => self.chunk.remove(key),
             }
         }
-        for Change { key, after, .. } in &others.metadata {
+        for RowChange { key, after, .. } in &others.metadata {
             match after {
                 Some(value) => self.metadata.insert(key.clone(), value.clone()),
                 None => self.metadata.remove(key),
@@ -68,9 +68,9 @@ impl MemoryTables {
         (holder != *row).then(|| Conflict { constraint: *constraint, value: value.clone(), holder })
     }
 
-    fn change_row(&mut self, change: &Change<RowId, Row>) -> Result<()> {
-        if let Some(Row { instance: Some(instance), .. }) = &change.before {
-            self.by_instance.remove(instance);
+    fn change_row(&mut self, change: &RowChange<RowId, Row>) -> Result<()> {
+        if let Some(Row { instance_pk: Some(instance_pk), .. }) = &change.before {
+            self.by_instance.remove(instance_pk);
         }
         match (&change.before, &change.after) {
             (before, Some(row)) => {
@@ -78,8 +78,8 @@ impl MemoryTables {
                 if before.is_none() {
                     self.by_pk.insert(row.pk.clone(), change.key);
                 }
-                if let Some(instance) = &row.instance {
-                    self.by_instance.insert(instance.clone(), change.key);
+                if let Some(instance_pk) = &row.instance_pk {
+                    self.by_instance.insert(instance_pk.clone(), change.key);
                 }
                 self.record.insert(change.key, row.clone());
             }
@@ -92,19 +92,19 @@ impl MemoryTables {
         Ok(())
     }
 
-    fn remove_version(&mut self, change: &Change<RowId, Row>) {
+    fn remove_version(&mut self, change: &RowChange<RowId, Row>) {
         if let Some(version) = &change.before {
             self.version.remove(&version_key(change.key, version));
-            version.instance.iter().for_each(|instance| self.by_instance.remove(instance));
+            version.instance_pk.iter().for_each(|instance_pk| self.by_instance.remove(instance_pk));
         }
     }
 
-    fn insert_version(&mut self, change: &Change<RowId, Row>) -> Result<()> {
+    fn insert_version(&mut self, change: &RowChange<RowId, Row>) -> Result<()> {
         if let Some(version) = &change.after {
             memory::charge_stored(version.size())?;
             self.version.insert(version_key(change.key, version), version.clone());
-            if let Some(instance) = &version.instance {
-                self.by_instance.insert(instance.clone(), change.key);
+            if let Some(instance_pk) = &version.instance_pk {
+                self.by_instance.insert(instance_pk.clone(), change.key);
             }
         }
         Ok(())
@@ -147,7 +147,7 @@ impl MemoryTables {
         }
     }
 
-    fn change_file(&mut self, change: &Change<FileId, FileRow>) {
+    fn change_file(&mut self, change: &RowChange<FileId, FileRow>) {
         match (&change.before, &change.after) {
             (_, Some(file)) => {
                 self.file_by_pk.insert(file.pk.clone(), change.key);
@@ -168,14 +168,14 @@ impl MemoryTables {
 }
 
 fn version_key(id: RowId, version: &Row) -> (RowId, Timestamp, String) {
-    (id, version.updated_at, version.instance.clone().unwrap_or_default())
+    (id, version.updated_at, version.instance_pk.clone().unwrap_or_default())
 }
 
 /// Whether a write changes what an export contains. A file that is being written is not exported.
 fn changes_a_worldlet(write: &WriteSet) -> bool {
     let is_complete = |file: &Option<FileRow>| file.as_ref().is_some_and(|file| file.sha256.is_some());
     let changes_file =
-        |change: &Change<FileId, FileRow>| is_complete(&change.before) || is_complete(&change.after);
+        |change: &RowChange<FileId, FileRow>| is_complete(&change.before) || is_complete(&change.after);
     let changes_others = |others: &OtherChanges| {
         !others.constraints.is_empty() || !others.metadata.is_empty() || others.files.iter().any(changes_file)
     };

@@ -11,7 +11,7 @@ use crate::memory;
 use crate::storage::broken;
 use crate::storage::ids::{ClassId, ConstraintId, FileId, RowId};
 use crate::storage::row::{FileRow, Row, State};
-use crate::storage::write_set::{Change, Conflict, IndexEntry, OtherChanges, WriteSet};
+use crate::storage::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, WriteSet};
 use crate::timestamp::Timestamp;
 
 impl Sqlite {
@@ -112,10 +112,11 @@ impl Sqlite {
         }
     }
 
-    fn change_row(&self, change: &Change<RowId, Row>) -> Result<()> {
-        const INSERT: &str = "INSERT INTO record \
-             (seq, pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    fn change_row(&self, change: &RowChange<RowId, Row>) -> Result<()> {
+        // SQLite gives the row the number after the last one, without a search for its place.
+        const APPEND: &str = "INSERT INTO record \
+             (pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         const REPLACE: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
                                updated_at = ?6, commit_seq = ?7, instance_pk = ?8 WHERE seq = ?1";
         let id = change.key;
@@ -123,43 +124,48 @@ impl Sqlite {
         memory::charge(row.size())?;
         let [bucket, stack, extras] = content_columns(row);
         let [created_at, updated_at] = [row.created_at, row.updated_at].map(Timestamp::as_millis);
-        let (commit, instance) = (row.commit, &row.instance);
+        let (commit, instance_pk) = (row.commit, &row.instance_pk);
         if change.before.is_some() {
-            let values = params![id, bucket, stack, extras, created_at, updated_at, commit, instance];
+            let values = params![id, bucket, stack, extras, created_at, updated_at, commit, instance_pk];
             return self.run(REPLACE, values);
         }
-        let values = params![id, row.pk, bucket, stack, extras, created_at, updated_at, commit, instance];
-        self.run(INSERT, values)
+        let values = params![row.pk, bucket, stack, extras, created_at, updated_at, commit, instance_pk];
+        self.run(APPEND, values)?;
+        let given = self.connection.last_insert_rowid();
+        if given == id.0 {
+            return Ok(());
+        }
+        self.run("UPDATE record SET seq = ?1 WHERE seq = ?2", [id, RowId(given)])
     }
 
-    fn change_version(&self, change: &Change<RowId, Row>) -> Result<()> {
+    fn change_version(&self, change: &RowChange<RowId, Row>) -> Result<()> {
         const INSERT: &str = "INSERT INTO version \
                               (seq, updated_at, instance_pk, bucket, stack, extras, commit_seq) \
                               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         const REMOVE: &str = "DELETE FROM version WHERE seq = ?1 AND updated_at = ?2 AND instance_pk = ?3";
         let id = change.key;
         if let Some(version) = &change.before {
-            self.run(REMOVE, params![id, version.updated_at.as_millis(), version.instance])?;
+            self.run(REMOVE, params![id, version.updated_at.as_millis(), version.instance_pk])?;
         }
         let Some(version) = &change.after else { return Ok(()) };
         memory::charge(version.size())?;
         let [bucket, stack, extras] = content_columns(version);
         let time = version.updated_at.as_millis();
-        self.run(INSERT, params![id, time, version.instance, bucket, stack, extras, version.commit])
+        self.run(INSERT, params![id, time, version.instance_pk, bucket, stack, extras, version.commit])
     }
 
     fn add_definition(&self, id: RowId) -> Result<()> {
         self.run("INSERT OR IGNORE INTO ever_definition (seq) VALUES (?1)", [id])
     }
 
-    fn change_class(&self, change: &Change<ClassId, String>) -> Result<()> {
+    fn change_class(&self, change: &RowChange<ClassId, String>) -> Result<()> {
         match &change.after {
             Some(name) => self.run("INSERT INTO class (id, uns) VALUES (?1, ?2)", params![change.key, name]),
             None => self.run("DELETE FROM class WHERE id = ?1", [change.key]),
         }
     }
 
-    fn change_constraint(&self, change: &Change<ConstraintId, Constraint>) -> Result<()> {
+    fn change_constraint(&self, change: &RowChange<ConstraintId, Constraint>) -> Result<()> {
         const INSERT: &str = "INSERT INTO class_constraint (id, class, kind, fields) VALUES (?1, ?2, ?3, ?4)";
         match &change.after {
             Some(constraint) => {
@@ -170,7 +176,7 @@ impl Sqlite {
         }
     }
 
-    fn change_file(&self, change: &Change<FileId, FileRow>) -> Result<()> {
+    fn change_file(&self, change: &RowChange<FileId, FileRow>) -> Result<()> {
         const INSERT: &str = "INSERT INTO file (id, pk, sha256, mime, size, created_at) \
                               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         const REPLACE: &str =
@@ -183,7 +189,7 @@ impl Sqlite {
         self.run(sql, params![change.key, file.pk, file.sha256, mime, file.size as i64, created_at])
     }
 
-    fn change_chunk(&self, change: &Change<(FileId, u64), Vec<u8>>) -> Result<()> {
+    fn change_chunk(&self, change: &RowChange<(FileId, u64), Vec<u8>>) -> Result<()> {
         const WRITE: &str = "INSERT OR REPLACE INTO file_chunk (file_id, number, data) VALUES (?1, ?2, ?3)";
         const REMOVE: &str = "DELETE FROM file_chunk WHERE file_id = ?1 AND number = ?2";
         let (file, index) = (change.key.0, change.key.1 as i64);
@@ -197,7 +203,7 @@ impl Sqlite {
         self.run("DELETE FROM file_chunk WHERE file_id = ?1", [file])
     }
 
-    fn change_metadata(&self, change: &Change<String, Value>) -> Result<()> {
+    fn change_metadata(&self, change: &RowChange<String, Value>) -> Result<()> {
         const WRITE: &str = "INSERT INTO worldlet_key (key, value) VALUES (?1, ?2) \
                              ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         match &change.after {

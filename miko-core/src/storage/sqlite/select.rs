@@ -51,7 +51,7 @@ impl Sqlite {
             values: statement.values().iter().map(Value::from).collect(),
             plan: steps.collect::<rusqlite::Result<_>>()?,
             index: plan.source.index_name(),
-            evaluator: plan.residual_filter.map(str::to_owned),
+            residual_filter: plan.residual_filter.map(str::to_owned),
         })
     }
 }

@@ -53,7 +53,7 @@ impl Storage for Sqlite {
             is_temporal: self.is_temporal,
             has_slow_commit: is_in_file,
             may_defer_commit: !is_in_file,
-            evaluator: None,
+            residual_filter: None,
         }
     }
 
@@ -143,12 +143,12 @@ impl Storage for Sqlite {
         Ok(past.map(|(_, version)| version))
     }
 
-    fn find_version(&self, instance: &str) -> Result<Option<(RowId, Row)>> {
+    fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>> {
         const LAST: &str = select_row!("FROM record WHERE instance_pk = ?1");
         const PAST: &str = select_version!("WHERE version.instance_pk = ?1");
-        match self.connection.query_optional(LAST, [instance], read_row)? {
+        match self.connection.query_optional(LAST, [instance_pk], read_row)? {
             Some(last) => Ok(Some(last)),
-            None => self.connection.query_optional(PAST, [instance], read_row),
+            None => self.connection.query_optional(PAST, [instance_pk], read_row),
         }
     }
 
@@ -257,7 +257,7 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<(RowId, Row)> {
         created_at: Timestamp::from_millis(row.get(5)?),
         updated_at: Timestamp::from_millis(row.get(6)?),
         commit: row.get(7)?,
-        instance: row.get(8)?,
+        instance_pk: row.get(8)?,
     };
     Ok((row.get(0)?, record_row))
 }

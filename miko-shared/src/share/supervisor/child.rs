@@ -18,12 +18,12 @@ use crate::linux;
 use crate::share::report::ExitStatus;
 
 /// A child process. Only its owner reaps it.
-pub(super) struct Process {
+pub(super) struct ChildProcess {
     pid: Pid,
     pidfd: OwnedFd,
 }
 
-impl Process {
+impl ChildProcess {
     /// Takes ownership of a child that was just forked. Kills it if no pidfd can be opened for it.
     pub(super) fn adopt(pid: Pid) -> Result<Self> {
         match linux::pidfd(pid) {
@@ -96,7 +96,7 @@ pub(super) fn timeout_until(until: Option<Instant>) -> PollTimeout {
     PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
 }
 
-impl AsFd for Process {
+impl AsFd for ChildProcess {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
@@ -105,7 +105,7 @@ impl AsFd for Process {
 /// A worker that was not reaped yet.
 pub(in crate::share) struct WorkerChild {
     pub(super) index: usize,
-    pub(super) process: Process,
+    pub(super) process: ChildProcess,
     started: SystemTime,
     result: Pipe,
     stdout: Option<Pipe>,
@@ -152,7 +152,7 @@ impl WorkerChild {
         output: Option<OutputPipes>,
         timeout: Option<Duration>,
     ) -> Result<Self> {
-        let process = Process::adopt(pid)?;
+        let process = ChildProcess::adopt(pid)?;
         let pipe = |fd, limit| Pipe::new(fd, Captured::new(limit));
         let captured =
             output.map(|output| (pipe(output.stdout, output.limit), pipe(output.stderr, output.limit)));

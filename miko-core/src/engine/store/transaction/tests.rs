@@ -296,7 +296,7 @@ fn deferred_writes_are_committed_after_so_many() {
     for number in 0..=MIN_DEFERRED {
         create(&mut store, json!({"name": number.to_string()})).unwrap();
     }
-    assert!(matches!(store.transaction.scope, Scope::Deferred { writes: 1, .. }));
+    assert!(matches!(store.transaction.scope, OpenScope::Deferred { writes: 1, .. }));
 }
 
 #[test]

@@ -4,9 +4,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use crate::model::{Interface, Method};
+use crate::model::{InterfaceModel, MethodModel};
 
-pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
+pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (name, surface) = (interface.ident(), interface.surface_name());
     let [request, response, client, async_client, server] =
@@ -57,7 +57,7 @@ pub(super) fn render(interface: &Interface<'_>) -> TokenStream {
 }
 
 /// An arm of `serve`.
-fn render_served(interface: &Interface<'_>, method: &Method) -> TokenStream {
+fn render_served(interface: &InterfaceModel<'_>, method: &MethodModel) -> TokenStream {
     let (request, response, variant) =
         (interface.named("Request"), interface.named("Response"), method.variant());
     let idents = method.params.iter().map(|param| &param.ident);
@@ -68,7 +68,7 @@ fn render_served(interface: &Interface<'_>, method: &Method) -> TokenStream {
 }
 
 /// An arm of `dispatch`: takes all params before it reports any fault.
-fn render_dispatched(interface: &Interface<'_>, index: usize, method: &Method) -> TokenStream {
+fn render_dispatched(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
     let rpc = interface.rpc();
     let (surface, wire_name) = (interface.surface_name(), &method.wire_name);
     let (name, params) = (local("method"), local("params"));
@@ -106,7 +106,7 @@ fn local(name: &str) -> Ident {
 }
 
 /// The guarded call. It uses the path of the trait, since an inherent method may have the same name.
-fn render_call(interface: &Interface<'_>, method: &Method) -> TokenStream {
+fn render_call(interface: &InterfaceModel<'_>, method: &MethodModel) -> TokenStream {
     let span = method.output.span();
     let (rpc, name) = (interface.rpc_at(span), interface.ident());
     let (ident, wire_name) = (&method.ident, &method.wire_name);

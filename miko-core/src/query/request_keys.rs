@@ -5,21 +5,19 @@ use serde_json::{Map, Value};
 use crate::diagnostics::readers::ReadFn;
 use crate::diagnostics::{Faults, Place};
 use crate::error::{ErrorId, ErrorItem};
-
-/// Keys that every request may have and that are ignored.
-const IGNORED: [&str; 4] = ["misc", "corporate", "vibecode", "comment"];
+use crate::record::COMMENT_KEYS;
 
 /// The keys of a request that have not been taken yet.
 ///
 /// A vector: requests have few keys, so a linear search is faster than hashing.
 #[derive(Debug)]
-pub(crate) struct Fields<'f> {
+pub(crate) struct RequestKeys<'f> {
     remaining: Vec<(String, Value)>,
     missing: Vec<&'static str>,
     pub(crate) faults: &'f mut Faults,
 }
 
-impl<'f> Fields<'f> {
+impl<'f> RequestKeys<'f> {
     pub(crate) fn new(map: Map<String, Value>, faults: &'f mut Faults) -> Self {
         Self { remaining: map.into_iter().collect(), missing: Vec::new(), faults }
     }
@@ -87,7 +85,7 @@ pub(crate) fn refuse_unsupported_key(key: &str, faults: &mut Faults) {
 
 /// Reports keys that the action does not have.
 pub(crate) fn refuse_unknown<'k>(keys: impl Iterator<Item = &'k str>, known: &[&str], faults: &mut Faults) {
-    let unknown = keys.filter(|key| !IGNORED.contains(key) && !known.contains(key)).collect();
+    let unknown = keys.filter(|key| !COMMENT_KEYS.contains(key) && !known.contains(key)).collect();
     report(faults, "unknown_fields", "this action has no key", unknown);
 }
 

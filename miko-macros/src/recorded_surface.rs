@@ -12,17 +12,17 @@ use quote::{ToTokens, quote};
 use syn::LitStr;
 
 use crate::errors::Errors;
-use crate::model::{Interface, Method};
+use crate::model::{InterfaceModel, MethodModel};
 
 /// The environment variable with which a build writes the record instead of comparing it.
-const RECORD: &str = "MIKOBASE_RECORD";
+const RECORD_VARIABLE: &str = "MIKOBASE_RECORD";
 
 /// Compares the interface with its record, or writes the record, if the attribute names one.
-pub(crate) fn compare(interface: &Interface<'_>, errors: &mut Errors) {
+pub(crate) fn compare(interface: &InterfaceModel<'_>, errors: &mut Errors) {
     let Some(file) = &interface.args.surface else { return };
     let Some(path) = path_of(file, errors) else { return };
     let surface = interface.surface().recorded();
-    if env::var_os(RECORD).is_some() {
+    if env::var_os(RECORD_VARIABLE).is_some() {
         if let Err(fault) = record(&path, &surface) {
             errors.at(file, format!("the surface cannot be recorded: {fault}"));
         }
@@ -31,13 +31,13 @@ pub(crate) fn compare(interface: &Interface<'_>, errors: &mut Errors) {
     match read(&path) {
         Ok(old) => report_changes(interface, &surface.changes_since(&old), errors),
         Err(fault) => {
-            errors.at(file, format!("{fault}. To record the surface, build once with `{RECORD}=1`"))
+            errors.at(file, format!("{fault}. To record the surface, build once with `{RECORD_VARIABLE}=1`"))
         }
     }
 }
 
 /// Tokens that make cargo rebuild the trait when the record or the environment variable changes.
-pub(crate) fn dependencies(interface: &Interface<'_>) -> TokenStream {
+pub(crate) fn dependencies(interface: &InterfaceModel<'_>) -> TokenStream {
     let Some(file) = &interface.args.surface else { return TokenStream::new() };
     let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
     let record = Path::new(&package).join(file.value()).exists().then(|| {
@@ -48,7 +48,7 @@ pub(crate) fn dependencies(interface: &Interface<'_>) -> TokenStream {
     });
     quote! {
         #record
-        const _: ::core::option::Option<&str> = ::core::option_env!(#RECORD);
+        const _: ::core::option::Option<&str> = ::core::option_env!(#RECORD_VARIABLE);
     }
 }
 
@@ -85,21 +85,21 @@ fn read(path: &Path) -> Result<Surface, String> {
     Surface::from_json(&json).map_err(|fault| format!("the recorded surface is not valid: {fault}"))
 }
 
-fn report_changes(interface: &Interface<'_>, changes: &[Change], errors: &mut Errors) {
+fn report_changes(interface: &InterfaceModel<'_>, changes: &[Change], errors: &mut Errors) {
     for change in changes {
         errors.at(
             place_of(interface, change),
             format!(
                 "{change}\n\
                  The interface differs from the recorded surface. If that is intended, record it: \
-                 build once with `{RECORD}=1`"
+                 build once with `{RECORD_VARIABLE}=1`"
             ),
         );
     }
 }
 
 /// The tokens at which a change is reported: the method, or the trait's name if the method was removed.
-fn place_of<'i>(interface: &'i Interface<'_>, change: &Change) -> &'i dyn ToTokens {
+fn place_of<'i>(interface: &'i InterfaceModel<'_>, change: &Change) -> &'i dyn ToTokens {
     let name = match change {
         Change::Added(is)
         | Change::Renamed { is, .. }
@@ -107,6 +107,6 @@ fn place_of<'i>(interface: &'i Interface<'_>, change: &Change) -> &'i dyn ToToke
         | Change::Attributes { is, .. } => &is.name,
         Change::Interface { .. } | Change::Removed(_) => return interface.ident(),
     };
-    let method: Option<&Method> = interface.methods.iter().find(|method| method.wire_name == **name);
+    let method: Option<&MethodModel> = interface.methods.iter().find(|method| method.wire_name == **name);
     method.map_or(interface.ident(), |method| &method.ident)
 }
