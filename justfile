@@ -42,7 +42,7 @@ gates: deny
     cargo install --locked cargo-hack cargo-public-api
     cargo hack check --workspace --feature-powerset --no-dev-deps
     just package size
-    for package in miko-surface miko-core miko-shared mikobase; do \
+    for package in miko-surface miko-rpc miko-core miko-shared mikobase; do \
         cargo +nightly public-api -p $package > target/$package.api; \
     done
 

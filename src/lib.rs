@@ -23,42 +23,63 @@
 //! A trait of your own is shared in the same way: put [`#[mikobase_interface]`](mikobase_interface) on it and
 //! pass an implementation to [`Uds::share`].
 //!
-//! This crate is a facade. The trait and the engines are in `miko-core`, sockets and processes in
-//! `miko-shared`.
+//! This crate is a facade. The trait and the engines are in `miko-core`, what makes a trait remote in `miko-rpc`,
+//! sockets and processes in `miko-shared`.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | none | `#[mikobase_interface]`, and calls by name: no sockets |
+//! | `share` | sharing any interface. No SQLite is compiled |
+//! | `store` | the Mikobase, and sharing it |
+//! | `command`, `bench` | the program `miko`, and its benchmarks; on by default |
 
+#[cfg(feature = "store")]
 pub use miko_core::mikobase_rpc::{MikobaseAsyncClient, MikobaseClient};
+#[cfg(feature = "store")]
 pub use miko_core::{
-    Answers, AsOf, Bytes, Check, Delta, ERROR_IDS, Engine, Error, ErrorDoc, ErrorId, ErrorItem, Explanation,
-    Imported, LocalEngine, MAX_REPORTED_FAULTS, Merged, Mikobase, MikobaseExt, Properties, Query, Record,
-    RecordStream, Records, Response, ResponseEnvelope, Result, Results, Schema, SchemaChanges, SqliteEngine,
-    Timestamp, Validation, Version, Warning, WorldletEngine, backend, json, q0, rpc, uns,
+    Answers, AsOf, Check, Delta, Engine, Explanation, Imported, LocalEngine, Merged, Mikobase, MikobaseExt,
+    Properties, Query, Record, RecordStream, Records, Response, ResponseEnvelope, Results, Schema,
+    SchemaChanges, SqliteEngine, Timestamp, Validation, Version, WorldletEngine, backend, json, q0, uns,
 };
-pub use miko_macros::{mikobase_interface, test};
-pub use miko_shared::mikobase::Server;
+pub use miko_macros::mikobase_interface;
+#[cfg(feature = "share")]
+pub use miko_macros::test;
+#[doc(no_inline)]
+pub use miko_rpc as rpc;
+pub use miko_rpc::{
+    Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, MAX_REPORTED_FAULTS, Result, Warning,
+};
+#[cfg(feature = "store")]
+pub use miko_shared::mikobase::{Returning, Server, Worldlet};
+#[cfg(feature = "share")]
 #[doc(hidden)]
 pub use miko_shared::testing;
+#[cfg(feature = "share")]
 pub use miko_shared::{
-    BoxError, Connect, ConnectAsync, ExitStatus, Limits, Outcome, Report, Returning, Share, ShareError,
-    Token, Uds, Worker, WorkerReport, Worldlet,
+    BoxError, Connect, ConnectAsync, ExitStatus, Limits, Outcome, Report, Share, ShareError, Token, Uds,
+    Worker, WorkerReport,
 };
 pub use serde_json::json;
 
 /// The items that a program needs to share a Mikobase: `use mikobase::prelude::*;`.
 pub mod prelude {
     pub use crate::rpc::Interface;
+    #[cfg(feature = "share")]
+    pub use crate::{BoxError, Connect, ConnectAsync, Outcome, Uds, Worker};
+    pub use crate::{Error, ErrorId, Result, json, mikobase_interface};
+    #[cfg(feature = "store")]
     pub use crate::{
-        BoxError, Connect, ConnectAsync, Error, ErrorId, Mikobase, MikobaseAsyncClient, MikobaseClient,
-        MikobaseExt, Outcome, Query, Record, RecordStream, Records, Response, Result, Returning, Uds, Worker,
-        json, mikobase_interface,
+        Mikobase, MikobaseAsyncClient, MikobaseClient, MikobaseExt, Query, Record, RecordStream, Records,
+        Response, Returning,
     };
 }
 
 /// Compiles the first program of the README.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "store"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
 /// Compiles and runs the program in `docs/files.md`.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "store"))]
 #[doc = include_str!("../docs/files.md")]
 struct Files;

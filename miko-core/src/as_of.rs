@@ -1,9 +1,9 @@
 //! A past state of a temporal database, as a read-only database.
 
+use miko_rpc::Bytes;
+use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value, json};
 
-use crate::bytes::Bytes;
-use crate::error::{Error, ErrorId, Result};
 use crate::files::{FileInfo, Piece, Position};
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 use crate::record::{Record, Records};
@@ -155,10 +155,10 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Err(read_only())
     }
 
-    fn open_stream(&self, source: Source) -> Result<String> {
-        match source {
+    fn open_stream(&self, mut source: Source) -> Result<String> {
+        match &mut source {
             Source::Select(query) => {
-                self.db.open_stream(Source::Select(self.with_cutoff(query).ok_or_else(read_only)?))
+                self.db.open_stream(Source::Select(self.with_cutoff(query.take()).ok_or_else(read_only)?))
             }
             Source::Worldlet => {
                 let message = "a past state cannot be exported as a worldlet: \

@@ -5,10 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use miko_rpc::{Error, ErrorId, Result};
 use tempfile::Builder;
 use tracing::info;
-
-use crate::error::{Error, ErrorId, Result};
 
 /// Writes a temporary file beside `path` with `write`, flushes it to the disk and renames it to `path`. A
 /// pipe or a device at `path` is written to directly.

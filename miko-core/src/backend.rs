@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use miko_rpc::{Error, ErrorId, Result};
+
 use crate::engine::{Engine, LocalEngine, SqliteEngine, WorldletEngine};
-use crate::error::{Error, ErrorId, Result};
 use crate::storage::Storage;
 use crate::storage::opening::{cannot_open, invalid_backend};
 

@@ -4,13 +4,11 @@
 //! fault, so that one error lists all faults of an input.
 
 mod abbreviate;
-mod fault_list;
 mod faults;
 mod place;
 pub(crate) mod readers;
 
 pub(crate) use abbreviate::abbreviate;
-pub(crate) use fault_list::FaultList;
-pub use fault_list::MAX_REPORTED_FAULTS;
 pub(crate) use faults::Faults;
+pub(crate) use miko_rpc::FaultList;
 pub(crate) use place::Place;

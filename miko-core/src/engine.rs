@@ -9,7 +9,8 @@ mod worldlet;
 
 use std::io::{Read, Write};
 
-use crate::error::Result;
+use miko_rpc::{GroupFailure, Result};
+
 use crate::mikobase::{Mikobase, Query};
 use crate::worldlet::Imported;
 
@@ -18,7 +19,6 @@ pub use local::LocalEngine;
 #[cfg(feature = "naive-storage")]
 pub use naive::NaiveEngine;
 pub use sqlite::SqliteEngine;
-pub use store::transaction::GroupFailure;
 pub use worldlet::WorldletEngine;
 
 /// A Mikobase in this process. It gives direct access to its whole state.
@@ -60,7 +60,7 @@ pub trait Engine: Mikobase {
     }
 
     /// Limits the data of this engine to five eighths of `bytes`: a write beyond them fails with
-    /// `storage-full`. Set the [limit of the process](crate::memory::limit) first.
+    /// `storage-full`. Set the [limit of the process](miko_rpc::memory::limit) first.
     ///
     /// # Errors
     /// `internal`, if the engine cannot be limited.

@@ -2,11 +2,11 @@
 
 use std::io::{Read, Write};
 
+use miko_rpc::{Error, ErrorId, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::as_of::AsOf;
-use crate::error::{Error, ErrorId, Result};
 use crate::json::{self, type_name};
 use crate::mikobase::{Mikobase, Query};
 use crate::record::Records;

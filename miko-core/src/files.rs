@@ -1,8 +1,8 @@
 //! Files: content of any size beside the records, transferred in pieces.
 
+use miko_rpc::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::Bytes;
 use crate::timestamp::Timestamp;
 
 /// The largest size of a piece of a file or a worldlet, in bytes: 1 MiB.

@@ -1,43 +1,27 @@
-//! Lossless JSON.
+//! JSON: what `miko-rpc` reads without loss, and what Q0 and the store make of it.
 //!
-//! Untrusted text is parsed by [`parse`], which refuses what could not be returned unchanged. Objects that
-//! are only passed on (buckets and stacks between the store and a client) stay text, as [`Object`].
+//! Objects that are only passed on (buckets and stacks between the store and a client) stay text, as [`Object`].
 
 mod equality;
 mod finite;
 mod key;
 pub(crate) mod members;
-mod numbers;
 mod object;
-pub(crate) mod plain;
 pub(crate) mod pointer;
-pub(crate) mod reader;
 
-use std::cell::RefCell;
-
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
-
-use crate::error::{Error, ErrorId, Result};
-use crate::memory;
 
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
 pub(crate) use finite::check as check_finite;
 pub(crate) use key::{index_key, with_length_prefixes};
-pub(crate) use numbers::is_multiple;
+pub use miko_rpc::json::{BYTE_ORDER_MARK, MAX_DEPTH, from_text, parse, too_deep, type_name};
+pub(crate) use miko_rpc::json::{
+    drop_iteratively, is_multiple, limit_depth, object_from_text, plain, reader,
+};
 pub use object::Object;
 pub(crate) use object::serialize_raw;
-pub use reader::from_text;
-pub(crate) use reader::object_from_text;
-
-/// The byte order mark that some programs write before UTF-8 text.
-pub const BYTE_ORDER_MARK: char = '\u{FEFF}';
-
-/// The maximal nesting depth of arrays and objects in a request.
-///
-/// `serde_json` parses text to a depth of 127. An answer or a worldlet nests a bucket deeper than the request
-/// that wrote it did. This limit leaves room for that, so everything stored can be parsed again.
-pub const MAX_DEPTH: usize = 120;
 
 /// The non-negative integer that a number is. `2.0` is the integer `2`, as in JSON Schema.
 pub(crate) fn non_negative_integer(number: &Number) -> Option<u64> {
@@ -50,62 +34,6 @@ pub(crate) fn non_negative_integer(number: &Number) -> Option<u64> {
 
 /// 2^64, the first integer that is out of range.
 const U64_END: f64 = 18_446_744_073_709_551_616.0;
-
-/// Parses untrusted JSON text. Refuses numbers that would lose digits and duplicate keys of an object. Skips
-/// a leading byte order mark.
-///
-/// ```
-/// assert!(miko_core::json::parse("[18446744073709551615, 0.1, 0.10000000000000001, 1e20]").is_ok());
-/// assert!(miko_core::json::parse("[18446744073709551617]").is_err());
-/// ```
-///
-/// # Errors
-/// `invalid_request`, with `line` and `column`, if the text is not JSON, nests deeper than `serde_json`
-/// reads, or has a number that would lose digits; with `duplicate_key`, if a key occurs twice in an object.
-/// `storage-full`, if the value would take more memory than [`memory::limit`] allows.
-pub fn parse(text: &str) -> Result<Value> {
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let duplicate = RefCell::new(None);
-    let value = reader::from_untrusted_text(text, &duplicate).map_err(|fault| {
-        let (line, column) = (fault.line(), fault.column());
-        let error = match (memory::take_limit_error(&fault.to_string()), duplicate.take()) {
-            (_, Some(key)) => {
-                let message = format!("an object has one value per key: {fault}");
-                Error::new(ErrorId::INVALID_REQUEST, message).with("duplicate_key", key)
-            }
-            (Some(reason), None) => reason,
-            (None, None) => Error::caused_by(ErrorId::INVALID_REQUEST, "this is not JSON", fault),
-        };
-        error.with("line", line).with("column", column)
-    })?;
-    match numbers::first_inexact(text) {
-        None => Ok(value),
-        Some(literal) => {
-            let nearest = numbers::nearest_float(literal).map_or(Value::Null, Value::Number);
-            let message = format!(
-                "a number would lose digits: {literal} would be kept as {nearest}; \
-                 integers from -2^63 to 2^64-1 and double-precision floats are kept exactly: \
-                 send anything else as a string"
-            );
-            Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", literal).with("kept_as", nearest))
-        }
-    }
-}
-
-/// Whether arrays and objects in `value` nest deeper than [`MAX_DEPTH`].
-///
-/// Values that are built in code or come in a binary format may nest to any depth. The check descends at most
-/// [`MAX_DEPTH`] levels, so it is safe on every value.
-pub fn too_deep(value: &Value) -> bool {
-    fn deeper_than(value: &Value, left: usize) -> bool {
-        match value {
-            Value::Array(items) => left == 0 || items.iter().any(|item| deeper_than(item, left - 1)),
-            Value::Object(map) => left == 0 || map.values().any(|item| deeper_than(item, left - 1)),
-            _ => false,
-        }
-    }
-    deeper_than(value, MAX_DEPTH)
-}
 
 /// Whether the text of an object surely has at most `max` bytes: each character may be escaped.
 pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
@@ -137,65 +65,10 @@ pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
     charge_all(object, &mut left)
 }
 
-/// Drops a value of any depth without recursion. The generated drop needs stack for each level, and an
-/// untrusted value may have a million levels.
-pub(crate) fn drop_iteratively(value: Value) {
-    let mut pending = vec![value];
-    while let Some(value) = pending.pop() {
-        match value {
-            Value::Array(items) => pending.extend(items),
-            Value::Object(map) => pending.extend(map.into_iter().map(|(_, item)| item)),
-            _ => {}
-        }
+/// Serializes a value, or in its place one that nests just too deep if it nests deeper.
+pub(crate) fn serialize_limited<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
+    if too_deep(value) {
+        return miko_rpc::json::too_deep_value().serialize(serializer);
     }
-}
-
-/// The JSON type of `value` for messages.
-pub fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn nested(depth: usize) -> String {
-        "[".repeat(depth) + &"]".repeat(depth)
-    }
-
-    #[test]
-    fn text_may_nest_slightly_deeper_than_a_request() {
-        assert!(parse(&nested(MAX_DEPTH + 7)).is_ok());
-        assert!(parse(&nested(MAX_DEPTH + 8)).is_err());
-        assert!(parse(&nested(1_000_000)).is_err());
-    }
-
-    #[test]
-    fn the_depth_of_values_built_in_code_is_checked() {
-        let build = |depth| (1..depth).fold(Value::Array(vec![]), |inner, _| Value::Array(vec![inner]));
-        assert!(!too_deep(&build(MAX_DEPTH)));
-        assert!(too_deep(&build(MAX_DEPTH + 1)));
-    }
-
-    #[test]
-    fn a_syntax_error_reports_its_line() {
-        let error = parse("{\"a\":\n 1,}").unwrap_err();
-        assert_eq!(error.items()[0].details["line"], 2);
-    }
-
-    #[test]
-    fn a_duplicate_key_is_told_whatever_its_text_is() {
-        for key in ["a", "its values take too much memory", "there is no memory for this"] {
-            let error = parse(&format!(r#"{{"{key}": 1, "{key}": 2}}"#)).unwrap_err();
-            assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
-            assert_eq!(error.items()[0].details["duplicate_key"], key);
-        }
-    }
+    value.serialize(serializer)
 }

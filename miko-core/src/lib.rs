@@ -1,21 +1,18 @@
 //! Mikobase: the trait, the data model, Q0 and the engines.
 //!
-//! This crate works within one process and needs neither tokio nor tarpc. The feature `rpc` adds the support
-//! for remote interfaces (module `rpc`); sockets and processes are in `miko-shared`.
+//! This crate works within one process and needs neither tokio nor tarpc. The feature `rpc` makes the trait
+//! [`Mikobase`] remote, by `miko-rpc`; sockets and processes are in `miko-shared`.
 
 mod as_of;
 pub mod atomic_file;
 pub mod backend;
-mod bytes;
 mod class;
 mod commit;
 mod diagnostics;
 mod engine;
-mod error;
 mod extension;
 mod files;
 pub mod json;
-pub mod memory;
 mod mikobase;
 mod mode;
 mod pattern;
@@ -23,8 +20,6 @@ pub mod q0;
 mod query;
 mod record;
 mod response;
-#[cfg(feature = "rpc")]
-pub mod rpc;
 mod stack;
 mod storage;
 mod streams;
@@ -35,16 +30,20 @@ mod version;
 mod worldlet;
 
 pub use as_of::AsOf;
-pub use bytes::Bytes;
 pub use commit::{Commit, RecordChange};
-pub use diagnostics::MAX_REPORTED_FAULTS;
 #[cfg(feature = "naive-storage")]
 #[doc(hidden)]
 pub use engine::NaiveEngine;
-pub use engine::{Engine, Explanation, GroupFailure, LocalEngine, SqliteEngine, WorldletEngine};
-pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
+pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
 pub use extension::MikobaseExt;
 pub use files::{FileInfo, MAX_PIECE_SIZE, Piece, Position};
+#[cfg(feature = "rpc")]
+#[doc(no_inline)]
+pub use miko_rpc as rpc;
+pub use miko_rpc::{
+    Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, GroupFailure, MAX_REPORTED_FAULTS, Result,
+    Warning, memory,
+};
 #[cfg(feature = "rpc")]
 pub use mikobase::mikobase_rpc;
 pub use mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use miko_macros::mikobase_interface;
+use miko_rpc::Bytes;
+use miko_rpc::Result;
 use serde::{Deserialize, Serialize};
 
 pub use crate::query::{Query, Validation};
 
-use crate::bytes::Bytes;
-use crate::error::Result;
 use crate::files::{FileInfo, Piece, Position};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};

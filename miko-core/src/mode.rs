@@ -1,6 +1,6 @@
 //! The access mode of a database.
 
-use crate::error::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
 
 /// The access mode of a database.
 ///

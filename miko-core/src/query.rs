@@ -28,10 +28,10 @@ mod validation;
 mod value_ref;
 mod write;
 
+use miko_rpc::{Error, ErrorId, ErrorItem, Result, Warning};
 use serde_json::Value;
 
 use crate::diagnostics::{Faults, Place};
-use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
 use request_keys::RequestKeys;
 

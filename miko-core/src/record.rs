@@ -1,11 +1,11 @@
 //! Records, as a read returns them.
 
+use miko_rpc::Result;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Map;
 use serde_json::value::RawValue;
 
-use crate::error::Result;
 use crate::json::{self, Object, serialize_raw};
 use crate::timestamp::Timestamp;
 

@@ -1,10 +1,10 @@
 //! The results of successful requests, and their JSON form.
 
+use miko_rpc::{Error, ErrorId, ErrorItem, Result, Warning};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::record::Records;
 use crate::timestamp::Timestamp;
 use crate::version::Version;

@@ -26,11 +26,11 @@ pub(crate) mod write_set;
 
 use std::ops::ControlFlow;
 
+use miko_rpc::memory as process_memory;
+use miko_rpc::{Error, ErrorId, ErrorItem, Result};
 use serde_json::Value;
 
 use crate::class::Constraint;
-use crate::error::{Error, ErrorId, ErrorItem, Result};
-use crate::memory as process_memory;
 use crate::record::Record;
 use crate::timestamp::Timestamp;
 use explain::Explanation;
@@ -49,7 +49,7 @@ pub(crate) trait Storage: Sized + Send {
     fn capabilities(&self) -> Capabilities;
 
     /// Limits the memory of the tables to their part of a limit of the process. Storage that reports each
-    /// allocation to [`memory`](crate::memory) has nothing to do.
+    /// allocation to [`memory`](miko_rpc::memory) has nothing to do.
     fn limit_memory(&mut self, limit: usize) -> Result<()> {
         let _ = limit;
         Ok(())

@@ -1,20 +1,32 @@
 //! Streams: results and exports of any size, in chunks.
 
+use miko_rpc::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::Bytes;
+use crate::json;
 use crate::query::Query;
 use crate::record::Records;
 
 /// The content of a stream.
+///
+/// JSON in it that nests too deep is sent as JSON that nests just too deep, which is refused as well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Source {
     /// The records that a select finds.
-    Select(Query),
+    Select(#[serde(serialize_with = "json::serialize_limited")] Query),
     /// The whole state, as the text of a worldlet.
     Worldlet,
+}
+
+/// A query may nest to any depth, which a recursive drop would need stack for.
+impl Drop for Source {
+    fn drop(&mut self) {
+        if let Self::Select(query) = self {
+            json::limit_depth(query);
+        }
+    }
 }
 
 /// A chunk of a stream.

@@ -6,9 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use miko_rpc::{Error, ErrorId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::error::{Error, ErrorId};
 
 pub(crate) use rfc3339::is_valid as is_rfc3339;
 

@@ -7,8 +7,9 @@ mod streams;
 
 use std::io::{self, Read};
 
-use crate::bytes::Bytes;
-use crate::error::{Error, ErrorId, Result};
+use miko_rpc::Bytes;
+use miko_rpc::{Error, ErrorId, Result};
+
 use crate::files::MAX_PIECE_SIZE;
 
 pub use files::FileReader;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::error::{ErrorId, ErrorItem};
+use miko_rpc::{ErrorId, ErrorItem};
 
 /// The default class of a record.
 pub const RECORD: &str = "puck.uno/record";

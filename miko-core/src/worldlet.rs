@@ -11,13 +11,13 @@ mod version;
 use std::fmt;
 use std::io::{self, Read};
 
+use miko_rpc::{Error, ErrorId, ErrorItem, Result, Warning};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::diagnostics::{FaultList, Place};
-use crate::error::{Error, ErrorId, ErrorItem, Result, Warning};
 use crate::json;
 use crate::json::reader::PlainValue;
 use crate::record::COMMENT_KEYS;

@@ -16,8 +16,8 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
-use miko_core::Result;
-use miko_core::rpc::{AsyncProxy, Interface, Proxy};
+use miko_rpc::Result;
+use miko_rpc::{AsyncProxy, Interface, Proxy};
 
 use crate::token::Token;
 use async_transport::AsyncSocketTransport;
@@ -35,7 +35,7 @@ pub(crate) use transport::{CallCounter, SocketTransport, refuse_in_runtime};
 /// let token = std::env::var("MIKOBASE_TOKEN").unwrap().parse()?;
 /// let db = MikobaseClient::connect("/run/user/1000/mikobase-x/socket", &token)?;
 /// println!("{}", db.properties()?.engine);
-/// # Ok::<(), miko_core::Error>(())
+/// # Ok::<(), miko_rpc::Error>(())
 /// ```
 pub trait Connect: Proxy {
     /// Connects to the server at `path`. Retries for two seconds while the server does not listen yet.
@@ -59,7 +59,7 @@ impl<P: Proxy> Connect for P {}
 /// use miko_core::mikobase_rpc::MikobaseAsyncClient;
 /// use miko_shared::ConnectAsync;
 ///
-/// # async fn example() -> miko_core::Result<()> {
+/// # async fn example() -> miko_rpc::Result<()> {
 /// let token = std::env::var("MIKOBASE_TOKEN").unwrap().parse()?;
 /// let db = MikobaseAsyncClient::connect("/run/user/1000/mikobase-x/socket", &token).await?;
 /// let (one, other) = tokio::join!(db.record_by_pk("…"), db.properties());

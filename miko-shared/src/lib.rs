@@ -9,13 +9,14 @@
 //! | [`client`] | the transports of blocking and async proxies |
 //! | [`server`] | serves one implementation to many connections, one call at a time |
 //! | [`share`] | forks the server process and the workers, and reports how they ended |
-//! | [`mikobase`] | shares a Mikobase: backend URL, final worldlet |
+//! | `mikobase` | shares a Mikobase: backend URL, final worldlet (feature `mikobase`) |
 //!
 //! The package runs on Linux only. Code that depends on it is in [`linux`].
 
 pub mod client;
 mod limits;
 pub mod linux;
+#[cfg(feature = "mikobase")]
 pub mod mikobase;
 mod polling;
 pub mod server;
@@ -28,6 +29,7 @@ pub mod wire;
 
 pub use client::{Connect, ConnectAsync};
 pub use limits::Limits;
+#[cfg(feature = "mikobase")]
 pub use mikobase::{Returning, Worldlet};
 pub use share::{BoxError, ExitStatus, Outcome, Report, Share, ShareError, Uds, Worker, WorkerReport};
 pub use token::Token;

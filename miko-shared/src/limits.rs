@@ -10,7 +10,7 @@ use std::time::Duration;
 /// let mut limits = Limits::default();
 /// limits.frame_size = 1 << 20;
 /// let uds = Uds::new()?.limits(limits);
-/// # Ok::<(), miko_core::Error>(())
+/// # Ok::<(), miko_rpc::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -18,7 +18,7 @@ pub struct Limits {
     /// The largest request or response in bytes; larger ones are refused as `request-too-large`. 64 MiB.
     ///
     /// So is a request whose values take more than
-    /// [12 times as many bytes](miko_core::memory::MAX_EXPANSION) in the memory of the server.
+    /// [12 times as many bytes](miko_rpc::memory::MAX_EXPANSION) in the memory of the server.
     pub frame_size: usize,
     /// The most connections that are open at once; further ones are refused as `too-many-connections`. 1024.
     pub connections: usize,

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use miko_core::backend::{Backend, Location, Mode};
 use miko_core::mikobase_rpc::MikobaseClient;
-use miko_core::rpc::panic_message;
-use miko_core::{Engine, Error, ErrorId, GroupFailure, Mikobase, Result, Schema, atomic_file};
+use miko_core::{Engine, Mikobase, Schema, atomic_file};
+use miko_rpc::{Error, ErrorId, GroupFailure, Result, json, panic_message};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -48,7 +48,7 @@ impl Worldlet {
     /// # Errors
     /// `invalid_request`, if it is empty.
     pub fn to_value(&self) -> Result<Value> {
-        miko_core::json::parse(&self.0)
+        json::parse(&self.0)
     }
 }
 

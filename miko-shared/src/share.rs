@@ -38,6 +38,7 @@ mod worker_process;
 
 pub use report::{ExitStatus, Outcome, Report, ShareError, WorkerReport};
 pub use running::Share;
+#[cfg(feature = "mikobase")]
 pub(crate) use supervisor::Interrupt;
 pub use uds::Uds;
 pub use worker_process::Worker;

@@ -57,6 +57,7 @@ fn workspace(name: &str, version: &str) -> Package {
         "miko-bench",
         "miko-core",
         "miko-macros",
+        "miko-rpc",
         "miko-shared",
         "miko-surface",
     ];

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use miko_rpc::Result;
 use rpds::{HashTrieMapSync, RedBlackTreeSetSync};
 use serde_json::{Map, Value};
 
@@ -12,7 +13,6 @@ use super::definition::Definition;
 use super::field::Field;
 use super::inheritance::{Definitions, check_parents, collect_field_order, linearize};
 use crate::diagnostics::FaultList;
-use crate::error::Result;
 use crate::json::Object;
 use crate::stack::Stack;
 
@@ -245,7 +245,7 @@ mod tests {
 
     use super::*;
     use crate::diagnostics::Place;
-    use crate::error::ErrorItem;
+    use miko_rpc::ErrorItem;
 
     fn definition(value: Value) -> Definition {
         let mut faults = FaultList::default();

@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 
+use miko_rpc::ErrorItem;
 use serde_json::{Number, Value};
 
 use super::catalog::Catalog;
@@ -16,7 +17,6 @@ use super::normalize::Normalizer;
 use super::scalar_rules::NumberRules;
 use super::settings::fault;
 use crate::diagnostics::{FaultList, Place};
-use crate::error::ErrorItem;
 use crate::json::compare_numbers;
 
 impl Definition {

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use miko_rpc::{ErrorId, ErrorItem};
+
 use super::definition::Definition;
 use crate::diagnostics::FaultList;
-use crate::error::{ErrorId, ErrorItem};
 use crate::uns;
 
 /// Definitions by the name of their class.

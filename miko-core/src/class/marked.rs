@@ -1,12 +1,12 @@
 //! Validates the objects of a bucket that are marked with a class.
 
+use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::{Map, Value};
 
 use super::catalog::Catalog;
 use super::check::{Checker, MAX_NESTING};
 use super::markers::Markers;
 use crate::diagnostics::{FaultList, Place};
-use crate::error::{ErrorId, ErrorItem};
 
 /// Validates all marked objects of a bucket, including the bucket itself.
 pub(crate) fn check_marked(

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, Class};
@@ -11,7 +12,6 @@ use super::check::{MAX_NESTING, WriteKind};
 use super::field::{Field, FieldType, HashRules};
 use super::markers::Markers;
 use crate::diagnostics::Place;
-use crate::error::{ErrorId, ErrorItem};
 use crate::json::members;
 
 /// The limit of the values that defaults add to a record. A default may contain objects that have defaults.

@@ -1,9 +1,9 @@
 //! Reads the settings of a definition and reports their faults.
 
+use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::{Map, Number, Value};
 
 use crate::diagnostics::{FaultList, Place};
-use crate::error::{ErrorId, ErrorItem};
 use crate::json::{self, type_name};
 use crate::pattern::{Pattern, PatternBudget};
 use crate::uns;

@@ -1,9 +1,9 @@
 //! Collects violations of the rules of a class.
 
+use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::Value;
 
 use crate::diagnostics::{FaultList, Place, abbreviate};
-use crate::error::{ErrorId, ErrorItem};
 
 /// Collects violations, each with the class that declares the rule.
 pub(super) struct RuleFaults<'c> {

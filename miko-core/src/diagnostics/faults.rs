@@ -1,10 +1,9 @@
 //! Collects the errors and warnings of an input while it is read.
 
+use miko_rpc::{Error, ErrorItem, FaultList, Warning};
 use serde_json::Value;
 
-use super::fault_list::FaultList;
 use super::place::Place;
-use crate::error::{Error, ErrorItem, Warning};
 use crate::pattern::PatternBudget;
 
 /// The errors and warnings of an input. All are collected, so that they are reported together.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::Value;
 
-use crate::error::{ErrorId, ErrorItem};
 use crate::json;
 use crate::json::pointer::PointerToken;
 

@@ -1,10 +1,10 @@
 //! Reads typed values from JSON and reports those that do not fit.
 
+use miko_rpc::ErrorItem;
 use serde_json::{Map, Value};
 
 use super::faults::Faults;
 use super::place::Place;
-use crate::error::ErrorItem;
 use crate::json;
 use crate::timestamp::Timestamp;
 use crate::uns;

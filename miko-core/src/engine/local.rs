@@ -6,12 +6,13 @@ use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use crate::bytes::Bytes;
+use miko_rpc::Bytes;
+use miko_rpc::{Error, ErrorId, GroupFailure, Result};
+
 use crate::commit::Commit;
 use crate::engine::store::transaction::Isolation;
 use crate::engine::store::{Store, export};
-use crate::engine::{Engine, Explanation, GroupFailure};
-use crate::error::{Error, ErrorId, Result};
+use crate::engine::{Engine, Explanation};
 use crate::files::{FileInfo, Piece, Position};
 use crate::json;
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};

@@ -1,8 +1,9 @@
 //! The engine on the naive storage, for the behavioural tests.
 
+use miko_rpc::Result;
+
 use crate::engine::local::LocalEngine;
 use crate::engine::store::Store;
-use crate::error::Result;
 use crate::mode::Mode;
 use crate::storage::naive::NaiveStorage;
 

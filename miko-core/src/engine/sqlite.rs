@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use miko_rpc::Result;
+
 use crate::engine::local::LocalEngine;
 use crate::engine::store::Store;
-use crate::error::Result;
 use crate::mode::Mode;
 use crate::storage::sqlite::Sqlite;
 

@@ -45,11 +45,11 @@ mod write;
 
 use std::cell::{Cell, RefCell};
 
+use miko_rpc::{Error, ErrorId, GroupFailure, Result};
 use rpds::HashTrieMapSync;
 
 use crate::class::Catalog;
 use crate::commit::Commit;
-use crate::error::{Error, ErrorId, Result};
 use crate::mode::Mode;
 use crate::storage::Storage;
 use crate::storage::ids::{CommitSeq, LastNumbers, RowId};
@@ -62,7 +62,7 @@ use pending::Pending;
 use pks::Pks;
 use spool::Spools;
 use streams::Streams;
-use transaction::{GroupFailure, Isolation, Transaction};
+use transaction::{Isolation, Transaction};
 
 /// Storage, and the state that is kept between two calls.
 #[derive(Debug)]

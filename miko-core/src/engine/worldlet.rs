@@ -12,12 +12,12 @@ use std::path::Path;
 use crate::engine::local::LocalEngine;
 use crate::engine::store::transaction::Isolation;
 use crate::engine::store::{Store, export};
-use crate::error::Result;
 use crate::mode::Mode;
 use crate::storage::memory::MemoryTables;
 use crate::storage::opening::{cannot_open, invalid_backend};
 use crate::worldlet::is_temporal_worldlet;
 use file::WorldletFile;
+use miko_rpc::Result;
 
 /// A Mikobase in a worldlet: records are held in memory, and each commit rewrites the whole file.
 ///

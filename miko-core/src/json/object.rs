@@ -3,13 +3,13 @@
 use std::fmt;
 use std::ops::Deref;
 
+use miko_rpc::{Error, ErrorId, Result};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{plain, reader};
-use crate::error::{Error, ErrorId, Result};
 
 /// A JSON object stored as its text, so that passing it on requires no parsing.
 ///

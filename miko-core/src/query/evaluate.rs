@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
-use crate::error::Result;
-use crate::memory;
+use miko_rpc::Result;
+use miko_rpc::memory;
+
 use crate::query::filter::{DeferredResult, Filter};
 use crate::query::select::SelectRequest;
 use crate::query::sort::SortBy;

@@ -1,10 +1,10 @@
 //! The filter of a select, and its parser. Q0 calls a filter a condition.
 
+use miko_rpc::{Error, ErrorItem};
 use serde_json::{Map, Value};
 
 use crate::diagnostics::readers::{self, ReadFn, refuse_type};
 use crate::diagnostics::{FaultList, Faults, Place};
-use crate::error::{Error, ErrorItem};
 use crate::json::{self, members::get};
 use crate::query::path::PathTest;
 use crate::query::placeholder::{self, PlaceholderScope, ReadContext, Resolver};

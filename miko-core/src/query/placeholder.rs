@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use miko_rpc::{ErrorId, ErrorItem, Warning};
 use serde_json::{Map, Value};
 
 use crate::diagnostics::Place;
-use crate::error::{ErrorId, ErrorItem, Warning};
 use crate::json;
 
 /// The maximal number of values that one request may produce by expanding definitions again, nested values

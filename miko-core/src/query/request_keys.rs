@@ -1,10 +1,10 @@
 //! Takes the keys of a request one by one and reports those that are missing or unknown.
 
+use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::{Map, Value};
 
 use crate::diagnostics::readers::ReadFn;
 use crate::diagnostics::{Faults, Place};
-use crate::error::{ErrorId, ErrorItem};
 use crate::record::COMMENT_KEYS;
 
 /// The keys of a request that have not been taken yet.

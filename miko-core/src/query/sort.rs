@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use miko_rpc::{ErrorId, ErrorItem};
 use serde_json::{Map, Number, Value};
 
 use crate::diagnostics::readers::{self, refuse, refuse_type};
 use crate::diagnostics::{Faults, Place};
-use crate::error::{ErrorId, ErrorItem};
 use crate::json;
 use crate::query::folding::Folding;
 use crate::query::lookup::with_value_at;

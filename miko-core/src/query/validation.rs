@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use miko_rpc::{ErrorItem, Warning};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::diagnostics::{FaultList, Faults};
-use crate::error::{ErrorItem, Warning};
 use crate::query::Query;
 
 /// The result of [`Mikobase::validate`](crate::Mikobase::validate): at most

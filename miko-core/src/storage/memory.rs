@@ -9,10 +9,10 @@ use std::fmt;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
+use miko_rpc::Result;
 use serde_json::Value;
 
 use crate::class::{Constraint, ConstraintKind};
-use crate::error::Result;
 use crate::record::Record;
 use crate::storage::explain::Explanation;
 use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Bound, ControlFlow};
 
+use miko_rpc::{Error, ErrorId, Result};
 use serde_json::Value;
 
 use super::explain::Explanation;
@@ -13,7 +14,6 @@ use super::row::{FileRow, Row};
 use super::write_set::{Conflict, IndexEntry, RowChange, WriteSet};
 use super::{Capabilities, Storage, Visitor, broken, chunk_part};
 use crate::class::Constraint;
-use crate::error::{Error, ErrorId, Result};
 use crate::record::Record;
 use crate::timestamp::Timestamp;
 

@@ -3,8 +3,9 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use miko_rpc::{Error, ErrorId, Result};
+
 use crate::atomic_file::folder_of;
-use crate::error::{Error, ErrorId, Result};
 
 /// The file is open elsewhere.
 pub(crate) fn backend_in_use(path: &Path) -> Error {

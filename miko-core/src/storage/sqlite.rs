@@ -27,11 +27,12 @@ mod values;
 
 use std::path::Path;
 
+use miko_rpc::{ErrorId, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Params};
 
-use crate::error::{ErrorId, Result};
 use crate::mode::Mode;
+use faults::sqlite_error;
 use file::FileLease;
 use statement_cache::StatementCache;
 
@@ -57,9 +58,9 @@ pub struct Sqlite {
 impl Sqlite {
     /// Creates empty tables in memory.
     pub(crate) fn in_memory(is_temporal: bool) -> Result<Self> {
-        let connection = Connection::open_in_memory()?;
-        connection.execute_batch(IN_MEMORY)?;
-        connection.execute_batch(&schema::tables(is_temporal))?;
+        let connection = Connection::open_in_memory().map_err(sqlite_error)?;
+        connection.execute_batch(IN_MEMORY).map_err(sqlite_error)?;
+        connection.execute_batch(&schema::tables(is_temporal)).map_err(sqlite_error)?;
         Self::with_connection(connection, None)
     }
 
@@ -72,12 +73,12 @@ impl Sqlite {
 
     fn with_connection(connection: Connection, lease: Option<FileLease>) -> Result<Self> {
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-        connection.execute_batch(PRAGMAS)?;
+        connection.execute_batch(PRAGMAS).map_err(sqlite_error)?;
         // Query plans that depend on bound values would be compiled again whenever the values change.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        rusqlite::vtab::array::load_module(&connection)?;
-        functions::register(&connection)?;
-        let is_temporal = connection.table_exists(None, "version")?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sqlite_error)?;
+        rusqlite::vtab::array::load_module(&connection).map_err(sqlite_error)?;
+        functions::register(&connection).map_err(sqlite_error)?;
+        let is_temporal = connection.table_exists(None, "version").map_err(sqlite_error)?;
         Ok(Self { connection: StatementCache::new(connection), lease, is_temporal })
     }
 

@@ -4,11 +4,11 @@ use std::fmt;
 use std::io::{self, Read};
 
 use data_encoding::HEXLOWER;
+use miko_rpc::Bytes;
+use miko_rpc::Result;
 use sha2::{Digest, Sha256};
 
 use super::send_pieces;
-use crate::bytes::Bytes;
-use crate::error::Result;
 use crate::files::{FileInfo, Position};
 use crate::mikobase::Mikobase;
 

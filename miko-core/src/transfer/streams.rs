@@ -4,8 +4,9 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::vec;
 
+use miko_rpc::Result;
+
 use super::{not_written, send_pieces};
-use crate::error::Result;
 use crate::mikobase::Mikobase;
 use crate::query::Query;
 use crate::record::Record;

@@ -1,10 +1,10 @@
 //! The files of a worldlet: the metadata of each, and their chunks.
 
+use miko_rpc::from_base64;
 use serde_json::{Map, Value};
 
 use super::record::read_time;
 use super::{WorldletFaults, entry};
-use crate::bytes::from_base64;
 use crate::diagnostics::{Faults, Place};
 use crate::json;
 use crate::record::COMMENT_KEYS;

@@ -32,6 +32,7 @@ const FOLDERS: &[&str] = &[
     "miko-bench",
     "miko-core",
     "miko-macros",
+    "miko-rpc",
     "miko-shared",
     "miko-surface",
 ];

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use miko_core::{Error, ErrorId};
+use miko_rpc::{Error, ErrorId};
 
 use crate::limits::Limits;
 use crate::polling::SharedStatus;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use miko_core::rpc::{AsyncTransport, CallFuture, Interface, Method};
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{AsyncTransport, CallFuture, Interface, Method};
+use miko_rpc::{Error, ErrorId, Result};
 use tarpc::{client, context};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;

@@ -5,8 +5,8 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use miko_core::rpc::{Interface, Method};
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Interface, Method};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use tarpc::client::{NewClient, RpcError};

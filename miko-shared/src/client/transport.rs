@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{process, thread};
 
-use miko_core::rpc::{Interface, Method, Surface, Transport};
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Interface, Method, Surface, Transport};
 use tracing::info;
 
 use super::Address;

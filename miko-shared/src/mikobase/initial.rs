@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use miko_core::{Engine, Error, ErrorId, Result};
+use miko_core::Engine;
+use miko_rpc::{Error, ErrorId, Result, json};
 use serde_json::Value;
 
 /// One source of initial content. Sources are loaded in the order in which they were set.
@@ -28,7 +29,7 @@ impl Initial {
             Self::SchemaFile(path) => {
                 let mut text = String::new();
                 open(path)?.read_to_string(&mut text).map_err(|fault| unreadable(path, fault))?;
-                let schema = miko_core::json::parse(&text).and_then(|schema| engine.import_schema(schema));
+                let schema = json::parse(&text).and_then(|schema| engine.import_schema(schema));
                 schema.map(drop).map_err(|error| in_file(error, path))
             }
             Self::Worldlet(text) => engine.read_worldlet(&mut text.as_bytes(), false).map(drop),

@@ -7,8 +7,8 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use miko_core::rpc::{Method, Surface};
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Method, Surface};
 
 use crate::shared_memory::{Shareable, SharedMemory};
 
@@ -121,7 +121,7 @@ impl Activity {
 #[cfg(test)]
 mod tests {
     use miko_core::Mikobase;
-    use miko_core::rpc::Interface;
+    use miko_rpc::Interface;
 
     use super::*;
 

@@ -2,8 +2,8 @@
 
 use std::future::Future;
 
-use miko_core::rpc::{Interface, Surface};
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Interface, Surface};
 use nix::unistd::Uid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use miko_core::rpc::Interface;
-use miko_core::{Error, ErrorId, GroupFailure};
+use miko_rpc::Interface;
+use miko_rpc::{Error, ErrorId, GroupFailure};
 
 use super::Shared;
 use super::connection::{ConnectionState, ServedCall};

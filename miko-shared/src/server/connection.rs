@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use miko_core::rpc::{Interface, Method};
-use miko_core::{Error, ErrorId, memory};
+use miko_rpc::{Error, ErrorId, memory};
+use miko_rpc::{Interface, Method};
 use serde::de::IgnoredAny;
 use tarpc::RequestName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors for everything else: the control socket, files that the program opens meanwhile, SQLite's

@@ -4,8 +4,10 @@ use std::any::Any;
 
 /// The options of one interface.
 #[derive(Default)]
+#[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "the interfaces of this package use it"))]
 pub(crate) struct InterfaceOptions(Option<Box<dyn Any>>);
 
+#[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "the interfaces of this package use it"))]
 impl InterfaceOptions {
     /// The options of type `T`, if they were set.
     pub(crate) fn get<T: 'static>(&self) -> Option<&T> {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
 
 use crate::client::refuse_in_runtime;
 use crate::linux;

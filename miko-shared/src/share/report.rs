@@ -3,11 +3,15 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
 
 /// The report of a share: the final state and one report per worker.
 #[derive(Debug)]
 pub struct Report<R, S = ()> {
+    #[cfg_attr(
+        not(feature = "mikobase"),
+        allow(dead_code, reason = "the interfaces of this package use it")
+    )]
     pub(crate) state: S,
     pub(crate) is_complete: bool,
     pub(crate) workers: Vec<WorkerReport<R>>,
@@ -45,10 +49,8 @@ impl<R, S> Report<R, S> {
     pub fn all_succeeded(&self) -> Result<()> {
         let failed = self.workers.iter().filter_map(|worker| {
             let reason = worker.outcome.fault()?;
-            let item = miko_core::ErrorItem::new(
-                ErrorId::WORKER_FAILED,
-                format!("worker {} {reason}", worker.index),
-            );
+            let item =
+                miko_rpc::ErrorItem::new(ErrorId::WORKER_FAILED, format!("worker {} {reason}", worker.index));
             Some(item.with("worker", worker.index).with("status", worker.status.to_string()))
         });
         Error::check(failed.collect())

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::rc::Rc;
 
-use miko_core::rpc::{Interface, Proxy};
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Interface, Proxy};
 use nix::unistd::{Pid, getpid};
 use serde::de::{DeserializeOwned, IgnoredAny};
 

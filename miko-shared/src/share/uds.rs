@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use miko_core::rpc::Interface;
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::Interface;
+use miko_rpc::{Error, ErrorId, Result};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
 use serde::Serialize;
@@ -65,6 +65,10 @@ pub struct Uds {
     worker_timeout: Option<Duration>,
     grace_period: Duration,
     on_exit: Option<OnExit>,
+    #[cfg_attr(
+        not(feature = "mikobase"),
+        allow(dead_code, reason = "the interfaces of this package use it")
+    )]
     pub(crate) interface_options: InterfaceOptions,
 }
 
@@ -195,7 +199,7 @@ impl Uds {
     /// use miko_shared::Uds;
     ///
     /// let uds = Uds::new()?.memory_limit(512 << 20);
-    /// # Ok::<(), miko_core::Error>(())
+    /// # Ok::<(), miko_rpc::Error>(())
     /// ```
     #[must_use]
     pub fn memory_limit(mut self, bytes: usize) -> Self {

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use miko_core::Error;
-use miko_core::rpc::{Interface, Proxy, panic_message};
+use miko_rpc::Error;
+use miko_rpc::{Interface, Proxy, panic_message};
 use serde::{Deserialize, Serialize};
 
 use super::BoxError;
@@ -52,7 +52,7 @@ pub(super) struct WorkerResult<R> {
 #[derive(Serialize, Deserialize)]
 #[serde(bound(deserialize = "R: Deserialize<'de>"))]
 pub(super) enum BlockResult<R> {
-    Returned(#[serde(deserialize_with = "miko_core::rpc::travel::deserialize")] R),
+    Returned(#[serde(deserialize_with = "miko_rpc::travel::deserialize")] R),
     Failed { text: String, error: Option<Error> },
     Panicked(String),
 }

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use miko_core::Result;
+use miko_rpc::Result;
 use rmp::decode::read_int;
 use rmp::encode::write_uint;
 use serde::Serialize;
@@ -108,7 +108,7 @@ fn take(rest: &mut &[u8], before: &[u8]) -> Option<u64> {
 mod tests {
     use std::time::Instant;
 
-    use miko_core::{Error, ErrorId};
+    use miko_rpc::{Error, ErrorId};
     use tarpc::trace;
     use tarpc::{ClientMessage, Request, context};
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -5,8 +5,8 @@
 //! compares it. A server that has additional methods is accepted. For other differences the client is refused
 //! before any call, with an error that lists the methods.
 
-use miko_core::rpc::Surface;
-use miko_core::{Error, ErrorId, Result};
+use miko_rpc::Surface;
+use miko_rpc::{Error, ErrorId, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::token::Token;

@@ -2,8 +2,9 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
+use miko_rpc::GroupFailure;
+
 use super::LocalEngine;
-use crate::engine::GroupFailure;
 use crate::engine::store::Store;
 use crate::storage::Storage;
 

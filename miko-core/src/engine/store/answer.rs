@@ -5,8 +5,9 @@
 
 use std::cell::Cell;
 
-use crate::error::{Error, ErrorId, Result};
-use crate::memory;
+use miko_rpc::memory;
+use miko_rpc::{Error, ErrorId, Result};
+
 use crate::record::Record;
 use crate::storage::row::{Row, State};
 

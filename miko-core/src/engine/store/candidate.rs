@@ -1,7 +1,8 @@
 //! A record that the evaluator looks at.
 
+use miko_rpc::Result;
+
 use crate::class::Catalog;
-use crate::error::Result;
 use crate::query::RecordView;
 use crate::record::Record;
 use crate::stack;

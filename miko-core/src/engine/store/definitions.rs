@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use miko_rpc::{Error, ErrorId, ErrorItem, Result};
 use rpds::HashTrieMapSync;
 use serde_json::{Map, Value};
 
@@ -12,7 +13,6 @@ use crate::engine::store::Store;
 use crate::engine::store::index_entries::Derived;
 use crate::engine::store::pending_checks::MAX_LISTED;
 use crate::engine::store::stored_json::{defined_by, map};
-use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::index_key;
 use crate::json::pointer::PointerToken;
 use crate::storage::broken;

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
+use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value};
 
 use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, WriteKind, check, check_marked};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::facets;
-use crate::error::{ErrorId, ErrorItem, Result};
 use crate::stack;
 use crate::storage::Storage;
 use crate::uns;

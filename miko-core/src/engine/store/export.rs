@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use miko_rpc::Result;
+use miko_rpc::to_base64;
 use serde_json::Value;
 
-use crate::bytes::to_base64;
 use crate::engine::store::files::WHOLE;
 use crate::engine::store::snapshot::Snapshot;
-use crate::error::Result;
 use crate::storage::ids::{CommitSeq, FileId, RowId};
 use crate::storage::row::{FileRow, RecordRef, Row, State};
 use crate::storage::{Storage, each_file};

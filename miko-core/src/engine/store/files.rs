@@ -7,6 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
+use miko_rpc::Bytes;
+use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -14,8 +16,6 @@ use crate::engine::store::Store;
 use crate::engine::store::transaction::Isolation;
 use crate::engine::store::turn::Turn;
 
-use crate::bytes::Bytes;
-use crate::error::{Error, ErrorId, Result};
 use crate::files::{FileInfo, MAX_PIECE_SIZE, Piece, Position};
 use crate::storage::ids::{CommitSeq, FileId, RowId};
 use crate::storage::row::FileRow;

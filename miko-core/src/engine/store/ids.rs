@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use miko_rpc::Result;
+
 use crate::class::{Class, Constraint};
 use crate::engine::store::Store;
-use crate::error::Result;
 use crate::storage::Storage;
 use crate::storage::ids::{ClassId, ConstraintId};
 use crate::storage::write_set::{RowChange, WriteSet};

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 
+use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value};
 
 use crate::class::{Definition, WriteKind};
@@ -17,7 +18,6 @@ use crate::engine::store::import_files::ImportedFiles;
 use crate::engine::store::merge::Placed;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::engine::store::{Store, schema};
-use crate::error::{ErrorId, ErrorItem, Result};
 use crate::json::pointer::PointerToken;
 use crate::stack::{self, Stack};
 use crate::storage::Storage;

@@ -4,12 +4,12 @@
 use std::collections::{HashMap, HashSet};
 
 use data_encoding::HEXLOWER;
+use miko_rpc::{ErrorId, ErrorItem, Result};
 use sha2::{Digest, Sha256};
 
 use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::files::WHOLE;
-use crate::error::{ErrorId, ErrorItem, Result};
 use crate::files::MAX_PIECE_SIZE;
 use crate::storage::Storage;
 use crate::storage::ids::FileId;

@@ -1,11 +1,11 @@
 //! What is derived from a record: its memberships, its unique and indexed values, and its references.
 
+use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value};
 
 use crate::class::{Catalog, Constraint, ConstraintKind, OnDelete, Reference};
 use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
-use crate::error::{ErrorId, ErrorItem, Result};
 use crate::json::pointer::PointerToken;
 use crate::stack;
 use crate::storage::Storage;

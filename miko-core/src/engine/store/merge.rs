@@ -1,5 +1,6 @@
 //! Taking in versions: those of a temporal worldlet, and those that another database has made meanwhile.
 
+use miko_rpc::{Error, ErrorId, Result};
 use serde_json::Value;
 
 use crate::diagnostics::Place;
@@ -7,7 +8,6 @@ use crate::engine::store::Store;
 use crate::engine::store::import::{Import, RuleCheck};
 use crate::engine::store::stored_json::{extras_text, map, text};
 use crate::engine::store::transaction::Isolation;
-use crate::error::{Error, ErrorId, Result};
 use crate::mikobase::Merged;
 use crate::stack;
 use crate::storage::ids::RowId;

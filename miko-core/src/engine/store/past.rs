@@ -3,12 +3,13 @@
 //! The classes of the past are those whose definitions held then. Its conditions are the evaluator's: indexes
 //! and membership are about what is.
 
+use miko_rpc::{Error, ErrorId, Result};
+
 use crate::class::Catalog;
 use crate::engine::store::Store;
 use crate::engine::store::candidate::Candidate;
 use crate::engine::store::definitions::catalog_of;
 use crate::engine::store::stored_json::map;
-use crate::error::{Error, ErrorId, Result};
 use crate::query::{MatchCollector, SelectRequest};
 use crate::record::Record;
 use crate::response::Results;

@@ -1,6 +1,7 @@
 //! What a write checks before it ends: its references have targets then, and no restricting reference is
 //! left to what it has deleted.
 
+use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Value, json};
 
 use crate::class::Reference;
@@ -9,7 +10,6 @@ use crate::engine::store::Store;
 use crate::engine::store::index_entries::facets;
 use crate::engine::store::pending::Required;
 use crate::engine::store::stored_json::map;
-use crate::error::{ErrorId, ErrorItem, Result};
 use crate::stack;
 use crate::storage::Storage;
 use crate::storage::ids::RowId;

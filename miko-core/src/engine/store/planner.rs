@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use miko_rpc::Result;
+
 use crate::class::{Class, ConstraintKind};
 use crate::engine::store::Store;
-use crate::error::Result;
 use crate::json::index_key;
 use crate::query::{DeferredResult, Filter, PathStep, PathTest, SelectRequest};
 use crate::storage::Storage;

@@ -5,6 +5,7 @@
 //! faults alone, so that one answer lists them all. Two are not: whether a restricting reference requires a
 //! class that the record leaves, and whether stored records break a changed definition.
 
+use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
 
 use crate::class::Definition;
@@ -12,7 +13,6 @@ use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{StackAndBucket, facets};
 use crate::engine::store::stored_json::defined_by;
-use crate::error::{Error, ErrorId, Result};
 use crate::storage::Storage;
 use crate::storage::ids::RowId;
 

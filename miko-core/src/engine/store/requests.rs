@@ -1,14 +1,14 @@
 //! Running requests: one, or many of which all are done or none.
 
+use miko_rpc::memory;
+use miko_rpc::{Result, Warning};
 use serde_json::{Map, Value};
 
 use crate::engine::store::Store;
 use crate::engine::store::pending::Pending;
 use crate::engine::store::stored_json::map;
 use crate::engine::store::transaction::Isolation;
-use crate::error::{Result, Warning};
 use crate::json;
-use crate::memory;
 use crate::query::{Request, StackInput};
 use crate::response::{Answers, Response, Results};
 use crate::stack;

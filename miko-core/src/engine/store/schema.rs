@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
+use miko_rpc::{Error, ErrorId, ErrorItem, Result};
 use serde_json::{Map, Value, json};
 
 use crate::class::Definition;
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
-use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::json::Object;
 use crate::mikobase::SchemaChanges;
 use crate::stack::Stack;

@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use miko_rpc::Result;
+
 use crate::engine::store::Store;
 use crate::engine::store::candidate::Candidate;
-use crate::error::Result;
 use crate::query::{MatchCollector, SelectRequest};
 use crate::record::{Record, Records};
 use crate::storage::Storage;

@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::error::Result;
+use miko_rpc::Result;
+
 use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::row::Row;
 use crate::storage::{Storage, versions};

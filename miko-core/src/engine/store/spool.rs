@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
+use miko_rpc::{Error, ErrorId, Result};
+
 use crate::engine::store::Store;
 use crate::engine::store::transaction::Isolation;
 use crate::engine::store::turn::Turn;
-use crate::error::{Error, ErrorId, Result};
 use crate::files::MAX_PIECE_SIZE;
 use crate::storage::Storage;
 use crate::timestamp::Timestamp;

@@ -1,8 +1,8 @@
 //! The JSON of records as it is stored.
 
+use miko_rpc::Result;
 use serde_json::{Map, Value};
 
-use crate::error::Result;
 use crate::json::{self, Object};
 use crate::stack;
 use crate::storage::broken;

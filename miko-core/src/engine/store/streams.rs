@@ -8,11 +8,12 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use miko_rpc::{Error, ErrorId, Result};
+
 use crate::engine::store::Store;
 use crate::engine::store::export::Export;
 use crate::engine::store::snapshot::{Kept, Snapshot};
 use crate::engine::store::turn::Turn;
-use crate::error::{Error, ErrorId, Result};
 use crate::query::{self, Request, SelectRequest};
 use crate::record::Record;
 use crate::storage::Storage;
@@ -67,12 +68,12 @@ enum Cursor {
 
 impl<T: Storage> Store<T> {
     /// Opens a stream and gives its name.
-    pub(in crate::engine) fn open_stream(&mut self, source: Source) -> Result<String> {
+    pub(in crate::engine) fn open_stream(&mut self, mut source: Source) -> Result<String> {
         self.transaction.settle(&mut self.storage)?;
         self.transaction.before_select(&mut self.storage)?;
-        let cursor = match source {
+        let cursor = match &mut source {
             Source::Worldlet => Cursor::Worldlet(Export::of(&self.storage)?),
-            Source::Select(query) => match query::parse(query)? {
+            Source::Select(query) => match query::parse(query.take())? {
                 (Request::Select(select), _) => self.rows_of(&select)?,
                 _ => return Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be streamed")),
             },

@@ -44,11 +44,11 @@ mod tests;
 
 use std::thread::{self, ThreadId};
 
+use miko_rpc::memory;
+use miko_rpc::{GroupFailure, Result};
 use tracing::debug;
 
 use crate::engine::store::changes::CommitLog;
-use crate::error::{Error, Result};
-use crate::memory;
 use crate::storage::ids::CommitSeq;
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::storage::{Storage, broken};
@@ -106,16 +106,6 @@ struct LoggedWrite {
     /// The last commit number that it was given.
     last: CommitSeq,
     sets: Vec<WriteSet>,
-}
-
-/// The first failed call of a group, and the error of it and of all calls after it. The calls before it are
-/// durable.
-#[derive(Debug, Clone)]
-pub struct GroupFailure {
-    /// The index of the call.
-    pub call: usize,
-    /// The error.
-    pub error: Error,
 }
 
 /// The write that runs.

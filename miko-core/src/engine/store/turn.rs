@@ -1,6 +1,6 @@
 //! Whose turn it is among pieces that come or go one after another.
 
-use crate::error::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
 
 /// A piece that may be taken up now: the next, or the last one again, as a call may be made again.
 pub(super) enum Turn {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
 
 use crate::class::{Class, Definition, WriteKind};
@@ -11,7 +12,6 @@ use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
 use crate::engine::store::refusal::Refused;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
-use crate::error::{Error, ErrorId, Result};
 use crate::query::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};
 use crate::record::EXTRA_KEYS;
 use crate::response::Results;

@@ -9,10 +9,10 @@ use std::io::{self, BufReader, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use miko_rpc::{Error, ErrorId, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::atomic_file;
-use crate::error::{Error, ErrorId, Result};
 use crate::mode::Mode;
 use crate::storage::opening::{backend_in_use, cannot_create, cannot_open, invalid_backend};
 

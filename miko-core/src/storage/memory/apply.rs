@@ -1,8 +1,9 @@
 //! Applies write sets to the maps.
 
+use miko_rpc::Result;
+use miko_rpc::memory;
+
 use super::{MemoryTables, constraint_key};
-use crate::error::Result;
-use crate::memory;
 use crate::storage::ids::{FileId, RowId};
 use crate::storage::row::{FileRow, Row};
 use crate::storage::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, WriteSet};

@@ -1,13 +1,13 @@
 //! Applies write sets, each operation with a prepared statement.
 
+use miko_rpc::Result;
+use miko_rpc::memory;
 use rusqlite::params;
 use serde_json::Value;
 
 use super::Sqlite;
 use super::tables::fields_text;
 use crate::class::Constraint;
-use crate::error::Result;
-use crate::memory;
 use crate::storage::broken;
 use crate::storage::ids::{ClassId, ConstraintId, FileId, RowId};
 use crate::storage::row::{FileRow, Row, State};

@@ -1,24 +1,22 @@
 //! Maps errors of SQLite to error ids.
 
+use miko_rpc::{Error, ErrorId};
 use rusqlite::ErrorCode;
 
-use crate::error::{Error, ErrorId};
-
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        let id = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => ErrorId::STORAGE_FULL,
-            Some(ErrorCode::TooBig) => ErrorId::REQUEST_TOO_LARGE,
-            // Another process has opened the file for writing while this connection reads it.
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorId::BACKEND_IN_USE,
-            Some(
-                ErrorCode::SystemIoFailure
-                | ErrorCode::CannotOpen
-                | ErrorCode::ReadOnly
-                | ErrorCode::PermissionDenied,
-            ) => ErrorId::NOT_WRITABLE,
-            _ => ErrorId::INTERNAL,
-        };
-        Self::caused_by(id, "SQLite", error)
-    }
+/// The error that an error of SQLite is to callers.
+pub(super) fn sqlite_error(error: rusqlite::Error) -> Error {
+    let id = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => ErrorId::STORAGE_FULL,
+        Some(ErrorCode::TooBig) => ErrorId::REQUEST_TOO_LARGE,
+        // Another process has opened the file for writing while this connection reads it.
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorId::BACKEND_IN_USE,
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied,
+        ) => ErrorId::NOT_WRITABLE,
+        _ => ErrorId::INTERNAL,
+    };
+    Error::caused_by(id, "SQLite", error)
 }

@@ -17,12 +17,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use miko_rpc::{Error, ErrorId, Result};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 use tracing::{debug, info};
 
+use super::faults::sqlite_error;
 use super::schema;
-use crate::error::{Error, ErrorId, Result};
 use crate::json;
 use crate::mode::Mode;
 use crate::storage::opening::{
@@ -210,9 +211,9 @@ fn check_version(version: u32) -> Result<()> {
 
 /// Locks the file and checks that its schema has this version and the requested kind.
 fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
-    connection.busy_timeout(Duration::ZERO)?;
+    connection.busy_timeout(Duration::ZERO).map_err(sqlite_error)?;
     lock_and_migrate(connection, mode, temporal)?;
-    if temporal && !connection.table_exists(None, "version")? {
+    if temporal && !connection.table_exists(None, "version").map_err(sqlite_error)? {
         let message = "the database is not temporal: that is chosen when one is created";
         return Err(Error::new(ErrorId::INVALID_BACKEND, message));
     }
@@ -221,7 +222,7 @@ fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> 
 
 fn lock_and_migrate(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     if mode == Mode::Read {
-        return match user_version(connection)? {
+        return match user_version(connection).map_err(sqlite_error)? {
             version if version < SCHEMA_VERSION => {
                 let message =
                     "the file was written by an older version of Mikobase: open it once in mode `rw`";
@@ -232,18 +233,20 @@ fn lock_and_migrate(connection: &Connection, mode: Mode, temporal: bool) -> Resu
             version => check_version(version),
         };
     }
-    connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;")?;
+    connection
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;")
+        .map_err(sqlite_error)?;
     // SQLite takes the exclusive lock with the first transaction and then keeps it.
-    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
-    match user_version(connection)? {
-        0 if is_empty(connection)? => create_schema(connection, temporal)?,
+    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;").map_err(sqlite_error)?;
+    match user_version(connection).map_err(sqlite_error)? {
+        0 if is_empty(connection).map_err(sqlite_error)? => create_schema(connection, temporal)?,
         version => {
             check_application_id(connection)?;
             check_version(version)?;
             migrate(connection, version, MIGRATIONS)?;
         }
     }
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "journal_mode", "wal").map_err(sqlite_error)?;
     Ok(())
 }
 
@@ -257,7 +260,8 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Repeats the check of the header under the lock.
 fn check_application_id(connection: &Connection) -> Result<()> {
-    let application: u32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let application: u32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite_error)?;
     if application == APPLICATION_ID {
         return Ok(());
     }
@@ -267,10 +271,12 @@ fn check_application_id(connection: &Connection) -> Result<()> {
 /// Creates the tables and sets the application id and the version, in one transaction.
 fn create_schema(connection: &Connection, temporal: bool) -> Result<()> {
     let tables = schema::tables(temporal);
-    connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {tables} PRAGMA application_id = {APPLICATION_ID}; \
+    connection
+        .execute_batch(&format!(
+            "BEGIN IMMEDIATE; {tables} PRAGMA application_id = {APPLICATION_ID}; \
          PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-    ))?;
+        ))
+        .map_err(sqlite_error)?;
     Ok(())
 }
 
@@ -278,23 +284,25 @@ fn create_schema(connection: &Connection, temporal: bool) -> Result<()> {
 fn migrate(connection: &Connection, version: u32, steps: &[Migration]) -> Result<()> {
     let applied = (version as usize).saturating_sub(1);
     let Some(pending) = steps.get(applied..).filter(|pending| !pending.is_empty()) else { return Ok(()) };
-    connection.create_scalar_function(
-        "with_length_prefixes",
-        1,
-        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
-        |context| Ok(json::with_length_prefixes(&context.get::<String>(0)?)),
-    )?;
-    let transaction = connection.unchecked_transaction()?;
-    let temporal = connection.table_exists(None, "version")?;
+    connection
+        .create_scalar_function(
+            "with_length_prefixes",
+            1,
+            FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
+            |context| Ok(json::with_length_prefixes(&context.get::<String>(0)?)),
+        )
+        .map_err(sqlite_error)?;
+    let transaction = connection.unchecked_transaction().map_err(sqlite_error)?;
+    let temporal = connection.table_exists(None, "version").map_err(sqlite_error)?;
     for step in pending {
         match step {
-            Migration::Always(sql) => transaction.execute_batch(sql)?,
-            Migration::Temporal(sql) if temporal => transaction.execute_batch(sql)?,
+            Migration::Always(sql) => transaction.execute_batch(sql).map_err(sqlite_error)?,
+            Migration::Temporal(sql) if temporal => transaction.execute_batch(sql).map_err(sqlite_error)?,
             Migration::Temporal(_) => {}
         }
     }
-    transaction.pragma_update(None, "user_version", 1 + steps.len() as u32)?;
-    transaction.commit()?;
+    transaction.pragma_update(None, "user_version", 1 + steps.len() as u32).map_err(sqlite_error)?;
+    transaction.commit().map_err(sqlite_error)?;
     info!(path = connection.path(), from = version, to = SCHEMA_VERSION, "schema migrated");
     Ok(())
 }

@@ -5,11 +5,12 @@
 //! changes, sorting): beyond the limit SQLite fails with `SQLITE_NOMEM`. Both become `storage-full`, and both
 //! may make SQLite roll back the open transaction.
 
+use miko_rpc::Result;
+use miko_rpc::memory;
 use rusqlite::ffi;
 
 use super::Sqlite;
-use crate::error::Result;
-use crate::memory;
+use super::faults::sqlite_error;
 
 impl Sqlite {
     /// Limits the pages of a database in memory, and the heap of SQLite.
@@ -19,9 +20,12 @@ impl Sqlite {
     pub(super) fn limit_heap(&self, limit: usize) -> Result<()> {
         let in_memory = self.lease.is_none();
         if in_memory {
-            let page_size: u32 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            let page_size: u32 = self
+                .connection
+                .pragma_query_value(None, "page_size", |row| row.get(0))
+                .map_err(sqlite_error)?;
             let pages = u32::try_from(memory::data_share(limit) / page_size as usize).unwrap_or(u32::MAX);
-            self.connection.pragma_update(None, "max_page_count", pages)?;
+            self.connection.pragma_update(None, "max_page_count", pages).map_err(sqlite_error)?;
         }
         HeapLimit::set(limit / 4 * 3);
         Ok(())

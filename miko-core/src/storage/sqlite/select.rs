@@ -2,13 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use miko_rpc::Result;
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, params_from_iter};
 use serde_json::Value;
 
 use super::Sqlite;
 use super::compile::{self, select_record};
-use crate::error::Result;
+use super::faults::sqlite_error;
 use crate::record::Record;
 use crate::storage::Visitor;
 use crate::storage::explain::Explanation;
@@ -25,10 +26,10 @@ impl Sqlite {
 
     pub(super) fn run_select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
         let statement = compile::select(plan);
-        let mut cached = self.connection.prepare_cached(statement.sql())?;
-        let mut rows = cached.query(params_from_iter(statement.values()))?;
-        while let Some(row) = rows.next()? {
-            if let ControlFlow::Break(()) = visit(read_record(row)?)? {
+        let mut cached = self.connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
+        let mut rows = cached.query(params_from_iter(statement.values())).map_err(sqlite_error)?;
+        while let Some(row) = rows.next().map_err(sqlite_error)? {
+            if let ControlFlow::Break(()) = visit(read_record(row).map_err(sqlite_error)?)? {
                 break;
             }
         }
@@ -37,19 +38,25 @@ impl Sqlite {
 
     pub(super) fn run_select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
         let statement = compile::select_rows(plan);
-        let mut cached = self.connection.prepare_cached(statement.sql())?;
-        let rows = cached.query_map(params_from_iter(statement.values()), |row| row.get(0))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let mut cached = self.connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
+        let rows =
+            cached.query_map(params_from_iter(statement.values()), |row| row.get(0)).map_err(sqlite_error)?;
+        Ok(rows.collect::<rusqlite::Result<_>>().map_err(sqlite_error)?)
     }
 
     pub(super) fn explain_select(&self, plan: &Plan<'_>) -> Result<Explanation> {
         let statement = compile::select(plan);
-        let mut explain = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql()))?;
-        let steps = explain.query_map(params_from_iter(statement.values()), |row| row.get("detail"))?;
+        let mut explain = self
+            .connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql()))
+            .map_err(sqlite_error)?;
+        let steps = explain
+            .query_map(params_from_iter(statement.values()), |row| row.get("detail"))
+            .map_err(sqlite_error)?;
         Ok(Explanation {
             sql: Some(statement.sql().to_owned()),
             values: statement.values().iter().map(Value::from).collect(),
-            plan: steps.collect::<rusqlite::Result<_>>()?,
+            plan: steps.collect::<rusqlite::Result<_>>().map_err(sqlite_error)?,
             index: plan.source.index_name(),
             residual_filter: plan.residual_filter.map(str::to_owned),
         })

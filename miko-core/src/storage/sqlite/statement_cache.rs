@@ -10,10 +10,11 @@ use std::collections::hash_map::Entry;
 use std::ops::Deref;
 
 use foldhash::fast::RandomState;
+use miko_rpc::Result;
 use rusqlite::{Connection, OptionalExtension, Params, PrepFlags, Row, Statement};
 use self_cell::self_cell;
 
-use crate::error::Result;
+use super::faults::sqlite_error;
 
 /// Statements by the address and the length of their text.
 type Statements<'c> = RefCell<HashMap<(usize, usize), Statement<'c>, RandomState>>;
@@ -77,7 +78,7 @@ impl StatementCache {
     ) -> Result<()> {
         self.with(sql, |statement| {
             let rows = statement.query_map(values, map)?;
-            Ok(rows.map(|row| Ok(row?)).try_for_each(|row: Result<R>| visit(row?)))
+            Ok(rows.map(|row| row.map_err(sqlite_error)).try_for_each(|row: Result<R>| visit(row?)))
         })?
     }
 
@@ -92,12 +93,14 @@ impl StatementCache {
             let key = (sql.as_ptr().addr(), sql.len());
             let statement = match statements.entry(key) {
                 Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(connection.prepare_with_flags(sql, PERSISTENT)?),
+                Entry::Vacant(entry) => {
+                    entry.insert(connection.prepare_with_flags(sql, PERSISTENT).map_err(sqlite_error)?)
+                }
             };
             let result = work(statement);
             // Bound values may be large.
             statement.clear_bindings();
-            Ok(result?)
+            result.map_err(sqlite_error)
         })
     }
 }

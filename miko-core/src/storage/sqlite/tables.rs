@@ -1,12 +1,12 @@
 //! Reading the tables of `schema/sqlite.sql`, and the transactions: each operation is a prepared statement.
 
+use miko_rpc::Result;
 use rusqlite::{Row as SqlRow, params};
 use serde_json::Value;
 
 use super::Sqlite;
 use super::heap::HeapLimit;
 use crate::class::Constraint;
-use crate::error::Result;
 use crate::json;
 use crate::record::Record;
 use crate::storage::explain::Explanation;

@@ -3,13 +3,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use miko_rpc::{Error, ErrorId};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::commit::Commit;
 use crate::engine::store::Store;
-use crate::error::ErrorId;
 use crate::mode::Mode;
 use crate::query;
 use crate::response::Results;

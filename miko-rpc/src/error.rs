@@ -21,7 +21,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`MAX_REPORTED_FAULTS`](crate::MAX_REPORTED_FAULTS).
 ///
 /// ```
-/// use miko_core::{Error, ErrorId};
+/// use miko_rpc::{Error, ErrorId};
 ///
 /// let error = Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", "42");
 /// assert!(error.is(ErrorId::RECORD_NOT_FOUND));
@@ -56,7 +56,7 @@ impl Error {
     ///
     /// ```
     /// use std::error::Error as _;
-    /// use miko_core::{Error, ErrorId};
+    /// use miko_rpc::{Error, ErrorId};
     ///
     /// let cause = std::io::Error::from_raw_os_error(28);
     /// let error = Error::caused_by(ErrorId::STORAGE_FULL, "the file cannot be written", cause);
@@ -88,7 +88,7 @@ impl Error {
     }
 
     /// An error of `items`, which must not be empty.
-    pub(crate) fn of(items: Vec<ErrorItem>) -> Self {
+    pub fn of(items: Vec<ErrorItem>) -> Self {
         debug_assert!(!items.is_empty(), "an error says what was wrong");
         Self::with_items(items)
     }
@@ -98,7 +98,7 @@ impl Error {
     }
 
     /// The items, to be combined with others.
-    pub(crate) fn into_items(self) -> Vec<ErrorItem> {
+    pub fn into_items(self) -> Vec<ErrorItem> {
         self.0.items
     }
 

@@ -19,7 +19,7 @@ impl ErrorId {
     }
 
     /// The id for a failed write: `storage-full` or `not-writable`.
-    pub(crate) fn of_failed_write(fault: &io::Error) -> Self {
+    pub fn of_failed_write(fault: &io::Error) -> Self {
         match fault.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::STORAGE_FULL,
             _ => Self::NOT_WRITABLE,

@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use super::{Method, Surface, Wire};
-use crate::diagnostics::FaultList;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
+use crate::fault_list::FaultList;
+use crate::interface::Wire;
 use crate::json::{plain, type_name};
+use miko_surface::{Method, Surface};
 
 /// The reason why a call by name returned no result.
 #[derive(Debug)]

@@ -93,7 +93,7 @@ pub fn charge(bytes: usize) -> Result<()> {
 /// # Errors
 /// As [`charge`]; beyond the bytes of [`read_within`].
 #[inline]
-pub(crate) fn charge_deserialized<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
+pub fn charge_deserialized<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
     let reported = report(bytes);
     if reported < CHECK_INTERVAL { Ok(()) } else { check_while_reading(reported).map_err(E::custom) }
 }
@@ -109,7 +109,7 @@ fn report(bytes: usize) -> usize {
 /// Runs `read` with a limit of `bytes` for the values that it deserializes, counted in steps of 1 MiB.
 ///
 /// ```
-/// use miko_core::{ErrorId, json, memory};
+/// use miko_rpc::{ErrorId, json, memory};
 ///
 /// let text = format!("[0{}]", ", 0".repeat(1_000_000));
 /// let error = memory::read_within(10 << 20, || json::parse(&text)).unwrap_err();
@@ -146,7 +146,7 @@ pub fn take_limit_error(text: &str) -> Option<Error> {
 ///
 /// # Errors
 /// `storage-full`, if the data have reached their share of the limit.
-pub(crate) fn charge_stored(bytes: usize) -> Result<()> {
+pub fn charge_stored(bytes: usize) -> Result<()> {
     let stored = STORED.get().saturating_add(bytes);
     STORED.set(stored);
     // Measured more often than for calls, since stored data are not freed when the call ends.
@@ -168,17 +168,17 @@ pub fn charge_incoming(bytes: usize) -> Result<()> {
 }
 
 /// The limit in bytes, if there is one.
-pub(crate) fn current_limit() -> Option<usize> {
+pub fn current_limit() -> Option<usize> {
     Some(LIMIT.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
 }
 
 /// Whether at most half of the limit is used, so that a small write cannot reach it.
-pub(crate) fn is_below_half() -> bool {
+pub fn is_below_half() -> bool {
     is_within(|limit| limit / 2)
 }
 
 /// The share of `limit` that stored data may take.
-pub(crate) fn data_share(limit: usize) -> usize {
+pub fn data_share(limit: usize) -> usize {
     limit / 8 * 5
 }
 

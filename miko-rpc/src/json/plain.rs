@@ -29,7 +29,7 @@ const RESERVED: &str = "$serde_json::private::";
 
 /// Whether `text` may hold a reserved key, literal or with escapes. Stored text escapes control characters
 /// only.
-pub(super) fn may_hold_reserved_key(text: &str) -> bool {
+pub fn may_hold_reserved_key(text: &str) -> bool {
     text.contains(RESERVED) || text.contains("\\u00")
 }
 
@@ -37,7 +37,7 @@ pub(super) fn may_hold_reserved_key(text: &str) -> bool {
 ///
 /// # Errors
 /// Those of `T` and of the deserializer; also, if serde buffers an object with a reserved key.
-pub(crate) fn read<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub fn read<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     T::deserialize(PlainKeys { inner: deserializer, role: Role::Value })
 }
 

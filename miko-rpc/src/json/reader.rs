@@ -14,7 +14,7 @@ use serde_json::{Map, Number, Value};
 use crate::memory;
 
 /// A value whose keys are all plain data. The last of several equal keys wins.
-pub(crate) struct PlainValue(pub(crate) Value);
+pub struct PlainValue(pub Value);
 
 /// Cap on the capacity that is preallocated from an untrusted size hint.
 const MAX_PREALLOC: usize = 64;
@@ -40,7 +40,7 @@ pub fn from_text(text: &str) -> serde_json::Result<Value> {
 }
 
 /// As [`from_text`], for text that is an object.
-pub(crate) fn object_from_text(text: &str) -> serde_json::Result<Map<String, Value>> {
+pub fn object_from_text(text: &str) -> serde_json::Result<Map<String, Value>> {
     object(&mut serde_json::Deserializer::from_str(text))
 }
 
@@ -55,12 +55,12 @@ pub(super) fn from_untrusted_text(
 }
 
 /// Deserializes a field that is a value: `#[serde(deserialize_with = "…")]`.
-pub(crate) fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+pub fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     PlainValue::deserialize(deserializer).map(|PlainValue(value)| value)
 }
 
 /// Deserializes a field that is a map of values: `#[serde(deserialize_with = "…")]`.
-pub(crate) fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+pub fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     match value(deserializer)? {
         Value::Object(map) => Ok(map),
         other => {

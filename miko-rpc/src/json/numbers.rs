@@ -98,7 +98,7 @@ impl Decimal {
 
 /// Whether `number` is an integer multiple of `step` in decimal arithmetic: `0.3` is three times `0.1`,
 /// though the floats are not.
-pub(crate) fn is_multiple(number: &Number, step: &Number) -> bool {
+pub fn is_multiple(number: &Number, step: &Number) -> bool {
     let (Some(number), Some(step)) = (Scaled::of(number), Scaled::of(step)) else { return false };
     if step.mantissa == 0 || number.mantissa == 0 {
         return step.mantissa != 0;

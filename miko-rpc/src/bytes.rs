@@ -10,7 +10,7 @@ use serde_bytes::ByteBuf;
 /// Binary data: raw on the wire, base64 in JSON.
 ///
 /// ```
-/// use miko_core::Bytes;
+/// use miko_rpc::Bytes;
 ///
 /// assert_eq!(serde_json::to_string(&Bytes::from(vec![1, 2, 255])).unwrap(), r#""AQL/""#);
 /// ```
@@ -58,10 +58,15 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-pub(crate) fn to_base64(bytes: &[u8]) -> String {
+/// The standard base64 of these bytes, as JSON holds them.
+pub fn to_base64(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
-pub(crate) fn from_base64(text: &str) -> Result<Vec<u8>, String> {
+/// The bytes of a base64 text.
+///
+/// # Errors
+/// The reason why it is not base64.
+pub fn from_base64(text: &str) -> Result<Vec<u8>, String> {
     BASE64.decode(text.as_bytes()).map_err(|fault| format!("this is no base64: {fault}"))
 }

@@ -1,30 +1,16 @@
-//! The run-time support of the code that `#[mikobase_interface]` generates, and traits for generic callers.
-//!
-//! Servers, fork runners and commands use an interface only through [`Interface`] and [`Proxy`]; neither
-//! names a method. This module has no sockets: a [`Transport`] carries the calls, and `miko-shared` provides
-//! it.
-
-mod dispatch;
-mod guard;
-mod server;
-pub mod travel;
+//! The traits between generated code and its generic callers.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
+use miko_surface::{Method, Surface};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::dispatch::DispatchError;
 use crate::error::{Error, ErrorId, Result};
-
-pub use dispatch::{DispatchError, Params, render, unknown_method};
-pub use guard::{guard, panic_message};
-pub use miko_surface::{Change, Difference, Method, Param, Surface};
-pub use server::TarpcServer;
-// Generated code uses its dependencies through these exports, so a user's crate needs none of them.
-pub use {serde, serde_json, tarpc};
 
 /// An interface that can be shared. The attribute implements it for `dyn Trait`.
 pub trait Interface: 'static {

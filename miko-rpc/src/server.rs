@@ -6,7 +6,7 @@ use tarpc::ServerError;
 use tarpc::context::Context;
 use tarpc::server::Serve;
 
-use super::Interface;
+use crate::interface::Interface;
 
 /// Serves an implementation on any tarpc channel, one call at a time across all channels.
 ///

@@ -8,15 +8,15 @@ use crate::error::{Error, ErrorItem, Result};
 /// their number as its detail `omitted`. The same holds for warnings.
 ///
 /// ```
-/// use miko_core::{Engine, MAX_REPORTED_FAULTS, Mikobase, SqliteEngine};
-/// use serde_json::json;
+/// use miko_rpc::{ErrorId, ErrorItem, FaultList, MAX_REPORTED_FAULTS};
 ///
-/// let classes = vec![json!(1); MAX_REPORTED_FAULTS + 5];
-/// let request = json!({"action": "select", "class": classes});
-/// let error = SqliteEngine::in_memory()?.q0(request).unwrap_err();
+/// let mut faults = FaultList::default();
+/// for index in 0..MAX_REPORTED_FAULTS + 5 {
+///     faults.push(ErrorItem::new(ErrorId::INVALID_REQUEST, "this is no class").with("index", index));
+/// }
+/// let error = faults.check().unwrap_err();
 /// assert_eq!(error.items().len(), MAX_REPORTED_FAULTS + 1);
 /// assert_eq!(error.items()[MAX_REPORTED_FAULTS].details["omitted"], 5);
-/// # Ok::<(), miko_core::Error>(())
 /// ```
 pub const MAX_REPORTED_FAULTS: usize = 100;
 
@@ -28,7 +28,7 @@ const OMITTED: &str = "omitted";
 
 /// Faults or warnings: the first ones in full, and the number of the others.
 #[derive(Debug, Default)]
-pub(crate) struct FaultList {
+pub struct FaultList {
     items: Vec<ErrorItem>,
     /// The approximate size of `items`.
     bytes: usize,
@@ -39,7 +39,7 @@ pub(crate) struct FaultList {
 
 impl FaultList {
     /// Adds a fault. An item with the detail `omitted` adds that number of omitted faults.
-    pub(crate) fn push(&mut self, item: ErrorItem) {
+    pub fn push(&mut self, item: ErrorItem) {
         let omitted_count = item.details.get(OMITTED).and_then(Value::as_u64);
         if let Some(count) = omitted_count {
             self.omit(item, usize::try_from(count).unwrap_or(usize::MAX));
@@ -53,12 +53,12 @@ impl FaultList {
     }
 
     /// Adds the faults of another list.
-    pub(crate) fn append(&mut self, other: Self) {
+    pub fn append(&mut self, other: Self) {
         self.append_with(other, |item| item);
     }
 
     /// Adds the faults of another list after applying `complete` to the listed ones.
-    pub(crate) fn append_with(&mut self, other: Self, complete: impl FnMut(ErrorItem) -> ErrorItem) {
+    pub fn append_with(&mut self, other: Self, complete: impl FnMut(ErrorItem) -> ErrorItem) {
         self.extend(other.items.into_iter().map(complete));
         if let Some((item, count)) = other.omitted.map(|omitted| *omitted) {
             self.omit(item, count);
@@ -66,31 +66,32 @@ impl FaultList {
     }
 
     /// The number of faults, listed or omitted.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.items.len() + self.omitted.as_ref().map_or(0, |omitted| omitted.1)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The listed faults.
-    pub(crate) fn listed(&self) -> &[ErrorItem] {
+    pub fn listed(&self) -> &[ErrorItem] {
         &self.items
     }
 
     /// Keeps the listed faults for which `keep` returns true.
-    pub(crate) fn retain(&mut self, keep: impl FnMut(&ErrorItem) -> bool) {
+    pub fn retain(&mut self, keep: impl FnMut(&ErrorItem) -> bool) {
         self.items.retain(keep);
     }
 
     /// Sorts the listed faults by their text.
-    pub(crate) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         self.items.sort_by_cached_key(ToString::to_string);
     }
 
     /// The listed faults, and an item with the number of omitted ones.
-    pub(crate) fn into_items(self) -> Vec<ErrorItem> {
+    pub fn into_items(self) -> Vec<ErrorItem> {
         let mut items = self.items;
         items.extend(self.omitted.map(|omitted| {
             let (item, count) = *omitted;
@@ -104,7 +105,7 @@ impl FaultList {
     ///
     /// # Errors
     /// All faults as one error.
-    pub(crate) fn check(self) -> Result<()> {
+    pub fn check(self) -> Result<()> {
         if self.is_empty() { Ok(()) } else { Error::check(self.into_items()) }
     }
 

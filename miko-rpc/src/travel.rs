@@ -1,7 +1,7 @@
 //! Serialization of arguments and results, with bounds whose error messages name the remedy.
 //!
-//! serde's own messages would list a dozen types that implement `Serialize`; [`Wire`](super::Wire) and
-//! [`Fallible`](super::Fallible) explain what to derive.
+//! serde's own messages would list a dozen types that implement `Serialize`; [`Wire`](crate::Wire) and
+//! [`Fallible`](crate::Fallible) explain what to derive.
 
 /// An argument of a remote method.
 pub mod argument {
@@ -10,9 +10,8 @@ pub mod argument {
     use serde::{Deserializer, Serializer};
     use serde_json::Value;
 
+    use crate::Wire;
     use crate::json::{self, plain};
-    use crate::rpc::Wire;
-    use crate::streams::Source;
 
     /// Limits the depth of JSON in an argument, because serializing and dropping it need stack in proportion
     /// to its depth. JSON that nests too deep is replaced by a value that nests just too deep, so the server
@@ -20,20 +19,11 @@ pub mod argument {
     pub fn bounded<T: Any>(mut argument: T) -> T {
         let any: &mut dyn Any = &mut argument;
         if let Some(value) = any.downcast_mut::<Value>() {
-            limit_depth(value);
+            json::limit_depth(value);
         } else if let Some(values) = any.downcast_mut::<Vec<Value>>() {
-            values.iter_mut().for_each(limit_depth);
-        } else if let Some(Source::Select(query)) = any.downcast_mut::<Source>() {
-            limit_depth(query);
+            values.iter_mut().for_each(json::limit_depth);
         }
         argument
-    }
-
-    fn limit_depth(value: &mut Value) {
-        if json::too_deep(value) {
-            let too_deep = (0..=json::MAX_DEPTH).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
-            json::drop_iteratively(std::mem::replace(value, too_deep));
-        }
     }
 
     /// Serializes the argument unchanged.
@@ -61,8 +51,8 @@ pub fn deserialize<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>
 pub mod result {
     use serde::{Deserializer, Serialize, Serializer};
 
+    use crate::Wire;
     use crate::json::plain;
-    use crate::rpc::Wire;
 
     /// Serializes the result unchanged.
     pub fn serialize<T: Wire, E: Wire, S: Serializer>(
