@@ -1,4 +1,6 @@
-//! Stacks: the shadow, then one platter per class.
+//! Stacks: JSON objects whose first member is the shadow, and whose other members are platters.
+//!
+//! A platter has a class; the shadow has none.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,16 +12,17 @@ use crate::uns;
 
 const SHADOW: &str = "shadow";
 
-/// The stack that a write gives.
+/// The stack that a write specifies.
 #[derive(Debug)]
 pub(crate) struct Stack {
-    /// `None` keeps the shadow of the record. A new record gets an empty one.
+    /// `None` if the write specifies no shadow: a record keeps its own, and a new one gets an empty shadow.
     shadow: Option<Value>,
     /// At least one platter, each with a class.
     platters: Map<String, Value>,
 }
 
 impl Stack {
+    /// A stack with one platter, of this class.
     pub(crate) fn of_class(class: String) -> Self {
         let mut platters = Map::new();
         let key = unused_key(&class, &platters, &mut 2);
@@ -27,6 +30,7 @@ impl Stack {
         Self { shadow: None, platters }
     }
 
+    /// A stack with a platter for each of these classes.
     fn of_classes(classes: Vec<String>) -> Self {
         let mut platters = Map::new();
         // The next number to try per key, so that many platters of one class do not take quadratic time.
@@ -63,11 +67,11 @@ impl Stack {
         }
     }
 
-    /// Reads `stack`: all platters, and optionally the shadow, which must be first.
+    /// Reads `stack`: optionally the shadow, which must be the first member, and all platters.
     pub(crate) fn read_stack(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
-        let mut platters = readers::object(value, place, faults)?;
-        let shadow_is_first = platters.keys().next().is_some_and(|key| key == SHADOW);
-        let shadow = platters.shift_remove(SHADOW);
+        let mut members = readers::object(value, place, faults)?;
+        let shadow_is_first = members.keys().next().is_some_and(|key| key == SHADOW);
+        let shadow = take_shadow(&mut members);
         if let Some(shadow) = &shadow {
             let place = Place::Key(place, SHADOW);
             if !shadow_is_first {
@@ -81,9 +85,10 @@ impl Stack {
                 other => faults.refuse(place.wrong_type("an object", other)),
             }
         }
-        Self::read_platters(shadow, platters, place, faults)
+        Self::read_platters(shadow, members, place, faults)
     }
 
+    /// Validates and normalizes the platters. There must be at least one.
     fn read_platters(
         shadow: Option<Value>,
         mut platters: Map<String, Value>,
@@ -123,14 +128,14 @@ pub(crate) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults)
     }
 }
 
-/// Takes the shadow out of a stored stack.
+/// Takes the shadow out of a stack. What remains are platters.
 pub(crate) fn take_shadow(stack: &mut Map<String, Value>) -> Option<Value> {
     stack.shift_remove(SHADOW)
 }
 
 /// The distinct classes of a stored stack.
 pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
-    /// Up to this number of platters, a linear search is faster than hashing.
+    /// Up to this number of members, a linear search is faster than hashing.
     const LINEAR_SCAN_MAX: usize = 8;
     let classes = stack.values().filter_map(|platter| platter.get("class")?.as_str());
     let mut distinct = Vec::with_capacity(stack.len().min(LINEAR_SCAN_MAX));
@@ -152,6 +157,7 @@ pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
 pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<String, Value> {
     let mut replaced = Map::with_capacity(stack.len());
     let mut rest = stack.into_iter();
+    // The shadow.
     replaced.extend(rest.next());
     if let Some((key, mut platter)) = rest.next() {
         let later: Map<String, Value> = rest.collect();

@@ -117,7 +117,7 @@ pub(crate) trait Storage: Sized + Send {
     fn constraint_id(&self, constraint: &Constraint) -> Result<Option<ConstraintId>>;
 
     /// The record that has a unique value.
-    fn holder(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>>;
+    fn find_unique(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>>;
 
     /// Whether a record refers to a pk at this JSON pointer.
     fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool>;

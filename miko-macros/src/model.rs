@@ -28,8 +28,12 @@ pub(crate) struct MethodModel {
     pub(crate) output: Type,
     /// The text of its doc comment.
     pub(crate) doc: String,
+    /// Whether the method only reads: `Some(true)` for `read`, `Some(false)` for `write`, `None` if the trait
+    /// specifies neither.
     pub(crate) read: Option<bool>,
+    /// Whether a call may be repeated, as `idempotent` declares.
     pub(crate) idempotent: bool,
+    /// The deadline of a call, if the trait specifies one.
     pub(crate) deadline_ms: Option<u64>,
 }
 
@@ -51,7 +55,7 @@ impl InterfaceModel<'_> {
         quote!(#krate::rpc)
     }
 
-    /// The same path with the span `span`, where the type checker then reports its errors.
+    /// The same path with the span `span`: the compiler reports errors in it there.
     pub(crate) fn rpc_at(&self, span: Span) -> TokenStream {
         let respanned = self.rpc().into_iter().map(|mut token| {
             token.set_span(span);
@@ -62,7 +66,7 @@ impl InterfaceModel<'_> {
 
     /// The module of the generated items: `counter_rpc`.
     pub(crate) fn module(&self) -> Ident {
-        format_ident!("{}_rpc", snake_case(&plain(self.ident())))
+        format_ident!("{}_rpc", snake_case(&unraw(self.ident())))
     }
 
     /// The visibility of the generated items: that of the trait, as written in the generated module.
@@ -91,13 +95,13 @@ impl InterfaceModel<'_> {
 
     /// The name of the constant with the surface: `COUNTER_SURFACE`.
     pub(crate) fn surface_name(&self) -> Ident {
-        format_ident!("{}_SURFACE", snake_case(&plain(self.ident())).to_uppercase())
+        format_ident!("{}_SURFACE", snake_case(&unraw(self.ident())).to_uppercase())
     }
 
     /// The surface, without the version, which only the generated code knows.
     pub(crate) fn surface(&self) -> Surface {
         Surface {
-            interface: Cow::Owned(plain(self.ident())),
+            interface: Cow::Owned(unraw(self.ident())),
             version: Cow::default(),
             methods: self.methods.iter().map(MethodModel::entry).collect(),
         }
@@ -113,7 +117,7 @@ impl MethodModel {
     /// Its entry in the surface.
     fn entry(&self) -> miko_surface::Method {
         let param = |param: &ParamModel| miko_surface::Param {
-            name: Cow::Owned(plain(&param.ident)),
+            name: Cow::Owned(unraw(&param.ident)),
             ty: Cow::Owned(types::as_written(&param.ty)),
         };
         miko_surface::Method {
@@ -128,13 +132,13 @@ impl MethodModel {
     }
 
     /// The return type, as written in the generated module.
-    pub(crate) fn output(&self) -> Type {
+    pub(crate) fn output_in_module(&self) -> Type {
         types::one_module_down(&self.output)
     }
 
     /// The variant of the request and response types: `RecordByPk` for `record_by_pk`.
     pub(crate) fn variant(&self) -> Ident {
-        let name = plain(&self.ident);
+        let name = unraw(&self.ident);
         let words = name.split('_').filter(|word| !word.is_empty());
         let camel: String = words.map(capitalized).collect();
         // A name may consist of underscores and digits only.
@@ -145,13 +149,14 @@ impl MethodModel {
 
 impl ParamModel {
     /// The type, as written in the generated module.
-    pub(crate) fn ty(&self) -> Type {
+    pub(crate) fn ty_in_module(&self) -> Type {
         types::one_module_down(&self.ty)
     }
 
-    /// The type that is sent: `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`.
+    /// The type that is sent, as written in the generated module: `String` for `&str`, `Vec<T>` for `&[T]`,
+    /// `T` for `&T`.
     pub(crate) fn owned(&self) -> Type {
-        types::owned(&self.ty())
+        types::owned(&self.ty_in_module())
     }
 
     /// Whether the parameter is a reference.
@@ -161,7 +166,7 @@ impl ParamModel {
 }
 
 /// A name without the `r#` of a raw identifier.
-pub(crate) fn plain(ident: &Ident) -> String {
+pub(crate) fn unraw(ident: &Ident) -> String {
     ident.to_string().trim_start_matches("r#").to_owned()
 }
 

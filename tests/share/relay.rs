@@ -71,7 +71,7 @@ fn relay_frames(mut client: &UnixStream, mut server: &UnixStream, fate: Connecti
     let mut incoming = FrameBuffer::default();
     let mut heard = 0;
     loop {
-        while let Some(frame) = incoming.next_frame(frame::LARGEST).unwrap() {
+        while let Some(frame) = incoming.next_frame(frame::MAX_FRAME_SIZE).unwrap() {
             heard += 1;
             if fate == ConnectionFate::IsLostBeforeTheFirstAnswer && heard > 1 {
                 return;

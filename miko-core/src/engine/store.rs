@@ -16,6 +16,7 @@
 mod answer;
 mod candidate;
 mod changes;
+mod chunk_order;
 mod definitions;
 mod examine;
 pub(super) mod export;
@@ -40,7 +41,6 @@ mod spool;
 mod stored_json;
 mod streams;
 pub(super) mod transaction;
-mod turn;
 mod write;
 
 use std::cell::{Cell, RefCell};
@@ -142,7 +142,7 @@ impl<T: Storage> Store<T> {
     /// Applies a write set as a part of the running write. If unique values of it belong to other records,
     /// they are returned, and nothing is applied; the write is to fail then.
     fn apply(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
-        self.streams.keep_replaced(&write.rows);
+        self.streams.save_pre_images(&write.rows);
         self.transaction.apply(write, &mut self.storage)
     }
 

@@ -94,7 +94,7 @@ fn a_value_may_be_added_again_by_its_holder<S: Storage>(create: Create<S>) {
     let mut storage = with_rows(create, 1);
     apply(&mut storage, &entries([unique(1, "a")]));
     apply(&mut storage, &entries([unique(1, "a"), unique(1, "b")]));
-    let holder = |value| storage.holder(ConstraintId::DEFINITION_NAME, value).unwrap();
+    let holder = |value| storage.find_unique(ConstraintId::DEFINITION_NAME, value).unwrap();
     assert_eq!(["a", "b", "c"].map(holder), [Some(RowId(1)), Some(RowId(1)), None]);
 }
 
@@ -614,7 +614,7 @@ fn state(storage: &impl Storage) -> Vec<String> {
         line(format!("{:?}", storage.constraint_id(&constraint).unwrap()));
     }
     for keys in [vec!["a"], vec!["b"], vec!["ab", "a"], vec!["c"], vec![]] {
-        let holder = |key: &&str| storage.holder(ConstraintId::DEFINITION_NAME, key).unwrap();
+        let holder = |key: &&str| storage.find_unique(ConstraintId::DEFINITION_NAME, key).unwrap();
         let holders: Vec<_> = keys.iter().map(holder).collect();
         let lookup = IndexLookup {
             constraint: ConstraintId::DEFINITION_NAME,

@@ -320,7 +320,7 @@ impl Storage for MemoryTables {
         Ok(self.constraint.get(&constraint_key(constraint)).copied())
     }
 
-    fn holder(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
+    fn find_unique(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
         Ok(self.unique_value.get(&(constraint, value.to_owned())).copied())
     }
 

@@ -104,7 +104,7 @@ impl Tables {
         change(&mut self.metadata, &others.metadata);
     }
 
-    fn holder(&self, constraint: ConstraintId, value: &str) -> Option<RowId> {
+    fn find_unique(&self, constraint: ConstraintId, value: &str) -> Option<RowId> {
         self.entries.iter().find_map(|entry| match entry {
             IndexEntry::Unique { constraint: of, value: held, row } => {
                 (*of == constraint && held == value).then_some(*row)
@@ -115,7 +115,7 @@ impl Tables {
 
     fn conflict(&self, entry: &IndexEntry) -> Option<Conflict> {
         let IndexEntry::Unique { constraint, value, row } = entry else { return None };
-        let holder = self.holder(*constraint, value).filter(|holder| holder != row)?;
+        let holder = self.find_unique(*constraint, value).filter(|holder| holder != row)?;
         Some(Conflict { constraint: *constraint, value: value.clone(), holder })
     }
 
@@ -303,8 +303,8 @@ impl Storage for NaiveStorage {
         Ok(self.tables.constraints.iter().find(|(_, declared)| *declared == constraint).map(|(id, _)| *id))
     }
 
-    fn holder(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
-        Ok(self.tables.holder(constraint, value))
+    fn find_unique(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
+        Ok(self.tables.find_unique(constraint, value))
     }
 
     fn refers(&self, target: &str, row: RowId, pointer: &str) -> Result<bool> {

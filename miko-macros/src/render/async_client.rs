@@ -39,7 +39,7 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
 fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (request, surface) = (interface.named("Request"), interface.surface_name());
-    let (ident, output, doc) = (&method.ident, method.output(), &method.doc);
+    let (ident, output, doc) = (&method.ident, method.output_in_module(), &method.doc);
     let variant = method.variant();
     let arguments = client::arguments(method);
     let fields = client::fields(interface, method);

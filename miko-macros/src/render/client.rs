@@ -39,7 +39,7 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
 fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
     let rpc = interface.rpc();
     let (request, surface) = (interface.named("Request"), interface.surface_name());
-    let (ident, output) = (&method.ident, method.output());
+    let (ident, output) = (&method.ident, method.output_in_module());
     let variant = method.variant();
     let arguments = arguments(method);
     let fields = fields(interface, method);
@@ -56,7 +56,7 @@ fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodMo
 /// The parameters as the trait declares them.
 pub(super) fn arguments(method: &MethodModel) -> impl Iterator<Item = TokenStream> {
     method.params.iter().map(|param| {
-        let (ident, ty) = (&param.ident, param.ty());
+        let (ident, ty) = (&param.ident, param.ty_in_module());
         quote!(#ident: #ty)
     })
 }

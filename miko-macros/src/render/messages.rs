@@ -27,7 +27,7 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
         quote!(#[doc = #doc] #[serde(rename = #wire_name)] #variant { #(#fields),* })
     });
     let response_variants = interface.methods.iter().map(|method| {
-        let (wire_name, variant, output) = (&method.wire_name, method.variant(), method.output());
+        let (wire_name, variant, output) = (&method.wire_name, method.variant(), method.output_in_module());
         let doc = format!("The result of `{}`.", method.ident);
         let result_path = LitStr::new(&result_path, output.span());
         quote_spanned!(output.span()=>

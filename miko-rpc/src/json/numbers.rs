@@ -1,13 +1,15 @@
-//! Number literals: whether i64, u64 or f64 stores them exactly, and decimal divisibility.
+//! Number literals: whether the decimal number survives being stored as i64, u64 or f64, and decimal
+//! divisibility.
 
 use serde_json::Number;
 
-/// Returns the first number literal of valid JSON `text` that would lose digits.
+/// Returns the first number literal of valid JSON `text` that would lose digits: one that is not
+/// [exact](is_exact).
 pub(super) fn first_inexact(text: &str) -> Option<&str> {
     literals(text).find(|literal| !is_exact(literal))
 }
 
-/// The float that would be stored for a number literal.
+/// The float that is nearest to a number literal; `None` if it is infinite.
 pub(super) fn nearest_float(literal: &str) -> Option<Number> {
     literal.parse().ok().and_then(Number::from_f64)
 }
@@ -45,6 +47,9 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     at + 1
 }
 
+/// Whether a literal round-trips: it is an i64 or a u64, or its nearest float gives the same decimal number
+/// again, when printed in its shortest form or with as many significant digits as the literal has. So `0.1`
+/// is exact, although no float has this value. Signs are not compared: a float keeps the sign.
 fn is_exact(literal: &str) -> bool {
     if literal.parse::<i64>().is_ok() || literal.parse::<u64>().is_ok() {
         return true;
@@ -71,7 +76,8 @@ fn significant_digits(literal: &str) -> usize {
     digits.skip_while(|digit| *digit == b'0').count()
 }
 
-/// A decimal number as its significant digits and the exponent of the first digit.
+/// The absolute value of a decimal number: `0.d1d2… * 10^exponent`, where `d1d2…` are the significant
+/// digits, without leading and trailing zeros. The sign is dropped.
 #[derive(PartialEq, Eq)]
 struct Decimal {
     digits: String,
@@ -97,7 +103,7 @@ impl Decimal {
 }
 
 /// Whether `number` is an integer multiple of `step` in decimal arithmetic: `0.3` is three times `0.1`,
-/// though the floats are not.
+/// though the floats are not. No number is a multiple of zero.
 pub fn is_multiple(number: &Number, step: &Number) -> bool {
     let (Some(number), Some(step)) = (Scaled::of(number), Scaled::of(step)) else { return false };
     if step.mantissa == 0 || number.mantissa == 0 {
@@ -115,7 +121,8 @@ pub fn is_multiple(number: &Number, step: &Number) -> bool {
     }
 }
 
-/// A number as `mantissa * 10^exponent`, exactly as it is written.
+/// The absolute value of a number as `mantissa * 10^exponent`, from its decimal text. The sign, which
+/// divisibility does not depend on, is dropped.
 #[derive(Clone, Copy)]
 struct Scaled {
     mantissa: i128,

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Address;
 use super::address::{CONNECT_RETRY, CONNECT_TIMEOUT, is_not_listening};
-use super::channel::{Channel, ChannelFault, Repeatable};
+use super::channel::{AsyncCallError, Channel, SharedRequest};
 
 /// tarpc formats a deadline as a date and stores it in a timer wheel; both are limited to a few years.
 const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -32,7 +32,7 @@ struct CurrentChannel<I: Interface + ?Sized> {
     generation: u64,
 }
 
-type TarpcClient<I> = client::Channel<Repeatable<<I as Interface>::Request>, <I as Interface>::Response>;
+type TarpcClient<I> = client::Channel<SharedRequest<<I as Interface>::Request>, <I as Interface>::Response>;
 
 impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
     /// Connects at once. Retries for [`CONNECT_TIMEOUT`] while the server does not listen yet.
@@ -72,19 +72,19 @@ impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
     }
 
     async fn run(&self, method: &'static Method, request: I::Request) -> Result<I::Response> {
-        let request = Repeatable::new(method, request);
+        let request = SharedRequest::new(method, request);
         let mut context = context::current();
         let deadline = method.deadline_or(self.address.limits.call_deadline).min(MAX_DEADLINE);
         context.deadline = Instant::now() + deadline;
         let mut lost = None;
         loop {
             let (client, generation) = self.client(lost).await?;
-            match client.call(context, request.clone()).await.map_err(ChannelFault::from) {
+            match client.call(context, request.clone()).await.map_err(AsyncCallError::from) {
                 Ok(response) => return Ok(response),
-                Err(ChannelFault::Lost(_)) if method.is_repeatable() && lost.is_none() => {
+                Err(AsyncCallError::Lost(_)) if method.is_repeatable() && lost.is_none() => {
                     lost = Some(generation)
                 }
-                Err(ChannelFault::Lost(error) | ChannelFault::OfCall(error)) => return Err(error),
+                Err(AsyncCallError::Lost(error) | AsyncCallError::CallFailed(error)) => return Err(error),
             }
         }
     }

@@ -20,12 +20,12 @@ use tokio::task::JoinHandle;
 
 use super::Address;
 use super::handshake::ClientHandshake;
-use crate::wire::frame::{self, FrameBuffer, HEADER};
+use crate::wire::frame::{self, FrameBuffer, HEADER_SIZE};
 use crate::wire::message::error_of;
 
 /// A connection shared by many tasks.
 pub(super) struct Channel<I: Interface + ?Sized> {
-    pub(super) client: client::Channel<Repeatable<I::Request>, I::Response>,
+    pub(super) client: client::Channel<SharedRequest<I::Request>, I::Response>,
     dispatch: JoinHandle<()>,
 }
 
@@ -38,7 +38,7 @@ impl<I: Interface + ?Sized> Channel<I> {
         let transport = serde_transport::new(Framed::new(stream, lengths), codec);
         let NewClient { client, dispatch } = client::new(client::Config::default(), transport);
         let dispatch = tokio::spawn(async {
-            // The calls in progress report why the connection ended.
+            // Each call in progress returns the error that ended the connection.
             let _ = dispatch.await;
         });
         Ok(Self { client, dispatch })
@@ -56,6 +56,7 @@ struct FrameLimits {
     incoming: usize,
 }
 
+/// Performs the handshake and returns the agreed limits.
 async fn shake_hands<I: Interface + ?Sized>(
     stream: &mut UnixStream,
     address: &Address,
@@ -78,9 +79,10 @@ async fn shake_hands<I: Interface + ?Sized>(
     }
 }
 
+/// Reads the next frame and decodes it.
 async fn receive<T: DeserializeOwned>(stream: &mut UnixStream, incoming: &mut FrameBuffer) -> Result<T> {
     loop {
-        if let Some(frame) = incoming.next_frame(frame::LARGEST)? {
+        if let Some(frame) = incoming.next_frame(frame::MAX_FRAME_SIZE)? {
             return frame::decode(frame);
         }
         match stream.read(incoming.room()).await.map_err(lost)? {
@@ -95,14 +97,14 @@ fn lost(fault: io::Error) -> Error {
 }
 
 /// Why a call returned no response.
-pub(super) enum ChannelFault {
+pub(super) enum AsyncCallError {
     /// The connection was lost; it is unknown whether the call ran.
     Lost(Error),
-    /// The call was refused or timed out.
-    OfCall(Error),
+    /// The call could not be sent, was refused, or timed out.
+    CallFailed(Error),
 }
 
-impl From<RpcError> for ChannelFault {
+impl From<RpcError> for AsyncCallError {
     fn from(fault: RpcError) -> Self {
         match fault {
             RpcError::Shutdown | RpcError::Channel(_) => Self::Lost(Error::caused_by(
@@ -111,11 +113,11 @@ impl From<RpcError> for ChannelFault {
                 fault,
             )),
             RpcError::DeadlineExceeded => {
-                Self::OfCall(Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time"))
+                Self::CallFailed(Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time"))
             }
-            RpcError::Server(refusal) => Self::OfCall(error_of(&refusal)),
+            RpcError::Server(refusal) => Self::CallFailed(error_of(&refusal)),
             RpcError::Send(fault) => {
-                Self::OfCall(own_error(&*fault).unwrap_or_else(|| {
+                Self::CallFailed(own_error(&*fault).unwrap_or_else(|| {
                     Error::caused_by(ErrorId::INTERNAL, "the call could not be sent", fault)
                 }))
             }
@@ -123,7 +125,7 @@ impl From<RpcError> for ChannelFault {
     }
 }
 
-/// The [`Error`] of this package inside the wrappers that the codec put around it.
+/// The [`Error`] of this package, if the codec has wrapped one in `fault`.
 fn own_error(fault: &(dyn StdError + 'static)) -> Option<Error> {
     if let Some(error) = fault.downcast_ref::<Error>() {
         return Some(error.clone());
@@ -131,32 +133,32 @@ fn own_error(fault: &(dyn StdError + 'static)) -> Option<Error> {
     own_error(fault.downcast_ref::<io::Error>()?.get_ref()?)
 }
 
-/// A request that can be sent twice.
-pub(super) struct Repeatable<Request> {
+/// A request that can be sent twice: its clones share one value, which need not be `Clone`.
+pub(super) struct SharedRequest<Request> {
     method: &'static str,
     /// Locked because a request is `Send` but need not be `Sync`. The lock is never contended.
     request: Arc<Mutex<Request>>,
 }
 
-impl<Request> Repeatable<Request> {
+impl<Request> SharedRequest<Request> {
     pub(super) fn new(method: &'static Method, request: Request) -> Self {
         Self { method: &method.name, request: Arc::new(Mutex::new(request)) }
     }
 }
 
-impl<Request> Clone for Repeatable<Request> {
+impl<Request> Clone for SharedRequest<Request> {
     fn clone(&self) -> Self {
         Self { method: self.method, request: Arc::clone(&self.request) }
     }
 }
 
-impl<Request: Serialize> Serialize for Repeatable<Request> {
+impl<Request: Serialize> Serialize for SharedRequest<Request> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.request.lock().unwrap_or_else(PoisonError::into_inner).serialize(serializer)
     }
 }
 
-impl<Request> RequestName for Repeatable<Request> {
+impl<Request> RequestName for SharedRequest<Request> {
     fn name(&self) -> &str {
         self.method
     }
@@ -174,7 +176,7 @@ impl<T: Serialize> tokio_serde::Serializer<T> for NamedMessagePack {
     fn serialize(self: Pin<&mut Self>, message: &T) -> io::Result<Bytes> {
         let mut framed = Vec::new();
         frame::encode(message, self.limit, &mut framed).map_err(io::Error::other)?;
-        Ok(Bytes::from(framed).slice(HEADER..))
+        Ok(Bytes::from(framed).slice(HEADER_SIZE..))
     }
 }
 

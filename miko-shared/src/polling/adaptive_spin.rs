@@ -11,18 +11,19 @@ use super::{Backoff, SharedStatus};
 /// The spin window of a single client: longer than most calls, and than a wake-up, which takes 60 µs.
 const BASE_WINDOW: Duration = Duration::from_micros(200);
 
-/// Added to the window for each further client. Clients are answered in turn, and a turn takes about this
-/// long while no client polls yet.
+/// Added to the window for each further client. The server answers the clients one after another, which takes
+/// about this long per client while none of them spins yet.
 const WINDOW_PER_CLIENT: Duration = Duration::from_micros(50);
 
 /// The upper bound of the window, however many clients there are.
 const MAX_WINDOW: Duration = Duration::from_millis(5);
 
-/// A client migrates at the first of every [`MIGRATE_EVERY`] times that it shares the server's core.
+/// A client that finds itself on the server's core migrates the first of every [`MIGRATE_EVERY`] times. The
+/// other times it blocks without spinning.
 const MIGRATE_EVERY: u32 = 8;
 
-/// The spinning policy of one client: spins only while the server's status and earlier results promise
-/// success.
+/// The spinning policy of one client: it spins only if the status of the server and the results of earlier
+/// windows make a reply within the window likely.
 pub(crate) struct AdaptiveSpin {
     /// The status that the server publishes. A client without it never spins.
     shared_status: Option<Arc<SharedStatus>>,
@@ -39,7 +40,7 @@ impl AdaptiveSpin {
         Self { shared_status, window, backoff: Backoff::default(), collisions: 0 }
     }
 
-    /// Opens a spin window, if spinning is likely to succeed. The caller reports the result to
+    /// Opens a spin window, if a reply within it is likely. The caller reports the result to
     /// [`record`](Self::record).
     pub(crate) fn begin(&mut self) -> Option<SpinWindow> {
         let shared_status = self.shared_status.as_ref()?;
@@ -60,8 +61,8 @@ impl AdaptiveSpin {
         Some(SpinWindow { until: now + self.window, now })
     }
 
-    /// Records whether a reply arrived. A reply after the end of the window counts as a failure: another
-    /// process occupied the core.
+    /// Records whether a reply was found while spinning. A reply that was found after the end of the window
+    /// counts as a failure: another process occupied the core.
     pub(crate) fn record(&mut self, window: &SpinWindow, found: bool) {
         self.backoff.record(found && window.is_open());
     }
@@ -73,7 +74,7 @@ fn window(clients: usize) -> Duration {
     (BASE_WINDOW + WINDOW_PER_CLIENT.saturating_mul(others)).min(MAX_WINDOW)
 }
 
-/// The time in which a client spins.
+/// The time in which a client spins, and the time of its last look at the clock.
 pub(crate) struct SpinWindow {
     until: Instant,
     now: Instant,

@@ -93,7 +93,7 @@ impl ConnectionState {
         self.arrived = Instant::now();
         if self.incoming.len() > LARGE
             && let Err(full) = memory::charge_incoming(count)
-            && !self.incoming.is_due(frame_size)
+            && !self.incoming.is_ready(frame_size)
         {
             self.refuse_partial_frame(full);
         }
@@ -131,7 +131,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
     let slot = Rc::default();
     let mut state = ConnectionState::new(incoming);
     loop {
-        if state.incoming.is_due(shared.limits.frame_size) {
+        if state.incoming.is_ready(shared.limits.frame_size) {
             shared.busy_poll.record_arrival();
             if shared.groups_commits {
                 let Some(served) = shared.commit_batch.enqueue(&slot, state, shared).await else { return };
@@ -153,7 +153,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
             state.outgoing.shrink_to(FLUSH_AT);
         }
         // Calls may be left that were not served, as after [`FLUSH_AT`] bytes of answers.
-        if state.incoming.is_due(shared.limits.frame_size) {
+        if state.incoming.is_ready(shared.limits.frame_size) {
             continue;
         }
         state.incoming.shrink();

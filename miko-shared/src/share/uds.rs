@@ -36,12 +36,12 @@ use crate::polling::{self, SharedStatus};
 use crate::server::{Activity, Serving};
 use crate::token::Token;
 
-/// The bytes that are kept of each output by default.
+/// The default of [`Uds::capture_limit`], in bytes.
 const CAPTURE_LIMIT: usize = 1 << 20;
 
-/// A frame may take the memory limit of the server divided by this, since decoding it takes a multiple of its
-/// size.
-const MEMORY_PER_FRAME: usize = 8;
+/// With a memory limit, the frame size is at most the limit divided by this: decoding a frame takes a
+/// multiple of its size.
+const FRAME_SIZE_DIVISOR: usize = 8;
 
 /// A Unix domain socket for one share at a time: its path, its secret and the options of the share.
 ///
@@ -169,8 +169,9 @@ impl Uds {
         self
     }
 
-    /// Whether processes spin for some hundred microseconds before they block. The default is `true`: calls
-    /// return sooner, at the cost of CPU time that is otherwise idle. Set `false` where CPU time is billed.
+    /// Whether a call may spin before it blocks for the reply: at most 200 µs with one worker, longer with
+    /// more, up to 5 ms. The default is `true`: calls return sooner, at the cost of CPU time that is
+    /// otherwise idle. Set `false` where CPU time is billed.
     #[must_use]
     pub fn polling(mut self, polling: bool) -> Self {
         self.polling = polling;
@@ -295,7 +296,7 @@ impl Uds {
     pub(crate) fn effective_limits(&self) -> Limits {
         let mut limits = self.limits.clone();
         if let Some(bytes) = self.memory_limit {
-            limits.frame_size = limits.frame_size.min(bytes / MEMORY_PER_FRAME);
+            limits.frame_size = limits.frame_size.min(bytes / FRAME_SIZE_DIVISOR);
         }
         limits
     }
@@ -364,8 +365,9 @@ impl Uds {
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
         let listener = UnixListener::bind(self.path()).map_err(failed)?;
         fs::set_permissions(self.path(), fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        let (ours, control) = UnixStream::pair().map_err(failed)?;
-        let mut ours = Some(ours);
+        let (parent_end, control) = UnixStream::pair().map_err(failed)?;
+        // Taken in the child only.
+        let mut inherited_end = Some(parent_end);
         let options = WorkerOptions {
             count: n,
             max_concurrent: self.max_concurrent,
@@ -384,7 +386,7 @@ impl Uds {
             || {
                 // With an open copy of the parent's end, the server could not detect that its parent has
                 // ended.
-                drop(ours.take());
+                drop(inherited_end.take());
                 let setup = ServerSetup {
                     directory,
                     listener,
@@ -398,9 +400,9 @@ impl Uds {
                 server_process::run::<I, S>(setup, open)
             },
         )?;
-        let ours =
-            ours.ok_or_else(|| Error::new(ErrorId::INTERNAL, "the parent lost its end of a socket"))?;
-        Supervisor::adopt(pid, ours, activity, options, descriptors)
+        let parent_end = inherited_end
+            .ok_or_else(|| Error::new(ErrorId::INTERNAL, "the parent lost its end of a socket"))?;
+        Supervisor::adopt(pid, parent_end, activity, options, descriptors)
     }
 }
 

@@ -113,7 +113,7 @@ mod tests {
     use tarpc::{ClientMessage, Request, context};
 
     use super::*;
-    use crate::wire::frame::HEADER;
+    use crate::wire::frame::HEADER_SIZE;
     use crate::wire::message::{Answer, Incoming, refusal};
 
     /// A call as a tarpc client encodes it, with this trace id and without the frame header.
@@ -140,7 +140,7 @@ mod tests {
 
             let mut enclosed = Vec::new();
             envelope.enclose(&"Engage!", 1 << 10, &mut enclosed).unwrap();
-            assert_eq!(enclosed[HEADER..], sent);
+            assert_eq!(enclosed[HEADER_SIZE..], sent);
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
 
             let mut enclosed = Vec::new();
             enclose_response(id, &"Aye!", 1 << 10, &mut enclosed).unwrap();
-            assert_eq!(enclosed[HEADER..], sent);
+            assert_eq!(enclosed[HEADER_SIZE..], sent);
         }
         let refused = refusal::<()>(1, &Error::new(ErrorId::INTERNAL, "no"));
         assert_eq!(open_response(&rmp_serde::to_vec_named(&refused).unwrap()), None);

@@ -7,14 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The size of the length field, in bytes.
-pub const HEADER: usize = 4;
+pub const HEADER_SIZE: usize = 4;
 
-/// The largest frame length that the header can express.
-pub const LARGEST: usize = u32::MAX as usize;
+/// The largest frame that the header can express, in bytes, without the header.
+pub const MAX_FRAME_SIZE: usize = u32::MAX as usize;
 
-/// The smallest buffer for one read. The buffer grows only as bytes arrive, regardless of the length in a
-/// header.
-const READ_SIZE: usize = 16 << 10;
+/// The minimum size of the buffer, in bytes. It grows beyond that only as bytes arrive, regardless of the
+/// length in a header.
+const MIN_BUFFER_SIZE: usize = 16 << 10;
 
 /// Appends `value` to `out` as one frame of MessagePack with field names.
 ///
@@ -25,7 +25,7 @@ pub fn encode(value: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result
     encode_after(|_| {}, value, limit, out)
 }
 
-/// As [`encode`]. `write_before` appends bytes to the frame before the value.
+/// As [`encode`]. `write_before` appends bytes to the frame before the value; they count towards `limit`.
 pub(super) fn encode_after(
     write_before: impl FnOnce(&mut Vec<u8>),
     value: &impl Serialize,
@@ -33,20 +33,20 @@ pub(super) fn encode_after(
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let start = out.len();
-    out.extend_from_slice(&[0; HEADER]);
+    out.extend_from_slice(&[0; HEADER_SIZE]);
     write_before(out);
-    let end = start + HEADER + limit.min(LARGEST);
-    let mut writer = BoundedWriter { is_full: out.len() > end, out, end };
+    let end = start + HEADER_SIZE + limit.min(MAX_FRAME_SIZE);
+    let mut writer = BoundedWriter { exceeds_end: out.len() > end, out, end };
     let written = value.serialize(&mut rmp_serde::Serializer::new(&mut writer).with_struct_map());
     let outcome = match written {
-        _ if writer.is_full => Err(too_large(limit)),
+        _ if writer.exceeds_end => Err(too_large(limit)),
         Err(fault) => Err(Error::caused_by(ErrorId::INTERNAL, "this cannot be serialized", fault)),
         Ok(()) => {
-            u32::try_from(out.len() - start - HEADER).map(u32::to_be_bytes).map_err(|_| too_large(limit))
+            u32::try_from(out.len() - start - HEADER_SIZE).map(u32::to_be_bytes).map_err(|_| too_large(limit))
         }
     };
     match outcome {
-        Ok(header) => out[start..start + HEADER].copy_from_slice(&header),
+        Ok(header) => out[start..start + HEADER_SIZE].copy_from_slice(&header),
         Err(_) => out.truncate(start),
     }
     outcome.map(|_| ())
@@ -57,8 +57,8 @@ struct BoundedWriter<'o> {
     out: &'o mut Vec<u8>,
     /// The largest length of `out`.
     end: usize,
-    /// Whether a write was refused.
-    is_full: bool,
+    /// Whether a write was refused, or `out` was longer than `end` before the first write.
+    exceeds_end: bool,
 }
 
 impl Write for BoundedWriter<'_> {
@@ -71,7 +71,7 @@ impl Write for BoundedWriter<'_> {
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.out.len() + bytes.len() > self.end {
-            self.is_full = true;
+            self.exceeds_end = true;
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.out.extend_from_slice(bytes);
@@ -105,21 +105,21 @@ pub struct FrameBuffer {
     start: usize,
     /// The end of the received bytes; the rest of `bytes` is free space.
     end: usize,
-    /// How many bytes of a skipped frame are still to arrive.
-    skipped: usize,
+    /// The number of bytes to discard as they arrive: the rest of a skipped frame.
+    bytes_to_skip: usize,
 }
 
 impl FrameBuffer {
-    /// Free space of at least one byte to read into. The caller reports the number of bytes read to
+    /// Free space to read into, never empty. The caller reports the number of bytes read to
     /// [`filled`](Self::filled).
     pub fn room(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
-        if self.bytes.len() - self.end < READ_SIZE / 4 {
+        if self.bytes.len() - self.end < MIN_BUFFER_SIZE / 4 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
-            let wanted = (self.end * 2).max(READ_SIZE);
+            let wanted = (self.end * 2).max(MIN_BUFFER_SIZE);
             if self.bytes.len() < wanted {
                 self.bytes.resize(wanted, 0);
             }
@@ -130,23 +130,23 @@ impl FrameBuffer {
     /// Records that `count` bytes were read into the [`room`](Self::room).
     pub fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());
-        if self.skipped > 0 {
-            let skipped = self.skipped.min(self.len());
+        if self.bytes_to_skip > 0 {
+            let skipped = self.bytes_to_skip.min(self.len());
             self.start += skipped;
-            self.skipped -= skipped;
+            self.bytes_to_skip -= skipped;
         }
     }
 
     /// The received part of an incomplete frame, without its header.
     pub fn partial_frame(&self) -> &[u8] {
-        self.bytes[self.start..self.end].get(HEADER..).unwrap_or_default()
+        self.bytes[self.start..self.end].get(HEADER_SIZE..).unwrap_or_default()
     }
 
-    /// Discards the next frame: the bytes received so far and those still to arrive. Does nothing until its
-    /// header has arrived.
+    /// Discards the next frame, which must be incomplete: all bytes received so far, and the rest of the
+    /// frame as it arrives. Does nothing until the header has arrived.
     pub fn skip_frame(&mut self) {
         let Some(length) = self.announced_length() else { return };
-        *self = Self { skipped: (HEADER + length).saturating_sub(self.len()), ..Self::default() };
+        *self = Self { bytes_to_skip: (HEADER_SIZE + length).saturating_sub(self.len()), ..Self::default() };
     }
 
     /// Consumes the next complete frame and returns it without its header; `None` until it has arrived.
@@ -158,17 +158,17 @@ impl FrameBuffer {
         if length > limit {
             return Err(too_large(limit).with("found", length));
         }
-        if self.len() - HEADER < length {
+        if self.len() - HEADER_SIZE < length {
             return Ok(None);
         }
-        let from = self.start + HEADER;
+        let from = self.start + HEADER_SIZE;
         self.start = from + length;
         Ok(Some(&self.bytes[from..from + length]))
     }
 
     /// The length in the header of the next frame, once the header has arrived.
     fn announced_length(&self) -> Option<usize> {
-        let header = self.bytes[self.start..self.end].first_chunk::<HEADER>()?;
+        let header = self.bytes[self.start..self.end].first_chunk::<HEADER_SIZE>()?;
         Some(u32::from_be_bytes(*header) as usize)
     }
 
@@ -178,8 +178,8 @@ impl FrameBuffer {
     }
 
     /// Whether [`next_frame`](Self::next_frame) would return a frame or an error.
-    pub fn is_due(&self, limit: usize) -> bool {
-        self.announced_length().is_some_and(|length| length > limit || self.len() - HEADER >= length)
+    pub fn is_ready(&self, limit: usize) -> bool {
+        self.announced_length().is_some_and(|length| length > limit || self.len() - HEADER_SIZE >= length)
     }
 
     /// Consumes exactly `N` bytes outside any frame, if they have arrived.
@@ -196,7 +196,7 @@ impl FrameBuffer {
 
     /// Frees the memory of a large frame, once all received bytes were consumed.
     pub fn shrink(&mut self) {
-        if self.is_empty() && self.bytes.len() > 16 * READ_SIZE {
+        if self.is_empty() && self.bytes.len() > 16 * MIN_BUFFER_SIZE {
             *self = Self::default();
         }
     }

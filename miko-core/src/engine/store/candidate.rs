@@ -29,11 +29,11 @@ impl<'c> Candidate<'c> {
         Ok(Self { record, version: None, id: RowId::default(), classes, catalog })
     }
 
-    pub(in crate::engine) fn numbered(self, id: RowId) -> Self {
+    pub(in crate::engine) fn with_row_id(self, id: RowId) -> Self {
         Self { id, ..self }
     }
 
-    pub(in crate::engine) fn standing_for(self, version: Row) -> Self {
+    pub(in crate::engine) fn with_version(self, version: Row) -> Self {
         Self { version: Some(version), ..self }
     }
 }

@@ -1,5 +1,5 @@
-//! Class definitions in the store: defining, redefining and undefining classes, and what that means for
-//! stored records.
+//! Class definitions in the store: defines, redefines and undefines classes, and indexes the stored records
+//! anew.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,42 +24,42 @@ use crate::timestamp::Timestamp;
 use crate::uns;
 
 impl<T: Storage> Store<T> {
-    /// Reads all definitions there are.
+    /// Builds the catalog from all stored definitions.
     pub(super) fn load_catalog(&mut self) -> Result<()> {
         let buckets: Vec<_> = self.definition_records()?.into_iter().map(|(_, bucket)| bucket).collect();
         self.catalog = catalog_of(&buckets)?;
         if self.is_temporal {
-            // What is wrong with the past was told when it came in.
+            // The faults of past definitions were reported when those were imported.
             self.load_name_history()?;
         }
         Ok(())
     }
 
-    /// The buckets of all definitions, in order of creation, with the pks of their records.
+    /// The pk and the bucket of each definition, in order of creation.
     pub(super) fn definition_records(&self) -> Result<Vec<(String, Map<String, Value>)>> {
         let mut records = Vec::new();
         let Some(class) = self.find_class_id(uns::CLASS)? else { return Ok(records) };
         for id in self.storage.members(class)? {
-            if let Some(Member { pk, bucket, .. }) = self.member(id, self.last.get().commit)? {
+            if let Some(StoredRecord { pk, bucket, .. }) = self.stored_record(id, self.last.get().commit)? {
                 records.push((pk, bucket));
             }
         }
         Ok(records)
     }
 
-    /// The record that defines a class, and its pk.
+    /// The row id and the pk of the record that defines a class.
     pub(super) fn definition_record(&self, name: &str) -> Result<Option<(RowId, String)>> {
-        self.holder(ConstraintId::DEFINITION_NAME, &index_key(&[&name.into()]))
+        self.find_unique(ConstraintId::DEFINITION_NAME, &index_key(&[&name.into()]))
     }
 
-    /// Makes `row`, which defines nothing, the definition of `name`.
+    /// Makes `row`, which defines no class yet, the definition of `name`.
     pub(super) fn enter_name(&mut self, row: RowId, name: &str) -> Result<()> {
         Error::check(self.check_name(Some(row), name)?.into_iter().collect())?;
         let write = WriteSet { added_entries: vec![name_entry(row, name)], ..WriteSet::default() };
         self.apply(write).map(drop)
     }
 
-    /// The fault of a definition whose name is built in, or is that of another definition than `row`.
+    /// The fault of a definition whose name is built in, or is the name of a definition other than `row`.
     pub(super) fn check_name(&self, row: Option<RowId>, name: &str) -> Result<Option<ErrorItem>> {
         let other = self.definition_record(name)?.filter(|(holder, _)| Some(*holder) != row);
         let message = match &other {
@@ -71,7 +71,7 @@ impl<T: Storage> Store<T> {
         Ok(Some(item.with("class", name).with("other", other.map(|(_, pk)| pk))))
     }
 
-    /// Ends the definition of `name` by `row`.
+    /// Makes `row` no longer the definition of `name`.
     pub(super) fn leave_name(&mut self, row: RowId, name: &str) -> Result<()> {
         if self.is_temporal
             && let Some(row) = self.storage.row(row)?
@@ -91,15 +91,15 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// When a class name was last released, in a temporal database.
+    /// When the most recent definition of a class name ended. Known in a temporal database only.
     pub(super) fn released(&self, name: &str) -> Option<Timestamp> {
         self.released.get(name).copied()
     }
 
-    /// Reads when each name was last released. Two definitions of one name that were valid at the same time
-    /// are faults.
+    /// Reads from the history when the definitions of each name ended. Returns a fault for each two
+    /// definitions of one name that were valid at the same time.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
-        let mut held: HashMap<String, Vec<Held>> = HashMap::new();
+        let mut periods: HashMap<String, Vec<ValidityPeriod>> = HashMap::new();
         self.released = HashTrieMapSync::default();
         for id in self.storage.definitions()? {
             let mut versions = versions(&self.storage, id)?.into_iter().peekable();
@@ -111,18 +111,19 @@ impl<T: Storage> Store<T> {
                     note_release(&mut self.released, &name, until);
                 }
                 let instance_pk = version.instance_pk.unwrap_or_default();
-                held.entry(name).or_default().push(Held { from: version.updated_at, until, instance_pk });
+                let period = ValidityPeriod { from: version.updated_at, until, instance_pk };
+                periods.entry(name).or_default().push(period);
             }
         }
         let mut faults = FaultList::default();
-        for (name, mut held) in held {
-            held.retain(|held| held.until.is_none_or(|until| held.from < until));
-            held.sort_unstable();
-            for pair in held.windows(2) {
+        for (name, mut periods) in periods {
+            periods.retain(|period| period.until.is_none_or(|until| period.from < until));
+            periods.sort_unstable();
+            for pair in periods.windows(2) {
                 let [one, other] = pair else { continue };
-                // Two that hold now are told by their records.
-                let both_hold = one.until.is_none() && other.until.is_none();
-                if !both_hold && one.until.is_none_or(|until| until > other.from) {
+                // Two current definitions are reported when their names are entered.
+                let both_are_current = one.until.is_none() && other.until.is_none();
+                if !both_are_current && one.until.is_none_or(|until| until > other.from) {
                     let message = format!("`{name}` has two definitions at the same time");
                     let item = ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str());
                     let place = format!("/history{}", PointerToken(&other.instance_pk));
@@ -133,17 +134,17 @@ impl<T: Storage> Store<T> {
         Ok(faults)
     }
 
-    /// Puts definitions into force and others out of it, and brings the index of stored records up to date.
-    /// Those that were written after `until` are left out: an import indexes its own records.
+    /// Puts definitions into force and others out of it, and indexes the affected stored records anew.
+    /// Records that were written after the commit `up_to` are left out: an import indexes its own records.
     ///
     /// # Errors
-    /// `class-not-found`, `validation-failed` for a hierarchy that does not hold together; `unique-violation`
-    /// for the first stored records that break what is now unique.
+    /// `class-not-found` for undefined parents and `validation-failed` for cycles; `unique-violation` for the
+    /// first stored records that violate a new unique constraint.
     pub(super) fn redefine(
         &mut self,
         added: Vec<Definition>,
         removed: &[String],
-        until: CommitSeq,
+        up_to: CommitSeq,
     ) -> Result<()> {
         let names: BTreeSet<String> =
             added.iter().map(|definition| definition.name.clone()).chain(removed.iter().cloned()).collect();
@@ -155,14 +156,14 @@ impl<T: Storage> Store<T> {
             .collect();
         old.add_embedding(&mut affected);
         new.add_embedding(&mut affected);
-        let differs = |class: &&String| {
+        let needs_reindex = |class: &&String| {
             old.constraints(class) != new.constraints(class)
                 || old.has_references(class)
                 || new.has_references(class)
         };
-        let stale: Vec<String> = affected.iter().filter(differs).cloned().collect();
-        let members = self.members(&stale)?;
-        self.unindex_members(&members, until, &old)?;
+        let reindexed: Vec<String> = affected.iter().filter(needs_reindex).cloned().collect();
+        let members = self.members(&reindexed)?;
+        self.unindex_members(&members, up_to, &old)?;
         let mut write = WriteSet::default();
         for name in &names {
             self.change_constraints(declared(&old, name), declared(&new, name), &mut write)?;
@@ -170,10 +171,10 @@ impl<T: Storage> Store<T> {
         self.apply(write)?;
         self.ids.get_mut().forget_constraints();
         self.catalog = new;
-        self.index_members(&members, until)
+        self.index_members(&members, up_to)
     }
 
-    /// Adds to a write set that a class declares the constraints `after`, in place of `before`.
+    /// Adds to a write set that a class declares the constraints `after` instead of `before`.
     fn change_constraints(
         &mut self,
         before: Vec<&Constraint>,
@@ -188,7 +189,7 @@ impl<T: Storage> Store<T> {
         after.into_iter().try_for_each(|constraint| self.constraint_id(constraint, write).map(drop))
     }
 
-    /// The records of these classes.
+    /// The members of these classes.
     fn members(&self, classes: &[String]) -> Result<BTreeSet<RowId>> {
         let mut members = BTreeSet::new();
         for class in classes {
@@ -199,16 +200,16 @@ impl<T: Storage> Store<T> {
         Ok(members)
     }
 
-    /// Takes the values of these records out of the index. Which record is first must not depend on values
-    /// that are about to go.
+    /// Removes the index entries of these records. All are removed before any is added, so that no unique
+    /// value conflicts with an outdated entry.
     fn unindex_members(
         &mut self,
         members: &BTreeSet<RowId>,
-        until: CommitSeq,
+        up_to: CommitSeq,
         catalog: &Catalog,
     ) -> Result<()> {
         for &id in members {
-            if let Some(Member { bucket, stack, .. }) = self.member(id, until)? {
+            if let Some(StoredRecord { bucket, stack, .. }) = self.stored_record(id, up_to)? {
                 let (mut derived, mut write) = (Derived::default(), WriteSet::default());
                 self.derive_values(id, (&stack, &bucket), catalog, &mut derived, &mut write)?;
                 write.change_entries(derived.entries, Vec::new());
@@ -218,12 +219,12 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Indexes stored records by the classes that are in force.
-    fn index_members(&mut self, members: &BTreeSet<RowId>, until: CommitSeq) -> Result<()> {
+    /// Adds the index entries of these records, by the classes in force.
+    fn index_members(&mut self, members: &BTreeSet<RowId>, up_to: CommitSeq) -> Result<()> {
         let mut offenders = FaultList::default();
         for &id in members {
-            let Some(Member { pk, bucket, stack }) = self.member(id, until)? else { continue };
-            // Stored references are checked when their records are written again.
+            let Some(StoredRecord { pk, bucket, stack }) = self.stored_record(id, up_to)? else { continue };
+            // The references of a stored record are checked only when it is written again.
             let (_, faults) = self.index_values(id, (&stack, &bucket))?;
             offenders.append_with(faults, |fault| fault.with("pk", pk.as_str()));
             if offenders.len() >= MAX_LISTED {
@@ -233,11 +234,11 @@ impl<T: Storage> Store<T> {
         offenders.check()
     }
 
-    /// The record of a row, unless it was written after `until`.
-    fn member(&self, id: RowId, until: CommitSeq) -> Result<Option<Member>> {
-        let Some(row) = self.storage.row(id)?.filter(|row| row.commit <= until) else { return Ok(None) };
+    /// The record of a row, unless it was deleted, or written after the commit `up_to`.
+    fn stored_record(&self, id: RowId, up_to: CommitSeq) -> Result<Option<StoredRecord>> {
+        let Some(row) = self.storage.row(id)?.filter(|row| row.commit <= up_to) else { return Ok(None) };
         let Some(State { bucket, stack, .. }) = row.state else { return Ok(None) };
-        Ok(Some(Member { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)? }))
+        Ok(Some(StoredRecord { pk: row.pk, bucket: map(&bucket)?, stack: map(&stack)? }))
     }
 }
 
@@ -246,40 +247,42 @@ fn declared<'c>(catalog: &'c Catalog, name: &str) -> Vec<&'c Constraint> {
     catalog.constraints(name).iter().filter(|constraint| constraint.class == *name).collect()
 }
 
-/// The entry that makes `row` the definition of a name.
+/// The index entry that makes `row` the definition of a name.
 fn name_entry(row: RowId, name: &str) -> IndexEntry {
     IndexEntry::Unique { constraint: ConstraintId::DEFINITION_NAME, value: index_key(&[&name.into()]), row }
 }
 
-/// A version of a definition, under whose name it held from one time to another.
+/// The period in which a version of a definition was valid.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Held {
+struct ValidityPeriod {
     from: Timestamp,
-    /// `None` if it holds still.
+    /// `None` if the version is the current one.
     until: Option<Timestamp>,
     instance_pk: String,
 }
 
+/// Notes that a definition of `name` ended at `time`. The latest end counts.
 fn note_release(released: &mut HashTrieMapSync<String, Timestamp>, name: &str, time: Timestamp) {
     let last = released.get(name).map_or(time, |last| time.max(*last));
     released.insert_mut(name.to_owned(), last);
 }
 
-/// The classes that stored definitions define.
+/// Builds a catalog from the buckets of stored definitions.
 pub(super) fn catalog_of(buckets: &[Map<String, Value>]) -> Result<Catalog> {
     let mut definitions = Vec::new();
     for bucket in buckets {
         let mut faults = FaultList::default();
         definitions.extend(Definition::read(bucket, Place::Root, &mut faults));
-        // A rule that is newer than the definition does not keep a database from being opened.
+        // Violated rules are ignored: a newer version of Mikobase may have more rules than the one that
+        // stored the definition, and the database must still open.
         faults.retain(|fault| !fault.details.contains_key("rule"));
         Error::check(faults.listed().to_vec()).map_err(broken)?;
     }
     Catalog::of(definitions).map_err(broken)
 }
 
-/// A stored record of a class that is redefined.
-struct Member {
+/// A stored record, parsed.
+struct StoredRecord {
     pk: String,
     bucket: Map<String, Value>,
     stack: Map<String, Value>,

@@ -19,7 +19,7 @@ use crate::worldlet::{Encoding, FORMAT, WORLDLET_EXTRA_KEYS, bare_value};
 /// by line. In a temporal database that is the order of `created_at`, then of pks, whatever the order of
 /// arrival was after a merge.
 pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -> Result<()> {
-    let (mut export, snapshot) = (Export::of(storage)?, Snapshot::now(storage));
+    let (mut export, snapshot) = (Export::of(storage)?, Snapshot::current(storage));
     let mut text = Vec::new();
     while export.write_on(&snapshot, &mut text)? {
         if text.len() >= FLUSH {

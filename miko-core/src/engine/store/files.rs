@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::engine::store::Store;
+use crate::engine::store::chunk_order::ChunkOrder;
 use crate::engine::store::transaction::Isolation;
-use crate::engine::store::turn::Turn;
 
 use crate::files::{FileInfo, MAX_PIECE_SIZE, Piece, Position};
 use crate::storage::ids::{CommitSeq, FileId, RowId};
@@ -82,9 +82,9 @@ impl<T: Storage> Store<T> {
             return Err(not_being_written(pk));
         };
         let upload = self.uploads.0.get(pk).ok_or_else(|| not_being_written(pk))?;
-        let before = match Turn::of(index, upload.chunks, "chunks come one after another")? {
-            Turn::Next => upload.now.clone(),
-            Turn::Again => upload.before.clone(),
+        let before = match ChunkOrder::of(index, upload.chunks, "chunks come one after another")? {
+            ChunkOrder::Next => upload.now.clone(),
+            ChunkOrder::Retry => upload.before.clone(),
         };
         let mut now = before.clone();
         now.hasher.update(data);

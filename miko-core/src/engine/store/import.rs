@@ -1,8 +1,8 @@
-//! Importing a worldlet: all of it, or nothing.
+//! Imports a worldlet, all or nothing.
 //!
-//! Records are written as they come by, in the order of the text; definitions are put into force after the
-//! last of them, and only then is each record checked against its classes. So the order in the text never
-//! matters.
+//! Records are written in the order of the text. The class definitions among them take effect after the last
+//! one, and then each record is checked against its classes. So the order of the text never decides whether
+//! the worldlet is valid.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -15,7 +15,7 @@ use crate::class::{Definition, WriteKind};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::examine::misplaced_definition;
 use crate::engine::store::import_files::ImportedFiles;
-use crate::engine::store::merge::Placed;
+use crate::engine::store::merge::MergeOutcome;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::engine::store::{Store, schema};
 use crate::json::pointer::PointerToken;
@@ -31,14 +31,19 @@ use crate::worldlet::{
 };
 
 impl<T: Storage> Store<T> {
-    /// Imports a worldlet inside the open transaction. With `trust`, what validation finds becomes a warning.
+    /// Imports a worldlet, as a part of the running write.
+    ///
+    /// With `trust`, these faults become warnings: records that violate the rules of their classes or refer
+    /// to missing targets, undefined classes in a strict database, rules that no value can satisfy, and past
+    /// definitions of one class that were valid at the same time. Malformed entries, invalid definitions and
+    /// unique values that another record has remain errors.
     pub(in crate::engine) fn import_worldlet(
         &mut self,
         reader: &mut dyn Read,
         trust: bool,
     ) -> Result<Imported> {
         let mut problems = WorldletFaults::default();
-        let mut import = Import::into(self);
+        let mut import = Import::begin(self);
         worldlet::read(reader, &mut import, &mut problems)?;
         let records =
             import.finish(if trust { RuleCheck::Warn } else { RuleCheck::Refuse }, &mut problems)?;
@@ -47,27 +52,28 @@ impl<T: Storage> Store<T> {
 }
 
 impl<'s, T: Storage> Import<'s, T> {
-    pub(super) fn into(store: &'s mut Store<T>) -> Self {
-        let (before, now) = (store.last.get().commit, store.moment);
+    /// Begins an import as a part of the running write.
+    pub(super) fn begin(store: &'s mut Store<T>) -> Self {
+        let (commit_before, now) = (store.last.get().commit, store.moment);
         Self {
             store,
-            before,
+            commit_before,
             now,
             records: 0,
-            definitions: BTreeMap::new(),
-            removed: Vec::new(),
+            definition_pointers: BTreeMap::new(),
+            removed_classes: Vec::new(),
             class_keys: HashSet::new(),
-            implied: HashSet::new(),
+            without_stub: HashSet::new(),
             files: ImportedFiles::default(),
         }
     }
 
-    /// Puts definitions into force and checks what was written: how many records those are.
+    /// Puts the definitions into force and checks the written records. Returns the number of records.
     pub(super) fn finish(mut self, check: RuleCheck, problems: &mut WorldletFaults) -> Result<u64> {
-        let touched = !self.definitions.is_empty();
+        let has_definitions = !self.definition_pointers.is_empty();
         let added = self.name_definitions(check, problems)?;
-        let Self { store, before, now, records, removed, files, .. } = self;
-        if touched && store.is_temporal {
+        let Self { store, commit_before, now, records, removed_classes, files, .. } = self;
+        if has_definitions && store.is_temporal {
             let faults = store.load_name_history()?;
             match check {
                 RuleCheck::Refuse => problems.refuse_all(faults, |fault| fault),
@@ -76,33 +82,33 @@ impl<'s, T: Storage> Import<'s, T> {
             }
         }
         files.finish(store, now, problems)?;
-        let removed: Vec<String> = removed
+        let removed: Vec<String> = removed_classes
             .into_iter()
             .filter(|name| !added.iter().any(|definition| definition.name == *name))
             .collect();
         if !added.is_empty() || !removed.is_empty() {
-            match store.redefine(added, &removed, before) {
+            match store.redefine(added, &removed, commit_before) {
                 Ok(()) => {}
                 Err(error) => error.items().iter().for_each(|item| problems.refuse(item.clone())),
             }
         }
-        store.check_imported(before, check, problems)?;
+        store.check_imported(commit_before, check, problems)?;
         Ok(records)
     }
 
-    /// Enters the names of the definitions that came, as they stand now that all versions have come: names
-    /// are unique among definitions that are active at the same time, and in which order the versions came
-    /// says nothing.
+    /// Enters the names of the imported definitions and returns those definitions. This waits until all
+    /// versions have been read, because only current definitions must have unique names, and the order of the
+    /// text does not tell which version is the current one.
     ///
-    /// Rules that no value can satisfy are noted here as well: those of past versions bind no record any
-    /// more.
+    /// Also reports rules that no value can satisfy, of current definitions only: no record is checked
+    /// against a past one.
     fn name_definitions(
         &mut self,
         check: RuleCheck,
         problems: &mut WorldletFaults,
     ) -> Result<Vec<Definition>> {
         let mut added = Vec::new();
-        for (id, pointer) in std::mem::take(&mut self.definitions) {
+        for (id, pointer) in std::mem::take(&mut self.definition_pointers) {
             let Some(State { bucket, stack, .. }) = self.store.storage.row(id)?.and_then(|row| row.state)
             else {
                 continue;
@@ -110,7 +116,7 @@ impl<'s, T: Storage> Import<'s, T> {
             if !stack::classes(&map(&stack)?).contains(&uns::CLASS) {
                 continue;
             }
-            // Its faults were told when it came by.
+            // `collect_definition` has reported its faults.
             let read = Definition::read(&map(&bucket)?, Place::Root, &mut FaultList::default());
             let Some(definition) = read else { continue };
             let mut faults = FaultList::default();
@@ -118,9 +124,10 @@ impl<'s, T: Storage> Import<'s, T> {
             let bucket_pointer =
                 if pointer.starts_with("/classes/") { pointer.clone() } else { format!("{pointer}/bucket") };
             for fault in faults.into_items() {
-                let within = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
-                let located = format!("{bucket_pointer}{within}");
-                note(fault.with("pointer", located), check, problems);
+                let pointer_in_bucket =
+                    fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
+                let located = format!("{bucket_pointer}{pointer_in_bucket}");
+                report_rule_fault(fault.with("pointer", located), check, problems);
             }
             match self.store.enter_name(id, &definition.name) {
                 Ok(()) => added.push(definition),
@@ -135,27 +142,28 @@ impl<'s, T: Storage> Import<'s, T> {
     }
 }
 
-/// What becomes of records and versions that break the rules of their classes.
+/// How an import treats violations of the rules of classes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum RuleCheck {
-    /// They are refused.
+    /// Reports them as errors.
     Refuse,
-    /// They are taken, with a warning.
+    /// Reports them as warnings.
     Warn,
-    /// They are taken: they were valid where they were written.
+    /// Does not look for them: the database that wrote the versions has validated them.
     Skip,
 }
 
 impl<T: Storage> Store<T> {
-    /// Checks the records that were written after `before`, and adds what is derived from their values.
+    /// Checks the records that were written after `commit_before`, and adds the index entries and references
+    /// that are derived from their values.
     fn check_imported(
         &mut self,
-        before: CommitSeq,
+        commit_before: CommitSeq,
         check: RuleCheck,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
         let mut last = RowId::default();
-        while let Some((id, row)) = self.storage.next_row(last, before)? {
+        while let Some((id, row)) = self.storage.next_row(last, commit_before)? {
             last = id;
             let pk = row.pk;
             let records = Place::Key(&Place::Root, "records");
@@ -173,12 +181,12 @@ impl<T: Storage> Store<T> {
             if check != RuleCheck::Skip
                 && let Err(error) = self.examine(&mut stack, &mut bucket, &extras, WriteKind::Import, &place)
             {
-                // What is wrong with definitions was told when they came by.
+                // `collect_definition` has reported the faults of definitions.
                 let of_records = error
                     .items()
                     .iter()
                     .filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
-                of_records.for_each(|fault| note(fault.clone(), check, problems));
+                of_records.for_each(|fault| report_rule_fault(fault.clone(), check, problems));
             }
             if self.is_indexed(&stack) {
                 let (references, faults) = self.index_values(id, (&stack, &bucket))?;
@@ -190,14 +198,14 @@ impl<T: Storage> Store<T> {
             let pk = store.storage.row(id)?.map(|row| row.pk).unwrap_or_default();
             let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
             let pointer = format!("/records{}{pointer}", PointerToken(&pk));
-            note(fault.with("pointer", pointer), check, problems);
+            report_rule_fault(fault.with("pointer", pointer), check, problems);
             Ok(())
         })
     }
 }
 
-/// What `trust` lets pass is still said.
-fn note(fault: ErrorItem, check: RuleCheck, problems: &mut WorldletFaults) {
+/// Reports the violation of a rule, as `check` specifies.
+fn report_rule_fault(fault: ErrorItem, check: RuleCheck, problems: &mut WorldletFaults) {
     match check {
         RuleCheck::Refuse => problems.refuse(fault),
         RuleCheck::Warn => problems.warnings.push(fault),
@@ -205,21 +213,24 @@ fn note(fault: ErrorItem, check: RuleCheck, problems: &mut WorldletFaults) {
     }
 }
 
-/// An import under way.
+/// An import in progress.
 pub(super) struct Import<'s, T> {
     pub(super) store: &'s mut Store<T>,
-    /// The last write before it.
-    before: CommitSeq,
+    /// The last commit before the import. A row with a later one was written by the import.
+    commit_before: CommitSeq,
     now: Timestamp,
+    /// The number of records written.
     records: u64,
-    /// The records that it made definitions, and where it says so. Their names are entered at the end.
-    definitions: BTreeMap<RowId, String>,
-    /// Classes whose definitions it overwrites.
-    removed: Vec<String>,
+    /// The imported definitions: the ids of their rows, with JSON pointers into the worldlet. Their names are
+    /// entered at the end.
+    definition_pointers: BTreeMap<RowId, String>,
+    /// The classes whose definitions were overwritten.
+    removed_classes: Vec<String>,
     /// The names under `classes` so far.
     class_keys: HashSet<String>,
-    /// The records that are known by their versions alone: no stub has said when they were created.
-    pub(super) implied: HashSet<RowId>,
+    /// The records that were created by a version, and whose stub has not been read yet. Until then
+    /// `created_at` is the time of that version.
+    pub(super) without_stub: HashSet<RowId>,
     pub(super) files: ImportedFiles,
 }
 
@@ -236,21 +247,21 @@ impl<T: Storage> Sink for Import<'_, T> {
     fn stub(&mut self, pk: String, created_at: Option<Timestamp>, _: &mut WorldletFaults) -> Result<()> {
         let row = match self.store.storage.find(&pk)? {
             Some((id, row)) => {
-                let is_new = row.instance_pk.is_none() || self.implied.remove(&id);
-                // Two databases that say different things of one record agree after a merge in either
-                // direction.
+                let is_new = row.instance_pk.is_none() || self.without_stub.remove(&id);
+                // The earlier time wins, so that two databases agree after a merge in either direction.
                 let earlier = |created_at: Timestamp| created_at.min(row.created_at);
-                let created_at = created_at.map(|said| if is_new { said } else { earlier(said) });
+                let created_at = created_at.map(|stated| if is_new { stated } else { earlier(stated) });
                 let created_at = created_at.unwrap_or(row.created_at);
                 if created_at == row.created_at {
                     return Ok(());
                 }
-                // The row keeps its number, by which `put` knows what this import has written.
+                // The row keeps its commit, by which `upsert` recognizes the rows that this import has
+                // written.
                 self.store.next_commit();
                 let after = Row { created_at, ..row.clone() };
                 return self.store.apply_row(RowChange::replace(id, row, after));
             }
-            // It says nothing until a version comes.
+            // The row has no state until a version is read.
             None => Row {
                 pk,
                 state: None,
@@ -286,15 +297,15 @@ impl<T: Storage> Sink for Import<'_, T> {
     fn version(&mut self, version: IncomingVersion, problems: &mut WorldletFaults) -> Result<()> {
         let history = Place::Key(&Place::Root, "history");
         let place = Place::Key(&history, &version.instance_pk);
-        match self.place(&version, &place, problems)? {
-            Placed::New => self.records += 1,
-            Placed::Known => {}
-            Placed::Contradicts(what) => problems.refuse(place.fault(what)),
+        match self.merge_version(&version, &place, problems)? {
+            MergeOutcome::Accepted => self.records += 1,
+            MergeOutcome::Skipped => {}
+            MergeOutcome::Rejected(reason) => problems.refuse(place.fault(reason)),
         }
         Ok(())
     }
 
-    /// A class that is defined already gets this definition, unless it is the one that it has.
+    /// Defines a class, or redefines it if it has a different definition.
     fn class(&mut self, name: &str, definition: Value, problems: &mut WorldletFaults) -> Result<()> {
         let classes = Place::Key(&Place::Root, "classes");
         let place = Place::Key(&classes, name);
@@ -330,24 +341,23 @@ impl<T: Storage> Sink for Import<'_, T> {
 }
 
 impl<T: Storage> Import<'_, T> {
-    /// Writes a record that stands at `place`, and makes it what it is: a member of its classes, a
-    /// definition.
+    /// Writes the record at `place`, with its class memberships.
     fn write(
         &mut self,
         record: &IncomingRecord,
         place: &Place<'_>,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        let Some(id) = self.put(record)? else {
+        let Some(id) = self.upsert(record)? else {
             problems.refuse(place.fault("two records of the worldlet have this pk"));
             return Ok(());
         };
         self.records += 1;
-        self.enter(id, &record.bucket, &record.stack, place, problems)
+        self.insert_memberships(id, &record.bucket, &record.stack, place, problems)
     }
 
-    /// Makes a record what it says that it is.
-    pub(super) fn enter(
+    /// Inserts a record into its classes. If it is a definition, collects it.
+    pub(super) fn insert_memberships(
         &mut self,
         id: RowId,
         bucket: &Map<String, Value>,
@@ -360,13 +370,14 @@ impl<T: Storage> Import<'_, T> {
         write.change_entries(Vec::new(), members);
         self.store.apply(write)?;
         if stack::classes(stack).contains(&uns::CLASS) {
-            self.define(id, bucket, stack, place, problems);
+            self.collect_definition(id, bucket, stack, place, problems);
         }
         Ok(())
     }
 
-    /// Writes a record, over one with the same pk if there is one; `None` if that came from this import.
-    fn put(&mut self, record: &IncomingRecord) -> Result<Option<RowId>> {
+    /// Inserts a record, or replaces the one with the same pk. `None` if this import has already written that
+    /// one.
+    fn upsert(&mut self, record: &IncomingRecord) -> Result<Option<RowId>> {
         let updated_at = record.updated_at.or(record.created_at).map_or_else(|| self.now.for_write(), Ok)?;
         let state = State {
             bucket: text(&record.bucket),
@@ -391,20 +402,20 @@ impl<T: Storage> Import<'_, T> {
             let id = self.store.next_row_id();
             return self.store.apply_row(RowChange::insert(id, row)).map(|()| Some(id));
         };
-        if found.commit > self.before {
+        if found.commit > self.commit_before {
             if found.instance_pk.is_some() || !self.store.is_temporal {
                 return Ok(None);
             }
-            // Its place was reserved.
+            // `reserve` has inserted the row.
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
             return self.store.apply_row(RowChange::replace(id, found, row)).map(|()| Some(id));
         }
         let replaced = found.state.clone();
-        if is_same(&found, &row) {
+        if has_same_content(&found, &row) {
             row.instance_pk.clone_from(&found.instance_pk);
             self.store.apply_row(RowChange::replace(id, found, row))?;
         } else {
-            // A reader of the record must be able to see that it has changed.
+            // `updated_at` must grow, so that readers notice the change.
             row.updated_at = row.updated_at.max(found.updated_at.after()).for_write()?;
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
             let mut write = WriteSet::default();
@@ -412,13 +423,14 @@ impl<T: Storage> Import<'_, T> {
             self.store.apply(write)?;
         }
         if let Some(State { bucket, stack, .. }) = &replaced {
-            self.withdraw(id, &map(bucket)?, &map(stack)?)?;
+            self.remove_derived_entries(id, &map(bucket)?, &map(stack)?)?;
         }
         Ok(Some(id))
     }
 
-    /// Removes all that is derived from a record that is overwritten.
-    pub(super) fn withdraw(
+    /// Removes what is derived from the overwritten state of a record: memberships, index entries,
+    /// references, and its class definition.
+    pub(super) fn remove_derived_entries(
         &mut self,
         id: RowId,
         bucket: &Map<String, Value>,
@@ -432,13 +444,13 @@ impl<T: Storage> Import<'_, T> {
             && self.store.definition_record(&name)?.is_some_and(|(holder, _)| holder == id)
         {
             self.store.leave_name(id, &name)?;
-            self.removed.push(name);
+            self.removed_classes.push(name);
         }
         Ok(())
     }
 
-    /// Notes that a record is a definition, with what is wrong about it.
-    pub(super) fn define(
+    /// Collects a record that is a class definition, to be put into force at the end. Reports its faults.
+    pub(super) fn collect_definition(
         &mut self,
         id: RowId,
         bucket: &Map<String, Value>,
@@ -460,13 +472,13 @@ impl<T: Storage> Import<'_, T> {
                 ErrorItem::new(ErrorId::DUPLICATE_CLASS, message).with("class", name.as_str()),
             ));
         } else {
-            self.definitions.insert(id, place.to_string());
+            self.definition_pointers.insert(id, place.to_string());
         }
         problems.refuse_all(faults, |fault| fault);
     }
 }
 
-/// Do two rows say the same, written at the same time?
-fn is_same(one: &Row, other: &Row) -> bool {
+/// Whether two rows have the same content and the same times.
+fn has_same_content(one: &Row, other: &Row) -> bool {
     (&one.state, one.created_at, one.updated_at) == (&other.state, other.created_at, other.updated_at)
 }

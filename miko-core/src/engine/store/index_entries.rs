@@ -171,7 +171,7 @@ impl<T: Storage> Store<T> {
                     continue;
                 }
                 let Some(value) = class.key(constraint, facet.bucket) else { continue };
-                if let Some((holder, pk)) = self.holder(id, &value)?
+                if let Some((holder, pk)) = self.find_unique(id, &value)?
                     && Some(holder) != row
                 {
                     faults.push(unique_violation(constraint, &pk));
@@ -182,8 +182,12 @@ impl<T: Storage> Store<T> {
     }
 
     /// The record that has a unique value, and its pk.
-    pub(super) fn holder(&self, constraint: ConstraintId, value: &str) -> Result<Option<(RowId, String)>> {
-        let Some(id) = self.storage.holder(constraint, value)? else { return Ok(None) };
+    pub(super) fn find_unique(
+        &self,
+        constraint: ConstraintId,
+        value: &str,
+    ) -> Result<Option<(RowId, String)>> {
+        let Some(id) = self.storage.find_unique(constraint, value)? else { return Ok(None) };
         Ok(self.storage.row(id)?.map(|row| (id, row.pk)))
     }
 }

@@ -1,4 +1,4 @@
-//! Taking in versions: those of a temporal worldlet, and those that another database has made meanwhile.
+//! Merges versions into the history: those of a temporal worldlet, or of another database.
 
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::Value;
@@ -20,30 +20,31 @@ use crate::worldlet::{
     self, IncomingChunk, IncomingFile, IncomingRecord, IncomingState, IncomingVersion, Sink, WorldletFaults,
 };
 
-/// What became of a version that came in.
-pub(super) enum Placed {
-    /// It was not there, and is now.
-    New,
-    /// It was there already.
-    Known,
-    /// It cannot be there besides what is.
-    Contradicts(&'static str),
+/// The outcome of merging one version.
+pub(super) enum MergeOutcome {
+    /// The version was added.
+    Accepted,
+    /// The version existed with the same content.
+    Skipped,
+    /// The version cannot be added, for this reason.
+    Rejected(&'static str),
 }
 
 impl<T: Storage> Import<'_, T> {
-    /// Puts a version where it belongs in the order of time.
-    pub(super) fn place(
+    /// Adds a version to the history of its record, in the order of time. The latest version becomes the row
+    /// of the record.
+    pub(super) fn merge_version(
         &mut self,
         version: &IncomingVersion,
         place: &Place<'_>,
         problems: &mut WorldletFaults,
-    ) -> Result<Placed> {
+    ) -> Result<MergeOutcome> {
         if !self.store.is_temporal {
-            return Ok(Placed::Contradicts("history goes into a temporal database only"));
+            return Ok(MergeOutcome::Rejected("history goes into a temporal database only"));
         }
         let row = |created_at, commit| Row {
             pk: version.pk.clone(),
-            state: version.state.as_ref().map(state),
+            state: version.state.as_ref().map(stored_state),
             created_at,
             updated_at: version.time,
             commit,
@@ -51,22 +52,23 @@ impl<T: Storage> Import<'_, T> {
         };
         if let Some((_, found)) = self.store.storage.find_version(&version.instance_pk)? {
             let is_same = found == row(found.created_at, found.commit);
-            let other = Placed::Contradicts("there is a version with this pk, and it says something else");
-            return Ok(if is_same { Placed::Known } else { other });
+            let rejected =
+                MergeOutcome::Rejected("there is a version with this pk, and it says something else");
+            return Ok(if is_same { MergeOutcome::Skipped } else { rejected });
         }
         let commit = self.store.next_commit();
         let Some((id, last)) = self.store.storage.find(&version.pk)? else {
             let id = self.store.next_row_id();
             self.store.apply_row(RowChange::insert(id, row(version.time, commit)))?;
-            self.implied.insert(id);
-            self.enter_version(id, version, place, problems)?;
-            return Ok(Placed::New);
+            self.without_stub.insert(id);
+            self.insert_version_memberships(id, version, place, problems)?;
+            return Ok(MergeOutcome::Accepted);
         };
         let is_stub = last.instance_pk.is_none();
-        // Versions of one time, of which two databases may have written one each, are in the order of their
+        // Two databases may have written versions with the same time. Such versions are in the order of their
         // pks.
-        let order = (version.time, Some(&version.instance_pk));
-        if is_stub || order > (last.updated_at, last.instance_pk.as_ref()) {
+        let position = (version.time, Some(&version.instance_pk));
+        if is_stub || position > (last.updated_at, last.instance_pk.as_ref()) {
             let after = row(last.created_at, commit);
             let replaced = last.state.clone();
             if is_stub {
@@ -77,32 +79,32 @@ impl<T: Storage> Import<'_, T> {
                 self.store.apply(write)?;
             }
             if let Some(State { bucket, stack, .. }) = &replaced {
-                self.withdraw(id, &map(bucket)?, &map(stack)?)?;
+                self.remove_derived_entries(id, &map(bucket)?, &map(stack)?)?;
             }
-            self.enter_version(id, version, place, problems)?;
-            return Ok(Placed::New);
+            self.insert_version_memberships(id, version, place, problems)?;
+            return Ok(MergeOutcome::Accepted);
         }
         let mut write = WriteSet::default();
-        // A record was created with its first version, unless a stub has said otherwise.
-        let first = versions(&self.store.storage, id)?.into_iter().next().map(|first| first.updated_at);
-        if first == Some(last.created_at) && version.time < last.created_at {
+        // Unless a stub has stated another time, a record was created with its first version.
+        let first_time = versions(&self.store.storage, id)?.into_iter().next().map(|first| first.updated_at);
+        if first_time == Some(last.created_at) && version.time < last.created_at {
             let after = Row { created_at: version.time, ..last.clone() };
             write.change_row(RowChange::replace(id, last.clone(), after));
         }
         write.versions.push(RowChange::insert(id, row(version.time, commit)));
-        let is_definition =
+        let definition_state =
             version.state.as_ref().filter(|state| stack::classes(&state.stack).contains(&uns::CLASS));
-        if is_definition.is_some() {
+        if definition_state.is_some() {
             write.others_mut().definitions.push(id);
         }
         self.store.apply(write)?;
-        if let Some(IncomingState { bucket, stack, .. }) = is_definition {
-            self.define(id, bucket, stack, place, problems);
+        if let Some(IncomingState { bucket, stack, .. }) = definition_state {
+            self.collect_definition(id, bucket, stack, place, problems);
         }
-        Ok(Placed::New)
+        Ok(MergeOutcome::Accepted)
     }
 
-    fn enter_version(
+    fn insert_version_memberships(
         &mut self,
         id: RowId,
         version: &IncomingVersion,
@@ -110,20 +112,21 @@ impl<T: Storage> Import<'_, T> {
         problems: &mut WorldletFaults,
     ) -> Result<()> {
         match &version.state {
-            Some(state) => self.enter(id, &state.bucket, &state.stack, place, problems),
+            Some(state) => self.insert_memberships(id, &state.bucket, &state.stack, place, problems),
             None => Ok(()),
         }
     }
 }
 
 impl<T: Storage> Store<T> {
-    /// Adds the versions of a worldlet, all or none.
+    /// Merges the versions of a worldlet, all or none. If any is rejected, nothing is written and the result
+    /// lists the rejected ones.
     pub(in crate::engine) fn merge(&mut self, worldlet: &Value) -> Result<Merged> {
         let text = worldlet.to_string();
         let mut merged = Merged::default();
-        let done = self.write(Isolation::Separate, |store| {
+        let result = self.write(Isolation::Separate, |store| {
             let mut problems = WorldletFaults::default();
-            let mut merge = Merge { import: Import::into(store), merged: &mut merged };
+            let mut merge = Merge { import: Import::begin(store), merged: &mut merged };
             worldlet::read(&mut text.as_bytes(), &mut merge, &mut problems)?;
             merge.import.finish(RuleCheck::Skip, &mut problems)?;
             problems.check()?;
@@ -132,7 +135,7 @@ impl<T: Storage> Store<T> {
             }
             Err(Error::new(ErrorId::CONFLICT, "some version says something else than the one that is there"))
         });
-        match done {
+        match result {
             Err(error) if merged.rejected.is_empty() => Err(error),
             Err(_) => Ok(Merged { accepted: Vec::new(), ..merged }),
             Ok(()) => Ok(merged),
@@ -140,7 +143,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// A merge under way: an import of versions alone, each of which is accounted for.
+/// A merge in progress: an import of versions alone, which records the outcome of each.
 struct Merge<'m, 's, T> {
     import: Import<'s, T>,
     merged: &'m mut Merged,
@@ -178,10 +181,10 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
     fn version(&mut self, version: IncomingVersion, problems: &mut WorldletFaults) -> Result<()> {
         let history = Place::Key(&Place::Root, "history");
         let place = Place::Key(&history, &version.instance_pk);
-        let list = match self.import.place(&version, &place, problems)? {
-            Placed::New => &mut self.merged.accepted,
-            Placed::Known => &mut self.merged.skipped,
-            Placed::Contradicts(reason) => {
+        let list = match self.import.merge_version(&version, &place, problems)? {
+            MergeOutcome::Accepted => &mut self.merged.accepted,
+            MergeOutcome::Skipped => &mut self.merged.skipped,
+            MergeOutcome::Rejected(reason) => {
                 self.merged.reasons.insert(version.instance_pk.clone(), reason.to_owned());
                 &mut self.merged.rejected
             }
@@ -210,6 +213,6 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
     }
 }
 
-fn state(state: &IncomingState) -> State {
+fn stored_state(state: &IncomingState) -> State {
     State { bucket: text(&state.bucket), stack: text(&state.stack), extras: extras_text(&state.extras) }
 }

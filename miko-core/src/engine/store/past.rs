@@ -1,7 +1,7 @@
-//! What was: the versions of records, and the state as of a time.
+//! Selects on the past of a temporal database: the versions of records, and the state at a cutoff.
 //!
-//! The classes of the past are those whose definitions held then. Its conditions are the evaluator's: indexes
-//! and membership are about what is.
+//! A select with a cutoff uses the classes that were defined at that time. All conditions are evaluated in
+//! Rust, since the indexes and the class memberships describe the current state only.
 
 use miko_rpc::{Error, ErrorId, Result};
 
@@ -21,14 +21,14 @@ use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::version::Version;
 
-/// A record as it was, and its row.
+/// The state of a record at the cutoff, and the id of its row.
 struct PastRecord {
     record: Record,
     id: RowId,
 }
 
 impl<T: Storage> Store<T> {
-    /// The records that a select finds: those that there are, those that there were, or all their versions.
+    /// The result of a select: current records, records as of the cutoff, or versions.
     pub(in crate::engine) fn select(&self, select: &SelectRequest) -> Result<Results> {
         match (select.history, select.cutoff) {
             (false, None) => self.select_now(select).map(Results::Records),
@@ -37,7 +37,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// All versions of a record in order of time.
+    /// All versions of a record, in order of time.
     ///
     /// # Errors
     /// `not-temporal`, `record_not_found`.
@@ -55,6 +55,7 @@ impl<T: Storage> Store<T> {
         Ok(versions)
     }
 
+    /// Refuses a database that keeps no versions, with `not-temporal`.
     pub(in crate::engine) fn check_temporal(&self) -> Result<()> {
         if self.is_temporal {
             return Ok(());
@@ -66,105 +67,103 @@ impl<T: Storage> Store<T> {
 
     fn select_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Results> {
         let found =
-            self.found_as_of(select, cutoff, |candidate| self.answer.charge_record(&candidate.record))?;
+            self.find_as_of(select, cutoff, |candidate| self.answer.charge_record(&candidate.record))?;
         let records: Vec<_> = found.into_iter().map(|PastRecord { record, .. }| record).collect();
         Ok(Results::Records(records.into()))
     }
 
-    /// The rows of the records that a select finds as of then.
+    /// The ids of the rows that a select finds as of the cutoff.
     pub(super) fn rows_as_of(&self, select: &SelectRequest, cutoff: Timestamp) -> Result<Vec<RowId>> {
-        Ok(self
-            .found_as_of(select, cutoff, |_| Ok(()))?
-            .into_iter()
-            .map(|PastRecord { id, .. }| id)
-            .collect())
+        Ok(self.find_as_of(select, cutoff, |_| Ok(()))?.into_iter().map(|PastRecord { id, .. }| id).collect())
     }
 
-    /// The records that a select finds as of then.
-    fn found_as_of(
+    /// The records that a select finds as of the cutoff. `charge` is called once for each.
+    fn find_as_of(
         &self,
         select: &SelectRequest,
         cutoff: Timestamp,
-        take: impl Fn(&Candidate<'_>) -> Result<()>,
+        charge: impl Fn(&Candidate<'_>) -> Result<()>,
     ) -> Result<Vec<PastRecord>> {
         self.check_temporal()?;
         let catalog = self.catalog_at(cutoff)?;
-        let mut selection = MatchCollector::of(select, take);
-        self.each_looked_at(select, |id| {
+        let mut matches = MatchCollector::of(select, charge);
+        self.for_each_candidate_row(select, |id| {
             let Some(version) = self.storage.version_at(id, cutoff)? else { return Ok(()) };
-            let Some(shown) = version.view() else { return Ok(()) };
-            let candidate = Candidate::of(Record::from(shown), &catalog)?.numbered(id);
+            let Some(record) = version.view() else { return Ok(()) };
+            let candidate = Candidate::of(Record::from(record), &catalog)?.with_row_id(id);
             if select.filter.matches(&candidate)? {
-                selection.push(candidate)?;
+                matches.push(candidate)?;
             }
             Ok(())
         })?;
-        let found = selection.finish()?.into_iter();
+        let found = matches.finish()?.into_iter();
         Ok(found.map(|Candidate { record, id, .. }| PastRecord { record, id }).collect())
     }
 
-    /// A tombstone is selected with the version that it ended: by itself it says nothing.
+    /// The versions that a select finds. A tombstone has no content, so it is matched with the content of the
+    /// version before it, and with its own time.
     fn select_versions(&self, select: &SelectRequest, cutoff: Option<Timestamp>) -> Result<Results> {
         self.check_temporal()?;
-        let then = cutoff.map(|cutoff| self.catalog_at(cutoff)).transpose()?;
-        let catalog = then.as_ref().unwrap_or(&self.catalog);
-        let mut selection = MatchCollector::of(select, |candidate: &Candidate<'_>| {
+        let catalog_then = cutoff.map(|cutoff| self.catalog_at(cutoff)).transpose()?;
+        let catalog = catalog_then.as_ref().unwrap_or(&self.catalog);
+        let mut matches = MatchCollector::of(select, |candidate: &Candidate<'_>| {
             candidate.version.as_ref().map_or(Ok(()), |version| self.answer.charge_version(version))
         });
-        self.each_looked_at(select, |id| {
-            let mut last_active: Option<Record> = None;
+        self.for_each_candidate_row(select, |id| {
+            let mut last_state: Option<Record> = None;
             self.storage.each_version(id, &mut |version| {
                 if cutoff.is_some_and(|cutoff| version.updated_at > cutoff) {
                     return Ok(());
                 }
                 let record = match version.view() {
-                    Some(shown) => Record::from(shown),
-                    None => match &last_active {
+                    Some(record) => Record::from(record),
+                    None => match &last_state {
                         Some(ended) => Record { updated_at: version.updated_at, ..ended.clone() },
                         None => return Ok(()),
                     },
                 };
-                last_active = Some(record.clone());
-                let candidate = Candidate::of(record, catalog)?.standing_for(version);
+                last_state = Some(record.clone());
+                let candidate = Candidate::of(record, catalog)?.with_version(version);
                 if select.filter.matches(&candidate)? {
-                    selection.push(candidate)?;
+                    matches.push(candidate)?;
                 }
                 Ok(())
             })
         })?;
-        let versions = selection.finish()?.into_iter().filter_map(|candidate| candidate.version);
+        let versions = matches.finish()?.into_iter().filter_map(|candidate| candidate.version);
         Ok(Results::Versions(versions.map(Version::from).collect()))
     }
 
-    /// Looks at the records whose pks the select names, or at all, in order of creation.
-    fn each_looked_at(
+    /// Visits the rows that may match, in order of creation: those whose pks the select names, or all.
+    fn for_each_candidate_row(
         &self,
         select: &SelectRequest,
-        mut look: impl FnMut(RowId) -> Result<()>,
+        mut visit: impl FnMut(RowId) -> Result<()>,
     ) -> Result<()> {
         let pks = match &select.filter.pks {
-            // What comes before pks cannot be reached if a class of it leads nowhere.
+            // `class` is evaluated before `pk`. If it cannot be resolved, each record raises its error, so
+            // all have to be visited.
             Some(Ok(pks)) if !matches!(select.filter.classes, Some(Err(_))) => Some(pks),
             _ => None,
         };
         if let Some(pks) = pks {
-            let mut numbers = Vec::new();
+            let mut ids = Vec::new();
             for pk in pks {
-                numbers.extend(self.storage.find(pk)?.map(|(id, _)| id));
+                ids.extend(self.storage.find(pk)?.map(|(id, _)| id));
             }
-            numbers.sort_unstable();
-            numbers.dedup();
-            return numbers.into_iter().try_for_each(look);
+            ids.sort_unstable();
+            ids.dedup();
+            return ids.into_iter().try_for_each(visit);
         }
         let mut last = RowId::default();
         while let Some((id, _)) = self.storage.next_row(last, CommitSeq::default())? {
             last = id;
-            look(id)?;
+            visit(id)?;
         }
         Ok(())
     }
 
-    /// The classes whose definitions held at a time.
+    /// The classes that were defined at a time.
     fn catalog_at(&self, time: Timestamp) -> Result<Catalog> {
         let mut definitions = Vec::new();
         for id in self.storage.definitions()? {

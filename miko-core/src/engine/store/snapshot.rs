@@ -1,6 +1,7 @@
-//! The state of a moment, while writes go on.
+//! The state after a given commit, readable while later writes go on.
 //!
-//! What was written later is told by its number. What was overwritten later has been kept.
+//! Each row has the number of the commit that wrote it, by which a snapshot recognizes later rows. It reads
+//! the rows that were overwritten later from their pre-images.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,57 +13,65 @@ use crate::storage::row::Row;
 use crate::storage::{Storage, versions};
 use crate::timestamp::Timestamp;
 
-/// Rows that were overwritten since a moment, as they were then.
-pub(super) type Kept = HashMap<RowId, Arc<Row>>;
+/// The rows that were overwritten after a snapshot, as they were in it.
+pub(super) type PreImages = HashMap<RowId, Arc<Row>>;
 
-/// The rows as they were after the write `since`.
+/// The rows as they were after a commit.
 pub(in crate::engine) struct Snapshot<'t, T> {
     pub(in crate::engine) storage: &'t T,
-    since: CommitSeq,
-    kept: Option<&'t Kept>,
+    commit: CommitSeq,
+    pre_images: Option<&'t PreImages>,
 }
 
 impl<'t, T: Storage> Snapshot<'t, T> {
-    /// The state that there is, as long as nobody writes.
-    pub(in crate::engine) fn now(storage: &'t T) -> Self {
-        Self { storage, since: CommitSeq(i64::MAX), kept: None }
+    /// The current state. Valid only until the next write, since it has no pre-images.
+    pub(in crate::engine) fn current(storage: &'t T) -> Self {
+        Self { storage, commit: CommitSeq(i64::MAX), pre_images: None }
     }
 
-    pub(super) fn since(storage: &'t T, since: CommitSeq, kept: &'t Kept) -> Self {
-        Self { storage, since, kept: Some(kept) }
+    /// The state after `commit`. `pre_images` has all rows of that state that were overwritten since.
+    pub(super) fn at(storage: &'t T, commit: CommitSeq, pre_images: &'t PreImages) -> Self {
+        Self { storage, commit, pre_images: Some(pre_images) }
     }
 
+    /// The row with this id, if the snapshot has it.
     pub(super) fn row(&self, id: RowId) -> Result<Option<Row>> {
-        if let Some(row) = self.kept.and_then(|kept| kept.get(&id)) {
-            return Ok(Some(Row::clone(row)));
+        if let Some(row) = self.pre_image(id) {
+            return Ok(Some(row));
         }
-        Ok(self.storage.row(id)?.filter(|row| row.commit <= self.since))
+        Ok(self.storage.row(id)?.filter(|row| row.commit <= self.commit))
     }
 
-    /// The first row after `id`, and its number.
+    /// The first row of the snapshot whose id is larger than `id`, with its id.
     pub(super) fn row_after(&self, mut id: RowId) -> Result<Option<(RowId, Row)>> {
-        while let Some((number, row)) = self.storage.next_row(id, CommitSeq::default())? {
-            if let Some(row) = self.kept.and_then(|kept| kept.get(&number)) {
-                return Ok(Some((number, Row::clone(row))));
+        while let Some((next, row)) = self.storage.next_row(id, CommitSeq::default())? {
+            if let Some(row) = self.pre_image(next) {
+                return Ok(Some((next, row)));
             }
-            if row.commit <= self.since {
-                return Ok(Some((number, row)));
+            if row.commit <= self.commit {
+                return Ok(Some((next, row)));
             }
-            id = number;
+            id = next;
         }
         Ok(None)
     }
 
+    fn pre_image(&self, id: RowId) -> Option<Row> {
+        self.pre_images.and_then(|pre_images| pre_images.get(&id)).map(|row| Row::clone(row))
+    }
+
+    /// The versions of a record that the snapshot has, in order of time.
     pub(super) fn versions(&self, id: RowId) -> Result<Vec<Row>> {
         let mut versions = versions(self.storage, id)?;
-        versions.retain(|version| version.commit <= self.since);
+        versions.retain(|version| version.commit <= self.commit);
         Ok(versions)
     }
 
+    /// The version of a record that was valid at `time`, as far as the snapshot knows.
     pub(super) fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>> {
         match self.storage.version_at(id, time)? {
-            // Written later: one before it was current then.
-            Some(later) if later.commit > self.since => {
+            // This version was written after the snapshot, so an earlier one was valid in it.
+            Some(later) if later.commit > self.commit => {
                 Ok(self.versions(id)?.into_iter().rfind(|version| version.updated_at <= time))
             }
             version => Ok(version),

@@ -1,13 +1,14 @@
-//! Opens a database file: checks its ownership, locks it and migrates its schema.
+//! Opens a database file: registers it in this process, checks its header, locks it and migrates its schema.
 //!
-//! The header is read before the file is locked, only to avoid touching a file that is not a Mikobase.
-//! Another process may change the file between the two steps, so every check that decides is repeated through
-//! SQLite under its lock.
+//! The header is read before SQLite opens the file, only to avoid touching a file that is not a Mikobase.
+//! Another process may change the file between the two steps. A writer therefore repeats every check through
+//! SQLite under its lock. A reader repeats only the check of the version.
 //!
-//! The lock is SQLite's own (`locking_mode = EXCLUSIVE`), taken at open and held until close, so it ends with
-//! its process. It is a POSIX lock: it belongs to the process, and the system releases it when *any*
-//! descriptor of the file is closed in that process. A file that is already open in this process is
-//! therefore refused before it is read.
+//! The locks are SQLite's own. A writer locks the file exclusively at open (`locking_mode = EXCLUSIVE`) and
+//! until close, so the lock ends with its process. A reader never locks it exclusively; in WAL mode SQLite
+//! holds a shared lock for it, which keeps writers out. These are POSIX locks: they belong to the process,
+//! and the system releases them when *any* descriptor of the file is closed in that process. A file that is
+//! already open in this process is therefore refused before it is read, unless both sides only read.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -114,9 +115,10 @@ fn open_files() -> MutexGuard<'static, HashMap<Inode, Holders>> {
 /// set.
 ///
 /// # Errors
-/// `backend-in-use`, if another process or another part of this one has it open for writing;
-/// `invalid-backend`, if it is not a Mikobase, was written by a newer version, or is missing and `mode` is
-/// `r`. The file is then unchanged.
+/// `backend-in-use`, if the file is open already, in this process or another one, unless both sides only
+/// read. `invalid-backend`, if it is not a Mikobase, cannot be opened, or was written by a newer version; in
+/// mode `r` also if it is missing, empty, or was written by an older version. The file is then unchanged.
+/// Also `invalid-backend`, if `temporal` is set and the file is not temporal; it may have been migrated then.
 pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connection, FileLease)> {
     let flags = match mode {
         Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -129,7 +131,7 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
     let lease = acquire(path, mode)?;
     check_header(path, mode)?;
     if mode == Mode::ReadWrite {
-        // SQLite would create a file that it cannot write, and reports an unwritable folder only as
+        // SQLite silently opens a write-protected file read-only, and reports an unwritable folder only as
         // `disk I/O error`.
         File::options().append(true).open(path).map_err(|error| cannot_open(path, error))?;
         check_folder(path)?;
@@ -138,7 +140,7 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| sqlite_cannot_open(path, error))?;
     configure(&connection, mode, temporal).map_err(|error| {
-        // Any of the statements may be the first that needs the lock.
+        // Any statement may be the first that needs a lock, so the error of each is translated here.
         if error.is(ErrorId::BACKEND_IN_USE) {
             backend_in_use(path)
         } else if error.is(ErrorId::NOT_WRITABLE) {
@@ -176,7 +178,7 @@ fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
     Ok(FileLease(inode))
 }
 
-/// Checks the header without SQLite.
+/// Checks the header without SQLite: the file type and the schema version.
 fn check_header(path: &Path, mode: Mode) -> Result<()> {
     let mut header = Vec::with_capacity(HEADER_SIZE);
     let file = File::open(path).map_err(|error| cannot_open(path, error))?;
@@ -209,7 +211,7 @@ fn check_version(version: u32) -> Result<()> {
     Err(Error::new(ErrorId::INVALID_BACKEND, message).with("found", version).with("known", SCHEMA_VERSION))
 }
 
-/// Locks the file and checks that its schema has this version and the requested kind.
+/// Prepares a connection: locks and migrates the file, and checks that it is temporal if `temporal` is set.
 fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     connection.busy_timeout(Duration::ZERO).map_err(sqlite_error)?;
     lock_and_migrate(connection, mode, temporal)?;
@@ -220,6 +222,8 @@ fn configure(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> 
     Ok(())
 }
 
+/// As a writer, locks the file, then creates the schema, or checks and migrates it. As a reader, only checks
+/// through SQLite that the schema has exactly this version.
 fn lock_and_migrate(connection: &Connection, mode: Mode, temporal: bool) -> Result<()> {
     if mode == Mode::Read {
         return match user_version(connection).map_err(sqlite_error)? {

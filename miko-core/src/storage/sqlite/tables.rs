@@ -183,7 +183,7 @@ impl Storage for Sqlite {
         self.connection.query_optional(SQL, values, |row| row.get(0))
     }
 
-    fn holder(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
+    fn find_unique(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
         const SQL: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
         self.connection.query_optional(SQL, params![constraint, value], |row| row.get(0))
     }
