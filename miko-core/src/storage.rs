@@ -188,9 +188,9 @@ pub(crate) fn each_file(storage: &impl Storage, mut visit: impl FnMut(FileId, Fi
     Ok(())
 }
 
-/// The error of a store with content that no version of this program writes, or that cannot be read for lack
-/// of memory.
-pub(crate) fn broken(what: impl std::fmt::Display) -> Error {
+/// The error of a store whose content violates an invariant; the error of the memory limit, if that is what
+/// prevented the content from being read.
+pub(crate) fn corruption(what: impl std::fmt::Display) -> Error {
     let what = what.to_string();
     if let Some(reason) = process_memory::take_limit_error(&what) {
         return reason;

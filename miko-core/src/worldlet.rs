@@ -1,7 +1,9 @@
 //! Worldlets: a whole Mikobase as one JSON object, read as a stream.
 //!
 //! The text is never in memory as a whole: [`read`] passes each entry to a [`Sink`] as soon as it is parsed,
-//! in the order of the text. Faults are collected, each with a JSON pointer, and reported together.
+//! in the order of the text. There is one exception: an entry that may be a stub is passed on after all
+//! others, if the database is temporal and it is not yet known whether the worldlet is. Faults are collected,
+//! each with a JSON pointer, and reported together.
 
 mod entry;
 mod file;
@@ -27,7 +29,7 @@ pub(crate) use file::{Encoding, IncomingChunk, IncomingFile};
 pub(crate) use record::bare_value;
 pub(crate) use version::{IncomingState, IncomingVersion};
 
-/// The format that is read and written.
+/// The format that is written. `WorldletVisitor::check_format` has the formats that are read.
 pub(crate) const FORMAT: &str = "worldlet/1.0";
 
 /// The top-level keys that are stored and exported again, in the order in which they are written.
@@ -52,7 +54,7 @@ pub struct Imported {
     pub warnings: Vec<Warning>,
 }
 
-/// A record of a worldlet. Its form is valid; its classes are not checked yet.
+/// A record of a worldlet. It is well-formed, but not yet validated against its classes.
 #[derive(Debug)]
 pub(crate) struct IncomingRecord {
     pub(crate) pk: String,
@@ -63,19 +65,21 @@ pub(crate) struct IncomingRecord {
     pub(crate) updated_at: Option<Timestamp>,
 }
 
-/// Receives the parts of a worldlet in the order of its text. An error ends the reading; faults of the
-/// worldlet go to `faults`.
+/// Receives the parts of a worldlet in the order of its text, except possible stubs, which come last (see
+/// [`reserve`](Self::reserve)). An error ends the reading; faults of the worldlet go to `faults`.
 pub(crate) trait Sink {
     /// Receives a record.
     fn record(&mut self, record: IncomingRecord, faults: &mut WorldletFaults) -> Result<()>;
 
-    /// Whether the database keeps versions.
+    /// Whether the database that receives the worldlet is temporal.
     fn is_temporal(&self) -> bool;
 
     /// Receives the stub of a record, whose content is in the history.
     fn stub(&mut self, pk: String, created_at: Option<Timestamp>, faults: &mut WorldletFaults) -> Result<()>;
 
-    /// Reserves the position of a record in the order of creation, before it is known whether it is a stub.
+    /// Reserves the position of a record in the order of creation. [`stub`](Self::stub) or
+    /// [`record`](Self::record) follows after all other entries, once it is known whether the entry is a
+    /// stub.
     fn reserve(&mut self, pk: &str) -> Result<()>;
 
     /// Receives a version of a record.
@@ -84,17 +88,18 @@ pub(crate) trait Sink {
     /// Receives the metadata of a file.
     fn file(&mut self, file: IncomingFile) -> Result<()>;
 
-    /// Notes that a file or one of its chunks was refused; `pk` is `None` if the file cannot be identified.
-    fn refused_file(&mut self, pk: Option<String>);
+    /// Marks a file as refused, because its metadata or a chunk has a fault. `pk` is `None` if the file
+    /// cannot be identified.
+    fn mark_file_refused(&mut self, pk: Option<String>);
 
-    /// Receives a chunk of a file, perhaps before the file itself.
+    /// Receives a chunk of a file. It may come before the metadata of the file.
     fn chunk(&mut self, chunk: IncomingChunk, faults: &mut WorldletFaults) -> Result<()>;
 
     /// Receives a class definition from the key `classes`.
     fn class(&mut self, name: &str, definition: Value, faults: &mut WorldletFaults) -> Result<()>;
 
     /// Receives a property of the worldlet itself: `executable`, or one of [`WORLDLET_EXTRA_KEYS`].
-    fn keep(&mut self, key: &str, value: &Value) -> Result<()>;
+    fn set_property(&mut self, key: &str, value: &Value) -> Result<()>;
 }
 
 /// The faults and warnings found in a worldlet so far.
@@ -107,28 +112,33 @@ pub(crate) struct WorldletFaults {
 impl WorldletFaults {
     /// Adds a fault as `invalid-worldlet`; its own id becomes the detail `reason`.
     pub(crate) fn refuse(&mut self, fault: ErrorItem) {
-        self.errors.push(of_worldlet(fault));
+        self.errors.push(into_invalid_worldlet(fault));
     }
 
-    /// As [`refuse`](Self::refuse) for each fault, after `complete` has added details to it.
+    /// Calls [`refuse`](Self::refuse) for each fault, after `complete` has added details to it.
     pub(crate) fn refuse_all(&mut self, faults: FaultList, complete: impl Fn(ErrorItem) -> ErrorItem) {
-        self.errors.append_with(faults, |fault| of_worldlet(complete(fault)));
+        self.errors.append_with(faults, |fault| into_invalid_worldlet(complete(fault)));
     }
 
-    /// Adds a fault if a top-level key has another value than an object.
-    fn refuse_entries(&mut self, key: &str, expected: &str, found: Option<Value>) {
+    /// Adds a fault if the value of a top-level key is not an object. `found` is that value, or `None` if it
+    /// was an object.
+    fn refuse_non_object(&mut self, key: &str, expected: &str, found: Option<Value>) {
         if let Some(found) = found {
             self.refuse(Place::Key(&Place::Root, key).wrong_type(expected, &found));
         }
     }
 
+    /// Returns the warnings.
+    ///
+    /// # Errors
+    /// The collected faults, if there are any.
     pub(crate) fn check(self) -> Result<Vec<Warning>> {
         self.errors.check().map(|()| self.warnings.into_items())
     }
 }
 
 /// Converts a fault of any kind to `invalid-worldlet`.
-fn of_worldlet(mut fault: ErrorItem) -> ErrorItem {
+fn into_invalid_worldlet(mut fault: ErrorItem) -> ErrorItem {
     let reason = std::mem::replace(&mut fault.id, ErrorId::INVALID_WORLDLET);
     if [ErrorId::INVALID_WORLDLET, ErrorId::INVALID_REQUEST].contains(&reason) {
         return fault;
@@ -181,8 +191,8 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
     }
 }
 
-/// Whether a worldlet is temporal: `properties` says so, or it has a history. `false` for text that is not a
-/// worldlet.
+/// Whether a worldlet is temporal: `properties.temporal` is true, or its history is not empty. `false` for
+/// text that is not a worldlet.
 ///
 /// ```
 /// let worldlet = r#"{"records": {}, "properties": {"temporal": true}}"#;
@@ -237,7 +247,7 @@ impl<'de> Deserialize<'de> for History {
 struct WorldletVisitor<'r> {
     sink: &'r mut dyn Sink,
     faults: &'r mut WorldletFaults,
-    /// The error of the sink, which an error of serde cannot carry.
+    /// The error of the sink that ended the reading. It is kept here because a serde error cannot carry it.
     failure: &'r mut Option<Error>,
     format: Option<Value>,
     version: Option<Value>,
@@ -245,8 +255,8 @@ struct WorldletVisitor<'r> {
     temporal: Option<bool>,
     /// Whether a version was read, which makes the worldlet temporal.
     has_history: bool,
-    /// Entries of `records`, as pk and text, that are stubs if the worldlet is temporal and empty records
-    /// otherwise.
+    /// Entries of `records`, as pk and text, that are stubs if the worldlet turns out to be temporal, and
+    /// empty records otherwise.
     possible_stubs: Vec<(String, String)>,
 }
 
@@ -279,7 +289,7 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
                         }
                     };
                     let found = map.next_value_seed(EntriesVisitor { of: "records", take, failure })?;
-                    faults.refuse_entries("records", "an object", found);
+                    faults.refuse_non_object("records", "an object", found);
                 }
                 "history" => {
                     let Self { sink, faults, failure, has_history, .. } = &mut self;
@@ -291,31 +301,31 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
                         }
                     };
                     let found = map.next_value_seed(EntriesVisitor { of: "history", take, failure })?;
-                    faults.refuse_entries("history", "an object", found);
+                    faults.refuse_non_object("history", "an object", found);
                 }
                 "files" => {
                     let Self { sink, faults, failure, .. } = &mut self;
                     let take = |pk: String, text: &str| match file::read_file(pk, text, faults) {
                         Ok(file) => sink.file(file),
                         Err(pk) => {
-                            sink.refused_file(Some(pk));
+                            sink.mark_file_refused(Some(pk));
                             Ok(())
                         }
                     };
                     let found = map.next_value_seed(EntriesVisitor { of: "files", take, failure })?;
-                    faults.refuse_entries("files", "an object", found);
+                    faults.refuse_non_object("files", "an object", found);
                 }
                 "file_chunks" => {
                     let Self { sink, faults, failure, .. } = &mut self;
                     let take = |key: String, text: &str| match file::read_chunk(&key, text, faults) {
                         Ok(chunk) => sink.chunk(chunk, faults),
                         Err(file) => {
-                            sink.refused_file(file);
+                            sink.mark_file_refused(file);
                             Ok(())
                         }
                     };
                     let found = map.next_value_seed(EntriesVisitor { of: "file_chunks", take, failure })?;
-                    faults.refuse_entries("file_chunks", "an object", found);
+                    faults.refuse_non_object("file_chunks", "an object", found);
                 }
                 "classes" => {
                     let Self { sink, faults, failure, .. } = &mut self;
@@ -325,7 +335,7 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
                             None => Ok(()),
                         };
                     let found = map.next_value_seed(EntriesVisitor { of: "classes", take, failure })?;
-                    faults.refuse_entries("classes", "an object: a definition for each class name", found);
+                    faults.refuse_non_object("classes", "an object: a definition for each class name", found);
                 }
                 "format" => self.format = Some(map.next_value::<PlainValue>()?.0),
                 "format_version" => self.version = Some(map.next_value::<PlainValue>()?.0),
@@ -333,11 +343,13 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
                     let PlainValue(properties) = map.next_value()?;
                     self.read_properties(properties).map_err(|error| self.abort(error))?;
                 }
-                kept if WORLDLET_EXTRA_KEYS.contains(&kept) => {
+                extra if WORLDLET_EXTRA_KEYS.contains(&extra) => {
                     match json::parse(map.next_value::<Box<RawValue>>()?.get()) {
-                        Ok(value) => self.sink.keep(kept, &value).map_err(|error| self.abort(error))?,
+                        Ok(value) => {
+                            self.sink.set_property(extra, &value).map_err(|error| self.abort(error))?
+                        }
                         Err(error) => {
-                            let place = Place::Key(&Place::Root, kept);
+                            let place = Place::Key(&Place::Root, extra);
                             error
                                 .items()
                                 .iter()
@@ -359,7 +371,7 @@ impl<'de> Visitor<'de> for WorldletVisitor<'_> {
 }
 
 impl WorldletVisitor<'_> {
-    /// Keeps an error of the sink and returns one of serde that ends the reading.
+    /// Stores an error of the sink, and returns a serde error that ends the reading.
     fn abort<E: serde::de::Error>(&mut self, error: Error) -> E {
         *self.failure = Some(error);
         E::custom("aborted by the sink")
@@ -370,6 +382,7 @@ impl WorldletVisitor<'_> {
         self.temporal == Some(true) || self.has_history
     }
 
+    /// Refuses a worldlet that has a history but says that it is not temporal.
     fn check_temporal(&mut self) {
         if self.has_history && self.temporal == Some(false) {
             let properties = Place::Key(&Place::Root, "properties");
@@ -378,6 +391,7 @@ impl WorldletVisitor<'_> {
         }
     }
 
+    /// Passes the possible stubs to the sink: as stubs if the worldlet is temporal, as records otherwise.
     fn resolve_possible_stubs(&mut self) -> Result<()> {
         let is_temporal = self.is_temporal();
         for (pk, text) in std::mem::take(&mut self.possible_stubs) {
@@ -393,6 +407,7 @@ impl WorldletVisitor<'_> {
         Ok(())
     }
 
+    /// Reads the key `properties`.
     fn read_properties(&mut self, properties: Value) -> Result<()> {
         let place = Place::Key(&Place::Root, "properties");
         let Value::Object(properties) = properties else {
@@ -407,7 +422,7 @@ impl WorldletVisitor<'_> {
                     self.faults.refuse(place.fault("a temporal worldlet goes into a temporal database only"));
                 }
                 ("temporal", Value::Bool(true)) => self.temporal = Some(true),
-                ("executable", Value::Bool(_)) => self.sink.keep("executable", &value)?,
+                ("executable", Value::Bool(_)) => self.sink.set_property("executable", &value)?,
                 ("temporal" | "executable", other) => {
                     self.faults.refuse(place.wrong_type("a boolean", other))
                 }
@@ -418,7 +433,9 @@ impl WorldletVisitor<'_> {
         Ok(())
     }
 
-    /// Accepts `worldlet/1.0`, the older spelling in two keys, or no format at all.
+    /// Checks `format` and `format_version`. Accepts no format at all, `worldlet/VERSION`, `worldlet` alone,
+    /// and the older spelling in two keys: `worldlet` and a `format_version`. A version other than 1.0 is
+    /// read as 1.0, with a warning.
     fn check_format(&mut self) {
         let place = Place::Key(&Place::Root, "format");
         let version = match (self.format.as_ref(), self.version.as_ref()) {
@@ -450,7 +467,7 @@ impl WorldletVisitor<'_> {
     }
 }
 
-/// Passes each entry of an object to `take` as soon as it is read.
+/// Calls `take` with the key and the JSON text of each entry of an object, as soon as it is read.
 struct EntriesVisitor<'r, F> {
     /// The top-level key of the object.
     of: &'static str,
@@ -459,7 +476,8 @@ struct EntriesVisitor<'r, F> {
 }
 
 impl<'de, F: FnMut(String, &str) -> Result<()>> DeserializeSeed<'de> for EntriesVisitor<'_, F> {
-    /// A value of another type than an object; an array is returned empty.
+    /// `None` for an object. Any other value is returned for the error message; an array without its
+    /// elements.
     type Value = Option<Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::initial::Initial;
-use crate::server::Serving;
+use crate::server::Service;
 use crate::share::{BoxError, Interrupt, Report, Share, ShareError, Uds, Worker};
 
 /// The destination of the final state when a share ends.
@@ -274,7 +274,7 @@ struct SharedEngine {
     returning: Returning,
 }
 
-impl Serving<dyn Mikobase> for SharedEngine {
+impl Service<dyn Mikobase> for SharedEngine {
     fn interface(&self) -> &(dyn Mikobase + 'static) {
         &*self.engine
     }

@@ -1,10 +1,10 @@
 //! Serves one implementation of an interface to many connections.
 //!
 //! The server is a single-threaded tokio runtime with one task per connection. A task reads the bytes that
-//! have arrived, runs each complete call in order, and writes the answers with one system call. Calls that
-//! arrive on several connections at the same time are run in one commit batch. All calls are therefore
-//! applied one after another, in the order in which the server takes them from the queue, and the
-//! implementation runs on one thread.
+//! have arrived, runs each complete call in order, and writes the answers with one system call. If the
+//! service prefers group commit, calls that arrive on several connections at the same time run as one batch
+//! (`server/commit_batch.rs`) with one commit. Calls never run concurrently, and the implementation runs on
+//! one thread.
 //!
 //! Invariants: no input from a peer ends the loop, and no allocation relies on a size that a peer claims.
 
@@ -43,8 +43,8 @@ use crate::limits::Limits;
 use crate::polling::SharedStatus;
 use crate::token::Token;
 
-/// The object that a server serves: an implementation of an interface, and its final state.
-pub trait Serving<I: Interface + ?Sized> {
+/// What a server serves: an implementation of an interface, and the state that it delivers at the end.
+pub trait Service<I: Interface + ?Sized> {
     /// The implementation that runs the calls.
     fn interface(&self) -> &I;
 
@@ -54,26 +54,26 @@ pub trait Serving<I: Interface + ?Sized> {
     /// Any error that prevents the delivery of the state; the share then fails with it.
     fn deliver(&self, state: &mut dyn Write) -> Result<()>;
 
-    /// Whether committing the changes of several calls together is faster than committing each.
+    /// Whether committing the changes of several calls at once is faster than committing each call.
     fn prefers_group_commit(&self) -> bool {
         false
     }
 
-    /// Calls `call` with 0, 1 and so on until it returns `false`. Commits together the changes of the calls of
-    /// the interface that it makes.
+    /// Calls `call` with 0, 1 and so on until it returns `false`, then commits the changes of all these calls
+    /// at once.
     ///
-    /// The default runs the calls without grouping their commits.
+    /// The default does not group commits.
     ///
     /// # Errors
-    /// The first call whose changes could not be committed; those of the calls after it are lost as well.
+    /// The first call whose changes could not be committed; the changes of all later calls are lost as well.
     fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         (0..).take_while(|index| call(*index)).for_each(drop);
         Ok(())
     }
 }
 
-/// An implementation without a final state.
-impl<I: Interface + ?Sized> Serving<I> for Box<I> {
+/// Serves an implementation alone, without a final state.
+impl<I: Interface + ?Sized> Service<I> for Box<I> {
     fn interface(&self) -> &I {
         self
     }
@@ -93,15 +93,15 @@ pub(crate) struct ServeOptions {
     pub(crate) activity: Arc<Activity>,
 }
 
-/// The state shared by the tasks of a server.
+/// The state that the tasks of a server share.
 struct Shared<I: ?Sized> {
-    target: Rc<dyn Serving<I>>,
+    service: Rc<dyn Service<I>>,
     token: Token,
     limits: Limits,
     busy_poll: BusyPoll,
     activity: Arc<Activity>,
     peers: Peers,
-    /// Whether calls of several connections are run in one commit.
+    /// Whether calls of several connections share one commit.
     groups_commits: bool,
     commit_batch: CommitBatch,
 }
@@ -115,7 +115,7 @@ struct Peers {
     disconnected: Notify,
 }
 
-/// Serves `target` on `listener` until `stop` completes and all input of dead peers has been read.
+/// Serves `service` on `listener` until `stop` completes and all input of dead peers has been read.
 ///
 /// The listening socket is closed when `stop` completes, so later connects are refused.
 ///
@@ -123,19 +123,19 @@ struct Peers {
 /// `internal`, if the runtime refuses the socket.
 pub(crate) async fn serve<I: Interface + ?Sized>(
     listener: StdListener,
-    target: Rc<dyn Serving<I>>,
+    service: Rc<dyn Service<I>>,
     options: ServeOptions,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let refused = |fault| Error::caused_by(ErrorId::INTERNAL, "the socket cannot be served", fault);
     listener.set_nonblocking(true).map_err(refused)?;
     let listener = UnixListener::from_std(listener).map_err(refused)?;
-    let groups_commits = target.prefers_group_commit();
+    let groups_commits = service.prefers_group_commit();
     let (peers, commit_batch) = Default::default();
     let ServeOptions { token, limits, shared_status, activity } = options;
     let busy_poll = BusyPoll::new(shared_status);
     let shared =
-        Rc::new(Shared { target, token, limits, busy_poll, activity, peers, groups_commits, commit_batch });
+        Rc::new(Shared { service, token, limits, busy_poll, activity, peers, groups_commits, commit_batch });
     let tasks = LocalSet::new();
     if shared.busy_poll.is_enabled() {
         let shared = Rc::clone(&shared);
@@ -154,7 +154,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     Ok(())
 }
 
-/// How long the answers to a process that has ended may take to be sent; they may never be read.
+/// How long the server waits for answers to an ended process to be read. They may never be read.
 const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The longest pause before accepting is retried after a failure.
@@ -186,7 +186,7 @@ async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, pid: i
         debug!("admitted");
         connection::serve_calls(&mut stream, buffer, &shared).await;
     }
-    // Removed before it is closed: once closed, its number may be reused for another file.
+    // Removed before it is closed: the kernel may reuse the number of a closed descriptor.
     shared.peers.remove(pid, descriptor);
     drop(stream);
     debug!("closed");

@@ -1,4 +1,4 @@
-//! The catalog: all defined classes, each with all that it inherits.
+//! The catalog: all defined classes, each with its inherited fields and constraints resolved.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) struct Catalog {
     /// The direct and indirect subclasses of each class, in alphabetical order. Every select of a class needs
     /// them.
     subclasses: NameRelation,
-    /// The classes that have fields with objects of each class.
+    /// For each class, the classes with a field that may contain objects of it.
     embedded_in: NameRelation,
 }
 
@@ -34,13 +34,14 @@ type ClassMap = HashTrieMapSync<Arc<str>, Arc<Class>, RandomState>;
 type NameRelation = HashTrieMapSync<Arc<str>, NameSet, RandomState>;
 type NameSet = RedBlackTreeSetSync<Arc<str>>;
 
-/// A class with all that it inherits.
+/// A class with its inherited fields and constraints resolved.
 #[derive(Debug)]
 pub(crate) struct Class {
     pub(crate) definition: Definition,
-    /// The class, then its ancestors: parents left to right, depth first.
+    /// The class, then its ancestors in pre-order: parents left to right, depth first, each once.
     pub(crate) lineage: Vec<String>,
-    /// All fields in canonical order: those of the outermost ancestor first.
+    /// All fields, own and inherited, in canonical order: that of a post-order walk over the parents, so
+    /// inherited fields precede own ones. The first class of `lineage` that declares a field defines it.
     pub(super) fields: Vec<(String, Field)>,
     /// The constraints of the class and its ancestors.
     pub(crate) constraints: Vec<Constraint>,
@@ -48,7 +49,8 @@ pub(crate) struct Class {
     pub(crate) holds_references: bool,
     /// Whether normalization may change a bucket of the class.
     pub(super) normalizes: bool,
-    /// The stack of a record of this class alone, also as text. Most new records have this stack.
+    /// The stack of a record whose only class is this one, also as JSON text. Cached because most new records
+    /// have this stack.
     pub(crate) stack: Map<String, Value>,
     pub(crate) stack_text: String,
 }
@@ -129,8 +131,8 @@ impl Catalog {
         self.subclasses.get(name).into_iter().flatten().map(|name| &**name)
     }
 
-    /// Whether `class` is one of `allowed`, or a subclass of one.
-    pub(crate) fn is_one_of(&self, class: &str, allowed: &[String]) -> bool {
+    /// Whether `class` is one of `allowed`, or a subclass of one of them.
+    pub(crate) fn is_subclass_of_any(&self, class: &str, allowed: &[String]) -> bool {
         let lineage = self.class(class).map(|class| class.lineage.as_slice());
         allowed.iter().any(|name| name == class || lineage.is_some_and(|lineage| lineage.contains(name)))
     }
@@ -145,8 +147,8 @@ impl Catalog {
         self.class(class).is_some_and(|class| class.holds_references)
     }
 
-    /// Adds the classes whose records may contain objects of one of `names`, at any depth.
-    pub(crate) fn add_embedding(&self, names: &mut BTreeSet<String>) {
+    /// Extends `names` with all classes whose records may contain objects of one of them, at any depth.
+    pub(crate) fn add_embedding_classes(&self, names: &mut BTreeSet<String>) {
         let mut new: Vec<String> = names.iter().cloned().collect();
         while let Some(name) = new.pop() {
             for class in self.embedded_in.get(name.as_str()).into_iter().flatten() {
@@ -195,7 +197,7 @@ impl Definitions for ChangedDefinitions<'_> {
 }
 
 impl Class {
-    /// Whether records can have only its subclasses.
+    /// Whether records may have only subclasses of it, not the class itself.
     pub(crate) fn is_abstract(&self) -> bool {
         self.definition.is_abstract
     }
@@ -215,7 +217,8 @@ impl Class {
     fn of(definition: &Definition, all: &ChangedDefinitions<'_>) -> Self {
         let mut lineage = Vec::new();
         linearize(definition, all, &mut lineage);
-        // The outermost class that declares a field decides its position, the innermost one its definition.
+        // Position of a field: where a post-order walk over the parents first meets a declaration of it.
+        // Definition of a field: the declaration of the first class of the lineage that has one.
         let mut order: Vec<String> = Vec::new();
         collect_field_order(definition, all, &mut order, &mut HashSet::new());
         let fields: Vec<(String, Field)> = order
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_inherited_depth_first_and_stand_outermost_first() {
+    fn fields_come_in_post_order_and_the_first_of_the_lineage_defines_them() {
         let catalog = catalog(json!([
             {"name": "a.b/thing", "fields": {"id": {"class": "number"}, "label": {"class": "string"}}},
             {"name": "a.b/moving", "inherits": "a.b/thing", "fields": {"speed": {"class": "number"}}},
@@ -280,8 +283,8 @@ mod tests {
             ["a.b/thing", "a.b/moving", "a.b/owned", "a.b/ship"]
         );
         assert!(catalog.with_subclasses("a.b/ship").eq(["a.b/ship"]));
-        assert!(catalog.is_one_of("a.b/ship", &["a.b/owned".to_owned()]));
-        assert!(!catalog.is_one_of("a.b/owned", &["a.b/ship".to_owned()]));
+        assert!(catalog.is_subclass_of_any("a.b/ship", &["a.b/owned".to_owned()]));
+        assert!(!catalog.is_subclass_of_any("a.b/owned", &["a.b/ship".to_owned()]));
     }
 
     #[test]
@@ -373,7 +376,7 @@ mod tests {
                     prop_assert_eq!(one.map(|class| &class.lineage), other.map(|class| &class.lineage));
                     let embedding = |catalog: &Catalog| {
                         let mut names = BTreeSet::from([name.clone()]);
-                        catalog.add_embedding(&mut names);
+                        catalog.add_embedding_classes(&mut names);
                         names
                     };
                     prop_assert_eq!(embedding(&catalog), embedding(&whole));

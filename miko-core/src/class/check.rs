@@ -19,11 +19,13 @@ pub(crate) enum WriteKind {
     Create,
     /// An update of a record.
     Update,
-    /// A record from elsewhere: it is validated and stored without changes.
+    /// A record of a worldlet. It gets no defaults, and no white space is collapsed. Class names in a
+    /// definition are still normalized before validation (`Definition::normalize`).
     Import,
 }
 
-/// Validates a normalized bucket against `class`. The JSON pointers of the faults start with that of `place`.
+/// Validates a normalized bucket against all fields of `class`, own and inherited. `place` is the place of
+/// the bucket.
 pub(crate) fn check(
     catalog: &Catalog,
     class: &Class,
@@ -35,8 +37,8 @@ pub(crate) fn check(
     Checker::of(catalog, &class.definition.name, markers, faults).check_fields(&class.fields, bucket, place);
 }
 
-/// The limit of the nesting of objects, hashes and arrays in a bucket. Buckets in requests nest less deeply,
-/// but defaults may contain objects that have defaults, without end.
+/// The limit of the nesting of objects, hashes and arrays in a bucket. The parser bounds the nesting of a
+/// request, but a default may contain an object whose class has defaults again, without end.
 pub(super) const MAX_NESTING: usize = json::MAX_DEPTH - 2;
 
 /// Validates a bucket or a part of it.
@@ -44,7 +46,7 @@ pub(super) struct Checker<'c> {
     catalog: &'c Catalog,
     violations: RuleFaults<'c>,
     markers: &'c Markers,
-    /// The number of levels that may follow.
+    /// The number of nesting levels that are still allowed.
     remaining_depth: usize,
 }
 
@@ -58,19 +60,19 @@ impl<'c> Checker<'c> {
         Self { catalog, violations: RuleFaults::of(class, faults), markers, remaining_depth: MAX_NESTING }
     }
 
-    /// Validates an object of a class.
+    /// Validates an object against a class, whose name the faults then report.
     pub(super) fn check_object(&mut self, class: &'c Class, object: &Map<String, Value>, place: &Place<'_>) {
         let outer = std::mem::replace(&mut self.violations.class, &class.definition.name);
         self.check_fields(&class.fields, object, place);
         self.violations.class = outer;
     }
 
-    /// Whether a marker gives the class of an object. Reports each such class that is not a subclass of
-    /// `declared`.
+    /// Whether a class marker (`custom_classes`) applies to an object. Reports each marked class that is
+    /// neither `declared` nor a subclass of it.
     fn check_markers(&mut self, declared: &str, object: &Map<String, Value>, place: &Place<'_>) -> bool {
         let classes: Vec<&str> = self.markers.classes_of(object).collect();
         for class in &classes {
-            if !self.catalog.is_one_of(class, &[declared.to_owned()]) {
+            if !self.catalog.is_subclass_of_any(class, &[declared.to_owned()]) {
                 let message = format!("the object is marked as `{class}`, and the field holds `{declared}`");
                 let fault = self.violations.item(place, "custom_classes", message);
                 self.violations.push(fault.with("found", *class).with("allowed", declared));
@@ -85,7 +87,7 @@ impl<'c> Checker<'c> {
             let place = Place::Key(place, name);
             match members::get(bucket, name) {
                 Some(value) => self.check_element(field, value, &place),
-                None if field.required => self.refuse_missing(&place, "absent"),
+                None if field.required => self.report_missing(&place, "absent"),
                 None => {}
             }
         }
@@ -96,11 +98,12 @@ impl<'c> Checker<'c> {
         if !value.is_null() {
             self.check_value(field, value, place);
         } else if field.required {
-            self.refuse_missing(place, "null");
+            self.report_missing(place, "null");
         }
     }
 
-    fn refuse_missing(&mut self, place: &Place<'_>, found: &str) {
+    /// Reports a required value that is absent or null.
+    fn report_missing(&mut self, place: &Place<'_>, found: &str) {
         let message = match place {
             Place::Key(_, name) => format!("`{name}` is required"),
             _ => "every element is required".to_owned(),
@@ -120,6 +123,7 @@ impl<'c> Checker<'c> {
         self.remaining_depth += 1;
     }
 
+    /// Validates a value that is not null against the type and the `one_of` of its field.
     fn check_nested_value(&mut self, field: &Field, value: &Value, place: &Place<'_>) {
         self.check_type(&field.field_type, value, place);
         if let Some(allowed) = &field.one_of
@@ -179,7 +183,9 @@ impl<'c> Checker<'c> {
                     self.check_object(class, embedded, place);
                 }
             }
-            (field_type, found) => self.violations.push_mismatch(place, "class", expected(field_type), found),
+            (field_type, found) => {
+                self.violations.push_mismatch(place, "class", expected_type(field_type), found)
+            }
         }
     }
 
@@ -199,7 +205,7 @@ impl<'c> Checker<'c> {
 }
 
 /// The description of a type in error messages.
-fn expected(field_type: &FieldType) -> &'static str {
+fn expected_type(field_type: &FieldType) -> &'static str {
     match field_type {
         FieldType::Any | FieldType::Function => "any value",
         FieldType::String(_) => "a string",

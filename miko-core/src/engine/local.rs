@@ -345,7 +345,7 @@ mod tests {
             let write = || {
                 let (request, _) = query::parse(create.clone()).unwrap();
                 db.store().write(Isolation::Groupable, |store| -> Result<()> {
-                    store.run_inside(request)?;
+                    store.run_in_transaction(request)?;
                     panic!("in the middle of a write")
                 })
             };

@@ -58,7 +58,7 @@ use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
 use files::Uploads;
 use id_cache::IdCache;
-use pending::Pending;
+use pending::DeferredConstraints;
 use pks::Pks;
 use spool::Spools;
 use streams::Streams;
@@ -74,14 +74,14 @@ pub(crate) struct Store<T> {
     last: Cell<LastNumbers>,
     ids: RefCell<IdCache>,
     /// The time of the running write: all of its records have the same.
-    moment: Timestamp,
+    transaction_time: Timestamp,
     pks: Pks,
     /// The classes in force, inside the running write if there is one.
     catalog: Catalog,
     /// When each class name was last released by a definition, in a temporal database.
     released: HashTrieMapSync<String, Timestamp>,
-    /// What the running write has to check before it ends.
-    pending: Pending,
+    /// The constraint checks that the running write has deferred to its end.
+    deferred: DeferredConstraints,
     uploads: Uploads,
     streams: Streams,
     spools: Spools,
@@ -100,11 +100,11 @@ impl<T: Storage> Store<T> {
             storage,
             transaction: Transaction::default(),
             ids: RefCell::default(),
-            moment: Timestamp::FIRST,
+            transaction_time: Timestamp::FIRST,
             pks: Pks::default(),
             catalog: Catalog::default(),
             released: HashTrieMapSync::default(),
-            pending: Pending::default(),
+            deferred: DeferredConstraints::default(),
             uploads: Uploads::default(),
             streams: Streams::default(),
             spools: Spools::default(),
@@ -127,12 +127,12 @@ impl<T: Storage> Store<T> {
     ) -> Result<R> {
         self.check_writable()?;
         self.transaction.begin(isolation, self.last.get().row.0, &mut self.storage)?;
-        self.pending = Pending::default();
-        self.moment = Timestamp::now();
+        self.deferred = DeferredConstraints::default();
+        self.transaction_time = Timestamp::now();
         let (catalog, released, last) = (self.catalog.clone(), self.released.clone(), self.last.get());
         let mut write = RunningWrite { store: self, catalog, released, last, has_ended: false };
         let done = work(write.store)?;
-        write.store.check_pending()?;
+        write.store.check_deferred_constraints()?;
         let last_commit = write.store.last.get().commit;
         write.store.transaction.end(last_commit, &mut write.store.storage)?;
         write.has_ended = true;
@@ -233,7 +233,7 @@ struct RunningWrite<'s, T: Storage> {
 impl<T: Storage> Drop for RunningWrite<'_, T> {
     fn drop(&mut self) {
         let store = &mut *self.store;
-        store.pending = Pending::default();
+        store.deferred = DeferredConstraints::default();
         if self.has_ended {
             return;
         }

@@ -10,7 +10,7 @@ use crate::query::select::SelectRequest;
 use crate::query::sort::SortBy;
 use crate::timestamp::Timestamp;
 
-/// The view of a record that the evaluator needs.
+/// The access to a record that the evaluator needs.
 pub(crate) trait RecordView {
     fn pk(&self) -> &str;
     /// The JSON text of the bucket.
@@ -22,10 +22,11 @@ pub(crate) trait RecordView {
 }
 
 impl Filter {
-    /// Whether the record passes the filter. Parts are evaluated in order, up to the first that fails.
+    /// Whether the record passes the filter. Parts are evaluated in order, up to the first that does not
+    /// hold.
     ///
     /// # Errors
-    /// If the evaluation reaches a placeholder that cannot be resolved.
+    /// The deferred error of a part, if the evaluation reaches that part.
     pub(crate) fn matches(&self, record: &impl RecordView) -> Result<bool> {
         let own = self.own_parts_match(record)?;
         let negated = self.negated.as_ref().map_or(Ok(false), Clone::clone)?;
@@ -35,6 +36,7 @@ impl Filter {
         self.then.as_deref().map_or(Ok(true), |then| matches(then, record))
     }
 
+    /// The conjunction of all parts, before `negated` and `then` apply.
     fn own_parts_match(&self, record: &impl RecordView) -> Result<bool> {
         let classes = resolved(self.classes.as_ref())?;
         if classes.is_some_and(|classes| !record.is_instance_of(classes)) {
@@ -46,14 +48,14 @@ impl Filter {
         if resolved(self.path.as_ref())?.is_some_and(|path| !path.holds(record.bucket())) {
             return Ok(false);
         }
-        for member in resolved(self.all.as_ref())?.into_iter().flatten() {
-            if !matches(member, record)? {
+        for operand in resolved(self.all.as_ref())?.into_iter().flatten() {
+            if !matches(operand, record)? {
                 return Ok(false);
             }
         }
-        let Some(members) = resolved(self.any.as_ref())? else { return Ok(true) };
-        for member in members {
-            if matches(member, record)? {
+        let Some(operands) = resolved(self.any.as_ref())? else { return Ok(true) };
+        for operand in operands {
+            if matches(operand, record)? {
                 return Ok(true);
             }
         }
@@ -65,11 +67,13 @@ fn matches(filter: &DeferredResult<Filter>, record: &impl RecordView) -> Result<
     filter.as_ref().map_err(Clone::clone)?.matches(record)
 }
 
+/// The value of a part, if the filter has it; an error if the part has a deferred error.
 fn resolved<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }
 
 impl SelectRequest {
+    /// Sorts records by the sort keys of the select. The sort is stable, so ties keep their order.
     fn sorted<S: RecordView>(&self, records: Vec<S>) -> Vec<S> {
         if self.sorts.is_empty() {
             return records;
@@ -87,40 +91,43 @@ impl SelectRequest {
     }
 }
 
-/// The number of records that may be collected beyond twice the limit before the surplus is discarded.
+/// The number of records beyond twice [`limit_plus_offset`](MatchCollector::limit_plus_offset) that are
+/// collected before the surplus is discarded.
 const MAX_SURPLUS: usize = 1024;
 
-/// Collects the records that pass a filter. With a limit, it holds at most twice that many plus
-/// [`MAX_SURPLUS`].
+/// Collects the records that pass a filter. With a limit, it holds at most `2 * (limit + offset)` +
+/// [`MAX_SURPLUS`] records: beyond that, it sorts them and keeps the first `limit + offset`.
 pub(crate) struct MatchCollector<'s, S, F> {
     select: &'s SelectRequest,
     matches: Vec<S>,
-    /// The limit plus the offset.
-    max_kept: usize,
+    /// The number of records that the answer can depend on; `usize::MAX` without a limit.
+    limit_plus_offset: usize,
     /// Charges a record to the size limit of the answer.
     charge: F,
 }
 
 impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
-    /// Calls `charge` once for each record of the answer, as soon as the record is known to be part of it.
+    /// Calls `charge` once for each record of the answer: in `push` if no record is discarded, otherwise in
+    /// `finish`.
     pub(crate) fn of(select: &'s SelectRequest, charge: F) -> Self {
         let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
-        let max_kept = select.limit.map_or(usize::MAX, |limit| count(limit.saturating_add(select.offset)));
-        Self { select, matches: Vec::new(), max_kept, charge }
+        let limit_plus_offset =
+            select.limit.map_or(usize::MAX, |limit| count(limit.saturating_add(select.offset)));
+        Self { select, matches: Vec::new(), limit_plus_offset, charge }
     }
 
-    /// Whether a collected record may be discarded later.
+    /// Whether a collected record may be left out of the answer.
     fn may_discard(&self) -> bool {
         self.select.limit.is_some() || self.select.offset > 0
     }
 
-    /// Whether the answer is known. A select that may fail is never complete: a later record could raise an
-    /// error.
+    /// Whether further records cannot change the answer. A select that may fail is never complete: a later
+    /// record could raise an error.
     pub(crate) fn is_complete(&self) -> bool {
-        self.matches.len() >= self.max_kept && self.select.sorts.is_empty() && !self.select.may_fail
+        self.matches.len() >= self.limit_plus_offset && self.select.sorts.is_empty() && !self.select.may_fail
     }
 
-    /// Adds a record. Records must be added in order of creation.
+    /// Adds a record. Records must be added in order of creation, which breaks ties of the sort.
     ///
     /// # Errors
     /// Those of `charge`; `storage-full` if the memory limit is reached.
@@ -131,10 +138,10 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
             (self.charge)(&record)?;
         }
         self.matches.push(record);
-        if self.matches.len() > self.max_kept.saturating_mul(2).saturating_add(MAX_SURPLUS) {
+        if self.matches.len() > self.limit_plus_offset.saturating_mul(2).saturating_add(MAX_SURPLUS) {
             let matches = std::mem::take(&mut self.matches);
             self.matches = self.select.sorted(matches);
-            self.matches.truncate(self.max_kept);
+            self.matches.truncate(self.limit_plus_offset);
         }
         Ok(())
     }
@@ -145,9 +152,10 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
     /// Those of `charge`.
     pub(crate) fn finish(self) -> Result<Vec<S>> {
         let may_discard = self.may_discard();
-        let Self { select, matches, max_kept, charge } = self;
+        let Self { select, matches, limit_plus_offset, charge } = self;
         let offset = usize::try_from(select.offset).unwrap_or(usize::MAX);
-        let selected: Vec<_> = select.sorted(matches).into_iter().take(max_kept).skip(offset).collect();
+        let selected: Vec<_> =
+            select.sorted(matches).into_iter().take(limit_plus_offset).skip(offset).collect();
         if may_discard {
             selected.iter().try_for_each(charge)?;
         }
@@ -155,7 +163,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
     }
 }
 
-/// Records without a key sort last in both directions.
+/// Compares two sort keys. Records without the key sort last in both directions.
 fn compare(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) if reverse => b.cmp(a),
@@ -165,6 +173,7 @@ fn compare(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
 }
 
 impl SortBy {
+    /// The sort key of a record, as bytes whose order is that of the values; `None` if the record has none.
     fn sort_key(&self, record: &impl RecordView) -> Option<Vec<u8>> {
         let time = |time: Timestamp| Some((time.as_millis() as u64 ^ 1 << 63).to_be_bytes().to_vec());
         match self {

@@ -10,7 +10,7 @@ use crate::query::path::PathTest;
 use crate::query::placeholder::{self, PlaceholderScope, ReadContext, Resolver};
 use crate::query::request_keys;
 
-/// A filter of records. All given parts must hold.
+/// A filter of records: the conjunction of its parts.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     /// The record has one of these classes or a subclass of one.
@@ -20,7 +20,7 @@ pub(crate) struct Filter {
     pub(crate) path: Option<DeferredResult<PathTest>>,
     pub(crate) all: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
     pub(crate) any: Option<DeferredResult<Vec<DeferredResult<Filter>>>>,
-    /// Whether the conjunction of the parts above is negated.
+    /// Whether the conjunction of the parts above is negated. The key `not`.
     pub(crate) negated: Option<DeferredResult<bool>>,
     /// A further filter for the records that pass this one. It is not negated.
     pub(crate) then: Option<Box<DeferredResult<Filter>>>,
@@ -39,11 +39,12 @@ const PLACEHOLDERS: &str = "placeholders";
 #[derive(Debug)]
 pub(super) struct FilterReader<'f> {
     pub(super) faults: &'f mut Faults,
-    /// The errors that evaluation may raise.
+    /// All deferred errors: evaluation raises one only if it reaches the faulty part.
     pub(super) deferred: FaultList,
-    /// The number of filters and parts that were parsed.
+    /// The number of filters and parts parsed so far.
     pub(super) size: usize,
     resolver: Resolver,
+    /// The nesting of the filter that is being parsed.
     depth: usize,
 }
 
@@ -61,8 +62,8 @@ impl<'f> FilterReader<'f> {
             path: self.read_part(map, "path", context, PathTest::read),
             ..Filter::default()
         };
-        filter.all = self.read_members(map, "all", context);
-        filter.any = self.read_members(map, "any", context);
+        filter.all = self.read_operands(map, "all", context);
+        filter.any = self.read_operands(map, "any", context);
         filter.negated = self.read_part(map, "not", context, readers::boolean);
         filter.then = get(map, "then").and_then(|then| {
             let place = Place::Key(context.place, "then");
@@ -71,8 +72,8 @@ impl<'f> FilterReader<'f> {
         filter
     }
 
-    /// Calls `body` with a context that contains the placeholders of `map`. Warns of placeholders that are
-    /// not used.
+    /// Calls `body` with a context that contains the placeholders of `map`. Adds a hint for each placeholder
+    /// that is not used; only `validate` reports hints.
     pub(super) fn with_placeholders<'q, T>(
         &mut self,
         map: &'q Map<String, Value>,
@@ -96,8 +97,8 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Reads a value that may contain placeholders. Faults of the written value are reported; faults of a
-    /// placeholder's value are deferred until evaluation.
+    /// Reads a value that may contain placeholders at any depth. Faults of the literal parts are reported;
+    /// faults of the value of a placeholder are deferred until evaluation.
     pub(super) fn read_value<'q, T>(
         &mut self,
         value: &'q Value,
@@ -108,6 +109,7 @@ impl<'f> FilterReader<'f> {
             return self.read_in_place(context, |reader| read(value.clone(), context.place, reader.faults));
         }
         if context.expansion.is_none() {
+            // Checks the literal parts: faults at a placeholder are exempt.
             let before = self.faults.count();
             self.faults.exempt = Some(placeholder::is_placeholder);
             read(value.clone(), context.place, self.faults);
@@ -124,6 +126,7 @@ impl<'f> FilterReader<'f> {
         }
     }
 
+    /// Reads the value of a key of a filter, if it is present.
     fn read_part<'q, T>(
         &mut self,
         map: &'q Map<String, Value>,
@@ -136,6 +139,7 @@ impl<'f> FilterReader<'f> {
         self.read_value(value, &context.at(&Place::Key(context.place, key)), read)
     }
 
+    /// Reads `class` and `classes`. If both are present, warns and selects records of any class of either.
     fn read_classes<'q>(
         &mut self,
         map: &'q Map<String, Value>,
@@ -154,8 +158,8 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Parses `all` or `any`: an array of filters.
-    fn read_members<'q>(
+    /// Parses the operands of `all` or `any`: an array of filters.
+    fn read_operands<'q>(
         &mut self,
         map: &'q Map<String, Value>,
         key: &str,
@@ -195,7 +199,7 @@ impl<'f> FilterReader<'f> {
         Some(filter)
     }
 
-    /// Reads a value, or the value of the placeholder that stands for it.
+    /// Reads a value. If the value is a placeholder, reads the definition of the placeholder instead.
     fn read_expanded<'q, T>(
         &mut self,
         value: &'q Value,
@@ -211,8 +215,8 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Reads a value. Its faults are reported, unless the value belongs to a placeholder: then they are
-    /// deferred.
+    /// Reads a value. Its faults are reported, or deferred if the value is part of a placeholder's
+    /// definition.
     fn read_in_place<T>(
         &mut self,
         context: &ReadContext<'_, '_>,
@@ -224,7 +228,7 @@ impl<'f> FilterReader<'f> {
         }
     }
 
-    /// Defers the faults that `read` reports until evaluation.
+    /// Defers the errors that `read` reports until evaluation. Warnings and hints are kept.
     fn deferring_errors<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Option<DeferredResult<T>>,
@@ -241,6 +245,7 @@ impl<'f> FilterReader<'f> {
         if errors.is_empty() { part } else { Some(Err(self.defer(errors.into_items()))) }
     }
 
+    /// Records deferred errors, and returns them as the error of the part.
     fn defer(&mut self, items: Vec<ErrorItem>) -> Error {
         self.deferred.extend(items.iter().cloned());
         Error::of(items)

@@ -19,7 +19,7 @@ use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers,
 use crate::storage::plan::{AccessPath, IndexLookup, Plan};
 use crate::storage::row::{FileRow, Row};
 use crate::storage::write_set::{Conflict, WriteSet};
-use crate::storage::{Capabilities, Storage, Visitor, broken, chunk_part};
+use crate::storage::{Capabilities, Storage, Visitor, chunk_part, corruption};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use undo_table::{UndoLog, UndoTable};
@@ -289,7 +289,7 @@ impl Storage for MemoryTables {
     }
 
     fn select_rows(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
-        Err(broken("the evaluator decides about every record"))
+        Err(corruption("the evaluator decides about every record"))
     }
 
     fn explain(&self, plan: &Plan<'_>) -> Result<Explanation> {

@@ -12,7 +12,7 @@ use super::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use super::plan::{AccessPath, IndexLookup, Plan};
 use super::row::{FileRow, Row};
 use super::write_set::{Conflict, IndexEntry, RowChange, WriteSet};
-use super::{Capabilities, Storage, Visitor, broken, chunk_part};
+use super::{Capabilities, Storage, Visitor, chunk_part, corruption};
 use crate::class::Constraint;
 use crate::record::Record;
 use crate::timestamp::Timestamp;
@@ -278,7 +278,7 @@ impl Storage for NaiveStorage {
     }
 
     fn select_rows(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
-        Err(broken("the evaluator decides about every record"))
+        Err(corruption("the evaluator decides about every record"))
     }
 
     fn explain(&self, plan: &Plan<'_>) -> Result<Explanation> {

@@ -27,8 +27,8 @@ pub(super) struct Connection {
     /// The smaller of the two sides' frame limits, in bytes.
     frame_limit: usize,
     spin: AdaptiveSpin,
-    /// The timeout of reads and writes. It is also the socket's write timeout, which is set only when it
-    /// changes.
+    /// The timeout of each single wait, for bytes or for room to write. It is also the socket's write
+    /// timeout, which is set only when the value changes.
     timeout: Duration,
 }
 
@@ -44,13 +44,16 @@ impl Connection {
             spin: AdaptiveSpin::new(address.shared_status.clone()),
             timeout: Duration::ZERO,
         };
-        // The server may have to finish a long call of another client before it reads the handshake.
+        // A server that runs a long call of another client reads the handshake only after that call.
         connection.set_timeout(address.limits.call_deadline)?;
-        connection.shake_hands(address, surface)?;
+        connection.perform_handshake(address, surface)?;
         Ok(connection)
     }
 
-    /// Sends one request and waits up to `deadline` for its answer.
+    /// Sends one request and receives its answer.
+    ///
+    /// `deadline` is the timeout of each single wait: it restarts whenever bytes arrive or are sent. A call
+    /// can thus take longer than `deadline` in total.
     ///
     /// Every fault except [`ConnectionFault::OfCall`] leaves the connection unusable.
     pub(super) fn call<I: Interface + ?Sized>(
@@ -82,7 +85,7 @@ impl Connection {
         }
     }
 
-    fn shake_hands(&mut self, address: &Address, surface: &Surface) -> Result<()> {
+    fn perform_handshake(&mut self, address: &Address, surface: &Surface) -> Result<()> {
         let mut handshake = ClientHandshake::begin(address, surface, &mut self.outgoing)?;
         loop {
             // The server may refuse before it has read everything. Its reply then takes precedence over the
@@ -98,9 +101,10 @@ impl Connection {
     }
 
     fn send(&mut self) -> Result<()> {
-        self.stream.write_all(&self.outgoing).map_err(lost)
+        self.stream.write_all(&self.outgoing).map_err(connection_error)
     }
 
+    /// Receives one frame and decodes it. Spins briefly before it blocks.
     fn receive<T>(&mut self, decode: fn(&[u8]) -> Result<T>) -> Result<T> {
         loop {
             if let Some(frame) = self.incoming.next_frame(self.frame_limit)? {
@@ -124,11 +128,11 @@ impl Connection {
                 Ok(true)
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
-            Err(fault) => Err(lost(fault.into())),
+            Err(fault) => Err(connection_error(fault.into())),
         }
     }
 
-    /// Blocks until the stream is readable.
+    /// Blocks in `poll` until the stream is readable, or has failed, or the timeout expires.
     ///
     /// A blocking `read` is woken twice per call: a Unix socket also wakes its waiters when the server has
     /// received the request and the socket becomes writable. That doubles the context switches and costs the
@@ -137,14 +141,14 @@ impl Connection {
         let milliseconds = self.timeout.as_micros().div_ceil(1000);
         let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(0) => Err(lost(ErrorKind::TimedOut.into())),
+            Ok(0) => Err(connection_error(ErrorKind::TimedOut.into())),
             Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(fault) => Err(lost(fault.into())),
+            Err(fault) => Err(connection_error(fault.into())),
         }
     }
 
-    /// Spins for a reply, if that is likely to succeed; returns whether bytes have arrived. Errors end the
-    /// spin: the blocking read that follows reports them.
+    /// Spins for a reply, if that is likely to succeed; returns whether bytes have arrived. An error ends the
+    /// spin with `false`: `receive` then polls and reads again, which reports it.
     fn spin_for_reply(&mut self) -> bool {
         let Some(mut window) = self.spin.begin() else { return false };
         let found = loop {
@@ -159,9 +163,10 @@ impl Connection {
         found
     }
 
+    /// Sets the timeout of each single wait.
     fn set_timeout(&mut self, timeout: Duration) -> Result<()> {
         if self.timeout != timeout {
-            self.stream.set_write_timeout(Some(timeout)).map_err(lost)?;
+            self.stream.set_write_timeout(Some(timeout)).map_err(connection_error)?;
             self.timeout = timeout;
         }
         Ok(())
@@ -188,7 +193,8 @@ impl ConnectionFault {
     }
 }
 
-fn lost(fault: std::io::Error) -> Error {
+/// The error of a failed read, write or poll: `deadline-exceeded` for a timeout, otherwise `server-gone`.
+fn connection_error(fault: std::io::Error) -> Error {
     match fault.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
             Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time")

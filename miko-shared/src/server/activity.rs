@@ -75,30 +75,30 @@ impl Activity {
         self.epoch.checked_add(since).map_or(now, |began| began.min(now))
     }
 
-    /// The time by which the running method has to return: its deadline plus `grace`. `None` if no method
-    /// runs or no clock reaches that time.
-    pub(crate) fn method_ends(&self, grace: Duration) -> Option<Instant> {
+    /// The time at which the server is killed if the running method has not returned: the method's deadline
+    /// plus `grace`. `None` if no method runs, or if an `Instant` cannot represent that time.
+    pub(crate) fn method_kill_deadline(&self, grace: Duration) -> Option<Instant> {
         let deadline = self.running()?.deadline_or(self.call_deadline);
         self.began().checked_add(deadline)?.checked_add(grace)
     }
 
-    /// The time by which the server has to answer its parent, which has waited since `waiting_since`. `None`
-    /// if no clock reaches that time.
-    pub(crate) fn answer_ends(&self, waiting_since: Instant, grace: Duration) -> Option<Instant> {
+    /// The time at which the server is killed if it has not answered its parent, which has waited since
+    /// `waiting_since`. `None` if an `Instant` cannot represent that time.
+    pub(crate) fn answer_kill_deadline(&self, waiting_since: Instant, grace: Duration) -> Option<Instant> {
         if self.running().is_some() {
-            return self.method_ends(grace);
+            return self.method_kill_deadline(grace);
         }
         self.began().max(waiting_since).checked_add(self.call_deadline)?.checked_add(grace)
     }
 
-    /// The earliest time at which a method that starts from now on can be overdue.
+    /// The earliest time at which a method that starts from now on can exceed its kill deadline.
     pub(crate) fn next_check(&self, grace: Duration) -> Option<Instant> {
         let deadlines = self.surface.methods.iter().map(|method| method.deadline_or(self.call_deadline));
         Instant::now().checked_add(deadlines.min()?)?.checked_add(grace)
     }
 
     /// The error for a server that was killed because it did not answer in time.
-    pub(crate) fn overdue(&self) -> Error {
+    pub(crate) fn overdue_error(&self) -> Error {
         match self.running() {
             Some(method) => Error::new(
                 ErrorId::SERVER_GONE,
@@ -135,20 +135,20 @@ mod tests {
     #[test]
     fn a_method_is_overdue_after_its_deadline_and_the_grace_period() {
         let activity = activity();
-        assert_eq!(activity.method_ends(GRACE), None);
+        assert_eq!(activity.method_kill_deadline(GRACE), None);
         let now = Instant::now();
         activity.begin("q0", now);
-        assert_eq!(activity.method_ends(GRACE), Some(now + DEADLINE + GRACE));
-        assert!(activity.overdue().to_string().contains("`q0`"));
+        assert_eq!(activity.method_kill_deadline(GRACE), Some(now + DEADLINE + GRACE));
+        assert!(activity.overdue_error().to_string().contains("`q0`"));
         activity.end();
-        assert_eq!(activity.method_ends(GRACE), None);
+        assert_eq!(activity.method_kill_deadline(GRACE), None);
     }
 
     #[test]
     fn a_time_that_no_clock_reaches_is_none() {
         let activity = activity();
         activity.begin("q0", Instant::now());
-        assert_eq!(activity.method_ends(Duration::MAX), None);
+        assert_eq!(activity.method_kill_deadline(Duration::MAX), None);
         assert_eq!(activity.next_check(Duration::MAX), None);
     }
 
@@ -159,8 +159,8 @@ mod tests {
             activity.page.method.store(method, Relaxed);
             activity.page.began.store(began, Relaxed);
             assert!(activity.began() <= Instant::now());
-            assert!(activity.answer_ends(Instant::now(), GRACE).is_some());
-            let _ = activity.overdue();
+            assert!(activity.answer_kill_deadline(Instant::now(), GRACE).is_some());
+            let _ = activity.overdue_error();
         }
     }
 }

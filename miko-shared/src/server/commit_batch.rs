@@ -17,8 +17,8 @@ use miko_rpc::{Error, ErrorId, GroupFailure};
 use super::Shared;
 use super::connection::{ConnectionState, ServedCall};
 
-/// After this time a group takes further calls of its first connection alone. The connections served so far are
-/// answered before the batch continues, so that one long call does not delay answers that are ready.
+/// After this time a group takes further calls of its first connection alone. The connections served so far
+/// are answered before the batch continues, so that one long call does not delay answers that are ready.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(1);
 
 /// After a commit that failed, this many connections are served alone: such failures tend to recur, and a
@@ -89,7 +89,7 @@ impl CommitBatch {
         let started = Instant::now();
         let mut count = 0;
         let mut group = PendingGroup { slots, calls: Vec::new() };
-        let committed = shared.target.run_group(&mut |_| {
+        let committed = shared.service.run_group(&mut |_| {
             while let Some(slot) = slots.get(count)
                 && (count == 0 || started.elapsed() <= MAX_GROUP_TIME)
             {

@@ -215,7 +215,7 @@ fn run<I: Interface + ?Sized>(
         return (None, refusal(request.id, &late));
     }
     let method = shared.activity.begin(request.message.name(), now);
-    let response = shared.target.interface().serve(request.message);
+    let response = shared.service.interface().serve(request.message);
     shared.activity.end();
     report_slow(method, now);
     (method, Answer { request_id: request.id, message: Ok(response) })

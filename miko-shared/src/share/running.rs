@@ -13,7 +13,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use super::child_status::SigchldGuard;
 use super::directory::Directory;
 use super::report::{Outcome, Report, ShareError, WorkerReport};
-use super::supervisor::{Delivery, Ended, Interrupt, Supervisor, WorkerBody};
+use super::supervisor::{Delivery, Interrupt, ReapedWorker, Supervisor, WorkerBody};
 use super::worker_process::{BlockResult, WorkerResult};
 use crate::client::{Address, SocketTransport, refuse_in_runtime};
 use crate::token::Token;
@@ -30,7 +30,7 @@ pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
     /// use.
     pub(super) supervisor: Supervisor,
     pub(super) body: Box<WorkerBody<'b>>,
-    pub(super) ended: Vec<Ended>,
+    pub(super) ended: Vec<ReapedWorker>,
     pub(super) on_exit: Option<OnExit>,
     pub(super) address: Address,
     pub(super) db: OnceCell<I::Client>,
@@ -106,8 +106,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         let interrupt = Interrupt::listen()?;
         let mut delivery = Delivery::default();
         let waited = self.wait_with(&interrupt);
-        let delivered = self.supervisor.take_state(&interrupt, &mut delivery);
-        self.supervisor.end();
+        let delivered = self.supervisor.receive_final_state(&interrupt, &mut delivery);
+        self.supervisor.terminate_all();
         let mut workers: Vec<WorkerReport<R>> =
             std::mem::take(&mut self.ended).into_iter().map(report).collect();
         workers.sort_by_key(|worker| worker.index);
@@ -141,7 +141,7 @@ fn both(first: Error, second: Error) -> Error {
 }
 
 /// Builds the report of a worker that was reaped.
-fn report<R: DeserializeOwned>(worker: Ended) -> WorkerReport<R> {
+fn report<R: DeserializeOwned>(worker: ReapedWorker) -> WorkerReport<R> {
     let (calls, outcome) = outcome(&worker);
     WorkerReport {
         index: worker.index,
@@ -159,7 +159,7 @@ fn report<R: DeserializeOwned>(worker: Ended) -> WorkerReport<R> {
 }
 
 /// Decodes the result of a worker: the number of its calls and the outcome of its block.
-fn outcome<R: DeserializeOwned>(worker: &Ended) -> (u64, Outcome<R>) {
+fn outcome<R: DeserializeOwned>(worker: &ReapedWorker) -> (u64, Outcome<R>) {
     let fault = match rmp_serde::from_slice::<WorkerResult<R>>(&worker.result) {
         Ok(WorkerResult { result, calls }) => {
             let outcome = match result {

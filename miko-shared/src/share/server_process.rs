@@ -22,7 +22,7 @@ use super::control::{FINISH, ServerMessage, StateWriter, send};
 use super::directory::Directory;
 use crate::limits::Limits;
 use crate::polling::SharedStatus;
-use crate::server::{self, Activity, ServeOptions, Serving};
+use crate::server::{self, Activity, ServeOptions, Service};
 use crate::token::Token;
 
 /// Everything that the server process inherits from its parent.
@@ -45,7 +45,7 @@ pub(super) struct ServerSetup<'d> {
 pub(super) fn run<I, S>(mut setup: ServerSetup<'_>, open: impl FnOnce() -> Result<S>) -> i32
 where
     I: Interface + ?Sized,
-    S: Serving<I> + 'static,
+    S: Service<I> + 'static,
 {
     let outcome = open_and_serve::<I, S>(&mut setup, open);
     let code = i32::from(outcome.is_err());
@@ -60,7 +60,7 @@ where
 fn open_and_serve<I, S>(setup: &mut ServerSetup<'_>, open: impl FnOnce() -> Result<S>) -> Result<()>
 where
     I: Interface + ?Sized,
-    S: Serving<I> + 'static,
+    S: Service<I> + 'static,
 {
     if let Some(bytes) = setup.memory_limit {
         memory::limit(bytes)?;
@@ -71,22 +71,22 @@ where
             format!("opening the shared object panicked: {}", panic_message(&*panic)),
         ))
     })?;
-    let served: Rc<dyn Serving<I>> = Rc::new(opened);
+    let service: Rc<dyn Service<I>> = Rc::new(opened);
     let runtime = server::runtime(setup.shared_status.as_ref())
         .map_err(|fault| system("no runtime can be started", fault))?;
     send(&mut setup.control, &ServerMessage::Ready);
-    runtime.block_on(serve_until_finish(setup, Rc::clone(&served)))?;
+    runtime.block_on(serve_until_finish(setup, Rc::clone(&service)))?;
     if is_orphan(&setup.control) {
         return Err(Error::new(ErrorId::INTERRUPTED, "the parent ended before its workers"));
     }
     let mut state = BufWriter::with_capacity(64 << 10, StateWriter(&mut setup.control));
-    served.deliver(&mut state)?;
+    service.deliver(&mut state)?;
     state.flush().map_err(|fault| system("the final state cannot be handed over", fault))
 }
 
 async fn serve_until_finish<I: Interface + ?Sized>(
     setup: &ServerSetup<'_>,
-    served: Rc<dyn Serving<I>>,
+    service: Rc<dyn Service<I>>,
 ) -> Result<()> {
     let failed = |fault| system("the server cannot listen", fault);
     let control = setup.control.try_clone().map_err(failed)?;
@@ -105,7 +105,7 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         shared_status: setup.shared_status.clone(),
         activity: Arc::clone(&setup.activity),
     };
-    server::serve(listener, served, options, stop).await?;
+    server::serve(listener, service, options, stop).await?;
     setup.control.set_nonblocking(false).map_err(failed)
 }
 

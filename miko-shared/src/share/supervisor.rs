@@ -1,5 +1,5 @@
-//! The parent's side of the children: starts the workers, and is the only module that watches, ends and reaps
-//! children.
+//! Supervises the child processes of a share, in the parent: forks the workers, and watches, signals and
+//! reaps the server and the workers. No other module reaps a child.
 
 mod captured;
 mod child;
@@ -25,7 +25,7 @@ use super::worker_process::{Worker, redirect_output};
 use crate::server::Activity;
 use child::{ChildProcess, OutputPipes, after, output_pipe, timeout_until};
 
-pub(super) use child::{Ended, WorkerChild};
+pub(super) use child::{ReapedWorker, WorkerChild};
 pub(crate) use interrupt::Interrupt;
 
 /// The code of a forked worker; returns its exit code.
@@ -36,7 +36,7 @@ pub(super) type WorkerBody<'b> = dyn Fn(&Worker, std::fs::File) -> i32 + 'b;
 pub(super) struct WorkerOptions {
     pub(super) count: usize,
     pub(super) max_concurrent: usize,
-    /// The bytes that are kept of each output of a worker; `None` if output is not captured.
+    /// The most bytes that are kept of a worker's stdout and stderr each; `None` if output is not captured.
     pub(super) capture: Option<usize>,
     pub(super) allow_threads: bool,
     pub(super) worker_timeout: Option<Duration>,
@@ -45,23 +45,24 @@ pub(super) struct WorkerOptions {
 
 /// The server process and the workers.
 ///
-/// Dropping it in the process that created it ends all of them.
+/// Dropping it ends and reaps all of them, but only in the process that created it.
 pub(super) struct Supervisor {
     options: WorkerOptions,
     owner: Pid,
     descriptors: DescriptorLimit,
-    /// `None` after it was reaped, and in workers.
+    /// `None` after the server was reaped, and in the copy that a worker inherits.
     server: Option<ServerChild>,
+    /// The workers that were not reaped yet.
     workers: Vec<WorkerChild>,
     /// The number of workers forked so far.
     forked: usize,
-    /// The reason of an early shutdown, once it has begun.
+    /// The reason of an early shutdown; `None` until one has begun.
     failure: Option<Error>,
     /// How often Ctrl-C was pressed.
     interrupts: u64,
 }
 
-/// The final state, as far as it was delivered.
+/// The part of the final state that has arrived.
 #[derive(Default)]
 pub(super) struct Delivery {
     pub(super) state: Vec<u8>,
@@ -77,7 +78,7 @@ struct ServerChild {
 }
 
 impl Supervisor {
-    /// Takes over a server process that was just forked.
+    /// Takes ownership of a server process that was just forked.
     pub(super) fn adopt(
         server: Pid,
         control: UnixStream,
@@ -107,11 +108,11 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Waits until the server process serves.
+    /// Waits until the server accepts connections.
     ///
     /// # Errors
-    /// The reason why it could not be set up, `interrupted`, or `server-gone` if it took longer than
-    /// `call_deadline` plus the grace period.
+    /// The reason why its setup failed; `interrupted`; `server-gone`, if the server ended, or was killed
+    /// because it took longer than `call_deadline` plus the grace period.
     pub(super) fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
         match server.receive(interrupt, &mut self.interrupts, self.options.grace_period)? {
@@ -144,22 +145,24 @@ impl Supervisor {
         self.workers.iter().map(|worker| (worker.index, worker.process.pid()))
     }
 
+    /// Sends a signal to all live workers.
     pub(super) fn signal_workers(&self, signal: Signal) {
         for worker in &self.workers {
             worker.process.signal(signal);
         }
     }
 
-    /// Waits until all workers have ended. Starts the next ones as others end, and passes each that was
-    /// reaped to `reaped`.
+    /// Runs until all workers have ended: forks further workers as others end, and calls `reaped` with each
+    /// worker that was reaped.
     ///
     /// # Errors
-    /// `interrupted`, `server-gone` or why a worker could not be started; after all workers have ended.
+    /// The reason of an early shutdown: `interrupted`, `server-gone`, or a worker could not be started. It is
+    /// returned only after all live workers have ended.
     pub(super) fn wait_for_workers(
         &mut self,
         body: &WorkerBody<'_>,
         interrupt: &Interrupt,
-        mut reaped: impl FnMut(Ended),
+        mut reaped: impl FnMut(ReapedWorker),
     ) -> Result<()> {
         loop {
             self.start_workers(body);
@@ -184,7 +187,7 @@ impl Supervisor {
             self.workers = alive;
             let ended: Vec<WorkerChild> = ended;
             // All are reaped before the first callback runs, because it may panic.
-            let ended: Vec<Ended> = ended.into_iter().map(WorkerChild::reap).collect();
+            let ended: Vec<ReapedWorker> = ended.into_iter().map(WorkerChild::reap).collect();
             for worker in &ended {
                 debug!(worker = worker.index, pid = worker.pid, status = %worker.status, "worker ended");
             }
@@ -198,9 +201,13 @@ impl Supervisor {
     /// # Errors
     /// The reason why the state was not delivered: `delivery` then contains the part that arrived.
     /// `interrupted` after a Ctrl-C meanwhile, also if the state is complete.
-    pub(super) fn take_state(&mut self, interrupt: &Interrupt, delivery: &mut Delivery) -> Result<()> {
+    pub(super) fn receive_final_state(
+        &mut self,
+        interrupt: &Interrupt,
+        delivery: &mut Delivery,
+    ) -> Result<()> {
         let server = self.server.as_mut().ok_or_else(server_gone)?;
-        // If the server is gone, the read that follows reports it.
+        // If this write fails because the server has ended, `receive` reports that.
         let _ = server.control.write_all(&[FINISH]);
         let interrupts_before = self.interrupts;
         loop {
@@ -226,7 +233,7 @@ impl Supervisor {
 
     /// Ends all live processes with SIGTERM, after the grace period with SIGKILL, and reaps them. All workers
     /// share one grace period; the server gets another one after them.
-    pub(super) fn end(&mut self) {
+    pub(super) fn terminate_all(&mut self) {
         self.signal_workers(Signal::SIGTERM);
         let until = after(self.options.grace_period);
         for worker in self.workers.drain(..) {
@@ -238,6 +245,7 @@ impl Supervisor {
         }
     }
 
+    /// Forks one worker, with a pipe for its result and, if output is captured, pipes for stdout and stderr.
     fn fork_worker(&mut self, body: &WorkerBody<'_>) -> Result<()> {
         let index = self.forked;
         let worker = Worker { index, count: self.options.count };
@@ -272,14 +280,15 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Closes, in a worker, the inherited descriptors of the parent, including those of the server, and
-    /// restores the descriptor limit.
+    /// Runs in a worker: closes the descriptors inherited from the parent (pipes and pidfds of other workers,
+    /// the server's control socket and pidfd) and restores the descriptor limit.
     fn close_inherited(&mut self) {
         self.descriptors.restore();
         self.workers.clear();
         self.server = None;
     }
 
+    /// Blocks until Ctrl-C, output or the end of a worker, the end of the server, or the next kill deadline.
     fn wait_for_event(&self, interrupt: &Interrupt) -> Result<()> {
         let mut fds = vec![PollFd::new(interrupt.as_fd(), PollFlags::POLLIN)];
         if let (None, Some(server)) = (&self.failure, &self.server) {
@@ -290,26 +299,27 @@ impl Supervisor {
         wait_on(&mut fds, workers.chain(self.next_server_check()).min())
     }
 
-    /// The next time at which the server may be overdue; `None` during a shutdown or without a server.
+    /// The next time at which the running method may have exceeded its kill deadline; `None` during a
+    /// shutdown or without a server.
     fn next_server_check(&self) -> Option<Instant> {
         let (None, Some(server)) = (&self.failure, &self.server) else { return None };
         let grace = self.options.grace_period;
-        server.activity.method_ends(grace).or_else(|| server.activity.next_check(grace))
+        server.activity.method_kill_deadline(grace).or_else(|| server.activity.next_check(grace))
     }
 
-    /// Kills a server whose method has not returned in time.
+    /// Kills the server and begins the shutdown, if the running method has exceeded its kill deadline.
     fn kill_overdue_server(&mut self) {
         let (None, Some(server)) = (&self.failure, &self.server) else { return };
-        let until = server.activity.method_ends(self.options.grace_period);
-        if until.is_some_and(|until| Instant::now() >= until) {
-            let error = server.activity.overdue();
+        let deadline = server.activity.method_kill_deadline(self.options.grace_period);
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let error = server.activity.overdue_error();
             error!(%error, pid = server.process.pid(), "server killed");
             server.process.signal(Signal::SIGKILL);
             self.begin_shutdown(error);
         }
     }
 
-    /// Signals the workers whose kill timer has expired.
+    /// Sends the next signal to each worker whose kill timer has expired.
     fn escalate(&mut self) {
         let now = Instant::now();
         for worker in &mut self.workers {
@@ -332,7 +342,8 @@ impl Supervisor {
         self.begin_shutdown(interrupted());
     }
 
-    /// Begins an early shutdown: starts no more workers, and gives live ones the grace period to end.
+    /// Begins an early shutdown: no more workers are started, and live ones get SIGTERM after the grace
+    /// period. The first error is kept; later calls are no-ops.
     fn begin_shutdown(&mut self, error: Error) {
         if self.failure.is_some() {
             return;
@@ -348,18 +359,18 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // A fork of the parent inherits this value, but the children are not its own.
+        // A forked process inherits this value, but the children are those of the parent.
         if getpid() == self.owner {
-            self.end();
+            self.terminate_all();
         }
     }
 }
 
 impl ServerChild {
-    /// Receives its next message; `None` if Ctrl-C arrives first, which is added to `interrupts`.
+    /// Receives the server's next message; `None` if Ctrl-C arrives first, which is added to `interrupts`.
     ///
     /// # Errors
-    /// `server-gone`, if it ends without a message, or is killed because it sends none in time.
+    /// `server-gone`, if the server ends without a message, or exceeds its deadline: it is killed then.
     fn receive(
         &mut self,
         interrupt: &Interrupt,
@@ -373,7 +384,7 @@ impl ServerChild {
                 *interrupts += count;
                 return Ok(None);
             }
-            // Checked before the read, so that messages which it sent before its end are still read.
+            // Checked before the read, so that messages sent before the server ended are still received.
             let ended = self.process.has_ended();
             if let Some(message) = self.inbox.try_receive(&mut self.control)? {
                 return Ok(Some(message));
@@ -381,20 +392,20 @@ impl ServerChild {
             if ended {
                 return Err(server_gone());
             }
-            let until = self.activity.answer_ends(started, grace);
-            if until.is_some_and(|until| Instant::now() >= until) {
-                let error = self.activity.overdue();
+            let deadline = self.activity.answer_kill_deadline(started, grace);
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                let error = self.activity.overdue_error();
                 error!(%error, pid = self.process.pid(), "server killed");
                 self.process.signal(Signal::SIGKILL);
                 return Err(error);
             }
             let watched = [interrupt.as_fd(), self.control.as_fd(), self.process.as_fd()];
-            wait_on(&mut watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)), until)?;
+            wait_on(&mut watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)), deadline)?;
         }
     }
 }
 
-/// Polls the descriptors until one is ready, the time is `until`, or a signal arrives.
+/// Polls the descriptors until one is ready, `until` is reached, or a signal arrives.
 fn wait_on(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
     match poll(fds, timeout_until(until)) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
@@ -402,6 +413,8 @@ fn wait_on(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<()> {
     }
 }
 
+/// The error of a server process that has ended although the parent still needs it: at the setup, while
+/// workers run, or at the delivery of the final state.
 fn server_gone() -> Error {
     Error::new(ErrorId::SERVER_GONE, "the server process ended before its workers")
 }

@@ -33,7 +33,7 @@ use super::worker_process::{self, Worker};
 use crate::client::Address;
 use crate::limits::Limits;
 use crate::polling::{self, SharedStatus};
-use crate::server::{Activity, Serving};
+use crate::server::{Activity, Service};
 use crate::token::Token;
 
 /// The default of [`Uds::capture_limit`], in bytes.
@@ -249,7 +249,7 @@ impl Uds {
         self.launch(n, open, |_| (), block)
     }
 
-    /// Sets up a share of any [`Serving`]: directory, socket, server process, workers.
+    /// Sets up a share of any [`Service`]: directory, socket, server process, workers.
     pub(crate) fn launch<'b, I, R, S, T>(
         &self,
         n: usize,
@@ -260,7 +260,7 @@ impl Uds {
     where
         I: Interface + ?Sized,
         R: Serialize + DeserializeOwned,
-        S: Serving<I> + 'static,
+        S: Service<I> + 'static,
     {
         let lease = self.acquire()?;
         let interrupt = Interrupt::listen()?;
@@ -354,7 +354,7 @@ impl Uds {
     ) -> Result<Supervisor>
     where
         I: Interface + ?Sized,
-        S: Serving<I> + 'static,
+        S: Service<I> + 'static,
     {
         let failed = |fault| {
             Error::caused_by(ErrorId::INTERNAL, "the socket cannot be made", fault)

@@ -6,7 +6,7 @@ use crate::class::Catalog;
 use crate::query::RecordView;
 use crate::record::Record;
 use crate::stack;
-use crate::storage::broken;
+use crate::storage::corruption;
 use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
@@ -24,7 +24,7 @@ pub(in crate::engine) struct Candidate<'c> {
 
 impl<'c> Candidate<'c> {
     pub(in crate::engine) fn of(record: Record, catalog: &'c Catalog) -> Result<Self> {
-        let stack = record.stack.to_map().map_err(broken)?;
+        let stack = record.stack.to_map().map_err(corruption)?;
         let classes = stack::classes(&stack).into_iter().map(str::to_owned).collect();
         Ok(Self { record, version: None, id: RowId::default(), classes, catalog })
     }
@@ -48,7 +48,7 @@ impl RecordView for Candidate<'_> {
     }
 
     fn is_instance_of(&self, classes: &[String]) -> bool {
-        self.classes.iter().any(|class| self.catalog.is_one_of(class, classes))
+        self.classes.iter().any(|class| self.catalog.is_subclass_of_any(class, classes))
     }
 
     fn created_at(&self) -> Timestamp {

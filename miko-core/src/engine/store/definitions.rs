@@ -15,7 +15,7 @@ use crate::engine::store::pending_checks::MAX_LISTED;
 use crate::engine::store::stored_json::{defined_by, map};
 use crate::json::index_key;
 use crate::json::pointer::PointerToken;
-use crate::storage::broken;
+use crate::storage::corruption;
 use crate::storage::ids::{CommitSeq, ConstraintId, RowId};
 use crate::storage::row::State;
 use crate::storage::write_set::{IndexEntry, RowChange, WriteSet};
@@ -52,8 +52,11 @@ impl<T: Storage> Store<T> {
         self.find_unique(ConstraintId::DEFINITION_NAME, &index_key(&[&name.into()]))
     }
 
-    /// Makes `row`, which defines no class yet, the definition of `name`.
-    pub(super) fn enter_name(&mut self, row: RowId, name: &str) -> Result<()> {
+    /// Registers `row`, which has no definition yet, as the definition of `name`.
+    ///
+    /// # Errors
+    /// `duplicate-class`, if the name is built in or has another definition.
+    pub(super) fn claim_name(&mut self, row: RowId, name: &str) -> Result<()> {
         Error::check(self.check_name(Some(row), name)?.into_iter().collect())?;
         let write = WriteSet { added_entries: vec![name_entry(row, name)], ..WriteSet::default() };
         self.apply(write).map(drop)
@@ -71,8 +74,8 @@ impl<T: Storage> Store<T> {
         Ok(Some(item.with("class", name).with("other", other.map(|(_, pk)| pk))))
     }
 
-    /// Makes `row` no longer the definition of `name`.
-    pub(super) fn leave_name(&mut self, row: RowId, name: &str) -> Result<()> {
+    /// Removes `row` as the definition of `name`. In a temporal database, records when the name was released.
+    pub(super) fn release_name(&mut self, row: RowId, name: &str) -> Result<()> {
         if self.is_temporal
             && let Some(row) = self.storage.row(row)?
         {
@@ -82,12 +85,12 @@ impl<T: Storage> Store<T> {
         self.apply(write).map(drop)
     }
 
-    /// Makes the time of the running write no earlier than the end of the last definition of `name`. Two
-    /// definitions of a name are never valid at the same time, even if the clock was set back, or a write
-    /// got a later time to follow the one before it.
-    pub(super) fn wait_for_name(&mut self, name: &str) {
+    /// Advances the time of the running write to the time at which `name` was last released, if that is
+    /// later. Two definitions of a name are thus never valid at the same time, even if the clock was set back
+    /// or the release got a time in the future to follow an earlier write.
+    pub(super) fn advance_time_past_release(&mut self, name: &str) {
         if let Some(released) = self.released(name) {
-            self.moment = self.moment.max(released);
+            self.transaction_time = self.transaction_time.max(released);
         }
     }
 
@@ -154,8 +157,8 @@ impl<T: Storage> Store<T> {
             .flat_map(|name| old.with_subclasses(name).chain(new.with_subclasses(name)))
             .map(str::to_owned)
             .collect();
-        old.add_embedding(&mut affected);
-        new.add_embedding(&mut affected);
+        old.add_embedding_classes(&mut affected);
+        new.add_embedding_classes(&mut affected);
         let needs_reindex = |class: &&String| {
             old.constraints(class) != new.constraints(class)
                 || old.has_references(class)
@@ -276,9 +279,9 @@ pub(super) fn catalog_of(buckets: &[Map<String, Value>]) -> Result<Catalog> {
         // Violated rules are ignored: a newer version of Mikobase may have more rules than the one that
         // stored the definition, and the database must still open.
         faults.retain(|fault| !fault.details.contains_key("rule"));
-        Error::check(faults.listed().to_vec()).map_err(broken)?;
+        Error::check(faults.listed().to_vec()).map_err(corruption)?;
     }
-    Catalog::of(definitions).map_err(broken)
+    Catalog::of(definitions).map_err(corruption)
 }
 
 /// A stored record, parsed.

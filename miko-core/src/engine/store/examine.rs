@@ -1,4 +1,4 @@
-//! Checking a record against its classes before it is written.
+//! Validates a record against its classes before a write: normalizes its buckets, then checks them.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -15,8 +15,10 @@ use crate::storage::Storage;
 use crate::uns;
 
 impl<T: Storage> Store<T> {
-    /// Does any class of this stack say something about its records, or anything else about such a record?
-    pub(super) fn has_rules(&self, stack: &Map<String, Value>, extras: &Map<String, Value>) -> bool {
+    /// Whether a record with this stack and these extras has anything to validate: a class of the record is
+    /// defined, the record is a class definition or has class markers (`custom_classes`), or the database is
+    /// strict.
+    pub(super) fn needs_examination(&self, stack: &Map<String, Value>, extras: &Map<String, Value>) -> bool {
         self.strict
             || extras.contains_key("custom_classes")
             || stack::classes(stack)
@@ -24,51 +26,53 @@ impl<T: Storage> Store<T> {
                 .any(|class| class == uns::CLASS || self.catalog.class(class).is_some())
     }
 
-    /// Checks a record against all its classes and normalizes its buckets.
-    ///
-    /// Gives the definition that it is, if it is one.
+    /// Normalizes the buckets of a record and validates them against all its classes. Returns the class
+    /// definition that the record contains, if it is one. `shared` is the bucket of the record, which applies
+    /// to all platters without a bucket of their own.
     ///
     /// # Errors
-    /// `validation-failed`, an item per fault, each by JSON pointer under `place`.
+    /// `validation-failed`, and `class-not-found` in a strict database: an item per fault, each with a JSON
+    /// pointer under `place`.
     pub(super) fn examine(
         &self,
         stack: &mut Cow<'_, Map<String, Value>>,
         shared: &mut Map<String, Value>,
         extras: &Map<String, Value>,
-        purpose: WriteKind,
+        kind: WriteKind,
         place: &Place<'_>,
     ) -> Result<Option<Definition>> {
         let mut faults = FaultList::default();
         let markers = Markers::of(extras);
         if self.strict {
-            self.check_strictly(stack, &markers, place, &mut faults);
+            self.report_undefined_classes(stack, &markers, place, &mut faults);
         }
-        // The primary class comes last, so that the order of fields is its own.
+        // The primary class comes last, so that its order of fields is the final one.
         let mut platters: Vec<Platter<'_>> =
             stack.iter().rev().filter_map(|(key, platter)| self.platter(key, platter)).collect();
-        faults.extend(self.normalize(&mut platters, shared, (purpose, &markers), place));
+        faults.extend(self.normalize(&mut platters, shared, (kind, &markers), place));
         let mut definition = None;
         for platter in &platters {
-            platter.at(place, |place, platter_place| {
+            platter.with_places(place, |place, platter_place| {
                 let bucket = platter.bucket.as_ref().unwrap_or(shared);
                 if platter.class == uns::CLASS {
                     match misplaced_definition(platter.has_bucket, definition.is_some(), platter_place) {
                         Some(fault) => faults.push(fault),
                         None => {
                             definition = Definition::read(bucket, *place, &mut faults);
-                            if purpose != WriteKind::Import {
+                            // An import reports contradictions itself, for the final definitions only.
+                            if kind != WriteKind::Import {
                                 let read = definition.iter();
                                 read.for_each(|read| read.report_contradictions(place, &mut faults));
                             }
                         }
                     }
-                } else if let Some(class) = platter.rules {
+                } else if let Some(class) = platter.defined_class {
                     if class.is_abstract() {
                         let place = Place::Key(platter_place, "class");
                         faults.push(abstract_class(&class.definition.name, &place));
                     }
                     check(&self.catalog, class, bucket, &markers, place, &mut faults);
-                    check_join_parts(class, bucket, place, &mut faults);
+                    report_missing_join_parts(class, bucket, place, &mut faults);
                 }
             });
         }
@@ -85,16 +89,21 @@ impl<T: Storage> Store<T> {
         Ok(definition)
     }
 
-    /// Normalizes the buckets of a record by all its classes, before any of them checks one.
+    /// Normalizes the buckets of a record by all its classes, before any validation.
     ///
-    /// What one class puts in may be for another to fill or to collapse, so they take turns until nothing
-    /// changes. Where two have a default for one field, that of the class with the longer lineage wins, then
-    /// that of the first name: the order of the platters decides nothing.
+    /// A default that one class adds may itself need normalization by another class. All classes are
+    /// therefore applied repeatedly until nothing changes. If two classes have a default for the same field,
+    /// the class with the longer lineage wins, then the one whose name sorts first; the order of the platters
+    /// has no effect.
+    ///
+    /// For an import, only class definitions are normalized.
+    ///
+    /// Returns the fault of a record to which too many defaults were added.
     fn normalize(
         &self,
         platters: &mut [Platter<'_>],
         shared: &mut Map<String, Value>,
-        (purpose, markers): (WriteKind, &Markers),
+        (kind, markers): (WriteKind, &Markers),
         place: &Place<'_>,
     ) -> Option<ErrorItem> {
         for platter in
@@ -102,49 +111,52 @@ impl<T: Storage> Store<T> {
         {
             Definition::normalize(platter.bucket.as_mut().unwrap_or(shared));
         }
-        if purpose == WriteKind::Import {
+        if kind == WriteKind::Import {
             return None;
         }
         let mut classes: Vec<(usize, &Class)> = platters
             .iter()
             .enumerate()
-            .filter_map(|(index, platter)| Some((index, platter.rules?)))
+            .filter_map(|(index, platter)| Some((index, platter.defined_class?)))
             .collect();
         classes.sort_by_key(|(_, class)| (Reverse(class.lineage.len()), &class.definition.name));
-        let mut normalizer = Normalizer::new(&self.catalog, purpose, markers);
+        let mut normalizer = Normalizer::new(&self.catalog, kind, markers);
         loop {
             for (index, class) in &classes {
                 let platter = &mut platters[*index];
                 let mut private = platter.bucket.take();
-                platter.at(place, |place, _| {
+                platter.with_places(place, |place, _| {
                     normalizer.normalize(class, private.as_mut().unwrap_or(shared), place);
                 });
                 platter.bucket = private;
             }
             normalizer.normalize_marked(shared, &Place::Key(place, "bucket"));
-            // One class alone is done after one turn.
+            // A single class without markers needs one pass only.
             if !normalizer.take_changed() || (classes.len() < 2 && markers.is_empty()) {
                 break;
             }
         }
         for platter in platters {
-            if let Some(class) = platter.rules {
+            if let Some(class) = platter.defined_class {
                 class.reorder_fields(platter.bucket.as_mut().unwrap_or(shared));
             }
         }
         normalizer.into_fault()
     }
 
+    /// The platter of a stack with its class looked up; `None` for an entry without a class, such as the
+    /// shadow.
     fn platter<'s>(&'s self, key: &'s str, platter: &'s Value) -> Option<Platter<'s>> {
         let class = platter.get("class")?.as_str()?;
-        let rules = self.catalog.class(class).map(|class| &**class);
+        let defined_class = self.catalog.class(class).map(|class| &**class);
         let bucket = platter.get("bucket");
         let (has_bucket, bucket) = (bucket.is_some(), bucket.and_then(Value::as_object).cloned());
-        Some(Platter { key, class, rules, has_bucket, is_private: bucket.is_some(), bucket })
+        Some(Platter { key, class, defined_class, has_bucket, is_private: bucket.is_some(), bucket })
     }
 
-    /// Notes the classes that are not defined.
-    fn check_strictly(
+    /// Adds a fault for each class of the stack or of a class marker that is neither built in nor defined.
+    /// For strict databases.
+    fn report_undefined_classes(
         &self,
         stack: &Map<String, Value>,
         markers: &Markers,
@@ -154,13 +166,13 @@ impl<T: Storage> Store<T> {
         for class in stack::classes(stack).into_iter().chain(markers.classes()) {
             let is_known = uns::is_built_in(class) || class == uns::VALUE;
             if !is_known && self.catalog.class(class).is_none() {
-                faults.push(undefined(class, place));
+                faults.push(undefined_class(class, place));
             }
         }
     }
 
-    /// Notes each change of what `join` declares, which no update may make.
-    pub(super) fn note_changed_joins(
+    /// Adds a fault for each `join` constraint whose values an update would change: they are immutable.
+    pub(super) fn report_changed_joins(
         &self,
         before: (&Map<String, Value>, &Map<String, Value>),
         after: (&Map<String, Value>, &Map<String, Value>),
@@ -187,23 +199,25 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// A platter that names a class, while its record is examined.
+/// A platter of the record that is being examined.
 struct Platter<'s> {
     key: &'s str,
+    /// The name of the class.
     class: &'s str,
-    /// The class, if it is defined.
-    rules: Option<&'s Class>,
-    /// Has it a `bucket` of any kind?
+    defined_class: Option<&'s Class>,
+    /// Whether the key `bucket` is present, with a value of any type.
     has_bucket: bool,
-    /// Has it a bucket that is its own? This one, which is taken out while its class normalizes it.
+    /// Whether the platter has a bucket (an object) of its own. It stays `true` while `bucket` is taken out
+    /// for normalization.
     is_private: bool,
+    /// The platter's own bucket, as a copy that is written back to the stack in the end.
     bucket: Option<Map<String, Value>>,
 }
 
 impl Platter<'_> {
-    /// Calls `then` with the places of the bucket that its class is about and of the platter, in a record at
-    /// `record`.
-    fn at(&self, record: &Place<'_>, then: impl FnOnce(&Place<'_>, &Place<'_>)) {
+    /// Calls `then` with the place of the bucket that the class applies to (the platter's own or the shared
+    /// one) and the place of the platter. `record` is the place of the record.
+    fn with_places(&self, record: &Place<'_>, then: impl FnOnce(&Place<'_>, &Place<'_>)) {
         let stack = Place::Key(record, "stack");
         let platter = Place::Key(&stack, self.key);
         let owner = if self.is_private { &platter } else { record };
@@ -211,8 +225,13 @@ impl Platter<'_> {
     }
 }
 
-/// Notes the parts of `join` that a bucket lacks.
-fn check_join_parts(class: &Class, bucket: &Map<String, Value>, place: &Place<'_>, faults: &mut FaultList) {
+/// Adds a fault for each `join` constraint of which the bucket lacks a part.
+fn report_missing_join_parts(
+    class: &Class,
+    bucket: &Map<String, Value>,
+    place: &Place<'_>,
+    faults: &mut FaultList,
+) {
     for constraint in class.constraints.iter().filter(|one| one.kind == ConstraintKind::Join) {
         if class.key(constraint, bucket).is_none() {
             let message = format!("every part of `join` is required: {}", constraint.describe());
@@ -223,7 +242,8 @@ fn check_join_parts(class: &Class, bucket: &Map<String, Value>, place: &Place<'_
     }
 }
 
-/// A definition is the bucket of its record, and a record is one definition.
+/// The fault of a class definition in the bucket of a platter (`in_platter`), or of a second platter of class
+/// `puck.uno/class` in one record.
 pub(super) fn misplaced_definition(in_platter: bool, second: bool, place: &Place<'_>) -> Option<ErrorItem> {
     let message = match (in_platter, second) {
         (true, _) => "a class definition stands in the bucket of its record, not in that of a platter",
@@ -241,8 +261,8 @@ fn abstract_class(name: &str, place: &Place<'_>) -> ErrorItem {
         .with("rule", "abstract")
 }
 
-/// A class is named that is not defined, where only defined ones are allowed.
-fn undefined(class: &str, place: &Place<'_>) -> ErrorItem {
+/// The fault of a class that is not defined, in a strict database.
+fn undefined_class(class: &str, place: &Place<'_>) -> ErrorItem {
     let message =
         format!("`{class}` is not defined, and this database is strict: its records are of defined classes");
     place.with_pointer(ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message)).with("class", class)

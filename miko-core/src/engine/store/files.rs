@@ -20,7 +20,7 @@ use crate::files::{FileInfo, MAX_PIECE_SIZE, Piece, Position};
 use crate::storage::ids::{CommitSeq, FileId, RowId};
 use crate::storage::row::FileRow;
 use crate::storage::write_set::{OtherChanges, RowChange};
-use crate::storage::{Storage, broken, each_file, versions};
+use crate::storage::{Storage, corruption, each_file, versions};
 use crate::timestamp::Timestamp;
 
 /// A file that nobody goes on writing for so long is forgotten.
@@ -190,14 +190,14 @@ impl<T: Storage> Store<T> {
         let Some((file, row)) = found else { return Err(not_found(pk)) };
         self.end_exports();
         self.write(Isolation::Separate, |store| {
-            let pointed_at_by = store.pointed_at_by(pk)?;
-            if pointed_at_by.is_empty() {
+            let restricting_references = store.restricting_references(pk)?;
+            if restricting_references.is_empty() {
                 return store.remove_file(file, row);
             }
             let message = "the file cannot be deleted while records name it";
             Err(Error::new(ErrorId::REFERENCE_RESTRICTED, message)
                 .with("pk", pk)
-                .with("pointed_at_by", pointed_at_by))
+                .with("pointed_at_by", restricting_references))
         })
     }
 
@@ -220,7 +220,7 @@ impl<T: Storage> Store<T> {
             for state in versions.iter().filter_map(|version| version.state.as_ref()) {
                 let texts = [Some(&state.bucket), Some(&state.stack), state.extras.as_ref()];
                 for text in texts.into_iter().flatten() {
-                    let value = crate::json::from_text(text).map_err(broken)?;
+                    let value = crate::json::from_text(text).map_err(corruption)?;
                     each_string(&value, &mut |string| {
                         unnamed.remove(string);
                     });

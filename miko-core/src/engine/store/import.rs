@@ -54,7 +54,7 @@ impl<T: Storage> Store<T> {
 impl<'s, T: Storage> Import<'s, T> {
     /// Begins an import as a part of the running write.
     pub(super) fn begin(store: &'s mut Store<T>) -> Self {
-        let (commit_before, now) = (store.last.get().commit, store.moment);
+        let (commit_before, now) = (store.last.get().commit, store.transaction_time);
         Self {
             store,
             commit_before,
@@ -129,7 +129,7 @@ impl<'s, T: Storage> Import<'s, T> {
                 let located = format!("{bucket_pointer}{pointer_in_bucket}");
                 report_rule_fault(fault.with("pointer", located), check, problems);
             }
-            match self.store.enter_name(id, &definition.name) {
+            match self.store.claim_name(id, &definition.name) {
                 Ok(()) => added.push(definition),
                 Err(error) if error.is(ErrorId::DUPLICATE_CLASS) => {
                     let located = |item: &ErrorItem| item.clone().with("pointer", pointer.as_str());
@@ -174,7 +174,7 @@ impl<T: Storage> Store<T> {
             let Some(State { bucket, stack, extras }) = row.state else { continue };
             let mut stack = Cow::Owned(map(&stack)?);
             let extras = extras.as_deref().map_or(Ok(Map::new()), map)?;
-            if !self.has_rules(&stack, &extras) {
+            if !self.needs_examination(&stack, &extras) {
                 continue;
             }
             let mut bucket = map(&bucket)?;
@@ -188,13 +188,13 @@ impl<T: Storage> Store<T> {
                     .filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
                 of_records.for_each(|fault| report_rule_fault(fault.clone(), check, problems));
             }
-            if self.is_indexed(&stack) {
+            if self.has_derived_entries(&stack) {
                 let (references, faults) = self.index_values(id, (&stack, &bucket))?;
-                self.require(id, references);
+                self.defer_reference_checks(id, references);
                 problems.refuse_all(faults, |fault| place.with_pointer(fault));
             }
         }
-        self.pending_faults(|store, id, fault| {
+        self.drain_reference_checks(|store, id, fault| {
             let pk = store.storage.row(id)?.map(|row| row.pk).unwrap_or_default();
             let pointer = fault.details.get("pointer").and_then(Value::as_str).unwrap_or_default();
             let pointer = format!("/records{}{pointer}", PointerToken(&pk));
@@ -282,7 +282,7 @@ impl<T: Storage> Sink for Import<'_, T> {
         self.stub(pk.to_owned(), None, &mut WorldletFaults::default())
     }
 
-    fn refused_file(&mut self, pk: Option<String>) {
+    fn mark_file_refused(&mut self, pk: Option<String>) {
         self.files.refuse(pk);
     }
 
@@ -333,7 +333,7 @@ impl<T: Storage> Sink for Import<'_, T> {
         self.write(&record, &place, problems)
     }
 
-    fn keep(&mut self, key: &str, value: &Value) -> Result<()> {
+    fn set_property(&mut self, key: &str, value: &Value) -> Result<()> {
         let before = self.store.storage.metadata(key)?;
         let change = RowChange { key: key.to_owned(), before, after: Some(value.clone()) };
         self.store.apply(OtherChanges { metadata: vec![change], ..OtherChanges::default() }.into()).map(drop)
@@ -419,7 +419,7 @@ impl<T: Storage> Import<'_, T> {
             row.updated_at = row.updated_at.max(found.updated_at.after()).for_write()?;
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
             let mut write = WriteSet::default();
-            self.store.replace_row(id, found, row, &mut write);
+            self.store.stage_replacement(id, found, row, &mut write);
             self.store.apply(write)?;
         }
         if let Some(State { bucket, stack, .. }) = &replaced {
@@ -443,7 +443,7 @@ impl<T: Storage> Import<'_, T> {
         if let Some(name) = defined_by(stack, bucket)
             && self.store.definition_record(&name)?.is_some_and(|(holder, _)| holder == id)
         {
-            self.store.leave_name(id, &name)?;
+            self.store.release_name(id, &name)?;
             self.removed_classes.push(name);
         }
         Ok(())

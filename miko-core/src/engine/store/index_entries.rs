@@ -53,8 +53,8 @@ pub(super) struct Derived {
 }
 
 impl<T: Storage> Store<T> {
-    /// Whether anything but memberships is derived from such a record.
-    pub(super) fn is_indexed(&self, stack: &Map<String, Value>) -> bool {
+    /// Whether other index entries than memberships can be derived from a record with this stack.
+    pub(super) fn has_derived_entries(&self, stack: &Map<String, Value>) -> bool {
         stack::classes(stack).into_iter().any(|name| {
             let class = self.catalog.class(name);
             name == uns::CLASS
@@ -151,13 +151,13 @@ impl<T: Storage> Store<T> {
         write.change_entries(Vec::new(), derived.entries);
         let mut faults = FaultList::default();
         if !self.apply(write)?.is_empty() {
-            self.note_taken_values(Some(row), record, &mut faults)?;
+            self.report_unique_violations(Some(row), record, &mut faults)?;
         }
         Ok((derived.references, faults))
     }
 
-    /// Notes the unique values of a record that another record has.
-    pub(super) fn note_taken_values(
+    /// Adds a `unique-violation` for each unique value of a record that another record has.
+    pub(super) fn report_unique_violations(
         &self,
         row: Option<RowId>,
         (stack, shared): StackAndBucket<'_>,

@@ -75,7 +75,7 @@ impl<T: Storage> Import<'_, T> {
                 self.store.apply_row(RowChange::replace(id, last, after))?;
             } else {
                 let mut write = WriteSet::default();
-                self.store.replace_row(id, last, after, &mut write);
+                self.store.stage_replacement(id, last, after, &mut write);
                 self.store.apply(write)?;
             }
             if let Some(State { bucket, stack, .. }) = &replaced {
@@ -174,8 +174,8 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
         self.import.reserve(pk)
     }
 
-    fn refused_file(&mut self, pk: Option<String>) {
-        self.import.refused_file(pk);
+    fn mark_file_refused(&mut self, pk: Option<String>) {
+        self.import.mark_file_refused(pk);
     }
 
     fn version(&mut self, version: IncomingVersion, problems: &mut WorldletFaults) -> Result<()> {
@@ -208,7 +208,7 @@ impl<T: Storage> Sink for Merge<'_, '_, T> {
         self.import.chunk(chunk, problems)
     }
 
-    fn keep(&mut self, _: &str, _: &Value) -> Result<()> {
+    fn set_property(&mut self, _: &str, _: &Value) -> Result<()> {
         Ok(())
     }
 }

@@ -1,22 +1,24 @@
-//! What the running write has to check before it ends.
+//! The state of the deferred constraint checks; [`pending_checks`](crate::engine::store::pending_checks) runs
+//! them.
 
 use crate::class::Reference;
 use crate::storage::ids::RowId;
 
-/// What the running write has to check before it ends.
+/// The constraint checks that the running write has deferred to its end.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
-    pub(super) references: Vec<Required>,
-    /// The pks of deleted records, each with the request that deleted it.
+pub(super) struct DeferredConstraints {
+    /// References whose targets must exist and be of an allowed class.
+    pub(super) references: Vec<DeferredReference>,
+    /// The pks of deleted records, each with the index of the batch request that deleted it.
     pub(super) deleted: Vec<(String, Option<usize>)>,
-    /// The pks of records that left a class, each with the request that changed it.
+    /// The pks of records that left a class, each with the index of the batch request that changed it.
     pub(super) reclassed: Vec<(String, Option<usize>)>,
-    /// The running request of a batch.
+    /// The index of the running batch request; `None` outside of a batch.
     pub(super) request: Option<usize>,
 }
 
-impl Pending {
-    /// Says which request of a batch runs from now on.
+impl DeferredConstraints {
+    /// Sets the index of the running batch request.
     pub(super) fn begin_request(&mut self, index: usize) {
         self.request = Some(index);
     }
@@ -25,17 +27,20 @@ impl Pending {
         self.references.is_empty() && self.deleted.is_empty() && self.reclassed.is_empty()
     }
 
-    /// Whether other requests of the same write may still create what this one refers to.
+    /// Whether a batch is running: its later requests may still create the targets of references.
     pub(super) fn is_in_batch(&self) -> bool {
         self.request.is_some()
     }
 }
 
-/// A reference whose target has to exist.
+/// A reference that is checked at the end of the write.
 #[derive(Debug)]
-pub(super) struct Required {
+pub(super) struct DeferredReference {
+    /// The record that contains the reference.
     pub(super) row: RowId,
+    /// The class that declares the reference.
     pub(super) class: String,
     pub(super) reference: Reference,
+    /// The index of the batch request that wrote the reference.
     pub(super) request: Option<usize>,
 }

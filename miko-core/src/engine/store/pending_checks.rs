@@ -1,5 +1,6 @@
-//! What a write checks before it ends: its references have targets then, and no restricting reference is
-//! left to what it has deleted.
+//! Deferred constraint checks, run at the end of a write: every reference has an allowed target, and no
+//! restricting reference points at a deleted record or at one that has left a required class. Requests of a
+//! batch may therefore refer to records that later requests create.
 
 use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use crate::class::Reference;
 use crate::diagnostics::FaultList;
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::facets;
-use crate::engine::store::pending::Required;
+use crate::engine::store::pending::DeferredReference;
 use crate::engine::store::stored_json::map;
 use crate::stack;
 use crate::storage::Storage;
@@ -16,79 +17,88 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::uns;
 
-/// The number of records that the fault of a restricting reference lists.
+/// The most records that one fault lists.
 pub(super) const MAX_LISTED: usize = 10;
 
 impl<T: Storage> Store<T> {
-    /// Requires the targets of the references of a record, at the end of the write.
-    pub(super) fn require(&mut self, row: RowId, references: Vec<(String, Reference)>) {
-        let request = self.pending.request;
-        let required =
-            references.into_iter().map(|(class, reference)| Required { row, class, reference, request });
-        self.pending.references.extend(required);
+    /// Defers the check that the references of a record have targets, to the end of the write.
+    pub(super) fn defer_reference_checks(&mut self, row: RowId, references: Vec<(String, Reference)>) {
+        let request = self.deferred.request;
+        let deferred = references.into_iter().map(|(class, reference)| DeferredReference {
+            row,
+            class,
+            reference,
+            request,
+        });
+        self.deferred.references.extend(deferred);
     }
 
-    /// Notes that a record was deleted.
-    pub(super) fn was_deleted(&mut self, pk: &str) {
-        self.pending.deleted.push((pk.to_owned(), self.pending.request));
+    /// Defers the check that no restricting reference points at a deleted record.
+    pub(super) fn defer_delete_check(&mut self, pk: &str) {
+        self.deferred.deleted.push((pk.to_owned(), self.deferred.request));
     }
 
-    /// Notes that a record is no longer of a class that it was of.
-    pub(super) fn was_reclassed(&mut self, pk: &str) {
-        self.pending.reclassed.push((pk.to_owned(), self.pending.request));
+    /// Defers the check that no restricting reference requires a class that a record has left.
+    pub(super) fn defer_reclass_check(&mut self, pk: &str) {
+        self.deferred.reclassed.push((pk.to_owned(), self.deferred.request));
     }
 
-    /// Checks what the write leaves behind.
-    pub(super) fn check_pending(&mut self) -> Result<()> {
-        if self.pending.is_empty() {
+    /// Runs and discards all deferred checks of the write.
+    ///
+    /// # Errors
+    /// `reference-not-found`, `file-not-found`, `reference-restricted`: all faults together.
+    pub(super) fn check_deferred_constraints(&mut self) -> Result<()> {
+        if self.deferred.is_empty() {
             return Ok(());
         }
-        let deleted = std::mem::take(&mut self.pending.deleted);
+        let deleted = std::mem::take(&mut self.deferred.deleted);
         let mut faults = FaultList::default();
-        self.pending_faults(|_, _, fault| {
+        self.drain_reference_checks(|_, _, fault| {
             faults.push(fault);
             Ok(())
         })?;
         for (pk, request) in &deleted {
-            faults.extend(self.check_deleted(pk)?.map(|fault| of_request(fault, *request)));
+            faults.extend(self.check_deleted(pk)?.map(|fault| with_request_index(fault, *request)));
         }
-        for (pk, request) in std::mem::take(&mut self.pending.reclassed) {
-            faults.extend(self.check_reclassed(&pk)?.map(|fault| of_request(fault, request)));
+        for (pk, request) in std::mem::take(&mut self.deferred.reclassed) {
+            faults.extend(self.check_reclassed(&pk)?.map(|fault| with_request_index(fault, request)));
         }
         faults.check()
     }
 
-    /// Calls `report` with the fault of each required reference without a target, and its record. They are
-    /// not checked again.
-    pub(super) fn pending_faults(
+    /// Checks the deferred references and removes them from the list. Calls `report` with the row id of the
+    /// record and the fault for each reference without an allowed target.
+    pub(super) fn drain_reference_checks(
         &mut self,
         mut report: impl FnMut(&Self, RowId, ErrorItem) -> Result<()>,
     ) -> Result<()> {
-        for required in std::mem::take(&mut self.pending.references) {
-            if let Some(fault) = self.check_reference(&required)? {
-                report(self, required.row, of_request(fault, required.request))?;
+        for deferred in std::mem::take(&mut self.deferred.references) {
+            if let Some(fault) = self.check_reference(&deferred)? {
+                report(self, deferred.row, with_request_index(fault, deferred.request))?;
             }
         }
         Ok(())
     }
 
-    fn check_reference(&self, required: &Required) -> Result<Option<ErrorItem>> {
-        let Required { row, class, reference, .. } = required;
-        // A later request of the batch may have replaced it.
+    /// The fault of a deferred reference, if the record still has the reference.
+    fn check_reference(&self, deferred: &DeferredReference) -> Result<Option<ErrorItem>> {
+        let DeferredReference { row, class, reference, .. } = deferred;
+        // A later request of the batch may have removed the reference from the record.
         if !self.storage.refers(&reference.target, *row, &reference.pointer)? {
             return Ok(None);
         }
         self.check_target(class, reference)
     }
 
-    /// The fault of a reference in a record of `class` without a target, or with one that is not allowed.
+    /// The fault of a reference whose target is missing or of no allowed class. `class` declares the
+    /// reference.
     pub(super) fn check_target(&self, class: &str, reference: &Reference) -> Result<Option<ErrorItem>> {
         if reference.is_file {
             return self.check_file(class, reference);
         }
         let classes = self.classes_of(&reference.target)?;
         let message = match classes {
-            Some(classes) if self.allows(&reference.classes, &classes) => return Ok(None),
+            Some(classes) if self.is_allowed_target(&reference.classes, &classes) => return Ok(None),
             Some(_) => {
                 format!("the record is of no class that is allowed here: {}", reference.classes.join(", "))
             }
@@ -105,12 +115,13 @@ impl<T: Storage> Store<T> {
         }))
     }
 
-    /// A file is referred to by its pk, or by that of a record that stands for it.
+    /// The fault of a file reference. Its target must be a complete file, or a record of a class that
+    /// represents files.
     fn check_file(&self, class: &str, reference: &Reference) -> Result<Option<ErrorItem>> {
         let is_file =
             self.storage.find_file(&reference.target)?.is_some_and(|(_, file)| file.sha256.is_some());
-        let stands_for_one = |class: &String| [uns::FILE, uns::FILE_REFERENCE].contains(&class.as_str());
-        if is_file || self.classes_of(&reference.target)?.is_some_and(|all| all.iter().any(stands_for_one)) {
+        let is_file_class = |class: &String| [uns::FILE, uns::FILE_REFERENCE].contains(&class.as_str());
+        if is_file || self.classes_of(&reference.target)?.is_some_and(|all| all.iter().any(is_file_class)) {
             return Ok(None);
         }
         Ok(Some(
@@ -121,8 +132,9 @@ impl<T: Storage> Store<T> {
         ))
     }
 
-    fn allows(&self, allowed: &[String], classes: &[String]) -> bool {
-        allowed.is_empty() || classes.iter().any(|class| self.catalog.is_one_of(class, allowed))
+    /// Whether a target of these classes is allowed; an empty `allowed` allows any.
+    fn is_allowed_target(&self, allowed: &[String], classes: &[String]) -> bool {
+        allowed.is_empty() || classes.iter().any(|class| self.catalog.is_subclass_of_any(class, allowed))
     }
 
     /// The classes of an active record; `None` if there is none.
@@ -132,54 +144,60 @@ impl<T: Storage> Store<T> {
     }
 
     /// The first records whose references restrict the deletion of a pk, each with the JSON pointer.
-    pub(super) fn pointed_at_by(&self, pk: &str) -> Result<Vec<Value>> {
-        let mut pointed_at_by = Vec::new();
+    pub(super) fn restricting_references(&self, pk: &str) -> Result<Vec<Value>> {
+        let mut restricting_references = Vec::new();
         for (id, pointer) in self.storage.restricting(pk, MAX_LISTED)? {
             let row = self.storage.row(id)?;
-            pointed_at_by.push(json!({"pk": row.map(|row| row.pk), "pointer": pointer}));
+            restricting_references.push(json!({"pk": row.map(|row| row.pk), "pointer": pointer}));
         }
-        Ok(pointed_at_by)
+        Ok(restricting_references)
     }
 
-    /// The fault of a deleted record to which restricting references are left.
+    /// The fault of a deleted record at which restricting references still point.
     fn check_deleted(&self, pk: &str) -> Result<Option<ErrorItem>> {
-        let pointed_at_by = self.pointed_at_by(pk)?;
-        Ok(restricted("the record cannot be deleted while others point at it", pk, pointed_at_by))
+        let restricting_references = self.restricting_references(pk)?;
+        Ok(restriction_fault(
+            "the record cannot be deleted while others point at it",
+            pk,
+            restricting_references,
+        ))
     }
 }
 
 impl<T: Storage> Store<T> {
-    /// The fault of a record that has left a class which a restricting reference requires.
+    /// The fault of a record that has left a class required by a restricting reference. `None` also if the
+    /// record was deleted: [`check_deleted`](Self::check_deleted) covers that.
     fn check_reclassed(&self, pk: &str) -> Result<Option<ErrorItem>> {
         let Some(classes) = self.classes_of(pk)? else { return Ok(None) };
-        let mut pointed_at_by = Vec::new();
+        let mut restricting_references = Vec::new();
         for (id, pointer) in self.storage.restricting(pk, i32::MAX as usize)? {
             let Some(row) = self.storage.row(id)? else { continue };
-            let Some(allowed) = self.allowed_at(&row, pk, &pointer)? else { continue };
-            if !self.allows(&allowed, &classes) {
-                pointed_at_by.push(json!({"pk": row.pk, "pointer": pointer, "allowed": allowed}));
+            let Some(allowed) = self.allowed_classes_at(&row, pk, &pointer)? else { continue };
+            if !self.is_allowed_target(&allowed, &classes) {
+                restricting_references.push(json!({"pk": row.pk, "pointer": pointer, "allowed": allowed}));
             }
-            if pointed_at_by.len() == MAX_LISTED {
+            if restricting_references.len() == MAX_LISTED {
                 break;
             }
         }
-        Ok(restricted(
+        Ok(restriction_fault(
             "the record cannot leave the classes that others which point at it require",
             pk,
-            pointed_at_by,
+            restricting_references,
         ))
     }
 
-    /// The classes that the reference at `pointer` of a record allows its target to have.
-    fn allowed_at(&self, row: &Row, target: &str, pointer: &str) -> Result<Option<Vec<String>>> {
+    /// The classes that the reference from `row` to `target` at `pointer` allows; `None` if there is no such
+    /// reference.
+    fn allowed_classes_at(&self, row: &Row, target: &str, pointer: &str) -> Result<Option<Vec<String>>> {
         let Some(state) = &row.state else { return Ok(None) };
         let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
         for facet in facets(&stack, &bucket) {
             let references = self.catalog.references(facet.class, facet.bucket, &facet.pointer());
-            let is_it = |reference: &Reference| {
+            let is_searched = |reference: &Reference| {
                 reference.pointer == pointer && reference.target == target && !reference.is_file
             };
-            if let Some(found) = references.into_iter().find(is_it) {
+            if let Some(found) = references.into_iter().find(is_searched) {
                 return Ok(Some(found.classes));
             }
         }
@@ -187,14 +205,14 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The fault of a record that others restrict; `None` if none does.
-fn restricted(message: &str, pk: &str, pointed_at_by: Vec<Value>) -> Option<ErrorItem> {
+/// The `reference-restricted` fault that lists the restricting references; `None` if there are none.
+fn restriction_fault(message: &str, pk: &str, restricting_references: Vec<Value>) -> Option<ErrorItem> {
     let item = ErrorItem::new(ErrorId::REFERENCE_RESTRICTED, message).with("pk", pk);
-    (!pointed_at_by.is_empty()).then(|| item.with("pointed_at_by", pointed_at_by))
+    (!restricting_references.is_empty()).then(|| item.with("pointed_at_by", restricting_references))
 }
 
-/// Adds the request of a batch to a fault.
-fn of_request(fault: ErrorItem, request: Option<usize>) -> ErrorItem {
+/// Adds the index of the batch request to a fault.
+fn with_request_index(fault: ErrorItem, request: Option<usize>) -> ErrorItem {
     match request {
         Some(index) => fault.with("request", index),
         None => fault,

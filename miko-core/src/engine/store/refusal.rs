@@ -1,9 +1,10 @@
-//! Everything that is wrong with a write that is refused.
+//! Collects all faults of a rejected write.
 //!
-//! A write is checked in phases: the record by itself, what other records say about it, and at the commit its
-//! references. The first phase that finds a fault ends the write. The later ones are run here for their
-//! faults alone, so that one answer lists them all. Two are not: whether a restricting reference requires a
-//! class that the record leaves, and whether stored records break a changed definition.
+//! A write is checked in phases: the record alone, then against other records (unique values, names of
+//! classes), and at the end of the write its references. The first phase that finds a fault ends the write.
+//! This module then runs the later phases without writing, so that one error lists the faults of all phases.
+//! Two checks are left out: whether a restricting reference requires a class that the record leaves, and
+//! whether stored records violate a changed definition.
 
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
@@ -16,17 +17,17 @@ use crate::engine::store::stored_json::defined_by;
 use crate::storage::Storage;
 use crate::storage::ids::RowId;
 
-/// A write that is refused.
-pub(super) struct Refused<'r> {
-    /// The row that was written, or was to be written.
+/// The record of a rejected write.
+pub(super) struct RejectedWrite<'r> {
+    /// The row id; `None` for a new record that got none yet.
     row: Option<RowId>,
-    /// The record as it is stored, if there is one.
+    /// The stored record; `None` for a create.
     before: Option<StackAndBucket<'r>>,
     after: StackAndBucket<'r>,
 }
 
-impl<'r> Refused<'r> {
-    /// A record that was to be created; `row` is its row, if that was written.
+impl<'r> RejectedWrite<'r> {
+    /// A rejected create. `row` is the row id of the new record, if it got one already.
     pub(super) fn new_record(
         row: Option<RowId>,
         stack: &'r Map<String, Value>,
@@ -35,14 +36,15 @@ impl<'r> Refused<'r> {
         Self { row, before: None, after: (stack, bucket) }
     }
 
-    /// A stored record that was to be changed.
+    /// A rejected update.
     pub(super) fn update(row: RowId, before: StackAndBucket<'r>, after: StackAndBucket<'r>) -> Self {
         Self { row: Some(row), before: Some(before), after }
     }
 }
 
-/// The errors that say what is wrong with a record. Others say that the tables cannot be used.
-const FAULTS: [ErrorId; 6] = [
+/// The errors that describe a fault of the record. After any other error, such as one of storage, no further
+/// phase is run.
+const RECORD_FAULTS: [ErrorId; 6] = [
     ErrorId::VALIDATION_FAILED,
     ErrorId::CLASS_NOT_FOUND,
     ErrorId::DUPLICATE_CLASS,
@@ -52,50 +54,50 @@ const FAULTS: [ErrorId; 6] = [
 ];
 
 impl<T: Storage> Store<T> {
-    /// `error`, and with it what the phases that were not reached have to say.
-    pub(super) fn with_all_faults(&self, error: Error, refused: &Refused<'_>) -> Error {
-        if !error.items().iter().all(|fault| FAULTS.contains(&fault.id)) {
+    /// Adds the faults of the phases that were not reached to `error`.
+    pub(super) fn with_faults_of_later_phases(&self, error: Error, rejected: &RejectedWrite<'_>) -> Error {
+        if !error.items().iter().all(|fault| RECORD_FAULTS.contains(&fault.id)) {
             return error;
         }
         let mut faults = FaultList::default();
-        let has_taken_values = error.is(ErrorId::UNIQUE_VIOLATION);
+        let has_unique_violations = error.is(ErrorId::UNIQUE_VIOLATION);
         faults.extend(error.into_items());
         let mut later = FaultList::default();
-        // Where the tables cannot be read, the faults found so far are reported.
-        let _ = self.note_later_faults(refused, has_taken_values, &mut later);
+        // If storage fails meanwhile, the faults found so far are reported.
+        let _ = self.report_faults_of_later_phases(rejected, has_unique_violations, &mut later);
         later.retain(|fault| !faults.listed().contains(fault));
         faults.append(later);
         Error::of(faults.into_items())
     }
 
-    fn note_later_faults(
+    fn report_faults_of_later_phases(
         &self,
-        refused: &Refused<'_>,
-        has_taken_values: bool,
+        rejected: &RejectedWrite<'_>,
+        has_unique_violations: bool,
         faults: &mut FaultList,
     ) -> Result<()> {
-        let after = refused.after;
-        if let Some(before) = refused.before {
-            self.note_changed_joins(before, after, faults);
+        let after = rejected.after;
+        if let Some(before) = rejected.before {
+            self.report_changed_joins(before, after, faults);
         }
-        if !has_taken_values {
-            self.note_taken_values(refused.row, after, faults)?;
+        if !has_unique_violations {
+            self.report_unique_violations(rejected.row, after, faults)?;
         }
-        self.note_faults_of_definition(refused, faults)?;
-        if !self.pending.is_in_batch() {
-            self.note_missing_targets(refused, faults)?;
+        self.report_definition_faults(rejected, faults)?;
+        if !self.deferred.is_in_batch() {
+            self.report_missing_targets(rejected, faults)?;
         }
         Ok(())
     }
 
-    /// Notes the references without a target. One to the record itself is left out: the record is stored as
-    /// it was before.
-    fn note_missing_targets(&self, refused: &Refused<'_>, faults: &mut FaultList) -> Result<()> {
-        let own_pk = match refused.row {
+    /// Adds a fault for each reference without an allowed target. References of the record to itself are not
+    /// checked, because storage has the record as it was before the write.
+    fn report_missing_targets(&self, rejected: &RejectedWrite<'_>, faults: &mut FaultList) -> Result<()> {
+        let own_pk = match rejected.row {
             Some(row) => self.storage.row(row)?.map(|row| row.pk),
             None => None,
         };
-        for facet in facets(refused.after.0, refused.after.1) {
+        for facet in facets(rejected.after.0, rejected.after.1) {
             for reference in self.catalog.references(facet.class, facet.bucket, &facet.pointer()) {
                 if own_pk.as_ref() != Some(&reference.target) {
                     faults.extend(self.check_target(facet.class, &reference)?);
@@ -105,12 +107,12 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Notes that another definition has the name, and what is wrong with the hierarchy of the class.
-    fn note_faults_of_definition(&self, refused: &Refused<'_>, faults: &mut FaultList) -> Result<()> {
-        let (stack, bucket) = refused.after;
+    /// If the record is a class definition, adds the faults of its name and of the resulting class hierarchy.
+    fn report_definition_faults(&self, rejected: &RejectedWrite<'_>, faults: &mut FaultList) -> Result<()> {
+        let (stack, bucket) = rejected.after;
         let Some(name) = defined_by(stack, bucket) else { return Ok(()) };
-        faults.extend(self.check_name(refused.row, &name)?);
-        let old = refused.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
+        faults.extend(self.check_name(rejected.row, &name)?);
+        let old = rejected.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
         let renamed: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
         for class in &renamed {
             if let Err(error) = self.refuse_if_inherited(class) {

@@ -1,11 +1,11 @@
-//! Running requests: one, or many of which all are done or none.
+//! Runs requests: a single one, or a batch that takes effect as a whole or not at all.
 
 use miko_rpc::memory;
 use miko_rpc::{Result, Warning};
 use serde_json::{Map, Value};
 
 use crate::engine::store::Store;
-use crate::engine::store::pending::Pending;
+use crate::engine::store::pending::DeferredConstraints;
 use crate::engine::store::stored_json::map;
 use crate::engine::store::transaction::Isolation;
 use crate::json;
@@ -17,18 +17,18 @@ use crate::storage::row::Row;
 use crate::uns;
 
 impl<T: Storage> Store<T> {
-    /// Runs a request for itself: it is done, or nothing was changed.
+    /// Runs a single request. If it fails, nothing has changed.
     pub(in crate::engine) fn run(&mut self, request: Request) -> Result<Results> {
         match request {
             Request::Select(select) => {
                 self.transaction.before_select(&mut self.storage)?;
                 self.select(&select)
             }
-            write => self.write(self.isolation_of(&write), |store| store.run_inside(write)),
+            write => self.write(self.isolation_of(&write), |store| store.run_in_transaction(write)),
         }
     }
 
-    /// Runs requests one after another, up to the first that fails: nothing was changed then.
+    /// Runs a batch in order. The first failure ends it, and nothing has changed then.
     pub(in crate::engine) fn run_all(
         &mut self,
         requests: Vec<Result<(Request, Vec<Warning>)>>,
@@ -39,9 +39,9 @@ impl<T: Storage> Store<T> {
         let isolation = self.isolation_of_all(parsed());
         let run_all = |store: &mut Self| {
             let answers = requests.into_iter().enumerate().map(|(index, parsed)| {
-                store.pending.begin_request(index);
+                store.deferred.begin_request(index);
                 let run = |(request, warnings)| {
-                    let results = store.run_inside(request)?;
+                    let results = store.run_in_transaction(request)?;
                     store.answer.charge(0)?;
                     Ok(Response { results, warnings })
                 };
@@ -54,32 +54,36 @@ impl<T: Storage> Store<T> {
         }
         self.transaction.before_select(&mut self.storage)?;
         let answers = run_all(self);
-        self.pending = Pending::default();
+        self.deferred = DeferredConstraints::default();
         answers
     }
 
-    /// How the write of a request may be combined with others.
+    /// How the write of a single request may share a transaction with other writes.
     fn isolation_of(&self, request: &Request) -> Isolation {
         match request {
-            // Where memory is short, SQLite may roll back all writes whose commit is deferred.
-            Request::Create(create) if !create.stack.defines_a_class() && has_room(&create.bucket) => {
+            // Near the memory limit, SQLite may roll back a transaction. It must then contain no answered
+            // writes.
+            Request::Create(create)
+                if !create.stack.defines_a_class() && stays_below_memory_limit(&create.bucket) =>
+            {
                 Isolation::Deferrable
             }
             _ => self.isolation_of_all([request].into_iter()),
         }
     }
 
-    /// As [`isolation_of`](Self::isolation_of), for a batch.
+    /// As [`isolation_of`](Self::isolation_of), for a batch. Its commit is never deferred.
     fn isolation_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> Isolation {
-        if self.transaction.is_in_group() && requests.any(|request| self.may_define(request)) {
+        if self.transaction.is_in_group() && requests.any(|request| self.may_change_definition(request)) {
             Isolation::Separate
         } else {
             Isolation::Groupable
         }
     }
 
-    /// Whether a request may change a class definition: then it may change the entries of all records.
-    fn may_define(&self, request: &Request) -> bool {
+    /// Whether a request may change a class definition. Such a write may change the index entries of any
+    /// number of records.
+    fn may_change_definition(&self, request: &Request) -> bool {
         let defines = |stack: &StackInput| stack.defines_a_class();
         match request {
             Request::Select(_) => false,
@@ -91,15 +95,15 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Whether a record is a definition now. An error is reported by the request.
+    /// Whether a stored record is a class definition. `false` on an error: the request itself then reports
+    /// it.
     fn is_definition(&self, pk: &str) -> bool {
         let Ok(Some((_, Row { state: Some(state), .. }))) = self.storage.find(pk) else { return false };
         map(&state.stack).is_ok_and(|stack| stack::classes(&stack).contains(&uns::CLASS))
     }
 
-    /// Runs a request inside the transaction that is open. If it fails, that transaction has to be rolled
-    /// back.
-    pub(in crate::engine) fn run_inside(&mut self, request: Request) -> Result<Results> {
+    /// Runs a request inside the running write. If it fails, the caller must undo the write.
+    pub(in crate::engine) fn run_in_transaction(&mut self, request: Request) -> Result<Results> {
         match request {
             Request::Select(select) => self.select(&select),
             Request::Create(create) => self.create(create),
@@ -109,10 +113,11 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// Whether a create cannot meet the memory limit, however many values of the bucket are indexed.
-fn has_room(bucket: &Map<String, Value>) -> bool {
-    /// The share of the limit that a bucket may have as text.
-    const SHARE: usize = 256;
+/// Whether creating a record with this bucket surely stays below the memory limit, even if every value is
+/// indexed.
+fn stays_below_memory_limit(bucket: &Map<String, Value>) -> bool {
+    /// The text of the bucket may take at most this fraction of the limit (1/256).
+    const LIMIT_DIVISOR: usize = 256;
     let Some(limit) = memory::current_limit() else { return true };
-    memory::is_below_half() && json::is_text_within(bucket, limit / SHARE)
+    memory::is_below_half() && json::is_text_within(bucket, limit / LIMIT_DIVISOR)
 }

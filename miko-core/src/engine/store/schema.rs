@@ -12,7 +12,7 @@ use crate::json::Object;
 use crate::mikobase::SchemaChanges;
 use crate::stack::Stack;
 use crate::storage::Storage;
-use crate::storage::broken;
+use crate::storage::corruption;
 use crate::storage::ids::RowId;
 use crate::storage::row::State;
 use crate::storage::write_set::WriteSet;
@@ -41,14 +41,14 @@ impl<T: Storage> Store<T> {
             match self.definition_record(&name)? {
                 None => {
                     let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
-                    self.wait_for_name(&name);
+                    self.advance_time_past_release(&name);
                     let (mut write, mut members) = (WriteSet::default(), Vec::new());
                     let stack_text = Object::from(&stack).into_string();
-                    let (id, ..) = self.insert_record(&bucket, stack_text, &Map::new(), &mut write)?;
+                    let (id, ..) = self.stage_insert(&bucket, stack_text, &Map::new(), &mut write)?;
                     self.derive_members(id, &stack, &mut members, &mut write)?;
                     write.change_entries(Vec::new(), members);
                     self.apply(write)?;
-                    self.enter_name(id, &name)?;
+                    self.claim_name(id, &name)?;
                     changes.created.push(name);
                 }
                 Some((id, _)) if self.bucket_text(id)?.as_ref() == Some(&text) => {
@@ -74,10 +74,10 @@ impl<T: Storage> Store<T> {
 
     /// Replaces the bucket of a definition.
     fn rewrite_bucket(&mut self, id: RowId, bucket: String) -> Result<()> {
-        let Some(row) = self.storage.row(id)? else { return Err(broken("a definition is gone")) };
+        let Some(row) = self.storage.row(id)? else { return Err(corruption("a definition is gone")) };
         let state = row.state.clone().map(|state| State { bucket, ..state });
         let mut write = WriteSet::default();
-        self.write_state(id, row, state, &mut write)?;
+        self.stage_state(id, row, state, &mut write)?;
         self.apply(write).map(drop)
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::json::{self, Object};
 use crate::stack;
-use crate::storage::broken;
+use crate::storage::corruption;
 use crate::uns;
 
 /// The text of an object, as it is stored.
@@ -20,7 +20,7 @@ pub(super) fn extras_text(extras: &Map<String, Value>) -> Option<String> {
 
 /// The object of a stored text.
 pub(super) fn map(stored: &str) -> Result<Map<String, Value>> {
-    json::object_from_text(stored).map_err(broken)
+    json::object_from_text(stored).map_err(corruption)
 }
 
 /// The class that a record defines, if it is a definition.

@@ -51,7 +51,7 @@ use tracing::debug;
 use crate::engine::store::changes::CommitLog;
 use crate::storage::ids::CommitSeq;
 use crate::storage::write_set::{Conflict, WriteSet};
-use crate::storage::{Storage, broken};
+use crate::storage::{Storage, corruption};
 
 /// The number of writes that share a deferred commit in a small database. The copies of their pages take
 /// memory: at worst, with values in no order, some 4 KiB per index and write.
@@ -193,7 +193,7 @@ impl Transaction {
 
     /// Applies a write set as a part of the running write. Returns the conflicts, as [`Storage::apply`] does.
     pub(super) fn apply(&mut self, set: WriteSet, storage: &mut impl Storage) -> Result<Vec<Conflict>> {
-        let Some(write) = &mut self.write else { return Err(broken("a write outside of a transaction")) };
+        let Some(write) = &mut self.write else { return Err(corruption("a write outside of a transaction")) };
         if !write.is_nested && !self.commits.is_observed() {
             return storage.apply(&set);
         }
@@ -394,7 +394,7 @@ impl CallGroup {
 fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Result<()> {
     for set in sets {
         if !storage.apply(set)?.is_empty() {
-            return Err(broken("a write that had no conflict now has one"));
+            return Err(corruption("a write that had no conflict now has one"));
         }
     }
     Ok(())
@@ -403,7 +403,7 @@ fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Result<()> {
 /// Undoes write sets, the last one first. It may have been applied in part.
 fn revert(sets: Vec<WriteSet>, storage: &mut impl Storage) -> Result<()> {
     for set in sets.into_iter().rev() {
-        let inverse = set.inverse().ok_or_else(|| broken("a nested write without an inverse"))?;
+        let inverse = set.inverse().ok_or_else(|| corruption("a nested write without an inverse"))?;
         apply_again(&[inverse], storage)?;
     }
     Ok(())

@@ -1,4 +1,9 @@
-//! Creating, updating and deleting records, as a part of the running write.
+//! The write path: creates, updates and deletes one record inside the running write.
+//!
+//! Each operation examines the record, stages its changes in a [`WriteSet`], applies the set to storage, and
+//! defers the checks that need the end state of the whole write
+//! ([`pending_checks`](crate::engine::store::pending_checks)). The `stage_*` functions only add to a write
+//! set; the `apply_*` functions write to storage.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +15,7 @@ use crate::class::{Class, Definition, WriteKind};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
-use crate::engine::store::refusal::Refused;
+use crate::engine::store::refusal::RejectedWrite;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::query::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};
 use crate::record::EXTRA_KEYS;
@@ -19,52 +24,61 @@ use crate::stack::{self, Stack};
 use crate::storage::ids::RowId;
 use crate::storage::row::{Row, State};
 use crate::storage::write_set::{RowChange, WriteSet};
-use crate::storage::{Storage, broken};
+use crate::storage::{Storage, corruption};
 use crate::timestamp::Timestamp;
 
 impl<T: Storage> Store<T> {
+    /// Creates a record.
+    ///
+    /// # Errors
+    /// All faults of the record together; see [`refusal`](crate::engine::store::refusal).
     pub(super) fn create(&mut self, create: CreateRequest) -> Result<Results> {
         let CreateRequest { mut bucket, stack, extras } = create;
-        let class = self.class_alone(&stack);
+        let class = self.sole_defined_class(&stack);
         let mut stack = new_stack(stack, class.as_deref());
         let mut definition = None;
-        if class.is_some() || self.has_rules(&stack, &extras) {
+        if class.is_some() || self.needs_examination(&stack, &extras) {
             definition = self
                 .examine(&mut stack, &mut bucket, &extras, WriteKind::Create, &Place::Root)
-                .map_err(|error| self.with_all_faults(error, &Refused::new_record(None, &stack, &bucket)))?;
+                .map_err(|error| {
+                    self.with_faults_of_later_phases(error, &RejectedWrite::new_record(None, &stack, &bucket))
+                })?;
         }
         if let Some(definition) = &definition {
-            self.wait_for_name(&definition.name);
+            self.advance_time_past_release(&definition.name);
         }
         let mut write = self.transaction.empty_set();
         let stack_text = stack_text(&stack, class.as_deref());
-        let (id, pk, now) = self.insert_record(&bucket, stack_text, &extras, &mut write)?;
+        let (id, pk, now) = self.stage_insert(&bucket, stack_text, &extras, &mut write)?;
         let Derived { entries, references } = self.derive(id, (&stack, &bucket), &mut write)?;
         write.change_entries(Vec::new(), entries);
-        self.require(id, references);
+        self.defer_reference_checks(id, references);
         self.apply_record(write, id, (&stack, &bucket))
             .and_then(|()| self.change_definition(id, None, definition))
-            .map_err(|error| self.with_all_faults(error, &Refused::new_record(Some(id), &stack, &bucket)))?;
+            .map_err(|error| {
+                self.with_faults_of_later_phases(error, &RejectedWrite::new_record(Some(id), &stack, &bucket))
+            })?;
         Ok(Results::Written { pk, updated_at: now })
     }
 
-    /// The class, if a new record is of one defined class alone: the class has the stack ready.
-    pub(super) fn class_alone(&self, stack: &StackInput) -> Option<Arc<Class>> {
+    /// The class of a new record that has exactly one class, if that class is defined. Such a class caches
+    /// the stack of its records ([`Class::stack`]).
+    pub(super) fn sole_defined_class(&self, stack: &StackInput) -> Option<Arc<Class>> {
         match stack {
             StackInput::Primary(class) => self.catalog.class(class).cloned(),
             StackInput::Whole(_) => None,
         }
     }
 
-    /// Adds the row of a new record to a write set. Returns its number, its pk and its time.
-    pub(super) fn insert_record(
+    /// Adds the row of a new record to a write set. Returns the row id, the pk and the creation time.
+    pub(super) fn stage_insert(
         &mut self,
         bucket: &Map<String, Value>,
         stack: String,
         extras: &Map<String, Value>,
         write: &mut WriteSet,
     ) -> Result<(RowId, String, Timestamp)> {
-        let now = self.moment.for_write()?;
+        let now = self.transaction_time.for_write()?;
         let pk = self.pks.next(now);
         let row = Row {
             pk: pk.clone(),
@@ -79,15 +93,16 @@ impl<T: Storage> Store<T> {
         Ok((id, pk, now))
     }
 
-    /// Applies the change of one row, and nothing else.
+    /// Applies the change of a single row, without index entries.
     pub(super) fn apply_row(&mut self, change: RowChange<RowId, Row>) -> Result<()> {
         self.apply(WriteSet { rows: vec![change], ..WriteSet::default() }).map(drop)
     }
 
-    /// Applies what a write does to one record.
+    /// Applies the write set of one record.
     ///
     /// # Errors
-    /// `unique-violation`, if other records have unique values of it.
+    /// `unique-violation`, if other records already have unique values of the record. Nothing is applied
+    /// then.
     pub(super) fn apply_record(
         &mut self,
         write: WriteSet,
@@ -98,32 +113,38 @@ impl<T: Storage> Store<T> {
             return Ok(());
         }
         let mut faults = FaultList::default();
-        self.note_taken_values(Some(id), record, &mut faults)?;
+        self.report_unique_violations(Some(id), record, &mut faults)?;
         faults.check()?;
-        Err(broken("a unique value belongs to a record that does not have it"))
+        Err(corruption("a unique value belongs to a record that does not have it"))
     }
 
+    /// Updates a record. Parts that the request leaves out keep their stored values.
+    ///
+    /// # Errors
+    /// `record-not-found`, `record-deleted`; `conflict`, if the record has changed since `if_updated_at`; all
+    /// faults of the new content together.
     pub(super) fn update(&mut self, update: UpdateRequest) -> Result<Results> {
         let UpdateRequest { pk, bucket, stack, extras, if_updated_at } = update;
-        let (id, before) = self.active(&pk)?;
+        let (id, before) = self.find_active(&pk)?;
         if let Some(expected) = if_updated_at.filter(|expected| *expected != before.updated_at) {
-            return Err(conflict(pk, expected, before.updated_at));
+            return Err(stale_update(pk, expected, before.updated_at));
         }
-        let old = before.state.as_ref().ok_or_else(|| broken("an active record without a state"))?;
+        let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let old_stack = map(&old.stack)?;
         let mut stack = Cow::Owned(match stack {
             None => old_stack.clone(),
             Some(StackInput::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
             Some(StackInput::Whole(stack)) => stack.into_map(stack::take_shadow(&mut old_stack.clone())),
         });
-        let extras = merged(old.extras.as_deref(), extras)?;
+        let extras = merge_extras(old.extras.as_deref(), extras)?;
         let mut write = self.transaction.empty_set();
-        if !self.has_rules(&old_stack, &extras) && !self.has_rules(&stack, &extras) {
+        // Fast path: without class rules, only memberships are derived from the record.
+        if !self.needs_examination(&old_stack, &extras) && !self.needs_examination(&stack, &extras) {
             let bucket = bucket.as_ref().map_or_else(|| old.bucket.clone(), text);
             let state = State { bucket, stack: text(&stack), extras: extras_text(&extras) };
-            let updated_at = self.write_state(id, before, Some(state), &mut write)?;
+            let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
             if old_stack != *stack {
-                self.move_membership(id, &pk, &old_stack, &stack, &mut write)?;
+                self.stage_membership_change(id, &pk, &old_stack, &stack, &mut write)?;
             }
             self.apply_record(write, id, (&stack, &Map::new()))?;
             return Ok(Results::Written { pk, updated_at });
@@ -135,92 +156,110 @@ impl<T: Storage> Store<T> {
             .examine(&mut stack, &mut bucket, &extras, WriteKind::Update, &Place::Root)
             .and_then(|definition| {
                 let mut faults = FaultList::default();
-                self.note_changed_joins(before_update, (&stack, &bucket), &mut faults);
+                self.report_changed_joins(before_update, (&stack, &bucket), &mut faults);
                 faults.check().map(|()| definition)
             })
             .map_err(|error| {
-                self.with_all_faults(error, &Refused::update(id, before_update, (&stack, &bucket)))
+                self.with_faults_of_later_phases(
+                    error,
+                    &RejectedWrite::update(id, before_update, (&stack, &bucket)),
+                )
             })?;
         if let Some(definition) = &definition {
-            self.wait_for_name(&definition.name);
+            self.advance_time_past_release(&definition.name);
         }
         let state = State { bucket: text(&bucket), stack: text(&stack), extras: extras_text(&extras) };
-        let updated_at = self.write_state(id, before, Some(state), &mut write)?;
+        let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
         let old_entries = self.derive(id, before_update, &mut write)?.entries;
         let Derived { entries, references } = self.derive(id, (&stack, &bucket), &mut write)?;
         write.change_entries(old_entries, entries);
-        self.require(id, references);
-        self.note_left_classes(&pk, &old_stack, &stack);
+        self.defer_reference_checks(id, references);
+        self.defer_reclass_check_of_left_classes(&pk, &old_stack, &stack);
         self.apply_record(write, id, (&stack, &bucket))
             .and_then(|()| self.change_definition(id, defined_by(&old_stack, &old_bucket), definition))
             .map_err(|error| {
-                self.with_all_faults(error, &Refused::update(id, before_update, (&stack, &bucket)))
+                self.with_faults_of_later_phases(
+                    error,
+                    &RejectedWrite::update(id, before_update, (&stack, &bucket)),
+                )
             })?;
         Ok(Results::Written { pk, updated_at })
     }
 
+    /// Deletes a record: replaces its row with a tombstone and removes its index entries.
+    ///
+    /// # Errors
+    /// `record-not-found`, `record-deleted`, unless the request has `if_exists`; `reference-restricted`, if
+    /// the record defines a class that has subclasses. References to the record are checked at the end of the
+    /// write.
     pub(super) fn delete(&mut self, delete: &DeleteRequest) -> Result<Results> {
         let pk = delete.pk.clone();
-        let (id, before) = match self.active(&pk) {
+        let (id, before) = match self.find_active(&pk) {
             Err(error) if delete.if_exists && is_absent(&error) => {
                 return Ok(Results::Deleted { pk, deleted: false });
             }
             active => active?,
         };
-        let old = before.state.as_ref().ok_or_else(|| broken("an active record without a state"))?;
+        let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let stack = map(&old.stack)?;
-        // The bucket matters only if something is derived from it.
-        let bucket = if self.is_indexed(&stack) { map(&old.bucket)? } else { Map::new() };
+        // The bucket is parsed only if index entries are derived from it.
+        let bucket = if self.has_derived_entries(&stack) { map(&old.bucket)? } else { Map::new() };
         let mut write = self.transaction.empty_set();
         let entries = self.derive(id, (&stack, &bucket), &mut write)?.entries;
         write.change_entries(entries, Vec::new());
-        self.write_state(id, before, None, &mut write)?;
-        self.was_deleted(&pk);
+        self.stage_state(id, before, None, &mut write)?;
+        self.defer_delete_check(&pk);
         self.apply_record(write, id, (&stack, &bucket))?;
         self.change_definition(id, defined_by(&stack, &bucket), None)?;
         Ok(Results::Deleted { pk, deleted: true })
     }
 
-    /// Adds the new state of a stored record to a write set, or a tombstone. Returns its `updated_at`.
-    pub(super) fn write_state(
+    /// Adds the new state of a stored record to a write set; `None` is a tombstone. Returns the new
+    /// `updated_at`, which is always later than the one before.
+    pub(super) fn stage_state(
         &mut self,
         id: RowId,
         before: Row,
         state: Option<State>,
         write: &mut WriteSet,
     ) -> Result<Timestamp> {
-        let updated_at = self.moment.max(before.updated_at.after()).for_write()?;
+        let updated_at = self.transaction_time.max(before.updated_at.after()).for_write()?;
         let (pk, created_at) = (before.pk.clone(), before.created_at);
         let (commit, instance_pk) = (self.next_commit(), self.next_instance_pk(updated_at));
         let after = Row { pk, state, created_at, updated_at, commit, instance_pk };
-        self.replace_row(id, before, after, write);
+        self.stage_replacement(id, before, after, write);
         Ok(updated_at)
     }
 
-    /// Adds the new row of a stored record to a write set. In a temporal database the one before it becomes a
-    /// past version.
-    pub(super) fn replace_row(&self, id: RowId, before: Row, after: Row, write: &mut WriteSet) {
+    /// Adds the new row of a stored record to a write set. In a temporal database, also adds the old row to
+    /// the history.
+    pub(super) fn stage_replacement(&self, id: RowId, before: Row, after: Row, write: &mut WriteSet) {
         if self.is_temporal {
             write.versions.push(RowChange::insert(id, before.clone()));
         }
         write.change_row(RowChange::replace(id, before, after));
     }
 
-    /// The pk of a new version, in a temporal database.
+    /// A pk for a new version of a record; `None` unless the database is temporal.
     pub(super) fn next_instance_pk(&mut self, now: Timestamp) -> Option<String> {
         self.is_temporal.then(|| self.pks.next(now))
     }
 
-    /// Redefines classes, if a record that defined `old` now is the definition `new`.
+    /// Updates the catalog after a write to record `id`. `old` is the class that the record defined before
+    /// the write, `new` the definition that it contains now.
+    ///
+    /// # Errors
+    /// `duplicate-class`, if the new name is taken or built in; `reference-restricted`, if the old name
+    /// disappears and has subclasses; those of [`redefine`](Self::redefine).
     fn change_definition(&mut self, id: RowId, old: Option<String>, new: Option<Definition>) -> Result<()> {
         if old.is_none() && new.is_none() {
             return Ok(());
         }
         if let Some(name) = &old {
-            self.leave_name(id, name)?;
+            self.release_name(id, name)?;
         }
         if let Some(definition) = &new {
-            self.enter_name(id, &definition.name)?;
+            self.claim_name(id, &definition.name)?;
         }
         let name = new.as_ref().map(|definition| definition.name.clone());
         let removed: Vec<String> = old.filter(|old| name.as_ref() != Some(old)).into_iter().collect();
@@ -230,6 +269,10 @@ impl<T: Storage> Store<T> {
         self.redefine(new.into_iter().collect(), &removed, self.last.get().commit)
     }
 
+    /// Checks that no class inherits from `class`.
+    ///
+    /// # Errors
+    /// `reference-restricted`, if other classes do.
     pub(super) fn refuse_if_inherited(&self, class: &str) -> Result<()> {
         let subclasses: Vec<&str> = self.catalog.subclasses(class).collect();
         if subclasses.is_empty() {
@@ -241,8 +284,9 @@ impl<T: Storage> Store<T> {
             .with("inherited_by", subclasses))
     }
 
-    /// Adds the changes of the memberships of a record to a write set.
-    fn move_membership(
+    /// Adds the membership entries of the new stack to a write set, in place of those of the old stack.
+    /// Defers the check of classes that the record has left.
+    fn stage_membership_change(
         &mut self,
         id: RowId,
         pk: &str,
@@ -254,19 +298,29 @@ impl<T: Storage> Store<T> {
         self.derive_members(id, old, &mut before, write)?;
         self.derive_members(id, new, &mut after, write)?;
         write.change_entries(before, after);
-        self.note_left_classes(pk, old, new);
+        self.defer_reclass_check_of_left_classes(pk, old, new);
         Ok(())
     }
 
-    fn note_left_classes(&mut self, pk: &str, old: &Map<String, Value>, new: &Map<String, Value>) {
+    /// Defers the check of references to the record, if it has left a class: a reference may require that
+    /// class.
+    fn defer_reclass_check_of_left_classes(
+        &mut self,
+        pk: &str,
+        old: &Map<String, Value>,
+        new: &Map<String, Value>,
+    ) {
         let (old, new) = (stack::classes(old), stack::classes(new));
         if old.iter().any(|class| !new.contains(class)) {
-            self.was_reclassed(pk);
+            self.defer_reclass_check(pk);
         }
     }
 
-    /// An active record: its number and its row.
-    fn active(&self, pk: &str) -> Result<(RowId, Row)> {
+    /// The row id and the row of an active record.
+    ///
+    /// # Errors
+    /// `record-not-found`, or `record-deleted` for a tombstone.
+    fn find_active(&self, pk: &str) -> Result<(RowId, Row)> {
         match self.storage.find(pk)? {
             None => Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk)),
             Some((_, Row { state: None, .. })) => {
@@ -277,7 +331,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// The stack of a new record: that of its class, or the one given.
+/// The stack of a new record: borrowed from its sole defined class, or built from the request.
 pub(super) fn new_stack(given: StackInput, class: Option<&Class>) -> Cow<'_, Map<String, Value>> {
     match (class, given) {
         (Some(class), _) => Cow::Borrowed(&class.stack),
@@ -286,7 +340,7 @@ pub(super) fn new_stack(given: StackInput, class: Option<&Class>) -> Cow<'_, Map
     }
 }
 
-/// The text of a [`new_stack`]. That of a class is ready.
+/// The JSON text of a [`new_stack`]. An unchanged stack of a class is not serialized again.
 pub(super) fn stack_text(stack: &Map<String, Value>, class: Option<&Class>) -> String {
     match class {
         Some(class) if std::ptr::eq(stack, &class.stack) => class.stack_text.clone(),
@@ -298,7 +352,7 @@ fn is_absent(error: &Error) -> bool {
     [ErrorId::RECORD_NOT_FOUND, ErrorId::RECORD_DELETED].contains(error.id())
 }
 
-fn conflict(pk: String, expected: Timestamp, found: Timestamp) -> Error {
+fn stale_update(pk: String, expected: Timestamp, found: Timestamp) -> Error {
     Error::new(ErrorId::CONFLICT, "the record has changed since it was read")
         .with("pk", pk)
         .with("expected", expected.to_string())
@@ -306,8 +360,8 @@ fn conflict(pk: String, expected: Timestamp, found: Timestamp) -> Error {
         .with("retryable", true)
 }
 
-/// The extras of a record, with `extras` in place of those under the same keys.
-fn merged(before: Option<&str>, mut extras: Map<String, Value>) -> Result<Map<String, Value>> {
+/// Merges the stored extras of a record with those of an update, which take precedence.
+fn merge_extras(before: Option<&str>, mut extras: Map<String, Value>) -> Result<Map<String, Value>> {
     let mut before = before.map_or(Ok(Map::new()), map)?;
     let value = |key: &str| Some((key.to_owned(), extras.remove(key).or_else(|| before.remove(key))?));
     Ok(EXTRA_KEYS.into_iter().filter_map(value).collect())

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Sqlite;
 use super::tables::fields_text;
 use crate::class::Constraint;
-use crate::storage::broken;
+use crate::storage::corruption;
 use crate::storage::ids::{ClassId, ConstraintId, FileId, RowId};
 use crate::storage::row::{FileRow, Row, State};
 use crate::storage::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, WriteSet};
@@ -62,7 +62,7 @@ impl Sqlite {
             }
             let holder =
                 self.connection.query_optional(HOLDER, params![*constraint, value], |row| row.get(0))?;
-            let holder = holder.ok_or_else(|| broken("a unique value without a record"))?;
+            let holder = holder.ok_or_else(|| corruption("a unique value without a record"))?;
             if holder != *row {
                 conflicts.push(Conflict { constraint: *constraint, value: value.clone(), holder });
             }

@@ -15,15 +15,15 @@ pub(super) use select_record;
 
 /// Compiles the statement that selects the records, with the columns of [`select_record!`]. If the plan has a
 /// residual filter, the statement returns every candidate in order of creation, without limit: the evaluator
-/// filters, sorts and limits them.
+/// (`query/evaluate.rs`) filters, sorts and limits them.
 pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
     let select = plan.select;
     let mut statement = SqlBuilder::default();
     if plan.residual_filter.is_some() {
-        push_from(statement.push(select_record!("FROM ")), plan);
+        push_from_and_where(statement.push(select_record!("FROM ")), plan);
         statement.push(" ORDER BY seq");
     } else if select.sorts.is_empty() || select.limit.is_none() {
-        push_from(statement.push(select_record!("FROM ")), plan);
+        push_from_and_where(statement.push(select_record!("FROM ")), plan);
         push_order_and_limit(&mut statement, select);
     } else {
         push_top_n(&mut statement, plan);
@@ -33,13 +33,14 @@ pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
 
 /// Compiles the statement that selects the row ids (`seq`) of the records. Only for plans without a residual
 /// filter.
-pub(super) fn select_rows(plan: &Plan<'_>) -> SqlBuilder {
+pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::default();
-    push_from(statement.push("SELECT seq FROM "), plan);
+    push_from_and_where(statement.push("SELECT seq FROM "), plan);
     push_order_and_limit(&mut statement, plan.select);
     statement
 }
 
+/// Appends `ORDER BY` the sort keys, then `seq`, and the limit.
 fn push_order_and_limit(statement: &mut SqlBuilder, select: &SelectRequest) {
     statement.push(" ORDER BY ");
     for sort in &select.sorts {
@@ -50,8 +51,10 @@ fn push_order_and_limit(statement: &mut SqlBuilder, select: &SelectRequest) {
     push_limit(statement, select);
 }
 
-fn push_from(statement: &mut SqlBuilder, plan: &Plan<'_>) {
-    push_source(statement, &plan.source);
+/// Appends the tables after `FROM`, and the `WHERE` clause: the conditions of the access path and the
+/// predicates.
+fn push_from_and_where(statement: &mut SqlBuilder, plan: &Plan<'_>) {
+    push_access_path(statement, &plan.source);
     for part in &plan.filter {
         push_predicate(statement.push(" AND "), part);
     }
@@ -73,16 +76,17 @@ fn push_top_n(statement: &mut SqlBuilder, plan: &Plan<'_>) {
         push_sort_key(statement.push(", "), sort);
         statement.push(" AS key_").push_number(index);
     }
-    push_from(statement.push(" FROM "), plan);
+    push_from_and_where(statement.push(" FROM "), plan);
     push_order(statement);
     push_limit(statement, select);
     statement.push(") CROSS JOIN record USING (seq)");
     push_order(statement);
 }
 
-/// Appends the tables that the select scans. A tombstone has no bucket. SQLite never reorders the tables of a
-/// cross join.
-fn push_source(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
+/// Appends the tables of an access path and the `WHERE` clause that restricts them to it.
+/// `bucket IS NOT NULL` excludes tombstones. `CROSS JOIN` fixes the join order: SQLite does not reorder its
+/// tables.
+fn push_access_path(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
     match source {
         AccessPath::Everything => {
             statement.push("record WHERE bucket IS NOT NULL");
@@ -91,13 +95,14 @@ fn push_source(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
             statement.push("record WHERE bucket IS NOT NULL AND ");
             push_pk_predicate(statement, pks);
         }
-        // The index yields the members of one class in order of creation, so a limit ends the scan.
+        // The key (class_id, seq) yields the members of one class in order of creation. `ORDER BY seq` then
+        // needs no sort, and a limit ends the scan.
         AccessPath::Members(ids) if ids.len() == 1 => {
             statement
                 .push("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
                 .push_bind(ids[0].0);
         }
-        // The subquery sorts and deduplicates the members of several classes.
+        // A record may be a member of several of the classes; `IN` returns it once.
         AccessPath::Members(ids) => {
             statement.push("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership WHERE ");
             push_class_predicate(statement, ids);
@@ -107,7 +112,8 @@ fn push_source(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
     }
 }
 
-/// Appends the scan of an index, in order of creation.
+/// Appends the lookup of values in an index, as tables and `WHERE` clause. For one value of an index that is
+/// not unique, the key of `indexed_value` yields the records in order of creation.
 fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
     let push_entries = |statement: &mut SqlBuilder| {
         statement.push("constraint_id = ").push_bind(lookup.constraint.0);
@@ -120,18 +126,19 @@ fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
         statement.push("indexed_value CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND ");
         return push_entries(statement);
     }
-    // The subquery removes duplicates.
+    // `IN` removes duplicates.
     statement.push("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM ");
     if lookup.is_unique {
         push_entries(statement.push("unique_value WHERE "));
-        // Where a platter has a bucket of its own, `indexed_value` also holds the value of the shared bucket.
+        // For a platter with its own bucket, `unique_value` has the value of that bucket, but selects compare
+        // the shared bucket. Its value is in `indexed_value`.
         statement.push(" UNION ALL SELECT seq FROM ");
     }
     push_entries(statement.push("indexed_value WHERE "));
     statement.push(")");
 }
 
-/// Every predicate evaluates to 0 or 1, never to NULL, so `NOT` inverts it.
+/// Appends a predicate. Every predicate evaluates to 0 or 1, never to NULL, so `NOT` inverts it.
 fn push_predicate(statement: &mut SqlBuilder, part: &Predicate<'_>) {
     match part {
         Predicate::Classes(classes) => {
@@ -151,6 +158,7 @@ fn push_predicate(statement: &mut SqlBuilder, part: &Predicate<'_>) {
     }
 }
 
+/// Appends the conjunction or disjunction of `parts`. `empty` is its value without any parts.
 fn push_joined(
     statement: &mut SqlBuilder,
     parts: &[Predicate<'_>],
@@ -197,7 +205,7 @@ fn push_sort_key(statement: &mut SqlBuilder, sort: &SortKey) {
     };
 }
 
-/// Records without the key sort last in both directions.
+/// Appends the direction of a sort key and a comma. Records without the key sort last in both directions.
 fn push_direction(statement: &mut SqlBuilder, sort: &SortKey) {
     statement.push(if sort.reverse { " DESC NULLS LAST, " } else { " NULLS LAST, " });
 }

@@ -37,11 +37,11 @@ impl Sqlite {
     }
 
     pub(super) fn run_select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
-        let statement = compile::select_rows(plan);
+        let statement = compile::select_row_ids(plan);
         let mut cached = self.connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let rows =
             cached.query_map(params_from_iter(statement.values()), |row| row.get(0)).map_err(sqlite_error)?;
-        Ok(rows.collect::<rusqlite::Result<_>>().map_err(sqlite_error)?)
+        rows.collect::<rusqlite::Result<_>>().map_err(sqlite_error)
     }
 
     pub(super) fn explain_select(&self, plan: &Plan<'_>) -> Result<Explanation> {

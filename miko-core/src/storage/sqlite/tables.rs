@@ -14,7 +14,7 @@ use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers,
 use crate::storage::plan::Plan;
 use crate::storage::row::{FileRow, Row, State};
 use crate::storage::write_set::{Conflict, WriteSet};
-use crate::storage::{Capabilities, Storage, Visitor, broken};
+use crate::storage::{Capabilities, Storage, Visitor, corruption};
 use crate::timestamp::Timestamp;
 
 /// SQL that selects past versions, with the columns that [`read_row`] reads.
@@ -93,7 +93,7 @@ impl Storage for Sqlite {
         const OTHERS: &str = "SELECT (SELECT coalesce(max(id), 0) FROM class), \
                               (SELECT coalesce(max(id), 0) FROM class_constraint), \
                               (SELECT coalesce(max(id), 0) FROM file)";
-        let nothing = || broken("an aggregate without a row");
+        let nothing = || corruption("an aggregate without a row");
         let records = self.connection.query_optional(RECORDS, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let (row, commit): (RowId, CommitSeq) = records.ok_or_else(nothing)?;
         let past: Option<CommitSeq> = match self.is_temporal {
@@ -223,7 +223,7 @@ impl Storage for Sqlite {
     fn metadata(&self, key: &str) -> Result<Option<Value>> {
         const SQL: &str = "SELECT value FROM worldlet_key WHERE key = ?1";
         let text: Option<String> = self.connection.query_optional(SQL, [key], |row| row.get(0))?;
-        text.map(|text| json::from_text(&text).map_err(broken)).transpose()
+        text.map(|text| json::from_text(&text).map_err(corruption)).transpose()
     }
 }
 

@@ -125,7 +125,7 @@ struct KillTimer {
 
 /// A worker that was reaped.
 #[derive(Clone)]
-pub(in crate::share) struct Ended {
+pub(in crate::share) struct ReapedWorker {
     pub(in crate::share) index: usize,
     pub(in crate::share) pid: u32,
     pub(in crate::share) status: ExitStatus,
@@ -215,11 +215,11 @@ impl WorkerChild {
     }
 
     /// Reaps the worker and reads the rest of its pipes.
-    pub(super) fn reap(mut self) -> Ended {
+    pub(super) fn reap(mut self) -> ReapedWorker {
         let status = self.process.reap();
         self.read_pipes();
         let captured = |pipe: Option<Pipe>| pipe.map(|pipe| pipe.captured).unwrap_or_default();
-        Ended {
+        ReapedWorker {
             index: self.index,
             pid: self.process.pid(),
             status,

@@ -196,7 +196,7 @@ impl Run {
 /// Inserts a row with this pk as a part of the running write.
 fn insert<T: Storage>(store: &mut Store<T>, pk: &str) -> Result<()> {
     let mut write = WriteSet::default();
-    store.insert_record(&Map::new(), "{}".to_owned(), &Map::new(), &mut write)?;
+    store.stage_insert(&Map::new(), "{}".to_owned(), &Map::new(), &mut write)?;
     if let Some(row) = &mut write.rows[0].after {
         pk.clone_into(&mut row.pk);
     }
