@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
+use crate::bounds::Wire;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::fault_list::FaultList;
-use crate::interface::Wire;
 use crate::json::{plain, type_name};
 use miko_surface::{Method, Surface};
 

@@ -82,45 +82,6 @@ pub trait AsyncTransport<I: Interface + ?Sized>: Send + Sync {
 /// The future of a pending call.
 pub type CallFuture<'t, Response> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 't>>;
 
-/// A result that can carry a transport error: the return type of every remote method.
-///
-/// It is implemented for every `Result` whose error type implements `From<Error>`.
-#[diagnostic::on_unimplemented(
-    message = "a remote method returns a `Result` whose error type can be made from `mikobase::Error`",
-    label = "a call can fail in transport, and `{Self}` cannot represent that",
-    note = "return `mikobase::Result<T>`, or implement `From<mikobase::Error>` for your error type"
-)]
-pub trait Fallible {
-    /// The value of a successful call.
-    type Value;
-    /// The error of a failed call.
-    type Error;
-
-    /// The result of a call that failed with `error` before or after the method ran.
-    fn failed(error: Error) -> Self;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T, E: From<Error>> Fallible for Result<T, E> {
-    type Value = T;
-    type Error = E;
-
-    fn failed(error: Error) -> Self {
-        Err(error.into())
-    }
-}
-
-/// A value that can be sent between processes: the type of every argument and result of a remote method.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be sent between processes",
-    label = "this type must implement `Serialize` and `DeserializeOwned`, be `Send` and borrow nothing",
-    note = "derive `serde::Serialize` and `serde::Deserialize` for it, or pass something that has them"
-)]
-pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
-
-#[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
-
 /// The error for a response that belongs to another method, which only a faulty server sends.
 pub fn wrong_response(method: &str) -> Error {
     Error::new(ErrorId::INTERNAL, "the server answered with the response of another method")

@@ -1,7 +1,7 @@
 //! Lossless JSON.
 //!
-//! Untrusted text is parsed by [`parse`], which refuses what could not be returned unchanged. Objects that
-//! are only passed on (buckets and stacks between the store and a client) stay text, as [`Object`].
+//! Untrusted text is parsed by [`parse`], which refuses what could not be returned unchanged. Values of other
+//! processes are read by [`plain`], so that no key of theirs is taken for one of `serde_json`.
 
 mod numbers;
 pub mod plain;

@@ -14,6 +14,8 @@
 //!
 //! Without the feature `interface` it has neither tarpc nor tokio: then it is the base of an engine.
 
+#[cfg(feature = "interface")]
+mod bounds;
 mod bytes;
 #[cfg(feature = "interface")]
 mod dispatch;
@@ -37,11 +39,10 @@ pub use fault_list::{FaultList, MAX_REPORTED_FAULTS};
 pub use group::GroupFailure;
 #[cfg(feature = "interface")]
 pub use {
+    bounds::{Fallible, Wire},
     dispatch::{DispatchError, Params, render, unknown_method},
     guard::{guard, panic_message},
-    interface::{
-        AsyncProxy, AsyncTransport, CallFuture, Fallible, Interface, Proxy, Transport, Wire, wrong_response,
-    },
+    interface::{AsyncProxy, AsyncTransport, CallFuture, Interface, Proxy, Transport, wrong_response},
     miko_surface::{Change, Difference, Method, Param, Surface},
     server::TarpcServer,
 };

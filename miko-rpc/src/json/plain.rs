@@ -2,7 +2,7 @@
 //!
 //! `serde_json::Value` deserializes an object whose first key is `$serde_json::private::RawValue` by parsing
 //! the member's text. A user type may hold a `Value` anywhere: in a field, in a `Vec`, in a map.
-//! [`PlainKeys`] wraps the deserializer of the type. Where a `Value` is requested, [`PlainValue`] reads it
+//! `PlainKeys` wraps the deserializer of the type. Where a `Value` is requested, [`PlainValue`] reads it
 //! instead; everything else is forwarded.
 //!
 //! One case is out of reach: for `#[serde(flatten)]`, untagged and internally tagged enums, serde buffers the
