@@ -1,8 +1,8 @@
-//! Changes of the trait `Mikobase`, in copies of the workspace.
+//! Changes of interfaces.
 //!
-//! A new method needs no other edit than its implementation to be available in the server, the proxy, the
-//! JSON dispatch and `miko call`. Without the implementation it does not compile. Each change is an error
-//! until the surface is recorded.
+//! A new method of the trait `Mikobase`, in a copy of the workspace, needs no other edit than its implementation to
+//! be available in the server, the proxy, the JSON dispatch and `miko call`. Without the implementation it does not
+//! compile. Each change of a trait is an error until the surface is recorded.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,6 @@ use std::process::{Command, Output};
 use crate::cargo::{Package, WORKSPACE, built, printed};
 
 const TRAIT: &str = "miko-core/src/mikobase.rs";
-const RECORDED_SURFACE: &str = "miko-core/schema/mikobase.surface.json";
 
 const ADDED_TO_THE_TRAIT: &str = "
     /// The stardate of a year.
@@ -105,6 +104,24 @@ fn a_new_method_needs_nothing_but_its_implementation() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "41000 41000\n", "{output:?}");
 }
 
+/// The trait whose changes are tried, in a package of its own: a small one is built in a moment.
+const LEDGER: &str = r#"//! A ledger.
+use mikobase::prelude::*;
+
+/// A ledger.
+#[mikobase_interface(surface = "ledger.surface.json")]
+pub trait Ledger: Send + Sync {
+    /// The entries of an account.
+    fn entries(&self, account: &str) -> Result<Vec<String>>;
+
+    /// Whether an entry can be added.
+    #[interface(read)]
+    fn validate(&self, entry: String) -> Result<bool>;
+}
+"#;
+
+const LEDGER_FILE: &str = "src/lib.rs";
+
 /// A change of the trait, the message of the build, and the token at which it is reported.
 struct Change {
     old: &'static str,
@@ -114,14 +131,14 @@ struct Change {
 }
 
 const VALIDATE: &str = "    #[interface(read)]
-    fn validate(&self, query: Query) -> Result<Validation>;
+    fn validate(&self, entry: String) -> Result<bool>;
 ";
 
 const CHANGES: &[Change] = &[
     Change {
         old: VALIDATE,
         new: "    #[interface(read)]
-    fn validate(&self, query: Query) -> Result<Validation>;
+    fn validate(&self, entry: String) -> Result<bool>;
     /// The stardate of a year.
     fn stardate(&self, year: u64) -> Result<u64>;
 ",
@@ -131,73 +148,78 @@ const CHANGES: &[Change] = &[
     Change {
         old: VALIDATE,
         new: "#[interface(local)] fn nothing(&self) {}",
-        message: "removed: `validate(query: Query) -> Result<Validation>`. \
+        message: "removed: `validate(entry: String) -> Result<bool>`. \
                   Old clients are refused when they connect",
-        at: "Mikobase: Send",
+        at: "Ledger: Send",
     },
     Change {
         old: "fn validate(",
         new: "fn check(",
-        message: "renamed: `validate(query: Query) -> Result<Validation>` is now `check`. \
+        message: "renamed: `validate(entry: String) -> Result<bool>` is now `check`. \
                   Old clients are refused when they connect, unless the name on the wire stays: \
                   `#[interface(name = \"validate\")]`",
         at: "check(&self",
     },
     Change {
-        old: "fn by_class(&self, class: &str) -> Result<Records>",
-        new: "fn by_class(&self, class: &str) -> Result<Vec<Record>>",
-        message: "changed: it was `by_class(class: &str) -> Result<Records>` and is `by_class(class: &str) \
-               -> Result<Vec<Record>>`. Old clients are refused when they connect",
-        at: "by_class(&self",
+        old: "fn entries(&self, account: &str) -> Result<Vec<String>>",
+        new: "fn entries(&self, account: &str) -> Result<Vec<u64>>",
+        message: "changed: it was `entries(account: &str) -> Result<Vec<String>>` and is `entries(account: &str) \
+               -> Result<Vec<u64>>`. Old clients are refused when they connect",
+        at: "entries(&self",
     },
     Change {
         old: VALIDATE,
         new: "    #[interface(read, deadline = \"5s\")]
-    fn validate(&self, query: Query) -> Result<Validation>;
+    fn validate(&self, entry: String) -> Result<bool>;
 ",
         message: "changed: the attributes of `validate` were `read` and are `read, deadline = \"5000ms\"`. \
                Old clients still work, by the old attributes",
         at: "validate(&self",
     },
     Change {
-        old: "pub trait Mikobase: Send",
-        new: "pub trait Objectbase: Send",
-        message: "the interface was `Mikobase` and is `Objectbase`: old clients are refused when they \
+        old: "pub trait Ledger: Send",
+        new: "pub trait Journal: Send",
+        message: "the interface was `Ledger` and is `Journal`: old clients are refused when they \
                   connect",
-        at: "Objectbase: Send",
+        at: "Journal: Send",
     },
 ];
 
 #[test]
-fn every_change_of_the_trait_is_an_error_against_the_recorded_surface() {
-    let workspace = workspace("changed-workspace", "0.1.99");
-    let original = workspace.read(TRAIT);
+fn every_change_of_a_trait_is_an_error_against_the_recorded_surface() {
+    const BUILD: &[&str] = &["build", "--lib"];
+    const SURFACE: &str = "ledger.surface.json";
+    let package = Package::outside("ledger", "2024");
+    fs::create_dir(package.path("src")).unwrap();
+    fs::write(package.path(LEDGER_FILE), LEDGER).unwrap();
+    let recorded = package.cargo_recording(BUILD);
+    assert!(recorded.status.success(), "{}", printed(&recorded));
     for change in CHANGES {
-        workspace.edit(TRAIT, change.old, change.new);
-        let output = workspace.cargo(CHECK);
-        let place = place_of(&workspace.read(TRAIT), change.at);
+        package.edit(LEDGER_FILE, change.old, change.new);
+        let output = package.cargo(BUILD);
+        let place = place_of(&package.read(LEDGER_FILE), change.at);
         let expected = format!("error: {}\n", change.message);
         assert!(printed(&output).contains(&expected), "{expected}{}", printed(&output));
         assert_eq!(surface_errors(&output), [place], "{}", printed(&output));
-        fs::write(workspace.path(TRAIT), &original).unwrap();
+        fs::write(package.path(LEDGER_FILE), LEDGER).unwrap();
     }
 
-    workspace.edit(
-        TRAIT,
-        "/// Runs one Q0 request.",
-        "/// Runs one Q0 request, and documents are no change.",
+    package.edit(
+        LEDGER_FILE,
+        "/// The entries of an account.",
+        "/// The entries, and documents are no change.",
     );
-    let output = workspace.cargo(CHECK);
+    let output = package.cargo(BUILD);
     assert!(output.status.success(), "{}", printed(&output));
 
     // An intended change is recorded.
-    workspace.edit(TRAIT, CHANGES[4].old, CHANGES[4].new);
-    assert!(workspace.cargo_recording(CHECK).status.success());
-    assert!(workspace.cargo(CHECK).status.success());
-    assert!(workspace.read(RECORDED_SURFACE).contains("\"deadline_ms\": 5000"));
+    package.edit(LEDGER_FILE, CHANGES[4].old, CHANGES[4].new);
+    assert!(package.cargo_recording(BUILD).status.success());
+    assert!(package.cargo(BUILD).status.success());
+    assert!(package.read(SURFACE).contains("\"deadline_ms\": 5000"));
     // A change of the recorded file is detected, also if the trait is unchanged.
-    workspace.edit(RECORDED_SURFACE, "5000", "6000");
-    assert!(!workspace.cargo(CHECK).status.success());
+    package.edit(SURFACE, "5000", "6000");
+    assert!(!package.cargo(BUILD).status.success());
 }
 
 /// The places of the errors about the surface.
@@ -212,5 +234,5 @@ fn place_of(text: &str, token: &str) -> String {
     let at = text.find(token).unwrap();
     let line = text[..at].matches('\n').count() + 1;
     let column = at - text[..at].rfind('\n').unwrap();
-    format!("{TRAIT}:{line}:{column}")
+    format!("{LEDGER_FILE}:{line}:{column}")
 }
