@@ -21,7 +21,10 @@ import time
 from pathlib import Path
 
 WORKSPACE = Path(__file__).resolve().parent.parent
-PARTS = ["Cargo.lock", "Cargo.toml", "README.md", "benches", "miko-core", "miko-macros", "miko-shared", "miko-surface", "schema", "src", "tests"]
+PARTS = [
+    "Cargo.lock", "Cargo.toml", "README.md", "benches", "examples", "miko-bench", "miko-core", "miko-macros", "miko-rpc",
+    "miko-shared", "miko-surface", "schema", "src", "tests",
+]
 
 
 def copy(folder: Path) -> Path:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Counts the instructions of the core paths, and compares them with the recorded ones.
 
-    benches/instructions.py            compare with benches/instructions.json, print a table, fail beyond the tolerance
+    benches/instructions.py            compare with benches/instructions.json; fail beyond the tolerance
     benches/instructions.py --record   write what was counted
     benches/instructions.py --profile PATH   where the instructions of one path go, by function
 
-Instructions are counted by callgrind, so neither a busy machine nor a slow one changes them. A path is run for two
-counts of calls, and the difference is divided by that of the counts: setting up costs nothing.
+Instructions are counted by callgrind, so neither a busy machine nor a slow one changes them. A path is run for
+two counts of calls, and the difference is divided by that of the counts: setting up costs nothing.
 """
 
 import concurrent.futures
@@ -22,29 +22,33 @@ HERE = pathlib.Path(__file__).parent
 RECORDED = HERE / "instructions.json"
 # Far apart: the allocator tidies up from time to time, which takes a hundred thousand instructions.
 CALLS = (200, 1000)
-# Another compiler or C library moves counts by a few parts in a hundred; what a change of ours costs is found above.
+# Another compiler or C library moves counts by a few parts in a hundred.
 TOLERANCE = 0.10
 
 
 # What the tests' builds leave at a lower level, though it is on the counted paths.
 COUNTED = ("serde_json", "sha2", "hashbrown")
 # What takes long to optimize, and is on none of them.
-NOT_COUNTED = ("aho-corasick", "nix", "regex-automata", "regex-syntax", "rustix", "tracing-opentelemetry", "opentelemetry")
+NOT_COUNTED = (
+    "aho-corasick", "nix", "opentelemetry", "regex-automata", "regex-syntax", "rustix", "tracing-opentelemetry",
+)
 
 
 OURS = ("miko-core", "miko-shared", "miko-surface")
 
 
 def build(symbols=False):
-    # Optimized as in a release, but for optimization across crates. The tests' builds of SQLite and of what runs in the
-    # compiler are used again, for which their profiles must stay as they are: to build them takes longer than all else.
+    # Optimized as in a release, but for optimization across crates. The tests' builds of SQLite and of what runs
+    # in the compiler are used again, for which their profiles must stay as they are: to build them takes longer
+    # than all else.
     optimized = {"opt-level": 3, "debug-assertions": False, "overflow-checks": False, "incremental": False}
     as_in_tests = {"debug-assertions": True, "overflow-checks": True}
     overrides = {"": optimized, "package.libsqlite3-sys.": as_in_tests, "build-override.": as_in_tests,
                  **{f"package.{name}.": {"debug": symbols} for name in OURS},
                  **{f"package.{name}.": {"opt-level": 3} for name in COUNTED},
                  **{f"package.{name}.": {"opt-level": 0} | as_in_tests for name in NOT_COUNTED}}
-    command = ["cargo", "build", "--package", "miko-shared", "--bench", "instructions", "--message-format=json-render-diagnostics"]
+    command = ["cargo", "build", "--package", "miko-shared", "--bench", "instructions"]
+    command += ["--message-format=json-render-diagnostics"]
     for package, profile in overrides.items():
         for key, value in profile.items():
             command += ["--config", f"profile.dev.{package}{key}={json.dumps(value)}"]

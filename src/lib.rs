@@ -23,8 +23,8 @@
 //! A trait of your own is shared in the same way: put [`#[mikobase_interface]`](mikobase_interface) on it and
 //! pass an implementation to [`Uds::share`].
 //!
-//! This crate is a facade. The trait and the engines are in `miko-core`, what makes a trait remote in `miko-rpc`,
-//! sockets and processes in `miko-shared`.
+//! This crate is a facade. The trait and the engines are in `miko-core`, what makes a trait remote in
+//! `miko-rpc`, sockets and processes in `miko-shared`.
 //!
 //! | feature | what it adds |
 //! | --- | --- |

@@ -75,8 +75,8 @@ pub trait Engine: Mikobase {
         false
     }
 
-    /// Group commit: calls `call` with 0, 1 and so on until it returns `false`. Commits at once all changes that
-    /// it makes by calling this engine in this thread. A call that fails does not undo the others. Other
+    /// Group commit: calls `call` with 0, 1 and so on until it returns `false`. Commits at once all changes
+    /// that it makes by calling this engine in this thread. A call that fails does not undo the others. Other
     /// threads wait until the group has ended.
     ///
     /// The default implementation runs the calls without grouping them.

@@ -1,6 +1,7 @@
 //! JSON: what `miko-rpc` reads without loss, and what Q0 and the store make of it.
 //!
-//! Objects that are only passed on (buckets and stacks between the store and a client) stay text, as [`Object`].
+//! Objects that are only passed on (buckets and stacks between the store and a client) stay text, as
+//! [`Object`].
 
 mod equality;
 mod finite;

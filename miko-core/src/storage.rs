@@ -153,8 +153,8 @@ pub(crate) struct Capabilities {
     pub(crate) is_temporal: bool,
     /// Whether a commit waits for a disk, so that it pays to commit several calls at once.
     pub(crate) has_slow_commit: bool,
-    /// Whether creates may be answered before their transaction is committed: a crash loses the committed ones
-    /// as well, and a commit costs much.
+    /// Whether creates may be answered before their transaction is committed: a crash loses the committed
+    /// ones as well, and a commit costs much.
     pub(crate) may_defer_commit: bool,
     /// Why the evaluator filters, sorts and limits the records of every select, if it does.
     pub(crate) residual_filter: Option<&'static str>,

@@ -11,8 +11,9 @@
 //! | compare | `recorded_surface`: the model with the recorded surface |
 //! | render | `render`, a file per generated item |
 //!
-//! The expansions of two traits are checked in, in `expansions/`. The guides are in `docs/`. Their examples are tested
-//! in `tests/interface`: a dependency on `mikobase` here would make another build of all that macros need.
+//! The expansions of two traits are checked in, in `expansions/`. The guides are in `docs/`. Their examples
+//! are tested in `tests/interface`: a dependency on `mikobase` here would make another build of all that
+//! macros need.
 
 mod args;
 mod check;

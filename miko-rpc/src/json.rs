@@ -82,8 +82,8 @@ pub fn too_deep(value: &Value) -> bool {
     deeper_than(value, MAX_DEPTH)
 }
 
-/// Replaces a value that nests deeper than [`MAX_DEPTH`] by one that nests just too deep: it is refused for the same
-/// reason, and takes no stack in proportion to its depth.
+/// Replaces a value that nests deeper than [`MAX_DEPTH`] by one that nests just too deep: it is refused for
+/// the same reason, and takes no stack in proportion to its depth.
 pub fn limit_depth(value: &mut Value) {
     if too_deep(value) {
         drop_iteratively(std::mem::replace(value, too_deep_value()));

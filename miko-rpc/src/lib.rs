@@ -1,5 +1,5 @@
-//! What makes a trait remote: the run-time support of the code that `#[mikobase_interface]` generates, and what
-//! callers and servers of any interface need.
+//! What makes a trait remote: the run-time support of the code that `#[mikobase_interface]` generates, and
+//! what callers and servers of any interface need.
 //!
 //! Servers, fork runners and commands use an interface only through [`Interface`] and [`Proxy`]; neither
 //! names a method. This package has no sockets: a [`Transport`] carries the calls, and `miko-shared` provides

@@ -33,7 +33,8 @@ impl Package {
         let profiles: String = profiles.map(|section| format!("\n[{section}")).collect();
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"{edition}\"\n\n[workspace]\n\n\
-             [dependencies]\nmikobase = {{ path = \"{WORKSPACE}\", default-features = false, features = [\"command\"] }}\n{profiles}"
+             [dependencies]\n\
+             mikobase = {{ path = \"{WORKSPACE}\", default-features = false, features = [\"command\"] }}\n{profiles}"
         );
         fs::write(package.path("Cargo.toml"), manifest).unwrap();
         package

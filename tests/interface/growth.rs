@@ -1,8 +1,8 @@
 //! Changes of interfaces.
 //!
-//! A new method of the trait `Mikobase`, in a copy of the workspace, needs no other edit than its implementation to
-//! be available in the server, the proxy, the JSON dispatch and `miko call`. Without the implementation it does not
-//! compile. Each change of a trait is an error until the surface is recorded.
+//! A new method of the trait `Mikobase`, in a copy of the workspace, needs no other edit than its
+//! implementation to be available in the server, the proxy, the JSON dispatch and `miko call`. Without the
+//! implementation it does not compile. Each change of a trait is an error until the surface is recorded.
 
 use std::fs;
 use std::path::Path;
@@ -62,7 +62,7 @@ fn workspace(name: &str, version: &str) -> Package {
     ];
     let copy = Package::copy(name, original, &files);
     // Without tests and benchmarks. The command gets another name, so that it does not replace the original.
-    copy.edit("Cargo.toml", ", \"tests/interface\"", "");
+    copy.edit("Cargo.toml", "    \"tests/interface\",\n", "");
     let manifest = copy.read("Cargo.toml");
     let targets = manifest.find("\n[[").unwrap();
     let lints = manifest.rfind("\n[lints]").unwrap();

@@ -233,7 +233,8 @@ fn a_value_that_does_not_read_back() {
 }
 
 fn returned_reserved_keys() {
-    let value = || json!({"a": [{"$serde_json::private::RawValue": "12"}], "b": {"$serde_json::private::Number": "x"}});
+    let reserved = |key: &str, value: &str| json!({format!("$serde_json::private::{key}"): value});
+    let value = || json!({"a": [reserved("RawValue", "12")], "b": reserved("Number", "x")});
     let report = Uds::new().unwrap().mikobase(1, |_, _| Ok(value())).unwrap();
     assert_eq!(report.into_returned().unwrap(), [value()]);
 }

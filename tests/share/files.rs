@@ -74,8 +74,8 @@ fn together() {
     assert_eq!(db.by_class("test.org/berth").unwrap().count(), NUMBERS);
 }
 
-/// The server may not write to files for a while, which is as if the disk were full. Calls that were run together
-/// are refused together, also those whose changes were complete.
+/// The server may not write to files for a while, which is as if the disk were full. Calls that were run
+/// together are refused together, also those whose changes were complete.
 fn disk_full() {
     const WORKERS: usize = 8;
     let folder = tempfile::tempdir().unwrap();

@@ -4,8 +4,8 @@
 //! runs in another process: this program again, which runs the case first.
 //!
 //! The harness is a subreaper of orphans, so that waiting for a case includes the processes of its group. It
-//! polls for those that are still there when the case has ended, and a process that does not end is detected. A
-//! process that leaves the group by `setsid` is not waited for.
+//! polls for those that are still there when the case has ended, and a process that does not end is detected.
+//! A process that leaves the group by `setsid` is not waited for.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

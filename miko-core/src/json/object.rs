@@ -28,7 +28,8 @@ use super::{plain, reader};
 pub struct Object(String);
 
 impl Object {
-    /// Wraps text without checking that it is a JSON object. [`to_map`](Self::to_map) reports it if it is not.
+    /// Wraps text without checking that it is a JSON object. [`to_map`](Self::to_map) reports it if it is
+    /// not.
     pub(crate) fn from_text_unchecked(text: String) -> Self {
         Self(text)
     }

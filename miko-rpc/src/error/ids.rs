@@ -132,7 +132,8 @@ error_ids! {
         "The backend URL names no engine; the details list those that are known.",
         r#"`Uds::new()?.backend("https://mikobase.uno/redis")`"#;
     BACKEND_IN_USE = "backend-in-use",
-        "Another process has the file open for writing. Connect to its socket, or open the file when it has ended.",
+        "Another process has the file open for writing. Connect to its socket, or open the file when it has \
+         ended.",
         "a second `miko q0 crew.db` while the first is still reading requests";
     INVALID_MODE = "invalid-mode",
         "A mode is `rw` (or `wr`) or `r`, without other characters.",

@@ -139,8 +139,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Indexes the values of a stored record by the classes in force. Returns its references, and the faults of
-    /// values that other records have: the write is to fail then.
+    /// Indexes the values of a stored record by the classes in force. Returns its references, and the faults
+    /// of values that other records have: the write is to fail then.
     pub(super) fn index_values(
         &mut self,
         row: RowId,

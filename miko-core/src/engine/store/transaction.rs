@@ -34,8 +34,8 @@
 //!
 //! A group whose commit fails is rolled back, and its writes are applied again one by one, each with its own
 //! commit. The first that fails ends this: its call and those after it have failed. A call that has several
-//! writes, such as a batch that is not atomic, may be durable in part: the detail `committed` is the number of
-//! its writes that are.
+//! writes, such as a batch that is not atomic, may be durable in part: the detail `committed` is the number
+//! of its writes that are.
 //!
 //! A transaction of a user is to be one more scope. Its writes are nested, and so are its nested levels.
 
@@ -113,8 +113,8 @@ struct LoggedWrite {
 struct Write {
     /// Whether its transaction has earlier writes.
     is_nested: bool,
-    /// What it has done so far, the last of it perhaps in part. Kept for its inverse, for a group, and for the
-    /// commit log.
+    /// What it has done so far, the last of it perhaps in part. Kept for its inverse, for a group, and for
+    /// the commit log.
     sets: Vec<WriteSet>,
 }
 
@@ -255,8 +255,8 @@ impl Transaction {
         }
     }
 
-    /// Prepares for a select. With a memory limit it may fail in SQLite, which then rolls back the transaction.
-    /// So what was answered is committed first.
+    /// Prepares for a select. With a memory limit it may fail in SQLite, which then rolls back the
+    /// transaction. So what was answered is committed first.
     pub(super) fn before_select(&mut self, storage: &mut impl Storage) -> Result<()> {
         if memory::current_limit().is_some() { self.commit_deferred(storage) } else { Ok(()) }
     }
