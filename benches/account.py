@@ -4,7 +4,7 @@
 For each kind of call, what the server and its workers do for one of them is counted from outside, while `miko bench` keeps
 them busy: time in their own code and in the kernel, and context switches, from /proc; system calls, by strace in a run of its
 own, which slows everything down and changes no count per call. Instructions and allocations come from callgrind, on the
-program of benches/instructions.rs: the difference of a run with calls and one without.
+program of miko-shared/benches/instructions.rs: the difference of a run with calls and one without.
 """
 
 import os
@@ -146,7 +146,7 @@ def called(profile, name):
 
 def main():
     subprocess.run(["cargo", "build", "--release", "--bin", "miko"], cwd=ROOT, check=True)
-    program = instructions.build()
+    program = instructions.build(release=True)
     lines = ["# The account of a call", "", "Written by `benches/account.py`.", ""]
     lines += [f"What one call takes of a server and of the worker that makes it, with {WORKERS} workers on "
               f"{len(os.sched_getaffinity(0))} CPUs; µs of a core.", ""]

@@ -34,22 +34,23 @@ NOT_COUNTED = (
 )
 
 
-OURS = ("miko-core", "miko-shared", "miko-surface")
+OURS = ("miko-core", "miko-rpc", "miko-shared", "miko-surface")
 
 
-def build(symbols=False):
-    # Optimized as in a release, but for optimization across crates. The tests' builds of SQLite and of what runs
-    # in the compiler are used again, for which their profiles must stay as they are: to build them takes longer
-    # than all else.
+def build(symbols=False, release=False):
+    """The program: as CI counts it, or as in a release, which takes minutes."""
+    # Rust is optimized as in a release, but for optimization across crates. The tests' builds of SQLite (at level 1)
+    # and of what runs in the compiler are used again, for which their profiles must stay as they are: to build them
+    # takes longer than all else.
     optimized = {"opt-level": 3, "debug-assertions": False, "overflow-checks": False, "incremental": False}
     as_in_tests = {"debug-assertions": True, "overflow-checks": True}
     overrides = {"": optimized, "package.libsqlite3-sys.": as_in_tests, "build-override.": as_in_tests,
                  **{f"package.{name}.": {"debug": symbols} for name in OURS},
                  **{f"package.{name}.": {"opt-level": 3} for name in COUNTED},
                  **{f"package.{name}.": {"opt-level": 0} | as_in_tests for name in NOT_COUNTED}}
-    command = ["cargo", "build", "--package", "miko-shared", "--bench", "instructions"]
-    command += ["--message-format=json-render-diagnostics"]
-    for package, profile in overrides.items():
+    command = ["cargo", *(["bench", "--no-run"] if release else ["build"])]
+    command += ["--package", "miko-shared", "--bench", "instructions", "--message-format=json-render-diagnostics"]
+    for package, profile in ({} if release else overrides).items():
         for key, value in profile.items():
             command += ["--config", f"profile.dev.{package}{key}={json.dumps(value)}"]
     output = subprocess.run(command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -1,27 +1,10 @@
 //! A live object store shared by forked workers.
 //!
 //! One call starts a server process, which holds a Mikobase in memory, and forks N workers. Each worker gets
-//! a `db` that implements the trait [`Mikobase`] over a Unix socket and gives the same results as an engine.
+//! a `db` that implements the trait `Mikobase` over a Unix socket and gives the same results as an engine.
 //! After the last worker has ended, the caller gets the final state and a report per worker.
 //!
-//! ```no_run
-//! use mikobase::prelude::*;
-//!
-//! let share = Uds::new()?.mikobase(20, |db, worker| {
-//!     db.q0(json!({"action": "create", "class": "starfleet.com/log",
-//!                  "bucket": {"worker": worker.index(), "entry": "reporting in"}}))?;
-//!     Ok(db.by_class("starfleet.com/log")?.count())
-//! })?;
-//!
-//! println!("{}", share.worldlet());
-//! for worker in share.workers() {
-//!     println!("worker {} saw {:?}", worker.index, worker.returned());
-//! }
-//! # Ok::<(), Error>(())
-//! ```
-//!
-//! A trait of your own is shared in the same way: put [`#[mikobase_interface]`](mikobase_interface) on it and
-//! pass an implementation to [`Uds::share`].
+#![cfg_attr(feature = "store", doc = include_str!("example.md"))]
 //!
 //! This crate is a facade. The trait and the engines are in `miko-core`, what makes a trait remote in
 //! `miko-rpc`, sockets and processes in `miko-shared`.

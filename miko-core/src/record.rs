@@ -43,7 +43,8 @@ pub struct Record {
     pub extras: Option<Object>,
     /// The time of creation.
     pub created_at: Timestamp,
-    /// The time of the last write. No two writes of a record have the same time.
+    /// The time of the last write. In one database each write of a record has a later time than the one
+    /// before; a version that was merged from another database may have the same time as one of this.
     pub updated_at: Timestamp,
 }
 

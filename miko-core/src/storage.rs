@@ -41,8 +41,11 @@ use write_set::{Conflict, WriteSet};
 
 /// The tables of a Mikobase, and the transaction that is open on them, if one is.
 ///
-/// All numbers of new rows come from the engine. After an error of [`apply`](Self::apply) or
-/// [`commit`](Self::commit) the transaction may be incomplete: the engine rolls it back.
+/// All numbers of new rows come from the engine. After an error of [`apply`](Self::apply) a part of the write
+/// set may be applied, and the transaction may have ended ([`in_transaction`](Self::in_transaction)). The
+/// engine then rolls back, or applies the inverse of the write set in the same transaction, which must also
+/// undo a part. After an error of [`commit`](Self::commit) it rolls back, or aborts the process if the commit
+/// was deferred.
 ///
 /// Versions and past definitions are asked for only in a [temporal](Capabilities::is_temporal) database.
 pub(crate) trait Storage: Sized + Send {
@@ -97,9 +100,9 @@ pub(crate) trait Storage: Sized + Send {
     /// The records that are or were definitions, in order of creation.
     fn definitions(&self) -> Result<Vec<RowId>>;
 
-    /// Calls `visit` with the records that a select finds, until it breaks. With a
-    /// [residual filter](Plan::residual_filter) these are candidates in order of creation. `visit` does not
-    /// use the storage.
+    /// Calls `visit` with the records that a select finds, until it breaks. With a [residual
+    /// filter](Plan::residual_filter_reason) these are candidates in order of creation. `visit` does not use
+    /// the storage.
     fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()>;
 
     /// The rows of the records that a select without a residual filter finds.
@@ -156,8 +159,8 @@ pub(crate) struct Capabilities {
     /// Whether creates may be answered before their transaction is committed: a crash loses the committed
     /// ones as well, and a commit costs much.
     pub(crate) may_defer_commit: bool,
-    /// Why the evaluator filters, sorts and limits the records of every select, if it does.
-    pub(crate) residual_filter: Option<&'static str>,
+    /// The reason why the evaluator filters, sorts and limits the records of every select, if it does.
+    pub(crate) residual_filter_reason: Option<&'static str>,
 }
 
 /// The versions that [`Storage::each_version`] visits.

@@ -1,11 +1,12 @@
 //! The memory limit of this process, and returning freed memory to the system.
 //!
-//! Code whose allocations depend on a caller's input reports them with [`charge`]. The resident memory of the
-//! process is measured once per `CHECK_INTERVAL` of reported bytes; any other report is one addition. Without
-//! a limit ([`limit`]) nothing is refused.
+//! Code whose allocations depend on a caller's input reports them with [`charge`]. With a limit ([`limit`]),
+//! the resident memory of the process is measured once per 1 MiB that calls report, once per 64 KiB reported
+//! as stored, and at each report of an incoming frame. Any other report is one addition.
 //!
-//! The limit has three levels, so that a full store does not block the calls that would empty it: stored data
-//! may take five eighths of it, incoming frames seven eighths, and calls all of it.
+//! The memory of the process is compared with three thresholds, so that a full store still accepts the calls
+//! that would empty it: above five eighths of the limit nothing is stored, above seven eighths no large frame
+//! is accepted, and above the limit a call fails.
 //!
 //! Memory can be measured on Linux only. File-backed pages, such as the code of the process, do not count.
 
@@ -48,8 +49,8 @@ thread_local! {
     static CHARGED: Cell<usize> = const { Cell::new(0) };
     /// The bytes that deserialized values may still take within [`read_within`].
     static READ_BUDGET: Cell<usize> = const { Cell::new(usize::MAX) };
-    /// Whether a read was refused since [`take_limit_error`] was last asked: its texts may also come from a
-    /// caller.
+    /// Whether a read was refused since [`take_limit_error`] was last called. The text of an error alone
+    /// proves nothing: an error of serde can quote input that has the same words.
     static READ_REFUSED: Cell<bool> = const { Cell::new(false) };
     /// The bytes of stored data reported since the memory of the process was last measured.
     static STORED: Cell<usize> = const { Cell::new(0) };
@@ -91,7 +92,7 @@ pub fn charge(bytes: usize) -> Result<()> {
 /// As [`charge`], with an error of serde that [`take_limit_error`] recognizes.
 ///
 /// # Errors
-/// As [`charge`]; beyond the bytes of [`read_within`].
+/// `storage-full` as text, as [`charge`]; or a text that the bytes of [`read_within`] are used up.
 #[inline]
 pub fn charge_deserialized<E: serde::de::Error>(bytes: usize) -> Result<(), E> {
     let reported = report(bytes);
@@ -145,7 +146,7 @@ pub fn take_limit_error(text: &str) -> Option<Error> {
 /// Reports that data are about to be stored in the memory of this process.
 ///
 /// # Errors
-/// `storage-full`, if the data have reached their share of the limit.
+/// `storage-full`, if the process exceeds the threshold for storing.
 pub fn charge_stored(bytes: usize) -> Result<()> {
     let stored = STORED.get().saturating_add(bytes);
     STORED.set(stored);
@@ -153,7 +154,7 @@ pub fn charge_stored(bytes: usize) -> Result<()> {
     if stored < CHECK_INTERVAL / 16 {
         return Ok(());
     }
-    check(data_share)?;
+    check(store_threshold)?;
     STORED.set(0);
     Ok(())
 }
@@ -177,8 +178,8 @@ pub fn is_below_half() -> bool {
     is_within(|limit| limit / 2)
 }
 
-/// The share of `limit` that stored data may take.
-pub fn data_share(limit: usize) -> usize {
+/// The memory of the process above which nothing is stored.
+pub fn store_threshold(limit: usize) -> usize {
     limit / 8 * 5
 }
 

@@ -20,6 +20,7 @@ pub mod linux;
 pub mod mikobase;
 mod polling;
 pub mod server;
+mod serving;
 pub mod share;
 mod shared_memory;
 #[doc(hidden)]

@@ -41,6 +41,7 @@ use self::commit_batch::CommitBatch;
 pub(crate) use self::load::runtime;
 use crate::limits::Limits;
 use crate::polling::SharedStatus;
+use crate::serving;
 use crate::token::Token;
 
 /// What a server serves: an implementation of an interface, and the state that it delivers at the end.
@@ -130,6 +131,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     let refused = |fault| Error::caused_by(ErrorId::INTERNAL, "the socket cannot be served", fault);
     listener.set_nonblocking(true).map_err(refused)?;
     let listener = UnixListener::from_std(listener).map_err(refused)?;
+    serving::set_socket(listener.local_addr().map_err(refused)?.as_pathname());
     let groups_commits = service.prefers_group_commit();
     let (peers, commit_batch) = Default::default();
     let ServeOptions { token, limits, shared_status, activity } = options;

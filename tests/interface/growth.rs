@@ -109,7 +109,7 @@ const LEDGER: &str = r#"//! A ledger.
 use mikobase::prelude::*;
 
 /// A ledger.
-#[mikobase_interface(surface = "ledger.surface.json")]
+#[mikobase_interface(surface = "schema/ledger.surface.json", cfg(all()))]
 pub trait Ledger: Send + Sync {
     /// The entries of an account.
     fn entries(&self, account: &str) -> Result<Vec<String>>;
@@ -188,7 +188,7 @@ const CHANGES: &[Change] = &[
 #[test]
 fn every_change_of_a_trait_is_an_error_against_the_recorded_surface() {
     const BUILD: &[&str] = &["build", "--lib"];
-    const SURFACE: &str = "ledger.surface.json";
+    const SURFACE: &str = "schema/ledger.surface.json";
     let package = Package::outside("ledger", "2024");
     fs::create_dir(package.path("src")).unwrap();
     fs::write(package.path(LEDGER_FILE), LEDGER).unwrap();

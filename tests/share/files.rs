@@ -74,8 +74,8 @@ fn together() {
     assert_eq!(db.by_class("test.org/berth").unwrap().count(), NUMBERS);
 }
 
-/// The server may not write to files for a while, which is as if the disk were full. Calls that were run
-/// together are refused together, also those whose changes were complete.
+/// The server may not write to files for a while, which is as if the disk were full. Calls whose commit fails
+/// are refused, also those that were run together with others and were complete.
 fn disk_full() {
     const WORKERS: usize = 8;
     let folder = tempfile::tempdir().unwrap();
@@ -121,10 +121,14 @@ fn disk_full() {
 
 /// Sets the size from which on a process cannot write to a file.
 fn set_file_size_limit(process: Pid, bytes: u64) {
-    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: RLIM_INFINITY };
-    // SAFETY: `limit` is valid for the call, which does not keep it. The old limit is not asked for.
-    let set = unsafe { libc::prlimit(process.as_raw(), libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
-    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    let (pid, mut limit) = (process.as_raw(), libc::rlimit { rlim_cur: 0, rlim_max: 0 });
+    // SAFETY: `limit` is valid for the call, which writes the present limit to it and keeps no pointer. No
+    // limit is set.
+    let read = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, std::ptr::null(), &mut limit) };
+    limit.rlim_cur = bytes.min(limit.rlim_max);
+    // SAFETY: `limit` is valid for the call, which keeps no pointer. The old limit is not asked for.
+    let set = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+    assert_eq!((read, set), (0, 0), "{}", std::io::Error::last_os_error());
 }
 
 fn in_use() {

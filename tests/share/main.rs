@@ -19,6 +19,7 @@ mod limits;
 mod lost;
 mod memory;
 mod misuse;
+mod nested;
 mod peak;
 mod random;
 mod relay;
@@ -38,6 +39,7 @@ fn main() -> std::process::ExitCode {
         ("chaos", chaos::CASES),
         ("fuzz", fuzz::CASES),
         ("misuse", misuse::CASES),
+        ("nested", nested::CASES),
         ("unauthorized", unauthorized::CASES),
         ("limits", limits::CASES),
         ("lost", lost::CASES),

@@ -299,9 +299,11 @@ fn inherited_settings(settings: &mut SettingsReader<'_>) -> Map<String, Value> {
 impl ReferenceRules {
     fn read(settings: &mut SettingsReader<'_>) -> Self {
         let mut classes = settings.classes(&["target", "allowed_class"]);
-        // Existing definitions may have both spellings. The classes of both are allowed.
+        // `allowed_class` and `allowed_classes` may both be given, since existing definitions have both.
+        // Their classes are joined.
         let others = settings.classes(&["allowed_classes"]);
         if settings.map.contains_key("target") {
+            // Only for the fault that both are given.
             settings.get(&["target", "allowed_classes"]);
         }
         classes.extend(others);

@@ -1,4 +1,5 @@
-//! Normalizes a bucket: fills in defaults and collapses white space, before any class validates it.
+//! Normalizes a bucket before validation. A create gets defaults and has white space collapsed, an update
+//! only the latter, an import neither.
 //!
 //! All classes of a record normalize it until nothing changes, so the order of the classes does not matter.
 
@@ -14,7 +15,7 @@ use super::markers::Markers;
 use crate::diagnostics::Place;
 use crate::json::members;
 
-/// The limit of the values that defaults add to a record. A default may contain objects that have defaults.
+/// The number of defaults at which a write is refused. A default that is an object may get defaults itself.
 const MAX_DEFAULTS: usize = 10_000;
 
 /// Normalizes the buckets of one record.
@@ -47,7 +48,8 @@ impl<'c> Normalizer<'c> {
         }
     }
 
-    /// Fills in the defaults of a class and collapses white space in its fields that have `collapse`.
+    /// Fills in the defaults of a class, for a create, and collapses white space in its fields that have
+    /// `collapse`. Does nothing for an import.
     pub(crate) fn normalize(&mut self, class: &'c Class, bucket: &mut Map<String, Value>, place: &Place<'_>) {
         if class.normalizes && self.kind != WriteKind::Import {
             self.normalize_object(class, bucket, place);

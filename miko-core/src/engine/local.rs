@@ -10,7 +10,7 @@ use miko_rpc::Bytes;
 use miko_rpc::{Error, ErrorId, GroupFailure, Result};
 
 use crate::commit::Commit;
-use crate::engine::store::transaction::Isolation;
+use crate::engine::store::transaction::CommitSharing;
 use crate::engine::store::{Store, export};
 use crate::engine::{Engine, Explanation};
 use crate::files::{FileInfo, Piece, Position};
@@ -95,14 +95,14 @@ impl<T: Storage> LocalEngine<T> {
         self.store().take_commits()
     }
 
-    /// Locks the store. A poisoned lock is cleared: a call that panics rolls back while it unwinds, so the
-    /// store is consistent.
+    /// Locks the store, and waits until no other thread runs a group of calls. A poisoned lock is cleared: a
+    /// call that panics rolls back while it unwinds, so the store is consistent.
     pub(super) fn store(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store.lock().unwrap_or_else(|poisoned| {
             self.store.clear_poison();
             poisoned.into_inner()
         });
-        self.wait_for_group(store)
+        self.wait_for_other_group(store)
     }
 }
 
@@ -187,7 +187,7 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
 
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
         let schema = check_depth(schema)?;
-        self.store().write(Isolation::Separate, |store| store.import_schema(schema))
+        self.store().write(CommitSharing::Separate, |store| store.import_schema(schema))
     }
 
     fn export_schema(&self) -> Result<Schema> {
@@ -281,7 +281,7 @@ impl<T: Storage> Engine for LocalEngine<T> {
     }
 
     fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
-        self.store().write(Isolation::Separate, |store| store.import_worldlet(reader, trust))
+        self.store().write(CommitSharing::Separate, |store| store.import_worldlet(reader, trust))
     }
 
     fn explain(&self, query: Query) -> Result<Explanation> {
@@ -344,7 +344,7 @@ mod tests {
         let panicked = std::thread::scope(|scope| {
             let write = || {
                 let (request, _) = query::parse(create.clone()).unwrap();
-                db.store().write(Isolation::Groupable, |store| -> Result<()> {
+                db.store().write(CommitSharing::Groupable, |store| -> Result<()> {
                     store.run_in_transaction(request)?;
                     panic!("in the middle of a write")
                 })

@@ -62,7 +62,7 @@ use pending::DeferredConstraints;
 use pks::Pks;
 use spool::Spools;
 use streams::Streams;
-use transaction::{Isolation, Transaction};
+use transaction::{CommitSharing, Transaction};
 
 /// Storage, and the state that is kept between two calls.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl<T: Storage> Store<T> {
     /// Runs `work` as one write: all of it takes effect, or nothing if it fails or panics.
     pub(super) fn write<R>(
         &mut self,
-        isolation: Isolation,
+        isolation: CommitSharing,
         work: impl FnOnce(&mut Self) -> Result<R>,
     ) -> Result<R> {
         self.check_writable()?;

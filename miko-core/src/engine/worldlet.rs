@@ -10,7 +10,7 @@ use std::io::Seek;
 use std::path::Path;
 
 use crate::engine::local::LocalEngine;
-use crate::engine::store::transaction::Isolation;
+use crate::engine::store::transaction::CommitSharing;
 use crate::engine::store::{Store, export};
 use crate::mode::Mode;
 use crate::storage::memory::MemoryTables;
@@ -96,7 +96,7 @@ impl LocalEngine<MemoryTables> {
         let is_new = content.is_none();
         if let Some(mut content) = content {
             let imported =
-                store.write(Isolation::Separate, |store| store.import_worldlet(&mut content, true));
+                store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut content, true));
             imported.map_err(|error| error.with_all("path", path.display().to_string()))?;
         }
         if let Some(mut file) = file {

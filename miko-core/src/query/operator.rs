@@ -18,7 +18,8 @@ pub(super) struct Operators {
     folding: Folding,
 }
 
-/// An operator with its operand. Text operands are already folded.
+/// An operator with its operand. Texts of `Value`, `In`, `Contains`, `StartsWith` and `EndsWith` are folded
+/// already. The others ignore the folding.
 #[derive(Debug, Clone)]
 enum Operator {
     Value(Value),
@@ -32,8 +33,11 @@ enum Operator {
     Includes(Value),
     IncludesAll(Vec<Value>),
     IncludesAny(Vec<Value>),
+    /// `exists`: whether the value is neither null nor absent.
     Exists(bool),
+    /// Whether the value is neither null, absent nor `false`. Zero and an empty text are truthy.
     Truthy(bool),
+    /// `any`: the key is there, also with null.
     Present,
 }
 
@@ -227,7 +231,8 @@ fn array<'v>(operand: &'v Value, place: &Place<'_>, faults: &mut Faults) -> Opti
     }
 }
 
-/// Reads the last element of a path: operators if it is an object, else a literal.
+/// Reads the last element of a path: operators if it is an object, else a literal, which is `Some(None)`.
+/// `None` if a fault was reported, or the element is exempt from checks, as a placeholder without a value is.
 pub(super) fn read_test(last: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Option<Operators>> {
     match last {
         exempt if faults.is_exempt(exempt) => None,

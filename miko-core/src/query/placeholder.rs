@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 use crate::diagnostics::Place;
 use crate::json;
 
-/// The maximal number of values that one request may produce by expanding definitions again, nested values
-/// included. Without it, ten names that each stand for an array of ten others could expand to a billion
-/// values.
+/// Bounds the work of expanding definitions again: values that are produced, nested ones included, and
+/// bindings that are compared. It is checked at each expansion, so the last one may exceed it. Without it,
+/// ten names that each stand for an array of ten others could expand to a billion values.
 const MAX_REPEATED_VALUES: usize = 100_000;
 
 /// The name of the placeholder, if the value is one.

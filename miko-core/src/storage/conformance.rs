@@ -34,6 +34,7 @@ macro_rules! conforms {
             use super::*;
             conforms!(@cases $create;
                 new_storage_has_no_content
+                a_row_has_the_number_that_it_is_given
                 a_conflict_names_the_holder_and_applies_nothing
                 a_value_may_be_added_again_by_its_holder
                 a_transaction_that_is_rolled_back_leaves_nothing
@@ -67,6 +68,28 @@ fn new_storage_has_no_content<S: Storage>(create: Create<S>) {
         let numbers = LastNumbers { constraint: ConstraintId::DEFINITION_NAME, ..LastNumbers::default() };
         assert_eq!(storage.last_numbers().unwrap(), numbers);
         assert_eq!(storage.next_row(RowId::default(), CommitSeq::default()).unwrap(), None);
+    }
+}
+
+fn a_row_has_the_number_that_it_is_given<S: Storage>(create: Create<S>) {
+    for is_temporal in [false, true] {
+        let mut storage = create(is_temporal);
+        let insert = |numbers: &[i64]| WriteSet {
+            rows: numbers.iter().map(|number| RowChange::insert(RowId(*number), row(*number))).collect(),
+            ..WriteSet::default()
+        };
+        let present = |storage: &S| {
+            (1..=10).filter(|number| storage.row(RowId(*number)).unwrap().is_some()).collect::<Vec<_>>()
+        };
+        // With gaps, and not in order.
+        for numbers in [&[1][..], &[5], &[9, 7]] {
+            apply(&mut storage, &insert(numbers));
+        }
+        assert_eq!(present(&storage), [1, 5, 7, 9]);
+        assert_eq!(storage.row(RowId(7)).unwrap().unwrap().pk, "p7");
+        assert_eq!(storage.last_numbers().unwrap().row, RowId(9));
+        apply(&mut storage, &insert(&[9, 7]).inverse().unwrap());
+        assert_eq!(present(&storage), [1, 5]);
     }
 }
 
@@ -175,7 +198,7 @@ fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Creat
         let found = format!("{source:?}");
         assert_eq!(selected(&storage, source, Vec::new()), expected, "{found}");
     }
-    if storage.capabilities().residual_filter.is_none() {
+    if storage.capabilities().residual_filter_reason.is_none() {
         let names = pks(&["a.b/class-1"]);
         let classes = Predicate::Classes(Classes { names: &names, ids: vec![ClassId(1)] });
         assert_eq!(selected(&storage, AccessPath::Everything, vec![classes]), ["p1", "p3"]);
@@ -189,7 +212,7 @@ fn a_visitor_may_end_a_select<S: Storage>(create: Create<S>) {
         select: &select,
         source: AccessPath::Everything,
         filter: Vec::new(),
-        residual_filter: Some("this is a test"),
+        residual_filter_reason: Some("this is a test"),
     };
     let mut visited = 0;
     storage
@@ -559,16 +582,16 @@ fn constraints() -> Vec<Constraint> {
 /// The pks that a select finds.
 fn selected(storage: &impl Storage, source: AccessPath<'_>, filter: Vec<Predicate<'_>>) -> Vec<String> {
     let select = SelectRequest::default();
-    let residual_filter = storage.capabilities().residual_filter;
+    let residual_filter_reason = storage.capabilities().residual_filter_reason;
     let mut found = Vec::new();
-    let plan = Plan { select: &select, source, filter, residual_filter };
+    let plan = Plan { select: &select, source, filter, residual_filter_reason };
     storage
         .select(&plan, &mut |record| {
             found.push(Record::from(record).pk);
             Ok(ControlFlow::Continue(()))
         })
         .unwrap();
-    if residual_filter.is_none() {
+    if residual_filter_reason.is_none() {
         let rows = storage.select_rows(&plan).unwrap();
         let pks = rows.iter().map(|id| storage.row(*id).unwrap().unwrap().pk);
         assert_eq!(pks.collect::<Vec<_>>(), found);

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// let explanation = db.explain(json!({"action": "select", "path": ["rank", "Captain"], "limit": 10}))?;
 /// assert!(explanation.sql.unwrap().ends_with("AND q0_path(bucket, ?1) ORDER BY seq LIMIT ?2"));
 /// assert_eq!(explanation.values, [json!(r#"["rank","Captain"]"#), json!(10)]);
-/// assert_eq!((explanation.index, explanation.residual_filter), (None, None));
+/// assert_eq!((explanation.index, explanation.residual_filter_reason), (None, None));
 /// # Ok::<(), miko_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,5 +28,5 @@ pub struct Explanation {
     pub index: Option<String>,
     /// The reason why the evaluator filters, sorts and limits the records in Rust, if it does. The SQL then
     /// only selects candidates.
-    pub residual_filter: Option<String>,
+    pub residual_filter_reason: Option<String>,
 }

@@ -25,7 +25,7 @@ use crate::uns;
 use undo_table::{UndoLog, UndoTable};
 
 /// Why the evaluator filters, sorts and limits every select.
-const EVALUATOR: &str = "this engine has no SQL";
+const NO_SQL: &str = "this engine has no SQL";
 
 /// Writes the tables to a file. Called at each commit, before the changes become permanent.
 pub(crate) type Save = Box<dyn FnMut(&MemoryTables) -> Result<()> + Send>;
@@ -180,7 +180,7 @@ impl Storage for MemoryTables {
             is_temporal: self.is_temporal,
             has_slow_commit: self.save.is_some(),
             may_defer_commit: false,
-            residual_filter: Some(EVALUATOR),
+            residual_filter_reason: Some(NO_SQL),
         }
     }
 
@@ -289,7 +289,8 @@ impl Storage for MemoryTables {
     }
 
     fn select_rows(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
-        Err(corruption("the evaluator decides about every record"))
+        // Unreachable: every plan of this storage has a residual filter.
+        Err(corruption("rows were selected by a plan that has a residual filter"))
     }
 
     fn explain(&self, plan: &Plan<'_>) -> Result<Explanation> {
@@ -304,7 +305,7 @@ impl Storage for MemoryTables {
             values: Vec::new(),
             plan: vec![format!("SCAN {scanned}")],
             index: plan.source.index_name(),
-            residual_filter: plan.residual_filter.map(str::to_owned),
+            residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
         })
     }
 

@@ -167,7 +167,7 @@ impl Storage for NaiveStorage {
             is_temporal: self.is_temporal,
             has_slow_commit: false,
             may_defer_commit: self.may_defer_commit,
-            residual_filter: Some("this storage is for tests"),
+            residual_filter_reason: Some("this storage is for tests"),
         }
     }
 
@@ -287,7 +287,7 @@ impl Storage for NaiveStorage {
             values: Vec::new(),
             plan: vec!["SCAN everything".to_owned()],
             index: plan.source.index_name(),
-            residual_filter: plan.residual_filter.map(str::to_owned),
+            residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
         })
     }
 

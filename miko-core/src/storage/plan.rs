@@ -17,7 +17,7 @@ pub(crate) struct Plan<'q> {
     pub(crate) filter: Vec<Predicate<'q>>,
     /// Why the evaluator decides about every record that storage finds, if it does. Storage then returns
     /// candidates: it neither sorts nor limits them.
-    pub(crate) residual_filter: Option<&'static str>,
+    pub(crate) residual_filter_reason: Option<&'static str>,
 }
 
 /// The source of the records of a select.

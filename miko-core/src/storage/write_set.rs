@@ -103,6 +103,15 @@ impl WriteSet {
         Some(self)
     }
 
+    /// Whether its vectors take so little memory that they may be kept for another one.
+    pub(crate) fn is_small(&self) -> bool {
+        const MAX_KEPT: usize = 64;
+        let Self { rows, versions, removed_entries, added_entries, .. } = self;
+        let capacities =
+            [rows.capacity(), versions.capacity(), removed_entries.capacity(), added_entries.capacity()];
+        capacities.iter().all(|capacity| *capacity <= MAX_KEPT)
+    }
+
     /// Removes everything. The vectors that most write sets use keep their capacity.
     pub(crate) fn clear(&mut self) {
         let Self { rows, versions, removed_entries, added_entries, others } = self;

@@ -235,8 +235,8 @@ fn more_conditions_than_sql_takes_are_evaluated() {
         (0..5000).map(|n| json!({"path": ["name", n]})).chain([json!({"path": ["name", "Kirk"]})]).collect();
     let select = json!({"action": "select", "any": many, "sort": ["name"]});
     assert_eq!(names(&db, &select), ["Kirk"]);
-    let residual_filter = sqlite().explain(select).unwrap().residual_filter;
-    assert_eq!(residual_filter.as_deref(), Some("it says more than one statement can"));
+    let residual_filter_reason = sqlite().explain(select).unwrap().residual_filter_reason;
+    assert_eq!(residual_filter_reason.as_deref(), Some("it says more than one statement can"));
     let sorts = vec![json!(["name"]); 5000];
     let select = json!({"action": "select", "sorts": sorts});
     assert_eq!(names(&db, &select), ["Enterprise", "Kirk", "M'Benga", "McCoy"]);
@@ -244,7 +244,7 @@ fn more_conditions_than_sql_takes_are_evaluated() {
         (0..58).fold(json!({"path": ["name", "Kirk"]}), |inner, _| json!({"not": true, "any": [inner]}));
     let select = json!({"action": "select", "all": [deep]});
     assert_eq!(names(&db, &select), ["Kirk"]);
-    assert!(sqlite().explain(select).unwrap().residual_filter.is_none());
+    assert!(sqlite().explain(select).unwrap().residual_filter_reason.is_none());
 }
 
 #[test]

@@ -13,7 +13,7 @@ const RECORD: &str = "MIKOBASE_RECORD";
 
 fn page() -> String {
     let mut page = "# Errors and warnings\n\n\
-        Made from `miko-core/src/error/ids.rs` by\n\
+        Made from `miko-rpc/src/error/ids.rs` by\n\
         `MIKOBASE_RECORD=1 cargo test -p miko-core --test engine errors_page`.\n\n\
         An error is `{\"id\": …, \"details\": {…}}`. The id is a fixed word that programs compare. \
         Among the\ndetails, `message` is a sentence for people; the others name the place, \

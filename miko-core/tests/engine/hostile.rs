@@ -243,7 +243,7 @@ fn no_part_of_a_request_becomes_sql() {
         let bound =
             |value: &Value| value.as_str().is_some_and(|value| value.contains(&json!(text).to_string()));
         assert!(explanation.values.iter().filter(|value| bound(value)).count() >= 4, "{text:?}");
-        assert_eq!(explanation.residual_filter, None);
+        assert_eq!(explanation.residual_filter_reason, None);
         assert!(db.q0(request(text)).is_ok(), "{text:?}");
     }
 }

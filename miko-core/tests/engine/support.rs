@@ -264,7 +264,7 @@ pub(crate) fn agreed(db: &Local, select: &Value) -> Result<Vec<Record>, Error> {
         "paste into `miko q0`:\n{select}\n{evaluated}"
     );
     if answer.is_ok() {
-        assert!(db.explain(evaluated).unwrap().residual_filter.is_some());
+        assert!(db.explain(evaluated).unwrap().residual_filter_reason.is_some());
     }
     answer
 }

@@ -175,6 +175,9 @@ error_ids! {
         "Blocking code was called inside an async runtime. Share before the runtime starts; use the async \
          client there, or call a blocking proxy from a plain thread (`std::thread::spawn`).",
         "`uds.mikobase(…)` in an `async fn`";
+    SELF_CALL = "self-call",
+        "A method of a server called that server, which would wait for itself. Call the implementation directly.",
+        "a method of a shared interface that connects to the socket of its own share";
     OUTSIDE_RUNTIME = "outside-runtime",
         "An async client was used outside a tokio runtime. Await its calls inside one, or use the blocking \
          client.",

@@ -1,18 +1,19 @@
 //! The transport of a blocking proxy: a connection that is reopened after it is lost.
 
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{process, thread};
 
-use miko_rpc::{Error, ErrorId, Result};
-use miko_rpc::{Interface, Method, Surface, Transport};
+use miko_rpc::{Error, ErrorId, Interface, Method, Result, Surface, Transport};
 use tracing::info;
 
 use super::Address;
 use super::address::{CONNECT_RETRY, is_not_listening};
 use super::connection::{Connection, ConnectionFault};
+use crate::serving;
 
 /// Counts the calls of a transport, including those that failed.
 #[derive(Clone, Default)]
@@ -51,7 +52,7 @@ impl SocketTransport {
 
     /// Connects at once. Retries until `timeout` while the server does not listen yet.
     pub(crate) fn connect(address: Address, surface: &Surface, timeout: Duration) -> Result<Self> {
-        refuse_in_runtime()?;
+        refuse_where_it_cannot_wait(&address.path)?;
         let deadline = Instant::now() + timeout;
         let stream = loop {
             match UnixStream::connect(&address.path) {
@@ -86,7 +87,7 @@ impl SocketTransport {
 
 impl<I: Interface + ?Sized> Transport<I> for SocketTransport {
     fn call(&self, method: &'static Method, request: I::Request) -> Result<I::Response> {
-        refuse_in_runtime()?;
+        refuse_where_it_cannot_wait(&self.address.path)?;
         let mut slot = self.lock();
         self.calls.0.fetch_add(1, Ordering::Relaxed);
         let deadline = method.deadline_or(self.address.limits.call_deadline);
@@ -127,6 +128,20 @@ fn connected<'s>(
         }
     };
     Ok(&mut slot.insert(owned).connection)
+}
+
+/// Refuses a call to the server at `path` where it would wait for itself, or stop a runtime. A method of a
+/// server may wait for another server.
+fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
+    if !serving::runs_a_call() {
+        return refuse_in_runtime();
+    }
+    if !serving::listens_at(path) {
+        return Ok(());
+    }
+    let message = "a method calls the server that is running it, which would wait for itself: \
+                   call the implementation directly";
+    Err(Error::new(ErrorId::SELF_CALL, message).with("path", path.display().to_string()))
 }
 
 /// Refuses blocking calls inside an async runtime, where they would block all tasks of the thread.

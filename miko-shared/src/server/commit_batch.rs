@@ -1,9 +1,13 @@
-//! Commit batches: the calls that have arrived on several connections are run together, in one commit.
+//! Commit batches: the calls that have arrived on several connections are run together, with few commits.
+//!
+//! A batch is the connections that wait at one time. It is served in groups: the calls of a group share one
+//! commit. A group ends after [`MAX_GROUP_TIME`]. After a failed commit each connection is a group of its
+//! own.
 //!
 //! The kernel reports several ready connections at once. The first task that has calls in its buffer yields
-//! to the other ready tasks, which read and enqueue their calls; then it runs the calls of all of them. Their
-//! changes are committed together, and each connection gets its own answers. If not all changes can be
-//! committed, the calls whose changes are lost get the error as answer. No call is run twice.
+//! to the other ready tasks, which read and enqueue their calls; then it runs the calls of all of them,
+//! and each connection gets its own answers. If not all changes of a group
+//! can be committed, the calls whose changes are lost get the error as answer. No call is run twice.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -17,8 +21,9 @@ use miko_rpc::{Error, ErrorId, GroupFailure};
 use super::Shared;
 use super::connection::{ConnectionState, ServedCall};
 
-/// After this time a group takes further calls of its first connection alone. The connections served so far
-/// are answered before the batch continues, so that one long call does not delay answers that are ready.
+/// After this time a group takes no further calls, except those of its first connection, so that each group
+/// completes at least one. The connections served so far are answered before the batch continues: one long
+/// call does not delay answers that are ready.
 const MAX_GROUP_TIME: Duration = Duration::from_millis(1);
 
 /// After a commit that failed, this many connections are served alone: such failures tend to recur, and a
@@ -84,7 +89,8 @@ impl CommitBatch {
         }
     }
 
-    /// Serves the first of these connections in one commit, and returns how many.
+    /// Serves as many of these connections as fit into one group, from the front. Returns the number of those
+    /// that are served completely.
     fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], shared: &Shared<I>) -> usize {
         let started = Instant::now();
         let mut count = 0;

@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tracing::{Level, enabled, warn};
 
 use super::Shared;
+use crate::serving;
 use crate::wire::envelope::Envelope;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::{self, Answer, Incoming, IncomingRequest, refusal};
@@ -215,7 +216,7 @@ fn run<I: Interface + ?Sized>(
         return (None, refusal(request.id, &late));
     }
     let method = shared.activity.begin(request.message.name(), now);
-    let response = shared.service.interface().serve(request.message);
+    let response = serving::run(|| shared.service.interface().serve(request.message));
     shared.activity.end();
     report_slow(method, now);
     (method, Answer { request_id: request.id, message: Ok(response) })

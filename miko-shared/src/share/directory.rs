@@ -9,7 +9,7 @@
 //!   once locked. After locking, its creator checks that the lock file still has its path, and otherwise
 //!   retries under another name.
 //! - *A directory is created again while a stale one of the same name is removed*: names are never reused.
-//!   The lock is held during the removal, and is first compared with the file at its path.
+//!   The lock is held while a stale one is removed, and is first compared with the file at its path.
 //! - *A process dies while it creates or removes a directory*: the remains are unlocked or empty, and both
 //!   are removed.
 
@@ -87,11 +87,9 @@ impl Directory {
         let unfinished = base.join(format!("{UNFINISHED_PREFIX}{name}"));
         DirBuilder::new().mode(0o700).create(&unfinished)?;
         let locked = lock_in(&unfinished).and_then(|lock| {
-            if let Some(lock) = &lock {
-                fs::rename(&unfinished, &path)?;
-                return Ok(Some(lock.try_clone()?));
-            }
-            Ok(None)
+            let Some(lock) = lock else { return Ok(None) };
+            fs::rename(&unfinished, &path)?;
+            Ok(Some(lock))
         });
         match locked {
             Ok(Some(lock)) => Ok(Some(Self { path, _lock: lock })),

@@ -8,10 +8,7 @@ use miko_rpc::{Error, ErrorId, Result};
 /// The report of a share: the final state and one report per worker.
 #[derive(Debug)]
 pub struct Report<R, S = ()> {
-    #[cfg_attr(
-        not(feature = "mikobase"),
-        allow(dead_code, reason = "the interfaces of this package use it")
-    )]
+    #[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "`Report::worldlet` reads it"))]
     pub(crate) state: S,
     pub(crate) is_complete: bool,
     pub(crate) workers: Vec<WorkerReport<R>>,
@@ -23,13 +20,13 @@ impl<R, S> Report<R, S> {
         &self.workers
     }
 
-    /// Whether the whole final state arrived. It may have if the share failed: Ctrl-C ends the workers, and
-    /// the state is delivered after that.
+    /// Whether the whole final state arrived. It can be true if the share failed: after Ctrl-C the workers
+    /// are ended first, and the state is delivered then.
     pub fn state_is_complete(&self) -> bool {
         self.is_complete
     }
 
-    /// The values that the blocks returned, ordered by index of the worker.
+    /// The values that the closures returned, ordered by index of the worker.
     ///
     /// # Errors
     /// `worker-failed` if any worker returned no value, with an item per such worker.
@@ -67,7 +64,7 @@ pub struct WorkerReport<R> {
     pub pid: u32,
     /// How its process ended.
     pub status: ExitStatus,
-    /// The value that its block returned, or the reason why there is none.
+    /// The value that its closure returned, or the reason why there is none.
     pub outcome: Outcome<R>,
     /// When it was forked.
     pub started: SystemTime,
@@ -119,7 +116,7 @@ impl<R> WorkerReport<R> {
         self.ended.duration_since(self.started).unwrap_or_default()
     }
 
-    /// The value that the block returned.
+    /// The value that the closure returned.
     ///
     /// # Errors
     /// `worker-failed`, with the reason why there is none.
@@ -134,7 +131,7 @@ impl<R> WorkerReport<R> {
     }
 }
 
-/// How a block ended.
+/// How the closure of a worker ended.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome<R> {

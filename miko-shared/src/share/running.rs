@@ -14,7 +14,7 @@ use super::child_status::SigchldGuard;
 use super::directory::Directory;
 use super::report::{Outcome, Report, ShareError, WorkerReport};
 use super::supervisor::{Delivery, Interrupt, ReapedWorker, Supervisor, WorkerBody};
-use super::worker_process::{BlockResult, WorkerResult};
+use super::worker_process::{ClosureResult, WorkerResult};
 use crate::client::{Address, SocketTransport, refuse_in_runtime};
 use crate::token::Token;
 
@@ -163,9 +163,9 @@ fn outcome<R: DeserializeOwned>(worker: &ReapedWorker) -> (u64, Outcome<R>) {
     let fault = match rmp_serde::from_slice::<WorkerResult<R>>(&worker.result) {
         Ok(WorkerResult { result, calls }) => {
             let outcome = match result {
-                BlockResult::Returned(value) => Outcome::Returned(value),
-                BlockResult::Failed { text, error } => Outcome::Failed { text, error },
-                BlockResult::Panicked(message) => Outcome::Panicked(message),
+                ClosureResult::Returned(value) => Outcome::Returned(value),
+                ClosureResult::Failed { text, error } => Outcome::Failed { text, error },
+                ClosureResult::Panicked(message) => Outcome::Panicked(message),
             };
             return (calls, outcome);
         }

@@ -211,7 +211,7 @@ impl Uds {
     /// Shares an implementation of any interface with `n` forked workers and waits until all processes have
     /// ended.
     ///
-    /// `open` runs in the server process and returns the implementation; `block` runs in each worker, with a
+    /// `open` runs in the server process and returns the implementation; `work` runs in each worker, with a
     /// proxy to it.
     ///
     /// # Errors
@@ -221,7 +221,7 @@ impl Uds {
         &self,
         n: usize,
         open: impl FnOnce() -> Result<Box<I>>,
-        block: impl Fn(&I::Client, &Worker) -> Result<R, BoxError>,
+        work: impl Fn(&I::Client, &Worker) -> Result<R, BoxError>,
     ) -> Result<Report<R>, ShareError<R>>
     where
         I: Interface + ?Sized,
@@ -229,7 +229,7 @@ impl Uds {
     {
         // Keeps Ctrl-C handled from here until the workers have ended.
         let _interrupt = Interrupt::listen()?;
-        self.spawn_share::<I, R>(n, open, block)?.join()
+        self.spawn_share::<I, R>(n, open, work)?.join()
     }
 
     /// As [`share`](Self::share), but returns as soon as the workers are started.
@@ -240,13 +240,13 @@ impl Uds {
         &self,
         n: usize,
         open: impl FnOnce() -> Result<Box<I>>,
-        block: impl Fn(&I::Client, &Worker) -> Result<R, BoxError> + 'b,
+        work: impl Fn(&I::Client, &Worker) -> Result<R, BoxError> + 'b,
     ) -> Result<Share<'b, I, R>>
     where
         I: Interface + ?Sized,
         R: Serialize + DeserializeOwned,
     {
-        self.launch(n, open, |_| (), block)
+        self.launch(n, open, |_| (), work)
     }
 
     /// Sets up a share of any [`Service`]: directory, socket, server process, workers.
@@ -255,7 +255,7 @@ impl Uds {
         n: usize,
         open: impl FnOnce() -> Result<S>,
         read_state: fn(Vec<u8>) -> T,
-        block: impl Fn(&I::Client, &Worker) -> Result<R, BoxError> + 'b,
+        work: impl Fn(&I::Client, &Worker) -> Result<R, BoxError> + 'b,
     ) -> Result<Share<'b, I, R, T>>
     where
         I: Interface + ?Sized,
@@ -274,7 +274,7 @@ impl Uds {
         };
         let for_workers = address.clone();
         let body: Box<WorkerBody<'b>> = Box::new(move |worker, result_pipe| {
-            worker_process::run::<I, R>(worker, for_workers.clone(), result_pipe, &block)
+            worker_process::run::<I, R>(worker, for_workers.clone(), result_pipe, &work)
         });
         supervisor.wait_until_ready(&interrupt)?;
         info!(path = %address.path.display(), workers = n, "share started");

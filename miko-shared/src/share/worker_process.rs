@@ -16,7 +16,7 @@ use crate::client::{Address, CallCounter, SocketTransport};
 /// How long a worker retries a refused connect. The server may be in a long call of another worker.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The worker in which a block runs.
+/// The worker in which a closure runs.
 #[derive(Debug, Clone)]
 pub struct Worker {
     pub(super) index: usize,
@@ -44,44 +44,44 @@ impl Worker {
 #[derive(Serialize, Deserialize)]
 #[serde(bound(deserialize = "R: Deserialize<'de>"))]
 pub(super) struct WorkerResult<R> {
-    pub(super) result: BlockResult<R>,
+    pub(super) result: ClosureResult<R>,
     pub(super) calls: u64,
 }
 
-/// The result of a block.
+/// The result of a closure.
 #[derive(Serialize, Deserialize)]
 #[serde(bound(deserialize = "R: Deserialize<'de>"))]
-pub(super) enum BlockResult<R> {
+pub(super) enum ClosureResult<R> {
     Returned(#[serde(deserialize_with = "miko_rpc::travel::deserialize")] R),
     Failed { text: String, error: Option<Error> },
     Panicked(String),
 }
 
-/// Connects, runs the block and sends its result to the parent. Returns the exit code of the process.
+/// Connects, runs the closure and sends its result to the parent. Returns the exit code of the process.
 pub(super) fn run<I: Interface + ?Sized, R: Serialize>(
     worker: &Worker,
     address: Address,
     mut result_pipe: std::fs::File,
-    block: &impl Fn(&I::Client, &Worker) -> Result<R, BoxError>,
+    work: &impl Fn(&I::Client, &Worker) -> Result<R, BoxError>,
 ) -> i32 {
     let mut calls = CallCounter::default();
     let result = match SocketTransport::connect(address, I::surface(), CONNECT_TIMEOUT) {
-        Err(error) => BlockResult::Failed { text: error.to_string(), error: Some(error) },
+        Err(error) => ClosureResult::Failed { text: error.to_string(), error: Some(error) },
         Ok(transport) => {
             calls = transport.calls();
             let db = I::Client::new(Box::new(transport));
-            run_block(|| block(&db, worker))
+            run_closure(|| work(&db, worker))
         }
     };
     let mut code = match &result {
-        BlockResult::Returned(_) => 0,
-        BlockResult::Failed { .. } => 1,
-        BlockResult::Panicked(_) => PANICKED,
+        ClosureResult::Returned(_) => 0,
+        ClosureResult::Failed { .. } => 1,
+        ClosureResult::Panicked(_) => PANICKED,
     };
     let report = WorkerResult { result, calls: calls.count() };
     let bytes = rmp_serde::to_vec_named(&report).unwrap_or_else(|fault| {
         code = 1;
-        let result = BlockResult::<()>::Failed {
+        let result = ClosureResult::<()>::Failed {
             text: format!("the returned value cannot be serialized: {fault}"),
             error: None,
         };
@@ -93,13 +93,13 @@ pub(super) fn run<I: Interface + ?Sized, R: Serialize>(
     code
 }
 
-fn run_block<R>(block: impl FnOnce() -> Result<R, BoxError>) -> BlockResult<R> {
-    match catch_unwind(AssertUnwindSafe(block)) {
-        Ok(Ok(value)) => BlockResult::Returned(value),
+fn run_closure<R>(work: impl FnOnce() -> Result<R, BoxError>) -> ClosureResult<R> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => ClosureResult::Returned(value),
         Ok(Err(error)) => {
-            BlockResult::Failed { text: error.to_string(), error: error.downcast_ref::<Error>().cloned() }
+            ClosureResult::Failed { text: error.to_string(), error: error.downcast_ref::<Error>().cloned() }
         }
-        Err(panic) => BlockResult::Panicked(panic_message(&*panic).to_owned()),
+        Err(panic) => ClosureResult::Panicked(panic_message(&*panic).to_owned()),
     }
 }
 

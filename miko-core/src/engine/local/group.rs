@@ -28,7 +28,7 @@ impl<T: Storage> LocalEngine<T> {
     }
 
     /// Waits until no other thread runs a group.
-    pub(super) fn wait_for_group<'e>(
+    pub(super) fn wait_for_other_group<'e>(
         &'e self,
         mut store: MutexGuard<'e, Store<T>>,
     ) -> MutexGuard<'e, Store<T>> {

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::store::Store;
 use crate::engine::store::chunk_order::ChunkOrder;
-use crate::engine::store::transaction::Isolation;
+use crate::engine::store::transaction::CommitSharing;
 
 use crate::files::{FileInfo, MAX_PIECE_SIZE, Piece, Position};
 use crate::storage::ids::{CommitSeq, FileId, RowId};
@@ -60,7 +60,7 @@ impl<T: Storage> Store<T> {
             size: 0,
             created_at: now,
         };
-        self.write(Isolation::Separate, |store| store.write_file(None, row).map(drop))?;
+        self.write(CommitSharing::Separate, |store| store.write_file(None, row).map(drop))?;
         let upload = Upload {
             chunks: 0,
             now: Written::default(),
@@ -89,7 +89,7 @@ impl<T: Storage> Store<T> {
         let mut now = before.clone();
         now.hasher.update(data);
         now.size += data.len() as u64;
-        self.write(Isolation::Separate, |store| store.write_chunk(file, index, data))?;
+        self.write(CommitSharing::Separate, |store| store.write_chunk(file, index, data))?;
         let upload = Upload { chunks: index + 1, now, before, touched: Instant::now() };
         self.uploads.0.insert(pk.to_owned(), upload);
         Ok(())
@@ -102,7 +102,7 @@ impl<T: Storage> Store<T> {
         upload.touched = Instant::now();
         let (chunks, Written { hasher, size }) = (upload.chunks, upload.now.clone());
         let sha256 = HEXLOWER.encode(&hasher.finalize());
-        self.write(Isolation::Separate, |store| {
+        self.write(CommitSharing::Separate, |store| {
             if let Some((_, same)) = store.storage.file_with(&sha256)? {
                 if same.pk != pk
                     && let Some((file, row)) = store.storage.find_file(pk)?
@@ -123,7 +123,7 @@ impl<T: Storage> Store<T> {
 
     /// Forgets a file that is being written.
     pub(in crate::engine) fn cancel_file(&mut self, pk: &str) -> Result<()> {
-        self.write(Isolation::Separate, |store| match store.storage.find_file(pk)? {
+        self.write(CommitSharing::Separate, |store| match store.storage.find_file(pk)? {
             Some((file, row)) if row.sha256.is_none() => store.remove_file(file, row),
             _ => Ok(()),
         })?;
@@ -149,7 +149,7 @@ impl<T: Storage> Store<T> {
         if unfinished.is_empty() {
             return Ok(());
         }
-        self.write(Isolation::Separate, |store| {
+        self.write(CommitSharing::Separate, |store| {
             unfinished.into_iter().try_for_each(|(file, row)| store.remove_file(file, row))
         })
     }
@@ -189,7 +189,7 @@ impl<T: Storage> Store<T> {
         let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_some());
         let Some((file, row)) = found else { return Err(not_found(pk)) };
         self.end_exports();
-        self.write(Isolation::Separate, |store| {
+        self.write(CommitSharing::Separate, |store| {
             let restricting_references = store.restricting_references(pk)?;
             if restricting_references.is_empty() {
                 return store.remove_file(file, row);
@@ -231,7 +231,7 @@ impl<T: Storage> Store<T> {
         let removed = in_order.iter().map(|(_, row)| row.pk.clone()).collect();
         if !in_order.is_empty() {
             self.end_exports();
-            self.write(Isolation::Separate, |store| {
+            self.write(CommitSharing::Separate, |store| {
                 in_order.into_iter().try_for_each(|(file, row)| store.remove_file(file, row))
             })?;
         }

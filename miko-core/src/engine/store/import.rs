@@ -188,7 +188,7 @@ impl<T: Storage> Store<T> {
                     .filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
                 of_records.for_each(|fault| report_rule_fault(fault.clone(), check, problems));
             }
-            if self.has_derived_entries(&stack) {
+            if self.needs_bucket(&stack) {
                 let (references, faults) = self.index_values(id, (&stack, &bucket))?;
                 self.defer_reference_checks(id, references);
                 problems.refuse_all(faults, |fault| place.with_pointer(fault));

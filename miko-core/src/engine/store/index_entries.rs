@@ -44,17 +44,19 @@ pub(super) fn facets<'r>(stack: &'r Map<String, Value>, shared: &'r Map<String, 
 /// The stack of a record, and the bucket that its platters share.
 pub(super) type StackAndBucket<'r> = (&'r Map<String, Value>, &'r Map<String, Value>);
 
-/// What is derived from the values of a record.
+/// What is derived from a record.
 #[derive(Debug, Default)]
 pub(super) struct Derived {
+    /// Unique and indexed values, references and, from [`Store::derive`], memberships.
     pub(super) entries: Vec<IndexEntry>,
     /// The references, each with the class that declares it.
     pub(super) references: Vec<(String, Reference)>,
 }
 
 impl<T: Storage> Store<T> {
-    /// Whether other index entries than memberships can be derived from a record with this stack.
-    pub(super) fn has_derived_entries(&self, stack: &Map<String, Value>) -> bool {
+    /// Whether changing the index entries of such a record needs its bucket: a class of the stack has
+    /// constraints or holds references, or the record is a definition, whose name is in its bucket.
+    pub(super) fn needs_bucket(&self, stack: &Map<String, Value>) -> bool {
         stack::classes(stack).into_iter().any(|name| {
             let class = self.catalog.class(name);
             name == uns::CLASS
@@ -117,7 +119,8 @@ impl<T: Storage> Store<T> {
                 if is_unique && let Some(value) = class.key(constraint, facet.bucket) {
                     entries.push(IndexEntry::Unique { constraint: id, value, row });
                 }
-                // Selects compare the values of the shared bucket.
+                // Selects look up values of the shared bucket. The entry of a unique value serves them,
+                // unless the value is of an own bucket: then that of the shared bucket has an entry, too.
                 if (!is_unique || facet.platter.is_some())
                     && let Some(value) = class.key(constraint, shared)
                 {

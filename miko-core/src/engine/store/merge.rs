@@ -7,7 +7,7 @@ use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::import::{Import, RuleCheck};
 use crate::engine::store::stored_json::{extras_text, map, text};
-use crate::engine::store::transaction::Isolation;
+use crate::engine::store::transaction::CommitSharing;
 use crate::mikobase::Merged;
 use crate::stack;
 use crate::storage::ids::RowId;
@@ -124,7 +124,7 @@ impl<T: Storage> Store<T> {
     pub(in crate::engine) fn merge(&mut self, worldlet: &Value) -> Result<Merged> {
         let text = worldlet.to_string();
         let mut merged = Merged::default();
-        let result = self.write(Isolation::Separate, |store| {
+        let result = self.write(CommitSharing::Separate, |store| {
             let mut problems = WorldletFaults::default();
             let mut merge = Merge { import: Import::begin(store), merged: &mut merged };
             worldlet::read(&mut text.as_bytes(), &mut merge, &mut problems)?;

@@ -18,17 +18,17 @@ const MAX_PARTS: usize = 250;
 impl<T: Storage> Store<T> {
     /// Plans a select with the classes that are in force.
     pub(super) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
-        let residual_filter = self.storage.capabilities().residual_filter;
-        let (mut filter, residual_filter) = if select.may_fail {
+        let residual_filter_reason = self.storage.capabilities().residual_filter_reason;
+        let (mut filter, residual_filter_reason) = if select.may_fail {
             let why = "a placeholder may turn out to lead nowhere";
-            (self.pushdown_predicates(&select.filter)?, Some(residual_filter.unwrap_or(why)))
-        } else if select.size > MAX_PARTS && residual_filter.is_none() {
+            (self.pushdown_predicates(&select.filter)?, Some(residual_filter_reason.unwrap_or(why)))
+        } else if select.size > MAX_PARTS && residual_filter_reason.is_none() {
             (self.pushdown_predicates(&select.filter)?, Some("it says more than one statement can"))
         } else {
-            (self.predicates(&select.filter)?, residual_filter)
+            (self.predicates(&select.filter)?, residual_filter_reason)
         };
         let source = self.source(&mut filter)?;
-        Ok(Plan { select, source, filter, residual_filter })
+        Ok(Plan { select, source, filter, residual_filter_reason })
     }
 
     /// What a record must fulfil before any other part is reached: it may be asked for in advance.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::engine::store::Store;
 use crate::engine::store::pending::DeferredConstraints;
 use crate::engine::store::stored_json::map;
-use crate::engine::store::transaction::Isolation;
+use crate::engine::store::transaction::CommitSharing;
 use crate::json;
 use crate::query::{Request, StackInput};
 use crate::response::{Answers, Response, Results};
@@ -59,25 +59,25 @@ impl<T: Storage> Store<T> {
     }
 
     /// How the write of a single request may share a transaction with other writes.
-    fn isolation_of(&self, request: &Request) -> Isolation {
+    fn isolation_of(&self, request: &Request) -> CommitSharing {
         match request {
             // Near the memory limit, SQLite may roll back a transaction. It must then contain no answered
             // writes.
             Request::Create(create)
                 if !create.stack.defines_a_class() && stays_below_memory_limit(&create.bucket) =>
             {
-                Isolation::Deferrable
+                CommitSharing::Deferrable
             }
             _ => self.isolation_of_all([request].into_iter()),
         }
     }
 
     /// As [`isolation_of`](Self::isolation_of), for a batch. Its commit is never deferred.
-    fn isolation_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> Isolation {
+    fn isolation_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> CommitSharing {
         if self.transaction.is_in_group() && requests.any(|request| self.may_change_definition(request)) {
-            Isolation::Separate
+            CommitSharing::Separate
         } else {
-            Isolation::Groupable
+            CommitSharing::Groupable
         }
     }
 

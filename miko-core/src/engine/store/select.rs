@@ -23,7 +23,7 @@ impl<T: Storage> Store<T> {
     /// The records that a select finds now. Fails if they exceed the size limit of the answer.
     pub(super) fn select_now(&self, select: &SelectRequest) -> Result<Records> {
         let plan = self.plan(select)?;
-        if plan.residual_filter.is_some() {
+        if plan.residual_filter_reason.is_some() {
             return Ok(self.evaluate(&plan, |record| self.answer.charge_record(record))?.into());
         }
         let mut records = Vec::new();
@@ -38,7 +38,7 @@ impl<T: Storage> Store<T> {
     /// The rows of the records that a select finds now.
     pub(super) fn select_rows_now(&self, select: &SelectRequest) -> Result<Vec<RowId>> {
         let plan = self.plan(select)?;
-        if plan.residual_filter.is_none() {
+        if plan.residual_filter_reason.is_none() {
             return self.storage.select_rows(&plan);
         }
         let mut rows = Vec::new();
@@ -48,7 +48,7 @@ impl<T: Storage> Store<T> {
         Ok(rows)
     }
 
-    /// Filters, sorts and limits the candidates of a plan, and charges each record that it collects.
+    /// Filters, sorts and limits the candidates of a plan, and calls `charge` for each record of the answer.
     fn evaluate(&self, plan: &Plan<'_>, charge: impl Fn(&Record) -> Result<()>) -> Result<Vec<Record>> {
         let select = plan.select;
         let mut matches = MatchCollector::of(select, |candidate: &Candidate<'_>| charge(&candidate.record));

@@ -9,7 +9,7 @@ use miko_rpc::{Error, ErrorId, Result};
 
 use crate::engine::store::Store;
 use crate::engine::store::chunk_order::ChunkOrder;
-use crate::engine::store::transaction::Isolation;
+use crate::engine::store::transaction::CommitSharing;
 use crate::files::MAX_PIECE_SIZE;
 use crate::storage::Storage;
 use crate::timestamp::Timestamp;
@@ -70,7 +70,7 @@ impl<T: Storage> Store<T> {
         let file = spool.file.try_clone().map_err(|fault| cannot_spool(&fault))?;
         // The parser reads single bytes.
         let mut reader = BufReader::with_capacity(1 << 16, file);
-        self.write(Isolation::Separate, |store| store.import_worldlet(&mut reader, trust))
+        self.write(CommitSharing::Separate, |store| store.import_worldlet(&mut reader, trust))
     }
 
     /// Removes the spool of an import, if there is one.

@@ -1,43 +1,45 @@
 //! The transaction state of a store: which transaction is open in storage, and how a write in it is undone.
 //!
-//! Every write runs in a transaction of storage. Either the transaction is its own, and a failed write is
-//! rolled back; or the transaction has earlier writes, which have to stay, and a failed write is undone by
-//! the inverse of its write sets.
+//! Every write runs in a transaction of storage. Either the write owns it, and is rolled back if it fails; or
+//! the write shares it with others, which have to stay, and is undone by the inverse of its write sets.
 //!
 //! | scope | event | storage | next scope | the write |
 //! | --- | --- | --- | --- | --- |
 //! | none | write begins | `begin` | none | own |
-//! | none | deferrable write begins, if storage may defer a commit | `begin` | deferred | nested |
-//! | deferred, below its limit | deferrable write begins | – | deferred | nested |
-//! | deferred, at its limit | deferrable write begins | `commit`, `begin` | deferred | nested |
+//! | none | deferrable write begins, if storage may defer a commit | `begin` | deferred | shared |
+//! | deferred, below its limit | deferrable write begins | – | deferred | shared |
+//! | deferred, at its limit | deferrable write begins | `commit`, `begin` | deferred | shared |
 //! | deferred, transaction lost by storage | write begins | – | – | the process is aborted |
 //! | none | other write begins | `begin` | none | own |
 //! | deferred | other write begins | `commit`, `begin` | none | own |
 //! | deferred, with a memory limit | select runs | `commit` | none | |
 //! | none, deferred | group begins | `commit` of what is deferred | group | |
-//! | group | first write begins | `begin` | group | nested |
-//! | group | later write begins | – | group | nested |
-//! | group, transaction lost by storage | later write begins | `begin`, writes applied again | group | nested |
+//! | group | first write begins | `begin` | group | shared |
+//! | group | later write begins | – | group | shared |
+//! | group, transaction lost by storage | later write begins | `begin`, writes applied again | group | shared |
 //! | group that has failed | write begins | – | group | refused |
 //! | group | separate write begins | `commit`, `begin` | group | own |
+//! | deferred | its commit fails | – | – | the process is aborted |
 //! | group | stream is opened or read | `commit` | group | |
 //! | group | group ends | `commit` | none | |
 //!
 //! | the write | ends | fails or panics |
 //! | --- | --- | --- |
 //! | own | `commit` | `roll_back` |
-//! | nested | – | the inverse of its write sets is applied |
-//! | nested, and that fails, in a group | – | `roll_back`, and the writes before it are applied again |
-//! | nested, and that fails, deferred | – | the process is aborted |
+//! | shared | – | the inverse of its write sets is applied |
+//! | shared, and that fails, in a group | – | `roll_back`, and the writes before it are applied again |
+//! | shared, and that fails, deferred | – | the process is aborted |
 //!
-//! An error of SQLite may roll back the whole transaction, as where memory or a disk is full: of a read, too.
+//! SQLite may roll back the whole transaction on an error, as when memory or the disk is full. An error in a
+//! read can do so, too.
 //!
 //! A group whose commit fails is rolled back, and its writes are applied again one by one, each with its own
 //! commit. The first that fails ends this: its call and those after it have failed. A call that has several
 //! writes, such as a batch that is not atomic, may be durable in part: the detail `committed` is the number
 //! of its writes that are.
 //!
-//! A transaction of a user is to be one more scope. Its writes are nested, and so are its nested levels.
+//! Transactions over several calls do not exist yet. They will be one more scope, all of whose writes are
+//! shared.
 
 #[cfg(test)]
 mod tests;
@@ -53,18 +55,19 @@ use crate::storage::ids::CommitSeq;
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::storage::{Storage, corruption};
 
-/// The number of writes that share a deferred commit in a small database. The copies of their pages take
-/// memory: at worst, with values in no order, some 4 KiB per index and write.
-const MIN_DEFERRED: i64 = 4096;
+/// The least limit of writes per deferred commit. SQLite copies each page into its journal in memory before
+/// it changes it: with keys in random order some 4 KiB per index and write.
+const MIN_DEFERRED_LIMIT: i64 = 4096;
 
-/// In a larger database one write per so many records. A commit may visit all pages. At most the pages of two
-/// indexes, whose values may come in no order, are copied, a quarter of all.
+/// In a large database the limit is the number of records divided by this, since the cost of a commit may
+/// grow with the number of pages (decision 0013). With two indexes in random order of keys, the journal has
+/// at most a quarter of all pages.
 const RECORDS_PER_DEFERRED: i64 = 8;
 
-/// How a write may be combined with others.
+/// Whether a write may share its transaction and its commit with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Isolation {
-    /// Its commit may be deferred: it only adds rows, and cannot meet the memory limit.
+pub(in crate::engine) enum CommitSharing {
+    /// Its commit may be deferred: it only adds rows, and cannot reach the memory limit.
     Deferrable,
     /// It may be part of a group.
     Groupable,
@@ -86,8 +89,8 @@ enum OpenScope {
 #[derive(Debug)]
 struct CallGroup {
     thread: ThreadId,
-    /// Whether a transaction is open.
-    is_begun: bool,
+    /// Whether a transaction was begun that the group has not committed. Storage may have lost it since.
+    has_uncommitted: bool,
     /// The running call.
     call: usize,
     /// The number of its writes that have ended.
@@ -111,8 +114,9 @@ struct LoggedWrite {
 /// The write that runs.
 #[derive(Debug)]
 struct Write {
-    /// Whether its transaction has earlier writes.
-    is_nested: bool,
+    /// Whether it shares its transaction with other writes: then it does not commit, and its inverse undoes
+    /// it.
+    shares_transaction: bool,
     /// What it has done so far, the last of it perhaps in part. Kept for its inverse, for a group, and for
     /// the commit log.
     sets: Vec<WriteSet>,
@@ -125,6 +129,7 @@ pub(super) struct Transaction {
     write: Option<Write>,
     /// Empty, with the capacity that an earlier write needed.
     spare_sets: Vec<WriteSet>,
+    /// Empty, with the capacity of a small one that was applied.
     spare_set: WriteSet,
     /// What committed writes have changed.
     pub(super) commits: CommitLog,
@@ -137,25 +142,25 @@ impl Transaction {
     /// Those of storage; in a group that has failed, the error of that. No write has begun then.
     pub(super) fn begin(
         &mut self,
-        isolation: Isolation,
+        isolation: CommitSharing,
         records: i64,
         storage: &mut impl Storage,
     ) -> Result<()> {
         debug_assert!(self.write.is_none(), "a write does not contain another one");
-        let is_nested = match (&mut self.scope, isolation) {
-            (OpenScope::Deferred { writes, limit }, Isolation::Deferrable) if *writes < *limit => {
+        let shares_transaction = match (&mut self.scope, isolation) {
+            (OpenScope::Deferred { writes, limit }, CommitSharing::Deferrable) if *writes < *limit => {
                 if !storage.in_transaction() {
                     abort_without_answered_writes();
                 }
                 *writes += 1;
                 true
             }
-            (OpenScope::None | OpenScope::Deferred { .. }, Isolation::Deferrable)
+            (OpenScope::None | OpenScope::Deferred { .. }, CommitSharing::Deferrable)
                 if storage.capabilities().may_defer_commit =>
             {
                 self.commit_deferred(storage)?;
                 storage.begin()?;
-                let limit = MIN_DEFERRED.max(records / RECORDS_PER_DEFERRED);
+                let limit = MIN_DEFERRED_LIMIT.max(records / RECORDS_PER_DEFERRED);
                 self.scope = OpenScope::Deferred { writes: 1, limit };
                 true
             }
@@ -164,25 +169,25 @@ impl Transaction {
                 storage.begin()?;
                 false
             }
-            (OpenScope::Group(group), Isolation::Separate) => {
+            (OpenScope::Group(group), CommitSharing::Separate) => {
                 group.commit(storage, &mut self.commits)?;
                 storage.begin()?;
                 false
             }
             (OpenScope::Group(group), _) => {
                 group.check()?;
-                if group.is_begun && !storage.in_transaction() {
+                if group.has_uncommitted && !storage.in_transaction() {
                     group.rebuild(storage, &mut self.commits);
                     group.check()?;
                 }
-                if !group.is_begun {
+                if !group.has_uncommitted {
                     storage.begin()?;
-                    group.is_begun = true;
+                    group.has_uncommitted = true;
                 }
                 true
             }
         };
-        self.write = Some(Write { is_nested, sets: std::mem::take(&mut self.spare_sets) });
+        self.write = Some(Write { shares_transaction, sets: std::mem::take(&mut self.spare_sets) });
         Ok(())
     }
 
@@ -194,7 +199,7 @@ impl Transaction {
     /// Applies a write set as a part of the running write. Returns the conflicts, as [`Storage::apply`] does.
     pub(super) fn apply(&mut self, set: WriteSet, storage: &mut impl Storage) -> Result<Vec<Conflict>> {
         let Some(write) = &mut self.write else { return Err(corruption("a write outside of a transaction")) };
-        if !write.is_nested && !self.commits.is_observed() {
+        if !write.shares_transaction && !self.commits.is_observed() {
             return storage.apply(&set);
         }
         // It is kept first: an error or a panic may leave a part of it applied.
@@ -212,23 +217,23 @@ impl Transaction {
     /// # Errors
     /// Those of storage. The write is still running then, and is to be undone.
     pub(super) fn end(&mut self, last: CommitSeq, storage: &mut impl Storage) -> Result<()> {
-        if self.write.as_ref().is_some_and(|write| !write.is_nested) {
+        if self.write.as_ref().is_some_and(|write| !write.shares_transaction) {
             storage.commit()?;
         }
-        let Some(Write { is_nested, mut sets }) = self.write.take() else { return Ok(()) };
+        let Some(Write { shares_transaction, mut sets }) = self.write.take() else { return Ok(()) };
         if let OpenScope::Group(group) = &mut self.scope {
             let (call, earlier) = (group.call, group.writes);
             group.writes += 1;
-            if is_nested {
+            if shares_transaction {
                 group.log.push(LoggedWrite { call, earlier, last, sets });
                 return Ok(());
             }
         }
-        // What is deferred is answered now.
+        // A deferred write counts as committed: it is answered now, and never rolled back afterwards.
         if self.commits.is_observed() {
             self.commits.push(last, sets);
         } else {
-            if let Some(mut set) = sets.pop() {
+            if let Some(mut set) = sets.pop().filter(WriteSet::is_small) {
                 set.clear();
                 self.spare_set = set;
             }
@@ -240,8 +245,8 @@ impl Transaction {
 
     /// Undoes the running write, which has failed or panicked.
     pub(super) fn undo(&mut self, storage: &mut impl Storage) {
-        let Some(Write { is_nested, sets }) = self.write.take() else { return };
-        if !is_nested {
+        let Some(Write { shares_transaction, sets }) = self.write.take() else { return };
+        if !shares_transaction {
             return storage.roll_back();
         }
         if storage.in_transaction() && revert(sets, storage).is_ok() {
@@ -261,7 +266,8 @@ impl Transaction {
         if memory::current_limit().is_some() { self.commit_deferred(storage) } else { Ok(()) }
     }
 
-    /// Commits the writes whose commit was deferred.
+    /// Commits the writes whose commit was deferred. If that fails, the process is aborted: they were
+    /// answered.
     pub(super) fn commit_deferred(&mut self, storage: &mut impl Storage) -> Result<()> {
         if let OpenScope::Deferred { .. } = self.scope {
             self.scope = OpenScope::None;
@@ -281,7 +287,7 @@ impl Transaction {
         self.commit_deferred(storage)?;
         self.scope = OpenScope::Group(CallGroup {
             thread: thread::current().id(),
-            is_begun: false,
+            has_uncommitted: false,
             call: 0,
             writes: 0,
             log: Vec::new(),
@@ -328,7 +334,7 @@ impl Transaction {
     /// Ends the group, if one is open, as after a panic of its calls. Returns whether writes were lost.
     pub(super) fn abandon_group(&mut self, storage: &mut impl Storage) -> bool {
         let OpenScope::Group(group) = &self.scope else { return false };
-        let loses_writes = group.is_begun || group.failure.is_some();
+        let loses_writes = group.has_uncommitted || group.failure.is_some();
         self.scope = OpenScope::None;
         storage.roll_back();
         loses_writes
@@ -342,10 +348,10 @@ impl CallGroup {
 
     /// Commits the open transaction. If that fails, commits its writes one by one.
     fn commit(&mut self, storage: &mut impl Storage, commits: &mut CommitLog) -> Result<()> {
-        if !self.is_begun {
+        if !self.has_uncommitted {
             return self.check();
         }
-        self.is_begun = false;
+        self.has_uncommitted = false;
         match storage.commit() {
             Ok(()) => {
                 self.log.drain(..).for_each(|write| commits.push(write.last, write.sets));
@@ -383,7 +389,7 @@ impl CallGroup {
             .and_then(|()| self.log.iter().try_for_each(|write| apply_again(&write.sets, storage)));
         if applied.is_err() {
             storage.roll_back();
-            self.is_begun = false;
+            self.has_uncommitted = false;
             // A failure is noted in the group.
             let _ = self.commit_one_by_one(storage, commits);
         }
@@ -403,7 +409,7 @@ fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Result<()> {
 /// Undoes write sets, the last one first. It may have been applied in part.
 fn revert(sets: Vec<WriteSet>, storage: &mut impl Storage) -> Result<()> {
     for set in sets.into_iter().rev() {
-        let inverse = set.inverse().ok_or_else(|| corruption("a nested write without an inverse"))?;
+        let inverse = set.inverse().ok_or_else(|| corruption("a shared write without an inverse"))?;
         apply_again(&[inverse], storage)?;
     }
     Ok(())

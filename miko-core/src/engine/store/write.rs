@@ -203,7 +203,7 @@ impl<T: Storage> Store<T> {
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let stack = map(&old.stack)?;
         // The bucket is parsed only if index entries are derived from it.
-        let bucket = if self.has_derived_entries(&stack) { map(&old.bucket)? } else { Map::new() };
+        let bucket = if self.needs_bucket(&stack) { map(&old.bucket)? } else { Map::new() };
         let mut write = self.transaction.empty_set();
         let entries = self.derive(id, (&stack, &bucket), &mut write)?.entries;
         write.change_entries(entries, Vec::new());

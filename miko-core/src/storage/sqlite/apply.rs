@@ -120,7 +120,11 @@ impl Sqlite {
         const REPLACE: &str = "UPDATE record SET bucket = ?2, stack = ?3, extras = ?4, created_at = ?5, \
                                updated_at = ?6, commit_seq = ?7, instance_pk = ?8 WHERE seq = ?1";
         let id = change.key;
-        let Some(row) = &change.after else { return self.run("DELETE FROM record WHERE seq = ?1", [id]) };
+        let Some(row) = &change.after else {
+            // By its pk: an insert that failed in part may have left the row under another number.
+            let pk = change.before.as_ref().map(|row| row.pk.as_str());
+            return self.run("DELETE FROM record WHERE pk = ?1", [pk]);
+        };
         memory::charge(row.size())?;
         let [bucket, stack, extras] = content_columns(row);
         let [created_at, updated_at] = [row.created_at, row.updated_at].map(Timestamp::as_millis);

@@ -19,7 +19,7 @@ pub(super) use select_record;
 pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
     let select = plan.select;
     let mut statement = SqlBuilder::default();
-    if plan.residual_filter.is_some() {
+    if plan.residual_filter_reason.is_some() {
         push_from_and_where(statement.push(select_record!("FROM ")), plan);
         statement.push(" ORDER BY seq");
     } else if select.sorts.is_empty() || select.limit.is_none() {

@@ -24,7 +24,8 @@ impl Sqlite {
                 .connection
                 .pragma_query_value(None, "page_size", |row| row.get(0))
                 .map_err(sqlite_error)?;
-            let pages = u32::try_from(memory::data_share(limit) / page_size as usize).unwrap_or(u32::MAX);
+            let pages =
+                u32::try_from(memory::store_threshold(limit) / page_size as usize).unwrap_or(u32::MAX);
             self.connection.pragma_update(None, "max_page_count", pages).map_err(sqlite_error)?;
         }
         HeapLimit::set(limit / 4 * 3);

@@ -58,7 +58,7 @@ impl Sqlite {
             values: statement.values().iter().map(Value::from).collect(),
             plan: steps.collect::<rusqlite::Result<_>>().map_err(sqlite_error)?,
             index: plan.source.index_name(),
-            residual_filter: plan.residual_filter.map(str::to_owned),
+            residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::storage::sqlite::Sqlite;
 /// A call: it inserts rows, and ends.
 #[derive(Debug, Clone)]
 struct Call {
-    isolation: Isolation,
+    isolation: CommitSharing,
     rows: usize,
     end: CallEnd,
 }
@@ -56,9 +56,9 @@ struct Scenario {
 
 fn call() -> impl Strategy<Value = Call> {
     let isolation = prop_oneof![
-        3 => Just(Isolation::Deferrable),
-        3 => Just(Isolation::Groupable),
-        1 => Just(Isolation::Separate),
+        3 => Just(CommitSharing::Deferrable),
+        3 => Just(CommitSharing::Groupable),
+        1 => Just(CommitSharing::Separate),
     ];
     let end = prop_oneof![4 => Just(CallEnd::Answer), 1 => Just(CallEnd::Error), 1 => Just(CallEnd::Panic)];
     (isolation, 0..3_usize, end).prop_map(|(isolation, rows, end)| Call { isolation, rows, end })
@@ -143,7 +143,9 @@ impl Run {
         let mut committed = 0;
         for (index, call) in calls.iter().enumerate() {
             self.store.begin_call(index);
-            if let GroupCall::Stream | GroupCall::Write(Call { isolation: Isolation::Separate, .. }) = call {
+            if let GroupCall::Stream | GroupCall::Write(Call { isolation: CommitSharing::Separate, .. }) =
+                call
+            {
                 committed = index;
             }
             answers.push(match call {
@@ -157,7 +159,7 @@ impl Run {
                     Vec::new()
                 }
             });
-            if let GroupCall::Write(Call { isolation: Isolation::Separate, .. }) = call {
+            if let GroupCall::Write(Call { isolation: CommitSharing::Separate, .. }) = call {
                 committed = index + 1;
             }
         }
@@ -242,7 +244,8 @@ fn a_call_that_is_lost_in_part_says_how_many_of_its_writes_are_committed() {
         for (call, count) in writes.iter().enumerate() {
             run.store.begin_call(call);
             for write in 0..*count {
-                run.call(&Call { isolation: Isolation::Groupable, rows: 1, end: CallEnd::Answer }).unwrap();
+                run.call(&Call { isolation: CommitSharing::Groupable, rows: 1, end: CallEnd::Answer })
+                    .unwrap();
                 if is_settled && write == 0 {
                     run.store.transaction.settle(&mut run.store.storage).unwrap();
                 }
@@ -269,7 +272,7 @@ fn fleet() -> Store<Sqlite> {
         "home": {"class": "puck.uno/reference"},
     }});
     let schema = json!({"classes": {"a.b/ship": ship}});
-    store.write(Isolation::Separate, |store| store.import_schema(schema)).unwrap();
+    store.write(CommitSharing::Separate, |store| store.import_schema(schema)).unwrap();
     store
 }
 
@@ -293,7 +296,7 @@ fn a_create_with_a_deferred_commit_that_fails_leaves_nothing_and_those_before_it
 #[test]
 fn deferred_writes_are_committed_after_so_many() {
     let mut store = fleet();
-    for number in 0..=MIN_DEFERRED {
+    for number in 0..=MIN_DEFERRED_LIMIT {
         create(&mut store, json!({"name": number.to_string()})).unwrap();
     }
     assert!(matches!(store.transaction.scope, OpenScope::Deferred { writes: 1, .. }));
@@ -305,7 +308,7 @@ fn a_write_to_a_full_store_fails_and_changes_nothing() {
     store.storage.limit_pages(2);
     let before = store.storage.counts();
     let error = store
-        .write(Isolation::Groupable, |store| {
+        .write(CommitSharing::Groupable, |store| {
             (0..1000).try_for_each(|number| insert(store, &format!("{number}")))
         })
         .unwrap_err();

@@ -1,0 +1,48 @@
+//! Which server runs a call in this thread.
+//!
+//! A method may call a proxy of another server: the thread of its server waits for that, as for any other work of
+//! the method. A call to the server that is running it would wait for itself.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+thread_local! {
+    /// The socket of the server of this thread.
+    static SOCKET: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+    static RUNS_A_CALL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Records that this thread serves the socket at `path`.
+pub(crate) fn set_socket(path: Option<&Path>) {
+    SOCKET.set(path.map(Path::to_owned));
+}
+
+/// Runs a call of the server of this thread.
+pub(crate) fn run<R>(call: impl FnOnce() -> R) -> R {
+    struct Running;
+    impl Drop for Running {
+        fn drop(&mut self) {
+            RUNS_A_CALL.set(false);
+        }
+    }
+    RUNS_A_CALL.set(true);
+    let _running = Running;
+    call()
+}
+
+/// Whether this thread runs a call of its server.
+pub(crate) fn runs_a_call() -> bool {
+    RUNS_A_CALL.get()
+}
+
+/// Whether the server of this thread listens at `path`, by whatever name.
+pub(crate) fn listens_at(path: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|socket| (socket.dev(), socket.ino())).ok();
+    SOCKET.with_borrow(|socket| {
+        socket
+            .as_deref()
+            .is_some_and(|own| own == path || identity(own).is_some_and(|own| Some(own) == identity(path)))
+    })
+}
