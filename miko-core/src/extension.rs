@@ -177,9 +177,8 @@ fn bucket_object(bucket: &(impl Serialize + ?Sized)) -> Result<Map<String, Value
     let invalid_request = |message: String| Error::new(ErrorId::INVALID_REQUEST, message);
     // Serialized to text and parsed again, which detects keys that are not strings and numbers that would
     // lose digits.
-    let text = json::check_finite(bucket).and_then(|()| serde_json::to_string(bucket));
-    let text =
-        text.map_err(|fault| invalid_request(format!("this cannot be represented in JSON: {fault}")))?;
+    let text = json::to_text(bucket)
+        .map_err(|fault| invalid_request(format!("this cannot be represented in JSON: {fault}")))?;
     match json::parse(&text)? {
         Value::Object(bucket) => Ok(bucket),
         other => Err(invalid_request("a bucket must serialize as a JSON object".to_owned())

@@ -4,7 +4,6 @@
 //! [`Object`].
 
 mod equality;
-mod finite;
 mod key;
 pub(crate) mod members;
 mod object;
@@ -15,11 +14,10 @@ use serde_json::{Map, Number, Value};
 
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
-pub(crate) use finite::check as check_finite;
 pub(crate) use key::{index_key, with_length_prefixes};
 pub use miko_rpc::json::{BYTE_ORDER_MARK, MAX_DEPTH, from_text, parse, too_deep, type_name};
 pub(crate) use miko_rpc::json::{
-    drop_iteratively, is_multiple, limit_depth, object_from_text, plain, reader,
+    drop_iteratively, is_multiple, limit_depth, object_from_text, plain, reader, to_text,
 };
 pub use object::Object;
 pub(crate) use object::serialize_raw;

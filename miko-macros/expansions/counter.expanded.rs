@@ -156,6 +156,11 @@ pub mod counter_rpc {
             self
         }
     }
+    impl ::core::fmt::Debug for CounterClient {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.debug_struct(::core::stringify!(CounterClient)).finish_non_exhaustive()
+        }
+    }
     impl Counter for CounterClient {
         fn add(&self, name: &str, by: i64) -> Result<i64> {
             let request = CounterRequest::Add {
@@ -212,6 +217,12 @@ pub mod counter_rpc {
             transport: ::std::sync::Arc<dyn ::mikobase::rpc::AsyncTransport<dyn Counter>>,
         ) -> Self {
             Self { transport }
+        }
+    }
+    impl ::core::fmt::Debug for CounterAsyncClient {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.debug_struct(::core::stringify!(CounterAsyncClient))
+                .finish_non_exhaustive()
         }
     }
     impl CounterAsyncClient {

@@ -1209,6 +1209,11 @@ pub mod mikobase_rpc {
             self
         }
     }
+    impl ::core::fmt::Debug for MikobaseClient {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.debug_struct(::core::stringify!(MikobaseClient)).finish_non_exhaustive()
+        }
+    }
     impl Mikobase for MikobaseClient {
         fn q0(&self, query: Query) -> Result<Response> {
             let request = MikobaseRequest::Q0 {
@@ -1723,6 +1728,12 @@ pub mod mikobase_rpc {
             transport: ::std::sync::Arc<dyn crate::rpc::AsyncTransport<dyn Mikobase>>,
         ) -> Self {
             Self { transport }
+        }
+    }
+    impl ::core::fmt::Debug for MikobaseAsyncClient {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.debug_struct(::core::stringify!(MikobaseAsyncClient))
+                .finish_non_exhaustive()
         }
     }
     impl MikobaseAsyncClient {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::bounds::Wire;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::fault_list::FaultList;
-use crate::json::{plain, type_name};
+use crate::json::{self, plain, type_name};
 use miko_surface::{Method, Surface};
 
 /// The reason why a call by name returned no result.
@@ -143,10 +143,10 @@ impl Params {
 ///
 /// # Errors
 /// [`DispatchError::Failed`] with the method's own error; `internal`, if the result cannot be represented in
-/// JSON.
+/// JSON: NaN, infinity, an integer beyond 64 bits, a map whose keys are no strings.
 pub fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawValue>, DispatchError> {
     fn to_json(value: &impl Serialize) -> Result<Box<RawValue>> {
-        to_raw_value(value).map_err(|fault| {
+        json::to_text(value).and_then(RawValue::from_string).map_err(|fault| {
             Error::caused_by(ErrorId::INTERNAL, "the result cannot be represented in JSON", fault)
         })
     }

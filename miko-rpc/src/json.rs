@@ -6,9 +6,11 @@
 mod numbers;
 pub mod plain;
 pub mod reader;
+mod representable;
 
 use std::cell::RefCell;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorId, Result};
@@ -65,6 +67,20 @@ pub fn parse(text: &str) -> Result<Value> {
             Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", literal).with("kept_as", nearest))
         }
     }
+}
+
+/// Serializes a value to JSON text that gives it back.
+///
+/// ```
+/// assert_eq!(miko_rpc::json::to_text(&[1.5, 2.0]).unwrap(), "[1.5,2.0]");
+/// assert_eq!(miko_rpc::json::to_text(&f64::NAN).unwrap_err().to_string(), "JSON has no number NaN");
+/// ```
+///
+/// # Errors
+/// Those of the type; also for NaN, infinity and integers beyond 64 bits, which JSON lacks.
+pub fn to_text(value: &(impl Serialize + ?Sized)) -> serde_json::Result<String> {
+    representable::check(value)?;
+    serde_json::to_string(value)
 }
 
 /// Whether arrays and objects in `value` nest deeper than [`MAX_DEPTH`].

@@ -1,7 +1,7 @@
 //! Which server runs a call in this thread.
 //!
-//! A method may call a proxy of another server: the thread of its server waits for that, as for any other work of
-//! the method. A call to the server that is running it would wait for itself.
+//! A method may call a proxy of another server: the thread of its server waits for that, as for any other
+//! work of the method. A call to the server that is running it would wait for itself.
 
 use std::cell::{Cell, RefCell};
 use std::fs;

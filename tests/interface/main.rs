@@ -54,6 +54,42 @@ trait Stock {
     }
 }
 
+/// Results that JSON has, and others.
+#[mikobase_interface]
+trait Figures {
+    #[interface(read)]
+    fn half(&self) -> Result<f64>;
+
+    #[interface(read)]
+    fn nothing(&self) -> Result<Vec<f64>>;
+
+    #[interface(read)]
+    fn huge(&self) -> Result<u128>;
+
+    #[interface(read)]
+    fn pairs(&self) -> Result<BTreeMap<(u8, u8), u8>>;
+}
+
+struct Numbers;
+
+impl Figures for Numbers {
+    fn half(&self) -> Result<f64> {
+        Ok(0.5)
+    }
+
+    fn nothing(&self) -> Result<Vec<f64>> {
+        Ok(vec![1.0, f64::NAN])
+    }
+
+    fn huge(&self) -> Result<u128> {
+        Ok(u128::MAX)
+    }
+
+    fn pairs(&self) -> Result<BTreeMap<(u8, u8), u8>> {
+        Ok(BTreeMap::from([((1, 2), 3)]))
+    }
+}
+
 #[derive(Default)]
 struct Shelf(Mutex<BTreeMap<String, u64>>);
 
@@ -117,6 +153,11 @@ fn a_proxy_is_an_implementation_like_any_other() {
     }
     assert_eq!(fill(&proxy()).unwrap(), 15);
     assert_eq!(fill(&Shelf::default()).unwrap(), 15);
+}
+
+#[test]
+fn a_proxy_can_be_a_field_of_what_is_debugged() {
+    assert_eq!(format!("{:?}", proxy()), "StockClient { .. }");
 }
 
 #[test]
@@ -187,6 +228,26 @@ fn methods_are_called_by_name_with_params_by_name_or_position() {
     ];
     for (method, params, expected) in cases {
         assert_eq!(call(method, params.clone()), expected, "{method} {params}");
+    }
+}
+
+#[test]
+fn a_call_by_name_refuses_results_that_json_lacks() {
+    for (method, expected) in [
+        ("half", "0.5"),
+        ("nothing", "internal: the result cannot be represented in JSON: JSON has no number NaN"),
+        (
+            "huge",
+            "internal: the result cannot be represented in JSON: \
+             340282366920938463463374607431768211455 has more than 64 bits",
+        ),
+        ("pairs", "internal: the result cannot be represented in JSON: key must be a string"),
+    ] {
+        let given = match (&Numbers as &dyn Figures).dispatch(method, json!([])) {
+            Ok(result) => result.get().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(given, expected, "{method}");
     }
 }
 

@@ -30,6 +30,12 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
             }
         }
 
+        impl ::core::fmt::Debug for #client {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.debug_struct(::core::stringify!(#client)).finish_non_exhaustive()
+            }
+        }
+
         impl #name for #client {
             #(#methods)*
         }

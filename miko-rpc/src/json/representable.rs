@@ -1,4 +1,5 @@
-//! Rejects NaN and infinite numbers, which JSON lacks and `serde_json` would write as `null`.
+//! Rejects numbers that JSON cannot represent: NaN and infinity, which `serde_json` would write as `null`,
+//! and integers beyond 64 bits, whose digits most readers lose.
 
 use std::fmt::Display;
 
@@ -10,13 +11,13 @@ use serde::ser::{
 /// Traverses a value without writing anything.
 ///
 /// # Errors
-/// For a float that is NaN or infinite.
-pub(crate) fn check(value: &(impl Serialize + ?Sized)) -> Result<(), serde_json::Error> {
-    value.serialize(FiniteCheck)
+/// For a float that is NaN or infinite, and for an integer below -2^63 or above 2^64-1.
+pub(super) fn check(value: &(impl Serialize + ?Sized)) -> Result<(), serde_json::Error> {
+    value.serialize(RepresentableCheck)
 }
 
 #[derive(Clone, Copy)]
-struct FiniteCheck;
+struct RepresentableCheck;
 
 type CheckResult = Result<(), serde_json::Error>;
 
@@ -28,13 +29,17 @@ fn check_float(float: f64) -> CheckResult {
     }
 }
 
+fn check_integer(fits: bool, integer: impl Display) -> CheckResult {
+    if fits { Ok(()) } else { Err(serde_json::Error::custom(format!("{integer} has more than 64 bits"))) }
+}
+
 macro_rules! nothing_to_check {
     ($($method:ident($($ty:ty),*);)*) => {
         $(fn $method(self, $(_: $ty),*) -> CheckResult { Ok(()) })*
     };
 }
 
-impl Serializer for FiniteCheck {
+impl Serializer for RepresentableCheck {
     type Ok = ();
     type Error = serde_json::Error;
     type SerializeSeq = Self;
@@ -47,10 +52,18 @@ impl Serializer for FiniteCheck {
 
     nothing_to_check! {
         serialize_bool(bool); serialize_char(char); serialize_str(&str); serialize_bytes(&[u8]);
-        serialize_i8(i8); serialize_i16(i16); serialize_i32(i32); serialize_i64(i64); serialize_i128(i128);
-        serialize_u8(u8); serialize_u16(u16); serialize_u32(u32); serialize_u64(u64); serialize_u128(u128);
+        serialize_i8(i8); serialize_i16(i16); serialize_i32(i32); serialize_i64(i64);
+        serialize_u8(u8); serialize_u16(u16); serialize_u32(u32); serialize_u64(u64);
         serialize_none(); serialize_unit(); serialize_unit_struct(&'static str);
         serialize_unit_variant(&'static str, u32, &'static str);
+    }
+
+    fn serialize_i128(self, integer: i128) -> CheckResult {
+        check_integer(i64::try_from(integer).is_ok() || u64::try_from(integer).is_ok(), integer)
+    }
+
+    fn serialize_u128(self, integer: u128) -> CheckResult {
+        check_integer(u64::try_from(integer).is_ok(), integer)
     }
 
     fn serialize_f32(self, float: f32) -> CheckResult {
@@ -126,7 +139,7 @@ impl Serializer for FiniteCheck {
 
 macro_rules! each_element {
     ($($compound:ident::$method:ident($($key:ty)?);)*) => {
-        $(impl $compound for FiniteCheck {
+        $(impl $compound for RepresentableCheck {
             type Ok = ();
             type Error = serde_json::Error;
 
@@ -150,7 +163,7 @@ each_element! {
     SerializeStructVariant::serialize_field(&'static str);
 }
 
-impl SerializeMap for FiniteCheck {
+impl SerializeMap for RepresentableCheck {
     type Ok = ();
     type Error = serde_json::Error;
 
@@ -172,6 +185,18 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn an_integer_beyond_64_bits_is_rejected() {
+        for fits in [i128::from(i64::MIN), -1, 0, u64::MAX.into()] {
+            assert!(check(&[fits]).is_ok(), "{fits}");
+        }
+        for integer in [i128::from(i64::MIN) - 1, i128::from(u64::MAX) + 1] {
+            let error = check(&[integer]).unwrap_err().to_string();
+            assert_eq!(error, format!("{integer} has more than 64 bits"));
+        }
+        assert!(check(&u128::MAX).is_err() && check(&5_u128).is_ok());
+    }
 
     #[derive(serde::Serialize)]
     enum Sample {
