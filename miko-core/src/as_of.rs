@@ -1,7 +1,6 @@
 //! A past state of a temporal database, as a read-only database.
 
-use miko_rpc::Bytes;
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Bytes, Error, ErrorId, Result};
 use serde_json::{Map, Value, json};
 
 use crate::files::{FileInfo, Piece, Position};

@@ -16,9 +16,7 @@ pub(crate) use equality::compare_numbers;
 pub use equality::equal;
 pub(crate) use key::{index_key, with_length_prefixes};
 pub use miko_rpc::json::{BYTE_ORDER_MARK, MAX_DEPTH, from_text, parse, too_deep, type_name};
-pub(crate) use miko_rpc::json::{
-    drop_iteratively, is_multiple, limit_depth, object_from_text, plain, reader, to_text,
-};
+pub(crate) use miko_rpc::json::{drop_iteratively, is_multiple, object_from_text, plain, reader, to_text};
 pub use object::Object;
 pub(crate) use object::serialize_raw;
 

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use miko_macros::mikobase_interface;
-use miko_rpc::Bytes;
-use miko_rpc::Result;
+use miko_rpc::{Bytes, Result};
 use serde::{Deserialize, Serialize};
 
 pub use crate::query::{Query, Validation};

@@ -24,7 +24,7 @@ pub enum Source {
 impl Drop for Source {
     fn drop(&mut self) {
         if let Self::Select(query) = self {
-            json::limit_depth(query);
+            json::drop_iteratively(query.take());
         }
     }
 }

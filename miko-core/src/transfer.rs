@@ -7,8 +7,7 @@ mod streams;
 
 use std::io::{self, Read};
 
-use miko_rpc::Bytes;
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Bytes, Error, ErrorId, Result};
 
 use crate::files::MAX_PIECE_SIZE;
 

@@ -98,14 +98,6 @@ pub fn too_deep(value: &Value) -> bool {
     deeper_than(value, MAX_DEPTH)
 }
 
-/// Replaces a value that nests deeper than [`MAX_DEPTH`] by one that nests just too deep: it is refused for
-/// the same reason, and takes no stack in proportion to its depth.
-pub fn limit_depth(value: &mut Value) {
-    if too_deep(value) {
-        drop_iteratively(std::mem::replace(value, too_deep_value()));
-    }
-}
-
 /// A value that nests one level deeper than [`MAX_DEPTH`].
 pub fn too_deep_value() -> Value {
     (0..=MAX_DEPTH).fold(Value::Null, |inner, _| Value::Array(vec![inner]))

@@ -28,11 +28,17 @@ pub mod argument {
     pub fn bounded<T: Any>(mut argument: T) -> T {
         let any: &mut dyn Any = &mut argument;
         if let Some(value) = any.downcast_mut::<Value>() {
-            json::limit_depth(value);
+            limit_depth(value);
         } else if let Some(values) = any.downcast_mut::<Vec<Value>>() {
-            values.iter_mut().for_each(json::limit_depth);
+            values.iter_mut().for_each(limit_depth);
         }
         argument
+    }
+
+    fn limit_depth(value: &mut Value) {
+        if json::too_deep(value) {
+            json::drop_iteratively(std::mem::replace(value, json::too_deep_value()));
+        }
     }
 
     /// Serializes the argument; bytes as bytes.

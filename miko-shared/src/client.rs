@@ -16,8 +16,7 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
-use miko_rpc::Result;
-use miko_rpc::{AsyncProxy, Interface, Proxy};
+use miko_rpc::{AsyncProxy, Interface, Proxy, Result};
 
 use crate::token::Token;
 use async_transport::AsyncSocketTransport;

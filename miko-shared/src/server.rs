@@ -25,8 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use miko_rpc::Interface;
-use miko_rpc::{Error, ErrorId, GroupFailure, Result};
+use miko_rpc::{Error, ErrorId, GroupFailure, Interface, Result};
 use nix::sys::signal::kill;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::Pid;

@@ -34,7 +34,8 @@ impl Package {
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"{edition}\"\n\n[workspace]\n\n\
              [dependencies]\n\
-             mikobase = {{ path = \"{WORKSPACE}\", default-features = false, features = [\"command\"] }}\n{profiles}"
+             mikobase = {{ path = \"{WORKSPACE}\", default-features = false, features = [\"command\"] }}\n\
+             {profiles}"
         );
         fs::write(package.path("Cargo.toml"), manifest).unwrap();
         package

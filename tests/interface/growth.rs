@@ -163,8 +163,8 @@ const CHANGES: &[Change] = &[
     Change {
         old: "fn entries(&self, account: &str) -> Result<Vec<String>>",
         new: "fn entries(&self, account: &str) -> Result<Vec<u64>>",
-        message: "changed: it was `entries(account: &str) -> Result<Vec<String>>` and is `entries(account: &str) \
-               -> Result<Vec<u64>>`. Old clients are refused when they connect",
+        message: "changed: it was `entries(account: &str) -> Result<Vec<String>>` and is \
+               `entries(account: &str) -> Result<Vec<u64>>`. Old clients are refused when they connect",
         at: "entries(&self",
     },
     Change {

@@ -6,8 +6,7 @@ use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use miko_rpc::Bytes;
-use miko_rpc::{Error, ErrorId, GroupFailure, Result};
+use miko_rpc::{Bytes, Error, ErrorId, GroupFailure, Result};
 
 use crate::commit::Commit;
 use crate::engine::store::transaction::CommitSharing;

@@ -2,8 +2,7 @@
 
 use std::cmp::Ordering;
 
-use miko_rpc::Result;
-use miko_rpc::memory;
+use miko_rpc::{Result, memory};
 
 use crate::query::filter::{DeferredResult, Filter};
 use crate::query::select::SelectRequest;

@@ -4,8 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 
 use data_encoding::HEXLOWER;
-use miko_rpc::Bytes;
-use miko_rpc::Result;
+use miko_rpc::{Bytes, Result};
 use sha2::{Digest, Sha256};
 
 use super::send_pieces;

@@ -32,7 +32,7 @@ fn each_write_is_a_commit_with_the_records_before_and_after() {
         ($db:expr) => {{
             let db = $db;
             db.create("a.b/c", &json!({"n": 0})).unwrap();
-            assert_eq!(db.take_commits(), [], "nothing is kept before somebody observes");
+            assert_eq!(db.take_commits(), [], "nothing is kept before commits are observed");
             db.observe_commits();
             let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();
             db.update(&pk, &json!({"n": 2})).unwrap();

@@ -176,7 +176,8 @@ error_ids! {
          client there, or call a blocking proxy from a plain thread (`std::thread::spawn`).",
         "`uds.mikobase(…)` in an `async fn`";
     SELF_CALL = "self-call",
-        "A method of a server called that server, which would wait for itself. Call the implementation directly.",
+        "A method of a server called that server, which would wait for itself. Call the implementation \
+         directly.",
         "a method of a shared interface that connects to the socket of its own share";
     OUTSIDE_RUNTIME = "outside-runtime",
         "An async client was used outside a tokio runtime. Await its calls inside one, or use the blocking \
@@ -186,8 +187,8 @@ error_ids! {
         "A worker of the share did not succeed; the details say which one and why.",
         "`report.all_succeeded()?` after a worker panicked";
     INTERRUPTED = "interrupted",
-        "Ctrl-C was pressed: workers were ended, or the final state was being delivered. After a first Ctrl-C \
-         the state is delivered nevertheless, and is in the report.",
+        "Ctrl-C was pressed: workers were ended, or the final state was being delivered. After a first \
+         Ctrl-C the state is delivered nevertheless, and is in the report.",
         "Ctrl-C while the workers run";
     STORAGE_FULL = "storage-full",
         "There is no disk space for a write, or no memory for a call within the memory limit of the server. \

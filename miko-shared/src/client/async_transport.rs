@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use miko_rpc::{AsyncTransport, CallFuture, Interface, Method};
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{AsyncTransport, CallFuture, Error, ErrorId, Interface, Method, Result};
 use tarpc::{client, context};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;

@@ -5,8 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use miko_rpc::{Error, ErrorId, Result};
-use miko_rpc::{Interface, Method};
+use miko_rpc::{Error, ErrorId, Interface, Method, Result};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use tarpc::client::{NewClient, RpcError};

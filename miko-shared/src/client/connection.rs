@@ -5,8 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use miko_rpc::{Error, ErrorId, Result};
-use miko_rpc::{Interface, Surface};
+use miko_rpc::{Error, ErrorId, Interface, Result, Surface};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};

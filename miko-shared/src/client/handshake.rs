@@ -1,8 +1,7 @@
 //! The client's side of the handshake, as a state machine without I/O. The blocking and the async client each
 //! do the I/O in their own way.
 
-use miko_rpc::Surface;
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result, Surface};
 
 use super::Address;
 use crate::wire::frame;

@@ -7,8 +7,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, ErrorId, Result};
-use miko_rpc::{Method, Surface};
+use miko_rpc::{Error, ErrorId, Method, Result, Surface};
 
 use crate::shared_memory::{Shareable, SharedMemory};
 

@@ -2,8 +2,7 @@
 
 use std::future::Future;
 
-use miko_rpc::{Error, ErrorId, Result};
-use miko_rpc::{Interface, Surface};
+use miko_rpc::{Error, ErrorId, Interface, Result, Surface};
 use nix::unistd::Uid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -15,8 +15,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use miko_rpc::Interface;
-use miko_rpc::{Error, ErrorId, GroupFailure};
+use miko_rpc::{Error, ErrorId, GroupFailure, Interface};
 
 use super::Shared;
 use super::connection::{ConnectionState, ServedCall};

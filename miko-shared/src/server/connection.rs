@@ -3,8 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, ErrorId, memory};
-use miko_rpc::{Interface, Method};
+use miko_rpc::{Error, ErrorId, Interface, Method, memory};
 use serde::de::IgnoredAny;
 use tarpc::RequestName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

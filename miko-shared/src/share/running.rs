@@ -5,8 +5,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::rc::Rc;
 
-use miko_rpc::{Error, ErrorId, Result};
-use miko_rpc::{Interface, Proxy};
+use miko_rpc::{Error, ErrorId, Interface, Proxy, Result};
 use nix::unistd::{Pid, getpid};
 use serde::de::{DeserializeOwned, IgnoredAny};
 

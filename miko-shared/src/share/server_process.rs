@@ -10,8 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use miko_rpc::{Error, ErrorId, Result, memory};
-use miko_rpc::{Interface, panic_message};
+use miko_rpc::{Error, ErrorId, Interface, Result, memory, panic_message};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};

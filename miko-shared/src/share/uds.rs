@@ -10,8 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use miko_rpc::Interface;
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Interface, Result};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
 use serde::Serialize;

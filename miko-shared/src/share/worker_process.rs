@@ -5,8 +5,7 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use miko_rpc::Error;
-use miko_rpc::{Interface, Proxy, panic_message};
+use miko_rpc::{Error, Interface, Proxy, panic_message};
 use serde::{Deserialize, Serialize};
 
 use super::BoxError;

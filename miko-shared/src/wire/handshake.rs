@@ -5,8 +5,7 @@
 //! compares it. A server that has additional methods is accepted. For other differences the client is refused
 //! before any call, with an error that lists the methods.
 
-use miko_rpc::Surface;
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result, Surface};
 use serde::{Deserialize, Serialize};
 
 use crate::token::Token;
@@ -102,7 +101,8 @@ pub fn check_surface(client: &Surface, server: &Surface) -> Result<()> {
     }
     let methods: Vec<&str> = differences.iter().map(|difference| &*difference.method).collect();
     let message = format!(
-        "the server does not have all that the client may call: {} differ. Build both from the same interface",
+        "the server does not have all that the client may call: {} differ. Build both from the same \
+         interface",
         methods.join(", ")
     );
     let differences = serde_json::to_value(&differences).unwrap_or_default();

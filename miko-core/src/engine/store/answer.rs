@@ -5,8 +5,7 @@
 
 use std::cell::Cell;
 
-use miko_rpc::memory;
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result, memory};
 
 use crate::record::Record;
 use crate::storage::row::{Row, State};

@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use miko_rpc::Result;
-use miko_rpc::to_base64;
+use miko_rpc::{Result, to_base64};
 use serde_json::Value;
 
 use crate::engine::store::files::WHOLE;

@@ -7,8 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
-use miko_rpc::Bytes;
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Bytes, Error, ErrorId, Result};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

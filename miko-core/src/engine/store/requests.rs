@@ -1,7 +1,6 @@
 //! Runs requests: a single one, or a batch that takes effect as a whole or not at all.
 
-use miko_rpc::memory;
-use miko_rpc::{Result, Warning};
+use miko_rpc::{Result, Warning, memory};
 use serde_json::{Map, Value};
 
 use crate::engine::store::Store;

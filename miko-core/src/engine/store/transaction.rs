@@ -46,8 +46,7 @@ mod tests;
 
 use std::thread::{self, ThreadId};
 
-use miko_rpc::memory;
-use miko_rpc::{GroupFailure, Result};
+use miko_rpc::{GroupFailure, Result, memory};
 use tracing::debug;
 
 use crate::engine::store::changes::CommitLog;

@@ -1,7 +1,6 @@
 //! Applies write sets to the maps.
 
-use miko_rpc::Result;
-use miko_rpc::memory;
+use miko_rpc::{Result, memory};
 
 use super::{MemoryTables, constraint_key};
 use crate::storage::ids::{FileId, RowId};

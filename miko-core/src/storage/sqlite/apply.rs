@@ -1,7 +1,6 @@
 //! Applies write sets, each operation with a prepared statement.
 
-use miko_rpc::Result;
-use miko_rpc::memory;
+use miko_rpc::{Result, memory};
 use rusqlite::params;
 use serde_json::Value;
 

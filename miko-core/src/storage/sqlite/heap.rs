@@ -5,8 +5,7 @@
 //! changes, sorting): beyond the limit SQLite fails with `SQLITE_NOMEM`. Both become `storage-full`, and both
 //! may make SQLite roll back the open transaction.
 
-use miko_rpc::Result;
-use miko_rpc::memory;
+use miko_rpc::{Result, memory};
 use rusqlite::ffi;
 
 use super::Sqlite;
