@@ -14,10 +14,11 @@
 //! | none | `#[mikobase_interface]`, and calls by name: no sockets |
 //! | `share` | sharing any interface. No SQLite is compiled |
 //! | `store` | the Mikobase, and sharing it |
+//! | `tarpc` | the async client, and serving by the means of tarpc; on by default |
 //! | `command`, `bench` | the program `miko`, and its benchmarks; on by default |
 
 #[cfg(feature = "store")]
-pub use miko_core::mikobase_rpc::{MikobaseAsyncClient, MikobaseClient};
+pub use miko_core::mikobase_rpc::{MikobaseAsync, MikobaseAsyncClient, MikobaseClient};
 #[cfg(feature = "store")]
 pub use miko_core::{
     Answers, AsOf, Check, Delta, Engine, Explanation, Imported, LocalEngine, Merged, Mikobase, MikobaseExt,
@@ -32,6 +33,8 @@ pub use miko_rpc as rpc;
 pub use miko_rpc::{
     Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, MAX_REPORTED_FAULTS, Result, Warning,
 };
+#[cfg(all(feature = "share", feature = "tarpc"))]
+pub use miko_shared::ConnectAsync;
 #[cfg(feature = "store")]
 pub use miko_shared::mikobase::{Returning, Server, Worldlet};
 #[cfg(feature = "share")]
@@ -39,21 +42,23 @@ pub use miko_shared::mikobase::{Returning, Server, Worldlet};
 pub use miko_shared::testing;
 #[cfg(feature = "share")]
 pub use miko_shared::{
-    BoxError, Connect, ConnectAsync, ExitStatus, Limits, Outcome, Report, Share, ShareError, Token, Uds,
-    Worker, WorkerReport,
+    BoxError, Connect, ExitStatus, Limits, Outcome, Report, Share, ShareError, Token, Uds, Worker,
+    WorkerReport,
 };
 pub use serde_json::json;
 
 /// The items that a program needs to share a Mikobase: `use mikobase::prelude::*;`.
 pub mod prelude {
+    #[cfg(all(feature = "share", feature = "tarpc"))]
+    pub use crate::ConnectAsync;
     pub use crate::rpc::Interface;
     #[cfg(feature = "share")]
-    pub use crate::{BoxError, Connect, ConnectAsync, Outcome, Uds, Worker};
+    pub use crate::{BoxError, Connect, Outcome, Uds, Worker};
     pub use crate::{Error, ErrorId, Result, json, mikobase_interface};
     #[cfg(feature = "store")]
     pub use crate::{
-        Mikobase, MikobaseAsyncClient, MikobaseClient, MikobaseExt, Query, Record, RecordStream, Records,
-        Response, Returning,
+        Mikobase, MikobaseAsync, MikobaseAsyncClient, MikobaseClient, MikobaseExt, Query, Record,
+        RecordStream, Records, Response, Returning,
     };
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn interface<'a>(
     item: &'a ItemTrait,
     errors: &mut Errors,
 ) -> Option<InterfaceModel<'a>> {
-    item::check(item, errors);
+    let supertraits = item::check(item, errors);
     let mut methods = Vec::new();
     for member in &item.items {
         match member {
@@ -42,9 +42,9 @@ pub(crate) fn interface<'a>(
             other => item::check_member(other, errors),
         }
     }
-    names::check(&methods, errors);
-    if methods.is_empty() && errors.is_empty() {
+    names::check(item, &methods, errors);
+    if methods.is_empty() && supertraits.is_empty() && errors.is_empty() {
         errors.at(&item.ident, "an interface needs a method that is not `local`: it has no remote method");
     }
-    errors.is_empty().then_some(InterfaceModel { args, item, methods })
+    errors.is_empty().then_some(InterfaceModel { args, item, supertraits, methods })
 }

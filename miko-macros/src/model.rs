@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use miko_surface::Surface;
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Attribute, Ident, ItemTrait, Type, Visibility, parse_quote};
+use syn::{Attribute, Ident, ItemTrait, Path, TraitItem, Type, Visibility, parse_quote};
 
 use crate::args::Args;
 use crate::types;
@@ -14,6 +14,8 @@ use crate::types;
 pub(crate) struct InterfaceModel<'a> {
     pub(crate) args: Args,
     pub(crate) item: &'a ItemTrait,
+    /// The supertraits that are interfaces.
+    pub(crate) supertraits: Vec<Path>,
     /// Its remote methods, in order.
     pub(crate) methods: Vec<MethodModel>,
 }
@@ -55,15 +57,6 @@ impl InterfaceModel<'_> {
         quote!(#krate::rpc)
     }
 
-    /// The same path with the span `span`: the compiler reports errors in it there.
-    pub(crate) fn rpc_at(&self, span: Span) -> TokenStream {
-        let respanned = self.rpc().into_iter().map(|mut token| {
-            token.set_span(span);
-            token
-        });
-        respanned.collect()
-    }
-
     /// The module of the generated items: `counter_rpc`.
     pub(crate) fn module(&self) -> Ident {
         format_ident!("{}_rpc", snake_case(&unraw(self.ident())))
@@ -88,9 +81,14 @@ impl InterfaceModel<'_> {
         }
     }
 
-    /// The name of a generated type, with the trait's name as prefix to avoid collisions: `CounterRequest`.
+    /// The name of a generated type: `CounterClient`.
     pub(crate) fn named(&self, role: &str) -> Ident {
         format_ident!("{}{}", self.ident(), role)
+    }
+
+    /// The name of the trait with the async methods: `CounterAsync`.
+    pub(crate) fn async_trait(&self) -> Ident {
+        self.named("Async")
     }
 
     /// The name of the constant with the surface: `COUNTER_SURFACE`.
@@ -105,6 +103,15 @@ impl InterfaceModel<'_> {
             version: Cow::default(),
             methods: self.methods.iter().map(MethodModel::entry).collect(),
         }
+    }
+
+    /// Whether a method has the attribute `deprecated`.
+    pub(crate) fn has_deprecated_method(&self) -> bool {
+        let is_deprecated = |attr: &Attribute| attr.path().is_ident("deprecated");
+        self.item.items.iter().any(|member| match member {
+            TraitItem::Fn(method) => method.attrs.iter().any(is_deprecated),
+            _ => false,
+        })
     }
 
     /// The `cfg` conditions of the trait, which the generated items get too.
@@ -131,32 +138,21 @@ impl MethodModel {
         }
     }
 
-    /// The return type, as written in the generated module.
+    /// The return type, as written in the module of the async trait.
     pub(crate) fn output_in_module(&self) -> Type {
-        types::one_module_down(&self.output)
-    }
-
-    /// The variant of the request and response types: `RecordByPk` for `record_by_pk`.
-    pub(crate) fn variant(&self) -> Ident {
-        let name = unraw(&self.ident);
-        let words = name.split('_').filter(|word| !word.is_empty());
-        let camel: String = words.map(capitalized).collect();
-        // A name may consist of underscores and digits only.
-        let starts_well = camel.starts_with(|c: char| c.is_alphabetic());
-        Ident::new(&if starts_well { camel } else { format!("M{camel}") }, self.ident.span())
+        types::two_modules_down(&self.output)
     }
 }
 
 impl ParamModel {
-    /// The type, as written in the generated module.
+    /// The type, as written in the module of the async trait.
     pub(crate) fn ty_in_module(&self) -> Type {
-        types::one_module_down(&self.ty)
+        types::two_modules_down(&self.ty)
     }
 
-    /// The type that is sent, as written in the generated module: `String` for `&str`, `Vec<T>` for `&[T]`,
-    /// `T` for `&T`.
+    /// The type that the server reads: `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`.
     pub(crate) fn owned(&self) -> Type {
-        types::owned(&self.ty_in_module())
+        types::owned(&self.ty)
     }
 
     /// Whether the parameter is a reference.
@@ -168,11 +164,6 @@ impl ParamModel {
 /// A name without the `r#` of a raw identifier.
 pub(crate) fn unraw(ident: &Ident) -> String {
     ident.to_string().trim_start_matches("r#").to_owned()
-}
-
-fn capitalized(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// `MyCounter` as `my_counter`.

@@ -1,10 +1,14 @@
 //! Renders the generated code from the model, a file per item.
+//!
+//! What uses the types of the trait is rendered into an anonymous constant beside it, where these types mean
+//! what they mean in the trait, and where no generated item has a name that one of them could have. The
+//! module has what users name. Of that, only the async trait uses types of the trait; it has a module of its
+//! own, which imports all names around the trait.
 
 mod assertions;
 mod async_client;
 mod client;
 mod interface_impl;
-mod messages;
 mod surface;
 
 use proc_macro2::TokenStream;
@@ -25,42 +29,50 @@ pub(crate) fn user_trait(item: &ItemTrait) -> ItemTrait {
     item
 }
 
-/// The generated module beside the trait.
+/// The generated items beside the trait.
 pub(crate) fn interface(interface: &InterfaceModel<'_>) -> TokenStream {
     let vis = &interface.item.vis;
-    let module = interface.module();
-    let conditions = interface.conditions();
+    let (rpc, name, module) = (interface.rpc(), interface.ident(), interface.module());
+    let conditions: Vec<_> = interface.conditions().collect();
     let cfg = interface.args.cfg.as_ref().map(|condition| quote!(#[cfg(#condition)]));
-    let doc = format!("The generated proxies, server and dispatch of [`{}`].", interface.ident());
-    let messages = messages::render(interface);
-    let surface = surface::render(interface);
-    let client = client::render(interface);
-    let async_client = async_client::render(interface);
-    let interface_impl = interface_impl::render(interface);
+    let doc = format!("The generated proxies, server and surface of [`{name}`].");
+    let vis_inside = interface.visibility();
+    let (client_name, server_name) = (interface.named("Client"), interface.named("Server"));
+    let client_doc =
+        format!("A proxy that implements [`{name}`](super::{name}) by sending each call to a server.");
+    let server_doc = format!("Serves any [`{name}`](super::{name}) on a tarpc channel, one call at a time.");
+    // Nothing is allowed without need: an `allow` is an error where the lint is forbidden.
+    let deprecated = interface.has_deprecated_method().then(|| quote!(#[allow(deprecated)]));
     let assertions = assertions::render(interface);
+    let client = client::render(interface);
+    let interface_impl = interface_impl::render(interface);
+    let surface = surface::render(interface);
+    let async_client = async_client::render(interface);
     quote! {
         #(#conditions)*
         #cfg
-        #[doc = #doc]
-        #[allow(
-            clippy::all,
-            clippy::pedantic,
-            dead_code,
-            deprecated,
-            private_interfaces,
-            unreachable_patterns,
-            unreachable_pub,
-            unused_imports,
-        )]
-        #vis mod #module {
-            use super::*;
-
+        #deprecated
+        const _: () = {
             #assertions
-            #messages
-            #surface
             #client
-            #async_client
             #interface_impl
+        };
+
+        #(#conditions)*
+        #cfg
+        #[doc = #doc]
+        #vis mod #module {
+            #surface
+
+            #[doc = #client_doc]
+            #vis_inside type #client_name = #rpc::Client<dyn super::#name>;
+
+            #rpc::tarpc_server! {
+                #[doc = #server_doc]
+                #vis_inside type #server_name = dyn super::#name;
+            }
+
+            #async_client
         }
     }
 }

@@ -2,8 +2,29 @@
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::visit_mut::{VisitMut, visit_path_mut};
+use syn::visit_mut::{VisitMut, visit_path_mut, visit_type_mut};
 use syn::{Path, Type, parse_quote};
+
+/// The same type without the invisible groups that `macro_rules!` puts around the types that it is given.
+pub(crate) fn without_groups(ty: &Type) -> Type {
+    let mut ty = ty.clone();
+    WithoutGroups.visit_type_mut(&mut ty);
+    ty
+}
+
+struct WithoutGroups;
+
+impl VisitMut for WithoutGroups {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        while let Type::Group(group) = ty {
+            *ty = (*group.elem).clone();
+        }
+        visit_type_mut(self, ty);
+    }
+}
+
+/// The unsized types that an argument may refer to, beside slices; the server reads their owned form.
+const UNSIZED: &[&str] = &["str", "Path", "OsStr", "CStr"];
 
 /// The type as which a value of `ty` is sent.
 pub(crate) fn owned(ty: &Type) -> Type {
@@ -12,6 +33,7 @@ pub(crate) fn owned(ty: &Type) -> Type {
     };
     match &*reference.elem {
         Type::Path(path) if path.path.is_ident("str") => parse_quote!(::std::string::String),
+        Type::Path(path) if is_unsized(&path.path) => parse_quote!(<#path as ::std::borrow::ToOwned>::Owned),
         Type::Slice(slice) => {
             let element = &slice.elem;
             parse_quote!(::std::vec::Vec<#element>)
@@ -20,23 +42,29 @@ pub(crate) fn owned(ty: &Type) -> Type {
     }
 }
 
-/// The same type as written in a child module: `super::Thing` becomes `super::super::Thing`.
-pub(crate) fn one_module_down(ty: &Type) -> Type {
+fn is_unsized(path: &Path) -> bool {
+    path.segments.last().is_some_and(|last| UNSIZED.iter().any(|name| last.ident == name))
+}
+
+/// The same type as written two modules down: `super::Thing` becomes `super::super::super::Thing`.
+pub(crate) fn two_modules_down(ty: &Type) -> Type {
     let mut ty = ty.clone();
-    OneModuleDown.visit_type_mut(&mut ty);
+    TwoModulesDown.visit_type_mut(&mut ty);
     ty
 }
 
-struct OneModuleDown;
+struct TwoModulesDown;
 
-impl VisitMut for OneModuleDown {
+impl VisitMut for TwoModulesDown {
     fn visit_path_mut(&mut self, path: &mut Path) {
         visit_path_mut(self, path);
         let Some(first) = path.segments.first() else { return };
-        if first.ident == "super" {
-            path.segments.insert(0, parse_quote!(super));
-        } else if first.ident == "self" {
+        if first.ident == "self" {
             path.segments[0] = parse_quote!(super);
+            path.segments.insert(0, parse_quote!(super));
+        } else if first.ident == "super" {
+            path.segments.insert(0, parse_quote!(super));
+            path.segments.insert(0, parse_quote!(super));
         }
     }
 }
@@ -138,15 +166,15 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_followed_from_the_generated_module() {
+    fn paths_are_followed_from_the_module_of_the_async_trait() {
         let cases = [
-            ("&super::Thing", "&super::super::Thing"),
-            ("Vec<self::inner::Thing>", "Vec<super::inner::Thing>"),
+            ("&super::Thing", "&super::super::super::Thing"),
+            ("Vec<self::inner::Thing>", "Vec<super::super::inner::Thing>"),
             ("crate::Thing", "crate::Thing"),
             ("Thing", "Thing"),
         ];
         for (written, expected) in cases {
-            let ty = one_module_down(&syn::parse_str(written).unwrap());
+            let ty = two_modules_down(&syn::parse_str(written).unwrap());
             assert_eq!(as_written(&ty), expected, "{written}");
         }
     }

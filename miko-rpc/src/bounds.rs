@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
+use crate::interface::Interface;
 
 /// A result that can carry a transport error: the return type of every remote method.
 ///
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
     label = "a call can fail in transport, and `{Self}` cannot represent that",
     note = "return `mikobase::Result<T>`, or implement `From<mikobase::Error>` for your error type"
 )]
-pub trait Fallible {
+pub trait Fallible: 'static {
     /// The value of a successful call.
     type Value;
     /// The error of a failed call.
@@ -21,15 +22,29 @@ pub trait Fallible {
 
     /// The result of a call that failed with `error` before or after the method ran.
     fn failed(error: Error) -> Self;
+
+    /// The result as the `Result` that it is.
+    fn into_result(self) -> Result<Self::Value, Self::Error>;
+
+    /// The `Result` as this type.
+    fn from_result(result: Result<Self::Value, Self::Error>) -> Self;
 }
 
 #[diagnostic::do_not_recommend]
-impl<T, E: From<Error>> Fallible for Result<T, E> {
+impl<T: 'static, E: From<Error> + 'static> Fallible for Result<T, E> {
     type Value = T;
     type Error = E;
 
     fn failed(error: Error) -> Self {
         Err(error.into())
+    }
+
+    fn into_result(self) -> Self {
+        self
+    }
+
+    fn from_result(result: Self) -> Self {
+        result
     }
 }
 
@@ -43,3 +58,14 @@ pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
+
+/// An [`Interface`]: a supertrait of an interface.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an interface",
+    label = "this trait has no `#[mikobase_interface]`",
+    note = "an interface and its supertraits, other than `Send`, `Sync` and `'static`, have the attribute"
+)]
+pub trait IsInterface {}
+
+#[diagnostic::do_not_recommend]
+impl<I: Interface + ?Sized> IsInterface for I {}

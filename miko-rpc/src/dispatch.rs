@@ -2,15 +2,17 @@
 
 use std::fmt;
 
+use miko_surface::Method;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
+use crate::arguments::Arguments;
 use crate::bounds::Wire;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::fault_list::FaultList;
-use crate::json::{self, plain, type_name};
-use miko_surface::{Method, Surface};
+use crate::json::{self, type_name};
+use crate::travel::{Missing, Nil};
 
 /// The reason why a call by name returned no result.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl std::error::Error for DispatchError {
 }
 
 /// The params of one call, deserialized one by one. Faults are collected.
-pub struct Params {
+pub(crate) struct Params {
     method: &'static Method,
     values: Vec<Option<Value>>,
     faults: FaultList,
@@ -65,7 +67,7 @@ pub struct Params {
 impl Params {
     /// Orders `params` by the parameters of the method. They are an object by name, an array by position, or
     /// `null` for none.
-    pub fn new(method: &'static Method, params: Value) -> Self {
+    pub(crate) fn new(method: &'static Method, params: Value) -> Self {
         let mut sorted =
             Self { method, values: vec![None; method.params.len()], faults: FaultList::default() };
         match params {
@@ -79,34 +81,36 @@ impl Params {
         sorted
     }
 
-    /// Deserializes the parameter at `index` as a `T`. Returns `None` if it is missing or does not fit, and
-    /// records the fault for [`finish`](Self::finish). An omitted optional parameter is read as `null`.
-    pub fn take<T: Wire>(&mut self, index: usize) -> Option<T> {
-        let param = self.method.params.get(index)?;
-        let value = self.values.get_mut(index)?.take();
-        let missing = value.is_none();
-        match plain::read(value.unwrap_or(Value::Null)) {
-            Ok(value) => Some(value),
-            Err(_) if missing => {
-                self.fault(&format!("the param `{}` is missing", param.name), |item| {
-                    item.with("missing_fields", vec![&*param.name]).with("expected", &*param.ty)
-                });
-                None
-            }
-            Err(fault) => {
-                self.fault(&format!("the param `{}` does not fit: {fault}", param.name), |item| {
-                    item.with("field", &*param.name).with("expected", &*param.ty)
-                });
-                None
+    /// Deserializes all params. Returns `None` if one is missing or does not fit, and records the faults for
+    /// [`finish`](Self::finish). A missing param is `None` where its type is an option.
+    pub(crate) fn read<A: Arguments>(&mut self) -> Option<A> {
+        let mut slots = A::Slots::default();
+        for (index, param) in self.method.params.iter().enumerate() {
+            match self.values[index].take() {
+                Some(value) => {
+                    if let Err(fault) = read_value::<A>(&mut slots, index, value) {
+                        self.fault(&format!("the param `{}` does not fit: {fault}", param.name), |item| {
+                            item.with("field", &*param.name).with("expected", &*param.ty)
+                        });
+                    }
+                }
+                None => {
+                    if A::read(&mut slots, index, Missing::<serde_json::Error>::new(&param.name)).is_err() {
+                        self.fault(&format!("the param `{}` is missing", param.name), |item| {
+                            item.with("missing_fields", vec![&*param.name]).with("expected", &*param.ty)
+                        });
+                    }
+                }
             }
         }
+        A::complete(slots)
     }
 
     /// Returns all faults of the params at once.
     ///
     /// # Errors
     /// `invalid_request`, an item per fault, each with the signature of the method.
-    pub fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         let method = self.method.to_string();
         self.faults.check().map_err(|error| error.with_all("method", method))
     }
@@ -144,7 +148,7 @@ impl Params {
 /// # Errors
 /// [`DispatchError::Failed`] with the method's own error; `internal`, if the result cannot be represented in
 /// JSON: NaN, infinity, an integer beyond 64 bits, a map whose keys are no strings.
-pub fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawValue>, DispatchError> {
+pub(crate) fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawValue>, DispatchError> {
     fn to_json(value: &impl Serialize) -> Result<Box<RawValue>> {
         json::to_text(value).and_then(RawValue::from_string).map_err(|fault| {
             Error::caused_by(ErrorId::INTERNAL, "the result cannot be represented in JSON", fault)
@@ -156,11 +160,11 @@ pub fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawValue>, D
     }
 }
 
-/// The error for a method that is not in `surface`; it lists the known methods.
-pub fn unknown_method(surface: &Surface, method: &str) -> DispatchError {
-    let known: Vec<&str> = surface.methods.iter().map(|method| &*method.name).collect();
-    Error::new(ErrorId::INVALID_REQUEST, format!("{} has no method `{method}`", surface.interface))
-        .with("found", method)
-        .with("known", known)
-        .into()
+/// Reads a param. A null is given to an option in an option, or to an option of something that can be null,
+/// as `Some`: a missing param is its `None`.
+fn read_value<A: Arguments>(slots: &mut A::Slots, index: usize, value: Value) -> serde_json::Result<()> {
+    if value.is_null() && A::read(slots, index, Nil::<serde_json::Error>::inside(1)).is_ok() {
+        return Ok(());
+    }
+    A::read(slots, index, value)
 }

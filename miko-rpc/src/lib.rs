@@ -15,8 +15,18 @@
 //! Without the feature `interface` it has neither tarpc nor tokio: then it is the base of an engine.
 
 #[cfg(feature = "interface")]
+mod arguments;
+#[cfg(feature = "interface")]
+mod async_client;
+#[cfg(feature = "interface")]
 mod bounds;
 mod bytes;
+#[cfg(feature = "interface")]
+mod call;
+#[cfg(feature = "interface")]
+mod client;
+#[cfg(feature = "interface")]
+pub mod codec;
 #[cfg(feature = "interface")]
 mod dispatch;
 mod error;
@@ -29,6 +39,10 @@ mod interface;
 pub mod json;
 pub mod memory;
 #[cfg(feature = "interface")]
+mod method_names;
+#[cfg(feature = "interface")]
+mod result;
+#[cfg(feature = "tarpc")]
 mod server;
 #[cfg(feature = "interface")]
 pub mod travel;
@@ -37,15 +51,44 @@ pub use bytes::{Bytes, from_base64, to_base64};
 pub use error::{ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Result, Warning};
 pub use fault_list::{FaultList, MAX_REPORTED_FAULTS};
 pub use group::GroupFailure;
+#[cfg(feature = "tarpc")]
+pub use server::{TarpcRequest, TarpcResponse, TarpcServer};
 #[cfg(feature = "interface")]
 pub use {
-    bounds::{Fallible, Wire},
-    dispatch::{DispatchError, Params, render, unknown_method},
+    arguments::{Arguments, SentArguments},
+    async_client::{AnswerFuture, AsyncClient, AsyncProxy, AsyncTransport, PendingCall, call_async, unsent},
+    bounds::{Fallible, IsInterface, Wire},
+    call::{Call, unreadable},
+    client::{Client, Proxy, Transport, call},
+    dispatch::DispatchError,
     guard::{guard, panic_message},
-    interface::{AsyncProxy, AsyncTransport, CallFuture, Interface, Proxy, Transport, wrong_response},
+    interface::Interface,
+    method_names::MethodNames,
     miko_surface::{Change, Difference, Method, Param, Surface},
-    server::TarpcServer,
+    travel::bounded,
 };
-// Generated code uses its dependencies through these exports, so a user's crate needs none of them.
+// What users of calls by name and of tarpc servers need, in the version of this package.
 #[cfg(feature = "interface")]
-pub use {serde, serde_json, tarpc};
+pub use serde_json;
+#[cfg(feature = "tarpc")]
+pub use tarpc;
+
+/// Defines the tarpc server of an interface, with the feature `tarpc`. Generated code uses it, since a
+/// procedural macro does not know the features of this package.
+#[cfg(feature = "tarpc")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! tarpc_server {
+    ($(#[$meta:meta])* $vis:vis type $name:ident = $interface:ty;) => {
+        $(#[$meta])*
+        $vis type $name = $crate::TarpcServer<$interface>;
+    };
+}
+
+/// Without the feature `tarpc` there is no server.
+#[cfg(all(feature = "interface", not(feature = "tarpc")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! tarpc_server {
+    ($($tokens:tt)*) => {};
+}

@@ -2,17 +2,27 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tarpc::ServerError;
 use tarpc::context::Context;
 use tarpc::server::Serve;
 
+use crate::call::Call;
+use crate::codec::{self, split_variant};
+use crate::error::Error;
 use crate::interface::Interface;
 
 /// Serves an implementation on any tarpc channel, one call at a time across all channels.
 ///
 /// The server of a share does not use it, because tarpc's channel costs more than the call. It is for
-/// programs that serve an interface by the means of tarpc, such as over TCP.
-pub struct TarpcServer<I: Interface + ?Sized> {
+/// programs that serve an interface by the means of tarpc, such as over TCP. The format of the channel must
+/// be binary and describe itself, as MessagePack and CBOR do.
+///
+/// Requests and responses are enums with a variant per method, as `#[tarpc::service]` has them: the variant
+/// of a request has a field per parameter, and that of a response holds the `Result`.
+pub struct TarpcServer<I: ?Sized> {
     target: Arc<I>,
     call_lock: Arc<Mutex<()>>,
 }
@@ -24,19 +34,68 @@ impl<I: Interface + ?Sized> TarpcServer<I> {
     }
 }
 
-impl<I: Interface + ?Sized> Clone for TarpcServer<I> {
+impl<I: ?Sized> Clone for TarpcServer<I> {
     fn clone(&self) -> Self {
         Self { target: Arc::clone(&self.target), call_lock: Arc::clone(&self.call_lock) }
     }
 }
 
 impl<I: Interface + ?Sized> Serve for TarpcServer<I> {
-    type Req = I::Request;
-    type Resp = I::Response;
+    type Req = TarpcRequest;
+    type Resp = TarpcResponse;
 
-    async fn serve(self, _: Context, request: I::Request) -> Result<I::Response, ServerError> {
+    async fn serve(self, _: Context, request: TarpcRequest) -> Result<TarpcResponse, ServerError> {
+        let mut answer = Vec::new();
+        let call = Call::message(&request.method, &request.arguments, &mut answer, usize::MAX);
         // The lock protects no data, so poisoning is harmless.
         let _guard = self.call_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(self.target.serve(request))
+        self.target.serve(call).map_err(refusal)?;
+        Ok(TarpcResponse(answer))
+    }
+}
+
+/// The error as JSON, which clients of this package read.
+fn refusal(error: Error) -> ServerError {
+    let detail = serde_json::to_string(&error).unwrap_or_else(|_| error.to_string());
+    ServerError::new(std::io::ErrorKind::Other, detail)
+}
+
+/// A call that tarpc's server received.
+#[derive(Debug)]
+pub struct TarpcRequest {
+    method: String,
+    /// The arguments as MessagePack.
+    arguments: Vec<u8>,
+}
+
+impl tarpc::RequestName for TarpcRequest {
+    fn name(&self) -> &str {
+        &self.method
+    }
+}
+
+impl<'de> Deserialize<'de> for TarpcRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return Err(D::Error::custom("an interface is served in a binary format, such as MessagePack"));
+        }
+        let message = codec::transcode(deserializer)?;
+        match split_variant(&message) {
+            Some((method, arguments)) => {
+                Ok(Self { method: method.to_owned(), arguments: arguments.to_owned() })
+            }
+            None => Err(D::Error::custom("a call is an enum with a variant per method")),
+        }
+    }
+}
+
+/// The response that tarpc's server sends.
+#[derive(Debug)]
+pub struct TarpcResponse(Vec<u8>);
+
+impl Serialize for TarpcResponse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut response = rmp_serde::Deserializer::from_read_ref(&self.0);
+        serde_transcode::transcode(&mut response, serializer).map_err(S::Error::custom)
     }
 }

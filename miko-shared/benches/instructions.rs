@@ -7,24 +7,27 @@
 #![allow(missing_docs, clippy::print_stdout, reason = "a program that prints its measurements")]
 
 use std::hint::black_box;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use miko_core::rpc::Interface;
-use miko_core::{Engine, Error, Mikobase, SqliteEngine};
+use miko_core::mikobase_rpc::MikobaseClient;
+use miko_core::rpc::codec::Message;
+use miko_core::rpc::{Call, Interface, Method, Proxy, Transport};
+use miko_core::{Engine, Error, ErrorId, Mikobase, SqliteEngine};
 use miko_shared::BoxError;
-use miko_shared::wire::envelope::Envelope;
+use miko_shared::wire::envelope::{Envelope, enclose_response};
 use miko_shared::wire::frame::FrameBuffer;
-use miko_shared::wire::message::{self, Answer, Incoming};
+use miko_shared::wire::message::{Answer, Incoming};
 use serde_json::{Value, json};
 
 /// Records that are there from the start.
 const RECORDS: usize = 2000;
 
 /// A path, as it is called for the `i`th time.
-type Call = fn(&mut Store, usize) -> Result<(), BoxError>;
+type Path = fn(&mut Store, usize) -> Result<(), BoxError>;
 
 /// What is called, by its name.
-const PATHS: &[(&str, Call)] = &[
+const PATHS: &[(&str, Path)] = &[
     ("record_by_pk", |store, i| done(store.engine.record_by_pk(&store.pks[i % RECORDS])?)),
     ("create", |store, i| done(store.engine.q0(creation(RECORDS + i))?)),
     ("find", |store, i| done(store.engine.q0(find(i))?)),
@@ -34,13 +37,10 @@ const PATHS: &[(&str, Call)] = &[
         done(store.engine.batch(selects, false)?)
     }),
     ("record_by_pk there and back", |store, i| {
-        let request = Request::RecordByPk { pk: store.pks[i % RECORDS].clone() };
-        store.there_and_back(&request)
+        let pk = store.pks[i % RECORDS].clone();
+        done(store.proxy.record_by_pk(&pk)?)
     }),
-    ("create there and back", |store, i| {
-        let request = Request::Q0 { query: creation(RECORDS + i) };
-        store.there_and_back(&request)
-    }),
+    ("create there and back", |store, i| done(store.proxy.q0(creation(RECORDS + i))?)),
 ];
 
 /// Nobody looks at the answer, and the compiler must not know.
@@ -49,15 +49,24 @@ fn done<T>(answer: T) -> Result<(), BoxError> {
     Ok(())
 }
 
-type Request = <dyn Mikobase as Interface>::Request;
-type Response = <dyn Mikobase as Interface>::Response;
-
 struct Store {
-    engine: Box<dyn Engine>,
+    engine: Arc<dyn Engine>,
+    /// A proxy whose calls the engine serves.
+    proxy: MikobaseClient,
     pks: Vec<String>,
+}
+
+/// What client and server do for a call, but for the socket.
+struct InProcess {
+    engine: Arc<dyn Engine>,
+    buffers: Mutex<Buffers>,
+}
+
+#[derive(Default)]
+struct Buffers {
     request: Vec<u8>,
     answer: Vec<u8>,
-    buffer: FrameBuffer,
+    received: FrameBuffer,
 }
 
 fn main() -> Result<(), BoxError> {
@@ -73,7 +82,7 @@ fn main() -> Result<(), BoxError> {
 
 impl Store {
     fn new() -> Result<Self, BoxError> {
-        let engine: Box<dyn Engine> = Box::new(SqliteEngine::in_memory()?);
+        let engine: Arc<dyn Engine> = Arc::new(SqliteEngine::in_memory()?);
         engine.import_schema(json!({"classes": {"bench.org/item": {"fields": {
             "serial": {"class": "number", "required": true, "unique": true},
             "deck": {"class": "number", "index": true},
@@ -83,29 +92,36 @@ impl Store {
         }}}}))?;
         let answers = engine.batch((0..RECORDS).map(creation).collect(), true)?;
         let pks = answers.into_iter().map(|answer| answer?.into_pk()).collect::<Result<_, Error>>()?;
-        let (request, answer, buffer) = Default::default();
-        Ok(Self { engine, pks, request, answer, buffer })
+        let in_process = InProcess { engine: Arc::clone(&engine), buffers: Mutex::default() };
+        Ok(Self { engine, proxy: Proxy::new(Box::new(in_process)), pks })
     }
+}
 
-    /// What client and server do for a call, but for the socket.
-    fn there_and_back(&mut self, request: &Request) -> Result<(), BoxError> {
+impl Transport for InProcess {
+    fn call(
+        &self,
+        _: &'static Method,
+        request: &dyn Message,
+        read: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         const LIMIT: usize = 8 << 20;
-        let envelope = Envelope { deadline: Duration::from_secs(60), id: 1 };
-        self.request.clear();
-        envelope.enclose(request, LIMIT, &mut self.request)?;
-        carry(&self.request, &mut self.buffer);
-        let frame = self.buffer.next_frame(LIMIT)?.ok_or("half a request came")?;
-        let Incoming::Request(call) = Incoming::read(frame)? else {
-            return Err("no request came".into());
-        };
-        let interface: &dyn Mikobase = &*self.engine;
-        let message = Ok(interface.serve(call.message));
-        self.answer.clear();
-        message::encode_answer(&Answer { request_id: call.id, message }, LIMIT, &mut self.answer)?;
-        carry(&self.answer, &mut self.buffer);
-        let answer: Answer<Response> =
-            message::decode_answer(self.buffer.next_frame(LIMIT)?.ok_or("half an answer came")?)?;
-        done(answer)
+        let broken = || Error::new(ErrorId::INTERNAL, "half a frame came");
+        let mut buffers = self.buffers.lock().map_err(|_| broken())?;
+        let Buffers { request: sent, answer, received } = &mut *buffers;
+        sent.clear();
+        Envelope { deadline: Duration::from_secs(60), id: 1 }.enclose(request, LIMIT, sent)?;
+        carry(sent, received);
+        let frame = received.next_frame(LIMIT)?.ok_or_else(broken)?;
+        let Ok(Incoming::Call(call)) = Incoming::read(frame) else { return Err(broken()) };
+        let (method, arguments) = call.method().ok_or_else(broken)?;
+        answer.clear();
+        enclose_response(call.id, LIMIT, answer, |answer, limit| {
+            let interface: &dyn Mikobase = &*self.engine;
+            interface.serve(Call::message(method, arguments, answer, limit))
+        })?;
+        carry(answer, received);
+        let answer = Answer::read(received.next_frame(LIMIT)?.ok_or_else(broken)?)?;
+        read(&answer.response?)
     }
 }
 

@@ -3,22 +3,29 @@
 //! | proxy | modules | implementation | calls at a time |
 //! | --- | --- | --- | --- |
 //! | blocking | `transport`, `connection` | blocking code in the caller's thread | one |
-//! | async | `async_transport`, `channel` | tarpc's client in the caller's runtime | many |
+//! | async | `async_transport`, `channel` | tarpc's client in the caller's runtime (feature `tarpc`) | many |
 
 mod address;
+#[cfg(feature = "tarpc")]
 mod async_transport;
+#[cfg(feature = "tarpc")]
 mod channel;
 mod connection;
 mod handshake;
 mod transport;
 
+#[cfg(feature = "tarpc")]
 use std::future::Future;
 use std::path::Path;
+#[cfg(feature = "tarpc")]
 use std::sync::Arc;
 
-use miko_rpc::{AsyncProxy, Interface, Proxy, Result};
+#[cfg(feature = "tarpc")]
+use miko_rpc::AsyncProxy;
+use miko_rpc::{Interface, Proxy, Result};
 
 use crate::token::Token;
+#[cfg(feature = "tarpc")]
 use async_transport::AsyncSocketTransport;
 
 pub(crate) use address::Address;
@@ -55,7 +62,7 @@ impl<P: Proxy> Connect for P {}
 /// Connects an async proxy to a running server, inside a tokio runtime.
 ///
 /// ```no_run
-/// use miko_core::mikobase_rpc::MikobaseAsyncClient;
+/// use miko_core::mikobase_rpc::{MikobaseAsync, MikobaseAsyncClient};
 /// use miko_shared::ConnectAsync;
 ///
 /// # async fn example() -> miko_rpc::Result<()> {
@@ -66,6 +73,7 @@ impl<P: Proxy> Connect for P {}
 /// # Ok(())
 /// # }
 /// ```
+#[cfg(feature = "tarpc")]
 pub trait ConnectAsync: AsyncProxy {
     /// Connects to the server at `path`. Retries for two seconds while the server does not listen yet.
     ///
@@ -73,8 +81,11 @@ pub trait ConnectAsync: AsyncProxy {
     /// As [`Connect::connect`], and `outside-runtime` if it is called outside a tokio runtime.
     fn connect(path: impl AsRef<Path>, token: &Token) -> impl Future<Output = Result<Self>> + Send {
         let address = Address::new(path, token);
-        async { Ok(Self::new(Arc::new(AsyncSocketTransport::connect(address).await?))) }
+        async {
+            Ok(Self::new(Arc::new(AsyncSocketTransport::connect(address, Self::Interface::surface()).await?)))
+        }
     }
 }
 
+#[cfg(feature = "tarpc")]
 impl<P: AsyncProxy> ConnectAsync for P {}

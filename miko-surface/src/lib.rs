@@ -67,6 +67,24 @@ impl Surface {
         self.methods.iter().find(|method| method.name == name)
     }
 
+    /// Whether there is a method with this wire name.
+    pub fn has_method(&self, name: &str) -> bool {
+        self.method(name).is_some()
+    }
+
+    /// The surface with the methods of other surfaces after its own. A method that several of them share, by
+    /// a common supertrait, occurs once.
+    #[must_use]
+    pub fn joined_with(&self, others: &[&Self]) -> Self {
+        let mut methods = self.methods.to_vec();
+        for method in others.iter().flat_map(|other| &*other.methods) {
+            if !methods.iter().any(|known| known.name == method.name) {
+                methods.push(method.clone());
+            }
+        }
+        Self { methods: methods.into(), ..self.clone() }
+    }
+
     /// The part of the surface that is recorded in a file, since clients depend on it: without version and
     /// docs, in the order of the names.
     #[must_use]

@@ -7,13 +7,15 @@ mod cargo;
 mod growth;
 mod mistakes;
 mod mistakes_page;
+mod strict;
 mod third_party;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use mikobase::prelude::*;
-use mikobase::rpc::{DispatchError, Interface, Method, Proxy, Transport};
+use mikobase::rpc::codec::{self, Message};
+use mikobase::rpc::{Call, DispatchError, Interface, Method, Proxy, Transport};
 use mikobase::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -127,11 +129,18 @@ impl Stock for Shelf {
 /// A transport to an implementation in this process, which serializes calls as for a socket.
 struct Loopback(Shelf);
 
-impl Transport<dyn Stock> for Loopback {
-    fn call(&self, _: &'static Method, request: stock_rpc::StockRequest) -> Result<stock_rpc::StockResponse> {
-        let request = rmp_serde::from_slice(&rmp_serde::to_vec_named(&request).unwrap()).unwrap();
-        let response = (&self.0 as &dyn Stock).serve(request);
-        Ok(rmp_serde::from_slice(&rmp_serde::to_vec_named(&response).unwrap()).unwrap())
+impl Transport for Loopback {
+    fn call(
+        &self,
+        _: &'static Method,
+        request: &dyn Message,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let (mut sent, mut answer) = (Vec::new(), Vec::new());
+        assert!(codec::encode(&mut sent, usize::MAX, |encoder| request.write(encoder)).is_ok());
+        let (method, arguments) = codec::split_variant(&sent).unwrap();
+        (&self.0 as &dyn Stock).serve(Call::message(method, arguments, &mut answer, usize::MAX))?;
+        read(&answer)
     }
 }
 
@@ -172,8 +181,13 @@ fn a_panic_in_a_method_is_an_error_and_the_server_goes_on() {
 #[test]
 fn a_failure_on_the_way_is_the_error_of_the_method() {
     struct Broken;
-    impl Transport<dyn Stock> for Broken {
-        fn call(&self, _: &'static Method, _: stock_rpc::StockRequest) -> Result<stock_rpc::StockResponse> {
+    impl Transport for Broken {
+        fn call(
+            &self,
+            _: &'static Method,
+            _: &dyn Message,
+            _: &mut dyn FnMut(&[u8]) -> Result<()>,
+        ) -> Result<()> {
             Err(Error::new(ErrorId::SERVER_GONE, "it left"))
         }
     }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::Case;
 use crate::relay::{ConnectionFate, Relay};
-use crate::turnstile::turnstile_rpc::TurnstileAsyncClient;
+use crate::turnstile::turnstile_rpc::{TurnstileAsync, TurnstileAsyncClient};
 use crate::turnstile::{RELEASE, turnstile};
 
 pub const CASES: &[Case] = &[

@@ -125,9 +125,26 @@ fn same_answers() {
 }
 
 fn stock_tarpc_client() {
-    use miko_core::mikobase_rpc::{MikobaseRequest, MikobaseResponse};
+    use miko_core::{Error, Record};
+    use serde::{Deserialize, Serialize};
     use tarpc::tokio_serde::formats::MessagePack;
     use tarpc::tokio_util::codec::LengthDelimitedCodec;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    enum StockRequest {
+        #[serde(rename = "record_by_pk")]
+        RecordByPk { pk: String },
+    }
+    impl tarpc::RequestName for StockRequest {
+        fn name(&self) -> &str {
+            "record_by_pk"
+        }
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    enum StockResponse {
+        #[serde(rename = "record_by_pk")]
+        RecordByPk(Result<Option<Record>, Error>),
+    }
 
     let uds = Uds::new().unwrap();
     let share: crate::support::Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
@@ -139,16 +156,15 @@ fn stock_tarpc_client() {
         let stream = tokio::net::UnixStream::from_std(stream).unwrap();
         let framed = tarpc::tokio_util::codec::Framed::new(stream, LengthDelimitedCodec::new());
         let transport = tarpc::serde_transport::new(framed, MessagePack::default());
-        let client =
-            tarpc::client::new::<MikobaseRequest, MikobaseResponse, _>(Default::default(), transport);
+        let client = tarpc::client::new::<StockRequest, StockResponse, _>(Default::default(), transport);
         let (client, dispatch) = (client.client, client.dispatch);
         tokio::task::LocalSet::new()
             .run_until(async {
                 tokio::task::spawn_local(dispatch);
-                let request = MikobaseRequest::RecordByPk { pk };
+                let request = StockRequest::RecordByPk { pk };
                 let response = client.call(tarpc::context::current(), request).await.unwrap();
-                let MikobaseResponse::RecordByPk(Ok(Some(record))) = response else {
-                    panic!("another response")
+                let StockResponse::RecordByPk(Ok(Some(record))) = response else {
+                    panic!("another response: {response:?}")
                 };
                 assert_eq!(record.bucket.get("n").unwrap(), Some(json!(7)));
             })

@@ -11,6 +11,7 @@ use miko_shared::wire::frame::{self, FrameBuffer};
 use miko_shared::wire::handshake::{HandshakeReply, Hello, preamble};
 use mikobase::prelude::*;
 use mikobase::rpc::Interface;
+use mikobase::rpc::codec::SerdeMessage;
 use mikobase::{Error, Share, Token, Worldlet};
 use nix::unistd::{pause, pipe};
 use serde::Serialize;
@@ -129,6 +130,7 @@ pub fn encoded_call(method: &str, params: &serde_json::Value) -> Vec<u8> {
 pub fn enclosed_call(method: &str, params: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let envelope = Envelope { deadline: Duration::from_secs(60), id: 1 };
-    envelope.enclose(&BTreeMap::from([(method, params)]), usize::MAX, &mut bytes).unwrap();
+    let call = BTreeMap::from([(method, params)]);
+    envelope.enclose(&SerdeMessage(&call), usize::MAX, &mut bytes).unwrap();
     bytes
 }

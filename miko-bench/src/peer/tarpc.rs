@@ -10,13 +10,15 @@ use miko_core::rpc::Interface;
 use miko_shared::wire::frame::{self, FrameBuffer};
 use miko_shared::wire::handshake::{HandshakeReply, Hello, PREAMBLE_SIZE, preamble};
 use miko_shared::{BoxError, Connect, Token, Uds};
+use serde::{Deserialize, Serialize};
+use tarpc::RequestName;
 use tarpc::server::{BaseChannel, Channel};
 use tarpc::tokio_serde::formats::MessagePack;
 use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
-use super::mikobase::ping_rpc::{PingClient, PingRequest, PingResponse, PingServer};
+use super::mikobase::ping_rpc::{PingClient, PingServer};
 use super::mikobase::{NoOp, Ping};
 use super::{Peer, Running, Size};
 use crate::crew::Crew;
@@ -78,6 +80,26 @@ impl Client for PingClient {
     fn empty(&mut self) -> Result<(), BoxError> {
         Ok(self.ping()?)
     }
+}
+
+/// A call of [`Ping`], as the macro of tarpc writes it.
+#[derive(Debug, Serialize, Deserialize)]
+enum PingRequest {
+    #[serde(rename = "ping")]
+    Ping {},
+}
+
+impl RequestName for PingRequest {
+    fn name(&self) -> &str {
+        "ping"
+    }
+}
+
+/// The result of a call of [`Ping`].
+#[derive(Debug, Serialize, Deserialize)]
+enum PingResponse {
+    #[serde(rename = "ping")]
+    Ping(Result<(), miko_core::Error>),
 }
 
 /// tarpc's client on a runtime of its own, as its documentation shows it.

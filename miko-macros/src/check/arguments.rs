@@ -5,6 +5,7 @@ use syn::{FnArg, Pat, PatIdent, PatType, Signature, Type};
 use super::sent_types;
 use crate::errors::Errors;
 use crate::model::ParamModel;
+use crate::types;
 
 const INSIDE: &str = "only the argument itself may be a reference, such as `&str`, `&[T]` or `&T`: \
                       inside a type write the owned one, such as `String`";
@@ -19,13 +20,14 @@ pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Vec<ParamModel> {
 }
 
 fn check_one(argument: &PatType, errors: &mut Errors) -> Option<ParamModel> {
-    check_type(&argument.ty, errors);
+    let ty = types::without_groups(&argument.ty);
+    check_type(&ty, errors);
     let Pat::Ident(pattern) = &*argument.pat else {
         errors.at(&argument.pat, "an argument has a name, not a pattern: the name is what JSON callers use");
         return None;
     };
     check_name(pattern, errors);
-    Some(ParamModel { ident: pattern.ident.clone(), ty: (*argument.ty).clone() })
+    Some(ParamModel { ident: pattern.ident.clone(), ty })
 }
 
 fn check_name(pattern: &PatIdent, errors: &mut Errors) {

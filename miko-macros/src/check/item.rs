@@ -1,7 +1,7 @@
 //! The rules of the trait itself, and of its members that are not methods.
 
 use proc_macro2::TokenStream;
-use syn::{ItemTrait, TraitItem};
+use syn::{ItemTrait, Path, TraitItem};
 
 use super::supertraits;
 use crate::errors::Errors;
@@ -22,7 +22,8 @@ pub(crate) fn is_trait(item: &TokenStream, errors: &mut Errors) -> Option<ItemTr
     }
 }
 
-pub(super) fn check(item: &ItemTrait, errors: &mut Errors) {
+/// Checks the trait itself; returns the supertraits that are to be interfaces.
+pub(super) fn check(item: &ItemTrait, errors: &mut Errors) -> Vec<Path> {
     if let Some(unsafety) = &item.unsafety {
         errors.at(
             unsafety,
@@ -45,7 +46,7 @@ pub(super) fn check(item: &ItemTrait, errors: &mut Errors) {
             "an interface has no where clause: allowed are the supertraits `Send`, `Sync` and `'static`",
         );
     }
-    supertraits::check(&item.supertraits, errors);
+    supertraits::check(&item.supertraits, errors)
 }
 
 /// Reports a member that is not a method.

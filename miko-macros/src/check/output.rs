@@ -4,8 +4,17 @@ use syn::{ReturnType, Signature, Type};
 
 use super::sent_types;
 use crate::errors::Errors;
+use crate::types;
 
-/// The return type as written.
+/// Types that people return and that are no `Result`. Of all others the type checker finds out: an alias of
+/// `Result` may have any name.
+const NO_RESULTS: &[&str] = &[
+    "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64",
+    "u128", "usize", "Arc", "BTreeMap", "Box", "Cow", "HashMap", "HashSet", "Option", "Rc", "String",
+    "Value", "Vec",
+];
+
+/// The return type, without the groups that `macro_rules!` puts around types.
 pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Option<Type> {
     let ReturnType::Type(_, output) = &sig.output else {
         errors.at(
@@ -15,23 +24,23 @@ pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Option<Type> {
         );
         return None;
     };
-    if !is_result(output) {
+    let output = types::without_groups(output);
+    if !may_be_result(&output) {
         errors.at(
-            output,
+            &output,
             "a remote method returns a `Result`, since a call can fail in transport: \
              write `mikobase::Result<…>`",
         );
     }
-    sent_types::check(output, "a result travels by value: return an owned type", errors);
-    Some((**output).clone())
+    sent_types::check(&output, "a result travels by value: return an owned type", errors);
+    Some(output)
 }
 
-/// Whether the type is called `Result`, or an alias such as `io::Result` or `MyResult`. The type checker
-/// finds out whether it is one.
-fn is_result(output: &Type) -> bool {
+fn may_be_result(output: &Type) -> bool {
     match output {
         Type::Path(path) => {
-            path.path.segments.last().is_some_and(|last| last.ident.to_string().ends_with("Result"))
+            let last = path.path.segments.last();
+            !last.is_some_and(|last| NO_RESULTS.iter().any(|name| last.ident == name))
         }
         _ => false,
     }

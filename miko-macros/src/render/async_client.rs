@@ -1,4 +1,5 @@
-//! Renders the async client: the same methods for callers in a runtime.
+//! Renders the async methods: a trait with the methods of the interface, which return futures, implemented
+//! for every async proxy whose interface is the trait or has it as a supertrait.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -8,61 +9,54 @@ use crate::model::{InterfaceModel, MethodModel};
 
 pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
-    let (name, client) = (interface.ident(), interface.named("AsyncClient"));
+    let (name, methods_name) = (interface.ident(), interface.async_trait());
+    let client_name = interface.named("AsyncClient");
     let doc = format!(
-        "A proxy for callers with a runtime: the methods of [`{name}`], async. Its clones share one \
-         connection, and what its methods return borrows nothing."
+        "The methods of [`{name}`](super::super::{name}) for callers with a runtime. What they return borrows \
+         nothing."
     );
-    let methods =
-        interface.methods.iter().enumerate().map(|(index, method)| render_method(interface, index, method));
+    let client_doc = format!(
+        "A proxy for callers with a runtime. [`{methods_name}`] has its methods. Its clones share one \
+         connection."
+    );
+    let signatures = interface.methods.iter().map(|method| {
+        let (doc, signature) = (&method.doc, render_signature(&rpc, method));
+        quote!(#[doc = #doc] #signature;)
+    });
+    let methods = interface.methods.iter().enumerate().map(|(index, method)| {
+        let (signature, surface) = (render_signature(&rpc, method), interface.surface_name());
+        let sent = client::sent(interface, method);
+        quote!(#signature { #rpc::call_async(self, &super::#surface.methods[#index], #sent) })
+    });
     quote! {
-        #[doc = #doc]
-        #[derive(::core::clone::Clone)]
-        #vis struct #client {
-            transport: ::std::sync::Arc<dyn #rpc::AsyncTransport<dyn #name>>,
-        }
+        #[doc = #client_doc]
+        #vis type #client_name = #rpc::AsyncClient<dyn super::#name>;
 
-        impl #rpc::AsyncProxy for #client {
-            type Interface = dyn #name;
+        #vis use self::asynchronous::#methods_name;
 
-            fn new(transport: ::std::sync::Arc<dyn #rpc::AsyncTransport<dyn #name>>) -> Self {
-                Self { transport }
+        mod asynchronous {
+            use super::super::*;
+
+            #[doc = #doc]
+            pub trait #methods_name {
+                #(#signatures)*
             }
-        }
 
-        impl ::core::fmt::Debug for #client {
-            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                f.debug_struct(::core::stringify!(#client)).finish_non_exhaustive()
+            #[automatically_derived]
+            impl<__I: #rpc::Interface + super::super::#name + ?::core::marker::Sized> #methods_name
+                for #rpc::AsyncClient<__I>
+            {
+                #(#methods)*
             }
-        }
-
-        impl #client {
-            #(#methods)*
         }
     }
 }
 
-fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
-    let (rpc, vis) = (interface.rpc(), interface.visibility());
-    let (request, surface) = (interface.named("Request"), interface.surface_name());
-    let (ident, output, doc) = (&method.ident, method.output_in_module(), &method.doc);
-    let variant = method.variant();
-    let arguments = client::arguments(method);
-    let fields = client::fields(interface, method);
-    let response = client::response(interface, method);
-    quote! {
-        #[doc = #doc]
-        #vis fn #ident(
-            &self,
-            #(#arguments),*
-        ) -> impl ::core::future::Future<Output = #output> + ::core::marker::Send + use<> {
-            let request = #request::#variant { #(#fields),* };
-            let transport = ::std::sync::Arc::clone(&self.transport);
-            async move {
-                let result =
-                    #rpc::AsyncTransport::call(&*transport, &#surface.methods[#index], request).await;
-                #response
-            }
-        }
-    }
+fn render_signature(rpc: &TokenStream, method: &MethodModel) -> TokenStream {
+    let (ident, output) = (&method.ident, method.output_in_module());
+    let arguments = method.params.iter().map(|param| {
+        let (ident, ty) = (&param.ident, param.ty_in_module());
+        quote!(#ident: #ty)
+    });
+    quote!(fn #ident(&self, #(#arguments),*) -> #rpc::PendingCall<#output>)
 }

@@ -1,118 +1,88 @@
-//! Renders `Interface` for the trait: serving a request, and calling a method by its name.
+//! Renders `Interface` for the trait: its surface, and serving a call.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
 
-use crate::model::{InterfaceModel, MethodModel};
+use crate::model::{InterfaceModel, MethodModel, unraw};
 
 pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
-    let (rpc, vis) = (interface.rpc(), interface.visibility());
-    let (name, surface) = (interface.ident(), interface.surface_name());
-    let [request, response, client, async_client, server] =
-        ["Request", "Response", "Client", "AsyncClient", "Server"].map(|role| interface.named(role));
-    let served = interface.methods.iter().map(|method| render_served(interface, method));
-    let dispatched = interface
-        .methods
-        .iter()
-        .enumerate()
-        .map(|(index, method)| render_dispatched(interface, index, method));
-    let (method, params) = (local("method"), local("params"));
-    let server_doc = format!("Serves any [`{name}`] on a tarpc channel, one call at a time.");
+    let (rpc, name) = (interface.rpc(), interface.ident());
+    let surface = render_surface(interface);
+    let (name_text, supertraits) = (unraw(name), &interface.supertraits);
+    let own = interface.methods.iter().map(|method| &method.wire_name);
+    let arms =
+        interface.methods.iter().enumerate().map(|(index, method)| render_arm(interface, index, method));
+    let inherited = interface.supertraits.iter().map(|supertrait| {
+        quote! {
+            method if <dyn #supertrait as #rpc::Interface>::surface().has_method(method) => {
+                <dyn #supertrait as #rpc::Interface>::serve(self, call)
+            }
+        }
+    });
     quote! {
+        #[automatically_derived]
         impl #rpc::Interface for dyn #name {
-            type Request = #request;
-            type Response = #response;
-            type Client = #client;
-            type AsyncClient = #async_client;
+            const NAMES: &'static #rpc::MethodNames = &#rpc::MethodNames {
+                interface: #name_text,
+                own: &[#(#own),*],
+                supertraits: &[#(<dyn #supertraits as #rpc::Interface>::NAMES),*],
+            };
 
             fn surface() -> &'static #rpc::Surface {
                 #surface
             }
 
-            fn serve(&self, request: #request) -> #response {
-                match request {
-                    #(#served)*
+            fn serve(&self, call: #rpc::Call<'_>) -> #rpc::Result<()> {
+                match call.method() {
+                    #(#arms)*
+                    #(#inherited)*
+                    _ => call.unknown(<dyn #name as #rpc::Interface>::surface()),
                 }
             }
 
-            fn dispatch(
-                &self,
-                #method: &str,
-                #params: #rpc::serde_json::Value,
-            ) -> ::core::result::Result<
-                ::std::boxed::Box<#rpc::serde_json::value::RawValue>,
-                #rpc::DispatchError
-            > {
-                match #method {
-                    #(#dispatched)*
-                    unknown => ::core::result::Result::Err(#rpc::unknown_method(#surface, unknown)),
-                }
+            fn of_client(client: &#rpc::Client<dyn #name>) -> &(dyn #name + 'static) {
+                client
             }
         }
-
-        #[doc = #server_doc]
-        #vis type #server = #rpc::TarpcServer<dyn #name>;
     }
 }
 
-/// An arm of `serve`.
-fn render_served(interface: &InterfaceModel<'_>, method: &MethodModel) -> TokenStream {
-    let (request, response, variant) =
-        (interface.named("Request"), interface.named("Response"), method.variant());
-    let idents = method.params.iter().map(|param| &param.ident);
-    let call = render_call(interface, method);
+/// The surface of the trait, joined with those of its supertraits.
+fn render_surface(interface: &InterfaceModel<'_>) -> TokenStream {
+    let (rpc, module, surface) = (interface.rpc(), interface.module(), interface.surface_name());
+    if interface.supertraits.is_empty() {
+        return quote!(#module::#surface);
+    }
+    let supertraits = &interface.supertraits;
     quote! {
-        #request::#variant { #(#idents),* } => #response::#variant(#call),
+        static JOINED: ::std::sync::LazyLock<#rpc::Surface> = ::std::sync::LazyLock::new(|| {
+            #module::#surface.joined_with(&[#(<dyn #supertraits as #rpc::Interface>::surface()),*])
+        });
+        &JOINED
     }
 }
 
-/// An arm of `dispatch`: takes all params before it reports any fault.
-fn render_dispatched(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
-    let rpc = interface.rpc();
-    let (surface, wire_name) = (interface.surface_name(), &method.wire_name);
-    let (name, params) = (local("method"), local("params"));
-    let idents: Vec<_> = method.params.iter().map(|param| &param.ident).collect();
-    let taken = method.params.iter().enumerate().map(|(position, param)| {
-        let (ident, ty) = (&param.ident, param.owned());
-        quote_spanned!(param.ty.span()=> let #ident = #params.take::<#ty>(#position);)
-    });
-    let call = render_call(interface, method);
-    let span = method.output.span();
-    let rpc_there = interface.rpc_at(span);
-    let render = quote_spanned!(span=> #rpc_there::render(#call));
-    // `finish` has failed if a param is missing.
-    let all_there = (!idents.is_empty()).then(|| {
-        quote! {
-            let (#(::core::option::Option::Some(#idents),)*) = (#(#idents,)*) else {
-                return ::core::result::Result::Err(#rpc::unknown_method(#surface, #name));
-            };
-        }
-    });
-    quote! {
-        #wire_name => {
-            let mut #params = #rpc::Params::new(&#surface.methods[#index], #params);
-            #(#taken)*
-            #params.finish()?;
-            #all_there
-            #render
-        }
-    }
-}
-
-/// A generated variable that cannot collide with an argument of the same name.
-fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
-}
-
-/// The guarded call. It uses the path of the trait, since an inherent method may have the same name.
-fn render_call(interface: &InterfaceModel<'_>, method: &MethodModel) -> TokenStream {
-    let span = method.output.span();
-    let (rpc, name) = (interface.rpc_at(span), interface.ident());
-    let (ident, wire_name) = (&method.ident, &method.wire_name);
+/// An arm of `serve`. The method is called by the path of the trait, since an inherent method may have the
+/// same name.
+fn render_arm(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
+    let (module, surface, name) = (interface.module(), interface.surface_name(), interface.ident());
+    let wire_name = &method.wire_name;
+    // At the place of the attribute, a call of a deprecated method is no use of it.
+    let mut ident = method.ident.clone();
+    ident.set_span(Span::call_site());
+    let (pattern, list) =
+        method.params.iter().rev().fold((quote!(()), quote!(())), |(pattern, list), param| {
+            let (ident, ty) = (&param.ident, param.owned());
+            (quote!((#ident, #pattern)), quote!((#ty, #list)))
+        });
     let arguments = method.params.iter().map(|param| {
         let ident = &param.ident;
         if param.is_borrowed() { quote!(&#ident) } else { quote!(#ident) }
     });
-    quote_spanned!(span=> #rpc::guard(#wire_name, || #name::#ident(self, #(#arguments),*)))
+    quote! {
+        #wire_name => call.run(
+            &#module::#surface.methods[#index],
+            |#pattern: #list| #name::#ident(self, #(#arguments),*),
+        ),
+    }
 }

@@ -10,7 +10,7 @@ use crate::recorded_surface;
 pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, vis) = (interface.rpc(), interface.visibility());
     let (constant, name) = (interface.surface_name(), interface.ident().to_string());
-    let doc = format!("The surface of [`{name}`].");
+    let doc = format!("The surface of [`{name}`](super::{name}).");
     let surface = interface.surface();
     let methods = surface.methods.iter().map(|method| render_method(method, &rpc));
     let dependencies = recorded_surface::dependencies(interface);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use miko_rpc::{AsyncTransport, CallFuture, Error, ErrorId, Interface, Method, Result};
+use miko_rpc::{AnswerFuture, AsyncTransport, Error, ErrorId, Method, Result, Surface};
 use tarpc::{client, context};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Address;
 use super::address::{CONNECT_RETRY, CONNECT_TIMEOUT, is_not_listening};
-use super::channel::{AsyncCallError, Channel, SharedRequest};
+use super::channel::{AsyncCallError, Channel, EncodedCall, EncodedResponse};
 
 /// tarpc formats a deadline as a date and stores it in a timer wheel; both are limited to a few years.
 const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -20,22 +20,24 @@ const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 ///
 /// After a connection is lost, the next call opens a new one. Calls that were in progress fail, because it is
 /// unknown whether they ran; repeatable ones are retried once.
-pub(super) struct AsyncSocketTransport<I: Interface + ?Sized> {
+pub(super) struct AsyncSocketTransport {
     address: Address,
-    current: Mutex<CurrentChannel<I>>,
+    /// The surface of the interface, for the handshake.
+    surface: &'static Surface,
+    current: Mutex<CurrentChannel>,
 }
 
 /// The current connection, and the number of connections before it.
-struct CurrentChannel<I: Interface + ?Sized> {
-    channel: Option<Channel<I>>,
+struct CurrentChannel {
+    channel: Option<Channel>,
     generation: u64,
 }
 
-type TarpcClient<I> = client::Channel<SharedRequest<<I as Interface>::Request>, <I as Interface>::Response>;
+type TarpcClient = client::Channel<EncodedCall, EncodedResponse>;
 
-impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
+impl AsyncSocketTransport {
     /// Connects at once. Retries for [`CONNECT_TIMEOUT`] while the server does not listen yet.
-    pub(super) async fn connect(address: Address) -> Result<Self> {
+    pub(super) async fn connect(address: Address, surface: &'static Surface) -> Result<Self> {
         refuse_outside_runtime()?;
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         let stream = loop {
@@ -47,13 +49,14 @@ impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
                 Err(fault) => return Err(address.unreachable(fault)),
             }
         };
-        let channel = open(stream, &address).await?;
-        Ok(Self { address, current: Mutex::new(CurrentChannel { channel: Some(channel), generation: 0 }) })
+        let channel = open(stream, &address, surface).await?;
+        let current = Mutex::new(CurrentChannel { channel: Some(channel), generation: 0 });
+        Ok(Self { address, surface, current })
     }
 
     /// The current connection and its generation. Opens a new one if the current has ended or is the `lost`
     /// generation.
-    async fn client(&self, lost: Option<u64>) -> Result<(TarpcClient<I>, u64)> {
+    async fn client(&self, lost: Option<u64>) -> Result<(TarpcClient, u64)> {
         refuse_outside_runtime()?;
         let mut current = self.current.lock().await;
         let generation = current.generation;
@@ -63,15 +66,15 @@ impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
                 let stream = UnixStream::connect(&self.address.path).await;
                 let stream = stream.map_err(|fault| self.address.unreachable(fault))?;
                 current.generation += 1;
-                open(stream, &self.address).await?
+                open(stream, &self.address, self.surface).await?
             }
         };
         let generation = current.generation;
         Ok((current.channel.insert(channel).client.clone(), generation))
     }
 
-    async fn run(&self, method: &'static Method, request: I::Request) -> Result<I::Response> {
-        let request = SharedRequest::new(method, request);
+    async fn run(&self, method: &'static Method, request: Vec<u8>) -> Result<Vec<u8>> {
+        let request = EncodedCall::new(method, request);
         let mut context = context::current();
         let deadline = method.deadline_or(self.address.limits.call_deadline).min(MAX_DEADLINE);
         context.deadline = Instant::now() + deadline;
@@ -79,7 +82,7 @@ impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
         loop {
             let (client, generation) = self.client(lost).await?;
             match client.call(context, request.clone()).await.map_err(AsyncCallError::from) {
-                Ok(response) => return Ok(response),
+                Ok(EncodedResponse(response)) => return Ok(response),
                 Err(AsyncCallError::Lost(_)) if method.is_repeatable() && lost.is_none() => {
                     lost = Some(generation)
                 }
@@ -89,17 +92,21 @@ impl<I: Interface + ?Sized> AsyncSocketTransport<I> {
     }
 }
 
-impl<I: Interface + ?Sized> AsyncTransport<I> for AsyncSocketTransport<I> {
-    fn call(&self, method: &'static Method, request: I::Request) -> CallFuture<'_, I::Response> {
+impl AsyncTransport for AsyncSocketTransport {
+    fn max_request_size(&self) -> usize {
+        self.address.limits.frame_size
+    }
+
+    fn call(&self, method: &'static Method, request: Vec<u8>) -> AnswerFuture<'_> {
         Box::pin(self.run(method, request))
     }
 }
 
 /// Opens a channel on `stream`, within the call deadline.
-async fn open<I: Interface + ?Sized>(stream: UnixStream, address: &Address) -> Result<Channel<I>> {
-    timeout(address.limits.call_deadline, Channel::open(stream, address)).await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time"))
-    })
+async fn open(stream: UnixStream, address: &Address, surface: &Surface) -> Result<Channel> {
+    timeout(address.limits.call_deadline, Channel::open(stream, address, surface)).await.unwrap_or_else(
+        |_| Err(Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time")),
+    )
 }
 
 /// Refuses to run outside a tokio runtime, which sockets and timers need.

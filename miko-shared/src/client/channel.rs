@@ -3,38 +3,39 @@
 use std::error::Error as StdError;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use miko_rpc::{Error, ErrorId, Interface, Method, Result};
+use miko_rpc::{Error, ErrorId, Method, Result, Surface};
 use serde::de::DeserializeOwned;
-use serde::{Serialize, Serializer};
 use tarpc::client::{NewClient, RpcError};
 use tarpc::tokio_serde;
 use tarpc::tokio_util::bytes::{Bytes, BytesMut};
 use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
-use tarpc::{RequestName, client, serde_transport};
+use tarpc::{ClientMessage, Request, RequestName, Response, ServerError, client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 use super::Address;
 use super::handshake::ClientHandshake;
-use crate::wire::frame::{self, FrameBuffer, HEADER_SIZE};
-use crate::wire::message::error_of;
+use crate::wire::envelope::Envelope;
+use crate::wire::frame::{self, FrameBuffer, too_large};
+use crate::wire::message::{Answer, error_in};
 
 /// A connection shared by many tasks.
-pub(super) struct Channel<I: Interface + ?Sized> {
-    pub(super) client: client::Channel<SharedRequest<I::Request>, I::Response>,
+pub(super) struct Channel {
+    pub(super) client: client::Channel<EncodedCall, EncodedResponse>,
     dispatch: JoinHandle<()>,
 }
 
-impl<I: Interface + ?Sized> Channel<I> {
+impl Channel {
     /// Performs the handshake on `stream` and spawns the task that reads from and writes to it.
-    pub(super) async fn open(mut stream: UnixStream, address: &Address) -> Result<Self> {
-        let limits = shake_hands::<I>(&mut stream, address).await?;
+    pub(super) async fn open(mut stream: UnixStream, address: &Address, surface: &Surface) -> Result<Self> {
+        let limits = shake_hands(&mut stream, address, surface).await?;
         let lengths = LengthDelimitedCodec::builder().max_frame_length(limits.incoming).new_codec();
-        let codec = NamedMessagePack { limit: limits.outgoing };
-        let transport = serde_transport::new(Framed::new(stream, lengths), codec);
+        let codec = EncodedMessages { limit: limits.outgoing };
+        let transport: tokio_serde::Framed<_, Response<EncodedResponse>, ClientMessage<EncodedCall>, _> =
+            tokio_serde::Framed::new(Framed::new(stream, lengths), codec);
         let NewClient { client, dispatch } = client::new(client::Config::default(), transport);
         let dispatch = tokio::spawn(async {
             // Each call in progress returns the error that ended the connection.
@@ -56,12 +57,9 @@ struct FrameLimits {
 }
 
 /// Performs the handshake and returns the agreed limits.
-async fn shake_hands<I: Interface + ?Sized>(
-    stream: &mut UnixStream,
-    address: &Address,
-) -> Result<FrameLimits> {
+async fn shake_hands(stream: &mut UnixStream, address: &Address, surface: &Surface) -> Result<FrameLimits> {
     let (mut incoming, mut outgoing) = (FrameBuffer::default(), Vec::new());
-    let mut handshake = ClientHandshake::begin(address, I::surface(), &mut outgoing)?;
+    let mut handshake = ClientHandshake::begin(address, surface, &mut outgoing)?;
     loop {
         // The server may refuse before it has read everything. Its reply then takes precedence over the write
         // error.
@@ -114,7 +112,7 @@ impl From<RpcError> for AsyncCallError {
             RpcError::DeadlineExceeded => {
                 Self::CallFailed(Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time"))
             }
-            RpcError::Server(refusal) => Self::CallFailed(error_of(&refusal)),
+            RpcError::Server(refusal) => Self::CallFailed(error_in(&refusal.detail)),
             RpcError::Send(fault) => {
                 Self::CallFailed(own_error(&*fault).unwrap_or_else(|| {
                     Error::caused_by(ErrorId::INTERNAL, "the call could not be sent", fault)
@@ -132,57 +130,72 @@ fn own_error(fault: &(dyn StdError + 'static)) -> Option<Error> {
     own_error(fault.downcast_ref::<io::Error>()?.get_ref()?)
 }
 
-/// A request that can be sent twice: its clones share one value, which need not be `Clone`.
-pub(super) struct SharedRequest<Request> {
+/// A call that was encoded before it is sent. Its clones share the bytes.
+#[derive(Clone)]
+pub(super) struct EncodedCall {
     method: &'static str,
-    /// Locked because a request is `Send` but need not be `Sync`. The lock is never contended.
-    request: Arc<Mutex<Request>>,
+    message: Bytes,
 }
 
-impl<Request> SharedRequest<Request> {
-    pub(super) fn new(method: &'static Method, request: Request) -> Self {
-        Self { method: &method.name, request: Arc::new(Mutex::new(request)) }
+impl EncodedCall {
+    pub(super) fn new(method: &'static Method, message: Vec<u8>) -> Self {
+        Self { method: &method.name, message: message.into() }
     }
 }
 
-impl<Request> Clone for SharedRequest<Request> {
-    fn clone(&self) -> Self {
-        Self { method: self.method, request: Arc::clone(&self.request) }
-    }
-}
-
-impl<Request: Serialize> Serialize for SharedRequest<Request> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.request.lock().unwrap_or_else(PoisonError::into_inner).serialize(serializer)
-    }
-}
-
-impl<Request> RequestName for SharedRequest<Request> {
+impl RequestName for EncodedCall {
     fn name(&self) -> &str {
         self.method
     }
 }
 
-/// The codec of messages, in the encoding of [`frame`]. The length codec adds and removes the frame header.
-struct NamedMessagePack {
+/// A response that has not been decoded.
+pub(super) struct EncodedResponse(pub(super) Vec<u8>);
+
+/// The codec of messages that are encoded already: it adds and removes the envelopes. The length codec adds
+/// and removes the frame header.
+struct EncodedMessages {
     /// The largest message that may be sent, in bytes.
     limit: usize,
 }
 
-impl<T: Serialize> tokio_serde::Serializer<T> for NamedMessagePack {
+impl tokio_serde::Serializer<ClientMessage<EncodedCall>> for EncodedMessages {
     type Error = io::Error;
 
-    fn serialize(self: Pin<&mut Self>, message: &T) -> io::Result<Bytes> {
-        let mut framed = Vec::new();
-        frame::encode(message, self.limit, &mut framed).map_err(io::Error::other)?;
-        Ok(Bytes::from(framed).slice(HEADER_SIZE..))
+    fn serialize(self: Pin<&mut Self>, message: &ClientMessage<EncodedCall>) -> io::Result<Bytes> {
+        let mut content = Vec::new();
+        match message {
+            ClientMessage::Request(Request { context, id, message }) => {
+                let deadline = context.deadline.saturating_duration_since(Instant::now());
+                Envelope { deadline, id: *id }.write(&mut content);
+                content.extend_from_slice(&message.message);
+            }
+            ClientMessage::Cancel { trace_context, request_id } => {
+                let cancel =
+                    ClientMessage::<()>::Cancel { trace_context: *trace_context, request_id: *request_id };
+                content = rmp_serde::to_vec_named(&cancel).map_err(io::Error::other)?;
+            }
+            _ => return Err(io::Error::other("tarpc has a message that this client does not know")),
+        }
+        if content.len() > self.limit {
+            return Err(io::Error::other(too_large(self.limit)));
+        }
+        Ok(content.into())
     }
 }
 
-impl<T: DeserializeOwned> tokio_serde::Deserializer<T> for NamedMessagePack {
+impl tokio_serde::Deserializer<Response<EncodedResponse>> for EncodedMessages {
     type Error = io::Error;
 
-    fn deserialize(self: Pin<&mut Self>, message: &BytesMut) -> io::Result<T> {
-        frame::decode(message).map_err(io::Error::other)
+    fn deserialize(self: Pin<&mut Self>, frame: &BytesMut) -> io::Result<Response<EncodedResponse>> {
+        let Answer { request_id, response } = Answer::read(frame).map_err(io::Error::other)?;
+        let message = match response {
+            Ok(response) => Ok(EncodedResponse(response.into_owned())),
+            Err(error) => {
+                let detail = serde_json::to_string(&error).unwrap_or_else(|_| error.to_string());
+                Err(ServerError::new(io::ErrorKind::Other, detail))
+            }
+        };
+        Ok(Response { request_id, message })
     }
 }

@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use miko_rpc::{Error, ErrorId, Interface, Result, Surface};
+use miko_rpc::codec::Message;
+use miko_rpc::{Error, ErrorId, Result, Surface};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
@@ -15,7 +16,7 @@ use super::handshake::ClientHandshake;
 use crate::polling::AdaptiveSpin;
 use crate::wire::envelope::Envelope;
 use crate::wire::frame::{self, FrameBuffer};
-use crate::wire::message::{self, Answer, error_of};
+use crate::wire::message::Answer;
 
 /// A connection after its handshake.
 pub(super) struct Connection {
@@ -49,17 +50,18 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Sends one request and receives its answer.
+    /// Sends one request, and passes the response to `read`.
     ///
     /// `deadline` is the timeout of each single wait: it restarts whenever bytes arrive or are sent. A call
     /// can thus take longer than `deadline` in total.
     ///
     /// Every fault except [`ConnectionFault::OfCall`] leaves the connection unusable.
-    pub(super) fn call<I: Interface + ?Sized>(
+    pub(super) fn call(
         &mut self,
-        request: &I::Request,
+        request: &dyn Message,
         deadline: Duration,
-    ) -> Result<I::Response, ConnectionFault> {
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<(), ConnectionFault> {
         let id = self.next_id;
         self.next_id += 1;
         self.outgoing.clear();
@@ -68,20 +70,21 @@ impl Connection {
             .map_err(ConnectionFault::OfCall)?;
         self.set_timeout(deadline).map_err(ConnectionFault::OfConnection)?;
         self.send().map_err(|error| ConnectionFault::classify(error, ConnectionFault::Unsent))?;
-        let answer: Answer<I::Response> = self
-            .receive(message::decode_answer)
-            .map_err(|error| ConnectionFault::classify(error, ConnectionFault::Unanswered))?;
-        match answer.message {
+        self.receive(|frame| {
+            let Answer { request_id, response } = Answer::read(frame)?;
             // One call is in progress at a time, so its answer is the next message. A refusal with another id
             // means that the server could not decode the request's id; it then closes the connection.
-            Ok(response) if answer.request_id == id => Ok(response),
-            Ok(_) => Err(ConnectionFault::OfConnection(Error::new(
-                ErrorId::INTERNAL,
-                "the server answered another call",
-            ))),
-            Err(refusal) if answer.request_id == id => Err(ConnectionFault::OfCall(error_of(&refusal))),
-            Err(refusal) => Err(ConnectionFault::OfConnection(error_of(&refusal))),
-        }
+            Ok(match response {
+                Ok(response) if request_id == id => read(&response).map_err(ConnectionFault::OfCall),
+                Ok(_) => Err(ConnectionFault::OfConnection(Error::new(
+                    ErrorId::INTERNAL,
+                    "the server answered another call",
+                ))),
+                Err(refusal) if request_id == id => Err(ConnectionFault::OfCall(refusal)),
+                Err(refusal) => Err(ConnectionFault::OfConnection(refusal)),
+            })
+        })
+        .unwrap_or_else(|error| Err(ConnectionFault::classify(error, ConnectionFault::Unanswered)))
     }
 
     fn perform_handshake(&mut self, address: &Address, surface: &Surface) -> Result<()> {
@@ -104,7 +107,7 @@ impl Connection {
     }
 
     /// Receives one frame and decodes it. Spins briefly before it blocks.
-    fn receive<T>(&mut self, decode: fn(&[u8]) -> Result<T>) -> Result<T> {
+    fn receive<T>(&mut self, mut decode: impl FnMut(&[u8]) -> Result<T>) -> Result<T> {
         loop {
             if let Some(frame) = self.incoming.next_frame(self.frame_limit)? {
                 let message = decode(frame);

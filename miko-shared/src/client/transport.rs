@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{process, thread};
 
-use miko_rpc::{Error, ErrorId, Interface, Method, Result, Surface, Transport};
+use miko_rpc::codec::Message;
+use miko_rpc::{Error, ErrorId, Method, Result, Surface, Transport};
 use tracing::info;
 
 use super::Address;
@@ -34,6 +35,8 @@ impl CallCounter {
 /// read each other's answers.
 pub(crate) struct SocketTransport {
     address: Address,
+    /// The surface of the interface, for the handshake.
+    surface: &'static Surface,
     calls: CallCounter,
     connection: Mutex<Option<OwnedConnection>>,
 }
@@ -46,12 +49,12 @@ struct OwnedConnection {
 
 impl SocketTransport {
     /// Creates a transport that connects at its first call.
-    pub(crate) fn new(address: Address) -> Self {
-        Self { address, calls: CallCounter::default(), connection: Mutex::new(None) }
+    pub(crate) fn new(address: Address, surface: &'static Surface) -> Self {
+        Self { address, surface, calls: CallCounter::default(), connection: Mutex::new(None) }
     }
 
     /// Connects at once. Retries until `timeout` while the server does not listen yet.
-    pub(crate) fn connect(address: Address, surface: &Surface, timeout: Duration) -> Result<Self> {
+    pub(crate) fn connect(address: Address, surface: &'static Surface, timeout: Duration) -> Result<Self> {
         refuse_where_it_cannot_wait(&address.path)?;
         let deadline = Instant::now() + timeout;
         let stream = loop {
@@ -64,7 +67,7 @@ impl SocketTransport {
             }
         };
         let connection = Connection::open(stream, &address, surface)?;
-        let transport = Self::new(address);
+        let transport = Self::new(address, surface);
         *transport.lock() = Some(OwnedConnection { pid: process::id(), connection });
         Ok(transport)
     }
@@ -85,8 +88,13 @@ impl SocketTransport {
     }
 }
 
-impl<I: Interface + ?Sized> Transport<I> for SocketTransport {
-    fn call(&self, method: &'static Method, request: I::Request) -> Result<I::Response> {
+impl Transport for SocketTransport {
+    fn call(
+        &self,
+        method: &'static Method,
+        request: &dyn Message,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         refuse_where_it_cannot_wait(&self.address.path)?;
         let mut slot = self.lock();
         self.calls.0.fetch_add(1, Ordering::Relaxed);
@@ -94,10 +102,10 @@ impl<I: Interface + ?Sized> Transport<I> for SocketTransport {
         let started = Instant::now();
         let mut retried = false;
         loop {
-            let connection = connected(&mut slot, &self.address, I::surface())?;
+            let connection = connected(&mut slot, &self.address, self.surface)?;
             let remaining = if retried { deadline.saturating_sub(started.elapsed()) } else { deadline };
-            let (error, may_retry) = match connection.call::<I>(&request, remaining) {
-                Ok(response) => return Ok(response),
+            let (error, may_retry) = match connection.call(request, remaining, read) {
+                Ok(()) => return Ok(()),
                 Err(ConnectionFault::OfCall(error)) => return Err(error),
                 Err(ConnectionFault::OfConnection(error)) => (error, false),
                 Err(ConnectionFault::Unsent(error)) => (error, true),

@@ -3,18 +3,16 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, ErrorId, Interface, Method, memory};
-use serde::de::IgnoredAny;
-use tarpc::RequestName;
+use miko_rpc::{Call, Error, ErrorId, Interface, Method, memory, unreadable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tracing::{Level, enabled, warn};
 
 use super::Shared;
 use crate::serving;
-use crate::wire::envelope::Envelope;
-use crate::wire::frame::{self, FrameBuffer};
-use crate::wire::message::{self, Answer, Incoming, IncomingRequest, refusal};
+use crate::wire::envelope::{Envelope, enclose_response};
+use crate::wire::frame::FrameBuffer;
+use crate::wire::message::{self, Incoming, IncomingCall};
 
 /// Pending answers are sent when they reach this many bytes.
 const FLUSH_AT: usize = 64 << 10;
@@ -82,8 +80,7 @@ impl ConnectionState {
 
     /// Appends a refusal to the answers.
     fn refuse(&mut self, id: u64, error: &Error) {
-        // Encoding a refusal cannot fail.
-        let _ = message::encode_answer(&refusal::<()>(id, error), usize::MAX, &mut self.outgoing);
+        message::encode_refusal(id, error, &mut self.outgoing);
     }
 
     /// Records `count` bytes that were read, and accounts for the memory of a large frame. If memory is full,
@@ -173,52 +170,55 @@ fn serve_frame<I: Interface + ?Sized>(
     shared: &Shared<I>,
     outgoing: &mut Vec<u8>,
 ) -> Result<Option<u64>, Error> {
-    let (method, answer) = match read_call::<I>(frame, shared.limits.frame_size) {
-        Ok(Incoming::Request(request)) => run(request, arrived, shared),
-        Ok(Incoming::Cancel(_)) => return Ok(None),
-        Err(fault) => (None, refuse_unreadable(frame, &fault)?),
+    let call = match read_call(frame, shared.limits.frame_size) {
+        Ok(Incoming::Call(call)) => call,
+        Ok(Incoming::Cancel) => return Ok(None),
+        Err(fault) => return Err(unreadable(&fault.to_string())),
     };
-    let begin = outgoing.len();
-    let encoded = message::encode_answer(&answer, shared.limits.frame_size, outgoing);
-    encoded.and_then(|()| memory_of_answer(outgoing.len() - begin)).or_else(|error| {
-        outgoing.truncate(begin);
-        let refused = unsent(error, method);
-        frame::encode(&refusal::<I::Response>(answer.request_id, &refused), usize::MAX, outgoing)
-    })?;
-    Ok(Some(answer.request_id))
+    if let Err(error) = serve_call(&call, arrived, shared, outgoing) {
+        message::encode_refusal(call.id, &error, outgoing);
+    }
+    Ok(Some(call.id))
 }
 
-/// Decodes the call in a frame, with a bound on the memory of its values. A small frame cannot reach the
+/// Decodes the message in a frame, with a bound on the memory of its values. A small frame cannot reach the
 /// bound.
-fn read_call<I: Interface + ?Sized>(
-    frame: &[u8],
-    frame_size: usize,
-) -> Result<Incoming<I::Request>, rmp_serde::decode::Error> {
+fn read_call(frame: &[u8], frame_size: usize) -> Result<Incoming<'_>, rmp_serde::decode::Error> {
     if frame.len() <= LARGE {
         return Incoming::read(frame);
     }
     memory::read_within(frame_size.saturating_mul(memory::MAX_EXPANSION), || Incoming::read(frame))
 }
 
-/// Runs a call, unless its deadline has passed.
-fn run<I: Interface + ?Sized>(
-    request: IncomingRequest<I::Request>,
+/// Runs a call, unless its deadline has passed, and appends its answer to `outgoing`. An error refuses the
+/// call.
+fn serve_call<I: Interface + ?Sized>(
+    call: &IncomingCall<'_>,
     arrived: Instant,
     shared: &Shared<I>,
-) -> (Option<&'static Method>, Answer<I::Response>) {
+    outgoing: &mut Vec<u8>,
+) -> Result<(), Error> {
     let now = Instant::now();
-    if now.saturating_duration_since(arrived) >= request.context.deadline {
-        let late = Error::new(
+    if now.saturating_duration_since(arrived) >= call.deadline {
+        return Err(Error::new(
             ErrorId::DEADLINE_EXCEEDED,
             "the call was not taken up before its deadline, and not run",
-        );
-        return (None, refusal(request.id, &late));
+        ));
     }
-    let method = shared.activity.begin(request.message.name(), now);
-    let response = serving::run(|| shared.service.interface().serve(request.message));
+    let (name, arguments) =
+        call.method().ok_or_else(|| unreadable("it is no map from a method to its arguments"))?;
+    let method = shared.activity.begin(name, now);
+    let begin = outgoing.len();
+    let served = enclose_response(call.id, shared.limits.frame_size, outgoing, |answer, limit| {
+        serving::run(|| shared.service.interface().serve(Call::message(name, arguments, answer, limit)))
+    });
     shared.activity.end();
     report_slow(method, now);
-    (method, Answer { request_id: request.id, message: Ok(response) })
+    served?;
+    memory_of_answer(outgoing.len() - begin).map_err(|error| {
+        outgoing.truncate(begin);
+        error.with("method", name)
+    })
 }
 
 /// Logs a call that took long. The time is read only if the event is enabled.
@@ -235,40 +235,8 @@ fn memory_of_answer(bytes: usize) -> Result<(), Error> {
     if bytes > LARGE { memory::charge(bytes) } else { Ok(()) }
 }
 
-/// The error for an answer of `method` that could not be encoded.
-fn unsent(error: Error, method: Option<&Method>) -> Error {
-    let error = if error.is(ErrorId::STORAGE_FULL) {
-        error
-    } else if error.is(ErrorId::REQUEST_TOO_LARGE) {
-        error.with("message", "the answer is larger than the limit `frame_size`: ask for less at once")
-    } else {
-        let reason = error.items()[0].message().to_owned();
-        error.with("message", format!("the answer of the method cannot be sent: {reason}"))
-    };
-    match method {
-        Some(method) => error.with("method", &*method.name),
-        None => error,
-    }
-}
-
-/// A frame with an unknown or malformed call gets a refusal as answer. A frame that holds no call ends the
-/// connection.
-fn refuse_unreadable<Response>(
-    frame: &[u8],
-    fault: &rmp_serde::decode::Error,
-) -> Result<Answer<Response>, Error> {
-    let message = format!("the call cannot be read: {fault}");
-    let error =
-        memory::take_limit_error(&message).unwrap_or_else(|| Error::new(ErrorId::INVALID_REQUEST, message));
-    match Incoming::<IgnoredAny>::read(frame) {
-        Ok(Incoming::Request(request)) => Ok(refusal(request.id, &error)),
-        Ok(Incoming::Cancel(_)) | Err(_) => Err(error),
-    }
-}
-
 /// Sends the reason why the connection ends. Errors of sending are ignored.
 async fn send_final_error(stream: &mut UnixStream, error: &Error, mut outgoing: Vec<u8>) {
-    if frame::encode(&refusal::<()>(NO_ID, error), usize::MAX, &mut outgoing).is_ok() {
-        let _ = stream.write_all(&outgoing).await;
-    }
+    message::encode_refusal(NO_ID, error, &mut outgoing);
+    let _ = stream.write_all(&outgoing).await;
 }

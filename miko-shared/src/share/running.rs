@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::rc::Rc;
 
-use miko_rpc::{Error, ErrorId, Interface, Proxy, Result};
+use miko_rpc::{Client, Error, ErrorId, Interface, Proxy, Result};
 use nix::unistd::{Pid, getpid};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -32,7 +32,7 @@ pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
     pub(super) ended: Vec<ReapedWorker>,
     pub(super) on_exit: Option<OnExit>,
     pub(super) address: Address,
-    pub(super) db: OnceCell<I::Client>,
+    pub(super) db: OnceCell<Client<I>>,
     /// Converts the bytes of the final state.
     pub(super) read_state: fn(Vec<u8>) -> S,
     pub(super) returns: PhantomData<fn() -> R>,
@@ -54,9 +54,11 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     ///
     /// # Errors
     /// `inside-runtime` in an async runtime, which blocking calls would block.
-    pub fn db(&self) -> Result<&I::Client> {
+    pub fn db(&self) -> Result<&Client<I>> {
         refuse_in_runtime()?;
-        Ok(self.db.get_or_init(|| I::Client::new(Box::new(SocketTransport::new(self.address.clone())))))
+        Ok(self
+            .db
+            .get_or_init(|| Client::new(Box::new(SocketTransport::new(self.address.clone(), I::surface())))))
     }
 
     /// The path of the socket.

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use miko_rpc::{Error, ErrorId, Interface, Result};
+use miko_rpc::{Client, Error, ErrorId, Interface, Result};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
 use serde::Serialize;
@@ -220,7 +220,7 @@ impl Uds {
         &self,
         n: usize,
         open: impl FnOnce() -> Result<Box<I>>,
-        work: impl Fn(&I::Client, &Worker) -> Result<R, BoxError>,
+        work: impl Fn(&Client<I>, &Worker) -> Result<R, BoxError>,
     ) -> Result<Report<R>, ShareError<R>>
     where
         I: Interface + ?Sized,
@@ -239,7 +239,7 @@ impl Uds {
         &self,
         n: usize,
         open: impl FnOnce() -> Result<Box<I>>,
-        work: impl Fn(&I::Client, &Worker) -> Result<R, BoxError> + 'b,
+        work: impl Fn(&Client<I>, &Worker) -> Result<R, BoxError> + 'b,
     ) -> Result<Share<'b, I, R>>
     where
         I: Interface + ?Sized,
@@ -254,7 +254,7 @@ impl Uds {
         n: usize,
         open: impl FnOnce() -> Result<S>,
         read_state: fn(Vec<u8>) -> T,
-        work: impl Fn(&I::Client, &Worker) -> Result<R, BoxError> + 'b,
+        work: impl Fn(&Client<I>, &Worker) -> Result<R, BoxError> + 'b,
     ) -> Result<Share<'b, I, R, T>>
     where
         I: Interface + ?Sized,

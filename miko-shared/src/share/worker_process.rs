@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use miko_rpc::{Error, Interface, Proxy, panic_message};
+use miko_rpc::{Client, Error, Interface, Proxy, panic_message};
 use serde::{Deserialize, Serialize};
 
 use super::BoxError;
@@ -61,14 +61,14 @@ pub(super) fn run<I: Interface + ?Sized, R: Serialize>(
     worker: &Worker,
     address: Address,
     mut result_pipe: std::fs::File,
-    work: &impl Fn(&I::Client, &Worker) -> Result<R, BoxError>,
+    work: &impl Fn(&Client<I>, &Worker) -> Result<R, BoxError>,
 ) -> i32 {
     let mut calls = CallCounter::default();
     let result = match SocketTransport::connect(address, I::surface(), CONNECT_TIMEOUT) {
         Err(error) => ClosureResult::Failed { text: error.to_string(), error: Some(error) },
         Ok(transport) => {
             calls = transport.calls();
-            let db = I::Client::new(Box::new(transport));
+            let db = Client::new(Box::new(transport));
             run_closure(|| work(&db, worker))
         }
     };

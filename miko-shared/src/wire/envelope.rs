@@ -9,9 +9,9 @@
 use std::time::Duration;
 
 use miko_rpc::Result;
+use miko_rpc::codec::Message;
 use rmp::decode::read_int;
 use rmp::encode::write_uint;
-use serde::Serialize;
 
 use super::frame;
 
@@ -48,11 +48,12 @@ impl Envelope {
     ///
     /// # Errors
     /// As [`frame::encode`].
-    pub fn enclose(&self, call: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result<()> {
+    pub fn enclose(&self, call: &dyn Message, limit: usize, out: &mut Vec<u8>) -> Result<()> {
         frame::encode_after(|out| self.write(out), call, limit, out)
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    /// Appends the envelope, which the call follows, to `out`.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         put(out, BEGIN, self.deadline.as_secs());
         put(out, NANOS, self.deadline.subsec_nanos().into());
         put(out, TRACE, self.id);
@@ -71,16 +72,23 @@ impl Envelope {
     }
 }
 
-/// Appends the response to a call that was served to `out`, as one frame.
+/// Appends the response to a call to `out`, as one frame. `serve` appends the response itself; it is passed
+/// the size of the largest one.
 ///
 /// # Errors
-/// As [`frame::encode`].
-pub fn enclose_response(id: u64, response: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result<()> {
-    let write_before = |out: &mut Vec<u8>| {
+/// Those of `serve`; `request-too-large` for a frame beyond `limit`. After an error `out` is unchanged.
+pub fn enclose_response(
+    id: u64,
+    limit: usize,
+    out: &mut Vec<u8>,
+    serve: impl FnOnce(&mut Vec<u8>, usize) -> Result<()>,
+) -> Result<()> {
+    frame::append(limit, out, |out, end| {
         put(out, ANSWER, id);
         out.extend_from_slice(SERVED);
-    };
-    frame::encode_after(write_before, response, limit, out)
+        let room = end.saturating_sub(out.len());
+        serve(out, room)
+    })
 }
 
 /// Splits what [`enclose_response`] wrote into the id of the call and the response. Returns `None` for
@@ -108,13 +116,14 @@ fn take(rest: &mut &[u8], before: &[u8]) -> Option<u64> {
 mod tests {
     use std::time::Instant;
 
+    use miko_rpc::codec::SerdeMessage;
     use miko_rpc::{Error, ErrorId};
     use tarpc::trace;
     use tarpc::{ClientMessage, Request, context};
 
     use super::*;
     use crate::wire::frame::HEADER_SIZE;
-    use crate::wire::message::{Answer, Incoming, refusal};
+    use crate::wire::message::{Incoming, encode_refusal};
 
     /// A call as a tarpc client encodes it, with this trace id and without the frame header.
     fn sent_by_tarpc(trace: u128, id: u64, message: &str) -> Vec<u8> {
@@ -139,7 +148,7 @@ mod tests {
             assert_eq!(rmp_serde::from_slice::<String>(call).unwrap(), "Engage!");
 
             let mut enclosed = Vec::new();
-            envelope.enclose(&"Engage!", 1 << 10, &mut enclosed).unwrap();
+            envelope.enclose(&SerdeMessage(&"Engage!"), 1 << 10, &mut enclosed).unwrap();
             assert_eq!(enclosed[HEADER_SIZE..], sent);
         }
     }
@@ -147,7 +156,7 @@ mod tests {
     #[test]
     fn a_response_has_the_encoding_of_tarpc() {
         for id in [0, 127, 128, u64::MAX] {
-            let answer = Answer { request_id: id, message: Ok("Aye!") };
+            let answer = tarpc::Response { request_id: id, message: Ok("Aye!") };
             let sent = rmp_serde::to_vec_named(&answer).unwrap();
             let (request_id, response) = open_response(&sent).unwrap();
             assert_eq!(
@@ -156,20 +165,23 @@ mod tests {
             );
 
             let mut enclosed = Vec::new();
-            enclose_response(id, &"Aye!", 1 << 10, &mut enclosed).unwrap();
+            let write = |out: &mut Vec<u8>, _| {
+                out.extend(rmp_serde::to_vec("Aye!").unwrap());
+                Ok(())
+            };
+            enclose_response(id, 1 << 10, &mut enclosed, write).unwrap();
             assert_eq!(enclosed[HEADER_SIZE..], sent);
         }
-        let refused = refusal::<()>(1, &Error::new(ErrorId::INTERNAL, "no"));
-        assert_eq!(open_response(&rmp_serde::to_vec_named(&refused).unwrap()), None);
+        let mut refused = Vec::new();
+        encode_refusal(1, &Error::new(ErrorId::INTERNAL, "no"), &mut refused);
+        assert_eq!(open_response(&refused[HEADER_SIZE..]), None);
     }
 
     #[test]
     fn an_envelope_in_another_form_is_left_to_serde() {
         let traced = sent_by_tarpc(7, 1, "Engage!");
         assert_eq!(Envelope::open(&traced), None);
-        assert!(
-            matches!(rmp_serde::from_slice(&traced), Ok(Incoming::<String>::Request(call)) if call.id == 1)
-        );
+        assert_eq!(Envelope::open(&traced), None);
         let plain = sent_by_tarpc(0, 1, "Engage!");
         for end in 0..plain.len() - "\u{a7}Engage!".len() {
             assert_eq!(Envelope::open(&plain[..end]), None, "the first {end} bytes");
@@ -186,6 +198,6 @@ mod tests {
         write_uint(&mut frame, 1).unwrap();
         frame.extend_from_slice(MESSAGE);
         assert_eq!(Envelope::open(&frame), None);
-        assert!(rmp_serde::from_slice::<Incoming<()>>(&frame).is_err());
+        assert!(Incoming::read(&frame).is_err());
     }
 }

@@ -1,8 +1,7 @@
 //! Frames: a big-endian length of four bytes, followed by that many bytes.
 
-use std::io::{self, Write};
-
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::codec::{self, Message, SerdeMessage};
+use miko_rpc::{self as rpc, Error, ErrorId, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,65 +21,43 @@ const MIN_BUFFER_SIZE: usize = 16 << 10;
 /// `request-too-large` beyond `limit` bytes, `internal` if the value cannot be serialized. After an error
 /// `out` is unchanged.
 pub fn encode(value: &impl Serialize, limit: usize, out: &mut Vec<u8>) -> Result<()> {
-    encode_after(|_| {}, value, limit, out)
+    encode_after(|_| {}, &SerdeMessage(value), limit, out)
 }
 
-/// As [`encode`]. `write_before` appends bytes to the frame before the value; they count towards `limit`.
+/// As [`encode`]. `write_before` appends bytes to the frame before the message; they count towards `limit`.
 pub(super) fn encode_after(
     write_before: impl FnOnce(&mut Vec<u8>),
-    value: &impl Serialize,
+    message: &(impl Message + ?Sized),
     limit: usize,
     out: &mut Vec<u8>,
 ) -> Result<()> {
+    append(limit, out, |out, end| {
+        write_before(out);
+        codec::encode(out, end, |encoder| message.write(encoder)).map_err(|fault| rpc::unsent(fault, limit))
+    })
+}
+
+/// Appends one frame with the content that `write` appends; it is passed the length up to which `out` may
+/// grow.
+///
+/// # Errors
+/// Those of `write`; `request-too-large` beyond `limit` bytes. After an error `out` is unchanged.
+pub(super) fn append(
+    limit: usize,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>, usize) -> Result<()>,
+) -> Result<()> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_SIZE]);
-    write_before(out);
     let end = start + HEADER_SIZE + limit.min(MAX_FRAME_SIZE);
-    let mut writer = BoundedWriter { exceeds_end: out.len() > end, out, end };
-    let written = value.serialize(&mut rmp_serde::Serializer::new(&mut writer).with_struct_map());
-    let outcome = match written {
-        _ if writer.exceeds_end => Err(too_large(limit)),
-        Err(fault) => Err(Error::caused_by(ErrorId::INTERNAL, "this cannot be serialized", fault)),
-        Ok(()) => {
-            u32::try_from(out.len() - start - HEADER_SIZE).map(u32::to_be_bytes).map_err(|_| too_large(limit))
-        }
-    };
-    match outcome {
+    let written = write(out, end).and_then(|()| {
+        u32::try_from(out.len() - start - HEADER_SIZE).map(u32::to_be_bytes).map_err(|_| too_large(limit))
+    });
+    match written {
         Ok(header) => out[start..start + HEADER_SIZE].copy_from_slice(&header),
         Err(_) => out.truncate(start),
     }
-    outcome.map(|_| ())
-}
-
-/// Appends to a vector up to a maximum length. The first write beyond it fails, which stops the serializer.
-struct BoundedWriter<'o> {
-    out: &'o mut Vec<u8>,
-    /// The largest length of `out`.
-    end: usize,
-    /// Whether a write was refused, or `out` was longer than `end` before the first write.
-    exceeds_end: bool,
-}
-
-impl Write for BoundedWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
-    }
-
-    // The serializer calls this for each value. The default, which loops over `write`, takes more
-    // instructions.
-    #[inline]
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.out.len() + bytes.len() > self.end {
-            self.exceeds_end = true;
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.out.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    written.map(|_| ())
 }
 
 /// Decodes the content of a frame that [`encode`] wrote.
@@ -88,11 +65,11 @@ impl Write for BoundedWriter<'_> {
 /// # Errors
 /// `internal` if the content is not a valid `T`: the other side is no Mikobase server, or it is faulty.
 pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
-    rmp_serde::from_slice(frame)
-        .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "the server's answer cannot be read", fault))
+    codec::decode(frame)
 }
 
-fn too_large(limit: usize) -> Error {
+/// The error of a frame of more than `limit` bytes.
+pub(crate) fn too_large(limit: usize) -> Error {
     Error::new(ErrorId::REQUEST_TOO_LARGE, "a frame is larger than the limit `frame_size`")
         .with("allowed", limit)
 }

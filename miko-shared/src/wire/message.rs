@@ -1,99 +1,151 @@
 //! Calls and answers: the messages of tarpc's protocol.
 //!
-//! Answers are tarpc's own type. Calls have a type of the same shape as tarpc's, because decoding tarpc's
-//! type panics on a deadline that a hostile peer chose too large. The blocking clients of this package encode
-//! a call in an [`Envelope`].
+//! The types here have the shape of tarpc's. Decoding tarpc's own type of a call panics on a deadline that a
+//! hostile peer chose too large. The clients of this package encode a call in an [`Envelope`], which is
+//! decoded without serde.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use miko_rpc::codec::{split_variant, transcode};
 use miko_rpc::{Error, ErrorId, Result};
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
-use tarpc::ServerError;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::envelope::{Envelope, enclose_response, open_response};
+use super::envelope::{Envelope, open_response};
 use super::frame;
 
-/// An answer: the id of the request, and its response or the reason why it was refused.
-pub type Answer<Response> = tarpc::Response<Response>;
-
-/// Appends an answer to `out`, as one frame.
-///
-/// # Errors
-/// As [`frame::encode`].
-pub fn encode_answer(answer: &Answer<impl Serialize>, limit: usize, out: &mut Vec<u8>) -> Result<()> {
-    match &answer.message {
-        Ok(response) => enclose_response(answer.request_id, response, limit, out),
-        Err(_) => frame::encode(answer, limit, out),
-    }
-}
-
-/// Decodes the content of a frame that [`encode_answer`] wrote.
-///
-/// # Errors
-/// As [`frame::decode`].
-pub fn decode_answer<Response: DeserializeOwned>(frame: &[u8]) -> Result<Answer<Response>> {
-    match open_response(frame) {
-        Some((request_id, response)) => Ok(Answer { request_id, message: Ok(frame::decode(response)?) }),
-        None => frame::decode(frame),
-    }
-}
-
-/// A message from a client, in the shape of `tarpc::ClientMessage`.
-#[derive(Deserialize)]
-pub enum Incoming<Request> {
+/// A message from a client.
+pub enum Incoming<'f> {
     /// One call.
-    Request(IncomingRequest<Request>),
+    Call(IncomingCall<'f>),
     /// The client no longer waits for an answer. It has no effect: calls run in order, so the call has run
     /// already.
-    Cancel(IgnoredAny),
+    Cancel,
 }
 
-impl<Request: DeserializeOwned> Incoming<Request> {
+/// One received call.
+pub struct IncomingCall<'f> {
+    /// How long the client waits, from the time it sent the call.
+    pub deadline: Duration,
+    /// The id that the answer must carry.
+    pub id: u64,
+    /// A map of one entry, from the name of the method to its arguments.
+    message: Cow<'f, [u8]>,
+}
+
+impl IncomingCall<'_> {
+    /// The wire name of the method, and the arguments as MessagePack. `None` if the message is no call.
+    pub fn method(&self) -> Option<(&str, &[u8])> {
+        split_variant(&self.message)
+    }
+}
+
+impl<'f> Incoming<'f> {
     /// Decodes the content of a frame.
     ///
     /// # Errors
     /// If the content is not such a message.
-    pub fn read(frame: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
-        let Some((Envelope { deadline, id }, call)) = Envelope::open(frame) else {
-            return rmp_serde::from_slice(frame);
-        };
-        let context = IncomingContext { deadline, _trace_context: IgnoredAny };
-        Ok(Self::Request(IncomingRequest { context, id, message: rmp_serde::from_slice(call)? }))
+    pub fn read(frame: &'f [u8]) -> Result<Self, rmp_serde::decode::Error> {
+        if let Some((Envelope { deadline, id }, message)) = Envelope::open(frame) {
+            return Ok(Self::Call(IncomingCall { deadline, id, message: message.into() }));
+        }
+        Ok(match rmp_serde::from_slice(frame)? {
+            ClientMessage::Request(Request { context, id, message: Transcoded(message) }) => {
+                Self::Call(IncomingCall { deadline: context.deadline, id, message: message.into() })
+            }
+            ClientMessage::Cancel(_) => Self::Cancel,
+        })
     }
 }
 
-/// One received call, in the shape of `tarpc::Request`.
+/// A message in the shape of `tarpc::ClientMessage`.
 #[derive(Deserialize)]
-pub struct IncomingRequest<Request> {
-    /// The fields that accompany the call.
-    pub context: IncomingContext,
-    /// The id that the answer must carry.
-    pub id: u64,
-    /// The call itself.
-    pub message: Request,
+enum ClientMessage {
+    Request(Request),
+    Cancel(IgnoredAny),
+}
+
+/// A call in the shape of `tarpc::Request`.
+#[derive(Deserialize)]
+struct Request {
+    context: Context,
+    id: u64,
+    message: Transcoded,
 }
 
 /// The fields that accompany a call.
 #[derive(Deserialize)]
-pub struct IncomingContext {
-    /// How long the client waits, from the time it sent the call.
-    pub deadline: Duration,
+struct Context {
+    deadline: Duration,
     /// Unused. The field exists because the compact form, in which fields have no names, is decoded by
     /// position.
     #[serde(rename = "trace_context")]
     _trace_context: IgnoredAny,
 }
 
-/// An answer that refuses a call. Its text is the error as JSON, which [`error_of`] decodes.
-pub fn refusal<Response>(request_id: u64, error: &Error) -> Answer<Response> {
-    let detail = serde_json::to_string(error).unwrap_or_else(|_| error.to_string());
-    Answer { request_id, message: Err(ServerError::new(std::io::ErrorKind::Other, detail)) }
+/// Any value, as MessagePack.
+struct Transcoded(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Transcoded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        transcode(deserializer).map(Self)
+    }
 }
 
-/// The error in a refusal.
-pub fn error_of(refusal: &ServerError) -> Error {
-    serde_json::from_str(&refusal.detail).unwrap_or_else(|_| {
-        Error::new(ErrorId::INTERNAL, format!("the server did not serve the call: {}", refusal.detail))
+/// The answer to a call.
+pub struct Answer<'f> {
+    /// The id of the call.
+    pub request_id: u64,
+    /// The response as MessagePack, or the reason why the call was refused.
+    pub response: Result<Cow<'f, [u8]>>,
+}
+
+impl<'f> Answer<'f> {
+    /// Decodes the content of a frame.
+    ///
+    /// # Errors
+    /// `internal` if the content is not such a message.
+    pub fn read(frame: &'f [u8]) -> Result<Self> {
+        if let Some((request_id, response)) = open_response(frame) {
+            return Ok(Self { request_id, response: Ok(response.into()) });
+        }
+        let Response { request_id, message } = frame::decode(frame)?;
+        let response = message.map(|Transcoded(response)| response.into());
+        Ok(Self { request_id, response: response.map_err(|refusal| error_in(&refusal.detail)) })
+    }
+}
+
+/// An answer in the shape of `tarpc::Response`.
+#[derive(Serialize, Deserialize)]
+struct Response<R> {
+    request_id: u64,
+    message: Result<R, ServerError>,
+}
+
+/// Why a server did not serve a call, in the shape of `tarpc::ServerError`.
+#[derive(Debug, Serialize, Deserialize)]
+struct ServerError {
+    /// The number that tarpc has for an [`std::io::ErrorKind`].
+    kind: u32,
+    /// The error as JSON.
+    detail: String,
+}
+
+/// The number of [`std::io::ErrorKind::Other`].
+const OTHER: u32 = 16;
+
+/// Appends an answer that refuses the call `request_id` to `out`, as one frame.
+pub fn encode_refusal(request_id: u64, error: &Error, out: &mut Vec<u8>) {
+    let detail = serde_json::to_string(error).unwrap_or_else(|_| error.to_string());
+    let refusal = Response::<()> { request_id, message: Err(ServerError { kind: OTHER, detail }) };
+    // It consists of numbers and a text, and there is no limit.
+    let _ = frame::encode(&refusal, usize::MAX, out);
+}
+
+/// The error in the detail of a refusal.
+pub(crate) fn error_in(detail: &str) -> Error {
+    serde_json::from_str(detail).unwrap_or_else(|_| {
+        Error::new(ErrorId::INTERNAL, format!("the server did not serve the call: {detail}"))
     })
 }

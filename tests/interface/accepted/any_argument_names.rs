@@ -1,5 +1,5 @@
 //! Arguments may have any name, also those of variables in the generated code.
-#![deny(missing_docs, unreachable_pub, unused)]
+#![deny(missing_docs, unreachable_pub, unused, clippy::pedantic)]
 
 use mikobase::rpc::Interface;
 use mikobase::{Result, json, mikobase_interface};
@@ -8,6 +8,9 @@ use mikobase::{Result, json, mikobase_interface};
 #[mikobase_interface]
 pub trait Echo {
     /// Joins.
+    ///
+    /// # Errors
+    /// None.
     fn join(
         &self,
         method: &str,
@@ -17,6 +20,9 @@ pub trait Echo {
         error: Option<u8>,
     ) -> Result<String>;
 
+    /// # Errors
+    /// None.
+    ///
     /// Names of [links] that *are* "none", `{}` and \n included.
     fn unknown(&self, unknown: bool, message: bool, transport: u8, f: f64) -> Result<bool>;
 }

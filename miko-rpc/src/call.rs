@@ -1,0 +1,131 @@
+//! One call on the side of the server: its arguments, in whatever form they came, and the place of its
+//! answer.
+
+use miko_surface::{Method, Surface};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::arguments::{self, Arguments};
+use crate::bounds::{Fallible, Wire};
+use crate::codec::{self, EncodeFault};
+use crate::dispatch::{self, DispatchError, Params};
+use crate::error::{Error, ErrorId, Result};
+use crate::guard::guard;
+use crate::{memory, result};
+
+/// Arguments of more bytes than this are decoded with a bound on the memory of their values.
+const LARGE: usize = 64 << 10;
+
+/// A call that an [`Interface`](crate::Interface) serves.
+pub struct Call<'c> {
+    method: &'c str,
+    form: Form<'c>,
+}
+
+enum Form<'c> {
+    /// The arguments as MessagePack, and where the answer is appended.
+    Message { arguments: &'c [u8], answer: &'c mut Vec<u8>, limit: usize },
+    /// The arguments as JSON, and where the result is put.
+    Json { params: Value, result: &'c mut Option<Result<Box<RawValue>, DispatchError>> },
+}
+
+impl<'c> Call<'c> {
+    /// A call of `method` whose `arguments` are MessagePack. Its answer is appended to `answer`, with at most
+    /// `limit` bytes.
+    pub fn message(method: &'c str, arguments: &'c [u8], answer: &'c mut Vec<u8>, limit: usize) -> Self {
+        Self { method, form: Form::Message { arguments, answer, limit } }
+    }
+
+    /// A call of `method` by name. Its result is put into `result`.
+    pub(crate) fn json(
+        method: &'c str,
+        params: Value,
+        result: &'c mut Option<Result<Box<RawValue>, DispatchError>>,
+    ) -> Self {
+        Self { method, form: Form::Json { params, result } }
+    }
+
+    /// The wire name of the method.
+    pub fn method(&self) -> &'c str {
+        self.method
+    }
+
+    /// Reads the arguments, runs the method and writes its answer.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the arguments do not fit the method, which was not run. Errors of the answer,
+    /// after it was run: `request-too-large` beyond the limit, `internal` if it cannot be serialized.
+    pub fn run<A, R>(self, method: &'static Method, run: impl FnOnce(A) -> R) -> Result<()>
+    where
+        A: Arguments,
+        R: Fallible<Value: Wire, Error: Wire>,
+    {
+        match self.form {
+            Form::Message { arguments, answer, limit } => {
+                let arguments = read_message(method, arguments, limit)?;
+                let returned = guard(&method.name, || run(arguments)).into_result();
+                write_answer(method, answer, limit, |encoder| {
+                    encoder.raw(b"\x81")?;
+                    encoder.text(&method.name)?;
+                    result::write(&returned, encoder)
+                })
+            }
+            Form::Json { params, result } => {
+                let mut params = Params::new(method, params);
+                let arguments = params.read();
+                params.finish()?;
+                let arguments = arguments.ok_or_else(|| unreadable("an argument is missing"))?;
+                *result = Some(dispatch::render(guard(&method.name, || run(arguments)).into_result()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Refuses a call of a method that is not in `surface`.
+    ///
+    /// # Errors
+    /// `invalid_request`, with the known methods.
+    pub fn unknown(self, surface: &Surface) -> Result<()> {
+        let known: Vec<&str> = surface.methods.iter().map(|method| &*method.name).collect();
+        let message = format!("{} has no method `{}`", surface.interface, self.method);
+        Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", self.method).with("known", known))
+    }
+}
+
+/// Decodes arguments, with a bound on the memory of their values. Few bytes cannot reach the bound.
+fn read_message<A: Arguments>(method: &Method, bytes: &[u8], limit: usize) -> Result<A> {
+    let read = || arguments::read(&method.params, &mut rmp_serde::Deserializer::from_read_ref(bytes));
+    let read = if bytes.len() <= LARGE {
+        read()
+    } else {
+        memory::read_within(limit.saturating_mul(memory::MAX_EXPANSION), read)
+    };
+    read.map_err(|fault| unreadable(&fault.to_string()).with("method", &*method.name))
+}
+
+/// The error of a call that cannot be decoded.
+pub fn unreadable(fault: &str) -> Error {
+    let message = format!("the call cannot be read: {fault}");
+    memory::take_limit_error(&message).unwrap_or_else(|| Error::new(ErrorId::INVALID_REQUEST, message))
+}
+
+fn write_answer(
+    method: &Method,
+    answer: &mut Vec<u8>,
+    limit: usize,
+    write: impl FnOnce(&mut codec::Encoder<'_>) -> codec::Encoded,
+) -> Result<()> {
+    let end = answer.len().saturating_add(limit);
+    codec::encode(answer, end, write).map_err(|fault| {
+        let error = match fault {
+            EncodeFault::TooLong => {
+                let message = "the answer is larger than the limit `frame_size`: ask for less at once";
+                Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", limit)
+            }
+            EncodeFault::Unserializable(fault) => {
+                Error::caused_by(ErrorId::INTERNAL, "the answer of the method cannot be sent", fault)
+            }
+        };
+        error.with("method", &*method.name)
+    })
+}

@@ -1,0 +1,117 @@
+//! The blocking proxy of an interface.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use miko_surface::Method;
+
+use crate::arguments::SentArguments;
+use crate::bounds::{Fallible, Wire};
+use crate::codec::{Encoded, Encoder, Message, split_variant};
+use crate::error::{Error, ErrorId, Result};
+use crate::interface::Interface;
+use crate::result;
+
+/// A proxy: it implements the interface `I`, and its supertraits, by sending each call to a server.
+///
+/// It has no methods of its own, so that none hides one of the interface; [`Proxy`] makes one.
+pub struct Client<I: ?Sized> {
+    transport: Box<dyn Transport>,
+    interface: PhantomData<fn(&I)>,
+}
+
+/// Carries calls to a server.
+pub trait Transport: Send + Sync {
+    /// Sends `request`, a call of `method`, and passes the answer to `read` as it arrived.
+    ///
+    /// # Errors
+    /// If the call could not be delivered or no response arrived: `server-gone`, `request-too-large`,
+    /// `deadline-exceeded` and the like. Also the errors of `read`.
+    fn call(
+        &self,
+        method: &'static Method,
+        request: &dyn Message,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()>;
+}
+
+/// What a proxy can do beside the methods of its interface.
+pub trait Proxy: Sized {
+    /// `dyn Trait`.
+    type Interface: Interface + ?Sized;
+
+    /// Creates a proxy that sends its calls over `transport`.
+    fn new(transport: Box<dyn Transport>) -> Self;
+
+    /// The proxy as the interface it implements.
+    fn as_interface(&self) -> &Self::Interface;
+}
+
+impl<I: Interface + ?Sized> Proxy for Client<I> {
+    type Interface = I;
+
+    fn new(transport: Box<dyn Transport>) -> Self {
+        Self { transport, interface: PhantomData }
+    }
+
+    fn as_interface(&self) -> &I {
+        I::of_client(self)
+    }
+}
+
+impl<I: Interface + ?Sized> fmt::Debug for Client<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(&format!("{}Client", I::surface().interface)).finish_non_exhaustive()
+    }
+}
+
+/// Calls `method` over the transport of `client`. Generated code calls it.
+pub fn call<I, A, R>(client: &Client<I>, method: &'static Method, arguments: A) -> R
+where
+    I: ?Sized,
+    A: SentArguments,
+    R: Fallible<Value: Wire, Error: Wire>,
+{
+    let mut returned = None;
+    let request = Request { method, arguments };
+    let called = client.transport.call(method, &request, &mut |answer| {
+        returned = Some(read_answer(method, answer)?);
+        Ok(())
+    });
+    match (called, returned) {
+        (Ok(()), Some(returned)) => R::from_result(returned),
+        (Err(error), _) => R::failed(error),
+        (Ok(()), None) => {
+            R::failed(Error::new(ErrorId::INTERNAL, "the transport returned without an answer"))
+        }
+    }
+}
+
+/// A call before it is sent.
+pub(crate) struct Request<A> {
+    pub(crate) method: &'static Method,
+    pub(crate) arguments: A,
+}
+
+impl<A: SentArguments> Message for Request<A> {
+    #[inline]
+    fn write(&self, encoder: &mut Encoder<'_>) -> Encoded {
+        encoder.raw(b"\x81")?;
+        encoder.text(&self.method.name)?;
+        encoder.map(A::COUNT)?;
+        self.arguments.write(&self.method.params, encoder)
+    }
+}
+
+/// Reads the answer to a call of `method`.
+///
+/// # Errors
+/// `internal`, for the answer of another method, which only a faulty server sends, and for one that cannot be
+/// decoded.
+pub(crate) fn read_answer<T: Wire, E: Wire>(method: &Method, answer: &[u8]) -> Result<Result<T, E>> {
+    match split_variant(answer) {
+        Some((name, returned)) if name == method.name => result::read(returned),
+        _ => Err(Error::new(ErrorId::INTERNAL, "the server answered with the response of another method")
+            .with("method", &*method.name)),
+    }
+}

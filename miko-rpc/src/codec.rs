@@ -1,0 +1,172 @@
+//! The encoding of calls and answers: MessagePack with field names, written up to a limit.
+//!
+//! A call is a map of one entry, from the name of its method to a map of its arguments. An answer is a map of
+//! one entry too, from the name of the method to its result. Serde gives the variants of an enum the same
+//! form, so that a program with such enums can call a server.
+
+use std::io::{self, Write};
+
+use rmp::decode::{read_map_len, read_str_from_slice};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::error::{Error, ErrorId, Result};
+
+/// The result of writing a part of a message.
+pub type Encoded = Result<(), rmp_serde::encode::Error>;
+
+/// Something that is sent, written as MessagePack.
+pub trait Message {
+    /// Appends the message to `encoder`.
+    ///
+    /// # Errors
+    /// If a value cannot be serialized, or the encoder is full.
+    fn write(&self, encoder: &mut Encoder<'_>) -> Encoded;
+}
+
+/// Any value that serde can serialize, as a [`Message`].
+pub struct SerdeMessage<'v, T>(pub &'v T);
+
+impl<T: Serialize> Message for SerdeMessage<'_, T> {
+    fn write(&self, encoder: &mut Encoder<'_>) -> Encoded {
+        encoder.value(self.0)
+    }
+}
+
+/// Appends MessagePack to a vector up to a maximum length. The first write beyond it fails, which stops the
+/// serializer.
+pub struct Encoder<'o> {
+    out: &'o mut Vec<u8>,
+    /// The largest length of `out`.
+    end: usize,
+    /// Whether a write was refused, or `out` was longer than `end` before the first write.
+    is_full: bool,
+}
+
+/// Why nothing was encoded.
+pub enum EncodeFault {
+    /// The message is longer than the limit.
+    TooLong,
+    /// A value cannot be serialized.
+    Unserializable(rmp_serde::encode::Error),
+}
+
+/// Appends what `write` writes to `out`, which grows at most to the length `end`. After an error `out` is
+/// unchanged.
+///
+/// # Errors
+/// Those of `write`, and a message that is too long.
+pub fn encode(
+    out: &mut Vec<u8>,
+    end: usize,
+    write: impl FnOnce(&mut Encoder<'_>) -> Encoded,
+) -> Result<(), EncodeFault> {
+    let start = out.len();
+    let mut encoder = Encoder { is_full: start > end, out, end };
+    let written = write(&mut encoder);
+    let fault = match written {
+        _ if encoder.is_full => EncodeFault::TooLong,
+        Err(fault) => EncodeFault::Unserializable(fault),
+        Ok(()) => return Ok(()),
+    };
+    out.truncate(start);
+    Err(fault)
+}
+
+impl Encoder<'_> {
+    /// Appends a value.
+    ///
+    /// # Errors
+    /// If it cannot be serialized, or the encoder is full.
+    #[inline]
+    pub fn value(&mut self, value: &(impl Serialize + ?Sized)) -> Encoded {
+        value.serialize(&mut rmp_serde::Serializer::new(self).with_struct_map())
+    }
+
+    /// Appends bytes that are MessagePack already.
+    ///
+    /// # Errors
+    /// If the encoder is full.
+    #[inline]
+    pub fn raw(&mut self, bytes: &[u8]) -> Encoded {
+        self.write_all(bytes).map_err(|fault| {
+            rmp_serde::encode::Error::InvalidValueWrite(rmp::encode::ValueWriteError::InvalidDataWrite(fault))
+        })
+    }
+
+    /// Appends a string.
+    ///
+    /// # Errors
+    /// If the encoder is full.
+    #[inline]
+    pub fn text(&mut self, text: &str) -> Encoded {
+        Ok(rmp::encode::write_str(self, text)?)
+    }
+
+    /// Appends the head of a map of `len` entries, which follow.
+    ///
+    /// # Errors
+    /// If the encoder is full.
+    #[inline]
+    pub fn map(&mut self, len: usize) -> Encoded {
+        // A method has fewer parameters.
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        rmp::encode::write_map_len(self, len)?;
+        Ok(())
+    }
+}
+
+impl Write for Encoder<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    // The serializer calls this for each value. The default, which loops over `write`, takes more
+    // instructions.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.out.len() + bytes.len() > self.end {
+            self.is_full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Splits a map of one entry into its key and the bytes of its value. Returns `None` for anything else.
+pub fn split_variant(message: &[u8]) -> Option<(&str, &[u8])> {
+    let mut rest = message;
+    if read_map_len(&mut rest).ok()? != 1 {
+        return None;
+    }
+    read_str_from_slice(rest).ok()
+}
+
+/// Decodes a value of an answer.
+///
+/// # Errors
+/// `internal` if it is not a valid `T`: the other side is no server of this interface, or it is faulty.
+pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
+    rmp_serde::from_slice(bytes).map_err(unreadable)
+}
+
+/// The error of an answer that cannot be decoded.
+pub(crate) fn unreadable(fault: rmp_serde::decode::Error) -> Error {
+    Error::caused_by(ErrorId::INTERNAL, "the server's answer cannot be read", fault)
+}
+
+/// Reads a value of any type and returns it as MessagePack.
+///
+/// # Errors
+/// Those of the deserializer, which must describe itself.
+pub fn transcode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let mut bytes = Vec::new();
+    serde_transcode::transcode(deserializer, &mut rmp_serde::Serializer::new(&mut bytes))
+        .map_err(D::Error::custom)?;
+    Ok(bytes)
+}

@@ -1,0 +1,50 @@
+//! The result of a call on the wire: a map of one entry, `Ok` or `Err`.
+
+use crate::bounds::Wire;
+use crate::codec::{self, Encoded, Encoder, split_variant};
+use crate::error::{Error, ErrorId, Result};
+use crate::travel::{self, Nil, Received, Sent};
+
+/// The key of a result that is a nil inside options: `Ok(Some(None))`. Its value is the number of options
+/// around the nil.
+const NIL_LEVEL: &str = "Ok?";
+
+/// Writes a result.
+///
+/// # Errors
+/// As [`Encoder::value`].
+#[inline]
+pub(crate) fn write<T: Wire, E: Wire>(result: &Result<T, E>, encoder: &mut Encoder<'_>) -> Encoded {
+    match result {
+        Ok(value) => match travel::nil_level(value) {
+            0 => {
+                encoder.raw(b"\x81\xa2Ok")?;
+                encoder.value(&Sent(value))
+            }
+            level => {
+                encoder.map(1)?;
+                encoder.text(NIL_LEVEL)?;
+                encoder.value(&level)
+            }
+        },
+        Err(error) => {
+            encoder.raw(b"\x81\xa3Err")?;
+            encoder.value(&Sent(error))
+        }
+    }
+}
+
+/// Reads what [`write`] wrote.
+///
+/// # Errors
+/// `internal`, if the bytes are no such result.
+pub(crate) fn read<T: Wire, E: Wire>(bytes: &[u8]) -> Result<Result<T, E>> {
+    match split_variant(bytes) {
+        Some(("Ok", value)) => codec::decode(value).map(|Received(value)| Ok(value)),
+        Some(("Err", error)) => codec::decode(error).map(|Received(error)| Err(error)),
+        Some((NIL_LEVEL, level)) => {
+            Received::read(Nil::inside(codec::decode(level)?)).map(Ok).map_err(codec::unreadable)
+        }
+        _ => Err(Error::new(ErrorId::INTERNAL, "the server's answer cannot be read: it is no result")),
+    }
+}
