@@ -42,8 +42,8 @@ pub use miko_shared::mikobase::{Returning, Server, Worldlet};
 pub use miko_shared::testing;
 #[cfg(feature = "share")]
 pub use miko_shared::{
-    BoxError, Connect, ExitStatus, Limits, Outcome, Report, Share, ShareError, Token, Uds, Worker,
-    WorkerReport,
+    BoxError, CallInfo, Connect, ExitStatus, Limits, Next, Outcome, Peer, Report, Share, ShareError, Token,
+    Uds, Worker, WorkerReport,
 };
 pub use serde_json::json;
 

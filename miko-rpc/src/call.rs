@@ -1,6 +1,8 @@
 //! One call on the side of the server: its arguments, in whatever form they came, and the place of its
 //! answer.
 
+use std::any::Any;
+
 use miko_surface::{Method, Surface};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -29,6 +31,28 @@ enum Form<'c> {
     Json { params: Value, result: &'c mut Option<Result<Box<RawValue>, DispatchError>> },
 }
 
+/// How a call went that was run, and whose answer was written.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Served {
+    /// The method returned `Ok`.
+    Succeeded,
+    /// The method returned an error. Its id, if it is an [`Error`].
+    Failed(Option<ErrorId>),
+}
+
+impl Served {
+    fn of<T, E: Any>(returned: &Result<T, E>) -> Self {
+        match returned {
+            Ok(_) => Self::Succeeded,
+            Err(error) => {
+                let error = (error as &dyn Any).downcast_ref::<Error>();
+                Self::Failed(error.map(|error| error.id().clone()))
+            }
+        }
+    }
+}
+
 impl<'c> Call<'c> {
     /// A call of `method` whose `arguments` are MessagePack. Its answer is appended to `answer`, with at most
     /// `limit` bytes.
@@ -55,7 +79,7 @@ impl<'c> Call<'c> {
     /// # Errors
     /// `invalid_request`, if the arguments do not fit the method, which was not run. Errors of the answer,
     /// after it was run: `request-too-large` beyond the limit, `internal` if it cannot be serialized.
-    pub fn run<A, R>(self, method: &'static Method, run: impl FnOnce(A) -> R) -> Result<()>
+    pub fn run<A, R>(self, method: &'static Method, run: impl FnOnce(A) -> R) -> Result<Served>
     where
         A: Arguments,
         R: Fallible<Value: Wire, Error: Wire>,
@@ -68,15 +92,18 @@ impl<'c> Call<'c> {
                     encoder.raw(b"\x81")?;
                     encoder.text(&method.name)?;
                     result::write(&returned, encoder)
-                })
+                })?;
+                Ok(Served::of(&returned))
             }
             Form::Json { params, result } => {
                 let mut params = Params::new(method, params);
                 let arguments = params.read();
                 params.finish()?;
                 let arguments = arguments.ok_or_else(|| unreadable("an argument is missing"))?;
-                *result = Some(dispatch::render(guard(&method.name, || run(arguments)).into_result()));
-                Ok(())
+                let returned = guard(&method.name, || run(arguments)).into_result();
+                let served = Served::of(&returned);
+                *result = Some(dispatch::render(returned));
+                Ok(served)
             }
         }
     }
@@ -85,7 +112,7 @@ impl<'c> Call<'c> {
     ///
     /// # Errors
     /// `invalid_request`, with the known methods.
-    pub fn unknown(self, surface: &Surface) -> Result<()> {
+    pub fn unknown(self, surface: &Surface) -> Result<Served> {
         let known: Vec<&str> = surface.methods.iter().map(|method| &*method.name).collect();
         let message = format!("{} has no method `{}`", surface.interface, self.method);
         Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", self.method).with("known", known))

@@ -4,7 +4,7 @@ use miko_surface::Surface;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::call::Call;
+use crate::call::{Call, Served};
 use crate::client::Client;
 use crate::dispatch::DispatchError;
 use crate::error::{Error, ErrorId, Result};
@@ -23,7 +23,7 @@ pub trait Interface: 'static {
     /// # Errors
     /// If the method was not run, or its answer cannot be sent: those of [`Call::run`] and
     /// [`Call::unknown`].
-    fn serve(&self, call: Call<'_>) -> Result<()>;
+    fn serve(&self, call: Call<'_>) -> Result<Served>;
 
     /// The proxy as the interface that it implements.
     fn of_client(client: &Client<Self>) -> &Self;

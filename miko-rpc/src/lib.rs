@@ -58,7 +58,7 @@ pub use {
     arguments::{Arguments, SentArguments},
     async_client::{AnswerFuture, AsyncClient, AsyncProxy, AsyncTransport, PendingCall, call_async, unsent},
     bounds::{Fallible, IsInterface, Wire},
-    call::{Call, unreadable},
+    call::{Call, Served, unreadable},
     client::{Client, Proxy, Transport, call},
     dispatch::DispatchError,
     guard::{guard, panic_message},

@@ -2,7 +2,7 @@
 //!
 //! | proxy | modules | implementation | calls at a time |
 //! | --- | --- | --- | --- |
-//! | blocking | `transport`, `connection` | blocking code in the caller's thread | one |
+//! | blocking | `transport`, `exclusive`, `connection` | blocking code in the caller's thread | one |
 //! | async | `async_transport`, `channel` | tarpc's client in the caller's runtime (feature `tarpc`) | many |
 
 mod address;
@@ -11,7 +11,9 @@ mod async_transport;
 #[cfg(feature = "tarpc")]
 mod channel;
 mod connection;
+mod exclusive;
 mod handshake;
+mod runtime;
 mod transport;
 
 #[cfg(feature = "tarpc")]
@@ -29,7 +31,8 @@ use crate::token::Token;
 use async_transport::AsyncSocketTransport;
 
 pub(crate) use address::Address;
-pub(crate) use transport::{CallCounter, SocketTransport, refuse_in_runtime};
+pub(crate) use runtime::{refuse_in_runtime, refuse_in_task};
+pub(crate) use transport::{CallCounter, SocketTransport};
 
 /// Connects a proxy to a running server, for processes that did not inherit a proxy from a share.
 ///

@@ -34,5 +34,6 @@ pub use client::ConnectAsync;
 pub use limits::Limits;
 #[cfg(feature = "mikobase")]
 pub use mikobase::{Returning, Worldlet};
+pub use server::{CallInfo, Next, Peer};
 pub use share::{BoxError, ExitStatus, Outcome, Report, Share, ShareError, Uds, Worker, WorkerReport};
 pub use token::Token;

@@ -10,6 +10,7 @@
 
 mod activity;
 mod admission;
+mod around;
 mod busy_poll;
 mod commit_batch;
 mod connection;
@@ -35,6 +36,8 @@ use tokio::task::LocalSet;
 use tracing::{Instrument, debug, debug_span, warn};
 
 pub(crate) use self::activity::Activity;
+pub(crate) use self::around::Around;
+pub use self::around::{CallInfo, Next, Peer};
 use self::busy_poll::BusyPoll;
 use self::commit_batch::CommitBatch;
 pub(crate) use self::load::runtime;
@@ -91,6 +94,8 @@ pub(crate) struct ServeOptions {
     pub(crate) shared_status: Option<Arc<SharedStatus>>,
     /// Publishes to the parent process which method runs.
     pub(crate) activity: Arc<Activity>,
+    /// What runs around each call.
+    pub(crate) around: Option<Rc<Around>>,
 }
 
 /// The state that the tasks of a server share.
@@ -100,6 +105,7 @@ struct Shared<I: ?Sized> {
     limits: Limits,
     busy_poll: BusyPoll,
     activity: Arc<Activity>,
+    around: Option<Rc<Around>>,
     peers: Peers,
     /// Whether calls of several connections share one commit.
     groups_commits: bool,
@@ -133,10 +139,19 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     serving::set_socket(listener.local_addr().map_err(refused)?.as_pathname());
     let groups_commits = service.prefers_group_commit();
     let (peers, commit_batch) = Default::default();
-    let ServeOptions { token, limits, shared_status, activity } = options;
+    let ServeOptions { token, limits, shared_status, activity, around } = options;
     let busy_poll = BusyPoll::new(shared_status);
-    let shared =
-        Rc::new(Shared { service, token, limits, busy_poll, activity, peers, groups_commits, commit_batch });
+    let shared = Rc::new(Shared {
+        service,
+        token,
+        limits,
+        busy_poll,
+        activity,
+        around,
+        peers,
+        groups_commits,
+        commit_batch,
+    });
     let tasks = LocalSet::new();
     if shared.busy_poll.is_enabled() {
         let shared = Rc::clone(&shared);
@@ -183,9 +198,9 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
 async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, pid: i32, shared: Rc<Shared<I>>) {
     let descriptor = stream.as_raw_fd();
     shared.peers.add(pid, descriptor);
-    if let Some(buffer) = admission::admit(&mut stream, &shared).await {
+    if let Some(admitted) = admission::admit(&mut stream, pid, &shared).await {
         debug!("admitted");
-        connection::serve_calls(&mut stream, buffer, &shared).await;
+        connection::serve_calls(&mut stream, admitted, &shared).await;
     }
     // Removed before it is closed: the kernel may reuse the number of a closed descriptor.
     shared.peers.remove(pid, descriptor);

@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
 
+mod around;
 mod async_client;
 mod bounds;
 mod chaos;
@@ -45,6 +46,7 @@ fn main() -> std::process::ExitCode {
         ("lost", lost::CASES),
         ("memory", memory::CASES),
         ("async_client", async_client::CASES),
+        ("around", around::CASES),
         ("schemas", schemas::CASES),
         ("files", files::CASES),
         ("streams", streams::CASES),

@@ -12,7 +12,8 @@ use crate::support::{Event, Running, create};
 pub const CASES: &[Case] = &[
     ("a_process_with_threads_does_not_share_unless_it_insists", a_process_with_threads),
     ("a_share_inside_a_runtime_is_refused", a_share_inside_a_runtime),
-    ("a_proxy_inside_a_runtime_refuses_and_works_outside_it", a_proxy_inside_a_runtime),
+    ("a_proxy_inside_a_task_refuses_and_works_outside_it", a_proxy_inside_a_task),
+    ("a_proxy_works_inside_spawn_blocking", a_proxy_inside_spawn_blocking),
     ("a_uds_hosts_one_share_at_a_time", one_share_at_a_time),
     ("a_uds_in_a_fork_gives_its_path_and_token_and_nothing_else", a_uds_in_a_fork),
     ("a_uds_that_was_never_used_leaves_nothing", || drop(Uds::new().unwrap())),
@@ -43,13 +44,28 @@ fn a_share_inside_a_runtime() {
     assert!(refused.error().is(ErrorId::INSIDE_RUNTIME), "{refused}");
 }
 
-fn a_proxy_inside_a_runtime() {
+fn a_proxy_inside_a_task() {
     let report = Uds::new()
         .unwrap()
         .mikobase(1, |db, _| {
-            let refused = runtime().block_on(async { db.properties().unwrap_err() });
+            let runtime = runtime();
+            let refused = runtime.block_on(async { db.properties().unwrap_err() });
             assert!(refused.is(ErrorId::INSIDE_RUNTIME), "{refused}");
+            let _entered = runtime.enter();
             Ok(create(db, 1)?)
+        })
+        .unwrap();
+    report.all_succeeded().unwrap();
+}
+
+fn a_proxy_inside_spawn_blocking() {
+    let uds = Uds::new().unwrap();
+    let (path, token) = (uds.path(), uds.token().clone());
+    let report = uds
+        .mikobase(1, |_, _| {
+            let db = MikobaseClient::connect(&path, &token)?;
+            let blocking = || tokio::task::spawn_blocking(move || create(&db, 1));
+            Ok(runtime().block_on(async { blocking().await })??)
         })
         .unwrap();
     report.all_succeeded().unwrap();

@@ -78,7 +78,8 @@ impl Raw {
     pub fn handshake(&mut self, token: &Token) -> HandshakeReply {
         let surface = <dyn Mikobase as Interface>::surface();
         let interface = surface.interface.clone().into_owned();
-        let hello = Hello { interface, fingerprint: surface.fingerprint(), token: token.clone() };
+        let hello =
+            Hello { interface, fingerprint: surface.fingerprint(), token: token.clone(), worker: None };
         let mut bytes = preamble().to_vec();
         frame::encode(&hello, usize::MAX, &mut bytes).unwrap();
         self.stream.write_all(&bytes).unwrap();

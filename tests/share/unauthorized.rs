@@ -174,6 +174,7 @@ fn handshake_as(share: &Running<'_, ()>, surface: &Surface) -> HandshakeReply {
         interface: surface.interface.clone().into_owned(),
         fingerprint: surface.fingerprint(),
         token: share.token().clone(),
+        worker: None,
     };
     let mut bytes = preamble().to_vec();
     frame::encode(&hello, usize::MAX, &mut bytes).unwrap();

@@ -159,7 +159,7 @@ fn connect(socket: &Path, token: &Token) -> Result<UnixStream, BoxError> {
     let mut stream = UnixStream::connect(socket)?;
     let surface = <dyn Ping as Interface>::surface();
     let interface = surface.interface.clone().into_owned();
-    let hello = Hello { interface, fingerprint: surface.fingerprint(), token: token.clone() };
+    let hello = Hello { interface, fingerprint: surface.fingerprint(), token: token.clone(), worker: None };
     let mut bytes = preamble().to_vec();
     frame::encode(&hello, usize::MAX, &mut bytes)?;
     stream.write_all(&bytes)?;

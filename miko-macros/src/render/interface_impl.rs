@@ -32,7 +32,7 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
                 #surface
             }
 
-            fn serve(&self, call: #rpc::Call<'_>) -> #rpc::Result<()> {
+            fn serve(&self, call: #rpc::Call<'_>) -> #rpc::Result<#rpc::Served> {
                 match call.method() {
                     #(#arms)*
                     #(#inherited)*

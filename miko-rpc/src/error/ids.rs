@@ -172,8 +172,8 @@ error_ids! {
          uds.allow_threads(true) }` if you know that no other thread holds a lock.",
         "`uds.mikobase(…)` after `std::thread::spawn`";
     INSIDE_RUNTIME = "inside-runtime",
-        "Blocking code was called inside an async runtime. Share before the runtime starts; use the async \
-         client there, or call a blocking proxy from a plain thread (`std::thread::spawn`).",
+        "Blocking code was called inside an async task. Share before the runtime starts; use the async \
+         client there, or call a blocking proxy inside `spawn_blocking` or from a plain thread.",
         "`uds.mikobase(…)` in an `async fn`";
     SELF_CALL = "self-call",
         "A method of a server called that server, which would wait for itself. Call the implementation \

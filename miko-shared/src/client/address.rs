@@ -25,6 +25,8 @@ pub(crate) struct Address {
     pub(crate) limits: Limits,
     /// The status that the server publishes to its workers. Clients without it never spin.
     pub(crate) shared_status: Option<Arc<SharedStatus>>,
+    /// The index of the worker that connects. Other clients have none.
+    pub(crate) worker: Option<usize>,
 }
 
 impl Address {
@@ -36,6 +38,7 @@ impl Address {
             token: token.clone(),
             limits: Limits::default(),
             shared_status: None,
+            worker: None,
         }
     }
 

@@ -21,6 +21,7 @@ impl<'a> ClientHandshake<'a> {
             interface: surface.interface.clone().into_owned(),
             fingerprint: surface.fingerprint(),
             token: address.token.clone(),
+            worker: address.worker,
         };
         out.extend_from_slice(&handshake::preamble());
         frame::encode(&hello, MAX_HELLO_SIZE, out)?;

@@ -2,10 +2,10 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{process, thread};
 
 use miko_rpc::codec::Message;
 use miko_rpc::{Error, ErrorId, Method, Result, Surface, Transport};
@@ -14,6 +14,8 @@ use tracing::info;
 use super::Address;
 use super::address::{CONNECT_RETRY, is_not_listening};
 use super::connection::{Connection, ConnectionFault};
+use super::exclusive::Exclusive;
+use super::runtime::refuse_in_task;
 use crate::serving;
 
 /// Counts the calls of a transport, including those that failed.
@@ -38,19 +40,13 @@ pub(crate) struct SocketTransport {
     /// The surface of the interface, for the handshake.
     surface: &'static Surface,
     calls: CallCounter,
-    connection: Mutex<Option<OwnedConnection>>,
-}
-
-/// A connection and the process that opened it.
-struct OwnedConnection {
-    pid: u32,
-    connection: Connection,
+    connection: Exclusive<Connection>,
 }
 
 impl SocketTransport {
     /// Creates a transport that connects at its first call.
     pub(crate) fn new(address: Address, surface: &'static Surface) -> Self {
-        Self { address, surface, calls: CallCounter::default(), connection: Mutex::new(None) }
+        Self { address, surface, calls: CallCounter::default(), connection: Exclusive::new(None) }
     }
 
     /// Connects at once. Retries until `timeout` while the server does not listen yet.
@@ -67,24 +63,19 @@ impl SocketTransport {
             }
         };
         let connection = Connection::open(stream, &address, surface)?;
-        let transport = Self::new(address, surface);
-        *transport.lock() = Some(OwnedConnection { pid: process::id(), connection });
-        Ok(transport)
+        Ok(Self { connection: Exclusive::new(Some(connection)), ..Self::new(address, surface) })
+    }
+
+    /// Opens a connection; there is no server if it cannot.
+    fn open(&self) -> Result<Connection> {
+        let stream =
+            UnixStream::connect(&self.address.path).map_err(|fault| self.address.unreachable(fault))?;
+        Connection::open(stream, &self.address, self.surface)
     }
 
     /// The counter of its calls, which can be read while calls run.
     pub(crate) fn calls(&self) -> CallCounter {
         self.calls.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<OwnedConnection>> {
-        // A panic during a call leaves the connection in an unknown state, so it is dropped.
-        self.connection.lock().unwrap_or_else(|poisoned| {
-            self.connection.clear_poison();
-            let mut slot = poisoned.into_inner();
-            *slot = None;
-            slot
-        })
     }
 }
 
@@ -96,14 +87,19 @@ impl Transport for SocketTransport {
         read: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         refuse_where_it_cannot_wait(&self.address.path)?;
-        let mut slot = self.lock();
         self.calls.0.fetch_add(1, Ordering::Relaxed);
         let deadline = method.deadline_or(self.address.limits.call_deadline);
         let started = Instant::now();
+        let mut used = self.connection.wait(deadline).ok_or_else(in_use)?;
         let mut retried = false;
         loop {
-            let connection = connected(&mut slot, &self.address, self.surface)?;
-            let remaining = if retried { deadline.saturating_sub(started.elapsed()) } else { deadline };
+            let connection = match &mut used.value {
+                Some(connection) => connection,
+                none => none.insert(self.open()?),
+            };
+            // The same as in the last call, if nothing was waited for: then no system call sets it.
+            let is_first = !retried && !used.has_waited;
+            let remaining = if is_first { deadline } else { deadline.saturating_sub(started.elapsed()) };
             let (error, may_retry) = match connection.call(request, remaining, read) {
                 Ok(()) => return Ok(()),
                 Err(ConnectionFault::OfCall(error)) => return Err(error),
@@ -111,7 +107,7 @@ impl Transport for SocketTransport {
                 Err(ConnectionFault::Unsent(error)) => (error, true),
                 Err(ConnectionFault::Unanswered(error)) => (error, method.is_repeatable()),
             };
-            *slot = None;
+            used.value = None;
             info!(method = &*method.name, %error, retry = !retried && may_retry, "connection lost");
             if retried || !may_retry {
                 return Err(error);
@@ -121,28 +117,19 @@ impl Transport for SocketTransport {
     }
 }
 
-/// The connection in `slot`. Opens a new one if there is none or if another process opened it.
-fn connected<'s>(
-    slot: &'s mut Option<OwnedConnection>,
-    address: &Address,
-    surface: &Surface,
-) -> Result<&'s mut Connection> {
-    let pid = process::id();
-    let owned = match slot.take_if(|owned| owned.pid == pid) {
-        Some(owned) => owned,
-        None => {
-            let stream = UnixStream::connect(&address.path).map_err(|fault| address.unreachable(fault))?;
-            OwnedConnection { pid, connection: Connection::open(stream, address, surface)? }
-        }
-    };
-    Ok(&mut slot.insert(owned).connection)
+/// The error of a call that waited until its deadline for calls of other threads.
+fn in_use() -> Error {
+    Error::new(
+        ErrorId::DEADLINE_EXCEEDED,
+        "calls that other threads make on the same proxy lasted until the deadline; this call was not sent",
+    )
 }
 
 /// Refuses a call to the server at `path` where it would wait for itself, or stop a runtime. A method of a
 /// server may wait for another server.
 fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
     if !serving::runs_a_call() {
-        return refuse_in_runtime();
+        return refuse_in_task();
     }
     if !serving::listens_at(path) {
         return Ok(());
@@ -150,16 +137,4 @@ fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
     let message = "a method calls the server that is running it, which would wait for itself: \
                    call the implementation directly";
     Err(Error::new(ErrorId::SELF_CALL, message).with("path", path.display().to_string()))
-}
-
-/// Refuses blocking calls inside an async runtime, where they would block all tasks of the thread.
-pub(crate) fn refuse_in_runtime() -> Result<()> {
-    match tokio::runtime::Handle::try_current() {
-        Err(_) => Ok(()),
-        Ok(_) => Err(Error::new(
-            ErrorId::INSIDE_RUNTIME,
-            "a blocking call would stop the async runtime it was made in: use the async client, or call \
-             from a plain thread (`std::thread::spawn`), or before the runtime starts",
-        )),
-    }
 }

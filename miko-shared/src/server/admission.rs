@@ -11,27 +11,38 @@ use tokio::net::UnixStream;
 use tracing::warn;
 
 use super::Shared;
+use super::around::Peer;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::{self, HandshakeReply, Hello, MAX_HELLO_SIZE, PREAMBLE_SIZE};
 
-/// Performs the handshake and sends its result. Returns the buffer, with any bytes that follow the handshake,
-/// if the peer is admitted.
+/// A peer that may call.
+pub(super) struct Admitted {
+    pub(super) peer: Peer,
+    /// The bytes that followed the handshake.
+    pub(super) incoming: FrameBuffer,
+}
+
+/// Performs the handshake with the process `pid` and sends its result. Returns `None` if the peer is refused.
 pub(super) async fn admit<I: Interface + ?Sized>(
     stream: &mut UnixStream,
+    pid: i32,
     shared: &Shared<I>,
-) -> Option<FrameBuffer> {
-    let mut buffer = FrameBuffer::default();
-    let reply = match authenticate(stream, &mut buffer, shared).await {
-        Ok(()) => HandshakeReply::Welcome { frame_size: shared.limits.frame_size as u64 },
+) -> Option<Admitted> {
+    let mut incoming = FrameBuffer::default();
+    let (reply, admitted) = match authenticate(stream, &mut incoming, shared).await {
+        Ok(hello) => {
+            let peer = Peer::new(pid, hello.worker);
+            let welcome = HandshakeReply::Welcome { frame_size: shared.limits.frame_size as u64 };
+            (welcome, Some(Admitted { peer, incoming }))
+        }
         Err(error) => {
             // Quoted: it may contain text of the client, with line breaks.
             warn!(error = ?error.to_string(), "refused");
-            HandshakeReply::Refused(error)
+            (HandshakeReply::Refused(error), None)
         }
     };
-    let welcome = matches!(reply, HandshakeReply::Welcome { .. });
-    let sent = with_timeout(shared, send_frame(stream, &reply)).await;
-    (welcome && sent.is_ok()).then_some(buffer)
+    with_timeout(shared, send_frame(stream, &reply)).await.ok()?;
+    admitted
 }
 
 /// Checks the peer, cheapest checks first. The token is compared in constant time, so the timing does not
@@ -40,7 +51,7 @@ async fn authenticate<I: Interface + ?Sized>(
     stream: &mut UnixStream,
     buffer: &mut FrameBuffer,
     shared: &Shared<I>,
-) -> Result<()> {
+) -> Result<Hello> {
     check_user(stream)?;
     if shared.peers.count() > shared.limits.connections {
         let message = "the server has as many connections as its limit allows";
@@ -61,7 +72,7 @@ async fn authenticate<I: Interface + ?Sized>(
             with_timeout(shared, read_frame(stream, buffer, shared.limits.frame_size)).await?;
         handshake::check_surface(&surface, I::surface())?;
     }
-    Ok(())
+    Ok(hello)
 }
 
 /// Checks the peer's credentials, which the kernel reports: the peer must run as the server's user.

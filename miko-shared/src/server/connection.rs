@@ -9,6 +9,8 @@ use tokio::net::UnixStream;
 use tracing::{Level, enabled, warn};
 
 use super::Shared;
+use super::admission::Admitted;
+use super::around::{self, CallInfo, Peer};
 use crate::serving;
 use crate::wire::envelope::{Envelope, enclose_response};
 use crate::wire::frame::FrameBuffer;
@@ -28,6 +30,7 @@ const NO_ID: u64 = 0;
 
 /// The unserved input and the unsent answers of a connection.
 pub(super) struct ConnectionState {
+    peer: Peer,
     incoming: FrameBuffer,
     outgoing: Vec<u8>,
     /// When the last bytes arrived.
@@ -37,8 +40,8 @@ pub(super) struct ConnectionState {
 }
 
 impl ConnectionState {
-    fn new(incoming: FrameBuffer) -> Self {
-        Self { incoming, outgoing: Vec::new(), arrived: Instant::now(), end: None }
+    fn new(peer: Peer, incoming: FrameBuffer) -> Self {
+        Self { peer, incoming, outgoing: Vec::new(), arrived: Instant::now(), end: None }
     }
 
     /// Serves the calls that have arrived, until [`FLUSH_AT`] bytes of answers are pending.
@@ -55,7 +58,7 @@ impl ConnectionState {
         let answer_begin = self.outgoing.len();
         let served = match self.incoming.next_frame(shared.limits.frame_size) {
             Ok(None) => return None,
-            Ok(Some(frame)) => serve_frame(frame, self.arrived, shared, &mut self.outgoing),
+            Ok(Some(frame)) => serve_frame(frame, &self.peer, self.arrived, shared, &mut self.outgoing),
             Err(too_large) => Err(too_large),
         };
         match served {
@@ -122,11 +125,11 @@ pub(super) struct ServedCall {
 /// answers, nothing is read from it; other connections are not affected.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
     stream: &mut UnixStream,
-    incoming: FrameBuffer,
+    Admitted { peer, incoming }: Admitted,
     shared: &Shared<I>,
 ) {
     let slot = Rc::default();
-    let mut state = ConnectionState::new(incoming);
+    let mut state = ConnectionState::new(peer, incoming);
     loop {
         if state.incoming.is_ready(shared.limits.frame_size) {
             shared.busy_poll.record_arrival();
@@ -166,6 +169,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
 /// error ends the connection.
 fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
+    peer: &Peer,
     arrived: Instant,
     shared: &Shared<I>,
     outgoing: &mut Vec<u8>,
@@ -175,7 +179,7 @@ fn serve_frame<I: Interface + ?Sized>(
         Ok(Incoming::Cancel) => return Ok(None),
         Err(fault) => return Err(unreadable(&fault.to_string())),
     };
-    if let Err(error) = serve_call(&call, arrived, shared, outgoing) {
+    if let Err(error) = serve_call(&call, peer, arrived, shared, outgoing) {
         message::encode_refusal(call.id, &error, outgoing);
     }
     Ok(Some(call.id))
@@ -194,6 +198,7 @@ fn read_call(frame: &[u8], frame_size: usize) -> Result<Incoming<'_>, rmp_serde:
 /// call.
 fn serve_call<I: Interface + ?Sized>(
     call: &IncomingCall<'_>,
+    peer: &Peer,
     arrived: Instant,
     shared: &Shared<I>,
     outgoing: &mut Vec<u8>,
@@ -210,7 +215,17 @@ fn serve_call<I: Interface + ?Sized>(
     let method = shared.activity.begin(name, now);
     let begin = outgoing.len();
     let served = enclose_response(call.id, shared.limits.frame_size, outgoing, |answer, limit| {
-        serving::run(|| shared.service.interface().serve(Call::message(name, arguments, answer, limit)))
+        let mut serve = || {
+            let call = Call::message(name, arguments, answer, limit);
+            serving::run(|| shared.service.interface().serve(call))
+        };
+        match (&shared.around, method) {
+            (Some(hook), Some(method)) => {
+                let info = CallInfo { method, peer, deadline: call.deadline };
+                around::run(&**hook, &info, &mut serve).map(drop)
+            }
+            _ => serve().map(drop),
+        }
     });
     shared.activity.end();
     report_slow(method, now);

@@ -14,7 +14,7 @@ use super::directory::Directory;
 use super::report::{Outcome, Report, ShareError, WorkerReport};
 use super::supervisor::{Delivery, Interrupt, ReapedWorker, Supervisor, WorkerBody};
 use super::worker_process::{ClosureResult, WorkerResult};
-use crate::client::{Address, SocketTransport, refuse_in_runtime};
+use crate::client::{Address, SocketTransport, refuse_in_task};
 use crate::token::Token;
 
 /// Called in the parent as each worker is reaped.
@@ -53,9 +53,9 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     /// A proxy for the parent, which connects at its first call.
     ///
     /// # Errors
-    /// `inside-runtime` in an async runtime, which blocking calls would block.
+    /// `inside-runtime` in an async task, since blocking calls would block its runtime.
     pub fn db(&self) -> Result<&Client<I>> {
-        refuse_in_runtime()?;
+        refuse_in_task()?;
         Ok(self
             .db
             .get_or_init(|| Client::new(Box::new(SocketTransport::new(self.address.clone(), I::surface())))))

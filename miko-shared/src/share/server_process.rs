@@ -21,7 +21,7 @@ use super::control::{FINISH, ServerMessage, StateWriter, send};
 use super::directory::Directory;
 use crate::limits::Limits;
 use crate::polling::SharedStatus;
-use crate::server::{self, Activity, ServeOptions, Service};
+use crate::server::{self, Activity, Around, ServeOptions, Service};
 use crate::token::Token;
 
 /// Everything that the server process inherits from its parent.
@@ -37,6 +37,8 @@ pub(super) struct ServerSetup<'d> {
     pub(super) shared_status: Option<Arc<SharedStatus>>,
     /// Publishes to the parent which method runs.
     pub(super) activity: Arc<Activity>,
+    /// What runs around each call.
+    pub(super) around: Option<Rc<Around>>,
 }
 
 /// Opens the shared object, serves it until the parent sends [`FINISH`], and delivers the final state.
@@ -103,6 +105,7 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         limits,
         shared_status: setup.shared_status.clone(),
         activity: Arc::clone(&setup.activity),
+        around: setup.around.clone(),
     };
     server::serve(listener, service, options, stop).await?;
     setup.control.set_nonblocking(false).map_err(failed)

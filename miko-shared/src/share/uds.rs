@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use miko_rpc::{Client, Error, ErrorId, Interface, Result};
+use miko_rpc::{Client, Error, ErrorId, Interface, Result, Served};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
 use serde::Serialize;
@@ -32,7 +32,7 @@ use super::worker_process::{self, Worker};
 use crate::client::Address;
 use crate::limits::Limits;
 use crate::polling::{self, SharedStatus};
-use crate::server::{Activity, Service};
+use crate::server::{Activity, Around, CallInfo, Next, Service};
 use crate::token::Token;
 
 /// The default of [`Uds::capture_limit`], in bytes.
@@ -64,6 +64,7 @@ pub struct Uds {
     worker_timeout: Option<Duration>,
     grace_period: Duration,
     on_exit: Option<OnExit>,
+    around: Option<Rc<Around>>,
     #[cfg_attr(
         not(feature = "mikobase"),
         allow(dead_code, reason = "the interfaces of this package use it")
@@ -95,6 +96,7 @@ impl Uds {
             worker_timeout: None,
             grace_period: Duration::from_secs(2),
             on_exit: None,
+            around: None,
             interface_options: InterfaceOptions::default(),
         })
     }
@@ -153,6 +155,34 @@ impl Uds {
     #[must_use]
     pub fn on_exit(mut self, f: impl FnMut(&WorkerReport<()>) + 'static) -> Self {
         self.on_exit = Some(Rc::new(RefCell::new(f)));
+        self
+    }
+
+    /// Runs `hook` in the server around each call: for metrics, spans and access rules. It sees the method, the
+    /// process that calls and the deadline, runs the call, and sees how it went; or it refuses the call with
+    /// an error, which the caller gets as the error of the method. A call of an unknown method is refused
+    /// before it.
+    ///
+    /// The hook runs in the server process, as the implementation does, and no two calls run at the same
+    /// time. A panic of it fails the call. Setting it twice replaces it.
+    ///
+    /// Two examples: `calls_per_worker.rs` counts calls by method and worker, and `read_only_workers.rs`
+    /// refuses those of methods that write.
+    ///
+    /// ```
+    /// use miko_shared::Uds;
+    ///
+    /// let uds = Uds::new()?.around(|call, next| {
+    ///     let started = std::time::Instant::now();
+    ///     let served = next.run();
+    ///     eprintln!("{} took {:?}: {served:?}", call.method.name, started.elapsed());
+    ///     served
+    /// });
+    /// # Ok::<(), miko_rpc::Error>(())
+    /// ```
+    #[must_use]
+    pub fn around(mut self, hook: impl Fn(&CallInfo<'_>, Next<'_>) -> Result<Served> + 'static) -> Self {
+        self.around = Some(Rc::new(hook));
         self
     }
 
@@ -270,6 +300,7 @@ impl Uds {
             token: self.token.clone(),
             limits: self.effective_limits(),
             shared_status,
+            worker: None,
         };
         let for_workers = address.clone();
         let body: Box<WorkerBody<'b>> = Box::new(move |worker, result_pipe| {
@@ -376,7 +407,7 @@ impl Uds {
             grace_period: self.grace_period,
         };
         let (token, limits, memory_limit) = (self.token.clone(), self.effective_limits(), self.memory_limit);
-        let for_server = Arc::clone(&activity);
+        let (for_server, around) = (Arc::clone(&activity), self.around.clone());
         let permit = preconditions::check(self.allow_threads)?;
         let pid = fork_child(
             permit,
@@ -395,6 +426,7 @@ impl Uds {
                     memory_limit,
                     shared_status,
                     activity: for_server,
+                    around,
                 };
                 server_process::run::<I, S>(setup, open)
             },

@@ -64,6 +64,7 @@ pub(super) fn run<I: Interface + ?Sized, R: Serialize>(
     work: &impl Fn(&Client<I>, &Worker) -> Result<R, BoxError>,
 ) -> i32 {
     let mut calls = CallCounter::default();
+    let address = Address { worker: Some(worker.index()), ..address };
     let result = match SocketTransport::connect(address, I::surface(), CONNECT_TIMEOUT) {
         Err(error) => ClosureResult::Failed { text: error.to_string(), error: Some(error) },
         Ok(transport) => {

@@ -31,6 +31,9 @@ pub struct Hello {
     pub fingerprint: u64,
     /// The token that authorizes the client.
     pub token: Token,
+    /// The index of the worker that the client is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<usize>,
 }
 
 /// The server's reply to a client.

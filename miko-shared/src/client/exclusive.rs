@@ -1,0 +1,125 @@
+//! A value that one thread at a time uses; the others wait for it, for a limited time.
+
+use std::process;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Lends a value to one thread at a time. There may be none: it is lost by a panic of its user, and it does
+/// not survive a fork, after which the thread that used it may not exist.
+pub(super) struct Exclusive<T> {
+    state: Mutex<State<T>>,
+    returned: Condvar,
+}
+
+struct State<T> {
+    value: Option<T>,
+    in_use: bool,
+    /// How many threads wait. Notifying a condition variable is a system call also if none does.
+    waiting: usize,
+    /// The process that the value belongs to.
+    pid: u32,
+}
+
+/// The value while a thread uses it. Dropping it returns the value.
+pub(super) struct InUse<'e, T> {
+    exclusive: &'e Exclusive<T>,
+    /// The value, or the place for another one.
+    pub(super) value: Option<T>,
+    /// Whether another thread had to return it first.
+    pub(super) has_waited: bool,
+}
+
+impl<T> Exclusive<T> {
+    pub(super) fn new(value: Option<T>) -> Self {
+        let state = State { value, in_use: false, waiting: 0, pid: process::id() };
+        Self { state: Mutex::new(state), returned: Condvar::new() }
+    }
+
+    /// Waits for the value; `None` if other threads use it for longer than `timeout`.
+    pub(super) fn wait(&self, timeout: Duration) -> Option<InUse<'_, T>> {
+        let mut state = self.lock();
+        let pid = process::id();
+        if state.pid != pid {
+            *state = State { value: None, in_use: false, waiting: 0, pid };
+        }
+        let has_waited = state.in_use;
+        if has_waited {
+            state.waiting += 1;
+            let waited = self.returned.wait_timeout_while(state, timeout, |state| state.in_use);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
+            if state.in_use {
+                return None;
+            }
+        }
+        state.in_use = true;
+        Some(InUse { exclusive: self, value: state.value.take(), has_waited })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // Nothing panics while the lock is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for InUse<'_, T> {
+    fn drop(&mut self) {
+        // After a panic the value is in an unknown state.
+        let value = self.value.take().filter(|_| !std::thread::panicking());
+        let mut state = self.exclusive.lock();
+        state.in_use = false;
+        state.value = value;
+        let is_awaited = state.waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.exclusive.returned.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::thread;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(10);
+    const LONG: Duration = Duration::MAX;
+
+    #[test]
+    fn one_thread_at_a_time_has_it() {
+        let exclusive = Exclusive::new(Some(0));
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let mut used = exclusive.wait(LONG).unwrap();
+                        used.value = used.value.map(|value| value + 1);
+                    }
+                });
+            }
+        });
+        assert_eq!(exclusive.wait(LONG).unwrap().value, Some(800));
+    }
+
+    #[test]
+    fn waiting_ends_after_the_timeout() {
+        let exclusive = Exclusive::new(Some(1));
+        let used = exclusive.wait(LONG);
+        assert!(exclusive.wait(SHORT).is_none());
+        drop(used);
+        assert!(exclusive.wait(SHORT).is_some());
+    }
+
+    #[test]
+    fn a_panic_loses_the_value_and_not_the_place() {
+        let exclusive = Exclusive::new(Some(1));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _used = exclusive.wait(LONG);
+            panic!("while it is used");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(exclusive.wait(SHORT).unwrap().value, None);
+    }
+}

@@ -1,0 +1,76 @@
+//! Where a thread may block: not where it runs the tasks of an async runtime.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use miko_rpc::{Error, ErrorId, Result};
+use tokio::runtime::Handle;
+use tokio::task::coop::{consume_budget, has_budget_remaining};
+
+/// More steps than tokio lets a task take before it must yield.
+const MORE_THAN_A_BUDGET: usize = 256;
+
+/// Refuses blocking calls inside an async task, where they would block all tasks of the thread.
+///
+/// A thread of `spawn_blocking`, one inside `block_in_place`, and one that has merely entered a runtime may
+/// block.
+pub(crate) fn refuse_in_task() -> Result<()> {
+    if Handle::try_current().is_ok() && runs_a_task() { Err(inside_runtime()) } else { Ok(()) }
+}
+
+/// Refuses what needs a thread that knows no async runtime.
+pub(crate) fn refuse_in_runtime() -> Result<()> {
+    if Handle::try_current().is_ok() { Err(inside_runtime()) } else { Ok(()) }
+}
+
+/// Whether this thread runs an async task of tokio. Only a task has a
+/// [budget](tokio::task::coop#cooperative-scheduling), which can be used up. The task fails with an error
+/// then, and yields at its next `await`.
+fn runs_a_task() -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    (0..MORE_THAN_A_BUDGET).any(|_| {
+        let _ = pin!(consume_budget()).poll(&mut context);
+        !has_budget_remaining()
+    })
+}
+
+fn inside_runtime() -> Error {
+    Error::new(
+        ErrorId::INSIDE_RUNTIME,
+        "a blocking call would stop the async runtime it was made in: use the async client, or call inside \
+         `spawn_blocking`, from a plain thread (`std::thread::spawn`), or before the runtime starts",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Builder;
+    use tokio::task::{LocalSet, spawn_blocking};
+
+    use super::*;
+
+    fn is_refused() -> bool {
+        refuse_in_task().is_err()
+    }
+
+    #[test]
+    fn tasks_are_refused_and_threads_that_may_block_are_not() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        assert!(!is_refused());
+        {
+            let _entered = runtime.enter();
+            assert!(!is_refused() && refuse_in_runtime().is_err());
+        }
+        runtime.block_on(async {
+            assert!(is_refused());
+            assert!(is_refused(), "also the second time");
+            tokio::task::yield_now().await;
+            assert!(is_refused(), "also after the task has yielded");
+            assert!(tokio::spawn(async { is_refused() }).await.unwrap());
+            assert!(LocalSet::new().run_until(async { is_refused() }).await);
+            assert!(!spawn_blocking(is_refused).await.unwrap());
+        });
+        assert!(!is_refused());
+    }
+}

@@ -1,0 +1,82 @@
+//! What runs around each call of a server: a function of the user.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use miko_rpc::{Error, ErrorId, Method, Result, Served, panic_message};
+
+/// A function that runs around each call.
+pub(crate) type Around = dyn Fn(&CallInfo<'_>, Next<'_>) -> Result<Served>;
+
+/// A call that is about to run, as [`Uds::around`](crate::Uds::around) sees it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct CallInfo<'c> {
+    /// The description of the method, with its name and its attributes.
+    pub method: &'static Method,
+    /// The process that calls.
+    pub peer: &'c Peer,
+    /// How long the client waits, from the time it sent the call.
+    pub deadline: Duration,
+}
+
+/// The process at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// The id of the process that connected, as the kernel reports it.
+    pub pid: i32,
+    /// The index of the worker, as the client says. `None` for clients that are no workers of the share.
+    pub worker: Option<usize>,
+}
+
+impl Peer {
+    pub(super) fn new(pid: i32, worker: Option<usize>) -> Self {
+        Self { pid, worker }
+    }
+}
+
+/// The call itself, which the function runs, or does not.
+pub struct Next<'n>(&'n mut dyn FnMut() -> Result<Served>);
+
+impl Next<'_> {
+    /// Runs the call, and returns how it went.
+    ///
+    /// # Errors
+    /// If the method was not run, because its arguments cannot be read; or its answer cannot be sent.
+    pub fn run(self) -> Result<Served> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Next<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Next").finish_non_exhaustive()
+    }
+}
+
+/// Runs `call` with `around` around it.
+///
+/// # Errors
+/// Those of the call, or the one that `around` returned in its place. `internal`, if `around` panics, or
+/// returns without running the call and without an error.
+pub(super) fn run(
+    around: &Around,
+    info: &CallInfo<'_>,
+    call: &mut dyn FnMut() -> Result<Served>,
+) -> Result<Served> {
+    let mut has_run = false;
+    let mut run = || {
+        has_run = true;
+        call()
+    };
+    let returned = catch_unwind(AssertUnwindSafe(|| around(info, Next(&mut run))));
+    let failed =
+        |message: String| Err(Error::new(ErrorId::INTERNAL, message).with("method", &*info.method.name));
+    match returned {
+        Err(panic) => failed(format!("what runs around the call panicked: {}", panic_message(&*panic))),
+        Ok(Ok(_)) if !has_run => failed("what runs around the call neither ran nor refused it".to_owned()),
+        Ok(served) => served,
+    }
+}
