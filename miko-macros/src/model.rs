@@ -102,6 +102,8 @@ impl InterfaceModel<'_> {
             interface: Cow::Owned(unraw(self.ident())),
             version: Cow::default(),
             methods: self.methods.iter().map(MethodModel::entry).collect(),
+            errors: Cow::default(),
+            schemas: None,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The recorded surface: a file with which the trait is compared at compile time.
 //!
 //! Each difference is an error at its method, so that an interface is not changed by accident. A build with
-//! `MIKOBASE_RECORD=1` writes the file instead.
+//! `MIKOBASE_RECORD=1` writes the file instead, for the packages that it is asked to build; not for their
+//! dependencies. The schemas in it are written and compared by a generated test.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -21,19 +22,29 @@ const RECORD_VARIABLE: &str = "MIKOBASE_RECORD";
 pub(crate) fn compare(interface: &InterfaceModel<'_>, errors: &mut Errors) {
     let Some(file) = &interface.args.surface else { return };
     let Some(path) = path_of(file, errors) else { return };
-    let surface = interface.surface().recorded();
-    if env::var_os(RECORD_VARIABLE).is_some() {
+    let mut surface = interface.surface().recorded();
+    let old = read(&path);
+    if is_recording() {
+        if interface.args.schema.is_some() {
+            surface.schemas = old.ok().and_then(|old| old.schemas);
+        }
         if let Err(fault) = record(&path, &surface) {
             errors.at(file, format!("the surface cannot be recorded: {fault}"));
         }
         return;
     }
-    match read(&path) {
+    match old {
         Ok(old) => report_changes(interface, &surface.changes_since(&old), errors),
         Err(fault) => {
             errors.at(file, format!("{fault}. To record the surface, build once with `{RECORD_VARIABLE}=1`"))
         }
     }
+}
+
+/// Whether the record is to be written: the variable is `1`, and cargo builds this package for its own sake.
+fn is_recording() -> bool {
+    env::var_os(RECORD_VARIABLE).is_some_and(|value| value == "1")
+        && env::var_os("CARGO_PRIMARY_PACKAGE").is_some()
 }
 
 /// Tokens that make cargo rebuild the trait when the record or the environment variable changes.
@@ -104,6 +115,8 @@ fn place_of<'i>(interface: &'i InterfaceModel<'_>, change: &Change) -> &'i dyn T
         Change::Added(is)
         | Change::Renamed { is, .. }
         | Change::Retyped { is, .. }
+        | Change::Optional { is, .. }
+        | Change::Reshaped { is, .. }
         | Change::Attributes { is, .. } => &is.name,
         Change::Interface { .. } | Change::Removed(_) => return interface.ident(),
     };

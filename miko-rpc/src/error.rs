@@ -12,6 +12,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+#[cfg(feature = "interface")]
+pub use ids::ERROR_MEANINGS;
 pub use ids::{ERROR_IDS, ErrorDoc, ErrorId};
 
 /// `Result` with the [`Error`] of Mikobase.

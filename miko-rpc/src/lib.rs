@@ -40,8 +40,12 @@ pub mod json;
 pub mod memory;
 #[cfg(feature = "interface")]
 mod method_names;
+#[cfg(feature = "schema")]
+mod recorded_types;
 #[cfg(feature = "interface")]
 mod result;
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(feature = "tarpc")]
 mod server;
 #[cfg(feature = "interface")]
@@ -61,17 +65,23 @@ pub use {
     call::{Call, Served, unreadable},
     client::{Client, Proxy, Transport, call},
     dispatch::DispatchError,
+    error::ERROR_MEANINGS,
     guard::{guard, panic_message},
     interface::Interface,
     method_names::MethodNames,
-    miko_surface::{Change, Difference, Method, Param, Surface},
+    miko_surface::{Change, Difference, ErrorMeaning, Method, Param, Schemas, Surface},
     travel::bounded,
 };
+#[cfg(feature = "schema")]
+pub use {recorded_types::assert_types_as_recorded, schema::SchemaBuilder};
 // What users of calls by name and of tarpc servers need, in the version of this package.
 #[cfg(feature = "interface")]
 pub use serde_json;
 #[cfg(feature = "tarpc")]
 pub use tarpc;
+// What describes types for `#[mikobase_interface(schema)]`.
+#[cfg(feature = "schema")]
+pub use schemars;
 
 /// Defines the tarpc server of an interface, with the feature `tarpc`. Generated code uses it, since a
 /// procedural macro does not know the features of this package.
@@ -91,4 +101,30 @@ macro_rules! tarpc_server {
 #[macro_export]
 macro_rules! tarpc_server {
     ($($tokens:tt)*) => {};
+}
+
+/// Builds the schemas of an interface, with the feature `schema`. Generated code uses it, since a procedural
+/// macro does not know the features of this package.
+#[cfg(feature = "schema")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! schemas {
+    ($($method:literal -> $output:ty { $($name:literal: $ty:ty,)* })*) => {
+        $crate::SchemaBuilder::default()
+            $(.method::<$output>($method)$(.argument::<$ty>($method, $name))*)*
+            .finish()
+    };
+}
+
+/// Without the feature `schema` types are not described.
+#[cfg(all(feature = "interface", not(feature = "schema")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! schemas {
+    ($($tokens:tt)*) => {
+        ::core::compile_error!(
+            "`#[mikobase_interface(schema)]` needs the feature `schema` of `mikobase`: \
+             `cargo add mikobase --features schema`"
+        )
+    };
 }

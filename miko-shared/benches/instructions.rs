@@ -117,7 +117,7 @@ impl Transport for InProcess {
         answer.clear();
         enclose_response(call.id, LIMIT, answer, |answer, limit| {
             let interface: &dyn Mikobase = &*self.engine;
-            interface.serve(Call::message(method, arguments, answer, limit))
+            interface.serve(Call::message(method, arguments, answer, limit)).map(drop)
         })?;
         carry(answer, received);
         let answer = Answer::read(received.next_frame(LIMIT)?.ok_or_else(broken)?)?;

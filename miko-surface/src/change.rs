@@ -4,7 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Method, Surface};
+use serde_json::json;
+
+use crate::schemas::{SchemaSet, Schemas};
+use crate::shape::{Mismatch, Typed, check};
+use crate::type_text::{as_sent, is_option};
+use crate::{Method, Param, Surface};
 
 /// One change from an old surface to a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,20 @@ pub enum Change {
         /// The method as it is.
         is: Method,
     },
+    /// A method that gained or lost optional parameters, and is otherwise the same.
+    Optional {
+        /// The method as it was.
+        was: Method,
+        /// The method as it is.
+        is: Method,
+    },
+    /// A method whose types have other shapes.
+    Reshaped {
+        /// The method as it is.
+        is: Method,
+        /// Why old clients do not understand the new server, by place. Empty if they do.
+        refused: Vec<String>,
+    },
     /// A method whose signature is the same and whose attributes differ.
     Attributes {
         /// The method as it was.
@@ -52,6 +71,17 @@ pub struct Difference {
     pub client: String,
     /// Its signature on the server, `None` where it is missing.
     pub server: Option<String>,
+    /// Where the shapes of its types differ, and how.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
+}
+
+impl fmt::Display for Difference {
+    /// The name of the method, and where its types differ.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.method)?;
+        if self.places.is_empty() { Ok(()) } else { write!(f, " ({})", self.places.join("; ")) }
+    }
 }
 
 impl Surface {
@@ -66,7 +96,7 @@ impl Surface {
             self.methods.iter().filter(|method| old.method(&method.name).is_none()).collect();
         for was in old.methods.iter() {
             match self.method(&was.name) {
-                Some(is) => changes.extend(difference_of(was, is)),
+                Some(is) => changes.extend(self.changes_of(is, old, was)),
                 None => changes.push(removed_or_renamed(was, &mut added)),
             }
         }
@@ -74,8 +104,28 @@ impl Surface {
         changes
     }
 
+    /// The changes from `was`, a method of `old`, to `is`, the method of the same name here.
+    fn changes_of(&self, is: &Method, old: &Self, was: &Method) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let attributes = |method: &Method| (method.read, method.idempotent, method.deadline_ms);
+        let (cloned, old_cloned) = (|| is.clone(), || was.clone());
+        match (&self.schemas, &old.schemas) {
+            (Some(new), Some(old)) => changes.extend(reshaped(is, new, was, old)),
+            _ if was.signature().eq(is.signature()) => {}
+            _ if differ_in_options(was, is) => {
+                changes.push(Change::Optional { was: old_cloned(), is: cloned() })
+            }
+            _ => changes.push(Change::Retyped { was: old_cloned(), is: cloned() }),
+        }
+        if changes.is_empty() && attributes(was) != attributes(is) {
+            changes.push(Change::Attributes { was: old_cloned(), is: cloned() });
+        }
+        changes
+    }
+
     /// The methods that prevent a client of this surface from using `server`. There are none if the server
-    /// has all methods of the client with the same signatures; it may have others.
+    /// has all methods of the client, and each side can read what the other sends: by the schemas of both,
+    /// or by the signatures, which may differ in optional parameters. The server may have other methods.
     pub fn differences_from(&self, server: &Self) -> Vec<Difference> {
         let changes = server.changes_since(self);
         let refused = changes.iter().filter(|change| !change.old_clients_work());
@@ -83,23 +133,75 @@ impl Surface {
     }
 }
 
-/// The change from `was` to `is`, two methods of the same name.
-fn difference_of(was: &Method, is: &Method) -> Option<Change> {
-    let (was, is) = (was.clone(), is.clone());
-    let attributes = |method: &Method| (method.read, method.idempotent, method.deadline_ms);
-    if !was.shape().eq(is.shape()) {
-        Some(Change::Retyped { was, is })
-    } else if attributes(&was) != attributes(&is) {
-        Some(Change::Attributes { was, is })
-    } else {
-        None
+/// Whether two signatures differ only in parameters that may be omitted.
+fn differ_in_options(was: &Method, is: &Method) -> bool {
+    let is_missing =
+        |param: &Param, other: &Method| other.params.iter().all(|known| known.name != param.name);
+    let common = |method: &Method, other: &Method| {
+        let params = method.params.iter().filter(|param| !is_missing(param, other));
+        params.map(|param| (param.name.to_string(), as_sent(&param.ty))).collect::<Vec<_>>()
+    };
+    let only_options = |method: &Method, other: &Method| {
+        method.params.iter().all(|param| !is_missing(param, other) || is_option(&param.ty))
+    };
+    as_sent(&was.returns) == as_sent(&is.returns)
+        && common(was, is) == common(is, was)
+        && only_options(was, is)
+        && only_options(is, was)
+}
+
+/// The change of a method whose types are described on both sides.
+fn reshaped(is: &Method, new: &Schemas, was: &Method, old: &Schemas) -> Option<Change> {
+    let refused = incompatible_places(was, old, is, new);
+    let of = |set: &SchemaSet, method: &Method| set.methods.get(&*method.name).cloned();
+    let names = |method: &Method| method.params.iter().map(|param| param.name.clone()).collect::<Vec<_>>();
+    let (bare, old_bare) = (new.without_remarks(), old.without_remarks());
+    let is_same = names(is) == names(was)
+        && of(&bare.sent, is) == of(&old_bare.sent, was)
+        && of(&bare.received, is) == of(&old_bare.received, was)
+        && bare.sent.definitions_of(&is.name) == old_bare.sent.definitions_of(&was.name)
+        && bare.received.definitions_of(&is.name) == old_bare.received.definitions_of(&was.name);
+    (!is_same || !refused.is_empty()).then(|| Change::Reshaped { is: is.clone(), refused })
+}
+
+/// Where a client with one method, and a server with the other, cannot read what the other side sends.
+fn incompatible_places(client: &Method, theirs: &Schemas, server: &Method, ours: &Schemas) -> Vec<String> {
+    let null = json!({"type": "null"});
+    let typed = |schema, set| Typed { schema, set };
+    let (Some(sends), Some(reads)) = (theirs.sent.of(client), theirs.received.of(client)) else {
+        return vec!["the client does not describe the types of the method".to_owned()];
+    };
+    let (Some(answers), Some(takes)) = (ours.sent.of(server), ours.received.of(server)) else {
+        return vec!["the server does not describe the types of the method".to_owned()];
+    };
+    let mut places = Vec::new();
+    for (name, taken) in &takes.params {
+        let compared = match sends.params.get(name) {
+            Some(sent) => check(typed(sent, &theirs.sent), typed(taken, &ours.received)),
+            // A missing argument is the `None` of an option, which a null is, too.
+            None => check(typed(&null, &theirs.sent), typed(taken, &ours.received))
+                .map_err(|_| Mismatch::whole("it is required, and the client does not send it")),
+        };
+        places.extend(compared.err().map(|mismatch| format!("argument `{name}`: {mismatch}")));
     }
+    for (name, sent) in sends.params.iter().filter(|(name, _)| !takes.params.contains_key(*name)) {
+        if check(typed(&null, &ours.received), typed(sent, &theirs.sent)).is_err() {
+            places.push(format!("argument `{name}`: it is sent, and the server does not know it"));
+        }
+    }
+    for (what, sent, read) in
+        [("result", &answers.returns, &reads.returns), ("error", &answers.error, &reads.error)]
+    {
+        let compared = check(typed(sent, &ours.sent), typed(read, &theirs.received));
+        places.extend(compared.err().map(|mismatch| format!("{what}: {mismatch}")));
+    }
+    places
 }
 
 /// The change for a missing method: renamed if one of `added`, which it is then removed from, has its
 /// signature.
 fn removed_or_renamed(was: &Method, added: &mut Vec<&Method>) -> Change {
-    match added.iter().position(|method| method.shape().eq(was.shape())) {
+    match added.iter().position(|method| method.signature().eq(was.signature())) {
         Some(renamed) => Change::Renamed { was: was.clone(), is: added.remove(renamed).clone() },
         None => Change::Removed(was.clone()),
     }
@@ -109,17 +211,24 @@ impl Change {
     /// Whether clients that were built with the old surface are accepted and get the results that they
     /// expect.
     pub fn old_clients_work(&self) -> bool {
-        matches!(self, Self::Added(_) | Self::Attributes { .. })
+        match self {
+            Self::Added(_) | Self::Attributes { .. } | Self::Optional { .. } => true,
+            Self::Reshaped { refused, .. } => refused.is_empty(),
+            Self::Interface { .. } | Self::Removed(_) | Self::Renamed { .. } | Self::Retyped { .. } => false,
+        }
     }
 
     /// The change as a difference between a client with the old surface and a server with the new one.
     fn as_difference(&self) -> Option<Difference> {
-        let (client, server) = match self {
+        let (client, server, places) = match self {
             Self::Interface { .. } | Self::Added(_) => return None,
-            Self::Removed(was) | Self::Renamed { was, .. } => (was, None),
-            Self::Retyped { was, is } | Self::Attributes { was, is } => (was, Some(is.to_string())),
+            Self::Removed(was) | Self::Renamed { was, .. } => (was, None, Vec::new()),
+            Self::Retyped { was, is } | Self::Attributes { was, is } | Self::Optional { was, is } => {
+                (was, Some(is.to_string()), Vec::new())
+            }
+            Self::Reshaped { is, refused } => (is, Some(is.to_string()), refused.clone()),
         };
-        Some(Difference { method: client.name.to_string(), client: client.to_string(), server })
+        Some(Difference { method: client.name.to_string(), client: client.to_string(), server, places })
     }
 }
 
@@ -146,6 +255,21 @@ impl fmt::Display for Change {
             Self::Retyped { was, is } => {
                 write!(f, "changed: it was `{was}` and is `{is}`. Old clients are refused when they connect")
             }
+            Self::Optional { was, is } => {
+                write!(
+                    f,
+                    "changed: it was `{was}` and is `{is}`. Old clients still work, without the options"
+                )
+            }
+            Self::Reshaped { is, refused } if refused.is_empty() => {
+                write!(f, "changed: the types of `{}` have grown. Old clients still work", is.name)
+            }
+            Self::Reshaped { is, refused } => write!(
+                f,
+                "changed: the types of `{}` differ. Old clients are refused when they connect: {}",
+                is.name,
+                refused.join("; ")
+            ),
             Self::Attributes { was, is } => write!(
                 f,
                 "changed: the attributes of `{}` were {} and are {}. Old clients still work, by the old \
@@ -167,7 +291,13 @@ mod tests {
     /// A surface from signatures such as `add by:u64 -> u64 read`.
     fn surface(methods: &[&str]) -> Surface {
         let methods: Vec<Method> = methods.iter().copied().map(method).collect();
-        Surface { interface: "Counter".into(), version: "1".into(), methods: methods.into() }
+        Surface {
+            interface: "Counter".into(),
+            version: "1".into(),
+            methods: methods.into(),
+            errors: Cow::default(),
+            schemas: None,
+        }
     }
 
     fn method(text: &str) -> Method {
@@ -247,6 +377,7 @@ mod tests {
             method: method.to_owned(),
             client: client.to_owned(),
             server: server.map(ToOwned::to_owned),
+            places: Vec::new(),
         };
         assert_eq!(grown.differences_from(&old), [difference("b", "b(y: u64) -> ()", None)]);
         assert_eq!(

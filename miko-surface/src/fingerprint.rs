@@ -1,29 +1,61 @@
 //! The fingerprint of a surface: a hash by which two surfaces are compared without being sent.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use crate::{Method, Surface};
 
 impl Surface {
-    /// A hash of the interface's name and of the names, parameters and results of its methods. The order,
-    /// docs and attributes of methods do not affect it.
+    /// A hash of the interface's name, of the names, parameters and results of its methods, and of the schemas
+    /// of its types. The order, docs and attributes of methods do not affect it.
     ///
     /// It is stable across compilers, versions and platforms.
     pub fn fingerprint(&self) -> u64 {
-        let method = |method: &Method| fnv1a([&*method.name].into_iter().chain(method.shape()));
-        self.methods.iter().map(method).fold(fnv1a([&*self.interface].into_iter()), u64::wrapping_add)
+        let method =
+            |method: &Method| fnv1a([Cow::Borrowed(&*method.name)].into_iter().chain(method.signature()));
+        let methods = self.methods.iter().map(method);
+        let schemas = self
+            .schemas
+            .as_ref()
+            .map(|schemas| schemas.hash_with(|json| fnv1a([Cow::Owned(canonical(json))].into_iter())));
+        methods.chain(schemas).fold(fnv1a([Cow::Borrowed(&*self.interface)].into_iter()), u64::wrapping_add)
     }
 }
 
 /// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>). The parts are separated by a byte that
 /// does not occur in UTF-8. Unlike the hashers of the standard library, it is stable across versions and
 /// platforms.
-fn fnv1a<'a>(parts: impl Iterator<Item = &'a str>) -> u64 {
-    let bytes = parts.flat_map(|part| part.bytes().chain([0xff]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+fn fnv1a<'a>(parts: impl Iterator<Item = Cow<'a, str>>) -> u64 {
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    parts.fold(0xcbf2_9ce4_8422_2325, |hash, part| mix(part.bytes().fold(hash, mix), 0xff))
+}
+
+/// The JSON text of a value, with the members of objects in the order of their keys.
+fn canonical(json: &Value) -> String {
+    match json {
+        Value::Object(members) => {
+            let sorted: BTreeMap<&String, String> =
+                members.iter().map(|(key, value)| (key, canonical(value))).collect();
+            let members: Vec<String> = sorted.iter().map(|(key, value)| format!("{key:?}:{value}")).collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(canonical).collect();
+            format!("[{}]", items.join(","))
+        }
+        scalar => scalar.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{Method, Param, Surface};
+    use std::borrow::Cow;
+
+    use serde_json::json;
+
+    use crate::{Method, MethodSchemas, Param, SchemaSet, Schemas, Surface};
 
     fn method(name: &'static str, ty: &'static str) -> Method {
         Method {
@@ -38,7 +70,13 @@ mod tests {
     }
 
     fn surface(methods: Vec<Method>) -> Surface {
-        Surface { interface: "Counter".into(), version: "1".into(), methods: methods.into() }
+        Surface {
+            interface: "Counter".into(),
+            version: "1".into(),
+            methods: methods.into(),
+            errors: Cow::default(),
+            schemas: None,
+        }
     }
 
     #[test]
@@ -49,6 +87,23 @@ mod tests {
         assert_eq!(one.fingerprint(), surface(vec![b.clone(), documented]).fingerprint());
         assert_ne!(one.fingerprint(), surface(vec![method("a", "u32"), b]).fingerprint());
         assert_ne!(one.fingerprint(), surface(vec![a]).fingerprint());
+    }
+
+    #[test]
+    fn the_shapes_of_types_change_it_and_their_descriptions_do_not() {
+        let described = |returns| {
+            let method = MethodSchemas { returns, ..MethodSchemas::default() };
+            let sent = SchemaSet { methods: [("a".to_owned(), method)].into(), ..SchemaSet::default() };
+            surface(vec![method_a()]).described(Schemas::new(sent, SchemaSet::default())).fingerprint()
+        };
+        let plain = described(json!({"type": "object", "required": ["x"]}));
+        assert_eq!(plain, described(json!({"description": "A point.", "required": ["x"], "type": "object"})));
+        assert_ne!(plain, described(json!({"type": "object", "required": ["y"]})));
+        assert_ne!(plain, surface(vec![method_a()]).fingerprint());
+    }
+
+    fn method_a() -> Method {
+        method("a", "u64")
     }
 
     #[test]

@@ -5,6 +5,9 @@
 
 mod change;
 mod fingerprint;
+mod schemas;
+mod shape;
+mod type_text;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, Difference};
+pub use schemas::{MethodSchemas, SchemaSet, Schemas};
 
 /// The description of an interface: its name, version and methods.
 ///
@@ -26,6 +30,21 @@ pub struct Surface {
     pub version: Cow<'static, str>,
     /// Its remote methods, in the order of the trait.
     pub methods: Cow<'static, [Method]>,
+    /// The ids of the errors that a call may fail with in addition to those of its method.
+    #[serde(default, skip_serializing_if = "<[ErrorMeaning]>::is_empty")]
+    pub errors: Cow<'static, [ErrorMeaning]>,
+    /// The JSON Schemas of all types, if the interface describes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schemas: Option<Box<Schemas>>,
+}
+
+/// The id of an error, and what it means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorMeaning {
+    /// The id.
+    pub id: Cow<'static, str>,
+    /// What happened, and what to do.
+    pub meaning: Cow<'static, str>,
 }
 
 /// A remote method of an interface.
@@ -82,17 +101,47 @@ impl Surface {
                 methods.push(method.clone());
             }
         }
-        Self { methods: methods.into(), ..self.clone() }
+        let mut schemas = self.schemas.clone();
+        for other in others.iter().filter_map(|other| other.schemas.as_ref()) {
+            schemas.get_or_insert_default().merge(other);
+        }
+        Self { methods: methods.into(), schemas, ..self.clone() }
     }
 
-    /// The part of the surface that is recorded in a file, since clients depend on it: without version and
-    /// docs, in the order of the names.
+    /// The surface with the schemas of its types.
+    #[must_use]
+    pub fn described(&self, schemas: Schemas) -> Self {
+        Self { schemas: Some(Box::new(schemas)), ..self.clone() }
+    }
+
+    /// The surface with only the methods that `other` has, too. A record has the methods of the trait itself;
+    /// those of its supertraits are in their records.
+    #[must_use]
+    pub fn restricted_to(&self, other: &Self) -> Self {
+        let mut restricted = self.clone();
+        restricted.methods =
+            self.methods.iter().filter(|method| other.has_method(&method.name)).cloned().collect();
+        if let Some(schemas) = &mut restricted.schemas {
+            schemas.retain(|method| other.has_method(method));
+        }
+        restricted
+    }
+
+    /// The part of the surface that is recorded in a file, since clients depend on it: without version, docs
+    /// and errors, in the order of the names.
     #[must_use]
     pub fn recorded(&self) -> Self {
         let mut methods = self.methods.to_vec();
         methods.iter_mut().for_each(|method| method.doc = Cow::default());
         methods.sort_by(|one, other| one.name.cmp(&other.name));
-        Self { interface: self.interface.clone(), version: Cow::default(), methods: methods.into() }
+        let schemas = self.schemas.as_ref().map(|schemas| Box::new(schemas.without_remarks()));
+        Self {
+            interface: self.interface.clone(),
+            version: Cow::default(),
+            methods: methods.into(),
+            errors: Cow::default(),
+            schemas,
+        }
     }
 
     /// The surface as indented JSON with a newline at its end.
@@ -124,10 +173,13 @@ impl Method {
         self.idempotent || self.read == Some(true)
     }
 
-    /// Its signature without its name, which must be equal on both sides.
-    fn shape(&self) -> impl Iterator<Item = &str> {
-        let params = self.params.iter().flat_map(|param| [&*param.name, &*param.ty]);
-        params.chain([&*self.returns])
+    /// Its signature without its name, with the types as they travel.
+    fn signature(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let params = self
+            .params
+            .iter()
+            .flat_map(|param| [Cow::Borrowed(&*param.name), Cow::Owned(type_text::as_sent(&param.ty))]);
+        params.chain([Cow::Owned(type_text::as_sent(&self.returns))])
     }
 
     /// The attributes as in the source: `read, deadline = "30000ms"`.

@@ -4,6 +4,7 @@
 
 pub mod accepted;
 mod cargo;
+mod described;
 mod growth;
 mod mistakes;
 mod mistakes_page;

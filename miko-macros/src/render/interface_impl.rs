@@ -3,6 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 
+use crate::args::Schema;
 use crate::model::{InterfaceModel, MethodModel, unraw};
 
 pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
@@ -28,9 +29,7 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
                 supertraits: &[#(<dyn #supertraits as #rpc::Interface>::NAMES),*],
             };
 
-            fn surface() -> &'static #rpc::Surface {
-                #surface
-            }
+            #surface
 
             fn serve(&self, call: #rpc::Call<'_>) -> #rpc::Result<#rpc::Served> {
                 match call.method() {
@@ -47,19 +46,50 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     }
 }
 
-/// The surface of the trait, joined with those of its supertraits.
+/// The function `surface`, once for each value of the condition of `schema`.
 fn render_surface(interface: &InterfaceModel<'_>) -> TokenStream {
+    match &interface.args.schema {
+        None => render_surface_with(interface, None),
+        Some(Schema { condition: None }) => render_surface_with(interface, Some(render_schemas(interface))),
+        Some(Schema { condition: Some(condition) }) => {
+            let described = render_surface_with(interface, Some(render_schemas(interface)));
+            let plain = render_surface_with(interface, None);
+            quote!(#[cfg(#condition)] #described #[cfg(not(#condition))] #plain)
+        }
+    }
+}
+
+/// The function that returns the surface of the trait, with schemas, joined with those of its supertraits.
+fn render_surface_with(interface: &InterfaceModel<'_>, schemas: Option<TokenStream>) -> TokenStream {
     let (rpc, module, surface) = (interface.rpc(), interface.module(), interface.surface_name());
-    if interface.supertraits.is_empty() {
-        return quote!(#module::#surface);
-    }
     let supertraits = &interface.supertraits;
-    quote! {
-        static JOINED: ::std::sync::LazyLock<#rpc::Surface> = ::std::sync::LazyLock::new(|| {
-            #module::#surface.joined_with(&[#(<dyn #supertraits as #rpc::Interface>::surface()),*])
+    let described = schemas.map(|schemas| quote!(.described(#schemas)));
+    let joined = (!supertraits.is_empty())
+        .then(|| quote!(.joined_with(&[#(<dyn #supertraits as #rpc::Interface>::surface()),*])));
+    let body = if described.is_none() && joined.is_none() {
+        quote!(#module::#surface)
+    } else {
+        quote! {
+            static SURFACE: ::std::sync::LazyLock<#rpc::Surface> =
+                ::std::sync::LazyLock::new(|| #module::#surface #described #joined);
+            &SURFACE
+        }
+    };
+    quote!(fn surface() -> &'static #rpc::Surface { #body })
+}
+
+/// The schemas of all types of the trait.
+fn render_schemas(interface: &InterfaceModel<'_>) -> TokenStream {
+    let rpc = interface.rpc();
+    let methods = interface.methods.iter().map(|method| {
+        let (wire_name, output) = (&method.wire_name, &method.output);
+        let params = method.params.iter().map(|param| {
+            let (name, ty) = (unraw(&param.ident), param.owned());
+            quote!(#name: #ty,)
         });
-        &JOINED
-    }
+        quote!(#wire_name -> #output { #(#params)* })
+    });
+    quote!(#rpc::schemas! { #(#methods)* })
 }
 
 /// An arm of `serve`. The method is called by the path of the trait, since an inherent method may have the

@@ -14,15 +14,36 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let surface = interface.surface();
     let methods = surface.methods.iter().map(|method| render_method(method, &rpc));
     let dependencies = recorded_surface::dependencies(interface);
+    let types_test = render_types_test(interface);
     quote! {
         #[doc = #doc]
         #vis const #constant: &#rpc::Surface = &#rpc::Surface {
             interface: ::std::borrow::Cow::Borrowed(#name),
             version: ::std::borrow::Cow::Borrowed(::core::env!("CARGO_PKG_VERSION")),
             methods: ::std::borrow::Cow::Borrowed(&[#(#methods),*]),
+            errors: ::std::borrow::Cow::Borrowed(#rpc::ERROR_MEANINGS),
+            schemas: ::core::option::Option::None,
         };
         #dependencies
+        #types_test
     }
+}
+
+/// The test that compares the schemas with the recorded ones. While compiling, only names of types are known.
+fn render_types_test(interface: &InterfaceModel<'_>) -> Option<TokenStream> {
+    let (file, schema) = (interface.args.surface.as_ref()?, interface.args.schema.as_ref()?);
+    let (rpc, name) = (interface.rpc(), interface.ident());
+    let condition = schema.condition.as_ref().map(|condition| quote!(, #condition));
+    Some(quote! {
+        #[cfg(all(test #condition))]
+        #[::core::prelude::v1::test]
+        fn types_are_as_recorded() {
+            #rpc::assert_types_as_recorded(
+                <dyn super::#name as #rpc::Interface>::surface(),
+                ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/", #file),
+            );
+        }
+    })
 }
 
 fn render_method(method: &Method, rpc: &TokenStream) -> TokenStream {

@@ -58,6 +58,12 @@ macro_rules! error_ids {
         pub const ERROR_IDS: &[ErrorDoc] = &[
             $(ErrorDoc { id: ErrorId::$name, meaning: $meaning, example: $example },)*
         ];
+
+        /// The same ids with their meanings, as the surface of an interface lists them.
+        #[cfg(feature = "interface")]
+        pub const ERROR_MEANINGS: &[miko_surface::ErrorMeaning] = &[
+            $(miko_surface::ErrorMeaning { id: Cow::Borrowed($id), meaning: Cow::Borrowed($meaning) },)*
+        ];
     };
 }
 

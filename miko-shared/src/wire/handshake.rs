@@ -96,13 +96,14 @@ pub fn check_interface(name: &str, server: &Surface) -> Result<()> {
 /// Checks that the surface `server` has all methods of the surface `client`.
 ///
 /// # Errors
-/// `surface-mismatch`, listing each method that differs with both signatures.
+/// `surface-mismatch`, listing each method that differs with both signatures, and where the shapes of its types
+/// differ.
 pub fn check_surface(client: &Surface, server: &Surface) -> Result<()> {
     let differences = client.differences_from(server);
     if differences.is_empty() {
         return Ok(());
     }
-    let methods: Vec<&str> = differences.iter().map(|difference| &*difference.method).collect();
+    let methods: Vec<String> = differences.iter().map(ToString::to_string).collect();
     let message = format!(
         "the server does not have all that the client may call: {} differ. Build both from the same \
          interface",

@@ -1,0 +1,647 @@
+//! Whether every value that one side sends can be read by the other, by the JSON Schemas of both.
+//!
+//! The rules are those of serde: a reader ignores fields that it does not know, unless its type denies them,
+//! and needs those that its type requires. A schema that says more than the comparison knows, such as a
+//! pattern, is taken for one that says less.
+//!
+//! The schemas may come from another process, so the comparison is bounded in depth and in steps.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::schemas::{REFERENCE, SchemaSet};
+
+/// A schema and the definitions that it refers to.
+#[derive(Clone, Copy)]
+pub(crate) struct Typed<'s> {
+    pub(crate) schema: &'s Value,
+    pub(crate) set: &'s SchemaSet,
+}
+
+/// Where what is sent cannot be read, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    /// The fields on the way: `.items[].price`.
+    pub(crate) place: String,
+    pub(crate) reason: String,
+}
+
+impl Mismatch {
+    /// A mismatch of the whole value.
+    pub(crate) fn whole(reason: &str) -> Self {
+        Self { place: String::new(), reason: reason.to_owned() }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.place {
+            "" => f.write_str(&self.reason),
+            place => write!(f, "`{place}`: {}", self.reason),
+        }
+    }
+}
+
+/// Checks that everything that has the schema `sent` can be read as `received`.
+pub(crate) fn check(sent: Typed<'_>, received: Typed<'_>) -> Result<(), Mismatch> {
+    let comparison = Comparison { sender: sent.set, reader: received.set };
+    let place = Place { parent: None, step: String::new() };
+    comparison.compare(sent.schema, received.schema, &place, &mut Pairs::default())
+}
+
+/// How deep schemas are followed. Beyond, they are taken for equal.
+const MAX_DEPTH: usize = 64;
+
+/// How many pairs of schemas are compared.
+const MAX_STEPS: usize = 100_000;
+
+/// How many forms of one value are told apart. Beyond, it may be anything.
+const MAX_SHAPES: usize = 1000;
+
+/// A comparison in progress: the definitions of both sides.
+struct Comparison<'s> {
+    sender: &'s SchemaSet,
+    reader: &'s SchemaSet,
+}
+
+/// The way to a part of a value.
+struct Place<'p> {
+    parent: Option<&'p Place<'p>>,
+    step: String,
+}
+
+impl Place<'_> {
+    fn field(&self, name: &str) -> Place<'_> {
+        Place { parent: Some(self), step: format!(".{name}") }
+    }
+
+    fn element(&self) -> Place<'_> {
+        Place { parent: Some(self), step: "[]".to_owned() }
+    }
+
+    fn error(&self, reason: String) -> Mismatch {
+        Mismatch { place: self.to_string(), reason }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        f.write_str(&self.step)
+    }
+}
+
+/// The pairs of schemas that fit, by address, or are being compared: a type may contain itself.
+#[derive(Default)]
+struct Pairs {
+    fitting: HashSet<Pair>,
+    /// The same pairs, in the order in which they were added.
+    order: Vec<Pair>,
+    depth: usize,
+    steps: usize,
+}
+
+type Pair = (*const Value, *const Value);
+
+impl Pairs {
+    fn add(&mut self, pair: Pair) {
+        self.fitting.insert(pair);
+        self.order.push(pair);
+    }
+
+    /// Removes the pairs that were added since there were `len`: they may fit only if the pair fits that has
+    /// just failed.
+    fn forget_since(&mut self, len: usize) {
+        for pair in self.order.drain(len..) {
+            self.fitting.remove(&pair);
+        }
+    }
+}
+
+/// One of the forms that a value may have.
+#[derive(Clone)]
+enum Shape<'s> {
+    Any,
+    Null,
+    Boolean,
+    Number(Range),
+    Text,
+    /// One value only, such as the name of a variant.
+    Constant(&'s Value),
+    List(List<'s>),
+    Fields(Fields<'s>),
+}
+
+/// The numbers that a type has.
+#[derive(Clone, Copy)]
+struct Range {
+    is_integer: bool,
+    /// `None` for no bound that is known.
+    min: Option<i128>,
+    max: Option<i128>,
+}
+
+#[derive(Clone)]
+struct List<'s> {
+    /// The schemas of the first elements.
+    first: Vec<&'s Value>,
+    /// The schema of the others.
+    others: Option<&'s Value>,
+    min: usize,
+    max: usize,
+}
+
+/// A struct, a map, or a variant with its name.
+#[derive(Clone, Default)]
+struct Fields<'s> {
+    named: BTreeMap<&'s str, &'s Value>,
+    required: BTreeSet<&'s str>,
+    /// The schema of all other fields.
+    others: Option<&'s Value>,
+    denies_others: bool,
+}
+
+impl Comparison<'_> {
+    fn compare(
+        &self,
+        sent: &Value,
+        received: &Value,
+        place: &Place<'_>,
+        pairs: &mut Pairs,
+    ) -> Result<(), Mismatch> {
+        let pair = (std::ptr::from_ref(sent), std::ptr::from_ref(received));
+        if pairs.depth > MAX_DEPTH || pairs.fitting.contains(&pair) {
+            return Ok(());
+        }
+        pairs.steps += 1;
+        if pairs.steps > MAX_STEPS {
+            return Err(place.error("the types are too large to be compared".to_owned()));
+        }
+        let known = pairs.order.len();
+        pairs.add(pair);
+        pairs.depth += 1;
+        let read = shapes(received, self.reader, 0);
+        let sent = shapes(sent, self.sender, 0);
+        let compared = sent.iter().try_for_each(|sent| self.one_reads(sent, &read, place, pairs));
+        pairs.depth -= 1;
+        if compared.is_err() {
+            pairs.forget_since(known);
+        }
+        compared
+    }
+
+    /// Checks that one of `received` reads what is sent.
+    fn one_reads(
+        &self,
+        sent: &Shape<'_>,
+        received: &[Shape<'_>],
+        place: &Place<'_>,
+        pairs: &mut Pairs,
+    ) -> Result<(), Mismatch> {
+        let mut closest: Option<Mismatch> = None;
+        for shape in received {
+            match self.reads(sent, shape, place, pairs) {
+                Ok(()) => return Ok(()),
+                // The deepest mismatch is that of the variant that was meant.
+                Err(mismatch) => {
+                    if closest.as_ref().is_none_or(|known| mismatch.place.len() > known.place.len()) {
+                        closest = Some(mismatch);
+                    }
+                }
+            }
+        }
+        Err(match closest {
+            Some(mismatch) if received.len() == 1 || mismatch.place.len() > place.to_string().len() => {
+                mismatch
+            }
+            _ => place.error(format!("{sent} is sent, and {} is read", list(received))),
+        })
+    }
+
+    fn reads(
+        &self,
+        sent: &Shape<'_>,
+        received: &Shape<'_>,
+        place: &Place<'_>,
+        pairs: &mut Pairs,
+    ) -> Result<(), Mismatch> {
+        let fits = match (sent, received) {
+            (_, Shape::Any)
+            | (Shape::Null, Shape::Null)
+            | (Shape::Boolean, Shape::Boolean)
+            | (Shape::Text, Shape::Text) => true,
+            (Shape::Number(sent), Shape::Number(received)) => sent.is_within(*received),
+            (Shape::Constant(sent), Shape::Constant(received)) => sent == received,
+            (Shape::Constant(value), other) => other.has_type_of(value),
+            (Shape::List(sent), Shape::List(received)) => {
+                return self.compare_lists(sent, received, place, pairs);
+            }
+            (Shape::Fields(sent), Shape::Fields(received)) => {
+                return self.compare_fields(sent, received, place, pairs);
+            }
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(place.error(format!("{sent} is sent, and {received} is read"))) }
+    }
+
+    fn compare_lists(
+        &self,
+        sent: &List<'_>,
+        received: &List<'_>,
+        place: &Place<'_>,
+        pairs: &mut Pairs,
+    ) -> Result<(), Mismatch> {
+        if sent.min < received.min || sent.max > received.max {
+            let reason = format!("{} are sent, and {} are read", sent.length(), received.length());
+            return Err(place.error(reason));
+        }
+        let count = sent.first.len().max(received.first.len());
+        for index in 0..=count {
+            let element = if index < count { place.field(&index.to_string()) } else { place.element() };
+            if let (Some(sent), Some(received)) = (sent.element(index), received.element(index)) {
+                self.compare(sent, received, &element, pairs)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_fields(
+        &self,
+        sent: &Fields<'_>,
+        received: &Fields<'_>,
+        place: &Place<'_>,
+        pairs: &mut Pairs,
+    ) -> Result<(), Mismatch> {
+        for name in received.required.difference(&sent.required) {
+            let how = if sent.named.contains_key(name) { "not always sent" } else { "not sent" };
+            return Err(place.field(name).error(format!("the field is required, and {how}")));
+        }
+        for (name, schema) in &sent.named {
+            match received.named.get(name).copied().or(received.others) {
+                Some(received) => self.compare(schema, received, &place.field(name), pairs)?,
+                None if received.denies_others => {
+                    return Err(place.field(name).error("the field is sent, and not known".to_owned()));
+                }
+                None => {}
+            }
+        }
+        match (sent.others, received.others) {
+            (Some(sent), Some(received)) => self.compare(sent, received, &place.element(), pairs),
+            (Some(_), None) if received.denies_others => {
+                Err(place.error("fields of any name are sent, and not read".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The forms that a value of this schema may have. `depth` counts the schemas that it is a part of.
+fn shapes<'s>(schema: &'s Value, set: &'s SchemaSet, depth: usize) -> Vec<Shape<'s>> {
+    if depth > MAX_DEPTH {
+        return vec![Shape::Any];
+    }
+    let part = |schema| shapes(schema, set, depth + 1);
+    let Value::Object(keywords) = schema else {
+        // `false` admits nothing.
+        return if schema == &Value::Bool(false) { Vec::new() } else { vec![Shape::Any] };
+    };
+    let mut shapes = own_shapes(keywords);
+    if let Some(definition) = keywords.get("$ref").and_then(Value::as_str).and_then(|name| set.find(name)) {
+        shapes = both(&shapes, &part(definition));
+    }
+    for schema in keywords.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+        shapes = both(&shapes, &part(schema));
+    }
+    for keyword in ["oneOf", "anyOf"] {
+        if let Some(alternatives) = keywords.get(keyword).and_then(Value::as_array) {
+            let alternatives: Vec<_> = alternatives.iter().flat_map(part).collect();
+            shapes = both(&shapes, &alternatives);
+        }
+    }
+    shapes
+}
+
+/// The forms by the keywords of a schema itself, without those of the schemas that it is made of.
+fn own_shapes(keywords: &Map<String, Value>) -> Vec<Shape<'_>> {
+    if let Some(value) = keywords.get("const") {
+        return vec![Shape::Constant(value)];
+    }
+    if let Some(values) = keywords.get("enum").and_then(Value::as_array) {
+        return values.iter().map(Shape::Constant).collect();
+    }
+    match keywords.get("type") {
+        Some(Value::String(name)) => vec![Shape::of_type(name, keywords)],
+        Some(Value::Array(names)) => {
+            names.iter().filter_map(Value::as_str).map(|name| Shape::of_type(name, keywords)).collect()
+        }
+        _ if keywords.contains_key("properties") => vec![Shape::of_type("object", keywords)],
+        _ => vec![Shape::Any],
+    }
+}
+
+/// The forms that a value has if it has one of `some` and one of `others`.
+fn both<'s>(some: &[Shape<'s>], others: &[Shape<'s>]) -> Vec<Shape<'s>> {
+    if some.len().saturating_mul(others.len()) > MAX_SHAPES {
+        return vec![Shape::Any];
+    }
+    let pairs = some.iter().flat_map(|one| others.iter().map(move |other| (one, other)));
+    let joined = pairs.map(|pair| match pair {
+        (Shape::Fields(one), Shape::Fields(other)) => Shape::Fields(one.joined_with(other)),
+        (Shape::Any, shape) | (shape, _) => shape.clone(),
+    });
+    joined.collect()
+}
+
+impl SchemaSet {
+    /// The definition of a reference.
+    fn find(&self, reference: &str) -> Option<&Value> {
+        self.definitions.get(reference.strip_prefix(REFERENCE)?)
+    }
+}
+
+impl<'s> Shape<'s> {
+    fn of_type(name: &str, keywords: &'s Map<String, Value>) -> Self {
+        match name {
+            "null" => Self::Null,
+            "boolean" => Self::Boolean,
+            "integer" | "number" => Self::Number(Range::of(name == "integer", keywords)),
+            "string" => Self::Text,
+            "array" => Self::List(List::of(keywords)),
+            "object" => Self::Fields(Fields::of(keywords)),
+            _ => Self::Any,
+        }
+    }
+
+    fn has_type_of(&self, value: &Value) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Null => value.is_null(),
+            Self::Boolean => value.is_boolean(),
+            Self::Number(range) => value.is_number() && (!range.is_integer || !value.is_f64()),
+            Self::Text => value.is_string(),
+            Self::Constant(_) => false,
+            Self::List(_) => value.is_array(),
+            Self::Fields(_) => value.is_object(),
+        }
+    }
+}
+
+impl Range {
+    fn of(is_integer: bool, keywords: &Map<String, Value>) -> Self {
+        let format = keywords.get("format").and_then(Value::as_str).unwrap_or_default();
+        let (min, max) = match format {
+            "int8" => (Some(i8::MIN.into()), Some(i8::MAX.into())),
+            "int16" => (Some(i16::MIN.into()), Some(i16::MAX.into())),
+            "int32" => (Some(i32::MIN.into()), Some(i32::MAX.into())),
+            "int" | "int64" => (Some(i64::MIN.into()), Some(i64::MAX.into())),
+            "int128" => (Some(i128::MIN), Some(i128::MAX)),
+            "uint8" => (Some(0), Some(u8::MAX.into())),
+            "uint16" => (Some(0), Some(u16::MAX.into())),
+            "uint32" => (Some(0), Some(u32::MAX.into())),
+            "uint" | "uint64" => (Some(0), Some(u64::MAX.into())),
+            "uint128" => (Some(0), None),
+            _ => (None, None),
+        };
+        let number = |keyword: &str| {
+            let value = keywords.get(keyword)?;
+            value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))
+        };
+        Self { is_integer, min: number("minimum").or(min), max: number("maximum").or(max) }
+    }
+
+    fn is_within(self, other: Self) -> bool {
+        if other.is_integer && !self.is_integer {
+            return false;
+        }
+        let above = other.min.is_none_or(|min| self.min.is_some_and(|own| own >= min));
+        let below = other.max.is_none_or(|max| self.max.is_some_and(|own| own <= max));
+        above && below
+    }
+}
+
+impl<'s> List<'s> {
+    fn of(keywords: &'s Map<String, Value>) -> Self {
+        let number = |keyword: &str| keywords.get(keyword).and_then(Value::as_u64);
+        let size = |keyword: &str| number(keyword).and_then(|number| usize::try_from(number).ok());
+        let first = keywords.get("prefixItems").and_then(Value::as_array);
+        Self {
+            first: first.into_iter().flatten().collect(),
+            others: keywords.get("items"),
+            min: size("minItems").unwrap_or(0),
+            max: size("maxItems").unwrap_or(usize::MAX),
+        }
+    }
+
+    fn element(&self, index: usize) -> Option<&'s Value> {
+        self.first.get(index).copied().or(self.others)
+    }
+
+    fn length(&self) -> String {
+        match (self.min, self.max) {
+            (0, usize::MAX) => "any number of elements".to_owned(),
+            (min, max) if min == max => format!("{min} elements"),
+            (min, usize::MAX) => format!("at least {min} elements"),
+            (min, max) => format!("{min} to {max} elements"),
+        }
+    }
+}
+
+impl<'s> Fields<'s> {
+    fn of(keywords: &'s Map<String, Value>) -> Self {
+        let named = keywords.get("properties").and_then(Value::as_object);
+        let required = keywords.get("required").and_then(Value::as_array);
+        let others = keywords.get("additionalProperties").or(keywords.get("unevaluatedProperties"));
+        Self {
+            named: named.into_iter().flatten().map(|(name, schema)| (&**name, schema)).collect(),
+            required: required.into_iter().flatten().filter_map(Value::as_str).collect(),
+            others: others.filter(|schema| schema.is_object() || **schema == Value::Bool(true)),
+            denies_others: others == Some(&Value::Bool(false)),
+        }
+    }
+
+    fn joined_with(&self, other: &Self) -> Self {
+        Self {
+            named: self.named.iter().chain(&other.named).map(|(name, schema)| (*name, *schema)).collect(),
+            required: &self.required | &other.required,
+            others: self.others.or(other.others),
+            denies_others: self.denies_others || other.denies_others,
+        }
+    }
+
+    /// The name of the variant, if this is one.
+    fn variant(&self) -> Option<&'s str> {
+        let is_variant = self.denies_others && self.named.len() == 1 && self.required.len() == 1;
+        self.required.first().copied().filter(|_| is_variant)
+    }
+}
+
+impl fmt::Display for Shape<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any value"),
+            Self::Null => f.write_str("null"),
+            Self::Boolean => f.write_str("a boolean"),
+            Self::Number(Range { is_integer: false, .. }) => f.write_str("a number"),
+            Self::Number(Range { min: Some(min), max: Some(max), .. }) => {
+                write!(f, "an integer from {min} to {max}")
+            }
+            Self::Number(_) => f.write_str("an integer"),
+            Self::Text => f.write_str("a string"),
+            Self::Constant(value) => write!(f, "{value}"),
+            Self::List(_) => f.write_str("an array"),
+            Self::Fields(fields) => match fields.variant() {
+                Some(name) => write!(f, "the variant `{name}`"),
+                None => f.write_str("an object"),
+            },
+        }
+    }
+}
+
+/// The shapes as text: `a string or null`.
+fn list(shapes: &[Shape<'_>]) -> String {
+    let texts: Vec<String> = shapes.iter().map(ToString::to_string).collect();
+    if texts.is_empty() { "nothing".to_owned() } else { texts.join(" or ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The mismatch as text, or `fits`.
+    fn compared(sent: &Value, received: &Value) -> String {
+        let definitions = |schema: &Value| {
+            let definitions = schema["$defs"].as_object().into_iter().flatten();
+            let definitions = definitions.map(|(name, schema)| (name.clone(), schema.clone())).collect();
+            SchemaSet { definitions, ..SchemaSet::default() }
+        };
+        let (sender, reader) = (definitions(sent), definitions(received));
+        match check(Typed { schema: sent, set: &sender }, Typed { schema: received, set: &reader }) {
+            Ok(()) => "fits".to_owned(),
+            Err(mismatch) => mismatch.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_is_sent_must_be_read() {
+        let byte = json!({"type": "integer", "format": "uint8", "minimum": 0, "maximum": 255});
+        let (text, long) = (json!({"type": "string"}), json!({"type": "integer", "format": "int64"}));
+        let nullable = json!({"type": ["string", "null"]});
+        let point = json!({"type": "object", "properties": {"x": byte, "y": byte}, "required": ["x", "y"]});
+        let point_3d = json!({"type": "object", "required": ["x", "y", "z"],
+                              "properties": {"x": byte, "y": byte, "z": byte}});
+        let labelled = json!({"type": "object", "required": ["x", "y"],
+                              "properties": {"x": byte, "y": byte, "label": nullable}});
+        let variant = |name: &str, schema: &Value| {
+            json!({"type": "object", "properties": {name: schema}, "required": [name],
+                   "additionalProperties": false})
+        };
+        let shape = json!({"oneOf": [{"const": "Point", "type": "string"}, variant("Circle", &byte)]});
+        let fewer = json!({"oneOf": [variant("Circle", &byte)]});
+        let wider =
+            json!({"oneOf": [{"enum": ["Point", "Line"], "type": "string"}, variant("Circle", &long)]});
+        let other = json!({"oneOf": [{"const": "Point", "type": "string"}, variant("Circle", &text)]});
+        let list = |items: &Value| json!({"type": "array", "items": items});
+        let pair = json!({"type": "array", "prefixItems": [byte, text], "minItems": 2, "maxItems": 2});
+        let triple =
+            json!({"type": "array", "prefixItems": [byte, text, text], "minItems": 3, "maxItems": 3});
+        let map = |values: &Value| json!({"type": "object", "additionalProperties": values});
+        let cases = [
+            (&byte, &byte, "fits"),
+            (&byte, &long, "fits"),
+            (
+                &long,
+                &byte,
+                "an integer from -9223372036854775808 to 9223372036854775807 is sent, and an \
+                            integer from 0 to 255 is read",
+            ),
+            (&text, &nullable, "fits"),
+            (&nullable, &text, "null is sent, and a string is read"),
+            (&text, &json!(true), "fits"),
+            (&json!(true), &text, "any value is sent, and a string is read"),
+            (&point_3d, &point, "fits"),
+            (&point, &point_3d, "`.z`: the field is required, and not sent"),
+            (&point, &labelled, "fits"),
+            (&labelled, &point, "fits"),
+            (&shape, &wider, "fits"),
+            (&shape, &fewer, "\"Point\" is sent, and the variant `Circle` is read"),
+            (&shape, &other, "`.Circle`: an integer from 0 to 255 is sent, and a string is read"),
+            (&list(&point), &list(&point_3d), "`[].z`: the field is required, and not sent"),
+            (&pair, &pair, "fits"),
+            (&pair, &triple, "2 elements are sent, and 3 elements are read"),
+            (&pair, &list(&json!(true)), "fits"),
+            (&list(&byte), &pair, "any number of elements are sent, and 2 elements are read"),
+            (&map(&byte), &map(&long), "fits"),
+            (
+                &map(&text),
+                &map(&long),
+                "`[]`: a string is sent, and an integer from -9223372036854775808 to \
+                                        9223372036854775807 is read",
+            ),
+            (&point, &map(&byte), "fits"),
+        ];
+        for (sent, received, expected) in cases {
+            assert_eq!(compared(sent, received), expected, "{sent} {received}");
+        }
+    }
+
+    #[test]
+    fn a_type_may_contain_itself() {
+        let tree = |leaf: &str| {
+            json!({
+                "$ref": "#/$defs/Tree",
+                "$defs": {"Tree": {
+                    "type": "object",
+                    "properties": {"leaf": {"type": leaf}, "nodes": {"type": "array",
+                                   "items": {"$ref": "#/$defs/Tree"}}},
+                    "required": ["leaf", "nodes"],
+                }},
+            })
+        };
+        assert_eq!(compared(&tree("string"), &tree("string")), "fits");
+        assert_eq!(
+            compared(&tree("string"), &tree("boolean")),
+            "`.leaf`: a string is sent, and a boolean is read"
+        );
+    }
+
+    #[test]
+    fn a_tagged_variant_with_a_type_of_its_own_has_the_fields_of_both() {
+        let tagged = |field: &str| {
+            json!({
+                "oneOf": [{"$ref": "#/$defs/Body", "type": "object", "properties": {"tag": {"const": "A"}},
+                           "required": ["tag"]}],
+                "$defs": {"Body": {"type": "object", "properties": {field: {"type": "string"}},
+                                   "required": [field]}},
+            })
+        };
+        assert_eq!(compared(&tagged("a"), &tagged("a")), "fits");
+        assert_eq!(compared(&tagged("a"), &tagged("b")), "`.b`: the field is required, and not sent");
+    }
+
+    #[test]
+    fn hostile_schemas_are_compared_in_bounded_time() {
+        let circle = json!({"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}]}}});
+        assert_eq!(compared(&circle, &circle), "fits");
+        let doubling: serde_json::Map<String, Value> = (0..60)
+            .map(|n| {
+                let next = json!({"$ref": format!("#/$defs/D{}", n + 1)});
+                let fields =
+                    json!({"type": "object", "properties": {"a": next, "b": next, "c": {"type": "null"}}});
+                (format!("D{n}"), fields)
+            })
+            .collect();
+        let doubling = json!({"$ref": "#/$defs/D0", "$defs": doubling});
+        let mut other = doubling.clone();
+        other["$defs"]["D59"]["properties"]["c"] = json!({"type": "string"});
+        assert!(compared(&doubling, &other).ends_with("null is sent, and a string is read"));
+        let forks: Vec<Value> = (0..40).map(|n| json!({"const": n})).collect();
+        let forks = json!({"allOf": vec![json!({"anyOf": forks}); 40]});
+        assert_eq!(compared(&forks, &forks), "fits");
+    }
+}

@@ -1,0 +1,251 @@
+//! Types that an interface describes: their schemas are recorded, and compared when a client connects.
+
+use std::io::{BufRead, BufReader};
+use std::panic::catch_unwind;
+use std::process::{Command, Stdio};
+use std::{env, fs};
+
+use mikobase::rpc::{Interface, Surface, assert_types_as_recorded, schemars};
+use mikobase::{Error, Result, mikobase_interface};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cargo::{Package, built, printed};
+
+/// What is ordered.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Item {
+    /// Its name.
+    name: String,
+    parts: Vec<Item>,
+    note: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+enum OrderError {
+    SoldOut { item: String },
+    Lost(Error),
+}
+
+impl From<Error> for OrderError {
+    fn from(error: Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+/// A trait whose types are recorded.
+#[mikobase_interface(surface = "schema/orders.surface.json", schema)]
+trait Orders {
+    fn order(&self, item: &Item, count: Option<u32>) -> Result<u64, OrderError>;
+    fn all(&self) -> Result<Vec<Item>>;
+}
+
+const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/orders.surface.json");
+
+#[test]
+fn the_surface_has_the_schemas_of_all_types() {
+    let surface = <dyn Orders>::surface();
+    let schemas = surface.schemas.as_ref().unwrap();
+    let order = &schemas.received.methods["order"];
+    assert_eq!(order.params["item"]["$ref"], "#/$defs/Item");
+    assert_eq!(order.returns["format"], "uint64");
+    assert_eq!(order.error["$ref"], "#/$defs/OrderError");
+    let item = &schemas.received.definitions["Item"];
+    assert_eq!(item["description"], "What is ordered.");
+    assert_eq!(item["required"], serde_json::json!(["name", "parts"]));
+    let sent = &schemas.sent.definitions["Item"];
+    assert_eq!(sent["required"], serde_json::json!(["name", "parts", "note"]));
+    assert!(surface.errors.iter().any(|error| error.id == "server-gone" && error.meaning.ends_with('.')));
+}
+
+#[test]
+fn a_change_of_a_type_is_found_by_the_generated_test() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.surface.json");
+    let mut record = Surface::from_json(&fs::read_to_string(RECORD).unwrap()).unwrap();
+    let check = || {
+        let checked =
+            catch_unwind(|| assert_types_as_recorded(<dyn Orders>::surface(), path.to_str().unwrap()));
+        checked.map_err(|panic| *panic.downcast::<String>().unwrap())
+    };
+    fs::write(&path, record.to_json()).unwrap();
+    assert_eq!(check(), Ok(()));
+
+    let schemas = record.schemas.as_mut().unwrap();
+    let recorded = schemas.sent.definitions.get_mut("Item").unwrap();
+    recorded["properties"].as_object_mut().unwrap().shift_remove("name");
+    recorded["required"] = serde_json::json!(["parts", "note"]);
+    fs::write(&path, record.to_json()).unwrap();
+    let message = check().unwrap_err();
+    assert!(message.contains("record it: run this test once with `MIKOBASE_RECORD=1`"), "{message}");
+    assert!(message.contains("argument `item`: `.name`: the field is required, and not sent"), "{message}");
+
+    record.schemas = None;
+    fs::write(&path, record.to_json()).unwrap();
+    assert!(check().unwrap_err().contains("describes no types"));
+}
+
+/// A version of a program: its types, and its additional parameter with the argument.
+struct Version {
+    name: &'static str,
+    types: &'static str,
+    parameter: &'static str,
+    argument: &'static str,
+}
+
+const TYPES: &str = "#[derive(Default, Serialize, Deserialize, JsonSchema)] struct Item { name: String }
+#[derive(Serialize, Deserialize, JsonSchema)] enum Kind { Plain, Gift { card: String } }
+type Count = u32;";
+
+const VERSIONS: &[Version] = &[
+    Version { name: "base", types: TYPES, parameter: "", argument: "" },
+    Version {
+        name: "required_field",
+        types: "#[derive(Default, Serialize, Deserialize, JsonSchema)] struct Item { name: String, price: u64 }
+#[derive(Serialize, Deserialize, JsonSchema)] enum Kind { Plain, Gift { card: String } }
+type Count = u32;",
+        parameter: "",
+        argument: "",
+    },
+    Version {
+        name: "optional_field",
+        types: "#[derive(Default, Serialize, Deserialize, JsonSchema)] struct Item { name: String, note: Option<u8> }
+#[derive(Serialize, Deserialize, JsonSchema)] enum Kind { Plain, Gift { card: String } }
+type Count = u32;",
+        parameter: "",
+        argument: "",
+    },
+    Version {
+        name: "lost_variant",
+        types: "#[derive(Default, Serialize, Deserialize, JsonSchema)] struct Item { name: String }
+#[derive(Serialize, Deserialize, JsonSchema)] enum Kind { Plain }
+type Count = u32;",
+        parameter: "",
+        argument: "",
+    },
+    Version {
+        name: "another_alias",
+        types: "#[derive(Default, Serialize, Deserialize, JsonSchema)] struct Item { name: String }
+#[derive(Serialize, Deserialize, JsonSchema)] enum Kind { Plain, Gift { card: String } }
+type Count = String;",
+        parameter: "",
+        argument: "",
+    },
+    Version {
+        name: "optional_argument",
+        types: TYPES,
+        parameter: ", hurry: Option<bool>",
+        argument: ", Some(true)",
+    },
+];
+
+impl Version {
+    fn program(&self) -> String {
+        let Self { types, parameter, argument, .. } = self;
+        format!(
+            r#"use mikobase::prelude::*;
+use schemars::JsonSchema;
+use serde::{{Deserialize, Serialize}};
+
+{types}
+
+#[mikobase_interface(schema)]
+trait Shop {{
+    fn order(&self, item: Item, kind: Kind, count: Count{parameter}) -> Result<(Item, Kind)>;
+}}
+
+struct Desk;
+
+impl Shop for Desk {{
+    #[allow(unused_variables)]
+    fn order(&self, item: Item, kind: Kind, count: Count{parameter}) -> Result<(Item, Kind)> {{
+        Ok((item, kind))
+    }}
+}}
+
+fn main() {{
+    match std::env::args().nth(1).unwrap().as_str() {{
+        "serve" => {{
+            let uds = Uds::new().unwrap();
+            let share = uds.spawn_share::<dyn Shop, ()>(0, || Ok(Box::new(Desk)), |_, _| Ok(())).unwrap();
+            println!("{{}}\n{{}}", share.path().display(), share.token().to_hex());
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+            share.join().unwrap();
+        }}
+        path => {{
+            let token = std::env::var("MIKOBASE_TOKEN").unwrap().parse().unwrap();
+            match shop_rpc::ShopClient::connect(path, &token) {{
+                Ok(shop) => {{
+                    let item = Item {{ name: "a lamp".to_owned(), ..Item::default() }};
+                    let (item, _) = shop.order(item, Kind::Plain, Count::default(){argument}).unwrap();
+                    println!("ordered {{}}", item.name);
+                }}
+                Err(error) => println!("{{error}}"),
+            }}
+        }}
+    }}
+}}
+"#
+        )
+    }
+}
+
+#[test]
+fn types_that_do_not_fit_are_refused_when_a_client_connects() {
+    let package = Package::outside("shop", "2024");
+    package.edit(
+        "Cargo.toml",
+        "[dependencies]\n",
+        "[dependencies]\nschemars = { version = \"1\", default-features = false, features = [\"derive\"] }\n\
+         serde = { version = \"1\", features = [\"derive\"] }\n",
+    );
+    fs::create_dir_all(package.path("src/bin")).unwrap();
+    for version in VERSIONS {
+        fs::write(package.path(&format!("src/bin/{}.rs", version.name)), version.program()).unwrap();
+    }
+    let output = package.cargo(&["build", "--bins"]);
+    assert!(output.status.success(), "{}", printed(&output));
+
+    for (server, client, expected) in [
+        ("base", "base", "ordered a lamp"),
+        ("required_field", "base", "argument `item`: `.price`: the field is required, and not sent"),
+        ("base", "required_field", "result: `.0.price`: the field is required, and not sent"),
+        ("optional_field", "base", "ordered a lamp"),
+        ("base", "optional_field", "ordered a lamp"),
+        ("lost_variant", "base", "argument `kind`: the variant `Gift` is sent, and \"Plain\" is read"),
+        ("base", "lost_variant", "result: `.1`: the variant `Gift` is sent, and \"Plain\" is read"),
+        (
+            "another_alias",
+            "base",
+            "argument `count`: an integer from 0 to 4294967295 is sent, and a string is read",
+        ),
+        (
+            "base",
+            "another_alias",
+            "argument `count`: a string is sent, and an integer from 0 to 4294967295 is read",
+        ),
+        ("optional_argument", "base", "ordered a lamp"),
+        ("base", "optional_argument", "ordered a lamp"),
+    ] {
+        let answer = call(client, server);
+        assert!(answer.contains(expected), "a {client} client on a {server} server: {answer}");
+        let is_refused = answer.contains("surface-mismatch") && answer.contains("order");
+        assert_eq!(is_refused, expected != "ordered a lamp", "{answer}");
+    }
+}
+
+/// The output of the client of one version when it calls the server of another.
+fn call(client: &str, server: &str) -> String {
+    let mut serving = Command::new(built(server))
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
+    let (path, token) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
+    let output = Command::new(built(client)).arg(path).env("MIKOBASE_TOKEN", token).output().unwrap();
+    drop(serving.stdin.take());
+    assert!(serving.wait().unwrap().success());
+    String::from_utf8(output.stdout).unwrap()
+}
