@@ -10,6 +10,7 @@ pub const MAX_PIECE_SIZE: usize = 1 << 20;
 
 /// The metadata of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileInfo {
     /// The pk by which records reference it.
     pub pk: String,
@@ -25,6 +26,7 @@ pub struct FileInfo {
 
 /// A position in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Position {
     /// The index of the chunk, as the file was stored, counted from 0.
     pub chunk: u64,
@@ -34,6 +36,7 @@ pub struct Position {
 
 /// A piece of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Piece {
     /// Its bytes, at most [`MAX_PIECE_SIZE`].
     pub data: Bytes,

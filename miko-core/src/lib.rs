@@ -20,6 +20,8 @@ pub mod q0;
 mod query;
 mod record;
 mod response;
+#[cfg(feature = "schema")]
+mod schema;
 mod stack;
 mod storage;
 mod streams;

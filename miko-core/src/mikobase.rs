@@ -23,7 +23,8 @@ use crate::worldlet::Imported;
 #[mikobase_interface(
     crate = crate,
     cfg(feature = "rpc"),
-    surface = "schema/mikobase.surface.json"
+    surface = "schema/mikobase.surface.json",
+    schema(feature = "schema")
 )]
 pub trait Mikobase: Send + Sync {
     /// Runs one Q0 request.
@@ -226,6 +227,7 @@ pub type Delta = serde_json::Value;
 /// The result of [`Mikobase::merge`], by the pks of versions.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Merged {
     /// Versions that were added; none, if any is rejected.
     pub accepted: Vec<String>,
@@ -240,6 +242,7 @@ pub struct Merged {
 
 /// The result of [`Mikobase::import_schema`], by class name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SchemaChanges {
     /// Classes that were not defined before.
     pub created: Vec<String>,
@@ -251,6 +254,7 @@ pub struct SchemaChanges {
 
 /// The properties of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Properties {
     /// Whether it keeps every version of a record.
     pub temporal: bool,

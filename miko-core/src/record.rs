@@ -214,6 +214,7 @@ impl<'de> Deserialize<'de> for Record {
 
 /// The records that a select returned, in its order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Records(Vec<Record>);
 

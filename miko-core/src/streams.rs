@@ -11,6 +11,7 @@ use crate::record::Records;
 ///
 /// JSON in it that nests too deep is sent as JSON that nests just too deep, which is refused as well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Source {
@@ -31,6 +32,7 @@ impl Drop for Source {
 
 /// A chunk of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Chunk {
     /// Records of a select; empty in a stream of a worldlet.
     pub records: Records,

@@ -46,6 +46,7 @@ pub(crate) const WORLDLET_EXTRA_KEYS: [&str; 5] = ["meta", "comment", "vibecode"
 /// # Ok::<(), miko_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Imported {
     /// How many records were written, class definitions included.

@@ -60,7 +60,10 @@ const _: () = {
         fn surface() -> &'static ::mikobase::rpc::Surface {
             counter_rpc::COUNTER_SURFACE
         }
-        fn serve(&self, call: ::mikobase::rpc::Call<'_>) -> ::mikobase::rpc::Result<()> {
+        fn serve(
+            &self,
+            call: ::mikobase::rpc::Call<'_>,
+        ) -> ::mikobase::rpc::Result<::mikobase::rpc::Served> {
             match call.method() {
                 "add" => {
                     call.run(
@@ -90,6 +93,9 @@ const _: () = {
             client
         }
     }
+    const _: ::core::option::Option<
+        (&counter_rpc::CounterClient, &counter_rpc::CounterAsyncClient),
+    > = ::core::option::Option::None;
 };
 ///The generated proxies, server and surface of [`Counter`].
 pub mod counter_rpc {
@@ -141,6 +147,8 @@ pub mod counter_rpc {
                 },
             ],
         ),
+        errors: ::std::borrow::Cow::Borrowed(::mikobase::rpc::ERROR_MEANINGS),
+        schemas: ::core::option::Option::None,
     };
     const _: &[u8] = ::core::include_bytes!(
         ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/",

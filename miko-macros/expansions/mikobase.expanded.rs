@@ -606,10 +606,57 @@ const _: () = {
             ],
             supertraits: &[],
         };
+        #[cfg(feature = "schema")]
+        fn surface() -> &'static crate::rpc::Surface {
+            static SURFACE: ::std::sync::LazyLock<crate::rpc::Surface> = ::std::sync::LazyLock::new(||
+            {
+                mikobase_rpc::MIKOBASE_SURFACE
+                    .described(
+                        crate::rpc::schemas! {
+                            "q0" -> Result < Response > { "query" : Query, } "validate"
+                            -> Result < Validation > { "query" : Query, } "record_by_pk"
+                            -> Result < Option < Record > > { "pk" :
+                            ::std::string::String, } "by_class" -> Result < Records > {
+                            "class" : ::std::string::String, } "batch" -> Result <
+                            Answers > { "queries" : Vec < Query >, "atomic" : bool, }
+                            "history" -> Result < Vec < Version > > { "pk" :
+                            ::std::string::String, } "import_schema" -> Result <
+                            SchemaChanges > { "schema" : Schema, } "export_schema" ->
+                            Result < Schema > {} "merge" -> Result < Merged > {
+                            "worldlet" : Delta, } "begin_file" -> Result < String > {
+                            "mime" : ::std::string::String, } "put_chunk" -> Result < ()
+                            > { "file" : ::std::string::String, "index" : u64, "data" :
+                            Bytes, } "end_file" -> Result < String > { "file" :
+                            ::std::string::String, } "cancel_file" -> Result < () > {
+                            "file" : ::std::string::String, } "file_info" -> Result <
+                            FileInfo > { "pk" : ::std::string::String, } "file_piece" ->
+                            Result < Piece > { "pk" : ::std::string::String, "at" :
+                            Position, } "delete_file" -> Result < () > { "pk" :
+                            ::std::string::String, } "collect_files" -> Result < Vec <
+                            String > > {} "open_stream" -> Result < String > { "source" :
+                            Source, } "next_chunk" -> Result < Chunk > { "stream" :
+                            ::std::string::String, "index" : u64, } "close_stream" ->
+                            Result < () > { "stream" : ::std::string::String, }
+                            "begin_import" -> Result < String > {} "put_import" -> Result
+                            < () > { "import" : ::std::string::String, "index" : u64,
+                            "text" : Bytes, } "end_import" -> Result < Imported > {
+                            "import" : ::std::string::String, "trust" : bool, }
+                            "cancel_import" -> Result < () > { "import" :
+                            ::std::string::String, } "properties" -> Result < Properties
+                            > {}
+                        },
+                    )
+            });
+            &SURFACE
+        }
+        #[cfg(not(feature = "schema"))]
         fn surface() -> &'static crate::rpc::Surface {
             mikobase_rpc::MIKOBASE_SURFACE
         }
-        fn serve(&self, call: crate::rpc::Call<'_>) -> crate::rpc::Result<()> {
+        fn serve(
+            &self,
+            call: crate::rpc::Call<'_>,
+        ) -> crate::rpc::Result<crate::rpc::Served> {
             match call.method() {
                 "q0" => {
                     call.run(
@@ -829,6 +876,9 @@ const _: () = {
             client
         }
     }
+    const _: ::core::option::Option<
+        (&mikobase_rpc::MikobaseClient, &mikobase_rpc::MikobaseAsyncClient),
+    > = ::core::option::Option::None;
 };
 #[cfg(feature = "rpc")]
 ///The generated proxies, server and surface of [`Mikobase`].
@@ -1295,12 +1345,25 @@ pub mod mikobase_rpc {
                 },
             ],
         ),
+        errors: ::std::borrow::Cow::Borrowed(crate::rpc::ERROR_MEANINGS),
+        schemas: ::core::option::Option::None,
     };
     const _: &[u8] = ::core::include_bytes!(
         ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/",
         "../miko-core/schema/mikobase.surface.json")
     );
     const _: ::core::option::Option<&str> = ::core::option_env!("MIKOBASE_RECORD");
+    #[cfg(all(test, feature = "schema"))]
+    #[::core::prelude::v1::test]
+    fn types_are_as_recorded() {
+        crate::rpc::assert_types_as_recorded(
+            <dyn super::Mikobase as crate::rpc::Interface>::surface(),
+            ::core::concat!(
+                ::core::env!("CARGO_MANIFEST_DIR"), "/",
+                "../miko-core/schema/mikobase.surface.json"
+            ),
+        );
+    }
     ///A proxy that implements [`Mikobase`](super::Mikobase) by sending each call to a server.
     pub type MikobaseClient = crate::rpc::Client<dyn super::Mikobase>;
     crate::rpc::tarpc_server! {

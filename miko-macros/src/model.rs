@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use miko_surface::Surface;
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
 use syn::{Attribute, Ident, ItemTrait, Path, TraitItem, Type, Visibility, parse_quote};
 
 use crate::args::Args;
@@ -59,7 +59,7 @@ impl InterfaceModel<'_> {
 
     /// The module of the generated items: `counter_rpc`.
     pub(crate) fn module(&self) -> Ident {
-        format_ident!("{}_rpc", snake_case(&unraw(self.ident())))
+        generated(format!("{}_rpc", snake_case(&unraw(self.ident()))))
     }
 
     /// The visibility of the generated items: that of the trait, as written in the generated module.
@@ -83,7 +83,7 @@ impl InterfaceModel<'_> {
 
     /// The name of a generated type: `CounterClient`.
     pub(crate) fn named(&self, role: &str) -> Ident {
-        format_ident!("{}{}", self.ident(), role)
+        generated(format!("{}{role}", unraw(self.ident())))
     }
 
     /// The name of the trait with the async methods: `CounterAsync`.
@@ -93,7 +93,7 @@ impl InterfaceModel<'_> {
 
     /// The name of the constant with the surface: `COUNTER_SURFACE`.
     pub(crate) fn surface_name(&self) -> Ident {
-        format_ident!("{}_SURFACE", snake_case(&unraw(self.ident())).to_uppercase())
+        generated(format!("{}_SURFACE", snake_case(&unraw(self.ident())).to_uppercase()))
     }
 
     /// The surface, without the version, which only the generated code knows.
@@ -161,6 +161,11 @@ impl ParamModel {
     pub(crate) fn is_borrowed(&self) -> bool {
         matches!(self.ty, Type::Reference(_))
     }
+}
+
+/// A name in generated code. At the place of the attribute, lints of unused items find nothing.
+fn generated(name: String) -> Ident {
+    Ident::new(&name, Span::call_site())
 }
 
 /// A name without the `r#` of a raw identifier.

@@ -37,7 +37,8 @@ pub(crate) fn interface(interface: &InterfaceModel<'_>) -> TokenStream {
     let cfg = interface.args.cfg.as_ref().map(|condition| quote!(#[cfg(#condition)]));
     let doc = format!("The generated proxies, server and surface of [`{name}`].");
     let vis_inside = interface.visibility();
-    let (client_name, server_name) = (interface.named("Client"), interface.named("Server"));
+    let [client_name, async_client_name, server_name] =
+        ["Client", "AsyncClient", "Server"].map(|role| interface.named(role));
     let client_doc =
         format!("A proxy that implements [`{name}`](super::{name}) by sending each call to a server.");
     let server_doc = format!("Serves any [`{name}`](super::{name}) on a tarpc channel, one call at a time.");
@@ -56,6 +57,9 @@ pub(crate) fn interface(interface: &InterfaceModel<'_>) -> TokenStream {
             #assertions
             #client
             #interface_impl
+            // In a trait that `macro_rules!` wrote, an alias that nobody uses would be reported.
+            const _: ::core::option::Option<(&#module::#client_name, &#module::#async_client_name)> =
+                ::core::option::Option::None;
         };
 
         #(#conditions)*

@@ -92,6 +92,9 @@ macro_rules! tarpc_server {
     ($(#[$meta:meta])* $vis:vis type $name:ident = $interface:ty;) => {
         $(#[$meta])*
         $vis type $name = $crate::TarpcServer<$interface>;
+
+        // It need not be used.
+        const _: ::core::option::Option<&$name> = ::core::option::Option::None;
     };
 }
 

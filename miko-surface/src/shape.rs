@@ -276,7 +276,7 @@ impl Comparison<'_> {
         place: &Place<'_>,
         pairs: &mut Pairs,
     ) -> Result<(), Mismatch> {
-        for name in received.required.difference(&sent.required) {
+        if let Some(name) = received.required.difference(&sent.required).next() {
             let how = if sent.named.contains_key(name) { "not always sent" } else { "not sent" };
             return Err(place.field(name).error(format!("the field is required, and {how}")));
         }

@@ -4,7 +4,9 @@
 
 pub mod accepted;
 mod cargo;
+mod composed;
 mod described;
+mod fidelity;
 mod growth;
 mod mistakes;
 mod mistakes_page;
@@ -127,10 +129,11 @@ impl Stock for Shelf {
     }
 }
 
-/// A transport to an implementation in this process, which serializes calls as for a socket.
-struct Loopback(Shelf);
+/// A transport to an implementation in this process, which serializes calls as for a socket; and the
+/// implementation as its interface.
+struct Loopback<T, I: ?Sized>(T, fn(&T) -> &I);
 
-impl Transport for Loopback {
+impl<T: Send + Sync, I: Interface + ?Sized> Transport for Loopback<T, I> {
     fn call(
         &self,
         _: &'static Method,
@@ -140,13 +143,13 @@ impl Transport for Loopback {
         let (mut sent, mut answer) = (Vec::new(), Vec::new());
         assert!(codec::encode(&mut sent, usize::MAX, |encoder| request.write(encoder)).is_ok());
         let (method, arguments) = codec::split_variant(&sent).unwrap();
-        (&self.0 as &dyn Stock).serve(Call::message(method, arguments, &mut answer, usize::MAX))?;
+        (self.1)(&self.0).serve(Call::message(method, arguments, &mut answer, usize::MAX))?;
         read(&answer)
     }
 }
 
 fn proxy() -> stock_rpc::StockClient {
-    stock_rpc::StockClient::new(Box::new(Loopback(Shelf::default())))
+    stock_rpc::StockClient::new(Box::new(Loopback(Shelf::default(), |shelf: &Shelf| shelf as &dyn Stock)))
 }
 
 #[test]

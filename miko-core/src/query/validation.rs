@@ -12,6 +12,7 @@ use crate::query::Query;
 /// The result of [`Mikobase::validate`](crate::Mikobase::validate): at most
 /// [`MAX_REPORTED_FAULTS`](crate::MAX_REPORTED_FAULTS) errors and as many warnings.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Validation {
     /// The errors that the request would raise.
     pub errors: Vec<ErrorItem>,

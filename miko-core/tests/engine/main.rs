@@ -8,6 +8,7 @@ mod classed;
 mod classes;
 mod commits;
 mod conditions;
+mod described;
 mod engines;
 mod errors_page;
 mod export;

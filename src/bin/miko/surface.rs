@@ -16,6 +16,9 @@ use crate::output::Output;
 pub(crate) struct Args {
     #[command(flatten)]
     output: Output,
+    /// Print the JSON Schemas of all types as well: of values as they are sent, and as they are received.
+    #[arg(long, conflicts_with = "record")]
+    schema: bool,
     /// Write the surface to a file, in the form that `#[mikobase_interface(surface = "…")]` compares with.
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = RECORDED_SURFACE)]
     record: Option<PathBuf>,
@@ -24,9 +27,11 @@ pub(crate) struct Args {
 /// The recorded surface of the workspace.
 const RECORDED_SURFACE: &str = "miko-core/schema/mikobase.surface.json";
 
-const EXAMPLES: &str = "Examples:
+const EXAMPLES: &str = r#"Examples:
   miko surface | jq -r '.methods[].name'
-  miko surface --record old.surface.json";
+  miko surface | jq -r '.errors[] | "\(.id): \(.meaning)"'
+  miko surface --schema | jq '.schemas.sent.methods.properties.returns'
+  miko surface --record old.surface.json"#;
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let surface = <dyn Mikobase as Interface>::surface();
@@ -35,7 +40,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
             fs::write(path, surface.recorded().to_json())
                 .map_err(|fault| Failure::File(path.clone(), fault))?;
         }
-        None => args.output.write(&to_raw_value(surface).map_err(std::io::Error::from)?)?,
+        None => {
+            let mut printed = surface.clone();
+            if !args.schema {
+                printed.schemas = None;
+            }
+            args.output.write(&to_raw_value(&printed).map_err(std::io::Error::from)?)?;
+        }
     }
     Ok(Exit::Success)
 }

@@ -1,0 +1,133 @@
+//! The JSON Schemas of types whose JSON form is written by hand. Those of the others are derived.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::json::Object;
+use crate::record::Record;
+use crate::response::{Answers, Response};
+use crate::timestamp::Timestamp;
+use crate::version::Version;
+
+/// Implements `JsonSchema` by an expression.
+macro_rules! json_schemas {
+    ($($ty:ident($generator:ident) => $schema:expr;)*) => {
+        $(impl JsonSchema for $ty {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($ty).into()
+            }
+
+            fn json_schema($generator: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        })*
+    };
+}
+
+json_schemas! {
+    Object(_generator) => json_schema!({"type": "object", "additionalProperties": true});
+
+    Timestamp(_generator) => json_schema!({
+        "description": "A time in UTC with milliseconds: `2026-11-26T12:00:00.000Z`.",
+        "type": "string",
+    });
+
+    Record(generator) => with_pass_through_keys(generator, json_schema!({
+        "description": "A record as it is now.",
+        "required": ["pk", "bucket", "stack", "created_at", "updated_at"],
+    }));
+
+    Version(generator) => with_pass_through_keys(generator, json_schema!({
+        "description": "A version of a record. A tombstone, which is not active, has neither bucket nor stack.",
+        "required": ["pk", "instance_pk", "active", "created_at", "updated_at"],
+        "properties": {"instance_pk": {"type": "string"}, "active": {"type": "boolean"}},
+    }));
+
+    Response(generator) => {
+        let success = succeeded(generator);
+        json_schema!({
+            "description": "The answer to a request that succeeded. That of a select has records or versions.",
+            "oneOf": success,
+        })
+    };
+
+    Answers(generator) => {
+        let mut envelopes = succeeded(generator);
+        let errors = generator.subschema_for::<crate::Error>();
+        envelopes.push(json_schema!({
+            "type": "object",
+            "required": ["success", "errors"],
+            "properties": {"success": {"const": false}, "errors": errors},
+        }));
+        json_schema!({
+            "description": "The answers to the requests of a batch, in their order.",
+            "type": "array",
+            "items": {"oneOf": envelopes},
+        })
+    };
+}
+
+/// Adds the properties that records and versions share.
+fn with_pass_through_keys(generator: &mut SchemaGenerator, mut schema: Schema) -> Schema {
+    let (object, timestamp) = (generator.subschema_for::<Object>(), generator.subschema_for::<Timestamp>());
+    let shared = json_schema!({
+        "pk": {"type": "string"},
+        "bucket": object,
+        "stack": object,
+        "created_at": timestamp,
+        "updated_at": timestamp,
+        "custom_classes": true,
+        "vibecode": true,
+        "comment": true,
+        "misc": true,
+        "corporate": true,
+    });
+    let properties = schema.ensure_object().entry("properties").or_insert_with(|| serde_json::json!({}));
+    if let (Some(properties), Some(shared)) = (properties.as_object_mut(), shared.as_object()) {
+        properties.extend(shared.clone());
+    }
+    schema.insert("type".to_owned(), "object".into());
+    schema
+}
+
+/// The forms of an answer to a request that succeeded.
+fn succeeded(generator: &mut SchemaGenerator) -> Vec<Schema> {
+    let (record, version) = (generator.subschema_for::<Record>(), generator.subschema_for::<Version>());
+    let (timestamp, warning) =
+        (generator.subschema_for::<Timestamp>(), generator.subschema_for::<crate::Warning>());
+    let found = json_schema!({
+        "type": "object",
+        "required": ["success", "results", "count"],
+        "properties": {
+            "success": {"const": true},
+            "results": {"anyOf": [
+                {"type": "array", "items": record},
+                {"type": "array", "items": version},
+            ]},
+            "count": {"type": "integer", "minimum": 0},
+            "warnings": {"type": "array", "items": warning},
+        },
+    });
+    let written = json_schema!({
+        "type": "object",
+        "required": ["success", "results"],
+        "properties": {
+            "success": {"const": true},
+            "results": {"anyOf": [
+                {
+                    "type": "object",
+                    "required": ["pk", "updated_at"],
+                    "properties": {"pk": {"type": "string"}, "updated_at": timestamp},
+                },
+                {
+                    "type": "object",
+                    "required": ["pk", "deleted"],
+                    "properties": {"pk": {"type": "string"}, "deleted": {"type": "boolean"}},
+                },
+            ]},
+            "warnings": {"type": "array", "items": warning},
+        },
+    });
+    vec![found, written]
+}
