@@ -13,7 +13,6 @@ use crate::bounds::{Fallible, Wire};
 use crate::client::{Request, read_answer};
 use crate::codec::{self, EncodeFault, Message};
 use crate::error::{Error, ErrorId, Result};
-use crate::interface::Interface;
 
 /// An async proxy of the interface `I`. The generated trait, such as `MikobaseAsync`, gives it the methods of
 /// the interface, which return futures. Its clones share the transport.
@@ -37,32 +36,14 @@ pub trait AsyncTransport: Send + Sync {
 /// The future of the answer to a call.
 pub type AnswerFuture<'t> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 't>>;
 
-/// What an async proxy can do beside the methods of its interface.
-pub trait AsyncProxy: Sized {
-    /// `dyn Trait`.
-    type Interface: Interface + ?Sized;
-
-    /// Creates a proxy that sends its calls over `transport`.
-    fn new(transport: Arc<dyn AsyncTransport>) -> Self;
-}
-
-impl<I: Interface + ?Sized> AsyncProxy for AsyncClient<I> {
-    type Interface = I;
-
-    fn new(transport: Arc<dyn AsyncTransport>) -> Self {
-        Self { transport, interface: PhantomData }
-    }
+/// A proxy that sends its calls over `transport`. It is no function of the proxy, which has none of its own.
+pub(crate) fn over<I: ?Sized>(transport: Arc<dyn AsyncTransport>) -> AsyncClient<I> {
+    AsyncClient { transport, interface: PhantomData }
 }
 
 impl<I: ?Sized> Clone for AsyncClient<I> {
     fn clone(&self) -> Self {
         Self { transport: Arc::clone(&self.transport), interface: PhantomData }
-    }
-}
-
-impl<I: Interface + ?Sized> fmt::Debug for AsyncClient<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct(&format!("{}AsyncClient", I::surface().interface)).finish_non_exhaustive()
     }
 }
 

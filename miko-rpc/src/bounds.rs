@@ -4,7 +4,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::interface::Interface;
 
 /// A result that can carry a transport error: the return type of every remote method.
 ///
@@ -58,14 +57,3 @@ pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
-
-/// An [`Interface`]: a supertrait of an interface.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an interface",
-    label = "this trait has no `#[mikobase_interface]`",
-    note = "an interface and its supertraits, other than `Send`, `Sync` and `'static`, have the attribute"
-)]
-pub trait IsInterface {}
-
-#[diagnostic::do_not_recommend]
-impl<I: Interface + ?Sized> IsInterface for I {}

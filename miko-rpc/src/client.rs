@@ -1,6 +1,5 @@
 //! The blocking proxy of an interface.
 
-use std::fmt;
 use std::marker::PhantomData;
 
 use miko_surface::Method;
@@ -9,12 +8,11 @@ use crate::arguments::SentArguments;
 use crate::bounds::{Fallible, Wire};
 use crate::codec::{Encoded, Encoder, Message, split_variant};
 use crate::error::{Error, ErrorId, Result};
-use crate::interface::Interface;
 use crate::result;
 
 /// A proxy: it implements the interface `I`, and its supertraits, by sending each call to a server.
 ///
-/// It has no methods of its own, so that none hides one of the interface; [`Proxy`] makes one.
+/// It has no methods of its own, so that none hides one of the interface; [`Proxy`](crate::Proxy) makes one.
 pub struct Client<I: ?Sized> {
     transport: Box<dyn Transport>,
     interface: PhantomData<fn(&I)>,
@@ -35,34 +33,9 @@ pub trait Transport: Send + Sync {
     ) -> Result<()>;
 }
 
-/// What a proxy can do beside the methods of its interface.
-pub trait Proxy: Sized {
-    /// `dyn Trait`.
-    type Interface: Interface + ?Sized;
-
-    /// Creates a proxy that sends its calls over `transport`.
-    fn new(transport: Box<dyn Transport>) -> Self;
-
-    /// The proxy as the interface it implements.
-    fn as_interface(&self) -> &Self::Interface;
-}
-
-impl<I: Interface + ?Sized> Proxy for Client<I> {
-    type Interface = I;
-
-    fn new(transport: Box<dyn Transport>) -> Self {
-        Self { transport, interface: PhantomData }
-    }
-
-    fn as_interface(&self) -> &I {
-        I::of_client(self)
-    }
-}
-
-impl<I: Interface + ?Sized> fmt::Debug for Client<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct(&format!("{}Client", I::surface().interface)).finish_non_exhaustive()
-    }
+/// A proxy that sends its calls over `transport`. It is no function of the proxy, which has none of its own.
+pub(crate) fn over<I: ?Sized>(transport: Box<dyn Transport>) -> Client<I> {
+    Client { transport, interface: PhantomData }
 }
 
 /// Calls `method` over the transport of `client`. Generated code calls it.

@@ -43,3 +43,14 @@ pub trait Interface: 'static {
         })
     }
 }
+
+/// An [`Interface`]: a supertrait of an interface.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an interface",
+    label = "this trait has no `#[mikobase_interface]`",
+    note = "an interface and its supertraits, other than `Send`, `Sync` and `'static`, have the attribute"
+)]
+pub trait IsInterface {}
+
+#[diagnostic::do_not_recommend]
+impl<I: Interface + ?Sized> IsInterface for I {}

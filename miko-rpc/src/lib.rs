@@ -40,6 +40,8 @@ pub mod json;
 pub mod memory;
 #[cfg(feature = "interface")]
 mod method_names;
+#[cfg(feature = "interface")]
+mod proxy;
 #[cfg(feature = "schema")]
 mod recorded_types;
 #[cfg(feature = "interface")]
@@ -60,16 +62,17 @@ pub use server::{TarpcRequest, TarpcResponse, TarpcServer};
 #[cfg(feature = "interface")]
 pub use {
     arguments::{Arguments, SentArguments},
-    async_client::{AnswerFuture, AsyncClient, AsyncProxy, AsyncTransport, PendingCall, call_async, unsent},
-    bounds::{Fallible, IsInterface, Wire},
+    async_client::{AnswerFuture, AsyncClient, AsyncTransport, PendingCall, call_async, unsent},
+    bounds::{Fallible, Wire},
     call::{Call, Served, unreadable},
-    client::{Client, Proxy, Transport, call},
+    client::{Client, Transport, call},
     dispatch::DispatchError,
     error::ERROR_MEANINGS,
     guard::{guard, panic_message},
-    interface::Interface,
+    interface::{Interface, IsInterface},
     method_names::MethodNames,
     miko_surface::{Change, Difference, ErrorMeaning, Method, Param, Schemas, Surface},
+    proxy::{AsyncProxy, Proxy},
     travel::bounded,
 };
 #[cfg(feature = "schema")]

@@ -198,9 +198,9 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
 async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, pid: i32, shared: Rc<Shared<I>>) {
     let descriptor = stream.as_raw_fd();
     shared.peers.add(pid, descriptor);
-    if let Some(admitted) = admission::admit(&mut stream, pid, &shared).await {
+    if let Some(admission::Admitted { peer, incoming }) = admission::admit(&mut stream, pid, &shared).await {
         debug!("admitted");
-        connection::serve_calls(&mut stream, admitted, &shared).await;
+        connection::serve_calls(&mut stream, peer, incoming, &shared).await;
     }
     // Removed before it is closed: the kernel may reuse the number of a closed descriptor.
     shared.peers.remove(pid, descriptor);

@@ -9,7 +9,6 @@ use tokio::net::UnixStream;
 use tracing::{Level, enabled, warn};
 
 use super::Shared;
-use super::admission::Admitted;
 use super::around::{self, CallInfo, Peer};
 use crate::serving;
 use crate::wire::envelope::{Envelope, enclose_response};
@@ -125,7 +124,8 @@ pub(super) struct ServedCall {
 /// answers, nothing is read from it; other connections are not affected.
 pub(super) async fn serve_calls<I: Interface + ?Sized>(
     stream: &mut UnixStream,
-    Admitted { peer, incoming }: Admitted,
+    peer: Peer,
+    incoming: FrameBuffer,
     shared: &Shared<I>,
 ) {
     let slot = Rc::default();

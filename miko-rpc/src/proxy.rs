@@ -1,0 +1,61 @@
+//! What proxies can do beside the methods of their interface.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::async_client::{self, AsyncClient, AsyncTransport};
+use crate::client::{self, Client, Transport};
+use crate::interface::Interface;
+
+/// What a proxy can do beside the methods of its interface.
+pub trait Proxy: Sized {
+    /// `dyn Trait`.
+    type Interface: Interface + ?Sized;
+
+    /// Creates a proxy that sends its calls over `transport`.
+    fn new(transport: Box<dyn Transport>) -> Self;
+
+    /// The proxy as the interface it implements.
+    fn as_interface(&self) -> &Self::Interface;
+}
+
+/// What an async proxy can do beside the methods of its interface.
+pub trait AsyncProxy: Sized {
+    /// `dyn Trait`.
+    type Interface: Interface + ?Sized;
+
+    /// Creates a proxy that sends its calls over `transport`.
+    fn new(transport: Arc<dyn AsyncTransport>) -> Self;
+}
+
+impl<I: Interface + ?Sized> Proxy for Client<I> {
+    type Interface = I;
+
+    fn new(transport: Box<dyn Transport>) -> Self {
+        client::over(transport)
+    }
+
+    fn as_interface(&self) -> &I {
+        I::of_client(self)
+    }
+}
+
+impl<I: Interface + ?Sized> AsyncProxy for AsyncClient<I> {
+    type Interface = I;
+
+    fn new(transport: Arc<dyn AsyncTransport>) -> Self {
+        async_client::over(transport)
+    }
+}
+
+impl<I: Interface + ?Sized> fmt::Debug for Client<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(&format!("{}Client", I::surface().interface)).finish_non_exhaustive()
+    }
+}
+
+impl<I: Interface + ?Sized> fmt::Debug for AsyncClient<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(&format!("{}AsyncClient", I::surface().interface)).finish_non_exhaustive()
+    }
+}
