@@ -6,7 +6,7 @@ use miko_surface::Method;
 
 use crate::arguments::SentArguments;
 use crate::bounds::{Fallible, Wire};
-use crate::codec::{Encoded, Encoder, Message, split_variant};
+use crate::codec::{self, Encoded, Encoder, Message};
 use crate::error::{Error, ErrorId, Result};
 use crate::result;
 
@@ -82,9 +82,9 @@ impl<A: SentArguments> Message for Request<A> {
 /// `internal`, for the answer of another method, which only a faulty server sends, and for one that cannot be
 /// decoded.
 pub(crate) fn read_answer<T: Wire, E: Wire>(method: &Method, answer: &[u8]) -> Result<Result<T, E>> {
-    match split_variant(answer) {
-        Some((name, returned)) if name == method.name => result::read(returned),
-        _ => Err(Error::new(ErrorId::INTERNAL, "the server answered with the response of another method")
+    match codec::value_of_variant(answer, &method.name) {
+        Some(returned) => result::read(returned),
+        None => Err(Error::new(ErrorId::INTERNAL, "the server answered with the response of another method")
             .with("method", &*method.name)),
     }
 }

@@ -147,6 +147,19 @@ pub fn split_variant(message: &[u8]) -> Option<(&str, &[u8])> {
     read_str_from_slice(rest).ok()
 }
 
+/// The bytes of the value of a map of one entry with this key. Returns `None` for anything else.
+#[inline]
+pub(crate) fn value_of_variant<'m>(message: &'m [u8], key: &str) -> Option<&'m [u8]> {
+    // The markers of a map of one entry and of a short string, whose bytes follow: the form of this package.
+    if let [0x81, marker @ 0xa0..=0xbf, rest @ ..] = message
+        && usize::from(marker & 0x1f) == key.len()
+        && let Some(value) = rest.strip_prefix(key.as_bytes())
+    {
+        return Some(value);
+    }
+    split_variant(message).filter(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
 /// Decodes a value of an answer.
 ///
 /// # Errors

@@ -73,7 +73,7 @@ pub use {
     method_names::MethodNames,
     miko_surface::{Change, Difference, ErrorMeaning, Method, Param, Schemas, Surface},
     proxy::{AsyncProxy, Proxy},
-    travel::bounded,
+    travel::{bounded, bounded_ref},
 };
 #[cfg(feature = "schema")]
 pub use {recorded_types::assert_types_as_recorded, schema::SchemaBuilder};

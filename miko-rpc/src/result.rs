@@ -5,6 +5,9 @@ use crate::codec::{self, Encoded, Encoder, split_variant};
 use crate::error::{Error, ErrorId, Result};
 use crate::travel::{self, Nil, Received, Sent};
 
+/// A map of one entry up to its key `Ok`.
+const OK: &[u8] = b"\x81\xa2Ok";
+
 /// The key of a result that is a nil inside options: `Ok(Some(None))`. Its value is the number of options
 /// around the nil.
 const NIL_LEVEL: &str = "Ok?";
@@ -18,7 +21,7 @@ pub(crate) fn write<T: Wire, E: Wire>(result: &Result<T, E>, encoder: &mut Encod
     match result {
         Ok(value) => match travel::nil_level(value) {
             0 => {
-                encoder.raw(b"\x81\xa2Ok")?;
+                encoder.raw(OK)?;
                 encoder.value(&Sent(value))
             }
             level => {
@@ -39,6 +42,10 @@ pub(crate) fn write<T: Wire, E: Wire>(result: &Result<T, E>, encoder: &mut Encod
 /// # Errors
 /// `internal`, if the bytes are no such result.
 pub(crate) fn read<T: Wire, E: Wire>(bytes: &[u8]) -> Result<Result<T, E>> {
+    // Nearly all results, without a look at the text of the key.
+    if let Some(value) = bytes.strip_prefix(OK) {
+        return codec::decode(value).map(|Received(value)| Ok(value));
+    }
     match split_variant(bytes) {
         Some(("Ok", value)) => codec::decode(value).map(|Received(value)| Ok(value)),
         Some(("Err", error)) => codec::decode(error).map(|Received(error)| Err(error)),

@@ -7,6 +7,7 @@
 //! | JSON | read by this crate's own deserializer; no deeper than stacks allow |
 
 use std::any::{Any, TypeId};
+use std::sync::LazyLock;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -31,6 +32,16 @@ pub fn bounded<T: Any>(mut argument: T) -> T {
         values.iter_mut().for_each(limit_depth);
     }
     argument
+}
+
+/// As [`bounded`], for an argument that is borrowed.
+#[inline]
+pub fn bounded_ref<T: ?Sized + 'static>(argument: &T) -> &T {
+    static TOO_DEEP: LazyLock<Value> = LazyLock::new(json::too_deep_value);
+    match as_type::<T, Value>(argument) {
+        Some(value) if json::too_deep(value) => as_type::<Value, T>(&TOO_DEEP).unwrap_or(argument),
+        _ => argument,
+    }
 }
 
 fn limit_depth(value: &mut Value) {
@@ -60,10 +71,6 @@ impl<T: Serialize + ?Sized + 'static> Serialize for Sent<'_, T> {
             serializer.serialize_bytes(bytes)
         } else if let Some(bytes) = as_type::<T, Option<Vec<u8>>>(self.0) {
             serde_bytes::serialize(bytes, serializer)
-        } else if let Some(value) = as_type::<T, Value>(self.0)
-            && json::too_deep(value)
-        {
-            json::too_deep_value().serialize(serializer)
         } else {
             self.0.serialize(serializer)
         }

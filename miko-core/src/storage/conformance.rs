@@ -343,7 +343,9 @@ impl<S: Storage> Pair<S> {
                 }
             }
             Step::Revert => {
-                if let Some(inverse) = self.applied.pop().and_then(WriteSet::inverse) {
+                // A write set without an inverse stays, and so do those before it.
+                if let Some(inverse) = self.applied.last().cloned().and_then(WriteSet::inverse) {
+                    self.applied.pop();
                     assert!(self.apply(&inverse), "what was there fits in again");
                 }
             }

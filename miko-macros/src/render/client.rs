@@ -37,11 +37,11 @@ fn render_method(interface: &InterfaceModel<'_>, index: usize, method: &MethodMo
     }
 }
 
-/// The list of the arguments as they are sent: `(name, (&by, ()))`.
+/// The list of the arguments as they are sent: references, with bounded depth.
 pub(super) fn sent(interface: &InterfaceModel<'_>, method: &MethodModel) -> TokenStream {
     let rpc = interface.rpc();
     method.params.iter().rev().fold(quote!(()), |rest, param| {
         let ident = &param.ident;
-        if param.is_borrowed() { quote!((#ident, #rest)) } else { quote!((&#rpc::bounded(#ident), #rest)) }
+        if param.is_borrowed() { quote!((#rpc::bounded_ref(#ident), #rest)) } else { quote!((&#rpc::bounded(#ident), #rest)) }
     })
 }
