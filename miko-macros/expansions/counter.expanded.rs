@@ -39,14 +39,14 @@ const _: () = {
             ::mikobase::rpc::call(
                 self,
                 &counter_rpc::COUNTER_SURFACE.methods[0usize],
-                (name, (&::mikobase::rpc::bounded(by), ())),
+                (::mikobase::rpc::bounded_ref(name), (&::mikobase::rpc::bounded(by), ())),
             )
         }
         fn get(&self, name: &str) -> Result<Option<i64>> {
             ::mikobase::rpc::call(
                 self,
                 &counter_rpc::COUNTER_SURFACE.methods[1usize],
-                (name, ()),
+                (::mikobase::rpc::bounded_ref(name), ()),
             )
         }
     }
@@ -194,7 +194,10 @@ pub mod counter_rpc {
                 ::mikobase::rpc::call_async(
                     self,
                     &super::COUNTER_SURFACE.methods[0usize],
-                    (name, (&::mikobase::rpc::bounded(by), ())),
+                    (
+                        ::mikobase::rpc::bounded_ref(name),
+                        (&::mikobase::rpc::bounded(by), ()),
+                    ),
                 )
             }
             fn get(
@@ -204,7 +207,7 @@ pub mod counter_rpc {
                 ::mikobase::rpc::call_async(
                     self,
                     &super::COUNTER_SURFACE.methods[1usize],
-                    (name, ()),
+                    (::mikobase::rpc::bounded_ref(name), ()),
                 )
             }
         }

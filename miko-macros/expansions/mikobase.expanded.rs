@@ -431,14 +431,14 @@ const _: () = {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[2usize],
-                (pk, ()),
+                (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn by_class(&self, class: &str) -> Result<Records> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[3usize],
-                (class, ()),
+                (crate::rpc::bounded_ref(class), ()),
             )
         }
         fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
@@ -452,7 +452,7 @@ const _: () = {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[5usize],
-                (pk, ()),
+                (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
@@ -476,49 +476,52 @@ const _: () = {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
-                (mime, ()),
+                (crate::rpc::bounded_ref(mime), ()),
             )
         }
         fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
-                (file, (&crate::rpc::bounded(index), (&crate::rpc::bounded(data), ()))),
+                (
+                    crate::rpc::bounded_ref(file),
+                    (&crate::rpc::bounded(index), (&crate::rpc::bounded(data), ())),
+                ),
             )
         }
         fn end_file(&self, file: &str) -> Result<String> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
-                (file, ()),
+                (crate::rpc::bounded_ref(file), ()),
             )
         }
         fn cancel_file(&self, file: &str) -> Result<()> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
-                (file, ()),
+                (crate::rpc::bounded_ref(file), ()),
             )
         }
         fn file_info(&self, pk: &str) -> Result<FileInfo> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
-                (pk, ()),
+                (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
-                (pk, (&crate::rpc::bounded(at), ())),
+                (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(at), ())),
             )
         }
         fn delete_file(&self, pk: &str) -> Result<()> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
-                (pk, ()),
+                (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn collect_files(&self) -> Result<Vec<String>> {
@@ -535,14 +538,14 @@ const _: () = {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
-                (stream, (&crate::rpc::bounded(index), ())),
+                (crate::rpc::bounded_ref(stream), (&crate::rpc::bounded(index), ())),
             )
         }
         fn close_stream(&self, stream: &str) -> Result<()> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
-                (stream, ()),
+                (crate::rpc::bounded_ref(stream), ()),
             )
         }
         fn begin_import(&self) -> Result<String> {
@@ -552,21 +555,24 @@ const _: () = {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
-                (import, (&crate::rpc::bounded(index), (&crate::rpc::bounded(text), ()))),
+                (
+                    crate::rpc::bounded_ref(import),
+                    (&crate::rpc::bounded(index), (&crate::rpc::bounded(text), ())),
+                ),
             )
         }
         fn end_import(&self, import: &str, trust: bool) -> Result<Imported> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
-                (import, (&crate::rpc::bounded(trust), ())),
+                (crate::rpc::bounded_ref(import), (&crate::rpc::bounded(trust), ())),
             )
         }
         fn cancel_import(&self, import: &str) -> Result<()> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize],
-                (import, ()),
+                (crate::rpc::bounded_ref(import), ()),
             )
         }
         fn properties(&self) -> Result<Properties> {
@@ -1590,14 +1596,14 @@ Only if the store could not be read.*/
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[2usize],
-                    (pk, ()),
+                    (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn by_class(&self, class: &str) -> crate::rpc::PendingCall<Result<Records>> {
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[3usize],
-                    (class, ()),
+                    (crate::rpc::bounded_ref(class), ()),
                 )
             }
             fn batch(
@@ -1618,7 +1624,7 @@ Only if the store could not be read.*/
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[5usize],
-                    (pk, ()),
+                    (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn import_schema(
@@ -1649,7 +1655,7 @@ Only if the store could not be read.*/
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[9usize],
-                    (mime, ()),
+                    (crate::rpc::bounded_ref(mime), ()),
                 )
             }
             fn put_chunk(
@@ -1662,7 +1668,7 @@ Only if the store could not be read.*/
                     self,
                     &super::MIKOBASE_SURFACE.methods[10usize],
                     (
-                        file,
+                        crate::rpc::bounded_ref(file),
                         (&crate::rpc::bounded(index), (&crate::rpc::bounded(data), ())),
                     ),
                 )
@@ -1671,21 +1677,21 @@ Only if the store could not be read.*/
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[11usize],
-                    (file, ()),
+                    (crate::rpc::bounded_ref(file), ()),
                 )
             }
             fn cancel_file(&self, file: &str) -> crate::rpc::PendingCall<Result<()>> {
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[12usize],
-                    (file, ()),
+                    (crate::rpc::bounded_ref(file), ()),
                 )
             }
             fn file_info(&self, pk: &str) -> crate::rpc::PendingCall<Result<FileInfo>> {
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[13usize],
-                    (pk, ()),
+                    (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn file_piece(
@@ -1696,14 +1702,14 @@ Only if the store could not be read.*/
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[14usize],
-                    (pk, (&crate::rpc::bounded(at), ())),
+                    (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(at), ())),
                 )
             }
             fn delete_file(&self, pk: &str) -> crate::rpc::PendingCall<Result<()>> {
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[15usize],
-                    (pk, ()),
+                    (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn collect_files(&self) -> crate::rpc::PendingCall<Result<Vec<String>>> {
@@ -1731,14 +1737,14 @@ Only if the store could not be read.*/
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[18usize],
-                    (stream, (&crate::rpc::bounded(index), ())),
+                    (crate::rpc::bounded_ref(stream), (&crate::rpc::bounded(index), ())),
                 )
             }
             fn close_stream(&self, stream: &str) -> crate::rpc::PendingCall<Result<()>> {
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[19usize],
-                    (stream, ()),
+                    (crate::rpc::bounded_ref(stream), ()),
                 )
             }
             fn begin_import(&self) -> crate::rpc::PendingCall<Result<String>> {
@@ -1758,7 +1764,7 @@ Only if the store could not be read.*/
                     self,
                     &super::MIKOBASE_SURFACE.methods[21usize],
                     (
-                        import,
+                        crate::rpc::bounded_ref(import),
                         (&crate::rpc::bounded(index), (&crate::rpc::bounded(text), ())),
                     ),
                 )
@@ -1771,7 +1777,7 @@ Only if the store could not be read.*/
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[22usize],
-                    (import, (&crate::rpc::bounded(trust), ())),
+                    (crate::rpc::bounded_ref(import), (&crate::rpc::bounded(trust), ())),
                 )
             }
             fn cancel_import(
@@ -1781,7 +1787,7 @@ Only if the store could not be read.*/
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[23usize],
-                    (import, ()),
+                    (crate::rpc::bounded_ref(import), ()),
                 )
             }
             fn properties(&self) -> crate::rpc::PendingCall<Result<Properties>> {
