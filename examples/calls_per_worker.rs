@@ -11,8 +11,11 @@ use std::rc::Rc;
 
 use mikobase::{BoxError, Result, Uds, mikobase_interface};
 
-/// The number of calls by the name of the method and the index of the worker.
-type Counts = BTreeMap<(String, Option<usize>), u64>;
+/// The name of a method and the index of the worker that called it.
+type Caller = (String, Option<usize>);
+
+/// The number of calls.
+type Counts = BTreeMap<Caller, u64>;
 
 /// A number that workers count up.
 #[mikobase_interface]
@@ -27,7 +30,7 @@ trait Total {
 
     /// The calls so far.
     #[interface(read)]
-    fn calls(&self) -> Result<Vec<((String, Option<usize>), u64)>>;
+    fn calls(&self) -> Result<Vec<(Caller, u64)>>;
 }
 
 struct CountedTotal {
@@ -45,7 +48,7 @@ impl Total for CountedTotal {
         Ok(*self.total.borrow())
     }
 
-    fn calls(&self) -> Result<Vec<((String, Option<usize>), u64)>> {
+    fn calls(&self) -> Result<Vec<(Caller, u64)>> {
         Ok(self.calls.borrow().clone().into_iter().collect())
     }
 }

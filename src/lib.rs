@@ -14,7 +14,7 @@
 //! | none | `#[mikobase_interface]`, and calls by name: no sockets |
 //! | `share` | sharing any interface. No SQLite is compiled |
 //! | `store` | the Mikobase, and sharing it |
-//! | `tarpc` | the async client, and serving by the means of tarpc; on by default |
+//! | `tarpc` | the async client, and serving with tarpc; on by default |
 //! | `command`, `bench` | the program `miko`, and its benchmarks; on by default |
 
 #[cfg(feature = "store")]

@@ -53,7 +53,7 @@ const _: () = {
     #[automatically_derived]
     impl ::mikobase::rpc::Interface for dyn Counter {
         const NAMES: &'static ::mikobase::rpc::MethodNames = &::mikobase::rpc::MethodNames {
-            interface: "Counter",
+            interface: ::core::concat!(::core::module_path!(), "::", "Counter"),
             own: &["add", "get"],
             supertraits: &[],
         };

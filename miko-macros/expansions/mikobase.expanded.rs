@@ -582,7 +582,7 @@ const _: () = {
     #[automatically_derived]
     impl crate::rpc::Interface for dyn Mikobase {
         const NAMES: &'static crate::rpc::MethodNames = &crate::rpc::MethodNames {
-            interface: "Mikobase",
+            interface: ::core::concat!(::core::module_path!(), "::", "Mikobase"),
             own: &[
                 "q0",
                 "validate",
@@ -614,7 +614,7 @@ const _: () = {
         };
         #[cfg(feature = "schema")]
         fn surface() -> &'static crate::rpc::Surface {
-            static SURFACE: ::std::sync::LazyLock<crate::rpc::Surface> = ::std::sync::LazyLock::new(||
+            static __SURFACE: ::std::sync::LazyLock<crate::rpc::Surface> = ::std::sync::LazyLock::new(||
             {
                 mikobase_rpc::MIKOBASE_SURFACE
                     .described(
@@ -653,7 +653,7 @@ const _: () = {
                         },
                     )
             });
-            &SURFACE
+            &__SURFACE
         }
         #[cfg(not(feature = "schema"))]
         fn surface() -> &'static crate::rpc::Surface {

@@ -1,9 +1,8 @@
 //! Renders the generated code from the model, a file per item.
 //!
-//! What uses the types of the trait is rendered into an anonymous constant beside it, where these types mean
-//! what they mean in the trait, and where no generated item has a name that one of them could have. The
-//! module has what users name. Of that, only the async trait uses types of the trait; it has a module of its
-//! own, which imports all names around the trait.
+//! Code that uses types of the trait goes into `const _: () = { … }` beside it: types resolve there as in the
+//! trait, and no generated item hides one. What users name goes into the generated module. Of that, only the
+//! async trait uses types; it has a module of its own, which imports the names around the trait.
 
 mod assertions;
 mod async_client;

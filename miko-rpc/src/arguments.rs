@@ -1,4 +1,4 @@
-//! The arguments of a call, as lists of any length: `(first, (second, ()))`.
+//! The arguments of a call, as nested pairs: `(first, (second, ()))`.
 //!
 //! A client writes references to its arguments, a server reads owned values. On the wire the arguments are a
 //! map by the names of the parameters. An array in their order is read as well, which is how serializers
@@ -17,21 +17,21 @@ use crate::travel::{self, Missing, Nil, Received, Sent};
 
 /// The arguments of a call on the side of the client.
 pub trait SentArguments {
-    /// How many they are.
+    /// The number of arguments.
     const COUNT: usize;
 
     /// Writes the arguments, each after the name of its parameter.
     ///
     /// # Errors
     /// As [`Encoder::value`].
-    fn write(&self, params: &[Param], encoder: &mut Encoder<'_>) -> Encoded;
+    fn write(&self, params: &[Param], encoder: &mut Encoder) -> Encoded;
 }
 
 impl SentArguments for () {
     const COUNT: usize = 0;
 
     #[inline]
-    fn write(&self, _: &[Param], _: &mut Encoder<'_>) -> Encoded {
+    fn write(&self, _: &[Param], _: &mut Encoder) -> Encoded {
         Ok(())
     }
 }
@@ -40,7 +40,7 @@ impl<T: Serialize + ?Sized + 'static, R: SentArguments> SentArguments for (&T, R
     const COUNT: usize = 1 + R::COUNT;
 
     #[inline]
-    fn write(&self, params: &[Param], encoder: &mut Encoder<'_>) -> Encoded {
+    fn write(&self, params: &[Param], encoder: &mut Encoder) -> Encoded {
         // The surface and the arguments come from the same trait.
         let Some((param, others)) = params.split_first() else { return Ok(()) };
         match travel::nil_level(self.0) {
@@ -57,8 +57,8 @@ impl<T: Serialize + ?Sized + 'static, R: SentArguments> SentArguments for (&T, R
     }
 }
 
-/// The end of the name of an argument that is a nil inside options: `Some(None)`. Its value is the number of
-/// the options around the nil, which MessagePack cannot tell from none.
+/// The suffix of the name of an argument that is a nil inside options, such as `Some(None)`. Its value is the
+/// number of the options: MessagePack encodes `None` and `Some(None)` alike.
 pub(crate) const NIL_LEVEL: char = '?';
 
 /// The arguments of a call on the side of the server.
@@ -134,7 +134,7 @@ impl<T: Wire, R: Arguments> Arguments for (T, R) {
 /// Reads the arguments of the parameters `params`.
 ///
 /// An unknown argument is ignored, and a missing one is `None` where its type is an option, so that clients
-/// and servers of different age understand each other.
+/// and servers of different versions interoperate.
 ///
 /// # Errors
 /// Those of the types and of the deserializer, and a missing argument.
@@ -166,7 +166,7 @@ impl<'de, A: Arguments> Visitor<'de> for ArgumentsVisitor<'_, A> {
     type Value = A;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the arguments of a method, by name")
+        f.write_str("a map of arguments by name, or an array in the order of the parameters")
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut arguments: M) -> Result<A, M::Error> {
@@ -174,19 +174,15 @@ impl<'de, A: Arguments> Visitor<'de> for ArgumentsVisitor<'_, A> {
         let mut expected = 0;
         while let Some(name) = arguments.next_key_seed(ArgumentName { params: self.params, expected })? {
             match name {
+                ArgumentKey::Value(index) | ArgumentKey::NilLevel(index) if A::is_read(&slots, index) => {
+                    return Err(M::Error::custom(format!("duplicate field `{}`", self.params[index].name)));
+                }
                 ArgumentKey::Value(index) => {
-                    if A::is_read(&slots, index) {
-                        return Err(M::Error::custom(format!(
-                            "duplicate field `{}`",
-                            self.params[index].name
-                        )));
-                    }
                     arguments.next_value_seed(Argument::<A> { slots: &mut slots, index })?;
                     expected = index + 1;
                 }
                 ArgumentKey::NilLevel(index) => {
-                    let nil = Nil::inside(arguments.next_value()?);
-                    A::read(&mut slots, index, nil)?;
+                    A::read(&mut slots, index, Nil::received(arguments.next_value()?)?)?;
                     expected = index + 1;
                 }
                 ArgumentKey::Unknown => {

@@ -1,4 +1,4 @@
-//! The proxy of an interface for callers with a runtime.
+//! The async proxy of an interface.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -36,7 +36,8 @@ pub trait AsyncTransport: Send + Sync {
 /// The future of the answer to a call.
 pub type AnswerFuture<'t> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 't>>;
 
-/// A proxy that sends its calls over `transport`. It is no function of the proxy, which has none of its own.
+/// A proxy that sends its calls over `transport`. A free function, since `AsyncClient` has no methods of its
+/// own.
 pub(crate) fn over<I: ?Sized>(transport: Arc<dyn AsyncTransport>) -> AsyncClient<I> {
     AsyncClient { transport, interface: PhantomData }
 }
@@ -102,7 +103,7 @@ pub fn unsent(fault: EncodeFault, limit: usize) -> Error {
             Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", limit)
         }
         EncodeFault::Unserializable(fault) => {
-            Error::caused_by(ErrorId::INTERNAL, "this cannot be serialized", fault)
+            Error::caused_by(ErrorId::INTERNAL, "the request cannot be serialized", fault)
         }
     }
 }

@@ -22,10 +22,10 @@ pub trait Fallible: 'static {
     /// The result of a call that failed with `error` before or after the method ran.
     fn failed(error: Error) -> Self;
 
-    /// The result as the `Result` that it is.
+    /// Converts into a `Result`.
     fn into_result(self) -> Result<Self::Value, Self::Error>;
 
-    /// The `Result` as this type.
+    /// Converts from a `Result`.
     fn from_result(result: Result<Self::Value, Self::Error>) -> Self;
 }
 

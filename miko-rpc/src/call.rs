@@ -2,6 +2,7 @@
 //! answer.
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use miko_surface::{Method, Surface};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::bounds::{Fallible, Wire};
 use crate::codec::{self, EncodeFault};
 use crate::dispatch::{self, DispatchError, Params};
 use crate::error::{Error, ErrorId, Result};
-use crate::guard::guard;
+use crate::guard::{guard, panic_message};
 use crate::{memory, result};
 
 /// Arguments of more bytes than this are decoded with a bound on the memory of their values.
@@ -31,7 +32,7 @@ enum Form<'c> {
     Json { params: Value, result: &'c mut Option<Result<Box<RawValue>, DispatchError>> },
 }
 
-/// How a call went that was run, and whose answer was written.
+/// The outcome of a call whose method ran and whose answer was written.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Served {
@@ -54,8 +55,9 @@ impl Served {
 }
 
 impl<'c> Call<'c> {
-    /// A call of `method` whose `arguments` are MessagePack. Its answer is appended to `answer`, with at most
-    /// `limit` bytes.
+    /// A call of `method` whose `arguments` are MessagePack. Its answer is appended to `answer`. `limit` is
+    /// the largest size of an answer in bytes; it also bounds the memory of large arguments, to 12 times as
+    /// much.
     pub fn message(method: &'c str, arguments: &'c [u8], answer: &'c mut Vec<u8>, limit: usize) -> Self {
         Self { method, form: Form::Message { arguments, answer, limit } }
     }
@@ -77,9 +79,22 @@ impl<'c> Call<'c> {
     /// Reads the arguments, runs the method and writes its answer.
     ///
     /// # Errors
-    /// `invalid_request`, if the arguments do not fit the method, which was not run. Errors of the answer,
-    /// after it was run: `request-too-large` beyond the limit, `internal` if it cannot be serialized.
+    /// Before the method runs: `invalid_request`, if the arguments do not fit it; `request-too-large` or
+    /// `storage-full`, if they need too much memory. After it ran: `request-too-large`, if the answer exceeds
+    /// the limit; `internal`, if it cannot be serialized, or a type of the method panics.
     pub fn run<A, R>(self, method: &'static Method, run: impl FnOnce(A) -> R) -> Result<Served>
+    where
+        A: Arguments,
+        R: Fallible<Value: Wire, Error: Wire>,
+    {
+        catch_unwind(AssertUnwindSafe(|| self.run_unguarded(method, run))).unwrap_or_else(|panic| {
+            let message = format!("a type of the method panicked: {}", panic_message(&*panic));
+            Err(Error::new(ErrorId::INTERNAL, message).with("method", &*method.name))
+        })
+    }
+
+    /// As [`run`](Self::run). Reading and writing the types of the method may panic.
+    fn run_unguarded<A, R>(self, method: &'static Method, run: impl FnOnce(A) -> R) -> Result<Served>
     where
         A: Arguments,
         R: Fallible<Value: Wire, Error: Wire>,
@@ -119,7 +134,8 @@ impl<'c> Call<'c> {
     }
 }
 
-/// Decodes arguments, with a bound on the memory of their values. Few bytes cannot reach the bound.
+/// Decodes arguments, with a bound on the memory of their values. That of few bytes is not counted: they take
+/// a few MiB at most.
 fn read_message<A: Arguments>(method: &Method, bytes: &[u8], limit: usize) -> Result<A> {
     let read = || arguments::read(&method.params, &mut rmp_serde::Deserializer::from_read_ref(bytes));
     let read = if bytes.len() <= LARGE {
@@ -140,7 +156,7 @@ fn write_answer(
     method: &Method,
     answer: &mut Vec<u8>,
     limit: usize,
-    write: impl FnOnce(&mut codec::Encoder<'_>) -> codec::Encoded,
+    write: impl FnOnce(&mut codec::Encoder) -> codec::Encoded,
 ) -> Result<()> {
     let end = answer.len().saturating_add(limit);
     codec::encode(answer, end, write).map_err(|fault| {

@@ -12,7 +12,8 @@ use crate::result;
 
 /// A proxy: it implements the interface `I`, and its supertraits, by sending each call to a server.
 ///
-/// It has no methods of its own, so that none hides one of the interface; [`Proxy`](crate::Proxy) makes one.
+/// It has no methods of its own, which would hide those of the interface. [`Proxy::new`](crate::Proxy::new)
+/// creates it.
 pub struct Client<I: ?Sized> {
     transport: Box<dyn Transport>,
     interface: PhantomData<fn(&I)>,
@@ -20,7 +21,8 @@ pub struct Client<I: ?Sized> {
 
 /// Carries calls to a server.
 pub trait Transport: Send + Sync {
-    /// Sends `request`, a call of `method`, and passes the answer to `read` as it arrived.
+    /// Sends `request`, a call of `method`, and passes the answer to `read`. On success `read` was called
+    /// once.
     ///
     /// # Errors
     /// If the call could not be delivered or no response arrived: `server-gone`, `request-too-large`,
@@ -33,7 +35,7 @@ pub trait Transport: Send + Sync {
     ) -> Result<()>;
 }
 
-/// A proxy that sends its calls over `transport`. It is no function of the proxy, which has none of its own.
+/// A proxy that sends its calls over `transport`. A free function, since `Client` has no methods of its own.
 pub(crate) fn over<I: ?Sized>(transport: Box<dyn Transport>) -> Client<I> {
     Client { transport, interface: PhantomData }
 }
@@ -68,7 +70,7 @@ pub(crate) struct Request<A> {
 
 impl<A: SentArguments> Message for Request<A> {
     #[inline]
-    fn write(&self, encoder: &mut Encoder<'_>) -> Encoded {
+    fn write(&self, encoder: &mut Encoder) -> Encoded {
         encoder.raw(b"\x81")?;
         encoder.text(&self.method.name)?;
         encoder.map(A::COUNT)?;

@@ -17,7 +17,8 @@ use crate::travel::{Missing, Nil};
 /// The reason why a call by name returned no result.
 #[derive(Debug)]
 pub enum DispatchError {
-    /// The method does not exist, or the params do not fit it.
+    /// The call was not run, since the method does not exist or the params do not fit it; or its result has
+    /// no JSON form, which is `internal`.
     Request(Error),
     /// The method itself failed; its error as JSON.
     Failed(Box<RawValue>),
@@ -106,7 +107,7 @@ impl Params {
         A::complete(slots)
     }
 
-    /// Returns all faults of the params at once.
+    /// Fails with all faults of the params.
     ///
     /// # Errors
     /// `invalid_request`, an item per fault, each with the signature of the method.
@@ -160,8 +161,8 @@ pub(crate) fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawVa
     }
 }
 
-/// Reads a param. A null is given to an option in an option, or to an option of something that can be null,
-/// as `Some`: a missing param is its `None`.
+/// Reads a param. A `null` for an `Option<Option<T>>` or an `Option<Value>` is `Some(None)` or `Some(Null)`;
+/// only a missing param is the outer `None`.
 fn read_value<A: Arguments>(slots: &mut A::Slots, index: usize, value: Value) -> serde_json::Result<()> {
     if value.is_null() && A::read(slots, index, Nil::<serde_json::Error>::inside(1)).is_ok() {
         return Ok(());

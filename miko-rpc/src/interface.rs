@@ -12,7 +12,7 @@ use crate::method_names::MethodNames;
 
 /// An interface that can be shared. The attribute implements it for `dyn Trait`.
 pub trait Interface: 'static {
-    /// The wire names of the methods, by which interfaces that have others as supertraits are checked.
+    /// The wire names of the methods, compared while compiling: supertraits must not share one.
     const NAMES: &'static MethodNames;
 
     /// The surface of the interface, with the methods of its supertraits.
@@ -32,8 +32,8 @@ pub trait Interface: 'static {
     /// name or an array by position.
     ///
     /// # Errors
-    /// [`DispatchError::Request`], if the method does not exist or `params` do not fit it;
-    /// [`DispatchError::Failed`] with the error of the method itself.
+    /// [`DispatchError::Request`], if the method does not exist or `params` do not fit it, or with `internal`
+    /// if its result has no JSON form; [`DispatchError::Failed`] with the error of the method itself.
     fn dispatch(&self, method: &str, params: Value) -> Result<Box<RawValue>, DispatchError> {
         let mut result = None;
         self.serve(Call::json(method, params, &mut result))?;
@@ -44,7 +44,7 @@ pub trait Interface: 'static {
     }
 }
 
-/// An [`Interface`]: a supertrait of an interface.
+/// Implemented for every [`Interface`]. It exists for its message, about a supertrait without the attribute.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an interface",
     label = "this trait has no `#[mikobase_interface]`",

@@ -10,9 +10,10 @@
 //! | errors that travel: ids, items, lists of faults | [`Error`], [`ErrorId`], [`FaultList`] |
 //! | JSON without loss, and values that other processes send | [`json`], [`travel`] |
 //! | the memory limit of a server | [`memory`] |
-//! | calls: of generated code, by name, by tarpc | [`Interface`], [`Params`], `TarpcServer` |
+//! | calls: of generated code, by name, by tarpc | [`Interface`], [`Call`], `TarpcServer` |
 //!
-//! Without the feature `interface` it has neither tarpc nor tokio: then it is the base of an engine.
+//! Only the feature `tarpc` adds tarpc and tokio. Without `interface` the package has errors, JSON and the
+//! memory limit, which is what an engine needs.
 
 #[cfg(feature = "interface")]
 mod arguments;

@@ -3,7 +3,7 @@
 /// The wire names of an interface's methods.
 #[derive(Debug)]
 pub struct MethodNames {
-    /// The name of the interface.
+    /// The path of the interface, which tells it from others of the same name.
     pub interface: &'static str,
     /// The names of its own methods.
     pub own: &'static [&'static str],
@@ -55,7 +55,7 @@ impl MethodNames {
 
     /// Whether no interface in `self` shares a name with another interface in `other`.
     const fn is_distinct_from(&self, other: &Self) -> bool {
-        if !other.own_are_distinct_from(self) {
+        if !other.shares_no_name_with_own_of(self) {
             return false;
         }
         let mut i = 0;
@@ -68,8 +68,9 @@ impl MethodNames {
         true
     }
 
-    /// Whether no interface in `self` shares a name with the interface `one` itself, if it is another.
-    const fn own_are_distinct_from(&self, one: &Self) -> bool {
+    /// Whether no method of `self`, own or inherited, has the name of an own method of `one`. True if both
+    /// are the same interface.
+    const fn shares_no_name_with_own_of(&self, one: &Self) -> bool {
         if equal(self.interface, one.interface) {
             return true;
         }
@@ -86,7 +87,7 @@ impl MethodNames {
         }
         let mut i = 0;
         while i < self.supertraits.len() {
-            if !self.supertraits[i].own_are_distinct_from(one) {
+            if !self.supertraits[i].shares_no_name_with_own_of(one) {
                 return false;
             }
             i += 1;
@@ -95,7 +96,7 @@ impl MethodNames {
     }
 }
 
-/// Whether two texts are equal. `==` is no constant function.
+/// Whether two texts are equal. `==` on `str` is not `const`.
 const fn equal(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     if one.len() != other.len() {

@@ -1,4 +1,4 @@
-//! What proxies can do beside the methods of their interface.
+//! Creates proxies, and prints them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use crate::async_client::{self, AsyncClient, AsyncTransport};
 use crate::client::{self, Client, Transport};
 use crate::interface::Interface;
 
-/// What a proxy can do beside the methods of its interface.
+/// Creates a blocking proxy, and gives it as its interface.
 pub trait Proxy: Sized {
-    /// `dyn Trait`.
+    /// The interface as a trait object, such as `dyn Counter`.
     type Interface: Interface + ?Sized;
 
     /// Creates a proxy that sends its calls over `transport`.
@@ -19,9 +19,9 @@ pub trait Proxy: Sized {
     fn as_interface(&self) -> &Self::Interface;
 }
 
-/// What an async proxy can do beside the methods of its interface.
+/// Creates an async proxy.
 pub trait AsyncProxy: Sized {
-    /// `dyn Trait`.
+    /// The interface as a trait object, such as `dyn Counter`.
     type Interface: Interface + ?Sized;
 
     /// Creates a proxy that sends its calls over `transport`.

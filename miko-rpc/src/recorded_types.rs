@@ -1,4 +1,4 @@
-//! The test of generated code that compares the shapes of types with the recorded ones.
+//! The assertion of the generated test `types_are_as_recorded`.
 
 use std::{env, fs};
 
@@ -11,7 +11,8 @@ const RECORD_VARIABLE: &str = "MIKOBASE_RECORD";
 /// `MIKOBASE_RECORD` is `1`. Generated code calls it in a test.
 ///
 /// # Panics
-/// If they differ, or there is no record. The message lists the methods and the places.
+/// If they differ, with the methods and the places; if the record is missing or not valid, or cannot be
+/// written.
 pub fn assert_types_as_recorded(surface: &Surface, path: &str) {
     let json = fs::read_to_string(path)
         .unwrap_or_else(|fault| panic!("the recorded surface `{path}` cannot be read: {fault}"));

@@ -8,8 +8,8 @@ use crate::travel::{self, Nil, Received, Sent};
 /// A map of one entry up to its key `Ok`.
 const OK: &[u8] = b"\x81\xa2Ok";
 
-/// The key of a result that is a nil inside options: `Ok(Some(None))`. Its value is the number of options
-/// around the nil.
+/// The key of a result that is a nil inside options, such as `Ok(Some(None))`. Its value is the number of the
+/// options.
 const NIL_LEVEL: &str = "Ok?";
 
 /// Writes a result.
@@ -17,7 +17,7 @@ const NIL_LEVEL: &str = "Ok?";
 /// # Errors
 /// As [`Encoder::value`].
 #[inline]
-pub(crate) fn write<T: Wire, E: Wire>(result: &Result<T, E>, encoder: &mut Encoder<'_>) -> Encoded {
+pub(crate) fn write<T: Wire, E: Wire>(result: &Result<T, E>, encoder: &mut Encoder) -> Encoded {
     match result {
         Ok(value) => match travel::nil_level(value) {
             0 => {
@@ -40,9 +40,9 @@ pub(crate) fn write<T: Wire, E: Wire>(result: &Result<T, E>, encoder: &mut Encod
 /// Reads what [`write`] wrote.
 ///
 /// # Errors
-/// `internal`, if the bytes are no such result.
+/// `internal`, if the bytes are not such a result.
 pub(crate) fn read<T: Wire, E: Wire>(bytes: &[u8]) -> Result<Result<T, E>> {
-    // Nearly all results, without a look at the text of the key.
+    // The fast path: most results are `Ok`.
     if let Some(value) = bytes.strip_prefix(OK) {
         return codec::decode(value).map(|Received(value)| Ok(value));
     }
@@ -50,8 +50,9 @@ pub(crate) fn read<T: Wire, E: Wire>(bytes: &[u8]) -> Result<Result<T, E>> {
         Some(("Ok", value)) => codec::decode(value).map(|Received(value)| Ok(value)),
         Some(("Err", error)) => codec::decode(error).map(|Received(error)| Err(error)),
         Some((NIL_LEVEL, level)) => {
-            Received::read(Nil::inside(codec::decode(level)?)).map(Ok).map_err(codec::unreadable)
+            let nil = Nil::received(codec::decode(level)?);
+            nil.and_then(Received::read).map(Ok).map_err(codec::unreadable)
         }
-        _ => Err(Error::new(ErrorId::INTERNAL, "the server's answer cannot be read: it is no result")),
+        _ => Err(Error::new(ErrorId::INTERNAL, "the server's answer cannot be read: it is not a result")),
     }
 }

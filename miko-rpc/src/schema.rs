@@ -6,9 +6,10 @@ use miko_surface::{MethodSchemas, SchemaSet, Schemas};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::bounds::Fallible;
+use crate::bounds::{Fallible, Wire};
 use crate::bytes::Bytes;
 use crate::error::{Error, ErrorId, ErrorItem};
+use crate::travel::{Missing, Received};
 
 /// Collects the schemas of an interface, method by method. Generated code uses it.
 #[derive(Debug)]
@@ -63,16 +64,13 @@ impl SchemaBuilder {
 
     /// Adds an argument of the method `method`.
     #[must_use]
-    pub fn argument<T: JsonSchema>(mut self, method: &str, name: &str) -> Self {
+    pub fn argument<T: JsonSchema + Wire>(mut self, method: &str, name: &str) -> Self {
+        let is_optional = Received::<T>::read(Missing::<serde_json::Error>::new(name)).is_ok();
         for direction in [&mut self.sent, &mut self.received] {
             let schema = direction.schema::<T>();
-            direction
-                .set
-                .methods
-                .entry(method.to_owned())
-                .or_default()
-                .params
-                .insert(name.to_owned(), schema);
+            let schemas = direction.set.methods.entry(method.to_owned()).or_default();
+            schemas.params.insert(name.to_owned(), schema);
+            schemas.optional.extend(is_optional.then(|| name.to_owned()));
         }
         self
     }

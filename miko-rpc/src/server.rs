@@ -17,8 +17,11 @@ use crate::interface::Interface;
 /// Serves an implementation on any tarpc channel, one call at a time across all channels.
 ///
 /// The server of a share does not use it, because tarpc's channel costs more than the call. It is for
-/// programs that serve an interface by the means of tarpc, such as over TCP. The format of the channel must
+/// programs that serve an interface with tarpc, such as over TCP. The format of the channel must
 /// be binary and describe itself, as MessagePack and CBOR do.
+///
+/// A method blocks the thread of the runtime while it runs, and while it waits for the lock. The size of
+/// messages is not limited here, but by the codec of the channel.
 ///
 /// Requests and responses are enums with a variant per method, as `#[tarpc::service]` has them: the variant
 /// of a request has a field per parameter, and that of a response holds the `Result`.

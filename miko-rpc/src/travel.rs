@@ -1,10 +1,10 @@
-//! Arguments and results on their way to another process: what serde loses of them is kept.
+//! The encoding of arguments and results: what serde loses of them is kept.
 //!
 //! | what | on the wire |
 //! | --- | --- |
 //! | bytes: `Vec<u8>`, `&[u8]`, `Option<Vec<u8>>` | bytes, where serde has a sequence of numbers |
 //! | `Some(None)`, `Some(())`, `Some(Value::Null)` | how many options are around the nil |
-//! | JSON | read by this crate's own deserializer; no deeper than stacks allow |
+//! | JSON | read by this crate's own deserializer; its depth is limited |
 
 use std::any::{Any, TypeId};
 use std::sync::LazyLock;
@@ -34,7 +34,7 @@ pub fn bounded<T: Any>(mut argument: T) -> T {
     argument
 }
 
-/// As [`bounded`], for an argument that is borrowed.
+/// As [`bounded`], for a borrowed `Value`. Other borrowed arguments are not changed.
 #[inline]
 pub fn bounded_ref<T: ?Sized + 'static>(argument: &T) -> &T {
     static TOO_DEEP: LazyLock<Value> = LazyLock::new(json::too_deep_value);
@@ -77,7 +77,7 @@ impl<T: Serialize + ?Sized + 'static> Serialize for Sent<'_, T> {
     }
 }
 
-/// The value as a `V`, if it is one. As `Any::downcast_ref`, which takes no slices.
+/// The value as a `V`, if it is one. As `Any::downcast_ref`, also for unsized types.
 #[inline]
 fn as_type<T: ?Sized + 'static, V: ?Sized + 'static>(value: &T) -> Option<&V> {
     if TypeId::of::<T>() != TypeId::of::<V>() {

@@ -197,21 +197,35 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
 /// Handles one connection from the handshake until it is closed.
 async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, pid: i32, shared: Rc<Shared<I>>) {
     let descriptor = stream.as_raw_fd();
-    shared.peers.add(pid, descriptor);
+    let connected = shared.peers.add(pid, descriptor);
     if let Some(admission::Admitted { peer, incoming }) = admission::admit(&mut stream, pid, &shared).await {
         debug!("admitted");
         connection::serve_calls(&mut stream, peer, incoming, &shared).await;
     }
     // Removed before it is closed: the kernel may reuse the number of a closed descriptor.
-    shared.peers.remove(pid, descriptor);
+    drop(connected);
     drop(stream);
     debug!("closed");
     shared.peers.disconnected.notify_waiters();
 }
 
+/// A connection among the [`Peers`], until it is dropped; also by a panic.
+struct Connected<'p> {
+    peers: &'p Peers,
+    pid: i32,
+    descriptor: RawFd,
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.peers.remove(self.pid, self.descriptor);
+    }
+}
+
 impl Peers {
-    fn add(&self, pid: i32, descriptor: RawFd) {
+    fn add(&self, pid: i32, descriptor: RawFd) -> Connected<'_> {
         self.by_pid.borrow_mut().entry(pid).or_default().push(descriptor);
+        Connected { peers: self, pid, descriptor }
     }
 
     fn remove(&self, pid: i32, descriptor: RawFd) {

@@ -4,9 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use serde_json::json;
-
-use crate::schemas::{SchemaSet, Schemas};
+use crate::schemas::{MethodSchemas, SchemaSet, Schemas};
 use crate::shape::{Mismatch, Typed, check};
 use crate::type_text::{as_sent, is_option};
 use crate::{Method, Param, Surface};
@@ -108,17 +106,16 @@ impl Surface {
     fn changes_of(&self, is: &Method, old: &Self, was: &Method) -> Vec<Change> {
         let mut changes = Vec::new();
         let attributes = |method: &Method| (method.read, method.idempotent, method.deadline_ms);
-        let (cloned, old_cloned) = (|| is.clone(), || was.clone());
-        match (&self.schemas, &old.schemas) {
-            (Some(new), Some(old)) => changes.extend(reshaped(is, new, was, old)),
+        match (self.types_of(is), old.types_of(was)) {
+            (Some(new), Some(old)) => changes.extend(reshaped(is, &new, was, &old)),
             _ if was.signature().eq(is.signature()) => {}
             _ if differ_in_options(was, is) => {
-                changes.push(Change::Optional { was: old_cloned(), is: cloned() })
+                changes.push(Change::Optional { was: was.clone(), is: is.clone() });
             }
-            _ => changes.push(Change::Retyped { was: old_cloned(), is: cloned() }),
+            _ => changes.push(Change::Retyped { was: was.clone(), is: is.clone() }),
         }
         if changes.is_empty() && attributes(was) != attributes(is) {
-            changes.push(Change::Attributes { was: old_cloned(), is: cloned() });
+            changes.push(Change::Attributes { was: was.clone(), is: is.clone() });
         }
         changes
     }
@@ -127,9 +124,39 @@ impl Surface {
     /// has all methods of the client, and each side can read what the other sends: by the schemas of both,
     /// or by the signatures, which may differ in optional parameters. The server may have other methods.
     pub fn differences_from(&self, server: &Self) -> Vec<Difference> {
-        let changes = server.changes_since(self);
-        let refused = changes.iter().filter(|change| !change.old_clients_work());
-        refused.filter_map(Change::as_difference).collect()
+        self.methods.iter().filter_map(|method| self.difference_of(method, server)).collect()
+    }
+
+    /// What prevents a client of this surface from calling `method` on `server`.
+    fn difference_of(&self, method: &Method, server: &Self) -> Option<Difference> {
+        let difference = |theirs: Option<&Method>, places| Difference {
+            method: method.name.to_string(),
+            client: method.to_string(),
+            server: theirs.map(ToString::to_string),
+            places,
+        };
+        let Some(theirs) = server.method(&method.name) else {
+            return Some(difference(None, Vec::new()));
+        };
+        let fits = match (self.types_of(method), server.types_of(theirs)) {
+            (Some(client), Some(server)) => {
+                let places = incompatible_places(&client, &server);
+                return (!places.is_empty()).then(|| difference(Some(theirs), places));
+            }
+            _ => method.signature().eq(theirs.signature()) || differ_in_options(method, theirs),
+        };
+        (!fits).then(|| difference(Some(theirs), Vec::new()))
+    }
+
+    /// The schemas of a method's types, if the interface describes them.
+    fn types_of(&self, method: &Method) -> Option<MethodTypes<'_>> {
+        let Schemas { sent, received, .. } = &**self.schemas.as_ref()?;
+        Some(MethodTypes {
+            sends: sent.methods.get(&*method.name)?,
+            sent,
+            reads: received.methods.get(&*method.name)?,
+            received,
+        })
     }
 }
 
@@ -150,49 +177,56 @@ fn differ_in_options(was: &Method, is: &Method) -> bool {
         && only_options(is, was)
 }
 
+/// The schemas of a method's types on one side.
+struct MethodTypes<'s> {
+    /// The types as they are sent, and the definitions that they refer to.
+    sends: &'s MethodSchemas,
+    sent: &'s SchemaSet,
+    /// The types as they are received, and the definitions that they refer to.
+    reads: &'s MethodSchemas,
+    received: &'s SchemaSet,
+}
+
+impl MethodTypes<'_> {
+    /// All that the schemas say about values.
+    fn bare(&self, method: &Method) -> [SchemaSet; 2] {
+        [self.sent, self.received].map(|set| set.of_method(&method.name).without_annotations())
+    }
+}
+
 /// The change of a method whose types are described on both sides.
-fn reshaped(is: &Method, new: &Schemas, was: &Method, old: &Schemas) -> Option<Change> {
-    let refused = incompatible_places(was, old, is, new);
-    let of = |set: &SchemaSet, method: &Method| set.methods.get(&*method.name).cloned();
+fn reshaped(is: &Method, new: &MethodTypes<'_>, was: &Method, old: &MethodTypes<'_>) -> Option<Change> {
+    let refused = incompatible_places(old, new);
     let names = |method: &Method| method.params.iter().map(|param| param.name.clone()).collect::<Vec<_>>();
-    let (bare, old_bare) = (new.without_remarks(), old.without_remarks());
-    let is_same = names(is) == names(was)
-        && of(&bare.sent, is) == of(&old_bare.sent, was)
-        && of(&bare.received, is) == of(&old_bare.received, was)
-        && bare.sent.definitions_of(&is.name) == old_bare.sent.definitions_of(&was.name)
-        && bare.received.definitions_of(&is.name) == old_bare.received.definitions_of(&was.name);
+    let is_same = names(is) == names(was) && new.bare(is) == old.bare(was);
     (!is_same || !refused.is_empty()).then(|| Change::Reshaped { is: is.clone(), refused })
 }
 
-/// Where a client with one method, and a server with the other, cannot read what the other side sends.
-fn incompatible_places(client: &Method, theirs: &Schemas, server: &Method, ours: &Schemas) -> Vec<String> {
-    let null = json!({"type": "null"});
-    let typed = |schema, set| Typed { schema, set };
-    let (Some(sends), Some(reads)) = (theirs.sent.of(client), theirs.received.of(client)) else {
-        return vec!["the client does not describe the types of the method".to_owned()];
-    };
-    let (Some(answers), Some(takes)) = (ours.sent.of(server), ours.received.of(server)) else {
-        return vec!["the server does not describe the types of the method".to_owned()];
-    };
+/// Where a client and a server cannot read what the other side sends.
+fn incompatible_places(client: &MethodTypes<'_>, server: &MethodTypes<'_>) -> Vec<String> {
     let mut places = Vec::new();
-    for (name, taken) in &takes.params {
-        let compared = match sends.params.get(name) {
-            Some(sent) => check(typed(sent, &theirs.sent), typed(taken, &ours.received)),
-            // A missing argument is the `None` of an option, which a null is, too.
-            None => check(typed(&null, &theirs.sent), typed(taken, &ours.received))
-                .map_err(|_| Mismatch::whole("it is required, and the client does not send it")),
+    for (name, read) in &server.reads.params {
+        let compared = match client.sends.params.get(name) {
+            Some(sent) => {
+                check(Typed { schema: sent, set: client.sent }, Typed { schema: read, set: server.received })
+            }
+            None if server.reads.optional.contains(name) => Ok(()),
+            None => Err(Mismatch::whole("it is required, and the client does not send it")),
         };
         places.extend(compared.err().map(|mismatch| format!("argument `{name}`: {mismatch}")));
     }
-    for (name, sent) in sends.params.iter().filter(|(name, _)| !takes.params.contains_key(*name)) {
-        if check(typed(&null, &ours.received), typed(sent, &theirs.sent)).is_err() {
+    let is_unknown = |name: &&String| !server.reads.params.contains_key(*name);
+    for name in client.sends.params.keys().filter(is_unknown) {
+        if !client.reads.optional.contains(name) {
             places.push(format!("argument `{name}`: it is sent, and the server does not know it"));
         }
     }
-    for (what, sent, read) in
-        [("result", &answers.returns, &reads.returns), ("error", &answers.error, &reads.error)]
-    {
-        let compared = check(typed(sent, &ours.sent), typed(read, &theirs.received));
+    for (what, sent, read) in [
+        ("result", &server.sends.returns, &client.reads.returns),
+        ("error", &server.sends.error, &client.reads.error),
+    ] {
+        let compared =
+            check(Typed { schema: sent, set: server.sent }, Typed { schema: read, set: client.received });
         places.extend(compared.err().map(|mismatch| format!("{what}: {mismatch}")));
     }
     places
@@ -216,19 +250,6 @@ impl Change {
             Self::Reshaped { refused, .. } => refused.is_empty(),
             Self::Interface { .. } | Self::Removed(_) | Self::Renamed { .. } | Self::Retyped { .. } => false,
         }
-    }
-
-    /// The change as a difference between a client with the old surface and a server with the new one.
-    fn as_difference(&self) -> Option<Difference> {
-        let (client, server, places) = match self {
-            Self::Interface { .. } | Self::Added(_) => return None,
-            Self::Removed(was) | Self::Renamed { was, .. } => (was, None, Vec::new()),
-            Self::Retyped { was, is } | Self::Attributes { was, is } | Self::Optional { was, is } => {
-                (was, Some(is.to_string()), Vec::new())
-            }
-            Self::Reshaped { is, refused } => (is, Some(is.to_string()), refused.clone()),
-        };
-        Some(Difference { method: client.name.to_string(), client: client.to_string(), server, places })
     }
 }
 
@@ -258,11 +279,15 @@ impl fmt::Display for Change {
             Self::Optional { was, is } => {
                 write!(
                     f,
-                    "changed: it was `{was}` and is `{is}`. Old clients still work, without the options"
+                    "changed: it was `{was}` and is `{is}`. Old clients still work, without the new parameters"
                 )
             }
             Self::Reshaped { is, refused } if refused.is_empty() => {
-                write!(f, "changed: the types of `{}` have grown. Old clients still work", is.name)
+                write!(
+                    f,
+                    "changed: the types of `{}` differ in a compatible way. Old clients still work",
+                    is.name
+                )
             }
             Self::Reshaped { is, refused } => write!(
                 f,
@@ -272,8 +297,8 @@ impl fmt::Display for Change {
             ),
             Self::Attributes { was, is } => write!(
                 f,
-                "changed: the attributes of `{}` were {} and are {}. Old clients still work, by the old \
-                 attributes",
+                "changed: the attributes of `{}` were {} and are {}. Old clients still work, and \
+                 keep the old attributes",
                 is.name,
                 was.attributes(),
                 is.attributes()
@@ -348,7 +373,7 @@ mod tests {
                 &["get -> u64"],
                 &["get -> u64 read idempotent deadline"],
                 &["changed: the attributes of `get` were none and are `read, idempotent, deadline = \
-                     \"5000ms\"`. Old clients still work, by the old attributes"],
+                     \"5000ms\"`. Old clients still work, and keep the old attributes"],
             ),
             (
                 &["a x", "b y"],

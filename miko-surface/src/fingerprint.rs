@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::{Method, Surface};
 
 impl Surface {
-    /// A hash of the interface's name, of the names, parameters and results of its methods, and of the schemas
-    /// of its types. The order, docs and attributes of methods do not affect it.
+    /// A hash of the interface's name, of the names, parameters and results of its methods, and of the
+    /// schemas of its types. The order, docs and attributes of methods do not affect it.
     ///
     /// It is stable across compilers, versions and platforms.
     pub fn fingerprint(&self) -> u64 {
@@ -38,7 +38,8 @@ fn canonical(json: &Value) -> String {
         Value::Object(members) => {
             let sorted: BTreeMap<&String, String> =
                 members.iter().map(|(key, value)| (key, canonical(value))).collect();
-            let members: Vec<String> = sorted.iter().map(|(key, value)| format!("{key:?}:{value}")).collect();
+            let members: Vec<String> =
+                sorted.iter().map(|(key, value)| format!("{}:{value}", Value::from(key.as_str()))).collect();
             format!("{{{}}}", members.join(","))
         }
         Value::Array(items) => {

@@ -25,7 +25,7 @@ pub use schemas::{MethodSchemas, SchemaSet, Schemas};
 pub struct Surface {
     /// The name of the trait.
     pub interface: Cow<'static, str>,
-    /// The version of the crate that defines it. Compatibility depends on the methods alone.
+    /// The version of the crate that defines it. It has no influence on compatibility.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub version: Cow<'static, str>,
     /// Its remote methods, in the order of the trait.
@@ -134,7 +134,7 @@ impl Surface {
         let mut methods = self.methods.to_vec();
         methods.iter_mut().for_each(|method| method.doc = Cow::default());
         methods.sort_by(|one, other| one.name.cmp(&other.name));
-        let schemas = self.schemas.as_ref().map(|schemas| Box::new(schemas.without_remarks()));
+        let schemas = self.schemas.as_ref().map(|schemas| Box::new(schemas.without_annotations()));
         Self {
             interface: self.interface.clone(),
             version: Cow::default(),

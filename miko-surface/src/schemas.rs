@@ -1,15 +1,13 @@
 //! The JSON Schemas of the types of an interface.
 //!
-//! A type may be sent in another shape than it is received in: a field that may be missing is always sent, for
-//! example. So each type has two schemas, one of what serde writes and one of what it reads.
+//! A type may be sent in another shape than it is received in: a field that may be missing is always sent,
+//! for example. So each type has two schemas, one of what serde writes and one of what it reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::Method;
 
 /// The schemas of all types of an interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -18,7 +16,7 @@ pub struct Schemas {
     pub sent: SchemaSet,
     /// Those of the values as they are received.
     pub received: SchemaSet,
-    /// The hash of what matters to clients, once it was computed.
+    /// The hash of the schemas without annotations, once it was computed.
     #[serde(skip)]
     hash: CachedHash,
 }
@@ -51,14 +49,17 @@ pub struct MethodSchemas {
     /// Those of its arguments, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,
+    /// The names of those that may be missing: the options.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub optional: BTreeSet<String>,
     /// That of a successful result.
     pub returns: Value,
     /// That of its error.
     pub error: Value,
 }
 
-/// What a schema says to people and not about values.
-const REMARKS: &[&str] =
+/// The keywords that annotate a schema, and constrain no value.
+const ANNOTATIONS: &[&str] =
     &["title", "description", "examples", "default", "deprecated", "readOnly", "writeOnly"];
 
 impl Schemas {
@@ -67,22 +68,19 @@ impl Schemas {
         Self { sent, received, hash: CachedHash::default() }
     }
 
-    /// The hash of what clients depend on. It takes long, so it is computed once.
+    /// The hash of the schemas without annotations. It is computed once.
     pub(crate) fn hash_with(&self, hash: impl FnOnce(&Value) -> u64) -> u64 {
         *self.hash.0.get_or_init(|| {
             // Maps of schemas can always be serialized.
-            hash(&serde_json::to_value(self.without_remarks()).unwrap_or_default())
+            hash(&serde_json::to_value(self.without_annotations()).unwrap_or_default())
         })
     }
 
     /// The schemas without titles, descriptions, defaults and examples, which clients do not depend on.
     #[must_use]
-    pub fn without_remarks(&self) -> Self {
-        let mut bare = Self::new(self.sent.clone(), self.received.clone());
-        for set in [&mut bare.sent, &mut bare.received] {
-            set.schemas_mut().for_each(remove_remarks);
-        }
-        bare
+    pub fn without_annotations(&self) -> Self {
+        let Self { sent, received, .. } = self.clone();
+        Self::new(sent.without_annotations(), received.without_annotations())
     }
 
     /// Removes the schemas of all other methods, and the definitions that nothing refers to then.
@@ -109,9 +107,20 @@ impl Schemas {
 }
 
 impl SchemaSet {
-    /// The schemas of a method's types.
-    pub(crate) fn of(&self, method: &Method) -> Option<&MethodSchemas> {
-        self.methods.get(&*method.name)
+    /// The schemas of one method, with the definitions that they refer to.
+    pub(crate) fn of_method(&self, method: &str) -> Self {
+        let schemas = self.methods.get_key_value(method);
+        let definitions = self.definitions_of(method).into_iter();
+        Self {
+            methods: schemas.map(|(name, schemas)| (name.clone(), schemas.clone())).into_iter().collect(),
+            definitions: definitions.map(|(name, schema)| (name.to_owned(), schema.clone())).collect(),
+        }
+    }
+
+    /// The schemas without annotations.
+    pub(crate) fn without_annotations(mut self) -> Self {
+        self.schemas_mut().for_each(remove_annotations);
+        self
     }
 
     /// The definitions that the schemas of a method refer to, also by way of others.
@@ -151,17 +160,11 @@ impl SchemaSet {
     /// Adds the schemas of `other`. A definition that means something else here gets another name.
     fn merge(&mut self, other: &Self) {
         let mut other = other.clone();
-        let taken: Vec<String> = other
-            .definitions
-            .iter()
-            .filter(|(name, schema)| self.definitions.get(*name).is_some_and(|known| known != *schema))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in taken {
-            let free = (2..)
-                .map(|n| format!("{name}{n}"))
-                .find(|free| !self.definitions.contains_key(free) && !other.definitions.contains_key(free));
-            let Some(free) = free else { continue };
+        // A definition that refers to a renamed one means something else as well, so this is repeated.
+        while let Some(name) = self.conflicting_name(&other) {
+            let is_taken =
+                |name: &String| self.definitions.contains_key(name) || other.definitions.contains_key(name);
+            let Some(free) = (2..).map(|n| format!("{name}{n}")).find(|name| !is_taken(name)) else { return };
             other.schemas_mut().for_each(|schema| rename_reference(schema, &name, &free));
             if let Some(schema) = other.definitions.remove(&name) {
                 other.definitions.insert(free, schema);
@@ -170,24 +173,32 @@ impl SchemaSet {
         self.methods.extend(other.methods);
         self.definitions.extend(other.definitions);
     }
+
+    /// The name of a definition that is another one in `other`.
+    fn conflicting_name(&self, other: &Self) -> Option<String> {
+        let is_another = |(name, schema): &(&String, &Value)| {
+            self.definitions.get(*name).is_some_and(|own| own != *schema)
+        };
+        other.definitions.iter().find(is_another).map(|(name, _)| name.clone())
+    }
 }
 
-/// Removes the remarks from a schema. The names of properties are none.
-fn remove_remarks(schema: &mut Value) {
+/// Removes the annotations from a schema. Properties of the same names stay.
+fn remove_annotations(schema: &mut Value) {
     let Value::Object(keywords) = schema else {
         if let Value::Array(schemas) = schema {
-            schemas.iter_mut().for_each(remove_remarks);
+            schemas.iter_mut().for_each(remove_annotations);
         }
         return;
     };
-    keywords.retain(|keyword, _| !REMARKS.contains(&&**keyword));
+    keywords.retain(|keyword, _| !ANNOTATIONS.contains(&&**keyword));
     for (keyword, value) in keywords {
         match (&**keyword, value) {
             ("properties" | "patternProperties" | "$defs", Value::Object(schemas)) => {
-                schemas.values_mut().for_each(remove_remarks);
+                schemas.values_mut().for_each(remove_annotations);
             }
             ("const" | "enum", _) => {}
-            (_, value) => remove_remarks(value),
+            (_, value) => remove_annotations(value),
         }
     }
 }
@@ -239,12 +250,28 @@ mod tests {
     }
 
     #[test]
-    fn remarks_are_no_part_of_a_shape() {
+    fn a_definition_that_refers_to_a_renamed_one_is_renamed_too() {
+        let with = |part: &str| SchemaSet {
+            definitions: [
+                ("Item".to_owned(), json!({"properties": {"p": {"$ref": "#/$defs/Part"}}})),
+                ("Part".to_owned(), json!({"type": part})),
+            ]
+            .into(),
+            ..SchemaSet::default()
+        };
+        let mut joined = with("string");
+        joined.merge(&with("integer"));
+        let refers_to = |name: &str| joined.definitions[name]["properties"]["p"]["$ref"].clone();
+        assert_eq!((refers_to("Item"), refers_to("Item2")), (json!("#/$defs/Part"), json!("#/$defs/Part2")));
+    }
+
+    #[test]
+    fn annotations_are_no_part_of_a_shape() {
         let mut schema = json!({
             "title": "T", "type": "object", "default": {},
             "properties": {"title": {"type": "string", "description": "Its title."}, "kind": {"const": "title"}},
         });
-        remove_remarks(&mut schema);
+        remove_annotations(&mut schema);
         let bare = json!({"type": "object", "properties": {"title": {"type": "string"}, "kind": {"const": "title"}}});
         assert_eq!(schema, bare);
     }

@@ -1,11 +1,12 @@
 //! Whether every value that one side sends can be read by the other, by the JSON Schemas of both.
 //!
 //! The rules are those of serde: a reader ignores fields that it does not know, unless its type denies them,
-//! and needs those that its type requires. A schema that says more than the comparison knows, such as a
-//! pattern, is taken for one that says less.
+//! and needs those that its type requires. Keywords that the comparison does not know, such as `pattern`, are
+//! ignored.
 //!
 //! The schemas may come from another process, so the comparison is bounded in depth and in steps.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
@@ -20,7 +21,7 @@ pub(crate) struct Typed<'s> {
     pub(crate) set: &'s SchemaSet,
 }
 
-/// Where what is sent cannot be read, and why.
+/// A value that may be sent and cannot be read: its place and the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch {
     /// The fields on the way: `.items[].price`.
@@ -46,24 +47,37 @@ impl fmt::Display for Mismatch {
 
 /// Checks that everything that has the schema `sent` can be read as `received`.
 pub(crate) fn check(sent: Typed<'_>, received: Typed<'_>) -> Result<(), Mismatch> {
-    let comparison = Comparison { sender: sent.set, reader: received.set };
+    let comparison = Comparison { sender: sent.set, reader: received.set, steps: Cell::new(0) };
     let place = Place { parent: None, step: String::new() };
-    comparison.compare(sent.schema, received.schema, &place, &mut Pairs::default())
+    let compared = comparison.compare(sent.schema, received.schema, &place, &mut Pairs::default());
+    if comparison.steps.get() > MAX_STEPS {
+        return Err(place.error("the types are too large to be compared".to_owned()));
+    }
+    compared
 }
 
-/// How deep schemas are followed. Beyond, they are taken for equal.
+/// How deep schemas are followed. Deeper ones are taken for compatible.
 const MAX_DEPTH: usize = 64;
 
-/// How many pairs of schemas are compared.
+/// How many schemas are expanded, and pairs of shapes compared.
 const MAX_STEPS: usize = 100_000;
 
-/// How many forms of one value are told apart. Beyond, it may be anything.
+/// How many constants are compared in a step.
+const CONSTANTS_PER_STEP: usize = 16;
+
+/// How many alternatives of one value are told apart. With more it may be anything.
 const MAX_SHAPES: usize = 1000;
+
+/// How many characters of a constant, and how many alternatives, a message has.
+const MAX_PRINTED: usize = 40;
+const MAX_LISTED: usize = 8;
 
 /// A comparison in progress: the definitions of both sides.
 struct Comparison<'s> {
     sender: &'s SchemaSet,
     reader: &'s SchemaSet,
+    /// The steps so far. Beyond [`MAX_STEPS`] nothing more is expanded or compared.
+    steps: Cell<usize>,
 }
 
 /// The way to a part of a value.
@@ -102,7 +116,6 @@ struct Pairs {
     /// The same pairs, in the order in which they were added.
     order: Vec<Pair>,
     depth: usize,
-    steps: usize,
 }
 
 type Pair = (*const Value, *const Value);
@@ -129,11 +142,43 @@ enum Shape<'s> {
     Null,
     Boolean,
     Number(Range),
-    Text,
+    Text(Text<'s>),
     /// One value only, such as the name of a variant.
     Constant(&'s Value),
     List(List<'s>),
     Fields(Fields<'s>),
+}
+
+/// What is known of the strings of a type. In a binary format a string with a format, such as `uuid`, may be
+/// no string at all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Text<'s> {
+    format: Option<&'s str>,
+    encoding: Option<&'s str>,
+    max_length: Option<u64>,
+}
+
+impl<'s> Text<'s> {
+    fn of(keywords: &'s Map<String, Value>) -> Self {
+        let text = |keyword: &str| keywords.get(keyword).and_then(Value::as_str);
+        Self {
+            format: text("format"),
+            encoding: text("contentEncoding"),
+            max_length: keywords.get("maxLength").and_then(Value::as_u64),
+        }
+    }
+
+    fn fits(self, received: Text<'_>) -> bool {
+        self.format == received.format
+            && self.encoding == received.encoding
+            && received.max_length.is_none_or(|max| self.max_length.is_some_and(|own| own <= max))
+    }
+
+    /// Whether a string that is known is one of these.
+    fn has(self, text: &str) -> bool {
+        let length = text.chars().count() as u64;
+        self.format.is_none() && self.encoding.is_none() && self.max_length.is_none_or(|max| length <= max)
+    }
 }
 
 /// The numbers that a type has.
@@ -162,6 +207,8 @@ struct Fields<'s> {
     required: BTreeSet<&'s str>,
     /// The schema of all other fields.
     others: Option<&'s Value>,
+    /// The pattern of the names of all other fields: keys that are numbers, for example.
+    pattern: Option<&'s str>,
     denies_others: bool,
 }
 
@@ -177,15 +224,11 @@ impl Comparison<'_> {
         if pairs.depth > MAX_DEPTH || pairs.fitting.contains(&pair) {
             return Ok(());
         }
-        pairs.steps += 1;
-        if pairs.steps > MAX_STEPS {
-            return Err(place.error("the types are too large to be compared".to_owned()));
-        }
         let known = pairs.order.len();
         pairs.add(pair);
         pairs.depth += 1;
-        let read = shapes(received, self.reader, 0);
-        let sent = shapes(sent, self.sender, 0);
+        let read = self.shapes(received, self.reader, 0);
+        let sent = self.shapes(sent, self.sender, 0);
         let compared = sent.iter().try_for_each(|sent| self.one_reads(sent, &read, place, pairs));
         pairs.depth -= 1;
         if compared.is_err() {
@@ -202,6 +245,13 @@ impl Comparison<'_> {
         place: &Place<'_>,
         pairs: &mut Pairs,
     ) -> Result<(), Mismatch> {
+        if let Shape::Constant(value) = sent {
+            // An enum may have hundreds of variants, so constants are cheap.
+            self.steps.set(self.steps.get() + received.len() / CONSTANTS_PER_STEP);
+            if received.iter().any(|shape| matches!(shape, Shape::Constant(known) if known == value)) {
+                return Ok(());
+            }
+        }
         let mut closest: Option<Mismatch> = None;
         for shape in received {
             match self.reads(sent, shape, place, pairs) {
@@ -218,7 +268,7 @@ impl Comparison<'_> {
             Some(mismatch) if received.len() == 1 || mismatch.place.len() > place.to_string().len() => {
                 mismatch
             }
-            _ => place.error(format!("{sent} is sent, and {} is read", list(received))),
+            _ => place.error(format!("{sent} is sent, but {} is expected", list(received))),
         })
     }
 
@@ -229,11 +279,12 @@ impl Comparison<'_> {
         place: &Place<'_>,
         pairs: &mut Pairs,
     ) -> Result<(), Mismatch> {
+        if self.is_out_of_steps() {
+            return Ok(());
+        }
         let fits = match (sent, received) {
-            (_, Shape::Any)
-            | (Shape::Null, Shape::Null)
-            | (Shape::Boolean, Shape::Boolean)
-            | (Shape::Text, Shape::Text) => true,
+            (_, Shape::Any) | (Shape::Null, Shape::Null) | (Shape::Boolean, Shape::Boolean) => true,
+            (Shape::Text(sent), Shape::Text(received)) => sent.fits(*received),
             (Shape::Number(sent), Shape::Number(received)) => sent.is_within(*received),
             (Shape::Constant(sent), Shape::Constant(received)) => sent == received,
             (Shape::Constant(value), other) => other.has_type_of(value),
@@ -245,7 +296,7 @@ impl Comparison<'_> {
             }
             _ => false,
         };
-        if fits { Ok(()) } else { Err(place.error(format!("{sent} is sent, and {received} is read"))) }
+        if fits { Ok(()) } else { Err(place.error(format!("{sent} is sent, but {received} is expected"))) }
     }
 
     fn compare_lists(
@@ -256,7 +307,7 @@ impl Comparison<'_> {
         pairs: &mut Pairs,
     ) -> Result<(), Mismatch> {
         if sent.min < received.min || sent.max > received.max {
-            let reason = format!("{} are sent, and {} are read", sent.length(), received.length());
+            let reason = format!("{} are sent, but {} are expected", sent.length(), received.length());
             return Err(place.error(reason));
         }
         let count = sent.first.len().max(received.first.len());
@@ -278,48 +329,75 @@ impl Comparison<'_> {
     ) -> Result<(), Mismatch> {
         if let Some(name) = received.required.difference(&sent.required).next() {
             let how = if sent.named.contains_key(name) { "not always sent" } else { "not sent" };
-            return Err(place.field(name).error(format!("the field is required, and {how}")));
+            return Err(place.field(name).error(format!("the field is required, but {how}")));
+        }
+        if sent.pattern != received.pattern && (sent.pattern.is_some() || received.pattern.is_some()) {
+            return Err(place.error("the keys of the map have another type".to_owned()));
         }
         for (name, schema) in &sent.named {
             match received.named.get(name).copied().or(received.others) {
                 Some(received) => self.compare(schema, received, &place.field(name), pairs)?,
                 None if received.denies_others => {
-                    return Err(place.field(name).error("the field is sent, and not known".to_owned()));
+                    return Err(place
+                        .field(name)
+                        .error("the field is sent, but the reader does not know it".to_owned()));
                 }
                 None => {}
+            }
+        }
+        if let Some(sent_others) = sent.others {
+            let named = received.named.iter().filter(|(name, _)| !sent.named.contains_key(*name));
+            for (name, received) in named {
+                self.compare(sent_others, received, &place.field(name), pairs)?;
             }
         }
         match (sent.others, received.others) {
             (Some(sent), Some(received)) => self.compare(sent, received, &place.element(), pairs),
             (Some(_), None) if received.denies_others => {
-                Err(place.error("fields of any name are sent, and not read".to_owned()))
+                Err(place.error("fields of any name are sent, but not expected".to_owned()))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// The forms that a value of this schema may have. `depth` counts the schemas that it is a part of.
-fn shapes<'s>(schema: &'s Value, set: &'s SchemaSet, depth: usize) -> Vec<Shape<'s>> {
-    if depth > MAX_DEPTH {
-        return vec![Shape::Any];
+impl Comparison<'_> {
+    /// Counts a step; returns whether there were too many. The comparison fails then.
+    fn is_out_of_steps(&self) -> bool {
+        self.steps.set(self.steps.get() + 1);
+        self.steps.get() > MAX_STEPS
     }
-    let part = |schema| shapes(schema, set, depth + 1);
+
+    /// The forms that a value of this schema may have. `depth` counts the schemas that it is a part of.
+    fn shapes<'s>(&self, schema: &'s Value, set: &'s SchemaSet, depth: usize) -> Vec<Shape<'s>> {
+        if depth > MAX_DEPTH || self.is_out_of_steps() {
+            return vec![Shape::Any];
+        }
+        expanded(schema, set, |schema| self.shapes(schema, set, depth + 1))
+    }
+}
+
+/// The forms that a value of this schema may have; `part` gives those of a schema inside it.
+fn expanded<'s>(
+    schema: &'s Value,
+    set: &'s SchemaSet,
+    part: impl Fn(&'s Value) -> Vec<Shape<'s>>,
+) -> Vec<Shape<'s>> {
     let Value::Object(keywords) = schema else {
         // `false` admits nothing.
         return if schema == &Value::Bool(false) { Vec::new() } else { vec![Shape::Any] };
     };
     let mut shapes = own_shapes(keywords);
     if let Some(definition) = keywords.get("$ref").and_then(Value::as_str).and_then(|name| set.find(name)) {
-        shapes = both(&shapes, &part(definition));
+        shapes = intersect(&shapes, &part(definition));
     }
     for schema in keywords.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-        shapes = both(&shapes, &part(schema));
+        shapes = intersect(&shapes, &part(schema));
     }
     for keyword in ["oneOf", "anyOf"] {
         if let Some(alternatives) = keywords.get(keyword).and_then(Value::as_array) {
-            let alternatives: Vec<_> = alternatives.iter().flat_map(part).collect();
-            shapes = both(&shapes, &alternatives);
+            let alternatives: Vec<_> = alternatives.iter().flat_map(&part).collect();
+            shapes = intersect(&shapes, &alternatives);
         }
     }
     shapes
@@ -343,8 +421,8 @@ fn own_shapes(keywords: &Map<String, Value>) -> Vec<Shape<'_>> {
     }
 }
 
-/// The forms that a value has if it has one of `some` and one of `others`.
-fn both<'s>(some: &[Shape<'s>], others: &[Shape<'s>]) -> Vec<Shape<'s>> {
+/// The intersection of two sets of shapes, about: of two types that differ, the first is kept.
+fn intersect<'s>(some: &[Shape<'s>], others: &[Shape<'s>]) -> Vec<Shape<'s>> {
     if some.len().saturating_mul(others.len()) > MAX_SHAPES {
         return vec![Shape::Any];
     }
@@ -369,7 +447,7 @@ impl<'s> Shape<'s> {
             "null" => Self::Null,
             "boolean" => Self::Boolean,
             "integer" | "number" => Self::Number(Range::of(name == "integer", keywords)),
-            "string" => Self::Text,
+            "string" => Self::Text(Text::of(keywords)),
             "array" => Self::List(List::of(keywords)),
             "object" => Self::Fields(Fields::of(keywords)),
             _ => Self::Any,
@@ -381,8 +459,8 @@ impl<'s> Shape<'s> {
             Self::Any => true,
             Self::Null => value.is_null(),
             Self::Boolean => value.is_boolean(),
-            Self::Number(range) => value.is_number() && (!range.is_integer || !value.is_f64()),
-            Self::Text => value.is_string(),
+            Self::Number(range) => range.has(value),
+            Self::Text(text) => value.as_str().is_some_and(|value| text.has(value)),
             Self::Constant(_) => false,
             Self::List(_) => value.is_array(),
             Self::Fields(_) => value.is_object(),
@@ -411,6 +489,16 @@ impl Range {
             value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))
         };
         Self { is_integer, min: number("minimum").or(min), max: number("maximum").or(max) }
+    }
+
+    /// Whether a number that is known is one of these.
+    fn has(self, value: &Value) -> bool {
+        match value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from)) {
+            Some(number) => {
+                self.min.is_none_or(|min| number >= min) && self.max.is_none_or(|max| number <= max)
+            }
+            None => value.is_f64() && !self.is_integer,
+        }
     }
 
     fn is_within(self, other: Self) -> bool {
@@ -455,10 +543,15 @@ impl<'s> Fields<'s> {
         let named = keywords.get("properties").and_then(Value::as_object);
         let required = keywords.get("required").and_then(Value::as_array);
         let others = keywords.get("additionalProperties").or(keywords.get("unevaluatedProperties"));
+        let patterns = keywords.get("patternProperties").and_then(Value::as_object);
+        if let Some((pattern, schema)) = patterns.and_then(|patterns| patterns.iter().next()) {
+            return Self { others: Some(schema), pattern: Some(pattern), ..Self::default() };
+        }
         Self {
             named: named.into_iter().flatten().map(|(name, schema)| (&**name, schema)).collect(),
             required: required.into_iter().flatten().filter_map(Value::as_str).collect(),
             others: others.filter(|schema| schema.is_object() || **schema == Value::Bool(true)),
+            pattern: None,
             denies_others: others == Some(&Value::Bool(false)),
         }
     }
@@ -468,6 +561,7 @@ impl<'s> Fields<'s> {
             named: self.named.iter().chain(&other.named).map(|(name, schema)| (*name, *schema)).collect(),
             required: &self.required | &other.required,
             others: self.others.or(other.others),
+            pattern: self.pattern.or(other.pattern),
             denies_others: self.denies_others || other.denies_others,
         }
     }
@@ -490,8 +584,18 @@ impl fmt::Display for Shape<'_> {
                 write!(f, "an integer from {min} to {max}")
             }
             Self::Number(_) => f.write_str("an integer"),
-            Self::Text => f.write_str("a string"),
-            Self::Constant(value) => write!(f, "{value}"),
+            Self::Text(Text { format, encoding, max_length }) => match format.or(*encoding) {
+                Some(format) => write!(f, "a string of the format `{format}`"),
+                None if *max_length == Some(1) => f.write_str("a character"),
+                None => f.write_str("a string"),
+            },
+            Self::Constant(value) => {
+                let text = value.to_string();
+                match text.char_indices().nth(MAX_PRINTED) {
+                    Some((end, _)) => write!(f, "{}…", &text[..end]),
+                    None => f.write_str(&text),
+                }
+            }
             Self::List(_) => f.write_str("an array"),
             Self::Fields(fields) => match fields.variant() {
                 Some(name) => write!(f, "the variant `{name}`"),
@@ -503,7 +607,8 @@ impl fmt::Display for Shape<'_> {
 
 /// The shapes as text: `a string or null`.
 fn list(shapes: &[Shape<'_>]) -> String {
-    let texts: Vec<String> = shapes.iter().map(ToString::to_string).collect();
+    let mut texts: Vec<String> = shapes.iter().take(MAX_LISTED).map(ToString::to_string).collect();
+    texts.extend((shapes.len() > MAX_LISTED).then(|| "…".to_owned()));
     if texts.is_empty() { "nothing".to_owned() } else { texts.join(" or ") }
 }
 
@@ -551,39 +656,56 @@ mod tests {
         let triple =
             json!({"type": "array", "prefixItems": [byte, text, text], "minItems": 3, "maxItems": 3});
         let map = |values: &Value| json!({"type": "object", "additionalProperties": values});
+        let by_number = |values: &Value| json!({"type": "object", "patternProperties": {"^\\d+$": values}, "additionalProperties": false});
+        let labelled_only = json!({"type": "object", "properties": {"label": byte}});
+        let character = json!({"type": "string", "minLength": 1, "maxLength": 1});
+        let uuid = json!({"type": "string", "format": "uuid"});
         let cases = [
             (&byte, &byte, "fits"),
             (&byte, &long, "fits"),
             (
                 &long,
                 &byte,
-                "an integer from -9223372036854775808 to 9223372036854775807 is sent, and an \
-                            integer from 0 to 255 is read",
+                "an integer from -9223372036854775808 to 9223372036854775807 is sent, but an \
+                            integer from 0 to 255 is expected",
             ),
             (&text, &nullable, "fits"),
-            (&nullable, &text, "null is sent, and a string is read"),
+            (&nullable, &text, "null is sent, but a string is expected"),
             (&text, &json!(true), "fits"),
-            (&json!(true), &text, "any value is sent, and a string is read"),
+            (&json!(true), &text, "any value is sent, but a string is expected"),
             (&point_3d, &point, "fits"),
-            (&point, &point_3d, "`.z`: the field is required, and not sent"),
+            (&point, &point_3d, "`.z`: the field is required, but not sent"),
             (&point, &labelled, "fits"),
             (&labelled, &point, "fits"),
             (&shape, &wider, "fits"),
-            (&shape, &fewer, "\"Point\" is sent, and the variant `Circle` is read"),
-            (&shape, &other, "`.Circle`: an integer from 0 to 255 is sent, and a string is read"),
-            (&list(&point), &list(&point_3d), "`[].z`: the field is required, and not sent"),
+            (&shape, &fewer, "\"Point\" is sent, but the variant `Circle` is expected"),
+            (&shape, &other, "`.Circle`: an integer from 0 to 255 is sent, but a string is expected"),
+            (&list(&point), &list(&point_3d), "`[].z`: the field is required, but not sent"),
             (&pair, &pair, "fits"),
-            (&pair, &triple, "2 elements are sent, and 3 elements are read"),
+            (&pair, &triple, "2 elements are sent, but 3 elements are expected"),
             (&pair, &list(&json!(true)), "fits"),
-            (&list(&byte), &pair, "any number of elements are sent, and 2 elements are read"),
+            (&list(&byte), &pair, "any number of elements are sent, but 2 elements are expected"),
             (&map(&byte), &map(&long), "fits"),
             (
                 &map(&text),
                 &map(&long),
-                "`[]`: a string is sent, and an integer from -9223372036854775808 to \
-                                        9223372036854775807 is read",
+                "`[]`: a string is sent, but an integer from -9223372036854775808 to \
+                                        9223372036854775807 is expected",
             ),
             (&point, &map(&byte), "fits"),
+            (
+                &map(&text),
+                &labelled_only,
+                "`.label`: a string is sent, but an integer from 0 to 255 is expected",
+            ),
+            (&by_number(&point), &by_number(&point_3d), "`[].z`: the field is required, but not sent"),
+            (&by_number(&byte), &map(&byte), "the keys of the map have another type"),
+            (&text, &character, "a string is sent, but a character is expected"),
+            (&character, &text, "fits"),
+            (&text, &uuid, "a string is sent, but a string of the format `uuid` is expected"),
+            (&uuid, &text, "a string of the format `uuid` is sent, but a string is expected"),
+            (&json!({"enum": [300]}), &byte, "300 is sent, but an integer from 0 to 255 is expected"),
+            (&json!({"enum": [200]}), &byte, "fits"),
         ];
         for (sent, received, expected) in cases {
             assert_eq!(compared(sent, received), expected, "{sent} {received}");
@@ -606,7 +728,7 @@ mod tests {
         assert_eq!(compared(&tree("string"), &tree("string")), "fits");
         assert_eq!(
             compared(&tree("string"), &tree("boolean")),
-            "`.leaf`: a string is sent, and a boolean is read"
+            "`.leaf`: a string is sent, but a boolean is expected"
         );
     }
 
@@ -621,7 +743,7 @@ mod tests {
             })
         };
         assert_eq!(compared(&tagged("a"), &tagged("a")), "fits");
-        assert_eq!(compared(&tagged("a"), &tagged("b")), "`.b`: the field is required, and not sent");
+        assert_eq!(compared(&tagged("a"), &tagged("b")), "`.b`: the field is required, but not sent");
     }
 
     #[test]
@@ -639,7 +761,14 @@ mod tests {
         let doubling = json!({"$ref": "#/$defs/D0", "$defs": doubling});
         let mut other = doubling.clone();
         other["$defs"]["D59"]["properties"]["c"] = json!({"type": "string"});
-        assert!(compared(&doubling, &other).ends_with("null is sent, and a string is read"));
+        assert!(compared(&doubling, &other).ends_with("null is sent, but a string is expected"));
+        let tree = json!({"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/A"}]}}});
+        assert_eq!(compared(&tree, &tree), "the types are too large to be compared");
+        let variants = json!({"enum": (0..600).map(|n| n.to_string()).collect::<Vec<_>>()});
+        assert_eq!(compared(&variants, &variants), "fits");
+        let many: Vec<Value> = (0..900).map(|n| json!(format!("{n}"))).collect();
+        let others: Vec<Value> = (0..900).map(|n| json!(format!("x{n}"))).collect();
+        assert!(compared(&json!({"enum": many}), &json!({"enum": others})).len() < 300);
         let forks: Vec<Value> = (0..40).map(|n| json!({"const": n})).collect();
         let forks = json!({"allOf": vec![json!({"anyOf": forks}); 40]});
         assert_eq!(compared(&forks, &forks), "fits");

@@ -78,7 +78,7 @@ fn a_change_of_a_type_is_found_by_the_generated_test() {
     fs::write(&path, record.to_json()).unwrap();
     let message = check().unwrap_err();
     assert!(message.contains("record it: run this test once with `MIKOBASE_RECORD=1`"), "{message}");
-    assert!(message.contains("argument `item`: `.name`: the field is required, and not sent"), "{message}");
+    assert!(message.contains("argument `item`: `.name`: the field is required, but not sent"), "{message}");
 
     record.schemas = None;
     fs::write(&path, record.to_json()).unwrap();
@@ -208,21 +208,21 @@ fn types_that_do_not_fit_are_refused_when_a_client_connects() {
 
     for (server, client, expected) in [
         ("base", "base", "ordered a lamp"),
-        ("required_field", "base", "argument `item`: `.price`: the field is required, and not sent"),
-        ("base", "required_field", "result: `.0.price`: the field is required, and not sent"),
+        ("required_field", "base", "argument `item`: `.price`: the field is required, but not sent"),
+        ("base", "required_field", "result: `.0.price`: the field is required, but not sent"),
         ("optional_field", "base", "ordered a lamp"),
         ("base", "optional_field", "ordered a lamp"),
-        ("lost_variant", "base", "argument `kind`: the variant `Gift` is sent, and \"Plain\" is read"),
-        ("base", "lost_variant", "result: `.1`: the variant `Gift` is sent, and \"Plain\" is read"),
+        ("lost_variant", "base", "argument `kind`: the variant `Gift` is sent, but \"Plain\" is expected"),
+        ("base", "lost_variant", "result: `.1`: the variant `Gift` is sent, but \"Plain\" is expected"),
         (
             "another_alias",
             "base",
-            "argument `count`: an integer from 0 to 4294967295 is sent, and a string is read",
+            "argument `count`: an integer from 0 to 4294967295 is sent, but a string is expected",
         ),
         (
             "base",
             "another_alias",
-            "argument `count`: a string is sent, and an integer from 0 to 4294967295 is read",
+            "argument `count`: a string is sent, but an integer from 0 to 4294967295 is expected",
         ),
         ("optional_argument", "base", "ordered a lamp"),
         ("base", "optional_argument", "ordered a lamp"),

@@ -173,7 +173,7 @@ const CHANGES: &[Change] = &[
     fn validate(&self, entry: String) -> Result<bool>;
 ",
         message: "changed: the attributes of `validate` were `read` and are `read, deadline = \"5000ms\"`. \
-               Old clients still work, by the old attributes",
+               Old clients still work, and keep the old attributes",
         at: "validate(&self",
     },
     Change {

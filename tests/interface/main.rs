@@ -182,6 +182,43 @@ fn a_panic_in_a_method_is_an_error_and_the_server_goes_on() {
     assert_eq!(stock.put("nuts", 1).unwrap(), 1);
 }
 
+/// A type whose deserialization panics.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(try_from = "u8")]
+struct Explosive(u8);
+
+impl TryFrom<u8> for Explosive {
+    type Error = String;
+
+    fn try_from(fuse: u8) -> Result<Self, String> {
+        assert!(fuse != 0, "no fuse");
+        Ok(Self(fuse))
+    }
+}
+
+#[mikobase_interface]
+trait Mine {
+    fn light(&self, explosive: Explosive) -> Result<u8>;
+}
+
+struct Pit;
+
+impl Mine for Pit {
+    fn light(&self, explosive: Explosive) -> Result<u8> {
+        Ok(explosive.0)
+    }
+}
+
+#[test]
+fn a_panic_of_a_type_is_an_error_and_the_server_goes_on() {
+    let mine = mine_rpc::MineClient::new(Box::new(Loopback(Pit, |pit: &Pit| pit as &dyn Mine)));
+    assert_eq!(
+        mine.light(Explosive(0)).unwrap_err().to_string(),
+        r#"internal: a type of the method panicked: no fuse (method: "light")"#
+    );
+    assert_eq!(mine.light(Explosive(3)).unwrap(), 3);
+}
+
 #[test]
 fn a_failure_on_the_way_is_the_error_of_the_method() {
     struct Broken;

@@ -517,9 +517,13 @@ fn docs() {
 }
 
 fn surface() {
-    let output = miko(&["surface"]).output().unwrap();
-    let printed = mikobase::rpc::Surface::from_json(&text(&output.stdout)).unwrap();
-    assert_eq!(&printed, <dyn Mikobase as Interface>::surface());
+    let printed = |arguments: &[&str]| {
+        let output = miko(arguments).output().unwrap();
+        mikobase::rpc::Surface::from_json(&text(&output.stdout)).unwrap()
+    };
+    let surface = <dyn Mikobase as Interface>::surface();
+    assert!(printed(&["surface", "--schema"]) == *surface);
+    assert!(printed(&["surface"]) == mikobase::rpc::Surface { schemas: None, ..surface.clone() });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("surface.json");
     assert!(miko(&["surface", "--record", &file.display().to_string()]).status().unwrap().success());

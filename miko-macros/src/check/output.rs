@@ -6,9 +6,9 @@ use super::sent_types;
 use crate::errors::Errors;
 use crate::types;
 
-/// Types that people return and that are no `Result`. Of all others the type checker finds out: an alias of
-/// `Result` may have any name.
-const NO_RESULTS: &[&str] = &[
+/// Common return types that are not a `Result`. Others are left to the type checker: an alias of `Result` may
+/// have any name.
+const NOT_RESULTS: &[&str] = &[
     "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64",
     "u128", "usize", "Arc", "BTreeMap", "Box", "Cow", "HashMap", "HashSet", "Option", "Rc", "String",
     "Value", "Vec",
@@ -40,7 +40,7 @@ fn may_be_result(output: &Type) -> bool {
     match output {
         Type::Path(path) => {
             let last = path.path.segments.last();
-            !last.is_some_and(|last| NO_RESULTS.iter().any(|name| last.ident == name))
+            !last.is_some_and(|last| NOT_RESULTS.iter().any(|name| last.ident == name))
         }
         _ => false,
     }

@@ -34,18 +34,18 @@ fn render_supertraits(interface: &InterfaceModel<'_>) -> TokenStream {
              `#[interface(name = \"…\")]`"
         );
         quote_spanned!(method.ident.span()=>
-            const _: () = ::core::assert!(!NAMES.is_inherited(#wire_name), #message);
+            const _: () = ::core::assert!(!__NAMES.is_inherited(#wire_name), #message);
         )
     });
     let distinct = quote_spanned!(name.span()=>
         const _: () = ::core::assert!(
-            NAMES.supertraits_are_distinct(),
+            __NAMES.supertraits_are_distinct(),
             "two supertraits have methods of the same wire name: give one of them another with \
              `#[interface(name = \"…\")]`"
         );
     );
     quote! {
-        const NAMES: &#rpc::MethodNames = <dyn #name as #rpc::Interface>::NAMES;
+        const __NAMES: &#rpc::MethodNames = <dyn #name as #rpc::Interface>::NAMES;
         #(#are_interfaces)*
         #(#not_inherited)*
         #distinct

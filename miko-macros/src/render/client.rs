@@ -42,6 +42,10 @@ pub(super) fn sent(interface: &InterfaceModel<'_>, method: &MethodModel) -> Toke
     let rpc = interface.rpc();
     method.params.iter().rev().fold(quote!(()), |rest, param| {
         let ident = &param.ident;
-        if param.is_borrowed() { quote!((#rpc::bounded_ref(#ident), #rest)) } else { quote!((&#rpc::bounded(#ident), #rest)) }
+        if param.is_borrowed() {
+            quote!((#rpc::bounded_ref(#ident), #rest))
+        } else {
+            quote!((&#rpc::bounded(#ident), #rest))
+        }
     })
 }

@@ -24,7 +24,7 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
         #[automatically_derived]
         impl #rpc::Interface for dyn #name {
             const NAMES: &'static #rpc::MethodNames = &#rpc::MethodNames {
-                interface: #name_text,
+                interface: ::core::concat!(::core::module_path!(), "::", #name_text),
                 own: &[#(#own),*],
                 supertraits: &[#(<dyn #supertraits as #rpc::Interface>::NAMES),*],
             };
@@ -70,9 +70,9 @@ fn render_surface_with(interface: &InterfaceModel<'_>, schemas: Option<TokenStre
         quote!(#module::#surface)
     } else {
         quote! {
-            static SURFACE: ::std::sync::LazyLock<#rpc::Surface> =
+            static __SURFACE: ::std::sync::LazyLock<#rpc::Surface> =
                 ::std::sync::LazyLock::new(|| #module::#surface #described #joined);
-            &SURFACE
+            &__SURFACE
         }
     };
     quote!(fn surface() -> &'static #rpc::Surface { #body })
@@ -97,7 +97,7 @@ fn render_schemas(interface: &InterfaceModel<'_>) -> TokenStream {
 fn render_arm(interface: &InterfaceModel<'_>, index: usize, method: &MethodModel) -> TokenStream {
     let (module, surface, name) = (interface.module(), interface.surface_name(), interface.ident());
     let wire_name = &method.wire_name;
-    // At the place of the attribute, a call of a deprecated method is no use of it.
+    // With the span of the attribute, the call of a deprecated method is not reported.
     let mut ident = method.ident.clone();
     ident.set_span(Span::call_site());
     let (pattern, list) =

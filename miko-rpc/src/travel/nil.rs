@@ -8,8 +8,8 @@ use serde::de::{Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{Impossible, Serialize, Serializer};
 
-/// How many options are around the nil that `value` is: 0 for `None`, for `()` and for all that is no nil, 1
-/// for `Some(None)` and `Some(())`.
+/// How many options are around the nil that `value` is: 1 for `Some(None)` and `Some(())`, 0 for `None`, for
+/// `()` and for all that is not a nil.
 #[inline]
 pub(crate) fn nil_level<T: Serialize + ?Sized>(value: &T) -> u32 {
     value.serialize(NilLevel(0)).unwrap_or(0)
@@ -18,13 +18,13 @@ pub(crate) fn nil_level<T: Serialize + ?Sized>(value: &T) -> u32 {
 /// Counts options until it meets a nil. Fails at once at anything else.
 struct NilLevel(u32);
 
-/// The value is no nil.
+/// The value is not a nil.
 #[derive(Debug)]
 struct NotNil;
 
 impl Display for NotNil {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value is no nil")
+        f.write_str("the value is not a nil")
     }
 }
 
@@ -138,6 +138,23 @@ impl<E> Nil<E> {
     }
 }
 
+/// The most options around a nil that are read from another process. A type may contain itself in an option,
+/// and each level takes stack.
+const MAX_LEVEL: u32 = 64;
+
+impl<E: serde::de::Error> Nil<E> {
+    /// A nil inside `level` options, as another process says.
+    ///
+    /// # Errors
+    /// Beyond [`MAX_LEVEL`].
+    pub(crate) fn received(level: u32) -> Result<Self, E> {
+        if level > MAX_LEVEL {
+            return Err(E::custom(format_args!("a nil inside {level} options: {MAX_LEVEL} are allowed")));
+        }
+        Ok(Self::inside(level))
+    }
+}
+
 impl<'de, E: serde::de::Error> Deserializer<'de> for Nil<E> {
     type Error = E;
 
@@ -220,6 +237,15 @@ mod tests {
         keeps(Some(Value::Null), 1);
         keeps(Some(Some(())), 2);
         keeps(Some(Some(None::<String>)), 2);
+    }
+
+    #[test]
+    fn a_hostile_number_of_options_is_refused() {
+        #[derive(Debug, Deserialize)]
+        struct Chain(#[allow(dead_code)] Option<Box<Chain>>);
+        assert!(Nil::<Error>::received(64).and_then(Chain::deserialize).is_ok());
+        let fault = Nil::<Error>::received(u32::MAX).and_then(Chain::deserialize).unwrap_err();
+        assert_eq!(fault.to_string(), "a nil inside 4294967295 options: 64 are allowed");
     }
 
     #[test]

@@ -57,7 +57,6 @@ impl AsyncSocketTransport {
     /// The current connection and its generation. Opens a new one if the current has ended or is the `lost`
     /// generation.
     async fn client(&self, lost: Option<u64>) -> Result<(TarpcClient, u64)> {
-        refuse_outside_runtime()?;
         let mut current = self.current.lock().await;
         let generation = current.generation;
         let channel = match current.channel.take() {
@@ -74,13 +73,16 @@ impl AsyncSocketTransport {
     }
 
     async fn run(&self, method: &'static Method, request: Vec<u8>) -> Result<Vec<u8>> {
+        refuse_outside_runtime()?;
         let request = EncodedCall::new(method, request);
         let mut context = context::current();
         let deadline = method.deadline_or(self.address.limits.call_deadline).min(MAX_DEADLINE);
         context.deadline = Instant::now() + deadline;
         let mut lost = None;
         loop {
-            let (client, generation) = self.client(lost).await?;
+            let remaining = context.deadline.saturating_duration_since(Instant::now());
+            let client = timeout(remaining, self.client(lost)).await;
+            let (client, generation) = client.unwrap_or_else(|_| Err(not_opened()))?;
             match client.call(context, request.clone()).await.map_err(AsyncCallError::from) {
                 Ok(EncodedResponse(response)) => return Ok(response),
                 Err(AsyncCallError::Lost(_)) if method.is_repeatable() && lost.is_none() => {
@@ -100,6 +102,11 @@ impl AsyncTransport for AsyncSocketTransport {
     fn call(&self, method: &'static Method, request: Vec<u8>) -> AnswerFuture<'_> {
         Box::pin(self.run(method, request))
     }
+}
+
+/// The error of a connection that the server did not take up in time.
+fn not_opened() -> Error {
+    Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time")
 }
 
 /// Opens a channel on `stream`, within the call deadline.

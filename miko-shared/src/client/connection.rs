@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use miko_rpc::codec::Message;
 use miko_rpc::{Error, ErrorId, Result, Surface};
@@ -30,11 +30,22 @@ pub(super) struct Connection {
     /// The timeout of each single wait, for bytes or for room to write. It is also the socket's write
     /// timeout, which is set only when the value changes.
     timeout: Duration,
+    /// When the call in progress fails, if it waits for its answer; `None` for no limit but `timeout`.
+    until: Option<Instant>,
 }
 
 impl Connection {
-    /// Performs the handshake on `stream`, for the interface of `surface`.
-    pub(super) fn open(stream: UnixStream, address: &Address, surface: &Surface) -> Result<Self> {
+    /// Performs the handshake on `stream`, for the interface of `surface`. A server that runs a long call of
+    /// another client reads the handshake only after that call.
+    pub(super) fn open(
+        stream: UnixStream,
+        address: &Address,
+        surface: &Surface,
+        timeout: Duration,
+    ) -> Result<Self> {
+        if timeout.is_zero() {
+            return Err(connection_error(ErrorKind::TimedOut.into()));
+        }
         let mut connection = Self {
             stream,
             incoming: FrameBuffer::default(),
@@ -43,23 +54,24 @@ impl Connection {
             frame_limit: address.limits.frame_size,
             spin: AdaptiveSpin::new(address.shared_status.clone()),
             timeout: Duration::ZERO,
+            until: None,
         };
-        // A server that runs a long call of another client reads the handshake only after that call.
-        connection.set_timeout(address.limits.call_deadline)?;
+        connection.set_timeout(timeout)?;
         connection.perform_handshake(address, surface)?;
         Ok(connection)
     }
 
     /// Sends one request, and passes the response to `read`.
     ///
-    /// `deadline` is the timeout of each single wait: it restarts whenever bytes arrive or are sent. A call
-    /// can thus take longer than `deadline` in total.
+    /// The answer must have arrived at `until`. `deadline` is the time left as the server is told it, and the
+    /// timeout of each wait for room to write.
     ///
     /// Every fault except [`ConnectionFault::OfCall`] leaves the connection unusable.
     pub(super) fn call(
         &mut self,
         request: &dyn Message,
         deadline: Duration,
+        until: Option<Instant>,
         read: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<(), ConnectionFault> {
         let id = self.next_id;
@@ -69,6 +81,7 @@ impl Connection {
             .enclose(request, self.frame_limit, &mut self.outgoing)
             .map_err(ConnectionFault::OfCall)?;
         self.set_timeout(deadline).map_err(ConnectionFault::OfConnection)?;
+        self.until = until;
         self.send().map_err(|error| ConnectionFault::classify(error, ConnectionFault::Unsent))?;
         self.receive(|frame| {
             let Answer { request_id, response } = Answer::read(frame)?;
@@ -140,7 +153,9 @@ impl Connection {
     /// received the request and the socket becomes writable. That doubles the context switches and costs the
     /// server another wake-up. `poll` is woken only by the events it requests.
     fn block_until_readable(&self) -> Result<()> {
-        let milliseconds = self.timeout.as_micros().div_ceil(1000);
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = left.map_or(self.timeout, |left| left.min(self.timeout));
+        let milliseconds = timeout.as_micros().div_ceil(1000);
         let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout) {
             Ok(0) => Err(connection_error(ErrorKind::TimedOut.into())),

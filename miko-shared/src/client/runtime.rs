@@ -19,14 +19,15 @@ pub(crate) fn refuse_in_task() -> Result<()> {
     if Handle::try_current().is_ok() && runs_a_task() { Err(inside_runtime()) } else { Ok(()) }
 }
 
-/// Refuses what needs a thread that knows no async runtime.
+/// Refuses where this thread has entered a tokio runtime, also outside a task.
 pub(crate) fn refuse_in_runtime() -> Result<()> {
     if Handle::try_current().is_ok() { Err(inside_runtime()) } else { Ok(()) }
 }
 
 /// Whether this thread runs an async task of tokio. Only a task has a
-/// [budget](tokio::task::coop#cooperative-scheduling), which can be used up. The task fails with an error
-/// then, and yields at its next `await`.
+/// [budget](tokio::task::coop#cooperative-scheduling), which is used up here: the task yields at its next
+/// `await`, after the error that it gets. A task in `tokio::task::unconstrained` has no budget, and is not
+/// detected.
 fn runs_a_task() -> bool {
     let mut context = Context::from_waker(Waker::noop());
     (0..MORE_THAN_A_BUDGET).any(|_| {

@@ -62,15 +62,18 @@ impl SocketTransport {
                 Err(fault) => return Err(address.unreachable(fault)),
             }
         };
-        let connection = Connection::open(stream, &address, surface)?;
+        let connection = Connection::open(stream, &address, surface, address.limits.call_deadline)?;
         Ok(Self { connection: Exclusive::new(Some(connection)), ..Self::new(address, surface) })
     }
 
-    /// Opens a connection; there is no server if it cannot.
-    fn open(&self) -> Result<Connection> {
+    /// Opens a connection, with a timeout for each wait.
+    ///
+    /// # Errors
+    /// `server-gone` if it cannot connect, and the errors of the handshake.
+    fn open(&self, timeout: Duration) -> Result<Connection> {
         let stream =
             UnixStream::connect(&self.address.path).map_err(|fault| self.address.unreachable(fault))?;
-        Connection::open(stream, &self.address, self.surface)
+        Connection::open(stream, &self.address, self.surface, timeout)
     }
 
     /// The counter of its calls, which can be read while calls run.
@@ -93,20 +96,32 @@ impl Transport for SocketTransport {
         let mut used = self.connection.wait(deadline).ok_or_else(in_use)?;
         let mut retried = false;
         loop {
+            // The full deadline, if nothing was waited for: then it is that of the last call, and no system
+            // call sets the timeout of the socket.
+            let mut has_full_deadline = !retried && !used.has_waited;
             let connection = match &mut used.value {
                 Some(connection) => connection,
-                none => none.insert(self.open()?),
+                none => {
+                    has_full_deadline = false;
+                    none.insert(self.open(deadline.saturating_sub(started.elapsed()))?)
+                }
             };
-            // The same as in the last call, if nothing was waited for: then no system call sets it.
-            let is_first = !retried && !used.has_waited;
-            let remaining = if is_first { deadline } else { deadline.saturating_sub(started.elapsed()) };
-            let (error, may_retry) = match connection.call(request, remaining, read) {
-                Ok(()) => return Ok(()),
-                Err(ConnectionFault::OfCall(error)) => return Err(error),
-                Err(ConnectionFault::OfConnection(error)) => (error, false),
-                Err(ConnectionFault::Unsent(error)) => (error, true),
-                Err(ConnectionFault::Unanswered(error)) => (error, method.is_repeatable()),
-            };
+            let remaining =
+                if has_full_deadline { deadline } else { deadline.saturating_sub(started.elapsed()) };
+            if remaining.is_zero() {
+                return Err(Error::new(
+                    ErrorId::DEADLINE_EXCEEDED,
+                    "the deadline passed before the call was sent",
+                ));
+            }
+            let (error, may_retry) =
+                match connection.call(request, remaining, started.checked_add(deadline), read) {
+                    Ok(()) => return Ok(()),
+                    Err(ConnectionFault::OfCall(error)) => return Err(error),
+                    Err(ConnectionFault::OfConnection(error)) => (error, false),
+                    Err(ConnectionFault::Unsent(error)) => (error, true),
+                    Err(ConnectionFault::Unanswered(error)) => (error, method.is_repeatable()),
+                };
             used.value = None;
             info!(method = &*method.name, %error, retry = !retried && may_retry, "connection lost");
             if retried || !may_retry {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use miko_rpc::{Error, ErrorId, Interface, Result, Surface};
+use miko_rpc::{Error, ErrorId, Interface, Result, Surface, memory};
 use nix::unistd::Uid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,9 @@ use super::Shared;
 use super::around::Peer;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::{self, HandshakeReply, Hello, MAX_HELLO_SIZE, PREAMBLE_SIZE};
+
+/// The largest surface of a client, in bytes.
+const MAX_SURFACE_SIZE: usize = 4 << 20;
 
 /// A peer that may call.
 pub(super) struct Admitted {
@@ -68,8 +71,7 @@ async fn authenticate<I: Interface + ?Sized>(
     handshake::check_interface(&hello.interface, I::surface())?;
     if hello.fingerprint != I::surface().fingerprint() {
         with_timeout(shared, send_frame(stream, &HandshakeReply::ShowSurface)).await?;
-        let surface: Surface =
-            with_timeout(shared, read_frame(stream, buffer, shared.limits.frame_size)).await?;
+        let surface: Surface = with_timeout(shared, read_frame(stream, buffer, MAX_SURFACE_SIZE)).await?;
         handshake::check_surface(&surface, I::surface())?;
     }
     Ok(hello)
@@ -111,7 +113,8 @@ async fn read_frame<T: DeserializeOwned>(
 ) -> Result<T> {
     loop {
         if let Some(frame) = buffer.next_frame(limit)? {
-            return rmp_serde::from_slice(frame).map_err(|fault| {
+            let read = || rmp_serde::from_slice(frame);
+            return memory::read_within(limit * memory::MAX_EXPANSION, read).map_err(|fault| {
                 Error::caused_by(ErrorId::INVALID_REQUEST, "the handshake cannot be read", fault)
             });
         }

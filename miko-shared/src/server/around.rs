@@ -27,7 +27,8 @@ pub struct CallInfo<'c> {
 pub struct Peer {
     /// The id of the process that connected, as the kernel reports it.
     pub pid: i32,
-    /// The index of the worker, as the client says. `None` for clients that are no workers of the share.
+    /// The index of the worker; the client says it, and nobody checks it. `None` for clients outside the
+    /// share.
     pub worker: Option<usize>,
 }
 
@@ -37,7 +38,7 @@ impl Peer {
     }
 }
 
-/// The call itself, which the function runs, or does not.
+/// The rest of the call, which the hook runs; or it returns an error.
 pub struct Next<'n>(&'n mut dyn FnMut() -> Result<Served>);
 
 impl Next<'_> {
@@ -75,8 +76,10 @@ pub(super) fn run(
     let failed =
         |message: String| Err(Error::new(ErrorId::INTERNAL, message).with("method", &*info.method.name));
     match returned {
-        Err(panic) => failed(format!("what runs around the call panicked: {}", panic_message(&*panic))),
-        Ok(Ok(_)) if !has_run => failed("what runs around the call neither ran nor refused it".to_owned()),
+        Err(panic) => failed(format!("the hook of `around` panicked: {}", panic_message(&*panic))),
+        Ok(Ok(_)) if !has_run => {
+            failed("the hook of `around` returned `Ok` without running the call".to_owned())
+        }
         Ok(served) => served,
     }
 }

@@ -215,17 +215,14 @@ fn serve_call<I: Interface + ?Sized>(
     let method = shared.activity.begin(name, now);
     let begin = outgoing.len();
     let served = enclose_response(call.id, shared.limits.frame_size, outgoing, |answer, limit| {
-        let mut serve = || {
-            let call = Call::message(name, arguments, answer, limit);
-            serving::run(|| shared.service.interface().serve(call))
-        };
-        match (&shared.around, method) {
+        let mut serve = || shared.service.interface().serve(Call::message(name, arguments, answer, limit));
+        serving::run(|| match (&shared.around, method) {
             (Some(hook), Some(method)) => {
                 let info = CallInfo { method, peer, deadline: call.deadline };
                 around::run(&**hook, &info, &mut serve).map(drop)
             }
             _ => serve().map(drop),
-        }
+        })
     });
     shared.activity.end();
     report_slow(method, now);

@@ -158,13 +158,15 @@ impl Uds {
         self
     }
 
-    /// Runs `hook` in the server around each call: for metrics, spans and access rules. It sees the method, the
-    /// process that calls and the deadline, runs the call, and sees how it went; or it refuses the call with
-    /// an error, which the caller gets as the error of the method. A call of an unknown method is refused
-    /// before it.
+    /// Runs `hook` in the server around each call: for metrics, spans and access rules. It sees the method,
+    /// the process that calls and the deadline, runs the call, and sees how it went; or it refuses the call
+    /// with an error, which the caller gets as the error of the method. A call of an unknown method is
+    /// refused before it.
     ///
     /// The hook runs in the server process, as the implementation does, and no two calls run at the same
-    /// time. A panic of it fails the call. Setting it twice replaces it.
+    /// time. It may call a proxy of another server. A panic of it fails the call. It runs before the commit
+    /// of calls that are committed together: if that fails, a call is refused that the hook saw succeed.
+    /// Setting it twice replaces it.
     ///
     /// Two examples: `calls_per_worker.rs` counts calls by method and worker, and `read_only_workers.rs`
     /// refuses those of methods that write.

@@ -96,8 +96,8 @@ pub fn check_interface(name: &str, server: &Surface) -> Result<()> {
 /// Checks that the surface `server` has all methods of the surface `client`.
 ///
 /// # Errors
-/// `surface-mismatch`, listing each method that differs with both signatures, and where the shapes of its types
-/// differ.
+/// `surface-mismatch`, listing each method that differs with both signatures, and where the shapes of its
+/// types differ.
 pub fn check_surface(client: &Surface, server: &Surface) -> Result<()> {
     let differences = client.differences_from(server);
     if differences.is_empty() {

@@ -35,7 +35,7 @@ pub struct IncomingCall<'f> {
 }
 
 impl IncomingCall<'_> {
-    /// The wire name of the method, and the arguments as MessagePack. `None` if the message is no call.
+    /// The wire name of the method, and the arguments as MessagePack. `None` if the message is not a call.
     pub fn method(&self) -> Option<(&str, &[u8])> {
         split_variant(&self.message)
     }

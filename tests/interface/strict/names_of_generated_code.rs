@@ -84,7 +84,23 @@ pub trait Http {
     fn r#async(&self, r#type: u8, r#fn: &str) -> Reply<u8>;
 }
 
+/// A trait with a supertrait, and a constant called like a generated one.
+#[mikobase_interface]
+pub trait Named: Http {
+    /// The sizes of the arrays are those of the author.
+    fn sizes(&self, names: [u8; NAMES], surface: [u8; SURFACE]) -> Reply<usize>;
+}
+
+/// The size of an array.
+const SURFACE: usize = 4;
+
 struct Echo;
+
+impl Named for Echo {
+    fn sizes(&self, names: [u8; NAMES], surface: [u8; SURFACE]) -> Reply<usize> {
+        Ok(names.len() + surface.len())
+    }
+}
 
 impl Http for Echo {
     fn connect(&self, call: HttpRequest, client: HttpResponse, method: HttpClient) -> Reply<HttpServer> {
@@ -140,7 +156,10 @@ impl Http for Echo {
     }
 }
 
-fn by_name(method: &str, params: mikobase::rpc::serde_json::Value) -> Result<std::string::String, DispatchError> {
+fn by_name(
+    method: &str,
+    params: mikobase::rpc::serde_json::Value,
+) -> Result<std::string::String, DispatchError> {
     let http: &dyn Http = &Echo;
     let result = mikobase::rpc::Interface::dispatch(http, method, params)?;
     Ok(result.get().to_owned())

@@ -3,7 +3,10 @@
 #![deny(warnings)]
 
 macro_rules! store {
-    ($(#[$meta:meta])* $vis:vis $name:ident of $value:ty, by $key:ty, with $error:ty, $read:ident $write:ident) => {
+    (
+        $(#[$meta:meta])*
+        $vis:vis $name:ident of $value:ty, by $key:ty, with $error:ty, $read:ident $write:ident
+    ) => {
         $(#[$meta])*
         #[mikobase::mikobase_interface]
         $vis trait $name: Send + Sync {
