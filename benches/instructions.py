@@ -42,7 +42,7 @@ def build(symbols=False, release=False):
     # Rust is optimized as in a release, but for optimization across crates. The tests' builds of SQLite (at level 1)
     # and of what runs in the compiler are used again, for which their profiles must stay as they are: to build them
     # takes longer than all else.
-    optimized = {"opt-level": 3, "debug-assertions": False, "overflow-checks": False, "incremental": False}
+    optimized = {"opt-level": 3, "codegen-units": 1, "debug-assertions": False, "overflow-checks": False, "incremental": False}
     as_in_tests = {"debug-assertions": True, "overflow-checks": True}
     overrides = {"": optimized, "package.libsqlite3-sys.": as_in_tests, "build-override.": as_in_tests,
                  **{f"package.{name}.": {"debug": symbols} for name in OURS},
