@@ -36,7 +36,7 @@ impl<T: Serialize> Message for SerdeMessage<'_, T> {
 /// Appends MessagePack to a vector up to a maximum length. The first write beyond it fails, which stops the
 /// serializer.
 ///
-/// It owns the vector while it writes: one indirection less takes a tenth off the instructions of a string.
+/// It owns the vector while it writes, which is one indirection less for each value.
 pub struct Encoder {
     out: Vec<u8>,
     /// The largest length of `out`.

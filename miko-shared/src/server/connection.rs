@@ -211,7 +211,7 @@ fn serve_call<I: Interface + ?Sized>(
         ));
     }
     let (name, arguments) =
-        call.method().ok_or_else(|| unreadable("it is no map from a method to its arguments"))?;
+        call.method().ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
     let method = shared.activity.begin(name, now);
     let begin = outgoing.len();
     let served = enclose_response(call.id, shared.limits.frame_size, outgoing, |answer, limit| {
