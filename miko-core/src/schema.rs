@@ -39,7 +39,7 @@ json_schemas! {
     }));
 
     Version(generator) => with_pass_through_keys(generator, json_schema!({
-        "description": "A version of a record. A tombstone, which is not active, has neither bucket nor stack.",
+        "description": "A version of a record. A tombstone is not active, and has no bucket and no stack.",
         "required": ["pk", "instance_pk", "active", "created_at", "updated_at"],
         "properties": {"instance_pk": {"type": "string"}, "active": {"type": "boolean"}},
     }));
@@ -47,7 +47,7 @@ json_schemas! {
     Response(generator) => {
         let success = succeeded(generator);
         json_schema!({
-            "description": "The answer to a request that succeeded. That of a select has records or versions.",
+            "description": "The answer to a request that succeeded. A select returns records or versions.",
             "oneOf": success,
         })
     };

@@ -167,7 +167,7 @@ pub mod counter_rpc {
     pub use self::asynchronous::CounterAsync;
     mod asynchronous {
         use super::super::*;
-        ///The methods of [`Counter`](super::super::Counter) for callers with a runtime. What they return borrows nothing.
+        ///The async methods of [`Counter`](super::super::Counter). The futures that they return borrow nothing.
         pub trait CounterAsync {
             ///Adds `by` to the counter called `name`, and gives its new value.
             fn add(

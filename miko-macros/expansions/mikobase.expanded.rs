@@ -1382,7 +1382,7 @@ pub mod mikobase_rpc {
     pub use self::asynchronous::MikobaseAsync;
     mod asynchronous {
         use super::super::*;
-        ///The methods of [`Mikobase`](super::super::Mikobase) for callers with a runtime. What they return borrows nothing.
+        ///The async methods of [`Mikobase`](super::super::Mikobase). The futures that they return borrow nothing.
         pub trait MikobaseAsync {
             /**Runs one Q0 request.
 

@@ -100,10 +100,8 @@ impl InterfaceModel<'_> {
     pub(crate) fn surface(&self) -> Surface {
         Surface {
             interface: Cow::Owned(unraw(self.ident())),
-            version: Cow::default(),
             methods: self.methods.iter().map(MethodModel::entry).collect(),
-            errors: Cow::default(),
-            schemas: None,
+            ..Surface::default()
         }
     }
 

@@ -56,7 +56,7 @@ pub(crate) fn interface(interface: &InterfaceModel<'_>) -> TokenStream {
             #assertions
             #client
             #interface_impl
-            // In a trait that `macro_rules!` wrote, an alias that nobody uses would be reported.
+            // In a trait that `macro_rules!` wrote, an unused alias would be reported.
             const _: ::core::option::Option<(&#module::#client_name, &#module::#async_client_name)> =
                 ::core::option::Option::None;
         };

@@ -11,8 +11,8 @@ use miko_surface::Method;
 use crate::arguments::SentArguments;
 use crate::bounds::{Fallible, Wire};
 use crate::client::{Request, read_answer};
-use crate::codec::{self, EncodeFault, Message};
-use crate::error::{Error, ErrorId, Result};
+use crate::codec::{self, Message};
+use crate::error::Result;
 
 /// An async proxy of the interface `I`. The generated trait, such as `MikobaseAsync`, gives it the methods of
 /// the interface, which return futures. Its clones share the transport.
@@ -89,21 +89,7 @@ where
 
 fn encode_request(request: &impl Message, limit: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    match codec::encode(&mut bytes, limit, |encoder| request.write(encoder)) {
-        Ok(()) => Ok(bytes),
-        Err(fault) => Err(unsent(fault, limit)),
-    }
-}
-
-/// The error of a request that cannot be encoded within `limit` bytes.
-pub fn unsent(fault: EncodeFault, limit: usize) -> Error {
-    match fault {
-        EncodeFault::TooLong => {
-            let message = "a frame is larger than the limit `frame_size`";
-            Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", limit)
-        }
-        EncodeFault::Unserializable(fault) => {
-            Error::caused_by(ErrorId::INTERNAL, "the request cannot be serialized", fault)
-        }
-    }
+    codec::encode(&mut bytes, limit, |encoder| request.write(encoder))
+        .map_err(|fault| fault.into_error(limit))?;
+    Ok(bytes)
 }

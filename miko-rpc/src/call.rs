@@ -16,9 +16,6 @@ use crate::error::{Error, ErrorId, Result};
 use crate::guard::{guard, panic_message};
 use crate::{memory, result};
 
-/// Arguments of more bytes than this are decoded with a bound on the memory of their values.
-const LARGE: usize = 64 << 10;
-
 /// A call that an [`Interface`](crate::Interface) serves.
 pub struct Call<'c> {
     method: &'c str,
@@ -104,17 +101,13 @@ impl<'c> Call<'c> {
                 let arguments = read_message(method, arguments, limit)?;
                 let returned = guard(&method.name, || run(arguments)).into_result();
                 write_answer(method, answer, limit, |encoder| {
-                    encoder.raw(b"\x81")?;
-                    encoder.text(&method.name)?;
+                    encoder.variant(&method.name)?;
                     result::write(&returned, encoder)
                 })?;
                 Ok(Served::of(&returned))
             }
             Form::Json { params, result } => {
-                let mut params = Params::new(method, params);
-                let arguments = params.read();
-                params.finish()?;
-                let arguments = arguments.ok_or_else(|| unreadable("an argument is missing"))?;
+                let arguments = Params::new(method, params).decode()?;
                 let returned = guard(&method.name, || run(arguments)).into_result();
                 let served = Served::of(&returned);
                 *result = Some(dispatch::render(returned));
@@ -134,16 +127,11 @@ impl<'c> Call<'c> {
     }
 }
 
-/// Decodes arguments, with a bound on the memory of their values. That of few bytes is not counted: they take
-/// a few MiB at most.
+/// Decodes arguments, with a bound on the memory of their values.
 fn read_message<A: Arguments>(method: &Method, bytes: &[u8], limit: usize) -> Result<A> {
     let read = || arguments::read(&method.params, &mut rmp_serde::Deserializer::from_read_ref(bytes));
-    let read = if bytes.len() <= LARGE {
-        read()
-    } else {
-        memory::read_within(limit.saturating_mul(memory::MAX_EXPANSION), read)
-    };
-    read.map_err(|fault| unreadable(&fault.to_string()).with("method", &*method.name))
+    memory::read_frame(bytes.len(), limit, read)
+        .map_err(|fault| unreadable(&fault.to_string()).with("method", &*method.name))
 }
 
 /// The error of a call that cannot be decoded.

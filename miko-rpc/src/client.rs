@@ -71,8 +71,7 @@ pub(crate) struct Request<A> {
 impl<A: SentArguments> Message for Request<A> {
     #[inline]
     fn write(&self, encoder: &mut Encoder) -> Encoded {
-        encoder.raw(b"\x81")?;
-        encoder.text(&self.method.name)?;
+        encoder.variant(&self.method.name)?;
         encoder.map(A::COUNT)?;
         self.arguments.write(&self.method.params, encoder)
     }

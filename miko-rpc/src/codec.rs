@@ -53,6 +53,21 @@ pub enum EncodeFault {
     Unserializable(rmp_serde::encode::Error),
 }
 
+impl EncodeFault {
+    /// The error of a frame that holds no answer of a method.
+    pub fn into_error(self, limit: usize) -> Error {
+        match self {
+            Self::TooLong => {
+                let message = "a frame is larger than the limit `frame_size`";
+                Error::new(ErrorId::REQUEST_TOO_LARGE, message).with("allowed", limit)
+            }
+            Self::Unserializable(fault) => {
+                Error::caused_by(ErrorId::INTERNAL, "the request cannot be serialized", fault)
+            }
+        }
+    }
+}
+
 /// Appends what `write` writes to `out`, which grows at most to the length `end`. After an error `out` is
 /// unchanged; after a panic it may have a part of the message.
 ///
@@ -116,6 +131,16 @@ impl Encoder {
     #[inline]
     pub fn text(&mut self, text: &str) -> Encoded {
         Ok(rmp::encode::write_str(self, text)?)
+    }
+
+    /// Appends a map of one entry up to its key. The value follows.
+    ///
+    /// # Errors
+    /// If the encoder is full.
+    #[inline]
+    pub fn variant(&mut self, key: &str) -> Encoded {
+        self.raw(b"\x81")?;
+        self.text(key)
     }
 
     /// Appends the head of a map of `len` entries, which follow.

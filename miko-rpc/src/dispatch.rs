@@ -82,9 +82,11 @@ impl Params {
         sorted
     }
 
-    /// Deserializes all params. Returns `None` if one is missing or does not fit, and records the faults for
-    /// [`finish`](Self::finish). A missing param is `None` where its type is an option.
-    pub(crate) fn read<A: Arguments>(&mut self) -> Option<A> {
+    /// Deserializes all params. A missing param is `None` where its type is an option.
+    ///
+    /// # Errors
+    /// `invalid_request`, an item per fault, each with the signature of the method.
+    pub(crate) fn decode<A: Arguments>(mut self) -> Result<A> {
         let mut slots = A::Slots::default();
         for (index, param) in self.method.params.iter().enumerate() {
             match self.values[index].take() {
@@ -104,16 +106,9 @@ impl Params {
                 }
             }
         }
-        A::complete(slots)
-    }
-
-    /// Fails with all faults of the params.
-    ///
-    /// # Errors
-    /// `invalid_request`, an item per fault, each with the signature of the method.
-    pub(crate) fn finish(self) -> Result<()> {
-        let method = self.method.to_string();
-        self.faults.check().map_err(|error| error.with_all("method", method))
+        let method = self.method;
+        self.faults.check().map_err(|error| error.with_all("method", method.to_string()))?;
+        A::complete(slots).ok_or_else(|| Error::new(ErrorId::INTERNAL, "a param was read and is missing"))
     }
 
     fn sort_named(&mut self, named: Map<String, Value>) {

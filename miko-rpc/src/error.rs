@@ -123,6 +123,11 @@ impl Error {
         self
     }
 
+    /// The error as JSON text, which clients of this package read.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| self.to_string())
+    }
+
     /// The items, at least one.
     pub fn items(&self) -> &[ErrorItem] {
         &self.0.items

@@ -63,7 +63,7 @@ pub use server::{TarpcRequest, TarpcResponse, TarpcServer};
 #[cfg(feature = "interface")]
 pub use {
     arguments::{Arguments, SentArguments},
-    async_client::{AnswerFuture, AsyncClient, AsyncTransport, PendingCall, call_async, unsent},
+    async_client::{AnswerFuture, AsyncClient, AsyncTransport, PendingCall, call_async},
     bounds::{Fallible, Wire},
     call::{Call, Served, unreadable},
     client::{Client, Transport, call},

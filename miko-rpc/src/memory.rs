@@ -37,6 +37,9 @@ const EXPANSION_EXCEEDED: &str = "its values take too much memory";
 /// A value can take dozens of times its encoded size: a null in an array has one byte on the wire.
 pub const MAX_EXPANSION: usize = 12;
 
+/// Frames of more bytes than this are accounted for.
+pub const LARGE_FRAME: usize = 64 << 10;
+
 /// The limit in bytes, beyond [`BASELINE`]; 0 if there is none.
 static LIMIT: AtomicUsize = AtomicUsize::new(0);
 
@@ -126,6 +129,12 @@ pub fn read_within<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
     }
     let _restore = Restore(READ_BUDGET.replace(bytes));
     read()
+}
+
+/// Runs `read`, which decodes `size` bytes of a peer, within the memory that the values of a frame of
+/// `frame_size` bytes may take. That of [`LARGE_FRAME`] bytes or fewer is not counted: a few MiB at most.
+pub fn read_frame<T>(size: usize, frame_size: usize, read: impl FnOnce() -> T) -> T {
+    if size <= LARGE_FRAME { read() } else { read_within(frame_size.saturating_mul(MAX_EXPANSION), read) }
 }
 
 /// Converts the text of a deserializer's error to the error of this module that caused it; `None` if it has

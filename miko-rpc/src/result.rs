@@ -25,8 +25,7 @@ pub(crate) fn write<T: Wire, E: Wire>(result: &Result<T, E>, encoder: &mut Encod
                 encoder.value(&Sent(value))
             }
             level => {
-                encoder.map(1)?;
-                encoder.text(NIL_LEVEL)?;
+                encoder.variant(NIL_LEVEL)?;
                 encoder.value(&level)
             }
         },

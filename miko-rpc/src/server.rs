@@ -11,7 +11,6 @@ use tarpc::server::Serve;
 
 use crate::call::Call;
 use crate::codec::{self, split_variant};
-use crate::error::Error;
 use crate::interface::Interface;
 
 /// Serves an implementation on any tarpc channel, one call at a time across all channels.
@@ -52,15 +51,11 @@ impl<I: Interface + ?Sized> Serve for TarpcServer<I> {
         let call = Call::message(&request.method, &request.arguments, &mut answer, usize::MAX);
         // The lock protects no data, so poisoning is harmless.
         let _guard = self.call_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        self.target.serve(call).map_err(refusal)?;
+        self.target
+            .serve(call)
+            .map_err(|error| ServerError::new(std::io::ErrorKind::Other, error.to_json()))?;
         Ok(TarpcResponse(answer))
     }
-}
-
-/// The error as JSON, which clients of this package read.
-fn refusal(error: Error) -> ServerError {
-    let detail = serde_json::to_string(&error).unwrap_or_else(|_| error.to_string());
-    ServerError::new(std::io::ErrorKind::Other, detail)
 }
 
 /// A call that tarpc's server received.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compatibility::{Mismatch, Typed, check};
 use crate::schemas::{MethodSchemas, SchemaSet, Schemas};
-use crate::shape::{Mismatch, Typed, check};
 use crate::type_text::{as_sent, is_option};
 use crate::{Method, Param, Surface};
 
@@ -94,7 +94,7 @@ impl Surface {
             self.methods.iter().filter(|method| old.method(&method.name).is_none()).collect();
         for was in old.methods.iter() {
             match self.method(&was.name) {
-                Some(is) => changes.extend(self.changes_of(is, old, was)),
+                Some(is) => changes.extend(self.change_of(is, old, was)),
                 None => changes.push(removed_or_renamed(was, &mut added)),
             }
         }
@@ -102,22 +102,18 @@ impl Surface {
         changes
     }
 
-    /// The changes from `was`, a method of `old`, to `is`, the method of the same name here.
-    fn changes_of(&self, is: &Method, old: &Self, was: &Method) -> Vec<Change> {
-        let mut changes = Vec::new();
+    /// The change from `was`, a method of `old`, to `is`, the method of the same name here.
+    fn change_of(&self, is: &Method, old: &Self, was: &Method) -> Option<Change> {
         let attributes = |method: &Method| (method.read, method.idempotent, method.deadline_ms);
-        match (self.types_of(is), old.types_of(was)) {
-            (Some(new), Some(old)) => changes.extend(reshaped(is, &new, was, &old)),
-            _ if was.signature().eq(is.signature()) => {}
-            _ if differ_in_options(was, is) => {
-                changes.push(Change::Optional { was: was.clone(), is: is.clone() });
-            }
-            _ => changes.push(Change::Retyped { was: was.clone(), is: is.clone() }),
-        }
-        if changes.is_empty() && attributes(was) != attributes(is) {
-            changes.push(Change::Attributes { was: was.clone(), is: is.clone() });
-        }
-        changes
+        let changed = match (self.types_of(is), old.types_of(was)) {
+            (Some(new), Some(old)) => reshaped(is, &new, was, &old),
+            _ if was.signature().eq(is.signature()) => None,
+            _ if differ_in_options(was, is) => Some(Change::Optional { was: was.clone(), is: is.clone() }),
+            _ => Some(Change::Retyped { was: was.clone(), is: is.clone() }),
+        };
+        let has_other_attributes = attributes(was) != attributes(is);
+        changed
+            .or_else(|| has_other_attributes.then(|| Change::Attributes { was: was.clone(), is: is.clone() }))
     }
 
     /// The methods that prevent a client of this surface from using `server`. There are none if the server
@@ -279,7 +275,8 @@ impl fmt::Display for Change {
             Self::Optional { was, is } => {
                 write!(
                     f,
-                    "changed: it was `{was}` and is `{is}`. Old clients still work, without the new parameters"
+                    "changed: it was `{was}` and is `{is}`. Old clients still work, without the new \
+                     parameters"
                 )
             }
             Self::Reshaped { is, refused } if refused.is_empty() => {
@@ -320,8 +317,7 @@ mod tests {
             interface: "Counter".into(),
             version: "1".into(),
             methods: methods.into(),
-            errors: Cow::default(),
-            schemas: None,
+            ..Surface::default()
         }
     }
 

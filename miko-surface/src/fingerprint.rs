@@ -52,8 +52,6 @@ fn canonical(json: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use serde_json::json;
 
     use crate::{Method, MethodSchemas, Param, SchemaSet, Schemas, Surface};
@@ -75,8 +73,7 @@ mod tests {
             interface: "Counter".into(),
             version: "1".into(),
             methods: methods.into(),
-            errors: Cow::default(),
-            schemas: None,
+            ..Surface::default()
         }
     }
 

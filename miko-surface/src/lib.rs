@@ -4,6 +4,7 @@
 //! recorded file, and at run time, by a server, with the surface of a client.
 
 mod change;
+mod compatibility;
 mod fingerprint;
 mod schemas;
 mod shape;
@@ -21,7 +22,7 @@ pub use schemas::{MethodSchemas, SchemaSet, Schemas};
 /// The description of an interface: its name, version and methods.
 ///
 /// The attribute generates one per interface as a constant; one from a socket or a file has the same type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Surface {
     /// The name of the trait.
     pub interface: Cow<'static, str>,
@@ -135,13 +136,7 @@ impl Surface {
         methods.iter_mut().for_each(|method| method.doc = Cow::default());
         methods.sort_by(|one, other| one.name.cmp(&other.name));
         let schemas = self.schemas.as_ref().map(|schemas| Box::new(schemas.without_annotations()));
-        Self {
-            interface: self.interface.clone(),
-            version: Cow::default(),
-            methods: methods.into(),
-            errors: Cow::default(),
-            schemas,
-        }
+        Self { interface: self.interface.clone(), methods: methods.into(), schemas, ..Self::default() }
     }
 
     /// The surface as indented JSON with a newline at its end.
@@ -173,7 +168,7 @@ impl Method {
         self.idempotent || self.read == Some(true)
     }
 
-    /// Its signature without its name, with the types as they travel.
+    /// Its signature without its name, with the types as they are sent.
     fn signature(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let params = self
             .params

@@ -63,7 +63,7 @@ const ANNOTATIONS: &[&str] =
     &["title", "description", "examples", "default", "deprecated", "readOnly", "writeOnly"];
 
 impl Schemas {
-    /// The schemas of what is sent and of what is received.
+    /// The schemas of both directions.
     pub fn new(sent: SchemaSet, received: SchemaSet) -> Self {
         Self { sent, received, hash: CachedHash::default() }
     }
@@ -269,10 +269,14 @@ mod tests {
     fn annotations_are_no_part_of_a_shape() {
         let mut schema = json!({
             "title": "T", "type": "object", "default": {},
-            "properties": {"title": {"type": "string", "description": "Its title."}, "kind": {"const": "title"}},
+            "properties": {
+                "title": {"type": "string", "description": "Its title."},
+                "kind": {"const": "title"},
+            },
         });
         remove_annotations(&mut schema);
-        let bare = json!({"type": "object", "properties": {"title": {"type": "string"}, "kind": {"const": "title"}}});
+        let properties = json!({"title": {"type": "string"}, "kind": {"const": "title"}});
+        let bare = json!({"type": "object", "properties": properties});
         assert_eq!(schema, bare);
     }
 }

@@ -1,7 +1,8 @@
 //! Builds other packages in the target folder of this test.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
 /// The workspace under test.
@@ -89,6 +90,23 @@ pub fn built(name: &str) -> PathBuf {
 /// The whole output of a run of cargo.
 pub fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The output of the program `client` when it calls the server that the program `server` runs. A program serves
+/// until its standard input ends, or calls the server at a path.
+pub fn call_version(client: &str, server: &str) -> String {
+    let mut serving = Command::new(built(server))
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
+    let (path, token) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
+    let output = Command::new(built(client)).arg(path).env("MIKOBASE_TOKEN", token).output().unwrap();
+    drop(serving.stdin.take());
+    assert!(serving.wait().unwrap().success());
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The target folder of this test, which is `target/debug/deps/interface-…`.

@@ -1,8 +1,6 @@
 //! Types that an interface describes: their schemas are recorded, and compared when a client connects.
 
-use std::io::{BufRead, BufReader};
 use std::panic::catch_unwind;
-use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use mikobase::rpc::{Interface, Surface, assert_types_as_recorded, schemars};
@@ -10,7 +8,7 @@ use mikobase::{Error, Result, mikobase_interface};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cargo::{Package, built, printed};
+use crate::cargo::{Package, call_version, printed};
 
 /// What is ordered.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -88,66 +86,51 @@ fn a_change_of_a_type_is_found_by_the_generated_test() {
 /// A version of a program: its types, and its additional parameter with the argument.
 struct Version {
     name: &'static str,
-    types: &'static str,
+    item: &'static str,
+    kind: &'static str,
+    count: &'static str,
     parameter: &'static str,
     argument: &'static str,
 }
 
-const TYPES: &str = "#[derive(Default, Serialize, Deserialize, JsonSchema)] struct Item { name: String }
-#[derive(Serialize, Deserialize, JsonSchema)] enum Kind { Plain, Gift { card: String } }
-type Count = u32;";
+const BASE: Version = Version {
+    name: "base",
+    item: "{ name: String }",
+    kind: "{ Plain, Gift { card: String } }",
+    count: "u32",
+    parameter: "",
+    argument: "",
+};
 
 const VERSIONS: &[Version] = &[
-    Version { name: "base", types: TYPES, parameter: "", argument: "" },
-    Version {
-        name: "required_field",
-        types: "#[derive(Default, Serialize, Deserialize, JsonSchema)] struct Item { name: String, price: u64 }
-#[derive(Serialize, Deserialize, JsonSchema)] enum Kind { Plain, Gift { card: String } }
-type Count = u32;",
-        parameter: "",
-        argument: "",
-    },
-    Version {
-        name: "optional_field",
-        types: "#[derive(Default, Serialize, Deserialize, JsonSchema)] struct Item { name: String, note: Option<u8> }
-#[derive(Serialize, Deserialize, JsonSchema)] enum Kind { Plain, Gift { card: String } }
-type Count = u32;",
-        parameter: "",
-        argument: "",
-    },
-    Version {
-        name: "lost_variant",
-        types: "#[derive(Default, Serialize, Deserialize, JsonSchema)] struct Item { name: String }
-#[derive(Serialize, Deserialize, JsonSchema)] enum Kind { Plain }
-type Count = u32;",
-        parameter: "",
-        argument: "",
-    },
-    Version {
-        name: "another_alias",
-        types: "#[derive(Default, Serialize, Deserialize, JsonSchema)] struct Item { name: String }
-#[derive(Serialize, Deserialize, JsonSchema)] enum Kind { Plain, Gift { card: String } }
-type Count = String;",
-        parameter: "",
-        argument: "",
-    },
+    BASE,
+    Version { name: "required_field", item: "{ name: String, price: u64 }", ..BASE },
+    Version { name: "optional_field", item: "{ name: String, note: Option<u8> }", ..BASE },
+    Version { name: "lost_variant", kind: "{ Plain }", ..BASE },
+    Version { name: "another_alias", count: "String", ..BASE },
     Version {
         name: "optional_argument",
-        types: TYPES,
         parameter: ", hurry: Option<bool>",
         argument: ", Some(true)",
+        ..BASE
     },
 ];
 
 impl Version {
     fn program(&self) -> String {
-        let Self { types, parameter, argument, .. } = self;
+        let Self { item, kind, count, parameter, argument, .. } = self;
         format!(
             r#"use mikobase::prelude::*;
 use schemars::JsonSchema;
 use serde::{{Deserialize, Serialize}};
 
-{types}
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+struct Item {item}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+enum Kind {kind}
+
+type Count = {count};
 
 #[mikobase_interface(schema)]
 trait Shop {{
@@ -227,25 +210,9 @@ fn types_that_do_not_fit_are_refused_when_a_client_connects() {
         ("optional_argument", "base", "ordered a lamp"),
         ("base", "optional_argument", "ordered a lamp"),
     ] {
-        let answer = call(client, server);
+        let answer = call_version(client, server);
         assert!(answer.contains(expected), "a {client} client on a {server} server: {answer}");
         let is_refused = answer.contains("surface-mismatch") && answer.contains("order");
         assert_eq!(is_refused, expected != "ordered a lamp", "{answer}");
     }
-}
-
-/// The output of the client of one version when it calls the server of another.
-fn call(client: &str, server: &str) -> String {
-    let mut serving = Command::new(built(server))
-        .arg("serve")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
-    let (path, token) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
-    let output = Command::new(built(client)).arg(path).env("MIKOBASE_TOKEN", token).output().unwrap();
-    drop(serving.stdin.take());
-    assert!(serving.wait().unwrap().success());
-    String::from_utf8(output.stdout).unwrap()
 }

@@ -154,13 +154,17 @@ echo! {
     value: Value = [json!(null), json!({"a": [1, -2, 0.5, "x", true, null, {}], "": []})];
     values: Vec<Value> = [vec![], vec![json!(null), json!([[]])]];
     map_of_values: BTreeMap<String, Value> = [BTreeMap::from([("a".to_owned(), json!({"b": 1}))])];
-    json_map: serde_json::Map<String, Value> = [serde_json::Map::from_iter([("z".to_owned(), json!(1)), ("a".to_owned(), json!(2))])];
+    json_map: serde_json::Map<String, Value> = [
+        serde_json::Map::from_iter([("z".to_owned(), json!(1)), ("a".to_owned(), json!(2))])
+    ];
     number: serde_json::Number = [1.into(), u64::MAX.into()];
     option: Option<u8> = [None, Some(0)];
     option_of_unit: Option<()> = [None, Some(())];
     option_of_value: Option<Value> = [None, Some(json!(null)), Some(json!(5)), Some(json!({"a": null}))];
     option_of_option: Option<Option<u8>> = [None, Some(None), Some(Some(3))];
-    option_thrice: Option<Option<Option<String>>> = [None, Some(None), Some(Some(None)), Some(Some(Some("x".to_owned())))];
+    option_thrice: Option<Option<Option<String>>> = [
+        None, Some(None), Some(Some(None)), Some(Some(Some("x".to_owned())))
+    ];
     option_of_option_of_unit: Option<Option<()>> = [None, Some(None), Some(Some(()))];
     option_of_unit_struct: Option<Unit> = [None, Some(Unit)];
     option_of_newtype: Option<Newtype> = [None, Some(Newtype(None)), Some(Newtype(Some(1)))];
@@ -193,7 +197,9 @@ echo! {
     map_by_char: BTreeMap<char, u8> = [BTreeMap::from([('a', 1)])];
     map_by_bool: BTreeMap<bool, u8> = [BTreeMap::from([(true, 1)])];
     map_by_pair: BTreeMap<(u8, u8), u8> = [BTreeMap::from([((1, 2), 3)])];
-    map_of_maps: BTreeMap<String, BTreeMap<String, Vec<u8>>> = [BTreeMap::from([("a".to_owned(), BTreeMap::from([("b".to_owned(), vec![1])]))])];
+    map_of_maps: BTreeMap<String, BTreeMap<String, Vec<u8>>> = [
+        BTreeMap::from([("a".to_owned(), BTreeMap::from([("b".to_owned(), vec![1])]))])
+    ];
     ok_or_err: Result<u8, String> = [Ok(1), Err("no".to_owned())];
     result_of_unit: Result<(), Option<u8>> = [Ok(()), Err(None)];
     range: Range<u32> = [1..5];
@@ -209,7 +215,9 @@ echo! {
     structure: Named = [named()];
     structures: Vec<Named> = [vec![named(), named()]];
     flattened: Flattened = [Flattened { id: 1, rest: BTreeMap::from([("x".to_owned(), 2)]) }];
-    external: External = [External::Unit, External::Newtype(named()), External::Struct { x: None, y: vec!["a".to_owned()] }];
+    external: External = [
+        External::Unit, External::Newtype(named()), External::Struct { x: None, y: vec!["a".to_owned()] }
+    ];
     internal: Internal = [
         Internal::Unit, Internal::Newtype(named()), Internal::Struct { x: None, y: vec![] }
     ];

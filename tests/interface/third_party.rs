@@ -1,10 +1,9 @@
 //! A package outside the workspace that depends on `mikobase` alone.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::cargo::{Package, WORKSPACE, built, printed};
+use crate::cargo::{Package, WORKSPACE, built, call_version, printed};
 
 fn package() -> Package {
     let package = Package::outside("abacus", "2021");
@@ -35,24 +34,8 @@ fn it_shares_its_own_interface_and_versions_of_it_talk_if_they_fit() {
         ("changed", "first", "the server does not have all that the client may call: slide differ."),
         ("grown", "changed", "the server does not have all that the client may call: slide differ."),
     ] {
-        let answer = call(client, server);
+        let answer = call_version(client, server);
         assert!(answer.contains(expected), "a {client} client on a {server} server: {answer}");
         assert_eq!(answer.contains("surface-mismatch"), expected != "2", "{answer}");
     }
-}
-
-/// The output of the client of one version when it calls the server of another.
-fn call(client: &str, server: &str) -> String {
-    let mut serving = Command::new(built(server))
-        .arg("serve")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
-    let (path, token) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
-    let output = Command::new(built(client)).arg(path).env("MIKOBASE_TOKEN", token).output().unwrap();
-    drop(serving.stdin.take());
-    assert!(serving.wait().unwrap().success());
-    String::from_utf8(output.stdout).unwrap()
 }

@@ -12,8 +12,7 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (name, methods_name) = (interface.ident(), interface.async_trait());
     let client_name = interface.named("AsyncClient");
     let doc = format!(
-        "The methods of [`{name}`](super::super::{name}) for callers with a runtime. What they return borrows \
-         nothing."
+        "The async methods of [`{name}`](super::super::{name}). The futures that they return borrow nothing."
     );
     let client_doc = format!(
         "A proxy for callers with a runtime. [`{methods_name}`] has its methods. Its clones share one \

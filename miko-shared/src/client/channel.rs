@@ -191,10 +191,7 @@ impl tokio_serde::Deserializer<Response<EncodedResponse>> for EncodedMessages {
         let Answer { request_id, response } = Answer::read(frame).map_err(io::Error::other)?;
         let message = match response {
             Ok(response) => Ok(EncodedResponse(response.into_owned())),
-            Err(error) => {
-                let detail = serde_json::to_string(&error).unwrap_or_else(|_| error.to_string());
-                Err(ServerError::new(io::ErrorKind::Other, detail))
-            }
+            Err(error) => Err(ServerError::new(io::ErrorKind::Other, error.to_json())),
         };
         Ok(Response { request_id, message })
     }

@@ -113,10 +113,9 @@ async fn read_frame<T: DeserializeOwned>(
 ) -> Result<T> {
     loop {
         if let Some(frame) = buffer.next_frame(limit)? {
-            let read = || rmp_serde::from_slice(frame);
-            return memory::read_within(limit * memory::MAX_EXPANSION, read).map_err(|fault| {
-                Error::caused_by(ErrorId::INVALID_REQUEST, "the handshake cannot be read", fault)
-            });
+            return memory::read_frame(frame.len(), limit, || rmp_serde::from_slice(frame)).map_err(
+                |fault| Error::caused_by(ErrorId::INVALID_REQUEST, "the handshake cannot be read", fault),
+            );
         }
         read_more(stream, buffer).await?;
     }

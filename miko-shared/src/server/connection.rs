@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use miko_rpc::memory::LARGE_FRAME;
 use miko_rpc::{Call, Error, ErrorId, Interface, Method, memory, unreadable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -17,9 +18,6 @@ use crate::wire::message::{self, Incoming, IncomingCall};
 
 /// Pending answers are sent when they reach this many bytes.
 const FLUSH_AT: usize = 64 << 10;
-
-/// Frames of more bytes than this are reported to [`memory`].
-const LARGE: usize = 64 << 10;
 
 /// A call that takes this long is logged, since all other calls wait for it.
 const SLOW_CALL: Duration = Duration::from_secs(1);
@@ -90,7 +88,7 @@ impl ConnectionState {
     fn receive(&mut self, count: usize, frame_size: usize) {
         self.incoming.filled(count);
         self.arrived = Instant::now();
-        if self.incoming.len() > LARGE
+        if self.incoming.len() > LARGE_FRAME
             && let Err(full) = memory::charge_incoming(count)
             && !self.incoming.is_ready(frame_size)
         {
@@ -174,7 +172,8 @@ fn serve_frame<I: Interface + ?Sized>(
     shared: &Shared<I>,
     outgoing: &mut Vec<u8>,
 ) -> Result<Option<u64>, Error> {
-    let call = match read_call(frame, shared.limits.frame_size) {
+    let read = memory::read_frame(frame.len(), shared.limits.frame_size, || Incoming::read(frame));
+    let call = match read {
         Ok(Incoming::Call(call)) => call,
         Ok(Incoming::Cancel) => return Ok(None),
         Err(fault) => return Err(unreadable(&fault.to_string())),
@@ -183,15 +182,6 @@ fn serve_frame<I: Interface + ?Sized>(
         message::encode_refusal(call.id, &error, outgoing);
     }
     Ok(Some(call.id))
-}
-
-/// Decodes the message in a frame, with a bound on the memory of its values. A small frame cannot reach the
-/// bound.
-fn read_call(frame: &[u8], frame_size: usize) -> Result<Incoming<'_>, rmp_serde::decode::Error> {
-    if frame.len() <= LARGE {
-        return Incoming::read(frame);
-    }
-    memory::read_within(frame_size.saturating_mul(memory::MAX_EXPANSION), || Incoming::read(frame))
 }
 
 /// Runs a call, unless its deadline has passed, and appends its answer to `outgoing`. An error refuses the
@@ -244,7 +234,7 @@ fn report_slow(method: Option<&Method>, started: Instant) {
 /// Accounts for the memory of a large answer. A small answer is always sent, because its call may have had
 /// effects.
 fn memory_of_answer(bytes: usize) -> Result<(), Error> {
-    if bytes > LARGE { memory::charge(bytes) } else { Ok(()) }
+    if bytes > LARGE_FRAME { memory::charge(bytes) } else { Ok(()) }
 }
 
 /// Sends the reason why the connection ends. Errors of sending are ignored.

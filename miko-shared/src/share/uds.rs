@@ -394,6 +394,8 @@ impl Uds {
         };
         let descriptors_per_worker = if self.capture_output { 4 } else { 2 };
         let descriptors = DescriptorLimit::for_workers(n.min(self.max_concurrent), descriptors_per_worker)?;
+        // Computed once for all processes, which inherit it.
+        I::surface().fingerprint();
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
         let listener = UnixListener::bind(self.path()).map_err(failed)?;
         fs::set_permissions(self.path(), fs::Permissions::from_mode(0o600)).map_err(failed)?;

@@ -1,7 +1,7 @@
 //! Frames: a big-endian length of four bytes, followed by that many bytes.
 
-use miko_rpc::codec::{self, Message, SerdeMessage};
-use miko_rpc::{self as rpc, Error, ErrorId, Result};
+use miko_rpc::codec::{self, EncodeFault, Message, SerdeMessage};
+use miko_rpc::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -33,7 +33,7 @@ pub(super) fn encode_after(
 ) -> Result<()> {
     append(limit, out, |out, end| {
         write_before(out);
-        codec::encode(out, end, |encoder| message.write(encoder)).map_err(|fault| rpc::unsent(fault, limit))
+        codec::encode(out, end, |encoder| message.write(encoder)).map_err(|fault| fault.into_error(limit))
     })
 }
 
@@ -70,8 +70,7 @@ pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T> {
 
 /// The error of a frame of more than `limit` bytes.
 pub(crate) fn too_large(limit: usize) -> Error {
-    Error::new(ErrorId::REQUEST_TOO_LARGE, "a frame is larger than the limit `frame_size`")
-        .with("allowed", limit)
+    EncodeFault::TooLong.into_error(limit)
 }
 
 /// Buffers received bytes and splits them into frames.
@@ -181,6 +180,8 @@ impl FrameBuffer {
 
 #[cfg(test)]
 mod tests {
+    use miko_rpc::ErrorId;
+
     use super::*;
 
     fn frames_of(stream: &[u8], chunk: usize) -> Vec<Vec<u8>> {

@@ -137,8 +137,8 @@ const OTHER: u32 = 16;
 
 /// Appends an answer that refuses the call `request_id` to `out`, as one frame.
 pub fn encode_refusal(request_id: u64, error: &Error, out: &mut Vec<u8>) {
-    let detail = serde_json::to_string(error).unwrap_or_else(|_| error.to_string());
-    let refusal = Response::<()> { request_id, message: Err(ServerError { kind: OTHER, detail }) };
+    let refusal = ServerError { kind: OTHER, detail: error.to_json() };
+    let refusal = Response::<()> { request_id, message: Err(refusal) };
     // It consists of numbers and a text, and there is no limit.
     let _ = frame::encode(&refusal, usize::MAX, out);
 }
