@@ -9,12 +9,13 @@ use mikobase::prelude::*;
 use crate::harness::Case;
 use crate::support::Running;
 use crate::turnstile::turnstile_rpc::TurnstileClient;
-use crate::turnstile::{Counting, Turnstile};
+use crate::turnstile::{Counting, Turnstile, turnstile};
 
 pub const CASES: &[Case] = &[
     ("it_sees_each_call_once_with_its_worker_and_how_it_went", sees_each_call),
     ("its_refusal_is_the_error_of_the_method_and_the_call_is_not_run", refuses),
     ("its_panic_fails_the_call_and_the_server_goes_on", panics),
+    ("it_may_call_another_server", calls_another_server),
     ("calls_of_one_commit_are_seen_one_by_one", in_a_commit_batch),
 ];
 
@@ -76,6 +77,23 @@ fn panics() {
     assert!(error.is(ErrorId::INTERNAL) && error.to_string().contains("a hook that fails"), "{error}");
     assert_eq!(turnstile.pass().unwrap(), 1);
     share.join().unwrap();
+}
+
+fn calls_another_server() {
+    let gate_uds = Uds::new().unwrap();
+    let gate = turnstile(&gate_uds);
+    let (path, token) = (gate.path().to_owned(), gate.token().clone());
+    let uds = Uds::new().unwrap().around(move |_, next| {
+        TurnstileClient::connect(&path, &token)?.pass()?;
+        next.run()
+    });
+    let share = turnstile(&uds);
+    let behind_the_gate = share.db().unwrap();
+    assert_eq!(behind_the_gate.count().unwrap(), 0);
+    assert_eq!(behind_the_gate.pass().unwrap(), 1);
+    assert_eq!(gate.db().unwrap().count().unwrap(), 2, "one for each call");
+    share.join().unwrap();
+    gate.join().unwrap();
 }
 
 fn in_a_commit_batch() {

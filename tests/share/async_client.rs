@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use crate::harness::Case;
+use crate::lost::NOT_TAKEN_UP;
 use crate::relay::{ConnectionFate, Relay};
 use crate::turnstile::turnstile_rpc::{TurnstileAsync, TurnstileAsyncClient};
 use crate::turnstile::{RELEASE, turnstile};
@@ -18,6 +19,7 @@ pub const CASES: &[Case] = &[
     ("clones_of_an_async_client_call_at_once", at_once),
     ("a_dropped_call_does_not_affect_others", dropped),
     ("an_async_call_has_its_methods_deadline", own_deadline),
+    ("an_async_deadline_covers_opening_a_connection", opening),
     ("an_async_call_is_sent_again_only_if_it_may_be", lost),
     ("an_async_client_of_a_server_that_is_gone_says_so", gone),
     ("an_async_client_is_let_in_by_the_same_rules", let_in),
@@ -96,6 +98,20 @@ fn own_deadline() {
         assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
         RELEASE.get().unwrap().notify();
         assert_eq!(client.count().await.unwrap(), 1);
+    });
+    share.join().unwrap();
+}
+
+fn opening() {
+    let uds = Uds::new().unwrap();
+    let share = turnstile(&uds);
+    let relay = Relay::start(share.path(), NOT_TAKEN_UP);
+    in_a_runtime(async {
+        let client = TurnstileAsyncClient::connect(relay.path(), share.token()).await.unwrap();
+        relay.wait_for_loss();
+        let error = client.queue().await.unwrap_err();
+        assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+        assert_eq!(client.count().await.unwrap(), 0, "it was not run");
     });
     share.join().unwrap();
 }

@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("a_call_that_was_never_sent_is_sent_on_a_new_connection", unsent),
     ("a_call_is_sent_again_once", once),
     ("a_method_has_its_own_deadline", own_deadline),
+    ("a_deadline_covers_opening_a_connection", opening),
 ];
 
 /// Runs `test` with a client whose connections meet these fates.
@@ -28,6 +29,10 @@ fn with_connections(fates: &'static [ConnectionFate], test: impl FnOnce(&Turnsti
 
 const FIRST_ANSWER_LOST: &[ConnectionFate] =
     &[ConnectionFate::IsLostBeforeTheFirstAnswer, ConnectionFate::Lives];
+
+/// The first connection is lost, and no handshake is answered on the second.
+pub const NOT_TAKEN_UP: &[ConnectionFate] =
+    &[ConnectionFate::IsLostWhileIdle, ConnectionFate::IsNotTakenUp, ConnectionFate::Lives];
 
 fn idempotent() {
     with_connections(FIRST_ANSWER_LOST, |client, _| {
@@ -73,5 +78,15 @@ fn own_deadline() {
             1,
             "it was run once, though it is idempotent: in time is what counts"
         );
+    });
+}
+
+/// Without that, the call would last as long as the limit `call_deadline`, five minutes.
+fn opening() {
+    with_connections(NOT_TAKEN_UP, |client, relay| {
+        relay.wait_for_loss();
+        let error = client.queue().unwrap_err();
+        assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+        assert_eq!(client.count().unwrap(), 0, "it was not run, and the next call has a new connection");
     });
 }

@@ -19,6 +19,8 @@ pub enum ConnectionFate {
     IsLostWhileIdle,
     /// The connection is lost before the first answer arrives: the call was run, but the client cannot know.
     IsLostBeforeTheFirstAnswer,
+    /// The handshake is never answered, as by a server that runs a long call.
+    IsNotTakenUp,
 }
 
 /// Relays connections to a server. Each gets the next fate; all connections after the last fate get that one
@@ -73,6 +75,9 @@ fn relay_frames(mut client: &UnixStream, mut server: &UnixStream, fate: Connecti
     loop {
         while let Some(frame) = incoming.next_frame(frame::MAX_FRAME_SIZE).unwrap() {
             heard += 1;
+            if fate == ConnectionFate::IsNotTakenUp {
+                continue;
+            }
             if fate == ConnectionFate::IsLostBeforeTheFirstAnswer && heard > 1 {
                 return;
             }
