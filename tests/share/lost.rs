@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("a_call_that_was_never_sent_is_sent_on_a_new_connection", unsent),
     ("a_call_is_sent_again_once", once),
     ("a_method_has_its_own_deadline", own_deadline),
+    ("after_a_deadline_the_connection_is_used_on", same_connection),
     ("a_deadline_covers_opening_a_connection", opening),
 ];
 
@@ -88,5 +89,17 @@ fn opening() {
         let error = client.queue().unwrap_err();
         assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
         assert_eq!(client.count().unwrap(), 0, "it was not run, and the next call has a new connection");
+    });
+}
+
+/// A second connection would not be taken up.
+fn same_connection() {
+    with_connections(&[ConnectionFate::Lives, ConnectionFate::IsNotTakenUp], |client, _| {
+        for late in 1..=3 {
+            let error = client.queue().unwrap_err();
+            assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+            RELEASE.get().unwrap().notify();
+            assert_eq!(client.count().unwrap(), late, "the late answer is not taken for this one");
+        }
     });
 }

@@ -1,6 +1,7 @@
 //! One blocking connection: the handshake, then requests and their answers, one at a time.
 
 use std::io::{ErrorKind, Write};
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ pub(super) struct Connection {
     incoming: FrameBuffer,
     outgoing: Vec<u8>,
     next_id: u64,
+    /// The calls that failed by their deadline, whose answers may still arrive.
+    given_up: Vec<u64>,
     /// The smaller of the two sides' frame limits, in bytes.
     frame_limit: usize,
     spin: AdaptiveSpin,
@@ -51,6 +54,7 @@ impl Connection {
             incoming: FrameBuffer::default(),
             outgoing: Vec::new(),
             next_id: 1,
+            given_up: Vec::new(),
             frame_limit: address.limits.frame_size,
             spin: AdaptiveSpin::new(address.shared_status.clone()),
             timeout: Duration::ZERO,
@@ -66,7 +70,9 @@ impl Connection {
     /// The answer must have arrived at `until`. `deadline` is the time left as the server is told it, and the
     /// timeout of each wait for room to write.
     ///
-    /// Every fault except [`ConnectionFault::OfCall`] leaves the connection unusable.
+    /// A call that is not answered in time is given up, and the connection remains usable: its answer is
+    /// discarded when it arrives. Every fault except [`ConnectionFault::OfCall`] leaves the connection
+    /// unusable.
     pub(super) fn call(
         &mut self,
         request: &dyn Message,
@@ -83,21 +89,38 @@ impl Connection {
         self.set_timeout(deadline).map_err(ConnectionFault::OfConnection)?;
         self.until = until;
         self.send().map_err(|error| ConnectionFault::classify(error, ConnectionFault::Unsent))?;
-        self.receive(|frame| {
-            let Answer { request_id, response } = Answer::read(frame)?;
-            // One call is in progress at a time, so its answer is the next message. A refusal with another id
-            // means that the server could not decode the request's id; it then closes the connection.
-            Ok(match response {
-                Ok(response) if request_id == id => read(&response).map_err(ConnectionFault::OfCall),
-                Ok(_) => Err(ConnectionFault::OfConnection(Error::new(
-                    ErrorId::INTERNAL,
-                    "the server answered another call",
-                ))),
-                Err(refusal) if request_id == id => Err(ConnectionFault::OfCall(refusal)),
-                Err(refusal) => Err(ConnectionFault::OfConnection(refusal)),
-            })
-        })
-        .unwrap_or_else(|error| Err(ConnectionFault::classify(error, ConnectionFault::Unanswered)))
+        loop {
+            let mut given_up = mem::take(&mut self.given_up);
+            let received = self.receive(|frame| {
+                let Answer { request_id, response } = Answer::read(frame)?;
+                if let Some(late) = given_up.iter().position(|given_up| *given_up == request_id) {
+                    given_up.swap_remove(late);
+                    return Ok(None);
+                }
+                // One call is in progress at a time, so its answer is the next message. A refusal with
+                // another id means that the server could not decode the request's id; it then closes the
+                // connection.
+                Ok(Some(match response {
+                    Ok(response) if request_id == id => read(&response).map_err(ConnectionFault::OfCall),
+                    Ok(_) => Err(ConnectionFault::OfConnection(Error::new(
+                        ErrorId::INTERNAL,
+                        "the server answered another call",
+                    ))),
+                    Err(refusal) if request_id == id => Err(ConnectionFault::OfCall(refusal)),
+                    Err(refusal) => Err(ConnectionFault::OfConnection(refusal)),
+                }))
+            });
+            self.given_up = given_up;
+            match received {
+                Ok(Some(answered)) => return answered,
+                Ok(None) => {}
+                Err(error) if error.is(ErrorId::DEADLINE_EXCEEDED) => {
+                    self.given_up.push(id);
+                    return Err(ConnectionFault::OfCall(error));
+                }
+                Err(error) => return Err(ConnectionFault::classify(error, ConnectionFault::Unanswered)),
+            }
+        }
     }
 
     fn perform_handshake(&mut self, address: &Address, surface: &Surface) -> Result<()> {
