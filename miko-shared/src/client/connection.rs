@@ -1,7 +1,6 @@
 //! One blocking connection: the handshake, then requests and their answers, one at a time.
 
 use std::io::{ErrorKind, Write};
-use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -90,17 +89,12 @@ impl Connection {
         self.until = until;
         self.send().map_err(|error| ConnectionFault::classify(error, ConnectionFault::Unsent))?;
         loop {
-            let mut given_up = mem::take(&mut self.given_up);
             let received = self.receive(|frame| {
                 let Answer { request_id, response } = Answer::read(frame)?;
-                if let Some(late) = given_up.iter().position(|given_up| *given_up == request_id) {
-                    given_up.swap_remove(late);
-                    return Ok(None);
-                }
                 // One call is in progress at a time, so its answer is the next message. A refusal with
                 // another id means that the server could not decode the request's id; it then closes the
                 // connection.
-                Ok(Some(match response {
+                let answered = match response {
                     Ok(response) if request_id == id => read(&response).map_err(ConnectionFault::OfCall),
                     Ok(_) => Err(ConnectionFault::OfConnection(Error::new(
                         ErrorId::INTERNAL,
@@ -108,12 +102,12 @@ impl Connection {
                     ))),
                     Err(refusal) if request_id == id => Err(ConnectionFault::OfCall(refusal)),
                     Err(refusal) => Err(ConnectionFault::OfConnection(refusal)),
-                }))
+                };
+                Ok((request_id, answered))
             });
-            self.given_up = given_up;
             match received {
-                Ok(Some(answered)) => return answered,
-                Ok(None) => {}
+                Ok((request_id, _)) if request_id != id && self.discards_answer_to(request_id) => {}
+                Ok((_, answered)) => return answered,
                 Err(error) if error.is(ErrorId::DEADLINE_EXCEEDED) => {
                     self.given_up.push(id);
                     return Err(ConnectionFault::OfCall(error));
@@ -121,6 +115,12 @@ impl Connection {
                 Err(error) => return Err(ConnectionFault::classify(error, ConnectionFault::Unanswered)),
             }
         }
+    }
+
+    /// Whether the call `id` was given up. Its answer has arrived now, so it is forgotten.
+    fn discards_answer_to(&mut self, id: u64) -> bool {
+        let call = self.given_up.iter().position(|given_up| *given_up == id);
+        call.map(|call| self.given_up.swap_remove(call)).is_some()
     }
 
     fn perform_handshake(&mut self, address: &Address, surface: &Surface) -> Result<()> {
