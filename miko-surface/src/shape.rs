@@ -1,5 +1,5 @@
-//! The forms that the values of a type may have, by its JSON Schema. Keywords that are not known here, such as
-//! `pattern`, are ignored.
+//! The forms that the values of a type may have, by its JSON Schema. Keywords that are not known here, such
+//! as `pattern`, are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -92,8 +92,8 @@ pub fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The output of the program `client` when it calls the server that the program `server` runs. A program serves
-/// until its standard input ends, or calls the server at a path.
+/// The output of the program `client` when it calls the server that the program `server` runs. A program
+/// serves until its standard input ends, or calls the server at a path.
 pub fn call_version(client: &str, server: &str) -> String {
     let mut serving = Command::new(built(server))
         .arg("serve")

@@ -1,5 +1,5 @@
-//! Nils inside options. Serde, and every format that has no encoding of `Some`, makes the same nil of `None` and
-//! of `Some(None)`. A call says how many options are around a nil, and these deserializers give it back.
+//! Nils inside options. Serde, and every format that has no encoding of `Some`, makes the same nil of `None`
+//! and of `Some(None)`. A call says how many options are around a nil, and these deserializers give it back.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
