@@ -21,19 +21,26 @@ pub struct Client<I: ?Sized> {
 
 /// Carries calls to a server.
 pub trait Transport: Send + Sync {
-    /// Sends `request`, a call of `method`, and passes the answer to `read`. On success `read` was called
-    /// once.
+    /// Sends a call and passes its answer to `read`. On success `read` was called once.
     ///
     /// # Errors
     /// If the call could not be delivered or no response arrived: `server-gone`, `request-too-large`,
     /// `deadline-exceeded` and the like. Also the errors of `read`.
-    fn call(
-        &self,
-        method: &'static Method,
-        request: &dyn Message,
-        read: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()>;
+    fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
 }
+
+/// A call as a transport sends it.
+pub struct OutgoingCall<'c> {
+    /// The method that is called.
+    pub method: &'static Method,
+    /// The method and its arguments.
+    pub request: &'c dyn Message,
+    /// What is done with an answer that comes after the caller gave up.
+    pub discard: Discard,
+}
+
+/// Decodes an answer that nobody waits for, so that the objects and streams in it are released.
+pub type Discard = fn(&'static Method, &[u8]);
 
 /// A proxy that sends its calls over `transport`. A free function, since `Client` has no methods of its own.
 pub(crate) fn over<I: ?Sized>(transport: Box<dyn Transport>) -> Client<I> {
@@ -49,7 +56,8 @@ where
 {
     let mut returned = None;
     let request = Request { method, arguments };
-    let called = client.transport.call(method, &request, &mut |answer| {
+    let call = OutgoingCall { method, request: &request, discard: discard::<R::Value, R::Error> };
+    let called = client.transport.call(&call, &mut |answer| {
         returned = Some(read_answer(method, answer)?);
         Ok(())
     });
@@ -62,7 +70,12 @@ where
     }
 }
 
-/// A call before it is sent.
+/// Drops what an answer carries. One that cannot be decoded carries nothing.
+pub(crate) fn discard<T: Wire, E: Wire>(method: &'static Method, answer: &[u8]) {
+    drop(read_answer::<T, E>(method, answer));
+}
+
+/// The method and the arguments of a call.
 pub(crate) struct Request<A> {
     pub(crate) method: &'static Method,
     pub(crate) arguments: A,

@@ -38,6 +38,8 @@ mod guard;
 #[cfg(feature = "interface")]
 mod interface;
 pub mod json;
+#[cfg(feature = "interface")]
+mod link;
 pub mod memory;
 #[cfg(feature = "interface")]
 mod method_names;
@@ -66,11 +68,12 @@ pub use {
     async_client::{AnswerFuture, AsyncClient, AsyncTransport, PendingCall, call_async},
     bounds::{Fallible, Wire},
     call::{Call, Served, unreadable},
-    client::{Client, Transport, call},
+    client::{Client, Discard, OutgoingCall, Transport, call},
     dispatch::DispatchError,
     error::ERROR_MEANINGS,
     guard::{guard, panic_message},
     interface::{Interface, IsInterface},
+    link::{ItemSource, Link, ObjectLink, PendingAnswer, StreamMessage, receive},
     method_names::MethodNames,
     miko_surface::{Change, Difference, ErrorMeaning, Method, Param, Schemas, Surface},
     proxy::{AsyncProxy, Proxy},

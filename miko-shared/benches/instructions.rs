@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use miko_core::mikobase_rpc::MikobaseClient;
-use miko_core::rpc::codec::Message;
-use miko_core::rpc::{Call, Interface, Method, Proxy, Transport};
+use miko_core::rpc::{Call, Interface, OutgoingCall, Proxy, Transport};
 use miko_core::{Engine, Error, ErrorId, Mikobase, SqliteEngine};
 use miko_shared::BoxError;
 use miko_shared::wire::envelope::{Envelope, enclose_response};
@@ -100,8 +99,7 @@ impl Store {
 impl Transport for InProcess {
     fn call(
         &self,
-        _: &'static Method,
-        request: &dyn Message,
+        call: &OutgoingCall<'_>,
         read: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         const LIMIT: usize = 8 << 20;
@@ -109,7 +107,7 @@ impl Transport for InProcess {
         let mut buffers = self.buffers.lock().map_err(|_| broken())?;
         let Buffers { request: sent, answer, received } = &mut *buffers;
         sent.clear();
-        Envelope { deadline: Duration::from_secs(60), id: 1 }.enclose(request, LIMIT, sent)?;
+        Envelope { deadline: Duration::from_secs(60), id: 1 }.enclose(call.request, LIMIT, sent)?;
         carry(sent, received);
         let frame = received.next_frame(LIMIT)?.ok_or_else(broken)?;
         let Ok(Incoming::Call(call)) = Incoming::read(frame) else { return Err(broken()) };

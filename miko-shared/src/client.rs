@@ -2,7 +2,7 @@
 //!
 //! | proxy | modules | implementation | calls at a time |
 //! | --- | --- | --- | --- |
-//! | blocking | `transport`, `exclusive`, `connection` | blocking code in the caller's thread | one |
+//! | blocking | `transport`, `connection`, `inbox`, `socket` | blocking code in the callers' threads | one per thread |
 //! | async | `async_transport`, `channel` | tarpc's client in the caller's runtime (feature `tarpc`) | many |
 
 mod address;
@@ -13,7 +13,12 @@ mod channel;
 mod connection;
 mod exclusive;
 mod handshake;
+mod inbox;
+mod items;
+mod link;
+mod object;
 mod runtime;
+mod socket;
 mod transport;
 
 #[cfg(feature = "tarpc")]

@@ -3,9 +3,10 @@
 //!
 //! After the handshake a connection carries tarpc's protocol, framed as `tokio-util`'s length-delimited codec
 //! does by default and serialized as MessagePack. A stock tarpc client that performs the handshake can call
-//! the server.
+//! the server. Streams and objects have frames of their own, in [`extension`].
 
 pub mod envelope;
+pub mod extension;
 pub mod frame;
 pub mod handshake;
 pub mod message;

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use mikobase::prelude::*;
-use mikobase::rpc::codec::{self, Message};
-use mikobase::rpc::{Call, DispatchError, Interface, Method, Proxy, Transport};
+use mikobase::rpc::codec;
+use mikobase::rpc::{Call, DispatchError, Interface, OutgoingCall, Proxy, Transport};
 use mikobase::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -134,14 +134,9 @@ impl Stock for Shelf {
 struct Loopback<T, I: ?Sized>(T, fn(&T) -> &I);
 
 impl<T: Send + Sync, I: Interface + ?Sized> Transport for Loopback<T, I> {
-    fn call(
-        &self,
-        _: &'static Method,
-        request: &dyn Message,
-        read: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+    fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let (mut sent, mut answer) = (Vec::new(), Vec::new());
-        assert!(codec::encode(&mut sent, usize::MAX, |encoder| request.write(encoder)).is_ok());
+        assert!(codec::encode(&mut sent, usize::MAX, |encoder| call.request.write(encoder)).is_ok());
         let (method, arguments) = codec::split_variant(&sent).unwrap();
         (self.1)(&self.0).serve(Call::message(method, arguments, &mut answer, usize::MAX))?;
         read(&answer)
@@ -223,12 +218,7 @@ fn a_panic_of_a_type_is_an_error_and_the_server_goes_on() {
 fn a_failure_on_the_way_is_the_error_of_the_method() {
     struct Broken;
     impl Transport for Broken {
-        fn call(
-            &self,
-            _: &'static Method,
-            _: &dyn Message,
-            _: &mut dyn FnMut(&[u8]) -> Result<()>,
-        ) -> Result<()> {
+        fn call(&self, _: &OutgoingCall<'_>, _: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
             Err(Error::new(ErrorId::SERVER_GONE, "it left"))
         }
     }

@@ -166,6 +166,17 @@ error_ids! {
     SERVER_GONE = "server-gone",
         "The server process ended, or could not be reached.",
         "any call after the server was killed";
+    SESSION_GONE = "session-gone",
+        "The object or stream is gone: it lived with a connection that was lost, or it was used in a fork. \
+         Ask the server for another one.",
+        "a call on a transaction after the server was restarted";
+    LAGGED = "lagged",
+        "Items of a feed were left out, because they were not read in time; `count` says how many. The stream \
+         goes on after it.",
+        "a subscriber that sleeps while thousands of changes are made";
+    CANCELLED = "cancelled",
+        "The caller gave the call up before it was answered.",
+        "a future of a later answer that was dropped";
     SERVER_USED_IN_FORK = "server-used-in-fork",
         "A `Uds` belongs to the process that made it; in a fork only `path` and `token` can be read.",
         "`uds.mikobase(…)` inside a worker of the same `Uds`";

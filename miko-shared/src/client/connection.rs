@@ -1,39 +1,103 @@
-//! One blocking connection: the handshake, then requests and their answers, one at a time.
+//! One blocking connection, which any number of threads use: the handshake, then calls, their answers, and
+//! the items of streams.
+//!
+//! A thread that waits reads for all ([`Inbox`]). A thread that is alone takes the reader before it sends, so
+//! its answer passes through no inbox.
 
-use std::io::{ErrorKind, Write};
-use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use miko_rpc::codec::Message;
-use miko_rpc::{Error, ErrorId, Result, Surface};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, recv};
+use miko_rpc::{Error, ErrorId, Link, OutgoingCall, Result, Surface, receive};
 
 use super::Address;
 use super::handshake::ClientHandshake;
+use super::inbox::{Delivery, Inbox, Step, Topic, append_frame};
+use super::runtime::refuse_where_it_cannot_wait;
+use super::socket::{Event, Socket, not_in_time};
 use crate::polling::AdaptiveSpin;
-use crate::wire::envelope::Envelope;
+use crate::wire::envelope::{Envelope, open_response};
+use crate::wire::extension::{self, FromServer, is_extension};
 use crate::wire::frame::{self, FrameBuffer};
+use crate::wire::handshake::HandshakeReply;
 use crate::wire::message::Answer;
+
+/// How long a thread waits for room to write before it looks whether it has to read.
+const ROOM_CHECK: Duration = Duration::from_millis(10);
+
+/// The capacity that a send buffer keeps, in bytes.
+const KEPT_BUFFER: usize = 1 << 20;
 
 /// A connection after its handshake.
 pub(super) struct Connection {
-    stream: UnixStream,
-    incoming: FrameBuffer,
-    outgoing: Vec<u8>,
-    next_id: u64,
-    /// The calls that failed by their deadline, whose answers may still arrive.
-    given_up: Vec<u64>,
+    socket: Socket,
+    /// The process that opened it. A fork has a socket of its own with the same peer, and must not use it.
+    pid: u32,
+    address: Address,
+    next_id: AtomicU64,
     /// The smaller of the two sides' frame limits, in bytes.
     frame_limit: usize,
+    /// Bytes that there was no room for. They are sent before all others.
+    unsent: Mutex<Unsent>,
+    /// Whether there are such bytes. Changes while `unsent` is locked.
+    has_unsent: AtomicBool,
+    inbox: Mutex<Inbox<Box<Reader>, Thread>>,
+}
+
+/// What the thread that reads uses.
+struct Reader {
+    incoming: FrameBuffer,
+    /// The frame that it sends before it reads.
+    outgoing: Vec<u8>,
     spin: AdaptiveSpin,
-    /// The timeout of each single wait, for bytes or for room to write. It is also the socket's write
-    /// timeout, which is set only when the value changes.
-    timeout: Duration,
-    /// When the call in progress fails, if it waits for its answer; `None` for no limit but `timeout`.
-    until: Option<Instant>,
+}
+
+/// Why a call returned no response.
+pub(super) enum ConnectionFault {
+    /// The call was refused, or given up; the connection remains usable.
+    OfCall(Error),
+    /// The connection failed and is unusable.
+    OfConnection(Error),
+    /// The connection was lost before the whole request was sent, so the call did not run.
+    Unsent(Error),
+    /// The connection was lost before the answer arrived; it is unknown whether the call ran.
+    Unanswered(Error),
+}
+
+/// Bytes that are still to be sent, from `start` on.
+#[derive(Default)]
+struct Unsent {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+/// The reader, until it is dropped; also by a panic of a type that deserializes itself.
+struct Leading<'c> {
+    connection: &'c Connection,
+    /// Always there but while it is dropped.
+    reader: Option<Box<Reader>>,
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            self.connection.inbox().return_reader(reader);
+        }
+    }
+}
+
+/// Reads the response to a call.
+type ReadAnswer<'r> = &'r mut dyn FnMut(&[u8]) -> Result<()>;
+
+/// What became of a wait.
+enum Waited {
+    /// The own frame was read.
+    Arrived(Result<(), ConnectionFault>),
+    /// It was not there in time.
+    TimedOut,
 }
 
 impl Connection {
@@ -44,185 +108,590 @@ impl Connection {
         address: &Address,
         surface: &Surface,
         timeout: Duration,
-    ) -> Result<Self> {
-        if timeout.is_zero() {
-            return Err(connection_error(ErrorKind::TimedOut.into()));
-        }
-        let mut connection = Self {
-            stream,
+    ) -> Result<Arc<Self>> {
+        let until = Instant::now().checked_add(timeout);
+        let mut reader = Reader {
             incoming: FrameBuffer::default(),
             outgoing: Vec::new(),
-            next_id: 1,
-            given_up: Vec::new(),
-            frame_limit: address.limits.frame_size,
             spin: AdaptiveSpin::new(address.shared_status.clone()),
-            timeout: Duration::ZERO,
-            until: None,
         };
-        connection.set_timeout(timeout)?;
-        connection.perform_handshake(address, surface)?;
-        Ok(connection)
+        let socket = Socket::new(stream);
+        let server_limit = perform_handshake(&socket, &mut reader, address, surface, until)?;
+        Ok(Arc::new(Self {
+            socket,
+            pid: process::id(),
+            address: address.clone(),
+            next_id: AtomicU64::new(1),
+            frame_limit: address.limits.frame_size.min(server_limit),
+            unsent: Mutex::default(),
+            has_unsent: AtomicBool::new(false),
+            inbox: Mutex::new(Inbox::new(Box::new(reader))),
+        }))
     }
 
-    /// Sends one request, and passes the response to `read`.
+    /// Whether this process opened the connection.
+    pub(super) fn is_own(&self) -> bool {
+        self.pid == process::id()
+    }
+
+    /// The address of the server.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Checks that this process may use what lives with the connection.
     ///
-    /// The answer must have arrived at `until`. `deadline` is the time left as the server is told it, and the
-    /// timeout of each wait for room to write.
+    /// # Errors
+    /// `session-gone` in a fork.
+    pub(super) fn check_process(&self) -> Result<()> {
+        if self.is_own() {
+            return Ok(());
+        }
+        let message = "an object or stream belongs to the process that received it, and was used in a fork";
+        Err(Error::new(ErrorId::SESSION_GONE, message))
+    }
+
+    /// Sends one call, to an object or to the interface, and passes the response to `read`.
     ///
-    /// A call that is not answered in time is given up, and the connection remains usable: its answer is
-    /// discarded when it arrives. Every fault except [`ConnectionFault::OfCall`] leaves the connection
-    /// unusable.
+    /// The answer must have arrived at `until`. `deadline` is the time left as the server is told it. A call
+    /// that is not answered in time is cancelled, and its answer discarded when it arrives. Every fault
+    /// except [`ConnectionFault::OfCall`] leaves the connection unusable.
     pub(super) fn call(
-        &mut self,
-        request: &dyn Message,
+        self: &Arc<Self>,
+        call: &OutgoingCall<'_>,
+        object: Option<u64>,
         deadline: Duration,
         until: Option<Instant>,
-        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+        read: ReadAnswer<'_>,
     ) -> Result<(), ConnectionFault> {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.outgoing.clear();
-        Envelope { deadline, id }
-            .enclose(request, self.frame_limit, &mut self.outgoing)
-            .map_err(ConnectionFault::OfCall)?;
-        self.set_timeout(deadline).map_err(ConnectionFault::OfConnection)?;
-        self.until = until;
-        self.send().map_err(|error| ConnectionFault::classify(error, ConnectionFault::Unsent))?;
-        loop {
-            let received = self.receive(|frame| {
-                let Answer { request_id, response } = Answer::read(frame)?;
-                // One call is in progress at a time, so its answer is the next message. A refusal with
-                // another id means that the server could not decode the request's id; it then closes the
-                // connection.
-                let answered = match response {
-                    Ok(response) if request_id == id => read(&response).map_err(ConnectionFault::OfCall),
-                    Ok(_) => Err(ConnectionFault::OfConnection(Error::new(
-                        ErrorId::INTERNAL,
-                        "the server answered another call",
-                    ))),
-                    Err(refusal) if request_id == id => Err(ConnectionFault::OfCall(refusal)),
-                    Err(refusal) => Err(ConnectionFault::OfConnection(refusal)),
-                };
-                Ok((request_id, answered))
-            });
-            match received {
-                Ok((request_id, _)) if request_id != id && self.discards_answer_to(request_id) => {}
-                Ok((_, answered)) => return answered,
-                Err(error) if error.is(ErrorId::DEADLINE_EXCEEDED) => {
-                    self.given_up.push(id);
-                    return Err(ConnectionFault::OfCall(error));
-                }
-                Err(error) => return Err(ConnectionFault::classify(error, ConnectionFault::Unanswered)),
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let enclose = |out: &mut Vec<u8>| self.enclose(id, call, object, deadline, out);
+        let waited = match self.lead().map_err(not_sent)? {
+            Some(leading) => self.call_alone(leading, id, enclose, until, read)?,
+            None => {
+                let mut frame = Vec::new();
+                enclose(&mut frame)?;
+                self.inbox().expect(id);
+                self.send_expected(id, &frame, 0, until)?;
+                self.wait_for_answer(id, until, read)
             }
+        };
+        match waited {
+            Waited::Arrived(answered) => answered,
+            Waited::TimedOut => self.give_up(id, call, read),
         }
     }
 
-    /// Whether the call `id` was given up. Its answer has arrived now, so it is forgotten.
-    fn discards_answer_to(&mut self, id: u64) -> bool {
-        let call = self.given_up.iter().position(|given_up| *given_up == id);
-        call.map(|call| self.given_up.swap_remove(call)).is_some()
+    /// As [`call`](Self::call), as the reader.
+    fn call_alone(
+        self: &Arc<Self>,
+        mut leading: Leading<'_>,
+        id: u64,
+        enclose: impl FnOnce(&mut Vec<u8>) -> Result<(), ConnectionFault>,
+        until: Option<Instant>,
+        read: ReadAnswer<'_>,
+    ) -> Result<Waited, ConnectionFault> {
+        let Some(reader) = &mut leading.reader else { return Ok(Waited::TimedOut) };
+        reader.outgoing.clear();
+        enclose(&mut reader.outgoing)?;
+        let sent = self.try_send(&reader.outgoing).map_err(|error| self.lost_unsent(id, error))?;
+        if sent < reader.outgoing.len() {
+            let frame = std::mem::take(&mut reader.outgoing);
+            self.inbox().expect(id);
+            drop(leading);
+            self.send_expected(id, &frame, sent, until)?;
+            return Ok(self.wait_for_answer(id, until, read));
+        }
+        reader.outgoing.shrink_to(KEPT_BUFFER);
+        let waited = self.read_until_answered(&mut leading, id, until, read);
+        if matches!(waited, Waited::TimedOut) {
+            // Before another thread can read the answer.
+            self.inbox().expect(id);
+        }
+        Ok(waited)
     }
 
-    fn perform_handshake(&mut self, address: &Address, surface: &Surface) -> Result<()> {
-        let mut handshake = ClientHandshake::begin(address, surface, &mut self.outgoing)?;
+    /// Appends the frame of a call.
+    fn enclose(
+        &self,
+        id: u64,
+        call: &OutgoingCall<'_>,
+        object: Option<u64>,
+        deadline: Duration,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ConnectionFault> {
+        match object {
+            None => Envelope { deadline, id }.enclose(call.request, self.frame_limit, out),
+            Some(object) => extension::put_call(object, id, deadline, call.request, self.frame_limit, out),
+        }
+        .map_err(ConnectionFault::OfCall)
+    }
+
+    /// Cancels the call `id`, unless its answer has arrived by now.
+    fn give_up(
+        self: &Arc<Self>,
+        id: u64,
+        call: &OutgoingCall<'_>,
+        read: ReadAnswer<'_>,
+    ) -> Result<(), ConnectionFault> {
+        let answer = self.inbox().give_up(id, call.method, call.discard);
+        if let Some(answer) = answer {
+            return self.read_answer(&answer, read);
+        }
+        self.control(|out| extension::put_cancel(id, out));
+        Err(ConnectionFault::OfCall(not_in_time()))
+    }
+
+    /// Appends frames that tell the server something, and sends them if there is room. Never blocks: it runs
+    /// also while a frame is decoded, when nobody reads.
+    pub(super) fn control(&self, put: impl FnOnce(&mut Vec<u8>)) {
+        if !self.is_own() {
+            return;
+        }
+        let mut unsent = self.unsent();
+        put(&mut unsent.bytes);
+        // Who reads next reports a lost connection.
+        let _ = self.flush(&mut unsent);
+    }
+
+    // Sending.
+
+    /// Sends what there is room for; returns how many bytes of `frame` need no further care.
+    fn try_send(&self, frame: &[u8]) -> Result<usize> {
+        let mut unsent = self.unsent();
+        if !unsent.is_empty() && !self.flush(&mut unsent)? {
+            return Ok(0);
+        }
+        let sent = self.socket.send(frame)?;
+        if 0 < sent && sent < frame.len() {
+            // The rest of a frame that was begun.
+            unsent.bytes.extend_from_slice(&frame[sent..]);
+            self.has_unsent.store(true, Ordering::Relaxed);
+        }
+        Ok(sent)
+    }
+
+    /// Sends the frame of a call whose answer is expected, of which `begun` bytes were sent. Reads while there
+    /// is no room and no other thread reads: else a server that waits for its answers to be read would wait
+    /// for ever.
+    fn send_expected(
+        self: &Arc<Self>,
+        id: u64,
+        frame: &[u8],
+        begun: usize,
+        until: Option<Instant>,
+    ) -> Result<(), ConnectionFault> {
+        let mut begun = begun;
         loop {
-            // The server may refuse before it has read everything. Its reply then takes precedence over the
-            // write error.
-            let sent = self.send();
-            self.outgoing.clear();
-            let reply = self.receive(frame::decode).or_else(|no_reply| sent.and(Err(no_reply)))?;
-            if let Some(server_limit) = handshake.receive(reply, &mut self.outgoing)? {
-                self.frame_limit = self.frame_limit.min(server_limit);
+            let sent = if begun == 0 {
+                begun = self.try_send(frame).map_err(|error| self.lost_unsent(id, error))?;
+                begun == frame.len()
+            } else {
+                self.flush(&mut self.unsent()).map_err(|error| self.lost_unsent(id, error))?
+            };
+            if sent {
                 return Ok(());
             }
+            match self.wait_for_room(until) {
+                Ok(true) => {}
+                Ok(false) if begun == 0 => {
+                    self.inbox().forget(id);
+                    let message = "the server did not read the call before its deadline; it was not sent";
+                    return Err(ConnectionFault::OfCall(Error::new(ErrorId::DEADLINE_EXCEEDED, message)));
+                }
+                // The rest is sent by whoever uses the connection next.
+                Ok(false) => return Ok(()),
+                Err(error) => return Err(self.lost_unsent(id, error)),
+            }
         }
     }
 
-    fn send(&mut self) -> Result<()> {
-        self.stream.write_all(&self.outgoing).map_err(connection_error)
+    /// Waits until there may be room to send, and reads meanwhile, if no other thread does. Returns `false`
+    /// if the time is `until`.
+    fn wait_for_room(self: &Arc<Self>, until: Option<Instant>) -> Result<bool> {
+        let soon = Instant::now() + ROOM_CHECK;
+        let check = Some(until.map_or(soon, |until| until.min(soon)));
+        match self.lead()? {
+            Some(mut leading) => {
+                self.socket.wait(Event::Any, check)?;
+                if let Some(reader) = &mut leading.reader {
+                    let received = self.socket.receive(&mut reader.incoming);
+                    self.deliver_all(reader).and(received)?;
+                }
+            }
+            None => {
+                self.socket.wait(Event::Writable, check)?;
+            }
+        }
+        Ok(until.is_none_or(|until| Instant::now() < until))
     }
 
-    /// Receives one frame and decodes it. Spins briefly before it blocks.
-    fn receive<T>(&mut self, mut decode: impl FnMut(&[u8]) -> Result<T>) -> Result<T> {
+    /// Sends the bytes that there was no room for; whether all of them were sent.
+    fn flush(&self, unsent: &mut Unsent) -> Result<bool> {
+        let result = loop {
+            if unsent.is_empty() {
+                break Ok(());
+            }
+            match self.socket.send(&unsent.bytes[unsent.start..]) {
+                Ok(0) => break Ok(()),
+                Ok(count) => unsent.start += count,
+                Err(error) => break Err(error),
+            }
+        };
+        if unsent.is_empty() {
+            unsent.bytes.clear();
+            unsent.bytes.shrink_to(KEPT_BUFFER);
+            unsent.start = 0;
+        }
+        self.has_unsent.store(!unsent.is_empty(), Ordering::Relaxed);
+        result.map(|()| unsent.is_empty())
+    }
+
+    /// The connection was lost before the call `id` was sent.
+    fn lost_unsent(&self, id: u64, error: Error) -> ConnectionFault {
+        let mut inbox = self.inbox();
+        inbox.forget(id);
+        inbox.fail(error.clone());
+        not_sent(error)
+    }
+
+    // Waiting.
+
+    /// Waits for the answer to the call `id`, which is expected.
+    fn wait_for_answer(self: &Arc<Self>, id: u64, until: Option<Instant>, read: ReadAnswer<'_>) -> Waited {
         loop {
-            if let Some(frame) = self.incoming.next_frame(self.frame_limit)? {
-                let message = decode(frame);
-                self.incoming.shrink();
-                return message;
+            let step = self.inbox().poll(Topic::Answer(id), thread::current);
+            match step {
+                Step::Arrived(answer) => return Waited::Arrived(self.read_answer(&answer, read)),
+                Step::Fault(error) => return Waited::Arrived(Err(unanswered(error))),
+                Step::Lead(reader) => {
+                    let mut leading = Leading { connection: self, reader: Some(reader) };
+                    let waited = self.read_until_answered(&mut leading, id, until, read);
+                    if matches!(waited, Waited::Arrived(_)) {
+                        self.inbox().forget(id);
+                    }
+                    return waited;
+                }
+                Step::Sleep => {}
             }
-            if !self.spin_for_reply() {
-                self.block_until_readable()?;
-                self.read()?;
+            if !sleep_until(until) {
+                self.inbox().leave(Topic::Answer(id));
+                return Waited::TimedOut;
             }
         }
     }
 
-    /// Reads the bytes that have arrived, without blocking. Returns `false` if there are none.
-    fn read(&mut self) -> Result<bool> {
-        match recv(self.stream.as_raw_fd(), self.incoming.room(), MsgFlags::MSG_DONTWAIT) {
-            Ok(0) => Err(Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")),
-            Ok(count) => {
-                self.incoming.filled(count);
-                Ok(true)
-            }
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
-            Err(fault) => Err(connection_error(fault.into())),
-        }
-    }
-
-    /// Blocks in `poll` until the stream is readable, or has failed, or the timeout expires.
+    /// Waits for frames of `stream` and appends them, with their headers, to `frames`; `false` if there are
+    /// none at `until`.
     ///
-    /// A blocking `read` is woken twice per call: a Unix socket also wakes its waiters when the server has
-    /// received the request and the socket becomes writable. That doubles the context switches and costs the
-    /// server another wake-up. `poll` is woken only by the events it requests.
-    fn block_until_readable(&self) -> Result<()> {
-        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
-        let timeout = left.map_or(self.timeout, |left| left.min(self.timeout));
-        let milliseconds = timeout.as_micros().div_ceil(1000);
-        let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(0) => Err(connection_error(ErrorKind::TimedOut.into())),
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(fault) => Err(connection_error(fault.into())),
+    /// # Errors
+    /// If the connection was lost, or this thread may not wait.
+    pub(super) fn wait_for_items(
+        self: &Arc<Self>,
+        stream: u64,
+        until: Option<Instant>,
+        frames: &mut Vec<u8>,
+    ) -> Result<bool> {
+        self.check_process()?;
+        let topic = Topic::Items(stream);
+        loop {
+            let step = self.inbox().poll(topic, thread::current);
+            match step {
+                Step::Arrived(arrived) => {
+                    *frames = arrived;
+                    return Ok(true);
+                }
+                Step::Fault(error) => return Err(error),
+                Step::Lead(reader) => {
+                    let mut leading = Leading { connection: self, reader: Some(reader) };
+                    refuse_where_it_cannot_wait(&self.address.path)?;
+                    return self.read_items(&mut leading, stream, until, frames).inspect_err(|error| {
+                        self.inbox().fail(error.clone());
+                    });
+                }
+                Step::Sleep => {}
+            }
+            if let Err(error) = refuse_where_it_cannot_wait(&self.address.path) {
+                self.inbox().leave(topic);
+                return Err(error);
+            }
+            if !sleep_until(until) {
+                self.inbox().leave(topic);
+                return Ok(false);
+            }
         }
     }
 
-    /// Spins for a reply, if that is likely to succeed; returns whether bytes have arrived. An error ends the
-    /// spin with `false`: `receive` then polls and reads again, which reports it.
-    fn spin_for_reply(&mut self) -> bool {
-        let Some(mut window) = self.spin.begin() else { return false };
+    /// Reads as the reader until frames of `stream` have arrived, and takes all that have.
+    fn read_items(
+        self: &Arc<Self>,
+        leading: &mut Leading<'_>,
+        stream: u64,
+        until: Option<Instant>,
+        frames: &mut Vec<u8>,
+    ) -> Result<bool> {
+        let mut own = |frame: &[u8]| {
+            let is_own = is_extension(frame) && FromServer::stream_of(frame) == Some(stream);
+            if is_own {
+                append_frame(frame, frames);
+            }
+            is_own
+        };
+        if !self.read_until(leading, until, &mut own)? {
+            return Ok(false);
+        }
+        let Some(reader) = &mut leading.reader else { return Ok(true) };
+        while let Some(frame) = reader.incoming.next_frame(self.frame_limit)? {
+            if !own(frame) {
+                self.deliver(frame)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Keeps the frames of a stream that was received.
+    pub(super) fn open_stream(&self, stream: u64) {
+        self.inbox().open(stream);
+    }
+
+    /// Drops the frames of a stream, and tells the server that it is no longer read.
+    pub(super) fn close_stream(&self, stream: u64) {
+        if self.is_own() {
+            self.inbox().close(stream);
+            self.control(|out| extension::put_release(stream, out));
+        }
+    }
+
+    /// Reads as the reader until the answer to the call `id` has arrived.
+    fn read_until_answered(
+        self: &Arc<Self>,
+        leading: &mut Leading<'_>,
+        id: u64,
+        until: Option<Instant>,
+        read: ReadAnswer<'_>,
+    ) -> Waited {
+        let mut answered = None;
+        let mut own = |frame: &[u8]| match open_response(frame) {
+            Some((answers, response)) if answers == id => {
+                answered = Some(self.receive(|| read(response)));
+                true
+            }
+            Some(_) => false,
+            None if is_extension(frame) => false,
+            None => match Answer::read(frame) {
+                Ok(answer) if answer.request_id == id => {
+                    answered = Some(answer.response.and_then(|response| self.receive(|| read(&response))));
+                    true
+                }
+                _ => false,
+            },
+        };
+        match self.read_until(leading, until, &mut own) {
+            Ok(false) => Waited::TimedOut,
+            Ok(true) => Waited::Arrived(answered.unwrap_or(Ok(())).map_err(ConnectionFault::OfCall)),
+            Err(error) => {
+                self.inbox().fail(error.clone());
+                Waited::Arrived(Err(unanswered(error)))
+            }
+        }
+    }
+
+    /// Reads frames until `own` has taken one, or the time is `until` (`false`). Delivers the frames before
+    /// it; those after it stay in the buffer of the reader.
+    fn read_until(
+        self: &Arc<Self>,
+        leading: &mut Leading<'_>,
+        until: Option<Instant>,
+        own: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<bool> {
+        let Some(reader) = &mut leading.reader else { return Ok(false) };
+        loop {
+            while let Some(frame) = reader.incoming.next_frame(self.frame_limit)? {
+                if own(frame) {
+                    reader.incoming.shrink();
+                    return Ok(true);
+                }
+                self.deliver(frame)?;
+            }
+            reader.incoming.shrink();
+            if self.spin_until_readable(reader) {
+                continue;
+            }
+            let event = if self.has_unsent.load(Ordering::Relaxed) { Event::Any } else { Event::Readable };
+            if !self.socket.wait(event, until)? {
+                return Ok(false);
+            }
+            if event == Event::Any {
+                self.flush(&mut self.unsent())?;
+            }
+            self.socket.receive(&mut reader.incoming)?;
+        }
+    }
+
+    /// Delivers all frames that have arrived.
+    fn deliver_all(self: &Arc<Self>, reader: &mut Reader) -> Result<()> {
+        while let Some(frame) = reader.incoming.next_frame(self.frame_limit)? {
+            self.deliver(frame)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the frame of another thread into the inbox.
+    ///
+    /// # Errors
+    /// If nothing is expected that the frame could be. A refusal with an unknown id means that the server
+    /// could not decode the id of a call; it then closes the connection.
+    fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
+        let topic = match open_response(frame) {
+            Some((id, _)) => Topic::Answer(id),
+            None if is_extension(frame) => {
+                let unknown = || Error::new(ErrorId::INTERNAL, "the server has sent an unknown frame");
+                Topic::Items(FromServer::stream_of(frame).ok_or_else(unknown)?)
+            }
+            None => Topic::Answer(Answer::read(frame)?.request_id),
+        };
+        let delivery = self.inbox().deliver(topic, frame);
+        match delivery {
+            Delivery::Done => Ok(()),
+            Delivery::Discarded(method, discard) => {
+                if let Ok(response) = Answer::read(frame).and_then(|answer| answer.response) {
+                    self.receive(|| discard(method, &response));
+                }
+                Ok(())
+            }
+            Delivery::Unexpected => Err(match Answer::read(frame)?.response {
+                Ok(_) => Error::new(ErrorId::INTERNAL, "the server answered another call"),
+                Err(refusal) => refusal,
+            }),
+        }
+    }
+
+    /// Reads an answer that another thread has received.
+    fn read_answer(self: &Arc<Self>, frame: &[u8], read: ReadAnswer<'_>) -> Result<(), ConnectionFault> {
+        let response = Answer::read(frame).and_then(|answer| answer.response);
+        response.and_then(|response| self.receive(|| read(&response))).map_err(ConnectionFault::OfCall)
+    }
+
+    /// Decodes something that this connection has received.
+    fn receive<R>(self: &Arc<Self>, decode: impl FnOnce() -> R) -> R {
+        let link: Arc<dyn Link> = Arc::clone(self) as _;
+        receive(link, decode)
+    }
+
+    /// Spins for bytes, if that is likely to succeed; returns whether some have arrived. An error ends the
+    /// spin with `false`: the caller then polls and reads again, which reports it.
+    fn spin_until_readable(&self, reader: &mut Reader) -> bool {
+        let Some(mut window) = reader.spin.begin() else { return false };
         let found = loop {
             window.yield_cpu();
-            match self.read() {
+            match self.socket.receive(&mut reader.incoming) {
                 Ok(true) => break true,
                 Ok(false) if window.is_open() => {}
                 _ => break false,
             }
         };
-        self.spin.record(&window, found);
+        reader.spin.record(&window, found);
         found
     }
 
-    /// Sets the timeout of each single wait.
-    fn set_timeout(&mut self, timeout: Duration) -> Result<()> {
-        if self.timeout != timeout {
-            self.stream.set_write_timeout(Some(timeout)).map_err(connection_error)?;
-            self.timeout = timeout;
-        }
-        Ok(())
+    /// Becomes the reader, if there is none.
+    ///
+    /// # Errors
+    /// If the connection was lost.
+    fn lead(&self) -> Result<Option<Leading<'_>>> {
+        let reader = self.inbox().take_reader()?;
+        Ok(reader.map(|reader| Leading { connection: self, reader: Some(reader) }))
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox<Box<Reader>, Thread>> {
+        // Nothing panics while the lock is held.
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unsent(&self) -> MutexGuard<'_, Unsent> {
+        // Nothing panics while the lock is held.
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Why a call returned no response.
-pub(super) enum ConnectionFault {
-    /// The call was refused; the connection remains usable.
-    OfCall(Error),
-    /// The connection failed and is unusable.
-    OfConnection(Error),
-    /// The connection was lost before the whole request was sent, so the call did not run.
-    Unsent(Error),
-    /// The connection was lost before the answer arrived; it is unknown whether the call ran.
-    Unanswered(Error),
+impl Unsent {
+    fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+}
+
+/// Sends the hello, and what else the server asks for, until it admits the client. Returns its frame limit.
+fn perform_handshake(
+    socket: &Socket,
+    reader: &mut Reader,
+    address: &Address,
+    surface: &Surface,
+    until: Option<Instant>,
+) -> Result<usize> {
+    let mut handshake = ClientHandshake::begin(address, surface, &mut reader.outgoing)?;
+    loop {
+        // The server may refuse before it has read everything. Its reply then takes precedence over the
+        // write error.
+        let sent = send_all(socket, &reader.outgoing, until);
+        reader.outgoing.clear();
+        let reply = receive_reply(socket, reader, address.limits.frame_size, until);
+        let reply = reply.or_else(|no_reply| sent.and(Err(no_reply)))?;
+        if let Some(server_limit) = handshake.receive(reply, &mut reader.outgoing)? {
+            return Ok(server_limit);
+        }
+    }
+}
+
+fn send_all(socket: &Socket, bytes: &[u8], until: Option<Instant>) -> Result<()> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match socket.send(&bytes[sent..])? {
+            0 if !socket.wait(Event::Writable, until)? => return Err(not_in_time()),
+            count => sent += count,
+        }
+    }
+    Ok(())
+}
+
+fn receive_reply(
+    socket: &Socket,
+    reader: &mut Reader,
+    limit: usize,
+    until: Option<Instant>,
+) -> Result<HandshakeReply> {
+    loop {
+        if let Some(frame) = reader.incoming.next_frame(limit)? {
+            return frame::decode(frame);
+        }
+        if !socket.wait(Event::Readable, until)? {
+            return Err(not_in_time());
+        }
+        socket.receive(&mut reader.incoming)?;
+    }
+}
+
+/// Sleeps until another thread wakes this one; `false` if the time is `until`.
+fn sleep_until(until: Option<Instant>) -> bool {
+    let Some(until) = until else {
+        thread::park();
+        return true;
+    };
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return false;
+    }
+    thread::park_timeout(left);
+    true
+}
+
+/// A fault before the whole call was sent.
+fn not_sent(error: Error) -> ConnectionFault {
+    ConnectionFault::classify(error, ConnectionFault::Unsent)
+}
+
+/// A fault after the call was sent.
+fn unanswered(error: Error) -> ConnectionFault {
+    ConnectionFault::classify(error, ConnectionFault::Unanswered)
 }
 
 impl ConnectionFault {
@@ -230,15 +699,5 @@ impl ConnectionFault {
     /// otherwise.
     fn classify(error: Error, if_gone: fn(Error) -> Self) -> Self {
         if error.is(ErrorId::SERVER_GONE) { if_gone(error) } else { Self::OfConnection(error) }
-    }
-}
-
-/// The error of a failed read, write or poll: `deadline-exceeded` for a timeout, otherwise `server-gone`.
-fn connection_error(fault: std::io::Error) -> Error {
-    match fault.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time")
-        }
-        _ => Error::caused_by(ErrorId::SERVER_GONE, "the connection to the server was lost", fault),
     }
 }

@@ -25,8 +25,6 @@ pub(super) struct InUse<'e, T> {
     exclusive: &'e Exclusive<T>,
     /// The value, or the place for another one.
     pub(super) value: Option<T>,
-    /// Whether another thread had to return it first.
-    pub(super) has_waited: bool,
 }
 
 impl<T> Exclusive<T> {
@@ -42,8 +40,7 @@ impl<T> Exclusive<T> {
         if state.pid != pid {
             *state = State { value: None, in_use: false, waiting: 0, pid };
         }
-        let has_waited = state.in_use;
-        if has_waited {
+        if state.in_use {
             state.waiting += 1;
             let waited = self.returned.wait_timeout_while(state, timeout, |state| state.in_use);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -53,7 +50,7 @@ impl<T> Exclusive<T> {
             }
         }
         state.in_use = true;
-        Some(InUse { exclusive: self, value: state.value.take(), has_waited })
+        Some(InUse { exclusive: self, value: state.value.take() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {

@@ -1,12 +1,15 @@
 //! Where a thread may block: not where it runs the tasks of an async runtime.
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
 use miko_rpc::{Error, ErrorId, Result};
 use tokio::runtime::Handle;
 use tokio::task::coop::{consume_budget, has_budget_remaining};
+
+use crate::serving;
 
 /// More steps than tokio lets a task take before it must yield.
 const MORE_THAN_A_BUDGET: usize = 256;
@@ -17,6 +20,20 @@ const MORE_THAN_A_BUDGET: usize = 256;
 /// block.
 pub(crate) fn refuse_in_task() -> Result<()> {
     if Handle::try_current().is_ok() && runs_a_task() { Err(inside_runtime()) } else { Ok(()) }
+}
+
+/// Refuses a call to the server at `path` where it would wait for itself, or stop a runtime. A method of a
+/// server may wait for another server.
+pub(super) fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
+    if !serving::runs_a_call() {
+        return refuse_in_task();
+    }
+    if !serving::listens_at(path) {
+        return Ok(());
+    }
+    let message = "a method calls the server that is running it, which would wait for itself: \
+                   call the implementation directly";
+    Err(Error::new(ErrorId::SELF_CALL, message).with("path", path.display().to_string()))
 }
 
 /// Refuses where this thread has entered a tokio runtime, also outside a task.

@@ -1,22 +1,19 @@
 //! The transport of a blocking proxy: a connection that is reopened after it is lost.
 
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use miko_rpc::codec::Message;
-use miko_rpc::{Error, ErrorId, Method, Result, Surface, Transport};
+use miko_rpc::{Error, ErrorId, OutgoingCall, Result, Surface, Transport};
 use tracing::info;
 
 use super::Address;
 use super::address::{CONNECT_RETRY, is_not_listening};
 use super::connection::{Connection, ConnectionFault};
 use super::exclusive::Exclusive;
-use super::runtime::refuse_in_task;
-use crate::serving;
+use super::runtime::refuse_where_it_cannot_wait;
 
 /// Counts the calls of a transport, including those that failed.
 #[derive(Clone, Default)]
@@ -29,7 +26,7 @@ impl CallCounter {
     }
 }
 
-/// Carries the calls of a proxy over a Unix socket, one at a time.
+/// Carries the calls of a proxy over a Unix socket, from any number of threads.
 ///
 /// A lost connection is reopened. The call in progress is retried once if it cannot have run, because it was
 /// not sent completely, or if it is repeatable. Otherwise it fails, because it is unknown whether it ran. A
@@ -40,13 +37,16 @@ pub(crate) struct SocketTransport {
     /// The surface of the interface, for the handshake.
     surface: &'static Surface,
     calls: CallCounter,
-    connection: Exclusive<Connection>,
+    current: Mutex<Option<Arc<Connection>>>,
+    /// Held while a connection is opened.
+    opening: Exclusive<()>,
 }
 
 impl SocketTransport {
     /// Creates a transport that connects at its first call.
     pub(crate) fn new(address: Address, surface: &'static Surface) -> Self {
-        Self { address, surface, calls: CallCounter::default(), connection: Exclusive::new(None) }
+        let (calls, current) = Default::default();
+        Self { address, surface, calls, current, opening: Exclusive::new(Some(())) }
     }
 
     /// Connects at once. Retries until `timeout` while the server does not listen yet.
@@ -63,17 +63,44 @@ impl SocketTransport {
             }
         };
         let connection = Connection::open(stream, &address, surface, address.limits.call_deadline)?;
-        Ok(Self { connection: Exclusive::new(Some(connection)), ..Self::new(address, surface) })
+        let transport = Self::new(address, surface);
+        *transport.current() = Some(connection);
+        Ok(transport)
     }
 
-    /// Opens a connection, with a timeout for each wait.
+    /// The connection. Opens one within `timeout` if there is none; then the second value is `true`.
     ///
     /// # Errors
-    /// `server-gone` if it cannot connect, and the errors of the handshake.
-    fn open(&self, timeout: Duration) -> Result<Connection> {
+    /// `server-gone` if it cannot connect, the errors of the handshake, and `deadline-exceeded`.
+    fn connection(&self, started: Instant, deadline: Duration) -> Result<(Arc<Connection>, bool)> {
+        let usable = |connection: &&Arc<Connection>| connection.is_own();
+        if let Some(connection) = self.current().as_ref().filter(usable) {
+            return Ok((Arc::clone(connection), false));
+        }
+        let _opening =
+            self.opening.wait(deadline.saturating_sub(started.elapsed())).ok_or_else(not_opened)?;
+        if let Some(connection) = self.current().as_ref().filter(usable) {
+            return Ok((Arc::clone(connection), true));
+        }
         let stream =
             UnixStream::connect(&self.address.path).map_err(|fault| self.address.unreachable(fault))?;
-        Connection::open(stream, &self.address, self.surface, timeout)
+        let remaining = deadline.saturating_sub(started.elapsed());
+        let connection = Connection::open(stream, &self.address, self.surface, remaining)?;
+        *self.current() = Some(Arc::clone(&connection));
+        Ok((connection, true))
+    }
+
+    /// Forgets a connection that was lost.
+    fn forget(&self, lost: &Arc<Connection>) {
+        let mut current = self.current();
+        if current.as_ref().is_some_and(|connection| Arc::ptr_eq(connection, lost)) {
+            *current = None;
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
+        // Nothing panics while the lock is held.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The counter of its calls, which can be read while calls run.
@@ -83,46 +110,31 @@ impl SocketTransport {
 }
 
 impl Transport for SocketTransport {
-    fn call(
-        &self,
-        method: &'static Method,
-        request: &dyn Message,
-        read: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+    fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         refuse_where_it_cannot_wait(&self.address.path)?;
         self.calls.0.fetch_add(1, Ordering::Relaxed);
+        let method = call.method;
         let deadline = method.deadline_or(self.address.limits.call_deadline);
         let started = Instant::now();
-        let mut used = self.connection.wait(deadline).ok_or_else(in_use)?;
+        let until = started.checked_add(deadline);
         let mut retried = false;
         loop {
-            // The full deadline, if nothing was waited for: then it is that of the last call, and no system
-            // call sets the timeout of the socket.
-            let mut has_full_deadline = !retried && !used.has_waited;
-            let connection = match &mut used.value {
-                Some(connection) => connection,
-                none => {
-                    has_full_deadline = false;
-                    none.insert(self.open(deadline.saturating_sub(started.elapsed()))?)
-                }
-            };
+            let (connection, was_opened) = self.connection(started, deadline)?;
+            // The full deadline, if nothing was waited for.
             let remaining =
-                if has_full_deadline { deadline } else { deadline.saturating_sub(started.elapsed()) };
+                if was_opened || retried { deadline.saturating_sub(started.elapsed()) } else { deadline };
             if remaining.is_zero() {
-                return Err(Error::new(
-                    ErrorId::DEADLINE_EXCEEDED,
-                    "the deadline passed before the call was sent",
-                ));
+                let message = "the deadline passed before the call was sent";
+                return Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message));
             }
-            let (error, may_retry) =
-                match connection.call(request, remaining, started.checked_add(deadline), read) {
-                    Ok(()) => return Ok(()),
-                    Err(ConnectionFault::OfCall(error)) => return Err(error),
-                    Err(ConnectionFault::OfConnection(error)) => (error, false),
-                    Err(ConnectionFault::Unsent(error)) => (error, true),
-                    Err(ConnectionFault::Unanswered(error)) => (error, method.is_repeatable()),
-                };
-            used.value = None;
+            let (error, may_retry) = match connection.call(call, None, remaining, until, read) {
+                Ok(()) => return Ok(()),
+                Err(ConnectionFault::OfCall(error)) => return Err(error),
+                Err(ConnectionFault::OfConnection(error)) => (error, false),
+                Err(ConnectionFault::Unsent(error)) => (error, true),
+                Err(ConnectionFault::Unanswered(error)) => (error, method.is_repeatable()),
+            };
+            self.forget(&connection);
             info!(method = &*method.name, %error, retry = !retried && may_retry, "connection lost");
             if retried || !may_retry {
                 return Err(error);
@@ -132,24 +144,7 @@ impl Transport for SocketTransport {
     }
 }
 
-/// The error of a call that waited until its deadline for calls of other threads.
-fn in_use() -> Error {
-    Error::new(
-        ErrorId::DEADLINE_EXCEEDED,
-        "calls that other threads make on the same proxy lasted until the deadline; this call was not sent",
-    )
-}
-
-/// Refuses a call to the server at `path` where it would wait for itself, or stop a runtime. A method of a
-/// server may wait for another server.
-fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
-    if !serving::runs_a_call() {
-        return refuse_in_task();
-    }
-    if !serving::listens_at(path) {
-        return Ok(());
-    }
-    let message = "a method calls the server that is running it, which would wait for itself: \
-                   call the implementation directly";
-    Err(Error::new(ErrorId::SELF_CALL, message).with("path", path.display().to_string()))
+/// The error of a call that waited until its deadline for a connection that another thread opens.
+fn not_opened() -> Error {
+    Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time")
 }

@@ -13,6 +13,7 @@ use super::Shared;
 use super::around::{self, CallInfo, Peer};
 use crate::serving;
 use crate::wire::envelope::{Envelope, enclose_response};
+use crate::wire::extension::{FromClient, is_extension};
 use crate::wire::frame::FrameBuffer;
 use crate::wire::message::{self, Incoming, IncomingCall};
 
@@ -172,6 +173,10 @@ fn serve_frame<I: Interface + ?Sized>(
     shared: &Shared<I>,
     outgoing: &mut Vec<u8>,
 ) -> Result<Option<u64>, Error> {
+    if is_extension(frame) {
+        FromClient::read(frame)?;
+        return Ok(None);
+    }
     let read = memory::read_frame(frame.len(), shared.limits.frame_size, || Incoming::read(frame));
     let call = match read {
         Ok(Incoming::Call(call)) => call,

@@ -1,0 +1,453 @@
+//! Who reads from a connection, and what was read for whom. A state machine without I/O and without threads.
+//!
+//! Several threads wait for answers and items on one connection. One of them is the reader: it reads frames
+//! and puts those of others into the inbox. A thread that leaves as the reader wakes another one that waits.
+
+use std::collections::HashMap;
+
+use miko_rpc::{Discard, Error, Method, Result};
+
+use crate::wire::frame::HEADER_SIZE;
+
+/// What a thread waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Topic {
+    /// The answer to the call with this id.
+    Answer(u64),
+    /// Frames of the stream with this handle.
+    Items(u64),
+}
+
+/// Wakes a thread that waits.
+pub(super) trait Wake {
+    /// Wakes it, at once or when it next sleeps.
+    fn wake(&self);
+}
+
+impl Wake for std::thread::Thread {
+    fn wake(&self) {
+        self.unpark();
+    }
+}
+
+/// The frames that were read for others, and the reader, which `R` is, while no thread reads.
+pub(super) struct Inbox<R, W> {
+    reader: Option<R>,
+    /// The calls whose answers other threads may read.
+    calls: Vec<(u64, Expected)>,
+    /// The streams, each with its frames, as they are on the wire.
+    streams: HashMap<u64, Vec<u8>>,
+    waiting: Vec<(Topic, W)>,
+    fault: Option<Error>,
+}
+
+/// A call that was sent and not answered.
+enum Expected {
+    /// A thread will ask for the answer.
+    Awaited,
+    /// The answer.
+    Arrived(Vec<u8>),
+    /// No thread will ask for the answer.
+    GivenUp(&'static Method, Discard),
+}
+
+/// What a thread that waits does next.
+#[derive(Debug)]
+pub(super) enum Step<R> {
+    /// It has what it waits for: a frame, or for a stream any number of frames with their headers.
+    Arrived(Vec<u8>),
+    /// It reads, and returns the reader.
+    Lead(R),
+    /// It sleeps until it is woken.
+    Sleep,
+    /// The connection was lost.
+    Fault(Error),
+}
+
+/// What became of a frame that was read.
+#[derive(Debug)]
+pub(super) enum Delivery {
+    /// It was kept, or belongs to a stream that was released.
+    Done,
+    /// It is the answer to a call that was given up; what it carries is to be released.
+    Discarded(&'static Method, Discard),
+    /// No call is expected to have this answer.
+    Unexpected,
+}
+
+impl<R, W: Wake> Inbox<R, W> {
+    pub(super) fn new(reader: R) -> Self {
+        Self {
+            reader: Some(reader),
+            calls: Vec::new(),
+            streams: HashMap::new(),
+            waiting: Vec::new(),
+            fault: None,
+        }
+    }
+
+    /// The reader, if no thread reads. The caller gives it back to [`return_reader`](Self::return_reader).
+    ///
+    /// # Errors
+    /// If the connection was lost.
+    pub(super) fn take_reader(&mut self) -> Result<Option<R>> {
+        self.fault.clone().map_or_else(|| Ok(self.reader.take()), Err)
+    }
+
+    /// Takes the reader back, and wakes a thread to read in turn.
+    pub(super) fn return_reader(&mut self, reader: R) {
+        self.reader = Some(reader);
+        self.wake_a_successor();
+    }
+
+    /// Ends the connection: all that wait get `fault`, unless there was another before.
+    pub(super) fn fail(&mut self, fault: Error) {
+        self.fault.get_or_insert(fault);
+        self.waiting.iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Keeps the answer to the call `id` when it arrives.
+    pub(super) fn expect(&mut self, id: u64) {
+        self.calls.push((id, Expected::Awaited));
+    }
+
+    /// Forgets a call that was not sent.
+    pub(super) fn forget(&mut self, id: u64) {
+        self.calls.retain(|(call, _)| *call != id);
+    }
+
+    /// Lets the answer to a call be discarded when it arrives. Returns the answer if it has arrived.
+    pub(super) fn give_up(&mut self, id: u64, method: &'static Method, discard: Discard) -> Option<Vec<u8>> {
+        let given_up = Expected::GivenUp(method, discard);
+        match self.calls.iter().position(|(call, _)| *call == id) {
+            Some(call) => match std::mem::replace(&mut self.calls[call].1, given_up) {
+                Expected::Arrived(answer) => {
+                    self.calls.swap_remove(call);
+                    Some(answer)
+                }
+                _ => None,
+            },
+            None => {
+                self.calls.push((id, given_up));
+                None
+            }
+        }
+    }
+
+    /// Keeps the frames of a stream from now on.
+    pub(super) fn open(&mut self, stream: u64) {
+        self.streams.entry(stream).or_default();
+    }
+
+    /// Drops the frames of a stream, also those that arrive later.
+    pub(super) fn close(&mut self, stream: u64) {
+        self.streams.remove(&stream);
+    }
+
+    /// Takes in a frame for another thread, and wakes it.
+    pub(super) fn deliver(&mut self, topic: Topic, frame: &[u8]) -> Delivery {
+        match topic {
+            Topic::Items(stream) => {
+                let Some(frames) = self.streams.get_mut(&stream) else { return Delivery::Done };
+                append_frame(frame, frames);
+            }
+            Topic::Answer(id) => {
+                let Some(call) = self.calls.iter().position(|(call, _)| *call == id) else {
+                    return Delivery::Unexpected;
+                };
+                match self.calls[call].1 {
+                    Expected::GivenUp(method, discard) => {
+                        self.calls.swap_remove(call);
+                        return Delivery::Discarded(method, discard);
+                    }
+                    Expected::Arrived(_) => return Delivery::Unexpected,
+                    Expected::Awaited => self.calls[call].1 = Expected::Arrived(frame.to_vec()),
+                }
+            }
+        }
+        if let Some((_, waker)) = self.waiting.iter().find(|(waiting, _)| *waiting == topic) {
+            waker.wake();
+        }
+        Delivery::Done
+    }
+
+    /// What a thread does that waits for `topic`. After [`Step::Sleep`] it is woken by `waker`, and asks
+    /// again or calls [`leave`](Self::leave).
+    pub(super) fn poll(&mut self, topic: Topic, waker: impl FnOnce() -> W) -> Step<R> {
+        let step = match (self.take_arrived(topic), &self.fault) {
+            (Some(arrived), _) => Step::Arrived(arrived),
+            (None, Some(fault)) => Step::Fault(fault.clone()),
+            (None, None) => self.reader.take().map_or(Step::Sleep, Step::Lead),
+        };
+        let waiting = self.waiting.iter().position(|(waiting, _)| *waiting == topic);
+        match (&step, waiting) {
+            (Step::Sleep, None) => self.waiting.push((topic, waker())),
+            (Step::Sleep, Some(_)) | (_, None) => {}
+            (_, Some(waiting)) => {
+                self.waiting.swap_remove(waiting);
+            }
+        }
+        // It may have been woken to read, and has what it waited for.
+        if !matches!(step, Step::Sleep) {
+            self.wake_a_successor();
+        }
+        step
+    }
+
+    /// Stops waiting for `topic`. What arrives for it is kept.
+    pub(super) fn leave(&mut self, topic: Topic) {
+        self.waiting.retain(|(waiting, _)| *waiting != topic);
+        self.wake_a_successor();
+    }
+
+    fn take_arrived(&mut self, topic: Topic) -> Option<Vec<u8>> {
+        match topic {
+            Topic::Items(stream) => {
+                let frames = self.streams.get_mut(&stream)?;
+                (!frames.is_empty()).then(|| std::mem::take(frames))
+            }
+            Topic::Answer(id) => {
+                let is_answered = |(call, expected): &(u64, Expected)| {
+                    *call == id && matches!(expected, Expected::Arrived(_))
+                };
+                let call = self.calls.iter().position(is_answered)?;
+                match self.calls.swap_remove(call).1 {
+                    Expected::Arrived(answer) => Some(answer),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    fn wake_a_successor(&self) {
+        if self.reader.is_some()
+            && let Some((_, waker)) = self.waiting.first()
+        {
+            waker.wake();
+        }
+    }
+}
+
+/// Appends a frame with its header.
+pub(super) fn append_frame(frame: &[u8], frames: &mut Vec<u8>) {
+    // The length of a frame that was received fits.
+    let header: [u8; HEADER_SIZE] = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes();
+    frames.extend_from_slice(&header);
+    frames.extend_from_slice(frame);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::VecDeque;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// A thread that was woken and has not slept since.
+    type Token = Rc<Cell<bool>>;
+
+    impl Wake for Token {
+        fn wake(&self) {
+            self.set(true);
+        }
+    }
+
+    /// Threads that each wait for one answer, the frames that are still to arrive, and those that can be
+    /// read.
+    struct Model {
+        inbox: Inbox<(), Token>,
+        threads: Vec<(State, Token)>,
+        to_arrive: VecDeque<u64>,
+        readable: VecDeque<u64>,
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum State {
+        Runs,
+        Reads,
+        Sleeps,
+        HasAnswer,
+        GaveUp,
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Action {
+        Arrive,
+        Continue(usize),
+        TimeOut(usize),
+    }
+
+    fn discard(_: &'static Method, _: &[u8]) {}
+
+    static METHOD: Method = Method {
+        name: std::borrow::Cow::Borrowed("m"),
+        params: std::borrow::Cow::Borrowed(&[]),
+        returns: std::borrow::Cow::Borrowed("Result<()>"),
+        doc: std::borrow::Cow::Borrowed(""),
+        read: None,
+        idempotent: false,
+        deadline_ms: None,
+    };
+
+    impl Model {
+        fn new(threads: usize, answers: &[u64]) -> Self {
+            let mut inbox = Inbox::new(());
+            (0..threads as u64).for_each(|id| inbox.expect(id));
+            Self {
+                inbox,
+                threads: vec![(); threads].into_iter().map(|()| (State::Runs, Token::default())).collect(),
+                to_arrive: answers.iter().copied().collect(),
+                readable: VecDeque::new(),
+            }
+        }
+
+        /// What can happen next, other than the end of a timeout.
+        fn progress(&self) -> Vec<Action> {
+            let can_continue = |(state, token): &(State, Token)| match state {
+                State::Runs => true,
+                State::Reads => !self.readable.is_empty(),
+                State::Sleeps => token.get(),
+                State::HasAnswer | State::GaveUp => false,
+            };
+            let threads = (0..self.threads.len()).filter(|thread| can_continue(&self.threads[*thread]));
+            let arrival = (!self.to_arrive.is_empty()).then_some(Action::Arrive);
+            threads.map(Action::Continue).chain(arrival).collect()
+        }
+
+        /// What can happen next, if the threads before `patient` may time out.
+        fn actions(&self, patient: usize) -> Vec<Action> {
+            let waits = |thread: &usize| matches!(self.threads[*thread].0, State::Reads | State::Sleeps);
+            let timeouts = (0..patient).filter(waits).map(Action::TimeOut);
+            self.progress().into_iter().chain(timeouts).collect()
+        }
+
+        fn act(&mut self, action: Action) {
+            match action {
+                Action::Arrive => self.readable.extend(self.to_arrive.pop_front()),
+                Action::Continue(thread) => self.threads[thread].0 = self.go_on(thread),
+                Action::TimeOut(thread) => {
+                    let id = thread as u64;
+                    let reads = self.threads[thread].0 == State::Reads;
+                    let answer = self.inbox.give_up(id, &METHOD, discard);
+                    if reads {
+                        self.inbox.return_reader(());
+                    } else {
+                        self.inbox.leave(Topic::Answer(id));
+                    }
+                    self.threads[thread].0 = if answer.is_some() { State::HasAnswer } else { State::GaveUp };
+                }
+            }
+        }
+
+        fn go_on(&mut self, thread: usize) -> State {
+            let (state, token) = &self.threads[thread];
+            let id = thread as u64;
+            if *state == State::Reads {
+                let answers = self.readable.pop_front().unwrap();
+                if answers == id {
+                    self.inbox.forget(id);
+                    self.inbox.return_reader(());
+                    return State::HasAnswer;
+                }
+                let delivery = self.inbox.deliver(Topic::Answer(answers), &answers.to_be_bytes());
+                assert!(!matches!(delivery, Delivery::Unexpected), "the answer {answers} was lost");
+                return State::Reads;
+            }
+            token.set(false);
+            match self.inbox.poll(Topic::Answer(id), || Rc::clone(token)) {
+                Step::Arrived(frame) => {
+                    assert_eq!(frame, id.to_be_bytes());
+                    State::HasAnswer
+                }
+                Step::Lead(()) => State::Reads,
+                Step::Sleep => State::Sleeps,
+                Step::Fault(error) => panic!("{error}"),
+            }
+        }
+
+        /// Runs the model with these choices, then the first one each time. Returns how many choices there
+        /// were each time.
+        fn run(&mut self, patient: usize, choices: &[usize]) -> Vec<usize> {
+            let mut counts = Vec::new();
+            while !self.progress().is_empty() {
+                let actions = self.actions(patient);
+                let choice = choices.get(counts.len()).map_or(0, |choice| choice % actions.len());
+                counts.push(actions.len());
+                self.act(actions[choice]);
+            }
+            let states: Vec<State> = self.threads.iter().map(|(state, _)| *state).collect();
+            let ended = |state: &State| matches!(state, State::HasAnswer | State::GaveUp);
+            assert!(states.iter().all(ended), "{states:?} after {choices:?}");
+            counts
+        }
+    }
+
+    #[test]
+    fn in_every_order_each_of_two_threads_gets_its_answer_or_gives_up() {
+        for answers in [[0, 1], [1, 0]] {
+            let (mut choices, mut schedules) = (Vec::new(), 0);
+            loop {
+                let counts = Model::new(2, &answers).run(2, &choices);
+                schedules += 1;
+                choices.resize(counts.len(), 0);
+                // The next schedule: the last choice that is not the last of its kind is taken differently.
+                while choices.last().is_some_and(|last| last + 1 >= counts[choices.len() - 1]) {
+                    choices.pop();
+                }
+                match choices.last_mut() {
+                    Some(last) => *last += 1,
+                    None => break,
+                }
+            }
+            assert!(schedules > 300, "{schedules}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn in_random_orders_each_of_several_threads_gets_its_answer_or_gives_up(
+            threads in 3..6_usize,
+            patient in 0..3_usize,
+            rotation in 0..6_usize,
+            choices in proptest::collection::vec(0..60_usize, 0..60),
+        ) {
+            let mut answers: Vec<u64> = (0..threads as u64).collect();
+            answers.rotate_left(rotation % threads);
+            Model::new(threads, &answers).run(patient, &choices);
+        }
+    }
+
+    #[test]
+    fn frames_of_a_stream_are_kept_until_it_is_closed() {
+        let mut inbox: Inbox<(), Token> = Inbox::new(());
+        let items = Topic::Items(7);
+        inbox.deliver(items, b"early");
+        inbox.open(7);
+        let _reader = inbox.take_reader();
+        assert!(matches!(inbox.poll(items, Token::default), Step::Sleep));
+        inbox.deliver(items, b"a");
+        inbox.deliver(items, b"bc");
+        let Step::Arrived(frames) = inbox.poll(items, Token::default) else { panic!() };
+        assert_eq!(frames, b"\0\0\0\x01a\0\0\0\x02bc");
+        inbox.close(7);
+        inbox.deliver(items, b"late");
+        assert!(matches!(inbox.poll(items, Token::default), Step::Sleep));
+    }
+
+    #[test]
+    fn a_lost_connection_wakes_all_and_keeps_its_first_reason() {
+        let mut inbox: Inbox<(), Token> = Inbox::new(());
+        let _reader = inbox.take_reader();
+        let tokens = [Token::default(), Token::default()];
+        for (stream, token) in tokens.iter().enumerate() {
+            inbox.poll(Topic::Items(stream as u64), || Rc::clone(token));
+        }
+        for message in ["first", "second"] {
+            inbox.fail(Error::new(miko_rpc::ErrorId::SERVER_GONE, message));
+        }
+        assert!(tokens.iter().all(|token| token.get()));
+        let Step::Fault(error) = inbox.poll(Topic::Items(0), Token::default) else { panic!() };
+        assert!(error.to_string().contains("first") && inbox.take_reader().is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! A Unix socket that is read from and written to without blocking; waiting for it is a call of its own.
+
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use miko_rpc::{Error, ErrorId, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv, send};
+
+use crate::wire::frame::FrameBuffer;
+
+/// The socket of a connection. Any thread may use it.
+pub(super) struct Socket(UnixStream);
+
+/// What a thread waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// Bytes have arrived.
+    Readable,
+    /// There is room to write.
+    Writable,
+    /// Either.
+    Any,
+}
+
+impl Socket {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self(stream)
+    }
+
+    /// Sends as many of the bytes as there is room for; returns their number.
+    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize> {
+        match send(self.0.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+            Ok(count) => Ok(count),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
+            Err(fault) => Err(connection_error(fault.into())),
+        }
+    }
+
+    /// Reads the bytes that have arrived. Returns `false` if there are none.
+    pub(super) fn receive(&self, buffer: &mut FrameBuffer) -> Result<bool> {
+        match recv(self.0.as_raw_fd(), buffer.room(), MsgFlags::MSG_DONTWAIT) {
+            Ok(0) => Err(Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")),
+            Ok(count) => {
+                buffer.filled(count);
+                Ok(true)
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
+            Err(fault) => Err(connection_error(fault.into())),
+        }
+    }
+
+    /// Blocks until `event`, or the socket has failed; `false` if the time is `until`.
+    ///
+    /// A blocking `read` is woken twice per call: a Unix socket also wakes its waiters when the server has
+    /// received the request and the socket becomes writable. That doubles the context switches and costs the
+    /// server another wake-up. `poll` is woken only by the events it requests.
+    pub(super) fn wait(&self, event: Event, until: Option<Instant>) -> Result<bool> {
+        let flags = match event {
+            Event::Readable => PollFlags::POLLIN,
+            Event::Writable => PollFlags::POLLOUT,
+            Event::Any => PollFlags::POLLIN | PollFlags::POLLOUT,
+        };
+        let timeout = until.map_or(PollTimeout::NONE, |until| {
+            let milliseconds = until.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+            PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
+        });
+        match poll(&mut [PollFd::new(self.0.as_fd(), flags)], timeout) {
+            Ok(0) => Ok(until.is_none_or(|until| Instant::now() < until)),
+            Ok(_) | Err(Errno::EINTR) => Ok(true),
+            Err(fault) => Err(connection_error(fault.into())),
+        }
+    }
+}
+
+/// The error of a call that the server did not answer in time.
+pub(super) fn not_in_time() -> Error {
+    Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time")
+}
+
+/// The error of a failed read, write or poll: `deadline-exceeded` for a timeout, otherwise `server-gone`.
+fn connection_error(fault: std::io::Error) -> Error {
+    match fault.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => not_in_time(),
+        _ => Error::caused_by(ErrorId::SERVER_GONE, "the connection to the server was lost", fault),
+    }
+}
