@@ -31,7 +31,8 @@ pub use miko_macros::test;
 #[doc(no_inline)]
 pub use miko_rpc as rpc;
 pub use miko_rpc::{
-    Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, MAX_REPORTED_FAULTS, Result, Warning,
+    Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Hub, MAX_REPORTED_FAULTS, Overflow, Remote,
+    Result, Sink, Stream, Warning,
 };
 #[cfg(all(feature = "share", feature = "tarpc"))]
 pub use miko_shared::ConnectAsync;

@@ -51,6 +51,19 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl<__I> Counter for ::mikobase::rpc::Remote<__I>
+    where
+        __I: ::mikobase::rpc::Interface + Counter + ::core::marker::Send
+            + ::core::marker::Sync + ?::core::marker::Sized,
+    {
+        fn add(&self, name: &str, by: i64) -> Result<i64> {
+            Counter::add(&**self, name, by)
+        }
+        fn get(&self, name: &str) -> Result<Option<i64>> {
+            Counter::get(&**self, name)
+        }
+    }
+    #[automatically_derived]
     impl ::mikobase::rpc::Interface for dyn Counter {
         const NAMES: &'static ::mikobase::rpc::MethodNames = &::mikobase::rpc::MethodNames {
             interface: ::core::concat!(::core::module_path!(), "::", "Counter"),

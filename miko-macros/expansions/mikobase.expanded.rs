@@ -580,6 +580,88 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl<__I> Mikobase for crate::rpc::Remote<__I>
+    where
+        __I: crate::rpc::Interface + Mikobase + ::core::marker::Send
+            + ::core::marker::Sync + ?::core::marker::Sized,
+    {
+        fn q0(&self, query: Query) -> Result<Response> {
+            Mikobase::q0(&**self, query)
+        }
+        fn validate(&self, query: Query) -> Result<Validation> {
+            Mikobase::validate(&**self, query)
+        }
+        fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
+            Mikobase::record_by_pk(&**self, pk)
+        }
+        fn by_class(&self, class: &str) -> Result<Records> {
+            Mikobase::by_class(&**self, class)
+        }
+        fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+            Mikobase::batch(&**self, queries, atomic)
+        }
+        fn history(&self, pk: &str) -> Result<Vec<Version>> {
+            Mikobase::history(&**self, pk)
+        }
+        fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
+            Mikobase::import_schema(&**self, schema)
+        }
+        fn export_schema(&self) -> Result<Schema> {
+            Mikobase::export_schema(&**self)
+        }
+        fn merge(&self, worldlet: Delta) -> Result<Merged> {
+            Mikobase::merge(&**self, worldlet)
+        }
+        fn begin_file(&self, mime: &str) -> Result<String> {
+            Mikobase::begin_file(&**self, mime)
+        }
+        fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()> {
+            Mikobase::put_chunk(&**self, file, index, data)
+        }
+        fn end_file(&self, file: &str) -> Result<String> {
+            Mikobase::end_file(&**self, file)
+        }
+        fn cancel_file(&self, file: &str) -> Result<()> {
+            Mikobase::cancel_file(&**self, file)
+        }
+        fn file_info(&self, pk: &str) -> Result<FileInfo> {
+            Mikobase::file_info(&**self, pk)
+        }
+        fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
+            Mikobase::file_piece(&**self, pk, at)
+        }
+        fn delete_file(&self, pk: &str) -> Result<()> {
+            Mikobase::delete_file(&**self, pk)
+        }
+        fn collect_files(&self) -> Result<Vec<String>> {
+            Mikobase::collect_files(&**self)
+        }
+        fn open_stream(&self, source: Source) -> Result<String> {
+            Mikobase::open_stream(&**self, source)
+        }
+        fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk> {
+            Mikobase::next_chunk(&**self, stream, index)
+        }
+        fn close_stream(&self, stream: &str) -> Result<()> {
+            Mikobase::close_stream(&**self, stream)
+        }
+        fn begin_import(&self) -> Result<String> {
+            Mikobase::begin_import(&**self)
+        }
+        fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()> {
+            Mikobase::put_import(&**self, import, index, text)
+        }
+        fn end_import(&self, import: &str, trust: bool) -> Result<Imported> {
+            Mikobase::end_import(&**self, import, trust)
+        }
+        fn cancel_import(&self, import: &str) -> Result<()> {
+            Mikobase::cancel_import(&**self, import)
+        }
+        fn properties(&self) -> Result<Properties> {
+            Mikobase::properties(&**self)
+        }
+    }
+    #[automatically_derived]
     impl crate::rpc::Interface for dyn Mikobase {
         const NAMES: &'static crate::rpc::MethodNames = &crate::rpc::MethodNames {
             interface: ::core::concat!(::core::module_path!(), "::", "Mikobase"),

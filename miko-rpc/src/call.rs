@@ -24,9 +24,25 @@ pub struct Call<'c> {
 
 enum Form<'c> {
     /// The arguments as MessagePack, and where the answer is appended.
-    Message { arguments: &'c [u8], answer: &'c mut Vec<u8>, limit: usize },
+    Message {
+        arguments: &'c [u8],
+        answer: &'c mut Vec<u8>,
+        limit: usize,
+        scope: Option<&'c mut dyn AnswerScope>,
+    },
     /// The arguments as JSON, and where the result is put.
-    Json { params: Value, result: &'c mut Option<Result<Box<RawValue>, DispatchError>> },
+    Json {
+        params: Value,
+        result: &'c mut Option<Result<Box<RawValue>, DispatchError>>,
+        scope: Option<&'c mut dyn AnswerScope>,
+    },
+}
+
+/// Collects the objects and streams of an answer while it is encoded.
+pub trait AnswerScope {
+    /// Calls `write`, which encodes an answer and returns whether it succeeded. If it did not, what the
+    /// answer would have carried is dropped.
+    fn encode(&mut self, write: &mut dyn FnMut() -> bool);
 }
 
 /// The outcome of a call whose method ran and whose answer was written.
@@ -56,7 +72,16 @@ impl<'c> Call<'c> {
     /// the largest size of an answer in bytes; it also bounds the memory of large arguments, to 12 times as
     /// much.
     pub fn message(method: &'c str, arguments: &'c [u8], answer: &'c mut Vec<u8>, limit: usize) -> Self {
-        Self { method, form: Form::Message { arguments, answer, limit } }
+        Self { method, form: Form::Message { arguments, answer, limit, scope: None } }
+    }
+
+    /// Lets the answer carry objects and streams, which `scope` collects. Without it they cannot be encoded.
+    #[must_use]
+    pub fn within(mut self, answer_scope: &'c mut dyn AnswerScope) -> Self {
+        match &mut self.form {
+            Form::Message { scope, .. } | Form::Json { scope, .. } => *scope = Some(answer_scope),
+        }
+        self
     }
 
     /// A call of `method` by name. Its result is put into `result`.
@@ -65,7 +90,7 @@ impl<'c> Call<'c> {
         params: Value,
         result: &'c mut Option<Result<Box<RawValue>, DispatchError>>,
     ) -> Self {
-        Self { method, form: Form::Json { params, result } }
+        Self { method, form: Form::Json { params, result, scope: None } }
     }
 
     /// The wire name of the method.
@@ -97,20 +122,22 @@ impl<'c> Call<'c> {
         R: Fallible<Value: Wire, Error: Wire>,
     {
         match self.form {
-            Form::Message { arguments, answer, limit } => {
+            Form::Message { arguments, answer, limit, scope } => {
                 let arguments = read_message(method, arguments, limit)?;
                 let returned = guard(&method.name, || run(arguments)).into_result();
-                write_answer(method, answer, limit, |encoder| {
-                    encoder.variant(&method.name)?;
-                    result::write(&returned, encoder)
+                encode_within(scope, || {
+                    write_answer(method, answer, limit, |encoder| {
+                        encoder.variant(&method.name)?;
+                        result::write(&returned, encoder)
+                    })
                 })?;
                 Ok(Served::of(&returned))
             }
-            Form::Json { params, result } => {
+            Form::Json { params, result, scope } => {
                 let arguments = Params::new(method, params).decode()?;
                 let returned = guard(&method.name, || run(arguments)).into_result();
                 let served = Served::of(&returned);
-                *result = Some(dispatch::render(returned));
+                *result = Some(encode_within(scope, || dispatch::render(returned)));
                 Ok(served)
             }
         }
@@ -138,6 +165,20 @@ fn read_message<A: Arguments>(method: &Method, bytes: &[u8], limit: usize) -> Re
 pub fn unreadable(fault: &str) -> Error {
     let message = format!("the call cannot be read: {fault}");
     memory::take_limit_error(&message).unwrap_or_else(|| Error::new(ErrorId::INVALID_REQUEST, message))
+}
+
+/// Encodes an answer within a scope, if there is one.
+fn encode_within<T, E: From<Error>>(
+    scope: Option<&mut dyn AnswerScope>,
+    write: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let Some(scope) = scope else { return write() };
+    let (mut write, mut written) = (Some(write), None);
+    scope.encode(&mut || {
+        written = write.take().map(|write| write());
+        matches!(written, Some(Ok(_)))
+    });
+    written.unwrap_or_else(|| Err(Error::new(ErrorId::INTERNAL, "the answer was not encoded").into()))
 }
 
 fn write_answer(

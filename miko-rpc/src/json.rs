@@ -19,6 +19,10 @@ use crate::memory;
 pub use numbers::is_multiple;
 pub use reader::{from_text, object_from_text};
 
+/// The name of the newtype as which a handle is serialized. A serializer that only looks at a value stops at
+/// it: serializing the inside gives the handle away.
+pub(crate) const HANDLE: &str = "mikobase::Handle";
+
 /// The byte order mark that some programs write before UTF-8 text.
 pub const BYTE_ORDER_MARK: char = '\u{FEFF}';
 

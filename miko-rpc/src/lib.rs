@@ -36,6 +36,8 @@ mod group;
 #[cfg(feature = "interface")]
 mod guard;
 #[cfg(feature = "interface")]
+mod handles;
+#[cfg(feature = "interface")]
 mod interface;
 pub mod json;
 #[cfg(feature = "interface")]
@@ -48,11 +50,15 @@ mod proxy;
 #[cfg(feature = "schema")]
 mod recorded_types;
 #[cfg(feature = "interface")]
+mod remote;
+#[cfg(feature = "interface")]
 mod result;
 #[cfg(feature = "schema")]
 mod schema;
 #[cfg(feature = "tarpc")]
 mod server;
+#[cfg(feature = "interface")]
+mod stream;
 #[cfg(feature = "interface")]
 pub mod travel;
 
@@ -67,16 +73,19 @@ pub use {
     arguments::{Arguments, SentArguments},
     async_client::{AnswerFuture, AsyncClient, AsyncTransport, PendingCall, call_async},
     bounds::{Fallible, Wire},
-    call::{Call, Served, unreadable},
+    call::{AnswerScope, Call, Served, unreadable},
     client::{Client, Discard, OutgoingCall, Transport, call},
     dispatch::DispatchError,
     error::ERROR_MEANINGS,
     guard::{guard, panic_message},
+    handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent},
     interface::{Interface, IsInterface},
     link::{ItemSource, Link, ObjectLink, PendingAnswer, StreamMessage, receive},
     method_names::MethodNames,
     miko_surface::{Change, Difference, ErrorMeaning, Method, Param, Schemas, Surface},
     proxy::{AsyncProxy, Proxy},
+    remote::Remote,
+    stream::{Hub, Overflow, Sink, Stream},
     travel::{bounded, bounded_ref},
 };
 #[cfg(feature = "schema")]

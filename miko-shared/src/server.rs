@@ -15,6 +15,9 @@ mod busy_poll;
 mod commit_batch;
 mod connection;
 mod load;
+mod peer_process;
+mod ready;
+mod session;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -21,10 +21,12 @@ mod lost;
 mod memory;
 mod misuse;
 mod nested;
+mod office;
 mod peak;
 mod random;
 mod relay;
 mod schemas;
+mod sessions;
 mod signals;
 mod streams;
 mod support;
@@ -47,6 +49,7 @@ fn main() -> std::process::ExitCode {
         ("memory", memory::CASES),
         ("async_client", async_client::CASES),
         ("around", around::CASES),
+        ("sessions", sessions::CASES),
         ("schemas", schemas::CASES),
         ("files", files::CASES),
         ("streams", streams::CASES),

@@ -19,6 +19,8 @@ pub enum ConnectionFate {
     IsLostWhileIdle,
     /// The connection is lost before the first answer arrives: the call was run, but the client cannot know.
     IsLostBeforeTheFirstAnswer,
+    /// The connection is lost after the second answer.
+    IsLostAfterTwoAnswers,
     /// The handshake is never answered, as by a server that runs a long call.
     IsNotTakenUp,
 }
@@ -85,7 +87,10 @@ fn relay_frames(mut client: &UnixStream, mut server: &UnixStream, fate: Connecti
             if client.write_all(&[&header, frame].concat()).is_err() {
                 return;
             }
-            if fate == ConnectionFate::IsLostWhileIdle {
+            // The first frame is that of the handshake.
+            if fate == ConnectionFate::IsLostWhileIdle
+                || fate == ConnectionFate::IsLostAfterTwoAnswers && heard == 3
+            {
                 return;
             }
         }

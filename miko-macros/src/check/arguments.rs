@@ -39,7 +39,7 @@ fn check_name(pattern: &PatIdent, errors: &mut Errors) {
 /// An argument may be a shared reference; what it refers to must be owned.
 fn check_type(ty: &Type, errors: &mut Errors) {
     let Type::Reference(reference) = ty else {
-        return sent_types::check(ty, INSIDE, errors);
+        return sent_types::check_argument(ty, INSIDE, errors);
     };
     if let Some(mutability) = &reference.mutability {
         errors.at(
@@ -51,7 +51,7 @@ fn check_type(ty: &Type, errors: &mut Errors) {
         errors.at(lifetime, "a remote method has no explicit lifetimes: remove it");
     }
     match &*reference.elem {
-        Type::Slice(slice) => sent_types::check(&slice.elem, INSIDE, errors),
-        elem => sent_types::check(elem, INSIDE, errors),
+        Type::Slice(slice) => sent_types::check_argument(&slice.elem, INSIDE, errors),
+        elem => sent_types::check_argument(elem, INSIDE, errors),
     }
 }

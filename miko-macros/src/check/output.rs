@@ -32,7 +32,7 @@ pub(super) fn check(sig: &Signature, errors: &mut Errors) -> Option<Type> {
              write `mikobase::Result<…>`",
         );
     }
-    sent_types::check(&output, "a result travels by value: return an owned type", errors);
+    sent_types::check_result(&output, "a result travels by value: return an owned type", errors);
     Some(output)
 }
 

@@ -1,7 +1,7 @@
 //! Renders the client: the trait, implemented for every proxy whose interface is the trait or has it as a
-//! supertrait.
+//! supertrait, and for every object of such an interface.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 
 use crate::model::{InterfaceModel, MethodModel};
@@ -10,6 +10,7 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, name) = (interface.rpc(), interface.ident());
     let methods =
         interface.methods.iter().enumerate().map(|(index, method)| render_method(interface, index, method));
+    let forwarded = interface.methods.iter().map(|method| render_forwarded(interface, method));
     let supertraits = &interface.supertraits;
     let clause = (!supertraits.is_empty()).then(|| quote!(where #(Self: #supertraits,)*));
     quote! {
@@ -18,6 +19,37 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
         #clause
         {
             #(#methods)*
+        }
+
+        #[automatically_derived]
+        impl<__I> #name for #rpc::Remote<__I>
+        where
+            __I: #rpc::Interface
+                + #name
+                + ::core::marker::Send
+                + ::core::marker::Sync
+                + ?::core::marker::Sized,
+            #(Self: #supertraits,)*
+        {
+            #(#forwarded)*
+        }
+    }
+}
+
+/// A method of an object: that of the proxy, or of the local implementation.
+fn render_forwarded(interface: &InterfaceModel<'_>, method: &MethodModel) -> TokenStream {
+    let (name, ident, output) = (interface.ident(), &method.ident, &method.output);
+    // With the span of the attribute, the call of a deprecated method is not reported.
+    let mut called = ident.clone();
+    called.set_span(Span::call_site());
+    let arguments = method.params.iter().map(|param| {
+        let (ident, ty) = (&param.ident, &param.ty);
+        quote!(#ident: #ty)
+    });
+    let passed = method.params.iter().map(|param| &param.ident);
+    quote! {
+        fn #ident(&self, #(#arguments),*) -> #output {
+            #name::#called(&**self, #(#passed),*)
         }
     }
 }

@@ -8,6 +8,8 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
+use super::HANDLE;
+
 /// Traverses a value without writing anything.
 ///
 /// # Errors
@@ -78,8 +80,8 @@ impl Serializer for RepresentableCheck {
         value.serialize(self)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> CheckResult {
-        value.serialize(self)
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> CheckResult {
+        if name == HANDLE { Ok(()) } else { value.serialize(self) }
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

@@ -8,6 +8,8 @@ use serde::de::{Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{Impossible, Serialize, Serializer};
 
+use crate::json::HANDLE;
+
 /// How many options are around the nil that `value` is: 1 for `Some(None)` and `Some(())`, 0 for `None`, for
 /// `()` and for all that is not a nil.
 #[inline]
@@ -79,10 +81,10 @@ impl Serializer for NilLevel {
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Result<u32, NotNil> {
-        value.serialize(self)
+        if name == HANDLE { Err(NotNil) } else { value.serialize(self) }
     }
 
     #[inline]

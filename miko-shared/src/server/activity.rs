@@ -46,14 +46,20 @@ impl Activity {
         Ok(Self { page, epoch: Instant::now(), surface, call_deadline })
     }
 
-    /// Publishes that a method starts, and returns its description in the surface.
-    pub(super) fn begin(&self, method: &str, now: Instant) -> Option<&'static Method> {
+    /// Publishes that a method of the interface with this surface starts, and returns its description.
+    pub(super) fn begin(
+        &self,
+        surface: &'static Surface,
+        method: &str,
+        now: Instant,
+    ) -> Option<&'static Method> {
+        let described = surface.method(method);
         let index = self.surface.methods.iter().position(|candidate| candidate.name == method);
         let number = index.and_then(|index| u32::try_from(index + 1).ok()).unwrap_or(IDLE);
         let since = now.saturating_duration_since(self.epoch).as_nanos();
         self.page.began.store(u64::try_from(since).unwrap_or(u64::MAX), Relaxed);
         self.page.method.store(number, Relaxed);
-        self.surface.methods.get(index?)
+        described
     }
 
     /// Publishes that the method has returned.
@@ -136,7 +142,7 @@ mod tests {
         let activity = activity();
         assert_eq!(activity.method_kill_deadline(GRACE), None);
         let now = Instant::now();
-        activity.begin("q0", now);
+        activity.begin(activity.surface, "q0", now);
         assert_eq!(activity.method_kill_deadline(GRACE), Some(now + DEADLINE + GRACE));
         assert!(activity.overdue_error().to_string().contains("`q0`"));
         activity.end();
@@ -146,7 +152,7 @@ mod tests {
     #[test]
     fn a_time_that_no_clock_reaches_is_none() {
         let activity = activity();
-        activity.begin("q0", Instant::now());
+        activity.begin(activity.surface, "q0", Instant::now());
         assert_eq!(activity.method_kill_deadline(Duration::MAX), None);
         assert_eq!(activity.next_check(Duration::MAX), None);
     }

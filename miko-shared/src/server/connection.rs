@@ -3,14 +3,18 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use miko_rpc::codec::split_variant;
 use miko_rpc::memory::LARGE_FRAME;
-use miko_rpc::{Call, Error, ErrorId, Interface, Method, memory, unreadable};
+use miko_rpc::{Call, Error, ErrorId, Handles, Interface, Method, Served, Surface, memory, unreadable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::task::yield_now;
 use tracing::{Level, enabled, warn};
 
 use super::Shared;
 use super::around::{self, CallInfo, Peer};
+use super::peer_process::PeerProcess;
+use super::session::{Session, no_object};
 use crate::serving;
 use crate::wire::envelope::{Envelope, enclose_response};
 use crate::wire::extension::{FromClient, is_extension};
@@ -26,11 +30,14 @@ const SLOW_CALL: Duration = Duration::from_secs(1);
 /// The id of an answer to a message without a readable id.
 const NO_ID: u64 = 0;
 
-/// The unserved input and the unsent answers of a connection.
+/// The unserved input and the unsent answers of a connection, and what lives with it.
 pub(super) struct ConnectionState {
     peer: Peer,
     incoming: FrameBuffer,
     outgoing: Vec<u8>,
+    handles: Handles,
+    /// There is one once an answer has carried an object or a stream.
+    session: Option<Box<Session>>,
     /// When the last bytes arrived.
     arrived: Instant,
     /// The error with which the connection is closed after `outgoing` is sent.
@@ -39,7 +46,15 @@ pub(super) struct ConnectionState {
 
 impl ConnectionState {
     fn new(peer: Peer, incoming: FrameBuffer) -> Self {
-        Self { peer, incoming, outgoing: Vec::new(), arrived: Instant::now(), end: None }
+        Self {
+            peer,
+            incoming,
+            outgoing: Vec::new(),
+            handles: Handles::default(),
+            session: None,
+            arrived: Instant::now(),
+            end: None,
+        }
     }
 
     /// Serves the calls that have arrived, until [`FLUSH_AT`] bytes of answers are pending.
@@ -54,13 +69,21 @@ impl ConnectionState {
             return None;
         }
         let answer_begin = self.outgoing.len();
+        let last_handle = self.handles.last();
         let served = match self.incoming.next_frame(shared.limits.frame_size) {
             Ok(None) => return None,
-            Ok(Some(frame)) => serve_frame(frame, &self.peer, self.arrived, shared, &mut self.outgoing),
+            Ok(Some(frame)) => {
+                let (outgoing, handles) = (&mut self.outgoing, &mut self.handles);
+                let mut answering = Answering { peer: &self.peer, arrived: self.arrived, outgoing, handles };
+                serve_frame(frame, shared, &mut answering, &mut self.session)
+            }
             Err(too_large) => Err(too_large),
         };
+        if self.handles.has_carried() {
+            self.session.get_or_insert_default().adopt(self.handles.take());
+        }
         match served {
-            Ok(id) => Some(ServedCall { id, answer_begin }),
+            Ok(id) => Some(ServedCall { id, answer_begin, last_handle }),
             Err(end) => {
                 self.end = Some(end);
                 None
@@ -73,10 +96,19 @@ impl ConnectionState {
         let mut calls = calls.peekable();
         if let Some(first) = calls.peek() {
             self.outgoing.truncate(first.answer_begin);
+            if let Some(session) = &mut self.session {
+                session.withdraw_after(first.last_handle);
+            }
         }
         for id in calls.filter_map(|call| call.id) {
             self.refuse(id, error);
         }
+    }
+
+    /// Appends the items of streams that are ready; whether there are more.
+    fn pump_items(&mut self, frame_size: usize) -> bool {
+        let Self { session, outgoing, .. } = self;
+        session.as_mut().is_some_and(|session| session.pump(frame_size, FLUSH_AT, outgoing))
     }
 
     /// Appends a refusal to the answers.
@@ -117,6 +149,16 @@ pub(super) struct ServedCall {
     id: Option<u64>,
     /// The position of the answer in `outgoing`.
     answer_begin: usize,
+    /// The last handle that was given before the call.
+    last_handle: u64,
+}
+
+/// What a call needs of its connection.
+struct Answering<'s> {
+    peer: &'s Peer,
+    arrived: Instant,
+    outgoing: &'s mut Vec<u8>,
+    handles: &'s mut Handles,
 }
 
 /// Serves calls until the peer disconnects or sends an invalid message. While a peer does not read its
@@ -129,8 +171,10 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
 ) {
     let slot = Rc::default();
     let mut state = ConnectionState::new(peer, incoming);
+    let mut peer_process = PeerProcess::default();
+    let frame_size = shared.limits.frame_size;
     loop {
-        if state.incoming.is_ready(shared.limits.frame_size) {
+        if state.incoming.is_ready(frame_size) {
             shared.busy_poll.record_arrival();
             if shared.groups_commits {
                 let Some(served) = shared.commit_batch.enqueue(&slot, state, shared).await else { return };
@@ -139,43 +183,56 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
                 state.serve(shared);
             }
         }
+        let has_more_items = state.pump_items(frame_size);
         if let Some(end) = &state.end {
             // Quoted: it may contain text of the client, with line breaks.
             warn!(error = ?end.to_string(), "closed by the server");
             return send_final_error(stream, end, state.outgoing).await;
         }
+        peer_process.watch_if(state.session.is_some(), stream);
         if !state.outgoing.is_empty() {
-            if stream.write_all(&state.outgoing).await.is_err() {
+            if peer_process.send(stream, &state.outgoing).await.is_err() {
                 return;
             }
             state.outgoing.clear();
             state.outgoing.shrink_to(FLUSH_AT);
         }
         // Calls may be left that were not served, as after [`FLUSH_AT`] bytes of answers.
-        if state.incoming.is_ready(shared.limits.frame_size) {
+        if state.incoming.is_ready(frame_size) {
             continue;
         }
         state.incoming.shrink();
         memory::trim_if_grown();
-        match stream.read(state.incoming.room()).await {
-            Ok(count) if count > 0 => state.receive(count, shared.limits.frame_size),
+        let read = match &mut state.session {
+            None => stream.read(state.incoming.room()).await.map(Some),
+            Some(session) => {
+                if has_more_items {
+                    // Other connections, and calls of this one, have their turn between items.
+                    yield_now().await;
+                }
+                peer_process
+                    .read_or(stream, state.incoming.room(), |context| session.poll_ready(context))
+                    .await
+            }
+        };
+        match read {
+            Ok(Some(count)) if count > 0 => state.receive(count, frame_size),
+            Ok(None) => {}
             _ => return,
         }
     }
 }
 
-/// Runs the call in one frame and appends its answer to `outgoing`. Returns the id of an answered request. An
-/// error ends the connection.
+/// Runs the call in one frame and appends its answer. Returns the id of an answered request. An error ends
+/// the connection.
 fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
-    peer: &Peer,
-    arrived: Instant,
     shared: &Shared<I>,
-    outgoing: &mut Vec<u8>,
+    answering: &mut Answering<'_>,
+    session: &mut Option<Box<Session>>,
 ) -> Result<Option<u64>, Error> {
     if is_extension(frame) {
-        FromClient::read(frame)?;
-        return Ok(None);
+        return serve_extension(FromClient::read(frame)?, shared, answering, session);
     }
     let read = memory::read_frame(frame.len(), shared.limits.frame_size, || Incoming::read(frame));
     let call = match read {
@@ -183,34 +240,89 @@ fn serve_frame<I: Interface + ?Sized>(
         Ok(Incoming::Cancel) => return Ok(None),
         Err(fault) => return Err(unreadable(&fault.to_string())),
     };
-    if let Err(error) = serve_call(&call, peer, arrived, shared, outgoing) {
-        message::encode_refusal(call.id, &error, outgoing);
-    }
-    Ok(Some(call.id))
+    let IncomingCall { id, deadline, .. } = call;
+    let call = TakenUp { id, deadline, call: call.method() };
+    serve_call(&call, I::surface(), shared, answering, |call| shared.service.interface().serve(call));
+    Ok(Some(id))
 }
 
-/// Runs a call, unless its deadline has passed, and appends its answer to `outgoing`. An error refuses the
-/// call.
-fn serve_call<I: Interface + ?Sized>(
-    call: &IncomingCall<'_>,
-    peer: &Peer,
-    arrived: Instant,
+/// As [`serve_frame`], for a frame that tarpc does not have.
+fn serve_extension<I: Interface + ?Sized>(
+    frame: FromClient<'_>,
     shared: &Shared<I>,
-    outgoing: &mut Vec<u8>,
+    answering: &mut Answering<'_>,
+    session: &mut Option<Box<Session>>,
+) -> Result<Option<u64>, Error> {
+    match frame {
+        FromClient::Call { id, object, deadline, call } => {
+            match session.as_ref().map_or_else(|| Err(no_object(object)), |session| session.object(object)) {
+                Ok(object) => {
+                    let call = TakenUp { id, deadline, call: split_variant(call) };
+                    serve_call(&call, object.surface(), shared, answering, |call| object.serve(call));
+                }
+                Err(error) => message::encode_refusal(id, &error, answering.outgoing),
+            }
+            return Ok(Some(id));
+        }
+        FromClient::Credit { stream, bytes } => {
+            if let Some(session) = session {
+                session.add_credit(stream, bytes);
+            }
+        }
+        FromClient::Release { handle } => {
+            if let Some(session) = session {
+                serving::run(|| session.release(handle));
+            }
+        }
+        // Calls run in order, so the call has run already.
+        FromClient::Cancel { .. } => {}
+    }
+    Ok(None)
+}
+
+/// A call whose frame was read.
+struct TakenUp<'f> {
+    id: u64,
+    deadline: Duration,
+    /// The wire name of the method and its arguments; `None` if it is no call.
+    call: Option<(&'f str, &'f [u8])>,
+}
+
+/// Runs a call and appends its answer, or a refusal.
+fn serve_call<I: Interface + ?Sized>(
+    call: &TakenUp<'_>,
+    surface: &'static Surface,
+    shared: &Shared<I>,
+    answering: &mut Answering<'_>,
+    target: impl Fn(Call<'_>) -> Result<Served, Error>,
+) {
+    if let Err(error) = try_serve_call(call, surface, shared, answering, target) {
+        message::encode_refusal(call.id, &error, answering.outgoing);
+    }
+}
+
+/// As [`serve_call`], unless the deadline of the call has passed. An error refuses the call.
+fn try_serve_call<I: Interface + ?Sized>(
+    call: &TakenUp<'_>,
+    surface: &'static Surface,
+    shared: &Shared<I>,
+    answering: &mut Answering<'_>,
+    target: impl Fn(Call<'_>) -> Result<Served, Error>,
 ) -> Result<(), Error> {
     let now = Instant::now();
-    if now.saturating_duration_since(arrived) >= call.deadline {
+    if now.saturating_duration_since(answering.arrived) >= call.deadline {
         return Err(Error::new(
             ErrorId::DEADLINE_EXCEEDED,
             "the call was not taken up before its deadline, and not run",
         ));
     }
     let (name, arguments) =
-        call.method().ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
-    let method = shared.activity.begin(name, now);
+        call.call.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
+    let method = shared.activity.begin(surface, name, now);
+    let Answering { peer, outgoing, handles, .. } = answering;
     let begin = outgoing.len();
     let served = enclose_response(call.id, shared.limits.frame_size, outgoing, |answer, limit| {
-        let mut serve = || shared.service.interface().serve(Call::message(name, arguments, answer, limit));
+        let mut serve = || target(Call::message(name, arguments, answer, limit).within(&mut **handles));
         serving::run(|| match (&shared.around, method) {
             (Some(hook), Some(method)) => {
                 let info = CallInfo { method, peer, deadline: call.deadline };
@@ -224,6 +336,7 @@ fn serve_call<I: Interface + ?Sized>(
     served?;
     memory_of_answer(outgoing.len() - begin).map_err(|error| {
         outgoing.truncate(begin);
+        handles.discard();
         error.with("method", name)
     })
 }

@@ -1,0 +1,215 @@
+//! Handles: what travels of an object or a stream, which stays where it is.
+//!
+//! A server encodes an answer within [`Handles`]. The objects and streams that it meets there are collected,
+//! and a number travels in their place. Serde has no place for that, so the handles are kept for the thread
+//! while it encodes.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use miko_surface::Surface;
+use serde::de::Error as _;
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::call::{AnswerScope, Call, Served};
+use crate::error::{Error, Result};
+use crate::json::HANDLE;
+
+/// An object that lives with a connection.
+pub trait ServedObject: Send + Sync {
+    /// The surface of its interface.
+    fn surface(&self) -> &'static Surface;
+
+    /// Runs one call on the object.
+    ///
+    /// # Errors
+    /// As [`Interface::serve`](crate::Interface::serve).
+    fn serve(&self, call: Call<'_>) -> Result<Served>;
+}
+
+/// A stream whose items are sent elsewhere.
+pub trait ServedStream: Send {
+    /// Appends the next item to `out`, or registers the waker for it.
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        form: ItemForm,
+        out: &mut Vec<u8>,
+    ) -> Poll<StreamEvent>;
+
+    /// As [`poll_next`](Self::poll_next), and waits until this time; `None` for without limit.
+    fn wait_next(&mut self, until: Option<Instant>, form: ItemForm, out: &mut Vec<u8>) -> Poll<StreamEvent>;
+}
+
+/// How items are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemForm {
+    /// As MessagePack of at most this many bytes.
+    Message {
+        /// The size of the largest item in bytes.
+        limit: usize,
+    },
+    /// As JSON.
+    Json,
+}
+
+/// What comes next in a stream.
+#[derive(Debug)]
+pub enum StreamEvent {
+    /// An item.
+    Item {
+        /// Its sequence number.
+        seq: u64,
+    },
+    /// Items were left out.
+    Lagged(u64),
+    /// The end, or the error with which the stream ends.
+    End(Option<Error>),
+}
+
+/// The objects and streams that answers have carried, each with its handle.
+#[derive(Default)]
+pub struct Handles {
+    /// The last handle that was given. Handles are not used twice.
+    last: u64,
+    carried: Vec<(u64, Carried)>,
+}
+
+/// What an answer carries beside values.
+pub enum Carried {
+    /// An object.
+    Object(Arc<dyn ServedObject>),
+    /// A stream.
+    Stream(Box<dyn ServedStream>),
+}
+
+thread_local! {
+    /// The handles of the answer that this thread encodes.
+    static HANDLES: RefCell<Option<Handles>> = const { RefCell::new(None) };
+}
+
+impl Handles {
+    /// The last handle that was given; 0 at first.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Takes what answers have carried since the last time, each with its handle.
+    pub fn take(&mut self) -> impl Iterator<Item = (u64, Carried)> + use<> {
+        std::mem::take(&mut self.carried).into_iter()
+    }
+
+    /// Drops what answers have carried since the last time, the newest first.
+    pub fn discard(&mut self) {
+        while self.carried.pop().is_some() {}
+    }
+
+    /// Whether an answer has carried something since the last time that it was taken.
+    pub fn has_carried(&self) -> bool {
+        !self.carried.is_empty()
+    }
+
+    fn add(&mut self, carried: Carried) -> u64 {
+        self.last += 1;
+        self.carried.push((self.last, carried));
+        self.last
+    }
+}
+
+impl AnswerScope for Handles {
+    fn encode(&mut self, write: &mut dyn FnMut() -> bool) {
+        /// Gives the handles back, also after a panic of a type that serializes itself.
+        struct Lent<'h> {
+            handles: &'h mut Handles,
+            outer: Option<Handles>,
+            /// How many were carried before.
+            before: usize,
+            was_written: bool,
+        }
+        impl Drop for Lent<'_> {
+            fn drop(&mut self) {
+                *self.handles = HANDLES.replace(self.outer.take()).unwrap_or_default();
+                while !self.was_written && self.handles.carried.len() > self.before {
+                    self.handles.carried.pop();
+                }
+            }
+        }
+        let before = self.carried.len();
+        let outer = HANDLES.replace(Some(std::mem::take(self)));
+        let mut lent = Lent { handles: self, outer, before, was_written: false };
+        lent.was_written = write();
+    }
+}
+
+/// What a handle stands for; also its key in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Object,
+    Stream,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// Writes the handle of what `carry` returns, which becomes part of the answer that this thread encodes.
+///
+/// # Errors
+/// If the thread encodes no answer, and those of `carry`.
+pub(crate) fn serialize<S: Serializer>(
+    serializer: S,
+    kind: Kind,
+    carry: impl FnOnce() -> Result<Carried, &'static str>,
+) -> Result<S::Ok, S::Error> {
+    // A serializer that only looks at a value knows the name, and does not look further.
+    serializer.serialize_newtype_struct(HANDLE, &Outgoing { kind, carry: Cell::new(Some(carry)) })
+}
+
+/// A handle that is given when it is written.
+struct Outgoing<F> {
+    kind: Kind,
+    carry: Cell<Option<F>>,
+}
+
+impl<F: FnOnce() -> Result<Carried, &'static str>> Serialize for Outgoing<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let kind = self.kind.name();
+        let handle = HANDLES.with_borrow_mut(|handles| {
+            let Some(handles) = handles else {
+                let message = format!("an {kind} travels only in the result of a method, over a connection");
+                return Err(S::Error::custom(message));
+            };
+            let carry = self.carry.take().ok_or_else(|| S::Error::custom("it was written twice"))?;
+            carry().map(|carried| handles.add(carried)).map_err(S::Error::custom)
+        })?;
+        if serializer.is_human_readable() {
+            let mut map = serializer.serialize_map(Some(1))?;
+            map.serialize_entry(kind, &handle)?;
+            map.end()
+        } else {
+            serializer.serialize_u64(handle)
+        }
+    }
+}
+
+/// Reads what [`serialize`] wrote.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D, kind: Kind) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    struct Json {
+        #[serde(alias = "stream")]
+        object: u64,
+    }
+    if deserializer.is_human_readable() {
+        return Json::deserialize(deserializer).map(|handle| handle.object);
+    }
+    u64::deserialize(deserializer)
+        .map_err(|fault| D::Error::custom(format!("no handle of an {kind:?}: {fault}")))
+}

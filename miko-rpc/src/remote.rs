@@ -1,0 +1,130 @@
+//! Objects that live where they were made, and are used from elsewhere.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use miko_surface::Surface;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::async_client::{self, AsyncClient, AsyncTransport};
+use crate::call::{Call, Served};
+use crate::client::{self, Client};
+use crate::error::Result;
+use crate::handles::{self, Carried, Kind, ServedObject};
+use crate::interface::Interface;
+use crate::link;
+
+/// An object of another interface, which a method returns: `Remote<dyn Transaction>`.
+///
+/// It lives where it was made. What a caller elsewhere gets is a proxy, which implements the interface and
+/// its supertraits as the object does. The server drops the object when its proxy is dropped, when the
+/// connection is lost, or when the process of the caller ends. So `Drop` is where a transaction rolls back, a
+/// lease ends, or a lock is released.
+///
+/// A handle travels anywhere in a result, never in an argument. The interface has the supertraits `Send` and
+/// `Sync`.
+///
+/// # Errors
+/// A call on an object whose connection was lost fails with `session-gone`; it is never repeated on another
+/// connection.
+pub struct Remote<I: ?Sized>(Place<I>);
+
+enum Place<I: ?Sized> {
+    /// In this process.
+    Local(Arc<I>),
+    /// In a server.
+    Elsewhere { proxy: Arc<Client<I>>, asynchronous: Option<Arc<dyn AsyncTransport>> },
+}
+
+impl<I: ?Sized> Remote<I> {
+    /// An object of this process.
+    pub fn local(object: Box<I>) -> Self {
+        Self(Place::Local(object.into()))
+    }
+
+    /// The async proxy of the object; `None` for an object of this process, and for one that came from a
+    /// blocking proxy. The object lives until both are dropped.
+    ///
+    /// It takes no `self`, which would hide methods of the interface.
+    pub fn asynchronous(remote: &Self) -> Option<AsyncClient<I>> {
+        match &remote.0 {
+            Place::Elsewhere { asynchronous: Some(transport), .. } => {
+                Some(async_client::over(Arc::clone(transport)))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<I: ?Sized> From<Arc<I>> for Remote<I> {
+    fn from(object: Arc<I>) -> Self {
+        Self(Place::Local(object))
+    }
+}
+
+impl<I: Interface + ?Sized> Deref for Remote<I> {
+    type Target = I;
+
+    fn deref(&self) -> &I {
+        match &self.0 {
+            Place::Local(object) => object,
+            Place::Elsewhere { proxy, .. } => I::of_client(proxy),
+        }
+    }
+}
+
+impl<I: Interface + ?Sized> fmt::Debug for Remote<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(&format!("Remote{}", I::surface().interface)).finish_non_exhaustive()
+    }
+}
+
+impl<I: Interface + Send + Sync + ?Sized> Serialize for Remote<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        handles::serialize(serializer, Kind::Object, || {
+            Ok(Carried::Object(match &self.0 {
+                Place::Local(object) => Arc::new(LocalObject(Arc::clone(object))),
+                Place::Elsewhere { proxy, .. } => Arc::new(ProxiedObject(Arc::clone(proxy))),
+            }))
+        })
+    }
+}
+
+impl<'de, I: Interface + ?Sized> Deserialize<'de> for Remote<I> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let handle = handles::deserialize(deserializer, Kind::Object)?;
+        let link = link::current().ok_or_else(|| {
+            D::Error::custom("an object travels in the result of a method, never in an argument")
+        })?;
+        let link::ObjectLink { blocking, asynchronous } = link.object(handle);
+        Ok(Self(Place::Elsewhere { proxy: Arc::new(client::over(blocking)), asynchronous }))
+    }
+}
+
+/// An object of this process.
+struct LocalObject<I: ?Sized>(Arc<I>);
+
+impl<I: Interface + Send + Sync + ?Sized> ServedObject for LocalObject<I> {
+    fn surface(&self) -> &'static Surface {
+        I::surface()
+    }
+
+    fn serve(&self, call: Call<'_>) -> Result<Served> {
+        self.0.serve(call)
+    }
+}
+
+/// An object of another server, to which calls are passed on.
+struct ProxiedObject<I: ?Sized>(Arc<Client<I>>);
+
+impl<I: Interface + ?Sized> ServedObject for ProxiedObject<I> {
+    fn surface(&self) -> &'static Surface {
+        I::surface()
+    }
+
+    fn serve(&self, call: Call<'_>) -> Result<Served> {
+        I::of_client(&self.0).serve(call)
+    }
+}

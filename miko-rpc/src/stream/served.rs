@@ -1,0 +1,113 @@
+//! A stream whose items are encoded and sent elsewhere.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::feed::{Next, NextQueued, Queued};
+use super::item;
+use super::source::{Source, next_of_iterator};
+use crate::bounds::Wire;
+use crate::error::{Error, ErrorId};
+use crate::guard::panic_message;
+use crate::handles::{ItemForm, ServedStream, StreamEvent};
+
+/// Encodes the items of a source.
+pub(super) struct Serving<T>(Source<T>);
+
+impl<T> Serving<T> {
+    pub(super) fn new(source: Source<T>) -> Self {
+        Self(source)
+    }
+}
+
+impl<T: Wire> ServedStream for Serving<T> {
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        form: ItemForm,
+        out: &mut Vec<u8>,
+    ) -> Poll<StreamEvent> {
+        let event = guarded(|| {
+            let next = match &mut self.0 {
+                Source::Iterator { items, seq } => queued(next_of_iterator(&mut **items, seq)),
+                Source::Feed(receiver) => match receiver.poll_queued(context) {
+                    Poll::Ready(next) => next,
+                    Poll::Pending => return Poll::Pending,
+                },
+                Source::Elsewhere(_) => NextQueued::End(Some(not_passed_on())),
+                Source::Ended => NextQueued::End(None),
+            };
+            Poll::Ready(encode(next, form, out))
+        });
+        self.end_after(event)
+    }
+
+    fn wait_next(&mut self, until: Option<Instant>, form: ItemForm, out: &mut Vec<u8>) -> Poll<StreamEvent> {
+        let event = guarded(|| self.0.wait(until).map(|next| encode(queued(next), form, out)));
+        self.end_after(event)
+    }
+}
+
+impl<T> Serving<T> {
+    fn end_after(&mut self, event: Poll<StreamEvent>) -> Poll<StreamEvent> {
+        if let Poll::Ready(StreamEvent::End(_)) = event {
+            self.0 = Source::Ended;
+        }
+        event
+    }
+}
+
+/// A panic of the source, or of the type of its items, is the end of the stream.
+fn guarded(next: impl FnOnce() -> Poll<StreamEvent>) -> Poll<StreamEvent> {
+    catch_unwind(AssertUnwindSafe(next)).unwrap_or_else(|panic| {
+        let message = format!("the source of the stream panicked: {}", panic_message(&*panic));
+        Poll::Ready(StreamEvent::End(Some(Error::new(ErrorId::INTERNAL, message))))
+    })
+}
+
+/// An item that was taken out of its queue.
+fn queued<T>(next: Next<T>) -> NextQueued<T> {
+    match next {
+        Next::Item(seq, item) => NextQueued::Item(Queued::Own(seq, item)),
+        Next::Lagged(count) => NextQueued::Lagged(count),
+        Next::End(error) => NextQueued::End(error),
+    }
+}
+
+/// Appends an item. One that cannot be encoded is the end of the stream.
+fn encode<T: Wire>(next: NextQueued<T>, form: ItemForm, out: &mut Vec<u8>) -> StreamEvent {
+    let queued = match next {
+        NextQueued::Item(queued) => queued,
+        NextQueued::Lagged(count) => return StreamEvent::Lagged(count),
+        NextQueued::End(error) => return StreamEvent::End(error),
+    };
+    let start = out.len();
+    let (seq, encoded) = match (queued, form) {
+        (Queued::Own(seq, value), ItemForm::Message { limit }) => (seq, item::encode(&value, limit, out)),
+        (Queued::Own(seq, value), ItemForm::Json) => (seq, item::encode_json(&value, out)),
+        (Queued::Shared(shared), ItemForm::Message { limit }) => {
+            let encode = |value: &T| {
+                let mut bytes = Vec::new();
+                item::encode(value, limit, &mut bytes).map(|()| bytes)
+            };
+            (shared.seq(), shared.encoded(encode).map(|bytes| out.extend_from_slice(bytes)))
+        }
+        (Queued::Shared(shared), ItemForm::Json) => {
+            (shared.seq(), shared.with(|value| item::encode_json(value, out)))
+        }
+    };
+    match encoded {
+        Ok(()) => StreamEvent::Item { seq },
+        Err(error) => {
+            out.truncate(start);
+            StreamEvent::End(Some(error))
+        }
+    }
+}
+
+fn not_passed_on() -> Error {
+    let message =
+        "a stream of another server cannot be sent on: make one of its items with `Stream::of_results`";
+    Error::new(ErrorId::INTERNAL, message)
+}

@@ -1,0 +1,227 @@
+//! An interface whose methods return objects and streams, and which records what became of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mikobase::prelude::*;
+use mikobase::{Hub, Overflow, Remote, Share, Stream};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// Lends desks, and sends numbers and news.
+#[mikobase_interface]
+pub trait Office {
+    /// A desk of this name.
+    fn desk(&self, name: &str) -> Result<Remote<dyn Desk>>;
+
+    /// Desks of these names, and none for an empty name.
+    fn desks(&self, names: &[String]) -> Result<Vec<NamedDesk>>;
+
+    /// A desk in an answer that cannot be sent.
+    fn broken_desk(&self) -> Result<(Remote<dyn Desk>, Unserializable)>;
+
+    /// The numbers up to `count`, then the end that `end` names.
+    fn numbers(&self, count: u64, end: &str) -> Result<Stream<u64>>;
+
+    /// How many numbers were made.
+    fn numbers_made(&self) -> Result<u64>;
+
+    /// Pieces of this many bytes, without end.
+    fn pieces(&self, size: usize) -> Result<Stream<Vec<u8>>>;
+
+    /// What `publish` publishes.
+    fn news(&self) -> Result<Stream<News>>;
+
+    /// Publishes this many items.
+    fn publish(&self, count: u64) -> Result<()>;
+
+    /// How many read the news, and how often an item was encoded.
+    fn readers(&self) -> Result<(usize, u64)>;
+
+    /// Returns its argument.
+    fn echo(&self, text: String) -> Result<String>;
+
+    /// What was opened and closed, in order.
+    fn log(&self) -> Result<Vec<String>>;
+}
+
+/// A name and the desk of this name, if there is one.
+pub type NamedDesk = (String, Option<Remote<dyn Desk>>);
+
+/// A place for notes.
+#[mikobase_interface]
+pub trait Desk: Send + Sync {
+    /// Adds a note; returns their number.
+    fn note(&self, text: &str) -> Result<usize>;
+
+    /// A drawer of this desk.
+    fn drawer(&self) -> Result<Remote<dyn Desk>>;
+}
+
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+pub struct News {
+    pub number: u64,
+}
+
+/// How often news was encoded.
+static ENCODED: AtomicU64 = AtomicU64::new(0);
+
+impl Serialize for News {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields {
+            number: u64,
+        }
+        // Looking for a nil ends at the struct.
+        if !std::any::type_name::<S>().contains("Nil") {
+            ENCODED.fetch_add(1, Ordering::Relaxed);
+        }
+        Fields { number: self.number }.serialize(serializer)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Unserializable;
+
+impl Serialize for Unserializable {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("no"))
+    }
+}
+
+pub struct Building {
+    log: Arc<Mutex<Vec<String>>>,
+    numbers_made: Arc<AtomicU64>,
+    news: Hub<News>,
+    published: AtomicU64,
+}
+
+struct Opened {
+    name: String,
+    notes: Mutex<Vec<String>>,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// How many items the hub holds for each reader.
+pub const NEWS_HELD: usize = 1000;
+
+impl Default for Building {
+    fn default() -> Self {
+        let (log, numbers_made, published) = Default::default();
+        Self { log, numbers_made, news: Hub::new(NEWS_HELD, Overflow::DropOldest), published }
+    }
+}
+
+impl Building {
+    fn open(&self, name: &str) -> Remote<dyn Desk> {
+        open(name.to_owned(), &self.log)
+    }
+}
+
+fn open(name: String, log: &Arc<Mutex<Vec<String>>>) -> Remote<dyn Desk> {
+    log.lock().unwrap().push(format!("{name} opened"));
+    Remote::local(Box::new(Opened { name, notes: Mutex::default(), log: Arc::clone(log) }))
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.log.lock().unwrap().push(format!("{} closed", self.name));
+        assert!(self.name != "a trap", "a desk that panics when it is closed");
+    }
+}
+
+impl Desk for Opened {
+    fn note(&self, text: &str) -> Result<usize> {
+        assert!(text != "panic", "a note that panics");
+        let mut notes = self.notes.lock().unwrap();
+        notes.push(text.to_owned());
+        Ok(notes.len())
+    }
+
+    fn drawer(&self) -> Result<Remote<dyn Desk>> {
+        Ok(open(format!("drawer of {}", self.name), &self.log))
+    }
+}
+
+impl Office for Building {
+    fn desk(&self, name: &str) -> Result<Remote<dyn Desk>> {
+        Ok(self.open(name))
+    }
+
+    fn desks(&self, names: &[String]) -> Result<Vec<NamedDesk>> {
+        let opened = |name: &String| (!name.is_empty()).then(|| self.open(name));
+        Ok(names.iter().map(|name| (name.clone(), opened(name))).collect())
+    }
+
+    fn broken_desk(&self) -> Result<(Remote<dyn Desk>, Unserializable)> {
+        Ok((self.open("broken"), Unserializable))
+    }
+
+    fn numbers(&self, count: u64, end: &str) -> Result<Stream<u64>> {
+        let (made, end) = (Arc::clone(&self.numbers_made), end.to_owned());
+        let last = std::iter::once_with(move || match &*end {
+            "panic" => panic!("out of numbers"),
+            "error" => Some(Err(Error::new(ErrorId::CONFLICT, "no more"))),
+            _ => None,
+        });
+        let numbers = (0..count).map(move |number| {
+            made.fetch_add(1, Ordering::Relaxed);
+            Ok(number)
+        });
+        Ok(Stream::of_results(numbers.chain(last.flatten())))
+    }
+
+    fn numbers_made(&self) -> Result<u64> {
+        Ok(self.numbers_made.load(Ordering::Relaxed))
+    }
+
+    fn pieces(&self, size: usize) -> Result<Stream<Vec<u8>>> {
+        let made = Arc::clone(&self.numbers_made);
+        Ok(Stream::of(std::iter::repeat_with(move || {
+            made.fetch_add(1, Ordering::Relaxed);
+            vec![7; size]
+        })))
+    }
+
+    fn news(&self) -> Result<Stream<News>> {
+        Ok(self.news.subscribe())
+    }
+
+    fn publish(&self, count: u64) -> Result<()> {
+        for _ in 0..count {
+            let number = self.published.fetch_add(1, Ordering::Relaxed);
+            self.news.publish(News { number });
+        }
+        Ok(())
+    }
+
+    fn readers(&self) -> Result<(usize, u64)> {
+        Ok((self.news.subscribers(), ENCODED.load(Ordering::Relaxed)))
+    }
+
+    fn echo(&self, text: String) -> Result<String> {
+        Ok(text)
+    }
+
+    fn log(&self) -> Result<Vec<String>> {
+        Ok(self.log.lock().unwrap().clone())
+    }
+}
+
+/// A share of an office, without workers.
+pub fn office(uds: &Uds) -> Share<'_, dyn Office, ()> {
+    uds.spawn_share::<dyn Office, ()>(0, || Ok(Box::new(Building::default())), |_, _| Ok(())).unwrap()
+}
+
+/// Asks until the answer is as expected: what a server does at the end of a connection has no answer.
+pub fn eventually<T: PartialEq + std::fmt::Debug>(ask: impl Fn() -> T, expected: &T) {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = ask();
+        if answer == *expected {
+            return;
+        }
+        assert!(Instant::now() < until, "{answer:?} instead of {expected:?}");
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,282 @@
+//! Objects and streams that live with a connection, and threads that share one.
+
+use std::thread;
+
+use mikobase::prelude::*;
+use mikobase::{Remote, Stream};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+
+use crate::harness::Case;
+use crate::office::office_rpc::OfficeClient;
+use crate::office::{Building, Desk, NEWS_HELD, Office, eventually, office};
+use crate::relay::{ConnectionFate, Relay};
+use crate::support::{Event, wait_for_ever};
+
+pub const CASES: &[Case] = &[
+    ("an_object_is_called_as_a_local_one_and_dropped_with_its_proxy", objects),
+    ("objects_travel_anywhere_in_a_result", anywhere),
+    ("the_objects_of_a_connection_are_dropped_newest_first", newest_first),
+    ("a_panic_of_an_object_is_an_error_and_the_server_goes_on", panics),
+    ("an_answer_that_cannot_be_sent_leaves_no_object", broken),
+    ("an_object_of_a_lost_connection_is_gone_and_its_calls_are_not_repeated", lost),
+    ("an_object_used_in_a_fork_is_an_error", forked),
+    ("a_killed_worker_frees_its_objects_though_its_child_holds_the_socket", killed),
+    ("a_stream_gives_all_items_in_order_and_then_its_end", ends),
+    ("a_stream_that_is_not_read_advances_no_further_than_its_window", window),
+    ("a_reader_of_a_feed_that_sleeps_is_told_how_many_items_it_missed", lag),
+    ("an_item_for_twenty_readers_is_encoded_once_and_a_sleeper_disturbs_nobody", twenty),
+    ("threads_share_one_connection_with_large_calls_and_a_stream", threads),
+];
+
+/// Runs `test` with a client of an office.
+fn with_office(test: impl FnOnce(&OfficeClient)) {
+    let uds = Uds::new().unwrap();
+    let share = office(&uds);
+    test(&OfficeClient::connect(share.path(), share.token()).unwrap());
+    share.join().unwrap();
+}
+
+fn objects() {
+    with_office(|office| {
+        let desk = office.desk("a").unwrap();
+        fn use_any(desk: &impl Desk) -> Result<usize> {
+            desk.note("one")?;
+            desk.note("two")
+        }
+        assert_eq!(use_any(&desk).unwrap(), 2);
+        assert_eq!(format!("{desk:?}"), "RemoteDesk { .. }");
+        let drawer = desk.drawer().unwrap();
+        drop(desk);
+        assert_eq!(drawer.note("it outlives its desk").unwrap(), 1);
+        assert_eq!(office.log().unwrap(), ["a opened", "drawer of a opened", "a closed"]);
+    });
+}
+
+fn anywhere() {
+    with_office(|office| {
+        let desks = office.desks(&["a".to_owned(), String::new(), "b".to_owned()]).unwrap();
+        let notes: Vec<Option<usize>> =
+            desks.iter().map(|(_, desk)| desk.as_ref().map(|desk| desk.note("x").unwrap())).collect();
+        assert_eq!(notes, [Some(1), None, Some(1)]);
+    });
+}
+
+fn newest_first() {
+    let uds = Uds::new().unwrap();
+    let share = office(&uds);
+    let [office, other] = [(); 2].map(|()| OfficeClient::connect(share.path(), share.token()).unwrap());
+    let desks = office.desks(&["a", "b", "a trap", "c"].map(str::to_owned)).unwrap();
+    // The connection lives as long as an object of it.
+    drop(office);
+    let last = desks.into_iter().last().unwrap().1.unwrap();
+    assert_eq!(last.note("x").unwrap(), 1);
+    let opened = ["a opened", "b opened", "a trap opened", "c opened"];
+    let released = ["a closed", "b closed", "a trap closed"];
+    eventually(
+        || other.log().unwrap(),
+        &[&opened[..], &released[..]].concat().iter().map(|s| s.to_string()).collect(),
+    );
+    let more: Vec<_> = (0..3).map(|_| last.drawer().unwrap()).collect();
+    // A process that ends releases nothing.
+    std::mem::forget(more);
+    std::mem::forget(last);
+    share.join().unwrap();
+}
+
+fn panics() {
+    with_office(|office| {
+        let desk = office.desk("a").unwrap();
+        let error = desk.note("panic").unwrap_err();
+        assert!(error.is(ErrorId::INTERNAL) && error.to_string().contains("a note that panics"), "{error}");
+        drop(office.desk("a trap").unwrap());
+        assert_eq!(desk.note("fine").unwrap(), 1);
+    });
+}
+
+fn broken() {
+    with_office(|office| {
+        let error = office.broken_desk().unwrap_err();
+        assert!(error.is(ErrorId::INTERNAL), "{error}");
+        assert_eq!(office.log().unwrap(), ["broken opened", "broken closed"]);
+    });
+}
+
+fn lost() {
+    let uds = Uds::new().unwrap();
+    let share = office(&uds);
+    let direct = OfficeClient::connect(share.path(), share.token()).unwrap();
+    let relay = Relay::start(share.path(), &[ConnectionFate::IsLostAfterTwoAnswers, ConnectionFate::Lives]);
+    let office = OfficeClient::connect(relay.path(), share.token()).unwrap();
+    let desk = office.desk("a").unwrap();
+    let mut numbers = office.numbers(1, "").unwrap();
+    relay.wait_for_loss();
+    let error = desk.note("x").unwrap_err();
+    assert!(error.is(ErrorId::SESSION_GONE), "{error}");
+    let error = numbers.recv().unwrap().unwrap_err();
+    assert!(error.is(ErrorId::SESSION_GONE), "{error}");
+    assert!(numbers.recv().is_none());
+    eventually(|| direct.log().unwrap(), &vec!["a opened".to_owned(), "a closed".to_owned()]);
+    // The proxy itself opens another connection.
+    assert_eq!(office.desk("b").unwrap().note("x").unwrap(), 1);
+    share.join().unwrap();
+}
+
+fn forked() {
+    with_office(|office| {
+        let desk = office.desk("a").unwrap();
+        let mut numbers = office.numbers(1, "").unwrap();
+        // SAFETY: the process has one thread.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                let calls = [desk.note("x").unwrap_err(), numbers.recv().unwrap().unwrap_err()];
+                assert!(calls.iter().all(|error| error.is(ErrorId::SESSION_GONE)), "{calls:?}");
+                drop((desk, numbers));
+                std::process::exit(0);
+            }
+            ForkResult::Parent { child } => {
+                let status = waitpid(child, None).unwrap();
+                assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
+            }
+        }
+        assert_eq!(desk.note("x").unwrap(), 1);
+        assert_eq!(numbers.recv().unwrap().unwrap(), 0);
+    });
+}
+
+fn killed() {
+    let uds = Uds::new().unwrap();
+    let (opened, held) = (Event::new(), Event::new());
+    let work = |office: &OfficeClient, _: &Worker| -> std::result::Result<(), BoxError> {
+        let _desk = office.desk("a")?;
+        let _news = office.news()?;
+        // SAFETY: the process has one thread.
+        if let ForkResult::Child = unsafe { fork() }? {
+            held.wait();
+            std::process::exit(0);
+        }
+        opened.notify();
+        wait_for_ever()
+    };
+    let share = uds.spawn_share::<dyn Office, ()>(1, || Ok(Box::new(Building::default())), work).unwrap();
+    opened.wait();
+    let (_, worker) = share.workers()[0];
+    kill(Pid::from_raw(i32::try_from(worker).unwrap()), Signal::SIGKILL).unwrap();
+    let office = OfficeClient::connect(share.path(), share.token()).unwrap();
+    eventually(|| office.log().unwrap(), &vec!["a opened".to_owned(), "a closed".to_owned()]);
+    eventually(|| office.readers().unwrap().0, &0);
+    held.notify();
+    drop(office);
+    share.join().unwrap();
+}
+
+fn ends() {
+    with_office(|office| {
+        let numbers = office.numbers(100_000, "").unwrap();
+        assert!(numbers.enumerate().all(|(i, number)| number.unwrap() == i as u64));
+        for (end, expected) in [
+            ("error", "conflict: no more"),
+            ("panic", "internal: the source of the stream panicked: out of numbers"),
+        ] {
+            let mut numbers = office.numbers(3, end).unwrap();
+            for number in 0..3 {
+                assert_eq!(numbers.recv().unwrap().unwrap(), number);
+                assert_eq!(numbers.last_seq(), number + 1);
+            }
+            assert_eq!(numbers.recv().unwrap().unwrap_err().to_string(), expected);
+            assert!(numbers.recv().is_none());
+        }
+        let error = office.pieces(65 << 20).unwrap().recv().unwrap().unwrap_err();
+        assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
+    });
+}
+
+fn window() {
+    with_office(|office| {
+        let mut pieces = office.pieces(1000).unwrap();
+        assert_eq!(office.numbers_made().unwrap(), 0, "nothing is sent before it is read");
+        assert_eq!(pieces.recv().unwrap().unwrap(), [7; 1000]);
+        let made = || {
+            // A round trip for each piece: the server has had its time.
+            (0..1000).for_each(|_| drop(office.echo(String::new()).unwrap()));
+            office.numbers_made().unwrap()
+        };
+        let full = made();
+        assert!((200..300).contains(&full), "{full} pieces of 1000 bytes in a window of 256 KiB");
+        assert_eq!(made(), full);
+        for _ in 0..1000 {
+            pieces.recv().unwrap().unwrap();
+        }
+        assert!(made() < 1300);
+        drop(pieces);
+        let after = made();
+        assert_eq!(made(), after);
+    });
+}
+
+fn lag() {
+    with_office(|office| {
+        let mut news = office.news().unwrap();
+        let total = NEWS_HELD as u64 + 500;
+        office.publish(total).unwrap();
+        let error = news.recv().unwrap().unwrap_err();
+        assert!(error.is(ErrorId::LAGGED), "{error}");
+        assert_eq!(error.items()[0].details["count"], 500);
+        for number in 500..total {
+            assert_eq!(news.recv().unwrap().unwrap().number, number);
+            assert_eq!(news.last_seq(), number + 1);
+        }
+        assert!(news.try_recv().is_pending());
+        drop(news);
+        assert_eq!(office.readers().unwrap().0, 0);
+    });
+}
+
+fn twenty() {
+    let uds = Uds::new().unwrap();
+    let share = office(&uds);
+    let connect = || OfficeClient::connect(share.path(), share.token()).unwrap();
+    let publisher = connect();
+    let clients: Vec<OfficeClient> = (0..20).map(|_| connect()).collect();
+    let mut streams: Vec<Stream<_>> = clients.iter().map(|client| client.news().unwrap()).collect();
+    let mut sleeper = streams.pop().unwrap();
+    for round in 0..20 {
+        publisher.publish(100).unwrap();
+        for news in &mut streams {
+            for i in 0..100 {
+                assert_eq!(news.recv().unwrap().unwrap().number, round * 100 + i);
+            }
+        }
+    }
+    let error = sleeper.recv().unwrap().unwrap_err();
+    assert!(error.is(ErrorId::LAGGED), "{error}");
+    assert_eq!(publisher.readers().unwrap(), (20, 2000));
+    drop((streams, sleeper, clients));
+    eventually(|| publisher.readers().unwrap().0, &0);
+    share.join().unwrap();
+}
+
+fn threads() {
+    with_office(|office| {
+        let text = "x".repeat(3 << 20);
+        let numbers = office.numbers(50_000, "").unwrap();
+        let desk: Remote<dyn Desk> = office.desk("a").unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| assert!(numbers.enumerate().all(|(i, number)| number.unwrap() == i as u64)));
+            for _ in 0..2 {
+                scope.spawn(|| (0..10).for_each(|_| assert!(office.echo(text.clone()).unwrap() == text)));
+            }
+            for worker in 0..4 {
+                scope.spawn(move || {
+                    for i in 0..1000 {
+                        let sent = format!("{worker} {i}");
+                        assert_eq!(office.echo(sent.clone()).unwrap(), sent);
+                    }
+                });
+            }
+            let desk = &desk;
+            scope.spawn(move || (1..=1000).for_each(|i| assert_eq!(desk.note("x").unwrap(), i)));
+        });
+    });
+}
