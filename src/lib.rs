@@ -14,7 +14,7 @@
 //! | none | `#[mikobase_interface]`, and calls by name: no sockets |
 //! | `share` | sharing any interface. No SQLite is compiled |
 //! | `store` | the Mikobase, and sharing it |
-//! | `tarpc` | the async client, and serving with tarpc; on by default |
+//! | `tarpc` | serving an interface with tarpc; on by default |
 //! | `command`, `bench` | the program `miko`, and its benchmarks; on by default |
 
 #[cfg(feature = "store")]
@@ -31,10 +31,10 @@ pub use miko_macros::test;
 #[doc(no_inline)]
 pub use miko_rpc as rpc;
 pub use miko_rpc::{
-    Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Hub, MAX_REPORTED_FAULTS, Overflow, Remote,
-    Result, Sink, Stream, Warning,
+    Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Hub, Later, MAX_REPORTED_FAULTS, Overflow,
+    Promise, Remote, Result, Sink, Stream, Warning,
 };
-#[cfg(all(feature = "share", feature = "tarpc"))]
+#[cfg(feature = "share")]
 pub use miko_shared::ConnectAsync;
 #[cfg(feature = "store")]
 pub use miko_shared::mikobase::{Returning, Server, Worldlet};
@@ -50,7 +50,7 @@ pub use serde_json::json;
 
 /// The items that a program needs to share a Mikobase: `use mikobase::prelude::*;`.
 pub mod prelude {
-    #[cfg(all(feature = "share", feature = "tarpc"))]
+    #[cfg(feature = "share")]
     pub use crate::ConnectAsync;
     pub use crate::rpc::Interface;
     #[cfg(feature = "share")]

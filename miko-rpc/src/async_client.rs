@@ -8,11 +8,13 @@ use std::task::{Context, Poll};
 
 use miko_surface::Method;
 
+use crate::answer::read_answer;
 use crate::arguments::SentArguments;
-use crate::bounds::{Fallible, Wire};
-use crate::client::{Request, read_answer};
-use crate::codec::{self, Message};
-use crate::error::Result;
+use crate::bounds::Wire;
+use crate::client::Request;
+use crate::fallible::{Fallible, discard_of};
+use crate::link::{AnswerFuture, AsyncTransport};
+use crate::transport::OutgoingCall;
 
 /// An async proxy of the interface `I`. The generated trait, such as `MikobaseAsync`, gives it the methods of
 /// the interface, which return futures. Its clones share the transport.
@@ -20,21 +22,6 @@ pub struct AsyncClient<I: ?Sized> {
     transport: Arc<dyn AsyncTransport>,
     interface: PhantomData<fn(&I)>,
 }
-
-/// Carries calls to a server without blocking.
-pub trait AsyncTransport: Send + Sync {
-    /// The size of the largest request in bytes.
-    fn max_request_size(&self) -> usize;
-
-    /// Sends `request`, an encoded call of `method`, and resolves to the encoded answer.
-    ///
-    /// # Errors
-    /// As [`Transport::call`](crate::Transport::call).
-    fn call(&self, method: &'static Method, request: Vec<u8>) -> AnswerFuture<'_>;
-}
-
-/// The future of the answer to a call.
-pub type AnswerFuture<'t> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 't>>;
 
 /// A proxy that sends its calls over `transport`. A free function, since `AsyncClient` has no methods of its
 /// own.
@@ -48,15 +35,22 @@ impl<I: ?Sized> Clone for AsyncClient<I> {
     }
 }
 
-/// A call in progress: a future that borrows nothing. The call is sent when the future is first polled.
+/// A call in progress: a future of the result, also for a method that returns a [`Later`](crate::Later). It
+/// borrows nothing. The call is sent when the future is first polled.
 #[must_use = "a call is sent when its future is polled"]
-pub struct PendingCall<R>(Pin<Box<dyn Future<Output = R> + Send>>);
+pub struct PendingCall<R> {
+    method: &'static Method,
+    answer: AnswerFuture,
+    result: PhantomData<fn() -> R>,
+}
 
-impl<R> Future for PendingCall<R> {
-    type Output = R;
+impl<R: Fallible<Value: Wire, Error: Wire>> Future for PendingCall<R> {
+    type Output = Result<R::Value, R::Error>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
-        self.0.as_mut().poll(context)
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Poll::Ready(answer) = self.answer.as_mut().poll(context) else { return Poll::Pending };
+        let read = answer.and_then(|answer| answer.read(|bytes| read_answer(self.method, bytes)));
+        Poll::Ready(read.unwrap_or_else(|error| Err(error.into())))
     }
 }
 
@@ -73,23 +67,7 @@ where
     A: SentArguments,
     R: Fallible<Value: Wire, Error: Wire>,
 {
-    let transport = Arc::clone(&client.transport);
-    let request = encode_request(&Request { method, arguments }, transport.max_request_size());
-    PendingCall(Box::pin(async move {
-        let called = match request {
-            Ok(request) => transport.call(method, request).await,
-            Err(error) => Err(error),
-        };
-        match called.and_then(|answer| read_answer(method, &answer)) {
-            Ok(returned) => R::from_result(returned),
-            Err(error) => R::failed(error),
-        }
-    }))
-}
-
-fn encode_request(request: &impl Message, limit: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    codec::encode(&mut bytes, limit, |encoder| request.write(encoder))
-        .map_err(|fault| fault.into_error(limit))?;
-    Ok(bytes)
+    let request = Request { method, arguments };
+    let call = OutgoingCall { method, request: &request, discard: discard_of::<R>() };
+    PendingCall { method, answer: Arc::clone(&client.transport).call(&call), result: PhantomData }
 }

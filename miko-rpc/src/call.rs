@@ -3,17 +3,22 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use miko_surface::{Method, Surface};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::arguments::{self, Arguments};
-use crate::bounds::{Fallible, Wire};
+use crate::bounds::Wire;
 use crate::codec::{self, EncodeFault};
 use crate::dispatch::{self, DispatchError, Params};
 use crate::error::{Error, ErrorId, Result};
+use crate::fallible::{Fallible, Outcome};
 use crate::guard::{guard, panic_message};
+use crate::later::Later;
 use crate::{memory, result};
 
 /// A call that an [`Interface`](crate::Interface) serves.
@@ -43,9 +48,30 @@ pub trait AnswerScope {
     /// Calls `write`, which encodes an answer and returns whether it succeeded. If it did not, what the
     /// answer would have carried is dropped.
     fn encode(&mut self, write: &mut dyn FnMut() -> bool);
+
+    /// Keeps a call whose answer comes later.
+    fn keep(&mut self, answer: Box<dyn LaterAnswer>);
 }
 
-/// The outcome of a call whose method ran and whose answer was written.
+/// The answer to a call whose method has returned a [`Later`](crate::Later). Dropping it tells the method that
+/// nobody wants it.
+pub trait LaterAnswer: Send {
+    /// Whether the answer is there, or registers the waker for it.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// Appends the answer, which is there, to `answer`. `limit` and `scope` are as those of the call.
+    ///
+    /// # Errors
+    /// As [`Call::run`], after the method ran.
+    fn write(
+        self: Box<Self>,
+        answer: &mut Vec<u8>,
+        limit: usize,
+        scope: &mut dyn AnswerScope,
+    ) -> Result<Served>;
+}
+
+/// The outcome of a call whose method ran, and whose answer was written or comes later.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Served {
@@ -53,6 +79,8 @@ pub enum Served {
     Succeeded,
     /// The method returned an error. Its id, if it is an [`Error`].
     Failed(Option<ErrorId>),
+    /// The method returned; its answer comes later.
+    Pending,
 }
 
 impl Served {
@@ -109,10 +137,7 @@ impl<'c> Call<'c> {
         A: Arguments,
         R: Fallible<Value: Wire, Error: Wire>,
     {
-        catch_unwind(AssertUnwindSafe(|| self.run_unguarded(method, run))).unwrap_or_else(|panic| {
-            let message = format!("a type of the method panicked: {}", panic_message(&*panic));
-            Err(Error::new(ErrorId::INTERNAL, message).with("method", &*method.name))
-        })
+        guard_types(method, || self.run_unguarded(method, run))
     }
 
     /// As [`run`](Self::run). Reading and writing the types of the method may panic.
@@ -124,18 +149,29 @@ impl<'c> Call<'c> {
         match self.form {
             Form::Message { arguments, answer, limit, scope } => {
                 let arguments = read_message(method, arguments, limit)?;
-                let returned = guard(&method.name, || run(arguments)).into_result();
-                encode_within(scope, || {
-                    write_answer(method, answer, limit, |encoder| {
-                        encoder.variant(&method.name)?;
-                        result::write(&returned, encoder)
-                    })
-                })?;
-                Ok(Served::of(&returned))
+                let returned = match (guard(&method.name, || run(arguments)).outcome(), scope) {
+                    (Outcome::Now(returned), scope) => Returned { method, returned, answer, limit, scope },
+                    (Outcome::Later(later), None) => {
+                        Returned { method, returned: later.wait(), answer, limit, scope: None }
+                    }
+                    (Outcome::Later(mut later), Some(scope)) => match later.wait_timeout(Duration::ZERO) {
+                        Poll::Ready(returned) => {
+                            Returned { method, returned, answer, limit, scope: Some(scope) }
+                        }
+                        Poll::Pending => {
+                            scope.keep(Box::new(PendingResult { method, later, result: None }));
+                            return Ok(Served::Pending);
+                        }
+                    },
+                };
+                returned.write()
             }
             Form::Json { params, result, scope } => {
                 let arguments = Params::new(method, params).decode()?;
-                let returned = guard(&method.name, || run(arguments)).into_result();
+                let returned = match guard(&method.name, || run(arguments)).outcome() {
+                    Outcome::Now(returned) => returned,
+                    Outcome::Later(later) => later.wait(),
+                };
                 let served = Served::of(&returned);
                 *result = Some(encode_within(scope, || dispatch::render(returned)));
                 Ok(served)
@@ -151,6 +187,64 @@ impl<'c> Call<'c> {
         let known: Vec<&str> = surface.methods.iter().map(|method| &*method.name).collect();
         let message = format!("{} has no method `{}`", surface.interface, self.method);
         Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", self.method).with("known", known))
+    }
+}
+
+/// Reads and writes types of a method, which may panic.
+fn guard_types(method: &Method, run: impl FnOnce() -> Result<Served>) -> Result<Served> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let message = format!("a type of the method panicked: {}", panic_message(&*panic));
+        Err(Error::new(ErrorId::INTERNAL, message).with("method", &*method.name))
+    })
+}
+
+/// The result of a method, and where it is written as MessagePack.
+struct Returned<'c, T, E> {
+    method: &'static Method,
+    returned: Result<T, E>,
+    answer: &'c mut Vec<u8>,
+    limit: usize,
+    scope: Option<&'c mut dyn AnswerScope>,
+}
+
+impl<T: Wire, E: Wire> Returned<'_, T, E> {
+    fn write(self) -> Result<Served> {
+        let Self { method, returned, answer, limit, scope } = self;
+        encode_within(scope, || {
+            write_answer(method, answer, limit, |encoder| {
+                encoder.variant(&method.name)?;
+                result::write(&returned, encoder)
+            })
+        })?;
+        Ok(Served::of(&returned))
+    }
+}
+
+/// The result of a method that comes later.
+struct PendingResult<T, E> {
+    method: &'static Method,
+    later: Later<T, E>,
+    result: Option<Result<T, E>>,
+}
+
+impl<T: Wire, E: Wire + From<Error>> LaterAnswer for PendingResult<T, E> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.result.is_some() {
+            return Poll::Ready(());
+        }
+        Pin::new(&mut self.later).poll(context).map(|result| self.result = Some(result))
+    }
+
+    fn write(
+        self: Box<Self>,
+        answer: &mut Vec<u8>,
+        limit: usize,
+        scope: &mut dyn AnswerScope,
+    ) -> Result<Served> {
+        let Self { method, result, .. } = *self;
+        let early = || Error::new(ErrorId::INTERNAL, "a later answer was written before it was there");
+        let returned = result.ok_or_else(early)?;
+        guard_types(method, || Returned { method, returned, answer, limit, scope: Some(scope) }.write())
     }
 }
 

@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::bounds::Fallible;
 use crate::error::{Error, ErrorId};
+use crate::fallible::Fallible;
 
 /// Runs a method. A panic becomes the method's error, `internal` with the panic's message.
 ///

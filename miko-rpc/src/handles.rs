@@ -14,7 +14,7 @@ use serde::de::Error as _;
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::call::{AnswerScope, Call, Served};
+use crate::call::{AnswerScope, Call, LaterAnswer, Served};
 use crate::error::{Error, Result};
 use crate::json::HANDLE;
 
@@ -78,12 +78,14 @@ pub struct Handles {
     carried: Vec<(u64, Carried)>,
 }
 
-/// What an answer carries beside values.
+/// What an answer carries beside values, or that it comes later.
 pub enum Carried {
     /// An object.
     Object(Arc<dyn ServedObject>),
     /// A stream.
     Stream(Box<dyn ServedStream>),
+    /// The answer itself, which comes later.
+    Answer(Box<dyn LaterAnswer>),
 }
 
 thread_local! {
@@ -141,6 +143,10 @@ impl AnswerScope for Handles {
         let outer = HANDLES.replace(Some(std::mem::take(self)));
         let mut lent = Lent { handles: self, outer, before, was_written: false };
         lent.was_written = write();
+    }
+
+    fn keep(&mut self, answer: Box<dyn LaterAnswer>) {
+        self.add(Carried::Answer(answer));
     }
 }
 

@@ -16,6 +16,8 @@
 //! memory limit, which is what an engine needs.
 
 #[cfg(feature = "interface")]
+mod answer;
+#[cfg(feature = "interface")]
 mod arguments;
 #[cfg(feature = "interface")]
 mod async_client;
@@ -31,6 +33,8 @@ pub mod codec;
 #[cfg(feature = "interface")]
 mod dispatch;
 mod error;
+#[cfg(feature = "interface")]
+mod fallible;
 mod fault_list;
 mod group;
 #[cfg(feature = "interface")]
@@ -40,6 +44,8 @@ mod handles;
 #[cfg(feature = "interface")]
 mod interface;
 pub mod json;
+#[cfg(feature = "interface")]
+mod later;
 #[cfg(feature = "interface")]
 mod link;
 pub mod memory;
@@ -60,6 +66,8 @@ mod server;
 #[cfg(feature = "interface")]
 mod stream;
 #[cfg(feature = "interface")]
+mod transport;
+#[cfg(feature = "interface")]
 pub mod travel;
 
 pub use bytes::{Bytes, from_base64, to_base64};
@@ -71,21 +79,26 @@ pub use server::{TarpcRequest, TarpcResponse, TarpcServer};
 #[cfg(feature = "interface")]
 pub use {
     arguments::{Arguments, SentArguments},
-    async_client::{AnswerFuture, AsyncClient, AsyncTransport, PendingCall, call_async},
-    bounds::{Fallible, Wire},
-    call::{AnswerScope, Call, Served, unreadable},
-    client::{Client, Discard, OutgoingCall, Transport, call},
+    async_client::{AsyncClient, PendingCall, call_async},
+    bounds::Wire,
+    call::{AnswerScope, Call, LaterAnswer, Served, unreadable},
+    client::{Client, call},
     dispatch::DispatchError,
     error::ERROR_MEANINGS,
+    fallible::{Fallible, Outcome},
     guard::{guard, panic_message},
     handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent},
     interface::{Interface, IsInterface},
-    link::{ItemSource, Link, ObjectLink, PendingAnswer, StreamMessage, receive},
+    later::{Later, Promise},
+    link::{
+        AnswerFuture, AsyncTransport, ItemSource, Link, ObjectLink, ReceivedAnswer, StreamMessage, receive,
+    },
     method_names::MethodNames,
     miko_surface::{Change, Difference, ErrorMeaning, Method, Param, Schemas, Surface},
     proxy::{AsyncProxy, Proxy},
     remote::Remote,
     stream::{Hub, Overflow, Sink, Stream},
+    transport::{Discard, OutgoingCall, PendingAnswer, Transport},
     travel::{bounded, bounded_ref},
 };
 #[cfg(feature = "schema")]

@@ -1,17 +1,18 @@
-//! A client's end of a connection, as the values of an answer see it.
+//! A client's end of a connection, as async calls and the values of an answer see it.
 //!
 //! An answer may hold objects and streams. What travels of them is a handle, and decoding it needs the
 //! connection that it came over. Serde has no place for that, so [`receive`] keeps it for the thread while it
 //! decodes.
 
 use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::async_client::AsyncTransport;
-use crate::client::Transport;
 use crate::error::{Error, Result};
+use crate::transport::{OutgoingCall, Transport};
 
 /// A client's end of a connection.
 pub trait Link: Send + Sync {
@@ -55,6 +56,34 @@ pub enum StreamMessage<'m> {
     End(Option<Error>),
 }
 
+/// Carries calls to a server without blocking.
+pub trait AsyncTransport: Send + Sync {
+    /// Encodes a call, and returns the future of its answer. The call is sent when that is first polled, and
+    /// cancelled when it is dropped before.
+    ///
+    /// # Errors
+    /// The future has those of [`Transport::call`](crate::Transport::call).
+    fn call(self: Arc<Self>, call: &OutgoingCall<'_>) -> AnswerFuture;
+}
+
+/// The future of the answer to a call.
+pub type AnswerFuture = Pin<Box<dyn Future<Output = Result<ReceivedAnswer>> + Send>>;
+
+/// An encoded answer, and the connection over which it came.
+pub struct ReceivedAnswer {
+    /// The answer.
+    pub bytes: Vec<u8>,
+    /// The connection, for the objects and streams in the answer.
+    pub link: Arc<dyn Link>,
+}
+
+impl ReceivedAnswer {
+    /// Decodes the answer.
+    pub fn read<R>(self, decode: impl FnOnce(&[u8]) -> R) -> R {
+        receive(self.link, || decode(&self.bytes))
+    }
+}
+
 thread_local! {
     /// The connection of the message that this thread decodes.
     static LINK: RefCell<Option<Arc<dyn Link>>> = const { RefCell::new(None) };
@@ -76,14 +105,4 @@ pub fn receive<R>(link: Arc<dyn Link>, decode: impl FnOnce() -> R) -> R {
 /// The connection of the message that this thread decodes.
 pub(crate) fn current() -> Option<Arc<dyn Link>> {
     LINK.with_borrow(Clone::clone)
-}
-
-/// Waits for an answer that comes later. Dropping it cancels the call.
-pub trait PendingAnswer: Send {
-    /// Waits until this time, or the deadline of the call, and passes the answer to `read`. Returns `false`
-    /// if it was not there at this time.
-    ///
-    /// # Errors
-    /// As [`Transport::call`].
-    fn wait(&mut self, until: Option<Instant>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool>;
 }

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::async_client::{self, AsyncClient, AsyncTransport};
-use crate::client::{self, Client, Transport};
+use crate::async_client::{self, AsyncClient};
+use crate::client::{self, Client};
 use crate::interface::Interface;
+use crate::link::AsyncTransport;
+use crate::transport::Transport;
 
 /// Creates a blocking proxy, and gives it as its interface.
 pub trait Proxy: Sized {

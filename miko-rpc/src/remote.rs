@@ -8,13 +8,13 @@ use miko_surface::Surface;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::async_client::{self, AsyncClient, AsyncTransport};
+use crate::async_client::{self, AsyncClient};
 use crate::call::{Call, Served};
 use crate::client::{self, Client};
 use crate::error::Result;
 use crate::handles::{self, Carried, Kind, ServedObject};
 use crate::interface::Interface;
-use crate::link;
+use crate::link::{self, AsyncTransport};
 
 /// An object of another interface, which a method returns: `Remote<dyn Transaction>`.
 ///

@@ -6,9 +6,10 @@ use miko_surface::{MethodSchemas, SchemaSet, Schemas};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::bounds::{Fallible, Wire};
+use crate::bounds::Wire;
 use crate::bytes::Bytes;
 use crate::error::{Error, ErrorId, ErrorItem};
+use crate::fallible::Fallible;
 use crate::travel::{Missing, Received};
 
 /// Collects the schemas of an interface, method by method. Generated code uses it.

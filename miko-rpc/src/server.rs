@@ -1,5 +1,6 @@
 //! Serves an interface with tarpc's own server.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::Error as _;
@@ -9,8 +10,9 @@ use tarpc::ServerError;
 use tarpc::context::Context;
 use tarpc::server::Serve;
 
-use crate::call::Call;
+use crate::call::{AnswerScope, Call, LaterAnswer};
 use crate::codec::{self, split_variant};
+use crate::error::Result;
 use crate::interface::Interface;
 
 /// Serves an implementation on any tarpc channel, one call at a time across all channels.
@@ -47,14 +49,39 @@ impl<I: Interface + ?Sized> Serve for TarpcServer<I> {
     type Resp = TarpcResponse;
 
     async fn serve(self, _: Context, request: TarpcRequest) -> Result<TarpcResponse, ServerError> {
-        let mut answer = Vec::new();
-        let call = Call::message(&request.method, &request.arguments, &mut answer, usize::MAX);
-        // The lock protects no data, so poisoning is harmless.
-        let _guard = self.call_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        self.target
-            .serve(call)
-            .map_err(|error| ServerError::new(std::io::ErrorKind::Other, error.to_json()))?;
+        self.answer(&request)
+            .await
+            .map_err(|error| ServerError::new(std::io::ErrorKind::Other, error.to_json()))
+    }
+}
+
+impl<I: Interface + ?Sized> TarpcServer<I> {
+    async fn answer(&self, request: &TarpcRequest) -> Result<TarpcResponse> {
+        let (mut answer, mut pending) = (Vec::new(), Pending(None));
+        {
+            let call = Call::message(&request.method, &request.arguments, &mut answer, usize::MAX);
+            // The lock protects no data, so poisoning is harmless.
+            let _guard = self.call_lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.target.serve(call.within(&mut pending))?;
+        }
+        if let Some(mut later) = pending.0.take() {
+            poll_fn(|context| later.poll(context)).await;
+            later.write(&mut answer, usize::MAX, &mut pending)?;
+        }
         Ok(TarpcResponse(answer))
+    }
+}
+
+/// The answer that comes later. An answer on a tarpc channel carries no objects and no streams.
+struct Pending(Option<Box<dyn LaterAnswer>>);
+
+impl AnswerScope for Pending {
+    fn encode(&mut self, write: &mut dyn FnMut() -> bool) {
+        write();
+    }
+
+    fn keep(&mut self, answer: Box<dyn LaterAnswer>) {
+        self.0 = Some(answer);
     }
 }
 

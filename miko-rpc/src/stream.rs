@@ -8,6 +8,7 @@ mod source;
 
 use std::cell::Cell;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -108,6 +109,16 @@ impl<T: Wire> Stream<T> {
     /// As [`recv`](Self::recv); `Pending` if there was no item within this time.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Poll<Option<Result<T>>> {
         self.wait(Instant::now().checked_add(timeout))
+    }
+
+    /// As [`recv`](Self::recv), for async code. With `StreamExt` in scope, `next` may be that of an iterator
+    /// or that of a `futures::Stream`; this name is neither.
+    pub async fn recv_async(&mut self) -> Option<Result<T>> {
+        poll_fn(|context| {
+            let next = self.source.get_mut().poll(context);
+            next.map(|next| self.accept(next))
+        })
+        .await
     }
 
     fn wait(&mut self, until: Option<Instant>) -> Poll<Option<Result<T>>> {

@@ -3,36 +3,33 @@
 //! | proxy | modules | implementation | calls at a time |
 //! | --- | --- | --- | --- |
 //! | blocking | `transport`, `connection`, `inbox`, `socket` | blocking code in the callers' threads | one per thread |
-//! | async | `async_transport`, `channel` | tarpc's client in the caller's runtime (feature `tarpc`) | many |
+//! | async | `async_transport`, `async_connection`, `async_link` | a task in the caller's runtime | many |
 
 mod address;
-#[cfg(feature = "tarpc")]
+mod async_connection;
+mod async_link;
 mod async_transport;
-#[cfg(feature = "tarpc")]
-mod channel;
 mod connection;
 mod exclusive;
 mod handshake;
 mod inbox;
 mod items;
+mod later;
 mod link;
 mod object;
 mod runtime;
+mod session_gone;
 mod socket;
 mod transport;
 
-#[cfg(feature = "tarpc")]
 use std::future::Future;
 use std::path::Path;
-#[cfg(feature = "tarpc")]
 use std::sync::Arc;
 
-#[cfg(feature = "tarpc")]
 use miko_rpc::AsyncProxy;
 use miko_rpc::{Interface, Proxy, Result};
 
 use crate::token::Token;
-#[cfg(feature = "tarpc")]
 use async_transport::AsyncSocketTransport;
 
 pub(crate) use address::Address;
@@ -81,7 +78,6 @@ impl<P: Proxy> Connect for P {}
 /// # Ok(())
 /// # }
 /// ```
-#[cfg(feature = "tarpc")]
 pub trait ConnectAsync: AsyncProxy {
     /// Connects to the server at `path`. Retries for two seconds while the server does not listen yet.
     ///
@@ -95,5 +91,4 @@ pub trait ConnectAsync: AsyncProxy {
     }
 }
 
-#[cfg(feature = "tarpc")]
 impl<P: AsyncProxy> ConnectAsync for P {}

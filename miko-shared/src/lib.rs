@@ -28,9 +28,7 @@ pub mod testing;
 mod token;
 pub mod wire;
 
-pub use client::Connect;
-#[cfg(feature = "tarpc")]
-pub use client::ConnectAsync;
+pub use client::{Connect, ConnectAsync};
 pub use limits::Limits;
 #[cfg(feature = "mikobase")]
 pub use mikobase::{Returning, Worldlet};

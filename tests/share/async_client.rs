@@ -1,15 +1,21 @@
 //! The async client: the same methods in a runtime.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use futures::StreamExt;
 use mikobase::prelude::*;
-use mikobase::{Limits, Token};
+use mikobase::{Limits, Remote, Token};
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::harness::Case;
 use crate::lost::NOT_TAKEN_UP;
+use crate::office::desk_rpc::DeskAsync;
+use crate::office::office_rpc::{OfficeAsync, OfficeAsyncClient, OfficeClient};
+use crate::office::{Desk, News, Office, eventually, office};
 use crate::relay::{ConnectionFate, Relay};
 use crate::turnstile::turnstile_rpc::{TurnstileAsync, TurnstileAsyncClient};
 use crate::turnstile::{RELEASE, turnstile};
@@ -24,6 +30,7 @@ pub const CASES: &[Case] = &[
     ("an_async_client_of_a_server_that_is_gone_says_so", gone),
     ("an_async_client_is_let_in_by_the_same_rules", let_in),
     ("an_async_call_beyond_the_frame_size_is_refused_by_name", too_large),
+    ("async_streams_objects_and_later_answers_share_a_connection", sessions),
     ("an_async_call_outside_a_runtime_is_an_error", outside),
 ];
 
@@ -179,6 +186,61 @@ fn too_large() {
         assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
         assert_eq!(client.echo(vec![1; 1000]).await.unwrap(), vec![1; 1000]);
     });
+    share.join().unwrap();
+}
+
+fn sessions() {
+    let uds = Uds::new().unwrap();
+    let share = office(&uds);
+    let desk = in_a_runtime(async {
+        let office = OfficeAsyncClient::connect(share.path(), share.token()).await.unwrap();
+        let letter = tokio::spawn(office.letter());
+        let mut news = office.news().await.unwrap();
+        let mut numbers = office.numbers(50_000, "error").await.unwrap();
+        let desk = office.desk("a").await.unwrap();
+        let calls = async {
+            let desk = Remote::asynchronous(&desk).unwrap();
+            for i in 1..=1000 {
+                assert_eq!(desk.note("x").await.unwrap(), i);
+            }
+        };
+        let items = async {
+            for number in 0..50_000 {
+                assert_eq!(numbers.recv_async().await.unwrap().unwrap(), number);
+            }
+            assert!(numbers.recv_async().await.unwrap().unwrap_err().is(ErrorId::CONFLICT));
+            assert!(numbers.recv_async().await.is_none());
+        };
+        tokio::join!(calls, items);
+        office.publish(3).await.unwrap();
+        assert_eq!(StreamExt::next(&mut news).await.unwrap().unwrap(), News { number: 0 });
+        while office.waiting().await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(office.deliver("hello").await.unwrap());
+        assert_eq!(letter.await.unwrap().unwrap(), "hello");
+        // One that is dropped is wanted no more.
+        let mut unread = office.letter();
+        assert!(poll_fn(|context| Poll::Ready(Pin::new(&mut unread).poll(context).is_pending())).await);
+        assert_eq!(office.waiting().await.unwrap(), 1);
+        drop(unread);
+        assert_eq!(office.waiting().await.unwrap(), 0);
+        // A thread that may block uses the same objects and streams.
+        spawn_blocking(move || {
+            assert_eq!(desk.note("x").unwrap(), 1001);
+            assert_eq!(news.recv().unwrap().unwrap(), News { number: 1 });
+            assert!(news.recv_timeout(Duration::ZERO).is_ready() && news.try_recv().is_pending());
+            desk
+        })
+        .await
+        .unwrap()
+    });
+    // Their connection ended with the runtime.
+    let error = desk.note("x").unwrap_err();
+    assert!(error.is(ErrorId::OUTSIDE_RUNTIME) || error.is(ErrorId::SESSION_GONE), "{error}");
+    drop(desk);
+    let office = OfficeClient::connect(share.path(), share.token()).unwrap();
+    eventually(|| office.log().unwrap(), &vec!["a opened".to_owned(), "a closed".to_owned()]);
     share.join().unwrap();
 }
 

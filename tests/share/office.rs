@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mikobase::prelude::*;
-use mikobase::{Hub, Overflow, Remote, Share, Stream};
+use mikobase::{Hub, Later, Overflow, Promise, Remote, Share, Stream};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Lends desks, and sends numbers and news.
@@ -37,6 +37,28 @@ pub trait Office {
 
     /// How many read the news, and how often an item was encoded.
     fn readers(&self) -> Result<(usize, u64)>;
+
+    /// A letter, once there is one.
+    fn letter(&self) -> Later<String>;
+
+    /// As `letter`, with a short deadline.
+    #[interface(deadline = "100ms")]
+    fn letter_soon(&self) -> Later<String>;
+
+    /// Delivers a letter; whether somebody waited for it.
+    fn deliver(&self, letter: &str) -> Result<bool>;
+
+    /// A desk, once `furnish` is called.
+    fn desk_later(&self) -> Later<Remote<dyn Desk>>;
+
+    /// Gives a desk to each who waits for one; returns their number.
+    fn furnish(&self) -> Result<usize>;
+
+    /// How many wait for a letter or a desk.
+    fn waiting(&self) -> Result<usize>;
+
+    /// An answer whose promise is dropped.
+    fn broken_promise(&self) -> Later<u64>;
 
     /// Returns its argument.
     fn echo(&self, text: String) -> Result<String>;
@@ -89,8 +111,12 @@ impl Serialize for Unserializable {
     }
 }
 
+#[allow(clippy::type_complexity, reason = "a test")]
 pub struct Building {
     log: Arc<Mutex<Vec<String>>>,
+    letters: Mutex<Vec<Promise<String>>>,
+    desks: Mutex<Vec<Promise<Remote<dyn Desk>>>>,
+    unwanted: Arc<AtomicU64>,
     numbers_made: Arc<AtomicU64>,
     news: Hub<News>,
     published: AtomicU64,
@@ -107,8 +133,9 @@ pub const NEWS_HELD: usize = 1000;
 
 impl Default for Building {
     fn default() -> Self {
-        let (log, numbers_made, published) = Default::default();
-        Self { log, numbers_made, news: Hub::new(NEWS_HELD, Overflow::DropOldest), published }
+        let (log, numbers_made, published, letters, desks, unwanted) = Default::default();
+        let news = Hub::new(NEWS_HELD, Overflow::DropOldest);
+        Self { log, numbers_made, news, published, letters, desks, unwanted }
     }
 }
 
@@ -197,6 +224,54 @@ impl Office for Building {
 
     fn readers(&self) -> Result<(usize, u64)> {
         Ok((self.news.subscribers(), ENCODED.load(Ordering::Relaxed)))
+    }
+
+    fn letter(&self) -> Later<String> {
+        let (promise, later) = Later::new();
+        let unwanted = Arc::clone(&self.unwanted);
+        promise.on_unwanted(move || {
+            unwanted.fetch_add(1, Ordering::Relaxed);
+        });
+        self.letters.lock().unwrap().push(promise);
+        later
+    }
+
+    fn letter_soon(&self) -> Later<String> {
+        self.letter()
+    }
+
+    fn deliver(&self, letter: &str) -> Result<bool> {
+        let mut letters = self.letters.lock().unwrap();
+        while !letters.is_empty() {
+            if letters.remove(0).fulfil(letter.to_owned()).is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn desk_later(&self) -> Later<Remote<dyn Desk>> {
+        let (promise, later) = Later::new();
+        self.desks.lock().unwrap().push(promise);
+        later
+    }
+
+    fn furnish(&self) -> Result<usize> {
+        let desks = std::mem::take(&mut *self.desks.lock().unwrap());
+        Ok(desks.into_iter().filter_map(|promise| promise.fulfil(self.open("late")).ok()).count())
+    }
+
+    fn waiting(&self) -> Result<usize> {
+        let letters = self.letters.lock().unwrap();
+        let desks = self.desks.lock().unwrap();
+        let wanted = letters.iter().filter(|promise| promise.is_wanted()).count();
+        // Each was told.
+        assert!(letters.len() - wanted <= self.unwanted.load(Ordering::Relaxed) as usize);
+        Ok(wanted + desks.iter().filter(|promise| promise.is_wanted()).count())
+    }
+
+    fn broken_promise(&self) -> Later<u64> {
+        Later::new().1
     }
 
     fn echo(&self, text: String) -> Result<String> {

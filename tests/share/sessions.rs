@@ -1,7 +1,10 @@
 //! Objects and streams that live with a connection, and threads that share one.
 
+use std::io::Write;
 use std::thread;
+use std::time::Duration;
 
+use miko_shared::wire::extension;
 use mikobase::prelude::*;
 use mikobase::{Remote, Stream};
 use nix::sys::signal::{Signal, kill};
@@ -12,7 +15,7 @@ use crate::harness::Case;
 use crate::office::office_rpc::OfficeClient;
 use crate::office::{Building, Desk, NEWS_HELD, Office, eventually, office};
 use crate::relay::{ConnectionFate, Relay};
-use crate::support::{Event, wait_for_ever};
+use crate::support::{Event, Raw, enclosed_call, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("an_object_is_called_as_a_local_one_and_dropped_with_its_proxy", objects),
@@ -27,6 +30,12 @@ pub const CASES: &[Case] = &[
     ("a_stream_that_is_not_read_advances_no_further_than_its_window", window),
     ("a_reader_of_a_feed_that_sleeps_is_told_how_many_items_it_missed", lag),
     ("an_item_for_twenty_readers_is_encoded_once_and_a_sleeper_disturbs_nobody", twenty),
+    ("a_later_answer_comes_while_other_calls_are_served", later),
+    ("a_later_answer_that_is_dropped_is_delivered_to_nobody", dropped),
+    ("a_later_answer_has_a_deadline", later_deadline),
+    ("a_later_answer_that_its_caller_gave_up_releases_what_it_carries", given_up),
+    ("a_cancelled_call_is_answered_once_as_cancelled", cancelled),
+    ("a_later_answer_of_a_lost_connection_is_unwanted", later_lost),
     ("threads_share_one_connection_with_large_calls_and_a_stream", threads),
 ];
 
@@ -254,6 +263,103 @@ fn twenty() {
     assert_eq!(publisher.readers().unwrap(), (20, 2000));
     drop((streams, sleeper, clients));
     eventually(|| publisher.readers().unwrap().0, &0);
+    share.join().unwrap();
+}
+
+fn later() {
+    with_office(|office| {
+        let (mut one, two) = (office.letter(), office.letter());
+        assert_eq!(office.echo("meanwhile".to_owned()).unwrap(), "meanwhile");
+        assert!(one.wait_timeout(Duration::from_millis(1)).is_pending());
+        assert!(office.deliver("first").unwrap() && office.deliver("second").unwrap());
+        assert_eq!(two.wait().unwrap(), "second", "the answers come in any order");
+        assert_eq!(one.wait().unwrap(), "first");
+        let error = office.broken_promise().wait().unwrap_err();
+        assert!(error.to_string().contains("dropped the promise"), "{error}");
+
+        let desk = office.desk_later();
+        assert_eq!(office.furnish().unwrap(), 1);
+        assert_eq!(desk.wait().unwrap().note("x").unwrap(), 1);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| office.letter().wait());
+            eventually(|| office.waiting().unwrap(), &1);
+            assert!(office.deliver("to a thread").unwrap());
+            assert_eq!(waiting.join().unwrap().unwrap(), "to a thread");
+        });
+        // As any result.
+        let building = Building::default();
+        let letter = building.letter();
+        assert!(building.deliver("here").unwrap());
+        assert_eq!(letter.wait().unwrap(), "here");
+    });
+}
+
+fn dropped() {
+    with_office(|office| {
+        drop(office.letter());
+        let kept = office.letter();
+        assert_eq!(office.waiting().unwrap(), 1);
+        assert!(office.deliver("a").unwrap());
+        assert!(!office.deliver("b").unwrap());
+        assert_eq!(kept.wait().unwrap(), "a");
+    });
+}
+
+fn later_deadline() {
+    with_office(|office| {
+        let error = office.letter_soon().wait().unwrap_err();
+        assert!(error.is(ErrorId::DEADLINE_EXCEEDED), "{error}");
+        assert!(!office.deliver("too late").unwrap());
+        assert_eq!(office.waiting().unwrap(), 0);
+    });
+}
+
+fn given_up() {
+    with_office(|office| {
+        let desk = office.desk_later();
+        assert_eq!(office.furnish().unwrap(), 1);
+        // The answer was sent before that of `furnish`, or after it; nobody has read it.
+        drop(desk);
+        eventually(|| office.log().unwrap(), &vec!["late opened".to_owned(), "late closed".to_owned()]);
+    });
+}
+
+fn cancelled() {
+    let uds = Uds::new().unwrap();
+    let share = office(&uds);
+    let mut raw = Raw::to::<dyn Office>(share.path(), share.token());
+    let mut sent = enclosed_call("letter", &json!({}));
+    extension::put_cancel(1, &mut sent);
+    // The second one finds nothing to cancel, nor does one of a call that was answered.
+    extension::put_cancel(1, &mut sent);
+    sent.extend(enclosed_call("waiting", &json!({})));
+    extension::put_cancel(1, &mut sent);
+    sent.extend(enclosed_call("waiting", &json!({})));
+    raw.stream.write_all(&sent).unwrap();
+    assert!(raw.read_error().is(ErrorId::CANCELLED));
+    for _ in 0..2 {
+        let answer = raw.read_frame().unwrap();
+        assert!(answer.ends_with(b"waiting\x81\xa2Ok\x00"), "{answer:?}");
+    }
+    drop(raw);
+    share.join().unwrap();
+}
+
+fn later_lost() {
+    let uds = Uds::new().unwrap();
+    let share = office(&uds);
+    let direct = OfficeClient::connect(share.path(), share.token()).unwrap();
+    let relay = Relay::start(share.path(), &[ConnectionFate::IsLostAfterTwoAnswers]);
+    let office = OfficeClient::connect(relay.path(), share.token()).unwrap();
+    let letter = office.letter();
+    for _ in 0..2 {
+        assert_eq!(office.waiting().unwrap(), 1);
+    }
+    relay.wait_for_loss();
+    let error = letter.wait().unwrap_err();
+    assert!(error.is(ErrorId::SERVER_GONE), "{error}");
+    eventually(|| direct.waiting().unwrap(), &0);
+    assert!(!direct.deliver("to nobody").unwrap());
     share.join().unwrap();
 }
 

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use miko_shared::wire::envelope::Envelope;
 use miko_shared::wire::frame::{self, FrameBuffer};
 use miko_shared::wire::handshake::{HandshakeReply, Hello, preamble};
 use mikobase::prelude::*;
-use mikobase::rpc::Interface;
 use mikobase::rpc::codec::SerdeMessage;
+use mikobase::rpc::{Interface, Surface};
 use mikobase::{Error, Share, Token, Worldlet};
 use nix::unistd::{pause, pipe};
 use serde::Serialize;
@@ -75,8 +76,20 @@ impl Raw {
         raw
     }
 
+    /// Connects to a server of the interface `I` and performs the handshake.
+    pub fn to<I: Interface + ?Sized>(path: &Path, token: &Token) -> Self {
+        let stream = UnixStream::connect(path).unwrap();
+        let mut raw = Self { stream, incoming: FrameBuffer::default() };
+        let verdict = raw.handshake_as(I::surface(), token);
+        assert!(matches!(verdict, HandshakeReply::Welcome { .. }), "{verdict:?}");
+        raw
+    }
+
     pub fn handshake(&mut self, token: &Token) -> HandshakeReply {
-        let surface = <dyn Mikobase as Interface>::surface();
+        self.handshake_as(<dyn Mikobase as Interface>::surface(), token)
+    }
+
+    fn handshake_as(&mut self, surface: &Surface, token: &Token) -> HandshakeReply {
         let interface = surface.interface.clone().into_owned();
         let hello =
             Hello { interface, fingerprint: surface.fingerprint(), token: token.clone(), worker: None };

@@ -174,6 +174,9 @@ error_ids! {
         "Items of a feed were left out, because they were not read in time; `count` says how many. The stream \
          goes on after it.",
         "a subscriber that sleeps while thousands of changes are made";
+    CANCELLED = "cancelled",
+        "The caller gave the call up before its answer came.",
+        "a later answer that was dropped";
     SERVER_USED_IN_FORK = "server-used-in-fork",
         "A `Uds` belongs to the process that made it; in a fork only `path` and `token` can be read.",
         "`uds.mikobase(…)` inside a worker of the same `Uds`";

@@ -1,20 +1,20 @@
-//! The transport of an async proxy: a channel that is reopened after the connection is lost.
+//! The transport of an async proxy: a connection that is reopened after it is lost.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use miko_rpc::{AnswerFuture, AsyncTransport, Error, ErrorId, Method, Result, Surface};
-use tarpc::{client, context};
+use miko_rpc::codec::{self, Message};
+use miko_rpc::{AnswerFuture, AsyncTransport, Error, ErrorId, OutgoingCall, ReceivedAnswer, Result, Surface};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::Address;
 use super::address::{CONNECT_RETRY, CONNECT_TIMEOUT, is_not_listening};
-use super::channel::{AsyncCallError, Channel, EncodedCall, EncodedResponse};
+use super::async_connection::{AsyncCallError, AsyncConnection, EncodedCall};
 
-/// tarpc formats a deadline as a date and stores it in a timer wheel; both are limited to a few years.
-const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Deadlines beyond it are no limit. An `Instant` may not represent them.
+pub(super) const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Carries the calls of an async proxy over a Unix socket, many at a time.
 ///
@@ -24,16 +24,10 @@ pub(super) struct AsyncSocketTransport {
     address: Address,
     /// The surface of the interface, for the handshake.
     surface: &'static Surface,
-    current: Mutex<CurrentChannel>,
+    current: Mutex<Option<Arc<AsyncConnection>>>,
+    /// Held while a connection is opened.
+    opening: tokio::sync::Mutex<()>,
 }
-
-/// The current connection, and the number of connections before it.
-struct CurrentChannel {
-    channel: Option<Channel>,
-    generation: u64,
-}
-
-type TarpcClient = client::Channel<EncodedCall, EncodedResponse>;
 
 impl AsyncSocketTransport {
     /// Connects at once. Retries for [`CONNECT_TIMEOUT`] while the server does not listen yet.
@@ -49,59 +43,77 @@ impl AsyncSocketTransport {
                 Err(fault) => return Err(address.unreachable(fault)),
             }
         };
-        let channel = open(stream, &address, surface).await?;
-        let current = Mutex::new(CurrentChannel { channel: Some(channel), generation: 0 });
-        Ok(Self { address, surface, current })
+        let connection = open(stream, &address, surface).await?;
+        let (current, opening) = (Mutex::new(Some(connection)), tokio::sync::Mutex::default());
+        Ok(Self { address, surface, current, opening })
     }
 
-    /// The current connection and its generation. Opens a new one if the current has ended or is the `lost`
-    /// generation.
-    async fn client(&self, lost: Option<u64>) -> Result<(TarpcClient, u64)> {
-        let mut current = self.current.lock().await;
-        let generation = current.generation;
-        let channel = match current.channel.take() {
-            Some(channel) if !channel.has_ended() && lost != Some(generation) => channel,
-            _ => {
-                let stream = UnixStream::connect(&self.address.path).await;
-                let stream = stream.map_err(|fault| self.address.unreachable(fault))?;
-                current.generation += 1;
-                open(stream, &self.address, self.surface).await?
-            }
-        };
-        let generation = current.generation;
-        Ok((current.channel.insert(channel).client.clone(), generation))
+    /// The connection. Opens one if there is none, or it has ended.
+    async fn connection(&self) -> Result<Arc<AsyncConnection>> {
+        if let Some(connection) = self.usable() {
+            return Ok(connection);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(connection) = self.usable() {
+            return Ok(connection);
+        }
+        let stream = UnixStream::connect(&self.address.path).await;
+        let stream = stream.map_err(|fault| self.address.unreachable(fault))?;
+        let connection = open(stream, &self.address, self.surface).await?;
+        *self.current() = Some(Arc::clone(&connection));
+        Ok(connection)
     }
 
-    async fn run(&self, method: &'static Method, request: Vec<u8>) -> Result<Vec<u8>> {
+    fn usable(&self) -> Option<Arc<AsyncConnection>> {
+        self.current().as_ref().filter(|connection| !connection.has_ended()).cloned()
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Arc<AsyncConnection>>> {
+        // Nothing panics while the lock is held.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(&self, call: EncodedCall) -> Result<ReceivedAnswer> {
         refuse_outside_runtime()?;
-        let request = EncodedCall::new(method, request);
-        let mut context = context::current();
-        let deadline = method.deadline_or(self.address.limits.call_deadline).min(MAX_DEADLINE);
-        context.deadline = Instant::now() + deadline;
-        let mut lost = None;
+        let deadline = call.method.deadline_or(self.address.limits.call_deadline).min(MAX_DEADLINE);
+        let until = Instant::now() + deadline;
+        let mut retried = false;
         loop {
-            let remaining = context.deadline.saturating_duration_since(Instant::now());
-            let client = timeout(remaining, self.client(lost)).await;
-            let (client, generation) = client.unwrap_or_else(|_| Err(not_opened()))?;
-            match client.call(context, request.clone()).await.map_err(AsyncCallError::from) {
-                Ok(EncodedResponse(response)) => return Ok(response),
-                Err(AsyncCallError::Lost(_)) if method.is_repeatable() && lost.is_none() => {
-                    lost = Some(generation)
+            let connection = match self.usable() {
+                Some(connection) => connection,
+                None => {
+                    let opened = timeout_at(until.into(), self.connection()).await;
+                    opened.unwrap_or_else(|_| Err(not_opened()))?
                 }
-                Err(AsyncCallError::Lost(error) | AsyncCallError::CallFailed(error)) => return Err(error),
+            };
+            let (error, may_retry) = match connection.call(&call, until).await {
+                Ok(answer) => return Ok(answer),
+                Err(AsyncCallError::OfCall(error)) => return Err(error),
+                Err(AsyncCallError::Unsent(error)) => (error, true),
+                Err(AsyncCallError::Lost(error)) => (error, call.method.is_repeatable()),
+            };
+            if retried || !may_retry {
+                return Err(error);
             }
+            retried = true;
         }
     }
 }
 
 impl AsyncTransport for AsyncSocketTransport {
-    fn max_request_size(&self) -> usize {
-        self.address.limits.frame_size
+    fn call(self: Arc<Self>, call: &OutgoingCall<'_>) -> AnswerFuture {
+        let call = encode(call, None, self.address.limits.frame_size);
+        Box::pin(async move { self.run(call?).await })
     }
+}
 
-    fn call(&self, method: &'static Method, request: Vec<u8>) -> AnswerFuture<'_> {
-        Box::pin(self.run(method, request))
-    }
+/// Encodes a call to the interface or to an object.
+pub(super) fn encode(call: &OutgoingCall<'_>, object: Option<u64>, limit: usize) -> Result<EncodedCall> {
+    let mut message = Vec::new();
+    let request: &dyn Message = call.request;
+    codec::encode(&mut message, limit, |encoder| request.write(encoder))
+        .map_err(|fault| fault.into_error(limit))?;
+    Ok(EncodedCall { method: call.method, message, discard: call.discard, object })
 }
 
 /// The error of a connection that the server did not take up in time.
@@ -109,15 +121,14 @@ fn not_opened() -> Error {
     Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time")
 }
 
-/// Opens a channel on `stream`, within the call deadline.
-async fn open(stream: UnixStream, address: &Address, surface: &Surface) -> Result<Channel> {
-    timeout(address.limits.call_deadline, Channel::open(stream, address, surface)).await.unwrap_or_else(
-        |_| Err(Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time")),
-    )
+/// Opens a connection on `stream`, within the call deadline.
+async fn open(stream: UnixStream, address: &Address, surface: &Surface) -> Result<Arc<AsyncConnection>> {
+    let opened = timeout(address.limits.call_deadline, AsyncConnection::open(stream, address, surface)).await;
+    opened.unwrap_or_else(|_| Err(not_opened()))
 }
 
 /// Refuses to run outside a tokio runtime, which sockets and timers need.
-fn refuse_outside_runtime() -> Result<()> {
+pub(super) fn refuse_outside_runtime() -> Result<()> {
     match Handle::try_current() {
         Ok(_) => Ok(()),
         Err(_) => Err(Error::new(

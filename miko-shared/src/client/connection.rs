@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, ErrorId, Link, OutgoingCall, Result, Surface, receive};
+use miko_rpc::{Discard, Error, ErrorId, Link, Method, OutgoingCall, Result, Surface, receive};
 
 use super::Address;
 use super::handshake::ClientHandshake;
@@ -27,9 +27,6 @@ use crate::wire::message::Answer;
 
 /// How long a thread waits for room to write before it looks whether it has to read.
 const ROOM_CHECK: Duration = Duration::from_millis(10);
-
-/// The capacity that a send buffer keeps, in bytes.
-const KEPT_BUFFER: usize = 1 << 20;
 
 /// A connection after its handshake.
 pub(super) struct Connection {
@@ -182,6 +179,53 @@ impl Connection {
         }
     }
 
+    /// Sends one call whose answer is asked for later, by the id that is returned.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        call: &OutgoingCall<'_>,
+        object: Option<u64>,
+        deadline: Duration,
+        until: Option<Instant>,
+    ) -> Result<u64, ConnectionFault> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let mut frame = Vec::new();
+        self.enclose(id, call, object, deadline, &mut frame)?;
+        self.inbox().expect(id);
+        self.send_expected(id, &frame, 0, until)?;
+        Ok(id)
+    }
+
+    /// Waits for the answer to a call that was begun, and passes its response to `read`; `false` if it is not
+    /// there at `until`.
+    pub(super) fn finish(
+        self: &Arc<Self>,
+        id: u64,
+        until: Option<Instant>,
+        read: ReadAnswer<'_>,
+    ) -> Result<bool, ConnectionFault> {
+        match self.wait_for_answer(id, until, read) {
+            Waited::Arrived(answered) => answered.map(|()| true),
+            Waited::TimedOut => Ok(false),
+        }
+    }
+
+    /// Cancels a call that was begun; its answer is discarded when it arrives.
+    pub(super) fn cancel(self: &Arc<Self>, id: u64, method: &'static Method, discard: Discard) {
+        if !self.is_own() {
+            return;
+        }
+        let arrived = self.inbox().give_up(id, method, discard);
+        match arrived {
+            Some(answer) => {
+                let response = Answer::read(&answer).and_then(|answer| answer.response);
+                if let Ok(response) = response {
+                    self.receive(|| discard(method, &response));
+                }
+            }
+            None => self.control(|out| extension::put_cancel(id, out)),
+        }
+    }
+
     /// As [`call`](Self::call), as the reader.
     fn call_alone(
         self: &Arc<Self>,
@@ -202,7 +246,7 @@ impl Connection {
             self.send_expected(id, &frame, sent, until)?;
             return Ok(self.wait_for_answer(id, until, read));
         }
-        reader.outgoing.shrink_to(KEPT_BUFFER);
+        reader.outgoing.shrink_to(frame::KEPT_BUFFER);
         let waited = self.read_until_answered(&mut leading, id, until, read);
         if matches!(waited, Waited::TimedOut) {
             // Before another thread can read the answer.
@@ -340,7 +384,7 @@ impl Connection {
         };
         if unsent.is_empty() {
             unsent.bytes.clear();
-            unsent.bytes.shrink_to(KEPT_BUFFER);
+            unsent.bytes.shrink_to(frame::KEPT_BUFFER);
             unsent.start = 0;
         }
         self.has_unsent.store(!unsent.is_empty(), Ordering::Relaxed);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use miko_rpc::{Error, ErrorId, ItemSource, Result, StreamMessage};
 
 use super::connection::Connection;
-use super::object::session_gone;
+use super::session_gone::session_gone;
 use crate::wire::extension::{self, FromServer};
 use crate::wire::frame::HEADER_SIZE;
 
@@ -40,18 +40,16 @@ impl SocketItems {
         Self { connection, handle, frames: ItemFrames::default() }
     }
 
-    /// The place of the next frame, once it has arrived.
-    fn next_frame(&mut self, until: Option<Instant>) -> Result<Option<Range<usize>>> {
+    /// Waits until a frame has arrived; `false` if there is none at `until`.
+    fn wait_for_frames(&mut self, until: Option<Instant>) -> Result<bool> {
         if let Some(credit) = self.frames.credit() {
             self.connection.control(|out| extension::put_credit(self.handle, credit, out));
         }
-        if self.frames.is_empty() {
-            self.frames.clear();
-            if !self.connection.wait_for_items(self.handle, until, &mut self.frames.received)? {
-                return Ok(None);
-            }
+        if !self.frames.is_empty() {
+            return Ok(true);
         }
-        Ok(Some(self.frames.next()))
+        self.frames.clear();
+        self.connection.wait_for_items(self.handle, until, &mut self.frames.received)
     }
 }
 
@@ -60,17 +58,10 @@ impl ItemSource for SocketItems {
         if self.frames.has_ended {
             return Poll::Ready(StreamMessage::End(None));
         }
-        match self.next_frame(until) {
-            Ok(Some(frame)) => Poll::Ready(self.frames.message(frame)),
-            Ok(None) => Poll::Pending,
-            // A call may be refused here without a loss of the connection.
-            Err(error) if error.is(ErrorId::INSIDE_RUNTIME) || error.is(ErrorId::SELF_CALL) => {
-                Poll::Ready(StreamMessage::End(Some(error)))
-            }
-            Err(error) => {
-                self.frames.has_ended = true;
-                Poll::Ready(StreamMessage::End(Some(session_gone(error))))
-            }
+        match self.wait_for_frames(until) {
+            Ok(false) => Poll::Pending,
+            Ok(true) => Poll::Ready(self.frames.take(Ok(()))),
+            Err(error) => Poll::Ready(self.frames.take(Err(error))),
         }
     }
 
@@ -98,7 +89,34 @@ impl ItemFrames {
         (self.read >= WINDOW / 2).then(|| std::mem::take(&mut self.read))
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Takes frames that have arrived, after all before were read.
+    pub(super) fn replace(&mut self, frames: Vec<u8>) {
+        self.received = frames;
+        self.start = 0;
+    }
+
+    /// Consumes the next frame, which is there, or the reason why there is none.
+    pub(super) fn take(&mut self, arrived: Result<()>) -> StreamMessage<'_> {
+        match arrived {
+            Ok(()) if self.has_ended => StreamMessage::End(None),
+            Ok(()) => {
+                let frame = self.next();
+                self.message(frame)
+            }
+            Err(error) => {
+                self.has_ended = true;
+                let of_this_process = [ErrorId::INSIDE_RUNTIME, ErrorId::SELF_CALL, ErrorId::SESSION_GONE];
+                let was_lost = !of_this_process.into_iter().any(|id| error.is(id));
+                StreamMessage::End(Some(if was_lost { session_gone(error) } else { error }))
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.start == self.received.len()
     }
 

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, ErrorId, OutgoingCall, Result, Surface, Transport};
+use miko_rpc::{Error, ErrorId, Method, OutgoingCall, PendingAnswer, Result, Surface, Transport};
 use tracing::info;
 
 use super::Address;
 use super::address::{CONNECT_RETRY, is_not_listening};
 use super::connection::{Connection, ConnectionFault};
 use super::exclusive::Exclusive;
+use super::later::LaterAnswer;
 use super::runtime::refuse_where_it_cannot_wait;
 
 /// Counts the calls of a transport, including those that failed.
@@ -111,9 +112,36 @@ impl SocketTransport {
 
 impl Transport for SocketTransport {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.on_a_connection(call.method, |connection, remaining, until| {
+            connection.call(call, None, remaining, until, read)
+        })
+    }
+
+    fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
+        self.on_a_connection(call.method, |connection, remaining, until| {
+            Ok(Box::new(LaterAnswer {
+                connection: Arc::clone(connection),
+                id: connection.begin(call, None, remaining, until)?,
+                method: call.method,
+                discard: call.discard,
+                until,
+                lost: |error| error,
+                is_pending: true,
+            }) as _)
+        })
+    }
+}
+
+impl SocketTransport {
+    /// Runs `attempt` with a connection, the time left and its end. Repeats it once with another connection,
+    /// if the call may be repeated.
+    fn on_a_connection<R>(
+        &self,
+        method: &'static Method,
+        mut attempt: impl FnMut(&Arc<Connection>, Duration, Option<Instant>) -> Result<R, ConnectionFault>,
+    ) -> Result<R> {
         refuse_where_it_cannot_wait(&self.address.path)?;
         self.calls.0.fetch_add(1, Ordering::Relaxed);
-        let method = call.method;
         let deadline = method.deadline_or(self.address.limits.call_deadline);
         let started = Instant::now();
         let until = started.checked_add(deadline);
@@ -127,8 +155,8 @@ impl Transport for SocketTransport {
                 let message = "the deadline passed before the call was sent";
                 return Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message));
             }
-            let (error, may_retry) = match connection.call(call, None, remaining, until, read) {
-                Ok(()) => return Ok(()),
+            let (error, may_retry) = match attempt(&connection, remaining, until) {
+                Ok(result) => return Ok(result),
                 Err(ConnectionFault::OfCall(error)) => return Err(error),
                 Err(ConnectionFault::OfConnection(error)) => (error, false),
                 Err(ConnectionFault::Unsent(error)) => (error, true),

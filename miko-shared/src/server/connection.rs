@@ -14,7 +14,7 @@ use tracing::{Level, enabled, warn};
 use super::Shared;
 use super::around::{self, CallInfo, Peer};
 use super::peer_process::PeerProcess;
-use super::session::{Session, no_object};
+use super::session::{Outgoing, Session, memory_of_answer, no_object};
 use crate::serving;
 use crate::wire::envelope::{Envelope, enclose_response};
 use crate::wire::extension::{FromClient, is_extension};
@@ -80,7 +80,9 @@ impl ConnectionState {
             Err(too_large) => Err(too_large),
         };
         if self.handles.has_carried() {
-            self.session.get_or_insert_default().adopt(self.handles.take());
+            // Only the answer to a request carries something.
+            let id = served.as_ref().ok().copied().flatten().unwrap_or(NO_ID);
+            self.session.get_or_insert_default().adopt(id, self.handles.take());
         }
         match served {
             Ok(id) => Some(ServedCall { id, answer_begin, last_handle }),
@@ -105,10 +107,11 @@ impl ConnectionState {
         }
     }
 
-    /// Appends the items of streams that are ready; whether there are more.
-    fn pump_items(&mut self, frame_size: usize) -> bool {
-        let Self { session, outgoing, .. } = self;
-        session.as_mut().is_some_and(|session| session.pump(frame_size, FLUSH_AT, outgoing))
+    /// Appends the items and later answers that are ready; whether there are more.
+    fn pump(&mut self, frame_size: usize) -> bool {
+        let Self { session, outgoing: bytes, handles, .. } = self;
+        let mut outgoing = Outgoing { bytes, handles, frame_size, full: FLUSH_AT };
+        session.as_mut().is_some_and(|session| session.pump(&mut outgoing))
     }
 
     /// Appends a refusal to the answers.
@@ -183,7 +186,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
                 state.serve(shared);
             }
         }
-        let has_more_items = state.pump_items(frame_size);
+        let has_more_items = state.pump(frame_size);
         if let Some(end) = &state.end {
             // Quoted: it may contain text of the client, with line breaks.
             warn!(error = ?end.to_string(), "closed by the server");
@@ -237,7 +240,10 @@ fn serve_frame<I: Interface + ?Sized>(
     let read = memory::read_frame(frame.len(), shared.limits.frame_size, || Incoming::read(frame));
     let call = match read {
         Ok(Incoming::Call(call)) => call,
-        Ok(Incoming::Cancel) => return Ok(None),
+        Ok(Incoming::Cancel(id)) => {
+            cancel(id, session, answering);
+            return Ok(None);
+        }
         Err(fault) => return Err(unreadable(&fault.to_string())),
     };
     let IncomingCall { id, deadline, .. } = call;
@@ -274,10 +280,18 @@ fn serve_extension<I: Interface + ?Sized>(
                 serving::run(|| session.release(handle));
             }
         }
-        // Calls run in order, so the call has run already.
-        FromClient::Cancel { .. } => {}
+        FromClient::Cancel { id } => cancel(id, session, answering),
     }
     Ok(None)
+}
+
+/// Drops the later answer to the call `id`. Any other call has run already, since calls run in order.
+fn cancel(id: u64, session: &mut Option<Box<Session>>, answering: &mut Answering<'_>) {
+    let was_cancelled = session.as_mut().is_some_and(|session| serving::run(|| session.cancel(id)));
+    if was_cancelled {
+        let error = Error::new(ErrorId::CANCELLED, "the caller gave the call up");
+        message::encode_refusal(id, &error, answering.outgoing);
+    }
 }
 
 /// A call whose frame was read.
@@ -321,19 +335,25 @@ fn try_serve_call<I: Interface + ?Sized>(
     let method = shared.activity.begin(surface, name, now);
     let Answering { peer, outgoing, handles, .. } = answering;
     let begin = outgoing.len();
+    let mut outcome = Served::Pending;
     let served = enclose_response(call.id, shared.limits.frame_size, outgoing, |answer, limit| {
         let mut serve = || target(Call::message(name, arguments, answer, limit).within(&mut **handles));
-        serving::run(|| match (&shared.around, method) {
+        outcome = serving::run(|| match (&shared.around, method) {
             (Some(hook), Some(method)) => {
                 let info = CallInfo { method, peer, deadline: call.deadline };
-                around::run(&**hook, &info, &mut serve).map(drop)
+                around::run(&**hook, &info, &mut serve)
             }
-            _ => serve().map(drop),
-        })
+            _ => serve(),
+        })?;
+        Ok(())
     });
     shared.activity.end();
     report_slow(method, now);
     served?;
+    if outcome == Served::Pending {
+        outgoing.truncate(begin);
+        return Ok(());
+    }
     memory_of_answer(outgoing.len() - begin).map_err(|error| {
         outgoing.truncate(begin);
         handles.discard();
@@ -347,12 +367,6 @@ fn report_slow(method: Option<&Method>, started: Instant) {
         let method = method.map(|method| &*method.name);
         warn!(method, elapsed = ?started.elapsed(), "slow call: other calls had to wait");
     }
-}
-
-/// Accounts for the memory of a large answer. A small answer is always sent, because its call may have had
-/// effects.
-fn memory_of_answer(bytes: usize) -> Result<(), Error> {
-    if bytes > LARGE_FRAME { memory::charge(bytes) } else { Ok(()) }
 }
 
 /// Sends the reason why the connection ends. Errors of sending are ignored.

@@ -1,6 +1,6 @@
-//! The streams of a connection that may have items: each is named by its waker.
+//! What of a connection may have something to send: each stream and each later answer is named by its waker.
 //!
-//! A stream that has nothing to send is not looked at, so it costs the calls of its connection nothing.
+//! One that has nothing is not looked at, so it costs the calls of its connection nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +20,13 @@ struct Handles {
     task: Option<Waker>,
 }
 
-/// Names one handle.
-pub(super) struct HandleWaker {
+/// Names one handle, itself or as a waker.
+pub(super) struct NamedWaker {
+    handle: Arc<HandleWaker>,
+    waker: Waker,
+}
+
+struct HandleWaker {
     handle: u64,
     list: Arc<ReadyList>,
     is_named: AtomicBool,
@@ -58,13 +63,31 @@ impl ReadyList {
     }
 }
 
-impl HandleWaker {
-    pub(super) fn new(handle: u64, list: &Arc<ReadyList>) -> Arc<Self> {
-        Arc::new(Self { handle, list: Arc::clone(list), is_named: AtomicBool::new(false) })
+impl NamedWaker {
+    pub(super) fn new(handle: u64, list: &Arc<ReadyList>) -> Self {
+        let handle = HandleWaker { handle, list: Arc::clone(list), is_named: AtomicBool::new(false) };
+        let handle = Arc::new(handle);
+        Self { waker: Waker::from(Arc::clone(&handle)), handle }
     }
 
     /// Names the handle, unless it is named already, and wakes the task of the connection.
     pub(super) fn make_ready(&self) {
+        self.handle.make_ready();
+    }
+
+    /// Records that the handle was taken from the list.
+    pub(super) fn is_taken(&self) {
+        self.handle.is_named.store(false, Ordering::Release);
+    }
+
+    /// The context in which a source names the handle.
+    pub(super) fn context(&self) -> Context<'_> {
+        Context::from_waker(&self.waker)
+    }
+}
+
+impl HandleWaker {
+    fn make_ready(&self) {
         if self.is_named.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -76,11 +99,6 @@ impl HandleWaker {
         if let Some(task) = task {
             task.wake();
         }
-    }
-
-    /// Records that the handle was taken from the list.
-    pub(super) fn is_taken(&self) {
-        self.is_named.store(false, Ordering::Release);
     }
 }
 

@@ -1,31 +1,37 @@
-//! What lives with one connection: the objects and streams that answers have carried.
+//! What lives with one connection: the objects and streams that answers have carried, and the calls whose
+//! answers come later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use miko_rpc::memory::{self, LARGE_FRAME};
 use miko_rpc::{
-    Carried, Error, ErrorId, ItemForm, Result, ServedObject, ServedStream, StreamEvent, panic_message,
+    Carried, Error, ErrorId, Handles, ItemForm, LaterAnswer, Result, ServedObject, ServedStream, StreamEvent,
+    panic_message,
 };
 use tracing::warn;
 
-use super::ready::{HandleWaker, ReadyList};
+use super::ready::{NamedWaker, ReadyList};
 use crate::serving;
-use crate::wire::extension;
+use crate::wire::envelope::enclose_response;
 use crate::wire::frame::HEADER_SIZE;
+use crate::wire::{extension, message};
 
 /// After this time other connections have their turn.
 const MAX_PUMP_TIME: Duration = Duration::from_millis(1);
 
-/// The objects and streams of a connection.
+/// The objects, streams and later answers of a connection.
 ///
 /// They are dropped when the client releases them, and at the end of the connection, the newest first: a
 /// newer one may use an older one.
 #[derive(Default)]
 pub(super) struct Session {
     open: BTreeMap<u64, Open>,
+    /// The handles of later answers, by the ids of their calls.
+    answers: HashMap<u64, u64>,
     ready: Arc<ReadyList>,
     /// The item that is being encoded.
     item: Vec<u8>,
@@ -34,26 +40,50 @@ pub(super) struct Session {
 enum Open {
     Object(Arc<dyn ServedObject>),
     Stream(OpenStream),
+    Answer(OpenAnswer),
 }
 
 struct OpenStream {
     source: Box<dyn ServedStream>,
     /// How many bytes of items the client has room for.
     credit: u64,
-    handle_waker: Arc<HandleWaker>,
-    waker: Waker,
+    waker: NamedWaker,
+}
+
+struct OpenAnswer {
+    /// The id of the call.
+    id: u64,
+    answer: Box<dyn LaterAnswer>,
+    waker: NamedWaker,
+}
+
+/// Where the items and answers of a connection are appended.
+pub(super) struct Outgoing<'s> {
+    pub(super) bytes: &'s mut Vec<u8>,
+    pub(super) handles: &'s mut Handles,
+    /// The size of the largest frame in bytes.
+    pub(super) frame_size: usize,
+    /// Nothing is appended to this many bytes.
+    pub(super) full: usize,
 }
 
 impl Session {
-    /// Takes in what answers have carried.
-    pub(super) fn adopt(&mut self, carried: impl Iterator<Item = (u64, Carried)>) {
+    /// Takes in what the answer to the call `id` has carried.
+    pub(super) fn adopt(&mut self, id: u64, carried: impl Iterator<Item = (u64, Carried)>) {
         for (handle, carried) in carried {
             let open = match carried {
                 Carried::Object(object) => Open::Object(object),
-                Carried::Stream(source) => {
-                    let handle_waker = HandleWaker::new(handle, &self.ready);
-                    let waker = Waker::from(Arc::clone(&handle_waker));
-                    Open::Stream(OpenStream { source, credit: 0, handle_waker, waker })
+                Carried::Stream(source) => Open::Stream(OpenStream {
+                    source,
+                    credit: 0,
+                    waker: NamedWaker::new(handle, &self.ready),
+                }),
+                Carried::Answer(answer) => {
+                    let waker = NamedWaker::new(handle, &self.ready);
+                    // It registers the waker when it is polled.
+                    waker.make_ready();
+                    self.answers.insert(id, handle);
+                    Open::Answer(OpenAnswer { id, answer, waker })
                 }
             };
             self.open.insert(handle, open);
@@ -76,22 +106,36 @@ impl Session {
         // A stream that has ended may be given credit that was on its way.
         if let Some(Open::Stream(stream)) = self.open.get_mut(&handle) {
             stream.credit = stream.credit.saturating_add(bytes);
-            stream.handle_waker.make_ready();
+            stream.waker.make_ready();
         }
     }
 
-    /// Drops an object or a stream.
+    /// Drops an object or a stream. The handle of an answer is not known to the client.
     pub(super) fn release(&mut self, handle: u64) {
-        if let Some(open) = self.open.remove(&handle) {
-            drop_guarded(open);
+        if !matches!(self.open.get(&handle), Some(Open::Answer(_))) {
+            self.remove(handle);
         }
+    }
+
+    /// Drops the later answer to the call `id`; whether there was one.
+    pub(super) fn cancel(&mut self, id: u64) -> bool {
+        let handle = self.answers.get(&id).copied();
+        handle.inspect(|handle| self.remove(*handle)).is_some()
     }
 
     /// Drops what has a greater handle than `last`.
     pub(super) fn withdraw_after(&mut self, last: u64) {
-        while let Some(newest) = self.open.last_entry().filter(|newest| *newest.key() > last) {
-            drop_guarded(newest.remove());
+        while let Some((&newest, _)) = self.open.last_key_value().filter(|(newest, _)| **newest > last) {
+            self.remove(newest);
         }
+    }
+
+    fn remove(&mut self, handle: u64) {
+        let Some(open) = self.open.remove(&handle) else { return };
+        if let Open::Answer(OpenAnswer { id, .. }) = &open {
+            self.answers.remove(id);
+        }
+        drop_guarded(open);
     }
 
     /// Whether there may be items to send, or registers the waker for them.
@@ -99,20 +143,47 @@ impl Session {
         self.ready.poll(context)
     }
 
-    /// Appends the items that are ready, up to `full` bytes in `out`; whether there are more.
-    pub(super) fn pump(&mut self, limit: usize, full: usize, out: &mut Vec<u8>) -> bool {
+    /// Appends the items and answers that are ready; whether there are more.
+    pub(super) fn pump(&mut self, outgoing: &mut Outgoing<'_>) -> bool {
         if self.ready.is_empty() {
             return false;
         }
         let until = Instant::now() + MAX_PUMP_TIME;
         for handle in self.ready.take() {
-            let Some(Open::Stream(stream)) = self.open.get_mut(&handle) else { continue };
-            stream.handle_waker.is_taken();
-            if stream.pump(handle, limit, full, until, &mut self.item, out) {
-                self.release(handle);
+            let has_ended = match self.open.get_mut(&handle) {
+                Some(Open::Stream(stream)) => stream.pump(handle, until, &mut self.item, outgoing),
+                Some(Open::Answer(answer)) => {
+                    answer.waker.is_taken();
+                    answer.is_ready() && {
+                        self.send_answer(handle, outgoing);
+                        continue;
+                    }
+                }
+                Some(Open::Object(_)) | None => false,
+            };
+            if has_ended {
+                self.remove(handle);
             }
         }
         !self.ready.is_empty()
+    }
+
+    /// Appends an answer that is there.
+    fn send_answer(&mut self, handle: u64, outgoing: &mut Outgoing<'_>) {
+        let Some(Open::Answer(OpenAnswer { id, answer, .. })) = self.open.remove(&handle) else { return };
+        self.answers.remove(&id);
+        let Outgoing { bytes, handles, frame_size, .. } = outgoing;
+        let begin = bytes.len();
+        let written = enclose_response(id, *frame_size, bytes, |out, limit| {
+            serving::run(|| answer.write(out, limit, &mut **handles).map(drop))
+        });
+        let sent = written.and_then(|()| memory_of_answer(bytes.len() - begin));
+        if let Err(error) = sent {
+            bytes.truncate(begin);
+            handles.discard();
+            message::encode_refusal(id, &error, bytes);
+        }
+        self.adopt(id, handles.take());
     }
 }
 
@@ -124,43 +195,48 @@ impl Drop for Session {
 
 impl OpenStream {
     /// Appends items while there are some, and room for them; whether the stream has ended.
-    fn pump(
-        &mut self,
-        handle: u64,
-        limit: usize,
-        full: usize,
-        until: Instant,
-        item: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> bool {
+    fn pump(&mut self, handle: u64, until: Instant, item: &mut Vec<u8>, outgoing: &mut Outgoing<'_>) -> bool {
+        let Outgoing { bytes, frame_size: limit, full, .. } = outgoing;
+        self.waker.is_taken();
         while self.credit > 0 {
-            if out.len() >= full || Instant::now() >= until {
-                self.handle_waker.make_ready();
+            if bytes.len() >= *full || Instant::now() >= until {
+                self.waker.make_ready();
                 return false;
             }
             item.clear();
-            let mut context = Context::from_waker(&self.waker);
-            let form = ItemForm::Message { limit };
-            match self.source.poll_next(&mut context, form, item) {
+            let form = ItemForm::Message { limit: *limit };
+            match self.source.poll_next(&mut self.waker.context(), form, item) {
                 Poll::Pending => return false,
                 Poll::Ready(StreamEvent::Item { seq }) => {
-                    let begin = out.len();
-                    if let Err(error) = extension::put_item(handle, seq, item, limit, out) {
-                        extension::put_end(handle, Some(&error), out);
+                    let begin = bytes.len();
+                    if let Err(error) = extension::put_item(handle, seq, item, *limit, bytes) {
+                        extension::put_end(handle, Some(&error), bytes);
                         return true;
                     }
-                    let sent = out.len() - begin - HEADER_SIZE;
+                    let sent = bytes.len() - begin - HEADER_SIZE;
                     self.credit = self.credit.saturating_sub(sent as u64);
                 }
-                Poll::Ready(StreamEvent::Lagged(count)) => extension::put_lag(handle, count, out),
+                Poll::Ready(StreamEvent::Lagged(count)) => extension::put_lag(handle, count, bytes),
                 Poll::Ready(StreamEvent::End(error)) => {
-                    extension::put_end(handle, error.as_ref(), out);
+                    extension::put_end(handle, error.as_ref(), bytes);
                     return true;
                 }
             }
         }
         false
     }
+}
+
+impl OpenAnswer {
+    fn is_ready(&mut self) -> bool {
+        self.answer.poll(&mut self.waker.context()).is_ready()
+    }
+}
+
+/// Accounts for the memory of a large answer. A small answer is always sent, because its call may have had
+/// effects.
+pub(super) fn memory_of_answer(bytes: usize) -> Result<()> {
+    if bytes > LARGE_FRAME { memory::charge(bytes) } else { Ok(()) }
 }
 
 /// The error of a call on an object that the connection does not have.

@@ -11,6 +11,9 @@ pub const HEADER_SIZE: usize = 4;
 /// The largest frame that the header can express, in bytes, without the header.
 pub const MAX_FRAME_SIZE: usize = u32::MAX as usize;
 
+/// The capacity that a buffer of frames to send keeps, in bytes.
+pub(crate) const KEPT_BUFFER: usize = 1 << 20;
+
 /// The minimum size of the buffer, in bytes. It grows beyond that only as bytes arrive, regardless of the
 /// length in a header.
 const MIN_BUFFER_SIZE: usize = 16 << 10;

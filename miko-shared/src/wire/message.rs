@@ -19,9 +19,8 @@ use super::frame;
 pub enum Incoming<'f> {
     /// One call.
     Call(IncomingCall<'f>),
-    /// The client no longer waits for an answer. It has no effect: calls run in order, so the call has run
-    /// already.
-    Cancel,
+    /// The client no longer waits for the answer to the call with this id.
+    Cancel(u64),
 }
 
 /// One received call.
@@ -54,7 +53,7 @@ impl<'f> Incoming<'f> {
             ClientMessage::Request(Request { context, id, message: Transcoded(message) }) => {
                 Self::Call(IncomingCall { deadline: context.deadline, id, message: message.into() })
             }
-            ClientMessage::Cancel(_) => Self::Cancel,
+            ClientMessage::Cancel(Cancel { request_id, .. }) => Self::Cancel(request_id),
         })
     }
 }
@@ -63,7 +62,16 @@ impl<'f> Incoming<'f> {
 #[derive(Deserialize)]
 enum ClientMessage {
     Request(Request),
-    Cancel(IgnoredAny),
+    Cancel(Cancel),
+}
+
+/// The content of `tarpc::ClientMessage::Cancel`.
+#[derive(Deserialize)]
+struct Cancel {
+    /// Unused, as that of a call.
+    #[serde(rename = "trace_context")]
+    _trace_context: IgnoredAny,
+    request_id: u64,
 }
 
 /// A call in the shape of `tarpc::Request`.

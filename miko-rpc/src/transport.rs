@@ -1,0 +1,65 @@
+//! What carries the calls of a blocking proxy.
+
+use std::time::Instant;
+
+use miko_surface::Method;
+
+use crate::codec::Message;
+use crate::error::Result;
+
+/// Carries calls to a server.
+pub trait Transport: Send + Sync {
+    /// Sends a call and passes its answer to `read`. On success `read` was called once.
+    ///
+    /// # Errors
+    /// If the call could not be delivered or no response arrived: `server-gone`, `request-too-large`,
+    /// `deadline-exceeded` and the like. Also the errors of `read`.
+    fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
+
+    /// Sends a call whose answer is asked for later.
+    ///
+    /// The default waits for the answer, and keeps it.
+    ///
+    /// # Errors
+    /// If the call could not be delivered.
+    fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
+        let mut answer = Vec::new();
+        self.call(call, &mut |bytes| {
+            answer = bytes.to_vec();
+            Ok(())
+        })?;
+        Ok(Box::new(Arrived(answer)))
+    }
+}
+
+/// A call as a transport sends it.
+pub struct OutgoingCall<'c> {
+    /// The method that is called.
+    pub method: &'static Method,
+    /// The method and its arguments.
+    pub request: &'c dyn Message,
+    /// What is done with an answer that comes after the caller gave up.
+    pub discard: Discard,
+}
+
+/// Decodes an answer that nobody waits for, so that the objects and streams in it are released.
+pub type Discard = fn(&'static Method, &[u8]);
+
+/// Waits for an answer that comes later. Dropping it cancels the call.
+pub trait PendingAnswer: Send {
+    /// Waits until this time, or the deadline of the call, and passes the answer to `read`. Returns `false`
+    /// if it was not there at this time.
+    ///
+    /// # Errors
+    /// As [`Transport::call`].
+    fn wait(&mut self, until: Option<Instant>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool>;
+}
+
+/// An answer that has arrived.
+struct Arrived(Vec<u8>);
+
+impl PendingAnswer for Arrived {
+    fn wait(&mut self, _: Option<Instant>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
+        read(&self.0).map(|()| true)
+    }
+}

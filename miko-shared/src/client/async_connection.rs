@@ -1,0 +1,547 @@
+//! One async connection, which any number of tasks use: the handshake, then calls, their answers, and the
+//! items of streams.
+//!
+//! A task that calls writes to the socket itself. One task per connection, the driver, reads, writes what
+//! there was no room for, and ends calls at their deadlines.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
+
+use miko_rpc::{Discard, Error, ErrorId, Link, Method, ReceivedAnswer, Result, Surface, receive};
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio::time::{Sleep, sleep_until};
+
+use super::Address;
+use super::handshake::ClientHandshake;
+use super::inbox::append_frame;
+use super::socket::not_in_time;
+use crate::wire::envelope::{Envelope, open_response};
+use crate::wire::extension::{self, FromServer, is_extension};
+use crate::wire::frame::{self, FrameBuffer};
+use crate::wire::message::Answer;
+
+/// The driver checks deadlines at this distance, if no call has one.
+const NO_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// A connection after its handshake.
+pub(super) struct AsyncConnection {
+    stream: Arc<UnixStream>,
+    address: Address,
+    /// The smaller of the two sides' frame limits, in bytes.
+    frame_limit: usize,
+    runtime: Handle,
+    state: Mutex<State>,
+    driver: Mutex<Option<AbortHandle>>,
+}
+
+#[derive(Default)]
+struct State {
+    last_id: u64,
+    /// Bytes that there was no room for, and how many of them were sent.
+    unsent: Vec<u8>,
+    sent: usize,
+    calls: HashMap<u64, Expected>,
+    streams: HashMap<u64, Items>,
+    /// When the driver looks at the deadlines; at the latest at the first of them.
+    next_check: Option<Instant>,
+    driver: Option<Waker>,
+    fault: Option<Error>,
+}
+
+/// A call that was sent and not answered, or whose answer was not taken.
+enum Expected {
+    Awaited {
+        until: Instant,
+        waker: Option<Waker>,
+    },
+    Arrived(Vec<u8>),
+    /// The deadline has passed.
+    TimedOut,
+    GivenUp(&'static Method, Discard),
+}
+
+/// What has arrived of a stream: frames with their headers.
+#[derive(Default)]
+struct Items {
+    frames: Vec<u8>,
+    waker: Option<Waker>,
+}
+
+/// A call as it is sent.
+pub(super) struct EncodedCall {
+    pub(super) method: &'static Method,
+    /// The method and its arguments.
+    pub(super) message: Vec<u8>,
+    pub(super) discard: Discard,
+    /// The handle of the object that is called; `None` for the interface itself.
+    pub(super) object: Option<u64>,
+}
+
+/// Why a call returned no response.
+pub(super) enum AsyncCallError {
+    /// The connection was lost before the call was sent.
+    Unsent(Error),
+    /// The connection was lost; it is unknown whether the call ran.
+    Lost(Error),
+    /// The call could not be sent, was refused, or timed out.
+    OfCall(Error),
+}
+
+impl AsyncConnection {
+    /// Performs the handshake on `stream` and spawns the driver.
+    pub(super) async fn open(
+        mut stream: UnixStream,
+        address: &Address,
+        surface: &Surface,
+    ) -> Result<Arc<Self>> {
+        let frame_limit = shake_hands(&mut stream, address, surface).await?;
+        let stream = Arc::new(stream);
+        let connection = Arc::new(Self {
+            stream: Arc::clone(&stream),
+            address: address.clone(),
+            frame_limit,
+            runtime: Handle::current(),
+            state: Mutex::default(),
+            driver: Mutex::default(),
+        });
+        let mut driver = Driver {
+            stream,
+            connection: Arc::downgrade(&connection),
+            incoming: FrameBuffer::default(),
+            timer: Box::pin(sleep_until((Instant::now() + NO_DEADLINE).into())),
+        };
+        let task = tokio::spawn(async move {
+            let fault = poll_fn(|context| driver.poll(context)).await;
+            driver.end(fault);
+        });
+        *connection.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
+        Ok(connection)
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The runtime of the driver.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Whether the connection has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state().fault.is_some()
+    }
+
+    /// Sends one call and waits for its answer until `until`. Dropping the future cancels the call.
+    pub(super) async fn call(
+        self: &Arc<Self>,
+        call: &EncodedCall,
+        until: Instant,
+    ) -> Result<ReceivedAnswer, AsyncCallError> {
+        let id = self.send(call, until)?;
+        let mut sent = SentCall { connection: self, id, call, is_pending: true };
+        let answered = poll_fn(|context| self.poll_answer(id, context)).await;
+        if let Err(AsyncCallError::OfCall(_)) = &answered {
+            return Err(sent.time_out());
+        }
+        sent.is_pending = false;
+        let response = Answer::read(&answered?).and_then(|answer| answer.response.map(Into::into));
+        let bytes = response.map_err(AsyncCallError::OfCall)?;
+        Ok(ReceivedAnswer { bytes, link: Arc::clone(self) as _ })
+    }
+
+    /// Sends a call, as far as there is room, and expects its answer.
+    fn send(&self, call: &EncodedCall, until: Instant) -> Result<u64, AsyncCallError> {
+        let deadline = until.saturating_duration_since(Instant::now());
+        let mut state = self.state();
+        if let Some(fault) = &state.fault {
+            return Err(AsyncCallError::Unsent(fault.clone()));
+        }
+        let id = state.last_id + 1;
+        let message = RawMessage(&call.message);
+        let out = &mut state.unsent;
+        match call.object {
+            None => Envelope { deadline, id }.enclose(&message, self.frame_limit, out),
+            Some(object) => extension::put_call(object, id, deadline, &message, self.frame_limit, out),
+        }
+        .map_err(AsyncCallError::OfCall)?;
+        state.last_id = id;
+        state.calls.insert(id, Expected::Awaited { until, waker: None });
+        if state.next_check.is_none_or(|check| until < check) {
+            state.next_check = Some(until);
+            state.wake_driver();
+        }
+        state.flush(&self.stream);
+        Ok(id)
+    }
+
+    fn poll_answer(&self, id: u64, context: &Context<'_>) -> Poll<Result<Vec<u8>, AsyncCallError>> {
+        let mut state = self.state();
+        if let Some(Expected::Awaited { waker, .. }) = state.calls.get_mut(&id) {
+            if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                *waker = Some(context.waker().clone());
+            }
+            return match &state.fault {
+                None => Poll::Pending,
+                Some(fault) => Poll::Ready(Err(AsyncCallError::Lost(fault.clone()))),
+            };
+        }
+        match state.calls.remove(&id) {
+            Some(Expected::Arrived(answer)) => Poll::Ready(Ok(answer)),
+            _ => Poll::Ready(Err(AsyncCallError::OfCall(not_in_time()))),
+        }
+    }
+
+    /// Appends frames that tell the server something, and sends them if there is room.
+    pub(super) fn control(&self, put: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.state();
+        put(&mut state.unsent);
+        state.flush(&self.stream);
+    }
+
+    /// Keeps the frames of a stream that was received.
+    pub(super) fn open_stream(&self, stream: u64) {
+        self.state().streams.entry(stream).or_default();
+    }
+
+    /// Drops the frames of a stream, and tells the server that it is no longer read.
+    pub(super) fn close_stream(&self, stream: u64) {
+        self.state().streams.remove(&stream);
+        self.control(|out| extension::put_release(stream, out));
+    }
+
+    /// Takes the frames of a stream that have arrived, or registers the waker for them.
+    pub(super) fn poll_items(&self, stream: u64, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
+        let mut state = self.state();
+        let fault = state.fault.clone();
+        let Some(items) = state.streams.get_mut(&stream) else {
+            return Poll::Ready(Err(Error::new(ErrorId::INTERNAL, "the stream was closed")));
+        };
+        if !items.frames.is_empty() {
+            return Poll::Ready(Ok(std::mem::take(&mut items.frames)));
+        }
+        if let Some(fault) = fault {
+            return Poll::Ready(Err(fault));
+        }
+        items.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Takes in one frame.
+    fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
+        let mut state = self.state();
+        if is_extension(frame) {
+            let unknown = || Error::new(ErrorId::INTERNAL, "the server has sent an unknown frame");
+            let stream = FromServer::stream_of(frame).ok_or_else(unknown)?;
+            if let Some(items) = state.streams.get_mut(&stream) {
+                append_frame(frame, &mut items.frames);
+                wake(&mut items.waker);
+            }
+            return Ok(());
+        }
+        let id = match open_response(frame) {
+            Some((id, _)) => id,
+            None => Answer::read(frame)?.request_id,
+        };
+        match state.calls.get_mut(&id) {
+            Some(Expected::GivenUp(method, discard)) => {
+                let (method, discard) = (*method, *discard);
+                state.calls.remove(&id);
+                drop(state);
+                self.discard(frame, method, discard);
+            }
+            Some(expected) => {
+                let awaited = std::mem::replace(expected, Expected::Arrived(frame.to_vec()));
+                if let Expected::Awaited { mut waker, .. } = awaited {
+                    wake(&mut waker);
+                }
+            }
+            None => {
+                return Err(match Answer::read(frame)?.response {
+                    Ok(_) => Error::new(ErrorId::INTERNAL, "the server answered another call"),
+                    Err(refusal) => refusal,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Releases what an answer carries that nobody waits for.
+    fn discard(self: &Arc<Self>, frame: &[u8], method: &'static Method, discard: Discard) {
+        if let Ok(response) = Answer::read(frame).and_then(|answer| answer.response) {
+            let link: Arc<dyn Link> = Arc::clone(self) as _;
+            receive(link, || discard(method, &response));
+        }
+    }
+
+    /// Ends the connection: all that wait get `fault`.
+    fn fail(&self, fault: Error) {
+        let mut state = self.state();
+        state.fault.get_or_insert(fault);
+        let State { calls, streams, .. } = &mut *state;
+        for expected in calls.values_mut() {
+            if let Expected::Awaited { waker, .. } = expected {
+                wake(waker);
+            }
+        }
+        streams.values_mut().for_each(|items| wake(&mut items.waker));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic of a waker leaves the state consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for AsyncConnection {
+    fn drop(&mut self) {
+        let driver = self.driver.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(driver) = driver.take() {
+            driver.abort();
+        }
+    }
+}
+
+/// A call that is expected to be answered. Dropping it before cancels the call.
+struct SentCall<'c> {
+    connection: &'c Arc<AsyncConnection>,
+    id: u64,
+    call: &'c EncodedCall,
+    is_pending: bool,
+}
+
+impl SentCall<'_> {
+    /// Cancels the call; its answer is discarded when it arrives.
+    fn time_out(mut self) -> AsyncCallError {
+        self.give_up();
+        AsyncCallError::OfCall(not_in_time())
+    }
+
+    fn give_up(&mut self) {
+        self.is_pending = false;
+        let (method, discard) = (self.call.method, self.call.discard);
+        let given_up = Expected::GivenUp(method, discard);
+        let mut state = self.connection.state();
+        match state.calls.insert(self.id, given_up) {
+            Some(Expected::Arrived(answer)) => {
+                state.calls.remove(&self.id);
+                drop(state);
+                self.connection.discard(&answer, method, discard);
+            }
+            _ => {
+                drop(state);
+                self.connection.control(|out| extension::put_cancel(self.id, out));
+            }
+        }
+    }
+}
+
+impl Drop for SentCall<'_> {
+    fn drop(&mut self) {
+        if self.is_pending {
+            self.give_up();
+        }
+    }
+}
+
+impl State {
+    /// Sends what there is room for, and lets the driver send the rest. Who reads reports a lost connection.
+    fn flush(&mut self, stream: &UnixStream) {
+        while self.sent < self.unsent.len() {
+            match stream.try_write(&self.unsent[self.sent..]) {
+                Ok(count) if count > 0 => self.sent += count,
+                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+                _ => return self.wake_driver(),
+            }
+        }
+        self.unsent.clear();
+        self.unsent.shrink_to(frame::KEPT_BUFFER);
+        self.sent = 0;
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.sent < self.unsent.len()
+    }
+
+    fn wake_driver(&mut self) {
+        wake(&mut self.driver);
+    }
+
+    /// Ends the calls whose deadline has passed, and sets the time of the next check.
+    fn expire(&mut self, now: Instant) {
+        let mut next_check = None;
+        for expected in self.calls.values_mut() {
+            let Expected::Awaited { until, waker } = expected else { continue };
+            if *until <= now {
+                wake(waker);
+                *expected = Expected::TimedOut;
+            } else {
+                next_check = Some(next_check.map_or(*until, |next: Instant| next.min(*until)));
+            }
+        }
+        self.next_check = next_check;
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+/// The task of a connection.
+struct Driver {
+    stream: Arc<UnixStream>,
+    connection: Weak<AsyncConnection>,
+    incoming: FrameBuffer,
+    /// Set to the time of the next check.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.end(Error::new(
+            ErrorId::SERVER_GONE,
+            "the runtime in which the connection was opened has ended",
+        ));
+    }
+}
+
+impl Driver {
+    /// Tells all that wait for something that the connection has ended, unless they know.
+    fn end(&self, fault: Error) {
+        if let Some(connection) = self.connection.upgrade() {
+            connection.fail(fault);
+        }
+    }
+
+    /// Resolves to the reason why the connection ended.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        let Some(connection) = self.connection.upgrade() else { return Poll::Pending };
+        if let Poll::Ready(fault) = self.read(&connection, context) {
+            return Poll::Ready(fault);
+        }
+        {
+            let mut state = connection.state();
+            if !state.driver.as_ref().is_some_and(|driver| driver.will_wake(context.waker())) {
+                state.driver = Some(context.waker().clone());
+            }
+        }
+        while connection.state().has_unsent() {
+            match self.stream.poll_write_ready(context) {
+                Poll::Pending => break,
+                Poll::Ready(Err(fault)) => return Poll::Ready(lost(fault)),
+                Poll::Ready(Ok(())) => {
+                    let mut state = connection.state();
+                    let driver = state.driver.take();
+                    state.flush(&self.stream);
+                    state.driver = driver;
+                }
+            }
+        }
+        self.check_deadlines(&connection, context);
+        Poll::Pending
+    }
+
+    /// Reads and delivers what has arrived.
+    fn read(&mut self, connection: &Arc<AsyncConnection>, context: &mut Context<'_>) -> Poll<Error> {
+        loop {
+            if let Err(fault) = ready!(self.stream.poll_read_ready(context)) {
+                return Poll::Ready(lost(fault));
+            }
+            match self.stream.try_read(self.incoming.room()) {
+                Ok(0) => return Poll::Ready(closed()),
+                Ok(count) => self.incoming.filled(count),
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(fault) => return Poll::Ready(lost(fault)),
+            }
+            loop {
+                match self.incoming.next_frame(connection.frame_limit) {
+                    Ok(Some(frame)) => {
+                        if let Err(fault) = connection.deliver(frame) {
+                            return Poll::Ready(fault);
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(fault) => return Poll::Ready(fault),
+                }
+            }
+            self.incoming.shrink();
+        }
+    }
+
+    fn check_deadlines(&mut self, connection: &AsyncConnection, context: &mut Context<'_>) {
+        loop {
+            let next = connection.state().next_check;
+            let Some(next) = next else { return };
+            if self.timer.deadline() != next.into() {
+                self.timer.as_mut().reset(next.into());
+            }
+            if self.timer.as_mut().poll(context).is_pending() {
+                return;
+            }
+            connection.state().expire(Instant::now());
+        }
+    }
+}
+
+/// A message that is encoded already.
+struct RawMessage<'m>(&'m [u8]);
+
+impl miko_rpc::codec::Message for RawMessage<'_> {
+    fn write(&self, encoder: &mut miko_rpc::codec::Encoder) -> miko_rpc::codec::Encoded {
+        encoder.raw(self.0)
+    }
+}
+
+/// Performs the handshake and returns the size of the largest frame.
+async fn shake_hands(stream: &mut UnixStream, address: &Address, surface: &Surface) -> Result<usize> {
+    let (mut incoming, mut outgoing) = (FrameBuffer::default(), Vec::new());
+    let mut handshake = ClientHandshake::begin(address, surface, &mut outgoing)?;
+    loop {
+        // The server may refuse before it has read everything. Its reply then takes precedence over the write
+        // error.
+        let sent = stream.write_all(&outgoing).await;
+        outgoing.clear();
+        let reply = match receive_reply(stream, &mut incoming).await {
+            Ok(reply) => reply,
+            Err(no_reply) => return Err(sent.map_or_else(lost, |()| no_reply)),
+        };
+        if let Some(server_limit) = handshake.receive(reply, &mut outgoing)? {
+            return Ok(address.limits.frame_size.min(server_limit));
+        }
+    }
+}
+
+/// Reads the next frame and decodes it.
+async fn receive_reply<T: DeserializeOwned>(
+    stream: &mut UnixStream,
+    incoming: &mut FrameBuffer,
+) -> Result<T> {
+    loop {
+        if let Some(frame) = incoming.next_frame(frame::MAX_FRAME_SIZE)? {
+            return frame::decode(frame);
+        }
+        match stream.read(incoming.room()).await.map_err(lost)? {
+            0 => return Err(closed()),
+            count => incoming.filled(count),
+        }
+    }
+}
+
+fn lost(fault: io::Error) -> Error {
+    Error::caused_by(ErrorId::SERVER_GONE, "the connection to the server was lost", fault)
+}
+
+fn closed() -> Error {
+    Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")
+}

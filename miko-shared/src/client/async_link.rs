@@ -1,0 +1,132 @@
+//! What an answer of an async connection may hold: objects and streams. Both can also be used from threads
+//! that may block.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use miko_rpc::{
+    AnswerFuture, AsyncTransport, ItemSource, Link, ObjectLink, OutgoingCall, Result, StreamMessage,
+    Transport,
+};
+use tokio::time::timeout_at;
+
+use super::async_connection::{AsyncCallError, AsyncConnection};
+use super::async_transport::{MAX_DEADLINE, encode, refuse_outside_runtime};
+use super::items::ItemFrames;
+use super::runtime::refuse_where_it_cannot_wait;
+use super::session_gone::session_gone;
+use crate::wire::extension;
+
+impl Link for AsyncConnection {
+    fn object(self: Arc<Self>, handle: u64) -> ObjectLink {
+        let object = Arc::new(AsyncObject { connection: self, handle });
+        ObjectLink { blocking: Box::new(BlockingObject(Arc::clone(&object))), asynchronous: Some(object) }
+    }
+
+    fn stream(self: Arc<Self>, handle: u64) -> Box<dyn ItemSource> {
+        self.open_stream(handle);
+        Box::new(AsyncItems { connection: self, handle, frames: ItemFrames::default() })
+    }
+}
+
+/// Carries the calls on one object. Dropping it releases the object.
+struct AsyncObject {
+    connection: Arc<AsyncConnection>,
+    handle: u64,
+}
+
+impl AsyncTransport for AsyncObject {
+    fn call(self: Arc<Self>, call: &OutgoingCall<'_>) -> AnswerFuture {
+        let limits = &self.connection.address().limits;
+        let deadline = call.method.deadline_or(limits.call_deadline).min(MAX_DEADLINE);
+        let call = encode(call, Some(self.handle), limits.frame_size);
+        Box::pin(async move {
+            refuse_outside_runtime()?;
+            let answered = self.connection.call(&call?, Instant::now() + deadline).await;
+            answered.map_err(|fault| match fault {
+                AsyncCallError::OfCall(error) => error,
+                AsyncCallError::Unsent(error) | AsyncCallError::Lost(error) => session_gone(error),
+            })
+        })
+    }
+}
+
+impl Drop for AsyncObject {
+    fn drop(&mut self) {
+        self.connection.control(|out| extension::put_release(self.handle, out));
+    }
+}
+
+/// Waits for the calls on an object, outside the tasks of the runtime.
+struct BlockingObject(Arc<AsyncObject>);
+
+impl Transport for BlockingObject {
+    fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let connection = &self.0.connection;
+        refuse_where_it_cannot_wait(&connection.address().path)?;
+        let answer = Arc::clone(&self.0).call(call);
+        connection.runtime().block_on(answer)?.read(read)
+    }
+}
+
+/// Receives the items of one stream. Dropping it releases the stream.
+struct AsyncItems {
+    connection: Arc<AsyncConnection>,
+    handle: u64,
+    frames: ItemFrames,
+}
+
+impl AsyncItems {
+    /// Whether a frame has arrived, or registers the waker for it.
+    fn poll_frames(&mut self, context: &Context<'_>) -> Poll<Result<()>> {
+        if let Some(credit) = self.frames.credit() {
+            self.connection.control(|out| extension::put_credit(self.handle, credit, out));
+        }
+        if !self.frames.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.connection
+            .poll_items(self.handle, context)
+            .map(|frames| frames.map(|frames| self.frames.replace(frames)))
+    }
+}
+
+impl ItemSource for AsyncItems {
+    fn wait(&mut self, until: Option<Instant>) -> Poll<StreamMessage<'_>> {
+        if let Err(error) = refuse_where_it_cannot_wait(&self.connection.address().path) {
+            return Poll::Ready(StreamMessage::End(Some(error)));
+        }
+        let connection = Arc::clone(&self.connection);
+        let arrived = connection.runtime().block_on(async {
+            let frames = poll_fn(|context| {
+                if self.frames.has_ended() { Poll::Ready(Ok(())) } else { self.poll_frames(context) }
+            });
+            match until {
+                None => Some(frames.await),
+                Some(until) => timeout_at(until.into(), frames).await.ok(),
+            }
+        });
+        match arrived {
+            None => Poll::Pending,
+            Some(arrived) => Poll::Ready(self.frames.take(arrived)),
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<StreamMessage<'_>> {
+        if self.frames.has_ended() {
+            return Poll::Ready(StreamMessage::End(None));
+        }
+        match self.poll_frames(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(arrived) => Poll::Ready(self.frames.take(arrived)),
+        }
+    }
+}
+
+impl Drop for AsyncItems {
+    fn drop(&mut self) {
+        self.connection.close_stream(self.handle);
+    }
+}
