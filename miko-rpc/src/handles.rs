@@ -114,10 +114,16 @@ impl Handles {
         !self.carried.is_empty()
     }
 
-    fn add(&mut self, carried: Carried) -> u64 {
+    /// A handle for something that no answer carries.
+    pub fn reserve(&mut self) -> u64 {
         self.last += 1;
-        self.carried.push((self.last, carried));
         self.last
+    }
+
+    fn add(&mut self, carried: Carried) -> u64 {
+        let handle = self.reserve();
+        self.carried.push((handle, carried));
+        handle
     }
 }
 

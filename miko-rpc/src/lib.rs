@@ -36,6 +36,8 @@ mod error;
 #[cfg(feature = "interface")]
 mod fallible;
 mod fault_list;
+#[cfg(feature = "interface")]
+mod gate;
 mod group;
 #[cfg(feature = "interface")]
 mod guard;
@@ -86,6 +88,7 @@ pub use {
     dispatch::DispatchError,
     error::ERROR_MEANINGS,
     fallible::{Fallible, Outcome},
+    gate::{CallGates, Gate, GateMode, ParkedCall, Pass, serve_call},
     guard::{guard, panic_message},
     handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent},
     interface::{Interface, IsInterface},

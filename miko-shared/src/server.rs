@@ -44,6 +44,7 @@ pub use self::around::{CallInfo, Next, Peer};
 use self::busy_poll::BusyPoll;
 use self::commit_batch::CommitBatch;
 pub(crate) use self::load::runtime;
+use self::session::ParkedTotal;
 use crate::limits::Limits;
 use crate::polling::SharedStatus;
 use crate::serving;
@@ -113,6 +114,8 @@ struct Shared<I: ?Sized> {
     /// Whether calls of several connections share one commit.
     groups_commits: bool,
     commit_batch: CommitBatch,
+    /// The bytes of the calls that wait at a gate.
+    parked_bytes: ParkedTotal,
 }
 
 /// The connected processes.
@@ -141,7 +144,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     let listener = UnixListener::from_std(listener).map_err(refused)?;
     serving::set_socket(listener.local_addr().map_err(refused)?.as_pathname());
     let groups_commits = service.prefers_group_commit();
-    let (peers, commit_batch) = Default::default();
+    let (peers, commit_batch, parked_bytes) = Default::default();
     let ServeOptions { token, limits, shared_status, activity, around } = options;
     let busy_poll = BusyPoll::new(shared_status);
     let shared = Rc::new(Shared {
@@ -154,6 +157,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
         peers,
         groups_commits,
         commit_batch,
+        parked_bytes,
     });
     let tasks = LocalSet::new();
     if shared.busy_poll.is_enabled() {

@@ -14,7 +14,9 @@ mod deaths;
 mod equality;
 mod files;
 mod fuzz;
+mod gates;
 mod harness;
+mod ledger;
 mod lifecycle;
 mod limits;
 mod lost;
@@ -50,6 +52,7 @@ fn main() -> std::process::ExitCode {
         ("async_client", async_client::CASES),
         ("around", around::CASES),
         ("sessions", sessions::CASES),
+        ("gates", gates::CASES),
         ("schemas", schemas::CASES),
         ("files", files::CASES),
         ("streams", streams::CASES),

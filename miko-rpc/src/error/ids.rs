@@ -177,6 +177,14 @@ error_ids! {
     CANCELLED = "cancelled",
         "The caller gave the call up before its answer came.",
         "a later answer that was dropped";
+    LOCK_TIMEOUT = "lock-timeout",
+        "Others were inside a gate, or before this call in its queue, until the time of the call was over. \
+         Nothing was changed; try again.",
+        "a write while a transaction of another worker is open for too long";
+    PARKED = "parked",
+        "The call waits for its turn at a gate, and is made again then. A method passes the error on; no \
+         caller gets it.",
+        "a method that enters a gate in which another call is alone";
     SERVER_USED_IN_FORK = "server-used-in-fork",
         "A `Uds` belongs to the process that made it; in a fork only `path` and `token` can be read.",
         "`uds.mikobase(…)` inside a worker of the same `Uds`";

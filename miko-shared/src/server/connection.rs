@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use miko_rpc::codec::split_variant;
 use miko_rpc::memory::LARGE_FRAME;
-use miko_rpc::{Call, Error, ErrorId, Handles, Interface, Method, Served, Surface, memory, unreadable};
+use miko_rpc::{
+    Call, Error, ErrorId, Handles, Interface, Method, ParkedCall, Pass, Served, Surface, memory,
+    serve_call as serve_gated, unreadable,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::yield_now;
@@ -14,7 +17,7 @@ use tracing::{Level, enabled, warn};
 use super::Shared;
 use super::around::{self, CallInfo, Peer};
 use super::peer_process::PeerProcess;
-use super::session::{Outgoing, Session, memory_of_answer, no_object};
+use super::session::{Outgoing, Parked, Retry, Session, memory_of_answer, no_object};
 use crate::serving;
 use crate::wire::envelope::{Envelope, enclose_response};
 use crate::wire::extension::{FromClient, is_extension};
@@ -70,22 +73,34 @@ impl ConnectionState {
         }
         let answer_begin = self.outgoing.len();
         let last_handle = self.handles.last();
-        let served = match self.incoming.next_frame(shared.limits.frame_size) {
-            Ok(None) => return None,
-            Ok(Some(frame)) => {
-                let (outgoing, handles) = (&mut self.outgoing, &mut self.handles);
-                let mut answering = Answering { peer: &self.peer, arrived: self.arrived, outgoing, handles };
-                serve_frame(frame, shared, &mut answering, &mut self.session)
-            }
-            Err(too_large) => Err(too_large),
+        let due = self.session.as_mut().and_then(|session| session.next_due());
+        let mut answering = Answering {
+            peer: &self.peer,
+            arrived: self.arrived,
+            outgoing: &mut self.outgoing,
+            handles: &mut self.handles,
+            passes: Vec::new(),
+            is_retry: false,
         };
+        let served = match due {
+            Some(Retry { frame, arrived, passes }) => {
+                answering = Answering { arrived, passes, is_retry: true, ..answering };
+                serve_frame(&frame, shared, &mut answering, &mut self.session)
+            }
+            None => match self.incoming.next_frame(shared.limits.frame_size) {
+                Ok(None) => return None,
+                Ok(Some(frame)) => serve_frame(frame, shared, &mut answering, &mut self.session),
+                Err(too_large) => Err(too_large),
+            },
+        };
+        let passes = answering.passes;
         if self.handles.has_carried() {
             // Only the answer to a request carries something.
             let id = served.as_ref().ok().copied().flatten().unwrap_or(NO_ID);
             self.session.get_or_insert_default().adopt(id, self.handles.take());
         }
         match served {
-            Ok(id) => Some(ServedCall { id, answer_begin, last_handle }),
+            Ok(id) => Some(ServedCall { id, answer_begin, last_handle, _passes: passes }),
             Err(end) => {
                 self.end = Some(end);
                 None
@@ -105,6 +120,11 @@ impl ConnectionState {
         for id in calls.filter_map(|call| call.id) {
             self.refuse(id, error);
         }
+    }
+
+    /// Whether there are calls to serve.
+    fn has_calls(&self, frame_size: usize) -> bool {
+        self.incoming.is_ready(frame_size) || self.session.as_ref().is_some_and(|session| session.has_due())
     }
 
     /// Appends the items and later answers that are ready; whether there are more.
@@ -154,6 +174,8 @@ pub(super) struct ServedCall {
     answer_begin: usize,
     /// The last handle that was given before the call.
     last_handle: u64,
+    /// The gates that the call has entered. They are left when its changes are committed.
+    _passes: Vec<Pass>,
 }
 
 /// What a call needs of its connection.
@@ -162,6 +184,10 @@ struct Answering<'s> {
     arrived: Instant,
     outgoing: &'s mut Vec<u8>,
     handles: &'s mut Handles,
+    /// The gates that the call has entered.
+    passes: Vec<Pass>,
+    /// Whether the call was parked at a gate before.
+    is_retry: bool,
 }
 
 /// Serves calls until the peer disconnects or sends an invalid message. While a peer does not read its
@@ -177,7 +203,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
     let mut peer_process = PeerProcess::default();
     let frame_size = shared.limits.frame_size;
     loop {
-        if state.incoming.is_ready(frame_size) {
+        if state.has_calls(frame_size) {
             shared.busy_poll.record_arrival();
             if shared.groups_commits {
                 let Some(served) = shared.commit_batch.enqueue(&slot, state, shared).await else { return };
@@ -201,7 +227,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
             state.outgoing.shrink_to(FLUSH_AT);
         }
         // Calls may be left that were not served, as after [`FLUSH_AT`] bytes of answers.
-        if state.incoming.is_ready(frame_size) {
+        if state.has_calls(frame_size) {
             continue;
         }
         state.incoming.shrink();
@@ -235,7 +261,7 @@ fn serve_frame<I: Interface + ?Sized>(
     session: &mut Option<Box<Session>>,
 ) -> Result<Option<u64>, Error> {
     if is_extension(frame) {
-        return serve_extension(FromClient::read(frame)?, shared, answering, session);
+        return serve_extension(frame, shared, answering, session);
     }
     let read = memory::read_frame(frame.len(), shared.limits.frame_size, || Incoming::read(frame));
     let call = match read {
@@ -247,24 +273,28 @@ fn serve_frame<I: Interface + ?Sized>(
         Err(fault) => return Err(unreadable(&fault.to_string())),
     };
     let IncomingCall { id, deadline, .. } = call;
-    let call = TakenUp { id, deadline, call: call.method() };
-    serve_call(&call, I::surface(), shared, answering, |call| shared.service.interface().serve(call));
+    let call = TakenUp { id, deadline, call: call.method(), frame };
+    serve_call(&call, I::surface(), shared, answering, session, |call| {
+        shared.service.interface().serve(call)
+    });
     Ok(Some(id))
 }
 
 /// As [`serve_frame`], for a frame that tarpc does not have.
 fn serve_extension<I: Interface + ?Sized>(
-    frame: FromClient<'_>,
+    frame: &[u8],
     shared: &Shared<I>,
     answering: &mut Answering<'_>,
     session: &mut Option<Box<Session>>,
 ) -> Result<Option<u64>, Error> {
-    match frame {
+    match FromClient::read(frame)? {
         FromClient::Call { id, object, deadline, call } => {
             match session.as_ref().map_or_else(|| Err(no_object(object)), |session| session.object(object)) {
                 Ok(object) => {
-                    let call = TakenUp { id, deadline, call: split_variant(call) };
-                    serve_call(&call, object.surface(), shared, answering, |call| object.serve(call));
+                    let call = TakenUp { id, deadline, call: split_variant(call), frame };
+                    serve_call(&call, object.surface(), shared, answering, session, |call| {
+                        object.serve(call)
+                    });
                 }
                 Err(error) => message::encode_refusal(id, &error, answering.outgoing),
             }
@@ -300,29 +330,54 @@ struct TakenUp<'f> {
     deadline: Duration,
     /// The wire name of the method and its arguments; `None` if it is no call.
     call: Option<(&'f str, &'f [u8])>,
+    /// All of it.
+    frame: &'f [u8],
 }
 
-/// Runs a call and appends its answer, or a refusal.
+/// Runs a call and appends its answer, or a refusal. A call that waits at a gate is parked.
 fn serve_call<I: Interface + ?Sized>(
     call: &TakenUp<'_>,
     surface: &'static Surface,
     shared: &Shared<I>,
     answering: &mut Answering<'_>,
+    session: &mut Option<Box<Session>>,
     target: impl Fn(Call<'_>) -> Result<Served, Error>,
 ) {
-    if let Err(error) = try_serve_call(call, surface, shared, answering, target) {
+    let served = try_serve_call(call, surface, shared, answering, target);
+    let parked = served.and_then(|parked| match parked {
+        Some(gate) => park(call, gate, shared, answering, session),
+        None => Ok(()),
+    });
+    if let Err(error) = parked {
         message::encode_refusal(call.id, &error, answering.outgoing);
     }
 }
 
-/// As [`serve_call`], unless the deadline of the call has passed. An error refuses the call.
+/// Keeps a call until its turn at the gate has come.
+fn park<I: ?Sized>(
+    call: &TakenUp<'_>,
+    gate: ParkedCall,
+    shared: &Shared<I>,
+    answering: &mut Answering<'_>,
+    session: &mut Option<Box<Session>>,
+) -> Result<(), Error> {
+    let bytes = shared.parked_bytes.add(call.frame.len(), shared.limits.frame_size)?;
+    let passes = std::mem::take(&mut answering.passes);
+    let frame = call.frame.to_vec();
+    let parked = Parked { id: call.id, frame, arrived: answering.arrived, passes, gate };
+    session.get_or_insert_default().park(answering.handles.reserve(), parked, bytes);
+    Ok(())
+}
+
+/// As [`serve_call`], unless the deadline of the call has passed. An error refuses the call. `Some` is the gate
+/// at which it waits.
 fn try_serve_call<I: Interface + ?Sized>(
     call: &TakenUp<'_>,
     surface: &'static Surface,
     shared: &Shared<I>,
     answering: &mut Answering<'_>,
     target: impl Fn(Call<'_>) -> Result<Served, Error>,
-) -> Result<(), Error> {
+) -> Result<Option<ParkedCall>, Error> {
     let now = Instant::now();
     if now.saturating_duration_since(answering.arrived) >= call.deadline {
         return Err(Error::new(
@@ -333,13 +388,21 @@ fn try_serve_call<I: Interface + ?Sized>(
     let (name, arguments) =
         call.call.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
     let method = shared.activity.begin(surface, name, now);
-    let Answering { peer, outgoing, handles, .. } = answering;
+    let Answering { peer, outgoing, handles, passes, arrived, is_retry } = answering;
     let begin = outgoing.len();
-    let mut outcome = Served::Pending;
+    let (mut outcome, mut parked) = (Served::Pending, None);
     let served = enclose_response(call.id, shared.limits.frame_size, outgoing, |answer, limit| {
-        let mut serve = || target(Call::message(name, arguments, answer, limit).within(&mut **handles));
+        let mut serve = || {
+            let call_deadline = arrived.checked_add(call.deadline);
+            let run = || target(Call::message(name, arguments, answer, limit).within(&mut **handles));
+            let (served, gates) = serve_gated(call_deadline, std::mem::take(passes), run);
+            *passes = gates.passes;
+            parked = gates.parked;
+            // To the hook, a parked call is one whose answer comes later.
+            if parked.is_some() { Ok(Served::Pending) } else { served }
+        };
         outcome = serving::run(|| match (&shared.around, method) {
-            (Some(hook), Some(method)) => {
+            (Some(hook), Some(method)) if !*is_retry => {
                 let info = CallInfo { method, peer, deadline: call.deadline };
                 around::run(&**hook, &info, &mut serve)
             }
@@ -349,16 +412,21 @@ fn try_serve_call<I: Interface + ?Sized>(
     });
     shared.activity.end();
     report_slow(method, now);
-    served?;
-    if outcome == Served::Pending {
+    if outcome == Served::Pending || served.is_err() {
+        // The answer comes later, or what was written of it is discarded.
         outgoing.truncate(begin);
-        return Ok(());
+        if served.is_err() || parked.is_some() {
+            handles.discard();
+        }
+        served?;
+        return Ok(parked);
     }
     memory_of_answer(outgoing.len() - begin).map_err(|error| {
         outgoing.truncate(begin);
         handles.discard();
         error.with("method", name)
-    })
+    })?;
+    Ok(None)
 }
 
 /// Logs a call that took long. The time is read only if the event is enabled.

@@ -1,17 +1,22 @@
 //! What lives with one connection: the objects and streams that answers have carried, and the calls whose
 //! answers come later.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use miko_rpc::memory::{self, LARGE_FRAME};
 use miko_rpc::{
-    Carried, Error, ErrorId, Handles, ItemForm, LaterAnswer, Result, ServedObject, ServedStream, StreamEvent,
-    panic_message,
+    Carried, Error, ErrorId, Handles, ItemForm, LaterAnswer, ParkedCall, Pass, Result, ServedObject,
+    ServedStream, StreamEvent, panic_message,
 };
+use tokio::time::{Sleep, sleep_until};
 use tracing::warn;
 
 use super::ready::{NamedWaker, ReadyList};
@@ -23,15 +28,17 @@ use crate::wire::{extension, message};
 /// After this time other connections have their turn.
 const MAX_PUMP_TIME: Duration = Duration::from_millis(1);
 
-/// The objects, streams and later answers of a connection.
+/// The objects, streams and later answers of a connection, and its calls that wait at a gate.
 ///
 /// They are dropped when the client releases them, and at the end of the connection, the newest first: a
 /// newer one may use an older one.
 #[derive(Default)]
 pub(super) struct Session {
     open: BTreeMap<u64, Open>,
-    /// The handles of later answers, by the ids of their calls.
-    answers: HashMap<u64, u64>,
+    /// The handles of later answers and parked calls, by the ids of the calls.
+    pending: HashMap<u64, u64>,
+    /// Parked calls that are to be made again.
+    due: VecDeque<Retry>,
     ready: Arc<ReadyList>,
     /// The item that is being encoded.
     item: Vec<u8>,
@@ -41,6 +48,32 @@ enum Open {
     Object(Arc<dyn ServedObject>),
     Stream(OpenStream),
     Answer(OpenAnswer),
+    Parked(OpenParked),
+}
+
+/// A call that waits at a gate.
+pub(super) struct Parked {
+    pub(super) id: u64,
+    pub(super) frame: Vec<u8>,
+    pub(super) arrived: Instant,
+    /// What it has entered already.
+    pub(super) passes: Vec<Pass>,
+    pub(super) gate: ParkedCall,
+}
+
+/// A call that is made again.
+pub(super) struct Retry {
+    pub(super) frame: Vec<u8>,
+    pub(super) arrived: Instant,
+    pub(super) passes: Vec<Pass>,
+}
+
+struct OpenParked {
+    call: Parked,
+    /// Ends with the time of the call.
+    timer: Pin<Box<Sleep>>,
+    waker: NamedWaker,
+    _bytes: ParkedBytes,
 }
 
 struct OpenStream {
@@ -82,12 +115,32 @@ impl Session {
                     let waker = NamedWaker::new(handle, &self.ready);
                     // It registers the waker when it is polled.
                     waker.make_ready();
-                    self.answers.insert(id, handle);
+                    self.pending.insert(id, handle);
                     Open::Answer(OpenAnswer { id, answer, waker })
                 }
             };
             self.open.insert(handle, open);
         }
+    }
+
+    /// Keeps a call until it is to be made again.
+    pub(super) fn park(&mut self, handle: u64, call: Parked, bytes: ParkedBytes) {
+        let waker = NamedWaker::new(handle, &self.ready);
+        // It registers the waker when it is polled.
+        waker.make_ready();
+        self.pending.insert(call.id, handle);
+        let timer = Box::pin(sleep_until(call.gate.until().into()));
+        self.open.insert(handle, Open::Parked(OpenParked { call, timer, waker, _bytes: bytes }));
+    }
+
+    /// Whether calls are to be made again.
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// The next call that is to be made again.
+    pub(super) fn next_due(&mut self) -> Option<Retry> {
+        self.due.pop_front()
     }
 
     /// The object with this handle.
@@ -110,16 +163,16 @@ impl Session {
         }
     }
 
-    /// Drops an object or a stream. The handle of an answer is not known to the client.
+    /// Drops an object or a stream. Other handles are not known to the client.
     pub(super) fn release(&mut self, handle: u64) {
-        if !matches!(self.open.get(&handle), Some(Open::Answer(_))) {
+        if matches!(self.open.get(&handle), Some(Open::Object(_) | Open::Stream(_))) {
             self.remove(handle);
         }
     }
 
-    /// Drops the later answer to the call `id`; whether there was one.
+    /// Drops the later answer to the call `id`, or the call if it is parked; whether there was either.
     pub(super) fn cancel(&mut self, id: u64) -> bool {
-        let handle = self.answers.get(&id).copied();
+        let handle = self.pending.get(&id).copied();
         handle.inspect(|handle| self.remove(*handle)).is_some()
     }
 
@@ -132,8 +185,10 @@ impl Session {
 
     fn remove(&mut self, handle: u64) {
         let Some(open) = self.open.remove(&handle) else { return };
-        if let Open::Answer(OpenAnswer { id, .. }) = &open {
-            self.answers.remove(id);
+        if let Open::Answer(OpenAnswer { id, .. })
+        | Open::Parked(OpenParked { call: Parked { id, .. }, .. }) = &open
+        {
+            self.pending.remove(id);
         }
         drop_guarded(open);
     }
@@ -159,6 +214,13 @@ impl Session {
                         continue;
                     }
                 }
+                Some(Open::Parked(parked)) => {
+                    parked.waker.is_taken();
+                    if parked.is_due() {
+                        self.make_due(handle);
+                    }
+                    false
+                }
                 Some(Open::Object(_)) | None => false,
             };
             if has_ended {
@@ -168,10 +230,19 @@ impl Session {
         !self.ready.is_empty()
     }
 
+    /// Lets a parked call be made again.
+    fn make_due(&mut self, handle: u64) {
+        let Some(Open::Parked(OpenParked { call, .. })) = self.open.remove(&handle) else { return };
+        let Parked { id, frame, arrived, mut passes, gate } = call;
+        self.pending.remove(&id);
+        passes.push(gate.into_pass());
+        self.due.push_back(Retry { frame, arrived, passes });
+    }
+
     /// Appends an answer that is there.
     fn send_answer(&mut self, handle: u64, outgoing: &mut Outgoing<'_>) {
         let Some(Open::Answer(OpenAnswer { id, answer, .. })) = self.open.remove(&handle) else { return };
-        self.answers.remove(&id);
+        self.pending.remove(&id);
         let Outgoing { bytes, handles, frame_size, .. } = outgoing;
         let begin = bytes.len();
         let written = enclose_response(id, *frame_size, bytes, |out, limit| {
@@ -230,6 +301,49 @@ impl OpenStream {
 impl OpenAnswer {
     fn is_ready(&mut self) -> bool {
         self.answer.poll(&mut self.waker.context()).is_ready()
+    }
+}
+
+impl OpenParked {
+    /// Whether its turn has come, or its time is over.
+    fn is_due(&mut self) -> bool {
+        let mut context = self.waker.context();
+        if self.timer.as_mut().poll(&mut context).is_ready() {
+            self.call.gate.time_out();
+        }
+        self.call.gate.poll(&context).is_ready()
+    }
+}
+
+/// The bytes of all parked calls of a server.
+#[derive(Clone, Default)]
+pub(super) struct ParkedTotal(Rc<Cell<usize>>);
+
+/// The bytes of one parked call, until it is dropped.
+pub(super) struct ParkedBytes {
+    total: ParkedTotal,
+    bytes: usize,
+}
+
+impl ParkedTotal {
+    /// Accounts for a parked call.
+    ///
+    /// # Errors
+    /// `storage-full`, if there would be more than `limit` bytes.
+    pub(super) fn add(&self, bytes: usize, limit: usize) -> Result<ParkedBytes> {
+        let total = self.0.get().saturating_add(bytes);
+        if total > limit {
+            let message = "the calls that wait for their turn take as many bytes as one frame may have";
+            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", limit));
+        }
+        self.0.set(total);
+        Ok(ParkedBytes { total: self.clone(), bytes })
+    }
+}
+
+impl Drop for ParkedBytes {
+    fn drop(&mut self) {
+        self.total.0.set(self.total.0.get() - self.bytes);
     }
 }
 

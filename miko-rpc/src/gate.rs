@@ -1,0 +1,553 @@
+//! Waiting inside an ordinary method.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorId, Result};
+
+/// Lets one in exclusively, or several that share: first come, first served.
+///
+/// A method waits by a gate and keeps its signature. A thread in the same process sleeps. A call on a server
+/// is left with the error `parked`, which the method passes on by `?`, and is made again when it is its turn
+/// or its time is over. So a method enters its gates before it changes anything. What a call has entered it
+/// keeps until it ends, and until the changes of its group are committed.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use miko_rpc::{Gate, GateMode};
+///
+/// let gate = Gate::new();
+/// let pass = gate.enter(GateMode::Exclusive, Duration::from_secs(1))?;
+/// assert!(gate.enter(GateMode::Shared, Duration::ZERO).is_err());
+/// drop(pass);
+/// assert!(gate.enter(GateMode::Shared, Duration::ZERO).is_ok());
+/// # Ok::<(), miko_rpc::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Gate(Arc<Queue>);
+
+/// How a gate is entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GateMode {
+    /// Together with others that share.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+/// The right to be inside a gate, until it is dropped. An object may keep it beyond the call.
+#[must_use = "the gate is left when the pass is dropped"]
+pub struct Pass(Arc<Ticket>);
+
+/// A call that waits for its turn at a gate.
+pub struct ParkedCall(Arc<Ticket>);
+
+/// What a call on a server has entered, and what it waits for.
+#[derive(Default)]
+pub struct CallGates {
+    /// What it has entered. The server drops them when the call has ended.
+    pub passes: Vec<Pass>,
+    /// The gate that it waits for. The server then discards its result, and makes the call again later.
+    pub parked: Option<ParkedCall>,
+}
+
+/// A place in the queue of a gate or inside of it, which is given up when it is dropped.
+struct Ticket {
+    queue: Arc<Queue>,
+    place: Arc<Place>,
+    until: Instant,
+}
+
+struct Place {
+    mode: GateMode,
+    /// Notified when its turn has come, with the lock of the queue.
+    turn_came: Condvar,
+    turn: Mutex<Turn>,
+}
+
+/// What became of a place. Changes only while the queue is locked.
+enum Turn {
+    Waits(Option<Waker>),
+    IsInside,
+    TimedOut,
+}
+
+/// Who is inside a gate, and who waits.
+#[derive(Default)]
+struct Queue(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    sharing: usize,
+    has_exclusive: bool,
+    waiting: VecDeque<Arc<Place>>,
+}
+
+/// The call that this thread serves.
+struct ServedCall {
+    deadline: Option<Instant>,
+    gates: CallGates,
+}
+
+thread_local! {
+    static CALL: RefCell<Option<ServedCall>> = const { RefCell::new(None) };
+}
+
+/// Runs a call on a server, in which gates park instead of waiting. `passes` are those of an earlier attempt,
+/// and of the gate that it waited for.
+///
+/// Returns what the call has returned, and its gates.
+pub fn serve_call<R>(
+    deadline: Option<Instant>,
+    passes: Vec<Pass>,
+    run: impl FnOnce() -> R,
+) -> (R, CallGates) {
+    /// Puts the outer call back, also after a panic.
+    struct Restore(Option<ServedCall>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let served = CALL.replace(self.0.take());
+            drop(served);
+        }
+    }
+    let call = ServedCall { deadline, gates: CallGates { passes, parked: None } };
+    let restore = Restore(CALL.replace(Some(call)));
+    let returned = run();
+    let served = CALL.take();
+    drop(restore);
+    (returned, served.map(|call| call.gates).unwrap_or_default())
+}
+
+impl Gate {
+    /// A gate with nobody inside.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Enters the gate. Waits at most for `limit`, and not beyond the deadline of the call.
+    ///
+    /// # Errors
+    /// `lock-timeout`, if its turn did not come in time; `parked` inside a call on a server, which is then
+    /// made again; `internal`, if the call is inside the gate as [`GateMode::Shared`] and wants to be alone.
+    pub fn enter(&self, mode: GateMode, limit: Duration) -> Result<Pass> {
+        let in_call =
+            CALL.with_borrow_mut(|call| call.as_mut().map(|call| self.enter_in_call(mode, limit, call)));
+        in_call.unwrap_or_else(|| {
+            let ticket = self.queue_up(mode, Instant::now().checked_add(limit));
+            ticket.wait()?;
+            Ok(Pass(ticket))
+        })
+    }
+
+    fn enter_in_call(&self, mode: GateMode, limit: Duration, call: &mut ServedCall) -> Result<Pass> {
+        let is_here = |pass: &&Pass| Arc::ptr_eq(&pass.0.queue, &self.0);
+        let ticket = match call.gates.passes.iter().find(is_here) {
+            Some(pass) => Arc::clone(&pass.0),
+            None => {
+                let until = Instant::now().checked_add(limit);
+                self.queue_up(mode, [until, call.deadline].into_iter().flatten().min())
+            }
+        };
+        match ticket.place.status() {
+            Status::Inside if mode == GateMode::Exclusive && ticket.place.mode == GateMode::Shared => {
+                let message = "the call is inside the gate together with others, and wants to be alone: \
+                               enter it as `Exclusive` at first";
+                Err(Error::new(ErrorId::INTERNAL, message))
+            }
+            Status::Inside => {
+                if !call.gates.passes.iter().any(|pass| is_here(&pass)) {
+                    call.gates.passes.push(Pass(Arc::clone(&ticket)));
+                }
+                Ok(Pass(ticket))
+            }
+            Status::TimedOut => Err(not_in_time()),
+            Status::Waits => {
+                call.gates.parked = Some(ParkedCall(ticket));
+                Err(Error::new(ErrorId::PARKED, "the call is made again when it is its turn"))
+            }
+        }
+    }
+
+    /// Enters, if there is room and nobody waits; else takes the last place in the queue.
+    fn queue_up(&self, mode: GateMode, until: Option<Instant>) -> Arc<Ticket> {
+        let mut state = self.0.lock();
+        let enters = state.waiting.is_empty() && state.has_room(mode);
+        let turn = if enters { Turn::IsInside } else { Turn::Waits(None) };
+        let place = Arc::new(Place { mode, turn_came: Condvar::new(), turn: Mutex::new(turn) });
+        if enters {
+            state.let_in(mode);
+        } else {
+            state.waiting.push_back(Arc::clone(&place));
+        }
+        // An `Instant` that cannot be represented is as good as none.
+        let until = until.unwrap_or_else(|| Instant::now() + Duration::from_secs(u32::MAX.into()));
+        Arc::new(Ticket { queue: Arc::clone(&self.0), place, until })
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.0.lock().waiting.len()
+    }
+}
+
+impl ParkedCall {
+    /// Whether the call is to be made again: its turn has come, or its time is over. Else registers the waker
+    /// for that.
+    pub fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        let _state = self.0.queue.lock();
+        match &mut *self.0.place.turn() {
+            Turn::Waits(waker) => {
+                *waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+            Turn::IsInside | Turn::TimedOut => Poll::Ready(()),
+        }
+    }
+
+    /// When the time of the call is over. [`time_out`](Self::time_out) is to be called then.
+    pub fn until(&self) -> Instant {
+        self.0.until
+    }
+
+    /// Takes the call out of the queue, unless its turn has come.
+    pub fn time_out(&self) {
+        self.0.time_out();
+    }
+
+    /// The pass for the next attempt.
+    pub fn into_pass(self) -> Pass {
+        Pass(self.0)
+    }
+}
+
+impl Ticket {
+    /// Sleeps until the turn has come.
+    fn wait(&self) -> Result<()> {
+        let mut state = self.queue.lock();
+        loop {
+            match self.place.status() {
+                Status::Inside => return Ok(()),
+                Status::TimedOut => return Err(not_in_time()),
+                Status::Waits => {}
+            }
+            let left = self.until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                drop(state);
+                self.time_out();
+                state = self.queue.lock();
+                continue;
+            }
+            let waited = self.place.turn_came.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn time_out(&self) {
+        let woken = {
+            let mut state = self.queue.lock();
+            if !matches!(self.place.status(), Status::Waits) {
+                return;
+            }
+            *self.place.turn() = Turn::TimedOut;
+            state.remove(&self.place);
+            state.let_in_next()
+        };
+        wake_all(woken);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let woken = {
+            let mut state = self.queue.lock();
+            match self.place.status() {
+                Status::Waits => state.remove(&self.place),
+                Status::Inside => state.leave(self.place.mode),
+                Status::TimedOut => {}
+            }
+            state.let_in_next()
+        };
+        wake_all(woken);
+    }
+}
+
+/// Wakes, without a lock.
+fn wake_all(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(Waker::wake);
+}
+
+enum Status {
+    Waits,
+    Inside,
+    TimedOut,
+}
+
+impl Place {
+    fn status(&self) -> Status {
+        match &*self.turn() {
+            Turn::Waits(_) => Status::Waits,
+            Turn::IsInside => Status::Inside,
+            Turn::TimedOut => Status::TimedOut,
+        }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        // Nothing panics while the lock is held.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the lock is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has_room(&self, mode: GateMode) -> bool {
+        !self.has_exclusive && (mode == GateMode::Shared || self.sharing == 0)
+    }
+
+    fn let_in(&mut self, mode: GateMode) {
+        match mode {
+            GateMode::Shared => self.sharing += 1,
+            GateMode::Exclusive => self.has_exclusive = true,
+        }
+    }
+
+    fn leave(&mut self, mode: GateMode) {
+        match mode {
+            GateMode::Shared => self.sharing -= 1,
+            GateMode::Exclusive => self.has_exclusive = false,
+        }
+    }
+
+    fn remove(&mut self, place: &Arc<Place>) {
+        self.waiting.retain(|waiting| !Arc::ptr_eq(waiting, place));
+    }
+
+    /// Lets in as many from the front of the queue as there is room for. Returns those that are to be woken.
+    fn let_in_next(&mut self) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        while self.waiting.front().is_some_and(|first| self.has_room(first.mode))
+            && let Some(place) = self.waiting.pop_front()
+        {
+            self.let_in(place.mode);
+            if let Turn::Waits(waker) = std::mem::replace(&mut *place.turn(), Turn::IsInside) {
+                woken.extend(waker);
+            }
+            place.turn_came.notify_one();
+        }
+        woken
+    }
+}
+
+fn not_in_time() -> Error {
+    Error::new(ErrorId::LOCK_TIMEOUT, "others were inside the gate, or before this call, for too long")
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pass").field(&self.0.place.mode).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::task::Wake;
+    use std::thread;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// A call on a server: inside the gate, waiting for its turn, or ended.
+    enum Caller {
+        Inside { _passes: Vec<Pass> },
+        Parked(ParkedCall),
+        Ended,
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Enter(bool),
+        /// Ends the call with this number, whatever it does.
+        End(usize),
+        TimeOut(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => any::<bool>().prop_map(Step::Enter),
+            2 => (0..30_usize).prop_map(Step::End),
+            1 => (0..30_usize).prop_map(Step::TimeOut),
+        ]
+    }
+
+    fn mode(alone: bool) -> GateMode {
+        if alone { GateMode::Exclusive } else { GateMode::Shared }
+    }
+
+    /// One attempt of a call that enters `gate`.
+    fn attempt(gate: &Gate, mode: GateMode, passes: Vec<Pass>) -> (Result<()>, CallGates) {
+        serve_call(None, passes, || gate.enter(mode, LONG).map(drop))
+    }
+
+    fn begin(gate: &Gate, mode: GateMode) -> Caller {
+        let (entered, gates) = attempt(gate, mode, Vec::new());
+        match gates.parked {
+            Some(parked) => {
+                assert!(entered.unwrap_err().is(ErrorId::PARKED));
+                Caller::Parked(parked)
+            }
+            None => {
+                entered.unwrap();
+                Caller::Inside { _passes: gates.passes }
+            }
+        }
+    }
+
+    proptest! {
+        /// The model lets in from the front of the queue whoever there is room for.
+        #[test]
+        fn calls_enter_in_the_order_in_which_they_came(steps in vec(step(), 0..60)) {
+            let gate = Gate::new();
+            let mut callers: Vec<(GateMode, Caller)> = Vec::new();
+            let (mut inside, mut queue) = (Vec::<usize>::new(), VecDeque::<usize>::new());
+            for step in steps {
+                match step {
+                    Step::Enter(alone) => {
+                        let mode = mode(alone);
+                        queue.push_back(callers.len());
+                        callers.push((mode, begin(&gate, mode)));
+                    }
+                    Step::End(number) | Step::TimeOut(number) if number < callers.len() => {
+                        let timed_out = matches!(step, Step::TimeOut(_));
+                        let mode = callers[number].0;
+                        match std::mem::replace(&mut callers[number].1, Caller::Ended) {
+                            // Its turn has come: it is made again, and ends inside.
+                            Caller::Parked(parked) if timed_out => {
+                                parked.time_out();
+                                let is_inside = inside.contains(&number);
+                                let (entered, gates) = attempt(&gate, mode, vec![parked.into_pass()]);
+                                prop_assert!(gates.parked.is_none());
+                                prop_assert_eq!(entered.is_ok(), is_inside);
+                                prop_assert!(is_inside || entered.unwrap_err().is(ErrorId::LOCK_TIMEOUT));
+                            }
+                            ended => drop(ended),
+                        }
+                        inside.retain(|caller| *caller != number);
+                        queue.retain(|caller| *caller != number);
+                    }
+                    Step::End(_) | Step::TimeOut(_) => {}
+                }
+                while let Some(first) = queue.front() {
+                    let others_share = inside.iter().all(|caller| callers[*caller].0 == GateMode::Shared);
+                    let has_room = inside.is_empty()
+                        || callers[*first].0 == GateMode::Shared && others_share;
+                    if !has_room {
+                        break;
+                    }
+                    inside.extend(queue.pop_front());
+                }
+                for (number, (_, caller)) in callers.iter().enumerate() {
+                    let is_let_in = match caller {
+                        Caller::Inside { .. } => true,
+                        Caller::Parked(parked) => parked.poll(&Context::from_waker(Waker::noop())).is_ready(),
+                        Caller::Ended => continue,
+                    };
+                    prop_assert_eq!(is_let_in, inside.contains(&number), "the call {}", number);
+                }
+                prop_assert_eq!(gate.waiting(), queue.len());
+            }
+        }
+    }
+
+    #[test]
+    fn threads_and_calls_wait_in_one_queue() {
+        let (gate, order) = (Gate::new(), Mutex::new(Vec::new()));
+        let held = gate.enter(GateMode::Exclusive, LONG).unwrap();
+        let enter = |number: usize| order.lock().unwrap().push(number);
+        thread::scope(|scope| {
+            let mut parked = Vec::new();
+            for number in 0..200 {
+                if number % 2 == 0 {
+                    let (gate, enter) = (&gate, &enter);
+                    scope.spawn(move || {
+                        let _pass = gate.enter(GateMode::Exclusive, LONG).unwrap();
+                        enter(number);
+                    });
+                } else {
+                    let Caller::Parked(call) = begin(&gate, GateMode::Exclusive) else { panic!() };
+                    parked.push((number, call));
+                }
+                while gate.waiting() <= number {
+                    thread::yield_now();
+                }
+            }
+            drop(held);
+            for (number, call) in parked {
+                let turn = Arc::new(Unpark(thread::current()));
+                let waker = Waker::from(Arc::clone(&turn));
+                while call.poll(&Context::from_waker(&waker)).is_pending() {
+                    thread::park();
+                }
+                let (entered, _gates) =
+                    serve_call(None, vec![call.into_pass()], || gate.enter(GateMode::Exclusive, LONG));
+                let _pass = entered.unwrap();
+                enter(number);
+            }
+        });
+        assert_eq!(*order.lock().unwrap(), (0..200).collect::<Vec<_>>());
+        assert!(gate.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
+    }
+
+    struct Unpark(thread::Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    #[test]
+    fn a_call_that_shares_cannot_be_alone_and_one_that_is_alone_may_share() {
+        let gate = Gate::new();
+        let (results, _gates) = serve_call(None, Vec::new(), || {
+            [GateMode::Shared, GateMode::Shared, GateMode::Exclusive].map(|mode| gate.enter(mode, LONG).err())
+        });
+        let [None, None, Some(error)] = results else { panic!("{results:?}") };
+        assert!(error.is(ErrorId::INTERNAL), "{error}");
+        drop(_gates);
+        let (results, _gates) = serve_call(None, Vec::new(), || {
+            [GateMode::Exclusive, GateMode::Shared].map(|mode| gate.enter(mode, LONG).is_ok())
+        });
+        assert_eq!(results, [true, true]);
+    }
+
+    #[test]
+    fn a_pass_that_is_kept_outlives_its_call() {
+        let gate = Gate::new();
+        let (kept, gates) = serve_call(None, Vec::new(), || gate.enter(GateMode::Exclusive, LONG).unwrap());
+        drop(gates);
+        assert!(gate.enter(GateMode::Shared, Duration::ZERO).unwrap_err().is(ErrorId::LOCK_TIMEOUT));
+        drop(kept);
+        assert!(gate.enter(GateMode::Shared, Duration::ZERO).is_ok());
+    }
+}
