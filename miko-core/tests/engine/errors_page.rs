@@ -50,7 +50,7 @@ fn tests() -> String {
         }
     }
     let mut texts = String::new();
-    for folder in ["tests", "miko-core/tests", "miko-core/src", "miko-shared/src", "src"] {
+    for folder in ["tests", "miko-core/tests", "miko-core/src", "miko-rpc/src", "miko-shared/src", "src"] {
         read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder), &mut texts);
     }
     texts
