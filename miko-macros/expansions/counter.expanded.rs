@@ -70,7 +70,7 @@ const _: () = {
             own: &["add", "get"],
             supertraits: &[],
         };
-        fn surface() -> &'static ::mikobase::rpc::Surface {
+        fn own_surface() -> &'static ::mikobase::rpc::Surface {
             counter_rpc::COUNTER_SURFACE
         }
         fn serve(
@@ -97,7 +97,11 @@ const _: () = {
                         ),
                     )
                 }
-                _ => call.unknown(<dyn Counter as ::mikobase::rpc::Interface>::surface()),
+                _ => {
+                    call.unknown(
+                        <dyn Counter as ::mikobase::rpc::Interface>::own_surface(),
+                    )
+                }
             }
         }
         fn of_client(
@@ -162,6 +166,7 @@ pub mod counter_rpc {
         ),
         errors: ::std::borrow::Cow::Borrowed(::mikobase::rpc::ERROR_MEANINGS),
         schemas: ::core::option::Option::None,
+        objects: ::std::borrow::Cow::Borrowed(&[]),
     };
     const _: &[u8] = ::core::include_bytes!(
         ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/",

@@ -695,7 +695,7 @@ const _: () = {
             supertraits: &[],
         };
         #[cfg(feature = "schema")]
-        fn surface() -> &'static crate::rpc::Surface {
+        fn own_surface() -> &'static crate::rpc::Surface {
             static __SURFACE: ::std::sync::LazyLock<crate::rpc::Surface> = ::std::sync::LazyLock::new(||
             {
                 mikobase_rpc::MIKOBASE_SURFACE
@@ -738,7 +738,7 @@ const _: () = {
             &__SURFACE
         }
         #[cfg(not(feature = "schema"))]
-        fn surface() -> &'static crate::rpc::Surface {
+        fn own_surface() -> &'static crate::rpc::Surface {
             mikobase_rpc::MIKOBASE_SURFACE
         }
         fn serve(
@@ -955,7 +955,7 @@ const _: () = {
                         |(): ()| Mikobase::properties(self),
                     )
                 }
-                _ => call.unknown(<dyn Mikobase as crate::rpc::Interface>::surface()),
+                _ => call.unknown(<dyn Mikobase as crate::rpc::Interface>::own_surface()),
             }
         }
         fn of_client(
@@ -1435,6 +1435,7 @@ pub mod mikobase_rpc {
         ),
         errors: ::std::borrow::Cow::Borrowed(crate::rpc::ERROR_MEANINGS),
         schemas: ::core::option::Option::None,
+        objects: ::std::borrow::Cow::Borrowed(&[]),
     };
     const _: &[u8] = ::core::include_bytes!(
         ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/",

@@ -105,6 +105,18 @@ impl InterfaceModel<'_> {
         }
     }
 
+    /// The interfaces whose objects the methods return, as far as the return types name them.
+    pub(crate) fn objects(&self) -> Vec<Type> {
+        let mut objects: Vec<Type> = Vec::new();
+        for object in self.methods.iter().flat_map(|method| types::objects(&method.output)) {
+            let text = types::as_written(&object);
+            if objects.iter().all(|known| types::as_written(known) != text) {
+                objects.push(object);
+            }
+        }
+        objects
+    }
+
     /// Whether a method has the attribute `deprecated`.
     pub(crate) fn has_deprecated_method(&self) -> bool {
         let is_deprecated = |attr: &Attribute| attr.path().is_ident("deprecated");

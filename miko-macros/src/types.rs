@@ -2,8 +2,9 @@
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
+use syn::visit::{Visit, visit_path_segment};
 use syn::visit_mut::{VisitMut, visit_path_mut, visit_type_mut};
-use syn::{Path, Type, parse_quote};
+use syn::{GenericArgument, Path, PathArguments, PathSegment, Type, parse_quote};
 
 /// The same type without the invisible groups that `macro_rules!` puts around the types that it is given.
 pub(crate) fn without_groups(ty: &Type) -> Type {
@@ -44,6 +45,30 @@ pub(crate) fn owned(ty: &Type) -> Type {
 
 fn is_unsized(path: &Path) -> bool {
     path.segments.last().is_some_and(|last| UNSIZED.iter().any(|name| last.ident == name))
+}
+
+/// The interfaces in a return type: each `dyn Trait` of a `Remote<dyn Trait>`.
+pub(crate) fn objects(ty: &Type) -> Vec<Type> {
+    let mut objects = Objects::default();
+    objects.visit_type(ty);
+    objects.0
+}
+
+#[derive(Default)]
+struct Objects(Vec<Type>);
+
+impl<'ast> Visit<'ast> for Objects {
+    fn visit_path_segment(&mut self, segment: &'ast PathSegment) {
+        if let PathArguments::AngleBracketed(arguments) = &segment.arguments
+            && segment.ident == "Remote"
+        {
+            self.0.extend(arguments.args.iter().filter_map(|argument| match argument {
+                GenericArgument::Type(object @ Type::TraitObject(_)) => Some(object.clone()),
+                _ => None,
+            }));
+        }
+        visit_path_segment(self, segment);
+    }
 }
 
 /// The same type as written two modules down: `super::Thing` becomes `super::super::super::Thing`.

@@ -15,8 +15,19 @@ pub trait Interface: 'static {
     /// The wire names of the methods, compared while compiling: supertraits must not share one.
     const NAMES: &'static MethodNames;
 
-    /// The surface of the interface, with the methods of its supertraits.
-    fn surface() -> &'static Surface;
+    /// The surface of the interface, with the methods of its supertraits, and without the objects that they
+    /// return.
+    fn own_surface() -> &'static Surface;
+
+    /// The surface of the interface, with the methods of its supertraits, and the objects that they return.
+    fn surface() -> &'static Surface {
+        Self::own_surface()
+    }
+
+    /// The interfaces whose objects the methods return.
+    fn objects() -> Vec<ObjectInterface> {
+        Vec::new()
+    }
 
     /// Runs one call. A panic inside the method becomes an error with id `internal`.
     ///
@@ -29,7 +40,8 @@ pub trait Interface: 'static {
     fn of_client(client: &Client<Self>) -> &Self;
 
     /// Runs the method with this wire name and returns its result as JSON text. `params` are an object by
-    /// name or an array by position.
+    /// name or an array by position. A later answer is waited for. A result that carries objects or streams
+    /// needs a [`JsonSession`](crate::JsonSession).
     ///
     /// # Errors
     /// [`DispatchError::Request`], if the method does not exist or `params` do not fit it, or with `internal`
@@ -41,6 +53,36 @@ pub trait Interface: 'static {
             let message = "the call was served without a result";
             Err(Error::new(ErrorId::INTERNAL, message).with("method", method).into())
         })
+    }
+}
+
+/// An interface whose objects a method returns. Interfaces may refer to each other, so it is looked at when it
+/// is needed.
+pub struct ObjectInterface {
+    name: &'static str,
+    own_surface: fn() -> &'static Surface,
+    objects: fn() -> Vec<Self>,
+}
+
+impl ObjectInterface {
+    /// The interface `I`.
+    pub fn of<I: Interface + ?Sized>() -> Self {
+        Self { name: I::NAMES.interface, own_surface: I::own_surface, objects: I::objects }
+    }
+
+    /// The surface `own` with those of these interfaces, and of all that their methods return.
+    pub fn join(own: &Surface, interfaces: Vec<Self>) -> Surface {
+        let (mut names, mut surfaces) = (Vec::new(), Vec::new());
+        let mut unseen = interfaces;
+        while let Some(interface) = unseen.pop() {
+            if !names.contains(&interface.name) {
+                names.push(interface.name);
+                surfaces.push((interface.own_surface)().clone());
+                unseen.extend((interface.objects)());
+            }
+        }
+        surfaces.sort_by(|one, other| one.interface.cmp(&other.interface));
+        own.with_objects(surfaces)
     }
 }
 

@@ -47,6 +47,8 @@ mod handles;
 mod interface;
 pub mod json;
 #[cfg(feature = "interface")]
+mod json_session;
+#[cfg(feature = "interface")]
 mod later;
 #[cfg(feature = "interface")]
 mod link;
@@ -91,7 +93,8 @@ pub use {
     gate::{CallGates, Gate, GateMode, ParkedCall, Pass, serve_call},
     guard::{guard, panic_message},
     handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent},
-    interface::{Interface, IsInterface},
+    interface::{Interface, IsInterface, ObjectInterface},
+    json_session::{JsonItem, JsonSession},
     later::{Later, Promise},
     link::{
         AnswerFuture, AsyncTransport, ItemSource, Link, ObjectLink, ReceivedAnswer, StreamMessage, receive,

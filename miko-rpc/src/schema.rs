@@ -10,6 +10,9 @@ use crate::bounds::Wire;
 use crate::bytes::Bytes;
 use crate::error::{Error, ErrorId, ErrorItem};
 use crate::fallible::Fallible;
+use crate::interface::Interface;
+use crate::remote::Remote;
+use crate::stream::Stream;
 use crate::travel::{Missing, Received};
 
 /// Collects the schemas of an interface, method by method. Generated code uses it.
@@ -127,6 +130,42 @@ impl JsonSchema for ErrorId {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"description": "The id of an error; a client may meet one that it does not know.",
                       "type": "string"})
+    }
+}
+
+/// A stream is described by its items: what may be added to an array, may be added to it.
+impl<T: JsonSchema> JsonSchema for Stream<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Stream_of_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let item = generator.subschema_for::<T>();
+        json_schema!({"type": "array", "items": item, "x-stream": true})
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+/// An object is described by the name of its interface, whose surface is among those of the objects.
+impl<I: Interface + ?Sized> JsonSchema for Remote<I> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Remote_{}", I::own_surface().interface).into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let interface = &*I::own_surface().interface;
+        json_schema!({
+            "type": "object", "required": ["object"],
+            "properties": {"object": {"type": "integer", "minimum": 1}},
+            "x-interface": interface,
+        })
+    }
+
+    fn inline_schema() -> bool {
+        true
     }
 }
 

@@ -119,8 +119,22 @@ impl Surface {
     /// The methods that prevent a client of this surface from using `server`. There are none if the server
     /// has all methods of the client, and each side can read what the other sends: by the schemas of both,
     /// or by the signatures, which may differ in optional parameters. The server may have other methods.
+    ///
+    /// The same holds for the objects that the methods return; their methods are named `Interface::method`.
     pub fn differences_from(&self, server: &Self) -> Vec<Difference> {
-        self.methods.iter().filter_map(|method| self.difference_of(method, server)).collect()
+        let own = self.methods.iter().filter_map(|method| self.difference_of(method, server));
+        let of_objects = self.objects.iter().flat_map(|object| {
+            // An interface that the server does not have has no methods there.
+            let missing = Self::default();
+            let theirs = server.of_interface(&object.interface).unwrap_or(&missing);
+            let differences = object.methods.iter().filter_map(|method| object.difference_of(method, theirs));
+            let named = |difference: Difference| Difference {
+                method: format!("{}::{}", object.interface, difference.method),
+                ..difference
+            };
+            differences.map(named).collect::<Vec<_>>()
+        });
+        own.chain(of_objects).collect()
     }
 
     /// What prevents a client of this surface from calling `method` on `server`.
@@ -340,6 +354,24 @@ mod tests {
             idempotent: attributes.contains("idempotent"),
             deadline_ms: attributes.contains("deadline").then_some(5000),
         }
+    }
+
+    #[test]
+    fn objects_are_compared_by_the_names_of_their_interfaces() {
+        let begin = |objects: Vec<Surface>| surface(&["begin"]).with_objects(objects);
+        let object =
+            |name: &'static str, methods: &[&str]| Surface { interface: name.into(), ..surface(methods) };
+        let client = begin(vec![object("Transaction", &["commit", "undo x"])]);
+        let server = |methods: &[&str]| begin(vec![object("Other", &[]), object("Transaction", methods)]);
+        assert_eq!(client.differences_from(&server(&["undo x", "commit", "more"])), []);
+        let names = |server: &Surface| {
+            let differences = client.differences_from(server);
+            differences.into_iter().map(|difference| difference.method).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&server(&["commit"])), ["Transaction::undo"]);
+        assert_eq!(names(&begin(Vec::new())), ["Transaction::commit", "Transaction::undo"]);
+        assert_ne!(client.fingerprint(), begin(Vec::new()).fingerprint());
+        assert_eq!(client.all_methods().count(), 3);
     }
 
     #[test]

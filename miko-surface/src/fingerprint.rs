@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::{Method, Surface};
 
 impl Surface {
-    /// A hash of the interface's name, of the names, parameters and results of its methods, and of the
-    /// schemas of its types. The order, docs and attributes of methods do not affect it.
+    /// A hash of the interface's name, of the names, parameters and results of its methods, of the schemas of
+    /// its types, and of the objects that it returns. The order, docs and attributes of methods do not affect it.
     ///
     /// It is stable across compilers, versions and platforms.
     pub fn fingerprint(&self) -> u64 {
@@ -20,7 +20,11 @@ impl Surface {
             .schemas
             .as_ref()
             .map(|schemas| schemas.hash_with(|json| fnv1a([Cow::Owned(canonical(json))].into_iter())));
-        methods.chain(schemas).fold(fnv1a([Cow::Borrowed(&*self.interface)].into_iter()), u64::wrapping_add)
+        let objects = self.objects.iter().map(Self::fingerprint);
+        methods
+            .chain(schemas)
+            .chain(objects)
+            .fold(fnv1a([Cow::Borrowed(&*self.interface)].into_iter()), u64::wrapping_add)
     }
 }
 

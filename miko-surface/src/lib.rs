@@ -37,6 +37,10 @@ pub struct Surface {
     /// The JSON Schemas of all types, if the interface describes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schemas: Option<Box<Schemas>>,
+    /// The surfaces of the interfaces whose objects its methods return, directly or by way of other objects.
+    /// Theirs are empty.
+    #[serde(default, skip_serializing_if = "<[Surface]>::is_empty")]
+    pub objects: Cow<'static, [Surface]>,
 }
 
 /// The id of an error, and what it means.
@@ -113,6 +117,25 @@ impl Surface {
     #[must_use]
     pub fn described(&self, schemas: Schemas) -> Self {
         Self { schemas: Some(Box::new(schemas)), ..self.clone() }
+    }
+
+    /// The surface with those of the objects that its methods return.
+    #[must_use]
+    pub fn with_objects(&self, objects: Vec<Self>) -> Self {
+        Self { objects: objects.into(), ..self.clone() }
+    }
+
+    /// The surface of the objects with this interface, or this one if it has that name.
+    pub fn of_interface(&self, name: &str) -> Option<&Self> {
+        if self.interface == name {
+            return Some(self);
+        }
+        self.objects.iter().find(|object| object.interface == name)
+    }
+
+    /// All methods, those of objects after those of the interface itself.
+    pub fn all_methods(&self) -> impl Iterator<Item = &Method> {
+        self.methods.iter().chain(self.objects.iter().flat_map(|object| object.methods.iter()))
     }
 
     /// The surface with only the methods that `other` has, too. A record has the methods of the trait itself;

@@ -10,6 +10,7 @@ mod fidelity;
 mod growth;
 mod mistakes;
 mod mistakes_page;
+mod objects;
 mod strict;
 mod third_party;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use mikobase::prelude::*;
-use mikobase::{ExitStatus, Limits, Outcome, Result};
+use mikobase::{ExitStatus, Limits, Outcome, Remote, Result};
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
@@ -20,6 +20,7 @@ use crate::support::{Event, Running, create, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("a_method_that_blocks_ends_with_the_server_and_is_named", a_blocked_method),
+    ("a_method_of_an_object_that_blocks_is_named", a_blocked_object),
     ("a_blocked_method_of_a_call_from_outside_ends_the_share", a_blocked_method_without_workers),
     ("a_server_that_is_stopped_is_ended", a_stopped_server),
     ("a_set_up_that_never_ends_is_ended", an_endless_setup),
@@ -64,9 +65,24 @@ fn within_bound<T>(run: impl FnOnce() -> T) -> T {
 trait Stuck {
     /// Blocks for ever.
     fn block(&self) -> Result<()>;
+
+    /// An object that blocks, too.
+    fn object(&self) -> Result<Remote<dyn StuckObject>>;
+}
+
+/// An object with a method that never returns.
+#[mikobase_interface]
+trait StuckObject: Send + Sync {
+    fn block_object(&self) -> Result<()>;
 }
 
 struct Blocking;
+
+impl StuckObject for Blocking {
+    fn block_object(&self) -> Result<()> {
+        self.block()
+    }
+}
 
 impl Stuck for Blocking {
     fn block(&self) -> Result<()> {
@@ -74,6 +90,10 @@ impl Stuck for Blocking {
         let guard = never.lock().unwrap();
         drop(Condvar::new().wait_while(guard, |happened| !*happened).unwrap());
         Ok(())
+    }
+
+    fn object(&self) -> Result<Remote<dyn StuckObject>> {
+        Ok(Remote::local(Box::new(Self)))
     }
 }
 
@@ -97,6 +117,14 @@ fn a_blocked_method_without_workers() {
     share.db().unwrap().block().unwrap_err();
     let failed = within_bound(|| share.join().unwrap_err());
     assert!(failed.to_string().contains("`block`"), "{failed}");
+}
+
+fn a_blocked_object() {
+    let uds = with_short_timeouts();
+    let share = uds.spawn_share::<dyn Stuck, ()>(0, || Ok(Box::new(Blocking)), |_, _| Ok(())).unwrap();
+    share.db().unwrap().object().unwrap().block_object().unwrap_err();
+    let failed = within_bound(|| share.join().unwrap_err());
+    assert!(failed.to_string().contains("`block_object`"), "{failed}");
 }
 
 fn a_stopped_server() {

@@ -8,14 +8,14 @@ use crate::model::{InterfaceModel, MethodModel, unraw};
 
 pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     let (rpc, name) = (interface.rpc(), interface.ident());
-    let surface = render_surface(interface);
+    let (surface, objects) = (render_surface(interface), render_objects(interface));
     let (name_text, supertraits) = (unraw(name), &interface.supertraits);
     let own = interface.methods.iter().map(|method| &method.wire_name);
     let arms =
         interface.methods.iter().enumerate().map(|(index, method)| render_arm(interface, index, method));
     let inherited = interface.supertraits.iter().map(|supertrait| {
         quote! {
-            method if <dyn #supertrait as #rpc::Interface>::surface().has_method(method) => {
+            method if <dyn #supertrait as #rpc::Interface>::own_surface().has_method(method) => {
                 <dyn #supertrait as #rpc::Interface>::serve(self, call)
             }
         }
@@ -30,12 +30,13 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
             };
 
             #surface
+            #objects
 
             fn serve(&self, call: #rpc::Call<'_>) -> #rpc::Result<#rpc::Served> {
                 match call.method() {
                     #(#arms)*
                     #(#inherited)*
-                    _ => call.unknown(<dyn #name as #rpc::Interface>::surface()),
+                    _ => call.unknown(<dyn #name as #rpc::Interface>::own_surface()),
                 }
             }
 
@@ -46,7 +47,33 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
     }
 }
 
-/// The function `surface`, once for each value of the condition of `schema`.
+/// The functions `surface` and `objects`, if the methods may return objects.
+fn render_objects(interface: &InterfaceModel<'_>) -> Option<TokenStream> {
+    let (rpc, name, supertraits) = (interface.rpc(), interface.ident(), &interface.supertraits);
+    let objects = interface.objects();
+    if objects.is_empty() && supertraits.is_empty() {
+        return None;
+    }
+    Some(quote! {
+        fn surface() -> &'static #rpc::Surface {
+            static __SURFACE: ::std::sync::LazyLock<#rpc::Surface> = ::std::sync::LazyLock::new(|| {
+                #rpc::ObjectInterface::join(
+                    <dyn #name as #rpc::Interface>::own_surface(),
+                    <dyn #name as #rpc::Interface>::objects(),
+                )
+            });
+            &__SURFACE
+        }
+
+        fn objects() -> ::std::vec::Vec<#rpc::ObjectInterface> {
+            let mut objects = ::std::vec![#(#rpc::ObjectInterface::of::<#objects>()),*];
+            #(objects.extend(<dyn #supertraits as #rpc::Interface>::objects());)*
+            objects
+        }
+    })
+}
+
+/// The function `own_surface`, once for each value of the condition of `schema`.
 fn render_surface(interface: &InterfaceModel<'_>) -> TokenStream {
     match &interface.args.schema {
         None => render_surface_with(interface, None),
@@ -65,7 +92,7 @@ fn render_surface_with(interface: &InterfaceModel<'_>, schemas: Option<TokenStre
     let supertraits = &interface.supertraits;
     let described = schemas.map(|schemas| quote!(.described(#schemas)));
     let joined = (!supertraits.is_empty())
-        .then(|| quote!(.joined_with(&[#(<dyn #supertraits as #rpc::Interface>::surface()),*])));
+        .then(|| quote!(.joined_with(&[#(<dyn #supertraits as #rpc::Interface>::own_surface()),*])));
     let body = if described.is_none() && joined.is_none() {
         quote!(#module::#surface)
     } else {
@@ -75,7 +102,7 @@ fn render_surface_with(interface: &InterfaceModel<'_>, schemas: Option<TokenStre
             &__SURFACE
         }
     };
-    quote!(fn surface() -> &'static #rpc::Surface { #body })
+    quote!(fn own_surface() -> &'static #rpc::Surface { #body })
 }
 
 /// The schemas of all types of the trait.

@@ -23,6 +23,7 @@ pub(super) fn render(interface: &InterfaceModel<'_>) -> TokenStream {
             methods: ::std::borrow::Cow::Borrowed(&[#(#methods),*]),
             errors: ::std::borrow::Cow::Borrowed(#rpc::ERROR_MEANINGS),
             schemas: ::core::option::Option::None,
+            objects: ::std::borrow::Cow::Borrowed(&[]),
         };
         #dependencies
         #types_test

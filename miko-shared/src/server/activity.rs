@@ -25,7 +25,7 @@ pub(crate) struct Activity {
 
 /// The content of the shared memory.
 struct Page {
-    /// The index of the running method in the surface, plus one; or [`IDLE`].
+    /// The index of the running method among all of the surface, plus one; or [`IDLE`].
     method: AtomicU32,
     /// The start of the last method, in nanoseconds since `epoch`.
     began: AtomicU64,
@@ -54,12 +54,28 @@ impl Activity {
         now: Instant,
     ) -> Option<&'static Method> {
         let described = surface.method(method);
-        let index = self.surface.methods.iter().position(|candidate| candidate.name == method);
+        let index = self.index_of(surface, method);
         let number = index.and_then(|index| u32::try_from(index + 1).ok()).unwrap_or(IDLE);
         let since = now.saturating_duration_since(self.epoch).as_nanos();
         self.page.began.store(u64::try_from(since).unwrap_or(u64::MAX), Relaxed);
         self.page.method.store(number, Relaxed);
         described
+    }
+
+    /// The index of a method among all methods, those of objects included.
+    fn index_of(&self, surface: &Surface, method: &str) -> Option<usize> {
+        let position = |surface: &Surface| surface.methods.iter().position(|known| known.name == method);
+        if surface.interface == self.surface.interface {
+            return position(surface);
+        }
+        let mut before = self.surface.methods.len();
+        for object in self.surface.objects.iter() {
+            if object.interface == surface.interface {
+                return Some(before + position(object)?);
+            }
+            before += object.methods.len();
+        }
+        None
     }
 
     /// Publishes that the method has returned.
@@ -70,7 +86,7 @@ impl Activity {
     /// The running method.
     fn running(&self) -> Option<&'static Method> {
         let index = usize::try_from(self.page.method.load(Relaxed)).ok()?.checked_sub(1)?;
-        self.surface.methods.get(index)
+        self.surface.all_methods().nth(index)
     }
 
     /// The start of the last method, at the latest now.
@@ -98,7 +114,7 @@ impl Activity {
 
     /// The earliest time at which a method that starts from now on can exceed its kill deadline.
     pub(crate) fn next_check(&self, grace: Duration) -> Option<Instant> {
-        let deadlines = self.surface.methods.iter().map(|method| method.deadline_or(self.call_deadline));
+        let deadlines = self.surface.all_methods().map(|method| method.deadline_or(self.call_deadline));
         Instant::now().checked_add(deadlines.min()?)?.checked_add(grace)
     }
 

@@ -1,8 +1,9 @@
 //! `miko call`: calls a method of the interface by its name.
 
 use std::io;
+use std::task::Poll;
 
-use mikobase::rpc::{DispatchError, Interface};
+use mikobase::rpc::{DispatchError, JsonItem, JsonSession};
 use mikobase::{ErrorId, Mikobase, json};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -42,21 +43,61 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         _ => return Err(Failure::Usage("name a method, after the backend and before its params".to_owned())),
     };
     let db = args.server.open(backend, args.create.if_missing())?;
-    let (exit, answer) = match call(&*db, method, params) {
-        Ok(result) => (Exit::Success, result),
-        Err(error) => (exit_of(&error), failure_json(&error)?),
-    };
-    args.output.write(&answer)?;
-    Ok(exit)
+    let mut session = JsonSession::new(&*db);
+    match call(&mut session, method, params) {
+        // Of a stream its items are printed.
+        Ok(result) if is_stream(&result) => {}
+        Ok(result) => args.output.write(&result)?,
+        Err(error) => {
+            args.output.write(&failure_json(&error)?)?;
+            return Ok(exit_of(&error));
+        }
+    }
+    print_streams(&mut session, &args.output)
 }
 
 fn call(
-    db: &(dyn Mikobase + 'static),
+    session: &mut JsonSession<'_, dyn Mikobase>,
     method: &str,
     params: Option<&str>,
 ) -> Result<Box<RawValue>, DispatchError> {
     let params = params.map_or(Ok(Value::Null), json::parse)?;
-    db.dispatch(method, params)
+    session.dispatch(method, params)
+}
+
+/// Whether a result is a stream, `{"stream": 1}`.
+fn is_stream(result: &RawValue) -> bool {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Handle {
+        #[serde(rename = "stream")]
+        _stream: u64,
+    }
+    serde_json::from_str::<Handle>(result.get()).is_ok()
+}
+
+/// Prints the items of all streams of the result, one per line.
+fn print_streams(session: &mut JsonSession<'_, dyn Mikobase>, output: &Output) -> Result<Exit, Failure> {
+    let streams: Vec<u64> = session.streams().collect();
+    for stream in streams {
+        loop {
+            let error = match session.next_item(stream, None) {
+                Ok(Poll::Ready(JsonItem::Item { item, .. })) => {
+                    output.write(&item)?;
+                    continue;
+                }
+                Ok(Poll::Ready(JsonItem::Lagged(count))) => {
+                    eprintln!("miko: {count} items were left out, because they were not read in time");
+                    continue;
+                }
+                Ok(Poll::Ready(JsonItem::End(None)) | Poll::Pending) => break,
+                Ok(Poll::Ready(JsonItem::End(Some(error)))) | Err(error) => DispatchError::Request(error),
+            };
+            output.write(&failure_json(&error)?)?;
+            return Ok(exit_of(&error));
+        }
+    }
+    Ok(Exit::Success)
 }
 
 fn exit_of(error: &DispatchError) -> Exit {
