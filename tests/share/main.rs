@@ -25,6 +25,7 @@ mod misuse;
 mod nested;
 mod office;
 mod peak;
+mod protocol;
 mod random;
 mod relay;
 mod schemas;
@@ -53,6 +54,7 @@ fn main() -> std::process::ExitCode {
         ("around", around::CASES),
         ("sessions", sessions::CASES),
         ("gates", gates::CASES),
+        ("protocol", protocol::CASES),
         ("schemas", schemas::CASES),
         ("files", files::CASES),
         ("streams", streams::CASES),
