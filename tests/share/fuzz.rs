@@ -12,7 +12,7 @@
 mod client;
 mod definitions;
 mod generate;
-mod mangle;
+pub mod mangle;
 mod requests;
 
 use std::time::{Duration, Instant};

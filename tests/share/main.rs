@@ -29,6 +29,8 @@ mod protocol;
 mod random;
 mod relay;
 mod schemas;
+mod session_deaths;
+mod session_fuzz;
 mod sessions;
 mod signals;
 mod streams;
@@ -54,6 +56,8 @@ fn main() -> std::process::ExitCode {
         ("around", around::CASES),
         ("sessions", sessions::CASES),
         ("gates", gates::CASES),
+        ("session_deaths", session_deaths::CASES),
+        ("session_fuzz", session_fuzz::CASES),
         ("protocol", protocol::CASES),
         ("schemas", schemas::CASES),
         ("files", files::CASES),

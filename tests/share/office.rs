@@ -1,11 +1,11 @@
 //! An interface whose methods return objects and streams, and which records what became of them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mikobase::prelude::*;
-use mikobase::{Hub, Later, Overflow, Promise, Remote, Share, Stream};
+use mikobase::{Gate, GateMode, Hub, Later, Overflow, Pass, Promise, Remote, Share, Stream};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Lends desks, and sends numbers and news.
@@ -60,11 +60,30 @@ pub trait Office {
     /// An answer whose promise is dropped.
     fn broken_promise(&self) -> Later<u64>;
 
+    /// A desk that is alone at a gate.
+    fn closed_desk(&self) -> Result<Remote<dyn Desk>>;
+
+    /// Waits at the same gate.
+    fn line_up(&self) -> Result<()>;
+
+    /// What is open.
+    fn open_things(&self) -> Result<OpenThings>;
+
     /// Returns its argument.
     fn echo(&self, text: String) -> Result<String>;
 
     /// What was opened and closed, in order.
     fn log(&self) -> Result<Vec<String>>;
+}
+
+/// How much of everything is open.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenThings {
+    /// Negative if one was dropped twice.
+    pub desks: i64,
+    pub readers: usize,
+    pub waiting: usize,
+    pub queued: usize,
 }
 
 /// A name and the desk of this name, if there is one.
@@ -114,6 +133,8 @@ impl Serialize for Unserializable {
 #[allow(clippy::type_complexity, reason = "a test")]
 pub struct Building {
     log: Arc<Mutex<Vec<String>>>,
+    gate: Gate,
+    desks_open: Arc<AtomicI64>,
     letters: Mutex<Vec<Promise<String>>>,
     desks: Mutex<Vec<Promise<Remote<dyn Desk>>>>,
     unwanted: Arc<AtomicU64>,
@@ -126,7 +147,11 @@ struct Opened {
     name: String,
     notes: Mutex<Vec<String>>,
     log: Arc<Mutex<Vec<String>>>,
+    desks_open: Arc<AtomicI64>,
+    _pass: Option<Pass>,
 }
+
+const LONG: Duration = Duration::from_secs(3600);
 
 /// How many items the hub holds for each reader.
 pub const NEWS_HELD: usize = 1000;
@@ -135,24 +160,33 @@ impl Default for Building {
     fn default() -> Self {
         let (log, numbers_made, published, letters, desks, unwanted) = Default::default();
         let news = Hub::new(NEWS_HELD, Overflow::DropOldest);
-        Self { log, numbers_made, news, published, letters, desks, unwanted }
+        let (gate, desks_open) = Default::default();
+        Self { log, gate, desks_open, numbers_made, news, published, letters, desks, unwanted }
     }
 }
 
 impl Building {
     fn open(&self, name: &str) -> Remote<dyn Desk> {
-        open(name.to_owned(), &self.log)
+        open(name.to_owned(), &self.log, &self.desks_open, None)
     }
 }
 
-fn open(name: String, log: &Arc<Mutex<Vec<String>>>) -> Remote<dyn Desk> {
+fn open(
+    name: String,
+    log: &Arc<Mutex<Vec<String>>>,
+    desks_open: &Arc<AtomicI64>,
+    _pass: Option<Pass>,
+) -> Remote<dyn Desk> {
     log.lock().unwrap().push(format!("{name} opened"));
-    Remote::local(Box::new(Opened { name, notes: Mutex::default(), log: Arc::clone(log) }))
+    desks_open.fetch_add(1, Ordering::Relaxed);
+    let (log, desks_open) = (Arc::clone(log), Arc::clone(desks_open));
+    Remote::local(Box::new(Opened { name, notes: Mutex::default(), log, desks_open, _pass }))
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
         self.log.lock().unwrap().push(format!("{} closed", self.name));
+        self.desks_open.fetch_sub(1, Ordering::Relaxed);
         assert!(self.name != "a trap", "a desk that panics when it is closed");
     }
 }
@@ -166,7 +200,7 @@ impl Desk for Opened {
     }
 
     fn drawer(&self) -> Result<Remote<dyn Desk>> {
-        Ok(open(format!("drawer of {}", self.name), &self.log))
+        Ok(open(format!("drawer of {}", self.name), &self.log, &self.desks_open, None))
     }
 }
 
@@ -272,6 +306,24 @@ impl Office for Building {
 
     fn broken_promise(&self) -> Later<u64> {
         Later::new().1
+    }
+
+    fn closed_desk(&self) -> Result<Remote<dyn Desk>> {
+        let pass = self.gate.enter(GateMode::Exclusive, LONG)?;
+        Ok(open("closed".to_owned(), &self.log, &self.desks_open, Some(pass)))
+    }
+
+    fn line_up(&self) -> Result<()> {
+        self.gate.enter(GateMode::Exclusive, LONG).map(drop)
+    }
+
+    fn open_things(&self) -> Result<OpenThings> {
+        Ok(OpenThings {
+            desks: self.desks_open.load(Ordering::Relaxed),
+            readers: self.news.subscribers(),
+            waiting: self.waiting()?,
+            queued: self.gate.waiting(),
+        })
     }
 
     fn echo(&self, text: String) -> Result<String> {
