@@ -194,3 +194,250 @@ async fn yield_to_ready_tasks() {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::io::{Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::sync::mpsc;
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    use miko_rpc::codec::SerdeMessage;
+    use miko_rpc::{Call, Client, Gate, GateMode, Method, MethodNames, Pass, Result, Served, Surface};
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::server::{Activity, ServeOptions, Service, runtime, serve};
+    use crate::token::Token;
+    use crate::wire::envelope::Envelope;
+    use crate::wire::frame::{self, FrameBuffer};
+    use crate::wire::handshake::{Hello, preamble};
+    use crate::wire::message::Answer;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Two gates, and a list that a failed group takes back.
+    #[derive(Clone, Default)]
+    struct Lists(Gate, Gate, Arc<Mutex<State>>);
+
+    #[derive(Default)]
+    struct State {
+        attempts: usize,
+        written: usize,
+        /// The call with which the next group of several fails.
+        fails_at: Option<usize>,
+        /// What closes the first gate.
+        closed: Option<Pass>,
+    }
+
+    impl Interface for Lists {
+        const NAMES: &'static MethodNames = &MethodNames { interface: "Lists", own: &[], supertraits: &[] };
+
+        fn own_surface() -> &'static Surface {
+            const METHOD: Method = Method {
+                name: Cow::Borrowed("one"),
+                params: Cow::Borrowed(&[]),
+                returns: Cow::Borrowed("Result<()>"),
+                doc: Cow::Borrowed(""),
+                read: None,
+                idempotent: false,
+                deadline_ms: None,
+            };
+            static SURFACE: Surface = Surface {
+                interface: Cow::Borrowed("Lists"),
+                version: Cow::Borrowed(""),
+                methods: Cow::Borrowed(&[
+                    METHOD,
+                    Method { name: Cow::Borrowed("both"), ..METHOD },
+                    Method { name: Cow::Borrowed("open"), ..METHOD },
+                ]),
+                errors: Cow::Borrowed(&[]),
+                schemas: None,
+                objects: Cow::Borrowed(&[]),
+            };
+            &SURFACE
+        }
+
+        fn serve(&self, call: Call<'_>) -> Result<Served> {
+            let [one, both, open] = &*Self::own_surface().methods else { panic!() };
+            match call.method() {
+                "one" => call.run(one, |()| self.write(false)),
+                "both" => call.run(both, |()| self.write(true)),
+                _ => call.run(open, |()| {
+                    // In the thread of the server, so that all who wait are woken before one of them runs.
+                    let closed = self.2.lock().unwrap().closed.take();
+                    drop(closed);
+                    Ok::<(), Error>(())
+                }),
+            }
+        }
+
+        fn of_client(_: &Client<Self>) -> &Self {
+            unreachable!("no proxy is used")
+        }
+    }
+
+    impl Lists {
+        /// Enters the first gate together with others, and the second one alone.
+        fn write(&self, both: bool) -> Result<()> {
+            self.2.lock().unwrap().attempts += 1;
+            let _pass = self.0.enter(GateMode::Shared, LONG)?;
+            let _alone = both.then(|| self.1.enter(GateMode::Exclusive, LONG)).transpose()?;
+            self.2.lock().unwrap().written += 1;
+            Ok(())
+        }
+    }
+
+    impl Service<Lists> for Lists {
+        fn interface(&self) -> &Lists {
+            self
+        }
+
+        fn deliver(&self, _: &mut dyn Write) -> Result<()> {
+            Ok(())
+        }
+
+        fn prefers_group_commit(&self) -> bool {
+            true
+        }
+
+        fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
+            let before = self.2.lock().unwrap().written;
+            let count = (0..).take_while(|index| call(*index)).count();
+            let mut state = self.2.lock().unwrap();
+            match state.fails_at.take().filter(|_| count > 1) {
+                Some(call) => {
+                    state.written = before + call;
+                    Err(GroupFailure { call, error: Error::new(ErrorId::STORAGE_FULL, "the disk is full") })
+                }
+                None => Ok(()),
+            }
+        }
+    }
+
+    /// A connection that calls without waiting for the answer.
+    struct Caller(UnixStream, FrameBuffer);
+
+    impl Caller {
+        fn connect(path: &std::path::Path, token: &Token) -> Self {
+            let surface = Lists::surface();
+            let hello = Hello {
+                interface: "Lists".to_owned(),
+                fingerprint: surface.fingerprint(),
+                token: token.clone(),
+                worker: None,
+            };
+            let mut bytes = preamble().to_vec();
+            frame::encode(&hello, usize::MAX, &mut bytes).unwrap();
+            let mut caller = Self(UnixStream::connect(path).unwrap(), FrameBuffer::default());
+            caller.0.write_all(&bytes).unwrap();
+            caller.frame();
+            caller
+        }
+
+        fn call(&mut self, method: &str) {
+            let mut bytes = Vec::new();
+            let call =
+                std::collections::BTreeMap::from([(method, std::collections::BTreeMap::<&str, ()>::new())]);
+            let envelope = Envelope { deadline: LONG, id: 1 };
+            envelope.enclose(&SerdeMessage(&call), usize::MAX, &mut bytes).unwrap();
+            self.0.write_all(&bytes).unwrap();
+        }
+
+        fn frame(&mut self) -> Vec<u8> {
+            loop {
+                if let Some(frame) = self.1.next_frame(usize::MAX).unwrap() {
+                    return frame.to_vec();
+                }
+                let count = self.0.read(self.1.room()).unwrap();
+                assert!(count > 0, "the server has closed the connection");
+                self.1.filled(count);
+            }
+        }
+
+        fn succeeds(&mut self) -> bool {
+            let frame = self.frame();
+            Answer::read(&frame).unwrap().response.is_ok()
+        }
+    }
+
+    /// Lets `callers` call `method` while the first gate is closed, lets the last one open it, and returns who
+    /// of the others succeeded.
+    fn called_as_group(lists: &Lists, callers: &mut [Caller], method: &str) -> Vec<bool> {
+        let (opener, callers) = callers.split_last_mut().unwrap();
+        let closed = lists.0.enter(GateMode::Exclusive, LONG).unwrap();
+        lists.2.lock().unwrap().closed = Some(closed);
+        for (number, caller) in callers.iter_mut().enumerate() {
+            caller.call(method);
+            while lists.0.waiting() <= number {
+                thread::yield_now();
+            }
+        }
+        opener.call("open");
+        assert!(opener.succeeds());
+        callers.iter_mut().map(Caller::succeeds).collect()
+    }
+
+    #[test]
+    fn a_failed_group_runs_nothing_twice_and_leaves_all_gates() {
+        let lists = Lists::default();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let token = Token::random().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (ended, has_ended) = mpsc::channel();
+        let (served, known) = (lists.clone(), token.clone());
+        thread::spawn(move || {
+            let options = ServeOptions {
+                token: known,
+                limits: Limits::default(),
+                shared_status: None,
+                activity: Arc::new(Activity::new(Lists::surface(), LONG).unwrap()),
+                around: None,
+            };
+            let stop = async { drop(stopped.await) };
+            runtime(None).unwrap().block_on(serve(listener, Rc::new(served), options, stop)).unwrap();
+            ended.send(()).unwrap();
+        });
+        let mut callers: Vec<Caller> = (0..6).map(|_| Caller::connect(&path, &token)).collect();
+        let fails_at = |call| lists.2.lock().unwrap().fails_at = call;
+        let state = || {
+            let state = lists.2.lock().unwrap();
+            (state.attempts, state.written, lists.0.waiting() + lists.1.waiting())
+        };
+
+        assert_eq!(called_as_group(&lists, &mut callers, "one"), [true; 5]);
+        assert_eq!(state(), (10, 5, 0), "each call was left once at the gate");
+
+        fails_at(Some(2));
+        assert_eq!(called_as_group(&lists, &mut callers, "one"), [true, true, false, false, false]);
+        assert_eq!(state(), (20, 7, 0));
+
+        // The calls are served alone for a while after a failure.
+        for _ in 0..UNGROUPED_AFTER_FAILURE {
+            callers[0].call("one");
+            assert!(callers[0].succeeds());
+        }
+        let (attempts, written, _) = state();
+        // The second and the third one are left at the second gate within the group that fails.
+        fails_at(Some(0));
+        assert_eq!(called_as_group(&lists, &mut callers[2..], "both"), [false; 3]);
+        assert_eq!(
+            state(),
+            (attempts + 6, written, 0),
+            "who waited at the second gate does not wait any more"
+        );
+        assert!(lists.0.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
+        assert!(lists.1.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
+        // Each was answered once.
+        for caller in &mut callers {
+            caller.call("one");
+            assert!(caller.succeeds());
+        }
+        drop((callers, stop));
+        has_ended.recv_timeout(LONG).unwrap();
+    }
+}
