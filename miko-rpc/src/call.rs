@@ -149,22 +149,19 @@ impl<'c> Call<'c> {
         match self.form {
             Form::Message { arguments, answer, limit, scope } => {
                 let arguments = read_message(method, arguments, limit)?;
-                let returned = match (guard(&method.name, || run(arguments)).outcome(), scope) {
-                    (Outcome::Now(returned), scope) => Returned { method, returned, answer, limit, scope },
-                    (Outcome::Later(later), None) => {
-                        Returned { method, returned: later.wait(), answer, limit, scope: None }
-                    }
-                    (Outcome::Later(mut later), Some(scope)) => match later.wait_timeout(Duration::ZERO) {
-                        Poll::Ready(returned) => {
-                            Returned { method, returned, answer, limit, scope: Some(scope) }
-                        }
-                        Poll::Pending => {
+                let (returned, scope) = match (guard(&method.name, || run(arguments)).outcome(), scope) {
+                    (Outcome::Now(returned), scope) => (returned, scope),
+                    (Outcome::Later(mut later), Some(scope)) if later.is_local() => {
+                        let Poll::Ready(returned) = later.wait_timeout(Duration::ZERO) else {
                             scope.keep(Box::new(PendingResult { method, later, result: None }));
                             return Ok(Served::Pending);
-                        }
-                    },
+                        };
+                        (returned, Some(scope))
+                    }
+                    // That of another server is waited for, as an ordinary call to it would be.
+                    (Outcome::Later(later), scope) => (later.wait(), scope),
                 };
-                returned.write()
+                Returned { method, returned, answer, limit, scope }.write()
             }
             Form::Json { params, result, scope } => {
                 let arguments = Params::new(method, params).decode()?;

@@ -68,6 +68,11 @@ impl<T, E> Later<T, E> {
         (Promise(Arc::clone(&shared)), Self(Place::Local(shared)))
     }
 
+    /// Whether the promise is in this process, so that its result can be polled for.
+    pub(crate) fn is_local(&self) -> bool {
+        !matches!(self.0, Place::Elsewhere { .. })
+    }
+
     /// What a server answers later.
     pub(crate) fn elsewhere(answer: Box<dyn PendingAnswer>, method: &'static Method) -> Self {
         Self(Place::Elsewhere { answer, method })

@@ -19,16 +19,17 @@ pub(crate) fn set_socket(path: Option<&Path>) {
     SOCKET.set(path.map(Path::to_owned));
 }
 
-/// Runs a call of the server of this thread.
+/// Runs code of the object that the server of this thread serves: a call, the source of a stream, a `Drop`.
 pub(crate) fn run<R>(call: impl FnOnce() -> R) -> R {
-    struct Running;
+    struct Running {
+        outer: bool,
+    }
     impl Drop for Running {
         fn drop(&mut self) {
-            RUNS_A_CALL.set(false);
+            RUNS_A_CALL.set(self.outer);
         }
     }
-    RUNS_A_CALL.set(true);
-    let _running = Running;
+    let _running = Running { outer: RUNS_A_CALL.replace(true) };
     call()
 }
 

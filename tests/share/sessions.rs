@@ -4,7 +4,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use miko_shared::wire::extension;
+use miko_shared::wire::extension::{self, FromServer};
 use mikobase::prelude::*;
 use mikobase::{Remote, Stream};
 use nix::sys::signal::{Signal, kill};
@@ -13,7 +13,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::harness::Case;
 use crate::office::office_rpc::OfficeClient;
-use crate::office::{Building, Desk, NEWS_HELD, Office, eventually, office};
+use crate::office::{Building, Desk, NEWS_HELD, Office, OpenThings, eventually, office};
 use crate::relay::{ConnectionFate, Relay};
 use crate::support::{Event, Raw, enclosed_call, wait_for_ever};
 
@@ -28,6 +28,8 @@ pub const CASES: &[Case] = &[
     ("a_killed_worker_frees_its_objects_though_its_child_holds_the_socket", killed),
     ("a_stream_gives_all_items_in_order_and_then_its_end", ends),
     ("a_stream_that_is_not_read_advances_no_further_than_its_window", window),
+    ("a_client_that_reads_nothing_can_release_an_object", release_unread),
+    ("streams_of_one_connection_have_turns", turns),
     ("a_reader_of_a_feed_that_sleeps_is_told_how_many_items_it_missed", lag),
     ("an_item_for_twenty_readers_is_encoded_once_and_a_sleeper_disturbs_nobody", twenty),
     ("a_later_answer_comes_while_other_calls_are_served", later),
@@ -222,6 +224,43 @@ fn window() {
         let after = made();
         assert_eq!(made(), after);
     });
+}
+
+fn release_unread() {
+    let uds = Uds::new().unwrap();
+    let share = office(&uds);
+    let [office, watching] = [(); 2].map(|()| OfficeClient::connect(share.path(), share.token()).unwrap());
+    let desk = office.desk("a").unwrap();
+    // More than the socket holds is sent, and nobody reads it.
+    let mut streams: Vec<_> = (0..4).map(|_| office.pieces(10_000).unwrap()).collect();
+    streams.iter_mut().for_each(|stream| drop(stream.recv_timeout(Duration::ZERO)));
+    let letter = office.letter();
+    eventually(|| watching.waiting().unwrap(), &1);
+    drop((desk, letter));
+    eventually(|| watching.open_things().unwrap(), &OpenThings::default());
+    share.join().unwrap();
+}
+
+fn turns() {
+    let uds = Uds::new().unwrap();
+    let share = office(&uds);
+    let mut raw = Raw::to::<dyn Office>(share.path(), share.token());
+    let mut sent = Vec::new();
+    for stream in 1..=3 {
+        sent.extend(enclosed_call("pieces", &json!({"size": 10_000})));
+        extension::put_credit(stream, u64::MAX, &mut sent);
+    }
+    raw.stream.write_all(&sent).unwrap();
+    let mut items = [0; 4];
+    while items[1..].iter().any(|count| *count < 20) {
+        let frame = raw.read_frame().unwrap();
+        if let Ok(FromServer::Item { stream, .. }) = FromServer::read(&frame) {
+            items[stream as usize] += 1;
+        }
+        assert!(items.iter().sum::<u32>() < 1000, "{items:?}");
+    }
+    drop(raw);
+    share.join().unwrap();
 }
 
 fn lag() {

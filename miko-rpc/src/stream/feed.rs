@@ -93,10 +93,14 @@ impl<T> Sink<T> {
     /// # Errors
     /// The item, if nobody reads the stream any more, or it has ended by an [`Overflow::End`].
     pub fn send(&self, item: T) -> Result<(), T> {
-        let mut state = self.0.lock();
-        let seq = state.seq + 1;
-        match self.0.push(&mut state, seq, Queued::Own(seq, item)) {
-            Ok(()) => Ok(()),
+        let pushed = {
+            let mut state = self.0.lock();
+            let seq = state.seq + 1;
+            self.0.push(&mut state, seq, Queued::Own(seq, item))
+        };
+        match pushed {
+            // What was left out is dropped without the lock.
+            Ok(_left_out) => Ok(()),
             Err(Queued::Own(_, item)) => Err(item),
             // It was sent as its own.
             Err(Queued::Shared(_)) => Ok(()),
@@ -105,7 +109,8 @@ impl<T> Sink<T> {
 
     /// Sends an item that other feeds get, too; whether somebody reads the stream.
     pub(super) fn send_shared(&self, item: &Arc<SharedItem<T>>) -> bool {
-        self.0.push(&mut self.0.lock(), item.seq, Queued::Shared(Arc::clone(item))).is_ok()
+        let pushed = self.0.push(&mut self.0.lock(), item.seq, Queued::Shared(Arc::clone(item)));
+        pushed.is_ok()
     }
 
     /// Whether somebody reads the stream.
@@ -133,10 +138,12 @@ impl<T> fmt::Debug for Sink<T> {
 }
 
 impl<T> Feed<T> {
-    fn push(&self, state: &mut State<T>, seq: u64, item: Queued<T>) -> Result<(), Queued<T>> {
+    /// Adds an item; returns one that is left out.
+    fn push(&self, state: &mut State<T>, seq: u64, item: Queued<T>) -> Result<Option<Queued<T>>, Queued<T>> {
         if !state.is_read || state.end.is_some() {
             return Err(item);
         }
+        let mut left_out = None;
         if state.queue.len() == self.capacity {
             if self.overflow == Overflow::End {
                 let message =
@@ -145,13 +152,13 @@ impl<T> Feed<T> {
                 self.wake(state);
                 return Err(item);
             }
-            state.queue.pop_front();
+            left_out = state.queue.pop_front();
             state.left_out += 1;
         }
         state.seq = seq;
         state.queue.push_back(item);
         self.wake(state);
-        Ok(())
+        Ok(left_out)
     }
 
     fn end(&self, error: Option<Error>) {

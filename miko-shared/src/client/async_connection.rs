@@ -6,17 +6,16 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
+use std::{io, process};
 
 use miko_rpc::{Discard, Error, ErrorId, Link, Method, ReceivedAnswer, Result, Surface, receive};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep_until};
 
@@ -36,9 +35,12 @@ const NO_DEADLINE: Duration = Duration::from_secs(3600);
 pub(super) struct AsyncConnection {
     stream: Arc<UnixStream>,
     address: Address,
+    /// The process that opened it. A fork has a socket of its own with the same peer, and must not use it.
+    pid: u32,
     /// The smaller of the two sides' frame limits, in bytes.
     frame_limit: usize,
-    runtime: Handle,
+    /// The size of the largest answer, in bytes.
+    answer_limit: usize,
     state: Mutex<State>,
     driver: Mutex<Option<AbortHandle>>,
 }
@@ -103,13 +105,14 @@ impl AsyncConnection {
         address: &Address,
         surface: &Surface,
     ) -> Result<Arc<Self>> {
-        let frame_limit = shake_hands(&mut stream, address, surface).await?;
+        let server_limit = shake_hands(&mut stream, address, surface).await?;
         let stream = Arc::new(stream);
         let connection = Arc::new(Self {
             stream: Arc::clone(&stream),
             address: address.clone(),
-            frame_limit,
-            runtime: Handle::current(),
+            pid: process::id(),
+            frame_limit: address.limits.frame_size.min(server_limit),
+            answer_limit: server_limit,
             state: Mutex::default(),
             driver: Mutex::default(),
         });
@@ -131,9 +134,9 @@ impl AsyncConnection {
         &self.address
     }
 
-    /// The runtime of the driver.
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
+    /// Whether this process opened the connection.
+    pub(super) fn is_own(&self) -> bool {
+        self.pid == process::id()
     }
 
     /// Whether the connection has ended.
@@ -162,6 +165,10 @@ impl AsyncConnection {
     /// Sends a call, as far as there is room, and expects its answer.
     fn send(&self, call: &EncodedCall, until: Instant) -> Result<u64, AsyncCallError> {
         let deadline = until.saturating_duration_since(Instant::now());
+        if !self.is_own() {
+            let message = "an async connection was used in a fork of the process that opened it";
+            return Err(AsyncCallError::Unsent(Error::new(ErrorId::SERVER_GONE, message)));
+        }
         let mut state = self.state();
         if let Some(fault) = &state.fault {
             return Err(AsyncCallError::Unsent(fault.clone()));
@@ -195,6 +202,10 @@ impl AsyncConnection {
                 Some(fault) => Poll::Ready(Err(AsyncCallError::Lost(fault.clone()))),
             };
         }
+        if !matches!(state.calls.get(&id), Some(Expected::Arrived(_))) {
+            // The entry stays until the call is given up, since its answer may arrive.
+            return Poll::Ready(Err(AsyncCallError::OfCall(not_in_time())));
+        }
         match state.calls.remove(&id) {
             Some(Expected::Arrived(answer)) => Poll::Ready(Ok(answer)),
             _ => Poll::Ready(Err(AsyncCallError::OfCall(not_in_time()))),
@@ -203,6 +214,9 @@ impl AsyncConnection {
 
     /// Appends frames that tell the server something, and sends them if there is room.
     pub(super) fn control(&self, put: impl FnOnce(&mut Vec<u8>)) {
+        if !self.is_own() {
+            return;
+        }
         let mut state = self.state();
         put(&mut state.unsent);
         state.flush(&self.stream);
@@ -215,6 +229,9 @@ impl AsyncConnection {
 
     /// Drops the frames of a stream, and tells the server that it is no longer read.
     pub(super) fn close_stream(&self, stream: u64) {
+        if !self.is_own() {
+            return;
+        }
         self.state().streams.remove(&stream);
         self.control(|out| extension::put_release(stream, out));
     }
@@ -360,6 +377,10 @@ impl State {
             match stream.try_write(&self.unsent[self.sent..]) {
                 Ok(count) if count > 0 => self.sent += count,
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+                Err(fault) if fault.kind() != io::ErrorKind::WouldBlock => {
+                    // Who reads reports it.
+                    self.sent = self.unsent.len();
+                }
                 _ => return self.wake_driver(),
             }
         }
@@ -465,7 +486,7 @@ impl Driver {
                 Err(fault) => return Poll::Ready(lost(fault)),
             }
             loop {
-                match self.incoming.next_frame(connection.frame_limit) {
+                match self.incoming.next_frame(connection.answer_limit) {
                     Ok(Some(frame)) => {
                         if let Err(fault) = connection.deliver(frame) {
                             return Poll::Ready(fault);
@@ -503,7 +524,7 @@ impl miko_rpc::codec::Message for RawMessage<'_> {
     }
 }
 
-/// Performs the handshake and returns the size of the largest frame.
+/// Performs the handshake and returns the frame limit of the server.
 async fn shake_hands(stream: &mut UnixStream, address: &Address, surface: &Surface) -> Result<usize> {
     let (mut incoming, mut outgoing) = (FrameBuffer::default(), Vec::new());
     let mut handshake = ClientHandshake::begin(address, surface, &mut outgoing)?;
@@ -517,7 +538,7 @@ async fn shake_hands(stream: &mut UnixStream, address: &Address, surface: &Surfa
             Err(no_reply) => return Err(sent.map_or_else(lost, |()| no_reply)),
         };
         if let Some(server_limit) = handshake.receive(reply, &mut outgoing)? {
-            return Ok(address.limits.frame_size.min(server_limit));
+            return Ok(server_limit);
         }
     }
 }

@@ -7,16 +7,16 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use miko_rpc::{
-    AnswerFuture, AsyncTransport, ItemSource, Link, ObjectLink, OutgoingCall, Result, StreamMessage,
+    AnswerFuture, AsyncTransport, Error, ItemSource, Link, ObjectLink, OutgoingCall, Result, StreamMessage,
     Transport,
 };
-use tokio::time::timeout_at;
 
 use super::async_connection::{AsyncCallError, AsyncConnection};
 use super::async_transport::{MAX_DEADLINE, encode, refuse_outside_runtime};
 use super::items::ItemFrames;
-use super::runtime::refuse_where_it_cannot_wait;
+use super::runtime::{block_until, refuse_where_it_cannot_wait};
 use super::session_gone::session_gone;
+use super::socket::not_in_time;
 use crate::wire::extension;
 
 impl Link for AsyncConnection {
@@ -45,11 +45,15 @@ impl AsyncTransport for AsyncObject {
         Box::pin(async move {
             refuse_outside_runtime()?;
             let answered = self.connection.call(&call?, Instant::now() + deadline).await;
-            answered.map_err(|fault| match fault {
-                AsyncCallError::OfCall(error) => error,
-                AsyncCallError::Unsent(error) | AsyncCallError::Lost(error) => session_gone(error),
-            })
+            answered.map_err(error_of)
         })
+    }
+}
+
+fn error_of(fault: AsyncCallError) -> Error {
+    match fault {
+        AsyncCallError::OfCall(error) => error,
+        AsyncCallError::Unsent(error) | AsyncCallError::Lost(error) => session_gone(error),
     }
 }
 
@@ -64,10 +68,14 @@ struct BlockingObject(Arc<AsyncObject>);
 
 impl Transport for BlockingObject {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let connection = &self.0.connection;
-        refuse_where_it_cannot_wait(&connection.address().path)?;
-        let answer = Arc::clone(&self.0).call(call);
-        connection.runtime().block_on(answer)?.read(read)
+        let address = self.0.connection.address();
+        refuse_where_it_cannot_wait(&address.path)?;
+        let deadline = call.method.deadline_or(address.limits.call_deadline).min(MAX_DEADLINE);
+        let until = Instant::now() + deadline;
+        let call = encode(call, Some(self.0.handle), address.limits.frame_size)?;
+        // Not by the runtime: it may be one that nobody drives, or this thread may serve calls itself.
+        let answered = block_until(Some(until), self.0.connection.call(&call, until));
+        answered.ok_or_else(not_in_time)?.map_err(error_of)?.read(read)
     }
 }
 
@@ -98,16 +106,13 @@ impl ItemSource for AsyncItems {
         if let Err(error) = refuse_where_it_cannot_wait(&self.connection.address().path) {
             return Poll::Ready(StreamMessage::End(Some(error)));
         }
-        let connection = Arc::clone(&self.connection);
-        let arrived = connection.runtime().block_on(async {
-            let frames = poll_fn(|context| {
-                if self.frames.has_ended() { Poll::Ready(Ok(())) } else { self.poll_frames(context) }
-            });
-            match until {
-                None => Some(frames.await),
-                Some(until) => timeout_at(until.into(), frames).await.ok(),
-            }
-        });
+        let arrived =
+            block_until(
+                until,
+                poll_fn(|context| {
+                    if self.frames.has_ended() { Poll::Ready(Ok(())) } else { self.poll_frames(context) }
+                }),
+            );
         match arrived {
             None => Poll::Pending,
             Some(arrived) => Poll::Ready(self.frames.take(arrived)),

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use miko_rpc::{Discard, Error, ErrorId, Link, Method, OutgoingCall, Result, Surface, receive};
 
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
 use super::Address;
 use super::handshake::ClientHandshake;
 use super::inbox::{Delivery, Inbox, Step, Topic, append_frame};
@@ -41,6 +43,8 @@ pub(super) struct Connection {
     unsent: Mutex<Unsent>,
     /// Whether there are such bytes. Changes while `unsent` is locked.
     has_unsent: AtomicBool,
+    /// Wakes the thread that waits for bytes to arrive, so that it sends, too.
+    wake_reader: EventFd,
     inbox: Mutex<Inbox<Box<Reader>, Thread>>,
 }
 
@@ -69,6 +73,8 @@ pub(super) enum ConnectionFault {
 struct Unsent {
     bytes: Vec<u8>,
     start: usize,
+    /// How many bytes of earlier ones were sent from here: the place of `bytes` among all.
+    before: u64,
 }
 
 /// The reader, until it is dropped; also by a panic of a type that deserializes itself.
@@ -84,6 +90,17 @@ impl Drop for Leading<'_> {
             self.connection.inbox().return_reader(reader);
         }
     }
+}
+
+/// How much of the frame of a call was sent.
+#[derive(Clone, Copy)]
+enum Sending {
+    /// Nothing.
+    NotBegun,
+    /// A part. The rest is among the unsent bytes, up to this place.
+    Until(u64),
+    /// All of it.
+    Done,
 }
 
 /// Reads the response to a call.
@@ -113,6 +130,7 @@ impl Connection {
             spin: AdaptiveSpin::new(address.shared_status.clone()),
         };
         let socket = Socket::new(stream);
+        let wake_reader = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         let server_limit = perform_handshake(&socket, &mut reader, address, surface, until)?;
         Ok(Arc::new(Self {
             socket,
@@ -122,6 +140,8 @@ impl Connection {
             frame_limit: address.limits.frame_size.min(server_limit),
             unsent: Mutex::default(),
             has_unsent: AtomicBool::new(false),
+            wake_reader: wake_reader
+                .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no connection can be opened", fault))?,
             inbox: Mutex::new(Inbox::new(Box::new(reader))),
         }))
     }
@@ -163,13 +183,13 @@ impl Connection {
     ) -> Result<(), ConnectionFault> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let enclose = |out: &mut Vec<u8>| self.enclose(id, call, object, deadline, out);
-        let waited = match self.lead().map_err(not_sent)? {
+        let waited = match self.lead().map_err(ConnectionFault::Unsent)? {
             Some(leading) => self.call_alone(leading, id, enclose, until, read)?,
             None => {
                 let mut frame = Vec::new();
                 enclose(&mut frame)?;
                 self.inbox().expect(id);
-                self.send_expected(id, &frame, 0, until)?;
+                self.send_expected(id, &frame, Sending::NotBegun, until)?;
                 self.wait_for_answer(id, until, read)
             }
         };
@@ -187,11 +207,13 @@ impl Connection {
         deadline: Duration,
         until: Option<Instant>,
     ) -> Result<u64, ConnectionFault> {
+        // The connection may have been lost before.
+        self.inbox().check().map_err(ConnectionFault::Unsent)?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mut frame = Vec::new();
         self.enclose(id, call, object, deadline, &mut frame)?;
         self.inbox().expect(id);
-        self.send_expected(id, &frame, 0, until)?;
+        self.send_expected(id, &frame, Sending::NotBegun, until)?;
         Ok(id)
     }
 
@@ -238,12 +260,12 @@ impl Connection {
         let Some(reader) = &mut leading.reader else { return Ok(Waited::TimedOut) };
         reader.outgoing.clear();
         enclose(&mut reader.outgoing)?;
-        let sent = self.try_send(&reader.outgoing).map_err(|error| self.lost_unsent(id, error))?;
-        if sent < reader.outgoing.len() {
+        let sending = self.try_send(&reader.outgoing).map_err(|error| self.lost_unsent(id, error))?;
+        if !matches!(sending, Sending::Done) {
             let frame = std::mem::take(&mut reader.outgoing);
             self.inbox().expect(id);
             drop(leading);
-            self.send_expected(id, &frame, sent, until)?;
+            self.send_expected(id, &frame, sending, until)?;
             return Ok(self.wait_for_answer(id, until, read));
         }
         reader.outgoing.shrink_to(frame::KEPT_BUFFER);
@@ -296,56 +318,69 @@ impl Connection {
         put(&mut unsent.bytes);
         // Who reads next reports a lost connection.
         let _ = self.flush(&mut unsent);
+        self.leave_to_reader(&unsent);
     }
 
     // Sending.
 
-    /// Sends what there is room for; returns how many bytes of `frame` need no further care.
-    fn try_send(&self, frame: &[u8]) -> Result<usize> {
+    /// Sends `frame`, as far as there is room.
+    fn try_send(&self, frame: &[u8]) -> Result<Sending> {
         let mut unsent = self.unsent();
         if !unsent.is_empty() && !self.flush(&mut unsent)? {
-            return Ok(0);
+            return Ok(Sending::NotBegun);
         }
         let sent = self.socket.send(frame)?;
-        if 0 < sent && sent < frame.len() {
-            // The rest of a frame that was begun.
-            unsent.bytes.extend_from_slice(&frame[sent..]);
-            self.has_unsent.store(true, Ordering::Relaxed);
+        if sent == frame.len() {
+            return Ok(Sending::Done);
         }
-        Ok(sent)
+        if sent == 0 {
+            return Ok(Sending::NotBegun);
+        }
+        unsent.bytes.extend_from_slice(&frame[sent..]);
+        self.has_unsent.store(true, Ordering::Relaxed);
+        Ok(Sending::Until(unsent.end()))
     }
 
-    /// Sends the frame of a call whose answer is expected, of which `begun` bytes were sent. Reads while there
-    /// is no room and no other thread reads: else a server that waits for its answers to be read would wait
-    /// for ever.
+    /// Sends the frame of a call whose answer is expected. Reads while there is no room and no other thread
+    /// reads: else a server that waits for its answers to be read would wait for ever.
     fn send_expected(
         self: &Arc<Self>,
         id: u64,
         frame: &[u8],
-        begun: usize,
+        mut sending: Sending,
         until: Option<Instant>,
     ) -> Result<(), ConnectionFault> {
-        let mut begun = begun;
         loop {
-            let sent = if begun == 0 {
-                begun = self.try_send(frame).map_err(|error| self.lost_unsent(id, error))?;
-                begun == frame.len()
-            } else {
-                self.flush(&mut self.unsent()).map_err(|error| self.lost_unsent(id, error))?
+            sending = match sending {
+                Sending::Done => return Ok(()),
+                Sending::NotBegun => self.try_send(frame).map_err(|error| self.lost_unsent(id, error))?,
+                Sending::Until(end) => {
+                    let mut unsent = self.unsent();
+                    let flushed = self.flush(&mut unsent);
+                    if unsent.sent() >= end {
+                        // All of it was sent, whatever has happened to what came after it.
+                        return Ok(());
+                    }
+                    drop(unsent);
+                    flushed.map_err(|error| self.lost_unsent(id, error))?;
+                    sending
+                }
             };
-            if sent {
+            if matches!(sending, Sending::Done) {
                 return Ok(());
             }
-            match self.wait_for_room(until) {
-                Ok(true) => {}
-                Ok(false) if begun == 0 => {
+            match (self.wait_for_room(until), &sending) {
+                (Ok(true), _) => {}
+                (Ok(false), Sending::NotBegun) => {
                     self.inbox().forget(id);
                     let message = "the server did not read the call before its deadline; it was not sent";
                     return Err(ConnectionFault::OfCall(Error::new(ErrorId::DEADLINE_EXCEEDED, message)));
                 }
-                // The rest is sent by whoever uses the connection next.
-                Ok(false) => return Ok(()),
-                Err(error) => return Err(self.lost_unsent(id, error)),
+                (Ok(false), _) => {
+                    self.leave_to_reader(&self.unsent());
+                    return Ok(());
+                }
+                (Err(error), _) => return Err(self.lost_unsent(id, error)),
             }
         }
     }
@@ -383,12 +418,21 @@ impl Connection {
             }
         };
         if unsent.is_empty() {
+            unsent.before = unsent.end();
             unsent.bytes.clear();
             unsent.bytes.shrink_to(frame::KEPT_BUFFER);
             unsent.start = 0;
         }
         self.has_unsent.store(!unsent.is_empty(), Ordering::Relaxed);
         result.map(|()| unsent.is_empty())
+    }
+
+    /// Lets the thread that reads send what is left: it may sleep until bytes arrive.
+    fn leave_to_reader(&self, unsent: &Unsent) {
+        if !unsent.is_empty() {
+            // The counter of an eventfd cannot overflow here, and nothing else can fail.
+            let _ = self.wake_reader.write(1);
+        }
     }
 
     /// The connection was lost before the call `id` was sent.
@@ -562,11 +606,12 @@ impl Connection {
                 continue;
             }
             let event = if self.has_unsent.load(Ordering::Relaxed) { Event::Any } else { Event::Readable };
-            if !self.socket.wait(event, until)? {
+            if !self.socket.wait_or(event, &self.wake_reader, until)? {
                 return Ok(false);
             }
-            if event == Event::Any {
-                self.flush(&mut self.unsent())?;
+            if self.has_unsent.load(Ordering::Relaxed) {
+                // Receiving reports a lost connection, after the answers that arrived before.
+                let _ = self.flush(&mut self.unsent());
             }
             self.socket.receive(&mut reader.incoming)?;
         }
@@ -661,6 +706,16 @@ impl Connection {
 impl Unsent {
     fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
+    }
+
+    /// The place behind the last byte.
+    fn end(&self) -> u64 {
+        self.before + self.bytes.len() as u64
+    }
+
+    /// The place of the first byte that was not sent.
+    fn sent(&self) -> u64 {
+        self.before + self.start as u64
     }
 }
 

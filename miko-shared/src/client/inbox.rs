@@ -94,6 +94,12 @@ impl<R, W: Wake> Inbox<R, W> {
         self.fault.clone().map_or_else(|| Ok(self.reader.take()), Err)
     }
 
+    /// # Errors
+    /// If the connection was lost.
+    pub(super) fn check(&self) -> Result<()> {
+        self.fault.clone().map_or(Ok(()), Err)
+    }
+
     /// Takes the reader back, and wakes a thread to read in turn.
     pub(super) fn return_reader(&mut self, reader: R) {
         self.reader = Some(reader);

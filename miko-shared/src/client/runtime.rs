@@ -3,7 +3,10 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
-use std::task::{Context, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
 
 use miko_rpc::{Error, ErrorId, Result};
 use tokio::runtime::Handle;
@@ -34,6 +37,28 @@ pub(super) fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
     let message = "a method calls the server that is running it, which would wait for itself: \
                    call the implementation directly";
     Err(Error::new(ErrorId::SELF_CALL, message).with("path", path.display().to_string()))
+}
+
+/// Waits for a future that other threads complete, at most until this time, without a runtime.
+pub(super) fn block_until<F: Future>(until: Option<Instant>, future: F) -> Option<F::Output> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(output);
+        }
+        match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            None => thread::park(),
+            Some(left) if left.is_zero() => return None,
+            Some(left) => thread::park_timeout(left),
+        }
+    }
 }
 
 /// Refuses where this thread has entered a tokio runtime, also outside a task.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use miko_rpc::{Error, ErrorId, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
 use nix::sys::socket::{MsgFlags, recv, send};
 
 use crate::wire::frame::FrameBuffer;
@@ -59,20 +60,42 @@ impl Socket {
     /// received the request and the socket becomes writable. That doubles the context switches and costs the
     /// server another wake-up. `poll` is woken only by the events it requests.
     pub(super) fn wait(&self, event: Event, until: Option<Instant>) -> Result<bool> {
-        let flags = match event {
-            Event::Readable => PollFlags::POLLIN,
-            Event::Writable => PollFlags::POLLOUT,
-            Event::Any => PollFlags::POLLIN | PollFlags::POLLOUT,
-        };
-        let timeout = until.map_or(PollTimeout::NONE, |until| {
-            let milliseconds = until.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
-            PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
-        });
-        match poll(&mut [PollFd::new(self.0.as_fd(), flags)], timeout) {
-            Ok(0) => Ok(until.is_none_or(|until| Instant::now() < until)),
-            Ok(_) | Err(Errno::EINTR) => Ok(true),
-            Err(fault) => Err(connection_error(fault.into())),
+        poll_until(&mut [PollFd::new(self.0.as_fd(), event.flags())], until)
+    }
+
+    /// As [`wait`](Self::wait), or until `wake` is written to, which is reset.
+    pub(super) fn wait_or(&self, event: Event, wake: &EventFd, until: Option<Instant>) -> Result<bool> {
+        let mut descriptors =
+            [PollFd::new(self.0.as_fd(), event.flags()), PollFd::new(wake.as_fd(), PollFlags::POLLIN)];
+        let in_time = poll_until(&mut descriptors, until)?;
+        if descriptors[1].any() == Some(true) {
+            // It may have been reset by the thread that read before.
+            let _ = wake.read();
         }
+        Ok(in_time)
+    }
+}
+
+impl Event {
+    fn flags(self) -> PollFlags {
+        match self {
+            Self::Readable => PollFlags::POLLIN,
+            Self::Writable => PollFlags::POLLOUT,
+            Self::Any => PollFlags::POLLIN | PollFlags::POLLOUT,
+        }
+    }
+}
+
+/// Polls until one of the descriptors is ready; `false` if the time is `until`.
+fn poll_until(descriptors: &mut [PollFd<'_>], until: Option<Instant>) -> Result<bool> {
+    let timeout = until.map_or(PollTimeout::NONE, |until| {
+        let milliseconds = until.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+        PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
+    });
+    match poll(descriptors, timeout) {
+        Ok(0) => Ok(until.is_none_or(|until| Instant::now() < until)),
+        Ok(_) | Err(Errno::EINTR) => Ok(true),
+        Err(fault) => Err(connection_error(fault.into())),
     }
 }
 

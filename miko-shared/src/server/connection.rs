@@ -1,6 +1,7 @@
 //! The calls of one connection, after its handshake.
 
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use miko_rpc::codec::split_variant;
@@ -16,11 +17,11 @@ use tracing::{Level, enabled, warn};
 
 use super::Shared;
 use super::around::{self, CallInfo, Peer};
-use super::peer_process::PeerProcess;
+use super::peer_process::{Exchanged, PeerProcess};
 use super::session::{Outgoing, Parked, Retry, Session, memory_of_answer, no_object};
 use crate::serving;
 use crate::wire::envelope::{Envelope, enclose_response};
-use crate::wire::extension::{FromClient, is_extension};
+use crate::wire::extension::{FromClient, is_control, is_extension};
 use crate::wire::frame::FrameBuffer;
 use crate::wire::message::{self, Incoming, IncomingCall};
 
@@ -30,6 +31,12 @@ const FLUSH_AT: usize = 64 << 10;
 /// A call that takes this long is logged, since all other calls wait for it.
 const SLOW_CALL: Duration = Duration::from_secs(1);
 
+/// The most objects, streams and pending calls of a connection.
+const MAX_OPEN: usize = 1 << 17;
+
+/// A deadline beyond it is none.
+const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The id of an answer to a message without a readable id.
 const NO_ID: u64 = 0;
 
@@ -38,6 +45,8 @@ pub(super) struct ConnectionState {
     peer: Peer,
     incoming: FrameBuffer,
     outgoing: Vec<u8>,
+    /// How many bytes of `outgoing` were sent.
+    sent: usize,
     handles: Handles,
     /// There is one once an answer has carried an object or a stream.
     session: Option<Box<Session>>,
@@ -53,6 +62,7 @@ impl ConnectionState {
             peer,
             incoming,
             outgoing: Vec::new(),
+            sent: 0,
             handles: Handles::default(),
             session: None,
             arrived: Instant::now(),
@@ -68,7 +78,7 @@ impl ConnectionState {
     /// Serves the next call that has arrived. Returns `None` if there is none, [`FLUSH_AT`] bytes of answers
     /// are pending, or the connection is to end.
     pub(super) fn serve_next<I: Interface + ?Sized>(&mut self, shared: &Shared<I>) -> Option<ServedCall> {
-        if self.end.is_some() || self.outgoing.len() >= FLUSH_AT {
+        if self.end.is_some() || !self.has_calls(shared.limits.frame_size) {
             return None;
         }
         let answer_begin = self.outgoing.len();
@@ -80,6 +90,7 @@ impl ConnectionState {
             outgoing: &mut self.outgoing,
             handles: &mut self.handles,
             passes: Vec::new(),
+            deadline: self.arrived,
             is_retry: false,
         };
         let served = match due {
@@ -93,11 +104,18 @@ impl ConnectionState {
                 Err(too_large) => Err(too_large),
             },
         };
-        let passes = answering.passes;
+        let Answering { passes, deadline, .. } = answering;
         if self.handles.has_carried() {
             // Only the answer to a request carries something.
             let id = served.as_ref().ok().copied().flatten().unwrap_or(NO_ID);
-            self.session.get_or_insert_default().adopt(id, self.handles.take());
+            let session = self.session.get_or_insert_default();
+            session.adopt(id, deadline, self.handles.take());
+            if session.len() > MAX_OPEN {
+                serving::run(|| session.withdraw_after(last_handle));
+                self.outgoing.truncate(answer_begin);
+                let message = "too many objects, streams and calls are open on this connection";
+                self.refuse(id, &Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN));
+            }
         }
         match served {
             Ok(id) => Some(ServedCall { id, answer_begin, last_handle, _passes: passes }),
@@ -114,7 +132,7 @@ impl ConnectionState {
         if let Some(first) = calls.peek() {
             self.outgoing.truncate(first.answer_begin);
             if let Some(session) = &mut self.session {
-                session.withdraw_after(first.last_handle);
+                serving::run(|| session.withdraw_after(first.last_handle));
             }
         }
         for id in calls.filter_map(|call| call.id) {
@@ -122,16 +140,39 @@ impl ConnectionState {
         }
     }
 
-    /// Whether there are calls to serve.
+    /// Whether there are calls to serve. While [`FLUSH_AT`] bytes of answers are pending, only those whose
+    /// turn at a gate has come, which others wait for, and frames without an answer.
     fn has_calls(&self, frame_size: usize) -> bool {
-        self.incoming.is_ready(frame_size) || self.session.as_ref().is_some_and(|session| session.has_due())
+        self.session.as_ref().is_some_and(|session| session.has_due())
+            || self.incoming.is_ready(frame_size)
+                && (!self.is_full() || self.incoming.peek_frame().is_some_and(is_control))
     }
 
-    /// Appends the items and later answers that are ready; whether there are more.
-    fn pump(&mut self, frame_size: usize) -> bool {
-        let Self { session, outgoing: bytes, handles, .. } = self;
-        let mut outgoing = Outgoing { bytes, handles, frame_size, full: FLUSH_AT };
-        session.as_mut().is_some_and(|session| session.pump(&mut outgoing))
+    /// Whether [`FLUSH_AT`] bytes of answers are pending.
+    fn is_full(&self) -> bool {
+        self.outgoing.len() - self.sent >= FLUSH_AT
+    }
+
+    /// Forgets bytes that were sent.
+    fn record_sent(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.outgoing.len() {
+            self.outgoing.clear();
+            self.outgoing.shrink_to(FLUSH_AT);
+            self.sent = 0;
+        } else if self.sent > self.outgoing.len() / 2 {
+            self.outgoing.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// Appends the items and later answers that are ready.
+    fn pump(&mut self, frame_size: usize) {
+        let Self { session, outgoing: bytes, handles, sent, .. } = self;
+        let mut outgoing = Outgoing { bytes, handles, frame_size, full: *sent + FLUSH_AT };
+        if let Some(session) = session {
+            serving::run(|| session.pump(&mut outgoing));
+        }
     }
 
     /// Appends a refusal to the answers.
@@ -156,8 +197,13 @@ impl ConnectionState {
     /// of the call comes from the envelope that blocking clients put first; without it the id is unknown and
     /// the connection ends.
     fn refuse_partial_frame(&mut self, error: Error) {
-        match Envelope::open(self.incoming.partial_frame()) {
-            Some((Envelope { id, .. }, _)) => {
+        let partial = self.incoming.partial_frame();
+        let of_object = || match FromClient::read(partial) {
+            Ok(FromClient::Call { id, .. }) => Some(id),
+            _ => None,
+        };
+        match Envelope::open(partial).map(|(Envelope { id, .. }, _)| id).or_else(of_object) {
+            Some(id) => {
                 self.incoming.skip_frame();
                 self.refuse(id, &error);
             }
@@ -186,6 +232,8 @@ struct Answering<'s> {
     handles: &'s mut Handles,
     /// The gates that the call has entered.
     passes: Vec<Pass>,
+    /// The deadline of the call, once it was read.
+    deadline: Instant,
     /// Whether the call was parked at a gate before.
     is_retry: bool,
 }
@@ -212,44 +260,86 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
                 state.serve(shared);
             }
         }
-        let has_more_items = state.pump(frame_size);
+        if !peer_process.has_ended() {
+            state.pump(frame_size);
+        }
         if let Some(end) = &state.end {
             // Quoted: it may contain text of the client, with line breaks.
             warn!(error = ?end.to_string(), "closed by the server");
-            return send_final_error(stream, end, state.outgoing).await;
+            return send_final_error(stream, end, state.outgoing.split_off(state.sent)).await;
         }
-        peer_process.watch_if(state.session.is_some(), stream);
-        if !state.outgoing.is_empty() {
-            if peer_process.send(stream, &state.outgoing).await.is_err() {
-                return;
-            }
-            state.outgoing.clear();
-            state.outgoing.shrink_to(FLUSH_AT);
-        }
-        // Calls may be left that were not served, as after [`FLUSH_AT`] bytes of answers.
-        if state.has_calls(frame_size) {
-            continue;
-        }
-        state.incoming.shrink();
-        memory::trim_if_grown();
-        let read = match &mut state.session {
-            None => stream.read(state.incoming.room()).await.map(Some),
-            Some(session) => {
-                if has_more_items {
-                    // Other connections, and calls of this one, have their turn between items.
-                    yield_now().await;
-                }
-                peer_process
-                    .read_or(stream, state.incoming.room(), |context| session.poll_ready(context))
-                    .await
-            }
+        let goes_on = match state.session {
+            None => exchange(stream, &mut state, frame_size).await,
+            Some(_) => exchange_with_session(stream, &mut state, &mut peer_process, frame_size).await,
         };
-        match read {
-            Ok(Some(count)) if count > 0 => state.receive(count, frame_size),
-            Ok(None) => {}
-            _ => return,
+        if !goes_on {
+            return;
         }
     }
+}
+
+/// Sends the answers and reads what comes next; `false` at the end of the connection.
+async fn exchange(stream: &mut UnixStream, state: &mut ConnectionState, frame_size: usize) -> bool {
+    if !state.outgoing.is_empty() {
+        if stream.write_all(&state.outgoing[state.sent..]).await.is_err() {
+            return false;
+        }
+        state.record_sent(state.outgoing.len() - state.sent);
+    }
+    // Calls may be left that were not served, as after [`FLUSH_AT`] bytes of answers.
+    if state.has_calls(frame_size) {
+        return true;
+    }
+    state.incoming.shrink();
+    memory::trim_if_grown();
+    match stream.read(state.incoming.room()).await {
+        Ok(count) if count > 0 => {
+            state.receive(count, frame_size);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// As [`exchange`], while something is open: also when a client does not read, its credit, releases and
+/// cancellations are read, and what is open ends with its process. Waits for one event.
+async fn exchange_with_session(
+    stream: &mut UnixStream,
+    state: &mut ConnectionState,
+    peer_process: &mut PeerProcess,
+    frame_size: usize,
+) -> bool {
+    peer_process.watch(stream);
+    if state.has_calls(frame_size) {
+        // The turn of a call at a gate has come.
+        return true;
+    }
+    // What was read is served first, so that a client that does not read cannot fill the memory.
+    let may_read = !state.incoming.is_ready(frame_size);
+    if may_read && state.outgoing.is_empty() {
+        state.incoming.shrink();
+        memory::trim_if_grown();
+    }
+    let may_pump = !state.is_full() && !peer_process.has_ended();
+    let ConnectionState { incoming, outgoing, sent, session, .. } = state;
+    let room = if may_read { Some(incoming.room()) } else { None };
+    let is_ready = |context: &mut Context<'_>| match session {
+        Some(session) if may_pump => session.poll_ready(context),
+        _ => Poll::Pending,
+    };
+    match peer_process.exchange(stream, &outgoing[*sent..], room, is_ready).await {
+        Ok(Exchanged::Sent(count)) => {
+            state.record_sent(count);
+            if state.session.as_ref().is_some_and(|session| session.has_ready()) {
+                // Other connections, and calls of this one, have their turn between items.
+                yield_now().await;
+            }
+        }
+        Ok(Exchanged::Read(count)) if count > 0 => state.receive(count, frame_size),
+        Ok(Exchanged::Ready) => {}
+        _ => return false,
+    }
+    true
 }
 
 /// Runs the call in one frame and appends its answer. Returns the id of an answered request. An error ends
@@ -266,10 +356,7 @@ fn serve_frame<I: Interface + ?Sized>(
     let read = memory::read_frame(frame.len(), shared.limits.frame_size, || Incoming::read(frame));
     let call = match read {
         Ok(Incoming::Call(call)) => call,
-        Ok(Incoming::Cancel(id)) => {
-            cancel(id, session, answering);
-            return Ok(None);
-        }
+        Ok(Incoming::Cancel(id)) => return Ok(cancel(id, session, answering)),
         Err(fault) => return Err(unreadable(&fault.to_string())),
     };
     let IncomingCall { id, deadline, .. } = call;
@@ -310,18 +397,20 @@ fn serve_extension<I: Interface + ?Sized>(
                 serving::run(|| session.release(handle));
             }
         }
-        FromClient::Cancel { id } => cancel(id, session, answering),
+        FromClient::Cancel { id } => return Ok(cancel(id, session, answering)),
     }
     Ok(None)
 }
 
-/// Drops the later answer to the call `id`. Any other call has run already, since calls run in order.
-fn cancel(id: u64, session: &mut Option<Box<Session>>, answering: &mut Answering<'_>) {
-    let was_cancelled = session.as_mut().is_some_and(|session| serving::run(|| session.cancel(id)));
-    if was_cancelled {
+/// Drops the later answer to the call `id`, which is answered as cancelled. Any other call has run already,
+/// since calls run in order. Returns the id of a call that was answered.
+fn cancel(id: u64, session: &mut Option<Box<Session>>, answering: &mut Answering<'_>) -> Option<u64> {
+    let session = session.as_mut()?;
+    serving::run(|| session.cancel(id)).then(|| {
         let error = Error::new(ErrorId::CANCELLED, "the caller gave the call up");
         message::encode_refusal(id, &error, answering.outgoing);
-    }
+        id
+    })
 }
 
 /// A call whose frame was read.
@@ -388,31 +477,35 @@ fn try_serve_call<I: Interface + ?Sized>(
     let (name, arguments) =
         call.call.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
     let method = shared.activity.begin(surface, name, now);
-    let Answering { peer, outgoing, handles, passes, arrived, is_retry } = answering;
+    let Answering { peer, outgoing, handles, passes, arrived, deadline: answers_by, is_retry } = answering;
     let begin = outgoing.len();
-    let (mut outcome, mut parked) = (Served::Pending, None);
+    let call_deadline = arrived.checked_add(call.deadline);
+    *answers_by = call_deadline.unwrap_or(now + FAR_FUTURE);
+    // What the hook returns for a call that has run does not change what has become of it.
+    let (mut is_pending, mut parked) = (false, None);
     let served = enclose_response(call.id, shared.limits.frame_size, outgoing, |answer, limit| {
         let mut serve = || {
-            let call_deadline = arrived.checked_add(call.deadline);
             let run = || target(Call::message(name, arguments, answer, limit).within(&mut **handles));
             let (served, gates) = serve_gated(call_deadline, std::mem::take(passes), run);
             *passes = gates.passes;
             parked = gates.parked;
             // To the hook, a parked call is one whose answer comes later.
-            if parked.is_some() { Ok(Served::Pending) } else { served }
+            let served = if parked.is_some() { Ok(Served::Pending) } else { served };
+            is_pending = matches!(served, Ok(Served::Pending));
+            served
         };
-        outcome = serving::run(|| match (&shared.around, method) {
+        serving::run(|| match (&shared.around, method) {
             (Some(hook), Some(method)) if !*is_retry => {
                 let info = CallInfo { method, peer, deadline: call.deadline };
                 around::run(&**hook, &info, &mut serve)
             }
             _ => serve(),
-        })?;
-        Ok(())
+        })
+        .map(drop)
     });
     shared.activity.end();
     report_slow(method, now);
-    if outcome == Served::Pending || served.is_err() {
+    if is_pending || served.is_err() {
         // The answer comes later, or what was written of it is discarded.
         outgoing.truncate(begin);
         if served.is_err() || parked.is_some() {

@@ -3,12 +3,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use nix::sys::socket::{Shutdown, getsockopt, shutdown, sockopt};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 
 /// The process at the other end of a socket, watched while it has anything open.
@@ -26,10 +26,20 @@ pub(super) enum PeerProcess {
     Ended,
 }
 
+/// What has happened on a connection.
+pub(super) enum Exchanged {
+    /// This many bytes were sent.
+    Sent(usize),
+    /// This many bytes were read; none at the end.
+    Read(usize),
+    /// There is something to send, or the process has ended.
+    Ready,
+}
+
 impl PeerProcess {
-    /// Begins to watch the process that connected `stream`, if something is open.
-    pub(super) fn watch_if(&mut self, is_open: bool, stream: &UnixStream) {
-        if is_open && matches!(self, Self::Unwatched) {
+    /// Begins to watch the process that connected `stream`.
+    pub(super) fn watch(&mut self, stream: &UnixStream) {
+        if matches!(self, Self::Unwatched) {
             let process = getsockopt(stream, sockopt::PeerPidfd).ok();
             *self = Self::Watched(process.and_then(|process| {
                 // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd`
@@ -39,57 +49,45 @@ impl PeerProcess {
         }
     }
 
-    /// Sends answers and items, unless the process has ended.
-    pub(super) async fn send(&mut self, stream: &mut UnixStream, bytes: &[u8]) -> io::Result<()> {
-        if matches!(self, Self::Ended) {
-            return Ok(());
-        }
-        let sent = {
-            let mut writing = pin!(stream.write_all(bytes));
-            poll_fn(|context| match writing.as_mut().poll(context) {
-                Poll::Ready(sent) => Poll::Ready(Some(sent)),
-                Poll::Pending => self.poll_end(context).map(|()| None),
-            })
-            .await
-        };
-        sent.unwrap_or_else(|| {
-            self.end(stream);
-            Ok(())
-        })
+    /// Whether the process has ended: it gets nothing any more.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self, Self::Ended)
     }
 
-    /// Reads bytes into `room`, or waits until `other` is ready (`None`), or the process has ended (`None`).
-    pub(super) async fn read_or(
+    /// Sends `unsent`, reads into `room`, if there is one, or waits until `is_ready`; whichever comes first.
+    pub(super) async fn exchange(
         &mut self,
         stream: &mut UnixStream,
-        room: &mut [u8],
-        mut other: impl FnMut(&mut Context<'_>) -> Poll<()>,
-    ) -> io::Result<Option<usize>> {
-        let mut buffer = ReadBuf::new(room);
-        let read = poll_fn(|context| {
-            if let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(context, &mut buffer) {
-                return Poll::Ready(Some(read));
+        unsent: &[u8],
+        room: Option<&mut [u8]>,
+        mut is_ready: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    ) -> io::Result<Exchanged> {
+        if self.has_ended() && !unsent.is_empty() {
+            return Ok(Exchanged::Sent(unsent.len()));
+        }
+        let mut buffer = room.map(ReadBuf::new);
+        let exchanged = poll_fn(|context| {
+            // Credit, releases and calls come before more items.
+            if let Some(buffer) = &mut buffer
+                && let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(context, buffer)
+            {
+                return Poll::Ready(Some(read.map(|()| Exchanged::Read(buffer.filled().len()))));
             }
-            if !matches!(self, Self::Ended) && other(context).is_ready() {
-                return Poll::Ready(None);
+            if !unsent.is_empty()
+                && let Poll::Ready(sent) = Pin::new(&mut *stream).poll_write(context, unsent)
+            {
+                return Poll::Ready(Some(sent.map(Exchanged::Sent)));
+            }
+            if is_ready(context).is_ready() {
+                return Poll::Ready(Some(Ok(Exchanged::Ready)));
             }
             self.poll_end(context).map(|()| None)
         })
         .await;
-        match read {
-            Some(read) => read.map(|()| Some(buffer.filled().len())),
-            None => {
-                if self.has_ended().await {
-                    self.end(stream);
-                }
-                Ok(None)
-            }
-        }
-    }
-
-    /// Whether a watched process has ended by now.
-    async fn has_ended(&self) -> bool {
-        poll_fn(|context| Poll::Ready(self.poll_end(context).is_ready())).await
+        exchanged.unwrap_or_else(|| {
+            self.end(stream);
+            Ok(Exchanged::Ready)
+        })
     }
 
     fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {

@@ -78,8 +78,8 @@ struct OpenParked {
 
 struct OpenStream {
     source: Box<dyn ServedStream>,
-    /// How many bytes of items the client has room for.
-    credit: u64,
+    /// How many bytes of items the client has room for. An item may exceed it; then this is negative.
+    credit: i64,
     waker: NamedWaker,
 }
 
@@ -87,6 +87,8 @@ struct OpenAnswer {
     /// The id of the call.
     id: u64,
     answer: Box<dyn LaterAnswer>,
+    /// Ends at the deadline of the call.
+    timer: Pin<Box<Sleep>>,
     waker: NamedWaker,
 }
 
@@ -101,8 +103,13 @@ pub(super) struct Outgoing<'s> {
 }
 
 impl Session {
-    /// Takes in what the answer to the call `id` has carried.
-    pub(super) fn adopt(&mut self, id: u64, carried: impl Iterator<Item = (u64, Carried)>) {
+    /// Takes in what the answer to the call `id` has carried. `deadline` is that of the call.
+    pub(super) fn adopt(
+        &mut self,
+        id: u64,
+        deadline: Instant,
+        carried: impl Iterator<Item = (u64, Carried)>,
+    ) {
         for (handle, carried) in carried {
             let open = match carried {
                 Carried::Object(object) => Open::Object(object),
@@ -116,7 +123,8 @@ impl Session {
                     // It registers the waker when it is polled.
                     waker.make_ready();
                     self.pending.insert(id, handle);
-                    Open::Answer(OpenAnswer { id, answer, waker })
+                    let timer = Box::pin(sleep_until(deadline.into()));
+                    Open::Answer(OpenAnswer { id, answer, timer, waker })
                 }
             };
             self.open.insert(handle, open);
@@ -158,6 +166,7 @@ impl Session {
     pub(super) fn add_credit(&mut self, handle: u64, bytes: u64) {
         // A stream that has ended may be given credit that was on its way.
         if let Some(Open::Stream(stream)) = self.open.get_mut(&handle) {
+            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
             stream.credit = stream.credit.saturating_add(bytes);
             stream.waker.make_ready();
         }
@@ -198,20 +207,36 @@ impl Session {
         self.ready.poll(context)
     }
 
-    /// Appends the items and answers that are ready; whether there are more.
-    pub(super) fn pump(&mut self, outgoing: &mut Outgoing<'_>) -> bool {
+    /// Whether something is named that may have something to send.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// How many things are open.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Appends the items and answers that are ready, and lets parked calls be made again that are.
+    pub(super) fn pump(&mut self, outgoing: &mut Outgoing<'_>) {
         if self.ready.is_empty() {
-            return false;
+            return;
         }
         let until = Instant::now() + MAX_PUMP_TIME;
+        let mut had_turn = Vec::new();
         for handle in self.ready.take() {
-            let has_ended = match self.open.get_mut(&handle) {
-                Some(Open::Stream(stream)) => stream.pump(handle, until, &mut self.item, outgoing),
+            match self.open.get_mut(&handle) {
+                Some(Open::Stream(stream)) => match stream.pump(handle, until, &mut self.item, outgoing) {
+                    Pumped::Ended => self.remove(handle),
+                    Pumped::HadTurn => had_turn.push(handle),
+                    Pumped::Waits => {}
+                },
                 Some(Open::Answer(answer)) => {
                     answer.waker.is_taken();
-                    answer.is_ready() && {
-                        self.send_answer(handle, outgoing);
-                        continue;
+                    if outgoing.is_full() {
+                        answer.waker.make_ready();
+                    } else if let Poll::Ready(answered) = answer.poll() {
+                        self.send_answer(handle, answered, outgoing);
                     }
                 }
                 Some(Open::Parked(parked)) => {
@@ -219,15 +244,16 @@ impl Session {
                     if parked.is_due() {
                         self.make_due(handle);
                     }
-                    false
                 }
-                Some(Open::Object(_)) | None => false,
-            };
-            if has_ended {
-                self.remove(handle);
+                Some(Open::Object(_)) | None => {}
             }
         }
-        !self.ready.is_empty()
+        // Behind those that had no turn, or one that always has items would be the only one.
+        for handle in had_turn {
+            if let Some(Open::Stream(stream)) = self.open.get(&handle) {
+                stream.waker.make_ready();
+            }
+        }
     }
 
     /// Lets a parked call be made again.
@@ -239,14 +265,16 @@ impl Session {
         self.due.push_back(Retry { frame, arrived, passes });
     }
 
-    /// Appends an answer that is there.
-    fn send_answer(&mut self, handle: u64, outgoing: &mut Outgoing<'_>) {
+    /// Appends an answer that is there, or refuses the call after its deadline.
+    fn send_answer(&mut self, handle: u64, answered: Result<()>, outgoing: &mut Outgoing<'_>) {
         let Some(Open::Answer(OpenAnswer { id, answer, .. })) = self.open.remove(&handle) else { return };
         self.pending.remove(&id);
         let Outgoing { bytes, handles, frame_size, .. } = outgoing;
         let begin = bytes.len();
-        let written = enclose_response(id, *frame_size, bytes, |out, limit| {
-            serving::run(|| answer.write(out, limit, &mut **handles).map(drop))
+        let written = answered.and_then(|()| {
+            enclose_response(id, *frame_size, bytes, |out, limit| {
+                answer.write(out, limit, &mut **handles).map(drop)
+            })
         });
         let sent = written.and_then(|()| memory_of_answer(bytes.len() - begin));
         if let Err(error) = sent {
@@ -254,7 +282,8 @@ impl Session {
             handles.discard();
             message::encode_refusal(id, &error, bytes);
         }
-        self.adopt(id, handles.take());
+        // An answer that came later carries no further answer.
+        self.adopt(id, Instant::now(), handles.take());
     }
 }
 
@@ -264,43 +293,77 @@ impl Drop for Session {
     }
 }
 
+/// What became of the turn of a stream.
+enum Pumped {
+    /// It has sent what it has, or has no credit.
+    Waits,
+    /// It has sent items, and may have more.
+    HadTurn,
+    Ended,
+}
+
+impl Outgoing<'_> {
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= self.full
+    }
+}
+
 impl OpenStream {
-    /// Appends items while there are some, and room for them; whether the stream has ended.
-    fn pump(&mut self, handle: u64, until: Instant, item: &mut Vec<u8>, outgoing: &mut Outgoing<'_>) -> bool {
-        let Outgoing { bytes, frame_size: limit, full, .. } = outgoing;
+    /// Appends items while there are some, and room for them.
+    fn pump(
+        &mut self,
+        handle: u64,
+        until: Instant,
+        item: &mut Vec<u8>,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Pumped {
         self.waker.is_taken();
+        let limit = outgoing.frame_size;
+        let mut has_sent = false;
         while self.credit > 0 {
-            if bytes.len() >= *full || Instant::now() >= until {
+            if outgoing.is_full() || Instant::now() >= until {
+                if has_sent {
+                    return Pumped::HadTurn;
+                }
                 self.waker.make_ready();
-                return false;
+                return Pumped::Waits;
             }
+            let bytes = &mut *outgoing.bytes;
             item.clear();
-            let form = ItemForm::Message { limit: *limit };
-            match self.source.poll_next(&mut self.waker.context(), form, item) {
-                Poll::Pending => return false,
+            has_sent = true;
+            match self.source.poll_next(&mut self.waker.context(), ItemForm::Message { limit }, item) {
+                Poll::Pending => return Pumped::Waits,
                 Poll::Ready(StreamEvent::Item { seq }) => {
                     let begin = bytes.len();
-                    if let Err(error) = extension::put_item(handle, seq, item, *limit, bytes) {
+                    if let Err(error) = extension::put_item(handle, seq, item, limit, bytes) {
                         extension::put_end(handle, Some(&error), bytes);
-                        return true;
+                        return Pumped::Ended;
                     }
-                    let sent = bytes.len() - begin - HEADER_SIZE;
-                    self.credit = self.credit.saturating_sub(sent as u64);
+                    let sent = i64::try_from(bytes.len() - begin - HEADER_SIZE).unwrap_or(i64::MAX);
+                    self.credit = self.credit.saturating_sub(sent);
                 }
                 Poll::Ready(StreamEvent::Lagged(count)) => extension::put_lag(handle, count, bytes),
                 Poll::Ready(StreamEvent::End(error)) => {
                     extension::put_end(handle, error.as_ref(), bytes);
-                    return true;
+                    return Pumped::Ended;
                 }
             }
         }
-        false
+        Pumped::Waits
     }
 }
 
 impl OpenAnswer {
-    fn is_ready(&mut self) -> bool {
-        self.answer.poll(&mut self.waker.context()).is_ready()
+    /// Whether the answer is there; an error after the deadline of the call.
+    fn poll(&mut self) -> Poll<Result<()>> {
+        let mut context = self.waker.context();
+        if self.answer.poll(&mut context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        self.timer.as_mut().poll(&mut context).map(|()| {
+            let message = "the answer did not come before the deadline of the call";
+            Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message))
+        })
     }
 }
 

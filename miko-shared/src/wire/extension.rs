@@ -40,6 +40,11 @@ pub fn is_extension(frame: &[u8]) -> bool {
     matches!(frame.first(), Some(0x90..=0x9f))
 }
 
+/// Whether a frame of a client has no answer of its own: credit, release or cancellation.
+pub fn is_control(frame: &[u8]) -> bool {
+    matches!(FromClient::decode(frame), Some(read) if !matches!(read, FromClient::Call { .. }))
+}
+
 /// A frame from a client.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FromClient<'f> {

@@ -145,6 +145,12 @@ impl FrameBuffer {
         Ok(Some(&self.bytes[from..from + length]))
     }
 
+    /// The next complete frame without its header, which stays; `None` until it has arrived.
+    pub fn peek_frame(&self) -> Option<&[u8]> {
+        let length = self.announced_length()?;
+        self.bytes[self.start..self.end].get(HEADER_SIZE..HEADER_SIZE.checked_add(length)?)
+    }
+
     /// The length in the header of the next frame, once the header has arrived.
     fn announced_length(&self) -> Option<usize> {
         let header = self.bytes[self.start..self.end].first_chunk::<HEADER_SIZE>()?;
