@@ -67,7 +67,7 @@ fn render_objects(interface: &InterfaceModel<'_>) -> Option<TokenStream> {
 
         fn objects() -> ::std::vec::Vec<#rpc::ObjectInterface> {
             let mut objects = ::std::vec![#(#rpc::ObjectInterface::of::<#objects>()),*];
-            #(objects.extend(<dyn #supertraits as #rpc::Interface>::objects());)*
+            #(objects.append(&mut <dyn #supertraits as #rpc::Interface>::objects());)*
             objects
         }
     })
