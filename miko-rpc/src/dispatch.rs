@@ -156,6 +156,20 @@ pub(crate) fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawVa
     }
 }
 
+/// What a served call has written as its result.
+///
+/// # Errors
+/// Those of the call; `internal` if it has written nothing.
+pub(crate) fn written(
+    result: Option<Result<Box<RawValue>, DispatchError>>,
+    method: &str,
+) -> Result<Box<RawValue>, DispatchError> {
+    result.unwrap_or_else(|| {
+        let message = "the call was served without a result";
+        Err(Error::new(ErrorId::INTERNAL, message).with("method", method).into())
+    })
+}
+
 /// Reads a param. A `null` for an `Option<Option<T>>` or an `Option<Value>` is `Some(None)` or `Some(Null)`;
 /// only a missing param is the outer `None`.
 fn read_value<A: Arguments>(slots: &mut A::Slots, index: usize, value: Value) -> serde_json::Result<()> {

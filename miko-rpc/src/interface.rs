@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use crate::call::{Call, Served};
 use crate::client::Client;
-use crate::dispatch::DispatchError;
-use crate::error::{Error, ErrorId, Result};
+use crate::dispatch::{self, DispatchError};
+use crate::error::Result;
 use crate::method_names::MethodNames;
 
 /// An interface that can be shared. The attribute implements it for `dyn Trait`.
@@ -49,15 +49,12 @@ pub trait Interface: 'static {
     fn dispatch(&self, method: &str, params: Value) -> Result<Box<RawValue>, DispatchError> {
         let mut result = None;
         self.serve(Call::json(method, params, &mut result))?;
-        result.unwrap_or_else(|| {
-            let message = "the call was served without a result";
-            Err(Error::new(ErrorId::INTERNAL, message).with("method", method).into())
-        })
+        dispatch::written(result, method)
     }
 }
 
-/// An interface whose objects a method returns. Interfaces may refer to each other, so it is looked at when it
-/// is needed.
+/// An interface whose objects a method returns. Interfaces may refer to each other, so it is looked at when
+/// it is needed.
 pub struct ObjectInterface {
     name: &'static str,
     own_surface: fn() -> &'static Surface,

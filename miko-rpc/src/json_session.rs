@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::call::{Call, Served};
-use crate::dispatch::DispatchError;
+use crate::dispatch::{self, DispatchError};
 use crate::error::{Error, ErrorId, Result};
 use crate::handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent};
 use crate::interface::Interface;
@@ -138,10 +138,7 @@ impl<'i, I: Interface + ?Sized> JsonSession<'i, I> {
                 Carried::Answer(_) => None,
             };
         }
-        result.unwrap_or_else(|| {
-            let message = "the call was served without a result";
-            Err(Error::new(ErrorId::INTERNAL, message).with("method", method).into())
-        })
+        dispatch::written(result, method)
     }
 }
 
