@@ -11,6 +11,7 @@ mod async_link;
 mod async_transport;
 mod connection;
 mod exclusive;
+mod fault;
 mod handshake;
 mod inbox;
 mod items;
@@ -18,7 +19,6 @@ mod later;
 mod link;
 mod object;
 mod runtime;
-mod session_gone;
 mod socket;
 mod transport;
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use std::{io, process};
 
-use miko_rpc::{Discard, Error, ErrorId, Link, Method, ReceivedAnswer, Result, Surface, receive};
+use miko_rpc::{Discard, Error, ErrorId, Method, ReceivedAnswer, Result, Surface};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -20,11 +20,11 @@ use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep_until};
 
 use super::Address;
+use super::fault::{ConnectionFault, closed, lost, not_in_time};
 use super::handshake::ClientHandshake;
-use super::inbox::append_frame;
-use super::socket::not_in_time;
-use crate::wire::envelope::{Envelope, open_response};
-use crate::wire::extension::{self, FromServer, is_extension};
+use super::inbox::{Topic, append_frame, discard_answer, unexpected};
+use crate::wire::envelope::Envelope;
+use crate::wire::extension;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::Answer;
 
@@ -88,16 +88,6 @@ pub(super) struct EncodedCall {
     pub(super) object: Option<u64>,
 }
 
-/// Why a call returned no response.
-pub(super) enum AsyncCallError {
-    /// The connection was lost before the call was sent.
-    Unsent(Error),
-    /// The connection was lost; it is unknown whether the call ran.
-    Lost(Error),
-    /// The call could not be sent, was refused, or timed out.
-    OfCall(Error),
-}
-
 impl AsyncConnection {
     /// Performs the handshake on `stream` and spawns the driver.
     pub(super) async fn open(
@@ -149,29 +139,29 @@ impl AsyncConnection {
         self: &Arc<Self>,
         call: &EncodedCall,
         until: Instant,
-    ) -> Result<ReceivedAnswer, AsyncCallError> {
+    ) -> Result<ReceivedAnswer, ConnectionFault> {
         let id = self.send(call, until)?;
         let mut sent = SentCall { connection: self, id, call, is_pending: true };
         let answered = poll_fn(|context| self.poll_answer(id, context)).await;
-        if let Err(AsyncCallError::OfCall(_)) = &answered {
+        if let Err(ConnectionFault::OfCall(_)) = &answered {
             return Err(sent.time_out());
         }
         sent.is_pending = false;
         let response = Answer::read(&answered?).and_then(|answer| answer.response.map(Into::into));
-        let bytes = response.map_err(AsyncCallError::OfCall)?;
+        let bytes = response.map_err(ConnectionFault::OfCall)?;
         Ok(ReceivedAnswer { bytes, link: Arc::clone(self) as _ })
     }
 
     /// Sends a call, as far as there is room, and expects its answer.
-    fn send(&self, call: &EncodedCall, until: Instant) -> Result<u64, AsyncCallError> {
+    fn send(&self, call: &EncodedCall, until: Instant) -> Result<u64, ConnectionFault> {
         let deadline = until.saturating_duration_since(Instant::now());
         if !self.is_own() {
             let message = "an async connection was used in a fork of the process that opened it";
-            return Err(AsyncCallError::Unsent(Error::new(ErrorId::SERVER_GONE, message)));
+            return Err(ConnectionFault::Unsent(Error::new(ErrorId::SERVER_GONE, message)));
         }
         let mut state = self.state();
         if let Some(fault) = &state.fault {
-            return Err(AsyncCallError::Unsent(fault.clone()));
+            return Err(ConnectionFault::Unsent(fault.clone()));
         }
         let id = state.last_id + 1;
         let message = RawMessage(&call.message);
@@ -180,7 +170,7 @@ impl AsyncConnection {
             None => Envelope { deadline, id }.enclose(&message, self.frame_limit, out),
             Some(object) => extension::put_call(object, id, deadline, &message, self.frame_limit, out),
         }
-        .map_err(AsyncCallError::OfCall)?;
+        .map_err(ConnectionFault::OfCall)?;
         state.last_id = id;
         state.calls.insert(id, Expected::Awaited { until, waker: None });
         if state.next_check.is_none_or(|check| until < check) {
@@ -191,7 +181,7 @@ impl AsyncConnection {
         Ok(id)
     }
 
-    fn poll_answer(&self, id: u64, context: &Context<'_>) -> Poll<Result<Vec<u8>, AsyncCallError>> {
+    fn poll_answer(&self, id: u64, context: &Context<'_>) -> Poll<Result<Vec<u8>, ConnectionFault>> {
         let mut state = self.state();
         if let Some(Expected::Awaited { waker, .. }) = state.calls.get_mut(&id) {
             if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -199,16 +189,16 @@ impl AsyncConnection {
             }
             return match &state.fault {
                 None => Poll::Pending,
-                Some(fault) => Poll::Ready(Err(AsyncCallError::Lost(fault.clone()))),
+                Some(fault) => Poll::Ready(Err(ConnectionFault::Unanswered(fault.clone()))),
             };
         }
         if !matches!(state.calls.get(&id), Some(Expected::Arrived(_))) {
             // The entry stays until the call is given up, since its answer may arrive.
-            return Poll::Ready(Err(AsyncCallError::OfCall(not_in_time())));
+            return Poll::Ready(Err(ConnectionFault::OfCall(not_in_time())));
         }
         match state.calls.remove(&id) {
             Some(Expected::Arrived(answer)) => Poll::Ready(Ok(answer)),
-            _ => Poll::Ready(Err(AsyncCallError::OfCall(not_in_time()))),
+            _ => Poll::Ready(Err(ConnectionFault::OfCall(not_in_time()))),
         }
     }
 
@@ -255,26 +245,24 @@ impl AsyncConnection {
 
     /// Takes in one frame.
     fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
+        let topic = Topic::of(frame)?;
         let mut state = self.state();
-        if is_extension(frame) {
-            let unknown = || Error::new(ErrorId::INTERNAL, "the server has sent an unknown frame");
-            let stream = FromServer::stream_of(frame).ok_or_else(unknown)?;
-            if let Some(items) = state.streams.get_mut(&stream) {
-                append_frame(frame, &mut items.frames);
-                wake(&mut items.waker);
+        let id = match topic {
+            Topic::Answer(id) => id,
+            Topic::Items(stream) => {
+                if let Some(items) = state.streams.get_mut(&stream) {
+                    append_frame(frame, &mut items.frames);
+                    wake(&mut items.waker);
+                }
+                return Ok(());
             }
-            return Ok(());
-        }
-        let id = match open_response(frame) {
-            Some((id, _)) => id,
-            None => Answer::read(frame)?.request_id,
         };
         match state.calls.get_mut(&id) {
             Some(Expected::GivenUp(method, discard)) => {
                 let (method, discard) = (*method, *discard);
                 state.calls.remove(&id);
                 drop(state);
-                self.discard(frame, method, discard);
+                discard_answer(Arc::clone(self) as _, frame, method, discard);
             }
             Some(expected) => {
                 let awaited = std::mem::replace(expected, Expected::Arrived(frame.to_vec()));
@@ -282,22 +270,9 @@ impl AsyncConnection {
                     wake(&mut waker);
                 }
             }
-            None => {
-                return Err(match Answer::read(frame)?.response {
-                    Ok(_) => Error::new(ErrorId::INTERNAL, "the server answered another call"),
-                    Err(refusal) => refusal,
-                });
-            }
+            None => return Err(unexpected(frame)),
         }
         Ok(())
-    }
-
-    /// Releases what an answer carries that nobody waits for.
-    fn discard(self: &Arc<Self>, frame: &[u8], method: &'static Method, discard: Discard) {
-        if let Ok(response) = Answer::read(frame).and_then(|answer| answer.response) {
-            let link: Arc<dyn Link> = Arc::clone(self) as _;
-            receive(link, || discard(method, &response));
-        }
     }
 
     /// Ends the connection: all that wait get `fault`.
@@ -338,9 +313,9 @@ struct SentCall<'c> {
 
 impl SentCall<'_> {
     /// Cancels the call; its answer is discarded when it arrives.
-    fn time_out(mut self) -> AsyncCallError {
+    fn time_out(mut self) -> ConnectionFault {
         self.give_up();
-        AsyncCallError::OfCall(not_in_time())
+        ConnectionFault::OfCall(not_in_time())
     }
 
     fn give_up(&mut self) {
@@ -352,7 +327,7 @@ impl SentCall<'_> {
             Some(Expected::Arrived(answer)) => {
                 state.calls.remove(&self.id);
                 drop(state);
-                self.connection.discard(&answer, method, discard);
+                discard_answer(Arc::clone(self.connection) as _, &answer, method, discard);
             }
             _ => {
                 drop(state);
@@ -557,12 +532,4 @@ async fn receive_reply<T: DeserializeOwned>(
             count => incoming.filled(count),
         }
     }
-}
-
-fn lost(fault: io::Error) -> Error {
-    Error::caused_by(ErrorId::SERVER_GONE, "the connection to the server was lost", fault)
-}
-
-fn closed() -> Error {
-    Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")
 }

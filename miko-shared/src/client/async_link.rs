@@ -7,16 +7,15 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use miko_rpc::{
-    AnswerFuture, AsyncTransport, Error, ItemSource, Link, ObjectLink, OutgoingCall, Result, StreamMessage,
+    AnswerFuture, AsyncTransport, ItemSource, Link, ObjectLink, OutgoingCall, Result, StreamMessage,
     Transport,
 };
 
-use super::async_connection::{AsyncCallError, AsyncConnection};
-use super::async_transport::{MAX_DEADLINE, encode, refuse_outside_runtime};
+use super::async_connection::AsyncConnection;
+use super::async_transport::{deadline_of, encode, refuse_outside_runtime};
+use super::fault::{not_in_time, session_gone};
 use super::items::ItemFrames;
 use super::runtime::{block_until, refuse_where_it_cannot_wait};
-use super::session_gone::session_gone;
-use super::socket::not_in_time;
 use crate::wire::extension;
 
 impl Link for AsyncConnection {
@@ -39,21 +38,14 @@ struct AsyncObject {
 
 impl AsyncTransport for AsyncObject {
     fn call(self: Arc<Self>, call: &OutgoingCall<'_>) -> AnswerFuture {
-        let limits = &self.connection.address().limits;
-        let deadline = call.method.deadline_or(limits.call_deadline).min(MAX_DEADLINE);
-        let call = encode(call, Some(self.handle), limits.frame_size);
+        let address = self.connection.address();
+        let deadline = deadline_of(call.method, address);
+        let call = encode(call, Some(self.handle), address.limits.frame_size);
         Box::pin(async move {
             refuse_outside_runtime()?;
             let answered = self.connection.call(&call?, Instant::now() + deadline).await;
-            answered.map_err(error_of)
+            answered.map_err(|fault| fault.into_error(session_gone))
         })
-    }
-}
-
-fn error_of(fault: AsyncCallError) -> Error {
-    match fault {
-        AsyncCallError::OfCall(error) => error,
-        AsyncCallError::Unsent(error) | AsyncCallError::Lost(error) => session_gone(error),
     }
 }
 
@@ -70,12 +62,12 @@ impl Transport for BlockingObject {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let address = self.0.connection.address();
         refuse_where_it_cannot_wait(&address.path)?;
-        let deadline = call.method.deadline_or(address.limits.call_deadline).min(MAX_DEADLINE);
-        let until = Instant::now() + deadline;
+        let until = Instant::now() + deadline_of(call.method, address);
         let call = encode(call, Some(self.0.handle), address.limits.frame_size)?;
-        // Not by the runtime: it may be one that nobody drives, or this thread may serve calls itself.
+        // Not by the runtime: it may have no thread that drives it, or this thread may serve calls itself.
         let answered = block_until(Some(until), self.0.connection.call(&call, until));
-        answered.ok_or_else(not_in_time)?.map_err(error_of)?.read(read)
+        let answered = answered.ok_or_else(not_in_time)?;
+        answered.map_err(|fault| fault.into_error(session_gone))?.read(read)
     }
 }
 

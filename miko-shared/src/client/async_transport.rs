@@ -1,20 +1,24 @@
 //! The transport of an async proxy: a connection that is reopened after it is lost.
 
+use std::convert::identity;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use miko_rpc::codec::{self, Message};
-use miko_rpc::{AnswerFuture, AsyncTransport, Error, ErrorId, OutgoingCall, ReceivedAnswer, Result, Surface};
+use miko_rpc::{
+    AnswerFuture, AsyncTransport, Error, ErrorId, Method, OutgoingCall, ReceivedAnswer, Result, Surface,
+};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::Address;
 use super::address::{CONNECT_RETRY, CONNECT_TIMEOUT, is_not_listening};
-use super::async_connection::{AsyncCallError, AsyncConnection, EncodedCall};
+use super::async_connection::{AsyncConnection, EncodedCall};
+use super::fault::not_opened;
 
 /// Deadlines beyond it are no limit. An `Instant` may not represent them.
-pub(super) const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Carries the calls of an async proxy over a Unix socket, many at a time.
 ///
@@ -75,8 +79,7 @@ impl AsyncSocketTransport {
 
     async fn run(&self, call: EncodedCall) -> Result<ReceivedAnswer> {
         refuse_outside_runtime()?;
-        let deadline = call.method.deadline_or(self.address.limits.call_deadline).min(MAX_DEADLINE);
-        let until = Instant::now() + deadline;
+        let until = Instant::now() + deadline_of(call.method, &self.address);
         let mut retried = false;
         loop {
             let connection = match self.usable() {
@@ -86,16 +89,11 @@ impl AsyncSocketTransport {
                     opened.unwrap_or_else(|_| Err(not_opened()))?
                 }
             };
-            let (error, may_retry) = match connection.call(&call, until).await {
+            match connection.call(&call, until).await {
                 Ok(answer) => return Ok(answer),
-                Err(AsyncCallError::OfCall(error)) => return Err(error),
-                Err(AsyncCallError::Unsent(error)) => (error, true),
-                Err(AsyncCallError::Lost(error)) => (error, call.method.is_repeatable()),
-            };
-            if retried || !may_retry {
-                return Err(error);
+                Err(fault) if !retried && fault.may_repeat(call.method) => retried = true,
+                Err(fault) => return Err(fault.into_error(identity)),
             }
-            retried = true;
         }
     }
 }
@@ -116,9 +114,9 @@ pub(super) fn encode(call: &OutgoingCall<'_>, object: Option<u64>, limit: usize)
     Ok(EncodedCall { method: call.method, message, discard: call.discard, object })
 }
 
-/// The error of a connection that the server did not take up in time.
-fn not_opened() -> Error {
-    Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time")
+/// How long a call of `method` may take.
+pub(super) fn deadline_of(method: &Method, address: &Address) -> Duration {
+    method.deadline_or(address.limits.call_deadline).min(MAX_DEADLINE)
 }
 
 /// Opens a connection on `stream`, within the call deadline.

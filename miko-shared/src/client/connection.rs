@@ -12,14 +12,14 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use miko_rpc::{Discard, Error, ErrorId, Link, Method, OutgoingCall, Result, Surface, receive};
-
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::Address;
+use super::fault::{ConnectionFault, not_in_time};
 use super::handshake::ClientHandshake;
-use super::inbox::{Delivery, Inbox, Step, Topic, append_frame};
-use super::runtime::refuse_where_it_cannot_wait;
-use super::socket::{Event, Socket, not_in_time};
+use super::inbox::{Delivery, Inbox, Step, Topic, append_frame, discard_answer, unexpected};
+use super::runtime::{park_until, refuse_where_it_cannot_wait};
+use super::socket::{Event, Socket};
 use crate::polling::AdaptiveSpin;
 use crate::wire::envelope::{Envelope, open_response};
 use crate::wire::extension::{self, FromServer, is_extension};
@@ -54,18 +54,6 @@ struct Reader {
     /// The frame that it sends before it reads.
     outgoing: Vec<u8>,
     spin: AdaptiveSpin,
-}
-
-/// Why a call returned no response.
-pub(super) enum ConnectionFault {
-    /// The call was refused, or given up; the connection remains usable.
-    OfCall(Error),
-    /// The connection failed and is unusable.
-    OfConnection(Error),
-    /// The connection was lost before the whole request was sent, so the call did not run.
-    Unsent(Error),
-    /// The connection was lost before the answer arrived; it is unknown whether the call ran.
-    Unanswered(Error),
 }
 
 /// Bytes that are still to be sent, from `start` on.
@@ -186,10 +174,7 @@ impl Connection {
         let waited = match self.lead().map_err(ConnectionFault::Unsent)? {
             Some(leading) => self.call_alone(leading, id, enclose, until, read)?,
             None => {
-                let mut frame = Vec::new();
-                enclose(&mut frame)?;
-                self.inbox().expect(id);
-                self.send_expected(id, &frame, Sending::NotBegun, until)?;
+                self.send(id, enclose, until)?;
                 self.wait_for_answer(id, until, read)
             }
         };
@@ -210,10 +195,7 @@ impl Connection {
         // The connection may have been lost before.
         self.inbox().check().map_err(ConnectionFault::Unsent)?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let mut frame = Vec::new();
-        self.enclose(id, call, object, deadline, &mut frame)?;
-        self.inbox().expect(id);
-        self.send_expected(id, &frame, Sending::NotBegun, until)?;
+        self.send(id, |out| self.enclose(id, call, object, deadline, out), until)?;
         Ok(id)
     }
 
@@ -238,12 +220,7 @@ impl Connection {
         }
         let arrived = self.inbox().give_up(id, method, discard);
         match arrived {
-            Some(answer) => {
-                let response = Answer::read(&answer).and_then(|answer| answer.response);
-                if let Ok(response) = response {
-                    self.receive(|| discard(method, &response));
-                }
-            }
+            Some(answer) => discard_answer(Arc::clone(self) as _, &answer, method, discard),
             None => self.control(|out| extension::put_cancel(id, out)),
         }
     }
@@ -309,7 +286,7 @@ impl Connection {
     }
 
     /// Appends frames that tell the server something, and sends them if there is room. Never blocks: it runs
-    /// also while a frame is decoded, when nobody reads.
+    /// also while a frame is decoded, when no thread reads.
     pub(super) fn control(&self, put: impl FnOnce(&mut Vec<u8>)) {
         if !self.is_own() {
             return;
@@ -322,6 +299,19 @@ impl Connection {
     }
 
     // Sending.
+
+    /// Sends a call, whose answer any thread may read.
+    fn send(
+        self: &Arc<Self>,
+        id: u64,
+        enclose: impl FnOnce(&mut Vec<u8>) -> Result<(), ConnectionFault>,
+        until: Option<Instant>,
+    ) -> Result<(), ConnectionFault> {
+        let mut frame = Vec::new();
+        enclose(&mut frame)?;
+        self.inbox().expect(id);
+        self.send_expected(id, &frame, Sending::NotBegun, until)
+    }
 
     /// Sends `frame`, as far as there is room.
     fn try_send(&self, frame: &[u8]) -> Result<Sending> {
@@ -440,7 +430,7 @@ impl Connection {
         let mut inbox = self.inbox();
         inbox.forget(id);
         inbox.fail(error.clone());
-        not_sent(error)
+        ConnectionFault::before_sent(error)
     }
 
     // Waiting.
@@ -451,7 +441,7 @@ impl Connection {
             let step = self.inbox().poll(Topic::Answer(id), thread::current);
             match step {
                 Step::Arrived(answer) => return Waited::Arrived(self.read_answer(&answer, read)),
-                Step::Fault(error) => return Waited::Arrived(Err(unanswered(error))),
+                Step::Fault(error) => return Waited::Arrived(Err(ConnectionFault::after_sent(error))),
                 Step::Lead(reader) => {
                     let mut leading = Leading { connection: self, reader: Some(reader) };
                     let waited = self.read_until_answered(&mut leading, id, until, read);
@@ -462,7 +452,7 @@ impl Connection {
                 }
                 Step::Sleep => {}
             }
-            if !sleep_until(until) {
+            if !park_until(until) {
                 self.inbox().leave(Topic::Answer(id));
                 return Waited::TimedOut;
             }
@@ -503,7 +493,7 @@ impl Connection {
                 self.inbox().leave(topic);
                 return Err(error);
             }
-            if !sleep_until(until) {
+            if !park_until(until) {
                 self.inbox().leave(topic);
                 return Ok(false);
             }
@@ -579,7 +569,7 @@ impl Connection {
             Ok(true) => Waited::Arrived(answered.unwrap_or(Ok(())).map_err(ConnectionFault::OfCall)),
             Err(error) => {
                 self.inbox().fail(error.clone());
-                Waited::Arrived(Err(unanswered(error)))
+                Waited::Arrived(Err(ConnectionFault::after_sent(error)))
             }
         }
     }
@@ -631,27 +621,15 @@ impl Connection {
     /// If nothing is expected that the frame could be. A refusal with an unknown id means that the server
     /// could not decode the id of a call; it then closes the connection.
     fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
-        let topic = match open_response(frame) {
-            Some((id, _)) => Topic::Answer(id),
-            None if is_extension(frame) => {
-                let unknown = || Error::new(ErrorId::INTERNAL, "the server has sent an unknown frame");
-                Topic::Items(FromServer::stream_of(frame).ok_or_else(unknown)?)
-            }
-            None => Topic::Answer(Answer::read(frame)?.request_id),
-        };
+        let topic = Topic::of(frame)?;
         let delivery = self.inbox().deliver(topic, frame);
         match delivery {
             Delivery::Done => Ok(()),
             Delivery::Discarded(method, discard) => {
-                if let Ok(response) = Answer::read(frame).and_then(|answer| answer.response) {
-                    self.receive(|| discard(method, &response));
-                }
+                discard_answer(Arc::clone(self) as _, frame, method, discard);
                 Ok(())
             }
-            Delivery::Unexpected => Err(match Answer::read(frame)?.response {
-                Ok(_) => Error::new(ErrorId::INTERNAL, "the server answered another call"),
-                Err(refusal) => refusal,
-            }),
+            Delivery::Unexpected => Err(unexpected(frame)),
         }
     }
 
@@ -766,37 +744,5 @@ fn receive_reply(
             return Err(not_in_time());
         }
         socket.receive(&mut reader.incoming)?;
-    }
-}
-
-/// Sleeps until another thread wakes this one; `false` if the time is `until`.
-fn sleep_until(until: Option<Instant>) -> bool {
-    let Some(until) = until else {
-        thread::park();
-        return true;
-    };
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return false;
-    }
-    thread::park_timeout(left);
-    true
-}
-
-/// A fault before the whole call was sent.
-fn not_sent(error: Error) -> ConnectionFault {
-    ConnectionFault::classify(error, ConnectionFault::Unsent)
-}
-
-/// A fault after the call was sent.
-fn unanswered(error: Error) -> ConnectionFault {
-    ConnectionFault::classify(error, ConnectionFault::Unanswered)
-}
-
-impl ConnectionFault {
-    /// Wraps `error` in `if_gone` if its id is `server-gone`, and in [`OfConnection`](Self::OfConnection)
-    /// otherwise.
-    fn classify(error: Error, if_gone: fn(Error) -> Self) -> Self {
-        if error.is(ErrorId::SERVER_GONE) { if_gone(error) } else { Self::OfConnection(error) }
     }
 }

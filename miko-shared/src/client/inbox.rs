@@ -4,10 +4,14 @@
 //! and puts those of others into the inbox. A thread that leaves as the reader wakes another one that waits.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use miko_rpc::{Discard, Error, Method, Result};
+use miko_rpc::{Discard, Error, ErrorId, Link, Method, Result, receive};
 
+use crate::wire::envelope::open_response;
+use crate::wire::extension::{FromServer, is_extension};
 use crate::wire::frame::HEADER_SIZE;
+use crate::wire::message::Answer;
 
 /// What a thread waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +20,23 @@ pub(super) enum Topic {
     Answer(u64),
     /// Frames of the stream with this handle.
     Items(u64),
+}
+
+impl Topic {
+    /// What a frame is an answer to, or a part of.
+    ///
+    /// # Errors
+    /// `internal` if it is no frame that a server sends.
+    pub(super) fn of(frame: &[u8]) -> Result<Self> {
+        match open_response(frame) {
+            Some((id, _)) => Ok(Self::Answer(id)),
+            None if is_extension(frame) => {
+                let unknown = || Error::new(ErrorId::INTERNAL, "the server has sent an unknown frame");
+                FromServer::stream_of(frame).map(Self::Items).ok_or_else(unknown)
+            }
+            None => Ok(Self::Answer(Answer::read(frame)?.request_id)),
+        }
+    }
 }
 
 /// Wakes a thread that waits.
@@ -91,7 +112,7 @@ impl<R, W: Wake> Inbox<R, W> {
     /// # Errors
     /// If the connection was lost.
     pub(super) fn take_reader(&mut self) -> Result<Option<R>> {
-        self.fault.clone().map_or_else(|| Ok(self.reader.take()), Err)
+        self.check().map(|()| self.reader.take())
     }
 
     /// # Errors
@@ -231,6 +252,23 @@ impl<R, W: Wake> Inbox<R, W> {
         {
             waker.wake();
         }
+    }
+}
+
+/// Decodes and drops the answer to a call that was given up, which releases the objects and streams in it.
+pub(super) fn discard_answer(link: Arc<dyn Link>, frame: &[u8], method: &'static Method, discard: Discard) {
+    if let Ok(response) = Answer::read(frame).and_then(|answer| answer.response) {
+        receive(link, || discard(method, &response));
+    }
+}
+
+/// The error of an answer to a call that is not expected to have one. A refusal with an unknown id means that
+/// the server could not decode the id of a call; it then closes the connection.
+pub(super) fn unexpected(frame: &[u8]) -> Error {
+    match Answer::read(frame).map(|answer| answer.response) {
+        Ok(Ok(_)) => Error::new(ErrorId::INTERNAL, "the server answered another call"),
+        Ok(Err(refusal)) => refusal,
+        Err(unreadable) => unreadable,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use miko_rpc::{Error, ErrorId, ItemSource, Result, StreamMessage};
 
 use super::connection::Connection;
-use super::session_gone::session_gone;
+use super::fault::session_gone;
 use crate::wire::extension::{self, FromServer};
 use crate::wire::frame::HEADER_SIZE;
 

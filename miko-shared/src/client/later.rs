@@ -3,23 +3,37 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use miko_rpc::{Discard, Error, Method, PendingAnswer, Result};
+use miko_rpc::{Discard, Error, Method, OutgoingCall, PendingAnswer, Result};
 
-use super::connection::{Connection, ConnectionFault};
+use super::connection::Connection;
+use super::fault::not_in_time;
 use super::runtime::refuse_where_it_cannot_wait;
-use super::socket::not_in_time;
 
 /// Waits for the answer to a call that was begun. Dropping it cancels the call.
 pub(super) struct LaterAnswer {
-    pub(super) connection: Arc<Connection>,
-    pub(super) id: u64,
-    pub(super) method: &'static Method,
-    pub(super) discard: Discard,
+    connection: Arc<Connection>,
+    id: u64,
+    method: &'static Method,
+    discard: Discard,
     /// The deadline of the call.
-    pub(super) until: Option<Instant>,
-    /// Makes the error of a connection that was lost.
-    pub(super) lost: fn(Error) -> Error,
-    pub(super) is_pending: bool,
+    until: Option<Instant>,
+    /// Converts the error of a connection that was lost.
+    lost: fn(Error) -> Error,
+    is_pending: bool,
+}
+
+impl LaterAnswer {
+    /// The answer to `call`, which was begun on `connection` with this id.
+    pub(super) fn new(
+        connection: &Arc<Connection>,
+        id: u64,
+        call: &OutgoingCall<'_>,
+        until: Option<Instant>,
+        lost: fn(Error) -> Error,
+    ) -> Self {
+        let (method, discard) = (call.method, call.discard);
+        Self { connection: Arc::clone(connection), id, method, discard, until, lost, is_pending: true }
+    }
 }
 
 impl PendingAnswer for LaterAnswer {
@@ -37,12 +51,7 @@ impl PendingAnswer for LaterAnswer {
             Ok(false) => Ok(false),
             Err(fault) => {
                 self.is_pending = false;
-                Err(match fault {
-                    ConnectionFault::OfCall(error) => error,
-                    ConnectionFault::OfConnection(error)
-                    | ConnectionFault::Unsent(error)
-                    | ConnectionFault::Unanswered(error) => (self.lost)(error),
-                })
+                Err(fault.into_error(self.lost))
             }
         }
     }

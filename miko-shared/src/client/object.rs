@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, Method, OutgoingCall, PendingAnswer, Result, Transport};
+use miko_rpc::{Method, OutgoingCall, PendingAnswer, Result, Transport};
 
-use super::connection::{Connection, ConnectionFault};
+use super::connection::Connection;
+use super::fault::session_gone;
 use super::later::LaterAnswer;
 use super::runtime::refuse_where_it_cannot_wait;
-use super::session_gone::session_gone;
 use crate::wire::extension;
 
 /// Carries the calls on one object. Dropping it releases the object.
@@ -28,21 +28,15 @@ impl ObjectTransport {
 impl Transport for ObjectTransport {
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let (deadline, until) = self.deadline(call.method)?;
-        self.connection.call(call, Some(self.handle), deadline, until, read).map_err(error_of)
+        let called = self.connection.call(call, Some(self.handle), deadline, until, read);
+        called.map_err(|fault| fault.into_error(session_gone))
     }
 
     fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
         let (deadline, until) = self.deadline(call.method)?;
         let begun = self.connection.begin(call, Some(self.handle), deadline, until);
-        Ok(Box::new(LaterAnswer {
-            connection: Arc::clone(&self.connection),
-            id: begun.map_err(error_of)?,
-            method: call.method,
-            discard: call.discard,
-            until,
-            lost: session_gone,
-            is_pending: true,
-        }))
+        let id = begun.map_err(|fault| fault.into_error(session_gone))?;
+        Ok(Box::new(LaterAnswer::new(&self.connection, id, call, until, session_gone)))
     }
 }
 
@@ -57,15 +51,6 @@ impl ObjectTransport {
         self.connection.check_process()?;
         let deadline = method.deadline_or(address.limits.call_deadline);
         Ok((deadline, Instant::now().checked_add(deadline)))
-    }
-}
-
-fn error_of(fault: ConnectionFault) -> Error {
-    match fault {
-        ConnectionFault::OfCall(error) => error,
-        ConnectionFault::OfConnection(error)
-        | ConnectionFault::Unsent(error)
-        | ConnectionFault::Unanswered(error) => session_gone(error),
     }
 }
 

@@ -53,12 +53,21 @@ pub(super) fn block_until<F: Future>(until: Option<Instant>, future: F) -> Optio
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return Some(output);
         }
-        match until.map(|until| until.saturating_duration_since(Instant::now())) {
-            None => thread::park(),
-            Some(left) if left.is_zero() => return None,
-            Some(left) => thread::park_timeout(left),
+        if !park_until(until) {
+            return None;
         }
     }
+}
+
+/// Sleeps until another thread wakes this one, or for no reason; `false`, without a sleep, if the time is
+/// `until`.
+pub(super) fn park_until(until: Option<Instant>) -> bool {
+    match until.map(|until| until.saturating_duration_since(Instant::now())) {
+        None => thread::park(),
+        Some(left) if left.is_zero() => return false,
+        Some(left) => thread::park_timeout(left),
+    }
+    true
 }
 
 /// Refuses where this thread has entered a tokio runtime, also outside a task.

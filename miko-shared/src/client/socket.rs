@@ -5,12 +5,13 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::socket::{MsgFlags, recv, send};
 
+use super::fault::{closed, lost, not_in_time};
 use crate::wire::frame::FrameBuffer;
 
 /// The socket of a connection. Any thread may use it.
@@ -44,7 +45,7 @@ impl Socket {
     /// Reads the bytes that have arrived. Returns `false` if there are none.
     pub(super) fn receive(&self, buffer: &mut FrameBuffer) -> Result<bool> {
         match recv(self.0.as_raw_fd(), buffer.room(), MsgFlags::MSG_DONTWAIT) {
-            Ok(0) => Err(Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")),
+            Ok(0) => Err(closed()),
             Ok(count) => {
                 buffer.filled(count);
                 Ok(true)
@@ -99,15 +100,10 @@ fn poll_until(descriptors: &mut [PollFd<'_>], until: Option<Instant>) -> Result<
     }
 }
 
-/// The error of a call that the server did not answer in time.
-pub(super) fn not_in_time() -> Error {
-    Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time")
-}
-
 /// The error of a failed read, write or poll: `deadline-exceeded` for a timeout, otherwise `server-gone`.
 fn connection_error(fault: std::io::Error) -> Error {
     match fault.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => not_in_time(),
-        _ => Error::caused_by(ErrorId::SERVER_GONE, "the connection to the server was lost", fault),
+        _ => lost(fault),
     }
 }

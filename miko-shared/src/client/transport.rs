@@ -1,5 +1,6 @@
 //! The transport of a blocking proxy: a connection that is reopened after it is lost.
 
+use std::convert::identity;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +12,9 @@ use tracing::info;
 
 use super::Address;
 use super::address::{CONNECT_RETRY, is_not_listening};
-use super::connection::{Connection, ConnectionFault};
+use super::connection::Connection;
 use super::exclusive::Exclusive;
+use super::fault::{ConnectionFault, not_opened};
 use super::later::LaterAnswer;
 use super::runtime::refuse_where_it_cannot_wait;
 
@@ -119,15 +121,8 @@ impl Transport for SocketTransport {
 
     fn begin(&self, call: &OutgoingCall<'_>) -> Result<Box<dyn PendingAnswer>> {
         self.on_a_connection(call.method, |connection, remaining, until| {
-            Ok(Box::new(LaterAnswer {
-                connection: Arc::clone(connection),
-                id: connection.begin(call, None, remaining, until)?,
-                method: call.method,
-                discard: call.discard,
-                until,
-                lost: |error| error,
-                is_pending: true,
-            }) as _)
+            let id = connection.begin(call, None, remaining, until)?;
+            Ok(Box::new(LaterAnswer::new(connection, id, call, until, identity)) as _)
         })
     }
 }
@@ -155,24 +150,19 @@ impl SocketTransport {
                 let message = "the deadline passed before the call was sent";
                 return Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message));
             }
-            let (error, may_retry) = match attempt(&connection, remaining, until) {
+            let fault = match attempt(&connection, remaining, until) {
                 Ok(result) => return Ok(result),
                 Err(ConnectionFault::OfCall(error)) => return Err(error),
-                Err(ConnectionFault::OfConnection(error)) => (error, false),
-                Err(ConnectionFault::Unsent(error)) => (error, true),
-                Err(ConnectionFault::Unanswered(error)) => (error, method.is_repeatable()),
+                Err(fault) => fault,
             };
             self.forget(&connection);
-            info!(method = &*method.name, %error, retry = !retried && may_retry, "connection lost");
-            if retried || !may_retry {
+            let retry = !retried && fault.may_repeat(method);
+            let error = fault.into_error(identity);
+            info!(method = &*method.name, %error, retry, "connection lost");
+            if !retry {
                 return Err(error);
             }
             retried = true;
         }
     }
-}
-
-/// The error of a call that waited until its deadline for a connection that another thread opens.
-fn not_opened() -> Error {
-    Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time")
 }

@@ -1,0 +1,78 @@
+//! Why a call returned no response, and the errors of a connection, for the blocking and the async client.
+
+use std::io;
+
+use miko_rpc::{Error, ErrorId, Method};
+
+/// Why a call returned no response.
+pub(super) enum ConnectionFault {
+    /// The call was refused, or given up; the connection remains usable.
+    OfCall(Error),
+    /// The connection failed and is unusable.
+    OfConnection(Error),
+    /// The connection was lost before the whole request was sent, so the call did not run.
+    Unsent(Error),
+    /// The connection was lost before the answer arrived; it is unknown whether the call ran.
+    Unanswered(Error),
+}
+
+impl ConnectionFault {
+    /// A fault before the whole call was sent.
+    pub(super) fn before_sent(error: Error) -> Self {
+        Self::classify(error, Self::Unsent)
+    }
+
+    /// A fault after the call was sent.
+    pub(super) fn after_sent(error: Error) -> Self {
+        Self::classify(error, Self::Unanswered)
+    }
+
+    /// Wraps `error` in `if_gone` if its id is `server-gone`, and in [`OfConnection`](Self::OfConnection)
+    /// otherwise.
+    fn classify(error: Error, if_gone: fn(Error) -> Self) -> Self {
+        if error.is(ErrorId::SERVER_GONE) { if_gone(error) } else { Self::OfConnection(error) }
+    }
+
+    /// Whether the call may be sent again, over another connection.
+    pub(super) fn may_repeat(&self, method: &Method) -> bool {
+        match self {
+            Self::OfCall(_) | Self::OfConnection(_) => false,
+            Self::Unsent(_) => true,
+            Self::Unanswered(_) => method.is_repeatable(),
+        }
+    }
+
+    /// The error of the call. `lost` converts that of a connection that failed.
+    pub(super) fn into_error(self, lost: fn(Error) -> Error) -> Error {
+        match self {
+            Self::OfCall(error) => error,
+            Self::OfConnection(error) | Self::Unsent(error) | Self::Unanswered(error) => lost(error),
+        }
+    }
+}
+
+/// The error of a call that the server did not answer in time.
+pub(super) fn not_in_time() -> Error {
+    Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not answer in time")
+}
+
+/// The error of a connection that the server did not accept in time.
+pub(super) fn not_opened() -> Error {
+    Error::new(ErrorId::DEADLINE_EXCEEDED, "the server did not take up the connection in time")
+}
+
+/// The error of a connection whose socket has failed.
+pub(super) fn lost(fault: io::Error) -> Error {
+    Error::caused_by(ErrorId::SERVER_GONE, "the connection to the server was lost", fault)
+}
+
+/// The error of a connection that the server has closed.
+pub(super) fn closed() -> Error {
+    Error::new(ErrorId::SERVER_GONE, "the server has closed the connection")
+}
+
+/// The error of an object or a stream whose connection was lost.
+pub(super) fn session_gone(fault: Error) -> Error {
+    let message = "the connection was lost, and with it the object or stream that belonged to it";
+    Error::caused_by(ErrorId::SESSION_GONE, message, fault)
+}
