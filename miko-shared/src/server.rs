@@ -12,29 +12,28 @@ mod activity;
 mod admission;
 mod around;
 mod busy_poll;
+mod calls;
 mod commit_batch;
 mod connection;
+mod connection_state;
 mod load;
+mod parked_bytes;
 mod peer_process;
+mod peers;
 mod ready;
+mod service;
 mod session;
+mod shared;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::Future;
-use std::io::Write;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use miko_rpc::{Error, ErrorId, GroupFailure, Interface, Result};
-use nix::sys::signal::kill;
-use nix::sys::socket::{Shutdown, shutdown};
-use nix::unistd::Pid;
+use miko_rpc::{Error, ErrorId, Interface, Result};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tracing::{Instrument, debug, debug_span, warn};
 
@@ -42,53 +41,14 @@ pub(crate) use self::activity::Activity;
 pub(crate) use self::around::Around;
 pub use self::around::{CallInfo, Next, Peer};
 use self::busy_poll::BusyPoll;
-use self::commit_batch::CommitBatch;
+use self::calls::CallContext;
 pub(crate) use self::load::runtime;
-use self::session::ParkedTotal;
+pub use self::service::Service;
+use self::shared::Shared;
 use crate::limits::Limits;
 use crate::polling::SharedStatus;
 use crate::serving;
 use crate::token::Token;
-
-/// What a server serves: an implementation of an interface, and the state that it delivers at the end.
-pub trait Service<I: Interface + ?Sized> {
-    /// The implementation that runs the calls.
-    fn interface(&self) -> &I;
-
-    /// Writes the final state, after the last worker of a share has ended.
-    ///
-    /// # Errors
-    /// Any error that prevents the delivery of the state; the share then fails with it.
-    fn deliver(&self, state: &mut dyn Write) -> Result<()>;
-
-    /// Whether committing the changes of several calls at once is faster than committing each call.
-    fn prefers_group_commit(&self) -> bool {
-        false
-    }
-
-    /// Calls `call` with 0, 1 and so on until it returns `false`, then commits the changes of all these calls
-    /// at once.
-    ///
-    /// The default does not group commits.
-    ///
-    /// # Errors
-    /// The first call whose changes could not be committed; the changes of all later calls are lost as well.
-    fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
-        (0..).take_while(|index| call(*index)).for_each(drop);
-        Ok(())
-    }
-}
-
-/// Serves an implementation alone, without a final state.
-impl<I: Interface + ?Sized> Service<I> for Box<I> {
-    fn interface(&self) -> &I {
-        self
-    }
-
-    fn deliver(&self, _: &mut dyn Write) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// The options of a server.
 pub(crate) struct ServeOptions {
@@ -100,31 +60,6 @@ pub(crate) struct ServeOptions {
     pub(crate) activity: Arc<Activity>,
     /// What runs around each call.
     pub(crate) around: Option<Rc<Around>>,
-}
-
-/// The state that the tasks of a server share.
-struct Shared<I: ?Sized> {
-    service: Rc<dyn Service<I>>,
-    token: Token,
-    limits: Limits,
-    busy_poll: BusyPoll,
-    activity: Arc<Activity>,
-    around: Option<Rc<Around>>,
-    peers: Peers,
-    /// Whether calls of several connections share one commit.
-    groups_commits: bool,
-    commit_batch: CommitBatch,
-    /// The bytes of the calls that wait at a gate.
-    parked_bytes: ParkedTotal,
-}
-
-/// The connected processes.
-#[derive(Default)]
-struct Peers {
-    /// The descriptors of each process's connections. A descriptor is removed before it is closed.
-    by_pid: RefCell<HashMap<i32, Vec<RawFd>>>,
-    /// Notified after a connection is closed.
-    disconnected: Notify,
 }
 
 /// Serves `service` on `listener` until `stop` completes and all input of dead peers has been read.
@@ -144,21 +79,11 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     let listener = UnixListener::from_std(listener).map_err(refused)?;
     serving::set_socket(listener.local_addr().map_err(refused)?.as_pathname());
     let groups_commits = service.prefers_group_commit();
-    let (peers, commit_batch, parked_bytes) = Default::default();
     let ServeOptions { token, limits, shared_status, activity, around } = options;
+    let calls = CallContext { service, limits, activity, around, parked_bytes: Default::default() };
     let busy_poll = BusyPoll::new(shared_status);
-    let shared = Rc::new(Shared {
-        service,
-        token,
-        limits,
-        busy_poll,
-        activity,
-        around,
-        peers,
-        groups_commits,
-        commit_batch,
-        parked_bytes,
-    });
+    let (peers, commit_batch) = Default::default();
+    let shared = Rc::new(Shared { calls, token, busy_poll, peers, groups_commits, commit_batch });
     let tasks = LocalSet::new();
     if shared.busy_poll.is_enabled() {
         let shared = Rc::clone(&shared);
@@ -176,9 +101,6 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
         .await;
     Ok(())
 }
-
-/// How long the server waits for answers to an ended process to be read. They may never be read.
-const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The longest pause before accepting is retried after a failure.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -214,70 +136,4 @@ async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, pid: i
     drop(stream);
     debug!("closed");
     shared.peers.disconnected.notify_waiters();
-}
-
-/// A connection among the [`Peers`], until it is dropped; also by a panic.
-struct Connected<'p> {
-    peers: &'p Peers,
-    pid: i32,
-    descriptor: RawFd,
-}
-
-impl Drop for Connected<'_> {
-    fn drop(&mut self) {
-        self.peers.remove(self.pid, self.descriptor);
-    }
-}
-
-impl Peers {
-    fn add(&self, pid: i32, descriptor: RawFd) -> Connected<'_> {
-        self.by_pid.borrow_mut().entry(pid).or_default().push(descriptor);
-        Connected { peers: self, pid, descriptor }
-    }
-
-    fn remove(&self, pid: i32, descriptor: RawFd) {
-        let mut by_pid = self.by_pid.borrow_mut();
-        if let Some(descriptors) = by_pid.get_mut(&pid) {
-            descriptors.retain(|candidate| *candidate != descriptor);
-            if descriptors.is_empty() {
-                by_pid.remove(&pid);
-            }
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.by_pid.borrow().values().map(Vec::len).sum()
-    }
-
-    /// Waits until all connections of processes that have ended are closed. All calls that these processes
-    /// sent have then been applied. Does not wait for live peers.
-    ///
-    /// A process forked by the peer may hold the connection open, so end of file may never arrive. Receiving
-    /// is therefore shut down: bytes that have arrived can still be read, followed by end of file. If the
-    /// forked process does not read its answers either, sending is shut down after [`DEAD_PEER_TIMEOUT`].
-    async fn wait_for_dead_peers(&self) {
-        let mut how = Shutdown::Read;
-        loop {
-            let disconnected = self.disconnected.notified();
-            if !self.shut_down_dead(how) {
-                return;
-            }
-            if tokio::time::timeout(DEAD_PEER_TIMEOUT, disconnected).await.is_err() {
-                how = Shutdown::Both;
-            }
-        }
-    }
-
-    /// Shuts down the connections of processes that have ended; returns whether there were any.
-    fn shut_down_dead(&self, how: Shutdown) -> bool {
-        let by_pid = self.by_pid.borrow();
-        let dead = by_pid.iter().filter(|(pid, _)| kill(Pid::from_raw(**pid), None).is_err());
-        let mut any = false;
-        for descriptor in dead.flat_map(|(_, descriptors)| descriptors) {
-            // An error means that the peer has closed the connection already.
-            let _ = shutdown(*descriptor, how);
-            any = true;
-        }
-        any
-    }
 }

@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tracing::warn;
 
-use super::Shared;
 use super::around::Peer;
+use super::shared::Shared;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::{self, HandshakeReply, Hello, MAX_HELLO_SIZE, PREAMBLE_SIZE};
 
@@ -35,7 +35,7 @@ pub(super) async fn admit<I: Interface + ?Sized>(
     let (reply, admitted) = match authenticate(stream, &mut incoming, shared).await {
         Ok(hello) => {
             let peer = Peer::new(pid, hello.worker);
-            let welcome = HandshakeReply::Welcome { frame_size: shared.limits.frame_size as u64 };
+            let welcome = HandshakeReply::Welcome { frame_size: shared.calls.limits.frame_size as u64 };
             (welcome, Some(Admitted { peer, incoming }))
         }
         Err(error) => {
@@ -56,11 +56,10 @@ async fn authenticate<I: Interface + ?Sized>(
     shared: &Shared<I>,
 ) -> Result<Hello> {
     check_user(stream)?;
-    if shared.peers.count() > shared.limits.connections {
+    if shared.peers.count() > shared.calls.limits.connections {
         let message = "the server has as many connections as its limit allows";
-        return Err(
-            Error::new(ErrorId::TOO_MANY_CONNECTIONS, message).with("allowed", shared.limits.connections)
-        );
+        return Err(Error::new(ErrorId::TOO_MANY_CONNECTIONS, message)
+            .with("allowed", shared.calls.limits.connections));
     }
     let opening = with_timeout(shared, read_exact::<PREAMBLE_SIZE>(stream, buffer)).await?;
     handshake::check_preamble(opening)?;
@@ -89,7 +88,7 @@ fn check_user(stream: &UnixStream) -> Result<()> {
 
 /// Limits a step of the handshake to the limit `handshake`.
 async fn with_timeout<I: ?Sized, T>(shared: &Shared<I>, read: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(shared.limits.handshake, read).await.unwrap_or_else(|_| {
+    tokio::time::timeout(shared.calls.limits.handshake, read).await.unwrap_or_else(|_| {
         Err(Error::new(
             ErrorId::DEADLINE_EXCEEDED,
             "the client did not say who it is within the limit `handshake`",

@@ -5,9 +5,9 @@
 //! own.
 //!
 //! The kernel reports several ready connections at once. The first task that has calls in its buffer yields
-//! to the other ready tasks, which read and enqueue their calls; then it runs the calls of all of them,
-//! and each connection gets its own answers. If not all changes of a group
-//! can be committed, the calls whose changes are lost get the error as answer. No call is run twice.
+//! to the other ready tasks, which read and enqueue their calls; then it runs the calls of all of them, and
+//! each connection gets its own answers. If not all changes of a group can be committed, the calls whose
+//! changes are lost get the error as answer. No call is run twice.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use miko_rpc::{Error, ErrorId, GroupFailure, Interface};
 
-use super::Shared;
-use super::connection::{ConnectionState, ServedCall};
+use super::calls::CallContext;
+use super::connection_state::{ConnectionState, ServedCall};
 
 /// After this time a group takes no further calls, except those of its first connection, so that each group
 /// completes at least one. The connections served so far are answered before the batch continues: one long
@@ -54,35 +54,35 @@ impl CommitBatch {
         &self,
         slot: &Rc<Slot>,
         state: ConnectionState,
-        shared: &Shared<I>,
+        context: &CallContext<I>,
     ) -> Option<ConnectionState> {
         slot.state.set(Some(state));
         slot.served.set(false);
         self.waiting.borrow_mut().push(Rc::clone(slot));
         if self.waiting.borrow().len() == 1 {
             yield_to_ready_tasks().await;
-            self.run(shared);
+            self.run(context);
         }
-        poll_fn(|context| {
+        poll_fn(|task| {
             if slot.served.get() {
                 return Poll::Ready(slot.state.take());
             }
-            slot.waker.set(Some(context.waker().clone()));
+            slot.waker.set(Some(task.waker().clone()));
             Poll::Pending
         })
         .await
     }
 
     /// Serves all waiting connections.
-    fn run<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
+    fn run<I: Interface + ?Sized>(&self, context: &CallContext<I>) {
         let mut slots = Slots(self.waiting.take());
         while !slots.0.is_empty() {
             let count = if slots.0.len() == 1 || self.ungrouped.get() > 0 {
                 self.ungrouped.set(self.ungrouped.get().saturating_sub(1));
-                slots.0[0].serve(shared);
+                slots.0[0].serve(context);
                 1
             } else {
-                self.serve_group(&slots.0, shared)
+                self.serve_group(&slots.0, context)
             };
             slots.release(count);
         }
@@ -90,15 +90,15 @@ impl CommitBatch {
 
     /// Serves as many of these connections as fit into one group, from the front. Returns the number of those
     /// that are served completely.
-    fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], shared: &Shared<I>) -> usize {
+    fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], context: &CallContext<I>) -> usize {
         let started = Instant::now();
         let mut count = 0;
         let mut group = PendingGroup { slots, calls: Vec::new() };
-        let committed = shared.service.run_group(&mut |_| {
+        let committed = context.service.run_group(&mut |_| {
             while let Some(slot) = slots.get(count)
                 && (count == 0 || started.elapsed() <= MAX_GROUP_TIME)
             {
-                if let Some(call) = slot.with_state(|state| state.serve_next(shared)).flatten() {
+                if let Some(call) = slot.with_state(|state| state.serve_next(context)).flatten() {
                     group.calls.push((count, call));
                     return true;
                 }
@@ -144,8 +144,8 @@ impl Drop for PendingGroup<'_> {
 }
 
 impl Slot {
-    fn serve<I: Interface + ?Sized>(&self, shared: &Shared<I>) {
-        self.with_state(|state| state.serve(shared));
+    fn serve<I: Interface + ?Sized>(&self, context: &CallContext<I>) {
+        self.with_state(|state| state.serve(context));
     }
 
     /// Runs `work` on the state. If `work` panics, the state is lost, and so is the connection.
@@ -184,12 +184,12 @@ impl Drop for Slots {
 /// for new events.
 async fn yield_to_ready_tasks() {
     let mut yielded = false;
-    poll_fn(|context| {
+    poll_fn(|task| {
         if yielded {
             return Poll::Ready(());
         }
         yielded = true;
-        context.waker().wake_by_ref();
+        task.waker().wake_by_ref();
         Poll::Pending
     })
     .await
@@ -363,8 +363,8 @@ mod tests {
         }
     }
 
-    /// Lets `callers` call `method` while the first gate is closed, lets the last one open it, and returns who
-    /// of the others succeeded.
+    /// Lets `callers` call `method` while the first gate is closed, lets the last one open it, and returns
+    /// which of the others succeeded.
     fn called_as_group(lists: &Lists, callers: &mut [Caller], method: &str) -> Vec<bool> {
         let (opener, callers) = callers.split_last_mut().unwrap();
         let closed = lists.0.enter(GateMode::Exclusive, LONG).unwrap();

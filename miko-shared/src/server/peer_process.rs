@@ -43,7 +43,7 @@ impl PeerProcess {
             let process = getsockopt(stream, sockopt::PeerPidfd).ok();
             *self = Self::Watched(process.and_then(|process| {
                 // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd`
-                // that owns it hands it out to nobody.
+                // that owns it does not give it away.
                 unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }.ok()
             }));
         }
@@ -54,7 +54,7 @@ impl PeerProcess {
         matches!(self, Self::Ended)
     }
 
-    /// Sends `unsent`, reads into `room`, if there is one, or waits until `is_ready`; whichever comes first.
+    /// Sends `unsent`, reads into `room`, if there is one, or waits until `is_ready`; what comes first.
     pub(super) async fn exchange(
         &mut self,
         stream: &mut UnixStream,
@@ -97,7 +97,7 @@ impl PeerProcess {
         }
     }
 
-    /// Lets what has arrived be read, followed by end of file, whoever else has the socket.
+    /// Lets what has arrived be read, followed by end of file, also if another process has the socket.
     fn end(&mut self, stream: &UnixStream) {
         *self = Self::Ended;
         // An error means that the peer has closed the connection already.

@@ -1,12 +1,10 @@
 //! What lives with one connection: the objects and streams that answers have carried, and the calls whose
 //! answers come later.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -19,6 +17,7 @@ use miko_rpc::{
 use tokio::time::{Sleep, sleep_until};
 use tracing::warn;
 
+use super::parked_bytes::ParkedBytes;
 use super::ready::{NamedWaker, ReadyList};
 use crate::serving;
 use crate::wire::envelope::enclose_response;
@@ -375,38 +374,6 @@ impl OpenParked {
             self.call.gate.time_out();
         }
         self.call.gate.poll(&context).is_ready()
-    }
-}
-
-/// The bytes of all parked calls of a server.
-#[derive(Clone, Default)]
-pub(super) struct ParkedTotal(Rc<Cell<usize>>);
-
-/// The bytes of one parked call, until it is dropped.
-pub(super) struct ParkedBytes {
-    total: ParkedTotal,
-    bytes: usize,
-}
-
-impl ParkedTotal {
-    /// Accounts for a parked call.
-    ///
-    /// # Errors
-    /// `storage-full`, if there would be more than `limit` bytes.
-    pub(super) fn add(&self, bytes: usize, limit: usize) -> Result<ParkedBytes> {
-        let total = self.0.get().saturating_add(bytes);
-        if total > limit {
-            let message = "the calls that wait for their turn take as many bytes as one frame may have";
-            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", limit));
-        }
-        self.0.set(total);
-        Ok(ParkedBytes { total: self.clone(), bytes })
-    }
-}
-
-impl Drop for ParkedBytes {
-    fn drop(&mut self) {
-        self.total.0.set(self.total.0.get() - self.bytes);
     }
 }
 

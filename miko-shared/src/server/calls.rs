@@ -1,0 +1,241 @@
+//! One call: its frame is read, the method is run, and its answer is appended.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use miko_rpc::codec::split_variant;
+use miko_rpc::{
+    Call, Error, ErrorId, Handles, Interface, Method, ParkedCall, Pass, Served, Surface, memory,
+    serve_call as serve_gated, unreadable,
+};
+use tracing::{Level, enabled, warn};
+
+use super::activity::Activity;
+use super::around::{self, Around, CallInfo, Peer};
+use super::parked_bytes::ParkedTotal;
+use super::service::Service;
+use super::session::{Parked, Session, memory_of_answer, no_object};
+use crate::limits::Limits;
+use crate::serving;
+use crate::wire::envelope::enclose_response;
+use crate::wire::extension::{FromClient, is_extension};
+use crate::wire::message::{self, Incoming, IncomingCall};
+
+/// A call that takes this long is logged, since all other calls wait for it.
+const SLOW_CALL: Duration = Duration::from_secs(1);
+
+/// A deadline beyond it is none.
+const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What the calls of all connections need of the server.
+pub(super) struct CallContext<I: ?Sized> {
+    pub(super) service: Rc<dyn Service<I>>,
+    pub(super) limits: Limits,
+    pub(super) activity: Arc<Activity>,
+    pub(super) around: Option<Rc<Around>>,
+    /// The bytes of the calls that wait at a gate.
+    pub(super) parked_bytes: ParkedTotal,
+}
+
+/// What a call needs of its connection.
+pub(super) struct Answering<'s> {
+    pub(super) peer: &'s Peer,
+    pub(super) arrived: Instant,
+    pub(super) outgoing: &'s mut Vec<u8>,
+    pub(super) handles: &'s mut Handles,
+    /// The gates that the call has entered.
+    pub(super) passes: Vec<Pass>,
+    /// The deadline of the call, once it was read.
+    pub(super) deadline: Instant,
+    /// Whether the call was parked at a gate before.
+    pub(super) is_retry: bool,
+}
+
+/// Runs the call in one frame and appends its answer. Returns the id of an answered request. An error ends
+/// the connection.
+pub(super) fn serve_frame<I: Interface + ?Sized>(
+    frame: &[u8],
+    context: &CallContext<I>,
+    answering: &mut Answering<'_>,
+    session: &mut Option<Box<Session>>,
+) -> Result<Option<u64>, Error> {
+    if is_extension(frame) {
+        return serve_extension(frame, context, answering, session);
+    }
+    let read = memory::read_frame(frame.len(), context.limits.frame_size, || Incoming::read(frame));
+    let call = match read {
+        Ok(Incoming::Call(call)) => call,
+        Ok(Incoming::Cancel(id)) => return Ok(cancel(id, session, answering)),
+        Err(fault) => return Err(unreadable(&fault.to_string())),
+    };
+    let IncomingCall { id, deadline, .. } = call;
+    let call = TakenUp { id, deadline, call: call.method(), frame };
+    serve_call(&call, I::surface(), context, answering, session, |call| {
+        context.service.interface().serve(call)
+    });
+    Ok(Some(id))
+}
+
+/// As [`serve_frame`], for a frame that tarpc does not have.
+fn serve_extension<I: Interface + ?Sized>(
+    frame: &[u8],
+    context: &CallContext<I>,
+    answering: &mut Answering<'_>,
+    session: &mut Option<Box<Session>>,
+) -> Result<Option<u64>, Error> {
+    match FromClient::read(frame)? {
+        FromClient::Call { id, object, deadline, call } => {
+            match session.as_ref().map_or_else(|| Err(no_object(object)), |session| session.object(object)) {
+                Ok(object) => {
+                    let call = TakenUp { id, deadline, call: split_variant(call), frame };
+                    serve_call(&call, object.surface(), context, answering, session, |call| {
+                        object.serve(call)
+                    });
+                }
+                Err(error) => message::encode_refusal(id, &error, answering.outgoing),
+            }
+            return Ok(Some(id));
+        }
+        FromClient::Credit { stream, bytes } => {
+            if let Some(session) = session {
+                session.add_credit(stream, bytes);
+            }
+        }
+        FromClient::Release { handle } => {
+            if let Some(session) = session {
+                serving::run(|| session.release(handle));
+            }
+        }
+        FromClient::Cancel { id } => return Ok(cancel(id, session, answering)),
+    }
+    Ok(None)
+}
+
+/// Drops the later answer to the call `id`, which is answered as cancelled. Any other call has run already,
+/// since calls run in order. Returns the id of a call that was answered.
+fn cancel(id: u64, session: &mut Option<Box<Session>>, answering: &mut Answering<'_>) -> Option<u64> {
+    let session = session.as_mut()?;
+    serving::run(|| session.cancel(id)).then(|| {
+        let error = Error::new(ErrorId::CANCELLED, "the caller gave the call up");
+        message::encode_refusal(id, &error, answering.outgoing);
+        id
+    })
+}
+
+/// A call whose frame was read.
+struct TakenUp<'f> {
+    id: u64,
+    deadline: Duration,
+    /// The wire name of the method and its arguments; `None` if it is no call.
+    call: Option<(&'f str, &'f [u8])>,
+    /// All of it.
+    frame: &'f [u8],
+}
+
+/// Runs a call and appends its answer, or a refusal. A call that waits at a gate is parked.
+fn serve_call<I: Interface + ?Sized>(
+    call: &TakenUp<'_>,
+    surface: &'static Surface,
+    context: &CallContext<I>,
+    answering: &mut Answering<'_>,
+    session: &mut Option<Box<Session>>,
+    target: impl Fn(Call<'_>) -> Result<Served, Error>,
+) {
+    let served = try_serve_call(call, surface, context, answering, target);
+    let parked = served.and_then(|parked| match parked {
+        Some(gate) => park(call, gate, context, answering, session),
+        None => Ok(()),
+    });
+    if let Err(error) = parked {
+        message::encode_refusal(call.id, &error, answering.outgoing);
+    }
+}
+
+/// Keeps a call until its turn at the gate has come.
+fn park<I: ?Sized>(
+    call: &TakenUp<'_>,
+    gate: ParkedCall,
+    context: &CallContext<I>,
+    answering: &mut Answering<'_>,
+    session: &mut Option<Box<Session>>,
+) -> Result<(), Error> {
+    let bytes = context.parked_bytes.add(call.frame.len(), context.limits.frame_size)?;
+    let passes = std::mem::take(&mut answering.passes);
+    let frame = call.frame.to_vec();
+    let parked = Parked { id: call.id, frame, arrived: answering.arrived, passes, gate };
+    session.get_or_insert_default().park(answering.handles.reserve(), parked, bytes);
+    Ok(())
+}
+
+/// As [`serve_call`], unless the deadline of the call has passed. An error refuses the call. `Some` is the
+/// gate at which it waits.
+fn try_serve_call<I: Interface + ?Sized>(
+    call: &TakenUp<'_>,
+    surface: &'static Surface,
+    context: &CallContext<I>,
+    answering: &mut Answering<'_>,
+    target: impl Fn(Call<'_>) -> Result<Served, Error>,
+) -> Result<Option<ParkedCall>, Error> {
+    let now = Instant::now();
+    if now.saturating_duration_since(answering.arrived) >= call.deadline {
+        return Err(Error::new(
+            ErrorId::DEADLINE_EXCEEDED,
+            "the call was not taken up before its deadline, and not run",
+        ));
+    }
+    let (name, arguments) =
+        call.call.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
+    let method = context.activity.begin(surface, name, now);
+    let Answering { peer, outgoing, handles, passes, arrived, deadline: answers_by, is_retry } = answering;
+    let begin = outgoing.len();
+    let call_deadline = arrived.checked_add(call.deadline);
+    *answers_by = call_deadline.unwrap_or(now + FAR_FUTURE);
+    // What the hook returns for a call that has run does not change what has become of it.
+    let (mut is_pending, mut parked) = (false, None);
+    let served = enclose_response(call.id, context.limits.frame_size, outgoing, |answer, limit| {
+        let mut serve = || {
+            let run = || target(Call::message(name, arguments, answer, limit).within(&mut **handles));
+            let (served, gates) = serve_gated(call_deadline, std::mem::take(passes), run);
+            *passes = gates.passes;
+            parked = gates.parked;
+            // To the hook, a parked call is one whose answer comes later.
+            let served = if parked.is_some() { Ok(Served::Pending) } else { served };
+            is_pending = matches!(served, Ok(Served::Pending));
+            served
+        };
+        serving::run(|| match (&context.around, method) {
+            (Some(hook), Some(method)) if !*is_retry => {
+                let info = CallInfo { method, peer, deadline: call.deadline };
+                around::run(&**hook, &info, &mut serve)
+            }
+            _ => serve(),
+        })
+        .map(drop)
+    });
+    context.activity.end();
+    report_slow(method, now);
+    if is_pending || served.is_err() {
+        // The answer comes later, or what was written of it is discarded.
+        outgoing.truncate(begin);
+        if served.is_err() || parked.is_some() {
+            handles.discard();
+        }
+        served?;
+        return Ok(parked);
+    }
+    memory_of_answer(outgoing.len() - begin).map_err(|error| {
+        outgoing.truncate(begin);
+        handles.discard();
+        error.with("method", name)
+    })?;
+    Ok(None)
+}
+
+/// Logs a call that took long. The time is read only if the event is enabled.
+fn report_slow(method: Option<&Method>, started: Instant) {
+    if enabled!(Level::WARN) && started.elapsed() >= SLOW_CALL {
+        let method = method.map(|method| &*method.name);
+        warn!(method, elapsed = ?started.elapsed(), "slow call: other calls had to wait");
+    }
+}

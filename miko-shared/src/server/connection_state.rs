@@ -1,0 +1,212 @@
+//! The state of one connection after its handshake: the bytes that have arrived, the bytes that are to be
+//! sent, and what lives with it.
+
+use std::time::Instant;
+
+use miko_rpc::memory::LARGE_FRAME;
+use miko_rpc::{Error, ErrorId, Handles, Interface, Pass, memory};
+
+use super::around::Peer;
+use super::calls::{Answering, CallContext, serve_frame};
+use super::session::{Outgoing, Retry, Session};
+use crate::serving;
+use crate::wire::envelope::Envelope;
+use crate::wire::extension::{FromClient, is_control};
+use crate::wire::frame::FrameBuffer;
+use crate::wire::message;
+
+/// Pending answers are sent when they reach this many bytes.
+const FLUSH_AT: usize = 64 << 10;
+
+/// The most objects, streams and pending calls of a connection.
+const MAX_OPEN: usize = 1 << 17;
+
+/// The id of an answer to a message without a readable id.
+pub(super) const NO_ID: u64 = 0;
+
+/// The unserved input and the unsent answers of a connection, and what lives with it.
+pub(super) struct ConnectionState {
+    peer: Peer,
+    pub(super) incoming: FrameBuffer,
+    pub(super) outgoing: Vec<u8>,
+    /// How many bytes of `outgoing` were sent.
+    pub(super) sent: usize,
+    handles: Handles,
+    /// There is one once an answer has carried an object or a stream.
+    pub(super) session: Option<Box<Session>>,
+    /// When the last bytes arrived.
+    arrived: Instant,
+    /// The error with which the connection is closed after `outgoing` is sent.
+    pub(super) end: Option<Error>,
+}
+
+impl ConnectionState {
+    pub(super) fn new(peer: Peer, incoming: FrameBuffer) -> Self {
+        Self {
+            peer,
+            incoming,
+            outgoing: Vec::new(),
+            sent: 0,
+            handles: Handles::default(),
+            session: None,
+            arrived: Instant::now(),
+            end: None,
+        }
+    }
+
+    /// Serves the calls that have arrived, until [`FLUSH_AT`] bytes of answers are pending.
+    pub(super) fn serve<I: Interface + ?Sized>(&mut self, context: &CallContext<I>) {
+        while self.serve_next(context).is_some() {}
+    }
+
+    /// Serves the next call that has arrived. Returns `None` if there is none, [`FLUSH_AT`] bytes of answers
+    /// are pending, or the connection is to end.
+    pub(super) fn serve_next<I: Interface + ?Sized>(
+        &mut self,
+        context: &CallContext<I>,
+    ) -> Option<ServedCall> {
+        if self.end.is_some() || !self.has_calls(context.limits.frame_size) {
+            return None;
+        }
+        let answer_begin = self.outgoing.len();
+        let last_handle = self.handles.last();
+        let due = self.session.as_mut().and_then(|session| session.next_due());
+        let mut answering = Answering {
+            peer: &self.peer,
+            arrived: self.arrived,
+            outgoing: &mut self.outgoing,
+            handles: &mut self.handles,
+            passes: Vec::new(),
+            deadline: self.arrived,
+            is_retry: false,
+        };
+        let served = match due {
+            Some(Retry { frame, arrived, passes }) => {
+                answering = Answering { arrived, passes, is_retry: true, ..answering };
+                serve_frame(&frame, context, &mut answering, &mut self.session)
+            }
+            None => match self.incoming.next_frame(context.limits.frame_size) {
+                Ok(None) => return None,
+                Ok(Some(frame)) => serve_frame(frame, context, &mut answering, &mut self.session),
+                Err(too_large) => Err(too_large),
+            },
+        };
+        let Answering { passes, deadline, .. } = answering;
+        if self.handles.has_carried() {
+            // Only the answer to a request carries something.
+            let id = served.as_ref().ok().copied().flatten().unwrap_or(NO_ID);
+            let session = self.session.get_or_insert_default();
+            session.adopt(id, deadline, self.handles.take());
+            if session.len() > MAX_OPEN {
+                serving::run(|| session.withdraw_after(last_handle));
+                self.outgoing.truncate(answer_begin);
+                let message = "too many objects, streams and calls are open on this connection";
+                self.refuse(id, &Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN));
+            }
+        }
+        match served {
+            Ok(id) => Some(ServedCall { id, answer_begin, last_handle, _passes: passes }),
+            Err(end) => {
+                self.end = Some(end);
+                None
+            }
+        }
+    }
+
+    /// Replaces the answers of the calls that were served last.
+    pub(super) fn refuse_served<'c>(&mut self, calls: impl Iterator<Item = &'c ServedCall>, error: &Error) {
+        let mut calls = calls.peekable();
+        if let Some(first) = calls.peek() {
+            self.outgoing.truncate(first.answer_begin);
+            if let Some(session) = &mut self.session {
+                serving::run(|| session.withdraw_after(first.last_handle));
+            }
+        }
+        for id in calls.filter_map(|call| call.id) {
+            self.refuse(id, error);
+        }
+    }
+
+    /// Whether there are calls to serve. While [`FLUSH_AT`] bytes of answers are pending, only those whose
+    /// turn at a gate has come, which others wait for, and frames without an answer.
+    pub(super) fn has_calls(&self, frame_size: usize) -> bool {
+        self.session.as_ref().is_some_and(|session| session.has_due())
+            || self.incoming.is_ready(frame_size)
+                && (!self.is_full() || self.incoming.peek_frame().is_some_and(is_control))
+    }
+
+    /// Whether [`FLUSH_AT`] bytes of answers are pending.
+    pub(super) fn is_full(&self) -> bool {
+        self.outgoing.len() - self.sent >= FLUSH_AT
+    }
+
+    /// Forgets bytes that were sent.
+    pub(super) fn record_sent(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.outgoing.len() {
+            self.outgoing.clear();
+            self.outgoing.shrink_to(FLUSH_AT);
+            self.sent = 0;
+        } else if self.sent > self.outgoing.len() / 2 {
+            self.outgoing.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// Appends the items and later answers that are ready.
+    pub(super) fn pump(&mut self, frame_size: usize) {
+        let Self { session, outgoing: bytes, handles, sent, .. } = self;
+        let mut outgoing = Outgoing { bytes, handles, frame_size, full: *sent + FLUSH_AT };
+        if let Some(session) = session {
+            serving::run(|| session.pump(&mut outgoing));
+        }
+    }
+
+    /// Appends a refusal to the answers.
+    fn refuse(&mut self, id: u64, error: &Error) {
+        message::encode_refusal(id, error, &mut self.outgoing);
+    }
+
+    /// Records `count` bytes that were read, and accounts for the memory of a large frame. If memory is full,
+    /// refuses the frame before all of it has arrived.
+    pub(super) fn receive(&mut self, count: usize, frame_size: usize) {
+        self.incoming.filled(count);
+        self.arrived = Instant::now();
+        if self.incoming.len() > LARGE_FRAME
+            && let Err(full) = memory::charge_incoming(count)
+            && !self.incoming.is_ready(frame_size)
+        {
+            self.refuse_partial_frame(full);
+        }
+    }
+
+    /// Refuses the call of a frame that has not arrived completely, and skips the rest of the frame. The id
+    /// of the call comes from the envelope that blocking clients put first; without it the id is unknown and
+    /// the connection ends.
+    fn refuse_partial_frame(&mut self, error: Error) {
+        let partial = self.incoming.partial_frame();
+        let of_object = || match FromClient::read(partial) {
+            Ok(FromClient::Call { id, .. }) => Some(id),
+            _ => None,
+        };
+        match Envelope::open(partial).map(|(Envelope { id, .. }, _)| id).or_else(of_object) {
+            Some(id) => {
+                self.incoming.skip_frame();
+                self.refuse(id, &error);
+            }
+            None => self.end = Some(error),
+        }
+    }
+}
+
+/// A call that was served, while its answer is pending.
+pub(super) struct ServedCall {
+    /// The id of its request. A message without an answer has none.
+    id: Option<u64>,
+    /// The position of the answer in `outgoing`.
+    answer_begin: usize,
+    /// The last handle that was given before the call.
+    last_handle: u64,
+    /// The gates that the call has entered. They are left when its changes are committed.
+    _passes: Vec<Pass>,
+}

@@ -1,0 +1,89 @@
+//! The connected processes: which connections each has, and how those of ended processes end.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use nix::sys::signal::kill;
+use nix::sys::socket::{Shutdown, shutdown};
+use nix::unistd::Pid;
+use tokio::sync::Notify;
+
+/// How long the server waits for answers to an ended process to be read. They may never be read.
+const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The connected processes.
+#[derive(Default)]
+pub(super) struct Peers {
+    /// The descriptors of each process's connections. A descriptor is removed before it is closed.
+    by_pid: RefCell<HashMap<i32, Vec<RawFd>>>,
+    /// Notified after a connection is closed.
+    pub(super) disconnected: Notify,
+}
+
+/// A connection among the [`Peers`], until it is dropped; also by a panic.
+pub(super) struct Connected<'p> {
+    peers: &'p Peers,
+    pid: i32,
+    descriptor: RawFd,
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.peers.remove(self.pid, self.descriptor);
+    }
+}
+
+impl Peers {
+    pub(super) fn add(&self, pid: i32, descriptor: RawFd) -> Connected<'_> {
+        self.by_pid.borrow_mut().entry(pid).or_default().push(descriptor);
+        Connected { peers: self, pid, descriptor }
+    }
+
+    fn remove(&self, pid: i32, descriptor: RawFd) {
+        let mut by_pid = self.by_pid.borrow_mut();
+        if let Some(descriptors) = by_pid.get_mut(&pid) {
+            descriptors.retain(|candidate| *candidate != descriptor);
+            if descriptors.is_empty() {
+                by_pid.remove(&pid);
+            }
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.by_pid.borrow().values().map(Vec::len).sum()
+    }
+
+    /// Waits until all connections of processes that have ended are closed. All calls that these processes
+    /// sent have then been applied. Does not wait for live peers.
+    ///
+    /// A process forked by the peer may hold the connection open, so end of file may never arrive. Receiving
+    /// is therefore shut down: bytes that have arrived can still be read, followed by end of file. If the
+    /// forked process does not read its answers either, sending is shut down after [`DEAD_PEER_TIMEOUT`].
+    pub(super) async fn wait_for_dead_peers(&self) {
+        let mut how = Shutdown::Read;
+        loop {
+            let disconnected = self.disconnected.notified();
+            if !self.shut_down_dead(how) {
+                return;
+            }
+            if tokio::time::timeout(DEAD_PEER_TIMEOUT, disconnected).await.is_err() {
+                how = Shutdown::Both;
+            }
+        }
+    }
+
+    /// Shuts down the connections of processes that have ended; returns whether there were any.
+    fn shut_down_dead(&self, how: Shutdown) -> bool {
+        let by_pid = self.by_pid.borrow();
+        let dead = by_pid.iter().filter(|(pid, _)| kill(Pid::from_raw(**pid), None).is_err());
+        let mut any = false;
+        for descriptor in dead.flat_map(|(_, descriptors)| descriptors) {
+            // An error means that the peer has closed the connection already.
+            let _ = shutdown(*descriptor, how);
+            any = true;
+        }
+        any
+    }
+}

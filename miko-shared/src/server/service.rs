@@ -1,0 +1,45 @@
+//! The service that a server serves.
+
+use std::io::Write;
+
+use miko_rpc::{GroupFailure, Interface, Result};
+
+/// What a server serves: an implementation of an interface, and the state that it delivers at the end.
+pub trait Service<I: Interface + ?Sized> {
+    /// The implementation that runs the calls.
+    fn interface(&self) -> &I;
+
+    /// Writes the final state, after the last worker of a share has ended.
+    ///
+    /// # Errors
+    /// Any error that prevents the delivery of the state; the share then fails with it.
+    fn deliver(&self, state: &mut dyn Write) -> Result<()>;
+
+    /// Whether committing the changes of several calls at once is faster than committing each call.
+    fn prefers_group_commit(&self) -> bool {
+        false
+    }
+
+    /// Calls `call` with 0, 1 and so on until it returns `false`, then commits the changes of all these calls
+    /// at once.
+    ///
+    /// The default does not group commits.
+    ///
+    /// # Errors
+    /// The first call whose changes could not be committed; the changes of all later calls are lost as well.
+    fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
+        (0..).take_while(|index| call(*index)).for_each(drop);
+        Ok(())
+    }
+}
+
+/// Serves an implementation alone, without a final state.
+impl<I: Interface + ?Sized> Service<I> for Box<I> {
+    fn interface(&self) -> &I {
+        self
+    }
+
+    fn deliver(&self, _: &mut dyn Write) -> Result<()> {
+        Ok(())
+    }
+}
