@@ -1,7 +1,7 @@
 //! A feed: `cargo run --example ticker`.
 //!
 //! One worker publishes prices, others read them as they come. A reader that is too slow for the feed is told
-//! how many it missed, and goes on; nobody waits for it.
+//! how many it missed, and goes on; the server does not wait for it.
 #![allow(clippy::print_stdout, reason = "an example")]
 
 use std::thread::sleep;

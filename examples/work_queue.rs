@@ -1,7 +1,7 @@
 //! A work queue that loses no job: `cargo run --example work_queue`.
 //!
-//! A worker claims a job, and waits if there is none. The lease is an object that lives with the connection of
-//! the worker: if the worker dies, the server drops it, and another worker gets the job.
+//! A worker claims a job, and waits if there is none. The lease is an object that lives with the connection
+//! of the worker: if the worker dies, the server drops it, and another worker gets the job.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "an example")]
 
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ struct Jobs(Mutex<Vec<u32>>, Mutex<Vec<Promise<Claim>>>);
 /// A job that a worker has, until it has finished it.
 struct Claimed(Mutex<Option<u32>>, Arc<Jobs>);
 
-/// Gives a job to one who waits, or opens it. A lease that nobody takes any more offers its job again.
+/// Gives a job to a waiting worker, or opens it. A lease that no worker takes any more offers its job again.
 fn offer(jobs: &Arc<Jobs>, job: u32) {
     let waiting = jobs.1.lock().unwrap().pop();
     let Some(promise) = waiting else { return jobs.0.lock().unwrap().push(job) };

@@ -53,8 +53,8 @@ pub trait AnswerScope {
     fn keep(&mut self, answer: Box<dyn LaterAnswer>);
 }
 
-/// The answer to a call whose method has returned a [`Later`](crate::Later). Dropping it tells the method that
-/// nobody wants it.
+/// The answer to a call whose method has returned a [`Later`](crate::Later). Dropping it tells the method
+/// that it is no longer wanted.
 pub trait LaterAnswer: Send {
     /// Whether the answer is there, or registers the waker for it.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()>;

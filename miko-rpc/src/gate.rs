@@ -124,7 +124,7 @@ pub fn serve_call<R>(
 }
 
 impl Gate {
-    /// A gate with nobody inside.
+    /// A gate that no caller has entered.
     pub fn new() -> Self {
         Self::default()
     }
@@ -173,7 +173,7 @@ impl Gate {
         }
     }
 
-    /// Enters, if there is room and nobody waits; else takes the last place in the queue.
+    /// Enters, if there is room and no caller waits; else takes the last place in the queue.
     fn queue_up(&self, mode: GateMode, until: Option<Instant>) -> Arc<Ticket> {
         let mut state = self.0.lock();
         let enters = state.waiting.is_empty() && state.has_room(mode);
@@ -424,7 +424,7 @@ mod tests {
     }
 
     proptest! {
-        /// The model lets in from the front of the queue whoever there is room for.
+        /// The model lets callers in from the front of the queue while there is room.
         #[test]
         fn calls_enter_in_the_order_in_which_they_came(steps in vec(step(), 0..60)) {
             let gate = Gate::new();

@@ -18,7 +18,7 @@ use crate::transport::PendingAnswer;
 ///
 /// The implementation keeps the other half, a [`Promise`], and fulfils it when it can. Meanwhile the server
 /// serves other calls; no thread waits. All errors come from [`wait`](Later::wait), those of the connection
-/// too. Dropping it tells the implementation that nobody wants the value any more.
+/// too. Dropping it tells the implementation that the value is no longer wanted.
 ///
 /// ```
 /// use miko_rpc::Later;
@@ -136,8 +136,8 @@ impl<T: Wire, E: Wire + From<Error>> Future for Later<T, E> {
                 Poll::Pending => return Poll::Pending,
             },
             Place::Elsewhere { .. } => {
-                let message = "a later answer of a blocking proxy was awaited: use `wait`, or call the method \
-                               of the async client";
+                let message = "a later answer of a blocking proxy was awaited: use `wait`, or call the \
+                               method of the async client";
                 Err(Error::new(ErrorId::INSIDE_RUNTIME, message).into())
             }
             Place::Taken => Err(already_taken().into()),
@@ -176,7 +176,7 @@ impl<T, E> Promise<T, E> {
     /// Gives the value to who waits for it.
     ///
     /// # Errors
-    /// The value, if nobody waits for it any more.
+    /// The value, if no caller waits for it any more.
     pub fn fulfil(self, value: T) -> Result<(), T> {
         match self.0.settle(Ok(value)) {
             Some(Ok(value)) => Err(value),
@@ -189,12 +189,12 @@ impl<T, E> Promise<T, E> {
         drop(self.0.settle(Err(error)));
     }
 
-    /// Whether somebody waits for the value.
+    /// Whether a caller waits for the value.
     pub fn is_wanted(&self) -> bool {
         self.0.lock().is_wanted
     }
 
-    /// Calls `unwanted` when nobody waits for the value any more: at once, if that is so. It replaces the
+    /// Calls `unwanted` when no caller waits for the value any more: at once, if that is so. It replaces the
     /// function of an earlier call, and is not called after the promise was fulfilled.
     pub fn on_unwanted(&self, unwanted: impl FnOnce() + Send + 'static) {
         let mut state = self.0.lock();
@@ -219,7 +219,7 @@ impl<T, E> Drop for Promise<T, E> {
 }
 
 impl<T, E> Shared<T, E> {
-    /// Sets the result, or gives it back if nobody wants it.
+    /// Sets the result, or gives it back if no caller waits for it.
     fn settle(&self, result: Result<T, E>) -> Option<Result<T, E>> {
         let mut state = self.lock();
         if !state.is_wanted {

@@ -42,7 +42,7 @@ pub struct OutgoingCall<'c> {
     pub discard: Discard,
 }
 
-/// Decodes an answer that nobody waits for, so that the objects and streams in it are released.
+/// Decodes an answer that no caller waits for, so that the objects and streams in it are released.
 pub type Discard = fn(&'static Method, &[u8]);
 
 /// Waits for an answer that comes later. Dropping it cancels the call.

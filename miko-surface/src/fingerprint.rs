@@ -9,7 +9,8 @@ use crate::{Method, Surface};
 
 impl Surface {
     /// A hash of the interface's name, of the names, parameters and results of its methods, of the schemas of
-    /// its types, and of the objects that it returns. The order, docs and attributes of methods do not affect it.
+    /// its types, and of the objects that it returns. The order, docs and attributes of methods do not affect
+    /// it.
     ///
     /// It is stable across compilers, versions and platforms.
     pub fn fingerprint(&self) -> u64 {

@@ -45,7 +45,7 @@ pub trait Office {
     #[interface(deadline = "100ms")]
     fn letter_soon(&self) -> Later<String>;
 
-    /// Delivers a letter; whether somebody waited for it.
+    /// Delivers a letter; whether a caller waited for it.
     fn deliver(&self, letter: &str) -> Result<bool>;
 
     /// A desk, once `furnish` is called.

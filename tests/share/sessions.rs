@@ -231,7 +231,7 @@ fn release_unread() {
     let share = office(&uds);
     let [office, watching] = [(); 2].map(|()| OfficeClient::connect(share.path(), share.token()).unwrap());
     let desk = office.desk("a").unwrap();
-    // More than the socket holds is sent, and nobody reads it.
+    // More than the socket holds is sent, and the client does not read it.
     let mut streams: Vec<_> = (0..4).map(|_| office.pieces(10_000).unwrap()).collect();
     streams.iter_mut().for_each(|stream| drop(stream.recv_timeout(Duration::ZERO)));
     let letter = office.letter();
@@ -357,7 +357,7 @@ fn given_up() {
     with_office(|office| {
         let desk = office.desk_later();
         assert_eq!(office.furnish().unwrap(), 1);
-        // The answer was sent before that of `furnish`, or after it; nobody has read it.
+        // The answer was sent before that of `furnish`, or after it; no thread has read it.
         drop(desk);
         eventually(|| office.log().unwrap(), &vec!["late opened".to_owned(), "late closed".to_owned()]);
     });

@@ -171,8 +171,8 @@ error_ids! {
          Ask the server for another one.",
         "a call on a transaction after the server was restarted";
     LAGGED = "lagged",
-        "Items of a feed were left out, because they were not read in time; `count` says how many. The stream \
-         goes on after it.",
+        "Items of a feed were left out, because they were not read in time; `count` says how many. The \
+         stream goes on after it.",
         "a subscriber that sleeps while thousands of changes are made";
     CANCELLED = "cancelled",
         "The caller gave the call up before its answer came.",

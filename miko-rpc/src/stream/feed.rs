@@ -91,7 +91,7 @@ impl<T> Sink<T> {
     /// Sends an item. Never waits.
     ///
     /// # Errors
-    /// The item, if nobody reads the stream any more, or it has ended by an [`Overflow::End`].
+    /// The item, if the reader has dropped the stream, or it has ended by an [`Overflow::End`].
     pub fn send(&self, item: T) -> Result<(), T> {
         let pushed = {
             let mut state = self.0.lock();
@@ -107,13 +107,13 @@ impl<T> Sink<T> {
         }
     }
 
-    /// Sends an item that other feeds get, too; whether somebody reads the stream.
+    /// Sends an item that other feeds get, too; whether the stream has a reader.
     pub(super) fn send_shared(&self, item: &Arc<SharedItem<T>>) -> bool {
         let pushed = self.0.push(&mut self.0.lock(), item.seq, Queued::Shared(Arc::clone(item)));
         pushed.is_ok()
     }
 
-    /// Whether somebody reads the stream.
+    /// Whether the stream has a reader.
     pub fn is_read(&self) -> bool {
         let state = self.0.lock();
         state.is_read && state.end.is_none()
