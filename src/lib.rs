@@ -21,9 +21,10 @@
 pub use miko_core::mikobase_rpc::{MikobaseAsync, MikobaseAsyncClient, MikobaseClient};
 #[cfg(feature = "store")]
 pub use miko_core::{
-    Answers, AsOf, Check, Delta, Engine, Explanation, Imported, LocalEngine, Merged, Mikobase, MikobaseExt,
-    Properties, Query, Record, RecordStream, Records, Response, ResponseEnvelope, Results, Schema,
-    SchemaChanges, SqliteEngine, Timestamp, Validation, Version, WorldletEngine, backend, json, q0, uns,
+    Answers, AsOf, Check, Delta, Engine, Explanation, Import, Imported, LocalEngine, Merged, Mikobase,
+    MikobaseExt, Properties, Query, Record, Records, Response, ResponseEnvelope, Results, Schema,
+    SchemaChanges, SqliteEngine, Timestamp, Upload, Validation, Version, WorldletEngine, backend, json, q0,
+    uns,
 };
 pub use miko_macros::mikobase_interface;
 #[cfg(feature = "share")]
@@ -58,8 +59,8 @@ pub mod prelude {
     pub use crate::{Error, ErrorId, Result, json, mikobase_interface};
     #[cfg(feature = "store")]
     pub use crate::{
-        Mikobase, MikobaseAsync, MikobaseAsyncClient, MikobaseClient, MikobaseExt, Query, Record,
-        RecordStream, Records, Response, Returning,
+        Mikobase, MikobaseAsync, MikobaseAsyncClient, MikobaseClient, MikobaseExt, Query, Record, Records,
+        Response, Returning,
     };
 }
 

@@ -1,17 +1,16 @@
 //! A past state of a temporal database, as a read-only database.
 
-use miko_rpc::{Bytes, Error, ErrorId, Result};
+use miko_rpc::{Bytes, Error, ErrorId, Remote, Result, Stream};
 use serde_json::{Map, Value, json};
 
-use crate::files::{FileInfo, Piece, Position};
+use crate::files::FileInfo;
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+use crate::objects::{Import, Upload};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
-use crate::streams::{Chunk, Source};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::version::Version;
-use crate::worldlet::Imported;
 
 /// A temporal Mikobase as it was at the cutoff. It answers as the database would have answered then, and
 /// refuses writes.
@@ -121,19 +120,7 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Err(read_only())
     }
 
-    fn begin_file(&self, _: &str) -> Result<String> {
-        Err(read_only())
-    }
-
-    fn put_chunk(&self, _: &str, _: u64, _: Bytes) -> Result<()> {
-        Err(read_only())
-    }
-
-    fn end_file(&self, _: &str) -> Result<String> {
-        Err(read_only())
-    }
-
-    fn cancel_file(&self, _: &str) -> Result<()> {
+    fn write_file(&self, _: &str) -> Result<Remote<dyn Upload>> {
         Err(read_only())
     }
 
@@ -142,8 +129,8 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         self.db.file_info(pk)
     }
 
-    fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
-        self.db.file_piece(pk, at)
+    fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
+        self.db.read_file(pk)
     }
 
     fn delete_file(&self, _: &str) -> Result<()> {
@@ -154,40 +141,17 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
         Err(read_only())
     }
 
-    fn open_stream(&self, mut source: Source) -> Result<String> {
-        match &mut source {
-            Source::Select(query) => {
-                self.db.open_stream(Source::Select(self.with_cutoff(query.take()).ok_or_else(read_only)?))
-            }
-            Source::Worldlet => {
-                let message = "a past state cannot be exported as a worldlet: \
-                               export the database itself, which includes its history";
-                Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
-            }
-        }
+    fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
+        self.db.select_stream(self.with_cutoff(query).ok_or_else(read_only)?)
     }
 
-    fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk> {
-        self.db.next_chunk(stream, index)
+    fn export(&self) -> Result<Stream<Bytes>> {
+        let message = "a past state cannot be exported as a worldlet: export the database itself, which \
+                       includes its history";
+        Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
     }
 
-    fn close_stream(&self, stream: &str) -> Result<()> {
-        self.db.close_stream(stream)
-    }
-
-    fn begin_import(&self) -> Result<String> {
-        Err(read_only())
-    }
-
-    fn put_import(&self, _: &str, _: u64, _: Bytes) -> Result<()> {
-        Err(read_only())
-    }
-
-    fn end_import(&self, _: &str, _: bool) -> Result<Imported> {
-        Err(read_only())
-    }
-
-    fn cancel_import(&self, _: &str) -> Result<()> {
+    fn import(&self, _: bool) -> Result<Remote<dyn Import>> {
         Err(read_only())
     }
 

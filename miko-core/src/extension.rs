@@ -2,16 +2,16 @@
 
 use std::io::{Read, Write};
 
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result, Stream};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::as_of::AsOf;
 use crate::json::{self, type_name};
 use crate::mikobase::{Mikobase, Query};
-use crate::record::Records;
+use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
-use crate::transfer::{self, FileReader, RecordStream};
+use crate::transfer::{self, FileReader};
 use crate::worldlet::Imported;
 
 /// Common requests with your own types, on an engine or a proxy.
@@ -108,22 +108,37 @@ pub trait MikobaseExt: Mikobase {
         transfer::put(self, reader, mime)
     }
 
-    /// A reader of the content of a file, which fetches it piece by piece.
+    /// A reader of the content of a file, which arrives piece by piece as it is read.
     ///
     /// # Errors
     /// `file-not-found`.
-    fn file(&self, pk: &str) -> Result<FileReader<'_, Self>> {
-        Ok(FileReader::of(self, self.file_info(pk)?))
+    fn file(&self, pk: &str) -> Result<FileReader> {
+        Ok(FileReader::of(self.file_info(pk)?, self.read_file(pk)?))
     }
 
-    /// Runs a select of any size and fetches its records as they are consumed. They show the state of this
-    /// moment: later writes have no effect. `query` is the select, built or as JSON; its `action` may be
-    /// omitted.
+    /// Runs a select of any size. Its records arrive as they are consumed, and show the state of this moment:
+    /// later writes have no effect. `query` is the select, built or as JSON; its `action` may be omitted.
+    ///
+    /// ```
+    /// use miko_core::{MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// for n in 0..1000 {
+    ///     db.create("a.b/number", &json!({"n": n}))?;
+    /// }
+    /// let mut sum = 0;
+    /// for record in db.iter(json!({"class": "a.b/number"}))? {
+    ///     sum += record?.bucket.get("n")?.and_then(|n| n.as_u64()).unwrap_or_default();
+    /// }
+    /// assert_eq!(sum, 499_500);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// Every fault of the request at once.
-    fn iter(&self, query: impl Into<Query>) -> Result<RecordStream<'_, Self>> {
-        RecordStream::open(self, as_select(query.into()))
+    /// As [`select_stream`](Mikobase::select_stream).
+    fn iter(&self, query: impl Into<Query>) -> Result<Stream<Record>> {
+        self.select_stream(as_select(query.into()))
     }
 
     /// Writes the whole state of this moment as a worldlet of any size. Later writes have no effect.

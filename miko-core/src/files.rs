@@ -1,6 +1,5 @@
 //! Files: content of any size beside the records, transferred in pieces.
 
-use miko_rpc::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
@@ -22,24 +21,4 @@ pub struct FileInfo {
     pub size: u64,
     /// When it was stored.
     pub created_at: Timestamp,
-}
-
-/// A position in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Position {
-    /// The index of the chunk, as the file was stored, counted from 0.
-    pub chunk: u64,
-    /// The offset in the chunk, in bytes.
-    pub offset: u64,
-}
-
-/// A piece of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Piece {
-    /// Its bytes, at most [`MAX_PIECE_SIZE`].
-    pub data: Bytes,
-    /// Where the next piece begins; `None` after the last.
-    pub next: Option<Position>,
 }

@@ -9,7 +9,6 @@ pub(crate) mod members;
 mod object;
 pub(crate) mod pointer;
 
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
 pub(crate) use equality::compare_numbers;
@@ -60,12 +59,4 @@ pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
     }
     let mut left = max;
     charge_all(object, &mut left)
-}
-
-/// Serializes a value, or in its place one that nests just too deep if it nests deeper.
-pub(crate) fn serialize_limited<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
-    if too_deep(value) {
-        return miko_rpc::json::too_deep_value().serialize(serializer);
-    }
-    value.serialize(serializer)
 }

@@ -1,7 +1,7 @@
 //! Mikobase: the trait, the data model, Q0 and the engines.
 //!
-//! This crate works within one process and needs neither tokio nor tarpc. The feature `rpc` makes the trait
-//! [`Mikobase`] remote, by `miko-rpc`; sockets and processes are in `miko-shared`.
+//! This crate works within one process and needs neither tokio nor tarpc. The trait [`Mikobase`] is remote by
+//! `miko-rpc`; sockets and processes are in `miko-shared`.
 
 mod as_of;
 pub mod atomic_file;
@@ -15,6 +15,7 @@ mod files;
 pub mod json;
 mod mikobase;
 mod mode;
+mod objects;
 mod pattern;
 pub mod q0;
 mod query;
@@ -24,7 +25,6 @@ mod response;
 mod schema;
 mod stack;
 mod storage;
-mod streams;
 mod timestamp;
 mod transfer;
 pub mod uns;
@@ -38,22 +38,20 @@ pub use commit::{Commit, RecordChange};
 pub use engine::NaiveEngine;
 pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
 pub use extension::MikobaseExt;
-pub use files::{FileInfo, MAX_PIECE_SIZE, Piece, Position};
-#[cfg(feature = "rpc")]
+pub use files::{FileInfo, MAX_PIECE_SIZE};
 #[doc(no_inline)]
 pub use miko_rpc as rpc;
 pub use miko_rpc::{
-    Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, GroupFailure, MAX_REPORTED_FAULTS, Result,
-    Warning, memory,
+    Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, GroupFailure, MAX_REPORTED_FAULTS, Remote, Result,
+    Stream, Warning, memory,
 };
-#[cfg(feature = "rpc")]
 pub use mikobase::mikobase_rpc;
 pub use mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+pub use objects::{Import, Upload};
 pub use query::Check;
 pub use record::{Record, Records};
 pub use response::{Answers, MAX_BATCH_REQUESTS, Response, ResponseEnvelope, Results};
-pub use streams::{Chunk, Source};
 pub use timestamp::Timestamp;
-pub use transfer::{FileReader, RecordStream};
+pub use transfer::FileReader;
 pub use version::Version;
 pub use worldlet::{Imported, is_temporal_worldlet};

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 
 use miko_macros::mikobase_interface;
-use miko_rpc::{Bytes, Result};
+use miko_rpc::{Bytes, Remote, Result, Stream};
 use serde::{Deserialize, Serialize};
 
 pub use crate::query::{Query, Validation};
 
-use crate::files::{FileInfo, Piece, Position};
+use crate::files::FileInfo;
+use crate::objects::{Import, Upload};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
-use crate::streams::{Chunk, Source};
 use crate::version::Version;
-use crate::worldlet::Imported;
 
 /// A Mikobase: a live object store.
 ///
@@ -22,7 +21,6 @@ use crate::worldlet::Imported;
 /// implemented by the engines.
 #[mikobase_interface(
     crate = crate,
-    cfg(feature = "rpc"),
     surface = "schema/mikobase.surface.json",
     schema(feature = "schema")
 )]
@@ -99,36 +97,20 @@ pub trait Mikobase: Send + Sync {
     #[interface(idempotent)]
     fn merge(&self, worldlet: Delta) -> Result<Merged>;
 
-    /// Begins a file of a media type such as `image/png` and returns its future pk. The file does not exist
-    /// until its chunks were written and it was ended. [`put_file`](crate::MikobaseExt::put_file) performs
-    /// all these steps.
+    /// Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not
+    /// exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
     ///
     /// # Errors
-    /// Only if the store could not be written.
-    fn begin_file(&self, mime: &str) -> Result<String>;
+    /// `read-only-connection`; `storage-full`.
+    fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>>;
 
-    /// Writes the next chunk of a file that was begun, counted from 0. The last chunk may be repeated.
+    /// The content of a file, in pieces of at most [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).
+    /// [`file`](crate::MikobaseExt::file) reads it and checks its SHA-256.
     ///
     /// # Errors
-    /// `file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,
-    /// empty or larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).
-    #[interface(idempotent)]
-    fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()>;
-
-    /// Ends a file that was begun: from now on it exists and never changes. Returns the pk of the file with
-    /// this content, which differs from `file` if a file with the same content existed before.
-    ///
-    /// # Errors
-    /// `file-not-found`, if no such file is being written.
-    #[interface(idempotent)]
-    fn end_file(&self, file: &str) -> Result<String>;
-
-    /// Discards a file that was begun but not ended.
-    ///
-    /// # Errors
-    /// Only if the store could not be written.
-    #[interface(idempotent)]
-    fn cancel_file(&self, file: &str) -> Result<()>;
+    /// `file-not-found`. The stream ends with it if the file is deleted meanwhile.
+    #[interface(read)]
+    fn read_file(&self, pk: &str) -> Result<Stream<Bytes>>;
 
     /// Returns the metadata of a file.
     ///
@@ -136,14 +118,6 @@ pub trait Mikobase: Send + Sync {
     /// `file-not-found`.
     #[interface(read)]
     fn file_info(&self, pk: &str) -> Result<FileInfo>;
-
-    /// Returns a piece of a file and the position of the next one. [`file`](crate::MikobaseExt::file) reads
-    /// all of them.
-    ///
-    /// # Errors
-    /// `file-not-found`; `invalid_request`, if the position is outside the file.
-    #[interface(read)]
-    fn file_piece(&self, pk: &str, at: Position) -> Result<Piece>;
 
     /// Deletes a file.
     ///
@@ -157,58 +131,33 @@ pub trait Mikobase: Send + Sync {
     /// Only if the store could not be read or written.
     fn collect_files(&self) -> Result<Vec<String>>;
 
-    /// Opens a stream of the current state and returns its name. [`iter`](crate::MikobaseExt::iter) and
-    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) open, read and close a stream.
+    /// The records that a select finds, however many. They show the state of this moment: later writes have
+    /// no effect. [`iter`](crate::MikobaseExt::iter) does the same for a select that is built.
+    ///
+    /// The server holds the order of the records, and the old content of those that are overwritten
+    /// meanwhile.
     ///
     /// # Errors
-    /// Every fault of the select at once.
-    #[interface(idempotent)]
-    fn open_stream(&self, source: Source) -> Result<String>;
+    /// Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
+    /// `stream-expired`, if too much is overwritten meanwhile.
+    #[interface(read)]
+    fn select_stream(&self, query: Query) -> Result<Stream<Record>>;
 
-    /// Returns the next chunk of a stream, counted from 0. The last chunk may be requested again.
+    /// The whole state of this moment, as the text of a worldlet, in pieces. Later writes have no effect.
+    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
     ///
     /// # Errors
-    /// `stream-expired`, if the stream no longer exists; `invalid_request`, if the chunk is out of order.
-    #[interface(idempotent)]
-    fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk>;
+    /// As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
+    /// deleted meanwhile.
+    #[interface(read)]
+    fn export(&self) -> Result<Stream<Bytes>>;
 
-    /// Closes a stream, if it is open.
-    ///
-    /// # Errors
-    /// None of its own.
-    #[interface(idempotent)]
-    fn close_stream(&self, stream: &str) -> Result<()>;
-
-    /// Begins an import, whose text follows in pieces, and returns its name.
+    /// Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.
     /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
     ///
     /// # Errors
-    /// Only if the text cannot be stored.
-    #[interface(idempotent)]
-    fn begin_import(&self) -> Result<String>;
-
-    /// Sends the next piece of the worldlet, counted from 0. The last piece may be repeated.
-    ///
-    /// # Errors
-    /// `stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or
-    /// larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE); `storage-full`.
-    #[interface(idempotent)]
-    fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()>;
-
-    /// Imports the worldlet that was sent, all or none. With `trust`, validation faults become warnings.
-    ///
-    /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if the import no longer
-    /// exists.
-    #[interface(deadline = "24h")]
-    fn end_import(&self, import: &str, trust: bool) -> Result<Imported>;
-
-    /// Discards the text of an import.
-    ///
-    /// # Errors
-    /// None of its own.
-    #[interface(idempotent)]
-    fn cancel_import(&self, import: &str) -> Result<()>;
+    /// `read-only-connection`; `storage-full`, if the text cannot be kept.
+    fn import(&self, trust: bool) -> Result<Remote<dyn Import>>;
 
     /// Returns the properties of this database.
     ///

@@ -48,7 +48,7 @@ use write_set::{Conflict, WriteSet};
 /// was deferred.
 ///
 /// Versions and past definitions are asked for only in a [temporal](Capabilities::is_temporal) database.
-pub(crate) trait Storage: Sized + Send {
+pub(crate) trait Storage: Sized + Send + 'static {
     fn capabilities(&self) -> Capabilities;
 
     /// Limits the memory of the tables to their part of a limit of the process. Storage that reports each

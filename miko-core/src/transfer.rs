@@ -1,38 +1,51 @@
-//! Transfers files, results and worldlets piece by piece, with one piece in memory at a time.
+//! Transfers files and worldlets piece by piece, with one piece in memory at a time.
 //!
 //! Only methods of the trait are called, so that a transfer works on an engine and on a proxy.
 
 mod files;
-mod streams;
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use miko_rpc::{Bytes, Error, ErrorId, Result};
 
 use crate::files::MAX_PIECE_SIZE;
+use crate::mikobase::Mikobase;
+use crate::objects::Import;
+use crate::worldlet::Imported;
 
 pub use files::FileReader;
 pub(crate) use files::put;
-pub use streams::RecordStream;
-pub(crate) use streams::{export, import};
 
-/// Passes the content of `reader` to `put`, piece by piece, each with its index. `what` names the reader in
-/// errors.
+/// Writes the whole state to `writer`.
+pub(crate) fn export(db: &(impl Mikobase + ?Sized), writer: &mut dyn Write) -> Result<()> {
+    for text in db.export()? {
+        writer.write_all(&text?).map_err(not_written)?;
+    }
+    writer.flush().map_err(not_written)
+}
+
+/// Imports the worldlet in `reader`.
+pub(crate) fn import(db: &(impl Mikobase + ?Sized), reader: &mut dyn Read, trust: bool) -> Result<Imported> {
+    let import = db.import(trust)?;
+    send_pieces(reader, "the worldlet", |text| import.put(text))?;
+    import.finish()
+}
+
+/// Passes the content of `reader` to `put`, piece by piece. `what` names the reader in errors.
 pub(crate) fn send_pieces(
     reader: &mut dyn Read,
     what: &str,
-    mut put: impl FnMut(u64, Bytes) -> Result<()>,
+    mut put: impl FnMut(Bytes) -> Result<()>,
 ) -> Result<()> {
-    for index in 0.. {
+    loop {
         let mut piece = Vec::new();
         let read = reader.take(MAX_PIECE_SIZE as u64).read_to_end(&mut piece);
         read.map_err(|fault| Error::caused_by(ErrorId::INTERNAL, format!("{what} cannot be read"), fault))?;
         if piece.is_empty() {
-            break;
+            return Ok(());
         }
-        put(index, piece.into())?;
+        put(piece.into())?;
     }
-    Ok(())
 }
 
 /// The error of an export whose writer failed.

@@ -60,41 +60,23 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.
     fn merge(&self, worldlet: Delta) -> Result<Merged>;
-    /// Begins a file of a media type such as `image/png` and returns its future pk. The file does not exist
-    /// until its chunks were written and it was ended. [`put_file`](crate::MikobaseExt::put_file) performs
-    /// all these steps.
+    /// Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not
+    /// exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
     ///
     /// # Errors
-    /// Only if the store could not be written.
-    fn begin_file(&self, mime: &str) -> Result<String>;
-    /// Writes the next chunk of a file that was begun, counted from 0. The last chunk may be repeated.
+    /// `read-only-connection`; `storage-full`.
+    fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>>;
+    /// The content of a file, in pieces of at most [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).
+    /// [`file`](crate::MikobaseExt::file) reads it and checks its SHA-256.
     ///
     /// # Errors
-    /// `file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,
-    /// empty or larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).
-    fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()>;
-    /// Ends a file that was begun: from now on it exists and never changes. Returns the pk of the file with
-    /// this content, which differs from `file` if a file with the same content existed before.
-    ///
-    /// # Errors
-    /// `file-not-found`, if no such file is being written.
-    fn end_file(&self, file: &str) -> Result<String>;
-    /// Discards a file that was begun but not ended.
-    ///
-    /// # Errors
-    /// Only if the store could not be written.
-    fn cancel_file(&self, file: &str) -> Result<()>;
+    /// `file-not-found`. The stream ends with it if the file is deleted meanwhile.
+    fn read_file(&self, pk: &str) -> Result<Stream<Bytes>>;
     /// Returns the metadata of a file.
     ///
     /// # Errors
     /// `file-not-found`.
     fn file_info(&self, pk: &str) -> Result<FileInfo>;
-    /// Returns a piece of a file and the position of the next one. [`file`](crate::MikobaseExt::file) reads
-    /// all of them.
-    ///
-    /// # Errors
-    /// `file-not-found`; `invalid_request`, if the position is outside the file.
-    fn file_piece(&self, pk: &str, at: Position) -> Result<Piece>;
     /// Deletes a file.
     ///
     /// # Errors
@@ -105,52 +87,35 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Only if the store could not be read or written.
     fn collect_files(&self) -> Result<Vec<String>>;
-    /// Opens a stream of the current state and returns its name. [`iter`](crate::MikobaseExt::iter) and
-    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) open, read and close a stream.
+    /// The records that a select finds, however many. They show the state of this moment: later writes have
+    /// no effect. [`iter`](crate::MikobaseExt::iter) does the same for a select that is built.
+    ///
+    /// The server holds the order of the records, and the old content of those that are overwritten
+    /// meanwhile.
     ///
     /// # Errors
-    /// Every fault of the select at once.
-    fn open_stream(&self, source: Source) -> Result<String>;
-    /// Returns the next chunk of a stream, counted from 0. The last chunk may be requested again.
+    /// Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
+    /// `stream-expired`, if too much is overwritten meanwhile.
+    fn select_stream(&self, query: Query) -> Result<Stream<Record>>;
+    /// The whole state of this moment, as the text of a worldlet, in pieces. Later writes have no effect.
+    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
     ///
     /// # Errors
-    /// `stream-expired`, if the stream no longer exists; `invalid_request`, if the chunk is out of order.
-    fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk>;
-    /// Closes a stream, if it is open.
-    ///
-    /// # Errors
-    /// None of its own.
-    fn close_stream(&self, stream: &str) -> Result<()>;
-    /// Begins an import, whose text follows in pieces, and returns its name.
+    /// As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
+    /// deleted meanwhile.
+    fn export(&self) -> Result<Stream<Bytes>>;
+    /// Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.
     /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
     ///
     /// # Errors
-    /// Only if the text cannot be stored.
-    fn begin_import(&self) -> Result<String>;
-    /// Sends the next piece of the worldlet, counted from 0. The last piece may be repeated.
-    ///
-    /// # Errors
-    /// `stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or
-    /// larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE); `storage-full`.
-    fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()>;
-    /// Imports the worldlet that was sent, all or none. With `trust`, validation faults become warnings.
-    ///
-    /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if the import no longer
-    /// exists.
-    fn end_import(&self, import: &str, trust: bool) -> Result<Imported>;
-    /// Discards the text of an import.
-    ///
-    /// # Errors
-    /// None of its own.
-    fn cancel_import(&self, import: &str) -> Result<()>;
+    /// `read-only-connection`; `storage-full`, if the text cannot be kept.
+    fn import(&self, trust: bool) -> Result<Remote<dyn Import>>;
     /// Returns the properties of this database.
     ///
     /// # Errors
     /// Only if the store could not be read.
     fn properties(&self) -> Result<Properties>;
 }
-#[cfg(feature = "rpc")]
 const _: () = {
     {
         fn result_of_q0<R: crate::rpc::Fallible>()
@@ -243,48 +208,24 @@ const _: () = {
         let _ = argument_worldlet_of_merge::<Delta>;
     }
     {
-        fn result_of_begin_file<R: crate::rpc::Fallible>()
+        fn result_of_write_file<R: crate::rpc::Fallible>()
         where
             R::Value: crate::rpc::Wire,
             R::Error: crate::rpc::Wire,
         {}
-        let _ = result_of_begin_file::<Result<String>>;
-        fn argument_mime_of_begin_file<T: crate::rpc::Wire>() {}
-        let _ = argument_mime_of_begin_file::<::std::string::String>;
+        let _ = result_of_write_file::<Result<Remote<dyn Upload>>>;
+        fn argument_mime_of_write_file<T: crate::rpc::Wire>() {}
+        let _ = argument_mime_of_write_file::<::std::string::String>;
     }
     {
-        fn result_of_put_chunk<R: crate::rpc::Fallible>()
+        fn result_of_read_file<R: crate::rpc::Fallible>()
         where
             R::Value: crate::rpc::Wire,
             R::Error: crate::rpc::Wire,
         {}
-        let _ = result_of_put_chunk::<Result<()>>;
-        fn argument_file_of_put_chunk<T: crate::rpc::Wire>() {}
-        let _ = argument_file_of_put_chunk::<::std::string::String>;
-        fn argument_index_of_put_chunk<T: crate::rpc::Wire>() {}
-        let _ = argument_index_of_put_chunk::<u64>;
-        fn argument_data_of_put_chunk<T: crate::rpc::Wire>() {}
-        let _ = argument_data_of_put_chunk::<Bytes>;
-    }
-    {
-        fn result_of_end_file<R: crate::rpc::Fallible>()
-        where
-            R::Value: crate::rpc::Wire,
-            R::Error: crate::rpc::Wire,
-        {}
-        let _ = result_of_end_file::<Result<String>>;
-        fn argument_file_of_end_file<T: crate::rpc::Wire>() {}
-        let _ = argument_file_of_end_file::<::std::string::String>;
-    }
-    {
-        fn result_of_cancel_file<R: crate::rpc::Fallible>()
-        where
-            R::Value: crate::rpc::Wire,
-            R::Error: crate::rpc::Wire,
-        {}
-        let _ = result_of_cancel_file::<Result<()>>;
-        fn argument_file_of_cancel_file<T: crate::rpc::Wire>() {}
-        let _ = argument_file_of_cancel_file::<::std::string::String>;
+        let _ = result_of_read_file::<Result<Stream<Bytes>>>;
+        fn argument_pk_of_read_file<T: crate::rpc::Wire>() {}
+        let _ = argument_pk_of_read_file::<::std::string::String>;
     }
     {
         fn result_of_file_info<R: crate::rpc::Fallible>()
@@ -295,18 +236,6 @@ const _: () = {
         let _ = result_of_file_info::<Result<FileInfo>>;
         fn argument_pk_of_file_info<T: crate::rpc::Wire>() {}
         let _ = argument_pk_of_file_info::<::std::string::String>;
-    }
-    {
-        fn result_of_file_piece<R: crate::rpc::Fallible>()
-        where
-            R::Value: crate::rpc::Wire,
-            R::Error: crate::rpc::Wire,
-        {}
-        let _ = result_of_file_piece::<Result<Piece>>;
-        fn argument_pk_of_file_piece<T: crate::rpc::Wire>() {}
-        let _ = argument_pk_of_file_piece::<::std::string::String>;
-        fn argument_at_of_file_piece<T: crate::rpc::Wire>() {}
-        let _ = argument_at_of_file_piece::<Position>;
     }
     {
         fn result_of_delete_file<R: crate::rpc::Fallible>()
@@ -327,80 +256,32 @@ const _: () = {
         let _ = result_of_collect_files::<Result<Vec<String>>>;
     }
     {
-        fn result_of_open_stream<R: crate::rpc::Fallible>()
+        fn result_of_select_stream<R: crate::rpc::Fallible>()
         where
             R::Value: crate::rpc::Wire,
             R::Error: crate::rpc::Wire,
         {}
-        let _ = result_of_open_stream::<Result<String>>;
-        fn argument_source_of_open_stream<T: crate::rpc::Wire>() {}
-        let _ = argument_source_of_open_stream::<Source>;
+        let _ = result_of_select_stream::<Result<Stream<Record>>>;
+        fn argument_query_of_select_stream<T: crate::rpc::Wire>() {}
+        let _ = argument_query_of_select_stream::<Query>;
     }
     {
-        fn result_of_next_chunk<R: crate::rpc::Fallible>()
+        fn result_of_export<R: crate::rpc::Fallible>()
         where
             R::Value: crate::rpc::Wire,
             R::Error: crate::rpc::Wire,
         {}
-        let _ = result_of_next_chunk::<Result<Chunk>>;
-        fn argument_stream_of_next_chunk<T: crate::rpc::Wire>() {}
-        let _ = argument_stream_of_next_chunk::<::std::string::String>;
-        fn argument_index_of_next_chunk<T: crate::rpc::Wire>() {}
-        let _ = argument_index_of_next_chunk::<u64>;
+        let _ = result_of_export::<Result<Stream<Bytes>>>;
     }
     {
-        fn result_of_close_stream<R: crate::rpc::Fallible>()
+        fn result_of_import<R: crate::rpc::Fallible>()
         where
             R::Value: crate::rpc::Wire,
             R::Error: crate::rpc::Wire,
         {}
-        let _ = result_of_close_stream::<Result<()>>;
-        fn argument_stream_of_close_stream<T: crate::rpc::Wire>() {}
-        let _ = argument_stream_of_close_stream::<::std::string::String>;
-    }
-    {
-        fn result_of_begin_import<R: crate::rpc::Fallible>()
-        where
-            R::Value: crate::rpc::Wire,
-            R::Error: crate::rpc::Wire,
-        {}
-        let _ = result_of_begin_import::<Result<String>>;
-    }
-    {
-        fn result_of_put_import<R: crate::rpc::Fallible>()
-        where
-            R::Value: crate::rpc::Wire,
-            R::Error: crate::rpc::Wire,
-        {}
-        let _ = result_of_put_import::<Result<()>>;
-        fn argument_import_of_put_import<T: crate::rpc::Wire>() {}
-        let _ = argument_import_of_put_import::<::std::string::String>;
-        fn argument_index_of_put_import<T: crate::rpc::Wire>() {}
-        let _ = argument_index_of_put_import::<u64>;
-        fn argument_text_of_put_import<T: crate::rpc::Wire>() {}
-        let _ = argument_text_of_put_import::<Bytes>;
-    }
-    {
-        fn result_of_end_import<R: crate::rpc::Fallible>()
-        where
-            R::Value: crate::rpc::Wire,
-            R::Error: crate::rpc::Wire,
-        {}
-        let _ = result_of_end_import::<Result<Imported>>;
-        fn argument_import_of_end_import<T: crate::rpc::Wire>() {}
-        let _ = argument_import_of_end_import::<::std::string::String>;
-        fn argument_trust_of_end_import<T: crate::rpc::Wire>() {}
-        let _ = argument_trust_of_end_import::<bool>;
-    }
-    {
-        fn result_of_cancel_import<R: crate::rpc::Fallible>()
-        where
-            R::Value: crate::rpc::Wire,
-            R::Error: crate::rpc::Wire,
-        {}
-        let _ = result_of_cancel_import::<Result<()>>;
-        fn argument_import_of_cancel_import<T: crate::rpc::Wire>() {}
-        let _ = argument_import_of_cancel_import::<::std::string::String>;
+        let _ = result_of_import::<Result<Remote<dyn Import>>>;
+        fn argument_trust_of_import<T: crate::rpc::Wire>() {}
+        let _ = argument_trust_of_import::<bool>;
     }
     {
         fn result_of_properties<R: crate::rpc::Fallible>()
@@ -472,111 +353,56 @@ const _: () = {
                 (&crate::rpc::bounded(worldlet), ()),
             )
         }
-        fn begin_file(&self, mime: &str) -> Result<String> {
+        fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
                 (crate::rpc::bounded_ref(mime), ()),
             )
         }
-        fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()> {
+        fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
-                (
-                    crate::rpc::bounded_ref(file),
-                    (&crate::rpc::bounded(index), (&crate::rpc::bounded(data), ())),
-                ),
-            )
-        }
-        fn end_file(&self, file: &str) -> Result<String> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
-                (crate::rpc::bounded_ref(file), ()),
-            )
-        }
-        fn cancel_file(&self, file: &str) -> Result<()> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
-                (crate::rpc::bounded_ref(file), ()),
+                (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn file_info(&self, pk: &str) -> Result<FileInfo> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
                 (crate::rpc::bounded_ref(pk), ()),
-            )
-        }
-        fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
-                (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(at), ())),
             )
         }
         fn delete_file(&self, pk: &str) -> Result<()> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn collect_files(&self) -> Result<Vec<String>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize], ())
         }
-        fn open_stream(&self, source: Source) -> Result<String> {
+        fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
-                (&crate::rpc::bounded(source), ()),
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
+                (&crate::rpc::bounded(query), ()),
             )
         }
-        fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk> {
+        fn export(&self) -> Result<Stream<Bytes>> {
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize], ())
+        }
+        fn import(&self, trust: bool) -> Result<Remote<dyn Import>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
-                (crate::rpc::bounded_ref(stream), (&crate::rpc::bounded(index), ())),
-            )
-        }
-        fn close_stream(&self, stream: &str) -> Result<()> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
-                (crate::rpc::bounded_ref(stream), ()),
-            )
-        }
-        fn begin_import(&self) -> Result<String> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize], ())
-        }
-        fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
-                (
-                    crate::rpc::bounded_ref(import),
-                    (&crate::rpc::bounded(index), (&crate::rpc::bounded(text), ())),
-                ),
-            )
-        }
-        fn end_import(&self, import: &str, trust: bool) -> Result<Imported> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
-                (crate::rpc::bounded_ref(import), (&crate::rpc::bounded(trust), ())),
-            )
-        }
-        fn cancel_import(&self, import: &str) -> Result<()> {
-            crate::rpc::call(
-                self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize],
-                (crate::rpc::bounded_ref(import), ()),
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
+                (&crate::rpc::bounded(trust), ()),
             )
         }
         fn properties(&self) -> Result<Properties> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[24usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize], ())
         }
     }
     #[automatically_derived]
@@ -612,23 +438,14 @@ const _: () = {
         fn merge(&self, worldlet: Delta) -> Result<Merged> {
             Mikobase::merge(&**self, worldlet)
         }
-        fn begin_file(&self, mime: &str) -> Result<String> {
-            Mikobase::begin_file(&**self, mime)
+        fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>> {
+            Mikobase::write_file(&**self, mime)
         }
-        fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()> {
-            Mikobase::put_chunk(&**self, file, index, data)
-        }
-        fn end_file(&self, file: &str) -> Result<String> {
-            Mikobase::end_file(&**self, file)
-        }
-        fn cancel_file(&self, file: &str) -> Result<()> {
-            Mikobase::cancel_file(&**self, file)
+        fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
+            Mikobase::read_file(&**self, pk)
         }
         fn file_info(&self, pk: &str) -> Result<FileInfo> {
             Mikobase::file_info(&**self, pk)
-        }
-        fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
-            Mikobase::file_piece(&**self, pk, at)
         }
         fn delete_file(&self, pk: &str) -> Result<()> {
             Mikobase::delete_file(&**self, pk)
@@ -636,26 +453,14 @@ const _: () = {
         fn collect_files(&self) -> Result<Vec<String>> {
             Mikobase::collect_files(&**self)
         }
-        fn open_stream(&self, source: Source) -> Result<String> {
-            Mikobase::open_stream(&**self, source)
+        fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
+            Mikobase::select_stream(&**self, query)
         }
-        fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk> {
-            Mikobase::next_chunk(&**self, stream, index)
+        fn export(&self) -> Result<Stream<Bytes>> {
+            Mikobase::export(&**self)
         }
-        fn close_stream(&self, stream: &str) -> Result<()> {
-            Mikobase::close_stream(&**self, stream)
-        }
-        fn begin_import(&self) -> Result<String> {
-            Mikobase::begin_import(&**self)
-        }
-        fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()> {
-            Mikobase::put_import(&**self, import, index, text)
-        }
-        fn end_import(&self, import: &str, trust: bool) -> Result<Imported> {
-            Mikobase::end_import(&**self, import, trust)
-        }
-        fn cancel_import(&self, import: &str) -> Result<()> {
-            Mikobase::cancel_import(&**self, import)
+        fn import(&self, trust: bool) -> Result<Remote<dyn Import>> {
+            Mikobase::import(&**self, trust)
         }
         fn properties(&self) -> Result<Properties> {
             Mikobase::properties(&**self)
@@ -675,21 +480,14 @@ const _: () = {
                 "import_schema",
                 "export_schema",
                 "merge",
-                "begin_file",
-                "put_chunk",
-                "end_file",
-                "cancel_file",
+                "write_file",
+                "read_file",
                 "file_info",
-                "file_piece",
                 "delete_file",
                 "collect_files",
-                "open_stream",
-                "next_chunk",
-                "close_stream",
-                "begin_import",
-                "put_import",
-                "end_import",
-                "cancel_import",
+                "select_stream",
+                "export",
+                "import",
                 "properties",
             ],
             supertraits: &[],
@@ -711,27 +509,16 @@ const _: () = {
                             ::std::string::String, } "import_schema" -> Result <
                             SchemaChanges > { "schema" : Schema, } "export_schema" ->
                             Result < Schema > {} "merge" -> Result < Merged > {
-                            "worldlet" : Delta, } "begin_file" -> Result < String > {
-                            "mime" : ::std::string::String, } "put_chunk" -> Result < ()
-                            > { "file" : ::std::string::String, "index" : u64, "data" :
-                            Bytes, } "end_file" -> Result < String > { "file" :
-                            ::std::string::String, } "cancel_file" -> Result < () > {
-                            "file" : ::std::string::String, } "file_info" -> Result <
-                            FileInfo > { "pk" : ::std::string::String, } "file_piece" ->
-                            Result < Piece > { "pk" : ::std::string::String, "at" :
-                            Position, } "delete_file" -> Result < () > { "pk" :
-                            ::std::string::String, } "collect_files" -> Result < Vec <
-                            String > > {} "open_stream" -> Result < String > { "source" :
-                            Source, } "next_chunk" -> Result < Chunk > { "stream" :
-                            ::std::string::String, "index" : u64, } "close_stream" ->
-                            Result < () > { "stream" : ::std::string::String, }
-                            "begin_import" -> Result < String > {} "put_import" -> Result
-                            < () > { "import" : ::std::string::String, "index" : u64,
-                            "text" : Bytes, } "end_import" -> Result < Imported > {
-                            "import" : ::std::string::String, "trust" : bool, }
-                            "cancel_import" -> Result < () > { "import" :
-                            ::std::string::String, } "properties" -> Result < Properties
-                            > {}
+                            "worldlet" : Delta, } "write_file" -> Result < Remote < dyn
+                            Upload > > { "mime" : ::std::string::String, } "read_file" ->
+                            Result < Stream < Bytes > > { "pk" : ::std::string::String, }
+                            "file_info" -> Result < FileInfo > { "pk" :
+                            ::std::string::String, } "delete_file" -> Result < () > {
+                            "pk" : ::std::string::String, } "collect_files" -> Result <
+                            Vec < String > > {} "select_stream" -> Result < Stream <
+                            Record > > { "query" : Query, } "export" -> Result < Stream <
+                            Bytes > > {} "import" -> Result < Remote < dyn Import > > {
+                            "trust" : bool, } "properties" -> Result < Properties > {}
                         },
                     )
             });
@@ -740,6 +527,23 @@ const _: () = {
         #[cfg(not(feature = "schema"))]
         fn own_surface() -> &'static crate::rpc::Surface {
             mikobase_rpc::MIKOBASE_SURFACE
+        }
+        fn surface() -> &'static crate::rpc::Surface {
+            static __SURFACE: ::std::sync::LazyLock<crate::rpc::Surface> = ::std::sync::LazyLock::new(||
+            {
+                crate::rpc::ObjectInterface::join(
+                    <dyn Mikobase as crate::rpc::Interface>::own_surface(),
+                    <dyn Mikobase as crate::rpc::Interface>::objects(),
+                )
+            });
+            &__SURFACE
+        }
+        fn objects() -> ::std::vec::Vec<crate::rpc::ObjectInterface> {
+            let mut objects = ::std::vec![
+                crate ::rpc::ObjectInterface::of:: < dyn Upload > (), crate
+                ::rpc::ObjectInterface::of:: < dyn Import > ()
+            ];
+            objects
         }
         fn serve(
             &self,
@@ -816,66 +620,36 @@ const _: () = {
                         |(worldlet, ()): (Delta, ())| Mikobase::merge(self, worldlet),
                     )
                 }
-                "begin_file" => {
+                "write_file" => {
                     call.run(
                         &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
-                        |(mime, ()): (::std::string::String, ())| Mikobase::begin_file(
+                        |(mime, ()): (::std::string::String, ())| Mikobase::write_file(
                             self,
                             &mime,
                         ),
                     )
                 }
-                "put_chunk" => {
+                "read_file" => {
                     call.run(
                         &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
-                        |
-                            (
-                                file,
-                                (index, (data, ())),
-                            ): (::std::string::String, (u64, (Bytes, ())))|
-                        Mikobase::put_chunk(self, &file, index, data),
-                    )
-                }
-                "end_file" => {
-                    call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
-                        |(file, ()): (::std::string::String, ())| Mikobase::end_file(
+                        |(pk, ()): (::std::string::String, ())| Mikobase::read_file(
                             self,
-                            &file,
-                        ),
-                    )
-                }
-                "cancel_file" => {
-                    call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
-                        |(file, ()): (::std::string::String, ())| Mikobase::cancel_file(
-                            self,
-                            &file,
+                            &pk,
                         ),
                     )
                 }
                 "file_info" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::file_info(
                             self,
                             &pk,
                         ),
                     )
                 }
-                "file_piece" => {
-                    call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
-                        |(pk, (at, ())): (::std::string::String, (Position, ()))| Mikobase::file_piece(
-                            self,
-                            &pk,
-                            at,
-                        ),
-                    )
-                }
                 "delete_file" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::delete_file(
                             self,
                             &pk,
@@ -884,74 +658,31 @@ const _: () = {
                 }
                 "collect_files" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
                         |(): ()| Mikobase::collect_files(self),
                     )
                 }
-                "open_stream" => {
+                "select_stream" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
-                        |(source, ()): (Source, ())| Mikobase::open_stream(self, source),
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
+                        |(query, ()): (Query, ())| Mikobase::select_stream(self, query),
                     )
                 }
-                "next_chunk" => {
+                "export" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
-                        |(stream, (index, ())): (::std::string::String, (u64, ()))| Mikobase::next_chunk(
-                            self,
-                            &stream,
-                            index,
-                        ),
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
+                        |(): ()| Mikobase::export(self),
                     )
                 }
-                "close_stream" => {
+                "import" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
-                        |(stream, ()): (::std::string::String, ())| Mikobase::close_stream(
-                            self,
-                            &stream,
-                        ),
-                    )
-                }
-                "begin_import" => {
-                    call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize],
-                        |(): ()| Mikobase::begin_import(self),
-                    )
-                }
-                "put_import" => {
-                    call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
-                        |
-                            (
-                                import,
-                                (index, (text, ())),
-                            ): (::std::string::String, (u64, (Bytes, ())))|
-                        Mikobase::put_import(self, &import, index, text),
-                    )
-                }
-                "end_import" => {
-                    call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
-                        |(import, (trust, ())): (::std::string::String, (bool, ()))| Mikobase::end_import(
-                            self,
-                            &import,
-                            trust,
-                        ),
-                    )
-                }
-                "cancel_import" => {
-                    call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize],
-                        |(import, ()): (::std::string::String, ())| Mikobase::cancel_import(
-                            self,
-                            &import,
-                        ),
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
+                        |(trust, ()): (bool, ())| Mikobase::import(self, trust),
                     )
                 }
                 "properties" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[24usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
                         |(): ()| Mikobase::properties(self),
                     )
                 }
@@ -968,7 +699,6 @@ const _: () = {
         (&mikobase_rpc::MikobaseClient, &mikobase_rpc::MikobaseAsyncClient),
     > = ::core::option::Option::None;
 };
-#[cfg(feature = "rpc")]
 ///The generated proxies, server and surface of [`Mikobase`].
 pub mod mikobase_rpc {
     ///The surface of [`Mikobase`](super::Mikobase).
@@ -1137,7 +867,7 @@ pub mod mikobase_rpc {
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("begin_file"),
+                    name: ::std::borrow::Cow::Borrowed("write_file"),
                     params: ::std::borrow::Cow::Borrowed(
                         &[
                             crate::rpc::Param {
@@ -1146,74 +876,30 @@ pub mod mikobase_rpc {
                             },
                         ],
                     ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<String>"),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Remote<dyn Upload>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins a file of a media type such as `image/png` and returns its future pk. The file does not exist\nuntil its chunks were written and it was ended. [`put_file`](crate::MikobaseExt::put_file) performs\nall these steps.\n\n# Errors\nOnly if the store could not be written.",
+                        "Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not\nexist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("put_chunk"),
+                    name: ::std::borrow::Cow::Borrowed("read_file"),
                     params: ::std::borrow::Cow::Borrowed(
                         &[
                             crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("file"),
-                                ty: ::std::borrow::Cow::Borrowed("&str"),
-                            },
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("index"),
-                                ty: ::std::borrow::Cow::Borrowed("u64"),
-                            },
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("data"),
-                                ty: ::std::borrow::Cow::Borrowed("Bytes"),
-                            },
-                        ],
-                    ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
-                    doc: ::std::borrow::Cow::Borrowed(
-                        "Writes the next chunk of a file that was begun, counted from 0. The last chunk may be repeated.\n\n# Errors\n`file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,\nempty or larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).",
-                    ),
-                    read: ::core::option::Option::None,
-                    idempotent: true,
-                    deadline_ms: ::core::option::Option::None,
-                },
-                crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("end_file"),
-                    params: ::std::borrow::Cow::Borrowed(
-                        &[
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("file"),
+                                name: ::std::borrow::Cow::Borrowed("pk"),
                                 ty: ::std::borrow::Cow::Borrowed("&str"),
                             },
                         ],
                     ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<String>"),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Stream<Bytes>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Ends a file that was begun: from now on it exists and never changes. Returns the pk of the file with\nthis content, which differs from `file` if a file with the same content existed before.\n\n# Errors\n`file-not-found`, if no such file is being written.",
+                        "The content of a file, in pieces of at most [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).\n[`file`](crate::MikobaseExt::file) reads it and checks its SHA-256.\n\n# Errors\n`file-not-found`. The stream ends with it if the file is deleted meanwhile.",
                     ),
-                    read: ::core::option::Option::None,
-                    idempotent: true,
-                    deadline_ms: ::core::option::Option::None,
-                },
-                crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("cancel_file"),
-                    params: ::std::borrow::Cow::Borrowed(
-                        &[
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("file"),
-                                ty: ::std::borrow::Cow::Borrowed("&str"),
-                            },
-                        ],
-                    ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
-                    doc: ::std::borrow::Cow::Borrowed(
-                        "Discards a file that was begun but not ended.\n\n# Errors\nOnly if the store could not be written.",
-                    ),
-                    read: ::core::option::Option::None,
-                    idempotent: true,
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
@@ -1229,28 +915,6 @@ pub mod mikobase_rpc {
                     returns: ::std::borrow::Cow::Borrowed("Result<FileInfo>"),
                     doc: ::std::borrow::Cow::Borrowed(
                         "Returns the metadata of a file.\n\n# Errors\n`file-not-found`.",
-                    ),
-                    read: ::core::option::Option::Some(true),
-                    idempotent: false,
-                    deadline_ms: ::core::option::Option::None,
-                },
-                crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("file_piece"),
-                    params: ::std::borrow::Cow::Borrowed(
-                        &[
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("pk"),
-                                ty: ::std::borrow::Cow::Borrowed("&str"),
-                            },
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("at"),
-                                ty: ::std::borrow::Cow::Borrowed("Position"),
-                            },
-                        ],
-                    ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<Piece>"),
-                    doc: ::std::borrow::Cow::Borrowed(
-                        "Returns a piece of a file and the position of the next one. [`file`](crate::MikobaseExt::file) reads\nall of them.\n\n# Errors\n`file-not-found`; `invalid_request`, if the position is outside the file.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1286,138 +950,50 @@ pub mod mikobase_rpc {
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("open_stream"),
+                    name: ::std::borrow::Cow::Borrowed("select_stream"),
                     params: ::std::borrow::Cow::Borrowed(
                         &[
                             crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("source"),
-                                ty: ::std::borrow::Cow::Borrowed("Source"),
+                                name: ::std::borrow::Cow::Borrowed("query"),
+                                ty: ::std::borrow::Cow::Borrowed("Query"),
                             },
                         ],
                     ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<String>"),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Stream<Record>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Opens a stream of the current state and returns its name. [`iter`](crate::MikobaseExt::iter) and\n[`export_worldlet`](crate::MikobaseExt::export_worldlet) open, read and close a stream.\n\n# Errors\nEvery fault of the select at once.",
+                        "The records that a select finds, however many. They show the state of this moment: later writes have\nno effect. [`iter`](crate::MikobaseExt::iter) does the same for a select that is built.\n\nThe server holds the order of the records, and the old content of those that are overwritten\nmeanwhile.\n\n# Errors\nEvery fault of the select at once; `storage-full`, if too many streams are open. The stream ends with\n`stream-expired`, if too much is overwritten meanwhile.",
                     ),
-                    read: ::core::option::Option::None,
-                    idempotent: true,
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("next_chunk"),
-                    params: ::std::borrow::Cow::Borrowed(
-                        &[
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("stream"),
-                                ty: ::std::borrow::Cow::Borrowed("&str"),
-                            },
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("index"),
-                                ty: ::std::borrow::Cow::Borrowed("u64"),
-                            },
-                        ],
-                    ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<Chunk>"),
-                    doc: ::std::borrow::Cow::Borrowed(
-                        "Returns the next chunk of a stream, counted from 0. The last chunk may be requested again.\n\n# Errors\n`stream-expired`, if the stream no longer exists; `invalid_request`, if the chunk is out of order.",
-                    ),
-                    read: ::core::option::Option::None,
-                    idempotent: true,
-                    deadline_ms: ::core::option::Option::None,
-                },
-                crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("close_stream"),
-                    params: ::std::borrow::Cow::Borrowed(
-                        &[
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("stream"),
-                                ty: ::std::borrow::Cow::Borrowed("&str"),
-                            },
-                        ],
-                    ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
-                    doc: ::std::borrow::Cow::Borrowed(
-                        "Closes a stream, if it is open.\n\n# Errors\nNone of its own.",
-                    ),
-                    read: ::core::option::Option::None,
-                    idempotent: true,
-                    deadline_ms: ::core::option::Option::None,
-                },
-                crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("begin_import"),
+                    name: ::std::borrow::Cow::Borrowed("export"),
                     params: ::std::borrow::Cow::Borrowed(&[]),
-                    returns: ::std::borrow::Cow::Borrowed("Result<String>"),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Stream<Bytes>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins an import, whose text follows in pieces, and returns its name.\n[`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.\n\n# Errors\nOnly if the text cannot be stored.",
+                        "The whole state of this moment, as the text of a worldlet, in pieces. Later writes have no effect.\n[`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.\n\n# Errors\nAs [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is\ndeleted meanwhile.",
                     ),
-                    read: ::core::option::Option::None,
-                    idempotent: true,
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("put_import"),
+                    name: ::std::borrow::Cow::Borrowed("import"),
                     params: ::std::borrow::Cow::Borrowed(
                         &[
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("import"),
-                                ty: ::std::borrow::Cow::Borrowed("&str"),
-                            },
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("index"),
-                                ty: ::std::borrow::Cow::Borrowed("u64"),
-                            },
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("text"),
-                                ty: ::std::borrow::Cow::Borrowed("Bytes"),
-                            },
-                        ],
-                    ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
-                    doc: ::std::borrow::Cow::Borrowed(
-                        "Sends the next piece of the worldlet, counted from 0. The last piece may be repeated.\n\n# Errors\n`stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or\nlarger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE); `storage-full`.",
-                    ),
-                    read: ::core::option::Option::None,
-                    idempotent: true,
-                    deadline_ms: ::core::option::Option::None,
-                },
-                crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("end_import"),
-                    params: ::std::borrow::Cow::Borrowed(
-                        &[
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("import"),
-                                ty: ::std::borrow::Cow::Borrowed("&str"),
-                            },
                             crate::rpc::Param {
                                 name: ::std::borrow::Cow::Borrowed("trust"),
                                 ty: ::std::borrow::Cow::Borrowed("bool"),
                             },
                         ],
                     ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<Imported>"),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Remote<dyn Import>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Imports the worldlet that was sent, all or none. With `trust`, validation faults become warnings.\n\n# Errors\n`invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if the import no longer\nexists.",
+                        "Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.\n[`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`, if the text cannot be kept.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
-                    deadline_ms: ::core::option::Option::Some(86400000u64),
-                },
-                crate::rpc::Method {
-                    name: ::std::borrow::Cow::Borrowed("cancel_import"),
-                    params: ::std::borrow::Cow::Borrowed(
-                        &[
-                            crate::rpc::Param {
-                                name: ::std::borrow::Cow::Borrowed("import"),
-                                ty: ::std::borrow::Cow::Borrowed("&str"),
-                            },
-                        ],
-                    ),
-                    returns: ::std::borrow::Cow::Borrowed("Result<()>"),
-                    doc: ::std::borrow::Cow::Borrowed(
-                        "Discards the text of an import.\n\n# Errors\nNone of its own.",
-                    ),
-                    read: ::core::option::Option::None,
-                    idempotent: true,
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
@@ -1536,50 +1112,29 @@ was written.
 # Errors
 `not-temporal`; `invalid-worldlet`, an item per fault with its JSON pointer.*/
             fn merge(&self, worldlet: Delta) -> crate::rpc::PendingCall<Result<Merged>>;
-            /**Begins a file of a media type such as `image/png` and returns its future pk. The file does not exist
-until its chunks were written and it was ended. [`put_file`](crate::MikobaseExt::put_file) performs
-all these steps.
+            /**Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not
+exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
 
 # Errors
-Only if the store could not be written.*/
-            fn begin_file(&self, mime: &str) -> crate::rpc::PendingCall<Result<String>>;
-            /**Writes the next chunk of a file that was begun, counted from 0. The last chunk may be repeated.
-
-# Errors
-`file-not-found`, if no such file is being written; `invalid_request`, if the chunk is out of order,
-empty or larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).*/
-            fn put_chunk(
+`read-only-connection`; `storage-full`.*/
+            fn write_file(
                 &self,
-                file: &str,
-                index: u64,
-                data: Bytes,
-            ) -> crate::rpc::PendingCall<Result<()>>;
-            /**Ends a file that was begun: from now on it exists and never changes. Returns the pk of the file with
-this content, which differs from `file` if a file with the same content existed before.
+                mime: &str,
+            ) -> crate::rpc::PendingCall<Result<Remote<dyn Upload>>>;
+            /**The content of a file, in pieces of at most [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).
+[`file`](crate::MikobaseExt::file) reads it and checks its SHA-256.
 
 # Errors
-`file-not-found`, if no such file is being written.*/
-            fn end_file(&self, file: &str) -> crate::rpc::PendingCall<Result<String>>;
-            /**Discards a file that was begun but not ended.
-
-# Errors
-Only if the store could not be written.*/
-            fn cancel_file(&self, file: &str) -> crate::rpc::PendingCall<Result<()>>;
+`file-not-found`. The stream ends with it if the file is deleted meanwhile.*/
+            fn read_file(
+                &self,
+                pk: &str,
+            ) -> crate::rpc::PendingCall<Result<Stream<Bytes>>>;
             /**Returns the metadata of a file.
 
 # Errors
 `file-not-found`.*/
             fn file_info(&self, pk: &str) -> crate::rpc::PendingCall<Result<FileInfo>>;
-            /**Returns a piece of a file and the position of the next one. [`file`](crate::MikobaseExt::file) reads
-all of them.
-
-# Errors
-`file-not-found`; `invalid_request`, if the position is outside the file.*/
-            fn file_piece(
-                &self,
-                pk: &str,
-                at: Position,
-            ) -> crate::rpc::PendingCall<Result<Piece>>;
             /**Deletes a file.
 
 # Errors
@@ -1590,61 +1145,35 @@ all of them.
 # Errors
 Only if the store could not be read or written.*/
             fn collect_files(&self) -> crate::rpc::PendingCall<Result<Vec<String>>>;
-            /**Opens a stream of the current state and returns its name. [`iter`](crate::MikobaseExt::iter) and
-[`export_worldlet`](crate::MikobaseExt::export_worldlet) open, read and close a stream.
+            /**The records that a select finds, however many. They show the state of this moment: later writes have
+no effect. [`iter`](crate::MikobaseExt::iter) does the same for a select that is built.
+
+The server holds the order of the records, and the old content of those that are overwritten
+meanwhile.
 
 # Errors
-Every fault of the select at once.*/
-            fn open_stream(
+Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
+`stream-expired`, if too much is overwritten meanwhile.*/
+            fn select_stream(
                 &self,
-                source: Source,
-            ) -> crate::rpc::PendingCall<Result<String>>;
-            /**Returns the next chunk of a stream, counted from 0. The last chunk may be requested again.
+                query: Query,
+            ) -> crate::rpc::PendingCall<Result<Stream<Record>>>;
+            /**The whole state of this moment, as the text of a worldlet, in pieces. Later writes have no effect.
+[`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
 
 # Errors
-`stream-expired`, if the stream no longer exists; `invalid_request`, if the chunk is out of order.*/
-            fn next_chunk(
-                &self,
-                stream: &str,
-                index: u64,
-            ) -> crate::rpc::PendingCall<Result<Chunk>>;
-            /**Closes a stream, if it is open.
-
-# Errors
-None of its own.*/
-            fn close_stream(&self, stream: &str) -> crate::rpc::PendingCall<Result<()>>;
-            /**Begins an import, whose text follows in pieces, and returns its name.
+As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
+deleted meanwhile.*/
+            fn export(&self) -> crate::rpc::PendingCall<Result<Stream<Bytes>>>;
+            /**Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.
 [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
 
 # Errors
-Only if the text cannot be stored.*/
-            fn begin_import(&self) -> crate::rpc::PendingCall<Result<String>>;
-            /**Sends the next piece of the worldlet, counted from 0. The last piece may be repeated.
-
-# Errors
-`stream-expired`, if the import no longer exists; `invalid_request`, if the piece is out of order or
-larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE); `storage-full`.*/
-            fn put_import(
+`read-only-connection`; `storage-full`, if the text cannot be kept.*/
+            fn import(
                 &self,
-                import: &str,
-                index: u64,
-                text: Bytes,
-            ) -> crate::rpc::PendingCall<Result<()>>;
-            /**Imports the worldlet that was sent, all or none. With `trust`, validation faults become warnings.
-
-# Errors
-`invalid-worldlet`, an item per fault with its JSON pointer; `stream-expired`, if the import no longer
-exists.*/
-            fn end_import(
-                &self,
-                import: &str,
                 trust: bool,
-            ) -> crate::rpc::PendingCall<Result<Imported>>;
-            /**Discards the text of an import.
-
-# Errors
-None of its own.*/
-            fn cancel_import(&self, import: &str) -> crate::rpc::PendingCall<Result<()>>;
+            ) -> crate::rpc::PendingCall<Result<Remote<dyn Import>>>;
             /**Returns the properties of this database.
 
 # Errors
@@ -1734,149 +1263,78 @@ Only if the store could not be read.*/
                     (&crate::rpc::bounded(worldlet), ()),
                 )
             }
-            fn begin_file(&self, mime: &str) -> crate::rpc::PendingCall<Result<String>> {
+            fn write_file(
+                &self,
+                mime: &str,
+            ) -> crate::rpc::PendingCall<Result<Remote<dyn Upload>>> {
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[9usize],
                     (crate::rpc::bounded_ref(mime), ()),
                 )
             }
-            fn put_chunk(
+            fn read_file(
                 &self,
-                file: &str,
-                index: u64,
-                data: Bytes,
-            ) -> crate::rpc::PendingCall<Result<()>> {
+                pk: &str,
+            ) -> crate::rpc::PendingCall<Result<Stream<Bytes>>> {
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[10usize],
-                    (
-                        crate::rpc::bounded_ref(file),
-                        (&crate::rpc::bounded(index), (&crate::rpc::bounded(data), ())),
-                    ),
-                )
-            }
-            fn end_file(&self, file: &str) -> crate::rpc::PendingCall<Result<String>> {
-                crate::rpc::call_async(
-                    self,
-                    &super::MIKOBASE_SURFACE.methods[11usize],
-                    (crate::rpc::bounded_ref(file), ()),
-                )
-            }
-            fn cancel_file(&self, file: &str) -> crate::rpc::PendingCall<Result<()>> {
-                crate::rpc::call_async(
-                    self,
-                    &super::MIKOBASE_SURFACE.methods[12usize],
-                    (crate::rpc::bounded_ref(file), ()),
+                    (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn file_info(&self, pk: &str) -> crate::rpc::PendingCall<Result<FileInfo>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[13usize],
+                    &super::MIKOBASE_SURFACE.methods[11usize],
                     (crate::rpc::bounded_ref(pk), ()),
-                )
-            }
-            fn file_piece(
-                &self,
-                pk: &str,
-                at: Position,
-            ) -> crate::rpc::PendingCall<Result<Piece>> {
-                crate::rpc::call_async(
-                    self,
-                    &super::MIKOBASE_SURFACE.methods[14usize],
-                    (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(at), ())),
                 )
             }
             fn delete_file(&self, pk: &str) -> crate::rpc::PendingCall<Result<()>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[15usize],
+                    &super::MIKOBASE_SURFACE.methods[12usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn collect_files(&self) -> crate::rpc::PendingCall<Result<Vec<String>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[16usize],
+                    &super::MIKOBASE_SURFACE.methods[13usize],
                     (),
                 )
             }
-            fn open_stream(
+            fn select_stream(
                 &self,
-                source: Source,
-            ) -> crate::rpc::PendingCall<Result<String>> {
+                query: Query,
+            ) -> crate::rpc::PendingCall<Result<Stream<Record>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[17usize],
-                    (&crate::rpc::bounded(source), ()),
+                    &super::MIKOBASE_SURFACE.methods[14usize],
+                    (&crate::rpc::bounded(query), ()),
                 )
             }
-            fn next_chunk(
-                &self,
-                stream: &str,
-                index: u64,
-            ) -> crate::rpc::PendingCall<Result<Chunk>> {
+            fn export(&self) -> crate::rpc::PendingCall<Result<Stream<Bytes>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[18usize],
-                    (crate::rpc::bounded_ref(stream), (&crate::rpc::bounded(index), ())),
-                )
-            }
-            fn close_stream(&self, stream: &str) -> crate::rpc::PendingCall<Result<()>> {
-                crate::rpc::call_async(
-                    self,
-                    &super::MIKOBASE_SURFACE.methods[19usize],
-                    (crate::rpc::bounded_ref(stream), ()),
-                )
-            }
-            fn begin_import(&self) -> crate::rpc::PendingCall<Result<String>> {
-                crate::rpc::call_async(
-                    self,
-                    &super::MIKOBASE_SURFACE.methods[20usize],
+                    &super::MIKOBASE_SURFACE.methods[15usize],
                     (),
                 )
             }
-            fn put_import(
+            fn import(
                 &self,
-                import: &str,
-                index: u64,
-                text: Bytes,
-            ) -> crate::rpc::PendingCall<Result<()>> {
-                crate::rpc::call_async(
-                    self,
-                    &super::MIKOBASE_SURFACE.methods[21usize],
-                    (
-                        crate::rpc::bounded_ref(import),
-                        (&crate::rpc::bounded(index), (&crate::rpc::bounded(text), ())),
-                    ),
-                )
-            }
-            fn end_import(
-                &self,
-                import: &str,
                 trust: bool,
-            ) -> crate::rpc::PendingCall<Result<Imported>> {
+            ) -> crate::rpc::PendingCall<Result<Remote<dyn Import>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[22usize],
-                    (crate::rpc::bounded_ref(import), (&crate::rpc::bounded(trust), ())),
-                )
-            }
-            fn cancel_import(
-                &self,
-                import: &str,
-            ) -> crate::rpc::PendingCall<Result<()>> {
-                crate::rpc::call_async(
-                    self,
-                    &super::MIKOBASE_SURFACE.methods[23usize],
-                    (crate::rpc::bounded_ref(import), ()),
+                    &super::MIKOBASE_SURFACE.methods[16usize],
+                    (&crate::rpc::bounded(trust), ()),
                 )
             }
             fn properties(&self) -> crate::rpc::PendingCall<Result<Properties>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[24usize],
+                    &super::MIKOBASE_SURFACE.methods[17usize],
                     (),
                 )
             }

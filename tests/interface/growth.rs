@@ -73,7 +73,7 @@ fn workspace(name: &str, version: &str) -> Package {
     copy
 }
 
-const CHECK: &[&str] = &["check", "-p", "miko-core", "--features", "rpc"];
+const CHECK: &[&str] = &["check", "-p", "miko-core"];
 
 #[test]
 fn a_new_method_needs_nothing_but_its_implementation() {

@@ -52,7 +52,7 @@ const LONG: Duration = Duration::from_secs(3600);
 const SEED: u64 = 1701;
 
 /// How many actions a share gets.
-const ACTIONS: usize = 600;
+const ACTIONS: usize = 1000;
 
 /// The number of actions between two checks of the other client.
 const CHECK_EVERY: usize = 20;

@@ -76,7 +76,7 @@ fn expanding_values() {
         ("batch", &|| db.batch(nulls.clone(), false).map(drop)),
         ("q0", &|| db.q0(nulls.clone().into()).map(drop)),
         ("merge", &|| db.merge(json!({"history": nulls})).map(drop)),
-        ("open_stream", &|| db.iter(Value::from(nulls.clone())).map(drop)),
+        ("select_stream", &|| db.iter(Value::from(nulls.clone())).map(drop)),
     ];
     for (name, call) in calls {
         let error = call().unwrap_err();

@@ -6,16 +6,19 @@
 use std::env;
 use std::io::{self, Read, Write};
 
+use mikobase::Returning;
 use mikobase::prelude::*;
-use mikobase::{Mikobase, MikobaseExt, Returning};
+use nix::sys::signal::{Signal, raise};
 
 use crate::deaths::server_of;
 use crate::harness::Case;
+use crate::office::eventually;
 use crate::peak::Peak;
 
 pub const CASES: &[Case] = &[
     ("records_are_imported_iterated_and_exported_in_bounded_memory", records),
     ("a_file_goes_in_and_out_in_bounded_memory", file),
+    ("what_a_killed_worker_was_reading_and_sending_leaves_nothing", killed),
 ];
 
 /// The number of bytes by which the memory of a process may grow.
@@ -146,4 +149,32 @@ fn file() {
         let copied = io::copy(&mut db.file(&pk).unwrap(), &mut io::sink()).unwrap();
         assert_eq!(copied, length() as u64);
     })]);
+}
+
+fn killed() {
+    /// The most streams that a database may have open.
+    const STREAMS: usize = 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    let uds = Uds::new().unwrap().backend(path.to_str().unwrap()).unwrap().returning(Returning::Nothing);
+    let share = uds
+        .spawn(1, |db, _| {
+            let streams: Vec<_> = (0..STREAMS).map(|_| db.iter(json!({}))).collect::<Result<_>>()?;
+            assert!(db.iter(json!({})).unwrap_err().is(ErrorId::STORAGE_FULL));
+            let (upload, import) = (db.write_file("text/plain")?, db.import(false)?);
+            upload.put(vec![1; 1000].into())?;
+            import.put(b"{".to_vec().into())?;
+            db.create("test.org/all_is_open", &json!({}))?;
+            raise(Signal::SIGKILL).unwrap();
+            drop((streams, upload, import));
+            Ok(())
+        })
+        .unwrap();
+    let db = share.db().unwrap();
+    eventually(|| db.count(json!({})).unwrap(), &1);
+    eventually(|| (0..STREAMS).try_for_each(|_| db.iter(json!({})).map(drop)).is_ok(), &true);
+    share.join().unwrap().all_succeeded().unwrap_err();
+    let tables = rusqlite::Connection::open(&path).unwrap();
+    let count = "SELECT (SELECT count(*) FROM file) + (SELECT count(*) FROM file_chunk)";
+    assert_eq!(tables.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
 }

@@ -1,36 +1,41 @@
 //! A local engine: a store shared by the threads of one process.
 
 mod group;
+mod objects;
+mod shared_store;
+mod streams;
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, MutexGuard};
 
-use miko_rpc::{Bytes, Error, ErrorId, GroupFailure, Result};
+use miko_rpc::{Bytes, Error, ErrorId, GroupFailure, Remote, Result, Stream};
 
 use crate::commit::Commit;
 use crate::engine::store::transaction::CommitSharing;
 use crate::engine::store::{Store, export};
 use crate::engine::{Engine, Explanation};
-use crate::files::{FileInfo, Piece, Position};
+use crate::files::FileInfo;
 use crate::json;
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+use crate::objects::{Import, Upload};
 use crate::query::{self, Request};
 use crate::record::{Record, Records};
 use crate::response::{Answers, MAX_BATCH_REQUESTS, Response};
 use crate::storage::Storage;
-use crate::streams::{Chunk, Source};
 use crate::uns;
 use crate::version::Version;
 use crate::worldlet::Imported;
+use objects::{FileUpload, WorldletImport};
+use shared_store::SharedStore;
+use streams::{FilePieces, StoreStream};
 
 /// A Mikobase in this process, on a storage backend: [`SqliteEngine`](crate::SqliteEngine) or
 /// [`WorldletEngine`](crate::WorldletEngine).
 #[derive(Debug)]
 pub struct LocalEngine<T> {
-    store: Mutex<Store<T>>,
-    /// Signalled when a group of calls has ended.
-    group_ended: Condvar,
+    /// Its streams, uploads and imports have it as well.
+    store: Arc<SharedStore<T>>,
     /// Whether commits are worth grouping, because each waits for a disk.
     prefers_group_commit: bool,
     /// The size limit of an answer in bytes.
@@ -42,8 +47,7 @@ impl<T: Storage> LocalEngine<T> {
     pub(super) fn of(store: Store<T>) -> Self {
         let prefers_group_commit = store.storage.capabilities().has_slow_commit;
         Self {
-            store: Mutex::new(store),
-            group_ended: Condvar::new(),
+            store: Arc::new(SharedStore::of(store)),
             prefers_group_commit,
             answer_limit: usize::MAX.into(),
         }
@@ -94,14 +98,9 @@ impl<T: Storage> LocalEngine<T> {
         self.store().take_commits()
     }
 
-    /// Locks the store, and waits until no other thread runs a group of calls. A poisoned lock is cleared: a
-    /// call that panics rolls back while it unwinds, so the store is consistent.
+    /// Locks the store.
     pub(super) fn store(&self) -> MutexGuard<'_, Store<T>> {
-        let store = self.store.lock().unwrap_or_else(|poisoned| {
-            self.store.clear_poison();
-            poisoned.into_inner()
-        });
-        self.wait_for_other_group(store)
+        self.store.lock()
     }
 }
 
@@ -200,28 +199,17 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
         store.merge(&worldlet)
     }
 
-    fn begin_file(&self, mime: &str) -> Result<String> {
-        self.store().begin_file(mime)
+    fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>> {
+        Ok(Remote::local(Box::new(FileUpload::begin(&self.store, mime)?)))
     }
 
-    fn put_chunk(&self, file: &str, index: u64, data: Bytes) -> Result<()> {
-        self.store().put_chunk(file, index, &data)
-    }
-
-    fn end_file(&self, file: &str) -> Result<String> {
-        self.store().end_file(file)
-    }
-
-    fn cancel_file(&self, file: &str) -> Result<()> {
-        self.store().cancel_file(file)
+    fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
+        let info = self.store().file_info(pk)?;
+        Ok(Stream::of_results(FilePieces::of(&self.store, info.pk)))
     }
 
     fn file_info(&self, pk: &str) -> Result<FileInfo> {
         self.store().file_info(pk)
-    }
-
-    fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
-        self.store().file_piece(pk, at)
     }
 
     fn delete_file(&self, pk: &str) -> Result<()> {
@@ -232,34 +220,19 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
         self.store().collect_files()
     }
 
-    fn open_stream(&self, source: Source) -> Result<String> {
-        self.store().open_stream(source)
+    fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
+        let records = self.store().open_select(query)?;
+        Ok(Stream::of_results(StoreStream::of(&self.store, records)))
     }
 
-    fn next_chunk(&self, stream: &str, index: u64) -> Result<Chunk> {
-        self.store().next_chunk(stream, index)
+    fn export(&self) -> Result<Stream<Bytes>> {
+        let text = self.store().open_export()?;
+        let pieces = StoreStream::of(&self.store, text);
+        Ok(Stream::of_results(pieces.map(|piece| piece.map(Bytes::from))))
     }
 
-    fn close_stream(&self, stream: &str) -> Result<()> {
-        self.store().close_stream(stream);
-        Ok(())
-    }
-
-    fn begin_import(&self) -> Result<String> {
-        self.store().begin_import()
-    }
-
-    fn put_import(&self, import: &str, index: u64, text: Bytes) -> Result<()> {
-        self.store().put_import(import, index, &text)
-    }
-
-    fn end_import(&self, import: &str, trust: bool) -> Result<Imported> {
-        self.store().end_import(import, trust)
-    }
-
-    fn cancel_import(&self, import: &str) -> Result<()> {
-        self.store().cancel_import(import);
-        Ok(())
+    fn import(&self, trust: bool) -> Result<Remote<dyn Import>> {
+        Ok(Remote::local(Box::new(WorldletImport::begin(&self.store, trust)?)))
     }
 
     fn properties(&self) -> Result<Properties> {
@@ -303,7 +276,7 @@ impl<T: Storage> Engine for LocalEngine<T> {
     }
 
     fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
-        self.commit_as_group(call)
+        self.store.commit_as_group(call)
     }
 }
 

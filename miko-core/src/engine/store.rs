@@ -10,23 +10,23 @@
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
 //! | index entries of a record; references that must have targets | [`index_entries`]; [`pending`], [`pending_checks`] |
-//! | files; what is sent in chunks, as of one moment | [`files`]; [`streams`], [`snapshot`], [`spool`] |
+//! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
 mod answer;
 mod candidate;
 mod changes;
-mod chunk_order;
 mod definitions;
 mod examine;
 pub(super) mod export;
-mod files;
+pub(super) mod files;
 mod id_cache;
 mod ids;
 mod import;
 mod import_files;
 mod index_entries;
 mod merge;
+pub(super) mod open_streams;
 mod past;
 mod pending;
 mod pending_checks;
@@ -37,9 +37,8 @@ mod requests;
 mod schema;
 mod select;
 mod snapshot;
-mod spool;
 mod stored_json;
-mod streams;
+pub(super) mod streams;
 pub(super) mod transaction;
 mod write;
 
@@ -56,12 +55,10 @@ use crate::storage::ids::{CommitSeq, LastNumbers, RowId};
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
-use files::Uploads;
 use id_cache::IdCache;
+use open_streams::Streams;
 use pending::DeferredConstraints;
 use pks::Pks;
-use spool::Spools;
-use streams::Streams;
 use transaction::{CommitSharing, Transaction};
 
 /// Storage, and the state that is kept between two calls.
@@ -82,9 +79,7 @@ pub(crate) struct Store<T> {
     released: HashTrieMapSync<String, Timestamp>,
     /// The constraint checks that the running write has deferred to its end.
     deferred: DeferredConstraints,
-    uploads: Uploads,
     streams: Streams,
-    spools: Spools,
     /// Whether records of undefined classes are refused.
     pub(super) strict: bool,
     pub(super) answer: AnswerBudget,
@@ -105,9 +100,7 @@ impl<T: Storage> Store<T> {
             catalog: Catalog::default(),
             released: HashTrieMapSync::default(),
             deferred: DeferredConstraints::default(),
-            uploads: Uploads::default(),
             streams: Streams::default(),
-            spools: Spools::default(),
             strict: false,
             answer: AnswerBudget::default(),
             mode,
@@ -195,7 +188,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    fn check_writable(&self) -> Result<()> {
+    pub(super) fn check_writable(&self) -> Result<()> {
         if self.mode == Mode::ReadWrite {
             return Ok(());
         }

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io::{self, Read};
 
 use data_encoding::HEXLOWER;
-use miko_rpc::{Bytes, Result};
+use miko_rpc::{Bytes, Result, Stream};
 use sha2::{Digest, Sha256};
 
 use super::send_pieces;
-use crate::files::{FileInfo, Position};
+use crate::files::FileInfo;
 use crate::mikobase::Mikobase;
+use crate::objects::Upload;
 
 /// The content of a file, read piece by piece. At its end its SHA-256 is checked; if it differs, the last
 /// read fails with `InvalidData`.
@@ -26,29 +27,25 @@ use crate::mikobase::Mikobase;
 /// assert_eq!(text, "make it so");
 /// # Ok::<(), miko_core::Error>(())
 /// ```
-pub struct FileReader<'m, M: ?Sized> {
-    db: &'m M,
+pub struct FileReader {
     info: FileInfo,
-    next: Option<Position>,
-    data: Bytes,
-    /// How many bytes of `data` the caller has read.
+    pieces: Stream<Bytes>,
+    piece: Bytes,
+    /// How many bytes of `piece` the caller has read.
     consumed: usize,
-    hasher: Sha256,
+    /// The hash of what has arrived; `None` after the end.
+    hasher: Option<Sha256>,
 }
 
-impl<M: ?Sized> fmt::Debug for FileReader<'_, M> {
+impl fmt::Debug for FileReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileReader")
-            .field("info", &self.info)
-            .field("next", &self.next)
-            .finish_non_exhaustive()
+        f.debug_struct("FileReader").field("info", &self.info).finish_non_exhaustive()
     }
 }
 
-impl<'m, M: Mikobase + ?Sized> FileReader<'m, M> {
-    pub(crate) fn of(db: &'m M, info: FileInfo) -> Self {
-        let (next, data) = (Some(Position::default()), Bytes::default());
-        Self { db, info, next, data, consumed: 0, hasher: Sha256::new() }
+impl FileReader {
+    pub(crate) fn of(info: FileInfo, pieces: Stream<Bytes>) -> Self {
+        Self { info, pieces, piece: Bytes::default(), consumed: 0, hasher: Some(Sha256::new()) }
     }
 
     /// The metadata of the file.
@@ -56,27 +53,33 @@ impl<'m, M: Mikobase + ?Sized> FileReader<'m, M> {
         &self.info
     }
 
-    fn fetch(&mut self, at: Position) -> io::Result<()> {
-        let piece = self.db.file_piece(&self.info.pk, at).map_err(io::Error::other)?;
-        self.hasher.update(&*piece.data);
-        (self.data, self.next, self.consumed) = (piece.data, piece.next, 0);
-        if self.next.is_none() && HEXLOWER.encode(&self.hasher.clone().finalize()) != self.info.sha256 {
-            let message = format!("the content of the file {} is not what was put in", self.info.pk);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    /// Takes the next piece. Returns `false` at the end, after the hash was compared.
+    fn fetch(&mut self) -> io::Result<bool> {
+        let Some(hasher) = &mut self.hasher else { return Ok(false) };
+        match self.pieces.recv() {
+            Some(piece) => {
+                self.piece = piece.map_err(io::Error::other)?;
+                self.consumed = 0;
+                hasher.update(&*self.piece);
+                Ok(true)
+            }
+            None => {
+                let hash = self.hasher.take().map(|hasher| HEXLOWER.encode(&hasher.finalize()));
+                if hash.as_ref() == Some(&self.info.sha256) {
+                    return Ok(false);
+                }
+                let message = format!("the content of the file {} is not what was put in", self.info.pk);
+                Err(io::Error::new(io::ErrorKind::InvalidData, message))
+            }
         }
-        Ok(())
     }
 }
 
-impl<M: Mikobase + ?Sized> Read for FileReader<'_, M> {
+impl Read for FileReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.consumed == self.data.len()
-            && let Some(at) = self.next
-        {
-            self.fetch(at)?;
-        }
-        let length = buffer.len().min(self.data.len() - self.consumed);
-        buffer[..length].copy_from_slice(&self.data[self.consumed..self.consumed + length]);
+        while self.consumed == self.piece.len() && self.fetch()? {}
+        let length = buffer.len().min(self.piece.len() - self.consumed);
+        buffer[..length].copy_from_slice(&self.piece[self.consumed..self.consumed + length]);
         self.consumed += length;
         Ok(length)
     }
@@ -84,15 +87,7 @@ impl<M: Mikobase + ?Sized> Read for FileReader<'_, M> {
 
 /// Stores the content of `reader` as a file and returns its pk.
 pub(crate) fn put(db: &(impl Mikobase + ?Sized), reader: &mut dyn Read, mime: &str) -> Result<String> {
-    let pk = db.begin_file(mime)?;
-    let put = put_chunks(db, &pk, reader).and_then(|()| db.end_file(&pk));
-    if put.is_err() {
-        // Discards the chunks sent so far. If this fails too, the server discards them after a timeout.
-        let _ = db.cancel_file(&pk);
-    }
-    put
-}
-
-fn put_chunks(db: &(impl Mikobase + ?Sized), pk: &str, reader: &mut dyn Read) -> Result<()> {
-    send_pieces(reader, "the file", |index, data| db.put_chunk(pk, index, data))
+    let upload = db.write_file(mime)?;
+    send_pieces(reader, "the file", |piece| upload.put(piece))?;
+    upload.finish()
 }

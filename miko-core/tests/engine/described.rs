@@ -1,15 +1,19 @@
 //! The JSON Schemas of the trait describe what calls by name return.
 
+use std::cell::RefCell;
+use std::task::Poll;
+
 use boon::{Compiler, Schemas};
-use miko_core::Mikobase;
-use miko_core::rpc::{DispatchError, Interface};
+use miko_core::rpc::{DispatchError, Interface, JsonItem, JsonSession, Surface};
+use miko_core::{Import, Mikobase, Upload};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::support::temporal;
 
 /// Checks that `result` is valid by the schema of what `method` returns, or of its error.
-fn check(method: &str, result: &Result<Value, Value>) {
-    let described = <dyn Mikobase>::surface().schemas.as_ref().unwrap();
+fn check(surface: &Surface, method: &str, result: &Result<Value, Value>) {
+    let described = surface.schemas.as_ref().unwrap();
     let types = &described.sent.methods[method];
     let schema = if result.is_ok() { &types.returns } else { &types.error };
     let document = json!({"$defs": described.sent.definitions, "allOf": [schema]});
@@ -23,14 +27,34 @@ fn check(method: &str, result: &Result<Value, Value>) {
 #[test]
 fn results_and_errors_are_as_described() {
     let db = temporal();
-    let call = |method: &str, params: Value| {
-        let result = match db.dispatch(method, params) {
-            Ok(result) => Ok(serde_json::from_str::<Value>(result.get()).unwrap()),
-            Err(DispatchError::Failed(error)) => Err(serde_json::from_str(error.get()).unwrap()),
+    let checked = |surface: &Surface, method: &str, result: Result<Box<RawValue>, DispatchError>| {
+        let result = match result {
+            Ok(result) => Ok(read(&result)),
+            Err(DispatchError::Failed(error)) => Err(read(&error)),
             Err(DispatchError::Request(error)) => panic!("{method}: {error}"),
         };
-        check(method, &result);
+        check(surface, method, &result);
         result
+    };
+    let session = RefCell::new(JsonSession::new(&*db));
+    let call = |method: &str, params: Value| {
+        checked(<dyn Mikobase>::surface(), method, session.borrow_mut().dispatch(method, params))
+    };
+    // Calls a method of an object that was returned.
+    let call_on = |surface: &Surface, object: &Value, method: &str, params: Value| {
+        let handle = object["object"].as_u64().unwrap();
+        checked(surface, method, session.borrow_mut().dispatch_to(handle, method, params))
+    };
+    // A stream is described as the array of its items.
+    let items = |method: &str, params: Value| {
+        let mut session = session.borrow_mut();
+        let stream = read(&session.dispatch(method, params).unwrap())["stream"].as_u64().unwrap();
+        let mut items = Vec::new();
+        while let Poll::Ready(JsonItem::Item { item, .. }) = session.next_item(stream, None).unwrap() {
+            items.push(read(&item));
+        }
+        check(<dyn Mikobase>::surface(), method, &Ok(items.clone().into()));
+        items
     };
     let pk_of = |result: Result<Value, Value>| result.unwrap()["results"]["pk"].as_str().unwrap().to_owned();
     let schema =
@@ -50,19 +74,24 @@ fn results_and_errors_are_as_described() {
     call("batch", json!([[{"action": "select"}, {"action": "oops"}], false])).unwrap();
     call("validate", json!([{"action": "select", "limit": -1}])).unwrap();
     call("validate", json!([{"action": "select"}])).unwrap();
-    let file = call("begin_file", json!(["text/plain"])).unwrap();
-    call("put_chunk", json!([file, 0, "aGVsbG8="])).unwrap();
-    let file = call("end_file", json!([file])).unwrap();
+    let upload = call("write_file", json!(["text/plain"])).unwrap();
+    call_on(<dyn Upload>::surface(), &upload, "put", json!(["aGVsbG8="])).unwrap();
+    let file = call_on(<dyn Upload>::surface(), &upload, "finish", json!([])).unwrap();
     call("file_info", json!([file])).unwrap();
-    call("file_piece", json!([file, {"chunk": 0, "offset": 0}])).unwrap();
-    for source in [json!("worldlet"), json!({"select": {"action": "select"}})] {
-        let stream = call("open_stream", json!([source])).unwrap();
-        call("next_chunk", json!([stream, 0])).unwrap();
-        call("close_stream", json!([stream])).unwrap();
-    }
+    assert_eq!(items("read_file", json!([file])), ["aGVsbG8="]);
+    let text = items("export", json!([])).remove(0);
+    let records = items("select_stream", json!([{"action": "select", "pk": pk}]));
+    assert_eq!(records, [call("record_by_pk", json!([pk])).unwrap()]);
+    let import = call("import", json!([false])).unwrap();
+    call_on(<dyn Import>::surface(), &import, "put", json!([text])).unwrap();
+    call_on(<dyn Import>::surface(), &import, "finish", json!([])).unwrap();
     call("q0", json!([{"action": "delete", "pk": pk}])).unwrap();
     call("history", json!([pk])).unwrap();
     call("collect_files", json!([])).unwrap();
     call("q0", json!([{"action": "select", "limit": -1}])).unwrap_err();
     call("file_info", json!(["no such file"])).unwrap_err();
+}
+
+fn read(json: &RawValue) -> Value {
+    serde_json::from_str(json.get()).unwrap()
 }

@@ -2,11 +2,10 @@
 //! not.
 
 use std::io::{Error as IoError, Read};
+use std::path::Path;
 
 use miko_core::backend::Mode;
-use miko_core::{
-    Bytes, Engine, ErrorId, MAX_PIECE_SIZE, MikobaseExt, Position, SqliteEngine, WorldletEngine,
-};
+use miko_core::{Bytes, Engine, ErrorId, MAX_PIECE_SIZE, MikobaseExt, SqliteEngine, WorldletEngine};
 use serde_json::{Value, json};
 
 use crate::support::{Local, db, export, ids};
@@ -85,63 +84,47 @@ fn a_file_that_was_not_written_to_its_end_does_not_exist() {
     let before = export(&db);
     let error = db.put_file(&mut Failing(2 * MAX_PIECE_SIZE + 5), "image/png").unwrap_err();
     assert!(error.to_string().contains("the camera broke"), "{error}");
-    let begun = db.begin_file("image/png").unwrap();
-    db.put_chunk(&begun, 0, vec![1].into()).unwrap();
-    for error in [
-        db.file_info(&begun).unwrap_err(),
-        db.file(&begun).map(drop).unwrap_err(),
-        db.file_piece(&begun, Position::default()).unwrap_err(),
-        db.delete_file(&begun).unwrap_err(),
-    ] {
-        assert_eq!(ids(&error), [ErrorId::FILE_NOT_FOUND]);
-    }
+    let upload = db.write_file("image/png").unwrap();
+    upload.put(vec![1].into()).unwrap();
     assert_eq!(db.collect_files().unwrap(), [] as [&str; 0]);
     assert_eq!(export(&db), before);
-    db.cancel_file(&begun).unwrap();
-    db.cancel_file(&begun).unwrap();
-    assert_eq!(ids(&db.end_file(&begun).unwrap_err()), [ErrorId::FILE_NOT_FOUND]);
+    drop(upload);
+    assert_eq!(export(&db), before);
 }
 
 #[test]
-fn chunks_come_one_after_another_and_the_last_may_come_again() {
+fn a_file_is_finished_once_and_never_changes() {
     let db = db();
-    let file = db.begin_file("text/plain").unwrap();
-    let chunk = |index, byte: u8| db.put_chunk(&file, index, vec![byte; 2].into());
-    assert_eq!(ids(&chunk(1, b'b').unwrap_err()), [ErrorId::INVALID_REQUEST]);
-    chunk(0, b'a').unwrap();
-    chunk(1, b'x').unwrap();
-    chunk(1, b'b').unwrap();
-    assert_eq!(ids(&chunk(0, b'a').unwrap_err()), [ErrorId::INVALID_REQUEST]);
-    assert_eq!(ids(&chunk(3, b'd').unwrap_err()), [ErrorId::INVALID_REQUEST]);
-    chunk(2, b'c').unwrap();
-    for refused in [vec![], vec![0; MAX_PIECE_SIZE + 1]] {
-        assert_eq!(ids(&db.put_chunk(&file, 3, refused.into()).unwrap_err()), [ErrorId::INVALID_REQUEST]);
+    let upload = db.write_file("text/plain").unwrap();
+    for piece in ["aa", "", "bb"] {
+        upload.put(piece.as_bytes().to_vec().into()).unwrap();
     }
-    assert_eq!(db.end_file(&file).unwrap(), file);
-    assert_eq!(db.end_file(&file).unwrap(), file, "its end may be said again");
-    for index in [2, 3] {
-        assert_eq!(
-            ids(&chunk(index, b'x').unwrap_err()),
-            [ErrorId::FILE_NOT_FOUND],
-            "and then it never changes"
-        );
-    }
-    assert_eq!(db.end_file(&file).unwrap(), file);
-    assert_eq!(read(&db, &file), b"aabbcc");
-    assert_eq!(ids(&db.put_chunk("nobody", 0, vec![1].into()).unwrap_err()), [ErrorId::FILE_NOT_FOUND]);
-    let piece = db.file_piece(&file, Position { chunk: 1, offset: 1 }).unwrap();
-    assert_eq!((&*piece.data, piece.next), (&b"b"[..], Some(Position { chunk: 2, offset: 0 })));
-    for nowhere in [
-        Position { chunk: 3, offset: 0 },
-        Position { chunk: 0, offset: 3 },
-        Position { chunk: u64::MAX, offset: u64::MAX },
-    ] {
-        assert_eq!(
-            ids(&db.file_piece(&file, nowhere).unwrap_err()),
-            [ErrorId::INVALID_REQUEST],
-            "{nowhere:?}"
-        );
-    }
+    let too_large = upload.put(vec![0; MAX_PIECE_SIZE + 1].into()).unwrap_err();
+    assert_eq!(ids(&too_large), [ErrorId::INVALID_REQUEST]);
+    upload.put(b"cc".to_vec().into()).unwrap();
+    let pk = upload.finish().unwrap();
+    assert_eq!(upload.finish().unwrap(), pk, "its end may be said again");
+    assert_eq!(ids(&upload.put(b"dd".to_vec().into()).unwrap_err()), [ErrorId::INVALID_REQUEST]);
+    drop(upload);
+    assert_eq!(read(&db, &pk), b"aabbcc");
+
+    let same = db.write_file("text/plain").unwrap();
+    same.put(b"aabbcc".to_vec().into()).unwrap();
+    assert_eq!(same.finish().unwrap(), pk);
+    assert_eq!(same.finish().unwrap(), pk);
+}
+
+#[test]
+fn a_file_that_is_deleted_while_it_is_read_ends_its_stream() {
+    let db = db();
+    assert_eq!(ids(&db.read_file("nobody").map(drop).unwrap_err()), [ErrorId::FILE_NOT_FOUND]);
+    let pk = put(&db, &content(8 * MAX_PIECE_SIZE, 0));
+    let mut pieces = db.read_file(&pk).unwrap();
+    assert_eq!(pieces.next().unwrap().unwrap().len(), MAX_PIECE_SIZE);
+    db.delete_file(&pk).unwrap();
+    // Pieces may be on their way.
+    assert_eq!(ids(&pieces.find_map(Result::err).unwrap()), [ErrorId::FILE_NOT_FOUND]);
+    assert!(pieces.next().is_none());
 }
 
 #[test]
@@ -331,36 +314,49 @@ fn all_faults_of_the_files_of_a_worldlet_are_reported_and_nothing_is_imported() 
 
 #[test]
 fn unfinished_files_are_removed_when_the_database_is_opened_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let [database, worldlet] = ["crew.db", "crew.json"].map(|name| folder.path().join(name));
-    let open = || -> [Box<dyn Engine>; 2] {
+    let [folder, copy] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let open = |folder: &Path| -> [Box<dyn Engine>; 2] {
         [
-            Box::new(SqliteEngine::open(&database, Mode::ReadWrite).unwrap()),
-            Box::new(WorldletEngine::open(&worldlet, Mode::ReadWrite).unwrap()),
+            Box::new(SqliteEngine::open(folder.join("crew.db"), Mode::ReadWrite).unwrap()),
+            Box::new(WorldletEngine::open(folder.join("crew.json"), Mode::ReadWrite).unwrap()),
         ]
     };
-    let mut kept = Vec::new();
-    for db in open() {
+    let worldlet = folder.path().join("crew.json");
+    let (mut kept, mut uploads) = (Vec::new(), Vec::new());
+    for db in open(folder.path()) {
         kept.push(db.put_file(&mut &b"Spock"[..], "text/plain").unwrap());
         let saved = std::fs::read(&worldlet).unwrap();
-        let begun = db.begin_file("image/png").unwrap();
-        db.put_chunk(&begun, 0, vec![1; 100].into()).unwrap();
+        let upload = db.write_file("image/png").unwrap();
+        upload.put(vec![1; 100].into()).unwrap();
         assert_eq!(
             std::fs::read(&worldlet).unwrap(),
             saved,
             "a file on its way changes nothing that is seen"
         );
+        uploads.push(upload);
     }
-    for (db, pk) in open().into_iter().zip(kept) {
+    // What a process leaves that ends now.
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    let unfinished = rows_of(copy.path());
+    assert_eq!(unfinished, (2, 2));
+    for (db, pk) in open(copy.path()).into_iter().zip(kept) {
         let mut text = String::new();
         db.file(&pk).unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "Spock");
     }
-    let rows = rusqlite::Connection::open(&database).unwrap();
-    let count = |table| {
-        rows.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
-    };
-    assert_eq!((count("file"), count("file_chunk")), (1, 1));
+    assert_eq!(rows_of(copy.path()), (1, 1));
+    drop(uploads);
+    assert_eq!(rows_of(folder.path()), (1, 1));
+}
+
+/// How many files, and chunks of files, the database in a folder has.
+fn rows_of(folder: &Path) -> (i64, i64) {
+    let rows = rusqlite::Connection::open(folder.join("crew.db")).unwrap();
+    let count = |table| rows.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+    (count("file").unwrap(), count("file_chunk").unwrap())
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Temporal databases: versions, past states, and imports from other databases.
 
-use miko_core::{
-    Engine, ErrorId, Mikobase, MikobaseExt, Source, SqliteEngine, Timestamp, Version, WorldletEngine,
-};
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine, Timestamp, Version, WorldletEngine};
 use serde_json::{Value, json};
 
 use crate::support::ids;
@@ -126,11 +124,10 @@ fn a_stream_with_a_cutoff_shows_the_state_in_which_it_was_opened() {
         for cutoff in ["9000-01-01T00:00:00Z", &Timestamp::now().to_string()] {
             let select = json!({"action": "select", "class": "a.b/c", "cutoff": cutoff});
             let before = select_one(&*db, &select);
-            let stream = db.open_stream(Source::Select(select)).unwrap();
+            let stream = db.select_stream(select).unwrap();
             db.update(&pk, &json!({"n": 2})).unwrap();
             db.update(&pk, &json!({"n": 3})).unwrap();
-            let records = db.next_chunk(&stream, 0).unwrap().records;
-            let found: Vec<Value> = records.iter().map(|one| one.bucket.to_map().unwrap().into()).collect();
+            let found: Vec<Value> = stream.map(|one| one.unwrap().bucket.to_map().unwrap().into()).collect();
             assert_eq!(found, [before], "{cutoff}");
         }
     }

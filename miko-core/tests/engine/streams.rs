@@ -1,11 +1,11 @@
-//! Streams: results, exports and imports in chunks, which show the state of one moment.
+//! Streams: results, exports and imports of any size. What is read shows the state of one moment.
 
-use miko_core::{ErrorId, MikobaseExt, Source};
+use miko_core::{ErrorId, MikobaseExt, SqliteEngine};
 use serde_json::{Value, json};
 
 use crate::support::{Local, db, export, ids};
 
-/// More records than a chunk has.
+/// More records than a piece of an export has.
 const MANY: usize = 5000;
 
 fn numbered(count: usize) -> (Local, Vec<String>) {
@@ -64,7 +64,7 @@ fn a_stream_shows_the_moment_in_which_it_was_opened() {
     let mut stream = db.iter(json!({"class": "a.b/n"})).unwrap();
     let first = stream.next().unwrap().unwrap();
     assert_eq!(number(&first), 0);
-    // Records of later chunks are updated, deleted or get another class, and new ones are created.
+    // Later records are updated, deleted or get another class, and new ones are created.
     let write = |(at, pk): (usize, &String)| match at % 4 {
         0 => Some(json!({"action": "update", "pk": pk, "bucket": {"n": 0}})),
         1 => Some(json!({"action": "delete", "pk": pk})),
@@ -86,47 +86,45 @@ fn an_export_shows_the_moment_in_which_it_was_begun() {
     let file = db.put_file(&mut &b"a file"[..], "text/plain").unwrap();
     let before = export(&db);
     assert!(streamed_export(&db) == before);
-    let stream = db.open_stream(Source::Worldlet).unwrap();
-    let (mut text, mut index) = (Vec::new(), 0);
-    loop {
-        let chunk = db.next_chunk(&stream, index).unwrap();
-        text.extend_from_slice(&chunk.text);
-        index += 1;
-        if !chunk.more {
-            break;
-        }
-        let pk = &pks[pks.len() - index as usize];
-        db.update(pk, &json!({"n": "another"})).unwrap();
-        db.delete(&pks[pks.len() - 1000 - index as usize]).unwrap();
+    let (mut text, mut pieces) = (Vec::new(), 0);
+    for piece in db.export().unwrap() {
+        text.extend_from_slice(&piece.unwrap());
+        pieces += 1;
+        db.update(&pks[pks.len() - pieces], &json!({"n": "another"})).unwrap();
+        db.delete(&pks[pks.len() - 1000 - pieces]).unwrap();
         db.create("a.b/n", &json!({"n": "new"})).unwrap();
-        db.put_file(&mut &*index.to_be_bytes().to_vec(), "text/plain").unwrap();
+        db.put_file(&mut &*pieces.to_be_bytes().to_vec(), "text/plain").unwrap();
     }
-    assert!(index > 2, "it took {index} chunks");
+    assert!(pieces > 2, "it took {pieces} pieces");
     assert!(String::from_utf8(text).unwrap() == before);
-    let stream = db.open_stream(Source::Worldlet).unwrap();
-    db.next_chunk(&stream, 0).unwrap();
+    let mut export = db.export().unwrap();
+    export.next().unwrap().unwrap();
     db.delete_file(&file).unwrap();
-    assert_eq!(ids(&db.next_chunk(&stream, 1).unwrap_err()), [ErrorId::STREAM_EXPIRED]);
+    assert_eq!(ids(&export.find_map(Result::err).unwrap()), [ErrorId::STREAM_EXPIRED]);
+    assert!(export.next().is_none());
 }
 
 #[test]
-fn the_last_chunk_may_be_fetched_again_and_no_other() {
-    let (db, pks) = numbered(MANY);
-    for source in [Source::Select(json!({"action": "select"})), Source::Worldlet] {
-        let stream = db.open_stream(source).unwrap();
-        let first = db.next_chunk(&stream, 0).unwrap();
-        db.update(&pks[0], &json!({"n": 0})).unwrap();
-        assert!(db.next_chunk(&stream, 0).unwrap() == first);
-        let second = db.next_chunk(&stream, 1).unwrap();
-        assert!(second != first);
-        assert!(db.next_chunk(&stream, 1).unwrap() == second);
-        for wrong in [0, 3, u64::MAX] {
-            assert_eq!(ids(&db.next_chunk(&stream, wrong).unwrap_err()), [ErrorId::INVALID_REQUEST]);
-        }
-        db.close_stream(&stream).unwrap();
-        db.close_stream(&stream).unwrap();
-        assert_eq!(ids(&db.next_chunk(&stream, 2).unwrap_err()), [ErrorId::STREAM_EXPIRED]);
+fn streams_beyond_the_limit_are_refused_until_others_are_dropped() {
+    let (db, _) = numbered(1);
+    let mut open: Vec<_> = (0..1024).map(|_| db.iter(json!({})).unwrap()).collect();
+    for error in [db.iter(json!({})).map(drop).unwrap_err(), db.export().map(drop).unwrap_err()] {
+        assert_eq!(ids(&error), [ErrorId::STORAGE_FULL]);
     }
+    open.pop();
+    assert_eq!(db.iter(json!({})).unwrap().count(), 1);
+    assert!(open.into_iter().all(|stream| stream.count() == 1));
+}
+
+#[test]
+fn a_stream_outlives_its_engine() {
+    let db = SqliteEngine::in_memory().unwrap();
+    for n in 0..3 {
+        db.create("a.b/n", &json!({"n": n})).unwrap();
+    }
+    let stream = db.iter(json!({})).unwrap();
+    drop(db);
+    assert_eq!(stream.map(|record| number(&record.unwrap())).collect::<Vec<_>>(), [0, 1, 2]);
 }
 
 #[test]
@@ -181,20 +179,17 @@ fn an_import_comes_in_pieces_and_is_made_whole_or_not_at_all() {
 }
 
 #[test]
-fn the_last_piece_of_an_import_may_be_sent_again() {
+fn an_import_ends_once() {
     let db = db();
-    let import = db.begin_import().unwrap();
-    let put = |index, text: &str| db.put_import(&import, index, text.as_bytes().to_vec().into());
-    put(0, r#"{"records": {"#).unwrap();
-    put(1, r#""wrong""#).unwrap();
-    put(1, r#""a": {"bucket": {"n": 1}}"#).unwrap();
-    for wrong in [0, 3] {
-        assert_eq!(ids(&put(wrong, "}").unwrap_err()), [ErrorId::INVALID_REQUEST]);
+    let import = db.import(false).unwrap();
+    let put = |text: &str| import.put(text.as_bytes().to_vec().into());
+    for piece in [r#"{"records": {"#, "", r#""a": {"bucket": {"n": 1}}"#, "}}"] {
+        put(piece).unwrap();
     }
-    put(2, "}}").unwrap();
-    assert_eq!(db.end_import(&import, false).unwrap().records, 1);
+    assert_eq!(db.record_by_pk("a").unwrap(), None);
+    assert_eq!(import.finish().unwrap().records, 1);
     assert_eq!(db.record_by_pk("a").unwrap().unwrap().bucket.get("n").unwrap(), Some(Value::from(1)));
-    db.cancel_import(&import).unwrap();
-    assert_eq!(ids(&db.end_import(&import, false).unwrap_err()), [ErrorId::STREAM_EXPIRED]);
-    assert_eq!(ids(&put(3, "").unwrap_err()), [ErrorId::STREAM_EXPIRED]);
+    for error in [import.finish().unwrap_err(), put("{}").unwrap_err()] {
+        assert_eq!(ids(&error), [ErrorId::INVALID_REQUEST]);
+    }
 }

@@ -79,7 +79,7 @@ error_ids! {
         "The record with this pk was deleted.",
         "an `update` of a deleted record";
     FILE_NOT_FOUND = "file-not-found",
-        "There is no file with this pk. A file exists only after its last chunk was written.",
+        "There is no file with this pk. A file exists only after it was finished.",
         "an officer whose `portrait` names no file";
     NOT_TEMPORAL = "not-temporal",
         "The database keeps no versions. Whether it does is chosen when it is created, by `temporal`.",
@@ -115,8 +115,8 @@ error_ids! {
          another program has changed the file of a worldlet, which was not overwritten.",
         r#"{"action": "update", "pk": "…", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}"#;
     STREAM_EXPIRED = "stream-expired",
-        "The stream is closed: it was not read for five minutes, or its snapshot needed more overwritten \
-         rows than the server keeps (64 MiB). Open it again.",
+        "The stream has ended: its snapshot needed more overwritten rows than the server keeps (64 MiB), or a \
+         file was deleted during an export. Open it again.",
         "an export that waits while every record is written anew";
     ACTION_NOT_SUPPORTED = "action-not-supported",
         "The action exists in Q0, but this engine does not support it.",

@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use miko_shared::wire::extension::{self, FromServer};
 use miko_shared::wire::handshake::preamble;
 use mikobase::rpc::Interface;
 use mikobase::{Error, Mikobase};
@@ -78,8 +79,10 @@ impl<'s> Client<'s> {
 
     /// Sends a call and reads its answer.
     fn call(&mut self) {
-        let (method, frame) = self.generator.call();
-        let Some(answer) = self.exchange(&frame) else {
+        let (method, call) = self.generator.call();
+        let mut frames = self.generator.controls();
+        frames.extend(call);
+        let Some(answer) = self.exchange(&frames) else {
             panic!("the server has closed the connection after a call of `{method}`");
         };
         let tally = self.tally.entry(method).or_default();
@@ -121,7 +124,7 @@ impl<'s> Client<'s> {
         if self.random.one_in(2) {
             // Half-closed: the client still reads.
             let _ = raw.stream.shutdown(Shutdown::Write);
-            while let Some(answer) = raw.read_frame() {
+            while let Some(answer) = read_answer(&mut raw) {
                 check_answer(&answer);
             }
         }
@@ -175,7 +178,7 @@ impl<'s> Client<'s> {
             }
             drop(Raw::silent(self.share));
         }
-        check_answer(&raw.read_frame().expect("a call that comes in pieces is answered"));
+        check_answer(&read_answer(&mut raw).expect("a call that comes in pieces is answered"));
         self.connection = Some(raw);
     }
 
@@ -191,12 +194,12 @@ impl<'s> Client<'s> {
         while raw.read_frame().is_some() {}
     }
 
-    /// Sends a frame and reads its answer; `None` if the server closes the connection without one.
-    fn exchange(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
+    /// Sends frames and reads the answer of the last; `None` if the server closes the connection without one.
+    fn exchange(&mut self, frames: &[u8]) -> Option<Vec<u8>> {
         let (begun, mut raw) = (Instant::now(), self.take_connection());
         // The server may close the connection before it has read all; it sends the reason first.
-        let _ = raw.stream.write_all(frame);
-        let answer = raw.read_frame();
+        let _ = raw.stream.write_all(frames);
+        let answer = read_answer(&mut raw);
         assert!(begun.elapsed() < ANSWER_TIMEOUT, "no answer for {:?}", begun.elapsed());
         let answer = answer?;
         let closes = check_answer(&answer);
@@ -207,7 +210,10 @@ impl<'s> Client<'s> {
     }
 
     fn take_connection(&mut self) -> Raw {
-        let raw = self.connection.take().unwrap_or_else(|| Raw::admitted(self.share));
+        let raw = self.connection.take().unwrap_or_else(|| {
+            self.generator.forget_connection();
+            Raw::admitted(self.share)
+        });
         limit_silence(&raw);
         raw
     }
@@ -216,6 +222,20 @@ impl<'s> Client<'s> {
         self.held.push_back(raw);
         while self.held.len() > MAX_HELD_CONNECTIONS {
             self.held.pop_front();
+        }
+    }
+}
+
+/// The next answer; items of streams before it are checked and left out.
+fn read_answer(raw: &mut Raw) -> Option<Vec<u8>> {
+    loop {
+        let frame = raw.read_frame()?;
+        if !extension::is_extension(&frame) {
+            return Some(frame);
+        }
+        let read = FromServer::read(&frame).expect("a frame of a stream");
+        if let FromServer::End { error: Some(error), .. } = read {
+            assert!(!error.is(mikobase::ErrorId::INTERNAL), "{error}");
         }
     }
 }

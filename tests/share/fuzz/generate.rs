@@ -1,7 +1,10 @@
 //! Calls that are well-formed on the wire: each method, with arguments of the right type and any content.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
+use miko_shared::wire::extension;
+use mikobase::rpc::codec::SerdeMessage;
 use mikobase::{Bytes, json};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -11,17 +14,21 @@ use super::requests::Requests;
 use crate::random::Random;
 use crate::support::enclosed_call;
 
-/// Names from earlier answers, to be used in calls.
+/// Names and handles from earlier answers, to be used in calls.
 #[derive(Default)]
 struct Known {
     pks: Vec<String>,
     files: Vec<String>,
-    streams: Vec<String>,
-    imports: Vec<String>,
-    /// The number of pieces sent or received, by file, stream or import.
-    pieces: BTreeMap<String, u64>,
-    /// The file, stream or import of the last call.
-    last: String,
+    /// What is open on the connection.
+    open: Open,
+}
+
+/// The handles of a connection.
+#[derive(Default)]
+struct Open {
+    uploads: Vec<u64>,
+    imports: Vec<u64>,
+    streams: Vec<u64>,
 }
 
 /// The largest length of a list in [`Known`].
@@ -34,8 +41,6 @@ const MAX_FRAME: usize = super::LIMIT / 8;
 struct Planned {
     method: &'static str,
     frame: Vec<u8>,
-    /// The file, stream or import that it is about.
-    name: String,
 }
 
 pub struct Generator {
@@ -47,18 +52,23 @@ pub struct Generator {
     largest: usize,
 }
 
-/// The arguments of `put_chunk` or `put_import`, which have binary data.
+/// The arguments of `put`, which have binary data.
 #[derive(Serialize)]
-struct Piece<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    import: Option<&'a str>,
-    index: u64,
+struct Piece {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Bytes>,
+}
+
+impl Piece {
+    fn of_file(data: Vec<u8>) -> Self {
+        Self { data: Some(data.into()), text: None }
+    }
+
+    fn of_worldlet(text: Vec<u8>) -> Self {
+        Self { data: None, text: Some(text.into()) }
+    }
 }
 
 impl Generator {
@@ -77,9 +87,8 @@ impl Generator {
     /// A method and the frame of a call of it, which is within the frame limit.
     pub fn call(&mut self) -> (&'static str, Vec<u8>) {
         if !self.random().one_in(3)
-            && let Some(Planned { method, frame, name }) = self.planned.pop_front()
+            && let Some(Planned { method, frame }) = self.planned.pop_front()
         {
-            self.known.last = name;
             return (method, frame);
         }
         self.new_call()
@@ -111,22 +120,76 @@ impl Generator {
         (call.0, enclosed_call(call.0, &call.1))
     }
 
-    /// Collects names from the answer to a successful call, for later calls.
+    /// Forgets what was open on a connection that has been closed.
+    pub fn forget_connection(&mut self) {
+        self.known.open = Open::default();
+        // They may name objects.
+        self.planned.clear();
+    }
+
+    /// Frames without an answer about what is open: credit for streams, releases, cancellations.
+    pub fn controls(&mut self) -> Vec<u8> {
+        let mut frames = Vec::new();
+        let Open { uploads, imports, streams } = &mut self.known.open;
+        let random = self.requests.random();
+        for stream in streams.iter() {
+            if random.one_in(2) {
+                extension::put_credit(*stream, random.size(1 << 20) as u64, &mut frames);
+            }
+        }
+        for handles in [uploads, imports, streams] {
+            if !handles.is_empty() && random.one_in(10) {
+                extension::put_release(handles.swap_remove(random.below(handles.len())), &mut frames);
+            }
+        }
+        if random.one_in(20) {
+            extension::put_credit(random.next(), random.next(), &mut frames);
+            extension::put_release(random.size(1000) as u64, &mut frames);
+            extension::put_cancel(random.size(3) as u64, &mut frames);
+        }
+        frames
+    }
+
+    /// Collects names and handles from the answer to a successful call, for later calls.
     pub fn learn(&mut self, method: &str, answer: &[u8]) {
-        if matches!(method, "put_chunk" | "put_import" | "next_chunk") {
-            *self.known.pieces.entry(self.known.last.clone()).or_default() += 1;
+        match result_of(method, answer).map(name_in) {
+            Some(Value::Number(handle)) => {
+                if let Some(handle) = handle.as_u64() {
+                    self.learn_handle(method, handle);
+                }
+            }
+            Some(Value::String(name)) if name != self.spared => self.learn_name(method, name),
+            _ => {}
         }
-        let Some(Value::String(name)) = result_of(method, answer).map(name_in) else { return };
-        if name == self.spared {
-            return;
+    }
+
+    fn learn_handle(&mut self, method: &str, handle: u64) {
+        let Open { uploads, imports, streams } = &mut self.known.open;
+        match method {
+            "write_file" => {
+                uploads.push(handle);
+                self.plan_object_call("put", handle, &Piece::of_file(handle.to_be_bytes().to_vec()));
+                self.plan_object_call("finish", handle, &json!({}));
+            }
+            "import" => {
+                imports.push(handle);
+                let record = json!({"bucket": {"n": 1}, "stack": {"x": {"class": "fuzz.test/imported"}}});
+                let pk = format!("imported-{handle}");
+                let worldlet = json!({"format": "worldlet/1.0", "records": {pk: record}});
+                self.plan_object_call("put", handle, &Piece::of_worldlet(worldlet.to_string().into_bytes()));
+                self.plan_object_call("finish", handle, &json!({}));
+            }
+            "select_stream" | "export" | "read_file" => streams.push(handle),
+            _ => {}
         }
+    }
+
+    fn learn_name(&mut self, method: &str, name: String) {
         if method != "q0" || self.random().one_in(4) {
             self.plan(method, &name);
         }
         let names = match method {
-            "begin_file" | "end_file" => &mut self.known.files,
-            "open_stream" => &mut self.known.streams,
-            "begin_import" => &mut self.known.imports,
+            "finish" => &mut self.known.files,
             "q0" => {
                 self.requests.learn_pk(&name);
                 &mut self.known.pks
@@ -139,44 +202,30 @@ impl Generator {
         }
     }
 
-    /// Plans the calls that bring to its end what `method` began. Random calls alone rarely come so far.
+    /// Plans calls about what `method` has made. Random calls alone rarely come so far.
     fn plan(&mut self, method: &str, name: &str) {
         match method {
-            "begin_import" => {
-                let record = json!({"bucket": {"n": 1}, "stack": {"x": {"class": "fuzz.test/imported"}}});
-                let worldlet = json!({"format": "worldlet/1.0", "records": {name: record}});
-                let text = Some(worldlet.to_string().into_bytes().into());
-                let piece = Piece { file: None, import: Some(name), index: 0, data: None, text };
-                self.plan_call("put_import", name, &piece);
-                self.plan_call("end_import", name, &json!({"import": name, "trust": false}));
-            }
-            "begin_file" if self.random().one_in(3) => {
-                self.plan_call("cancel_file", name, &json!({"file": name}));
-            }
-            "begin_file" => {
-                let data = Some(name.as_bytes().to_vec().into());
-                let piece = Piece { file: Some(name), import: None, index: 0, data, text: None };
-                self.plan_call("put_chunk", name, &piece);
-                self.plan_call("end_file", name, &json!({"file": name}));
-            }
-            "end_file" => {
-                self.plan_call("file_info", name, &json!({"pk": name}));
-                self.plan_call("file_piece", name, &json!({"pk": name, "at": {"chunk": 0, "offset": 0}}));
-                self.plan_call("delete_file", name, &json!({"pk": name}));
+            "finish" => {
+                self.plan_call("file_info", &json!({"pk": name}));
+                self.plan_call("read_file", &json!({"pk": name}));
+                self.plan_call("delete_file", &json!({"pk": name}));
             }
             "q0" => {
-                self.plan_call("history", name, &json!({"pk": name}));
+                self.plan_call("history", &json!({"pk": name}));
                 let version = json!({"record": name, "updated_at": "2366-01-01T00:00:00.000Z", "bucket": {}});
                 let worldlet = json!({"properties": {"temporal": true}, "history": {name: version}});
-                self.plan_call("merge", name, &json!({"worldlet": worldlet}));
+                self.plan_call("merge", &json!({"worldlet": worldlet}));
             }
             _ => {}
         }
     }
 
-    fn plan_call(&mut self, method: &'static str, name: &str, params: &impl Serialize) {
-        let frame = enclosed_call(method, params);
-        self.planned.push_back(Planned { method, frame, name: name.to_owned() });
+    fn plan_call(&mut self, method: &'static str, params: &impl Serialize) {
+        self.planned.push_back(Planned { method, frame: enclosed_call(method, params) });
+    }
+
+    fn plan_object_call(&mut self, method: &'static str, object: u64, params: &impl Serialize) {
+        self.planned.push_back(Planned { method, frame: object_call(object, method, params) });
     }
 
     fn random(&mut self) -> &mut Random {
@@ -196,49 +245,40 @@ impl Generator {
     fn file_call(&mut self) -> (&'static str, Vec<u8>) {
         let file = self.name_of(|known| &known.files);
         let (method, params) = match self.random().below(8) {
-            0 | 1 => ("begin_file", json!({"mime": self.requests.text()})),
+            0 | 1 => ("write_file", json!({"mime": self.requests.text()})),
             2 | 3 => {
-                let data = Some(self.piece_of(|random, size| random.bytes(size)));
-                let (index, file) = (self.index(), Some(&*file));
-                let piece = Piece { file, import: None, index, data, text: None };
-                return ("put_chunk", enclosed_call("put_chunk", &piece));
+                let upload = self.handle_of(|open| &open.uploads);
+                let piece = Piece::of_file(self.piece_of(Random::bytes));
+                return ("put", object_call(upload, "put", &piece));
             }
-            4 => ("end_file", json!({"file": file})),
-            5 => ("cancel_file", json!({"file": file})),
-            6 => {
-                let at = json!({"chunk": self.index(), "offset": self.requests.integer()});
-                ("file_piece", json!({"pk": file, "at": at}))
+            4 => {
+                let upload = self.handle_of(|open| &open.uploads);
+                return ("finish", object_call(upload, "finish", &json!({})));
             }
-            _ => (*self.random().pick(&["file_info", "delete_file"]), json!({"pk": file})),
+            _ => (*self.random().pick(&["file_info", "read_file", "delete_file"]), json!({"pk": file})),
         };
         (method, enclosed_call(method, &params))
     }
 
     fn stream_call(&mut self) -> (&'static str, Value) {
-        let stream = self.name_of(|known| &known.streams);
-        match self.random().below(6) {
-            0 => ("open_stream", json!({"source": "worldlet"})),
-            1 | 2 => ("open_stream", json!({"source": {"select": self.requests.select()}})),
-            3 | 4 => ("next_chunk", json!({"stream": stream, "index": self.index()})),
-            _ => ("close_stream", json!({"stream": stream})),
+        match self.random().below(3) {
+            0 => ("export", json!({})),
+            _ => ("select_stream", json!({"query": self.requests.select()})),
         }
     }
 
     fn import_call(&mut self) -> (&'static str, Vec<u8>) {
-        let import = self.name_of(|known| &known.imports);
-        let (method, params) = match self.random().below(7) {
-            0 | 1 => ("begin_import", json!({})),
+        let import = self.handle_of(|open| &open.imports);
+        match self.random().below(6) {
+            0 | 1 => ("import", enclosed_call("import", &json!({"trust": self.random().one_in(2)}))),
             2..=4 => {
                 let worldlet = self.requests.worldlet().to_string();
-                let text = Some(self.piece_of(|random, size| text_of(random, &worldlet, size)));
-                let (index, import) = (self.index(), Some(&*import));
-                let piece = Piece { file: None, import, index, data: None, text };
-                return ("put_import", enclosed_call("put_import", &piece));
+                let piece =
+                    Piece::of_worldlet(self.piece_of(|random, size| text_of(random, &worldlet, size)));
+                ("put", object_call(import, "put", &piece))
             }
-            5 => ("end_import", json!({"import": import, "trust": self.random().one_in(2)})),
-            _ => ("cancel_import", json!({"import": import})),
-        };
-        (method, enclosed_call(method, &params))
+            _ => ("finish", object_call(import, "finish", &json!({}))),
+        }
     }
 
     fn small_call(&mut self) -> (&'static str, Value) {
@@ -262,23 +302,33 @@ impl Generator {
         }
         // The newest names are the most frequent, since they are most likely still valid.
         let back = self.requests.random().size(names.len() - 1);
-        self.known.last = names[names.len() - 1 - back].clone();
-        self.known.last.clone()
+        names[names.len() - 1 - back].clone()
     }
 
-    /// The index of a piece; most often the expected one.
-    fn index(&mut self) -> u64 {
-        if !self.random().one_in(5) {
-            return self.known.pieces.get(&self.known.last).copied().unwrap_or_default();
+    /// The handle of something open, or a random one.
+    fn handle_of(&mut self, list: fn(&Open) -> &Vec<u64>) -> u64 {
+        let handles = list(&self.known.open);
+        let random = self.requests.random();
+        if handles.is_empty() || random.one_in(10) {
+            return random.size(1000) as u64;
         }
-        if self.random().one_in(4) { self.random().next() } else { self.random().size(3) as u64 }
+        *random.pick(handles)
     }
 
-    fn piece_of(&mut self, bytes: impl FnOnce(&mut Random, usize) -> Vec<u8>) -> Bytes {
+    fn piece_of(&mut self, bytes: impl FnOnce(&mut Random, usize) -> Vec<u8>) -> Vec<u8> {
         let most = self.largest.min(3 << 20);
         let size = self.random().size(most);
-        bytes(self.random(), size).into()
+        bytes(self.random(), size)
     }
+}
+
+/// The frame of a call of an object.
+fn object_call(object: u64, method: &str, params: &impl Serialize) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let call = BTreeMap::from([(method, params)]);
+    let deadline = Duration::from_secs(60);
+    extension::put_call(object, 1, deadline, &SerdeMessage(&call), usize::MAX, &mut frame).unwrap();
+    frame
 }
 
 /// The text of a worldlet, which may be damaged, cut off or repeated.
@@ -297,7 +347,7 @@ fn text_of(random: &mut Random, worldlet: &str, size: usize) -> Vec<u8> {
     text
 }
 
-/// The name in a result: a string, or the pk of a created record.
+/// The name or handle in a result: the result itself, or the pk of a created record.
 fn name_in(result: Value) -> Value {
     let pk = |result: &Value| find_pk(result.as_object()?);
     pk(&result).unwrap_or(result)

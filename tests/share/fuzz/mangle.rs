@@ -75,13 +75,13 @@ pub fn bomb(random: &mut Random, largest: usize) -> Vec<u8> {
         _ => [array(count / element.len()), element.repeat(count / element.len())].concat(),
     };
     let method =
-        *random.pick(&["q0", "validate", "batch", "merge", "import_schema", "open_stream", "engage"]);
+        *random.pick(&["q0", "validate", "batch", "merge", "import_schema", "select_stream", "engage"]);
     let param = match method {
-        "q0" | "validate" => "query",
+        "q0" | "validate" | "select_stream" => "query",
         "batch" => "queries",
         "merge" => "worldlet",
         "import_schema" => "schema",
-        _ => "source",
+        _ => "order",
     };
     let mut content = enclosed_call(method, &json!({ param: 0 })).split_off(4);
     // The argument was the last byte.

@@ -4,23 +4,22 @@ use std::sync::{MutexGuard, PoisonError};
 
 use miko_rpc::GroupFailure;
 
-use super::LocalEngine;
+use super::shared_store::SharedStore;
 use crate::engine::store::Store;
 use crate::storage::Storage;
 
-#[expect(private_bounds, reason = "storage is private to the crate")]
-impl<T: Storage> LocalEngine<T> {
+impl<T: Storage> SharedStore<T> {
     /// Runs calls until `call` returns `false`, and commits their changes together.
     pub(super) fn commit_as_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         let failed = |error| GroupFailure { call: 0, error };
-        if !self.store().begin_group().map_err(failed)? {
+        if !self.lock().begin_group().map_err(failed)? {
             // The calls are part of a group already.
             (0..).take_while(|index| call(*index)).for_each(drop);
             return Ok(());
         }
         let group = OpenGroup(self);
         let mut run = |index: usize| {
-            self.store().begin_call(index);
+            self.lock().begin_call(index);
             call(index)
         };
         (0..).take_while(|index| run(*index)).for_each(drop);
@@ -40,17 +39,17 @@ impl<T: Storage> LocalEngine<T> {
 }
 
 /// A group that has begun. Dropping it undoes what was not committed, as after a panic of the calls.
-struct OpenGroup<'e, T: Storage>(&'e LocalEngine<T>);
+struct OpenGroup<'e, T: Storage>(&'e SharedStore<T>);
 
 impl<T: Storage> OpenGroup<'_, T> {
     fn end(self) -> Result<(), GroupFailure> {
-        self.0.store().end_group()
+        self.0.lock().end_group()
     }
 }
 
 impl<T: Storage> Drop for OpenGroup<'_, T> {
     fn drop(&mut self) {
-        self.0.store().abandon_group();
+        self.0.lock().abandon_group();
         self.0.group_ended.notify_all();
     }
 }

@@ -1,7 +1,6 @@
 //! The whole state as a worldlet, streamed.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use miko_rpc::{Result, to_base64};
 use serde_json::Value;
@@ -33,17 +32,17 @@ pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -
 const FLUSH: usize = 1 << 16;
 
 /// An export under way: it can stop after each entry, and go on later.
-#[derive(Debug, Clone)]
-pub(super) struct Export {
+#[derive(Debug)]
+pub(in crate::engine) struct Export {
     part: Part,
     /// Has the object that is being written any entry so far?
     any: bool,
     /// All that stands before the records.
-    head: Arc<str>,
+    head: Box<str>,
     /// The files that there were when it began.
-    files: Arc<[FileId]>,
+    files: Box<[FileId]>,
     /// The records that there were when it began, where they are not written in the order of their numbers.
-    ordered: Option<Arc<[RowId]>>,
+    ordered: Option<Box<[RowId]>>,
 }
 
 /// What is written next.

@@ -1,55 +1,47 @@
 //! Files: written chunk by chunk, immutable from their end on, each content once.
 //!
-//! What is being written has a row and chunks, and a place in [`Uploads`], which has its hash so far. A chunk
-//! may come twice, as a call may be made again: so the hash before the last one is kept as well.
+//! What is being written has a row and chunks. Its [`UnfinishedFile`] has its hash so far.
 
-use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
 
 use data_encoding::HEXLOWER;
-use miko_rpc::{Bytes, Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::engine::store::Store;
-use crate::engine::store::chunk_order::ChunkOrder;
 use crate::engine::store::transaction::CommitSharing;
-
-use crate::files::{FileInfo, MAX_PIECE_SIZE, Piece, Position};
+use crate::files::{FileInfo, MAX_PIECE_SIZE};
 use crate::storage::ids::{CommitSeq, FileId, RowId};
 use crate::storage::row::FileRow;
 use crate::storage::write_set::{OtherChanges, RowChange};
 use crate::storage::{Storage, corruption, each_file, versions};
 use crate::timestamp::Timestamp;
 
-/// A file that nobody goes on writing for so long is forgotten.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
-
-/// The files that are being written.
-#[derive(Debug, Default)]
-pub(super) struct Uploads(HashMap<String, Upload>);
-
-#[derive(Debug)]
-struct Upload {
-    /// How many chunks have come.
+/// A file that is being written.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct UnfinishedFile {
+    /// The pk that it will have.
+    pk: String,
+    /// How many chunks were written.
     chunks: u64,
-    now: Written,
-    /// What there was before the last chunk.
-    before: Written,
-    touched: Instant,
-}
-
-/// What has been written of a file.
-#[derive(Debug, Clone, Default)]
-struct Written {
+    /// The hash of what was written.
     hasher: Sha256,
     size: u64,
 }
 
+/// A place in a file.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::engine) struct Position {
+    /// The index of the chunk, as the file was stored, counted from 0.
+    chunk: u64,
+    /// The offset in the chunk, in bytes.
+    offset: u64,
+}
+
 impl<T: Storage> Store<T> {
-    /// Begins a file and gives the pk that it will have.
-    pub(in crate::engine) fn begin_file(&mut self, mime: &str) -> Result<String> {
-        self.forget_abandoned_files()?;
+    /// Begins a file.
+    pub(in crate::engine) fn begin_file(&mut self, mime: &str) -> Result<UnfinishedFile> {
         let now = Timestamp::now().for_write()?;
         let pk = self.pks.next(now);
         let row = FileRow {
@@ -60,81 +52,58 @@ impl<T: Storage> Store<T> {
             created_at: now,
         };
         self.write(CommitSharing::Separate, |store| store.write_file(None, row).map(drop))?;
-        let upload = Upload {
-            chunks: 0,
-            now: Written::default(),
-            before: Written::default(),
-            touched: Instant::now(),
-        };
-        self.uploads.0.insert(pk.clone(), upload);
-        Ok(pk)
+        Ok(UnfinishedFile { pk, chunks: 0, hasher: Sha256::new(), size: 0 })
     }
 
-    /// Writes the next chunk of a file, or the last one again.
-    pub(in crate::engine) fn put_chunk(&mut self, pk: &str, index: u64, data: &[u8]) -> Result<()> {
-        if data.is_empty() || data.len() > MAX_PIECE_SIZE {
-            let message = format!("a chunk has between 1 and {MAX_PIECE_SIZE} bytes");
+    /// Appends a chunk to a file, or nothing if it fails.
+    pub(in crate::engine) fn append_to_file(&mut self, file: &mut UnfinishedFile, data: &[u8]) -> Result<()> {
+        if data.len() > MAX_PIECE_SIZE {
+            let message = format!("a piece of a file has at most {MAX_PIECE_SIZE} bytes");
             return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", data.len()));
         }
-        // A file that has ended never changes.
-        let Some((file, FileRow { sha256: None, .. })) = self.storage.find_file(pk)? else {
-            return Err(not_being_written(pk));
-        };
-        let upload = self.uploads.0.get(pk).ok_or_else(|| not_being_written(pk))?;
-        let before = match ChunkOrder::of(index, upload.chunks, "chunks come one after another")? {
-            ChunkOrder::Next => upload.now.clone(),
-            ChunkOrder::Retry => upload.before.clone(),
-        };
-        let mut now = before.clone();
-        now.hasher.update(data);
-        now.size += data.len() as u64;
-        self.write(CommitSharing::Separate, |store| store.write_chunk(file, index, data))?;
-        let upload = Upload { chunks: index + 1, now, before, touched: Instant::now() };
-        self.uploads.0.insert(pk.to_owned(), upload);
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.write(CommitSharing::Separate, |store| {
+            let (id, _) = store.find_unfinished(&file.pk)?;
+            store.write_chunk(id, file.chunks, data)
+        })?;
+        file.hasher.update(data);
+        file.size += data.len() as u64;
+        file.chunks += 1;
         Ok(())
     }
 
-    /// Ends a file: from now on it is there. Gives the pk of the one that has this content, which may be
+    /// Ends a file: from now on it exists. Returns the pk of the file with this content, which may be
     /// another.
-    pub(in crate::engine) fn end_file(&mut self, pk: &str) -> Result<String> {
-        let upload = self.uploads.0.get_mut(pk).ok_or_else(|| not_being_written(pk))?;
-        upload.touched = Instant::now();
-        let (chunks, Written { hasher, size }) = (upload.chunks, upload.now.clone());
-        let sha256 = HEXLOWER.encode(&hasher.finalize());
+    pub(in crate::engine) fn end_file(&mut self, file: &UnfinishedFile) -> Result<String> {
+        let sha256 = HEXLOWER.encode(&file.hasher.clone().finalize());
         self.write(CommitSharing::Separate, |store| {
+            let (id, row) = store.find_unfinished(&file.pk)?;
             if let Some((_, same)) = store.storage.file_with(&sha256)? {
-                if same.pk != pk
-                    && let Some((file, row)) = store.storage.find_file(pk)?
-                {
-                    store.remove_file(file, row)?;
-                }
+                store.remove_file(id, row)?;
                 return Ok(same.pk);
             }
-            let (file, row) = store.storage.find_file(pk)?.ok_or_else(|| not_being_written(pk))?;
-            if chunks == 0 {
-                store.write_chunk(file, 0, &[])?;
+            if file.chunks == 0 {
+                store.write_chunk(id, 0, &[])?;
             }
-            let complete = FileRow { sha256: Some(sha256), size, ..row.clone() };
-            store.write_file(Some((file, row)), complete)?;
-            Ok(pk.to_owned())
+            let complete = FileRow { sha256: Some(sha256), size: file.size, ..row.clone() };
+            store.write_file(Some((id, row)), complete)?;
+            Ok(file.pk.clone())
         })
     }
 
-    /// Forgets a file that is being written.
-    pub(in crate::engine) fn cancel_file(&mut self, pk: &str) -> Result<()> {
-        self.write(CommitSharing::Separate, |store| match store.storage.find_file(pk)? {
-            Some((file, row)) if row.sha256.is_none() => store.remove_file(file, row),
-            _ => Ok(()),
-        })?;
-        self.uploads.0.remove(pk);
-        Ok(())
+    /// Discards a file that was not ended.
+    pub(in crate::engine) fn discard_file(&mut self, file: &UnfinishedFile) -> Result<()> {
+        self.write(CommitSharing::Separate, |store| {
+            let (id, row) = store.find_unfinished(&file.pk)?;
+            store.remove_file(id, row)
+        })
     }
 
-    fn forget_abandoned_files(&mut self) -> Result<()> {
-        let is_abandoned = |(_, upload): &(&String, &Upload)| upload.touched.elapsed() > PATIENCE;
-        let abandoned: Vec<String> =
-            self.uploads.0.iter().filter(is_abandoned).map(|(pk, _)| pk.clone()).collect();
-        abandoned.iter().try_for_each(|pk| self.cancel_file(pk))
+    fn find_unfinished(&self, pk: &str) -> Result<(FileId, FileRow)> {
+        let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_none());
+        found.ok_or_else(|| not_found(pk))
     }
 
     /// Removes what was being written when the database was left.
@@ -163,24 +132,23 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    pub(in crate::engine) fn file_piece(&self, pk: &str, at: Position) -> Result<Piece> {
+    /// The piece of a file at a place, with the place of the next one; `None` at the end.
+    pub(in crate::engine) fn file_piece(
+        &self,
+        pk: &str,
+        at: Position,
+    ) -> Result<Option<(Vec<u8>, Position)>> {
         let Some((file, FileRow { sha256: Some(_), .. })) = self.storage.find_file(pk)? else {
             return Err(not_found(pk));
         };
-        let part = self.storage.chunk(file, at.chunk, at.offset, MAX_PIECE_SIZE)?;
-        let Some((data, length)) = part.filter(|(_, length)| at.offset <= *length) else {
-            let message = "the file has no such place";
-            let place = json!({"chunk": at.chunk, "offset": at.offset});
-            return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pk", pk).with("found", place));
+        let Some((data, length)) = self.storage.chunk(file, at.chunk, at.offset, MAX_PIECE_SIZE)? else {
+            return Ok(None);
         };
         let offset = at.offset + data.len() as u64;
-        let next = if offset < length {
-            Some(Position { offset, ..at })
-        } else {
-            let next = Position { chunk: at.chunk + 1, offset: 0 };
-            self.storage.chunk(file, next.chunk, 0, 0)?.map(|_| next)
-        };
-        Ok(Piece { data: Bytes::from(data), next })
+        let is_whole = offset >= length;
+        let next =
+            if is_whole { Position { chunk: at.chunk + 1, offset: 0 } } else { Position { offset, ..at } };
+        Ok(Some((data, next)))
     }
 
     /// Deletes a file that no field of a record names.
@@ -282,10 +250,6 @@ fn not_found(pk: &str) -> Error {
     Error::new(ErrorId::FILE_NOT_FOUND, "no file has this pk").with("pk", pk)
 }
 
-fn not_being_written(pk: &str) -> Error {
-    Error::new(ErrorId::FILE_NOT_FOUND, "no file with this pk is being written").with("pk", pk)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,15 +257,15 @@ mod tests {
     use crate::storage::naive::{Fault, NaiveStorage};
 
     #[test]
-    fn a_chunk_that_could_not_be_written_may_be_sent_again_or_left_out() {
+    fn a_piece_that_could_not_be_written_may_be_sent_again_or_left_out() {
         let mut store = Store::on(NaiveStorage::new(false), Mode::ReadWrite).unwrap();
         for (sent_again, content) in [(true, "onetwo"), (false, "one")] {
-            let file = store.begin_file("text/plain").unwrap();
-            store.put_chunk(&file, 0, b"one").unwrap();
+            let mut file = store.begin_file("text/plain").unwrap();
+            store.append_to_file(&mut file, b"one").unwrap();
             store.storage.apply_faults.push_back(Some(Fault::Incomplete));
-            store.put_chunk(&file, 1, b"two").unwrap_err();
+            store.append_to_file(&mut file, b"two").unwrap_err();
             if sent_again {
-                store.put_chunk(&file, 1, b"two").unwrap();
+                store.append_to_file(&mut file, b"two").unwrap();
             }
             let pk = store.end_file(&file).unwrap();
             let info = store.file_info(&pk).unwrap();

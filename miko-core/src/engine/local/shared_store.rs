@@ -1,0 +1,30 @@
+//! A store behind its lock.
+
+use std::sync::{Condvar, Mutex, MutexGuard};
+
+use crate::engine::store::Store;
+use crate::storage::Storage;
+
+/// A store, shared by threads and by what its engine has returned.
+#[derive(Debug)]
+pub(super) struct SharedStore<T> {
+    store: Mutex<Store<T>>,
+    /// Signalled when a group of calls has ended.
+    pub(super) group_ended: Condvar,
+}
+
+impl<T: Storage> SharedStore<T> {
+    pub(super) fn of(store: Store<T>) -> Self {
+        Self { store: Mutex::new(store), group_ended: Condvar::new() }
+    }
+
+    /// Locks the store, and waits until no other thread runs a group of calls. A poisoned lock is cleared: a
+    /// call that panics rolls back while it unwinds, so the store is consistent.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Store<T>> {
+        let store = self.store.lock().unwrap_or_else(|poisoned| {
+            self.store.clear_poison();
+            poisoned.into_inner()
+        });
+        self.wait_for_other_group(store)
+    }
+}

@@ -1,0 +1,63 @@
+//! Streams of a local engine: they lock the store while they read.
+
+use std::sync::Arc;
+
+use miko_rpc::{Bytes, Result};
+
+use super::shared_store::SharedStore;
+use crate::engine::store::files::Position;
+use crate::engine::store::open_streams::StreamId;
+use crate::engine::store::streams::Cursor;
+use crate::storage::Storage;
+
+/// What is shown of a snapshot of the store. Dropping it closes it.
+pub(super) struct StoreStream<T: Storage, C> {
+    store: Arc<SharedStore<T>>,
+    id: StreamId,
+    cursor: C,
+}
+
+impl<T: Storage, C: Cursor> StoreStream<T, C> {
+    pub(super) fn of(store: &Arc<SharedStore<T>>, (id, cursor): (StreamId, C)) -> Self {
+        Self { store: Arc::clone(store), id, cursor }
+    }
+}
+
+impl<T: Storage, C: Cursor> Iterator for StoreStream<T, C> {
+    type Item = Result<C::Item>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.store.lock().next_of(self.id, &mut self.cursor).transpose()
+    }
+}
+
+impl<T: Storage, C> Drop for StoreStream<T, C> {
+    fn drop(&mut self) {
+        self.store.lock().close_stream(self.id);
+    }
+}
+
+/// The pieces of a file.
+pub(super) struct FilePieces<T> {
+    store: Arc<SharedStore<T>>,
+    pk: String,
+    next: Position,
+}
+
+impl<T: Storage> FilePieces<T> {
+    pub(super) fn of(store: &Arc<SharedStore<T>>, pk: String) -> Self {
+        Self { store: Arc::clone(store), pk, next: Position::default() }
+    }
+}
+
+impl<T: Storage> Iterator for FilePieces<T> {
+    type Item = Result<Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let piece = self.store.lock().file_piece(&self.pk, self.next).transpose()?;
+        Some(piece.map(|(data, next)| {
+            self.next = next;
+            data.into()
+        }))
+    }
+}

@@ -1,0 +1,129 @@
+//! The open streams of a store, and the pre-images that they need.
+//!
+//! A stream of records holds the ids of its rows, not their content. While a stream is open, each write saves
+//! the pre-images of the rows that it overwrites: of all rows that are in the snapshot of the stream, also of
+//! those that the stream has already sent; once per row and stream.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use miko_rpc::{Error, ErrorId, Result};
+
+use crate::engine::store::snapshot::{PreImages, Snapshot};
+use crate::storage::Storage;
+use crate::storage::ids::{CommitSeq, RowId};
+use crate::storage::row::{Row, State};
+use crate::storage::write_set::RowChange;
+
+/// The maximum number of open streams.
+const MAX_OPEN_STREAMS: usize = 1024;
+
+/// The maximum size of the pre-images of all streams: 64 MiB. Beyond it the stream with most is closed.
+const MAX_PRE_IMAGE_BYTES: usize = 64 << 20;
+
+/// The open streams.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    open: BTreeMap<StreamId, OpenStream>,
+    /// The id of the stream that was opened last.
+    last: StreamId,
+    /// The size of the pre-images of all streams. A pre-image that several streams have counts for each.
+    pre_image_bytes: usize,
+}
+
+/// The number of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::engine) struct StreamId(u64);
+
+#[derive(Debug)]
+struct OpenStream {
+    /// The last commit before the stream was opened.
+    snapshot_commit: CommitSeq,
+    pre_images: PreImages,
+    pre_image_bytes: usize,
+    is_export: bool,
+}
+
+impl Streams {
+    /// Saves the rows that a write is about to overwrite, for the streams whose snapshots have them.
+    pub(super) fn save_pre_images(&mut self, changes: &[RowChange<RowId, Row>]) {
+        if self.open.is_empty() {
+            return;
+        }
+        for RowChange { key, before, .. } in changes {
+            if let Some(before) = before {
+                self.save_pre_image(*key, before);
+            }
+        }
+    }
+
+    fn save_pre_image(&mut self, id: RowId, row: &Row) {
+        let (size, mut copy) = (size_of_row(row), None);
+        for stream in self.open.values_mut().filter(|stream| row.commit <= stream.snapshot_commit) {
+            if let Entry::Vacant(vacant) = stream.pre_images.entry(id) {
+                vacant.insert(Arc::clone(copy.get_or_insert_with(|| Arc::new(row.clone()))));
+                stream.pre_image_bytes += size;
+                self.pre_image_bytes += size;
+            }
+        }
+        while self.pre_image_bytes > MAX_PRE_IMAGE_BYTES
+            && let Some(largest) = self.open.iter().max_by_key(|(_, stream)| stream.pre_image_bytes)
+        {
+            let id = *largest.0;
+            self.close(id);
+        }
+    }
+
+    /// Refuses another stream if too many are open.
+    pub(super) fn check_room(&self) -> Result<()> {
+        if self.open.len() < MAX_OPEN_STREAMS {
+            return Ok(());
+        }
+        let message = format!("{MAX_OPEN_STREAMS} streams of this database are open: drop some of them");
+        Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN_STREAMS))
+    }
+
+    /// The state that a stream shows.
+    pub(super) fn snapshot<'s, T: Storage>(
+        &'s self,
+        id: StreamId,
+        storage: &'s T,
+    ) -> Result<Snapshot<'s, T>> {
+        let stream = self.open.get(&id).ok_or_else(expired)?;
+        Ok(Snapshot::at(storage, stream.snapshot_commit, &stream.pre_images))
+    }
+
+    /// Closes the streams of worldlets.
+    pub(super) fn close_exports(&mut self) {
+        let exports = self.open.iter().filter(|(_, stream)| stream.is_export);
+        let exports: Vec<StreamId> = exports.map(|(id, _)| *id).collect();
+        exports.into_iter().for_each(|id| self.close(id));
+    }
+
+    /// Adds a stream of the state after this commit.
+    pub(super) fn open(&mut self, snapshot_commit: CommitSeq, is_export: bool) -> StreamId {
+        self.last.0 += 1;
+        let stream =
+            OpenStream { snapshot_commit, pre_images: PreImages::default(), pre_image_bytes: 0, is_export };
+        self.open.insert(self.last, stream);
+        self.last
+    }
+
+    pub(super) fn close(&mut self, id: StreamId) {
+        if let Some(stream) = self.open.remove(&id) {
+            self.pre_image_bytes -= stream.pre_image_bytes;
+        }
+    }
+}
+
+/// The approximate size of a row in memory, in bytes.
+fn size_of_row(row: &Row) -> usize {
+    size_of::<Row>() + row.pk.len() + row.state.as_ref().map_or(0, State::text_length)
+}
+
+fn expired() -> Error {
+    let message = "the stream cannot go on: too much was overwritten that it had yet to show, or a file was \
+                   deleted while it exported";
+    Error::new(ErrorId::STREAM_EXPIRED, message)
+}

@@ -1,0 +1,65 @@
+//! Objects that a Mikobase returns. They live with the connection of their caller.
+
+use miko_macros::mikobase_interface;
+use miko_rpc::{Bytes, Result};
+
+use crate::worldlet::Imported;
+
+/// A file that is being written. Dropping it before it was finished discards it.
+///
+/// ```
+/// use miko_core::{Mikobase, MikobaseExt, SqliteEngine, Upload};
+///
+/// let db = SqliteEngine::in_memory()?;
+/// let upload = db.write_file("text/plain")?;
+/// upload.put(b"make ".to_vec().into())?;
+/// upload.put(b"it so".to_vec().into())?;
+/// let pk = upload.finish()?;
+/// assert_eq!(db.file_info(&pk)?.size, 10);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[mikobase_interface(crate = crate, schema(feature = "schema"))]
+pub trait Upload: Send + Sync {
+    /// Appends a piece. A call that fails appends nothing.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the piece is larger than [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE) or the file
+    /// was finished; `storage-full`.
+    fn put(&self, data: Bytes) -> Result<()>;
+
+    /// Finishes the file: from now on it exists and never changes. Returns its pk; that of an existing file,
+    /// if there is one with the same content. May be called again.
+    ///
+    /// # Errors
+    /// Only if the store could not be written.
+    fn finish(&self) -> Result<String>;
+}
+
+/// An import whose text is being sent. Dropping it before it was finished discards the text.
+///
+/// ```
+/// use miko_core::{Import, Mikobase, SqliteEngine};
+///
+/// let db = SqliteEngine::in_memory()?;
+/// let import = db.import(false)?;
+/// import.put(br#"{"records": {"spock": {"class": "#.to_vec().into())?;
+/// import.put(br#""starfleet.com/officer", "bucket": {}}}}"#.to_vec().into())?;
+/// assert_eq!(import.finish()?.records, 1);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[mikobase_interface(crate = crate, schema(feature = "schema"))]
+pub trait Import: Send + Sync {
+    /// Appends a piece of the worldlet. A call that fails appends nothing.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the import was finished; `storage-full`.
+    fn put(&self, text: Bytes) -> Result<()>;
+
+    /// Imports the worldlet, all or none. The import has ended then, also if it fails.
+    ///
+    /// # Errors
+    /// `invalid-worldlet`, an item per fault with its JSON pointer; `invalid_request`, if the import was
+    /// finished before.
+    #[interface(deadline = "24h")]
+    fn finish(&self) -> Result<Imported>;
+}
