@@ -41,6 +41,9 @@ pub struct Encoder {
     out: Vec<u8>,
     /// The largest length of `out`.
     end: usize,
+    /// The number of bytes that can be appended without another check: they are within `end`, and `out` has
+    /// the capacity.
+    room: usize,
     /// Whether a write was refused, or `out` was longer than `end` before the first write.
     is_full: bool,
 }
@@ -89,7 +92,7 @@ pub fn encode(
         }
     }
     let start = out.len();
-    let encoder = Encoder { is_full: start > end, out: std::mem::take(out), end };
+    let encoder = Encoder { is_full: start > end, out: std::mem::take(out), end, room: 0 };
     let mut lent = Lent { encoder, out };
     let written = write(&mut lent.encoder);
     let is_full = lent.encoder.is_full;
@@ -130,7 +133,10 @@ impl Encoder {
     /// If the encoder is full.
     #[inline]
     pub fn text(&mut self, text: &str) -> Encoded {
-        Ok(rmp::encode::write_str(self, text)?)
+        match short_head(text) {
+            Some(head) => self.raw(&[head]).and_then(|()| self.raw(text.as_bytes())),
+            None => Ok(rmp::encode::write_str(self, text)?),
+        }
     }
 
     /// Appends a map of one entry up to its key. The value follows.
@@ -139,8 +145,10 @@ impl Encoder {
     /// If the encoder is full.
     #[inline]
     pub fn variant(&mut self, key: &str) -> Encoded {
-        self.raw(b"\x81")?;
-        self.text(key)
+        match short_head(key) {
+            Some(head) => self.raw(&[MAP_OF_ONE, head]).and_then(|()| self.raw(key.as_bytes())),
+            None => self.raw(&[MAP_OF_ONE]).and_then(|()| self.text(key)),
+        }
     }
 
     /// Appends the head of a map of `len` entries, which follow.
@@ -156,6 +164,21 @@ impl Encoder {
     }
 }
 
+impl Encoder {
+    /// Reserves room for `count` bytes, or refuses them.
+    #[cold]
+    fn make_room(&mut self, count: usize) -> io::Result<()> {
+        let left = self.end.saturating_sub(self.out.len());
+        if count > left {
+            self.is_full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.out.reserve(count);
+        self.room = left.min(self.out.capacity() - self.out.len());
+        Ok(())
+    }
+}
+
 impl Write for Encoder {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_all(bytes).map(|()| bytes.len())
@@ -165,17 +188,34 @@ impl Write for Encoder {
     // instructions.
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.out.len() + bytes.len() > self.end {
-            self.is_full = true;
-            return Err(io::ErrorKind::FileTooLarge.into());
+        if bytes.len() > self.room {
+            self.make_room(bytes.len())?;
         }
-        self.out.extend_from_slice(bytes);
+        let length = self.out.len();
+        // SAFETY: `room` is at most the capacity of `out` beyond its length, and `bytes.len()` is at most
+        // `room`: so the bytes after the length are allocated, and the new length is within the capacity.
+        // They are initialized by the copy. `bytes` is borrowed, and `out` borrowed mutably: they do not
+        // overlap.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.out.as_mut_ptr().add(length), bytes.len());
+            self.out.set_len(length + bytes.len());
+        }
+        self.room -= bytes.len();
         Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The head of a map of one entry.
+const MAP_OF_ONE: u8 = 0x81;
+
+/// The head of a string, where it is one byte.
+#[inline]
+fn short_head(text: &str) -> Option<u8> {
+    u8::try_from(text.len()).ok().filter(|length| *length < 32).map(|length| 0xa0 | length)
 }
 
 /// Splits a map of one entry into its key and the bytes of its value. Returns `None` for anything else.
@@ -222,4 +262,47 @@ pub fn transcode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, 
     serde_transcode::transcode(deserializer, &mut rmp_serde::Serializer::new(&mut bytes))
         .map_err(D::Error::custom)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_appended_or_nothing_if_it_exceeds_the_limit(
+            before in proptest::collection::vec(any::<u8>(), 0..40),
+            spare in 0_usize..100,
+            parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..12),
+            end in 0_usize..300,
+        ) {
+            let mut out = Vec::with_capacity(before.len() + spare);
+            out.extend_from_slice(&before);
+            let written = encode(&mut out, end, |encoder| {
+                parts.iter().try_for_each(|part| encoder.raw(part))
+            });
+            let whole = [before.clone(), parts.concat()].concat();
+            if whole.len() <= end {
+                prop_assert!(written.is_ok());
+                prop_assert_eq!(out, whole);
+            } else {
+                prop_assert!(matches!(written, Err(EncodeFault::TooLong)));
+                prop_assert_eq!(out, before);
+            }
+        }
+
+        #[test]
+        fn texts_have_the_form_of_a_serializer(text in "\\PC{0,40}") {
+            let mut out = Vec::new();
+            let written = encode(&mut out, 1000, |encoder| {
+                encoder.variant(&text)?;
+                encoder.text(&text)
+            });
+            prop_assert!(written.is_ok());
+            let map = std::collections::BTreeMap::from([(&text, &text)]);
+            prop_assert_eq!(out, rmp_serde::to_vec(&map).unwrap());
+        }
+    }
 }

@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 use crate::memory;
@@ -139,16 +138,14 @@ impl<'de> Visitor<'de> for ValueVisitor<'_> {
         let mut object = Map::with_capacity(members.size_hint().unwrap_or(0).min(MAX_PREALLOC));
         while let Some(key) = members.next_key::<String>()? {
             memory::charge_deserialized(MEMBER_SIZE + key.len())?;
-            match object.entry(key) {
-                Entry::Vacant(entry) => drop(entry.insert(members.next_value_seed(self)?)),
-                Entry::Occupied(mut entry) => {
-                    if let Some(duplicate) = self.duplicate {
-                        duplicate.replace(Some(entry.key().clone()));
-                        return Err(A::Error::custom(format!("duplicate key `{}`", entry.key())));
-                    }
-                    entry.insert(members.next_value_seed(self)?);
-                }
+            if let Some(duplicate) = self.duplicate
+                && object.contains_key(&key)
+            {
+                let refused = A::Error::custom(format!("duplicate key `{key}`"));
+                duplicate.replace(Some(key));
+                return Err(refused);
             }
+            object.insert(key, members.next_value_seed(self)?);
         }
         Ok(object.into())
     }
