@@ -93,13 +93,17 @@ pub fn to_text(value: &(impl Serialize + ?Sized)) -> serde_json::Result<String> 
 /// [`MAX_DEPTH`] levels, so it is safe on every value.
 pub fn too_deep(value: &Value) -> bool {
     fn deeper_than(value: &Value, left: usize) -> bool {
+        // Most values are no containers: they are passed over without a call.
+        let is_deeper = |item: &Value| {
+            matches!(item, Value::Array(_) | Value::Object(_)) && (left == 0 || deeper_than(item, left - 1))
+        };
         match value {
-            Value::Array(items) => left == 0 || items.iter().any(|item| deeper_than(item, left - 1)),
-            Value::Object(map) => left == 0 || map.values().any(|item| deeper_than(item, left - 1)),
+            Value::Array(items) => items.iter().any(is_deeper),
+            Value::Object(map) => map.values().any(is_deeper),
             _ => false,
         }
     }
-    deeper_than(value, MAX_DEPTH)
+    deeper_than(value, MAX_DEPTH - 1)
 }
 
 /// A value that nests one level deeper than [`MAX_DEPTH`].

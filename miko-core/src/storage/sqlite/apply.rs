@@ -52,13 +52,15 @@ impl Sqlite {
         const ADD: &str =
             "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
         const HOLDER: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
-        let (mut conflicts, mut added) = (Vec::new(), Vec::new());
+        // The entries that were not added, which are few: most writes allocate nothing here.
+        let (mut conflicts, mut not_added) = (Vec::new(), Vec::new());
+        let is_unique = |entry: &&IndexEntry| matches!(entry, IndexEntry::Unique { .. });
         for entry in entries {
             let IndexEntry::Unique { constraint, value, row } = entry else { continue };
             if self.connection.execute(ADD, params![*constraint, value, *row])? == 1 {
-                added.push(entry);
                 continue;
             }
+            not_added.push(entry);
             let holder =
                 self.connection.query_optional(HOLDER, params![*constraint, value], |row| row.get(0))?;
             let holder = holder.ok_or_else(|| corruption("a unique value without a record"))?;
@@ -67,7 +69,12 @@ impl Sqlite {
             }
         }
         if !conflicts.is_empty() {
-            added.into_iter().try_for_each(|entry| self.remove_entry(entry))?;
+            let was_added = |entry: &&IndexEntry| !not_added.iter().any(|other| std::ptr::eq(*other, *entry));
+            entries
+                .iter()
+                .filter(is_unique)
+                .filter(was_added)
+                .try_for_each(|entry| self.remove_entry(entry))?;
         }
         Ok(conflicts)
     }
