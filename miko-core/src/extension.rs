@@ -103,7 +103,7 @@ pub trait MikobaseExt: Mikobase {
     /// returned.
     ///
     /// # Errors
-    /// `internal`, if `reader` fails; `storage-full`. Nothing is stored then.
+    /// `internal`, if `reader` fails; `storage-full`; `read-only-connection`. Nothing is stored then.
     fn put_file(&self, reader: &mut dyn Read, mime: &str) -> Result<String> {
         transfer::put(self, reader, mime)
     }
@@ -117,7 +117,7 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// Runs a select of any size. Its records arrive as they are consumed, and show the state of this moment:
-    /// later writes have no effect. `query` is the select, built or as JSON; its `action` may be omitted.
+    /// later writes have no effect. While it is open it keeps the database of an engine open. `query` is the select, built or as JSON; its `action` may be omitted.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};
@@ -146,8 +146,8 @@ pub trait MikobaseExt: Mikobase {
     /// The text is canonical: the same state gives the same text, one record per line.
     ///
     /// # Errors
-    /// If `writer` failed, which may have received a part of the worldlet by then. `stream-expired`, if too
-    /// much was overwritten meanwhile.
+    /// If `writer` failed, which may have received a part of the worldlet by then. As
+    /// [`export`](Mikobase::export).
     fn export_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
         transfer::export(self, writer)
     }
@@ -160,7 +160,8 @@ pub trait MikobaseExt: Mikobase {
     /// even if definitions changed after its records were written.
     ///
     /// # Errors
-    /// `invalid-worldlet`, an item per fault with its JSON pointer. Nothing is imported then.
+    /// `invalid-worldlet`, an item per fault with its JSON pointer; `storage-full`; `read-only-connection`.
+    /// Nothing is imported then.
     fn import_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
         transfer::import(self, reader, trust)
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 
-/// The largest size of a piece of a file or a worldlet, in bytes: 1 MiB.
+/// The largest size of a piece of a file, in bytes: 1 MiB.
 pub const MAX_PIECE_SIZE: usize = 1 << 20;
 
 /// The metadata of a file.

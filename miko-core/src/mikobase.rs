@@ -101,7 +101,7 @@ pub trait Mikobase: Send + Sync {
     /// exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`.
+    /// `read-only-connection`; `storage-full`, also if too many uploads and imports are open.
     fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>>;
 
     /// The content of a file, in pieces of at most [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).
@@ -143,7 +143,7 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn select_stream(&self, query: Query) -> Result<Stream<Record>>;
 
-    /// The whole state of this moment, as the text of a worldlet, in pieces. Later writes have no effect.
+    /// The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes have no effect.
     /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ pub trait Mikobase: Send + Sync {
     /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`, if the text cannot be kept.
+    /// `read-only-connection`; `storage-full`, if too many uploads and imports are open.
     fn import(&self, trust: bool) -> Result<Remote<dyn Import>>;
 
     /// Returns the properties of this database.

@@ -64,7 +64,7 @@ pub trait Mikobase: Send + Sync {
     /// exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`.
+    /// `read-only-connection`; `storage-full`, also if too many uploads and imports are open.
     fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>>;
     /// The content of a file, in pieces of at most [`MAX_PIECE_SIZE`](crate::MAX_PIECE_SIZE).
     /// [`file`](crate::MikobaseExt::file) reads it and checks its SHA-256.
@@ -97,7 +97,7 @@ pub trait Mikobase: Send + Sync {
     /// Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
     /// `stream-expired`, if too much is overwritten meanwhile.
     fn select_stream(&self, query: Query) -> Result<Stream<Record>>;
-    /// The whole state of this moment, as the text of a worldlet, in pieces. Later writes have no effect.
+    /// The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes have no effect.
     /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ pub trait Mikobase: Send + Sync {
     /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`, if the text cannot be kept.
+    /// `read-only-connection`; `storage-full`, if too many uploads and imports are open.
     fn import(&self, trust: bool) -> Result<Remote<dyn Import>>;
     /// Returns the properties of this database.
     ///
@@ -878,7 +878,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Remote<dyn Upload>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not\nexist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`.",
+                        "Begins a file of a media type such as `image/png`, whose content follows in pieces. The file does not\nexist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`, also if too many uploads and imports are open.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -972,7 +972,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Bytes>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The whole state of this moment, as the text of a worldlet, in pieces. Later writes have no effect.\n[`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.\n\n# Errors\nAs [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is\ndeleted meanwhile.",
+                        "The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes have no effect.\n[`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.\n\n# Errors\nAs [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is\ndeleted meanwhile.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -990,7 +990,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Remote<dyn Import>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.\n[`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`, if the text cannot be kept.",
+                        "Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.\n[`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`, if too many uploads and imports are open.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1116,7 +1116,7 @@ was written.
 exist until it was finished. [`put_file`](crate::MikobaseExt::put_file) performs all steps.
 
 # Errors
-`read-only-connection`; `storage-full`.*/
+`read-only-connection`; `storage-full`, also if too many uploads and imports are open.*/
             fn write_file(
                 &self,
                 mime: &str,
@@ -1158,7 +1158,7 @@ Every fault of the select at once; `storage-full`, if too many streams are open.
                 &self,
                 query: Query,
             ) -> crate::rpc::PendingCall<Result<Stream<Record>>>;
-            /**The whole state of this moment, as the text of a worldlet, in pieces. Later writes have no effect.
+            /**The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes have no effect.
 [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
 
 # Errors
@@ -1169,7 +1169,7 @@ deleted meanwhile.*/
 [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
 
 # Errors
-`read-only-connection`; `storage-full`, if the text cannot be kept.*/
+`read-only-connection`; `storage-full`, if too many uploads and imports are open.*/
             fn import(
                 &self,
                 trust: bool,

@@ -107,6 +107,19 @@ pub fn encode(
 }
 
 impl Encoder {
+    /// Reserves room for `count` bytes, or refuses them.
+    #[cold]
+    fn make_room(&mut self, count: usize) -> io::Result<()> {
+        let left = self.end.saturating_sub(self.out.len());
+        if count > left {
+            self.is_full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.out.reserve(count);
+        self.room = left.min(self.out.capacity() - self.out.len());
+        Ok(())
+    }
+
     /// Appends a value.
     ///
     /// # Errors
@@ -160,21 +173,6 @@ impl Encoder {
         // No map here has as many entries.
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         rmp::encode::write_map_len(self, len)?;
-        Ok(())
-    }
-}
-
-impl Encoder {
-    /// Reserves room for `count` bytes, or refuses them.
-    #[cold]
-    fn make_room(&mut self, count: usize) -> io::Result<()> {
-        let left = self.end.saturating_sub(self.out.len());
-        if count > left {
-            self.is_full = true;
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.out.reserve(count);
-        self.room = left.min(self.out.capacity() - self.out.len());
         Ok(())
     }
 }

@@ -18,7 +18,8 @@ pub struct Limits {
     /// The largest request or response in bytes; larger ones are refused as `request-too-large`. 64 MiB.
     ///
     /// So is a request whose values take more than
-    /// [12 times as many bytes](miko_rpc::memory::MAX_EXPANSION) in the memory of the server.
+    /// [12 times as many bytes](miko_rpc::memory::MAX_EXPANSION) in the memory of the server. `put_file` and
+    /// `import_worldlet` of a Mikobase send pieces of 1 MiB, which have to fit.
     pub frame_size: usize,
     /// The most connections that are open at once; further ones are refused as `too-many-connections`. 1024.
     pub connections: usize,

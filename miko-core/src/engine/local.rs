@@ -15,7 +15,7 @@ use crate::commit::Commit;
 use crate::engine::store::transaction::CommitSharing;
 use crate::engine::store::{Store, export};
 use crate::engine::{Engine, Explanation};
-use crate::files::FileInfo;
+use crate::files::{FileInfo, MAX_PIECE_SIZE};
 use crate::json;
 use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 use crate::objects::{Import, Upload};
@@ -32,6 +32,8 @@ use streams::{FilePieces, StoreStream};
 
 /// A Mikobase in this process, on a storage backend: [`SqliteEngine`](crate::SqliteEngine) or
 /// [`WorldletEngine`](crate::WorldletEngine).
+///
+/// The streams, uploads and imports that it has returned keep the database open, also after it was dropped.
 #[derive(Debug)]
 pub struct LocalEngine<T> {
     /// Its streams, uploads and imports have it as well.
@@ -205,7 +207,9 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
 
     fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
         let info = self.store().file_info(pk)?;
-        Ok(Stream::of_results(FilePieces::of(&self.store, info.pk)))
+        // A piece has to fit into a frame, with what surrounds it.
+        let most = MAX_PIECE_SIZE.min(self.answer_limit.load(Ordering::Relaxed) / 2).max(1);
+        Ok(Stream::of_results(FilePieces::of(&self.store, info.pk, most)))
     }
 
     fn file_info(&self, pk: &str) -> Result<FileInfo> {

@@ -24,7 +24,8 @@ use crate::storage::sqlite::Sqlite;
 pub type SqliteEngine = LocalEngine<Sqlite>;
 
 impl LocalEngine<Sqlite> {
-    /// Creates an empty database in memory, which lives as long as this value.
+    /// Creates an empty database in memory, which lives as long as this value and what it has returned:
+    /// streams, uploads and imports.
     ///
     /// # Errors
     /// `storage-full`, if memory is exhausted.

@@ -80,6 +80,8 @@ pub(crate) struct Store<T> {
     /// The constraint checks that the running write has deferred to its end.
     deferred: DeferredConstraints,
     streams: Streams,
+    /// The pks of files whose writers have gone, while they could not be discarded.
+    abandoned_files: Vec<String>,
     /// Whether records of undefined classes are refused.
     pub(super) strict: bool,
     pub(super) answer: AnswerBudget,
@@ -101,6 +103,7 @@ impl<T: Storage> Store<T> {
             released: HashTrieMapSync::default(),
             deferred: DeferredConstraints::default(),
             streams: Streams::default(),
+            abandoned_files: Vec::new(),
             strict: false,
             answer: AnswerBudget::default(),
             mode,
@@ -182,9 +185,11 @@ impl<T: Storage> Store<T> {
     /// Brings what is kept of storage up to date after storage has lost writes.
     fn reload(&mut self) {
         self.ids = RefCell::default();
-        // Numbers that are too large leave gaps, and nothing else.
+        // Numbers that are too large leave gaps, and nothing else. Those of commits do not go back behind the
+        // snapshots of open streams, which tell by them which rows are later.
         if let Ok(last) = self.storage.last_numbers() {
-            self.last.set(last);
+            let commit = last.commit.max(self.streams.latest_snapshot());
+            self.last.set(LastNumbers { commit, ..last });
         }
     }
 

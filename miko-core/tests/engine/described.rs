@@ -50,8 +50,12 @@ fn results_and_errors_are_as_described() {
         let mut session = session.borrow_mut();
         let stream = read(&session.dispatch(method, params).unwrap())["stream"].as_u64().unwrap();
         let mut items = Vec::new();
-        while let Poll::Ready(JsonItem::Item { item, .. }) = session.next_item(stream, None).unwrap() {
-            items.push(read(&item));
+        loop {
+            match session.next_item(stream, None) {
+                Ok(Poll::Ready(JsonItem::Item { item, .. })) => items.push(read(&item)),
+                Ok(Poll::Ready(JsonItem::End(None))) => break,
+                other => panic!("{method}: {other:?}"),
+            }
         }
         check(<dyn Mikobase>::surface(), method, &Ok(items.clone().into()));
         items

@@ -1,6 +1,10 @@
 //! Streams: results, exports and imports of any size. What is read shows the state of one moment.
 
-use miko_core::{ErrorId, MikobaseExt, SqliteEngine};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
+use std::thread;
+
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine};
 use serde_json::{Value, json};
 
 use crate::support::{Local, db, export, ids};
@@ -114,6 +118,84 @@ fn streams_beyond_the_limit_are_refused_until_others_are_dropped() {
     open.pop();
     assert_eq!(db.iter(json!({})).unwrap().count(), 1);
     assert!(open.into_iter().all(|stream| stream.count() == 1));
+}
+
+#[test]
+fn uploads_and_imports_beyond_the_limit_are_refused_until_others_are_dropped() {
+    let db = db();
+    let mut imports: Vec<_> = (0..128).map(|_| db.import(false).unwrap()).collect();
+    let uploads: Vec<_> = (0..128).map(|_| db.write_file("text/plain").unwrap()).collect();
+    for error in [db.import(false).map(drop).unwrap_err(), db.write_file("a/b").map(drop).unwrap_err()] {
+        assert_eq!(ids(&error), [ErrorId::STORAGE_FULL]);
+    }
+    imports.pop();
+    db.put_file(&mut &b"a file"[..], "text/plain").unwrap();
+    drop(uploads);
+    assert_eq!(db.collect_files().unwrap().len(), 1);
+}
+
+#[test]
+fn a_piece_of_an_export_has_a_bound_whatever_the_size_of_a_record() {
+    let (db, _) = numbered_with(3, &"x".repeat(300_000));
+    let pieces: Vec<_> = db.export().unwrap().collect::<Result<_, _>>().unwrap();
+    assert!(pieces.iter().all(|piece| (1..=1 << 16).contains(&piece.len())));
+    let text: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+    assert!(String::from_utf8(text).unwrap() == export(&db));
+}
+
+#[test]
+fn a_stream_shows_no_write_that_follows_a_group_that_was_lost() {
+    let db = SqliteEngine::temporal_in_memory().unwrap();
+    let pk = db.create("a.b/n", &json!({"n": 0})).unwrap();
+    // An import that takes a number of commits which no row has.
+    let stub = json!({"properties": {"temporal": true},
+                      "records": {pk.as_str(): {"created_at": "2020-01-01T00:00:00.000Z"}}, "history": {}});
+    db.read_worldlet(&mut stub.to_string().as_bytes(), false).unwrap();
+    let stream = db.iter(json!({})).unwrap();
+    let export = db.export().unwrap();
+    let lost = catch_unwind(AssertUnwindSafe(|| {
+        db.run_group(&mut |_| {
+            db.create("a.b/n", &json!({"n": 1})).unwrap();
+            panic!("in a group")
+        })
+    }));
+    assert!(lost.is_err());
+    db.update(&pk, &json!({"later": 1})).unwrap();
+    assert_eq!(stream.map(|record| number(&record.unwrap())).collect::<Vec<_>>(), [0]);
+    let text: Vec<u8> = export.flat_map(|piece| piece.unwrap().to_vec()).collect();
+    assert!(!String::from_utf8(text).unwrap().contains("later"));
+}
+
+#[test]
+fn streams_and_uploads_may_be_used_inside_a_group_and_beside_it() {
+    let db = SqliteEngine::in_memory().unwrap();
+    for n in 0..3 {
+        db.create("a.b/n", &json!({"n": n})).unwrap();
+    }
+    let mut stream = db.iter(json!({})).unwrap();
+    let upload = db.write_file("text/plain").unwrap();
+    upload.put(b"one".to_vec().into()).unwrap();
+    let begun = Barrier::new(2);
+    thread::scope(|scope| {
+        // It waits for the group, and may have locked what the group needs.
+        scope.spawn(|| {
+            begun.wait();
+            upload.put(b"two".to_vec().into())
+        });
+        let group = db.run_group(&mut |index| {
+            if index == 0 {
+                begun.wait();
+                db.create("a.b/n", &json!({"n": 3})).unwrap();
+                assert_eq!(number(&stream.next().unwrap().unwrap()), 0);
+                upload.finish().unwrap();
+                drop(db.write_file("text/plain").unwrap());
+            }
+            index == 0
+        });
+        assert!(group.is_ok());
+    });
+    assert_eq!(stream.map(|record| number(&record.unwrap())).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(db.count(json!({"class": "a.b/n"})).unwrap(), 4);
 }
 
 #[test]

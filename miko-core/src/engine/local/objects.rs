@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
+use std::ops::Deref;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miko_rpc::{Bytes, Error, ErrorId, Result};
@@ -13,9 +15,44 @@ use crate::objects::{Import, Upload};
 use crate::storage::Storage;
 use crate::worldlet::Imported;
 
+/// The maximum number of uploads and imports of a database that are open: an import has a descriptor.
+const MAX_OPEN_TRANSFERS: usize = 256;
+
+/// The store of an upload or import, which counts as open until it is dropped.
+struct TransferStore<T: Storage>(Arc<SharedStore<T>>);
+
+impl<T: Storage> TransferStore<T> {
+    fn of(store: &Arc<SharedStore<T>>) -> Result<Self> {
+        let counted = Self(Arc::clone(store));
+        if store.transfers.fetch_add(1, Ordering::Relaxed) < MAX_OPEN_TRANSFERS {
+            return Ok(counted);
+        }
+        let message = format!(
+            "{MAX_OPEN_TRANSFERS} uploads and imports of this database are open: finish or drop some of them"
+        );
+        Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN_TRANSFERS))
+    }
+}
+
+impl<T: Storage> Deref for TransferStore<T> {
+    type Target = SharedStore<T>;
+
+    fn deref(&self) -> &SharedStore<T> {
+        &self.0
+    }
+}
+
+impl<T: Storage> Drop for TransferStore<T> {
+    fn drop(&mut self) {
+        self.0.transfers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A file that is being written.
 pub(super) struct FileUpload<T: Storage> {
-    store: Arc<SharedStore<T>>,
+    store: TransferStore<T>,
+    /// Locked after the store: to lock the store is also to wait for a group of calls of another thread, which
+    /// may use this upload.
     state: Mutex<UploadState>,
 }
 
@@ -27,15 +64,17 @@ enum UploadState {
 
 impl<T: Storage> FileUpload<T> {
     pub(super) fn begin(store: &Arc<SharedStore<T>>, mime: &str) -> Result<Self> {
+        let store = TransferStore::of(store)?;
         let file = store.lock().begin_file(mime)?;
-        Ok(Self { store: Arc::clone(store), state: Mutex::new(UploadState::Unfinished(file)) })
+        Ok(Self { store, state: Mutex::new(UploadState::Unfinished(file)) })
     }
 }
 
 impl<T: Storage> Upload for FileUpload<T> {
     fn put(&self, data: Bytes) -> Result<()> {
+        let mut store = self.store.lock();
         match &mut *locked(&self.state) {
-            UploadState::Unfinished(file) => self.store.lock().append_to_file(file, &data),
+            UploadState::Unfinished(file) => store.append_to_file(file, &data),
             UploadState::Finished(pk) => {
                 let message = "the file was finished, and never changes";
                 Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pk", pk.as_str()))
@@ -44,9 +83,10 @@ impl<T: Storage> Upload for FileUpload<T> {
     }
 
     fn finish(&self) -> Result<String> {
+        let mut store = self.store.lock();
         let mut state = locked(&self.state);
         let pk = match &*state {
-            UploadState::Unfinished(file) => self.store.lock().end_file(file)?,
+            UploadState::Unfinished(file) => store.end_file(file)?,
             UploadState::Finished(pk) => pk.clone(),
         };
         *state = UploadState::Finished(pk.clone());
@@ -56,16 +96,16 @@ impl<T: Storage> Upload for FileUpload<T> {
 
 impl<T: Storage> Drop for FileUpload<T> {
     fn drop(&mut self) {
-        if let UploadState::Unfinished(file) = &*locked(&self.state) {
-            // If this fails, what was written is removed when the database is opened again.
-            let _ = self.store.lock().discard_file(file);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let UploadState::Unfinished(file) = state {
+            self.store.lock().discard_file(file);
         }
     }
 }
 
 /// A worldlet that is being sent. Its text is kept in an unnamed temporary file until it is complete.
-pub(super) struct WorldletImport<T> {
-    store: Arc<SharedStore<T>>,
+pub(super) struct WorldletImport<T: Storage> {
+    store: TransferStore<T>,
     trust: bool,
     /// `None` after the import.
     text: Mutex<Option<Text>>,
@@ -81,9 +121,10 @@ struct Text {
 impl<T: Storage> WorldletImport<T> {
     pub(super) fn begin(store: &Arc<SharedStore<T>>, trust: bool) -> Result<Self> {
         store.lock().check_writable()?;
+        let store = TransferStore::of(store)?;
         let file = tempfile::tempfile().map_err(cannot_keep)?;
         let text = Mutex::new(Some(Text { file, length: 0 }));
-        Ok(Self { store: Arc::clone(store), trust, text })
+        Ok(Self { store, trust, text })
     }
 }
 

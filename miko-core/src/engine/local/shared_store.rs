@@ -1,5 +1,6 @@
 //! A store behind its lock.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::engine::store::Store;
@@ -11,11 +12,13 @@ pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
     /// Signalled when a group of calls has ended.
     pub(super) group_ended: Condvar,
+    /// How many uploads and imports are open.
+    pub(super) transfers: AtomicUsize,
 }
 
 impl<T: Storage> SharedStore<T> {
     pub(super) fn of(store: Store<T>) -> Self {
-        Self { store: Mutex::new(store), group_ended: Condvar::new() }
+        Self { store: Mutex::new(store), group_ended: Condvar::new(), transfers: AtomicUsize::new(0) }
     }
 
     /// Locks the store, and waits until no other thread runs a group of calls. A poisoned lock is cleared: a

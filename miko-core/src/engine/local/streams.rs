@@ -42,11 +42,14 @@ pub(super) struct FilePieces<T> {
     store: Arc<SharedStore<T>>,
     pk: String,
     next: Position,
+    /// The largest piece, in bytes.
+    most: usize,
 }
 
 impl<T: Storage> FilePieces<T> {
-    pub(super) fn of(store: &Arc<SharedStore<T>>, pk: String) -> Self {
-        Self { store: Arc::clone(store), pk, next: Position::default() }
+    /// Pieces of at most `most` bytes.
+    pub(super) fn of(store: &Arc<SharedStore<T>>, pk: String, most: usize) -> Self {
+        Self { store: Arc::clone(store), pk, next: Position::default(), most }
     }
 }
 
@@ -54,7 +57,7 @@ impl<T: Storage> Iterator for FilePieces<T> {
     type Item = Result<Bytes>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let piece = self.store.lock().file_piece(&self.pk, self.next).transpose()?;
+        let piece = self.store.lock().file_piece(&self.pk, self.next, self.most).transpose()?;
         Some(piece.map(|(data, next)| {
             self.next = next;
             data.into()

@@ -42,6 +42,7 @@ pub(in crate::engine) struct Position {
 impl<T: Storage> Store<T> {
     /// Begins a file.
     pub(in crate::engine) fn begin_file(&mut self, mime: &str) -> Result<UnfinishedFile> {
+        self.discard_abandoned_files();
         let now = Timestamp::now().for_write()?;
         let pk = self.pks.next(now);
         let row = FileRow {
@@ -51,7 +52,7 @@ impl<T: Storage> Store<T> {
             size: 0,
             created_at: now,
         };
-        self.write(CommitSharing::Separate, |store| store.write_file(None, row).map(drop))?;
+        self.write(CommitSharing::Separate, |store| store.write_file_row(None, row).map(drop))?;
         Ok(UnfinishedFile { pk, chunks: 0, hasher: Sha256::new(), size: 0 })
     }
 
@@ -88,17 +89,30 @@ impl<T: Storage> Store<T> {
                 store.write_chunk(id, 0, &[])?;
             }
             let complete = FileRow { sha256: Some(sha256), size: file.size, ..row.clone() };
-            store.write_file(Some((id, row)), complete)?;
+            store.write_file_row(Some((id, row)), complete)?;
             Ok(file.pk.clone())
         })
     }
 
     /// Discards a file that was not ended.
-    pub(in crate::engine) fn discard_file(&mut self, file: &UnfinishedFile) -> Result<()> {
-        self.write(CommitSharing::Separate, |store| {
-            let (id, row) = store.find_unfinished(&file.pk)?;
-            store.remove_file(id, row)
-        })
+    ///
+    /// If that fails, as in a group of calls that has failed, the next file that is begun tries it again.
+    pub(in crate::engine) fn discard_file(&mut self, file: &UnfinishedFile) {
+        self.abandoned_files.push(file.pk.clone());
+        self.discard_abandoned_files();
+    }
+
+    fn discard_abandoned_files(&mut self) {
+        while let Some(pk) = self.abandoned_files.pop() {
+            let discarded = self.write(CommitSharing::Separate, |store| match store.find_unfinished(&pk) {
+                Ok((id, row)) => store.remove_file(id, row),
+                Err(gone) if gone.is(ErrorId::FILE_NOT_FOUND) => Ok(()),
+                Err(error) => Err(error),
+            });
+            if discarded.is_err() {
+                return self.abandoned_files.push(pk);
+            }
+        }
     }
 
     fn find_unfinished(&self, pk: &str) -> Result<(FileId, FileRow)> {
@@ -132,16 +146,18 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The piece of a file at a place, with the place of the next one; `None` at the end.
+    /// The piece of a file at a place, of at most `most` bytes, with the place of the next one; `None` at the
+    /// end.
     pub(in crate::engine) fn file_piece(
         &self,
         pk: &str,
         at: Position,
+        most: usize,
     ) -> Result<Option<(Vec<u8>, Position)>> {
         let Some((file, FileRow { sha256: Some(_), .. })) = self.storage.find_file(pk)? else {
             return Err(not_found(pk));
         };
-        let Some((data, length)) = self.storage.chunk(file, at.chunk, at.offset, MAX_PIECE_SIZE)? else {
+        let Some((data, length)) = self.storage.chunk(file, at.chunk, at.offset, most)? else {
             return Ok(None);
         };
         let offset = at.offset + data.len() as u64;
@@ -206,7 +222,11 @@ impl<T: Storage> Store<T> {
     }
 
     /// Adds a file, or replaces what is known of one. Returns its number.
-    pub(super) fn write_file(&mut self, before: Option<(FileId, FileRow)>, after: FileRow) -> Result<FileId> {
+    pub(super) fn write_file_row(
+        &mut self,
+        before: Option<(FileId, FileRow)>,
+        after: FileRow,
+    ) -> Result<FileId> {
         let change = match before {
             Some((id, before)) => RowChange::replace(id, before, after),
             None => {

@@ -126,7 +126,7 @@ impl ImportedFiles {
             None => {
                 let (mime, created_at) = (serde_json::Value::Null, Timestamp::FIRST);
                 let row = FileRow { pk: pk.to_owned(), sha256: None, mime, size: 0, created_at };
-                (store.write_file(None, row)?, None)
+                (store.write_file_row(None, row)?, None)
             }
         };
         let (chunks, largest, last) = (0, 0, Vec::new());
@@ -175,7 +175,7 @@ impl ImportedFiles {
             }
             let created_at = created_at.unwrap_or(now);
             let before = store.storage.find_file(&pk)?;
-            store.write_file(before, FileRow { pk, sha256: Some(sha256), mime, size, created_at })?;
+            store.write_file_row(before, FileRow { pk, sha256: Some(sha256), mime, size, created_at })?;
         }
         Ok(())
     }

@@ -84,6 +84,11 @@ impl Streams {
         Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN_STREAMS))
     }
 
+    /// The last commit that an open stream shows.
+    pub(super) fn latest_snapshot(&self) -> CommitSeq {
+        self.open.values().map(|stream| stream.snapshot_commit).max().unwrap_or_default()
+    }
+
     /// The state that a stream shows.
     pub(super) fn snapshot<'s, T: Storage>(
         &'s self,

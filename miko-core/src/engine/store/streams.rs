@@ -16,7 +16,7 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 
-/// A piece of an export ends with the entry that reaches this size, in bytes.
+/// The largest piece of an export, in bytes.
 const PIECE_BYTES: usize = 1 << 16;
 
 /// What a stream has yet to show.
@@ -51,13 +51,28 @@ impl Cursor for FoundRecords {
     }
 }
 
-impl Cursor for Export {
+/// The text of an export.
+pub(in crate::engine) struct ExportText {
+    export: Export,
+    /// The entries that were written last.
+    text: Vec<u8>,
+    /// How much of `text` was shown.
+    shown: usize,
+}
+
+impl Cursor for ExportText {
     type Item = Vec<u8>;
 
     fn next<T: Storage>(&mut self, snapshot: &Snapshot<'_, T>) -> Result<Option<Vec<u8>>> {
-        let mut text = Vec::new();
-        while text.len() < PIECE_BYTES && self.write_on(snapshot, &mut text)? {}
-        Ok(Some(text).filter(|text| !text.is_empty()))
+        if self.text.len() - self.shown < PIECE_BYTES {
+            self.text.drain(..self.shown);
+            self.shown = 0;
+            while self.text.len() < PIECE_BYTES && self.export.write_on(snapshot, &mut self.text)? {}
+        }
+        let rest = &self.text[self.shown..];
+        let piece = &rest[..rest.len().min(PIECE_BYTES)];
+        self.shown += piece.len();
+        Ok(Some(piece.to_vec()).filter(|piece| !piece.is_empty()))
     }
 }
 
@@ -81,8 +96,10 @@ impl<T: Storage> Store<T> {
     }
 
     /// Opens a stream of the whole state.
-    pub(in crate::engine) fn open_export(&mut self) -> Result<(StreamId, Export)> {
-        self.open_stream(true, |store| Export::of(&store.storage))
+    pub(in crate::engine) fn open_export(&mut self) -> Result<(StreamId, ExportText)> {
+        self.open_stream(true, |store| {
+            Ok(ExportText { export: Export::of(&store.storage)?, text: Vec::new(), shown: 0 })
+        })
     }
 
     fn open_stream<C>(
@@ -98,12 +115,13 @@ impl<T: Storage> Store<T> {
     }
 
     /// The next item of a stream; `None` at its end.
+    ///
+    /// Writes that are not committed yet are later ones, as any that were made since it was opened.
     pub(in crate::engine) fn next_of<C: Cursor>(
-        &mut self,
+        &self,
         id: StreamId,
         cursor: &mut C,
     ) -> Result<Option<C::Item>> {
-        self.transaction.settle(&mut self.storage)?;
         cursor.next(&self.streams.snapshot(id, &self.storage)?)
     }
 

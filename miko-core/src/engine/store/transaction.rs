@@ -20,7 +20,7 @@
 //! | group that has failed | write begins | – | group | refused |
 //! | group | separate write begins | `commit`, `begin` | group | own |
 //! | deferred | its commit fails | – | – | the process is aborted |
-//! | group | stream is opened or read | `commit` | group | |
+//! | group | stream is opened | `commit` | group | |
 //! | group | group ends | `commit` | none | |
 //!
 //! | the write | ends | fails or panics |
