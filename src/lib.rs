@@ -18,7 +18,11 @@
 //! | `command`, `bench` | the program `miko`, and its benchmarks; on by default |
 
 #[cfg(feature = "store")]
+pub use miko_core::import_rpc::ImportAsync;
+#[cfg(feature = "store")]
 pub use miko_core::mikobase_rpc::{MikobaseAsync, MikobaseAsyncClient, MikobaseClient};
+#[cfg(feature = "store")]
+pub use miko_core::upload_rpc::UploadAsync;
 #[cfg(feature = "store")]
 pub use miko_core::{
     Answers, AsOf, Check, Delta, Engine, Explanation, Import, Imported, LocalEngine, Merged, Mikobase,

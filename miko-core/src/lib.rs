@@ -47,7 +47,7 @@ pub use miko_rpc::{
 };
 pub use mikobase::mikobase_rpc;
 pub use mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
-pub use objects::{Import, Upload};
+pub use objects::{Import, Upload, import_rpc, upload_rpc};
 pub use query::Check;
 pub use record::{Record, Records};
 pub use response::{Answers, MAX_BATCH_REQUESTS, Response, ResponseEnvelope, Results};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use mikobase::prelude::*;
-use mikobase::{Limits, Remote, Token};
+use mikobase::{ImportAsync, Limits, Remote, Token, UploadAsync};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -31,6 +31,7 @@ pub const CASES: &[Case] = &[
     ("an_async_client_is_let_in_by_the_same_rules", let_in),
     ("an_async_call_beyond_the_frame_size_is_refused_by_name", too_large),
     ("async_streams_objects_and_later_answers_share_a_connection", sessions),
+    ("an_async_client_sends_and_reads_files_worldlets_and_results_of_any_size", transfers),
     ("an_async_call_outside_a_runtime_is_an_error", outside),
 ];
 
@@ -264,4 +265,28 @@ fn polled_once<F: Future>(future: F) -> F::Output {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("it waits"),
     }
+}
+
+fn transfers() {
+    let uds = Uds::new().unwrap();
+    let share = uds.spawn(0, |_, _| Ok(())).unwrap();
+    in_a_runtime(async {
+        let db = MikobaseAsyncClient::connect(share.path(), share.token()).await.unwrap();
+        let upload = db.write_file("text/plain").await.unwrap();
+        let upload = Remote::asynchronous(&upload).unwrap();
+        upload.put(b"make it so".to_vec().into()).await.unwrap();
+        let pk = upload.finish().await.unwrap();
+        let piece = db.read_file(&pk).await.unwrap().recv_async().await.unwrap().unwrap();
+        assert_eq!(*piece, *b"make it so");
+
+        let import = db.import(false).await.unwrap();
+        let import = Remote::asynchronous(&import).unwrap();
+        import.put(br#"{"records": {"a": {"bucket": {"n": 1}}}}"#.to_vec().into()).await.unwrap();
+        assert_eq!(import.finish().await.unwrap().records, 1);
+        let mut records = db.select_stream(json!({"action": "select"})).await.unwrap();
+        assert_eq!(records.recv_async().await.unwrap().unwrap().pk, "a");
+        assert!(records.recv_async().await.is_none());
+        assert!(db.export().await.unwrap().recv_async().await.unwrap().is_ok());
+    });
+    share.join().unwrap();
 }

@@ -113,6 +113,18 @@ fn a_file_is_finished_once_and_never_changes() {
 }
 
 #[test]
+fn an_export_goes_on_when_a_deletion_is_refused() {
+    let db = with_portraits();
+    let portrait = put(&db, &content(10, 0));
+    db.create("a.b/officer", &json!({"portrait": portrait})).unwrap();
+    let before = export(&db);
+    let stream = db.export().unwrap();
+    assert_eq!(ids(&db.delete_file(&portrait).unwrap_err()), [ErrorId::REFERENCE_RESTRICTED]);
+    let text: Vec<u8> = stream.flat_map(|piece| piece.unwrap().to_vec()).collect();
+    assert_eq!(String::from_utf8(text).unwrap(), before);
+}
+
+#[test]
 fn a_file_that_is_deleted_while_it_is_read_ends_its_stream() {
     let db = db();
     assert_eq!(ids(&db.read_file("nobody").map(drop).unwrap_err()), [ErrorId::FILE_NOT_FOUND]);

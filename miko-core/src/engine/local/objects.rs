@@ -27,9 +27,8 @@ impl<T: Storage> TransferStore<T> {
         if store.transfers.fetch_add(1, Ordering::Relaxed) < MAX_OPEN_TRANSFERS {
             return Ok(counted);
         }
-        let message = format!(
-            "{MAX_OPEN_TRANSFERS} uploads and imports of this database are open: finish or drop some of them"
-        );
+        let message =
+            format!("{MAX_OPEN_TRANSFERS} uploads and imports of this database are open: drop some of them");
         Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN_TRANSFERS))
     }
 }
@@ -51,8 +50,8 @@ impl<T: Storage> Drop for TransferStore<T> {
 /// A file that is being written.
 pub(super) struct FileUpload<T: Storage> {
     store: TransferStore<T>,
-    /// Locked after the store: to lock the store is also to wait for a group of calls of another thread, which
-    /// may use this upload.
+    /// Locked after the store: to lock the store is also to wait for a group of calls of another thread,
+    /// which may use this upload.
     state: Mutex<UploadState>,
 }
 

@@ -171,11 +171,12 @@ impl<T: Storage> Store<T> {
     pub(in crate::engine) fn delete_file(&mut self, pk: &str) -> Result<()> {
         let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_some());
         let Some((file, row)) = found else { return Err(not_found(pk)) };
-        self.end_exports();
         self.write(CommitSharing::Separate, |store| {
             let restricting_references = store.restricting_references(pk)?;
             if restricting_references.is_empty() {
-                return store.remove_file(file, row);
+                store.remove_file(file, row)?;
+                store.end_exports();
+                return Ok(());
             }
             let message = "the file cannot be deleted while records name it";
             Err(Error::new(ErrorId::REFERENCE_RESTRICTED, message)
@@ -213,9 +214,10 @@ impl<T: Storage> Store<T> {
         in_order.retain(|(_, row)| unnamed.contains(&row.pk));
         let removed = in_order.iter().map(|(_, row)| row.pk.clone()).collect();
         if !in_order.is_empty() {
-            self.end_exports();
             self.write(CommitSharing::Separate, |store| {
-                in_order.into_iter().try_for_each(|(file, row)| store.remove_file(file, row))
+                in_order.into_iter().try_for_each(|(file, row)| store.remove_file(file, row))?;
+                store.end_exports();
+                Ok(())
             })?;
         }
         Ok(removed)

@@ -129,7 +129,7 @@ impl<T: Storage> Store<T> {
         self.streams.close(id);
     }
 
-    /// Closes the streams of worldlets. Called before a file is deleted, which they may have listed already:
+    /// Closes the streams of worldlets. Called when a file is deleted, which they may have listed already:
     /// files have no pre-images.
     pub(super) fn end_exports(&mut self) {
         self.streams.close_exports();
