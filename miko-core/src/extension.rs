@@ -117,7 +117,8 @@ pub trait MikobaseExt: Mikobase {
     }
 
     /// Runs a select of any size. Its records arrive as they are consumed, and show the state of this moment:
-    /// later writes have no effect. While it is open it keeps the database of an engine open. `query` is the select, built or as JSON; its `action` may be omitted.
+    /// later writes have no effect. While it is open it keeps the database of an engine open. `query` is the
+    /// select, built or as JSON; its `action` may be omitted.
     ///
     /// ```
     /// use miko_core::{MikobaseExt, SqliteEngine};

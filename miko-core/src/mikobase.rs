@@ -143,8 +143,8 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn select_stream(&self, query: Query) -> Result<Stream<Record>>;
 
-    /// The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes have no effect.
-    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
+    /// The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes
+    /// have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
     ///
     /// # Errors
     /// As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is

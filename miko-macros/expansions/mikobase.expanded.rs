@@ -97,8 +97,8 @@ pub trait Mikobase: Send + Sync {
     /// Every fault of the select at once; `storage-full`, if too many streams are open. The stream ends with
     /// `stream-expired`, if too much is overwritten meanwhile.
     fn select_stream(&self, query: Query) -> Result<Stream<Record>>;
-    /// The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes have no effect.
-    /// [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
+    /// The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes
+    /// have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
     ///
     /// # Errors
     /// As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
@@ -972,7 +972,7 @@ pub mod mikobase_rpc {
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed("Result<Stream<Bytes>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes have no effect.\n[`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.\n\n# Errors\nAs [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is\ndeleted meanwhile.",
+                        "The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes\nhave no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.\n\n# Errors\nAs [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is\ndeleted meanwhile.",
                     ),
                     read: ::core::option::Option::Some(true),
                     idempotent: false,
@@ -1158,8 +1158,8 @@ Every fault of the select at once; `storage-full`, if too many streams are open.
                 &self,
                 query: Query,
             ) -> crate::rpc::PendingCall<Result<Stream<Record>>>;
-            /**The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes have no effect.
-[`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
+            /**The whole state of this moment, as the text of a worldlet, in pieces of at most 64 KiB. Later writes
+have no effect. [`export_worldlet`](crate::MikobaseExt::export_worldlet) writes it.
 
 # Errors
 As [`select_stream`](Self::select_stream). The stream also ends with `stream-expired` if a file is
