@@ -127,7 +127,7 @@ fn an_export_goes_on_when_a_deletion_is_refused() {
 #[test]
 fn a_file_that_is_deleted_while_it_is_read_ends_its_stream() {
     let db = db();
-    assert_eq!(ids(&db.read_file("nobody").map(drop).unwrap_err()), [ErrorId::FILE_NOT_FOUND]);
+    assert_eq!(ids(&db.read_file("no such file").map(drop).unwrap_err()), [ErrorId::FILE_NOT_FOUND]);
     let pk = put(&db, &content(8 * MAX_PIECE_SIZE, 0));
     let mut pieces = db.read_file(&pk).unwrap();
     assert_eq!(pieces.next().unwrap().unwrap().len(), MAX_PIECE_SIZE);

@@ -115,8 +115,8 @@ error_ids! {
          another program has changed the file of a worldlet, which was not overwritten.",
         r#"{"action": "update", "pk": "…", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}"#;
     STREAM_EXPIRED = "stream-expired",
-        "The stream has ended: its snapshot needed more overwritten rows than the server keeps (64 MiB), or a \
-         file was deleted during an export. Open it again.",
+        "The stream has ended: its snapshot needed more overwritten rows than the server keeps (64 MiB), or \
+         a file was deleted during an export. Open it again.",
         "an export that waits while every record is written anew";
     ACTION_NOT_SUPPORTED = "action-not-supported",
         "The action exists in Q0, but this engine does not support it.",

@@ -175,7 +175,7 @@ impl<T: Storage> Store<T> {
             let restricting_references = store.restricting_references(pk)?;
             if restricting_references.is_empty() {
                 store.remove_file(file, row)?;
-                store.end_exports();
+                store.streams.close_exports();
                 return Ok(());
             }
             let message = "the file cannot be deleted while records name it";
@@ -216,7 +216,7 @@ impl<T: Storage> Store<T> {
         if !in_order.is_empty() {
             self.write(CommitSharing::Separate, |store| {
                 in_order.into_iter().try_for_each(|(file, row)| store.remove_file(file, row))?;
-                store.end_exports();
+                store.streams.close_exports();
                 Ok(())
             })?;
         }

@@ -99,7 +99,8 @@ impl Streams {
         Ok(Snapshot::at(storage, stream.snapshot_commit, &stream.pre_images))
     }
 
-    /// Closes the streams of worldlets.
+    /// Closes the streams of worldlets. Called when a file is deleted, which they may have listed already:
+    /// files have no pre-images.
     pub(super) fn close_exports(&mut self) {
         let exports = self.open.iter().filter(|(_, stream)| stream.is_export);
         let exports: Vec<StreamId> = exports.map(|(id, _)| *id).collect();

@@ -128,10 +128,4 @@ impl<T: Storage> Store<T> {
     pub(in crate::engine) fn close_stream(&mut self, id: StreamId) {
         self.streams.close(id);
     }
-
-    /// Closes the streams of worldlets. Called when a file is deleted, which they may have listed already:
-    /// files have no pre-images.
-    pub(super) fn end_exports(&mut self) {
-        self.streams.close_exports();
-    }
 }
