@@ -94,6 +94,16 @@ async fn exchange_with_session(
         // The turn of a call at a gate has come.
         return true;
     }
+    if !state.outgoing.is_empty() && !state.has_ready() {
+        // Answers to calls alone, which need not wait for what is read.
+        match peer_process.try_send(stream, &state.outgoing[state.sent..]) {
+            Ok(count) => state.record_sent(count),
+            Err(_) => return false,
+        }
+        if state.has_calls(frame_size) {
+            return true;
+        }
+    }
     // What was read is served first, so that a client that does not read cannot fill the memory.
     let may_read = !state.incoming.is_ready(frame_size);
     if may_read && state.outgoing.is_empty() {
@@ -110,7 +120,7 @@ async fn exchange_with_session(
     match peer_process.exchange(stream, &outgoing[*sent..], room, is_ready).await {
         Ok(Exchanged::Sent(count)) => {
             state.record_sent(count);
-            if state.session.as_ref().is_some_and(|session| session.has_ready()) {
+            if state.has_ready() {
                 // Other connections, and calls of this one, have their turn between items.
                 yield_now().await;
             }

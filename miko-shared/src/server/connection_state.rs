@@ -135,6 +135,11 @@ impl ConnectionState {
                 && (!self.is_full() || self.incoming.peek_frame().is_some_and(is_control))
     }
 
+    /// Whether a stream or a later answer may have something to send.
+    pub(super) fn has_ready(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.has_ready())
+    }
+
     /// Whether [`FLUSH_AT`] bytes of answers are pending.
     pub(super) fn is_full(&self) -> bool {
         self.outgoing.len() - self.sent >= FLUSH_AT

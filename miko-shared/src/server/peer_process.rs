@@ -1,15 +1,18 @@
 //! The process of a peer. Its death counts, though a process that it forked may keep the socket open.
 
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use nix::sys::socket::{Shutdown, getsockopt, shutdown, sockopt};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
+use tokio::task::{JoinHandle, spawn_local};
 
 /// The process at the other end of a socket, watched while it has anything open.
 #[derive(Default)]
@@ -17,13 +20,27 @@ pub(super) enum PeerProcess {
     /// Nothing was open yet.
     #[default]
     Unwatched,
-    /// It runs; the descriptor becomes readable when it ends.
+    /// It runs.
     ///
-    /// A kernel before Linux 6.5 has no such descriptor of a peer. Then its death is seen when the last
-    /// process that has the socket closes it.
-    Watched(Option<AsyncFd<OwnedFd>>),
+    /// A kernel before Linux 6.5 has no descriptor of the process of a peer. Then its death is seen when the
+    /// last process that has the socket closes it.
+    Watched(Option<Watch>),
     /// It has ended. What it has sent is served; it gets no answers.
     Ended,
+}
+
+/// A task of its own waits for the end of the process: the calls of the connection do not poll its descriptor.
+pub(super) struct Watch {
+    end: Rc<ProcessEnd>,
+    task: JoinHandle<()>,
+}
+
+/// Whether a process has ended.
+#[derive(Default)]
+struct ProcessEnd {
+    has_come: Cell<bool>,
+    /// The task of the connection, while it waits.
+    connection: RefCell<Option<Waker>>,
 }
 
 /// What has happened on a connection.
@@ -41,17 +58,24 @@ impl PeerProcess {
     pub(super) fn watch(&mut self, stream: &UnixStream) {
         if matches!(self, Self::Unwatched) {
             let process = getsockopt(stream, sockopt::PeerPidfd).ok();
-            *self = Self::Watched(process.and_then(|process| {
-                // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd`
-                // that owns it does not give it away.
-                unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }.ok()
-            }));
+            *self = Self::Watched(process.and_then(Watch::new));
         }
     }
 
     /// Whether the process has ended: it gets nothing any more.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self, Self::Ended)
+    }
+
+    /// Sends as much of `unsent` as the socket takes at once. Returns the number of bytes.
+    pub(super) fn try_send(&self, stream: &UnixStream, unsent: &[u8]) -> io::Result<usize> {
+        if self.has_ended() {
+            return Ok(unsent.len());
+        }
+        match stream.try_write(unsent) {
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            sent => sent,
+        }
     }
 
     /// Sends `unsent`, reads into `room`, if there is one, or waits until `is_ready`; what comes first.
@@ -92,7 +116,7 @@ impl PeerProcess {
 
     fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Watched(Some(process)) => process.poll_read_ready(context).map(drop),
+            Self::Watched(Some(watch)) => watch.end.poll(context),
             _ => Poll::Pending,
         }
     }
@@ -102,5 +126,50 @@ impl PeerProcess {
         *self = Self::Ended;
         // An error means that the peer has closed the connection already.
         let _ = shutdown(stream.as_raw_fd(), Shutdown::Read);
+    }
+}
+
+impl Watch {
+    /// `process` becomes readable when the process ends. `None` if it cannot be waited for.
+    fn new(process: OwnedFd) -> Option<Self> {
+        // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that owns it
+        // does not give it away.
+        let process = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }.ok()?;
+        let end = Rc::<ProcessEnd>::default();
+        let reported = Rc::clone(&end);
+        let task = spawn_local(async move {
+            if process.readable().await.is_ok() {
+                reported.report();
+            }
+        });
+        Some(Self { end, task })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl ProcessEnd {
+    fn report(&self) {
+        self.has_come.set(true);
+        if let Some(connection) = self.connection.take() {
+            connection.wake();
+        }
+    }
+
+    /// Whether the process has ended, or registers the task to be woken.
+    fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        if self.has_come.get() {
+            return Poll::Ready(());
+        }
+        let mut connection = self.connection.borrow_mut();
+        match &mut *connection {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
     }
 }
