@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value};
 
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
-pub(crate) use key::{index_key, with_length_prefixes};
+pub(crate) use key::{IndexKey, index_key, with_length_prefixes};
 pub use miko_rpc::json::{BYTE_ORDER_MARK, MAX_DEPTH, from_text, parse, too_deep, type_name};
 pub(crate) use miko_rpc::json::{drop_iteratively, is_multiple, object_from_text, plain, reader, to_text};
 pub use object::Object;

@@ -1,7 +1,5 @@
 //! The index key of a record under a constraint.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value};
 
 use super::catalog::Class;
@@ -9,7 +7,7 @@ use super::constraint::Constraint;
 use super::definition::FieldPath;
 use super::field::{Field, FieldType};
 use super::reference::pk_of;
-use crate::json::{index_key, members};
+use crate::json::{IndexKey, members};
 
 impl Class {
     /// Whether the field holds a reference.
@@ -19,14 +17,16 @@ impl Class {
 
     /// The key of the values under a constraint; `None` if one of them is null or absent.
     pub(crate) fn key(&self, constraint: &Constraint, bucket: &Map<String, Value>) -> Option<String> {
-        let value = |path: &FieldPath| {
+        let mut key = IndexKey::new();
+        for path in &constraint.fields {
             let value = value_at(bucket, path)?;
             // Both spellings of a reference have the same key.
-            let pk = if self.is_reference(path) { pk_of(value) } else { None };
-            Some(pk.map_or(Cow::Borrowed(value), |pk| Cow::Owned(pk.into())))
-        };
-        let values: Vec<Cow<'_, Value>> = constraint.fields.iter().map(value).collect::<Option<_>>()?;
-        Some(index_key(&values.iter().map(|value| &**value).collect::<Vec<_>>()))
+            match pk_of(value).filter(|_| self.is_reference(path)) {
+                Some(pk) => key.push(&pk.into()),
+                None => key.push(value),
+            }
+        }
+        Some(key.into_text())
     }
 
     /// The field at a path.

@@ -4,20 +4,37 @@ use std::fmt::Write;
 
 use serde_json::{Number, Value};
 
-/// The key of a tuple of values.
+/// The key of a tuple of values, which are added one by one.
 ///
 /// `1` and `1.0` give the same key, `1` and `"1"` do not; the order of an object's keys does not matter. Keys
 /// of natural numbers sort in numeric order, so ascending values are appended at the end of an index instead
 /// of being inserted at random places.
-pub(crate) fn index_key(values: &[&Value]) -> String {
-    let mut key = String::new();
-    for value in values {
-        write_value(value, &mut key);
+#[derive(Debug)]
+pub(crate) struct IndexKey(String);
+
+impl IndexKey {
+    pub(crate) fn new() -> Self {
+        // Most keys are short.
+        Self(String::with_capacity(24))
+    }
+
+    pub(crate) fn push(&mut self, value: &Value) {
+        write_value(value, &mut self.0);
         // The text of a value has commas only inside brackets and strings, so a comma separates values
         // unambiguously.
-        key.push(',');
+        self.0.push(',');
     }
-    key
+
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+/// The key of a tuple of values.
+pub(crate) fn index_key(values: &[&Value]) -> String {
+    let mut key = IndexKey::new();
+    values.iter().for_each(|value| key.push(value));
+    key.into_text()
 }
 
 fn write_value(value: &Value, key: &mut String) {

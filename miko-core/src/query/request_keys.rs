@@ -57,8 +57,11 @@ impl<'f> RequestKeys<'f> {
     }
 
     /// The keys of `keys` that the request has and that have not been taken.
-    pub(crate) fn present(&self, keys: &[&'static str]) -> Vec<&'static str> {
-        keys.iter().copied().filter(|key| self.remaining.iter().any(|(name, _)| name == key)).collect()
+    pub(crate) fn present<'k>(
+        &self,
+        keys: &'k [&'static str],
+    ) -> impl Iterator<Item = &'static str> + use<'_, 'k, 'f> {
+        keys.iter().copied().filter(|key| self.remaining.iter().any(|(name, _)| name == key))
     }
 
     /// Reports only the missing keys. Without an action, the other keys cannot be judged.

@@ -67,7 +67,7 @@ impl UpdateRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         const CHANGES: [&str; 4] = ["bucket", "class", "classes", "stack"];
         fields.refuse_unsupported("transaction");
-        if fields.present(&CHANGES).is_empty() {
+        if fields.present(&CHANGES).next().is_none() {
             let message = format!("an update needs at least one of `{}`", CHANGES.join("`, `"));
             fields.faults.refuse(Place::Root.fault(message).with("missing_fields", CHANGES.to_vec()));
         }
@@ -92,15 +92,20 @@ impl DeleteRequest {
 /// Reads `class`, `classes` or `stack`. `None` if none is present, or if it is invalid.
 fn stack(fields: &mut RequestKeys<'_>) -> Option<StackInput> {
     const KEYS: [&str; 3] = ["class", "classes", "stack"];
-    match *fields.present(&KEYS) {
-        [] => None,
-        ["class"] => fields.read("class", stack::read_primary).map(StackInput::Primary),
-        ["classes"] => fields.read("classes", Stack::read_classes).map(StackInput::Whole),
-        ["stack"] => fields.read("stack", Stack::read_stack).map(StackInput::Whole),
-        ref present => {
+    let first_two = {
+        let mut present = fields.present(&KEYS);
+        (present.next(), present.next())
+    };
+    match first_two {
+        (None, _) => None,
+        (Some("class"), None) => fields.read("class", stack::read_primary).map(StackInput::Primary),
+        (Some("classes"), None) => fields.read("classes", Stack::read_classes).map(StackInput::Whole),
+        (Some(_), None) => fields.read("stack", Stack::read_stack).map(StackInput::Whole),
+        (Some(_), Some(_)) => {
             // Each key gives the whole stack, so applying one would ignore another.
+            let present: Vec<_> = fields.present(&KEYS).collect();
             let message = format!("`{}` are mutually exclusive: give only one of them", present.join("`, `"));
-            fields.faults.refuse(Place::Root.fault(message).with("fields", present.to_vec()));
+            fields.faults.refuse(Place::Root.fault(message).with("fields", present));
             for key in KEYS {
                 fields.take(key);
             }
