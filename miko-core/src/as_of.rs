@@ -41,13 +41,15 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         Self { db, cutoff }
     }
 
-    /// The select with the cutoff added; `None` for a request that writes.
+    /// The select with the cutoff added; `None` for a request that is no select. What is no object is left
+    /// for the database to refuse.
     fn with_cutoff(&self, query: Query) -> Option<Query> {
         let Value::Object(mut request) = query else { return Some(query) };
         if request.get("action").is_none_or(|action| action != "select") {
             return None;
         }
-        // The earlier of two cutoffs applies. A malformed cutoff is left for the database to refuse.
+        // The earlier of two cutoffs applies. A placeholder, which is an object, is replaced: its value is
+        // not known here. Any other malformed cutoff is left for the database to refuse.
         let requested = request
             .get("cutoff")
             .map(|cutoff| cutoff.as_str().and_then(|text| text.parse::<Timestamp>().ok()));

@@ -146,16 +146,18 @@ impl std::str::FromStr for Backend {
         let without_scheme = url.strip_prefix("https://").unwrap_or(url);
         let (name, parameters) = without_scheme.split_once('?').unwrap_or((without_scheme, ""));
         let parameters = UrlParameters::parse(parameters);
-        let location = match name.strip_prefix("mikobase.uno/") {
+        let backend = match name.strip_prefix("mikobase.uno/") {
             // A plain path may contain a question mark.
             None if without_scheme == url => match (plain_path(url), plain_path(name)) {
                 (Some(location), _) => return Ok(Self { location, temporal: false, strict: false }),
-                (None, Some(location)) => parameters.and_then(|parameters| parameters.without_path(location)),
+                (None, Some(location)) => {
+                    parameters.and_then(|parameters| parameters.backend_without_path(location))
+                }
                 (None, None) => Err("this does not name an engine".to_owned()),
             },
             None => Err("this does not name an engine".to_owned()),
             Some("sqlite/memory") => {
-                parameters.and_then(|parameters| parameters.without_path(Location::SqliteMemory))
+                parameters.and_then(|parameters| parameters.backend_without_path(Location::SqliteMemory))
             }
             Some("sqlite/file") => parameters.and_then(|parameters| match parameters.path {
                 Some(ref path) => Ok(parameters.backend(Location::SqliteFile(path.clone()))),
@@ -166,7 +168,7 @@ impl std::str::FromStr for Backend {
             }
             Some(_) => Err("this does not name an engine".to_owned()),
         };
-        location.map_err(|error| invalid_url(url, &error))
+        backend.map_err(|error| invalid_url(url, &error))
     }
 }
 
@@ -217,7 +219,7 @@ impl UrlParameters {
         Backend { location, temporal: self.temporal, strict: self.strict }
     }
 
-    fn without_path(self, location: Location) -> Result<Backend, String> {
+    fn backend_without_path(self, location: Location) -> Result<Backend, String> {
         match self.path {
             None => Ok(self.backend(location)),
             Some(_) => Err("this backend has no parameter `path`".to_owned()),

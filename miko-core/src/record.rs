@@ -37,7 +37,7 @@ pub struct Record {
     pub pk: String,
     /// The data. No key in it is reserved.
     pub bucket: Object,
-    /// The platters: the shadow first, then one per class.
+    /// The shadow, then a platter per class.
     pub stack: Object,
     /// `custom_classes`, `vibecode`, `comment`, `misc` and `corporate`, if the record has any of them.
     pub extras: Option<Object>,
@@ -49,7 +49,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The primary class: the class of the first platter after the shadow.
+    /// The primary class: the class of the first platter.
     ///
     /// # Errors
     /// `internal`, if a server sent a stack that is not JSON.
@@ -68,7 +68,7 @@ impl Record {
     }
 }
 
-/// The JSON form of a record: pass-through keys are members beside the bucket.
+/// The JSON form of a record: the extras are members beside the bucket.
 #[derive(Serialize, Deserialize)]
 struct RecordJson {
     pk: String,
@@ -116,7 +116,7 @@ struct RecordJson {
 /// The values of [`EXTRA_KEYS`], in the same order.
 pub(crate) type Extras = [Option<Box<RawValue>>; 5];
 
-/// Splits extras into the values of the pass-through keys.
+/// Splits extras into the values of [`EXTRA_KEYS`].
 pub(crate) fn split_extras(extras: Option<&Object>) -> Result<Extras> {
     let mut values: std::collections::HashMap<String, Box<RawValue>> = match extras {
         Some(extras) => extras.parse()?,
@@ -125,7 +125,7 @@ pub(crate) fn split_extras(extras: Option<&Object>) -> Result<Extras> {
     Ok(EXTRA_KEYS.map(|key| values.remove(key)))
 }
 
-/// Joins the values of the pass-through keys into extras.
+/// Joins the values of [`EXTRA_KEYS`] into extras.
 pub(crate) fn join_extras(values: Extras) -> serde_json::Result<Option<Object>> {
     let mut extras = Map::new();
     for (key, value) in EXTRA_KEYS.into_iter().zip(values) {

@@ -75,7 +75,7 @@ impl Stack {
         if let Some(shadow) = &shadow {
             let place = Place::Key(place, SHADOW);
             if !shadow_is_first {
-                faults.refuse(place.fault("the shadow must be the first platter of a stack"));
+                faults.refuse(place.fault("the shadow must be the first member of a stack"));
             }
             match shadow {
                 Value::Object(keys) if keys.contains_key("class") => {
@@ -118,7 +118,7 @@ impl Stack {
     }
 }
 
-const NO_PLATTER: &str = "a stack needs at least one platter besides the shadow";
+const NO_PLATTER: &str = "a stack needs at least one platter";
 
 /// Reads the primary class. Null is the default class.
 pub(crate) fn read_primary(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
@@ -153,7 +153,7 @@ pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
 }
 
 /// Replaces the primary class of a stored stack. The other keys of its platter stay. The key of the platter
-/// stays as well, unless it was derived from the old class.
+/// stays as well, unless it is the last segment of the old class.
 pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<String, Value> {
     let mut replaced = Map::with_capacity(stack.len());
     let mut rest = stack.into_iter();
@@ -183,9 +183,9 @@ fn normalize_platter(platter: &mut Value, place: &Place<'_>, faults: &mut Faults
             let class = readers::class(name.take(), &Place::Key(place, "class"), faults);
             *name = class.into();
         }
-        None => faults.refuse(
-            place.fault("every platter but the shadow names a class").with("missing_fields", vec!["class"]),
-        ),
+        None => {
+            faults.refuse(place.fault("every platter names a class").with("missing_fields", vec!["class"]))
+        }
     }
     match keys.get("bucket") {
         None | Some(Value::Object(_)) => {}

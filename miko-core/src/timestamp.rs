@@ -13,8 +13,8 @@ pub(crate) use rfc3339::is_valid as is_rfc3339;
 
 /// A time in UTC with millisecond precision: `2026-04-21T14:32:00.123Z`.
 ///
-/// Every time of RFC 3339 can be parsed and is written as the same time: from year 0 to the end of year 9999,
-/// with any offset.
+/// Every time of RFC 3339 can be parsed: from year 0 to the end of year 9999, with any offset. It is written
+/// in UTC; digits below milliseconds are cut off.
 ///
 /// ```
 /// use miko_core::Timestamp;
@@ -87,8 +87,8 @@ impl FromStr for Timestamp {
 }
 
 impl Timestamp {
-    /// Parses a timestamp for an equality test. `None` also if it has digits below milliseconds: no time of a
-    /// record has them.
+    /// Parses a timestamp for an equality test. `None` also if it has digits other than 0 below milliseconds:
+    /// no time of a record has them.
     pub(crate) fn parse_exact(text: &str) -> Option<Self> {
         rfc3339::parse(text).filter(|time| time.is_exact).map(|time| Self(time.millis))
     }

@@ -13,7 +13,7 @@ pub const CLASS: &str = "puck.uno/class";
 /// The type of a field that references a record.
 pub(crate) const REFERENCE: &str = "puck.uno/reference";
 
-/// The type of a field that references a file as a reference record.
+/// The type of a field that holds the pk of a record that references a file.
 pub(crate) const FILE_REFERENCE: &str = "puck.uno/reference/file";
 
 /// The type of a field that references a file.

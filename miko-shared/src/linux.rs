@@ -19,7 +19,8 @@ pub fn thread_count() -> io::Result<usize> {
 
 /// Makes the kernel send `signal` to this process when the thread that forked it ends.
 ///
-/// The parent may have died before this call, so the caller has to compare `getppid` afterwards.
+/// The parent may have died before this call, so the caller has to compare `getppid` with the pid of its
+/// parent afterwards.
 ///
 /// # Errors
 /// Never, for a valid signal.

@@ -58,7 +58,7 @@ pub(crate) struct ServeOptions {
     pub(crate) shared_status: Option<Arc<SharedStatus>>,
     /// Publishes to the parent process which method runs.
     pub(crate) activity: Arc<Activity>,
-    /// What runs around each call.
+    /// The hook that intercepts each call.
     pub(crate) around: Option<Rc<Around>>,
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
                 () = stop => {}
                 () = accepting => {}
             }
-            shared.peers.wait_for_dead_peers().await;
+            shared.peers.read_input_of_dead_peers().await;
         })
         .await;
     Ok(())
@@ -131,7 +131,8 @@ async fn handle_connection<I: Interface + ?Sized>(mut stream: UnixStream, pid: i
         debug!("admitted");
         connection::serve_calls(&mut stream, peer, incoming, &shared).await;
     }
-    // Removed before it is closed: the kernel may reuse the number of a closed descriptor.
+    // `connected` removes the descriptor from `peers`. That comes before the descriptor is closed, whose
+    // number the kernel may reuse.
     drop(connected);
     drop(stream);
     debug!("closed");

@@ -106,17 +106,22 @@ impl NumberRules {
     fn contradiction(&self) -> Option<(&'static str, String)> {
         let lower = [("min", &self.min, false), ("gt", &self.gt, true)];
         let upper = [("max", &self.max, false), ("lt", &self.lt, true)];
-        for (low, lower, above) in lower {
-            for (high, upper, below) in upper {
-                let order =
-                    lower.as_ref().zip(upper.as_ref()).and_then(|(low, high)| compare_numbers(low, high));
+        for (lower_key, lower, lower_is_strict) in lower {
+            for (upper_key, upper, upper_is_strict) in upper {
+                let order = lower
+                    .as_ref()
+                    .zip(upper.as_ref())
+                    .and_then(|(lower, upper)| compare_numbers(lower, upper));
                 let is_empty = match order {
                     Some(Ordering::Greater) => true,
-                    Some(Ordering::Equal) => above || below,
+                    Some(Ordering::Equal) => lower_is_strict || upper_is_strict,
                     _ => false,
                 };
                 if is_empty {
-                    return Some((low, format!("no number satisfies both `{low}` and `{high}`")));
+                    return Some((
+                        lower_key,
+                        format!("no number satisfies both `{lower_key}` and `{upper_key}`"),
+                    ));
                 }
             }
         }
@@ -134,9 +139,9 @@ impl NumberRules {
         if self.integer_only && low > high {
             return Some(("integer_only", "there is no whole number between the bounds".to_owned()));
         }
-        // Beyond these, a float is not exact as an integer bound.
-        let is_exact = |bound: i128| bound > i128::MIN && bound < i128::MAX;
-        if !(is_exact(low) && is_exact(high)) {
+        // A float that is out of range has become a limit of `i128`.
+        let is_in_range = |bound: i128| bound > i128::MIN && bound < i128::MAX;
+        if !(is_in_range(low) && is_in_range(high)) {
             return None;
         }
         let step = self
@@ -144,8 +149,9 @@ impl NumberRules {
             .as_ref()
             .filter(|step| is_integer(step))
             .map(|step| greatest_integer(step, false))?;
-        let below = if step > 0 { high.checked_sub(high.rem_euclid(step))? } else { high };
-        (below < low).then(|| ("multiple_of", format!("there is no multiple of {step} between the bounds")))
+        let greatest_multiple = if step > 0 { high.checked_sub(high.rem_euclid(step))? } else { high };
+        (greatest_multiple < low)
+            .then(|| ("multiple_of", format!("there is no multiple of {step} between the bounds")))
     }
 }
 

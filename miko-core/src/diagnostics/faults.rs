@@ -64,7 +64,7 @@ impl Faults {
         self.hints.append(hints);
     }
 
-    /// Reports an unresolved placeholder at once rather than deferred: every evaluation reaches its part.
+    /// Reports an unresolved placeholder at once rather than deferred: every evaluation needs its value.
     pub(crate) fn refuse_unresolved(&mut self, error: Error) {
         self.errors.extend(error.into_items());
     }

@@ -106,6 +106,7 @@ impl LocalEngine<MemoryTables> {
         if is_new {
             store.storage.save()?;
         }
+        // The import needed write access. From here on the requested mode applies.
         Ok(Self::of(Store::on(store.storage, mode)?))
     }
 }

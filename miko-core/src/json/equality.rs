@@ -41,7 +41,7 @@ fn integer(number: &Number) -> Option<i128> {
 }
 
 /// Compares without rounding: converting the integer to a float would round it, so the integer part of the
-/// float is converted instead, which is exact in i128 within this range.
+/// float is converted instead, which is exact in an `i128` below 2^65. A larger float decides by its sign.
 fn compare_integer_with_float(integer: i128, float: f64) -> Option<Ordering> {
     if float.abs() >= 2f64.powi(65) {
         return 0.0.partial_cmp(&float);

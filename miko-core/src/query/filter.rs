@@ -106,7 +106,7 @@ impl<'f> FilterReader<'f> {
         read: ReadFn<T>,
     ) -> Option<DeferredResult<T>> {
         if !placeholder::contains_placeholder(value) {
-            return self.read_in_place(context, |reader| read(value.clone(), context.place, reader.faults));
+            return self.read_or_defer(context, |reader| read(value.clone(), context.place, reader.faults));
         }
         if context.expansion.is_none() {
             // Checks the literal parts: faults at a placeholder are exempt.
@@ -207,7 +207,7 @@ impl<'f> FilterReader<'f> {
         read: &mut dyn FnMut(&mut Self, &'q Value, &ReadContext<'q, '_>) -> Option<T>,
     ) -> Option<DeferredResult<T>> {
         let Some(name) = placeholder::name(value) else {
-            return self.read_in_place(context, |reader| read(reader, value, context));
+            return self.read_or_defer(context, |reader| read(reader, value, context));
         };
         match self.resolver.expand(name, context) {
             Ok(expansion) => self.read_expanded(expansion.definition, &context.within(&expansion), read),
@@ -216,8 +216,8 @@ impl<'f> FilterReader<'f> {
     }
 
     /// Reads a value. Its faults are reported, or deferred if the value is part of a placeholder's
-    /// definition.
-    fn read_in_place<T>(
+    /// definition: `context.expansion` is that definition.
+    fn read_or_defer<T>(
         &mut self,
         context: &ReadContext<'_, '_>,
         read: impl FnOnce(&mut Self) -> Option<T>,
@@ -234,6 +234,7 @@ impl<'f> FilterReader<'f> {
         read: impl FnOnce(&mut Self) -> Option<DeferredResult<T>>,
     ) -> Option<DeferredResult<T>> {
         let mut outer = std::mem::take(self.faults);
+        // Both lists use one cache of patterns.
         self.faults.patterns = std::mem::take(&mut outer.patterns);
         let part = read(self);
         let mut inner = std::mem::replace(self.faults, outer);

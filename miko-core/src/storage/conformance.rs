@@ -247,7 +247,9 @@ enum Step {
     Revert,
 }
 
-/// A change. The numbers are ids of rows, files and so on; a change of what is missing does nothing.
+/// A change. The numbers are ids of rows, files and so on. `Rewrite` and `Delete` of a row that is missing do
+/// nothing; `File`, `Chunk`, `Constraint` and `Metadata` insert what is missing, and remove or replace what
+/// is there.
 #[derive(Debug, Clone)]
 enum Op {
     Create,
@@ -369,8 +371,8 @@ impl<S: Storage> Pair<S> {
         }
     }
 
-    /// Applies the inverse of a write set that was not applied: nothing changes. So an inverse undoes a write
-    /// set of which a part was applied.
+    /// Applies the inverse of a write set that was not applied: nothing changes. Removing what is absent has
+    /// no effect, so an inverse also undoes a write set of which only a part was applied.
     fn undo_nothing(&mut self, write: &WriteSet) {
         let before = state(&self.storage);
         if let Some(inverse) = write.clone().inverse().filter(|inverse| inverse.others.is_none()) {
@@ -415,8 +417,8 @@ impl<S: Storage> Pair<S> {
             Op::Toggle(entry) if !is_changed(write, entry) => match self.present.contains(entry) {
                 true => write.removed_entries.push(entry.clone()),
                 false => {
-                    // A place has one reference: this one replaces it.
-                    let other = self.present.iter().find(|other| place(other) == place(entry));
+                    // A record has one reference at a pointer: this one replaces it.
+                    let other = self.present.iter().find(|other| key_of(other) == key_of(entry));
                     let replaced = other.filter(|_| matches!(entry, IndexEntry::Reference { .. }));
                     write.removed_entries.extend(replaced.cloned());
                     write.added_entries.push(entry.clone());
@@ -482,6 +484,7 @@ impl<S: Storage> Pair<S> {
     /// The row with the numbers of a new write.
     fn stamped(&mut self, row: Row) -> Row {
         self.commit = self.commit.next();
+        // Two versions share a time.
         let updated_at = Timestamp::from_millis(self.commit.0 / 2);
         let instance_pk = self.is_temporal.then(|| format!("i{}", self.commit));
         Row { updated_at, commit: self.commit, instance_pk, ..row }
@@ -493,11 +496,11 @@ fn changes_chunks(write: &WriteSet) -> bool {
 }
 
 fn is_changed(write: &WriteSet, entry: &IndexEntry) -> bool {
-    write.added_entries.iter().chain(&write.removed_entries).any(|changed| place(changed) == place(entry))
+    write.added_entries.iter().chain(&write.removed_entries).any(|changed| key_of(changed) == key_of(entry))
 }
 
-/// What of an entry no other entry can have.
-fn place(entry: &IndexEntry) -> IndexEntry {
+/// The key of an entry: its fields but for those that differ among entries that replace each other.
+fn key_of(entry: &IndexEntry) -> IndexEntry {
     match entry.clone() {
         IndexEntry::Unique { constraint, value, .. } => {
             IndexEntry::Unique { constraint, value, row: RowId(0) }

@@ -26,15 +26,15 @@ pub struct NaiveStorage {
     /// Whether creates may be answered before their transaction is committed.
     pub(crate) may_defer_commit: bool,
     /// How the next calls of `apply` fail, if they do.
-    pub(crate) apply_faults: VecDeque<Option<Fault>>,
+    pub(crate) apply_failures: VecDeque<Option<InjectedFailure>>,
     /// Whether the next calls of `commit` fail.
-    pub(crate) commit_faults: VecDeque<bool>,
+    pub(crate) commit_failures: VecDeque<bool>,
 }
 
 /// How storage fails to apply a write set, in a test.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(not(test), expect(dead_code, reason = "unit tests inject faults, the behavioural tests do not"))]
-pub(crate) enum Fault {
+pub(crate) enum InjectedFailure {
     /// A part of the write set is applied.
     Incomplete,
     /// The transaction is rolled back.
@@ -177,7 +177,7 @@ impl Storage for NaiveStorage {
     }
 
     fn commit(&mut self) -> Result<()> {
-        if self.commit_faults.pop_front() == Some(true) || self.before.is_none() {
+        if self.commit_failures.pop_front() == Some(true) || self.before.is_none() {
             return Err(injected());
         }
         self.before = None;
@@ -195,13 +195,13 @@ impl Storage for NaiveStorage {
     }
 
     fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>> {
-        match self.apply_faults.pop_front().flatten() {
+        match self.apply_failures.pop_front().flatten() {
             None => {}
-            Some(Fault::Incomplete) => {
+            Some(InjectedFailure::Incomplete) => {
                 change(&mut self.tables.rows, &write.rows);
                 return Err(injected());
             }
-            Some(Fault::RolledBack) => {
+            Some(InjectedFailure::RolledBack) => {
                 self.roll_back();
                 return Err(injected());
             }

@@ -15,8 +15,8 @@ pub(crate) struct Plan<'q> {
     pub(crate) source: AccessPath<'q>,
     /// What each record of the source must fulfil: all of these.
     pub(crate) filter: Vec<Predicate<'q>>,
-    /// Why the evaluator decides about every record that storage finds, if it does. Storage then returns
-    /// candidates: it neither sorts nor limits them.
+    /// Why storage cannot filter alone; `None` if it can. Otherwise it returns candidates, which the
+    /// evaluator filters, sorts and limits.
     pub(crate) residual_filter_reason: Option<&'static str>,
 }
 

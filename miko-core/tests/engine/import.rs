@@ -145,7 +145,7 @@ fn all_faults_are_reported_with_their_places_and_nothing_is_imported() {
             vec![
                 ("/classes", "`classes`: expected an object: a definition for each class name"),
                 ("/records/a~1b/bucket", "`bucket`: expected an object"),
-                ("/records/a~1b/stack/x", "every platter but the shadow names a class"),
+                ("/records/a~1b/stack/x", "every platter names a class"),
                 (
                     "/records/c/value",
                     "`value` is allowed only with one of the classes \

@@ -19,7 +19,7 @@ const BEYOND_REASONS: &[&str] =
 /// Other faults that no JSON Schema can express, by parts of their messages.
 const BEYOND_MESSAGES: &[&str] = &[
     "no version of this record is in the history",
-    "the shadow must be the first platter of a stack",
+    "the shadow must be the first member of a stack",
     "a record defines one class",
     "inherits from itself",
     // About the content of files.

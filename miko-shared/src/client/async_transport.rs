@@ -17,7 +17,7 @@ use super::address::{CONNECT_RETRY, CONNECT_TIMEOUT, is_not_listening};
 use super::async_connection::{AsyncConnection, EncodedCall};
 use super::fault::not_opened;
 
-/// Deadlines beyond it are no limit. An `Instant` may not represent them.
+/// Longer deadlines are cut to this, because an `Instant` may not represent them.
 const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Carries the calls of an async proxy over a Unix socket, many at a time.

@@ -442,7 +442,7 @@ impl Connection {
             match step {
                 Step::Arrived(answer) => return Waited::Arrived(self.read_answer(&answer, read)),
                 Step::Fault(error) => return Waited::Arrived(Err(ConnectionFault::after_sent(error))),
-                Step::Lead(reader) => {
+                Step::Read(reader) => {
                     let mut leading = Leading { connection: self, reader: Some(reader) };
                     let waited = self.read_until_answered(&mut leading, id, until, read);
                     if matches!(waited, Waited::Arrived(_)) {
@@ -480,7 +480,7 @@ impl Connection {
                     return Ok(true);
                 }
                 Step::Fault(error) => return Err(error),
-                Step::Lead(reader) => {
+                Step::Read(reader) => {
                     let mut leading = Leading { connection: self, reader: Some(reader) };
                     refuse_where_it_cannot_wait(&self.address.path)?;
                     return self.read_items(&mut leading, stream, until, frames).inspect_err(|error| {

@@ -8,7 +8,8 @@ use miko_rpc::{Error, ErrorId, Method};
 pub(super) enum ConnectionFault {
     /// The call was refused, or given up; the connection remains usable.
     OfCall(Error),
-    /// The connection failed and is unusable.
+    /// The connection is unusable, though the server is not known to be gone: it sent a frame that cannot be
+    /// read, or refused the connection.
     OfConnection(Error),
     /// The connection was lost before the whole request was sent, so the call did not run.
     Unsent(Error),
@@ -42,11 +43,11 @@ impl ConnectionFault {
         }
     }
 
-    /// The error of the call. `lost` converts that of a connection that failed.
-    pub(super) fn into_error(self, lost: fn(Error) -> Error) -> Error {
+    /// The error of the call. `convert` is applied to that of a connection that failed.
+    pub(super) fn into_error(self, convert: fn(Error) -> Error) -> Error {
         match self {
             Self::OfCall(error) => error,
-            Self::OfConnection(error) | Self::Unsent(error) | Self::Unanswered(error) => lost(error),
+            Self::OfConnection(error) | Self::Unsent(error) | Self::Unanswered(error) => convert(error),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Who reads from a connection, and what was read for whom. A state machine without I/O and without threads.
 //!
-//! Several threads wait for answers and items on one connection. One of them is the reader: it reads frames
-//! and puts those of others into the inbox. A thread that leaves as the reader wakes another one that waits.
+//! Several threads wait for answers and items on one connection. One of them at a time has the read half: it
+//! reads frames and puts those of others into the inbox. When it has its own, it returns the read half and
+//! wakes another thread that waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,7 +52,8 @@ impl Wake for std::thread::Thread {
     }
 }
 
-/// The frames that were read for others, and the reader, which `R` is, while no thread reads.
+/// The frames that were read for others. `R` is the read half of the connection, which is here while no
+/// thread reads.
 pub(super) struct Inbox<R, W> {
     reader: Option<R>,
     /// The calls whose answers other threads may read.
@@ -77,8 +79,8 @@ enum Expected {
 pub(super) enum Step<R> {
     /// It has what it waits for: a frame, or for a stream any number of frames with their headers.
     Arrived(Vec<u8>),
-    /// It reads, and returns the reader.
-    Lead(R),
+    /// It reads, and returns the read half.
+    Read(R),
     /// It sleeps until it is woken.
     Sleep,
     /// The connection was lost.
@@ -107,7 +109,7 @@ impl<R, W: Wake> Inbox<R, W> {
         }
     }
 
-    /// The reader, if no thread reads. The caller gives it back to [`return_reader`](Self::return_reader).
+    /// The read half, if no thread reads. The caller gives it back to [`return_reader`](Self::return_reader).
     ///
     /// # Errors
     /// If the connection was lost.
@@ -121,7 +123,7 @@ impl<R, W: Wake> Inbox<R, W> {
         self.fault.clone().map_or(Ok(()), Err)
     }
 
-    /// Takes the reader back, and wakes a thread to read in turn.
+    /// Takes the read half back, and wakes a thread to read in turn.
     pub(super) fn return_reader(&mut self, reader: R) {
         self.reader = Some(reader);
         self.wake_a_successor();
@@ -138,7 +140,7 @@ impl<R, W: Wake> Inbox<R, W> {
         self.calls.push((id, Expected::Awaited));
     }
 
-    /// Forgets a call that was not sent.
+    /// Forgets a call that was not sent, or whose answer its own thread has read.
     pub(super) fn forget(&mut self, id: u64) {
         self.calls.retain(|(call, _)| *call != id);
     }
@@ -204,7 +206,7 @@ impl<R, W: Wake> Inbox<R, W> {
         let step = match (self.take_arrived(topic), &self.fault) {
             (Some(arrived), _) => Step::Arrived(arrived),
             (None, Some(fault)) => Step::Fault(fault.clone()),
-            (None, None) => self.reader.take().map_or(Step::Sleep, Step::Lead),
+            (None, None) => self.reader.take().map_or(Step::Sleep, Step::Read),
         };
         let waiting = self.waiting.iter().position(|(waiting, _)| *waiting == topic);
         match (&step, waiting) {
@@ -288,10 +290,10 @@ mod tests {
 
     use super::*;
 
-    /// A thread that was woken and has not slept since.
-    type Token = Rc<Cell<bool>>;
+    /// Whether a thread was woken and has not slept since.
+    type Woken = Rc<Cell<bool>>;
 
-    impl Wake for Token {
+    impl Wake for Woken {
         fn wake(&self) {
             self.set(true);
         }
@@ -300,8 +302,8 @@ mod tests {
     /// Threads that each wait for one answer, the frames that are still to arrive, and those that can be
     /// read.
     struct Model {
-        inbox: Inbox<(), Token>,
-        threads: Vec<(State, Token)>,
+        inbox: Inbox<(), Woken>,
+        threads: Vec<(State, Woken)>,
         to_arrive: VecDeque<u64>,
         readable: VecDeque<u64>,
     }
@@ -340,7 +342,7 @@ mod tests {
             (0..threads as u64).for_each(|id| inbox.expect(id));
             Self {
                 inbox,
-                threads: vec![(); threads].into_iter().map(|()| (State::Runs, Token::default())).collect(),
+                threads: vec![(); threads].into_iter().map(|()| (State::Runs, Woken::default())).collect(),
                 to_arrive: answers.iter().copied().collect(),
                 readable: VecDeque::new(),
             }
@@ -348,10 +350,10 @@ mod tests {
 
         /// What can happen next, other than the end of a timeout.
         fn progress(&self) -> Vec<Action> {
-            let can_continue = |(state, token): &(State, Token)| match state {
+            let can_continue = |(state, woken): &(State, Woken)| match state {
                 State::Runs => true,
                 State::Reads => !self.readable.is_empty(),
-                State::Sleeps => token.get(),
+                State::Sleeps => woken.get(),
                 State::HasAnswer | State::GaveUp => false,
             };
             let threads = (0..self.threads.len()).filter(|thread| can_continue(&self.threads[*thread]));
@@ -359,10 +361,10 @@ mod tests {
             threads.map(Action::Continue).chain(arrival).collect()
         }
 
-        /// What can happen next, if the threads before `patient` may time out.
-        fn actions(&self, patient: usize) -> Vec<Action> {
+        /// What can happen next, if the threads before `first_patient` may time out.
+        fn actions(&self, first_patient: usize) -> Vec<Action> {
             let waits = |thread: &usize| matches!(self.threads[*thread].0, State::Reads | State::Sleeps);
-            let timeouts = (0..patient).filter(waits).map(Action::TimeOut);
+            let timeouts = (0..first_patient).filter(waits).map(Action::TimeOut);
             self.progress().into_iter().chain(timeouts).collect()
         }
 
@@ -385,7 +387,7 @@ mod tests {
         }
 
         fn go_on(&mut self, thread: usize) -> State {
-            let (state, token) = &self.threads[thread];
+            let (state, woken) = &self.threads[thread];
             let id = thread as u64;
             if *state == State::Reads {
                 let answers = self.readable.pop_front().unwrap();
@@ -398,13 +400,13 @@ mod tests {
                 assert!(!matches!(delivery, Delivery::Unexpected), "the answer {answers} was lost");
                 return State::Reads;
             }
-            token.set(false);
-            match self.inbox.poll(Topic::Answer(id), || Rc::clone(token)) {
+            woken.set(false);
+            match self.inbox.poll(Topic::Answer(id), || Rc::clone(woken)) {
                 Step::Arrived(frame) => {
                     assert_eq!(frame, id.to_be_bytes());
                     State::HasAnswer
                 }
-                Step::Lead(()) => State::Reads,
+                Step::Read(()) => State::Reads,
                 Step::Sleep => State::Sleeps,
                 Step::Fault(error) => panic!("{error}"),
             }
@@ -412,10 +414,10 @@ mod tests {
 
         /// Runs the model with these choices, then the first one each time. Returns how many choices there
         /// were each time.
-        fn run(&mut self, patient: usize, choices: &[usize]) -> Vec<usize> {
+        fn run(&mut self, first_patient: usize, choices: &[usize]) -> Vec<usize> {
             let mut counts = Vec::new();
             while !self.progress().is_empty() {
-                let actions = self.actions(patient);
+                let actions = self.actions(first_patient);
                 let choice = choices.get(counts.len()).map_or(0, |choice| choice % actions.len());
                 counts.push(actions.len());
                 self.act(actions[choice]);
@@ -435,7 +437,7 @@ mod tests {
                 let counts = Model::new(2, &answers).run(2, &choices);
                 schedules += 1;
                 choices.resize(counts.len(), 0);
-                // The next schedule: the last choice that is not the last of its kind is taken differently.
+                // Depth first: the last choice that has an alternative left takes the next one.
                 while choices.last().is_some_and(|last| last + 1 >= counts[choices.len() - 1]) {
                     choices.pop();
                 }
@@ -452,46 +454,46 @@ mod tests {
         #[test]
         fn in_random_orders_each_of_several_threads_gets_its_answer_or_gives_up(
             threads in 3..6_usize,
-            patient in 0..3_usize,
+            first_patient in 0..3_usize,
             rotation in 0..6_usize,
             choices in proptest::collection::vec(0..60_usize, 0..60),
         ) {
             let mut answers: Vec<u64> = (0..threads as u64).collect();
             answers.rotate_left(rotation % threads);
-            Model::new(threads, &answers).run(patient, &choices);
+            Model::new(threads, &answers).run(first_patient, &choices);
         }
     }
 
     #[test]
     fn frames_of_a_stream_are_kept_until_it_is_closed() {
-        let mut inbox: Inbox<(), Token> = Inbox::new(());
+        let mut inbox: Inbox<(), Woken> = Inbox::new(());
         let items = Topic::Items(7);
         inbox.deliver(items, b"early");
         inbox.open(7);
         let _reader = inbox.take_reader();
-        assert!(matches!(inbox.poll(items, Token::default), Step::Sleep));
+        assert!(matches!(inbox.poll(items, Woken::default), Step::Sleep));
         inbox.deliver(items, b"a");
         inbox.deliver(items, b"bc");
-        let Step::Arrived(frames) = inbox.poll(items, Token::default) else { panic!() };
+        let Step::Arrived(frames) = inbox.poll(items, Woken::default) else { panic!() };
         assert_eq!(frames, b"\0\0\0\x01a\0\0\0\x02bc");
         inbox.close(7);
         inbox.deliver(items, b"late");
-        assert!(matches!(inbox.poll(items, Token::default), Step::Sleep));
+        assert!(matches!(inbox.poll(items, Woken::default), Step::Sleep));
     }
 
     #[test]
     fn a_lost_connection_wakes_all_and_keeps_its_first_reason() {
-        let mut inbox: Inbox<(), Token> = Inbox::new(());
+        let mut inbox: Inbox<(), Woken> = Inbox::new(());
         let _reader = inbox.take_reader();
-        let tokens = [Token::default(), Token::default()];
-        for (stream, token) in tokens.iter().enumerate() {
-            inbox.poll(Topic::Items(stream as u64), || Rc::clone(token));
+        let tokens = [Woken::default(), Woken::default()];
+        for (stream, woken) in tokens.iter().enumerate() {
+            inbox.poll(Topic::Items(stream as u64), || Rc::clone(woken));
         }
         for message in ["first", "second"] {
             inbox.fail(Error::new(miko_rpc::ErrorId::SERVER_GONE, message));
         }
-        assert!(tokens.iter().all(|token| token.get()));
-        let Step::Fault(error) = inbox.poll(Topic::Items(0), Token::default) else { panic!() };
+        assert!(tokens.iter().all(|woken| woken.get()));
+        let Step::Fault(error) = inbox.poll(Topic::Items(0), Woken::default) else { panic!() };
         assert!(error.to_string().contains("first") && inbox.take_reader().is_err());
     }
 }

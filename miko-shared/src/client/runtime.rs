@@ -59,8 +59,8 @@ pub(super) fn block_until<F: Future>(until: Option<Instant>, future: F) -> Optio
     }
 }
 
-/// Sleeps until another thread wakes this one, or for no reason; `false`, without a sleep, if the time is
-/// `until`.
+/// Sleeps until another thread wakes this one, until `until`, or spuriously. Returns `false` at once if
+/// `until` has passed.
 pub(super) fn park_until(until: Option<Instant>) -> bool {
     match until.map(|until| until.saturating_duration_since(Instant::now())) {
         None => thread::park(),

@@ -56,6 +56,7 @@ async fn authenticate<I: Interface + ?Sized>(
     shared: &Shared<I>,
 ) -> Result<Hello> {
     check_user(stream)?;
+    // The count includes this connection.
     if shared.peers.count() > shared.calls.limits.connections {
         let message = "the server has as many connections as its limit allows";
         return Err(Error::new(ErrorId::TOO_MANY_CONNECTIONS, message)
@@ -87,8 +88,8 @@ fn check_user(stream: &UnixStream) -> Result<()> {
 }
 
 /// Limits a step of the handshake to the limit `handshake`.
-async fn with_timeout<I: ?Sized, T>(shared: &Shared<I>, read: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(shared.calls.limits.handshake, read).await.unwrap_or_else(|_| {
+async fn with_timeout<I: ?Sized, T>(shared: &Shared<I>, step: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(shared.calls.limits.handshake, step).await.unwrap_or_else(|_| {
         Err(Error::new(
             ErrorId::DEADLINE_EXCEEDED,
             "the client did not say who it is within the limit `handshake`",

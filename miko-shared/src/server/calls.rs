@@ -1,4 +1,7 @@
 //! One call: its frame is read, the method is run, and its answer is appended.
+//!
+//! A method may have to wait at a gate (`miko_rpc::Gate`). Then its call is parked: its frame is kept, and it
+//! is made again when the gate lets it enter. A pass is the proof that a call has entered a gate.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use super::activity::Activity;
 use super::around::{self, Around, CallInfo, Peer};
 use super::parked_bytes::ParkedTotal;
 use super::service::Service;
-use super::session::{Parked, Session, memory_of_answer, no_object};
+use super::session::{Parked, Session, charge_answer_memory, no_object};
 use crate::limits::Limits;
 use crate::serving;
 use crate::wire::envelope::enclose_response;
@@ -25,7 +28,7 @@ use crate::wire::message::{self, Incoming, IncomingCall};
 /// A call that takes this long is logged, since all other calls wait for it.
 const SLOW_CALL: Duration = Duration::from_secs(1);
 
-/// A deadline beyond it is none.
+/// Stands for a deadline that an `Instant` cannot represent.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What the calls of all connections need of the server.
@@ -52,8 +55,8 @@ pub(super) struct Answering<'s> {
     pub(super) is_retry: bool,
 }
 
-/// Runs the call in one frame and appends its answer. Returns the id of an answered request. An error ends
-/// the connection.
+/// Runs the call in one frame and appends its answer. Returns the id of the call; `None` for a frame that is
+/// not a call. An error ends the connection.
 pub(super) fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,
@@ -70,14 +73,14 @@ pub(super) fn serve_frame<I: Interface + ?Sized>(
         Err(fault) => return Err(unreadable(&fault.to_string())),
     };
     let IncomingCall { id, deadline, .. } = call;
-    let call = TakenUp { id, deadline, call: call.method(), frame };
+    let call = ReceivedCall { id, deadline, call: call.method(), frame };
     serve_call(&call, I::surface(), context, answering, session, |call| {
         context.service.interface().serve(call)
     });
     Ok(Some(id))
 }
 
-/// As [`serve_frame`], for a frame that tarpc does not have.
+/// As [`serve_frame`], for a frame of our extension of tarpc's protocol.
 fn serve_extension<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,
@@ -88,7 +91,7 @@ fn serve_extension<I: Interface + ?Sized>(
         FromClient::Call { id, object, deadline, call } => {
             match session.as_ref().map_or_else(|| Err(no_object(object)), |session| session.object(object)) {
                 Ok(object) => {
-                    let call = TakenUp { id, deadline, call: split_variant(call), frame };
+                    let call = ReceivedCall { id, deadline, call: split_variant(call), frame };
                     serve_call(&call, object.surface(), context, answering, session, |call| {
                         object.serve(call)
                     });
@@ -112,8 +115,8 @@ fn serve_extension<I: Interface + ?Sized>(
     Ok(None)
 }
 
-/// Drops the later answer to the call `id`, which is answered as cancelled. Any other call has run already,
-/// since calls run in order. Returns the id of a call that was answered.
+/// Answers the call `id` as cancelled, if its answer is still to come. Otherwise it has been answered
+/// already, since calls run in order. Returns the id if it was cancelled.
 fn cancel(id: u64, session: &mut Option<Box<Session>>, answering: &mut Answering<'_>) -> Option<u64> {
     let session = session.as_mut()?;
     serving::run(|| session.cancel(id)).then(|| {
@@ -124,7 +127,7 @@ fn cancel(id: u64, session: &mut Option<Box<Session>>, answering: &mut Answering
 }
 
 /// A call whose frame was read.
-struct TakenUp<'f> {
+struct ReceivedCall<'f> {
     id: u64,
     deadline: Duration,
     /// The wire name of the method and its arguments; `None` if it is no call.
@@ -135,7 +138,7 @@ struct TakenUp<'f> {
 
 /// Runs a call and appends its answer, or a refusal. A call that waits at a gate is parked.
 fn serve_call<I: Interface + ?Sized>(
-    call: &TakenUp<'_>,
+    call: &ReceivedCall<'_>,
     surface: &'static Surface,
     context: &CallContext<I>,
     answering: &mut Answering<'_>,
@@ -144,7 +147,7 @@ fn serve_call<I: Interface + ?Sized>(
 ) {
     let served = try_serve_call(call, surface, context, answering, target);
     let parked = served.and_then(|parked| match parked {
-        Some(gate) => park(call, gate, context, answering, session),
+        Some(parked) => park(call, parked, context, answering, session),
         None => Ok(()),
     });
     if let Err(error) = parked {
@@ -154,7 +157,7 @@ fn serve_call<I: Interface + ?Sized>(
 
 /// Keeps a call until its turn at the gate has come.
 fn park<I: ?Sized>(
-    call: &TakenUp<'_>,
+    call: &ReceivedCall<'_>,
     gate: ParkedCall,
     context: &CallContext<I>,
     answering: &mut Answering<'_>,
@@ -171,7 +174,7 @@ fn park<I: ?Sized>(
 /// As [`serve_call`], unless the deadline of the call has passed. An error refuses the call. `Some` is the
 /// gate at which it waits.
 fn try_serve_call<I: Interface + ?Sized>(
-    call: &TakenUp<'_>,
+    call: &ReceivedCall<'_>,
     surface: &'static Surface,
     context: &CallContext<I>,
     answering: &mut Answering<'_>,
@@ -191,7 +194,7 @@ fn try_serve_call<I: Interface + ?Sized>(
     let begin = outgoing.len();
     let call_deadline = arrived.checked_add(call.deadline);
     *answers_by = call_deadline.unwrap_or(now + FAR_FUTURE);
-    // What the hook returns for a call that has run does not change what has become of it.
+    // Whether the call is pending or parked is known from the call itself, whatever the hook returns.
     let (mut is_pending, mut parked) = (false, None);
     let served = enclose_response(call.id, context.limits.frame_size, outgoing, |answer, limit| {
         let mut serve = || {
@@ -224,7 +227,7 @@ fn try_serve_call<I: Interface + ?Sized>(
         served?;
         return Ok(parked);
     }
-    memory_of_answer(outgoing.len() - begin).map_err(|error| {
+    charge_answer_memory(outgoing.len() - begin).map_err(|error| {
         outgoing.truncate(begin);
         handles.discard();
         error.with("method", name)

@@ -275,7 +275,7 @@ impl Session {
                 answer.write(out, limit, &mut **handles).map(drop)
             })
         });
-        let sent = written.and_then(|()| memory_of_answer(bytes.len() - begin));
+        let sent = written.and_then(|()| charge_answer_memory(bytes.len() - begin));
         if let Err(error) = sent {
             bytes.truncate(begin);
             handles.discard();
@@ -379,7 +379,7 @@ impl OpenParked {
 
 /// Accounts for the memory of a large answer. A small answer is always sent, because its call may have had
 /// effects.
-pub(super) fn memory_of_answer(bytes: usize) -> Result<()> {
+pub(super) fn charge_answer_memory(bytes: usize) -> Result<()> {
     if bytes > LARGE_FRAME { memory::charge(bytes) } else { Ok(()) }
 }
 

@@ -6,8 +6,8 @@
 //! # The races
 //!
 //! - *A directory is removed as stale before it is locked*: it is created under a temporary name and renamed
-//!   once locked. After locking, its creator checks that the lock file still has its path, and otherwise
-//!   retries under another name.
+//!   once locked. It may be removed before that, too: after locking, its creator checks that the lock file
+//!   still has its path, and otherwise retries under another name.
 //! - *A directory is created again while a stale one of the same name is removed*: names are never reused.
 //!   The lock is held while a stale one is removed, and is first compared with the file at its path.
 //! - *A process dies while it creates or removes a directory*: the remains are unlocked or empty, and both

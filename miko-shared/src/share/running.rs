@@ -45,7 +45,7 @@ pub(super) struct UdsLease {
     pub(super) directory: Directory,
     pub(super) in_use: Rc<Cell<bool>>,
     pub(super) owner: Pid,
-    /// Dropped when the share ends.
+    /// Restores the action of SIGCHLD when the share ends.
     pub(super) _child_status: SigchldGuard,
 }
 
@@ -159,7 +159,7 @@ fn report<R: DeserializeOwned>(worker: ReapedWorker) -> WorkerReport<R> {
     }
 }
 
-/// Decodes the result of a worker: the number of its calls and the outcome of its block.
+/// Decodes the result of a worker: the number of its calls and the outcome of its closure.
 fn outcome<R: DeserializeOwned>(worker: &ReapedWorker) -> (u64, Outcome<R>) {
     let fault = match rmp_serde::from_slice::<WorkerResult<R>>(&worker.result) {
         Ok(WorkerResult { result, calls }) => {

@@ -25,7 +25,8 @@ impl CommitLog {
         self.is_observed
     }
 
-    /// Adds the write sets of one committed write. `last` is the last commit number that it was given.
+    /// Adds the write sets of one committed write. Each record that it wrote has a commit number; `last` is
+    /// that of the last one.
     pub(super) fn push(&mut self, last: CommitSeq, sets: Vec<WriteSet>) {
         if self.is_observed {
             self.commits.extend(commit_of(last, sets));
@@ -61,7 +62,7 @@ fn merged(changes: impl Iterator<Item = RowChange<RowId, Row>>) -> Vec<RowChange
     merged
 }
 
-/// The change of a record; `None` if it is none, or the record was and is deleted.
+/// The change of a record; `None` if the record is unchanged, or was and is deleted.
 fn record_change(change: &RowChange<RowId, Row>) -> Option<RecordChange> {
     let record = |row: &Option<Row>| row.as_ref().and_then(Row::view).map(Record::from);
     let (before, after) = (record(&change.before), record(&change.after));

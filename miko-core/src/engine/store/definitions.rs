@@ -88,7 +88,7 @@ impl<T: Storage> Store<T> {
     /// Advances the time of the running write to the time at which `name` was last released, if that is
     /// later. Two definitions of a name are thus never valid at the same time, even if the clock was set back
     /// or the release got a time in the future to follow an earlier write.
-    pub(super) fn advance_time_past_release(&mut self, name: &str) {
+    pub(super) fn advance_time_past_name_release(&mut self, name: &str) {
         if let Some(released) = self.released(name) {
             self.transaction_time = self.transaction_time.max(released);
         }

@@ -276,7 +276,7 @@ fn not_found(pk: &str) -> Error {
 mod tests {
     use super::*;
     use crate::mode::Mode;
-    use crate::storage::naive::{Fault, NaiveStorage};
+    use crate::storage::naive::{InjectedFailure, NaiveStorage};
 
     #[test]
     fn a_piece_that_could_not_be_written_may_be_sent_again_or_left_out() {
@@ -284,7 +284,7 @@ mod tests {
         for (sent_again, content) in [(true, "onetwo"), (false, "one")] {
             let mut file = store.begin_file("text/plain").unwrap();
             store.append_to_file(&mut file, b"one").unwrap();
-            store.storage.apply_faults.push_back(Some(Fault::Incomplete));
+            store.storage.apply_failures.push_back(Some(InjectedFailure::Incomplete));
             store.append_to_file(&mut file, b"two").unwrap_err();
             if sent_again {
                 store.append_to_file(&mut file, b"two").unwrap();

@@ -71,7 +71,7 @@ impl<'s, T: Storage> Import<'s, T> {
     /// Puts the definitions into force and checks the written records. Returns the number of records.
     pub(super) fn finish(mut self, check: RuleCheck, problems: &mut WorldletFaults) -> Result<u64> {
         let has_definitions = !self.definition_pointers.is_empty();
-        let added = self.name_definitions(check, problems)?;
+        let added = self.claim_definition_names(check, problems)?;
         let Self { store, commit_before, now, records, removed_classes, files, .. } = self;
         if has_definitions && store.is_temporal {
             let faults = store.load_name_history()?;
@@ -96,13 +96,13 @@ impl<'s, T: Storage> Import<'s, T> {
         Ok(records)
     }
 
-    /// Enters the names of the imported definitions and returns those definitions. This waits until all
+    /// Claims the names of the imported definitions and returns those definitions. This waits until all
     /// versions have been read, because only current definitions must have unique names, and the order of the
     /// text does not tell which version is the current one.
     ///
     /// Also reports rules that no value can satisfy, of current definitions only: no record is checked
     /// against a past one.
-    fn name_definitions(
+    fn claim_definition_names(
         &mut self,
         check: RuleCheck,
         problems: &mut WorldletFaults,
@@ -149,7 +149,7 @@ pub(super) enum RuleCheck {
     Refuse,
     /// Reports them as warnings.
     Warn,
-    /// Does not look for them: the database that wrote the versions has validated them.
+    /// Does not report them: the database that wrote the versions has validated them.
     Skip,
 }
 
@@ -188,7 +188,7 @@ impl<T: Storage> Store<T> {
                     .filter(|fault| fault.details.get("class") != Some(&uns::CLASS.into()));
                 of_records.for_each(|fault| report_rule_fault(fault.clone(), check, problems));
             }
-            if self.needs_bucket(&stack) {
+            if self.derives_from_bucket(&stack) {
                 let (references, faults) = self.index_values(id, (&stack, &bucket))?;
                 self.defer_reference_checks(id, references);
                 problems.refuse_all(faults, |fault| place.with_pointer(fault));
@@ -255,8 +255,8 @@ impl<T: Storage> Sink for Import<'_, T> {
                 if created_at == row.created_at {
                     return Ok(());
                 }
-                // The row keeps its commit, by which `upsert` recognizes the rows that this import has
-                // written.
+                // A change takes a commit number, but the row keeps its own: `upsert` recognizes the rows
+                // that this import has written by theirs.
                 self.store.next_commit();
                 let after = Row { created_at, ..row.clone() };
                 return self.store.apply_row(RowChange::replace(id, row, after));
@@ -392,10 +392,10 @@ impl<T: Storage> Import<'_, T> {
             commit: self.store.next_commit(),
             instance_pk: None,
         };
-        if let Some(released) =
-            defined_by(&record.stack, &record.bucket).and_then(|it| self.store.released(&it))
-        {
-            row.updated_at = row.updated_at.max(released);
+        // A definition begins after its name became free.
+        let defined = defined_by(&record.stack, &record.bucket);
+        if let Some(name_released_at) = defined.and_then(|name| self.store.released(&name)) {
+            row.updated_at = row.updated_at.max(name_released_at);
         }
         let Some((id, found)) = self.store.storage.find(&record.pk)? else {
             row.instance_pk = self.store.next_instance_pk(row.updated_at);
@@ -411,7 +411,8 @@ impl<T: Storage> Import<'_, T> {
             return self.store.apply_row(RowChange::replace(id, found, row)).map(|()| Some(id));
         }
         let replaced = found.state.clone();
-        if has_same_content(&found, &row) {
+        if is_same_version(&found, &row) {
+            // Written for its new commit, by which `check_imported` finds what is to be checked.
             row.instance_pk.clone_from(&found.instance_pk);
             self.store.apply_row(RowChange::replace(id, found, row))?;
         } else {
@@ -479,6 +480,6 @@ impl<T: Storage> Import<'_, T> {
 }
 
 /// Whether two rows have the same content and the same times.
-fn has_same_content(one: &Row, other: &Row) -> bool {
+fn is_same_version(one: &Row, other: &Row) -> bool {
     (&one.state, one.created_at, one.updated_at) == (&other.state, other.created_at, other.updated_at)
 }

@@ -56,7 +56,7 @@ pub(super) struct Derived {
 impl<T: Storage> Store<T> {
     /// Whether changing the index entries of such a record needs its bucket: a class of the stack has
     /// constraints or holds references, or the record is a definition, whose name is in its bucket.
-    pub(super) fn needs_bucket(&self, stack: &Map<String, Value>) -> bool {
+    pub(super) fn derives_from_bucket(&self, stack: &Map<String, Value>) -> bool {
         stack::classes(stack).into_iter().any(|name| {
             let class = self.catalog.class(name);
             name == uns::CLASS
@@ -74,7 +74,7 @@ impl<T: Storage> Store<T> {
     ) -> Result<Derived> {
         let mut derived = Derived { entries: Vec::new(), references: Vec::new() };
         if write.added_entries.is_empty() {
-            // For its capacity.
+            // Reuses the allocation.
             derived.entries = std::mem::take(&mut write.added_entries);
         }
         derived.entries.reserve(8);
@@ -92,6 +92,7 @@ impl<T: Storage> Store<T> {
         write: &mut WriteSet,
     ) -> Result<()> {
         for class in stack::classes(stack) {
+            // The history of class names is read from the definitions.
             if class == uns::CLASS && self.is_temporal {
                 write.others_mut().definitions.push(row);
             }
@@ -119,8 +120,8 @@ impl<T: Storage> Store<T> {
                 if is_unique && let Some(value) = class.key(constraint, facet.bucket) {
                     entries.push(IndexEntry::Unique { constraint: id, value, row });
                 }
-                // Selects look up values of the shared bucket. The entry of a unique value serves them,
-                // unless the value is of an own bucket: then that of the shared bucket has an entry, too.
+                // Selects look up values of the shared bucket only. If the platter has a bucket of its own,
+                // the unique value above comes from that: the shared value needs an entry of its own.
                 if (!is_unique || facet.platter.is_some())
                     && let Some(value) = class.key(constraint, shared)
                 {
@@ -153,7 +154,8 @@ impl<T: Storage> Store<T> {
         self.derive_values(row, record, &self.catalog, &mut derived, &mut write)?;
         write.change_entries(Vec::new(), derived.entries);
         let mut faults = FaultList::default();
-        if !self.apply(write)?.is_empty() {
+        let taken_values = self.apply(write)?;
+        if !taken_values.is_empty() {
             self.report_unique_violations(Some(row), record, &mut faults)?;
         }
         Ok((derived.references, faults))

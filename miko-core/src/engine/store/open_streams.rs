@@ -129,7 +129,7 @@ fn size_of_row(row: &Row) -> usize {
 }
 
 fn expired() -> Error {
-    let message = "the stream cannot go on: too much was overwritten that it had yet to show, or a file was \
+    let message = "the stream cannot go on: too much was overwritten while it was open, or a file was \
                    deleted while it exported";
     Error::new(ErrorId::STREAM_EXPIRED, message)
 }

@@ -41,7 +41,7 @@ impl<T: Storage> Store<T> {
             match self.definition_record(&name)? {
                 None => {
                     let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
-                    self.advance_time_past_release(&name);
+                    self.advance_time_past_name_release(&name);
                     let (mut write, mut members) = (WriteSet::default(), Vec::new());
                     let stack_text = Object::from(&stack).into_string();
                     let (id, ..) = self.stage_insert(&bucket, stack_text, &Map::new(), &mut write)?;

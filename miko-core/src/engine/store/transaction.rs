@@ -5,7 +5,6 @@
 //!
 //! | scope | event | storage | next scope | the write |
 //! | --- | --- | --- | --- | --- |
-//! | none | write begins | `begin` | none | own |
 //! | none | deferrable write begins, if storage may defer a commit | `begin` | deferred | shared |
 //! | deferred, below its limit | deferrable write begins | – | deferred | shared |
 //! | deferred, at its limit | deferrable write begins | `commit`, `begin` | deferred | shared |
@@ -66,7 +65,7 @@ const RECORDS_PER_DEFERRED: i64 = 8;
 /// Whether a write may share its transaction and its commit with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum CommitSharing {
-    /// Its commit may be deferred: it only adds rows, and cannot reach the memory limit.
+    /// Its commit may be deferred: it only adds rows, and is too small to reach the memory limit.
     Deferrable,
     /// It may be part of a group.
     Groupable,
@@ -92,20 +91,20 @@ struct CallGroup {
     has_uncommitted: bool,
     /// The running call.
     call: usize,
-    /// The number of its writes that have ended.
+    /// The number of writes of that call that have ended.
     writes: usize,
     /// The writes of the open transaction.
     log: Vec<LoggedWrite>,
     failure: Option<GroupFailure>,
 }
 
-/// A write of a group that has ended.
+/// A finished write of the open group.
 #[derive(Debug)]
 struct LoggedWrite {
     call: usize,
     /// The number of writes of the call before this one.
     earlier: usize,
-    /// The last commit number that it was given.
+    /// The commit number of the last record that it wrote.
     last: CommitSeq,
     sets: Vec<WriteSet>,
 }
@@ -141,15 +140,15 @@ impl Transaction {
     /// Those of storage; in a group that has failed, the error of that. No write has begun then.
     pub(super) fn begin(
         &mut self,
-        isolation: CommitSharing,
+        sharing: CommitSharing,
         records: i64,
         storage: &mut impl Storage,
     ) -> Result<()> {
         debug_assert!(self.write.is_none(), "a write does not contain another one");
-        let shares_transaction = match (&mut self.scope, isolation) {
+        let shares_transaction = match (&mut self.scope, sharing) {
             (OpenScope::Deferred { writes, limit }, CommitSharing::Deferrable) if *writes < *limit => {
                 if !storage.in_transaction() {
-                    abort_without_answered_writes();
+                    abort_after_losing_answered_writes();
                 }
                 *writes += 1;
                 true
@@ -210,8 +209,8 @@ impl Transaction {
         Ok(conflicts)
     }
 
-    /// Ends the running write. If its transaction is its own, commits that. `last` is the last commit number
-    /// that it was given.
+    /// Ends the running write. If its transaction is its own, commits that. `last` is the commit
+    /// number of the last record that it wrote.
     ///
     /// # Errors
     /// Those of storage. The write is still running then, and is to be undone.
@@ -255,7 +254,7 @@ impl Transaction {
             OpenScope::Group(group) => {
                 group.rebuild(storage, &mut self.commits);
             }
-            _ => abort_without_answered_writes(),
+            _ => abort_after_losing_answered_writes(),
         }
     }
 
@@ -270,7 +269,7 @@ impl Transaction {
     pub(super) fn commit_deferred(&mut self, storage: &mut impl Storage) -> Result<()> {
         if let OpenScope::Deferred { .. } = self.scope {
             self.scope = OpenScope::None;
-            storage.commit().unwrap_or_else(|_| abort_without_answered_writes());
+            storage.commit().unwrap_or_else(|_| abort_after_losing_answered_writes());
         }
         Ok(())
     }
@@ -380,7 +379,8 @@ impl CallGroup {
         Ok(())
     }
 
-    /// Begins the transaction anew, with the writes that have ended: storage has lost it.
+    /// Begins the transaction anew, with the writes that have ended: storage has lost it, or an inverse has
+    /// failed. If that fails, commits them one by one.
     fn rebuild(&mut self, storage: &mut impl Storage, commits: &mut CommitLog) {
         storage.roll_back();
         let applied = storage
@@ -415,7 +415,7 @@ fn revert(sets: Vec<WriteSet>, storage: &mut impl Storage) -> Result<()> {
 }
 
 /// Ends the process, as Rust does where memory is exhausted: storage has lost writes that were answered.
-fn abort_without_answered_writes() -> ! {
+fn abort_after_losing_answered_writes() -> ! {
     eprintln!("mikobase: memory is exhausted: the records in memory are lost");
     std::process::abort()
 }

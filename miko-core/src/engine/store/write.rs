@@ -45,7 +45,7 @@ impl<T: Storage> Store<T> {
                 })?;
         }
         if let Some(definition) = &definition {
-            self.advance_time_past_release(&definition.name);
+            self.advance_time_past_name_release(&definition.name);
         }
         let mut write = self.transaction.empty_set();
         let stack_text = stack_text(&stack, class.as_deref());
@@ -109,7 +109,8 @@ impl<T: Storage> Store<T> {
         id: RowId,
         record: StackAndBucket<'_>,
     ) -> Result<()> {
-        if self.apply(write)?.is_empty() {
+        let taken_values = self.apply(write)?;
+        if taken_values.is_empty() {
             return Ok(());
         }
         let mut faults = FaultList::default();
@@ -134,7 +135,10 @@ impl<T: Storage> Store<T> {
         let mut stack = Cow::Owned(match stack {
             None => old_stack.clone(),
             Some(StackInput::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
-            Some(StackInput::Whole(stack)) => stack.into_map(stack::take_shadow(&mut old_stack.clone())),
+            Some(StackInput::Whole(stack)) => {
+                let old_shadow = stack::take_shadow(&mut old_stack.clone());
+                stack.into_map(old_shadow)
+            }
         });
         let extras = merge_extras(old.extras.as_deref(), extras)?;
         let mut write = self.transaction.empty_set();
@@ -166,7 +170,7 @@ impl<T: Storage> Store<T> {
                 )
             })?;
         if let Some(definition) = &definition {
-            self.advance_time_past_release(&definition.name);
+            self.advance_time_past_name_release(&definition.name);
         }
         let state = State { bucket: text(&bucket), stack: text(&stack), extras: extras_text(&extras) };
         let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
@@ -203,7 +207,7 @@ impl<T: Storage> Store<T> {
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let stack = map(&old.stack)?;
         // The bucket is parsed only if index entries are derived from it.
-        let bucket = if self.needs_bucket(&stack) { map(&old.bucket)? } else { Map::new() };
+        let bucket = if self.derives_from_bucket(&stack) { map(&old.bucket)? } else { Map::new() };
         let mut write = self.transaction.empty_set();
         let entries = self.derive(id, (&stack, &bucket), &mut write)?.entries;
         write.change_entries(entries, Vec::new());
@@ -266,7 +270,8 @@ impl<T: Storage> Store<T> {
         for class in &removed {
             self.refuse_if_inherited(class)?;
         }
-        self.redefine(new.into_iter().collect(), &removed, self.last.get().commit)
+        let last_commit = self.last.get().commit;
+        self.redefine(new.into_iter().collect(), &removed, last_commit)
     }
 
     /// Checks that no class inherits from `class`.

@@ -1,8 +1,9 @@
 //! The file of a worldlet: locking it, and replacing it at each commit.
 //!
 //! A save writes a new file beside the old one and renames it over the old one, so one of the two always
-//! exists. The lock (`flock`) is on the file that has the name: the new file is locked before it is renamed.
-//! A process that has opened and locked the file must therefore check that the file still has the name.
+//! exists. The lock (`flock`) belongs to a file, not to its path: the new file is locked before it is
+//! renamed. A process that has opened and locked a file must therefore check that the path still leads to
+//! that file.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, ErrorKind, Write};

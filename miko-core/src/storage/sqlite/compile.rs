@@ -14,8 +14,8 @@ macro_rules! select_record {
 pub(super) use select_record;
 
 /// Compiles the statement that selects the records, with the columns of [`select_record!`]. If the plan has a
-/// residual filter, the statement returns every candidate in order of creation, without limit: the evaluator
-/// (`query/evaluate.rs`) filters, sorts and limits them.
+/// filter that SQL cannot evaluate, the statement returns every candidate in order of creation, without
+/// limit: the evaluator (`query/evaluate.rs`) filters, sorts and limits them.
 pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
     let select = plan.select;
     let mut statement = SqlBuilder::default();
@@ -112,8 +112,8 @@ fn push_access_path(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
     }
 }
 
-/// Appends the lookup of values in an index, as tables and `WHERE` clause. For one value of an index that is
-/// not unique, the key of `indexed_value` yields the records in order of creation.
+/// Appends the lookup of values in an index, which is a constraint, as tables and `WHERE` clause. For one
+/// value of an index that is not unique, the key of `indexed_value` yields the records in order of creation.
 fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
     let push_entries = |statement: &mut SqlBuilder| {
         statement.push("constraint_id = ").push_bind(lookup.constraint.0);

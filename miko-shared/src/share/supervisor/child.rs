@@ -83,7 +83,7 @@ impl ChildProcess {
     }
 }
 
-/// The time after `duration` from now; `None` if no clock reaches it.
+/// The time after `duration` from now; `None` if an `Instant` cannot represent it.
 pub(super) fn after(duration: Duration) -> Option<Instant> {
     Instant::now().checked_add(duration)
 }
@@ -193,10 +193,10 @@ impl WorkerChild {
         self.kill_timer.until
     }
 
-    /// Moves the time of its SIGTERM forward to `until`, unless it is earlier already.
+    /// Makes its next signal a SIGTERM at `until`, unless a signal is due earlier.
     pub(super) fn end_by(&mut self, until: Option<Instant>) {
         let Some(until) = until else { return };
-        if self.kill_timer.until.is_none_or(|earlier| earlier > until) {
+        if self.kill_timer.until.is_none_or(|due| due > until) {
             self.kill_timer = KillTimer { until: Some(until), signal: Signal::SIGTERM, is_timeout: false };
         }
     }
@@ -272,8 +272,8 @@ impl Pipe {
     }
 }
 
-/// Creates a pipe and returns its read and its write end. Programs that the worker executes do not inherit
-/// it.
+/// Creates a pipe and returns its read and its write end. Programs that the worker executes inherit only
+/// copies of the write end, as which stdout and stderr may serve.
 pub(super) fn output_pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC)
         .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no pipe to a worker can be made", fault))

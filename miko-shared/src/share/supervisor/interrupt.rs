@@ -31,7 +31,8 @@ struct Listeners {
     /// The process that owns this state. A forked process resets it.
     owner: Option<Pid>,
     count: usize,
-    /// Never closed, because a handler may be about to write to it.
+    /// The owner never closes it, because its handler may be about to write to it. A forked process may close
+    /// its copy: its handler does not write.
     descriptor: Option<Arc<EventFd>>,
     action_before: Option<SigAction>,
 }

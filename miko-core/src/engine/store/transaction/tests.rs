@@ -14,13 +14,13 @@ use crate::mode::Mode;
 use crate::query;
 use crate::response::Results;
 use crate::storage::ids::{CommitSeq, RowId};
-use crate::storage::naive::{Fault, NaiveStorage};
+use crate::storage::naive::{InjectedFailure, NaiveStorage};
 use crate::storage::sqlite::Sqlite;
 
 /// A call: it inserts rows, and ends.
 #[derive(Debug, Clone)]
 struct Call {
-    isolation: CommitSharing,
+    sharing: CommitSharing,
     rows: usize,
     end: CallEnd,
 }
@@ -47,21 +47,21 @@ enum GroupCall {
     FailedRead,
 }
 
-/// A sequence of steps, each with the faults of storage during it.
+/// A sequence of steps, each with the failures of storage during it: of `apply`, and of `commit`.
 #[derive(Debug, Clone)]
 struct Scenario {
     may_defer_commit: bool,
-    steps: Vec<(Step, Vec<Option<Fault>>, Vec<bool>)>,
+    steps: Vec<(Step, Vec<Option<InjectedFailure>>, Vec<bool>)>,
 }
 
 fn call() -> impl Strategy<Value = Call> {
-    let isolation = prop_oneof![
+    let sharing = prop_oneof![
         3 => Just(CommitSharing::Deferrable),
         3 => Just(CommitSharing::Groupable),
         1 => Just(CommitSharing::Separate),
     ];
     let end = prop_oneof![4 => Just(CallEnd::Answer), 1 => Just(CallEnd::Error), 1 => Just(CallEnd::Panic)];
-    (isolation, 0..3_usize, end).prop_map(|(isolation, rows, end)| Call { isolation, rows, end })
+    (sharing, 0..3_usize, end).prop_map(|(sharing, rows, end)| Call { sharing, rows, end })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -76,25 +76,27 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn scenario() -> impl Strategy<Value = Scenario> {
-    let fault = prop_oneof![
-        6 => Just(None), 1 => Just(Some(Fault::Incomplete)), 1 => Just(Some(Fault::RolledBack))
+    let failure = prop_oneof![
+        6 => Just(None),
+        1 => Just(Some(InjectedFailure::Incomplete)),
+        1 => Just(Some(InjectedFailure::RolledBack)),
     ];
-    let apply_faults = prop::collection::vec(fault, 0..12);
-    let commit_faults = prop::collection::vec(prop::bool::weighted(0.3), 0..6);
-    let steps = prop::collection::vec((step(), apply_faults, commit_faults), 1..12);
+    let apply_failures = prop::collection::vec(failure, 0..12);
+    let commit_failures = prop::collection::vec(prop::bool::weighted(0.3), 0..6);
+    let steps = prop::collection::vec((step(), apply_failures, commit_failures), 1..12);
     (any::<bool>(), steps).prop_map(|(may_defer_commit, mut steps)| {
-        for (step, apply_faults, commit_faults) in &mut steps {
+        for (step, apply_failures, commit_failures) in &mut steps {
             // Storage in memory that loses its transaction, or fails again while a write is undone, ends the
             // process.
             if may_defer_commit {
-                apply_faults.retain(|fault| !matches!(fault, Some(Fault::RolledBack)));
-                apply_faults.truncate(1);
-                commit_faults.clear();
+                apply_failures.retain(|fault| !matches!(fault, Some(InjectedFailure::RolledBack)));
+                apply_failures.truncate(1);
+                commit_failures.clear();
             }
-            // What a panic undoes is known only without faults.
+            // What a panic undoes is known only without failures.
             if let Step::Group { panics: true, calls } = step {
-                apply_faults.clear();
-                commit_faults.clear();
+                apply_failures.clear();
+                commit_failures.clear();
                 calls.retain(|call| !matches!(call, GroupCall::FailedRead));
             }
         }
@@ -124,7 +126,7 @@ impl Run {
         self.calls += 1;
         let pks: Vec<String> = (0..call.rows).map(|row| format!("call {} row {row}", self.calls)).collect();
         let write = catch_unwind(AssertUnwindSafe(|| {
-            self.store.write(call.isolation, |store| {
+            self.store.write(call.sharing, |store| {
                 pks.iter().try_for_each(|pk| insert(store, pk))?;
                 match call.end {
                     CallEnd::Answer => Ok(()),
@@ -143,8 +145,7 @@ impl Run {
         let mut committed = 0;
         for (index, call) in calls.iter().enumerate() {
             self.store.begin_call(index);
-            if let GroupCall::Stream | GroupCall::Write(Call { isolation: CommitSharing::Separate, .. }) =
-                call
+            if let GroupCall::Stream | GroupCall::Write(Call { sharing: CommitSharing::Separate, .. }) = call
             {
                 committed = index;
             }
@@ -159,7 +160,7 @@ impl Run {
                     Vec::new()
                 }
             });
-            if let GroupCall::Write(Call { isolation: CommitSharing::Separate, .. }) = call {
+            if let GroupCall::Write(Call { sharing: CommitSharing::Separate, .. }) = call {
                 committed = index + 1;
             }
         }
@@ -211,12 +212,12 @@ proptest! {
     fn the_store_has_what_was_answered(scenario in scenario()) {
         let mut run = Run::new(scenario.may_defer_commit);
         let mut observed: Vec<Vec<String>> = Vec::new();
-        for (step, apply_faults, commit_faults) in &scenario.steps {
-            run.store.storage.apply_faults = apply_faults.iter().copied().collect();
-            run.store.storage.commit_faults = commit_faults.iter().copied().collect();
+        for (step, apply_failures, commit_failures) in &scenario.steps {
+            run.store.storage.apply_failures = apply_failures.iter().copied().collect();
+            run.store.storage.commit_failures = commit_failures.iter().copied().collect();
             run.step(step);
-            run.store.storage.apply_faults.clear();
-            run.store.storage.commit_faults.clear();
+            run.store.storage.apply_failures.clear();
+            run.store.storage.commit_failures.clear();
             let answered: Vec<String> = run.answered.concat();
             let numbered =
                 (1..).zip(&answered).map(|(number, pk)| (RowId(number), CommitSeq(number), pk.clone()));
@@ -230,28 +231,28 @@ proptest! {
 
 #[test]
 fn a_call_that_is_lost_in_part_says_how_many_of_its_writes_are_committed() {
-    // The writes of each call, whether its first is committed early, as by a stream, and how the commits fail
-    // at the end: that of the group, then those of the writes one by one.
+    // The writes of each call; whether its first is committed early, as by a stream; which commits fail at
+    // the end: that of the group, then those of the writes one by one. Then what is expected: the first call
+    // that has failed, and how many of its writes are committed.
     type Case = (&'static [usize], bool, &'static [bool], usize, Option<usize>);
     let cases: [Case; 3] = [
         (&[1, 3], false, &[true, false, false, false, true], 1, Some(2)),
         (&[1, 3], false, &[true, false, true], 1, None),
         (&[2, 0], true, &[true, true], 0, Some(1)),
     ];
-    for (writes, is_settled, commit_faults, lost, committed) in cases {
+    for (writes, is_settled, commit_failures, lost, committed) in cases {
         let mut run = Run::new(false);
         run.store.begin_group().unwrap();
         for (call, count) in writes.iter().enumerate() {
             run.store.begin_call(call);
             for write in 0..*count {
-                run.call(&Call { isolation: CommitSharing::Groupable, rows: 1, end: CallEnd::Answer })
-                    .unwrap();
+                run.call(&Call { sharing: CommitSharing::Groupable, rows: 1, end: CallEnd::Answer }).unwrap();
                 if is_settled && write == 0 {
                     run.store.transaction.settle(&mut run.store.storage).unwrap();
                 }
             }
         }
-        run.store.storage.commit_faults = commit_faults.iter().copied().collect();
+        run.store.storage.commit_failures = commit_failures.iter().copied().collect();
         let failure = run.store.end_group().unwrap_err();
         assert_eq!(failure.call, lost);
         let detail = failure.error.items()[0].details.get("committed");
