@@ -25,8 +25,8 @@ pub use miko_core::mikobase_rpc::{MikobaseAsync, MikobaseAsyncClient, MikobaseCl
 pub use miko_core::upload_rpc::UploadAsync;
 #[cfg(feature = "store")]
 pub use miko_core::{
-    Answers, AsOf, Check, Delta, Engine, Explanation, Import, Imported, LocalEngine, Merged, Mikobase,
-    MikobaseExt, Properties, Query, Record, Records, Response, ResponseEnvelope, Results, Schema,
+    Answers, AsOf, Bucket, Check, Delta, Engine, Explanation, Import, Imported, LocalEngine, Merged,
+    Mikobase, MikobaseExt, Properties, Query, Record, Records, Response, ResponseEnvelope, Results, Schema,
     SchemaChanges, SqliteEngine, Timestamp, Upload, Validation, Version, WorldletEngine, backend, json, q0,
     uns,
 };

@@ -4,10 +4,12 @@ use miko_rpc::{Bytes, Error, ErrorId, Remote, Result, Stream};
 use serde_json::{Map, Value, json};
 
 use crate::files::FileInfo;
-use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+use crate::mikobase::{
+    Bucket, Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation,
+};
 use crate::objects::{Import, Upload};
 use crate::record::{Record, Records};
-use crate::response::{Answers, Response};
+use crate::response::{Answers, Response, check_batch_size};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::version::Version;
@@ -82,6 +84,15 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     fn by_class(&self, class: &str) -> Result<Records> {
         let class = uns::parse(class)?;
         self.select(json!({"action": "select", "class": class}))
+    }
+
+    fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>> {
+        check_batch_size(pks.len())?;
+        pks.iter().map(|pk| self.record_by_pk(pk)).collect()
+    }
+
+    fn create_many(&self, _: &str, _: Vec<Bucket>) -> Result<Vec<String>> {
+        Err(read_only())
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {

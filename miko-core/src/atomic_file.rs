@@ -39,7 +39,8 @@ fn write_through(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Resul
     writer.flush().map_err(write_error)
 }
 
-/// Resolves a symbolic link: its target is replaced, and the link stays.
+/// Resolves a symbolic link: its target is replaced, and the link stays. A link to a missing file is itself
+/// replaced.
 fn resolve_links(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -35,7 +35,7 @@ pub trait Engine: Mikobase {
 
     /// Writes all records of a worldlet. Records with the same pk are overwritten. Class definitions apply to
     /// all records, wherever they occur in the worldlet. Records are checked and stored unchanged: no
-    /// defaults, no `collapse`, no reordered fields.
+    /// defaults are filled in, no white space is collapsed, no fields are reordered.
     ///
     /// With `trust`, validation faults become warnings. So an export of a Mikobase can always be imported,
     /// even if definitions changed after its records were written.
@@ -75,9 +75,9 @@ pub trait Engine: Mikobase {
         false
     }
 
-    /// Group commit: calls `call` with 0, 1 and so on until it returns `false`. Commits at once all changes
-    /// that it makes by calling this engine in this thread. A call that fails does not undo the others. Other
-    /// threads wait until the group has ended.
+    /// Group commit: calls `call` with 0, 1 and so on until it returns `false`. Commits in one commit all
+    /// changes that it makes by calling this engine in this thread. A call that fails does not undo the
+    /// others. Other threads wait until the group has ended.
     ///
     /// The default implementation runs the calls without grouping them.
     ///

@@ -49,6 +49,29 @@ pub trait MikobaseExt: Mikobase {
         self.q0(json!({"action": "create", "class": class, "bucket": bucket}))?.into_pk()
     }
 
+    /// Creates a record of `class` from each bucket, all or none, and returns their pks in the same order.
+    ///
+    /// ```
+    /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let crew = [json!({"name": "Spock"}), json!({"name": "Kirk"})];
+    /// let pks = db.create_all("starfleet.com/officer", &crew)?;
+    /// let records = db.records_by_pks(pks)?;
+    /// assert_eq!(records[1].as_ref().unwrap().bucket.get("name")?, Some(json!("Kirk")));
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); the detail `request` is the index of the bucket.
+    fn create_all(&self, class: &str, buckets: &[impl Serialize]) -> Result<Vec<String>> {
+        let bucket = |(index, bucket)| {
+            bucket_object(bucket).map(Value::from).map_err(|error| error.with_all("request", index))
+        };
+        self.create_many(class, buckets.iter().enumerate().map(bucket).collect::<Result<_>>()?)
+    }
+
     /// Replaces the bucket of a record.
     ///
     /// # Errors
@@ -155,7 +178,7 @@ pub trait MikobaseExt: Mikobase {
 
     /// Writes all records of a worldlet of any size, all or none. Records with the same pk are overwritten.
     /// Class definitions apply to all records, wherever they occur in the worldlet. Records are checked and
-    /// stored unchanged: no defaults, no `collapse`, no reordered fields.
+    /// stored unchanged: no defaults are filled in, no white space is collapsed, no fields are reordered.
     ///
     /// With `trust`, validation faults become warnings. So an export of a Mikobase can always be imported,
     /// even if definitions changed after its records were written.

@@ -14,10 +14,13 @@ use serde_json::{Map, Number, Value};
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
 pub(crate) use key::{IndexKey, index_key, with_length_prefixes};
-pub use miko_rpc::json::{BYTE_ORDER_MARK, MAX_DEPTH, from_text, parse, too_deep, type_name};
+pub use miko_rpc::json::{
+    BYTE_ORDER_MARK, MAX_DEPTH, from_text, nests_deeper_than, parse, too_deep, type_name,
+};
 pub(crate) use miko_rpc::json::{drop_iteratively, is_multiple, object_from_text, plain, reader, to_text};
 pub use object::Object;
 pub(crate) use object::serialize_raw;
+pub(crate) use object::text_of;
 
 /// The non-negative integer that a number is. `2.0` is the integer `2`, as in JSON Schema.
 pub(crate) fn non_negative_integer(number: &Number) -> Option<u64> {

@@ -46,7 +46,7 @@ pub use miko_rpc::{
     Stream, Warning, memory,
 };
 pub use mikobase::mikobase_rpc;
-pub use mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+pub use mikobase::{Bucket, Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 pub use objects::{Import, Upload, import_rpc, upload_rpc};
 pub use query::Check;
 pub use record::{Record, Records};

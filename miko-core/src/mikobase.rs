@@ -52,6 +52,23 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn by_class(&self, class: &str) -> Result<Records>;
 
+    /// Returns the records with these pks, in the same order: `None` for one that does not exist or was
+    /// deleted. It answers what as many calls of [`record_by_pk`](Self::record_by_pk) would, at one time.
+    ///
+    /// # Errors
+    /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
+    /// answer exceeds the frame limit of the server.
+    #[interface(read)]
+    fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>>;
+
+    /// Creates a record of the class from each bucket, all or none. Returns their pks in the same order.
+    /// [`create_all`](crate::MikobaseExt::create_all) does the same with your own types.
+    ///
+    /// # Errors
+    /// As an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is
+    /// refused, with its index as detail `request`. Nothing is changed then.
+    fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>>;
+
     /// Runs many requests in one call: independently, or all or none if `atomic`.
     ///
     /// # Errors
@@ -166,6 +183,9 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn properties(&self) -> Result<Properties>;
 }
+
+/// The data of a record, as a JSON object.
+pub type Bucket = serde_json::Value;
 
 /// All class definitions as one JSON object, `{"classes": {name: definition}}`.
 pub type Schema = serde_json::Value;

@@ -2,7 +2,7 @@
 //!
 //! | subject | module |
 //! | --- | --- |
-//! | takes the keys of a request and reports those that are missing or unknown | [`fields`] |
+//! | takes the keys of a request and reports those that are missing or unknown | [`request_keys`] |
 //! | the typed requests | [`select`], [`mod@write`] |
 //! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
 //! | resolves placeholders | [`placeholder`] |

@@ -146,8 +146,8 @@ pub(crate) fn null_as_present<'de, D: Deserializer<'de>>(
 
 /// The binary form of a record: bucket and stack are opaque text.
 #[derive(Serialize, Deserialize)]
-struct RecordWire<Text> {
-    pk: Text,
+struct RecordWire<Pk, Text> {
+    pk: Pk,
     bucket: Text,
     stack: Text,
     extras: Option<Text>,
@@ -189,12 +189,12 @@ impl Serialize for Record {
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if !deserializer.is_human_readable() {
-            let wire = RecordWire::<String>::deserialize(deserializer)?;
+            let wire = RecordWire::<String, Object>::deserialize(deserializer)?;
             return Ok(Self {
                 pk: wire.pk,
-                bucket: Object::from_text_unchecked(wire.bucket),
-                stack: Object::from_text_unchecked(wire.stack),
-                extras: wire.extras.map(Object::from_text_unchecked),
+                bucket: wire.bucket,
+                stack: wire.stack,
+                extras: wire.extras,
                 created_at: Timestamp::from_millis(wire.created_at),
                 updated_at: Timestamp::from_millis(wire.updated_at),
             });

@@ -240,6 +240,17 @@ impl<'de> Deserialize<'de> for Response {
 /// `request-too-large` before any of its requests is parsed.
 pub const MAX_BATCH_REQUESTS: usize = 100_000;
 
+/// Refuses a batch of more requests.
+pub(crate) fn check_batch_size(found: usize) -> Result<()> {
+    if found <= MAX_BATCH_REQUESTS {
+        return Ok(());
+    }
+    let message = format!("a batch has at most {MAX_BATCH_REQUESTS} requests: send several batches");
+    Err(Error::new(ErrorId::REQUEST_TOO_LARGE, message)
+        .with("allowed", MAX_BATCH_REQUESTS)
+        .with("found", found))
+}
+
 /// The results of a batch, one per request in the same order.
 ///
 /// ```

@@ -31,7 +31,6 @@ use miko_rpc::{Error, ErrorId, ErrorItem, Result};
 use serde_json::Value;
 
 use crate::class::Constraint;
-use crate::record::Record;
 use crate::timestamp::Timestamp;
 use explain::Explanation;
 use ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
@@ -83,9 +82,6 @@ pub(crate) trait Storage: Sized + Send + 'static {
 
     /// The first row after `id` that was written after `commit`.
     fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>>;
-
-    /// The record with a pk, if it is active.
-    fn record(&self, pk: &str) -> Result<Option<Record>>;
 
     /// Calls `visit` with each version of a record, in order of time, and of their pks where times are equal.
     /// The last one is its row. `visit` does not use the storage.
@@ -156,6 +152,8 @@ pub(crate) struct Capabilities {
     pub(crate) is_temporal: bool,
     /// Whether a commit waits for a disk, so that it pays to commit several calls at once.
     pub(crate) has_slow_commit: bool,
+    /// Whether finding a record costs so much that those that were read last are kept beside storage.
+    pub(crate) has_slow_reads: bool,
     /// Whether creates may be answered before their transaction is committed: a crash loses the committed
     /// ones as well, and a commit costs much.
     pub(crate) may_defer_commit: bool,

@@ -201,19 +201,20 @@ pub(crate) fn read(reader: &mut dyn Read, sink: &mut dyn Sink, faults: &mut Worl
 /// ```
 pub fn is_temporal_worldlet(reader: &mut dyn Read) -> bool {
     #[derive(Deserialize, Default)]
-    struct HeadProperties {
+    struct TemporalProperty {
         #[serde(default)]
         temporal: bool,
     }
     #[derive(Deserialize)]
-    struct Head {
+    /// What tells that it is temporal.
+    struct TemporalMarks {
         #[serde(default)]
-        properties: HeadProperties,
+        properties: TemporalProperty,
         #[serde(default)]
         history: History,
     }
     serde_json::from_reader(without_byte_order_mark(reader))
-        .is_ok_and(|head: Head| head.properties.temporal || head.history.has_any)
+        .is_ok_and(|marks: TemporalMarks| marks.properties.temporal || marks.history.has_any)
 }
 
 /// Whether a history has any version.

@@ -24,6 +24,20 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// `invalid_request`, if `class` is not a UNS.
     fn by_class(&self, class: &str) -> Result<Records>;
+    /// Returns the records with these pks, in the same order: `None` for one that does not exist or was
+    /// deleted. It answers what as many calls of [`record_by_pk`](Self::record_by_pk) would, at one time.
+    ///
+    /// # Errors
+    /// `request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
+    /// answer exceeds the frame limit of the server.
+    fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>>;
+    /// Creates a record of the class from each bucket, all or none. Returns their pks in the same order.
+    /// [`create_all`](crate::MikobaseExt::create_all) does the same with your own types.
+    ///
+    /// # Errors
+    /// As an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is
+    /// refused, with its index as detail `request`. Nothing is changed then.
+    fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>>;
     /// Runs many requests in one call: independently, or all or none if `atomic`.
     ///
     /// # Errors
@@ -156,6 +170,28 @@ const _: () = {
         let _ = result_of_by_class::<Result<Records>>;
         fn argument_class_of_by_class<T: crate::rpc::Wire>() {}
         let _ = argument_class_of_by_class::<::std::string::String>;
+    }
+    {
+        fn result_of_records_by_pks<R: crate::rpc::Fallible>()
+        where
+            R::Value: crate::rpc::Wire,
+            R::Error: crate::rpc::Wire,
+        {}
+        let _ = result_of_records_by_pks::<Result<Vec<Option<Record>>>>;
+        fn argument_pks_of_records_by_pks<T: crate::rpc::Wire>() {}
+        let _ = argument_pks_of_records_by_pks::<Vec<String>>;
+    }
+    {
+        fn result_of_create_many<R: crate::rpc::Fallible>()
+        where
+            R::Value: crate::rpc::Wire,
+            R::Error: crate::rpc::Wire,
+        {}
+        let _ = result_of_create_many::<Result<Vec<String>>>;
+        fn argument_class_of_create_many<T: crate::rpc::Wire>() {}
+        let _ = argument_class_of_create_many::<::std::string::String>;
+        fn argument_buckets_of_create_many<T: crate::rpc::Wire>() {}
+        let _ = argument_buckets_of_create_many::<Vec<Bucket>>;
     }
     {
         fn result_of_batch<R: crate::rpc::Fallible>()
@@ -322,87 +358,101 @@ const _: () = {
                 (crate::rpc::bounded_ref(class), ()),
             )
         }
-        fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+        fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[4usize],
+                (&crate::rpc::bounded(pks), ()),
+            )
+        }
+        fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {
+            crate::rpc::call(
+                self,
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[5usize],
+                (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(buckets), ())),
+            )
+        }
+        fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+            crate::rpc::call(
+                self,
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[6usize],
                 (&crate::rpc::bounded(queries), (&crate::rpc::bounded(atomic), ())),
             )
         }
         fn history(&self, pk: &str) -> Result<Vec<Version>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[5usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[6usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
                 (&crate::rpc::bounded(schema), ()),
             )
         }
         fn export_schema(&self) -> Result<Schema> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize], ())
         }
         fn merge(&self, worldlet: Delta) -> Result<Merged> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
                 (&crate::rpc::bounded(worldlet), ()),
             )
         }
         fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
                 (crate::rpc::bounded_ref(mime), ()),
             )
         }
         fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn file_info(&self, pk: &str) -> Result<FileInfo> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn delete_file(&self, pk: &str) -> Result<()> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn collect_files(&self) -> Result<Vec<String>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize], ())
         }
         fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
                 (&crate::rpc::bounded(query), ()),
             )
         }
         fn export(&self) -> Result<Stream<Bytes>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize], ())
         }
         fn import(&self, trust: bool) -> Result<Remote<dyn Import>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
                 (&crate::rpc::bounded(trust), ()),
             )
         }
         fn properties(&self) -> Result<Properties> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize], ())
         }
     }
     #[automatically_derived]
@@ -422,6 +472,12 @@ const _: () = {
         }
         fn by_class(&self, class: &str) -> Result<Records> {
             Mikobase::by_class(&**self, class)
+        }
+        fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>> {
+            Mikobase::records_by_pks(&**self, pks)
+        }
+        fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {
+            Mikobase::create_many(&**self, class, buckets)
         }
         fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
             Mikobase::batch(&**self, queries, atomic)
@@ -475,6 +531,8 @@ const _: () = {
                 "validate",
                 "record_by_pk",
                 "by_class",
+                "records_by_pks",
+                "create_many",
                 "batch",
                 "history",
                 "import_schema",
@@ -503,9 +561,12 @@ const _: () = {
                             -> Result < Validation > { "query" : Query, } "record_by_pk"
                             -> Result < Option < Record > > { "pk" :
                             ::std::string::String, } "by_class" -> Result < Records > {
-                            "class" : ::std::string::String, } "batch" -> Result <
-                            Answers > { "queries" : Vec < Query >, "atomic" : bool, }
-                            "history" -> Result < Vec < Version > > { "pk" :
+                            "class" : ::std::string::String, } "records_by_pks" -> Result
+                            < Vec < Option < Record > > > { "pks" : Vec < String >, }
+                            "create_many" -> Result < Vec < String > > { "class" :
+                            ::std::string::String, "buckets" : Vec < Bucket >, } "batch"
+                            -> Result < Answers > { "queries" : Vec < Query >, "atomic" :
+                            bool, } "history" -> Result < Vec < Version > > { "pk" :
                             ::std::string::String, } "import_schema" -> Result <
                             SchemaChanges > { "schema" : Schema, } "export_schema" ->
                             Result < Schema > {} "merge" -> Result < Merged > {
@@ -580,9 +641,29 @@ const _: () = {
                         ),
                     )
                 }
-                "batch" => {
+                "records_by_pks" => {
                     call.run(
                         &mikobase_rpc::MIKOBASE_SURFACE.methods[4usize],
+                        |(pks, ()): (Vec<String>, ())| Mikobase::records_by_pks(
+                            self,
+                            pks,
+                        ),
+                    )
+                }
+                "create_many" => {
+                    call.run(
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[5usize],
+                        |
+                            (
+                                class,
+                                (buckets, ()),
+                            ): (::std::string::String, (Vec<Bucket>, ()))|
+                        Mikobase::create_many(self, &class, buckets),
+                    )
+                }
+                "batch" => {
+                    call.run(
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[6usize],
                         |(queries, (atomic, ())): (Vec<Query>, (bool, ()))| Mikobase::batch(
                             self,
                             queries,
@@ -592,7 +673,7 @@ const _: () = {
                 }
                 "history" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[5usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::history(
                             self,
                             &pk,
@@ -601,7 +682,7 @@ const _: () = {
                 }
                 "import_schema" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[6usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
                         |(schema, ()): (Schema, ())| Mikobase::import_schema(
                             self,
                             schema,
@@ -610,19 +691,19 @@ const _: () = {
                 }
                 "export_schema" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
                         |(): ()| Mikobase::export_schema(self),
                     )
                 }
                 "merge" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
                         |(worldlet, ()): (Delta, ())| Mikobase::merge(self, worldlet),
                     )
                 }
                 "write_file" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
                         |(mime, ()): (::std::string::String, ())| Mikobase::write_file(
                             self,
                             &mime,
@@ -631,7 +712,7 @@ const _: () = {
                 }
                 "read_file" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::read_file(
                             self,
                             &pk,
@@ -640,7 +721,7 @@ const _: () = {
                 }
                 "file_info" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::file_info(
                             self,
                             &pk,
@@ -649,7 +730,7 @@ const _: () = {
                 }
                 "delete_file" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::delete_file(
                             self,
                             &pk,
@@ -658,31 +739,31 @@ const _: () = {
                 }
                 "collect_files" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
                         |(): ()| Mikobase::collect_files(self),
                     )
                 }
                 "select_stream" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
                         |(query, ()): (Query, ())| Mikobase::select_stream(self, query),
                     )
                 }
                 "export" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
                         |(): ()| Mikobase::export(self),
                     )
                 }
                 "import" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
                         |(trust, ()): (bool, ())| Mikobase::import(self, trust),
                     )
                 }
                 "properties" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
                         |(): ()| Mikobase::properties(self),
                     )
                 }
@@ -776,6 +857,46 @@ pub mod mikobase_rpc {
                         "Returns all records of the class and its subclasses, in order of creation.\n\n# Errors\n`invalid_request`, if `class` is not a UNS.",
                     ),
                     read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("records_by_pks"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("pks"),
+                                ty: ::std::borrow::Cow::Borrowed("Vec<String>"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Vec<Option<Record>>>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Returns the records with these pks, in the same order: `None` for one that does not exist or was\ndeleted. It answers what as many calls of [`record_by_pk`](Self::record_by_pk) would, at one time.\n\n# Errors\n`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the\nanswer exceeds the frame limit of the server.",
+                    ),
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("create_many"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("class"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("buckets"),
+                                ty: ::std::borrow::Cow::Borrowed("Vec<Bucket>"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Vec<String>>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Creates a record of the class from each bucket, all or none. Returns their pks in the same order.\n[`create_all`](crate::MikobaseExt::create_all) does the same with your own types.\n\n# Errors\nAs an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is\nrefused, with its index as detail `request`. Nothing is changed then.",
+                    ),
+                    read: ::core::option::Option::None,
                     idempotent: false,
                     deadline_ms: ::core::option::Option::None,
                 },
@@ -1069,6 +1190,27 @@ Only if the store could not be read.*/
 # Errors
 `invalid_request`, if `class` is not a UNS.*/
             fn by_class(&self, class: &str) -> crate::rpc::PendingCall<Result<Records>>;
+            /**Returns the records with these pks, in the same order: `None` for one that does not exist or was
+deleted. It answers what as many calls of [`record_by_pk`](Self::record_by_pk) would, at one time.
+
+# Errors
+`request-too-large` for more than [`MAX_BATCH_REQUESTS`](crate::MAX_BATCH_REQUESTS) pks, or if the
+answer exceeds the frame limit of the server.*/
+            fn records_by_pks(
+                &self,
+                pks: Vec<String>,
+            ) -> crate::rpc::PendingCall<Result<Vec<Option<Record>>>>;
+            /**Creates a record of the class from each bucket, all or none. Returns their pks in the same order.
+[`create_all`](crate::MikobaseExt::create_all) does the same with your own types.
+
+# Errors
+As an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is
+refused, with its index as detail `request`. Nothing is changed then.*/
+            fn create_many(
+                &self,
+                class: &str,
+                buckets: Vec<Bucket>,
+            ) -> crate::rpc::PendingCall<Result<Vec<String>>>;
             /**Runs many requests in one call: independently, or all or none if `atomic`.
 
 # Errors
@@ -1218,6 +1360,27 @@ Only if the store could not be read.*/
                     (crate::rpc::bounded_ref(class), ()),
                 )
             }
+            fn records_by_pks(
+                &self,
+                pks: Vec<String>,
+            ) -> crate::rpc::PendingCall<Result<Vec<Option<Record>>>> {
+                crate::rpc::call_async(
+                    self,
+                    &super::MIKOBASE_SURFACE.methods[4usize],
+                    (&crate::rpc::bounded(pks), ()),
+                )
+            }
+            fn create_many(
+                &self,
+                class: &str,
+                buckets: Vec<Bucket>,
+            ) -> crate::rpc::PendingCall<Result<Vec<String>>> {
+                crate::rpc::call_async(
+                    self,
+                    &super::MIKOBASE_SURFACE.methods[5usize],
+                    (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(buckets), ())),
+                )
+            }
             fn batch(
                 &self,
                 queries: Vec<Query>,
@@ -1225,7 +1388,7 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Answers>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[4usize],
+                    &super::MIKOBASE_SURFACE.methods[6usize],
                     (&crate::rpc::bounded(queries), (&crate::rpc::bounded(atomic), ())),
                 )
             }
@@ -1235,7 +1398,7 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Vec<Version>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[5usize],
+                    &super::MIKOBASE_SURFACE.methods[7usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
@@ -1245,21 +1408,21 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<SchemaChanges>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[6usize],
+                    &super::MIKOBASE_SURFACE.methods[8usize],
                     (&crate::rpc::bounded(schema), ()),
                 )
             }
             fn export_schema(&self) -> crate::rpc::PendingCall<Result<Schema>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[7usize],
+                    &super::MIKOBASE_SURFACE.methods[9usize],
                     (),
                 )
             }
             fn merge(&self, worldlet: Delta) -> crate::rpc::PendingCall<Result<Merged>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[8usize],
+                    &super::MIKOBASE_SURFACE.methods[10usize],
                     (&crate::rpc::bounded(worldlet), ()),
                 )
             }
@@ -1269,7 +1432,7 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Remote<dyn Upload>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[9usize],
+                    &super::MIKOBASE_SURFACE.methods[11usize],
                     (crate::rpc::bounded_ref(mime), ()),
                 )
             }
@@ -1279,28 +1442,28 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Stream<Bytes>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[10usize],
+                    &super::MIKOBASE_SURFACE.methods[12usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn file_info(&self, pk: &str) -> crate::rpc::PendingCall<Result<FileInfo>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[11usize],
+                    &super::MIKOBASE_SURFACE.methods[13usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn delete_file(&self, pk: &str) -> crate::rpc::PendingCall<Result<()>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[12usize],
+                    &super::MIKOBASE_SURFACE.methods[14usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn collect_files(&self) -> crate::rpc::PendingCall<Result<Vec<String>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[13usize],
+                    &super::MIKOBASE_SURFACE.methods[15usize],
                     (),
                 )
             }
@@ -1310,14 +1473,14 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Stream<Record>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[14usize],
+                    &super::MIKOBASE_SURFACE.methods[16usize],
                     (&crate::rpc::bounded(query), ()),
                 )
             }
             fn export(&self) -> crate::rpc::PendingCall<Result<Stream<Bytes>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[15usize],
+                    &super::MIKOBASE_SURFACE.methods[17usize],
                     (),
                 )
             }
@@ -1327,14 +1490,14 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Remote<dyn Import>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[16usize],
+                    &super::MIKOBASE_SURFACE.methods[18usize],
                     (&crate::rpc::bounded(trust), ()),
                 )
             }
             fn properties(&self) -> crate::rpc::PendingCall<Result<Properties>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[17usize],
+                    &super::MIKOBASE_SURFACE.methods[19usize],
                     (),
                 )
             }

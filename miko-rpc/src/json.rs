@@ -91,7 +91,13 @@ pub fn to_text(value: &(impl Serialize + ?Sized)) -> serde_json::Result<String> 
 ///
 /// Values that are built in code or come in a binary format may nest to any depth. The check descends at most
 /// [`MAX_DEPTH`] levels, so it is safe on every value.
+#[inline]
 pub fn too_deep(value: &Value) -> bool {
+    nests_deeper_than(value, MAX_DEPTH)
+}
+
+/// As [`too_deep`], for another number of levels, which is at least 1.
+pub fn nests_deeper_than(value: &Value, levels: usize) -> bool {
     fn deeper_than(value: &Value, left: usize) -> bool {
         // Most values are no containers: they are passed over without a call.
         let is_deeper = |item: &Value| {
@@ -103,7 +109,7 @@ pub fn too_deep(value: &Value) -> bool {
             _ => false,
         }
     }
-    deeper_than(value, MAX_DEPTH - 1)
+    deeper_than(value, levels - 1)
 }
 
 /// A value that nests one level deeper than [`MAX_DEPTH`].

@@ -28,12 +28,27 @@ type Path = fn(&mut Store, usize) -> Result<(), BoxError>;
 /// What is called, by its name.
 const PATHS: &[(&str, Path)] = &[
     ("record_by_pk", |store, i| done(store.engine.record_by_pk(&store.pks[i % RECORDS])?)),
+    ("record_by_pk without an image", |store, i| done(store.engine.record_by_pk(&store.pks[i % RECORDS])?)),
+    ("update", |store, i| {
+        let bucket = creation(i % RECORDS)["bucket"].take();
+        done(store.engine.q0(json!({"action": "update", "pk": store.pks[i % RECORDS], "bucket": bucket}))?)
+    }),
     ("create", |store, i| done(store.engine.q0(creation(RECORDS + i))?)),
     ("find", |store, i| done(store.engine.q0(find(i))?)),
     ("batch of 32 reads", |store, i| {
         let selects =
             (0..32).map(|j| json!({"action": "select", "pk": store.pks[(i + j) % RECORDS]})).collect();
         done(store.engine.batch(selects, false)?)
+    }),
+    ("records_by_pks of 32", |store, i| {
+        done(store.engine.records_by_pks((0..32).map(|j| store.pks[(i + j) % RECORDS].clone()).collect())?)
+    }),
+    ("create_many of 32", |store, i| {
+        let buckets = (0..32).map(|j| creation(RECORDS + 32 * i + j)["bucket"].take()).collect();
+        done(store.engine.create_many("bench.org/item", buckets)?)
+    }),
+    ("records_by_pks of 32 there and back", |store, i| {
+        done(store.proxy.records_by_pks((0..32).map(|j| store.pks[(i + j) % RECORDS].clone()).collect())?)
     }),
     ("record_by_pk there and back", |store, i| {
         let pk = store.pks[i % RECORDS].clone();
@@ -75,13 +90,16 @@ fn main() -> Result<(), BoxError> {
         return Ok(());
     };
     let (_, call) = PATHS.iter().find(|(name, _)| name == path).ok_or("there is no such path")?;
-    let mut store = Store::new()?;
+    let mut store = Store::new(!path.ends_with("without an image"))?;
     (0..count.parse()?).try_for_each(|i| call(&mut store, i))
 }
 
 impl Store {
-    fn new() -> Result<Self, BoxError> {
-        let engine: Arc<dyn Engine> = Arc::new(SqliteEngine::in_memory()?);
+    /// A store of [`RECORDS`] records. If it has an image, they are in it.
+    fn new(has_image: bool) -> Result<Self, BoxError> {
+        let engine = SqliteEngine::in_memory()?;
+        let engine = if has_image { engine } else { engine.image_size(0) };
+        let engine: Arc<dyn Engine> = Arc::new(engine);
         engine.import_schema(json!({"classes": {"bench.org/item": {"fields": {
             "serial": {"class": "number", "required": true, "unique": true},
             "deck": {"class": "number", "index": true},
@@ -90,7 +108,9 @@ impl Store {
             "active": {"class": "boolean"},
         }}}}))?;
         let answers = engine.batch((0..RECORDS).map(creation).collect(), true)?;
-        let pks = answers.into_iter().map(|answer| answer?.into_pk()).collect::<Result<_, Error>>()?;
+        let pks: Vec<String> =
+            answers.into_iter().map(|answer| answer?.into_pk()).collect::<Result<_, Error>>()?;
+        engine.records_by_pks(pks.clone())?;
         let in_process = InProcess { engine: Arc::clone(&engine), buffers: Mutex::default() };
         Ok(Self { engine, proxy: Proxy::new(Box::new(in_process)), pks })
     }

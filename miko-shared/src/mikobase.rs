@@ -216,7 +216,8 @@ impl Uds {
         n: usize,
         block: impl Fn(&MikobaseClient, &Worker) -> Result<R, BoxError>,
     ) -> Result<Report<R, Worldlet>, ShareError<R, Worldlet>> {
-        let _covered = Interrupt::listen()?;
+        // Ctrl-C is noticed from here on, also before the workers run.
+        let _interrupt = Interrupt::listen()?;
         self.spawn(n, block)?.join()
     }
 

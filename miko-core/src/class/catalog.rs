@@ -13,7 +13,7 @@ use super::definition::Definition;
 use super::field::Field;
 use super::inheritance::{Definitions, check_parents, collect_field_order, linearize};
 use crate::diagnostics::FaultList;
-use crate::json::Object;
+use crate::json;
 use crate::stack::Stack;
 
 /// All defined classes.
@@ -235,7 +235,7 @@ impl Class {
         let holds_references = fields.iter().any(|(_, field)| field.holds_references());
         let normalizes = fields.iter().any(|(_, field)| field.normalizes());
         let stack = Stack::of_class(definition.name.clone()).into_map(None);
-        let stack_text = Object::from(&stack).into_string();
+        let stack_text = json::text_of(&stack);
         let definition = definition.clone();
         Self { definition, lineage, fields, constraints, holds_references, normalizes, stack, stack_text }
     }
@@ -366,7 +366,6 @@ mod tests {
                     }
                 }
                 let (new, whole) = (catalog.with(added, &removed), Catalog::of(changed.values().cloned()));
-                // The caller refuses to remove a class that has subclasses.
                 prop_assert_eq!(new.is_ok(), whole.is_ok());
                 let (Ok(new), Ok(whole)) = (new, whole) else { continue };
                 (catalog, definitions) = (new, changed);

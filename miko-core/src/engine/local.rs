@@ -17,11 +17,13 @@ use crate::engine::store::{Store, export};
 use crate::engine::{Engine, Explanation};
 use crate::files::{FileInfo, MAX_PIECE_SIZE};
 use crate::json;
-use crate::mikobase::{Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+use crate::mikobase::{
+    Bucket, Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation,
+};
 use crate::objects::{Import, Upload};
-use crate::query::{self, Request};
+use crate::query::{self, CreateRequest, Request};
 use crate::record::{Record, Records};
-use crate::response::{Answers, MAX_BATCH_REQUESTS, Response};
+use crate::response::{Answers, Response, check_batch_size};
 use crate::storage::Storage;
 use crate::uns;
 use crate::version::Version;
@@ -70,6 +72,15 @@ impl<T: Storage> LocalEngine<T> {
     #[must_use]
     pub fn strict(self) -> Self {
         self.store().strict = true;
+        self
+    }
+
+    /// Sets the size in bytes of the image: the records that were read last, which are read again without
+    /// SQL. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth of it; 0
+    /// keeps none. A worldlet engine has its records in memory, and no image.
+    #[must_use]
+    pub fn image_size(self, bytes: usize) -> Self {
+        self.store().set_image_size(bytes);
         self
     }
 
@@ -169,15 +180,31 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
     }
 
     fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
-        self.store().storage.record(pk)
+        self.store().record(pk)
     }
 
     fn by_class(&self, class: &str) -> Result<Records> {
         self.store_for_answer().by_class(uns::parse(class)?)
     }
 
+    fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>> {
+        check_batch_size(pks.len())?;
+        self.store_for_answer().records(&pks)
+    }
+
+    fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {
+        if let Err(too_many) = check_batch_size(buckets.len()) {
+            buckets.into_iter().for_each(json::drop_iteratively);
+            return Err(too_many);
+        }
+        self.store_for_answer().create_many(CreateRequest::many(class, buckets)?)
+    }
+
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
-        let queries = check_batch_size(queries)?;
+        if let Err(too_many) = check_batch_size(queries.len()) {
+            queries.into_iter().for_each(json::drop_iteratively);
+            return Err(too_many);
+        }
         if atomic { self.run_atomic_batch(queries) } else { self.run_independent_batch(queries) }
     }
 
@@ -272,7 +299,7 @@ impl<T: Storage> Engine for LocalEngine<T> {
     }
 
     fn limit_memory(&self, bytes: usize) -> Result<()> {
-        self.store().storage.limit_memory(bytes)
+        self.store().limit_memory(bytes)
     }
 
     fn prefers_group_commit(&self) -> bool {
@@ -282,19 +309,6 @@ impl<T: Storage> Engine for LocalEngine<T> {
     fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         self.store.commit_as_group(call)
     }
-}
-
-/// Checks the number of requests of a batch.
-fn check_batch_size(queries: Vec<Query>) -> Result<Vec<Query>> {
-    let found = queries.len();
-    if found <= MAX_BATCH_REQUESTS {
-        return Ok(queries);
-    }
-    queries.into_iter().for_each(json::drop_iteratively);
-    let message = format!("a batch has at most {MAX_BATCH_REQUESTS} requests: send several batches");
-    Err(Error::new(ErrorId::REQUEST_TOO_LARGE, message)
-        .with("allowed", MAX_BATCH_REQUESTS)
-        .with("found", found))
 }
 
 fn check_depth(value: serde_json::Value) -> Result<serde_json::Value> {

@@ -11,6 +11,7 @@
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
 //! | index entries of a record; references that must have targets | [`index_entries`]; [`pending`], [`pending_checks`] |
 //! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
+//! | records by their pks; those that were read last | [`records`]; [`image`] |
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
 mod answer;
@@ -22,6 +23,7 @@ pub(super) mod export;
 pub(super) mod files;
 mod id_cache;
 mod ids;
+mod image;
 mod import;
 mod import_files;
 mod index_entries;
@@ -32,6 +34,7 @@ mod pending;
 mod pending_checks;
 mod pks;
 mod planner;
+mod records;
 mod refusal;
 mod requests;
 mod schema;
@@ -56,6 +59,7 @@ use crate::storage::write_set::{Conflict, WriteSet};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
 use id_cache::IdCache;
+use image::Image;
 use open_streams::Streams;
 use pending::DeferredConstraints;
 use pks::Pks;
@@ -80,6 +84,7 @@ pub(crate) struct Store<T> {
     /// The constraint checks that the running write has deferred to its end.
     deferred: DeferredConstraints,
     streams: Streams,
+    image: Image,
     /// The pks of files whose writers have gone, while they could not be discarded.
     abandoned_files: Vec<String>,
     /// Whether records of undefined classes are refused.
@@ -103,11 +108,13 @@ impl<T: Storage> Store<T> {
             released: HashTrieMapSync::default(),
             deferred: DeferredConstraints::default(),
             streams: Streams::default(),
+            image: Image::of_size(0),
             abandoned_files: Vec::new(),
             strict: false,
             answer: AnswerBudget::default(),
             mode,
         };
+        store.set_image_size(Image::DEFAULT_SIZE);
         store.load_catalog()?;
         if mode == Mode::ReadWrite {
             store.remove_unfinished_files()?;
@@ -139,6 +146,11 @@ impl<T: Storage> Store<T> {
     /// they are returned, and nothing is applied; the write is to fail then.
     fn apply(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.streams.save_pre_images(&write.rows);
+        write
+            .rows
+            .iter()
+            .filter_map(|change| change.before.as_ref())
+            .for_each(|row| self.image.forget(&row.pk));
         self.transaction.apply(write, &mut self.storage)
     }
 
@@ -185,12 +197,24 @@ impl<T: Storage> Store<T> {
     /// Brings what is kept of storage up to date after storage has lost writes.
     fn reload(&mut self) {
         self.ids = RefCell::default();
+        self.image.clear();
         // Numbers that are too large leave gaps, and nothing else. Those of commits do not go back behind the
         // snapshots of open streams, which tell by them which rows are later.
         if let Ok(last) = self.storage.last_numbers() {
             let commit = last.commit.max(self.streams.latest_snapshot());
             self.last.set(LastNumbers { commit, ..last });
         }
+    }
+
+    /// Sets the size of the image in bytes. Storage whose reads are fast has none.
+    pub(super) fn set_image_size(&mut self, bytes: usize) {
+        self.image = Image::of_size(if self.storage.capabilities().has_slow_reads { bytes } else { 0 });
+    }
+
+    /// Limits what the store takes to its part of a memory limit of the process.
+    pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
+        self.image = self.image.within(limit);
+        self.storage.limit_memory(limit)
     }
 
     pub(super) fn check_writable(&self) -> Result<()> {

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use miko_rpc::{Error, ErrorId, Result};
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{plain, reader};
 
-/// A JSON object stored as its text, so that passing it on requires no parsing.
+/// A JSON object stored as its text, so that passing it on requires no parsing. A clone shares the text.
 ///
 /// It serializes as a string in binary formats, and as the object itself in JSON.
 ///
@@ -25,13 +26,13 @@ use super::{plain, reader};
 /// # Ok::<(), miko_core::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Object(String);
+pub struct Object(Arc<str>);
 
 impl Object {
     /// Wraps text without checking that it is a JSON object. [`to_map`](Self::to_map) reports it if it is
     /// not.
-    pub(crate) fn from_text_unchecked(text: String) -> Self {
-        Self(text)
+    pub(crate) fn from_text_unchecked(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
     }
 
     /// The compact JSON text.
@@ -39,9 +40,9 @@ impl Object {
         &self.0
     }
 
-    /// Converts the object into its text.
+    /// A copy of the text.
     pub fn into_string(self) -> String {
-        self.0
+        self.0.as_ref().to_owned()
     }
 
     /// Parses the object as a map with the keys in their stored order.
@@ -84,10 +85,15 @@ impl Object {
     }
 }
 
+/// The compact JSON text of an object.
+pub(crate) fn text_of(map: &Map<String, Value>) -> String {
+    // A map of values has string keys and finite numbers, so serializing it cannot fail.
+    serde_json::to_string(map).unwrap_or_else(|_| "{}".to_owned())
+}
+
 impl From<&Map<String, Value>> for Object {
     fn from(map: &Map<String, Value>) -> Self {
-        // A map of values has string keys and finite numbers, so serializing it cannot fail.
-        Self(serde_json::to_string(map).unwrap_or_else(|_| "{}".to_owned()))
+        Self(text_of(map).into())
     }
 }
 
@@ -132,9 +138,29 @@ pub(crate) fn serialize_raw<S: Serializer>(
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         if !deserializer.is_human_readable() {
-            return String::deserialize(deserializer).map(Self);
+            return deserializer.deserialize_str(TextVisitor);
         }
-        let text = String::from(Box::<str>::from(Box::<RawValue>::deserialize(deserializer)?));
-        if text.starts_with('{') { Ok(Self(text)) } else { Err(D::Error::custom("expected a JSON object")) }
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let text = text.get();
+        if text.starts_with('{') {
+            Ok(Self(text.into()))
+        } else {
+            Err(D::Error::custom("expected a JSON object"))
+        }
+    }
+}
+
+/// Copies the text once, from the frame in which it came.
+struct TextVisitor;
+
+impl Visitor<'_> for TextVisitor {
+    type Value = Object;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the text of a JSON object")
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<Object, E> {
+        Ok(Object(text.into()))
     }
 }

@@ -84,7 +84,8 @@ impl Operators {
         self.operators.iter().all(|operator| operator.matches(actual, self.folding))
     }
 
-    /// The accepted values, if the operators only test equality.
+    /// The accepted values, if the operators only test equality; `None` if text is folded before it is
+    /// compared.
     pub(super) fn equality_values(&self) -> Option<&[Value]> {
         let values = match &self.operators[..] {
             [Operator::Value(value)] => std::slice::from_ref(value),

@@ -59,6 +59,23 @@ impl SelectRequest {
         Self { filter, size: 2, ..Self::default() }
     }
 
+    /// The pks, if the select asks for them and for nothing else.
+    pub(crate) fn only_pks(&self) -> Option<&[String]> {
+        let Self { sorts, limit: None, offset: 0, may_fail: false, .. } = self else { return None };
+        match &self.filter {
+            Filter {
+                pks: Some(Ok(pks)),
+                classes: None,
+                path: None,
+                all: None,
+                any: None,
+                negated: None,
+                then: None,
+            } if sorts.is_empty() => Some(pks),
+            _ => None,
+        }
+    }
+
     pub(super) fn read(map: &Map<String, Value>, faults: &mut Faults) -> Self {
         UNSUPPORTED_KEYS
             .iter()

@@ -1,8 +1,10 @@
 //! The actions `create`, `update` and `delete`.
 
+use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
 
-use crate::diagnostics::{Place, readers};
+use crate::diagnostics::{Faults, Place, readers};
+use crate::json;
 use crate::query::request_keys::RequestKeys;
 use crate::record::EXTRA_KEYS;
 use crate::stack::{self, Stack};
@@ -54,6 +56,45 @@ pub(crate) struct DeleteRequest {
 }
 
 impl CreateRequest {
+    /// A request per bucket, each to create a record of one class.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the class is not a UNS, a bucket is no object, or nests too deep; the detail
+    /// `request` is the index of the first such bucket.
+    pub(crate) fn many(class: &str, buckets: Vec<Value>) -> Result<Vec<Self>> {
+        let mut requests = Vec::with_capacity(buckets.len());
+        let mut buckets = buckets.into_iter();
+        for (index, bucket) in buckets.by_ref().enumerate() {
+            match Self::of_class(class, bucket) {
+                Ok(request) => requests.push(request),
+                Err(error) => {
+                    buckets.for_each(json::drop_iteratively);
+                    return Err(error.with_all("request", index));
+                }
+            }
+        }
+        Ok(requests)
+    }
+
+    fn of_class(class: &str, bucket: Value) -> Result<Self> {
+        let mut faults = Faults::default();
+        let place = Place::Key(&Place::Root, "bucket");
+        let bucket = if json::nests_deeper_than(&bucket, json::MAX_DEPTH - 1) {
+            json::drop_iteratively(bucket);
+            let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_DEPTH - 1);
+            readers::refuse(&mut faults, place.fault(message))
+        } else {
+            readers::object(bucket, &place, &mut faults)
+        };
+        let class = readers::class(class.into(), &Place::Key(&Place::Root, "class"), &mut faults);
+        let (errors, _) = faults.into_parts();
+        errors.check()?;
+        let (Some(bucket), Some(class)) = (bucket, class) else {
+            return Err(Error::new(ErrorId::INTERNAL, "a bucket was refused without a reason"));
+        };
+        Ok(Self { bucket, stack: StackInput::Primary(class), extras: Map::new() })
+    }
+
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_unsupported("transaction");
         let bucket = fields.read_required("bucket", readers::object);

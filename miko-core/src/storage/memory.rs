@@ -13,7 +13,6 @@ use miko_rpc::Result;
 use serde_json::Value;
 
 use crate::class::{Constraint, ConstraintKind};
-use crate::record::Record;
 use crate::storage::explain::Explanation;
 use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use crate::storage::plan::{AccessPath, IndexLookup, Plan};
@@ -179,6 +178,7 @@ impl Storage for MemoryTables {
             name: "mikobase.uno/worldlet",
             is_temporal: self.is_temporal,
             has_slow_commit: self.save.is_some(),
+            has_slow_reads: false,
             may_defer_commit: false,
             residual_filter_reason: Some(NO_SQL),
         }
@@ -237,11 +237,6 @@ impl Storage for MemoryTables {
         let mut after = self.record.range((Bound::Excluded(id), Bound::Unbounded));
         let found = after.find(|(_, row)| row.commit > commit);
         Ok(found.map(|(id, row)| (*id, row.clone())))
-    }
-
-    fn record(&self, pk: &str) -> Result<Option<Record>> {
-        let row = self.by_pk.get(pk).and_then(|id| self.record.get(id));
-        Ok(row.and_then(Row::view).map(Record::from))
     }
 
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {

@@ -14,7 +14,6 @@ use super::row::{FileRow, Row};
 use super::write_set::{Conflict, IndexEntry, RowChange, WriteSet};
 use super::{Capabilities, Storage, Visitor, chunk_part, corruption};
 use crate::class::Constraint;
-use crate::record::Record;
 use crate::timestamp::Timestamp;
 
 /// The tables, and their state before the open transaction.
@@ -150,7 +149,7 @@ impl Tables {
         found.collect()
     }
 
-    /// The versions of a record, each with the time of its creation.
+    /// The versions of a record, each with the time at which the record was created.
     fn versions(&self, id: RowId) -> Vec<Row> {
         let Some(last) = self.rows.get(&id) else { return Vec::new() };
         let first = |id| (id, Timestamp::from_millis(i64::MIN), None);
@@ -166,6 +165,7 @@ impl Storage for NaiveStorage {
             name: "mikobase.uno/naive",
             is_temporal: self.is_temporal,
             has_slow_commit: false,
+            has_slow_reads: true,
             may_defer_commit: self.may_defer_commit,
             residual_filter_reason: Some("this storage is for tests"),
         }
@@ -243,10 +243,6 @@ impl Storage for NaiveStorage {
         Ok(found.map(|(id, row)| (*id, row.clone())))
     }
 
-    fn record(&self, pk: &str) -> Result<Option<Record>> {
-        Ok(self.find(pk)?.and_then(|(_, row)| row.view().map(Record::from)))
-    }
-
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
         self.tables.versions(id).into_iter().try_for_each(visit)
     }
@@ -278,7 +274,7 @@ impl Storage for NaiveStorage {
     }
 
     fn select_rows(&self, _: &Plan<'_>) -> Result<Vec<RowId>> {
-        Err(corruption("the evaluator decides about every record"))
+        Err(corruption("a select on naive storage without a residual filter"))
     }
 
     fn explain(&self, plan: &Plan<'_>) -> Result<Explanation> {

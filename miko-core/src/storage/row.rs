@@ -72,19 +72,23 @@ impl RecordRef<'_> {
     pub(crate) fn text_length(&self) -> usize {
         self.pk.len() + self.bucket.len() + self.stack.len() + self.extras.map_or(0, str::len)
     }
+
+    /// The record, whose stack is `shared` if that is given: an object with the same text.
+    pub(crate) fn with_stack(self, shared: Option<Object>) -> Record {
+        Record {
+            pk: self.pk.to_owned(),
+            bucket: Object::from_text_unchecked(self.bucket),
+            stack: shared.unwrap_or_else(|| Object::from_text_unchecked(self.stack)),
+            extras: self.extras.map(Object::from_text_unchecked),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
 }
 
 impl From<RecordRef<'_>> for Record {
     fn from(record: RecordRef<'_>) -> Self {
-        let object = |text: &str| Object::from_text_unchecked(text.to_owned());
-        Self {
-            pk: record.pk.to_owned(),
-            bucket: object(record.bucket),
-            stack: object(record.stack),
-            extras: record.extras.map(object),
-            created_at: record.created_at,
-            updated_at: record.updated_at,
-        }
+        record.with_stack(None)
     }
 }
 

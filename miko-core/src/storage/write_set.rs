@@ -6,10 +6,11 @@ use super::ids::{ClassId, ConstraintId, FileId, RowId};
 use super::row::{FileRow, Row};
 use crate::class::Constraint;
 
-/// What one write does to the tables: all of it is applied, or nothing.
+/// What one write does to the tables. If it has a conflict, nothing is applied. After an error a part of it
+/// may be applied.
 ///
 /// The engine decides what a write does, storage applies it. A write set also has what it replaces, so that
-/// its [`inverse`](Self::inverse) undoes it, also where only a part of it was applied.
+/// its [`inverse`](Self::inverse) undoes it, or the part of it that was applied.
 ///
 /// A write set changes each row, version, file and so on at most once. It has each unique value at most once.
 /// Adding an entry that is there, and removing one that is not, changes nothing.

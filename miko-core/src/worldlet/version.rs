@@ -1,8 +1,9 @@
 //! An entry of the history of a worldlet: one version of a record.
 //!
 //! `{"identity": pk, "timestamp": …, "active": …, "bucket": …, "stack": …}`. The older spelling has `record`
-//! and `updated_at` instead of `identity` and `timestamp`. All object forms of a record are allowed in place
-//! of bucket and stack. With `active: false` the entry is a tombstone, whose comments are ignored.
+//! and `updated_at` instead of `identity` and `timestamp`. The other forms of a record
+//! ([`record`](super::record)) are allowed in place of bucket and stack. With `active: false` the entry is a
+//! tombstone, whose extras and `created_at` are checked and ignored.
 
 use serde_json::{Map, Value};
 

@@ -72,6 +72,9 @@ fn results_and_errors_are_as_described() {
     call("q0", json!([{"action": "update", "pk": pk, "bucket": {"name": "Defiant"}}])).unwrap();
     call("record_by_pk", json!([pk])).unwrap();
     call("record_by_pk", json!(["no such pk"])).unwrap();
+    call("records_by_pks", json!([[pk, "no such pk"]])).unwrap();
+    call("create_many", json!(["a.b/ship", [{"name": "Voyager"}]])).unwrap();
+    call("create_many", json!(["a.b/ship", [{"name": "Voyager"}, {}]])).unwrap_err();
     call("by_class", json!(["a.b/ship"])).unwrap();
     call("q0", json!([{"action": "select", "pk": pk}])).unwrap();
     call("q0", json!([{"action": "select", "pk": pk, "history": true}])).unwrap();

@@ -47,6 +47,18 @@ fn all_tests_pass_on_sqlite_in_a_file() {
 }
 
 #[test]
+#[ignore = "in the long mode: in CI the engine on temporal SQLite has no image"]
+fn all_tests_pass_on_sqlite_without_an_image() {
+    all_tests_pass_on("sqlite without an image");
+}
+
+#[test]
+#[ignore = "in the long mode: in CI the engine on SQLite in a file has a tiny image"]
+fn all_tests_pass_on_sqlite_with_a_tiny_image() {
+    all_tests_pass_on("sqlite with a tiny image");
+}
+
+#[test]
 fn all_tests_pass_on_temporal_sqlite() {
     all_tests_pass_on("temporal sqlite");
 }

@@ -153,6 +153,9 @@ pub(crate) fn cases(most: u32) -> ProptestConfig {
     ProptestConfig::with_cases(if is_long { cases } else { cases.min(most) })
 }
 
+/// The size of an image of a few records, in bytes.
+pub(crate) const TINY_IMAGE: usize = 2 << 10;
+
 pub(crate) fn db() -> Local {
     db_on(engine_of_this_run().as_deref())
 }
@@ -168,9 +171,16 @@ fn db_on(engine: Option<&str>) -> Local {
         Some("worldlet") => Local::on(WorldletEngine::in_memory().unwrap()),
         Some("naive") => Local::on(NaiveEngine::in_memory(false).unwrap()),
         Some("temporal naive") => Local::on(NaiveEngine::in_memory(true).unwrap()),
-        Some("sqlite file") => Local::in_folder(|path| SqliteEngine::open(path, Mode::ReadWrite)),
+        Some("sqlite without an image") => Local::on(SqliteEngine::in_memory().unwrap().image_size(0)),
+        Some("sqlite with a tiny image") => {
+            Local::on(SqliteEngine::in_memory().unwrap().image_size(TINY_IMAGE))
+        }
+        // In CI these two are the engines with a tiny image and without one.
+        Some("sqlite file") => {
+            Local::in_folder(|path| Ok(SqliteEngine::open(path, Mode::ReadWrite)?.image_size(TINY_IMAGE)))
+        }
         Some("worldlet file") => Local::in_folder(|path| WorldletEngine::open(path, Mode::ReadWrite)),
-        Some("temporal sqlite") => Local::on(SqliteEngine::temporal_in_memory().unwrap()),
+        Some("temporal sqlite") => Local::on(SqliteEngine::temporal_in_memory().unwrap().image_size(0)),
         Some("temporal worldlet") => Local::on(WorldletEngine::temporal_in_memory().unwrap()),
         Some("temporal sqlite file") => {
             Local::in_folder(|path| SqliteEngine::open_temporal(path, Mode::ReadWrite))

@@ -61,11 +61,12 @@ struct Reader {
 struct Unsent {
     bytes: Vec<u8>,
     start: usize,
-    /// How many bytes of earlier ones were sent from here: the place of `bytes` among all.
+    /// How many bytes were sent before these: the position of `bytes[0]` among all.
     before: u64,
 }
 
-/// The reader, until it is dropped; also by a panic of a type that deserializes itself.
+/// Holds the reader, and returns it to the inbox when it is dropped, also by a panic of a type that
+/// deserializes itself.
 struct Leading<'c> {
     connection: &'c Connection,
     /// Always there but while it is dropped.
@@ -96,7 +97,7 @@ type ReadAnswer<'r> = &'r mut dyn FnMut(&[u8]) -> Result<()>;
 
 /// What became of a wait.
 enum Waited {
-    /// The own frame was read.
+    /// The own frame was read, or the connection was lost.
     Arrived(Result<(), ConnectionFault>),
     /// It was not there in time.
     TimedOut,
@@ -459,8 +460,8 @@ impl Connection {
         }
     }
 
-    /// Waits for frames of `stream` and appends them, with their headers, to `frames`; `false` if there are
-    /// none at `until`.
+    /// Waits for frames of `stream` and stores them, with their headers, in `frames`, which is empty; `false`
+    /// if there are none at `until`.
     ///
     /// # Errors
     /// If the connection was lost, or this thread may not wait.

@@ -29,6 +29,7 @@ pub(super) struct ItemFrames {
     received: Vec<u8>,
     /// The start of the first unread frame.
     start: usize,
+    /// Whether the first credit was given.
     is_open: bool,
     has_ended: bool,
     /// The bytes of items that were read since the last credit.
@@ -109,8 +110,8 @@ impl ItemFrames {
             }
             Err(error) => {
                 self.has_ended = true;
-                let of_this_process = [ErrorId::INSIDE_RUNTIME, ErrorId::SELF_CALL, ErrorId::SESSION_GONE];
-                let was_lost = !of_this_process.into_iter().any(|id| error.is(id));
+                let not_of_connection = [ErrorId::INSIDE_RUNTIME, ErrorId::SELF_CALL, ErrorId::SESSION_GONE];
+                let was_lost = !not_of_connection.into_iter().any(|id| error.is(id));
                 StreamMessage::End(Some(if was_lost { session_gone(error) } else { error }))
             }
         }

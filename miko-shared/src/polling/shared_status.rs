@@ -1,4 +1,5 @@
-//! The status that a server publishes to its workers: the CPU on which it runs, and whether it is busy.
+//! The status that a server publishes to its workers: the CPU on which it runs, and whether it is busy: it
+//! has used much of a CPU lately (`server/load.rs`).
 //!
 //! The status is two integers in memory shared by all processes of a share. They are hints only, and
 //! correctness does not depend on them: a client that reads a stale value waits a little longer.

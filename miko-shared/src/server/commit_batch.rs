@@ -7,7 +7,7 @@
 //! The kernel reports several ready connections at once. The first task that has calls in its buffer yields
 //! to the other ready tasks, which read and enqueue their calls; then it runs the calls of all of them, and
 //! each connection gets its own answers. If not all changes of a group can be committed, the calls whose
-//! changes are lost get the error as answer. No call is run twice.
+//! changes are lost get the error as answer. No call is run again after a failed commit.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -92,17 +92,17 @@ impl CommitBatch {
     /// that are served completely.
     fn serve_group<I: Interface + ?Sized>(&self, slots: &[Rc<Slot>], context: &CallContext<I>) -> usize {
         let started = Instant::now();
-        let mut count = 0;
+        let mut served = 0;
         let mut group = PendingGroup { slots, calls: Vec::new() };
         let committed = context.service.run_group(&mut |_| {
-            while let Some(slot) = slots.get(count)
-                && (count == 0 || started.elapsed() <= MAX_GROUP_TIME)
+            while let Some(slot) = slots.get(served)
+                && (served == 0 || started.elapsed() <= MAX_GROUP_TIME)
             {
                 if let Some(call) = slot.with_state(|state| state.serve_next(context)).flatten() {
-                    group.calls.push((count, call));
+                    group.calls.push((served, call));
                     return true;
                 }
-                count += 1;
+                served += 1;
             }
             false
         });
@@ -111,7 +111,7 @@ impl CommitBatch {
             group.refuse_from(call, &error);
         }
         group.calls.clear();
-        count
+        served
     }
 }
 
@@ -218,7 +218,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Two gates, and a list that a failed group takes back.
+    /// Two gates, and the number of calls that have written, which a failed group sets back.
     #[derive(Clone, Default)]
     struct Lists(Gate, Gate, Arc<Mutex<State>>);
 
@@ -410,7 +410,7 @@ mod tests {
         };
 
         assert_eq!(called_as_group(&lists, &mut callers, "one"), [true; 5]);
-        assert_eq!(state(), (10, 5, 0), "each call was left once at the gate");
+        assert_eq!(state(), (10, 5, 0), "each call was parked once, and then ran again");
 
         fails_at(Some(2));
         assert_eq!(called_as_group(&lists, &mut callers, "one"), [true, true, false, false, false]);

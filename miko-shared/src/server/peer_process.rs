@@ -1,4 +1,5 @@
-//! The process of a peer. Its death counts, though a process that it forked may keep the socket open.
+//! The process of a peer. Its end is the end of the connection, though a process that it forked may keep the
+//! socket open.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -14,10 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::task::{JoinHandle, spawn_local};
 
-/// The process at the other end of a socket, watched while it has anything open.
+/// The process at the other end of a socket. It is watched once the connection has a session.
 #[derive(Default)]
 pub(super) enum PeerProcess {
-    /// Nothing was open yet.
+    /// The connection has no session yet.
     #[default]
     Unwatched,
     /// It runs.
@@ -29,7 +30,8 @@ pub(super) enum PeerProcess {
     Ended,
 }
 
-/// A task of its own waits for the end of the process: the calls of the connection do not poll its descriptor.
+/// A task of its own waits for the end of the process: the calls of the connection do not poll its
+/// descriptor.
 pub(super) struct Watch {
     end: Rc<ProcessEnd>,
     task: JoinHandle<()>,
@@ -91,7 +93,7 @@ impl PeerProcess {
         }
         let mut buffer = room.map(ReadBuf::new);
         let exchanged = poll_fn(|context| {
-            // Credit, releases and calls come before more items.
+            // Read first: credit, releases and calls go before more items.
             if let Some(buffer) = &mut buffer
                 && let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(context, buffer)
             {
@@ -132,8 +134,8 @@ impl PeerProcess {
 impl Watch {
     /// `process` becomes readable when the process ends. `None` if it cannot be waited for.
     fn new(process: OwnedFd) -> Option<Self> {
-        // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that owns it
-        // does not give it away.
+        // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that
+        // owns it does not give it away.
         let process = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }.ok()?;
         let end = Rc::<ProcessEnd>::default();
         let reported = Rc::clone(&end);

@@ -76,7 +76,7 @@ impl NamedWaker {
     }
 
     /// Records that the handle was taken from the list.
-    pub(super) fn is_taken(&self) {
+    pub(super) fn mark_taken(&self) {
         self.handle.is_named.store(false, Ordering::Release);
     }
 

@@ -55,7 +55,7 @@ pub(super) struct Parked {
     pub(super) id: u64,
     pub(super) frame: Vec<u8>,
     pub(super) arrived: Instant,
-    /// What it has entered already.
+    /// The passes of the gates that it has entered before.
     pub(super) passes: Vec<Pass>,
     pub(super) gate: ParkedCall,
 }
@@ -69,7 +69,7 @@ pub(super) struct Retry {
 
 struct OpenParked {
     call: Parked,
-    /// Ends with the time of the call.
+    /// Ends when the wait at the gate times out.
     timer: Pin<Box<Sleep>>,
     waker: NamedWaker,
     _bytes: ParkedBytes,
@@ -97,7 +97,7 @@ pub(super) struct Outgoing<'s> {
     pub(super) handles: &'s mut Handles,
     /// The size of the largest frame in bytes.
     pub(super) frame_size: usize,
-    /// Nothing is appended to this many bytes.
+    /// Nothing is appended once `bytes` has this length.
     pub(super) full: usize,
 }
 
@@ -231,7 +231,7 @@ impl Session {
                     Pumped::Waits => {}
                 },
                 Some(Open::Answer(answer)) => {
-                    answer.waker.is_taken();
+                    answer.waker.mark_taken();
                     if outgoing.is_full() {
                         answer.waker.make_ready();
                     } else if let Poll::Ready(answered) = answer.poll() {
@@ -239,7 +239,7 @@ impl Session {
                     }
                 }
                 Some(Open::Parked(parked)) => {
-                    parked.waker.is_taken();
+                    parked.waker.mark_taken();
                     if parked.is_due() {
                         self.make_due(handle);
                     }
@@ -294,7 +294,7 @@ impl Drop for Session {
 
 /// What became of the turn of a stream.
 enum Pumped {
-    /// It has sent what it has, or has no credit.
+    /// It has sent what it has, has no credit, or had no turn and is ready again.
     Waits,
     /// It has sent items, and may have more.
     HadTurn,
@@ -316,7 +316,7 @@ impl OpenStream {
         item: &mut Vec<u8>,
         outgoing: &mut Outgoing<'_>,
     ) -> Pumped {
-        self.waker.is_taken();
+        self.waker.mark_taken();
         let limit = outgoing.frame_size;
         let mut has_sent = false;
         while self.credit > 0 {

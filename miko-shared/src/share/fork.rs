@@ -1,8 +1,8 @@
 //! Forking: the only module that forks.
 //!
-//! A child starts with the signal mask and the handlers of a fresh program. Signals that the parent ignores
-//! stay ignored. All signals are blocked across the fork, so that no handler of the parent ever runs in a
-//! child.
+//! A child starts with the signal mask and the handlers of a fresh Rust program. Signals that the parent
+//! ignores stay ignored. All signals are blocked across the fork, so that no handler of the parent ever runs
+//! in a child.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -66,7 +66,8 @@ pub(super) fn fork_child(
     }
 }
 
-/// Gives every signal its default action, unless it is ignored.
+/// Gives every signal its default action, but for those that are ignored, and those by which Rust's runtime
+/// detects stack overflows.
 fn reset_handlers() {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in Signal::iterator() {

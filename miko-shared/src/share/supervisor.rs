@@ -157,7 +157,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// The reason of an early shutdown: `interrupted`, `server-gone`, or a worker could not be started. It is
-    /// returned only after all live workers have ended.
+    /// returned only after all live workers have ended. `internal` at once, if the system refuses to wait.
     pub(super) fn wait_for_workers(
         &mut self,
         body: &WorkerBody<'_>,
@@ -265,6 +265,7 @@ impl Supervisor {
         let pid = fork_child(
             permit,
             Signal::SIGKILL,
+            // The handlers of a worker are the default ones.
             || {},
             move || {
                 supervisor.close_inherited();
@@ -299,8 +300,8 @@ impl Supervisor {
         wait_on(&mut fds, workers.chain(self.next_server_check()).min())
     }
 
-    /// The next time at which the running method may have exceeded its kill deadline; `None` during a
-    /// shutdown or without a server.
+    /// The next time at which the running method, or one that starts now, may have exceeded its kill
+    /// deadline; `None` during a shutdown or without a server.
     fn next_server_check(&self) -> Option<Instant> {
         let (None, Some(server)) = (&self.failure, &self.server) else { return None };
         let grace = self.options.grace_period;

@@ -283,7 +283,13 @@ impl Generator {
 
     fn small_call(&mut self) -> (&'static str, Value) {
         let pk = self.name_of(|known| &known.pks);
-        match self.random().below(7) {
+        match self.random().below(9) {
+            7 => ("records_by_pks", json!({ "pks": [pk, self.name_of(|known| &known.pks), pk] })),
+            8 => {
+                let bucket = if self.random().one_in(4) { self.requests.value() } else { json!({"n": 1}) };
+                let buckets = [json!({}), bucket];
+                ("create_many", json!({"class": self.requests.class(), "buckets": buckets}))
+            }
             0 => ("record_by_pk", json!({ "pk": pk })),
             1 => ("by_class", json!({"class": self.requests.class()})),
             2 => ("history", json!({ "pk": pk })),

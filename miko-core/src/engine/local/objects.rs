@@ -50,8 +50,7 @@ impl<T: Storage> Drop for TransferStore<T> {
 /// A file that is being written.
 pub(super) struct FileUpload<T: Storage> {
     store: TransferStore<T>,
-    /// Locked after the store: to lock the store is also to wait for a group of calls of another thread,
-    /// which may use this upload.
+    /// Locked after the store: a group of calls of another thread holds the store, and may use this upload.
     state: Mutex<UploadState>,
 }
 
@@ -106,7 +105,7 @@ impl<T: Storage> Drop for FileUpload<T> {
 pub(super) struct WorldletImport<T: Storage> {
     store: TransferStore<T>,
     trust: bool,
-    /// `None` after the import.
+    /// `None` after `finish` was called.
     text: Mutex<Option<Text>>,
 }
 
@@ -146,7 +145,7 @@ impl<T: Storage> Import for WorldletImport<T> {
     }
 }
 
-/// A panic under the lock leaves the state of before the call, or the call has succeeded.
+/// Poisoning is ignored: after a panic under the lock the state is that before or after the call.
 fn locked<S>(state: &Mutex<S>) -> MutexGuard<'_, S> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

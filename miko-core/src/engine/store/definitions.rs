@@ -52,7 +52,7 @@ impl<T: Storage> Store<T> {
         self.find_unique(ConstraintId::DEFINITION_NAME, &index_key(&[&name.into()]))
     }
 
-    /// Registers `row`, which has no definition yet, as the definition of `name`.
+    /// Registers `row`, which holds no class name yet, as the definition of `name`.
     ///
     /// # Errors
     /// `duplicate-class`, if the name is built in or has another definition.
@@ -79,6 +79,7 @@ impl<T: Storage> Store<T> {
         if self.is_temporal
             && let Some(row) = self.storage.row(row)?
         {
+            // The row has the time of this write already.
             note_release(&mut self.released, name, row.updated_at);
         }
         let write = WriteSet { removed_entries: vec![name_entry(row, name)], ..WriteSet::default() };
@@ -88,7 +89,7 @@ impl<T: Storage> Store<T> {
     /// Advances the time of the running write to the time at which `name` was last released, if that is
     /// later. Two definitions of a name are thus never valid at the same time, even if the clock was set back
     /// or the release got a time in the future to follow an earlier write.
-    pub(super) fn advance_time_past_name_release(&mut self, name: &str) {
+    pub(super) fn advance_time_to_name_release(&mut self, name: &str) {
         if let Some(released) = self.released(name) {
             self.transaction_time = self.transaction_time.max(released);
         }
@@ -99,8 +100,9 @@ impl<T: Storage> Store<T> {
         self.released.get(name).copied()
     }
 
-    /// Reads from the history when the definitions of each name ended. Returns a fault for each two
-    /// definitions of one name that were valid at the same time.
+    /// Reads from the history when the definitions of each name ended. Returns a fault for
+    /// each definition of a name that began before the one before it had ended. Two current ones have been
+    /// refused already.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
         let mut periods: HashMap<String, Vec<ValidityPeriod>> = HashMap::new();
         self.released = HashTrieMapSync::default();

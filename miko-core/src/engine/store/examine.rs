@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::class::{Class, ConstraintKind, Definition, Markers, Normalizer, WriteKind, check, check_marked};
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
-use crate::engine::store::index_entries::facets;
+use crate::engine::store::index_entries::{StackAndBucket, facets};
 use crate::stack;
 use crate::storage::Storage;
 use crate::uns;
@@ -59,7 +59,8 @@ impl<T: Storage> Store<T> {
                         Some(fault) => faults.push(fault),
                         None => {
                             definition = Definition::read(bucket, *place, &mut faults);
-                            // An import reports contradictions itself, for the final definitions only.
+                            // An import reports rules that no value can satisfy itself, for the final
+                            // definitions only.
                             if kind != WriteKind::Import {
                                 let read = definition.iter();
                                 read.for_each(|read| read.report_contradictions(place, &mut faults));
@@ -174,8 +175,8 @@ impl<T: Storage> Store<T> {
     /// Adds a fault for each `join` constraint whose values an update would change: they are immutable.
     pub(super) fn report_changed_joins(
         &self,
-        before: (&Map<String, Value>, &Map<String, Value>),
-        after: (&Map<String, Value>, &Map<String, Value>),
+        before: StackAndBucket<'_>,
+        after: StackAndBucket<'_>,
         faults: &mut FaultList,
     ) {
         for old in facets(before.0, before.1) {

@@ -19,7 +19,7 @@ use crate::worldlet::{Encoding, FORMAT, WORLDLET_EXTRA_KEYS, bare_value};
 pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -> Result<()> {
     let (mut export, snapshot) = (Export::of(storage)?, Snapshot::current(storage));
     let mut text = Vec::new();
-    while export.write_on(&snapshot, &mut text)? {
+    while export.write_next(&snapshot, &mut text)? {
         if text.len() >= FLUSH {
             writer.write_all(&text).map_err(not_written)?;
             text.clear();
@@ -39,9 +39,9 @@ pub(in crate::engine) struct Export {
     any: bool,
     /// All that stands before the records.
     head: Box<str>,
-    /// The files that there were when it began.
+    /// The complete files when it began.
     files: Box<[FileId]>,
-    /// The records that there were when it began, where they are not written in the order of their numbers.
+    /// In a temporal database: the records when it began, by the times of their creation.
     ordered: Option<Box<[RowId]>>,
 }
 
@@ -51,7 +51,7 @@ enum Part {
     Head,
     /// The record after this one.
     Records(RowId),
-    /// That there is the record at this place of the list.
+    /// The stub of the record at this place of the list.
     Stubs(usize),
     /// The versions of the record at this place of the list.
     History(usize),
@@ -79,7 +79,7 @@ impl Export {
     }
 
     /// Writes the next entry, or what stands between two objects of entries. False, if there is nothing left.
-    pub(super) fn write_on<T: Storage>(
+    pub(super) fn write_next<T: Storage>(
         &mut self,
         snapshot: &Snapshot<'_, T>,
         text: &mut Vec<u8>,
@@ -232,14 +232,14 @@ impl EntryWriter<'_> {
         self.key(&format!("{}/{index}", file.pk));
         let pk = Value::from(file.pk.as_str());
         self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":"#));
-        // Text that came as text goes as text, if it still is any.
+        // A chunk that came as text is written as text, if it is valid UTF-8 by itself.
         let as_text = (Encoding::of(&file.mime) == Encoding::Text).then(|| std::str::from_utf8(data).ok());
         let data = as_text.flatten().map_or_else(|| to_base64(data), str::to_owned);
         self.add(&Value::from(data).to_string());
         self.add("}");
     }
 
-    /// What a record says, behind the key of its bucket.
+    /// The bucket, behind `key`, the stack and the extras.
     fn state(&mut self, key: &str, bucket: &str, stack: &str, extras: Option<&str>) {
         for part in [key, bucket, r#","stack":"#, stack] {
             self.add(part);

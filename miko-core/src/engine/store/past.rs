@@ -31,7 +31,7 @@ impl<T: Storage> Store<T> {
     /// The result of a select: current records, records as of the cutoff, or versions.
     pub(in crate::engine) fn select(&self, select: &SelectRequest) -> Result<Results> {
         match (select.history, select.cutoff) {
-            (false, None) => self.select_now(select).map(Results::Records),
+            (false, None) => self.select_current(select).map(Results::Records),
             (false, Some(cutoff)) => self.select_as_of(select, cutoff),
             (true, cutoff) => self.select_versions(select, cutoff),
         }

@@ -31,41 +31,42 @@ impl<T: Storage> Store<T> {
         Ok(Plan { select, source, filter, residual_filter_reason })
     }
 
-    /// What a record must fulfil before any other part is reached: it may be asked for in advance.
+    /// The leading conditions, up to the first part that may fail. Storage may test them first: the evaluator
+    /// reaches no later part where one of them does not hold.
     fn pushdown_predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
-        let Some(classes) = certain(condition.classes.as_ref()) else { return Ok(predicates) };
+        let Some(classes) = part_if_certain(condition.classes.as_ref()) else { return Ok(predicates) };
         if let Some(names) = classes {
             predicates.push(self.of_classes(names)?);
         }
-        let Some(pks) = certain(condition.pks.as_ref()) else { return Ok(predicates) };
+        let Some(pks) = part_if_certain(condition.pks.as_ref()) else { return Ok(predicates) };
         predicates.extend(pks.map(|pks| Predicate::Pks(pks)));
-        let Some(path) = certain(condition.path.as_ref()) else { return Ok(predicates) };
+        let Some(path) = part_if_certain(condition.path.as_ref()) else { return Ok(predicates) };
         predicates.extend(path.map(Predicate::Path));
         Ok(predicates)
     }
 
-    /// A condition as predicates that must all hold. None of its places fails.
+    /// A condition as predicates that must all hold. No part of it is an error.
     fn predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut own = Vec::new();
-        if let Some(names) = known(condition.classes.as_ref())? {
+        if let Some(names) = part_or_error(condition.classes.as_ref())? {
             own.push(self.of_classes(names)?);
         }
-        own.extend(known(condition.pks.as_ref())?.map(|pks| Predicate::Pks(pks)));
-        own.extend(known(condition.path.as_ref())?.map(Predicate::Path));
-        for member in known(condition.all.as_ref())?.into_iter().flatten() {
+        own.extend(part_or_error(condition.pks.as_ref())?.map(|pks| Predicate::Pks(pks)));
+        own.extend(part_or_error(condition.path.as_ref())?.map(Predicate::Path));
+        for member in part_or_error(condition.all.as_ref())?.into_iter().flatten() {
             own.extend(self.predicates(member.as_ref().map_err(Clone::clone)?)?);
         }
-        if let Some(members) = known(condition.any.as_ref())? {
+        if let Some(members) = part_or_error(condition.any.as_ref())? {
             let one_of = members
                 .iter()
                 .map(|member| Ok(Predicate::All(self.predicates(member.as_ref().map_err(Clone::clone)?)?)));
             own.push(Predicate::Any(one_of.collect::<Result<_>>()?));
         }
-        if known(condition.negated.as_ref())?.is_some_and(|negated| *negated) {
+        if part_or_error(condition.negated.as_ref())?.is_some_and(|negated| *negated) {
             own = vec![Predicate::Not(Box::new(Predicate::All(own)))];
         }
-        if let Some(then) = known(condition.then.as_deref())? {
+        if let Some(then) = part_or_error(condition.then.as_deref())? {
             own.extend(self.predicates(then)?);
         }
         Ok(own)
@@ -101,7 +102,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Finds an index of one of the classes for one of the paths. Removes the predicates that hold for all
-    /// records of the index.
+    /// records that the lookup finds.
     fn take_lookup(&self, filter: &mut Vec<Predicate<'_>>) -> Result<Option<IndexLookup>> {
         for (of_class, predicate) in filter.iter().enumerate() {
             let Predicate::Classes(Classes { names: [class], .. }) = predicate else { continue };
@@ -146,7 +147,8 @@ impl<T: Storage> Store<T> {
                 class: Arc::clone(class),
                 position,
             },
-            // A unique value may be that of a platter's own bucket; a reference may be spelled in two ways.
+            // Selects test the shared bucket, but a unique value may come from a platter's own bucket. A
+            // reference may be spelled in two ways.
             is_exact: !is_unique && !class.is_reference(&constraint.fields[0]),
             is_of_class: constraint.class == class.definition.name,
         }))
@@ -174,11 +176,12 @@ fn keys(steps: &[PathStep]) -> Option<Vec<&str>> {
     Some(keys)
 }
 
-/// What a place says, if anything: `None` if it may fail.
-fn certain<T>(part: Option<&DeferredResult<T>>) -> Option<Option<&T>> {
-    known(part).ok()
+/// A part of a condition, if it is there; `None` if it is an error.
+fn part_if_certain<T>(part: Option<&DeferredResult<T>>) -> Option<Option<&T>> {
+    part_or_error(part).ok()
 }
 
-fn known<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
+/// A part of a condition, if it is there, or its error.
+fn part_or_error<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }

@@ -84,6 +84,7 @@ impl<T: Storage> Store<T> {
             self.report_unique_violations(rejected.row, after, faults)?;
         }
         self.report_definition_faults(rejected, faults)?;
+        // Later requests of a batch may create the targets.
         if !self.deferred.is_in_batch() {
             self.report_missing_targets(rejected, faults)?;
         }
@@ -113,15 +114,15 @@ impl<T: Storage> Store<T> {
         let Some(name) = defined_by(stack, bucket) else { return Ok(()) };
         faults.extend(self.check_name(rejected.row, &name)?);
         let old = rejected.before.and_then(|(stack, bucket)| defined_by(stack, bucket));
-        let renamed: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
-        for class in &renamed {
+        let old_name: Vec<String> = old.into_iter().filter(|old| *old != name).collect();
+        for class in &old_name {
             if let Err(error) = self.refuse_if_inherited(class) {
                 faults.extend(error.into_items());
                 return Ok(());
             }
         }
         if let Some(definition) = Definition::read(bucket, Place::Root, &mut FaultList::default())
-            && let Err(error) = self.catalog.with(vec![definition], &renamed)
+            && let Err(error) = self.catalog.with(vec![definition], &old_name)
         {
             faults.extend(error.into_items());
         }

@@ -1,6 +1,6 @@
 //! Runs requests: a single one, or a batch that takes effect as a whole or not at all.
 
-use miko_rpc::{Result, Warning, memory};
+use miko_rpc::{Error, Result, Warning, memory};
 use serde_json::{Map, Value};
 
 use crate::engine::store::Store;
@@ -8,7 +8,7 @@ use crate::engine::store::pending::DeferredConstraints;
 use crate::engine::store::stored_json::map;
 use crate::engine::store::transaction::CommitSharing;
 use crate::json;
-use crate::query::{Request, StackInput};
+use crate::query::{CreateRequest, Request, StackInput};
 use crate::response::{Answers, Response, Results};
 use crate::stack;
 use crate::storage::Storage;
@@ -57,6 +57,24 @@ impl<T: Storage> Store<T> {
         answers
     }
 
+    /// Creates records, all or none. Returns their pks.
+    pub(in crate::engine) fn create_many(&mut self, requests: Vec<CreateRequest>) -> Result<Vec<String>> {
+        let defines = requests.first().is_some_and(|request| request.stack.defines_a_class());
+        let sharing = if defines { CommitSharing::Separate } else { CommitSharing::Groupable };
+        self.write(sharing, |store| {
+            let creations = requests.into_iter().enumerate().map(|(index, request)| {
+                store.deferred.begin_request(index);
+                let create = || {
+                    let pk = Response::from(store.create(request)?).into_pk()?;
+                    store.answer.charge(pk.len())?;
+                    Ok(pk)
+                };
+                create().map_err(|error: Error| error.with_all("request", index))
+            });
+            creations.collect()
+        })
+    }
+
     /// How the write of a single request may share a transaction with other writes.
     fn isolation_of(&self, request: &Request) -> CommitSharing {
         match request {
@@ -97,7 +115,7 @@ impl<T: Storage> Store<T> {
     /// Whether a stored record is a class definition. `false` on an error: the request itself then reports
     /// it.
     fn is_definition(&self, pk: &str) -> bool {
-        let Ok(Some((_, Row { state: Some(state), .. }))) = self.storage.find(pk) else { return false };
+        let Ok(Some((_, Row { state: Some(state), .. }))) = self.find(pk) else { return false };
         map(&state.stack).is_ok_and(|stack| stack::classes(&stack).contains(&uns::CLASS))
     }
 

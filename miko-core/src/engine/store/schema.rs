@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::class::Definition;
 use crate::diagnostics::{FaultList, Place};
 use crate::engine::store::Store;
-use crate::json::Object;
+use crate::json;
 use crate::mikobase::SchemaChanges;
 use crate::stack::Stack;
 use crate::storage::Storage;
@@ -37,13 +37,13 @@ impl<T: Storage> Store<T> {
         let mut changes = SchemaChanges::default();
         let mut added = Vec::new();
         for (definition, bucket) in definitions {
-            let (name, text) = (definition.name.clone(), Object::from(&bucket).into_string());
+            let (name, text) = (definition.name.clone(), json::text_of(&bucket));
             match self.definition_record(&name)? {
                 None => {
                     let stack = Stack::of_class(uns::CLASS.to_owned()).into_map(None);
-                    self.advance_time_past_name_release(&name);
+                    self.advance_time_to_name_release(&name);
                     let (mut write, mut members) = (WriteSet::default(), Vec::new());
-                    let stack_text = Object::from(&stack).into_string();
+                    let stack_text = json::text_of(&stack);
                     let (id, ..) = self.stage_insert(&bucket, stack_text, &Map::new(), &mut write)?;
                     self.derive_members(id, &stack, &mut members, &mut write)?;
                     write.change_entries(Vec::new(), members);

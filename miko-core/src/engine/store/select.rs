@@ -14,29 +14,35 @@ use crate::storage::ids::RowId;
 use crate::storage::plan::Plan;
 
 impl<T: Storage> Store<T> {
-    /// The records of a class and its subclasses. Fails as [`select_now`](Self::select_now) does.
+    /// The records of a class and its subclasses. Fails as [`select_current`](Self::select_current) does.
     pub(in crate::engine) fn by_class(&mut self, class: &str) -> Result<Records> {
         self.transaction.before_select(&mut self.storage)?;
-        self.select_now(&SelectRequest::of_class(class))
+        self.select_current(&SelectRequest::of_class(class))
     }
 
-    /// The records that a select finds now. Fails if they exceed the size limit of the answer.
-    pub(super) fn select_now(&self, select: &SelectRequest) -> Result<Records> {
+    /// The current records that a select finds, whatever its `history` and `cutoff`. Fails if they exceed the
+    /// size limit of the answer.
+    pub(super) fn select_current(&self, select: &SelectRequest) -> Result<Records> {
+        if let Some(pks) = select.only_pks() {
+            return self.records_by_creation(pks);
+        }
         let plan = self.plan(select)?;
         if plan.residual_filter_reason.is_some() {
             return Ok(self.evaluate(&plan, |record| self.answer.charge_record(record))?.into());
         }
-        let mut records = Vec::new();
-        self.storage.select(&plan, &mut |record| {
-            self.answer.charge(record.text_length())?;
-            records.push(Record::from(record));
+        let mut records: Vec<Record> = Vec::new();
+        self.storage.select(&plan, &mut |found| {
+            self.answer.charge(found.text_length())?;
+            // Records of one class have equal stacks, and share their text.
+            let shared = records.last().map(|last| &last.stack).filter(|stack| stack.as_str() == found.stack);
+            records.push(found.with_stack(shared.cloned()));
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(records.into())
     }
 
-    /// The rows of the records that a select finds now.
-    pub(super) fn select_rows_now(&self, select: &SelectRequest) -> Result<Vec<RowId>> {
+    /// The rows of the current records that a select finds.
+    pub(super) fn select_current_rows(&self, select: &SelectRequest) -> Result<Vec<RowId>> {
         let plan = self.plan(select)?;
         if plan.residual_filter_reason.is_none() {
             return self.storage.select_rows(&plan);

@@ -3,14 +3,14 @@
 use miko_rpc::Result;
 use serde_json::{Map, Value};
 
-use crate::json::{self, Object};
+use crate::json;
 use crate::stack;
 use crate::storage::corruption;
 use crate::uns;
 
 /// The text of an object, as it is stored.
 pub(super) fn text(map: &Map<String, Value>) -> String {
-    Object::from(map).into_string()
+    json::text_of(map)
 }
 
 /// The text of the extras of a record; `None` if it has none.

@@ -67,7 +67,7 @@ impl Cursor for ExportText {
         if self.text.len() - self.shown < PIECE_BYTES {
             self.text.drain(..self.shown);
             self.shown = 0;
-            while self.text.len() < PIECE_BYTES && self.export.write_on(snapshot, &mut self.text)? {}
+            while self.text.len() < PIECE_BYTES && self.export.write_next(snapshot, &mut self.text)? {}
         }
         let rest = &self.text[self.shown..];
         let piece = &rest[..rest.len().min(PIECE_BYTES)];
@@ -88,7 +88,7 @@ impl<T: Storage> Store<T> {
         }
         self.open_stream(false, |store| {
             let rows = match select.cutoff {
-                None => store.select_rows_now(&select)?,
+                None => store.select_current_rows(&select)?,
                 Some(cutoff) => store.rows_as_of(&select, cutoff)?,
             };
             Ok(FoundRecords { rows: rows.into_iter(), cutoff: select.cutoff })

@@ -301,6 +301,11 @@ impl Transaction {
         }
     }
 
+    /// Whether a write runs, which may be undone.
+    pub(super) fn is_writing(&self) -> bool {
+        self.write.is_some()
+    }
+
     pub(super) fn is_in_group(&self) -> bool {
         matches!(self.scope, OpenScope::Group(_))
     }

@@ -45,7 +45,7 @@ impl<T: Storage> Store<T> {
                 })?;
         }
         if let Some(definition) = &definition {
-            self.advance_time_past_name_release(&definition.name);
+            self.advance_time_to_name_release(&definition.name);
         }
         let mut write = self.transaction.empty_set();
         let stack_text = stack_text(&stack, class.as_deref());
@@ -170,7 +170,7 @@ impl<T: Storage> Store<T> {
                 )
             })?;
         if let Some(definition) = &definition {
-            self.advance_time_past_name_release(&definition.name);
+            self.advance_time_to_name_release(&definition.name);
         }
         let state = State { bucket: text(&bucket), stack: text(&stack), extras: extras_text(&extras) };
         let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
@@ -326,7 +326,7 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `record-not-found`, or `record-deleted` for a tombstone.
     fn find_active(&self, pk: &str) -> Result<(RowId, Row)> {
-        match self.storage.find(pk)? {
+        match self.find(pk)? {
             None => Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk)),
             Some((_, Row { state: None, .. })) => {
                 Err(Error::new(ErrorId::RECORD_DELETED, "the record was deleted").with("pk", pk))

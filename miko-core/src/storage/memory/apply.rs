@@ -16,7 +16,8 @@ impl MemoryTables {
             return Ok(conflicts);
         }
         self.needs_save |= changes_a_worldlet(write);
-        // A version that goes may be the row that comes: they have the same pk of the version.
+        // Versions are removed before rows change: an undo makes a version the row again, with the same
+        // instance pk. To remove the version afterwards would remove what `by_instance` says of the row.
         write.versions.iter().for_each(|change| self.remove_version(change));
         write.rows.iter().try_for_each(|change| self.change_row(change))?;
         write.versions.iter().try_for_each(|change| self.insert_version(change))?;
@@ -171,7 +172,7 @@ fn version_key(id: RowId, version: &Row) -> (RowId, Timestamp, String) {
     (id, version.updated_at, version.instance_pk.clone().unwrap_or_default())
 }
 
-/// Whether a write changes what an export contains. A file that is being written is not exported.
+/// Whether a write changes what is saved. A file that is being written is not exported.
 fn changes_a_worldlet(write: &WriteSet) -> bool {
     let is_complete = |file: &Option<FileRow>| file.as_ref().is_some_and(|file| file.sha256.is_some());
     let changes_file =

@@ -11,7 +11,6 @@ macro_rules! select_record {
         concat!("SELECT pk, bucket, stack, extras, created_at, updated_at ", $rest)
     };
 }
-pub(super) use select_record;
 
 /// Compiles the statement that selects the records, with the columns of [`select_record!`]. If the plan has a
 /// filter that SQL cannot evaluate, the statement returns every candidate in order of creation, without

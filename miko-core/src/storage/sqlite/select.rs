@@ -8,9 +8,8 @@ use rusqlite::{Row, params_from_iter};
 use serde_json::Value;
 
 use super::Sqlite;
-use super::compile::{self, select_record};
+use super::compile;
 use super::faults::sqlite_error;
-use crate::record::Record;
 use crate::storage::Visitor;
 use crate::storage::explain::Explanation;
 use crate::storage::ids::RowId;
@@ -19,11 +18,6 @@ use crate::storage::row::RecordRef;
 use crate::timestamp::Timestamp;
 
 impl Sqlite {
-    pub(super) fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
-        const SQL: &str = select_record!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
-        self.connection.query_optional(SQL, [pk], |row| Ok(read_record(row)?.into()))
-    }
-
     pub(super) fn run_select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
         let statement = compile::select(plan);
         let mut cached = self.connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
@@ -63,7 +57,7 @@ impl Sqlite {
     }
 }
 
-/// Reads a row of [`select_record!`].
+/// Reads a row of [`compile::select`].
 fn read_record<'r>(row: &'r Row<'_>) -> rusqlite::Result<RecordRef<'r>> {
     let extras = match row.get_ref(3)? {
         ValueRef::Null => None,

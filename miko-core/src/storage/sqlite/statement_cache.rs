@@ -88,7 +88,8 @@ impl StatementCache {
         work: impl FnOnce(&mut Statement<'_>) -> rusqlite::Result<R>,
     ) -> Result<R> {
         self.0.with_dependent(|connection, statements| {
-            // The borrow cannot fail: a `RowMapper` is a plain function without access to the connection.
+            // The borrow cannot fail: `work` runs no other statement. A `RowMapper` is a plain function
+            // without access to the connection, and a visitor does not use the storage.
             let mut statements = statements.borrow_mut();
             let key = (sql.as_ptr().addr(), sql.len());
             let statement = match statements.entry(key) {

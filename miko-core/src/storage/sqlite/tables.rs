@@ -8,7 +8,6 @@ use super::Sqlite;
 use super::heap::HeapLimit;
 use crate::class::Constraint;
 use crate::json;
-use crate::record::Record;
 use crate::storage::explain::Explanation;
 use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use crate::storage::plan::Plan;
@@ -52,6 +51,7 @@ impl Storage for Sqlite {
             name: if is_in_file { "mikobase.uno/sqlite/file" } else { "mikobase.uno/sqlite/memory" },
             is_temporal: self.is_temporal,
             has_slow_commit: is_in_file,
+            has_slow_reads: true,
             may_defer_commit: !is_in_file,
             residual_filter_reason: None,
         }
@@ -118,10 +118,6 @@ impl Storage for Sqlite {
     fn next_row(&self, id: RowId, commit: CommitSeq) -> Result<Option<(RowId, Row)>> {
         const SQL: &str = select_row!("FROM record WHERE seq > ?1 AND commit_seq > ?2 ORDER BY seq LIMIT 1");
         self.connection.query_optional(SQL, params![id, commit], read_row)
-    }
-
-    fn record(&self, pk: &str) -> Result<Option<Record>> {
-        self.record_by_pk(pk)
     }
 
     fn each_version(&self, id: RowId, visit: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {

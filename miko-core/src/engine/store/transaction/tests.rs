@@ -12,6 +12,7 @@ use crate::commit::Commit;
 use crate::engine::store::Store;
 use crate::mode::Mode;
 use crate::query;
+use crate::record::Record;
 use crate::response::Results;
 use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::naive::{InjectedFailure, NaiveStorage};
@@ -109,6 +110,8 @@ struct Run {
     store: Store<NaiveStorage>,
     /// The pks of the rows of each call that was answered.
     answered: Vec<Vec<String>>,
+    /// All pks that calls have written, answered or not.
+    written: Vec<String>,
     calls: usize,
 }
 
@@ -118,7 +121,7 @@ impl Run {
         storage.may_defer_commit = may_defer_commit;
         let mut store = Store::on(storage, Mode::ReadWrite).unwrap();
         store.observe_commits();
-        Self { store, answered: Vec::new(), calls: 0 }
+        Self { store, answered: Vec::new(), written: Vec::new(), calls: 0 }
     }
 
     /// Makes a call. Returns the pks of its rows, if it was answered.
@@ -135,7 +138,23 @@ impl Run {
                 }
             })
         }));
-        matches!(write, Ok(Ok(()))).then_some(pks)
+        let is_answered = matches!(write, Ok(Ok(())));
+        self.written.extend(pks.iter().cloned());
+        // What is read enters the image, also within a group, whose writes may still be lost.
+        for pk in &self.written {
+            self.store.record(pk).unwrap();
+        }
+        is_answered.then_some(pks)
+    }
+
+    /// Checks that reads by pk answer what storage has.
+    fn check_reads(&self) {
+        for pk in &self.written {
+            let stored = self.store.storage.find(pk).unwrap();
+            assert_eq!(self.store.find(pk).unwrap(), stored);
+            let shown = stored.and_then(|(_, row)| row.view().map(Record::from));
+            assert_eq!(self.store.record(pk).unwrap(), shown);
+        }
     }
 
     fn group(&mut self, calls: &[GroupCall], panics: bool) {
@@ -222,6 +241,7 @@ proptest! {
             let numbered =
                 (1..).zip(&answered).map(|(number, pk)| (RowId(number), CommitSeq(number), pk.clone()));
             prop_assert_eq!(run.rows(), numbered.collect::<Vec<_>>(), "after {:?}", step);
+            run.check_reads();
             let pks = |commit: Commit| commit.changes.into_iter().map(|change| change.pk).collect();
             observed.extend(run.store.take_commits().into_iter().map(pks));
             prop_assert_eq!(&observed, &run.answered, "after {:?}", step);
