@@ -63,7 +63,9 @@ const GOALS: &[Goal] = &[
     goal("the SQLite file", TWENTY_WORKERS, Workload::Create, "sqlite-file", Bound::Rate(1.3)),
     goal("our fastest worker, of our slowest", TWENTY_WORKERS, Workload::Create, OWN, Bound::Fairness(0.5)),
     goal("", TWENTY_WORKERS, Workload::Create, OWN, Bound::Tail(5.0)),
-    goal("pipelined GET", TWENTY_WORKERS, Workload::ReadBatch, "redis", Bound::Rate(1.0)),
+    goal("Redis pipelined GET", TWENTY_WORKERS, Workload::ReadBatch, "redis", Bound::Rate(1.3)),
+    goal("Redis pipelined GET", TWENTY_WORKERS, Workload::QueryBatch, "redis", Bound::Rate(1.0)),
+    goal("Redis pipelined SET", TWENTY_WORKERS, Workload::CreateBatch, "redis", Bound::Rate(1.0)),
     goal(
         "PostgreSQL multi-row insert",
         TWENTY_WORKERS,

@@ -26,6 +26,8 @@ pub enum Workload {
     Create,
     /// [`BATCH`] reads in one call.
     ReadBatch,
+    /// [`BATCH`] requests in one call, each of which asks for a record.
+    QueryBatch,
     /// [`BATCH`] creates in one call.
     CreateBatch,
     /// The first records by one field, among those with a value of an indexed field.
@@ -36,8 +38,16 @@ pub enum Workload {
 
 impl Workload {
     /// All workloads, in the order of measurement.
-    pub const ALL: &[Self] =
-        &[Self::Empty, Self::Read, Self::Create, Self::ReadBatch, Self::CreateBatch, Self::Find, Self::Scan];
+    pub const ALL: &[Self] = &[
+        Self::Empty,
+        Self::Read,
+        Self::Create,
+        Self::ReadBatch,
+        Self::QueryBatch,
+        Self::CreateBatch,
+        Self::Find,
+        Self::Scan,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -46,6 +56,7 @@ impl Workload {
             Self::Read => "read",
             Self::Create => "create",
             Self::ReadBatch => "read-batch",
+            Self::QueryBatch => "query-batch",
             Self::CreateBatch => "create-batch",
             Self::Find => "find",
             Self::Scan => "scan",
@@ -58,8 +69,9 @@ impl Workload {
             Self::Empty => "an empty call",
             Self::Read => "`record_by_pk`",
             Self::Create => "`create`",
-            Self::ReadBatch => "`batch` of 32 reads",
-            Self::CreateBatch => "`batch` of 32 creates",
+            Self::ReadBatch => "`records_by_pks` of 32",
+            Self::QueryBatch => "`batch` of 32 selects by pk",
+            Self::CreateBatch => "`create_many` of 32",
             Self::Find => "indexed equality, sort, limit 10",
             Self::Scan => "scan with two conditions",
         }
@@ -68,7 +80,7 @@ impl Workload {
     /// The number of requests in one call, which a rate counts.
     pub fn requests(self) -> usize {
         match self {
-            Self::ReadBatch | Self::CreateBatch => BATCH,
+            Self::ReadBatch | Self::QueryBatch | Self::CreateBatch => BATCH,
             _ => 1,
         }
     }
@@ -112,6 +124,10 @@ pub(crate) trait Client {
         undeclared()
     }
 
+    fn query_batch(&mut self, _records: &[usize]) -> Result<(), BoxError> {
+        undeclared()
+    }
+
     fn create_batch(&mut self, _serials: &[usize]) -> Result<(), BoxError> {
         undeclared()
     }
@@ -138,6 +154,7 @@ pub(crate) fn call(client: &mut dyn Client, workload: Workload, choice: &mut Cho
         Workload::Read => client.read(choice.record()),
         Workload::Create => client.create(choice.serial()),
         Workload::ReadBatch => client.read_batch(&std::array::from_fn::<_, BATCH, _>(|_| choice.record())),
+        Workload::QueryBatch => client.query_batch(&std::array::from_fn::<_, BATCH, _>(|_| choice.record())),
         Workload::CreateBatch => {
             client.create_batch(&std::array::from_fn::<_, BATCH, _>(|_| choice.serial()))
         }

@@ -152,7 +152,7 @@ pub(crate) struct Capabilities {
     pub(crate) is_temporal: bool,
     /// Whether a commit waits for a disk, so that it pays to commit several calls at once.
     pub(crate) has_slow_commit: bool,
-    /// Whether finding a record costs so much that those that were read last are kept beside storage.
+    /// Whether finding a record costs so much that those that were read last are cached.
     pub(crate) has_slow_reads: bool,
     /// Whether creates may be answered before their transaction is committed: a crash loses the committed
     /// ones as well, and a commit costs much.

@@ -28,7 +28,9 @@ type Path = fn(&mut Store, usize) -> Result<(), BoxError>;
 /// What is called, by its name.
 const PATHS: &[(&str, Path)] = &[
     ("record_by_pk", |store, i| done(store.engine.record_by_pk(&store.pks[i % RECORDS])?)),
-    ("record_by_pk without an image", |store, i| done(store.engine.record_by_pk(&store.pks[i % RECORDS])?)),
+    ("record_by_pk without a record cache", |store, i| {
+        done(store.engine.record_by_pk(&store.pks[i % RECORDS])?)
+    }),
     ("update", |store, i| {
         let bucket = creation(i % RECORDS)["bucket"].take();
         done(store.engine.q0(json!({"action": "update", "pk": store.pks[i % RECORDS], "bucket": bucket}))?)
@@ -90,15 +92,15 @@ fn main() -> Result<(), BoxError> {
         return Ok(());
     };
     let (_, call) = PATHS.iter().find(|(name, _)| name == path).ok_or("there is no such path")?;
-    let mut store = Store::new(!path.ends_with("without an image"))?;
+    let mut store = Store::new(!path.ends_with("without a record cache"))?;
     (0..count.parse()?).try_for_each(|i| call(&mut store, i))
 }
 
 impl Store {
-    /// A store of [`RECORDS`] records. If it has an image, they are in it.
-    fn new(has_image: bool) -> Result<Self, BoxError> {
+    /// A store of [`RECORDS`] records. If it has a record cache, they are in it.
+    fn new(has_record_cache: bool) -> Result<Self, BoxError> {
         let engine = SqliteEngine::in_memory()?;
-        let engine = if has_image { engine } else { engine.image_size(0) };
+        let engine = if has_record_cache { engine } else { engine.record_cache_size(0) };
         let engine: Arc<dyn Engine> = Arc::new(engine);
         engine.import_schema(json!({"classes": {"bench.org/item": {"fields": {
             "serial": {"class": "number", "required": true, "unique": true},

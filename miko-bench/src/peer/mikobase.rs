@@ -25,6 +25,7 @@ pub(crate) const PEER: Peer = Peer {
         Workload::Read,
         Workload::Create,
         Workload::ReadBatch,
+        Workload::QueryBatch,
         Workload::CreateBatch,
         Workload::Find,
         Workload::Scan,
@@ -155,6 +156,14 @@ impl Client for SharedStore<'_> {
     }
 
     fn read_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
+        let pks = records.iter().map(|&record| self.pks[record].clone()).collect();
+        for (found, &record) in self.db.records_by_pks(pks)?.into_iter().zip(records) {
+            sample::check(found.ok_or("a record is gone")?.bucket.as_str(), record)?;
+        }
+        Ok(())
+    }
+
+    fn query_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
         let selects =
             records.iter().map(|&record| json!({"action": "select", "pk": self.pks[record]})).collect();
         for (answer, &record) in self.db.batch(selects, false)?.into_iter().zip(records) {
@@ -165,8 +174,7 @@ impl Client for SharedStore<'_> {
     }
 
     fn create_batch(&mut self, serials: &[usize]) -> Result<(), BoxError> {
-        let creations = serials.iter().map(|&serial| creation(MADE, serial)).collect();
-        self.db.batch(creations, true)?.into_iter().try_for_each(|answer| answer.map(|_| ()))?;
+        self.db.create_many(MADE, serials.iter().map(|&serial| sample::bucket(serial)).collect())?;
         Ok(())
     }
 

@@ -18,6 +18,7 @@ pub(crate) const PEER: Peer = Peer {
         Workload::Read,
         Workload::Create,
         Workload::ReadBatch,
+        Workload::QueryBatch,
         Workload::CreateBatch,
     ],
     start,
@@ -61,6 +62,10 @@ impl Client for Redis {
         let texts: Vec<String> = pipeline.query(&mut self.0)?;
         sample::check_count(texts.len(), records.len())?;
         texts.iter().zip(records).try_for_each(|(text, &record)| sample::check(text, record))
+    }
+
+    fn query_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
+        self.read_batch(records)
     }
 
     fn create_batch(&mut self, serials: &[usize]) -> Result<(), BoxError> {

@@ -276,7 +276,8 @@ impl HashRules {
     }
 }
 
-/// The settings that a hash with `fields` gives to all of them: the type in `of`, and those in `default`.
+/// The settings that a hash with `fields` gives to all of them: those in `of`, or its type, and over them
+/// those in `default`.
 fn inherited_settings(settings: &mut SettingsReader<'_>) -> Map<String, Value> {
     let mut inherited = match settings.get(&["of", "items"]) {
         Some((_, Value::Object(whole))) => whole.clone(),

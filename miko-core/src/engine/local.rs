@@ -75,12 +75,21 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Sets the size in bytes of the image: the records that were read last, which are read again without
-    /// SQL. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth of it; 0
-    /// keeps none. A worldlet engine has its records in memory, and no image.
+    /// Sets the size of the record cache in bytes: the records that were read last are read again without
+    /// SQL. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth of that; 0
+    /// keeps none. There is no cache in mode `r`, nor in a worldlet engine, which has its records in memory.
+    ///
+    /// ```
+    /// use miko_core::{MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?.record_cache_size(256 << 20);
+    /// # db.create("starfleet.com/officer", &json!({"name": "Spock"}))?;
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
     #[must_use]
-    pub fn image_size(self, bytes: usize) -> Self {
-        self.store().set_image_size(bytes);
+    pub fn record_cache_size(self, bytes: usize) -> Self {
+        self.store().set_record_cache_size(bytes);
         self
     }
 
@@ -197,7 +206,7 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
             buckets.into_iter().for_each(json::drop_iteratively);
             return Err(too_many);
         }
-        self.store_for_answer().create_many(CreateRequest::many(class, buckets)?)
+        self.store_for_answer().create_many(CreateRequest::many(class, buckets))
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {

@@ -11,7 +11,7 @@
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
 //! | index entries of a record; references that must have targets | [`index_entries`]; [`pending`], [`pending_checks`] |
 //! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
-//! | records by their pks; those that were read last | [`records`]; [`image`] |
+//! | records by their pks; those that were read last | [`records`]; [`record_cache`] |
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
 mod answer;
@@ -23,7 +23,6 @@ pub(super) mod export;
 pub(super) mod files;
 mod id_cache;
 mod ids;
-mod image;
 mod import;
 mod import_files;
 mod index_entries;
@@ -34,6 +33,7 @@ mod pending;
 mod pending_checks;
 mod pks;
 mod planner;
+mod record_cache;
 mod records;
 mod refusal;
 mod requests;
@@ -59,10 +59,10 @@ use crate::storage::write_set::{Conflict, WriteSet};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
 use id_cache::IdCache;
-use image::Image;
 use open_streams::Streams;
 use pending::DeferredConstraints;
 use pks::Pks;
+use record_cache::RecordCache;
 use transaction::{CommitSharing, Transaction};
 
 /// Storage, and the state that is kept between two calls.
@@ -84,7 +84,7 @@ pub(crate) struct Store<T> {
     /// The constraint checks that the running write has deferred to its end.
     deferred: DeferredConstraints,
     streams: Streams,
-    image: Image,
+    record_cache: RecordCache,
     /// The pks of files whose writers have gone, while they could not be discarded.
     abandoned_files: Vec<String>,
     /// Whether records of undefined classes are refused.
@@ -108,13 +108,13 @@ impl<T: Storage> Store<T> {
             released: HashTrieMapSync::default(),
             deferred: DeferredConstraints::default(),
             streams: Streams::default(),
-            image: Image::of_size(0),
+            record_cache: RecordCache::of_size(0),
             abandoned_files: Vec::new(),
             strict: false,
             answer: AnswerBudget::default(),
             mode,
         };
-        store.set_image_size(Image::DEFAULT_SIZE);
+        store.set_record_cache_size(RecordCache::DEFAULT_SIZE);
         store.load_catalog()?;
         if mode == Mode::ReadWrite {
             store.remove_unfinished_files()?;
@@ -150,7 +150,7 @@ impl<T: Storage> Store<T> {
             .rows
             .iter()
             .filter_map(|change| change.before.as_ref())
-            .for_each(|row| self.image.forget(&row.pk));
+            .for_each(|row| self.record_cache.remove(&row.pk));
         self.transaction.apply(write, &mut self.storage)
     }
 
@@ -197,7 +197,7 @@ impl<T: Storage> Store<T> {
     /// Brings what is kept of storage up to date after storage has lost writes.
     fn reload(&mut self) {
         self.ids = RefCell::default();
-        self.image.clear();
+        self.record_cache.clear();
         // Numbers that are too large leave gaps, and nothing else. Those of commits do not go back behind the
         // snapshots of open streams, which tell by them which rows are later.
         if let Ok(last) = self.storage.last_numbers() {
@@ -206,14 +206,16 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Sets the size of the image in bytes. Storage whose reads are fast has none.
-    pub(super) fn set_image_size(&mut self, bytes: usize) {
-        self.image = Image::of_size(if self.storage.capabilities().has_slow_reads { bytes } else { 0 });
+    /// Sets the size of the record cache in bytes. There is none where reads are fast, and where another process
+    /// might write: a file that is only read may not be locked.
+    pub(super) fn set_record_cache_size(&mut self, bytes: usize) {
+        let is_useful = self.storage.capabilities().has_slow_reads && self.mode == Mode::ReadWrite;
+        self.record_cache = RecordCache::of_size(if is_useful { bytes } else { 0 });
     }
 
     /// Limits what the store takes to its part of a memory limit of the process.
     pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
-        self.image = self.image.within(limit);
+        self.set_record_cache_size(self.record_cache.size());
         self.storage.limit_memory(limit)
     }
 

@@ -106,8 +106,8 @@ pub(crate) struct MatchCollector<'s, S, F> {
 }
 
 impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
-    /// Calls `charge` once for each record of the answer: in `push` if no record is discarded, otherwise in
-    /// `finish`.
+    /// Calls `charge` once for each record of the answer: in `push` if the select has neither limit nor
+    /// offset, otherwise in `finish`.
     pub(crate) fn of(select: &'s SelectRequest, charge: F) -> Self {
         let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
         let limit_plus_offset =

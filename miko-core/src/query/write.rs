@@ -56,26 +56,23 @@ pub(crate) struct DeleteRequest {
 }
 
 impl CreateRequest {
-    /// A request per bucket, each to create a record of one class.
-    ///
-    /// # Errors
-    /// `invalid_request`, if the class is not a UNS, a bucket is no object, or nests too deep; the detail
-    /// `request` is the index of the first such bucket.
-    pub(crate) fn many(class: &str, buckets: Vec<Value>) -> Result<Vec<Self>> {
+    /// A request per bucket, each to create a record of one class. The first error is the last element, as
+    /// requests behind it are not run.
+    pub(crate) fn many(class: &str, buckets: Vec<Value>) -> Vec<Result<Self>> {
         let mut requests = Vec::with_capacity(buckets.len());
-        let mut buckets = buckets.into_iter();
-        for (index, bucket) in buckets.by_ref().enumerate() {
-            match Self::of_class(class, bucket) {
-                Ok(request) => requests.push(request),
-                Err(error) => {
-                    buckets.for_each(json::drop_iteratively);
-                    return Err(error.with_all("request", index));
-                }
+        for bucket in buckets {
+            match requests.last() {
+                Some(Err(_)) => json::drop_iteratively(bucket),
+                _ => requests.push(Self::of_class(class, bucket)),
             }
         }
-        Ok(requests)
+        requests
     }
 
+    /// A request to create a record of a class.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the class is not a UNS, or the bucket is no object or nests too deep.
     fn of_class(class: &str, bucket: Value) -> Result<Self> {
         let mut faults = Faults::default();
         let place = Place::Key(&Place::Root, "bucket");

@@ -11,7 +11,7 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub(crate) pk: String,
-    /// `None` in a tombstone.
+    /// `None` in a tombstone, and in a stub.
     pub(crate) state: Option<State>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -22,13 +22,13 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The approximate number of bytes that storing the row takes; 0 for a tombstone, so that a delete needs
+    /// The approximate number of bytes that storing the row takes; 0 without content, so that a delete needs
     /// no room.
     pub(crate) fn size(&self) -> usize {
         self.state.as_ref().map_or(0, |state| 2 * size_of::<Self>() + self.pk.len() + state.text_length())
     }
 
-    /// A view of the record, unless the row is a tombstone.
+    /// A view of the record, unless the row is a tombstone or a stub.
     pub(crate) fn view(&self) -> Option<RecordRef<'_>> {
         self.state.as_ref().map(|State { bucket, stack, extras }| RecordRef {
             pk: &self.pk,

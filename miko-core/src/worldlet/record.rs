@@ -5,9 +5,10 @@
 //! | `{"bucket": …, "stack": …}` | this bucket and stack: the exported form |
 //! | `{"class": …, "bucket": …}` | a record of this class |
 //! | `{"classes": {id: {"class": …, "bucket": …}}, "bucket": …}` | a record with these platters |
+//! | `{"classes": […], "bucket": …}` | a record of these classes |
 //! | `{"class": "puck.uno/class", "name": …, …}` | a class definition with the other keys as bucket |
 //! | `{"class": …, "value": …}` | a reference or file of a built-in class, with the bucket `{"value": …}` |
-//! | `{"bucket": …}`, `{}` | a record of class `puck.uno/record` |
+//! | `{"bucket": …}`, `{}` | a record of class `puck.uno/record`; in a temporal worldlet `{}` is a stub |
 //! | a scalar or an array | class `puck.uno/value`, bucket `{"value": …}`; also exported in this form |
 
 use serde::de::IgnoredAny;

@@ -47,15 +47,15 @@ fn all_tests_pass_on_sqlite_in_a_file() {
 }
 
 #[test]
-#[ignore = "in the long mode: in CI the engine on temporal SQLite has no image"]
-fn all_tests_pass_on_sqlite_without_an_image() {
-    all_tests_pass_on("sqlite without an image");
+#[ignore = "in the long mode: in CI the engine on temporal SQLite has no record cache"]
+fn all_tests_pass_on_sqlite_without_a_record_cache() {
+    all_tests_pass_on("sqlite without a record cache");
 }
 
 #[test]
-#[ignore = "in the long mode: in CI the engine on SQLite in a file has a tiny image"]
-fn all_tests_pass_on_sqlite_with_a_tiny_image() {
-    all_tests_pass_on("sqlite with a tiny image");
+#[ignore = "in the long mode: in CI the engine on SQLite in a file has a tiny record cache"]
+fn all_tests_pass_on_sqlite_with_a_tiny_record_cache() {
+    all_tests_pass_on("sqlite with a tiny record cache");
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn refused() -> Vec<(&'static str, Vec<Value>)> {
         ("a.b/ship", vec![ship("Enterprise")]),
         ("a.b/ship", vec![ship("Defiant"), json!({"name": "Voyager", "home": "nowhere"})]),
         ("a.b/ship", vec![ship("Defiant"), json!("no object")]),
+        ("a.b/ship", vec![ship("Defiant"), json!({}), json!("no object")]),
         ("no uns", vec![json!({})]),
     ]
 }

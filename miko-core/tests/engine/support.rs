@@ -153,8 +153,8 @@ pub(crate) fn cases(most: u32) -> ProptestConfig {
     ProptestConfig::with_cases(if is_long { cases } else { cases.min(most) })
 }
 
-/// The size of an image of a few records, in bytes.
-pub(crate) const TINY_IMAGE: usize = 2 << 10;
+/// The size of a record cache for a few records, in bytes.
+pub(crate) const TINY_CACHE: usize = 2 << 10;
 
 pub(crate) fn db() -> Local {
     db_on(engine_of_this_run().as_deref())
@@ -171,16 +171,20 @@ fn db_on(engine: Option<&str>) -> Local {
         Some("worldlet") => Local::on(WorldletEngine::in_memory().unwrap()),
         Some("naive") => Local::on(NaiveEngine::in_memory(false).unwrap()),
         Some("temporal naive") => Local::on(NaiveEngine::in_memory(true).unwrap()),
-        Some("sqlite without an image") => Local::on(SqliteEngine::in_memory().unwrap().image_size(0)),
-        Some("sqlite with a tiny image") => {
-            Local::on(SqliteEngine::in_memory().unwrap().image_size(TINY_IMAGE))
+        Some("sqlite without a record cache") => {
+            Local::on(SqliteEngine::in_memory().unwrap().record_cache_size(0))
         }
-        // In CI these two are the engines with a tiny image and without one.
-        Some("sqlite file") => {
-            Local::in_folder(|path| Ok(SqliteEngine::open(path, Mode::ReadWrite)?.image_size(TINY_IMAGE)))
+        Some("sqlite with a tiny record cache") => {
+            Local::on(SqliteEngine::in_memory().unwrap().record_cache_size(TINY_CACHE))
         }
+        // In CI these two are the engines with a tiny record cache and without one.
+        Some("sqlite file") => Local::in_folder(|path| {
+            Ok(SqliteEngine::open(path, Mode::ReadWrite)?.record_cache_size(TINY_CACHE))
+        }),
         Some("worldlet file") => Local::in_folder(|path| WorldletEngine::open(path, Mode::ReadWrite)),
-        Some("temporal sqlite") => Local::on(SqliteEngine::temporal_in_memory().unwrap().image_size(0)),
+        Some("temporal sqlite") => {
+            Local::on(SqliteEngine::temporal_in_memory().unwrap().record_cache_size(0))
+        }
         Some("temporal worldlet") => Local::on(WorldletEngine::temporal_in_memory().unwrap()),
         Some("temporal sqlite file") => {
             Local::in_folder(|path| SqliteEngine::open_temporal(path, Mode::ReadWrite))

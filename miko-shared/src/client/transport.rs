@@ -71,7 +71,8 @@ impl SocketTransport {
         Ok(transport)
     }
 
-    /// The connection. Opens one within `timeout` if there is none; then the second value is `true`.
+    /// The connection. Opens one if there is none, at most `deadline` after `started`. The second value is
+    /// whether it had to wait for that.
     ///
     /// # Errors
     /// `server-gone` if it cannot connect, the errors of the handshake, and `deadline-exceeded`.

@@ -60,7 +60,8 @@ impl Peers {
     ///
     /// A process forked by the peer may hold the connection open, so end of file may never arrive. Receiving
     /// is therefore shut down: bytes that have arrived can still be read, followed by end of file. If the
-    /// forked process does not read its answers either, sending is shut down after [`DEAD_PEER_TIMEOUT`].
+    /// forked process does not read its answers either, sending is shut down after [`DEAD_PEER_TIMEOUT`]
+    /// without a disconnection.
     pub(super) async fn read_input_of_dead_peers(&self) {
         let mut how = Shutdown::Read;
         loop {

@@ -45,7 +45,7 @@ const FRAME_SIZE_DIVISOR: usize = 8;
 /// A Unix domain socket for one share at a time: its path, its secret and the options of the share.
 ///
 /// Creating one binds no socket and starts no process. It belongs to the process that created it: in a fork,
-/// everything but [`path`](Self::path) and [`token`](Self::token) fails as `server-used-in-fork`.
+/// to start a share fails as `server-used-in-fork`.
 pub struct Uds {
     owner: Pid,
     /// The socket path of the current share; between shares, of the last one; before the first, of the first.
@@ -65,10 +65,7 @@ pub struct Uds {
     grace_period: Duration,
     on_exit: Option<OnExit>,
     around: Option<Rc<Around>>,
-    #[cfg_attr(
-        not(feature = "mikobase"),
-        allow(dead_code, reason = "the interfaces of this package use it")
-    )]
+    #[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "shares of a Mikobase use it"))]
     pub(crate) interface_options: InterfaceOptions,
 }
 

@@ -1,8 +1,8 @@
 //! Pks that the engine gives to new records: UUIDs of version 7, each larger than the one before it.
 //!
 //! Those of one millisecond count upwards from a random one (RFC 9562, section 6.2), so that a busy engine
-//! asks the kernel for random numbers once in a millisecond and not for each record. Two stores draw their
-//! own: they give the same pk as seldom as two random numbers of more than 60 bits are the same.
+//! asks the kernel for random numbers once in a millisecond and not for each record. Two stores draw
+//! independently: equal pks are as likely as equal random numbers of more than 60 bits.
 
 use uuid::{NoContext, Uuid};
 
@@ -17,15 +17,15 @@ pub(super) struct Pks {
 impl Pks {
     /// The pk of a record that is created now.
     pub(super) fn next(&mut self, now: Timestamp) -> String {
-        // What was drawn at the epoch is of the millisecond 0, as nothing at all is.
-        let in_same_millisecond = self.last != 0 && now.as_millis() <= self.millis();
-        let drawn = if in_same_millisecond { 0 } else { draw(now).as_u128() };
+        // `last` is 0 before the first pk, and would then read as the millisecond 0.
+        let counts_on = self.last != 0 && now.as_millis() <= self.millis();
+        let drawn = if counts_on { 0 } else { draw(now).as_u128() };
         // A clock that goes back changes nothing: pks ascend.
         self.last = drawn.max(self.last + 1);
         Uuid::from_u128(self.last).to_string()
     }
 
-    /// When the last was given out, in milliseconds since 1970: its upper 48 bits.
+    /// The time in the last pk, in milliseconds since 1970: its upper 48 bits.
     fn millis(&self) -> i64 {
         (self.last >> 80) as i64
     }

@@ -1,25 +1,25 @@
-//! Reads records by their pks: from the image, or from storage.
+//! Reads records by their pks: from the record cache, or from storage.
 
 use std::collections::HashSet;
 
 use miko_rpc::Result;
 
 use crate::engine::store::Store;
-use crate::engine::store::image::ImageRecord;
-use crate::json::Object;
+use crate::engine::store::record_cache::CachedRecord;
 use crate::record::{Record, Records};
 use crate::storage::Storage;
 use crate::storage::ids::RowId;
-use crate::storage::row::{Row, State};
+use crate::storage::row::Row;
 
 impl<T: Storage> Store<T> {
     /// The record with a pk, if it is active.
-    pub(in crate::engine) fn record(&self, pk: &str) -> Result<Option<Record>> {
+    pub(in crate::engine) fn record(&mut self, pk: &str) -> Result<Option<Record>> {
+        self.transaction.restore(&mut self.storage);
         Ok(self.numbered_record(pk)?.map(|(_, record)| record))
     }
 
     /// The records with these pks, in their order. Fails if they exceed the size limit of the answer.
-    pub(in crate::engine) fn records(&self, pks: &[String]) -> Result<Vec<Option<Record>>> {
+    pub(in crate::engine) fn records(&mut self, pks: &[String]) -> Result<Vec<Option<Record>>> {
         let read = |pk: &String| {
             let record = self.record(pk)?;
             match &record {
@@ -51,39 +51,25 @@ impl<T: Storage> Store<T> {
 
     /// As [`record`](Self::record), with the id of its row.
     fn numbered_record(&self, pk: &str) -> Result<Option<(RowId, Record)>> {
-        let numbered = |record: &ImageRecord| (record.id(), record.to_record(pk));
-        if let Some(found) = self.image.get(pk, numbered) {
+        let numbered = |record: &CachedRecord| (record.id(), record.to_record(pk));
+        if let Some(found) = self.record_cache.get(pk, numbered) {
             return Ok(Some(found));
         }
         let Some((id, row)) = self.storage.find(pk)? else { return Ok(None) };
-        self.enter(id, &row);
-        Ok(record_of(row).map(|record| (id, record)))
+        // What a running write has changed may be undone.
+        let record = if self.record_cache.is_enabled() && !self.transaction.is_writing() {
+            self.record_cache.insert(id, row)
+        } else {
+            row.view().map(Record::from)
+        };
+        Ok(record.map(|record| (id, record)))
     }
 
     /// The row of a pk, which may be a tombstone.
     pub(super) fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
-        if let Some(found) = self.image.get(pk, |record| (record.id(), record.to_row(pk))) {
+        if let Some(found) = self.record_cache.get(pk, |record| (record.id(), record.to_row(pk))) {
             return Ok(Some(found));
         }
         self.storage.find(pk)
     }
-
-    /// Enters a row that was read into the image, unless a running write may have changed it.
-    fn enter(&self, id: RowId, row: &Row) {
-        if self.image.is_enabled() && !self.transaction.is_writing() {
-            self.image.enter(id, row);
-        }
-    }
-}
-
-fn record_of(row: Row) -> Option<Record> {
-    let State { bucket, stack, extras } = row.state?;
-    Some(Record {
-        pk: row.pk,
-        bucket: Object::from_text_unchecked(bucket),
-        stack: Object::from_text_unchecked(stack),
-        extras: extras.map(Object::from_text_unchecked),
-        created_at: row.created_at,
-        updated_at: row.updated_at,
-    })
 }

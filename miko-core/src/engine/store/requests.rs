@@ -58,14 +58,20 @@ impl<T: Storage> Store<T> {
     }
 
     /// Creates records, all or none. Returns their pks.
-    pub(in crate::engine) fn create_many(&mut self, requests: Vec<CreateRequest>) -> Result<Vec<String>> {
-        let defines = requests.first().is_some_and(|request| request.stack.defines_a_class());
+    pub(in crate::engine) fn create_many(
+        &mut self,
+        requests: Vec<Result<CreateRequest>>,
+    ) -> Result<Vec<String>> {
+        let defines = |request: &Result<CreateRequest>| {
+            request.as_ref().is_ok_and(|request| request.stack.defines_a_class())
+        };
+        let defines = requests.first().is_some_and(defines);
         let sharing = if defines { CommitSharing::Separate } else { CommitSharing::Groupable };
         self.write(sharing, |store| {
             let creations = requests.into_iter().enumerate().map(|(index, request)| {
                 store.deferred.begin_request(index);
                 let create = || {
-                    let pk = Response::from(store.create(request)?).into_pk()?;
+                    let pk = Response::from(store.create(request?)?).into_pk()?;
                     store.answer.charge(pk.len())?;
                     Ok(pk)
                 };

@@ -15,7 +15,8 @@
 //! | none, deferred | group begins | `commit` of what is deferred | group | |
 //! | group | first write begins | `begin` | group | shared |
 //! | group | later write begins | – | group | shared |
-//! | group, transaction lost by storage | later write begins | `begin`, writes applied again | group | shared |
+//! | group, transaction lost by storage | write begins | `begin`, writes applied again | group | shared |
+//! | group, transaction lost by storage | read begins | `begin`, writes applied again | group | |
 //! | group that has failed | write begins | – | group | refused |
 //! | group | separate write begins | `commit`, `begin` | group | own |
 //! | deferred | its commit fails | – | – | the process is aborted |
@@ -258,9 +259,21 @@ impl Transaction {
         }
     }
 
+    /// Begins the transaction of a group anew if storage has lost it, so that reads see the writes of the group.
+    pub(super) fn restore(&mut self, storage: &mut impl Storage) {
+        if let OpenScope::Group(group) = &mut self.scope
+            && group.has_uncommitted
+            && self.write.is_none()
+            && !storage.in_transaction()
+        {
+            group.rebuild(storage, &mut self.commits);
+        }
+    }
+
     /// Prepares for a select. With a memory limit it may fail in SQLite, which then rolls back the
     /// transaction. So what was answered is committed first.
     pub(super) fn before_select(&mut self, storage: &mut impl Storage) -> Result<()> {
+        self.restore(storage);
         if memory::current_limit().is_some() { self.commit_deferred(storage) } else { Ok(()) }
     }
 

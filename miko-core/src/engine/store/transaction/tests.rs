@@ -18,11 +18,13 @@ use crate::storage::ids::{CommitSeq, RowId};
 use crate::storage::naive::{InjectedFailure, NaiveStorage};
 use crate::storage::sqlite::Sqlite;
 
-/// A call: it inserts rows, and ends.
+/// A call: it inserts rows, updates rows that are there, and ends.
 #[derive(Debug, Clone)]
 struct Call {
     sharing: CommitSharing,
     rows: usize,
+    /// Each chooses one of the rows. A deferrable call has none.
+    updates: Vec<usize>,
     end: CallEnd,
 }
 
@@ -62,7 +64,13 @@ fn call() -> impl Strategy<Value = Call> {
         1 => Just(CommitSharing::Separate),
     ];
     let end = prop_oneof![4 => Just(CallEnd::Answer), 1 => Just(CallEnd::Error), 1 => Just(CallEnd::Panic)];
-    (sharing, 0..3_usize, end).prop_map(|(sharing, rows, end)| Call { sharing, rows, end })
+    let updates = prop::collection::vec(any::<usize>(), 0..3);
+    (sharing, 0..3_usize, updates, end).prop_map(|(sharing, rows, mut updates, end)| {
+        if sharing == CommitSharing::Deferrable {
+            updates.clear();
+        }
+        Call { sharing, rows, updates, end }
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -105,13 +113,20 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     })
 }
 
+/// What a call has written of one row.
+#[derive(Debug, Clone)]
+enum Written {
+    Inserted(String),
+    Updated(String),
+}
+
 /// The store, and what it must have.
 struct Run {
     store: Store<NaiveStorage>,
-    /// The pks of the rows of each call that was answered.
-    answered: Vec<Vec<String>>,
-    /// All pks that calls have written, answered or not.
-    written: Vec<String>,
+    /// What each call has written that was answered.
+    answered: Vec<Vec<Written>>,
+    /// All pks that calls have inserted, answered or not.
+    inserted: Vec<String>,
     calls: usize,
 }
 
@@ -121,16 +136,26 @@ impl Run {
         storage.may_defer_commit = may_defer_commit;
         let mut store = Store::on(storage, Mode::ReadWrite).unwrap();
         store.observe_commits();
-        Self { store, answered: Vec::new(), written: Vec::new(), calls: 0 }
+        Self { store, answered: Vec::new(), inserted: Vec::new(), calls: 0 }
     }
 
-    /// Makes a call. Returns the pks of its rows, if it was answered.
-    fn call(&mut self, call: &Call) -> Option<Vec<String>> {
+    /// Makes a call. Returns what it has written, if it was answered.
+    fn call(&mut self, call: &Call) -> Option<Vec<Written>> {
         self.calls += 1;
-        let pks: Vec<String> = (0..call.rows).map(|row| format!("call {} row {row}", self.calls)).collect();
-        let write = catch_unwind(AssertUnwindSafe(|| {
+        // The rows that the call can see; what is read is cached, though writes of a group may still be lost.
+        let known: Vec<String> =
+            self.inserted.iter().filter(|pk| self.store.record(pk).unwrap().is_some()).cloned().collect();
+        let pks = (0..call.rows).map(|row| format!("call {} row {row}", self.calls));
+        let mut writes: Vec<Written> = pks.map(Written::Inserted).collect();
+        let updated = call.updates.iter().filter_map(|at| known.get(at.checked_rem(known.len())?).cloned());
+        writes.extend(updated.map(Written::Updated));
+        let number = self.calls;
+        let done = catch_unwind(AssertUnwindSafe(|| {
             self.store.write(call.sharing, |store| {
-                pks.iter().try_for_each(|pk| insert(store, pk))?;
+                writes.iter().try_for_each(|written| match written {
+                    Written::Inserted(pk) => insert(store, pk),
+                    Written::Updated(pk) => update(store, pk, number),
+                })?;
                 match call.end {
                     CallEnd::Answer => Ok(()),
                     CallEnd::Error => Err(Error::new(ErrorId::INTERNAL, "this call fails")),
@@ -138,18 +163,17 @@ impl Run {
                 }
             })
         }));
-        let is_answered = matches!(write, Ok(Ok(())));
-        self.written.extend(pks.iter().cloned());
-        // What is read enters the image, also within a group, whose writes may still be lost.
-        for pk in &self.written {
-            self.store.record(pk).unwrap();
-        }
-        is_answered.then_some(pks)
+        let inserted = writes.iter().filter_map(|written| match written {
+            Written::Inserted(pk) => Some(pk.clone()),
+            Written::Updated(_) => None,
+        });
+        self.inserted.extend(inserted);
+        matches!(done, Ok(Ok(()))).then_some(writes)
     }
 
     /// Checks that reads by pk answer what storage has.
-    fn check_reads(&self) {
-        for pk in &self.written {
+    fn check_reads(&mut self) {
+        for pk in &self.inserted {
             let stored = self.store.storage.find(pk).unwrap();
             assert_eq!(self.store.find(pk).unwrap(), stored);
             let shown = stored.and_then(|(_, row)| row.view().map(Record::from));
@@ -190,17 +214,50 @@ impl Run {
             assert!(failure.error.is(ErrorId::STORAGE_FULL), "{failure:?}");
             answers.truncate(failure.call);
         }
-        self.answered.extend(answers.into_iter().filter(|pks| !pks.is_empty()));
+        self.answered.extend(answers.into_iter().filter(|writes| !writes.is_empty()));
     }
 
     fn step(&mut self, step: &Step) {
         match step {
             Step::Call(call) => {
                 let answer = self.call(call);
-                self.answered.extend(answer.filter(|pks| !pks.is_empty()));
+                self.answered.extend(answer.filter(|writes| !writes.is_empty()));
             }
             Step::Group { calls, panics } => self.group(calls, *panics),
         }
+    }
+
+    /// The rows that the store must have, in order of their numbers.
+    fn expected_rows(&self) -> Vec<(RowId, CommitSeq, String)> {
+        let mut rows: Vec<(RowId, CommitSeq, String)> = Vec::new();
+        let mut commit = CommitSeq::default();
+        for written in self.answered.iter().flatten() {
+            commit = commit.next();
+            match written {
+                Written::Inserted(pk) => {
+                    let last = rows.last().map_or(RowId::default(), |(id, ..)| *id);
+                    rows.push((last.next(), commit, pk.clone()));
+                }
+                Written::Updated(updated) => {
+                    rows.iter_mut().filter(|(.., pk)| pk == updated).for_each(|row| row.1 = commit);
+                }
+            }
+        }
+        rows
+    }
+
+    /// The pks that each answered call has changed.
+    fn expected_changes(&self) -> Vec<Vec<String>> {
+        let distinct = |writes: &Vec<Written>| {
+            let mut pks: Vec<String> = Vec::new();
+            for Written::Inserted(pk) | Written::Updated(pk) in writes {
+                if !pks.contains(pk) {
+                    pks.push(pk.clone());
+                }
+            }
+            pks
+        };
+        self.answered.iter().map(distinct).collect()
     }
 
     /// The rows that the store has, in order of their numbers.
@@ -213,6 +270,12 @@ impl Run {
         }
         rows
     }
+}
+
+/// Updates the row with this pk as a part of the running write.
+fn update<T: Storage>(store: &mut Store<T>, pk: &str, number: usize) -> Result<()> {
+    let request = json!({"action": "update", "pk": pk, "bucket": {"call": number}});
+    store.run_in_transaction(query::parse(request)?.0).map(drop)
 }
 
 /// Inserts a row with this pk as a part of the running write.
@@ -237,14 +300,11 @@ proptest! {
             run.step(step);
             run.store.storage.apply_failures.clear();
             run.store.storage.commit_failures.clear();
-            let answered: Vec<String> = run.answered.concat();
-            let numbered =
-                (1..).zip(&answered).map(|(number, pk)| (RowId(number), CommitSeq(number), pk.clone()));
-            prop_assert_eq!(run.rows(), numbered.collect::<Vec<_>>(), "after {:?}", step);
+            prop_assert_eq!(run.rows(), run.expected_rows(), "after {:?}", step);
             run.check_reads();
             let pks = |commit: Commit| commit.changes.into_iter().map(|change| change.pk).collect();
             observed.extend(run.store.take_commits().into_iter().map(pks));
-            prop_assert_eq!(&observed, &run.answered, "after {:?}", step);
+            prop_assert_eq!(&observed, &run.expected_changes(), "after {:?}", step);
         }
     }
 }
@@ -266,7 +326,13 @@ fn a_call_that_is_lost_in_part_says_how_many_of_its_writes_are_committed() {
         for (call, count) in writes.iter().enumerate() {
             run.store.begin_call(call);
             for write in 0..*count {
-                run.call(&Call { sharing: CommitSharing::Groupable, rows: 1, end: CallEnd::Answer }).unwrap();
+                run.call(&Call {
+                    sharing: CommitSharing::Groupable,
+                    rows: 1,
+                    updates: Vec::new(),
+                    end: CallEnd::Answer,
+                })
+                .unwrap();
                 if is_settled && write == 0 {
                     run.store.transaction.settle(&mut run.store.storage).unwrap();
                 }

@@ -1,4 +1,4 @@
-//! Reads by pk agree with a model, whatever was read before: records that were read stay beside storage.
+//! Reads by pk agree with a model, whatever was read before: records that were read are cached.
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,247 @@
+//! The record cache: the records that were read last, in the form of answers.
+//!
+//! Storage is the truth. For each record, the cache has the same state as storage, or nothing. So a write
+//! removes the records that it changes, before it is known whether it succeeds. What a running write reads is
+//! not added: it may be undone.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use miko_rpc::memory;
+use quick_cache::Weighter;
+use quick_cache::unsync::{Cache, DefaultLifecycle};
+
+use crate::json::Object;
+use crate::record::Record;
+use crate::storage::ids::{CommitSeq, RowId};
+use crate::storage::row::{Row, State};
+use crate::timestamp::Timestamp;
+
+/// With a memory limit, the cache may take this part of it (1/16).
+const LIMIT_DIVISOR: usize = 16;
+
+/// What a record takes besides its texts, in bytes.
+const OVERHEAD: usize = size_of::<CachedRecord>() + 128;
+
+/// Stacks of at most this many bytes are shared. Longer ones are rare: they have data of the record.
+const MAX_SHARED_STACK: usize = 256;
+
+/// The most distinct stacks that are shared.
+const MAX_SHARED_STACKS: usize = 1024;
+
+/// Records by pk. Those that were not read lately are evicted when all together exceed the size.
+#[derive(Debug)]
+pub(super) struct RecordCache(RefCell<Content>);
+
+#[derive(Debug)]
+struct Content {
+    records: Cache<Box<str>, CachedRecord, SizeWeighter, RandomState>,
+    /// Distinct stacks, each kept once: most records of a class have equal ones. They do not count for the
+    /// size.
+    stacks: HashSet<Arc<str>, RandomState>,
+    /// In bytes; 0 if nothing is kept.
+    size: usize,
+}
+
+/// The state of an active record.
+#[derive(Debug, Clone)]
+pub(super) struct CachedRecord {
+    id: RowId,
+    bucket: Object,
+    stack: Object,
+    extras: Option<Object>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    commit: CommitSeq,
+    instance_pk: Option<Box<str>>,
+}
+
+#[derive(Debug, Clone)]
+struct SizeWeighter;
+
+impl Weighter<Box<str>, CachedRecord> for SizeWeighter {
+    fn weight(&self, pk: &Box<str>, record: &CachedRecord) -> u64 {
+        let extras = record.extras.as_ref().map_or(0, |extras| extras.as_str().len());
+        let instance_pk = record.instance_pk.as_ref().map_or(0, |pk| pk.len());
+        let stack = Some(record.stack.as_str().len()).filter(|length| *length > MAX_SHARED_STACK);
+        let texts = record.bucket.as_str().len() + stack.unwrap_or_default() + extras + instance_pk;
+        (OVERHEAD + pk.len() + texts) as u64
+    }
+}
+
+impl RecordCache {
+    /// In bytes.
+    pub(super) const DEFAULT_SIZE: usize = 64 << 20;
+
+    /// An empty cache of at most this many bytes, shared stacks aside; 0 keeps nothing.
+    ///
+    /// With a memory limit of the process, a larger cache gets [its part](LIMIT_DIVISOR) of that.
+    pub(super) fn of_size(size: usize) -> Self {
+        let size = memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR));
+        let items = size / (2 * OVERHEAD);
+        let records = Cache::with(
+            items,
+            size as u64,
+            SizeWeighter,
+            RandomState::default(),
+            DefaultLifecycle::default(),
+        );
+        Self(RefCell::new(Content { records, stacks: HashSet::default(), size }))
+    }
+
+    /// The size in bytes; 0 if nothing is kept.
+    pub(super) fn size(&self) -> usize {
+        self.0.borrow().size
+    }
+
+    /// Whether anything is kept.
+    pub(super) fn is_enabled(&self) -> bool {
+        self.size() > 0
+    }
+
+    /// Calls `read` with a record, if the cache has it.
+    pub(super) fn get<R>(&self, pk: &str, read: impl FnOnce(&CachedRecord) -> R) -> Option<R> {
+        self.0.borrow().records.get(pk).map(read)
+    }
+
+    /// Adds the record of a row and returns it; `None` for a row without content.
+    pub(super) fn insert(&self, id: RowId, row: Row) -> Option<Record> {
+        let State { bucket, stack, extras } = row.state?;
+        let mut content = self.0.borrow_mut();
+        let cached = CachedRecord {
+            id,
+            bucket: Object::from_text_unchecked(bucket),
+            stack: content.shared_stack(stack),
+            extras: extras.map(Object::from_text_unchecked),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            commit: row.commit,
+            instance_pk: row.instance_pk.map(Into::into),
+        };
+        let record = cached.to_record(&row.pk);
+        content.records.insert(row.pk.into(), cached);
+        Some(record)
+    }
+
+    /// Removes a record.
+    pub(super) fn remove(&self, pk: &str) {
+        self.0.borrow_mut().records.remove(pk);
+    }
+
+    /// Removes all records.
+    pub(super) fn clear(&self) {
+        let mut content = self.0.borrow_mut();
+        content.records.clear();
+        content.stacks.clear();
+    }
+}
+
+impl Content {
+    /// The stack with this text, shared with other records that have it.
+    fn shared_stack(&mut self, text: String) -> Object {
+        if text.len() > MAX_SHARED_STACK {
+            return Object::from_text_unchecked(text);
+        }
+        if let Some(stack) = self.stacks.get(text.as_str()) {
+            return Object::from_text_unchecked(Arc::clone(stack));
+        }
+        if self.stacks.len() >= MAX_SHARED_STACKS {
+            self.stacks.clear();
+        }
+        let stack: Arc<str> = text.into();
+        self.stacks.insert(Arc::clone(&stack));
+        Object::from_text_unchecked(stack)
+    }
+}
+
+impl CachedRecord {
+    pub(super) fn id(&self) -> RowId {
+        self.id
+    }
+
+    /// The record as it is answered. Its texts are shared with the cache.
+    pub(super) fn to_record(&self, pk: &str) -> Record {
+        Record {
+            pk: pk.to_owned(),
+            bucket: self.bucket.clone(),
+            stack: self.stack.clone(),
+            extras: self.extras.clone(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+
+    /// The row as storage has it.
+    pub(super) fn to_row(&self, pk: &str) -> Row {
+        let text = |object: &Object| object.as_str().to_owned();
+        Row {
+            pk: pk.to_owned(),
+            state: Some(State {
+                bucket: text(&self.bucket),
+                stack: text(&self.stack),
+                extras: self.extras.as_ref().map(text),
+            }),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            commit: self.commit,
+            instance_pk: self.instance_pk.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::store::Store;
+    use crate::mode::Mode;
+    use crate::storage::sqlite::Sqlite;
+
+    fn row(pk: String, stack: String) -> Row {
+        Row {
+            pk,
+            state: Some(State { bucket: format!("{{\"a\":\"{}\"}}", "b".repeat(100)), stack, extras: None }),
+            created_at: Timestamp::FIRST,
+            updated_at: Timestamp::FIRST,
+            commit: CommitSeq(1),
+            instance_pk: None,
+        }
+    }
+
+    #[test]
+    fn it_stays_within_its_size_also_with_data_in_stacks() {
+        let cache = RecordCache::of_size(64 << 10);
+        for (length, is_kept) in [(10, true), (10_000, true), (100_000, false)] {
+            for number in 0..1000 {
+                let stack = format!("{{\"shadow\":{{\"{number}\":\"{}\"}}}}", "s".repeat(length));
+                let shown = cache.insert(RowId(number), row(number.to_string(), stack)).unwrap();
+                assert_eq!(shown.pk, number.to_string());
+                assert_eq!(cache.get(&shown.pk, |it| it.to_record(&shown.pk)).is_some(), is_kept);
+            }
+            let content = cache.0.borrow();
+            assert!(content.records.weight() <= 64 << 10);
+            let texts = |record: &CachedRecord| record.stack.as_str().len();
+            assert!(content.records.iter().map(|(_, record)| texts(record)).sum::<usize>() <= 64 << 10);
+            assert!(content.stacks.len() <= MAX_SHARED_STACKS);
+        }
+        cache.clear();
+        assert!(cache.0.borrow().records.is_empty() && cache.0.borrow().stacks.is_empty());
+    }
+
+    #[test]
+    fn equal_stacks_are_kept_once() {
+        let cache = RecordCache::of_size(64 << 10);
+        let stacks =
+            ["a", "b"].map(|pk| cache.insert(RowId(1), row(pk.to_owned(), "{}".to_owned())).unwrap().stack);
+        assert_eq!(stacks[0].as_str().as_ptr(), stacks[1].as_str().as_ptr());
+    }
+
+    #[test]
+    fn a_database_that_is_only_read_has_none_as_another_process_may_write() {
+        for (mode, is_enabled) in [(Mode::ReadWrite, true), (Mode::Read, false)] {
+            let store = Store::on(Sqlite::in_memory(false).unwrap(), mode).unwrap();
+            assert_eq!(store.record_cache.is_enabled(), is_enabled);
+        }
+    }
+}
