@@ -52,7 +52,7 @@ pub trait Engine: Mikobase {
     fn explain(&self, query: Query) -> Result<Explanation>;
 
     /// Limits the size of the answer to a call of [`q0`](Mikobase::q0), [`by_class`](Mikobase::by_class),
-    /// [`history`](Mikobase::history) or [`batch`](Mikobase::batch): the call fails with `request-too-large`
+    /// [`history`](Mikobase::history), [`batch`](Mikobase::batch) and the like: the call fails with `request-too-large`
     /// as soon as the texts of its answer exceed `bytes`. By default there is no limit; a server sets its
     /// frame limit. Streams are not limited.
     fn limit_answers(&self, bytes: usize) {

@@ -35,7 +35,7 @@ use crate::timestamp::Timestamp;
 use explain::Explanation;
 use ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use plan::Plan;
-use row::{FileRow, RecordRef, Row};
+use row::{FileRow, RecordRef, Row, StoredRecord};
 use write_set::{Conflict, WriteSet};
 
 /// The tables of a Mikobase, and the transaction that is open on them, if one is.
@@ -77,6 +77,11 @@ pub(crate) trait Storage: Sized + Send + 'static {
 
     /// The row of a pk, which may be a tombstone.
     fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>>;
+
+    /// The record with a pk, if it is active.
+    fn record(&self, pk: &str) -> Result<Option<StoredRecord>> {
+        Ok(self.find(pk)?.and_then(|(id, row)| StoredRecord::of(id, row)))
+    }
 
     fn row(&self, id: RowId) -> Result<Option<Row>>;
 

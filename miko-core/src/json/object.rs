@@ -1,5 +1,6 @@
 //! A JSON object stored as text.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -25,8 +26,15 @@ use super::{plain, reader};
 /// assert_eq!(bucket.get("age")?, Some(json!(35)));
 /// # Ok::<(), miko_core::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Object(Arc<str>);
+
+/// As its text, so that a set of objects finds one by its text.
+impl Borrow<str> for Object {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl Object {
     /// Wraps text without checking that it is a JSON object. [`to_map`](Self::to_map) reports it if it is

@@ -614,6 +614,8 @@ fn state(storage: &impl Storage) -> Vec<String> {
         last = id;
         assert_eq!(storage.row(id).unwrap().as_ref(), Some(&row));
         assert_eq!(storage.find(&row.pk).unwrap(), Some((id, row.clone())));
+        let active = row.state.as_ref().map(|_| row.clone());
+        assert_eq!(storage.record(&row.pk).unwrap().map(|record| record.to_row(&row.pk)), active);
         let later = storage.next_row(RowId::default(), row.commit).unwrap().map(|(id, _)| id);
         line(format!("{id} {row:?}, then {later:?}"));
         for version in if is_temporal { versions(storage, id).unwrap() } else { Vec::new() } {

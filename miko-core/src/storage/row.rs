@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::ids::CommitSeq;
+use super::ids::{CommitSeq, RowId};
 use crate::json::Object;
 use crate::record::Record;
 use crate::timestamp::Timestamp;
@@ -38,6 +38,65 @@ impl Row {
             created_at: self.created_at,
             updated_at: self.updated_at,
         })
+    }
+}
+
+/// An active record as storage has it: its row in the form of an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredRecord {
+    pub(crate) id: RowId,
+    pub(crate) bucket: Object,
+    pub(crate) stack: Object,
+    pub(crate) extras: Option<Object>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) commit: CommitSeq,
+    pub(crate) instance_pk: Option<Box<str>>,
+}
+
+impl StoredRecord {
+    /// `None` for a row without content.
+    pub(crate) fn of(id: RowId, row: Row) -> Option<Self> {
+        let State { bucket, stack, extras } = row.state?;
+        Some(Self {
+            id,
+            bucket: Object::from_text_unchecked(bucket),
+            stack: Object::from_text_unchecked(stack),
+            extras: extras.map(Object::from_text_unchecked),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            commit: row.commit,
+            instance_pk: row.instance_pk.map(Into::into),
+        })
+    }
+
+    /// The record as it is answered. Its texts are shared.
+    pub(crate) fn to_record(&self, pk: &str) -> Record {
+        Record {
+            pk: pk.to_owned(),
+            bucket: self.bucket.clone(),
+            stack: self.stack.clone(),
+            extras: self.extras.clone(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+
+    /// The row. Its texts are copied.
+    pub(crate) fn to_row(&self, pk: &str) -> Row {
+        let text = |object: &Object| object.as_str().to_owned();
+        Row {
+            pk: pk.to_owned(),
+            state: Some(State {
+                bucket: text(&self.bucket),
+                stack: text(&self.stack),
+                extras: self.extras.as_ref().map(text),
+            }),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            commit: self.commit,
+            instance_pk: self.instance_pk.as_deref().map(str::to_owned),
+        }
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use miko_rpc::memory;
@@ -14,16 +13,13 @@ use quick_cache::Weighter;
 use quick_cache::unsync::{Cache, DefaultLifecycle};
 
 use crate::json::Object;
-use crate::record::Record;
-use crate::storage::ids::{CommitSeq, RowId};
-use crate::storage::row::{Row, State};
-use crate::timestamp::Timestamp;
+use crate::storage::row::StoredRecord;
 
 /// With a memory limit, the cache may take this part of it (1/16).
 const LIMIT_DIVISOR: usize = 16;
 
 /// What a record takes besides its texts, in bytes.
-const OVERHEAD: usize = size_of::<CachedRecord>() + 128;
+const OVERHEAD: usize = size_of::<StoredRecord>() + 128;
 
 /// Stacks of at most this many bytes are shared. Longer ones are rare: they have data of the record.
 const MAX_SHARED_STACK: usize = 256;
@@ -37,32 +33,19 @@ pub(super) struct RecordCache(RefCell<Content>);
 
 #[derive(Debug)]
 struct Content {
-    records: Cache<Box<str>, CachedRecord, SizeWeighter, RandomState>,
+    records: Cache<Box<str>, StoredRecord, SizeWeighter, RandomState>,
     /// Distinct stacks, each kept once: most records of a class have equal ones. They do not count for the
     /// size.
-    stacks: HashSet<Arc<str>, RandomState>,
+    stacks: HashSet<Object, RandomState>,
     /// In bytes; 0 if nothing is kept.
     size: usize,
-}
-
-/// The state of an active record.
-#[derive(Debug, Clone)]
-pub(super) struct CachedRecord {
-    id: RowId,
-    bucket: Object,
-    stack: Object,
-    extras: Option<Object>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    commit: CommitSeq,
-    instance_pk: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone)]
 struct SizeWeighter;
 
-impl Weighter<Box<str>, CachedRecord> for SizeWeighter {
-    fn weight(&self, pk: &Box<str>, record: &CachedRecord) -> u64 {
+impl Weighter<Box<str>, StoredRecord> for SizeWeighter {
+    fn weight(&self, pk: &Box<str>, record: &StoredRecord) -> u64 {
         let extras = record.extras.as_ref().map_or(0, |extras| extras.as_str().len());
         let instance_pk = record.instance_pk.as_ref().map_or(0, |pk| pk.len());
         let stack = Some(record.stack.as_str().len()).filter(|length| *length > MAX_SHARED_STACK);
@@ -102,27 +85,17 @@ impl RecordCache {
     }
 
     /// Calls `read` with a record, if the cache has it.
-    pub(super) fn get<R>(&self, pk: &str, read: impl FnOnce(&CachedRecord) -> R) -> Option<R> {
+    pub(super) fn get<R>(&self, pk: &str, read: impl FnOnce(&StoredRecord) -> R) -> Option<R> {
         self.0.borrow().records.get(pk).map(read)
     }
 
-    /// Adds the record of a row and returns it; `None` for a row without content.
-    pub(super) fn insert(&self, id: RowId, row: Row) -> Option<Record> {
-        let State { bucket, stack, extras } = row.state?;
+    /// Adds a record. Returns it as it is cached.
+    pub(super) fn insert(&self, pk: &str, record: StoredRecord) -> StoredRecord {
         let mut content = self.0.borrow_mut();
-        let cached = CachedRecord {
-            id,
-            bucket: Object::from_text_unchecked(bucket),
-            stack: content.shared_stack(stack),
-            extras: extras.map(Object::from_text_unchecked),
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            commit: row.commit,
-            instance_pk: row.instance_pk.map(Into::into),
-        };
-        let record = cached.to_record(&row.pk);
-        content.records.insert(row.pk.into(), cached);
-        Some(record)
+        let stack = content.shared_stack(record.stack);
+        let record = StoredRecord { stack, ..record };
+        content.records.insert(pk.into(), record.clone());
+        record
     }
 
     /// Removes a record.
@@ -139,55 +112,20 @@ impl RecordCache {
 }
 
 impl Content {
-    /// The stack with this text, shared with other records that have it.
-    fn shared_stack(&mut self, text: String) -> Object {
+    /// The stack, or one with the same text that other records share.
+    fn shared_stack(&mut self, stack: Object) -> Object {
+        let text = stack.as_str();
         if text.len() > MAX_SHARED_STACK {
-            return Object::from_text_unchecked(text);
+            return stack;
         }
-        if let Some(stack) = self.stacks.get(text.as_str()) {
-            return Object::from_text_unchecked(Arc::clone(stack));
+        if let Some(shared) = self.stacks.get(text) {
+            return shared.clone();
         }
         if self.stacks.len() >= MAX_SHARED_STACKS {
             self.stacks.clear();
         }
-        let stack: Arc<str> = text.into();
-        self.stacks.insert(Arc::clone(&stack));
-        Object::from_text_unchecked(stack)
-    }
-}
-
-impl CachedRecord {
-    pub(super) fn id(&self) -> RowId {
-        self.id
-    }
-
-    /// The record as it is answered. Its texts are shared with the cache.
-    pub(super) fn to_record(&self, pk: &str) -> Record {
-        Record {
-            pk: pk.to_owned(),
-            bucket: self.bucket.clone(),
-            stack: self.stack.clone(),
-            extras: self.extras.clone(),
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        }
-    }
-
-    /// The row as storage has it.
-    pub(super) fn to_row(&self, pk: &str) -> Row {
-        let text = |object: &Object| object.as_str().to_owned();
-        Row {
-            pk: pk.to_owned(),
-            state: Some(State {
-                bucket: text(&self.bucket),
-                stack: text(&self.stack),
-                extras: self.extras.as_ref().map(text),
-            }),
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-            commit: self.commit,
-            instance_pk: self.instance_pk.as_deref().map(str::to_owned),
-        }
+        self.stacks.insert(stack.clone());
+        stack
     }
 }
 
@@ -196,12 +134,16 @@ mod tests {
     use super::*;
     use crate::engine::store::Store;
     use crate::mode::Mode;
+    use crate::storage::ids::{CommitSeq, RowId};
     use crate::storage::sqlite::Sqlite;
+    use crate::timestamp::Timestamp;
 
-    fn row(pk: String, stack: String) -> Row {
-        Row {
-            pk,
-            state: Some(State { bucket: format!("{{\"a\":\"{}\"}}", "b".repeat(100)), stack, extras: None }),
+    fn record(stack: String) -> StoredRecord {
+        StoredRecord {
+            id: RowId(1),
+            bucket: Object::from_text_unchecked(format!("{{\"a\":\"{}\"}}", "b".repeat(100))),
+            stack: Object::from_text_unchecked(stack),
+            extras: None,
             created_at: Timestamp::FIRST,
             updated_at: Timestamp::FIRST,
             commit: CommitSeq(1),
@@ -215,13 +157,14 @@ mod tests {
         for (length, is_kept) in [(10, true), (10_000, true), (100_000, false)] {
             for number in 0..1000 {
                 let stack = format!("{{\"shadow\":{{\"{number}\":\"{}\"}}}}", "s".repeat(length));
-                let shown = cache.insert(RowId(number), row(number.to_string(), stack)).unwrap();
-                assert_eq!(shown.pk, number.to_string());
-                assert_eq!(cache.get(&shown.pk, |it| it.to_record(&shown.pk)).is_some(), is_kept);
+                let pk = number.to_string();
+                let cached = cache.insert(&pk, record(stack.clone()));
+                assert_eq!(cached.stack.as_str(), stack);
+                assert_eq!(cache.get(&pk, |_| ()).is_some(), is_kept);
             }
             let content = cache.0.borrow();
             assert!(content.records.weight() <= 64 << 10);
-            let texts = |record: &CachedRecord| record.stack.as_str().len();
+            let texts = |record: &StoredRecord| record.stack.as_str().len();
             assert!(content.records.iter().map(|(_, record)| texts(record)).sum::<usize>() <= 64 << 10);
             assert!(content.stacks.len() <= MAX_SHARED_STACKS);
         }
@@ -232,8 +175,7 @@ mod tests {
     #[test]
     fn equal_stacks_are_kept_once() {
         let cache = RecordCache::of_size(64 << 10);
-        let stacks =
-            ["a", "b"].map(|pk| cache.insert(RowId(1), row(pk.to_owned(), "{}".to_owned())).unwrap().stack);
+        let stacks = ["a", "b"].map(|pk| cache.insert(pk, record("{}".to_owned())).stack);
         assert_eq!(stacks[0].as_str().as_ptr(), stacks[1].as_str().as_ptr());
     }
 

@@ -5,11 +5,10 @@ use std::collections::HashSet;
 use miko_rpc::Result;
 
 use crate::engine::store::Store;
-use crate::engine::store::record_cache::CachedRecord;
 use crate::record::{Record, Records};
 use crate::storage::Storage;
 use crate::storage::ids::RowId;
-use crate::storage::row::Row;
+use crate::storage::row::{Row, StoredRecord};
 
 impl<T: Storage> Store<T> {
     /// The record with a pk, if it is active.
@@ -51,23 +50,20 @@ impl<T: Storage> Store<T> {
 
     /// As [`record`](Self::record), with the id of its row.
     fn numbered_record(&self, pk: &str) -> Result<Option<(RowId, Record)>> {
-        let numbered = |record: &CachedRecord| (record.id(), record.to_record(pk));
+        let numbered = |record: &StoredRecord| (record.id, record.to_record(pk));
         if let Some(found) = self.record_cache.get(pk, numbered) {
             return Ok(Some(found));
         }
-        let Some((id, row)) = self.storage.find(pk)? else { return Ok(None) };
+        let Some(record) = self.storage.record(pk)? else { return Ok(None) };
         // What a running write has changed may be undone.
-        let record = if self.record_cache.is_enabled() && !self.transaction.is_writing() {
-            self.record_cache.insert(id, row)
-        } else {
-            row.view().map(Record::from)
-        };
-        Ok(record.map(|record| (id, record)))
+        let may_cache = self.record_cache.is_enabled() && !self.transaction.is_writing();
+        let record = if may_cache { self.record_cache.insert(pk, record) } else { record };
+        Ok(Some(numbered(&record)))
     }
 
     /// The row of a pk, which may be a tombstone.
     pub(super) fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
-        if let Some(found) = self.record_cache.get(pk, |record| (record.id(), record.to_row(pk))) {
+        if let Some(found) = self.record_cache.get(pk, |record| (record.id, record.to_row(pk))) {
             return Ok(Some(found));
         }
         self.storage.find(pk)

@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::Sqlite;
 use super::heap::HeapLimit;
 use crate::class::Constraint;
-use crate::json;
+use crate::json::{self, Object};
 use crate::storage::explain::Explanation;
 use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use crate::storage::plan::Plan;
-use crate::storage::row::{FileRow, Row, State};
+use crate::storage::row::{FileRow, Row, State, StoredRecord};
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::storage::{Capabilities, Storage, Visitor, corruption};
 use crate::timestamp::Timestamp;
@@ -108,6 +108,11 @@ impl Storage for Sqlite {
 
     fn find(&self, pk: &str) -> Result<Option<(RowId, Row)>> {
         self.connection.query_optional(select_row!("FROM record WHERE pk = ?1"), [pk], read_row)
+    }
+
+    fn record(&self, pk: &str) -> Result<Option<StoredRecord>> {
+        const SQL: &str = select_row!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
+        self.connection.query_optional(SQL, [pk], read_record)
     }
 
     fn row(&self, id: RowId) -> Result<Option<Row>> {
@@ -257,4 +262,19 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<(RowId, Row)> {
         instance_pk: row.get(8)?,
     };
     Ok((row.get(0)?, record_row))
+}
+
+/// Reads a row of [`select_row!`] that has content. Its texts are copied once.
+fn read_record(row: &SqlRow<'_>) -> rusqlite::Result<StoredRecord> {
+    let extras = row.get_ref(4)?.as_str_or_null()?;
+    Ok(StoredRecord {
+        id: row.get(0)?,
+        bucket: Object::from_text_unchecked(row.get_ref(2)?.as_str()?),
+        stack: Object::from_text_unchecked(row.get_ref(3)?.as_str()?),
+        extras: extras.map(Object::from_text_unchecked),
+        created_at: Timestamp::from_millis(row.get(5)?),
+        updated_at: Timestamp::from_millis(row.get(6)?),
+        commit: row.get(7)?,
+        instance_pk: row.get(8)?,
+    })
 }
