@@ -34,13 +34,18 @@ pub(crate) fn non_negative_integer(number: &Number) -> Option<u64> {
 /// 2^64, the first integer that is out of range.
 const U64_END: f64 = 18_446_744_073_709_551_616.0;
 
-/// Whether the text of an object surely has at most `max` bytes: each character may be escaped.
+/// Whether the text of an object surely has at most `max` bytes: each character may be escaped, and quotes, a
+/// colon and a comma stand around it.
 pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
     const ESCAPED: usize = 6;
+    const AROUND: usize = 4;
     const SCALAR: usize = 32;
+    fn text_size(text: &str) -> usize {
+        text.len().saturating_mul(ESCAPED).saturating_add(AROUND)
+    }
     fn charge(value: &Value, left: &mut usize) -> bool {
         let own = match value {
-            Value::String(text) => text.len().saturating_mul(ESCAPED),
+            Value::String(text) => text_size(text),
             _ => SCALAR,
         };
         let Some(rest) = left.checked_sub(own) else { return false };
@@ -53,7 +58,7 @@ pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
     }
     fn charge_all(object: &Map<String, Value>, left: &mut usize) -> bool {
         object.iter().all(|(key, value)| {
-            let rest = left.checked_sub(key.len().saturating_mul(ESCAPED));
+            let rest = left.checked_sub(text_size(key));
             rest.is_some_and(|rest| {
                 *left = rest;
                 charge(value, left)
@@ -62,4 +67,38 @@ pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
     }
     let mut left = max;
     charge_all(object, &mut left)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[\\\\\"a\u{1}é]{0,3}".prop_map(Value::from),
+        ];
+        scalar.prop_recursive(3, 32, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::hash_map("[a\u{2}]{0,2}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_that_is_within_a_size_is_not_longer(value in value()) {
+            let object = json!({"a": value});
+            let length = object.to_string().len();
+            let object = object.as_object().unwrap();
+            prop_assert!(!is_text_within(object, length - 3), "less than its text without brackets and a comma");
+        }
+    }
 }

@@ -33,12 +33,12 @@ json_schemas! {
         "type": "string",
     });
 
-    Record(generator) => with_pass_through_keys(generator, json_schema!({
+    Record(generator) => with_shared_properties(generator, json_schema!({
         "description": "A record as it is now.",
         "required": ["pk", "bucket", "stack", "created_at", "updated_at"],
     }));
 
-    Version(generator) => with_pass_through_keys(generator, json_schema!({
+    Version(generator) => with_shared_properties(generator, json_schema!({
         "description": "A version of a record. A tombstone is not active, and has no bucket and no stack.",
         "required": ["pk", "instance_pk", "active", "created_at", "updated_at"],
         "properties": {"instance_pk": {"type": "string"}, "active": {"type": "boolean"}},
@@ -69,7 +69,7 @@ json_schemas! {
 }
 
 /// Adds the properties that records and versions share.
-fn with_pass_through_keys(generator: &mut SchemaGenerator, mut schema: Schema) -> Schema {
+fn with_shared_properties(generator: &mut SchemaGenerator, mut schema: Schema) -> Schema {
     let (object, timestamp) = (generator.subschema_for::<Object>(), generator.subschema_for::<Timestamp>());
     let shared = json_schema!({
         "pk": {"type": "string"},

@@ -1,4 +1,4 @@
-//! Versions: the past states of a record in a temporal database.
+//! Versions: all states of a record in a temporal database, past ones and the current one.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -41,7 +41,7 @@ pub struct Version {
     pub updated_at: Timestamp,
 }
 
-/// The JSON form of a version: pass-through keys are members beside the bucket.
+/// The JSON form of a version: the extras are members beside the bucket.
 #[derive(Serialize, Deserialize)]
 struct VersionJson {
     pk: String,

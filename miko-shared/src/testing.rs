@@ -1,6 +1,6 @@
 //! Runs a test in its own process, in which no other thread was started. `#[mikobase::test]` uses it.
 //!
-//! The race: libtest runs a test in a second thread, and a fork is sound only in a process with one thread.
+//! The reason: libtest runs a test in a second thread, and a fork is sound only in a process with one thread.
 //! The test therefore executes its program again, and its body runs there as an initializer (`.init_array`),
 //! before `main`.
 

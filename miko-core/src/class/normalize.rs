@@ -106,7 +106,7 @@ impl<'c> Normalizer<'c> {
         self.remaining_defaults -= 1;
         if self.remaining_defaults == 0 {
             let message =
-                format!("the defaults of its classes add more than {MAX_DEFAULTS} values to the record");
+                format!("the defaults of its classes add {MAX_DEFAULTS} values or more to the record");
             let item = ErrorItem::new(ErrorId::VALIDATION_FAILED, message).with("class", self.class);
             self.fault = Some(place.with_pointer(place.with_field(item)).with("rule", "default"));
         }

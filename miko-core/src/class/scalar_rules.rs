@@ -10,6 +10,7 @@ use crate::pattern::Pattern;
 pub(super) struct StringRules {
     pub(super) min_length: Option<u64>,
     pub(super) max_length: Option<u64>,
+    /// Whether white space is collapsed by a write.
     pub(super) collapse: bool,
     pub(super) format: Option<Format>,
     pub(super) pattern: Option<Pattern>,

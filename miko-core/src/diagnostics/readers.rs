@@ -9,7 +9,8 @@ use crate::json;
 use crate::timestamp::Timestamp;
 use crate::uns;
 
-/// Reads a `T` from a value, or reports a fault and returns `None`.
+/// Reads a `T` from a value, or reports a fault and returns `None`. A value that [`Faults`] exempts, such as
+/// a placeholder, gives `None` without a fault.
 pub(crate) type ReadFn<T> = fn(Value, &Place<'_>, &mut Faults) -> Option<T>;
 
 pub(crate) fn object(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Map<String, Value>> {

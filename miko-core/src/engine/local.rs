@@ -32,6 +32,9 @@ use objects::{FileUpload, WorldletImport};
 use shared_store::SharedStore;
 use streams::{FilePieces, StoreStream};
 
+/// The largest piece of an export, in bytes.
+const EXPORT_PIECE_SIZE: usize = 64 << 10;
+
 /// A Mikobase in this process, on a storage backend: [`SqliteEngine`](crate::SqliteEngine) or
 /// [`WorldletEngine`](crate::WorldletEngine).
 ///
@@ -133,6 +136,12 @@ impl<T: Storage> LocalEngine<T> {
         let store = self.store();
         store.answer.begin(self.answer_limit.load(Ordering::Relaxed));
         store
+    }
+
+    /// The size of the pieces of a stream in bytes: `largest`, if such a piece fits into a frame, with what
+    /// surrounds it.
+    fn piece_size(&self, largest: usize) -> usize {
+        largest.min(self.answer_limit.load(Ordering::Relaxed) / 2).max(1)
     }
 
     /// Runs requests in one transaction. A request that cannot be parsed fails the batch, but the requests
@@ -243,9 +252,7 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
 
     fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
         let info = self.store().file_info(pk)?;
-        // A piece has to fit into a frame, with what surrounds it.
-        let most = MAX_PIECE_SIZE.min(self.answer_limit.load(Ordering::Relaxed) / 2).max(1);
-        Ok(Stream::of_results(FilePieces::of(&self.store, info.pk, most)))
+        Ok(Stream::of_results(FilePieces::of(&self.store, info.pk, self.piece_size(MAX_PIECE_SIZE))))
     }
 
     fn file_info(&self, pk: &str) -> Result<FileInfo> {
@@ -266,7 +273,7 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
     }
 
     fn export(&self) -> Result<Stream<Bytes>> {
-        let text = self.store().open_export()?;
+        let text = self.store().open_export(self.piece_size(EXPORT_PIECE_SIZE))?;
         let pieces = StoreStream::of(&self.store, text);
         Ok(Stream::of_results(pieces.map(|piece| piece.map(Bytes::from))))
     }

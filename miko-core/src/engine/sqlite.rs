@@ -55,8 +55,8 @@ impl LocalEngine<Sqlite> {
     }
 
     /// Opens the database in a file. In mode `rw` the file is created if it is missing, and locked until this
-    /// value is dropped: no other process can open it. An acknowledged write survives a crash of the process
-    /// and of the machine.
+    /// value and the streams, uploads and imports that it has returned are dropped: no other process can open
+    /// it. An acknowledged write survives a crash of the process and of the machine.
     ///
     /// ```
     /// use miko_core::backend::Mode;
@@ -73,7 +73,7 @@ impl LocalEngine<Sqlite> {
     /// ```
     ///
     /// # Errors
-    /// `backend-in-use`, if the file is open for writing elsewhere; `invalid-backend`, if it is not a
+    /// `backend-in-use`, if the file is open elsewhere, unless both only read; `invalid-backend`, if it is not a
     /// Mikobase, was written by a newer version, or is missing and `mode` is `r`. The file is then unchanged.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         Ok(Self::of(Store::on(Sqlite::open(path.as_ref(), mode, false)?, mode)?))

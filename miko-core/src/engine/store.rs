@@ -79,7 +79,7 @@ pub(crate) struct Store<T> {
     pks: Pks,
     /// The classes in force, inside the running write if there is one.
     catalog: Catalog,
-    /// When each class name was last released by a definition, in a temporal database.
+    /// When the last definition of each class name has ended, in a temporal database.
     released: HashTrieMapSync<String, Timestamp>,
     /// The constraint checks that the running write has deferred to its end.
     deferred: DeferredConstraints,
@@ -125,11 +125,11 @@ impl<T: Storage> Store<T> {
     /// Runs `work` as one write: all of it takes effect, or nothing if it fails or panics.
     pub(super) fn write<R>(
         &mut self,
-        isolation: CommitSharing,
+        sharing: CommitSharing,
         work: impl FnOnce(&mut Self) -> Result<R>,
     ) -> Result<R> {
         self.check_writable()?;
-        self.transaction.begin(isolation, self.last.get().row.0, &mut self.storage)?;
+        self.transaction.begin(sharing, self.last.get().row.0, &mut self.storage)?;
         self.deferred = DeferredConstraints::default();
         self.transaction_time = Timestamp::now();
         let (catalog, released, last) = (self.catalog.clone(), self.released.clone(), self.last.get());
@@ -206,8 +206,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Sets the size of the record cache in bytes. There is none where reads are fast, and where another process
-    /// might write: a file that is only read may not be locked.
+    /// Sets the size of the record cache in bytes. There is none where reads are fast, nor in mode `r`: a
+    /// file that is opened for reading is not always locked against writers of other processes.
     pub(super) fn set_record_cache_size(&mut self, bytes: usize) {
         let is_useful = self.storage.capabilities().has_slow_reads && self.mode == Mode::ReadWrite;
         self.record_cache = RecordCache::of_size(if is_useful { bytes } else { 0 });
@@ -215,6 +215,7 @@ impl<T: Storage> Store<T> {
 
     /// Limits what the store takes to its part of a memory limit of the process.
     pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
+        // Built anew: its size has a new bound.
         self.set_record_cache_size(self.record_cache.size());
         self.storage.limit_memory(limit)
     }

@@ -43,7 +43,7 @@ impl Object {
         Self(text.into())
     }
 
-    /// The compact JSON text.
+    /// The JSON text, as it was stored or received.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -46,7 +46,7 @@ pub(crate) struct SelectRequest {
     pub(crate) history: bool,
     /// The time as of which the database is read; `None` for now.
     pub(crate) cutoff: Option<Timestamp>,
-    /// Whether evaluation may reach a placeholder that cannot be resolved.
+    /// Whether evaluation may raise a deferred error, as of a placeholder that cannot be resolved.
     pub(crate) may_fail: bool,
     /// The number of filters, of their parts, and of sort keys.
     pub(crate) size: usize,
@@ -59,7 +59,7 @@ impl SelectRequest {
         Self { filter, size: 2, ..Self::default() }
     }
 
-    /// The pks, if the select asks for them and for nothing else.
+    /// The pks, if the select of current records asks for them and for nothing else.
     pub(crate) fn only_pks(&self) -> Option<&[String]> {
         let Self { sorts, limit: None, offset: 0, may_fail: false, .. } = self else { return None };
         match &self.filter {

@@ -14,7 +14,7 @@ use crate::query::Query;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Validation {
-    /// The errors that the request would raise.
+    /// The errors that the request raises, or may raise if its evaluation reaches the faulty part.
     pub errors: Vec<ErrorItem>,
     /// Its warnings.
     pub warnings: Vec<Warning>,

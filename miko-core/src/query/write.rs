@@ -140,7 +140,7 @@ fn stack(fields: &mut RequestKeys<'_>) -> Option<StackInput> {
         (Some("classes"), None) => fields.read("classes", Stack::read_classes).map(StackInput::Whole),
         (Some(_), None) => fields.read("stack", Stack::read_stack).map(StackInput::Whole),
         (Some(_), Some(_)) => {
-            // Each key gives the whole stack, so applying one would ignore another.
+            // Each key sets the classes in its own way, so applying one would ignore another.
             let present: Vec<_> = fields.present(&KEYS).collect();
             let message = format!("`{}` are mutually exclusive: give only one of them", present.join("`, `"));
             fields.faults.refuse(Place::Root.fault(message).with("fields", present));

@@ -29,8 +29,8 @@ number! {
 }
 
 number! {
-    /// The number of a write of one record (`commit_seq`), in order of commit. The default stands before the
-    /// first.
+    /// The number of a write of one record (`commit_seq`), in order of commit: a commit of several writes has
+    /// several numbers. The default stands before the first.
     CommitSeq
 }
 

@@ -237,3 +237,24 @@ fn a_failed_write_leaves_the_file_as_it_was() {
     drop(db);
     assert_eq!(export(&open(&path)), before);
 }
+
+/// The file that this test's other process tries to open for writing.
+const WRITTEN_FILE: &str = "MIKOBASE_TEST_WRITTEN_FILE";
+
+#[test]
+fn a_file_that_two_readers_of_a_process_have_open_is_not_opened_for_writing_by_another_process() {
+    if let Some(path) = std::env::var_os(WRITTEN_FILE) {
+        assert!(SqliteEngine::open(path, Mode::ReadWrite).unwrap_err().is(ErrorId::BACKEND_IN_USE));
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crew.db");
+    SqliteEngine::open(&path, Mode::ReadWrite).unwrap().create("a.b/c", &json!({})).unwrap();
+    let readers = [Mode::Read; 2].map(|mode| SqliteEngine::open(&path, mode).unwrap());
+    let name =
+        "file::a_file_that_two_readers_of_a_process_have_open_is_not_opened_for_writing_by_another_process";
+    let mut writer = std::process::Command::new(std::env::current_exe().unwrap());
+    let writer = writer.env(WRITTEN_FILE, &path).args(["--exact", name]).output().unwrap();
+    assert!(writer.status.success(), "{}", String::from_utf8_lossy(&writer.stdout));
+    assert!(readers.iter().all(|reader| reader.count(json!({})).unwrap() == 1));
+}

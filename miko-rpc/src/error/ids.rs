@@ -122,7 +122,8 @@ error_ids! {
         "The action exists in Q0, but this engine does not support it.",
         r#"{"action": "transaction"}"#;
     REQUEST_TOO_LARGE = "request-too-large",
-        "A request or an answer is larger than one frame may be; split it, or raise the limit `frame_size`.",
+        "A request or an answer is larger than one frame may be: split it, or raise the limit `frame_size`. Or \
+         a batch has too many requests.",
         "a `create` with a bucket of 100 MiB";
     REDUNDANT_FIELDS = "redundant_fields",
         "A warning: two keys of the request have the same meaning.",
@@ -217,11 +218,11 @@ error_ids! {
         "Ctrl-C while the workers run";
     STORAGE_FULL = "storage-full",
         "There is no disk space for a write, or no memory for a call within the memory limit of the server. \
-         Nothing was changed.",
+         Or too many objects, streams, uploads or imports are open, or calls wait. Nothing was changed.",
         "a write on a full disk";
     NOT_WRITABLE = "not-writable",
-        "The operating system refuses to write a file: the details name its path, and the message the \
-         reason. Nothing was changed.",
+        "The operating system refuses to write a file, also the temporary one of an import: the details name \
+         its path where it has one, and the message the reason. Nothing was changed.",
         "an export into a folder that is read-only";
     INTERNAL = "internal",
         "A fault of Mikobase or of an implementation: a panic, a broken invariant, an operating system \

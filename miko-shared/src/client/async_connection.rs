@@ -28,14 +28,15 @@ use crate::wire::extension;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::Answer;
 
-/// The driver checks deadlines at this distance, if no call has one.
+/// The initial time of the timer of deadlines. It is set again when a call begins.
 const NO_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// A connection after its handshake.
 pub(super) struct AsyncConnection {
     stream: Arc<UnixStream>,
     address: Address,
-    /// The process that opened it. A fork has a socket of its own with the same peer, and must not use it.
+    /// The process that opened it. A fork has inherited the socket, and must not use it: the bytes of both
+    /// would mix.
     pid: u32,
     /// The smaller of the two sides' frame limits, in bytes.
     frame_limit: usize,

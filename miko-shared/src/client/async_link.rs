@@ -64,7 +64,8 @@ impl Transport for BlockingObject {
         refuse_where_it_cannot_wait(&address.path)?;
         let until = Instant::now() + deadline_of(call.method, address);
         let call = encode(call, Some(self.0.handle), address.limits.frame_size)?;
-        // Not by the runtime: it may have no thread that drives it, or this thread may serve calls itself.
+        // `block_until` keeps the deadline. The timer of the runtime may not run: perhaps no thread drives
+        // the runtime, or this thread runs a method of a server.
         let answered = block_until(Some(until), self.0.connection.call(&call, until));
         let answered = answered.ok_or_else(not_in_time)?;
         answered.map_err(|fault| fault.into_error(session_gone))?.read(read)

@@ -33,7 +33,8 @@ const ROOM_CHECK: Duration = Duration::from_millis(10);
 /// A connection after its handshake.
 pub(super) struct Connection {
     socket: Socket,
-    /// The process that opened it. A fork has a socket of its own with the same peer, and must not use it.
+    /// The process that opened it. A fork has inherited the socket, and must not use it: the bytes of both
+    /// would mix.
     pid: u32,
     address: Address,
     next_id: AtomicU64,

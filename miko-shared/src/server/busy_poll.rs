@@ -9,8 +9,8 @@ use tokio::task::yield_now;
 
 use crate::polling::{Backoff, SharedStatus};
 
-/// How long the server polls for the next call. A client that calls again directly after its answer is
-/// faster.
+/// How long the server polls for the next call. A client that calls again directly after its answer needs
+/// less time than this.
 const POLL_WINDOW: Duration = Duration::from_micros(50);
 
 /// Records the arrival of calls, and polls for the next one before the runtime blocks.

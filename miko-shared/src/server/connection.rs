@@ -81,8 +81,9 @@ async fn exchange(stream: &mut UnixStream, state: &mut ConnectionState, frame_si
     }
 }
 
-/// As [`exchange`], while something is open: also when a client does not read, its credit, releases and
-/// cancellations are read, and what is open ends with its process. Waits for one event.
+/// As [`exchange`], for a connection with a session. What the client sends about its streams and objects is
+/// read also while it does not read its answers, and the session ends with the process of the client. Waits
+/// for one event.
 async fn exchange_with_session(
     stream: &mut UnixStream,
     state: &mut ConnectionState,
@@ -95,7 +96,7 @@ async fn exchange_with_session(
         return true;
     }
     if !state.outgoing.is_empty() && !state.has_ready() {
-        // Answers to calls alone, which need not wait for what is read.
+        // No stream has more to send, so what is pending goes before anything is read.
         match peer_process.try_send(stream, &state.outgoing[state.sent..]) {
             Ok(count) => state.record_sent(count),
             Err(_) => return false,

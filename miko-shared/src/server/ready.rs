@@ -1,12 +1,13 @@
-//! What of a connection may have something to send: each stream and each later answer is named by its waker.
+//! The streams, later answers and parked calls of a connection that may have something to do. The waker of
+//! each puts its handle on a list.
 //!
-//! One that has nothing is not looked at, so it costs the calls of its connection nothing.
+//! One that has nothing to do is not looked at, so it costs the calls of its connection nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// The handles that were named since the list was last taken.
+/// The handles that were put on the list since it was last taken.
 #[derive(Default)]
 pub(super) struct ReadyList {
     handles: Mutex<Handles>,
@@ -15,13 +16,13 @@ pub(super) struct ReadyList {
 
 #[derive(Default)]
 struct Handles {
-    named: Vec<u64>,
+    listed: Vec<u64>,
     /// The task of the connection, while it waits.
     task: Option<Waker>,
 }
 
-/// Names one handle, itself or as a waker.
-pub(super) struct NamedWaker {
+/// Puts one handle on the list: by `make_ready`, or when its waker is woken.
+pub(super) struct ListedWaker {
     handle: Arc<HandleWaker>,
     waker: Waker,
 }
@@ -29,26 +30,26 @@ pub(super) struct NamedWaker {
 struct HandleWaker {
     handle: u64,
     list: Arc<ReadyList>,
-    is_named: AtomicBool,
+    is_listed: AtomicBool,
 }
 
 impl ReadyList {
-    /// Whether no handle is named.
+    /// Whether no handle is on the list.
     pub(super) fn is_empty(&self) -> bool {
         !self.has_some.load(Ordering::Acquire)
     }
 
-    /// Takes the handles, in the order in which they were named.
+    /// Takes the handles, in the order in which they were put on the list.
     pub(super) fn take(&self) -> Vec<u64> {
         let mut handles = self.lock();
         self.has_some.store(false, Ordering::Release);
-        std::mem::take(&mut handles.named)
+        std::mem::take(&mut handles.listed)
     }
 
-    /// Whether a handle is named, or registers the task to be woken.
+    /// Whether a handle is on the list, or registers the task to be woken.
     pub(super) fn poll(&self, context: &Context<'_>) -> Poll<()> {
         let mut handles = self.lock();
-        if !handles.named.is_empty() {
+        if !handles.listed.is_empty() {
             return Poll::Ready(());
         }
         if !handles.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
@@ -63,24 +64,24 @@ impl ReadyList {
     }
 }
 
-impl NamedWaker {
+impl ListedWaker {
     pub(super) fn new(handle: u64, list: &Arc<ReadyList>) -> Self {
-        let handle = HandleWaker { handle, list: Arc::clone(list), is_named: AtomicBool::new(false) };
+        let handle = HandleWaker { handle, list: Arc::clone(list), is_listed: AtomicBool::new(false) };
         let handle = Arc::new(handle);
         Self { waker: Waker::from(Arc::clone(&handle)), handle }
     }
 
-    /// Names the handle, unless it is named already, and wakes the task of the connection.
+    /// Puts the handle on the list, unless it is there already, and wakes the task of the connection.
     pub(super) fn make_ready(&self) {
         self.handle.make_ready();
     }
 
     /// Records that the handle was taken from the list.
     pub(super) fn mark_taken(&self) {
-        self.handle.is_named.store(false, Ordering::Release);
+        self.handle.is_listed.store(false, Ordering::Release);
     }
 
-    /// The context in which a source names the handle.
+    /// The context with which a stream or an answer is polled.
     pub(super) fn context(&self) -> Context<'_> {
         Context::from_waker(&self.waker)
     }
@@ -88,11 +89,11 @@ impl NamedWaker {
 
 impl HandleWaker {
     fn make_ready(&self) {
-        if self.is_named.swap(true, Ordering::AcqRel) {
+        if self.is_listed.swap(true, Ordering::AcqRel) {
             return;
         }
         let mut handles = self.list.lock();
-        handles.named.push(self.handle);
+        handles.listed.push(self.handle);
         self.list.has_some.store(true, Ordering::Release);
         let task = handles.task.take();
         drop(handles);

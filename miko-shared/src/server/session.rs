@@ -18,7 +18,7 @@ use tokio::time::{Sleep, sleep_until};
 use tracing::warn;
 
 use super::parked_bytes::ParkedBytes;
-use super::ready::{NamedWaker, ReadyList};
+use super::ready::{ListedWaker, ReadyList};
 use crate::serving;
 use crate::wire::envelope::enclose_response;
 use crate::wire::frame::HEADER_SIZE;
@@ -71,7 +71,7 @@ struct OpenParked {
     call: Parked,
     /// Ends when the wait at the gate times out.
     timer: Pin<Box<Sleep>>,
-    waker: NamedWaker,
+    waker: ListedWaker,
     _bytes: ParkedBytes,
 }
 
@@ -79,7 +79,7 @@ struct OpenStream {
     source: Box<dyn ServedStream>,
     /// How many bytes of items the client has room for. An item may exceed it; then this is negative.
     credit: i64,
-    waker: NamedWaker,
+    waker: ListedWaker,
 }
 
 struct OpenAnswer {
@@ -88,7 +88,7 @@ struct OpenAnswer {
     answer: Box<dyn LaterAnswer>,
     /// Ends at the deadline of the call.
     timer: Pin<Box<Sleep>>,
-    waker: NamedWaker,
+    waker: ListedWaker,
 }
 
 /// Where the items and answers of a connection are appended.
@@ -115,10 +115,10 @@ impl Session {
                 Carried::Stream(source) => Open::Stream(OpenStream {
                     source,
                     credit: 0,
-                    waker: NamedWaker::new(handle, &self.ready),
+                    waker: ListedWaker::new(handle, &self.ready),
                 }),
                 Carried::Answer(answer) => {
-                    let waker = NamedWaker::new(handle, &self.ready);
+                    let waker = ListedWaker::new(handle, &self.ready);
                     // It registers the waker when it is polled.
                     waker.make_ready();
                     self.pending.insert(id, handle);
@@ -132,7 +132,7 @@ impl Session {
 
     /// Keeps a call until it is to be made again.
     pub(super) fn park(&mut self, handle: u64, call: Parked, bytes: ParkedBytes) {
-        let waker = NamedWaker::new(handle, &self.ready);
+        let waker = ListedWaker::new(handle, &self.ready);
         // It registers the waker when it is polled.
         waker.make_ready();
         self.pending.insert(call.id, handle);
@@ -206,7 +206,7 @@ impl Session {
         self.ready.poll(context)
     }
 
-    /// Whether something is named that may have something to send.
+    /// Whether something may have something to send.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }

@@ -145,7 +145,7 @@ impl FrameBuffer {
         Ok(Some(&self.bytes[from..from + length]))
     }
 
-    /// The next complete frame without its header, which stays; `None` until it has arrived.
+    /// The next complete frame, without its header. It is not consumed. `None` until it has arrived.
     pub fn peek_frame(&self) -> Option<&[u8]> {
         let length = self.announced_length()?;
         self.bytes[self.start..self.end].get(HEADER_SIZE..HEADER_SIZE.checked_add(length)?)

@@ -41,6 +41,8 @@ const MAX_FRAME: usize = super::LIMIT / 8;
 struct Planned {
     method: &'static str,
     frame: Vec<u8>,
+    /// Whether it is a call of an object of the connection.
+    is_of_object: bool,
 }
 
 pub struct Generator {
@@ -87,7 +89,7 @@ impl Generator {
     /// A method and the frame of a call of it, which is within the frame limit.
     pub fn call(&mut self) -> (&'static str, Vec<u8>) {
         if !self.random().one_in(3)
-            && let Some(Planned { method, frame }) = self.planned.pop_front()
+            && let Some(Planned { method, frame, .. }) = self.planned.pop_front()
         {
             return (method, frame);
         }
@@ -123,8 +125,7 @@ impl Generator {
     /// Forgets what was open on a connection that has been closed.
     pub fn forget_connection(&mut self) {
         self.known.open = Open::default();
-        // They may name objects.
-        self.planned.clear();
+        self.planned.retain(|planned| !planned.is_of_object);
     }
 
     /// Frames without an answer about what is open: credit for streams, releases, cancellations.
@@ -221,11 +222,12 @@ impl Generator {
     }
 
     fn plan_call(&mut self, method: &'static str, params: &impl Serialize) {
-        self.planned.push_back(Planned { method, frame: enclosed_call(method, params) });
+        self.planned.push_back(Planned { method, frame: enclosed_call(method, params), is_of_object: false });
     }
 
     fn plan_object_call(&mut self, method: &'static str, object: u64, params: &impl Serialize) {
-        self.planned.push_back(Planned { method, frame: object_call(object, method, params) });
+        let frame = object_call(object, method, params);
+        self.planned.push_back(Planned { method, frame, is_of_object: true });
     }
 
     fn random(&mut self) -> &mut Random {

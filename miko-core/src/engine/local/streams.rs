@@ -10,7 +10,7 @@ use crate::engine::store::open_streams::StreamId;
 use crate::engine::store::streams::Cursor;
 use crate::storage::Storage;
 
-/// What is shown of a snapshot of the store. Dropping it closes it.
+/// The items that a cursor reads from a snapshot of the store. Dropping it closes the snapshot.
 pub(super) struct StoreStream<T: Storage, C> {
     store: Arc<SharedStore<T>>,
     id: StreamId,

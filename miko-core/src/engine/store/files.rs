@@ -120,7 +120,7 @@ impl<T: Storage> Store<T> {
         found.ok_or_else(|| not_found(pk))
     }
 
-    /// Removes what was being written when the database was left.
+    /// Removes the files that were unfinished when the database was last closed, or its process ended.
     pub(super) fn remove_unfinished_files(&mut self) -> Result<()> {
         let mut unfinished = Vec::new();
         each_file(&self.storage, |file, row| {
@@ -157,13 +157,13 @@ impl<T: Storage> Store<T> {
         let Some((file, FileRow { sha256: Some(_), .. })) = self.storage.find_file(pk)? else {
             return Err(not_found(pk));
         };
-        let Some((data, length)) = self.storage.chunk(file, at.chunk, at.offset, most)? else {
+        let Some((data, chunk_length)) = self.storage.chunk(file, at.chunk, at.offset, most)? else {
             return Ok(None);
         };
         let offset = at.offset + data.len() as u64;
-        let is_whole = offset >= length;
+        let ends_chunk = offset >= chunk_length;
         let next =
-            if is_whole { Position { chunk: at.chunk + 1, offset: 0 } } else { Position { offset, ..at } };
+            if ends_chunk { Position { chunk: at.chunk + 1, offset: 0 } } else { Position { offset, ..at } };
         Ok(Some((data, next)))
     }
 

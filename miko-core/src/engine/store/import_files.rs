@@ -1,5 +1,5 @@
-//! Taking in the files of a worldlet: chunks as they come by, in any order, and at the end what they amount
-//! to.
+//! Imports the files of a worldlet: stores chunks in any order, and checks and completes the files at the
+//! end.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,32 +29,32 @@ pub(super) struct ImportedFiles {
     stray: bool,
 }
 
-/// What has come of a file.
+/// What the import has read of a file.
 #[derive(Debug)]
 struct ImportedFile {
     pk: String,
     number: FileId,
-    /// What is known of it, if that has come.
-    known: Option<IncomingFile>,
-    /// The hash of the file with this pk that was there before.
-    there: Option<String>,
+    /// Its entry under `files`, once that was read.
+    entry: Option<IncomingFile>,
+    /// The hash of the file with this pk that was stored before the import.
+    stored_sha256: Option<String>,
     chunks: u64,
     /// The largest index.
     largest: u64,
     /// The index of each chunk that says that it is the last.
     last: Vec<u64>,
-    /// The chunks that came before it was known how they are encoded, and where they stand.
-    encoded: Vec<(u64, String)>,
+    /// The index and the JSON pointer of each chunk that was stored before its encoding was known.
+    undecoded: Vec<(u64, String)>,
 }
 
 impl ImportedFiles {
     pub(super) fn file<T: Storage>(&mut self, store: &mut Store<T>, file: IncomingFile) -> Result<()> {
         let found = self.find(store, &file.pk)?;
-        found.known = Some(file);
+        found.entry = Some(file);
         Ok(())
     }
 
-    /// Notes that something of a file was refused: what else is missing of it is not told.
+    /// Notes that something of a file was refused. Its other faults are then not reported.
     pub(super) fn refuse(&mut self, pk: Option<String>) {
         match pk {
             Some(pk) => drop(self.refused.insert(pk)),
@@ -74,15 +74,15 @@ impl ImportedFiles {
         if chunk.is_last {
             file.last.push(chunk.index);
         }
-        // A file that is there is there with its chunks.
-        if file.there.is_some() {
+        // A stored file has its chunks already.
+        if file.stored_sha256.is_some() {
             return Ok(());
         }
-        let Some(known) = &file.known else {
-            file.encoded.push((chunk.index, chunk.pointer.clone()));
+        let Some(entry) = &file.entry else {
+            file.undecoded.push((chunk.index, chunk.pointer.clone()));
             return store.write_chunk(file.number, chunk.index, chunk.data.as_bytes());
         };
-        match Encoding::of(&known.mime).decode(&chunk.data) {
+        match Encoding::of(&entry.mime).decode(&chunk.data) {
             Ok(data) => store.write_chunk(file.number, chunk.index, &data),
             Err(fault) => {
                 self.refuse_chunk(&chunk.file, &chunk.pointer, fault, problems);
@@ -100,10 +100,10 @@ impl ImportedFiles {
     /// Decodes the chunks that came before their files.
     fn decode<T: Storage>(&mut self, store: &mut Store<T>, problems: &mut WorldletFaults) -> Result<()> {
         for at in 0..self.files.len() {
-            let encoded = std::mem::take(&mut self.files[at].encoded);
-            let ImportedFile { pk, number, known: Some(known), .. } = &self.files[at] else { continue };
-            let (pk, number, encoding) = (pk.clone(), *number, Encoding::of(&known.mime));
-            for (index, pointer) in encoded {
+            let undecoded = std::mem::take(&mut self.files[at].undecoded);
+            let ImportedFile { pk, number, entry: Some(entry), .. } = &self.files[at] else { continue };
+            let (pk, number, encoding) = (pk.clone(), *number, Encoding::of(&entry.mime));
+            for (index, pointer) in undecoded {
                 let Some((data, _)) = store.storage.chunk(number, index, 0, WHOLE)? else {
                     continue;
                 };
@@ -121,7 +121,7 @@ impl ImportedFiles {
         if let Some(&at) = self.places.get(pk) {
             return Ok(&mut self.files[at]);
         }
-        let (number, there) = match store.storage.find_file(pk)? {
+        let (number, stored_sha256) = match store.storage.find_file(pk)? {
             Some((number, row)) => (number, row.sha256),
             None => {
                 let (mime, created_at) = (serde_json::Value::Null, Timestamp::FIRST);
@@ -135,17 +135,17 @@ impl ImportedFiles {
         self.files.push(ImportedFile {
             pk: pk.to_owned(),
             number,
-            known: None,
-            there,
+            entry: None,
+            stored_sha256,
             chunks,
             largest,
             last,
-            encoded: Vec::new(),
+            undecoded: Vec::new(),
         });
         Ok(&mut self.files[at])
     }
 
-    /// Makes files of what has come.
+    /// Checks each file, and completes its row.
     pub(super) fn finish<T: Storage>(
         mut self,
         store: &mut Store<T>,
@@ -163,8 +163,8 @@ impl ImportedFiles {
                 problems.refuse(place.fault(fault));
                 continue;
             }
-            let Some(IncomingFile { pk, sha256, mime, created_at }) = file.known else { continue };
-            if file.there.is_some() {
+            let Some(IncomingFile { pk, sha256, mime, created_at }) = file.entry else { continue };
+            if file.stored_sha256.is_some() {
                 continue;
             }
             let (found, size) = hash_of(store, file.number)?;
@@ -184,14 +184,14 @@ impl ImportedFiles {
 impl ImportedFile {
     /// What keeps it from being a file.
     fn fault(&self) -> Option<String> {
-        let Some(known) = &self.known else {
+        let Some(entry) = &self.entry else {
             return Some("`file_chunks` has chunks of this file, and `files` does not have it".to_owned());
         };
-        if self.there.as_ref().is_some_and(|there| *there != known.sha256) {
+        if self.stored_sha256.as_ref().is_some_and(|stored| *stored != entry.sha256) {
             return Some("there is a file with this pk and other content, and files never change".to_owned());
         }
         match self.last[..] {
-            _ if self.chunks == 0 && self.there.is_some() => None,
+            _ if self.chunks == 0 && self.stored_sha256.is_some() => None,
             _ if self.chunks == 0 => Some("the file has no chunk".to_owned()),
             [last] if last == self.largest && self.chunks == last + 1 => None,
             [_] => Some(format!(

@@ -143,7 +143,7 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// A merge in progress: an import of versions alone, which records the outcome of each.
+/// A merge in progress: an import that refuses records and classes, and records the outcome of each version.
 struct Merge<'m, 's, T> {
     import: Import<'s, T>,
     merged: &'m mut Merged,

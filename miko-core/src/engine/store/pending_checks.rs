@@ -1,6 +1,8 @@
 //! Deferred constraint checks, run at the end of a write: every reference has an allowed target, and no
 //! restricting reference points at a deleted record or at one that has left a required class. Requests of a
 //! batch may therefore refer to records that later requests create.
+//!
+//! A reference restricts if its field says `on_delete: restrict`, or names a file.
 
 use miko_rpc::{ErrorId, ErrorItem, Result};
 use serde_json::{Value, json};

@@ -23,7 +23,7 @@ impl<T: Storage> Store<T> {
                 self.transaction.before_select(&mut self.storage)?;
                 self.select(&select)
             }
-            write => self.write(self.isolation_of(&write), |store| store.run_in_transaction(write)),
+            write => self.write(self.commit_sharing_of(&write), |store| store.run_in_transaction(write)),
         }
     }
 
@@ -35,7 +35,7 @@ impl<T: Storage> Store<T> {
         let is_write = |request: &Request| !matches!(request, Request::Select(_));
         let parsed = || requests.iter().filter_map(|parsed| parsed.as_ref().ok()).map(|(request, _)| request);
         let writes = parsed().any(is_write);
-        let isolation = self.isolation_of_all(parsed());
+        let sharing = self.commit_sharing_of_all(parsed());
         let run_all = |store: &mut Self| {
             let answers = requests.into_iter().enumerate().map(|(index, parsed)| {
                 store.deferred.begin_request(index);
@@ -49,7 +49,7 @@ impl<T: Storage> Store<T> {
             answers.collect::<Result<Vec<_>>>().map(Answers::from)
         };
         if writes {
-            return self.write(isolation, run_all);
+            return self.write(sharing, run_all);
         }
         self.transaction.before_select(&mut self.storage)?;
         let answers = run_all(self);
@@ -62,11 +62,10 @@ impl<T: Storage> Store<T> {
         &mut self,
         requests: Vec<Result<CreateRequest>>,
     ) -> Result<Vec<String>> {
-        let defines = |request: &Result<CreateRequest>| {
-            request.as_ref().is_ok_and(|request| request.stack.defines_a_class())
-        };
-        let defines = requests.first().is_some_and(defines);
-        let sharing = if defines { CommitSharing::Separate } else { CommitSharing::Groupable };
+        let defines = |request: &CreateRequest| request.stack.defines_a_class();
+        // All are of one class.
+        let are_definitions = requests.first().is_some_and(|first| first.as_ref().is_ok_and(defines));
+        let sharing = if are_definitions { CommitSharing::Separate } else { CommitSharing::Groupable };
         self.write(sharing, |store| {
             let creations = requests.into_iter().enumerate().map(|(index, request)| {
                 store.deferred.begin_request(index);
@@ -82,7 +81,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// How the write of a single request may share a transaction with other writes.
-    fn isolation_of(&self, request: &Request) -> CommitSharing {
+    fn commit_sharing_of(&self, request: &Request) -> CommitSharing {
         match request {
             // Near the memory limit, SQLite may roll back a transaction. It must then contain no answered
             // writes.
@@ -91,12 +90,13 @@ impl<T: Storage> Store<T> {
             {
                 CommitSharing::Deferrable
             }
-            _ => self.isolation_of_all([request].into_iter()),
+            _ => self.commit_sharing_of_all([request].into_iter()),
         }
     }
 
-    /// As [`isolation_of`](Self::isolation_of), for a batch. Its commit is never deferred.
-    fn isolation_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> CommitSharing {
+    /// As [`commit_sharing_of`](Self::commit_sharing_of), for a batch. Its commit is never deferred. Outside
+    /// a group it has its own transaction anyway.
+    fn commit_sharing_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> CommitSharing {
         if self.transaction.is_in_group() && requests.any(|request| self.may_change_definition(request)) {
             CommitSharing::Separate
         } else {

@@ -1,6 +1,6 @@
 //! The state after a given commit, readable while later writes go on.
 //!
-//! Each row has the number of the commit that wrote it, by which a snapshot recognizes later rows. It reads
+//! Each row has the commit number of its last write, by which a snapshot recognizes later rows. It reads
 //! the rows that were overwritten later from their pre-images.
 
 use std::collections::HashMap;

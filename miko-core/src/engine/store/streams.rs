@@ -3,7 +3,7 @@
 
 use std::vec;
 
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result, memory};
 
 use crate::engine::store::Store;
 use crate::engine::store::export::Export;
@@ -15,9 +15,6 @@ use crate::storage::Storage;
 use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
-
-/// The largest piece of an export, in bytes.
-const PIECE_BYTES: usize = 1 << 16;
 
 /// What a stream has yet to show.
 pub(in crate::engine) trait Cursor: Send + 'static {
@@ -58,19 +55,21 @@ pub(in crate::engine) struct ExportText {
     text: Vec<u8>,
     /// How much of `text` was shown.
     shown: usize,
+    /// The largest piece in bytes.
+    piece_size: usize,
 }
 
 impl Cursor for ExportText {
     type Item = Vec<u8>;
 
     fn next<T: Storage>(&mut self, snapshot: &Snapshot<'_, T>) -> Result<Option<Vec<u8>>> {
-        if self.text.len() - self.shown < PIECE_BYTES {
+        if self.text.len() - self.shown < self.piece_size {
             self.text.drain(..self.shown);
             self.shown = 0;
-            while self.text.len() < PIECE_BYTES && self.export.write_next(snapshot, &mut self.text)? {}
+            while self.text.len() < self.piece_size && self.export.write_next(snapshot, &mut self.text)? {}
         }
         let rest = &self.text[self.shown..];
-        let piece = &rest[..rest.len().min(PIECE_BYTES)];
+        let piece = &rest[..rest.len().min(self.piece_size)];
         self.shown += piece.len();
         Ok(Some(piece.to_vec()).filter(|piece| !piece.is_empty()))
     }
@@ -91,14 +90,15 @@ impl<T: Storage> Store<T> {
                 None => store.select_current_rows(&select)?,
                 Some(cutoff) => store.rows_as_of(&select, cutoff)?,
             };
+            memory::charge(rows.len() * size_of::<RowId>())?;
             Ok(FoundRecords { rows: rows.into_iter(), cutoff: select.cutoff })
         })
     }
 
-    /// Opens a stream of the whole state.
-    pub(in crate::engine) fn open_export(&mut self) -> Result<(StreamId, ExportText)> {
+    /// Opens a stream of the whole state, in pieces of at most `piece_size` bytes.
+    pub(in crate::engine) fn open_export(&mut self, piece_size: usize) -> Result<(StreamId, ExportText)> {
         self.open_stream(true, |store| {
-            Ok(ExportText { export: Export::of(&store.storage)?, text: Vec::new(), shown: 0 })
+            Ok(ExportText { export: Export::of(&store.storage)?, text: Vec::new(), shown: 0, piece_size })
         })
     }
 
@@ -116,7 +116,8 @@ impl<T: Storage> Store<T> {
 
     /// The next item of a stream; `None` at its end.
     ///
-    /// Writes that are not committed yet are later ones, as any that were made since it was opened.
+    /// It does not show writes that were made after it was opened. Uncommitted writes of a group are among
+    /// them: to open a stream commits the earlier ones.
     pub(in crate::engine) fn next_of<C: Cursor>(
         &self,
         id: StreamId,

@@ -8,7 +8,8 @@
 //! until close, so the lock ends with its process. A reader never locks it exclusively; in WAL mode SQLite
 //! holds a shared lock for it, which keeps writers out. These are POSIX locks: they belong to the process,
 //! and the system releases them when *any* descriptor of the file is closed in that process. A file that is
-//! already open in this process is therefore refused before it is read, unless both sides only read.
+//! already open in this process is therefore refused before it is read. If both sides only read, it is not
+//! read but by SQLite, which keeps its descriptors open.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -94,14 +95,18 @@ enum Holders {
 
 /// Registers a file as open in this process until it is dropped.
 #[derive(Debug)]
-pub(super) struct FileLease(Inode);
+pub(super) struct FileLease {
+    inode: Inode,
+    /// Whether the file was not open in this process before.
+    is_first: bool,
+}
 
 impl Drop for FileLease {
     fn drop(&mut self) {
         let mut open = open_files();
-        match open.get_mut(&self.0) {
+        match open.get_mut(&self.inode) {
             Some(Holders::Readers(count)) if *count > 1 => *count -= 1,
-            _ => drop(open.remove(&self.0)),
+            _ => drop(open.remove(&self.inode)),
         }
     }
 }
@@ -129,7 +134,10 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
         File::options().append(true).create(true).open(path).map_err(|error| cannot_create(path, error))?;
     }
     let lease = acquire(path, mode)?;
-    check_header(path, mode)?;
+    if lease.is_first {
+        // To close a descriptor of the file would release the locks of earlier readers.
+        check_header(path, mode)?;
+    }
     if mode == Mode::ReadWrite {
         // SQLite silently opens a write-protected file read-only, and reports an unwritable folder only as
         // `disk I/O error`.
@@ -169,13 +177,14 @@ fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
     let metadata = fs::metadata(path).map_err(|error| cannot_open(path, error))?;
     let inode = (metadata.dev(), metadata.ino());
     let mut open = open_files();
+    let is_first = !open.contains_key(&inode);
     match (open.get_mut(&inode), mode) {
         (None, Mode::ReadWrite) => drop(open.insert(inode, Holders::Writer)),
         (None, Mode::Read) => drop(open.insert(inode, Holders::Readers(1))),
         (Some(Holders::Readers(count)), Mode::Read) => *count += 1,
         (Some(_), _) => return Err(backend_in_use(path)),
     }
-    Ok(FileLease(inode))
+    Ok(FileLease { inode, is_first })
 }
 
 /// Checks the header without SQLite: the file type and the schema version.

@@ -12,22 +12,23 @@ use super::Sqlite;
 use super::faults::sqlite_error;
 
 impl Sqlite {
-    /// Limits the pages of a database in memory, and the heap of SQLite.
+    /// Limits the pages of a database in memory, and the heap of SQLite, to their parts of the memory limit
+    /// of the process, in bytes.
     ///
     /// # Errors
     /// `internal`, if SQLite refuses the setting.
-    pub(super) fn limit_heap(&self, limit: usize) -> Result<()> {
+    pub(super) fn limit_heap(&self, process_limit: usize) -> Result<()> {
         let in_memory = self.lease.is_none();
         if in_memory {
             let page_size: u32 = self
                 .connection
                 .pragma_query_value(None, "page_size", |row| row.get(0))
                 .map_err(sqlite_error)?;
-            let pages =
-                u32::try_from(memory::store_threshold(limit) / page_size as usize).unwrap_or(u32::MAX);
+            let pages = u32::try_from(memory::store_threshold(process_limit) / page_size as usize)
+                .unwrap_or(u32::MAX);
             self.connection.pragma_update(None, "max_page_count", pages).map_err(sqlite_error)?;
         }
-        HeapLimit::set(limit / 4 * 3);
+        HeapLimit::set(process_limit / 4 * 3);
         Ok(())
     }
 }
