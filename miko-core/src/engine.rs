@@ -47,14 +47,16 @@ pub trait Engine: Mikobase {
     /// Explains how a select would be executed, without executing it: its SQL, the bound values and the index
     /// that it uses.
     ///
+    /// A select by pks alone may find its records in the record cache instead.
+    ///
     /// # Errors
     /// Every fault of the request at once; also `invalid_request`, if it is not a select.
     fn explain(&self, query: Query) -> Result<Explanation>;
 
     /// Limits the size of the answer to a call of [`q0`](Mikobase::q0), [`by_class`](Mikobase::by_class),
-    /// [`history`](Mikobase::history), [`batch`](Mikobase::batch) and the like: the call fails with `request-too-large`
-    /// as soon as the texts of its answer exceed `bytes`. By default there is no limit; a server sets its
-    /// frame limit. Streams are not limited.
+    /// [`history`](Mikobase::history), [`batch`](Mikobase::batch) and the like: the call fails with
+    /// `request-too-large` as soon as the texts of its answer exceed `bytes`. By default there is no limit; a
+    /// server sets its frame limit. Streams are not limited.
     fn limit_answers(&self, bytes: usize) {
         let _ = bytes;
     }

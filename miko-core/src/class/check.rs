@@ -38,8 +38,8 @@ pub(crate) fn check(
 }
 
 /// The limit of the nesting of objects, hashes and arrays in a bucket. The parser bounds the nesting of a
-/// request, but a default may contain an object whose class has defaults again, without end. A request and
-/// the record in a worldlet are two levels around the bucket.
+/// request, but a default may contain an object whose class has defaults again, without end. Two levels are
+/// taken: the object around the bucket, a request or a record of a worldlet, and the bucket itself.
 pub(super) const MAX_NESTING: usize = json::MAX_DEPTH - 2;
 
 /// Validates a bucket or a part of it.

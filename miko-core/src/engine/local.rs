@@ -215,7 +215,8 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
             buckets.into_iter().for_each(json::drop_iteratively);
             return Err(too_many);
         }
-        self.store_for_answer().create_many(CreateRequest::many(class, buckets))
+        let requests = CreateRequest::many(class, buckets);
+        self.store_for_answer().create_many(requests)
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {

@@ -164,6 +164,11 @@ impl<T: Storage> Store<T> {
         self.transaction.commits.take()
     }
 
+    /// Prepares for a call: brings back the writes of its group, if storage has lost their transaction.
+    pub(super) fn restore(&mut self) {
+        self.transaction.restore(&mut self.storage);
+    }
+
     /// Begins calls of this thread whose changes are committed together. Returns `false` if a group is open.
     pub(super) fn begin_group(&mut self) -> Result<bool> {
         self.transaction.begin_group(&mut self.storage)

@@ -69,7 +69,8 @@ impl Run {
     }
 
     fn define(&self) {
-        let fields = json!({"n": {"class": "number", "unique": true}, "step": {"class": "number", "max": self.steps + 1_000_000}});
+        let step = json!({"class": "number", "max": self.steps + 1_000_000});
+        let fields = json!({"n": {"class": "number", "unique": true}, "step": step});
         self.db.import_schema(json!({"classes": {"a.b/c": {"fields": fields}}})).unwrap();
     }
 

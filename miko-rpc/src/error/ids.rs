@@ -122,8 +122,8 @@ error_ids! {
         "The action exists in Q0, but this engine does not support it.",
         r#"{"action": "transaction"}"#;
     REQUEST_TOO_LARGE = "request-too-large",
-        "A request or an answer is larger than one frame may be: split it, or raise the limit `frame_size`. Or \
-         a batch has too many requests.",
+        "A request or an answer is larger than one frame may be: split it, or raise the limit `frame_size`. \
+         Or a batch has too many requests.",
         "a `create` with a bucket of 100 MiB";
     REDUNDANT_FIELDS = "redundant_fields",
         "A warning: two keys of the request have the same meaning.",

@@ -55,8 +55,8 @@ pub(super) struct Answering<'s> {
     pub(super) is_retry: bool,
 }
 
-/// Runs the call in one frame and appends its answer. Returns the id of the call; `None` for a frame that is
-/// not a call. An error ends the connection.
+/// Runs the call in one frame and appends its answer. Returns the id of the call that it makes or cancels;
+/// `None` for a frame that leads to no answer. An error ends the connection.
 pub(super) fn serve_frame<I: Interface + ?Sized>(
     frame: &[u8],
     context: &CallContext<I>,

@@ -97,9 +97,9 @@ async fn exchange_with_session(
     }
     if !state.outgoing.is_empty() && !state.has_ready() {
         // No stream has more to send, so what is pending goes before anything is read.
-        match peer_process.try_send(stream, &state.outgoing[state.sent..]) {
-            Ok(count) => state.record_sent(count),
-            Err(_) => return false,
+        // After an error, what has arrived is still read and served: sending again fails again.
+        if let Ok(count) = peer_process.try_send(stream, &state.outgoing[state.sent..]) {
+            state.record_sent(count);
         }
         if state.has_calls(frame_size) {
             return true;

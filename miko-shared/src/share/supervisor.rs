@@ -23,7 +23,7 @@ use super::fork::fork_child;
 use super::preconditions;
 use super::worker_process::{Worker, redirect_output};
 use crate::server::Activity;
-use child::{ChildProcess, OutputPipes, after, output_pipe, timeout_until};
+use child::{ChildProcess, OutputPipes, after, timeout_until, worker_pipe};
 
 pub(super) use child::{ReapedWorker, WorkerChild};
 pub(crate) use interrupt::Interrupt;
@@ -249,9 +249,9 @@ impl Supervisor {
     fn fork_worker(&mut self, body: &WorkerBody<'_>) -> Result<()> {
         let index = self.forked;
         let worker = Worker { index, count: self.options.count };
-        let (result, write_result) = output_pipe()?;
+        let (result, write_result) = worker_pipe()?;
         let captured = match self.options.capture {
-            Some(limit) => Some((output_pipe()?, output_pipe()?, limit)),
+            Some(limit) => Some((worker_pipe()?, worker_pipe()?, limit)),
             None => None,
         };
         let (reading, writing) = match captured {

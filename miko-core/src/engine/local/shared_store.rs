@@ -28,6 +28,8 @@ impl<T: Storage> SharedStore<T> {
             self.store.clear_poison();
             poisoned.into_inner()
         });
-        self.wait_for_other_group(store)
+        let mut store = self.wait_for_other_group(store);
+        store.restore();
+        store
     }
 }

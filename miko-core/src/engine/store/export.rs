@@ -232,7 +232,7 @@ impl EntryWriter<'_> {
         self.key(&format!("{}/{index}", file.pk));
         let pk = Value::from(file.pk.as_str());
         self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":"#));
-        // A chunk that came as text is written as text, if it is valid UTF-8 by itself.
+        // A chunk of a file whose `mime` says so is written as text: it came as a string.
         let as_text = (Encoding::of(&file.mime) == Encoding::Text).then(|| std::str::from_utf8(data).ok());
         let data = as_text.flatten().map_or_else(|| to_base64(data), str::to_owned);
         self.add(&Value::from(data).to_string());

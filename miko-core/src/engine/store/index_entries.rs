@@ -64,8 +64,8 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// What is derived from a record by the classes in force. `write` adds the classes and constraints that
-    /// have no id yet.
+    /// What is derived from a record by the classes in force. Classes and constraints without an id get one,
+    /// and their rows are added to `write`.
     pub(super) fn derive(
         &self,
         row: RowId,
@@ -92,7 +92,8 @@ impl<T: Storage> Store<T> {
         write: &mut WriteSet,
     ) -> Result<()> {
         for class in stack::classes(stack) {
-            // The history of class names is read from the definitions.
+            // A temporal database lists the records that are or were definitions: the history of class names
+            // is read from their versions.
             if class == uns::CLASS && self.is_temporal {
                 write.others_mut().definitions.push(row);
             }

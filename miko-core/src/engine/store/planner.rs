@@ -20,10 +20,13 @@ impl<T: Storage> Store<T> {
     pub(super) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
         let residual_filter_reason = self.storage.capabilities().residual_filter_reason;
         let (mut filter, residual_filter_reason) = if select.may_fail {
-            let why = "a placeholder may turn out to lead nowhere";
+            let why = "its evaluation may reach a placeholder that cannot be resolved";
             (self.pushdown_predicates(&select.filter)?, Some(residual_filter_reason.unwrap_or(why)))
         } else if select.size > MAX_PARTS && residual_filter_reason.is_none() {
-            (self.pushdown_predicates(&select.filter)?, Some("it says more than one statement can"))
+            (
+                self.pushdown_predicates(&select.filter)?,
+                Some("it has more conditions and sort keys than one statement takes"),
+            )
         } else {
             (self.predicates(&select.filter)?, residual_filter_reason)
         };
@@ -32,7 +35,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// The leading conditions, up to the first part that may fail. Storage may test them first: the evaluator
-    /// reaches no later part where one of them does not hold.
+    /// reaches no later part where one of them does not hold. The filter of a select itself is never negated.
     fn pushdown_predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
         let Some(classes) = part_if_certain(condition.classes.as_ref()) else { return Ok(predicates) };
@@ -46,7 +49,7 @@ impl<T: Storage> Store<T> {
         Ok(predicates)
     }
 
-    /// A condition as predicates that must all hold. No part of it is an error.
+    /// A condition as predicates that must all hold. The caller ensures that no part of it is an error.
     fn predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut own = Vec::new();
         if let Some(names) = part_or_error(condition.classes.as_ref())? {

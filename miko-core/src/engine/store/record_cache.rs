@@ -19,7 +19,7 @@ use crate::storage::row::StoredRecord;
 const LIMIT_DIVISOR: usize = 16;
 
 /// What a record takes besides its texts, in bytes.
-const OVERHEAD: usize = size_of::<StoredRecord>() + 128;
+const OVERHEAD: usize = size_of::<StoredRecord>() + 192;
 
 /// Stacks of at most this many bytes are shared. Longer ones are rare: they have data of the record.
 const MAX_SHARED_STACK: usize = 256;
@@ -48,8 +48,8 @@ impl Weighter<Box<str>, StoredRecord> for SizeWeighter {
     fn weight(&self, pk: &Box<str>, record: &StoredRecord) -> u64 {
         let extras = record.extras.as_ref().map_or(0, |extras| extras.as_str().len());
         let instance_pk = record.instance_pk.as_ref().map_or(0, |pk| pk.len());
-        let stack = Some(record.stack.as_str().len()).filter(|length| *length > MAX_SHARED_STACK);
-        let texts = record.bucket.as_str().len() + stack.unwrap_or_default() + extras + instance_pk;
+        // A shared stack counts as if it were not: the records that share it may be evicted.
+        let texts = record.bucket.as_str().len() + record.stack.as_str().len() + extras + instance_pk;
         (OVERHEAD + pk.len() + texts) as u64
     }
 }
@@ -58,7 +58,7 @@ impl RecordCache {
     /// In bytes.
     pub(super) const DEFAULT_SIZE: usize = 64 << 20;
 
-    /// An empty cache of at most this many bytes, shared stacks aside; 0 keeps nothing.
+    /// An empty cache of at most this many bytes; 0 keeps nothing.
     ///
     /// With a memory limit of the process, a larger cache gets [its part](LIMIT_DIVISOR) of that.
     pub(super) fn of_size(size: usize) -> Self {

@@ -12,13 +12,12 @@ use crate::storage::row::{Row, StoredRecord};
 
 impl<T: Storage> Store<T> {
     /// The record with a pk, if it is active.
-    pub(in crate::engine) fn record(&mut self, pk: &str) -> Result<Option<Record>> {
-        self.transaction.restore(&mut self.storage);
+    pub(in crate::engine) fn record(&self, pk: &str) -> Result<Option<Record>> {
         Ok(self.numbered_record(pk)?.map(|(_, record)| record))
     }
 
     /// The records with these pks, in their order. Fails if they exceed the size limit of the answer.
-    pub(in crate::engine) fn records(&mut self, pks: &[String]) -> Result<Vec<Option<Record>>> {
+    pub(in crate::engine) fn records(&self, pks: &[String]) -> Result<Vec<Option<Record>>> {
         let read = |pk: &String| {
             let record = self.record(pk)?;
             match &record {

@@ -65,7 +65,7 @@ impl<T: Storage> Store<T> {
         let defines = |request: &CreateRequest| request.stack.defines_a_class();
         // All are of one class.
         let are_definitions = requests.first().is_some_and(|first| first.as_ref().is_ok_and(defines));
-        let sharing = if are_definitions { CommitSharing::Separate } else { CommitSharing::Groupable };
+        let sharing = self.commit_sharing(|_| are_definitions);
         self.write(sharing, |store| {
             let creations = requests.into_iter().enumerate().map(|(index, request)| {
                 store.deferred.begin_request(index);
@@ -97,11 +97,13 @@ impl<T: Storage> Store<T> {
     /// As [`commit_sharing_of`](Self::commit_sharing_of), for a batch. Its commit is never deferred. Outside
     /// a group it has its own transaction anyway.
     fn commit_sharing_of_all<'r>(&self, mut requests: impl Iterator<Item = &'r Request>) -> CommitSharing {
-        if self.transaction.is_in_group() && requests.any(|request| self.may_change_definition(request)) {
-            CommitSharing::Separate
-        } else {
-            CommitSharing::Groupable
-        }
+        self.commit_sharing(|store| requests.any(|request| store.may_change_definition(request)))
+    }
+
+    /// A write of a group that may change a definition is separate.
+    fn commit_sharing(&self, may_change_definition: impl FnOnce(&Self) -> bool) -> CommitSharing {
+        let is_separate = self.transaction.is_in_group() && may_change_definition(self);
+        if is_separate { CommitSharing::Separate } else { CommitSharing::Groupable }
     }
 
     /// Whether a request may change a class definition. Such a write may change the index entries of any

@@ -16,7 +16,7 @@
 //! | group | first write begins | `begin` | group | shared |
 //! | group | later write begins | – | group | shared |
 //! | group, transaction lost by storage | write begins | `begin`, writes applied again | group | shared |
-//! | group, transaction lost by storage | read begins | `begin`, writes applied again | group | |
+//! | group, transaction lost by storage | call begins | `begin`, writes applied again | group | |
 //! | group that has failed | write begins | – | group | refused |
 //! | group | separate write begins | `commit`, `begin` | group | own |
 //! | deferred | its commit fails | – | – | the process is aborted |
@@ -259,7 +259,8 @@ impl Transaction {
         }
     }
 
-    /// Begins the transaction of a group anew if storage has lost it, so that reads see the writes of the group.
+    /// Begins the transaction of a group anew if storage has lost it, so that a read sees the writes of the
+    /// group.
     pub(super) fn restore(&mut self, storage: &mut impl Storage) {
         if let OpenScope::Group(group) = &mut self.scope
             && group.has_uncommitted
@@ -273,7 +274,6 @@ impl Transaction {
     /// Prepares for a select. With a memory limit it may fail in SQLite, which then rolls back the
     /// transaction. So what was answered is committed first.
     pub(super) fn before_select(&mut self, storage: &mut impl Storage) -> Result<()> {
-        self.restore(storage);
         if memory::current_limit().is_some() { self.commit_deferred(storage) } else { Ok(()) }
     }
 

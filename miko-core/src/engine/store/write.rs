@@ -270,8 +270,9 @@ impl<T: Storage> Store<T> {
         for class in &removed {
             self.refuse_if_inherited(class)?;
         }
-        let last_commit = self.last.get().commit;
-        self.redefine(new.into_iter().collect(), &removed, last_commit)
+        // The number of this write: the record itself is indexed, too.
+        let this_commit = self.last.get().commit;
+        self.redefine(new.into_iter().collect(), &removed, this_commit)
     }
 
     /// Checks that no class inherits from `class`.

@@ -95,18 +95,14 @@ enum Holders {
 
 /// Registers a file as open in this process until it is dropped.
 #[derive(Debug)]
-pub(super) struct FileLease {
-    inode: Inode,
-    /// Whether the file was not open in this process before.
-    is_first: bool,
-}
+pub(super) struct FileLease(Inode);
 
 impl Drop for FileLease {
     fn drop(&mut self) {
         let mut open = open_files();
-        match open.get_mut(&self.inode) {
+        match open.get_mut(&self.0) {
             Some(Holders::Readers(count)) if *count > 1 => *count -= 1,
-            _ => drop(open.remove(&self.inode)),
+            _ => drop(open.remove(&self.0)),
         }
     }
 }
@@ -134,10 +130,6 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
         File::options().append(true).create(true).open(path).map_err(|error| cannot_create(path, error))?;
     }
     let lease = acquire(path, mode)?;
-    if lease.is_first {
-        // To close a descriptor of the file would release the locks of earlier readers.
-        check_header(path, mode)?;
-    }
     if mode == Mode::ReadWrite {
         // SQLite silently opens a write-protected file read-only, and reports an unwritable folder only as
         // `disk I/O error`.
@@ -171,20 +163,24 @@ fn write_ahead_log(path: &Path) -> PathBuf {
     log.into()
 }
 
-/// Registers the file as open. Refuses a file that is already open in this process, unless both sides only
-/// read.
+/// Registers the file as open, and checks its header if it was not. Refuses a file that is already open in
+/// this process, unless both sides only read: then its header was checked, and to close a descriptor of it
+/// would release the locks of the other.
 fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
     let metadata = fs::metadata(path).map_err(|error| cannot_open(path, error))?;
     let inode = (metadata.dev(), metadata.ino());
     let mut open = open_files();
-    let is_first = !open.contains_key(&inode);
     match (open.get_mut(&inode), mode) {
-        (None, Mode::ReadWrite) => drop(open.insert(inode, Holders::Writer)),
-        (None, Mode::Read) => drop(open.insert(inode, Holders::Readers(1))),
+        (None, mode) => {
+            // Under the lock, so that the descriptor is closed before another reader opens the file.
+            check_header(path, mode)?;
+            let holders = if mode == Mode::Read { Holders::Readers(1) } else { Holders::Writer };
+            open.insert(inode, holders);
+        }
         (Some(Holders::Readers(count)), Mode::Read) => *count += 1,
         (Some(_), _) => return Err(backend_in_use(path)),
     }
-    Ok(FileLease { inode, is_first })
+    Ok(FileLease(inode))
 }
 
 /// Checks the header without SQLite: the file type and the schema version.

@@ -112,7 +112,7 @@ impl Storage for Sqlite {
 
     fn record(&self, pk: &str) -> Result<Option<StoredRecord>> {
         const SQL: &str = select_row!("FROM record WHERE pk = ?1 AND bucket IS NOT NULL");
-        self.connection.query_optional(SQL, [pk], read_record)
+        self.connection.query_optional(SQL, [pk], read_stored_record)
     }
 
     fn row(&self, id: RowId) -> Result<Option<Row>> {
@@ -265,7 +265,7 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<(RowId, Row)> {
 }
 
 /// Reads a row of [`select_row!`] that has content. Its texts are copied once.
-fn read_record(row: &SqlRow<'_>) -> rusqlite::Result<StoredRecord> {
+fn read_stored_record(row: &SqlRow<'_>) -> rusqlite::Result<StoredRecord> {
     let extras = row.get_ref(4)?.as_str_or_null()?;
     Ok(StoredRecord {
         id: row.get(0)?,

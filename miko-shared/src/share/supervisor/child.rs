@@ -272,9 +272,10 @@ impl Pipe {
     }
 }
 
-/// Creates a pipe and returns its read and its write end. Programs that the worker executes inherit only
-/// copies of the write end, as which stdout and stderr may serve.
-pub(super) fn output_pipe() -> Result<(OwnedFd, OwnedFd)> {
+/// Creates a pipe for the result or the output of a worker, and returns its read and its write end. Both are
+/// closed on exec. If output is captured, stdout and stderr of the worker are copies of write ends: programs
+/// that it executes inherit those.
+pub(super) fn worker_pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC)
         .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no pipe to a worker can be made", fault))
 }

@@ -142,6 +142,7 @@ impl Run {
     /// Makes a call. Returns what it has written, if it was answered.
     fn call(&mut self, call: &Call) -> Option<Vec<Written>> {
         self.calls += 1;
+        self.store.restore();
         // The rows that the call can see; what is read is cached, though writes of a group may still be lost.
         let known: Vec<String> =
             self.inserted.iter().filter(|pk| self.store.record(pk).unwrap().is_some()).cloned().collect();
@@ -172,7 +173,7 @@ impl Run {
     }
 
     /// Checks that reads by pk answer what storage has.
-    fn check_reads(&mut self) {
+    fn check_reads(&self) {
         for pk in &self.inserted {
             let stored = self.store.storage.find(pk).unwrap();
             assert_eq!(self.store.find(pk).unwrap(), stored);
