@@ -34,8 +34,7 @@ pub(super) struct RecordCache(RefCell<Content>);
 #[derive(Debug)]
 struct Content {
     records: Cache<Box<str>, StoredRecord, SizeWeighter, RandomState>,
-    /// Distinct stacks, each kept once: most records of a class have equal ones. They do not count for the
-    /// size.
+    /// Distinct stacks, each kept once: most records of a class have equal ones.
     stacks: HashSet<Object, RandomState>,
     /// In bytes; 0 if nothing is kept.
     size: usize,
@@ -48,7 +47,7 @@ impl Weighter<Box<str>, StoredRecord> for SizeWeighter {
     fn weight(&self, pk: &Box<str>, record: &StoredRecord) -> u64 {
         let extras = record.extras.as_ref().map_or(0, |extras| extras.as_str().len());
         let instance_pk = record.instance_pk.as_ref().map_or(0, |pk| pk.len());
-        // A shared stack counts as if it were not: the records that share it may be evicted.
+        // A shared stack counts with each record, since any of them may be the last to keep it.
         let texts = record.bucket.as_str().len() + record.stack.as_str().len() + extras + instance_pk;
         (OVERHEAD + pk.len() + texts) as u64
     }
@@ -60,7 +59,7 @@ impl RecordCache {
 
     /// An empty cache of at most this many bytes; 0 keeps nothing.
     ///
-    /// With a memory limit of the process, a larger cache gets [its part](LIMIT_DIVISOR) of that.
+    /// With a memory limit of the process, its size is at most [a part](LIMIT_DIVISOR) of that.
     pub(super) fn of_size(size: usize) -> Self {
         let size = memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR));
         let items = size / (2 * OVERHEAD);
