@@ -83,9 +83,9 @@ mod tests {
             any::<f64>().prop_map(Value::from),
             "[\\\\\"a\u{1}é]{0,3}".prop_map(Value::from),
         ];
-        scalar.prop_recursive(3, 32, 8, |inner| {
+        scalar.prop_recursive(2, 128, 64, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::vec(inner.clone(), 0..64).prop_map(Value::from),
                 prop::collection::hash_map("[a\u{2}]{0,2}", inner, 0..4)
                     .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
