@@ -124,8 +124,9 @@ pub(crate) trait Client {
         undeclared()
     }
 
-    fn query_batch(&mut self, _records: &[usize]) -> Result<(), BoxError> {
-        undeclared()
+    /// A peer without requests reads the records.
+    fn query_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
+        self.read_batch(records)
     }
 
     fn create_batch(&mut self, _serials: &[usize]) -> Result<(), BoxError> {

@@ -43,8 +43,8 @@ impl<'m, M: Mikobase + ?Sized> AsOf<'m, M> {
         Self { db, cutoff }
     }
 
-    /// The select with the cutoff added; `None` for a request that is no select. What is no object is left
-    /// for the database to refuse.
+    /// The select with the cutoff added; `None` for a request that is no select. The database refuses a
+    /// query that is no object.
     fn with_cutoff(&self, query: Query) -> Option<Query> {
         let Value::Object(mut request) = query else { return Some(query) };
         if request.get("action").is_none_or(|action| action != "select") {

@@ -64,8 +64,8 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// As [`create`](Self::create); the detail `request` is the index of the bucket. One that does not serialize
-    /// is reported before those that are refused.
+    /// As [`create`](Self::create); the detail `request` is the index of the bucket. One that does not
+    /// serialize is reported before those that are refused.
     fn create_all(&self, class: &str, buckets: &[impl Serialize]) -> Result<Vec<String>> {
         let bucket = |(index, bucket)| {
             bucket_object(bucket).map(Value::from).map_err(|error| error.with_all("request", index))

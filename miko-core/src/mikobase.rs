@@ -173,8 +173,8 @@ pub trait Mikobase: Send + Sync {
     /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if the
-    /// server cannot keep the text in a temporary file.
+    /// `read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if
+    /// the server cannot keep the text in a temporary file.
     fn import(&self, trust: bool) -> Result<Remote<dyn Import>>;
 
     /// Returns the properties of this database.

@@ -83,6 +83,20 @@ pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
     Ok((request, warnings.into_items()))
 }
 
+/// Reads values one by one. The first error is the last element: what comes after it is not read.
+///
+/// The rest is dropped without recursion, because it may nest to any depth.
+pub(crate) fn read_until_error<T>(values: Vec<Value>, read: impl Fn(Value) -> Result<T>) -> Vec<Result<T>> {
+    let mut done = Vec::with_capacity(values.len());
+    for value in values {
+        match done.last() {
+            Some(Err(_)) => json::drop_iteratively(value),
+            _ => done.push(read(value)),
+        }
+    }
+    done
+}
+
 fn read(query: Query, faults: &mut Faults) -> Option<Request> {
     if json::too_deep(&query) {
         json::drop_iteratively(query);

@@ -97,7 +97,8 @@ impl From<Results> for Response {
     }
 }
 
-/// The JSON form of a Q0 response: `{"success": true, "results": …}` or `{"success": false, "errors": […]}`.
+/// The JSON form of a Q0 response: `{"success": true, "results": …}` or
+/// `{"success": false, "errors": […]}`.
 ///
 /// ```
 /// use miko_core::{ResponseEnvelope, Error, ErrorId};

@@ -122,8 +122,8 @@ pub trait Mikobase: Send + Sync {
     /// [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
     ///
     /// # Errors
-    /// `read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if the
-    /// server cannot keep the text in a temporary file.
+    /// `read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if
+    /// the server cannot keep the text in a temporary file.
     fn import(&self, trust: bool) -> Result<Remote<dyn Import>>;
     /// Returns the properties of this database.
     ///
@@ -1112,7 +1112,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Remote<dyn Import>>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.\n[`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if the\nserver cannot keep the text in a temporary file.",
+                        "Begins an import, whose text follows in pieces. With `trust`, validation faults become warnings.\n[`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.\n\n# Errors\n`read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if\nthe server cannot keep the text in a temporary file.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1312,8 +1312,8 @@ deleted meanwhile.*/
 [`import_worldlet`](crate::MikobaseExt::import_worldlet) performs all steps.
 
 # Errors
-`read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if the
-server cannot keep the text in a temporary file.*/
+`read-only-connection`; `storage-full`, if too many uploads and imports are open; `not-writable`, if
+the server cannot keep the text in a temporary file.*/
             fn import(
                 &self,
                 trust: bool,

@@ -143,10 +143,6 @@ impl Client for PostgreSql {
         rows.iter().zip(records).try_for_each(|(row, &record)| sample::check(row.try_get(0)?, record))
     }
 
-    fn query_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
-        self.read_batch(records)
-    }
-
     fn create_batch(&mut self, serials: &[usize]) -> Result<(), BoxError> {
         let (pks, texts) = (keys(serials, sample::made_key), keys(serials, sample::text));
         let created = self.connection.execute(&self.create_batch, &[&pks, &texts])?;

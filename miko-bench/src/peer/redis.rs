@@ -64,10 +64,6 @@ impl Client for Redis {
         texts.iter().zip(records).try_for_each(|(text, &record)| sample::check(text, record))
     }
 
-    fn query_batch(&mut self, records: &[usize]) -> Result<(), BoxError> {
-        self.read_batch(records)
-    }
-
     fn create_batch(&mut self, serials: &[usize]) -> Result<(), BoxError> {
         let mut pipeline = redis::pipe();
         for &serial in serials {

@@ -145,16 +145,9 @@ impl<T: Storage> LocalEngine<T> {
     }
 
     /// Runs requests in one transaction. A request that cannot be parsed fails the batch, but the requests
-    /// before it run first, so that the first error in order is reported. The requests after it are not
-    /// parsed; `drop_iteratively` drops them, because they may nest too deep for a recursive drop.
+    /// before it run first, so that the first error in order is reported.
     fn run_atomic_batch(&self, queries: Vec<Query>) -> Result<Answers> {
-        let mut parsed = Vec::with_capacity(queries.len());
-        for query in queries {
-            match parsed.last() {
-                Some(Err(_)) => json::drop_iteratively(query),
-                _ => parsed.push(query::parse(query)),
-            }
-        }
+        let parsed = query::read_until_error(queries, query::parse);
         self.store_for_answer().run_all(parsed)
     }
 
@@ -211,19 +204,12 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
     }
 
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {
-        if let Err(too_many) = check_batch_size(buckets.len()) {
-            buckets.into_iter().for_each(json::drop_iteratively);
-            return Err(too_many);
-        }
-        let requests = CreateRequest::many(class, buckets);
+        let requests = CreateRequest::many(class, within_batch_size(buckets)?);
         self.store_for_answer().create_many(requests)
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
-        if let Err(too_many) = check_batch_size(queries.len()) {
-            queries.into_iter().for_each(json::drop_iteratively);
-            return Err(too_many);
-        }
+        let queries = within_batch_size(queries)?;
         if atomic { self.run_atomic_batch(queries) } else { self.run_independent_batch(queries) }
     }
 
@@ -325,6 +311,17 @@ impl<T: Storage> Engine for LocalEngine<T> {
 
     fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         self.store.commit_as_group(call)
+    }
+}
+
+/// Refuses more values than a batch may have.
+fn within_batch_size(values: Vec<serde_json::Value>) -> Result<Vec<serde_json::Value>> {
+    match check_batch_size(values.len()) {
+        Ok(()) => Ok(values),
+        Err(too_many) => {
+            values.into_iter().for_each(json::drop_iteratively);
+            Err(too_many)
+        }
     }
 }
 

@@ -9,7 +9,8 @@
 //! | requests; writing, exporting, importing | [`requests`]; [`mod@write`], [`export`], [`import`] |
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
-//! | index entries of a record; references that must have targets | [`index_entries`]; [`pending`], [`pending_checks`] |
+//! | index entries of a record | [`index_entries`] |
+//! | references that must have targets | [`pending`], [`pending_checks`] |
 //! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
 //! | records by their pks; those that were read last | [`records`]; [`record_cache`] |
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::diagnostics::{Faults, Place, readers};
 use crate::json;
+use crate::query::read_until_error;
 use crate::query::request_keys::RequestKeys;
 use crate::record::EXTRA_KEYS;
 use crate::stack::{self, Stack};
@@ -56,17 +57,9 @@ pub(crate) struct DeleteRequest {
 }
 
 impl CreateRequest {
-    /// A request per bucket, each to create a record of one class. The first error is the last element, as
-    /// requests behind it are not run.
+    /// A request per bucket, each to create a record of one class, up to the first error.
     pub(crate) fn many(class: &str, buckets: Vec<Value>) -> Vec<Result<Self>> {
-        let mut requests = Vec::with_capacity(buckets.len());
-        for bucket in buckets {
-            match requests.last() {
-                Some(Err(_)) => json::drop_iteratively(bucket),
-                _ => requests.push(Self::of_class(class, bucket)),
-            }
-        }
-        requests
+        read_until_error(buckets, |bucket| Self::of_class(class, bucket))
     }
 
     /// A request to create a record of a class.

@@ -96,8 +96,8 @@ async fn exchange_with_session(
         return true;
     }
     if !state.outgoing.is_empty() && !state.has_ready() {
-        // No stream has more to send, so what is pending goes before anything is read. After an error, what
-        // has arrived is still read and served; sending again fails again.
+        // No stream has more to send, so pending answers are sent before the socket is read. After an error,
+        // the bytes that have arrived are still read and served; sending again fails again.
         if let Ok(count) = peer_process.try_send(stream, &state.outgoing[state.sent..]) {
             state.record_sent(count);
         }

@@ -1,6 +1,6 @@
 //! Runs requests: a single one, or a batch that takes effect as a whole or not at all.
 
-use miko_rpc::{Error, Result, Warning, memory};
+use miko_rpc::{Result, Warning, memory};
 use serde_json::{Map, Value};
 
 use crate::engine::store::Store;
@@ -37,16 +37,12 @@ impl<T: Storage> Store<T> {
         let writes = parsed().any(is_write);
         let sharing = self.commit_sharing_of_all(parsed());
         let run_all = |store: &mut Self| {
-            let answers = requests.into_iter().enumerate().map(|(index, parsed)| {
-                store.deferred.begin_request(index);
-                let run = |(request, warnings)| {
-                    let results = store.run_in_transaction(request)?;
-                    store.answer.charge(0)?;
-                    Ok(Response { results, warnings })
-                };
-                parsed.and_then(run).map(Ok).map_err(|error| error.with_all("request", index))
+            let answers = store.run_each(requests, |store, (request, warnings)| {
+                let results = store.run_in_transaction(request)?;
+                store.answer.charge(0)?;
+                Ok(Ok(Response { results, warnings }))
             });
-            answers.collect::<Result<Vec<_>>>().map(Answers::from)
+            answers.map(Answers::from)
         };
         if writes {
             return self.write(sharing, run_all);
@@ -67,17 +63,25 @@ impl<T: Storage> Store<T> {
         let are_definitions = requests.first().is_some_and(|first| first.as_ref().is_ok_and(defines));
         let sharing = self.commit_sharing(|_| are_definitions);
         self.write(sharing, |store| {
-            let creations = requests.into_iter().enumerate().map(|(index, request)| {
-                store.deferred.begin_request(index);
-                let create = || {
-                    let pk = Response::from(store.create(request?)?).into_pk()?;
-                    store.answer.charge(pk.len())?;
-                    Ok(pk)
-                };
-                create().map_err(|error: Error| error.with_all("request", index))
-            });
-            creations.collect()
+            store.run_each(requests, |store, request| {
+                let pk = Response::from(store.create(request)?).into_pk()?;
+                store.answer.charge(pk.len())?;
+                Ok(pk)
+            })
         })
+    }
+
+    /// Runs requests in order, up to the first error, which gets the index of its request.
+    fn run_each<R, A>(
+        &mut self,
+        requests: Vec<Result<R>>,
+        run: impl Fn(&mut Self, R) -> Result<A>,
+    ) -> Result<Vec<A>> {
+        let answers = requests.into_iter().enumerate().map(|(index, request)| {
+            self.deferred.begin_request(index);
+            request.and_then(|request| run(self, request)).map_err(|error| error.with_all("request", index))
+        });
+        answers.collect()
     }
 
     /// How the write of a single request may share a transaction with other writes.

@@ -172,7 +172,7 @@ fn version_key(id: RowId, version: &Row) -> (RowId, Timestamp, String) {
     (id, version.updated_at, version.instance_pk.clone().unwrap_or_default())
 }
 
-/// Whether a write changes what is saved. A file that is being written is not exported.
+/// Whether a write changes the saved worldlet. A file that is being written is not in it.
 fn changes_a_worldlet(write: &WriteSet) -> bool {
     let is_complete = |file: &Option<FileRow>| file.as_ref().is_some_and(|file| file.sha256.is_some());
     let changes_file =
