@@ -5,15 +5,15 @@
 //! before `main`.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio, Termination};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Stdio, Termination};
 
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
-use tempfile::NamedTempFile;
 
 /// The environment variable with the test whose body a process has to run.
 const TEST: &str = "MIKOBASE_TEST";
@@ -38,20 +38,11 @@ pub fn run_in_own_process(test: &str) {
 
 /// Runs the process; the inner result is that of the body, with the message of a failure.
 fn start(test: &str) -> io::Result<Result<(), String>> {
-    let result = NamedTempFile::new()?;
-    // A file, not a pipe: a process that the body leaves running may keep it open.
-    let mut output = tempfile::tempfile()?;
-    let status = Command::new(env::current_exe()?)
-        // Makes libtest list the tests and exit, if the initializer is missing.
-        .arg("--list")
-        .env(TEST, test)
-        .env(RESULT, result.path())
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output.try_clone()?)
-        .status()?;
-    print_output(&mut output)?;
-    let text = fs::read_to_string(result.path())?;
+    let (_, result) = temporary_file()?;
+    let run = run(test, &result);
+    let text = fs::read_to_string(&result);
+    fs::remove_file(&result)?;
+    let (status, text) = (run?, text?);
     Ok(match text.strip_prefix(FAILURE) {
         Some(message) => Err(message.to_owned()),
         None if text == PASSED => Ok(()),
@@ -59,12 +50,37 @@ fn start(test: &str) -> io::Result<Result<(), String>> {
     })
 }
 
+/// Runs the process until it ends, and prints its output.
+fn run(test: &str, result: &Path) -> io::Result<ExitStatus> {
+    // A file, not a pipe: a process that the body leaves running may keep it open.
+    let (mut output, path) = temporary_file()?;
+    fs::remove_file(path)?;
+    let status = Command::new(env::current_exe()?)
+        // Makes libtest list the tests and exit, if the initializer is missing.
+        .arg("--list")
+        .env(TEST, test)
+        .env(RESULT, result)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output.try_clone()?)
+        .status()?;
+    print_output(&mut output)?;
+    Ok(status)
+}
+
+/// Creates a file for this user alone, with a name that no one can foresee.
+fn temporary_file() -> io::Result<(File, PathBuf)> {
+    let path = env::temp_dir().join(format!("miko-test-{:016x}", getrandom::u64()?));
+    let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    Ok((file, path))
+}
+
 /// Prints the output of the body, so that libtest prints it if the test fails.
 #[expect(
     clippy::print_stdout,
     reason = "libtest captures what is printed, and nothing that is written to stdout()"
 )]
-fn print_output(output: &mut fs::File) -> io::Result<()> {
+fn print_output(output: &mut File) -> io::Result<()> {
     let mut text = Vec::new();
     output.rewind()?;
     output.read_to_end(&mut text)?;
