@@ -25,11 +25,13 @@ mod service;
 mod session;
 mod shared;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener as StdListener;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Interface, Result};
@@ -92,14 +94,21 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     let accepting = accept_all(listener, Rc::clone(&shared), &tasks);
     tasks
         .run_until(async {
-            tokio::select! {
-                () = stop => {}
-                () = accepting => {}
-            }
+            first_of(stop, accepting).await;
             shared.peers.read_input_of_dead_peers().await;
         })
         .await;
     Ok(())
+}
+
+/// Waits until one of two futures completes, and drops both.
+async fn first_of(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|context| match one.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => other.as_mut().poll(context),
+    })
+    .await;
 }
 
 /// The longest pause before accepting is retried after a failure.
