@@ -13,6 +13,7 @@
 //!
 //! The package runs on Linux only. Code that depends on it is in [`linux`].
 
+mod async_socket;
 pub mod client;
 mod limits;
 pub mod linux;

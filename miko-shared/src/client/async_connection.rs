@@ -14,7 +14,6 @@ use std::{io, process};
 
 use miko_rpc::{Discard, Error, ErrorId, Method, ReceivedAnswer, Result, Surface};
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep_until};
@@ -23,6 +22,7 @@ use super::Address;
 use super::fault::{ConnectionFault, closed, lost, not_in_time};
 use super::handshake::ClientHandshake;
 use super::inbox::{Topic, append_frame, discard_answer, unexpected};
+use crate::async_socket;
 use crate::wire::envelope::Envelope;
 use crate::wire::extension;
 use crate::wire::frame::{self, FrameBuffer};
@@ -507,7 +507,7 @@ async fn shake_hands(stream: &mut UnixStream, address: &Address, surface: &Surfa
     loop {
         // The server may refuse before it has read everything. Its reply then takes precedence over the write
         // error.
-        let sent = stream.write_all(&outgoing).await;
+        let sent = async_socket::write_all(stream, &outgoing).await;
         outgoing.clear();
         let reply = match receive_reply(stream, &mut incoming).await {
             Ok(reply) => reply,
@@ -528,7 +528,7 @@ async fn receive_reply<T: DeserializeOwned>(
         if let Some(frame) = incoming.next_frame(frame::MAX_FRAME_SIZE)? {
             return frame::decode(frame);
         }
-        match stream.read(incoming.room()).await.map_err(lost)? {
+        match async_socket::read(stream, incoming.room()).await.map_err(lost)? {
             0 => return Err(closed()),
             count => incoming.filled(count),
         }

@@ -6,12 +6,12 @@ use miko_rpc::{Error, ErrorId, Interface, Result, Surface, memory};
 use nix::unistd::Uid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tracing::warn;
 
 use super::around::Peer;
 use super::shared::Shared;
+use crate::async_socket;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::{self, HandshakeReply, Hello, MAX_HELLO_SIZE, PREAMBLE_SIZE};
 
@@ -122,7 +122,7 @@ async fn read_frame<T: DeserializeOwned>(
 }
 
 async fn read_more(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<()> {
-    match stream.read(buffer.room()).await {
+    match async_socket::read(stream, buffer.room()).await {
         Ok(count) if count > 0 => {
             buffer.filled(count);
             Ok(())
@@ -134,6 +134,6 @@ async fn read_more(stream: &mut UnixStream, buffer: &mut FrameBuffer) -> Result<
 async fn send_frame(stream: &mut UnixStream, reply: &impl Serialize) -> Result<()> {
     let mut bytes = Vec::new();
     frame::encode(reply, usize::MAX, &mut bytes)?;
-    let written = stream.write_all(&bytes).await;
+    let written = async_socket::write_all(stream, &bytes).await;
     written.map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "the peer does not listen", fault))
 }

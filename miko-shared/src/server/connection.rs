@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use miko_rpc::{Error, Interface, memory};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::yield_now;
 use tracing::warn;
@@ -13,6 +12,7 @@ use super::around::Peer;
 use super::connection_state::{ConnectionState, NO_ID};
 use super::peer_process::{Exchanged, PeerProcess};
 use super::shared::Shared;
+use crate::async_socket;
 use crate::wire::frame::FrameBuffer;
 use crate::wire::message;
 
@@ -61,7 +61,7 @@ pub(super) async fn serve_calls<I: Interface + ?Sized>(
 /// Sends the answers and reads what comes next; `false` at the end of the connection.
 async fn exchange(stream: &mut UnixStream, state: &mut ConnectionState, frame_size: usize) -> bool {
     if !state.outgoing.is_empty() {
-        if stream.write_all(&state.outgoing[state.sent..]).await.is_err() {
+        if async_socket::write_all(stream, &state.outgoing[state.sent..]).await.is_err() {
             return false;
         }
         state.record_sent(state.outgoing.len() - state.sent);
@@ -72,7 +72,7 @@ async fn exchange(stream: &mut UnixStream, state: &mut ConnectionState, frame_si
     }
     state.incoming.shrink();
     memory::trim_if_grown();
-    match stream.read(state.incoming.room()).await {
+    match async_socket::read(stream, state.incoming.room()).await {
         Ok(count) if count > 0 => {
             state.receive(count, frame_size);
             true
@@ -136,5 +136,5 @@ async fn exchange_with_session(
 /// Sends the reason why the connection ends. Errors of sending are ignored.
 async fn send_final_error(stream: &mut UnixStream, error: &Error, mut outgoing: Vec<u8>) {
     message::encode_refusal(NO_ID, error, &mut outgoing);
-    let _ = stream.write_all(&outgoing).await;
+    let _ = async_socket::write_all(stream, &outgoing).await;
 }

@@ -15,10 +15,10 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{Pid, getpid};
-use tokio::io::AsyncReadExt;
 
 use super::control::{FINISH, ServerMessage, StateWriter, send};
 use super::directory::Directory;
+use crate::async_socket;
 use crate::limits::Limits;
 use crate::polling::SharedStatus;
 use crate::server::{self, Activity, Around, ServeOptions, Service};
@@ -98,7 +98,10 @@ async fn serve_until_finish<I: Interface + ?Sized>(
     let stop = async {
         let mut command = [0];
         // End of file means that the parent has ended, and its workers with it, so serving ends too.
-        while control.read(&mut command).await.is_ok_and(|count| count > 0 && command[0] != FINISH) {}
+        while async_socket::read(&mut control, &mut command)
+            .await
+            .is_ok_and(|count| count > 0 && command[0] != FINISH)
+        {}
     };
     let options = ServeOptions {
         token,
