@@ -4,7 +4,7 @@
 //! machine, whose cores halt when idle, a wake-up takes a quarter of the time that a busy server spends on a
 //! call. The kernel also prefers to wake a process on the core of the waker, because a waker usually blocks
 //! soon afterwards. A busy server does not block, so the woken process preempts it. A client therefore spins
-//! for a while before it blocks ([`AdaptiveSpin`]), under three rules.
+//! for a while before it blocks ([`AdaptiveSpin`]), under four rules.
 //!
 //! - **It yields.** Between two polls it yields the core to every runnable process. Spinning therefore takes
 //!   no CPU time from others, and twenty clients on one core take turns without any of them blocking.
@@ -13,6 +13,8 @@
 //!   clients spin only while the server is busy. At other times most of them compute, and a client that
 //!   competes with computing processes does better to block, since the scheduler prefers processes that have
 //!   slept.
+//! - **It stops if other processes need the cores.** The server then waits for one, while spinning clients
+//!   are always ready to run. It measures how long it waits, and publishes that it is not busy.
 //! - **It backs off** ([`Backoff`]) where spinning fails: where calls take long, or where another process
 //!   occupies the core.
 //!

@@ -1,13 +1,15 @@
-//! Publishes the server's load; oversubscribed clients spin only while it is high.
+//! Publishes the server's load; oversubscribed clients spin only while it is high, and the server has a core.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::polling::SharedStatus;
+use crate::polling::{Backoff, SharedStatus};
 
 /// The sampling period of the load. A sample takes a system call, which reads the CPU time of the thread.
 const PERIOD: Duration = Duration::from_millis(4);
@@ -19,19 +21,26 @@ const BECOMES_BUSY: f32 = 0.6;
 /// wake-ups.
 const STAYS_BUSY: f32 = 0.4;
 
+/// A server that waits for a core for more than this fraction of a period, while clients spin, is crowded out
+/// by them: other processes need the cores. It waits for 3% of the time if there are none, else for more than
+/// half.
+const MAX_WAITING: f32 = 0.35;
+
 /// Builds the runtime of a server. Before it blocks, the runtime samples its load and publishes in
-/// `shared_status` whether it is busy.
+/// `shared_status` whether it is busy, and clients may spin.
 ///
 /// # Errors
 /// If the system refuses the resources of a runtime.
 pub(crate) fn runtime(shared_status: Option<&Arc<SharedStatus>>) -> io::Result<Runtime> {
     let mut builder = Builder::new_current_thread();
     if let Some(shared_status) = shared_status.map(Arc::clone) {
-        let load = Mutex::new(LoadMeter { begin: Instant::now(), used: cpu_time(), busy: false });
+        let wait_clock = WaitClock::open();
+        let times = move || Times { used: cpu_time(), waited: wait_clock.read() };
+        let load = Mutex::new(LoadMeter::new(Instant::now(), times()));
         builder.on_thread_park(move || {
             // The only thread of the runtime takes this lock, so it is never contended, and never poisoned.
             let mut load = load.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(busy) = load.sample(Instant::now(), cpu_time) {
+            if let Some(busy) = load.sample(Instant::now(), &times) {
                 shared_status.publish_busy(busy);
             }
         });
@@ -46,27 +55,72 @@ fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Measures the load in periods of [`PERIOD`]; holds the start of the current one.
-struct LoadMeter {
-    begin: Instant,
-    /// The CPU time at `begin`.
+/// How long this thread has waited for a core while it could run.
+struct WaitClock(Option<File>);
+
+impl WaitClock {
+    fn open() -> Self {
+        Self(File::open("/proc/thread-self/schedstat").ok())
+    }
+
+    /// Zero on a kernel that does not tell.
+    fn read(&self) -> Duration {
+        let mut buffer = [0; 64];
+        let length = self.0.as_ref().and_then(|file| file.read_at(&mut buffer, 0).ok()).unwrap_or(0);
+        waiting_time(str::from_utf8(&buffer[..length]).unwrap_or_default())
+    }
+}
+
+/// The second number of `schedstat`, in nanoseconds. The others are the time on a core and the number of turns.
+fn waiting_time(schedstat: &str) -> Duration {
+    let waited = schedstat.split_ascii_whitespace().nth(1).and_then(|number| number.parse().ok());
+    Duration::from_nanos(waited.unwrap_or(0))
+}
+
+/// What the thread has used of a core, and for how long it has waited for one, since it began.
+#[derive(Clone, Copy)]
+struct Times {
     used: Duration,
+    waited: Duration,
+}
+
+/// Measures the load in periods of [`PERIOD`].
+struct LoadMeter {
+    /// The begin of the current period.
+    begin: Instant,
+    at_begin: Times,
     /// Whether the last period was busy.
     busy: bool,
+    /// Whether clients may spin, if the server is busy.
+    lets_spin: bool,
+    /// Counts periods in which they may not, after one in which they crowded the server out.
+    backoff: Backoff,
 }
 
 impl LoadMeter {
-    /// Returns whether the period was busy, if it has ended, and starts the next one.
-    fn sample(&mut self, now: Instant, cpu_time: impl FnOnce() -> Duration) -> Option<bool> {
+    fn new(begin: Instant, at_begin: Times) -> Self {
+        Self { begin, at_begin, busy: false, lets_spin: false, backoff: Backoff::default() }
+    }
+
+    /// Returns whether the server is busy and clients may spin, if the period has ended, and starts the next
+    /// one.
+    fn sample(&mut self, now: Instant, times: impl FnOnce() -> Times) -> Option<bool> {
         let period = now - self.begin;
         if period < PERIOD {
             return None;
         }
-        let used = cpu_time();
-        let share = used.saturating_sub(self.used).div_duration_f32(period);
-        let busy = share > if self.busy { STAYS_BUSY } else { BECOMES_BUSY };
-        *self = Self { begin: now, used, busy };
-        Some(busy)
+        let times = times();
+        let share = |of: fn(&Times) -> Duration| {
+            of(&times).saturating_sub(of(&self.at_begin)).div_duration_f32(period)
+        };
+        let (used, waited) = (share(|times| times.used), share(|times| times.waited));
+        if self.busy && self.lets_spin {
+            self.backoff.record(waited <= MAX_WAITING);
+        }
+        self.busy = used > if self.busy { STAYS_BUSY } else { BECOMES_BUSY };
+        self.lets_spin = self.backoff.should_try();
+        (self.begin, self.at_begin) = (now, times);
+        Some(self.busy && self.lets_spin)
     }
 }
 
@@ -77,15 +131,33 @@ mod tests {
     /// Works and sleeps for the given numbers of microseconds in turn, and returns the samples.
     fn samples(turns: &[(u64, u64)]) -> Vec<bool> {
         let mut now = Instant::now();
-        let mut used = Duration::from_secs(1);
-        let mut load = LoadMeter { begin: now, used, busy: false };
+        let mut times = Times { used: Duration::from_secs(1), waited: Duration::ZERO };
+        let mut load = LoadMeter::new(now, times);
         let mut samples = Vec::new();
         for &(works, sleeps) in turns {
             now += Duration::from_micros(works + sleeps);
-            used += Duration::from_micros(works);
-            samples.extend(load.sample(now, || used));
+            times.used += Duration::from_micros(works);
+            samples.extend(load.sample(now, || times));
         }
         samples
+    }
+
+    /// The numbers of periods after which clients may spin, of a server that works or waits for a core all
+    /// the time. Of the periods in which they spin, it waits for this fraction.
+    fn spinning_periods(periods: u32, waits: f32) -> Vec<u32> {
+        let mut now = Instant::now();
+        let mut times = Times { used: Duration::ZERO, waited: Duration::ZERO };
+        let mut load = LoadMeter::new(now, times);
+        let mut may_spin = false;
+        let spins = |period: &u32| {
+            let waited = PERIOD.mul_f32(if may_spin { waits } else { 0.1 });
+            now += PERIOD;
+            times.waited += waited;
+            times.used += PERIOD.saturating_sub(waited);
+            may_spin = load.sample(now, || times).unwrap_or_else(|| panic!("period {period} has ended"));
+            may_spin
+        };
+        (0..periods).filter(spins).collect()
     }
 
     #[test]
@@ -110,6 +182,18 @@ mod tests {
     #[test]
     fn each_period_is_measured_alone() {
         assert_eq!(samples(&[(4_000, 0), (10, 100_000), (4_000, 0)]), [true, false, true]);
+    }
+
+    #[test]
+    fn clients_that_crowd_the_server_out_stop_spinning_and_try_again_ever_less_often() {
+        assert_eq!(spinning_periods(100, 0.05), (0..100).collect::<Vec<_>>());
+        assert_eq!(spinning_periods(250, 0.5), [0, 2, 7, 24, 89, 154, 219]);
+    }
+
+    #[test]
+    fn the_second_number_of_schedstat_is_the_time_of_waiting() {
+        assert_eq!(waiting_time("421000000 17000000 8848\n"), Duration::from_millis(17));
+        assert_eq!(waiting_time(""), Duration::ZERO);
     }
 
     #[test]
