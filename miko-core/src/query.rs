@@ -6,7 +6,7 @@
 //! | the typed requests | [`select`], [`mod@write`] |
 //! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
 //! | resolves placeholders | [`placeholder`] |
-//! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
+//! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`], [`path_value`] |
 //! | validates a request without running it | [`validation`] |
 //! | evaluates a select record by record | [`evaluate`] |
 //!
@@ -19,6 +19,7 @@ mod folding;
 mod lookup;
 mod operator;
 mod path;
+mod path_value;
 mod placeholder;
 mod request_keys;
 mod select;
@@ -38,9 +39,10 @@ use request_keys::RequestKeys;
 pub(crate) use evaluate::{MatchCollector, RecordView};
 pub(crate) use filter::{DeferredResult, Filter};
 pub(crate) use path::PathTest;
+pub(crate) use path_value::PathValue;
 pub(crate) use select::SelectRequest;
-pub(crate) use sort::{SortBy, SortKey, SortPath};
-pub(crate) use step::PathStep;
+pub(crate) use sort::{SortBy, SortKey, SortPath, compare_sort_keys};
+pub(crate) use step::{PathStep, path_text};
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
 pub(crate) use write::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};

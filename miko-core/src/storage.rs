@@ -145,8 +145,8 @@ pub(crate) trait Storage: Sized + Send + 'static {
     fn metadata(&self, key: &str) -> Result<Option<Value>>;
 }
 
-/// Receives the records of a select.
-pub(crate) type Visitor<'v> = &'v mut dyn FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>;
+/// Receives the records of a select, each with the id of its row.
+pub(crate) type Visitor<'v> = &'v mut dyn FnMut(RowId, RecordRef<'_>) -> Result<ControlFlow<()>>;
 
 /// What distinguishes one storage from another.
 #[derive(Debug, Clone, Copy)]

@@ -37,6 +37,21 @@ const PATHS: &[(&str, Path)] = &[
     }),
     ("create", |store, i| done(store.engine.q0(creation(RECORDS + i))?)),
     ("find", |store, i| done(store.engine.q0(find(i))?)),
+    // From its tenth call on, this and the next take their values from columns.
+    ("find, the last 10 by another field", |store, i| {
+        let mut select = find(i);
+        select["sort"] = json!(["serial", {"reverse": true}]);
+        done(store.engine.q0(select)?)
+    }),
+    ("scan of 2000 with two conditions", |store, i| {
+        let name = json!({"path": ["name", format!("Officer {}", i % RECORDS)]});
+        let path = json!(["rank", "Captain"]);
+        done(
+            store
+                .engine
+                .q0(json!({"action": "select", "class": "bench.org/item", "path": path, "then": name}))?,
+        )
+    }),
     ("batch of 32 reads", |store, i| {
         let selects =
             (0..32).map(|j| json!({"action": "select", "pk": store.pks[(i + j) % RECORDS]})).collect();

@@ -96,6 +96,30 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
+    /// Sets the size of the columns in bytes. A column has the values at one path of the records of a class,
+    /// and is built when selects scan that path for the second time: further scans then take neither SQL nor
+    /// the records. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth of
+    /// that; 0 keeps none. There are none in mode `r`, nor in a worldlet engine.
+    ///
+    /// ```
+    /// use miko_core::{Engine, Mikobase, MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?.columns_size(16 << 20);
+    /// db.create("starfleet.com/officer", &json!({"rank": "Captain"}))?;
+    /// let captains = json!({"action": "select", "class": "starfleet.com/officer", "path": ["rank", "Captain"]});
+    /// for _ in 0..2 {
+    ///     db.q0(captains.clone())?;
+    /// }
+    /// assert_eq!(db.explain(captains)?.columns, [r#"["rank"]"#]);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn columns_size(self, bytes: usize) -> Self {
+        self.store().set_columns_size(bytes);
+        self
+    }
+
     /// Keeps what commits change from now on, in memory, until [`take_commits`](Self::take_commits) takes it.
     /// Nothing is kept before the first call.
     pub fn observe_commits(&self) {

@@ -13,11 +13,13 @@
 //! | references that must have targets | [`pending`], [`pending_checks`] |
 //! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
 //! | records by their pks; those that were read last | [`records`]; [`record_cache`] |
+//! | values at the paths that are scanned | [`columns`] |
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
 mod answer;
 mod candidate;
 mod changes;
+mod columns;
 mod definitions;
 mod examine;
 pub(super) mod export;
@@ -48,7 +50,7 @@ mod write;
 
 use std::cell::{Cell, RefCell};
 
-use miko_rpc::{Error, ErrorId, GroupFailure, Result};
+use miko_rpc::{Error, ErrorId, GroupFailure, Result, memory};
 use rpds::HashTrieMapSync;
 
 use crate::class::Catalog;
@@ -59,12 +61,16 @@ use crate::storage::ids::{CommitSeq, LastNumbers, RowId};
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
+use columns::Columns;
 use id_cache::IdCache;
 use open_streams::Streams;
 use pending::DeferredConstraints;
 use pks::Pks;
 use record_cache::RecordCache;
 use transaction::{CommitSharing, Transaction};
+
+/// With a memory limit, each cache may take this part of it (1/16).
+const CACHE_DIVISOR: usize = 16;
 
 /// Storage, and the state that is kept between two calls.
 #[derive(Debug)]
@@ -86,6 +92,7 @@ pub(crate) struct Store<T> {
     deferred: DeferredConstraints,
     streams: Streams,
     record_cache: RecordCache,
+    columns: Columns,
     /// The pks of files whose writers have gone, while they could not be discarded.
     abandoned_files: Vec<String>,
     /// Whether records of undefined classes are refused.
@@ -110,12 +117,14 @@ impl<T: Storage> Store<T> {
             deferred: DeferredConstraints::default(),
             streams: Streams::default(),
             record_cache: RecordCache::of_size(0),
+            columns: Columns::of_size(0),
             abandoned_files: Vec::new(),
             strict: false,
             answer: AnswerBudget::default(),
             mode,
         };
         store.set_record_cache_size(RecordCache::DEFAULT_SIZE);
+        store.set_columns_size(Columns::DEFAULT_SIZE);
         store.load_catalog()?;
         if mode == Mode::ReadWrite {
             store.remove_unfinished_files()?;
@@ -152,6 +161,7 @@ impl<T: Storage> Store<T> {
             .iter()
             .filter_map(|change| change.before.as_ref())
             .for_each(|row| self.record_cache.remove(&row.pk));
+        self.columns.note(&write);
         self.transaction.apply(write, &mut self.storage)
     }
 
@@ -204,6 +214,7 @@ impl<T: Storage> Store<T> {
     fn reload(&mut self) {
         self.ids = RefCell::default();
         self.record_cache.clear();
+        self.columns.clear();
         // Numbers that are too large leave gaps, and nothing else. Those of commits do not go back behind the
         // snapshots of open streams, which tell by them which rows are later.
         if let Ok(last) = self.storage.last_numbers() {
@@ -212,17 +223,31 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Sets the size of the record cache in bytes. There is none where reads are fast, nor in mode `r`: a
-    /// file that is opened for reading is not always locked against writers of other processes.
+    /// Sets the size of the record cache in bytes.
     pub(super) fn set_record_cache_size(&mut self, bytes: usize) {
-        let is_useful = self.storage.capabilities().has_slow_reads && self.mode == Mode::ReadWrite;
-        self.record_cache = RecordCache::of_size(if is_useful { bytes } else { 0 });
+        self.record_cache = RecordCache::of_size(self.cache_size(bytes));
+    }
+
+    /// Sets the size of the columns in bytes.
+    pub(super) fn set_columns_size(&mut self, bytes: usize) {
+        self.columns = Columns::of_size(self.cache_size(bytes));
+    }
+
+    /// The size of a cache for which `bytes` are asked, in bytes. It is 0 where reads are fast, and in mode
+    /// `r`: a file that is opened for reading is not always locked against writers of other processes. With
+    /// a memory limit of the process, it is at most [a part](CACHE_DIVISOR) of that.
+    fn cache_size(&self, bytes: usize) -> usize {
+        if !self.storage.capabilities().has_slow_reads || self.mode != Mode::ReadWrite {
+            return 0;
+        }
+        memory::current_limit().map_or(bytes, |limit| bytes.min(limit / CACHE_DIVISOR))
     }
 
     /// Limits what the store takes to its part of a memory limit of the process.
     pub(super) fn limit_memory(&mut self, limit: usize) -> Result<()> {
-        // Built anew: its size has a new bound.
+        // Built anew: their sizes have a new bound.
         self.set_record_cache_size(self.record_cache.size());
+        self.set_columns_size(self.columns.size());
         self.storage.limit_memory(limit)
     }
 

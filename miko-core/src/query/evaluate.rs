@@ -6,7 +6,7 @@ use miko_rpc::{Result, memory};
 
 use crate::query::filter::{DeferredResult, Filter};
 use crate::query::select::SelectRequest;
-use crate::query::sort::SortBy;
+use crate::query::sort::{SortBy, compare_sort_keys};
 use crate::timestamp::Timestamp;
 
 /// The access to a record that the evaluator needs.
@@ -82,7 +82,7 @@ impl SelectRequest {
         keyed.sort_by(|(a, _), (b, _)| {
             let pairs = self.sorts.iter().zip(a.iter().zip(b));
             pairs
-                .map(|(sort, (a, b))| compare(a.as_deref(), b.as_deref(), sort.reverse))
+                .map(|(sort, (a, b))| compare_sort_keys(a.as_deref(), b.as_deref(), sort.reverse))
                 .find(|ordering| ordering.is_ne())
                 .unwrap_or(Ordering::Equal)
         });
@@ -159,15 +159,6 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
             selected.iter().try_for_each(charge)?;
         }
         Ok(selected)
-    }
-}
-
-/// Compares two sort keys. Records without the key sort last in both directions.
-fn compare(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) if reverse => b.cmp(a),
-        (Some(a), Some(b)) => a.cmp(b),
-        (a, b) => b.is_some().cmp(&a.is_some()),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::diagnostics::{Faults, Place};
 use crate::json;
 use crate::query::lookup::with_value_at;
 use crate::query::operator::{self, Operators};
+use crate::query::path_value::PathValue;
 use crate::query::step::{PathStep, read_steps, write_steps};
 use crate::query::value_ref::ValueRef;
 
@@ -41,6 +42,11 @@ impl PathTest {
     /// Whether the test holds for the bucket with this JSON text.
     pub(crate) fn holds(&self, bucket: &str) -> bool {
         with_value_at(bucket, &self.steps, |value| self.test_holds_for(&value))
+    }
+
+    /// Whether the test holds for a value at the end of the steps.
+    pub(crate) fn holds_for(&self, value: &PathValue) -> bool {
+        self.test_holds_for(&value.view())
     }
 
     fn test_holds_for(&self, value: &ValueRef<'_>) -> bool {

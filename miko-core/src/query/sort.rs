@@ -1,5 +1,6 @@
 //! The sort keys of a select.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use miko_rpc::{ErrorId, ErrorItem};
@@ -11,6 +12,7 @@ use crate::json;
 use crate::query::folding::Folding;
 use crate::query::lookup::with_value_at;
 use crate::query::operator::read_folding;
+use crate::query::path_value::PathValue;
 use crate::query::placeholder;
 use crate::query::request_keys;
 use crate::query::step::{self, PathStep};
@@ -140,6 +142,15 @@ impl SortPath {
         with_value_at(bucket, &self.steps, |value| encode_value(&value, self.folding))
     }
 
+    /// The encoding of a value at the end of the steps, as [`key`](Self::key) is of the one in a bucket.
+    pub(crate) fn key_of(&self, value: &PathValue) -> Option<Vec<u8>> {
+        encode_value(&value.view(), self.folding)
+    }
+
+    pub(crate) fn steps(&self) -> &[PathStep] {
+        &self.steps
+    }
+
     /// Parses the output of `Display`.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let value = json::from_text(text).map_err(|fault| fault.to_string())?;
@@ -162,6 +173,15 @@ impl fmt::Display for SortPath {
         }
         let qualifiers = (!qualifiers.is_empty()).then_some(Value::Object(qualifiers));
         step::write_steps(f, &self.steps, qualifiers.as_ref())
+    }
+}
+
+/// Compares two sort keys. Records without the key sort last in both directions.
+pub(crate) fn compare_sort_keys(a: Option<&[u8]>, b: Option<&[u8]>, reverse: bool) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) if reverse => b.cmp(a),
+        (Some(a), Some(b)) => a.cmp(b),
+        (a, b) => b.is_some().cmp(&a.is_some()),
     }
 }
 
@@ -191,7 +211,8 @@ fn encode_number(number: &Number) -> Vec<u8> {
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     let difference = integer.map_or(0, |integer| integer - float as i128);
-    let mut key = vec![1];
+    let mut key = Vec::with_capacity(1 + size_of::<u64>() + size_of::<u16>());
+    key.push(1);
     key.extend(ordered.to_be_bytes());
     key.extend(((difference + (1 << 15)) as u16).to_be_bytes());
     key

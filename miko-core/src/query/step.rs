@@ -9,7 +9,7 @@ use crate::diagnostics::{Faults, Place};
 use crate::json;
 
 /// One step down a path. A string is an object key and an integer an array index: `"0"` is not `0`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PathStep {
     Key(String),
     Index(u64),
@@ -44,6 +44,17 @@ pub(super) fn read_steps(
         });
     }
     steps
+}
+
+/// The JSON of a path of keys and indices.
+pub(crate) fn path_text(steps: &[PathStep]) -> String {
+    struct Written<'s>(&'s [PathStep]);
+    impl fmt::Display for Written<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write_steps(f, self.0, None)
+        }
+    }
+    Written(steps).to_string()
 }
 
 /// Writes the steps and the optional last element as a JSON array.

@@ -184,14 +184,18 @@ fn records_are_selected_once_each_in_order_of_creation<S: Storage>(create: Creat
     apply(&mut storage, &write);
     let pks = |pks: &[&str]| pks.iter().map(|&pk| pk.to_owned()).collect::<Vec<_>>();
     let (p3_p1, p1) = (pks(&["p3", "p1", "p4", "p9", "p3"]), pks(&["p1"]));
+    let members = |ids: &[i64]| {
+        let ids = ids.iter().map(|id| ClassId(*id)).collect();
+        AccessPath::Members(Classes { names: &[], ids })
+    };
     let cases = [
         (AccessPath::Everything, vec!["p1", "p2", "p3"]),
         (AccessPath::Pks(&p3_p1), vec!["p1", "p3"]),
         (AccessPath::Pks(&p1), vec!["p1"]),
-        (AccessPath::Members(vec![ClassId(1)]), vec!["p1", "p3"]),
-        (AccessPath::Members(vec![ClassId(1), ClassId(2)]), vec!["p1", "p2", "p3"]),
-        (AccessPath::Members(vec![ClassId(7)]), vec![]),
-        (AccessPath::Members(Vec::new()), vec![]),
+        (members(&[1]), vec!["p1", "p3"]),
+        (members(&[1, 2]), vec!["p1", "p2", "p3"]),
+        (members(&[7]), vec![]),
+        (members(&[]), vec![]),
     ];
     for (source, expected) in cases {
         let found = format!("{source:?}");
@@ -215,7 +219,7 @@ fn a_visitor_may_end_a_select<S: Storage>(create: Create<S>) {
     };
     let mut visited = 0;
     storage
-        .select(&plan, &mut |_| {
+        .select(&plan, &mut |_, _| {
             visited += 1;
             Ok(if visited == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })
@@ -590,7 +594,7 @@ fn selected(storage: &impl Storage, source: AccessPath<'_>, filter: Vec<Predicat
     let mut found = Vec::new();
     let plan = Plan { select: &select, source, filter, residual_filter_reason };
     storage
-        .select(&plan, &mut |record| {
+        .select(&plan, &mut |_, record| {
             found.push(record.pk.to_owned());
             Ok(ControlFlow::Continue(()))
         })

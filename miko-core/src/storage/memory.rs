@@ -138,11 +138,11 @@ impl MemoryTables {
                     pks.iter().filter_map(|pk| self.by_pk.get(pk).copied()).collect();
                 Box::new(found.into_iter())
             }
-            AccessPath::Members(classes) => match classes[..] {
+            AccessPath::Members(classes) => match classes.ids[..] {
                 [class] => Box::new(self.members_of(class)),
                 _ => {
                     let members: BTreeSet<RowId> =
-                        classes.iter().flat_map(|class| self.members_of(*class)).collect();
+                        classes.ids.iter().flat_map(|class| self.members_of(*class)).collect();
                     Box::new(members.into_iter())
                 }
             },
@@ -275,7 +275,7 @@ impl Storage for MemoryTables {
     fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
         for id in self.rows_of(&plan.source) {
             if let Some(record) = self.record.get(&id).and_then(Row::view)
-                && let ControlFlow::Break(()) = visit(record)?
+                && let ControlFlow::Break(()) = visit(id, record)?
             {
                 break;
             }
@@ -299,6 +299,7 @@ impl Storage for MemoryTables {
             sql: None,
             values: Vec::new(),
             plan: vec![format!("SCAN {scanned}")],
+            columns: Vec::new(),
             index: plan.source.index_name(),
             residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
         })

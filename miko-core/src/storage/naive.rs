@@ -133,7 +133,9 @@ impl Tables {
                 let named = self.rows.iter().filter(|(_, row)| pks.contains(&row.pk));
                 named.map(|(id, _)| *id).collect()
             }
-            AccessPath::Members(classes) => classes.iter().flat_map(|class| self.members(*class)).collect(),
+            AccessPath::Members(classes) => {
+                classes.ids.iter().flat_map(|class| self.members(*class)).collect()
+            }
             AccessPath::Index(lookup) => self.looked_up(lookup),
         }
     }
@@ -265,7 +267,7 @@ impl Storage for NaiveStorage {
     fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
         for id in self.tables.source(&plan.source) {
             if let Some(record) = self.tables.rows.get(&id).and_then(Row::view)
-                && let ControlFlow::Break(()) = visit(record)?
+                && let ControlFlow::Break(()) = visit(id, record)?
             {
                 break;
             }
@@ -282,6 +284,7 @@ impl Storage for NaiveStorage {
             sql: None,
             values: Vec::new(),
             plan: vec!["SCAN everything".to_owned()],
+            columns: Vec::new(),
             index: plan.source.index_name(),
             residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::ids::{ClassId, ConstraintId};
-use crate::class::Class;
+use crate::class::{Class, Constraint};
 use crate::query::{PathTest, SelectRequest};
 
 /// How a select is executed with the classes that are in force.
@@ -26,7 +26,7 @@ pub(crate) enum AccessPath<'q> {
     Everything,
     Pks(&'q [String]),
     /// The members of any of these classes.
-    Members(Vec<ClassId>),
+    Members(Classes<'q>),
     Index(IndexLookup),
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Classes<'q> {
 }
 
 /// The records that an index has for some values of a field.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct IndexLookup {
     pub(crate) constraint: ConstraintId,
     pub(crate) keys: Vec<String>,
@@ -61,10 +61,27 @@ pub(crate) struct IndexLookup {
     pub(crate) position: usize,
 }
 
+impl<'q> Plan<'q> {
+    /// Finds all records of a source. The request, an empty one, is borrowed for its order and limit.
+    pub(crate) fn of_source(everything: &'q SelectRequest, source: AccessPath<'q>) -> Self {
+        Self { select: everything, source, filter: Vec::new(), residual_filter_reason: None }
+    }
+}
+
 impl IndexLookup {
+    /// Whether the records of one key are looked up, each of which has one entry.
+    pub(crate) fn is_of_one_key(&self) -> bool {
+        !self.is_unique && self.keys.len() == 1
+    }
+
+    /// The index as it is declared.
+    pub(crate) fn constraint(&self) -> &Constraint {
+        &self.class.constraints[self.position]
+    }
+
     /// The class that declares the index, and its field.
     pub(crate) fn name(&self) -> String {
-        let constraint = &self.class.constraints[self.position];
+        let constraint = self.constraint();
         format!("{}: {}", constraint.class, Value::from(constraint.fields[0].clone()))
     }
 }

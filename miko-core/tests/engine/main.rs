@@ -6,6 +6,7 @@ mod agreement;
 mod batch;
 mod classed;
 mod classes;
+mod columns;
 mod commits;
 mod conditions;
 mod described;

@@ -38,7 +38,7 @@ fn check(request: Value, sql: &str, values: Value, numbers: &[u64]) {
     let db = crew();
     let explanation = db.explain(request.clone()).unwrap();
     if let Some(found) = explanation.sql {
-        assert_eq!(found, format!("SELECT pk, bucket, stack, extras, created_at, updated_at {sql}"));
+        assert_eq!(found, format!("SELECT seq, pk, bucket, stack, extras, created_at, updated_at {sql}"));
         assert_eq!(Value::from(explanation.values), values, "{request}");
     }
     let expected: Vec<_> = numbers.iter().map(|n| *n as f64).collect();

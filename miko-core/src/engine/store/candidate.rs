@@ -16,7 +16,7 @@ pub(in crate::engine) struct Candidate<'c> {
     pub(in crate::engine) record: Record,
     /// The version that it stands for, where versions are selected.
     pub(in crate::engine) version: Option<Row>,
-    /// Its row, where that is asked for.
+    /// Its row, where that is known.
     pub(in crate::engine) id: RowId,
     classes: Vec<String>,
     catalog: &'c Catalog,

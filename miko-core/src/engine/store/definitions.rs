@@ -28,6 +28,7 @@ impl<T: Storage> Store<T> {
     pub(super) fn load_catalog(&mut self) -> Result<()> {
         let buckets: Vec<_> = self.definition_records()?.into_iter().map(|(_, bucket)| bucket).collect();
         self.catalog = catalog_of(&buckets)?;
+        self.columns.clear();
         if self.is_temporal {
             // The faults of past definitions were reported when those were imported.
             self.load_name_history()?;
@@ -176,6 +177,7 @@ impl<T: Storage> Store<T> {
         self.apply(write)?;
         self.ids.get_mut().forget_constraints();
         self.catalog = new;
+        self.columns.clear();
         self.index_members(&members, up_to)
     }
 

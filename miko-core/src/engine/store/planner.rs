@@ -40,7 +40,7 @@ impl<T: Storage> Store<T> {
         let mut predicates = Vec::new();
         let Some(classes) = part_if_certain(condition.classes.as_ref()) else { return Ok(predicates) };
         if let Some(names) = classes {
-            predicates.push(self.of_classes(names)?);
+            predicates.push(Predicate::Classes(self.classes(names)?));
         }
         let Some(pks) = part_if_certain(condition.pks.as_ref()) else { return Ok(predicates) };
         predicates.extend(pks.map(|pks| Predicate::Pks(pks)));
@@ -53,7 +53,7 @@ impl<T: Storage> Store<T> {
     fn predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut own = Vec::new();
         if let Some(names) = part_or_error(condition.classes.as_ref())? {
-            own.push(self.of_classes(names)?);
+            own.push(Predicate::Classes(self.classes(names)?));
         }
         own.extend(part_or_error(condition.pks.as_ref())?.map(|pks| Predicate::Pks(pks)));
         own.extend(part_or_error(condition.path.as_ref())?.map(Predicate::Path));
@@ -75,7 +75,8 @@ impl<T: Storage> Store<T> {
         Ok(own)
     }
 
-    fn of_classes<'q>(&self, names: &'q [String]) -> Result<Predicate<'q>> {
+    /// The classes with these names.
+    pub(super) fn classes<'q>(&self, names: &'q [String]) -> Result<Classes<'q>> {
         let mut ids = Vec::new();
         for class in names.iter().flat_map(|class| self.catalog.with_subclasses(class)) {
             ids.extend(self.find_class_id(class)?);
@@ -84,7 +85,7 @@ impl<T: Storage> Store<T> {
             ids.sort_unstable();
             ids.dedup();
         }
-        Ok(Predicate::Classes(Classes { names, ids }))
+        Ok(Classes { names, ids })
     }
 
     /// Takes the narrowest source out of the predicates that must all hold.
@@ -99,7 +100,7 @@ impl<T: Storage> Store<T> {
         }
         let is_classes = |predicate: &Predicate<'_>| matches!(predicate, Predicate::Classes(_));
         match filter.iter().position(is_classes).map(|at| filter.remove(at)) {
-            Some(Predicate::Classes(classes)) => Ok(AccessPath::Members(classes.ids)),
+            Some(Predicate::Classes(classes)) => Ok(AccessPath::Members(classes)),
             _ => Ok(AccessPath::Everything),
         }
     }

@@ -5,21 +5,19 @@
 //! not added: it may be undone.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use miko_rpc::memory;
-use quick_cache::Weighter;
-use quick_cache::unsync::{Cache, DefaultLifecycle};
+use quick_cache::unsync::Cache;
+use quick_cache::{Lifecycle, Weighter};
 
 use crate::json::Object;
+use crate::storage::ids::RowId;
 use crate::storage::row::StoredRecord;
 
-/// With a memory limit, the cache may take this part of it (1/16).
-const LIMIT_DIVISOR: usize = 16;
-
 /// What a record takes besides its texts, in bytes.
-const OVERHEAD: usize = size_of::<StoredRecord>() + 192;
+const OVERHEAD: usize = size_of::<StoredRecord>() + 256;
 
 /// Stacks of at most this many bytes are shared. Longer ones are rare: they have data of the record.
 const MAX_SHARED_STACK: usize = 256;
@@ -27,13 +25,15 @@ const MAX_SHARED_STACK: usize = 256;
 /// The most distinct stacks that are shared.
 const MAX_SHARED_STACKS: usize = 1024;
 
-/// Records by pk. Those that were not read lately are evicted when all together exceed the size.
+/// Records by pk and by row. Those that were not read lately are evicted when all together exceed the size.
 #[derive(Debug)]
 pub(super) struct RecordCache(RefCell<Content>);
 
 #[derive(Debug)]
 struct Content {
-    records: Cache<Box<str>, StoredRecord, SizeWeighter, RandomState>,
+    records: Cache<Arc<str>, StoredRecord, SizeWeighter, RandomState, EvictedRows>,
+    /// The pks of these records.
+    pks: HashMap<RowId, Arc<str>, RandomState>,
     /// Distinct stacks, each kept once: most records of a class have equal ones.
     stacks: HashSet<Object, RandomState>,
     /// In bytes; 0 if nothing is kept.
@@ -43,8 +43,8 @@ struct Content {
 #[derive(Debug, Clone)]
 struct SizeWeighter;
 
-impl Weighter<Box<str>, StoredRecord> for SizeWeighter {
-    fn weight(&self, pk: &Box<str>, record: &StoredRecord) -> u64 {
+impl Weighter<Arc<str>, StoredRecord> for SizeWeighter {
+    fn weight(&self, pk: &Arc<str>, record: &StoredRecord) -> u64 {
         let extras = record.extras.as_ref().map_or(0, |extras| extras.as_str().len());
         let instance_pk = record.instance_pk.as_ref().map_or(0, |pk| pk.len());
         // A shared stack counts with each record, since any of them may be the last to keep it.
@@ -53,24 +53,28 @@ impl Weighter<Box<str>, StoredRecord> for SizeWeighter {
     }
 }
 
+/// Collects the rows of the records that an insertion evicts.
+#[derive(Debug, Clone)]
+struct EvictedRows;
+
+impl Lifecycle<Arc<str>, StoredRecord> for EvictedRows {
+    type RequestState = Vec<RowId>;
+
+    fn on_evict(&self, evicted: &mut Vec<RowId>, _: Arc<str>, record: StoredRecord) {
+        evicted.push(record.id);
+    }
+}
+
 impl RecordCache {
     /// In bytes.
     pub(super) const DEFAULT_SIZE: usize = 64 << 20;
 
     /// An empty cache of at most this many bytes; 0 keeps nothing.
-    ///
-    /// With a memory limit of the process, its size is at most [a part](LIMIT_DIVISOR) of that.
     pub(super) fn of_size(size: usize) -> Self {
-        let size = memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR));
         let items = size / (2 * OVERHEAD);
-        let records = Cache::with(
-            items,
-            size as u64,
-            SizeWeighter,
-            RandomState::default(),
-            DefaultLifecycle::default(),
-        );
-        Self(RefCell::new(Content { records, stacks: HashSet::default(), size }))
+        let records = Cache::with(items, size as u64, SizeWeighter, RandomState::default(), EvictedRows);
+        let (pks, stacks) = (HashMap::default(), HashSet::default());
+        Self(RefCell::new(Content { records, pks, stacks, size }))
     }
 
     /// The size in bytes; 0 if nothing is kept.
@@ -88,24 +92,39 @@ impl RecordCache {
         self.0.borrow().records.get(pk).map(read)
     }
 
+    /// As [`get`](Self::get), with the record of a row.
+    pub(super) fn get_row<R>(&self, id: RowId, read: impl FnOnce(&str, &StoredRecord) -> R) -> Option<R> {
+        let content = self.0.borrow();
+        let pk = content.pks.get(&id)?;
+        content.records.get(pk).map(|record| read(pk, record))
+    }
+
     /// Adds a record. Returns it as it is cached.
     pub(super) fn insert(&self, pk: &str, record: StoredRecord) -> StoredRecord {
         let mut content = self.0.borrow_mut();
         let stack = content.shared_stack(record.stack);
         let record = StoredRecord { stack, ..record };
-        content.records.insert(pk.into(), record.clone());
+        let pk: Arc<str> = pk.into();
+        content.pks.insert(record.id, Arc::clone(&pk));
+        let mut evicted = Vec::new();
+        content.records.insert_with_lifecycle(pk, record.clone(), &mut evicted);
+        evicted.iter().for_each(|id| drop(content.pks.remove(id)));
         record
     }
 
     /// Removes a record.
     pub(super) fn remove(&self, pk: &str) {
-        self.0.borrow_mut().records.remove(pk);
+        let mut content = self.0.borrow_mut();
+        if let Some((_, record)) = content.records.remove(pk) {
+            content.pks.remove(&record.id);
+        }
     }
 
     /// Removes all records.
     pub(super) fn clear(&self) {
         let mut content = self.0.borrow_mut();
         content.records.clear();
+        content.pks.clear();
         content.stacks.clear();
     }
 }
@@ -133,13 +152,13 @@ mod tests {
     use super::*;
     use crate::engine::store::Store;
     use crate::mode::Mode;
-    use crate::storage::ids::{CommitSeq, RowId};
+    use crate::storage::ids::CommitSeq;
     use crate::storage::sqlite::Sqlite;
     use crate::timestamp::Timestamp;
 
-    fn record(stack: String) -> StoredRecord {
+    fn record(number: i64, stack: String) -> StoredRecord {
         StoredRecord {
-            id: RowId(1),
+            id: RowId(number),
             bucket: Object::from_text_unchecked(format!("{{\"a\":\"{}\"}}", "b".repeat(100))),
             stack: Object::from_text_unchecked(stack),
             extras: None,
@@ -157,15 +176,18 @@ mod tests {
             for number in 0..1000 {
                 let stack = format!("{{\"shadow\":{{\"{number}\":\"{}\"}}}}", "s".repeat(length));
                 let pk = number.to_string();
-                let cached = cache.insert(&pk, record(stack.clone()));
+                let cached = cache.insert(&pk, record(number, stack.clone()));
                 assert_eq!(cached.stack.as_str(), stack);
                 assert_eq!(cache.get(&pk, |_| ()).is_some(), is_kept);
+                let found = cache.get_row(RowId(number), |found, _| found == pk);
+                assert_eq!(found, is_kept.then_some(true));
             }
             let content = cache.0.borrow();
             assert!(content.records.weight() <= 64 << 10);
             let texts = |record: &StoredRecord| record.stack.as_str().len();
             assert!(content.records.iter().map(|(_, record)| texts(record)).sum::<usize>() <= 64 << 10);
             assert!(content.stacks.len() <= MAX_SHARED_STACKS);
+            assert_eq!(content.pks.len(), content.records.len());
         }
         cache.clear();
         assert!(cache.0.borrow().records.is_empty() && cache.0.borrow().stacks.is_empty());
@@ -174,7 +196,7 @@ mod tests {
     #[test]
     fn equal_stacks_are_kept_once() {
         let cache = RecordCache::of_size(64 << 10);
-        let stacks = ["a", "b"].map(|pk| cache.insert(pk, record("{}".to_owned())).stack);
+        let stacks = ["a", "b"].map(|pk| cache.insert(pk, record(1, "{}".to_owned())).stack);
         assert_eq!(stacks[0].as_str().as_ptr(), stacks[1].as_str().as_ptr());
     }
 

@@ -6,9 +6,9 @@ use miko_rpc::Result;
 
 use crate::engine::store::Store;
 use crate::record::{Record, Records};
-use crate::storage::Storage;
 use crate::storage::ids::RowId;
 use crate::storage::row::{Row, StoredRecord};
+use crate::storage::{Storage, corruption};
 
 impl<T: Storage> Store<T> {
     /// The record with a pk, if it is active.
@@ -54,10 +54,35 @@ impl<T: Storage> Store<T> {
             return Ok(Some(found));
         }
         let Some(record) = self.storage.record(pk)? else { return Ok(None) };
+        Ok(Some(numbered(&self.cached(pk, record))))
+    }
+
+    /// The records of rows that have one, in their order. Fails if they exceed the size limit of the answer.
+    pub(super) fn records_of_rows(&self, rows: &[RowId]) -> Result<Records> {
+        let read = |id: &RowId| {
+            let record = self.record_of_row(*id)?;
+            self.answer.charge_record(&record)?;
+            Ok(record)
+        };
+        Ok(rows.iter().map(read).collect::<Result<Vec<_>>>()?.into())
+    }
+
+    fn record_of_row(&self, id: RowId) -> Result<Record> {
+        if let Some(found) = self.record_cache.get_row(id, |pk, record| record.to_record(pk)) {
+            return Ok(found);
+        }
+        let row =
+            self.storage.row(id)?.ok_or_else(|| corruption("a select has found a row that is not there"))?;
+        let pk = row.pk.clone();
+        let record = StoredRecord::of(id, row).ok_or_else(|| corruption("a select has found a tombstone"))?;
+        Ok(self.cached(&pk, record).to_record(&pk))
+    }
+
+    /// Caches a record that was read from storage, if it may be cached.
+    fn cached(&self, pk: &str, record: StoredRecord) -> StoredRecord {
         // What a running write has changed may be undone.
         let may_cache = self.record_cache.is_enabled() && !self.transaction.is_writing();
-        let record = if may_cache { self.record_cache.insert(pk, record) } else { record };
-        Ok(Some(numbered(&record)))
+        if may_cache { self.record_cache.insert(pk, record) } else { record }
     }
 
     /// The row of a pk, which may be a tombstone.

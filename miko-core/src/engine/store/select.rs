@@ -6,12 +6,16 @@ use miko_rpc::Result;
 
 use crate::engine::store::Store;
 use crate::engine::store::candidate::Candidate;
+use crate::engine::store::columns::ScannedRows;
 use crate::query::{MatchCollector, SelectRequest};
 use crate::record::{Record, Records};
 use crate::storage::Storage;
 use crate::storage::explain::Explanation;
 use crate::storage::ids::RowId;
 use crate::storage::plan::Plan;
+
+/// A record is fetched by its row in the time in which SQL scans this many.
+const SCANNED_PER_FETCHED: usize = 8;
 
 impl<T: Storage> Store<T> {
     /// The records of a class and its subclasses. Fails as [`select_current`](Self::select_current) does.
@@ -28,10 +32,16 @@ impl<T: Storage> Store<T> {
         }
         let plan = self.plan(select)?;
         if plan.residual_filter_reason.is_some() {
-            return Ok(self.evaluate(&plan, |record| self.answer.charge_record(record))?.into());
+            let found = self.evaluate(&plan, |record| self.answer.charge_record(record))?;
+            return Ok(found.into_iter().map(|(_, record)| record).collect::<Vec<_>>().into());
+        }
+        if let Some(ScannedRows { rows, of }) = self.scan_columns(&plan)?
+            && rows.len() <= of.div_ceil(SCANNED_PER_FETCHED)
+        {
+            return self.records_of_rows(&rows);
         }
         let mut records: Vec<Record> = Vec::new();
-        self.storage.select(&plan, &mut |found| {
+        self.storage.select(&plan, &mut |_, found| {
             self.answer.charge(found.text_length())?;
             // Records of one class have equal stacks, and share their text.
             let shared = records.last().map(|last| &last.stack).filter(|stack| stack.as_str() == found.stack);
@@ -44,31 +54,36 @@ impl<T: Storage> Store<T> {
     /// The rows of the current records that a select finds.
     pub(super) fn select_current_rows(&self, select: &SelectRequest) -> Result<Vec<RowId>> {
         let plan = self.plan(select)?;
-        if plan.residual_filter_reason.is_none() {
-            return self.storage.select_rows(&plan);
+        if plan.residual_filter_reason.is_some() {
+            return Ok(self.evaluate(&plan, |_| Ok(()))?.into_iter().map(|(id, _)| id).collect());
         }
-        let mut rows = Vec::new();
-        for record in self.evaluate(&plan, |_| Ok(()))? {
-            rows.extend(self.storage.find(&record.pk)?.map(|(id, _)| id));
+        match self.scan_columns(&plan)? {
+            Some(scanned) => Ok(scanned.rows),
+            None => self.storage.select_rows(&plan),
         }
-        Ok(rows)
     }
 
     /// Filters, sorts and limits the candidates of a plan, and calls `charge` for each record of the answer.
-    fn evaluate(&self, plan: &Plan<'_>, charge: impl Fn(&Record) -> Result<()>) -> Result<Vec<Record>> {
+    fn evaluate(
+        &self,
+        plan: &Plan<'_>,
+        charge: impl Fn(&Record) -> Result<()>,
+    ) -> Result<Vec<(RowId, Record)>> {
         let select = plan.select;
         let mut matches = MatchCollector::of(select, |candidate: &Candidate<'_>| charge(&candidate.record));
-        self.storage.select(plan, &mut |record| {
-            let candidate = Candidate::of(record.into(), &self.catalog)?;
+        self.storage.select(plan, &mut |id, record| {
+            let candidate = Candidate::of(record.into(), &self.catalog)?.with_row_id(id);
             if select.filter.matches(&candidate)? {
                 matches.push(candidate)?;
             }
             Ok(if matches.is_complete() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
-        Ok(matches.finish()?.into_iter().map(|candidate| candidate.record).collect())
+        Ok(matches.finish()?.into_iter().map(|Candidate { id, record, .. }| (id, record)).collect())
     }
 
     pub(in crate::engine) fn explain(&self, select: &SelectRequest) -> Result<Explanation> {
-        self.storage.explain(&self.plan(select)?)
+        let plan = self.plan(select)?;
+        let columns = self.columns.explain(&plan);
+        Ok(Explanation { columns, ..self.storage.explain(&plan)? })
     }
 }

@@ -3,12 +3,12 @@
 use super::sql_builder::SqlBuilder;
 use crate::query::{SelectRequest, SortBy, SortKey};
 use crate::storage::ids::ClassId;
-use crate::storage::plan::{AccessPath, IndexLookup, Plan, Predicate};
+use crate::storage::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
 
 /// SQL that selects the columns that `read_record` reads.
 macro_rules! select_record {
     ($rest:literal) => {
-        concat!("SELECT pk, bucket, stack, extras, created_at, updated_at ", $rest)
+        concat!("SELECT seq, pk, bucket, stack, extras, created_at, updated_at ", $rest)
     };
 }
 
@@ -34,7 +34,20 @@ pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
 /// filter.
 pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::default();
-    push_from_and_where(statement.push("SELECT seq FROM "), plan);
+    match &plan.source {
+        // Only records have entries, so the entries alone tell all.
+        AccessPath::Members(Classes { ids, .. })
+            if ids.len() == 1 && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
+        {
+            statement.push("SELECT seq FROM membership WHERE class_id = ").push_bind(ids[0].0);
+        }
+        AccessPath::Index(lookup)
+            if lookup.is_of_one_key() && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
+        {
+            push_entries(statement.push("SELECT seq FROM indexed_value WHERE "), lookup);
+        }
+        _ => push_from_and_where(statement.push("SELECT seq FROM "), plan),
+    }
     push_order_and_limit(&mut statement, plan.select);
     statement
 }
@@ -96,15 +109,15 @@ fn push_access_path(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
         }
         // The key (class_id, seq) yields the members of one class in order of creation. `ORDER BY seq` then
         // needs no sort, and a limit ends the scan.
-        AccessPath::Members(ids) if ids.len() == 1 => {
+        AccessPath::Members(classes) if classes.ids.len() == 1 => {
             statement
                 .push("membership CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND class_id = ")
-                .push_bind(ids[0].0);
+                .push_bind(classes.ids[0].0);
         }
         // A record may be a member of several of the classes; `IN` returns it once.
-        AccessPath::Members(ids) => {
+        AccessPath::Members(classes) => {
             statement.push("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership WHERE ");
-            push_class_predicate(statement, ids);
+            push_class_predicate(statement, &classes.ids);
             statement.push(")");
         }
         AccessPath::Index(lookup) => push_index_scan(statement, lookup),
@@ -114,27 +127,29 @@ fn push_access_path(statement: &mut SqlBuilder, source: &AccessPath<'_>) {
 /// Appends the lookup of values in an index, which is a constraint, as tables and `WHERE` clause. For one
 /// value of an index that is not unique, the key of `indexed_value` yields the records in order of creation.
 fn push_index_scan(statement: &mut SqlBuilder, lookup: &IndexLookup) {
-    let push_entries = |statement: &mut SqlBuilder| {
-        statement.push("constraint_id = ").push_bind(lookup.constraint.0);
-        match &lookup.keys[..] {
-            [key] => statement.push(" AND value = ").push_bind(key.clone()),
-            keys => statement.push(" AND value IN rarray(").push_bind(keys).push(")"),
-        };
-    };
-    if !lookup.is_unique && lookup.keys.len() == 1 {
+    if lookup.is_of_one_key() {
         statement.push("indexed_value CROSS JOIN record USING (seq) WHERE bucket IS NOT NULL AND ");
-        return push_entries(statement);
+        return push_entries(statement, lookup);
     }
     // `IN` removes duplicates.
     statement.push("record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM ");
     if lookup.is_unique {
-        push_entries(statement.push("unique_value WHERE "));
+        push_entries(statement.push("unique_value WHERE "), lookup);
         // For a platter with its own bucket, `unique_value` has the value of that bucket, but selects compare
         // the shared bucket. Its value is in `indexed_value`.
         statement.push(" UNION ALL SELECT seq FROM ");
     }
-    push_entries(statement.push("indexed_value WHERE "));
+    push_entries(statement.push("indexed_value WHERE "), lookup);
     statement.push(")");
+}
+
+/// Appends the condition of the entries of an index that are looked up.
+fn push_entries(statement: &mut SqlBuilder, lookup: &IndexLookup) {
+    statement.push("constraint_id = ").push_bind(lookup.constraint.0);
+    match &lookup.keys[..] {
+        [key] => statement.push(" AND value = ").push_bind(key.clone()),
+        keys => statement.push(" AND value IN rarray(").push_bind(keys).push(")"),
+    };
 }
 
 /// Appends a predicate. Every predicate evaluates to 0 or 1, never to NULL, so `NOT` inverts it.

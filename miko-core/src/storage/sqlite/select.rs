@@ -23,7 +23,8 @@ impl Sqlite {
         let mut cached = self.connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let mut rows = cached.query(params_from_iter(statement.values())).map_err(sqlite_error)?;
         while let Some(row) = rows.next().map_err(sqlite_error)? {
-            if let ControlFlow::Break(()) = visit(read_record(row).map_err(sqlite_error)?)? {
+            let (id, record) = read_record(row).map_err(sqlite_error)?;
+            if let ControlFlow::Break(()) = visit(id, record)? {
                 break;
             }
         }
@@ -51,6 +52,7 @@ impl Sqlite {
             sql: Some(statement.sql().to_owned()),
             values: statement.values().iter().map(Value::from).collect(),
             plan: steps.collect::<rusqlite::Result<_>>().map_err(sqlite_error)?,
+            columns: Vec::new(),
             index: plan.source.index_name(),
             residual_filter_reason: plan.residual_filter_reason.map(str::to_owned),
         })
@@ -58,17 +60,18 @@ impl Sqlite {
 }
 
 /// Reads a row of [`compile::select`].
-fn read_record<'r>(row: &'r Row<'_>) -> rusqlite::Result<RecordRef<'r>> {
-    let extras = match row.get_ref(3)? {
+fn read_record<'r>(row: &'r Row<'_>) -> rusqlite::Result<(RowId, RecordRef<'r>)> {
+    let extras = match row.get_ref(4)? {
         ValueRef::Null => None,
         text => Some(text.as_str()?),
     };
-    Ok(RecordRef {
-        pk: row.get_ref(0)?.as_str()?,
-        bucket: row.get_ref(1)?.as_str()?,
-        stack: row.get_ref(2)?.as_str()?,
+    let record = RecordRef {
+        pk: row.get_ref(1)?.as_str()?,
+        bucket: row.get_ref(2)?.as_str()?,
+        stack: row.get_ref(3)?.as_str()?,
         extras,
-        created_at: Timestamp::from_millis(row.get(4)?),
-        updated_at: Timestamp::from_millis(row.get(5)?),
-    })
+        created_at: Timestamp::from_millis(row.get(5)?),
+        updated_at: Timestamp::from_millis(row.get(6)?),
+    };
+    Ok((row.get(0)?, record))
 }

@@ -1,0 +1,151 @@
+//! The values at one path of the records of a table.
+
+use foldhash::fast::RandomState;
+use indexmap::IndexSet;
+
+use crate::query::PathValue;
+
+/// The number of distinct values up to which a column keeps them in a dictionary in any case.
+const MIN_DICTIONARY: usize = 1024;
+
+/// What a value of a dictionary takes: itself, its hash and its place in the hash table, in bytes.
+const ENTRY: usize = size_of::<PathValue>() + 20;
+
+/// A value for each record of a table.
+#[derive(Debug)]
+pub(super) struct Column {
+    values: Values,
+    /// What the values take outside of themselves, in bytes.
+    heap_size: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Values {
+    /// Distinct values, each once, and the index of its value for each record. Values that no record has any
+    /// longer remain.
+    Coded(Dictionary),
+    /// A value for each record: most of them are distinct.
+    Plain(Vec<PathValue>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Dictionary {
+    pub(super) codes: Vec<u32>,
+    pub(super) distinct: IndexSet<PathValue, RandomState>,
+}
+
+impl Default for Column {
+    fn default() -> Self {
+        Self { values: Values::Coded(Dictionary::default()), heap_size: 0 }
+    }
+}
+
+impl Column {
+    pub(super) fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The approximate number of bytes that it takes.
+    pub(super) fn size(&self) -> usize {
+        let own = match &self.values {
+            Values::Coded(Dictionary { codes, distinct }) => {
+                codes.len() * size_of::<u32>() + distinct.len() * ENTRY
+            }
+            Values::Plain(values) => values.len() * size_of::<PathValue>(),
+        };
+        own + self.heap_size
+    }
+
+    /// Adds the value of the next record.
+    pub(super) fn push(&mut self, value: PathValue) {
+        match &mut self.values {
+            Values::Coded(dictionary) => {
+                let code = dictionary.code_of(value, &mut self.heap_size);
+                dictionary.codes.push(code);
+                self.replace_large_dictionary();
+            }
+            Values::Plain(values) => {
+                self.heap_size += value.heap_size();
+                values.push(value);
+            }
+        }
+    }
+
+    /// Replaces the value of a record.
+    pub(super) fn set(&mut self, position: usize, value: PathValue) {
+        match &mut self.values {
+            Values::Coded(dictionary) => {
+                dictionary.codes[position] = dictionary.code_of(value, &mut self.heap_size);
+                self.replace_large_dictionary();
+            }
+            Values::Plain(values) => {
+                self.heap_size += value.heap_size();
+                self.heap_size -= values[position].heap_size();
+                values[position] = value;
+            }
+        }
+    }
+
+    /// Stores a value for each record if the dictionary has grown so much that it is of no use.
+    fn replace_large_dictionary(&mut self) {
+        let Values::Coded(Dictionary { codes, distinct }) = &self.values else { return };
+        if distinct.len() <= MIN_DICTIONARY.max(codes.len() / 2) {
+            return;
+        }
+        let values: Vec<_> = codes.iter().map(|code| distinct[*code as usize].clone()).collect();
+        self.heap_size = values.iter().map(PathValue::heap_size).sum();
+        self.values = Values::Plain(values);
+    }
+}
+
+impl Dictionary {
+    /// The code of a value, which is added if it is new.
+    fn code_of(&mut self, value: PathValue, heap_size: &mut usize) -> u32 {
+        if let Some(code) = self.distinct.get_index_of(&value) {
+            return code as u32;
+        }
+        *heap_size += value.heap_size();
+        // A table has fewer than 2^32 records, and at most one more distinct value.
+        self.distinct.insert_full(value).0 as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(value: usize) -> PathValue {
+        PathValue::Number(value.into())
+    }
+
+    fn value(column: &Column, position: usize) -> PathValue {
+        match column.values() {
+            Values::Coded(Dictionary { codes, distinct }) => distinct[codes[position] as usize].clone(),
+            Values::Plain(values) => values[position].clone(),
+        }
+    }
+
+    #[test]
+    fn a_column_of_mostly_distinct_values_has_no_dictionary() {
+        for (distinct, is_coded) in [(1, true), (100, true), (2000, true), (10_000, false)] {
+            let mut column = Column::default();
+            (0..10_000).for_each(|position| column.push(number(position % distinct)));
+            assert_eq!(matches!(column.values(), Values::Coded(_)), is_coded, "{distinct}");
+            assert!((0..10_000).all(|position| value(&column, position) == number(position % distinct)));
+        }
+    }
+
+    #[test]
+    fn values_that_are_replaced_again_and_again_do_not_accumulate() {
+        let mut column = Column::default();
+        let text = |round: usize| PathValue::Text("x".repeat(round % 50).into());
+        (0..100).for_each(|_| column.push(number(0)));
+        for round in 0..100_000 {
+            column.set(round % 100, if round % 2 == 0 { number(round) } else { text(round) });
+        }
+        assert!(column.size() < 100 * 200, "{}", column.size());
+        assert_eq!(value(&column, 99), text(99_999));
+        (0..100).for_each(|position| column.set(position, PathValue::Null));
+        assert_eq!(column.heap_size, 0);
+    }
+}

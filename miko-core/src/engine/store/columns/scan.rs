@@ -1,0 +1,188 @@
+//! Scans columns: finds the records for which predicates hold, and sorts them.
+
+use std::cmp::Ordering;
+
+use super::column::{Column, Dictionary, Values};
+use super::table::Table;
+use crate::query::{PathTest, PathValue, SelectRequest, SortBy, SortKey, compare_sort_keys};
+use crate::storage::ids::RowId;
+use crate::storage::plan::{Plan, Predicate};
+
+/// The rows that a plan finds, in its order and within its limit. The columns of all its paths are there.
+/// `candidates` are the positions of the records of its index, if it has one.
+pub(super) fn scan(table: &Table, plan: &Plan<'_>, candidates: Option<&[u32]>) -> Option<Vec<RowId>> {
+    let positions = match candidates {
+        None => filter_all(table, plan)?,
+        Some(candidates) => filter_some(table, plan, candidates)?,
+    };
+    let select = plan.select;
+    let positions = if select.sorts.is_empty() { positions } else { sorted(table, select, &positions)? };
+    let found = positions.into_iter().map(|position| table.rows()[position as usize]);
+    Some(found.skip(count(select.offset)).take(select.limit.map_or(usize::MAX, count)).collect())
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// A predicate, bound to the columns of a table.
+enum Test<'t> {
+    /// Whether the predicate holds, for each code.
+    Coded {
+        codes: &'t [u32],
+        holds: Vec<bool>,
+    },
+    /// A predicate that is asked for each record: of a column without a dictionary, or with a dictionary that
+    /// has more values than there are candidates.
+    Asked {
+        column: &'t Column,
+        path: &'t PathTest,
+    },
+    All(Vec<Test<'t>>),
+    Any(Vec<Test<'t>>),
+    Not(Box<Test<'t>>),
+}
+
+impl<'t> Test<'t> {
+    /// Binds a predicate. `None` if it is not one of columns, or a column is missing.
+    fn of(predicate: &Predicate<'t>, table: &'t Table, candidates: usize) -> Option<Self> {
+        let all = |parts: &[Predicate<'t>]| {
+            parts.iter().map(|part| Self::of(part, table, candidates)).collect::<Option<Vec<_>>>()
+        };
+        match predicate {
+            Predicate::Path(path) => {
+                let column = table.column(path.steps())?;
+                Some(match column.values() {
+                    Values::Coded(Dictionary { codes, distinct }) if distinct.len() <= candidates => {
+                        let holds = distinct.iter().map(|value| path.holds_for(value)).collect();
+                        Self::Coded { codes, holds }
+                    }
+                    _ => Self::Asked { column, path },
+                })
+            }
+            Predicate::All(parts) => all(parts).map(Self::All),
+            Predicate::Any(parts) => all(parts).map(Self::Any),
+            Predicate::Not(part) => Some(Self::Not(Box::new(Self::of(part, table, candidates)?))),
+            Predicate::Classes(_) | Predicate::Pks(_) => None,
+        }
+    }
+
+    fn holds(&self, position: u32) -> bool {
+        match self {
+            Self::Coded { codes, holds } => holds[codes[position as usize] as usize],
+            Self::Asked { column, path } => path.holds_for(value_at(column, position)),
+            Self::All(parts) => parts.iter().all(|part| part.holds(position)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(position)),
+            Self::Not(part) => !part.holds(position),
+        }
+    }
+}
+
+fn value_at(column: &Column, position: u32) -> &PathValue {
+    match column.values() {
+        Values::Coded(Dictionary { codes, distinct }) => &distinct[codes[position as usize] as usize],
+        Values::Plain(values) => &values[position as usize],
+    }
+}
+
+/// The positions of all records for which the predicates hold; up to the limit, if the order is that of
+/// creation.
+fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
+    let len = table.rows().len();
+    let tests = tests(table, plan, len)?;
+    // The first test discards most records. For codes it is a loop of its own, over two arrays.
+    let (first, others) = match tests.split_first() {
+        Some((first, others)) => (Some(first), others),
+        None => (None, &[][..]),
+    };
+    let is_match =
+        |position: &u32| others.iter().all(|test| test.holds(*position)) && table.is_present(*position);
+    let max = max_matches(plan.select);
+    Some(match first {
+        Some(Test::Coded { codes, holds }) => {
+            let codes = codes.iter().zip(0..).filter(|(code, _)| holds[**code as usize]);
+            codes.map(|(_, position)| position).filter(is_match).take(max).collect()
+        }
+        Some(first) => {
+            (0..len as u32).filter(|position| first.holds(*position)).filter(is_match).take(max).collect()
+        }
+        None => (0..len as u32).filter(is_match).take(max).collect(),
+    })
+}
+
+/// Those of some positions for which the predicates hold.
+fn filter_some(table: &Table, plan: &Plan<'_>, candidates: &[u32]) -> Option<Vec<u32>> {
+    let tests = tests(table, plan, candidates.len())?;
+    let is_match =
+        |position: &u32| tests.iter().all(|test| test.holds(*position)) && table.is_present(*position);
+    Some(candidates.iter().copied().filter(is_match).take(max_matches(plan.select)).collect())
+}
+
+fn tests<'t>(table: &'t Table, plan: &Plan<'t>, candidates: usize) -> Option<Vec<Test<'t>>> {
+    plan.filter.iter().map(|predicate| Test::of(predicate, table, candidates)).collect()
+}
+
+/// The number of matches in order of creation after which no further one is needed.
+fn max_matches(select: &SelectRequest) -> usize {
+    match select.limit {
+        Some(limit) if select.sorts.is_empty() => count(limit.saturating_add(select.offset)),
+        _ => usize::MAX,
+    }
+}
+
+/// The keys of one sort of a select.
+enum SortKeys<'t> {
+    /// For each code.
+    OfCodes(&'t [u32], Vec<Option<Vec<u8>>>),
+    /// For each match.
+    OfMatches(Vec<Option<Vec<u8>>>),
+}
+
+impl<'t> SortKeys<'t> {
+    fn of(sort: &SortKey, table: &'t Table, matches: &[u32]) -> Option<Self> {
+        let SortBy::Bucket(path) = &sort.by else { return None };
+        let column = table.column(path.steps())?;
+        Some(match column.values() {
+            Values::Coded(Dictionary { codes, distinct }) if distinct.len() <= matches.len() => {
+                Self::OfCodes(codes, distinct.iter().map(|value| path.key_of(value)).collect())
+            }
+            _ => {
+                let key = |position: &u32| path.key_of(value_at(column, *position));
+                Self::OfMatches(matches.iter().map(key).collect())
+            }
+        })
+    }
+
+    /// The key of a match, given its index among the matches and its position.
+    fn key(&self, index: usize, position: u32) -> Option<&[u8]> {
+        match self {
+            Self::OfCodes(codes, keys) => keys[codes[position as usize] as usize].as_deref(),
+            Self::OfMatches(keys) => keys[index].as_deref(),
+        }
+    }
+}
+
+/// Sorts the positions of matches; keeps those that the limit of the select leaves.
+fn sorted(table: &Table, select: &SelectRequest, matches: &[u32]) -> Option<Vec<u32>> {
+    let keys = select
+        .sorts
+        .iter()
+        .map(|sort| Some((SortKeys::of(sort, table, matches)?, sort.reverse)))
+        .collect::<Option<Vec<_>>>()?;
+    let compare = |a: &usize, b: &usize| {
+        let of = |keys: &SortKeys<'_>, reverse: bool| {
+            compare_sort_keys(keys.key(*a, matches[*a]), keys.key(*b, matches[*b]), reverse)
+        };
+        let by_keys = keys.iter().map(|(keys, reverse)| of(keys, *reverse)).find(|order| order.is_ne());
+        // Matches are in order of creation, which breaks ties.
+        by_keys.unwrap_or(Ordering::Equal).then(a.cmp(b))
+    };
+    let mut order: Vec<usize> = (0..matches.len()).collect();
+    let needed = select.limit.map_or(usize::MAX, |limit| count(limit.saturating_add(select.offset)));
+    if needed < order.len() {
+        order.select_nth_unstable_by(needed, compare);
+        order.truncate(needed);
+    }
+    order.sort_unstable_by(compare);
+    Some(order.into_iter().map(|index| matches[index]).collect())
+}

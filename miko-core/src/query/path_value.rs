@@ -1,0 +1,74 @@
+//! Values at the end of a path that are kept apart from their buckets.
+
+use serde_json::{Number, Value};
+
+use crate::query::lookup::with_value_at;
+use crate::query::step::PathStep;
+use crate::query::value_ref::ValueRef;
+
+/// The value at the end of a path: [`ValueRef`], owned.
+///
+/// Two equal values are equal to every operator and sort key. Two values that are equal to these need not be
+/// equal here, as `1` and `1.0` are not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum PathValue {
+    Absent,
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Box<str>),
+    /// An array or an object.
+    Composite(Box<Value>),
+}
+
+impl PathValue {
+    /// The value at the end of the steps in a bucket given as JSON text.
+    pub(crate) fn at(bucket: &str, steps: &[PathStep]) -> Self {
+        with_value_at(bucket, steps, |value| match value {
+            ValueRef::Absent => Self::Absent,
+            ValueRef::Null => Self::Null,
+            ValueRef::Bool(value) => Self::Bool(value),
+            ValueRef::Number(number) => Self::Number(number),
+            ValueRef::Text(text) => Self::Text(text.into()),
+            ValueRef::Composite(value) => Self::Composite(Box::new(value.clone())),
+        })
+    }
+
+    pub(super) fn view(&self) -> ValueRef<'_> {
+        match self {
+            Self::Absent => ValueRef::Absent,
+            Self::Null => ValueRef::Null,
+            Self::Bool(value) => ValueRef::Bool(*value),
+            Self::Number(number) => ValueRef::Number(number.clone()),
+            Self::Text(text) => ValueRef::Text(text),
+            Self::Composite(value) => ValueRef::Composite(value),
+        }
+    }
+
+    /// The approximate number of bytes that it takes outside of itself.
+    pub(crate) fn heap_size(&self) -> usize {
+        match self {
+            Self::Absent | Self::Null | Self::Bool(_) | Self::Number(_) => 0,
+            Self::Text(text) => ALLOCATION + text.len(),
+            Self::Composite(value) => ALLOCATION + composite_size(value),
+        }
+    }
+}
+
+/// What an allocation takes in addition to its content, in bytes.
+const ALLOCATION: usize = 16;
+
+/// The approximate size of a value in memory. Recursive: values nest at most [`MAX_DEPTH`] deep.
+///
+/// [`MAX_DEPTH`]: crate::json::MAX_DEPTH
+fn composite_size(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => ALLOCATION + text.len(),
+            Value::Array(items) => ALLOCATION + items.iter().map(composite_size).sum::<usize>(),
+            Value::Object(members) => {
+                members.iter().map(|(key, value)| 3 * ALLOCATION + key.len() + composite_size(value)).sum()
+            }
+        }
+}
