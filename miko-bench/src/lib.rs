@@ -18,6 +18,7 @@
 //! | what is measured, how often, how long | [`plan`], [`workload`] |
 //! | the records that all peers store | `sample` |
 //! | the processes: crews, servers, their CPUs | `crew`, `worker`, `process` |
+//! | the time of an empty share; the memory of its server | `lifetime`, `memory` |
 //! | the peers, one file each | `peer/` and `peers/` |
 //! | the results | [`report`], [`statistics`], [`goal`], [`markdown`], [`chart`] |
 //!
@@ -28,6 +29,7 @@ mod crew;
 pub mod goal;
 mod lifetime;
 pub mod markdown;
+mod memory;
 mod peer;
 pub mod plan;
 mod process;

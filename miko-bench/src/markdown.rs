@@ -29,6 +29,9 @@ fn tables(report: &Report, text: &mut String) -> fmt::Result {
     if report.compute > 0 {
         writeln!(text, "A worker computes for {} µs after each call.", report.compute)?;
     }
+    if report.beside > 0 {
+        writeln!(text, "Beside it, {} other processes compute all the time.", report.beside)?;
+    }
     let mut settings: Vec<Setting> = report.rows.iter().map(|row| row.setting).collect();
     settings.dedup();
     for setting in settings {
@@ -92,14 +95,37 @@ fn goals(report: &Report, text: &mut String) -> fmt::Result {
             percent(processes),
         )?;
     }
+    if let Some(memory) = &report.memory {
+        writeln!(
+            text,
+            "\nMemory of the server: {:.0} bytes per record of {:.0} bytes of JSON, {:.0} with all of them in \
+             the record cache as far as it has room; {} updates of a thousand records: {:+.1} MiB.",
+            memory.stored,
+            memory.json,
+            memory.cached,
+            memory.updates,
+            memory.growth / f64::from(1 << 20),
+        )?;
+    }
     if report.goals.is_empty() {
         return Ok(());
     }
-    writeln!(text, "\n### Goals\n\n| goal | measured | |\n| --- | --- | --- |")?;
+    writeln!(
+        text,
+        "\n### Goals\n\nA goal is reached if three quarters of the rounds reach it.\n\n| goal | measured | quartiles | |\n| --- | --- | --- | --- |"
+    )?;
     for result in &report.goals {
         let reached = if result.reached { "reached" } else { "**not reached**" };
         let measured = result.measured;
-        writeln!(text, "| {} | {:.2} ±{}% | {reached} |", result.goal, measured.median, percent(measured))?;
+        writeln!(
+            text,
+            "| {} | {:.2} ±{}% | {:.2} to {:.2} | {reached} |",
+            result.goal,
+            measured.median,
+            percent(measured),
+            measured.lower,
+            measured.upper,
+        )?;
     }
     Ok(())
 }

@@ -24,6 +24,10 @@ pub struct Plan {
     pub compute: Duration,
     /// The number of records before the first round.
     pub records: usize,
+    /// How many other processes compute all the time.
+    pub beside: usize,
+    /// If the memory of the server is measured, the number of updates over which it may grow.
+    pub updates: Option<usize>,
 }
 
 /// The number of workers, and their CPUs.
@@ -60,6 +64,8 @@ impl Plan {
             slice: Duration::from_millis(200),
             compute: Duration::ZERO,
             records: 100_000,
+            beside: 0,
+            updates: None,
         }
     }
 

@@ -20,10 +20,14 @@ pub struct Report {
     pub slice: u128,
     /// How long a worker computed after each call, in microseconds.
     pub compute: u128,
+    /// How many other processes computed all the time.
+    pub beside: usize,
     /// A row for each peer, workload and setting.
     pub rows: Vec<Row>,
     /// The times to start and end a share.
     pub lifetime: Option<Lifetime>,
+    /// The memory of the server, if it was measured.
+    pub memory: Option<Memory>,
     /// The goals, as far as they were measured.
     pub goals: Vec<GoalResult>,
     /// Peers that are not installed.
@@ -67,6 +71,21 @@ pub struct Lifetime {
     pub share: Vec<f64>,
     /// Each round.
     pub processes: Vec<f64>,
+}
+
+/// The memory of the server of a share, in bytes.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Memory {
+    /// The JSON text of a bucket, on average.
+    pub json: f64,
+    /// What the server took per record, after all were created.
+    pub stored: f64,
+    /// The same after all were read, as far as the record cache has room for them.
+    pub cached: f64,
+    /// The number of updates.
+    pub updates: usize,
+    /// By how much the server grew over these updates of a thousand records.
+    pub growth: f64,
 }
 
 impl Report {

@@ -6,12 +6,12 @@ use miko_shared::BoxError;
 
 use crate::peer::{self, Peer, Running, Size};
 use crate::plan::{Plan, Setting};
-use crate::process;
+use crate::process::{self, Forked};
 use crate::report::{Report, Row};
 use crate::sample::Random;
 use crate::statistics::Round;
 use crate::workload::Workload;
-use crate::{goal, lifetime};
+use crate::{goal, lifetime, memory};
 
 /// Measures what `plan` says. `progress` is called with a line about each step.
 ///
@@ -25,17 +25,31 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Report, BoxErr
         records: plan.records,
         slice: plan.slice.as_millis(),
         compute: plan.compute.as_micros(),
+        beside: plan.beside,
         rows: Vec::new(),
         lifetime: None,
+        memory: None,
         goals: Vec::new(),
         missing: Vec::new(),
     };
+    let busy = || {
+        Forked::start(|| {
+            loop {
+                std::hint::spin_loop();
+            }
+        })
+    };
+    let _beside = (0..plan.beside).map(|_| busy()).collect::<Result<Vec<_>, _>>()?;
     for &setting in &plan.settings {
         process::with_cpus(setting.cpus, || measure(plan, setting, &mut report, progress))?;
     }
     if let Some(workers) = plan.settings.iter().map(|setting| setting.workers).max() {
         progress("starting and ending shares");
         report.lifetime = Some(lifetime::measure(workers, plan.rounds)?);
+    }
+    if let Some(updates) = plan.updates {
+        progress("measuring the memory of the server");
+        report.memory = Some(memory::measure(plan.records, updates)?);
     }
     // The goals hold for workers that only make calls.
     if plan.compute.is_zero() {

@@ -12,6 +12,10 @@ pub struct Estimate {
     pub median: f64,
     /// Half the range of the values, as a fraction of the median.
     pub spread: f64,
+    /// The lower quartile: a quarter of the values is below it.
+    pub lower: f64,
+    /// The upper quartile.
+    pub upper: f64,
 }
 
 impl Estimate {
@@ -26,7 +30,11 @@ impl Estimate {
             _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
         };
         let range = sorted.last().zip(sorted.first()).map_or(f64::NAN, |(high, low)| high - low);
-        Self { median, spread: range / 2.0 / median }
+        // The smallest and the largest of three values, the second ones of seven or nine.
+        let quarter = sorted.len() / 4;
+        let quartile = |at: Option<usize>| at.and_then(|at| sorted.get(at)).copied().unwrap_or(f64::NAN);
+        let (lower, upper) = (quartile(Some(quarter)), quartile((sorted.len()).checked_sub(1 + quarter)));
+        Self { median, spread: range / 2.0 / median, lower, upper }
     }
 
     /// The estimate of `of / to`, from the ratio of each round: noise in a round affects both values.
@@ -84,15 +92,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_estimate_is_the_middle_and_half_the_range() {
-        assert_eq!(Estimate::of([3.0, 1.0, 2.0]), Estimate { median: 2.0, spread: 0.5 });
-        assert_eq!(Estimate::of([4.0, 2.0]), Estimate { median: 3.0, spread: 1.0 / 3.0 });
+    fn an_estimate_is_the_middle_half_the_range_and_the_quartiles() {
+        let estimate = |median, spread, lower, upper| Estimate { median, spread, lower, upper };
+        assert_eq!(Estimate::of([3.0, 1.0, 2.0]), estimate(2.0, 0.5, 1.0, 3.0));
+        assert_eq!(Estimate::of([4.0, 2.0]), estimate(3.0, 1.0 / 3.0, 2.0, 4.0));
+        let nine = (1..=9).map(f64::from);
+        assert_eq!(Estimate::of(nine), estimate(5.0, 0.8, 3.0, 7.0));
     }
 
     #[test]
     fn a_disturbed_round_leaves_the_ratio_alone() {
         let ratio = Estimate::ratio([10.0, 1.0, 10.0], [5.0, 0.5, 5.0]);
-        assert_eq!(ratio, Estimate { median: 2.0, spread: 0.0 });
+        assert_eq!(ratio, Estimate { median: 2.0, spread: 0.0, lower: 2.0, upper: 2.0 });
     }
 
     #[test]

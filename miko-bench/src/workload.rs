@@ -34,6 +34,9 @@ pub enum Workload {
     Find,
     /// The records of a class with given values of two fields without an index, which takes a full scan.
     Scan,
+    /// The same with a third field, of which no select has asked before: what a server keeps of earlier scans
+    /// does not answer it.
+    ColdScan,
 }
 
 impl Workload {
@@ -47,6 +50,7 @@ impl Workload {
         Self::CreateBatch,
         Self::Find,
         Self::Scan,
+        Self::ColdScan,
     ];
 
     /// The name on the command line.
@@ -60,6 +64,7 @@ impl Workload {
             Self::CreateBatch => "create-batch",
             Self::Find => "find",
             Self::Scan => "scan",
+            Self::ColdScan => "cold-scan",
         }
     }
 
@@ -74,6 +79,7 @@ impl Workload {
             Self::CreateBatch => "`create_many` of 32",
             Self::Find => "indexed equality, sort, limit 10",
             Self::Scan => "scan with two conditions",
+            Self::ColdScan => "the first scan of a path",
         }
     }
 
@@ -142,6 +148,12 @@ pub(crate) trait Client {
     fn scan(&mut self, _sector: usize) -> Result<(), BoxError> {
         undeclared()
     }
+
+    /// All captains of this sector, and a third condition, on a field of which the number is a part. A peer
+    /// that keeps nothing between scans need not ask it.
+    fn cold_scan(&mut self, sector: usize, _field: usize) -> Result<(), BoxError> {
+        self.scan(sector)
+    }
 }
 
 fn undeclared() -> Result<(), BoxError> {
@@ -161,5 +173,6 @@ pub(crate) fn call(client: &mut dyn Client, workload: Workload, choice: &mut Cho
         }
         Workload::Find => client.find(choice.deck()),
         Workload::Scan => client.scan(choice.sector()),
+        Workload::ColdScan => client.cold_scan(choice.sector(), choice.serial()),
     }
 }

@@ -29,6 +29,7 @@ pub(crate) const PEER: Peer = Peer {
         Workload::CreateBatch,
         Workload::Find,
         Workload::Scan,
+        Workload::ColdScan,
     ],
     start,
 };
@@ -190,6 +191,14 @@ impl Client for SharedStore<'_> {
         let found = self.select(json!({
             "action": "select", "class": ITEM, "path": ["rank", sample::RANK],
             "then": {"path": ["sector", sector]},
+        }))?;
+        sample::check_count(found.count(), sample::in_sector(sector))
+    }
+
+    fn cold_scan(&mut self, sector: usize, field: usize) -> Result<(), BoxError> {
+        let found = self.select(json!({
+            "action": "select", "class": ITEM, "path": ["rank", sample::RANK],
+            "then": {"path": ["sector", sector], "then": {"path": [format!("field {field}"), null]}},
         }))?;
         sample::check_count(found.count(), sample::in_sector(sector))
     }

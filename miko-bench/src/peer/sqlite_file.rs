@@ -25,6 +25,7 @@ pub(crate) const PEER: Peer = Peer {
         Workload::CreateBatch,
         Workload::Find,
         Workload::Scan,
+        Workload::ColdScan,
     ],
     start,
 };

@@ -39,6 +39,12 @@ pub(crate) struct Args {
     /// The number of records before the first round.
     #[arg(long, value_name = "N", default_value_t = Plan::brief().records, value_parser = positive)]
     records: usize,
+    /// The number of other processes that compute all the time, to simulate a machine that is busy.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    beside: usize,
+    /// Also measure the memory of the server per record, and its growth over this many updates.
+    #[arg(long, value_name = "UPDATES", value_parser = positive)]
+    memory: Option<usize>,
     /// Also write all rounds of all peers to a file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -110,5 +116,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
         slice: Duration::from_millis(args.slice.max(1)),
         compute: Duration::from_micros(args.compute),
         records: args.records,
+        beside: args.beside,
+        updates: args.memory,
     })
 }
