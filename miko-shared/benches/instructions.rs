@@ -52,6 +52,15 @@ const PATHS: &[(&str, Path)] = &[
                 .q0(json!({"action": "select", "class": "bench.org/item", "path": path, "then": name}))?,
         )
     }),
+    ("first scan of a path of 2000", |store, i| {
+        let never = json!({"path": [format!("field {i}"), null]});
+        let path = json!(["rank", "Captain"]);
+        done(
+            store
+                .engine
+                .q0(json!({"action": "select", "class": "bench.org/item", "path": path, "then": never}))?,
+        )
+    }),
     ("batch of 32 reads", |store, i| {
         let selects =
             (0..32).map(|j| json!({"action": "select", "pk": store.pks[(i + j) % RECORDS]})).collect();

@@ -67,6 +67,17 @@ impl<'t> Test<'t> {
         }
     }
 
+    /// The part of the distinct values for which the predicate holds, if it was asked for each.
+    fn selectivity(&self) -> Option<f64> {
+        match self {
+            Self::Coded { holds, .. } => {
+                let held = holds.iter().filter(|holds| **holds).count();
+                Some(held as f64 / holds.len() as f64)
+            }
+            _ => None,
+        }
+    }
+
     fn holds(&self, position: u32) -> bool {
         match self {
             Self::Coded { codes, holds } => holds[codes[position as usize] as usize],
@@ -85,28 +96,47 @@ fn value_at(column: &Column, position: u32) -> &PathValue {
     }
 }
 
+/// The number of codes that are compared at once.
+const CHUNK: usize = 64;
+
 /// The positions of all records for which the predicates hold; up to the limit, if the order is that of
 /// creation.
 fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     let len = table.rows().len();
-    let tests = tests(table, plan, len)?;
-    // The first test discards most records. For codes it is a loop of its own, over two arrays.
-    let (first, others) = match tests.split_first() {
-        Some((first, others)) => (Some(first), others),
-        None => (None, &[][..]),
-    };
+    let mut tests = tests(table, plan, len)?;
+    let most_selective = (0..tests.len())
+        .filter_map(|index| Some((index, tests[index].selectivity()?)))
+        .min_by(|(_, a), (_, b)| a.total_cmp(b));
+    let first = most_selective.map(|(index, _)| tests.swap_remove(index));
     let is_match =
-        |position: &u32| others.iter().all(|test| test.holds(*position)) && table.is_present(*position);
+        |position: &u32| tests.iter().all(|test| test.holds(*position)) && table.is_present(*position);
     let max = max_matches(plan.select);
-    Some(match first {
-        Some(Test::Coded { codes, holds }) => {
-            let codes = codes.iter().zip(0..).filter(|(code, _)| holds[**code as usize]);
-            codes.map(|(_, position)| position).filter(is_match).take(max).collect()
-        }
-        Some(first) => {
-            (0..len as u32).filter(|position| first.holds(*position)).filter(is_match).take(max).collect()
-        }
-        None => (0..len as u32).filter(is_match).take(max).collect(),
+    // The first test discards most records. It is a loop of its own, over codes.
+    Some(match &first {
+        Some(Test::Coded { codes, holds }) => match only(holds) {
+            Some(code) => positions_of(codes, code).filter(is_match).take(max).collect(),
+            None => {
+                let positions = (0..).zip(*codes).filter(|(_, code)| holds[**code as usize]);
+                positions.map(|(position, _)| position).filter(is_match).take(max).collect()
+            }
+        },
+        _ => (0..len as u32).filter(is_match).take(max).collect(),
+    })
+}
+
+/// The one code that holds, if it is one.
+fn only(holds: &[bool]) -> Option<u32> {
+    let mut held = (0..).zip(holds).filter(|(_, holds)| **holds).map(|(code, _)| code);
+    held.next().filter(|_| held.next().is_none())
+}
+
+/// The positions of a code. Chunks without it are passed over by comparisons that need no branch.
+fn positions_of(codes: &[u32], code: u32) -> impl Iterator<Item = u32> {
+    let chunks = codes.chunks(CHUNK).zip((0..).step_by(CHUNK));
+    let found =
+        chunks.filter(move |(chunk, _)| chunk.iter().fold(false, |found, other| found | (*other == code)));
+    found.flat_map(move |(chunk, from)| {
+        (from..).zip(chunk).filter(move |(_, other)| **other == code).map(|(position, _)| position)
     })
 }
 
