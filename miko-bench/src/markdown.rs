@@ -98,8 +98,8 @@ fn goals(report: &Report, text: &mut String) -> fmt::Result {
     if let Some(memory) = &report.memory {
         writeln!(
             text,
-            "\nMemory of the server: {:.0} bytes per record of {:.0} bytes of JSON, {:.0} with all of them in \
-             the record cache as far as it has room; {} updates of a thousand records: {:+.1} MiB.",
+            "\nMemory of the server: {:.0} bytes per record of {:.0} bytes of JSON, {:.0} with all of \
+             them in the record cache as far as it has room; {} updates of a thousand records: {:+.1} MiB.",
             memory.stored,
             memory.json,
             memory.cached,
@@ -112,7 +112,8 @@ fn goals(report: &Report, text: &mut String) -> fmt::Result {
     }
     writeln!(
         text,
-        "\n### Goals\n\nA goal is reached if three quarters of the rounds reach it.\n\n| goal | measured | quartiles | |\n| --- | --- | --- | --- |"
+        "\n### Goals\n\nA goal is reached if three quarters of the rounds reach it.\n\n\
+         | goal | measured | quartiles | |\n| --- | --- | --- | --- |"
     )?;
     for result in &report.goals {
         let reached = if result.reached { "reached" } else { "**not reached**" };

@@ -6,7 +6,8 @@
 //! | the typed requests | [`select`], [`mod@write`] |
 //! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
 //! | resolves placeholders | [`placeholder`] |
-//! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`], [`path_value`] |
+//! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
+//! | that value, apart from its bucket | [`path_value`] |
 //! | validates a request without running it | [`validation`] |
 //! | evaluates a select record by record | [`evaluate`] |
 //!

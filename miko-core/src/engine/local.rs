@@ -107,11 +107,11 @@ impl<T: Storage> LocalEngine<T> {
     ///
     /// let db = SqliteEngine::in_memory()?.columns_size(16 << 20);
     /// db.create("starfleet.com/officer", &json!({"rank": "Captain"}))?;
-    /// let captains = json!({"action": "select", "class": "starfleet.com/officer", "path": ["rank", "Captain"]});
+    /// let of_rank = json!({"action": "select", "class": "starfleet.com/officer", "path": ["rank", "Captain"]});
     /// for _ in 0..2 {
-    ///     db.q0(captains.clone())?;
+    ///     db.q0(of_rank.clone())?;
     /// }
-    /// assert_eq!(db.explain(captains)?.columns, [r#"["rank"]"#]);
+    /// assert_eq!(db.explain(of_rank)?.columns, [r#"["rank"]"#]);
     /// # Ok::<(), miko_core::Error>(())
     /// ```
     #[must_use]

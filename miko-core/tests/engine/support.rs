@@ -153,7 +153,7 @@ pub(crate) fn cases(most: u32) -> ProptestConfig {
     ProptestConfig::with_cases(if is_long { cases } else { cases.min(most) })
 }
 
-/// The size of a record cache for a few records, in bytes.
+/// The size of a record cache, and of columns, for a few records, in bytes.
 pub(crate) const TINY_CACHE: usize = 2 << 10;
 
 pub(crate) fn db() -> Local {
@@ -177,9 +177,10 @@ fn db_on(engine: Option<&str>) -> Local {
         Some("sqlite with a tiny record cache") => Local::on(
             SqliteEngine::in_memory().unwrap().record_cache_size(TINY_CACHE).columns_size(TINY_CACHE),
         ),
-        // In CI these two are the engines with a tiny record cache and without one.
+        // In CI this engine has a tiny record cache and tiny columns, and `temporal sqlite` none.
         Some("sqlite file") => Local::in_folder(|path| {
-            Ok(SqliteEngine::open(path, Mode::ReadWrite)?.record_cache_size(TINY_CACHE))
+            let engine = SqliteEngine::open(path, Mode::ReadWrite)?;
+            Ok(engine.record_cache_size(TINY_CACHE).columns_size(TINY_CACHE))
         }),
         Some("worldlet file") => Local::in_folder(|path| WorldletEngine::open(path, Mode::ReadWrite)),
         Some("temporal sqlite") => {

@@ -71,7 +71,8 @@ impl WaitClock {
     }
 }
 
-/// The second number of `schedstat`, in nanoseconds. The others are the time on a core and the number of turns.
+/// The second number of `schedstat`, in nanoseconds. The others are the time on a core, and how often it was
+/// given one.
 fn waiting_time(schedstat: &str) -> Duration {
     let waited = schedstat.split_ascii_whitespace().nth(1).and_then(|number| number.parse().ok());
     Duration::from_nanos(waited.unwrap_or(0))

@@ -145,10 +145,11 @@ impl Table {
     /// Whether a row that a write changes was, or may become, a record of the class.
     fn may_have(&self, row: RowId, write: &WriteSet) -> bool {
         let Some(classes) = &self.classes else { return true };
-        let becomes_member = write.added_entries.iter().any(|entry| {
-            matches!(entry, IndexEntry::Member { class, row: member } if *member == row && classes.contains(class))
-        });
-        becomes_member || self.rows.binary_search(&row).is_ok()
+        let is_entry_of_row = |entry: &IndexEntry| match entry {
+            IndexEntry::Member { class, row: member } => *member == row && classes.contains(class),
+            _ => false,
+        };
+        write.added_entries.iter().any(is_entry_of_row) || self.rows.binary_search(&row).is_ok()
     }
 
     /// Reads the stale rows anew. Returns `false` if a record has to be added between others: the table is
