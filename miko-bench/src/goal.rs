@@ -92,8 +92,8 @@ const BESIDE: usize = 2;
 
 const GOALS_BESIDE: &[Goal] = &[goal("Redis GET", TWENTY_WORKERS, Workload::Read, "redis", Bound::Rate(0.9))];
 
-/// The bounds of the memory of the server per record, without and with a record cache that has all: multiples
-/// of the JSON text, plus bytes.
+/// The bounds of the memory of the server per record, that of one that is not in the record cache and of one
+/// that is: multiples of the JSON text, plus bytes.
 const MEMORY_BOUNDS: [(f64, f64); 2] = [(3.0, 200.0), (5.0, 200.0)];
 
 /// The bound for the lifetime of an empty share: a multiple of the time of its processes, plus milliseconds.

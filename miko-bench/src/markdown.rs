@@ -98,8 +98,8 @@ fn goals(report: &Report, text: &mut String) -> fmt::Result {
     if let Some(memory) = &report.memory {
         writeln!(
             text,
-            "\nMemory of the server: {:.0} bytes per record of {:.0} bytes of JSON, {:.0} with all of \
-             them in the record cache as far as it has room; {} updates of a thousand records: {:+.1} MiB.",
+            "\nMemory of the server: {:.0} bytes per record of {:.0} bytes of JSON, {:.0} for one \
+             that is in the record cache; {} updates of a thousand records: {:+.1} MiB.",
             memory.stored,
             memory.json,
             memory.cached,

@@ -80,7 +80,7 @@ pub struct Memory {
     pub json: f64,
     /// What the server took per record, after all were created.
     pub stored: f64,
-    /// The same after all were read, as far as the record cache has room for them.
+    /// The same for a record that was read, and is in the record cache.
     pub cached: f64,
     /// The number of updates.
     pub updates: usize,

@@ -32,18 +32,15 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Report, BoxErr
         goals: Vec::new(),
         missing: Vec::new(),
     };
-    let busy = || {
-        Forked::start(|| {
-            loop {
-                std::hint::spin_loop();
-            }
-        })
-    };
-    let _beside = (0..plan.beside).map(|_| busy()).collect::<Result<Vec<_>, _>>()?;
     for &setting in &plan.settings {
-        process::with_cpus(setting.cpus, || measure(plan, setting, &mut report, progress))?;
+        process::with_cpus(setting.cpus, || {
+            let _beside = (0..plan.beside).map(|_| compute()).collect::<Result<Vec<_>, _>>()?;
+            measure(plan, setting, &mut report, progress)
+        })?;
     }
-    if let Some(workers) = plan.settings.iter().map(|setting| setting.workers).max() {
+    if plan.beside == 0
+        && let Some(workers) = plan.settings.iter().map(|setting| setting.workers).max()
+    {
         progress("starting and ending shares");
         report.lifetime = Some(lifetime::measure(workers, plan.rounds)?);
     }
@@ -56,6 +53,15 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Report, BoxErr
         report.goals = goal::evaluate(&report);
     }
     Ok(report)
+}
+
+/// Starts a process that computes until it is dropped.
+fn compute() -> Result<Forked, BoxError> {
+    Forked::start(|| {
+        loop {
+            std::hint::spin_loop();
+        }
+    })
 }
 
 /// A running peer in one setting, with its results.

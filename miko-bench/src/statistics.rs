@@ -12,9 +12,9 @@ pub struct Estimate {
     pub median: f64,
     /// Half the range of the values, as a fraction of the median.
     pub spread: f64,
-    /// The lower quartile: a quarter of the values is below it.
+    /// The lower quartile: at least three quarters of the values are not below it.
     pub lower: f64,
-    /// The upper quartile.
+    /// The upper quartile: at least three quarters of the values are not above it.
     pub upper: f64,
 }
 
@@ -30,10 +30,9 @@ impl Estimate {
             _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
         };
         let range = sorted.last().zip(sorted.first()).map_or(f64::NAN, |(high, low)| high - low);
-        // The smallest and the largest of three values, the second ones of seven or nine.
         let quarter = sorted.len() / 4;
         let quartile = |at: Option<usize>| at.and_then(|at| sorted.get(at)).copied().unwrap_or(f64::NAN);
-        let (lower, upper) = (quartile(Some(quarter)), quartile((sorted.len()).checked_sub(1 + quarter)));
+        let (lower, upper) = (quartile(Some(quarter)), quartile(sorted.len().checked_sub(1 + quarter)));
         Self { median, spread: range / 2.0 / median, lower, upper }
     }
 

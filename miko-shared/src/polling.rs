@@ -14,7 +14,8 @@
 //!   competes with computing processes does better to block, since the scheduler prefers processes that have
 //!   slept.
 //! - **It stops if other processes need the cores.** The server then waits for one, while spinning clients
-//!   are always ready to run. It measures how long it waits, and publishes that it is not busy.
+//!   are always ready to run. It measures how long it waits, and publishes that it is
+//!   crowded out.
 //! - **It backs off** ([`Backoff`]) where spinning fails: where calls take long, or where another process
 //!   occupies the core.
 //!

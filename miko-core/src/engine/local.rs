@@ -97,8 +97,8 @@ impl<T: Storage> LocalEngine<T> {
     }
 
     /// Sets the size of the columns in bytes. A column has the values at one path of the records of a class,
-    /// and is built when selects scan that path for the second time: further scans then take neither SQL nor
-    /// the records. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth of
+    /// and is built when selects scan that path for the second time: further scans then read only
+    /// the records that they find. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth of
     /// that; 0 keeps none. There are none in mode `r`, nor in a worldlet engine.
     ///
     /// ```

@@ -161,7 +161,7 @@ impl<T: Storage> Store<T> {
             .iter()
             .filter_map(|change| change.before.as_ref())
             .for_each(|row| self.record_cache.remove(&row.pk));
-        self.columns.note(&write);
+        self.columns.note(&write, self.last.get().row);
         self.transaction.apply(write, &mut self.storage)
     }
 

@@ -1,12 +1,14 @@
 //! Values at the end of a path that are kept apart from their buckets.
 
+use std::sync::Arc;
+
 use serde_json::{Number, Value};
 
 use crate::query::lookup::with_value_at;
 use crate::query::step::PathStep;
 use crate::query::value_ref::ValueRef;
 
-/// The value at the end of a path: [`ValueRef`], owned.
+/// The value at the end of a path: [`ValueRef`], owned. Clones share texts and composites.
 ///
 /// Two equal values are equal to every operator and sort key. Two values that are equal to these need not be
 /// equal here, as `1` and `1.0` are not.
@@ -16,9 +18,9 @@ pub(crate) enum PathValue {
     Null,
     Bool(bool),
     Number(Number),
-    Text(Box<str>),
+    Text(Arc<str>),
     /// An array or an object.
-    Composite(Box<Value>),
+    Composite(Arc<Value>),
 }
 
 impl PathValue {
@@ -30,7 +32,7 @@ impl PathValue {
             ValueRef::Bool(value) => Self::Bool(value),
             ValueRef::Number(number) => Self::Number(number),
             ValueRef::Text(text) => Self::Text(text.into()),
-            ValueRef::Composite(value) => Self::Composite(Box::new(value.clone())),
+            ValueRef::Composite(value) => Self::Composite(Arc::new(value.clone())),
         })
     }
 
@@ -49,14 +51,14 @@ impl PathValue {
     pub(crate) fn heap_size(&self) -> usize {
         match self {
             Self::Absent | Self::Null | Self::Bool(_) | Self::Number(_) => 0,
-            Self::Text(text) => ALLOCATION + text.len(),
-            Self::Composite(value) => ALLOCATION + composite_size(value),
+            Self::Text(text) => ALLOCATION_OVERHEAD + text.len(),
+            Self::Composite(value) => ALLOCATION_OVERHEAD + composite_size(value),
         }
     }
 }
 
 /// What an allocation takes in addition to its content, in bytes.
-const ALLOCATION: usize = 16;
+const ALLOCATION_OVERHEAD: usize = 32;
 
 /// The approximate size of a value in memory. Recursive: values nest at most [`MAX_DEPTH`] deep.
 ///
@@ -65,10 +67,11 @@ fn composite_size(value: &Value) -> usize {
     size_of::<Value>()
         + match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-            Value::String(text) => ALLOCATION + text.len(),
-            Value::Array(items) => ALLOCATION + items.iter().map(composite_size).sum::<usize>(),
-            Value::Object(members) => {
-                members.iter().map(|(key, value)| 3 * ALLOCATION + key.len() + composite_size(value)).sum()
-            }
+            Value::String(text) => ALLOCATION_OVERHEAD + text.len(),
+            Value::Array(items) => ALLOCATION_OVERHEAD + items.iter().map(composite_size).sum::<usize>(),
+            Value::Object(members) => members
+                .iter()
+                .map(|(key, value)| 2 * ALLOCATION_OVERHEAD + key.len() + composite_size(value))
+                .sum(),
         }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Local, cases, db};
 
 /// The number of values of the field `kind`.
-const KINDS: u64 = 4;
+const KINDS: u64 = 12;
 
 /// The numbers choose among the records that were created.
 #[derive(Debug, Clone)]
@@ -31,6 +31,10 @@ enum Step {
     Stream(Option<bool>, u64),
     /// The last records by a field of which most values are distinct, among those with an indexed value.
     Last(bool, u64),
+    /// Moves a record between the classes.
+    Reclass(usize),
+    /// Imports a new record, and one in place of another if there is one.
+    Import(usize, u64),
     /// Gives a class another parent and back.
     Move,
 }
@@ -48,6 +52,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (any::<bool>(), kind()).prop_map(|(is_sub, kind)| Step::Scan(is_sub, kind)),
         4 => (prop::option::of(any::<bool>()), kind()).prop_map(|(class, kind)| Step::Stream(class, kind)),
         3 => (any::<bool>(), kind()).prop_map(|(is_sub, kind)| Step::Last(is_sub, kind)),
+        1 => record().prop_map(Step::Reclass),
+        1 => (record(), kind()).prop_map(|(record, kind)| Step::Import(record, kind)),
         1 => Just(Step::Move),
     ]
 }
@@ -165,6 +171,8 @@ impl Run {
             Step::Scan(is_sub, kind) => self.scan(is_sub, kind),
             Step::Stream(class, kind) => self.stream(class, kind),
             Step::Last(is_sub, kind) => self.last(is_sub, kind),
+            Step::Reclass(record) => self.reclass(record),
+            Step::Import(record, kind) => self.import(record, kind),
             Step::Move => {
                 self.is_moved = !self.is_moved;
                 self.define();
@@ -172,8 +180,34 @@ impl Run {
         }
     }
 
+    /// The serial stays, which no other record may have had meanwhile in the other class.
+    fn reclass(&mut self, record: usize) {
+        let Some(index) = self.index(record) else { return };
+        let record = &mut self.records[index];
+        record.is_sub = !record.is_sub;
+        let request = json!({"action": "update", "pk": record.pk, "class": class(record.is_sub)});
+        self.db.q0(request).unwrap();
+    }
+
+    fn import(&mut self, replaced: usize, kind: u64) {
+        let (new, bucket) = (uuid::Uuid::now_v7().to_string(), self.bucket(kind));
+        let mut records = json!({ &new: {"class": class(kind % 2 == 0), "bucket": bucket} });
+        self.added(new, kind % 2 == 0, kind);
+        if let Some(index) = self.index(replaced) {
+            let bucket = self.bucket(kind);
+            let Expected { pk, is_sub, .. } = &mut self.records[index];
+            *is_sub = kind % 3 == 0;
+            if records.get(&*pk).is_none() {
+                records[&*pk] = json!({"class": class(*is_sub), "bucket": bucket});
+                self.set(index, kind);
+            }
+        }
+        let worldlet = json!({ "records": records }).to_string();
+        self.db.read_worldlet(&mut worldlet.as_bytes(), false).unwrap();
+    }
+
     fn stream(&self, of: Option<bool>, kind: u64) {
-        let mut select = json!({"action": "select", "path": ["kind", {"contains": kind.to_string()}]});
+        let mut select = json!({"action": "select", "path": ["kind", {"ends-with": format!(" {kind}")}]});
         if let Some(is_sub) = of {
             select["class"] = class(is_sub).into();
         }
@@ -243,7 +277,7 @@ proptest! {
 fn officers(size: usize) -> SqliteEngine {
     let db = SqliteEngine::in_memory().unwrap().columns_size(size);
     db.import_schema(json!({"classes": {"a.b/officer": {"misc_fields": true, "fields": {}}}})).unwrap();
-    let buckets = (0..3000).map(|number| json!({"rank": number % 7, "name": format!("Officer {number}")}));
+    let buckets = (0..3000).map(|number| json!({"rank": number % 11, "name": format!("Officer {number}")}));
     db.create_many("a.b/officer", buckets.collect()).unwrap();
     for path in [json!(["rank", 3]), json!(["name", "Officer 3"])] {
         let select = json!({"action": "select", "class": "a.b/officer", "path": path});

@@ -45,7 +45,10 @@ impl AdaptiveSpin {
     pub(crate) fn begin(&mut self) -> Option<SpinWindow> {
         let shared_status = self.shared_status.as_ref()?;
         let busy = shared_status.is_busy();
-        if !(busy || shared_status.has_cpu_per_client()) || !self.backoff.should_try() {
+        if shared_status.is_crowded()
+            || !(busy || shared_status.has_cpu_per_client())
+            || !self.backoff.should_try()
+        {
             return None;
         }
         // If the server is idle and there is no spare core, sharing its core is acceptable.
@@ -139,6 +142,16 @@ mod tests {
         assert_eq!(count_spins(&mut adaptive_spin, 100, true), 0);
         shared_status.publish_busy(true);
         assert_eq!(count_spins(&mut adaptive_spin, 100, true), 100);
+    }
+
+    #[test]
+    fn no_client_spins_while_spinning_crowds_the_server_out() {
+        let shared_status = Arc::new(SharedStatus::new(1, 2).unwrap());
+        let mut adaptive_spin = AdaptiveSpin::new(Some(Arc::clone(&shared_status)));
+        for (crowded, spins) in [(false, 100), (true, 0), (false, 100)] {
+            shared_status.publish_crowded(crowded);
+            assert_eq!(count_spins(&mut adaptive_spin, 100, true), spins);
+        }
     }
 
     #[test]

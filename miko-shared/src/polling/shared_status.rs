@@ -1,7 +1,7 @@
 //! The status that a server publishes to its workers: the CPU on which it runs, and whether it is busy: it
-//! has used much of a CPU lately (`server/load.rs`).
+//! has used much of a CPU lately; and whether its clients crowd it out (`server/load.rs`).
 //!
-//! The status is two integers in memory shared by all processes of a share. They are hints only, and
+//! The status is three integers in memory shared by all processes of a share. They are hints only, and
 //! correctness does not depend on them: a client that reads a stale value waits a little longer.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
@@ -29,9 +29,11 @@ struct StatusPage {
     cpu: AtomicUsize,
     /// Nonzero while the server is busy.
     busy: AtomicU32,
+    /// Nonzero while clients must not spin.
+    crowded: AtomicU32,
 }
 
-// SAFETY: both fields are atomic integers.
+// SAFETY: all fields are atomic integers.
 unsafe impl Shareable for StatusPage {}
 
 impl SharedStatus {
@@ -75,6 +77,18 @@ impl SharedStatus {
         if self.page.busy.load(Relaxed) != u32::from(busy) {
             self.page.busy.store(u32::from(busy), Relaxed);
         }
+    }
+
+    /// Publishes whether spinning clients keep the server off its CPU.
+    pub(crate) fn publish_crowded(&self, crowded: bool) {
+        if self.page.crowded.load(Relaxed) != u32::from(crowded) {
+            self.page.crowded.store(u32::from(crowded), Relaxed);
+        }
+    }
+
+    /// Whether spinning clients keep the server off its CPU.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.page.crowded.load(Relaxed) != 0
     }
 
     /// Whether the server is busy.

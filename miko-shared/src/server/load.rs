@@ -26,8 +26,12 @@ const STAYS_BUSY: f32 = 0.4;
 /// half.
 const MAX_WAITING: f32 = 0.35;
 
+/// After so many periods in a row without such waiting, the next one counts as the first. The scheduler gives
+/// a core to another process for about a period, so single periods say little.
+const CALM_PERIODS: u32 = 16;
+
 /// Builds the runtime of a server. Before it blocks, the runtime samples its load and publishes in
-/// `shared_status` whether it is busy, and clients may spin.
+/// `shared_status` whether it is busy, and whether its clients crowd it out.
 ///
 /// # Errors
 /// If the system refuses the resources of a runtime.
@@ -40,8 +44,9 @@ pub(crate) fn runtime(shared_status: Option<&Arc<SharedStatus>>) -> io::Result<R
         builder.on_thread_park(move || {
             // The only thread of the runtime takes this lock, so it is never contended, and never poisoned.
             let mut load = load.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(busy) = load.sample(Instant::now(), &times) {
+            if let Some(Load { busy, crowded }) = load.sample(Instant::now(), &times) {
                 shared_status.publish_busy(busy);
+                shared_status.publish_crowded(crowded);
             }
         });
     }
@@ -92,20 +97,28 @@ struct LoadMeter {
     at_begin: Times,
     /// Whether the last period was busy.
     busy: bool,
-    /// Whether clients may spin, if the server is busy.
-    lets_spin: bool,
-    /// Counts periods in which they may not, after one in which they crowded the server out.
+    /// Whether clients must not spin.
+    crowded: bool,
+    /// The periods in a row in which they could spin, and did not crowd the server out.
+    calm: u32,
+    /// Counts periods in which they must not, after one in which they crowded the server out.
     backoff: Backoff,
+}
+
+/// What is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Load {
+    busy: bool,
+    crowded: bool,
 }
 
 impl LoadMeter {
     fn new(begin: Instant, at_begin: Times) -> Self {
-        Self { begin, at_begin, busy: false, lets_spin: false, backoff: Backoff::default() }
+        Self { begin, at_begin, busy: false, crowded: false, calm: 0, backoff: Backoff::default() }
     }
 
-    /// Returns whether the server is busy and clients may spin, if the period has ended, and starts the next
-    /// one.
-    fn sample(&mut self, now: Instant, times: impl FnOnce() -> Times) -> Option<bool> {
+    /// Returns the load of the period, if it has ended, and starts the next one.
+    fn sample(&mut self, now: Instant, times: impl FnOnce() -> Times) -> Option<Load> {
         let period = now - self.begin;
         if period < PERIOD {
             return None;
@@ -115,13 +128,23 @@ impl LoadMeter {
             of(&times).saturating_sub(of(&self.at_begin)).div_duration_f32(period)
         };
         let (used, waited) = (share(|times| times.used), share(|times| times.waited));
-        if self.busy && self.lets_spin {
-            self.backoff.record(waited <= MAX_WAITING);
+        if !self.crowded {
+            self.judge(waited <= MAX_WAITING);
         }
         self.busy = used > if self.busy { STAYS_BUSY } else { BECOMES_BUSY };
-        self.lets_spin = self.backoff.should_try();
+        self.crowded = !self.backoff.should_try();
         (self.begin, self.at_begin) = (now, times);
-        Some(self.busy && self.lets_spin)
+        Some(Load { busy: self.busy, crowded: self.crowded })
+    }
+
+    /// Records whether a period was calm, in which clients could spin.
+    fn judge(&mut self, is_calm: bool) {
+        self.calm = if is_calm { self.calm + 1 } else { 0 };
+        if !is_calm {
+            self.backoff.record(false);
+        } else if self.calm >= CALM_PERIODS {
+            self.backoff.record(true);
+        }
     }
 }
 
@@ -138,24 +161,26 @@ mod tests {
         for &(works, sleeps) in turns {
             now += Duration::from_micros(works + sleeps);
             times.used += Duration::from_micros(works);
-            samples.extend(load.sample(now, || times));
+            samples.extend(load.sample(now, || times).map(|load| load.busy));
         }
         samples
     }
 
     /// The numbers of periods after which clients may spin, of a server that works or waits for a core all
-    /// the time. Of the periods in which they spin, it waits for this fraction.
-    fn spinning_periods(periods: u32, waits: f32) -> Vec<u32> {
+    /// the time. Of the periods in which they spin, it waits for these fractions in turn.
+    fn spinning_periods(periods: u32, waits: &[f32]) -> Vec<u32> {
+        let mut waits = waits.iter().cycle();
         let mut now = Instant::now();
         let mut times = Times { used: Duration::ZERO, waited: Duration::ZERO };
         let mut load = LoadMeter::new(now, times);
         let mut may_spin = false;
         let spins = |period: &u32| {
-            let waited = PERIOD.mul_f32(if may_spin { waits } else { 0.1 });
+            let waited = PERIOD.mul_f32(if may_spin { *waits.next().unwrap() } else { 0.1 });
             now += PERIOD;
             times.waited += waited;
             times.used += PERIOD.saturating_sub(waited);
-            may_spin = load.sample(now, || times).unwrap_or_else(|| panic!("period {period} has ended"));
+            let load = load.sample(now, || times).unwrap_or_else(|| panic!("period {period} has ended"));
+            may_spin = !load.crowded;
             may_spin
         };
         (0..periods).filter(spins).collect()
@@ -187,8 +212,10 @@ mod tests {
 
     #[test]
     fn clients_that_crowd_the_server_out_stop_spinning_and_try_again_ever_less_often() {
-        assert_eq!(spinning_periods(100, 0.05), (0..100).collect::<Vec<_>>());
-        assert_eq!(spinning_periods(250, 0.5), [0, 2, 7, 24, 89, 154, 219]);
+        assert_eq!(spinning_periods(100, &[0.05]), (0..100).collect::<Vec<_>>());
+        assert_eq!(spinning_periods(250, &[0.5]), [0, 2, 7, 24, 89, 154, 219]);
+        // Single calm periods in between change little.
+        assert_eq!(spinning_periods(100, &[0.0, 0.9]), [0, 1, 3, 4, 9, 10, 27, 28, 93, 94]);
     }
 
     #[test]

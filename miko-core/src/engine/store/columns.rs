@@ -10,13 +10,12 @@
 mod column;
 mod scan;
 mod table;
+mod uses;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::slice;
 
-use foldhash::fast::RandomState;
 use miko_rpc::{Result, memory};
 
 use crate::engine::store::Store;
@@ -27,19 +26,17 @@ use crate::storage::Storage;
 use crate::storage::ids::RowId;
 use crate::storage::plan::{AccessPath, IndexLookup, Plan, Predicate};
 use crate::storage::write_set::WriteSet;
-use table::Table;
+use table::{MAX_COLUMNS, Table};
+use uses::{Effort, PathUses};
 
-/// The scans of a path at which its column is built.
-const SCANS: u64 = 2;
+/// The most tables, each of which a write has to look at.
+const MAX_TABLES: usize = 64;
 
-/// A column is worth as many lookups of an index as the database has records, divided by this number.
-const RECORDS_PER_LOOKUP: u64 = 256;
+/// While a table is built, the memory limit is checked each time that it has grown by this many bytes.
+const CHARGED_AT_ONCE: usize = 64 << 10;
 
-/// The most paths without a column whose scans are counted.
-const MAX_COUNTED: usize = 1024;
-
-/// The number of records after which the size of a table that is being built is checked.
-const RECORDS_PER_CHECK: usize = 1024;
+/// SQL reads a record among those that it scans in an eighth of the time in which one is found by its row.
+const SCANNED_PER_FETCHED: usize = 8;
 
 /// The columns of a store. Tables that were not used lately are dropped when all together exceed the size.
 #[derive(Debug)]
@@ -49,8 +46,7 @@ pub(super) struct Columns(RefCell<Content>);
 struct Content {
     /// The one that was used last is last.
     tables: Vec<(Scope, Table)>,
-    /// How often paths without a column were scanned; [`u64::MAX`] for those whose columns are too large.
-    scans: HashMap<(Scope, Vec<PathStep>), u64, RandomState>,
+    uses: PathUses,
     /// In bytes; 0 if nothing is kept.
     size: usize,
 }
@@ -58,11 +54,17 @@ struct Content {
 /// The records of a table: those of a class and its subclasses, or all.
 type Scope = Option<String>;
 
+/// The steps down from the bucket.
+type Path = Vec<PathStep>;
+
 /// What a select asks of columns.
-struct Needs {
+#[derive(Debug)]
+pub(super) struct Needs {
     scope: Scope,
     /// Those of all conditions and sort keys, each once.
-    paths: Vec<Vec<PathStep>>,
+    paths: Vec<Path>,
+    /// What the select examines without columns, as far as is known before.
+    effort: Effort,
 }
 
 impl Needs {
@@ -74,7 +76,8 @@ impl Needs {
         let scope = match &plan.source {
             AccessPath::Everything => None,
             AccessPath::Members(classes) => match classes.names {
-                [class] => Some(class.clone()),
+                // Without ids there are no records.
+                [class] if !classes.ids.is_empty() => Some(class.clone()),
                 _ => return None,
             },
             AccessPath::Index(lookup) if lookup.is_of_one_key() => Some(lookup.constraint().class.clone()),
@@ -86,16 +89,18 @@ impl Needs {
             let SortBy::Bucket(path) = &sort.by else { return None };
             add_path(path.steps(), &mut paths);
         }
-        (!paths.is_empty()).then_some(Self { scope, paths })
-    }
-
-    fn key(&self, path: &[PathStep]) -> (Scope, Vec<PathStep>) {
-        (self.scope.clone(), path.to_vec())
+        let may_end_early = plan.select.limit.is_some() && plan.select.sorts.is_empty();
+        let effort = match plan.source {
+            AccessPath::Index(_) => Effort::Few,
+            _ if may_end_early => Effort::Few,
+            _ => Effort::All,
+        };
+        (!paths.is_empty() && paths.len() <= MAX_COLUMNS).then_some(Self { scope, paths, effort })
     }
 }
 
 /// Adds the paths of a predicate. `None` if it asks for something else.
-fn add_paths(predicate: &Predicate<'_>, paths: &mut Vec<Vec<PathStep>>) -> Option<()> {
+fn add_paths(predicate: &Predicate<'_>, paths: &mut Vec<Path>) -> Option<()> {
     match predicate {
         Predicate::Path(test) => add_path(test.steps(), paths),
         Predicate::All(parts) | Predicate::Any(parts) => {
@@ -107,7 +112,7 @@ fn add_paths(predicate: &Predicate<'_>, paths: &mut Vec<Vec<PathStep>>) -> Optio
     Some(())
 }
 
-fn add_path(path: &[PathStep], paths: &mut Vec<Vec<PathStep>>) {
+fn add_path(path: &[PathStep], paths: &mut Vec<Path>) {
     if !paths.iter().any(|added| added == path) {
         paths.push(path.to_vec());
     }
@@ -119,7 +124,7 @@ impl Columns {
 
     /// No columns yet, and at most this many bytes of them; 0 keeps nothing.
     pub(super) fn of_size(size: usize) -> Self {
-        Self(RefCell::new(Content { tables: Vec::new(), scans: HashMap::default(), size }))
+        Self(RefCell::new(Content { tables: Vec::new(), uses: PathUses::default(), size }))
     }
 
     /// The size in bytes; 0 if nothing is kept.
@@ -131,12 +136,12 @@ impl Columns {
     pub(super) fn clear(&self) {
         let mut content = self.0.borrow_mut();
         content.tables.clear();
-        content.scans.clear();
+        content.uses = PathUses::default();
     }
 
-    /// Notes the rows that a write changes.
-    pub(super) fn note(&self, write: &WriteSet) {
-        let mut content = self.0.borrow_mut();
+    /// Notes the rows that a write changes. `last_row` is the last one of the database.
+    pub(super) fn note(&self, write: &WriteSet, last_row: RowId) {
+        let content = &mut *self.0.borrow_mut();
         if content.tables.is_empty() {
             return;
         }
@@ -144,14 +149,20 @@ impl Columns {
         if write.others.as_ref().is_some_and(|others| !others.classes.is_empty()) {
             content.tables.clear();
         }
-        content.tables.retain_mut(|(_, table)| table.note(write));
+        content.tables.retain_mut(|(scope, table)| {
+            let is_worth_keeping = table.note(write);
+            if !is_worth_keeping {
+                content.uses.restart(scope, table.paths(), table.saved(), last_row);
+            }
+            is_worth_keeping
+        });
     }
 
-    /// The paths of the columns that would answer a plan, as JSON; none if no column would.
+    /// The paths of the columns that are there for a plan, as JSON; none if one is missing.
     pub(super) fn explain(&self, plan: &Plan<'_>) -> Vec<String> {
         let content = self.0.borrow();
         match Needs::of(plan) {
-            Some(needs) if content.position(&needs).is_some() => {
+            Some(needs) if content.has_all(&needs) => {
                 needs.paths.iter().map(|path| path_text(path)).collect()
             }
             _ => Vec::new(),
@@ -160,29 +171,10 @@ impl Columns {
 }
 
 impl Content {
-    /// The table that has all columns.
-    fn position(&self, needs: &Needs) -> Option<usize> {
-        self.tables.iter().position(|(scope, table)| *scope == needs.scope && table.has_all(&needs.paths))
-    }
-
-    /// Counts a scan without columns. Returns whether they are to be built now.
-    fn count_scan(&mut self, needs: &Needs, worth: u64) -> bool {
-        if self.scans.len() > MAX_COUNTED {
-            self.scans.clear();
-        }
-        let mut is_due = true;
-        for path in &needs.paths {
-            let scans = self.scans.entry(needs.key(path)).or_default();
-            // Those that are too large stay so.
-            is_due &= *scans != u64::MAX && *scans + 1 >= worth;
-            *scans = scans.saturating_add(1).min(u64::MAX - 1).max(*scans);
-        }
-        is_due
-    }
-
-    /// Counts no more scans of these paths: their columns are too large.
-    fn give_up(&mut self, scope: &Scope, paths: Vec<Vec<PathStep>>) {
-        self.scans.extend(paths.into_iter().map(|path| ((scope.clone(), path), u64::MAX)));
+    /// Whether a table has all columns.
+    fn has_all(&self, needs: &Needs) -> bool {
+        let has_all = |(scope, table): &(Scope, Table)| *scope == needs.scope && table.has_all(&needs.paths);
+        self.tables.iter().any(has_all)
     }
 
     /// Takes the table of this scope out, whatever its columns.
@@ -191,88 +183,135 @@ impl Content {
         Some(self.tables.remove(at).1)
     }
 
-    /// Puts a table back, as the one that was used last. Drops others if all together are too large; also
-    /// this one, if it is too large alone.
-    fn put(&mut self, scope: Scope, table: Table) {
-        self.tables.push((scope, table));
-        let mut size: usize = self.tables.iter().map(|(_, table)| table.size()).sum();
-        while size > self.size {
-            let (_, dropped) = self.tables.remove(0);
-            size -= dropped.size();
+    /// Puts a table back, as the one that was used last. Drops this one if it is too large alone, and others
+    /// if all together are.
+    fn put(&mut self, scope: Scope, table: Table, last_row: RowId) {
+        let mut size = table.size();
+        if size > self.size {
+            self.uses.give_up(&scope, &table.paths().cloned().collect::<Vec<_>>());
+            return;
         }
+        size += self.tables.iter().map(|(_, table)| table.size()).sum::<usize>();
+        while size > self.size || self.tables.len() >= MAX_TABLES {
+            let (scope, dropped) = self.tables.remove(0);
+            size -= dropped.size();
+            self.uses.restart(&scope, dropped.paths(), dropped.saved(), last_row);
+        }
+        self.tables.push((scope, table));
     }
 }
 
-/// The rows that a select finds, and the number of the rows among which it looked for them.
-pub(super) struct ScannedRows {
-    pub(super) rows: Vec<RowId>,
-    pub(super) of: usize,
+/// What columns say to a select.
+pub(super) enum Scanned {
+    /// The rows that it finds, in its order.
+    Rows(Vec<RowId>),
+    /// SQL is to find them. If columns could do so later, [`count_scan`](Store::count_scan) is to be told.
+    BySql(Option<Needs>),
+}
+
+/// What becomes of the rows that a select finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Their records, at once: SQL answers a select that finds many.
+    Records,
+    Rows,
 }
 
 impl<T: Storage> Store<T> {
-    /// The rows that a plan finds, in its order, if columns can tell.
-    pub(super) fn scan_columns(&self, plan: &Plan<'_>) -> Result<Option<ScannedRows>> {
-        let mut content = self.columns.0.borrow_mut();
+    /// The rows that a plan finds, if columns can tell.
+    pub(super) fn scan_columns(&self, plan: &Plan<'_>, wanted: Wanted) -> Result<Scanned> {
+        let content = &mut *self.columns.0.borrow_mut();
         if content.size == 0 || self.transaction.is_writing() {
-            return Ok(None);
+            return Ok(Scanned::BySql(None));
         }
-        let Some(needs) = Needs::of(plan) else { return Ok(None) };
-        let kept = content.position(&needs).is_some();
-        if !kept && !content.count_scan(&needs, self.scans_worth_a_column(plan)) {
-            return Ok(None);
+        let Some(needs) = Needs::of(plan) else { return Ok(Scanned::BySql(None)) };
+        let is_of_index = matches!(plan.source, AccessPath::Index(_));
+        let finds_all = plan.filter.is_empty() && plan.select.limit.is_none() && !is_of_index;
+        if finds_all && wanted == Wanted::Records {
+            return Ok(Scanned::BySql(None));
         }
-        let Some(mut table) = self.table(&needs, &mut content)? else { return Ok(None) };
+        let Needs { scope, paths, effort } = &needs;
+        let last_row = self.last.get().row;
+        if !content.has_all(&needs) && !content.uses.are_due(scope, paths, *effort, last_row) {
+            return Ok(Scanned::BySql(Some(needs)));
+        }
+        let Some(mut table) = self.table(&needs, content)? else { return Ok(Scanned::BySql(None)) };
         let candidates = match &plan.source {
-            AccessPath::Index(lookup) => Some(self.look_up(lookup, &mut table)?),
+            AccessPath::Index(lookup) => match self.look_up(lookup, &mut table)? {
+                Some(positions) => Some(positions),
+                // The table lacks a record of the index: it is built anew when it is worth it.
+                None => return Ok(Scanned::BySql(Some(needs))),
+            },
             _ => None,
         };
-        let of = candidates.as_ref().map_or(table.rows().len(), Vec::len);
-        let rows = scan::scan(&table, plan, candidates.as_deref());
-        content.put(needs.scope, table);
-        Ok(rows.map(|rows| ScannedRows { rows, of }))
+        let max_found = match wanted {
+            Wanted::Records if !is_of_index => table.rows().len().div_ceil(SCANNED_PER_FETCHED),
+            _ => usize::MAX,
+        };
+        let rows = scan::scan(&table, plan, candidates.as_deref(), max_found);
+        table.use_for(paths, effort.records(last_row));
+        content.put(needs.scope, table, last_row);
+        Ok(rows.map_or(Scanned::BySql(None), Scanned::Rows))
     }
 
-    /// The positions of the records that an index has.
-    fn look_up(&self, lookup: &IndexLookup, table: &mut Table) -> Result<Vec<u32>> {
+    /// Counts a select for which SQL has found `found` records, for want of columns.
+    pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, found: usize) {
+        let last_row = self.last.get().row;
+        let is_most = found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
+        let is_cut = select.limit.is_some_and(|limit| found as u64 >= limit);
+        let effort = match needs.effort {
+            // SQL would answer it also if there were columns.
+            Effort::All if is_most && select.limit.is_none() => return,
+            Effort::Few if select.limit.is_some() && select.sorts.is_empty() && !is_cut => Effort::All,
+            effort => effort,
+        };
+        self.columns.0.borrow_mut().uses.count(&needs.scope, &needs.paths, effort, last_row);
+    }
+
+    /// The positions of the records that an index has; `None` if the table lacks one.
+    fn look_up(&self, lookup: &IndexLookup, table: &mut Table) -> Result<Option<Vec<u32>>> {
         let find = || {
             let (everything, source) = (SelectRequest::default(), AccessPath::Index(lookup.clone()));
             self.storage.select_rows(&Plan::of_source(&everything, source))
         };
-        Ok(table.look_up(lookup.constraint, &lookup.keys[0], find)?.to_vec())
+        table.look_up(lookup.constraint, &lookup.keys[0], find)
     }
 
-    /// How many scans of a path are worth a column.
-    fn scans_worth_a_column(&self, plan: &Plan<'_>) -> u64 {
-        match plan.source {
-            AccessPath::Index(_) => SCANS + self.last.get().row.0.unsigned_abs() / RECORDS_PER_LOOKUP,
-            _ => SCANS,
-        }
-    }
-
-    /// Takes the table with all columns that are needed, as of now. Builds it anew if columns are missing.
-    /// `None` if that would be too large; then the missing columns are not tried again.
+    /// Takes the table with all columns that are needed, as of now. Builds those that are missing. `None` if
+    /// that would be too large, or if the table has changed too much.
     fn table(&self, needs: &Needs, content: &mut Content) -> Result<Option<Table>> {
-        let mut kept = content.take(&needs.scope);
-        let mut paths = needs.paths.clone();
-        if let Some(mut table) = kept.take_if(|table| table.has_all(&needs.paths)) {
-            let is_current = table.refresh(&mut self.bucket_reader(&needs.scope))?;
-            if is_current && !table.is_mostly_removed() {
-                return Ok(Some(table));
+        let Needs { scope, paths, .. } = needs;
+        let last_row = self.last.get().row;
+        let Some(mut table) = content.take(scope) else {
+            let built = self.build_table(scope, paths.clone(), content.size)?;
+            if built.is_none() {
+                content.uses.give_up(scope, paths);
             }
-            table.paths().for_each(|path| add_path(path, &mut paths));
+            return Ok(built);
+        };
+        if !table.refresh(content.size, &mut self.bucket_reader(scope))? {
+            content.uses.restart(scope, table.paths(), table.saved(), last_row);
+            return Ok(None);
         }
-        if let Some(table) = &kept {
-            table.paths().for_each(|path| add_path(path, &mut paths));
+        let missing: Vec<_> = paths.iter().filter(|path| table.column(path).is_none()).cloned().collect();
+        if missing.is_empty() {
+            return Ok(Some(table));
         }
-        let built = self.build_table(&needs.scope, &paths, content.size)?;
-        if built.is_none() {
-            paths.retain(|path| kept.as_ref().is_none_or(|table| table.column(path).is_none()));
-            content.give_up(&needs.scope, paths);
-            if let Some(table) = kept {
-                content.put(needs.scope.clone(), table);
-            }
+        let Some(added) = self.build_table(scope, missing.clone(), content.size)? else {
+            content.uses.give_up(scope, &missing);
+            content.put(scope.clone(), table, last_row);
+            return Ok(None);
+        };
+        table.make_room(missing.len(), paths);
+        if !table.adopt(added) {
+            content.uses.restart(scope, table.paths(), table.saved(), last_row);
+            return Ok(None);
         }
-        Ok(built)
+        if table.size() > content.size {
+            // Too large together: the needed ones remain.
+            table.make_room(MAX_COLUMNS, paths);
+        }
+        Ok(Some(table))
     }
 
     /// Reads the bucket of a row, if it is a record of the scope.
@@ -296,7 +335,7 @@ impl<T: Storage> Store<T> {
     }
 
     /// Builds a table in one scan; `None` if it would exceed `max_size` bytes or the memory limit.
-    fn build_table(&self, scope: &Scope, paths: &[Vec<PathStep>], max_size: usize) -> Result<Option<Table>> {
+    fn build_table(&self, scope: &Scope, paths: Vec<Path>, max_size: usize) -> Result<Option<Table>> {
         let source = match scope {
             Some(class) => AccessPath::Members(self.classes(slice::from_ref(class))?),
             None => AccessPath::Everything,
@@ -305,19 +344,20 @@ impl<T: Storage> Store<T> {
             AccessPath::Members(classes) => Some(classes.ids.clone()),
             _ => None,
         };
-        let mut table = Table::of(ids, paths.to_vec());
+        let mut table = Table::of(ids, paths);
+        let (mut size, mut charged) = (0, 0);
         let mut is_too_large = false;
-        let mut charged = 0;
         let select = SelectRequest::default();
         self.storage.select(&Plan::of_source(&select, source), &mut |row, record| {
             table.push(row, record.bucket);
-            if table.rows().len().is_multiple_of(RECORDS_PER_CHECK) {
-                let size = table.size();
-                is_too_large = size > max_size || memory::charge(size.saturating_sub(charged)).is_err();
-                charged = size.max(charged);
+            size = table.size();
+            is_too_large = size > max_size;
+            if size > charged + CHARGED_AT_ONCE {
+                is_too_large |= memory::charge(size - charged).is_err();
+                charged = size;
             }
             Ok(if is_too_large { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
-        Ok(Some(table).filter(|table| !is_too_large && table.size() <= max_size))
+        Ok((!is_too_large).then_some(table))
     }
 }

@@ -105,10 +105,12 @@ impl RecordCache {
         let stack = content.shared_stack(record.stack);
         let record = StoredRecord { stack, ..record };
         let pk: Arc<str> = pk.into();
-        content.pks.insert(record.id, Arc::clone(&pk));
         let mut evicted = Vec::new();
-        content.records.insert_with_lifecycle(pk, record.clone(), &mut evicted);
+        content.records.insert_with_lifecycle(Arc::clone(&pk), record.clone(), &mut evicted);
         evicted.iter().for_each(|id| drop(content.pks.remove(id)));
+        if !evicted.contains(&record.id) {
+            content.pks.insert(record.id, pk);
+        }
         record
     }
 

@@ -6,16 +6,13 @@ use miko_rpc::Result;
 
 use crate::engine::store::Store;
 use crate::engine::store::candidate::Candidate;
-use crate::engine::store::columns::ScannedRows;
+use crate::engine::store::columns::{Scanned, Wanted};
 use crate::query::{MatchCollector, SelectRequest};
 use crate::record::{Record, Records};
 use crate::storage::Storage;
 use crate::storage::explain::Explanation;
 use crate::storage::ids::RowId;
 use crate::storage::plan::Plan;
-
-/// A record is fetched by its row in the time in which SQL scans this many.
-const SCANNED_PER_FETCHED: usize = 8;
 
 impl<T: Storage> Store<T> {
     /// The records of a class and its subclasses. Fails as [`select_current`](Self::select_current) does.
@@ -35,11 +32,10 @@ impl<T: Storage> Store<T> {
             let found = self.evaluate(&plan, |record| self.answer.charge_record(record))?;
             return Ok(found.into_iter().map(|(_, record)| record).collect::<Vec<_>>().into());
         }
-        if let Some(ScannedRows { rows, of }) = self.scan_columns(&plan)?
-            && rows.len() <= of.div_ceil(SCANNED_PER_FETCHED)
-        {
-            return self.records_of_rows(&rows);
-        }
+        let needs = match self.scan_columns(&plan, Wanted::Records)? {
+            Scanned::Rows(rows) => return self.records_of_rows(&rows),
+            Scanned::BySql(needs) => needs,
+        };
         let mut records: Vec<Record> = Vec::new();
         self.storage.select(&plan, &mut |_, found| {
             self.answer.charge(found.text_length())?;
@@ -48,6 +44,9 @@ impl<T: Storage> Store<T> {
             records.push(found.with_stack(shared.cloned()));
             Ok(ControlFlow::Continue(()))
         })?;
+        if let Some(needs) = needs {
+            self.count_scan(&needs, select, records.len());
+        }
         Ok(records.into())
     }
 
@@ -57,10 +56,15 @@ impl<T: Storage> Store<T> {
         if plan.residual_filter_reason.is_some() {
             return Ok(self.evaluate(&plan, |_| Ok(()))?.into_iter().map(|(id, _)| id).collect());
         }
-        match self.scan_columns(&plan)? {
-            Some(scanned) => Ok(scanned.rows),
-            None => self.storage.select_rows(&plan),
+        let needs = match self.scan_columns(&plan, Wanted::Rows)? {
+            Scanned::Rows(rows) => return Ok(rows),
+            Scanned::BySql(needs) => needs,
+        };
+        let rows = self.storage.select_rows(&plan)?;
+        if let Some(needs) = needs {
+            self.count_scan(&needs, select, rows.len());
         }
+        Ok(rows)
     }
 
     /// Filters, sorts and limits the candidates of a plan, and calls `charge` for each record of the answer.

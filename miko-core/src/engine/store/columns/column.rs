@@ -9,7 +9,7 @@ use crate::query::PathValue;
 const MIN_DICTIONARY: usize = 1024;
 
 /// What a value of a dictionary takes: itself, its hash and its place in the hash table, in bytes.
-const ENTRY: usize = size_of::<PathValue>() + 20;
+const ENTRY_SIZE: usize = size_of::<PathValue>() + 20;
 
 /// A value for each record of a table.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Column {
 #[derive(Debug)]
 pub(super) enum Values {
     /// Distinct values, each once, and the index of its value for each record. Values that no record has any
-    /// longer remain.
+    /// longer remain, until they are so many that the column becomes a plain one.
     Coded(Dictionary),
     /// A value for each record: most of them are distinct.
     Plain(Vec<PathValue>),
@@ -49,24 +49,24 @@ impl Column {
     pub(super) fn size(&self) -> usize {
         let own = match &self.values {
             Values::Coded(Dictionary { codes, distinct }) => {
-                codes.len() * size_of::<u32>() + distinct.len() * ENTRY
+                codes.len() * size_of::<u32>() + distinct.len() * ENTRY_SIZE
             }
             Values::Plain(values) => values.len() * size_of::<PathValue>(),
         };
         own + self.heap_size
     }
 
-    /// Adds the value of the next record.
-    pub(super) fn push(&mut self, value: PathValue) {
+    /// Adds the value of a record.
+    pub(super) fn insert(&mut self, position: usize, value: PathValue) {
         match &mut self.values {
             Values::Coded(dictionary) => {
                 let code = dictionary.code_of(value, &mut self.heap_size);
-                dictionary.codes.push(code);
+                dictionary.codes.insert(position, code);
                 self.replace_large_dictionary();
             }
             Values::Plain(values) => {
                 self.heap_size += value.heap_size();
-                values.push(value);
+                values.insert(position, value);
             }
         }
     }
@@ -82,6 +82,18 @@ impl Column {
                 self.heap_size += value.heap_size();
                 self.heap_size -= values[position].heap_size();
                 values[position] = value;
+            }
+        }
+    }
+
+    /// Keeps the values of the records for which `is_kept` is true.
+    pub(super) fn retain(&mut self, is_kept: &[bool]) {
+        let mut is_kept = is_kept.iter().copied();
+        match &mut self.values {
+            Values::Coded(Dictionary { codes, .. }) => codes.retain(|_| is_kept.next() == Some(true)),
+            Values::Plain(values) => {
+                values.retain(|_| is_kept.next() == Some(true));
+                self.heap_size = values.iter().map(PathValue::heap_size).sum();
             }
         }
     }
@@ -129,7 +141,7 @@ mod tests {
     fn a_column_of_mostly_distinct_values_has_no_dictionary() {
         for (distinct, is_coded) in [(1, true), (100, true), (2000, true), (10_000, false)] {
             let mut column = Column::default();
-            (0..10_000).for_each(|position| column.push(number(position % distinct)));
+            (0..10_000).for_each(|position| column.insert(position, number(position % distinct)));
             assert_eq!(matches!(column.values(), Values::Coded(_)), is_coded, "{distinct}");
             assert!((0..10_000).all(|position| value(&column, position) == number(position % distinct)));
         }
@@ -139,7 +151,7 @@ mod tests {
     fn values_that_are_replaced_again_and_again_do_not_accumulate() {
         let mut column = Column::default();
         let text = |round: usize| PathValue::Text("x".repeat(round % 50).into());
-        (0..100).for_each(|_| column.push(number(0)));
+        (0..100).for_each(|position| column.insert(position, number(0)));
         for round in 0..100_000 {
             column.set(round % 100, if round % 2 == 0 { number(round) } else { text(round) });
         }

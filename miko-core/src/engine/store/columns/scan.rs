@@ -9,16 +9,26 @@ use crate::storage::ids::RowId;
 use crate::storage::plan::{Plan, Predicate};
 
 /// The rows that a plan finds, in its order and within its limit. The columns of all its paths are there.
-/// `candidates` are the positions of the records of its index, if it has one.
-pub(super) fn scan(table: &Table, plan: &Plan<'_>, candidates: Option<&[u32]>) -> Option<Vec<RowId>> {
+/// `candidates` are the positions of the records of its index, if it has one. `None` if it finds more than
+/// `max_found` rows.
+pub(super) fn scan(
+    table: &Table,
+    plan: &Plan<'_>,
+    candidates: Option<&[u32]>,
+    max_found: usize,
+) -> Option<Vec<RowId>> {
     let positions = match candidates {
         None => filter_all(table, plan)?,
         Some(candidates) => filter_some(table, plan, candidates)?,
     };
     let select = plan.select;
+    let limit = select.limit.map_or(usize::MAX, count);
+    if positions.len().saturating_sub(count(select.offset)).min(limit) > max_found {
+        return None;
+    }
     let positions = if select.sorts.is_empty() { positions } else { sorted(table, select, &positions)? };
     let found = positions.into_iter().map(|position| table.rows()[position as usize]);
-    Some(found.skip(count(select.offset)).take(select.limit.map_or(usize::MAX, count)).collect())
+    Some(found.skip(count(select.offset)).take(limit).collect())
 }
 
 fn count(number: u64) -> usize {
@@ -32,9 +42,9 @@ enum Test<'t> {
         codes: &'t [u32],
         holds: Vec<bool>,
     },
-    /// A predicate that is asked for each record: of a column without a dictionary, or with a dictionary that
-    /// has more values than there are candidates.
-    Asked {
+    /// A predicate that is asked for each record: of a column without a dictionary, or with a dictionary of
+    /// more values than there may be records to ask for.
+    PerRecord {
         column: &'t Column,
         path: &'t PathTest,
     },
@@ -57,7 +67,7 @@ impl<'t> Test<'t> {
                         let holds = distinct.iter().map(|value| path.holds_for(value)).collect();
                         Self::Coded { codes, holds }
                     }
-                    _ => Self::Asked { column, path },
+                    _ => Self::PerRecord { column, path },
                 })
             }
             Predicate::All(parts) => all(parts).map(Self::All),
@@ -81,7 +91,7 @@ impl<'t> Test<'t> {
     fn holds(&self, position: u32) -> bool {
         match self {
             Self::Coded { codes, holds } => holds[codes[position as usize] as usize],
-            Self::Asked { column, path } => path.holds_for(value_at(column, position)),
+            Self::PerRecord { column, path } => path.holds_for(value_at(column, position)),
             Self::All(parts) => parts.iter().all(|part| part.holds(position)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(position)),
             Self::Not(part) => !part.holds(position),
@@ -103,17 +113,18 @@ const CHUNK: usize = 64;
 /// creation.
 fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     let len = table.rows().len();
-    let mut tests = tests(table, plan, len)?;
+    // A select that may end early asks few records.
+    let max = max_matches(plan.select);
+    let mut tests = tests(table, plan, if max == usize::MAX { len } else { max })?;
     let most_selective = (0..tests.len())
         .filter_map(|index| Some((index, tests[index].selectivity()?)))
         .min_by(|(_, a), (_, b)| a.total_cmp(b));
     let first = most_selective.map(|(index, _)| tests.swap_remove(index));
     let is_match =
         |position: &u32| tests.iter().all(|test| test.holds(*position)) && table.is_present(*position);
-    let max = max_matches(plan.select);
     // The first test discards most records. It is a loop of its own, over codes.
     Some(match &first {
-        Some(Test::Coded { codes, holds }) => match only(holds) {
+        Some(Test::Coded { codes, holds }) => match single_match(holds) {
             Some(code) => positions_of(codes, code).filter(is_match).take(max).collect(),
             None => {
                 let positions = (0..).zip(*codes).filter(|(_, code)| holds[**code as usize]);
@@ -125,7 +136,7 @@ fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
 }
 
 /// The one code that holds, if it is one.
-fn only(holds: &[bool]) -> Option<u32> {
+fn single_match(holds: &[bool]) -> Option<u32> {
     let mut held = (0..).zip(holds).filter(|(_, holds)| **holds).map(|(code, _)| code);
     held.next().filter(|_| held.next().is_none())
 }

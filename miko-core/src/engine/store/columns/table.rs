@@ -1,21 +1,33 @@
 //! The records of one class, or all, with their values at some paths.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use foldhash::fast::RandomState;
 use miko_rpc::Result;
 
+use super::Path;
 use super::column::Column;
 use crate::query::{PathStep, PathValue};
 use crate::storage::ids::{ClassId, ConstraintId, RowId};
 use crate::storage::write_set::{IndexEntry, WriteSet};
 
+/// The most columns of a table.
+pub(super) const MAX_COLUMNS: usize = 32;
+
 /// The number of stale rows, besides a quarter of the rows, at which a table is not worth keeping.
 const MAX_STALE: usize = 1024;
 
-/// What a value of an index takes besides the positions of its records, in bytes.
-const LOOKUP: usize = size_of::<LookupKey>() + size_of::<Vec<u32>>() + 64;
+/// The most records that a refresh adds between others. Each moves all that are behind it.
+const MAX_INSERTED: usize = 64;
+
+/// The longest value of an index whose records are kept, in bytes.
+const MAX_LOOKUP_KEY: usize = 256;
+
+/// What a table takes besides its rows and columns, and a column besides its values, in bytes.
+const OVERHEAD: usize = 256;
+
+/// What a value of an index takes besides its text and the positions of its records, in bytes.
+const LOOKUP_OVERHEAD: usize = size_of::<LookupKey>() + size_of::<Vec<u32>>() + 64;
 
 /// The records of a class and its subclasses, or all, in order of creation, and columns of their values.
 #[derive(Debug, Default)]
@@ -28,24 +40,27 @@ pub(super) struct Table {
     is_present: Vec<bool>,
     /// How many are not.
     removed: usize,
-    columns: Vec<(Vec<PathStep>, Column)>,
+    /// The one that was used last is last.
+    columns: Vec<(Path, Column)>,
     /// Rows that were written since they were read. A row may be here twice.
     stale: Vec<RowId>,
     /// The positions of the records that indexes have for single values.
     lookups: HashMap<LookupKey, Vec<u32>, RandomState>,
-    /// The number of these positions and values.
-    looked_up: usize,
+    /// The bytes of these.
+    lookups_size: usize,
+    /// The number of records that selects need not have examined.
+    saved: u64,
 }
 
 /// A value of an index.
 type LookupKey = (ConstraintId, String);
 
-/// The state of a stale row: its bucket, if it is a record of the class.
+/// The bucket of a row, if it is a record of the class.
 pub(super) type ReadRow<'r> = &'r mut dyn FnMut(RowId) -> Result<Option<String>>;
 
 impl Table {
     /// A table without records.
-    pub(super) fn of(classes: Option<Vec<ClassId>>, paths: Vec<Vec<PathStep>>) -> Self {
+    pub(super) fn of(classes: Option<Vec<ClassId>>, paths: Vec<Path>) -> Self {
         let columns = paths.into_iter().map(|path| (path, Column::default())).collect();
         Self { classes, columns, ..Self::default() }
     }
@@ -63,36 +78,98 @@ impl Table {
         self.columns.iter().find(|(steps, _)| steps == path).map(|(_, column)| column)
     }
 
-    pub(super) fn has_all(&self, paths: &[Vec<PathStep>]) -> bool {
+    pub(super) fn has_all(&self, paths: &[Path]) -> bool {
         paths.iter().all(|path| self.column(path).is_some())
     }
 
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Vec<PathStep>> {
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.columns.iter().map(|(path, _)| path)
+    }
+
+    /// The number of records that selects need not have examined.
+    pub(super) fn saved(&self) -> u64 {
+        self.saved
     }
 
     /// The approximate number of bytes that it takes.
     pub(super) fn size(&self) -> usize {
-        let columns: usize = self.columns.iter().map(|(_, column)| column.size()).sum();
-        let lookups = self.looked_up * size_of::<u32>() + self.lookups.len() * LOOKUP;
-        self.rows.len() * (size_of::<RowId>() + 1) + self.stale.len() * size_of::<RowId>() + columns + lookups
+        let columns: usize = self.columns.iter().map(|(path, column)| path_size(path) + column.size()).sum();
+        let rows = self.rows.len() * (size_of::<RowId>() + 1) + self.stale.len() * size_of::<RowId>();
+        OVERHEAD + rows + columns + self.lookups_size
     }
 
     /// Adds the next record, whose row is behind all others.
     pub(super) fn push(&mut self, row: RowId, bucket: &str) {
-        self.rows.push(row);
-        self.is_present.push(true);
+        self.insert(self.rows.len(), row, bucket);
+    }
+
+    fn insert(&mut self, position: usize, row: RowId, bucket: &str) {
+        self.rows.insert(position, row);
+        self.is_present.insert(position, true);
         for (path, column) in &mut self.columns {
-            column.push(PathValue::at(bucket, path));
+            column.insert(position, PathValue::at(bucket, path));
         }
     }
 
+    /// Notes that a select has used columns, which has saved to examine so many records.
+    pub(super) fn use_for(&mut self, paths: &[Path], saved: u64) {
+        self.saved = self.saved.saturating_add(saved);
+        // Stable: those that were used move behind the others.
+        self.columns.sort_by_key(|(path, _)| paths.contains(path));
+    }
+
+    /// Drops columns that were not used lately, so that there is room for `count` more, but none of `needed`.
+    pub(super) fn make_room(&mut self, count: usize, needed: &[Path]) {
+        let mut surplus = (self.columns.len() + count).saturating_sub(MAX_COLUMNS);
+        self.columns.retain(|(path, _)| {
+            let is_dropped = surplus > 0 && !needed.contains(path);
+            surplus -= usize::from(is_dropped);
+            !is_dropped
+        });
+    }
+
+    /// Takes over the columns of a table that was built of the same records. Returns `false` if its records
+    /// are others.
+    pub(super) fn adopt(&mut self, built: Self) -> bool {
+        if self.removed > 0 {
+            self.compact();
+        }
+        if self.rows != built.rows {
+            return false;
+        }
+        self.columns.extend(built.columns);
+        true
+    }
+
+    /// Forgets the rows that are records no longer.
+    fn compact(&mut self) {
+        for (_, column) in &mut self.columns {
+            column.retain(&self.is_present);
+        }
+        let mut is_present = self.is_present.iter();
+        self.rows.retain(|_| is_present.next() == Some(&true));
+        self.is_present = vec![true; self.rows.len()];
+        self.removed = 0;
+        self.forget_all_lookups();
+    }
+}
+
+/// Keeping it up to date.
+impl Table {
     /// Notes the rows that a write changes. Returns `false` if the table is not worth keeping.
     pub(super) fn note(&mut self, write: &WriteSet) -> bool {
         self.forget_lookups(write);
-        for change in &write.rows {
-            if self.may_have(change.key, write) {
-                self.stale.push(change.key);
+        match &self.classes {
+            None => self.stale.extend(write.rows.iter().map(|change| change.key)),
+            Some(classes) => {
+                let rows = write.rows.iter().map(|change| change.key);
+                self.stale.extend(rows.filter(|row| self.rows.binary_search(row).is_ok()));
+                // An import writes rows and entries apart.
+                let entries = write.removed_entries.iter().chain(&write.added_entries);
+                self.stale.extend(entries.filter_map(|entry| match entry {
+                    IndexEntry::Member { class, row } if classes.contains(class) => Some(*row),
+                    _ => None,
+                }));
             }
         }
         let limit = MAX_STALE + self.rows.len() / 4;
@@ -104,73 +181,36 @@ impl Table {
         self.stale.len() <= limit / 2
     }
 
-    /// Forgets the records of the values of indexes that a write changes.
-    fn forget_lookups(&mut self, write: &WriteSet) {
-        if self.lookups.is_empty() {
-            return;
-        }
-        for entry in write.removed_entries.iter().chain(&write.added_entries) {
-            if let IndexEntry::Indexed { constraint, value, .. } = entry
-                && let Some(positions) = self.lookups.remove(&(*constraint, value.clone()))
-            {
-                self.looked_up -= positions.len();
-            }
-        }
-    }
-
-    /// The positions of the records that an index has for a value. `find` reads their rows, which ascend.
+    /// Reads the stale rows anew. Returns `false` if the table is not worth keeping: many records have to be
+    /// added between others, or it would exceed `max_size` bytes.
     ///
     /// # Errors
-    /// Those of `find`.
-    pub(super) fn look_up(
-        &mut self,
-        constraint: ConstraintId,
-        value: &str,
-        find: impl FnOnce() -> Result<Vec<RowId>>,
-    ) -> Result<&[u32]> {
-        if self.looked_up > self.rows.len() {
-            self.lookups.clear();
-            self.looked_up = 0;
-        }
-        Ok(match self.lookups.entry((constraint, value.to_owned())) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let positions = positions(&self.rows, &find()?);
-                self.looked_up += positions.len();
-                new.insert(positions)
-            }
-        })
-    }
-
-    /// Whether a row that a write changes was, or may become, a record of the class.
-    fn may_have(&self, row: RowId, write: &WriteSet) -> bool {
-        let Some(classes) = &self.classes else { return true };
-        let is_entry_of_row = |entry: &IndexEntry| match entry {
-            IndexEntry::Member { class, row: member } => *member == row && classes.contains(class),
-            _ => false,
-        };
-        write.added_entries.iter().any(is_entry_of_row) || self.rows.binary_search(&row).is_ok()
-    }
-
-    /// Reads the stale rows anew. Returns `false` if a record has to be added between others: the table is
-    /// to be built anew then.
-    ///
-    /// # Errors
-    /// Those of `read`. The rows stay stale then.
-    pub(super) fn refresh(&mut self, read: ReadRow<'_>) -> Result<bool> {
-        self.stale.sort_unstable();
-        self.stale.dedup();
-        for at in 0..self.stale.len() {
-            let row = self.stale[at];
+    /// Those of `read`. The table is not to be used then.
+    pub(super) fn refresh(&mut self, max_size: usize, read: ReadRow<'_>) -> Result<bool> {
+        let mut stale = std::mem::take(&mut self.stale);
+        stale.sort_unstable();
+        stale.dedup();
+        let mut inserted = 0;
+        for row in stale {
             let bucket = read(row)?;
             match (self.rows.binary_search(&row), bucket) {
                 (Ok(position), bucket) => self.set(position, bucket.as_deref()),
                 (Err(_), None) => {}
-                (Err(position), Some(bucket)) if position == self.rows.len() => self.push(row, &bucket),
-                (Err(_), Some(_)) => return Ok(false),
+                (Err(position), Some(bucket)) => {
+                    if position < self.rows.len() {
+                        inserted += 1;
+                        self.forget_all_lookups();
+                    }
+                    self.insert(position, row, &bucket);
+                }
+            }
+            if inserted > MAX_INSERTED || self.size() > max_size {
+                return Ok(false);
             }
         }
-        self.stale = Vec::new();
+        if self.removed > MAX_STALE.max(self.rows.len() / 2) {
+            self.compact();
+        }
         Ok(true)
     }
 
@@ -183,25 +223,76 @@ impl Table {
             column.set(position, value);
         }
     }
+}
 
-    /// Whether it is mostly rows that are records no longer.
-    pub(super) fn is_mostly_removed(&self) -> bool {
-        self.removed > MAX_STALE.max(self.rows.len() / 2)
+/// Values of indexes.
+impl Table {
+    /// The positions of the records that an index has for a value; `None` if one of them is not in the table.
+    /// `find` reads their rows, which ascend.
+    ///
+    /// # Errors
+    /// Those of `find`.
+    pub(super) fn look_up(
+        &mut self,
+        constraint: ConstraintId,
+        value: &str,
+        find: impl FnOnce() -> Result<Vec<RowId>>,
+    ) -> Result<Option<Vec<u32>>> {
+        let key = (constraint, value.to_owned());
+        if let Some(known) = self.lookups.get(&key) {
+            return Ok(Some(known.clone()));
+        }
+        let Some(positions) = positions(&self.rows, &find()?) else { return Ok(None) };
+        if !positions.is_empty() && value.len() <= MAX_LOOKUP_KEY {
+            if self.lookups_size > self.rows.len() * size_of::<RowId>() {
+                self.forget_all_lookups();
+            }
+            self.lookups_size += lookup_size(&key, &positions);
+            self.lookups.insert(key, positions.clone());
+        }
+        Ok(Some(positions))
+    }
+
+    /// Forgets the records of the values of indexes that a write changes.
+    fn forget_lookups(&mut self, write: &WriteSet) {
+        if self.lookups.is_empty() {
+            return;
+        }
+        for entry in write.removed_entries.iter().chain(&write.added_entries) {
+            if let IndexEntry::Indexed { constraint, value, .. } = entry
+                && let Some((key, positions)) = self.lookups.remove_entry(&(*constraint, value.clone()))
+            {
+                self.lookups_size -= lookup_size(&key, &positions);
+            }
+        }
+    }
+
+    fn forget_all_lookups(&mut self) {
+        self.lookups.clear();
+        self.lookups_size = 0;
     }
 }
 
-/// The positions of those of `found` that are among `rows`. Both ascend.
-fn positions(rows: &[RowId], found: &[RowId]) -> Vec<u32> {
+fn lookup_size((_, value): &LookupKey, positions: &[u32]) -> usize {
+    LOOKUP_OVERHEAD + value.len() + size_of_val(positions)
+}
+
+fn path_size(path: &[PathStep]) -> usize {
+    let steps = path.iter().map(|step| match step {
+        PathStep::Key(key) => key.len(),
+        PathStep::Index(_) => 0,
+    });
+    OVERHEAD + size_of_val(path) + steps.sum::<usize>()
+}
+
+/// The positions of `found` among `rows`. Both ascend. `None` if one is not there.
+fn positions(rows: &[RowId], found: &[RowId]) -> Option<Vec<u32>> {
     let mut from = 0;
     let mut positions = Vec::with_capacity(found.len());
     for row in found {
-        match rows[from..].binary_search(row) {
-            Ok(at) => {
-                from += at;
-                positions.push(from as u32);
-            }
-            Err(at) => from += at,
-        }
+        from += rows[from..].binary_search(row).ok()?;
+        // A table of its size has fewer than 2^32 records.
+        positions.push(from as u32);
     }
-    positions
+    Some(positions)
 }

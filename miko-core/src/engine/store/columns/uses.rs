@@ -1,0 +1,155 @@
+//! How much selects have examined for want of columns: whether a column is worth building.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
+use super::{Path, Scope};
+use crate::storage::ids::RowId;
+
+/// A column is built when so many scans of all records have been made without it, that one included.
+const MIN_SCANS: u64 = 2;
+
+/// What a select examines that reads a few records: those of a value of an index, or up to a limit.
+const FEW_RECORDS: u64 = 256;
+
+/// After each build that was not worth it, the next needs twice as many scans, up to 2 to this power.
+const MAX_FAILURES: u32 = 10;
+
+/// The most paths for which uses are kept.
+const MAX_PATHS: usize = 1024;
+
+/// How many records a select examines.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Effort {
+    /// All of its class, or of the database.
+    All,
+    Few,
+}
+
+impl Effort {
+    /// In records, of a database with these.
+    pub(super) fn records(self, last_row: RowId) -> u64 {
+        let all = last_row.0.unsigned_abs();
+        match self {
+            Self::All => all,
+            Self::Few => all.min(FEW_RECORDS),
+        }
+    }
+}
+
+/// The uses of paths. Paths are known by their hashes: a collision makes a column be built too early.
+#[derive(Debug, Default)]
+pub(super) struct PathUses {
+    uses: HashMap<u64, PathUse>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct PathUse {
+    /// The records that were examined without a column.
+    examined: u64,
+    /// The number of builds in a row that were not worth it.
+    failures: u32,
+}
+
+impl PathUse {
+    /// The records that have to be examined before a column is built.
+    fn needed(&self, last_row: RowId) -> u64 {
+        MIN_SCANS.saturating_mul(last_row.0.unsigned_abs()) << self.failures
+    }
+}
+
+impl PathUses {
+    /// Whether a further select makes columns of these paths worth it.
+    pub(super) fn are_due(&self, scope: &Scope, paths: &[Path], effort: Effort, last_row: RowId) -> bool {
+        paths.iter().all(|path| {
+            let none = PathUse::default();
+            let known = self.uses.get(&self.key(scope, path)).unwrap_or(&none);
+            known.examined.saturating_add(effort.records(last_row)) >= known.needed(last_row)
+        })
+    }
+
+    /// Counts a select that was answered without columns.
+    pub(super) fn count(&mut self, scope: &Scope, paths: &[Path], effort: Effort, last_row: RowId) {
+        for path in paths {
+            let known = self.entry(scope, path);
+            known.examined = known.examined.saturating_add(effort.records(last_row));
+        }
+    }
+
+    /// Counts from zero again after columns were dropped that have saved to examine so many records.
+    pub(super) fn restart<'p>(
+        &mut self,
+        scope: &Scope,
+        paths: impl IntoIterator<Item = &'p Path>,
+        saved: u64,
+        last_row: RowId,
+    ) {
+        for path in paths {
+            let known = self.entry(scope, path);
+            let was_worth_it = saved >= known.needed(last_row);
+            known.failures = if was_worth_it { 0 } else { (known.failures + 1).min(MAX_FAILURES) };
+            known.examined = 0;
+        }
+    }
+
+    /// Makes the next try late: the columns are too large.
+    pub(super) fn give_up(&mut self, scope: &Scope, paths: &[Path]) {
+        for path in paths {
+            *self.entry(scope, path) = PathUse { examined: 0, failures: MAX_FAILURES };
+        }
+    }
+
+    fn entry(&mut self, scope: &Scope, path: &Path) -> &mut PathUse {
+        let key = self.key(scope, path);
+        if self.uses.len() >= MAX_PATHS && !self.uses.contains_key(&key) {
+            self.uses.clear();
+        }
+        self.uses.entry(key).or_default()
+    }
+
+    fn key(&self, scope: &Scope, path: &Path) -> u64 {
+        self.hasher.hash_one((scope, path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::PathStep;
+
+    const LAST: RowId = RowId(10_000);
+
+    /// The selects before one that makes a column worth it.
+    fn selects_until_due(uses: &mut PathUses, effort: Effort) -> usize {
+        let paths = [vec![PathStep::Key("a".to_owned())]];
+        let mut selects = 0;
+        while !uses.are_due(&None, &paths, effort, LAST) {
+            uses.count(&None, &paths, effort, LAST);
+            selects += 1;
+        }
+        selects
+    }
+
+    #[test]
+    fn a_column_is_built_at_the_second_scan_or_after_as_many_records_in_small_parts() {
+        assert_eq!(selects_until_due(&mut PathUses::default(), Effort::All), 1);
+        assert_eq!(selects_until_due(&mut PathUses::default(), Effort::Few), 78);
+    }
+
+    #[test]
+    fn a_column_that_is_dropped_unused_is_built_ever_later() {
+        let mut uses = PathUses::default();
+        let paths = [vec![PathStep::Key("a".to_owned())]];
+        for expected in [1, 3, 7, 15] {
+            assert_eq!(selects_until_due(&mut uses, Effort::All), expected);
+            uses.restart(&None, &paths, 0, LAST);
+        }
+        uses.restart(&None, &paths, 1_000_000, LAST);
+        assert_eq!(selects_until_due(&mut uses, Effort::All), 1);
+        uses.give_up(&None, &paths);
+        assert_eq!(selects_until_due(&mut uses, Effort::All), 2047);
+    }
+}
