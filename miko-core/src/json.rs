@@ -6,14 +6,19 @@
 mod equality;
 mod key;
 pub(crate) mod members;
+mod merge;
 mod object;
 pub(crate) mod pointer;
+mod sum;
+
+use std::io;
 
 use serde_json::{Map, Number, Value};
 
 pub(crate) use equality::compare_numbers;
 pub use equality::equal;
 pub(crate) use key::{IndexKey, index_key, with_length_prefixes};
+pub(crate) use merge::merge;
 pub use miko_rpc::json::{
     BYTE_ORDER_MARK, MAX_DEPTH, from_text, nests_deeper_than, parse, too_deep, type_name,
 };
@@ -21,6 +26,7 @@ pub(crate) use miko_rpc::json::{drop_iteratively, is_multiple, object_from_text,
 pub use object::Object;
 pub(crate) use object::serialize_raw;
 pub(crate) use object::text_of;
+pub(crate) use sum::{NoSum, sum};
 
 /// The non-negative integer that a number is. `2.0` is the integer `2`, as in JSON Schema.
 pub(crate) fn non_negative_integer(number: &Number) -> Option<u64> {
@@ -33,6 +39,25 @@ pub(crate) fn non_negative_integer(number: &Number) -> Option<u64> {
 
 /// 2^64, the first integer that is out of range.
 const U64_END: f64 = 18_446_744_073_709_551_616.0;
+
+/// The number of bytes of the JSON text of a value.
+pub(crate) fn text_length(value: &Value) -> usize {
+    struct Counter(usize);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    // A value has string keys and finite numbers, and the counter takes all bytes.
+    let _ = serde_json::to_writer(&mut counter, value);
+    counter.0
+}
 
 /// Whether the text of an object surely has at most `max` bytes: each character may be escaped, and quotes, a
 /// colon and a comma stand around it.
@@ -97,6 +122,7 @@ mod tests {
         fn a_text_that_is_within_a_size_is_not_longer(value in value()) {
             let object = json!({"a": value});
             let length = object.to_string().len();
+            prop_assert_eq!(text_length(&object), length);
             let object = object.as_object().unwrap();
             prop_assert!(!is_text_within(object, length - 1), "{length} bytes are not within one less");
         }

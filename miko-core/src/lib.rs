@@ -48,7 +48,7 @@ pub use miko_rpc::{
 pub use mikobase::mikobase_rpc;
 pub use mikobase::{Bucket, Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
 pub use objects::{Import, Upload, import_rpc, upload_rpc};
-pub use query::Check;
+pub use query::{Check, MAX_EDITS};
 pub use record::{Record, Records};
 pub use response::{Answers, MAX_BATCH_REQUESTS, Response, ResponseEnvelope, Results};
 pub use timestamp::Timestamp;

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | takes the keys of a request and reports those that are missing or unknown | [`request_keys`] |
 //! | the typed requests | [`select`], [`mod@write`] |
+//! | edits of a bucket: their parser, and what they do | [`edit`] |
 //! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
 //! | resolves placeholders | [`placeholder`] |
 //! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
@@ -14,6 +15,7 @@
 //! A [`Request`] is valid by construction, so engines do not validate it again. No module here knows SQL: the
 //! SQLite engine compiles a request itself.
 
+mod edit;
 mod evaluate;
 mod filter;
 mod folding;
@@ -37,6 +39,8 @@ use crate::diagnostics::{Faults, Place};
 use crate::json;
 use request_keys::RequestKeys;
 
+pub use edit::MAX_EDITS;
+pub(crate) use edit::apply as apply_edits;
 pub(crate) use evaluate::{MatchCollector, RecordView};
 pub(crate) use filter::{DeferredResult, Filter};
 pub(crate) use path::PathTest;
@@ -46,7 +50,7 @@ pub(crate) use sort::{SortBy, SortKey, SortPath, compare_sort_keys};
 pub(crate) use step::{PathStep, path_text};
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
-pub(crate) use write::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};
+pub(crate) use write::{CreateRequest, DeleteRequest, EditRequest, StackInput, UpdateRequest};
 
 /// A Q0 request: a JSON object.
 ///
@@ -61,11 +65,12 @@ pub(crate) enum Request {
     Select(SelectRequest),
     Create(CreateRequest),
     Update(UpdateRequest),
+    Edit(EditRequest),
     Delete(DeleteRequest),
 }
 
 /// The actions of Q0 that this version supports.
-const ACTIONS: [&str; 4] = ["select", "create", "update", "delete"];
+const ACTIONS: [&str; 5] = ["select", "create", "update", "edit", "delete"];
 
 /// The actions of Q0 that this version does not support.
 const UNSUPPORTED_ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
@@ -122,6 +127,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
     let request = match action.as_str() {
         Some("create") => CreateRequest::read(&mut fields).map(Request::Create),
         Some("update") => UpdateRequest::read(&mut fields).map(Request::Update),
+        Some("edit") => EditRequest::read(&mut fields).map(Request::Edit),
         Some("delete") => DeleteRequest::read(&mut fields).map(Request::Delete),
         _ => {
             faults.refuse(unknown_action(&action));

@@ -3,8 +3,10 @@
 use miko_rpc::{Error, ErrorId, ErrorItem, Result, Warning};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::json::reader::PlainValue;
 use crate::record::Records;
 use crate::timestamp::Timestamp;
 use crate::version::Version;
@@ -33,6 +35,19 @@ pub enum Results {
         /// Its new `updated_at`.
         updated_at: Timestamp,
     },
+    /// `edit`: the record, the time of the write, and a value for each edit.
+    Edited {
+        /// The pk of the record.
+        pk: String,
+        /// Its new `updated_at`.
+        updated_at: Timestamp,
+        /// What the edits have read, replaced or made, in their order: the value before for `set`, `default`,
+        /// `remove`, `merge` and `test`; the sum for `increment`; the new number of elements for `push` and
+        /// `unshift`; the element for `pop` and `shift`; whether the array has changed for `add` and
+        /// `discard`. An absent value is null.
+        #[serde(deserialize_with = "plain_values")]
+        values: Vec<Value>,
+    },
     /// `delete`: the record, and whether it existed.
     Deleted {
         /// The requested pk.
@@ -54,9 +69,7 @@ impl Response {
                 ErrorId::INVALID_REQUEST,
                 "the response to a `select` with `history` has versions: use `into_versions`",
             )),
-            Results::Written { .. } | Results::Deleted { .. } => {
-                Err(Error::new(ErrorId::INVALID_REQUEST, "only the response to a `select` has records"))
-            }
+            _ => Err(Error::new(ErrorId::INVALID_REQUEST, "only the response to a `select` has records")),
         }
     }
 
@@ -76,19 +89,36 @@ impl Response {
         }
     }
 
-    /// The pk of the record that a `create`, `update` or `delete` wrote.
+    /// The values of an `edit`: what each edit has read, replaced or made.
+    ///
+    /// # Errors
+    /// `invalid_request` for every other request.
+    pub fn into_values(self) -> Result<Vec<Value>> {
+        match self.results {
+            Results::Edited { values, .. } => Ok(values),
+            _ => Err(Error::new(ErrorId::INVALID_REQUEST, "only the response to an `edit` has values")),
+        }
+    }
+
+    /// The pk of the record that a `create`, `update`, `edit` or `delete` wrote.
     ///
     /// # Errors
     /// `invalid_request`, if the request was a `select`.
     pub fn into_pk(self) -> Result<String> {
         match self.results {
-            Results::Written { pk, .. } | Results::Deleted { pk, .. } => Ok(pk),
+            Results::Written { pk, .. } | Results::Edited { pk, .. } | Results::Deleted { pk, .. } => Ok(pk),
             Results::Records(_) | Results::Versions(_) => Err(Error::new(
                 ErrorId::INVALID_REQUEST,
                 "the response to a `select` is about many records: use `into_records`",
             )),
         }
     }
+}
+
+/// Reads values whose keys are plain data.
+fn plain_values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
+    let values = Vec::<PlainValue>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|PlainValue(value)| value).collect())
 }
 
 impl From<Results> for Response {
@@ -134,6 +164,7 @@ impl Serialize for ResponseJson<'_> {
         #[serde(untagged)]
         enum WriteResult<'a> {
             Written { pk: &'a str, updated_at: Timestamp },
+            Edited { pk: &'a str, updated_at: Timestamp, values: &'a [Value] },
             Deleted { pk: &'a str, deleted: bool },
         }
         let mut map = serializer.serialize_map(None)?;
@@ -149,6 +180,9 @@ impl Serialize for ResponseJson<'_> {
             }
             Results::Written { pk, updated_at } => {
                 map.serialize_entry("results", &WriteResult::Written { pk, updated_at: *updated_at })?;
+            }
+            Results::Edited { pk, updated_at, values } => {
+                map.serialize_entry("results", &WriteResult::Edited { pk, updated_at: *updated_at, values })?;
             }
             Results::Deleted { pk, deleted } => {
                 map.serialize_entry("results", &WriteResult::Deleted { pk, deleted: *deleted })?;
@@ -192,11 +226,16 @@ impl ResponseParts {
                 updated_at: Option<Timestamp>,
                 #[serde(default)]
                 deleted: bool,
+                #[serde(default)]
+                values: Option<Values>,
             }
-            let written: WriteResultParts = serde_json::from_str(text)?;
-            match written.updated_at {
-                Some(updated_at) => Results::Written { pk: written.pk, updated_at },
-                None => Results::Deleted { pk: written.pk, deleted: written.deleted },
+            #[derive(Deserialize)]
+            struct Values(#[serde(deserialize_with = "plain_values")] Vec<Value>);
+            let WriteResultParts { pk, updated_at, deleted, values } = serde_json::from_str(text)?;
+            match (updated_at, values) {
+                (Some(updated_at), Some(Values(values))) => Results::Edited { pk, updated_at, values },
+                (Some(updated_at), None) => Results::Written { pk, updated_at },
+                (None, _) => Results::Deleted { pk, deleted },
             }
         };
         Ok(Ok(Response { results, warnings: self.warnings }))

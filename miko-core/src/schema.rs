@@ -118,7 +118,11 @@ fn succeeded(generator: &mut SchemaGenerator) -> Vec<Schema> {
                 {
                     "type": "object",
                     "required": ["pk", "updated_at"],
-                    "properties": {"pk": {"type": "string"}, "updated_at": timestamp},
+                    "properties": {
+                        "pk": {"type": "string"},
+                        "updated_at": timestamp,
+                        "values": {"type": "array", "description": "Of an edit: a value for each."},
+                    },
                 },
                 {
                     "type": "object",

@@ -6,7 +6,7 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
-//! | requests; writing, exporting, importing | [`requests`]; [`mod@write`], [`export`], [`import`] |
+//! | requests; writing, exporting, importing | [`requests`]; [`mod@write`], [`update`], [`export`], [`import`] |
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
 //! | index entries of a record | [`index_entries`] |
@@ -46,6 +46,7 @@ mod snapshot;
 mod stored_json;
 pub(super) mod streams;
 pub(super) mod transaction;
+mod update;
 mod write;
 
 use std::cell::{Cell, RefCell};

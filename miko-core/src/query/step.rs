@@ -27,6 +27,13 @@ impl PathStep {
             other => refuse_type(faults, place, EXPECTED, &other),
         }
     }
+
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Self::Key(key) => key.as_str().into(),
+            Self::Index(index) => (*index).into(),
+        }
+    }
 }
 
 /// Reads keys and indices; `None` if an element is neither.
@@ -66,10 +73,7 @@ pub(super) fn write_steps(
     f.write_str("[")?;
     for (index, step) in steps.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
-        match step {
-            PathStep::Key(key) => write!(f, "{comma}{}", Value::from(key.as_str()))?,
-            PathStep::Index(index) => write!(f, "{comma}{index}")?,
-        }
+        write!(f, "{comma}{}", step.to_json())?;
     }
     last.map_or(Ok(()), |last| write!(f, ",{last}"))?;
     f.write_str("]")

@@ -1,10 +1,11 @@
-//! The actions `create`, `update` and `delete`.
+//! The actions that write.
 
 use miko_rpc::{Error, ErrorId, Result};
 use serde_json::{Map, Value};
 
 use crate::diagnostics::{Faults, Place, readers};
 use crate::json;
+use crate::query::edit::{Edit, read_edits};
 use crate::query::read_until_error;
 use crate::query::request_keys::RequestKeys;
 use crate::record::EXTRA_KEYS;
@@ -28,6 +29,14 @@ pub(crate) struct UpdateRequest {
     pub(crate) stack: Option<StackInput>,
     /// The extras to replace. Others stay as they are.
     pub(crate) extras: Map<String, Value>,
+    pub(crate) if_updated_at: Option<Timestamp>,
+}
+
+/// A request to edit the bucket of a record.
+#[derive(Debug)]
+pub(crate) struct EditRequest {
+    pub(crate) pk: String,
+    pub(crate) edits: Vec<Edit>,
     pub(crate) if_updated_at: Option<Timestamp>,
 }
 
@@ -108,6 +117,16 @@ impl UpdateRequest {
         let extras = extras(fields);
         let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
         Some(Self { pk: pk?, bucket, stack, extras, if_updated_at })
+    }
+}
+
+impl EditRequest {
+    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
+        fields.refuse_unsupported("transaction");
+        let pk = fields.read_required("pk", readers::string);
+        let edits = fields.read_required("edits", read_edits);
+        let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
+        Some(Self { pk: pk?, edits: edits?, if_updated_at })
     }
 }
 

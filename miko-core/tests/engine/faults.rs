@@ -45,7 +45,7 @@ fn a_request_is_an_object_with_a_known_action() {
     check(json!({}), json!([{"pointer": "", "missing_fields": ["action"]}]));
     check(json!({"class": "foo.com/x"}), json!([{"pointer": "", "missing_fields": ["action"]}]));
     check(json!({"action": 1}), json!([wrong("/action", "a string", "number")]));
-    let known = "one of select, create, update, delete";
+    let known = "one of select, create, update, edit, delete";
     check(json!({"action": "oops"}), json!([wrong("/action", known, "oops")]));
 }
 
@@ -104,6 +104,65 @@ fn all_faults_of_a_request_are_reported_together() {
 }
 
 #[test]
+fn all_faults_of_a_list_of_edits_are_reported_together() {
+    const OPERATIONS: [&str; 12] = [
+        "set",
+        "default",
+        "remove",
+        "increment",
+        "push",
+        "pop",
+        "shift",
+        "unshift",
+        "add",
+        "discard",
+        "merge",
+        "test",
+    ];
+    let edits = json!([
+        5,
+        {"set": 1},
+        {"path": ["a"]},
+        {"path": ["a"], "set": 1, "push": 2},
+        {"path": ["a"], "append": 1},
+        {"path": "a", "increment": "1"},
+        {"path": ["a", -1], "merge": []},
+        {"path": ["a"], "pop": false},
+        {"path": ["a"], "remove": 1},
+        {"path": ["a"], "shift": true},
+        {"path": [], "push": 1},
+    ]);
+    let operations = |index: usize, found: Value| json!({"pointer": format!("/edits/{index}"), "allowed": OPERATIONS, "found": found});
+    check(
+        json!({"action": "edit", "edits": edits, "bucket": {}}),
+        json!([
+            wrong("/edits/0", "an edit (an object)", "number"),
+            {"pointer": "/edits/1", "missing_fields": ["path"]},
+            operations(2, json!([])),
+            operations(3, json!(["set", "push"])),
+            {"pointer": "/edits/4", "unknown_fields": ["append"], "allowed": OPERATIONS},
+            wrong("/edits/5/path", "an array of keys and indices", "string"),
+            wrong("/edits/5/increment", "a number", "string"),
+            wrong("/edits/6/path/1", STEP, -1),
+            wrong("/edits/6/merge", "an object", "array"),
+            wrong("/edits/7/pop", "true", false),
+            wrong("/edits/8/remove", "true", "number"),
+            {"pointer": "/edits/10/path"},
+            {"pointer": "", "missing_fields": ["pk"]},
+            {"pointer": "", "unknown_fields": ["bucket"]},
+        ]),
+    );
+    check(
+        json!({"action": "edit", "pk": "x", "edits": []}),
+        json!([wrong("/edits", "one edit or more", json!([]))]),
+    );
+    check(
+        json!({"action": "edit", "pk": "x", "edits": {}}),
+        json!([wrong("/edits", "an array of edits", "object")]),
+    );
+}
+
+#[test]
 fn counts_are_integers() {
     for limit in [json!(-1), json!(1.5), json!(1e300), json!(i64::MIN)] {
         check(json!({"action": "select", "limit": limit}), json!([wrong("/limit", COUNT, limit)]));
@@ -130,7 +189,7 @@ fn a_path_has_steps() {
 fn unsupported_keys_are_refused_and_not_ignored() {
     let select = json!({"action": "select", "transaction": []});
     check(select, json!([{"pointer": "/transaction", "field": "transaction"}]));
-    for action in ["create", "update", "delete"] {
+    for action in ["create", "update", "edit", "delete"] {
         let request = json!({"action": action, "pk": "x", "bucket": {}, "transaction": "t"});
         assert!(
             failure(&db(), request)

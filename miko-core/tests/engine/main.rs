@@ -10,6 +10,7 @@ mod columns;
 mod commits;
 mod conditions;
 mod described;
+mod edits;
 mod engines;
 mod errors_page;
 mod export;

@@ -10,8 +10,8 @@ use crate::support::{Local, plain, run};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/q0.md");
 
-/// The records of the page: a line of JSON each.
-fn crew(page: &str) -> Local {
+/// The records of the page: a line of JSON each. Returns their names with their pks, too.
+fn crew(page: &str) -> (Local, Vec<(String, String)>) {
     let db = plain();
     let classes =
         json!({"starfleet.com/officer": {}, "starfleet.com/doctor": {"inherits": ["starfleet.com/officer"]}});
@@ -24,12 +24,14 @@ fn crew(page: &str) -> Local {
         classes.as_object().unwrap().iter().map(|(name, one)| (name.clone(), open(one.clone()))).collect();
     db.import_schema(json!({ "classes": classes })).unwrap();
     let (_, records) = page.split_once("```jsonl\n").unwrap();
-    for line in records.lines().take_while(|line| *line != "```") {
+    let create = |line| {
         let mut create: Value = serde_json::from_str(line).unwrap();
         create["action"] = "create".into();
-        run(&db, create);
-    }
-    db
+        let name = create["bucket"]["name"].as_str().unwrap().to_owned();
+        (name, run(&db, create))
+    };
+    let pks = records.lines().take_while(|line| *line != "```").map(create).collect();
+    (db, pks)
 }
 
 /// The result in the form of the page.
@@ -40,6 +42,7 @@ fn rendered(answer: &Result<Response, Error>) -> String {
                 Results::Records(records) => names(records.iter()),
                 Results::Versions(versions) => format!("{} versions", versions.len()),
                 Results::Written { .. } => "written".to_owned(),
+                Results::Edited { values, .. } => format!("values {}", Value::from(values.clone())),
                 Results::Deleted { deleted: true, .. } => "deleted".to_owned(),
                 Results::Deleted { deleted: false, .. } => "nothing to delete".to_owned(),
                 other => panic!("the page does not say how {other:?} is shown"),
@@ -74,13 +77,16 @@ fn names<'r>(records: impl Iterator<Item = &'r Record>) -> String {
 #[test]
 fn every_example_gives_what_the_page_says() {
     let page = fs::read_to_string(PAGE).unwrap();
-    let db = crew(&page);
+    let (db, pks) = crew(&page);
     let examples: Vec<&str> = page.split("```json\n").skip(1).collect();
     assert!(examples.len() > 30);
     for example in examples {
         let (request, rest) = example.split_once("\n```\n> ").expect("an answer stands under each request");
         let (answer, _) = rest.split_once("\n\n").unwrap_or((rest.trim_end(), ""));
-        let query: Value = serde_json::from_str(request).unwrap_or_else(|fault| panic!("{request}: {fault}"));
+        let named = pks
+            .iter()
+            .fold(request.to_owned(), |request, (name, pk)| request.replace(&format!("${name}"), pk));
+        let query: Value = serde_json::from_str(&named).unwrap_or_else(|fault| panic!("{request}: {fault}"));
         assert_eq!(rendered(&db.q0(query)), answer, "{request}");
     }
 }

@@ -227,13 +227,16 @@ proptest! {
 
     #[test]
     fn requests(
-        action in select(vec!["select", "create", "update", "delete"]),
+        action in select(vec!["select", "create", "update", "edit", "delete"]),
         keys in proptest::collection::vec(request_key(), 0..4),
     ) {
         let mut request = Map::from_iter([("action".to_owned(), json!(action))]);
         request.extend(match action {
             "create" => vec![("bucket".to_owned(), json!({}))],
             "update" => vec![("pk".to_owned(), json!("x")), ("bucket".to_owned(), json!({}))],
+            "edit" => {
+                vec![("pk".to_owned(), json!("x")), ("edits".to_owned(), json!([{"path": ["a"], "set": 1}]))]
+            }
             "delete" => vec![("pk".to_owned(), json!("x"))],
             _ => vec![],
         });
@@ -297,6 +300,16 @@ fn request_key() -> impl Strategy<Value = (String, Value)> {
         ("if_exists", json!(true)),
         ("if_exists", json!(null)),
         ("bucket", json!([])),
+        ("edits", json!([{"path": ["a", 0], "pop": true}, {"path": [], "merge": {"a": null}}])),
+        ("edits", json!([{"path": ["a"], "increment": 1.5}])),
+        ("edits", json!([{"path": ["a"], "increment": "1"}])),
+        ("edits", json!([{"path": ["a"], "set": 1, "push": 1}])),
+        ("edits", json!([{"path": ["a"]}])),
+        ("edits", json!([{"path": [], "set": {}}])),
+        ("edits", json!([{"path": [-1], "set": 1}])),
+        ("edits", json!([{"path": ["a"], "shift": false}])),
+        ("edits", json!([{"set": 1}])),
+        ("edits", json!([])),
         ("misc", json!([1])),
         ("comment", json!(null)),
         ("hue", json!(1)),

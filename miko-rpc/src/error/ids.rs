@@ -111,9 +111,15 @@ error_ids! {
          JSON pointer. Nothing was imported.",
         r#"{"format": "worldlet/1.0", "records": {"a": {"bucket": []}}}"#;
     CONFLICT = "conflict",
-        "The record has changed since it was read: then `retryable` is true, so read it and try again. Or \
-         another program has changed the file of a worldlet, which was not overwritten.",
+        "The record has changed since it was read, or a value is not what a `test` expects: then `retryable` \
+         is true, so read it and try again. Or another program has changed the file of a worldlet, which was \
+         not overwritten.",
         r#"{"action": "update", "pk": "…", "bucket": {}, "if_updated_at": "2000-01-01T00:00:00.000Z"}"#;
+    EDIT_REFUSED = "edit-refused",
+        "An edit does not fit the value that the record has: it is of another type, an index is beyond the \
+         end of an array, or a sum is out of range. The details name the edit by JSON pointer. Nothing was \
+         changed.",
+        r#"{"path": ["name"], "increment": 1}, where `name` is a string"#;
     STREAM_EXPIRED = "stream-expired",
         "The stream has ended: its snapshot needed more overwritten rows than the server keeps (64 MiB), or \
          a file was deleted during an export. Open it again.",

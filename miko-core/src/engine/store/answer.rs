@@ -6,7 +6,9 @@
 use std::cell::Cell;
 
 use miko_rpc::{Error, ErrorId, Result, memory};
+use serde_json::Value;
 
+use crate::json;
 use crate::record::Record;
 use crate::storage::row::{Row, State};
 
@@ -47,6 +49,11 @@ impl AnswerBudget {
     pub(in crate::engine) fn charge_version(&self, version: &Row) -> Result<()> {
         let state = version.state.as_ref().map_or(0, State::text_length);
         self.charge(version.pk.len() + version.instance_pk.as_ref().map_or(0, String::len) + state)
+    }
+
+    /// Charges a value.
+    pub(in crate::engine) fn charge_value(&self, value: &Value) -> Result<()> {
+        self.charge(json::text_length(value))
     }
 
     /// Charges the answer to a request that failed.

@@ -120,6 +120,7 @@ impl<T: Storage> Store<T> {
             Request::Update(update) => {
                 update.stack.as_ref().is_some_and(defines) || self.is_definition(&update.pk)
             }
+            Request::Edit(edit) => self.is_definition(&edit.pk),
             Request::Delete(delete) => self.is_definition(&delete.pk),
         }
     }
@@ -137,6 +138,7 @@ impl<T: Storage> Store<T> {
             Request::Select(select) => self.select(&select),
             Request::Create(create) => self.create(create),
             Request::Update(update) => self.update(update),
+            Request::Edit(edit) => self.edit(edit),
             Request::Delete(delete) => self.delete(&delete),
         }
     }

@@ -1,4 +1,5 @@
-//! The write path: creates, updates and deletes one record inside the running write.
+//! The write path: creates and deletes one record inside the running write; [`update`](super::update) changes
+//! one.
 //!
 //! Each operation examines the record, stages its changes in a [`WriteSet`], applies the set to storage, and
 //! defers the checks that need the end state of the whole write
@@ -17,10 +18,9 @@ use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
 use crate::engine::store::refusal::RejectedWrite;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
-use crate::query::{CreateRequest, DeleteRequest, StackInput, UpdateRequest};
-use crate::record::EXTRA_KEYS;
+use crate::query::{CreateRequest, DeleteRequest, StackInput};
 use crate::response::Results;
-use crate::stack::{self, Stack};
+use crate::stack::Stack;
 use crate::storage::ids::RowId;
 use crate::storage::row::{Row, State};
 use crate::storage::write_set::{RowChange, WriteSet};
@@ -119,77 +119,6 @@ impl<T: Storage> Store<T> {
         Err(corruption("a unique value belongs to a record that does not have it"))
     }
 
-    /// Updates a record. Parts that the request leaves out keep their stored values.
-    ///
-    /// # Errors
-    /// `record-not-found`, `record-deleted`; `conflict`, if the record has changed since `if_updated_at`; all
-    /// faults of the new content together.
-    pub(super) fn update(&mut self, update: UpdateRequest) -> Result<Results> {
-        let UpdateRequest { pk, bucket, stack, extras, if_updated_at } = update;
-        let (id, before) = self.find_active(&pk)?;
-        if let Some(expected) = if_updated_at.filter(|expected| *expected != before.updated_at) {
-            return Err(stale_update(pk, expected, before.updated_at));
-        }
-        let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
-        let old_stack = map(&old.stack)?;
-        let mut stack = Cow::Owned(match stack {
-            None => old_stack.clone(),
-            Some(StackInput::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
-            Some(StackInput::Whole(stack)) => {
-                let old_shadow = stack::take_shadow(&mut old_stack.clone());
-                stack.into_map(old_shadow)
-            }
-        });
-        let extras = merge_extras(old.extras.as_deref(), extras)?;
-        let mut write = self.transaction.empty_set();
-        // Fast path: without class rules, only memberships are derived from the record.
-        if !self.needs_examination(&old_stack, &extras) && !self.needs_examination(&stack, &extras) {
-            let bucket = bucket.as_ref().map_or_else(|| old.bucket.clone(), text);
-            let state = State { bucket, stack: text(&stack), extras: extras_text(&extras) };
-            let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
-            if old_stack != *stack {
-                self.stage_membership_change(id, &pk, &old_stack, &stack, &mut write)?;
-            }
-            self.apply_record(write, id, (&stack, &Map::new()))?;
-            return Ok(Results::Written { pk, updated_at });
-        }
-        let old_bucket = map(&old.bucket)?;
-        let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
-        let before_update = (&old_stack, &old_bucket);
-        let definition = self
-            .examine(&mut stack, &mut bucket, &extras, WriteKind::Update, &Place::Root)
-            .and_then(|definition| {
-                let mut faults = FaultList::default();
-                self.report_changed_joins(before_update, (&stack, &bucket), &mut faults);
-                faults.check().map(|()| definition)
-            })
-            .map_err(|error| {
-                self.with_faults_of_later_phases(
-                    error,
-                    &RejectedWrite::update(id, before_update, (&stack, &bucket)),
-                )
-            })?;
-        if let Some(definition) = &definition {
-            self.advance_time_to_name_release(&definition.name);
-        }
-        let state = State { bucket: text(&bucket), stack: text(&stack), extras: extras_text(&extras) };
-        let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
-        let old_entries = self.derive(id, before_update, &mut write)?.entries;
-        let Derived { entries, references } = self.derive(id, (&stack, &bucket), &mut write)?;
-        write.change_entries(old_entries, entries);
-        self.defer_reference_checks(id, references);
-        self.defer_reclass_check_of_left_classes(&pk, &old_stack, &stack);
-        self.apply_record(write, id, (&stack, &bucket))
-            .and_then(|()| self.change_definition(id, defined_by(&old_stack, &old_bucket), definition))
-            .map_err(|error| {
-                self.with_faults_of_later_phases(
-                    error,
-                    &RejectedWrite::update(id, before_update, (&stack, &bucket)),
-                )
-            })?;
-        Ok(Results::Written { pk, updated_at })
-    }
-
     /// Deletes a record: replaces its row with a tombstone and removes its index entries.
     ///
     /// # Errors
@@ -255,7 +184,12 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `duplicate-class`, if the new name is taken or built in; `reference-restricted`, if the old name
     /// disappears and has subclasses; those of [`redefine`](Self::redefine).
-    fn change_definition(&mut self, id: RowId, old: Option<String>, new: Option<Definition>) -> Result<()> {
+    pub(super) fn change_definition(
+        &mut self,
+        id: RowId,
+        old: Option<String>,
+        new: Option<Definition>,
+    ) -> Result<()> {
         if old.is_none() && new.is_none() {
             return Ok(());
         }
@@ -290,43 +224,11 @@ impl<T: Storage> Store<T> {
             .with("inherited_by", subclasses))
     }
 
-    /// Adds the membership entries of the new stack to a write set, in place of those of the old stack.
-    /// Defers the check of classes that the record has left.
-    fn stage_membership_change(
-        &mut self,
-        id: RowId,
-        pk: &str,
-        old: &Map<String, Value>,
-        new: &Map<String, Value>,
-        write: &mut WriteSet,
-    ) -> Result<()> {
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        self.derive_members(id, old, &mut before, write)?;
-        self.derive_members(id, new, &mut after, write)?;
-        write.change_entries(before, after);
-        self.defer_reclass_check_of_left_classes(pk, old, new);
-        Ok(())
-    }
-
-    /// Defers the check of references to the record, if it has left a class: a reference may require that
-    /// class.
-    fn defer_reclass_check_of_left_classes(
-        &mut self,
-        pk: &str,
-        old: &Map<String, Value>,
-        new: &Map<String, Value>,
-    ) {
-        let (old, new) = (stack::classes(old), stack::classes(new));
-        if old.iter().any(|class| !new.contains(class)) {
-            self.defer_reclass_check(pk);
-        }
-    }
-
     /// The row id and the row of an active record.
     ///
     /// # Errors
     /// `record-not-found`, or `record-deleted` for a tombstone.
-    fn find_active(&self, pk: &str) -> Result<(RowId, Row)> {
+    pub(super) fn find_active(&self, pk: &str) -> Result<(RowId, Row)> {
         match self.find(pk)? {
             None => Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk)),
             Some((_, Row { state: None, .. })) => {
@@ -356,19 +258,4 @@ pub(super) fn stack_text(stack: &Map<String, Value>, class: Option<&Class>) -> S
 
 fn is_absent(error: &Error) -> bool {
     [ErrorId::RECORD_NOT_FOUND, ErrorId::RECORD_DELETED].contains(error.id())
-}
-
-fn stale_update(pk: String, expected: Timestamp, found: Timestamp) -> Error {
-    Error::new(ErrorId::CONFLICT, "the record has changed since it was read")
-        .with("pk", pk)
-        .with("expected", expected.to_string())
-        .with("found", found.to_string())
-        .with("retryable", true)
-}
-
-/// Merges the stored extras of a record with those of an update, which take precedence.
-fn merge_extras(before: Option<&str>, mut extras: Map<String, Value>) -> Result<Map<String, Value>> {
-    let mut before = before.map_or(Ok(Map::new()), map)?;
-    let value = |key: &str| Some((key.to_owned(), extras.remove(key).or_else(|| before.remove(key))?));
-    Ok(EXTRA_KEYS.into_iter().filter_map(value).collect())
 }

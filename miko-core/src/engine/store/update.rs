@@ -1,0 +1,200 @@
+//! Changes the content of one record inside the running write: by an update, or by edits.
+//!
+//! Each operation makes the new content. The way from there is the same: it is examined, staged in a
+//! [`WriteSet`] and applied, as for a create.
+
+use std::borrow::Cow;
+
+use miko_rpc::{Error, ErrorId, Result};
+use serde_json::{Map, Value};
+
+use crate::class::WriteKind;
+use crate::diagnostics::{FaultList, Place};
+use crate::engine::store::Store;
+use crate::engine::store::index_entries::Derived;
+use crate::engine::store::refusal::RejectedWrite;
+use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
+use crate::query::{self, EditRequest, StackInput, UpdateRequest};
+use crate::record::EXTRA_KEYS;
+use crate::response::Results;
+use crate::stack;
+use crate::storage::ids::RowId;
+use crate::storage::row::{Row, State};
+use crate::storage::write_set::WriteSet;
+use crate::storage::{Storage, corruption};
+use crate::timestamp::Timestamp;
+
+/// What a write changes in a record. What is not given stays as it is stored.
+struct ContentChange {
+    bucket: Option<Map<String, Value>>,
+    stack: Option<StackInput>,
+    /// The extras to replace.
+    extras: Map<String, Value>,
+}
+
+impl ContentChange {
+    fn of_bucket(bucket: Map<String, Value>) -> Self {
+        Self { bucket: Some(bucket), stack: None, extras: Map::new() }
+    }
+}
+
+impl<T: Storage> Store<T> {
+    /// Updates a record. Parts that the request leaves out keep their stored values.
+    ///
+    /// # Errors
+    /// `record-not-found`, `record-deleted`; `conflict`, if the record has changed since `if_updated_at`; all
+    /// faults of the new content together.
+    pub(super) fn update(&mut self, update: UpdateRequest) -> Result<Results> {
+        let UpdateRequest { pk, bucket, stack, extras, if_updated_at } = update;
+        let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
+        let updated_at = self.change_record(id, before, ContentChange { bucket, stack, extras })?;
+        Ok(Results::Written { pk, updated_at })
+    }
+
+    /// Edits the bucket of a record: all edits, or none.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update); `conflict` and `edit-refused` for an edit; `request-too-large`, if the
+    /// values exceed the size limit of the answer.
+    pub(super) fn edit(&mut self, edit: EditRequest) -> Result<Results> {
+        let EditRequest { pk, edits, if_updated_at } = edit;
+        let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
+        let (bucket, values) =
+            query::apply_edits(stored_bucket(&before)?, edits, &|value| self.answer.charge_value(value))
+                .map_err(|error| error.with_all("pk", pk.as_str()))?;
+        let updated_at = self.change_record(id, before, ContentChange::of_bucket(bucket))?;
+        Ok(Results::Edited { pk, updated_at, values })
+    }
+
+    /// Changes the content of an active record, and returns its new `updated_at`.
+    ///
+    /// # Errors
+    /// All faults of the new content together.
+    fn change_record(&mut self, id: RowId, before: Row, change: ContentChange) -> Result<Timestamp> {
+        let ContentChange { bucket, stack, extras } = change;
+        let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
+        let old_stack = map(&old.stack)?;
+        let mut stack = Cow::Owned(match stack {
+            None => old_stack.clone(),
+            Some(StackInput::Primary(class)) => stack::replace_primary(old_stack.clone(), class),
+            Some(StackInput::Whole(stack)) => {
+                let old_shadow = stack::take_shadow(&mut old_stack.clone());
+                stack.into_map(old_shadow)
+            }
+        });
+        let extras = merge_extras(old.extras.as_deref(), extras)?;
+        let pk = before.pk.clone();
+        let mut write = self.transaction.empty_set();
+        // Fast path: without class rules, only memberships are derived from the record.
+        if !self.needs_examination(&old_stack, &extras) && !self.needs_examination(&stack, &extras) {
+            let bucket = bucket.as_ref().map_or_else(|| old.bucket.clone(), text);
+            let state = State { bucket, stack: text(&stack), extras: extras_text(&extras) };
+            let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
+            if old_stack != *stack {
+                self.stage_membership_change(id, &pk, &old_stack, &stack, &mut write)?;
+            }
+            self.apply_record(write, id, (&stack, &Map::new()))?;
+            return Ok(updated_at);
+        }
+        let old_bucket = map(&old.bucket)?;
+        let mut bucket = bucket.unwrap_or_else(|| old_bucket.clone());
+        let before_update = (&old_stack, &old_bucket);
+        let definition = self
+            .examine(&mut stack, &mut bucket, &extras, WriteKind::Update, &Place::Root)
+            .and_then(|definition| {
+                let mut faults = FaultList::default();
+                self.report_changed_joins(before_update, (&stack, &bucket), &mut faults);
+                faults.check().map(|()| definition)
+            })
+            .map_err(|error| {
+                self.with_faults_of_later_phases(
+                    error,
+                    &RejectedWrite::update(id, before_update, (&stack, &bucket)),
+                )
+            })?;
+        if let Some(definition) = &definition {
+            self.advance_time_to_name_release(&definition.name);
+        }
+        let state = State { bucket: text(&bucket), stack: text(&stack), extras: extras_text(&extras) };
+        let updated_at = self.stage_state(id, before, Some(state), &mut write)?;
+        let old_entries = self.derive(id, before_update, &mut write)?.entries;
+        let Derived { entries, references } = self.derive(id, (&stack, &bucket), &mut write)?;
+        write.change_entries(old_entries, entries);
+        self.defer_reference_checks(id, references);
+        self.defer_reclass_check_of_left_classes(&pk, &old_stack, &stack);
+        self.apply_record(write, id, (&stack, &bucket))
+            .and_then(|()| self.change_definition(id, defined_by(&old_stack, &old_bucket), definition))
+            .map_err(|error| {
+                self.with_faults_of_later_phases(
+                    error,
+                    &RejectedWrite::update(id, before_update, (&stack, &bucket)),
+                )
+            })?;
+        Ok(updated_at)
+    }
+
+    /// Adds the membership entries of the new stack to a write set, in place of those of the old stack.
+    /// Defers the check of classes that the record has left.
+    fn stage_membership_change(
+        &mut self,
+        id: RowId,
+        pk: &str,
+        old: &Map<String, Value>,
+        new: &Map<String, Value>,
+        write: &mut WriteSet,
+    ) -> Result<()> {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        self.derive_members(id, old, &mut before, write)?;
+        self.derive_members(id, new, &mut after, write)?;
+        write.change_entries(before, after);
+        self.defer_reclass_check_of_left_classes(pk, old, new);
+        Ok(())
+    }
+
+    /// Defers the check of references to the record, if it has left a class: a reference may require that
+    /// class.
+    fn defer_reclass_check_of_left_classes(
+        &mut self,
+        pk: &str,
+        old: &Map<String, Value>,
+        new: &Map<String, Value>,
+    ) {
+        let (old, new) = (stack::classes(old), stack::classes(new));
+        if old.iter().any(|class| !new.contains(class)) {
+            self.defer_reclass_check(pk);
+        }
+    }
+
+    /// As [`find_active`](Self::find_active), for a write that may have the condition `if_updated_at`.
+    ///
+    /// # Errors
+    /// `conflict`, if the record has another `updated_at`.
+    pub(super) fn find_unchanged(&self, pk: &str, if_updated_at: Option<Timestamp>) -> Result<(RowId, Row)> {
+        let found = self.find_active(pk)?;
+        match if_updated_at.filter(|expected| *expected != found.1.updated_at) {
+            Some(expected) => Err(stale_write(pk, expected, found.1.updated_at)),
+            None => Ok(found),
+        }
+    }
+}
+
+/// The stored bucket of an active record.
+fn stored_bucket(row: &Row) -> Result<Map<String, Value>> {
+    let state = row.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
+    map(&state.bucket)
+}
+
+fn stale_write(pk: &str, expected: Timestamp, found: Timestamp) -> Error {
+    Error::new(ErrorId::CONFLICT, "the record has changed since it was read")
+        .with("pk", pk)
+        .with("expected", expected.to_string())
+        .with("found", found.to_string())
+        .with("retryable", true)
+}
+
+/// Merges the stored extras of a record with those of an update, which take precedence.
+fn merge_extras(before: Option<&str>, mut extras: Map<String, Value>) -> Result<Map<String, Value>> {
+    let mut before = before.map_or(Ok(Map::new()), map)?;
+    let value = |key: &str| Some((key.to_owned(), extras.remove(key).or_else(|| before.remove(key))?));
+    Ok(EXTRA_KEYS.into_iter().filter_map(value).collect())
+}

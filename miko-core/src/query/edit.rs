@@ -1,0 +1,233 @@
+//! Edits of a bucket, and their parser.
+
+mod apply;
+
+use miko_rpc::{ErrorId, ErrorItem};
+use serde_json::{Map, Number, Value};
+
+use crate::diagnostics::readers::{self, refuse, refuse_type};
+use crate::diagnostics::{Faults, Place};
+use crate::json;
+use crate::query::step::{PathStep, read_steps};
+
+pub(crate) use apply::apply;
+
+/// The maximal number of edits in one list. A longer list is refused with `request-too-large`.
+pub const MAX_EDITS: usize = 10_000;
+
+/// The number of levels to which arrays and objects may nest in a bucket, the bucket included.
+const BUCKET_DEPTH: usize = json::MAX_DEPTH - 1;
+
+/// One edit: an operation at a place of a bucket.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Edit {
+    /// The steps down from the bucket. Without a step, the place is the bucket itself.
+    pub(crate) path: Vec<PathStep>,
+    pub(crate) operation: Operation,
+}
+
+/// What an edit does at its place.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Operation {
+    /// Replaces the value.
+    Set(Value),
+    /// Sets the value if it is absent.
+    Default(Value),
+    Remove,
+    /// Adds a number.
+    Increment(Number),
+    /// Adds an element at the end of an array.
+    Push(Value),
+    /// Takes the last element of an array.
+    Pop,
+    /// Takes the first element of an array.
+    Shift,
+    /// Adds an element at the beginning of an array.
+    Unshift(Value),
+    /// Adds an element to an array that has none equal to it.
+    Add(Value),
+    /// Removes the elements of an array that are equal to this value.
+    Discard(Value),
+    /// Merges an object into the value, by RFC 7396.
+    Merge(Map<String, Value>),
+    /// Demands that the value equals this one. Null equals an absent value.
+    Test(Value),
+}
+
+/// The names of the operations, in the order of error messages.
+const OPERATIONS: [&str; 12] = [
+    "set",
+    "default",
+    "remove",
+    "increment",
+    "push",
+    "pop",
+    "shift",
+    "unshift",
+    "add",
+    "discard",
+    "merge",
+    "test",
+];
+
+/// Reads a list of edits.
+pub(super) fn read_edits(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<Edit>> {
+    let list = match value {
+        Value::Array(list) => list,
+        other => return refuse_type(faults, place, "an array of edits", &other),
+    };
+    if list.is_empty() {
+        return refuse(faults, place.wrong_value("one edit or more", list));
+    }
+    if list.len() > MAX_EDITS {
+        let message = format!("a list has at most {MAX_EDITS} edits: send several requests");
+        let item = place.with_pointer(ErrorItem::new(ErrorId::REQUEST_TOO_LARGE, message));
+        return refuse(faults, item.with("allowed", MAX_EDITS).with("found", list.len()));
+    }
+    let mut edits = Vec::with_capacity(list.len());
+    for (index, edit) in list.into_iter().enumerate() {
+        // Reading continues after a fault, to report those of the other edits.
+        edits.extend(Edit::read(edit, &Place::Index(place, index), faults));
+    }
+    Some(edits)
+}
+
+impl Edit {
+    fn read(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        let mut members = match value {
+            Value::Object(members) => members,
+            other => return refuse(faults, place.wrong_type("an edit (an object)", &other)),
+        };
+        let path = match members.shift_remove("path") {
+            Some(path) => read_path(path, &Place::Key(place, "path"), faults),
+            None => refuse(faults, place.fault("an edit needs a `path`").with("missing_fields", ["path"])),
+        };
+        let (name, operand) = sole_operation(members, place, faults)?;
+        let operation = Operation::read(&name, operand, &Place::Key(place, &name), faults);
+        let edit = Self { path: path?, operation: operation? };
+        edit.check_whole_bucket(&name, place, faults)?;
+        edit.check_depth(&Place::Key(place, &name), faults)?;
+        Some(edit)
+    }
+
+    /// Refuses an empty path where an operation does not apply to the bucket as a whole.
+    fn check_whole_bucket(&self, name: &str, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
+        let takes_bucket = matches!(self.operation, Operation::Merge(_) | Operation::Test(_));
+        if takes_bucket || !self.path.is_empty() {
+            return Some(());
+        }
+        let message = format!(
+            "`{name}` needs a path of at least one step; only `merge` and `test` take the bucket as a whole"
+        );
+        refuse(faults, Place::Key(place, "path").fault(message))
+    }
+
+    /// Refuses an operand that would nest too deep in the bucket.
+    fn check_depth(&self, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
+        use Operation::{Add, Default, Push, Set, Unshift};
+        let (operand, levels_above) = match &self.operation {
+            Set(value) | Default(value) => (value, self.path.len()),
+            Push(value) | Unshift(value) | Add(value) => (value, self.path.len() + 1),
+            // Its levels are those of the request, which are fewer with a path.
+            Operation::Merge(patch) => return check_members(patch, self.path.len() + 1, place, faults),
+            _ => return Some(()),
+        };
+        if nests_within(operand, levels_above) { Some(()) } else { refuse(faults, too_deep(place)) }
+    }
+}
+
+/// Refuses members that would nest too deep below `levels_above` levels.
+fn check_members(
+    members: &Map<String, Value>,
+    levels_above: usize,
+    place: &Place<'_>,
+    faults: &mut Faults,
+) -> Option<()> {
+    if members.values().all(|member| nests_within(member, levels_above)) {
+        Some(())
+    } else {
+        refuse(faults, too_deep(place))
+    }
+}
+
+/// Whether a value that has `levels_above` arrays and objects around it nests within the depth of a bucket.
+fn nests_within(value: &Value, levels_above: usize) -> bool {
+    match BUCKET_DEPTH.checked_sub(levels_above) {
+        None => false,
+        Some(0) => !matches!(value, Value::Array(_) | Value::Object(_)),
+        Some(levels) => !json::nests_deeper_than(value, levels),
+    }
+}
+
+fn too_deep(place: &Place<'_>) -> ErrorItem {
+    place.fault(format!("arrays and objects may nest {BUCKET_DEPTH} deep in a bucket"))
+}
+
+/// The members of an edit beside its path: exactly one operation, with its operand.
+fn sole_operation(
+    members: Map<String, Value>,
+    place: &Place<'_>,
+    faults: &mut Faults,
+) -> Option<(String, Value)> {
+    let unknown: Vec<String> =
+        members.keys().filter(|key| !OPERATIONS.contains(&key.as_str())).cloned().collect();
+    if !unknown.is_empty() {
+        let message = format!("there is no operation `{}`", unknown.join("`, `"));
+        let item = place.fault(message).with("unknown_fields", unknown);
+        return refuse(faults, item.with("allowed", OPERATIONS.to_vec()));
+    }
+    if members.len() != 1 {
+        let found: Vec<String> = members.keys().cloned().collect();
+        let item = place.fault("an edit has exactly one operation beside its `path`");
+        return refuse(faults, item.with("allowed", OPERATIONS.to_vec()).with("found", found));
+    }
+    members.into_iter().next()
+}
+
+impl Operation {
+    fn read(name: &str, operand: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        Some(match name {
+            "set" => Self::Set(operand),
+            "default" => Self::Default(operand),
+            "push" => Self::Push(operand),
+            "unshift" => Self::Unshift(operand),
+            "add" => Self::Add(operand),
+            "discard" => Self::Discard(operand),
+            "test" => Self::Test(operand),
+            "increment" => Self::Increment(number(operand, place, faults)?),
+            "merge" => Self::Merge(readers::object(operand, place, faults)?),
+            "remove" => flag(&operand, place, faults).map(|()| Self::Remove)?,
+            "pop" => flag(&operand, place, faults).map(|()| Self::Pop)?,
+            _ => flag(&operand, place, faults).map(|()| Self::Shift)?,
+        })
+    }
+}
+
+fn number(operand: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Number> {
+    match operand {
+        Value::Number(number) => Some(number),
+        other => refuse_type(faults, place, "a number", &other),
+    }
+}
+
+/// The operand of an operation that needs none: `true`.
+fn flag(operand: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<()> {
+    match operand {
+        Value::Bool(true) => Some(()),
+        Value::Bool(false) => refuse(faults, place.wrong_value("true", false)),
+        other => refuse_type(faults, place, "true", other),
+    }
+}
+
+/// Reads the path of an edit. No value is deeper in a bucket than the longest path.
+fn read_path(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Vec<PathStep>> {
+    let elements = match value {
+        Value::Array(elements) => elements,
+        other => return refuse_type(faults, place, "an array of keys and indices", &other),
+    };
+    if elements.len() > BUCKET_DEPTH {
+        let message = format!("a path has at most {BUCKET_DEPTH} steps: a bucket nests no deeper");
+        return refuse(faults, place.fault(message).with("found", elements.len()));
+    }
+    read_steps(elements, place, faults)
+}

@@ -1,0 +1,294 @@
+//! Applies edits to a bucket.
+
+use miko_rpc::{Error, ErrorId, ErrorItem, Result};
+use serde_json::map::Entry;
+use serde_json::{Map, Number, Value};
+
+use crate::diagnostics::{Place, abbreviate};
+use crate::json::{self, NoSum, type_name};
+use crate::query::edit::{Edit, Operation};
+use crate::query::step::PathStep;
+
+/// Reports a value that becomes a part of the answer.
+type Charge<'c> = &'c dyn Fn(&Value) -> Result<()>;
+
+/// Applies edits in order. Returns the new bucket, and for each edit the value that it has read, replaced or
+/// made:
+///
+/// | operation | value |
+/// | --- | --- |
+/// | `set`, `default`, `remove`, `merge`, `test` | the one before, null if it was absent |
+/// | `increment` | the sum |
+/// | `push`, `unshift` | the new number of elements |
+/// | `pop`, `shift` | the element, null if there is none |
+/// | `add`, `discard` | whether it changed the array |
+///
+/// # Errors
+/// `conflict` for a `test` that fails, `edit-refused` for an edit that does not fit the bucket, both with the
+/// place of the edit; that of `charge`. The first one ends the list, since the edits after it build on it.
+pub(crate) fn apply(
+    bucket: Map<String, Value>,
+    edits: Vec<Edit>,
+    charge: Charge<'_>,
+) -> Result<(Map<String, Value>, Vec<Value>)> {
+    let mut root = Value::Object(bucket);
+    let mut values = Vec::with_capacity(edits.len());
+    for (index, Edit { path, operation }) in edits.into_iter().enumerate() {
+        match operation.run(&mut root, &path, charge) {
+            Ok(value) => values.push(value),
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::Refused(fault)) => return Err(placed(fault, index, &path).into()),
+        }
+    }
+    match root {
+        Value::Object(bucket) => Ok((bucket, values)),
+        _ => Err(Error::new(ErrorId::INTERNAL, "an edit has made a bucket something else than an object")),
+    }
+}
+
+/// Adds the place of the edit in the request, and the path of its value in the bucket.
+fn placed(fault: ErrorItem, index: usize, path: &[PathStep]) -> ErrorItem {
+    let list = Place::Key(&Place::Root, "edits");
+    let path: Value = path.iter().map(PathStep::to_json).collect();
+    Place::Index(&list, index).with_pointer(fault).with("path", path)
+}
+
+/// Why an edit was not applied.
+enum Stop {
+    Refused(ErrorItem),
+    Failed(Error),
+}
+
+impl From<ErrorItem> for Stop {
+    fn from(fault: ErrorItem) -> Self {
+        Self::Refused(fault)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Operation {
+    /// Applies the operation to the value at `path`. Returns the value for the answer.
+    fn run(self, root: &mut Value, path: &[PathStep], charge: Charge<'_>) -> Result<Value, Stop> {
+        match self {
+            Self::Set(value) => {
+                let slot = reach(root, path)?;
+                charge(slot.value)?;
+                Ok(std::mem::replace(slot.value, value))
+            }
+            Self::Default(value) => {
+                let slot = reach(root, path)?;
+                if slot.is_new {
+                    *slot.value = value;
+                    return Ok(Value::Null);
+                }
+                answer(slot.value, charge)
+            }
+            Self::Remove => {
+                let removed = remove(root, path).unwrap_or_default();
+                charge(&removed)?;
+                Ok(removed)
+            }
+            Self::Increment(by) => {
+                let slot = reach(root, path)?;
+                if slot.is_new {
+                    *slot.value = 0.into();
+                }
+                let Value::Number(number) = &*slot.value else { return Err(misfit("a number", slot.value)) };
+                *slot.value =
+                    json::sum(number, &by).map_err(|no_sum| no_sum_fault(no_sum, number, &by))?.into();
+                answer(slot.value, charge)
+            }
+            Self::Push(element) => {
+                let items = array_or_new(reach(root, path)?)?;
+                items.push(element);
+                Ok(items.len().into())
+            }
+            Self::Unshift(element) => {
+                let items = array_or_new(reach(root, path)?)?;
+                items.insert(0, element);
+                Ok(items.len().into())
+            }
+            Self::Pop => take_element(root, path, Vec::pop, charge),
+            Self::Shift => {
+                let first = |items: &mut Vec<Value>| (!items.is_empty()).then(|| items.remove(0));
+                take_element(root, path, first, charge)
+            }
+            Self::Add(element) => {
+                let items = array_or_new(reach(root, path)?)?;
+                let is_new = !items.iter().any(|item| json::equal(item, &element));
+                if is_new {
+                    items.push(element);
+                }
+                Ok(is_new.into())
+            }
+            Self::Discard(element) => {
+                let Some(items) = find(root, path).map(array).transpose()? else { return Ok(false.into()) };
+                let before = items.len();
+                items.retain(|item| !json::equal(item, &element));
+                Ok((items.len() < before).into())
+            }
+            Self::Merge(patch) => {
+                let slot = reach(root, path)?;
+                let before = answer(slot.value, charge)?;
+                if slot.is_new {
+                    *slot.value = Value::Object(Map::new());
+                }
+                let Value::Object(object) = slot.value else { return Err(misfit("an object", slot.value)) };
+                json::merge(object, patch);
+                Ok(before)
+            }
+            Self::Test(expected) => {
+                let found = find(root, path).map_or(&Value::Null, |found| found);
+                if json::equal(found, &expected) {
+                    answer(found, charge)
+                } else {
+                    Err(conflict(&expected, found))
+                }
+            }
+        }
+    }
+}
+
+/// A copy of a value for the answer.
+fn answer(value: &Value, charge: Charge<'_>) -> Result<Value, Stop> {
+    charge(value)?;
+    Ok(value.clone())
+}
+
+/// The value at a path. A new one, for which there was a place only, is null.
+struct Slot<'v> {
+    value: &'v mut Value,
+    is_new: bool,
+}
+
+/// The value at `path`. Missing parents become objects.
+fn reach<'v>(root: &'v mut Value, path: &[PathStep]) -> Result<Slot<'v>, Stop> {
+    let mut slot = Slot { value: root, is_new: false };
+    for step in path {
+        if slot.is_new {
+            *slot.value = Value::Object(Map::new());
+        }
+        slot = child(slot.value, step)?;
+    }
+    Ok(slot)
+}
+
+/// The value one step down. The key of an object, and the index after the last of an array, may be new.
+fn child<'v>(parent: &'v mut Value, step: &PathStep) -> Result<Slot<'v>, Stop> {
+    match (parent, step) {
+        (Value::Object(members), PathStep::Key(key)) => Ok(match members.entry(key.as_str()) {
+            Entry::Occupied(member) => Slot { value: member.into_mut(), is_new: false },
+            Entry::Vacant(place) => Slot { value: place.insert(Value::Null), is_new: true },
+        }),
+        (Value::Array(items), PathStep::Index(index)) => {
+            let length = items.len();
+            let is_new = *index == length as u64;
+            if is_new {
+                items.push(Value::Null);
+            }
+            match usize::try_from(*index).ok().and_then(|index| items.get_mut(index)) {
+                Some(value) => Ok(Slot { value, is_new }),
+                None => Err(beyond_end(*index, length).into()),
+            }
+        }
+        (parent, PathStep::Key(key)) => Err(no_step(&format!("the key {key:?}"), "an object", parent).into()),
+        (parent, PathStep::Index(index)) => {
+            Err(no_step(&format!("the index {index}"), "an array", parent).into())
+        }
+    }
+}
+
+/// The value at `path`, if it is present.
+fn find<'v>(root: &'v mut Value, path: &[PathStep]) -> Option<&'v mut Value> {
+    path.iter().try_fold(root, |value, step| match (value, step) {
+        (Value::Object(members), PathStep::Key(key)) => members.get_mut(key),
+        (Value::Array(items), PathStep::Index(index)) => items.get_mut(usize::try_from(*index).ok()?),
+        _ => None,
+    })
+}
+
+/// Removes the value at `path`, if it is present.
+fn remove(root: &mut Value, path: &[PathStep]) -> Option<Value> {
+    let (last, parents) = path.split_last()?;
+    match (find(root, parents)?, last) {
+        (Value::Object(members), PathStep::Key(key)) => members.shift_remove(key),
+        (Value::Array(items), PathStep::Index(index)) => {
+            let index = usize::try_from(*index).ok().filter(|index| *index < items.len())?;
+            Some(items.remove(index))
+        }
+        _ => None,
+    }
+}
+
+/// Takes an element out of the array at `path`. Null if there is none.
+fn take_element(
+    root: &mut Value,
+    path: &[PathStep],
+    take: impl FnOnce(&mut Vec<Value>) -> Option<Value>,
+    charge: Charge<'_>,
+) -> Result<Value, Stop> {
+    let Some(items) = find(root, path).map(array).transpose()? else { return Ok(Value::Null) };
+    let element = take(items).unwrap_or_default();
+    charge(&element)?;
+    Ok(element)
+}
+
+fn array(value: &mut Value) -> Result<&mut Vec<Value>, Stop> {
+    match value {
+        Value::Array(items) => Ok(items),
+        other => Err(misfit("an array", other)),
+    }
+}
+
+fn array_or_new(slot: Slot<'_>) -> Result<&mut Vec<Value>, Stop> {
+    if slot.is_new {
+        *slot.value = Value::Array(Vec::new());
+    }
+    array(slot.value)
+}
+
+fn refused(message: impl Into<String>) -> ErrorItem {
+    ErrorItem::new(ErrorId::EDIT_REFUSED, message)
+}
+
+/// The value is not of the type of the operation.
+fn misfit(expected: &str, found: &Value) -> Stop {
+    let found = type_name(found);
+    refused(format!("the value at the path is not {expected}"))
+        .with("expected", expected)
+        .with("found", found)
+        .into()
+}
+
+/// The path leads into a value of another type.
+fn no_step(step: &str, expected: &str, found: &Value) -> ErrorItem {
+    let message =
+        format!("the path has {step} where the bucket does not have {expected}; set the parent first");
+    refused(message).with("expected", expected).with("found", type_name(found))
+}
+
+fn beyond_end(index: u64, length: usize) -> ErrorItem {
+    let message =
+        format!("an array of {length} elements has no index {index}; the index {length} adds an element");
+    refused(message).with("expected", format!("an index of at most {length}")).with("found", index)
+}
+
+fn no_sum_fault(no_sum: NoSum, number: &Number, by: &Number) -> ErrorItem {
+    let message = match no_sum {
+        NoSum::Overflow => "the sum is outside the range of numbers: integers are kept from -2^63 to 2^64-1",
+        NoSum::Inexact => "the sum would lose digits: one number is a float, and no float equals the other",
+    };
+    refused(message).with("found", number.clone()).with("increment", by.clone())
+}
+
+/// The `test` of a value fails.
+fn conflict(expected: &Value, found: &Value) -> Stop {
+    let message = "the value is not the expected one: read the record and try again";
+    let item = ErrorItem::new(ErrorId::CONFLICT, message).with("expected", abbreviate(expected));
+    item.with("found", abbreviate(found)).with("retryable", true).into()
+}
