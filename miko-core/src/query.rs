@@ -50,7 +50,7 @@ pub(crate) use sort::{SortBy, SortKey, SortPath, compare_sort_keys};
 pub(crate) use step::{PathStep, path_text};
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
-pub(crate) use write::{CreateRequest, DeleteRequest, EditRequest, StackInput, UpdateRequest};
+pub(crate) use write::{CreateRequest, DeleteRequest, EditRequest, PatchRequest, StackInput, UpdateRequest};
 
 /// A Q0 request: a JSON object.
 ///
@@ -65,12 +65,13 @@ pub(crate) enum Request {
     Select(SelectRequest),
     Create(CreateRequest),
     Update(UpdateRequest),
+    Patch(PatchRequest),
     Edit(EditRequest),
     Delete(DeleteRequest),
 }
 
 /// The actions of Q0 that this version supports.
-const ACTIONS: [&str; 5] = ["select", "create", "update", "edit", "delete"];
+const ACTIONS: [&str; 6] = ["select", "create", "update", "patch", "edit", "delete"];
 
 /// The actions of Q0 that this version does not support.
 const UNSUPPORTED_ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
@@ -127,6 +128,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
     let request = match action.as_str() {
         Some("create") => CreateRequest::read(&mut fields).map(Request::Create),
         Some("update") => UpdateRequest::read(&mut fields).map(Request::Update),
+        Some("patch") => PatchRequest::read(&mut fields).map(Request::Patch),
         Some("edit") => EditRequest::read(&mut fields).map(Request::Edit),
         Some("delete") => DeleteRequest::read(&mut fields).map(Request::Delete),
         _ => {

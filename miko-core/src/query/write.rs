@@ -32,6 +32,14 @@ pub(crate) struct UpdateRequest {
     pub(crate) if_updated_at: Option<Timestamp>,
 }
 
+/// A request to merge an object into the bucket of a record.
+#[derive(Debug)]
+pub(crate) struct PatchRequest {
+    pub(crate) pk: String,
+    pub(crate) bucket: Map<String, Value>,
+    pub(crate) if_updated_at: Option<Timestamp>,
+}
+
 /// A request to edit the bucket of a record.
 #[derive(Debug)]
 pub(crate) struct EditRequest {
@@ -63,6 +71,7 @@ impl StackInput {
 pub(crate) struct DeleteRequest {
     pub(crate) pk: String,
     pub(crate) if_exists: bool,
+    pub(crate) if_updated_at: Option<Timestamp>,
 }
 
 impl CreateRequest {
@@ -120,6 +129,16 @@ impl UpdateRequest {
     }
 }
 
+impl PatchRequest {
+    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
+        fields.refuse_unsupported("transaction");
+        let pk = fields.read_required("pk", readers::string);
+        let bucket = fields.read_required("bucket", readers::object);
+        let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
+        Some(Self { pk: pk?, bucket: bucket?, if_updated_at })
+    }
+}
+
 impl EditRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_unsupported("transaction");
@@ -135,7 +154,8 @@ impl DeleteRequest {
         fields.refuse_unsupported("transaction");
         let pk = fields.read_required("pk", readers::string);
         let if_exists = fields.read("if_exists", readers::boolean).unwrap_or(false);
-        Some(Self { pk: pk?, if_exists })
+        let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
+        Some(Self { pk: pk?, if_exists, if_updated_at })
     }
 }
 

@@ -177,15 +177,58 @@ fn a_test_that_fails_is_a_conflict_that_can_be_tried_again() {
 }
 
 #[test]
-fn a_conditional_edit_fails_after_another_write() {
+fn a_conditional_write_fails_after_another_write() {
     let db = db();
     let pk = create(&db, json!({}));
-    let mut request = edit(&pk, json!([{"path": ["n"], "increment": 1}]));
+    let requests = [
+        edit(&pk, json!([{"path": ["n"], "increment": 1}])),
+        json!({"action": "patch", "pk": pk, "bucket": {"n": 7}}),
+        json!({"action": "delete", "pk": pk}),
+        json!({"action": "delete", "pk": pk, "if_exists": true}),
+    ];
+    let seen = read(&db, &pk).updated_at.to_string();
+    run(&db, requests[0].clone());
+    for mut request in requests {
+        request["if_updated_at"] = seen.as_str().into();
+        let error = failure(&db, request.clone());
+        assert_eq!(ids(&error), [ErrorId::CONFLICT], "{request}");
+        assert_eq!(error.items()[0].details["retryable"], true);
+        assert_eq!(error.items()[0].details["expected"], seen);
+    }
+    let mut request = json!({"action": "delete", "pk": pk, "if_exists": true});
     request["if_updated_at"] = read(&db, &pk).updated_at.to_string().into();
-    run(&db, request.clone());
-    let error = failure(&db, request);
-    assert_eq!(ids(&error), [ErrorId::CONFLICT]);
-    assert_eq!(error.items()[0].details["retryable"], true);
+    for deleted in [true, false] {
+        let results = db.q0(request.clone()).unwrap().results;
+        assert_eq!(results, Results::Deleted { pk: pk.clone(), deleted });
+    }
+}
+
+#[test]
+fn a_patch_leaves_what_it_does_not_name() {
+    let db = db();
+    let bucket = json!({"name": "Kirk", "ship": {"name": "Enterprise", "decks": [1, 2]}, "rank": "Captain"});
+    let pk = run(&db, json!({"action": "create", "class": "a.b/c", "comment": "kept", "bucket": bucket}));
+    let before = read(&db, &pk);
+    let patch = json!({"ship": {"decks": [3], "name": null}, "rank": null, "age": 34});
+    let response = db.q0(json!({"action": "patch", "pk": pk, "bucket": patch})).unwrap();
+    let after = read(&db, &pk);
+    assert_eq!(response.results, Results::Written { pk, updated_at: after.updated_at });
+    assert_eq!(after.bucket.as_str(), r#"{"name":"Kirk","ship":{"decks":[3]},"age":34}"#);
+    assert_eq!((after.stack, after.extras), (before.stack, before.extras));
+}
+
+#[test]
+fn a_patch_is_validated_as_an_update_is() {
+    let db = db();
+    let fields = json!({"n": {"class": "number", "required": true}});
+    db.import_schema(json!({"classes": {"a.b/x": {"fields": fields}}})).unwrap();
+    let pk = run(&db, json!({"action": "create", "class": "a.b/x", "bucket": {"n": 1}}));
+    for bucket in [json!({"n": null}), json!({"n": "x"})] {
+        let error = failure(&db, json!({"action": "patch", "pk": pk, "bucket": bucket}));
+        assert_eq!(ids(&error), [ErrorId::VALIDATION_FAILED]);
+    }
+    run(&db, json!({"action": "patch", "pk": pk, "bucket": {"m": 2}}));
+    assert_eq!(read(&db, &pk).bucket.as_str(), r#"{"n":1,"m":2}"#);
 }
 
 #[test]

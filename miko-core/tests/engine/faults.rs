@@ -45,7 +45,7 @@ fn a_request_is_an_object_with_a_known_action() {
     check(json!({}), json!([{"pointer": "", "missing_fields": ["action"]}]));
     check(json!({"class": "foo.com/x"}), json!([{"pointer": "", "missing_fields": ["action"]}]));
     check(json!({"action": 1}), json!([wrong("/action", "a string", "number")]));
-    let known = "one of select, create, update, edit, delete";
+    let known = "one of select, create, update, patch, edit, delete";
     check(json!({"action": "oops"}), json!([wrong("/action", known, "oops")]));
 }
 
@@ -94,11 +94,25 @@ fn all_faults_of_a_request_are_reported_together() {
         ]),
     );
     check(
-        json!({"action": "delete", "pk": 7, "if_exists": 1, "bucket": {}}),
+        json!({"action": "delete", "pk": 7, "if_exists": 1, "bucket": {}, "if_updated_at": 5}),
         json!([
             wrong("/pk", "a string", "number"),
             wrong("/if_exists", "a boolean", "number"),
+            wrong("/if_updated_at", "a string", "number"),
             {"pointer": "", "unknown_fields": ["bucket"]},
+        ]),
+    );
+}
+
+#[test]
+fn a_patch_has_a_pk_and_an_object() {
+    check(
+        json!({"action": "patch", "bucket": [1], "class": "a.b/c", "if_updated_at": "now"}),
+        json!([
+            wrong("/bucket", "an object", "array"),
+            wrong("/if_updated_at", "a timestamp such as 2026-04-21T14:32:00.123Z", "now"),
+            {"pointer": "", "missing_fields": ["pk"]},
+            {"pointer": "", "unknown_fields": ["class"]},
         ]),
     );
 }
@@ -189,7 +203,7 @@ fn a_path_has_steps() {
 fn unsupported_keys_are_refused_and_not_ignored() {
     let select = json!({"action": "select", "transaction": []});
     check(select, json!([{"pointer": "/transaction", "field": "transaction"}]));
-    for action in ["create", "update", "edit", "delete"] {
+    for action in ["create", "update", "patch", "edit", "delete"] {
         let request = json!({"action": action, "pk": "x", "bucket": {}, "transaction": "t"});
         assert!(
             failure(&db(), request)

@@ -13,6 +13,7 @@ use crate::support::{Local, cases, db};
 enum Step {
     Create,
     Update(usize),
+    Edit(usize),
     Delete(usize),
     Read(usize),
     ReadMany(Vec<usize>),
@@ -39,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Create),
         4 => any_record().prop_map(Step::Update),
+        2 => any_record().prop_map(Step::Edit),
         1 => any_record().prop_map(Step::Delete),
         6 => any_record().prop_map(Step::Read),
         3 => some().prop_map(Step::ReadMany),
@@ -105,6 +107,16 @@ impl Run {
                 assert_eq!(updated, self.is_active(&pk));
                 if updated {
                     self.model.insert(pk, Some(self.bucket()));
+                }
+            }
+            Step::Edit(record) => {
+                let pk = self.pk(*record).to_owned();
+                let edits = json!([{"path": ["step"], "increment": 1}]);
+                let edited = self.db.q0(json!({"action": "edit", "pk": pk, "edits": edits}));
+                assert_eq!(edited.is_ok(), self.is_active(&pk));
+                if let (Ok(edited), Some(mut bucket)) = (edited, self.expect(&pk)) {
+                    bucket["step"] = edited.into_values().unwrap().remove(0);
+                    self.model.insert(pk, Some(bucket));
                 }
             }
             Step::Delete(record) => {

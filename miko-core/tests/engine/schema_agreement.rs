@@ -227,13 +227,13 @@ proptest! {
 
     #[test]
     fn requests(
-        action in select(vec!["select", "create", "update", "edit", "delete"]),
+        action in select(vec!["select", "create", "update", "patch", "edit", "delete"]),
         keys in proptest::collection::vec(request_key(), 0..4),
     ) {
         let mut request = Map::from_iter([("action".to_owned(), json!(action))]);
         request.extend(match action {
             "create" => vec![("bucket".to_owned(), json!({}))],
-            "update" => vec![("pk".to_owned(), json!("x")), ("bucket".to_owned(), json!({}))],
+            "update" | "patch" => vec![("pk".to_owned(), json!("x")), ("bucket".to_owned(), json!({}))],
             "edit" => {
                 vec![("pk".to_owned(), json!("x")), ("edits".to_owned(), json!([{"path": ["a"], "set": 1}]))]
             }

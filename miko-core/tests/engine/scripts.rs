@@ -26,6 +26,16 @@ enum Call {
         n: Option<Value>,
         to: Option<Nth>,
     },
+    /// Names `n` and `to`, and leaves the one that is `None`.
+    Patch {
+        record: Nth,
+        n: Option<Value>,
+        to: Option<Nth>,
+    },
+    Edit {
+        record: Nth,
+        edit: NumberEdit,
+    },
     Reclass {
         record: Nth,
         class: &'static str,
@@ -36,6 +46,44 @@ enum Call {
     /// Redefines the base class.
     Define(Rule),
     Batch(Vec<Call>),
+}
+
+/// An edit of `n`.
+#[derive(Debug, Clone)]
+enum NumberEdit {
+    Set(Value),
+    Remove,
+    Increment(u8),
+    /// Sets 2, if it is the value.
+    Swap(Value),
+}
+
+impl NumberEdit {
+    fn edits(&self) -> Value {
+        match self {
+            Self::Set(n) => json!([{"path": ["n"], "set": n}]),
+            Self::Remove => json!([{"path": ["n"], "remove": true}]),
+            Self::Increment(by) => json!([{"path": ["n"], "increment": by}]),
+            Self::Swap(n) => json!([{"path": ["n"], "test": n}, {"path": ["n"], "set": 2}]),
+        }
+    }
+
+    fn apply(&self, n: &Option<Value>) -> Result<Option<Value>, ErrorId> {
+        match (self, n) {
+            (Self::Set(n), _) => Ok(Some(n.clone())),
+            (Self::Remove, _) => Ok(None),
+            (Self::Increment(by), None) => Ok(Some((*by).into())),
+            (Self::Increment(by), Some(n)) => {
+                let integer = n.as_u64().map(|n| (n + u64::from(*by)).into());
+                let sum = integer.or_else(|| Some((n.as_f64()? + f64::from(*by)).into()));
+                sum.map(Some).ok_or(ErrorId::EDIT_REFUSED)
+            }
+            (Self::Swap(expected), found) => {
+                let is_same = found.as_ref().is_some_and(|found| miko_core::json::equal(found, expected));
+                if is_same { Ok(Some(json!(2))) } else { Err(ErrorId::CONFLICT) }
+            }
+        }
+    }
 }
 
 /// The rule of the base class for `n`.
@@ -87,6 +135,12 @@ impl Call {
             Self::Update { record, n, to } => {
                 json!({"action": "update", "pk": pk(*record), "bucket": bucket(n, to)})
             }
+            Self::Patch { record, n, to } => {
+                json!({"action": "patch", "pk": pk(*record), "bucket": bucket(n, to)})
+            }
+            Self::Edit { record, edit } => {
+                json!({"action": "edit", "pk": pk(*record), "edits": edit.edits()})
+            }
             Self::Reclass { record, class } => json!({"action": "update", "pk": pk(*record), "class": class}),
             Self::Delete { record } => json!({"action": "delete", "pk": pk(*record)}),
             Self::Define(_) | Self::Batch(_) => Value::Null,
@@ -96,19 +150,27 @@ impl Call {
 
 fn call() -> impl Strategy<Value = Call> {
     let one = || {
-        let n = || {
-            let value = prop_oneof![
+        let value = || {
+            prop_oneof![
                 4 => (0..3u8).prop_map(Value::from),
                 1 => Just(json!("x")),
                 1 => Just(json!(1.0)),
-            ];
-            prop::option::weighted(0.8, value)
+            ]
         };
+        let n = || prop::option::weighted(0.8, value());
+        let edit = prop_oneof![
+            value().prop_map(NumberEdit::Set),
+            Just(NumberEdit::Remove),
+            (0..3u8).prop_map(NumberEdit::Increment),
+            value().prop_map(NumberEdit::Swap),
+        ];
         let to = || prop::option::weighted(0.4, 0..8usize);
         let class = || prop::sample::select(&CLASSES[..]);
         prop_oneof![
             6 => (class(), n(), to()).prop_map(|(class, n, to)| Call::Create { class, n, to }),
             4 => (0..8usize, n(), to()).prop_map(|(record, n, to)| Call::Update { record, n, to }),
+            2 => (0..8usize, n(), to()).prop_map(|(record, n, to)| Call::Patch { record, n, to }),
+            3 => (0..8usize, edit).prop_map(|(record, edit)| Call::Edit { record, edit }),
             2 => (0..8usize, class()).prop_map(|(record, class)| Call::Reclass { record, class }),
             3 => (0..8usize).prop_map(|record| Call::Delete { record }),
         ]
@@ -183,6 +245,17 @@ impl Model {
             Call::Update { record, n, to } => {
                 let found = self.active(name(*record))?;
                 (found.n, found.to) = (n.clone(), to.map(name));
+                self.check(*record)
+            }
+            Call::Patch { record, n, to } => {
+                let found = self.active(name(*record))?;
+                found.n = n.clone().or(found.n.take());
+                found.to = to.map(name).or(found.to);
+                self.check(*record)
+            }
+            Call::Edit { record, edit } => {
+                let found = self.active(name(*record))?;
+                found.n = edit.apply(&found.n)?;
                 self.check(*record)
             }
             Call::Reclass { record, class } => {

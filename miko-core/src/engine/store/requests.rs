@@ -120,6 +120,7 @@ impl<T: Storage> Store<T> {
             Request::Update(update) => {
                 update.stack.as_ref().is_some_and(defines) || self.is_definition(&update.pk)
             }
+            Request::Patch(patch) => self.is_definition(&patch.pk),
             Request::Edit(edit) => self.is_definition(&edit.pk),
             Request::Delete(delete) => self.is_definition(&delete.pk),
         }
@@ -138,6 +139,7 @@ impl<T: Storage> Store<T> {
             Request::Select(select) => self.select(&select),
             Request::Create(create) => self.create(create),
             Request::Update(update) => self.update(update),
+            Request::Patch(patch) => self.patch(patch),
             Request::Edit(edit) => self.edit(edit),
             Request::Delete(delete) => self.delete(&delete),
         }

@@ -1,4 +1,4 @@
-//! Changes the content of one record inside the running write: by an update, or by edits.
+//! Changes the content of one record inside the running write: by an update, a patch, or edits.
 //!
 //! Each operation makes the new content. The way from there is the same: it is examined, staged in a
 //! [`WriteSet`] and applied, as for a create.
@@ -14,7 +14,8 @@ use crate::engine::store::Store;
 use crate::engine::store::index_entries::Derived;
 use crate::engine::store::refusal::RejectedWrite;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
-use crate::query::{self, EditRequest, StackInput, UpdateRequest};
+use crate::json;
+use crate::query::{self, EditRequest, PatchRequest, StackInput, UpdateRequest};
 use crate::record::EXTRA_KEYS;
 use crate::response::Results;
 use crate::stack;
@@ -48,6 +49,19 @@ impl<T: Storage> Store<T> {
         let UpdateRequest { pk, bucket, stack, extras, if_updated_at } = update;
         let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
         let updated_at = self.change_record(id, before, ContentChange { bucket, stack, extras })?;
+        Ok(Results::Written { pk, updated_at })
+    }
+
+    /// Merges an object into the bucket of a record, by RFC 7396.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub(super) fn patch(&mut self, patch: PatchRequest) -> Result<Results> {
+        let PatchRequest { pk, bucket: patch, if_updated_at } = patch;
+        let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
+        let mut bucket = stored_bucket(&before)?;
+        json::merge(&mut bucket, patch);
+        let updated_at = self.change_record(id, before, ContentChange::of_bucket(bucket))?;
         Ok(Results::Written { pk, updated_at })
     }
 

@@ -122,12 +122,13 @@ impl<T: Storage> Store<T> {
     /// Deletes a record: replaces its row with a tombstone and removes its index entries.
     ///
     /// # Errors
-    /// `record-not-found`, `record-deleted`, unless the request has `if_exists`; `reference-restricted`, if
+    /// `record-not-found`, `record-deleted`, unless the request has `if_exists`; `conflict`, if the record has
+    /// changed since `if_updated_at`; `reference-restricted`, if
     /// the record defines a class that has subclasses. References to the record are checked at the end of the
     /// write.
     pub(super) fn delete(&mut self, delete: &DeleteRequest) -> Result<Results> {
         let pk = delete.pk.clone();
-        let (id, before) = match self.find_active(&pk) {
+        let (id, before) = match self.find_unchanged(&pk, delete.if_updated_at) {
             Err(error) if delete.if_exists && is_absent(&error) => {
                 return Ok(Results::Deleted { pk, deleted: false });
             }
