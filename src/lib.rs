@@ -25,10 +25,11 @@ pub use miko_core::mikobase_rpc::{MikobaseAsync, MikobaseAsyncClient, MikobaseCl
 pub use miko_core::upload_rpc::UploadAsync;
 #[cfg(feature = "store")]
 pub use miko_core::{
-    Answers, AsOf, Bucket, Check, Delta, Engine, Explanation, FileInfo, FileReader, Import, Imported,
-    LocalEngine, MAX_BATCH_REQUESTS, MAX_EDITS, MAX_PIECE_SIZE, Merged, Mikobase, MikobaseExt, Properties,
-    Query, Record, Records, Response, ResponseEnvelope, Results, Schema, SchemaChanges, SqliteEngine,
-    Timestamp, Upload, Validation, Version, WorldletEngine, backend, json, q0, uns,
+    Answers, AsOf, Bucket, Check, Delta, Edit, Edited, Engine, Explanation, FileInfo, FileReader, HotRecord,
+    Import, Imported, LocalEngine, MAX_BATCH_REQUESTS, MAX_EDITS, MAX_PIECE_SIZE, Merged, Mikobase,
+    MikobaseExt, Properties, Query, Record, Records, Response, ResponseEnvelope, Results, Schema,
+    SchemaChanges, SqliteEngine, Timestamp, Upload, Validation, Version, WorldletEngine, backend, json, q0,
+    uns,
 };
 pub use miko_macros::mikobase_interface;
 #[cfg(feature = "share")]

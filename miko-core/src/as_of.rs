@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::files::FileInfo;
 use crate::mikobase::{
-    Bucket, Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation,
+    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation,
 };
 use crate::objects::{Import, Upload};
 use crate::record::{Record, Records};
@@ -92,6 +92,10 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn create_many(&self, _: &str, _: Vec<Bucket>) -> Result<Vec<String>> {
+        Err(read_only())
+    }
+
+    fn edit(&self, _: &str, _: Vec<Edit>) -> Result<Edited> {
         Err(read_only())
     }
 

@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::as_of::AsOf;
+use crate::hot::HotRecord;
 use crate::json::{self, type_name};
 use crate::mikobase::{Mikobase, Query};
+use crate::q0::Step;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 use crate::transfer::{self, FileReader};
@@ -80,6 +82,58 @@ pub trait MikobaseExt: Mikobase {
     fn update(&self, pk: &str, bucket: &(impl Serialize + ?Sized)) -> Result<()> {
         let bucket = bucket_object(bucket)?;
         self.q0(json!({"action": "update", "pk": pk, "bucket": bucket})).map(drop)
+    }
+
+    /// Merges an object into the bucket of a record (RFC 7396): null removes a member, an object is merged
+    /// into an object, and what `patch` does not name stays.
+    ///
+    /// ```
+    /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let pk = db.create("starfleet.com/officer", &json!({"name": "Kirk", "rank": "Commander"}))?;
+    /// db.patch(&pk, &json!({"rank": "Captain"}))?;
+    /// assert_eq!(db.record_by_pk(&pk)?.unwrap().bucket.as_str(), r#"{"name":"Kirk","rank":"Captain"}"#);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    fn patch(&self, pk: &str, patch: &(impl Serialize + ?Sized)) -> Result<()> {
+        let bucket = bucket_object(patch)?;
+        self.q0(json!({"action": "patch", "pk": pk, "bucket": bucket})).map(drop)
+    }
+
+    /// Adds `by` to the number at `path` in a record, and returns the sum. An absent value counts as 0. Any
+    /// number of callers may do so at once.
+    ///
+    /// ```
+    /// use miko_core::{MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let pk = db.create("a.b/counter", &json!({}))?;
+    /// db.increment(&pk, ["count"], 3)?;
+    /// assert_eq!(db.increment(&pk, ["count"], 4)?, 7);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`edit`](Mikobase::edit).
+    fn increment<S: Into<Step>>(
+        &self,
+        pk: &str,
+        path: impl IntoIterator<Item = S>,
+        by: impl Into<Value>,
+    ) -> Result<Value> {
+        self.hot(pk).increment(path, by)
+    }
+
+    /// The record with this pk, live: each read and each change of its values is one call, which is atomic.
+    /// Whether there is such a record is found out by the first call.
+    fn hot(&self, pk: &str) -> HotRecord<'_, Self> {
+        HotRecord::new(self, pk)
     }
 
     /// Deletes a record.

@@ -12,6 +12,7 @@ mod diagnostics;
 mod engine;
 mod extension;
 mod files;
+mod hot;
 pub mod json;
 mod mikobase;
 mod mode;
@@ -39,6 +40,7 @@ pub use engine::NaiveEngine;
 pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
 pub use extension::MikobaseExt;
 pub use files::{FileInfo, MAX_PIECE_SIZE};
+pub use hot::HotRecord;
 #[doc(no_inline)]
 pub use miko_rpc as rpc;
 pub use miko_rpc::{
@@ -46,7 +48,9 @@ pub use miko_rpc::{
     Stream, Warning, memory,
 };
 pub use mikobase::mikobase_rpc;
-pub use mikobase::{Bucket, Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation};
+pub use mikobase::{
+    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation,
+};
 pub use objects::{Import, Upload, import_rpc, upload_rpc};
 pub use query::{Check, MAX_EDITS};
 pub use record::{Record, Records};

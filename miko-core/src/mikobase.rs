@@ -12,6 +12,7 @@ use crate::files::FileInfo;
 use crate::objects::{Import, Upload};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
+use crate::timestamp::Timestamp;
 use crate::version::Version;
 
 /// A Mikobase: a live object store.
@@ -68,6 +69,28 @@ pub trait Mikobase: Send + Sync {
     /// As an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is
     /// refused, with its index as detail `request`. Nothing is changed then.
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>>;
+
+    /// Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation, as
+    /// in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
+    /// [`Edits`](crate::q0::Edits) builds lists.
+    ///
+    /// ```
+    /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let pk = db.create("a.b/queue", &json!({"jobs": ["x", "y"]}))?;
+    /// let take = json!({"path": ["jobs"], "shift": true});
+    /// let count = json!({"path": ["taken"], "increment": 1});
+    /// assert_eq!(db.edit(&pk, vec![take, count])?.values, ["x".into(), json!(1)]);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit that
+    /// does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is changed
+    /// then.
+    fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited>;
 
     /// Runs many requests in one call: independently, or all or none if `atomic`.
     ///
@@ -187,6 +210,20 @@ pub trait Mikobase: Send + Sync {
 
 /// The data of a record, as a JSON object.
 pub type Bucket = serde_json::Value;
+
+/// An edit as a JSON object, such as `{"path": ["count"], "increment": 1}`.
+pub type Edit = serde_json::Value;
+
+/// The result of [`Mikobase::edit`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Edited {
+    /// The new `updated_at` of the record.
+    pub updated_at: Timestamp,
+    /// A value for each edit, as [`Results::Edited`](crate::Results::Edited) has them.
+    #[serde(deserialize_with = "crate::json::reader::values")]
+    pub values: Vec<serde_json::Value>,
+}
 
 /// All class definitions as one JSON object, `{"classes": {name: definition}}`.
 pub type Schema = serde_json::Value;

@@ -28,9 +28,12 @@
 //! assert_eq!(Value::from(built), written);
 //! ```
 
+mod edit;
+
 use serde_json::{Map, Value, json};
 
 use crate::timestamp::Timestamp;
+pub use edit::{Edit, Edits};
 
 /// The action `select`: filters, sorts and limits records.
 #[derive(Debug, Clone, PartialEq)]
@@ -240,6 +243,12 @@ pub fn placeholder(name: &str) -> Value {
 /// One step down from a bucket: an object key or an array index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step(Value);
+
+impl Step {
+    pub(crate) fn as_json(&self) -> &Value {
+        &self.0
+    }
+}
 
 impl From<&str> for Step {
     fn from(key: &str) -> Self {
@@ -489,6 +498,44 @@ impl Update {
     }
 }
 
+/// The action `patch`: merges an object into the bucket of a record.
+///
+/// ```
+/// # use miko_core::{Mikobase, MikobaseExt, SqliteEngine, q0::Patch};
+/// # use serde_json::json;
+/// # let db = SqliteEngine::in_memory()?;
+/// # let pk = db.create("starfleet.com/officer", &json!({"name": "Kirk", "rank": "Commander"}))?;
+/// db.q0(Patch::pk(&pk).bucket(json!({"rank": "Captain"})).into())?;
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Patch {
+    request: Map<String, Value>,
+}
+
+impl Patch {
+    /// Patches the record with this pk, by an empty object.
+    pub fn pk(pk: impl Into<String>) -> Self {
+        let mut request = action("patch");
+        request.insert("pk".to_owned(), pk.into().into());
+        Self { request }.bucket(json!({}))
+    }
+
+    /// Sets the object to merge, by RFC 7396: null removes a member.
+    #[must_use]
+    pub fn bucket(mut self, patch: impl Into<Value>) -> Self {
+        self.request.insert("bucket".to_owned(), patch.into());
+        self
+    }
+
+    /// Patches only if the record was last changed at `time`; otherwise the request fails with `conflict`.
+    #[must_use]
+    pub fn if_updated_at(mut self, time: Timestamp) -> Self {
+        self.request.insert("if_updated_at".to_owned(), time.to_string().into());
+        self
+    }
+}
+
 /// The action `delete`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delete {
@@ -509,6 +556,13 @@ impl Delete {
         self.request.insert("if_exists".to_owned(), true.into());
         self
     }
+
+    /// Deletes only if the record was last changed at `time`; otherwise the request fails with `conflict`.
+    #[must_use]
+    pub fn if_updated_at(mut self, time: Timestamp) -> Self {
+        self.request.insert("if_updated_at".to_owned(), time.to_string().into());
+        self
+    }
 }
 
 fn action(name: &str) -> Map<String, Value> {
@@ -525,7 +579,7 @@ macro_rules! into_value {
     };
 }
 
-into_value!(Select.request, Create.request, Update.request, Delete.request, Condition.parts);
+into_value!(Select.request, Create.request, Update.request, Patch.request, Delete.request, Condition.parts);
 
 impl From<Test> for Value {
     fn from(test: Test) -> Self {
@@ -627,6 +681,16 @@ mod tests {
         assert_eq!(
             Value::from(Delete::pk("p").if_exists()),
             json!({"action": "delete", "pk": "p", "if_exists": true})
+        );
+        let time: Timestamp = "2026-04-21T14:32:00.123Z".parse().unwrap();
+        assert_eq!(
+            Value::from(Patch::pk("p").bucket(json!({"a": null})).if_updated_at(time)),
+            json!({"action": "patch", "pk": "p", "bucket": {"a": null},
+                   "if_updated_at": "2026-04-21T14:32:00.123Z"})
+        );
+        assert_eq!(
+            Value::from(Delete::pk("p").if_updated_at(time)),
+            json!({"action": "delete", "pk": "p", "if_updated_at": "2026-04-21T14:32:00.123Z"})
         );
         assert_eq!(
             Value::from(Create::class("a.b/c")),

@@ -41,6 +41,7 @@ use request_keys::RequestKeys;
 
 pub use edit::MAX_EDITS;
 pub(crate) use edit::apply as apply_edits;
+pub(crate) use edit::request as edit_request;
 pub(crate) use evaluate::{MatchCollector, RecordView};
 pub(crate) use filter::{DeferredResult, Filter};
 pub(crate) use path::PathTest;

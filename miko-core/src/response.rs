@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::json::reader::PlainValue;
+use crate::json;
 use crate::record::Records;
 use crate::timestamp::Timestamp;
 use crate::version::Version;
@@ -45,7 +45,7 @@ pub enum Results {
         /// `remove`, `merge` and `test`; the sum for `increment`; the new number of elements for `push` and
         /// `unshift`; the element for `pop` and `shift`; whether the array has changed for `add` and
         /// `discard`. An absent value is null.
-        #[serde(deserialize_with = "plain_values")]
+        #[serde(deserialize_with = "json::reader::values")]
         values: Vec<Value>,
     },
     /// `delete`: the record, and whether it existed.
@@ -113,12 +113,6 @@ impl Response {
             )),
         }
     }
-}
-
-/// Reads values whose keys are plain data.
-fn plain_values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
-    let values = Vec::<PlainValue>::deserialize(deserializer)?;
-    Ok(values.into_iter().map(|PlainValue(value)| value).collect())
 }
 
 impl From<Results> for Response {
@@ -230,7 +224,7 @@ impl ResponseParts {
                 values: Option<Values>,
             }
             #[derive(Deserialize)]
-            struct Values(#[serde(deserialize_with = "plain_values")] Vec<Value>);
+            struct Values(#[serde(deserialize_with = "json::reader::values")] Vec<Value>);
             let WriteResultParts { pk, updated_at, deleted, values } = serde_json::from_str(text)?;
             match (updated_at, values) {
                 (Some(updated_at), Some(Values(values))) => Results::Edited { pk, updated_at, values },

@@ -38,6 +38,27 @@ pub trait Mikobase: Send + Sync {
     /// As an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is
     /// refused, with its index as detail `request`. Nothing is changed then.
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>>;
+    /// Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation, as
+    /// in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
+    /// [`Edits`](crate::q0::Edits) builds lists.
+    ///
+    /// ```
+    /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let pk = db.create("a.b/queue", &json!({"jobs": ["x", "y"]}))?;
+    /// let take = json!({"path": ["jobs"], "shift": true});
+    /// let count = json!({"path": ["taken"], "increment": 1});
+    /// assert_eq!(db.edit(&pk, vec![take, count])?.values, ["x".into(), json!(1)]);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit that
+    /// does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is changed
+    /// then.
+    fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited>;
     /// Runs many requests in one call: independently, or all or none if `atomic`.
     ///
     /// # Errors
@@ -193,6 +214,18 @@ const _: () = {
         let _ = argument_class_of_create_many::<::std::string::String>;
         fn argument_buckets_of_create_many<T: crate::rpc::Wire>() {}
         let _ = argument_buckets_of_create_many::<Vec<Bucket>>;
+    }
+    {
+        fn result_of_edit<R: crate::rpc::Fallible>()
+        where
+            R::Value: crate::rpc::Wire,
+            R::Error: crate::rpc::Wire,
+        {}
+        let _ = result_of_edit::<Result<Edited>>;
+        fn argument_pk_of_edit<T: crate::rpc::Wire>() {}
+        let _ = argument_pk_of_edit::<::std::string::String>;
+        fn argument_edits_of_edit<T: crate::rpc::Wire>() {}
+        let _ = argument_edits_of_edit::<Vec<Edit>>;
     }
     {
         fn result_of_batch<R: crate::rpc::Fallible>()
@@ -373,87 +406,94 @@ const _: () = {
                 (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(buckets), ())),
             )
         }
-        fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+        fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {
             crate::rpc::call(
                 self,
                 &mikobase_rpc::MIKOBASE_SURFACE.methods[6usize],
+                (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(edits), ())),
+            )
+        }
+        fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+            crate::rpc::call(
+                self,
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
                 (&crate::rpc::bounded(queries), (&crate::rpc::bounded(atomic), ())),
             )
         }
         fn history(&self, pk: &str) -> Result<Vec<Version>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
                 (&crate::rpc::bounded(schema), ()),
             )
         }
         fn export_schema(&self) -> Result<Schema> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize], ())
         }
         fn merge(&self, worldlet: Delta) -> Result<Merged> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
                 (&crate::rpc::bounded(worldlet), ()),
             )
         }
         fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
                 (crate::rpc::bounded_ref(mime), ()),
             )
         }
         fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn file_info(&self, pk: &str) -> Result<FileInfo> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn delete_file(&self, pk: &str) -> Result<()> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
                 (crate::rpc::bounded_ref(pk), ()),
             )
         }
         fn collect_files(&self) -> Result<Vec<String>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize], ())
         }
         fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
                 (&crate::rpc::bounded(query), ()),
             )
         }
         fn export(&self) -> Result<Stream<Bytes>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize], ())
         }
         fn import(&self, trust: bool) -> Result<Remote<dyn Import>> {
             crate::rpc::call(
                 self,
-                &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
                 (&crate::rpc::bounded(trust), ()),
             )
         }
         fn properties(&self) -> Result<Properties> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize], ())
         }
     }
     #[automatically_derived]
@@ -479,6 +519,9 @@ const _: () = {
         }
         fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {
             Mikobase::create_many(&**self, class, buckets)
+        }
+        fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {
+            Mikobase::edit(&**self, pk, edits)
         }
         fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
             Mikobase::batch(&**self, queries, atomic)
@@ -534,6 +577,7 @@ const _: () = {
                 "by_class",
                 "records_by_pks",
                 "create_many",
+                "edit",
                 "batch",
                 "history",
                 "import_schema",
@@ -565,19 +609,20 @@ const _: () = {
                             "class" : ::std::string::String, } "records_by_pks" -> Result
                             < Vec < Option < Record > > > { "pks" : Vec < String >, }
                             "create_many" -> Result < Vec < String > > { "class" :
-                            ::std::string::String, "buckets" : Vec < Bucket >, } "batch"
-                            -> Result < Answers > { "queries" : Vec < Query >, "atomic" :
-                            bool, } "history" -> Result < Vec < Version > > { "pk" :
-                            ::std::string::String, } "import_schema" -> Result <
-                            SchemaChanges > { "schema" : Schema, } "export_schema" ->
-                            Result < Schema > {} "merge" -> Result < Merged > {
-                            "worldlet" : Delta, } "write_file" -> Result < Remote < dyn
-                            Upload > > { "mime" : ::std::string::String, } "read_file" ->
-                            Result < Stream < Bytes > > { "pk" : ::std::string::String, }
-                            "file_info" -> Result < FileInfo > { "pk" :
-                            ::std::string::String, } "delete_file" -> Result < () > {
-                            "pk" : ::std::string::String, } "collect_files" -> Result <
-                            Vec < String > > {} "select_stream" -> Result < Stream <
+                            ::std::string::String, "buckets" : Vec < Bucket >, } "edit"
+                            -> Result < Edited > { "pk" : ::std::string::String, "edits"
+                            : Vec < Edit >, } "batch" -> Result < Answers > { "queries" :
+                            Vec < Query >, "atomic" : bool, } "history" -> Result < Vec <
+                            Version > > { "pk" : ::std::string::String, } "import_schema"
+                            -> Result < SchemaChanges > { "schema" : Schema, }
+                            "export_schema" -> Result < Schema > {} "merge" -> Result <
+                            Merged > { "worldlet" : Delta, } "write_file" -> Result <
+                            Remote < dyn Upload > > { "mime" : ::std::string::String, }
+                            "read_file" -> Result < Stream < Bytes > > { "pk" :
+                            ::std::string::String, } "file_info" -> Result < FileInfo > {
+                            "pk" : ::std::string::String, } "delete_file" -> Result < ()
+                            > { "pk" : ::std::string::String, } "collect_files" -> Result
+                            < Vec < String > > {} "select_stream" -> Result < Stream <
                             Record > > { "query" : Query, } "export" -> Result < Stream <
                             Bytes > > {} "import" -> Result < Remote < dyn Import > > {
                             "trust" : bool, } "properties" -> Result < Properties > {}
@@ -662,9 +707,19 @@ const _: () = {
                         Mikobase::create_many(self, &class, buckets),
                     )
                 }
-                "batch" => {
+                "edit" => {
                     call.run(
                         &mikobase_rpc::MIKOBASE_SURFACE.methods[6usize],
+                        |(pk, (edits, ())): (::std::string::String, (Vec<Edit>, ()))| Mikobase::edit(
+                            self,
+                            &pk,
+                            edits,
+                        ),
+                    )
+                }
+                "batch" => {
+                    call.run(
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
                         |(queries, (atomic, ())): (Vec<Query>, (bool, ()))| Mikobase::batch(
                             self,
                             queries,
@@ -674,7 +729,7 @@ const _: () = {
                 }
                 "history" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[7usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::history(
                             self,
                             &pk,
@@ -683,7 +738,7 @@ const _: () = {
                 }
                 "import_schema" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[8usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
                         |(schema, ()): (Schema, ())| Mikobase::import_schema(
                             self,
                             schema,
@@ -692,19 +747,19 @@ const _: () = {
                 }
                 "export_schema" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[9usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
                         |(): ()| Mikobase::export_schema(self),
                     )
                 }
                 "merge" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[10usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
                         |(worldlet, ()): (Delta, ())| Mikobase::merge(self, worldlet),
                     )
                 }
                 "write_file" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[11usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
                         |(mime, ()): (::std::string::String, ())| Mikobase::write_file(
                             self,
                             &mime,
@@ -713,7 +768,7 @@ const _: () = {
                 }
                 "read_file" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[12usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::read_file(
                             self,
                             &pk,
@@ -722,7 +777,7 @@ const _: () = {
                 }
                 "file_info" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[13usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::file_info(
                             self,
                             &pk,
@@ -731,7 +786,7 @@ const _: () = {
                 }
                 "delete_file" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[14usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
                         |(pk, ()): (::std::string::String, ())| Mikobase::delete_file(
                             self,
                             &pk,
@@ -740,31 +795,31 @@ const _: () = {
                 }
                 "collect_files" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[15usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
                         |(): ()| Mikobase::collect_files(self),
                     )
                 }
                 "select_stream" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[16usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
                         |(query, ()): (Query, ())| Mikobase::select_stream(self, query),
                     )
                 }
                 "export" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[17usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
                         |(): ()| Mikobase::export(self),
                     )
                 }
                 "import" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[18usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
                         |(trust, ()): (bool, ())| Mikobase::import(self, trust),
                     )
                 }
                 "properties" => {
                     call.run(
-                        &mikobase_rpc::MIKOBASE_SURFACE.methods[19usize],
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize],
                         |(): ()| Mikobase::properties(self),
                     )
                 }
@@ -896,6 +951,28 @@ pub mod mikobase_rpc {
                     returns: ::std::borrow::Cow::Borrowed("Result<Vec<String>>"),
                     doc: ::std::borrow::Cow::Borrowed(
                         "Creates a record of the class from each bucket, all or none. Returns their pks in the same order.\n[`create_all`](crate::MikobaseExt::create_all) does the same with your own types.\n\n# Errors\nAs an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is\nrefused, with its index as detail `request`. Nothing is changed then.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("edit"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("pk"),
+                                ty: ::std::borrow::Cow::Borrowed("&str"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("edits"),
+                                ty: ::std::borrow::Cow::Borrowed("Vec<Edit>"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Edited>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation, as\nin the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;\n[`Edits`](crate::q0::Edits) builds lists.\n\n```\nuse miko_core::{Mikobase, MikobaseExt, SqliteEngine};\nuse serde_json::json;\n\nlet db = SqliteEngine::in_memory()?;\nlet pk = db.create(\"a.b/queue\", &json!({\"jobs\": [\"x\", \"y\"]}))?;\nlet take = json!({\"path\": [\"jobs\"], \"shift\": true});\nlet count = json!({\"path\": [\"taken\"], \"increment\": 1});\nassert_eq!(db.edit(&pk, vec![take, count])?.values, [\"x\".into(), json!(1)]);\n# Ok::<(), miko_core::Error>(())\n```\n\n# Errors\n`record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit that\ndoes not fit the bucket; every fault of the list, or of the record that it makes. Nothing is changed\nthen.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1212,6 +1289,31 @@ refused, with its index as detail `request`. Nothing is changed then.*/
                 class: &str,
                 buckets: Vec<Bucket>,
             ) -> crate::rpc::PendingCall<Result<Vec<String>>>;
+            /**Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation, as
+in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
+[`Edits`](crate::q0::Edits) builds lists.
+
+```
+use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+use serde_json::json;
+
+let db = SqliteEngine::in_memory()?;
+let pk = db.create("a.b/queue", &json!({"jobs": ["x", "y"]}))?;
+let take = json!({"path": ["jobs"], "shift": true});
+let count = json!({"path": ["taken"], "increment": 1});
+assert_eq!(db.edit(&pk, vec![take, count])?.values, ["x".into(), json!(1)]);
+# Ok::<(), miko_core::Error>(())
+```
+
+# Errors
+`record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit that
+does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is changed
+then.*/
+            fn edit(
+                &self,
+                pk: &str,
+                edits: Vec<Edit>,
+            ) -> crate::rpc::PendingCall<Result<Edited>>;
             /**Runs many requests in one call: independently, or all or none if `atomic`.
 
 # Errors
@@ -1383,6 +1485,17 @@ Only if the store could not be read.*/
                     (crate::rpc::bounded_ref(class), (&crate::rpc::bounded(buckets), ())),
                 )
             }
+            fn edit(
+                &self,
+                pk: &str,
+                edits: Vec<Edit>,
+            ) -> crate::rpc::PendingCall<Result<Edited>> {
+                crate::rpc::call_async(
+                    self,
+                    &super::MIKOBASE_SURFACE.methods[6usize],
+                    (crate::rpc::bounded_ref(pk), (&crate::rpc::bounded(edits), ())),
+                )
+            }
             fn batch(
                 &self,
                 queries: Vec<Query>,
@@ -1390,7 +1503,7 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Answers>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[6usize],
+                    &super::MIKOBASE_SURFACE.methods[7usize],
                     (&crate::rpc::bounded(queries), (&crate::rpc::bounded(atomic), ())),
                 )
             }
@@ -1400,7 +1513,7 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Vec<Version>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[7usize],
+                    &super::MIKOBASE_SURFACE.methods[8usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
@@ -1410,21 +1523,21 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<SchemaChanges>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[8usize],
+                    &super::MIKOBASE_SURFACE.methods[9usize],
                     (&crate::rpc::bounded(schema), ()),
                 )
             }
             fn export_schema(&self) -> crate::rpc::PendingCall<Result<Schema>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[9usize],
+                    &super::MIKOBASE_SURFACE.methods[10usize],
                     (),
                 )
             }
             fn merge(&self, worldlet: Delta) -> crate::rpc::PendingCall<Result<Merged>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[10usize],
+                    &super::MIKOBASE_SURFACE.methods[11usize],
                     (&crate::rpc::bounded(worldlet), ()),
                 )
             }
@@ -1434,7 +1547,7 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Remote<dyn Upload>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[11usize],
+                    &super::MIKOBASE_SURFACE.methods[12usize],
                     (crate::rpc::bounded_ref(mime), ()),
                 )
             }
@@ -1444,28 +1557,28 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Stream<Bytes>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[12usize],
+                    &super::MIKOBASE_SURFACE.methods[13usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn file_info(&self, pk: &str) -> crate::rpc::PendingCall<Result<FileInfo>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[13usize],
+                    &super::MIKOBASE_SURFACE.methods[14usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn delete_file(&self, pk: &str) -> crate::rpc::PendingCall<Result<()>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[14usize],
+                    &super::MIKOBASE_SURFACE.methods[15usize],
                     (crate::rpc::bounded_ref(pk), ()),
                 )
             }
             fn collect_files(&self) -> crate::rpc::PendingCall<Result<Vec<String>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[15usize],
+                    &super::MIKOBASE_SURFACE.methods[16usize],
                     (),
                 )
             }
@@ -1475,14 +1588,14 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Stream<Record>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[16usize],
+                    &super::MIKOBASE_SURFACE.methods[17usize],
                     (&crate::rpc::bounded(query), ()),
                 )
             }
             fn export(&self) -> crate::rpc::PendingCall<Result<Stream<Bytes>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[17usize],
+                    &super::MIKOBASE_SURFACE.methods[18usize],
                     (),
                 )
             }
@@ -1492,14 +1605,14 @@ Only if the store could not be read.*/
             ) -> crate::rpc::PendingCall<Result<Remote<dyn Import>>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[18usize],
+                    &super::MIKOBASE_SURFACE.methods[19usize],
                     (&crate::rpc::bounded(trust), ()),
                 )
             }
             fn properties(&self) -> crate::rpc::PendingCall<Result<Properties>> {
                 crate::rpc::call_async(
                     self,
-                    &super::MIKOBASE_SURFACE.methods[19usize],
+                    &super::MIKOBASE_SURFACE.methods[20usize],
                     (),
                 )
             }

@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
 fn script() -> Vec<(&'static str, Value)> {
     let hostile = json!({"": 0, "a.b": {"c\"d": ["$", "\u{0}", "🖖"]}, "z": u64::MAX, "a": i64::MIN,
                          "f": [1.0, 1, -0.0, 5e-324, 1e308, 0.1], "null": null, "deep": [[[[{}]]]]});
+    let hostile_values = json!([{"$serde_json::private::RawValue": "5"}, u64::MAX, -0.0, null]);
     let q0 = |query: Value| ("q0", json!({ "query": query }));
     let class = "starfleet.com/officer";
     let long_ago = "2000-01-01T00:00:00.000Z";
@@ -37,6 +38,17 @@ fn script() -> Vec<(&'static str, Value)> {
         q0(json!({"action": "select", "class": "a.b/c", "classes": [class]})),
         q0(json!({"action": "update", "pk": "$1", "bucket": {"name": "Spock", "rank": "Commander"}})),
         q0(json!({"action": "update", "pk": "$1", "bucket": {}, "if_updated_at": long_ago})),
+        (
+            "edit",
+            json!({"pk": "$1", "edits": [{"path": ["n", "m"], "increment": 2},
+                                              {"path": ["name"], "set": hostile_values}]}),
+        ),
+        ("edit", json!({"pk": "$1", "edits": [{"path": ["name"], "test": 1}]})),
+        ("edit", json!({"pk": "$1", "edits": [{"path": ["name"], "set": 1, "push": 1}, 5]})),
+        ("edit", json!({"pk": "$1", "edits": [{"path": ["name"], "remove": true}]})),
+        q0(json!({"action": "edit", "pk": "$1", "edits": [{"path": ["a"], "push": 1}]})),
+        q0(json!({"action": "patch", "pk": "$1", "bucket": {"a": null}})),
+        q0(json!({"action": "delete", "pk": "$1", "if_updated_at": long_ago})),
         q0(json!({"action": "delete", "pk": "$3"})),
         q0(json!({"action": "delete", "pk": "$3"})),
         q0(json!({"action": "delete", "pk": "$3", "if_exists": true})),

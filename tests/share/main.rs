@@ -11,6 +11,7 @@ mod bounds;
 mod chaos;
 mod command;
 mod deaths;
+mod edits;
 mod equality;
 mod files;
 mod fuzz;
@@ -63,6 +64,7 @@ fn main() -> std::process::ExitCode {
         ("files", files::CASES),
         ("streams", streams::CASES),
         ("equality", equality::CASES),
+        ("edits", edits::CASES),
         ("command", command::CASES),
     ];
     harness::main(

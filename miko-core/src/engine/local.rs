@@ -18,12 +18,12 @@ use crate::engine::{Engine, Explanation};
 use crate::files::{FileInfo, MAX_PIECE_SIZE};
 use crate::json;
 use crate::mikobase::{
-    Bucket, Delta, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation,
+    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation,
 };
 use crate::objects::{Import, Upload};
 use crate::query::{self, CreateRequest, Request};
 use crate::record::{Record, Records};
-use crate::response::{Answers, Response, check_batch_size};
+use crate::response::{Answers, Response, Results, check_batch_size};
 use crate::storage::Storage;
 use crate::uns;
 use crate::version::Version;
@@ -230,6 +230,13 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {
         let requests = CreateRequest::many(class, within_batch_size(buckets)?);
         self.store_for_answer().create_many(requests)
+    }
+
+    fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {
+        match self.q0(query::edit_request(pk, edits))?.results {
+            Results::Edited { updated_at, values, .. } => Ok(Edited { updated_at, values }),
+            _ => Err(Error::new(ErrorId::INTERNAL, "the results of an edit are those of another action")),
+        }
     }
 
     fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {

@@ -1,6 +1,7 @@
 //! Edits of a record: each is an operation at a path, and a list takes effect as a whole or not at all.
 
-use miko_core::{ErrorId, MAX_EDITS, Results};
+use miko_core::q0::Step;
+use miko_core::{ErrorId, MAX_EDITS, MikobaseExt, Results};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -325,6 +326,46 @@ fn a_list_has_a_limit() {
     let increments = |count: usize| edit(&pk, vec![json!({"path": ["n"], "increment": 1}); count].into());
     assert_eq!(values(&db, increments(MAX_EDITS)).len(), MAX_EDITS);
     assert_eq!(ids(&failure(&db, increments(MAX_EDITS + 1))), [ErrorId::REQUEST_TOO_LARGE]);
+}
+
+#[test]
+fn a_hot_record_reads_and_changes_its_values() {
+    let db = db();
+    let pk = create(&db, json!({"list": [1, {"a": 2}], "n": 1}));
+    let hot = db.hot(&pk);
+    assert_eq!(hot.pk(), pk);
+    assert_eq!(hot.get(["n"]).unwrap(), Some(json!(1)));
+    assert_eq!(hot.get([Step::from("list"), 1.into(), "a".into()]).unwrap(), Some(json!(2)));
+    assert_eq!(hot.get([Step::from("list"), 2.into()]).unwrap(), None);
+    assert_eq!(hot.get(["list", "0"]).unwrap(), None);
+    assert_eq!(hot.set(["n"], 2).unwrap(), json!(1));
+    assert_eq!(hot.remove(["n"]).unwrap(), json!(2));
+    assert_eq!(hot.increment(["n"], 0.5).unwrap(), json!(0.5));
+    assert_eq!(hot.push(["list"], "x").unwrap(), 3);
+    assert_eq!(hot.unshift(["list"], "y").unwrap(), 4);
+    assert_eq!(hot.pop(["list"]).unwrap(), Some(json!("x")));
+    assert_eq!(hot.shift(["list"]).unwrap(), Some(json!("y")));
+    assert_eq!(hot.shift(["nothing"]).unwrap(), None);
+    assert!(hot.compare_and_set(["state"], (), "open").unwrap());
+    assert!(!hot.compare_and_set(["state"], (), "open").unwrap());
+    assert!(hot.compare_and_set(["state"], "open", "done").unwrap());
+    assert_eq!(read(&db, &pk).bucket.as_str(), r#"{"list":[1,{"a":2}],"n":0.5,"state":"done"}"#);
+    assert_eq!(ids(&hot.compare_and_set(["n", "x"], (), 1).unwrap_err()), [ErrorId::EDIT_REFUSED]);
+    for result in [db.hot("nobody").get(["n"]), db.hot("nobody").set(["n"], 1).map(Some)] {
+        assert_eq!(ids(&result.unwrap_err()), [ErrorId::RECORD_NOT_FOUND]);
+    }
+}
+
+#[test]
+fn a_list_of_edits_that_nests_to_any_depth_is_refused() {
+    let db = db();
+    let pk = create(&db, json!({}));
+    let mut deep = json!(1);
+    for _ in 0..100_000 {
+        deep = Value::Array(vec![deep]);
+    }
+    let error = db.edit(&pk, vec![deep]).unwrap_err();
+    assert_eq!(ids(&error), [ErrorId::INVALID_REQUEST]);
 }
 
 /// A bucket after edits and their values, by the specification; or the error.

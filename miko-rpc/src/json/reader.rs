@@ -58,6 +58,12 @@ pub fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Err
     PlainValue::deserialize(deserializer).map(|PlainValue(value)| value)
 }
 
+/// Deserializes a field that is a list of values: `#[serde(deserialize_with = "…")]`.
+pub fn values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
+    let values = Vec::<PlainValue>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|PlainValue(value)| value).collect())
+}
+
 /// Deserializes a field that is a map of values: `#[serde(deserialize_with = "…")]`.
 pub fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     match value(deserializer)? {

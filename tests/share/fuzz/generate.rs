@@ -285,7 +285,12 @@ impl Generator {
 
     fn small_call(&mut self) -> (&'static str, Value) {
         let pk = self.name_of(|known| &known.pks);
-        match self.random().below(9) {
+        match self.random().below(10) {
+            9 => {
+                let edits = json!([{"path": ["fuzzed"], "set": 1}]);
+                let edits = if self.random().one_in(3) { self.requests.edits() } else { edits };
+                ("edit", json!({ "pk": pk, "edits": edits }))
+            }
             7 => ("records_by_pks", json!({ "pks": [pk, self.name_of(|known| &known.pks), pk] })),
             8 => {
                 let bucket = if self.random().one_in(4) { self.requests.value() } else { json!({"n": 1}) };

@@ -67,6 +67,23 @@ const OPERATORS: [&str; 18] = [
     "like",
 ];
 
+/// The operations of an edit, and an unknown one.
+const OPERATIONS: [&str; 13] = [
+    "set",
+    "default",
+    "remove",
+    "increment",
+    "push",
+    "pop",
+    "shift",
+    "unshift",
+    "add",
+    "discard",
+    "merge",
+    "test",
+    "append",
+];
+
 /// The depth of most values.
 const DEPTH: usize = 4;
 
@@ -112,7 +129,8 @@ impl Requests {
         let mut request = match self.random.below(20) {
             0..8 => self.select(),
             8..13 => self.create(),
-            13..16 => json!({"action": "update", "pk": self.pk(), "bucket": self.object(DEPTH)}),
+            13 | 14 => json!({"action": "update", "pk": self.pk(), "bucket": self.object(DEPTH)}),
+            15 => json!({"action": "edit", "pk": self.pk(), "edits": self.edits()}),
             16..18 => json!({"action": "delete", "pk": self.pk()}),
             18 => json!({"action": self.text()}),
             _ => return self.value(),
@@ -154,6 +172,23 @@ impl Requests {
             return json!({"action": "create", "class": "puck.uno/class", "bucket": self.definition()});
         }
         json!({"action": "create", "class": self.class(), "bucket": self.object(DEPTH)})
+    }
+
+    /// A list of edits.
+    pub fn edits(&mut self) -> Value {
+        (0..1 + self.random.size(4)).map(|_| self.edit()).collect()
+    }
+
+    fn edit(&mut self) -> Value {
+        let path: Vec<Value> = (0..1 + self.random.size(3)).map(|_| self.step()).collect();
+        let operation = *self.random.pick(&OPERATIONS);
+        let operand = match operation {
+            "remove" | "pop" | "shift" => true.into(),
+            "increment" => self.integer(),
+            "merge" => self.object(1),
+            _ => self.value(),
+        };
+        json!({"path": path, operation: operand})
     }
 
     /// A condition; few are very wide or very deep.

@@ -1,0 +1,219 @@
+//! Builders of edits.
+
+use serde_json::{Map, Value};
+
+use super::{Step, action};
+use crate::timestamp::Timestamp;
+
+/// A list of edits of a bucket. Each method adds one, which has a path: the steps down from the bucket.
+///
+/// ```
+/// use miko_core::q0::Edits;
+/// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::in_memory()?;
+/// let pk = db.create("a.b/job", &json!({"state": "open"}))?;
+/// let take = Edits::new().test(["state"], "open").set(["state"], "taken").increment(["attempts"], 1);
+/// assert_eq!(db.edit(&pk, take.into())?.values[2], 1);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Edits(Vec<Value>);
+
+impl Edits {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the value.
+    #[must_use]
+    pub fn set<S: Into<Step>>(self, path: impl IntoIterator<Item = S>, value: impl Into<Value>) -> Self {
+        self.with(path, "set", value)
+    }
+
+    /// Sets the value if it is absent.
+    #[must_use]
+    pub fn default_to<S: Into<Step>>(
+        self,
+        path: impl IntoIterator<Item = S>,
+        value: impl Into<Value>,
+    ) -> Self {
+        self.with(path, "default", value)
+    }
+
+    /// Removes the key, or the element.
+    #[must_use]
+    pub fn remove<S: Into<Step>>(self, path: impl IntoIterator<Item = S>) -> Self {
+        self.with(path, "remove", true)
+    }
+
+    /// Adds a number. An absent value counts as 0.
+    #[must_use]
+    pub fn increment<S: Into<Step>>(self, path: impl IntoIterator<Item = S>, by: impl Into<Value>) -> Self {
+        self.with(path, "increment", by)
+    }
+
+    /// Adds an element at the end of an array.
+    #[must_use]
+    pub fn push<S: Into<Step>>(self, path: impl IntoIterator<Item = S>, element: impl Into<Value>) -> Self {
+        self.with(path, "push", element)
+    }
+
+    /// Takes the last element of an array.
+    #[must_use]
+    pub fn pop<S: Into<Step>>(self, path: impl IntoIterator<Item = S>) -> Self {
+        self.with(path, "pop", true)
+    }
+
+    /// Takes the first element of an array.
+    #[must_use]
+    pub fn shift<S: Into<Step>>(self, path: impl IntoIterator<Item = S>) -> Self {
+        self.with(path, "shift", true)
+    }
+
+    /// Adds an element at the beginning of an array.
+    #[must_use]
+    pub fn unshift<S: Into<Step>>(
+        self,
+        path: impl IntoIterator<Item = S>,
+        element: impl Into<Value>,
+    ) -> Self {
+        self.with(path, "unshift", element)
+    }
+
+    /// Adds an element to an array that has none equal to it.
+    #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "it is the name in Q0, and takes a path")]
+    pub fn add<S: Into<Step>>(self, path: impl IntoIterator<Item = S>, element: impl Into<Value>) -> Self {
+        self.with(path, "add", element)
+    }
+
+    /// Removes the elements of an array that equal this one.
+    #[must_use]
+    pub fn discard<S: Into<Step>>(
+        self,
+        path: impl IntoIterator<Item = S>,
+        element: impl Into<Value>,
+    ) -> Self {
+        self.with(path, "discard", element)
+    }
+
+    /// Merges an object into the value, by RFC 7396.
+    #[must_use]
+    pub fn merge<S: Into<Step>>(self, path: impl IntoIterator<Item = S>, patch: impl Into<Value>) -> Self {
+        self.with(path, "merge", patch)
+    }
+
+    /// Requires that the value equals this one; otherwise the whole list fails with `conflict`. Null equals an
+    /// absent value.
+    #[must_use]
+    pub fn test<S: Into<Step>>(self, path: impl IntoIterator<Item = S>, expected: impl Into<Value>) -> Self {
+        self.with(path, "test", expected)
+    }
+
+    fn with<S: Into<Step>>(
+        mut self,
+        path: impl IntoIterator<Item = S>,
+        operation: &str,
+        operand: impl Into<Value>,
+    ) -> Self {
+        let path: Value = path.into_iter().map(|step| step.into().0).collect();
+        let edit = [("path".to_owned(), path), (operation.to_owned(), operand.into())];
+        self.0.push(Value::Object(Map::from_iter(edit)));
+        self
+    }
+}
+
+impl From<Edits> for Vec<Value> {
+    fn from(edits: Edits) -> Self {
+        edits.0
+    }
+}
+
+impl From<Edits> for Value {
+    fn from(edits: Edits) -> Self {
+        edits.0.into()
+    }
+}
+
+/// The action `edit`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    request: Map<String, Value>,
+}
+
+impl Edit {
+    /// Edits the record with this pk.
+    pub fn pk(pk: impl Into<String>) -> Self {
+        let mut request = action("edit");
+        request.insert("pk".to_owned(), pk.into().into());
+        Self { request }
+    }
+
+    /// Sets the edits.
+    #[must_use]
+    pub fn edits(mut self, edits: Edits) -> Self {
+        self.request.insert("edits".to_owned(), edits.into());
+        self
+    }
+
+    /// Edits only if the record was last changed at `time`; otherwise the request fails with `conflict`.
+    #[must_use]
+    pub fn if_updated_at(mut self, time: Timestamp) -> Self {
+        self.request.insert("if_updated_at".to_owned(), time.to_string().into());
+        self
+    }
+}
+
+impl From<Edit> for Value {
+    fn from(built: Edit) -> Self {
+        built.request.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_edit_converts_to_its_json() {
+        let edits = Edits::new()
+            .set(["a"], 1)
+            .default_to(["a", "b"], "x")
+            .remove([Step::from("a"), 0.into()])
+            .increment(["n"], 0.5)
+            .push(["l"], json!([]))
+            .pop(["l"])
+            .shift(["l"])
+            .unshift(["l"], Value::Null)
+            .add(["l"], true)
+            .discard(["l"], true)
+            .merge([] as [&str; 0], json!({"a": null}))
+            .test(["a"], 1);
+        let written = json!({
+            "action": "edit",
+            "pk": "p",
+            "edits": [
+                {"path": ["a"], "set": 1},
+                {"path": ["a", "b"], "default": "x"},
+                {"path": ["a", 0], "remove": true},
+                {"path": ["n"], "increment": 0.5},
+                {"path": ["l"], "push": []},
+                {"path": ["l"], "pop": true},
+                {"path": ["l"], "shift": true},
+                {"path": ["l"], "unshift": null},
+                {"path": ["l"], "add": true},
+                {"path": ["l"], "discard": true},
+                {"path": [], "merge": {"a": null}},
+                {"path": ["a"], "test": 1},
+            ],
+            "if_updated_at": "2026-04-21T14:32:00.123Z",
+        });
+        let time = "2026-04-21T14:32:00.123Z".parse().unwrap();
+        assert_eq!(Value::from(Edit::pk("p").edits(edits).if_updated_at(time)), written);
+    }
+}
