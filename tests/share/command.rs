@@ -15,6 +15,7 @@ pub const CASES: &[Case] = &[
     ("q0_answers_each_line_before_the_next_one_is_written", q0_line_by_line),
     ("a_line_that_is_not_a_request_is_answered_and_the_next_is_read", bad_lines),
     ("a_query_on_the_command_line_is_answered_once", one_query),
+    ("a_record_is_edited_and_patched", edit),
     ("call_reaches_every_method_by_its_name", call),
     ("a_running_server_is_reached_by_socket_or_environment", running_server),
     ("exit_codes_are_as_documented", exit_codes),
@@ -169,6 +170,32 @@ fn exit_codes() {
     }
 }
 
+fn edit() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("crew.db").display().to_string();
+    let create = r#"{"action": "create", "bucket": {"n": 1}}"#;
+    let created = json_of(&miko(&["q0", &database, create]).output().unwrap());
+    let pk = created["results"]["pk"].as_str().unwrap();
+    let edits = r#"[{"path": ["n"], "increment": 2}, {"path": ["list"], "push": "x"}]"#;
+    let output = miko(&["edit", &database, pk, edits]).output().unwrap();
+    assert_eq!(json_of(&output)["results"]["values"], json!([3, 1]));
+    assert_eq!(output.status.code(), Some(0));
+    let output = miko(&["patch", &database, pk, r#"{"list": null, "m": 1}"#]).output().unwrap();
+    let updated_at = json_of(&output)["results"]["updated_at"].as_str().unwrap().to_owned();
+    let got = json_of(&miko(&["get", &database, pk]).output().unwrap());
+    assert_eq!((&got["bucket"], &got["updated_at"]), (&json!({"n": 3, "m": 1}), &json!(updated_at)));
+    for (time, code) in [(updated_at.as_str(), 0), (updated_at.as_str(), 1), ("yesterday", 1)] {
+        let output = miko(&["patch", &database, pk, "{}", "--if-updated-at", time]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+    }
+    let mut command = miko(&["edit", &database, pk, "-"]);
+    let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    program.stdin.take().unwrap().write_all(br#"[{"path": ["n"], "test": 4}]"#).unwrap();
+    let output = program.wait_with_output().unwrap();
+    assert_eq!(json_of(&output)["errors"][0]["id"], "conflict");
+    assert_eq!(output.status.code(), Some(1));
+}
+
 /// All forms of backend that name a missing file.
 fn missing_backends(folder: &Path) -> [String; 4] {
     let path = |name: &str| folder.join(name).display().to_string();
@@ -182,11 +209,13 @@ fn missing_backends(folder: &Path) -> [String; 4] {
 
 fn reads_create_nothing() {
     let select = r#"{"action": "select"}"#;
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 14] = [
         &["q0", "BACKEND", select],
         &["q0", "BACKEND", r#"{"action": "engage"}"#],
         &["q0", "BACKEND", r#"{"action": "create"}"#],
         &["get", "BACKEND", "pk"],
+        &["edit", "BACKEND", "pk", "[]"],
+        &["patch", "BACKEND", "pk", "{}"],
         &["call", "BACKEND", "properties"],
         &["call", "BACKEND", "collect_files"],
         &["explain", "BACKEND", select],
@@ -306,7 +335,7 @@ fn backend_first() {
     let (database, schema) = (path("crew.db"), path("crew.json"));
     std::fs::write(&schema, CREW).unwrap();
     let class = "test.org/officer";
-    let cases: [(&[&str], i32, &str); 11] = [
+    let cases: [(&[&str], i32, &str); 14] = [
         (&["schema", "import", &database, &schema], 0, ""),
         (&["schema", "show", &database], 0, "test.org/officer"),
         (&["schema", "show", &database, class], 0, "serial"),
@@ -314,6 +343,9 @@ fn backend_first() {
         (&["get", &database, "no such pk"], 1, "record_not_found"),
         // A lone backend is not read as another argument, and another argument is not read as a backend.
         (&["get", &database], 2, "name a pk"),
+        (&["edit", &database, "[]"], 2, "name a pk"),
+        (&["edit", &database, "no such pk", "[]"], 1, "one edit or more"),
+        (&["patch", &database, "no such pk", "{}"], 1, "record_not_found"),
         (&["call", &database], 2, "name a method"),
         (&["call", &database, "{}"], 2, "name a method"),
         (&["schema", "import", &database], 2, "name a file"),

@@ -6,6 +6,7 @@ mod call;
 mod check;
 mod convert;
 mod docs;
+mod edit;
 mod exit;
 mod explain;
 mod export;
@@ -57,6 +58,10 @@ enum Command {
     Call(call::Args),
     /// Print the record with this pk.
     Get(get::Args),
+    /// Edit values of a record, all or none: increment, push, set, test and others.
+    Edit(edit::EditArgs),
+    /// Merge a JSON object into the bucket of a record.
+    Patch(edit::PatchArgs),
     /// Import worldlets into a database.
     Import(import::Args),
     /// Write a whole database as a worldlet.
@@ -93,6 +98,8 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Q0(args) => q0::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Get(args) => get::run(&args),
+        Command::Edit(args) => edit::edit(&args),
+        Command::Patch(args) => edit::patch(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Convert(args) => convert::run(&args),

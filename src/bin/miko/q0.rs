@@ -144,7 +144,8 @@ fn is_blank(line: &[u8]) -> bool {
     str::from_utf8(line).is_ok_and(|line| line.trim_start_matches(json::BYTE_ORDER_MARK).trim().is_empty())
 }
 
-fn answer(result: mikobase::Result<Response>, output: &Output) -> Result<Exit, Failure> {
+/// Prints an answer. The exit code says whether the request succeeded.
+pub(crate) fn answer(result: mikobase::Result<Response>, output: &Output) -> Result<Exit, Failure> {
     let rendered = to_raw_value(&ResponseEnvelope(&result)).map_err(io::Error::from)?;
     output.write(&rendered)?;
     match result {
