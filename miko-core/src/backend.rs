@@ -37,6 +37,15 @@ pub struct Backend {
     pub temporal: bool,
     /// Whether records of undefined classes are refused.
     pub strict: bool,
+    /// Whether a `create` may choose the pk of its record.
+    pub client_pks: bool,
+}
+
+/// The backend with the options that apply when its URL names none.
+impl From<Location> for Backend {
+    fn from(location: Location) -> Self {
+        Self { location, temporal: false, strict: false, client_pks: true }
+    }
 }
 
 /// Where the records are, and in which form.
@@ -134,7 +143,7 @@ impl Backend {
     }
 
     fn finish_open<T: Storage + 'static>(&self, engine: Result<LocalEngine<T>>) -> Result<Box<dyn Engine>> {
-        let engine = engine?;
+        let engine = engine?.client_pks(self.client_pks);
         Ok(Box::new(if self.strict { engine.strict() } else { engine }))
     }
 }
@@ -149,7 +158,7 @@ impl std::str::FromStr for Backend {
         let backend = match name.strip_prefix("mikobase.uno/") {
             // A plain path may contain a question mark.
             None if without_scheme == url => match (plain_path(url), plain_path(name)) {
-                (Some(location), _) => return Ok(Self { location, temporal: false, strict: false }),
+                (Some(location), _) => return Ok(location.into()),
                 (None, Some(location)) => {
                     parameters.and_then(|parameters| parameters.backend_without_path(location))
                 }
@@ -184,16 +193,16 @@ fn plain_path(path: &str) -> Option<Location> {
 }
 
 /// The query parameters of a backend URL.
-#[derive(Default)]
 struct UrlParameters {
     path: Option<PathBuf>,
     temporal: bool,
     strict: bool,
+    client_pks: bool,
 }
 
 impl UrlParameters {
     fn parse(text: &str) -> Result<Self, String> {
-        let mut given = Self::default();
+        let mut given = Self { path: None, temporal: false, strict: false, client_pks: true };
         let mut seen = Vec::new();
         for parameter in text.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -208,7 +217,11 @@ impl UrlParameters {
                 ("temporal", "false") => given.temporal = false,
                 ("strict", "true") => given.strict = true,
                 ("strict", "false") => given.strict = false,
-                ("temporal" | "strict", _) => return Err(format!("`{name}` must be true or false")),
+                ("client_pks", "true") => given.client_pks = true,
+                ("client_pks", "false") => given.client_pks = false,
+                ("temporal" | "strict" | "client_pks", _) => {
+                    return Err(format!("`{name}` must be true or false"));
+                }
                 (unknown, _) => return Err(format!("a backend URL has no parameter `{unknown}`")),
             }
         }
@@ -216,7 +229,8 @@ impl UrlParameters {
     }
 
     fn backend(&self, location: Location) -> Backend {
-        Backend { location, temporal: self.temporal, strict: self.strict }
+        let Self { temporal, strict, client_pks, .. } = *self;
+        Backend { location, temporal, strict, client_pks }
     }
 
     fn backend_without_path(self, location: Location) -> Result<Backend, String> {
@@ -294,7 +308,7 @@ mod tests {
             ("crew.json", worldlet("crew.json"), false),
         ];
         for (url, location, temporal) in known {
-            assert_eq!(url.parse::<Backend>(), Ok(Backend { location, temporal, strict: false }), "{url}");
+            assert_eq!(url.parse::<Backend>(), Ok(Backend { temporal, ..location.into() }), "{url}");
         }
     }
 
@@ -324,6 +338,7 @@ mod tests {
             "mikobase.uno/sqlite/memory?path=x",
             "mikobase.uno/sqlite/memory?temporal",
             "mikobase.uno/sqlite/memory?strict=yes",
+            "mikobase.uno/sqlite/memory?client_pks=no",
             "mikobase.uno/sqlite/memory?temporal=true&temporal=true",
         ];
         for url in unknown {

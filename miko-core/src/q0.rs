@@ -435,6 +435,13 @@ pub struct Create {
 }
 
 impl Create {
+    /// Sets the pk of the new record, instead of one that the database chooses.
+    #[must_use]
+    pub fn pk(mut self, pk: impl Into<String>) -> Self {
+        self.request.insert("pk".to_owned(), pk.into().into());
+        self
+    }
+
     /// Creates a record of `class` with an empty bucket.
     pub fn class(class: impl Into<String>) -> Self {
         let mut request = action("create");
@@ -693,8 +700,8 @@ mod tests {
             json!({"action": "delete", "pk": "p", "if_updated_at": "2026-04-21T14:32:00.123Z"})
         );
         assert_eq!(
-            Value::from(Create::class("a.b/c")),
-            json!({"action": "create", "class": "a.b/c", "bucket": {}})
+            Value::from(Create::class("a.b/c").pk("p")),
+            json!({"action": "create", "class": "a.b/c", "bucket": {}, "pk": "p"})
         );
     }
 }

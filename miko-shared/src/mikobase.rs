@@ -94,7 +94,7 @@ struct MikobaseOptions {
 impl Default for MikobaseOptions {
     fn default() -> Self {
         Self {
-            backend: Backend { location: Location::SqliteMemory, temporal: false, strict: false },
+            backend: Location::SqliteMemory.into(),
             initial: Vec::new(),
             returning: Returning::default(),
             setup: RefCell::default(),
@@ -129,10 +129,11 @@ impl Uds {
     /// `invalid-backend`, listing the known backends.
     pub fn backend(mut self, url: &str) -> Result<Self> {
         let options = self.mikobase_options();
-        let Backend { temporal, strict, .. } = options.backend;
+        let Backend { temporal, strict, client_pks, .. } = options.backend;
         let named: Backend = url.parse()?;
         let (temporal, strict) = (named.temporal || temporal, named.strict || strict);
-        options.backend = Backend { temporal, strict, ..named };
+        let client_pks = named.client_pks && client_pks;
+        options.backend = Backend { temporal, strict, client_pks, ..named };
         Ok(self)
     }
 
@@ -148,6 +149,13 @@ impl Uds {
     #[must_use]
     pub fn strict(mut self, strict: bool) -> Self {
         self.mikobase_options().backend.strict = strict;
+        self
+    }
+
+    /// Whether a `create` may choose the pk of its record, which is so at first.
+    #[must_use]
+    pub fn client_pks(mut self, allowed: bool) -> Self {
+        self.mikobase_options().backend.client_pks = allowed;
         self
     }
 

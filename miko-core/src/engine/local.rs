@@ -78,6 +78,24 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
+    /// Sets whether a `create` may choose the `pk` of its record, which is so at first. Otherwise it is refused
+    /// with `invalid_request`.
+    ///
+    /// ```
+    /// use miko_core::{Mikobase, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let create = json!({"action": "create", "pk": "kirk", "bucket": {}});
+    /// assert!(SqliteEngine::in_memory()?.q0(create.clone()).is_ok());
+    /// assert!(SqliteEngine::in_memory()?.client_pks(false).q0(create).is_err());
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn client_pks(self, allowed: bool) -> Self {
+        self.store().client_pks = allowed;
+        self
+    }
+
     /// Sets the size of the record cache in bytes: the records that were read last are read again without
     /// SQL. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth of that; 0
     /// keeps none. There is no cache in mode `r`, nor in a worldlet engine, which has its records in memory.

@@ -98,6 +98,8 @@ pub(crate) struct Store<T> {
     abandoned_files: Vec<String>,
     /// Whether records of undefined classes are refused.
     pub(super) strict: bool,
+    /// Whether a `create` may choose the pk of its record.
+    pub(super) client_pks: bool,
     pub(super) answer: AnswerBudget,
     mode: Mode,
 }
@@ -121,6 +123,7 @@ impl<T: Storage> Store<T> {
             columns: Columns::of_size(0),
             abandoned_files: Vec::new(),
             strict: false,
+            client_pks: true,
             answer: AnswerBudget::default(),
             mode,
         };

@@ -13,9 +13,14 @@ use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
 use crate::uns;
 
+/// The maximal length in bytes of a pk that a `create` chooses. Imported records may have longer ones.
+const MAX_PK_LENGTH: usize = 255;
+
 /// A request to create a record.
 #[derive(Debug)]
 pub(crate) struct CreateRequest {
+    /// The pk that the caller has chosen; `None` for one that the store gives out.
+    pub(crate) pk: Option<String>,
     pub(crate) bucket: Map<String, Value>,
     pub(crate) stack: StackInput,
     pub(crate) extras: Map<String, Value>,
@@ -100,15 +105,16 @@ impl CreateRequest {
         let (Some(bucket), Some(class)) = (bucket, class) else {
             return Err(Error::new(ErrorId::INTERNAL, "a bucket was refused without a reason"));
         };
-        Ok(Self { bucket, stack: StackInput::Primary(class), extras: Map::new() })
+        Ok(Self { pk: None, bucket, stack: StackInput::Primary(class), extras: Map::new() })
     }
 
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_unsupported("transaction");
+        let pk = fields.read("pk", new_pk);
         let bucket = fields.read_required("bucket", readers::object);
         let stack = stack(fields).unwrap_or_else(|| StackInput::Primary(uns::RECORD.to_owned()));
         let extras = extras(fields);
-        Some(Self { bucket: bucket?, stack, extras })
+        Some(Self { pk, bucket: bucket?, stack, extras })
     }
 }
 
@@ -157,6 +163,16 @@ impl DeleteRequest {
         let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
         Some(Self { pk: pk?, if_exists, if_updated_at })
     }
+}
+
+/// Reads the pk of a record that is to be created.
+fn new_pk(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<String> {
+    let pk = readers::string(value, place, faults)?;
+    if (1..=MAX_PK_LENGTH).contains(&pk.len()) {
+        return Some(pk);
+    }
+    let fault = place.fault(format!("the pk of a new record has from 1 to {MAX_PK_LENGTH} bytes"));
+    readers::refuse(faults, place.with_field(fault).with("found", pk.len()))
 }
 
 /// Reads `class`, `classes` or `stack`. `None` if none is present, or if it is invalid.

@@ -73,7 +73,7 @@ fn all_faults_of_a_request_are_reported_together() {
         ]),
     );
     check(
-        json!({"action": "create", "class": "starfleet", "custom_classes": {"a/b": 1}, "pk": "mine"}),
+        json!({"action": "create", "class": "starfleet", "custom_classes": {"a/b": 1}, "limit": 1}),
         json!([
             {"rule": "uns", "found": "starfleet", "pointer": "/class", "field": "class"},
             wrong("/custom_classes/a~1b", UNS, "number").as_object().map(|map| {
@@ -82,7 +82,7 @@ fn all_faults_of_a_request_are_reported_together() {
                 map
             }),
             {"pointer": "", "missing_fields": ["bucket"]},
-            {"pointer": "", "unknown_fields": ["pk"]},
+            {"pointer": "", "unknown_fields": ["limit"]},
         ]),
     );
     check(
@@ -102,6 +102,16 @@ fn all_faults_of_a_request_are_reported_together() {
             {"pointer": "", "unknown_fields": ["bucket"]},
         ]),
     );
+}
+
+#[test]
+fn the_pk_of_a_new_record_is_a_string_of_some_length() {
+    let create = |pk: Value| json!({"action": "create", "pk": pk, "bucket": {}});
+    check(create(json!(5)), json!([wrong("/pk", "a string", "number")]));
+    for length in [0, 256] {
+        let fault = json!({"pointer": "/pk", "field": "pk", "found": length});
+        check(create("x".repeat(length).into()), json!([fault]));
+    }
 }
 
 #[test]

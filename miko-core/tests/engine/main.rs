@@ -4,6 +4,7 @@
 
 mod agreement;
 mod batch;
+mod chosen_pks;
 mod classed;
 mod classes;
 mod columns;

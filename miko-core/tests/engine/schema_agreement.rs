@@ -263,6 +263,7 @@ fn request_key() -> impl Strategy<Value = (String, Value)> {
         ("pk", json!("x")),
         ("pk", json!(["x"])),
         ("pk", json!([1])),
+        ("pk", json!("")),
         ("then", json!({"not": true, "class": "a.b/c"})),
         ("then", json!({"limit": 1})),
         ("all", json!([{}, {"pk": "x"}])),

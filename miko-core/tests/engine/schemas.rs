@@ -229,6 +229,7 @@ fn the_engine_refuses_requests_that_the_schema_refuses() {
         sort(json!([{"record": "pk"}, {"reverse": true}])),
         json!({"action": "create", "bucket": {}, "class": null, "comment": "x"}),
         json!({"action": "create", "bucket": {}, "classes": ["a.b/c"]}),
+        json!({"action": "create", "bucket": {}, "pk": "x"}),
     ] {
         assert!(requests.accepts(&fine), "the schema takes {fine}");
         db().q0(fine.clone()).unwrap_or_else(|error| panic!("{fine}: {error}"));
@@ -267,7 +268,7 @@ fn the_engine_refuses_requests_that_the_schema_refuses() {
         sort(json!([{"record": "seq"}])),
         json!({"action": "create"}),
         json!({"action": "create", "bucket": []}),
-        json!({"action": "create", "bucket": {}, "pk": "x"}),
+        json!({"action": "create", "bucket": {}, "pk": ["x"]}),
         json!({"action": "update", "pk": "x"}),
         json!({"action": "update", "bucket": {}}),
         json!({"action": "delete", "pk": 1}),

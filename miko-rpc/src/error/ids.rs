@@ -78,6 +78,10 @@ error_ids! {
     RECORD_DELETED = "record_deleted",
         "The record with this pk was deleted.",
         "an `update` of a deleted record";
+    PK_IN_USE = "pk-in-use",
+        "A `create` chooses the pk of another record, which may have been deleted. Choose another, or leave \
+         it out.",
+        r#"{"action": "create", "pk": "kirk", "bucket": {}}, twice"#;
     FILE_NOT_FOUND = "file-not-found",
         "There is no file with this pk. A file exists only after it was finished.",
         "an officer whose `portrait` names no file";

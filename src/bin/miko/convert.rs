@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     text.rewind()?;
     match worldlet_path(&args.to) {
         Some(to) => {
-            let engine = Backend { location: Location::SqliteMemory, temporal, strict: false };
+            let engine = Backend { temporal, ..Location::SqliteMemory.into() };
             let engine = engine.open(Mode::ReadWrite)?;
             import(&*engine, text, args)?;
             export(&*engine, to)?;

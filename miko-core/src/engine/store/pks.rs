@@ -25,6 +25,18 @@ impl Pks {
         Uuid::from_u128(self.last).to_string()
     }
 
+    /// Skips a pk that a caller has chosen, so that it is not given out. Only counting on from the last one
+    /// could reach it: a drawn one is random.
+    pub(super) fn skip(&mut self, chosen: &str) {
+        /// More pks than can be given out in a millisecond.
+        const REACH: u128 = 1 << 32;
+        let Ok(chosen) = Uuid::try_parse(chosen) else { return };
+        let chosen = chosen.as_u128();
+        if chosen > self.last && chosen - self.last <= REACH {
+            self.last = chosen;
+        }
+    }
+
     /// The time in the last pk, in milliseconds since 1970: its upper 48 bits.
     fn millis(&self) -> i64 {
         (self.last >> 80) as i64
@@ -57,6 +69,20 @@ mod tests {
             assert!((begun..=Timestamp::now().as_millis()).contains(&pks.millis()));
             last = pk;
         }
+    }
+
+    #[test]
+    fn one_that_a_caller_has_chosen_is_not_given_out() {
+        let mut pks = Pks::default();
+        let now = Timestamp::now();
+        let last = Uuid::try_parse(&pks.next(now)).unwrap().as_u128();
+        let nth = |n: u128| Uuid::from_u128(last + n).to_string();
+        pks.skip(&nth(1));
+        pks.skip(&nth(3));
+        pks.skip(&nth(2));
+        pks.skip("mine");
+        pks.skip(&nth(1 << 60));
+        assert_eq!(pks.next(now), nth(4));
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl<T: Storage> Store<T> {
                     self.advance_time_to_name_release(&name);
                     let (mut write, mut members) = (WriteSet::default(), Vec::new());
                     let stack_text = json::text_of(&stack);
-                    let (id, ..) = self.stage_insert(&bucket, stack_text, &Map::new(), &mut write)?;
+                    let (id, ..) = self.stage_insert(None, &bucket, stack_text, &Map::new(), &mut write)?;
                     self.derive_members(id, &stack, &mut members, &mut write)?;
                     write.change_entries(Vec::new(), members);
                     self.apply(write)?;

@@ -31,9 +31,13 @@ impl<T: Storage> Store<T> {
     /// Creates a record.
     ///
     /// # Errors
-    /// All faults of the record together; see [`refusal`](crate::engine::store::refusal).
+    /// `pk-in-use`, if a record has had the chosen pk; all faults of the record together, see
+    /// [`refusal`](crate::engine::store::refusal).
     pub(super) fn create(&mut self, create: CreateRequest) -> Result<Results> {
-        let CreateRequest { mut bucket, stack, extras } = create;
+        let CreateRequest { pk, mut bucket, stack, extras } = create;
+        if let Some(pk) = &pk {
+            self.check_chosen_pk(pk)?;
+        }
         let class = self.sole_defined_class(&stack);
         let mut stack = new_stack(stack, class.as_deref());
         let mut definition = None;
@@ -49,7 +53,7 @@ impl<T: Storage> Store<T> {
         }
         let mut write = self.transaction.empty_set();
         let stack_text = stack_text(&stack, class.as_deref());
-        let (id, pk, now) = self.stage_insert(&bucket, stack_text, &extras, &mut write)?;
+        let (id, pk, now) = self.stage_insert(pk, &bucket, stack_text, &extras, &mut write)?;
         let Derived { entries, references } = self.derive(id, (&stack, &bucket), &mut write)?;
         write.change_entries(Vec::new(), entries);
         self.defer_reference_checks(id, references);
@@ -70,16 +74,42 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Adds the row of a new record to a write set. Returns the row id, the pk and the creation time.
+    /// Checks that a new record may have this pk.
+    ///
+    /// # Errors
+    /// `pk-in-use`, if a record has it, a deleted one included; `invalid_request`, if this database chooses the
+    /// pks itself.
+    fn check_chosen_pk(&self, pk: &str) -> Result<()> {
+        if !self.client_pks {
+            let message = "this database chooses the pks of its records itself: leave out `pk`";
+            return Err(Place::Key(&Place::Root, "pk").fault(message).into());
+        }
+        let message = match self.find(pk)? {
+            None => return Ok(()),
+            Some((_, Row { state: Some(_), .. })) => "a record has this pk: choose another, or update it",
+            Some(_) => "a deleted record has had this pk: choose another",
+        };
+        Err(Error::new(ErrorId::PK_IN_USE, message).with("pk", pk))
+    }
+
+    /// Adds the row of a new record to a write set. Returns the row id, the pk and the creation time. `pk` is
+    /// the one that the caller has chosen, if any.
     pub(super) fn stage_insert(
         &mut self,
+        pk: Option<String>,
         bucket: &Map<String, Value>,
         stack: String,
         extras: &Map<String, Value>,
         write: &mut WriteSet,
     ) -> Result<(RowId, String, Timestamp)> {
         let now = self.transaction_time.for_write()?;
-        let pk = self.pks.next(now);
+        let pk = match pk {
+            Some(pk) => {
+                self.pks.skip(&pk);
+                pk
+            }
+            None => self.pks.next(now),
+        };
         let row = Row {
             pk: pk.clone(),
             state: Some(State { bucket: text(bucket), stack, extras: extras_text(extras) }),

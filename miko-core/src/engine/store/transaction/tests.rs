@@ -282,7 +282,7 @@ fn update<T: Storage>(store: &mut Store<T>, pk: &str, number: usize) -> Result<(
 /// Inserts a row with this pk as a part of the running write.
 fn insert<T: Storage>(store: &mut Store<T>, pk: &str) -> Result<()> {
     let mut write = WriteSet::default();
-    store.stage_insert(&Map::new(), "{}".to_owned(), &Map::new(), &mut write)?;
+    store.stage_insert(None, &Map::new(), "{}".to_owned(), &Map::new(), &mut write)?;
     if let Some(row) = &mut write.rows[0].after {
         pk.clone_into(&mut row.pk);
     }

@@ -1,0 +1,96 @@
+//! Records whose pk their creator has chosen.
+
+use miko_core::{ErrorId, Mikobase, SqliteEngine, backend};
+use serde_json::{Value, json};
+
+use crate::support::{db, export, failure, ids, plain, read, run};
+
+fn create(pk: &str, bucket: Value) -> Value {
+    json!({"action": "create", "pk": pk, "bucket": bucket})
+}
+
+#[test]
+fn a_record_has_the_pk_that_its_creator_chose() {
+    let db = db();
+    for pk in ["kirk", "", "a/b ~c", "0198c5f2-6b1a-7c7e-9f55-2f8b7d1c3a4e", &"ü".repeat(127)] {
+        let request = create(pk, json!({"n": 1}));
+        if pk.is_empty() {
+            assert_eq!(ids(&failure(&db, request)), [ErrorId::INVALID_REQUEST]);
+        } else {
+            assert_eq!(run(&db, request), pk);
+            assert_eq!(read(&db, pk).bucket.as_str(), r#"{"n":1}"#);
+        }
+    }
+}
+
+#[test]
+fn a_pk_is_given_once() {
+    let db = db();
+    run(&db, create("kirk", json!({})));
+    let generated = run(&db, json!({"action": "create", "bucket": {}}));
+    for pk in ["kirk", &generated] {
+        let error = failure(&db, create(pk, json!({})));
+        assert_eq!(ids(&error), [ErrorId::PK_IN_USE]);
+        assert_eq!(error.items()[0].details["pk"], pk);
+        run(&db, json!({"action": "delete", "pk": pk}));
+        assert_eq!(ids(&failure(&db, create(pk, json!({})))), [ErrorId::PK_IN_USE]);
+    }
+    // A failed create leaves the pk free.
+    let batch = vec![create("spock", json!({})), create("kirk", json!({}))];
+    let error = db.batch(batch, true).unwrap_err();
+    assert_eq!((ids(&error), &error.items()[0].details["request"]), (vec![ErrorId::PK_IN_USE], &json!(1)));
+    run(&db, create("spock", json!({})));
+}
+
+#[test]
+fn a_batch_refers_to_its_own_records() {
+    let db = db();
+    let to = json!({"to": {"class": "puck.uno/reference", "on_delete": "restrict"}});
+    db.import_schema(json!({"classes": {"a.b/node": {"fields": to}}})).unwrap();
+    let node =
+        |pk: &str, to: &str| json!({"action": "create", "pk": pk, "class": "a.b/node", "bucket": {"to": to}});
+    db.batch(vec![node("a", "b"), node("b", "c"), node("c", "a")], true).unwrap();
+    assert_eq!(ids(&failure(&db, json!({"action": "delete", "pk": "b"}))), [ErrorId::REFERENCE_RESTRICTED]);
+    assert_eq!(ids(&failure(&db, node("d", "e"))), [ErrorId::REFERENCE_NOT_FOUND]);
+}
+
+/// The pks that a database gives out in one millisecond count upwards, so the next one could be guessed.
+#[test]
+fn a_guess_of_the_next_pk_does_not_keep_it_from_being_given_out() {
+    let db = db();
+    for _ in 0..50 {
+        let last = run(&db, json!({"action": "create", "bucket": {}}));
+        let (head, digits) = last.split_at(24);
+        let digits = u64::from_str_radix(digits, 16).unwrap();
+        for n in 1..4 {
+            run(&db, create(&format!("{head}{:012x}", digits + n), json!({})));
+        }
+    }
+    assert_eq!(db.by_class("puck.uno/record").unwrap().count(), 200);
+}
+
+#[test]
+fn such_records_are_exported_and_imported() {
+    let db = plain();
+    run(&db, create("kirk", json!({"n": 1})));
+    run(&db, create("0", json!({"to": "kirk"})));
+    let text = export(&db);
+    let other = plain();
+    other.read_worldlet(&mut text.as_bytes(), false).unwrap();
+    assert_eq!(export(&other), text);
+    assert_eq!(ids(&failure(&other, create("kirk", json!({})))), [ErrorId::PK_IN_USE]);
+}
+
+#[test]
+fn a_database_may_choose_all_pks_itself() {
+    let databases: [Box<dyn Mikobase>; 2] = [
+        Box::new(SqliteEngine::in_memory().unwrap().client_pks(false)),
+        backend::open("mikobase.uno/worldlet?client_pks=false").unwrap(),
+    ];
+    for db in databases {
+        let error = db.q0(create("kirk", json!({}))).unwrap_err();
+        assert_eq!(ids(&error), [ErrorId::INVALID_REQUEST]);
+        assert_eq!(error.items()[0].details["pointer"], "/pk");
+        db.q0(json!({"action": "create", "bucket": {}})).unwrap();
+    }
+}
