@@ -12,7 +12,7 @@
 //! | normalizes buckets | [`normalize`] |
 //! | validates buckets | [`check`], [`scalar`], [`violations`] |
 //! | handles the `custom_classes` of a record | [`markers`], [`marked`] |
-//! | unique values and indexes | [`constraint`], [`constraint_key`] |
+//! | unique values and indexes | [`constraint`], [`constraint_key`], [`key_object`] |
 //! | references to other records | [`reference`], [`reference_scan`] |
 
 mod catalog;
@@ -23,6 +23,7 @@ mod contradiction;
 mod definition;
 mod field;
 mod inheritance;
+mod key_object;
 mod marked;
 mod markers;
 mod normalize;

@@ -33,7 +33,7 @@ mod edit;
 use serde_json::{Map, Value, json};
 
 use crate::timestamp::Timestamp;
-pub use edit::{Edit, Edits};
+pub use edit::{Edit, Edits, Upsert};
 
 /// The action `select`: filters, sorts and limits records.
 #[derive(Debug, Clone, PartialEq)]

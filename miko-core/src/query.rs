@@ -39,6 +39,7 @@ use crate::diagnostics::{Faults, Place};
 use crate::json;
 use request_keys::RequestKeys;
 
+pub(crate) use edit::Edit;
 pub use edit::MAX_EDITS;
 pub(crate) use edit::apply as apply_edits;
 pub(crate) use edit::request as edit_request;
@@ -51,7 +52,9 @@ pub(crate) use sort::{SortBy, SortKey, SortPath, compare_sort_keys};
 pub(crate) use step::{PathStep, path_text};
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
-pub(crate) use write::{CreateRequest, DeleteRequest, EditRequest, PatchRequest, StackInput, UpdateRequest};
+pub(crate) use write::{
+    CreateRequest, DeleteRequest, EditRequest, PatchRequest, StackInput, UpdateRequest, UpsertRequest,
+};
 
 /// A Q0 request: a JSON object.
 ///
@@ -68,11 +71,12 @@ pub(crate) enum Request {
     Update(UpdateRequest),
     Patch(PatchRequest),
     Edit(EditRequest),
+    Upsert(UpsertRequest),
     Delete(DeleteRequest),
 }
 
 /// The actions of Q0 that this version supports.
-const ACTIONS: [&str; 6] = ["select", "create", "update", "patch", "edit", "delete"];
+const ACTIONS: [&str; 7] = ["select", "create", "update", "patch", "edit", "upsert", "delete"];
 
 /// The actions of Q0 that this version does not support.
 const UNSUPPORTED_ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
@@ -131,6 +135,7 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
         Some("update") => UpdateRequest::read(&mut fields).map(Request::Update),
         Some("patch") => PatchRequest::read(&mut fields).map(Request::Patch),
         Some("edit") => EditRequest::read(&mut fields).map(Request::Edit),
+        Some("upsert") => UpsertRequest::read(&mut fields).map(Request::Upsert),
         Some("delete") => DeleteRequest::read(&mut fields).map(Request::Delete),
         _ => {
             faults.refuse(unknown_action(&action));

@@ -48,6 +48,18 @@ pub enum Results {
         #[serde(deserialize_with = "json::reader::values")]
         values: Vec<Value>,
     },
+    /// `upsert`: the record, the time of the write, and whether it was created.
+    Upserted {
+        /// The pk of the record.
+        pk: String,
+        /// Its new `updated_at`.
+        updated_at: Timestamp,
+        /// Whether no record had the key before.
+        created: bool,
+        /// A value for each edit, as [`Edited`](Self::Edited) has them.
+        #[serde(deserialize_with = "json::reader::values")]
+        values: Vec<Value>,
+    },
     /// `delete`: the record, and whether it existed.
     Deleted {
         /// The requested pk.
@@ -89,24 +101,30 @@ impl Response {
         }
     }
 
-    /// The values of an `edit`: what each edit has read, replaced or made.
+    /// The values of an `edit` or `upsert`: what each edit has read, replaced or made.
     ///
     /// # Errors
     /// `invalid_request` for every other request.
     pub fn into_values(self) -> Result<Vec<Value>> {
         match self.results {
-            Results::Edited { values, .. } => Ok(values),
-            _ => Err(Error::new(ErrorId::INVALID_REQUEST, "only the response to an `edit` has values")),
+            Results::Edited { values, .. } | Results::Upserted { values, .. } => Ok(values),
+            _ => Err(Error::new(
+                ErrorId::INVALID_REQUEST,
+                "only the response to an `edit` or `upsert` has values",
+            )),
         }
     }
 
-    /// The pk of the record that a `create`, `update`, `edit` or `delete` wrote.
+    /// The pk of the record that a `create`, `update`, `patch`, `edit`, `upsert` or `delete` wrote.
     ///
     /// # Errors
     /// `invalid_request`, if the request was a `select`.
     pub fn into_pk(self) -> Result<String> {
         match self.results {
-            Results::Written { pk, .. } | Results::Edited { pk, .. } | Results::Deleted { pk, .. } => Ok(pk),
+            Results::Written { pk, .. }
+            | Results::Edited { pk, .. }
+            | Results::Upserted { pk, .. }
+            | Results::Deleted { pk, .. } => Ok(pk),
             Results::Records(_) | Results::Versions(_) => Err(Error::new(
                 ErrorId::INVALID_REQUEST,
                 "the response to a `select` is about many records: use `into_records`",
@@ -157,9 +175,26 @@ impl Serialize for ResponseJson<'_> {
         #[derive(Serialize)]
         #[serde(untagged)]
         enum WriteResult<'a> {
-            Written { pk: &'a str, updated_at: Timestamp },
-            Edited { pk: &'a str, updated_at: Timestamp, values: &'a [Value] },
-            Deleted { pk: &'a str, deleted: bool },
+            Written {
+                pk: &'a str,
+                updated_at: Timestamp,
+            },
+            Edited {
+                pk: &'a str,
+                updated_at: Timestamp,
+                values: &'a [Value],
+            },
+            Upserted {
+                pk: &'a str,
+                updated_at: Timestamp,
+                created: bool,
+                #[serde(skip_serializing_if = "<[_]>::is_empty")]
+                values: &'a [Value],
+            },
+            Deleted {
+                pk: &'a str,
+                deleted: bool,
+            },
         }
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("success", &true)?;
@@ -177,6 +212,10 @@ impl Serialize for ResponseJson<'_> {
             }
             Results::Edited { pk, updated_at, values } => {
                 map.serialize_entry("results", &WriteResult::Edited { pk, updated_at: *updated_at, values })?;
+            }
+            Results::Upserted { pk, updated_at, created, values } => {
+                let (updated_at, created) = (*updated_at, *created);
+                map.serialize_entry("results", &WriteResult::Upserted { pk, updated_at, created, values })?;
             }
             Results::Deleted { pk, deleted } => {
                 map.serialize_entry("results", &WriteResult::Deleted { pk, deleted: *deleted })?;
@@ -220,16 +259,21 @@ impl ResponseParts {
                 updated_at: Option<Timestamp>,
                 #[serde(default)]
                 deleted: bool,
+                created: Option<bool>,
                 #[serde(default)]
                 values: Option<Values>,
             }
             #[derive(Deserialize)]
             struct Values(#[serde(deserialize_with = "json::reader::values")] Vec<Value>);
-            let WriteResultParts { pk, updated_at, deleted, values } = serde_json::from_str(text)?;
-            match (updated_at, values) {
-                (Some(updated_at), Some(Values(values))) => Results::Edited { pk, updated_at, values },
-                (Some(updated_at), None) => Results::Written { pk, updated_at },
-                (None, _) => Results::Deleted { pk, deleted },
+            let WriteResultParts { pk, updated_at, deleted, created, values } = serde_json::from_str(text)?;
+            let values = values.map(|Values(values)| values);
+            match (updated_at, created, values) {
+                (Some(updated_at), Some(created), values) => {
+                    Results::Upserted { pk, updated_at, created, values: values.unwrap_or_default() }
+                }
+                (Some(updated_at), None, Some(values)) => Results::Edited { pk, updated_at, values },
+                (Some(updated_at), None, None) => Results::Written { pk, updated_at },
+                (None, ..) => Results::Deleted { pk, deleted },
             }
         };
         Ok(Ok(Response { results, warnings: self.warnings }))

@@ -121,7 +121,8 @@ fn succeeded(generator: &mut SchemaGenerator) -> Vec<Schema> {
                     "properties": {
                         "pk": {"type": "string"},
                         "updated_at": timestamp,
-                        "values": {"type": "array", "description": "Of an edit: a value for each."},
+                        "values": {"type": "array", "description": "Of edits: a value for each."},
+                        "created": {"type": "boolean", "description": "Of an upsert: whether there was none."},
                     },
                 },
                 {

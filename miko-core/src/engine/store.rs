@@ -47,6 +47,7 @@ mod stored_json;
 pub(super) mod streams;
 pub(super) mod transaction;
 mod update;
+mod upsert;
 mod write;
 
 use std::cell::{Cell, RefCell};

@@ -167,8 +167,68 @@ impl Edit {
     }
 }
 
+/// The action `upsert`: changes the record of a class that has a key, or creates it.
+///
+/// ```
+/// use miko_core::q0::{Edits, Upsert};
+/// use miko_core::{Mikobase, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::in_memory()?;
+/// let fields = json!({"word": {"class": "string", "unique": true}, "count": {"class": "number"}});
+/// db.import_schema(json!({"classes": {"a.b/word": {"fields": fields}}}))?;
+/// for word in ["gpl", "mit", "gpl"] {
+///     let count = Upsert::class("a.b/word").key(json!({"word": word}));
+///     db.q0(count.edits(Edits::new().increment(["count"], 1)).into())?;
+/// }
+/// assert_eq!(db.by_class("a.b/word")?.count(), 2);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upsert {
+    request: Map<String, Value>,
+}
+
+impl Upsert {
+    /// Changes or creates a record of this class, which declares unique fields.
+    pub fn class(class: impl Into<String>) -> Self {
+        let mut request = action("upsert");
+        request.insert("class".to_owned(), class.into().into());
+        Self { request }
+    }
+
+    /// Sets the key: the values of a unique field, or of a unique combination.
+    #[must_use]
+    pub fn key(self, key: impl Into<Value>) -> Self {
+        self.with("key", key)
+    }
+
+    /// Sets the other members of a new record. Without edits they are merged into an old one, by RFC 7396.
+    #[must_use]
+    pub fn bucket(self, bucket: impl Into<Value>) -> Self {
+        self.with("bucket", bucket)
+    }
+
+    /// Sets the edits, of an old record as of a new one.
+    #[must_use]
+    pub fn edits(self, edits: Edits) -> Self {
+        self.with("edits", edits)
+    }
+
+    fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.request.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
 impl From<Edit> for Value {
     fn from(built: Edit) -> Self {
+        built.request.into()
+    }
+}
+
+impl From<Upsert> for Value {
+    fn from(built: Upsert) -> Self {
         built.request.into()
     }
 }

@@ -71,6 +71,16 @@ impl StackInput {
     }
 }
 
+/// A request to change the record that has a key, or to create it.
+#[derive(Debug)]
+pub(crate) struct UpsertRequest {
+    pub(crate) class: String,
+    /// The values of a unique field, or of a unique combination.
+    pub(crate) key: Map<String, Value>,
+    pub(crate) bucket: Map<String, Value>,
+    pub(crate) edits: Option<Vec<Edit>>,
+}
+
 /// A request to delete a record.
 #[derive(Debug)]
 pub(crate) struct DeleteRequest {
@@ -152,6 +162,17 @@ impl EditRequest {
         let edits = fields.read_required("edits", read_edits);
         let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
         Some(Self { pk: pk?, edits: edits?, if_updated_at })
+    }
+}
+
+impl UpsertRequest {
+    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
+        fields.refuse_unsupported("transaction");
+        let class = fields.read_required("class", readers::class);
+        let key = fields.read_required("key", readers::object);
+        let bucket = fields.read("bucket", readers::object).unwrap_or_default();
+        let edits = fields.read("edits", read_edits);
+        Some(Self { class: class?, key: key?, bucket, edits })
     }
 }
 

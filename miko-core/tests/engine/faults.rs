@@ -34,6 +34,20 @@ const UNS: &str = "a UNS such as starfleet.com/officer";
 const COUNT: &str = "a non-negative integer";
 const PATH: &str = "an array of keys and indices that ends with a literal or an object of operators";
 const CONDITION: [&str; 9] = ["class", "classes", "pk", "path", "all", "any", "then", "not", "placeholders"];
+const EDIT_OPERATIONS: [&str; 12] = [
+    "set",
+    "default",
+    "remove",
+    "increment",
+    "push",
+    "pop",
+    "shift",
+    "unshift",
+    "add",
+    "discard",
+    "merge",
+    "test",
+];
 const STEP: &str = "an object key (a string) or an array index (a non-negative integer)";
 
 #[test]
@@ -45,7 +59,7 @@ fn a_request_is_an_object_with_a_known_action() {
     check(json!({}), json!([{"pointer": "", "missing_fields": ["action"]}]));
     check(json!({"class": "foo.com/x"}), json!([{"pointer": "", "missing_fields": ["action"]}]));
     check(json!({"action": 1}), json!([wrong("/action", "a string", "number")]));
-    let known = "one of select, create, update, patch, edit, delete";
+    let known = "one of select, create, update, patch, edit, upsert, delete";
     check(json!({"action": "oops"}), json!([wrong("/action", known, "oops")]));
 }
 
@@ -128,21 +142,22 @@ fn a_patch_has_a_pk_and_an_object() {
 }
 
 #[test]
+fn an_upsert_has_a_class_and_a_key() {
+    check(
+        json!({"action": "upsert", "class": null, "bucket": 5, "edits": [{}], "pk": "x"}),
+        json!([
+            wrong("/class", UNS, "null"),
+            wrong("/bucket", "an object", "number"),
+            {"pointer": "/edits/0", "missing_fields": ["path"]},
+            {"pointer": "/edits/0", "allowed": EDIT_OPERATIONS, "found": []},
+            {"pointer": "", "missing_fields": ["key"]},
+            {"pointer": "", "unknown_fields": ["pk"]},
+        ]),
+    );
+}
+
+#[test]
 fn all_faults_of_a_list_of_edits_are_reported_together() {
-    const OPERATIONS: [&str; 12] = [
-        "set",
-        "default",
-        "remove",
-        "increment",
-        "push",
-        "pop",
-        "shift",
-        "unshift",
-        "add",
-        "discard",
-        "merge",
-        "test",
-    ];
     let edits = json!([
         5,
         {"set": 1},
@@ -156,7 +171,7 @@ fn all_faults_of_a_list_of_edits_are_reported_together() {
         {"path": ["a"], "shift": true},
         {"path": [], "push": 1},
     ]);
-    let operations = |index: usize, found: Value| json!({"pointer": format!("/edits/{index}"), "allowed": OPERATIONS, "found": found});
+    let operations = |index: usize, found: Value| json!({"pointer": format!("/edits/{index}"), "allowed": EDIT_OPERATIONS, "found": found});
     check(
         json!({"action": "edit", "edits": edits, "bucket": {}}),
         json!([
@@ -164,7 +179,7 @@ fn all_faults_of_a_list_of_edits_are_reported_together() {
             {"pointer": "/edits/1", "missing_fields": ["path"]},
             operations(2, json!([])),
             operations(3, json!(["set", "push"])),
-            {"pointer": "/edits/4", "unknown_fields": ["append"], "allowed": OPERATIONS},
+            {"pointer": "/edits/4", "unknown_fields": ["append"], "allowed": EDIT_OPERATIONS},
             wrong("/edits/5/path", "an array of keys and indices", "string"),
             wrong("/edits/5/increment", "a number", "string"),
             wrong("/edits/6/path/1", STEP, -1),
@@ -213,7 +228,7 @@ fn a_path_has_steps() {
 fn unsupported_keys_are_refused_and_not_ignored() {
     let select = json!({"action": "select", "transaction": []});
     check(select, json!([{"pointer": "/transaction", "field": "transaction"}]));
-    for action in ["create", "update", "patch", "edit", "delete"] {
+    for action in ["create", "update", "patch", "edit", "upsert", "delete"] {
         let request = json!({"action": action, "pk": "x", "bucket": {}, "transaction": "t"});
         assert!(
             failure(&db(), request)

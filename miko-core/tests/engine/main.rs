@@ -49,6 +49,7 @@ mod support;
 mod together;
 mod uniqueness;
 mod unwritable;
+mod upserts;
 mod validation;
 mod wire;
 mod worldlet_file;

@@ -13,15 +13,11 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/q0.md");
 /// The records of the page: a line of JSON each. Returns their names with their pks, too.
 fn crew(page: &str) -> (Local, Vec<(String, String)>) {
     let db = plain();
-    let classes =
-        json!({"starfleet.com/officer": {}, "starfleet.com/doctor": {"inherits": ["starfleet.com/officer"]}});
-    let open = |mut definition: Value| {
-        definition["fields"] = json!({});
-        definition["misc_fields"] = true.into();
-        definition
-    };
-    let classes: Value =
-        classes.as_object().unwrap().iter().map(|(name, one)| (name.clone(), open(one.clone()))).collect();
+    let classes = json!({
+        "starfleet.com/officer": {"fields": {}, "misc_fields": true},
+        "starfleet.com/doctor": {"fields": {}, "misc_fields": true, "inherits": ["starfleet.com/officer"]},
+        "starfleet.com/ship": {"fields": {"registry": {"unique": true}}, "misc_fields": true},
+    });
     db.import_schema(json!({ "classes": classes })).unwrap();
     let (_, records) = page.split_once("```jsonl\n").unwrap();
     let create = |line| {
@@ -43,6 +39,8 @@ fn rendered(answer: &Result<Response, Error>) -> String {
                 Results::Versions(versions) => format!("{} versions", versions.len()),
                 Results::Written { .. } => "written".to_owned(),
                 Results::Edited { values, .. } => format!("values {}", Value::from(values.clone())),
+                Results::Upserted { created: true, .. } => "created".to_owned(),
+                Results::Upserted { values, .. } => format!("values {}", Value::from(values.clone())),
                 Results::Deleted { deleted: true, .. } => "deleted".to_owned(),
                 Results::Deleted { deleted: false, .. } => "nothing to delete".to_owned(),
                 other => panic!("the page does not say how {other:?} is shown"),

@@ -227,7 +227,7 @@ proptest! {
 
     #[test]
     fn requests(
-        action in select(vec!["select", "create", "update", "patch", "edit", "delete"]),
+        action in select(vec!["select", "create", "update", "patch", "edit", "upsert", "delete"]),
         keys in proptest::collection::vec(request_key(), 0..4),
     ) {
         let mut request = Map::from_iter([("action".to_owned(), json!(action))]);
@@ -237,6 +237,7 @@ proptest! {
             "edit" => {
                 vec![("pk".to_owned(), json!("x")), ("edits".to_owned(), json!([{"path": ["a"], "set": 1}]))]
             }
+            "upsert" => vec![("class".to_owned(), json!("a.b/c")), ("key".to_owned(), json!({"a": 1}))],
             "delete" => vec![("pk".to_owned(), json!("x"))],
             _ => vec![],
         });
@@ -311,6 +312,8 @@ fn request_key() -> impl Strategy<Value = (String, Value)> {
         ("edits", json!([{"path": ["a"], "shift": false}])),
         ("edits", json!([{"set": 1}])),
         ("edits", json!([])),
+        ("key", json!({"a": null})),
+        ("key", json!([])),
         ("misc", json!([1])),
         ("comment", json!(null)),
         ("hue", json!(1)),

@@ -146,6 +146,7 @@ fn call() -> impl Strategy<Value = Value> {
         1 => Just(json!({"action": "create", "class": "a.b/new", "bucket": {}})),
         1 => Just(json!({"action": "select", "class": "a.b/ship"})),
         1 => Just(json!({"action": "delete", "pk": "nobody"})),
+        2 => name().prop_map(|name| json!({"action": "upsert", "class": "a.b/ship", "key": {"name": name}})),
     ]
 }
 

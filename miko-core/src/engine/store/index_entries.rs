@@ -199,7 +199,7 @@ impl<T: Storage> Store<T> {
 }
 
 /// The fault of a record whose unique value the record `other` has.
-fn unique_violation(constraint: &Constraint, other: &str) -> ErrorItem {
+pub(super) fn unique_violation(constraint: &Constraint, other: &str) -> ErrorItem {
     let message = format!("another record of `{}` has the same {}", constraint.class, constraint.describe());
     ErrorItem::new(ErrorId::UNIQUE_VIOLATION, message)
         .with("class", constraint.class.as_str())

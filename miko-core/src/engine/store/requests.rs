@@ -122,13 +122,14 @@ impl<T: Storage> Store<T> {
             }
             Request::Patch(patch) => self.is_definition(&patch.pk),
             Request::Edit(edit) => self.is_definition(&edit.pk),
+            Request::Upsert(upsert) => self.upserts_definition(upsert),
             Request::Delete(delete) => self.is_definition(&delete.pk),
         }
     }
 
     /// Whether a stored record is a class definition. `false` on an error: the request itself then reports
     /// it.
-    fn is_definition(&self, pk: &str) -> bool {
+    pub(super) fn is_definition(&self, pk: &str) -> bool {
         let Ok(Some((_, Row { state: Some(state), .. }))) = self.find(pk) else { return false };
         map(&state.stack).is_ok_and(|stack| stack::classes(&stack).contains(&uns::CLASS))
     }
@@ -141,6 +142,7 @@ impl<T: Storage> Store<T> {
             Request::Update(update) => self.update(update),
             Request::Patch(patch) => self.patch(patch),
             Request::Edit(edit) => self.edit(edit),
+            Request::Upsert(upsert) => self.upsert(upsert),
             Request::Delete(delete) => self.delete(&delete),
         }
     }

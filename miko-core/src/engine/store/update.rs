@@ -15,7 +15,7 @@ use crate::engine::store::index_entries::Derived;
 use crate::engine::store::refusal::RejectedWrite;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::json;
-use crate::query::{self, EditRequest, PatchRequest, StackInput, UpdateRequest};
+use crate::query::{self, Edit, EditRequest, PatchRequest, StackInput, UpdateRequest};
 use crate::record::EXTRA_KEYS;
 use crate::response::Results;
 use crate::stack;
@@ -59,10 +59,20 @@ impl<T: Storage> Store<T> {
     pub(super) fn patch(&mut self, patch: PatchRequest) -> Result<Results> {
         let PatchRequest { pk, bucket: patch, if_updated_at } = patch;
         let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
+        let updated_at = self.patch_record(id, before, patch)?;
+        Ok(Results::Written { pk, updated_at })
+    }
+
+    /// Merges an object into the bucket of an active record. Returns its new `updated_at`.
+    pub(super) fn patch_record(
+        &mut self,
+        id: RowId,
+        before: Row,
+        patch: Map<String, Value>,
+    ) -> Result<Timestamp> {
         let mut bucket = stored_bucket(&before)?;
         json::merge(&mut bucket, patch);
-        let updated_at = self.change_record(id, before, ContentChange::of_bucket(bucket))?;
-        Ok(Results::Written { pk, updated_at })
+        self.change_record(id, before, ContentChange::of_bucket(bucket))
     }
 
     /// Edits the bucket of a record: all edits, or none.
@@ -73,11 +83,22 @@ impl<T: Storage> Store<T> {
     pub(super) fn edit(&mut self, edit: EditRequest) -> Result<Results> {
         let EditRequest { pk, edits, if_updated_at } = edit;
         let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
-        let (bucket, values) =
-            query::apply_edits(stored_bucket(&before)?, edits, &|value| self.answer.charge_value(value))
-                .map_err(|error| error.with_all("pk", pk.as_str()))?;
-        let updated_at = self.change_record(id, before, ContentChange::of_bucket(bucket))?;
+        let (updated_at, values) = self.edit_record(id, before, edits)?;
         Ok(Results::Edited { pk, updated_at, values })
+    }
+
+    /// Edits the bucket of an active record. Returns its new `updated_at` and the values of the edits, which
+    /// are charged to the answer.
+    pub(super) fn edit_record(
+        &mut self,
+        id: RowId,
+        before: Row,
+        edits: Vec<Edit>,
+    ) -> Result<(Timestamp, Vec<Value>)> {
+        let bucket = stored_bucket(&before)?;
+        let (bucket, values) = query::apply_edits(bucket, edits, &|value| self.answer.charge_value(value))
+            .map_err(|error| error.with_all("pk", before.pk.as_str()))?;
+        Ok((self.change_record(id, before, ContentChange::of_bucket(bucket))?, values))
     }
 
     /// Changes the content of an active record, and returns its new `updated_at`.

@@ -34,6 +34,17 @@ impl<T: Storage> Store<T> {
     /// `pk-in-use`, if a record has had the chosen pk; all faults of the record together, see
     /// [`refusal`](crate::engine::store::refusal).
     pub(super) fn create(&mut self, create: CreateRequest) -> Result<Results> {
+        let (pk, updated_at) = self.create_record(create, WriteKind::Create)?;
+        Ok(Results::Written { pk, updated_at })
+    }
+
+    /// As [`create`](Self::create). Returns the pk and the time. Only for [`WriteKind::Create`] the record gets
+    /// the defaults of its classes.
+    pub(super) fn create_record(
+        &mut self,
+        create: CreateRequest,
+        kind: WriteKind,
+    ) -> Result<(String, Timestamp)> {
         let CreateRequest { pk, mut bucket, stack, extras } = create;
         if let Some(pk) = &pk {
             self.check_chosen_pk(pk)?;
@@ -42,9 +53,8 @@ impl<T: Storage> Store<T> {
         let mut stack = new_stack(stack, class.as_deref());
         let mut definition = None;
         if class.is_some() || self.needs_examination(&stack, &extras) {
-            definition = self
-                .examine(&mut stack, &mut bucket, &extras, WriteKind::Create, &Place::Root)
-                .map_err(|error| {
+            definition =
+                self.examine(&mut stack, &mut bucket, &extras, kind, &Place::Root).map_err(|error| {
                     self.with_faults_of_later_phases(error, &RejectedWrite::new_record(None, &stack, &bucket))
                 })?;
         }
@@ -62,7 +72,7 @@ impl<T: Storage> Store<T> {
             .map_err(|error| {
                 self.with_faults_of_later_phases(error, &RejectedWrite::new_record(Some(id), &stack, &bucket))
             })?;
-        Ok(Results::Written { pk, updated_at: now })
+        Ok((pk, now))
     }
 
     /// The class of a new record that has exactly one class, if that class is defined. Such a class caches

@@ -1,0 +1,76 @@
+//! Keys of records as objects: the values of a unique field, or of a unique combination.
+
+use serde_json::{Map, Value};
+
+use super::catalog::Class;
+use super::constraint::{Constraint, ConstraintKind};
+
+impl Class {
+    /// The position of the unique constraint whose fields are those of `key`, no less and no more.
+    pub(crate) fn constraint_of_key(&self, key: &Map<String, Value>) -> Option<usize> {
+        self.constraints
+            .iter()
+            .position(|constraint| constraint.kind != ConstraintKind::Index && constraint.has_fields_of(key))
+    }
+
+    /// The fields of each unique constraint, as error messages show them.
+    pub(crate) fn unique_keys(&self) -> Vec<String> {
+        let unique = self.constraints.iter().filter(|constraint| constraint.kind != ConstraintKind::Index);
+        unique.map(Constraint::describe).collect()
+    }
+}
+
+impl Constraint {
+    fn has_fields_of(&self, key: &Map<String, Value>) -> bool {
+        let mut path = Vec::new();
+        count_fields(key, &mut path, self) == Some(self.fields.len())
+    }
+}
+
+/// The number of fields of the constraint in an object; `None` if it has anything else.
+fn count_fields<'k>(
+    object: &'k Map<String, Value>,
+    path: &mut Vec<&'k str>,
+    constraint: &Constraint,
+) -> Option<usize> {
+    object.iter().try_fold(0, |count, (key, value)| {
+        path.push(key);
+        let is_field = constraint.fields.iter().any(|field| field == path);
+        let found = match value {
+            _ if is_field => Some(1),
+            // The fields are deeper in it. No field is as deep as the longest path is long.
+            Value::Object(inner) if constraint.fields.iter().any(|field| field.len() > path.len()) => {
+                count_fields(inner, path, constraint).filter(|found| *found > 0)
+            }
+            _ => None,
+        };
+        path.pop();
+        Some(count + found?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_is_a_key_if_it_has_exactly_the_fields() {
+        let fields = vec![vec!["a".to_owned()], vec!["b".to_owned(), "c".to_owned()]];
+        let constraint = Constraint { kind: ConstraintKind::Unique, class: "x.y/z".to_owned(), fields };
+        let cases = [
+            (json!({"a": 1, "b": {"c": 2}}), true),
+            (json!({"b": {"c": {"d": 1}}, "a": null}), true),
+            (json!({"a": 1}), false),
+            (json!({"a": 1, "b": 2}), false),
+            (json!({"a": 1, "b": {}}), false),
+            (json!({"a": 1, "b": {"c": 2, "d": 3}}), false),
+            (json!({"a": 1, "b": {"c": 2}, "d": {}}), false),
+            (json!({}), false),
+        ];
+        for (key, expected) in cases {
+            assert_eq!(constraint.has_fields_of(key.as_object().unwrap()), expected, "{key}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The action `upsert`: changes the record that has a key, or creates it.
+
+use std::sync::Arc;
+
+use miko_rpc::{Error, ErrorId, ErrorItem, Result};
+use serde_json::{Map, Value};
+
+use crate::class::{Class, Markers, Normalizer, WriteKind};
+use crate::diagnostics::Place;
+use crate::engine::store::Store;
+use crate::engine::store::index_entries::unique_violation;
+use crate::engine::store::stored_json::map;
+use crate::json;
+use crate::query::{self, CreateRequest, Edit, StackInput, UpsertRequest};
+use crate::response::Results;
+use crate::stack;
+use crate::storage::ids::RowId;
+use crate::storage::row::Row;
+use crate::storage::{Storage, corruption};
+use crate::timestamp::Timestamp;
+
+/// The key of an upsert, after it was found to be one.
+struct Key {
+    class: Arc<Class>,
+    /// The position of its constraint among those of the class.
+    constraint: usize,
+    /// The normalized key.
+    object: Map<String, Value>,
+    /// Its text in the index.
+    text: String,
+}
+
+impl<T: Storage> Store<T> {
+    /// Edits the record that has the key, or patches it if there are no edits. If there is none, creates it
+    /// from the key and the bucket, and then edits it.
+    ///
+    /// # Errors
+    /// `class-not-found`; `invalid_request` for a key that is none, or a bucket that contradicts it;
+    /// `unique-violation`, if a record of another class has the key; those of a create and of an edit.
+    pub(super) fn upsert(&mut self, upsert: UpsertRequest) -> Result<Results> {
+        let UpsertRequest { class, key, bucket, edits } = upsert;
+        let key = self.read_key(&class, key)?;
+        let new = self.new_bucket(&key, bucket.clone())?;
+        let found = self.find_by_key(&key)?;
+        let created = found.is_none();
+        let (pk, updated_at, values) = match (found, edits) {
+            (Some((id, before)), Some(edits)) => {
+                let pk = before.pk.clone();
+                let (updated_at, values) = self.edit_record(id, before, edits)?;
+                (pk, updated_at, values)
+            }
+            (Some((id, before)), None) => {
+                (before.pk.clone(), self.patch_record(id, before, bucket)?, Vec::new())
+            }
+            (None, edits) => self.create_by_key(&key, new, edits)?,
+        };
+        Ok(Results::Upserted { pk, updated_at, created, values })
+    }
+
+    /// Whether an upsert changes a record that is a class definition as well. `false` on an error: the request
+    /// itself then reports it.
+    pub(super) fn upserts_definition(&self, upsert: &UpsertRequest) -> bool {
+        let key = self.read_key(&upsert.class, upsert.key.clone());
+        let found = key.and_then(|key| self.find_by_key(&key));
+        found.is_ok_and(|found| found.is_some_and(|(_, row)| self.is_definition(&row.pk)))
+    }
+
+    fn read_key(&self, class: &str, object: Map<String, Value>) -> Result<Key> {
+        let class = self.catalog.class(class).ok_or_else(|| undefined(class))?;
+        let constraint = class.constraint_of_key(&object).ok_or_else(|| no_key(class))?;
+        let object = self.normalized(class, object, WriteKind::Update)?;
+        let text = class.key(&class.constraints[constraint], &object).ok_or_else(|| {
+            let message = "a null in the key: records with a null there are not told apart by it";
+            Place::Key(&Place::Root, "key").fault(message)
+        })?;
+        Ok(Key { class: Arc::clone(class), constraint, object, text })
+    }
+
+    /// The bucket of a new record with the key, before edits. An old record must not contradict it either.
+    fn new_bucket(&self, key: &Key, patch: Map<String, Value>) -> Result<Map<String, Value>> {
+        let mut bucket = key.object.clone();
+        json::merge(&mut bucket, patch);
+        let bucket = self.normalized(&key.class, bucket, WriteKind::Update)?;
+        if key.class.key(&key.class.constraints[key.constraint], &bucket).as_ref() == Some(&key.text) {
+            return Ok(bucket);
+        }
+        let message =
+            "the bucket has another value in a field of the key: leave it out, or change it by `edits`";
+        Err(Place::Key(&Place::Root, "bucket").fault(message).into())
+    }
+
+    fn normalized(
+        &self,
+        class: &Class,
+        mut bucket: Map<String, Value>,
+        kind: WriteKind,
+    ) -> Result<Map<String, Value>> {
+        let markers = Markers::default();
+        let mut normalizer = Normalizer::new(&self.catalog, kind, &markers);
+        normalizer.normalize(class, &mut bucket, &Place::Key(&Place::Root, "bucket"));
+        match normalizer.into_fault() {
+            None => Ok(bucket),
+            Some(fault) => Err(fault.into()),
+        }
+    }
+
+    /// The record of the class that has the key.
+    fn find_by_key(&self, key: &Key) -> Result<Option<(RowId, Row)>> {
+        let Some(ids) = self.find_constraint_ids(&key.class)? else { return Ok(None) };
+        let found = self.storage.find_unique(ids[key.constraint], &key.text)?;
+        let Some(id) = found else { return Ok(None) };
+        let row = self.storage.row(id)?.ok_or_else(|| corruption("a unique value of no record"))?;
+        let state = row.state.as_ref().ok_or_else(|| corruption("a unique value of a deleted record"))?;
+        let class = std::slice::from_ref(&key.class.definition.name);
+        let is_of_class = stack::classes(&map(&state.stack)?)
+            .into_iter()
+            .any(|found| self.catalog.is_subclass_of_any(found, class));
+        if is_of_class {
+            return Ok(Some((id, row)));
+        }
+        // An ancestor declares the constraint, and the record is of another subclass.
+        Err(unique_violation(&key.class.constraints[key.constraint], &row.pk).into())
+    }
+
+    fn create_by_key(
+        &mut self,
+        key: &Key,
+        bucket: Map<String, Value>,
+        edits: Option<Vec<Edit>>,
+    ) -> Result<(String, Timestamp, Vec<Value>)> {
+        let stack = StackInput::Primary(key.class.definition.name.clone());
+        let create = |bucket| CreateRequest { pk: None, bucket, stack, extras: Map::new() };
+        let Some(edits) = edits else {
+            let (pk, now) = self.create_record(create(bucket), WriteKind::Create)?;
+            return Ok((pk, now, Vec::new()));
+        };
+        // The edits see the defaults, and may remove them.
+        let bucket = self.normalized(&key.class, bucket, WriteKind::Create)?;
+        let (bucket, values) = query::apply_edits(bucket, edits, &|value| self.answer.charge_value(value))?;
+        let (pk, now) = self.create_record(create(bucket), WriteKind::Update)?;
+        Ok((pk, now, values))
+    }
+}
+
+fn undefined(class: &str) -> Error {
+    let message =
+        format!("`{class}` is not defined: an upsert finds its record by a unique field of the class");
+    let item = ErrorItem::new(ErrorId::CLASS_NOT_FOUND, message).with("class", class);
+    Place::Key(&Place::Root, "class").with_pointer(item).into()
+}
+
+fn no_key(class: &Class) -> ErrorItem {
+    let message =
+        format!("the key has not exactly the fields of a unique constraint of `{}`", class.definition.name);
+    Place::Key(&Place::Root, "key").fault(message).with("allowed", class.unique_keys())
+}

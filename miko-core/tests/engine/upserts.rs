@@ -1,0 +1,169 @@
+//! Upserts: the record that has a key is changed, or created.
+
+use miko_core::{ErrorId, Results};
+use serde_json::{Value, json};
+
+use crate::support::{Local, db, failure, ids, read, run};
+
+fn words() -> Local {
+    let db = db();
+    let word = json!({"word": {"class": "string", "unique": true, "collapse": true},
+                      "count": {"class": "number", "default": 10}, "note": {}});
+    let place = json!({"fields": {"at": {"class": "hash", "fields": {"x": {}, "y": {}}}, "name": {}},
+                       "uniques": [[["at", "x"], ["at", "y"]]]});
+    let classes = json!({
+        "a.b/word": {"fields": word},
+        "a.b/verb": {"inherits": "a.b/word"},
+        "a.b/noun": {"inherits": "a.b/word"},
+        "a.b/place": place,
+        "a.b/plain": {"fields": {"n": {}}},
+    });
+    db.import_schema(json!({ "classes": classes })).unwrap();
+    db
+}
+
+fn upsert(class: &str, key: Value, rest: Value) -> Value {
+    let mut request = json!({"action": "upsert", "class": class, "key": key});
+    request.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    request
+}
+
+/// Runs an upsert. Returns the pk, whether it created the record, and the bucket after it.
+fn changed(db: &Local, request: Value) -> (String, bool, String) {
+    let Results::Upserted { pk, updated_at, created, .. } = db.q0(request).unwrap().results else {
+        panic!("the results of an upsert")
+    };
+    let record = read(db, &pk);
+    assert_eq!(record.updated_at, updated_at);
+    assert_eq!(created, record.created_at == updated_at);
+    (pk, created, record.bucket.to_string())
+}
+
+#[test]
+fn the_first_creates_the_record_and_the_next_patch_it() {
+    let db = words();
+    let request = |bucket: Value| upsert("a.b/word", json!({"word": " g  pl "}), json!({ "bucket": bucket }));
+    let (pk, created, bucket) = changed(&db, request(json!({"note": {"a": 1}})));
+    assert_eq!((created, bucket.as_str()), (true, r#"{"word":"g pl","count":10,"note":{"a":1}}"#));
+    let (same, created, bucket) = changed(&db, request(json!({"count": null, "note": {"b": 2}})));
+    assert_eq!((same, created), (pk.clone(), false));
+    assert_eq!(bucket, r#"{"word":"g pl","note":{"a":1,"b":2}}"#);
+    let (same, created, _) = changed(&db, upsert("a.b/word", json!({"word": "g pl"}), json!({})));
+    assert_eq!((same, created), (pk, false));
+    assert_eq!(db.by_class("a.b/word").unwrap().count(), 1);
+}
+
+#[test]
+fn edits_see_a_new_record_as_an_old_one() {
+    let db = words();
+    let edits = json!([{"path": ["count"], "increment": 1}, {"path": ["seen"], "increment": 1}]);
+    let request = upsert("a.b/word", json!({"word": "gpl"}), json!({"bucket": {"note": 1}, "edits": edits}));
+    let (pk, created, bucket) = changed(&db, request.clone());
+    assert_eq!((created, bucket.as_str()), (true, r#"{"word":"gpl","count":11,"note":1,"seen":1}"#));
+    let values = db.q0(request.clone()).unwrap().into_values().unwrap();
+    assert_eq!(values, [json!(12), json!(2)]);
+    // The bucket is of a new record only.
+    run(&db, json!({"action": "patch", "pk": pk, "bucket": {"note": null}}));
+    let (same, created, bucket) = changed(&db, request);
+    assert_eq!((same, created), (pk, false));
+    assert_eq!(bucket, r#"{"word":"gpl","count":13,"seen":3}"#);
+    // A default that the edits remove stays away.
+    let remove = json!({"edits": [{"path": ["count"], "remove": true}]});
+    let (_, created, bucket) = changed(&db, upsert("a.b/word", json!({"word": "mit"}), remove));
+    assert_eq!((created, bucket.as_str()), (true, r#"{"word":"mit"}"#));
+}
+
+#[test]
+fn a_key_may_be_a_combination_of_nested_fields() {
+    let db = words();
+    let named = json!({"bucket": {"name": "n"}});
+    let at = |x: u64, y: u64| upsert("a.b/place", json!({"at": {"x": x, "y": y}}), named.clone());
+    let (first, created, bucket) = changed(&db, at(1, 2));
+    assert_eq!((created, bucket.as_str()), (true, r#"{"at":{"x":1,"y":2},"name":"n"}"#));
+    assert!(changed(&db, at(2, 1)).1);
+    assert_eq!(changed(&db, at(1, 2)).0, first);
+    // Members of the bucket beside the fields of the key are no contradiction.
+    let key = json!({"at": {"x": 1, "y": 2}});
+    let (_, _, bucket) = changed(&db, upsert("a.b/place", key, json!({"bucket": {"at": {"x": 1.0}}})));
+    assert_eq!(bucket, r#"{"at":{"x":1.0,"y":2},"name":"n"}"#);
+}
+
+#[test]
+fn a_deleted_record_has_no_key() {
+    let db = words();
+    let request = || upsert("a.b/word", json!({"word": "gpl"}), json!({}));
+    let (pk, ..) = changed(&db, request());
+    run(&db, json!({"action": "delete", "pk": pk}));
+    let (other, created, _) = changed(&db, request());
+    assert!(created && other != pk);
+}
+
+#[test]
+fn a_key_of_an_ancestor_is_that_of_all_its_subclasses() {
+    let db = words();
+    let of = |class: &str| upsert(class, json!({"word": "run"}), json!({}));
+    let (pk, created, _) = changed(&db, of("a.b/verb"));
+    assert!(created);
+    assert_eq!(read(&db, &pk).class().unwrap(), "a.b/verb");
+    assert_eq!(changed(&db, of("a.b/word")).0, pk);
+    let error = failure(&db, of("a.b/noun"));
+    assert_eq!(ids(&error), [ErrorId::UNIQUE_VIOLATION]);
+    assert_eq!(error.items()[0].details["other"], pk);
+}
+
+#[test]
+fn what_is_no_key_is_refused() {
+    let db = words();
+    let word = || json!({"word": "gpl"});
+    let refused = [
+        (upsert("a.b/nothing", word(), json!({})), ErrorId::CLASS_NOT_FOUND, "/class"),
+        (upsert("a.b/plain", json!({"n": 1}), json!({})), ErrorId::INVALID_REQUEST, "/key"),
+        (upsert("a.b/word", json!({}), json!({})), ErrorId::INVALID_REQUEST, "/key"),
+        (upsert("a.b/word", json!({"word": "x", "count": 1}), json!({})), ErrorId::INVALID_REQUEST, "/key"),
+        (upsert("a.b/place", json!({"at": {"x": 1}}), json!({})), ErrorId::INVALID_REQUEST, "/key"),
+        (upsert("a.b/word", json!({"word": null}), json!({})), ErrorId::INVALID_REQUEST, "/key"),
+        (upsert("a.b/word", word(), json!({"bucket": {"word": "mit"}})), ErrorId::INVALID_REQUEST, "/bucket"),
+        (upsert("a.b/word", word(), json!({"bucket": {"word": null}})), ErrorId::INVALID_REQUEST, "/bucket"),
+    ];
+    for (request, id, pointer) in refused {
+        let error = failure(&db, request.clone());
+        assert_eq!(ids(&error), [id], "{request}");
+        assert_eq!(error.items()[0].details["pointer"], pointer, "{request}");
+    }
+    // The same value in another spelling does not contradict.
+    assert!(changed(&db, upsert("a.b/word", word(), json!({"bucket": {"word": " gpl"}}))).1);
+}
+
+#[test]
+fn a_refused_upsert_changes_nothing() {
+    let db = words();
+    for exists in [false, true] {
+        let request = |rest: Value| upsert("a.b/word", json!({"word": "gpl"}), rest);
+        if exists {
+            run(&db, request(json!({})));
+        }
+        let fails = json!({"edits": [{"path": ["seen"], "set": 1}, {"path": ["count"], "test": 0}]});
+        assert_eq!(ids(&failure(&db, request(fails))), [ErrorId::CONFLICT]);
+        let invalid = json!({"edits": [{"path": ["count"], "set": "many"}]});
+        assert_eq!(ids(&failure(&db, request(invalid))), [ErrorId::VALIDATION_FAILED]);
+    }
+}
+
+#[test]
+fn threads_that_upsert_one_key_create_one_record() {
+    let db = words();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for n in 0..20 {
+                    let count = json!({"edits": [{"path": ["seen"], "increment": 1}]});
+                    run(&db, upsert("a.b/word", json!({"word": format!("w{}", n % 3)}), count));
+                }
+            });
+        }
+    });
+    let words = db.by_class("a.b/word").unwrap();
+    assert_eq!(words.count(), 3);
+    let seen = words.iter().map(|word| word.bucket.get("seen").unwrap().unwrap().as_u64().unwrap());
+    assert_eq!(seen.sum::<u64>(), 80);
+}
