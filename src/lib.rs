@@ -26,8 +26,8 @@ pub use miko_core::upload_rpc::UploadAsync;
 #[cfg(feature = "store")]
 pub use miko_core::{
     Answers, AsOf, Bucket, Check, Delta, Edit, Edited, Engine, Explanation, FileInfo, FileReader, HotRecord,
-    Import, Imported, LocalEngine, MAX_BATCH_REQUESTS, MAX_EDITS, MAX_PIECE_SIZE, Merged, Mikobase,
-    MikobaseExt, Properties, Query, Record, Records, Response, ResponseEnvelope, Results, Schema,
+    Import, Imported, LocalEngine, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, MAX_EDITS, MAX_PIECE_SIZE, Merged,
+    Mikobase, MikobaseExt, Properties, Query, Record, Records, Response, ResponseEnvelope, Results, Schema,
     SchemaChanges, SqliteEngine, Timestamp, Upload, Validation, Version, WorldletEngine, backend, json, q0,
     uns,
 };

@@ -7,9 +7,9 @@ use crate::json;
 use crate::mikobase::Mikobase;
 use crate::q0::{Edits, Step};
 
-/// A record whose values are read and changed in the store: each method is one call, which is atomic. It keeps
-/// nothing, so several workers may work on one record. [`MikobaseExt::hot`](crate::MikobaseExt::hot) returns
-/// it.
+/// A record whose values are read and changed in the store: each method is one call, which is atomic. It
+/// keeps nothing, so several workers may work on one record. [`MikobaseExt::hot`](crate::MikobaseExt::hot)
+/// returns it.
 ///
 /// A path is the steps down from the bucket: keys, indices, or both as [`Step`]s. Missing parents become
 /// objects. The methods fail with `record_not_found`, `record_deleted`, `edit-refused` and the errors of an

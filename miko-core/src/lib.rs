@@ -54,7 +54,7 @@ pub use mikobase::{
 pub use objects::{Import, Upload, import_rpc, upload_rpc};
 pub use query::{Check, MAX_EDITS};
 pub use record::{Record, Records};
-pub use response::{Answers, MAX_BATCH_REQUESTS, Response, ResponseEnvelope, Results};
+pub use response::{Answers, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, Response, ResponseEnvelope, Results};
 pub use timestamp::Timestamp;
 pub use transfer::FileReader;
 pub use version::Version;

@@ -70,8 +70,8 @@ pub trait Mikobase: Send + Sync {
     /// refused, with its index as detail `request`. Nothing is changed then.
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>>;
 
-    /// Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation, as
-    /// in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
+    /// Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,
+    /// as in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
     /// [`Edits`](crate::q0::Edits) builds lists.
     ///
     /// ```
@@ -87,9 +87,9 @@ pub trait Mikobase: Send + Sync {
     /// ```
     ///
     /// # Errors
-    /// `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit that
-    /// does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is changed
-    /// then.
+    /// `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit
+    /// that does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is
+    /// changed then.
     fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited>;
 
     /// Runs many requests in one call: independently, or all or none if `atomic`.

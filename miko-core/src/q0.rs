@@ -521,6 +521,13 @@ pub struct Patch {
 }
 
 impl Patch {
+    /// Patches the records that a select finds, by an empty object.
+    pub fn selected(select: Select) -> Self {
+        let mut request = action("patch");
+        add_target(&mut request, select);
+        Self { request }.bucket(json!({}))
+    }
+
     /// Patches the record with this pk, by an empty object.
     pub fn pk(pk: impl Into<String>) -> Self {
         let mut request = action("patch");
@@ -543,6 +550,18 @@ impl Patch {
     }
 }
 
+/// Adds the conditions, the order and the limit of a select to a write, in place of a pk.
+fn add_target(request: &mut Map<String, Value>, select: Select) {
+    let mut conditions = select.request;
+    conditions.shift_remove("action");
+    for key in ["sort", "sorts", "limit"] {
+        if let Some(value) = conditions.shift_remove(key) {
+            request.insert(key.to_owned(), value);
+        }
+    }
+    request.insert("where".to_owned(), conditions.into());
+}
+
 /// The action `delete`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delete {
@@ -550,6 +569,13 @@ pub struct Delete {
 }
 
 impl Delete {
+    /// Deletes the records that a select finds.
+    pub fn selected(select: Select) -> Self {
+        let mut request = action("delete");
+        add_target(&mut request, select);
+        Self { request }
+    }
+
     /// Deletes the record with this pk.
     pub fn pk(pk: impl Into<String>) -> Self {
         let mut request = action("delete");

@@ -3,7 +3,7 @@
 //! | subject | module |
 //! | --- | --- |
 //! | takes the keys of a request and reports those that are missing or unknown | [`request_keys`] |
-//! | the typed requests | [`select`], [`mod@write`] |
+//! | the typed requests; the records that a write changes | [`select`], [`mod@write`]; [`target`] |
 //! | edits of a bucket: their parser, and what they do | [`edit`] |
 //! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
 //! | resolves placeholders | [`placeholder`] |
@@ -28,6 +28,7 @@ mod request_keys;
 mod select;
 mod sort;
 mod step;
+mod target;
 mod validation;
 mod value_ref;
 mod write;
@@ -50,6 +51,7 @@ pub(crate) use path_value::PathValue;
 pub(crate) use select::SelectRequest;
 pub(crate) use sort::{SortBy, SortKey, SortPath, compare_sort_keys};
 pub(crate) use step::{PathStep, path_text};
+pub(crate) use target::Target;
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
 pub(crate) use write::{

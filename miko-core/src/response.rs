@@ -60,6 +60,13 @@ pub enum Results {
         #[serde(deserialize_with = "json::reader::values")]
         values: Vec<Value>,
     },
+    /// `patch`, `edit` and `delete` with `where`: the records that were changed.
+    Changed {
+        /// Their number.
+        count: u64,
+        /// The pks of the first [`MAX_CHANGED_PKS`] of them, in the order of the change.
+        pks: Vec<String>,
+    },
     /// `delete`: the record, and whether it existed.
     Deleted {
         /// The requested pk.
@@ -118,13 +125,17 @@ impl Response {
     /// The pk of the record that a `create`, `update`, `patch`, `edit`, `upsert` or `delete` wrote.
     ///
     /// # Errors
-    /// `invalid_request`, if the request was a `select`.
+    /// `invalid_request`, if the request was a `select`, or a write with `where`.
     pub fn into_pk(self) -> Result<String> {
         match self.results {
             Results::Written { pk, .. }
             | Results::Edited { pk, .. }
             | Results::Upserted { pk, .. }
             | Results::Deleted { pk, .. } => Ok(pk),
+            Results::Changed { .. } => Err(Error::new(
+                ErrorId::INVALID_REQUEST,
+                "the response to a write with `where` is about many records",
+            )),
             Results::Records(_) | Results::Versions(_) => Err(Error::new(
                 ErrorId::INVALID_REQUEST,
                 "the response to a `select` is about many records: use `into_records`",
@@ -191,6 +202,10 @@ impl Serialize for ResponseJson<'_> {
                 #[serde(skip_serializing_if = "<[_]>::is_empty")]
                 values: &'a [Value],
             },
+            Changed {
+                count: u64,
+                pks: &'a [String],
+            },
             Deleted {
                 pk: &'a str,
                 deleted: bool,
@@ -216,6 +231,9 @@ impl Serialize for ResponseJson<'_> {
             Results::Upserted { pk, updated_at, created, values } => {
                 let (updated_at, created) = (*updated_at, *created);
                 map.serialize_entry("results", &WriteResult::Upserted { pk, updated_at, created, values })?;
+            }
+            Results::Changed { count, pks } => {
+                map.serialize_entry("results", &WriteResult::Changed { count: *count, pks })?;
             }
             Results::Deleted { pk, deleted } => {
                 map.serialize_entry("results", &WriteResult::Deleted { pk, deleted: *deleted })?;
@@ -253,30 +271,44 @@ impl ResponseParts {
                 _ => Results::Records(serde_json::from_str(text)?),
             }
         } else {
-            #[derive(Deserialize)]
-            struct WriteResultParts {
-                pk: String,
-                updated_at: Option<Timestamp>,
-                #[serde(default)]
-                deleted: bool,
-                created: Option<bool>,
-                #[serde(default)]
-                values: Option<Values>,
-            }
-            #[derive(Deserialize)]
-            struct Values(#[serde(deserialize_with = "json::reader::values")] Vec<Value>);
-            let WriteResultParts { pk, updated_at, deleted, created, values } = serde_json::from_str(text)?;
-            let values = values.map(|Values(values)| values);
-            match (updated_at, created, values) {
-                (Some(updated_at), Some(created), values) => {
-                    Results::Upserted { pk, updated_at, created, values: values.unwrap_or_default() }
-                }
-                (Some(updated_at), None, Some(values)) => Results::Edited { pk, updated_at, values },
-                (Some(updated_at), None, None) => Results::Written { pk, updated_at },
-                (None, ..) => Results::Deleted { pk, deleted },
-            }
+            serde_json::from_str::<WriteResultParts>(text)?.into_results()?
         };
         Ok(Ok(Response { results, warnings: self.warnings }))
+    }
+}
+
+/// The members of the results of a write, before its action is known.
+#[derive(Deserialize)]
+struct WriteResultParts {
+    pk: Option<String>,
+    updated_at: Option<Timestamp>,
+    created: Option<bool>,
+    values: Option<Values>,
+    #[serde(default)]
+    deleted: bool,
+    count: Option<u64>,
+    #[serde(default)]
+    pks: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Values(#[serde(deserialize_with = "json::reader::values")] Vec<Value>);
+
+impl WriteResultParts {
+    fn into_results(self) -> serde_json::Result<Results> {
+        let Some(pk) = self.pk else {
+            let count = self.count.ok_or_else(|| serde::de::Error::missing_field("pk"))?;
+            return Ok(Results::Changed { count, pks: self.pks });
+        };
+        let values = self.values.map(|Values(values)| values);
+        Ok(match (self.updated_at, self.created, values) {
+            (Some(updated_at), Some(created), values) => {
+                Results::Upserted { pk, updated_at, created, values: values.unwrap_or_default() }
+            }
+            (Some(updated_at), None, Some(values)) => Results::Edited { pk, updated_at, values },
+            (Some(updated_at), None, None) => Results::Written { pk, updated_at },
+            (None, ..) => Results::Deleted { pk, deleted: self.deleted },
+        })
     }
 }
 
@@ -313,6 +345,9 @@ impl<'de> Deserialize<'de> for Response {
         }
     }
 }
+
+/// The number of pks of changed records in the answer to a write with `where`.
+pub const MAX_CHANGED_PKS: usize = 1_000;
 
 /// The maximal number of requests in one [`batch`](crate::Mikobase::batch). A larger batch is refused with
 /// `request-too-large` before any of its requests is parsed.

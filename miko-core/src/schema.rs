@@ -122,7 +122,15 @@ fn succeeded(generator: &mut SchemaGenerator) -> Vec<Schema> {
                         "pk": {"type": "string"},
                         "updated_at": timestamp,
                         "values": {"type": "array", "description": "Of edits: a value for each."},
-                        "created": {"type": "boolean", "description": "Of an upsert: whether there was none."},
+                        "created": {"type": "boolean", "description": "Of an upsert: whether it is new."},
+                    },
+                },
+                {
+                    "type": "object",
+                    "required": ["count", "pks"],
+                    "properties": {
+                        "count": {"type": "integer", "minimum": 0},
+                        "pks": {"type": "array", "items": {"type": "string"}},
                     },
                 },
                 {

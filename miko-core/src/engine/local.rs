@@ -78,8 +78,8 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Sets whether a `create` may choose the `pk` of its record, which is so at first. Otherwise it is refused
-    /// with `invalid_request`.
+    /// Sets whether a `create` may choose the `pk` of its record, which is so at first. Otherwise it is
+    /// refused with `invalid_request`.
     ///
     /// ```
     /// use miko_core::{Mikobase, SqliteEngine};

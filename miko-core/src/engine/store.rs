@@ -6,7 +6,9 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
-//! | requests; writing, exporting, importing | [`requests`]; [`mod@write`], [`update`], [`export`], [`import`] |
+//! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
+//! | writing the records of a select | [`selected`] |
+//! | exporting, importing | [`export`], [`import`] |
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
 //! | index entries of a record | [`index_entries`] |
@@ -42,6 +44,7 @@ mod refusal;
 mod requests;
 mod schema;
 mod select;
+mod selected;
 mod snapshot;
 mod stored_json;
 pub(super) mod streams;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Step, action};
+use super::{Select, Step, action, add_target};
 use crate::timestamp::Timestamp;
 
 /// A list of edits of a bucket. Each method adds one, which has a path: the steps down from the bucket.
@@ -106,8 +106,8 @@ impl Edits {
         self.with(path, "merge", patch)
     }
 
-    /// Requires that the value equals this one; otherwise the whole list fails with `conflict`. Null equals an
-    /// absent value.
+    /// Requires that the value equals this one; otherwise the whole list fails with `conflict`. Null equals
+    /// an absent value.
     #[must_use]
     pub fn test<S: Into<Step>>(self, path: impl IntoIterator<Item = S>, expected: impl Into<Value>) -> Self {
         self.with(path, "test", expected)
@@ -145,6 +145,13 @@ pub struct Edit {
 }
 
 impl Edit {
+    /// Edits the records that a select finds.
+    pub fn selected(select: Select) -> Self {
+        let mut request = action("edit");
+        add_target(&mut request, select);
+        Self { request }
+    }
+
     /// Edits the record with this pk.
     pub fn pk(pk: impl Into<String>) -> Self {
         let mut request = action("edit");

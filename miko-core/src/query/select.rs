@@ -34,6 +34,9 @@ const KEYS: [&str; 16] = [
     "offset",
 ];
 
+/// The keys of a `where`: the conditions of a select.
+const WHERE_KEYS: [&str; 8] = ["class", "classes", "pk", "path", "all", "any", "then", "placeholders"];
+
 /// A select: a filter, an order and a limit.
 #[derive(Debug, Default)]
 pub(crate) struct SelectRequest {
@@ -74,6 +77,41 @@ impl SelectRequest {
             } if sorts.is_empty() => Some(pks),
             _ => None,
         }
+    }
+
+    /// Reads the conditions of a `where`, and the `sort`, `sorts` and `limit` beside it. They see its
+    /// placeholders.
+    pub(super) fn read_where(
+        conditions: &Map<String, Value>,
+        order: &Map<String, Value>,
+        faults: &mut Faults,
+    ) -> Self {
+        let place = Place::Key(&Place::Root, "where");
+        let mut reader = FilterReader::new(faults);
+        let scope = PlaceholderScope::default();
+        let context = ReadContext { place: &place, scope: &scope, expansion: None };
+        let select = reader.with_placeholders(conditions, &context, |reader, context| {
+            let filter = reader.read(conditions, context);
+            let context = context.at(&Place::Root);
+            let sorts = read_sorts(reader, order, &context);
+            Self {
+                filter,
+                size: reader.size + sorts.len(),
+                may_fail: !reader.deferred.is_empty(),
+                sorts,
+                limit: read_unconditional(reader, order, "limit", &context, readers::count),
+                ..Self::default()
+            }
+        });
+        let deferred = reader.deferred;
+        faults.add_deferred_errors(deferred);
+        let unknown = request_keys::unknown(conditions, &WHERE_KEYS);
+        if !unknown.is_empty() {
+            let message = format!("a `where` has no key `{}`", unknown.join("`, `"));
+            let fault = place.fault(message).with("unknown_fields", unknown);
+            faults.refuse(fault.with("allowed", WHERE_KEYS.to_vec()));
+        }
+        select
     }
 
     pub(super) fn read(map: &Map<String, Value>, faults: &mut Faults) -> Self {

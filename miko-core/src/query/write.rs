@@ -8,6 +8,7 @@ use crate::json;
 use crate::query::edit::{Edit, read_edits};
 use crate::query::read_until_error;
 use crate::query::request_keys::RequestKeys;
+use crate::query::target::Target;
 use crate::record::EXTRA_KEYS;
 use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
@@ -37,20 +38,18 @@ pub(crate) struct UpdateRequest {
     pub(crate) if_updated_at: Option<Timestamp>,
 }
 
-/// A request to merge an object into the bucket of a record.
+/// A request to merge an object into the buckets of records.
 #[derive(Debug)]
 pub(crate) struct PatchRequest {
-    pub(crate) pk: String,
+    pub(crate) target: Target,
     pub(crate) bucket: Map<String, Value>,
-    pub(crate) if_updated_at: Option<Timestamp>,
 }
 
-/// A request to edit the bucket of a record.
+/// A request to edit the buckets of records.
 #[derive(Debug)]
 pub(crate) struct EditRequest {
-    pub(crate) pk: String,
+    pub(crate) target: Target,
     pub(crate) edits: Vec<Edit>,
-    pub(crate) if_updated_at: Option<Timestamp>,
 }
 
 /// The stack that a write gives.
@@ -81,12 +80,11 @@ pub(crate) struct UpsertRequest {
     pub(crate) edits: Option<Vec<Edit>>,
 }
 
-/// A request to delete a record.
+/// A request to delete records.
 #[derive(Debug)]
 pub(crate) struct DeleteRequest {
-    pub(crate) pk: String,
+    pub(crate) target: Target,
     pub(crate) if_exists: bool,
-    pub(crate) if_updated_at: Option<Timestamp>,
 }
 
 impl CreateRequest {
@@ -148,20 +146,18 @@ impl UpdateRequest {
 impl PatchRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_unsupported("transaction");
-        let pk = fields.read_required("pk", readers::string);
+        let target = Target::read(fields, &[]);
         let bucket = fields.read_required("bucket", readers::object);
-        let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
-        Some(Self { pk: pk?, bucket: bucket?, if_updated_at })
+        Some(Self { target: target?, bucket: bucket? })
     }
 }
 
 impl EditRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_unsupported("transaction");
-        let pk = fields.read_required("pk", readers::string);
+        let target = Target::read(fields, &[]);
         let edits = fields.read_required("edits", read_edits);
-        let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
-        Some(Self { pk: pk?, edits: edits?, if_updated_at })
+        Some(Self { target: target?, edits: edits? })
     }
 }
 
@@ -179,10 +175,9 @@ impl UpsertRequest {
 impl DeleteRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_unsupported("transaction");
-        let pk = fields.read_required("pk", readers::string);
+        let target = Target::read(fields, &["if_exists"]);
         let if_exists = fields.read("if_exists", readers::boolean).unwrap_or(false);
-        let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
-        Some(Self { pk: pk?, if_exists, if_updated_at })
+        Some(Self { target: target?, if_exists })
     }
 }
 

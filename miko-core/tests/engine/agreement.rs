@@ -4,6 +4,7 @@
 
 use std::sync::LazyLock;
 
+use miko_core::Results;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -630,7 +631,47 @@ fn stored(records: &[(&'static str, Value)]) -> (Local, Vec<model::Record>) {
 /// The published JSON Schema of requests.
 static SCHEMA: LazyLock<JsonSchema> = LazyLock::new(|| JsonSchema::of("q0-request.schema.json"));
 
+/// The select as a write of what it selects; `None` if it selects everything.
+fn as_write(select: &Value) -> Option<Value> {
+    let mut conditions = select.as_object().unwrap().clone();
+    let mut write = json!({"action": "edit", "edits": [{"path": ["edited"], "increment": 1}]});
+    for key in ["sort", "sorts", "limit"] {
+        if let Some(value) = conditions.shift_remove(key) {
+            write[key] = value;
+        }
+    }
+    conditions.shift_remove("action");
+    conditions.shift_remove("offset");
+    let is_empty = conditions.keys().all(|key| key == "placeholders") && write.get("limit").is_none();
+    write["where"] = conditions.into();
+    (!is_empty).then_some(write)
+}
+
 proptest! {
+    #[test]
+    fn a_write_changes_the_records_that_the_select_finds(records in records(), mut request in request()) {
+        let Some(write) = as_write(&request) else { return Ok(()) };
+        prop_assert!(SCHEMA.accepts(&write), "the schema refuses {}", write);
+        request.as_object_mut().unwrap().shift_remove("offset");
+        let (db, _) = stored(&records);
+        let selected = db.q0(request).and_then(|response| response.into_records());
+        let is_definition = |record: &miko_core::Record| record.class().unwrap() == "puck.uno/class";
+        if selected.as_ref().is_ok_and(|selected| selected.iter().any(is_definition)) {
+            return Ok(());
+        }
+        match (db.q0(write.clone()), selected) {
+            (Ok(response), Ok(selected)) => {
+                let pks: Vec<String> = selected.iter().map(|record| record.pk.clone()).collect();
+                let expected = Results::Changed { count: pks.len() as u64, pks };
+                prop_assert_eq!(response.results, expected, "paste into `miko q0`: {}", write);
+                let edited = db.q0(json!({"action": "select", "path": ["edited", 1]})).unwrap();
+                prop_assert_eq!(edited.into_records().unwrap().count(), selected.count());
+            }
+            (Err(_), Err(_)) => {}
+            (answer, selected) => prop_assert!(false, "{answer:?} and {selected:?}: {write}"),
+        }
+    }
+
     #[test]
     fn all_three_give_the_same_records_in_the_same_order(records in records(), request in request()) {
         prop_assert!(SCHEMA.accepts(&request), "the schema refuses {}", request);

@@ -565,7 +565,8 @@ proptest! {
         for edits in lists {
             let expected = model(&bucket, &edits);
             let found = db.q0(edit(&pk, edits.clone().into()));
-            let found = found.and_then(|response| response.into_values()).map_err(|error| ids(&error)[0].clone());
+            let found = found.and_then(|response| response.into_values());
+            let found = found.map_err(|error| error.id().clone());
             let after = read(&db, &pk).bucket;
             match expected {
                 Ok((after_edits, values)) => {

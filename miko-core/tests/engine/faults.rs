@@ -111,8 +111,8 @@ fn all_faults_of_a_request_are_reported_together() {
         json!({"action": "delete", "pk": 7, "if_exists": 1, "bucket": {}, "if_updated_at": 5}),
         json!([
             wrong("/pk", "a string", "number"),
-            wrong("/if_exists", "a boolean", "number"),
             wrong("/if_updated_at", "a string", "number"),
+            wrong("/if_exists", "a boolean", "number"),
             {"pointer": "", "unknown_fields": ["bucket"]},
         ]),
     );
@@ -133,11 +133,39 @@ fn a_patch_has_a_pk_and_an_object() {
     check(
         json!({"action": "patch", "bucket": [1], "class": "a.b/c", "if_updated_at": "now"}),
         json!([
-            wrong("/bucket", "an object", "array"),
             wrong("/if_updated_at", "a timestamp such as 2026-04-21T14:32:00.123Z", "now"),
+            wrong("/bucket", "an object", "array"),
             {"pointer": "", "missing_fields": ["pk"]},
             {"pointer": "", "unknown_fields": ["class"]},
         ]),
+    );
+}
+
+#[test]
+fn a_write_is_about_one_record_or_about_those_that_conditions_select() {
+    const WHERE: [&str; 8] = ["class", "classes", "pk", "path", "all", "any", "then", "placeholders"];
+    check(
+        json!({"action": "delete", "where": {"class": "foo", "limit": 1, "path": ["a"]}, "pk": "x",
+               "if_exists": true, "if_updated_at": 5, "sort": [], "offset": 1}),
+        json!([
+            {"pointer": "", "fields": ["pk", "if_updated_at", "if_exists", "where"]},
+            {"rule": "uns", "found": "foo", "pointer": "/where/class", "field": "class"},
+            wrong("/where/path", PATH, json!(["a"])),
+            wrong("/sort", "an array of at least one key or index, and qualifiers if any", json!([])),
+            {"pointer": "/where", "unknown_fields": ["limit"], "allowed": WHERE},
+            {"pointer": "", "unknown_fields": ["offset"]},
+        ]),
+    );
+    for (conditions, fault) in [
+        (json!({}), json!({"pointer": "/where"})),
+        (json!({"placeholders": {"a": 1}}), json!({"pointer": "/where"})),
+        (json!([]), wrong("/where", "an object", "array")),
+    ] {
+        check(json!({"action": "patch", "where": conditions, "bucket": {}}), json!([fault]));
+    }
+    check(
+        json!({"action": "edit", "limit": 1, "edits": [{"path": ["a"], "set": 1}]}),
+        json!([{"pointer": "", "missing_fields": ["pk"]}, {"pointer": "", "unknown_fields": ["limit"]}]),
     );
 }
 
@@ -171,7 +199,10 @@ fn all_faults_of_a_list_of_edits_are_reported_together() {
         {"path": ["a"], "shift": true},
         {"path": [], "push": 1},
     ]);
-    let operations = |index: usize, found: Value| json!({"pointer": format!("/edits/{index}"), "allowed": EDIT_OPERATIONS, "found": found});
+    let operations = |index: usize, found: Value| {
+        let pointer = format!("/edits/{index}");
+        json!({"pointer": pointer, "allowed": EDIT_OPERATIONS, "found": found})
+    };
     check(
         json!({"action": "edit", "edits": edits, "bucket": {}}),
         json!([

@@ -43,6 +43,7 @@ mod schema_agreement;
 mod schemas;
 mod scripts;
 mod select;
+mod selected_writes;
 mod sorting;
 mod streams;
 mod support;

@@ -41,6 +41,7 @@ fn rendered(answer: &Result<Response, Error>) -> String {
                 Results::Edited { values, .. } => format!("values {}", Value::from(values.clone())),
                 Results::Upserted { created: true, .. } => "created".to_owned(),
                 Results::Upserted { values, .. } => format!("values {}", Value::from(values.clone())),
+                Results::Changed { count, .. } => format!("{count} changed"),
                 Results::Deleted { deleted: true, .. } => "deleted".to_owned(),
                 Results::Deleted { deleted: false, .. } => "nothing to delete".to_owned(),
                 other => panic!("the page does not say how {other:?} is shown"),

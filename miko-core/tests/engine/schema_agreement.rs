@@ -229,6 +229,7 @@ proptest! {
     fn requests(
         action in select(vec!["select", "create", "update", "patch", "edit", "upsert", "delete"]),
         keys in proptest::collection::vec(request_key(), 0..4),
+        selects in any::<bool>(),
     ) {
         let mut request = Map::from_iter([("action".to_owned(), json!(action))]);
         request.extend(match action {
@@ -242,6 +243,10 @@ proptest! {
             _ => vec![],
         });
         request.extend(keys);
+        if selects && ["patch", "edit", "delete"].contains(&action) {
+            request.shift_remove("pk");
+            request.entry("where").or_insert_with(|| json!({"class": "a.b/c"}));
+        }
         let request = Value::Object(request);
         thread_local! { static SCHEMA: JsonSchema = JsonSchema::of("q0-request.schema.json"); }
         let takes = SCHEMA.with(|schema| schema.accepts(&request));
@@ -312,6 +317,12 @@ fn request_key() -> impl Strategy<Value = (String, Value)> {
         ("edits", json!([{"path": ["a"], "shift": false}])),
         ("edits", json!([{"set": 1}])),
         ("edits", json!([])),
+        ("where", json!({"path": ["a", 1]})),
+        ("where", json!({"class": "a.b/c", "placeholders": {"x": 1}, "then": {"not": true}})),
+        ("where", json!({"placeholders": {"x": 1}})),
+        ("where", json!({"not": true})),
+        ("where", json!({})),
+        ("where", json!([])),
         ("key", json!({"a": null})),
         ("key", json!([])),
         ("misc", json!([1])),

@@ -65,7 +65,21 @@ fn a_record_in_json_is_the_one_of_the_specification() {
 fn responses_and_answers() {
     let db = db();
     let pk = full_record(&db).pk;
+    db.import_schema(json!({"classes": {"a.b/c": {"fields": {"k": {"unique": true}, "n": {}}}}})).unwrap();
+    let values = json!([{"$serde_json::private::RawValue": "5"}, u64::MAX, -0.0, null]);
+    let edits = json!([{"path": ["values"], "set": values}, {"path": ["values"], "test": values},
+               {"path": ["n"], "increment": 1}]);
+    let upsert = json!({"action": "upsert", "class": "a.b/c", "key": {"k": 1}});
+    let count = json!({"action": "upsert", "class": "a.b/c", "key": {"k": 1},
+                       "edits": [{"path": ["n"], "set": values}, {"path": ["n"], "test": values}]});
     let queries = vec![
+        json!({"action": "edit", "pk": pk, "edits": edits}),
+        json!({"action": "patch", "pk": pk, "bucket": {"values": null}}),
+        json!({"action": "edit", "where": {"pk": [pk, "nobody"]}, "edits": edits}),
+        json!({"action": "patch", "where": {"pk": "nobody"}, "bucket": {}}),
+        upsert.clone(),
+        upsert,
+        count,
         json!({"action": "select", "class": "foo.com/a", "classes": "foo.com/b"}),
         json!({"action": "select", "pk": []}),
         json!({"action": "update", "pk": pk, "bucket": {}}),
@@ -75,6 +89,7 @@ fn responses_and_answers() {
         json!({"action": "select", "limit": u64::MAX, "path": [-1, 1.5, 1], "x": 1}),
     ];
     let answers = db.batch(queries, false).unwrap();
+    assert!(answers[..7].iter().all(Result::is_ok), "{answers:?}");
     check(&answers);
     check(&Answers::default());
     for answer in answers {
@@ -125,6 +140,7 @@ fn a_response_that_is_none_is_refused() {
         "null",
         r#"{"success": true}"#,
         r#"{"success": true, "results": {}}"#,
+        r#"{"success": true, "results": {"count": -1, "pks": []}}"#,
         r#"{"success": false}"#,
         r#"{"success": true, "results": [{"pk": 1}]}"#,
         r#"{"success": false, "errors": [{"id": "x"}]}"#,

@@ -129,9 +129,9 @@ impl Requests {
         let mut request = match self.random.below(20) {
             0..8 => self.select(),
             8..13 => self.create(),
-            13 | 14 => json!({"action": "update", "pk": self.pk(), "bucket": self.object(DEPTH)}),
-            15 => json!({"action": "edit", "pk": self.pk(), "edits": self.edits()}),
-            16..18 => json!({"action": "delete", "pk": self.pk()}),
+            13..15 => json!({"action": "update", "pk": self.pk(), "bucket": self.object(DEPTH)}),
+            15 | 16 => self.change(),
+            17 => json!({"action": "delete", "pk": self.pk()}),
             18 => json!({"action": self.text()}),
             _ => return self.value(),
         };
@@ -171,7 +171,38 @@ impl Requests {
         if self.random.one_in(6) {
             return json!({"action": "create", "class": "puck.uno/class", "bucket": self.definition()});
         }
-        json!({"action": "create", "class": self.class(), "bucket": self.object(DEPTH)})
+        let mut create = json!({"action": "create", "class": self.class(), "bucket": self.object(DEPTH)});
+        if self.random.one_in(10) {
+            create["pk"] = self.pk().into();
+        }
+        create
+    }
+
+    /// A request to change parts of records.
+    fn change(&mut self) -> Value {
+        match self.random.below(5) {
+            0 => json!({"action": "edit", "pk": self.pk(), "edits": self.edits()}),
+            1 => json!({"action": "patch", "pk": self.pk(), "bucket": self.object(DEPTH)}),
+            2 => {
+                let key = json!({self.key(): self.scalar()});
+                let bucket = self.object(1);
+                json!({"action": "upsert", "class": self.class(), "key": key, "bucket": bucket})
+            }
+            3 => json!({"action": "edit", "where": self.conditions(), "edits": self.edits()}),
+            _ => {
+                let limit = self.integer();
+                json!({"action": "delete", "where": self.conditions(), "limit": limit, "sort": [self.key()]})
+            }
+        }
+    }
+
+    /// Conditions that no record of another client fulfils.
+    fn conditions(&mut self) -> Value {
+        let mut conditions = self.condition(1);
+        let map = conditions.as_object_mut().unwrap();
+        map.shift_remove("not");
+        map.insert("class".to_owned(), CLASSES[self.random.below(3)].into());
+        conditions
     }
 
     /// A list of edits.

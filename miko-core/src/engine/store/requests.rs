@@ -8,7 +8,7 @@ use crate::engine::store::pending::DeferredConstraints;
 use crate::engine::store::stored_json::map;
 use crate::engine::store::transaction::CommitSharing;
 use crate::json;
-use crate::query::{CreateRequest, Request, StackInput};
+use crate::query::{CreateRequest, Request, StackInput, Target};
 use crate::response::{Answers, Response, Results};
 use crate::stack;
 use crate::storage::Storage;
@@ -120,10 +120,18 @@ impl<T: Storage> Store<T> {
             Request::Update(update) => {
                 update.stack.as_ref().is_some_and(defines) || self.is_definition(&update.pk)
             }
-            Request::Patch(patch) => self.is_definition(&patch.pk),
-            Request::Edit(edit) => self.is_definition(&edit.pk),
+            Request::Patch(patch) => self.may_be_definition(&patch.target),
+            Request::Edit(edit) => self.may_be_definition(&edit.target),
             Request::Upsert(upsert) => self.upserts_definition(upsert),
-            Request::Delete(delete) => self.is_definition(&delete.pk),
+            Request::Delete(delete) => self.may_be_definition(&delete.target),
+        }
+    }
+
+    /// Whether a record of the target may be a class definition.
+    fn may_be_definition(&self, target: &Target) -> bool {
+        match target {
+            Target::One { pk, .. } => self.is_definition(pk),
+            Target::Selected(_) => true,
         }
     }
 
@@ -143,7 +151,7 @@ impl<T: Storage> Store<T> {
             Request::Patch(patch) => self.patch(patch),
             Request::Edit(edit) => self.edit(edit),
             Request::Upsert(upsert) => self.upsert(upsert),
-            Request::Delete(delete) => self.delete(&delete),
+            Request::Delete(delete) => self.delete(delete),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Changes the content of one record inside the running write: by an update, a patch, or edits.
+//! Changes the content of records inside the running write: by an update, a patch, or edits.
 //!
 //! Each operation makes the new content. The way from there is the same: it is examined, staged in a
 //! [`WriteSet`] and applied, as for a create.
 
 use std::borrow::Cow;
 
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Result, memory};
 use serde_json::{Map, Value};
 
 use crate::class::WriteKind;
@@ -15,7 +15,7 @@ use crate::engine::store::index_entries::Derived;
 use crate::engine::store::refusal::RejectedWrite;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::json;
-use crate::query::{self, Edit, EditRequest, PatchRequest, StackInput, UpdateRequest};
+use crate::query::{self, Edit, EditRequest, PatchRequest, StackInput, Target, UpdateRequest};
 use crate::record::EXTRA_KEYS;
 use crate::response::Results;
 use crate::stack;
@@ -52,15 +52,22 @@ impl<T: Storage> Store<T> {
         Ok(Results::Written { pk, updated_at })
     }
 
-    /// Merges an object into the bucket of a record, by RFC 7396.
+    /// Merges an object into the buckets of records, by RFC 7396.
     ///
     /// # Errors
     /// As [`update`](Self::update).
     pub(super) fn patch(&mut self, patch: PatchRequest) -> Result<Results> {
-        let PatchRequest { pk, bucket: patch, if_updated_at } = patch;
-        let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
-        let updated_at = self.patch_record(id, before, patch)?;
-        Ok(Results::Written { pk, updated_at })
+        let PatchRequest { target, bucket: patch } = patch;
+        match target {
+            Target::One { pk, if_updated_at } => {
+                let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
+                let updated_at = self.patch_record(id, before, patch)?;
+                Ok(Results::Written { pk, updated_at })
+            }
+            Target::Selected(select) => self.change_selected(&select, |store, id, before| {
+                store.patch_record(id, before, patch.clone()).map(drop)
+            }),
+        }
     }
 
     /// Merges an object into the bucket of an active record. Returns its new `updated_at`.
@@ -75,16 +82,26 @@ impl<T: Storage> Store<T> {
         self.change_record(id, before, ContentChange::of_bucket(bucket))
     }
 
-    /// Edits the bucket of a record: all edits, or none.
+    /// Edits the buckets of records: all edits, or none.
     ///
     /// # Errors
     /// As [`update`](Self::update); `conflict` and `edit-refused` for an edit; `request-too-large`, if the
     /// values exceed the size limit of the answer.
     pub(super) fn edit(&mut self, edit: EditRequest) -> Result<Results> {
-        let EditRequest { pk, edits, if_updated_at } = edit;
-        let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
-        let (updated_at, values) = self.edit_record(id, before, edits)?;
-        Ok(Results::Edited { pk, updated_at, values })
+        let EditRequest { target, edits } = edit;
+        match target {
+            Target::One { pk, if_updated_at } => {
+                let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
+                let (updated_at, values) = self.edit_record(id, before, edits)?;
+                Ok(Results::Edited { pk, updated_at, values })
+            }
+            Target::Selected(select) => self.change_selected(&select, |store, id, before| {
+                // The values are not answered.
+                let charge = |value: &Value| memory::charge(json::text_length(value));
+                let (bucket, _) = query::apply_edits(stored_bucket(&before)?, edits.clone(), &charge)?;
+                store.change_record(id, before, ContentChange::of_bucket(bucket)).map(drop)
+            }),
+        }
     }
 
     /// Edits the bucket of an active record. Returns its new `updated_at` and the values of the edits, which

@@ -57,8 +57,8 @@ impl<T: Storage> Store<T> {
         Ok(Results::Upserted { pk, updated_at, created, values })
     }
 
-    /// Whether an upsert changes a record that is a class definition as well. `false` on an error: the request
-    /// itself then reports it.
+    /// Whether an upsert changes a record that is a class definition as well. `false` on an error: the
+    /// request itself then reports it.
     pub(super) fn upserts_definition(&self, upsert: &UpsertRequest) -> bool {
         let key = self.read_key(&upsert.class, upsert.key.clone());
         let found = key.and_then(|key| self.find_by_key(&key));

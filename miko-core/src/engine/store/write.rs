@@ -18,7 +18,7 @@ use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
 use crate::engine::store::refusal::RejectedWrite;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
-use crate::query::{CreateRequest, DeleteRequest, StackInput};
+use crate::query::{CreateRequest, DeleteRequest, StackInput, Target};
 use crate::response::Results;
 use crate::stack::Stack;
 use crate::storage::ids::RowId;
@@ -38,8 +38,8 @@ impl<T: Storage> Store<T> {
         Ok(Results::Written { pk, updated_at })
     }
 
-    /// As [`create`](Self::create). Returns the pk and the time. Only for [`WriteKind::Create`] the record gets
-    /// the defaults of its classes.
+    /// As [`create`](Self::create). Returns the pk and the time. Only for [`WriteKind::Create`] the record
+    /// gets the defaults of its classes.
     pub(super) fn create_record(
         &mut self,
         create: CreateRequest,
@@ -87,8 +87,8 @@ impl<T: Storage> Store<T> {
     /// Checks that a new record may have this pk.
     ///
     /// # Errors
-    /// `pk-in-use`, if a record has it, a deleted one included; `invalid_request`, if this database chooses the
-    /// pks itself.
+    /// `pk-in-use`, if a record has it, a deleted one included; `invalid_request`, if this database chooses
+    /// the pks itself.
     fn check_chosen_pk(&self, pk: &str) -> Result<()> {
         if !self.client_pks {
             let message = "this database chooses the pks of its records itself: leave out `pk`";
@@ -159,21 +159,33 @@ impl<T: Storage> Store<T> {
         Err(corruption("a unique value belongs to a record that does not have it"))
     }
 
-    /// Deletes a record: replaces its row with a tombstone and removes its index entries.
+    /// Deletes records.
     ///
     /// # Errors
-    /// `record-not-found`, `record-deleted`, unless the request has `if_exists`; `conflict`, if the record has
-    /// changed since `if_updated_at`; `reference-restricted`, if
-    /// the record defines a class that has subclasses. References to the record are checked at the end of the
-    /// write.
-    pub(super) fn delete(&mut self, delete: &DeleteRequest) -> Result<Results> {
-        let pk = delete.pk.clone();
-        let (id, before) = match self.find_unchanged(&pk, delete.if_updated_at) {
-            Err(error) if delete.if_exists && is_absent(&error) => {
-                return Ok(Results::Deleted { pk, deleted: false });
-            }
-            active => active?,
+    /// `record-not-found`, `record-deleted`, unless the request has `if_exists`; `conflict`, if the record
+    /// has changed since `if_updated_at`; those of [`delete_record`](Self::delete_record).
+    pub(super) fn delete(&mut self, delete: DeleteRequest) -> Result<Results> {
+        let DeleteRequest { target, if_exists } = delete;
+        let (pk, if_updated_at) = match target {
+            Target::One { pk, if_updated_at } => (pk, if_updated_at),
+            Target::Selected(select) => return self.change_selected(&select, Self::delete_record),
         };
+        match self.find_unchanged(&pk, if_updated_at) {
+            Err(error) if if_exists && is_absent(&error) => Ok(Results::Deleted { pk, deleted: false }),
+            active => {
+                let (id, before) = active?;
+                self.delete_record(id, before)?;
+                Ok(Results::Deleted { pk, deleted: true })
+            }
+        }
+    }
+
+    /// Deletes an active record: replaces its row with a tombstone and removes its index entries.
+    ///
+    /// # Errors
+    /// `reference-restricted`, if the record defines a class that has subclasses. References to the record
+    /// are checked at the end of the write.
+    fn delete_record(&mut self, id: RowId, before: Row) -> Result<()> {
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let stack = map(&old.stack)?;
         // The bucket is parsed only if index entries are derived from it.
@@ -181,11 +193,10 @@ impl<T: Storage> Store<T> {
         let mut write = self.transaction.empty_set();
         let entries = self.derive(id, (&stack, &bucket), &mut write)?.entries;
         write.change_entries(entries, Vec::new());
+        self.defer_delete_check(&before.pk);
         self.stage_state(id, before, None, &mut write)?;
-        self.defer_delete_check(&pk);
         self.apply_record(write, id, (&stack, &bucket))?;
-        self.change_definition(id, defined_by(&stack, &bucket), None)?;
-        Ok(Results::Deleted { pk, deleted: true })
+        self.change_definition(id, defined_by(&stack, &bucket), None)
     }
 
     /// Adds the new state of a stored record to a write set; `None` is a tombstone. Returns the new

@@ -1,0 +1,38 @@
+//! Writes to the records that conditions select.
+
+use miko_rpc::Result;
+
+use crate::engine::store::Store;
+use crate::query::SelectRequest;
+use crate::response::{MAX_CHANGED_PKS, Results};
+use crate::storage::ids::RowId;
+use crate::storage::row::Row;
+use crate::storage::{Storage, corruption};
+
+impl<T: Storage> Store<T> {
+    /// Changes each of the records that a select finds now, in its order. What is selected does not depend on
+    /// the changes.
+    ///
+    /// # Errors
+    /// Those of the select; the first of `change`, with the pk of its record. The caller must undo the write
+    /// then.
+    pub(super) fn change_selected(
+        &mut self,
+        select: &SelectRequest,
+        mut change: impl FnMut(&mut Self, RowId, Row) -> Result<()>,
+    ) -> Result<Results> {
+        let rows = self.select_current_rows(select)?;
+        let count = rows.len() as u64;
+        let mut pks = Vec::with_capacity(rows.len().min(MAX_CHANGED_PKS));
+        for id in rows {
+            let row = self.storage.row(id)?.ok_or_else(|| corruption("a selected row that is not there"))?;
+            let pk = row.pk.clone();
+            change(self, id, row).map_err(|error| error.with_all("pk", pk.as_str()))?;
+            if pks.len() < MAX_CHANGED_PKS {
+                self.answer.charge(pk.len())?;
+                pks.push(pk);
+            }
+        }
+        Ok(Results::Changed { count, pks })
+    }
+}

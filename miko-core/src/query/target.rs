@@ -1,0 +1,53 @@
+//! The records that a write changes: one by its pk, or those that conditions select.
+
+use serde_json::{Map, Value};
+
+use crate::diagnostics::Place;
+use crate::diagnostics::readers;
+use crate::query::request_keys::RequestKeys;
+use crate::query::select::SelectRequest;
+use crate::timestamp::Timestamp;
+
+/// Which records a write changes.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// One record, with the time at which it must have been changed last.
+    One { pk: String, if_updated_at: Option<Timestamp> },
+    /// The current records that a select finds.
+    Selected(Box<SelectRequest>),
+}
+
+/// The keys that say more about a `where`.
+const ORDER_KEYS: [&str; 3] = ["sort", "sorts", "limit"];
+
+impl Target {
+    /// Reads `pk` and `if_updated_at`, or `where` and what belongs to it. `of_one` are further keys that are
+    /// about one record.
+    pub(super) fn read(fields: &mut RequestKeys<'_>, of_one: &[&'static str]) -> Option<Self> {
+        let Some(conditions) = fields.take("where") else {
+            let pk = fields.read_required("pk", readers::string);
+            let if_updated_at = fields.read("if_updated_at", readers::exact_timestamp);
+            return Some(Self::One { pk: pk?, if_updated_at });
+        };
+        let of_one: Vec<&str> =
+            fields.present(&["pk", "if_updated_at"]).chain(fields.present(of_one)).collect();
+        if !of_one.is_empty() {
+            let message = format!("`{}` is about one record, and `where` about many", of_one.join("`, `"));
+            let present: Vec<&str> = of_one.iter().copied().chain(["where"]).collect();
+            fields.faults.refuse(Place::Root.fault(message).with("fields", present));
+            for key in of_one {
+                fields.take(key);
+            }
+        }
+        let order: Map<String, Value> =
+            ORDER_KEYS.iter().filter_map(|key| Some(((*key).to_owned(), fields.take(key)?))).collect();
+        let place = Place::Key(&Place::Root, "where");
+        let conditions = readers::object(conditions, &place, fields.faults)?;
+        let is_empty = conditions.keys().all(|key| key == "placeholders");
+        if is_empty && !order.contains_key("limit") {
+            let message = "an empty `where` selects every record: give conditions, or a `limit`";
+            return readers::refuse(fields.faults, place.fault(message));
+        }
+        Some(Self::Selected(Box::new(SelectRequest::read_where(&conditions, &order, fields.faults))))
+    }
+}
