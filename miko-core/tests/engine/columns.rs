@@ -196,8 +196,8 @@ impl Run {
         if let Some(index) = self.index(replaced) {
             let bucket = self.bucket(kind);
             let Expected { pk, is_sub, .. } = &mut self.records[index];
-            *is_sub = kind % 3 == 0;
             if records.get(&*pk).is_none() {
+                *is_sub = kind % 3 == 0;
                 records[&*pk] = json!({"class": class(*is_sub), "bucket": bucket});
                 self.set(index, kind);
             }

@@ -5,8 +5,9 @@ use indexmap::IndexSet;
 
 use crate::query::PathValue;
 
-/// The number of distinct values up to which a column keeps them in a dictionary in any case.
-const MIN_DICTIONARY: usize = 1024;
+/// The number of distinct values up to which a column keeps them in a dictionary in any case: the first records
+/// may have more than the others.
+const MIN_DICTIONARY: usize = 4096;
 
 /// What a value of a dictionary takes: itself, its hash and its place in the hash table, in bytes.
 const ENTRY_SIZE: usize = size_of::<PathValue>() + 20;
@@ -155,6 +156,7 @@ mod tests {
         for round in 0..100_000 {
             column.set(round % 100, if round % 2 == 0 { number(round) } else { text(round) });
         }
+        assert!(matches!(column.values(), Values::Plain(_)), "{}", column.size());
         assert!(column.size() < 100 * 200, "{}", column.size());
         assert_eq!(value(&column, 99), text(99_999));
         (0..100).for_each(|position| column.set(position, PathValue::Null));
