@@ -38,8 +38,8 @@ pub trait Mikobase: Send + Sync {
     /// As an atomic [`batch`](Self::batch) of as many requests: the error of the first bucket that is
     /// refused, with its index as detail `request`. Nothing is changed then.
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>>;
-    /// Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation, as
-    /// in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
+    /// Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,
+    /// as in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
     /// [`Edits`](crate::q0::Edits) builds lists.
     ///
     /// ```
@@ -55,9 +55,9 @@ pub trait Mikobase: Send + Sync {
     /// ```
     ///
     /// # Errors
-    /// `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit that
-    /// does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is changed
-    /// then.
+    /// `record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit
+    /// that does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is
+    /// changed then.
     fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited>;
     /// Runs many requests in one call: independently, or all or none if `atomic`.
     ///
@@ -972,7 +972,7 @@ pub mod mikobase_rpc {
                     ),
                     returns: ::std::borrow::Cow::Borrowed("Result<Edited>"),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation, as\nin the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;\n[`Edits`](crate::q0::Edits) builds lists.\n\n```\nuse miko_core::{Mikobase, MikobaseExt, SqliteEngine};\nuse serde_json::json;\n\nlet db = SqliteEngine::in_memory()?;\nlet pk = db.create(\"a.b/queue\", &json!({\"jobs\": [\"x\", \"y\"]}))?;\nlet take = json!({\"path\": [\"jobs\"], \"shift\": true});\nlet count = json!({\"path\": [\"taken\"], \"increment\": 1});\nassert_eq!(db.edit(&pk, vec![take, count])?.values, [\"x\".into(), json!(1)]);\n# Ok::<(), miko_core::Error>(())\n```\n\n# Errors\n`record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit that\ndoes not fit the bucket; every fault of the list, or of the record that it makes. Nothing is changed\nthen.",
+                        "Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,\nas in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;\n[`Edits`](crate::q0::Edits) builds lists.\n\n```\nuse miko_core::{Mikobase, MikobaseExt, SqliteEngine};\nuse serde_json::json;\n\nlet db = SqliteEngine::in_memory()?;\nlet pk = db.create(\"a.b/queue\", &json!({\"jobs\": [\"x\", \"y\"]}))?;\nlet take = json!({\"path\": [\"jobs\"], \"shift\": true});\nlet count = json!({\"path\": [\"taken\"], \"increment\": 1});\nassert_eq!(db.edit(&pk, vec![take, count])?.values, [\"x\".into(), json!(1)]);\n# Ok::<(), miko_core::Error>(())\n```\n\n# Errors\n`record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit\nthat does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is\nchanged then.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1289,8 +1289,8 @@ refused, with its index as detail `request`. Nothing is changed then.*/
                 class: &str,
                 buckets: Vec<Bucket>,
             ) -> crate::rpc::PendingCall<Result<Vec<String>>>;
-            /**Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation, as
-in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
+            /**Edits the bucket of a record: all edits, or none. Each is an object with a `path` and one operation,
+as in the action `edit` of Q0. [`hot`](crate::MikobaseExt::hot) makes single edits;
 [`Edits`](crate::q0::Edits) builds lists.
 
 ```
@@ -1306,9 +1306,9 @@ assert_eq!(db.edit(&pk, vec![take, count])?.values, ["x".into(), json!(1)]);
 ```
 
 # Errors
-`record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit that
-does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is changed
-then.*/
+`record_not_found`, `record_deleted`; `conflict` for a `test` that fails; `edit-refused` for an edit
+that does not fit the bucket; every fault of the list, or of the record that it makes. Nothing is
+changed then.*/
             fn edit(
                 &self,
                 pk: &str,

@@ -1,9 +1,9 @@
-//! Finds the value at the end of a path in the text of a bucket. Other values are passed over, not parsed.
+//! Finds the value at the end of a path in the text of a bucket. Other values are skipped, not built.
 
-use std::borrow::Cow;
+use std::fmt;
 
-use memchr::memchr2;
-use serde_json::{Number, Value};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::json::reader;
 use crate::query::step::PathStep;
@@ -11,166 +11,140 @@ use crate::query::value_ref::ValueRef;
 
 /// Calls `visit` with the value at the end of the steps in a bucket given as JSON text.
 pub(super) fn with_value_at<R>(bucket: &str, steps: &[PathStep], visit: impl FnOnce(ValueRef<'_>) -> R) -> R {
-    let text = Scanner { text: bucket, at: 0 }.find(steps).unwrap_or_default();
-    match text.as_bytes().first() {
-        None => visit(ValueRef::Absent),
-        Some(b'n') => visit(ValueRef::Null),
-        Some(b't') => visit(ValueRef::Bool(true)),
-        Some(b'f') => visit(ValueRef::Bool(false)),
-        Some(b'"') => visit(ValueRef::Text(&unescaped(text))),
-        Some(b'{' | b'[') => {
-            let value = reader::value(&mut serde_json::Deserializer::from_str(text));
-            visit(ValueRef::Composite(&value.unwrap_or(Value::Null)))
-        }
-        Some(_) => {
-            let number = serde_json::from_str::<Number>(text);
-            visit(number.map_or(ValueRef::Null, ValueRef::Number))
-        }
+    let mut visitor = PathVisitor { steps, state: Visit::Pending(visit) };
+    // The visitor stops early by leaving text unread, which serde_json reports as an error. The result is
+    // valid.
+    let _ = visitor.deserialize(&mut serde_json::Deserializer::from_str(bucket));
+    match visitor.state {
+        Visit::Pending(visit) => visit(ValueRef::Absent),
+        Visit::Done(outcome) => outcome,
+        Visit::Running => unreachable!("`visit` returns or unwinds"),
     }
 }
 
-/// The content of a string, given with its quotes.
-fn unescaped(quoted: &str) -> Cow<'_, str> {
-    let content = quoted.get(1..quoted.len() - 1).unwrap_or_default();
-    if content.contains('\\') {
-        serde_json::from_str(quoted).map_or_else(|_| content.into(), Cow::Owned)
-    } else {
-        content.into()
+/// A serde visitor that descends one step per level.
+struct PathVisitor<'s, L, R> {
+    steps: &'s [PathStep],
+    state: Visit<L, R>,
+}
+
+/// `Pending` until the value is found.
+enum Visit<L, R> {
+    Pending(L),
+    Running,
+    Done(R),
+}
+
+impl<R, L: FnOnce(ValueRef<'_>) -> R> PathVisitor<'_, L, R> {
+    fn visit(&mut self, value: ValueRef<'_>) {
+        if let Visit::Pending(visit) = std::mem::replace(&mut self.state, Visit::Running) {
+            self.state = Visit::Done(visit(value));
+        }
+    }
+
+    /// Visits a scalar at the end of the path. Before the end, a scalar has no members, so the value is
+    /// absent.
+    fn visit_scalar<E>(&mut self, value: ValueRef<'_>) -> Result<(), E> {
+        if self.steps.is_empty() {
+            self.visit(value);
+        }
+        Ok(())
     }
 }
 
-/// Moves through JSON text, which is valid: it was written from a value. In other text it finds nothing, or
-/// something else.
-struct Scanner<'t> {
-    text: &'t str,
-    /// The index of the next byte.
-    at: usize,
-}
+impl<'de, R, L: FnOnce(ValueRef<'_>) -> R> DeserializeSeed<'de> for &mut PathVisitor<'_, L, R> {
+    type Value = ();
 
-impl<'t> Scanner<'t> {
-    /// The text of the value at the end of the steps.
-    fn find(mut self, steps: &[PathStep]) -> Option<&'t str> {
-        for step in steps {
-            match (step, self.next()?) {
-                (PathStep::Key(key), b'{') => self.enter_object(key)?,
-                (PathStep::Index(index), b'[') => self.enter_array(*index)?,
-                _ => return None,
-            }
-        }
-        self.next()?;
-        let begin = self.at;
-        self.pass_value()?;
-        self.text.get(begin..self.at)
-    }
-
-    /// The next byte that is not white space.
-    fn next(&mut self) -> Option<u8> {
-        loop {
-            let byte = *self.text.as_bytes().get(self.at)?;
-            if !byte.is_ascii_whitespace() {
-                return Some(byte);
-            }
-            self.at += 1;
-        }
-    }
-
-    /// Moves from the brace of an object to the value of a key.
-    fn enter_object(&mut self, key: &str) -> Option<()> {
-        loop {
-            self.at += 1;
-            if self.next()? != b'"' {
-                return None;
-            }
-            let begin = self.at;
-            self.pass_string()?;
-            let quoted = self.text.get(begin..self.at)?;
-            if self.next()? != b':' {
-                return None;
-            }
-            self.at += 1;
-            if is_key(quoted, key) {
-                return Some(());
-            }
-            self.next()?;
-            self.pass_value()?;
-            if self.next()? != b',' {
-                return None;
-            }
-        }
-    }
-
-    /// Moves from the bracket of an array to an element.
-    fn enter_array(&mut self, index: u64) -> Option<()> {
-        self.at += 1;
-        for _ in 0..index {
-            if self.next()? == b']' {
-                return None;
-            }
-            self.pass_value()?;
-            if self.next()? != b',' {
-                return None;
-            }
-            self.at += 1;
-        }
-        (self.next()? != b']').then_some(())
-    }
-
-    /// Moves behind the value whose first byte is the next one.
-    fn pass_value(&mut self) -> Option<()> {
-        match self.text.as_bytes().get(self.at)? {
-            b'"' => self.pass_string(),
-            b'{' | b'[' => self.pass_composite(),
-            _ => {
-                let rest = self.text.as_bytes().get(self.at..)?;
-                let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
-                self.at += rest.iter().position(is_end).unwrap_or(rest.len());
-                Some(())
-            }
-        }
-    }
-
-    /// Moves behind the string whose first quote is the next byte.
-    fn pass_string(&mut self) -> Option<()> {
-        self.at += 1;
-        loop {
-            let rest = self.text.as_bytes().get(self.at..)?;
-            let found = memchr2(b'"', b'\\', rest)?;
-            self.at += found + 1;
-            if rest[found] == b'"' {
-                return Some(());
-            }
-            // What is escaped.
-            self.at += 1;
-        }
-    }
-
-    /// Moves behind the array or object whose first byte is the next one.
-    fn pass_composite(&mut self) -> Option<()> {
-        let mut depth = 0;
-        loop {
-            match self.text.as_bytes().get(self.at)? {
-                b'"' => {
-                    self.pass_string()?;
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 {
-                return Some(());
-            }
-        }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-/// Whether a key, given with its quotes, is `key`.
-fn is_key(quoted: &str, key: &str) -> bool {
-    let content = &quoted.as_bytes()[1..quoted.len() - 1];
-    // What is escaped is never equal to its own text.
-    let is_escaped = || content.contains(&b'\\');
-    if content == key.as_bytes() { !is_escaped() } else { is_escaped() && unescaped(quoted) == key }
+impl<'de, R, L: FnOnce(ValueRef<'_>) -> R> Visitor<'de> for &mut PathVisitor<'_, L, R> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some((step, rest)) = self.steps.split_first() else {
+            self.visit(ValueRef::Composite(&reader::value(MapAccessDeserializer::new(map))?));
+            return Ok(());
+        };
+        let PathStep::Key(key) = step else { return Ok(()) };
+        while let Some(is_next) = map.next_key_seed(KeyIs(key))? {
+            if is_next {
+                self.steps = rest;
+                return map.next_value_seed(self);
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Some((step, rest)) = self.steps.split_first() else {
+            self.visit(ValueRef::Composite(&reader::value(SeqAccessDeserializer::new(seq))?));
+            return Ok(());
+        };
+        let PathStep::Index(index) = step else { return Ok(()) };
+        for _ in 0..*index {
+            if seq.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(());
+            }
+        }
+        self.steps = rest;
+        seq.next_element_seed(self).map(|_| ())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.visit_scalar(ValueRef::Text(text))
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.visit_scalar(ValueRef::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.visit_scalar(ValueRef::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.visit_scalar(ValueRef::Number(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.visit_scalar(ValueRef::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        // JSON text has no non-finite numbers.
+        self.visit_scalar(serde_json::Number::from_f64(value).map_or(ValueRef::Null, ValueRef::Number))
+    }
+}
+
+/// Compares a key without copying it.
+struct KeyIs<'k>(&'k str);
+
+impl<'de> DeserializeSeed<'de> for KeyIs<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeyIs<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
+        Ok(key == self.0)
+    }
 }
 
 #[cfg(test)]

@@ -191,13 +191,13 @@ impl Run {
 
     fn import(&mut self, replaced: usize, kind: u64) {
         let (new, bucket) = (uuid::Uuid::now_v7().to_string(), self.bucket(kind));
-        let mut records = json!({ &new: {"class": class(kind % 2 == 0), "bucket": bucket} });
-        self.added(new, kind % 2 == 0, kind);
+        let mut records = json!({ &new: {"class": class(kind.is_multiple_of(2)), "bucket": bucket} });
+        self.added(new, kind.is_multiple_of(2), kind);
         if let Some(index) = self.index(replaced) {
             let bucket = self.bucket(kind);
             let Expected { pk, is_sub, .. } = &mut self.records[index];
             if records.get(&*pk).is_none() {
-                *is_sub = kind % 3 == 0;
+                *is_sub = kind.is_multiple_of(3);
                 records[&*pk] = json!({"class": class(*is_sub), "bucket": bucket});
                 self.set(index, kind);
             }

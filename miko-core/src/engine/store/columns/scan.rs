@@ -35,6 +35,10 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+/// Each distinct value is asked if there are so many records for it. Else only those are that records have
+/// which pass the other tests.
+const RECORDS_PER_VALUE: usize = 4;
+
 /// A predicate, bound to the columns of a table.
 enum Test<'t> {
     /// Whether the predicate holds, for each code.
@@ -63,7 +67,9 @@ impl<'t> Test<'t> {
             Predicate::Path(path) => {
                 let column = table.column(path.steps())?;
                 Some(match column.values() {
-                    Values::Coded(Dictionary { codes, distinct }) if distinct.len() <= candidates => {
+                    Values::Coded(Dictionary { codes, distinct })
+                        if distinct.len() <= candidates / RECORDS_PER_VALUE =>
+                    {
                         let holds = distinct.iter().map(|value| path.holds_for(value)).collect();
                         Self::Coded { codes, holds }
                     }
