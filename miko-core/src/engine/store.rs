@@ -15,12 +15,13 @@
 //! | references that must have targets | [`pending`], [`pending_checks`] |
 //! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
 //! | records by their pks; those that were read last | [`records`]; [`record_cache`] |
-//! | values at the paths that are scanned | [`columns`] |
+//! | values at the paths that are scanned | [`columns`]; [`column_scans`] |
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
 mod answer;
 mod candidate;
 mod changes;
+mod column_scans;
 mod columns;
 mod definitions;
 mod examine;

@@ -6,7 +6,7 @@ use miko_rpc::Result;
 
 use crate::engine::store::Store;
 use crate::engine::store::candidate::Candidate;
-use crate::engine::store::columns::{Scanned, Wanted};
+use crate::engine::store::column_scans::{Scanned, Wanted};
 use crate::query::{MatchCollector, SelectRequest};
 use crate::record::{Record, Records};
 use crate::storage::Storage;

@@ -14,14 +14,14 @@ const ENTRY_SIZE: usize = size_of::<PathValue>() + 20;
 
 /// A value for each record of a table.
 #[derive(Debug)]
-pub(super) struct Column {
+pub(crate) struct Column {
     values: Values,
     /// What the values take outside of themselves, in bytes.
     heap_size: usize,
 }
 
 #[derive(Debug)]
-pub(super) enum Values {
+pub(crate) enum Values {
     /// Distinct values, each once, and the index of its value for each record. Values that no record has any
     /// longer remain, until they are so many that the column becomes a plain one.
     Coded(Dictionary),
@@ -30,9 +30,9 @@ pub(super) enum Values {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Dictionary {
-    pub(super) codes: Vec<u32>,
-    pub(super) distinct: IndexSet<PathValue, RandomState>,
+pub(crate) struct Dictionary {
+    pub(crate) codes: Vec<u32>,
+    pub(crate) distinct: IndexSet<PathValue, RandomState>,
 }
 
 impl Default for Column {
@@ -42,12 +42,12 @@ impl Default for Column {
 }
 
 impl Column {
-    pub(super) fn values(&self) -> &Values {
+    pub(crate) fn values(&self) -> &Values {
         &self.values
     }
 
     /// The approximate number of bytes that it takes.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         let own = match &self.values {
             Values::Coded(Dictionary { codes, distinct }) => {
                 codes.len() * size_of::<u32>() + distinct.len() * ENTRY_SIZE
@@ -58,7 +58,7 @@ impl Column {
     }
 
     /// Adds the value of a record.
-    pub(super) fn insert(&mut self, position: usize, value: PathValue) {
+    pub(crate) fn insert(&mut self, position: usize, value: PathValue) {
         match &mut self.values {
             Values::Coded(dictionary) => {
                 let code = dictionary.code_of(value, &mut self.heap_size);
@@ -73,7 +73,7 @@ impl Column {
     }
 
     /// Replaces the value of a record.
-    pub(super) fn set(&mut self, position: usize, value: PathValue) {
+    pub(crate) fn set(&mut self, position: usize, value: PathValue) {
         match &mut self.values {
             Values::Coded(dictionary) => {
                 dictionary.codes[position] = dictionary.code_of(value, &mut self.heap_size);
@@ -88,7 +88,7 @@ impl Column {
     }
 
     /// Keeps the values of the records for which `is_kept` is true.
-    pub(super) fn retain(&mut self, is_kept: &[bool]) {
+    pub(crate) fn retain(&mut self, is_kept: &[bool]) {
         let mut is_kept = is_kept.iter().copied();
         match &mut self.values {
             Values::Coded(Dictionary { codes, .. }) => codes.retain(|_| is_kept.next() == Some(true)),

@@ -11,7 +11,7 @@ use crate::storage::plan::{Plan, Predicate};
 /// The rows that a plan finds, in its order and within its limit. The columns of all its paths are there.
 /// `candidates` are the positions of the records of its index, if it has one. `None` if it finds more than
 /// `max_found` rows.
-pub(super) fn scan(
+pub(crate) fn scan(
     table: &Table,
     plan: &Plan<'_>,
     candidates: Option<&[u32]>,

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use miko_rpc::Result;
 
-use super::Path;
 use super::column::Column;
+use super::uses::Path;
 use crate::query::{PathStep, PathValue};
 use crate::storage::ids::{ClassId, ConstraintId, RowId};
 use crate::storage::write_set::{IndexEntry, WriteSet};
 
 /// The most columns of a table.
-pub(super) const MAX_COLUMNS: usize = 32;
+pub(crate) const MAX_COLUMNS: usize = 32;
 
 /// The number of stale rows, besides a quarter of the rows, at which a table is not worth keeping.
 const MAX_STALE: usize = 1024;
@@ -31,7 +31,7 @@ const LOOKUP_OVERHEAD: usize = size_of::<LookupKey>() + size_of::<Vec<u32>>() + 
 
 /// The records of a class and its subclasses, or all, in order of creation, and columns of their values.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// The class and its subclasses, as far as records use them; `None` for all records.
     classes: Option<Vec<ClassId>>,
     /// Ascending.
@@ -56,50 +56,50 @@ pub(super) struct Table {
 type LookupKey = (ConstraintId, String);
 
 /// The bucket of a row, if it is a record of the class.
-pub(super) type ReadRow<'r> = &'r mut dyn FnMut(RowId) -> Result<Option<String>>;
+pub(crate) type ReadRow<'r> = &'r mut dyn FnMut(RowId) -> Result<Option<String>>;
 
 impl Table {
     /// A table without records.
-    pub(super) fn of(classes: Option<Vec<ClassId>>, paths: Vec<Path>) -> Self {
+    pub(crate) fn of(classes: Option<Vec<ClassId>>, paths: Vec<Path>) -> Self {
         let columns = paths.into_iter().map(|path| (path, Column::default())).collect();
         Self { classes, columns, ..Self::default() }
     }
 
-    pub(super) fn rows(&self) -> &[RowId] {
+    pub(crate) fn rows(&self) -> &[RowId] {
         &self.rows
     }
 
     /// Whether the row at this position is a record of the class.
-    pub(super) fn is_present(&self, position: u32) -> bool {
+    pub(crate) fn is_present(&self, position: u32) -> bool {
         self.is_present[position as usize]
     }
 
-    pub(super) fn column(&self, path: &[PathStep]) -> Option<&Column> {
+    pub(crate) fn column(&self, path: &[PathStep]) -> Option<&Column> {
         self.columns.iter().find(|(steps, _)| steps == path).map(|(_, column)| column)
     }
 
-    pub(super) fn has_all(&self, paths: &[Path]) -> bool {
+    pub(crate) fn has_all(&self, paths: &[Path]) -> bool {
         paths.iter().all(|path| self.column(path).is_some())
     }
 
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.columns.iter().map(|(path, _)| path)
     }
 
     /// The number of records that selects need not have examined.
-    pub(super) fn saved(&self) -> u64 {
+    pub(crate) fn saved(&self) -> u64 {
         self.saved
     }
 
     /// The approximate number of bytes that it takes.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         let columns: usize = self.columns.iter().map(|(path, column)| path_size(path) + column.size()).sum();
         let rows = self.rows.len() * (size_of::<RowId>() + 1) + self.stale.len() * size_of::<RowId>();
         OVERHEAD + rows + columns + self.lookups_size
     }
 
     /// Adds the next record, whose row is behind all others.
-    pub(super) fn push(&mut self, row: RowId, bucket: &str) {
+    pub(crate) fn push(&mut self, row: RowId, bucket: &str) {
         self.insert(self.rows.len(), row, bucket);
     }
 
@@ -112,14 +112,14 @@ impl Table {
     }
 
     /// Notes that a select has used columns, which has saved to examine so many records.
-    pub(super) fn use_for(&mut self, paths: &[Path], saved: u64) {
+    pub(crate) fn use_for(&mut self, paths: &[Path], saved: u64) {
         self.saved = self.saved.saturating_add(saved);
         // Stable: those that were used move behind the others.
         self.columns.sort_by_key(|(path, _)| paths.contains(path));
     }
 
     /// Drops columns that were not used lately, so that there is room for `count` more, but none of `needed`.
-    pub(super) fn make_room(&mut self, count: usize, needed: &[Path]) {
+    pub(crate) fn make_room(&mut self, count: usize, needed: &[Path]) {
         let mut surplus = (self.columns.len() + count).saturating_sub(MAX_COLUMNS);
         self.columns.retain(|(path, _)| {
             let is_dropped = surplus > 0 && !needed.contains(path);
@@ -130,7 +130,7 @@ impl Table {
 
     /// Takes over the columns of a table that was built of the same records. Returns `false` if its records
     /// are others.
-    pub(super) fn adopt(&mut self, built: Self) -> bool {
+    pub(crate) fn adopt(&mut self, built: Self) -> bool {
         if self.removed > 0 {
             self.compact();
         }
@@ -157,7 +157,7 @@ impl Table {
 /// Keeping it up to date.
 impl Table {
     /// Notes the rows that a write changes. Returns `false` if the table is not worth keeping.
-    pub(super) fn note(&mut self, write: &WriteSet) -> bool {
+    pub(crate) fn note(&mut self, write: &WriteSet) -> bool {
         self.forget_lookups(write);
         match &self.classes {
             None => self.stale.extend(write.rows.iter().map(|change| change.key)),
@@ -186,7 +186,7 @@ impl Table {
     ///
     /// # Errors
     /// Those of `read`. The table is not to be used then.
-    pub(super) fn refresh(&mut self, max_size: usize, read: ReadRow<'_>) -> Result<bool> {
+    pub(crate) fn refresh(&mut self, max_size: usize, read: ReadRow<'_>) -> Result<bool> {
         let mut stale = std::mem::take(&mut self.stale);
         stale.sort_unstable();
         stale.dedup();
@@ -232,7 +232,7 @@ impl Table {
     ///
     /// # Errors
     /// Those of `find`.
-    pub(super) fn look_up(
+    pub(crate) fn look_up(
         &mut self,
         constraint: ConstraintId,
         value: &str,

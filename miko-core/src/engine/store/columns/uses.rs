@@ -5,8 +5,14 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-use super::{Path, Scope};
+use crate::query::PathStep;
 use crate::storage::ids::RowId;
+
+/// The records of a table: those of a class and its subclasses, or all.
+pub(crate) type Scope = Option<String>;
+
+/// The steps down from the bucket.
+pub(crate) type Path = Vec<PathStep>;
 
 /// A column is built when so many scans of all records have been made without it, that one included.
 const MIN_SCANS: u64 = 2;
@@ -22,7 +28,7 @@ const MAX_PATHS: usize = 1024;
 
 /// How many records a select examines.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Effort {
+pub(crate) enum Effort {
     /// All of its class, or of the database.
     All,
     Few,
@@ -30,7 +36,7 @@ pub(super) enum Effort {
 
 impl Effort {
     /// In records, of a database with these.
-    pub(super) fn records(self, last_row: RowId) -> u64 {
+    pub(crate) fn records(self, last_row: RowId) -> u64 {
         let all = last_row.0.unsigned_abs();
         match self {
             Self::All => all,
@@ -41,7 +47,7 @@ impl Effort {
 
 /// The uses of paths. Paths are known by their hashes: a collision makes a column be built too early.
 #[derive(Debug, Default)]
-pub(super) struct PathUses {
+pub(crate) struct PathUses {
     uses: HashMap<u64, PathUse>,
     hasher: RandomState,
 }
@@ -63,7 +69,7 @@ impl PathUse {
 
 impl PathUses {
     /// Whether a further select makes columns of these paths worth it.
-    pub(super) fn are_due(&self, scope: &Scope, paths: &[Path], effort: Effort, last_row: RowId) -> bool {
+    pub(crate) fn are_due(&self, scope: &Scope, paths: &[Path], effort: Effort, last_row: RowId) -> bool {
         paths.iter().all(|path| {
             let none = PathUse::default();
             let known = self.uses.get(&self.key(scope, path)).unwrap_or(&none);
@@ -72,7 +78,7 @@ impl PathUses {
     }
 
     /// Counts a select that was answered without columns.
-    pub(super) fn count(&mut self, scope: &Scope, paths: &[Path], effort: Effort, last_row: RowId) {
+    pub(crate) fn count(&mut self, scope: &Scope, paths: &[Path], effort: Effort, last_row: RowId) {
         for path in paths {
             let known = self.entry(scope, path);
             known.examined = known.examined.saturating_add(effort.records(last_row));
@@ -80,7 +86,7 @@ impl PathUses {
     }
 
     /// Counts from zero again after columns were dropped that have saved to examine so many records.
-    pub(super) fn restart<'p>(
+    pub(crate) fn restart<'p>(
         &mut self,
         scope: &Scope,
         paths: impl IntoIterator<Item = &'p Path>,
@@ -96,7 +102,7 @@ impl PathUses {
     }
 
     /// Makes the next try late: the columns are too large.
-    pub(super) fn give_up(&mut self, scope: &Scope, paths: &[Path]) {
+    pub(crate) fn give_up(&mut self, scope: &Scope, paths: &[Path]) {
         for path in paths {
             *self.entry(scope, path) = PathUse { examined: 0, failures: MAX_FAILURES };
         }
@@ -118,7 +124,6 @@ impl PathUses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::PathStep;
 
     const LAST: RowId = RowId(10_000);
 

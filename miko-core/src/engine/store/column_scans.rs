@@ -1,0 +1,182 @@
+//! Selects by columns: finds rows in them, and builds those that are worth it.
+
+use std::ops::ControlFlow;
+use std::slice;
+
+use miko_rpc::{Result, memory};
+
+use crate::engine::store::Store;
+use crate::engine::store::columns::{self, Content, Effort, MAX_COLUMNS, Needs, Path, Scope, Table};
+use crate::engine::store::stored_json::map;
+use crate::query::SelectRequest;
+use crate::stack;
+use crate::storage::Storage;
+use crate::storage::ids::RowId;
+use crate::storage::plan::{AccessPath, IndexLookup, Plan};
+
+/// While a table is built, the memory limit is checked each time that it has grown by this many bytes.
+const CHARGED_AT_ONCE: usize = 64 << 10;
+
+/// SQL reads a record among those that it scans in an eighth of the time in which one is found by its row.
+const SCANNED_PER_FETCHED: usize = 8;
+
+/// What columns say to a select.
+pub(super) enum Scanned {
+    /// The rows that it finds, in its order.
+    Rows(Vec<RowId>),
+    /// SQL is to find them. If columns could do so later, [`count_scan`](Store::count_scan) is to be told.
+    BySql(Option<Needs>),
+}
+
+/// What becomes of the rows that a select finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Their records, at once: SQL answers a select that finds many.
+    Records,
+    Rows,
+}
+
+impl<T: Storage> Store<T> {
+    /// The rows that a plan finds, if columns can tell.
+    pub(super) fn scan_columns(&self, plan: &Plan<'_>, wanted: Wanted) -> Result<Scanned> {
+        let content = &mut *self.columns.content();
+        if content.size == 0 || self.transaction.is_writing() {
+            return Ok(Scanned::BySql(None));
+        }
+        let Some(needs) = Needs::of(plan) else { return Ok(Scanned::BySql(None)) };
+        let is_of_index = matches!(plan.source, AccessPath::Index(_));
+        let finds_all = plan.filter.is_empty() && plan.select.limit.is_none() && !is_of_index;
+        if finds_all && wanted == Wanted::Records {
+            return Ok(Scanned::BySql(None));
+        }
+        let Needs { scope, paths, effort } = &needs;
+        let last_row = self.last.get().row;
+        if !content.has_all(&needs) && !content.uses.are_due(scope, paths, *effort, last_row) {
+            return Ok(Scanned::BySql(Some(needs)));
+        }
+        let Some(mut table) = self.table(&needs, content)? else { return Ok(Scanned::BySql(None)) };
+        let candidates = match &plan.source {
+            AccessPath::Index(lookup) => match self.look_up(lookup, &mut table)? {
+                Some(positions) => Some(positions),
+                // The table lacks a record of the index: it is built anew when it is worth it.
+                None => return Ok(Scanned::BySql(Some(needs))),
+            },
+            _ => None,
+        };
+        let max_found = match wanted {
+            Wanted::Records if !is_of_index => table.rows().len().div_ceil(SCANNED_PER_FETCHED),
+            _ => usize::MAX,
+        };
+        let rows = columns::scan(&table, plan, candidates.as_deref(), max_found);
+        table.use_for(paths, effort.records(last_row));
+        content.put(needs.scope, table, last_row);
+        Ok(rows.map_or(Scanned::BySql(None), Scanned::Rows))
+    }
+
+    /// Counts a select for which SQL has found `found` records, for want of columns.
+    pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, found: usize) {
+        let last_row = self.last.get().row;
+        let is_most = found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
+        let is_cut = select.limit.is_some_and(|limit| found as u64 >= limit);
+        let effort = match needs.effort {
+            // SQL would answer it also if there were columns.
+            Effort::All if is_most && select.limit.is_none() => return,
+            Effort::Few if select.limit.is_some() && select.sorts.is_empty() && !is_cut => Effort::All,
+            effort => effort,
+        };
+        self.columns.content().uses.count(&needs.scope, &needs.paths, effort, last_row);
+    }
+
+    /// The positions of the records that an index has; `None` if the table lacks one.
+    fn look_up(&self, lookup: &IndexLookup, table: &mut Table) -> Result<Option<Vec<u32>>> {
+        let find = || {
+            let (everything, source) = (SelectRequest::default(), AccessPath::Index(lookup.clone()));
+            self.storage.select_rows(&Plan::of_source(&everything, source))
+        };
+        table.look_up(lookup.constraint, &lookup.keys[0], find)
+    }
+
+    /// Takes the table with all columns that are needed, as of now. Builds those that are missing. `None` if
+    /// that would be too large, or if the table has changed too much.
+    fn table(&self, needs: &Needs, content: &mut Content) -> Result<Option<Table>> {
+        let Needs { scope, paths, .. } = needs;
+        let last_row = self.last.get().row;
+        let Some(mut table) = content.take(scope) else {
+            let built = self.build_table(scope, paths.clone(), content.size)?;
+            if built.is_none() {
+                content.uses.give_up(scope, paths);
+            }
+            return Ok(built);
+        };
+        if !table.refresh(content.size, &mut self.bucket_reader(scope))? {
+            content.uses.restart(scope, table.paths(), table.saved(), last_row);
+            return Ok(None);
+        }
+        let missing: Vec<_> = paths.iter().filter(|path| table.column(path).is_none()).cloned().collect();
+        if missing.is_empty() {
+            return Ok(Some(table));
+        }
+        let Some(added) = self.build_table(scope, missing.clone(), content.size)? else {
+            content.uses.give_up(scope, &missing);
+            content.put(scope.clone(), table, last_row);
+            return Ok(None);
+        };
+        table.make_room(missing.len(), paths);
+        if !table.adopt(added) {
+            content.uses.restart(scope, table.paths(), table.saved(), last_row);
+            return Ok(None);
+        }
+        if table.size() > content.size {
+            // Too large together: the needed ones remain.
+            table.make_room(MAX_COLUMNS, paths);
+        }
+        Ok(Some(table))
+    }
+
+    /// Reads the bucket of a row, if it is a record of the scope.
+    fn bucket_reader(&self, scope: &Scope) -> impl FnMut(RowId) -> Result<Option<String>> {
+        let mut last_stack: Option<(String, bool)> = None;
+        move |row| {
+            let Some(state) = self.storage.row(row)?.and_then(|row| row.state) else { return Ok(None) };
+            let Some(class) = scope else { return Ok(Some(state.bucket)) };
+            let is_member = match &last_stack {
+                Some((stack, is_member)) if *stack == state.stack => *is_member,
+                _ => {
+                    let parsed = map(&state.stack)?;
+                    let classes = stack::classes(&parsed);
+                    let is_of = |name: &&str| self.catalog.is_subclass_of_any(name, slice::from_ref(class));
+                    classes.iter().any(is_of)
+                }
+            };
+            last_stack = Some((state.stack, is_member));
+            Ok(is_member.then_some(state.bucket))
+        }
+    }
+
+    /// Builds a table in one scan; `None` if it would exceed `max_size` bytes or the memory limit.
+    fn build_table(&self, scope: &Scope, paths: Vec<Path>, max_size: usize) -> Result<Option<Table>> {
+        let source = match scope {
+            Some(class) => AccessPath::Members(self.classes(slice::from_ref(class))?),
+            None => AccessPath::Everything,
+        };
+        let ids = match &source {
+            AccessPath::Members(classes) => Some(classes.ids.clone()),
+            _ => None,
+        };
+        let mut table = Table::of(ids, paths);
+        let (mut size, mut charged) = (0, 0);
+        let mut is_too_large = false;
+        let select = SelectRequest::default();
+        self.storage.select(&Plan::of_source(&select, source), &mut |row, record| {
+            table.push(row, record.bucket);
+            size = table.size();
+            is_too_large = size > max_size;
+            if size > charged + CHARGED_AT_ONCE {
+                is_too_large |= memory::charge(size - charged).is_err();
+                charged = size;
+            }
+            Ok(if is_too_large { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok((!is_too_large).then_some(table))
+    }
+}
