@@ -115,17 +115,18 @@ impl<T: Storage> LocalEngine<T> {
     }
 
     /// Sets the size of the columns in bytes. A column has the values at one path of the records of a class,
-    /// and is built when selects scan that path for the second time: further scans then read only
-    /// the records that they find. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth of
-    /// that; 0 keeps none. There are none in mode `r`, nor in a worldlet engine.
+    /// and is built when selects scan that path for the second time: further scans then read only the records
+    /// that they find. The default is 64 MiB, with a [memory limit](Engine::limit_memory) at most a sixteenth
+    /// of that; 0 keeps none. There are none in mode `r`, nor in a worldlet engine.
     ///
     /// ```
     /// use miko_core::{Engine, Mikobase, MikobaseExt, SqliteEngine};
     /// use serde_json::json;
     ///
     /// let db = SqliteEngine::in_memory()?.columns_size(16 << 20);
-    /// db.create("starfleet.com/officer", &json!({"rank": "Captain"}))?;
-    /// let of_rank = json!({"action": "select", "class": "starfleet.com/officer", "path": ["rank", "Captain"]});
+    /// let class = "starfleet.com/officer";
+    /// db.create(class, &json!({"rank": "Captain"}))?;
+    /// let of_rank = json!({"action": "select", "class": class, "path": ["rank", "Captain"]});
     /// for _ in 0..2 {
     ///     db.q0(of_rank.clone())?;
     /// }

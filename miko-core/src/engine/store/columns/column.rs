@@ -5,8 +5,8 @@ use indexmap::IndexSet;
 
 use crate::query::PathValue;
 
-/// The number of distinct values up to which a column keeps them in a dictionary in any case: the first records
-/// may have more than the others.
+/// The number of distinct values up to which a column keeps them in a dictionary in any case: the first
+/// records may have more than the others.
 const MIN_DICTIONARY: usize = 4096;
 
 /// What a value of a dictionary takes: itself, its hash and its place in the hash table, in bytes.
