@@ -478,9 +478,7 @@ pub struct Update {
 impl Update {
     /// Updates the record with this pk.
     pub fn pk(pk: impl Into<String>) -> Self {
-        let mut request = action("update");
-        request.insert("pk".to_owned(), pk.into().into());
-        Self { request }
+        Self { request: action_on("update", pk) }
     }
 
     /// Replaces the bucket.
@@ -523,16 +521,12 @@ pub struct Patch {
 impl Patch {
     /// Patches the records that a select finds, by an empty object.
     pub fn selected(select: Select) -> Self {
-        let mut request = action("patch");
-        add_target(&mut request, select);
-        Self { request }.bucket(json!({}))
+        Self { request: action_on_selected("patch", select) }.bucket(json!({}))
     }
 
     /// Patches the record with this pk, by an empty object.
     pub fn pk(pk: impl Into<String>) -> Self {
-        let mut request = action("patch");
-        request.insert("pk".to_owned(), pk.into().into());
-        Self { request }.bucket(json!({}))
+        Self { request: action_on("patch", pk) }.bucket(json!({}))
     }
 
     /// Sets the object to merge, by RFC 7396: null removes a member.
@@ -550,18 +544,6 @@ impl Patch {
     }
 }
 
-/// Adds the conditions, the order and the limit of a select to a write, in place of a pk.
-fn add_target(request: &mut Map<String, Value>, select: Select) {
-    let mut conditions = select.request;
-    conditions.shift_remove("action");
-    for key in ["sort", "sorts", "limit"] {
-        if let Some(value) = conditions.shift_remove(key) {
-            request.insert(key.to_owned(), value);
-        }
-    }
-    request.insert("where".to_owned(), conditions.into());
-}
-
 /// The action `delete`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delete {
@@ -571,16 +553,12 @@ pub struct Delete {
 impl Delete {
     /// Deletes the records that a select finds.
     pub fn selected(select: Select) -> Self {
-        let mut request = action("delete");
-        add_target(&mut request, select);
-        Self { request }
+        Self { request: action_on_selected("delete", select) }
     }
 
     /// Deletes the record with this pk.
     pub fn pk(pk: impl Into<String>) -> Self {
-        let mut request = action("delete");
-        request.insert("pk".to_owned(), pk.into().into());
-        Self { request }
+        Self { request: action_on("delete", pk) }
     }
 
     /// Accepts a missing record without error.
@@ -602,6 +580,27 @@ fn action(name: &str) -> Map<String, Value> {
     Map::from_iter([("action".to_owned(), name.into())])
 }
 
+/// An action on the record with this pk.
+fn action_on(name: &str, pk: impl Into<String>) -> Map<String, Value> {
+    let mut request = action(name);
+    request.insert("pk".to_owned(), pk.into().into());
+    request
+}
+
+/// An action on the records that a select finds, with its order and limit.
+fn action_on_selected(name: &str, select: Select) -> Map<String, Value> {
+    let mut request = action(name);
+    let mut conditions = select.request;
+    conditions.shift_remove("action");
+    for key in ["sort", "sorts", "limit"] {
+        if let Some(value) = conditions.shift_remove(key) {
+            request.insert(key.to_owned(), value);
+        }
+    }
+    request.insert("where".to_owned(), conditions.into());
+    request
+}
+
 macro_rules! into_value {
     ($($type:ident.$map:ident),*) => {
         $(impl From<$type> for Value {
@@ -612,7 +611,8 @@ macro_rules! into_value {
     };
 }
 
-into_value!(Select.request, Create.request, Update.request, Patch.request, Delete.request, Condition.parts);
+into_value!(Select.request, Create.request, Update.request, Patch.request, Delete.request);
+into_value!(Edit.request, Upsert.request, Condition.parts);
 
 impl From<Test> for Value {
     fn from(test: Test) -> Self {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Select, Step, action, add_target};
+use super::{Select, Step, action, action_on, action_on_selected};
 use crate::timestamp::Timestamp;
 
 /// A list of edits of a bucket. Each method adds one, which has a path: the steps down from the bucket.
@@ -141,22 +141,18 @@ impl From<Edits> for Value {
 /// The action `edit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
-    request: Map<String, Value>,
+    pub(super) request: Map<String, Value>,
 }
 
 impl Edit {
     /// Edits the records that a select finds.
     pub fn selected(select: Select) -> Self {
-        let mut request = action("edit");
-        add_target(&mut request, select);
-        Self { request }
+        Self { request: action_on_selected("edit", select) }
     }
 
     /// Edits the record with this pk.
     pub fn pk(pk: impl Into<String>) -> Self {
-        let mut request = action("edit");
-        request.insert("pk".to_owned(), pk.into().into());
-        Self { request }
+        Self { request: action_on("edit", pk) }
     }
 
     /// Sets the edits.
@@ -193,7 +189,7 @@ impl Edit {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Upsert {
-    request: Map<String, Value>,
+    pub(super) request: Map<String, Value>,
 }
 
 impl Upsert {
@@ -225,18 +221,6 @@ impl Upsert {
     fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.request.insert(key.to_owned(), value.into());
         self
-    }
-}
-
-impl From<Edit> for Value {
-    fn from(built: Edit) -> Self {
-        built.request.into()
-    }
-}
-
-impl From<Upsert> for Value {
-    fn from(built: Upsert) -> Self {
-        built.request.into()
     }
 }
 

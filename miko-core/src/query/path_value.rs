@@ -47,7 +47,7 @@ impl PathValue {
         }
     }
 
-    /// The approximate number of bytes that it takes outside of itself.
+    /// The approximate number of bytes that it takes besides its own size.
     pub(crate) fn heap_size(&self) -> usize {
         match self {
             Self::Absent | Self::Null | Self::Bool(_) | Self::Number(_) => 0,

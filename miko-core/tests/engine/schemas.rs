@@ -230,9 +230,13 @@ fn the_engine_refuses_requests_that_the_schema_refuses() {
         json!({"action": "create", "bucket": {}, "class": null, "comment": "x"}),
         json!({"action": "create", "bucket": {}, "classes": ["a.b/c"]}),
         json!({"action": "create", "bucket": {}, "pk": "x"}),
-        json!({"action": "patch", "where": {"class": "a.b/c"}, "sort": ["a"], "limit": 1, "bucket": {"a": null}}),
+        json!({
+            "action": "patch", "where": {"class": "a.b/c"}, "sort": ["a"], "limit": 1, "bucket": {"a": null},
+        }),
         json!({"action": "edit", "where": {}, "limit": 0, "edits": [{"path": ["a"], "set": 1}]}),
-        json!({"action": "delete", "pk": "x", "if_exists": true, "if_updated_at": "2026-04-21T14:32:00.123Z"}),
+        json!({
+            "action": "delete", "pk": "x", "if_exists": true, "if_updated_at": "2026-04-21T14:32:00.123Z",
+        }),
     ] {
         assert!(requests.accepts(&fine), "the schema takes {fine}");
         db().q0(fine.clone()).unwrap_or_else(|error| panic!("{fine}: {error}"));

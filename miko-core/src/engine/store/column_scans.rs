@@ -59,7 +59,10 @@ impl<T: Storage> Store<T> {
             AccessPath::Index(lookup) => match self.look_up(lookup, &mut table)? {
                 Some(positions) => Some(positions),
                 // The table lacks a record of the index: it is built anew when it is worth it.
-                None => return Ok(Scanned::BySql(Some(needs))),
+                None => {
+                    content.uses.restart(scope, table.paths(), table.saved(), last_row);
+                    return Ok(Scanned::BySql(Some(needs)));
+                }
             },
             _ => None,
         };
@@ -81,7 +84,7 @@ impl<T: Storage> Store<T> {
         let effort = match needs.effort {
             // SQL would answer it also if there were columns.
             Effort::All if is_most && select.limit.is_none() => return,
-            Effort::Few if select.limit.is_some() && select.sorts.is_empty() && !is_cut => Effort::All,
+            Effort::UpToLimit if !is_cut => Effort::All,
             effort => effort,
         };
         self.columns.content().uses.count(&needs.scope, &needs.paths, effort, last_row);

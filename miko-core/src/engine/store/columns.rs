@@ -72,10 +72,9 @@ impl Needs {
             let SortBy::Bucket(path) = &sort.by else { return None };
             add_path(path.steps(), &mut paths);
         }
-        let may_end_early = plan.select.limit.is_some() && plan.select.sorts.is_empty();
         let effort = match plan.source {
             AccessPath::Index(_) => Effort::Few,
-            _ if may_end_early => Effort::Few,
+            _ if plan.select.limit.is_some() && plan.select.sorts.is_empty() => Effort::UpToLimit,
             _ => Effort::All,
         };
         (!paths.is_empty() && paths.len() <= MAX_COLUMNS).then_some(Self { scope, paths, effort })

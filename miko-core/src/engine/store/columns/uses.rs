@@ -31,6 +31,9 @@ const MAX_PATHS: usize = 1024;
 pub(crate) enum Effort {
     /// All of its class, or of the database.
     All,
+    /// Those of its class up to its limit: few, as far as is known before.
+    UpToLimit,
+    /// Those of a value of an index.
     Few,
 }
 
@@ -40,7 +43,7 @@ impl Effort {
         let all = last_row.0.unsigned_abs();
         match self {
             Self::All => all,
-            Self::Few => all.min(FEW_RECORDS),
+            Self::UpToLimit | Self::Few => all.min(FEW_RECORDS),
         }
     }
 }
