@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::files::FileInfo;
 use crate::mikobase::{
-    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation,
+    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
+    Validation,
 };
 use crate::objects::{Import, Upload};
 use crate::record::{Record, Records};
@@ -174,6 +175,10 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
 
     fn properties(&self) -> Result<Properties> {
         self.db.properties()
+    }
+
+    fn begin(&self) -> Result<Remote<dyn Transaction>> {
+        Err(read_only())
     }
 }
 

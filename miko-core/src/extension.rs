@@ -2,19 +2,22 @@
 
 use std::io::{Read, Write};
 
-use miko_rpc::{Error, ErrorId, Result, Stream};
+use miko_rpc::{Error, ErrorId, Remote, Result, Stream};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::as_of::AsOf;
 use crate::hot::HotRecord;
 use crate::json::{self, type_name};
-use crate::mikobase::{Mikobase, Query};
+use crate::mikobase::{Mikobase, Query, Transaction};
 use crate::q0::Step;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 use crate::transfer::{self, FileReader};
 use crate::worldlet::Imported;
+
+/// How often [`MikobaseExt::transact`] runs its block at most.
+pub const MAX_ATTEMPTS: usize = 10;
 
 /// Common requests with your own types, on an engine or a proxy.
 ///
@@ -218,6 +221,75 @@ pub trait MikobaseExt: Mikobase {
     /// As [`select_stream`](Mikobase::select_stream).
     fn iter(&self, query: impl Into<Query>) -> Result<Stream<Record>> {
         self.select_stream(as_select(query.into()))
+    }
+
+    /// Runs a block in a transaction: what it writes through `tx` takes effect together when it calls
+    /// `tx.commit()`. A block that ends without that is rolled back, whether it returns, fails or panics.
+    ///
+    /// `tx` is a Mikobase as well, so `tx.transaction(…)` nests: what the inner block has committed becomes a
+    /// part of the outer transaction. [`exit`](Transaction::exit) leaves all blocks.
+    ///
+    /// ```
+    /// use miko_core::{ErrorId, MikobaseExt, SqliteEngine, Transaction};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let pk = db.transaction(|tx| {
+    ///     let pk = tx.create("a.b/order", &json!({"items": 0}))?;
+    ///     tx.transaction(|inner| {
+    ///         inner.increment(&pk, ["items"], 1)?;
+    ///         inner.commit()
+    ///     })?;
+    ///     tx.commit()?;
+    ///     Ok(pk)
+    /// })?;
+    /// assert_eq!(db.hot(&pk).get(["items"])?, Some(json!(1)));
+    ///
+    /// let left = db.transaction(|tx| {
+    ///     tx.delete(&pk)?;
+    ///     tx.exit()
+    /// });
+    /// assert!(left.unwrap_err().is(ErrorId::TRANSACTION_EXITED));
+    /// assert_eq!(db.count(json!({}))?, 1);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the block; as [`begin`](Mikobase::begin).
+    fn transaction<T>(&self, block: impl FnOnce(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
+        block(&self.begin()?)
+    }
+
+    /// Runs a block in a transaction and commits it if the block succeeds. If it fails with an error that is
+    /// [retryable](Error::is_retryable), such as a `conflict`, it is rolled back and run again, at most
+    /// [`MAX_ATTEMPTS`](crate::MAX_ATTEMPTS) times in all.
+    ///
+    /// ```
+    /// use miko_core::{MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let pk = db.create("a.b/counter", &json!({"n": 1}))?;
+    /// let doubled = db.transact(|tx| {
+    ///     let n = tx.hot(&pk).get(["n"])?.and_then(|n| n.as_i64()).unwrap_or_default();
+    ///     tx.hot(&pk).set(["n"], 2 * n)
+    /// });
+    /// assert!(doubled.is_ok());
+    /// assert_eq!(db.hot(&pk).get(["n"])?, Some(json!(2)));
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the block and of [`commit`](Transaction::commit); as [`begin`](Mikobase::begin).
+    fn transact<T>(&self, mut block: impl FnMut(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
+        let mut attempts = 1;
+        loop {
+            let tx = self.begin()?;
+            match block(&tx).and_then(|done| tx.commit().map(|()| done)) {
+                Err(error) if error.is_retryable() && attempts < MAX_ATTEMPTS => attempts += 1,
+                ended => return ended,
+            }
+        }
     }
 
     /// Writes the whole state of this moment as a worldlet of any size. Later writes have no effect.

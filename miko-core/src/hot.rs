@@ -1,6 +1,6 @@
 //! A live record: each read and each change of it is one call.
 
-use miko_rpc::{Error, ErrorId, ErrorItem, Result};
+use miko_rpc::{Error, ErrorId, Result};
 use serde_json::Value;
 
 use crate::json;
@@ -188,6 +188,5 @@ fn not_null(value: Value) -> Option<Value> {
 
 /// Whether the `test` of a list has failed. Another conflict, such as that of a file, cannot be tried again.
 fn is_failed_test(error: &Error) -> bool {
-    let can_retry = |item: &ErrorItem| item.details.get("retryable").is_some_and(|flag| flag == true);
-    error.is(ErrorId::CONFLICT) && error.items().iter().any(can_retry)
+    error.is(ErrorId::CONFLICT) && error.is_retryable()
 }

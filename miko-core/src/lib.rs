@@ -27,6 +27,7 @@ mod schema;
 mod stack;
 mod storage;
 mod timestamp;
+mod transaction_limits;
 mod transfer;
 pub mod uns;
 mod version;
@@ -38,7 +39,7 @@ pub use commit::{Commit, RecordChange};
 #[doc(hidden)]
 pub use engine::NaiveEngine;
 pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
-pub use extension::MikobaseExt;
+pub use extension::{MAX_ATTEMPTS, MikobaseExt};
 pub use files::{FileInfo, MAX_PIECE_SIZE};
 pub use hot::HotRecord;
 #[doc(no_inline)]
@@ -47,15 +48,17 @@ pub use miko_rpc::{
     Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, GroupFailure, MAX_REPORTED_FAULTS, Remote, Result,
     Stream, Warning, memory,
 };
-pub use mikobase::mikobase_rpc;
 pub use mikobase::{
-    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation,
+    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
+    Validation,
 };
+pub use mikobase::{mikobase_rpc, transaction_rpc};
 pub use objects::{Import, Upload, import_rpc, upload_rpc};
 pub use query::{Check, MAX_EDITS};
 pub use record::{Record, Records};
 pub use response::{Answers, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, Response, ResponseEnvelope, Results};
 pub use timestamp::Timestamp;
+pub use transaction_limits::TransactionLimits;
 pub use transfer::FileReader;
 pub use version::Version;
 pub use worldlet::{Imported, is_temporal_worldlet};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use miko_macros::mikobase_interface;
-use miko_rpc::{Bytes, Remote, Result, Stream};
+use miko_rpc::{Bytes, Error, ErrorId, Remote, Result, Stream};
 use serde::{Deserialize, Serialize};
 
 pub use crate::query::{Query, Validation};
@@ -206,6 +206,67 @@ pub trait Mikobase: Send + Sync {
     /// Only if the store could not be read.
     #[interface(read)]
     fn properties(&self) -> Result<Properties>;
+
+    /// A transaction, or one nested in this transaction. It takes its turn to write at its first call.
+    /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
+    ///
+    /// # Errors
+    /// `read-only-connection`; `storage-full`, if too many transactions are there.
+    fn begin(&self) -> Result<Remote<dyn Transaction>>;
+}
+
+/// A transaction: a Mikobase whose writes take effect together, when it is committed, or not at all. No other
+/// caller sees them before. Dropping it rolls back what is not committed, as does the end of the process or
+/// connection that has it.
+///
+/// Its first call waits until it is its turn to write; from then on no other caller writes until it ends.
+/// Files, imports and merges are no part of a transaction.
+///
+/// ```
+/// use miko_core::{Mikobase, MikobaseExt, SqliteEngine, Transaction};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::in_memory()?;
+/// let account = |balance: i64| db.create("bank.com/account", &json!({"balance": balance}));
+/// let (from, to) = (account(100)?, account(0)?);
+///
+/// let tx = db.begin()?;
+/// tx.increment(&from, ["balance"], -30)?;
+/// tx.increment(&to, ["balance"], 30)?;
+/// assert_eq!(db.hot(&to).get(["balance"])?, Some(json!(0)));
+/// tx.commit()?;
+/// assert_eq!(db.hot(&to).get(["balance"])?, Some(json!(30)));
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Any call fails with `transaction-invalidated` if the transaction was rolled back from outside, as when it
+/// was idle for too long ([`TransactionLimits`](crate::TransactionLimits)), and with `lock-timeout` if its
+/// turn did not come in time.
+#[mikobase_interface(crate = crate, schema(feature = "schema"))]
+pub trait Transaction: Mikobase {
+    /// Commits what was written, with the nested transactions that are open. The next call begins another
+    /// transaction. A nested transaction becomes a part of the one around it.
+    ///
+    /// # Errors
+    /// If the changes could not be stored: all are rolled back.
+    fn commit(&self) -> Result<()>;
+
+    /// Rolls back what is not committed. The next call begins another transaction.
+    ///
+    /// # Errors
+    /// None are known.
+    fn roll_back(&self) -> Result<()>;
+
+    /// Leaves the block of the outermost [`transaction`](crate::MikobaseExt::transaction) by `?`: all of it is
+    /// rolled back.
+    ///
+    /// # Errors
+    /// Always `transaction-exited`.
+    #[interface(local)]
+    fn exit(&self) -> Result<()> {
+        Err(Error::new(ErrorId::TRANSACTION_EXITED, "the block was left by `exit`"))
+    }
 }
 
 /// The data of a record, as a JSON object.

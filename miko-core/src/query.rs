@@ -99,6 +99,11 @@ pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
     Ok((request, warnings.into_items()))
 }
 
+/// Whether a query may change something, before it is parsed.
+pub(crate) fn may_write(query: &Query) -> bool {
+    query.get("action").is_none_or(|action| action != "select")
+}
+
 /// Reads values one by one. The first error is the last element: what comes after it is not read.
 ///
 /// The rest is dropped without recursion, because it may nest to any depth.

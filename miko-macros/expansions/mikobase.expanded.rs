@@ -151,6 +151,12 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Only if the store could not be read.
     fn properties(&self) -> Result<Properties>;
+    /// A transaction, or one nested in this transaction. It takes its turn to write at its first call.
+    /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
+    ///
+    /// # Errors
+    /// `read-only-connection`; `storage-full`, if too many transactions are there.
+    fn begin(&self) -> Result<Remote<dyn Transaction>>;
 }
 const _: () = {
     {
@@ -361,6 +367,14 @@ const _: () = {
         {}
         let _ = result_of_properties::<Result<Properties>>;
     }
+    {
+        fn result_of_begin<R: crate::rpc::Fallible>()
+        where
+            R::Value: crate::rpc::Wire,
+            R::Error: crate::rpc::Wire,
+        {}
+        let _ = result_of_begin::<Result<Remote<dyn Transaction>>>;
+    }
     #[automatically_derived]
     impl<__I: crate::rpc::Interface + Mikobase + ?::core::marker::Sized> Mikobase
     for crate::rpc::Client<__I> {
@@ -495,6 +509,9 @@ const _: () = {
         fn properties(&self) -> Result<Properties> {
             crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize], ())
         }
+        fn begin(&self) -> Result<Remote<dyn Transaction>> {
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize], ())
+        }
     }
     #[automatically_derived]
     impl<__I> Mikobase for crate::rpc::Remote<__I>
@@ -565,6 +582,9 @@ const _: () = {
         fn properties(&self) -> Result<Properties> {
             Mikobase::properties(&**self)
         }
+        fn begin(&self) -> Result<Remote<dyn Transaction>> {
+            Mikobase::begin(&**self)
+        }
     }
     #[automatically_derived]
     impl crate::rpc::Interface for dyn Mikobase {
@@ -592,6 +612,7 @@ const _: () = {
                 "export",
                 "import",
                 "properties",
+                "begin",
             ],
             supertraits: &[],
         };
@@ -626,6 +647,7 @@ const _: () = {
                             Record > > { "query" : Query, } "export" -> Result < Stream <
                             Bytes > > {} "import" -> Result < Remote < dyn Import > > {
                             "trust" : bool, } "properties" -> Result < Properties > {}
+                            "begin" -> Result < Remote < dyn Transaction > > {}
                         },
                     )
             });
@@ -648,7 +670,8 @@ const _: () = {
         fn objects() -> ::std::vec::Vec<crate::rpc::ObjectInterface> {
             let mut objects = ::std::vec![
                 crate ::rpc::ObjectInterface::of:: < dyn Upload > (), crate
-                ::rpc::ObjectInterface::of:: < dyn Import > ()
+                ::rpc::ObjectInterface::of:: < dyn Import > (), crate
+                ::rpc::ObjectInterface::of:: < dyn Transaction > ()
             ];
             objects
         }
@@ -821,6 +844,12 @@ const _: () = {
                     call.run(
                         &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize],
                         |(): ()| Mikobase::properties(self),
+                    )
+                }
+                "begin" => {
+                    call.run(
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
+                        |(): ()| Mikobase::begin(self),
                     )
                 }
                 _ => call.unknown(<dyn Mikobase as crate::rpc::Interface>::own_surface()),
@@ -1206,6 +1235,19 @@ pub mod mikobase_rpc {
                     idempotent: false,
                     deadline_ms: ::core::option::Option::None,
                 },
+                crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("begin"),
+                    params: ::std::borrow::Cow::Borrowed(&[]),
+                    returns: ::std::borrow::Cow::Borrowed(
+                        "Result<Remote<dyn Transaction>>",
+                    ),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "A transaction, or one nested in this transaction. It takes its turn to write at its first call.\n[`transaction`](crate::MikobaseExt::transaction) runs a block in one.\n\n# Errors\n`read-only-connection`; `storage-full`, if too many transactions are there.",
+                    ),
+                    read: ::core::option::Option::None,
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
             ],
         ),
         errors: ::std::borrow::Cow::Borrowed(crate::rpc::ERROR_MEANINGS),
@@ -1425,6 +1467,12 @@ the server cannot keep the text in a temporary file.*/
 # Errors
 Only if the store could not be read.*/
             fn properties(&self) -> crate::rpc::PendingCall<Result<Properties>>;
+            /**A transaction, or one nested in this transaction. It takes its turn to write at its first call.
+[`transaction`](crate::MikobaseExt::transaction) runs a block in one.
+
+# Errors
+`read-only-connection`; `storage-full`, if too many transactions are there.*/
+            fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>>;
         }
         #[automatically_derived]
         impl<
@@ -1613,6 +1661,13 @@ Only if the store could not be read.*/
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[20usize],
+                    (),
+                )
+            }
+            fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>> {
+                crate::rpc::call_async(
+                    self,
+                    &super::MIKOBASE_SURFACE.methods[21usize],
                     (),
                 )
             }

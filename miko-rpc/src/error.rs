@@ -146,6 +146,18 @@ impl Error {
     pub fn is(&self, id: ErrorId) -> bool {
         self.0.items.iter().any(|item| item.id == id)
     }
+
+    /// Whether trying again can help: any item says so, by the detail `retryable`.
+    ///
+    /// ```
+    /// use miko_rpc::{Error, ErrorId};
+    ///
+    /// let error = Error::new(ErrorId::CONFLICT, "the record has changed").with("retryable", true);
+    /// assert!(error.is_retryable());
+    /// ```
+    pub fn is_retryable(&self) -> bool {
+        self.0.items.iter().any(|item| item.details.get("retryable").is_some_and(|flag| flag == true))
+    }
 }
 
 impl From<ErrorItem> for Error {

@@ -79,7 +79,14 @@ enum Turn {
 
 /// Who is inside a gate, and who waits.
 #[derive(Default)]
-struct Queue(Mutex<State>);
+struct Queue {
+    state: Mutex<State>,
+    expiry: Option<Expiry>,
+}
+
+/// Makes a call leave that may not be inside any longer. Returns when to ask again; `None` if no call inside
+/// has a limit.
+type Expiry = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -123,10 +130,27 @@ pub fn serve_call<R>(
     (returned, served.map(|call| call.gates).unwrap_or_default())
 }
 
+/// Whether this thread runs a call of [`serve_call`], in which gates park instead of waiting.
+pub fn serves_a_call() -> bool {
+    CALL.with_borrow(Option::is_some)
+}
+
 impl Gate {
     /// A gate that no caller has entered.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// As [`new`](Self::new). A pass may have a limit of time: while callers wait, they call `expire`, which
+    /// drops a pass that is overdue. It returns when to call it again; `None` if no pass has a limit.
+    pub fn with_expiry(expire: impl Fn() -> Option<Instant> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Queue { state: Mutex::default(), expiry: Some(Box::new(expire)) }))
+    }
+
+    /// Whether a caller would enter as [`GateMode::Shared`] without waiting.
+    pub fn is_open(&self) -> bool {
+        let state = self.0.lock();
+        state.waiting.is_empty() && state.has_room(GateMode::Shared)
     }
 
     /// Enters the gate. Waits at most for `limit`, and not beyond the deadline of the call.
@@ -209,13 +233,19 @@ impl ParkedCall {
         }
     }
 
-    /// When the time of the call is over. [`time_out`](Self::time_out) is to be called then.
-    pub fn until(&self) -> Instant {
-        self.0.until
+    /// Takes the call out of the queue if its time is over. Otherwise makes calls leave that are overdue, and
+    /// returns when this is to be called again.
+    pub fn check_time(&self) -> Option<Instant> {
+        if Instant::now() >= self.0.until {
+            self.0.time_out();
+            return None;
+        }
+        Some(self.0.next_check())
     }
 
     /// Takes the call out of the queue, unless its turn has come.
-    pub fn time_out(&self) {
+    #[cfg(test)]
+    fn time_out(&self) {
         self.0.time_out();
     }
 
@@ -228,23 +258,29 @@ impl ParkedCall {
 impl Ticket {
     /// Sleeps until the turn has come.
     fn wait(&self) -> Result<()> {
-        let mut state = self.queue.lock();
         loop {
             match self.place.status() {
                 Status::Inside => return Ok(()),
                 Status::TimedOut => return Err(not_in_time()),
                 Status::Waits => {}
             }
-            let left = self.until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                drop(state);
+            if Instant::now() >= self.until {
                 self.time_out();
-                state = self.queue.lock();
                 continue;
             }
-            let waited = self.place.turn_came.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let next_check = self.next_check();
+            let state = self.queue.lock();
+            if matches!(self.place.status(), Status::Waits) {
+                let left = next_check.saturating_duration_since(Instant::now());
+                drop(self.place.turn_came.wait_timeout(state, left));
+            }
         }
+    }
+
+    /// Makes calls leave that are overdue. Returns when to do so again, or when the time of this one is over.
+    fn next_check(&self) -> Instant {
+        let next_expiry = self.queue.expiry.as_ref().and_then(|expire| expire());
+        next_expiry.map_or(self.until, |at| at.min(self.until))
     }
 
     fn time_out(&self) {
@@ -305,7 +341,7 @@ impl Place {
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while the lock is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -90,7 +90,7 @@ pub use {
     dispatch::DispatchError,
     error::ERROR_MEANINGS,
     fallible::{Fallible, Outcome},
-    gate::{CallGates, Gate, GateMode, ParkedCall, Pass, serve_call},
+    gate::{CallGates, Gate, GateMode, ParkedCall, Pass, serve_call, serves_a_call},
     guard::{guard, panic_message},
     handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent},
     interface::{Interface, IsInterface, ObjectInterface},

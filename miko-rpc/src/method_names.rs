@@ -12,6 +12,11 @@ pub struct MethodNames {
 }
 
 impl MethodNames {
+    /// The name of the interface, without its path.
+    pub fn name(&self) -> &'static str {
+        self.interface.rsplit("::").next().unwrap_or(self.interface)
+    }
+
     /// Whether the interface or one of its supertraits has a method of this name.
     pub const fn contains(&self, name: &str) -> bool {
         let mut i = 0;

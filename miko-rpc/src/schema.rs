@@ -149,14 +149,15 @@ impl<T: JsonSchema> JsonSchema for Stream<T> {
     }
 }
 
-/// An object is described by the name of its interface, whose surface is among those of the objects.
+/// An object is described by the name of its interface, whose surface is among those of the objects. That
+/// surface is not asked for here: it may have a method that returns the interface that is being described.
 impl<I: Interface + ?Sized> JsonSchema for Remote<I> {
     fn schema_name() -> Cow<'static, str> {
-        format!("Remote_{}", I::own_surface().interface).into()
+        format!("Remote_{}", I::NAMES.name()).into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let interface = &*I::own_surface().interface;
+        let interface = I::NAMES.name();
         json_schema!({
             "type": "object", "required": ["object"],
             "properties": {"object": {"type": "integer", "minimum": 1}},

@@ -85,7 +85,7 @@ fn a_new_method_needs_nothing_but_its_implementation() {
 
     // The engines, and the view of a past state.
     for (file, begin) in [
-        ("miko-core/src/engine/local.rs", "impl<T: Storage> Mikobase for LocalEngine<T> {"),
+        ("miko-core/src/engine/local.rs", "impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {"),
         ("miko-core/src/as_of.rs", "impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {"),
     ] {
         workspace.edit(file, begin, &format!("{begin}{ADDED_TO_THE_ENGINES}"));

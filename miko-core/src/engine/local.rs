@@ -4,6 +4,8 @@ mod group;
 mod objects;
 mod shared_store;
 mod streams;
+mod transaction;
+mod view;
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,19 +20,23 @@ use crate::engine::{Engine, Explanation};
 use crate::files::{FileInfo, MAX_PIECE_SIZE};
 use crate::json;
 use crate::mikobase::{
-    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Validation,
+    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
+    Validation,
 };
 use crate::objects::{Import, Upload};
 use crate::query::{self, CreateRequest, Request};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, Results, check_batch_size};
 use crate::storage::Storage;
+use crate::transaction_limits::TransactionLimits;
 use crate::uns;
 use crate::version::Version;
 use crate::worldlet::Imported;
 use objects::{FileUpload, WorldletImport};
 use shared_store::SharedStore;
 use streams::{FilePieces, StoreStream};
+use transaction::TransactionObject;
+use view::{Committed, StoreGuard, View};
 
 /// The largest piece of an export, in bytes.
 const EXPORT_PIECE_SIZE: usize = 64 << 10;
@@ -39,14 +45,20 @@ const EXPORT_PIECE_SIZE: usize = 64 << 10;
 /// [`WorldletEngine`](crate::WorldletEngine).
 ///
 /// The streams, uploads and imports that it has returned keep the database open, also after it was dropped.
+///
+/// The parameter `V` is what its calls see: what is committed, or the writes of a transaction as well.
 #[derive(Debug)]
-pub struct LocalEngine<T> {
-    /// Its streams, uploads and imports have it as well.
+#[expect(private_bounds, reason = "storage backends are private to the crate")]
+pub struct LocalEngine<T: Storage, V = Committed> {
+    /// Its streams, uploads, imports and transactions have it as well.
     store: Arc<SharedStore<T>>,
     /// Whether commits are worth grouping, because each waits for a disk.
     prefers_group_commit: bool,
     /// The size limit of an answer in bytes.
     answer_limit: AtomicUsize,
+    view: V,
+    /// The transaction whose view it has.
+    _transaction: Option<TransactionObject<T>>,
 }
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
@@ -54,9 +66,11 @@ impl<T: Storage> LocalEngine<T> {
     pub(super) fn of(store: Store<T>) -> Self {
         let prefers_group_commit = store.storage.capabilities().has_slow_commit;
         Self {
-            store: Arc::new(SharedStore::of(store)),
+            store: SharedStore::of(store),
             prefers_group_commit,
             answer_limit: usize::MAX.into(),
+            view: Committed,
+            _transaction: None,
         }
     }
 
@@ -166,6 +180,13 @@ impl<T: Storage> LocalEngine<T> {
         self.store().take_commits()
     }
 
+    /// Sets the limits of transactions.
+    #[must_use]
+    pub fn transaction_limits(self, limits: TransactionLimits) -> Self {
+        self.store().set_transaction_limits(limits);
+        self
+    }
+
     /// Locks the store.
     pub(super) fn store(&self) -> MutexGuard<'_, Store<T>> {
         self.store.lock()
@@ -173,12 +194,41 @@ impl<T: Storage> LocalEngine<T> {
 }
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
-impl<T: Storage> LocalEngine<T> {
-    /// Locks the store and resets the size limit for a new answer.
-    fn store_for_answer(&self) -> MutexGuard<'_, Store<T>> {
-        let store = self.store();
+impl<T: Storage, V: View> LocalEngine<T, V> {
+    /// The same store in another view.
+    fn with_view<W: View>(&self, view: W, transaction: Option<TransactionObject<T>>) -> LocalEngine<T, W> {
+        LocalEngine {
+            store: Arc::clone(&self.store),
+            prefers_group_commit: self.prefers_group_commit,
+            answer_limit: self.answer_limit.load(Ordering::Relaxed).into(),
+            view,
+            _transaction: transaction,
+        }
+    }
+
+    /// Locks the store to read, and resets the size limit for a new answer.
+    fn read(&self) -> Result<StoreGuard<'_, T>> {
+        self.for_answer(self.store.read(self.view)?)
+    }
+
+    /// Locks the store to read records by their pks, and resets the size limit for a new answer.
+    fn read_by_pk(&self) -> Result<StoreGuard<'_, T>> {
+        self.for_answer(self.store.read_by_pk(self.view)?)
+    }
+
+    /// Waits for the turn to write, locks the store, and resets the size limit for a new answer.
+    fn write(&self) -> Result<StoreGuard<'_, T>> {
+        self.for_answer(self.store.write(self.view)?)
+    }
+
+    fn for_answer<'s>(&self, store: StoreGuard<'s, T>) -> Result<StoreGuard<'s, T>> {
         store.answer.begin(self.answer_limit.load(Ordering::Relaxed));
-        store
+        Ok(store)
+    }
+
+    /// Locks the store for a request.
+    fn lock_for(&self, request: &Request) -> Result<StoreGuard<'_, T>> {
+        if matches!(request, Request::Select(_)) { self.read() } else { self.write() }
     }
 
     /// The size of the pieces of a stream in bytes: `largest`, if such a piece fits into a frame, with what
@@ -191,7 +241,9 @@ impl<T: Storage> LocalEngine<T> {
     /// before it run first, so that the first error in order is reported.
     fn run_atomic_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let parsed = query::read_until_error(queries, query::parse);
-        self.store_for_answer().run_all(parsed)
+        let writes = |parsed: &Result<(Request, _)>| !matches!(parsed, Ok((Request::Select(_), _)) | Err(_));
+        let mut store = if parsed.iter().any(writes) { self.write()? } else { self.read()? };
+        store.run_all(parsed)
     }
 
     /// Runs requests independently. If the answer exceeds its limit the whole call fails; the detail `run`
@@ -199,10 +251,13 @@ impl<T: Storage> LocalEngine<T> {
     fn run_independent_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let mut remaining = self.answer_limit.load(Ordering::Relaxed);
         let mut answers = Vec::with_capacity(queries.len());
+        // One turn for all: a call must not wait after it has changed something.
+        let may_write = queries.iter().any(query::may_write);
+        let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
         let mut queries = queries.into_iter();
         while let Some(query) = queries.next() {
             let parsed = query::parse(query);
-            let store = &mut *self.store();
+            let store = &mut *self.store.read(self.view)?;
             store.answer.begin(remaining);
             let answer = parsed
                 .and_then(|(request, warnings)| Ok(Response { results: store.run(request)?, warnings }));
@@ -222,10 +277,10 @@ impl<T: Storage> LocalEngine<T> {
     }
 }
 
-impl<T: Storage> Mikobase for LocalEngine<T> {
+impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     fn q0(&self, query: Query) -> Result<Response> {
         let (request, warnings) = query::parse(query)?;
-        let results = self.store_for_answer().run(request)?;
+        let results = self.lock_for(&request)?.run(request)?;
         Ok(Response { results, warnings })
     }
 
@@ -234,21 +289,22 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
     }
 
     fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
-        self.store().record(pk)
+        self.read_by_pk()?.record(pk)
     }
 
     fn by_class(&self, class: &str) -> Result<Records> {
-        self.store_for_answer().by_class(uns::parse(class)?)
+        let class = uns::parse(class)?;
+        self.read()?.by_class(class)
     }
 
     fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>> {
         check_batch_size(pks.len())?;
-        self.store_for_answer().records(&pks)
+        self.read_by_pk()?.records(&pks)
     }
 
     fn create_many(&self, class: &str, buckets: Vec<Bucket>) -> Result<Vec<String>> {
         let requests = CreateRequest::many(class, within_batch_size(buckets)?);
-        self.store_for_answer().create_many(requests)
+        self.write()?.create_many(requests)
     }
 
     fn edit(&self, pk: &str, edits: Vec<Edit>) -> Result<Edited> {
@@ -264,63 +320,68 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
     }
 
     fn history(&self, pk: &str) -> Result<Vec<Version>> {
-        self.store_for_answer().history(pk)
+        self.read()?.history(pk)
     }
 
     fn import_schema(&self, schema: Schema) -> Result<SchemaChanges> {
         let schema = check_depth(schema)?;
-        self.store().write(CommitSharing::Separate, |store| store.import_schema(schema))
+        self.write()?.write(CommitSharing::Separate, |store| store.import_schema(schema))
     }
 
     fn export_schema(&self) -> Result<Schema> {
-        self.store().export_schema()
+        self.read()?.export_schema()
     }
 
     fn merge(&self, worldlet: Delta) -> Result<Merged> {
         let worldlet = check_depth(worldlet)?;
-        let mut store = self.store();
+        self.check_outside("a merge")?;
+        let mut store = self.write()?;
         store.check_temporal()?;
         store.merge(&worldlet)
     }
 
     fn write_file(&self, mime: &str) -> Result<Remote<dyn Upload>> {
+        self.check_outside("an upload")?;
         Ok(Remote::local(Box::new(FileUpload::begin(&self.store, mime)?)))
     }
 
     fn read_file(&self, pk: &str) -> Result<Stream<Bytes>> {
-        let info = self.store().file_info(pk)?;
+        let info = self.read()?.file_info(pk)?;
         Ok(Stream::of_results(FilePieces::of(&self.store, info.pk, self.piece_size(MAX_PIECE_SIZE))))
     }
 
     fn file_info(&self, pk: &str) -> Result<FileInfo> {
-        self.store().file_info(pk)
+        self.read()?.file_info(pk)
     }
 
     fn delete_file(&self, pk: &str) -> Result<()> {
-        self.store().delete_file(pk)
+        self.check_outside("the deletion of a file")?;
+        self.write()?.delete_file(pk)
     }
 
     fn collect_files(&self) -> Result<Vec<String>> {
-        self.store().collect_files()
+        self.check_outside("the deletion of files")?;
+        self.write()?.collect_files()
     }
 
     fn select_stream(&self, query: Query) -> Result<Stream<Record>> {
-        let records = self.store().open_select(query)?;
+        let records = self.read()?.open_select(query)?;
         Ok(Stream::of_results(StoreStream::of(&self.store, records)))
     }
 
     fn export(&self) -> Result<Stream<Bytes>> {
-        let text = self.store().open_export(self.piece_size(EXPORT_PIECE_SIZE))?;
+        let text = self.read()?.open_export(self.piece_size(EXPORT_PIECE_SIZE))?;
         let pieces = StoreStream::of(&self.store, text);
         Ok(Stream::of_results(pieces.map(|piece| piece.map(Bytes::from))))
     }
 
     fn import(&self, trust: bool) -> Result<Remote<dyn Import>> {
+        self.check_outside("an import")?;
         Ok(Remote::local(Box::new(WorldletImport::begin(&self.store, trust)?)))
     }
 
     fn properties(&self) -> Result<Properties> {
-        let store = self.store();
+        let store = self.read()?;
         let capabilities = store.storage.capabilities();
         Ok(Properties {
             temporal: capabilities.is_temporal,
@@ -329,20 +390,24 @@ impl<T: Storage> Mikobase for LocalEngine<T> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
+
+    fn begin(&self) -> Result<Remote<dyn Transaction>> {
+        self.begin_transaction()
+    }
 }
 
 impl<T: Storage> Engine for LocalEngine<T> {
     fn write_worldlet(&self, writer: &mut dyn Write) -> Result<()> {
-        export::write(&self.store().storage, writer)
+        export::write(&self.read()?.storage, writer)
     }
 
     fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported> {
-        self.store().write(CommitSharing::Separate, |store| store.import_worldlet(reader, trust))
+        self.write()?.write(CommitSharing::Separate, |store| store.import_worldlet(reader, trust))
     }
 
     fn explain(&self, query: Query) -> Result<Explanation> {
         match query::parse(query)? {
-            (Request::Select(select), _) => self.store().explain(&select),
+            (Request::Select(select), _) => self.read()?.explain(&select),
             _ => Err(Error::new(ErrorId::INVALID_REQUEST, "only a `select` can be explained")),
         }
     }

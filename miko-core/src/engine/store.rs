@@ -6,6 +6,7 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
+//! | transactions of callers; what goes back with a write | [`transactions`]; [`state`] |
 //! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
 //! | writing the records of a select | [`selected`] |
 //! | exporting, importing | [`export`], [`import`] |
@@ -47,9 +48,11 @@ mod schema;
 mod select;
 mod selected;
 mod snapshot;
+mod state;
 mod stored_json;
 pub(super) mod streams;
 pub(super) mod transaction;
+mod transactions;
 mod update;
 mod upsert;
 mod write;
@@ -73,7 +76,9 @@ use open_streams::Streams;
 use pending::DeferredConstraints;
 use pks::Pks;
 use record_cache::RecordCache;
+use state::StoreState;
 use transaction::{CommitSharing, Transaction};
+use transactions::TransactionObjects;
 
 /// With a memory limit, each cache may take this part of it (1/16).
 const CACHE_DIVISOR: usize = 16;
@@ -84,6 +89,7 @@ pub(crate) struct Store<T> {
     pub(super) storage: T,
     is_temporal: bool,
     transaction: Transaction,
+    transactions: TransactionObjects,
     /// The numbers given out last.
     last: Cell<LastNumbers>,
     ids: RefCell<IdCache>,
@@ -117,6 +123,7 @@ impl<T: Storage> Store<T> {
             last: storage.last_numbers()?.into(),
             storage,
             transaction: Transaction::default(),
+            transactions: TransactionObjects::default(),
             ids: RefCell::default(),
             transaction_time: Timestamp::FIRST,
             pks: Pks::default(),
@@ -150,15 +157,10 @@ impl<T: Storage> Store<T> {
         self.check_writable()?;
         self.transaction.begin(sharing, self.last.get().row.0, &mut self.storage)?;
         self.deferred = DeferredConstraints::default();
-        self.transaction_time = Timestamp::now();
-        let (catalog, released, last) = (self.catalog.clone(), self.released.clone(), self.last.get());
-        let mut write = RunningWrite { store: self, catalog, released, last, has_ended: false };
-        let done = work(write.store)?;
-        write.store.check_deferred_constraints()?;
-        let last_commit = write.store.last.get().commit;
-        write.store.transaction.end(last_commit, &mut write.store.storage)?;
-        write.has_ended = true;
-        Ok(done)
+        self.transaction_time = self.transaction.user().map_or_else(Timestamp::now, |user| user.time);
+        let before = self.state();
+        let done = RunningWrite { store: self, before, has_ended: false }.run(work);
+        self.check_transaction().and(done)
     }
 
     /// Applies a write set as a part of the running write. If unique values of it belong to other records,
@@ -171,6 +173,9 @@ impl<T: Storage> Store<T> {
             .filter_map(|change| change.before.as_ref())
             .for_each(|row| self.record_cache.remove(&row.pk));
         self.columns.note(&write, self.last.get().row);
+        if let Some(user) = self.transaction.user_mut() {
+            user.save_pre_images(&write.rows);
+        }
         self.transaction.apply(write, &mut self.storage)
     }
 
@@ -288,11 +293,25 @@ impl<T: Storage> Store<T> {
 /// A write that has begun. Dropping it before it has ended undoes it.
 struct RunningWrite<'s, T: Storage> {
     store: &'s mut Store<T>,
-    /// The classes in force when it began, the names released by then, and the numbers given out.
-    catalog: Catalog,
-    released: HashTrieMapSync<String, Timestamp>,
-    last: LastNumbers,
+    /// The state of the store when it began.
+    before: StoreState,
     has_ended: bool,
+}
+
+impl<T: Storage> RunningWrite<'_, T> {
+    /// Does the work, checks what it has deferred, and ends the write.
+    fn run<R>(mut self, work: impl FnOnce(&mut Store<T>) -> Result<R>) -> Result<R> {
+        let done = work(self.store)?;
+        self.store.check_deferred_constraints()?;
+        let last_commit = self.store.last.get().commit;
+        self.store.transaction.end(last_commit, &mut self.store.storage)?;
+        if let Some(user) = self.store.transaction.user_mut() {
+            // A write may have advanced it.
+            user.time = self.store.transaction_time;
+        }
+        self.has_ended = true;
+        Ok(done)
+    }
 }
 
 impl<T: Storage> Drop for RunningWrite<'_, T> {
@@ -303,9 +322,7 @@ impl<T: Storage> Drop for RunningWrite<'_, T> {
             return;
         }
         store.transaction.undo(&mut store.storage);
-        store.ids.get_mut().forget_since(&self.last, &store.last.get());
-        store.catalog = self.catalog.clone();
-        store.released = self.released.clone();
-        store.last.set(self.last);
+        store.ids.get_mut().forget_since(&self.before.last, &store.last.get());
+        store.set_state(self.before.clone());
     }
 }

@@ -48,6 +48,7 @@ mod sorting;
 mod streams;
 mod support;
 mod together;
+mod transactions;
 mod uniqueness;
 mod unwritable;
 mod upserts;

@@ -192,6 +192,21 @@ error_ids! {
         "Others were inside a gate, or before this call in its queue, until the time of the call was over. \
          Nothing was changed; try again.",
         "a write while a transaction of another worker is open for too long";
+    TRANSACTION_OPEN = "transaction-open",
+        "A write outside of the transaction that its thread has open, which would wait for itself. Write \
+         through the transaction.",
+        "`db.create(…)` inside the block of `db.transaction(|tx| …)`";
+    TRANSACTION_NOT_FOUND = "transaction-not-found",
+        "No open transaction of this connection has the id. It ends with `commit`, `rollback` or the \
+         connection that began it.",
+        r#"{"action": "commit", "transaction": "nobody's"}"#;
+    TRANSACTION_INVALIDATED = "transaction-invalidated",
+        "The transaction was rolled back from outside: it was idle or open for too long, has written too \
+         much, or the transaction around it was rolled back. Begin another one.",
+        "a call on a transaction after a pause of ten seconds";
+    TRANSACTION_EXITED = "transaction-exited",
+        "The block of a transaction was left by `exit`, and all was rolled back.",
+        "`db.transaction(|tx| tx.exit())`";
     PARKED = "parked",
         "The call waits for its turn at a gate, and is made again then. A method passes the error on; no \
          caller gets it.",

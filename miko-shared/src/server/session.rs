@@ -69,7 +69,7 @@ pub(super) struct Retry {
 
 struct OpenParked {
     call: Parked,
-    /// Ends when the wait at the gate times out.
+    /// Ends when the gate is to check the time.
     timer: Pin<Box<Sleep>>,
     waker: ListedWaker,
     _bytes: ParkedBytes,
@@ -136,7 +136,8 @@ impl Session {
         // It registers the waker when it is polled.
         waker.make_ready();
         self.pending.insert(call.id, handle);
-        let timer = Box::pin(sleep_until(call.gate.until().into()));
+        let next_check = call.gate.check_time().unwrap_or_else(Instant::now);
+        let timer = Box::pin(sleep_until(next_check.into()));
         self.open.insert(handle, Open::Parked(OpenParked { call, timer, waker, _bytes: bytes }));
     }
 
@@ -370,8 +371,10 @@ impl OpenParked {
     /// Whether its turn has come, or its time is over.
     fn is_due(&mut self) -> bool {
         let mut context = self.waker.context();
-        if self.timer.as_mut().poll(&mut context).is_ready() {
-            self.call.gate.time_out();
+        while self.timer.as_mut().poll(&mut context).is_ready()
+            && let Some(next_check) = self.call.gate.check_time()
+        {
+            self.timer.as_mut().reset(next_check.into());
         }
         self.call.gate.poll(&context).is_ready()
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use miko_rpc::{Bytes, Error, ErrorId, Result};
 
 use super::shared_store::SharedStore;
+use super::view::Committed;
 use crate::engine::store::files::UnfinishedFile;
 use crate::engine::store::transaction::CommitSharing;
 use crate::objects::{Import, Upload};
@@ -63,14 +64,14 @@ enum UploadState {
 impl<T: Storage> FileUpload<T> {
     pub(super) fn begin(store: &Arc<SharedStore<T>>, mime: &str) -> Result<Self> {
         let store = TransferStore::of(store)?;
-        let file = store.lock().begin_file(mime)?;
+        let file = store.write(Committed)?.begin_file(mime)?;
         Ok(Self { store, state: Mutex::new(UploadState::Unfinished(file)) })
     }
 }
 
 impl<T: Storage> Upload for FileUpload<T> {
     fn put(&self, data: Bytes) -> Result<()> {
-        let mut store = self.store.lock();
+        let mut store = self.store.write(Committed)?;
         match &mut *locked(&self.state) {
             UploadState::Unfinished(file) => store.append_to_file(file, &data),
             UploadState::Finished(pk) => {
@@ -81,7 +82,7 @@ impl<T: Storage> Upload for FileUpload<T> {
     }
 
     fn finish(&self) -> Result<String> {
-        let mut store = self.store.lock();
+        let mut store = self.store.write(Committed)?;
         let mut state = locked(&self.state);
         let pk = match &*state {
             UploadState::Unfinished(file) => store.end_file(file)?,
@@ -136,11 +137,11 @@ impl<T: Storage> Import for WorldletImport<T> {
     }
 
     fn finish(&self) -> Result<Imported> {
+        let mut store = self.store.write(Committed)?;
         let Text { mut file, length } = locked(&self.text).take().ok_or_else(was_finished)?;
         file.set_len(length).and_then(|()| file.rewind()).map_err(cannot_keep)?;
         // The parser reads single bytes.
         let mut reader = BufReader::with_capacity(1 << 16, file);
-        let mut store = self.store.lock();
         store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut reader, self.trust))
     }
 }

@@ -27,7 +27,9 @@ impl<T: Storage, C: Cursor> Iterator for StoreStream<T, C> {
     type Item = Result<C::Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.store.lock().next_of(self.id, &mut self.cursor).transpose()
+        let mut store = self.store.lock();
+        let resumed = store.resume_stream(self.id);
+        resumed.and_then(|()| store.next_of(self.id, &mut self.cursor)).transpose()
     }
 }
 

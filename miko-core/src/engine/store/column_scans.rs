@@ -40,7 +40,7 @@ impl<T: Storage> Store<T> {
     /// The rows that a plan finds, if columns can tell.
     pub(super) fn scan_columns(&self, plan: &Plan<'_>, wanted: Wanted) -> Result<Scanned> {
         let content = &mut *self.columns.content();
-        if content.size == 0 || self.transaction.is_writing() {
+        if content.size == 0 || self.transaction.reads_uncommitted() {
             return Ok(Scanned::BySql(None));
         }
         let Some(needs) = Needs::of(plan) else { return Ok(Scanned::BySql(None)) };

@@ -103,6 +103,10 @@ impl<T: Storage> Store<T> {
     }
 
     fn discard_abandoned_files(&mut self) {
+        if self.has_open_transaction() {
+            // It is not their turn to write.
+            return;
+        }
         while let Some(pk) = self.abandoned_files.pop() {
             let discarded = self.write(CommitSharing::Separate, |store| match store.find_unfinished(&pk) {
                 Ok((id, row)) => store.remove_file(id, row),

@@ -43,24 +43,37 @@ struct OpenStream {
     pre_images: PreImages,
     pre_image_bytes: usize,
     is_export: bool,
+    /// Whether it shows the writes of the open transaction.
+    is_of_transaction: bool,
 }
 
 impl Streams {
     /// Saves the rows that a write is about to overwrite, for the streams whose snapshots have them.
     pub(super) fn save_pre_images(&mut self, changes: &[RowChange<RowId, Row>]) {
+        self.save(changes, |_| true);
+    }
+
+    /// As [`save_pre_images`](Self::save_pre_images), for a write of the open transaction that is applied
+    /// again: its own streams have the pre-images that they need.
+    pub(super) fn save_committed_pre_images(&mut self, changes: &[RowChange<RowId, Row>]) {
+        self.save(changes, |stream| !stream.is_of_transaction);
+    }
+
+    fn save(&mut self, changes: &[RowChange<RowId, Row>], for_stream: impl Fn(&OpenStream) -> bool) {
         if self.open.is_empty() {
             return;
         }
         for RowChange { key, before, .. } in changes {
             if let Some(before) = before {
-                self.save_pre_image(*key, before);
+                self.save_pre_image(*key, before, &for_stream);
             }
         }
     }
 
-    fn save_pre_image(&mut self, id: RowId, row: &Row) {
+    fn save_pre_image(&mut self, id: RowId, row: &Row, for_stream: impl Fn(&OpenStream) -> bool) {
         let (size, mut copy) = (size_of_row(row), None);
-        for stream in self.open.values_mut().filter(|stream| row.commit <= stream.snapshot_commit) {
+        let has_row = |stream: &&mut OpenStream| row.commit <= stream.snapshot_commit && for_stream(stream);
+        for stream in self.open.values_mut().filter(has_row) {
             if let Entry::Vacant(vacant) = stream.pre_images.entry(id) {
                 vacant.insert(Arc::clone(copy.get_or_insert_with(|| Arc::new(row.clone()))));
                 stream.pre_image_bytes += size;
@@ -102,16 +115,36 @@ impl Streams {
     /// Closes the streams of worldlets. Called when a file is deleted, which they may have listed already:
     /// files have no pre-images.
     pub(super) fn close_exports(&mut self) {
-        let exports = self.open.iter().filter(|(_, stream)| stream.is_export);
-        let exports: Vec<StreamId> = exports.map(|(id, _)| *id).collect();
-        exports.into_iter().for_each(|id| self.close(id));
+        self.close_all(|stream| stream.is_export);
+    }
+
+    /// Whether a stream shows writes of the open transaction.
+    pub(super) fn is_of_transaction(&self, id: StreamId) -> bool {
+        self.open.get(&id).is_some_and(|stream| stream.is_of_transaction)
+    }
+
+    /// Closes the streams that show writes of the open transaction, as it ends.
+    pub(super) fn close_of_transaction(&mut self) {
+        self.close_all(|stream| stream.is_of_transaction);
+    }
+
+    fn close_all(&mut self, closes: impl Fn(&OpenStream) -> bool) {
+        let closed = self.open.iter().filter(|(_, stream)| closes(stream));
+        let closed: Vec<StreamId> = closed.map(|(id, _)| *id).collect();
+        closed.into_iter().for_each(|id| self.close(id));
     }
 
     /// Adds a stream of the state after this commit.
-    pub(super) fn open(&mut self, snapshot_commit: CommitSeq, is_export: bool) -> StreamId {
+    pub(super) fn open(
+        &mut self,
+        snapshot_commit: CommitSeq,
+        is_export: bool,
+        is_of_transaction: bool,
+    ) -> StreamId {
         self.last.0 += 1;
+        let pre_images = PreImages::default();
         let stream =
-            OpenStream { snapshot_commit, pre_images: PreImages::default(), pre_image_bytes: 0, is_export };
+            OpenStream { snapshot_commit, pre_images, pre_image_bytes: 0, is_export, is_of_transaction };
         self.open.insert(self.last, stream);
         self.last
     }
@@ -129,7 +162,7 @@ fn size_of_row(row: &Row) -> usize {
 }
 
 fn expired() -> Error {
-    let message = "the stream cannot go on: too much was overwritten while it was open, or a file was \
-                   deleted while it exported";
+    let message = "the stream cannot go on: too much was overwritten while it was open, a file was deleted \
+                   while it exported, or its transaction has ended";
     Error::new(ErrorId::STREAM_EXPIRED, message)
 }

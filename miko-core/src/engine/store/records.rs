@@ -50,6 +50,12 @@ impl<T: Storage> Store<T> {
     /// As [`record`](Self::record), with the id of its row.
     fn numbered_record(&self, pk: &str) -> Result<Option<(RowId, Record)>> {
         let numbered = |record: &StoredRecord| (record.id, record.to_record(pk));
+        if let Some(user) = self.transaction.user()
+            && !user.is_serving
+            && let Some(committed) = user.pre_image(pk)
+        {
+            return Ok(committed.map(numbered));
+        }
         if let Some(found) = self.record_cache.get(pk, numbered) {
             return Ok(Some(found));
         }
@@ -80,8 +86,8 @@ impl<T: Storage> Store<T> {
 
     /// Caches a record that was read from storage, if it may be cached.
     fn cached(&self, pk: &str, record: StoredRecord) -> StoredRecord {
-        // What a running write has changed may be undone.
-        let may_cache = self.record_cache.is_enabled() && !self.transaction.is_writing();
+        // What a running write or an open transaction has changed may be undone.
+        let may_cache = self.record_cache.is_enabled() && !self.transaction.may_undo(pk);
         if may_cache { self.record_cache.insert(pk, record) } else { record }
     }
 

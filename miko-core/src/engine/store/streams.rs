@@ -111,7 +111,8 @@ impl<T: Storage> Store<T> {
         self.transaction.settle(&mut self.storage)?;
         self.transaction.before_select(&mut self.storage)?;
         let cursor = find(self)?;
-        Ok((self.streams.open(self.last.get().commit, is_export), cursor))
+        let is_of_transaction = self.transaction.user().is_some_and(|user| user.is_serving);
+        Ok((self.streams.open(self.last.get().commit, is_export, is_of_transaction), cursor))
     }
 
     /// The next item of a stream; `None` at its end.

@@ -29,6 +29,7 @@
 //! | shared | – | the inverse of its write sets is applied |
 //! | shared, and that fails, in a group | – | `roll_back`, and the writes before it are applied again |
 //! | shared, and that fails, deferred | – | the process is aborted |
+//! | shared, and that fails, in a transaction of a caller | – | as in a group; if that fails, it is lost |
 //!
 //! SQLite may roll back the whole transaction on an error, as when memory or the disk is full. An error in a
 //! read can do so, too.
@@ -38,11 +39,22 @@
 //! writes, such as a batch that is not atomic, may be durable in part: the detail `committed` is the number
 //! of its writes that are.
 //!
-//! Transactions over several calls do not exist yet. They will be one more scope, all of whose writes are
-//! shared.
+//! A transaction of a caller ([`user_transaction`]) is one more scope, all of whose writes are shared:
+//!
+//! | scope | event | storage | next scope | the write |
+//! | --- | --- | --- | --- | --- |
+//! | none, deferred, group | transaction is opened | `commit` of what is open | user | |
+//! | user, nothing written | write begins | `begin` | user | shared |
+//! | user | write begins | – | user | shared |
+//! | user | another caller reads, but not by pk | `roll_back` | user, hidden | |
+//! | user, hidden or lost by storage | call of the transaction begins | `begin`, its writes applied again | user | |
+//! | user | nested transaction is rolled back | `roll_back` | user, hidden | |
+//! | user | it is committed | `commit` | none | |
+//! | user | it is rolled back, or applying its writes again fails | `roll_back` | none | |
 
 #[cfg(test)]
 mod tests;
+pub(in crate::engine) mod user_transaction;
 
 use std::thread::{self, ThreadId};
 
@@ -53,6 +65,7 @@ use crate::engine::store::changes::CommitLog;
 use crate::storage::ids::CommitSeq;
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::storage::{Storage, corruption};
+use user_transaction::UserTransaction;
 
 /// The least limit of writes per deferred commit. SQLite copies each page into its journal in memory before
 /// it changes it: with keys in random order some 4 KiB per index and write.
@@ -83,6 +96,8 @@ enum OpenScope {
     Deferred { writes: i64, limit: i64 },
     /// One thread runs several calls, whose changes are committed together.
     Group(CallGroup),
+    /// A transaction of a caller, over several calls.
+    User(Box<UserTransaction>),
 }
 
 #[derive(Debug)]
@@ -168,6 +183,10 @@ impl Transaction {
                 storage.begin()?;
                 false
             }
+            (OpenScope::User(user), _) => {
+                user.begin_in(storage)?;
+                true
+            }
             (OpenScope::Group(group), CommitSharing::Separate) => {
                 group.commit(storage, &mut self.commits)?;
                 storage.begin()?;
@@ -220,6 +239,10 @@ impl Transaction {
             storage.commit()?;
         }
         let Some(Write { shares_transaction, mut sets }) = self.write.take() else { return Ok(()) };
+        if let OpenScope::User(user) = &mut self.scope {
+            user.push(sets);
+            return Ok(());
+        }
         if let OpenScope::Group(group) = &mut self.scope {
             let (call, earlier) = (group.call, group.writes);
             group.writes += 1;
@@ -254,6 +277,11 @@ impl Transaction {
         match &mut self.scope {
             OpenScope::Group(group) => {
                 group.rebuild(storage, &mut self.commits);
+            }
+            OpenScope::User(user) => {
+                if let Err(error) = user.apply_log(storage) {
+                    user.lost = Some(error);
+                }
             }
             _ => abort_after_losing_answered_writes(),
         }
@@ -290,9 +318,10 @@ impl Transaction {
 
 /// Groups.
 impl Transaction {
-    /// Begins calls of this thread whose changes are committed together. Returns `false` if a group is open.
+    /// Begins calls of this thread whose changes are committed together. Returns `false` if a group or a
+    /// transaction is open: each call then commits by itself.
     pub(super) fn begin_group(&mut self, storage: &mut impl Storage) -> Result<bool> {
-        if let OpenScope::Group(_) = self.scope {
+        if let OpenScope::Group(_) | OpenScope::User(_) = self.scope {
             return Ok(false);
         }
         self.commit_deferred(storage)?;
@@ -314,11 +343,6 @@ impl Transaction {
         }
     }
 
-    /// Whether a write runs, which may be undone.
-    pub(super) fn is_writing(&self) -> bool {
-        self.write.is_some()
-    }
-
     pub(super) fn is_in_group(&self) -> bool {
         matches!(self.scope, OpenScope::Group(_))
     }
@@ -333,12 +357,13 @@ impl Transaction {
     pub(super) fn settle(&mut self, storage: &mut impl Storage) -> Result<()> {
         match &mut self.scope {
             OpenScope::Group(group) => group.commit(storage, &mut self.commits),
-            OpenScope::None | OpenScope::Deferred { .. } => Ok(()),
+            OpenScope::None | OpenScope::Deferred { .. } | OpenScope::User(_) => Ok(()),
         }
     }
 
     /// Ends the group: commits its writes.
     pub(super) fn end_group(&mut self, storage: &mut impl Storage) -> Result<(), GroupFailure> {
+        // A call of the group may have opened a transaction, which has committed the calls before.
         let OpenScope::Group(group) = &mut self.scope else { return Ok(()) };
         // A failure is noted in the group.
         let _ = group.commit(storage, &mut self.commits);
@@ -354,6 +379,72 @@ impl Transaction {
         self.scope = OpenScope::None;
         storage.roll_back();
         loses_writes
+    }
+}
+
+/// Transactions of callers.
+impl Transaction {
+    /// The transaction that is open.
+    pub(super) fn user(&self) -> Option<&UserTransaction> {
+        match &self.scope {
+            OpenScope::User(user) => Some(user),
+            _ => None,
+        }
+    }
+
+    pub(super) fn user_mut(&mut self) -> Option<&mut UserTransaction> {
+        match &mut self.scope {
+            OpenScope::User(user) => Some(user),
+            _ => None,
+        }
+    }
+
+    /// Commits what is open, and opens a transaction of a caller.
+    pub(super) fn open_user(&mut self, user: UserTransaction, storage: &mut impl Storage) -> Result<()> {
+        self.settle(storage)?;
+        self.commit_deferred(storage)?;
+        self.scope = OpenScope::User(Box::new(user));
+        Ok(())
+    }
+
+    /// Commits the open transaction, whose writes storage has. `last` is the commit number of the last record
+    /// that it wrote. If that fails, it is rolled back.
+    pub(super) fn commit_user(&mut self, last: CommitSeq, storage: &mut impl Storage) -> Result<()> {
+        let Some(user) = self.take_user() else { return Ok(()) };
+        if !user.is_empty() {
+            storage.commit().inspect_err(|_| storage.roll_back())?;
+            self.commits.push(last, user.into_log());
+        } else if storage.in_transaction() {
+            storage.roll_back();
+        }
+        Ok(())
+    }
+
+    /// Rolls the open transaction back.
+    pub(super) fn roll_back_user(&mut self, storage: &mut impl Storage) {
+        if self.take_user().is_some() {
+            storage.roll_back();
+        }
+    }
+
+    fn take_user(&mut self) -> Option<UserTransaction> {
+        match std::mem::take(&mut self.scope) {
+            OpenScope::User(user) => Some(*user),
+            other => {
+                self.scope = other;
+                None
+            }
+        }
+    }
+
+    /// Whether what storage has of a record may be undone.
+    pub(super) fn may_undo(&self, pk: &str) -> bool {
+        self.write.is_some() || self.user().is_some_and(|user| user.pre_image(pk).is_some())
+    }
+
+    /// Whether reads may see writes that are not committed, in a running write or in a transaction.
+    pub(super) fn reads_uncommitted(&self) -> bool {
+        self.write.is_some() || self.user().is_some_and(|user| user.is_serving && !user.is_empty())
     }
 }
 

@@ -1,0 +1,58 @@
+//! Transactions of a local engine.
+
+use std::sync::Arc;
+
+use miko_rpc::{Error, ErrorId, Remote, Result};
+
+use super::LocalEngine;
+use super::shared_store::SharedStore;
+use super::view::{OfTransaction, View};
+use crate::engine::store::transaction::user_transaction::TransactionId;
+use crate::mikobase::Transaction;
+use crate::storage::Storage;
+
+/// The right to use a transaction object of a store. Dropping it rolls back what is not committed.
+#[derive(Debug)]
+pub(super) struct TransactionObject<T: Storage> {
+    store: Arc<SharedStore<T>>,
+    id: TransactionId,
+}
+
+impl<T: Storage> Drop for TransactionObject<T> {
+    fn drop(&mut self) {
+        self.store.lock().remove_transaction(self.id);
+    }
+}
+
+#[expect(private_bounds, reason = "storage backends are private to the crate")]
+impl<T: Storage, V: View> LocalEngine<T, V> {
+    /// A transaction, or one nested in the transaction whose view this is.
+    pub(super) fn begin_transaction(&self) -> Result<Remote<dyn Transaction>> {
+        let id = self.store.lock().add_transaction(self.view.transaction())?;
+        let object = TransactionObject { store: Arc::clone(&self.store), id };
+        Ok(Remote::local(Box::new(self.with_view(OfTransaction(id), Some(object)))))
+    }
+
+    /// Refuses a call that no transaction has.
+    pub(super) fn check_outside(&self, what: &str) -> Result<()> {
+        if self.view.transaction().is_none() {
+            return Ok(());
+        }
+        let message = format!("{what} is no part of a transaction: call it outside of one");
+        Err(Error::new(ErrorId::INVALID_REQUEST, message))
+    }
+}
+
+impl<T: Storage> Transaction for LocalEngine<T, OfTransaction> {
+    fn commit(&self) -> Result<()> {
+        let mut store = self.store.lock();
+        store.expire_transaction();
+        store.needs_turn(self.view.0)?;
+        store.commit_transaction(self.view.0)
+    }
+
+    fn roll_back(&self) -> Result<()> {
+        self.store.lock().roll_back_transaction(self.view.0);
+        Ok(())
+    }
+}

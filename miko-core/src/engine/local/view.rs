@@ -1,0 +1,152 @@
+//! The two views of a store: what is committed, and what an open transaction has written.
+//!
+//! A call locks the store in its view. One that is not inside the open transaction waits for its turn before
+//! it writes, and never before it reads.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::MutexGuard;
+use std::thread;
+
+use miko_rpc::{Error, ErrorId, GateMode, Pass, Result, serves_a_call};
+
+use super::shared_store::SharedStore;
+use crate::engine::store::Store;
+use crate::engine::store::transaction::user_transaction::TransactionId;
+use crate::storage::Storage;
+
+/// A view of a store.
+pub trait View: Copy + Send + Sync + 'static {
+    /// The transaction whose writes it shows; `None` if it shows what is committed.
+    #[doc(hidden)]
+    fn transaction(&self) -> Option<TransactionId>;
+}
+
+/// Shows what is committed.
+#[derive(Debug, Clone, Copy)]
+pub struct Committed;
+
+/// Shows what a transaction has written, and what was committed before it began.
+#[derive(Debug, Clone, Copy)]
+pub struct OfTransaction(pub(super) TransactionId);
+
+impl View for Committed {
+    fn transaction(&self) -> Option<TransactionId> {
+        None
+    }
+}
+
+impl View for OfTransaction {
+    fn transaction(&self) -> Option<TransactionId> {
+        Some(self.0)
+    }
+}
+
+/// A locked store. Dropping it ends the call.
+pub(super) struct StoreGuard<'s, T: Storage> {
+    store: MutexGuard<'s, Store<T>>,
+    is_in_transaction: bool,
+    /// The turn to write, which is given up after the lock.
+    _turn: Option<Pass>,
+}
+
+impl<T: Storage> Deref for StoreGuard<'_, T> {
+    type Target = Store<T>;
+
+    fn deref(&self) -> &Store<T> {
+        &self.store
+    }
+}
+
+impl<T: Storage> DerefMut for StoreGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut Store<T> {
+        &mut self.store
+    }
+}
+
+impl<T: Storage> Drop for StoreGuard<'_, T> {
+    fn drop(&mut self) {
+        if self.is_in_transaction {
+            self.store.end_transaction_call();
+        }
+    }
+}
+
+impl<T: Storage> SharedStore<T> {
+    /// Locks the store for a call that reads.
+    pub(super) fn read(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
+        match view.transaction() {
+            Some(id) => self.enter_transaction(id),
+            None => {
+                let mut store = self.lock();
+                store.show_committed();
+                Ok(StoreGuard { store, is_in_transaction: false, _turn: None })
+            }
+        }
+    }
+
+    /// Locks the store for a call that reads records by their pks, or rows of an open stream. It shows what is
+    /// committed while the writes of an open transaction are in storage.
+    pub(super) fn read_by_pk(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
+        match view.transaction() {
+            Some(id) => self.enter_transaction(id),
+            None => {
+                let mut store = self.lock();
+                store.begin_committed_read();
+                Ok(StoreGuard { store, is_in_transaction: false, _turn: None })
+            }
+        }
+    }
+
+    /// Locks the store for a call that writes, when it is its turn.
+    ///
+    /// # Errors
+    /// `lock-timeout`, `transaction-open`, `parked`.
+    pub(super) fn write(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
+        if let Some(id) = view.transaction() {
+            return self.enter_transaction(id);
+        }
+        let store = self.lock();
+        if !store.has_open_transaction() && self.writers.is_open() {
+            return Ok(StoreGuard { store, is_in_transaction: false, _turn: None });
+        }
+        drop(store);
+        let turn = self.turn_to_write(view)?;
+        Ok(StoreGuard { store: self.lock(), is_in_transaction: false, _turn: turn })
+    }
+
+    /// Waits for the turn to write, for several calls of [`write`](Self::write). A view of a transaction has
+    /// it already.
+    pub(super) fn turn_to_write(&self, view: impl View) -> Result<Option<Pass>> {
+        if view.transaction().is_some() {
+            return Ok(None);
+        }
+        self.wait_for_turn(GateMode::Shared).map(Some)
+    }
+
+    fn wait_for_turn(&self, mode: GateMode) -> Result<Pass> {
+        let (thread, lock_timeout) = {
+            let store = self.lock();
+            (store.transaction_thread(), store.transaction_limits().lock_timeout)
+        };
+        if thread == Some(thread::current().id()) && !serves_a_call() {
+            let message = "this thread has a transaction open, for whose end the write would wait: write \
+                           through that transaction";
+            return Err(Error::new(ErrorId::TRANSACTION_OPEN, message));
+        }
+        self.writers.enter(mode, lock_timeout)
+    }
+
+    /// Locks the store for a call of a transaction, when it is its turn.
+    fn enter_transaction(&self, id: TransactionId) -> Result<StoreGuard<'_, T>> {
+        let mut store = self.lock();
+        store.expire_transaction();
+        if store.needs_turn(id)? {
+            drop(store);
+            let turn = self.wait_for_turn(GateMode::Exclusive)?;
+            store = self.lock();
+            store.open_transaction(id, turn)?;
+        }
+        store.resume_transaction(id)?;
+        Ok(StoreGuard { store, is_in_transaction: true, _turn: None })
+    }
+}

@@ -1,0 +1,17 @@
+//! What a store keeps of its storage: the classes in force, and the numbers given out.
+
+use rpds::HashTrieMapSync;
+
+use crate::class::Catalog;
+use crate::storage::ids::LastNumbers;
+use crate::timestamp::Timestamp;
+
+/// The state of a store that goes back with a write that is undone. Cloning it is cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct StoreState {
+    pub(crate) catalog: Catalog,
+    /// When the last definition of each class name has ended, in a temporal database.
+    pub(crate) released: HashTrieMapSync<String, Timestamp>,
+    /// The numbers given out last.
+    pub(crate) last: LastNumbers,
+}

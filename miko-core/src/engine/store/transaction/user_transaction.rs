@@ -1,0 +1,247 @@
+//! A transaction of a caller: writes of several calls, which are committed together or not at all.
+//!
+//! Its writes are applied to storage, in a transaction of storage that stays open between the calls. For each
+//! record that it has written it keeps the pre-image, which is the committed state: a read by pk of another
+//! caller takes that. For any other read the writes are hidden: storage is rolled back, and the next call of
+//! the transaction applies them again from the log (decision 0027).
+
+use std::collections::HashMap;
+use std::thread::{self, ThreadId};
+use std::time::Instant;
+
+use foldhash::fast::RandomState;
+use miko_rpc::{Error, Pass, Result};
+
+use super::apply_again;
+use crate::engine::store::state::StoreState;
+use crate::storage::Storage;
+use crate::storage::ids::RowId;
+use crate::storage::row::{Row, StoredRecord};
+use crate::storage::write_set::{IndexEntry, RowChange, WriteSet};
+use crate::timestamp::Timestamp;
+
+/// The number of a transaction object, which begins one transaction after another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransactionId(pub(crate) u64);
+
+/// The transaction of a caller that is open, with its nested ones.
+#[derive(Debug)]
+pub(crate) struct UserTransaction {
+    /// The transaction itself, and the nested ones that are open: the innermost is last.
+    pub(crate) levels: Vec<Level>,
+    /// The write sets so far.
+    log: Vec<WriteSet>,
+    /// The approximate size of the log and of the pre-images in bytes.
+    size: usize,
+    /// The largest size in bytes.
+    max_size: usize,
+    /// The committed states of the records that the log may change; `None` for a record that is new.
+    pre_images: HashMap<String, Option<StoredRecord>, RandomState>,
+    /// Whether storage has all writes of the log, in its open transaction.
+    is_applied: bool,
+    /// While the writes are hidden from other callers: the state of the store after them.
+    hidden: Option<StoreState>,
+    /// Whether a call of the transaction runs, not one of another caller.
+    pub(crate) is_serving: bool,
+    /// Why its writes are lost, if they are.
+    pub(crate) lost: Option<Error>,
+    /// The time of all its writes.
+    pub(crate) time: Timestamp,
+    pub(crate) began: Instant,
+    /// The thread that has opened it.
+    pub(crate) thread: ThreadId,
+    /// When its last call has ended.
+    pub(crate) last_call: Instant,
+    /// The turn to write, which is given up when the transaction ends.
+    _turn: Pass,
+}
+
+/// A transaction, or a nested one.
+#[derive(Debug)]
+pub(crate) struct Level {
+    /// The object that began it.
+    pub(crate) id: TransactionId,
+    /// The length of the log when it began.
+    log_length: usize,
+    /// The state of the store when it began.
+    state: StoreState,
+}
+
+impl UserTransaction {
+    /// A transaction in which nothing is written yet. `state` is the committed one, `turn` the right to write.
+    pub(crate) fn new(
+        id: TransactionId,
+        state: StoreState,
+        time: Timestamp,
+        max_size: usize,
+        turn: Pass,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            levels: vec![Level { id, log_length: 0, state }],
+            log: Vec::new(),
+            size: 0,
+            max_size,
+            pre_images: HashMap::default(),
+            is_applied: false,
+            hidden: None,
+            is_serving: true,
+            lost: None,
+            time,
+            began: now,
+            thread: thread::current().id(),
+            last_call: now,
+            _turn: turn,
+        }
+    }
+
+    /// Begins a nested transaction.
+    pub(crate) fn nest(&mut self, id: TransactionId, state: StoreState) {
+        self.levels.push(Level { id, log_length: self.log.len(), state });
+    }
+
+    /// The index of the level that `id` has begun.
+    pub(crate) fn level_of(&self, id: TransactionId) -> Option<usize> {
+        self.levels.iter().position(|level| level.id == id)
+    }
+
+    /// The committed state of the store.
+    pub(crate) fn committed_state(&self) -> &StoreState {
+        &self.levels[0].state
+    }
+
+    /// The committed state of a record that the transaction may have changed; `None` for other records.
+    pub(crate) fn pre_image(&self, pk: &str) -> Option<Option<&StoredRecord>> {
+        self.pre_images.get(pk).map(Option::as_ref)
+    }
+
+    /// Whether nothing was written, so that all callers see the same state.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.log.is_empty()
+    }
+
+    /// Whether it has added classes, constraints or the like.
+    pub(crate) fn changes_others(&self) -> bool {
+        self.log.iter().any(|set| set.others.is_some())
+    }
+
+    /// The write sets so far.
+    pub(crate) fn log(&self) -> &[WriteSet] {
+        &self.log
+    }
+
+    pub(crate) fn into_log(self) -> Vec<WriteSet> {
+        self.log
+    }
+
+    /// Begins the transaction of storage, if none is open: the log is empty then.
+    pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
+        if !self.is_applied {
+            storage.begin()?;
+            self.is_applied = true;
+        }
+        Ok(())
+    }
+
+    /// Saves the committed states of the rows that a write is about to change.
+    pub(crate) fn save_pre_images(&mut self, changes: &[RowChange<RowId, Row>]) {
+        for change in changes {
+            let Some(pk) = change.before.as_ref().or(change.after.as_ref()).map(|row| &row.pk) else {
+                continue;
+            };
+            if !self.pre_images.contains_key(pk) {
+                let record = change.before.clone().and_then(|row| StoredRecord::of(change.key, row));
+                self.pre_images.insert(pk.clone(), record);
+            }
+        }
+    }
+
+    /// Adds the write sets of a write that has ended.
+    pub(crate) fn push(&mut self, sets: Vec<WriteSet>) {
+        self.size += sets.iter().map(size_of_set).sum::<usize>();
+        self.log.extend(sets);
+    }
+
+    /// Whether the log and the pre-images exceed their limit.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.size > self.max_size
+    }
+
+    /// Rolls storage back, so that it has the committed state, and hides `state`. Returns the committed state.
+    pub(crate) fn hide(&mut self, state: StoreState, storage: &mut impl Storage) -> StoreState {
+        self.is_applied = false;
+        storage.roll_back();
+        self.hidden = Some(state);
+        self.committed_state().clone()
+    }
+
+    /// Takes the state of the store that was hidden, if one was.
+    pub(crate) fn take_hidden(&mut self) -> Option<StoreState> {
+        self.hidden.take()
+    }
+
+    /// Whether the writes are hidden.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.hidden.is_some()
+    }
+
+    /// Whether storage lacks writes of the log, or has lost its transaction.
+    pub(crate) fn needs_apply(&self, storage: &impl Storage) -> bool {
+        !self.log.is_empty() && !(self.is_applied && storage.in_transaction())
+    }
+
+    /// Applies the log to the committed state, in a transaction of storage.
+    pub(crate) fn apply_log(&mut self, storage: &mut impl Storage) -> Result<()> {
+        self.is_applied = false;
+        storage.roll_back();
+        storage.begin()?;
+        apply_again(&self.log, storage)?;
+        self.is_applied = true;
+        Ok(())
+    }
+
+    /// Ends a nested level and those inside of it, whose writes become those of the level around it.
+    pub(crate) fn merge_level(&mut self, level: usize) -> Vec<TransactionId> {
+        self.levels.drain(level..).map(|level| level.id).collect()
+    }
+
+    /// Ends a nested level and those inside of it, and takes their writes out of the log. Returns the state of
+    /// the store when the level began.
+    pub(crate) fn drop_level(
+        &mut self,
+        level: usize,
+        storage: &mut impl Storage,
+    ) -> (Vec<TransactionId>, StoreState) {
+        let Level { log_length, ref state, .. } = self.levels[level];
+        let state = state.clone();
+        if log_length < self.log.len() {
+            self.log.truncate(log_length);
+            self.is_applied = false;
+            storage.roll_back();
+        }
+        self.hidden = None;
+        (self.merge_level(level), state)
+    }
+}
+
+/// The approximate size of a write set in memory, in bytes, with that of the pre-images of its rows.
+fn size_of_set(set: &WriteSet) -> usize {
+    let row = |row: &Row| {
+        size_of::<Row>() + row.pk.len() + row.state.as_ref().map_or(0, |state| state.text_length())
+    };
+    let change = |change: &RowChange<RowId, Row>| {
+        // The row before may be kept twice.
+        2 * change.before.as_ref().map_or(0, row) + change.after.as_ref().map_or(0, row)
+    };
+    let entry = |entry: &IndexEntry| {
+        size_of::<IndexEntry>()
+            + match entry {
+                IndexEntry::Member { .. } => 0,
+                IndexEntry::Unique { value, .. } | IndexEntry::Indexed { value, .. } => value.len(),
+                IndexEntry::Reference { target, pointer, .. } => target.len() + pointer.len(),
+            }
+    };
+    size_of::<WriteSet>()
+        + set.rows.iter().chain(&set.versions).map(change).sum::<usize>()
+        + set.removed_entries.iter().chain(&set.added_entries).map(entry).sum::<usize>()
+}

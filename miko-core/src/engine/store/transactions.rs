@@ -1,0 +1,356 @@
+//! Transactions of callers: opens them, nests them, and lets each caller see its own state.
+//!
+//! A transaction object begins one transaction after another. A nested object begins levels inside the
+//! transaction of its parent.
+
+use std::collections::BTreeMap;
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use miko_rpc::{Error, ErrorId, Pass, Result};
+
+use crate::engine::store::Store;
+use crate::engine::store::open_streams::StreamId;
+use crate::engine::store::state::StoreState;
+use crate::engine::store::transaction::user_transaction::{TransactionId, UserTransaction};
+use crate::storage::Storage;
+use crate::timestamp::Timestamp;
+use crate::transaction_limits::TransactionLimits;
+
+/// The most transaction objects of a store.
+const MAX_OBJECTS: usize = 4096;
+
+/// The transaction objects of a store.
+#[derive(Debug, Default)]
+pub(super) struct TransactionObjects {
+    objects: BTreeMap<TransactionId, TransactionObject>,
+    /// The id that was given out last.
+    last: TransactionId,
+    pub(super) limits: TransactionLimits,
+}
+
+#[derive(Debug)]
+struct TransactionObject {
+    /// The object inside of whose transactions this one nests its own.
+    parent: Option<TransactionId>,
+    state: ObjectState,
+}
+
+#[derive(Debug)]
+enum ObjectState {
+    /// Its next call begins a transaction.
+    Idle,
+    Open,
+    /// Its transaction was rolled back from outside.
+    Invalidated(Error),
+}
+
+impl TransactionObjects {
+    fn set(&mut self, ids: impl IntoIterator<Item = TransactionId>, state: impl Fn() -> ObjectState) {
+        for id in ids {
+            if let Some(object) = self.objects.get_mut(&id) {
+                object.state = state();
+            }
+        }
+    }
+
+    fn get(&self, id: TransactionId) -> Result<&TransactionObject> {
+        self.objects.get(&id).ok_or_else(|| {
+            let message = "the transaction around this one has been dropped";
+            Error::new(ErrorId::TRANSACTION_INVALIDATED, message)
+        })
+    }
+
+    /// The object at the root, and those down to `id`.
+    fn path_to(&self, id: TransactionId) -> Result<Vec<TransactionId>> {
+        let mut path = vec![id];
+        while let Some(parent) = self.get(path[path.len() - 1])?.parent {
+            path.push(parent);
+        }
+        path.reverse();
+        Ok(path)
+    }
+}
+
+/// Objects.
+impl<T: Storage> Store<T> {
+    /// Adds a transaction object, which nests its transactions inside those of `parent` if there is one.
+    ///
+    /// # Errors
+    /// `storage-full`, if too many are there.
+    pub(in crate::engine) fn add_transaction(
+        &mut self,
+        parent: Option<TransactionId>,
+    ) -> Result<TransactionId> {
+        self.check_writable()?;
+        let TransactionObjects { objects, last, .. } = &mut self.transactions;
+        if objects.len() >= MAX_OBJECTS {
+            let message = format!("{MAX_OBJECTS} transactions of this database are open: drop some of them");
+            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OBJECTS));
+        }
+        last.0 += 1;
+        objects.insert(*last, TransactionObject { parent, state: ObjectState::Idle });
+        Ok(*last)
+    }
+
+    /// Removes an object. What it has not committed is rolled back.
+    pub(in crate::engine) fn remove_transaction(&mut self, id: TransactionId) {
+        self.roll_back_transaction(id);
+        self.transactions.objects.remove(&id);
+    }
+
+    /// Sets the limits of transactions.
+    pub(in crate::engine) fn set_transaction_limits(&mut self, limits: TransactionLimits) {
+        self.transactions.limits = limits;
+    }
+
+    pub(in crate::engine) fn transaction_limits(&self) -> TransactionLimits {
+        self.transactions.limits
+    }
+}
+
+/// Calls.
+impl<T: Storage> Store<T> {
+    /// Whether a transaction is open.
+    pub(in crate::engine) fn has_open_transaction(&self) -> bool {
+        self.transaction.user().is_some()
+    }
+
+    /// The thread that has opened the transaction, if one is open.
+    pub(in crate::engine) fn transaction_thread(&self) -> Option<ThreadId> {
+        self.transaction.user().map(|user| user.thread)
+    }
+
+    /// Whether an object has to wait for its turn to write before its next call.
+    ///
+    /// # Errors
+    /// `transaction-invalidated`, if its transaction was rolled back from outside.
+    pub(in crate::engine) fn needs_turn(&self, id: TransactionId) -> Result<bool> {
+        let path = self.transactions.path_to(id)?;
+        for id in &path {
+            if let ObjectState::Invalidated(reason) = &self.transactions.get(*id)?.state {
+                return Err(reason.clone());
+            }
+        }
+        Ok(self.transaction.user().is_none_or(|user| user.levels[0].id != path[0]))
+    }
+
+    /// Opens the transaction of the object at the root of `id`. `turn` is the right to write.
+    pub(in crate::engine) fn open_transaction(&mut self, id: TransactionId, turn: Pass) -> Result<()> {
+        let root = self.transactions.path_to(id)?[0];
+        // The state may go back while what is open is committed.
+        self.transaction.settle(&mut self.storage)?;
+        // Later than all that was committed, so that no time shows a part of it.
+        let time = Timestamp::now().max(self.transaction_time.after());
+        let user = UserTransaction::new(root, self.state(), time, self.transactions.limits.memory, turn);
+        self.transaction.open_user(user, &mut self.storage)?;
+        self.transactions.set([root], || ObjectState::Open);
+        Ok(())
+    }
+
+    /// Begins a call of a transaction, which is open: its writes are there for it, and for no other caller.
+    ///
+    /// # Errors
+    /// `transaction-invalidated`, if its writes are lost.
+    pub(in crate::engine) fn resume_transaction(&mut self, id: TransactionId) -> Result<()> {
+        self.show_uncommitted()?;
+        let state = self.state();
+        for id in self.transactions.path_to(id)? {
+            if let Some(user) = self.transaction.user_mut()
+                && user.level_of(id).is_none()
+            {
+                user.nest(id, state.clone());
+                self.transactions.set([id], || ObjectState::Open);
+            }
+        }
+        Ok(())
+    }
+
+    /// Prepares for reading a stream. One of the open transaction needs the writes of that.
+    pub(in crate::engine) fn resume_stream(&mut self, id: StreamId) -> Result<()> {
+        if !self.streams.is_of_transaction(id) {
+            return Ok(());
+        }
+        self.show_uncommitted()?;
+        self.end_transaction_call();
+        Ok(())
+    }
+
+    /// Shows the writes of the open transaction.
+    fn show_uncommitted(&mut self) -> Result<()> {
+        let Some(user) = self.transaction.user_mut() else { return Ok(()) };
+        user.is_serving = true;
+        if let Some(state) = user.take_hidden() {
+            self.set_state(state);
+            self.forget_derived_ids();
+        }
+        let Some(user) = self.transaction.user_mut() else { return Ok(()) };
+        if !user.needs_apply(&self.storage) {
+            return Ok(());
+        }
+        for set in user.log() {
+            self.streams.save_committed_pre_images(&set.rows);
+        }
+        user.apply_log(&mut self.storage).map_err(|error| {
+            let message = format!("its writes were lost and cannot be made again: {error}");
+            self.invalidate(Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with_source(error))
+        })
+    }
+
+    /// Shows the committed state, as any caller sees it that is not inside the open transaction.
+    pub(in crate::engine) fn show_committed(&mut self) {
+        let state = self.state();
+        let Some(user) = self.transaction.user_mut() else { return };
+        user.is_serving = false;
+        if user.is_empty() || user.is_hidden() {
+            return;
+        }
+        let committed = user.hide(state, &mut self.storage);
+        self.set_state(committed);
+        self.forget_derived_ids();
+    }
+
+    /// Prepares for a read of records by their pks by a caller that is not inside the open transaction. What
+    /// that has written may stay: its pre-images are read instead.
+    pub(in crate::engine) fn begin_committed_read(&mut self) {
+        if let Some(user) = self.transaction.user_mut() {
+            user.is_serving = false;
+        }
+    }
+
+    /// Ends a call of a transaction.
+    pub(in crate::engine) fn end_transaction_call(&mut self) {
+        if let Some(user) = self.transaction.user_mut() {
+            user.last_call = Instant::now();
+        }
+    }
+
+    /// After a write: rolls the open transaction back if its writes were lost, or exceed its limit.
+    pub(super) fn check_transaction(&mut self) -> Result<()> {
+        let Some(user) = self.transaction.user_mut() else { return Ok(()) };
+        let limit = self.transactions.limits.memory;
+        let reason = if let Some(error) = user.lost.take() {
+            let message = format!("a write failed and the writes before it were lost: {error}");
+            Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with_source(error)
+        } else if user.is_too_large() {
+            let message = "the transaction has written more than its limit of memory, and was rolled back: \
+                           split it, or raise `transaction_memory`";
+            Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with("allowed", limit)
+        } else {
+            return Ok(());
+        };
+        Err(self.invalidate(reason))
+    }
+
+    /// Forgets what depends on the classes and constraints that the open transaction has added.
+    fn forget_derived_ids(&mut self) {
+        if self.transaction.user().is_some_and(UserTransaction::changes_others) {
+            self.ids.take();
+            self.columns.clear();
+        }
+    }
+}
+
+/// Ends.
+impl<T: Storage> Store<T> {
+    /// Commits the transaction of an object, with those nested inside of it. If it is nested itself, its
+    /// writes become those of the transaction around it. Its next call begins another one.
+    ///
+    /// # Errors
+    /// Those of storage; the transaction is rolled back then.
+    pub(in crate::engine) fn commit_transaction(&mut self, id: TransactionId) -> Result<()> {
+        let Some(level) = self.transaction.user().and_then(|user| user.level_of(id)) else { return Ok(()) };
+        if level > 0 {
+            let ended = self.transaction.user_mut().map(|user| user.merge_level(level));
+            self.transactions.set(ended.into_iter().flatten(), || ObjectState::Idle);
+            return Ok(());
+        }
+        self.show_uncommitted()?;
+        let Some(user) = self.transaction.user_mut() else { return Ok(()) };
+        let changes_others = user.changes_others();
+        let ended: Vec<_> = user.levels.iter().map(|level| level.id).collect();
+        let committed_state = user.committed_state().clone();
+        let last = self.last.get();
+        user.log().iter().for_each(|set| self.columns.note(set, last.row));
+        let committed = self.transaction.commit_user(last.commit, &mut self.storage);
+        if changes_others {
+            self.ids.take();
+            self.columns.clear();
+        }
+        self.streams.close_of_transaction();
+        self.transactions.set(ended, || ObjectState::Idle);
+        if committed.is_err() {
+            self.set_state(committed_state);
+        }
+        committed
+    }
+
+    /// Rolls back the transaction of an object, with those nested inside of it.
+    pub(in crate::engine) fn roll_back_transaction(&mut self, id: TransactionId) {
+        if let Some(level) = self.transaction.user().and_then(|user| user.level_of(id)) {
+            let own = self.roll_back_level(level, || {
+                let message = "the transaction around this one was rolled back";
+                Error::new(ErrorId::TRANSACTION_INVALIDATED, message)
+            });
+            self.transactions.set(own, || ObjectState::Idle);
+        } else if let Some(object) = self.transactions.objects.get_mut(&id) {
+            object.state = ObjectState::Idle;
+        }
+    }
+
+    /// Rolls back a level and those inside of it, whose objects are invalidated. Returns the object of the
+    /// level.
+    fn roll_back_level(&mut self, level: usize, reason: impl Fn() -> Error) -> Option<TransactionId> {
+        self.forget_derived_ids();
+        let user = self.transaction.user_mut()?;
+        let (ended, state) = user.drop_level(level, &mut self.storage);
+        if level == 0 {
+            self.transaction.roll_back_user(&mut self.storage);
+        }
+        self.set_state(state);
+        self.streams.close_of_transaction();
+        self.transactions.set(ended.iter().skip(1).copied(), || ObjectState::Invalidated(reason()));
+        ended.first().copied()
+    }
+
+    /// Rolls the open transaction back for a reason from outside, which its objects are told at their next
+    /// calls. Returns the reason.
+    fn invalidate(&mut self, reason: Error) -> Error {
+        let own = self.roll_back_level(0, || reason.clone());
+        self.transactions.set(own, || ObjectState::Invalidated(reason.clone()));
+        reason
+    }
+
+    /// Rolls back the open transaction if it has exceeded its limits of time. Otherwise returns when it will.
+    pub(in crate::engine) fn expire_transaction(&mut self) -> Option<Instant> {
+        let TransactionLimits { idle, total, .. } = self.transactions.limits;
+        let user = self.transaction.user()?;
+        let (idle_end, total_end) = (far(user.last_call, idle), far(user.began, total));
+        let now = Instant::now();
+        let (message, allowed) = if now >= total_end {
+            ("the transaction has lasted longer than `transaction_limit`, and was rolled back", total)
+        } else if now >= idle_end {
+            ("the transaction was idle for longer than `transaction_idle`, and was rolled back", idle)
+        } else {
+            return Some(idle_end.min(total_end));
+        };
+        let reason = Error::new(ErrorId::TRANSACTION_INVALIDATED, message);
+        self.invalidate(reason.with("allowed_ms", u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX)));
+        None
+    }
+
+    pub(super) fn state(&self) -> StoreState {
+        StoreState { catalog: self.catalog.clone(), released: self.released.clone(), last: self.last.get() }
+    }
+
+    pub(super) fn set_state(&mut self, state: StoreState) {
+        let StoreState { catalog, released, last } = state;
+        (self.catalog, self.released) = (catalog, released);
+        self.last.set(last);
+    }
+}
+
+/// A time after `from`; one that no transaction reaches, if it cannot be represented.
+fn far(from: Instant, after: Duration) -> Instant {
+    from.checked_add(after).unwrap_or_else(|| from + Duration::from_secs(u32::MAX.into()))
+}

@@ -1,0 +1,568 @@
+//! Transactions: their writes take effect together or not at all, and no other caller sees them before.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
+
+use miko_core::{
+    Error, ErrorId, Mikobase, MikobaseExt, Record, Remote, SqliteEngine, Transaction, TransactionLimits,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::{Local, agreed, cases, db, export};
+
+/// How many records a scenario uses.
+const RECORDS: u8 = 6;
+
+const CLASS: &str = "a.b/thing";
+
+/// A step of a scenario: in the innermost open transaction, or beside it.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// Gives the record a value. It is created if it is not there.
+    Put(u8, i64),
+    Add(u8, i64),
+    Delete(u8),
+    /// A batch whose last request fails.
+    Fail(u8, i64),
+    /// Defines the class anew, with an index or without.
+    Redefine(bool),
+    Begin,
+    Commit,
+    RollBack,
+    /// Reads by each way there is in the innermost transaction.
+    ReadInside,
+    /// Reads so beside the transaction, where the committed state is seen.
+    ReadBeside,
+    /// Opens a stream of the committed state, or reads the rest of one.
+    Stream,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let record = 0..RECORDS;
+    let value = -2..3_i64;
+    prop_oneof![
+        4 => (record.clone(), value.clone()).prop_map(|(record, value)| Step::Put(record, value)),
+        3 => (record.clone(), value.clone()).prop_map(|(record, by)| Step::Add(record, by)),
+        2 => record.clone().prop_map(Step::Delete),
+        1 => (record, value).prop_map(|(record, value)| Step::Fail(record, value)),
+        1 => any::<bool>().prop_map(Step::Redefine),
+        2 => Just(Step::Begin),
+        2 => Just(Step::Commit),
+        1 => Just(Step::RollBack),
+        2 => Just(Step::ReadInside),
+        2 => Just(Step::ReadBeside),
+        2 => Just(Step::Stream),
+    ]
+}
+
+/// The values of the records, by their numbers. Deleted ones are never created again.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Model {
+    values: BTreeMap<u8, i64>,
+    /// The records that there were, the last one last.
+    order: Vec<u8>,
+}
+
+fn pk(record: u8) -> String {
+    format!("record-{record}")
+}
+
+fn definition(has_index: bool) -> Value {
+    json!({"classes": {CLASS: {"fields": {
+        "n": {"class": "number", "index": has_index},
+        "pair": {"class": "string", "unique": true},
+    }}}})
+}
+
+fn bucket(record: u8, n: i64) -> Value {
+    json!({"n": n, "pair": pk(record)})
+}
+
+fn put(db: &dyn Mikobase, model: &mut Model, record: u8, n: i64) {
+    if model.values.contains_key(&record) {
+        db.update(&pk(record), &bucket(record, n)).unwrap();
+    } else if model.order.contains(&record) {
+        let error = db.update(&pk(record), &bucket(record, n)).unwrap_err();
+        assert!(error.is(ErrorId::RECORD_DELETED), "{error}");
+        return;
+    } else {
+        let create =
+            json!({"action": "create", "pk": pk(record), "class": CLASS, "bucket": bucket(record, n)});
+        db.q0(create).unwrap();
+        model.order.push(record);
+    }
+    model.values.insert(record, n);
+}
+
+fn n_of(record: &Record) -> i64 {
+    record.bucket.get("n").unwrap().unwrap().as_i64().unwrap()
+}
+
+fn pairs<'r>(records: impl IntoIterator<Item = &'r Record>) -> Vec<(String, i64)> {
+    records.into_iter().map(|record| (record.pk.clone(), n_of(record))).collect()
+}
+
+/// Reads by each way there is, and compares with the model.
+fn check(db: &(impl Mikobase + ?Sized), model: &Model) {
+    let in_order: Vec<(String, i64)> =
+        model.order.iter().filter_map(|record| Some((pk(*record), *model.values.get(record)?))).collect();
+    let mut sorted = in_order.clone();
+    sorted.sort_by_key(|(_, n)| *n);
+    let of_value = |value: i64| in_order.iter().filter(|(_, n)| *n == value).cloned().collect::<Vec<_>>();
+    let (by_one, many): (Vec<_>, Vec<String>) = (0..RECORDS)
+        .map(|record| (db.record_by_pk(&pk(record)).unwrap().as_ref().map(n_of), pk(record)))
+        .unzip();
+    let expected: Vec<Option<i64>> = (0..RECORDS).map(|record| model.values.get(&record).copied()).collect();
+    assert_eq!(by_one, expected);
+    let at_once = db.records_by_pks(many).unwrap();
+    assert_eq!(at_once.iter().map(|record| record.as_ref().map(n_of)).collect::<Vec<_>>(), expected);
+    assert_eq!(pairs(&db.by_class(CLASS).unwrap()), in_order);
+    let selects = [
+        (json!({"class": CLASS, "sort": ["n"]}), sorted.clone()),
+        (json!({"class": CLASS, "sort": ["n"], "limit": 2, "offset": 1}), {
+            sorted.iter().skip(1).take(2).cloned().collect()
+        }),
+        (json!({"class": CLASS, "path": ["n", 1]}), of_value(1)),
+        (json!({"path": ["n", 2]}), of_value(2)),
+        (json!({"pk": [pk(0), pk(1)]}), {
+            in_order.iter().filter(|(found, _)| *found == pk(0) || *found == pk(1)).cloned().collect()
+        }),
+    ];
+    for (select, expected) in selects {
+        assert_eq!(pairs(&db.select(select.clone()).unwrap()), expected, "{select}");
+        let streamed: Vec<Record> = db.iter(select.clone()).unwrap().map(Result::unwrap).collect();
+        assert_eq!(pairs(&streamed), expected, "as a stream: {select}");
+    }
+}
+
+/// A database with the class, in which transactions run, and its model.
+struct Run {
+    db: Local,
+    committed: Model,
+    has_index: bool,
+    /// The open transactions, each with its state and that of the class.
+    open: Vec<(Remote<dyn Transaction>, Model, bool)>,
+    /// A stream, with what it shows, and how much of it was read.
+    stream: Option<(miko_core::Stream<Record>, Vec<(String, i64)>)>,
+}
+
+impl Run {
+    fn new() -> Self {
+        let db = db();
+        db.import_schema(definition(true)).unwrap();
+        let mut committed = Model::default();
+        for record in 0..2 {
+            put(&*db, &mut committed, record, i64::from(record));
+        }
+        Self { db, committed, has_index: true, open: Vec::new(), stream: None }
+    }
+
+    /// Runs a write in the innermost transaction, or as a single one.
+    fn write(&mut self, write: impl FnOnce(&dyn Mikobase, &mut Model, &mut bool)) {
+        match self.open.last_mut() {
+            Some((tx, model, has_index)) => write(&**tx, model, has_index),
+            None => write(&*self.db, &mut self.committed, &mut self.has_index),
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Put(record, n) => self.write(|db, model, _| put(db, model, record, n)),
+            Step::Add(record, by) => self.write(|db, model, _| {
+                let sum = db.increment(&pk(record), ["n"], by);
+                match model.values.get_mut(&record) {
+                    Some(n) => {
+                        *n += by;
+                        assert_eq!(sum.unwrap(), json!(*n));
+                    }
+                    None => assert!(sum.is_err()),
+                }
+            }),
+            Step::Delete(record) => self.write(|db, model, _| {
+                assert_eq!(db.delete(&pk(record)).is_ok(), model.values.remove(&record).is_some());
+            }),
+            Step::Fail(record, n) => self.write(|db, _, _| {
+                let fails = json!({"action": "create", "class": CLASS, "bucket": {"n": "text"}});
+                let queries =
+                    vec![json!({"action": "update", "pk": pk(record), "bucket": bucket(record, n)}), fails];
+                db.batch(queries, true).unwrap_err();
+            }),
+            Step::Redefine(index) => self.write(|db, _, has_index| {
+                db.import_schema(definition(index)).unwrap();
+                *has_index = index;
+            }),
+            Step::Begin => {
+                let (outer, model, has_index): (&dyn Mikobase, _, _) = match self.open.last() {
+                    Some((tx, model, has_index)) => (&**tx, model, *has_index),
+                    None => (&*self.db, &self.committed, self.has_index),
+                };
+                let begun = (outer.begin().unwrap(), model.clone(), has_index);
+                self.open.push(begun);
+            }
+            Step::Commit => {
+                let Some((tx, model, has_index)) = self.open.pop() else { return };
+                tx.commit().unwrap();
+                match self.open.last_mut() {
+                    Some(outer) => (outer.1, outer.2) = (model, has_index),
+                    None => (self.committed, self.has_index) = (model, has_index),
+                }
+            }
+            Step::RollBack => {
+                if let Some((tx, ..)) = self.open.pop() {
+                    tx.roll_back().unwrap();
+                }
+            }
+            Step::ReadInside => {
+                if let Some((tx, model, _)) = self.open.last() {
+                    check(&**tx, model);
+                }
+            }
+            Step::ReadBeside => self.check_beside(),
+            Step::Stream => match self.stream.take() {
+                Some((stream, shown)) => {
+                    let rest: Vec<Record> = stream.map(Result::unwrap).collect();
+                    assert_eq!(pairs(&rest), shown);
+                }
+                None => {
+                    let mut stream = self.db.iter(json!({"class": CLASS})).unwrap();
+                    let model = &self.committed;
+                    let mut shown: Vec<_> = model
+                        .order
+                        .iter()
+                        .filter_map(|record| Some((pk(*record), *model.values.get(record)?)))
+                        .collect();
+                    if let Some(first) = stream.next() {
+                        assert_eq!(pairs([&first.unwrap()]), [shown.remove(0)]);
+                    }
+                    self.stream = Some((stream, shown));
+                }
+            },
+        }
+    }
+
+    fn check_beside(&self) {
+        check(&*self.db, &self.committed);
+        let fields = &self.db.export_schema().unwrap()["classes"][CLASS]["fields"];
+        assert_eq!(fields, &definition(self.has_index)["classes"][CLASS]["fields"]);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(32))]
+    #[test]
+    fn transactions_and_the_callers_beside_them_see_their_own_states(steps in vec(step(), 1..30)) {
+        let mut run = Run::new();
+        for step in steps {
+            run.step(step);
+        }
+        run.check_beside();
+        let committed = run.committed.clone();
+        // Dropped innermost first, as blocks do.
+        while run.open.pop().is_some() {}
+        prop_assert_eq!(&run.committed, &committed);
+        run.check_beside();
+    }
+}
+
+fn of_class(db: &(impl Mikobase + ?Sized)) -> usize {
+    db.count(json!({"class": CLASS})).unwrap()
+}
+
+#[test]
+fn a_block_without_a_commit_leaves_nothing() {
+    let db = db();
+    let create = |tx: &Remote<dyn Transaction>| tx.create(CLASS, &json!({}));
+    let before = export(&db);
+    db.transaction(create).unwrap();
+    let failed: Result<(), Error> = db.transaction(|tx| {
+        create(tx)?;
+        tx.delete("nobody")
+    });
+    assert!(failed.unwrap_err().is(ErrorId::RECORD_NOT_FOUND));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        db.transaction::<()>(|tx| {
+            create(tx)?;
+            panic!("in the block")
+        })
+    }));
+    assert!(panicked.is_err());
+    let left: Result<(), Error> = db.transaction(|tx| {
+        create(tx)?;
+        tx.transaction(|inner| {
+            create(inner)?;
+            inner.exit()
+        })?;
+        tx.commit()
+    });
+    assert!(left.unwrap_err().is(ErrorId::TRANSACTION_EXITED));
+    assert_eq!(export(&db), before);
+    // None of them holds up the next writer.
+    db.create(CLASS, &json!({})).unwrap();
+    assert_eq!(of_class(&*db), 1);
+}
+
+#[test]
+fn after_a_commit_the_block_goes_on_with_another_transaction() {
+    let db = db();
+    db.transaction(|tx| {
+        tx.create(CLASS, &json!({}))?;
+        tx.commit()?;
+        assert_eq!(of_class(&*db), 1);
+        // It is somebody else's turn now.
+        db.create(CLASS, &json!({}))?;
+        tx.create(CLASS, &json!({}))?;
+        assert_eq!((of_class(tx), of_class(&*db)), (3, 2));
+        tx.roll_back()?;
+        assert_eq!((of_class(tx), of_class(&*db)), (2, 2));
+        tx.create(CLASS, &json!({})).map(drop)
+    })
+    .unwrap();
+    assert_eq!(of_class(&*db), 2, "what follows the commit is lost without another one");
+}
+
+#[test]
+fn an_outer_commit_commits_the_nested_ones_and_an_outer_rollback_invalidates_them() {
+    let db = db();
+    let tx = db.begin().unwrap();
+    let inner = tx.begin().unwrap();
+    let innermost = inner.begin().unwrap();
+    innermost.create(CLASS, &json!({})).unwrap();
+    inner.create(CLASS, &json!({})).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(of_class(&*db), 2);
+
+    innermost.create(CLASS, &json!({})).unwrap();
+    assert_eq!((of_class(&*innermost), of_class(&*tx), of_class(&*db)), (3, 3, 2));
+    inner.roll_back().unwrap();
+    let error = innermost.create(CLASS, &json!({})).unwrap_err();
+    assert!(error.is(ErrorId::TRANSACTION_INVALIDATED), "{error}");
+    assert_eq!(of_class(&*tx), 2);
+    tx.roll_back().unwrap();
+    inner.create(CLASS, &json!({})).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(of_class(&*db), 3);
+}
+
+#[test]
+fn a_failed_write_leaves_the_writes_before_it() {
+    let db = db();
+    db.import_schema(definition(true)).unwrap();
+    db.transaction(|tx| {
+        tx.create(CLASS, &bucket(1, 1))?;
+        let error = tx.create(CLASS, &bucket(1, 2)).unwrap_err();
+        assert!(error.is(ErrorId::UNIQUE_VIOLATION), "{error}");
+        tx.create(CLASS, &bucket(2, 2))?;
+        tx.commit()
+    })
+    .unwrap();
+    assert_eq!(of_class(&*db), 2);
+}
+
+#[test]
+fn all_ways_to_select_agree_beside_an_open_transaction() {
+    let db = db();
+    db.import_schema(definition(true)).unwrap();
+    for record in 0..20 {
+        db.create(CLASS, &bucket(record, i64::from(record % 5))).unwrap();
+    }
+    let selects = [
+        json!({"action": "select", "class": CLASS, "path": ["n", 3]}),
+        json!({"action": "select", "class": CLASS, "path": ["n", {"gt": 1}], "sort": ["n"], "limit": 5, "offset": 2}),
+        json!({"action": "select", "class": CLASS, "sort": ["pair", {"reverse": true}]}),
+        json!({"action": "select", "path": ["pair", {"starts-with": "record-1"}]}),
+    ];
+    if db.explain(selects[0].clone()).is_err() {
+        return;
+    }
+    let before: Vec<_> = selects.iter().map(|select| agreed(&db, select).unwrap()).collect();
+    let tx = db.begin().unwrap();
+    let pks: Vec<String> = tx.by_class(CLASS).unwrap().iter().map(|record| record.pk.clone()).collect();
+    for (number, pk) in pks.iter().enumerate() {
+        match number % 3 {
+            0 => tx.delete(pk).unwrap(),
+            1 => drop(tx.increment(pk, ["n"], 1).unwrap()),
+            _ => drop(tx.create(CLASS, &bucket(100 + u8::try_from(number).unwrap(), 3)).unwrap()),
+        }
+        for (select, before) in selects.iter().zip(&before) {
+            assert_eq!(&agreed(&db, select).unwrap(), before, "{select}");
+        }
+    }
+    tx.commit().unwrap();
+    for (select, before) in selects.iter().zip(&before) {
+        assert_ne!(&agreed(&db, select).unwrap(), before, "{select}");
+    }
+}
+
+#[test]
+fn a_temporal_database_shows_no_part_of_a_transaction_at_any_time() {
+    let db = crate::support::temporal();
+    let pks: Vec<String> = (0..3).map(|n| db.create(CLASS, &json!({"n": n})).unwrap()).collect();
+    db.transaction(|tx| {
+        for pk in &pks {
+            tx.increment(pk, ["n"], 10)?;
+            let beside: Vec<usize> = pks.iter().map(|pk| db.history(pk).unwrap().len()).collect();
+            assert_eq!(beside, [1, 1, 1]);
+        }
+        assert_eq!(tx.history(&pks[0])?.len(), 2);
+        tx.commit()
+    })
+    .unwrap();
+    let times: Vec<_> = pks.iter().map(|pk| db.history(pk).unwrap()[1].updated_at).collect();
+    assert!(times.iter().all(|time| *time == times[0]), "{times:?}");
+}
+
+#[test]
+fn files_imports_and_merges_are_no_part_of_a_transaction() {
+    let db = db();
+    let tx = db.begin().unwrap();
+    let refused = [
+        tx.write_file("text/plain").err(),
+        tx.import(false).err(),
+        tx.merge(json!({"history": {}})).err(),
+        tx.delete_file("nobody").err(),
+        tx.collect_files().err(),
+    ];
+    for error in refused {
+        let error = error.unwrap();
+        assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
+    }
+}
+
+#[test]
+fn a_stream_of_a_transaction_shows_its_state_and_ends_with_it() {
+    let db = db();
+    let tx = db.begin().unwrap();
+    let pks: Vec<String> = (0..3).map(|n| tx.create(CLASS, &json!({"n": n})).unwrap()).collect();
+    let mut stream = tx.iter(json!({"class": CLASS})).unwrap();
+    assert_eq!(n_of(&stream.next().unwrap().unwrap()), 0);
+    tx.increment(&pks[1], ["n"], 10).unwrap();
+    assert_eq!(of_class(&*db), 0);
+    assert_eq!(n_of(&stream.next().unwrap().unwrap()), 1, "as it was when the stream was opened");
+    tx.commit().unwrap();
+    let ended = stream.next().unwrap();
+    // A proxy may have fetched the rest before.
+    if let Err(error) = ended {
+        assert!(error.is(ErrorId::STREAM_EXPIRED), "{error}");
+    }
+}
+
+#[test]
+fn transact_runs_its_block_again_after_a_conflict() {
+    let db = db();
+    let pk = db.create("a.b/counter", &json!({"n": 0})).unwrap();
+    let mut attempts = 0;
+    let last = db.transact(|tx| {
+        attempts += 1;
+        tx.increment(&pk, ["n"], 1)?;
+        tx.edit(&pk, vec![json!({"path": ["n"], "test": if attempts < 3 { 7 } else { 1 }})])?;
+        Ok(attempts)
+    });
+    assert_eq!(last.unwrap(), 3);
+    assert_eq!(db.hot(&pk).get(["n"]).unwrap(), Some(json!(1)));
+    let hopeless = db.transact(|tx| tx.edit(&pk, vec![json!({"path": ["n"], "test": 7})]));
+    assert!(hopeless.unwrap_err().is(ErrorId::CONFLICT));
+    let refused = db.transact(|tx| tx.delete("nobody"));
+    assert!(refused.unwrap_err().is(ErrorId::RECORD_NOT_FOUND));
+}
+
+/// Limits that no test reaches, but for those that are given.
+fn limited(limits: TransactionLimits) -> SqliteEngine {
+    SqliteEngine::in_memory().unwrap().transaction_limits(limits)
+}
+
+#[test]
+fn a_write_of_another_thread_waits_for_its_turn_and_a_read_does_not() {
+    let limits = TransactionLimits { lock_timeout: Duration::ZERO, ..TransactionLimits::default() };
+    let db = limited(limits);
+    let tx = db.begin().unwrap();
+    tx.create(CLASS, &json!({})).unwrap();
+    thread::scope(|scope| {
+        let other = scope.spawn(|| (db.create(CLASS, &json!({})), of_class(&db)));
+        let (written, seen) = other.join().unwrap();
+        assert!(written.unwrap_err().is(ErrorId::LOCK_TIMEOUT));
+        assert_eq!(seen, 0);
+    });
+    tx.commit().unwrap();
+    let db = limited(TransactionLimits::default());
+    let tx = db.begin().unwrap();
+    tx.create(CLASS, &json!({})).unwrap();
+    thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            db.create(CLASS, &json!({})).unwrap();
+            of_class(&db)
+        });
+        let second = scope.spawn(|| {
+            db.transact(|tx| {
+                tx.create(CLASS, &json!({}))?;
+                Ok(of_class(tx))
+            })
+        });
+        tx.create(CLASS, &json!({})).unwrap();
+        tx.commit().unwrap();
+        assert!(other.join().unwrap() >= 3);
+        assert!(second.join().unwrap().unwrap() >= 3);
+    });
+    assert_eq!(of_class(&db), 4);
+}
+
+#[test]
+fn a_write_past_the_transaction_of_its_own_thread_is_refused_at_once() {
+    let db = limited(TransactionLimits::default());
+    db.transaction(|tx| {
+        tx.create(CLASS, &json!({}))?;
+        let error = db.create(CLASS, &json!({})).unwrap_err();
+        assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
+        let error = db.transaction(|second| second.create(CLASS, &json!({}))).unwrap_err();
+        assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_transaction_beyond_its_limits_is_rolled_back() {
+    let nothing = Duration::ZERO;
+    let cases = [
+        ("idle", TransactionLimits { idle: nothing, ..TransactionLimits::default() }),
+        ("total", TransactionLimits { total: nothing, ..TransactionLimits::default() }),
+        ("memory", TransactionLimits { memory: 1000, ..TransactionLimits::default() }),
+    ];
+    for (name, limits) in cases {
+        let db = limited(limits);
+        let tx = db.begin().unwrap();
+        let mut failed = None;
+        for n in 0..100 {
+            match tx.create(CLASS, &json!({"n": n})) {
+                Ok(_) => assert_eq!(of_class(&db), 0, "{name}"),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        let error = failed.expect(name);
+        assert!(error.is(ErrorId::TRANSACTION_INVALIDATED), "{name}: {error}");
+        let error = tx.commit().unwrap_err();
+        assert!(error.is(ErrorId::TRANSACTION_INVALIDATED), "{name}: {error}");
+        assert_eq!(of_class(&db), 0, "{name}");
+        db.create(CLASS, &json!({})).unwrap();
+        // It can be used again once the loss was noticed.
+        tx.roll_back().unwrap();
+    }
+}
+
+#[test]
+fn a_waiting_writer_ends_a_transaction_that_is_idle_for_too_long() {
+    let db = limited(TransactionLimits { idle: Duration::from_millis(20), ..TransactionLimits::default() });
+    let tx = db.begin().unwrap();
+    tx.create(CLASS, &json!({})).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| db.create(CLASS, &json!({})).unwrap());
+    });
+    assert_eq!(of_class(&db), 1);
+    assert!(tx.commit().unwrap_err().is(ErrorId::TRANSACTION_INVALIDATED));
+}
