@@ -4,6 +4,8 @@
 //! | --- | --- | --- | --- |
 //! | blocking | `transport`, `connection`, `inbox`, `socket` | blocking code in the callers' threads | one per thread |
 //! | async | `async_transport`, `async_connection`, `async_link` | a task in the caller's runtime | many |
+//!
+//! A blocking proxy can also begin calls and wait for their answers afterwards (`later`).
 
 mod address;
 mod async_connection;

@@ -102,6 +102,7 @@ impl Default for MikobaseOptions {
     }
 }
 
+/// The closure that [`Uds::setup`] was given.
 type Setup = Box<dyn FnOnce(&Server<'_>) -> Result<(), BoxError>>;
 
 /// The handle that `setup` receives in the server process.
@@ -129,6 +130,7 @@ impl Uds {
     /// `invalid-backend`, listing the known backends.
     pub fn backend(mut self, url: &str) -> Result<Self> {
         let options = self.mikobase_options();
+        // What the options or an earlier URL have switched on or forbidden remains so.
         let Backend { temporal, strict, client_pks, .. } = options.backend;
         let named: Backend = url.parse()?;
         let (temporal, strict) = (named.temporal || temporal, named.strict || strict);
@@ -152,7 +154,7 @@ impl Uds {
         self
     }
 
-    /// Whether a `create` may choose the pk of its record, which is so at first.
+    /// Whether a `create` may choose the pk of its record. Allowed by default.
     #[must_use]
     pub fn client_pks(mut self, allowed: bool) -> Self {
         self.mikobase_options().backend.client_pks = allowed;
@@ -160,7 +162,8 @@ impl Uds {
     }
 
     /// Defines classes before the first worker starts: `{"classes": {name: definition}}`. Schemas and
-    /// worldlets are loaded in the order in which the four options set them; `setup` runs after all of them.
+    /// worldlets are loaded in the order in which `schema`, `schema_file`, `worldlet` and `worldlet_file`
+    /// were called; `setup` runs after all of them.
     ///
     /// An invalid schema fails the share.
     #[must_use]

@@ -13,9 +13,8 @@
 //!   clients spin only while the server is busy. At other times most of them compute, and a client that
 //!   competes with computing processes does better to block, since the scheduler prefers processes that have
 //!   slept.
-//! - **It stops if other processes need the cores.** The server then waits for one, while spinning clients
-//!   are always ready to run. It measures how long it waits, and publishes that it is
-//!   crowded out.
+//! - **It stops if other processes need the cores.** The server then waits for a core, while spinning clients
+//!   are always ready to run. The server measures how long it waits, and publishes that it is crowded out.
 //! - **It backs off** ([`Backoff`]) where spinning fails: where calls take long, or where another process
 //!   occupies the core.
 //!

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 thread_local! {
     /// The socket of the server of this thread.
     static SOCKET: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+    /// Whether code of the served object runs.
     static RUNS_A_CALL: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -1,8 +1,8 @@
 //! One async connection, which any number of tasks use: the handshake, then calls, their answers, and the
 //! items of streams.
 //!
-//! A task that calls writes to the socket itself. One task per connection, the driver, reads, writes what
-//! there was no room for, and ends calls at their deadlines.
+//! A task that calls writes to the socket itself. One more task per connection, the driver, reads, writes the
+//! bytes that there was no room for, and ends calls at their deadlines.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -28,7 +28,8 @@ use crate::wire::extension;
 use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::message::Answer;
 
-/// The initial time of the timer of deadlines. It is set again when a call begins.
+/// How far ahead the timer of deadlines is set before the first call. Each call may set it to an earlier
+/// time.
 const NO_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// A connection after its handshake.
@@ -40,23 +41,29 @@ pub(super) struct AsyncConnection {
     pid: u32,
     /// The smaller of the two sides' frame limits, in bytes.
     frame_limit: usize,
-    /// The size of the largest answer, in bytes.
+    /// The size of the largest answer, in bytes: the server's frame limit.
     answer_limit: usize,
     state: Mutex<State>,
+    /// Ends the driver when the connection is dropped.
     driver: Mutex<Option<AbortHandle>>,
 }
 
 #[derive(Default)]
 struct State {
     last_id: u64,
-    /// Bytes that there was no room for, and how many of them were sent.
+    /// Bytes to send: new ones, and those that there was no room for.
     unsent: Vec<u8>,
+    /// How many of the bytes of `unsent` were sent.
     sent: usize,
+    /// By id.
     calls: HashMap<u64, Expected>,
+    /// By handle.
     streams: HashMap<u64, Items>,
-    /// When the driver looks at the deadlines; at the latest at the first of them.
+    /// When the driver next looks for calls whose deadline has passed: at the first deadline, or earlier.
     next_check: Option<Instant>,
+    /// Wakes the driver.
     driver: Option<Waker>,
+    /// Why the connection has ended.
     fault: Option<Error>,
 }
 
@@ -67,8 +74,9 @@ enum Expected {
         waker: Option<Waker>,
     },
     Arrived(Vec<u8>),
-    /// The deadline has passed.
+    /// The deadline has passed, and the task that waits was woken to give the call up.
     TimedOut,
+    /// No task waits. The function releases the objects and streams in the answer when it arrives.
     GivenUp(&'static Method, Discard),
 }
 
@@ -194,7 +202,7 @@ impl AsyncConnection {
             };
         }
         if !matches!(state.calls.get(&id), Some(Expected::Arrived(_))) {
-            // The entry stays until the call is given up, since its answer may arrive.
+            // It has timed out. The entry stays until the call is given up, since its answer may arrive.
             return Poll::Ready(Err(ConnectionFault::OfCall(not_in_time())));
         }
         match state.calls.remove(&id) {
@@ -244,7 +252,7 @@ impl AsyncConnection {
         Poll::Pending
     }
 
-    /// Takes in one frame.
+    /// Takes in one frame, and wakes the task that waits for it.
     fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
         let topic = Topic::of(frame)?;
         let mut state = self.state();
@@ -276,7 +284,7 @@ impl AsyncConnection {
         Ok(())
     }
 
-    /// Ends the connection: all that wait get `fault`.
+    /// Ends the connection: all tasks that wait get `fault`, or the earlier one if there was one.
     fn fail(&self, fault: Error) {
         let mut state = self.state();
         state.fault.get_or_insert(fault);
@@ -304,7 +312,7 @@ impl Drop for AsyncConnection {
     }
 }
 
-/// A call that is expected to be answered. Dropping it before cancels the call.
+/// A call that was sent. Dropping it cancels the call if it is not answered yet.
 struct SentCall<'c> {
     connection: &'c Arc<AsyncConnection>,
     id: u64,
@@ -347,14 +355,14 @@ impl Drop for SentCall<'_> {
 }
 
 impl State {
-    /// Sends what there is room for, and lets the driver send the rest. Who reads reports a lost connection.
+    /// Sends what there is room for, and lets the driver send the rest.
     fn flush(&mut self, stream: &UnixStream) {
         while self.sent < self.unsent.len() {
             match stream.try_write(&self.unsent[self.sent..]) {
                 Ok(count) if count > 0 => self.sent += count,
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
                 Err(fault) if fault.kind() != io::ErrorKind::WouldBlock => {
-                    // Who reads reports it.
+                    // The connection was lost, which the driver reports when it reads.
                     self.sent = self.unsent.len();
                 }
                 _ => return self.wake_driver(),
@@ -414,15 +422,17 @@ impl Drop for Driver {
 }
 
 impl Driver {
-    /// Tells all that wait for something that the connection has ended, unless they know.
+    /// Ends the connection, unless it has ended or was dropped.
     fn end(&self, fault: Error) {
         if let Some(connection) = self.connection.upgrade() {
             connection.fail(fault);
         }
     }
 
-    /// Resolves to the reason why the connection ended.
+    /// Reads, writes and checks deadlines as far as possible. Resolves to the reason why the connection
+    /// ended.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        // Dropping the connection aborts this task.
         let Some(connection) = self.connection.upgrade() else { return Poll::Pending };
         if let Poll::Ready(fault) = self.read(&connection, context) {
             return Poll::Ready(fault);
@@ -439,6 +449,7 @@ impl Driver {
                 Poll::Ready(Err(fault)) => return Poll::Ready(lost(fault)),
                 Poll::Ready(Ok(())) => {
                     let mut state = connection.state();
+                    // `flush` would wake this task, which asks for room itself.
                     let driver = state.driver.take();
                     state.flush(&self.stream);
                     state.driver = driver;
@@ -449,7 +460,7 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Reads and delivers what has arrived.
+    /// Reads and delivers what has arrived. Resolves to the reason why the connection ended.
     fn read(&mut self, connection: &Arc<AsyncConnection>, context: &mut Context<'_>) -> Poll<Error> {
         loop {
             if let Err(fault) = ready!(self.stream.poll_read_ready(context)) {
@@ -476,6 +487,7 @@ impl Driver {
         }
     }
 
+    /// Ends the calls whose deadline has passed, and sets the timer to the next deadline.
     fn check_deadlines(&mut self, connection: &AsyncConnection, context: &mut Context<'_>) {
         loop {
             let next = connection.state().next_check;
@@ -491,7 +503,7 @@ impl Driver {
     }
 }
 
-/// A message that is encoded already.
+/// A message that is already encoded.
 struct RawMessage<'m>(&'m [u8]);
 
 impl miko_rpc::codec::Message for RawMessage<'_> {

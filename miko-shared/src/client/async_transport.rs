@@ -28,6 +28,7 @@ pub(super) struct AsyncSocketTransport {
     address: Address,
     /// The surface of the interface, for the handshake.
     surface: &'static Surface,
+    /// The connection, which may have ended; `None` before it is opened.
     current: Mutex<Option<Arc<AsyncConnection>>>,
     /// Held while a connection is opened.
     opening: tokio::sync::Mutex<()>,
@@ -68,6 +69,7 @@ impl AsyncSocketTransport {
         Ok(connection)
     }
 
+    /// The connection, unless it has ended.
     fn usable(&self) -> Option<Arc<AsyncConnection>> {
         self.current().as_ref().filter(|connection| !connection.has_ended()).cloned()
     }
@@ -77,6 +79,8 @@ impl AsyncSocketTransport {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sends a call and waits for its answer. If the connection is lost and the call may be repeated, sends
+    /// it once more on another connection.
     async fn run(&self, call: EncodedCall) -> Result<ReceivedAnswer> {
         refuse_outside_runtime()?;
         let until = Instant::now() + deadline_of(call.method, &self.address);

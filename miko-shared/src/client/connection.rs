@@ -1,8 +1,9 @@
 //! One blocking connection, which any number of threads use: the handshake, then calls, their answers, and
 //! the items of streams.
 //!
-//! A thread that waits reads for all ([`Inbox`]). A thread that is alone takes the reader before it sends, so
-//! its answer passes through no inbox.
+//! One thread at a time has the read half ([`Reader`]) and reads for all that wait. While no thread reads,
+//! the read half is in the [`Inbox`]. A thread that finds it there before it sends a call takes it, and reads
+//! its own answer directly; otherwise another thread puts the answer into the inbox.
 
 use std::os::unix::net::UnixStream;
 use std::process;
@@ -27,7 +28,8 @@ use crate::wire::frame::{self, FrameBuffer};
 use crate::wire::handshake::HandshakeReply;
 use crate::wire::message::Answer;
 
-/// How long a thread waits for room to write before it looks whether it has to read.
+/// How long a thread waits for room to write before it checks again whether another thread still reads. If
+/// not, it reads itself.
 const ROOM_CHECK: Duration = Duration::from_millis(10);
 
 /// A connection after its handshake.
@@ -42,35 +44,36 @@ pub(super) struct Connection {
     frame_limit: usize,
     /// Bytes that there was no room for. They are sent before all others.
     unsent: Mutex<Unsent>,
-    /// Whether there are such bytes. Changes while `unsent` is locked.
+    /// Whether `unsent` has bytes. Read without its lock, and changed only under it.
     has_unsent: AtomicBool,
     /// Wakes the thread that waits for bytes to arrive, so that it sends, too.
     wake_reader: EventFd,
     inbox: Mutex<Inbox<Box<Reader>, Thread>>,
 }
 
-/// What the thread that reads uses.
+/// The read half: what the one thread that reads uses.
 struct Reader {
     incoming: FrameBuffer,
-    /// The frame that it sends before it reads.
+    /// A buffer for the call that the thread sends before it reads. It is kept, so a call allocates nothing.
     outgoing: Vec<u8>,
     spin: AdaptiveSpin,
 }
 
-/// Bytes that are still to be sent, from `start` on.
+/// Bytes that are still to be sent.
 #[derive(Default)]
 struct Unsent {
     bytes: Vec<u8>,
+    /// The index of the first byte that was not sent.
     start: usize,
-    /// How many bytes were sent before these: the position of `bytes[0]` among all.
+    /// How many bytes went through this buffer before `bytes[0]`. Positions in it count from the first ever.
     before: u64,
 }
 
-/// Holds the reader, and returns it to the inbox when it is dropped, also by a panic of a type that
-/// deserializes itself.
+/// The right to read, which one thread has at a time. Dropping it returns the read half to the inbox, also
+/// when a result type of the caller panics while it is deserialized.
 struct Leading<'c> {
     connection: &'c Connection,
-    /// Always there but while it is dropped.
+    /// `None` only inside `drop`.
     reader: Option<Box<Reader>>,
 }
 
@@ -87,20 +90,20 @@ impl Drop for Leading<'_> {
 enum Sending {
     /// Nothing.
     NotBegun,
-    /// A part. The rest is among the unsent bytes, up to this place.
+    /// A part. The rest is in [`Unsent`], before this position.
     Until(u64),
     /// All of it.
     Done,
 }
 
-/// Reads the response to a call.
+/// Decodes the response to a call, and keeps the result for the caller.
 type ReadAnswer<'r> = &'r mut dyn FnMut(&[u8]) -> Result<()>;
 
-/// What became of a wait.
+/// How the wait for an answer ended.
 enum Waited {
-    /// The own frame was read, or the connection was lost.
+    /// The answer was read, or the connection was lost.
     Arrived(Result<(), ConnectionFault>),
-    /// It was not there in time.
+    /// The answer did not arrive in time.
     TimedOut,
 }
 
@@ -160,9 +163,10 @@ impl Connection {
 
     /// Sends one call, to an object or to the interface, and passes the response to `read`.
     ///
-    /// The answer must have arrived at `until`. `deadline` is the time left as the server is told it. A call
-    /// that is not answered in time is cancelled, and its answer discarded when it arrives. Every fault
-    /// except [`ConnectionFault::OfCall`] leaves the connection unusable.
+    /// The call with this `object` goes to the object with that handle. The client waits for the answer until
+    /// `until`; `deadline` is the same limit as a duration, which is sent to the server. A call that is not
+    /// answered in time is cancelled, and its answer is discarded when it arrives. Every fault except
+    /// [`ConnectionFault::OfCall`] leaves the connection unusable.
     pub(super) fn call(
         self: &Arc<Self>,
         call: &OutgoingCall<'_>,
@@ -174,7 +178,7 @@ impl Connection {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let enclose = |out: &mut Vec<u8>| self.enclose(id, call, object, deadline, out);
         let waited = match self.lead().map_err(ConnectionFault::Unsent)? {
-            Some(leading) => self.call_alone(leading, id, enclose, until, read)?,
+            Some(leading) => self.call_as_reader(leading, id, enclose, until, read)?,
             None => {
                 self.send(id, enclose, until)?;
                 self.wait_for_answer(id, until, read)
@@ -201,8 +205,8 @@ impl Connection {
         Ok(id)
     }
 
-    /// Waits for the answer to a call that was begun, and passes its response to `read`; `false` if it is not
-    /// there at `until`.
+    /// Waits for the answer to a call that was begun, and passes its response to `read`; `false` if it has
+    /// not arrived at `until`.
     pub(super) fn finish(
         self: &Arc<Self>,
         id: u64,
@@ -227,8 +231,8 @@ impl Connection {
         }
     }
 
-    /// As [`call`](Self::call), as the reader.
-    fn call_alone(
+    /// Does the work of [`call`](Self::call) in a thread that has the read half.
+    fn call_as_reader(
         self: &Arc<Self>,
         mut leading: Leading<'_>,
         id: u64,
@@ -236,11 +240,13 @@ impl Connection {
         until: Option<Instant>,
         read: ReadAnswer<'_>,
     ) -> Result<Waited, ConnectionFault> {
+        // It is always there: see the field.
         let Some(reader) = &mut leading.reader else { return Ok(Waited::TimedOut) };
         reader.outgoing.clear();
         enclose(&mut reader.outgoing)?;
         let sending = self.try_send(&reader.outgoing).map_err(|error| self.lost_unsent(id, error))?;
         if !matches!(sending, Sending::Done) {
+            // While this thread waits for room, another may become the reader and read the answer.
             let frame = std::mem::take(&mut reader.outgoing);
             self.inbox().expect(id);
             drop(leading);
@@ -250,7 +256,8 @@ impl Connection {
         reader.outgoing.shrink_to(frame::KEPT_BUFFER);
         let waited = self.read_until_answered(&mut leading, id, until, read);
         if matches!(waited, Waited::TimedOut) {
-            // Before another thread can read the answer.
+            // The next reader may read the answer, and must then find it expected. `leading` is dropped
+            // later.
             self.inbox().expect(id);
         }
         Ok(waited)
@@ -295,14 +302,14 @@ impl Connection {
         }
         let mut unsent = self.unsent();
         put(&mut unsent.bytes);
-        // Who reads next reports a lost connection.
+        // If the connection is lost, the thread that reads next reports it.
         let _ = self.flush(&mut unsent);
         self.leave_to_reader(&unsent);
     }
 
     // Sending.
 
-    /// Sends a call, whose answer any thread may read.
+    /// Sends a call whose answer any thread may read: this thread does not have the read half.
     fn send(
         self: &Arc<Self>,
         id: u64,
@@ -315,7 +322,8 @@ impl Connection {
         self.send_expected(id, &frame, Sending::NotBegun, until)
     }
 
-    /// Sends `frame`, as far as there is room.
+    /// Sends `frame`, as far as there is room. If a part was sent, keeps the rest in [`Unsent`]: it must
+    /// follow before any other frame.
     fn try_send(&self, frame: &[u8]) -> Result<Sending> {
         let mut unsent = self.unsent();
         if !unsent.is_empty() && !self.flush(&mut unsent)? {
@@ -369,6 +377,7 @@ impl Connection {
                     return Err(ConnectionFault::OfCall(Error::new(ErrorId::DEADLINE_EXCEEDED, message)));
                 }
                 (Ok(false), _) => {
+                    // A part was sent, so the rest must be, too. The caller times out when it waits.
                     self.leave_to_reader(&self.unsent());
                     return Ok(());
                 }
@@ -378,7 +387,7 @@ impl Connection {
     }
 
     /// Waits until there may be room to send, and reads meanwhile, if no other thread does. Returns `false`
-    /// if the time is `until`.
+    /// if `until` has passed.
     fn wait_for_room(self: &Arc<Self>, until: Option<Instant>) -> Result<bool> {
         let soon = Instant::now() + ROOM_CHECK;
         let check = Some(until.map_or(soon, |until| until.min(soon)));
@@ -397,7 +406,7 @@ impl Connection {
         Ok(until.is_none_or(|until| Instant::now() < until))
     }
 
-    /// Sends the bytes that there was no room for; whether all of them were sent.
+    /// Sends the bytes that there was no room for. Returns whether all of them were sent.
     fn flush(&self, unsent: &mut Unsent) -> Result<bool> {
         let result = loop {
             if unsent.is_empty() {
@@ -419,7 +428,8 @@ impl Connection {
         result.map(|()| unsent.is_empty())
     }
 
-    /// Lets the thread that reads send what is left: it may sleep until bytes arrive.
+    /// If bytes are left, wakes the thread that reads, so that it sends them: it may sleep until bytes
+    /// arrive.
     fn leave_to_reader(&self, unsent: &Unsent) {
         if !unsent.is_empty() {
             // The counter of an eventfd cannot overflow here, and nothing else can fail.
@@ -427,7 +437,7 @@ impl Connection {
         }
     }
 
-    /// The connection was lost before the call `id` was sent.
+    /// Ends the connection, which was lost before the call `id` was sent. Returns the fault of the call.
     fn lost_unsent(&self, id: u64, error: Error) -> ConnectionFault {
         let mut inbox = self.inbox();
         inbox.forget(id);
@@ -461,8 +471,8 @@ impl Connection {
         }
     }
 
-    /// Waits for frames of `stream` and stores them, with their headers, in `frames`, which is empty; `false`
-    /// if there are none at `until`.
+    /// Waits for frames of `stream` and stores them, with their headers, in `frames`, which is empty. Returns
+    /// `false` if none has arrived at `until`.
     ///
     /// # Errors
     /// If the connection was lost, or this thread may not wait.
@@ -502,7 +512,8 @@ impl Connection {
         }
     }
 
-    /// Reads as the reader until frames of `stream` have arrived, and takes all that have.
+    /// Reads, as the reader, until a frame of `stream` has arrived; stores it and all others of `stream` that
+    /// have arrived by then in `frames`.
     fn read_items(
         self: &Arc<Self>,
         leading: &mut Leading<'_>,
@@ -542,7 +553,7 @@ impl Connection {
         }
     }
 
-    /// Reads as the reader until the answer to the call `id` has arrived.
+    /// Reads, as the reader, until the answer to the call `id` has arrived.
     fn read_until_answered(
         self: &Arc<Self>,
         leading: &mut Leading<'_>,
@@ -576,8 +587,9 @@ impl Connection {
         }
     }
 
-    /// Reads frames until `own` has taken one, or the time is `until` (`false`). Delivers the frames before
-    /// it; those after it stay in the buffer of the reader.
+    /// Reads frames until `own` returns `true` for one, which it has then taken. Delivers the frames before
+    /// it to their threads; those after it stay in the buffer of the reader. Returns `false` if `until` has
+    /// passed.
     fn read_until(
         self: &Arc<Self>,
         leading: &mut Leading<'_>,
@@ -609,7 +621,7 @@ impl Connection {
         }
     }
 
-    /// Delivers all frames that have arrived.
+    /// Puts all frames that have arrived into the inbox.
     fn deliver_all(self: &Arc<Self>, reader: &mut Reader) -> Result<()> {
         while let Some(frame) = reader.incoming.next_frame(self.frame_limit)? {
             self.deliver(frame)?;
@@ -620,8 +632,7 @@ impl Connection {
     /// Puts the frame of another thread into the inbox.
     ///
     /// # Errors
-    /// If nothing is expected that the frame could be. A refusal with an unknown id means that the server
-    /// could not decode the id of a call; it then closes the connection.
+    /// If the frame is an answer that no call expects. See [`unexpected`].
     fn deliver(self: &Arc<Self>, frame: &[u8]) -> Result<()> {
         let topic = Topic::of(frame)?;
         let delivery = self.inbox().deliver(topic, frame);
@@ -641,7 +652,7 @@ impl Connection {
         response.and_then(|response| self.receive(|| read(&response))).map_err(ConnectionFault::OfCall)
     }
 
-    /// Decodes something that this connection has received.
+    /// Runs `decode`, which may create objects and streams that belong to this connection.
     fn receive<R>(self: &Arc<Self>, decode: impl FnOnce() -> R) -> R {
         let link: Arc<dyn Link> = Arc::clone(self) as _;
         receive(link, decode)
@@ -663,7 +674,7 @@ impl Connection {
         found
     }
 
-    /// Becomes the reader, if there is none.
+    /// Becomes the reader; `None` if another thread is.
     ///
     /// # Errors
     /// If the connection was lost.
@@ -688,12 +699,12 @@ impl Unsent {
         self.start == self.bytes.len()
     }
 
-    /// The place behind the last byte.
+    /// The position behind the last byte.
     fn end(&self) -> u64 {
         self.before + self.bytes.len() as u64
     }
 
-    /// The place of the first byte that was not sent.
+    /// The position of the first byte that was not sent.
     fn sent(&self) -> u64 {
         self.before + self.start as u64
     }

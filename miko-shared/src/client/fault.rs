@@ -43,7 +43,7 @@ impl ConnectionFault {
         }
     }
 
-    /// The error of the call. `convert` is applied to that of a connection that failed.
+    /// The error of the call. `convert` is applied to the error of a connection that failed.
     pub(super) fn into_error(self, convert: fn(Error) -> Error) -> Error {
         match self {
             Self::OfCall(error) => error,

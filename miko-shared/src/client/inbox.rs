@@ -1,4 +1,5 @@
-//! Who reads from a connection, and what was read for whom. A state machine without I/O and without threads.
+//! Decides which thread reads from a connection, and keeps what it reads for others. A state machine without
+//! I/O and without threads.
 //!
 //! Several threads wait for answers and items on one connection. One of them at a time has the read half: it
 //! reads frames and puts those of others into the inbox. When it has its own, it returns the read half and
@@ -24,7 +25,7 @@ pub(super) enum Topic {
 }
 
 impl Topic {
-    /// What a frame is an answer to, or a part of.
+    /// The call that a frame answers, or the stream that it belongs to.
     ///
     /// # Errors
     /// `internal` if it is no frame that a server sends.
@@ -52,15 +53,17 @@ impl Wake for std::thread::Thread {
     }
 }
 
-/// The frames that were read for others. `R` is the read half of the connection, which is here while no
-/// thread reads.
+/// The frames that were read for others. `R` is the read half of the connection, `W` wakes a thread.
 pub(super) struct Inbox<R, W> {
+    /// The read half, while no thread reads.
     reader: Option<R>,
-    /// The calls whose answers other threads may read.
+    /// The calls whose answers other threads may read, by id.
     calls: Vec<(u64, Expected)>,
-    /// The streams, each with its frames, as they are on the wire.
+    /// The streams by handle, each with the frames that its reader has not taken, as they are on the wire.
     streams: HashMap<u64, Vec<u8>>,
+    /// The threads that sleep. The first of them is woken to read when the read half comes back.
     waiting: Vec<(Topic, W)>,
+    /// Why the connection was lost.
     fault: Option<Error>,
 }
 
@@ -70,7 +73,7 @@ enum Expected {
     Awaited,
     /// The answer.
     Arrived(Vec<u8>),
-    /// No thread will ask for the answer.
+    /// No thread will ask for the answer. The function releases the objects and streams in it.
     GivenUp(&'static Method, Discard),
 }
 
@@ -92,7 +95,7 @@ pub(super) enum Step<R> {
 pub(super) enum Delivery {
     /// It was kept, or belongs to a stream that was released.
     Done,
-    /// It is the answer to a call that was given up; what it carries is to be released.
+    /// It is the answer to a call that was given up. The caller passes it to [`discard_answer`].
     Discarded(&'static Method, Discard),
     /// No call is expected to have this answer.
     Unexpected,
@@ -109,7 +112,8 @@ impl<R, W: Wake> Inbox<R, W> {
         }
     }
 
-    /// The read half, if no thread reads. The caller gives it back to [`return_reader`](Self::return_reader).
+    /// Takes the read half, if no thread reads. The caller gives it back by
+    /// [`return_reader`](Self::return_reader).
     ///
     /// # Errors
     /// If the connection was lost.
@@ -117,8 +121,10 @@ impl<R, W: Wake> Inbox<R, W> {
         self.check().map(|()| self.reader.take())
     }
 
+    /// Checks that the connection was not lost.
+    ///
     /// # Errors
-    /// If the connection was lost.
+    /// The reason, if it was lost.
     pub(super) fn check(&self) -> Result<()> {
         self.fault.clone().map_or(Ok(()), Err)
     }
@@ -129,7 +135,7 @@ impl<R, W: Wake> Inbox<R, W> {
         self.wake_a_successor();
     }
 
-    /// Ends the connection: all that wait get `fault`, unless there was another before.
+    /// Ends the connection: all threads that wait get `fault`, or the earlier one if there was one.
     pub(super) fn fail(&mut self, fault: Error) {
         self.fault.get_or_insert(fault);
         self.waiting.iter().for_each(|(_, waker)| waker.wake());
@@ -200,8 +206,8 @@ impl<R, W: Wake> Inbox<R, W> {
         Delivery::Done
     }
 
-    /// What a thread does that waits for `topic`. After [`Step::Sleep`] it is woken by `waker`, and asks
-    /// again or calls [`leave`](Self::leave).
+    /// Says what a thread that waits for `topic` does next. After [`Step::Sleep`] it is woken by `waker`, and
+    /// then polls again or calls [`leave`](Self::leave).
     pub(super) fn poll(&mut self, topic: Topic, waker: impl FnOnce() -> W) -> Step<R> {
         let step = match (self.take_arrived(topic), &self.fault) {
             (Some(arrived), _) => Step::Arrived(arrived),
@@ -216,7 +222,7 @@ impl<R, W: Wake> Inbox<R, W> {
                 self.waiting.swap_remove(waiting);
             }
         }
-        // It may have been woken to read, and has what it waited for.
+        // This thread may have been woken to read and does not, since its frame has arrived.
         if !matches!(step, Step::Sleep) {
             self.wake_a_successor();
         }
@@ -248,6 +254,7 @@ impl<R, W: Wake> Inbox<R, W> {
         }
     }
 
+    /// Wakes a thread to read, if none reads.
     fn wake_a_successor(&self) {
         if self.reader.is_some()
             && let Some((_, waker)) = self.waiting.first()
@@ -264,8 +271,8 @@ pub(super) fn discard_answer(link: Arc<dyn Link>, frame: &[u8], method: &'static
     }
 }
 
-/// The error of an answer to a call that is not expected to have one. A refusal with an unknown id means that
-/// the server could not decode the id of a call; it then closes the connection.
+/// The error of a connection on which an answer arrived that no call expects. A refusal is such an answer if
+/// the server could not decode the id of the call; the server then closes the connection.
 pub(super) fn unexpected(frame: &[u8]) -> Error {
     match Answer::read(frame).map(|answer| answer.response) {
         Ok(Ok(_)) => Error::new(ErrorId::INTERNAL, "the server answered another call"),

@@ -12,7 +12,8 @@ use super::fault::session_gone;
 use crate::wire::extension::{self, FromServer};
 use crate::wire::frame::HEADER_SIZE;
 
-/// How many bytes of items may be on their way, or wait here to be read. One item may exceed it.
+/// How many bytes of items may be on their way, or wait here to be read: the credit that the server has at
+/// first. One item may exceed it.
 pub(super) const WINDOW: u64 = 256 << 10;
 
 /// Receives the items of one stream. Dropping it releases the stream.
@@ -22,7 +23,8 @@ pub(super) struct SocketItems {
     frames: ItemFrames,
 }
 
-/// The frames of a stream that were received, and the credit that their reader gives.
+/// The frames of a stream that were received, and the credit for more: the number of bytes of items that the
+/// server may send.
 #[derive(Default)]
 pub(super) struct ItemFrames {
     /// Frames with their headers.
@@ -41,7 +43,7 @@ impl SocketItems {
         Self { connection, handle, frames: ItemFrames::default() }
     }
 
-    /// Waits until a frame has arrived; `false` if there is none at `until`.
+    /// Waits until a frame has arrived; `false` if none has at `until`.
     fn wait_for_frames(&mut self, until: Option<Instant>) -> Result<bool> {
         if let Some(credit) = self.frames.credit() {
             self.connection.control(|out| extension::put_credit(self.handle, credit, out));
@@ -80,8 +82,8 @@ impl Drop for SocketItems {
 }
 
 impl ItemFrames {
-    /// The credit that is to be given before the next frame is waited for: the window at first, then what was
-    /// read of it, once that is half of it.
+    /// The credit to give before waiting for the next frame: at first the whole window, later the bytes that
+    /// were read since the last credit, once they are half a window.
     pub(super) fn credit(&mut self) -> Option<u64> {
         if !self.is_open {
             self.is_open = true;
@@ -94,13 +96,14 @@ impl ItemFrames {
         self.has_ended
     }
 
-    /// Takes frames that have arrived, after all before were read.
+    /// Takes frames that have arrived. All earlier ones must have been read.
     pub(super) fn replace(&mut self, frames: Vec<u8>) {
         self.received = frames;
         self.start = 0;
     }
 
-    /// Consumes the next frame, which is there, or the reason why there is none.
+    /// Consumes the next frame, which must have arrived; or, if `arrived` is an error, ends the stream with
+    /// it.
     pub(super) fn take(&mut self, arrived: Result<()>) -> StreamMessage<'_> {
         match arrived {
             Ok(()) if self.has_ended => StreamMessage::End(None),
@@ -110,6 +113,7 @@ impl ItemFrames {
             }
             Err(error) => {
                 self.has_ended = true;
+                // These refuse this thread or process. All others mean that the connection was lost.
                 let not_of_connection = [ErrorId::INSIDE_RUNTIME, ErrorId::SELF_CALL, ErrorId::SESSION_GONE];
                 let was_lost = !not_of_connection.into_iter().any(|id| error.is(id));
                 StreamMessage::End(Some(if was_lost { session_gone(error) } else { error }))
@@ -126,7 +130,7 @@ impl ItemFrames {
         self.start = 0;
     }
 
-    /// Consumes the next frame, which is there; returns its place.
+    /// Consumes the next frame, which must have arrived. Returns the range of its bytes in `received`.
     fn next(&mut self) -> Range<usize> {
         let header = self.received[self.start..].first_chunk::<HEADER_SIZE>().copied().unwrap_or_default();
         let begin = self.start + HEADER_SIZE;

@@ -17,7 +17,7 @@ pub(super) struct LaterAnswer {
     discard: Discard,
     /// The deadline of the call.
     until: Option<Instant>,
-    /// Converts the error of a connection that was lost.
+    /// Converts the error of a connection that was lost: to `session-gone`, if the call is one on an object.
     lost: fn(Error) -> Error,
     is_pending: bool,
 }

@@ -44,7 +44,8 @@ impl ObjectTransport {
     /// How long a call of `method` may take, and until when.
     ///
     /// # Errors
-    /// Inside an async task, where the call would wait for itself, and in a fork.
+    /// Inside an async task or a method of the same server, where the call would wait for itself, and in a
+    /// fork.
     fn deadline(&self, method: &Method) -> Result<(Duration, Option<Instant>)> {
         let address = self.connection.address();
         refuse_where_it_cannot_wait(&address.path)?;

@@ -25,8 +25,8 @@ pub(crate) fn refuse_in_task() -> Result<()> {
     if Handle::try_current().is_ok() && runs_a_task() { Err(inside_runtime()) } else { Ok(()) }
 }
 
-/// Refuses a call to the server at `path` where it would wait for itself, or stop a runtime. A method of a
-/// server may wait for another server.
+/// Refuses a call to the server at `path` where it would wait for itself, or block all tasks of a thread. A
+/// method of a server may wait for another server: the thread of a server runs one call at a time anyway.
 pub(super) fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
     if !serving::runs_a_call() {
         return refuse_in_task();
@@ -39,7 +39,7 @@ pub(super) fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
     Err(Error::new(ErrorId::SELF_CALL, message).with("path", path.display().to_string()))
 }
 
-/// Waits for a future that other threads complete, at most until this time, without a runtime.
+/// Waits for a future that other threads complete, without a runtime; `None` if it is not ready at `until`.
 pub(super) fn block_until<F: Future>(until: Option<Instant>, future: F) -> Option<F::Output> {
     struct Unpark(Thread);
     impl Wake for Unpark {

@@ -55,22 +55,23 @@ impl Socket {
         }
     }
 
-    /// Blocks until `event`, or the socket has failed; `false` if the time is `until`.
+    /// Blocks until `event`, until the socket has failed, or until a signal arrives. Returns `false` if
+    /// `until` has passed.
     ///
-    /// A blocking `read` is woken twice per call: a Unix socket also wakes its waiters when the server has
-    /// received the request and the socket becomes writable. That doubles the context switches and costs the
-    /// server another wake-up. `poll` is woken only by the events it requests.
+    /// It calls `poll`, which is woken only by the events that it requests. A blocking `read` would be woken
+    /// twice per call: a Unix socket also wakes its waiters when the server has received the request and the
+    /// socket becomes writable. That doubles the context switches and costs the server another wake-up.
     pub(super) fn wait(&self, event: Event, until: Option<Instant>) -> Result<bool> {
         poll_until(&mut [PollFd::new(self.0.as_fd(), event.flags())], until)
     }
 
-    /// As [`wait`](Self::wait), or until `wake` is written to, which is reset.
+    /// As [`wait`](Self::wait), and also returns after a write to `wake`, which it resets.
     pub(super) fn wait_or(&self, event: Event, wake: &EventFd, until: Option<Instant>) -> Result<bool> {
         let mut descriptors =
             [PollFd::new(self.0.as_fd(), event.flags()), PollFd::new(wake.as_fd(), PollFlags::POLLIN)];
         let in_time = poll_until(&mut descriptors, until)?;
         if descriptors[1].any() == Some(true) {
-            // It may have been reset by the thread that read before.
+            // An error means that the previous reader has reset it.
             let _ = wake.read();
         }
         Ok(in_time)
@@ -87,7 +88,7 @@ impl Event {
     }
 }
 
-/// Polls until one of the descriptors is ready; `false` if the time is `until`.
+/// Polls until one of the descriptors is ready, or a signal arrives; `false` if `until` has passed.
 fn poll_until(descriptors: &mut [PollFd<'_>], until: Option<Instant>) -> Result<bool> {
     let timeout = until.map_or(PollTimeout::NONE, |until| {
         let milliseconds = until.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);

@@ -40,6 +40,7 @@ pub(crate) struct SocketTransport {
     /// The surface of the interface, for the handshake.
     surface: &'static Surface,
     calls: CallCounter,
+    /// The connection, unless it was lost or is not opened yet. After a fork it is that of the parent.
     current: Mutex<Option<Arc<Connection>>>,
     /// Held while a connection is opened.
     opening: Exclusive<()>,
@@ -71,8 +72,8 @@ impl SocketTransport {
         Ok(transport)
     }
 
-    /// The connection. Opens one if there is none, at most `deadline` after `started`. The second value is
-    /// whether it had to wait for that.
+    /// The connection, and whether this thread had to wait for it. Opens one if there is none of this
+    /// process, and waits for that until `deadline` after `started`.
     ///
     /// # Errors
     /// `server-gone` if it cannot connect, the errors of the handshake, and `deadline-exceeded`.
@@ -107,7 +108,7 @@ impl SocketTransport {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The counter of its calls, which can be read while calls run.
+    /// The counter of the calls, which can be read while calls run.
     pub(crate) fn calls(&self) -> CallCounter {
         self.calls.clone()
     }
@@ -129,8 +130,8 @@ impl Transport for SocketTransport {
 }
 
 impl SocketTransport {
-    /// Runs `attempt` with a connection, the time left and its end. Repeats it once with another connection,
-    /// if the call may be repeated.
+    /// Runs `attempt` with a connection, the time left as a duration, and the time at which it ends. If the
+    /// connection is lost and the call may be repeated, runs it once more with another connection.
     fn on_a_connection<R>(
         &self,
         method: &'static Method,

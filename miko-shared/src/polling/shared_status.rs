@@ -1,5 +1,5 @@
-//! The status that a server publishes to its workers: the CPU on which it runs, and whether it is busy: it
-//! has used much of a CPU lately; and whether its clients crowd it out (`server/load.rs`).
+//! The status that a server publishes to its workers: the CPU on which it runs; whether it is busy, which
+//! means that it has used much of a CPU lately; and whether its clients crowd it out (`server/load.rs`).
 //!
 //! The status is three integers in memory shared by all processes of a share. They are hints only, and
 //! correctness does not depend on them: a client that reads a stale value waits a little longer.

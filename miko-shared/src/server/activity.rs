@@ -19,13 +19,14 @@ pub(crate) struct Activity {
     page: SharedMemory<Page>,
     /// The origin of the times in shared memory. The clock of an `Instant` is the same in all processes.
     epoch: Instant,
+    /// The surface of the served interface, with those of its objects.
     surface: &'static Surface,
     call_deadline: Duration,
 }
 
 /// The content of the shared memory.
 struct Page {
-    /// The index of the running method among all of the surface, plus one; or [`IDLE`].
+    /// The index of the running method in [`Surface::all_methods`], plus one; or [`IDLE`].
     method: AtomicU32,
     /// The start of the last method, in nanoseconds since `epoch`.
     began: AtomicU64,
@@ -46,7 +47,8 @@ impl Activity {
         Ok(Self { page, epoch: Instant::now(), surface, call_deadline })
     }
 
-    /// Publishes that a method of the interface with this surface starts, and returns its description.
+    /// Publishes that a method of the interface or object with this surface starts. Returns the description
+    /// of the method; `None` if the surface has no such method.
     pub(super) fn begin(
         &self,
         surface: &'static Surface,

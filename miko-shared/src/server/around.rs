@@ -38,7 +38,7 @@ impl Peer {
     }
 }
 
-/// The rest of the call, which the hook runs; or it returns an error.
+/// The call itself. The hook either [runs](Self::run) it or returns an error.
 pub struct Next<'n>(&'n mut dyn FnMut() -> Result<Served>);
 
 impl Next<'_> {

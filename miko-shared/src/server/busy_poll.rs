@@ -63,7 +63,7 @@ impl BusyPoll {
         }
     }
 
-    /// Polls until calls arrive (`true`) or the time is `until` (`false`). While a task yields, the runtime
+    /// Polls until calls arrive (`true`) or `until` has passed (`false`). While a task yields, the runtime
     /// polls the kernel for events without blocking.
     async fn poll_until(&self, until: Instant) -> bool {
         let before = self.arrivals.get();

@@ -44,6 +44,7 @@ pub(super) struct CallContext<I: ?Sized> {
 /// What a call needs of its connection.
 pub(super) struct Answering<'s> {
     pub(super) peer: &'s Peer,
+    /// When the call arrived.
     pub(super) arrived: Instant,
     pub(super) outgoing: &'s mut Vec<u8>,
     pub(super) handles: &'s mut Handles,
@@ -130,13 +131,14 @@ fn cancel(id: u64, session: &mut Option<Box<Session>>, answering: &mut Answering
 struct ReceivedCall<'f> {
     id: u64,
     deadline: Duration,
-    /// The wire name of the method and its arguments; `None` if it is no call.
+    /// The wire name of the method and its arguments; `None` if the message is no call.
     call: Option<(&'f str, &'f [u8])>,
-    /// All of it.
+    /// The whole frame, which is kept if the call is parked.
     frame: &'f [u8],
 }
 
-/// Runs a call and appends its answer, or a refusal. A call that waits at a gate is parked.
+/// Runs a call of `target`, the interface or an object, and appends its answer, or a refusal. A call that
+/// waits at a gate is parked.
 fn serve_call<I: Interface + ?Sized>(
     call: &ReceivedCall<'_>,
     surface: &'static Surface,
@@ -208,6 +210,7 @@ fn try_serve_call<I: Interface + ?Sized>(
             served
         };
         serving::run(|| match (&context.around, method) {
+            // The hook has seen a retried call before it was parked.
             (Some(hook), Some(method)) if !*is_retry => {
                 let info = CallInfo { method, peer, deadline: call.deadline };
                 around::run(&**hook, &info, &mut serve)

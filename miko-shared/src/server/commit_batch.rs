@@ -42,6 +42,7 @@ pub(super) struct CommitBatch {
 pub(super) struct Slot {
     state: Cell<Option<ConnectionState>>,
     served: Cell<bool>,
+    /// Wakes the task of the connection.
     waker: Cell<Option<Waker>>,
 }
 
@@ -110,6 +111,7 @@ impl CommitBatch {
             self.ungrouped.set(UNGROUPED_AFTER_FAILURE);
             group.refuse_from(call, &error);
         }
+        // The group has ended: dropping it refuses no call.
         group.calls.clear();
         served
     }

@@ -31,8 +31,10 @@ pub(super) struct ConnectionState {
     pub(super) outgoing: Vec<u8>,
     /// How many bytes of `outgoing` were sent.
     pub(super) sent: usize,
+    /// Numbers the objects, streams and later answers that answers carry.
     handles: Handles,
-    /// There is one once an answer has carried an object or a stream.
+    /// Created when the first answer carries an object or a stream, the first answer comes later, or the
+    /// first call is parked.
     pub(super) session: Option<Box<Session>>,
     /// When the last bytes arrived.
     arrived: Instant,
@@ -113,7 +115,7 @@ impl ConnectionState {
         }
     }
 
-    /// Replaces the answers of the calls that were served last.
+    /// Replaces the answers of `calls` by `error`. They must be the calls that were served last.
     pub(super) fn refuse_served<'c>(&mut self, calls: impl Iterator<Item = &'c ServedCall>, error: &Error) {
         let mut calls = calls.peekable();
         if let Some(first) = calls.peek() {
@@ -127,8 +129,9 @@ impl ConnectionState {
         }
     }
 
-    /// Whether there are calls to serve. While [`FLUSH_AT`] bytes of answers are pending, only those whose
-    /// turn at a gate has come, which others wait for, and frames without an answer.
+    /// Whether there are frames to serve. While [`FLUSH_AT`] bytes of answers are pending, only two kinds
+    /// count: calls whose turn at a gate has come, since calls of other connections may wait for them, and
+    /// frames that are no calls.
     pub(super) fn has_calls(&self, frame_size: usize) -> bool {
         self.session.as_ref().is_some_and(|session| session.has_due())
             || self.incoming.is_ready(frame_size)

@@ -1,4 +1,5 @@
-//! Publishes the server's load; oversubscribed clients spin only while it is high, and the server has a core.
+//! Measures the load of the server and publishes whether it is busy, and whether its clients crowd it out.
+//! Clients that are more than the CPUs spin only while it is busy. No client spins while it is crowded out.
 
 use std::fs::File;
 use std::io;
@@ -22,12 +23,12 @@ const BECOMES_BUSY: f32 = 0.6;
 const STAYS_BUSY: f32 = 0.4;
 
 /// A server that waits for a core for more than this fraction of a period, while clients spin, is crowded out
-/// by them: other processes need the cores. It waits for 3% of the time if there are none, else for more than
-/// half.
+/// by them. Measured: it waits for 3% of the time if no other processes need the cores, and for more than
+/// half of the time if some do.
 const MAX_WAITING: f32 = 0.35;
 
-/// After so many periods in a row without such waiting, the next one counts as the first. The scheduler gives
-/// a core to another process for about a period, so single periods say little.
+/// After this many calm periods in a row, in which the server waited less than [`MAX_WAITING`], the backoff
+/// is reset. The scheduler gives a core to another process for about a period, so single periods say little.
 const CALM_PERIODS: u32 = 16;
 
 /// Builds the runtime of a server. Before it blocks, the runtime samples its load and publishes in
@@ -83,7 +84,7 @@ fn waiting_time(schedstat: &str) -> Duration {
     Duration::from_nanos(waited.unwrap_or(0))
 }
 
-/// What the thread has used of a core, and for how long it has waited for one, since it began.
+/// For how long the thread has run, and for how long it has waited for a core, since it began.
 #[derive(Clone, Copy)]
 struct Times {
     used: Duration,
@@ -94,18 +95,19 @@ struct Times {
 struct LoadMeter {
     /// The begin of the current period.
     begin: Instant,
+    /// The times of the thread at `begin`.
     at_begin: Times,
     /// Whether the last period was busy.
     busy: bool,
     /// Whether clients must not spin.
     crowded: bool,
-    /// The periods in a row in which they could spin, and did not crowd the server out.
+    /// The calm periods in a row: those in which clients could spin, and did not crowd the server out.
     calm: u32,
-    /// Counts periods in which they must not, after one in which they crowded the server out.
+    /// Counts the periods in which clients must not spin, after one in which they crowded the server out.
     backoff: Backoff,
 }
 
-/// What is published.
+/// What [`SharedStatus`] publishes of the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Load {
     busy: bool,
@@ -124,10 +126,10 @@ impl LoadMeter {
             return None;
         }
         let times = times();
-        let share = |of: fn(&Times) -> Duration| {
+        let fraction = |of: fn(&Times) -> Duration| {
             of(&times).saturating_sub(of(&self.at_begin)).div_duration_f32(period)
         };
-        let (used, waited) = (share(|times| times.used), share(|times| times.waited));
+        let (used, waited) = (fraction(|times| times.used), fraction(|times| times.waited));
         if !self.crowded {
             self.judge(waited <= MAX_WAITING);
         }
@@ -137,7 +139,7 @@ impl LoadMeter {
         Some(Load { busy: self.busy, crowded: self.crowded })
     }
 
-    /// Records whether a period was calm, in which clients could spin.
+    /// Records whether a period in which clients could spin was calm.
     fn judge(&mut self, is_calm: bool) {
         self.calm = if is_calm { self.calm + 1 } else { 0 };
         if !is_calm {

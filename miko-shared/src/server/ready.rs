@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 #[derive(Default)]
 pub(super) struct ReadyList {
     handles: Mutex<Handles>,
+    /// Whether a handle is on the list. Read without the lock.
     has_some: AtomicBool,
 }
 
@@ -21,7 +22,7 @@ struct Handles {
     task: Option<Waker>,
 }
 
-/// Puts one handle on the list: by `make_ready`, or when its waker is woken.
+/// Puts one handle on the list: by `make_ready`, or when the waker in its `context` is woken.
 pub(super) struct ListedWaker {
     handle: Arc<HandleWaker>,
     waker: Waker,

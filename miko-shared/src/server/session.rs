@@ -1,5 +1,6 @@
-//! What lives with one connection: the objects and streams that answers have carried, and the calls whose
-//! answers come later.
+//! The session of a connection, which ends with it: the objects and streams that answers have carried, the
+//! calls whose answers come later, and the calls that wait at a gate. Each has a handle, a number that is
+//! unique on the connection. The client names objects and streams by it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
@@ -24,7 +25,7 @@ use crate::wire::envelope::enclose_response;
 use crate::wire::frame::HEADER_SIZE;
 use crate::wire::{extension, message};
 
-/// After this time other connections have their turn.
+/// After this time the items of one connection give other connections their turn.
 const MAX_PUMP_TIME: Duration = Duration::from_millis(1);
 
 /// The objects, streams and later answers of a connection, and its calls that wait at a gate.
@@ -33,13 +34,14 @@ const MAX_PUMP_TIME: Duration = Duration::from_millis(1);
 /// newer one may use an older one.
 #[derive(Default)]
 pub(super) struct Session {
+    /// By handle. Handles grow, so the newest is the last.
     open: BTreeMap<u64, Open>,
     /// The handles of later answers and parked calls, by the ids of the calls.
     pending: HashMap<u64, u64>,
     /// Parked calls that are to be made again.
     due: VecDeque<Retry>,
     ready: Arc<ReadyList>,
-    /// The item that is being encoded.
+    /// A buffer for the item that is being encoded.
     item: Vec<u8>,
 }
 
@@ -60,7 +62,7 @@ pub(super) struct Parked {
     pub(super) gate: ParkedCall,
 }
 
-/// A call that is made again.
+/// A parked call whose turn has come, or whose time is over: it is made again.
 pub(super) struct Retry {
     pub(super) frame: Vec<u8>,
     pub(super) arrived: Instant,
@@ -77,7 +79,7 @@ struct OpenParked {
 
 struct OpenStream {
     source: Box<dyn ServedStream>,
-    /// How many bytes of items the client has room for. An item may exceed it; then this is negative.
+    /// How many bytes of items the client has room for. Negative after an item that exceeded the room.
     credit: i64,
     waker: ListedWaker,
 }
@@ -119,7 +121,7 @@ impl Session {
                 }),
                 Carried::Answer(answer) => {
                     let waker = ListedWaker::new(handle, &self.ready);
-                    // It registers the waker when it is polled.
+                    // The answer registers the waker when it is polled for the first time.
                     waker.make_ready();
                     self.pending.insert(id, handle);
                     let timer = Box::pin(sleep_until(deadline.into()));
@@ -133,7 +135,7 @@ impl Session {
     /// Keeps a call until it is to be made again.
     pub(super) fn park(&mut self, handle: u64, call: Parked, bytes: ParkedBytes) {
         let waker = ListedWaker::new(handle, &self.ready);
-        // It registers the waker when it is polled.
+        // The gate registers the waker when it is polled for the first time.
         waker.make_ready();
         self.pending.insert(call.id, handle);
         let next_check = call.gate.check_time().unwrap_or_else(Instant::now);
@@ -172,20 +174,21 @@ impl Session {
         }
     }
 
-    /// Drops an object or a stream. Other handles are not known to the client.
+    /// Drops an object or a stream. Ignores other handles, which the client cannot know.
     pub(super) fn release(&mut self, handle: u64) {
         if matches!(self.open.get(&handle), Some(Open::Object(_) | Open::Stream(_))) {
             self.remove(handle);
         }
     }
 
-    /// Drops the later answer to the call `id`, or the call if it is parked; whether there was either.
+    /// Drops the later answer to the call `id`, or the call if it is parked. Returns whether there was
+    /// either.
     pub(super) fn cancel(&mut self, id: u64) -> bool {
         let handle = self.pending.get(&id).copied();
         handle.inspect(|handle| self.remove(*handle)).is_some()
     }
 
-    /// Drops what has a greater handle than `last`.
+    /// Drops all that was opened after the handle `last`, the newest first.
     pub(super) fn withdraw_after(&mut self, last: u64) {
         while let Some((&newest, _)) = self.open.last_key_value().filter(|(newest, _)| **newest > last) {
             self.remove(newest);
@@ -202,22 +205,22 @@ impl Session {
         drop_guarded(open);
     }
 
-    /// Whether there may be items to send, or registers the waker for them.
+    /// Whether a stream, a later answer or a parked call is ready, or registers the task to be woken.
     pub(super) fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
         self.ready.poll(context)
     }
 
-    /// Whether something may have something to send.
+    /// Whether a stream, a later answer or a parked call is ready.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// How many things are open.
+    /// How many objects, streams, later answers and parked calls there are.
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Appends the items and answers that are ready, and lets parked calls be made again that are.
+    /// Appends the items and answers that are ready, and moves the parked calls that are ready to `due`.
     pub(super) fn pump(&mut self, outgoing: &mut Outgoing<'_>) {
         if self.ready.is_empty() {
             return;
@@ -248,7 +251,8 @@ impl Session {
                 Some(Open::Object(_)) | None => {}
             }
         }
-        // Behind those that had no turn, or one that always has items would be the only one.
+        // They go behind the streams that had no turn. Otherwise one that always has items would starve
+        // these.
         for handle in had_turn {
             if let Some(Open::Stream(stream)) = self.open.get(&handle) {
                 stream.waker.make_ready();
@@ -256,7 +260,7 @@ impl Session {
         }
     }
 
-    /// Lets a parked call be made again.
+    /// Lets a parked call be made again, with the pass of its gate.
     fn make_due(&mut self, handle: u64) {
         let Some(Open::Parked(OpenParked { call, .. })) = self.open.remove(&handle) else { return };
         let Parked { id, frame, arrived, mut passes, gate } = call;
@@ -282,7 +286,7 @@ impl Session {
             handles.discard();
             message::encode_refusal(id, &error, bytes);
         }
-        // An answer that came later carries no further answer.
+        // The deadline is not used: it is that of a later answer, and a later answer carries no other.
         self.adopt(id, Instant::now(), handles.take());
     }
 }
@@ -354,7 +358,7 @@ impl OpenStream {
 }
 
 impl OpenAnswer {
-    /// Whether the answer is there; an error after the deadline of the call.
+    /// Ready when the answer can be written; an error after the deadline of the call.
     fn poll(&mut self) -> Poll<Result<()>> {
         let mut context = self.waker.context();
         if self.answer.poll(&mut context).is_ready() {
@@ -368,7 +372,8 @@ impl OpenAnswer {
 }
 
 impl OpenParked {
-    /// Whether its turn has come, or its time is over.
+    /// Whether its turn at the gate has come, or its wait has timed out. In both cases the call is made
+    /// again: after a timeout the gate returns the error.
     fn is_due(&mut self) -> bool {
         let mut context = self.waker.context();
         while self.timer.as_mut().poll(&mut context).is_ready()
@@ -392,7 +397,7 @@ pub(super) fn no_object(handle: u64) -> Error {
     Error::new(ErrorId::SESSION_GONE, message).with("handle", handle)
 }
 
-/// Drops something of the author of an interface. A panic is logged, and the server goes on.
+/// Drops a value whose `Drop` may be that of an implementation. A panic is logged, and the server goes on.
 fn drop_guarded<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         warn!(panic = panic_message(&*panic), "dropping an object or a stream panicked");

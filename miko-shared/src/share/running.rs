@@ -32,6 +32,7 @@ pub struct Share<'b, I: Interface + ?Sized, R, S = ()> {
     pub(super) ended: Vec<ReapedWorker>,
     pub(super) on_exit: Option<OnExit>,
     pub(super) address: Address,
+    /// The proxy of the parent, created at its first use.
     pub(super) db: OnceCell<Client<I>>,
     /// Converts the bytes of the final state.
     pub(super) read_state: fn(Vec<u8>) -> S,
@@ -133,7 +134,8 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     }
 }
 
-/// The error of a share that ended early, and whose final state was not delivered either.
+/// The error of a share that ended early, and whose final state was not delivered either: both errors, or one
+/// if they are equal.
 fn both(first: Error, second: Error) -> Error {
     if first.items() == second.items() {
         return first;

@@ -52,6 +52,7 @@ where
     let code = i32::from(outcome.is_err());
     let last_message = outcome.map_or_else(ServerMessage::Failed, |()| ServerMessage::Done);
     send(&mut setup.control, &last_message);
+    // A parent that lives removes the directory itself.
     if is_orphan(&setup.control) {
         setup.directory.remove();
     }
@@ -141,8 +142,8 @@ struct CleanupPaths {
     directory: CString,
 }
 
-/// The paths of this process or of one that it was forked from; null in the parent. A value that was stored
-/// here is never freed.
+/// The paths that the handler removes: those of this process, or of the server that it was forked from; null
+/// in the parent. A value that was stored here is never freed.
 static CLEANUP_PATHS: AtomicPtr<CleanupPaths> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Installs the handler of SIGTERM, which the kernel sends when the parent dies. No other process is then

@@ -48,7 +48,9 @@ pub(super) struct WorkerOptions {
 /// Dropping it ends and reaps all of them, but only in the process that created it.
 pub(super) struct Supervisor {
     options: WorkerOptions,
+    /// The process that created it, which is the parent of the children.
     owner: Pid,
+    /// Keeps the limit on descriptors raised.
     descriptors: DescriptorLimit,
     /// `None` after the server was reaped, and in the copy that a worker inherits.
     server: Option<ServerChild>,

@@ -51,6 +51,7 @@ pub struct Uds {
     /// The socket path of the current share; between shares, of the last one; before the first, of the first.
     path: RefCell<PathBuf>,
     token: Token,
+    /// Whether a share runs on it. The [`UdsLease`] of the share resets it.
     in_use: Rc<Cell<bool>>,
     /// The directory for the socket, until a share takes it.
     directory: RefCell<Option<Directory>>,
@@ -391,13 +392,13 @@ impl Uds {
         };
         let descriptors_per_worker = if self.capture_output { 4 } else { 2 };
         let descriptors = DescriptorLimit::for_workers(n.min(self.max_concurrent), descriptors_per_worker)?;
-        // Computed once for all processes, which inherit it.
+        // Computed and cached before the fork: all processes inherit it.
         I::surface().fingerprint();
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
         let listener = UnixListener::bind(self.path()).map_err(failed)?;
         fs::set_permissions(self.path(), fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let (parent_end, control) = UnixStream::pair().map_err(failed)?;
-        // Taken in the child only.
+        // The child takes it out and closes it; in the parent it stays.
         let mut inherited_end = Some(parent_end);
         let options = WorkerOptions {
             count: n,

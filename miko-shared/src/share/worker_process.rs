@@ -47,7 +47,7 @@ pub(super) struct WorkerResult<R> {
     pub(super) calls: u64,
 }
 
-/// The result of a closure.
+/// The result of a closure. JSON in a returned value is read by the reader that has no reserved keys.
 #[derive(Serialize, Deserialize)]
 #[serde(bound(deserialize = "R: Deserialize<'de>"))]
 pub(super) enum ClosureResult<R> {

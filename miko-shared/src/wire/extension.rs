@@ -37,6 +37,7 @@ const LAG: u64 = 2;
 /// Whether a frame is one of these, and not a message of tarpc.
 #[inline]
 pub fn is_extension(frame: &[u8]) -> bool {
+    // The first byte of an array of at most 15 elements.
     matches!(frame.first(), Some(0x90..=0x9f))
 }
 
@@ -158,6 +159,7 @@ impl<'f> FromServer<'f> {
         Self::begin(frame).map(|(_, stream, _)| stream)
     }
 
+    /// The tag of a frame, its stream, and the rest.
     fn begin(frame: &[u8]) -> Option<(u64, u64, &[u8])> {
         let (_, tag, mut rest) = open(frame)?;
         Some((tag, take(&mut rest)?, rest))

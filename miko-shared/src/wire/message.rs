@@ -68,7 +68,7 @@ enum ClientMessage {
 /// The content of `tarpc::ClientMessage::Cancel`.
 #[derive(Deserialize)]
 struct Cancel {
-    /// Unused, as that of a call.
+    /// Unused, as in [`Context`].
     #[serde(rename = "trace_context")]
     _trace_context: IgnoredAny,
     request_id: u64,

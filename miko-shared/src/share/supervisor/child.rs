@@ -76,7 +76,7 @@ impl ChildProcess {
                 break;
             }
             let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-            // An interrupted or failed poll is repeated, until the time is `until`.
+            // An interrupted or failed poll is repeated, until `until` has passed.
             let _ = poll(&mut fds, timeout_until(until));
         }
         self.reap();
@@ -111,6 +111,7 @@ pub(in crate::share) struct WorkerChild {
     stdout: Option<Pipe>,
     stderr: Option<Pipe>,
     kill_timer: KillTimer,
+    /// Whether it was signalled because it exceeded `worker_timeout`.
     timed_out: bool,
 }
 
@@ -189,6 +190,7 @@ impl WorkerChild {
         }
     }
 
+    /// When its next signal is due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.kill_timer.until
     }
