@@ -59,11 +59,14 @@ pub(crate) fn text_length(value: &Value) -> usize {
     counter.0
 }
 
-/// Whether the text of an object surely has at most `max` bytes: each character may be escaped, and quotes, a
-/// colon and a comma stand around it.
+/// Whether the text of an object surely has at most `max` bytes. Counts an upper bound without writing the
+/// text.
 pub(crate) fn is_text_within(object: &Map<String, Value>, max: usize) -> bool {
+    /// The bytes of an escaped byte of a string, as in `\u001f`.
     const ESCAPED: usize = 6;
+    /// The bytes around a string: two quotes, a colon and a comma.
     const AROUND: usize = 4;
+    /// The bytes of a number, literal or pair of brackets, with a comma.
     const SCALAR: usize = 32;
     fn text_size(text: &str) -> usize {
         text.len().saturating_mul(ESCAPED).saturating_add(AROUND)

@@ -195,6 +195,7 @@ impl Condition {
     }
 }
 
+/// Adds a path. A request has one `path`, so further ones go into `all`.
 fn add_path<S: Into<Step>>(parts: &mut Map<String, Value>, steps: impl IntoIterator<Item = S>, test: Test) {
     let steps = steps.into_iter().map(|step| step.into().0);
     let path: Value = steps.chain([test.into()]).collect();
@@ -205,6 +206,7 @@ fn add_path<S: Into<Step>>(parts: &mut Map<String, Value>, steps: impl IntoItera
     }
 }
 
+/// Appends conditions to the array under `key`, which is `all` or `any`.
 fn add_members(parts: &mut Map<String, Value>, key: &str, conditions: impl IntoIterator<Item = Condition>) {
     let conditions = conditions.into_iter().map(Value::from);
     match parts.entry(key).or_insert_with(|| json!([])) {
@@ -519,12 +521,12 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// Patches the records that a select finds, by an empty object.
+    /// Patches the records that a select finds. Without a [`bucket`](Self::bucket) the patch is empty.
     pub fn selected(select: Select) -> Self {
         Self { request: action_on_selected("patch", select) }.bucket(json!({}))
     }
 
-    /// Patches the record with this pk, by an empty object.
+    /// Patches the record with this pk. Without a [`bucket`](Self::bucket) the patch is empty.
     pub fn pk(pk: impl Into<String>) -> Self {
         Self { request: action_on("patch", pk) }.bucket(json!({}))
     }

@@ -157,7 +157,7 @@ pub(crate) fn classes(stack: &Map<String, Value>) -> Vec<&str> {
 pub(crate) fn replace_primary(stack: Map<String, Value>, class: String) -> Map<String, Value> {
     let mut replaced = Map::with_capacity(stack.len());
     let mut rest = stack.into_iter();
-    // The shadow.
+    // The first member is the shadow.
     replaced.extend(rest.next());
     if let Some((key, mut platter)) = rest.next() {
         let later: Map<String, Value> = rest.collect();

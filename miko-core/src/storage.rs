@@ -57,7 +57,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
         Ok(())
     }
 
-    /// Begins a transaction. None is open.
+    /// Begins a transaction. No transaction may be open.
     fn begin(&mut self) -> Result<()>;
 
     /// Commits the open transaction.
@@ -73,6 +73,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// other records: the conflicts are returned, in the order of the entries.
     fn apply(&mut self, write: &WriteSet) -> Result<Vec<Conflict>>;
 
+    /// The largest numbers in use.
     fn last_numbers(&self) -> Result<LastNumbers>;
 
     /// The row of a pk, which may be a tombstone.
@@ -83,6 +84,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
         Ok(self.find(pk)?.and_then(|(id, row)| StoredRecord::of(id, row)))
     }
 
+    /// The row with a number, which may be a tombstone.
     fn row(&self, id: RowId) -> Result<Option<Row>>;
 
     /// The first row after `id` that was written after `commit`.
@@ -95,7 +97,7 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// The version of a record that was current at a time; it may be a tombstone.
     fn version_at(&self, id: RowId, time: Timestamp) -> Result<Option<Row>>;
 
-    /// The version with this pk of its own, and its record.
+    /// The version with this instance pk, and the number of the row of its record.
     fn find_version(&self, instance_pk: &str) -> Result<Option<(RowId, Row)>>;
 
     /// The records that are or were definitions, in order of creation.
@@ -162,7 +164,8 @@ pub(crate) struct Capabilities {
     /// Whether creates may be answered before their transaction is committed: a crash loses the committed
     /// ones as well, and a commit costs much.
     pub(crate) may_defer_commit: bool,
-    /// The reason why the evaluator filters, sorts and limits the records of every select, if it does.
+    /// The reason why the evaluator filters, sorts and limits the records of every select; `None` if the
+    /// storage can do so.
     pub(crate) residual_filter_reason: Option<&'static str>,
 }
 
@@ -177,7 +180,7 @@ pub(crate) fn versions(storage: &impl Storage, id: RowId) -> Result<Vec<Row>> {
     Ok(versions)
 }
 
-/// What [`Storage::chunk`] returns of a chunk that is in memory.
+/// What [`Storage::chunk`] returns, for a chunk that is in memory.
 fn chunk_part(chunk: &[u8], offset: u64, max: usize) -> (Vec<u8>, u64) {
     let from = usize::try_from(offset).unwrap_or(usize::MAX).min(chunk.len());
     let to = from.saturating_add(max).min(chunk.len());

@@ -205,8 +205,8 @@ pub fn is_temporal_worldlet(reader: &mut dyn Read) -> bool {
         #[serde(default)]
         temporal: bool,
     }
+    /// The parts by which a temporal worldlet is recognized.
     #[derive(Deserialize)]
-    /// What tells that it is temporal.
     struct TemporalMarks {
         #[serde(default)]
         properties: TemporalProperty,
@@ -474,6 +474,7 @@ struct EntriesVisitor<'r, F> {
     /// The top-level key of the object.
     of: &'static str,
     take: F,
+    /// Receives the error of `take` that ended the reading.
     failure: &'r mut Option<Error>,
 }
 

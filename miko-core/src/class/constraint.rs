@@ -12,13 +12,14 @@ pub(crate) struct Constraint {
     pub(crate) fields: Vec<FieldPath>,
 }
 
+/// What a constraint requires of the tuple of its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ConstraintKind {
     /// No two active records have the same tuple. Tuples with a null are exempt.
     Unique,
     /// A unique tuple that no update may change.
     Join,
-    /// A tuple that queries can look up.
+    /// Nothing: queries can look the tuple up.
     Index,
 }
 

@@ -10,9 +10,12 @@ use crate::diagnostics::{FaultList, Place};
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) name: String,
+    /// The parents.
     pub(super) inherits: Vec<String>,
     pub(super) fields: Vec<(String, Field)>,
+    /// Tuples of fields, each of which is unique.
     pub(super) uniques: Vec<Vec<FieldPath>>,
+    /// The fields of the join; empty if there is none.
     pub(super) join: Vec<FieldPath>,
     pub(super) is_abstract: bool,
 }
@@ -48,7 +51,7 @@ impl Definition {
         Some(Self { name: name?, inherits, fields, uniques, join, is_abstract })
     }
 
-    /// Removes the protocol from class names.
+    /// Removes the protocol from the class names in the bucket of a definition.
     pub(crate) fn normalize(bucket: &mut Map<String, Value>) {
         for key in ["name", "inherits"] {
             strip_protocol(bucket.get_mut(key));

@@ -37,6 +37,7 @@ pub(super) enum FieldType {
     /// Code, which is data and is never run.
     Function,
     Reference(ReferenceRules),
+    /// The pk of a file.
     File,
     /// An object of another class, or a reference to a record of it.
     Class(String),
@@ -108,6 +109,7 @@ impl Field {
     fn of_settings(settings: &mut SettingsReader<'_>) -> Self {
         let field_type = FieldType::read(settings);
         let has_sub_fields = matches!(&field_type, FieldType::Hash(_)) && settings.map.contains_key("fields");
+        // On a hash with `fields`, `default` is no value: see `inherited_settings`.
         let default = if has_sub_fields { None } else { settings.map.get("default").cloned() };
         let one_of = settings.array(&["one_of", "enum"]).map(|(_, values)| values.to_vec());
         Self {
@@ -276,8 +278,8 @@ impl HashRules {
     }
 }
 
-/// The settings that a hash with `fields` gives to all of them: those in `of`, or its type, and over them
-/// those in `default`.
+/// The settings that a hash with `fields` gives to all of them: those in `of`, where the name of a type
+/// stands for a definition, overridden by those in `default`.
 fn inherited_settings(settings: &mut SettingsReader<'_>) -> Map<String, Value> {
     let mut inherited = match settings.get(&["of", "items"]) {
         Some((_, Value::Object(whole))) => whole.clone(),
@@ -304,7 +306,7 @@ impl ReferenceRules {
         // Their classes are joined.
         let others = settings.classes(&["allowed_classes"]);
         if settings.map.contains_key("target") {
-            // Only for the fault that both are given.
+            // Reports the fault if both are given. The value is not used.
             settings.get(&["target", "allowed_classes"]);
         }
         classes.extend(others);

@@ -22,12 +22,15 @@ pub(super) fn linearize(definition: &Definition, all: &impl Definitions, lineage
     for parent in &definition.inherits {
         match all.get(parent) {
             Some(parent) => linearize(parent, all, lineage),
+            // A built-in class need not be defined.
             None if !lineage.contains(parent) => lineage.push(parent.clone()),
             None => {}
         }
     }
 }
 
+/// Appends the names of the fields, own and inherited, in canonical order: those of the parents first, each
+/// once. `seen` has the classes that were visited.
 pub(super) fn collect_field_order<'d>(
     definition: &'d Definition,
     all: &'d impl Definitions,

@@ -1,4 +1,4 @@
-//! Keys of records as objects: the values of a unique field, or of a unique combination.
+//! Keys by which an upsert names a record, as objects: the values of the fields of one unique constraint.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::catalog::Class;
 use super::constraint::{Constraint, ConstraintKind};
 
 impl Class {
-    /// The position of the unique constraint whose fields are those of `key`, no less and no more.
+    /// The position in `constraints` of the unique constraint whose fields are exactly those of `key`.
     pub(crate) fn constraint_of_key(&self, key: &Map<String, Value>) -> Option<usize> {
         self.constraints
             .iter()
@@ -21,6 +21,7 @@ impl Class {
 }
 
 impl Constraint {
+    /// Whether `key` has all fields of the constraint, and nothing else.
     fn has_fields_of(&self, key: &Map<String, Value>) -> bool {
         let mut path = Vec::new();
         count_fields(key, &mut path, self) == Some(self.fields.len())
@@ -38,7 +39,7 @@ fn count_fields<'k>(
         let is_field = constraint.fields.iter().any(|field| field == path);
         let found = match value {
             _ if is_field => Some(1),
-            // The fields are deeper in it. No field is as deep as the longest path is long.
+            // The fields may be inside it. Descending ends where no field has a longer path.
             Value::Object(inner) if constraint.fields.iter().any(|field| field.len() > path.len()) => {
                 count_fields(inner, path, constraint).filter(|found| *found > 0)
             }

@@ -1,7 +1,8 @@
 //! Normalizes a bucket before validation. A create gets defaults and has white space collapsed, an update
 //! only the latter, an import neither.
 //!
-//! All classes of a record normalize it until nothing changes, so the order of the classes does not matter.
+//! The caller repeats the normalization by all classes of a record until nothing changes, so the order of the
+//! classes does not matter.
 
 use std::borrow::Cow;
 
@@ -30,6 +31,7 @@ pub(crate) struct Normalizer<'c> {
     /// The number of defaults that may still be added.
     remaining_defaults: usize,
     changed: bool,
+    /// Set when too many defaults were added.
     fault: Option<ErrorItem>,
 }
 

@@ -21,7 +21,8 @@ impl DefinitionFaults {
     }
 }
 
-/// Reads the settings of a definition at a place.
+/// Reads the settings of a definition at a place. A setting of another type than the one asked for is a
+/// fault, and is then read as if it were absent.
 pub(super) struct SettingsReader<'a> {
     pub(super) map: &'a Map<String, Value>,
     pub(super) place: Place<'a>,

@@ -38,6 +38,7 @@ impl Faults {
         self.exempt.is_some_and(|is_exempt| is_exempt(value))
     }
 
+    /// The number of errors so far, by which a caller detects that reading a part has added one.
     pub(crate) fn count(&self) -> usize {
         self.errors.len()
     }

@@ -10,7 +10,7 @@ pub(crate) fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) 
             (Value::Null, _) => drop(target.shift_remove(&key)),
             (Value::Object(patch), Some(Value::Object(member))) => merge(member, patch),
             (Value::Object(patch), _) => {
-                // The nulls of the patch name what is to be removed, also where there is nothing.
+                // Merged into an empty object, so that the nulls of the patch are not stored.
                 let mut member = Map::new();
                 merge(&mut member, patch);
                 target.insert(key, member.into());

@@ -15,7 +15,7 @@ pub(crate) enum NoSum {
 pub(crate) fn sum(a: &Number, b: &Number) -> Result<Number, NoSum> {
     match (integer(a), integer(b)) {
         (Some(a), Some(b)) => {
-            // Of two integers of 65 bits, so that it cannot overflow.
+            // It cannot overflow: both fit into 65 bits.
             let sum = a + b;
             let signed = i64::try_from(sum).map(Number::from);
             signed.or_else(|_| u64::try_from(sum).map(Number::from)).map_err(|_| NoSum::Overflow)
@@ -28,7 +28,7 @@ fn integer(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// The float that equals the number.
+/// The float that equals the number; `Inexact` if none does.
 fn float(number: &Number) -> Result<f64, NoSum> {
     let float = number.as_f64().ok_or(NoSum::Inexact)?;
     match integer(number) {

@@ -206,13 +206,14 @@ impl Upsert {
         self.with("key", key)
     }
 
-    /// Sets the other members of a new record. Without edits they are merged into an old one, by RFC 7396.
+    /// Sets the other members of a new record. Without edits they are merged into an existing record, by RFC
+    /// 7396.
     #[must_use]
     pub fn bucket(self, bucket: impl Into<Value>) -> Self {
         self.with("bucket", bucket)
     }
 
-    /// Sets the edits, of an old record as of a new one.
+    /// Sets the edits, which apply to an existing record as to a new one.
     #[must_use]
     pub fn edits(self, edits: Edits) -> Self {
         self.with("edits", edits)

@@ -165,6 +165,7 @@ impl<'s, S: RecordView, F: Fn(&S) -> Result<()>> MatchCollector<'s, S, F> {
 impl SortBy {
     /// The sort key of a record, as bytes whose order is that of the values; `None` if the record has none.
     fn sort_key(&self, record: &impl RecordView) -> Option<Vec<u8>> {
+        // With the sign bit flipped, the order of the bytes is that of the signed numbers.
         let time = |time: Timestamp| Some((time.as_millis() as u64 ^ 1 << 63).to_be_bytes().to_vec());
         match self {
             Self::Pk => Some(record.pk().as_bytes().to_vec()),

@@ -28,10 +28,13 @@ struct PathVisitor<'s, L, R> {
     state: Visit<L, R>,
 }
 
-/// `Pending` until the value is found.
+/// The state of a call of the closure, which is called once.
 enum Visit<L, R> {
+    /// The value was not found yet. Holds the closure.
     Pending(L),
+    /// The closure runs.
     Running,
+    /// The closure has returned this.
     Done(R),
 }
 

@@ -10,8 +10,8 @@ use crate::query::value_ref::ValueRef;
 
 /// The value at the end of a path: [`ValueRef`], owned. Clones share texts and composites.
 ///
-/// Two equal values are equal to every operator and sort key. Two values that are equal to these need not be
-/// equal here, as `1` and `1.0` are not.
+/// Operators and sort keys do not distinguish equal values. The reverse is not true: they do not distinguish
+/// `1` and `1.0`, which are not equal here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PathValue {
     Absent,
@@ -36,6 +36,7 @@ impl PathValue {
         })
     }
 
+    /// The value, borrowed.
     pub(super) fn view(&self) -> ValueRef<'_> {
         match self {
             Self::Absent => ValueRef::Absent,

@@ -119,7 +119,9 @@ impl<'q, 'p> ReadContext<'q, 'p> {
 /// Resolves the placeholders of one request.
 #[derive(Debug)]
 pub(super) struct Resolver {
+    /// How much of [`MAX_REPEATED_VALUES`] is left.
     budget: usize,
+    /// The definitions that were expanded, by identity.
     used: HashSet<*const Value>,
 }
 

@@ -79,8 +79,8 @@ impl SelectRequest {
         }
     }
 
-    /// Reads the conditions of a `where`, and the `sort`, `sorts` and `limit` beside it. They see its
-    /// placeholders.
+    /// Reads the conditions of a `where`, and from `order` the `sort`, `sorts` and `limit` beside it, which
+    /// may use the placeholders of the `where`.
     pub(super) fn read_where(
         conditions: &Map<String, Value>,
         order: &Map<String, Value>,
@@ -144,6 +144,7 @@ impl SelectRequest {
     }
 }
 
+/// Reads `sort` and `sorts`. If both are present, warns and puts `sort` first.
 fn read_sorts<'q>(
     reader: &mut FilterReader<'_>,
     map: &'q Map<String, Value>,
@@ -158,7 +159,8 @@ fn read_sorts<'q>(
     first.into_iter().chain(others.into_iter().flatten()).collect()
 }
 
-/// Reads a part that every evaluation reaches. Its faults are reported at once.
+/// Reads a part that every evaluation reaches. Its faults are reported at once, and not added to the deferred
+/// ones.
 fn read_unconditional<'q, T>(
     reader: &mut FilterReader<'_>,
     map: &'q Map<String, Value>,

@@ -7,14 +7,14 @@ use miko_rpc::{Error, ErrorId, Result};
 
 use crate::atomic_file::folder_of;
 
-/// The file is open elsewhere.
+/// The error of a file that is open elsewhere.
 pub(crate) fn backend_in_use(path: &Path) -> Error {
     let message = "another process, or another part of this one, has this file open: use its connection, \
                    or open the file after it has been closed";
     with_path(Error::new(ErrorId::BACKEND_IN_USE, message), path)
 }
 
-/// The file cannot be opened.
+/// The error of a file that cannot be opened.
 pub(crate) fn cannot_open(path: &Path, error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => invalid_backend(path, "there is no such file").with_source(error),
@@ -22,7 +22,7 @@ pub(crate) fn cannot_open(path: &Path, error: std::io::Error) -> Error {
     }
 }
 
-/// The file cannot be created.
+/// The error of a file that cannot be created.
 pub(crate) fn cannot_create(path: &Path, error: std::io::Error) -> Error {
     let folder = folder_of(path);
     match error.kind() {
@@ -43,7 +43,7 @@ pub(super) fn check_folder(path: &Path) -> Result<()> {
     })
 }
 
-/// The file is not a database that can be opened.
+/// The error of a file that is not a database, or one that cannot be opened.
 pub(crate) fn invalid_backend(path: &Path, message: &str) -> Error {
     with_path(Error::new(ErrorId::INVALID_BACKEND, message), path)
 }

@@ -56,13 +56,14 @@ pub(crate) struct IndexLookup {
     pub(crate) keys: Vec<String>,
     /// Whether the values are unique.
     pub(crate) is_unique: bool,
-    /// A class that has the index, and the index among its constraints.
+    /// A class that has the index.
     pub(crate) class: Arc<Class>,
+    /// The position of the index among the constraints of `class`.
     pub(crate) position: usize,
 }
 
 impl<'q> Plan<'q> {
-    /// Finds all records of a source. The request, an empty one, is borrowed for its order and limit.
+    /// Finds all records of a source. `everything` is an empty request, which has no order and no limit.
     pub(crate) fn of_source(everything: &'q SelectRequest, source: AccessPath<'q>) -> Self {
         Self { select: everything, source, filter: Vec::new(), residual_filter_reason: None }
     }
@@ -79,7 +80,7 @@ impl IndexLookup {
         &self.class.constraints[self.position]
     }
 
-    /// The class that declares the index, and its field.
+    /// The name of the index in explanations: the class that declares it, and its field.
     pub(crate) fn name(&self) -> String {
         let constraint = self.constraint();
         format!("{}: {}", constraint.class, Value::from(constraint.fields[0].clone()))
@@ -87,7 +88,7 @@ impl IndexLookup {
 }
 
 impl AccessPath<'_> {
-    /// The name of the index that is looked up.
+    /// The name of the index that is looked up, if one is.
     pub(crate) fn index_name(&self) -> Option<String> {
         match self {
             Self::Index(lookup) => Some(lookup.name()),

@@ -55,7 +55,7 @@ pub(crate) struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// `None` for a row without content.
+    /// The record of a row; `None` for a row without content.
     pub(crate) fn of(id: RowId, row: Row) -> Option<Self> {
         let State { bucket, stack, extras } = row.state?;
         Some(Self {
@@ -132,7 +132,8 @@ impl RecordRef<'_> {
         self.pk.len() + self.bucket.len() + self.stack.len() + self.extras.map_or(0, str::len)
     }
 
-    /// The record, whose stack is `shared` if that is given: an object with the same text.
+    /// The record. Its stack is `shared` if that is given: an object with the same text, whose memory is
+    /// shared.
     pub(crate) fn with_stack(self, shared: Option<Object>) -> Record {
         Record {
             pk: self.pk.to_owned(),

@@ -43,7 +43,7 @@ const IN_MEMORY: &str = "PRAGMA journal_mode = memory; PRAGMA synchronous = off;
 /// again every row that was just written or read.
 const PRAGMAS: &str = "PRAGMA foreign_keys = off; PRAGMA temp_store = memory;";
 
-/// Each shape of a select is a statement of its own, so there are more of them than of the fixed statements.
+/// How many selects stay prepared. Each shape of a select is a statement of its own, so there may be many.
 const CACHED_STATEMENTS: usize = 256;
 
 /// The tables in a SQLite database.
@@ -74,7 +74,7 @@ impl Sqlite {
     fn with_connection(connection: Connection, lease: Option<FileLease>) -> Result<Self> {
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         connection.execute_batch(PRAGMAS).map_err(sqlite_error)?;
-        // Query plans that depend on bound values would be compiled again whenever the values change.
+        // Query planner stability: a plan that depends on bound values would be made again with each value.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sqlite_error)?;
         rusqlite::vtab::array::load_module(&connection).map_err(sqlite_error)?;
         functions::register(&connection).map_err(sqlite_error)?;

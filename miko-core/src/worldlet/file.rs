@@ -47,6 +47,7 @@ pub(super) fn read_file(pk: String, text: &str, faults: &mut WorldletFaults) -> 
         let created_at = parts
             .shift_remove("created_at")
             .and_then(|value| read_time(value, &Place::Key(place, "created_at"), faults));
+        // The pk is filled in below.
         Some(IncomingFile { pk: String::new(), sha256: sha256?, mime: mime?, created_at })
     });
     match file {

@@ -73,7 +73,7 @@ fn non_null_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ti
     Timestamp::deserialize(deserializer).map(Some)
 }
 
-/// The value of a record that is exported as a bare value, from its stored bucket and stack.
+/// The value of a record with this stored bucket and stack, if the record is exported as a bare value.
 pub(crate) fn bare_value<'b>(bucket: &'b str, stack: &str) -> Option<&'b str> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -82,6 +82,7 @@ pub(crate) fn bare_value<'b>(bucket: &'b str, stack: &str) -> Option<&'b str> {
         value: &'b RawValue,
     }
     let bare: Bare<'_> = (stack == BARE_STACK).then(|| serde_json::from_str(bucket).ok())??;
+    // A bare object would be read as one of the other forms.
     Some(bare.value.get()).filter(|value| !value.starts_with('{'))
 }
 
@@ -201,6 +202,7 @@ impl Metadata {
         Self { extras, created_at, updated_at }
     }
 
+    /// The record without its pk, which the caller fills in.
     fn into_record(self, bucket: Map<String, Value>, stack: Stack) -> IncomingRecord {
         let Self { extras, created_at, updated_at } = self;
         IncomingRecord {

@@ -86,6 +86,7 @@ fn read_version(
         Some(state) => Some(state?),
         None => None,
     };
+    // The caller fills in the instance pk.
     Some(IncomingVersion { instance_pk: String::new(), pk: pk?, time: time?, state })
 }
 

@@ -9,7 +9,7 @@ use crate::json::{self, NoSum, type_name};
 use crate::query::edit::{Edit, Operation};
 use crate::query::step::PathStep;
 
-/// Reports a value that becomes a part of the answer.
+/// Charges a value that becomes a part of the answer to the size limit of the answer.
 type Charge<'c> = &'c dyn Fn(&Value) -> Result<()>;
 
 /// Applies edits in order. Returns the new bucket, and for each edit the value that it has read, replaced or
@@ -55,7 +55,9 @@ fn placed(fault: ErrorItem, index: usize, path: &[PathStep]) -> ErrorItem {
 
 /// Why an edit was not applied.
 enum Stop {
+    /// The edit does not fit the bucket, or is a `test` that fails. The place is still to be added.
     Refused(ErrorItem),
+    /// Charging a value failed.
     Failed(Error),
 }
 
@@ -160,7 +162,7 @@ fn answer(value: &Value, charge: Charge<'_>) -> Result<Value, Stop> {
     Ok(value.clone())
 }
 
-/// The value at a path. A new one, for which there was a place only, is null.
+/// The value at a path. If there was none, it is new: a null that was just inserted.
 struct Slot<'v> {
     value: &'v mut Value,
     is_new: bool,
@@ -256,7 +258,7 @@ fn refused(message: impl Into<String>) -> ErrorItem {
     ErrorItem::new(ErrorId::EDIT_REFUSED, message)
 }
 
-/// The value is not of the type of the operation.
+/// The fault of a value whose type does not fit the operation.
 fn misfit(expected: &str, found: &Value) -> Stop {
     let found = type_name(found);
     refused(format!("the value at the path is not {expected}"))
@@ -265,7 +267,7 @@ fn misfit(expected: &str, found: &Value) -> Stop {
         .into()
 }
 
-/// The path leads into a value of another type.
+/// The fault of a path that leads into a value of another type.
 fn no_step(step: &str, expected: &str, found: &Value) -> ErrorItem {
     let message =
         format!("the path has {step} where the bucket does not have {expected}; set the parent first");
@@ -286,7 +288,7 @@ fn no_sum_fault(no_sum: NoSum, number: &Number, by: &Number) -> ErrorItem {
     refused(message).with("found", number.clone()).with("increment", by.clone())
 }
 
-/// The `test` of a value fails.
+/// The fault of a `test` that fails.
 fn conflict(expected: &Value, found: &Value) -> Stop {
     let message = "the value is not the expected one: read the record and try again";
     let item = ErrorItem::new(ErrorId::CONFLICT, message).with("expected", abbreviate(expected));

@@ -47,7 +47,8 @@ impl Sqlite {
         others.metadata.iter().try_for_each(|change| self.change_metadata(change))
     }
 
-    /// Adds the unique values of these entries, or none of them if others have one of them.
+    /// Adds the unique values of these entries. If other records have some of the values, adds none and
+    /// returns the conflicts.
     fn add_unique_values(&self, entries: &[IndexEntry]) -> Result<Vec<Conflict>> {
         const ADD: &str =
             "INSERT OR IGNORE INTO unique_value (constraint_id, value, seq) VALUES (?1, ?2, ?3)";
@@ -87,7 +88,7 @@ impl Sqlite {
             "INSERT OR REPLACE INTO reference (target, seq, pointer, restricts) VALUES (?1, ?2, ?3, ?4)";
         match entry {
             &IndexEntry::Member { class, row } => self.run(MEMBER, params![class, row]),
-            // They are added first of all.
+            // `add_unique_values` has added them.
             IndexEntry::Unique { .. } => Ok(()),
             IndexEntry::Indexed { constraint, value, row } => {
                 self.run(INDEXED, params![*constraint, value, *row])
@@ -119,7 +120,8 @@ impl Sqlite {
     }
 
     fn change_row(&self, change: &RowChange<RowId, Row>) -> Result<()> {
-        // SQLite gives the row the number after the last one, without a search for its place.
+        // Without `seq`, SQLite appends the row with the number after the last one, and does not search its
+        // place.
         const APPEND: &str = "INSERT INTO record \
              (pk, bucket, stack, extras, created_at, updated_at, commit_seq, instance_pk) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -145,6 +147,7 @@ impl Sqlite {
         if given == id.0 {
             return Ok(());
         }
+        // The engine has chosen another number.
         self.run("UPDATE record SET seq = ?1 WHERE seq = ?2", [id, RowId(given)])
     }
 

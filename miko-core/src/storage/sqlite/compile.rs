@@ -35,7 +35,7 @@ pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
 pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
     let mut statement = SqlBuilder::default();
     match &plan.source {
-        // Only records have entries, so the entries alone tell all.
+        // Only active records have entries, so `record` need not be read.
         AccessPath::Members(Classes { ids, .. })
             if ids.len() == 1 && plan.filter.is_empty() && plan.select.sorts.is_empty() =>
         {

@@ -3,7 +3,7 @@
 use miko_rpc::{Error, ErrorId};
 use rusqlite::ErrorCode;
 
-/// The error that an error of SQLite is to callers.
+/// Converts an error of SQLite to the error that callers get.
 pub(super) fn sqlite_error(error: rusqlite::Error) -> Error {
     let id = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory) => ErrorId::STORAGE_FULL,

@@ -8,8 +8,9 @@
 //! until close, so the lock ends with its process. A reader never locks it exclusively; in WAL mode SQLite
 //! holds a shared lock for it, which keeps writers out. These are POSIX locks: they belong to the process,
 //! and the system releases them when *any* descriptor of the file is closed in that process. A file that is
-//! already open in this process is therefore refused before it is read. If both sides only read, it is not
-//! read but by SQLite, which keeps its descriptors open.
+//! already open in this process is therefore refused before it is read. The exception is a reader of a file
+//! that only readers have open: it skips the check of the header and leaves all reading to SQLite, which
+//! keeps its descriptors open.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -136,6 +137,7 @@ pub(super) fn open(path: &Path, mode: Mode, temporal: bool) -> Result<(Connectio
         File::options().append(true).open(path).map_err(|error| cannot_open(path, error))?;
         check_folder(path)?;
     }
+    // Looked at before SQLite reads the log and empties it.
     let has_log = fs::metadata(write_ahead_log(path)).is_ok_and(|log| log.len() > 0);
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| sqlite_cannot_open(path, error))?;
@@ -164,8 +166,8 @@ fn write_ahead_log(path: &Path) -> PathBuf {
 }
 
 /// Registers the file as open, and checks its header if it was not. Refuses a file that is already open in
-/// this process, unless both sides only read: then its header was checked, and to close a descriptor of it
-/// would release the locks of the other.
+/// this process, unless both sides only read. Then the header was checked before, and checking it again would
+/// close a descriptor, which releases the locks of the other reader.
 fn acquire(path: &Path, mode: Mode) -> Result<FileLease> {
     let metadata = fs::metadata(path).map_err(|error| cannot_open(path, error))?;
     let inode = (metadata.dev(), metadata.ino());

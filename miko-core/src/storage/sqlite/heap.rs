@@ -28,6 +28,7 @@ impl Sqlite {
                 .unwrap_or(u32::MAX);
             self.connection.pragma_update(None, "max_page_count", pages).map_err(sqlite_error)?;
         }
+        // The pages, five eighths of the limit, and an eighth for everything else.
         HeapLimit::set(process_limit / 4 * 3);
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! A connection with its cached prepared statements.
 //!
-//! The tables are changed by a few dozen statements, each a string literal. The cache is keyed by the address
-//! of the literal: rusqlite's own cache hashes the text twice per use, which takes half as long as a small
-//! statement. Selects, whose text depends on the request, use rusqlite's cache.
+//! All operations but selects are a few dozen statements, each a string literal. The cache is keyed by the
+//! address of the literal: rusqlite's own cache hashes the text twice per use, which takes half as long as a
+//! small statement. Selects, whose text depends on the request, use rusqlite's cache.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
