@@ -384,7 +384,7 @@ impl WorldletVisitor<'_> {
         self.temporal == Some(true) || self.has_history
     }
 
-    /// Refuses a worldlet that has a history but says that it is not temporal.
+    /// Refuses a worldlet that has a history although its `properties.temporal` is false.
     fn check_temporal(&mut self) {
         if self.has_history && self.temporal == Some(false) {
             let properties = Place::Key(&Place::Root, "properties");

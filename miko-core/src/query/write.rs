@@ -52,11 +52,12 @@ pub(crate) struct EditRequest {
     pub(crate) edits: Vec<Edit>,
 }
 
-/// The stack that a write gives.
+/// The classes in a request that writes a record.
 #[derive(Debug)]
 pub(crate) enum StackInput {
     /// The primary class. An update keeps the other platters; a new record has no others.
     Primary(String),
+    /// All platters, and the shadow if the request has one.
     Whole(Stack),
 }
 

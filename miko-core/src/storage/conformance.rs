@@ -303,7 +303,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A storage, the naive storage with the same content, and what the trait does not tell.
+/// A storage, the naive storage with the same content, and the state that the trait does not return.
 struct Pair<S> {
     storage: S,
     naive: NaiveStorage,
@@ -607,7 +607,7 @@ fn selected(storage: &impl Storage, source: AccessPath<'_>, filter: Vec<Predicat
     found
 }
 
-/// All that the trait tells of a storage, a line per answer.
+/// All that the trait returns of the content of a storage, a line per answer.
 fn state(storage: &impl Storage) -> Vec<String> {
     let is_temporal = storage.capabilities().is_temporal;
     let definitions = if is_temporal { storage.definitions().unwrap() } else { Vec::new() };

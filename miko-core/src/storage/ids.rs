@@ -24,13 +24,13 @@ macro_rules! number {
 }
 
 number! {
-    /// The number of a row of `record` (`seq`), in order of creation. The default stands before the first.
+    /// The number of a row of `record` (`seq`), in order of creation. The default, 0, precedes the first.
     RowId
 }
 
 number! {
     /// The number of a write of one record (`commit_seq`), in order of commit: a commit of several writes has
-    /// several numbers. The default stands before the first.
+    /// several numbers. The default, 0, precedes the first.
     CommitSeq
 }
 

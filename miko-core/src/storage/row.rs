@@ -16,8 +16,8 @@ pub(crate) struct Row {
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) commit: CommitSeq,
-    /// The pk of this version, in a temporal database. A row without one there is a stub: it says that there
-    /// is a record, and its versions are still to come.
+    /// The instance pk of this version, in a temporal database. A row without one there is a stub: the
+    /// versions of the record are still to be imported.
     pub(crate) instance_pk: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use miko_rpc::{Error, ErrorId, Method, Result, Surface};
 
 use crate::shared_memory::{Shareable, SharedMemory};
 
-/// Stands for: no method runs.
+/// The value of [`Page::method`] while no method runs.
 const IDLE: u32 = 0;
 
 /// The method that a server runs, in memory shared with its parent.

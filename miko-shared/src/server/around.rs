@@ -27,8 +27,8 @@ pub struct CallInfo<'c> {
 pub struct Peer {
     /// The id of the process that connected, as the kernel reports it.
     pub pid: i32,
-    /// The index of the worker; the client says it, and it is not verified. `None` for clients outside the
-    /// share.
+    /// The index of the worker, which the client sends and the server does not verify. `None` for clients
+    /// outside the share.
     pub worker: Option<usize>,
 }
 

@@ -69,7 +69,7 @@ impl WaitClock {
         Self(File::open("/proc/thread-self/schedstat").ok())
     }
 
-    /// Zero on a kernel that does not tell.
+    /// Zero on a kernel that does not report it.
     fn read(&self) -> Duration {
         let mut buffer = [0; 64];
         let length = self.0.as_ref().and_then(|file| file.read_at(&mut buffer, 0).ok()).unwrap_or(0);

@@ -135,7 +135,7 @@ impl Watch {
     /// `process` becomes readable when the process ends. `None` if it cannot be waited for.
     fn new(process: OwnedFd) -> Option<Self> {
         // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that
-        // owns it does not give it away.
+        // owns it does not release it.
         let process = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }.ok()?;
         let end = Rc::<ProcessEnd>::default();
         let reported = Rc::clone(&end);

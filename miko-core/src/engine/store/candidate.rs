@@ -14,9 +14,9 @@ use crate::timestamp::Timestamp;
 /// A record, and the classes as the select sees them.
 pub(in crate::engine) struct Candidate<'c> {
     pub(in crate::engine) record: Record,
-    /// The version that it stands for, where versions are selected.
+    /// The version, in a select of versions.
     pub(in crate::engine) version: Option<Row>,
-    /// Its row, where that is known.
+    /// The id of its row; the default where the caller has not set it.
     pub(in crate::engine) id: RowId,
     classes: Vec<String>,
     catalog: &'c Catalog,

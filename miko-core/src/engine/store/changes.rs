@@ -1,4 +1,4 @@
-//! What commits have changed, for those who ask.
+//! The log of what commits have changed, for a program that observes them.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Selects by columns: finds rows in them, and builds those that are worth it.
+//! Answers selects from columns: finds rows in them, and builds columns that are worth it.
 
 use std::ops::ControlFlow;
 use std::slice;
@@ -20,24 +20,26 @@ const CHARGED_AT_ONCE: usize = 64 << 10;
 /// SQL reads a record among those that it scans in an eighth of the time in which one is found by its row.
 const SCANNED_PER_FETCHED: usize = 8;
 
-/// What columns say to a select.
+/// The result of a scan of columns.
 pub(super) enum Scanned {
-    /// The rows that it finds, in its order.
+    /// The rows that the select finds, in its order.
     Rows(Vec<RowId>),
-    /// SQL is to find them. If columns could do so later, [`count_scan`](Store::count_scan) is to be told.
+    /// SQL has to find the rows. `Some` if columns may do so later: the caller then reports the scan to
+    /// [`count_scan`](Store::count_scan).
     BySql(Option<Needs>),
 }
 
-/// What becomes of the rows that a select finds.
+/// What a caller needs of the rows that a select finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Their records, at once: SQL answers a select that finds many.
+    /// The records, at once. If they are many, SQL reads them faster than one by one.
     Records,
+    /// The ids alone.
     Rows,
 }
 
 impl<T: Storage> Store<T> {
-    /// The rows that a plan finds, if columns can tell.
+    /// The rows that a plan finds, if columns can answer it. Builds missing columns that are worth it.
     pub(super) fn scan_columns(&self, plan: &Plan<'_>, wanted: Wanted) -> Result<Scanned> {
         let content = &mut *self.columns.content();
         if content.size == 0 || self.transaction.reads_uncommitted() {
@@ -76,7 +78,7 @@ impl<T: Storage> Store<T> {
         Ok(rows.map_or(Scanned::BySql(None), Scanned::Rows))
     }
 
-    /// Counts a select for which SQL has found `found` records, for want of columns.
+    /// Counts a select that SQL has answered with `found` records, because there were no columns.
     pub(super) fn count_scan(&self, needs: &Needs, select: &SelectRequest, found: usize) {
         let last_row = self.last.get().row;
         let is_most = found as u64 > last_row.0.unsigned_abs().div_ceil(SCANNED_PER_FETCHED as u64);
@@ -99,8 +101,8 @@ impl<T: Storage> Store<T> {
         table.look_up(lookup.constraint, &lookup.keys[0], find)
     }
 
-    /// Takes the table with all columns that are needed, as of now. Builds those that are missing. `None` if
-    /// that would be too large, or if the table has changed too much.
+    /// Takes the table with all columns that are needed out of `content`, up to date. Builds missing columns.
+    /// `None` if the table would be too large, or has changed too much.
     fn table(&self, needs: &Needs, content: &mut Content) -> Result<Option<Table>> {
         let Needs { scope, paths, .. } = needs;
         let last_row = self.last.get().row;

@@ -1,7 +1,7 @@
 //! Columns: the values at the paths that selects scan, beside the rows of their records.
 //!
-//! SQL evaluates a condition on a path, or a sort key, for each record anew. A column is asked once per
-//! distinct value, by the same evaluator. It is built when a path is scanned for the second time.
+//! SQL evaluates a condition on a path, or a sort key, for each record anew. With a column, the same
+//! evaluator does so once per distinct value. A column is built when its path is scanned for the second time.
 //!
 //! Storage is the truth. A write notes the rows that it changes, before it is known whether it succeeds, and
 //! the next scan reads these rows anew. So a write that is undone needs no care. A running write, which may
@@ -27,31 +27,33 @@ pub(super) use uses::{Effort, Path, Scope};
 /// The most tables, each of which a write has to look at.
 const MAX_TABLES: usize = 64;
 
-/// The columns of a store. Tables that were not used lately are dropped when all together exceed the size.
+/// The columns of a store. Tables that were not used lately are dropped when all together exceed the size
+/// limit.
 #[derive(Debug)]
 pub(super) struct Columns(RefCell<Content>);
 
 #[derive(Debug)]
 pub(super) struct Content {
-    /// The one that was used last is last.
+    /// In order of use: the table that was used last is last.
     tables: Vec<(Scope, Table)>,
     pub(super) uses: PathUses,
-    /// In bytes; 0 if nothing is kept.
+    /// The size limit of all tables together, in bytes; 0 if nothing is kept.
     pub(super) size: usize,
 }
 
-/// What a select asks of columns.
+/// What a select needs to be answered from columns.
 #[derive(Debug)]
 pub(super) struct Needs {
+    /// The records of the table.
     pub(super) scope: Scope,
-    /// Those of all conditions and sort keys, each once.
+    /// The paths of all conditions and sort keys, each once.
     pub(super) paths: Vec<Path>,
-    /// What the select examines without columns, as far as is known before.
+    /// How many records the select examines without columns, as far as is known before it runs.
     pub(super) effort: Effort,
 }
 
 impl Needs {
-    /// `None` if columns cannot answer the plan, or have no part in it.
+    /// `None` if columns cannot answer the plan, or it has no path.
     pub(super) fn of(plan: &Plan<'_>) -> Option<Self> {
         if plan.residual_filter_reason.is_some() {
             return None;
@@ -81,7 +83,7 @@ impl Needs {
     }
 }
 
-/// Adds the paths of a predicate. `None` if it asks for something else.
+/// Adds the paths of a predicate. `None` if it has a condition that is not on a path.
 fn add_paths(predicate: &Predicate<'_>, paths: &mut Vec<Path>) -> Option<()> {
     match predicate {
         Predicate::Path(test) => add_path(test.steps(), paths),
@@ -101,7 +103,7 @@ fn add_path(path: &[PathStep], paths: &mut Vec<Path>) {
 }
 
 impl Columns {
-    /// In bytes.
+    /// The default size limit, in bytes.
     pub(super) const DEFAULT_SIZE: usize = 64 << 20;
 
     /// No columns yet, and at most this many bytes of them; 0 keeps nothing.
@@ -109,7 +111,7 @@ impl Columns {
         Self(RefCell::new(Content { tables: Vec::new(), uses: PathUses::default(), size }))
     }
 
-    /// The size in bytes; 0 if nothing is kept.
+    /// The size limit in bytes; 0 if nothing is kept.
     pub(super) fn size(&self) -> usize {
         self.0.borrow().size
     }
@@ -132,7 +134,7 @@ impl Columns {
         if content.tables.is_empty() {
             return;
         }
-        // Records of a class of which there were none: its id belongs to the tables of its superclasses.
+        // A class gets its first records, and with them its id. The tables of its superclasses lack the id.
         if write.others.as_ref().is_some_and(|others| !others.classes.is_empty()) {
             content.tables.clear();
         }

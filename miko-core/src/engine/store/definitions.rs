@@ -101,9 +101,9 @@ impl<T: Storage> Store<T> {
         self.released.get(name).copied()
     }
 
-    /// Reads from the history when the definitions of each name ended. Returns a fault for
-    /// each definition of a name that began before the one before it had ended. Two current ones have been
-    /// refused already.
+    /// Reads from the history when the definitions of each name ended. Returns a fault for each definition of
+    /// a name that began before the one before it had ended. Two current definitions of a name are left to
+    /// [`claim_name`](Self::claim_name), which refuses the second.
     pub(super) fn load_name_history(&mut self) -> Result<FaultList> {
         let mut periods: HashMap<String, Vec<ValidityPeriod>> = HashMap::new();
         self.released = HashTrieMapSync::default();
@@ -127,7 +127,7 @@ impl<T: Storage> Store<T> {
             periods.sort_unstable();
             for pair in periods.windows(2) {
                 let [one, other] = pair else { continue };
-                // Two current definitions are reported when their names are entered.
+
                 let both_are_current = one.until.is_none() && other.until.is_none();
                 if !both_are_current && one.until.is_none_or(|until| until > other.from) {
                     let message = format!("`{name}` has two definitions at the same time");

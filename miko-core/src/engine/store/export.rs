@@ -28,42 +28,47 @@ pub(in crate::engine) fn write(storage: &impl Storage, writer: &mut dyn Write) -
     writer.write_all(&text).map_err(not_written)
 }
 
-/// So many bytes are written at once.
+/// The number of bytes at which the text is written out.
 const FLUSH: usize = 1 << 16;
 
-/// An export under way: it can stop after each entry, and go on later.
+/// An export in progress. It can stop after each entry and continue later.
 #[derive(Debug)]
 pub(in crate::engine) struct Export {
+    /// What is written next.
     part: Part,
-    /// Has the object that is being written any entry so far?
-    any: bool,
-    /// All that stands before the records.
+    /// Whether the object that is being written has an entry so far.
+    has_entry: bool,
+    /// The text before the first record.
     head: Box<str>,
-    /// The complete files when it began.
+    /// The files that were complete when the export began.
     files: Box<[FileId]>,
-    /// In a temporal database: the records when it began, by the times of their creation.
+    /// In a temporal database: the records that there were when the export began, by the times of their
+    /// creation.
     ordered: Option<Box<[RowId]>>,
 }
 
-/// What is written next.
+/// A part of the text of an export.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Head,
-    /// The record after this one.
+    /// The record after this one. Only if the database is not temporal.
     Records(RowId),
-    /// The stub of the record at this place of the list.
+    /// The stub of the record at this index of `ordered`. Only in a temporal database.
     Stubs(usize),
-    /// The versions of the record at this place of the list.
+    /// The versions of the record at this index of `ordered`. Only in a temporal database.
     History(usize),
-    /// The file at this place of the list.
+    /// The metadata of the file at this index of `files`.
     Files(usize),
-    /// This chunk of the file at this place of the list.
+    /// The chunk with the second index, of the file at the first index of `files`.
     Chunks(usize, u64),
+    /// The closing bracket.
     End,
+    /// All is written.
     Nothing,
 }
 
 impl Export {
+    /// Begins an export of the current state.
     pub(super) fn of(storage: &impl Storage) -> Result<Self> {
         let mut files = Vec::new();
         each_file(storage, |id, file| {
@@ -75,16 +80,17 @@ impl Export {
             ordered = Some(in_order_of_creation(storage)?.into());
         }
         let files = files.into_iter().map(|(.., number)| number).collect();
-        Ok(Self { part: Part::Head, any: false, head: head(storage)?.into(), files, ordered })
+        Ok(Self { part: Part::Head, has_entry: false, head: head(storage)?.into(), files, ordered })
     }
 
-    /// Writes the next entry, or what stands between two objects of entries. False, if there is nothing left.
+    /// Writes the next entry, or the text between two objects of entries. Returns `false` when all is
+    /// written.
     pub(super) fn write_next<T: Storage>(
         &mut self,
         snapshot: &Snapshot<'_, T>,
         text: &mut Vec<u8>,
     ) -> Result<bool> {
-        let mut entries = EntryWriter { text, any: self.any };
+        let mut entries = EntryWriter { text, has_entry: self.has_entry };
         self.part = match self.part {
             Part::Head => {
                 entries.text.extend_from_slice(self.head.as_bytes());
@@ -116,6 +122,7 @@ impl Export {
             },
             Part::Files(at) => match self.files.get(at) {
                 Some(&number) => {
+                    // `next_file` finds the first file after a number.
                     let file = snapshot.storage.next_file(FileId(number.0 - 1))?;
                     file.iter().for_each(|(_, file)| entries.file(file));
                     Part::Files(at + 1)
@@ -146,12 +153,13 @@ impl Export {
             }
             Part::Nothing => Part::Nothing,
         };
-        self.any = entries.any;
+        self.has_entry = entries.has_entry;
         Ok(!matches!(self.part, Part::Nothing))
     }
 }
 
 impl Export {
+    /// Ends the object of the records or of the history. Returns the part that follows it.
     fn after_records(&self, entries: &mut EntryWriter<'_>) -> Part {
         if self.files.is_empty() {
             entries.end_object();
@@ -173,7 +181,7 @@ fn in_order_of_creation(storage: &impl Storage) -> Result<Vec<RowId>> {
     Ok(created.into_iter().map(|(.., id)| id).collect())
 }
 
-/// All that stands before the records.
+/// The text before the first record.
 fn head(storage: &impl Storage) -> Result<String> {
     let executable = storage.metadata("executable")?.unwrap_or(Value::Bool(false));
     let temporal = storage.capabilities().is_temporal;
@@ -188,11 +196,11 @@ fn head(storage: &impl Storage) -> Result<String> {
     Ok(head)
 }
 
-/// The entries of an object, one per line.
+/// Writes the entries of an object, one per line.
 struct EntryWriter<'t> {
     text: &'t mut Vec<u8>,
-    /// Has it any so far?
-    any: bool,
+    /// Whether the object has an entry so far.
+    has_entry: bool,
 }
 
 impl EntryWriter<'_> {
@@ -205,7 +213,7 @@ impl EntryWriter<'_> {
         self.add(&format!(r#","created_at":"{}","updated_at":"{}"}}"#, record.created_at, record.updated_at));
     }
 
-    /// That there is a record, whose versions are in the history.
+    /// Writes the stub of a record, whose versions are in the history.
     fn stub(&mut self, row: &Row) {
         self.key(&row.pk);
         self.add(&format!(r#"{{"created_at":"{}"}}"#, row.created_at));
@@ -232,14 +240,14 @@ impl EntryWriter<'_> {
         self.key(&format!("{}/{index}", file.pk));
         let pk = Value::from(file.pk.as_str());
         self.add(&format!(r#"{{"file":{pk},"index":{index},"last":{is_last},"data":"#));
-        // A chunk of a file whose `mime` says so is written as text: it came as a string.
+        // A file that was imported as text, as its `mime` records, is written as text again.
         let as_text = (Encoding::of(&file.mime) == Encoding::Text).then(|| std::str::from_utf8(data).ok());
         let data = as_text.flatten().map_or_else(|| to_base64(data), str::to_owned);
         self.add(&Value::from(data).to_string());
         self.add("}");
     }
 
-    /// The bucket, behind `key`, the stack and the extras.
+    /// Writes `key`, which is the text up to the bucket, then the bucket, the stack and the extras.
     fn state(&mut self, key: &str, bucket: &str, stack: &str, extras: Option<&str>) {
         for part in [key, bucket, r#","stack":"#, stack] {
             self.add(part);
@@ -251,18 +259,20 @@ impl EntryWriter<'_> {
         }
     }
 
+    /// Begins the next entry, with this key.
     fn key(&mut self, key: &str) {
-        self.add(if self.any { ",\n" } else { "\n" });
+        self.add(if self.has_entry { ",\n" } else { "\n" });
         self.add(&Value::from(key).to_string());
         self.add(":");
-        self.any = true;
+        self.has_entry = true;
     }
 
     fn end_object(&mut self) {
-        self.add(if self.any { "\n}" } else { "}" });
-        self.any = false;
+        self.add(if self.has_entry { "\n}" } else { "}" });
+        self.has_entry = false;
     }
 
+    /// Ends the object, and begins the next one with the text `begin`.
     fn next_object(&mut self, begin: &str) {
         self.end_object();
         self.add(begin);

@@ -1,6 +1,7 @@
-//! Files: written chunk by chunk, immutable from their end on, each content once.
+//! Files: written chunk by chunk, immutable once they are complete. Equal contents are stored once.
 //!
-//! What is being written has a row and chunks. Its [`UnfinishedFile`] has its hash so far.
+//! A file that is being written has a row without a hash, and chunks. Its hash so far is in the
+//! [`UnfinishedFile`] of the upload.
 
 use std::collections::HashSet;
 
@@ -25,15 +26,16 @@ pub(in crate::engine) struct UnfinishedFile {
     pk: String,
     /// How many chunks were written.
     chunks: u64,
-    /// The hash of what was written.
+    /// The hash of the written bytes.
     hasher: Sha256,
+    /// The number of written bytes.
     size: u64,
 }
 
-/// A place in a file.
+/// A position in a file, from which a reader goes on.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::engine) struct Position {
-    /// The index of the chunk, as the file was stored, counted from 0.
+    /// The index of the stored chunk, from 0.
     chunk: u64,
     /// The offset in the chunk, in bytes.
     offset: u64,
@@ -75,8 +77,8 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Ends a file: from now on it exists. Returns the pk of the file with this content, which may be
-    /// another.
+    /// Completes a file: from now on it exists. If there is a file with the same content, discards the new
+    /// one instead. Returns the pk of the file that remains.
     pub(in crate::engine) fn end_file(&mut self, file: &UnfinishedFile) -> Result<String> {
         let sha256 = HEXLOWER.encode(&file.hasher.clone().finalize());
         self.write(CommitSharing::Separate, |store| {
@@ -96,7 +98,7 @@ impl<T: Storage> Store<T> {
 
     /// Discards a file that was not ended.
     ///
-    /// If that fails, as in a group of calls that has failed, the next file that is begun tries it again.
+    /// If that fails, as in a group of calls that has failed, it is tried again when the next file is begun.
     pub(in crate::engine) fn discard_file(&mut self, file: &UnfinishedFile) {
         self.abandoned_files.push(file.pk.clone());
         self.discard_abandoned_files();
@@ -119,6 +121,7 @@ impl<T: Storage> Store<T> {
         }
     }
 
+    /// The row of a file that is being written.
     fn find_unfinished(&self, pk: &str) -> Result<(FileId, FileRow)> {
         let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_none());
         found.ok_or_else(|| not_found(pk))
@@ -150,18 +153,17 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// The piece of a file at a place, of at most `most` bytes, with the place of the next one; `None` at the
-    /// end.
+    /// At most `max` bytes of a file from a position, and the position behind them; `None` at the end.
     pub(in crate::engine) fn file_piece(
         &self,
         pk: &str,
         at: Position,
-        most: usize,
+        max: usize,
     ) -> Result<Option<(Vec<u8>, Position)>> {
         let Some((file, FileRow { sha256: Some(_), .. })) = self.storage.find_file(pk)? else {
             return Err(not_found(pk));
         };
-        let Some((data, chunk_length)) = self.storage.chunk(file, at.chunk, at.offset, most)? else {
+        let Some((data, chunk_length)) = self.storage.chunk(file, at.chunk, at.offset, max)? else {
             return Ok(None);
         };
         let offset = at.offset + data.len() as u64;
@@ -171,7 +173,10 @@ impl<T: Storage> Store<T> {
         Ok(Some((data, next)))
     }
 
-    /// Deletes a file that no field of a record names.
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// `file-not-found`; `reference-restricted`, if a field of a record names it.
     pub(in crate::engine) fn delete_file(&mut self, pk: &str) -> Result<()> {
         let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_some());
         let Some((file, row)) = found else { return Err(not_found(pk)) };
@@ -189,7 +194,7 @@ impl<T: Storage> Store<T> {
         })
     }
 
-    /// Deletes the files whose pks stand nowhere: in no record, and in no version of one. Gives their pks.
+    /// Deletes the files whose pks are not a string value in any record or version. Returns their pks.
     pub(in crate::engine) fn collect_files(&mut self) -> Result<Vec<String>> {
         let mut unnamed = HashSet::new();
         let mut in_order = Vec::new();
@@ -227,7 +232,7 @@ impl<T: Storage> Store<T> {
         Ok(removed)
     }
 
-    /// Adds a file, or replaces what is known of one. Returns its number.
+    /// Inserts the row of a file, or replaces the row `before`. Returns its number.
     pub(super) fn write_file_row(
         &mut self,
         before: Option<(FileId, FileRow)>,
@@ -252,7 +257,7 @@ impl<T: Storage> Store<T> {
             .map(drop)
     }
 
-    /// Writes a chunk, over one with the same index.
+    /// Writes a chunk. Replaces one with the same index.
     pub(super) fn write_chunk(&mut self, file: FileId, index: u64, data: &[u8]) -> Result<()> {
         let before = self.storage.chunk(file, index, 0, WHOLE)?.map(|(data, _)| data);
         let change = RowChange { key: (file, index), before, after: Some(data.to_vec()) };
@@ -260,9 +265,10 @@ impl<T: Storage> Store<T> {
     }
 }
 
-/// No chunk has as many bytes.
+/// The size limit with which a whole chunk is read: more bytes than any chunk has, and in the range of `i64`.
 pub(super) const WHOLE: usize = usize::MAX >> 1;
 
+/// Calls `see` with each string in a value, at any depth.
 fn each_string(value: &Value, see: &mut impl FnMut(&str)) {
     match value {
         Value::String(string) => see(string),

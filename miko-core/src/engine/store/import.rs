@@ -213,16 +213,17 @@ fn report_rule_fault(fault: ErrorItem, check: RuleCheck, problems: &mut Worldlet
     }
 }
 
-/// An import in progress.
+/// An import in progress: a part of the running write of its store.
 pub(super) struct Import<'s, T> {
     pub(super) store: &'s mut Store<T>,
     /// The last commit before the import. A row with a later one was written by the import.
     commit_before: CommitSeq,
+    /// The time of the import, for records and files that state none.
     now: Timestamp,
     /// The number of records written.
     records: u64,
     /// The imported definitions: the ids of their rows, with JSON pointers into the worldlet. Their names are
-    /// entered at the end.
+    /// claimed at the end.
     definition_pointers: BTreeMap<RowId, String>,
     /// The classes whose definitions were overwritten.
     removed_classes: Vec<String>,
@@ -255,8 +256,8 @@ impl<T: Storage> Sink for Import<'_, T> {
                 if created_at == row.created_at {
                     return Ok(());
                 }
-                // A change takes a commit number, but the row keeps its own: `upsert` recognizes the rows
-                // that this import has written by theirs.
+                // A change takes a commit number, but the row keeps its own: by the numbers of rows,
+                // `insert_or_replace` recognizes those that this import has written.
                 self.store.next_commit();
                 let after = Row { created_at, ..row.clone() };
                 return self.store.apply_row(RowChange::replace(id, row, after));
@@ -348,7 +349,7 @@ impl<T: Storage> Import<'_, T> {
         place: &Place<'_>,
         problems: &mut WorldletFaults,
     ) -> Result<()> {
-        let Some(id) = self.upsert(record)? else {
+        let Some(id) = self.insert_or_replace(record)? else {
             problems.refuse(place.fault("two records of the worldlet have this pk"));
             return Ok(());
         };
@@ -375,9 +376,9 @@ impl<T: Storage> Import<'_, T> {
         Ok(())
     }
 
-    /// Inserts a record, or replaces the one with the same pk. `None` if this import has already written that
-    /// one.
-    fn upsert(&mut self, record: &IncomingRecord) -> Result<Option<RowId>> {
+    /// Inserts a record, or replaces the one with the same pk. Returns `None` if this import has already
+    /// written a record with that pk.
+    fn insert_or_replace(&mut self, record: &IncomingRecord) -> Result<Option<RowId>> {
         let updated_at = record.updated_at.or(record.created_at).map_or_else(|| self.now.for_write(), Ok)?;
         let state = State {
             bucket: text(&record.bucket),
@@ -412,7 +413,7 @@ impl<T: Storage> Import<'_, T> {
         }
         let replaced = found.state.clone();
         if is_same_version(&found, &row) {
-            // Written for its new commit, by which `check_imported` finds what is to be checked.
+            // Written although nothing changes: by its new commit number `check_imported` finds the record.
             row.instance_pk.clone_from(&found.instance_pk);
             self.store.apply_row(RowChange::replace(id, found, row))?;
         } else {

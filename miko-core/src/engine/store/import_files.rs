@@ -21,11 +21,12 @@ use crate::worldlet::{Encoding, IncomingChunk, IncomingFile, WorldletFaults};
 #[derive(Debug, Default)]
 pub(super) struct ImportedFiles {
     files: Vec<ImportedFile>,
-    /// Where each of them is, by pk.
+    /// The index of each file in `files`, by pk.
     places: HashMap<String, usize>,
-    /// The files of which something was refused already.
+    /// The pks of the files whose metadata or a chunk was refused. No further faults of them are reported.
     refused: HashSet<String>,
-    /// Whether a chunk was refused of which it is not known to which file it belongs.
+    /// Whether a chunk was refused whose file is unknown. No further faults of any file are reported then,
+    /// since a missing chunk may be this one.
     stray: bool,
 }
 
@@ -38,23 +39,26 @@ struct ImportedFile {
     entry: Option<IncomingFile>,
     /// The hash of the file with this pk that was stored before the import.
     stored_sha256: Option<String>,
+    /// The number of its chunks that were read.
     chunks: u64,
-    /// The largest index.
+    /// The largest index of a chunk.
     largest: u64,
-    /// The index of each chunk that says that it is the last.
+    /// The index of each chunk that is marked as the last.
     last: Vec<u64>,
     /// The index and the JSON pointer of each chunk that was stored before its encoding was known.
     undecoded: Vec<(u64, String)>,
 }
 
 impl ImportedFiles {
+    /// Keeps the metadata of a file until the end of the import.
     pub(super) fn file<T: Storage>(&mut self, store: &mut Store<T>, file: IncomingFile) -> Result<()> {
         let found = self.find(store, &file.pk)?;
         found.entry = Some(file);
         Ok(())
     }
 
-    /// Notes that something of a file was refused. Its other faults are then not reported.
+    /// Notes that the metadata or a chunk of a file was refused. Its other faults are then not reported.
+    /// `None` stands for an unknown file.
     pub(super) fn refuse(&mut self, pk: Option<String>) {
         match pk {
             Some(pk) => drop(self.refused.insert(pk)),
@@ -62,6 +66,8 @@ impl ImportedFiles {
         }
     }
 
+    /// Stores a chunk: decoded if the metadata of its file was read before, else as the text that the
+    /// worldlet has.
     pub(super) fn chunk<T: Storage>(
         &mut self,
         store: &mut Store<T>,
@@ -97,7 +103,7 @@ impl ImportedFiles {
         self.refused.insert(file.to_owned());
     }
 
-    /// Decodes the chunks that came before their files.
+    /// Decodes the chunks that came before the metadata of their files.
     fn decode<T: Storage>(&mut self, store: &mut Store<T>, problems: &mut WorldletFaults) -> Result<()> {
         for at in 0..self.files.len() {
             let undecoded = std::mem::take(&mut self.files[at].undecoded);
@@ -107,7 +113,7 @@ impl ImportedFiles {
                 let Some((data, _)) = store.storage.chunk(number, index, 0, WHOLE)? else {
                     continue;
                 };
-                // It came as the text of a string.
+                // The stored bytes are the text of a JSON string, so they are UTF-8.
                 match encoding.decode(&String::from_utf8_lossy(&data)) {
                     Ok(data) => store.write_chunk(number, index, &data)?,
                     Err(fault) => self.refuse_chunk(&pk, &pointer, fault, problems),
@@ -117,6 +123,7 @@ impl ImportedFiles {
         Ok(())
     }
 
+    /// The file with this pk. At its first mention, looks it up in storage, or adds a row for it.
     fn find<T: Storage>(&mut self, store: &mut Store<T>, pk: &str) -> Result<&mut ImportedFile> {
         if let Some(&at) = self.places.get(pk) {
             return Ok(&mut self.files[at]);
@@ -182,7 +189,7 @@ impl ImportedFiles {
 }
 
 impl ImportedFile {
-    /// What keeps it from being a file.
+    /// Why its metadata and chunks do not make a complete file, if they do not.
     fn fault(&self) -> Option<String> {
         let Some(entry) = &self.entry else {
             return Some("`file_chunks` has chunks of this file, and `files` does not have it".to_owned());
@@ -204,7 +211,7 @@ impl ImportedFile {
     }
 }
 
-/// The hash of what a file holds, and how many bytes that are.
+/// The hash of the chunks of a file, and their size in bytes.
 fn hash_of<T: Storage>(store: &Store<T>, file: FileId) -> Result<(String, u64)> {
     let (mut hasher, mut size) = (Sha256::new(), 0);
     let (mut index, mut offset) = (0, 0);

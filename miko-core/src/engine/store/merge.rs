@@ -104,6 +104,7 @@ impl<T: Storage> Import<'_, T> {
         Ok(MergeOutcome::Accepted)
     }
 
+    /// Inserts the record into its classes, by a version that has become its current one.
     fn insert_version_memberships(
         &mut self,
         id: RowId,

@@ -134,7 +134,8 @@ impl<T: Storage> Store<T> {
         Ok(Results::Versions(versions.map(Version::from).collect()))
     }
 
-    /// Visits the rows that may match, in order of creation: those whose pks the select names, or all.
+    /// Visits the rows that may match, in order of creation: those whose pks the select names, or all. The
+    /// filter of a select itself is never negated.
     fn for_each_candidate_row(
         &self,
         select: &SelectRequest,

@@ -172,6 +172,7 @@ impl<T: Storage> Store<T> {
     fn check_reclassed(&self, pk: &str) -> Result<Option<ErrorItem>> {
         let Some(classes) = self.classes_of(pk)? else { return Ok(None) };
         let mut restricting_references = Vec::new();
+        // All of them: which classes a reference allows is known only from its record.
         for (id, pointer) in self.storage.restricting(pk, i32::MAX as usize)? {
             let Some(row) = self.storage.row(id)? else { continue };
             let Some(allowed) = self.allowed_classes_at(&row, pk, &pointer)? else { continue };

@@ -8,9 +8,10 @@ use uuid::{NoContext, Uuid};
 
 use crate::timestamp::Timestamp;
 
-/// Where pks come from.
+/// Gives out pks.
 #[derive(Debug, Default)]
 pub(super) struct Pks {
+    /// The last pk; 0 before the first one.
     last: u128,
 }
 

@@ -49,6 +49,7 @@ impl<T: Storage> Store<T> {
         }
         self.transaction.before_select(&mut self.storage)?;
         let answers = run_all(self);
+        // Forgets the index of the request that `run_each` has set. A write does that when it ends.
         self.deferred = DeferredConstraints::default();
         answers
     }

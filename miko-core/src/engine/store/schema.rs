@@ -68,6 +68,7 @@ impl<T: Storage> Store<T> {
         Ok(changes)
     }
 
+    /// The stored bucket of a record; `None` if there is none.
     pub(super) fn bucket_text(&self, id: RowId) -> Result<Option<String>> {
         Ok(self.storage.row(id)?.and_then(|row| row.state).map(|state| state.bucket))
     }
@@ -113,7 +114,7 @@ fn read(schema: Value) -> Result<Vec<(Definition, Map<String, Value>)>> {
     Ok(definitions)
 }
 
-/// Two keys of `classes` are one name: with and without a protocol.
+/// The fault of two keys of `classes` that are the same name, as with and without a protocol.
 pub(super) fn defined_twice(name: &str, place: &Place<'_>) -> ErrorItem {
     place.fault(format!("`{name}` is defined twice under `classes`")).with("class", name)
 }
@@ -136,7 +137,7 @@ pub(super) fn read_one(
         faults.push(place.wrong_type("an object", &definition));
         return None;
     };
-    // The key is the name, whatever the definition says.
+    // The key is the name. A `name` in the definition is replaced.
     let mut bucket = Map::new();
     if !given.contains_key("name") {
         bucket.insert("name".to_owned(), Value::from(name));

@@ -16,9 +16,9 @@ use crate::storage::ids::RowId;
 use crate::storage::row::Row;
 use crate::timestamp::Timestamp;
 
-/// What a stream has yet to show.
+/// The position of a stream: what it has yet to return.
 pub(in crate::engine) trait Cursor: Send + 'static {
-    /// What it shows.
+    /// What the stream returns.
     type Item: 'static;
 
     /// The next item; `None` at the end.
@@ -53,8 +53,8 @@ pub(in crate::engine) struct ExportText {
     export: Export,
     /// The entries that were written last.
     text: Vec<u8>,
-    /// How much of `text` was shown.
-    shown: usize,
+    /// How many bytes of `text` were returned.
+    returned: usize,
     /// The largest piece in bytes.
     piece_size: usize,
 }
@@ -63,14 +63,14 @@ impl Cursor for ExportText {
     type Item = Vec<u8>;
 
     fn next<T: Storage>(&mut self, snapshot: &Snapshot<'_, T>) -> Result<Option<Vec<u8>>> {
-        if self.text.len() - self.shown < self.piece_size {
-            self.text.drain(..self.shown);
-            self.shown = 0;
+        if self.text.len() - self.returned < self.piece_size {
+            self.text.drain(..self.returned);
+            self.returned = 0;
             while self.text.len() < self.piece_size && self.export.write_next(snapshot, &mut self.text)? {}
         }
-        let rest = &self.text[self.shown..];
+        let rest = &self.text[self.returned..];
         let piece = &rest[..rest.len().min(self.piece_size)];
-        self.shown += piece.len();
+        self.returned += piece.len();
         Ok(Some(piece.to_vec()).filter(|piece| !piece.is_empty()))
     }
 }
@@ -98,10 +98,12 @@ impl<T: Storage> Store<T> {
     /// Opens a stream of the whole state, in pieces of at most `piece_size` bytes.
     pub(in crate::engine) fn open_export(&mut self, piece_size: usize) -> Result<(StreamId, ExportText)> {
         self.open_stream(true, |store| {
-            Ok(ExportText { export: Export::of(&store.storage)?, text: Vec::new(), shown: 0, piece_size })
+            Ok(ExportText { export: Export::of(&store.storage)?, text: Vec::new(), returned: 0, piece_size })
         })
     }
 
+    /// Opens a stream of what `find` finds. The writes of an open group are committed before, so that no
+    /// stream shows a write that may be lost.
     fn open_stream<C>(
         &mut self,
         is_export: bool,
@@ -117,8 +119,8 @@ impl<T: Storage> Store<T> {
 
     /// The next item of a stream; `None` at its end.
     ///
-    /// It does not show writes that were made after it was opened. Uncommitted writes of a group are among
-    /// them: to open a stream commits the earlier ones.
+    /// The stream does not show writes that were made after it was opened. So it shows no uncommitted write
+    /// of a group: opening a stream commits those made before.
     pub(in crate::engine) fn next_of<C: Cursor>(
         &self,
         id: StreamId,

@@ -1,7 +1,7 @@
 //! Changes the content of records inside the running write: by an update, a patch, or edits.
 //!
-//! Each operation makes the new content. The way from there is the same: it is examined, staged in a
-//! [`WriteSet`] and applied, as for a create.
+//! Each operation computes the new content of a record. The content is then examined, staged in a
+//! [`WriteSet`] and applied, as in a create.
 
 use std::borrow::Cow;
 
@@ -43,7 +43,7 @@ impl<T: Storage> Store<T> {
     /// Updates a record. Parts that the request leaves out keep their stored values.
     ///
     /// # Errors
-    /// `record-not-found`, `record-deleted`; `conflict`, if the record has changed since `if_updated_at`; all
+    /// `record_not_found`, `record_deleted`; `conflict`, if the record has changed since `if_updated_at`; all
     /// faults of the new content together.
     pub(super) fn update(&mut self, update: UpdateRequest) -> Result<Results> {
         let UpdateRequest { pk, bucket, stack, extras, if_updated_at } = update;
@@ -96,7 +96,7 @@ impl<T: Storage> Store<T> {
                 Ok(Results::Edited { pk, updated_at, values })
             }
             Target::Selected(select) => self.change_selected(&select, |store, id, before| {
-                // The values are not answered.
+                // The values are not in the answer. Only their memory is charged.
                 let charge = |value: &Value| memory::charge(json::text_length(value));
                 let (bucket, _) = query::apply_edits(stored_bucket(&before)?, edits.clone(), &charge)?;
                 store.change_record(id, before, ContentChange::of_bucket(bucket)).map(drop)

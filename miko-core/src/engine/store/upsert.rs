@@ -19,14 +19,14 @@ use crate::storage::row::Row;
 use crate::storage::{Storage, corruption};
 use crate::timestamp::Timestamp;
 
-/// The key of an upsert, after it was found to be one.
+/// The key of an upsert: the values of the fields of one unique constraint of the class.
 struct Key {
     class: Arc<Class>,
-    /// The position of its constraint among those of the class.
+    /// The position of the constraint among those of the class.
     constraint: usize,
-    /// The normalized key.
+    /// The key as an object, normalized.
     object: Map<String, Value>,
-    /// Its text in the index.
+    /// The key as it is in the index.
     text: String,
 }
 
@@ -35,8 +35,8 @@ impl<T: Storage> Store<T> {
     /// from the key and the bucket, and then edits it.
     ///
     /// # Errors
-    /// `class-not-found`; `invalid_request` for a key that is none, or a bucket that contradicts it;
-    /// `unique-violation`, if a record of another class has the key; those of a create and of an edit.
+    /// `class-not-found`; `invalid_request` for a key that fits no constraint, or a bucket that contradicts
+    /// it; `unique-violation`, if a record of another class has the key; those of a create and of an edit.
     pub(super) fn upsert(&mut self, upsert: UpsertRequest) -> Result<Results> {
         let UpsertRequest { class, key, bucket, edits } = upsert;
         let key = self.read_key(&class, key)?;
@@ -65,6 +65,7 @@ impl<T: Storage> Store<T> {
         found.is_ok_and(|found| found.is_some_and(|(_, row)| self.is_definition(&row.pk)))
     }
 
+    /// Finds the constraint that the key of a request fits.
     fn read_key(&self, class: &str, object: Map<String, Value>) -> Result<Key> {
         let class = self.catalog.class(class).ok_or_else(|| undefined(class))?;
         let constraint = class.constraint_of_key(&object).ok_or_else(|| no_key(class))?;
@@ -76,7 +77,8 @@ impl<T: Storage> Store<T> {
         Ok(Key { class: Arc::clone(class), constraint, object, text })
     }
 
-    /// The bucket of a new record with the key, before edits. An old record must not contradict it either.
+    /// The bucket of a new record with the key, before edits. It is computed for an existing record, too,
+    /// since a bucket that contradicts the key is refused in either case.
     fn new_bucket(&self, key: &Key, patch: Map<String, Value>) -> Result<Map<String, Value>> {
         let mut bucket = key.object.clone();
         json::merge(&mut bucket, patch);
@@ -89,6 +91,7 @@ impl<T: Storage> Store<T> {
         Err(Place::Key(&Place::Root, "bucket").fault(message).into())
     }
 
+    /// The bucket as a write of this kind normalizes it by the class: without defaults for an update.
     fn normalized(
         &self,
         class: &Class,
@@ -122,6 +125,7 @@ impl<T: Storage> Store<T> {
         Err(unique_violation(&key.class.constraints[key.constraint], &row.pk).into())
     }
 
+    /// Creates the record from `bucket`, and edits it. Returns its pk, its time, and the values of the edits.
     fn create_by_key(
         &mut self,
         key: &Key,

@@ -162,7 +162,7 @@ impl<T: Storage> Store<T> {
     /// Deletes records.
     ///
     /// # Errors
-    /// `record-not-found`, `record-deleted`, unless the request has `if_exists`; `conflict`, if the record
+    /// `record_not_found`, `record_deleted`, unless the request has `if_exists`; `conflict`, if the record
     /// has changed since `if_updated_at`; those of [`delete_record`](Self::delete_record).
     pub(super) fn delete(&mut self, delete: DeleteRequest) -> Result<Results> {
         let DeleteRequest { target, if_exists } = delete;
@@ -279,7 +279,7 @@ impl<T: Storage> Store<T> {
     /// The row id and the row of an active record.
     ///
     /// # Errors
-    /// `record-not-found`, or `record-deleted` for a tombstone.
+    /// `record_not_found`, or `record_deleted` for a tombstone.
     pub(super) fn find_active(&self, pk: &str) -> Result<(RowId, Row)> {
         match self.find(pk)? {
             None => Err(Error::new(ErrorId::RECORD_NOT_FOUND, "no record has this pk").with("pk", pk)),

@@ -16,8 +16,8 @@ impl MemoryTables {
             return Ok(conflicts);
         }
         self.needs_save |= changes_a_worldlet(write);
-        // Versions are removed before rows change: an undo makes a version the row again, with the same
-        // instance pk. To remove the version afterwards would remove what `by_instance` says of the row.
+        // Versions are removed before rows change. An undo makes a version the row again, with the same
+        // instance pk. Removing the version afterwards would remove the entry of the row from `by_instance`.
         write.versions.iter().for_each(|change| self.remove_version(change));
         write.rows.iter().try_for_each(|change| self.change_row(change))?;
         write.versions.iter().try_for_each(|change| self.insert_version(change))?;

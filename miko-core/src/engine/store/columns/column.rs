@@ -22,8 +22,8 @@ pub(crate) struct Column {
 
 #[derive(Debug)]
 pub(crate) enum Values {
-    /// Distinct values, each once, and the index of its value for each record. Values that no record has any
-    /// longer remain, until they are so many that the column becomes a plain one.
+    /// Distinct values, each once, and for each record the index of its value. Values that no record has any
+    /// longer remain. If they become too many, the column becomes a plain one.
     Coded(Dictionary),
     /// A value for each record: most of them are distinct.
     Plain(Vec<PathValue>),

@@ -8,9 +8,9 @@ use crate::query::{PathTest, PathValue, SelectRequest, SortBy, SortKey, compare_
 use crate::storage::ids::RowId;
 use crate::storage::plan::{Plan, Predicate};
 
-/// The rows that a plan finds, in its order and within its limit. The columns of all its paths are there.
-/// `candidates` are the positions of the records of its index, if it has one. `None` if it finds more than
-/// `max_found` rows.
+/// The rows that a plan finds, in its order and within its limit. The table must have columns of all its
+/// paths. `candidates` are the positions of the records of its index, if it has one. `None` if the plan finds
+/// more than `max_found` rows.
 pub(crate) fn scan(
     table: &Table,
     plan: &Plan<'_>,
@@ -35,19 +35,22 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Each distinct value is asked if there are so many records for it. Else only those are that records have
-/// which pass the other tests.
+/// A predicate is evaluated for each distinct value beforehand if there are at least this many candidates per
+/// distinct value. Otherwise it is evaluated per record, and only for records that pass the predicates
+/// before.
 const RECORDS_PER_VALUE: usize = 4;
 
 /// A predicate, bound to the columns of a table.
 enum Test<'t> {
-    /// Whether the predicate holds, for each code.
+    /// A predicate that was evaluated for each distinct value.
     Coded {
+        /// The code of the value of each record.
         codes: &'t [u32],
+        /// Whether the predicate holds, by code.
         holds: Vec<bool>,
     },
-    /// A predicate that is asked for each record: of a column without a dictionary, or with a dictionary of
-    /// more values than there may be records to ask for.
+    /// A predicate that is evaluated per record: its column has no dictionary, or one that is too large for
+    /// the number of candidates.
     PerRecord {
         column: &'t Column,
         path: &'t PathTest,
@@ -58,7 +61,8 @@ enum Test<'t> {
 }
 
 impl<'t> Test<'t> {
-    /// Binds a predicate. `None` if it is not one of columns, or a column is missing.
+    /// Binds a predicate. `None` if it is not about paths, or a column is missing. `candidates` is the number
+    /// of records that it may be evaluated for.
     fn of(predicate: &Predicate<'t>, table: &'t Table, candidates: usize) -> Option<Self> {
         let all = |parts: &[Predicate<'t>]| {
             parts.iter().map(|part| Self::of(part, table, candidates)).collect::<Option<Vec<_>>>()
@@ -83,7 +87,7 @@ impl<'t> Test<'t> {
         }
     }
 
-    /// The part of the distinct values for which the predicate holds, if it was asked for each.
+    /// The fraction of the distinct values for which the predicate holds, if it was evaluated for each.
     fn selectivity(&self) -> Option<f64> {
         match self {
             Self::Coded { holds, .. } => {
@@ -119,7 +123,7 @@ const CHUNK: usize = 64;
 /// creation.
 fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     let len = table.rows().len();
-    // A select that may end early asks few records.
+    // A select that ends at its limit examines few records.
     let max = max_matches(plan.select);
     let mut tests = tests(table, plan, if max == usize::MAX { len } else { max })?;
     let most_selective = (0..tests.len())
@@ -128,7 +132,7 @@ fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     let first = most_selective.map(|(index, _)| tests.swap_remove(index));
     let is_match =
         |position: &u32| tests.iter().all(|test| test.holds(*position)) && table.is_present(*position);
-    // The first test discards most records. It is a loop of its own, over codes.
+    // The most selective test comes first, in a loop of its own over the codes.
     Some(match &first {
         Some(Test::Coded { codes, holds }) => match single_match(holds) {
             Some(code) => positions_of(codes, code).filter(is_match).take(max).collect(),
@@ -141,7 +145,7 @@ fn filter_all(table: &Table, plan: &Plan<'_>) -> Option<Vec<u32>> {
     })
 }
 
-/// The one code that holds, if it is one.
+/// The code for which the predicate holds, if it is the only one.
 fn single_match(holds: &[bool]) -> Option<u32> {
     let mut held = (0..).zip(holds).filter(|(_, holds)| **holds).map(|(code, _)| code);
     held.next().filter(|_| held.next().is_none())
@@ -157,7 +161,7 @@ fn positions_of(codes: &[u32], code: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// Those of some positions for which the predicates hold.
+/// Those of `candidates` for which the predicates hold; up to the limit, if the order is that of creation.
 fn filter_some(table: &Table, plan: &Plan<'_>, candidates: &[u32]) -> Option<Vec<u32>> {
     let tests = tests(table, plan, candidates.len())?;
     let is_match =
@@ -165,6 +169,7 @@ fn filter_some(table: &Table, plan: &Plan<'_>, candidates: &[u32]) -> Option<Vec
     Some(candidates.iter().copied().filter(is_match).take(max_matches(plan.select)).collect())
 }
 
+/// The predicates of a plan, bound to the columns of a table.
 fn tests<'t>(table: &'t Table, plan: &Plan<'t>, candidates: usize) -> Option<Vec<Test<'t>>> {
     plan.filter.iter().map(|predicate| Test::of(predicate, table, candidates)).collect()
 }

@@ -38,24 +38,24 @@ pub(crate) struct Table {
     rows: Vec<RowId>,
     /// For each row, whether it is a record of the class now.
     is_present: Vec<bool>,
-    /// How many are not.
+    /// The number of rows that are not.
     removed: usize,
-    /// The one that was used last is last.
+    /// In order of use: the column that was used last is last.
     columns: Vec<(Path, Column)>,
     /// Rows that were written since they were read. A row may be here twice.
     stale: Vec<RowId>,
     /// The positions of the records that indexes have for single values.
     lookups: HashMap<LookupKey, Vec<u32>, RandomState>,
-    /// The bytes of these.
+    /// The approximate size of `lookups` in bytes.
     lookups_size: usize,
-    /// The number of records that selects need not have examined.
+    /// The number of records that selects would have examined without the columns.
     saved: u64,
 }
 
 /// A value of an index.
 type LookupKey = (ConstraintId, String);
 
-/// The bucket of a row, if it is a record of the class.
+/// Reads the bucket of a row; `None` if it is no record of the class.
 pub(crate) type ReadRow<'r> = &'r mut dyn FnMut(RowId) -> Result<Option<String>>;
 
 impl Table {
@@ -86,7 +86,7 @@ impl Table {
         self.columns.iter().map(|(path, _)| path)
     }
 
-    /// The number of records that selects need not have examined.
+    /// The number of records that selects would have examined without the columns.
     pub(crate) fn saved(&self) -> u64 {
         self.saved
     }
@@ -111,14 +111,15 @@ impl Table {
         }
     }
 
-    /// Notes that a select has used columns, which has saved to examine so many records.
+    /// Notes that a select has used the columns of `paths`. Without them it would have examined `saved`
+    /// records.
     pub(crate) fn use_for(&mut self, paths: &[Path], saved: u64) {
         self.saved = self.saved.saturating_add(saved);
         // Stable: those that were used move behind the others.
         self.columns.sort_by_key(|(path, _)| paths.contains(path));
     }
 
-    /// Drops columns that were not used lately, so that there is room for `count` more, but none of `needed`.
+    /// Makes room for `count` more columns: drops those that were used least recently, but none of `needed`.
     pub(crate) fn make_room(&mut self, count: usize, needed: &[Path]) {
         let mut surplus = (self.columns.len() + count).saturating_sub(MAX_COLUMNS);
         self.columns.retain(|(path, _)| {
@@ -178,6 +179,7 @@ impl Table {
         }
         self.stale.sort_unstable();
         self.stale.dedup();
+        // Half the limit, so that the sort is not repeated at each of the next writes.
         self.stale.len() <= limit / 2
     }
 

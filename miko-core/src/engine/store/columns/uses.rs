@@ -1,4 +1,5 @@
-//! How much selects have examined for want of columns: whether a column is worth building.
+//! Decides whether a column is worth building, by the number of records that selects have examined without
+//! it.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -14,10 +15,12 @@ pub(crate) type Scope = Option<String>;
 /// The steps down from the bucket.
 pub(crate) type Path = Vec<PathStep>;
 
-/// A column is built when so many scans of all records have been made without it, that one included.
+/// A column is built by the select with which its path has been scanned this many times. A scan examines all
+/// records.
 const MIN_SCANS: u64 = 2;
 
-/// What a select examines that reads a few records: those of a value of an index, or up to a limit.
+/// The assumed number of records that a select examines if it reads those of a value of an index, or up to a
+/// limit.
 const FEW_RECORDS: u64 = 256;
 
 /// After each build that was not worth it, the next needs twice as many scans, up to 2 to this power.
@@ -38,7 +41,7 @@ pub(crate) enum Effort {
 }
 
 impl Effort {
-    /// In records, of a database with these.
+    /// The number of records, in a database whose last row is `last_row`.
     pub(crate) fn records(self, last_row: RowId) -> u64 {
         let all = last_row.0.unsigned_abs();
         match self {
@@ -88,7 +91,8 @@ impl PathUses {
         }
     }
 
-    /// Counts from zero again after columns were dropped that have saved to examine so many records.
+    /// Counts from zero again, after columns were dropped. Without them selects would have examined `saved`
+    /// records.
     pub(crate) fn restart<'p>(
         &mut self,
         scope: &Scope,
@@ -104,7 +108,7 @@ impl PathUses {
         }
     }
 
-    /// Makes the next try late: the columns are too large.
+    /// Postpones the next build as far as possible: the columns are too large.
     pub(crate) fn give_up(&mut self, scope: &Scope, paths: &[Path]) {
         for path in paths {
             *self.entry(scope, path) = PathUse { examined: 0, failures: MAX_FAILURES };
