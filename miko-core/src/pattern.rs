@@ -22,10 +22,10 @@ pub(crate) const MAX_SIZE: u64 = 64 << 20;
 /// definition.
 pub(crate) const MAX_TOTAL: u64 = 2 * MAX_SIZE;
 
-/// The minimal size that each byte of a pattern's text counts for. It bounds the time of parsing.
+/// The minimal size in bytes that each byte of a pattern's text counts for. It bounds the time of parsing.
 const SIZE_PER_BYTE: u64 = 2 << 10;
 
-/// The total size of the patterns in the cache of a thread.
+/// The total estimated size of the patterns in the cache of a thread, in bytes.
 const CACHED_SIZE: u64 = 2 * MAX_TOTAL;
 
 /// The expected number of patterns in the cache of a thread.
@@ -38,6 +38,7 @@ pub(crate) struct Pattern(Arc<SharedPattern>);
 #[derive(Debug)]
 struct SharedPattern {
     text: String,
+    /// The estimated size of the compiled program, in bytes.
     size: u64,
     compiled: OnceLock<Result<Regex, regex::Error>>,
 }
@@ -138,6 +139,7 @@ impl fmt::Display for Pattern {
 /// The patterns read so far in a request or a definition. Equal patterns count once.
 #[derive(Debug, Default)]
 pub(crate) struct PatternBudget {
+    /// The total estimated size in bytes, of refused patterns that of their texts.
     total: u64,
     read: HashMap<String, Pattern>,
 }
@@ -150,6 +152,7 @@ impl PatternBudget {
             return Ok(pattern.clone());
         }
         let text_size = SIZE_PER_BYTE.saturating_mul(text.len() as u64);
+        // A text that is too large alone is left to `Pattern::new`, whose fault says so.
         if text_size <= MAX_SIZE && self.total.saturating_add(text_size) > MAX_TOTAL {
             return Err(PatternFault::TooLargeTogether);
         }

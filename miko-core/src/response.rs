@@ -179,6 +179,7 @@ impl Serialize for ResponseEnvelope<'_> {
     }
 }
 
+/// The JSON form of a response to a request that succeeded.
 struct ResponseJson<'a>(&'a Response);
 
 impl Serialize for ResponseJson<'_> {
@@ -266,6 +267,7 @@ impl ResponseParts {
         }
         let text = self.results.as_deref().map_or("null", RawValue::get);
         let results = if text.starts_with('[') {
+            // A version has an `instance_pk`, which a record lacks.
             match serde_json::from_str(text) {
                 Ok(versions) if text != "[]" => Results::Versions(versions),
                 _ => Results::Records(serde_json::from_str(text)?),
@@ -312,12 +314,14 @@ impl WriteResultParts {
     }
 }
 
+/// The binary form of a response, to be sent.
 #[derive(Serialize)]
 struct ResponseWireRef<'a> {
     results: &'a Results,
     warnings: &'a [Warning],
 }
 
+/// The binary form of a response, as it was received.
 #[derive(Deserialize)]
 struct ResponseWire {
     results: Results,
@@ -346,14 +350,14 @@ impl<'de> Deserialize<'de> for Response {
     }
 }
 
-/// The number of pks of changed records in the answer to a write with `where`.
+/// The maximal number of pks of changed records in the answer to a write with `where`.
 pub const MAX_CHANGED_PKS: usize = 1_000;
 
 /// The maximal number of requests in one [`batch`](crate::Mikobase::batch). A larger batch is refused with
 /// `request-too-large` before any of its requests is parsed.
 pub const MAX_BATCH_REQUESTS: usize = 100_000;
 
-/// Refuses a batch of more requests.
+/// Refuses a batch of more than [`MAX_BATCH_REQUESTS`] requests.
 pub(crate) fn check_batch_size(found: usize) -> Result<()> {
     if found <= MAX_BATCH_REQUESTS {
         return Ok(());

@@ -251,7 +251,9 @@ struct WorldletVisitor<'r> {
     faults: &'r mut WorldletFaults,
     /// The error of the sink that ended the reading. It is kept here because a serde error cannot carry it.
     failure: &'r mut Option<Error>,
+    /// The value of `format`.
     format: Option<Value>,
+    /// The value of `format_version`.
     version: Option<Value>,
     /// `properties.temporal`.
     temporal: Option<bool>,

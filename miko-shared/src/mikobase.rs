@@ -88,6 +88,7 @@ struct MikobaseOptions {
     backend: Backend,
     initial: Vec<Initial>,
     returning: Returning,
+    /// Taken by the next share.
     setup: RefCell<Option<Setup>>,
 }
 

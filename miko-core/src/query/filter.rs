@@ -38,6 +38,7 @@ const PLACEHOLDERS: &str = "placeholders";
 /// Parses filters and other parts that may contain placeholders.
 #[derive(Debug)]
 pub(super) struct FilterReader<'f> {
+    /// Receives the faults that are reported at once.
     pub(super) faults: &'f mut Faults,
     /// All deferred errors: evaluation raises one only if it reaches the faulty part.
     pub(super) deferred: FaultList,

@@ -103,6 +103,7 @@ impl MemoryTables {
         }
     }
 
+    /// All tables: they are committed and rolled back together.
     fn undo_logs(&mut self) -> [&mut dyn UndoLog; 15] {
         [
             &mut self.record,
@@ -150,6 +151,7 @@ impl MemoryTables {
         }
     }
 
+    /// The rows that an index has for the values of a lookup.
     fn rows_of_index(&self, lookup: &IndexLookup) -> BTreeSet<RowId> {
         let mut found = BTreeSet::new();
         for value in &lookup.keys {

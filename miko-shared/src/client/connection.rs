@@ -65,7 +65,8 @@ struct Unsent {
     bytes: Vec<u8>,
     /// The index of the first byte that was not sent.
     start: usize,
-    /// How many bytes went through this buffer before `bytes[0]`. Positions in it count from the first ever.
+    /// How many bytes went through this buffer before `bytes[0]`. A position is the number of all bytes
+    /// before it.
     before: u64,
 }
 

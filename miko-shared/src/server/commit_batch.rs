@@ -427,11 +427,7 @@ mod tests {
         // The second and the third one are left at the second gate within the group that fails.
         fails_at(Some(0));
         assert_eq!(called_as_group(&lists, &mut callers[2..], "both"), [false; 3]);
-        assert_eq!(
-            state(),
-            (attempts + 6, written, 0),
-            "who waited at the second gate does not wait any more"
-        );
+        assert_eq!(state(), (attempts + 6, written, 0), "the calls at the second gate have left it");
         assert!(lists.0.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
         assert!(lists.1.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
         // Each was answered once.

@@ -127,7 +127,7 @@ impl<T: Storage> Store<T> {
             periods.sort_unstable();
             for pair in periods.windows(2) {
                 let [one, other] = pair else { continue };
-
+                // `claim_name` reports two current definitions.
                 let both_are_current = one.until.is_none() && other.until.is_none();
                 if !both_are_current && one.until.is_none_or(|until| until > other.from) {
                     let message = format!("`{name}` has two definitions at the same time");

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use crate::query::PathStep;
 use crate::storage::ids::RowId;
 
-/// The records of a table: those of a class and its subclasses, or all.
+/// Which records a table has: those of this class and its subclasses, or all for `None`.
 pub(crate) type Scope = Option<String>;
 
 /// The steps down from the bucket.
@@ -51,7 +51,8 @@ impl Effort {
     }
 }
 
-/// The uses of paths. Paths are known by their hashes: a collision makes a column be built too early.
+/// How much the paths of each scope were used. The key is a hash of both. A collision only makes a column be
+/// built too early.
 #[derive(Debug, Default)]
 pub(crate) struct PathUses {
     uses: HashMap<u64, PathUse>,
