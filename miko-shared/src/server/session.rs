@@ -25,7 +25,7 @@ use crate::wire::envelope::enclose_response;
 use crate::wire::frame::HEADER_SIZE;
 use crate::wire::{extension, message};
 
-/// After this time the items of one connection give other connections their turn.
+/// For how long one connection may append items before other connections have their turn.
 const MAX_PUMP_TIME: Duration = Duration::from_millis(1);
 
 /// The objects, streams and later answers of a connection, and its calls that wait at a gate.
