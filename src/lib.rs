@@ -22,14 +22,16 @@ pub use miko_core::import_rpc::ImportAsync;
 #[cfg(feature = "store")]
 pub use miko_core::mikobase_rpc::{MikobaseAsync, MikobaseAsyncClient, MikobaseClient};
 #[cfg(feature = "store")]
+pub use miko_core::transaction_rpc::TransactionAsync;
+#[cfg(feature = "store")]
 pub use miko_core::upload_rpc::UploadAsync;
 #[cfg(feature = "store")]
 pub use miko_core::{
     Answers, AsOf, Bucket, Check, Delta, Edit, Edited, Engine, Explanation, FileInfo, FileReader, HotRecord,
-    Import, Imported, LocalEngine, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, MAX_EDITS, MAX_PIECE_SIZE, Merged,
-    Mikobase, MikobaseExt, Properties, Query, Record, Records, Response, ResponseEnvelope, Results, Schema,
-    SchemaChanges, SqliteEngine, Timestamp, Upload, Validation, Version, WorldletEngine, backend, json, q0,
-    uns,
+    Import, Imported, LocalEngine, MAX_ATTEMPTS, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, MAX_EDITS,
+    MAX_PIECE_SIZE, Merged, Mikobase, MikobaseExt, Properties, Query, Record, Records, Response,
+    ResponseEnvelope, Results, Schema, SchemaChanges, SqliteEngine, Timestamp, Transaction,
+    TransactionLimits, Upload, Validation, Version, WorldletEngine, backend, json, q0, uns,
 };
 pub use miko_macros::mikobase_interface;
 #[cfg(feature = "share")]
@@ -65,7 +67,7 @@ pub mod prelude {
     #[cfg(feature = "store")]
     pub use crate::{
         Mikobase, MikobaseAsync, MikobaseAsyncClient, MikobaseClient, MikobaseExt, Query, Record, Records,
-        Response, Returning,
+        Response, Returning, Transaction,
     };
 }
 

@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use miko_rpc::{GroupFailure, Result};
 
 use crate::mikobase::{Mikobase, Query};
+use crate::transaction_limits::TransactionLimits;
 use crate::worldlet::Imported;
 
 pub use crate::storage::explain::Explanation;
@@ -69,6 +70,11 @@ pub trait Engine: Mikobase {
     fn limit_memory(&self, bytes: usize) -> Result<()> {
         let _ = bytes;
         Ok(())
+    }
+
+    /// Sets the limits of transactions.
+    fn limit_transactions(&self, limits: TransactionLimits) {
+        let _ = limits;
     }
 
     /// Whether several calls should be committed together with [`run_group`](Self::run_group), as where a

@@ -13,6 +13,7 @@ use crate::mikobase::{Mikobase, Query, Transaction};
 use crate::q0::Step;
 use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
+use crate::transaction_block::TransactionBlock;
 use crate::transfer::{self, FileReader};
 use crate::worldlet::Imported;
 
@@ -227,7 +228,8 @@ pub trait MikobaseExt: Mikobase {
     /// `tx.commit()`. A block that ends without that is rolled back, whether it returns, fails or panics.
     ///
     /// `tx` is a Mikobase as well, so `tx.transaction(…)` nests: what the inner block has committed becomes a
-    /// part of the outer transaction. [`exit`](Transaction::exit) leaves all blocks.
+    /// part of the outer transaction. [`exit`](Transaction::exit) leaves all blocks. A write of this thread past
+    /// `tx` is refused, with `transaction-open`.
     ///
     /// ```
     /// use miko_core::{ErrorId, MikobaseExt, SqliteEngine, Transaction};
@@ -257,7 +259,7 @@ pub trait MikobaseExt: Mikobase {
     /// # Errors
     /// Those of the block; as [`begin`](Mikobase::begin).
     fn transaction<T>(&self, block: impl FnOnce(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
-        block(&self.begin()?)
+        block(&TransactionBlock::of(self.begin()?).transaction)
     }
 
     /// Runs a block in a transaction and commits it if the block succeeds. If it fails with an error that is
@@ -284,8 +286,8 @@ pub trait MikobaseExt: Mikobase {
     fn transact<T>(&self, mut block: impl FnMut(&Remote<dyn Transaction>) -> Result<T>) -> Result<T> {
         let mut attempts = 1;
         loop {
-            let tx = self.begin()?;
-            match block(&tx).and_then(|done| tx.commit().map(|()| done)) {
+            let TransactionBlock { transaction: tx, .. } = &TransactionBlock::of(self.begin()?);
+            match block(tx).and_then(|done| tx.commit().map(|()| done)) {
                 Err(error) if error.is_retryable() && attempts < MAX_ATTEMPTS => attempts += 1,
                 ended => return ended,
             }

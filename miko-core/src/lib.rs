@@ -27,6 +27,7 @@ mod schema;
 mod stack;
 mod storage;
 mod timestamp;
+mod transaction_block;
 mod transaction_limits;
 mod transfer;
 pub mod uns;

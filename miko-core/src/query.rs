@@ -10,6 +10,7 @@
 //! | finds the value at the end of a path in the text of a bucket | [`lookup`], [`value_ref`] |
 //! | that value, apart from its bucket | [`path_value`] |
 //! | validates a request without running it | [`validation`] |
+//! | what a request says of transactions | [`transaction`] |
 //! | evaluates a select record by record | [`evaluate`] |
 //!
 //! A [`Request`] is valid by construction, so engines do not validate it again. No module here knows SQL: the
@@ -29,6 +30,7 @@ mod select;
 mod sort;
 mod step;
 mod target;
+mod transaction;
 mod validation;
 mod value_ref;
 mod write;
@@ -52,6 +54,7 @@ pub(crate) use select::SelectRequest;
 pub(crate) use sort::{SortBy, SortKey, SortPath, compare_sort_keys};
 pub(crate) use step::{PathStep, path_text};
 pub(crate) use target::Target;
+pub(crate) use transaction::TransactionRequest;
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
 pub(crate) use write::{
@@ -77,11 +80,8 @@ pub(crate) enum Request {
     Delete(DeleteRequest),
 }
 
-/// The actions of Q0 that this version supports.
+/// The actions of Q0, without those on transactions.
 const ACTIONS: [&str; 7] = ["select", "create", "update", "patch", "edit", "upsert", "delete"];
-
-/// The actions of Q0 that this version does not support.
-const UNSUPPORTED_ACTIONS: [&str; 3] = ["transaction", "commit", "rollback"];
 
 /// Parses a query into a request and its warnings.
 ///
@@ -102,6 +102,17 @@ pub(crate) fn parse(query: Query) -> Result<(Request, Vec<Warning>)> {
 /// Whether a query may change something, before it is parsed.
 pub(crate) fn may_write(query: &Query) -> bool {
     query.get("action").is_none_or(|action| action != "select")
+}
+
+/// Takes what a query says of transactions out of it.
+///
+/// # Errors
+/// All faults of what it says. The query is to be dropped without recursion then.
+pub(crate) fn take_transaction(query: &mut Query) -> Result<Option<TransactionRequest>> {
+    let mut faults = Faults::default();
+    let request = TransactionRequest::take(query, &mut faults);
+    faults.into_parts().0.check()?;
+    Ok(request)
 }
 
 /// Reads values one by one. The first error is the last element: what comes after it is not read.
@@ -156,11 +167,14 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
 fn unknown_action(action: &Value) -> ErrorItem {
     let place = Place::Key(&Place::Root, "action");
     match action.as_str() {
-        Some(name) if UNSUPPORTED_ACTIONS.contains(&name) => {
-            let message = format!("the action `{name}` is not supported by this version yet");
+        Some(name) if transaction::ACTIONS.contains(&name) => {
+            let message = format!("`{name}` is a request of its own: it cannot be a part of a batch");
             place.with_pointer(ErrorItem::new(ErrorId::ACTION_NOT_SUPPORTED, message).with("found", name))
         }
-        Some(name) => place.wrong_value(&format!("one of {}", ACTIONS.join(", ")), name),
+        Some(name) => {
+            let known = [&ACTIONS[..], &transaction::ACTIONS].concat().join(", ");
+            place.wrong_value(&format!("one of {known}"), name)
+        }
         None => place.wrong_type("a string", action),
     }
 }

@@ -67,6 +67,11 @@ pub enum Results {
         /// The pks of the first [`MAX_CHANGED_PKS`] of them, in the order of the change.
         pks: Vec<String>,
     },
+    /// `transaction`, `commit`, `rollback`: the transaction that has begun or ended.
+    Transaction {
+        /// Its id, which belongs to the connection.
+        transaction: String,
+    },
     /// `delete`: the record, and whether it existed.
     Deleted {
         /// The requested pk.
@@ -135,6 +140,10 @@ impl Response {
             Results::Changed { .. } => Err(Error::new(
                 ErrorId::INVALID_REQUEST,
                 "the response to a write with `where` is about many records",
+            )),
+            Results::Transaction { .. } => Err(Error::new(
+                ErrorId::INVALID_REQUEST,
+                "the response to `transaction`, `commit` or `rollback` is about no record",
             )),
             Results::Records(_) | Results::Versions(_) => Err(Error::new(
                 ErrorId::INVALID_REQUEST,
@@ -211,6 +220,9 @@ impl Serialize for ResponseJson<'_> {
                 pk: &'a str,
                 deleted: bool,
             },
+            Transaction {
+                transaction: &'a str,
+            },
         }
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("success", &true)?;
@@ -235,6 +247,9 @@ impl Serialize for ResponseJson<'_> {
             }
             Results::Changed { count, pks } => {
                 map.serialize_entry("results", &WriteResult::Changed { count: *count, pks })?;
+            }
+            Results::Transaction { transaction } => {
+                map.serialize_entry("results", &WriteResult::Transaction { transaction })?;
             }
             Results::Deleted { pk, deleted } => {
                 map.serialize_entry("results", &WriteResult::Deleted { pk, deleted: *deleted })?;
@@ -291,6 +306,7 @@ struct WriteResultParts {
     count: Option<u64>,
     #[serde(default)]
     pks: Vec<String>,
+    transaction: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -298,6 +314,9 @@ struct Values(#[serde(deserialize_with = "json::reader::values")] Vec<Value>);
 
 impl WriteResultParts {
     fn into_results(self) -> serde_json::Result<Results> {
+        if let Some(transaction) = self.transaction {
+            return Ok(Results::Transaction { transaction });
+        }
         let Some(pk) = self.pk else {
             let count = self.count.ok_or_else(|| serde::de::Error::missing_field("pk"))?;
             return Ok(Results::Changed { count, pks: self.pks });

@@ -1,11 +1,13 @@
 //! The blocking proxy of an interface.
 
 use std::marker::PhantomData;
+use std::path::Path;
 
 use miko_surface::Method;
 
 use crate::arguments::SentArguments;
 use crate::bounds::Wire;
+use crate::call_refusal;
 use crate::codec::{Encoded, Encoder, Message};
 use crate::fallible::{Fallible, discard_of};
 use crate::transport::{OutgoingCall, Transport};
@@ -32,7 +34,16 @@ where
     R: Fallible<Value: Wire, Error: Wire>,
 {
     let request = Request { method, arguments };
-    R::call(&*client.transport, &OutgoingCall { method, request: &request, discard: discard_of::<R>() })
+    let call = OutgoingCall { method, request: &request, discard: discard_of::<R>() };
+    match call_refusal::check(&*client.transport, &call) {
+        Ok(()) => R::call(&*client.transport, &call),
+        Err(refused) => R::failed(refused),
+    }
+}
+
+/// The socket of the server of a proxy.
+pub(crate) fn server<I: ?Sized>(client: &Client<I>) -> Option<&Path> {
+    client.transport.server()
 }
 
 /// The method and the arguments of a call.

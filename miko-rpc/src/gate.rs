@@ -1,6 +1,5 @@
-//! Waiting inside an ordinary method.
+//! Gates, at which the methods of an interface wait for their turn.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -42,22 +41,13 @@ pub enum GateMode {
 
 /// The right to be inside a gate, until it is dropped. An object may keep it beyond the call.
 #[must_use = "the gate is left when the pass is dropped"]
-pub struct Pass(Arc<Ticket>);
+pub struct Pass(pub(crate) Arc<Ticket>);
 
 /// A call that waits for its turn at a gate.
-pub struct ParkedCall(Arc<Ticket>);
-
-/// What a call on a server has entered, and what it waits for.
-#[derive(Default)]
-pub struct CallGates {
-    /// What it has entered. The server drops them when the call has ended.
-    pub passes: Vec<Pass>,
-    /// The gate that it waits for. The server then discards its result, and makes the call again later.
-    pub parked: Option<ParkedCall>,
-}
+pub struct ParkedCall(pub(crate) Arc<Ticket>);
 
 /// A place in the queue of a gate or inside of it, which is given up when it is dropped.
-struct Ticket {
+pub(crate) struct Ticket {
     queue: Arc<Queue>,
     place: Arc<Place>,
     until: Instant,
@@ -95,46 +85,6 @@ struct State {
     waiting: VecDeque<Arc<Place>>,
 }
 
-/// The call that this thread serves.
-struct ServedCall {
-    deadline: Option<Instant>,
-    gates: CallGates,
-}
-
-thread_local! {
-    static CALL: RefCell<Option<ServedCall>> = const { RefCell::new(None) };
-}
-
-/// Runs a call on a server, in which gates park instead of waiting. `passes` are those of an earlier attempt,
-/// and of the gate that it waited for.
-///
-/// Returns what the call has returned, and its gates.
-pub fn serve_call<R>(
-    deadline: Option<Instant>,
-    passes: Vec<Pass>,
-    run: impl FnOnce() -> R,
-) -> (R, CallGates) {
-    /// Puts the outer call back, also after a panic.
-    struct Restore(Option<ServedCall>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let served = CALL.replace(self.0.take());
-            drop(served);
-        }
-    }
-    let call = ServedCall { deadline, gates: CallGates { passes, parked: None } };
-    let restore = Restore(CALL.replace(Some(call)));
-    let returned = run();
-    let served = CALL.take();
-    drop(restore);
-    (returned, served.map(|call| call.gates).unwrap_or_default())
-}
-
-/// Whether this thread runs a call of [`serve_call`], in which gates park instead of waiting.
-pub fn serves_a_call() -> bool {
-    CALL.with_borrow(Option::is_some)
-}
-
 impl Gate {
     /// A gate that no caller has entered.
     pub fn new() -> Self {
@@ -153,52 +103,8 @@ impl Gate {
         state.waiting.is_empty() && state.has_room(GateMode::Shared)
     }
 
-    /// Enters the gate. Waits at most for `limit`, and not beyond the deadline of the call.
-    ///
-    /// # Errors
-    /// `lock-timeout`, if its turn did not come in time; `parked` inside a call on a server, which is then
-    /// made again; `internal`, if the call is inside the gate as [`GateMode::Shared`] and wants to be alone.
-    pub fn enter(&self, mode: GateMode, limit: Duration) -> Result<Pass> {
-        let in_call =
-            CALL.with_borrow_mut(|call| call.as_mut().map(|call| self.enter_in_call(mode, limit, call)));
-        in_call.unwrap_or_else(|| {
-            let ticket = self.queue_up(mode, Instant::now().checked_add(limit));
-            ticket.wait()?;
-            Ok(Pass(ticket))
-        })
-    }
-
-    fn enter_in_call(&self, mode: GateMode, limit: Duration, call: &mut ServedCall) -> Result<Pass> {
-        let is_here = |pass: &&Pass| Arc::ptr_eq(&pass.0.queue, &self.0);
-        let ticket = match call.gates.passes.iter().find(is_here) {
-            Some(pass) => Arc::clone(&pass.0),
-            None => {
-                let until = Instant::now().checked_add(limit);
-                self.queue_up(mode, [until, call.deadline].into_iter().flatten().min())
-            }
-        };
-        match ticket.place.status() {
-            Status::Inside if mode == GateMode::Exclusive && ticket.place.mode == GateMode::Shared => {
-                let message = "the call is inside the gate together with others, and wants to be alone: \
-                               enter it as `Exclusive` at first";
-                Err(Error::new(ErrorId::INTERNAL, message))
-            }
-            Status::Inside => {
-                if !call.gates.passes.iter().any(|pass| is_here(&pass)) {
-                    call.gates.passes.push(Pass(Arc::clone(&ticket)));
-                }
-                Ok(Pass(ticket))
-            }
-            Status::TimedOut => Err(not_in_time()),
-            Status::Waits => {
-                call.gates.parked = Some(ParkedCall(ticket));
-                Err(Error::new(ErrorId::PARKED, "the call is made again when it is its turn"))
-            }
-        }
-    }
-
     /// Enters, if there is room and no caller waits; else takes the last place in the queue.
-    fn queue_up(&self, mode: GateMode, until: Option<Instant>) -> Arc<Ticket> {
+    pub(crate) fn queue_up(&self, mode: GateMode, until: Option<Instant>) -> Arc<Ticket> {
         let mut state = self.0.lock();
         let enters = state.waiting.is_empty() && state.has_room(mode);
         let turn = if enters { Turn::IsInside } else { Turn::Waits(None) };
@@ -256,8 +162,22 @@ impl ParkedCall {
 }
 
 impl Ticket {
+    /// Whether it is a place in the queue of this gate, or inside of it.
+    pub(crate) fn is_at(&self, gate: &Gate) -> bool {
+        Arc::ptr_eq(&self.queue, &gate.0)
+    }
+
+    /// How it enters the gate.
+    pub(crate) fn mode(&self) -> GateMode {
+        self.place.mode
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.place.status()
+    }
+
     /// Sleeps until the turn has come.
-    fn wait(&self) -> Result<()> {
+    pub(crate) fn wait(&self) -> Result<()> {
         loop {
             match self.place.status() {
                 Status::Inside => return Ok(()),
@@ -317,7 +237,8 @@ fn wake_all(wakers: Vec<Waker>) {
     wakers.into_iter().for_each(Waker::wake);
 }
 
-enum Status {
+/// Where a place is.
+pub(crate) enum Status {
     Waits,
     Inside,
     TimedOut,
@@ -384,7 +305,7 @@ impl State {
     }
 }
 
-fn not_in_time() -> Error {
+pub(crate) fn not_in_time() -> Error {
     Error::new(ErrorId::LOCK_TIMEOUT, "others were inside the gate, or before this call, for too long")
 }
 
@@ -410,6 +331,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::served_call::{CallGates, serve_call};
 
     const LONG: Duration = Duration::from_secs(3600);
 
@@ -440,9 +362,13 @@ mod tests {
         if alone { GateMode::Exclusive } else { GateMode::Shared }
     }
 
+    fn entered(passes: Vec<Pass>) -> CallGates {
+        CallGates { passes, ..CallGates::default() }
+    }
+
     /// One attempt of a call that enters `gate`.
     fn attempt(gate: &Gate, mode: GateMode, passes: Vec<Pass>) -> (Result<()>, CallGates) {
-        serve_call(None, passes, || gate.enter(mode, LONG).map(drop))
+        serve_call(None, entered(passes), || gate.enter(mode, LONG).map(drop))
     }
 
     fn begin(gate: &Gate, mode: GateMode) -> Caller {
@@ -544,8 +470,9 @@ mod tests {
                 while call.poll(&Context::from_waker(&waker)).is_pending() {
                     thread::park();
                 }
-                let (entered, _gates) =
-                    serve_call(None, vec![call.into_pass()], || gate.enter(GateMode::Exclusive, LONG));
+                let (entered, _gates) = serve_call(None, entered(vec![call.into_pass()]), || {
+                    gate.enter(GateMode::Exclusive, LONG)
+                });
                 let _pass = entered.unwrap();
                 enter(number);
             }
@@ -565,13 +492,13 @@ mod tests {
     #[test]
     fn a_call_that_shares_cannot_be_alone_and_one_that_is_alone_may_share() {
         let gate = Gate::new();
-        let (results, _gates) = serve_call(None, Vec::new(), || {
+        let (results, _gates) = serve_call(None, CallGates::default(), || {
             [GateMode::Shared, GateMode::Shared, GateMode::Exclusive].map(|mode| gate.enter(mode, LONG).err())
         });
         let [None, None, Some(error)] = results else { panic!("{results:?}") };
         assert!(error.is(ErrorId::INTERNAL), "{error}");
         drop(_gates);
-        let (results, _gates) = serve_call(None, Vec::new(), || {
+        let (results, _gates) = serve_call(None, CallGates::default(), || {
             [GateMode::Exclusive, GateMode::Shared].map(|mode| gate.enter(mode, LONG).is_ok())
         });
         assert_eq!(results, [true, true]);
@@ -580,7 +507,8 @@ mod tests {
     #[test]
     fn a_pass_that_is_kept_outlives_its_call() {
         let gate = Gate::new();
-        let (kept, gates) = serve_call(None, Vec::new(), || gate.enter(GateMode::Exclusive, LONG).unwrap());
+        let (kept, gates) =
+            serve_call(None, CallGates::default(), || gate.enter(GateMode::Exclusive, LONG).unwrap());
         drop(gates);
         assert!(gate.enter(GateMode::Shared, Duration::ZERO).unwrap_err().is(ErrorId::LOCK_TIMEOUT));
         drop(kept);

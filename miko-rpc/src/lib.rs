@@ -27,6 +27,8 @@ mod bytes;
 #[cfg(feature = "interface")]
 mod call;
 #[cfg(feature = "interface")]
+mod call_refusal;
+#[cfg(feature = "interface")]
 mod client;
 #[cfg(feature = "interface")]
 pub mod codec;
@@ -65,6 +67,8 @@ mod remote;
 mod result;
 #[cfg(feature = "schema")]
 mod schema;
+#[cfg(feature = "interface")]
+mod served_call;
 #[cfg(feature = "tarpc")]
 mod server;
 #[cfg(feature = "interface")]
@@ -86,11 +90,12 @@ pub use {
     async_client::{AsyncClient, PendingCall, call_async},
     bounds::Wire,
     call::{AnswerScope, Call, LaterAnswer, Served, unreadable},
+    call_refusal::CheckedCalls,
     client::{Client, call},
     dispatch::DispatchError,
     error::ERROR_MEANINGS,
     fallible::{Fallible, Outcome},
-    gate::{CallGates, Gate, GateMode, ParkedCall, Pass, serve_call, serves_a_call},
+    gate::{Gate, GateMode, ParkedCall, Pass},
     guard::{guard, panic_message},
     handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent},
     interface::{Interface, IsInterface, ObjectInterface},
@@ -103,6 +108,7 @@ pub use {
     miko_surface::{Change, Difference, ErrorMeaning, Method, Param, Schemas, Surface},
     proxy::{AsyncProxy, Proxy},
     remote::Remote,
+    served_call::{CallGates, ConnectionLocals, connection_local, serve_call, serves_a_call},
     stream::{Hub, Overflow, Sink, Stream},
     transport::{Discard, OutgoingCall, PendingAnswer, Transport},
     travel::{bounded, bounded_ref},

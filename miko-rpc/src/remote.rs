@@ -4,12 +4,13 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use miko_surface::Surface;
+use miko_surface::{Method, Surface};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::async_client::{self, AsyncClient};
 use crate::call::{Call, Served};
+use crate::call_refusal::CheckedCalls;
 use crate::client::{self, Client};
 use crate::error::Result;
 use crate::handles::{self, Carried, Kind, ServedObject};
@@ -42,6 +43,19 @@ impl<I: ?Sized> Remote<I> {
     /// An object of this process.
     pub fn local(object: Box<I>) -> Self {
         Self(Place::Local(object.into()))
+    }
+
+    /// Until the result is dropped, the blocking calls of this thread to the server in which the object lives
+    /// are checked by `check`, which gets the method and its encoded arguments and may refuse the call. Calls
+    /// on objects are not checked, and none are if the object is one of this process.
+    ///
+    /// A thread that holds an object may so refuse its own calls that would wait for the end of the object.
+    pub fn check_calls_beside(remote: &Self, check: fn(&Method, &[u8]) -> Result<()>) -> CheckedCalls {
+        let server = match &remote.0 {
+            Place::Local(_) => None,
+            Place::Elsewhere { proxy, .. } => client::server(proxy),
+        };
+        CheckedCalls::to(server, check)
     }
 
     /// The async proxy of the object; `None` for an object of this process, and for one that came from a

@@ -1,5 +1,6 @@
 //! What carries the calls of a blocking proxy.
 
+use std::path::Path;
 use std::time::Instant;
 
 use miko_surface::Method;
@@ -29,6 +30,16 @@ pub trait Transport: Send + Sync {
             Ok(())
         })?;
         Ok(Box::new(Arrived(answer)))
+    }
+
+    /// The socket of the server, if there is one.
+    fn server(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Whether it carries calls on an object of a connection.
+    fn is_to_object(&self) -> bool {
+        false
     }
 }
 

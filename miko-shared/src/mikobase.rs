@@ -7,10 +7,11 @@ use std::fmt;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use miko_core::backend::{Backend, Location, Mode};
 use miko_core::mikobase_rpc::MikobaseClient;
-use miko_core::{Engine, Mikobase, Schema, atomic_file};
+use miko_core::{Engine, Mikobase, Schema, TransactionLimits, atomic_file};
 use miko_rpc::{Error, ErrorId, GroupFailure, Result, json, panic_message};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -86,6 +87,7 @@ impl<R> Report<R, Worldlet> {
 /// The options that only a shared Mikobase has.
 struct MikobaseOptions {
     backend: Backend,
+    transactions: TransactionLimits,
     initial: Vec<Initial>,
     returning: Returning,
     /// Taken by the next share.
@@ -96,6 +98,7 @@ impl Default for MikobaseOptions {
     fn default() -> Self {
         Self {
             backend: Location::SqliteMemory.into(),
+            transactions: TransactionLimits::default(),
             initial: Vec::new(),
             returning: Returning::default(),
             setup: RefCell::default(),
@@ -159,6 +162,38 @@ impl Uds {
     #[must_use]
     pub fn client_pks(mut self, allowed: bool) -> Self {
         self.mikobase_options().backend.client_pks = allowed;
+        self
+    }
+
+    /// How long a write waits for its turn while a transaction of another worker is open: 90 s at first, and
+    /// not beyond the deadline of the call. Then it fails with `lock-timeout`.
+    #[must_use]
+    pub fn lock_timeout(mut self, limit: Duration) -> Self {
+        self.mikobase_options().transactions.lock_timeout = limit;
+        self
+    }
+
+    /// How long a transaction may last: 60 s at first. Then it is rolled back, and its next call fails with
+    /// `transaction-invalidated`.
+    #[must_use]
+    pub fn transaction_limit(mut self, limit: Duration) -> Self {
+        self.mikobase_options().transactions.total = limit;
+        self
+    }
+
+    /// How long a transaction may be idle between two calls: 5 s at first. Then it is rolled back as soon as
+    /// another write waits, and its next call fails with `transaction-invalidated`.
+    #[must_use]
+    pub fn transaction_idle(mut self, limit: Duration) -> Self {
+        self.mikobase_options().transactions.idle = limit;
+        self
+    }
+
+    /// The size of the writes of a transaction in bytes, with the earlier states of the records that it has
+    /// changed: 64 MiB at first. Beyond it the transaction is rolled back, with `transaction-invalidated`.
+    #[must_use]
+    pub fn transaction_memory(mut self, bytes: usize) -> Self {
+        self.mikobase_options().transactions.memory = bytes;
         self
     }
 
@@ -247,6 +282,7 @@ impl Uds {
         let open = || {
             let engine = options.backend.open(Mode::ReadWrite)?;
             engine.limit_answers(self.effective_limits().frame_size);
+            engine.limit_transactions(options.transactions);
             if let Some(bytes) = self.memory_limit {
                 engine.limit_memory(bytes)?;
             }

@@ -36,6 +36,7 @@ mod sessions;
 mod signals;
 mod streams;
 mod support;
+mod transactions;
 mod turnstile;
 mod unauthorized;
 
@@ -65,6 +66,7 @@ fn main() -> std::process::ExitCode {
         ("streams", streams::CASES),
         ("equality", equality::CASES),
         ("edits", edits::CASES),
+        ("transactions", transactions::CASES),
         ("command", command::CASES),
     ];
     harness::main(

@@ -35,11 +35,6 @@ impl Place<'_> {
         self.mismatch(expected, found.into())
     }
 
-    /// The fault that a part of Q0 is not supported by this version.
-    pub(crate) fn unsupported(&self, what: &str) -> ErrorItem {
-        self.with_field(self.fault(format!("{what} is not supported by this version yet")))
-    }
-
     /// Adds this place to a fault.
     pub(crate) fn with_pointer(&self, item: ErrorItem) -> ErrorItem {
         item.with("pointer", self.to_string())

@@ -2,9 +2,11 @@
 
 mod group;
 mod objects;
+mod q0_transactions;
 mod shared_store;
 mod streams;
 mod transaction;
+mod transaction_object;
 mod view;
 
 use std::io::{Read, Write};
@@ -33,9 +35,10 @@ use crate::uns;
 use crate::version::Version;
 use crate::worldlet::Imported;
 use objects::{FileUpload, WorldletImport};
+use q0_transactions::Q0Transactions;
 use shared_store::SharedStore;
 use streams::{FilePieces, StoreStream};
-use transaction::TransactionObject;
+use transaction_object::TransactionObject;
 use view::{Committed, StoreGuard, View};
 
 /// The largest piece of an export, in bytes.
@@ -57,6 +60,8 @@ pub struct LocalEngine<T: Storage, V = Committed> {
     /// The size limit of an answer in bytes.
     answer_limit: AtomicUsize,
     view: V,
+    /// Those that callers in this process begin by Q0, and name by ids.
+    transactions: Q0Transactions,
     /// The transaction whose view it has.
     _transaction: Option<TransactionObject<T>>,
 }
@@ -70,6 +75,7 @@ impl<T: Storage> LocalEngine<T> {
             prefers_group_commit,
             answer_limit: usize::MAX.into(),
             view: Committed,
+            transactions: Q0Transactions::default(),
             _transaction: None,
         }
     }
@@ -183,7 +189,7 @@ impl<T: Storage> LocalEngine<T> {
     /// Sets the limits of transactions.
     #[must_use]
     pub fn transaction_limits(self, limits: TransactionLimits) -> Self {
-        self.store().set_transaction_limits(limits);
+        self.limit_transactions(limits);
         self
     }
 
@@ -202,6 +208,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             prefers_group_commit: self.prefers_group_commit,
             answer_limit: self.answer_limit.load(Ordering::Relaxed).into(),
             view,
+            transactions: Q0Transactions::default(),
             _transaction: transaction,
         }
     }
@@ -278,7 +285,15 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
 }
 
 impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
-    fn q0(&self, query: Query) -> Result<Response> {
+    fn q0(&self, mut query: Query) -> Result<Response> {
+        match query::take_transaction(&mut query) {
+            Ok(None) => {}
+            Ok(Some(request)) => return self.transactions.of_caller().run(request, query, self),
+            Err(faults) => {
+                json::drop_iteratively(query);
+                return Err(faults);
+            }
+        }
         let (request, warnings) = query::parse(query)?;
         let results = self.lock_for(&request)?.run(request)?;
         Ok(Response { results, warnings })
@@ -418,6 +433,10 @@ impl<T: Storage> Engine for LocalEngine<T> {
 
     fn limit_memory(&self, bytes: usize) -> Result<()> {
         self.store().limit_memory(bytes)
+    }
+
+    fn limit_transactions(&self, limits: TransactionLimits) {
+        self.store().set_transaction_limits(limits);
     }
 
     fn prefers_group_commit(&self) -> bool {

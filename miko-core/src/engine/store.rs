@@ -6,7 +6,8 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
-//! | transactions of callers; what goes back with a write | [`transactions`]; [`state`] |
+//! | transactions of callers, and their objects | [`transactions`], [`transaction_objects`] |
+//! | what goes back with a write that is undone | [`state`] |
 //! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
 //! | writing the records of a select | [`selected`] |
 //! | exporting, importing | [`export`], [`import`] |
@@ -52,6 +53,7 @@ mod state;
 mod stored_json;
 pub(super) mod streams;
 pub(super) mod transaction;
+mod transaction_objects;
 mod transactions;
 mod update;
 mod upsert;
@@ -78,7 +80,7 @@ use pks::Pks;
 use record_cache::RecordCache;
 use state::StoreState;
 use transaction::{CommitSharing, Transaction};
-use transactions::TransactionObjects;
+use transaction_objects::TransactionObjects;
 
 /// With a memory limit, each cache may take this part of it (1/16).
 const CACHE_DIVISOR: usize = 16;

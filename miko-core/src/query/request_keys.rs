@@ -49,10 +49,10 @@ impl<'f> RequestKeys<'f> {
         reader(value, &Place::Key(&Place::Root, key), self.faults)
     }
 
-    /// Refuses a key of Q0 that this version does not support.
-    pub(crate) fn refuse_unsupported(&mut self, key: &str) {
-        if self.take(key).is_some() {
-            refuse_unsupported_key(key, self.faults);
+    /// Refuses the key `transaction`, as [`refuse_transaction_key`] says.
+    pub(crate) fn refuse_transaction(&mut self) {
+        if self.take("transaction").is_some() {
+            refuse_transaction_key(self.faults);
         }
     }
 
@@ -81,9 +81,12 @@ pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'
     map.keys().map(String::as_str).filter(|key| !known.contains(key)).collect()
 }
 
-/// Refuses a key of Q0 that this version does not support.
-pub(crate) fn refuse_unsupported_key(key: &str, faults: &mut Faults) {
-    faults.refuse(Place::Key(&Place::Root, key).unsupported(&format!("`{key}`")));
+/// Refuses the key `transaction` in a request of a batch. In a request of its own it was taken before.
+pub(crate) fn refuse_transaction_key(faults: &mut Faults) {
+    let message = "`transaction` belongs to a request of its own: a batch runs in a transaction as a whole, or \
+                   in none";
+    let place = Place::Key(&Place::Root, "transaction");
+    faults.refuse(place.with_field(place.fault(message)));
 }
 
 /// Reports keys that the action does not have.

@@ -11,9 +11,6 @@ use crate::query::request_keys;
 use crate::query::sort::SortKey;
 use crate::timestamp::Timestamp;
 
-/// The keys of `select` that this version does not support.
-const UNSUPPORTED_KEYS: [&str; 1] = ["transaction"];
-
 /// The keys of a select.
 const KEYS: [&str; 16] = [
     "action",
@@ -115,10 +112,9 @@ impl SelectRequest {
     }
 
     pub(super) fn read(map: &Map<String, Value>, faults: &mut Faults) -> Self {
-        UNSUPPORTED_KEYS
-            .iter()
-            .filter(|key| get(map, key).is_some())
-            .for_each(|key| request_keys::refuse_unsupported_key(key, faults));
+        if get(map, "transaction").is_some() {
+            request_keys::refuse_transaction_key(faults);
+        }
         let mut reader = FilterReader::new(faults);
         let scope = PlaceholderScope::default();
         let context = ReadContext { place: &Place::Root, scope: &scope, expansion: None };

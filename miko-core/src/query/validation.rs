@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::diagnostics::{FaultList, Faults};
+use crate::json;
 use crate::query::Query;
+use crate::query::transaction::TransactionRequest;
 
 /// The result of [`Mikobase::validate`](crate::Mikobase::validate): at most
 /// [`MAX_REPORTED_FAULTS`](crate::MAX_REPORTED_FAULTS) errors and as many warnings.
@@ -74,9 +76,18 @@ pub(crate) fn validate(query: Query) -> Validation {
     check(query, |_| true)
 }
 
-fn check(query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
+fn check(mut query: Query, is_selected: impl Fn(Check) -> bool) -> Validation {
     let mut faults = Faults::default();
-    super::read(query, &mut faults);
+    match TransactionRequest::take(&mut query, &mut faults) {
+        // The rest of the request has nothing more.
+        Some(
+            TransactionRequest::Begin { .. }
+            | TransactionRequest::Commit(_)
+            | TransactionRequest::RollBack(_),
+        ) => {}
+        None if faults.count() > 0 => json::drop_iteratively(query),
+        Some(TransactionRequest::Within(_)) | None => drop(super::read(query, &mut faults)),
+    }
     let (deferred, hints) = faults.take_deferred();
     let (mut errors, mut warnings) = faults.into_parts();
     errors.retain(|item| is_selected(Check::of(item)));

@@ -118,7 +118,7 @@ impl CreateRequest {
     }
 
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_unsupported("transaction");
+        fields.refuse_transaction();
         let pk = fields.read("pk", new_pk);
         let bucket = fields.read_required("bucket", readers::object);
         let stack = stack(fields).unwrap_or_else(|| StackInput::Primary(uns::RECORD.to_owned()));
@@ -130,7 +130,7 @@ impl CreateRequest {
 impl UpdateRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         const CHANGES: [&str; 4] = ["bucket", "class", "classes", "stack"];
-        fields.refuse_unsupported("transaction");
+        fields.refuse_transaction();
         if fields.present(&CHANGES).next().is_none() {
             let message = format!("an update needs at least one of `{}`", CHANGES.join("`, `"));
             fields.faults.refuse(Place::Root.fault(message).with("missing_fields", CHANGES.to_vec()));
@@ -146,7 +146,7 @@ impl UpdateRequest {
 
 impl PatchRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_unsupported("transaction");
+        fields.refuse_transaction();
         let target = Target::read(fields, &[]);
         let bucket = fields.read_required("bucket", readers::object);
         Some(Self { target: target?, bucket: bucket? })
@@ -155,7 +155,7 @@ impl PatchRequest {
 
 impl EditRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_unsupported("transaction");
+        fields.refuse_transaction();
         let target = Target::read(fields, &[]);
         let edits = fields.read_required("edits", read_edits);
         Some(Self { target: target?, edits: edits? })
@@ -164,7 +164,7 @@ impl EditRequest {
 
 impl UpsertRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_unsupported("transaction");
+        fields.refuse_transaction();
         let class = fields.read_required("class", readers::class);
         let key = fields.read_required("key", readers::object);
         let bucket = fields.read("bucket", readers::object).unwrap_or_default();
@@ -175,7 +175,7 @@ impl UpsertRequest {
 
 impl DeleteRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
-        fields.refuse_unsupported("transaction");
+        fields.refuse_transaction();
         let target = Target::read(fields, &["if_exists"]);
         let if_exists = fields.read("if_exists", readers::boolean).unwrap_or(false);
         Some(Self { target: target?, if_exists })

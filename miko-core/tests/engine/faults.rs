@@ -59,15 +59,18 @@ fn a_request_is_an_object_with_a_known_action() {
     check(json!({}), json!([{"pointer": "", "missing_fields": ["action"]}]));
     check(json!({"class": "foo.com/x"}), json!([{"pointer": "", "missing_fields": ["action"]}]));
     check(json!({"action": 1}), json!([wrong("/action", "a string", "number")]));
-    let known = "one of select, create, update, patch, edit, upsert, delete";
+    let known = "one of select, create, update, patch, edit, upsert, delete, transaction, commit, rollback";
     check(json!({"action": "oops"}), json!([wrong("/action", known, "oops")]));
 }
 
 #[test]
-fn the_actions_of_transactions_are_known_and_not_supported() {
+fn the_actions_of_transactions_are_no_part_of_a_batch() {
     for action in ["transaction", "commit", "rollback"] {
-        let error = failure(&db(), json!({ "action": action }));
-        assert!(error.is(ErrorId::ACTION_NOT_SUPPORTED), "{error}");
+        for atomic in [true, false] {
+            let answers = db().batch(vec![json!({"action": action, "transaction": "x"})], atomic);
+            let error = answers.and_then(|answers| answers.into_iter().next().unwrap()).unwrap_err();
+            assert!(error.is(ErrorId::ACTION_NOT_SUPPORTED), "{error}");
+        }
     }
 }
 
@@ -256,16 +259,11 @@ fn a_path_has_steps() {
 }
 
 #[test]
-fn unsupported_keys_are_refused_and_not_ignored() {
-    let select = json!({"action": "select", "transaction": []});
-    check(select, json!([{"pointer": "/transaction", "field": "transaction"}]));
-    for action in ["create", "update", "patch", "edit", "upsert", "delete"] {
+fn a_request_of_a_batch_names_no_transaction() {
+    for action in ["select", "create", "update", "patch", "edit", "upsert", "delete"] {
         let request = json!({"action": action, "pk": "x", "bucket": {}, "transaction": "t"});
-        assert!(
-            failure(&db(), request)
-                .to_string()
-                .contains("`transaction` is not supported by this version yet")
-        );
+        let error = db().batch(vec![request], true).unwrap_err();
+        assert!(error.to_string().contains("`transaction` belongs to a request of its own"), "{error}");
     }
 }
 

@@ -227,7 +227,9 @@ proptest! {
 
     #[test]
     fn requests(
-        action in select(vec!["select", "create", "update", "patch", "edit", "upsert", "delete"]),
+        action in select(vec![
+            "select", "create", "update", "patch", "edit", "upsert", "delete", "transaction", "commit", "rollback",
+        ]),
         keys in proptest::collection::vec(request_key(), 0..4),
         selects in any::<bool>(),
     ) {
@@ -240,6 +242,7 @@ proptest! {
             }
             "upsert" => vec![("class".to_owned(), json!("a.b/c")), ("key".to_owned(), json!({"a": 1}))],
             "delete" => vec![("pk".to_owned(), json!("x"))],
+            "commit" | "rollback" => vec![("transaction".to_owned(), json!("an id"))],
             _ => vec![],
         });
         request.extend(keys);
@@ -327,6 +330,8 @@ fn request_key() -> impl Strategy<Value = (String, Value)> {
         ("key", json!([])),
         ("misc", json!([1])),
         ("comment", json!(null)),
+        ("transaction", json!("an id")),
+        ("transaction", json!(null)),
         ("hue", json!(1)),
         ("transaction", json!("x")),
     ]);

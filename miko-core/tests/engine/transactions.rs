@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use miko_core::{
-    Error, ErrorId, Mikobase, MikobaseExt, Record, Remote, SqliteEngine, Transaction, TransactionLimits,
+    Error, ErrorId, Mikobase, MikobaseExt, Record, Remote, Results, SqliteEngine, Transaction,
+    TransactionLimits,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -467,6 +468,76 @@ fn transact_runs_its_block_again_after_a_conflict() {
     assert!(hopeless.unwrap_err().is(ErrorId::CONFLICT));
     let refused = db.transact(|tx| tx.delete("nobody"));
     assert!(refused.unwrap_err().is(ErrorId::RECORD_NOT_FOUND));
+}
+
+/// The id in the response to a request on a transaction.
+fn transaction(db: &Local, mut request: Value, around: Option<&str>) -> Result<String, Error> {
+    if let Some(id) = around {
+        request["transaction"] = id.into();
+    }
+    match db.q0(request)?.results {
+        Results::Transaction { transaction } => Ok(transaction),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn requests_name_their_transaction_by_its_id() {
+    let db = db();
+    let (begin, commit, roll_back) =
+        (json!({"action": "transaction"}), json!({"action": "commit"}), json!({"action": "rollback"}));
+    let create = |id: &str| {
+        db.q0(json!({"action": "create", "class": CLASS, "bucket": {}, "transaction": id})).map(drop)
+    };
+    let select = |id: &str| {
+        let select = json!({"action": "select", "class": CLASS, "transaction": id});
+        db.q0(select).unwrap().into_records().unwrap().count()
+    };
+    let id = transaction(&db, begin.clone(), None).unwrap();
+    create(&id).unwrap();
+    let inner = transaction(&db, begin.clone(), Some(&id)).unwrap();
+    create(&inner).unwrap();
+    assert_eq!((select(&id), select(&inner), of_class(&*db)), (2, 2, 0));
+    assert_eq!(transaction(&db, roll_back.clone(), Some(&inner)).unwrap(), inner);
+    assert_eq!((select(&id), of_class(&*db)), (1, 0));
+    assert_eq!(transaction(&db, commit.clone(), Some(&id)).unwrap(), id);
+    assert_eq!(of_class(&*db), 1);
+    // A transaction ends with its commit.
+    for ended in [&id, &inner] {
+        assert!(create(ended).unwrap_err().is(ErrorId::TRANSACTION_NOT_FOUND));
+        for action in [&commit, &roll_back, &begin] {
+            let error = transaction(&db, action.clone(), Some(ended)).unwrap_err();
+            assert!(error.is(ErrorId::TRANSACTION_NOT_FOUND), "{error}");
+        }
+    }
+    let outer = transaction(&db, begin.clone(), None).unwrap();
+    let inner = transaction(&db, begin, Some(&outer)).unwrap();
+    create(&inner).unwrap();
+    transaction(&db, roll_back, Some(&outer)).unwrap();
+    let error = transaction(&db, commit, Some(&inner)).unwrap_err();
+    assert!(error.is(ErrorId::TRANSACTION_INVALIDATED), "{error}");
+}
+
+#[test]
+fn faults_of_requests_on_transactions_are_reported_together() {
+    let db = db();
+    let cases = [
+        (json!({"action": "commit"}), json!({"missing_fields": ["transaction"]})),
+        (json!({"action": "rollback", "transaction": 1}), json!({"pointer": "/transaction"})),
+        (json!({"action": "transaction", "class": "a.b/c"}), json!({"unknown_fields": ["class"]})),
+        (json!({"action": "select", "transaction": null}), json!({"pointer": "/transaction"})),
+    ];
+    for (request, expected) in cases {
+        let error = db.q0(request.clone()).unwrap_err();
+        assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
+        for (key, value) in expected.as_object().unwrap() {
+            assert_eq!(error.items()[0].details.get(key), Some(value), "{request}");
+        }
+        assert_eq!(db.validate(request).unwrap().errors, error.items());
+    }
+    for request in [json!({"action": "transaction"}), json!({"action": "select", "transaction": "any"})] {
+        assert_eq!(db.validate(request).unwrap().errors, []);
+    }
 }
 
 /// Limits that no test reaches, but for those that are given.

@@ -129,8 +129,8 @@ error_ids! {
          a file was deleted during an export. Open it again.",
         "an export that waits while every record is written anew";
     ACTION_NOT_SUPPORTED = "action-not-supported",
-        "The action exists in Q0, but this engine does not support it.",
-        r#"{"action": "transaction"}"#;
+        "The action or key exists in Q0, but not in this place: the message says where it does.",
+        r#"a batch with {"action": "commit", "transaction": "…"}"#;
     REQUEST_TOO_LARGE = "request-too-large",
         "A request or an answer is larger than one frame may be: split it, or raise the limit `frame_size`. \
          Or a batch has too many requests.",
@@ -199,7 +199,7 @@ error_ids! {
     TRANSACTION_NOT_FOUND = "transaction-not-found",
         "No open transaction of this connection has the id. It ends with `commit`, `rollback` or the \
          connection that began it.",
-        r#"{"action": "commit", "transaction": "nobody's"}"#;
+        r#"{"action": "commit", "transaction": "an id of another connection"}"#;
     TRANSACTION_INVALIDATED = "transaction-invalidated",
         "The transaction was rolled back from outside: it was idle or open for too long, has written too \
          much, or the transaction around it was rolled back. Begin another one.",

@@ -1,5 +1,6 @@
 //! Calls on an object that lives in a server with a connection.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,14 @@ impl Transport for ObjectTransport {
         let begun = self.connection.begin(call, Some(self.handle), deadline, until);
         let id = begun.map_err(|fault| fault.into_error(session_gone))?;
         Ok(Box::new(LaterAnswer::new(&self.connection, id, call, until, session_gone)))
+    }
+
+    fn server(&self) -> Option<&Path> {
+        Some(&self.connection.address().path)
+    }
+
+    fn is_to_object(&self) -> bool {
+        true
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::convert::identity;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -115,6 +116,10 @@ impl SocketTransport {
 }
 
 impl Transport for SocketTransport {
+    fn server(&self) -> Option<&Path> {
+        Some(&self.address.path)
+    }
+
     fn call(&self, call: &OutgoingCall<'_>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         self.on_a_connection(call.method, |connection, remaining, until| {
             connection.call(call, None, remaining, until, read)

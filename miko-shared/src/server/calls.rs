@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use miko_rpc::codec::split_variant;
 use miko_rpc::{
-    Call, Error, ErrorId, Handles, Interface, Method, ParkedCall, Pass, Served, Surface, memory,
-    serve_call as serve_gated, unreadable,
+    Call, CallGates, ConnectionLocals, Error, ErrorId, Handles, Interface, Method, ParkedCall, Pass, Served,
+    Surface, memory, serve_call as serve_gated, unreadable,
 };
 use tracing::{Level, enabled, warn};
 
@@ -50,6 +50,8 @@ pub(super) struct Answering<'s> {
     pub(super) handles: &'s mut Handles,
     /// The gates that the call has entered.
     pub(super) passes: Vec<Pass>,
+    /// What is kept for the connection.
+    pub(super) locals: ConnectionLocals,
     /// The deadline of the call, once it was read.
     pub(super) deadline: Instant,
     /// Whether the call was parked at a gate before.
@@ -192,7 +194,8 @@ fn try_serve_call<I: Interface + ?Sized>(
     let (name, arguments) =
         call.call.ok_or_else(|| unreadable("it is not a map from a method to its arguments"))?;
     let method = context.activity.begin(surface, name, now);
-    let Answering { peer, outgoing, handles, passes, arrived, deadline: answers_by, is_retry } = answering;
+    let Answering { peer, outgoing, handles, passes, locals, arrived, deadline: answers_by, is_retry } =
+        answering;
     let begin = outgoing.len();
     let call_deadline = arrived.checked_add(call.deadline);
     *answers_by = call_deadline.unwrap_or(now + FAR_FUTURE);
@@ -201,8 +204,10 @@ fn try_serve_call<I: Interface + ?Sized>(
     let served = enclose_response(call.id, context.limits.frame_size, outgoing, |answer, limit| {
         let mut serve = || {
             let run = || target(Call::message(name, arguments, answer, limit).within(&mut **handles));
-            let (served, gates) = serve_gated(call_deadline, std::mem::take(passes), run);
-            *passes = gates.passes;
+            let (passes_before, locals_before) = (std::mem::take(passes), std::mem::take(locals));
+            let entered = CallGates { passes: passes_before, parked: None, locals: locals_before };
+            let (served, gates) = serve_gated(call_deadline, entered, run);
+            (*passes, *locals) = (gates.passes, gates.locals);
             parked = gates.parked;
             // To the hook, a parked call is one whose answer comes later.
             let served = if parked.is_some() { Ok(Served::Pending) } else { served };

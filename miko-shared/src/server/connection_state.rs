@@ -79,6 +79,7 @@ impl ConnectionState {
             outgoing: &mut self.outgoing,
             handles: &mut self.handles,
             passes: Vec::new(),
+            locals: self.session.as_mut().map(|session| session.take_locals()).unwrap_or_default(),
             deadline: self.arrived,
             is_retry: false,
         };
@@ -93,7 +94,10 @@ impl ConnectionState {
                 Err(too_large) => Err(too_large),
             },
         };
-        let Answering { passes, deadline, .. } = answering;
+        let Answering { passes, locals, deadline, .. } = answering;
+        if !locals.is_empty() {
+            self.session.get_or_insert_default().put_locals(locals);
+        }
         if self.handles.has_carried() {
             // Only the answer to a request carries something.
             let id = served.as_ref().ok().copied().flatten().unwrap_or(NO_ID);

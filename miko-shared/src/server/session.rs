@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use miko_rpc::memory::{self, LARGE_FRAME};
 use miko_rpc::{
-    Carried, Error, ErrorId, Handles, ItemForm, LaterAnswer, ParkedCall, Pass, Result, ServedObject,
-    ServedStream, StreamEvent, panic_message,
+    Carried, ConnectionLocals, Error, ErrorId, Handles, ItemForm, LaterAnswer, ParkedCall, Pass, Result,
+    ServedObject, ServedStream, StreamEvent, panic_message,
 };
 use tokio::time::{Sleep, sleep_until};
 use tracing::warn;
@@ -41,6 +41,8 @@ pub(super) struct Session {
     /// Parked calls that are to be made again.
     due: VecDeque<Retry>,
     ready: Arc<ReadyList>,
+    /// What implementations keep for the connection.
+    locals: ConnectionLocals,
     /// A buffer for the item that is being encoded.
     item: Vec<u8>,
 }
@@ -130,6 +132,16 @@ impl Session {
             };
             self.open.insert(handle, open);
         }
+    }
+
+    /// Takes what is kept for the connection, for a call.
+    pub(super) fn take_locals(&mut self) -> ConnectionLocals {
+        std::mem::take(&mut self.locals)
+    }
+
+    /// Puts back what is kept for the connection, after a call.
+    pub(super) fn put_locals(&mut self, locals: ConnectionLocals) {
+        self.locals = locals;
     }
 
     /// Keeps a call until it is to be made again.
@@ -293,7 +305,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        serving::run(|| self.withdraw_after(0));
+        serving::run(|| {
+            self.withdraw_after(0);
+            drop_guarded(self.take_locals());
+        });
     }
 }
 

@@ -5,24 +5,10 @@ use std::sync::Arc;
 use miko_rpc::{Error, ErrorId, Remote, Result};
 
 use super::LocalEngine;
-use super::shared_store::SharedStore;
+use super::transaction_object::TransactionObject;
 use super::view::{OfTransaction, View};
-use crate::engine::store::transaction::user_transaction::TransactionId;
 use crate::mikobase::Transaction;
 use crate::storage::Storage;
-
-/// The right to use a transaction object of a store. Dropping it rolls back what is not committed.
-#[derive(Debug)]
-pub(super) struct TransactionObject<T: Storage> {
-    store: Arc<SharedStore<T>>,
-    id: TransactionId,
-}
-
-impl<T: Storage> Drop for TransactionObject<T> {
-    fn drop(&mut self) {
-        self.store.lock().remove_transaction(self.id);
-    }
-}
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {

@@ -7,12 +7,13 @@ use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
 use std::thread;
 
-use miko_rpc::{Error, ErrorId, GateMode, Pass, Result, serves_a_call};
+use miko_rpc::{GateMode, Pass, Result, serves_a_call};
 
 use super::shared_store::SharedStore;
 use crate::engine::store::Store;
 use crate::engine::store::transaction::user_transaction::TransactionId;
 use crate::storage::Storage;
+use crate::transaction_block::transaction_open;
 
 /// A view of a store.
 pub trait View: Copy + Send + Sync + 'static {
@@ -129,9 +130,7 @@ impl<T: Storage> SharedStore<T> {
             (store.transaction_thread(), store.transaction_limits().lock_timeout)
         };
         if thread == Some(thread::current().id()) && !serves_a_call() {
-            let message = "this thread has a transaction open, for whose end the write would wait: write \
-                           through that transaction";
-            return Err(Error::new(ErrorId::TRANSACTION_OPEN, message));
+            return Err(transaction_open());
         }
         self.writers.enter(mode, lock_timeout)
     }

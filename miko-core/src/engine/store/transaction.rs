@@ -52,6 +52,7 @@
 //! | user | it is committed | `commit` | none | |
 //! | user | it is rolled back, or applying its writes again fails | `roll_back` | none | |
 
+mod replay;
 #[cfg(test)]
 mod tests;
 pub(in crate::engine) mod user_transaction;
@@ -65,6 +66,7 @@ use crate::engine::store::changes::CommitLog;
 use crate::storage::ids::CommitSeq;
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::storage::{Storage, corruption};
+use replay::{apply_again, revert};
 use user_transaction::UserTransaction;
 
 /// The least limit of writes per deferred commit. SQLite copies each page into its journal in memory before
@@ -502,25 +504,6 @@ impl CallGroup {
             let _ = self.commit_one_by_one(storage, commits);
         }
     }
-}
-
-/// Applies write sets that have been applied before, to the same state.
-fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Result<()> {
-    for set in sets {
-        if !storage.apply(set)?.is_empty() {
-            return Err(corruption("a write that had no conflict now has one"));
-        }
-    }
-    Ok(())
-}
-
-/// Undoes write sets, the last one first. It may have been applied in part.
-fn revert(sets: Vec<WriteSet>, storage: &mut impl Storage) -> Result<()> {
-    for set in sets.into_iter().rev() {
-        let inverse = set.inverse().ok_or_else(|| corruption("a shared write without an inverse"))?;
-        apply_again(&[inverse], storage)?;
-    }
-    Ok(())
 }
 
 /// Ends the process, as Rust does where memory is exhausted: storage has lost writes that were answered.

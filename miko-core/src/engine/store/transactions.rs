@@ -1,9 +1,8 @@
 //! Transactions of callers: opens them, nests them, and lets each caller see its own state.
 //!
 //! A transaction object begins one transaction after another. A nested object begins levels inside the
-//! transaction of its parent.
+//! transaction of its parent. [`transaction_objects`](super::transaction_objects) has their states.
 
-use std::collections::BTreeMap;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
@@ -13,64 +12,10 @@ use crate::engine::store::Store;
 use crate::engine::store::open_streams::StreamId;
 use crate::engine::store::state::StoreState;
 use crate::engine::store::transaction::user_transaction::{TransactionId, UserTransaction};
+use crate::engine::store::transaction_objects::ObjectState;
 use crate::storage::Storage;
 use crate::timestamp::Timestamp;
 use crate::transaction_limits::TransactionLimits;
-
-/// The most transaction objects of a store.
-const MAX_OBJECTS: usize = 4096;
-
-/// The transaction objects of a store.
-#[derive(Debug, Default)]
-pub(super) struct TransactionObjects {
-    objects: BTreeMap<TransactionId, TransactionObject>,
-    /// The id that was given out last.
-    last: TransactionId,
-    pub(super) limits: TransactionLimits,
-}
-
-#[derive(Debug)]
-struct TransactionObject {
-    /// The object inside of whose transactions this one nests its own.
-    parent: Option<TransactionId>,
-    state: ObjectState,
-}
-
-#[derive(Debug)]
-enum ObjectState {
-    /// Its next call begins a transaction.
-    Idle,
-    Open,
-    /// Its transaction was rolled back from outside.
-    Invalidated(Error),
-}
-
-impl TransactionObjects {
-    fn set(&mut self, ids: impl IntoIterator<Item = TransactionId>, state: impl Fn() -> ObjectState) {
-        for id in ids {
-            if let Some(object) = self.objects.get_mut(&id) {
-                object.state = state();
-            }
-        }
-    }
-
-    fn get(&self, id: TransactionId) -> Result<&TransactionObject> {
-        self.objects.get(&id).ok_or_else(|| {
-            let message = "the transaction around this one has been dropped";
-            Error::new(ErrorId::TRANSACTION_INVALIDATED, message)
-        })
-    }
-
-    /// The object at the root, and those down to `id`.
-    fn path_to(&self, id: TransactionId) -> Result<Vec<TransactionId>> {
-        let mut path = vec![id];
-        while let Some(parent) = self.get(path[path.len() - 1])?.parent {
-            path.push(parent);
-        }
-        path.reverse();
-        Ok(path)
-    }
-}
 
 /// Objects.
 impl<T: Storage> Store<T> {
@@ -83,20 +28,13 @@ impl<T: Storage> Store<T> {
         parent: Option<TransactionId>,
     ) -> Result<TransactionId> {
         self.check_writable()?;
-        let TransactionObjects { objects, last, .. } = &mut self.transactions;
-        if objects.len() >= MAX_OBJECTS {
-            let message = format!("{MAX_OBJECTS} transactions of this database are open: drop some of them");
-            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OBJECTS));
-        }
-        last.0 += 1;
-        objects.insert(*last, TransactionObject { parent, state: ObjectState::Idle });
-        Ok(*last)
+        self.transactions.add(parent)
     }
 
     /// Removes an object. What it has not committed is rolled back.
     pub(in crate::engine) fn remove_transaction(&mut self, id: TransactionId) {
         self.roll_back_transaction(id);
-        self.transactions.objects.remove(&id);
+        self.transactions.remove(id);
     }
 
     /// Sets the limits of transactions.
@@ -293,8 +231,8 @@ impl<T: Storage> Store<T> {
                 Error::new(ErrorId::TRANSACTION_INVALIDATED, message)
             });
             self.transactions.set(own, || ObjectState::Idle);
-        } else if let Some(object) = self.transactions.objects.get_mut(&id) {
-            object.state = ObjectState::Idle;
+        } else {
+            self.transactions.set([id], || ObjectState::Idle);
         }
     }
 

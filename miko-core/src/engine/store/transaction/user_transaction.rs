@@ -12,7 +12,7 @@ use std::time::Instant;
 use foldhash::fast::RandomState;
 use miko_rpc::{Error, Pass, Result};
 
-use super::apply_again;
+use super::replay::apply_again;
 use crate::engine::store::state::StoreState;
 use crate::storage::Storage;
 use crate::storage::ids::RowId;

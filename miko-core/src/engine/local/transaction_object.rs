@@ -1,0 +1,20 @@
+//! A transaction object of a store, as its engine holds it.
+
+use std::sync::Arc;
+
+use super::shared_store::SharedStore;
+use crate::engine::store::transaction::user_transaction::TransactionId;
+use crate::storage::Storage;
+
+/// The right to use a transaction object of a store. Dropping it rolls back what is not committed.
+#[derive(Debug)]
+pub(super) struct TransactionObject<T: Storage> {
+    pub(super) store: Arc<SharedStore<T>>,
+    pub(super) id: TransactionId,
+}
+
+impl<T: Storage> Drop for TransactionObject<T> {
+    fn drop(&mut self) {
+        self.store.lock().remove_transaction(self.id);
+    }
+}

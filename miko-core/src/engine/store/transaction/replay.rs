@@ -1,0 +1,25 @@
+//! Applies write sets again, and undoes them.
+
+use miko_rpc::Result;
+
+use crate::storage::write_set::WriteSet;
+use crate::storage::{Storage, corruption};
+
+/// Applies write sets that have been applied before, to the same state.
+pub(super) fn apply_again(sets: &[WriteSet], storage: &mut impl Storage) -> Result<()> {
+    for set in sets {
+        if !storage.apply(set)?.is_empty() {
+            return Err(corruption("a write that had no conflict now has one"));
+        }
+    }
+    Ok(())
+}
+
+/// Undoes write sets, the last one first. It may have been applied in part.
+pub(super) fn revert(sets: Vec<WriteSet>, storage: &mut impl Storage) -> Result<()> {
+    for set in sets.into_iter().rev() {
+        let inverse = set.inverse().ok_or_else(|| corruption("a shared write without an inverse"))?;
+        apply_again(&[inverse], storage)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The transaction objects of a store, and what became of their transactions.
+
+use std::collections::BTreeMap;
+
+use miko_rpc::{Error, ErrorId, Result};
+
+use crate::engine::store::transaction::user_transaction::TransactionId;
+use crate::transaction_limits::TransactionLimits;
+
+/// The most transaction objects of a store.
+const MAX_OBJECTS: usize = 4096;
+
+/// The transaction objects of a store.
+#[derive(Debug, Default)]
+pub(super) struct TransactionObjects {
+    objects: BTreeMap<TransactionId, TransactionObject>,
+    /// The id that was given out last.
+    last: TransactionId,
+    pub(super) limits: TransactionLimits,
+}
+
+#[derive(Debug)]
+pub(super) struct TransactionObject {
+    /// The object inside of whose transactions this one nests its own.
+    parent: Option<TransactionId>,
+    pub(super) state: ObjectState,
+}
+
+#[derive(Debug)]
+pub(super) enum ObjectState {
+    /// Its next call begins a transaction.
+    Idle,
+    Open,
+    /// Its transaction was rolled back from outside.
+    Invalidated(Error),
+}
+
+impl TransactionObjects {
+    /// Adds an idle object.
+    ///
+    /// # Errors
+    /// `storage-full`, if too many are there.
+    pub(super) fn add(&mut self, parent: Option<TransactionId>) -> Result<TransactionId> {
+        if self.objects.len() >= MAX_OBJECTS {
+            let message = format!("{MAX_OBJECTS} transactions of this database are open: drop some of them");
+            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OBJECTS));
+        }
+        self.last.0 += 1;
+        self.objects.insert(self.last, TransactionObject { parent, state: ObjectState::Idle });
+        Ok(self.last)
+    }
+
+    pub(super) fn remove(&mut self, id: TransactionId) {
+        self.objects.remove(&id);
+    }
+
+    /// Sets the state of objects, of those that are still there.
+    pub(super) fn set(
+        &mut self,
+        ids: impl IntoIterator<Item = TransactionId>,
+        state: impl Fn() -> ObjectState,
+    ) {
+        for id in ids {
+            if let Some(object) = self.objects.get_mut(&id) {
+                object.state = state();
+            }
+        }
+    }
+
+    /// The object with an id.
+    ///
+    /// # Errors
+    /// `transaction-invalidated`, if it is a dropped one, which was around another.
+    pub(super) fn get(&self, id: TransactionId) -> Result<&TransactionObject> {
+        self.objects.get(&id).ok_or_else(|| {
+            let message = "the transaction around this one has been dropped";
+            Error::new(ErrorId::TRANSACTION_INVALIDATED, message)
+        })
+    }
+
+    /// The object at the root, and those down to `id`.
+    pub(super) fn path_to(&self, id: TransactionId) -> Result<Vec<TransactionId>> {
+        let mut path = vec![id];
+        while let Some(parent) = self.get(path[path.len() - 1])?.parent {
+            path.push(parent);
+        }
+        path.reverse();
+        Ok(path)
+    }
+}

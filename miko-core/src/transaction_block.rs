@@ -1,0 +1,60 @@
+//! A transaction that a block of a thread has open.
+
+use miko_rpc::{CheckedCalls, Error, ErrorId, Method, Remote, Result, codec};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::mikobase::Transaction;
+
+/// Begins a transaction for a block of this thread. While it is open, a write of this thread past it is
+/// refused, since it would wait for the end of the block.
+pub(crate) struct TransactionBlock {
+    pub(crate) transaction: Remote<dyn Transaction>,
+    _checked: CheckedCalls,
+}
+
+impl TransactionBlock {
+    pub(crate) fn of(transaction: Remote<dyn Transaction>) -> Self {
+        let checked = Remote::check_calls_beside(&transaction, refuse_write);
+        Self { transaction, _checked: checked }
+    }
+}
+
+/// Refuses a call that may write, with `transaction-open`.
+fn refuse_write(method: &Method, arguments: &[u8]) -> Result<()> {
+    if method.read == Some(true) || is_select(arguments) {
+        return Ok(());
+    }
+    Err(transaction_open())
+}
+
+/// The error of a write past the transaction of its own thread.
+pub(crate) fn transaction_open() -> Error {
+    let message = "this thread has a transaction open, for whose end the write would wait: write through that \
+                   transaction";
+    Error::new(ErrorId::TRANSACTION_OPEN, message)
+}
+
+/// Whether the arguments of a call have a request of Q0, or several, that all are selects.
+fn is_select(arguments: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Arguments {
+        query: Option<Request>,
+        queries: Option<Vec<Request>>,
+    }
+    #[derive(Deserialize)]
+    struct Request {
+        action: Option<Action>,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Action {
+        Named(String),
+        Other(IgnoredAny),
+    }
+    let Ok(Arguments { query, queries }) = codec::decode::<Arguments>(arguments) else { return false };
+    let is_select =
+        |request: &Request| matches!(&request.action, Some(Action::Named(action)) if action == "select");
+    let mut requests = query.iter().chain(queries.iter().flatten()).peekable();
+    requests.peek().is_some() && requests.all(is_select)
+}

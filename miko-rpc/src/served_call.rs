@@ -1,0 +1,144 @@
+//! The call on a server that this thread runs: its deadline, the gates that it has entered, and what is kept
+//! for its connection.
+
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorId, Result};
+use crate::gate::{Gate, GateMode, ParkedCall, Pass, Status, not_in_time};
+
+/// What a call on a server has entered, what it waits for, and what is kept for its connection.
+#[derive(Default)]
+pub struct CallGates {
+    /// What it has entered. The server drops them when the call has ended.
+    pub passes: Vec<Pass>,
+    /// The gate that it waits for. The server then discards its result, and makes the call again later.
+    pub parked: Option<ParkedCall>,
+    /// What is kept for the connection. The server drops it with the connection.
+    pub locals: ConnectionLocals,
+}
+
+/// What implementations keep for a connection, a value of each type.
+#[derive(Default)]
+pub struct ConnectionLocals(Option<Box<HashMap<TypeId, Box<dyn Any + Send>>>>);
+
+impl ConnectionLocals {
+    /// Whether nothing is kept.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn get<T: Clone + Default + Send + 'static>(&mut self) -> Option<T> {
+        let values = self.0.get_or_insert_default();
+        let value = values.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
+        value.downcast_ref().cloned()
+    }
+}
+
+impl fmt::Debug for ConnectionLocals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ConnectionLocals").field(&self.0.as_ref().map_or(0, |values| values.len())).finish()
+    }
+}
+
+/// The call that this thread serves.
+struct ServedCall {
+    deadline: Option<Instant>,
+    gates: CallGates,
+}
+
+thread_local! {
+    static CALL: RefCell<Option<ServedCall>> = const { RefCell::new(None) };
+}
+
+/// Runs a call on a server, in which gates park instead of waiting. `entered` has the passes of an earlier
+/// attempt and of the gate that it waited for, and what is kept for the connection.
+///
+/// Returns what the call has returned, and its gates.
+pub fn serve_call<R>(
+    deadline: Option<Instant>,
+    entered: CallGates,
+    run: impl FnOnce() -> R,
+) -> (R, CallGates) {
+    /// Puts the outer call back, also after a panic.
+    struct Restore(Option<ServedCall>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let served = CALL.replace(self.0.take());
+            drop(served);
+        }
+    }
+    let restore = Restore(CALL.replace(Some(ServedCall { deadline, gates: entered })));
+    let returned = run();
+    let served = CALL.take();
+    drop(restore);
+    (returned, served.map(|call| call.gates).unwrap_or_default())
+}
+
+/// Whether this thread runs a call of [`serve_call`], in which gates park instead of waiting.
+pub fn serves_a_call() -> bool {
+    CALL.with_borrow(Option::is_some)
+}
+
+/// What is kept for the connection whose call this thread runs: a value of type `T`, whose clones share their
+/// content. At first it is the default. `None` outside of a call on a server.
+///
+/// It is dropped at the end of the connection. So `T` may have what lives with a connection and is named by
+/// ids in arguments, as handles are not.
+pub fn connection_local<T: Clone + Default + Send + 'static>() -> Option<T> {
+    with_call(|call| call.gates.locals.get()).flatten()
+}
+
+impl Gate {
+    /// Enters the gate. Waits at most for `limit`, and not beyond the deadline of the call.
+    ///
+    /// # Errors
+    /// `lock-timeout`, if its turn did not come in time; `parked` inside a call on a server, which is then
+    /// made again; `internal`, if the call is inside the gate as [`GateMode::Shared`] and wants to be alone.
+    pub fn enter(&self, mode: GateMode, limit: Duration) -> Result<Pass> {
+        let in_call = with_call(|call| self.enter_in_call(mode, limit, call));
+        in_call.unwrap_or_else(|| {
+            let ticket = self.queue_up(mode, Instant::now().checked_add(limit));
+            ticket.wait()?;
+            Ok(Pass(ticket))
+        })
+    }
+
+    fn enter_in_call(&self, mode: GateMode, limit: Duration, call: &mut ServedCall) -> Result<Pass> {
+        let is_here = |pass: &&Pass| pass.0.is_at(self);
+        let ticket = match call.gates.passes.iter().find(is_here) {
+            Some(pass) => Arc::clone(&pass.0),
+            None => {
+                let until = Instant::now().checked_add(limit);
+                self.queue_up(mode, [until, call.deadline].into_iter().flatten().min())
+            }
+        };
+        match ticket.status() {
+            Status::Inside if mode == GateMode::Exclusive && ticket.mode() == GateMode::Shared => {
+                let message = "the call is inside the gate together with others, and wants to be alone: \
+                               enter it as `Exclusive` at first";
+                Err(Error::new(ErrorId::INTERNAL, message))
+            }
+            Status::Inside => {
+                if !call.gates.passes.iter().any(|pass| is_here(&pass)) {
+                    call.gates.passes.push(Pass(Arc::clone(&ticket)));
+                }
+                Ok(Pass(ticket))
+            }
+            Status::TimedOut => Err(not_in_time()),
+            Status::Waits => {
+                call.gates.parked = Some(ParkedCall(ticket));
+                Err(Error::new(ErrorId::PARKED, "the call is made again when it is its turn"))
+            }
+        }
+    }
+}
+
+/// Gives the call that this thread serves; `None` if it serves none.
+fn with_call<R>(work: impl FnOnce(&mut ServedCall) -> R) -> Option<R> {
+    CALL.with_borrow_mut(|call| call.as_mut().map(work))
+}

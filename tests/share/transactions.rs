@@ -1,0 +1,318 @@
+//! Transactions of workers: they take turns, and what dies is rolled back.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mikobase::prelude::*;
+use mikobase::{Remote, Results, Token};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, fork};
+use serde_json::Value;
+
+use crate::harness::{Case, is_long};
+use crate::random::Random;
+use crate::support::{Event, wait_for_ever};
+
+pub const CASES: &[Case] = &[
+    ("workers_that_transfer_between_accounts_keep_the_sum", transfers),
+    ("a_worker_that_dies_in_a_transaction_leaves_nothing_of_it", death),
+    ("a_kill_at_any_moment_leaves_whole_transactions", kills),
+    ("a_panicking_block_is_rolled_back_and_the_next_worker_goes_on", panic),
+    ("an_idle_transaction_ends_when_another_worker_waits", idle),
+    ("a_writer_waits_for_its_turn_at_most_for_the_limit", lock_timeout),
+    ("a_write_past_the_own_transaction_is_refused_at_once", past),
+    ("an_id_belongs_to_the_connection_that_began_the_transaction", ids),
+    ("a_transaction_that_is_open_at_the_end_is_not_in_the_final_state", at_the_end),
+    ("an_async_client_has_transactions", asynchronous),
+];
+
+/// Each kind of engine, in memory and in a file.
+const BACKENDS: [&str; 4] = ["memory", "temporal", "db", "json"];
+
+/// Runs `test` with a share on each engine, with two accounts.
+fn on_each_engine(mut test: impl FnMut(Uds)) {
+    for backend in BACKENDS {
+        let folder = tempfile::tempdir().unwrap();
+        let url = match backend {
+            "memory" => "mikobase.uno/sqlite/memory".to_owned(),
+            "temporal" => "mikobase.uno/sqlite/memory?temporal=true".to_owned(),
+            extension => folder.path().join(format!("bank.{extension}")).to_str().unwrap().to_owned(),
+        };
+        let uds = Uds::new().unwrap().backend(&url).unwrap();
+        test(uds.setup(|server| {
+            for pk in ["one", "other"] {
+                let account = json!({"balance": 1000});
+                let create =
+                    json!({"action": "create", "class": "bank.com/account", "pk": pk, "bucket": account});
+                server.db().q0(create)?;
+            }
+            Ok(())
+        }));
+    }
+}
+
+fn transfer(db: &(impl Mikobase + ?Sized), by: i64) -> mikobase::Result<()> {
+    db.transaction(|tx| {
+        let balance = |pk: &str| Ok::<_, Error>(tx.hot(pk).get(["balance"])?.and_then(|n| n.as_i64()));
+        let (from, to) = (balance("one")?.unwrap(), balance("other")?.unwrap());
+        tx.update("one", &json!({"balance": from - by}))?;
+        tx.update("other", &json!({"balance": to + by}))?;
+        tx.commit()
+    })
+}
+
+/// The balances, as one read sees them.
+fn balances(db: &(impl Mikobase + ?Sized)) -> mikobase::Result<Vec<i64>> {
+    let accounts = db.records_by_pks(vec!["one".to_owned(), "other".to_owned()])?;
+    let balance =
+        |record: &mikobase::Record| record.bucket.get("balance").unwrap().unwrap().as_i64().unwrap();
+    Ok(accounts.iter().flatten().map(balance).collect())
+}
+
+fn transfers() {
+    on_each_engine(|uds| {
+        let report = uds.mikobase(6, |db, worker| {
+            let by = i64::try_from(worker.index()).unwrap() - 2;
+            for _ in 0..10 {
+                transfer(db, by)?;
+                assert_eq!(balances(db)?.iter().sum::<i64>(), 2000);
+                let selected = db.select(json!({"class": "bank.com/account"}))?;
+                assert_eq!(selected.count(), 2);
+            }
+            Ok(())
+        });
+        let report = report.unwrap();
+        let state: Value = report.worldlet().to_value().unwrap();
+        report.all_succeeded().unwrap();
+        // 10 times the sum of -2 to 3.
+        assert!(state.to_string().contains(r#"{"balance":970}"#), "{state}");
+        assert!(state.to_string().contains(r#"{"balance":1030}"#), "{state}");
+    });
+}
+
+fn death() {
+    on_each_engine(|uds| {
+        let written = Event::new();
+        let share = uds
+            .spawn(1, |db, _| {
+                let tx = db.begin()?;
+                tx.update("one", &json!({"balance": 0}))?;
+                tx.create("bank.com/account", &json!({"balance": 1}))?;
+                written.notify();
+                wait_for_ever();
+                #[expect(unreachable_code, reason = "the type of the block")]
+                Ok(())
+            })
+            .unwrap();
+        written.wait();
+        let db = share.db().unwrap();
+        assert_eq!(balances(db).unwrap(), [1000, 1000], "nothing of it is seen");
+        let before = db.count(json!({})).unwrap();
+        share.kill(Signal::SIGKILL as i32).unwrap();
+        // It is the turn of the next one as soon as the death is known.
+        transfer(db, 1).unwrap();
+        assert_eq!(balances(db).unwrap(), [999, 1001]);
+        assert_eq!(db.count(json!({})).unwrap(), before);
+        share.join().unwrap();
+    });
+}
+
+fn kills() {
+    let rounds = if is_long() { 500 } else { 20 };
+    let mut random = Random::new(1701);
+    on_each_engine(|uds| {
+        let uds = uds.lock_timeout(Duration::from_secs(30));
+        let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
+        let db = MikobaseClient::connect(share.path(), share.token()).unwrap();
+        for round in 0..rounds {
+            let workers: Vec<Pid> = (0..2).map(|_| worker(share.path(), share.token())).collect();
+            for worker in workers {
+                let until = Instant::now() + Duration::from_micros(random.below(6000) as u64);
+                while Instant::now() < until {
+                    assert_eq!(balances(&db).unwrap().iter().sum::<i64>(), 2000, "round {round}");
+                }
+                kill(worker, Signal::SIGKILL).unwrap();
+                waitpid(worker, None).unwrap();
+            }
+            let begun = Instant::now();
+            transfer(&db, 0).unwrap();
+            assert!(begun.elapsed() < Duration::from_secs(10), "the turn in round {round}");
+        }
+        drop(db);
+        share.join().unwrap();
+    });
+}
+
+/// Forks a process that transfers until it is killed.
+fn worker(path: &Path, token: &Token) -> Pid {
+    // SAFETY: the process has one thread.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            if let Ok(db) = MikobaseClient::connect(path, token) {
+                while transfer(&db, 7).is_ok() {}
+            }
+            std::process::exit(0);
+        }
+    }
+}
+
+fn panic() {
+    on_each_engine(|uds| {
+        let report = uds.mikobase(2, |db, worker| {
+            if worker.index() == 0 {
+                db.transaction::<()>(|tx| {
+                    tx.update("one", &json!({"balance": 0}))?;
+                    tx.transaction(|inner| {
+                        inner.update("other", &json!({"balance": 0}))?;
+                        panic!("in the block")
+                    })
+                })?;
+            }
+            transfer(db, 1)?;
+            Ok(())
+        });
+        let report = report.unwrap();
+        assert_eq!(report.workers().iter().filter(|worker| worker.returned().is_ok()).count(), 1);
+        let state = report.worldlet().to_string();
+        assert!(state.contains(r#"{"balance":999}"#) && state.contains(r#"{"balance":1001}"#), "{state}");
+    });
+}
+
+fn idle() {
+    on_each_engine(|uds| {
+        let uds = uds.transaction_idle(Duration::from_millis(30));
+        let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
+        let [one, other] = clients(share.path(), share.token());
+        let tx = one.begin().unwrap();
+        tx.update("one", &json!({"balance": 0})).unwrap();
+        // The other one waits until the limit, and no longer.
+        let begun = Instant::now();
+        transfer(&other, 1).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        let error = tx.update("one", &json!({"balance": 0})).unwrap_err();
+        assert!(error.is(ErrorId::TRANSACTION_INVALIDATED), "{error}");
+        assert_eq!(balances(&one).unwrap(), [999, 1001]);
+        drop((tx, one, other));
+        share.join().unwrap();
+    });
+}
+
+fn clients(path: &Path, token: &Token) -> [MikobaseClient; 2] {
+    [(); 2].map(|()| MikobaseClient::connect(path, token).unwrap())
+}
+
+fn lock_timeout() {
+    on_each_engine(|uds| {
+        let uds = uds.lock_timeout(Duration::from_millis(10));
+        let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
+        let [one, other] = clients(share.path(), share.token());
+        let tx = one.begin().unwrap();
+        tx.update("one", &json!({"balance": 0})).unwrap();
+        let error = other.update("other", &json!({})).unwrap_err();
+        assert!(error.is(ErrorId::LOCK_TIMEOUT), "{error}");
+        let error = transfer(&other, 1).unwrap_err();
+        assert!(error.is(ErrorId::LOCK_TIMEOUT), "{error}");
+        tx.commit().unwrap();
+        assert_eq!(balances(&other).unwrap(), [0, 1000]);
+        drop((tx, one, other));
+        share.join().unwrap();
+    });
+}
+
+fn past() {
+    on_each_engine(|uds| {
+        let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
+        let [one, other] = clients(share.path(), share.token());
+        let update = || json!({"action": "update", "pk": "one", "bucket": {}});
+        one.transaction(|tx| {
+            tx.update("one", &json!({"balance": 0}))?;
+            for db in [&one, &other] {
+                let refused = [
+                    db.q0(update()).err(),
+                    db.batch(vec![json!({"action": "select"}), update()], false).err(),
+                    db.begin().err(),
+                    db.collect_files().err(),
+                    db.transaction(|second| second.commit()).err(),
+                ];
+                for error in refused {
+                    let error = error.unwrap();
+                    assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
+                }
+                assert_eq!(balances(db)?, [1000, 1000]);
+                assert_eq!(db.count(json!({"class": "bank.com/account"}))?, 2);
+                db.batch(vec![json!({"action": "select"})], true)?;
+            }
+            // Another thread waits like any other caller.
+            thread::scope(|scope| {
+                let waits = scope.spawn(|| one.q0(update()));
+                tx.update("other", &json!({"balance": 0}))?;
+                tx.commit()?;
+                waits.join().unwrap().map(drop)
+            })
+        })
+        .unwrap();
+        one.update("one", &json!({"balance": 5})).unwrap();
+        assert_eq!(balances(&one).unwrap(), [5, 0]);
+        drop((one, other));
+        share.join().unwrap();
+    });
+}
+
+fn ids() {
+    on_each_engine(|uds| {
+        let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
+        let [one, other] = clients(share.path(), share.token());
+        let Results::Transaction { transaction: id } =
+            one.q0(json!({"action": "transaction"})).unwrap().results
+        else {
+            panic!("a transaction has an id")
+        };
+        let update = json!({"action": "update", "pk": "one", "bucket": {"balance": 0}, "transaction": id});
+        let error = other.q0(update.clone()).unwrap_err();
+        assert!(error.is(ErrorId::TRANSACTION_NOT_FOUND), "{error}");
+        one.q0(update).unwrap();
+        assert_eq!(balances(&one).unwrap(), [1000, 1000]);
+        // It ends with its connection, and the next one has its turn.
+        drop(one);
+        transfer(&other, 1).unwrap();
+        assert_eq!(balances(&other).unwrap(), [999, 1001]);
+        drop(other);
+        share.join().unwrap();
+    });
+}
+
+fn at_the_end() {
+    on_each_engine(|uds| {
+        let report = uds.mikobase(1, |db, _| {
+            let tx: Remote<dyn Transaction> = db.begin()?;
+            tx.update("one", &json!({"balance": 0}))?;
+            db.q0(json!({"action": "transaction"}))?;
+            std::mem::forget(tx);
+            Ok(())
+        });
+        let report = report.unwrap();
+        let state = report.worldlet().to_string();
+        assert!(!state.contains(r#"{"balance":0}"#), "{state}");
+        report.all_succeeded().unwrap();
+    });
+}
+
+fn asynchronous() {
+    let uds = Uds::new().unwrap();
+    let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let db = MikobaseAsyncClient::connect(share.path(), share.token()).await.unwrap();
+        let tx = Remote::asynchronous(&db.begin().await.unwrap()).unwrap();
+        let create = json!({"action": "create", "class": "bank.com/account", "bucket": {}});
+        tx.q0(create).await.unwrap();
+        assert_eq!(db.by_class("bank.com/account").await.unwrap().count(), 0);
+        mikobase::TransactionAsync::commit(&tx).await.unwrap();
+        assert_eq!(db.by_class("bank.com/account").await.unwrap().count(), 1);
+    });
+    drop(runtime);
+    share.join().unwrap();
+}
