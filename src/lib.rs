@@ -76,6 +76,11 @@ pub mod prelude {
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// Compiles and runs the programs in `docs/transactions.md`.
+#[cfg(all(doctest, feature = "store"))]
+#[doc = include_str!("../docs/transactions.md")]
+struct Transactions;
+
 /// Compiles and runs the program in `docs/files.md`.
 #[cfg(all(doctest, feature = "store"))]
 #[doc = include_str!("../docs/files.md")]

@@ -3,7 +3,7 @@
 //! Its writes are applied to storage, in a transaction of storage that stays open between the calls. For each
 //! record that it has written it keeps the pre-image, which is the committed state: a read by pk of another
 //! caller takes that. For any other read the writes are hidden: storage is rolled back, and the next call of
-//! the transaction applies them again from the log (decision 0027).
+//! the transaction applies them again from the log (decision 0028).
 
 use std::collections::HashMap;
 use std::thread::{self, ThreadId};
