@@ -17,6 +17,7 @@ mod files;
 mod fuzz;
 mod gates;
 mod harness;
+mod histories;
 mod ledger;
 mod lifecycle;
 mod limits;
@@ -68,6 +69,7 @@ fn main() -> std::process::ExitCode {
         ("edits", edits::CASES),
         ("transactions", transactions::CASES),
         ("command", command::CASES),
+        ("known_histories", histories::KNOWN),
     ];
     harness::main(
         cases,
