@@ -70,6 +70,7 @@ fn main() -> std::process::ExitCode {
         ("transactions", transactions::CASES),
         ("command", command::CASES),
         ("known_histories", histories::KNOWN),
+        ("generated_histories", histories::GENERATED),
     ];
     harness::main(
         cases,
