@@ -71,6 +71,8 @@ fn main() -> std::process::ExitCode {
         ("command", command::CASES),
         ("known_histories", histories::KNOWN),
         ("generated_histories", histories::GENERATED),
+        ("recorded_histories", histories::RECORDS),
+        ("histories", histories::RUNS),
     ];
     harness::main(
         cases,

@@ -75,6 +75,12 @@ pub enum Method {
     Stream,
     /// A read, then a write that requires that the record was not changed in between.
     Optimistic,
+    /// A call for each step: not isolated.
+    Separate,
+    /// A read of a register, then a write to it, whatever has happened in between: not isolated.
+    ReadThenUpdate,
+    /// A batch that is not atomic and whose last request fails: it has an effect, though it failed.
+    FailingLooseBatch,
 }
 
 /// The methods of operations that are isolated.
@@ -109,7 +115,7 @@ impl Plan {
         let method = *random.pick(methods);
         let steps = match method {
             Method::Call => vec![Step::any(random, &keys, next_value)],
-            Method::Batch | Method::FailingBatch => {
+            Method::Batch | Method::FailingBatch | Method::Separate | Method::FailingLooseBatch => {
                 (0..2 + random.below(2)).map(|_| Step::any(random, &keys, next_value)).collect()
             }
             Method::ReadMany | Method::Select | Method::Stream => {
@@ -117,6 +123,10 @@ impl Plan {
                 // Each key once: a select returns a record once.
                 let is_first = |(index, step): &(usize, &Step)| !steps[..*index].contains(step);
                 steps.iter().enumerate().filter(is_first).map(|(_, step)| *step).collect()
+            }
+            Method::ReadThenUpdate => {
+                let key = random_key(random, &keys);
+                vec![Step::ReadRegister(key), Step::Write(key, next_value())]
             }
             Method::Optimistic => match Step::read(random, &keys) {
                 Step::ReadList(key) => vec![Step::ReadList(key), Step::Append(key, next_value())],
