@@ -42,6 +42,7 @@ pub fn perform(db: &dyn Mikobase, plan: &Plan, done: &mut Vec<MicroOp>) -> Resul
     match plan.method {
         Method::Call | Method::Separate | Method::ReadThenUpdate => take_each(db, &plan.steps, done),
         Method::Batch | Method::FailingBatch | Method::FailingLooseBatch => batch(db, plan, done),
+        Method::Transaction | Method::NestedTransaction | Method::RolledBack => transaction(db, plan, done),
         Method::Optimistic => optimistic(db, &plan.steps, done),
         Method::ReadMany => {
             let objects: Vec<Object> = plan.steps.iter().map(|step| step.object()).collect();
@@ -86,6 +87,27 @@ fn take_each(db: &dyn Mikobase, steps: &[Step], done: &mut Vec<MicroOp>) -> Resu
         done.extend(step.write());
     }
     Ok(())
+}
+
+/// Takes the steps in a transaction. One that is rolled back fails with `conflict`.
+fn transaction(db: &dyn Mikobase, plan: &Plan, done: &mut Vec<MicroOp>) -> Result<()> {
+    db.transaction(|tx| {
+        let (outer, inner) = match plan.method {
+            Method::NestedTransaction => plan.steps.split_at(1),
+            _ => (&plan.steps[..], &[][..]),
+        };
+        take_each(&**tx, outer, done)?;
+        if !inner.is_empty() {
+            tx.transaction(|nested| {
+                take_each(&**nested, inner, done)?;
+                nested.commit()
+            })?;
+        }
+        if plan.method == Method::RolledBack {
+            return Err(Error::new(ErrorId::CONFLICT, "rolled back on purpose"));
+        }
+        tx.commit()
+    })
 }
 
 fn batch(db: &dyn Mikobase, plan: &Plan, done: &mut Vec<MicroOp>) -> Result<()> {

@@ -45,9 +45,14 @@ struct Run {
 }
 
 fn sound(backend: &'static str, shares: usize) {
-    // A worldlet file is written as a whole by each commit.
-    let few = if backend.ends_with(".json") { 2_000 } else { 10_000 };
-    let (operations, shares) = if is_long() { (100 * few, 10 * shares - 9) } else { (few, shares) };
+    // Together ten thousand. A worldlet file is written as a whole by each commit.
+    let (few, many) = match backend {
+        "crew.json" => (1_000, 200_000),
+        "crew.db" => (2_000, 1_000_000),
+        "mikobase.uno/worldlet" => (2_000, 1_000_000),
+        _ => (5_000, 1_000_000),
+    };
+    let (operations, shares) = if is_long() { (many, 10 * shares - 9) } else { (few, shares) };
     let run = Run { backend, methods: ISOLATED, operations, shares, kills_workers: true, stalls: false };
     let history = run.record();
     let summary = check(&history).unwrap_or_else(|violation| panic!("{violation}"));

@@ -73,6 +73,12 @@ pub enum Method {
     Select,
     /// Reads by the stream of a select.
     Stream,
+    /// A transaction with a call for each step.
+    Transaction,
+    /// A transaction whose steps but the first are in a nested one.
+    NestedTransaction,
+    /// A transaction that is rolled back.
+    RolledBack,
     /// A read, then a write that requires that the record was not changed in between.
     Optimistic,
     /// A call for each step: not isolated.
@@ -94,6 +100,10 @@ pub const ISOLATED: &[Method] = &[
     Method::Select,
     Method::Stream,
     Method::Optimistic,
+    Method::Transaction,
+    Method::Transaction,
+    Method::NestedTransaction,
+    Method::RolledBack,
 ];
 
 /// An operation to perform.
@@ -115,7 +125,13 @@ impl Plan {
         let method = *random.pick(methods);
         let steps = match method {
             Method::Call => vec![Step::any(random, &keys, next_value)],
-            Method::Batch | Method::FailingBatch | Method::Separate | Method::FailingLooseBatch => {
+            Method::Batch
+            | Method::FailingBatch
+            | Method::Transaction
+            | Method::NestedTransaction
+            | Method::RolledBack
+            | Method::Separate
+            | Method::FailingLooseBatch => {
                 (0..2 + random.below(2)).map(|_| Step::any(random, &keys, next_value)).collect()
             }
             Method::ReadMany | Method::Select | Method::Stream => {
