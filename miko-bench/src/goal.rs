@@ -78,12 +78,18 @@ const GOALS: &[Goal] = &[
     goal(SCANNING, TWENTY_WORKERS, Workload::Scan, "postgresql", Bound::Rate(50.0)),
     goal(SCANNING, ONE_WORKER, Workload::ColdScan, "postgresql", Bound::Rate(0.7)),
     goal(SCANNING, TWENTY_WORKERS, Workload::ColdScan, "postgresql", Bound::Rate(0.7)),
+    goal("Redis INCR", TWENTY_WORKERS, Workload::Increment, "redis", Bound::Rate(1.0)),
+    goal("PostgreSQL", TWENTY_WORKERS, Workload::Increment, "postgresql", Bound::Rate(4.0)),
+    goal(SERIALIZABLE, TWENTY_WORKERS, Workload::Transfer, "postgresql", Bound::Rate(1.5)),
+    goal(SERIALIZABLE, TWENTY_WORKERS, Workload::HotTransfer, "postgresql", Bound::Rate(1.5)),
     goal("Redis", ONE_WORKER, Workload::Read, "redis", Bound::Latency(0.3)),
     goal("Redis", ONE_WORKER_ONE_CPU, Workload::Read, "redis", Bound::Latency(1.15)),
     goal("a raw ping-pong", ONE_WORKER_ONE_CPU, Workload::Read, "raw", Bound::Latency(2.5)),
 ];
 
 const OWN: &str = "mikobase";
+
+const SERIALIZABLE: &str = "PostgreSQL, serializable";
 
 const SCANNING: &str = "PostgreSQL without parallel plan";
 

@@ -31,7 +31,16 @@ pub(crate) fn schema() -> Value {
         "active": {"class": "boolean"},
         "notes": {"class": "string"},
     });
-    json!({"classes": {ITEM: {"fields": fields}, MADE: {"fields": fields}}})
+    let account = json!({"balance": {"class": "number", "required": true}});
+    json!({"classes": {ITEM: {"fields": fields}, MADE: {"fields": fields}, ACCOUNT: {"fields": account}}})
+}
+
+/// The class of the accounts, and of the number that all workers increment.
+pub(crate) const ACCOUNT: &str = "bench.org/account";
+
+/// The pk of an account.
+pub(crate) fn account_key(number: usize) -> String {
+    format!("account-{number}")
 }
 
 /// A bucket of some 200 bytes.
@@ -143,6 +152,12 @@ impl Choice {
 
     pub(crate) fn deck(&mut self) -> usize {
         self.random.below(self.records / PER_DECK)
+    }
+
+    /// Two different numbers below `bound`.
+    pub(crate) fn two_of(&mut self, bound: usize) -> (usize, usize) {
+        let first = self.random.below(bound);
+        (first, (first + 1 + self.random.below(bound - 1)) % bound)
     }
 
     pub(crate) fn sector(&mut self) -> usize {

@@ -14,6 +14,12 @@ pub const BATCH: usize = 32;
 /// The number of records that a [`Workload::Find`] asks for.
 pub(crate) const FOUND: usize = 10;
 
+/// The number of accounts between which money is transferred.
+pub(crate) const ACCOUNTS: usize = 1000;
+
+/// The number of those that many transfers want at once.
+const HOT_ACCOUNTS: usize = 4;
+
 /// A kind of call that is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -37,6 +43,12 @@ pub enum Workload {
     /// The same with a third field, of which no select has asked before: what a server keeps of earlier scans
     /// does not answer it.
     ColdScan,
+    /// An increment of one number, which is the same for all workers.
+    Increment,
+    /// A transaction that reads two accounts, writes both and is committed: any two of [`ACCOUNTS`].
+    Transfer,
+    /// The same with two of [`HOT_ACCOUNTS`].
+    HotTransfer,
 }
 
 impl Workload {
@@ -51,6 +63,9 @@ impl Workload {
         Self::Find,
         Self::Scan,
         Self::ColdScan,
+        Self::Increment,
+        Self::Transfer,
+        Self::HotTransfer,
     ];
 
     /// The name on the command line.
@@ -65,6 +80,9 @@ impl Workload {
             Self::Find => "find",
             Self::Scan => "scan",
             Self::ColdScan => "cold-scan",
+            Self::Increment => "increment",
+            Self::Transfer => "transfer",
+            Self::HotTransfer => "hot-transfer",
         }
     }
 
@@ -80,6 +98,9 @@ impl Workload {
             Self::Find => "indexed equality, sort, limit 10",
             Self::Scan => "scan with two conditions",
             Self::ColdScan => "the first scan of a path",
+            Self::Increment => "increment of one hot number",
+            Self::Transfer => "a transaction: read two, write two, commit",
+            Self::HotTransfer => "the same on four hot records",
         }
     }
 
@@ -154,6 +175,15 @@ pub(crate) trait Client {
     fn cold_scan(&mut self, sector: usize, _field: usize) -> Result<(), BoxError> {
         self.scan(sector)
     }
+
+    fn increment(&mut self) -> Result<(), BoxError> {
+        undeclared()
+    }
+
+    /// Moves 1 from one account to another. Both balances are read first.
+    fn transfer(&mut self, _from: usize, _to: usize) -> Result<(), BoxError> {
+        undeclared()
+    }
 }
 
 fn undeclared() -> Result<(), BoxError> {
@@ -174,5 +204,12 @@ pub(crate) fn call(client: &mut dyn Client, workload: Workload, choice: &mut Cho
         Workload::Find => client.find(choice.deck()),
         Workload::Scan => client.scan(choice.sector()),
         Workload::ColdScan => client.cold_scan(choice.sector(), choice.serial()),
+        Workload::Increment => client.increment(),
+        Workload::Transfer => transfer(client, choice.two_of(ACCOUNTS)),
+        Workload::HotTransfer => transfer(client, choice.two_of(HOT_ACCOUNTS)),
     }
+}
+
+fn transfer(client: &mut dyn Client, (from, to): (usize, usize)) -> Result<(), BoxError> {
+    client.transfer(from, to)
 }

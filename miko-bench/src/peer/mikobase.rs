@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use miko_core::mikobase_rpc::MikobaseClient;
-use miko_core::{Error, Mikobase, Records};
+use miko_core::{Error, ErrorId, Mikobase, MikobaseExt, Records, Transaction};
 use miko_macros::mikobase_interface;
 use miko_shared::{BoxError, Returning, Uds};
 use serde_json::{Value, json};
@@ -12,9 +12,9 @@ use tempfile::TempDir;
 
 use super::{Peer, Running, Size};
 use crate::crew::{Crew, OrderSockets};
-use crate::sample::{self, Choice, ITEM, MADE};
+use crate::sample::{self, ACCOUNT, Choice, ITEM, MADE};
 use crate::worker::serve_orders;
-use crate::workload::{Client, FOUND, Workload};
+use crate::workload::{ACCOUNTS, Client, FOUND, Workload};
 
 pub(crate) const PEER: Peer = Peer {
     name: "mikobase",
@@ -30,6 +30,9 @@ pub(crate) const PEER: Peer = Peer {
         Workload::Find,
         Workload::Scan,
         Workload::ColdScan,
+        Workload::Increment,
+        Workload::Transfer,
+        Workload::HotTransfer,
     ],
     start,
 };
@@ -123,6 +126,13 @@ fn preload(db: &dyn Mikobase, records: usize) -> Result<Vec<String>, BoxError> {
             pks.push(answer?.into_pk()?);
         }
     }
+    let account = |number| {
+        json!({"action": "create", "class": ACCOUNT, "pk": sample::account_key(number),
+               "bucket": {"balance": 0}})
+    };
+    for answer in db.batch((0..ACCOUNTS).map(account).collect(), true)? {
+        answer?;
+    }
     Ok(pks)
 }
 
@@ -202,6 +212,29 @@ impl Client for SharedStore<'_> {
         }))?;
         sample::check_count(found.count(), sample::in_sector(sector))
     }
+
+    fn increment(&mut self) -> Result<(), BoxError> {
+        self.db.increment(&sample::account_key(0), ["balance"], 1)?;
+        Ok(())
+    }
+
+    fn transfer(&mut self, from: usize, to: usize) -> Result<(), BoxError> {
+        let (from, to) = (sample::account_key(from), sample::account_key(to));
+        self.db.transaction(|tx| {
+            let balances = (balance(&**tx, &from)?, balance(&**tx, &to)?);
+            tx.update(&from, &json!({"balance": balances.0 - 1}))?;
+            tx.update(&to, &json!({"balance": balances.1 + 1}))?;
+            tx.commit()
+        })?;
+        Ok(())
+    }
+}
+
+/// The balance of an account.
+fn balance(db: &dyn Mikobase, pk: &str) -> miko_core::Result<i64> {
+    let account = db.record_by_pk(pk)?;
+    let balance = account.map(|account| account.bucket.get("balance")).transpose()?.flatten();
+    balance.and_then(|balance| balance.as_i64()).ok_or_else(|| Error::new(ErrorId::INTERNAL, "no balance"))
 }
 
 fn start_empty(Size { workers, records }: Size) -> Result<Option<Running>, BoxError> {

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use miko_shared::BoxError;
+use postgres::error::SqlState;
 use postgres::types::ToSql;
-use postgres::{Client as Connection, NoTls, Row, Statement};
+use postgres::{Client as Connection, IsolationLevel, NoTls, Row, Statement};
 
 use super::{Peer, Running, Size};
 use crate::crew::Crew;
 use crate::process::PeerServer;
 use crate::sample;
-use crate::workload::{Client, FOUND, Workload};
+use crate::workload::{ACCOUNTS, Client, FOUND, Workload};
 
 pub(crate) const PEER: Peer = Peer {
     name: "postgresql",
@@ -28,7 +29,8 @@ const TABLES: &str = "
     CREATE UNLOGGED TABLE item (pk text PRIMARY KEY, bucket jsonb NOT NULL);
     CREATE UNIQUE INDEX ON item (((bucket->>'serial')::bigint));
     CREATE INDEX ON item (((bucket->>'deck')::bigint), pk);
-    CREATE UNLOGGED TABLE made (LIKE item INCLUDING ALL);";
+    CREATE UNLOGGED TABLE made (LIKE item INCLUDING ALL);
+    CREATE UNLOGGED TABLE account (pk text PRIMARY KEY, bucket jsonb NOT NULL);";
 
 /// Inserts several records with one statement.
 macro_rules! insert_into {
@@ -71,7 +73,11 @@ fn preload(connection: &mut Connection, records: usize) -> Result<(), BoxError> 
         connection
             .execute(insert_into!("item"), &[&keys(&serials, sample::key), &keys(&serials, sample::text)])?;
     }
-    Ok(connection.batch_execute("VACUUM ANALYZE item")?)
+    connection.execute(
+        "INSERT INTO account SELECT pk, '{\"balance\": 0}' FROM unnest($1::text[]) AS new (pk)",
+        &[&keys(&(0..ACCOUNTS).collect::<Vec<_>>(), sample::account_key)],
+    )?;
+    Ok(connection.batch_execute("VACUUM ANALYZE item; VACUUM ANALYZE account")?)
 }
 
 fn keys(serials: &[usize], one: fn(usize) -> String) -> Vec<String> {
@@ -87,6 +93,9 @@ struct PostgreSql {
     create_batch: Statement,
     find: Statement,
     scan: Statement,
+    balance: Statement,
+    set_balance: Statement,
+    increment: Statement,
 }
 
 impl PostgreSql {
@@ -107,6 +116,14 @@ impl PostgreSql {
             scan: connection.prepare(
                 "SELECT bucket::text FROM item WHERE bucket->>'rank' = $1
                  AND (bucket->>'sector')::bigint = $2 ORDER BY pk",
+            )?,
+            balance: connection.prepare("SELECT (bucket->>'balance')::bigint FROM account WHERE pk = $1")?,
+            set_balance: connection.prepare(
+                "UPDATE account SET bucket = jsonb_build_object('balance', $2::bigint) WHERE pk = $1",
+            )?,
+            increment: connection.prepare(
+                "UPDATE account SET bucket = jsonb_build_object('balance', (bucket->>'balance')::bigint + 1)
+                 WHERE pk = $1 RETURNING (bucket->>'balance')::bigint",
             )?,
             connection,
         })
@@ -158,5 +175,37 @@ impl Client for PostgreSql {
     fn scan(&mut self, sector: usize) -> Result<(), BoxError> {
         let rows = self.rows(&self.scan.clone(), &[&sample::RANK, &(sector as i64)])?;
         sample::check_count(rows.len(), sample::in_sector(sector))
+    }
+
+    fn increment(&mut self) -> Result<(), BoxError> {
+        self.connection.query_one(&self.increment, &[&sample::account_key(0)])?;
+        Ok(())
+    }
+
+    fn transfer(&mut self, from: usize, to: usize) -> Result<(), BoxError> {
+        let accounts = [(sample::account_key(from), -1), (sample::account_key(to), 1)];
+        loop {
+            match self.try_transfer(&accounts) {
+                Err(error) if error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE) => {}
+                done => return Ok(done?),
+            }
+        }
+    }
+}
+
+impl PostgreSql {
+    /// Adds to the balances in a serializable transaction, which fails if another one interferes.
+    fn try_transfer(&mut self, accounts: &[(String, i64); 2]) -> Result<(), postgres::Error> {
+        let Self { connection, balance, set_balance, .. } = self;
+        let mut transaction =
+            connection.build_transaction().isolation_level(IsolationLevel::Serializable).start()?;
+        let mut balances = [0; 2];
+        for (balance_of, (pk, _)) in balances.iter_mut().zip(accounts) {
+            *balance_of = transaction.query_one(&*balance, &[pk])?.try_get::<_, i64>(0)?;
+        }
+        for (balance_of, (pk, by)) in balances.into_iter().zip(accounts) {
+            transaction.execute(&*set_balance, &[pk, &(balance_of + by)])?;
+        }
+        transaction.commit()
     }
 }

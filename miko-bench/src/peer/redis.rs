@@ -20,6 +20,7 @@ pub(crate) const PEER: Peer = Peer {
         Workload::ReadBatch,
         Workload::QueryBatch,
         Workload::CreateBatch,
+        Workload::Increment,
     ],
     start,
 };
@@ -70,5 +71,10 @@ impl Client for Redis {
             pipeline.set(sample::made_key(serial), sample::text(serial)).ignore();
         }
         Ok(pipeline.exec(&mut self.0)?)
+    }
+
+    fn increment(&mut self) -> Result<(), BoxError> {
+        let _: i64 = self.0.incr("counter", 1)?;
+        Ok(())
     }
 }
