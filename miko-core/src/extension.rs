@@ -12,10 +12,20 @@ use crate::json::{self, type_name};
 use crate::mikobase::{Mikobase, Query, Transaction};
 use crate::q0::Step;
 use crate::record::{Record, Records};
+use crate::response::Results;
 use crate::timestamp::Timestamp;
 use crate::transaction_block::TransactionBlock;
 use crate::transfer::{self, FileReader};
 use crate::worldlet::Imported;
+
+/// The result of [`MikobaseExt::upsert`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upserted {
+    /// The pk of the record.
+    pub pk: String,
+    /// Whether it was created.
+    pub created: bool,
+}
 
 /// How often [`MikobaseExt::transact`] runs its block at most.
 pub const MAX_ATTEMPTS: usize = 10;
@@ -107,6 +117,39 @@ pub trait MikobaseExt: Mikobase {
     fn patch(&self, pk: &str, patch: &(impl Serialize + ?Sized)) -> Result<()> {
         let bucket = bucket_object(patch)?;
         self.q0(json!({"action": "patch", "pk": pk, "bucket": bucket})).map(drop)
+    }
+
+    /// Patches the record of `class` that has `key`, which names a unique field or a combination, with `bucket`.
+    /// If there is none, creates one from both. Any number of callers may do so at once: one of them creates it.
+    ///
+    /// ```
+    /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let word = json!({"fields": {"word": {"class": "string", "unique": true}}, "misc_fields": true});
+    /// db.import_schema(json!({"classes": {"a.b/word": word}}))?;
+    /// let key = json!({"word": "engage"});
+    /// let first = db.upsert("a.b/word", &key, &json!({"language": "fr"}))?;
+    /// let again = db.upsert("a.b/word", &key, &json!({"language": "en"}))?;
+    /// assert!(first.created && !again.created && first.pk == again.pk);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) and [`patch`](Self::patch); `invalid_request` for a key that is not unique.
+    fn upsert(
+        &self,
+        class: &str,
+        key: &(impl Serialize + ?Sized),
+        bucket: &(impl Serialize + ?Sized),
+    ) -> Result<Upserted> {
+        let (key, bucket) = (bucket_object(key)?, bucket_object(bucket)?);
+        let upsert = json!({"action": "upsert", "class": class, "key": key, "bucket": bucket});
+        match self.q0(upsert)?.results {
+            Results::Upserted { pk, created, .. } => Ok(Upserted { pk, created }),
+            _ => Err(Error::new(ErrorId::INTERNAL, "the results of an upsert are those of another action")),
+        }
     }
 
     /// Adds `by` to the number at `path` in a record, and returns the sum. An absent value counts as 0. Any

@@ -40,7 +40,7 @@ pub use commit::{Commit, RecordChange};
 #[doc(hidden)]
 pub use engine::NaiveEngine;
 pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
-pub use extension::{MAX_ATTEMPTS, MikobaseExt};
+pub use extension::{MAX_ATTEMPTS, MikobaseExt, Upserted};
 pub use files::{FileInfo, MAX_PIECE_SIZE};
 pub use hot::HotRecord;
 #[doc(no_inline)]

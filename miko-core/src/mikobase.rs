@@ -207,7 +207,8 @@ pub trait Mikobase: Send + Sync {
     #[interface(read)]
     fn properties(&self) -> Result<Properties>;
 
-    /// A transaction, or one nested in this transaction. It takes its turn to write at its first call.
+    /// A transaction, or one nested in this transaction, which then writes nothing until the nested one has
+    /// ended. It takes its turn to write at its first call.
     /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
     ///
     /// # Errors
@@ -249,7 +250,8 @@ pub trait Transaction: Mikobase {
     /// transaction. A nested transaction becomes a part of the one around it.
     ///
     /// # Errors
-    /// If the changes could not be stored: all are rolled back.
+    /// If the changes could not be stored: all are rolled back, and the next call begins another transaction.
+    /// `transaction-invalidated`, until [`roll_back`](Self::roll_back) was called.
     fn commit(&self) -> Result<()>;
 
     /// Rolls back what is not committed. The next call begins another transaction.

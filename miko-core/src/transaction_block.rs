@@ -1,13 +1,16 @@
 //! A transaction that a block of a thread has open.
 
-use miko_rpc::{CheckedCalls, Error, ErrorId, Method, Remote, Result, codec};
+use std::cell::Cell;
+use std::rc::Rc;
+
+use miko_rpc::{CallChecker, CheckedCalls, Error, ErrorId, Method, Remote, Result, codec};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::mikobase::Transaction;
 
-/// Begins a transaction for a block of this thread. While it is open, a write of this thread past it is
-/// refused, since it would wait for the end of the block.
+/// A transaction of a block of this thread. While it has its turn, a write of this thread past it is refused,
+/// since it would wait for the end of the block.
 pub(crate) struct TransactionBlock {
     pub(crate) transaction: Remote<dyn Transaction>,
     _checked: CheckedCalls,
@@ -15,17 +18,26 @@ pub(crate) struct TransactionBlock {
 
 impl TransactionBlock {
     pub(crate) fn of(transaction: Remote<dyn Transaction>) -> Self {
-        let checked = Remote::check_calls_beside(&transaction, refuse_write);
+        let checked = Remote::check_calls_beside(&transaction, Rc::<Turn>::default());
         Self { transaction, _checked: checked }
     }
 }
 
-/// Refuses a call that may write, with `transaction-open`.
-fn refuse_write(method: &Method, arguments: &[u8]) -> Result<()> {
-    if method.read == Some(true) || is_select(arguments) {
-        return Ok(());
+/// Whether the transaction of a proxy has its turn: from its first call on, until it is committed or rolled
+/// back.
+#[derive(Default)]
+struct Turn(Cell<bool>);
+
+impl CallChecker for Turn {
+    /// Refuses a call that may write, with `transaction-open`.
+    fn check(&self, method: &Method, arguments: &[u8]) -> Result<()> {
+        let reads = method.read == Some(true) || is_select(arguments);
+        if reads || !self.0.get() { Ok(()) } else { Err(transaction_open()) }
     }
-    Err(transaction_open())
+
+    fn observe_object_call(&self, method: &Method) {
+        self.0.set(!matches!(&*method.name, "commit" | "roll_back"));
+    }
 }
 
 /// The error of a write past the transaction of its own thread.
@@ -45,6 +57,7 @@ fn is_select(arguments: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Request {
         action: Option<Action>,
+        transaction: Option<IgnoredAny>,
     }
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -53,8 +66,11 @@ fn is_select(arguments: &[u8]) -> bool {
         Other(IgnoredAny),
     }
     let Ok(Arguments { query, queries }) = codec::decode::<Arguments>(arguments) else { return false };
-    let is_select =
-        |request: &Request| matches!(&request.action, Some(Action::Named(action)) if action == "select");
+    let is_select = |request: &Request| {
+        // In another transaction it would wait as well.
+        request.transaction.is_none()
+            && matches!(&request.action, Some(Action::Named(action)) if action == "select")
+    };
     let mut requests = query.iter().chain(queries.iter().flatten()).peekable();
     requests.peek().is_some() && requests.all(is_select)
 }

@@ -5,70 +5,93 @@
 //!
 //! [`Remote::check_calls_beside`](crate::Remote::check_calls_beside) begins it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use miko_surface::Method;
 
 use crate::codec::{encode, split_variant};
 use crate::error::Result;
 use crate::transport::{OutgoingCall, Transport};
 
 thread_local! {
-    static REFUSALS: RefCell<Vec<Refusal>> = const { RefCell::new(Vec::new()) };
+    static CHECKS: RefCell<Vec<Check>> = const { RefCell::new(Vec::new()) };
+    static LAST_ID: Cell<u64> = const { Cell::new(0) };
 }
 
-struct Refusal {
-    /// The socket of the server.
+struct Check {
+    id: u64,
+    /// The socket of the server whose calls it checks.
     server: PathBuf,
-    check: Check,
+    checker: Rc<dyn CallChecker>,
 }
 
-/// Refuses a call by its method and its encoded arguments, if it would wait.
-pub(crate) type Check = fn(&miko_surface::Method, &[u8]) -> Result<()>;
+/// Decides on the calls of its thread to a server.
+pub trait CallChecker {
+    /// Refuses a call to the interface of the server, if it would wait. `arguments` are encoded.
+    ///
+    /// # Errors
+    /// The reason why it is refused.
+    fn check(&self, method: &Method, arguments: &[u8]) -> Result<()>;
+
+    /// Is told of a call on an object of the server, which is made in any case. Of several checkers the one
+    /// that was added last is told.
+    fn observe_object_call(&self, method: &Method) {
+        let _ = method;
+    }
+}
 
 /// While it exists, calls of this thread are checked. It stays in its thread.
 #[must_use = "calls are checked until it is dropped"]
 pub struct CheckedCalls {
-    is_elsewhere: bool,
+    /// `None` if nothing is checked.
+    id: Option<u64>,
     stays_in_thread: PhantomData<*const ()>,
 }
 
 impl CheckedCalls {
-    /// Checks the blocking calls of this thread to the server with this socket, but for calls on objects.
-    /// Without a server nothing is checked.
-    pub(crate) fn to(server: Option<&Path>, check: Check) -> Self {
-        let is_elsewhere = server.is_some();
-        if let Some(server) = server {
-            REFUSALS.with_borrow_mut(|refusals| refusals.push(Refusal { server: server.to_owned(), check }));
-        }
-        Self { is_elsewhere, stays_in_thread: PhantomData }
+    /// Checks the blocking calls of this thread to the server with this socket. Without a server nothing is
+    /// checked.
+    pub(crate) fn to(server: Option<&Path>, checker: Rc<dyn CallChecker>) -> Self {
+        let id = server.map(|server| {
+            let id = LAST_ID.get() + 1;
+            LAST_ID.set(id);
+            CHECKS.with_borrow_mut(|checks| checks.push(Check { id, server: server.to_owned(), checker }));
+            id
+        });
+        Self { id, stays_in_thread: PhantomData }
     }
 }
 
 impl Drop for CheckedCalls {
     fn drop(&mut self) {
-        if self.is_elsewhere {
-            REFUSALS.with_borrow_mut(|refusals| drop(refusals.pop()));
+        if let Some(id) = self.id {
+            CHECKS.with_borrow_mut(|checks| checks.retain(|check| check.id != id));
         }
     }
 }
 
 /// Refuses a call that would wait for this thread.
 pub(crate) fn check(transport: &dyn Transport, call: &OutgoingCall<'_>) -> Result<()> {
-    REFUSALS.with_borrow(|refusals| {
-        if refusals.is_empty() {
-            return Ok(());
-        }
-        let Some(server) = transport.server().filter(|_| !transport.is_to_object()) else { return Ok(()) };
-        refusals.iter().filter(|refusal| refusal.server == server).try_for_each(|refusal| {
-            let mut message = Vec::new();
-            // What cannot be encoded is refused where it is sent.
-            let encoded = encode(&mut message, usize::MAX, |encoder| call.request.write(encoder));
-            if encoded.is_err() {
-                return Ok(());
-            }
-            let (_, arguments) = split_variant(&message).unwrap_or_default();
-            (refusal.check)(call.method, arguments)
-        })
-    })
+    if CHECKS.with_borrow(Vec::is_empty) {
+        return Ok(());
+    }
+    let Some(server) = transport.server() else { return Ok(()) };
+    // Called without the list: encoding a request runs code of its types.
+    let checkers: Vec<Rc<dyn CallChecker>> = CHECKS.with_borrow(|checks| {
+        checks.iter().filter(|check| check.server == server).map(|check| Rc::clone(&check.checker)).collect()
+    });
+    if transport.is_to_object() {
+        checkers.last().inspect(|checker| checker.observe_object_call(call.method));
+        return Ok(());
+    }
+    let mut message = Vec::new();
+    if encode(&mut message, usize::MAX, |encoder| call.request.write(encoder)).is_err() {
+        // It is refused where it is sent.
+        return Ok(());
+    }
+    let (_, arguments) = split_variant(&message).unwrap_or_default();
+    checkers.iter().try_for_each(|checker| checker.check(call.method, arguments))
 }

@@ -74,6 +74,9 @@ struct Queue {
     expiry: Option<Expiry>,
 }
 
+/// A caller that waits at a gate with expiry asks at least this often whether a pass is overdue.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Makes a call leave that may not be inside any longer. Returns when to ask again; `None` if no call inside
 /// has a limit.
 type Expiry = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
@@ -199,8 +202,10 @@ impl Ticket {
 
     /// Makes calls leave that are overdue. Returns when to do so again, or when the time of this one is over.
     fn next_check(&self) -> Instant {
-        let next_expiry = self.queue.expiry.as_ref().and_then(|expire| expire());
-        next_expiry.map_or(self.until, |at| at.min(self.until))
+        let Some(expire) = &self.queue.expiry else { return self.until };
+        // A pass that has no limit yet may get one.
+        let latest = Instant::now() + EXPIRY_INTERVAL;
+        expire().map_or(latest, |at| at.min(latest)).min(self.until)
     }
 
     fn time_out(&self) {

@@ -90,7 +90,7 @@ pub use {
     async_client::{AsyncClient, PendingCall, call_async},
     bounds::Wire,
     call::{AnswerScope, Call, LaterAnswer, Served, unreadable},
-    call_refusal::CheckedCalls,
+    call_refusal::{CallChecker, CheckedCalls},
     client::{Client, call},
     dispatch::DispatchError,
     error::ERROR_MEANINGS,

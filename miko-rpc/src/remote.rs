@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use miko_surface::{Method, Surface};
+use miko_surface::Surface;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::async_client::{self, AsyncClient};
 use crate::call::{Call, Served};
-use crate::call_refusal::CheckedCalls;
+use crate::call_refusal::{CallChecker, CheckedCalls};
 use crate::client::{self, Client};
 use crate::error::Result;
 use crate::handles::{self, Carried, Kind, ServedObject};
@@ -46,16 +47,15 @@ impl<I: ?Sized> Remote<I> {
     }
 
     /// Until the result is dropped, the blocking calls of this thread to the server in which the object lives
-    /// are checked by `check`, which gets the method and its encoded arguments and may refuse the call. Calls
-    /// on objects are not checked, and none are if the object is one of this process.
+    /// are checked by `checker`, which may refuse them. None are if the object is one of this process.
     ///
     /// A thread that holds an object may so refuse its own calls that would wait for the end of the object.
-    pub fn check_calls_beside(remote: &Self, check: fn(&Method, &[u8]) -> Result<()>) -> CheckedCalls {
+    pub fn check_calls_beside(remote: &Self, checker: Rc<dyn CallChecker>) -> CheckedCalls {
         let server = match &remote.0 {
             Place::Local(_) => None,
             Place::Elsewhere { proxy, .. } => client::server(proxy),
         };
-        CheckedCalls::to(server, check)
+        CheckedCalls::to(server, checker)
     }
 
     /// The async proxy of the object; `None` for an object of this process, and for one that came from a

@@ -53,7 +53,7 @@ const EXPORT_PIECE_SIZE: usize = 64 << 10;
 #[derive(Debug)]
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 pub struct LocalEngine<T: Storage, V = Committed> {
-    /// Its streams, uploads, imports and transactions have it as well.
+    /// Its streams, uploads, imports and transactions have it as well: they keep the database open.
     store: Arc<SharedStore<T>>,
     /// Whether commits are worth grouping, because each waits for a disk.
     prefers_group_commit: bool,
@@ -261,10 +261,16 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         // One turn for all: a call must not wait after it has changed something.
         let may_write = queries.iter().any(query::may_write);
         let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
+        let is_in_transaction = self.view.transaction().is_some();
         let mut queries = queries.into_iter();
         while let Some(query) = queries.next() {
             let parsed = query::parse(query);
-            let store = &mut *self.store.read(self.view)?;
+            let writes_inside = may_write && is_in_transaction;
+            let store = &mut *if writes_inside {
+                self.store.write(self.view)?
+            } else {
+                self.store.read(self.view)?
+            };
             store.answer.begin(remaining);
             let answer = parsed
                 .and_then(|(request, warnings)| Ok(Response { results: store.run(request)?, warnings }));

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::diagnostics::readers;
 use crate::diagnostics::{Faults, Place};
-use crate::json::members;
+use crate::json::{self, members};
 use crate::query::Query;
 use crate::query::request_keys::RequestKeys;
 
@@ -30,8 +30,16 @@ impl TransactionRequest {
     pub(crate) fn take(query: &mut Query, faults: &mut Faults) -> Option<Self> {
         let Value::Object(map) = query else { return None };
         let action = members::get(map, "action").and_then(Value::as_str).unwrap_or_default();
-        let Some(action) = ACTIONS.into_iter().find(|known| *known == action) else {
+        let action = ACTIONS.into_iter().find(|known| *known == action);
+        if action.is_none() {
             members::get(map, "transaction")?;
+        }
+        if json::too_deep(query) {
+            // It is refused as a whole.
+            return None;
+        }
+        let Value::Object(map) = query else { return None };
+        let Some(action) = action else {
             let id = map.shift_remove("transaction")?;
             return read_id(id, faults).map(Self::Within);
         };

@@ -331,8 +331,8 @@ fn an_outer_commit_commits_the_nested_ones_and_an_outer_rollback_invalidates_the
     let tx = db.begin().unwrap();
     let inner = tx.begin().unwrap();
     let innermost = inner.begin().unwrap();
-    innermost.create(CLASS, &json!({})).unwrap();
     inner.create(CLASS, &json!({})).unwrap();
+    innermost.create(CLASS, &json!({})).unwrap();
     tx.commit().unwrap();
     assert_eq!(of_class(&*db), 2);
 
@@ -346,6 +346,46 @@ fn an_outer_commit_commits_the_nested_ones_and_an_outer_rollback_invalidates_the
     inner.create(CLASS, &json!({})).unwrap();
     tx.commit().unwrap();
     assert_eq!(of_class(&*db), 3);
+}
+
+#[test]
+fn a_write_by_an_outer_transaction_is_refused_while_a_nested_one_is_open() {
+    let db = db();
+    let tx = db.begin().unwrap();
+    let [inner, sibling] = [(); 2].map(|()| tx.begin().unwrap());
+    inner.create(CLASS, &json!({})).unwrap();
+    let create = json!({"action": "create", "class": CLASS, "bucket": {}});
+    let refused = [
+        tx.q0(create.clone()).map(drop),
+        tx.batch(vec![create.clone()], true).map(drop),
+        tx.batch(vec![create], false).map(drop),
+        sibling.create(CLASS, &json!({})).map(drop),
+    ];
+    for error in refused.map(Result::unwrap_err) {
+        assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
+    }
+    assert_eq!(of_class(&*tx), 1, "it may read");
+    inner.commit().unwrap();
+    sibling.create(CLASS, &json!({})).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(of_class(&*db), 2);
+}
+
+#[test]
+fn a_nested_rollback_leaves_the_streams_of_the_outer_transaction() {
+    let db = db();
+    db.transaction(|tx| {
+        for n in 0..3 {
+            tx.create(CLASS, &json!({"n": n}))?;
+        }
+        for (expected, record) in tx.iter(json!({"class": CLASS}))?.enumerate() {
+            assert_eq!(n_of(&record?), i64::try_from(expected).unwrap());
+            tx.transaction(|inner| inner.create(CLASS, &json!({"n": 7})))?;
+        }
+        assert_eq!(of_class(tx), 3);
+        Ok(())
+    })
+    .unwrap();
 }
 
 #[test]
@@ -538,6 +578,53 @@ fn faults_of_requests_on_transactions_are_reported_together() {
     for request in [json!({"action": "transaction"}), json!({"action": "select", "transaction": "any"})] {
         assert_eq!(db.validate(request).unwrap().errors, []);
     }
+}
+
+#[test]
+fn ids_of_transactions_end_with_the_transaction_around_them() {
+    let db = db();
+    let (begin, commit, roll_back) =
+        (json!({"action": "transaction"}), json!({"action": "commit"}), json!({"action": "rollback"}));
+    for round in 0..300 {
+        let outer = transaction(&db, begin.clone(), None).unwrap();
+        let inner = transaction(&db, begin.clone(), Some(&outer)).unwrap();
+        let (end, expected) = match round % 2 {
+            0 => (&commit, ErrorId::TRANSACTION_NOT_FOUND),
+            _ => (&roll_back, ErrorId::TRANSACTION_INVALIDATED),
+        };
+        transaction(&db, end.clone(), Some(&outer)).unwrap();
+        let error = transaction(&db, commit.clone(), Some(&inner)).unwrap_err();
+        assert!(error.is(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_request_of_any_depth_names_no_transaction() {
+    let db = SqliteEngine::in_memory().unwrap();
+    for action in ["commit", "transaction", "select"] {
+        for key in ["transaction", "hue"] {
+            let mut deep = json!(1);
+            for _ in 0..100_000 {
+                deep = Value::Array(vec![deep]);
+            }
+            let mut request = json!({"action": action, "transaction": "an id"});
+            request[key] = deep;
+            assert!(db.q0(request).unwrap_err().is(ErrorId::INVALID_REQUEST));
+        }
+    }
+}
+
+#[test]
+fn what_was_rolled_back_does_not_count_for_the_limit_of_memory() {
+    let db = limited(TransactionLimits { memory: 50_000, ..TransactionLimits::default() });
+    let pk = db.create(CLASS, &json!({"text": ""})).unwrap();
+    db.transaction(|tx| {
+        for _ in 0..100 {
+            tx.transaction(|inner| inner.update(&pk, &json!({"text": "x".repeat(1000)})))?;
+        }
+        tx.commit()
+    })
+    .unwrap();
 }
 
 /// Limits that no test reaches, but for those that are given.

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use miko_rpc::memory::LARGE_FRAME;
-use miko_rpc::{Error, ErrorId, Handles, Interface, Pass, memory};
+use miko_rpc::{ConnectionLocals, Error, ErrorId, Handles, Interface, Pass, memory};
 
 use super::around::Peer;
 use super::calls::{Answering, CallContext, serve_frame};
@@ -79,18 +79,22 @@ impl ConnectionState {
             outgoing: &mut self.outgoing,
             handles: &mut self.handles,
             passes: Vec::new(),
-            locals: self.session.as_mut().map(|session| session.take_locals()).unwrap_or_default(),
+            locals: ConnectionLocals::default(),
             deadline: self.arrived,
             is_retry: false,
         };
         let served = match due {
             Some(Retry { frame, arrived, passes }) => {
-                answering = Answering { arrived, passes, is_retry: true, ..answering };
+                let locals = take_locals(&mut self.session);
+                answering = Answering { arrived, passes, locals, is_retry: true, ..answering };
                 serve_frame(&frame, context, &mut answering, &mut self.session)
             }
             None => match self.incoming.next_frame(context.limits.frame_size) {
                 Ok(None) => return None,
-                Ok(Some(frame)) => serve_frame(frame, context, &mut answering, &mut self.session),
+                Ok(Some(frame)) => {
+                    answering.locals = take_locals(&mut self.session);
+                    serve_frame(frame, context, &mut answering, &mut self.session)
+                }
                 Err(too_large) => Err(too_large),
             },
         };
@@ -209,6 +213,11 @@ impl ConnectionState {
             None => self.end = Some(error),
         }
     }
+}
+
+/// Takes what is kept for the connection, for a call.
+fn take_locals(session: &mut Option<Box<Session>>) -> ConnectionLocals {
+    session.as_mut().map(|session| session.take_locals()).unwrap_or_default()
 }
 
 /// A call that was served, while its answer is pending.

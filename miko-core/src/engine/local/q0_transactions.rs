@@ -1,6 +1,6 @@
 //! The transactions that requests of Q0 name by their ids.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miko_rpc::{Error, ErrorId, Remote, Result, connection_local};
@@ -10,13 +10,24 @@ use crate::mikobase::{Mikobase, Query, Transaction};
 use crate::query::TransactionRequest;
 use crate::response::{Response, Results};
 
-/// The most transactions that a connection has open by id.
-const MAX_OPEN: usize = 256;
+/// The most ids of a connection.
+const MAX_IDS: usize = 256;
 
-/// The open transactions of a connection by their ids, or those of an engine in its own process. Clones have
-/// the same ones.
+/// The transactions of a connection by their ids, or those of an engine in its own process. Clones have the
+/// same ones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Q0Transactions(Arc<Mutex<HashMap<String, Arc<Remote<dyn Transaction>>>>>);
+pub(super) struct Q0Transactions(Arc<Mutex<Ids>>);
+
+/// In the order in which they began.
+type Ids = BTreeMap<String, Named>;
+
+#[derive(Debug)]
+struct Named {
+    /// The id of the transaction around it.
+    parent: Option<String>,
+    /// `None` after it was invalidated.
+    transaction: Option<Arc<Remote<dyn Transaction>>>,
+}
 
 impl Q0Transactions {
     /// Those of the connection whose call runs; outside of a call on a server, these.
@@ -33,43 +44,92 @@ impl Q0Transactions {
         db: &impl Mikobase,
     ) -> Result<Response> {
         let id = match request {
-            TransactionRequest::Within(id) => return self.get(&id)?.q0(rest),
-            TransactionRequest::Begin { around: None } => self.add(db.begin()?)?,
-            TransactionRequest::Begin { around: Some(id) } => self.add(self.get(&id)?.begin()?)?,
+            TransactionRequest::Within(id) => return self.in_transaction(&id, |tx| tx.q0(rest)),
+            TransactionRequest::Begin { around: None } => self.add(db.begin()?, None)?,
+            TransactionRequest::Begin { around: Some(id) } => {
+                self.add(self.in_transaction(&id, Mikobase::begin)?, Some(id))?
+            }
             TransactionRequest::Commit(id) => {
-                self.get(&id)?.commit()?;
-                self.lock().remove(&id);
+                self.in_transaction(&id, Transaction::commit)?;
+                self.end(&id, true);
                 id
             }
             TransactionRequest::RollBack(id) => {
-                self.get(&id)?.roll_back()?;
-                self.lock().remove(&id);
+                self.in_transaction(&id, Transaction::roll_back)?;
+                self.end(&id, false);
                 id
             }
         };
         Ok(Results::Transaction { transaction: id }.into())
     }
 
-    fn add(&self, transaction: Remote<dyn Transaction>) -> Result<String> {
-        let mut open = self.lock();
-        if open.len() >= MAX_OPEN {
-            let message = format!("{MAX_OPEN} transactions of this connection are open: end some of them");
-            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN));
+    /// Calls the transaction without the lock: its calls may come back here.
+    fn in_transaction<R>(
+        &self,
+        id: &str,
+        call: impl FnOnce(&(dyn Transaction + 'static)) -> Result<R>,
+    ) -> Result<R> {
+        let transaction = match self.lock().get(id) {
+            None => {
+                let message = "this connection has no open transaction with the id";
+                return Err(Error::new(ErrorId::TRANSACTION_NOT_FOUND, message).with("transaction", id));
+            }
+            Some(Named { transaction: None, .. }) => {
+                let message = "the transaction was rolled back from outside";
+                return Err(Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with("transaction", id));
+            }
+            Some(Named { transaction: Some(transaction), .. }) => Arc::clone(transaction),
+        };
+        let called = call(&**transaction);
+        if called.as_ref().is_err_and(|error| error.is(ErrorId::TRANSACTION_INVALIDATED)) {
+            let invalidated = self.lock().get_mut(id).and_then(|named| named.transaction.take());
+            drop(invalidated);
+        }
+        called
+    }
+
+    fn add(&self, transaction: Remote<dyn Transaction>, parent: Option<String>) -> Result<String> {
+        let mut ids = self.lock();
+        if ids.len() >= MAX_IDS {
+            // That of a transaction that was invalidated is known no more.
+            let oldest = ids.iter().find(|(_, named)| named.transaction.is_none()).map(|(id, _)| id.clone());
+            let Some(oldest) = oldest else {
+                let message = format!("{MAX_IDS} transactions of this connection are open: end some of them");
+                return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_IDS));
+            };
+            ids.remove(&oldest);
         }
         let id = Uuid::now_v7().to_string();
-        open.insert(id.clone(), Arc::new(transaction));
+        ids.insert(id.clone(), Named { parent, transaction: Some(Arc::new(transaction)) });
         Ok(id)
     }
 
-    /// The transaction, which is used without the lock: its calls may come back here.
-    fn get(&self, id: &str) -> Result<Arc<Remote<dyn Transaction>>> {
-        self.lock().get(id).cloned().ok_or_else(|| {
-            let message = "this connection has no open transaction with the id";
-            Error::new(ErrorId::TRANSACTION_NOT_FOUND, message).with("transaction", id)
-        })
+    /// Ends an id. Those of nested transactions end with it, or are invalidated if it was rolled back.
+    fn end(&self, id: &str, is_committed: bool) {
+        let mut ended = Vec::new();
+        {
+            let mut ids = self.lock();
+            ended.extend(ids.remove(id));
+            let mut around = vec![id.to_owned()];
+            while let Some(parent) = around.pop() {
+                let is_inside = |named: &Named| named.parent.as_ref() == Some(&parent);
+                let inside: Vec<String> =
+                    ids.iter().filter(|(_, named)| is_inside(named)).map(|(id, _)| id.clone()).collect();
+                for id in &inside {
+                    if is_committed {
+                        ended.extend(ids.remove(id));
+                    } else if let Some(named) = ids.get_mut(id) {
+                        ended.push(Named { parent: None, transaction: named.transaction.take() });
+                    }
+                }
+                around.extend(inside);
+            }
+        }
+        // Without the lock: they lock the store.
+        drop(ended);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Remote<dyn Transaction>>>> {
+    fn lock(&self) -> MutexGuard<'_, Ids> {
         // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

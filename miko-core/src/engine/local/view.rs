@@ -104,7 +104,9 @@ impl<T: Storage> SharedStore<T> {
     /// `lock-timeout`, `transaction-open`, `parked`.
     pub(super) fn write(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
         if let Some(id) = view.transaction() {
-            return self.enter_transaction(id);
+            let store = self.enter_transaction(id)?;
+            store.check_innermost(id)?;
+            return Ok(store);
         }
         let store = self.lock();
         if !store.has_open_transaction() && self.writers.is_open() {
@@ -143,7 +145,10 @@ impl<T: Storage> SharedStore<T> {
             drop(store);
             let turn = self.wait_for_turn(GateMode::Exclusive)?;
             store = self.lock();
-            store.open_transaction(id, turn)?;
+            // Another call of it may have had its turn meanwhile, and lost it.
+            if store.needs_turn(id)? {
+                store.open_transaction(id, turn)?;
+            }
         }
         store.resume_transaction(id)?;
         Ok(StoreGuard { store, is_in_transaction: true, _turn: None })

@@ -14,6 +14,7 @@ use crate::engine::store::state::StoreState;
 use crate::engine::store::transaction::user_transaction::{TransactionId, UserTransaction};
 use crate::engine::store::transaction_objects::ObjectState;
 use crate::storage::Storage;
+use crate::storage::ids::CommitSeq;
 use crate::timestamp::Timestamp;
 use crate::transaction_limits::TransactionLimits;
 
@@ -78,8 +79,9 @@ impl<T: Storage> Store<T> {
         let root = self.transactions.path_to(id)?[0];
         // The state may go back while what is open is committed.
         self.transaction.settle(&mut self.storage)?;
-        // Later than all that was committed, so that no time shows a part of it.
-        let time = Timestamp::now().max(self.transaction_time.after());
+        // In a temporal database later than all that was committed, so that its records get equal times.
+        let earliest = if self.is_temporal { self.transaction_time.after() } else { self.transaction_time };
+        let time = Timestamp::now().max(earliest);
         let user = UserTransaction::new(root, self.state(), time, self.transactions.limits.memory, turn);
         self.transaction.open_user(user, &mut self.storage)?;
         self.transactions.set([root], || ObjectState::Open);
@@ -93,15 +95,30 @@ impl<T: Storage> Store<T> {
     pub(in crate::engine) fn resume_transaction(&mut self, id: TransactionId) -> Result<()> {
         self.show_uncommitted()?;
         let state = self.state();
-        for id in self.transactions.path_to(id)? {
-            if let Some(user) = self.transaction.user_mut()
-                && user.level_of(id).is_none()
-            {
-                user.nest(id, state.clone());
-                self.transactions.set([id], || ObjectState::Open);
+        let path = self.transactions.path_to(id)?;
+        for (id, parent) in path.iter().skip(1).zip(&path) {
+            let Some(user) = self.transaction.user_mut() else { break };
+            if user.level_of(*id).is_none() {
+                if !user.is_innermost(*parent) {
+                    return Err(nested_is_open());
+                }
+                user.nest(*id, state.clone());
+                self.transactions.set([*id], || ObjectState::Open);
             }
         }
         Ok(())
+    }
+
+    /// Refuses a write through an object while a transaction nested in its own is open: the write would be a
+    /// part of that, and be lost with it.
+    ///
+    /// # Errors
+    /// `transaction-open`.
+    pub(in crate::engine) fn check_innermost(&self, id: TransactionId) -> Result<()> {
+        match self.transaction.user() {
+            Some(user) if !user.is_innermost(id) => Err(nested_is_open()),
+            _ => Ok(()),
+        }
     }
 
     /// Prepares for reading a stream. One of the open transaction needs the writes of that.
@@ -129,10 +146,13 @@ impl<T: Storage> Store<T> {
         for set in user.log() {
             self.streams.save_committed_pre_images(&set.rows);
         }
-        user.apply_log(&mut self.storage).map_err(|error| {
+        if let Err(error) = user.apply_log(&mut self.storage) {
             let message = format!("its writes were lost and cannot be made again: {error}");
-            self.invalidate(Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with_source(error))
-        })
+            let reason = Error::new(ErrorId::TRANSACTION_INVALIDATED, message).with_source(error);
+            return Err(self.invalidate(reason));
+        }
+        user.lost = None;
+        Ok(())
     }
 
     /// Shows the committed state, as any caller sees it that is not inside the open transaction.
@@ -199,7 +219,10 @@ impl<T: Storage> Store<T> {
     pub(in crate::engine) fn commit_transaction(&mut self, id: TransactionId) -> Result<()> {
         let Some(level) = self.transaction.user().and_then(|user| user.level_of(id)) else { return Ok(()) };
         if level > 0 {
-            let ended = self.transaction.user_mut().map(|user| user.merge_level(level));
+            let ended = self.transaction.user_mut().map(|user| {
+                user.last_call = Instant::now();
+                user.merge_level(level)
+            });
             self.transactions.set(ended.into_iter().flatten(), || ObjectState::Idle);
             return Ok(());
         }
@@ -215,7 +238,7 @@ impl<T: Storage> Store<T> {
             self.ids.take();
             self.columns.clear();
         }
-        self.streams.close_of_transaction();
+        self.streams.close_of_transaction(CommitSeq::default());
         self.transactions.set(ended, || ObjectState::Idle);
         if committed.is_err() {
             self.set_state(committed_state);
@@ -245,8 +268,9 @@ impl<T: Storage> Store<T> {
         if level == 0 {
             self.transaction.roll_back_user(&mut self.storage);
         }
+        // Those that were opened before the level began show nothing of it.
+        self.streams.close_of_transaction(if level == 0 { CommitSeq::default() } else { state.last.commit });
         self.set_state(state);
-        self.streams.close_of_transaction();
         self.transactions.set(ended.iter().skip(1).copied(), || ObjectState::Invalidated(reason()));
         ended.first().copied()
     }
@@ -286,6 +310,11 @@ impl<T: Storage> Store<T> {
         (self.catalog, self.released) = (catalog, released);
         self.last.set(last);
     }
+}
+
+fn nested_is_open() -> Error {
+    let message = "a nested transaction is open: write through it, or end it";
+    Error::new(ErrorId::TRANSACTION_OPEN, message)
 }
 
 /// A time after `from`; one that no transaction reaches, if it cannot be represented.

@@ -2,8 +2,9 @@
 //! store has what was answered, and nothing else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use miko_rpc::{Error, ErrorId};
+use miko_rpc::{Error, ErrorId, Gate, GateMode};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -402,4 +403,28 @@ fn a_write_to_a_full_store_fails_and_changes_nothing() {
         .unwrap_err();
     assert!(error.is(ErrorId::STORAGE_FULL), "{error}");
     assert_eq!(store.storage.counts(), before);
+}
+
+/// A transaction in which nothing is written yet may be lost by storage, too: an error in a read can end it.
+#[test]
+fn the_first_write_of_a_transaction_begins_one_in_storage_also_after_a_loss() {
+    let mut store = fleet();
+    let turn = Gate::new().enter(GateMode::Exclusive, Duration::ZERO).unwrap();
+    let id = store.add_transaction(None).unwrap();
+    store.open_transaction(id, turn).unwrap();
+    let missing = query::parse(json!({"action": "delete", "pk": "nobody"})).unwrap().0;
+    store.run(missing).unwrap_err();
+    store.storage.roll_back();
+    store.resume_transaction(id).unwrap();
+    create(&mut store, json!({"name": "Defiant"})).unwrap();
+    assert!(store.storage.in_transaction());
+    let written = store.storage.counts();
+    store.storage.roll_back();
+    store.resume_transaction(id).unwrap();
+    assert_eq!(store.storage.counts(), written, "it is made again");
+    let before = store.last.get();
+    store.roll_back_transaction(id);
+    assert_ne!(store.storage.counts(), written);
+    assert_ne!(store.last.get(), before);
+    create(&mut store, json!({"name": "Defiant"})).unwrap();
 }

@@ -31,8 +31,9 @@ pub(crate) struct UserTransaction {
     pub(crate) levels: Vec<Level>,
     /// The write sets so far.
     log: Vec<WriteSet>,
-    /// The approximate size of the log and of the pre-images in bytes.
-    size: usize,
+    /// The approximate sizes of the log and of the pre-images in bytes.
+    log_size: usize,
+    pre_image_size: usize,
     /// The largest size in bytes.
     max_size: usize,
     /// The committed states of the records that the log may change; `None` for a record that is new.
@@ -61,8 +62,9 @@ pub(crate) struct UserTransaction {
 pub(crate) struct Level {
     /// The object that began it.
     pub(crate) id: TransactionId,
-    /// The length of the log when it began.
+    /// The length and the size of the log when it began.
     log_length: usize,
+    log_size: usize,
     /// The state of the store when it began.
     state: StoreState,
 }
@@ -78,9 +80,10 @@ impl UserTransaction {
     ) -> Self {
         let now = Instant::now();
         Self {
-            levels: vec![Level { id, log_length: 0, state }],
+            levels: vec![Level { id, log_length: 0, log_size: 0, state }],
             log: Vec::new(),
-            size: 0,
+            log_size: 0,
+            pre_image_size: 0,
             max_size,
             pre_images: HashMap::default(),
             is_applied: false,
@@ -97,7 +100,12 @@ impl UserTransaction {
 
     /// Begins a nested transaction.
     pub(crate) fn nest(&mut self, id: TransactionId, state: StoreState) {
-        self.levels.push(Level { id, log_length: self.log.len(), state });
+        self.levels.push(Level { id, log_length: self.log.len(), log_size: self.log_size, state });
+    }
+
+    /// Whether `id` has begun the innermost level.
+    pub(crate) fn is_innermost(&self, id: TransactionId) -> bool {
+        self.levels.last().is_some_and(|level| level.id == id)
     }
 
     /// The index of the level that `id` has begun.
@@ -134,9 +142,10 @@ impl UserTransaction {
         self.log
     }
 
-    /// Begins the transaction of storage, if none is open: the log is empty then.
+    /// Begins the transaction of storage, if none is open: the log is empty then. An error may have ended one
+    /// in which nothing was written.
     pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
-        if !self.is_applied {
+        if !(self.is_applied && storage.in_transaction()) {
             storage.begin()?;
             self.is_applied = true;
         }
@@ -150,6 +159,7 @@ impl UserTransaction {
                 continue;
             };
             if !self.pre_images.contains_key(pk) {
+                self.pre_image_size += pk.len() + change.before.as_ref().map_or(0, size_of_row);
                 let record = change.before.clone().and_then(|row| StoredRecord::of(change.key, row));
                 self.pre_images.insert(pk.clone(), record);
             }
@@ -158,13 +168,13 @@ impl UserTransaction {
 
     /// Adds the write sets of a write that has ended.
     pub(crate) fn push(&mut self, sets: Vec<WriteSet>) {
-        self.size += sets.iter().map(size_of_set).sum::<usize>();
+        self.log_size += sets.iter().map(size_of_set).sum::<usize>();
         self.log.extend(sets);
     }
 
     /// Whether the log and the pre-images exceed their limit.
     pub(crate) fn is_too_large(&self) -> bool {
-        self.size > self.max_size
+        self.log_size + self.pre_image_size > self.max_size
     }
 
     /// Rolls storage back, so that it has the committed state, and hides `state`. Returns the committed state.
@@ -212,10 +222,11 @@ impl UserTransaction {
         level: usize,
         storage: &mut impl Storage,
     ) -> (Vec<TransactionId>, StoreState) {
-        let Level { log_length, ref state, .. } = self.levels[level];
+        let Level { log_length, log_size, ref state, .. } = self.levels[level];
         let state = state.clone();
         if log_length < self.log.len() {
             self.log.truncate(log_length);
+            self.log_size = log_size;
             self.is_applied = false;
             storage.roll_back();
         }
@@ -224,15 +235,15 @@ impl UserTransaction {
     }
 }
 
-/// The approximate size of a write set in memory, in bytes, with that of the pre-images of its rows.
+/// The approximate size of a row in memory, in bytes.
+fn size_of_row(row: &Row) -> usize {
+    size_of::<Row>() + row.pk.len() + row.state.as_ref().map_or(0, |state| state.text_length())
+}
+
+/// The approximate size of a write set in memory, in bytes.
 fn size_of_set(set: &WriteSet) -> usize {
-    let row = |row: &Row| {
-        size_of::<Row>() + row.pk.len() + row.state.as_ref().map_or(0, |state| state.text_length())
-    };
-    let change = |change: &RowChange<RowId, Row>| {
-        // The row before may be kept twice.
-        2 * change.before.as_ref().map_or(0, row) + change.after.as_ref().map_or(0, row)
-    };
+    let rows = set.rows.iter().chain(&set.versions);
+    let states = rows.flat_map(|change| change.before.iter().chain(&change.after));
     let entry = |entry: &IndexEntry| {
         size_of::<IndexEntry>()
             + match entry {
@@ -242,6 +253,6 @@ fn size_of_set(set: &WriteSet) -> usize {
             }
     };
     size_of::<WriteSet>()
-        + set.rows.iter().chain(&set.versions).map(change).sum::<usize>()
+        + states.map(size_of_row).sum::<usize>()
         + set.removed_entries.iter().chain(&set.added_entries).map(entry).sum::<usize>()
 }
