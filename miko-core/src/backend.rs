@@ -39,12 +39,25 @@ pub struct Backend {
     pub strict: bool,
     /// Whether a `create` may choose the pk of its record.
     pub client_pks: bool,
+    /// The size of the record cache in bytes, if it is not the default: see
+    /// [`LocalEngine::record_cache_size`]. Only for SQLite.
+    pub record_cache_size: Option<usize>,
+    /// The size of the columns in bytes, if it is not the default: see [`LocalEngine::columns_size`]. Only
+    /// for SQLite.
+    pub columns_size: Option<usize>,
 }
 
 /// The backend with the options that apply when its URL names none.
 impl From<Location> for Backend {
     fn from(location: Location) -> Self {
-        Self { location, temporal: false, strict: false, client_pks: true }
+        Self {
+            location,
+            temporal: false,
+            strict: false,
+            client_pks: true,
+            record_cache_size: None,
+            columns_size: None,
+        }
     }
 }
 
@@ -88,10 +101,14 @@ impl Backend {
     ///
     /// # Errors
     /// Those of [`SqliteEngine::open`] and [`WorldletEngine::open`]; also `invalid-backend` for a database in
-    /// memory in mode `r`.
+    /// memory in mode `r`, and for a worldlet with the size of a cache, which it does not have.
     pub fn open(&self, mode: Mode) -> Result<Box<dyn Engine>> {
         if matches!(self.location, Location::SqliteMemory | Location::Worldlet(None)) && mode == Mode::Read {
             let message = "a database in memory is empty when it is opened: there is nothing to read";
+            return Err(Error::new(ErrorId::INVALID_BACKEND, message));
+        }
+        if let (Location::Worldlet(_), Some(option)) = (&self.location, self.cache_option()) {
+            let message = format!("a worldlet has no `{option}`: its records are in memory, uncached");
             return Err(Error::new(ErrorId::INVALID_BACKEND, message));
         }
         match (&self.location, self.temporal) {
@@ -143,8 +160,23 @@ impl Backend {
     }
 
     fn finish_open<T: Storage + 'static>(&self, engine: Result<LocalEngine<T>>) -> Result<Box<dyn Engine>> {
-        let engine = engine?.client_pks(self.client_pks);
+        let mut engine = engine?.client_pks(self.client_pks);
+        if let Some(bytes) = self.record_cache_size {
+            engine = engine.record_cache_size(bytes);
+        }
+        if let Some(bytes) = self.columns_size {
+            engine = engine.columns_size(bytes);
+        }
         Ok(Box::new(if self.strict { engine.strict() } else { engine }))
+    }
+
+    /// The name of an option that sets the size of a cache, if one does.
+    fn cache_option(&self) -> Option<&'static str> {
+        match (self.record_cache_size, self.columns_size) {
+            (Some(_), _) => Some("record_cache_size"),
+            (None, Some(_)) => Some("columns_size"),
+            (None, None) => None,
+        }
     }
 }
 
@@ -195,14 +227,13 @@ fn plain_path(path: &str) -> Option<Location> {
 /// The query parameters of a backend URL.
 struct UrlParameters {
     path: Option<PathBuf>,
-    temporal: bool,
-    strict: bool,
-    client_pks: bool,
+    /// The other parameters. Its location is a placeholder.
+    options: Backend,
 }
 
 impl UrlParameters {
     fn parse(text: &str) -> Result<Self, String> {
-        let mut given = Self { path: None, temporal: false, strict: false, client_pks: true };
+        let mut given = Self { path: None, options: Location::SqliteMemory.into() };
         let mut seen = Vec::new();
         for parameter in text.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -210,27 +241,23 @@ impl UrlParameters {
                 return Err(format!("`{name}` is given twice"));
             }
             seen.push(name);
-            match (name, value) {
-                ("path", "") => return Err("`path` is empty".to_owned()),
-                ("path", path) => given.path = Some(percent_decoded(path)?.into()),
-                ("temporal", "true") => given.temporal = true,
-                ("temporal", "false") => given.temporal = false,
-                ("strict", "true") => given.strict = true,
-                ("strict", "false") => given.strict = false,
-                ("client_pks", "true") => given.client_pks = true,
-                ("client_pks", "false") => given.client_pks = false,
-                ("temporal" | "strict" | "client_pks", _) => {
-                    return Err(format!("`{name}` must be true or false"));
-                }
-                (unknown, _) => return Err(format!("a backend URL has no parameter `{unknown}`")),
+            let options = &mut given.options;
+            match name {
+                "path" if value.is_empty() => return Err("`path` is empty".to_owned()),
+                "path" => given.path = Some(percent_decoded(value)?.into()),
+                "temporal" => options.temporal = boolean(name, value)?,
+                "strict" => options.strict = boolean(name, value)?,
+                "client_pks" => options.client_pks = boolean(name, value)?,
+                "record_cache_size" => options.record_cache_size = Some(bytes(name, value)?),
+                "columns_size" => options.columns_size = Some(bytes(name, value)?),
+                unknown => return Err(format!("a backend URL has no parameter `{unknown}`")),
             }
         }
         Ok(given)
     }
 
     fn backend(&self, location: Location) -> Backend {
-        let Self { temporal, strict, client_pks, .. } = *self;
-        Backend { location, temporal, strict, client_pks }
+        Backend { location, ..self.options.clone() }
     }
 
     fn backend_without_path(self, location: Location) -> Result<Backend, String> {
@@ -239,6 +266,21 @@ impl UrlParameters {
             Some(_) => Err("this backend has no parameter `path`".to_owned()),
         }
     }
+}
+
+fn boolean(name: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("`{name}` must be true or false")),
+    }
+}
+
+fn bytes(name: &str, value: &str) -> Result<usize, String> {
+    // `parse` would also take a sign.
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+    let bytes = value.parse().ok().filter(|_| is_number);
+    bytes.ok_or_else(|| format!("`{name}` must be a number of bytes, such as {name}=16777216"))
 }
 
 fn percent_decoded(text: &str) -> Result<String, String> {
@@ -269,7 +311,10 @@ fn invalid_url(url: &str, error: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::extension::MikobaseExt;
 
     #[test]
     fn a_mode_is_one_of_three_spellings() {
@@ -339,6 +384,11 @@ mod tests {
             "mikobase.uno/sqlite/memory?temporal",
             "mikobase.uno/sqlite/memory?strict=yes",
             "mikobase.uno/sqlite/memory?client_pks=no",
+            "mikobase.uno/sqlite/memory?record_cache_size",
+            "mikobase.uno/sqlite/memory?record_cache_size=+1",
+            "mikobase.uno/sqlite/memory?columns_size=64MiB",
+            "mikobase.uno/sqlite/memory?columns_size=99999999999999999999",
+            "mikobase.uno/sqlite/memory?columns_size=1&columns_size=1",
             "mikobase.uno/sqlite/memory?temporal=true&temporal=true",
         ];
         for url in unknown {
@@ -346,6 +396,30 @@ mod tests {
             assert!(error.is(ErrorId::INVALID_BACKEND), "{error}");
             assert_eq!(error.items()[0].details["found"], url);
             assert!(error.items()[0].details["known"].is_array());
+        }
+    }
+
+    #[test]
+    fn the_url_sets_the_sizes_of_the_caches() {
+        let backend: Backend =
+            "mikobase.uno/sqlite/memory?record_cache_size=0&columns_size=4096".parse().unwrap();
+        assert_eq!((backend.record_cache_size, backend.columns_size), (Some(0), Some(4096)));
+        backend.open(Mode::ReadWrite).unwrap();
+        let select = json!({"action": "select", "path": ["n", 1]});
+        for (columns_size, expected) in [("", 1), ("?columns_size=0", 0)] {
+            let db = open(&format!("mikobase.uno/sqlite/memory{columns_size}")).unwrap();
+            db.create("a.b/c", &json!({"n": 1})).unwrap();
+            (0..3).for_each(|_| drop(db.q0(select.clone()).unwrap()));
+            assert_eq!(db.explain(select.clone()).unwrap().columns.len(), expected, "{columns_size}");
+        }
+    }
+
+    #[test]
+    fn a_worldlet_with_the_size_of_a_cache_is_refused() {
+        for option in ["record_cache_size", "columns_size"] {
+            let error = open(&format!("mikobase.uno/worldlet?{option}=4096")).err().unwrap();
+            assert!(error.is(ErrorId::INVALID_BACKEND));
+            assert!(error.to_string().contains(option), "{error}");
         }
     }
 

@@ -135,11 +135,13 @@ impl Uds {
     pub fn backend(mut self, url: &str) -> Result<Self> {
         let options = self.mikobase_options();
         // What the options or an earlier URL have switched on or forbidden remains so.
-        let Backend { temporal, strict, client_pks, .. } = options.backend;
+        let Backend { temporal, strict, client_pks, record_cache_size, columns_size, .. } = options.backend;
         let named: Backend = url.parse()?;
         let (temporal, strict) = (named.temporal || temporal, named.strict || strict);
         let client_pks = named.client_pks && client_pks;
-        options.backend = Backend { temporal, strict, client_pks, ..named };
+        let record_cache_size = named.record_cache_size.or(record_cache_size);
+        let columns_size = named.columns_size.or(columns_size);
+        options.backend = Backend { temporal, strict, client_pks, record_cache_size, columns_size, ..named };
         Ok(self)
     }
 
@@ -194,6 +196,29 @@ impl Uds {
     #[must_use]
     pub fn transaction_memory(mut self, bytes: usize) -> Self {
         self.mikobase_options().transactions.memory = bytes;
+        self
+    }
+
+    /// Sets the size of the record cache in bytes: the records that were read last are read again without
+    /// SQL. The default is 64 MiB, with a [memory limit](Self::memory_limit) at most a sixteenth of that; 0
+    /// keeps none. In a backend URL it is `record_cache_size=…`.
+    ///
+    /// A worldlet has its records in memory: with this option it fails the share with `invalid-backend`.
+    #[must_use]
+    pub fn record_cache_size(mut self, bytes: usize) -> Self {
+        self.mikobase_options().backend.record_cache_size = Some(bytes);
+        self
+    }
+
+    /// Sets the size of the columns in bytes: they keep the values of the paths that selects scan, so that
+    /// later scans read only what they find. The default is 64 MiB, with a [memory
+    /// limit](Self::memory_limit) at most a sixteenth of that; 0 keeps none. In a backend URL it is
+    /// `columns_size=…`.
+    ///
+    /// A worldlet has its records in memory: with this option it fails the share with `invalid-backend`.
+    #[must_use]
+    pub fn columns_size(mut self, bytes: usize) -> Self {
+        self.mikobase_options().backend.columns_size = Some(bytes);
         self
     }
 
