@@ -4,7 +4,7 @@ use miko_core::{Engine, Error, ErrorId, MAX_BATCH_REQUESTS, Mikobase, MikobaseEx
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{buckets, cases, create, db, export};
+use crate::support::{buckets, cases, create, db, export, sqlite_in_memory};
 
 #[test]
 fn each_for_itself_or_all_or_none() {
@@ -70,7 +70,7 @@ fn a_batch_of_too_many_requests_is_refused_as_a_whole() {
 
 /// A limited database with 100 records of 1 kB.
 fn limited(bytes: usize) -> SqliteEngine {
-    let db = SqliteEngine::in_memory().unwrap();
+    let db = sqlite_in_memory();
     let bucket = json!({"text": "x".repeat(1000)});
     for _ in 0..100 {
         db.create("puck.uno/record", &bucket).unwrap();

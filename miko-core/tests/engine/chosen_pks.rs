@@ -1,9 +1,9 @@
 //! Records whose pk their creator has chosen.
 
-use miko_core::{ErrorId, Mikobase, SqliteEngine, backend};
+use miko_core::{ErrorId, Mikobase, backend};
 use serde_json::{Value, json};
 
-use crate::support::{db, export, failure, ids, plain, read, run};
+use crate::support::{db, export, failure, ids, plain, read, run, sqlite_in_memory};
 
 fn create(pk: &str, bucket: Value) -> Value {
     json!({"action": "create", "pk": pk, "bucket": bucket})
@@ -84,7 +84,7 @@ fn such_records_are_exported_and_imported() {
 #[test]
 fn a_database_may_choose_all_pks_itself() {
     let databases: [Box<dyn Mikobase>; 2] = [
-        Box::new(SqliteEngine::in_memory().unwrap().client_pks(false)),
+        Box::new(sqlite_in_memory().client_pks(false)),
         backend::open("mikobase.uno/worldlet?client_pks=false").unwrap(),
     ];
     for db in databases {

@@ -1,8 +1,10 @@
 //! What commits have changed.
 
 use miko_core::backend::Mode;
-use miko_core::{Commit, Engine, Mikobase, MikobaseExt, Record, SqliteEngine, WorldletEngine};
+use miko_core::{Commit, Engine, Mikobase, MikobaseExt, Record, WorldletEngine};
 use serde_json::{Value, json};
+
+use crate::support::{open_sqlite, sqlite_in_memory, temporal_sqlite_in_memory};
 
 /// The bucket before and after each change, of each commit.
 fn changes(commits: Vec<Commit>) -> Vec<Vec<[Value; 2]>> {
@@ -18,9 +20,9 @@ fn changes(commits: Vec<Commit>) -> Vec<Vec<[Value; 2]>> {
 macro_rules! on_engines {
     ($test:ident) => {
         let folder = tempfile::tempdir().unwrap();
-        $test!(&SqliteEngine::in_memory().unwrap());
-        $test!(&SqliteEngine::temporal_in_memory().unwrap());
-        $test!(&SqliteEngine::open(folder.path().join("crew.db"), Mode::ReadWrite).unwrap());
+        $test!(&sqlite_in_memory());
+        $test!(&temporal_sqlite_in_memory());
+        $test!(&open_sqlite(folder.path().join("crew.db"), Mode::ReadWrite).unwrap());
         $test!(&WorldletEngine::in_memory().unwrap());
         $test!(&WorldletEngine::temporal_in_memory().unwrap());
     };
@@ -67,7 +69,7 @@ fn each_write_is_a_commit_with_the_records_before_and_after() {
 #[test]
 fn calls_of_a_group_are_commits_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
-    let db = SqliteEngine::open(folder.path().join("crew.db"), Mode::ReadWrite).unwrap();
+    let db = open_sqlite(folder.path().join("crew.db"), Mode::ReadWrite).unwrap();
     db.observe_commits();
     db.run_group(&mut |n| {
         db.create("a.b/c", &json!({"n": n})).unwrap();

@@ -9,7 +9,9 @@ use std::process::Command;
 use miko_shared::{Returning, Uds};
 use proptest::prelude::ProptestConfig;
 
-use crate::support::{ENGINE, SERVE};
+use crate::support::{
+    ENGINE, SERVE, SQLITE_WITH_TINY_CACHES, SQLITE_WITHOUT_CACHES, TEMPORAL_SQLITE_WITH_TINY_CACHES,
+};
 
 /// The modules whose tests open their own engines or none, and so run only once. `support.rs` checks the
 /// list.
@@ -33,7 +35,9 @@ fn all_tests_pass_on(engine: &str) {
     // Fewer generated cases than in this process; in a share each of them starts a process.
     let cases = ProptestConfig::default().cases / if engine.contains("share") { 32 } else { 8 };
     run.env(ENGINE, engine).env("PROPTEST_CASES", cases.max(1).to_string()).args(["--skip", "engines::"]);
-    run.args(ENGINE_INDEPENDENT.iter().flat_map(|module| ["--skip", module]));
+    if !engine.ends_with("caches") || engine.contains("share") {
+        run.args(ENGINE_INDEPENDENT.iter().flat_map(|module| ["--skip", module]));
+    }
     // Skipped since it is slow and tests the parser of requests, which all engines have in common.
     run.args(["--skip", "placeholders::the_expansion_of_placeholders_is_bounded"]);
     let run = run.output().unwrap();
@@ -47,15 +51,27 @@ fn all_tests_pass_on_sqlite_in_a_file() {
 }
 
 #[test]
-#[ignore = "in the long mode: in CI the engine on temporal SQLite has no record cache"]
-fn all_tests_pass_on_sqlite_without_a_record_cache() {
-    all_tests_pass_on("sqlite without a record cache");
+#[ignore = "in the long mode: in CI the engine on temporal SQLite has no caches"]
+fn all_tests_pass_on_sqlite_without_caches() {
+    all_tests_pass_on(SQLITE_WITHOUT_CACHES);
 }
 
 #[test]
-#[ignore = "in the long mode: in CI the engine on SQLite in a file has a tiny record cache"]
-fn all_tests_pass_on_sqlite_with_a_tiny_record_cache() {
-    all_tests_pass_on("sqlite with a tiny record cache");
+#[ignore = "in the long mode: in CI the engine on SQLite in a file has tiny caches"]
+fn all_tests_pass_on_sqlite_with_tiny_caches() {
+    all_tests_pass_on(SQLITE_WITH_TINY_CACHES);
+}
+
+#[test]
+#[ignore = "in the long mode: in CI the engine on SQLite in a file has tiny caches"]
+fn all_tests_pass_on_temporal_sqlite_with_tiny_caches() {
+    all_tests_pass_on(TEMPORAL_SQLITE_WITH_TINY_CACHES);
+}
+
+#[test]
+#[ignore = "in the long mode: the proxy and the server are those of the other shares"]
+fn all_tests_pass_on_a_share_of_sqlite_with_tiny_caches() {
+    all_tests_pass_on("share of sqlite with tiny caches");
 }
 
 #[test]

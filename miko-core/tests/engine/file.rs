@@ -9,6 +9,8 @@ use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::support::{open_sqlite, open_temporal_sqlite};
+
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");
@@ -16,7 +18,7 @@ fn folder() -> (TempDir, PathBuf) {
 }
 
 fn open(path: &Path) -> SqliteEngine {
-    SqliteEngine::open(path, Mode::ReadWrite).unwrap()
+    open_sqlite(path, Mode::ReadWrite).unwrap()
 }
 
 fn export(db: &SqliteEngine) -> String {
@@ -108,7 +110,7 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
 fn a_temporal_file_of_an_earlier_version_takes_versions_of_one_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");
-    let db = SqliteEngine::open_temporal(&path, Mode::ReadWrite).unwrap();
+    let db = open_temporal_sqlite(&path, Mode::ReadWrite).unwrap();
     let pk = db.create("a.b/c", &json!({"n": 1})).unwrap();
     db.update(&pk, &json!({"n": 2})).unwrap();
     drop(db);
@@ -123,7 +125,7 @@ fn a_temporal_file_of_an_earlier_version_takes_versions_of_one_time() {
     )
     .unwrap();
     drop(file);
-    let db = SqliteEngine::open(&path, Mode::ReadWrite).unwrap();
+    let db = open_sqlite(&path, Mode::ReadWrite).unwrap();
     let history = db.history(&pk).unwrap();
     assert_eq!(history.len(), 2);
     let same_time = json!({"identity": pk, "timestamp": history[0].updated_at.to_string(), "active": true,
@@ -138,19 +140,19 @@ fn a_file_has_one_maintainer_and_many_readers() {
     let db = open(&path);
     fill(&db);
     for mode in [Mode::ReadWrite, Mode::Read] {
-        let error = SqliteEngine::open(&path, mode).unwrap_err();
+        let error = open_sqlite(&path, mode).unwrap_err();
         assert!(error.is(ErrorId::BACKEND_IN_USE), "{error}");
         assert_eq!(error.items()[0].details["path"], path.display().to_string());
     }
     db.create("a.b/officer", &json!({})).unwrap();
     drop(db);
-    let readers = [(); 3].map(|()| SqliteEngine::open(&path, Mode::Read).unwrap());
+    let readers = [(); 3].map(|()| open_sqlite(&path, Mode::Read).unwrap());
     for reader in &readers {
         assert_eq!(reader.by_class("a.b/officer").unwrap().count(), 2);
         let error = reader.create("a.b/officer", &json!({})).unwrap_err();
         assert!(error.is(ErrorId::READ_ONLY_CONNECTION), "{error}");
     }
-    assert!(SqliteEngine::open(&path, Mode::ReadWrite).unwrap_err().is(ErrorId::BACKEND_IN_USE));
+    assert!(open_sqlite(&path, Mode::ReadWrite).unwrap_err().is(ErrorId::BACKEND_IN_USE));
     drop(readers);
     open(&path);
 }
@@ -175,7 +177,7 @@ fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
     for (bytes, said) in cases {
         fs::write(&path, &bytes).unwrap();
         for mode in [Mode::ReadWrite, Mode::Read] {
-            let error = SqliteEngine::open(&path, mode).unwrap_err();
+            let error = open_sqlite(&path, mode).unwrap_err();
             assert!(error.is(ErrorId::INVALID_BACKEND) && error.to_string().contains(said), "{error}");
         }
         assert_eq!(fs::read(&path).unwrap(), bytes);
@@ -190,7 +192,7 @@ fn an_error_of_the_file_system_is_the_source_of_the_error_of_opening() {
     for (path, kind) in
         [(path.as_path(), io::ErrorKind::NotFound), (folder.path(), io::ErrorKind::IsADirectory)]
     {
-        let error = SqliteEngine::open(path, Mode::Read).unwrap_err();
+        let error = open_sqlite(path, Mode::Read).unwrap_err();
         let source: &io::Error = error.source().unwrap().downcast_ref().unwrap();
         assert_eq!(source.kind(), kind, "{error}");
     }
@@ -200,15 +202,15 @@ fn an_error_of_the_file_system_is_the_source_of_the_error_of_opening() {
 fn a_missing_or_empty_file_is_created_for_writing_only() {
     let (folder, path) = folder();
     let said = |error: miko_core::Error| error.to_string();
-    assert!(said(SqliteEngine::open(&path, Mode::Read).unwrap_err()).contains("there is no such file"));
+    assert!(said(open_sqlite(&path, Mode::Read).unwrap_err()).contains("there is no such file"));
     assert!(!path.exists());
     fs::write(&path, "").unwrap();
-    assert!(said(SqliteEngine::open(&path, Mode::Read).unwrap_err()).contains("the file is empty"));
+    assert!(said(open_sqlite(&path, Mode::Read).unwrap_err()).contains("the file is empty"));
     open(&path);
-    SqliteEngine::open(&path, Mode::Read).unwrap();
+    open_sqlite(&path, Mode::Read).unwrap();
     let nowhere = folder.path().join("no/such/folder.db");
-    assert!(SqliteEngine::open(nowhere, Mode::ReadWrite).unwrap_err().is(ErrorId::INVALID_BACKEND));
-    assert!(SqliteEngine::open(folder.path(), Mode::ReadWrite).unwrap_err().is(ErrorId::INVALID_BACKEND));
+    assert!(open_sqlite(nowhere, Mode::ReadWrite).unwrap_err().is(ErrorId::INVALID_BACKEND));
+    assert!(open_sqlite(folder.path(), Mode::ReadWrite).unwrap_err().is(ErrorId::INVALID_BACKEND));
 }
 
 #[test]
@@ -244,13 +246,13 @@ const WRITTEN_FILE: &str = "MIKOBASE_TEST_WRITTEN_FILE";
 #[test]
 fn a_file_that_two_readers_of_a_process_have_open_is_not_opened_for_writing_by_another_process() {
     if let Some(path) = std::env::var_os(WRITTEN_FILE) {
-        assert!(SqliteEngine::open(path, Mode::ReadWrite).unwrap_err().is(ErrorId::BACKEND_IN_USE));
+        assert!(open_sqlite(path, Mode::ReadWrite).unwrap_err().is(ErrorId::BACKEND_IN_USE));
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");
-    SqliteEngine::open(&path, Mode::ReadWrite).unwrap().create("a.b/c", &json!({})).unwrap();
-    let readers = [Mode::Read; 2].map(|mode| SqliteEngine::open(&path, mode).unwrap());
+    open_sqlite(&path, Mode::ReadWrite).unwrap().create("a.b/c", &json!({})).unwrap();
+    let readers = [Mode::Read; 2].map(|mode| open_sqlite(&path, mode).unwrap());
     let name =
         "file::a_file_that_two_readers_of_a_process_have_open_is_not_opened_for_writing_by_another_process";
     let mut writer = std::process::Command::new(std::env::current_exe().unwrap());

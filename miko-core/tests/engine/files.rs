@@ -5,10 +5,10 @@ use std::io::{Error as IoError, Read};
 use std::path::Path;
 
 use miko_core::backend::Mode;
-use miko_core::{Bytes, Engine, ErrorId, MAX_PIECE_SIZE, MikobaseExt, SqliteEngine, WorldletEngine};
+use miko_core::{Bytes, Engine, ErrorId, MAX_PIECE_SIZE, MikobaseExt, WorldletEngine};
 use serde_json::{Value, json};
 
-use crate::support::{Local, db, export, ids};
+use crate::support::{Local, db, export, ids, open_sqlite};
 
 /// Pseudorandom bytes, which depend on the seed.
 fn content(length: usize, seed: u8) -> Vec<u8> {
@@ -327,7 +327,7 @@ fn unfinished_files_are_removed_when_the_database_is_opened_again() {
     let [folder, copy] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let open = |folder: &Path| -> [Box<dyn Engine>; 2] {
         [
-            Box::new(SqliteEngine::open(folder.join("crew.db"), Mode::ReadWrite).unwrap()),
+            Box::new(open_sqlite(folder.join("crew.db"), Mode::ReadWrite).unwrap()),
             Box::new(WorldletEngine::open(folder.join("crew.json"), Mode::ReadWrite).unwrap()),
         ]
     };
@@ -373,14 +373,11 @@ fn rows_of(folder: &Path) -> (i64, i64) {
 fn content_that_has_changed_is_noticed_when_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");
-    let pk = SqliteEngine::open(&path, Mode::ReadWrite)
-        .unwrap()
-        .put_file(&mut &b"Spock"[..], "text/plain")
-        .unwrap();
+    let pk = open_sqlite(&path, Mode::ReadWrite).unwrap().put_file(&mut &b"Spock"[..], "text/plain").unwrap();
     let rows = rusqlite::Connection::open(&path).unwrap();
     rows.execute("UPDATE file_chunk SET data = x'53706F636B21'", []).unwrap();
     drop(rows);
-    let db = SqliteEngine::open(&path, Mode::Read).unwrap();
+    let db = open_sqlite(&path, Mode::Read).unwrap();
     let error = db.file(&pk).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("is not what was put in"), "{error}");
 }

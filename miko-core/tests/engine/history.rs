@@ -1,16 +1,13 @@
 //! Temporal databases: versions, past states, and imports from other databases.
 
-use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine, Timestamp, Version, WorldletEngine};
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, Timestamp, Version, WorldletEngine};
 use serde_json::{Value, json};
 
-use crate::support::ids;
+use crate::support::{ids, sqlite_in_memory, temporal_sqlite_in_memory};
 
 /// One temporal database of each kind.
 fn databases() -> [Box<dyn Engine>; 2] {
-    [
-        Box::new(SqliteEngine::temporal_in_memory().unwrap()),
-        Box::new(WorldletEngine::temporal_in_memory().unwrap()),
-    ]
+    [Box::new(temporal_sqlite_in_memory()), Box::new(WorldletEngine::temporal_in_memory().unwrap())]
 }
 
 fn exported(db: &dyn Engine) -> String {
@@ -99,7 +96,7 @@ fn a_write_that_fails_or_is_rolled_back_leaves_no_version() {
 #[test]
 fn a_database_without_history_refuses_requests_for_versions() {
     let databases: [Box<dyn Engine>; 2] =
-        [Box::new(SqliteEngine::in_memory().unwrap()), Box::new(WorldletEngine::in_memory().unwrap())];
+        [Box::new(sqlite_in_memory()), Box::new(WorldletEngine::in_memory().unwrap())];
     for db in databases {
         let pk = db.create("a.b/c", &json!({})).unwrap();
         let cutoff = json!({"action": "select", "cutoff": T1});
@@ -293,7 +290,7 @@ fn a_temporal_worldlet_is_exported_imported_and_exported_to_the_same_bytes() {
                 [ErrorId::UNIQUE_VIOLATION]
             );
         }
-        let error = SqliteEngine::in_memory().unwrap().read_worldlet(&mut worldlet.as_bytes(), true);
+        let error = sqlite_in_memory().read_worldlet(&mut worldlet.as_bytes(), true);
         assert!(error.unwrap_err().to_string().contains("goes into a temporal database only"));
     }
 }

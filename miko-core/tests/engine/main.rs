@@ -23,6 +23,7 @@ mod history;
 mod hostile;
 mod import;
 mod indexes;
+mod interleaving;
 mod many;
 mod markers;
 mod merging;

@@ -1,10 +1,10 @@
 //! Objects that are marked by `custom_classes`, and strict databases.
 
-use miko_core::{Engine, ErrorId, MikobaseExt, SqliteEngine, WorldletEngine};
+use miko_core::{Engine, ErrorId, MikobaseExt, WorldletEngine};
 use serde_json::{Value, json};
 
 use crate::classed::{Db, db, define, rules_broken};
-use crate::support::ids;
+use crate::support::{ids, sqlite_in_memory};
 
 /// A database with addresses, which have a zip, and stations, which are addresses with a dock.
 fn starfleet() -> Db {
@@ -91,7 +91,7 @@ fn markers_come_with_worldlets_too() {
 #[test]
 fn a_strict_database_has_records_of_defined_classes_only() {
     let databases: [Box<dyn Engine>; 2] = [
-        Box::new(SqliteEngine::in_memory().unwrap().strict()),
+        Box::new(sqlite_in_memory().strict()),
         miko_core::backend::open("mikobase.uno/worldlet?strict=true").unwrap(),
     ];
     for db in databases {

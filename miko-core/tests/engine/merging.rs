@@ -1,16 +1,13 @@
 //! Merges in both directions: two diverged databases have equal exports afterwards.
 
-use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine, WorldletEngine};
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, WorldletEngine};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::ids;
+use crate::support::{ids, temporal_sqlite_in_memory};
 
 fn databases() -> [Box<dyn Engine>; 2] {
-    [
-        Box::new(SqliteEngine::temporal_in_memory().unwrap()),
-        Box::new(WorldletEngine::temporal_in_memory().unwrap()),
-    ]
+    [Box::new(temporal_sqlite_in_memory()), Box::new(WorldletEngine::temporal_in_memory().unwrap())]
 }
 
 fn exported(db: &dyn Engine) -> String {
@@ -148,7 +145,7 @@ proptest! {
         one in prop::collection::vec(any_write(), 0..8),
         other in prop::collection::vec(any_write(), 0..8),
     ) {
-        let seed = SqliteEngine::temporal_in_memory().unwrap();
+        let seed = temporal_sqlite_in_memory();
         run(&seed, 0, &common);
         let databases = diverging(&exported(&seed));
         run(&*databases[0], 1, &one);

@@ -1,11 +1,11 @@
 //! Names of classes are unique among the definitions that are active at any one time, now and in the past.
 
 use miko_core::backend::Mode;
-use miko_core::{Engine, MikobaseExt, SqliteEngine, WorldletEngine};
+use miko_core::{Engine, MikobaseExt, WorldletEngine};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::cases;
+use crate::support::{cases, open_sqlite, open_temporal_sqlite, sqlite_in_memory, temporal_sqlite_in_memory};
 
 /// One empty database of each kind, in a folder.
 fn databases(folder: &std::path::Path, temporal: bool) -> Vec<(Box<dyn Engine>, Option<String>)> {
@@ -14,16 +14,16 @@ fn databases(folder: &std::path::Path, temporal: bool) -> Vec<(Box<dyn Engine>, 
     let [db_name, json_name] = names;
     if temporal {
         return vec![
-            (Box::new(SqliteEngine::temporal_in_memory().unwrap()), None),
+            (Box::new(temporal_sqlite_in_memory()), None),
             (Box::new(WorldletEngine::temporal_in_memory().unwrap()), None),
-            (Box::new(SqliteEngine::open_temporal(&db, Mode::ReadWrite).unwrap()), db_name),
+            (Box::new(open_temporal_sqlite(&db, Mode::ReadWrite).unwrap()), db_name),
             (Box::new(WorldletEngine::open_temporal(&json, Mode::ReadWrite).unwrap()), json_name),
         ];
     }
     vec![
-        (Box::new(SqliteEngine::in_memory().unwrap()), None),
+        (Box::new(sqlite_in_memory()), None),
         (Box::new(WorldletEngine::in_memory().unwrap()), None),
-        (Box::new(SqliteEngine::open(&db, Mode::ReadWrite).unwrap()), db_name),
+        (Box::new(open_sqlite(&db, Mode::ReadWrite).unwrap()), db_name),
         (Box::new(WorldletEngine::open(&json, Mode::ReadWrite).unwrap()), json_name),
     ]
 }
@@ -31,11 +31,11 @@ fn databases(folder: &std::path::Path, temporal: bool) -> Vec<(Box<dyn Engine>, 
 fn empty(temporal: bool) -> [Box<dyn Engine>; 2] {
     if temporal {
         return [
-            Box::new(SqliteEngine::temporal_in_memory().unwrap()),
+            Box::new(temporal_sqlite_in_memory()),
             Box::new(WorldletEngine::temporal_in_memory().unwrap()),
         ];
     }
-    [Box::new(SqliteEngine::in_memory().unwrap()), Box::new(WorldletEngine::in_memory().unwrap())]
+    [Box::new(sqlite_in_memory()), Box::new(WorldletEngine::in_memory().unwrap())]
 }
 
 fn folder() -> tempfile::TempDir {
@@ -73,7 +73,7 @@ fn travels(db: Box<dyn Engine>, path: Option<String>, temporal: bool) {
     }
     let Some(path) = path else { return };
     let again: Box<dyn Engine> = match path.ends_with(".db") {
-        true => Box::new(SqliteEngine::open(&path, Mode::ReadWrite).unwrap()),
+        true => Box::new(open_sqlite(&path, Mode::ReadWrite).unwrap()),
         false => Box::new(WorldletEngine::open(&path, Mode::ReadWrite).unwrap()),
     };
     assert_eq!(exported(&*again), text);

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use miko_core::backend::Mode;
-use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine};
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt};
 use serde_json::{Value, json};
 
 use crate::classed::{create, db, define, rules_broken};
-use crate::support::export;
+use crate::support::{export, open_sqlite, sqlite_in_memory};
 
 #[test]
 fn defaults_of_defaults_do_not_recurse_for_ever() {
@@ -39,7 +39,7 @@ fn defaults_of_defaults_do_not_recurse_for_ever() {
 fn a_definition_stands_in_the_bucket_of_its_record_and_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");
-    let db = SqliteEngine::open(&path, Mode::ReadWrite).unwrap();
+    let db = open_sqlite(&path, Mode::ReadWrite).unwrap();
     let stacks = [
         json!({"shadow": {}, "class": {"class": "puck.uno/class", "bucket": {"name": "a.b/c"}}}),
         json!({"x": {"class": "puck.uno/class"}, "y": {"class": "puck.uno/class"}}),
@@ -52,7 +52,7 @@ fn a_definition_stands_in_the_bucket_of_its_record_and_nowhere_else() {
         assert!(db.read_worldlet(&mut worldlet.as_bytes(), true).is_err());
     }
     drop(db);
-    let db = SqliteEngine::open(&path, Mode::ReadWrite).unwrap();
+    let db = open_sqlite(&path, Mode::ReadWrite).unwrap();
     assert_eq!(db.export_schema().unwrap(), json!({"classes": {}}));
 }
 
@@ -99,7 +99,7 @@ fn an_import_that_changes_a_record_changes_its_time() {
 
 #[test]
 fn a_number_without_a_json_form_is_refused() {
-    let db = SqliteEngine::in_memory().unwrap();
+    let db = sqlite_in_memory();
     for number in [f64::NAN, f64::INFINITY] {
         let error = db.create("a.b/c", &HashMap::from([("t", number)])).unwrap_err();
         assert!(
@@ -133,8 +133,8 @@ fn a_batch_that_only_reads_is_no_write_and_one_that_fails_at_its_end_names_the_r
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");
     let select = || json!({"action": "select"});
-    drop(SqliteEngine::open(&path, Mode::ReadWrite).unwrap());
-    let reader = SqliteEngine::open(&path, Mode::Read).unwrap();
+    drop(open_sqlite(&path, Mode::ReadWrite).unwrap());
+    let reader = open_sqlite(&path, Mode::Read).unwrap();
     assert_eq!(reader.batch(vec![select(), select()], true).unwrap().len(), 2);
 
     let db = db();

@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::thread;
 
-use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt, SqliteEngine};
+use miko_core::{Engine, ErrorId, Mikobase, MikobaseExt};
 use serde_json::{Value, json};
 
-use crate::support::{Local, db, export, ids};
+use crate::support::{Local, db, export, ids, sqlite_in_memory, temporal_sqlite_in_memory};
 
 /// More records than a piece of an export has.
 const MANY: usize = 5000;
@@ -145,7 +145,7 @@ fn a_piece_of_an_export_has_a_bound_whatever_the_size_of_a_record() {
 
 #[test]
 fn a_stream_shows_no_write_that_follows_a_group_that_was_lost() {
-    let db = SqliteEngine::temporal_in_memory().unwrap();
+    let db = temporal_sqlite_in_memory();
     let pk = db.create("a.b/n", &json!({"n": 0})).unwrap();
     // An import that takes a number of commits which no row has.
     let stub = json!({"properties": {"temporal": true},
@@ -168,7 +168,7 @@ fn a_stream_shows_no_write_that_follows_a_group_that_was_lost() {
 
 #[test]
 fn streams_and_uploads_may_be_used_inside_a_group_and_beside_it() {
-    let db = SqliteEngine::in_memory().unwrap();
+    let db = sqlite_in_memory();
     for n in 0..3 {
         db.create("a.b/n", &json!({"n": n})).unwrap();
     }
@@ -200,7 +200,7 @@ fn streams_and_uploads_may_be_used_inside_a_group_and_beside_it() {
 
 #[test]
 fn a_stream_outlives_its_engine() {
-    let db = SqliteEngine::in_memory().unwrap();
+    let db = sqlite_in_memory();
     for n in 0..3 {
         db.create("a.b/n", &json!({"n": n})).unwrap();
     }

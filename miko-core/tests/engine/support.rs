@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use miko_core::backend::Mode;
@@ -95,6 +95,10 @@ impl Local {
         }
     }
 
+    pub(crate) fn is_share(&self) -> bool {
+        matches!(self.database, Database::Share { .. })
+    }
+
     pub(crate) fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         match &self.database {
             Database::Engine(engine) => engine.run_group(call),
@@ -106,7 +110,7 @@ impl Local {
 /// A database on the tested engine, or on the default engine if a share is tested.
 pub(crate) fn engine() -> Local {
     let db = db();
-    if matches!(db.database, Database::Engine(_)) { db } else { sqlite() }
+    if db.is_share() { sqlite() } else { db }
 }
 
 fn folder() -> tempfile::TempDir {
@@ -149,9 +153,17 @@ fn engine_of_this_run() -> Option<String> {
 /// sets the number.
 pub(crate) fn cases(most: u32) -> ProptestConfig {
     let cases = ProptestConfig::default().cases;
-    let is_long = std::env::var_os("MIKOBASE_LONG").is_some_and(|value| value == "1");
-    ProptestConfig::with_cases(if is_long { cases } else { cases.min(most) })
+    ProptestConfig::with_cases(if is_long() { cases } else { cases.min(most) })
 }
+
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("MIKOBASE_LONG").is_some_and(|value| value == "1")
+}
+
+/// Engines for which tests that open their own databases run again, too: see [`sqlite_in_memory`].
+pub(crate) const SQLITE_WITHOUT_CACHES: &str = "sqlite without caches";
+pub(crate) const SQLITE_WITH_TINY_CACHES: &str = "sqlite with tiny caches";
+pub(crate) const TEMPORAL_SQLITE_WITH_TINY_CACHES: &str = "temporal sqlite with tiny caches";
 
 /// The size of a record cache, and of columns, for a few records, in bytes.
 pub(crate) const TINY_CACHE: usize = 2 << 10;
@@ -169,14 +181,10 @@ fn db_on(engine: Option<&str>) -> Local {
     match engine {
         None | Some("sqlite") => sqlite(),
         Some("worldlet") => Local::on(WorldletEngine::in_memory().unwrap()),
-        Some("naive") => Local::on(NaiveEngine::in_memory(false).unwrap()),
+        Some("naive") => naive(),
         Some("temporal naive") => Local::on(NaiveEngine::in_memory(true).unwrap()),
-        Some("sqlite without a record cache") => {
-            Local::on(SqliteEngine::in_memory().unwrap().record_cache_size(0).columns_size(0))
-        }
-        Some("sqlite with a tiny record cache") => Local::on(
-            SqliteEngine::in_memory().unwrap().record_cache_size(TINY_CACHE).columns_size(TINY_CACHE),
-        ),
+        Some(SQLITE_WITHOUT_CACHES | SQLITE_WITH_TINY_CACHES) => sqlite(),
+        Some(TEMPORAL_SQLITE_WITH_TINY_CACHES) => Local::on(temporal_sqlite_in_memory()),
         // In CI this engine has a tiny record cache and tiny columns, and `temporal sqlite` none.
         Some("sqlite file") => Local::in_folder(|path| {
             let engine = SqliteEngine::open(path, Mode::ReadWrite)?;
@@ -194,6 +202,10 @@ fn db_on(engine: Option<&str>) -> Local {
             Local::in_folder(|path| WorldletEngine::open_temporal(path, Mode::ReadWrite))
         }
         Some("share of sqlite") => share_of("mikobase.uno/sqlite/memory", None),
+        Some("share of sqlite with tiny caches") => {
+            let sizes = format!("record_cache_size={TINY_CACHE}&columns_size={TINY_CACHE}");
+            share_of(&format!("mikobase.uno/sqlite/memory?{sizes}"), None)
+        }
         Some("share of sqlite file") => {
             let folder = folder();
             share_of(folder.path().join("test.db").to_str().unwrap(), Some(folder))
@@ -220,7 +232,41 @@ pub(crate) fn temporal() -> Local {
 
 /// An empty database on SQLite, for tests of SQL.
 pub(crate) fn sqlite() -> Local {
-    Local::on(SqliteEngine::in_memory().unwrap())
+    Local::on(sqlite_in_memory())
+}
+
+/// An empty database on the simplest storage, which has no caches.
+pub(crate) fn naive() -> Local {
+    Local::on(NaiveEngine::in_memory(false).unwrap())
+}
+
+/// The engine, for tests that open their own. Its caches have the sizes of the tested engine.
+pub(crate) fn sqlite_in_memory() -> SqliteEngine {
+    with_caches_of_this_run(SqliteEngine::in_memory().unwrap())
+}
+
+/// As [`sqlite_in_memory`], but temporal.
+pub(crate) fn temporal_sqlite_in_memory() -> SqliteEngine {
+    with_caches_of_this_run(SqliteEngine::temporal_in_memory().unwrap())
+}
+
+/// As [`sqlite_in_memory`], in a file.
+pub(crate) fn open_sqlite(path: impl AsRef<Path>, mode: Mode) -> Result<SqliteEngine, Error> {
+    SqliteEngine::open(path, mode).map(with_caches_of_this_run)
+}
+
+/// As [`open_sqlite`], but a new file is temporal.
+pub(crate) fn open_temporal_sqlite(path: impl AsRef<Path>, mode: Mode) -> Result<SqliteEngine, Error> {
+    SqliteEngine::open_temporal(path, mode).map(with_caches_of_this_run)
+}
+
+fn with_caches_of_this_run(engine: SqliteEngine) -> SqliteEngine {
+    let size = match std::env::var(ENGINE).as_deref() {
+        Ok(SQLITE_WITHOUT_CACHES) => 0,
+        Ok(SQLITE_WITH_TINY_CACHES | TEMPORAL_SQLITE_WITH_TINY_CACHES) => TINY_CACHE,
+        _ => return engine,
+    };
+    engine.record_cache_size(size).columns_size(size)
 }
 
 /// Creates a record with this bucket and returns its pk.

@@ -1,17 +1,16 @@
 //! Worldlets of other writers: temporal ones with any order of keys, files as text, duplicate definitions.
 
-use miko_core::{Engine, Mikobase, MikobaseExt, SqliteEngine, WorldletEngine};
+use miko_core::{Engine, Mikobase, MikobaseExt, WorldletEngine};
 use serde_json::{Value, json};
 
+use crate::support::{sqlite_in_memory, temporal_sqlite_in_memory};
+
 fn temporal() -> [Box<dyn Engine>; 2] {
-    [
-        Box::new(SqliteEngine::temporal_in_memory().unwrap()),
-        Box::new(WorldletEngine::temporal_in_memory().unwrap()),
-    ]
+    [Box::new(temporal_sqlite_in_memory()), Box::new(WorldletEngine::temporal_in_memory().unwrap())]
 }
 
 fn plain() -> [Box<dyn Engine>; 2] {
-    [Box::new(SqliteEngine::in_memory().unwrap()), Box::new(WorldletEngine::in_memory().unwrap())]
+    [Box::new(sqlite_in_memory()), Box::new(WorldletEngine::in_memory().unwrap())]
 }
 
 fn exported(db: &dyn Engine) -> String {
@@ -126,7 +125,7 @@ const SHA: &str = "a1ba49bcb4ef49e0f24c7ab8ca9dc9cd5dc7ceea2b31a3dbfb83c0b7ec91a
 #[test]
 fn a_file_may_stand_as_text() {
     let sha = {
-        let db = SqliteEngine::in_memory().unwrap();
+        let db = sqlite_in_memory();
         let pk =
             miko_core::MikobaseExt::put_file(&db, &mut "Tea. Earl Grey. Hot. ☕".as_bytes(), "text/plain")
                 .unwrap();
