@@ -1,4 +1,5 @@
--- The tables of a Mikobase in SQLite. A temporal one has those of temporal.sql besides.
+-- The tables of a Mikobase in SQLite. One in a file has those of entries.sql besides, a temporal one those of
+-- temporal.sql.
 
 -- A row per pk that was ever given out. Deleting a record leaves its row as a tombstone, which says that there was a
 -- record, and nothing of what was in it.
@@ -29,14 +30,6 @@ CREATE TABLE class (
     uns TEXT    NOT NULL UNIQUE
 ) STRICT;
 
--- Which active records have a platter of a class. Its key is the index for a select by class: it yields the records of
--- a class in order of creation, and no stack is parsed.
-CREATE TABLE membership (
-    class_id INTEGER NOT NULL REFERENCES class,
-    seq      INTEGER NOT NULL REFERENCES record,
-    PRIMARY KEY (class_id, seq)
-) STRICT, WITHOUT ROWID;
-
 -- What class definitions declare of the values of their records: a row per constraint in force.
 CREATE TABLE class_constraint (
     id     INTEGER PRIMARY KEY,
@@ -49,23 +42,6 @@ CREATE TABLE class_constraint (
 
 -- The one constraint that nobody declares: a class has one definition.
 INSERT INTO class_constraint (id, class, kind, fields) VALUES (1, 'puck.uno/class', 'unique', '[["name"]]');
-
--- The tuples of `unique`, `uniques` and `join`, in a form in which equal values are equal text. Its key is what makes
--- them unique, and how queries find a record by such a field.
-CREATE TABLE unique_value (
-    constraint_id INTEGER NOT NULL REFERENCES class_constraint,
-    value         TEXT    NOT NULL,
-    seq           INTEGER NOT NULL REFERENCES record,
-    PRIMARY KEY (constraint_id, value)
-) STRICT, WITHOUT ROWID;
-
--- The values of fields with `index`. Its key yields the records with a value in order of creation.
-CREATE TABLE indexed_value (
-    constraint_id INTEGER NOT NULL REFERENCES class_constraint,
-    value         TEXT    NOT NULL,
-    seq           INTEGER NOT NULL REFERENCES record,
-    PRIMARY KEY (constraint_id, value, seq)
-) STRICT, WITHOUT ROWID;
 
 -- Which records point at a pk, by fields that a class declares as references.
 CREATE TABLE reference (

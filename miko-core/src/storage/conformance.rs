@@ -55,6 +55,7 @@ macro_rules! conforms {
 
 conforms! {
     sqlite: |is_temporal| Sqlite::in_memory(is_temporal).unwrap();
+    sqlite_as_in_a_file: |is_temporal| Sqlite::as_in_a_file(is_temporal).unwrap();
     memory: MemoryTables::new;
     naive: NaiveStorage::new;
 }

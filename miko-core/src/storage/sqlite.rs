@@ -7,6 +7,8 @@
 //! | --- | --- |
 //! | the connection with its prepared statements; a database file | [`statement_cache`]; [`file`] |
 //! | reading tables; applying write sets | [`tables`]; [`apply`] |
+//! | index entries in memory, as maps | [`entry_maps`], [`row_set`] |
+//! | the same as virtual tables, which selects read | [`entry_tables`] |
 //! | the SQL text and bound values of a select; running it | [`compile`], [`sql_builder`]; [`select`] |
 //! | SQL functions for the paths of Q0; numbers as values | [`functions`]; [`values`] |
 //! | the memory limit | [`heap`] |
@@ -14,10 +16,13 @@
 
 mod apply;
 mod compile;
+mod entry_maps;
+mod entry_tables;
 mod faults;
 mod file;
 mod functions;
 mod heap;
+mod row_set;
 mod schema;
 mod select;
 mod sql_builder;
@@ -32,6 +37,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Params};
 
 use crate::mode::Mode;
+use entry_maps::SharedEntryMaps;
 use faults::sqlite_error;
 use file::FileLease;
 use statement_cache::StatementCache;
@@ -50,6 +56,8 @@ const CACHED_STATEMENTS: usize = 256;
 #[derive(Debug)]
 pub struct Sqlite {
     connection: StatementCache,
+    /// The index entries of a database in memory; `None` if they are in tables.
+    entry_maps: Option<SharedEntryMaps>,
     /// The registration of the file, if there is one. It is dropped after the connection.
     lease: Option<FileLease>,
     is_temporal: bool,
@@ -60,6 +68,16 @@ impl Sqlite {
     pub(crate) fn in_memory(is_temporal: bool) -> Result<Self> {
         let connection = Connection::open_in_memory().map_err(sqlite_error)?;
         connection.execute_batch(IN_MEMORY).map_err(sqlite_error)?;
+        connection.execute_batch(&schema::tables_without_entries(is_temporal)).map_err(sqlite_error)?;
+        let entry_maps = SharedEntryMaps::default();
+        entry_tables::register(&connection, &entry_maps).map_err(sqlite_error)?;
+        Ok(Self { entry_maps: Some(entry_maps), ..Self::with_connection(connection, None)? })
+    }
+
+    /// Creates empty tables in memory that are those of a file.
+    #[cfg(test)]
+    pub(crate) fn as_in_a_file(is_temporal: bool) -> Result<Self> {
+        let connection = Connection::open_in_memory().map_err(sqlite_error)?;
         connection.execute_batch(&schema::tables(is_temporal)).map_err(sqlite_error)?;
         Self::with_connection(connection, None)
     }
@@ -79,7 +97,7 @@ impl Sqlite {
         rusqlite::vtab::array::load_module(&connection).map_err(sqlite_error)?;
         functions::register(&connection).map_err(sqlite_error)?;
         let is_temporal = connection.table_exists(None, "version").map_err(sqlite_error)?;
-        Ok(Self { connection: StatementCache::new(connection), lease, is_temporal })
+        Ok(Self { connection: StatementCache::new(connection), entry_maps: None, lease, is_temporal })
     }
 
     /// Runs a statement that returns no rows.
@@ -90,13 +108,15 @@ impl Sqlite {
         })
     }
 
-    /// The number of rows of each table that a create writes to.
+    /// The number of rows of each table that a create writes to, in a database in memory.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> Vec<i64> {
         let count = |table| format!("SELECT count(*) FROM {table}");
-        ["record", "membership", "unique_value", "indexed_value", "reference"]
+        let mut counts = ["record", "reference"]
             .map(|table| self.connection.query_row(&count(table), [], |row| row.get(0)).unwrap())
-            .to_vec()
+            .to_vec();
+        counts.extend(self.entry_maps.as_ref().unwrap().lock().counts());
+        counts
     }
 
     /// Limits the database to its present size and some pages, so that tests can fill it.

@@ -35,22 +35,22 @@ fn the_plan_shows_the_index() {
         (
             "a.b/person",
             json!(["serial", 1]),
-            "SEARCH unique_value USING PRIMARY KEY (constraint_id=? AND value=?)",
+            "SCAN unique_value VIRTUAL TABLE INDEX 0:constraint_id=? AND value=?",
         ),
         (
             "a.b/officer",
             json!(["serial", 1.0]),
-            "SEARCH unique_value USING PRIMARY KEY (constraint_id=? AND value=?)",
+            "SCAN unique_value VIRTUAL TABLE INDEX 0:constraint_id=? AND value=?",
         ),
         (
             "a.b/officer",
             json!(["rank", "Captain"]),
-            "SEARCH indexed_value USING PRIMARY KEY (constraint_id=? AND value=?)",
+            "SCAN indexed_value VIRTUAL TABLE INDEX 0:constraint_id=? AND value=?",
         ),
         (
             "a.b/person",
             json!(["name", "last", "Kirk"]),
-            "SEARCH indexed_value USING PRIMARY KEY (constraint_id=? AND value=?)",
+            "SCAN indexed_value VIRTUAL TABLE INDEX 0:constraint_id=? AND value=?",
         ),
     ] {
         let plan = plan(&db.0, class, path.clone());

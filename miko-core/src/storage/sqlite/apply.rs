@@ -5,6 +5,7 @@ use rusqlite::params;
 use serde_json::Value;
 
 use super::Sqlite;
+use super::entry_maps::EntryMaps;
 use super::tables::fields_text;
 use crate::class::Constraint;
 use crate::storage::corruption;
@@ -15,7 +16,10 @@ use crate::timestamp::Timestamp;
 
 impl Sqlite {
     pub(super) fn apply_write_set(&self, write: &WriteSet) -> Result<Vec<Conflict>> {
-        let conflicts = self.add_unique_values(&write.added_entries)?;
+        let conflicts = match &self.entry_maps {
+            Some(maps) => maps.lock().conflicts(&write.added_entries),
+            None => self.add_unique_values(&write.added_entries)?,
+        };
         if !conflicts.is_empty() {
             return Ok(conflicts);
         }
@@ -25,10 +29,14 @@ impl Sqlite {
         for change in &write.versions {
             self.change_version(change)?;
         }
-        for entry in &write.removed_entries {
+        if let Some(maps) = &self.entry_maps {
+            maps.lock().apply(&write.removed_entries, &write.added_entries)?;
+        }
+        let is_in_a_table = |entry: &&IndexEntry| self.entry_maps.is_none() || !EntryMaps::have(entry);
+        for entry in write.removed_entries.iter().filter(is_in_a_table) {
             self.remove_entry(entry)?;
         }
-        for entry in &write.added_entries {
+        for entry in write.added_entries.iter().filter(is_in_a_table) {
             self.add_entry(entry)?;
         }
         if let Some(others) = &write.others {

@@ -2,10 +2,18 @@
 
 const TABLES: &str = include_str!("../../../schema/sqlite.sql");
 
+/// The tables of index entries, which a database in memory has as maps.
+const ENTRIES: &str = include_str!("../../../schema/entries.sql");
+
 /// The additional tables of a temporal database.
 const TEMPORAL: &str = include_str!("../../../schema/temporal.sql");
 
 /// The SQL that creates the tables of a new database.
 pub(super) fn tables(is_temporal: bool) -> String {
+    format!("{}{ENTRIES}", tables_without_entries(is_temporal))
+}
+
+/// As [`tables`], without those of index entries.
+pub(super) fn tables_without_entries(is_temporal: bool) -> String {
     format!("{TABLES}{}", if is_temporal { TEMPORAL } else { "" })
 }

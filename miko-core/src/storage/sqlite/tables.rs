@@ -66,10 +66,14 @@ impl Storage for Sqlite {
     }
 
     fn commit(&mut self) -> Result<()> {
-        self.run("COMMIT", [])
+        self.run("COMMIT", [])?;
+        self.entry_maps.iter().for_each(|maps| maps.lock().commit());
+        Ok(())
     }
 
     fn roll_back(&mut self) {
+        // Also where SQLite has rolled back by itself.
+        self.entry_maps.iter().for_each(|maps| maps.lock().roll_back());
         // SQLite rolls back by itself after some errors; no transaction is open then.
         if self.in_transaction() {
             // A rollback must succeed when memory is short, and needs little.
@@ -175,6 +179,14 @@ impl Storage for Sqlite {
 
     fn members(&self, class: ClassId) -> Result<Vec<RowId>> {
         const SQL: &str = "SELECT seq FROM membership WHERE class_id = ?1 ORDER BY seq";
+        if let Some(maps) = &self.entry_maps {
+            let mut members = Vec::new();
+            let maps = maps.lock();
+            maps.members(class).iter().for_each(|rows| {
+                rows.push_after(RowId::default(), usize::MAX, &mut members);
+            });
+            return Ok(members);
+        }
         self.connection.query_all(SQL, [class], |row| row.get(0))
     }
 
@@ -186,6 +198,9 @@ impl Storage for Sqlite {
 
     fn find_unique(&self, constraint: ConstraintId, value: &str) -> Result<Option<RowId>> {
         const SQL: &str = "SELECT seq FROM unique_value WHERE constraint_id = ?1 AND value = ?2";
+        if let Some(maps) = &self.entry_maps {
+            return Ok(maps.lock().find_unique(constraint, value));
+        }
         self.connection.query_optional(SQL, params![constraint, value], |row| row.get(0))
     }
 

@@ -1,0 +1,27 @@
+-- The index entries of a Mikobase in a file. One in memory has virtual tables with these names and columns, which read
+-- maps (storage/sqlite/entry_tables.rs).
+
+-- Which active records have a platter of a class. Its key is the index for a select by class: it yields the records of
+-- a class in order of creation, and no stack is parsed.
+CREATE TABLE membership (
+    class_id INTEGER NOT NULL REFERENCES class,
+    seq      INTEGER NOT NULL REFERENCES record,
+    PRIMARY KEY (class_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- The tuples of `unique`, `uniques` and `join`, in a form in which equal values are equal text. Its key is what makes
+-- them unique, and how queries find a record by such a field.
+CREATE TABLE unique_value (
+    constraint_id INTEGER NOT NULL REFERENCES class_constraint,
+    value         TEXT    NOT NULL,
+    seq           INTEGER NOT NULL REFERENCES record,
+    PRIMARY KEY (constraint_id, value)
+) STRICT, WITHOUT ROWID;
+
+-- The values of fields with `index`. Its key yields the records with a value in order of creation.
+CREATE TABLE indexed_value (
+    constraint_id INTEGER NOT NULL REFERENCES class_constraint,
+    value         TEXT    NOT NULL,
+    seq           INTEGER NOT NULL REFERENCES record,
+    PRIMARY KEY (constraint_id, value, seq)
+) STRICT, WITHOUT ROWID;

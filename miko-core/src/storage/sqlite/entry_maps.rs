@@ -1,0 +1,190 @@
+//! The index entries of a database in memory, as maps: memberships, unique and indexed values.
+//!
+//! In a file they are tables. In memory nothing has to be durable, and an entry costs a map a fraction of
+//! what it costs a table (`docs/decisions/0027`). Selects read the maps by SQL: see [`entry_tables`]. A
+//! transaction of the maps begins with the first change after a commit or a rollback, and ends when that of
+//! SQLite does.
+//!
+//! [`entry_tables`]: super::entry_tables
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+use miko_rpc::{Result, memory};
+
+use super::row_set::RowSet;
+use crate::storage::ids::{ClassId, ConstraintId, RowId};
+use crate::storage::write_set::{Conflict, IndexEntry};
+
+type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// The maps, shared by storage and the virtual tables of its connection. The lock is never held while a
+/// statement runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SharedEntryMaps(Arc<Mutex<EntryMaps>>);
+
+impl SharedEntryMaps {
+    pub(super) fn lock(&self) -> MutexGuard<'_, EntryMaps> {
+        // A panic under the lock leaves at most a part of a write set, which is undone.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Memberships, unique and indexed values.
+#[derive(Debug, Default)]
+pub(super) struct EntryMaps {
+    members: Map<ClassId, RowSet>,
+    unique: Map<ConstraintId, Map<Box<str>, RowId>>,
+    indexed: Map<ConstraintId, Map<Box<str>, RowSet>>,
+    /// The changes of the open transaction, in their order.
+    undo: Vec<Change>,
+}
+
+/// A change that was made.
+#[derive(Debug)]
+enum Change {
+    Added(IndexEntry),
+    Removed(IndexEntry),
+}
+
+impl EntryMaps {
+    /// Whether the maps have entries of this kind. References are always in a table.
+    pub(super) const fn have(entry: &IndexEntry) -> bool {
+        !matches!(entry, IndexEntry::Reference { .. })
+    }
+
+    /// The unique values that belong to other records.
+    pub(super) fn conflicts(&self, added: &[IndexEntry]) -> Vec<Conflict> {
+        let conflict = |entry: &IndexEntry| {
+            let IndexEntry::Unique { constraint, value, row } = entry else { return None };
+            let holder = self.find_unique(*constraint, value).filter(|holder| holder != row)?;
+            Some(Conflict { constraint: *constraint, value: value.clone(), holder })
+        };
+        added.iter().filter_map(conflict).collect()
+    }
+
+    /// Removes and adds the entries that belong in the maps. There are no [conflicts](Self::conflicts).
+    ///
+    /// # Errors
+    /// `storage-full`, if the process has reached its memory limit. A part of the entries is added then.
+    pub(super) fn apply(&mut self, removed: &[IndexEntry], added: &[IndexEntry]) -> Result<()> {
+        for entry in removed.iter().filter(|entry| Self::have(entry)) {
+            if self.remove(entry) {
+                self.undo.push(Change::Removed(entry.clone()));
+            }
+        }
+        for entry in added.iter().filter(|entry| Self::have(entry)) {
+            memory::charge_stored(size(entry))?;
+            if self.add(entry) {
+                self.undo.push(Change::Added(entry.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the changes permanent.
+    pub(super) fn commit(&mut self) {
+        // The capacity that a large import needed is released.
+        const MAX_KEPT: usize = 64;
+        self.undo.clear();
+        self.undo.shrink_to(MAX_KEPT);
+    }
+
+    /// Undoes the changes since the last commit.
+    pub(super) fn roll_back(&mut self) {
+        while let Some(change) = self.undo.pop() {
+            match change {
+                Change::Added(entry) => self.remove(&entry),
+                Change::Removed(entry) => self.add(&entry),
+            };
+        }
+    }
+
+    pub(super) fn find_unique(&self, constraint: ConstraintId, value: &str) -> Option<RowId> {
+        self.unique.get(&constraint)?.get(value).copied()
+    }
+
+    pub(super) fn members(&self, class: ClassId) -> Option<&RowSet> {
+        self.members.get(&class)
+    }
+
+    pub(super) fn indexed(&self, constraint: ConstraintId, value: &str) -> Option<&RowSet> {
+        self.indexed.get(&constraint)?.get(value)
+    }
+
+    /// Adds an entry. Returns whether it was not there.
+    fn add(&mut self, entry: &IndexEntry) -> bool {
+        match entry {
+            IndexEntry::Member { class, row } => add_row(&mut self.members, *class, *row),
+            IndexEntry::Unique { constraint, value, row } => {
+                let values = self.unique.entry(*constraint).or_default();
+                values.insert(value.as_str().into(), *row) != Some(*row)
+            }
+            IndexEntry::Indexed { constraint, value, row } => {
+                let values = self.indexed.entry(*constraint).or_default();
+                match values.get_mut(value.as_str()) {
+                    Some(rows) => rows.insert(*row),
+                    None => add_row(values, value.as_str().into(), *row),
+                }
+            }
+            IndexEntry::Reference { .. } => false,
+        }
+    }
+
+    /// Removes an entry. Returns whether it was there.
+    fn remove(&mut self, entry: &IndexEntry) -> bool {
+        match entry {
+            IndexEntry::Member { class, row } => remove_row(&mut self.members, class, *row),
+            IndexEntry::Unique { constraint, value, row } => {
+                let Some(values) = self.unique.get_mut(constraint) else { return false };
+                values.get(value.as_str()) == Some(row) && values.remove(value.as_str()).is_some()
+            }
+            IndexEntry::Indexed { constraint, value, row } => {
+                let Some(values) = self.indexed.get_mut(constraint) else { return false };
+                remove_row(values, value.as_str(), *row)
+            }
+            IndexEntry::Reference { .. } => false,
+        }
+    }
+
+    /// The number of entries of each kind.
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> [i64; 3] {
+        let rows = |sets: &mut dyn Iterator<Item = &RowSet>| sets.map(RowSet::len).sum::<usize>();
+        let members = rows(&mut self.members.values());
+        let unique: usize = self.unique.values().map(HashMap::len).sum();
+        let indexed = rows(&mut self.indexed.values().flat_map(HashMap::values));
+        [members, unique, indexed].map(|count| count as i64)
+    }
+}
+
+fn add_row<K: Eq + Hash>(sets: &mut Map<K, RowSet>, key: K, row: RowId) -> bool {
+    match sets.get_mut(&key) {
+        Some(rows) => rows.insert(row),
+        None => sets.insert(key, RowSet::of(row)).is_none(),
+    }
+}
+
+/// Removes a row from a set, and the set if nothing is left of it.
+fn remove_row<K, Q>(sets: &mut Map<K, RowSet>, key: &Q, row: RowId) -> bool
+where
+    K: Eq + Hash + std::borrow::Borrow<Q>,
+    Q: Eq + Hash + ?Sized,
+{
+    let Some(rows) = sets.get_mut(key) else { return false };
+    let was_there = rows.remove(row);
+    if rows.len() == 0 {
+        sets.remove(key);
+    }
+    was_there
+}
+
+/// The approximate number of bytes that an entry takes.
+const fn size(entry: &IndexEntry) -> usize {
+    match entry {
+        IndexEntry::Unique { value, .. } | IndexEntry::Indexed { value, .. } => 32 + value.len(),
+        IndexEntry::Member { .. } | IndexEntry::Reference { .. } => 16,
+    }
+}

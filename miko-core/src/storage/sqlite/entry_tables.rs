@@ -1,0 +1,256 @@
+//! The maps of index entries as virtual tables, so that one SQL text of a select fits a file and memory.
+//!
+//! Their columns are those of the tables in `schema/entries.sql`. Each must be constrained by all columns of
+//! its key but the row number, and yields rows in order of creation.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, c_int};
+use std::marker::PhantomData;
+
+use rusqlite::vtab::{
+    Context, Filters, IndexConstraintOp, IndexInfo, Module, VTab, VTabConnection, VTabCursor,
+};
+use rusqlite::{Connection, Result, ffi};
+
+use super::entry_maps::SharedEntryMaps;
+use crate::storage::ids::{ClassId, ConstraintId, RowId};
+
+/// The flag of a plan in which the row number is given, too.
+const IS_OF_ROW: c_int = 1;
+
+/// A cursor copies row numbers in blocks, of which each is twice as large as the one before.
+const FIRST_BLOCK: usize = 16;
+const MAX_BLOCK: usize = 512;
+
+/// Registers the tables on a connection.
+pub(super) fn register(connection: &Connection, maps: &SharedEntryMaps) -> Result<()> {
+    const MODULE: Module<EntryTable> = Module::eponymous_only_module();
+    for kind in [Kind::Membership, Kind::Unique, Kind::Indexed] {
+        connection.create_module(kind.name(), &MODULE, Some((kind, maps.clone())))?;
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Membership,
+    Unique,
+    Indexed,
+}
+
+impl Kind {
+    const fn name(self) -> &'static CStr {
+        match self {
+            Self::Membership => c"membership",
+            Self::Unique => c"unique_value",
+            Self::Indexed => c"indexed_value",
+        }
+    }
+
+    const fn columns(self) -> &'static CStr {
+        match self {
+            Self::Membership => c"CREATE TABLE x (class_id INTEGER, seq INTEGER)",
+            Self::Unique | Self::Indexed => {
+                c"CREATE TABLE x (constraint_id INTEGER, value TEXT, seq INTEGER)"
+            }
+        }
+    }
+
+    /// The number of columns of the key before the row number, which is the last column.
+    const fn key_columns(self) -> usize {
+        match self {
+            Self::Membership => 1,
+            Self::Unique | Self::Indexed => 2,
+        }
+    }
+
+    /// The plan without and with a given row, as `explain` shows it.
+    const fn plans(self) -> [&'static CStr; 2] {
+        match self {
+            Self::Membership => [c"class_id=?", c"class_id=? AND seq=?"],
+            Self::Unique | Self::Indexed => {
+                [c"constraint_id=? AND value=?", c"constraint_id=? AND value=? AND seq=?"]
+            }
+        }
+    }
+}
+
+#[repr(C)]
+struct EntryTable {
+    /// SQLite's part, which must be the first.
+    base: ffi::sqlite3_vtab,
+    kind: Kind,
+    maps: SharedEntryMaps,
+}
+
+// SAFETY: the type is `repr(C)`, and its first field is a `sqlite3_vtab`.
+unsafe impl<'vtab> VTab<'vtab> for EntryTable {
+    type Aux = (Kind, SharedEntryMaps);
+    type Cursor = EntryCursor<'vtab>;
+
+    fn connect(
+        _: &mut VTabConnection,
+        aux: Option<&Self::Aux>,
+        _: &[u8],
+        _: &[u8],
+        _: &[u8],
+        _: &[&[u8]],
+    ) -> Result<(Cow<'static, CStr>, Self)> {
+        // `register` gives the maps to each module.
+        let (kind, maps) = aux.cloned().ok_or(rusqlite::Error::InvalidQuery)?;
+        Ok((kind.columns().into(), Self { base: ffi::sqlite3_vtab::default(), kind, maps }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
+        let mut constraint_of_column = [None; 3];
+        for (index, constraint) in info.constraints().enumerate() {
+            let column = usize::try_from(constraint.column()).ok();
+            if constraint.is_usable()
+                && constraint.operator() == IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ
+                && let Some(of_column) = column.and_then(|column| constraint_of_column.get_mut(column))
+            {
+                *of_column = Some(index);
+            }
+        }
+        let key_columns = self.kind.key_columns();
+        let [key @ .., of_row] = &constraint_of_column[..=key_columns] else { return Ok(false) };
+        if key.contains(&None) {
+            return Ok(false);
+        }
+        for (position, index) in constraint_of_column.iter().flatten().enumerate() {
+            let mut usage = info.constraint_usage(*index);
+            // SQLite numbers arguments from 1.
+            usage.set_argv_index(position as c_int + 1);
+            usage.set_omit(true);
+        }
+        let is_of_row = of_row.is_some() || self.kind == Kind::Unique;
+        info.set_estimated_rows(if is_of_row { 1 } else { 1000 });
+        info.set_estimated_cost(if is_of_row { 1.0 } else { 1000.0 });
+        info.set_idx_num(if of_row.is_some() { IS_OF_ROW } else { 0 });
+        info.set_idx_cstr(self.kind.plans()[usize::from(of_row.is_some())]);
+        let is_in_order = {
+            let mut order = info.order_bys();
+            let first = order.next();
+            let is_by_row = |column: c_int| usize::try_from(column) == Ok(key_columns);
+            first.is_some_and(|first| is_by_row(first.column()) && !first.is_order_by_desc())
+                && order.next().is_none()
+        };
+        info.set_order_by_consumed(is_in_order);
+        Ok(true)
+    }
+
+    fn open(&'vtab mut self) -> Result<Self::Cursor> {
+        Ok(EntryCursor {
+            base: ffi::sqlite3_vtab_cursor::default(),
+            kind: self.kind,
+            maps: self.maps.clone(),
+            key: 0,
+            value: String::new(),
+            rows: Vec::new(),
+            position: 0,
+            block: 0,
+            table: PhantomData,
+        })
+    }
+}
+
+#[repr(C)]
+struct EntryCursor<'vtab> {
+    /// SQLite's part, which must be the first.
+    base: ffi::sqlite3_vtab_cursor,
+    kind: Kind,
+    maps: SharedEntryMaps,
+    /// The class or constraint, and the value, whose rows are visited.
+    key: i64,
+    value: String,
+    /// The current block of rows, and the place in it.
+    rows: Vec<RowId>,
+    position: usize,
+    /// The size of the current block; 0 if it is the last one.
+    block: usize,
+    table: PhantomData<&'vtab EntryTable>,
+}
+
+impl EntryCursor<'_> {
+    /// Reads the rows of the key that follow `last`.
+    fn read_block(&mut self, last: RowId) {
+        let Self { kind, key, value, rows, block, .. } = self;
+        rows.clear();
+        let maps = self.maps.lock();
+        let set = match kind {
+            Kind::Membership => maps.members(ClassId(*key)),
+            Kind::Indexed => maps.indexed(ConstraintId(*key), value),
+            Kind::Unique => {
+                rows.extend(maps.find_unique(ConstraintId(*key), value));
+                None
+            }
+        };
+        if let Some(set) = set {
+            set.push_after(last, *block, rows);
+        }
+        *block = if rows.len() < *block { 0 } else { (*block * 2).min(MAX_BLOCK) };
+        self.position = 0;
+    }
+
+    /// Leaves only `row`, if the key has it.
+    fn read_row(&mut self, row: RowId) {
+        let maps = self.maps.lock();
+        let has_row = match self.kind {
+            Kind::Membership => maps.members(ClassId(self.key)).is_some_and(|rows| rows.contains(row)),
+            Kind::Indexed => {
+                maps.indexed(ConstraintId(self.key), &self.value).is_some_and(|rows| rows.contains(row))
+            }
+            Kind::Unique => maps.find_unique(ConstraintId(self.key), &self.value) == Some(row),
+        };
+        drop(maps);
+        self.rows.clear();
+        self.rows.extend(has_row.then_some(row));
+        (self.position, self.block) = (0, 0);
+    }
+}
+
+// SAFETY: the type is `repr(C)`, and its first field is a `sqlite3_vtab_cursor`.
+unsafe impl VTabCursor for EntryCursor<'_> {
+    fn filter(&mut self, plan: c_int, _: Option<&str>, arguments: &Filters<'_>) -> Result<()> {
+        let key_columns = self.kind.key_columns();
+        self.key = arguments.get(0)?;
+        if key_columns == 2 {
+            self.value = arguments.get(1)?;
+        }
+        if plan == IS_OF_ROW {
+            self.read_row(RowId(arguments.get(key_columns)?));
+        } else {
+            self.block = FIRST_BLOCK;
+            self.read_block(RowId::default());
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<()> {
+        self.position += 1;
+        if self.position == self.rows.len()
+            && self.block > 0
+            && let Some(last) = self.rows.last().copied()
+        {
+            self.read_block(last);
+        }
+        Ok(())
+    }
+
+    fn eof(&self) -> bool {
+        self.position >= self.rows.len()
+    }
+
+    fn column(&self, context: &mut Context, column: c_int) -> Result<()> {
+        match usize::try_from(column) {
+            Ok(0) => context.set_result(&self.key),
+            Ok(column) if column == self.kind.key_columns() => context.set_result(&self.rowid()?),
+            _ => context.set_result(&self.value),
+        }
+    }
+
+    fn rowid(&self) -> Result<i64> {
+        // SQLite does not ask for a row after the last one.
+        Ok(self.rows.get(self.position).map_or(0, |row| row.0))
+    }
+}

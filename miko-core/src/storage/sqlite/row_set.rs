@@ -1,0 +1,99 @@
+//! A set of rows, in order of creation.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use crate::storage::ids::RowId;
+
+/// Row numbers in ascending order. Most sets of an index with distinct values have one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RowSet {
+    One(RowId),
+    Many(Box<BTreeSet<RowId>>),
+}
+
+impl RowSet {
+    pub(super) const fn of(row: RowId) -> Self {
+        Self::One(row)
+    }
+
+    /// Adds a row. Returns whether it was not there.
+    pub(super) fn insert(&mut self, row: RowId) -> bool {
+        match self {
+            Self::One(one) if *one == row => false,
+            Self::One(one) => {
+                *self = Self::Many(Box::new(BTreeSet::from([*one, row])));
+                true
+            }
+            Self::Many(rows) => rows.insert(row),
+        }
+    }
+
+    /// Removes a row. Returns whether it was there.
+    pub(super) fn remove(&mut self, row: RowId) -> bool {
+        match self {
+            Self::One(one) if *one != row => false,
+            Self::One(_) => {
+                *self = Self::Many(Box::default());
+                true
+            }
+            Self::Many(rows) => rows.remove(&row),
+        }
+    }
+
+    pub(super) fn contains(&self, row: RowId) -> bool {
+        match self {
+            Self::One(one) => *one == row,
+            Self::Many(rows) => rows.contains(&row),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(rows) => rows.len(),
+        }
+    }
+
+    /// Appends at most `max` rows that follow `last` to `rows`.
+    pub(super) fn push_after(&self, last: RowId, max: usize, rows: &mut Vec<RowId>) {
+        match self {
+            Self::One(one) => rows.extend(Some(*one).filter(|one| *one > last)),
+            Self::Many(all) => {
+                rows.extend(all.range((Bound::Excluded(last), Bound::Unbounded)).take(max));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_has_what_a_sorted_set_has(
+            first in 1..9_i64,
+            changes in prop::collection::vec((any::<bool>(), 1..9_i64), 0..40),
+            max in 1..5_usize,
+        ) {
+            let (mut set, mut model) = (RowSet::of(RowId(first)), BTreeSet::from([RowId(first)]));
+            for (adds, row) in changes {
+                let row = RowId(row);
+                let (changed, expected) = match adds {
+                    true => (set.insert(row), model.insert(row)),
+                    false => (set.remove(row), model.remove(&row)),
+                };
+                prop_assert_eq!(changed, expected);
+                prop_assert_eq!((set.len(), set.contains(row)), (model.len(), adds));
+                let mut rows = Vec::new();
+                while { let before = rows.len();
+                        set.push_after(rows.last().copied().unwrap_or_default(), max, &mut rows);
+                        rows.len() > before } {}
+                prop_assert!(rows.iter().eq(&model));
+            }
+        }
+    }
+}
