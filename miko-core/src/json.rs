@@ -10,6 +10,7 @@ mod merge;
 mod object;
 pub(crate) mod pointer;
 mod sum;
+mod writer;
 
 use std::io;
 
@@ -25,8 +26,8 @@ pub use miko_rpc::json::{
 pub(crate) use miko_rpc::json::{drop_iteratively, is_multiple, object_from_text, plain, reader, to_text};
 pub use object::Object;
 pub(crate) use object::serialize_raw;
-pub(crate) use object::text_of;
 pub(crate) use sum::{NoSum, sum};
+pub(crate) use writer::text_of;
 
 /// The non-negative integer that a number is. `2.0` is the integer `2`, as in JSON Schema.
 pub(crate) fn non_negative_integer(number: &Number) -> Option<u64> {

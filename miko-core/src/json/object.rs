@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::writer::text_of;
 use super::{plain, reader};
 
 /// A JSON object stored as its text, so that passing it on requires no parsing. A clone shares the text.
@@ -91,12 +92,6 @@ impl Object {
                 .with("expected", std::any::type_name::<T>())
         })
     }
-}
-
-/// The compact JSON text of an object.
-pub(crate) fn text_of(map: &Map<String, Value>) -> String {
-    // A map of values has string keys and finite numbers, so serializing it cannot fail.
-    serde_json::to_string(map).unwrap_or_else(|_| "{}".to_owned())
 }
 
 impl From<&Map<String, Value>> for Object {

@@ -91,14 +91,16 @@ pub(crate) struct DeleteRequest {
 impl CreateRequest {
     /// A request per bucket, each to create a record of one class, up to the first error.
     pub(crate) fn many(class: &str, buckets: Vec<Value>) -> Vec<Result<Self>> {
-        read_until_error(buckets, |bucket| Self::of_class(class, bucket))
+        // Checked once for all. An invalid one is read again with the first bucket, for the error.
+        let valid = uns::parse(class).ok();
+        read_until_error(buckets, |bucket| Self::of_class(class, valid, bucket))
     }
 
-    /// A request to create a record of a class.
+    /// A request to create a record of a class, which is `valid` without its protocol if it is a UNS.
     ///
     /// # Errors
     /// `invalid_request`, if the class is not a UNS, or the bucket is no object or nests too deep.
-    fn of_class(class: &str, bucket: Value) -> Result<Self> {
+    fn of_class(class: &str, valid: Option<&str>, bucket: Value) -> Result<Self> {
         let mut faults = Faults::default();
         let place = Place::Key(&Place::Root, "bucket");
         let bucket = if json::nests_deeper_than(&bucket, json::MAX_DEPTH - 1) {
@@ -108,7 +110,10 @@ impl CreateRequest {
         } else {
             readers::object(bucket, &place, &mut faults)
         };
-        let class = readers::class(class.into(), &Place::Key(&Place::Root, "class"), &mut faults);
+        let class = match valid {
+            Some(class) => Some(class.to_owned()),
+            None => readers::class(class.into(), &Place::Key(&Place::Root, "class"), &mut faults),
+        };
         let (errors, _) = faults.into_parts();
         errors.check()?;
         let (Some(bucket), Some(class)) = (bucket, class) else {
