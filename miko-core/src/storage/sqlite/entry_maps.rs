@@ -7,7 +7,9 @@
 //!
 //! [`entry_tables`]: super::entry_tables
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,8 +24,15 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// The maps, shared by storage and the virtual tables of its connection. The lock is never held while a
 /// statement runs.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct SharedEntryMaps(Arc<Mutex<EntryMaps>>);
+
+/// Without the values of records.
+impl fmt::Debug for SharedEntryMaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedEntryMaps").finish_non_exhaustive()
+    }
+}
 
 impl SharedEntryMaps {
     pub(super) fn lock(&self) -> MutexGuard<'_, EntryMaps> {
@@ -33,7 +42,7 @@ impl SharedEntryMaps {
 }
 
 /// Memberships, unique and indexed values.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct EntryMaps {
     members: Map<ClassId, RowSet>,
     unique: Map<ConstraintId, Map<Box<str>, RowId>>,
@@ -43,7 +52,6 @@ pub(super) struct EntryMaps {
 }
 
 /// A change that was made.
-#[derive(Debug)]
 enum Change {
     Added(IndexEntry),
     Removed(IndexEntry),
@@ -170,7 +178,7 @@ fn add_row<K: Eq + Hash>(sets: &mut Map<K, RowSet>, key: K, row: RowId) -> bool 
 /// Removes a row from a set, and the set if nothing is left of it.
 fn remove_row<K, Q>(sets: &mut Map<K, RowSet>, key: &Q, row: RowId) -> bool
 where
-    K: Eq + Hash + std::borrow::Borrow<Q>,
+    K: Eq + Hash + Borrow<Q>,
     Q: Eq + Hash + ?Sized,
 {
     let Some(rows) = sets.get_mut(key) else { return false };

@@ -243,8 +243,8 @@ unsafe impl VTabCursor for EntryCursor<'_> {
 
     fn column(&self, context: &mut Context, column: c_int) -> Result<()> {
         match usize::try_from(column) {
-            Ok(0) => context.set_result(&self.key),
-            Ok(column) if column == self.kind.key_columns() => context.set_result(&self.rowid()?),
+            Ok(0) => context.set_result(self.key),
+            Ok(column) if column == self.kind.key_columns() => context.set_result(self.rowid()?),
             _ => context.set_result(&self.value),
         }
     }

@@ -9,6 +9,7 @@ use crate::storage::ids::RowId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RowSet {
     One(RowId),
+    #[expect(clippy::box_collection, reason = "it halves the size of a set, and most have one row")]
     Many(Box<BTreeSet<RowId>>),
 }
 
