@@ -62,8 +62,15 @@ impl<T: Storage> Store<T> {
         let defines = |request: &CreateRequest| request.stack.defines_a_class();
         // All are of one class.
         let are_definitions = requests.first().is_some_and(|first| first.as_ref().is_ok_and(defines));
-        let sharing = self.commit_sharing(|_| are_definitions);
+        // Many records may reach a memory limit; see `commit_sharing_of`.
+        let is_deferrable = !are_definitions && memory::current_limit().is_none();
+        let sharing = match is_deferrable {
+            true => CommitSharing::Deferrable,
+            false => self.commit_sharing(|_| are_definitions),
+        };
+        let records = requests.len();
         self.write(sharing, |store| {
+            store.transaction.count_records(records);
             store.run_each(requests, |store, request| {
                 let pk = Response::from(store.create(request)?).into_pk()?;
                 store.answer.charge(pk.len())?;

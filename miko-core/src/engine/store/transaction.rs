@@ -267,6 +267,14 @@ impl Transaction {
         Ok(())
     }
 
+    /// Counts a write of several records as that many, if its commit is deferred.
+    pub(super) fn count_records(&mut self, records: usize) {
+        if let OpenScope::Deferred { writes, .. } = &mut self.scope {
+            // One was counted when the write began.
+            *writes += i64::try_from(records.saturating_sub(1)).unwrap_or(i64::MAX / 2);
+        }
+    }
+
     /// Undoes the running write, which has failed or panicked.
     pub(super) fn undo(&mut self, storage: &mut impl Storage) {
         let Some(Write { shares_transaction, sets }) = self.write.take() else { return };

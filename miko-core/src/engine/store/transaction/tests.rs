@@ -12,7 +12,7 @@ use super::*;
 use crate::commit::Commit;
 use crate::engine::store::Store;
 use crate::mode::Mode;
-use crate::query;
+use crate::query::{self, CreateRequest};
 use crate::record::Record;
 use crate::response::Results;
 use crate::storage::ids::{CommitSeq, RowId};
@@ -380,6 +380,31 @@ fn a_create_with_a_deferred_commit_that_fails_leaves_nothing_and_those_before_it
     }
     create(&mut store, json!({"name": "Voyager"})).unwrap();
     assert!(store.storage.in_transaction(), "the commit is deferred");
+}
+
+fn create_many(store: &mut Store<Sqlite>, buckets: Vec<Value>) -> Result<Vec<String>> {
+    store.create_many(CreateRequest::many("a.b/ship", buckets))
+}
+
+#[test]
+fn creates_of_one_call_with_a_deferred_commit_that_fail_leave_nothing() {
+    let mut store = fleet();
+    create(&mut store, json!({"name": "Defiant", "type": "escort"})).unwrap();
+    let before = store.storage.counts();
+    let voyager = json!({"name": "Voyager", "type": "escort"});
+    for (refused, expected) in [
+        (json!({"name": "Defiant"}), ErrorId::UNIQUE_VIOLATION),
+        (json!({"name": "Voyager"}), ErrorId::UNIQUE_VIOLATION),
+        (json!({"name": "Sao Paulo", "home": "nowhere"}), ErrorId::REFERENCE_NOT_FOUND),
+        (json!("no object"), ErrorId::INVALID_REQUEST),
+    ] {
+        let error = create_many(&mut store, vec![voyager.clone(), refused]).unwrap_err();
+        assert!(error.is(expected), "{error}");
+        assert_eq!(store.storage.counts(), before);
+    }
+    create_many(&mut store, vec![voyager, json!({"name": "Sao Paulo"})]).unwrap();
+    assert!(store.storage.in_transaction(), "the commit is deferred");
+    assert!(matches!(store.transaction.scope, OpenScope::Deferred { writes: 11, .. }));
 }
 
 #[test]
