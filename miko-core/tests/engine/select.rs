@@ -76,6 +76,33 @@ fn one_class_comes_out_of_the_membership_index() {
     assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "nothing is sorted: {plan:?}");
 }
 
+/// SQLite drops all other conditions where one is constantly false.
+#[test]
+fn a_condition_that_never_holds_selects_nothing_from_any_source() {
+    let db = crew();
+    db.import_schema(json!({"classes": {"a.b/c": {"fields": {
+        "code": {"class": "string", "unique": true}, "type": {"class": "string", "index": true},
+    }}}}))
+    .unwrap();
+    run(&db, json!({"action": "create", "class": "a.b/c", "bucket": {"code": "x", "type": "y"}}));
+    let sources = [
+        json!({"class": "starfleet.com/officer"}),
+        json!({"class": ["starfleet.com/officer", "foo.com/ship"]}),
+        json!({"class": "a.b/c", "path": ["code", "x"]}),
+        json!({"class": "a.b/c", "path": ["type", "y"]}),
+        json!({"class": "a.b/c", "path": ["type", {"in": ["x", "y"]}]}),
+    ];
+    for source in sources {
+        for order in [json!([]), json!([["n"], ["name"]])] {
+            let mut select = source.clone();
+            (select["action"], select["sorts"]) = (json!("select"), order);
+            select["all"] = json!([{"class": "starfleet.com/officer"}, {"any": []}]);
+            select["limit"] = json!(2);
+            assert_eq!(buckets(&db, select.clone()), [] as [Value; 0], "{select}");
+        }
+    }
+}
+
 #[test]
 fn several_classes_are_their_union_and_each_record_comes_once() {
     const SQL: &str = "FROM record WHERE bucket IS NOT NULL AND seq IN (SELECT seq FROM membership \

@@ -1,7 +1,8 @@
 //! The maps of index entries as virtual tables, so that one SQL text of a select fits a file and memory.
 //!
 //! Their columns are those of the tables in `schema/entries.sql`. Each must be constrained by all columns of
-//! its key but the row number, and yields rows in order of creation.
+//! its key but the row number, and yields rows in order of creation. SQLite drops the constraints of a `WHERE`
+//! that is constantly false: there is a plan for that, which is never run.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
@@ -17,6 +18,9 @@ use crate::storage::ids::{ClassId, ConstraintId, RowId};
 
 /// The flag of a plan in which the row number is given, too.
 const IS_OF_ROW: c_int = 1;
+
+/// The flag of a plan without a key.
+const IS_NEVER_RUN: c_int = 2;
 
 /// A cursor copies row numbers in blocks, of which each is twice as large as the one before.
 const FIRST_BLOCK: usize = 16;
@@ -102,17 +106,24 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
-        let mut constraint_of_column = [None; 3];
+        let (mut is_constrained, mut constraint_of_column) = ([false; 3], [None; 3]);
         for (index, constraint) in info.constraints().enumerate() {
-            let column = usize::try_from(constraint.column()).ok();
-            if constraint.is_usable()
-                && constraint.operator() == IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ
-                && let Some(of_column) = column.and_then(|column| constraint_of_column.get_mut(column))
-            {
-                *of_column = Some(index);
+            let Some(column) = usize::try_from(constraint.column()).ok().filter(|column| *column < 3) else {
+                continue;
+            };
+            if constraint.operator() == IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ {
+                is_constrained[column] = true;
+                if constraint.is_usable() {
+                    constraint_of_column[column] = Some(index);
+                }
             }
         }
         let key_columns = self.kind.key_columns();
+        if is_constrained[..key_columns].contains(&false) {
+            info.set_estimated_cost(1e12);
+            info.set_idx_num(IS_NEVER_RUN);
+            return Ok(true);
+        }
         let [key @ .., of_row] = &constraint_of_column[..=key_columns] else { return Ok(false) };
         if key.contains(&None) {
             return Ok(false);
@@ -212,6 +223,9 @@ impl EntryCursor<'_> {
 // SAFETY: the type is `repr(C)`, and its first field is a `sqlite3_vtab_cursor`.
 unsafe impl VTabCursor for EntryCursor<'_> {
     fn filter(&mut self, plan: c_int, _: Option<&str>, arguments: &Filters<'_>) -> Result<()> {
+        if plan == IS_NEVER_RUN {
+            return Err(rusqlite::Error::ModuleError("index entries are read without a key".to_owned()));
+        }
         let key_columns = self.kind.key_columns();
         self.key = arguments.get(0)?;
         if key_columns == 2 {
