@@ -119,8 +119,9 @@ pub trait MikobaseExt: Mikobase {
         self.q0(json!({"action": "patch", "pk": pk, "bucket": bucket})).map(drop)
     }
 
-    /// Patches the record of `class` that has `key`, which names a unique field or a combination, with `bucket`.
-    /// If there is none, creates one from both. Any number of callers may do so at once: one of them creates it.
+    /// Patches the record of `class` that has `key`, which names a unique field or a combination, with
+    /// `bucket`. If there is none, creates one from both. Any number of callers may do so at once: one of
+    /// them creates it.
     ///
     /// ```
     /// use miko_core::{Mikobase, MikobaseExt, SqliteEngine};
@@ -137,7 +138,8 @@ pub trait MikobaseExt: Mikobase {
     /// ```
     ///
     /// # Errors
-    /// As [`create`](Self::create) and [`patch`](Self::patch); `invalid_request` for a key that is not unique.
+    /// As [`create`](Self::create) and [`patch`](Self::patch); `invalid_request` for a key that is not
+    /// unique.
     fn upsert(
         &self,
         class: &str,
@@ -271,7 +273,8 @@ pub trait MikobaseExt: Mikobase {
     /// `tx.commit()`. A block that ends without that is rolled back, whether it returns, fails or panics.
     ///
     /// `tx` is a Mikobase as well, so `tx.transaction(…)` nests: what the inner block has committed becomes a
-    /// part of the outer transaction. [`exit`](Transaction::exit) leaves all blocks. A write of this thread past
+    /// part of the outer transaction. [`exit`](Transaction::exit) leaves all blocks. A write of this thread
+    /// past
     /// `tx` is refused, with `transaction-open`.
     ///
     /// ```

@@ -260,8 +260,8 @@ pub trait Transaction: Mikobase {
     /// None are known.
     fn roll_back(&self) -> Result<()>;
 
-    /// Leaves the block of the outermost [`transaction`](crate::MikobaseExt::transaction) by `?`: all of it is
-    /// rolled back.
+    /// Leaves the block of the outermost [`transaction`](crate::MikobaseExt::transaction) by `?`: all of it
+    /// is rolled back.
     ///
     /// # Errors
     /// Always `transaction-exited`.

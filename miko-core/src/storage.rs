@@ -1,8 +1,8 @@
 //! Storage: the tables in which an engine keeps a Mikobase.
 //!
 //! The tables are those of `schema/sqlite.sql` and `schema/entries.sql`, which say what each of them is for.
-//! The engine decides what a write does and describes it as a [`WriteSet`]; storage applies it. So validation,
-//! definitions, imports and merges are written once, and a storage knows nothing of them.
+//! The engine decides what a write does and describes it as a [`WriteSet`]; storage applies it. So
+//! validation, definitions, imports and merges are written once, and a storage knows nothing of them.
 //!
 //! | subject | where |
 //! | --- | --- |

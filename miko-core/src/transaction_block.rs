@@ -42,8 +42,8 @@ impl CallChecker for Turn {
 
 /// The error of a write past the transaction of its own thread.
 pub(crate) fn transaction_open() -> Error {
-    let message = "this thread has a transaction open, for whose end the write would wait: write through that \
-                   transaction";
+    let message = "this thread has a transaction open, for whose end the write would wait: write through \
+                   that transaction";
     Error::new(ErrorId::TRANSACTION_OPEN, message)
 }
 

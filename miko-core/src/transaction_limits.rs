@@ -19,8 +19,8 @@ pub struct TransactionLimits {
     /// How long a write waits for its turn while a transaction is open: 90 s at first. Then it fails with
     /// `lock-timeout`.
     pub lock_timeout: Duration,
-    /// How long a transaction may be idle between two calls: 5 s at first. It is rolled back as soon as another
-    /// write waits, or at its next call.
+    /// How long a transaction may be idle between two calls: 5 s at first. It is rolled back as soon as
+    /// another write waits, or at its next call.
     pub idle: Duration,
     /// How long a transaction may last: 60 s at first.
     pub total: Duration,

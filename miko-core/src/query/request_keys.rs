@@ -83,8 +83,8 @@ pub(super) fn unknown<'m>(map: &'m Map<String, Value>, known: &[&str]) -> Vec<&'
 
 /// Refuses the key `transaction` in a request of a batch. In a request of its own it was taken before.
 pub(crate) fn refuse_transaction_key(faults: &mut Faults) {
-    let message = "`transaction` belongs to a request of its own: a batch runs in a transaction as a whole, or \
-                   in none";
+    let message = "`transaction` belongs to a request of its own: a batch runs in a transaction as a whole, \
+                   or in none";
     let place = Place::Key(&Place::Root, "transaction");
     faults.refuse(place.with_field(place.fault(message)));
 }

@@ -228,7 +228,8 @@ proptest! {
     #[test]
     fn requests(
         action in select(vec![
-            "select", "create", "update", "patch", "edit", "upsert", "delete", "transaction", "commit", "rollback",
+            "select", "create", "update", "patch", "edit", "upsert", "delete", "transaction", "commit",
+            "rollback",
         ]),
         keys in proptest::collection::vec(request_key(), 0..4),
         selects in any::<bool>(),

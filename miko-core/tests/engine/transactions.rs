@@ -412,7 +412,8 @@ fn all_ways_to_select_agree_beside_an_open_transaction() {
     }
     let selects = [
         json!({"action": "select", "class": CLASS, "path": ["n", 3]}),
-        json!({"action": "select", "class": CLASS, "path": ["n", {"gt": 1}], "sort": ["n"], "limit": 5, "offset": 2}),
+        json!({"action": "select", "class": CLASS, "path": ["n", {"gt": 1}], "sort": ["n"], "limit": 5,
+               "offset": 2}),
         json!({"action": "select", "class": CLASS, "sort": ["pair", {"reverse": true}]}),
         json!({"action": "select", "path": ["pair", {"starts-with": "record-1"}]}),
     ];

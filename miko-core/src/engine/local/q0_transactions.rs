@@ -35,8 +35,8 @@ impl Q0Transactions {
         connection_local().unwrap_or_else(|| self.clone())
     }
 
-    /// Runs a request that begins or ends a transaction of `db`, or runs in one. `rest` is the request without
-    /// what it says of that.
+    /// Runs a request that begins or ends a transaction of `db`, or runs in one. `rest` is the request
+    /// without what it says of that.
     pub(super) fn run(
         &self,
         request: TransactionRequest,

@@ -85,8 +85,8 @@ impl<T: Storage> SharedStore<T> {
         }
     }
 
-    /// Locks the store for a call that reads records by their pks, or rows of an open stream. It shows what is
-    /// committed while the writes of an open transaction are in storage.
+    /// Locks the store for a call that reads records by their pks, or rows of an open stream. It shows what
+    /// is committed while the writes of an open transaction are in storage.
     pub(super) fn read_by_pk(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
         match view.transaction() {
             Some(id) => self.enter_transaction(id),

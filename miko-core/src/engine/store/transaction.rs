@@ -47,7 +47,7 @@
 //! | user, nothing written | write begins | `begin` | user | shared |
 //! | user | write begins | – | user | shared |
 //! | user | another caller reads, but not by pk | `roll_back` | user, hidden | |
-//! | user, hidden or lost by storage | call of the transaction begins | `begin`, its writes applied again | user | |
+//! | user, hidden or lost | call of the transaction begins | `begin`, its writes applied again | user | |
 //! | user | nested transaction is rolled back | `roll_back` | user, hidden | |
 //! | user | it is committed | `commit` | none | |
 //! | user | it is rolled back, or applying its writes again fails | `roll_back` | none | |

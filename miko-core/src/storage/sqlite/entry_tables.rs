@@ -1,8 +1,8 @@
 //! The maps of index entries as virtual tables, so that one SQL text of a select fits a file and memory.
 //!
 //! Their columns are those of the tables in `schema/entries.sql`. Each must be constrained by all columns of
-//! its key but the row number, and yields rows in order of creation. SQLite drops the constraints of a `WHERE`
-//! that is constantly false: there is a plan for that, which is never run.
+//! its key but the row number, and yields rows in order of creation. SQLite drops the constraints of a
+//! `WHERE` that is constantly false: there is a plan for that, which is never run.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_int};

@@ -70,7 +70,8 @@ pub(crate) struct Level {
 }
 
 impl UserTransaction {
-    /// A transaction in which nothing is written yet. `state` is the committed one, `turn` the right to write.
+    /// A transaction in which nothing is written yet. `state` is the committed one, `turn` the right to
+    /// write.
     pub(crate) fn new(
         id: TransactionId,
         state: StoreState,
@@ -177,7 +178,8 @@ impl UserTransaction {
         self.log_size + self.pre_image_size > self.max_size
     }
 
-    /// Rolls storage back, so that it has the committed state, and hides `state`. Returns the committed state.
+    /// Rolls storage back, so that it has the committed state, and hides `state`. Returns the committed
+    /// state.
     pub(crate) fn hide(&mut self, state: StoreState, storage: &mut impl Storage) -> StoreState {
         self.is_applied = false;
         storage.roll_back();
@@ -215,8 +217,8 @@ impl UserTransaction {
         self.levels.drain(level..).map(|level| level.id).collect()
     }
 
-    /// Ends a nested level and those inside of it, and takes their writes out of the log. Returns the state of
-    /// the store when the level began.
+    /// Ends a nested level and those inside of it, and takes their writes out of the log. Returns the state
+    /// of the store when the level began.
     pub(crate) fn drop_level(
         &mut self,
         level: usize,
