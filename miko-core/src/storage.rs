@@ -106,7 +106,12 @@ pub(crate) trait Storage: Sized + Send + 'static {
     /// Calls `visit` with the records that a select finds, until it breaks. With a [residual
     /// filter](Plan::residual_filter_reason) these are candidates in order of creation. `visit` does not use
     /// the storage.
-    fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()>;
+    fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
+        self.select_with_ids(plan, &mut |_, record| visit(record))
+    }
+
+    /// As [`select`](Self::select), with the row id of each record.
+    fn select_with_ids(&self, plan: &Plan<'_>, visit: IdVisitor<'_>) -> Result<()>;
 
     /// The rows of the records that a select without a residual filter finds.
     fn select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>>;
@@ -147,8 +152,11 @@ pub(crate) trait Storage: Sized + Send + 'static {
     fn metadata(&self, key: &str) -> Result<Option<Value>>;
 }
 
+/// Receives the records of a select.
+pub(crate) type Visitor<'v> = &'v mut dyn FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>;
+
 /// Receives the records of a select, each with the id of its row.
-pub(crate) type Visitor<'v> = &'v mut dyn FnMut(RowId, RecordRef<'_>) -> Result<ControlFlow<()>>;
+pub(crate) type IdVisitor<'v> = &'v mut dyn FnMut(RowId, RecordRef<'_>) -> Result<ControlFlow<()>>;
 
 /// What distinguishes one storage from another.
 #[derive(Debug, Clone, Copy)]

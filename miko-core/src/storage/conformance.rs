@@ -220,7 +220,7 @@ fn a_visitor_may_end_a_select<S: Storage>(create: Create<S>) {
     };
     let mut visited = 0;
     storage
-        .select(&plan, &mut |_, _| {
+        .select(&plan, &mut |_| {
             visited += 1;
             Ok(if visited == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })
@@ -595,11 +595,20 @@ fn selected(storage: &impl Storage, source: AccessPath<'_>, filter: Vec<Predicat
     let mut found = Vec::new();
     let plan = Plan { select: &select, source, filter, residual_filter_reason };
     storage
-        .select(&plan, &mut |_, record| {
+        .select(&plan, &mut |record| {
             found.push(record.pk.to_owned());
             Ok(ControlFlow::Continue(()))
         })
         .unwrap();
+    let mut ids = Vec::new();
+    storage
+        .select_with_ids(&plan, &mut |id, record| {
+            ids.push((id, record.pk.to_owned()));
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    assert!(ids.iter().map(|(_, pk)| pk).eq(&found));
+    assert!(ids.iter().all(|(id, pk)| storage.row(*id).unwrap().unwrap().pk == *pk));
     if residual_filter_reason.is_none() {
         let rows = storage.select_rows(&plan).unwrap();
         let pks = rows.iter().map(|id| storage.row(*id).unwrap().unwrap().pk);

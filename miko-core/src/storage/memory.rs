@@ -18,7 +18,7 @@ use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers,
 use crate::storage::plan::{AccessPath, IndexLookup, Plan};
 use crate::storage::row::{FileRow, Row};
 use crate::storage::write_set::{Conflict, WriteSet};
-use crate::storage::{Capabilities, Storage, Visitor, chunk_part, corruption};
+use crate::storage::{Capabilities, IdVisitor, Storage, chunk_part, corruption};
 use crate::timestamp::Timestamp;
 use crate::uns;
 use undo_table::{UndoLog, UndoTable};
@@ -274,7 +274,7 @@ impl Storage for MemoryTables {
         Ok(self.definition.range(..).map(|(id, ())| *id).collect())
     }
 
-    fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
+    fn select_with_ids(&self, plan: &Plan<'_>, visit: IdVisitor<'_>) -> Result<()> {
         for id in self.rows_of(&plan.source) {
             if let Some(record) = self.record.get(&id).and_then(Row::view)
                 && let ControlFlow::Break(()) = visit(id, record)?

@@ -12,7 +12,7 @@ use super::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use super::plan::{AccessPath, IndexLookup, Plan};
 use super::row::{FileRow, Row};
 use super::write_set::{Conflict, IndexEntry, RowChange, WriteSet};
-use super::{Capabilities, Storage, Visitor, chunk_part, corruption};
+use super::{Capabilities, IdVisitor, Storage, chunk_part, corruption};
 use crate::class::Constraint;
 use crate::timestamp::Timestamp;
 
@@ -264,7 +264,7 @@ impl Storage for NaiveStorage {
         Ok(self.tables.definitions.iter().copied().collect())
     }
 
-    fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
+    fn select_with_ids(&self, plan: &Plan<'_>, visit: IdVisitor<'_>) -> Result<()> {
         for id in self.tables.source(&plan.source) {
             if let Some(record) = self.tables.rows.get(&id).and_then(Row::view)
                 && let ControlFlow::Break(()) = visit(id, record)?

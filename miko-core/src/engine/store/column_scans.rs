@@ -172,7 +172,7 @@ impl<T: Storage> Store<T> {
         let (mut size, mut charged) = (0, 0);
         let mut is_too_large = false;
         let select = SelectRequest::default();
-        self.storage.select(&Plan::of_source(&select, source), &mut |row, record| {
+        self.storage.select_with_ids(&Plan::of_source(&select, source), &mut |row, record| {
             table.push(row, record.bucket);
             size = table.size();
             is_too_large = size > max_size;

@@ -37,7 +37,7 @@ impl<T: Storage> Store<T> {
             Scanned::BySql(needs) => needs,
         };
         let mut records: Vec<Record> = Vec::new();
-        self.storage.select(&plan, &mut |_, found| {
+        self.storage.select(&plan, &mut |found| {
             self.answer.charge(found.text_length())?;
             // Records of one class have equal stacks, and share their text.
             let shared = records.last().map(|last| &last.stack).filter(|stack| stack.as_str() == found.stack);
@@ -75,7 +75,7 @@ impl<T: Storage> Store<T> {
     ) -> Result<Vec<(RowId, Record)>> {
         let select = plan.select;
         let mut matches = MatchCollector::of(select, |candidate: &Candidate<'_>| charge(&candidate.record));
-        self.storage.select(plan, &mut |id, record| {
+        self.storage.select_with_ids(plan, &mut |id, record| {
             let candidate = Candidate::of(record.into(), &self.catalog)?.with_row_id(id);
             if select.filter.matches(&candidate)? {
                 matches.push(candidate)?;

@@ -17,7 +17,7 @@ macro_rules! select_record {
 /// limit: the evaluator (`query/evaluate.rs`) filters, sorts and limits them.
 pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
     let select = plan.select;
-    let mut statement = SqlBuilder::default();
+    let mut statement = SqlBuilder::new();
     if plan.residual_filter_reason.is_some() {
         push_from_and_where(statement.push(select_record!("FROM ")), plan);
         statement.push(" ORDER BY seq");
@@ -33,7 +33,7 @@ pub(super) fn select(plan: &Plan<'_>) -> SqlBuilder {
 /// Compiles the statement that selects the row ids (`seq`) of the records. Only for plans without a residual
 /// filter.
 pub(super) fn select_row_ids(plan: &Plan<'_>) -> SqlBuilder {
-    let mut statement = SqlBuilder::default();
+    let mut statement = SqlBuilder::new();
     match &plan.source {
         // Only active records have entries, so `record` need not be read.
         AccessPath::Members(Classes { ids, .. })

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::Sqlite;
 use super::compile;
 use super::faults::sqlite_error;
-use crate::storage::Visitor;
 use crate::storage::explain::Explanation;
 use crate::storage::ids::RowId;
 use crate::storage::plan::Plan;
@@ -18,13 +17,17 @@ use crate::storage::row::RecordRef;
 use crate::timestamp::Timestamp;
 
 impl Sqlite {
-    pub(super) fn run_select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
+    /// Calls `visit` with each row of [`compile::select`], until it breaks.
+    pub(super) fn run_select(
+        &self,
+        plan: &Plan<'_>,
+        mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
         let statement = compile::select(plan);
         let mut cached = self.connection.prepare_cached(statement.sql()).map_err(sqlite_error)?;
         let mut rows = cached.query(params_from_iter(statement.values())).map_err(sqlite_error)?;
         while let Some(row) = rows.next().map_err(sqlite_error)? {
-            let (id, record) = read_record(row).map_err(sqlite_error)?;
-            if let ControlFlow::Break(()) = visit(id, record)? {
+            if let ControlFlow::Break(()) = visit(row)? {
                 break;
             }
         }
@@ -59,19 +62,19 @@ impl Sqlite {
     }
 }
 
-/// Reads a row of [`compile::select`].
-fn read_record<'r>(row: &'r Row<'_>) -> rusqlite::Result<(RowId, RecordRef<'r>)> {
+/// Reads a row of [`compile::select`], but for its id: most selects do not need it, and reading it takes 3 in
+/// 100 instructions of an indexed select.
+pub(super) fn read_record<'r>(row: &'r Row<'_>) -> rusqlite::Result<RecordRef<'r>> {
     let extras = match row.get_ref(4)? {
         ValueRef::Null => None,
         text => Some(text.as_str()?),
     };
-    let record = RecordRef {
+    Ok(RecordRef {
         pk: row.get_ref(1)?.as_str()?,
         bucket: row.get_ref(2)?.as_str()?,
         stack: row.get_ref(3)?.as_str()?,
         extras,
         created_at: Timestamp::from_millis(row.get(5)?),
         updated_at: Timestamp::from_millis(row.get(6)?),
-    };
-    Ok((row.get(0)?, record))
+    })
 }

@@ -9,13 +9,18 @@ use serde_json::Value as Json;
 use crate::storage::ids::ClassId;
 
 /// The text of a statement and the values bound to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SqlBuilder {
     sql: String,
     values: Vec<SqlValue>,
 }
 
 impl SqlBuilder {
+    /// An empty statement, with room for most statements, so that it grows without being moved.
+    pub(super) fn new() -> Self {
+        Self { sql: String::with_capacity(512), values: Vec::with_capacity(4) }
+    }
+
     /// Appends SQL. It takes literals only, which rules out SQL injection.
     pub(super) fn push(&mut self, sql: &'static str) -> &mut Self {
         self.sql.push_str(sql);

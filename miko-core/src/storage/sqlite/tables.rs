@@ -5,7 +5,9 @@ use rusqlite::{Row as SqlRow, params};
 use serde_json::Value;
 
 use super::Sqlite;
+use super::faults::sqlite_error;
 use super::heap::HeapLimit;
+use super::select::read_record;
 use crate::class::Constraint;
 use crate::json::{self, Object};
 use crate::storage::explain::Explanation;
@@ -13,7 +15,7 @@ use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers,
 use crate::storage::plan::Plan;
 use crate::storage::row::{FileRow, Row, State, StoredRecord};
 use crate::storage::write_set::{Conflict, WriteSet};
-use crate::storage::{Capabilities, Storage, Visitor, corruption};
+use crate::storage::{Capabilities, IdVisitor, Storage, Visitor, corruption};
 use crate::timestamp::Timestamp;
 
 /// SQL that selects past versions, with the columns that [`read_row`] reads.
@@ -162,7 +164,13 @@ impl Storage for Sqlite {
     }
 
     fn select(&self, plan: &Plan<'_>, visit: Visitor<'_>) -> Result<()> {
-        self.run_select(plan, visit)
+        self.run_select(plan, |row| visit(read_record(row).map_err(sqlite_error)?))
+    }
+
+    fn select_with_ids(&self, plan: &Plan<'_>, visit: IdVisitor<'_>) -> Result<()> {
+        self.run_select(plan, |row| {
+            visit(row.get(0).map_err(sqlite_error)?, read_record(row).map_err(sqlite_error)?)
+        })
     }
 
     fn select_rows(&self, plan: &Plan<'_>) -> Result<Vec<RowId>> {
