@@ -15,7 +15,7 @@ pub struct Package(PathBuf);
 impl Package {
     /// Copies these files and folders of `original` to a folder called `name`.
     pub fn copy(name: &str, original: &Path, files: &[&str]) -> Self {
-        let package = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+        let package = Self::made(name);
         let _ = fs::remove_dir_all(&package.0);
         fs::create_dir_all(&package.0).unwrap();
         for file in files {
@@ -24,22 +24,25 @@ impl Package {
         package
     }
 
-    /// A package outside the workspace that depends on `mikobase` alone. It has the profiles and the locked
-    /// versions of the workspace, and the features that `growth.rs` builds, so that the artifacts of
-    /// dependencies are shared.
-    pub fn outside(name: &str, edition: &str) -> Self {
+    /// A package in a workspace of its own that depends on `mikobase` alone, whose sources are at `library`.
+    /// It has the profiles and the locked versions of the workspace under test, and the default features of
+    /// `mikobase`: the artifacts of dependencies are those of the workspace.
+    pub fn depending_on(library: &Path, name: &str, edition: &str) -> Self {
         let package = Self::copy(name, Path::new(WORKSPACE), &["Cargo.lock"]);
         let manifest = fs::read_to_string(Path::new(WORKSPACE).join("Cargo.toml")).unwrap();
         let profiles = manifest.split("\n[").filter(|section| section.starts_with("profile.dev"));
         let profiles: String = profiles.map(|section| format!("\n[{section}")).collect();
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"{edition}\"\n\n[workspace]\n\n\
-             [dependencies]\n\
-             mikobase = {{ path = \"{WORKSPACE}\", default-features = false, features = [\"command\"] }}\n\
-             {profiles}"
+             [dependencies]\nmikobase = {{ path = {library:?} }}\n{profiles}"
         );
         fs::write(package.path("Cargo.toml"), manifest).unwrap();
         package
+    }
+
+    /// A package that [`copy`](Self::copy) made in this or an earlier run.
+    pub fn made(name: &str) -> Self {
+        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
     }
 
     /// Adds a file or folder under `name`.

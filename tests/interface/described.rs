@@ -8,7 +8,8 @@ use mikobase::{Error, Result, mikobase_interface};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cargo::{Package, call_version, printed};
+use crate::cargo::{call_version, printed};
+use crate::library::outside;
 
 /// What is ordered.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -175,7 +176,7 @@ fn main() {{
 
 #[test]
 fn types_that_do_not_fit_are_refused_when_a_client_connects() {
-    let package = Package::outside("shop", "2024");
+    let package = outside("shop", "2024");
     package.edit(
         "Cargo.toml",
         "[dependencies]\n",

@@ -1,28 +1,14 @@
 //! Changes of interfaces.
 //!
-//! A new method of the trait `Mikobase`, in a copy of the workspace, needs no other edit than its
+//! A new method of the trait `Mikobase`, in the copy of the library, needs no other edit than its
 //! implementation to be available in the server, the proxy, the JSON dispatch and `miko call`. Without the
 //! implementation it does not compile. Each change of a trait is an error until the surface is recorded.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::cargo::{Package, WORKSPACE, built, printed};
-
-const TRAIT: &str = "miko-core/src/mikobase.rs";
-
-const ADDED_TO_THE_TRAIT: &str = "
-    /// The stardate of a year.
-    #[interface(read)]
-    fn stardate(&self, year: u64) -> Result<u64>;
-";
-
-const ADDED_TO_THE_ENGINES: &str = "
-    fn stardate(&self, year: u64) -> Result<u64> {
-        Ok((year - 2323) * 1000)
-    }
-";
+use crate::cargo::{built, printed};
+use crate::library::{library, outside};
 
 /// Calls the new method through the proxy of a worker, and by `miko call` through the socket.
 const PROGRAM: &str = r##"
@@ -42,63 +28,16 @@ const PROGRAM: &str = r##"
     }
 "##;
 
-/// A copy of the sources of the library and the command, with another version. Cargo identifies a package by
-/// name, version and path *in* its workspace; with the same version it would confuse the artifacts of the two
-/// workspaces.
-fn workspace(name: &str, version: &str) -> Package {
-    let original = Path::new(WORKSPACE);
-    let files = [
-        "Cargo.lock",
-        "Cargo.toml",
-        "README.md",
-        "src",
-        "schema",
-        "miko-bench",
-        "miko-core",
-        "miko-macros",
-        "miko-rpc",
-        "miko-shared",
-        "miko-surface",
-    ];
-    let copy = Package::copy(name, original, &files);
-    // Without tests and benchmarks. The command gets another name, so that it does not replace the original.
-    copy.edit("Cargo.toml", "    \"tests/interface\",\n", "");
-    let manifest = copy.read("Cargo.toml");
-    let targets = manifest.find("\n[[").unwrap();
-    let lints = manifest.rfind("\n[lints]").unwrap();
-    let manifest = format!("{}{}", &manifest[..targets], &manifest[lints..]);
-    let ours = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
-    fs::write(copy.path("Cargo.toml"), manifest.replace(&ours, &format!("\"{version}\""))).unwrap();
-    fs::rename(copy.path("src/bin/miko"), copy.path("src/bin/miko-grown")).unwrap();
-    copy
-}
-
-const CHECK: &[&str] = &["check", "-p", "miko-core"];
-
 #[test]
 fn a_new_method_needs_nothing_but_its_implementation() {
-    let workspace = workspace("grown-workspace", "0.1.98");
-    let begin = "pub trait Mikobase: Send + Sync {";
-    workspace.edit(TRAIT, begin, &format!("{begin}{ADDED_TO_THE_TRAIT}"));
-    let forgotten = printed(&workspace.cargo_recording(CHECK));
+    let forgotten = &library().errors_without_implementations;
     assert!(forgotten.contains("missing: `stardate`") && forgotten.contains("LocalEngine"), "{forgotten}");
 
-    // The engines, and the view of a past state.
-    for (file, begin) in [
-        ("miko-core/src/engine/local.rs", "impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {"),
-        ("miko-core/src/as_of.rs", "impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {"),
-    ] {
-        workspace.edit(file, begin, &format!("{begin}{ADDED_TO_THE_ENGINES}"));
-    }
-    // A program and not an example, which would need the dependencies of tests.
-    fs::write(workspace.path("src/bin/stardates.rs"), PROGRAM).unwrap();
-    let output = workspace.cargo(&[
-        "build",
-        "--no-default-features",
-        "--features=command",
-        "--bin=miko-grown",
-        "--bin=stardates",
-    ]);
+    let package = outside("stardates", "2024");
+    fs::create_dir(package.path("src")).unwrap();
+    fs::write(package.path("src/main.rs"), PROGRAM).unwrap();
+    let output =
+        package.cargo(&["build", "-p", "stardates", "-p", "mikobase", "--bin=stardates", "--bin=miko-grown"]);
     assert!(output.status.success(), "{}", printed(&output));
     let output = Command::new(built("stardates")).arg(built("miko-grown")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "41000 41000\n", "{output:?}");
@@ -189,7 +128,7 @@ const CHANGES: &[Change] = &[
 fn every_change_of_a_trait_is_an_error_against_the_recorded_surface() {
     const BUILD: &[&str] = &["build", "--lib"];
     const SURFACE: &str = "schema/ledger.surface.json";
-    let package = Package::outside("ledger", "2024");
+    let package = outside("ledger", "2024");
     fs::create_dir(package.path("src")).unwrap();
     fs::write(package.path(LEDGER_FILE), LEDGER).unwrap();
     let recorded = package.cargo_recording(BUILD);

@@ -8,6 +8,7 @@ mod composed;
 mod described;
 mod fidelity;
 mod growth;
+mod library;
 mod mistakes;
 mod mistakes_page;
 mod objects;

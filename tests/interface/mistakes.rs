@@ -10,7 +10,8 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-use crate::cargo::{Package, printed};
+use crate::cargo::printed;
+use crate::library::outside;
 
 /// The fixtures of each theme, by its folder.
 pub const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mistakes");
@@ -64,7 +65,7 @@ pub fn entries(folder: &Path) -> Vec<PathBuf> {
 
 /// What the compiler says of each program.
 fn messages(fixtures: &BTreeMap<String, PathBuf>) -> BTreeMap<String, String> {
-    let package = Package::outside("mistakes", "2024");
+    let package = outside("mistakes", "2024");
     package.add("mistakes", Path::new(FIXTURES));
     let mut manifest = package.read("Cargo.toml");
     for (program, path) in fixtures {

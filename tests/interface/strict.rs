@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::cargo::{Package, built, printed};
+use crate::cargo::{built, printed};
+use crate::library::outside;
 use crate::mistakes::entries;
 
 /// The programs; each fails if a result is wrong.
@@ -15,7 +16,7 @@ const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/strict");
 #[test]
 fn strict_programs_compile_in_each_edition_and_run() {
     for edition in ["2021", "2024"] {
-        let package = Package::outside(&format!("strict_{edition}"), edition);
+        let package = outside(&format!("strict_{edition}"), edition);
         package.add("src/bin", Path::new(PROGRAMS));
         let output = package.cargo(&["build", "--bins", "--keep-going"]);
         assert!(output.status.success(), "{}", printed(&output));
@@ -29,7 +30,7 @@ fn strict_programs_compile_in_each_edition_and_run() {
 
 #[test]
 fn a_renamed_dependency_is_asked_for_by_name() {
-    let package = Package::outside("renamed", "2021");
+    let package = outside("renamed", "2021");
     package.edit("Cargo.toml", "mikobase = { path", "base = { package = \"mikobase\", path");
     fs::create_dir(package.path("src")).unwrap();
     let program = "#[base::mikobase_interface(crate = ::base)]\n\

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::cargo::{Package, WORKSPACE, built, call_version, printed};
+use crate::library::outside;
 
 fn package() -> Package {
-    let package = Package::outside("abacus", "2021");
+    let package = outside("abacus", "2021");
     package.add("src", &Path::new(WORKSPACE).join("tests/interface/third_party/src"));
     package
 }
