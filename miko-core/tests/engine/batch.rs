@@ -52,13 +52,13 @@ fn an_empty_batch_is_fine() {
 #[test]
 fn a_batch_of_too_many_requests_is_refused_as_a_whole() {
     let db = db();
-    let create = json!({"action": "create", "bucket": {}});
-    for (query, found, atomic) in [
-        (&create, MAX_BATCH_REQUESTS + 1, true),
-        (&create, MAX_BATCH_REQUESTS + 1, false),
-        (&Value::Null, 1_000_000, false),
-    ] {
-        let error = db.batch(vec![query.clone(); found], atomic).unwrap_err();
+    for (found, atomic) in
+        [(MAX_BATCH_REQUESTS + 1, true), (MAX_BATCH_REQUESTS + 1, false), (1_000_000, false)]
+    {
+        // The first requests could be run. The others cost little to send.
+        let mut requests = vec![json!({"action": "create", "bucket": {}}); 10];
+        requests.resize(found, Value::Null);
+        let error = db.batch(requests, atomic).unwrap_err();
         assert!(error.is(ErrorId::REQUEST_TOO_LARGE), "{error}");
         assert_eq!(error.items().len(), 1);
         assert_eq!(error.items()[0].details["allowed"], MAX_BATCH_REQUESTS);
