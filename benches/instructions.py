@@ -5,8 +5,8 @@
     benches/instructions.py --record   write what was counted
     benches/instructions.py --profile PATH   where the instructions of one path go, by function
 
-Instructions are counted by callgrind, so neither a busy machine nor a slow one changes them. A path is run for
-two counts of calls, and the difference is divided by that of the counts: setting up costs nothing.
+Instructions are counted by callgrind, so neither a busy machine nor a slow one changes them. Those of setting up
+and of the first calls are not counted.
 """
 
 import concurrent.futures
@@ -20,60 +20,63 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 RECORDED = HERE / "instructions.json"
-# Far apart: the allocator tidies up from time to time, which takes a hundred thousand instructions.
-CALLS = (200, 1000)
-FEW_CALLS = (10, 50)
+# The calls before those that are counted, and these. Many: the allocator tidies up from time to time, which takes a
+# hundred thousand instructions.
+CALLS = (200, 800)
+FEW_CALLS = (10, 40)
 # Another compiler or C library moves counts by a few parts in a hundred.
 TOLERANCE = 0.10
 
-
-# What the tests' builds leave at a lower level, though it is on the counted paths.
-COUNTED = ("serde_json", "sha2", "hashbrown")
-# What takes long to optimize, and is on none of them.
-NOT_COUNTED = (
-    "aho-corasick", "nix", "opentelemetry", "regex-automata", "regex-syntax", "rustix", "tracing-opentelemetry",
-)
-
-
-OURS = ("miko-core", "miko-rpc", "miko-shared", "miko-surface")
+# The packages whose code a call runs through.
+OURS = ("miko-core", "miko-rpc", "miko-shared")
+# The program's package, and those that make the features of the dependencies what they are in the tests. The
+# naive storage, which only tests use, is in none of them.
+BUILT_TOGETHER = ("miko-shared", "miko-bench", "interface-tests")
 
 
 def build(symbols=False, release=False):
     """The program: as CI counts it, or as in a release, which takes minutes."""
-    # Rust is optimized as in a release, but for optimization across crates. The tests' builds of SQLite (at level 1)
-    # and of what runs in the compiler are used again, for which their profiles must stay as they are: to build them
-    # takes longer than all else.
-    optimized = {"opt-level": 3, "codegen-units": 1, "debug-assertions": False, "overflow-checks": False, "incremental": False}
-    as_in_tests = {"debug-assertions": True, "overflow-checks": True}
-    overrides = {"": optimized, "package.libsqlite3-sys.": as_in_tests, "build-override.": as_in_tests,
-                 **{f"package.{name}.": {"debug": symbols} for name in OURS},
-                 **{f"package.{name}.": {"opt-level": 3} for name in COUNTED},
-                 **{f"package.{name}.": {"opt-level": 0} | as_in_tests for name in NOT_COUNTED}}
+    # Only our packages are built anew, as in a release but for optimization across crates. All else is used as the
+    # tests have built it, since the features are those of the tests: SQLite, and the dependencies that `Cargo.toml`
+    # has the tests optimize.
+    as_in_release = {"opt-level": 3, "codegen-units": 1, "debug-assertions": False, "overflow-checks": False,
+                     "debug": symbols}
     command = ["cargo", *(["bench", "--no-run"] if release else ["build"])]
-    command += ["--package", "miko-shared", "--bench", "instructions", "--message-format=json-render-diagnostics"]
-    for package, profile in ({} if release else overrides).items():
-        for key, value in profile.items():
-            command += ["--config", f"profile.dev.{package}{key}={json.dumps(value)}"]
+    command += [part for package in BUILT_TOGETHER for part in ("--package", package)]
+    command += ["--features", "mikobase/command", "--bench", "instructions"]
+    command += ["--message-format=json-render-diagnostics"]
+    if not release:
+        command += ["--config", "profile.dev.incremental=false"]
+        command += [part for package in OURS for key, value in as_in_release.items()
+                    for part in ("--config", f"profile.dev.package.{package}.{key}={json.dumps(value)}")]
     output = subprocess.run(command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True).stdout
     messages = (json.loads(line) for line in output.splitlines())
     built = [m["executable"] for m in messages if m.get("target", {}).get("name") == "instructions"]
     return next(executable for executable in built if executable)
 
 
-def callgrind(program, path, calls, out):
-    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", program, path, str(calls)]
+def callgrind(program, path, folder):
+    """Runs the calls of a path. The file of their counts."""
+    counts = pathlib.Path(folder) / "counts"
+    # A dump at each end of a part; the second part has the counted calls.
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}"]
+    command += ["--dump-before=instructions::end_part"]
     # Hash seeds and addresses are alike in each run, as far as an environment can make them so.
-    told = subprocess.run(["setarch", "-R", *command], check=True, stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
-    return int(re.search(rb"Collected : (\d+)", told.stderr)[1])
+    subprocess.run(["setarch", "-R", *command, program, path, *map(str, calls_of(path))],
+                   check=True, stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
+    return f"{counts}.2"
+
+
+def count(program, path):
+    with tempfile.TemporaryDirectory() as folder:
+        counts = pathlib.Path(callgrind(program, path, folder)).read_text()
+    return int(re.search(r"^totals: (\d+)", counts, re.MULTILINE)[1]) // calls_of(path)[1]
 
 
 def count_all(program, paths):
     # Several at once: counts do not depend on the load of the machine.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = {path: [(calls, pool.submit(callgrind, program, path, calls, "/dev/null")) for calls in calls_of(path)]
-                for path in paths}
-    counts = {path: [(calls, run.result()) for calls, run in of_path] for path, of_path in runs.items()}
-    return {path: (most - least) // (many - few) for path, [(few, least), (many, most)] in counts.items()}
+        return dict(zip(paths, pool.map(lambda path: count(program, path), paths)))
 
 
 def calls_of(path):
@@ -81,9 +84,9 @@ def calls_of(path):
 
 
 def profile(program, path):
-    with tempfile.NamedTemporaryFile() as out:
-        callgrind(program, path, calls_of(path)[1], out.name)
-        subprocess.run(["callgrind_annotate", "--auto=no", "--inclusive=yes", out.name], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        counts = callgrind(program, path, folder)
+        subprocess.run(["callgrind_annotate", "--auto=no", "--inclusive=yes", counts], check=True)
 
 
 def compare(counted):
