@@ -45,9 +45,9 @@ pub enum Workload {
     ColdScan,
     /// An increment of one number, which is the same for all workers.
     Increment,
-    /// A transaction that reads two accounts, writes both and is committed: any two of [`ACCOUNTS`].
+    /// A transaction that reads two accounts, writes both and is committed: any two of a thousand.
     Transfer,
-    /// The same with two of [`HOT_ACCOUNTS`].
+    /// The same with two of four.
     HotTransfer,
 }
 

@@ -24,6 +24,7 @@ pub struct CallGates {
 
 /// What implementations keep for a connection, a value of each type.
 #[derive(Default)]
+#[expect(clippy::box_collection, reason = "it is moved at each call, and most connections keep nothing")]
 pub struct ConnectionLocals(Option<Box<HashMap<TypeId, Box<dyn Any + Send>>>>);
 
 impl ConnectionLocals {

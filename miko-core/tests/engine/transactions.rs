@@ -103,13 +103,13 @@ fn n_of(record: &Record) -> i64 {
     record.bucket.get("n").unwrap().unwrap().as_i64().unwrap()
 }
 
-fn pairs<'r>(records: impl IntoIterator<Item = &'r Record>) -> Vec<(String, i64)> {
+fn pairs<'r>(records: impl IntoIterator<Item = &'r Record>) -> Shown {
     records.into_iter().map(|record| (record.pk.clone(), n_of(record))).collect()
 }
 
 /// Reads by each way there is, and compares with the model.
 fn check(db: &(impl Mikobase + ?Sized), model: &Model) {
-    let in_order: Vec<(String, i64)> =
+    let in_order: Shown =
         model.order.iter().filter_map(|record| Some((pk(*record), *model.values.get(record)?))).collect();
     let mut sorted = in_order.clone();
     sorted.sort_by_key(|(_, n)| *n);
@@ -140,6 +140,9 @@ fn check(db: &(impl Mikobase + ?Sized), model: &Model) {
     }
 }
 
+/// The pks and values of records.
+type Shown = Vec<(String, i64)>;
+
 /// A database with the class, in which transactions run, and its model.
 struct Run {
     db: Local,
@@ -148,7 +151,7 @@ struct Run {
     /// The open transactions, each with its state and that of the class.
     open: Vec<(Remote<dyn Transaction>, Model, bool)>,
     /// A stream, with what it shows, and how much of it was read.
-    stream: Option<(miko_core::Stream<Record>, Vec<(String, i64)>)>,
+    stream: Option<(miko_core::Stream<Record>, Shown)>,
 }
 
 impl Run {

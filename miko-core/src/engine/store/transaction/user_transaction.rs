@@ -199,7 +199,8 @@ impl UserTransaction {
 
     /// Whether storage lacks writes of the log, or has lost its transaction.
     pub(crate) fn needs_apply(&self, storage: &impl Storage) -> bool {
-        !self.log.is_empty() && !(self.is_applied && storage.in_transaction())
+        let has_all = self.is_applied && storage.in_transaction();
+        !(has_all || self.log.is_empty())
     }
 
     /// Applies the log to the committed state, in a transaction of storage.
