@@ -240,6 +240,7 @@ impl<'f> FilterReader<'f> {
         let part = read(self);
         let mut inner = std::mem::replace(self.faults, outer);
         self.faults.patterns = std::mem::take(&mut inner.patterns);
+        // Its own list of deferred errors is empty: this reader collects them in `self.deferred`.
         let (_, hints) = inner.take_deferred();
         let (errors, warnings) = inner.into_parts();
         self.faults.warn_all(warnings);

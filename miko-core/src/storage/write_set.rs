@@ -18,7 +18,8 @@ use crate::class::Constraint;
 pub(crate) struct WriteSet {
     /// Rows of records: inserted, rewritten, or made tombstones.
     pub(crate) rows: Vec<RowChange<RowId, Row>>,
-    /// Past versions of records, in a temporal database.
+    /// Past versions of records, in a temporal database. The key is the row of the record; which of its
+    /// versions it is, the instance pk says.
     pub(crate) versions: Vec<RowChange<RowId, Row>>,
     pub(crate) removed_entries: Vec<IndexEntry>,
     /// No entry is in `removed_entries` as well.
@@ -30,7 +31,8 @@ pub(crate) struct WriteSet {
 /// What few writes change.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct OtherChanges {
-    /// Records that are definitions from now on, or were in the past, in a temporal database.
+    /// Only in a temporal database: records to add to those that are or ever were definitions. None is
+    /// removed.
     pub(crate) definitions: Vec<RowId>,
     pub(crate) classes: Vec<RowChange<ClassId, String>>,
     pub(crate) constraints: Vec<RowChange<ConstraintId, Constraint>>,

@@ -1,7 +1,7 @@
 //! One call: its frame is read, the method is run, and its answer is appended.
 //!
 //! A method may have to wait at a gate (`miko_rpc::Gate`). Then its call is parked: its frame is kept, and it
-//! is made again when the gate lets it enter. A pass is the proof that a call has entered a gate.
+//! is made again when the gate lets it enter, or its wait has timed out. A pass is its place at a gate.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,6 +47,7 @@ pub(super) struct Answering<'s> {
     /// When the call arrived.
     pub(super) arrived: Instant,
     pub(super) outgoing: &'s mut Vec<u8>,
+    /// Collects the objects and streams that the answer carries, or the answer itself if it comes later.
     pub(super) handles: &'s mut Handles,
     /// The gates that the call has entered.
     pub(super) passes: Vec<Pass>,
@@ -229,6 +230,8 @@ fn try_serve_call<I: Interface + ?Sized>(
     if is_pending || served.is_err() {
         // The answer comes later, or what was written of it is discarded.
         outgoing.truncate(begin);
+        // A later answer is itself among the handles, from where the session adopts it. Of a refused or
+        // parked call nothing is kept.
         if served.is_err() || parked.is_some() {
             handles.discard();
         }

@@ -59,8 +59,9 @@ pub(super) struct Parked {
     pub(super) id: u64,
     pub(super) frame: Vec<u8>,
     pub(super) arrived: Instant,
-    /// The passes of the gates that it has entered before.
+    /// The passes of the gates that it has entered.
     pub(super) passes: Vec<Pass>,
+    /// Its place at the gate where it waits.
     pub(super) gate: ParkedCall,
 }
 
@@ -68,12 +69,15 @@ pub(super) struct Parked {
 pub(super) struct Retry {
     pub(super) frame: Vec<u8>,
     pub(super) arrived: Instant,
+    /// The passes of the gates that it has entered, and its place at the gate where it has waited: after a
+    /// time-out, entering that gate fails by it.
     pub(super) passes: Vec<Pass>,
 }
 
 struct OpenParked {
     call: Parked,
-    /// Ends when the gate is to check the time.
+    /// Ends when [`ParkedCall::check_time`] is to be called again, which lets overdue calls leave the gate,
+    /// and takes this one out of the queue if its own time is over.
     timer: Pin<Box<Sleep>>,
     waker: ListedWaker,
     _bytes: ParkedBytes,
@@ -150,6 +154,7 @@ impl Session {
         // The gate registers the waker when it is polled for the first time.
         waker.make_ready();
         self.pending.insert(call.id, handle);
+        // Without a next time its own is over already, and the first pump makes it again.
         let next_check = call.gate.check_time().unwrap_or_else(Instant::now);
         let timer = Box::pin(sleep_until(next_check.into()));
         self.open.insert(handle, Open::Parked(OpenParked { call, timer, waker, _bytes: bytes }));
@@ -272,7 +277,7 @@ impl Session {
         }
     }
 
-    /// Lets a parked call be made again, with the pass of its gate.
+    /// Lets a parked call be made again, with its place at the gate as a pass.
     fn make_due(&mut self, handle: u64) {
         let Some(Open::Parked(OpenParked { call, .. })) = self.open.remove(&handle) else { return };
         let Parked { id, frame, arrived, mut passes, gate } = call;

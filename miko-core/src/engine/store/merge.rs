@@ -51,6 +51,7 @@ impl<T: Storage> Import<'_, T> {
             instance_pk: Some(version.instance_pk.clone()),
         };
         if let Some((_, found)) = self.store.storage.find_version(&version.instance_pk)? {
+            // The two are those of this database, not of the version.
             let is_same = found == row(found.created_at, found.commit);
             let rejected =
                 MergeOutcome::Rejected("there is a version with this pk, and it says something else");
@@ -60,6 +61,7 @@ impl<T: Storage> Import<'_, T> {
         let Some((id, last)) = self.store.storage.find(&version.pk)? else {
             let id = self.store.next_row_id();
             self.store.apply_row(RowChange::insert(id, row(version.time, commit)))?;
+            // A stub that is read later states when the record was created.
             self.without_stub.insert(id);
             self.insert_version_memberships(id, version, place, problems)?;
             return Ok(MergeOutcome::Accepted);
@@ -91,6 +93,7 @@ impl<T: Storage> Import<'_, T> {
             let after = Row { created_at: version.time, ..last.clone() };
             write.change_row(RowChange::replace(id, last.clone(), after));
         }
+        // The creation of a past version is not stored: it is that of its record.
         write.versions.push(RowChange::insert(id, row(version.time, commit)));
         let definition_state =
             version.state.as_ref().filter(|state| stack::classes(&state.stack).contains(&uns::CLASS));
@@ -134,10 +137,12 @@ impl<T: Storage> Store<T> {
             if merged.rejected.is_empty() {
                 return Ok(());
             }
+            // It rolls the write back; the caller gets the list of rejected versions instead.
             Err(Error::new(ErrorId::CONFLICT, "some version says something else than the one that is there"))
         });
         match result {
             Err(error) if merged.rejected.is_empty() => Err(error),
+            // Nothing was written, for whatever other reason as well.
             Err(_) => Ok(Merged { accepted: Vec::new(), ..merged }),
             Ok(()) => Ok(merged),
         }
