@@ -26,7 +26,7 @@ pub(crate) enum TransactionRequest {
 
 impl TransactionRequest {
     /// Takes it out of a query; `None` if the query says nothing of transactions, or what it says is reported
-    /// as a fault.
+    /// as a fault. Also `None` for a query that nests too deep, which is left as it is.
     pub(crate) fn take(query: &mut Query, faults: &mut Faults) -> Option<Self> {
         let Value::Object(map) = query else { return None };
         let action = members::get(map, "action").and_then(Value::as_str).unwrap_or_default();
@@ -35,7 +35,7 @@ impl TransactionRequest {
             members::get(map, "transaction")?;
         }
         if json::too_deep(query) {
-            // It is refused as a whole.
+            // Parsing it refuses it as a whole.
             return None;
         }
         let Value::Object(map) = query else { return None };

@@ -57,11 +57,12 @@ impl Wake for std::thread::Thread {
 pub(super) struct Inbox<R, W> {
     /// The read half, while no thread reads.
     reader: Option<R>,
-    /// The calls whose answers other threads may read, by id.
+    /// The unanswered calls by id, except one whose own thread has had the read half since it sent it.
     calls: Vec<(u64, Expected)>,
     /// The streams by handle, each with the frames that its reader has not taken, as they are on the wire.
     streams: HashMap<u64, Vec<u8>>,
-    /// The threads that sleep. The first of them is woken to read when the read half comes back.
+    /// The threads that sleep, at most one for each topic: a call has one caller, and a stream one reader.
+    /// The first of them is woken to read when the read half comes back.
     waiting: Vec<(Topic, W)>,
     /// Why the connection was lost.
     fault: Option<Error>,

@@ -1,5 +1,6 @@
-//! Measures the load of the server and publishes whether it is busy, and whether its clients crowd it out.
-//! Clients that are more than the CPUs spin only while it is busy. No client spins while it is crowded out.
+//! Measures the load of the server and publishes whether it is busy, and whether clients must not spin: for a
+//! while after a period in which they crowded it out. Clients that are more than the CPUs spin only while it
+//! is busy.
 
 use std::fs::File;
 use std::io;
@@ -23,8 +24,8 @@ const BECOMES_BUSY: f32 = 0.6;
 const STAYS_BUSY: f32 = 0.4;
 
 /// A server that waits for a core for more than this fraction of a period, while clients spin, is crowded out
-/// by them. Measured: it waits for 3% of the time if no other processes need the cores, and for more than
-/// half of the time if some do.
+/// by them. Measured while clients spin: it waits for 3% of the time if the share has the cores for itself,
+/// since clients yield, and for more than half of the time if other processes compete for them.
 const MAX_WAITING: f32 = 0.35;
 
 /// After this many calm periods in a row, in which the server waited less than [`MAX_WAITING`], the backoff
@@ -134,6 +135,7 @@ impl LoadMeter {
             self.judge(waited <= MAX_WAITING);
         }
         self.busy = used > if self.busy { STAYS_BUSY } else { BECOMES_BUSY };
+        // Counts this period, if it is one without spinning.
         self.crowded = !self.backoff.should_try();
         (self.begin, self.at_begin) = (now, times);
         Some(Load { busy: self.busy, crowded: self.crowded })

@@ -40,11 +40,12 @@ pub(super) fn encode_after(
     })
 }
 
-/// Appends one frame with the content that `write` appends; it is passed the length up to which `out` may
-/// grow.
+/// Appends one frame with the content that `write` appends. It gets the length up to which `out` may grow,
+/// and refuses what would exceed it.
 ///
 /// # Errors
-/// Those of `write`; `request-too-large` beyond `limit` bytes. After an error `out` is unchanged.
+/// Those of `write`; `request-too-large` if the header cannot express the length. After an error `out` is
+/// unchanged.
 pub(super) fn append(
     limit: usize,
     out: &mut Vec<u8>,

@@ -67,7 +67,7 @@ impl<T: Storage> DerefMut for StoreGuard<'_, T> {
 impl<T: Storage> Drop for StoreGuard<'_, T> {
     fn drop(&mut self) {
         if self.is_in_transaction {
-            self.store.end_transaction_call();
+            self.store.note_transaction_call();
         }
     }
 }
@@ -110,6 +110,7 @@ impl<T: Storage> SharedStore<T> {
         }
         let store = self.lock();
         if !store.has_open_transaction() && self.writers.is_open() {
+            // No transaction is open, and none waits. The lock suffices, since one opens under it.
             return Ok(StoreGuard { store, is_in_transaction: false, _turn: None });
         }
         drop(store);
@@ -117,8 +118,9 @@ impl<T: Storage> SharedStore<T> {
         Ok(StoreGuard { store: self.lock(), is_in_transaction: false, _turn: turn })
     }
 
-    /// Waits for the turn to write, for several calls of [`write`](Self::write). A view of a transaction has
-    /// it already.
+    /// Waits for the turn to write, for several writes. While it is held they lock by [`read`](Self::read):
+    /// [`write`](Self::write) could queue behind a transaction that waits for this turn. `None` for the view
+    /// of a transaction, which takes its turn in `write`.
     pub(super) fn turn_to_write(&self, view: impl View) -> Result<Option<Pass>> {
         if view.transaction().is_some() {
             return Ok(None);
@@ -145,7 +147,8 @@ impl<T: Storage> SharedStore<T> {
             drop(store);
             let turn = self.wait_for_turn(GateMode::Exclusive)?;
             store = self.lock();
-            // Another call of it may have had its turn meanwhile, and lost it.
+            // Meanwhile another call of it may have opened the transaction; it may even have been
+            // invalidated.
             if store.needs_turn(id)? {
                 store.open_transaction(id, turn)?;
             }

@@ -123,10 +123,15 @@ impl Streams {
         self.open.get(&id).is_some_and(|stream| stream.is_of_transaction)
     }
 
-    /// Closes the streams that show writes of the open transaction after a commit number, as those end.
-    pub(super) fn close_of_transaction(&mut self, after: CommitSeq) {
-        let is_first = after == CommitSeq::default();
-        self.close_all(|stream| stream.is_of_transaction && (is_first || stream.snapshot_commit > after));
+    /// Closes the streams of the open transaction, as it ends.
+    pub(super) fn close_of_transaction(&mut self) {
+        self.close_all(|stream| stream.is_of_transaction);
+    }
+
+    /// Closes the streams of the open transaction that show writes after a commit number, as these are
+    /// undone.
+    pub(super) fn close_of_transaction_after(&mut self, commit: CommitSeq) {
+        self.close_all(|stream| stream.is_of_transaction && stream.snapshot_commit > commit);
     }
 
     fn close_all(&mut self, closes: impl Fn(&OpenStream) -> bool) {

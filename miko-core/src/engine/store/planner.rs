@@ -18,6 +18,7 @@ const MAX_PARTS: usize = 250;
 impl<T: Storage> Store<T> {
     /// Plans a select with the classes that are in force.
     pub(super) fn plan<'q>(&self, select: &'q SelectRequest) -> Result<Plan<'q>> {
+        // With such a reason storage finds candidates, and the evaluator filters, sorts and limits them.
         let residual_filter_reason = self.storage.capabilities().residual_filter_reason;
         let (mut filter, residual_filter_reason) = if select.may_fail {
             let why = "its evaluation may reach a placeholder that cannot be resolved";
@@ -34,8 +35,9 @@ impl<T: Storage> Store<T> {
         Ok(Plan { select, source, filter, residual_filter_reason })
     }
 
-    /// The leading conditions, up to the first part that may fail. Storage may test them first: the evaluator
-    /// reaches no later part where one of them does not hold. The filter of a select itself is never negated.
+    /// The classes, pks and path of the condition itself, up to the first of them that may fail. Storage may
+    /// test them first: the evaluator reaches no later part where one of them does not hold. The filter of a
+    /// select itself is never negated.
     fn pushdown_predicates<'q>(&self, condition: &'q Filter) -> Result<Vec<Predicate<'q>>> {
         let mut predicates = Vec::new();
         let Some(classes) = part_if_certain(condition.classes.as_ref()) else { return Ok(predicates) };
@@ -134,6 +136,7 @@ impl<T: Storage> Store<T> {
         let (Some(values), Some(steps)) = (path.equality_values(), keys(path.steps())) else {
             return Ok(None);
         };
+        // An object may be another spelling of a reference, whose entry has the key of its pk.
         if values.iter().any(|value| value.is_null() || value.is_object()) {
             return Ok(None);
         }
@@ -152,7 +155,7 @@ impl<T: Storage> Store<T> {
                 position,
             },
             // Selects test the shared bucket, but a unique value may come from a platter's own bucket. A
-            // reference may be spelled in two ways.
+            // reference is a pk or an object with it: the index has both under the pk, a path test does not.
             is_exact: !is_unique && !class.is_reference(&constraint.fields[0]),
             is_of_class: constraint.class == class.definition.name,
         }))

@@ -29,7 +29,7 @@
 //! | shared | – | the inverse of its write sets is applied |
 //! | shared, and that fails, in a group | – | `roll_back`, and the writes before it are applied again |
 //! | shared, and that fails, deferred | – | the process is aborted |
-//! | shared, and that fails, in a transaction of a caller | – | as in a group; if that fails, it is lost |
+//! | shared, and that fails, in a transaction of a caller | – | as in a group; if that fails, it is invalidated |
 //!
 //! SQLite may roll back the whole transaction on an error, as when memory or the disk is full. An error in a
 //! read can do so, too.
@@ -47,8 +47,9 @@
 //! | user, nothing written | write begins | `begin` | user | shared |
 //! | user | write begins | – | user | shared |
 //! | user | another caller reads, but not by pk | `roll_back` | user, hidden | |
-//! | user, hidden or lost | call of the transaction begins | `begin`, its writes applied again | user | |
-//! | user | nested transaction is rolled back | `roll_back` | user, hidden | |
+//! | user, hidden or not applied | call of the transaction begins | `begin`, its log applied again | user | |
+//! | user, its transaction lost by storage | call of the transaction begins | the same | user | |
+//! | user | nested transaction that has written is rolled back | `roll_back` | user, not applied | |
 //! | user | it is committed | `commit` | none | |
 //! | user | it is rolled back, or applying its writes again fails | `roll_back` | none | |
 
@@ -85,7 +86,8 @@ pub(in crate::engine) enum CommitSharing {
     Deferrable,
     /// It may be part of a group.
     Groupable,
-    /// It has a transaction of its own: its write sets are large, or have no inverse.
+    /// It has a transaction of its own: its write sets are large, or have no inverse. In a transaction of a
+    /// caller it has not, and is undone by applying the log before it again.
     Separate,
 }
 
@@ -329,7 +331,7 @@ impl Transaction {
 /// Groups.
 impl Transaction {
     /// Begins calls of this thread whose changes are committed together. Returns `false` if a group or a
-    /// transaction is open: each call then commits by itself.
+    /// transaction is open: the calls then run as they would without a group.
     pub(super) fn begin_group(&mut self, storage: &mut impl Storage) -> Result<bool> {
         if let OpenScope::Group(_) | OpenScope::User(_) = self.scope {
             return Ok(false);

@@ -14,7 +14,6 @@ use crate::engine::store::state::StoreState;
 use crate::engine::store::transaction::user_transaction::{TransactionId, UserTransaction};
 use crate::engine::store::transaction_objects::ObjectState;
 use crate::storage::Storage;
-use crate::storage::ids::CommitSeq;
 use crate::timestamp::Timestamp;
 use crate::transaction_limits::TransactionLimits;
 
@@ -77,9 +76,8 @@ impl<T: Storage> Store<T> {
     /// Opens the transaction of the object at the root of `id`. `turn` is the right to write.
     pub(in crate::engine) fn open_transaction(&mut self, id: TransactionId, turn: Pass) -> Result<()> {
         let root = self.transactions.path_to(id)?[0];
-        // The state may go back while what is open is committed.
-        self.transaction.settle(&mut self.storage)?;
-        // In a temporal database later than all that was committed, so that its records get equal times.
+        // In a temporal database a version must be later than the one before it. A time after that of the
+        // last write usually is, so that all records get this time.
         let earliest = if self.is_temporal { self.transaction_time.after() } else { self.transaction_time };
         let time = Timestamp::now().max(earliest);
         let user = UserTransaction::new(root, self.state(), time, self.transactions.limits.memory, turn);
@@ -88,10 +86,12 @@ impl<T: Storage> Store<T> {
         Ok(())
     }
 
-    /// Begins a call of a transaction, which is open: its writes are there for it, and for no other caller.
+    /// Begins a call of an object whose root has a transaction open: shows its writes, and begins the levels
+    /// between the root and the object that have not begun.
     ///
     /// # Errors
-    /// `transaction-invalidated`, if its writes are lost.
+    /// `transaction-invalidated`, if its writes cannot be applied again; `transaction-open`, if a level would
+    /// begin beside another one that is open.
     pub(in crate::engine) fn resume_transaction(&mut self, id: TransactionId) -> Result<()> {
         self.show_uncommitted()?;
         let state = self.state();
@@ -127,7 +127,7 @@ impl<T: Storage> Store<T> {
             return Ok(());
         }
         self.show_uncommitted()?;
-        self.end_transaction_call();
+        self.note_transaction_call();
         Ok(())
     }
 
@@ -176,8 +176,8 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Ends a call of a transaction.
-    pub(in crate::engine) fn end_transaction_call(&mut self) {
+    /// Notes that a call of the open transaction has ended, for its limit of idleness.
+    pub(in crate::engine) fn note_transaction_call(&mut self) {
         if let Some(user) = self.transaction.user_mut() {
             user.last_call = Instant::now();
         }
@@ -238,7 +238,7 @@ impl<T: Storage> Store<T> {
             self.ids.take();
             self.columns.clear();
         }
-        self.streams.close_of_transaction(CommitSeq::default());
+        self.streams.close_of_transaction();
         self.transactions.set(ended, || ObjectState::Idle);
         if committed.is_err() {
             self.set_state(committed_state);
@@ -268,8 +268,12 @@ impl<T: Storage> Store<T> {
         if level == 0 {
             self.transaction.roll_back_user(&mut self.storage);
         }
-        // Those that were opened before the level began show nothing of it.
-        self.streams.close_of_transaction(if level == 0 { CommitSeq::default() } else { state.last.commit });
+        if level == 0 {
+            self.streams.close_of_transaction();
+        } else {
+            // Those that were opened before the level began show nothing of it.
+            self.streams.close_of_transaction_after(state.last.commit);
+        }
         self.set_state(state);
         self.transactions.set(ended.iter().skip(1).copied(), || ObjectState::Invalidated(reason()));
         ended.first().copied()

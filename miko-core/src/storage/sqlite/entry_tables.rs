@@ -159,7 +159,7 @@ unsafe impl<'vtab> VTab<'vtab> for EntryTable {
             value: String::new(),
             rows: Vec::new(),
             position: 0,
-            block: 0,
+            next_block: 0,
             table: PhantomData,
         })
     }
@@ -177,15 +177,15 @@ struct EntryCursor<'vtab> {
     /// The current block of rows, and the place in it.
     rows: Vec<RowId>,
     position: usize,
-    /// The size of the current block; 0 if it is the last one.
-    block: usize,
+    /// The size of the block to read next; 0 if the current one is the last.
+    next_block: usize,
     table: PhantomData<&'vtab EntryTable>,
 }
 
 impl EntryCursor<'_> {
     /// Reads the rows of the key that follow `last`.
     fn read_block(&mut self, last: RowId) {
-        let Self { kind, key, value, rows, block, .. } = self;
+        let Self { kind, key, value, rows, next_block, .. } = self;
         rows.clear();
         let maps = self.maps.lock();
         let set = match kind {
@@ -197,9 +197,9 @@ impl EntryCursor<'_> {
             }
         };
         if let Some(set) = set {
-            set.push_after(last, *block, rows);
+            set.push_after(last, *next_block, rows);
         }
-        *block = if rows.len() < *block { 0 } else { (*block * 2).min(MAX_BLOCK) };
+        *next_block = if rows.len() < *next_block { 0 } else { (*next_block * 2).min(MAX_BLOCK) };
         self.position = 0;
     }
 
@@ -216,7 +216,7 @@ impl EntryCursor<'_> {
         drop(maps);
         self.rows.clear();
         self.rows.extend(has_row.then_some(row));
-        (self.position, self.block) = (0, 0);
+        (self.position, self.next_block) = (0, 0);
     }
 }
 
@@ -234,7 +234,7 @@ unsafe impl VTabCursor for EntryCursor<'_> {
         if plan == IS_OF_ROW {
             self.read_row(RowId(arguments.get(key_columns)?));
         } else {
-            self.block = FIRST_BLOCK;
+            self.next_block = FIRST_BLOCK;
             self.read_block(RowId::default());
         }
         Ok(())
@@ -243,7 +243,7 @@ unsafe impl VTabCursor for EntryCursor<'_> {
     fn next(&mut self) -> Result<()> {
         self.position += 1;
         if self.position == self.rows.len()
-            && self.block > 0
+            && self.next_block > 0
             && let Some(last) = self.rows.last().copied()
         {
             self.read_block(last);

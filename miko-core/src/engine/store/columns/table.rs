@@ -14,7 +14,8 @@ use crate::storage::write_set::{IndexEntry, WriteSet};
 /// The most columns of a table.
 pub(crate) const MAX_COLUMNS: usize = 32;
 
-/// The number of stale rows, besides a quarter of the rows, at which a table is not worth keeping.
+/// When the list of stale rows is longer than this plus a quarter of the rows, its duplicates are removed. If
+/// more than half of that length remains, the table is not worth keeping.
 const MAX_STALE: usize = 1024;
 
 /// The most records that a refresh adds between others. Each moves all that are behind it.
@@ -44,7 +45,7 @@ pub(crate) struct Table {
     columns: Vec<(Path, Column)>,
     /// Rows that were written since they were read. A row may be here twice.
     stale: Vec<RowId>,
-    /// The positions of the records that indexes have for single values.
+    /// The positions of the records that indexes have for single values; of indexes that are not unique only.
     lookups: HashMap<LookupKey, Vec<u32>, RandomState>,
     /// The approximate size of `lookups` in bytes.
     lookups_size: usize,
@@ -165,7 +166,8 @@ impl Table {
             Some(classes) => {
                 let rows = write.rows.iter().map(|change| change.key);
                 self.stale.extend(rows.filter(|row| self.rows.binary_search(row).is_ok()));
-                // An import writes rows and entries apart.
+                // Records that join the class are not among the rows yet: their entries name them. An import
+                // writes these in another write set than the row.
                 let entries = write.removed_entries.iter().chain(&write.added_entries);
                 self.stale.extend(entries.filter_map(|entry| match entry {
                     IndexEntry::Member { class, row } if classes.contains(class) => Some(*row),

@@ -40,13 +40,15 @@ pub(crate) struct UserTransaction {
     pre_images: HashMap<String, Option<StoredRecord>, RandomState>,
     /// Whether storage has all writes of the log, in its open transaction.
     is_applied: bool,
-    /// While the writes are hidden from other callers: the state of the store after them.
+    /// While the writes are hidden from other callers: the catalog and the numbers that belong to them.
     hidden: Option<StoreState>,
-    /// Whether a call of the transaction runs, not one of another caller.
+    /// Whether the call that runs, or has run last, is one of the transaction. Each call sets it as it
+    /// begins.
     pub(crate) is_serving: bool,
-    /// Why its writes are lost, if they are.
+    /// Why the log could not be applied again after a failed write. The end of that write then invalidates
+    /// the transaction.
     pub(crate) lost: Option<Error>,
-    /// The time of all its writes.
+    /// The time of its next write: that at which it was opened, unless a write has advanced it.
     pub(crate) time: Timestamp,
     pub(crate) began: Instant,
     /// The thread that has opened it.
@@ -143,8 +145,8 @@ impl UserTransaction {
         self.log
     }
 
-    /// Begins the transaction of storage, if none is open: the log is empty then. An error may have ended one
-    /// in which nothing was written.
+    /// Begins the transaction of storage before the first write. For later ones it is open: each call applies
+    /// the log when it begins. An error may have ended one in which nothing was written.
     pub(crate) fn begin_in(&mut self, storage: &mut impl Storage) -> Result<()> {
         if !(self.is_applied && storage.in_transaction()) {
             storage.begin()?;
@@ -178,8 +180,8 @@ impl UserTransaction {
         self.log_size + self.pre_image_size > self.max_size
     }
 
-    /// Rolls storage back, so that it has the committed state, and hides `state`. Returns the committed
-    /// state.
+    /// Rolls storage back to what is committed, and puts `state`, the catalog and the numbers, aside. Returns
+    /// those of before the transaction.
     pub(crate) fn hide(&mut self, state: StoreState, storage: &mut impl Storage) -> StoreState {
         self.is_applied = false;
         storage.roll_back();
@@ -213,13 +215,15 @@ impl UserTransaction {
         Ok(())
     }
 
-    /// Ends a nested level and those inside of it, whose writes become those of the level around it.
+    /// Ends a nested level and those inside of it, whose writes become those of the level around it. Returns
+    /// their objects, the outermost first.
     pub(crate) fn merge_level(&mut self, level: usize) -> Vec<TransactionId> {
         self.levels.drain(level..).map(|level| level.id).collect()
     }
 
-    /// Ends a nested level and those inside of it, and takes their writes out of the log. Returns the state
-    /// of the store when the level began.
+    /// Ends a level and those inside of it, and takes their writes out of the log. Returns their objects, the
+    /// outermost first, and the state of the store when the level began. After the first level, the
+    /// transaction is to be dropped.
     pub(crate) fn drop_level(
         &mut self,
         level: usize,
