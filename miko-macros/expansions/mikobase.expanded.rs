@@ -151,7 +151,8 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Only if the store could not be read.
     fn properties(&self) -> Result<Properties>;
-    /// A transaction, or one nested in this transaction. It takes its turn to write at its first call.
+    /// A transaction, or one nested in this transaction, which then writes nothing until the nested one has
+    /// ended. It takes its turn to write at its first call.
     /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
     ///
     /// # Errors
@@ -1242,7 +1243,7 @@ pub mod mikobase_rpc {
                         "Result<Remote<dyn Transaction>>",
                     ),
                     doc: ::std::borrow::Cow::Borrowed(
-                        "A transaction, or one nested in this transaction. It takes its turn to write at its first call.\n[`transaction`](crate::MikobaseExt::transaction) runs a block in one.\n\n# Errors\n`read-only-connection`; `storage-full`, if too many transactions are there.",
+                        "A transaction, or one nested in this transaction, which then writes nothing until the nested one has\nended. It takes its turn to write at its first call.\n[`transaction`](crate::MikobaseExt::transaction) runs a block in one.\n\n# Errors\n`read-only-connection`; `storage-full`, if too many transactions are there.",
                     ),
                     read: ::core::option::Option::None,
                     idempotent: false,
@@ -1467,7 +1468,8 @@ the server cannot keep the text in a temporary file.*/
 # Errors
 Only if the store could not be read.*/
             fn properties(&self) -> crate::rpc::PendingCall<Result<Properties>>;
-            /**A transaction, or one nested in this transaction. It takes its turn to write at its first call.
+            /**A transaction, or one nested in this transaction, which then writes nothing until the nested one has
+ended. It takes its turn to write at its first call.
 [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
 
 # Errors

@@ -29,6 +29,7 @@ struct Open {
     uploads: Vec<u64>,
     imports: Vec<u64>,
     streams: Vec<u64>,
+    transactions: Vec<u64>,
 }
 
 /// The largest length of a list in [`Known`].
@@ -131,14 +132,14 @@ impl Generator {
     /// Frames without an answer about what is open: credit for streams, releases, cancellations.
     pub fn controls(&mut self) -> Vec<u8> {
         let mut frames = Vec::new();
-        let Open { uploads, imports, streams } = &mut self.known.open;
+        let Open { uploads, imports, streams, transactions } = &mut self.known.open;
         let random = self.requests.random();
         for stream in streams.iter() {
             if random.one_in(2) {
                 extension::put_credit(*stream, random.size(1 << 20) as u64, &mut frames);
             }
         }
-        for handles in [uploads, imports, streams] {
+        for handles in [uploads, imports, streams, transactions] {
             if !handles.is_empty() && random.one_in(10) {
                 extension::put_release(handles.swap_remove(random.below(handles.len())), &mut frames);
             }
@@ -165,7 +166,7 @@ impl Generator {
     }
 
     fn learn_handle(&mut self, method: &str, handle: u64) {
-        let Open { uploads, imports, streams } = &mut self.known.open;
+        let Open { uploads, imports, streams, transactions } = &mut self.known.open;
         match method {
             "write_file" => {
                 uploads.push(handle);
@@ -181,6 +182,11 @@ impl Generator {
                 self.plan_object_call("finish", handle, &json!({}));
             }
             "select_stream" | "export" | "read_file" => streams.push(handle),
+            "begin" => {
+                transactions.push(handle);
+                // A call that takes the turn to write would let the other calls of this client wait.
+                self.plan_object_call("commit", handle, &json!({}));
+            }
             _ => {}
         }
     }
@@ -303,6 +309,7 @@ impl Generator {
             3 => ("export_schema", json!({})),
             4 => ("collect_files", json!({})),
             5 => ("properties", json!({})),
+            6 if self.random().one_in(2) => ("begin", json!({})),
             _ => ("validate", json!({"query": self.requests.value()})),
         }
     }
