@@ -74,7 +74,7 @@ fn preload(connection: &mut Connection, records: usize) -> Result<(), BoxError> 
             .execute(insert_into!("item"), &[&keys(&serials, sample::key), &keys(&serials, sample::text)])?;
     }
     connection.execute(
-        "INSERT INTO account SELECT pk, '{\"balance\": 0}' FROM unnest($1::text[]) AS new (pk)",
+        "INSERT INTO account SELECT pk, '{\"balance\": 0}'::jsonb FROM unnest($1::text[]) AS new (pk)",
         &[&keys(&(0..ACCOUNTS).collect::<Vec<_>>(), sample::account_key)],
     )?;
     Ok(connection.batch_execute("VACUUM ANALYZE item; VACUUM ANALYZE account")?)

@@ -94,15 +94,15 @@ impl<T: Storage> Store<T> {
     /// begin beside another one that is open.
     pub(in crate::engine) fn resume_transaction(&mut self, id: TransactionId) -> Result<()> {
         self.show_uncommitted()?;
-        let state = self.state();
         let path = self.transactions.path_to(id)?;
         for (id, parent) in path.iter().skip(1).zip(&path) {
+            let state = self.state();
             let Some(user) = self.transaction.user_mut() else { break };
             if user.level_of(*id).is_none() {
                 if !user.is_innermost(*parent) {
                     return Err(nested_is_open());
                 }
-                user.nest(*id, state.clone());
+                user.nest(*id, state);
                 self.transactions.set([*id], || ObjectState::Open);
             }
         }
@@ -157,12 +157,13 @@ impl<T: Storage> Store<T> {
 
     /// Shows the committed state, as any caller sees it that is not inside the open transaction.
     pub(in crate::engine) fn show_committed(&mut self) {
-        let state = self.state();
         let Some(user) = self.transaction.user_mut() else { return };
         user.is_serving = false;
         if user.is_empty() || user.is_hidden() {
             return;
         }
+        let state = self.state();
+        let Some(user) = self.transaction.user_mut() else { return };
         let committed = user.hide(state, &mut self.storage);
         self.set_state(committed);
         self.forget_derived_ids();
