@@ -77,7 +77,7 @@ fn preload(connection: &mut Connection, records: usize) -> Result<(), BoxError> 
         "INSERT INTO account SELECT pk, '{\"balance\": 0}'::jsonb FROM unnest($1::text[]) AS new (pk)",
         &[&keys(&(0..ACCOUNTS).collect::<Vec<_>>(), sample::account_key)],
     )?;
-    Ok(connection.batch_execute("VACUUM ANALYZE item; VACUUM ANALYZE account")?)
+    Ok(connection.batch_execute("VACUUM ANALYZE item, account")?)
 }
 
 fn keys(serials: &[usize], one: fn(usize) -> String) -> Vec<String> {
@@ -186,11 +186,16 @@ impl Client for PostgreSql {
         let accounts = [(sample::account_key(from), -1), (sample::account_key(to), 1)];
         loop {
             match self.try_transfer(&accounts) {
-                Err(error) if error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE) => {}
+                Err(error) if error.code().is_some_and(is_conflict) => {}
                 done => return Ok(done?),
             }
         }
     }
+}
+
+/// Whether a transaction failed because another one interfered.
+fn is_conflict(code: &SqlState) -> bool {
+    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code)
 }
 
 impl PostgreSql {
