@@ -316,7 +316,7 @@ fn after_a_commit_the_block_goes_on_with_another_transaction() {
         tx.create(CLASS, &json!({}))?;
         tx.commit()?;
         assert_eq!(of_class(&*db), 1);
-        // It is somebody else's turn now.
+        // Other writers have their turn now.
         db.create(CLASS, &json!({}))?;
         tx.create(CLASS, &json!({}))?;
         assert_eq!((of_class(tx), of_class(&*db)), (3, 2));
