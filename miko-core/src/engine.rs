@@ -3,6 +3,7 @@
 mod local;
 #[cfg(feature = "naive-storage")]
 mod naive;
+mod open_limit;
 mod sqlite;
 mod store;
 mod worldlet;

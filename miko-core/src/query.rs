@@ -80,6 +80,13 @@ pub(crate) enum Request {
     Delete(DeleteRequest),
 }
 
+impl Request {
+    /// Whether it may change something.
+    pub(crate) fn writes(&self) -> bool {
+        !matches!(self, Self::Select(_))
+    }
+}
+
 /// The actions of Q0, without those on transactions.
 const ACTIONS: [&str; 7] = ["select", "create", "update", "patch", "edit", "upsert", "delete"];
 

@@ -181,106 +181,101 @@ fn panic() {
     });
 }
 
-fn idle() {
-    on_each_engine(|uds| {
-        let uds = uds.transaction_idle(Duration::from_millis(30));
-        let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
-        let [one, other] = clients(share.path(), share.token());
-        let tx = one.begin().unwrap();
-        tx.update("one", &json!({"balance": 0})).unwrap();
-        // The other one waits until the limit, and no longer.
-        let begun = Instant::now();
-        transfer(&other, 1).unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(10));
-        let error = tx.update("one", &json!({"balance": 0})).unwrap_err();
-        assert!(error.is(ErrorId::TRANSACTION_INVALIDATED), "{error}");
-        assert_eq!(balances(&one).unwrap(), [999, 1001]);
-        drop((tx, one, other));
-        share.join().unwrap();
-    });
+/// Runs `test` with two clients of a share.
+fn with_clients(uds: Uds, test: impl FnOnce(MikobaseClient, MikobaseClient)) {
+    let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
+    let connect = || MikobaseClient::connect(share.path(), share.token()).unwrap();
+    test(connect(), connect());
+    share.join().unwrap();
 }
 
-fn clients(path: &Path, token: &Token) -> [MikobaseClient; 2] {
-    [(); 2].map(|()| MikobaseClient::connect(path, token).unwrap())
+fn idle() {
+    on_each_engine(|uds| {
+        with_clients(uds.transaction_idle(Duration::from_millis(30)), |one, other| {
+            let tx = one.begin().unwrap();
+            tx.update("one", &json!({"balance": 0})).unwrap();
+            // The other one waits until the limit, and no longer.
+            let begun = Instant::now();
+            transfer(&other, 1).unwrap();
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            let error = tx.update("one", &json!({"balance": 0})).unwrap_err();
+            assert!(error.is(ErrorId::TRANSACTION_INVALIDATED), "{error}");
+            assert_eq!(balances(&one).unwrap(), [999, 1001]);
+        });
+    });
 }
 
 fn lock_timeout() {
     on_each_engine(|uds| {
-        let uds = uds.lock_timeout(Duration::from_millis(10));
-        let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
-        let [one, other] = clients(share.path(), share.token());
-        let tx = one.begin().unwrap();
-        tx.update("one", &json!({"balance": 0})).unwrap();
-        let error = other.update("other", &json!({})).unwrap_err();
-        assert!(error.is(ErrorId::LOCK_TIMEOUT), "{error}");
-        let error = transfer(&other, 1).unwrap_err();
-        assert!(error.is(ErrorId::LOCK_TIMEOUT), "{error}");
-        tx.commit().unwrap();
-        assert_eq!(balances(&other).unwrap(), [0, 1000]);
-        drop((tx, one, other));
-        share.join().unwrap();
+        with_clients(uds.lock_timeout(Duration::from_millis(10)), |one, other| {
+            let tx = one.begin().unwrap();
+            tx.update("one", &json!({"balance": 0})).unwrap();
+            let error = other.update("other", &json!({})).unwrap_err();
+            assert!(error.is(ErrorId::LOCK_TIMEOUT), "{error}");
+            let error = transfer(&other, 1).unwrap_err();
+            assert!(error.is(ErrorId::LOCK_TIMEOUT), "{error}");
+            tx.commit().unwrap();
+            assert_eq!(balances(&other).unwrap(), [0, 1000]);
+        });
     });
 }
 
 fn past() {
     on_each_engine(|uds| {
-        let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
-        let [one, other] = clients(share.path(), share.token());
-        let update = || json!({"action": "update", "pk": "one", "bucket": {}});
-        one.transaction(|tx| {
-            tx.update("one", &json!({"balance": 0}))?;
-            for db in [&one, &other] {
-                let refused = [
-                    db.q0(update()).err(),
-                    db.batch(vec![json!({"action": "select"}), update()], false).err(),
-                    db.begin().err(),
-                    db.collect_files().err(),
-                    db.transaction(|second| second.commit()).err(),
-                ];
-                for error in refused {
-                    let error = error.unwrap();
-                    assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
+        with_clients(uds, |one, other| {
+            let update = || json!({"action": "update", "pk": "one", "bucket": {}});
+            one.transaction(|tx| {
+                tx.update("one", &json!({"balance": 0}))?;
+                for db in [&one, &other] {
+                    let refused = [
+                        db.q0(update()).err(),
+                        db.batch(vec![json!({"action": "select"}), update()], false).err(),
+                        db.begin().err(),
+                        db.collect_files().err(),
+                        db.transaction(|second| second.commit()).err(),
+                    ];
+                    for error in refused {
+                        let error = error.unwrap();
+                        assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
+                    }
+                    assert_eq!(balances(db)?, [1000, 1000]);
+                    assert_eq!(db.count(json!({"class": "bank.com/account"}))?, 2);
+                    db.batch(vec![json!({"action": "select"})], true)?;
                 }
-                assert_eq!(balances(db)?, [1000, 1000]);
-                assert_eq!(db.count(json!({"class": "bank.com/account"}))?, 2);
-                db.batch(vec![json!({"action": "select"})], true)?;
-            }
-            // Another thread waits like any other caller.
-            thread::scope(|scope| {
-                let waits = scope.spawn(|| one.q0(update()));
-                tx.update("other", &json!({"balance": 0}))?;
-                tx.commit()?;
-                waits.join().unwrap().map(drop)
+                // Another thread waits like any other caller.
+                thread::scope(|scope| {
+                    let waits = scope.spawn(|| one.q0(update()));
+                    tx.update("other", &json!({"balance": 0}))?;
+                    tx.commit()?;
+                    waits.join().unwrap().map(drop)
+                })
             })
-        })
-        .unwrap();
-        one.update("one", &json!({"balance": 5})).unwrap();
-        assert_eq!(balances(&one).unwrap(), [5, 0]);
-        drop((one, other));
-        share.join().unwrap();
+            .unwrap();
+            one.update("one", &json!({"balance": 5})).unwrap();
+            assert_eq!(balances(&one).unwrap(), [5, 0]);
+        });
     });
 }
 
 fn ids() {
     on_each_engine(|uds| {
-        let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
-        let [one, other] = clients(share.path(), share.token());
-        let Results::Transaction { transaction: id } =
-            one.q0(json!({"action": "transaction"})).unwrap().results
-        else {
-            panic!("a transaction has an id")
-        };
-        let update = json!({"action": "update", "pk": "one", "bucket": {"balance": 0}, "transaction": id});
-        let error = other.q0(update.clone()).unwrap_err();
-        assert!(error.is(ErrorId::TRANSACTION_NOT_FOUND), "{error}");
-        one.q0(update).unwrap();
-        assert_eq!(balances(&one).unwrap(), [1000, 1000]);
-        // It ends with its connection, and the next one has its turn.
-        drop(one);
-        transfer(&other, 1).unwrap();
-        assert_eq!(balances(&other).unwrap(), [999, 1001]);
-        drop(other);
-        share.join().unwrap();
+        with_clients(uds, |one, other| {
+            let Results::Transaction { transaction: id } =
+                one.q0(json!({"action": "transaction"})).unwrap().results
+            else {
+                panic!("a transaction has an id")
+            };
+            let update =
+                json!({"action": "update", "pk": "one", "bucket": {"balance": 0}, "transaction": id});
+            let error = other.q0(update.clone()).unwrap_err();
+            assert!(error.is(ErrorId::TRANSACTION_NOT_FOUND), "{error}");
+            one.q0(update).unwrap();
+            assert_eq!(balances(&one).unwrap(), [1000, 1000]);
+            // It ends with its connection, and the next one has its turn.
+            drop(one);
+            transfer(&other, 1).unwrap();
+            assert_eq!(balances(&other).unwrap(), [999, 1001]);
+        });
     });
 }
 

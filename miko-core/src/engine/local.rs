@@ -47,7 +47,8 @@ const EXPORT_PIECE_SIZE: usize = 64 << 10;
 /// A Mikobase in this process, on a storage backend: [`SqliteEngine`](crate::SqliteEngine) or
 /// [`WorldletEngine`](crate::WorldletEngine).
 ///
-/// The streams, uploads and imports that it has returned keep the database open, also after it was dropped.
+/// The streams, uploads, imports and transactions that it has returned keep the database open, also after it
+/// was dropped.
 ///
 /// The parameter `V` is what its calls see: what is committed, or the writes of a transaction as well.
 #[derive(Debug)]
@@ -215,27 +216,27 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
 
     /// Locks the store to read, and resets the size limit for a new answer.
     fn read(&self) -> Result<StoreGuard<'_, T>> {
-        self.for_answer(self.store.read(self.view)?)
+        self.store.read(self.view).map(|store| self.for_answer(store))
     }
 
     /// Locks the store to read records by their pks, and resets the size limit for a new answer.
     fn read_by_pk(&self) -> Result<StoreGuard<'_, T>> {
-        self.for_answer(self.store.read_by_pk(self.view)?)
+        self.store.read_by_pk(self.view).map(|store| self.for_answer(store))
     }
 
     /// Waits for the turn to write, locks the store, and resets the size limit for a new answer.
     fn write(&self) -> Result<StoreGuard<'_, T>> {
-        self.for_answer(self.store.write(self.view)?)
+        self.store.write(self.view).map(|store| self.for_answer(store))
     }
 
-    fn for_answer<'s>(&self, store: StoreGuard<'s, T>) -> Result<StoreGuard<'s, T>> {
+    fn for_answer<'s>(&self, store: StoreGuard<'s, T>) -> StoreGuard<'s, T> {
         store.answer.begin(self.answer_limit.load(Ordering::Relaxed));
-        Ok(store)
+        store
     }
 
     /// Locks the store for a request.
     fn lock_for(&self, request: &Request) -> Result<StoreGuard<'_, T>> {
-        if matches!(request, Request::Select(_)) { self.read() } else { self.write() }
+        if request.writes() { self.write() } else { self.read() }
     }
 
     /// The size of the pieces of a stream in bytes: `largest`, if such a piece fits into a frame, with what
@@ -248,8 +249,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// before it run first, so that the first error in order is reported.
     fn run_atomic_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let parsed = query::read_until_error(queries, query::parse);
-        let writes = |parsed: &Result<(Request, _)>| !matches!(parsed, Ok((Request::Select(_), _)) | Err(_));
-        let mut store = if parsed.iter().any(writes) { self.write()? } else { self.read()? };
+        let writes = parsed.iter().flatten().any(|(request, _)| request.writes());
+        let mut store = if writes { self.write()? } else { self.read()? };
         store.run_all(parsed)
     }
 
@@ -261,11 +262,10 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         // One turn for all: a call must not wait after it has changed something.
         let may_write = queries.iter().any(query::may_write);
         let _turn = if may_write { self.store.turn_to_write(self.view)? } else { None };
-        let is_in_transaction = self.view.transaction().is_some();
+        let writes_inside = may_write && self.view.transaction().is_some();
         let mut queries = queries.into_iter();
         while let Some(query) = queries.next() {
             let parsed = query::parse(query);
-            let writes_inside = may_write && is_in_transaction;
             let store = &mut *if writes_inside {
                 self.store.write(self.view)?
             } else {

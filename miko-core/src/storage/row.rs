@@ -28,6 +28,11 @@ impl Row {
         self.state.as_ref().map_or(0, |state| 2 * size_of::<Self>() + self.pk.len() + state.text_length())
     }
 
+    /// The approximate size in memory, in bytes.
+    pub(crate) fn memory_size(&self) -> usize {
+        size_of::<Self>() + self.pk.len() + self.state.as_ref().map_or(0, State::text_length)
+    }
+
     /// A view of the record, unless the row is a tombstone or a stub.
     pub(crate) fn view(&self) -> Option<RecordRef<'_>> {
         self.state.as_ref().map(|State { bucket, stack, extras }| RecordRef {

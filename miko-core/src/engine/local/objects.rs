@@ -10,6 +10,7 @@ use miko_rpc::{Bytes, Error, ErrorId, Result};
 
 use super::shared_store::SharedStore;
 use super::view::Committed;
+use crate::engine::open_limit::too_many_open;
 use crate::engine::store::files::UnfinishedFile;
 use crate::engine::store::transaction::CommitSharing;
 use crate::objects::{Import, Upload};
@@ -28,9 +29,7 @@ impl<T: Storage> TransferStore<T> {
         if store.transfers.fetch_add(1, Ordering::Relaxed) < MAX_OPEN_TRANSFERS {
             return Ok(counted);
         }
-        let message =
-            format!("{MAX_OPEN_TRANSFERS} uploads and imports of this database are open: drop some of them");
-        Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN_TRANSFERS))
+        Err(too_many_open("uploads and imports", MAX_OPEN_TRANSFERS))
     }
 }
 

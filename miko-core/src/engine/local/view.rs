@@ -50,6 +50,13 @@ pub(super) struct StoreGuard<'s, T: Storage> {
     _turn: Option<Pass>,
 }
 
+impl<'s, T: Storage> StoreGuard<'s, T> {
+    /// For a call that is not inside a transaction.
+    fn outside(store: MutexGuard<'s, Store<T>>, turn: Option<Pass>) -> Self {
+        Self { store, is_in_transaction: false, _turn: turn }
+    }
+}
+
 impl<T: Storage> Deref for StoreGuard<'_, T> {
     type Target = Store<T>;
 
@@ -75,27 +82,23 @@ impl<T: Storage> Drop for StoreGuard<'_, T> {
 impl<T: Storage> SharedStore<T> {
     /// Locks the store for a call that reads.
     pub(super) fn read(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
-        match view.transaction() {
-            Some(id) => self.enter_transaction(id),
-            None => {
-                let mut store = self.lock();
-                store.show_committed();
-                Ok(StoreGuard { store, is_in_transaction: false, _turn: None })
-            }
-        }
+        self.enter(view, Store::show_committed)
     }
 
     /// Locks the store for a call that reads records by their pks, or rows of an open stream. It shows what
     /// is committed while the writes of an open transaction are in storage.
     pub(super) fn read_by_pk(&self, view: impl View) -> Result<StoreGuard<'_, T>> {
-        match view.transaction() {
-            Some(id) => self.enter_transaction(id),
-            None => {
-                let mut store = self.lock();
-                store.begin_committed_read();
-                Ok(StoreGuard { store, is_in_transaction: false, _turn: None })
-            }
+        self.enter(view, Store::begin_committed_read)
+    }
+
+    /// Locks the store. `prepare` prepares it for a call outside of a transaction.
+    fn enter(&self, view: impl View, prepare: fn(&mut Store<T>)) -> Result<StoreGuard<'_, T>> {
+        if let Some(id) = view.transaction() {
+            return self.enter_transaction(id);
         }
+        let mut store = self.lock();
+        prepare(&mut store);
+        Ok(StoreGuard::outside(store, None))
     }
 
     /// Locks the store for a call that writes, when it is its turn.
@@ -111,11 +114,11 @@ impl<T: Storage> SharedStore<T> {
         let store = self.lock();
         if !store.has_open_transaction() && self.writers.is_open() {
             // No transaction is open, and none waits. The lock suffices, since one opens under it.
-            return Ok(StoreGuard { store, is_in_transaction: false, _turn: None });
+            return Ok(StoreGuard::outside(store, None));
         }
         drop(store);
         let turn = self.turn_to_write(view)?;
-        Ok(StoreGuard { store: self.lock(), is_in_transaction: false, _turn: turn })
+        Ok(StoreGuard::outside(self.lock(), turn))
     }
 
     /// Waits for the turn to write, for several writes. While it is held they lock by [`read`](Self::read):

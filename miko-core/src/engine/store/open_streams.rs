@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use miko_rpc::{Error, ErrorId, Result};
 
+use crate::engine::open_limit::too_many_open;
 use crate::engine::store::snapshot::{PreImages, Snapshot};
 use crate::storage::Storage;
 use crate::storage::ids::{CommitSeq, RowId};
-use crate::storage::row::{Row, State};
+use crate::storage::row::Row;
 use crate::storage::write_set::RowChange;
 
 /// The maximum number of open streams.
@@ -71,7 +72,7 @@ impl Streams {
     }
 
     fn save_pre_image(&mut self, id: RowId, row: &Row, for_stream: impl Fn(&OpenStream) -> bool) {
-        let (size, mut copy) = (size_of_row(row), None);
+        let (size, mut copy) = (row.memory_size(), None);
         let has_row = |stream: &&mut OpenStream| row.commit <= stream.snapshot_commit && for_stream(stream);
         for stream in self.open.values_mut().filter(has_row) {
             if let Entry::Vacant(vacant) = stream.pre_images.entry(id) {
@@ -93,8 +94,7 @@ impl Streams {
         if self.open.len() < MAX_OPEN_STREAMS {
             return Ok(());
         }
-        let message = format!("{MAX_OPEN_STREAMS} streams of this database are open: drop some of them");
-        Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN_STREAMS))
+        Err(too_many_open("streams", MAX_OPEN_STREAMS))
     }
 
     /// The last commit that an open stream shows.
@@ -160,11 +160,6 @@ impl Streams {
             self.pre_image_bytes -= stream.pre_image_bytes;
         }
     }
-}
-
-/// The approximate size of a row in memory, in bytes.
-fn size_of_row(row: &Row) -> usize {
-    size_of::<Row>() + row.pk.len() + row.state.as_ref().map_or(0, State::text_length)
 }
 
 fn expired() -> Error {

@@ -32,9 +32,8 @@ impl<T: Storage> Store<T> {
         &mut self,
         requests: Vec<Result<(Request, Vec<Warning>)>>,
     ) -> Result<Answers> {
-        let is_write = |request: &Request| !matches!(request, Request::Select(_));
         let parsed = || requests.iter().filter_map(|parsed| parsed.as_ref().ok()).map(|(request, _)| request);
-        let writes = parsed().any(is_write);
+        let writes = parsed().any(Request::writes);
         let sharing = self.commit_sharing_of_all(parsed());
         let run_all = |store: &mut Self| {
             let answers = store.run_each(requests, |store, (request, warnings)| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use miko_rpc::{Error, ErrorId, Result};
 
+use crate::engine::open_limit::too_many_open;
 use crate::engine::store::transaction::user_transaction::TransactionId;
 use crate::transaction_limits::TransactionLimits;
 
@@ -42,8 +43,7 @@ impl TransactionObjects {
     /// `storage-full`, if too many are there.
     pub(super) fn add(&mut self, parent: Option<TransactionId>) -> Result<TransactionId> {
         if self.objects.len() >= MAX_OBJECTS {
-            let message = format!("{MAX_OBJECTS} transactions of this database are open: drop some of them");
-            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OBJECTS));
+            return Err(too_many_open("transactions", MAX_OBJECTS));
         }
         self.last.0 += 1;
         self.objects.insert(self.last, TransactionObject { parent, state: ObjectState::Idle });

@@ -96,15 +96,16 @@ impl<T: Storage> Store<T> {
         self.show_uncommitted()?;
         let path = self.transactions.path_to(id)?;
         for (id, parent) in path.iter().skip(1).zip(&path) {
-            let state = self.state();
-            let Some(user) = self.transaction.user_mut() else { break };
-            if user.level_of(*id).is_none() {
-                if !user.is_innermost(*parent) {
-                    return Err(nested_is_open());
-                }
-                user.nest(*id, state);
-                self.transactions.set([*id], || ObjectState::Open);
+            let Some(user) = self.transaction.user() else { break };
+            if user.level_of(*id).is_some() {
+                continue;
             }
+            self.check_innermost(*parent)?;
+            let state = self.state();
+            if let Some(user) = self.transaction.user_mut() {
+                user.nest(*id, state);
+            }
+            self.transactions.set([*id], || ObjectState::Open);
         }
         Ok(())
     }
@@ -116,7 +117,10 @@ impl<T: Storage> Store<T> {
     /// `transaction-open`.
     pub(in crate::engine) fn check_innermost(&self, id: TransactionId) -> Result<()> {
         match self.transaction.user() {
-            Some(user) if !user.is_innermost(id) => Err(nested_is_open()),
+            Some(user) if !user.is_innermost(id) => {
+                let message = "a nested transaction is open: write through it, or end it";
+                Err(Error::new(ErrorId::TRANSACTION_OPEN, message))
+            }
             _ => Ok(()),
         }
     }
@@ -228,17 +232,13 @@ impl<T: Storage> Store<T> {
             return Ok(());
         }
         self.show_uncommitted()?;
-        let Some(user) = self.transaction.user_mut() else { return Ok(()) };
-        let changes_others = user.changes_others();
+        self.forget_derived_ids();
+        let Some(user) = self.transaction.user() else { return Ok(()) };
         let ended: Vec<_> = user.levels.iter().map(|level| level.id).collect();
         let committed_state = user.committed_state().clone();
         let last = self.last.get();
         user.log().iter().for_each(|set| self.columns.note(set, last.row));
         let committed = self.transaction.commit_user(last.commit, &mut self.storage);
-        if changes_others {
-            self.ids.take();
-            self.columns.clear();
-        }
         self.streams.close_of_transaction();
         self.transactions.set(ended, || ObjectState::Idle);
         if committed.is_err() {
@@ -268,8 +268,6 @@ impl<T: Storage> Store<T> {
         let (ended, state) = user.drop_level(level, &mut self.storage);
         if level == 0 {
             self.transaction.roll_back_user(&mut self.storage);
-        }
-        if level == 0 {
             self.streams.close_of_transaction();
         } else {
             // Those that were opened before the level began show nothing of it.
@@ -315,11 +313,6 @@ impl<T: Storage> Store<T> {
         (self.catalog, self.released) = (catalog, released);
         self.last.set(last);
     }
-}
-
-fn nested_is_open() -> Error {
-    let message = "a nested transaction is open: write through it, or end it";
-    Error::new(ErrorId::TRANSACTION_OPEN, message)
 }
 
 /// A time after `from`; one that no transaction reaches, if it cannot be represented.

@@ -162,7 +162,7 @@ impl UserTransaction {
                 continue;
             };
             if !self.pre_images.contains_key(pk) {
-                self.pre_image_size += pk.len() + change.before.as_ref().map_or(0, size_of_row);
+                self.pre_image_size += pk.len() + change.before.as_ref().map_or(0, Row::memory_size);
                 let record = change.before.clone().and_then(|row| StoredRecord::of(change.key, row));
                 self.pre_images.insert(pk.clone(), record);
             }
@@ -242,11 +242,6 @@ impl UserTransaction {
     }
 }
 
-/// The approximate size of a row in memory, in bytes.
-fn size_of_row(row: &Row) -> usize {
-    size_of::<Row>() + row.pk.len() + row.state.as_ref().map_or(0, |state| state.text_length())
-}
-
 /// The approximate size of a write set in memory, in bytes.
 fn size_of_set(set: &WriteSet) -> usize {
     let rows = set.rows.iter().chain(&set.versions);
@@ -260,6 +255,6 @@ fn size_of_set(set: &WriteSet) -> usize {
             }
     };
     size_of::<WriteSet>()
-        + states.map(size_of_row).sum::<usize>()
+        + states.map(Row::memory_size).sum::<usize>()
         + set.removed_entries.iter().chain(&set.added_entries).map(entry).sum::<usize>()
 }
