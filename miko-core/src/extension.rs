@@ -1,12 +1,14 @@
 //! Convenience methods of every Mikobase: common requests without JSON.
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Remote, Result, Stream};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::as_of::AsOf;
+use crate::claim::Claim;
 use crate::hot::HotRecord;
 use crate::json::{self, type_name};
 use crate::mikobase::{Mikobase, Query, Transaction};
@@ -338,6 +340,29 @@ pub trait MikobaseExt: Mikobase {
                 ended => return ended,
             }
         }
+    }
+
+    /// Claims the first record that a select finds and that no claim has, for at most `lease`; `None`, if
+    /// there is none. So the workers of a queue take its jobs: see [`Claim`].
+    ///
+    /// # Errors
+    /// Every fault of the select at once.
+    fn claim(&self, select: impl Into<Query>, lease: Duration) -> Result<Option<Claim<'_, Self>>> {
+        Claim::take(self, as_select(select.into()), lease, Duration::ZERO)
+    }
+
+    /// As [`claim`](Self::claim). If there is no such record, waits at most `wait` for one. The call does not
+    /// poll: it is woken when a record is created, changed or released.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim); `invalid_request` inside a transaction, where no call can wait.
+    fn claim_or_wait(
+        &self,
+        select: impl Into<Query>,
+        lease: Duration,
+        wait: Duration,
+    ) -> Result<Option<Claim<'_, Self>>> {
+        Claim::take(self, as_select(select.into()), lease, wait)
     }
 
     /// Writes the whole state of this moment as a worldlet of any size. Later writes have no effect.

@@ -6,6 +6,7 @@
 mod as_of;
 pub mod atomic_file;
 pub mod backend;
+mod claim;
 mod class;
 mod commit;
 mod diagnostics;
@@ -35,6 +36,7 @@ mod version;
 mod worldlet;
 
 pub use as_of::AsOf;
+pub use claim::Claim;
 pub use commit::{Commit, RecordChange};
 #[cfg(feature = "naive-storage")]
 #[doc(hidden)]
@@ -57,7 +59,7 @@ pub use mikobase::{mikobase_rpc, transaction_rpc};
 pub use objects::{Import, Upload, import_rpc, upload_rpc};
 pub use query::{Check, MAX_EDITS};
 pub use record::{Record, Records};
-pub use response::{Answers, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, Response, ResponseEnvelope, Results};
+pub use response::{Answers, Claimed, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, Response, ResponseEnvelope, Results};
 pub use timestamp::Timestamp;
 pub use transaction_limits::TransactionLimits;
 pub use transfer::FileReader;

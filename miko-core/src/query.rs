@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | takes the keys of a request and reports those that are missing or unknown | [`request_keys`] |
 //! | the typed requests; the records that a write changes | [`select`], [`mod@write`]; [`target`] |
+//! | claims of records | [`claim`] |
 //! | edits of a bucket: their parser, and what they do | [`edit`] |
 //! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
 //! | resolves placeholders | [`placeholder`] |
@@ -16,6 +17,7 @@
 //! A [`Request`] is valid by construction, so engines do not validate it again. No module here knows SQL: the
 //! SQLite engine compiles a request itself.
 
+mod claim;
 mod edit;
 mod evaluate;
 mod filter;
@@ -42,6 +44,7 @@ use crate::diagnostics::{Faults, Place};
 use crate::json;
 use request_keys::RequestKeys;
 
+pub(crate) use claim::{ClaimRequest, FinishEffect, FinishRequest, ReleaseRequest};
 pub(crate) use edit::Edit;
 pub use edit::MAX_EDITS;
 pub(crate) use edit::apply as apply_edits;
@@ -78,6 +81,9 @@ pub(crate) enum Request {
     Edit(EditRequest),
     Upsert(UpsertRequest),
     Delete(DeleteRequest),
+    Claim(ClaimRequest),
+    Finish(FinishRequest),
+    Release(ReleaseRequest),
 }
 
 impl Request {
@@ -88,7 +94,8 @@ impl Request {
 }
 
 /// The actions of Q0, without those on transactions.
-const ACTIONS: [&str; 7] = ["select", "create", "update", "patch", "edit", "upsert", "delete"];
+const ACTIONS: [&str; 10] =
+    ["select", "create", "update", "patch", "edit", "upsert", "delete", "claim", "finish", "release"];
 
 /// Parses a query into a request and its warnings.
 ///
@@ -162,6 +169,9 @@ fn read(query: Query, faults: &mut Faults) -> Option<Request> {
         Some("edit") => EditRequest::read(&mut fields).map(Request::Edit),
         Some("upsert") => UpsertRequest::read(&mut fields).map(Request::Upsert),
         Some("delete") => DeleteRequest::read(&mut fields).map(Request::Delete),
+        Some("claim") => ClaimRequest::read(&mut fields).map(Request::Claim),
+        Some("finish") => FinishRequest::read(&mut fields).map(Request::Finish),
+        Some("release") => ReleaseRequest::read(&mut fields).map(Request::Release),
         _ => {
             faults.refuse(unknown_action(&action));
             return None;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::json;
-use crate::record::Records;
+use crate::record::{Record, Records};
 use crate::timestamp::Timestamp;
 use crate::version::Version;
 
@@ -67,6 +67,13 @@ pub enum Results {
         /// The pks of the first [`MAX_CHANGED_PKS`] of them, in the order of the change.
         pks: Vec<String>,
     },
+    /// `claim`: the record that was claimed; `None`, if there was none.
+    Claimed(Option<Claimed>),
+    /// `finish` without a change, and `release`: the claim that has ended.
+    ClaimEnded {
+        /// Its id.
+        claim: String,
+    },
     /// `transaction`, `commit`, `rollback`: the transaction that has begun or ended.
     Transaction {
         /// Its id, which belongs to the connection.
@@ -79,6 +86,17 @@ pub enum Results {
         /// `false` only for a missing record with `if_exists`.
         deleted: bool,
     },
+}
+
+/// A claim that was taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// The id of the claim.
+    pub claim: String,
+    /// The record.
+    pub record: Record,
+    /// How often the record was claimed since a claim of it was finished, this time included.
+    pub attempts: u64,
 }
 
 impl Response {
@@ -130,7 +148,7 @@ impl Response {
     /// The pk of the record that a `create`, `update`, `patch`, `edit`, `upsert` or `delete` wrote.
     ///
     /// # Errors
-    /// `invalid_request`, if the request was a `select`, or a write with `where`.
+    /// `invalid_request`, if the request was a `select`, a write with `where`, or about a claim.
     pub fn into_pk(self) -> Result<String> {
         match self.results {
             Results::Written { pk, .. }
@@ -144,6 +162,10 @@ impl Response {
             Results::Transaction { .. } => Err(Error::new(
                 ErrorId::INVALID_REQUEST,
                 "the response to `transaction`, `commit` or `rollback` is about no record",
+            )),
+            Results::Claimed(_) | Results::ClaimEnded { .. } => Err(Error::new(
+                ErrorId::INVALID_REQUEST,
+                "the response to `claim`, `finish` or `release` is about a claim",
             )),
             Results::Records(_) | Results::Versions(_) => Err(Error::new(
                 ErrorId::INVALID_REQUEST,
@@ -223,6 +245,9 @@ impl Serialize for ResponseJson<'_> {
             Transaction {
                 transaction: &'a str,
             },
+            Claim {
+                claim: Option<&'a str>,
+            },
         }
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("success", &true)?;
@@ -250,6 +275,13 @@ impl Serialize for ResponseJson<'_> {
             }
             Results::Transaction { transaction } => {
                 map.serialize_entry("results", &WriteResult::Transaction { transaction })?;
+            }
+            Results::Claimed(Some(claimed)) => map.serialize_entry("results", claimed)?,
+            Results::Claimed(None) => {
+                map.serialize_entry("results", &WriteResult::Claim { claim: None })?;
+            }
+            Results::ClaimEnded { claim } => {
+                map.serialize_entry("results", &WriteResult::Claim { claim: Some(claim) })?;
             }
             Results::Deleted { pk, deleted } => {
                 map.serialize_entry("results", &WriteResult::Deleted { pk, deleted: *deleted })?;
@@ -307,6 +339,16 @@ struct WriteResultParts {
     #[serde(default)]
     pks: Vec<String>,
     transaction: Option<String>,
+    /// The outer `None` is an absent member, the inner one `null`.
+    #[serde(default, deserialize_with = "present")]
+    claim: Option<Option<String>>,
+    record: Option<Record>,
+    attempts: Option<u64>,
+}
+
+/// Reads a member that may be `null`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -316,6 +358,14 @@ impl WriteResultParts {
     fn into_results(self) -> serde_json::Result<Results> {
         if let Some(transaction) = self.transaction {
             return Ok(Results::Transaction { transaction });
+        }
+        match (self.claim, self.record, self.attempts) {
+            (Some(Some(claim)), Some(record), Some(attempts)) => {
+                return Ok(Results::Claimed(Some(Claimed { claim, record, attempts })));
+            }
+            (Some(Some(claim)), ..) => return Ok(Results::ClaimEnded { claim }),
+            (Some(None), ..) => return Ok(Results::Claimed(None)),
+            (None, ..) => {}
         }
         let Some(pk) = self.pk else {
             let count = self.count.ok_or_else(|| serde::de::Error::missing_field("pk"))?;

@@ -35,7 +35,7 @@ use crate::timestamp::Timestamp;
 use explain::Explanation;
 use ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use plan::Plan;
-use row::{FileRow, RecordRef, Row, StoredRecord};
+use row::{ClaimRow, FileRow, RecordRef, Row, StoredRecord};
 use write_set::{Conflict, WriteSet};
 
 /// The tables of a Mikobase, and the transaction that is open on them, if one is.
@@ -135,6 +135,9 @@ pub(crate) trait Storage: Sized + Send + 'static {
 
     /// The first records whose references restrict the deletion of a pk, each with the JSON pointer.
     fn restricting(&self, target: &str, limit: usize) -> Result<Vec<(RowId, String)>>;
+
+    /// The claims of records.
+    fn claims(&self) -> Result<Vec<(RowId, ClaimRow)>>;
 
     /// The file with a pk, which may be incomplete.
     fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>>;

@@ -100,6 +100,31 @@ impl Gate {
         Self(Arc::new(Queue { state: Mutex::default(), expiry: Some(Box::new(expire)) }))
     }
 
+    /// A gate that is closed until the pass is dropped, also for the call that this thread serves. What
+    /// `expire` does is said at [`with_expiry`](Self::with_expiry).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use miko_rpc::{Gate, GateMode};
+    ///
+    /// let (gate, closed) = Gate::closed(|| None);
+    /// assert!(gate.enter(GateMode::Exclusive, Duration::ZERO).is_err());
+    /// drop(closed);
+    /// assert!(gate.enter(GateMode::Exclusive, Duration::ZERO).is_ok());
+    /// ```
+    pub fn closed(expire: impl Fn() -> Option<Instant> + Send + Sync + 'static) -> (Self, Pass) {
+        let gate = Self::with_expiry(expire);
+        let ticket = gate.queue_up(GateMode::Exclusive, None);
+        (gate, Pass(ticket))
+    }
+
+    /// How many clones of it there are, passes of it, and calls that wait. So its owner can tell whether a
+    /// caller that waited is gone.
+    pub fn references(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// Whether a caller would enter as [`GateMode::Shared`] without waiting.
     pub fn is_open(&self) -> bool {
         let state = self.0.lock();

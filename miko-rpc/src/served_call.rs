@@ -109,6 +109,23 @@ impl Gate {
         })
     }
 
+    /// Whether the call that this thread serves has entered the gate, or has waited there in vain.
+    pub fn is_passed_by_call(&self) -> bool {
+        let is_here = |pass: &Pass| pass.0.is_at(self);
+        with_call(|call| call.gates.passes.iter().any(is_here)).unwrap_or(false)
+    }
+
+    /// Gives up what the call that this thread serves has entered, before the call ends. It must not have
+    /// changed anything inside. The passes that the caller itself holds are not affected.
+    pub fn leave_in_call(&self) {
+        let left = with_call(|call| {
+            let is_here = |pass: &mut Pass| pass.0.is_at(self);
+            call.gates.passes.extract_if(.., is_here).collect::<Vec<_>>()
+        });
+        // Leaving wakes others, which may need to know of the call.
+        drop(left);
+    }
+
     fn enter_in_call(&self, mode: GateMode, limit: Duration, call: &mut ServedCall) -> Result<Pass> {
         let is_here = |pass: &&Pass| pass.0.is_at(self);
         let ticket = match call.gates.passes.iter().find(is_here) {

@@ -1,5 +1,6 @@
 //! A local engine: a store shared by the threads of one process.
 
+mod claims;
 mod group;
 mod objects;
 mod q0_transactions;
@@ -26,7 +27,7 @@ use crate::mikobase::{
     Validation,
 };
 use crate::objects::{Import, Upload};
-use crate::query::{self, CreateRequest, Request};
+use crate::query::{self, CreateRequest, FinishRequest, ReleaseRequest, Request};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, Results, check_batch_size};
 use crate::storage::Storage;
@@ -34,6 +35,7 @@ use crate::transaction_limits::TransactionLimits;
 use crate::uns;
 use crate::version::Version;
 use crate::worldlet::Imported;
+use claims::ConnectionClaims;
 use objects::{FileUpload, WorldletImport};
 use q0_transactions::Q0Transactions;
 use shared_store::SharedStore;
@@ -63,6 +65,8 @@ pub struct LocalEngine<T: Storage, V = Committed> {
     view: V,
     /// Those that callers in this process begin by Q0, and name by ids.
     transactions: Q0Transactions,
+    /// Those of callers in this process.
+    claims: ConnectionClaims<T>,
     /// The transaction whose view it has.
     _transaction: Option<TransactionObject<T>>,
 }
@@ -77,6 +81,7 @@ impl<T: Storage> LocalEngine<T> {
             answer_limit: usize::MAX.into(),
             view: Committed,
             transactions: Q0Transactions::default(),
+            claims: ConnectionClaims::default(),
             _transaction: None,
         }
     }
@@ -210,6 +215,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             answer_limit: self.answer_limit.load(Ordering::Relaxed).into(),
             view,
             transactions: Q0Transactions::default(),
+            claims: self.claims.clone(),
             _transaction: transaction,
         }
     }
@@ -234,6 +240,23 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         store
     }
 
+    /// Runs a single request.
+    fn run(&self, request: Request) -> Result<Results> {
+        match request {
+            Request::Claim(claim) if !claim.wait.is_zero() && self.view.transaction().is_none() => {
+                self.claim_or_wait(claim)
+            }
+            Request::Claim(_) => self.run_with_claims(self.lock_for(&request)?, |store| store.run(request)),
+            Request::Finish(FinishRequest { ref claim, .. }) | Request::Release(ReleaseRequest { ref claim }) => {
+                let claim = claim.clone();
+                let results = self.lock_for(&request)?.run(request)?;
+                self.forget_claim(&claim);
+                Ok(results)
+            }
+            _ => self.lock_for(&request)?.run(request),
+        }
+    }
+
     /// Locks the store for a request.
     fn lock_for(&self, request: &Request) -> Result<StoreGuard<'_, T>> {
         if request.writes() { self.write() } else { self.read() }
@@ -250,13 +273,19 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     fn run_atomic_batch(&self, queries: Vec<Query>) -> Result<Answers> {
         let parsed = query::read_until_error(queries, query::parse);
         let writes = parsed.iter().flatten().any(|(request, _)| request.writes());
-        let mut store = if writes { self.write()? } else { self.read()? };
-        store.run_all(parsed)
+        let store = if writes { self.write()? } else { self.read()? };
+        self.run_with_claims(store, |store| store.run_all(parsed))
     }
 
     /// Runs requests independently. If the answer exceeds its limit the whole call fails; the detail `run`
     /// counts the requests that have run.
     fn run_independent_batch(&self, queries: Vec<Query>) -> Result<Answers> {
+        let mut begun_claims = Vec::new();
+        let answers = self.run_each(queries, &mut begun_claims);
+        self.keep_claims(begun_claims, answers)
+    }
+
+    fn run_each(&self, queries: Vec<Query>, begun_claims: &mut Vec<String>) -> Result<Answers> {
         let mut remaining = self.answer_limit.load(Ordering::Relaxed);
         let mut answers = Vec::with_capacity(queries.len());
         // One turn for all: a call must not wait after it has changed something.
@@ -274,6 +303,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             store.answer.begin(remaining);
             let answer = parsed
                 .and_then(|(request, warnings)| Ok(Response { results: store.run(request)?, warnings }));
+            begun_claims.append(&mut store.take_begun_claims());
             let within_limit = match &answer {
                 Err(error) if error.is(ErrorId::REQUEST_TOO_LARGE) => Err(error.clone()),
                 Err(error) => store.answer.charge_error(error),
@@ -301,8 +331,7 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
             }
         }
         let (request, warnings) = query::parse(query)?;
-        let results = self.lock_for(&request)?.run(request)?;
-        Ok(Response { results, warnings })
+        Ok(Response { results: self.run(request)?, warnings })
     }
 
     fn validate(&self, query: Query) -> Result<Validation> {

@@ -10,6 +10,7 @@
 //! | what goes back with a write that is undone | [`state`] |
 //! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
 //! | writing the records of a select | [`selected`] |
+//! | claims of records, and the calls that wait for one | [`claims`] |
 //! | exporting, importing | [`export`], [`import`] |
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
@@ -23,6 +24,7 @@
 mod answer;
 mod candidate;
 mod changes;
+mod claims;
 mod column_scans;
 mod columns;
 mod definitions;
@@ -72,6 +74,8 @@ use crate::storage::ids::{CommitSeq, LastNumbers, RowId};
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
+pub(in crate::engine) use claims::WaitId;
+use claims::{ClaimTable, Claims};
 use columns::Columns;
 use id_cache::IdCache;
 use open_streams::Streams;
@@ -104,6 +108,8 @@ pub(crate) struct Store<T> {
     released: HashTrieMapSync<String, Timestamp>,
     /// The constraint checks that the running write has deferred to its end.
     deferred: DeferredConstraints,
+    claim_rows: ClaimTable,
+    claims: Claims,
     streams: Streams,
     record_cache: RecordCache,
     columns: Columns,
@@ -132,6 +138,8 @@ impl<T: Storage> Store<T> {
             catalog: Catalog::default(),
             released: HashTrieMapSync::default(),
             deferred: DeferredConstraints::default(),
+            claim_rows: ClaimTable::default(),
+            claims: Claims::default(),
             streams: Streams::default(),
             record_cache: RecordCache::of_size(0),
             columns: Columns::of_size(0),
@@ -144,6 +152,7 @@ impl<T: Storage> Store<T> {
         store.set_record_cache_size(RecordCache::DEFAULT_SIZE);
         store.set_columns_size(Columns::DEFAULT_SIZE);
         store.load_catalog()?;
+        store.load_claims()?;
         if mode == Mode::ReadWrite {
             store.remove_unfinished_files()?;
         }
@@ -160,8 +169,8 @@ impl<T: Storage> Store<T> {
         self.transaction.begin(sharing, self.last.get().row.0, &mut self.storage)?;
         self.deferred = DeferredConstraints::default();
         self.transaction_time = self.transaction.user().map_or_else(Timestamp::now, |user| user.time);
-        let before = self.state();
-        let done = RunningWrite { store: self, before, has_ended: false }.run(work);
+        let (before, begun_claims) = (self.state(), self.begun_claims());
+        let done = RunningWrite { store: self, before, begun_claims, has_ended: false }.run(work);
         self.check_transaction().and(done)
     }
 
@@ -175,8 +184,9 @@ impl<T: Storage> Store<T> {
             .filter_map(|change| change.before.as_ref())
             .for_each(|row| self.record_cache.remove(&row.pk));
         self.columns.note(&write, self.last.get().row);
-        if let Some(user) = self.transaction.user_mut() {
-            user.save_pre_images(&write.rows);
+        match self.transaction.user_mut() {
+            Some(user) => user.save_pre_images(&write.rows),
+            None => self.offer_rows(&write.rows),
         }
         self.transaction.apply(write, &mut self.storage)
     }
@@ -231,6 +241,8 @@ impl<T: Storage> Store<T> {
         self.ids = RefCell::default();
         self.record_cache.clear();
         self.columns.clear();
+        // Claims that are lost here are claimed again, which their callers are told.
+        let _ = self.load_claims();
         // Numbers that are too large leave gaps, and nothing else. Those of commits do not go back behind the
         // snapshots of open streams, which tell by them which rows are later.
         if let Ok(last) = self.storage.last_numbers() {
@@ -297,6 +309,8 @@ struct RunningWrite<'s, T: Storage> {
     store: &'s mut Store<T>,
     /// The state of the store when it began.
     before: StoreState,
+    /// The number of claims that had begun.
+    begun_claims: usize,
     has_ended: bool,
 }
 
@@ -325,6 +339,7 @@ impl<T: Storage> Drop for RunningWrite<'_, T> {
         }
         store.transaction.undo(&mut store.storage);
         store.ids.get_mut().forget_since(&self.before.last, &store.last.get());
+        store.forget_begun_claims(self.begun_claims);
         store.set_state(self.before.clone());
     }
 }

@@ -84,12 +84,37 @@ impl SelectRequest {
         faults: &mut Faults,
     ) -> Self {
         let place = Place::Key(&Place::Root, "where");
+        let select = Self::read_part(conditions, &place, (order, &Place::Root), faults);
+        refuse_unknown_keys("`where`", conditions, &WHERE_KEYS, &place, faults);
+        select
+    }
+
+    /// Reads the select of a claim: conditions and an order.
+    pub(super) fn read_claimed(map: &Map<String, Value>, faults: &mut Faults) -> Self {
+        const KEYS: [&str; 11] =
+            ["action", "class", "classes", "pk", "path", "all", "any", "then", "placeholders", "sort", "sorts"];
+        let place = Place::Key(&Place::Root, "select");
+        if let Some(action) = get(map, "action").filter(|action| *action != "select") {
+            faults.refuse(Place::Key(&place, "action").wrong_value("`select`", action.clone()));
+        }
+        let select = Self::read_part(map, &place, (map, &place), faults);
+        refuse_unknown_keys("`select` of a claim", map, &KEYS, &place, faults);
+        Self { limit: None, ..select }
+    }
+
+    /// Reads conditions, and from `order` the keys `sort`, `sorts` and `limit`, each of them at its place.
+    fn read_part(
+        conditions: &Map<String, Value>,
+        place: &Place<'_>,
+        (order, order_place): (&Map<String, Value>, &Place<'_>),
+        faults: &mut Faults,
+    ) -> Self {
         let mut reader = FilterReader::new(faults);
         let scope = PlaceholderScope::default();
-        let context = ReadContext { place: &place, scope: &scope, expansion: None };
+        let context = ReadContext { place, scope: &scope, expansion: None };
         let select = reader.with_placeholders(conditions, &context, |reader, context| {
             let filter = reader.read(conditions, context);
-            let context = context.at(&Place::Root);
+            let context = context.at(order_place);
             let sorts = read_sorts(reader, order, &context);
             Self {
                 filter,
@@ -102,12 +127,6 @@ impl SelectRequest {
         });
         let deferred = reader.deferred;
         faults.add_deferred_errors(deferred);
-        let unknown = request_keys::unknown(conditions, &WHERE_KEYS);
-        if !unknown.is_empty() {
-            let message = format!("a `where` has no key `{}`", unknown.join("`, `"));
-            let fault = place.fault(message).with("unknown_fields", unknown);
-            faults.refuse(fault.with("allowed", WHERE_KEYS.to_vec()));
-        }
         select
     }
 
@@ -137,6 +156,22 @@ impl SelectRequest {
         faults.add_deferred_errors(deferred);
         request_keys::refuse_unknown(map.keys().map(String::as_str), &KEYS, faults);
         select
+    }
+}
+
+/// Refuses the keys of `map`, a part of a request, that it does not have.
+fn refuse_unknown_keys(
+    part: &str,
+    map: &Map<String, Value>,
+    known: &[&'static str],
+    place: &Place<'_>,
+    faults: &mut Faults,
+) {
+    let unknown = request_keys::unknown(map, known);
+    if !unknown.is_empty() {
+        let message = format!("a {part} has no key `{}`", unknown.join("`, `"));
+        let fault = place.fault(message).with("unknown_fields", unknown);
+        faults.refuse(fault.with("allowed", known.to_vec()));
     }
 }
 

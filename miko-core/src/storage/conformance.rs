@@ -15,7 +15,7 @@ use super::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use super::memory::MemoryTables;
 use super::naive::NaiveStorage;
 use super::plan::{AccessPath, Classes, IndexLookup, Plan, Predicate};
-use super::row::{FileRow, Row, State};
+use super::row::{ClaimRow, FileRow, Row, State};
 use super::sqlite::Sqlite;
 use super::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, WriteSet};
 use super::{Storage, each_file, versions};
@@ -300,6 +300,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => small().prop_map(Op::File),
         1 => (small(), 0..3_u64).prop_map(|(file, index)| Op::Chunk(file, index)),
         1 => small().prop_map(Op::RemoveChunks),
+        1 => small().prop_map(Op::Claim),
         1 => (0..2_u8).prop_map(Op::Metadata),
     ]
 }
@@ -464,6 +465,20 @@ impl<S: Storage> Pair<S> {
             }
             Op::RemoveChunks(file) if !changes_chunks(write) => {
                 write.others_mut().removed_chunks.push(FileId(*file));
+            }
+            Op::Claim(id) if write.others_mut().claims.is_empty() => {
+                let key = RowId(*id);
+                let all = self.naive.claims().unwrap();
+                let before = all.into_iter().find(|(row, _)| *row == key).map(|(_, claim)| claim);
+                let attempts = before.as_ref().map_or(0, |claim| claim.attempts) + 1;
+                let claim = ClaimRow {
+                    id: format!("claim-{id}-{attempts}"),
+                    attempts,
+                    lease_end: Timestamp::from_millis(attempts as i64),
+                    lasting: (attempts % 2 == 0).then(|| "{}".to_owned()),
+                };
+                let after = (attempts % 4 != 0).then_some(claim);
+                write.others_mut().claims.push(RowChange { key, before, after });
             }
             Op::Metadata(key) if write.others_mut().metadata.is_empty() => {
                 let key = format!("key{key}");
@@ -651,6 +666,7 @@ fn state(storage: &impl Storage) -> Vec<String> {
         line(format!("{:?} {:?}", storage.find_file(&format!("f{number}")).unwrap(), [0, 1, 2].map(chunk)));
     }
     line(format!("{:?}", storage.file_with("digest").unwrap()));
+    line(format!("{:?}", storage.claims().unwrap()));
     each_file(storage, |id, file| line(format!("{id} {file:?}"))).unwrap();
     for constraint in constraints() {
         line(format!("{:?}", storage.constraint_id(&constraint).unwrap()));

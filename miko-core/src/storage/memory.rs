@@ -16,7 +16,7 @@ use crate::class::{Constraint, ConstraintKind};
 use crate::storage::explain::Explanation;
 use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use crate::storage::plan::{AccessPath, IndexLookup, Plan};
-use crate::storage::row::{FileRow, Row};
+use crate::storage::row::{ClaimRow, FileRow, Row};
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::storage::{Capabilities, IdVisitor, Storage, chunk_part, corruption};
 use crate::timestamp::Timestamp;
@@ -54,6 +54,7 @@ pub struct MemoryTables {
     by_instance: UndoTable<String, RowId>,
     /// The records that are or were class definitions.
     definition: UndoTable<RowId, ()>,
+    claim: UndoTable<RowId, ClaimRow>,
     file: UndoTable<FileId, FileRow>,
     file_by_pk: UndoTable<String, FileId>,
     /// Key: file, chunk index.
@@ -104,7 +105,7 @@ impl MemoryTables {
     }
 
     /// All tables: they are committed and rolled back together.
-    fn undo_logs(&mut self) -> [&mut dyn UndoLog; 15] {
+    fn undo_logs(&mut self) -> [&mut dyn UndoLog; 16] {
         [
             &mut self.record,
             &mut self.by_pk,
@@ -118,6 +119,7 @@ impl MemoryTables {
             &mut self.version,
             &mut self.by_instance,
             &mut self.definition,
+            &mut self.claim,
             &mut self.file,
             &mut self.file_by_pk,
             &mut self.chunk,
@@ -334,6 +336,10 @@ impl Storage for MemoryTables {
             .take_while(|((referred_to, ..), _)| referred_to == target);
         let restricting = of_target.filter(|(_, restricts)| **restricts);
         Ok(restricting.take(limit).map(|((_, row, pointer), _)| (*row, pointer.clone())).collect())
+    }
+
+    fn claims(&self) -> Result<Vec<(RowId, ClaimRow)>> {
+        Ok(self.claim.range(..).map(|(id, claim)| (*id, claim.clone())).collect())
     }
 
     fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::explain::Explanation;
 use super::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use super::plan::{AccessPath, IndexLookup, Plan};
-use super::row::{FileRow, Row};
+use super::row::{ClaimRow, FileRow, Row};
 use super::write_set::{Conflict, IndexEntry, RowChange, WriteSet};
 use super::{Capabilities, IdVisitor, Storage, chunk_part, corruption};
 use crate::class::Constraint;
@@ -49,6 +49,7 @@ struct Tables {
     classes: BTreeMap<ClassId, String>,
     constraints: BTreeMap<ConstraintId, Constraint>,
     entries: BTreeSet<IndexEntry>,
+    claims: BTreeMap<RowId, ClaimRow>,
     files: BTreeMap<FileId, FileRow>,
     chunks: BTreeMap<(FileId, u64), Vec<u8>>,
     metadata: BTreeMap<String, Value>,
@@ -95,6 +96,7 @@ impl Tables {
         self.definitions.extend(&others.definitions);
         change(&mut self.classes, &others.classes);
         change(&mut self.constraints, &others.constraints);
+        change(&mut self.claims, &others.claims);
         for file in &others.removed_chunks {
             self.chunks.retain(|(of, _), _| of != file);
         }
@@ -324,6 +326,10 @@ impl Storage for NaiveStorage {
             _ => None,
         });
         Ok(restricting.take(limit).collect())
+    }
+
+    fn claims(&self) -> Result<Vec<(RowId, ClaimRow)>> {
+        Ok(self.tables.claims.iter().map(|(id, claim)| (*id, claim.clone())).collect())
     }
 
     fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>> {

@@ -157,6 +157,19 @@ impl From<RecordRef<'_>> for Record {
     }
 }
 
+/// A row of `claim`: the last claim of a record, and how often it was claimed since its last claim was
+/// finished.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ClaimRow {
+    /// The id of the claim.
+    pub(crate) id: String,
+    pub(crate) attempts: u64,
+    /// When its lease ends.
+    pub(crate) lease_end: Timestamp,
+    /// The JSON text of the select of a claim that outlives its connection; `None` for another one.
+    pub(crate) lasting: Option<String>,
+}
+
 /// A row of `file`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FileRow {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::ids::{ClassId, ConstraintId, FileId, RowId};
-use super::row::{FileRow, Row};
+use super::row::{ClaimRow, FileRow, Row};
 use crate::class::Constraint;
 
 /// What one write does to the tables. If it has a conflict, nothing is applied. After an error a part of it
@@ -36,6 +36,7 @@ pub(crate) struct OtherChanges {
     pub(crate) definitions: Vec<RowId>,
     pub(crate) classes: Vec<RowChange<ClassId, String>>,
     pub(crate) constraints: Vec<RowChange<ConstraintId, Constraint>>,
+    pub(crate) claims: Vec<RowChange<RowId, ClaimRow>>,
     pub(crate) files: Vec<RowChange<FileId, FileRow>>,
     pub(crate) chunks: Vec<RowChange<(FileId, u64), Vec<u8>>>,
     /// Files whose chunks are all removed. Those are not part of the write set, so it has no inverse.
@@ -151,9 +152,15 @@ impl WriteSet {
 }
 
 impl OtherChanges {
+    /// Whether the ids of classes or constraints change.
+    pub(crate) fn change_ids(&self) -> bool {
+        !(self.classes.is_empty() && self.constraints.is_empty())
+    }
+
     fn invert(&mut self) {
         self.classes.iter_mut().for_each(RowChange::invert);
         self.constraints.iter_mut().for_each(RowChange::invert);
+        self.claims.iter_mut().for_each(RowChange::invert);
         self.files.iter_mut().for_each(RowChange::invert);
         self.chunks.iter_mut().for_each(RowChange::invert);
         self.metadata.iter_mut().for_each(RowChange::invert);

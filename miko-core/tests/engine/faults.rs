@@ -59,7 +59,8 @@ fn a_request_is_an_object_with_a_known_action() {
     check(json!({}), json!([{"pointer": "", "missing_fields": ["action"]}]));
     check(json!({"class": "foo.com/x"}), json!([{"pointer": "", "missing_fields": ["action"]}]));
     check(json!({"action": 1}), json!([wrong("/action", "a string", "number")]));
-    let known = "one of select, create, update, patch, edit, upsert, delete, transaction, commit, rollback";
+    let known = "one of select, create, update, patch, edit, upsert, delete, claim, finish, release, \
+                 transaction, commit, rollback";
     check(json!({"action": "oops"}), json!([wrong("/action", known, "oops")]));
 }
 
@@ -260,7 +261,9 @@ fn a_path_has_steps() {
 
 #[test]
 fn a_request_of_a_batch_names_no_transaction() {
-    for action in ["select", "create", "update", "patch", "edit", "upsert", "delete"] {
+    let actions =
+        ["select", "create", "update", "patch", "edit", "upsert", "delete", "claim", "finish", "release"];
+    for action in actions {
         let request = json!({"action": action, "pk": "x", "bucket": {}, "transaction": "t"});
         let error = db().batch(vec![request], true).unwrap_err();
         assert!(error.to_string().contains("`transaction` belongs to a request of its own"), "{error}");

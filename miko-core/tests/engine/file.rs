@@ -84,6 +84,7 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
          CREATE INDEX indexed_value_by_record ON indexed_value (seq);
          CREATE INDEX reference_by_record ON reference (seq);
          ALTER TABLE record DROP COLUMN instance_pk;
+         DROP TABLE claim;
          DROP TABLE file_chunk;
          DROP TABLE file;
          PRAGMA user_version = 1;",
@@ -103,7 +104,7 @@ fn a_file_of_an_earlier_version_is_brought_to_this_one() {
     let file = rusqlite::Connection::open(&path).unwrap();
     let indexes = "SELECT count(*) FROM sqlite_schema WHERE name GLOB '*_by_record'";
     assert_eq!(file.query_row(indexes, [], |row| row.get::<_, i64>(0)), Ok(0));
-    assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(5));
+    assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(6));
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn a_temporal_file_of_an_earlier_version_takes_versions_of_one_time() {
          CREATE TABLE version (seq INTEGER NOT NULL REFERENCES record, updated_at INTEGER NOT NULL,
                                instance_pk TEXT NOT NULL UNIQUE, bucket TEXT, stack TEXT, extras TEXT,
                                commit_seq INTEGER NOT NULL, UNIQUE (seq, updated_at)) STRICT;
-         INSERT INTO version SELECT * FROM newer; DROP TABLE newer;
+         INSERT INTO version SELECT * FROM newer; DROP TABLE newer; DROP TABLE claim;
          CREATE INDEX reference_by_record ON reference (seq); PRAGMA user_version = 3;",
     )
     .unwrap();

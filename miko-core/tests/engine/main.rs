@@ -5,6 +5,7 @@
 mod agreement;
 mod batch;
 mod chosen_pks;
+mod claims;
 mod classed;
 mod classes;
 mod columns;

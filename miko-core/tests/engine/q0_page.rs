@@ -41,6 +41,10 @@ fn rendered(answer: &Result<Response, Error>) -> String {
                 Results::Edited { values, .. } => format!("values {}", Value::from(values.clone())),
                 Results::Upserted { created: true, .. } => "created".to_owned(),
                 Results::Upserted { values, .. } => format!("values {}", Value::from(values.clone())),
+                Results::Claimed(Some(claimed)) => {
+                    let name = claimed.record.bucket.get("name").unwrap().unwrap();
+                    format!("claimed {}, attempt {}", name.as_str().unwrap(), claimed.attempts)
+                }
                 Results::Changed { count, .. } => format!("{count} changed"),
                 Results::Deleted { deleted: true, .. } => "deleted".to_owned(),
                 Results::Deleted { deleted: false, .. } => "nothing to delete".to_owned(),

@@ -228,8 +228,8 @@ proptest! {
     #[test]
     fn requests(
         action in select(vec![
-            "select", "create", "update", "patch", "edit", "upsert", "delete", "transaction", "commit",
-            "rollback",
+            "select", "create", "update", "patch", "edit", "upsert", "delete", "claim", "finish",
+            "release", "transaction", "commit", "rollback",
         ]),
         keys in proptest::collection::vec(request_key(), 0..4),
         selects in any::<bool>(),
@@ -243,6 +243,8 @@ proptest! {
             }
             "upsert" => vec![("class".to_owned(), json!("a.b/c")), ("key".to_owned(), json!({"a": 1}))],
             "delete" => vec![("pk".to_owned(), json!("x"))],
+            "claim" => vec![("select".to_owned(), json!({"class": "a.b/c"})), ("lease".to_owned(), json!(1))],
+            "finish" | "release" => vec![("claim".to_owned(), json!("an id"))],
             "commit" | "rollback" => vec![("transaction".to_owned(), json!("an id"))],
             _ => vec![],
         });
@@ -262,6 +264,21 @@ proptest! {
 
 fn request_key() -> impl Strategy<Value = (String, Value)> {
     let fixed = select(vec![
+        ("lease", json!(0)),
+        ("lease", json!(0.5)),
+        ("lease", json!("1")),
+        ("wait", json!(0)),
+        ("wait", json!(-1)),
+        ("wait", json!(1e9)),
+        ("hold", json!("lease")),
+        ("hold", json!("hand")),
+        ("select", json!({"action": "select", "path": ["a", 1], "sort": ["b"]})),
+        ("select", json!({"limit": 1})),
+        ("select", json!({"action": "delete"})),
+        ("edits", json!([{"path": ["a"], "set": 1}])),
+        ("delete", json!(true)),
+        ("delete", json!(false)),
+        ("claim", json!(1)),
         ("limit", json!(1)),
         ("limit", json!(-1)),
         ("offset", json!("1")),

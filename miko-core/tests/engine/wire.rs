@@ -72,7 +72,9 @@ fn responses_and_answers() {
     let upsert = json!({"action": "upsert", "class": "a.b/c", "key": {"k": 1}});
     let count = json!({"action": "upsert", "class": "a.b/c", "key": {"k": 1},
                        "edits": [{"path": ["n"], "set": values}, {"path": ["n"], "test": values}]});
+    let claim = json!({"action": "claim", "select": {"class": "a.b/c"}, "lease": 60});
     let queries = vec![
+        claim.clone(),
         json!({"action": "edit", "pk": pk, "edits": edits}),
         json!({"action": "patch", "pk": pk, "bucket": {"values": null}}),
         json!({"action": "edit", "where": {"pk": [pk, "nobody"]}, "edits": edits}),
@@ -80,6 +82,8 @@ fn responses_and_answers() {
         upsert.clone(),
         upsert,
         count,
+        claim.clone(),
+        claim,
         json!({"action": "select", "class": "foo.com/a", "classes": "foo.com/b"}),
         json!({"action": "select", "pk": []}),
         json!({"action": "update", "pk": pk, "bucket": {}}),
@@ -89,7 +93,7 @@ fn responses_and_answers() {
         json!({"action": "select", "limit": u64::MAX, "path": [-1, 1.5, 1], "x": 1}),
     ];
     let answers = db.batch(queries, false).unwrap();
-    assert!(answers[..7].iter().all(Result::is_ok), "{answers:?}");
+    assert!(answers[..10].iter().all(Result::is_ok), "{answers:?}");
     check(&answers);
     check(&Answers::default());
     for answer in answers {

@@ -114,6 +114,10 @@ error_ids! {
         "The worldlet is not well-formed, or a record in it breaks a rule; the details name each place by \
          JSON pointer. Nothing was imported.",
         r#"{"format": "worldlet/1.0", "records": {"a": {"bucket": []}}}"#;
+    CLAIM_LOST = "claim-lost",
+        "The claim has ended: it was finished or released, its lease or the connection that took it is over, \
+         or its record was deleted. Claim again.",
+        "a `finish` after the lease of its claim";
     CONFLICT = "conflict",
         "The record has changed since it was read, or a value is not what a `test` expects: then `retryable` \
          is true, so read it and try again. Or another program has changed the file of a worldlet, which was \

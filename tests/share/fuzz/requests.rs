@@ -180,7 +180,7 @@ impl Requests {
 
     /// A request to change parts of records.
     fn change(&mut self) -> Value {
-        match self.random.below(5) {
+        match self.random.below(7) {
             0 => json!({"action": "edit", "pk": self.pk(), "edits": self.edits()}),
             1 => json!({"action": "patch", "pk": self.pk(), "bucket": self.object(DEPTH)}),
             2 => {
@@ -188,7 +188,13 @@ impl Requests {
                 let bucket = self.object(1);
                 json!({"action": "upsert", "class": self.class(), "key": key, "bucket": bucket})
             }
-            3 => json!({"action": "edit", "where": self.conditions(), "edits": self.edits()}),
+            3 => {
+                let select = self.conditions();
+                let claim = json!({"action": "claim", "select": select, "lease": 1e-3, "wait": 1e-3});
+                if self.random.one_in(2) { claim } else { json!({"action": "release", "claim": self.pk()}) }
+            }
+            4 => json!({"action": "finish", "claim": self.key(), "edits": self.edits()}),
+            5 => json!({"action": "edit", "where": self.conditions(), "edits": self.edits()}),
             _ => {
                 let limit = self.integer();
                 json!({"action": "delete", "where": self.conditions(), "limit": limit, "sort": [self.key()]})

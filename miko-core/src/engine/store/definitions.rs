@@ -178,6 +178,7 @@ impl<T: Storage> Store<T> {
         self.ids.get_mut().forget_constraints();
         self.catalog = new;
         self.columns.clear();
+        self.offer_redefined();
         self.index_members(&members, up_to)
     }
 

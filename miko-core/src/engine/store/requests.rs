@@ -131,6 +131,8 @@ impl<T: Storage> Store<T> {
             Request::Edit(edit) => self.may_be_definition(&edit.target),
             Request::Upsert(upsert) => self.upserts_definition(upsert),
             Request::Delete(delete) => self.may_be_definition(&delete.target),
+            Request::Finish(finish) => self.claims_definition(&finish.claim),
+            Request::Claim(_) | Request::Release(_) => false,
         }
     }
 
@@ -159,6 +161,9 @@ impl<T: Storage> Store<T> {
             Request::Edit(edit) => self.edit(edit),
             Request::Upsert(upsert) => self.upsert(upsert),
             Request::Delete(delete) => self.delete(delete),
+            Request::Claim(claim) => self.claim_at_once(claim),
+            Request::Finish(finish) => self.finish(finish),
+            Request::Release(release) => self.release(release),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! What a store keeps of its storage: the classes in force, and the numbers given out.
+//! What a store keeps of its storage: the classes in force, the claims, and the numbers given out.
 
 use rpds::HashTrieMapSync;
 
 use crate::class::Catalog;
+use crate::engine::store::claims::ClaimTable;
 use crate::storage::ids::LastNumbers;
 use crate::timestamp::Timestamp;
 
@@ -12,6 +13,7 @@ pub(crate) struct StoreState {
     pub(crate) catalog: Catalog,
     /// When the last definition of each class name has ended, in a temporal database.
     pub(crate) released: HashTrieMapSync<String, Timestamp>,
+    pub(crate) claim_rows: ClaimTable,
     /// The numbers given out last.
     pub(crate) last: LastNumbers,
 }

@@ -207,7 +207,7 @@ impl<T: Storage> Store<T> {
 
     /// Forgets what depends on the classes and constraints that the open transaction has added.
     fn forget_derived_ids(&mut self) {
-        if self.transaction.user().is_some_and(UserTransaction::changes_others) {
+        if self.transaction.user().is_some_and(UserTransaction::changes_ids) {
             self.ids.take();
             self.columns.clear();
         }
@@ -237,7 +237,10 @@ impl<T: Storage> Store<T> {
         let ended: Vec<_> = user.levels.iter().map(|level| level.id).collect();
         let committed_state = user.committed_state().clone();
         let last = self.last.get();
-        user.log().iter().for_each(|set| self.columns.note(set, last.row));
+        for set in user.log() {
+            self.columns.note(set, last.row);
+            self.claims.offer_rows(&set.rows, &self.catalog);
+        }
         let committed = self.transaction.commit_user(last.commit, &mut self.storage);
         self.streams.close_of_transaction();
         self.transactions.set(ended, || ObjectState::Idle);
@@ -305,12 +308,17 @@ impl<T: Storage> Store<T> {
     }
 
     pub(super) fn state(&self) -> StoreState {
-        StoreState { catalog: self.catalog.clone(), released: self.released.clone(), last: self.last.get() }
+        StoreState {
+            catalog: self.catalog.clone(),
+            released: self.released.clone(),
+            claim_rows: self.claim_rows.clone(),
+            last: self.last.get(),
+        }
     }
 
     pub(super) fn set_state(&mut self, state: StoreState) {
-        let StoreState { catalog, released, last } = state;
-        (self.catalog, self.released) = (catalog, released);
+        let StoreState { catalog, released, claim_rows, last } = state;
+        (self.catalog, self.released, self.claim_rows) = (catalog, released, claim_rows);
         self.last.set(last);
     }
 }

@@ -185,7 +185,7 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `reference-restricted`, if the record defines a class that has subclasses. References to the record
     /// are checked at the end of the write.
-    fn delete_record(&mut self, id: RowId, before: Row) -> Result<()> {
+    pub(super) fn delete_record(&mut self, id: RowId, before: Row) -> Result<()> {
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let stack = map(&old.stack)?;
         // The bucket is parsed only if index entries are derived from it.
@@ -193,6 +193,7 @@ impl<T: Storage> Store<T> {
         let mut write = self.transaction.empty_set();
         let entries = self.derive(id, (&stack, &bucket), &mut write)?.entries;
         write.change_entries(entries, Vec::new());
+        self.stage_end_of_claims(id, &mut write);
         self.defer_delete_check(&before.pk);
         self.stage_state(id, before, None, &mut write)?;
         self.apply_record(write, id, (&stack, &bucket))?;

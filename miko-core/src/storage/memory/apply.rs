@@ -43,6 +43,12 @@ impl MemoryTables {
                 (None, None) => {}
             }
         }
+        for RowChange { key, after, .. } in &others.claims {
+            match after {
+                Some(claim) => self.claim.insert(*key, claim.clone()),
+                None => self.claim.remove(key),
+            }
+        }
         others.removed_chunks.iter().for_each(|file| self.remove_chunks(*file));
         others.files.iter().for_each(|change| self.change_file(change));
         for RowChange { key, after, .. } in &others.chunks {

@@ -10,7 +10,7 @@ use super::tables::fields_text;
 use crate::class::Constraint;
 use crate::storage::corruption;
 use crate::storage::ids::{ClassId, ConstraintId, FileId, RowId};
-use crate::storage::row::{FileRow, Row, State};
+use crate::storage::row::{ClaimRow, FileRow, Row, State};
 use crate::storage::write_set::{Conflict, IndexEntry, OtherChanges, RowChange, WriteSet};
 use crate::timestamp::Timestamp;
 
@@ -49,6 +49,7 @@ impl Sqlite {
         others.definitions.iter().try_for_each(|id| self.add_definition(*id))?;
         others.classes.iter().try_for_each(|change| self.change_class(change))?;
         others.constraints.iter().try_for_each(|change| self.change_constraint(change))?;
+        others.claims.iter().try_for_each(|change| self.change_claim(change))?;
         others.removed_chunks.iter().try_for_each(|file| self.remove_chunks(*file))?;
         others.files.iter().try_for_each(|change| self.change_file(change))?;
         others.chunks.iter().try_for_each(|change| self.change_chunk(change))?;
@@ -195,6 +196,16 @@ impl Sqlite {
             }
             None => self.run("DELETE FROM class_constraint WHERE id = ?1", [change.key]),
         }
+    }
+
+    fn change_claim(&self, change: &RowChange<RowId, ClaimRow>) -> Result<()> {
+        const WRITE: &str = "INSERT OR REPLACE INTO claim (seq, id, attempts, lease_end, lasting) \
+                             VALUES (?1, ?2, ?3, ?4, ?5)";
+        let Some(claim) = &change.after else {
+            return self.run("DELETE FROM claim WHERE seq = ?1", [change.key]);
+        };
+        let (attempts, lease_end) = (claim.attempts as i64, claim.lease_end.as_millis());
+        self.run(WRITE, params![change.key, claim.id, attempts, lease_end, claim.lasting])
     }
 
     fn change_file(&self, change: &RowChange<FileId, FileRow>) -> Result<()> {

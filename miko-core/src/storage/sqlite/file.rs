@@ -67,6 +67,11 @@ const MIGRATIONS: &[Migration] = &[
     ),
     // The references of a record can be derived from it, as its index entries can.
     Migration::Always("DROP INDEX reference_by_record;"),
+    // Records can be claimed.
+    Migration::Always(
+        "CREATE TABLE claim (seq INTEGER PRIMARY KEY REFERENCES record, id TEXT NOT NULL,
+                             attempts INTEGER NOT NULL, lease_end INTEGER NOT NULL, lasting TEXT) STRICT;",
+    ),
 ];
 
 /// The SQL of one migration.

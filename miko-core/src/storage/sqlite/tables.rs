@@ -13,7 +13,7 @@ use crate::json::{self, Object};
 use crate::storage::explain::Explanation;
 use crate::storage::ids::{ClassId, CommitSeq, ConstraintId, FileId, LastNumbers, RowId};
 use crate::storage::plan::Plan;
-use crate::storage::row::{FileRow, Row, State, StoredRecord};
+use crate::storage::row::{ClaimRow, FileRow, Row, State, StoredRecord};
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::storage::{Capabilities, IdVisitor, Storage, Visitor, corruption};
 use crate::timestamp::Timestamp;
@@ -221,6 +221,19 @@ impl Storage for Sqlite {
         const SQL: &str = "SELECT seq, pointer FROM reference WHERE target = ?1 AND restricts \
                            ORDER BY seq, pointer LIMIT ?2";
         self.connection.query_all(SQL, params![target, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn claims(&self) -> Result<Vec<(RowId, ClaimRow)>> {
+        const SQL: &str = "SELECT seq, id, attempts, lease_end, lasting FROM claim ORDER BY seq";
+        self.connection.query_all(SQL, [], |row| {
+            let claim = ClaimRow {
+                id: row.get(1)?,
+                attempts: row.get::<_, i64>(2)? as u64,
+                lease_end: Timestamp::from_millis(row.get(3)?),
+                lasting: row.get(4)?,
+            };
+            Ok((row.get(0)?, claim))
+        })
     }
 
     fn find_file(&self, pk: &str) -> Result<Option<(FileId, FileRow)>> {

@@ -131,9 +131,9 @@ impl UserTransaction {
         self.log.is_empty()
     }
 
-    /// Whether it has added classes, constraints or the like.
-    pub(crate) fn changes_others(&self) -> bool {
-        self.log.iter().any(|set| set.others.is_some())
+    /// Whether it has changed the ids of classes or constraints.
+    pub(crate) fn changes_ids(&self) -> bool {
+        self.log.iter().filter_map(|set| set.others.as_ref()).any(|others| others.change_ids())
     }
 
     /// The write sets so far.

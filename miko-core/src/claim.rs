@@ -1,0 +1,148 @@
+//! A claimed record.
+
+use std::fmt;
+use std::ops::Deref;
+use std::time::Duration;
+
+use miko_rpc::{Error, ErrorId, Result};
+use serde_json::{Value, json};
+
+use crate::mikobase::{Edit, Mikobase, Query};
+use crate::record::Record;
+use crate::response::{Claimed, Results};
+
+/// A record that this caller has claimed: no other claim takes it until this one ends. Reads and writes of
+/// others are not affected.
+///
+/// It ends when it is [finished](Self::finish_with) or [released](Self::release), when its lease is over,
+/// and when the connection that took it ends, with its process for example. Dropping it releases it. It shows
+/// the record as it was when it was claimed.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use miko_core::q0::{Edits, Select, eq};
+/// use miko_core::{MikobaseExt, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::in_memory()?;
+/// db.create("a.b/job", &json!({"state": "waiting", "number": 4}))?;
+/// let waiting = || Select::class("a.b/job").path(["state"], eq("waiting"));
+///
+/// let job = db.claim(waiting(), Duration::from_secs(30))?.expect("a job waits");
+/// assert_eq!(job.attempts(), 1);
+/// assert!(db.claim(waiting(), Duration::from_secs(30))?.is_none());
+///
+/// let number = job.bucket.get("number")?.and_then(|n| n.as_i64()).unwrap_or_default();
+/// job.finish_with(Edits::new().set(["state"], "done").set(["square"], number * number))?;
+/// assert_eq!(db.count(waiting())?, 0);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+pub struct Claim<'m, M: Mikobase + ?Sized> {
+    db: &'m M,
+    claimed: Claimed,
+    has_ended: bool,
+}
+
+impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
+    pub(crate) fn take(
+        db: &'m M,
+        select: Query,
+        lease: Duration,
+        wait: Duration,
+    ) -> Result<Option<Self>> {
+        let (lease, wait) = (lease.as_secs_f64(), wait.as_secs_f64());
+        let claim = json!({"action": "claim", "select": select, "lease": lease, "wait": wait});
+        match db.q0(claim)?.results {
+            Results::Claimed(claimed) => Ok(claimed.map(|claimed| Self { db, claimed, has_ended: false })),
+            _ => Err(Error::new(ErrorId::INTERNAL, "the results of a claim are those of another action")),
+        }
+    }
+
+    /// The id of the claim, as the actions `finish` and `release` of Q0 name it.
+    pub fn id(&self) -> &str {
+        &self.claimed.claim
+    }
+
+    /// How often the record was claimed since a claim of it was finished, this time included. More than 1
+    /// means that a worker has failed at it, or was killed.
+    pub fn attempts(&self) -> u64 {
+        self.claimed.attempts
+    }
+
+    /// Ends the claim of a record that was changed so that the select of the claim does not find it any more.
+    ///
+    /// # Errors
+    /// `claim-lost`; `invalid_request`, if the select still finds the record.
+    pub fn finish(self) -> Result<()> {
+        self.finish_by(json!({})).map(drop)
+    }
+
+    /// Edits the record, as [`Mikobase::edit`] does, and ends the claim in the same commit. Returns the
+    /// values of the edits.
+    ///
+    /// # Errors
+    /// `claim-lost`: nothing is changed then. Those of an edit: the claim is released then.
+    pub fn finish_with(self, edits: impl Into<Vec<Edit>>) -> Result<Vec<Value>> {
+        self.finish_by(json!({"edits": edits.into()}))?.into_values()
+    }
+
+    /// As [`finish_with`](Self::finish_with), as a part of a transaction: the claim ends when that is
+    /// committed. If it is rolled back, the claim stays until its lease is over or the connection ends.
+    ///
+    /// # Errors
+    /// As [`finish_with`](Self::finish_with).
+    pub fn finish_in(mut self, tx: &(impl Mikobase + ?Sized), edits: impl Into<Vec<Edit>>) -> Result<Vec<Value>> {
+        self.has_ended = true;
+        let edits = edits.into();
+        tx.q0(json!({"action": "finish", "claim": self.id(), "edits": edits}))?.into_values()
+    }
+
+    /// Deletes the record and ends the claim in the same commit.
+    ///
+    /// # Errors
+    /// `claim-lost`; those of a delete.
+    pub fn finish_by_deleting(self) -> Result<()> {
+        self.finish_by(json!({"delete": true})).map(drop)
+    }
+
+    /// Ends the claim and leaves the record to others.
+    ///
+    /// # Errors
+    /// `claim-lost`.
+    pub fn release(mut self) -> Result<()> {
+        self.has_ended = true;
+        self.db.q0(json!({"action": "release", "claim": self.id()})).map(drop)
+    }
+
+    fn finish_by(mut self, mut finish: Value) -> Result<crate::Response> {
+        finish["action"] = "finish".into();
+        finish["claim"] = self.id().into();
+        let finished = self.db.q0(finish)?;
+        self.has_ended = true;
+        Ok(finished)
+    }
+}
+
+impl<M: Mikobase + ?Sized> Deref for Claim<'_, M> {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.claimed.record
+    }
+}
+
+impl<M: Mikobase + ?Sized> Drop for Claim<'_, M> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            // If that fails, the claim ends with its lease or with the connection.
+            let _ = self.db.q0(json!({"action": "release", "claim": self.claimed.claim}));
+        }
+    }
+}
+
+impl<M: Mikobase + ?Sized> fmt::Debug for Claim<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").field("claimed", &self.claimed).finish_non_exhaustive()
+    }
+}

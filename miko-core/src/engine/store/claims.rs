@@ -1,0 +1,364 @@
+//! Claims: a caller has a record to itself, as far as other claims are concerned, until it finishes.
+//!
+//! The table of claims says which claim of a record is the last one, when its lease ends, and how often the
+//! record was claimed. It is stored, and goes back with a write that is undone. A claim is in force until
+//! its lease ends, unless it belongs to a connection that is gone: which connections are there is known only
+//! here.
+
+mod table;
+mod waiting;
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use miko_rpc::{Error, ErrorId, Gate, Pass, Result};
+use uuid::Uuid;
+
+use crate::class::Catalog;
+use crate::diagnostics::Place;
+use crate::engine::store::Store;
+use crate::engine::store::candidate::Candidate;
+use crate::query::{ClaimRequest, FinishEffect, FinishRequest, ReleaseRequest, SelectRequest};
+use crate::record::Record;
+use crate::response::{Claimed, Results};
+use crate::storage::ids::RowId;
+use crate::storage::row::{ClaimRow, Row};
+use crate::storage::write_set::{OtherChanges, RowChange, WriteSet};
+use crate::storage::{Storage, corruption};
+use crate::timestamp::Timestamp;
+pub(crate) use table::ClaimTable;
+pub(in crate::engine) use waiting::WaitId;
+use waiting::WaitingClaims;
+
+/// How many records a claim looks at first. Those before the first free one are claimed.
+const FIRST_CANDIDATES: u64 = 32;
+
+/// What is known of claims beside their table.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    /// The claims whose connections are there, with their selects.
+    connected: HashMap<String, SelectRequest>,
+    /// The claims that belong to connections and have begun since they were taken last.
+    begun: Vec<String>,
+    /// The ends of leases, and their records. Some of the claims may have ended before.
+    lease_ends: BTreeSet<(Timestamp, RowId)>,
+    waiting: WaitingClaims,
+}
+
+/// Requests.
+impl<T: Storage> Store<T> {
+    /// Claims the first record that the select of a request finds and that is free; `None` if there is none.
+    ///
+    /// # Errors
+    /// Those of the select.
+    pub(in crate::engine) fn claim(&mut self, request: &mut ClaimRequest) -> Result<Option<Claimed>> {
+        let now = Timestamp::now();
+        self.end_leases(now);
+        let Some(id) = self.first_free(&mut request.select, now)? else { return Ok(None) };
+        let row = self.claimed_record(id)?;
+        let record = Record::from(row.view().ok_or_else(|| corruption("a selected record that is deleted"))?);
+        self.answer.charge_record(&record)?;
+        let attempts = self.claim_rows.of_record(id).map_or(0, |before| before.attempts).saturating_add(1);
+        let claim = Uuid::now_v7().to_string();
+        let lease_end = end_of_lease(now, request.lease);
+        let lasting = request.is_lasting.then(|| std::mem::take(&mut request.select_text));
+        self.change_claim(id, Some(ClaimRow { id: claim.clone(), attempts, lease_end, lasting }))?;
+        self.claims.lease_ends.insert((lease_end, id));
+        if !request.is_lasting {
+            self.claims.connected.insert(claim.clone(), std::mem::take(&mut request.select));
+            self.claims.begun.push(claim.clone());
+        }
+        Ok(Some(Claimed { claim, record, attempts }))
+    }
+
+    /// As [`claim`](Self::claim), as a request of a batch or of a transaction.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the request would wait.
+    pub(super) fn claim_at_once(&mut self, mut request: ClaimRequest) -> Result<Results> {
+        if request.wait.is_zero() {
+            return self.claim(&mut request).map(Results::Claimed);
+        }
+        let message = "a claim in a batch or in a transaction cannot wait: leave out `wait`";
+        Err(Place::Key(&Place::Root, "wait").fault(message).into())
+    }
+
+    /// Ends a claim, and changes its record in the same write.
+    ///
+    /// # Errors
+    /// `claim-lost`; `invalid_request`, if the record does not change and its claim would find it again;
+    /// those of an edit and of a delete.
+    pub(super) fn finish(&mut self, request: FinishRequest) -> Result<Results> {
+        let FinishRequest { claim, effect } = request;
+        let id = self.record_of_claim(&claim)?;
+        let before = self.claimed_record(id)?;
+        let pk = before.pk.clone();
+        let results = match effect {
+            FinishEffect::Edit(edits) => {
+                let (updated_at, values) = self.edit_record(id, before, edits)?;
+                Results::Edited { pk, updated_at, values }
+            }
+            FinishEffect::Delete => {
+                self.delete_record(id, before)?;
+                Results::Deleted { pk, deleted: true }
+            }
+            FinishEffect::None => {
+                self.check_is_done(&claim, id, &before)?;
+                Results::ClaimEnded { claim }
+            }
+        };
+        self.change_claim(id, None)?;
+        Ok(results)
+    }
+
+    /// Ends a claim and leaves its record to others.
+    ///
+    /// # Errors
+    /// `claim-lost`.
+    pub(super) fn release(&mut self, request: ReleaseRequest) -> Result<Results> {
+        let ReleaseRequest { claim } = request;
+        let id = self.record_of_claim(&claim)?;
+        if let Some(before) = self.claim_rows.of_record(id) {
+            let released = ClaimRow { lease_end: Timestamp::now(), ..(**before).clone() };
+            self.change_claim(id, Some(released))?;
+        }
+        self.offer(id);
+        Ok(Results::ClaimEnded { claim })
+    }
+
+    /// The first record that a select finds and that is free.
+    fn first_free(&self, select: &mut SelectRequest, now: Timestamp) -> Result<Option<RowId>> {
+        let mut limit = FIRST_CANDIDATES;
+        loop {
+            select.limit = Some(limit);
+            let found = self.select_current_rows(select);
+            select.limit = None;
+            let found = found?;
+            if let Some(free) = found.iter().find(|id| !self.is_claimed(**id, now)) {
+                return Ok(Some(*free));
+            }
+            if (found.len() as u64) < limit {
+                return Ok(None);
+            }
+            limit = limit.saturating_mul(4);
+        }
+    }
+
+    /// Whether a record has a claim that is in force.
+    fn is_claimed(&self, record: RowId, now: Timestamp) -> bool {
+        self.claim_rows.of_record(record).is_some_and(|claim| self.is_in_force(claim, now))
+    }
+
+    fn is_in_force(&self, claim: &ClaimRow, now: Timestamp) -> bool {
+        claim.lease_end > now && (claim.lasting.is_some() || self.claims.connected.contains_key(&claim.id))
+    }
+
+    /// The record of a claim that is in force.
+    ///
+    /// # Errors
+    /// `claim-lost`.
+    fn record_of_claim(&self, claim: &str) -> Result<RowId> {
+        match self.claim_rows.find(claim) {
+            Some((record, row)) if self.is_in_force(row, Timestamp::now()) => Ok(record),
+            _ => {
+                let message = "the claim has ended, by its lease for example: claim again";
+                Err(Error::new(ErrorId::CLAIM_LOST, message).with("claim", claim))
+            }
+        }
+    }
+
+    fn claimed_record(&self, id: RowId) -> Result<Row> {
+        self.storage.row(id)?.ok_or_else(|| corruption("a claimed record that is not there"))
+    }
+
+    /// Refuses to end a claim whose select still finds the record: another caller would do its work again.
+    fn check_is_done(&self, claim: &str, id: RowId, row: &Row) -> Result<()> {
+        let read_again;
+        let select = match self.claims.connected.get(claim) {
+            Some(select) => select,
+            None => {
+                let text = self.claim_rows.of_record(id).and_then(|claim| claim.lasting.as_deref());
+                read_again = text.and_then(ClaimRequest::select_of_text).unwrap_or_default();
+                &read_again
+            }
+        };
+        let Some(record) = row.view() else { return Ok(()) };
+        if !select.filter.matches(&Candidate::of(record.into(), &self.catalog)?)? {
+            return Ok(());
+        }
+        let message = "the select of the claim still finds the record: change it by `edits`, `delete` it, or \
+                       `release` the claim";
+        Err(Place::Root.fault(message).with("claim", claim).with("pk", row.pk.as_str()).into())
+    }
+
+    /// Whether the record of a claim is a class definition.
+    pub(super) fn claims_definition(&self, claim: &str) -> bool {
+        let record = self.claim_rows.find(claim).map(|(record, _)| record);
+        let row = record.and_then(|record| self.storage.row(record).ok().flatten());
+        row.is_some_and(|row| self.is_definition(&row.pk))
+    }
+
+    fn change_claim(&mut self, record: RowId, after: Option<ClaimRow>) -> Result<()> {
+        let mut changes = OtherChanges::default();
+        self.stage_claim(record, after, &mut changes);
+        match changes.claims.is_empty() {
+            true => Ok(()),
+            false => self.apply(changes.into()).map(drop),
+        }
+    }
+
+    /// Adds the end of the last claim of a record to a write set that deletes it.
+    pub(super) fn stage_end_of_claims(&mut self, record: RowId, write: &mut WriteSet) {
+        if self.claim_rows.of_record(record).is_some() {
+            self.stage_claim(record, None, write.others_mut());
+        }
+    }
+
+    fn stage_claim(&mut self, record: RowId, after: Option<ClaimRow>, changes: &mut OtherChanges) {
+        let before = self.claim_rows.of_record(record).map(|claim| (**claim).clone());
+        if let Some(ended) = &before {
+            self.claims.lease_ends.remove(&(ended.lease_end, record));
+        }
+        if before.is_some() || after.is_some() {
+            self.claim_rows.set(record, after.clone());
+            changes.claims.push(RowChange { key: record, before, after });
+        }
+    }
+}
+
+/// The claims of connections.
+impl<T: Storage> Store<T> {
+    /// Reads the table of claims.
+    pub(super) fn load_claims(&mut self) -> Result<()> {
+        let rows = self.storage.claims()?;
+        self.claims.lease_ends = rows.iter().map(|(record, claim)| (claim.lease_end, *record)).collect();
+        self.claim_rows = rows.into_iter().collect();
+        Ok(())
+    }
+
+    /// The number of claims that have begun, for [`forget_begun_claims`](Self::forget_begun_claims).
+    pub(super) fn begun_claims(&self) -> usize {
+        self.claims.begun.len()
+    }
+
+    /// Forgets the claims after the first `kept` of those that have begun, in a write that is undone.
+    pub(super) fn forget_begun_claims(&mut self, kept: usize) {
+        let Claims { begun, connected, .. } = &mut self.claims;
+        for claim in begun.drain(kept.min(begun.len())..) {
+            connected.remove(&claim);
+        }
+    }
+
+    /// Takes the ids of the claims that have begun since the last call. Each is in force until
+    /// [`end_connected_claim`](Self::end_connected_claim).
+    pub(in crate::engine) fn take_begun_claims(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.claims.begun)
+    }
+
+    /// Ends a claim of a connection, which is gone or has ended it before.
+    pub(in crate::engine) fn end_connected_claim(&mut self, claim: &str) {
+        if self.claims.connected.remove(claim).is_none() {
+            return;
+        }
+        if let Some((record, _)) = self.claim_rows.find(claim) {
+            self.offer(record);
+        }
+    }
+
+    /// Whether a claim of a connection is in force.
+    pub(in crate::engine) fn has_claim(&self, claim: &str) -> bool {
+        self.record_of_claim(claim).is_ok()
+    }
+}
+
+/// Waiting.
+impl<T: Storage> Store<T> {
+    /// The wait of the call that this thread serves, if it has waited before, and when it ends.
+    pub(in crate::engine) fn wait_of_served_call(&self) -> Option<(WaitId, Instant)> {
+        self.claims.waiting.of_served_call()
+    }
+
+    /// Lets a call wait at a closed gate, which opens when a record may be free that the select of the
+    /// request finds.
+    pub(in crate::engine) fn wait_for_claim(
+        &mut self,
+        request: &ClaimRequest,
+        until: Instant,
+        gate: (Gate, Pass),
+    ) -> WaitId {
+        let text = request.select_text.clone();
+        let select = ClaimRequest::select_of_text(&text).unwrap_or_default();
+        self.claims.waiting.add(select, text, until, gate)
+    }
+
+    /// Lets a call wait again.
+    pub(in crate::engine) fn wait_again(&mut self, id: WaitId, gate: (Gate, Pass)) {
+        self.claims.waiting.wait_again(id, gate);
+    }
+
+    pub(in crate::engine) fn end_wait(&mut self, id: WaitId) {
+        self.claims.waiting.remove(id);
+    }
+
+    /// Wakes calls for what has become free by itself. Returns when the next lease ends.
+    pub(in crate::engine) fn check_waiting_claims(&mut self) -> Option<Instant> {
+        self.claims.waiting.forget_abandoned();
+        let now = Timestamp::now();
+        self.end_leases(now);
+        let (next, _) = self.claims.lease_ends.first()?;
+        let left = u64::try_from(next.as_millis().saturating_sub(now.as_millis())).unwrap_or_default();
+        // The lease ends within that millisecond.
+        Instant::now().checked_add(Duration::from_millis(left.saturating_add(1)))
+    }
+
+    /// Offers the records whose leases have ended to the calls that wait.
+    fn end_leases(&mut self, now: Timestamp) {
+        while let Some(&(end, record)) = self.claims.lease_ends.first().filter(|(end, _)| *end <= now) {
+            self.claims.lease_ends.remove(&(end, record));
+            self.offer(record);
+        }
+    }
+
+    /// Wakes calls that wait for a record such as this one.
+    fn offer(&mut self, record: RowId) {
+        if self.claims.waiting.is_empty() {
+            return;
+        }
+        // An open transaction may have changed the record, and may be rolled back.
+        let row = if self.has_open_transaction() { None } else { self.storage.row(record).ok().flatten() };
+        match row {
+            Some(row) => self.offer_rows(&[RowChange::insert(record, row)]),
+            None => self.claims.waiting.wake_each(),
+        }
+    }
+
+    /// Wakes calls that wait for records such as those that a write has changed.
+    pub(super) fn offer_rows(&mut self, changes: &[RowChange<RowId, Row>]) {
+        self.claims.offer_rows(changes, &self.catalog);
+    }
+
+    /// Wakes calls after a change of classes, by which their selects may find other records.
+    pub(super) fn offer_redefined(&mut self) {
+        self.claims.waiting.wake_each();
+    }
+}
+
+impl Claims {
+    /// Wakes calls that wait for records such as those that were changed.
+    pub(super) fn offer_rows(&mut self, changes: &[RowChange<RowId, Row>], catalog: &Catalog) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        for record in changes.iter().filter_map(|change| change.after.as_ref()?.view()) {
+            if let Ok(candidate) = Candidate::of(record.into(), catalog) {
+                self.waiting.wake_for(&candidate);
+            }
+        }
+    }
+}
+
+/// When a lease ends that begins now. It lasts at least as long as was asked for.
+fn end_of_lease(now: Timestamp, lease: Duration) -> Timestamp {
+    let millis = i64::try_from(lease.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_add(millis))
+}

@@ -1,0 +1,123 @@
+//! The actions on claims: a worker claims a record, changes it, and finishes the claim.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::diagnostics::{Faults, Place, readers};
+use crate::query::edit::{Edit, read_edits};
+use crate::query::request_keys::RequestKeys;
+use crate::query::select::SelectRequest;
+
+/// The longest lease and the longest wait, in seconds: a year.
+const MAX_SECONDS: f64 = 366.0 * 24.0 * 60.0 * 60.0;
+
+/// A request to claim the first record that a select finds and that is not claimed.
+#[derive(Debug)]
+pub(crate) struct ClaimRequest {
+    pub(crate) select: SelectRequest,
+    /// The select as JSON text.
+    pub(crate) select_text: String,
+    pub(crate) lease: Duration,
+    /// How long to wait for a record that can be claimed.
+    pub(crate) wait: Duration,
+    /// Whether the claim outlives the connection that takes it.
+    pub(crate) is_lasting: bool,
+}
+
+/// A request to end a claim, and to change its record in the same commit.
+#[derive(Debug)]
+pub(crate) struct FinishRequest {
+    pub(crate) claim: String,
+    pub(crate) effect: FinishEffect,
+}
+
+/// What finishing a claim does to its record.
+#[derive(Debug)]
+pub(crate) enum FinishEffect {
+    /// Nothing: the record was changed before, so that the select of the claim does not find it any more.
+    None,
+    Edit(Vec<Edit>),
+    Delete,
+}
+
+/// A request to give up a claim.
+#[derive(Debug)]
+pub(crate) struct ReleaseRequest {
+    pub(crate) claim: String,
+}
+
+impl ClaimRequest {
+    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
+        fields.refuse_transaction();
+        let select = fields.read_required("select", readers::object);
+        let lease = fields.read_required("lease", lease);
+        let wait = fields.read("wait", seconds);
+        let is_lasting = fields.read("hold", hold).unwrap_or(false);
+        let conditions = select?;
+        let select = SelectRequest::read_claimed(&conditions, fields.faults);
+        let select_text = Value::Object(conditions).to_string();
+        Some(Self { select, select_text, lease: lease?, wait: wait.unwrap_or_default(), is_lasting })
+    }
+
+    /// Reads the text of a select again.
+    pub(crate) fn select_of_text(text: &str) -> Option<SelectRequest> {
+        let Ok(Value::Object(conditions)) = crate::json::from_text(text) else { return None };
+        Some(SelectRequest::read_claimed(&conditions, &mut Faults::default()))
+    }
+}
+
+impl FinishRequest {
+    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
+        fields.refuse_transaction();
+        let claim = fields.read_required("claim", readers::string);
+        let edits = fields.read("edits", read_edits);
+        let deletes = fields.read("delete", readers::boolean).unwrap_or(false);
+        let effect = match (edits, deletes) {
+            (Some(_), true) => {
+                let message = "`edits` and `delete` are mutually exclusive: give only one of them";
+                let fault = Place::Root.fault(message).with("fields", vec!["edits", "delete"]);
+                return readers::refuse(fields.faults, fault);
+            }
+            (Some(edits), false) => FinishEffect::Edit(edits),
+            (None, true) => FinishEffect::Delete,
+            (None, false) => FinishEffect::None,
+        };
+        Some(Self { claim: claim?, effect })
+    }
+}
+
+impl ReleaseRequest {
+    pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
+        fields.refuse_transaction();
+        Some(Self { claim: fields.read_required("claim", readers::string)? })
+    }
+}
+
+fn lease(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Duration> {
+    if value.as_f64() == Some(0.0) {
+        return readers::refuse(faults, place.wrong_value("a number of seconds above 0", 0));
+    }
+    Some(seconds(value, place, faults)?.max(Duration::from_nanos(1)))
+}
+
+/// A number of seconds, which may have a fraction.
+fn seconds(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<Duration> {
+    const EXPECTED: &str = "a number of seconds, from 0 to those of a year";
+    let Some(seconds) = value.as_f64() else {
+        return readers::refuse_type(faults, place, EXPECTED, &value);
+    };
+    if (0.0..=MAX_SECONDS).contains(&seconds) {
+        return Some(Duration::from_secs_f64(seconds));
+    }
+    readers::refuse(faults, place.wrong_value(EXPECTED, value))
+}
+
+/// Reads what a claim is held by. Returns whether it is its lease alone.
+fn hold(value: Value, place: &Place<'_>, faults: &mut Faults) -> Option<bool> {
+    match readers::string(value, place, faults)?.as_str() {
+        "connection" => Some(false),
+        "lease" => Some(true),
+        other => readers::refuse(faults, place.wrong_value("`connection` or `lease`", other)),
+    }
+}
