@@ -9,7 +9,7 @@ use std::time::Duration;
 use mikobase::prelude::*;
 use mikobase::{BoxError, ExitStatus, Outcome, WorkerReport};
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork};
 
@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     ("a_block_that_fails_panics_or_leaves_is_reported_as_such", failing_blocks_are_reported),
     ("one_failed_worker_can_be_made_an_error", a_failed_worker_can_be_made_an_error),
     ("at_most_so_many_workers_are_alive_as_allowed", concurrency_is_limited),
+    ("a_worker_that_was_killed_or_failed_is_started_again", restarts),
     ("output_larger_than_a_pipe_is_captured", output_is_captured),
     ("a_worker_that_takes_too_long_is_ended", a_slow_worker_is_ended),
     ("the_final_state_goes_where_it_is_wanted", the_final_state_goes_where_it_is_wanted),
@@ -118,6 +119,34 @@ fn concurrency_is_limited() {
         .unwrap();
     let most = report.into_returned().unwrap().into_iter().max().unwrap();
     assert!((1..=2).contains(&most), "{most} were alive at once");
+}
+
+fn restarts() {
+    let share = |max: usize| {
+        let report = Uds::new().unwrap().restart(max).mikobase(5, |db, worker| {
+            create(db, worker.index())?;
+            match (worker.index(), worker.run()) {
+                (0, 0) => Err("no".into()),
+                (1, 0) => panic!("not yet"),
+                (2, 0) => std::process::exit(3),
+                (3, 0 | 1) => {
+                    kill(Pid::this(), Signal::SIGKILL)?;
+                    wait_for_ever()
+                }
+                (_, run) => Ok(run),
+            }
+        });
+        report.unwrap()
+    };
+    let report = share(10);
+    let runs: Vec<_> = report.workers().iter().map(|worker| (worker.index, worker.run)).collect();
+    assert_eq!(runs, [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (4, 0)]);
+    let records = report.worldlet().to_value().unwrap()["records"].as_object().unwrap().len();
+    assert_eq!((records, report.into_returned().unwrap()), (10, vec![1, 1, 1, 2, 0]));
+
+    let report = share(2);
+    assert_eq!(report.workers().len(), 7, "two were started again");
+    assert!((2..=3).contains(&report.all_succeeded().unwrap_err().items().len()));
 }
 
 fn output_is_captured() {

@@ -9,6 +9,7 @@ mod around;
 mod async_client;
 mod bounds;
 mod chaos;
+mod claims;
 mod command;
 mod deaths;
 mod edits;
@@ -68,6 +69,7 @@ fn main() -> std::process::ExitCode {
         ("equality", equality::CASES),
         ("edits", edits::CASES),
         ("transactions", transactions::CASES),
+        ("claims", claims::CASES),
         ("command", command::CASES),
         ("known_histories", histories::KNOWN),
         ("generated_histories", histories::GENERATED),

@@ -13,7 +13,11 @@ use miko_shared::wire::handshake::{HandshakeReply, Hello, preamble};
 use mikobase::prelude::*;
 use mikobase::rpc::codec::SerdeMessage;
 use mikobase::rpc::{Interface, Surface};
-use mikobase::{Error, Share, Token, Worldlet};
+use mikobase::{BoxError, Error, Share, Token, Worldlet};
+use nix::sys::signal::{SigEvent, SigevNotify, Signal};
+use nix::sys::time::TimeSpec;
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+use nix::time::ClockId;
 use nix::unistd::{pause, pipe};
 use serde::Serialize;
 
@@ -147,4 +151,16 @@ pub fn enclosed_call(method: &str, params: &impl Serialize) -> Vec<u8> {
     let call = BTreeMap::from([(method, params)]);
     envelope.enclose(&SerdeMessage(&call), usize::MAX, &mut bytes).unwrap();
     bytes
+}
+
+/// Starts a timer that kills this process, wherever it is then.
+pub fn kill_this_process_after(delay: Duration) -> Result<(), BoxError> {
+    let signal = SigevNotify::SigevSignal { signal: Signal::SIGKILL, si_value: 0 };
+    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(signal))?;
+    // A time of 0 would stop the timer.
+    let delay = delay.max(Duration::from_nanos(1));
+    timer.set(Expiration::OneShot(TimeSpec::from_duration(delay)), TimerSetTimeFlags::empty())?;
+    // It runs until the process ends.
+    std::mem::forget(timer);
+    Ok(())
 }

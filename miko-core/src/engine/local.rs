@@ -1,6 +1,7 @@
 //! A local engine: a store shared by the threads of one process.
 
 mod claims;
+mod connection_claims;
 mod group;
 mod objects;
 mod q0_transactions;
@@ -35,7 +36,7 @@ use crate::transaction_limits::TransactionLimits;
 use crate::uns;
 use crate::version::Version;
 use crate::worldlet::Imported;
-use claims::ConnectionClaims;
+use connection_claims::ConnectionClaims;
 use objects::{FileUpload, WorldletImport};
 use q0_transactions::Q0Transactions;
 use shared_store::SharedStore;

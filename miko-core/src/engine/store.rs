@@ -24,7 +24,7 @@
 mod answer;
 mod candidate;
 mod changes;
-mod claims;
+pub(super) mod claims;
 mod column_scans;
 mod columns;
 mod definitions;
@@ -74,8 +74,8 @@ use crate::storage::ids::{CommitSeq, LastNumbers, RowId};
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
-pub(in crate::engine) use claims::WaitId;
-use claims::{ClaimTable, Claims};
+use claims::known::KnownClaims;
+use claims::table::ClaimTable;
 use columns::Columns;
 use id_cache::IdCache;
 use open_streams::Streams;
@@ -109,7 +109,7 @@ pub(crate) struct Store<T> {
     /// The constraint checks that the running write has deferred to its end.
     deferred: DeferredConstraints,
     claim_rows: ClaimTable,
-    claims: Claims,
+    claims: KnownClaims,
     streams: Streams,
     record_cache: RecordCache,
     columns: Columns,
@@ -139,7 +139,7 @@ impl<T: Storage> Store<T> {
             released: HashTrieMapSync::default(),
             deferred: DeferredConstraints::default(),
             claim_rows: ClaimTable::default(),
-            claims: Claims::default(),
+            claims: KnownClaims::default(),
             streams: Streams::default(),
             record_cache: RecordCache::of_size(0),
             columns: Columns::of_size(0),

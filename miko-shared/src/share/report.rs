@@ -15,7 +15,7 @@ pub struct Report<R, S = ()> {
 }
 
 impl<R, S> Report<R, S> {
-    /// The reports of the workers, ordered by index.
+    /// The reports of the workers, ordered by index. A worker that was started again has one for each run.
     pub fn workers(&self) -> &[WorkerReport<R>] {
         &self.workers
     }
@@ -24,6 +24,12 @@ impl<R, S> Report<R, S> {
     /// are ended first, and the state is delivered then.
     pub fn state_is_complete(&self) -> bool {
         self.is_complete
+    }
+
+    /// The last run of each worker, ordered by index.
+    pub fn last_runs(&self) -> impl Iterator<Item = &WorkerReport<R>> {
+        let runs = self.workers.chunk_by(|worker, next| worker.index == next.index);
+        runs.filter_map(<[_]>::last)
     }
 
     /// The values that the closures returned, ordered by index of the worker.
@@ -39,12 +45,12 @@ impl<R, S> Report<R, S> {
         Ok(returned.collect())
     }
 
-    /// Checks that every worker returned a value.
+    /// Checks that every worker returned a value, in its last run if it was started again.
     ///
     /// # Errors
     /// `worker-failed`, with an item per worker that returned no value.
     pub fn all_succeeded(&self) -> Result<()> {
-        let failed = self.workers.iter().filter_map(|worker| {
+        let failed = self.last_runs().filter_map(|worker| {
             let reason = worker.outcome.fault()?;
             let item =
                 miko_rpc::ErrorItem::new(ErrorId::WORKER_FAILED, format!("worker {} {reason}", worker.index));
@@ -60,6 +66,8 @@ impl<R, S> Report<R, S> {
 pub struct WorkerReport<R> {
     /// The index of the worker, from 0.
     pub index: usize,
+    /// How often the worker was started before: see [`Uds::restart`](crate::Uds::restart).
+    pub run: usize,
     /// The id of its process.
     pub pid: u32,
     /// How its process ended.
@@ -93,10 +101,11 @@ impl<R> WorkerReport<R> {
             Outcome::TimedOut => Outcome::TimedOut,
         };
         let Self {
-            index, pid, status, started, ended, calls, stdout, stdout_cut, stderr, stderr_cut, ..
+            index, run, pid, status, started, ended, calls, stdout, stdout_cut, stderr, stderr_cut, ..
         } = self;
         WorkerReport {
             index,
+            run,
             pid,
             status,
             outcome,

@@ -112,7 +112,7 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
         self.supervisor.terminate_all();
         let mut workers: Vec<WorkerReport<R>> =
             std::mem::take(&mut self.ended).into_iter().map(report).collect();
-        workers.sort_by_key(|worker| worker.index);
+        workers.sort_by_key(|worker| (worker.index, worker.run));
         let Delivery { state, is_complete } = delivery;
         let report = Report { state: (self.read_state)(state), is_complete, workers };
         match (waited, delivered) {
@@ -148,6 +148,7 @@ fn report<R: DeserializeOwned>(worker: ReapedWorker) -> WorkerReport<R> {
     let (calls, outcome) = outcome(&worker);
     WorkerReport {
         index: worker.index,
+        run: worker.run,
         pid: worker.pid,
         status: worker.status,
         outcome,

@@ -5,6 +5,7 @@ mod captured;
 mod child;
 mod interrupt;
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -36,6 +37,8 @@ pub(super) type WorkerBody<'b> = dyn Fn(&Worker, std::fs::File) -> i32 + 'b;
 pub(super) struct WorkerOptions {
     pub(super) count: usize,
     pub(super) max_concurrent: usize,
+    /// How many workers are started again at most.
+    pub(super) restarts: usize,
     /// The most bytes that are kept of a worker's stdout and stderr each; `None` if output is not captured.
     pub(super) capture: Option<usize>,
     pub(super) allow_threads: bool,
@@ -56,8 +59,12 @@ pub(super) struct Supervisor {
     server: Option<ServerChild>,
     /// The workers that were not reaped yet.
     workers: Vec<WorkerChild>,
-    /// The number of workers forked so far.
+    /// The number of workers forked so far, without those that were started again.
     forked: usize,
+    /// The workers that have failed and are to be started again: their indices, and the numbers of their next
+    /// runs.
+    failed: VecDeque<(usize, usize)>,
+    restarts_left: usize,
     /// The reason of an early shutdown; `None` until one has begun.
     failure: Option<Error>,
     /// How often Ctrl-C was pressed.
@@ -92,12 +99,14 @@ impl Supervisor {
         let server = ServerChild { process, control, inbox: Inbox::default(), activity };
         // From here on, an error drops the supervisor, which ends the server.
         let supervisor = Self {
+            restarts_left: options.restarts,
             options,
             owner: getpid(),
             descriptors,
             server: Some(server),
             workers: Vec::new(),
             forked: 0,
+            failed: VecDeque::new(),
             failure: None,
             interrupts: 0,
         };
@@ -133,13 +142,31 @@ impl Supervisor {
     }
 
     fn try_to_start_workers(&mut self, body: &WorkerBody<'_>) -> Result<()> {
-        while self.failure.is_none()
-            && self.forked < self.options.count
-            && self.workers.len() < self.options.max_concurrent
-        {
-            self.fork_worker(body)?;
+        while self.failure.is_none() && self.workers.len() < self.options.max_concurrent {
+            let Some((index, run)) = self.next_worker() else { break };
+            self.fork_worker(index, run, body)?;
         }
         Ok(())
+    }
+
+    /// Takes the next worker to start: one that has failed, or a new one. Returns its index and the number of
+    /// its run.
+    fn next_worker(&mut self) -> Option<(usize, usize)> {
+        self.failed.pop_front().or_else(|| {
+            let index = self.forked;
+            let is_new = index < self.options.count;
+            self.forked += usize::from(is_new);
+            is_new.then_some((index, 0))
+        })
+    }
+
+    /// Has a worker started again if it was killed or has failed, and restarts are left.
+    fn restart_failed(&mut self, worker: &ReapedWorker) {
+        if self.failure.is_none() && self.restarts_left > 0 && !worker.has_succeeded() {
+            self.restarts_left -= 1;
+            warn!(worker = worker.index, status = %worker.status, left = self.restarts_left, "worker restarts");
+            self.failed.push_back((worker.index, worker.run + 1));
+        }
     }
 
     /// Index and pid of the live workers.
@@ -192,6 +219,7 @@ impl Supervisor {
             let ended: Vec<ReapedWorker> = ended.into_iter().map(WorkerChild::reap).collect();
             for worker in &ended {
                 debug!(worker = worker.index, pid = worker.pid, status = %worker.status, "worker ended");
+                self.restart_failed(worker);
             }
             ended.into_iter().for_each(&mut reaped);
         }
@@ -248,9 +276,8 @@ impl Supervisor {
     }
 
     /// Forks one worker, with a pipe for its result and, if output is captured, pipes for stdout and stderr.
-    fn fork_worker(&mut self, body: &WorkerBody<'_>) -> Result<()> {
-        let index = self.forked;
-        let worker = Worker { index, count: self.options.count };
+    fn fork_worker(&mut self, index: usize, run: usize, body: &WorkerBody<'_>) -> Result<()> {
+        let worker = Worker { index, run, count: self.options.count };
         let (result, write_result) = worker_pipe()?;
         let captured = match self.options.capture {
             Some(limit) => Some((worker_pipe()?, worker_pipe()?, limit)),
@@ -264,6 +291,7 @@ impl Supervisor {
         };
         let permit = preconditions::check(self.options.allow_threads)?;
         let supervisor = &mut *self;
+        let forked = worker.clone();
         let pid = fork_child(
             permit,
             Signal::SIGKILL,
@@ -274,12 +302,11 @@ impl Supervisor {
                 if let Some((stdout, stderr)) = writing {
                     redirect_output(&stdout, &stderr);
                 }
-                body(&worker, write_result.into())
+                body(&forked, write_result.into())
             },
         )?;
-        self.forked += 1;
-        debug!(worker = index, pid = pid.as_raw(), "worker started");
-        self.workers.push(WorkerChild::adopt(index, pid, result, reading, self.options.worker_timeout)?);
+        debug!(worker = index, run, pid = pid.as_raw(), "worker started");
+        self.workers.push(WorkerChild::adopt(&worker, pid, result, reading, self.options.worker_timeout)?);
         Ok(())
     }
 

@@ -60,6 +60,7 @@ pub struct Uds {
     limits: Limits,
     pub(crate) memory_limit: Option<usize>,
     max_concurrent: usize,
+    restarts: usize,
     capture_output: bool,
     capture_limit: usize,
     worker_timeout: Option<Duration>,
@@ -89,6 +90,7 @@ impl Uds {
             limits: Limits::default(),
             memory_limit: None,
             max_concurrent: usize::MAX,
+            restarts: 0,
             capture_output: false,
             capture_limit: CAPTURE_LIMIT,
             worker_timeout: None,
@@ -113,6 +115,28 @@ impl Uds {
     #[must_use]
     pub fn max_concurrent(mut self, workers: usize) -> Self {
         self.max_concurrent = workers.max(1);
+        self
+    }
+
+    /// Starts a worker again under its index if it was killed, panicked, or failed with an error, or if it
+    /// exited with another code than 0; at most `max` times in the whole share. Each run has a report. 0 by
+    /// default.
+    ///
+    /// ```no_run
+    /// use miko_shared::Uds;
+    ///
+    /// # fn work(db: &miko_core::mikobase_rpc::MikobaseClient, run: usize) {}
+    /// let report = Uds::new()?.restart(5).mikobase(20, |db, worker| {
+    ///     work(db, worker.run());
+    ///     Ok(())
+    /// })?;
+    /// let runs = report.workers().len();
+    /// eprintln!("{} workers were started again", runs - report.last_runs().count());
+    /// # Ok::<(), miko_rpc::Error>(())
+    /// ```
+    #[must_use]
+    pub fn restart(mut self, max: usize) -> Self {
+        self.restarts = max;
         self
     }
 
@@ -403,6 +427,7 @@ impl Uds {
         let options = WorkerOptions {
             count: n,
             max_concurrent: self.max_concurrent,
+            restarts: self.restarts,
             capture: self.capture_output.then_some(self.capture_limit),
             allow_threads: self.allow_threads,
             worker_timeout: self.worker_timeout,

@@ -19,6 +19,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Worker {
     pub(super) index: usize,
+    pub(super) run: usize,
     pub(super) count: usize,
 }
 
@@ -26,6 +27,12 @@ impl Worker {
     /// The index of this worker, from 0.
     pub fn index(&self) -> usize {
         self.index
+    }
+
+    /// How often this worker was started before, because it was killed or failed: see
+    /// [`Uds::restart`](crate::Uds::restart).
+    pub fn run(&self) -> usize {
+        self.run
     }
 
     /// The number of workers of the share.

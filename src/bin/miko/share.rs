@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Run at most K copies at once.
     #[arg(long, value_name = "K")]
     at_once: Option<usize>,
+    /// Start a copy again that was killed, or ended with another code than 0; at most N times in all.
+    #[arg(long, value_name = "N")]
+    restart: Option<usize>,
     /// Limit the memory of the server, as in `512MiB`. A call beyond it fails with `storage-full`.
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
@@ -51,7 +54,7 @@ const EXAMPLES: &str = r#"Examples:
 The environment of each copy has MIKOBASE_SOCKET and MIKOBASE_TOKEN, by which miko connects to the
 server, and MIKOBASE_WORKER (0 to N-1) and MIKOBASE_WORKERS (N). The standard output of the copies
 goes to standard error; the final worldlet goes to standard output. The exit code is 0 only if all
-copies ended with 0, and 130 if Ctrl-C ended the share."#;
+copies ended with 0, in their last run, and 130 if Ctrl-C ended the share."#;
 
 pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     let uds = configure(&args)?;
@@ -95,6 +98,9 @@ fn configure(args: &Args) -> Result<Uds, Failure> {
     if let Some(workers) = args.at_once {
         uds = uds.max_concurrent(workers);
     }
+    if let Some(max) = args.restart {
+        uds = uds.restart(max);
+    }
     if let Some(size) = args.memory {
         uds = uds.memory_limit(usize::try_from(size.as_u64()).unwrap_or(usize::MAX));
     }
@@ -132,5 +138,5 @@ fn print_worker_exit(worker: &WorkerReport<()>) {
 }
 
 fn succeeded(report: &Report<(), Worldlet>) -> bool {
-    report.workers().iter().all(|worker| worker.status == ExitStatus::Code(0))
+    report.last_runs().all(|worker| worker.status == ExitStatus::Code(0))
 }

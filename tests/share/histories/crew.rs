@@ -1,7 +1,6 @@
 //! The workers of one share: they perform operations until they are done, or are killed.
 
 use std::cell::Cell;
-use std::mem;
 use std::ops::Range;
 use std::path::Path;
 use std::thread::sleep;
@@ -10,16 +9,13 @@ use std::time::Duration;
 use mikobase::prelude::*;
 use mikobase::rpc::Served;
 use mikobase::{CallInfo, ExitStatus, Limits, Next, WorkerReport};
-use nix::sys::signal::{SigEvent, SigevNotify, Signal};
-use nix::sys::time::TimeSpec;
-use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
-use nix::time::ClockId;
 
 use super::operation::{Key, Object, Outcome};
 use super::perform::{creation, perform, read_all};
 use super::recorder::Recorder;
 use super::workload::{Method, Plan};
 use crate::random::Random;
+use crate::support::kill_this_process_after;
 
 /// How many workers run at once.
 pub const WORKERS: usize = 20;
@@ -214,16 +210,4 @@ fn stall_at_times() -> impl Fn(&CallInfo<'_>, Next<'_>) -> Result<Served> {
         }
         served
     }
-}
-
-/// Starts a timer that kills this process, wherever it is then.
-fn kill_this_process_after(delay: Duration) -> Result<(), BoxError> {
-    let signal = SigevNotify::SigevSignal { signal: Signal::SIGKILL, si_value: 0 };
-    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(signal))?;
-    // A time of 0 would stop the timer.
-    let delay = delay.max(Duration::from_nanos(1));
-    timer.set(Expiration::OneShot(TimeSpec::from_duration(delay)), TimerSetTimeFlags::empty())?;
-    // It runs until the process ends.
-    mem::forget(timer);
-    Ok(())
 }

@@ -1,86 +1,20 @@
-//! Claims through a local engine: how they end with their connections, and how a call waits for one.
+//! Claims through a local engine: which caller has them, and how a call waits for one.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use miko_rpc::{Error, ErrorId, Gate, GateMode, Pass, Result, connection_local};
+use miko_rpc::{Error, ErrorId, Gate, GateMode, Pass, Result};
 
 use super::LocalEngine;
+use super::connection_claims::ConnectedClaim;
 use super::shared_store::SharedStore;
 use super::view::{StoreGuard, View};
 use crate::engine::store::transaction::CommitSharing;
-use crate::engine::store::{Store, WaitId};
+use crate::engine::store::Store;
+use crate::engine::store::claims::waiting::WaitId;
 use crate::query::ClaimRequest;
 use crate::response::{Claimed, Results};
 use crate::storage::Storage;
-
-/// The number of claims of a connection at which those that have ended elsewhere are forgotten.
-const FIRST_CLEANUP: usize = 1024;
-
-/// The claims of a connection by their ids, or those of an engine in its own process. Clones have the same
-/// ones. They end with the last clone.
-#[derive(Debug)]
-pub(super) struct ConnectionClaims<T: Storage>(Arc<Mutex<Claims<T>>>);
-
-#[derive(Debug)]
-struct Claims<T: Storage> {
-    by_id: HashMap<String, ConnectedClaim<T>>,
-    cleanup_at: usize,
-}
-
-/// A claim that is in force until it is dropped.
-#[derive(Debug)]
-struct ConnectedClaim<T: Storage> {
-    store: Arc<SharedStore<T>>,
-    id: String,
-}
-
-impl<T: Storage> Drop for ConnectedClaim<T> {
-    fn drop(&mut self) {
-        self.store.lock().end_connected_claim(&self.id);
-    }
-}
-
-impl<T: Storage> Clone for ConnectionClaims<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T: Storage> Default for ConnectionClaims<T> {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(Claims { by_id: HashMap::new(), cleanup_at: FIRST_CLEANUP })))
-    }
-}
-
-impl<T: Storage> ConnectionClaims<T> {
-    /// Those of the connection whose call runs; outside of a call on a server, these.
-    fn of_caller(&self) -> Self {
-        connection_local().unwrap_or_else(|| self.clone())
-    }
-
-    fn add(&self, claims: Vec<ConnectedClaim<T>>, store: &SharedStore<T>) {
-        let mut ended = Vec::new();
-        {
-            // Nothing panics while the lock is held.
-            let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            own.by_id.extend(claims.into_iter().map(|claim| (claim.id.clone(), claim)));
-            if own.by_id.len() >= own.cleanup_at {
-                let store = store.lock();
-                ended.extend(own.by_id.extract_if(|id, _| !store.has_claim(id)));
-                own.cleanup_at = FIRST_CLEANUP.max(2 * own.by_id.len());
-            }
-        }
-        // Without the locks: they lock the store.
-        drop(ended);
-    }
-
-    fn end(&self, id: &str) {
-        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).by_id.remove(id);
-        drop(ended);
-    }
-}
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {

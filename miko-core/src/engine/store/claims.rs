@@ -5,16 +5,15 @@
 //! its lease ends, unless it belongs to a connection that is gone: which connections are there is known only
 //! here.
 
-mod table;
-mod waiting;
+pub(super) mod known;
+pub(super) mod table;
+pub(in crate::engine) mod waiting;
 
-use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use miko_rpc::{Error, ErrorId, Gate, Pass, Result};
 use uuid::Uuid;
 
-use crate::class::Catalog;
 use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::candidate::Candidate;
@@ -26,24 +25,11 @@ use crate::storage::row::{ClaimRow, Row};
 use crate::storage::write_set::{OtherChanges, RowChange, WriteSet};
 use crate::storage::{Storage, corruption};
 use crate::timestamp::Timestamp;
-pub(crate) use table::ClaimTable;
-pub(in crate::engine) use waiting::WaitId;
-use waiting::WaitingClaims;
+use known::KnownClaims;
+use waiting::WaitId;
 
 /// How many records a claim looks at first. Those before the first free one are claimed.
 const FIRST_CANDIDATES: u64 = 32;
-
-/// What is known of claims beside their table.
-#[derive(Debug, Default)]
-pub(super) struct Claims {
-    /// The claims whose connections are there, with their selects.
-    connected: HashMap<String, SelectRequest>,
-    /// The claims that belong to connections and have begun since they were taken last.
-    begun: Vec<String>,
-    /// The ends of leases, and their records. Some of the claims may have ended before.
-    lease_ends: BTreeSet<(Timestamp, RowId)>,
-    waiting: WaitingClaims,
-}
 
 /// Requests.
 impl<T: Storage> Store<T> {
@@ -243,7 +229,7 @@ impl<T: Storage> Store<T> {
 
     /// Forgets the claims after the first `kept` of those that have begun, in a write that is undone.
     pub(super) fn forget_begun_claims(&mut self, kept: usize) {
-        let Claims { begun, connected, .. } = &mut self.claims;
+        let KnownClaims { begun, connected, .. } = &mut self.claims;
         for claim in begun.drain(kept.min(begun.len())..) {
             connected.remove(&claim);
         }
@@ -340,20 +326,6 @@ impl<T: Storage> Store<T> {
     /// Wakes calls after a change of classes, by which their selects may find other records.
     pub(super) fn offer_redefined(&mut self) {
         self.claims.waiting.wake_each();
-    }
-}
-
-impl Claims {
-    /// Wakes calls that wait for records such as those that were changed.
-    pub(super) fn offer_rows(&mut self, changes: &[RowChange<RowId, Row>], catalog: &Catalog) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        for record in changes.iter().filter_map(|change| change.after.as_ref()?.view()) {
-            if let Ok(candidate) = Candidate::of(record.into(), catalog) {
-                self.waiting.wake_for(&candidate);
-            }
-        }
     }
 }
 

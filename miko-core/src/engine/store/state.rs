@@ -3,7 +3,7 @@
 use rpds::HashTrieMapSync;
 
 use crate::class::Catalog;
-use crate::engine::store::claims::ClaimTable;
+use crate::engine::store::claims::table::ClaimTable;
 use crate::storage::ids::LastNumbers;
 use crate::timestamp::Timestamp;
 

@@ -11,11 +11,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2};
+use serde::de::IgnoredAny;
 use tracing::warn;
 
 use super::captured::Captured;
 use crate::linux;
 use crate::share::report::ExitStatus;
+use crate::share::worker_process::{ClosureResult, Worker, WorkerResult};
 
 /// A child process. Only its owner reaps it.
 pub(super) struct ChildProcess {
@@ -105,6 +107,7 @@ impl AsFd for ChildProcess {
 /// A worker that was not reaped yet.
 pub(in crate::share) struct WorkerChild {
     pub(super) index: usize,
+    run: usize,
     pub(super) process: ChildProcess,
     started: SystemTime,
     result: Pipe,
@@ -128,6 +131,7 @@ struct KillTimer {
 #[derive(Clone)]
 pub(in crate::share) struct ReapedWorker {
     pub(in crate::share) index: usize,
+    pub(in crate::share) run: usize,
     pub(in crate::share) pid: u32,
     pub(in crate::share) status: ExitStatus,
     pub(in crate::share) timed_out: bool,
@@ -147,7 +151,7 @@ pub(super) struct OutputPipes {
 
 impl WorkerChild {
     pub(super) fn adopt(
-        index: usize,
+        worker: &Worker,
         pid: Pid,
         result: OwnedFd,
         output: Option<OutputPipes>,
@@ -160,7 +164,8 @@ impl WorkerChild {
         let (stdout, stderr) = captured.unzip();
         let until = timeout.and_then(after);
         Ok(Self {
-            index,
+            index: worker.index,
+            run: worker.run,
             process,
             started: SystemTime::now(),
             result: Pipe::new(result, Captured::new(usize::MAX)),
@@ -223,6 +228,7 @@ impl WorkerChild {
         let captured = |pipe: Option<Pipe>| pipe.map(|pipe| pipe.captured).unwrap_or_default();
         ReapedWorker {
             index: self.index,
+            run: self.run,
             pid: self.process.pid(),
             status,
             timed_out: self.timed_out,
@@ -231,6 +237,17 @@ impl WorkerChild {
             result: self.result.captured.into_bytes(),
             stdout: captured(self.stdout),
             stderr: captured(self.stderr),
+        }
+    }
+}
+
+impl ReapedWorker {
+    /// Whether the worker has returned a value, or has exited with code 0 without doing so, as another
+    /// program does that it has executed.
+    pub(super) fn has_succeeded(&self) -> bool {
+        match rmp_serde::from_slice::<WorkerResult<IgnoredAny>>(&self.result) {
+            Ok(WorkerResult { result, .. }) => matches!(result, ClosureResult::Returned(_)),
+            Err(_) => self.status == ExitStatus::Code(0),
         }
     }
 }

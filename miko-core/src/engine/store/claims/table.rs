@@ -20,17 +20,17 @@ struct Rows {
 
 impl ClaimTable {
     /// The last claim of a record, until it is finished.
-    pub(super) fn of_record(&self, record: RowId) -> Option<&Arc<ClaimRow>> {
+    pub(crate) fn of_record(&self, record: RowId) -> Option<&Arc<ClaimRow>> {
         self.0.by_record.get(&record)
     }
 
     /// The claim with an id, and its record.
-    pub(super) fn find(&self, id: &str) -> Option<(RowId, &Arc<ClaimRow>)> {
+    pub(crate) fn find(&self, id: &str) -> Option<(RowId, &Arc<ClaimRow>)> {
         let record = *self.0.by_id.get(id)?;
         Some((record, self.0.by_record.get(&record)?))
     }
 
-    pub(super) fn set(&mut self, record: RowId, claim: Option<ClaimRow>) {
+    pub(crate) fn set(&mut self, record: RowId, claim: Option<ClaimRow>) {
         let rows = Arc::make_mut(&mut self.0);
         if let Some(before) = rows.by_record.get(&record) {
             rows.by_id.remove_mut(&before.id);

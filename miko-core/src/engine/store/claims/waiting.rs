@@ -21,7 +21,7 @@ pub(super) struct WaitingClaims {
 
 /// The number of a call that waits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::engine) struct WaitId(u64);
+pub(crate) struct WaitId(u64);
 
 #[derive(Debug)]
 struct WaitingClaim {

@@ -1,0 +1,76 @@
+//! The claims of a connection, which end with it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use miko_rpc::connection_local;
+
+use super::shared_store::SharedStore;
+use crate::storage::Storage;
+
+/// The number of claims of a connection at which those that have ended elsewhere are forgotten.
+const FIRST_CLEANUP: usize = 1024;
+
+/// The claims of a connection by their ids, or those of an engine in its own process. Clones have the same
+/// ones. They end with the last clone.
+#[derive(Debug)]
+pub(super) struct ConnectionClaims<T: Storage>(Arc<Mutex<Claims<T>>>);
+
+#[derive(Debug)]
+struct Claims<T: Storage> {
+    by_id: HashMap<String, ConnectedClaim<T>>,
+    cleanup_at: usize,
+}
+
+/// A claim that is in force until it is dropped.
+#[derive(Debug)]
+pub(super) struct ConnectedClaim<T: Storage> {
+    pub(super) store: Arc<SharedStore<T>>,
+    pub(super) id: String,
+}
+
+impl<T: Storage> Drop for ConnectedClaim<T> {
+    fn drop(&mut self) {
+        self.store.lock().end_connected_claim(&self.id);
+    }
+}
+
+impl<T: Storage> Clone for ConnectionClaims<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Storage> Default for ConnectionClaims<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Claims { by_id: HashMap::new(), cleanup_at: FIRST_CLEANUP })))
+    }
+}
+
+impl<T: Storage> ConnectionClaims<T> {
+    /// Those of the connection whose call runs; outside of a call on a server, these.
+    pub(super) fn of_caller(&self) -> Self {
+        connection_local().unwrap_or_else(|| self.clone())
+    }
+
+    pub(super) fn add(&self, claims: Vec<ConnectedClaim<T>>, store: &SharedStore<T>) {
+        let mut ended = Vec::new();
+        {
+            // Nothing panics while the lock is held.
+            let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            own.by_id.extend(claims.into_iter().map(|claim| (claim.id.clone(), claim)));
+            if own.by_id.len() >= own.cleanup_at {
+                let store = store.lock();
+                ended.extend(own.by_id.extract_if(|id, _| !store.has_claim(id)));
+                own.cleanup_at = FIRST_CLEANUP.max(2 * own.by_id.len());
+            }
+        }
+        // Without the locks: they lock the store.
+        drop(ended);
+    }
+
+    pub(super) fn end(&self, id: &str) {
+        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).by_id.remove(id);
+        drop(ended);
+    }
+}

@@ -1,0 +1,38 @@
+//! What is known of claims beside their table, while the process runs.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::waiting::WaitingClaims;
+use crate::class::Catalog;
+use crate::engine::store::candidate::Candidate;
+use crate::query::SelectRequest;
+use crate::storage::ids::RowId;
+use crate::storage::row::Row;
+use crate::storage::write_set::RowChange;
+use crate::timestamp::Timestamp;
+
+/// What is known of claims beside their table.
+#[derive(Debug, Default)]
+pub(crate) struct KnownClaims {
+    /// The claims whose connections are there, with their selects.
+    pub(super) connected: HashMap<String, SelectRequest>,
+    /// The claims that belong to connections and have begun since they were taken last.
+    pub(super) begun: Vec<String>,
+    /// The ends of leases, and their records. Some of the claims may have ended before.
+    pub(super) lease_ends: BTreeSet<(Timestamp, RowId)>,
+    pub(super) waiting: WaitingClaims,
+}
+
+impl KnownClaims {
+    /// Wakes calls that wait for records such as those that were changed.
+    pub(crate) fn offer_rows(&mut self, changes: &[RowChange<RowId, Row>], catalog: &Catalog) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        for record in changes.iter().filter_map(|change| change.after.as_ref()?.view()) {
+            if let Ok(candidate) = Candidate::of(record.into(), catalog) {
+                self.waiting.wake_for(&candidate);
+            }
+        }
+    }
+}
