@@ -45,12 +45,7 @@ pub struct Claim<'m, M: Mikobase + ?Sized> {
 }
 
 impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
-    pub(crate) fn take(
-        db: &'m M,
-        select: Query,
-        lease: Duration,
-        wait: Duration,
-    ) -> Result<Option<Self>> {
+    pub(crate) fn take(db: &'m M, select: Query, lease: Duration, wait: Duration) -> Result<Option<Self>> {
         let (lease, wait) = (lease.as_secs_f64(), wait.as_secs_f64());
         let claim = json!({"action": "claim", "select": select, "lease": lease, "wait": wait});
         match db.q0(claim)?.results {
@@ -92,7 +87,11 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     ///
     /// # Errors
     /// As [`finish_with`](Self::finish_with).
-    pub fn finish_in(mut self, tx: &(impl Mikobase + ?Sized), edits: impl Into<Vec<Edit>>) -> Result<Vec<Value>> {
+    pub fn finish_in(
+        mut self,
+        tx: &(impl Mikobase + ?Sized),
+        edits: impl Into<Vec<Edit>>,
+    ) -> Result<Vec<Value>> {
         self.has_ended = true;
         let edits = edits.into();
         tx.q0(json!({"action": "finish", "claim": self.id(), "edits": edits}))?.into_values()

@@ -59,7 +59,9 @@ pub use mikobase::{mikobase_rpc, transaction_rpc};
 pub use objects::{Import, Upload, import_rpc, upload_rpc};
 pub use query::{Check, MAX_EDITS};
 pub use record::{Record, Records};
-pub use response::{Answers, Claimed, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, Response, ResponseEnvelope, Results};
+pub use response::{
+    Answers, Claimed, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, Response, ResponseEnvelope, Results,
+};
 pub use timestamp::Timestamp;
 pub use transaction_limits::TransactionLimits;
 pub use transfer::FileReader;

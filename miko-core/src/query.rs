@@ -91,6 +91,11 @@ impl Request {
     pub(crate) fn writes(&self) -> bool {
         !matches!(self, Self::Select(_))
     }
+
+    /// Whether it may take a unique value from a record.
+    pub(crate) fn may_free_values(&self) -> bool {
+        !matches!(self, Self::Select(_) | Self::Create(_) | Self::Claim(_) | Self::Release(_))
+    }
 }
 
 /// The actions of Q0, without those on transactions.

@@ -173,9 +173,8 @@ fn waiting_at_the_end() {
 }
 
 fn lasting() {
-    let claim = |hold: &str| {
-        json!({"action": "claim", "select": {"class": CLASS}, "lease": 3600, "hold": hold})
-    };
+    let claim =
+        |hold: &str| json!({"action": "claim", "select": {"class": CLASS}, "lease": 3600, "hold": hold});
     on_each_engine(2, |uds| {
         let mut share = uds
             .spawn(1, move |db, _| {

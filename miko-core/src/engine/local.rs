@@ -248,7 +248,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
                 self.claim_or_wait(claim)
             }
             Request::Claim(_) => self.run_with_claims(self.lock_for(&request)?, |store| store.run(request)),
-            Request::Finish(FinishRequest { ref claim, .. }) | Request::Release(ReleaseRequest { ref claim }) => {
+            Request::Finish(FinishRequest { ref claim, .. })
+            | Request::Release(ReleaseRequest { ref claim }) => {
                 let claim = claim.clone();
                 let results = self.lock_for(&request)?.run(request)?;
                 self.forget_claim(&claim);

@@ -15,6 +15,7 @@
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
 //! | index entries of a record | [`index_entries`] |
+//! | unique values that change hands within a write | [`taken_values`] |
 //! | references that must have targets | [`pending`], [`pending_checks`] |
 //! | files; results and exports as of one moment | [`files`]; [`streams`], [`open_streams`], [`snapshot`] |
 //! | records by their pks; those that were read last | [`records`]; [`record_cache`] |
@@ -54,6 +55,7 @@ mod snapshot;
 mod state;
 mod stored_json;
 pub(super) mod streams;
+mod taken_values;
 pub(super) mod transaction;
 mod transaction_objects;
 mod transactions;

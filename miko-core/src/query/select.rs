@@ -91,8 +91,19 @@ impl SelectRequest {
 
     /// Reads the select of a claim: conditions and an order.
     pub(super) fn read_claimed(map: &Map<String, Value>, faults: &mut Faults) -> Self {
-        const KEYS: [&str; 11] =
-            ["action", "class", "classes", "pk", "path", "all", "any", "then", "placeholders", "sort", "sorts"];
+        const KEYS: [&str; 11] = [
+            "action",
+            "class",
+            "classes",
+            "pk",
+            "path",
+            "all",
+            "any",
+            "then",
+            "placeholders",
+            "sort",
+            "sorts",
+        ];
         let place = Place::Key(&Place::Root, "select");
         if let Some(action) = get(map, "action").filter(|action| *action != "select") {
             faults.refuse(Place::Key(&place, "action").wrong_value("`select`", action.clone()));

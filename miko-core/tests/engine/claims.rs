@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::Duration;
 
-use miko_core::q0::{Edits, Select, Sort, eq};
 use miko_core::backend::Mode;
+use miko_core::q0::{Edits, Select, Sort, eq};
 use miko_core::{Claim, ErrorId, Mikobase, MikobaseExt, Results, SqliteEngine};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -63,7 +63,10 @@ fn a_record_has_one_claim_at_a_time() {
     second.release().unwrap();
     drop(third);
     let again = [claim(&*db).unwrap(), claim(&*db).unwrap()];
-    assert_eq!(again.each_ref().map(|claim| (claim.pk.as_str(), claim.attempts())), [(&*pks[1], 2), (&*pks[2], 2)]);
+    assert_eq!(
+        again.each_ref().map(|claim| (claim.pk.as_str(), claim.attempts())),
+        [(&*pks[1], 2), (&*pks[2], 2)]
+    );
     assert!(claim(&*db).is_none());
 }
 
@@ -134,7 +137,8 @@ fn an_ended_claim_is_lost() {
         Results::Claimed(Some(claimed)) => claimed.claim,
         other => panic!("{other:?}"),
     };
-    let take = json!({"action": "claim", "select": {"class": CLASS, "path": ["state", "waiting"]}, "lease": 3600});
+    let take =
+        json!({"action": "claim", "select": {"class": CLASS, "path": ["state", "waiting"]}, "lease": 3600});
     let finish = |claim: &str| json!({"action": "finish", "claim": claim, "edits": Value::from(done())});
     let release = |claim: &str| json!({"action": "release", "claim": claim});
 
@@ -169,9 +173,7 @@ fn a_claim_ends_with_its_lease() {
 fn a_call_waits_until_a_record_is_free() {
     let db = db();
     let wait = || db.claim_or_wait(waiting(), LONG, LONG).unwrap().unwrap();
-    let held = |pk: &str| {
-        db.claim(json!({"class": CLASS, "pk": pk}), LONG).unwrap().unwrap()
-    };
+    let held = |pk: &str| db.claim(json!({"class": CLASS, "pk": pk}), LONG).unwrap().unwrap();
     let pk = jobs(&*db, [0]).remove(0);
     type Free<'f> = (&'f str, &'f (dyn Fn() + Sync));
     let ways: [Free<'_>; 5] = [

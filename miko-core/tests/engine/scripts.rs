@@ -190,6 +190,8 @@ struct Model {
     rule: Rule,
     /// The records, in order of creation.
     records: Vec<ModelRecord>,
+    /// Whether the unique values of the running call are compared at its end.
+    compares_at_end: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -218,10 +220,13 @@ impl Model {
             Call::Batch(calls) => &calls[..],
             call => std::slice::from_ref(call),
         };
+        // In a batch that may free values, they are compared at its end.
+        let is_batch = matches!(call, Call::Batch(_));
+        self.compares_at_end = is_batch && calls.iter().any(|call| !matches!(call, Call::Create { .. }));
         let made = calls
             .iter()
             .try_for_each(|call| self.make_one(call, before.records.len()))
-            .and_then(|()| self.check_references(&before));
+            .and_then(|()| self.check_at_end(&before));
         if made.is_err() {
             *self = before;
         }
@@ -296,7 +301,7 @@ impl Model {
         if record.is_base() && !keeps_rule {
             return Err(ErrorId::VALIDATION_FAILED);
         }
-        self.check_unique(nth)
+        if self.compares_at_end { Ok(()) } else { self.check_unique(nth) }
     }
 
     fn check_unique(&self, nth: Nth) -> Outcome {
@@ -314,14 +319,15 @@ impl Model {
         Ok(())
     }
 
-    /// The checks at the end of a transaction: written references have targets, and deleted records are not
-    /// referenced.
-    fn check_references(&self, before: &Self) -> Outcome {
+    /// The checks at the end of a call: unique values differ, written references have targets, and deleted
+    /// records are not referenced.
+    fn check_at_end(&self, before: &Self) -> Outcome {
         let links = |record: &ModelRecord| record.active && record.class == "a.b/link";
         let is_active = |nth: Nth| self.records.get(nth).is_some_and(|record| record.active);
         let written = |nth: &Nth| {
             before.records.get(*nth).is_none_or(|old| old.versions != self.records[*nth].versions)
         };
+        (0..self.records.len()).try_for_each(|nth| self.check_unique(nth))?;
         for nth in (0..self.records.len()).filter(written) {
             let record = &self.records[nth];
             if links(record) && record.to.is_some_and(|to| !to.is_ok_and(is_active)) {
@@ -356,7 +362,11 @@ impl Pair {
         let to = json!({"fields": {"to": {"class": "puck.uno/reference", "on_delete": "restrict"}}});
         let sub = json!({"inherits": "a.b/base"});
         db.import_schema(json!({"classes": {"a.b/base": {}, "a.b/sub": sub, "a.b/link": to}})).unwrap();
-        Self { db, model: Model { rule: Rule::Nothing, records: Vec::new() }, pks: Vec::new() }
+        Self {
+            db,
+            model: Model { rule: Rule::Nothing, records: Vec::new(), compares_at_end: false },
+            pks: Vec::new(),
+        }
     }
 
     /// Makes a call of the database and keeps the pks of created records.

@@ -141,3 +141,164 @@ fn a_violated_unique_value_is_reported_with_the_other_faults() {
         assert_eq!(messages(db.update(&pk, json!({"n": "x", "serial": 2})).unwrap_err()), both[..1]);
     }
 }
+
+/// A class with a unique number, and records that have the numbers from 0.
+fn numbered(count: usize) -> (Db, Vec<String>) {
+    let db = db();
+    define(&db, json!({"name": "a.b/place", "fields": {"n": {"unique": true}, "note": {}}})).unwrap();
+    let pks = (0..count).map(|n| create(&db, "a.b/place", json!({"n": n})).unwrap()).collect();
+    (db, pks)
+}
+
+fn set(pk: &str, n: Value) -> Value {
+    json!({"action": "update", "pk": pk, "bucket": {"n": n}})
+}
+
+/// The numbers of these records, and the records by their numbers as the index finds them.
+fn numbers(db: &Db, pks: &[String]) -> Vec<Value> {
+    let number = |pk: &String| serde_json::from_str::<Value>(&db.bucket(pk)).unwrap()["n"].clone();
+    let numbers: Vec<Value> = pks.iter().map(number).collect();
+    for (pk, n) in pks.iter().zip(&numbers) {
+        let found = db.0.q0(json!({"action": "select", "class": "a.b/place", "path": ["n", n]})).unwrap();
+        let found: Vec<String> =
+            found.into_records().unwrap().iter().map(|record| record.pk.clone()).collect();
+        assert_eq!(found, [pk.clone()]);
+        let again = create(db, "a.b/place", json!({"n": n})).unwrap_err();
+        assert!(again.is(ErrorId::UNIQUE_VIOLATION), "{again}");
+    }
+    numbers
+}
+
+#[test]
+fn records_swap_their_values_in_an_atomic_batch() {
+    let (db, pks) = numbered(3);
+    db.batch(vec![set(&pks[0], json!(1)), set(&pks[1], json!(0))]).unwrap();
+    assert_eq!(numbers(&db, &pks), [1, 0, 2]);
+    // A ring, and a record that has two values in turn.
+    let ring =
+        [set(&pks[0], json!(0)), set(&pks[1], json!(2)), set(&pks[2], json!(0)), set(&pks[0], json!(1))];
+    db.batch(ring.to_vec()).unwrap();
+    assert_eq!(numbers(&db, &pks), [1, 2, 0]);
+    // A new record takes the value of one that is deleted later.
+    let create = json!({"action": "create", "class": "a.b/place", "pk": "new", "bucket": {"n": 0}});
+    db.batch(vec![create, json!({"action": "delete", "pk": pks[2]})]).unwrap();
+    assert_eq!(numbers(&db, &["new".to_owned()]), [0]);
+}
+
+#[test]
+fn a_write_with_where_shifts_unique_values() {
+    let (db, pks) = numbered(5);
+    let all = json!({"class": "a.b/place"});
+    let shift = |by: i64| json!([{"path": ["n"], "increment": by}]);
+    db.0.q0(json!({"action": "edit", "where": all, "edits": shift(1)})).unwrap();
+    assert_eq!(numbers(&db, &pks), [1, 2, 3, 4, 5]);
+    db.0.q0(json!({"action": "edit", "where": all, "edits": shift(-1)})).unwrap();
+    assert_eq!(numbers(&db, &pks), [0, 1, 2, 3, 4]);
+    let before = numbers(&db, &pks);
+    let same = json!({"action": "patch", "where": all, "bucket": {"n": 7}});
+    let error = db.0.q0(same).unwrap_err();
+    assert!(error.is(ErrorId::UNIQUE_VIOLATION), "{error}");
+    assert_eq!(numbers(&db, &pks), before);
+}
+
+#[test]
+fn a_value_that_two_records_have_at_the_end_is_refused() {
+    let (db, pks) = numbered(3);
+    let batch = vec![
+        set(&pks[0], json!(1)),
+        json!({"action": "select", "class": "a.b/place", "path": ["n", 1]}),
+        set(&pks[2], json!(5)),
+    ];
+    let error = db.batch(batch).unwrap_err();
+    let details = &error.items()[0].details;
+    assert!(error.is(ErrorId::UNIQUE_VIOLATION), "{error}");
+    assert_eq!(
+        (&details["request"], &details["pk"], &details["other"]),
+        (&json!(0), &json!(pks[0]), &json!(pks[1]))
+    );
+    assert_eq!(numbers(&db, &pks), [0, 1, 2]);
+
+    // Meanwhile a select finds both, and an upsert does not know which one is meant.
+    let select = json!({"action": "select", "class": "a.b/place", "path": ["n", 1]});
+    let answers = db.batch(vec![set(&pks[0], json!(1)), select, set(&pks[1], json!(9))]).unwrap();
+    assert_eq!(answers[1].clone().unwrap().into_records().unwrap().count(), 2);
+    let upsert = json!({"action": "upsert", "class": "a.b/place", "key": {"n": 9}, "bucket": {"note": "x"}});
+    let error = db.batch(vec![set(&pks[0], json!(9)), upsert.clone(), set(&pks[1], json!(1))]).unwrap_err();
+    assert!(error.is(ErrorId::CONFLICT), "{error}");
+    db.batch(vec![set(&pks[0], json!(9)), set(&pks[1], json!(1)), upsert]).unwrap();
+    assert_eq!(numbers(&db, &pks), [9, 1, 2]);
+}
+
+#[test]
+fn a_batch_in_a_transaction_may_swap_and_single_calls_may_not() {
+    use miko_core::{Mikobase, MikobaseExt, Transaction};
+
+    let (db, pks) = numbered(2);
+    db.0.transaction(|tx| {
+        assert!(tx.q0(set(&pks[0], json!(1))).unwrap_err().is(ErrorId::UNIQUE_VIOLATION));
+        tx.batch(vec![set(&pks[0], json!(1)), set(&pks[1], json!(0))], true)?;
+        // It is hidden, and applied again.
+        assert_eq!([&pks[0], &pks[1]].map(|pk| db.bucket(pk)), [r#"{"n":0}"#, r#"{"n":1}"#]);
+        assert_eq!(db.0.count(json!({"class": "a.b/place", "path": ["n", 1]}))?, 1);
+        assert_eq!(tx.count(json!({"class": "a.b/place", "path": ["n", 1]}))?, 1);
+        tx.commit()
+    })
+    .unwrap();
+    assert_eq!(numbers(&db, &pks), [1, 0]);
+}
+
+proptest::proptest! {
+    #![proptest_config(crate::support::cases(48))]
+
+    /// The model lets a batch through if all numbers are different at its end.
+    #[test]
+    fn a_batch_is_refused_if_two_records_have_a_value_at_its_end(
+        steps in proptest::collection::vec((0..5_usize, 0..7_i64, proptest::prelude::any::<bool>()), 1..12),
+        in_group in proptest::prelude::any::<bool>(),
+    ) {
+        let (db, pks) = numbered(5);
+        let mut model: Vec<Option<i64>> = (0..5).map(Some).collect();
+        let mut batch = Vec::new();
+        for (record, n, deletes) in steps {
+            if model[record].is_none() {
+                continue;
+            }
+            model[record] = (!deletes || n > 1).then_some(n);
+            batch.push(match model[record] {
+                Some(n) => set(&pks[record], json!(n)),
+                None => json!({"action": "delete", "pk": pks[record]}),
+            });
+        }
+        let mut held: Vec<i64> = model.iter().copied().flatten().collect();
+        held.sort_unstable();
+        let is_unique = held.windows(2).all(|pair| pair[0] != pair[1]);
+        let before = crate::support::export(&db.0);
+        let mut result = Ok(());
+        if in_group && !db.0.is_share() {
+            let mut batch = Some(batch);
+            db.0.run_group(&mut |_| match batch.take() {
+                Some(batch) => {
+                    result = db.batch(batch).map(drop);
+                    true
+                }
+                None => false,
+            })
+            .unwrap();
+        } else {
+            result = db.batch(batch).map(drop);
+        }
+        match result {
+            Ok(()) => {
+                proptest::prop_assert!(is_unique);
+                let left = (0..5).filter(|record| model[*record].is_some());
+                let left: Vec<String> = left.map(|record| pks[record].clone()).collect();
+                let expected: Vec<Value> = model.iter().flatten().map(|n| json!(n)).collect();
+                proptest::prop_assert_eq!(numbers(&db, &left), expected);
+            }
+            Err(error) => {
+                proptest::prop_assert!(!is_unique && error.is(ErrorId::UNIQUE_VIOLATION), "{}", error);
+                proptest::prop_assert_eq!(crate::support::export(&db.0), before);
+            }
+        }
+    }
+}

@@ -101,7 +101,18 @@ impl<R> WorkerReport<R> {
             Outcome::TimedOut => Outcome::TimedOut,
         };
         let Self {
-            index, run, pid, status, started, ended, calls, stdout, stdout_cut, stderr, stderr_cut, ..
+            index,
+            run,
+            pid,
+            status,
+            started,
+            ended,
+            calls,
+            stdout,
+            stdout_cut,
+            stderr,
+            stderr_cut,
+            ..
         } = self;
         WorkerReport {
             index,

@@ -9,9 +9,9 @@ use super::LocalEngine;
 use super::connection_claims::ConnectedClaim;
 use super::shared_store::SharedStore;
 use super::view::{StoreGuard, View};
-use crate::engine::store::transaction::CommitSharing;
 use crate::engine::store::Store;
 use crate::engine::store::claims::waiting::WaitId;
+use crate::engine::store::transaction::CommitSharing;
 use crate::query::ClaimRequest;
 use crate::response::{Claimed, Results};
 use crate::storage::Storage;
@@ -57,7 +57,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             Some((_, until)) => until,
             None => Instant::now().checked_add(request.wait).unwrap_or_else(Instant::now),
         };
-        let mut wait = Wait { store: &self.store, id: waits_since_before.map(|(id, _)| id), is_parked: false };
+        let mut wait =
+            Wait { store: &self.store, id: waits_since_before.map(|(id, _)| id), is_parked: false };
         loop {
             let gate = match self.try_claim(&mut request, &mut wait, until) {
                 Ok(Attempt::Done(claimed)) => return Ok(Results::Claimed(claimed)),

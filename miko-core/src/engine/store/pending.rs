@@ -1,8 +1,10 @@
 //! The state of the deferred constraint checks; [`pending_checks`](crate::engine::store::pending_checks) runs
 //! them.
 
+use std::collections::HashMap;
+
 use crate::class::Reference;
-use crate::storage::ids::RowId;
+use crate::storage::ids::{ConstraintId, RowId};
 
 /// The constraint checks that the running write has deferred to its end.
 #[derive(Debug, Default)]
@@ -13,7 +15,22 @@ pub(super) struct DeferredConstraints {
     pub(super) deleted: Vec<(String, Option<usize>)>,
     /// The pks of records that left a class, each with the index of the batch request that changed it.
     pub(super) reclassed: Vec<(String, Option<usize>)>,
+    /// Whether records may have the unique values of others until the end of the write.
+    pub(super) allows_taken_values: bool,
+    /// The unique values that records are to get, and that others still have.
+    pub(super) taken_values: HashMap<UniqueValue, Vec<TakenValue>>,
     /// The index of the running batch request; `None` outside of a batch.
+    pub(super) request: Option<usize>,
+}
+
+/// A constraint, and a value of it as the index has it.
+pub(super) type UniqueValue = (ConstraintId, String);
+
+/// A record that is to get a unique value.
+#[derive(Debug)]
+pub(super) struct TakenValue {
+    pub(super) row: RowId,
+    /// The index of the batch request that wrote the record.
     pub(super) request: Option<usize>,
 }
 
@@ -24,7 +41,8 @@ impl DeferredConstraints {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.references.is_empty() && self.deleted.is_empty() && self.reclassed.is_empty()
+        let Self { references, deleted, reclassed, taken_values, .. } = self;
+        references.is_empty() && deleted.is_empty() && reclassed.is_empty() && taken_values.is_empty()
     }
 
     /// Whether a batch is running: its later requests may still create the targets of references.

@@ -1,4 +1,5 @@
-//! Deferred constraint checks, run at the end of a write: every reference has an allowed target, and no
+//! Deferred constraint checks, run at the end of a write: every reference has an allowed target, no two records
+//! have a unique value ([`taken_values`](crate::engine::store::taken_values)), and no
 //! restricting reference points at a deleted record or at one that has left a required class. Requests of a
 //! batch may therefore refer to records that later requests create.
 //!
@@ -48,13 +49,16 @@ impl<T: Storage> Store<T> {
     /// Runs and discards all deferred checks of the write.
     ///
     /// # Errors
-    /// `reference-not-found`, `file-not-found`, `reference-restricted`: all faults together.
+    /// `unique-violation`, `reference-not-found`, `file-not-found`, `reference-restricted`: all faults together.
     pub(super) fn check_deferred_constraints(&mut self) -> Result<()> {
         if self.deferred.is_empty() {
             return Ok(());
         }
         let deleted = std::mem::take(&mut self.deferred.deleted);
         let mut faults = FaultList::default();
+        if let Err(error) = self.check_taken_values() {
+            faults.extend(error.into_items());
+        }
         self.drain_reference_checks(|_, _, fault| {
             faults.push(fault);
             Ok(())
@@ -215,7 +219,7 @@ fn restriction_fault(message: &str, pk: &str, restricting_references: Vec<Value>
 }
 
 /// Adds the index of the batch request to a fault.
-fn with_request_index(fault: ErrorItem, request: Option<usize>) -> ErrorItem {
+pub(super) fn with_request_index(fault: ErrorItem, request: Option<usize>) -> ErrorItem {
     match request {
         Some(index) => fault.with("request", index),
         None => fault,

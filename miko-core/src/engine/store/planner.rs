@@ -146,6 +146,10 @@ impl<T: Storage> Store<T> {
         let Some(ids) = self.find_constraint_ids(class)? else { return Ok(None) };
         let constraint = &class.constraints[position];
         let is_unique = constraint.kind != ConstraintKind::Index;
+        if is_unique && !self.deferred.taken_values.is_empty() {
+            // Some entries are missing at this point of the write.
+            return Ok(None);
+        }
         Ok(Some(UsableIndex {
             lookup: IndexLookup {
                 constraint: ids[position],

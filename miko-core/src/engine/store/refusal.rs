@@ -80,7 +80,7 @@ impl<T: Storage> Store<T> {
         if let Some(before) = rejected.before {
             self.report_changed_joins(before, after, faults);
         }
-        if !has_unique_violations {
+        if !has_unique_violations && !self.deferred.allows_taken_values {
             self.report_unique_violations(rejected.row, after, faults)?;
         }
         self.report_definition_faults(rejected, faults)?;

@@ -35,7 +35,9 @@ impl<T: Storage> Store<T> {
         let parsed = || requests.iter().filter_map(|parsed| parsed.as_ref().ok()).map(|(request, _)| request);
         let writes = parsed().any(Request::writes);
         let sharing = self.commit_sharing_of_all(parsed());
+        let may_free_values = parsed().any(Request::may_free_values);
         let run_all = |store: &mut Self| {
+            store.deferred.allows_taken_values = may_free_values;
             let answers = store.run_each(requests, |store, (request, warnings)| {
                 let results = store.run_in_transaction(request)?;
                 store.answer.charge(0)?;

@@ -22,6 +22,7 @@ impl<T: Storage> Store<T> {
         mut change: impl FnMut(&mut Self, RowId, Row) -> Result<()>,
     ) -> Result<Results> {
         let rows = self.select_current_rows(select)?;
+        self.deferred.allows_taken_values = true;
         let count = rows.len() as u64;
         let mut pks = Vec::with_capacity(rows.len().min(MAX_CHANGED_PKS));
         for id in rows {

@@ -10,6 +10,7 @@ use crate::diagnostics::Place;
 use crate::engine::store::Store;
 use crate::engine::store::index_entries::unique_violation;
 use crate::engine::store::stored_json::map;
+use crate::engine::store::taken_values::contested_key;
 use crate::json;
 use crate::query::{self, CreateRequest, Edit, StackInput, UpsertRequest};
 use crate::response::Results;
@@ -110,6 +111,9 @@ impl<T: Storage> Store<T> {
     /// The record of the class that has the key.
     fn find_by_key(&self, key: &Key) -> Result<Option<(RowId, Row)>> {
         let Some(ids) = self.find_constraint_ids(&key.class)? else { return Ok(None) };
+        if self.is_contested(ids[key.constraint], &key.text) {
+            return Err(contested_key());
+        }
         let found = self.storage.find_unique(ids[key.constraint], &key.text)?;
         let Some(id) = found else { return Ok(None) };
         let row = self.storage.row(id)?.ok_or_else(|| corruption("a unique value of no record"))?;

@@ -142,8 +142,21 @@ impl<T: Storage> Store<T> {
     ///
     /// # Errors
     /// `unique-violation`, if other records already have unique values of the record. Nothing is applied
-    /// then.
+    /// then. In a write in which such values may change hands, this is checked at its end.
     pub(super) fn apply_record(
+        &mut self,
+        write: WriteSet,
+        id: RowId,
+        record: StackAndBucket<'_>,
+    ) -> Result<()> {
+        if self.deferred.allows_taken_values {
+            return self.apply_with_taken_values(write, id, record);
+        }
+        self.apply_uncontested(write, id, record)
+    }
+
+    /// As [`apply_record`](Self::apply_record): no unique value may belong to another record.
+    pub(super) fn apply_uncontested(
         &mut self,
         write: WriteSet,
         id: RowId,
@@ -246,6 +259,7 @@ impl<T: Storage> Store<T> {
         if old.is_none() && new.is_none() {
             return Ok(());
         }
+        self.check_taken_values()?;
         if let Some(name) = &old {
             self.release_name(id, name)?;
         }

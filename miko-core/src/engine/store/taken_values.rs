@@ -1,0 +1,127 @@
+//! Unique values that change hands within a write: checked at its end.
+//!
+//! A batch may swap the unique values of two records, and a write with `where` may shift those of many. A
+//! record that is to get a value which another one still has gets its entry when that one gives it up.
+
+use std::collections::BTreeMap;
+
+use miko_rpc::{Error, ErrorId, Result};
+
+use crate::diagnostics::FaultList;
+use crate::engine::store::Store;
+use crate::engine::store::index_entries::StackAndBucket;
+use crate::engine::store::pending::{TakenValue, UniqueValue};
+use crate::engine::store::pending_checks::with_request_index;
+use crate::engine::store::stored_json::map;
+use crate::storage::Storage;
+use crate::storage::ids::{ConstraintId, RowId};
+use crate::storage::write_set::{IndexEntry, WriteSet};
+
+impl<T: Storage> Store<T> {
+    /// As [`apply_record`](Self::apply_record), in a write in which unique values may change hands.
+    pub(super) fn apply_with_taken_values(
+        &mut self,
+        mut write: WriteSet,
+        id: RowId,
+        record: StackAndBucket<'_>,
+    ) -> Result<()> {
+        let mut freed = Vec::new();
+        let mut kept = Vec::with_capacity(write.removed_entries.len());
+        for entry in write.removed_entries {
+            match entry {
+                IndexEntry::Unique { constraint, value, row } => {
+                    let unique = (constraint, value);
+                    // It has no entry to remove if another record had the value all the time.
+                    if !self.give_up_taken(&unique, row) {
+                        kept.push(IndexEntry::Unique { constraint, value: unique.1.clone(), row });
+                        freed.push(unique);
+                    }
+                }
+                other => kept.push(other),
+            }
+        }
+        write.removed_entries = kept;
+        let mut added = Vec::with_capacity(write.added_entries.len());
+        for entry in write.added_entries {
+            match entry {
+                IndexEntry::Unique { constraint, value, row }
+                    if self.is_taken(constraint, &value, row)? =>
+                {
+                    let taken = TakenValue { row, request: self.deferred.request };
+                    self.deferred.taken_values.entry((constraint, value)).or_default().push(taken);
+                }
+                other => added.push(other),
+            }
+        }
+        write.added_entries = added;
+        self.apply_uncontested(write, id, record)?;
+        freed.into_iter().try_for_each(|unique| self.hand_over(unique))
+    }
+
+    /// Whether another record has a unique value.
+    fn is_taken(&self, constraint: ConstraintId, value: &str, row: RowId) -> Result<bool> {
+        Ok(self.storage.find_unique(constraint, value)?.is_some_and(|holder| holder != row))
+    }
+
+    /// Whether several records are to have a unique value at this moment of the write.
+    pub(super) fn is_contested(&self, constraint: ConstraintId, value: &str) -> bool {
+        let taken = &self.deferred.taken_values;
+        !taken.is_empty() && taken.contains_key(&(constraint, value.to_owned()))
+    }
+
+    /// Forgets that a record is to get a value. Returns whether it was to get it.
+    fn give_up_taken(&mut self, unique: &UniqueValue, row: RowId) -> bool {
+        let Some(waiting) = self.deferred.taken_values.get_mut(unique) else { return false };
+        let Some(at) = waiting.iter().position(|taken| taken.row == row) else { return false };
+        waiting.remove(at);
+        if waiting.is_empty() {
+            self.deferred.taken_values.remove(unique);
+        }
+        true
+    }
+
+    /// Gives a value that has become free to the first record that is to get it.
+    fn hand_over(&mut self, unique: UniqueValue) -> Result<()> {
+        let Some(row) = self.deferred.taken_values.get(&unique).map(|waiting| waiting[0].row) else {
+            return Ok(());
+        };
+        self.give_up_taken(&unique, row);
+        let (constraint, value) = unique;
+        let entry = IndexEntry::Unique { constraint, value, row };
+        self.apply(WriteSet { added_entries: vec![entry], ..WriteSet::default() }).map(drop)
+    }
+
+    /// Checks that no two records have a unique value, before anything that needs all entries.
+    ///
+    /// # Errors
+    /// `unique-violation`, with the pk of each record that was to get the value of another one.
+    pub(super) fn check_taken_values(&mut self) -> Result<()> {
+        let mut rows = BTreeMap::new();
+        for TakenValue { row, request } in self.deferred.taken_values.drain().flat_map(|(_, waiting)| waiting)
+        {
+            rows.entry(row).or_insert(request);
+        }
+        let mut faults = FaultList::default();
+        for (id, request) in rows {
+            let Some(row) = self.storage.row(id)? else { continue };
+            let Some(state) = &row.state else { continue };
+            let mut of_record = FaultList::default();
+            self.report_unique_violations(
+                Some(id),
+                (&map(&state.stack)?, &map(&state.bucket)?),
+                &mut of_record,
+            )?;
+            faults.append_with(of_record, |fault| {
+                with_request_index(fault.with("pk", row.pk.as_str()), request)
+            });
+        }
+        faults.check()
+    }
+}
+
+/// The error of an upsert whose key two records have at this moment of a batch.
+pub(super) fn contested_key() -> Error {
+    let message = "two records have the key at this point of the batch: upsert before, or after one of them \
+                   has given it up";
+    Error::new(ErrorId::CONFLICT, message)
+}
