@@ -252,7 +252,7 @@ enum Step {
 }
 
 /// A change. The numbers are ids of rows, files and so on. `Rewrite` and `Delete` of a row that is missing do
-/// nothing; `File`, `Chunk`, `Constraint` and `Metadata` insert what is missing, and remove or replace what
+/// nothing; `File`, `Chunk`, `Constraint`, `Claim` and `Metadata` insert what is missing, and remove or replace what
 /// is there.
 #[derive(Debug, Clone)]
 enum Op {
@@ -265,6 +265,7 @@ enum Op {
     File(i64),
     Chunk(i64, u64),
     RemoveChunks(i64),
+    Claim(i64),
     Metadata(u8),
 }
 

@@ -162,7 +162,7 @@ fn numbers(db: &Db, pks: &[String]) -> Vec<Value> {
         let found = db.0.q0(json!({"action": "select", "class": "a.b/place", "path": ["n", n]})).unwrap();
         let found: Vec<String> =
             found.into_records().unwrap().iter().map(|record| record.pk.clone()).collect();
-        assert_eq!(found, [pk.clone()]);
+        assert_eq!(found, std::slice::from_ref(pk));
         let again = create(db, "a.b/place", json!({"n": n})).unwrap_err();
         assert!(again.is(ErrorId::UNIQUE_VIOLATION), "{again}");
     }
