@@ -31,12 +31,24 @@ struct Turn(Cell<bool>);
 impl CallChecker for Turn {
     /// Refuses a call that may write, with `transaction-open`.
     fn check(&self, method: &Method, arguments: &[u8]) -> Result<()> {
-        let reads = method.read == Some(true) || is_select(arguments);
-        if reads || !self.0.get() { Ok(()) } else { Err(transaction_open()) }
+        // Of a file and of an import only the end writes.
+        let begins = matches!(&*method.name, "write_file" | "import");
+        let waits = !begins && method.read != Some(true) && !is_select(arguments);
+        if waits && self.0.get() { Err(transaction_open()) } else { Ok(()) }
+    }
+
+    /// The end of a file or of an import waits; a transaction does not.
+    fn check_object_call(&self, method: &Method) -> Result<()> {
+        if self.0.get() && &*method.name == "finish" { Err(transaction_open()) } else { Ok(()) }
     }
 
     fn observe_object_call(&self, method: &Method) {
-        self.0.set(!matches!(&*method.name, "commit" | "roll_back"));
+        match &*method.name {
+            "commit" | "roll_back" => self.0.set(false),
+            // Of a file or an import.
+            "put" | "finish" => {}
+            _ => self.0.set(true),
+        }
     }
 }
 

@@ -36,7 +36,16 @@ pub trait CallChecker {
     /// The reason why it is refused.
     fn check(&self, method: &Method, arguments: &[u8]) -> Result<()>;
 
-    /// Is told of a call on an object of the server, which is made in any case. Of several checkers the one
+    /// Refuses a call on an object of the server, if it would wait.
+    ///
+    /// # Errors
+    /// The reason why it is refused.
+    fn check_object_call(&self, method: &Method) -> Result<()> {
+        let _ = method;
+        Ok(())
+    }
+
+    /// Is told of a call on an object of the server that no checker has refused. Of several checkers the one
     /// that was added last is told.
     fn observe_object_call(&self, method: &Method) {
         let _ = method;
@@ -84,6 +93,7 @@ pub(crate) fn check(transport: &dyn Transport, call: &OutgoingCall<'_>) -> Resul
         checks.iter().filter(|check| check.server == server).map(|check| Rc::clone(&check.checker)).collect()
     });
     if transport.is_to_object() {
+        checkers.iter().try_for_each(|checker| checker.check_object_call(call.method))?;
         checkers.last().inspect(|checker| checker.observe_object_call(call.method));
         return Ok(());
     }

@@ -6,6 +6,7 @@ mod group;
 mod objects;
 mod q0_transactions;
 mod shared_store;
+mod spool;
 mod streams;
 mod transaction;
 mod transaction_object;

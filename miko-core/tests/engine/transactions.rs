@@ -1,12 +1,13 @@
 //! Transactions: their writes take effect together or not at all, and no other caller sees them before.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::Duration;
 
 use miko_core::{
-    Error, ErrorId, Mikobase, MikobaseExt, Record, Remote, Results, SqliteEngine, Transaction,
+    Bytes, Error, ErrorId, Mikobase, MikobaseExt, Record, Remote, Results, SqliteEngine, Transaction,
     TransactionLimits,
 };
 use proptest::collection::vec;
@@ -727,4 +728,37 @@ fn a_waiting_writer_ends_a_transaction_that_is_idle_for_too_long() {
     });
     assert_eq!(of_class(&db), 1);
     assert!(tx.commit().unwrap_err().is(ErrorId::TRANSACTION_INVALIDATED));
+}
+
+#[test]
+fn the_pieces_of_a_file_and_of_an_import_need_no_turn() {
+    let db = db();
+    let content: Vec<u8> = (0..1_300_000_u32).flat_map(u32::to_le_bytes).collect();
+    let before = db.write_file("text/plain").unwrap();
+    let pieces: Vec<Bytes> = content.chunks(1 << 20).map(|piece| piece.to_vec().into()).collect();
+    before.put(pieces[0].clone()).unwrap();
+    let record = json!({"bucket": {}, "stack": {"1": {"class": CLASS}}});
+    let worldlet = json!({"format": "worldlet/1.0", "records": {"imported": record}}).to_string();
+    let ends = db.transaction(|tx| {
+        tx.create(CLASS, &json!({}))?;
+        let (beside, import) = (db.write_file("text/plain")?, db.import(false)?);
+        import.put(worldlet.clone().into_bytes().into())?;
+        pieces.iter().try_for_each(|piece| beside.put(piece.clone()))?;
+        pieces[1..4].iter().try_for_each(|piece| before.put(piece.clone()))?;
+        // Their ends would wait for this thread.
+        for error in [beside.finish().unwrap_err(), import.finish().unwrap_err()] {
+            assert!(error.is(ErrorId::TRANSACTION_OPEN), "{error}");
+        }
+        tx.commit()?;
+        Ok((beside, import))
+    });
+    let (beside, import) = ends.unwrap();
+    // The next piece brings those before it into the store.
+    pieces[4..].iter().try_for_each(|piece| before.put(piece.clone())).unwrap();
+    let pks = [before.finish().unwrap(), beside.finish().unwrap()];
+    assert_eq!(pks[0], pks[1], "their contents are equal");
+    let mut read = Vec::new();
+    db.file(&pks[0]).unwrap().read_to_end(&mut read).unwrap();
+    assert!(read == content);
+    assert_eq!(import.finish().unwrap().records, 1);
 }

@@ -1,7 +1,6 @@
 //! Uploads and imports of a local engine.
 
-use std::fs::File;
-use std::io::{self, BufReader, Seek, SeekFrom, Write};
+use std::io::BufReader;
 use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use miko_rpc::{Bytes, Error, ErrorId, Result};
 
 use super::shared_store::SharedStore;
+use super::spool::Spool;
 use super::view::Committed;
 use crate::engine::open_limit::too_many_open;
-use crate::engine::store::files::UnfinishedFile;
+use crate::engine::store::Store;
+use crate::engine::store::files::{UnfinishedFile, check_piece};
 use crate::engine::store::transaction::CommitSharing;
+use crate::files::MAX_PIECE_SIZE;
 use crate::objects::{Import, Upload};
 use crate::storage::Storage;
 use crate::worldlet::Imported;
@@ -47,33 +49,85 @@ impl<T: Storage> Drop for TransferStore<T> {
     }
 }
 
-/// A file that is being written.
+/// A file that is being written. Its pieces go to the store at once, but to a temporary file while a
+/// transaction is open or waits: only the end of the file waits for its turn.
 pub(super) struct FileUpload<T: Storage> {
     store: TransferStore<T>,
+    mime: String,
     /// Locked after the store: a group of calls of another thread holds the store, and may use this upload.
     state: Mutex<UploadState>,
 }
 
 enum UploadState {
-    Unfinished(UnfinishedFile),
+    Unfinished(Pieces),
     /// The pk of the file.
     Finished(String),
+}
+
+/// The pieces of a file so far.
+#[derive(Default)]
+struct Pieces {
+    /// The file, and those that are in the store; `None` if there is nothing of it yet.
+    stored: Option<UnfinishedFile>,
+    /// Those that come after, and how many bytes of them are in the store, too.
+    spooled: Option<(Spool, u64)>,
+}
+
+impl Pieces {
+    /// Writes to the store what is not there yet.
+    fn store<T: Storage>(&mut self, mime: &str, store: &mut Store<T>) -> Result<&mut UnfinishedFile> {
+        if self.stored.is_none() {
+            self.stored = Some(store.begin_file(mime)?);
+        }
+        let Some(file) = &mut self.stored else { return Err(was_finished()) };
+        if let Some((spool, done)) = &mut self.spooled {
+            loop {
+                let piece = spool.read_at(*done, MAX_PIECE_SIZE)?;
+                if piece.is_empty() {
+                    break;
+                }
+                store.append_to_file(file, &piece)?;
+                *done += piece.len() as u64;
+            }
+            self.spooled = None;
+        }
+        Ok(file)
+    }
+
+    fn spool(&mut self, data: &[u8]) -> Result<()> {
+        check_piece(data)?;
+        if self.spooled.is_none() {
+            self.spooled = Some((Spool::new()?, 0));
+        }
+        match &mut self.spooled {
+            Some((spool, _)) => spool.append(data),
+            None => Err(was_finished()),
+        }
+    }
 }
 
 impl<T: Storage> FileUpload<T> {
     pub(super) fn begin(store: &Arc<SharedStore<T>>, mime: &str) -> Result<Self> {
         let store = TransferStore::of(store)?;
-        let file = store.write(Committed)?.begin_file(mime)?;
-        Ok(Self { store, state: Mutex::new(UploadState::Unfinished(file)) })
+        store.lock().check_writable()?;
+        let mut pieces = Pieces::default();
+        if let Some(mut store) = store.write_at_once() {
+            pieces.store(mime, &mut store)?;
+        }
+        Ok(Self { store, mime: mime.to_owned(), state: Mutex::new(UploadState::Unfinished(pieces)) })
     }
 }
 
 impl<T: Storage> Upload for FileUpload<T> {
     fn put(&self, data: Bytes) -> Result<()> {
-        let mut store = self.store.write(Committed)?;
-        match &mut *locked(&self.state) {
-            UploadState::Unfinished(file) => store.append_to_file(file, &data),
-            UploadState::Finished(pk) => {
+        let store = self.store.write_at_once();
+        match (&mut *locked(&self.state), store) {
+            (UploadState::Unfinished(pieces), Some(mut store)) => {
+                let file = pieces.store(&self.mime, &mut store)?;
+                store.append_to_file(file, &data)
+            }
+            (UploadState::Unfinished(pieces), None) => pieces.spool(&data),
+            (UploadState::Finished(pk), _) => {
                 let message = "the file was finished, and never changes";
                 Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pk", pk.as_str()))
             }
@@ -83,8 +137,11 @@ impl<T: Storage> Upload for FileUpload<T> {
     fn finish(&self) -> Result<String> {
         let mut store = self.store.write(Committed)?;
         let mut state = locked(&self.state);
-        let pk = match &*state {
-            UploadState::Unfinished(file) => store.end_file(file)?,
+        let pk = match &mut *state {
+            UploadState::Unfinished(pieces) => {
+                let file = pieces.store(&self.mime, &mut store)?;
+                store.end_file(file)?
+            }
             UploadState::Finished(pk) => pk.clone(),
         };
         *state = UploadState::Finished(pk.clone());
@@ -95,7 +152,7 @@ impl<T: Storage> Upload for FileUpload<T> {
 impl<T: Storage> Drop for FileUpload<T> {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let UploadState::Unfinished(file) = state {
+        if let UploadState::Unfinished(Pieces { stored: Some(file), .. }) = state {
             self.store.lock().discard_file(file);
         }
     }
@@ -106,39 +163,26 @@ pub(super) struct WorldletImport<T: Storage> {
     store: TransferStore<T>,
     trust: bool,
     /// `None` after `finish` was called.
-    text: Mutex<Option<Text>>,
-}
-
-/// The text so far.
-struct Text {
-    file: File,
-    /// Its length in bytes. A write that failed may have left more in the file.
-    length: u64,
+    text: Mutex<Option<Spool>>,
 }
 
 impl<T: Storage> WorldletImport<T> {
     pub(super) fn begin(store: &Arc<SharedStore<T>>, trust: bool) -> Result<Self> {
         store.lock().check_writable()?;
         let store = TransferStore::of(store)?;
-        let file = tempfile::tempfile().map_err(cannot_keep)?;
-        let text = Mutex::new(Some(Text { file, length: 0 }));
-        Ok(Self { store, trust, text })
+        Ok(Self { store, trust, text: Mutex::new(Some(Spool::new()?)) })
     }
 }
 
 impl<T: Storage> Import for WorldletImport<T> {
     fn put(&self, data: Bytes) -> Result<()> {
         let mut text = locked(&self.text);
-        let Text { file, length } = text.as_mut().ok_or_else(was_finished)?;
-        file.seek(SeekFrom::Start(*length)).and_then(|_| file.write_all(&data)).map_err(cannot_keep)?;
-        *length += data.len() as u64;
-        Ok(())
+        text.as_mut().ok_or_else(was_finished)?.append(&data)
     }
 
     fn finish(&self) -> Result<Imported> {
         let mut store = self.store.write(Committed)?;
-        let Text { mut file, length } = locked(&self.text).take().ok_or_else(was_finished)?;
-        file.set_len(length).and_then(|()| file.rewind()).map_err(cannot_keep)?;
+        let file = locked(&self.text).take().ok_or_else(was_finished)?.into_file()?;
         // The parser reads single bytes.
         let mut reader = BufReader::with_capacity(1 << 16, file);
         store.write(CommitSharing::Separate, |store| store.import_worldlet(&mut reader, self.trust))
@@ -152,8 +196,4 @@ fn locked<S>(state: &Mutex<S>) -> MutexGuard<'_, S> {
 
 fn was_finished() -> Error {
     Error::new(ErrorId::INVALID_REQUEST, "the import was finished: begin another one")
-}
-
-fn cannot_keep(fault: io::Error) -> Error {
-    Error::caused_by(ErrorId::of_failed_write(&fault), "the text of the worldlet cannot be kept", fault)
 }

@@ -111,14 +111,19 @@ impl<T: Storage> SharedStore<T> {
             store.check_innermost(id)?;
             return Ok(store);
         }
-        let store = self.lock();
-        if !store.has_open_transaction() && self.writers.is_open() {
-            // No transaction is open, and none waits. The lock suffices, since one opens under it.
-            return Ok(StoreGuard::outside(store, None));
+        if let Some(store) = self.write_at_once() {
+            return Ok(store);
         }
-        drop(store);
         let turn = self.turn_to_write(view)?;
         Ok(StoreGuard::outside(self.lock(), turn))
+    }
+
+    /// Locks the store for a write that is not inside a transaction, if it need not wait for its turn.
+    pub(super) fn write_at_once(&self) -> Option<StoreGuard<'_, T>> {
+        let store = self.lock();
+        // No transaction is open, and none waits. The lock suffices, since one opens under it.
+        let is_free = !store.has_open_transaction() && self.writers.is_open();
+        is_free.then(|| StoreGuard::outside(store, None))
     }
 
     /// Waits for the turn to write, for several writes. While it is held they lock by [`read`](Self::read):

@@ -41,6 +41,15 @@ pub(in crate::engine) struct Position {
     offset: u64,
 }
 
+/// Refuses a piece of a file that is too large.
+pub(in crate::engine) fn check_piece(data: &[u8]) -> Result<()> {
+    if data.len() <= MAX_PIECE_SIZE {
+        return Ok(());
+    }
+    let message = format!("a piece of a file has at most {MAX_PIECE_SIZE} bytes");
+    Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", data.len()))
+}
+
 impl<T: Storage> Store<T> {
     /// Begins a file.
     pub(in crate::engine) fn begin_file(&mut self, mime: &str) -> Result<UnfinishedFile> {
@@ -60,10 +69,7 @@ impl<T: Storage> Store<T> {
 
     /// Appends a chunk to a file, or nothing if it fails.
     pub(in crate::engine) fn append_to_file(&mut self, file: &mut UnfinishedFile, data: &[u8]) -> Result<()> {
-        if data.len() > MAX_PIECE_SIZE {
-            let message = format!("a piece of a file has at most {MAX_PIECE_SIZE} bytes");
-            return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("found", data.len()));
-        }
+        check_piece(data)?;
         if data.is_empty() {
             return Ok(());
         }

@@ -1,0 +1,50 @@
+//! Bytes that wait in a temporary file.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use miko_rpc::{Error, ErrorId, Result};
+
+/// Bytes in an unnamed temporary file, which are written at its end and then read from its beginning.
+pub(super) struct Spool {
+    file: File,
+    /// The number of bytes. A write that failed may have left more in the file.
+    length: u64,
+}
+
+impl Spool {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self { file: tempfile::tempfile().map_err(cannot_keep)?, length: 0 })
+    }
+
+    /// Appends bytes, or nothing if it fails.
+    pub(super) fn append(&mut self, data: &[u8]) -> Result<()> {
+        let Self { file, length } = self;
+        file.seek(SeekFrom::Start(*length)).and_then(|_| file.write_all(data)).map_err(cannot_keep)?;
+        *length += data.len() as u64;
+        Ok(())
+    }
+
+    /// At most `max` bytes from a position.
+    pub(super) fn read_at(&mut self, position: u64, max: usize) -> Result<Vec<u8>> {
+        let mut piece = Vec::new();
+        let left = self.length.saturating_sub(position).min(max as u64);
+        self.file.seek(SeekFrom::Start(position)).map_err(cannot_keep)?;
+        (&mut self.file).take(left).read_to_end(&mut piece).map_err(cannot_keep)?;
+        Ok(piece)
+    }
+
+    /// The file with exactly these bytes, at its beginning.
+    pub(super) fn into_file(mut self) -> Result<File> {
+        self.file.set_len(self.length).and_then(|()| self.file.rewind()).map_err(cannot_keep)?;
+        Ok(self.file)
+    }
+}
+
+fn cannot_keep(fault: io::Error) -> Error {
+    Error::caused_by(
+        ErrorId::of_failed_write(&fault),
+        "what was sent cannot be kept in a temporary file",
+        fault,
+    )
+}
