@@ -17,7 +17,7 @@ mod commit_batch;
 mod connection;
 mod connection_state;
 mod load;
-mod parked_bytes;
+mod parked_calls;
 mod peer_process;
 mod peers;
 mod ready;
@@ -45,6 +45,7 @@ pub use self::around::{CallInfo, Next, Peer};
 use self::busy_poll::BusyPoll;
 use self::calls::CallContext;
 pub(crate) use self::load::runtime;
+use self::parked_calls::ParkedCalls;
 pub use self::service::Service;
 use self::shared::Shared;
 use crate::limits::Limits;
@@ -82,12 +83,13 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     serving::set_socket(listener.local_addr().map_err(refused)?.as_pathname());
     let groups_commits = service.prefers_group_commit();
     let ServeOptions { token, limits, shared_status, activity, around } = options;
-    let calls = CallContext { service, limits, activity, around, parked_bytes: Default::default() };
+    let parked_calls = ParkedCalls::new(shared_status.clone());
+    let calls = CallContext { service, limits, activity, around, parked_calls };
     let busy_poll = BusyPoll::new(shared_status);
     let (peers, commit_batch) = Default::default();
     let shared = Rc::new(Shared { calls, token, busy_poll, peers, groups_commits, commit_batch });
     let tasks = LocalSet::new();
-    if shared.busy_poll.is_enabled() {
+    if shared.busy_poll.may_be_enabled() {
         let shared = Rc::clone(&shared);
         tasks.spawn_local(async move { shared.busy_poll.run().await });
     }

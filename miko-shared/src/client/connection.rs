@@ -121,7 +121,7 @@ impl Connection {
         let mut reader = Reader {
             incoming: FrameBuffer::default(),
             outgoing: Vec::new(),
-            spin: AdaptiveSpin::new(address.shared_status.clone()),
+            spin: AdaptiveSpin::new(address.shared_status.clone(), address.worker),
         };
         let socket = Socket::new(stream);
         let wake_reader = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
@@ -667,6 +667,8 @@ impl Connection {
             window.yield_cpu();
             match self.socket.receive(&mut reader.incoming) {
                 Ok(true) => break true,
+                // That the call waits for others says nothing about the next one.
+                Ok(false) if reader.spin.is_parked() => return false,
                 Ok(false) if window.is_open() => {}
                 _ => break false,
             }

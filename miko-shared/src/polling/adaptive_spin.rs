@@ -27,6 +27,8 @@ const MIGRATE_EVERY: u32 = 8;
 pub(crate) struct AdaptiveSpin {
     /// The status that the server publishes. A client without it never spins.
     shared_status: Option<Arc<SharedStatus>>,
+    /// The index of the worker whose client this is.
+    worker: Option<usize>,
     window: Duration,
     backoff: Backoff,
     /// How often this client was on the server's core, modulo [`MIGRATE_EVERY`].
@@ -35,9 +37,9 @@ pub(crate) struct AdaptiveSpin {
 
 impl AdaptiveSpin {
     /// The policy of a client that reads `shared_status`.
-    pub(crate) fn new(shared_status: Option<Arc<SharedStatus>>) -> Self {
+    pub(crate) fn new(shared_status: Option<Arc<SharedStatus>>, worker: Option<usize>) -> Self {
         let window = window(shared_status.as_ref().map_or(1, |shared_status| shared_status.clients()));
-        Self { shared_status, window, backoff: Backoff::default(), collisions: 0 }
+        Self { shared_status, worker, window, backoff: Backoff::default(), collisions: 0 }
     }
 
     /// Opens a spin window, if a reply within it is likely. The caller reports the result to
@@ -46,6 +48,7 @@ impl AdaptiveSpin {
         let shared_status = self.shared_status.as_ref()?;
         let busy = shared_status.is_busy();
         if shared_status.is_crowded()
+            || self.is_parked()
             || !(busy || shared_status.has_cpu_per_client())
             || !self.backoff.should_try()
         {
@@ -54,14 +57,21 @@ impl AdaptiveSpin {
         // If the server is idle and there is no spare core, sharing its core is acceptable.
         if (busy || shared_status.has_cpu_for_server()) && shared_status.is_on_this_cpu() {
             self.collisions = (self.collisions + 1) % MIGRATE_EVERY;
+            // A client that has its turn was woken on the core of the server, and has the others for itself.
+            let moves = self.collisions == 1 || shared_status.takes_turns();
             // A system that forbids changing the affinity leaves the client where it is.
-            let moved = self.collisions == 1 && migrate().is_ok();
+            let moved = moves && migrate().is_ok();
             if !moved || shared_status.is_on_this_cpu() {
                 return None;
             }
         }
         let now = Instant::now();
         Some(SpinWindow { until: now + self.window, now })
+    }
+
+    /// Whether the call of this client is parked: its answer is not to be expected soon.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.shared_status.as_ref().is_some_and(|shared_status| shared_status.is_parked(self.worker))
     }
 
     /// Records whether a reply was found while spinning. A reply that was found after the end of the window
@@ -132,22 +142,37 @@ mod tests {
 
     #[test]
     fn a_client_without_a_shared_status_never_spins() {
-        assert_eq!(count_spins(&mut AdaptiveSpin::new(None), 100, true), 0);
+        assert_eq!(count_spins(&mut AdaptiveSpin::new(None, None), 100, true), 0);
     }
 
     #[test]
     fn more_clients_than_cpus_spin_only_while_the_server_is_busy() {
         let shared_status = Arc::new(SharedStatus::new(20, 2).unwrap());
-        let mut adaptive_spin = AdaptiveSpin::new(Some(Arc::clone(&shared_status)));
+        let mut adaptive_spin = AdaptiveSpin::new(Some(Arc::clone(&shared_status)), Some(7));
         assert_eq!(count_spins(&mut adaptive_spin, 100, true), 0);
         shared_status.publish_busy(true);
         assert_eq!(count_spins(&mut adaptive_spin, 100, true), 100);
     }
 
     #[test]
+    fn clients_whose_calls_are_parked_leave_their_cpus_to_the_others() {
+        let shared_status = Arc::new(SharedStatus::new(20, 2).unwrap());
+        let mut adaptive_spin = AdaptiveSpin::new(Some(Arc::clone(&shared_status)), Some(7));
+        for parked in 1..=18 {
+            assert_eq!(count_spins(&mut adaptive_spin, 1, true), 0, "more run than there are CPUs");
+            shared_status.publish_parked(parked + 7, true, parked);
+        }
+        assert_eq!(count_spins(&mut adaptive_spin, 100, true), 100);
+        shared_status.publish_parked(7, true, 19);
+        assert_eq!(count_spins(&mut adaptive_spin, 100, true), 0);
+        shared_status.publish_parked(7, false, 18);
+        assert_eq!(count_spins(&mut adaptive_spin, 100, true), 100);
+    }
+
+    #[test]
     fn no_client_spins_while_spinning_crowds_the_server_out() {
         let shared_status = Arc::new(SharedStatus::new(1, 2).unwrap());
-        let mut adaptive_spin = AdaptiveSpin::new(Some(Arc::clone(&shared_status)));
+        let mut adaptive_spin = AdaptiveSpin::new(Some(Arc::clone(&shared_status)), None);
         for (crowded, spins) in [(false, 100), (true, 0), (false, 100)] {
             shared_status.publish_crowded(crowded);
             assert_eq!(count_spins(&mut adaptive_spin, 100, true), spins);
@@ -156,7 +181,7 @@ mod tests {
 
     #[test]
     fn spinning_continues_while_it_succeeds_and_backs_off_when_it_fails() {
-        let mut adaptive_spin = AdaptiveSpin::new(shared_status());
+        let mut adaptive_spin = AdaptiveSpin::new(shared_status(), None);
         assert_eq!(count_spins(&mut adaptive_spin, 100, true), 100);
         assert_eq!(count_spins(&mut adaptive_spin, 86, false), 4);
     }
@@ -170,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_reply_after_the_window_counts_as_a_failure() {
-        let mut adaptive_spin = AdaptiveSpin::new(shared_status());
+        let mut adaptive_spin = AdaptiveSpin::new(shared_status(), None);
         let mut window = adaptive_spin.begin().unwrap();
         assert!(window.is_open());
         window.until = window.now;

@@ -1,10 +1,11 @@
 //! The status that a server publishes to its workers: the CPU on which it runs; whether it is busy, which
-//! means that it has used much of a CPU lately; and whether its clients crowd it out (`server/load.rs`).
+//! means that it has used much of a CPU lately; whether its clients crowd it out (`server/load.rs`); and which
+//! workers wait with a call that is parked at a gate (`server/parked_calls.rs`).
 //!
-//! The status is three integers in memory shared by all processes of a share. They are hints only, and
+//! The status is a few integers in memory shared by all processes of a share. They are hints only, and
 //! correctness does not depend on them: a client that reads a stale value waits a little longer.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use nix::sched::sched_getcpu;
 
@@ -12,6 +13,9 @@ use crate::shared_memory::{Shareable, SharedMemory};
 
 /// Stands for an unknown CPU; no CPU has this number.
 const NO_CPU: usize = usize::MAX;
+
+/// The number of workers of which it is published whether they wait.
+const KNOWN_WORKERS: usize = 1024;
 
 /// The status that a server publishes to its workers.
 pub(crate) struct SharedStatus {
@@ -31,6 +35,10 @@ struct StatusPage {
     busy: AtomicU32,
     /// Nonzero while clients must not spin.
     crowded: AtomicU32,
+    /// The number of workers that wait with a parked call.
+    parked: AtomicUsize,
+    /// Which they are: a bit for each of the first [`KNOWN_WORKERS`].
+    parked_workers: [AtomicU64; KNOWN_WORKERS / 64],
 }
 
 // SAFETY: all fields are atomic integers.
@@ -53,14 +61,46 @@ impl SharedStatus {
         self.clients
     }
 
-    /// Whether there is a CPU for each client.
-    pub(super) fn has_cpu_per_client(&self) -> bool {
-        self.clients <= self.cpus
+    /// How many clients wait with a parked call.
+    fn parked(&self) -> usize {
+        self.page.parked.load(Relaxed)
     }
 
-    /// Whether there is a CPU for each client and one more for the server.
+    /// Whether there is a CPU for each client that does not wait with a parked call.
+    pub(crate) fn has_cpu_per_client(&self) -> bool {
+        self.clients.saturating_sub(self.parked()) <= self.cpus
+    }
+
+    /// Whether there is one more for the server. Where clients take turns, one more of them may run for a
+    /// moment, between its turn and its next parked call.
     pub(crate) fn has_cpu_for_server(&self) -> bool {
-        self.clients < self.cpus
+        let parked = self.parked();
+        self.clients.saturating_sub(parked) < self.cpus + usize::from(parked > 0 && self.cpus > 1)
+    }
+
+    /// Whether clients take turns: most of them wait with a parked call.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.clients > self.cpus && self.has_cpu_per_client()
+    }
+
+    /// Publishes whether a worker waits with a parked call, and how many workers do.
+    pub(crate) fn publish_parked(&self, worker: usize, is_parked: bool, parked: usize) {
+        self.page.parked.store(parked, Relaxed);
+        if let Some(bits) = self.page.parked_workers.get(worker / 64) {
+            let bit = 1 << (worker % 64);
+            // Only the server writes them.
+            let others = bits.load(Relaxed) & !bit;
+            bits.store(others | if is_parked { bit } else { 0 }, Relaxed);
+        }
+    }
+
+    /// Whether a worker waits with a parked call. `false` for other clients, and for workers beyond
+    /// [`KNOWN_WORKERS`].
+    pub(crate) fn is_parked(&self, worker: Option<usize>) -> bool {
+        worker.is_some_and(|worker| {
+            let bits = self.page.parked_workers.get(worker / 64);
+            bits.is_some_and(|bits| bits.load(Relaxed) & (1 << (worker % 64)) != 0)
+        })
     }
 
     /// Publishes the CPU of this thread as that of the server.

@@ -27,8 +27,13 @@ impl BusyPoll {
         Self { shared_status, arrivals: Cell::new(0), arrived: Notify::new() }
     }
 
-    /// Whether the server may poll. It does not yield its core, so it needs one that no client wants.
-    pub(super) fn is_enabled(&self) -> bool {
+    /// Whether the server may poll at any time.
+    pub(super) fn may_be_enabled(&self) -> bool {
+        self.shared_status.is_some()
+    }
+
+    /// Whether the server may poll now. It does not yield its core, so it needs one that no client wants.
+    fn is_enabled(&self) -> bool {
         self.shared_status.as_ref().is_some_and(|shared_status| shared_status.has_cpu_for_server())
     }
 
@@ -52,7 +57,7 @@ impl BusyPoll {
                 self.arrived.notified().await;
             }
             seen = self.arrivals.get();
-            while backoff.should_try() {
+            while self.is_enabled() && backoff.should_try() {
                 let in_time = self.poll_until(Instant::now() + POLL_WINDOW).await;
                 backoff.record(in_time);
                 seen = self.arrivals.get();

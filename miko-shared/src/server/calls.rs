@@ -16,7 +16,7 @@ use tracing::{Level, enabled, warn};
 
 use super::activity::Activity;
 use super::around::{self, Around, CallInfo, Peer};
-use super::parked_bytes::ParkedTotal;
+use super::parked_calls::ParkedCalls;
 use super::service::Service;
 use super::session::{Parked, Session, charge_answer_memory, no_object};
 use crate::limits::Limits;
@@ -38,7 +38,7 @@ pub(super) struct CallContext<I: ?Sized> {
     pub(super) activity: Arc<Activity>,
     pub(super) around: Option<Rc<Around>>,
     /// The bytes of the calls that wait at a gate.
-    pub(super) parked_bytes: ParkedTotal,
+    pub(super) parked_calls: ParkedCalls,
 }
 
 /// What a call needs of its connection.
@@ -168,11 +168,12 @@ fn park<I: ?Sized>(
     answering: &mut Answering<'_>,
     session: &mut Option<Box<Session>>,
 ) -> Result<(), Error> {
-    let bytes = context.parked_bytes.add(call.frame.len(), context.limits.frame_size)?;
+    let worker = answering.peer.worker;
+    let count = context.parked_calls.add(call.frame.len(), worker, context.limits.frame_size)?;
     let passes = std::mem::take(&mut answering.passes);
     let frame = call.frame.to_vec();
     let parked = Parked { id: call.id, frame, arrived: answering.arrived, passes, gate };
-    session.get_or_insert_default().park(answering.handles.reserve(), parked, bytes);
+    session.get_or_insert_default().park(answering.handles.reserve(), parked, count);
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use miko_rpc::{
 use tokio::time::{Sleep, sleep_until};
 use tracing::warn;
 
-use super::parked_bytes::ParkedBytes;
+use super::parked_calls::ParkedCount;
 use super::ready::{ListedWaker, ReadyList};
 use crate::serving;
 use crate::wire::envelope::enclose_response;
@@ -80,7 +80,7 @@ struct OpenParked {
     /// and takes this one out of the queue if its own time is over.
     timer: Pin<Box<Sleep>>,
     waker: ListedWaker,
-    _bytes: ParkedBytes,
+    _count: ParkedCount,
 }
 
 struct OpenStream {
@@ -149,7 +149,7 @@ impl Session {
     }
 
     /// Keeps a call until it is to be made again.
-    pub(super) fn park(&mut self, handle: u64, call: Parked, bytes: ParkedBytes) {
+    pub(super) fn park(&mut self, handle: u64, call: Parked, count: ParkedCount) {
         let waker = ListedWaker::new(handle, &self.ready);
         // The gate registers the waker when it is polled for the first time.
         waker.make_ready();
@@ -157,7 +157,7 @@ impl Session {
         // Without a next time its own is over already, and the first pump makes it again.
         let next_check = call.gate.check_time().unwrap_or_else(Instant::now);
         let timer = Box::pin(sleep_until(next_check.into()));
-        self.open.insert(handle, Open::Parked(OpenParked { call, timer, waker, _bytes: bytes }));
+        self.open.insert(handle, Open::Parked(OpenParked { call, timer, waker, _count: count }));
     }
 
     /// Whether calls are to be made again.
