@@ -21,6 +21,8 @@ struct Goal {
 enum Bound {
     /// The least ratio of Mikobase's rate to the peer's.
     Rate(f64),
+    /// The least ratio of Mikobase's rate to its own in another workload.
+    RateOf(Workload, f64),
     /// The largest ratio of Mikobase's median latency to the peer's.
     Latency(f64),
     /// The least ratio of the rate of the slowest worker of Mikobase to that of the fastest.
@@ -82,6 +84,8 @@ const GOALS: &[Goal] = &[
     goal("PostgreSQL", TWENTY_WORKERS, Workload::Increment, "postgresql", Bound::Rate(4.0)),
     goal(SERIALIZABLE, TWENTY_WORKERS, Workload::Transfer, "postgresql", Bound::Rate(1.5)),
     goal(SERIALIZABLE, TWENTY_WORKERS, Workload::HotTransfer, "postgresql", Bound::Rate(1.5)),
+    goal(SKIPPING, TWENTY_WORKERS, Workload::Claim, "postgresql", Bound::Rate(2.0)),
+    goal("without it", TWENTY_WORKERS, Workload::ReadBeside, OWN, Bound::RateOf(Workload::Read, 0.9)),
     goal("Redis", ONE_WORKER, Workload::Read, "redis", Bound::Latency(0.3)),
     goal("Redis", ONE_WORKER_ONE_CPU, Workload::Read, "redis", Bound::Latency(1.15)),
     goal("a raw ping-pong", ONE_WORKER_ONE_CPU, Workload::Read, "raw", Bound::Latency(2.5)),
@@ -90,6 +94,8 @@ const GOALS: &[Goal] = &[
 const OWN: &str = "mikobase";
 
 const SERIALIZABLE: &str = "PostgreSQL, serializable";
+
+const SKIPPING: &str = "PostgreSQL, `FOR UPDATE SKIP LOCKED`";
 
 const SCANNING: &str = "PostgreSQL without parallel plan";
 
@@ -129,6 +135,11 @@ impl Goal {
         let (measured, reached, bound) = match self.bound {
             Bound::Rate(least) => {
                 let ratio = ratio(|round| round.rate);
+                (ratio, ratio.lower >= least, format!("at least {least} × {}", self.what))
+            }
+            Bound::RateOf(other, least) => {
+                let other = report.own(self.setting, other)?;
+                let ratio = Estimate::ratio(own.each(|round| round.rate), other.each(|round| round.rate));
                 (ratio, ratio.lower >= least, format!("at least {least} × {}", self.what))
             }
             Bound::Latency(most) => {

@@ -49,6 +49,10 @@ pub enum Workload {
     Transfer,
     /// The same with two of four.
     HotTransfer,
+    /// A claim of the first account that no worker has, which ends with an increment of its balance.
+    Claim,
+    /// [`Read`](Self::Read), while the first worker always has a transaction open that has written a record.
+    ReadBeside,
 }
 
 impl Workload {
@@ -66,6 +70,8 @@ impl Workload {
         Self::Increment,
         Self::Transfer,
         Self::HotTransfer,
+        Self::Claim,
+        Self::ReadBeside,
     ];
 
     /// The name on the command line.
@@ -83,6 +89,8 @@ impl Workload {
             Self::Increment => "increment",
             Self::Transfer => "transfer",
             Self::HotTransfer => "hot-transfer",
+            Self::Claim => "claim",
+            Self::ReadBeside => "read-beside",
         }
     }
 
@@ -101,6 +109,8 @@ impl Workload {
             Self::Increment => "increment of one hot number",
             Self::Transfer => "a transaction: read two, write two, commit",
             Self::HotTransfer => "the same on four hot records",
+            Self::Claim => "a claim of a record, and its end with an edit",
+            Self::ReadBeside => "`record_by_pk` beside an open transaction",
         }
     }
 
@@ -180,6 +190,19 @@ pub(crate) trait Client {
         undeclared()
     }
 
+    /// Claims the first account that is free, and ends the claim with an increment of its balance.
+    fn claim(&mut self) -> Result<(), BoxError> {
+        undeclared()
+    }
+
+    /// Reads a record. The first worker has a transaction open meanwhile.
+    fn read_beside(&mut self, _record: usize) -> Result<(), BoxError> {
+        undeclared()
+    }
+
+    /// Ends what [`read_beside`](Self::read_beside) has left open.
+    fn end_transaction(&mut self) {}
+
     /// Moves 1 from one account to another. Both balances are read first.
     fn transfer(&mut self, _from: usize, _to: usize) -> Result<(), BoxError> {
         undeclared()
@@ -192,6 +215,9 @@ fn undeclared() -> Result<(), BoxError> {
 
 /// Makes one call of `workload`.
 pub(crate) fn call(client: &mut dyn Client, workload: Workload, choice: &mut Choice) -> Result<(), BoxError> {
+    if workload != Workload::ReadBeside {
+        client.end_transaction();
+    }
     match workload {
         Workload::Empty => client.empty(),
         Workload::Read => client.read(choice.record()),
@@ -207,6 +233,8 @@ pub(crate) fn call(client: &mut dyn Client, workload: Workload, choice: &mut Cho
         Workload::Increment => client.increment(),
         Workload::Transfer => transfer(client, choice.two_of(ACCOUNTS)),
         Workload::HotTransfer => transfer(client, choice.two_of(HOT_ACCOUNTS)),
+        Workload::Claim => client.claim(),
+        Workload::ReadBeside => client.read_beside(choice.record()),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use miko_core::mikobase_rpc::MikobaseClient;
-use miko_core::{Error, ErrorId, Mikobase, MikobaseExt, Records, Transaction};
+use miko_core::q0::Edits;
+use miko_core::{Error, ErrorId, Mikobase, MikobaseExt, Records, Remote, Transaction};
 use miko_macros::mikobase_interface;
 use miko_shared::{BoxError, Returning, Uds};
 use serde_json::{Value, json};
@@ -33,6 +35,8 @@ pub(crate) const PEER: Peer = Peer {
         Workload::Increment,
         Workload::Transfer,
         Workload::HotTransfer,
+        Workload::Claim,
+        Workload::ReadBeside,
     ],
     start,
 };
@@ -110,7 +114,8 @@ fn host_share(
         .returning(Returning::Nothing)
         .setup(move |server| Ok(fs::write(written, preload(server.db(), records)?.join("\n"))?));
     let report = uds.mikobase(workers, |db, worker| {
-        let mut client = SharedStore { db, pks: read_pks(&pks)? };
+        let is_first = worker.index() == 0;
+        let mut client = SharedStore { db, pks: read_pks(&pks)?, is_first, open: None };
         let mut choice = Choice::new(worker.index(), workers, records);
         serve_orders(orders[worker.index()].try_clone()?, &mut client, &mut choice)
     });
@@ -147,7 +152,14 @@ fn creation(class: &str, serial: usize) -> Value {
 struct SharedStore<'d> {
     db: &'d MikobaseClient,
     pks: Vec<String>,
+    /// Whether this is the first worker, which has transactions open beside the reads of all.
+    is_first: bool,
+    /// The open transaction, and the reads that it is still to be beside.
+    open: Option<(Remote<dyn Transaction>, usize)>,
 }
+
+/// The number of reads of the first worker beside each of its transactions.
+const READS_BESIDE: usize = 100;
 
 impl SharedStore<'_> {
     fn select(&self, query: Value) -> Result<Records, BoxError> {
@@ -216,6 +228,31 @@ impl Client for SharedStore<'_> {
     fn increment(&mut self) -> Result<(), BoxError> {
         self.db.increment(&sample::account_key(0), ["balance"], 1)?;
         Ok(())
+    }
+
+    fn claim(&mut self) -> Result<(), BoxError> {
+        let claim = self.db.claim(json!({"class": ACCOUNT}), Duration::from_secs(60))?;
+        claim.ok_or("no account is free")?.finish_with(Edits::new().increment(["balance"], 1))?;
+        Ok(())
+    }
+
+    fn read_beside(&mut self, record: usize) -> Result<(), BoxError> {
+        if self.is_first {
+            self.open = match self.open.take() {
+                Some((tx, left @ 1..)) => Some((tx, left - 1)),
+                ended => {
+                    ended.map_or(Ok(()), |(tx, _)| tx.commit())?;
+                    let tx = self.db.begin()?;
+                    tx.increment(&sample::account_key(1), ["balance"], 1)?;
+                    Some((tx, READS_BESIDE))
+                }
+            };
+        }
+        self.read(record)
+    }
+
+    fn end_transaction(&mut self) {
+        self.open = None;
     }
 
     fn transfer(&mut self, from: usize, to: usize) -> Result<(), BoxError> {

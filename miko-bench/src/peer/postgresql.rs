@@ -20,7 +20,21 @@ pub(crate) const PEER: Peer = Peer {
             expressions, by prepared statements of the crate `postgres`; a batch is one statement of 32 \
             rows. No fsync, no parallel plans. It does not validate the other fields, and the text of an \
             answer is not parsed.",
-    workloads: Workload::ALL,
+    workloads: &[
+        Workload::Empty,
+        Workload::Read,
+        Workload::Create,
+        Workload::ReadBatch,
+        Workload::QueryBatch,
+        Workload::CreateBatch,
+        Workload::Find,
+        Workload::Scan,
+        Workload::ColdScan,
+        Workload::Increment,
+        Workload::Transfer,
+        Workload::HotTransfer,
+        Workload::Claim,
+    ],
     start,
 };
 
@@ -96,6 +110,7 @@ struct PostgreSql {
     balance: Statement,
     set_balance: Statement,
     increment: Statement,
+    claim: Statement,
 }
 
 impl PostgreSql {
@@ -125,6 +140,8 @@ impl PostgreSql {
                 "UPDATE account SET bucket = jsonb_build_object('balance', (bucket->>'balance')::bigint + 1)
                  WHERE pk = $1 RETURNING (bucket->>'balance')::bigint",
             )?,
+            // It takes the first rows in the order of the index that no other transaction has locked.
+            claim: connection.prepare("SELECT pk FROM account ORDER BY pk LIMIT 1 FOR UPDATE SKIP LOCKED")?,
             connection,
         })
     }
@@ -180,6 +197,13 @@ impl Client for PostgreSql {
     fn increment(&mut self) -> Result<(), BoxError> {
         self.connection.query_one(&self.increment, &[&sample::account_key(0)])?;
         Ok(())
+    }
+
+    fn claim(&mut self) -> Result<(), BoxError> {
+        let mut transaction = self.connection.transaction()?;
+        let pk: String = transaction.query_one(&self.claim, &[])?.try_get(0)?;
+        transaction.query_one(&self.increment, &[&pk])?;
+        Ok(transaction.commit()?)
     }
 
     fn transfer(&mut self, from: usize, to: usize) -> Result<(), BoxError> {
