@@ -496,3 +496,18 @@ fn claims_survive_a_group_of_calls() {
     assert!(claimed.iter().map(|claim| &claim.pk).eq(pks.iter().take(claimed.len())));
     assert!(claimed.len() >= 2);
 }
+
+/// A merge deletes a record without asking its claim.
+#[test]
+fn a_claim_is_lost_when_a_merge_deletes_its_record() {
+    let db = db();
+    if !db.properties().unwrap().temporal {
+        return;
+    }
+    let pks = jobs(&*db, [1]);
+    let claimed = claim(&*db).unwrap();
+    let tombstone = json!({"identity": pks[0], "timestamp": "2100-01-01T00:00:00.000Z", "active": false});
+    assert_eq!(db.merge(json!({"history": {"0": tombstone}})).unwrap().accepted, ["0"]);
+    assert!(claimed.finish_with(done()).unwrap_err().is(ErrorId::CLAIM_LOST));
+    assert!(claim(&*db).is_none());
+}

@@ -1,7 +1,7 @@
 //! The claims of a connection, which end with it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miko_rpc::connection_local;
 
@@ -54,23 +54,36 @@ impl<T: Storage> ConnectionClaims<T> {
     }
 
     pub(super) fn add(&self, claims: Vec<ConnectedClaim<T>>, store: &SharedStore<T>) {
-        let mut ended = Vec::new();
-        {
-            // Nothing panics while the lock is held.
-            let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids: Vec<String> = {
+            let mut own = self.lock();
             own.by_id.extend(claims.into_iter().map(|claim| (claim.id.clone(), claim)));
-            if own.by_id.len() >= own.cleanup_at {
-                let store = store.lock();
-                ended.extend(own.by_id.extract_if(|id, _| !store.has_claim(id)));
-                own.cleanup_at = FIRST_CLEANUP.max(2 * own.by_id.len());
+            if own.by_id.len() < own.cleanup_at {
+                return;
             }
-        }
-        // Without the locks: they lock the store.
+            own.by_id.keys().cloned().collect()
+        };
+        // Never both locks: a group of calls of another thread holds the store, and may add claims here.
+        let in_force: Vec<bool> = {
+            let store = store.lock();
+            ids.iter().map(|id| store.has_claim(id)).collect()
+        };
+        let ended: Vec<_> = {
+            let mut own = self.lock();
+            let ended = ids.iter().zip(in_force).filter(|(_, in_force)| !in_force);
+            let ended = ended.filter_map(|(id, _)| own.by_id.remove(id)).collect();
+            own.cleanup_at = FIRST_CLEANUP.max(2 * own.by_id.len());
+            ended
+        };
         drop(ended);
     }
 
+    fn lock(&self) -> MutexGuard<'_, Claims<T>> {
+        // Nothing panics while the lock is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn end(&self, id: &str) {
-        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).by_id.remove(id);
+        let ended = self.lock().by_id.remove(id);
         drop(ended);
     }
 }

@@ -78,6 +78,10 @@ impl<T: Storage> Store<T> {
         let FinishRequest { claim, effect } = request;
         let id = self.record_of_claim(&claim)?;
         let before = self.claimed_record(id)?;
+        if before.state.is_none() {
+            // An import or a merge has replaced it with a tombstone.
+            return Err(claim_lost(&claim));
+        }
         let pk = before.pk.clone();
         let results = match effect {
             FinishEffect::Edit(edits) => {
@@ -146,10 +150,7 @@ impl<T: Storage> Store<T> {
     fn record_of_claim(&self, claim: &str) -> Result<RowId> {
         match self.claim_rows.find(claim) {
             Some((record, row)) if self.is_in_force(row, Timestamp::now()) => Ok(record),
-            _ => {
-                let message = "the claim has ended, by its lease for example: claim again";
-                Err(Error::new(ErrorId::CLAIM_LOST, message).with("claim", claim))
-            }
+            _ => Err(claim_lost(claim)),
         }
     }
 
@@ -327,6 +328,11 @@ impl<T: Storage> Store<T> {
     pub(super) fn offer_redefined(&mut self) {
         self.claims.waiting.wake_each();
     }
+}
+
+fn claim_lost(claim: &str) -> Error {
+    let message = "the claim has ended, by its lease for example: claim again";
+    Error::new(ErrorId::CLAIM_LOST, message).with("claim", claim)
 }
 
 /// When a lease ends that begins now. It lasts at least as long as was asked for.
