@@ -26,6 +26,13 @@ pub(crate) const ENGINE_INDEPENDENT: &[&str] = &[
     "worldlet_file::",
 ];
 
+/// Slow tests of what all engines have in common: the parser of requests, and the tests themselves.
+const SLOW_AND_COMMON: [&str; 3] = [
+    "placeholders::the_expansion_of_placeholders_is_bounded",
+    "batch::a_batch_of_too_many_requests_is_refused_as_a_whole",
+    "interleaving::the_steps_reach_answers_of_every_kind",
+];
+
 #[track_caller]
 fn all_tests_pass_on(engine: &str) {
     if std::env::var_os(ENGINE).is_some() {
@@ -38,8 +45,7 @@ fn all_tests_pass_on(engine: &str) {
     if !engine.ends_with("caches") || engine.contains("share") {
         run.args(ENGINE_INDEPENDENT.iter().flat_map(|module| ["--skip", module]));
     }
-    // Skipped since it is slow and tests the parser of requests, which all engines have in common.
-    run.args(["--skip", "placeholders::the_expansion_of_placeholders_is_bounded"]);
+    run.args(SLOW_AND_COMMON.iter().flat_map(|test| ["--skip", test]));
     let run = run.output().unwrap();
     let output = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{ENGINE}={engine:?}:\n{output}");
