@@ -27,6 +27,7 @@ mod response;
 mod schema;
 mod stack;
 mod storage;
+mod target;
 mod timestamp;
 mod transaction_block;
 mod transaction_limits;
@@ -62,6 +63,7 @@ pub use record::{Record, Records};
 pub use response::{
     Answers, Claimed, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, Response, ResponseEnvelope, Results,
 };
+pub use target::Target;
 pub use timestamp::Timestamp;
 pub use transaction_limits::TransactionLimits;
 pub use transfer::FileReader;

@@ -3,7 +3,7 @@
 //! | subject | module |
 //! | --- | --- |
 //! | takes the keys of a request and reports those that are missing or unknown | [`request_keys`] |
-//! | the typed requests; the records that a write changes | [`select`], [`mod@write`]; [`target`] |
+//! | the typed requests; the records that a write changes | [`select`], [`mod@write`]; [`write_target`] |
 //! | claims of records | [`claim`] |
 //! | edits of a bucket: their parser, and what they do | [`edit`] |
 //! | the parts of a select | [`filter`], [`path`], [`step`], [`operator`], [`folding`], [`sort`] |
@@ -31,11 +31,11 @@ mod request_keys;
 mod select;
 mod sort;
 mod step;
-mod target;
 mod transaction;
 mod validation;
 mod value_ref;
 mod write;
+mod write_target;
 
 use miko_rpc::{Error, ErrorId, ErrorItem, Result, Warning};
 use serde_json::Value;
@@ -56,13 +56,13 @@ pub(crate) use path_value::PathValue;
 pub(crate) use select::SelectRequest;
 pub(crate) use sort::{SortBy, SortKey, SortPath, compare_sort_keys};
 pub(crate) use step::{PathStep, path_text};
-pub(crate) use target::Target;
 pub(crate) use transaction::TransactionRequest;
 pub(crate) use validation::validate;
 pub use validation::{Check, Validation};
 pub(crate) use write::{
     CreateRequest, DeleteRequest, EditRequest, PatchRequest, StackInput, UpdateRequest, UpsertRequest,
 };
+pub(crate) use write_target::WriteTarget;
 
 /// A Q0 request: a JSON object.
 ///

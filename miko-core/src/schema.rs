@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::json::Object;
 use crate::record::Record;
 use crate::response::{Answers, Response};
+use crate::target::Target;
 use crate::timestamp::Timestamp;
 use crate::version::Version;
 
@@ -31,6 +32,12 @@ json_schemas! {
     Timestamp(_generator) => json_schema!({
         "description": "A time in UTC with milliseconds: `2026-11-26T12:00:00.000Z`.",
         "type": "string",
+    });
+
+    Target(_generator) => json_schema!({
+        "description": "A pk, a class name, or a condition of a select.",
+        "type": ["string", "object"],
+        "additionalProperties": true,
     });
 
     Record(generator) => with_shared_properties(generator, json_schema!({

@@ -26,6 +26,25 @@ pub(crate) struct Filter {
     pub(crate) then: Option<Box<DeferredResult<Filter>>>,
 }
 
+impl Filter {
+    /// The filter of a condition that stands alone.
+    ///
+    /// # Errors
+    /// All faults, also those that evaluation would raise.
+    pub(crate) fn of_condition(condition: &Value) -> Result<Self, Error> {
+        let mut faults = Faults::default();
+        let mut reader = FilterReader::new(&mut faults);
+        let scope = PlaceholderScope::default();
+        let context = ReadContext { place: &Place::Root, scope: &scope, expansion: None };
+        let filter = reader.read_nested(condition, &context).unwrap_or_default();
+        let deferred = reader.deferred;
+        let (mut errors, _) = faults.into_parts();
+        errors.append(deferred);
+        errors.check()?;
+        Ok(filter)
+    }
+}
+
 /// A part of a request after its placeholders are resolved. An error is raised only if evaluation reaches the
 /// part.
 pub(crate) type DeferredResult<T> = Result<T, Error>;

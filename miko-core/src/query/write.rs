@@ -8,7 +8,7 @@ use crate::json;
 use crate::query::edit::{Edit, read_edits};
 use crate::query::read_until_error;
 use crate::query::request_keys::RequestKeys;
-use crate::query::target::Target;
+use crate::query::write_target::WriteTarget;
 use crate::record::EXTRA_KEYS;
 use crate::stack::{self, Stack};
 use crate::timestamp::Timestamp;
@@ -41,14 +41,14 @@ pub(crate) struct UpdateRequest {
 /// A request to merge an object into the buckets of records.
 #[derive(Debug)]
 pub(crate) struct PatchRequest {
-    pub(crate) target: Target,
+    pub(crate) target: WriteTarget,
     pub(crate) bucket: Map<String, Value>,
 }
 
 /// A request to edit the buckets of records.
 #[derive(Debug)]
 pub(crate) struct EditRequest {
-    pub(crate) target: Target,
+    pub(crate) target: WriteTarget,
     pub(crate) edits: Vec<Edit>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct UpsertRequest {
 /// A request to delete records.
 #[derive(Debug)]
 pub(crate) struct DeleteRequest {
-    pub(crate) target: Target,
+    pub(crate) target: WriteTarget,
     pub(crate) if_exists: bool,
 }
 
@@ -152,7 +152,7 @@ impl UpdateRequest {
 impl PatchRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_transaction();
-        let target = Target::read(fields, &[]);
+        let target = WriteTarget::read(fields, &[]);
         let bucket = fields.read_required("bucket", readers::object);
         Some(Self { target: target?, bucket: bucket? })
     }
@@ -161,7 +161,7 @@ impl PatchRequest {
 impl EditRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_transaction();
-        let target = Target::read(fields, &[]);
+        let target = WriteTarget::read(fields, &[]);
         let edits = fields.read_required("edits", read_edits);
         Some(Self { target: target?, edits: edits? })
     }
@@ -181,7 +181,7 @@ impl UpsertRequest {
 impl DeleteRequest {
     pub(super) fn read(fields: &mut RequestKeys<'_>) -> Option<Self> {
         fields.refuse_transaction();
-        let target = Target::read(fields, &["if_exists"]);
+        let target = WriteTarget::read(fields, &["if_exists"]);
         let if_exists = fields.read("if_exists", readers::boolean).unwrap_or(false);
         Some(Self { target: target?, if_exists })
     }

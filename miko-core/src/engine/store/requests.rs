@@ -8,7 +8,7 @@ use crate::engine::store::pending::DeferredConstraints;
 use crate::engine::store::stored_json::map;
 use crate::engine::store::transaction::CommitSharing;
 use crate::json;
-use crate::query::{CreateRequest, Request, StackInput, Target};
+use crate::query::{CreateRequest, Request, StackInput, WriteTarget};
 use crate::response::{Answers, Response, Results};
 use crate::stack;
 use crate::storage::Storage;
@@ -139,10 +139,10 @@ impl<T: Storage> Store<T> {
     }
 
     /// Whether a record of the target may be a class definition.
-    fn may_be_definition(&self, target: &Target) -> bool {
+    fn may_be_definition(&self, target: &WriteTarget) -> bool {
         match target {
-            Target::One { pk, .. } => self.is_definition(pk),
-            Target::Selected(_) => true,
+            WriteTarget::One { pk, .. } => self.is_definition(pk),
+            WriteTarget::Selected(_) => true,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::engine::store::index_entries::Derived;
 use crate::engine::store::refusal::RejectedWrite;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
 use crate::json;
-use crate::query::{self, Edit, EditRequest, PatchRequest, StackInput, Target, UpdateRequest};
+use crate::query::{self, Edit, EditRequest, PatchRequest, StackInput, UpdateRequest, WriteTarget};
 use crate::record::EXTRA_KEYS;
 use crate::response::Results;
 use crate::stack;
@@ -59,12 +59,12 @@ impl<T: Storage> Store<T> {
     pub(super) fn patch(&mut self, patch: PatchRequest) -> Result<Results> {
         let PatchRequest { target, bucket: patch } = patch;
         match target {
-            Target::One { pk, if_updated_at } => {
+            WriteTarget::One { pk, if_updated_at } => {
                 let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
                 let updated_at = self.patch_record(id, before, patch)?;
                 Ok(Results::Written { pk, updated_at })
             }
-            Target::Selected(select) => self.change_selected(&select, |store, id, before| {
+            WriteTarget::Selected(select) => self.change_selected(&select, |store, id, before| {
                 store.patch_record(id, before, patch.clone()).map(drop)
             }),
         }
@@ -90,12 +90,12 @@ impl<T: Storage> Store<T> {
     pub(super) fn edit(&mut self, edit: EditRequest) -> Result<Results> {
         let EditRequest { target, edits } = edit;
         match target {
-            Target::One { pk, if_updated_at } => {
+            WriteTarget::One { pk, if_updated_at } => {
                 let (id, before) = self.find_unchanged(&pk, if_updated_at)?;
                 let (updated_at, values) = self.edit_record(id, before, edits)?;
                 Ok(Results::Edited { pk, updated_at, values })
             }
-            Target::Selected(select) => self.change_selected(&select, |store, id, before| {
+            WriteTarget::Selected(select) => self.change_selected(&select, |store, id, before| {
                 // The values are not in the answer. Only their memory is charged.
                 let charge = |value: &Value| memory::charge(json::text_length(value));
                 let (bucket, _) = query::apply_edits(stored_bucket(&before)?, edits.clone(), &charge)?;

@@ -18,7 +18,7 @@ use crate::engine::store::Store;
 use crate::engine::store::index_entries::{Derived, StackAndBucket};
 use crate::engine::store::refusal::RejectedWrite;
 use crate::engine::store::stored_json::{defined_by, extras_text, map, text};
-use crate::query::{CreateRequest, DeleteRequest, StackInput, Target};
+use crate::query::{CreateRequest, DeleteRequest, StackInput, WriteTarget};
 use crate::response::Results;
 use crate::stack::Stack;
 use crate::storage::ids::RowId;
@@ -180,8 +180,8 @@ impl<T: Storage> Store<T> {
     pub(super) fn delete(&mut self, delete: DeleteRequest) -> Result<Results> {
         let DeleteRequest { target, if_exists } = delete;
         let (pk, if_updated_at) = match target {
-            Target::One { pk, if_updated_at } => (pk, if_updated_at),
-            Target::Selected(select) => return self.change_selected(&select, Self::delete_record),
+            WriteTarget::One { pk, if_updated_at } => (pk, if_updated_at),
+            WriteTarget::Selected(select) => return self.change_selected(&select, Self::delete_record),
         };
         match self.find_unchanged(&pk, if_updated_at) {
             Err(error) if if_exists && is_absent(&error) => Ok(Results::Deleted { pk, deleted: false }),

@@ -10,7 +10,7 @@ use crate::timestamp::Timestamp;
 
 /// Which records a write changes.
 #[derive(Debug)]
-pub(crate) enum Target {
+pub(crate) enum WriteTarget {
     /// One record, with the time at which it must have been changed last.
     One { pk: String, if_updated_at: Option<Timestamp> },
     /// The current records that a select finds.
@@ -20,7 +20,7 @@ pub(crate) enum Target {
 /// The keys that say more about a `where`.
 const ORDER_KEYS: [&str; 3] = ["sort", "sorts", "limit"];
 
-impl Target {
+impl WriteTarget {
     /// Reads `pk` and `if_updated_at`, or `where` and what belongs to it. `of_one` are further keys that are
     /// about one record.
     pub(super) fn read(fields: &mut RequestKeys<'_>, of_one: &[&'static str]) -> Option<Self> {
