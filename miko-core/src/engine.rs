@@ -10,8 +10,9 @@ mod worldlet;
 
 use std::io::{Read, Write};
 
-use miko_rpc::{GroupFailure, Result};
+use miko_rpc::{Error, ErrorId, GroupFailure, Result};
 
+use crate::hook::Hook;
 use crate::mikobase::{Mikobase, Query};
 use crate::transaction_limits::TransactionLimits;
 use crate::worldlet::Imported;
@@ -71,6 +72,15 @@ pub trait Engine: Mikobase {
     fn limit_memory(&self, bytes: usize) -> Result<()> {
         let _ = bytes;
         Ok(())
+    }
+
+    /// Adds a hook, which runs before each record of its target is saved, after the hooks before it.
+    ///
+    /// # Errors
+    /// `self-call` in a hook of this engine; `action-not-supported` from an engine that has no hooks.
+    fn add_hook(&self, hook: Hook) -> Result<()> {
+        let message = format!("this engine runs no hooks, such as `{}`", hook.name());
+        Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
     }
 
     /// Sets the limits of transactions.

@@ -6,6 +6,7 @@
 mod as_of;
 pub mod atomic_file;
 pub mod backend;
+mod change_kind;
 mod claim;
 mod class;
 mod commit;
@@ -13,6 +14,7 @@ mod diagnostics;
 mod engine;
 mod extension;
 mod files;
+mod hook;
 mod hot;
 pub mod json;
 mod mikobase;
@@ -37,6 +39,7 @@ mod version;
 mod worldlet;
 
 pub use as_of::AsOf;
+pub use change_kind::ChangeKind;
 pub use claim::Claim;
 pub use commit::{Commit, RecordChange};
 #[cfg(feature = "naive-storage")]
@@ -45,6 +48,7 @@ pub use engine::NaiveEngine;
 pub use engine::{Engine, Explanation, LocalEngine, SqliteEngine, WorldletEngine};
 pub use extension::{MAX_ATTEMPTS, MikobaseExt, Upserted};
 pub use files::{FileInfo, MAX_PIECE_SIZE};
+pub use hook::{Hook, HookResult, PendingSave};
 pub use hot::HotRecord;
 #[doc(no_inline)]
 pub use miko_rpc as rpc;

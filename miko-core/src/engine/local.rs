@@ -23,6 +23,7 @@ use crate::engine::store::transaction::CommitSharing;
 use crate::engine::store::{Store, export};
 use crate::engine::{Engine, Explanation};
 use crate::files::{FileInfo, MAX_PIECE_SIZE};
+use crate::hook::{Hook, HookResult, PendingSave};
 use crate::json;
 use crate::mikobase::{
     Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
@@ -33,6 +34,7 @@ use crate::query::{self, CreateRequest, FinishRequest, ReleaseRequest, Request};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, Results, check_batch_size};
 use crate::storage::Storage;
+use crate::target::Target;
 use crate::transaction_limits::TransactionLimits;
 use crate::uns;
 use crate::version::Version;
@@ -194,6 +196,40 @@ impl<T: Storage> LocalEngine<T> {
         self.store().take_commits()
     }
 
+    /// Runs `hook` before each record of the target is saved, by whatever way: inside the running write, which
+    /// it may read, amend and refuse. Several hooks run in the order in which they were added, from now on.
+    /// Records that are there already are not affected.
+    ///
+    /// The hook has the name of the function that it is, or in which the closure was written.
+    /// [`Hook::named`] gives it another.
+    ///
+    /// ```
+    /// use miko_core::{ErrorId, MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// db.before_save("starfleet.com/officer", |save| {
+    ///     let same_name = json!({"class": save.class(), "path": ["name", save.get("name")]});
+    ///     if save.before().is_none() && save.db().count(same_name)? > 0 {
+    ///         return Err("there is an officer of this name".into());
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// db.create("starfleet.com/officer", &json!({"name": "Spock"}))?;
+    /// let error = db.create("starfleet.com/officer", &json!({"name": "Spock"})).unwrap_err();
+    /// assert!(error.is(ErrorId::SAVE_REJECTED));
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Every fault of the target.
+    pub fn before_save<F>(&self, target: impl Into<Target>, hook: F) -> Result<()>
+    where
+        F: FnMut(&mut PendingSave<'_>) -> HookResult + Send + 'static,
+    {
+        self.add_hook(Hook::new(target, hook)?)
+    }
+
     /// Sets the limits of transactions.
     #[must_use]
     pub fn transaction_limits(self, limits: TransactionLimits) -> Self {
@@ -201,9 +237,12 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Locks the store.
+    /// Locks the store for a call that cannot fail.
+    ///
+    /// # Panics
+    /// In a hook of this store: the panic is a veto of the hook.
     pub(super) fn store(&self) -> MutexGuard<'_, Store<T>> {
-        self.store.lock()
+        self.store.lock().unwrap_or_else(|refusal| panic!("{refusal}"))
     }
 }
 
@@ -434,14 +473,7 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     }
 
     fn properties(&self) -> Result<Properties> {
-        let store = self.read()?;
-        let capabilities = store.storage.capabilities();
-        Ok(Properties {
-            temporal: capabilities.is_temporal,
-            executable: store.storage.metadata("executable")? == Some(true.into()),
-            engine: capabilities.name.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        })
+        self.read()?.properties()
     }
 
     fn begin(&self) -> Result<Remote<dyn Transaction>> {
@@ -470,7 +502,12 @@ impl<T: Storage> Engine for LocalEngine<T> {
     }
 
     fn limit_memory(&self, bytes: usize) -> Result<()> {
-        self.store().limit_memory(bytes)
+        self.store.lock()?.limit_memory(bytes)
+    }
+
+    fn add_hook(&self, hook: Hook) -> Result<()> {
+        self.store.lock()?.hooks.add(hook);
+        Ok(())
     }
 
     fn limit_transactions(&self, limits: TransactionLimits) {

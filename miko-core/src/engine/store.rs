@@ -11,6 +11,7 @@
 //! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
 //! | writing the records of a select | [`selected`] |
 //! | claims of records, and the calls that wait for one | [`claims`] |
+//! | hooks, and what they read | [`before_save`], [`hook_reader`] |
 //! | exporting, importing | [`export`], [`import`] |
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
@@ -23,6 +24,7 @@
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
 mod answer;
+pub(super) mod before_save;
 mod candidate;
 mod changes;
 pub(super) mod claims;
@@ -32,6 +34,7 @@ mod definitions;
 mod examine;
 pub(super) mod export;
 pub(super) mod files;
+mod hook_reader;
 mod id_cache;
 mod ids;
 mod import;
@@ -70,12 +73,14 @@ use rpds::HashTrieMapSync;
 
 use crate::class::Catalog;
 use crate::commit::Commit;
+use crate::mikobase::Properties;
 use crate::mode::Mode;
 use crate::storage::Storage;
 use crate::storage::ids::{CommitSeq, LastNumbers, RowId};
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
+use before_save::Hooks;
 use claims::known::KnownClaims;
 use claims::table::ClaimTable;
 use columns::Columns;
@@ -122,6 +127,7 @@ pub(crate) struct Store<T> {
     /// Whether a `create` may choose the pk of its record.
     pub(super) client_pks: bool,
     pub(super) answer: AnswerBudget,
+    pub(super) hooks: Hooks,
     mode: Mode,
 }
 
@@ -149,6 +155,7 @@ impl<T: Storage> Store<T> {
             strict: false,
             client_pks: true,
             answer: AnswerBudget::default(),
+            hooks: Hooks::default(),
             mode,
         };
         store.set_record_cache_size(RecordCache::DEFAULT_SIZE);
@@ -168,17 +175,29 @@ impl<T: Storage> Store<T> {
         work: impl FnOnce(&mut Self) -> Result<R>,
     ) -> Result<R> {
         self.check_writable()?;
+        let sharing = self.sharing_with_hooks(sharing);
         self.transaction.begin(sharing, self.last.get().row.0, &mut self.storage)?;
         self.deferred = DeferredConstraints::default();
         self.transaction_time = self.transaction.user().map_or_else(Timestamp::now, |user| user.time);
         let (before, begun_claims) = (self.state(), self.begun_claims());
         let done = RunningWrite { store: self, before, begun_claims, has_ended: false }.run(work);
+        if let Err(error) = &done {
+            self.end_rejected_transaction(error);
+        }
         self.check_transaction().and(done)
     }
 
     /// Applies a write set as a part of the running write. If unique values of it belong to other records,
     /// they are returned, and nothing is applied; the write is to fail then.
+    ///
+    /// The hooks run for its rows at the end of the write.
     fn apply(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
+        self.note_stored_rows(&write.rows)?;
+        self.apply_after_hooks(write)
+    }
+
+    /// As [`apply`](Self::apply), for a record for which the hooks have run.
+    fn apply_after_hooks(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
         self.streams.save_pre_images(&write.rows);
         write
             .rows
@@ -281,6 +300,16 @@ impl<T: Storage> Store<T> {
         self.storage.limit_memory(limit)
     }
 
+    pub(super) fn properties(&self) -> Result<Properties> {
+        let capabilities = self.storage.capabilities();
+        Ok(Properties {
+            temporal: capabilities.is_temporal,
+            executable: self.storage.metadata("executable")? == Some(true.into()),
+            engine: capabilities.name.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+
     pub(super) fn check_writable(&self) -> Result<()> {
         if self.mode == Mode::ReadWrite {
             return Ok(());
@@ -321,6 +350,7 @@ impl<T: Storage> RunningWrite<'_, T> {
     fn run<R>(mut self, work: impl FnOnce(&mut Store<T>) -> Result<R>) -> Result<R> {
         let done = work(self.store)?;
         self.store.check_deferred_constraints()?;
+        self.store.before_end()?;
         let last_commit = self.store.last.get().commit;
         self.store.transaction.end(last_commit, &mut self.store.storage)?;
         if let Some(user) = self.store.transaction.user_mut() {

@@ -21,6 +21,8 @@ mod file;
 mod files;
 mod formats;
 mod history;
+mod hooks;
+mod hooks_on_paths;
 mod hostile;
 mod import;
 mod indexes;

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use miko_core::backend::Mode;
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::{
-    Engine, Error, ErrorId, Explanation, GroupFailure, Imported, Mikobase, MikobaseExt, NaiveEngine, Record,
-    SqliteEngine, WorldletEngine,
+    Engine, Error, ErrorId, Explanation, GroupFailure, Hook, HookResult, Imported, Mikobase, MikobaseExt,
+    NaiveEngine, PendingSave, Record, SqliteEngine, Target, WorldletEngine,
 };
 use miko_shared::{Connect, Token};
 use proptest::prelude::ProptestConfig;
@@ -97,6 +97,19 @@ impl Local {
 
     pub(crate) fn is_share(&self) -> bool {
         matches!(self.database, Database::Share { .. })
+    }
+
+    /// Adds a hook with a name. A share gets its hooks from its builder.
+    pub(crate) fn before_save(
+        &self,
+        name: &str,
+        target: impl Into<Target>,
+        run: impl FnMut(&mut PendingSave<'_>) -> HookResult + Send + 'static,
+    ) {
+        match &self.database {
+            Database::Engine(engine) => engine.add_hook(Hook::named(name, target, run).unwrap()).unwrap(),
+            Database::Share { .. } => panic!("a share has the hooks of its builder"),
+        }
     }
 
     pub(crate) fn run_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {

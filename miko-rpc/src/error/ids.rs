@@ -230,9 +230,13 @@ error_ids! {
         "Blocking code was called inside an async task. Share before the runtime starts; use the async \
          client there, or call a blocking proxy inside `spawn_blocking` or from a plain thread.",
         "`uds.mikobase(…)` in an `async fn`";
+    SAVE_REJECTED = "save-rejected",
+        "A hook of the server has refused to save a record, or has panicked: `hook` is its name, `pk` the \
+         record, and the message its reason. All that is written together with it is rolled back.",
+        "a payment of a negative amount, where `before_save` refuses those";
     SELF_CALL = "self-call",
-        "A method of a server called that server, which would wait for itself. Call the implementation \
-         directly.",
+        "A method of a server called that server, or a hook the database inside of whose write it runs: the \
+         call would wait for itself. Call the implementation directly, and read in a hook by its `db`.",
         "a method of a shared interface that connects to the socket of its own share";
     OUTSIDE_RUNTIME = "outside-runtime",
         "An async client was used outside a tokio runtime. Await its calls inside one, or use the blocking \

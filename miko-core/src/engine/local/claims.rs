@@ -52,7 +52,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
 
     /// Claims a record. If there is none, waits for one, as long as the request says.
     pub(super) fn claim_or_wait(&self, mut request: ClaimRequest) -> Result<Results> {
-        let waits_since_before = self.store.lock().wait_of_served_call();
+        let waits_since_before = self.store.lock()?.wait_of_served_call();
         let until = match waits_since_before {
             Some((_, until)) => until,
             None => Instant::now().checked_add(request.wait).unwrap_or_else(Instant::now),
@@ -104,7 +104,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
     /// A gate for a call that waits. Meanwhile it looks for leases that end.
     fn closed_gate(&self) -> (Gate, Pass) {
         let store = Arc::downgrade(&self.store);
-        Gate::closed(move || store.upgrade()?.lock().check_waiting_claims())
+        Gate::closed(move || store.upgrade()?.lock().ok()?.check_waiting_claims())
     }
 }
 
@@ -131,7 +131,8 @@ impl<T: Storage> Wait<'_, T> {
 impl<T: Storage> Drop for Wait<'_, T> {
     fn drop(&mut self) {
         if let Some(id) = self.id.filter(|_| !self.is_parked) {
-            self.store.lock().end_wait(id);
+            // Not in a hook: its calls are refused before they wait.
+            self.store.lock_outside_of_hooks().end_wait(id);
         }
     }
 }

@@ -31,7 +31,8 @@ pub(super) struct ConnectedClaim<T: Storage> {
 
 impl<T: Storage> Drop for ConnectedClaim<T> {
     fn drop(&mut self) {
-        self.store.lock().end_connected_claim(&self.id);
+        let id = std::mem::take(&mut self.id);
+        self.store.do_when_free(move |store| store.end_connected_claim(&id));
     }
 }
 
@@ -64,7 +65,8 @@ impl<T: Storage> ConnectionClaims<T> {
         };
         // Never both locks: a group of calls of another thread holds the store, and may add claims here.
         let in_force: Vec<bool> = {
-            let store = store.lock();
+            // Not in a hook: a hook claims nothing.
+            let store = store.lock_outside_of_hooks();
             ids.iter().map(|id| store.has_claim(id)).collect()
         };
         let ended: Vec<_> = {

@@ -12,14 +12,14 @@ impl<T: Storage> SharedStore<T> {
     /// Runs calls until `call` returns `false`, and commits their changes together.
     pub(super) fn commit_as_group(&self, call: &mut dyn FnMut(usize) -> bool) -> Result<(), GroupFailure> {
         let failed = |error| GroupFailure { call: 0, error };
-        if !self.lock().begin_group().map_err(failed)? {
+        if !self.lock().and_then(|mut store| store.begin_group()).map_err(failed)? {
             // The calls are part of a group already.
             (0..).take_while(|index| call(*index)).for_each(drop);
             return Ok(());
         }
         let group = OpenGroup(self);
         let mut run = |index: usize| {
-            self.lock().begin_call(index);
+            self.lock_outside_of_hooks().begin_call(index);
             call(index)
         };
         (0..).take_while(|index| run(*index)).for_each(drop);
@@ -43,13 +43,13 @@ struct OpenGroup<'e, T: Storage>(&'e SharedStore<T>);
 
 impl<T: Storage> OpenGroup<'_, T> {
     fn end(self) -> Result<(), GroupFailure> {
-        self.0.lock().end_group()
+        self.0.lock_outside_of_hooks().end_group()
     }
 }
 
 impl<T: Storage> Drop for OpenGroup<'_, T> {
     fn drop(&mut self) {
-        self.0.lock().abandon_group();
+        self.0.lock_outside_of_hooks().abandon_group();
         self.0.group_ended.notify_all();
     }
 }

@@ -109,9 +109,9 @@ impl Pieces {
 impl<T: Storage> FileUpload<T> {
     pub(super) fn begin(store: &Arc<SharedStore<T>>, mime: &str) -> Result<Self> {
         let store = TransferStore::of(store)?;
-        store.lock().check_writable()?;
+        store.lock()?.check_writable()?;
         let mut pieces = Pieces::default();
-        if let Some(mut store) = store.write_at_once() {
+        if let Some(mut store) = store.write_at_once()? {
             pieces.store(mime, &mut store)?;
         }
         Ok(Self { store, mime: mime.to_owned(), state: Mutex::new(UploadState::Unfinished(pieces)) })
@@ -120,7 +120,7 @@ impl<T: Storage> FileUpload<T> {
 
 impl<T: Storage> Upload for FileUpload<T> {
     fn put(&self, data: Bytes) -> Result<()> {
-        let store = self.store.write_at_once();
+        let store = self.store.write_at_once()?;
         match (&mut *locked(&self.state), store) {
             (UploadState::Unfinished(pieces), Some(mut store)) => {
                 let file = pieces.store(&self.mime, &mut store)?;
@@ -152,8 +152,9 @@ impl<T: Storage> Upload for FileUpload<T> {
 impl<T: Storage> Drop for FileUpload<T> {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let UploadState::Unfinished(Pieces { stored: Some(file), .. }) = state {
-            self.store.lock().discard_file(file);
+        let ended = std::mem::replace(state, UploadState::Finished(String::new()));
+        if let UploadState::Unfinished(Pieces { stored: Some(file), .. }) = ended {
+            self.store.do_when_free(move |store| store.discard_file(&file));
         }
     }
 }
@@ -168,7 +169,7 @@ pub(super) struct WorldletImport<T: Storage> {
 
 impl<T: Storage> WorldletImport<T> {
     pub(super) fn begin(store: &Arc<SharedStore<T>>, trust: bool) -> Result<Self> {
-        store.lock().check_writable()?;
+        store.lock()?.check_writable()?;
         let store = TransferStore::of(store)?;
         Ok(Self { store, trust, text: Mutex::new(Some(Spool::new()?)) })
     }

@@ -1,17 +1,27 @@
 //! A store behind its lock.
 
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use miko_rpc::Gate;
+use miko_rpc::{Error, ErrorId, Gate, Result};
 
 use crate::engine::store::Store;
+use crate::engine::store::before_save::HookThread;
 use crate::storage::Storage;
 
+/// Something to be done with the store.
+type Task<T> = Box<dyn FnOnce(&mut Store<T>) + Send>;
+
 /// A store, shared by threads and by what its engine has returned.
-#[derive(Debug)]
 pub(super) struct SharedStore<T> {
     store: Mutex<Store<T>>,
+    /// The thread that runs a hook of the store: it has the lock, and would wait for itself.
+    hook_thread: HookThread,
+    /// What such a thread has left to be done under the next lock; see [`do_when_free`](Self::do_when_free).
+    postponed: Mutex<Vec<Task<T>>>,
+    /// Whether there may be any. Set and read under the lock of the store.
+    has_postponed: AtomicBool,
     /// Signalled when a group of calls has ended.
     pub(super) group_ended: Condvar,
     /// Where writes wait for their turn: a transaction is inside alone.
@@ -24,8 +34,11 @@ impl<T: Storage> SharedStore<T> {
     pub(super) fn of(store: Store<T>) -> Arc<Self> {
         Arc::new_cyclic(|shared: &Weak<Self>| {
             let shared = Weak::clone(shared);
-            let expire = move || shared.upgrade()?.lock().expire_transaction();
+            let expire = move || shared.upgrade()?.lock().ok()?.expire_transaction();
             Self {
+                hook_thread: store.hooks.thread().clone(),
+                postponed: Mutex::default(),
+                has_postponed: AtomicBool::new(false),
                 store: Mutex::new(store),
                 group_ended: Condvar::new(),
                 writers: Gate::with_expiry(expire),
@@ -36,13 +49,53 @@ impl<T: Storage> SharedStore<T> {
 
     /// Locks the store, and waits until no other thread runs a group of calls. A poisoned lock is cleared: a
     /// call that panics rolls back while it unwinds, so the store is consistent.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Store<T>> {
+    ///
+    /// # Errors
+    /// `self-call` in a hook of this store, whose thread has the lock.
+    pub(super) fn lock(&self) -> Result<MutexGuard<'_, Store<T>>> {
+        if self.hook_thread.is_current() {
+            let message = "a hook has called the database inside of whose write it runs, which would wait \
+                           for itself: read by `db` of the save that it is given";
+            return Err(Error::new(ErrorId::SELF_CALL, message));
+        }
+        Ok(self.lock_outside_of_hooks())
+    }
+
+    /// As [`lock`](Self::lock), where no hook of this store runs in the thread. Otherwise it never returns.
+    pub(super) fn lock_outside_of_hooks(&self) -> MutexGuard<'_, Store<T>> {
         let store = self.store.lock().unwrap_or_else(|poisoned| {
             self.store.clear_poison();
             poisoned.into_inner()
         });
         let mut store = self.wait_for_other_group(store);
         store.restore();
+        if self.has_postponed.load(Ordering::Relaxed) {
+            self.do_postponed(&mut store);
+        }
         store
+    }
+
+    /// Locks the store for an end, as that of a stream, which cannot fail. In a hook of this store, the end is
+    /// left for the next call.
+    pub(super) fn do_when_free(&self, task: impl FnOnce(&mut Store<T>) + Send + 'static) {
+        match self.lock() {
+            Ok(mut store) => task(&mut store),
+            Err(_) => {
+                self.postponed.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(task));
+                self.has_postponed.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn do_postponed(&self, store: &mut Store<T>) {
+        self.has_postponed.store(false, Ordering::Relaxed);
+        let tasks = std::mem::take(&mut *self.postponed.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.into_iter().for_each(|task| task(store));
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for SharedStore<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedStore").field("store", &self.store).finish_non_exhaustive()
     }
 }

@@ -27,15 +27,18 @@ impl<T: Storage, C: Cursor> Iterator for StoreStream<T, C> {
     type Item = Result<C::Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut store = self.store.lock();
-        let resumed = store.resume_stream(self.id);
-        resumed.and_then(|()| store.next_of(self.id, &mut self.cursor)).transpose()
+        let next = self.store.lock().and_then(|mut store| {
+            store.resume_stream(self.id)?;
+            store.next_of(self.id, &mut self.cursor)
+        });
+        next.transpose()
     }
 }
 
 impl<T: Storage, C> Drop for StoreStream<T, C> {
     fn drop(&mut self) {
-        self.store.lock().close_stream(self.id);
+        let id = self.id;
+        self.store.do_when_free(move |store| store.close_stream(id));
     }
 }
 
@@ -59,7 +62,11 @@ impl<T: Storage> Iterator for FilePieces<T> {
     type Item = Result<Bytes>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let piece = self.store.lock().file_piece(&self.pk, self.next, self.most).transpose()?;
+        let piece = self
+            .store
+            .lock()
+            .and_then(|store| store.file_piece(&self.pk, self.next, self.most))
+            .transpose()?;
         Some(piece.map(|(data, next)| {
             self.next = next;
             data.into()

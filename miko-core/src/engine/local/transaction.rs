@@ -14,7 +14,7 @@ use crate::storage::Storage;
 impl<T: Storage, V: View> LocalEngine<T, V> {
     /// A transaction, or one nested in the transaction whose view this is.
     pub(super) fn begin_transaction(&self) -> Result<Remote<dyn Transaction>> {
-        let id = self.store.lock().add_transaction(self.view.transaction())?;
+        let id = self.store.lock()?.add_transaction(self.view.transaction())?;
         let object = TransactionObject { store: Arc::clone(&self.store), id };
         Ok(Remote::local(Box::new(self.with_view(OfTransaction(id), Some(object)))))
     }
@@ -31,14 +31,14 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
 
 impl<T: Storage> Transaction for LocalEngine<T, OfTransaction> {
     fn commit(&self) -> Result<()> {
-        let mut store = self.store.lock();
+        let mut store = self.store.lock()?;
         store.expire_transaction();
         store.needs_turn(self.view.0)?;
         store.commit_transaction(self.view.0)
     }
 
     fn roll_back(&self) -> Result<()> {
-        self.store.lock().roll_back_transaction(self.view.0);
+        self.store.lock()?.roll_back_transaction(self.view.0);
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ pub(super) struct TransactionObject<T: Storage> {
 
 impl<T: Storage> Drop for TransactionObject<T> {
     fn drop(&mut self) {
-        self.store.lock().remove_transaction(self.id);
+        let id = self.id;
+        self.store.do_when_free(move |store| store.remove_transaction(id));
     }
 }

@@ -96,7 +96,7 @@ impl<T: Storage> SharedStore<T> {
         if let Some(id) = view.transaction() {
             return self.enter_transaction(id);
         }
-        let mut store = self.lock();
+        let mut store = self.lock()?;
         prepare(&mut store);
         Ok(StoreGuard::outside(store, None))
     }
@@ -111,19 +111,22 @@ impl<T: Storage> SharedStore<T> {
             store.check_innermost(id)?;
             return Ok(store);
         }
-        if let Some(store) = self.write_at_once() {
+        if let Some(store) = self.write_at_once()? {
             return Ok(store);
         }
         let turn = self.turn_to_write(view)?;
-        Ok(StoreGuard::outside(self.lock(), turn))
+        Ok(StoreGuard::outside(self.lock()?, turn))
     }
 
     /// Locks the store for a write that is not inside a transaction, if it need not wait for its turn.
-    pub(super) fn write_at_once(&self) -> Option<StoreGuard<'_, T>> {
-        let store = self.lock();
+    ///
+    /// # Errors
+    /// `self-call` in a hook of this store.
+    pub(super) fn write_at_once(&self) -> Result<Option<StoreGuard<'_, T>>> {
+        let store = self.lock()?;
         // No transaction is open, and none waits. The lock suffices, since one opens under it.
         let is_free = !store.has_open_transaction() && self.writers.is_open();
-        is_free.then(|| StoreGuard::outside(store, None))
+        Ok(is_free.then(|| StoreGuard::outside(store, None)))
     }
 
     /// Waits for the turn to write, for several writes. While it is held they lock by [`read`](Self::read):
@@ -138,7 +141,7 @@ impl<T: Storage> SharedStore<T> {
 
     fn wait_for_turn(&self, mode: GateMode) -> Result<Pass> {
         let (thread, lock_timeout) = {
-            let store = self.lock();
+            let store = self.lock()?;
             (store.transaction_thread(), store.transaction_limits().lock_timeout)
         };
         if thread == Some(thread::current().id()) && !serves_a_call() {
@@ -149,12 +152,12 @@ impl<T: Storage> SharedStore<T> {
 
     /// Locks the store for a call of a transaction, when it is its turn.
     fn enter_transaction(&self, id: TransactionId) -> Result<StoreGuard<'_, T>> {
-        let mut store = self.lock();
+        let mut store = self.lock()?;
         store.expire_transaction();
         if store.needs_turn(id)? {
             drop(store);
             let turn = self.wait_for_turn(GateMode::Exclusive)?;
-            store = self.lock();
+            store = self.lock()?;
             // Meanwhile another call of it may have opened the transaction; it may even have been
             // invalidated.
             if store.needs_turn(id)? {

@@ -47,8 +47,7 @@ impl<T: Storage> Store<T> {
             self.report_undefined_classes(stack, &markers, place, &mut faults);
         }
         // The primary class comes last, so that its order of fields is the final one.
-        let mut platters: Vec<Platter<'_>> =
-            stack.iter().rev().filter_map(|(key, platter)| self.platter(key, platter)).collect();
+        let mut platters = self.platters(stack);
         faults.extend(self.normalize(&mut platters, shared, (kind, &markers), place));
         let mut definition = None;
         for platter in &platters {
@@ -77,17 +76,35 @@ impl<T: Storage> Store<T> {
                 }
             });
         }
-        let private_buckets: Vec<_> = platters
-            .into_iter()
-            .filter_map(|platter| Some((platter.key.to_owned(), platter.bucket?)))
-            .collect();
-        for (key, bucket) in private_buckets {
-            stack.to_mut()[&key]["bucket"] = bucket.into();
-        }
+        let buckets = private_buckets(platters);
+        set_private_buckets(stack, buckets);
         let bucket_place = Place::Key(place, "bucket");
         check_marked(&self.catalog, shared, &markers, &bucket_place, &mut faults);
         faults.check()?;
         Ok(definition)
+    }
+
+    /// Normalizes the buckets of a record as [`examine`](Self::examine) does, without validating them.
+    pub(super) fn normalize_record(
+        &self,
+        stack: &mut Cow<'_, Map<String, Value>>,
+        shared: &mut Map<String, Value>,
+        extras: &Map<String, Value>,
+        kind: WriteKind,
+    ) {
+        if !self.needs_examination(stack, extras) {
+            return;
+        }
+        let mut platters = self.platters(stack);
+        // `examine` reports the fault.
+        let _ = self.normalize(&mut platters, shared, (kind, &Markers::of(extras)), &Place::Root);
+        let buckets = private_buckets(platters);
+        set_private_buckets(stack, buckets);
+    }
+
+    /// The platters of a stack, the last one first.
+    fn platters<'s>(&'s self, stack: &'s Map<String, Value>) -> Vec<Platter<'s>> {
+        stack.iter().rev().filter_map(|(key, platter)| self.platter(key, platter)).collect()
     }
 
     /// Normalizes the buckets of a record by all its classes, before any validation.
@@ -223,6 +240,17 @@ impl Platter<'_> {
         let platter = Place::Key(&stack, self.key);
         let owner = if self.is_private { &platter } else { record };
         then(&Place::Key(owner, "bucket"), &platter);
+    }
+}
+
+/// The buckets that belong to platters, with the keys of those.
+fn private_buckets(platters: Vec<Platter<'_>>) -> Vec<(String, Map<String, Value>)> {
+    platters.into_iter().filter_map(|platter| Some((platter.key.to_owned(), platter.bucket?))).collect()
+}
+
+fn set_private_buckets(stack: &mut Cow<'_, Map<String, Value>>, buckets: Vec<(String, Map<String, Value>)>) {
+    for (key, bucket) in buckets {
+        stack.to_mut()[&key]["bucket"] = bucket.into();
     }
 }
 

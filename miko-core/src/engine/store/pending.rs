@@ -1,12 +1,13 @@
-//! The state of the deferred constraint checks; [`pending_checks`](crate::engine::store::pending_checks) runs
-//! them.
+//! What a write defers to its end: constraint checks, which [`pending_checks`](super::pending_checks) runs, and
+//! hooks, which [`before_save`](super::before_save) runs.
 
 use std::collections::HashMap;
 
 use crate::class::Reference;
+use crate::engine::store::before_save::StoredRows;
 use crate::storage::ids::{ConstraintId, RowId};
 
-/// The constraint checks that the running write has deferred to its end.
+/// The checks and hooks that the running write has deferred to its end.
 #[derive(Debug, Default)]
 pub(super) struct DeferredConstraints {
     /// References whose targets must exist and be of an allowed class.
@@ -19,6 +20,8 @@ pub(super) struct DeferredConstraints {
     pub(super) allows_taken_values: bool,
     /// The unique values that records are to get, and that others still have.
     pub(super) taken_values: HashMap<UniqueValue, Vec<TakenValue>>,
+    /// The rows for which the hooks are to run.
+    pub(super) stored_rows: StoredRows,
     /// The index of the running batch request; `None` outside of a batch.
     pub(super) request: Option<usize>,
 }
@@ -40,7 +43,8 @@ impl DeferredConstraints {
         self.request = Some(index);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether no constraint is to be checked.
+    pub(super) fn has_no_checks(&self) -> bool {
         let Self { references, deleted, reclassed, taken_values, .. } = self;
         references.is_empty() && deleted.is_empty() && reclassed.is_empty() && taken_values.is_empty()
     }

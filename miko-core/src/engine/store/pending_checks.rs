@@ -51,7 +51,7 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `unique-violation`, `reference-not-found`, `file-not-found`, `reference-restricted`: all faults together.
     pub(super) fn check_deferred_constraints(&mut self) -> Result<()> {
-        if self.deferred.is_empty() {
+        if self.deferred.has_no_checks() {
             return Ok(());
         }
         let deleted = std::mem::take(&mut self.deferred.deleted);

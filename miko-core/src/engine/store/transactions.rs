@@ -283,7 +283,7 @@ impl<T: Storage> Store<T> {
 
     /// Rolls the open transaction back for a reason from outside, which its objects are told at their next
     /// calls. Returns the reason.
-    fn invalidate(&mut self, reason: Error) -> Error {
+    pub(super) fn invalidate(&mut self, reason: Error) -> Error {
         let own = self.roll_back_level(0, || reason.clone());
         self.transactions.set(own, || ObjectState::Invalidated(reason.clone()));
         reason

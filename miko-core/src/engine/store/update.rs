@@ -123,7 +123,7 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// All faults of the new content together.
     fn change_record(&mut self, id: RowId, before: Row, change: ContentChange) -> Result<Timestamp> {
-        let ContentChange { bucket, stack, extras } = change;
+        let ContentChange { mut bucket, stack, extras } = change;
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let old_stack = map(&old.stack)?;
         let mut stack = Cow::Owned(match stack {
@@ -135,6 +135,7 @@ impl<T: Storage> Store<T> {
             }
         });
         let extras = merge_extras(old.extras.as_deref(), extras)?;
+        self.before_update(&before, &mut stack, &mut bucket, &extras)?;
         let pk = before.pk.clone();
         let mut write = self.transaction.empty_set();
         // Fast path: without class rules, only memberships are derived from the record.

@@ -51,6 +51,7 @@ impl<T: Storage> Store<T> {
         }
         let class = self.sole_defined_class(&stack);
         let mut stack = new_stack(stack, class.as_deref());
+        let pk = self.before_create(pk, (&mut stack, &mut bucket), &extras, kind)?;
         let mut definition = None;
         if class.is_some() || self.needs_examination(&stack, &extras) {
             definition =
@@ -138,7 +139,7 @@ impl<T: Storage> Store<T> {
         self.apply(WriteSet { rows: vec![change], ..WriteSet::default() }).map(drop)
     }
 
-    /// Applies the write set of one record.
+    /// Applies the write set of one record, for which the hooks have run.
     ///
     /// # Errors
     /// `unique-violation`, if other records already have unique values of the record. Nothing is applied
@@ -162,7 +163,7 @@ impl<T: Storage> Store<T> {
         id: RowId,
         record: StackAndBucket<'_>,
     ) -> Result<()> {
-        let taken_values = self.apply(write)?;
+        let taken_values = self.apply_after_hooks(write)?;
         if taken_values.is_empty() {
             return Ok(());
         }
@@ -196,9 +197,10 @@ impl<T: Storage> Store<T> {
     /// Deletes an active record: replaces its row with a tombstone and removes its index entries.
     ///
     /// # Errors
-    /// `reference-restricted`, if the record defines a class that has subclasses. References to the record
+    /// `save-rejected`; `reference-restricted`, if the record defines a class that has subclasses. References to the record
     /// are checked at the end of the write.
     pub(super) fn delete_record(&mut self, id: RowId, before: Row) -> Result<()> {
+        self.before_delete(&before)?;
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
         let stack = map(&old.stack)?;
         // The bucket is parsed only if index entries are derived from it.

@@ -1,0 +1,29 @@
+//! What a write does to a record.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a write does to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// The record was not there, or was deleted.
+    Create,
+    /// It has a new state.
+    Update,
+    /// It is deleted.
+    Delete,
+}
+
+/// As in JSON: `create`, `update` or `delete`.
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        })
+    }
+}

@@ -1,0 +1,331 @@
+//! Runs the hooks for each record that is about to be saved.
+//!
+//! A write of one record runs them before it is examined ([`write`](super::write),
+//! [`update`](super::update)), and they may amend its bucket. Any other row that a write changes, as in an
+//! import, is noted when it is [applied](Store::apply), and the hooks run for it at the end of the write: the
+//! class definitions of an import are in force only then. So no path of writing can leave them out.
+//!
+//! Hooks run once per write. What a write has stored is applied again from its write sets where storage has
+//! lost or hidden it, without hooks ([decision 0032](../../../../docs/decisions/0032-before-save.md)).
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use miko_rpc::{Error, ErrorId, Result, memory};
+use serde_json::{Map, Value};
+
+use crate::class::{Catalog, WriteKind};
+use crate::engine::store::Store;
+use crate::engine::store::hook_reader::HookReader;
+use crate::engine::store::stored_json::{map, text};
+use crate::engine::store::transaction::CommitSharing;
+use crate::hook::{Hook, PendingBucket, PendingSave};
+use crate::query::RecordView;
+use crate::record::Record;
+use crate::stack;
+use crate::storage::Storage;
+use crate::storage::ids::RowId;
+use crate::storage::row::{Row, State};
+use crate::storage::write_set::RowChange;
+use crate::timestamp::Timestamp;
+
+/// The hooks of a store, in order of registration.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Hooks {
+    list: Arc<Vec<Hook>>,
+    thread: HookThread,
+}
+
+impl Hooks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(in crate::engine) fn add(&mut self, hook: Hook) {
+        Arc::make_mut(&mut self.list).push(hook);
+    }
+
+    pub(in crate::engine) fn thread(&self) -> &HookThread {
+        &self.thread
+    }
+}
+
+/// The thread that runs a hook of a store, which has the lock of the store then. Clones are of one store.
+#[derive(Debug, Clone, Default)]
+pub(in crate::engine) struct HookThread(
+    /// The key of the thread; 0 while no hook runs. A thread looks for its own key only, which no other
+    /// thread writes.
+    Arc<AtomicUsize>,
+);
+
+impl HookThread {
+    /// Whether this thread runs a hook of the store.
+    pub(in crate::engine) fn is_current(&self) -> bool {
+        let key = self.0.load(Ordering::Relaxed);
+        key != 0 && key == Self::own_key()
+    }
+
+    fn enter(&self) -> RunningHook {
+        self.0.store(Self::own_key(), Ordering::Relaxed);
+        RunningHook(self.clone())
+    }
+
+    /// The address of a variable of the thread, which no other thread has while this one lives.
+    fn own_key() -> usize {
+        thread_local!(static KEY: u8 = const { 0 });
+        KEY.with(|key| std::ptr::from_ref(key).addr())
+    }
+}
+
+/// While it exists, a hook runs.
+struct RunningHook(HookThread);
+
+impl Drop for RunningHook {
+    fn drop(&mut self) {
+        self.0.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The rows that a write has stored as they stand, with their states before it.
+pub(super) type StoredRows = BTreeMap<RowId, Option<Box<Row>>>;
+
+/// The record of a save, with its stack after the change, or before a delete.
+struct SavedRecord<'r> {
+    pk: &'r str,
+    before: Option<&'r Row>,
+    stack: &'r Map<String, Value>,
+    bucket: SavedBucket<'r>,
+}
+
+enum SavedBucket<'r> {
+    Amendable(&'r mut Map<String, Value>),
+    Fixed(&'r Map<String, Value>),
+    /// The one before the delete.
+    Deleted(&'r Map<String, Value>),
+}
+
+impl SavedBucket<'_> {
+    fn content(&self) -> &Map<String, Value> {
+        match self {
+            Self::Amendable(bucket) => bucket,
+            Self::Fixed(bucket) | Self::Deleted(bucket) => bucket,
+        }
+    }
+}
+
+impl<T: Storage> Store<T> {
+    /// Runs the hooks for a new record. Returns its pk, which is given out for them unless the caller has
+    /// chosen it.
+    ///
+    /// # Errors
+    /// `save-rejected`.
+    pub(super) fn before_create(
+        &mut self,
+        pk: Option<String>,
+        (stack, bucket): (&mut Cow<'_, Map<String, Value>>, &mut Map<String, Value>),
+        extras: &Map<String, Value>,
+        kind: WriteKind,
+    ) -> Result<Option<String>> {
+        if self.hooks.is_empty() {
+            return Ok(pk);
+        }
+        let pk = match pk {
+            Some(pk) => pk,
+            None => self.pks.next(self.transaction_time.for_write()?),
+        };
+        self.normalize_record(stack, bucket, extras, kind);
+        let bucket = SavedBucket::Amendable(bucket);
+        self.run_hooks(SavedRecord { pk: &pk, before: None, stack, bucket })?;
+        Ok(Some(pk))
+    }
+
+    /// Runs the hooks for a record with new content. `bucket` is `None` if the stored one is kept.
+    ///
+    /// # Errors
+    /// `save-rejected`.
+    pub(super) fn before_update(
+        &mut self,
+        before: &Row,
+        stack: &mut Cow<'_, Map<String, Value>>,
+        bucket: &mut Option<Map<String, Value>>,
+        extras: &Map<String, Value>,
+    ) -> Result<()> {
+        if self.hooks.is_empty() {
+            return Ok(());
+        }
+        let bucket = match bucket {
+            Some(bucket) => bucket,
+            None => {
+                let stored = before.state.as_ref().map_or(Ok(Map::new()), |state| map(&state.bucket))?;
+                bucket.insert(stored)
+            }
+        };
+        self.normalize_record(stack, bucket, extras, WriteKind::Update);
+        let bucket = SavedBucket::Amendable(bucket);
+        self.run_hooks(SavedRecord { pk: &before.pk, before: Some(before), stack, bucket })
+    }
+
+    /// Runs the hooks for a record that is deleted.
+    ///
+    /// # Errors
+    /// `save-rejected`.
+    pub(super) fn before_delete(&mut self, before: &Row) -> Result<()> {
+        match &before.state {
+            Some(state) if !self.hooks.is_empty() => self.run_hooks_on_delete(before, state),
+            _ => Ok(()),
+        }
+    }
+
+    fn run_hooks_on_delete(&mut self, before: &Row, state: &State) -> Result<()> {
+        let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
+        let bucket = SavedBucket::Deleted(&bucket);
+        self.run_hooks(SavedRecord { pk: &before.pk, before: Some(before), stack: &stack, bucket })
+    }
+
+    /// Notes rows that are stored as they stand, for [`before_end`](Self::before_end).
+    pub(super) fn note_stored_rows(&mut self, changes: &[RowChange<RowId, Row>]) -> Result<()> {
+        if self.hooks.is_empty() {
+            return Ok(());
+        }
+        for RowChange { key, before, .. } in changes {
+            if !self.deferred.stored_rows.contains_key(key) {
+                memory::charge(before.as_ref().map_or(0, Row::memory_size))?;
+                self.deferred.stored_rows.insert(*key, before.clone().map(Box::new));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the hooks for the records that the write has stored as they stand, in order of creation.
+    ///
+    /// # Errors
+    /// `save-rejected`.
+    pub(super) fn before_end(&mut self) -> Result<()> {
+        for (id, before) in std::mem::take(&mut self.deferred.stored_rows) {
+            let Some(after) = self.storage.row(id)? else { continue };
+            // A tombstone, and a row whose versions are still to be imported, have no record.
+            let before = before.as_deref().filter(|before| before.state.is_some());
+            match (&before, &after.state) {
+                (None, None) => {}
+                (Some(before), None) => self.before_delete(before)?,
+                (Some(before), Some(_)) if is_same_record(before, &after) => {}
+                (_, Some(state)) => {
+                    let (stack, bucket) = (map(&state.stack)?, map(&state.bucket)?);
+                    let bucket = SavedBucket::Fixed(&bucket);
+                    self.run_hooks(SavedRecord { pk: &after.pk, before, stack: &stack, bucket })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the hooks whose targets match, in order of registration. Each sees what those before it have
+    /// amended.
+    fn run_hooks(&mut self, mut save: SavedRecord<'_>) -> Result<()> {
+        let mut before: Option<Record> = None;
+        for hook in &*Arc::clone(&self.hooks.list) {
+            let tested = TestedRecord::of(&save, &self.catalog, self.transaction_time);
+            if !hook.filter().matches(&tested)? {
+                continue;
+            }
+            if before.is_none() {
+                before = save.before.and_then(Row::view).map(Record::from);
+            }
+            let answer = self.answer.remaining();
+            // What a hook reads is no part of the answer.
+            self.answer.begin(usize::MAX);
+            let done = {
+                let _running = self.hooks.thread.enter();
+                let bucket = match &mut save.bucket {
+                    SavedBucket::Amendable(bucket) => PendingBucket::Amendable(bucket),
+                    SavedBucket::Fixed(bucket) => PendingBucket::Fixed(bucket),
+                    SavedBucket::Deleted(_) => PendingBucket::None,
+                };
+                let db = &HookReader::of(self);
+                let (pk, stack, before) = (save.pk, save.stack, before.as_ref());
+                hook.run(&mut PendingSave { pk, before, stack, bucket, is_amended: false, db })
+            };
+            self.answer.begin(answer);
+            done?;
+        }
+        Ok(())
+    }
+
+    /// How a write may share its transaction. The commit of one in which hooks read is not deferred with a
+    /// memory limit: a read that fails may roll back the transaction in SQLite.
+    pub(super) fn sharing_with_hooks(&self, sharing: CommitSharing) -> CommitSharing {
+        let may_fail = sharing == CommitSharing::Deferrable
+            && !self.hooks.is_empty()
+            && memory::current_limit().is_some();
+        if may_fail { CommitSharing::Groupable } else { sharing }
+    }
+
+    /// After a write that a hook has refused: rolls back the transaction of a caller that it is a part of.
+    pub(super) fn end_rejected_transaction(&mut self, error: &Error) {
+        let Some(rejection) = error.items().iter().find(|item| item.id == ErrorId::SAVE_REJECTED) else {
+            return;
+        };
+        if self.transaction.user().is_some() {
+            let message = format!("a hook has refused a save of the transaction: {}", rejection.message());
+            let reason = Error::new(ErrorId::TRANSACTION_INVALIDATED, message);
+            let hook = rejection.details.get("hook").cloned();
+            self.invalidate(reason.with("hook", hook));
+        }
+    }
+}
+
+/// Whether a record is what it was. An import stores it anew nevertheless.
+fn is_same_record(before: &Row, after: &Row) -> bool {
+    (&before.state, before.created_at, before.updated_at)
+        == (&after.state, after.created_at, after.updated_at)
+}
+
+/// The record that the target of a hook is tested on.
+struct TestedRecord<'r> {
+    pk: &'r str,
+    stack: &'r Map<String, Value>,
+    bucket: &'r Map<String, Value>,
+    text: OnceCell<String>,
+    catalog: &'r Catalog,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl<'r> TestedRecord<'r> {
+    fn of(save: &'r SavedRecord<'_>, catalog: &'r Catalog, now: Timestamp) -> Self {
+        Self {
+            pk: save.pk,
+            stack: save.stack,
+            bucket: save.bucket.content(),
+            text: OnceCell::new(),
+            catalog,
+            created_at: save.before.map_or(now, |before| before.created_at),
+            updated_at: now,
+        }
+    }
+}
+
+impl RecordView for TestedRecord<'_> {
+    fn pk(&self) -> &str {
+        self.pk
+    }
+
+    fn bucket(&self) -> &str {
+        self.text.get_or_init(|| text(self.bucket))
+    }
+
+    fn is_instance_of(&self, classes: &[String]) -> bool {
+        stack::classes(self.stack).iter().any(|class| self.catalog.is_subclass_of_any(class, classes))
+    }
+
+    fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    fn updated_at(&self) -> Timestamp {
+        self.updated_at
+    }
+}

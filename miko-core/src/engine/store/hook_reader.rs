@@ -1,0 +1,167 @@
+//! The database as a hook reads it: inside the running write.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use miko_rpc::{Bytes, Error, ErrorId, Remote, Result, Stream};
+
+use crate::engine::store::Store;
+use crate::files::FileInfo;
+use crate::json;
+use crate::mikobase::{
+    Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
+    Validation,
+};
+use crate::objects::{Import, Upload};
+use crate::query::{self, Request};
+use crate::record::{Record, Records};
+use crate::response::{Answers, Response, check_batch_size};
+use crate::storage::Storage;
+use crate::uns;
+use crate::version::Version;
+
+/// A Mikobase that reads through the store which a running write has for itself.
+pub(super) struct HookReader<'s, T: Storage>(
+    /// The lock is free whenever a call begins: calls do not nest. It makes the reader `Sync`.
+    Mutex<&'s mut Store<T>>,
+);
+
+impl<'s, T: Storage> HookReader<'s, T> {
+    pub(super) fn of(store: &'s mut Store<T>) -> Self {
+        Self(Mutex::new(store))
+    }
+
+    fn store(&self) -> MutexGuard<'_, &'s mut Store<T>> {
+        // A panic while it was held has changed nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a select.
+    fn select(&self, query: Query) -> Result<Response> {
+        if query::may_write(&query) {
+            json::drop_iteratively(query);
+            return Err(only_reads());
+        }
+        match query::parse(query)? {
+            (Request::Select(select), warnings) => {
+                Ok(Response { results: self.store().select(&select)?, warnings })
+            }
+            _ => Err(only_reads()),
+        }
+    }
+}
+
+impl<T: Storage> Mikobase for HookReader<'_, T> {
+    fn q0(&self, mut query: Query) -> Result<Response> {
+        match query::take_transaction(&mut query) {
+            Ok(None) => self.select(query),
+            refused => {
+                json::drop_iteratively(query);
+                refused.and(Err(only_reads()))
+            }
+        }
+    }
+
+    fn validate(&self, query: Query) -> Result<Validation> {
+        Ok(query::validate(query))
+    }
+
+    fn record_by_pk(&self, pk: &str) -> Result<Option<Record>> {
+        self.store().record(pk)
+    }
+
+    fn by_class(&self, class: &str) -> Result<Records> {
+        let select = query::SelectRequest::of_class(uns::parse(class)?);
+        Response::from(self.store().select(&select)?).into_records()
+    }
+
+    fn records_by_pks(&self, pks: Vec<String>) -> Result<Vec<Option<Record>>> {
+        check_batch_size(pks.len())?;
+        self.store().records(&pks)
+    }
+
+    fn create_many(&self, _: &str, _: Vec<Bucket>) -> Result<Vec<String>> {
+        Err(only_reads())
+    }
+
+    fn edit(&self, _: &str, _: Vec<Edit>) -> Result<Edited> {
+        Err(only_reads())
+    }
+
+    fn batch(&self, queries: Vec<Query>, atomic: bool) -> Result<Answers> {
+        check_batch_size(queries.len())?;
+        let answers = queries.into_iter().map(|query| self.select(query));
+        if !atomic {
+            return Ok(answers.collect::<Vec<_>>().into());
+        }
+        let with_index = |(index, answer): (usize, Result<Response>)| {
+            answer.map(Ok).map_err(|error| error.with_all("request", index))
+        };
+        Ok(answers.enumerate().map(with_index).collect::<Result<Vec<_>>>()?.into())
+    }
+
+    fn history(&self, pk: &str) -> Result<Vec<Version>> {
+        self.store().history(pk)
+    }
+
+    fn import_schema(&self, _: Schema) -> Result<SchemaChanges> {
+        Err(only_reads())
+    }
+
+    fn export_schema(&self) -> Result<Schema> {
+        self.store().export_schema()
+    }
+
+    fn merge(&self, _: Delta) -> Result<Merged> {
+        Err(only_reads())
+    }
+
+    fn write_file(&self, _: &str) -> Result<Remote<dyn Upload>> {
+        Err(only_reads())
+    }
+
+    fn read_file(&self, _: &str) -> Result<Stream<Bytes>> {
+        Err(outlives_the_hook())
+    }
+
+    fn file_info(&self, pk: &str) -> Result<FileInfo> {
+        self.store().file_info(pk)
+    }
+
+    fn delete_file(&self, _: &str) -> Result<()> {
+        Err(only_reads())
+    }
+
+    fn collect_files(&self) -> Result<Vec<String>> {
+        Err(only_reads())
+    }
+
+    fn select_stream(&self, _: Query) -> Result<Stream<Record>> {
+        Err(outlives_the_hook())
+    }
+
+    fn export(&self) -> Result<Stream<Bytes>> {
+        Err(outlives_the_hook())
+    }
+
+    fn import(&self, _: bool) -> Result<Remote<dyn Import>> {
+        Err(only_reads())
+    }
+
+    fn properties(&self) -> Result<Properties> {
+        self.store().properties()
+    }
+
+    fn begin(&self) -> Result<Remote<dyn Transaction>> {
+        Err(only_reads())
+    }
+}
+
+fn only_reads() -> Error {
+    let message = "a hook runs inside a write, and writes nothing else: amend the record, or refuse it";
+    Error::new(ErrorId::SELF_CALL, message)
+}
+
+fn outlives_the_hook() -> Error {
+    let message = "a stream reads on after the write in which the hook runs: use a select in it";
+    Error::new(ErrorId::SELF_CALL, message)
+}

@@ -1,0 +1,271 @@
+//! Hooks: code that runs before a record is saved, and may amend or refuse it.
+
+use std::any::type_name;
+use std::error::Error as StdError;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use miko_rpc::{Error, ErrorId, Result, panic_message};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::change_kind::ChangeKind;
+use crate::json::{self, Object};
+use crate::mikobase::Mikobase;
+use crate::query::Filter;
+use crate::record::Record;
+use crate::target::Target;
+use crate::uns;
+
+/// What a hook returns: an error of any type is a veto.
+pub type HookResult = std::result::Result<(), Box<dyn StdError + Send + Sync>>;
+
+/// A hook that runs before a record is saved, for the records of a [`Target`].
+///
+/// [`LocalEngine::before_save`](crate::LocalEngine::before_save) makes one and adds it to an engine. Clones
+/// are the same hook.
+///
+/// ```
+/// use miko_core::{Engine, ErrorId, Hook, MikobaseExt, PendingSave, SqliteEngine};
+/// use serde_json::json;
+///
+/// let positive = |save: &mut PendingSave<'_>| match save.get("amount").and_then(|it| it.as_i64()) {
+///     Some(1..) | None => Ok(()),
+///     Some(_) => Err("an amount is positive".into()),
+/// };
+/// let db = SqliteEngine::in_memory()?;
+/// db.add_hook(Hook::named("positive amounts", "bank.com/payment", positive)?)?;
+///
+/// let error = db.create("bank.com/payment", &json!({"amount": -3})).unwrap_err();
+/// assert!(error.is(ErrorId::SAVE_REJECTED));
+/// assert_eq!(error.items()[0].message(), "an amount is positive");
+/// assert_eq!(error.items()[0].details["hook"], "positive amounts");
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Hook(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    filter: Filter,
+    run: Mutex<Box<dyn FnMut(&mut PendingSave<'_>) -> HookResult + Send>>,
+}
+
+impl Hook {
+    /// A hook with the name of the function `run`, or of the function that has made the closure.
+    ///
+    /// # Errors
+    /// As [`named`](Self::named).
+    pub fn new<F>(target: impl Into<Target>, run: F) -> Result<Self>
+    where
+        F: FnMut(&mut PendingSave<'_>) -> HookResult + Send + 'static,
+    {
+        Self::named(type_name::<F>().trim_end_matches("::{{closure}}"), target, run)
+    }
+
+    /// A hook with a name, which callers see in the error of a veto.
+    ///
+    /// # Errors
+    /// Every fault of the target.
+    pub fn named<F>(name: impl Into<String>, target: impl Into<Target>, run: F) -> Result<Self>
+    where
+        F: FnMut(&mut PendingSave<'_>) -> HookResult + Send + 'static,
+    {
+        let filter = target.into().filter()?;
+        Ok(Self(Arc::new(Inner { name: name.into(), filter, run: Mutex::new(Box::new(run)) })))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The records for which it runs.
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.0.filter
+    }
+
+    /// Runs it for a record.
+    ///
+    /// # Errors
+    /// `save-rejected`, if it fails, panics, or leaves a bucket that nests too deep.
+    pub(crate) fn run(&self, save: &mut PendingSave<'_>) -> Result<()> {
+        // What a panic has left of its own state is its affair.
+        let mut run = self.0.run.lock().unwrap_or_else(PoisonError::into_inner);
+        let pk = save.pk;
+        let rejected = |message: String| {
+            Error::new(ErrorId::SAVE_REJECTED, message).with("hook", self.name()).with("pk", pk)
+        };
+        match catch_unwind(AssertUnwindSafe(|| run(save))) {
+            Ok(Ok(())) if save.is_too_deep() => {
+                let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_DEPTH - 1);
+                Err(rejected(message))
+            }
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(veto)) => Err(rejected(veto.to_string()).with_source(veto)),
+            Err(panic) => Err(rejected(format!("the hook panicked: {}", panic_message(&*panic)))),
+        }
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hook").field(&self.name()).finish()
+    }
+}
+
+/// A record that is about to be saved, as a hook sees it: with the values that its classes have normalized
+/// and filled in, and before it is validated.
+///
+/// ```
+/// use miko_core::{MikobaseExt, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::in_memory()?;
+/// db.before_save("starfleet.com/officer", |save| {
+///     let name = save.get("name").and_then(|name| name.as_str()).unwrap_or_default().to_lowercase();
+///     save.set("slug", name)?;
+///     Ok(())
+/// })?;
+/// let pk = db.create("starfleet.com/officer", &json!({"name": "Spock"}))?;
+/// assert_eq!(db.hot(&pk).get(["slug"])?, Some(json!("spock")));
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+pub struct PendingSave<'s> {
+    pub(crate) pk: &'s str,
+    pub(crate) before: Option<&'s Record>,
+    /// The stack after the change; that before a delete.
+    pub(crate) stack: &'s Map<String, Value>,
+    pub(crate) bucket: PendingBucket<'s>,
+    pub(crate) is_amended: bool,
+    pub(crate) db: &'s dyn Mikobase,
+}
+
+/// The bucket that is about to be saved.
+pub(crate) enum PendingBucket<'s> {
+    Amendable(&'s mut Map<String, Value>),
+    /// Of an import or a merge.
+    Fixed(&'s Map<String, Value>),
+    /// The record is deleted.
+    None,
+}
+
+impl PendingSave<'_> {
+    /// What happens to the record.
+    pub fn kind(&self) -> ChangeKind {
+        match (&self.bucket, self.before) {
+            (PendingBucket::None, _) => ChangeKind::Delete,
+            (_, None) => ChangeKind::Create,
+            (_, Some(_)) => ChangeKind::Update,
+        }
+    }
+
+    /// The pk of the record; that of a new record is known as well.
+    pub fn pk(&self) -> &str {
+        self.pk
+    }
+
+    /// The primary class of the record: the class of the first platter.
+    pub fn class(&self) -> &str {
+        let class = self.stack.values().skip(1).find_map(|platter| platter.get("class")?.as_str());
+        class.unwrap_or(uns::RECORD)
+    }
+
+    /// The stack after the change: the shadow, and a platter per class. For a delete it is that before.
+    pub fn stack(&self) -> &Map<String, Value> {
+        self.stack
+    }
+
+    /// The record as it is stored; `None` for a create.
+    pub fn before(&self) -> Option<&Record> {
+        self.before
+    }
+
+    /// The bucket after the change; `None` for a delete.
+    pub fn bucket(&self) -> Option<&Map<String, Value>> {
+        match &self.bucket {
+            PendingBucket::Amendable(bucket) => Some(bucket),
+            PendingBucket::Fixed(bucket) => Some(bucket),
+            PendingBucket::None => None,
+        }
+    }
+
+    /// The value of a field after the change; `None` if there is none.
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        self.bucket()?.get(field)
+    }
+
+    /// Deserializes the bucket after the change as a `T`.
+    ///
+    /// # Errors
+    /// `invalid_request`, which names the field that does not fit, or says that the record is deleted.
+    pub fn bucket_as<T: DeserializeOwned>(&self) -> Result<T> {
+        Object::from(self.bucket().ok_or_else(has_no_bucket)?).parse()
+    }
+
+    /// Whether the bucket may be amended: not if the record is deleted, imported or merged.
+    pub fn is_amendable(&self) -> bool {
+        matches!(self.bucket, PendingBucket::Amendable(_))
+    }
+
+    /// The bucket, to be amended. It is then normalized and validated as if the caller had sent it.
+    ///
+    /// # Errors
+    /// `invalid_request`, unless it [may be amended](Self::is_amendable).
+    pub fn bucket_mut(&mut self) -> Result<&mut Map<String, Value>> {
+        match &mut self.bucket {
+            PendingBucket::Amendable(bucket) => {
+                self.is_amended = true;
+                Ok(bucket)
+            }
+            PendingBucket::Fixed(_) => {
+                let message = "an imported or merged record is stored as it stands: it may be refused, and \
+                               not amended";
+                Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pk", self.pk))
+            }
+            PendingBucket::None => Err(has_no_bucket()),
+        }
+    }
+
+    /// Sets the value of a field.
+    ///
+    /// # Errors
+    /// As [`bucket_mut`](Self::bucket_mut).
+    pub fn set(&mut self, field: impl Into<String>, value: impl Into<Value>) -> Result<()> {
+        self.bucket_mut()?.insert(field.into(), value.into());
+        Ok(())
+    }
+
+    /// The database inside the running write: with what the write has changed so far, and without this
+    /// record's change. After an import or a merge it has all of their records.
+    ///
+    /// It only reads: calls that write, and streams, are refused with `self-call`. So is each call of another
+    /// handle to the same database, which would wait for this write.
+    pub fn db(&self) -> &dyn Mikobase {
+        self.db
+    }
+
+    fn is_too_deep(&self) -> bool {
+        // The values of a bucket are two levels below the request.
+        let is_too_deep = |value: &Value| {
+            matches!(value, Value::Array(_) | Value::Object(_))
+                && json::nests_deeper_than(value, json::MAX_DEPTH - 2)
+        };
+        self.is_amended && self.bucket().is_some_and(|bucket| bucket.values().any(is_too_deep))
+    }
+}
+
+impl fmt::Debug for PendingSave<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingSave")
+            .field("kind", &self.kind())
+            .field("pk", &self.pk)
+            .field("class", &self.class())
+            .finish_non_exhaustive()
+    }
+}
+
+fn has_no_bucket() -> Error {
+    Error::new(ErrorId::INVALID_REQUEST, "the record is deleted: it has no new bucket")
+}
