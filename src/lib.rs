@@ -27,11 +27,12 @@ pub use miko_core::transaction_rpc::TransactionAsync;
 pub use miko_core::upload_rpc::UploadAsync;
 #[cfg(feature = "store")]
 pub use miko_core::{
-    Answers, AsOf, Bucket, Check, Delta, Edit, Edited, Engine, Explanation, FileInfo, FileReader, HotRecord,
-    Import, Imported, LocalEngine, MAX_ATTEMPTS, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, MAX_EDITS,
-    MAX_PIECE_SIZE, Merged, Mikobase, MikobaseExt, Properties, Query, Record, Records, Response,
-    ResponseEnvelope, Results, Schema, SchemaChanges, SqliteEngine, Timestamp, Transaction,
-    TransactionLimits, Upload, Validation, Version, WorldletEngine, backend, json, q0, uns,
+    Answers, AsOf, Bucket, ChangeKind, Check, Delta, Edit, Edited, Engine, Explanation, FileInfo, FileReader,
+    Hook, HookResult, HotRecord, Import, Imported, LocalEngine, MAX_ATTEMPTS, MAX_BATCH_REQUESTS,
+    MAX_CHANGED_PKS, MAX_EDITS, MAX_PIECE_SIZE, Merged, Mikobase, MikobaseExt, PendingSave, Properties,
+    Query, Record, Records, Response, ResponseEnvelope, Results, Schema, SchemaChanges, SqliteEngine, Target,
+    Timestamp, Transaction, TransactionLimits, Upload, Validation, Version, WorldletEngine, backend, json,
+    q0, uns,
 };
 pub use miko_macros::mikobase_interface;
 #[cfg(feature = "share")]
@@ -80,6 +81,11 @@ struct Readme;
 #[cfg(all(doctest, feature = "store"))]
 #[doc = include_str!("../docs/transactions.md")]
 struct Transactions;
+
+/// Compiles and runs the programs in `docs/hooks.md`.
+#[cfg(all(doctest, feature = "store"))]
+#[doc = include_str!("../docs/hooks.md")]
+struct Hooks;
 
 /// Compiles and runs the program in `docs/files.md`.
 #[cfg(all(doctest, feature = "store"))]

@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use miko_rpc::{Error, ErrorId, Result, panic_message};
 use serde::de::DeserializeOwned;
@@ -49,7 +49,7 @@ pub struct Hook(Arc<Inner>);
 struct Inner {
     name: String,
     filter: Filter,
-    run: Mutex<Box<dyn FnMut(&mut PendingSave<'_>) -> HookResult + Send>>,
+    run: Box<dyn Fn(&mut PendingSave<'_>) -> HookResult + Send + Sync>,
 }
 
 impl Hook {
@@ -59,7 +59,7 @@ impl Hook {
     /// As [`named`](Self::named).
     pub fn new<F>(target: impl Into<Target>, run: F) -> Result<Self>
     where
-        F: FnMut(&mut PendingSave<'_>) -> HookResult + Send + 'static,
+        F: Fn(&mut PendingSave<'_>) -> HookResult + Send + Sync + 'static,
     {
         Self::named(type_name::<F>().trim_end_matches("::{{closure}}"), target, run)
     }
@@ -70,10 +70,10 @@ impl Hook {
     /// Every fault of the target.
     pub fn named<F>(name: impl Into<String>, target: impl Into<Target>, run: F) -> Result<Self>
     where
-        F: FnMut(&mut PendingSave<'_>) -> HookResult + Send + 'static,
+        F: Fn(&mut PendingSave<'_>) -> HookResult + Send + Sync + 'static,
     {
         let filter = target.into().filter()?;
-        Ok(Self(Arc::new(Inner { name: name.into(), filter, run: Mutex::new(Box::new(run)) })))
+        Ok(Self(Arc::new(Inner { name: name.into(), filter, run: Box::new(run) })))
     }
 
     /// Its name.
@@ -91,13 +91,12 @@ impl Hook {
     /// # Errors
     /// `save-rejected`, if it fails, panics, or leaves a bucket that nests too deep.
     pub(crate) fn run(&self, save: &mut PendingSave<'_>) -> Result<()> {
-        // What a panic has left of its own state is its affair.
-        let mut run = self.0.run.lock().unwrap_or_else(PoisonError::into_inner);
         let pk = save.pk;
         let rejected = |message: String| {
             Error::new(ErrorId::SAVE_REJECTED, message).with("hook", self.name()).with("pk", pk)
         };
-        match catch_unwind(AssertUnwindSafe(|| run(save))) {
+        // The store has changed nothing yet. What a panic leaves of the state of the hook is its own affair.
+        match catch_unwind(AssertUnwindSafe(|| (self.0.run)(save))) {
             Ok(Ok(())) if save.is_too_deep() => {
                 let message = format!("arrays and objects may nest {} deep in a bucket", json::MAX_DEPTH - 1);
                 Err(rejected(message))

@@ -1,6 +1,8 @@
 //! Shares a Mikobase: `uds.mikobase(20, |db, worker| …)`.
 
+mod hooks;
 mod initial;
+mod server;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -17,7 +19,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use self::hooks::BuilderHooks;
 use self::initial::Initial;
+pub use self::server::Server;
 use crate::server::Service;
 use crate::share::{BoxError, Interrupt, Report, Share, ShareError, Uds, Worker};
 
@@ -89,6 +93,7 @@ struct MikobaseOptions {
     backend: Backend,
     transactions: TransactionLimits,
     initial: Vec<Initial>,
+    hooks: BuilderHooks,
     returning: Returning,
     /// Taken by the next share.
     setup: RefCell<Option<Setup>>,
@@ -100,6 +105,7 @@ impl Default for MikobaseOptions {
             backend: Location::SqliteMemory.into(),
             transactions: TransactionLimits::default(),
             initial: Vec::new(),
+            hooks: BuilderHooks::default(),
             returning: Returning::default(),
             setup: RefCell::default(),
         }
@@ -108,18 +114,6 @@ impl Default for MikobaseOptions {
 
 /// The closure that [`Uds::setup`] was given.
 type Setup = Box<dyn FnOnce(&Server<'_>) -> Result<(), BoxError>>;
-
-/// The handle that `setup` receives in the server process.
-pub struct Server<'e> {
-    engine: &'e dyn Engine,
-}
-
-impl Server<'_> {
-    /// The store itself, in the server process.
-    pub fn db(&self) -> &dyn Mikobase {
-        self.engine
-    }
-}
 
 impl Uds {
     fn mikobase_options(&mut self) -> &mut MikobaseOptions {
@@ -267,7 +261,8 @@ impl Uds {
         self
     }
 
-    /// Runs `setup` once in the server process, before the first worker starts. It applies to the next share
+    /// Runs `setup` once in the server process, before the first worker starts. Its handle has the store, and
+    /// adds [hooks](Server::before_save). It applies to the next share
     /// on this `Uds` only.
     #[must_use]
     pub fn setup(mut self, setup: impl FnOnce(&Server<'_>) -> Result<(), BoxError> + 'static) -> Self {
@@ -312,8 +307,9 @@ impl Uds {
                 engine.limit_memory(bytes)?;
             }
             options.initial.iter().try_for_each(|initial| initial.load(&*engine))?;
+            options.hooks.add_to(&*engine)?;
             if let Some(setup) = options.setup.take() {
-                run_setup(setup, &Server { engine: &*engine })?;
+                run_setup(setup, &Server::of(&*engine))?;
             }
             Ok(SharedEngine { engine, returning: options.returning.clone() })
         };

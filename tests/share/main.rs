@@ -19,6 +19,7 @@ mod fuzz;
 mod gates;
 mod harness;
 mod histories;
+mod hooks;
 mod ledger;
 mod lifecycle;
 mod limits;
@@ -70,6 +71,7 @@ fn main() -> std::process::ExitCode {
         ("edits", edits::CASES),
         ("transactions", transactions::CASES),
         ("claims", claims::CASES),
+        ("hooks", hooks::CASES),
         ("command", command::CASES),
         ("known_histories", histories::KNOWN),
         ("generated_histories", histories::GENERATED),

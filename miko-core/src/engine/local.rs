@@ -3,6 +3,7 @@
 mod claims;
 mod connection_claims;
 mod group;
+mod hooks;
 mod objects;
 mod q0_transactions;
 mod shared_store;
@@ -23,7 +24,7 @@ use crate::engine::store::transaction::CommitSharing;
 use crate::engine::store::{Store, export};
 use crate::engine::{Engine, Explanation};
 use crate::files::{FileInfo, MAX_PIECE_SIZE};
-use crate::hook::{Hook, HookResult, PendingSave};
+use crate::hook::Hook;
 use crate::json;
 use crate::mikobase::{
     Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
@@ -34,7 +35,6 @@ use crate::query::{self, CreateRequest, FinishRequest, ReleaseRequest, Request};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, Results, check_batch_size};
 use crate::storage::Storage;
-use crate::target::Target;
 use crate::transaction_limits::TransactionLimits;
 use crate::uns;
 use crate::version::Version;
@@ -194,40 +194,6 @@ impl<T: Storage> LocalEngine<T> {
     #[must_use]
     pub fn take_commits(&self) -> Vec<Commit> {
         self.store().take_commits()
-    }
-
-    /// Runs `hook` before each record of the target is saved, by whatever way: inside the running write, which
-    /// it may read, amend and refuse. Several hooks run in the order in which they were added, from now on.
-    /// Records that are there already are not affected.
-    ///
-    /// The hook has the name of the function that it is, or in which the closure was written.
-    /// [`Hook::named`] gives it another.
-    ///
-    /// ```
-    /// use miko_core::{ErrorId, MikobaseExt, SqliteEngine};
-    /// use serde_json::json;
-    ///
-    /// let db = SqliteEngine::in_memory()?;
-    /// db.before_save("starfleet.com/officer", |save| {
-    ///     let same_name = json!({"class": save.class(), "path": ["name", save.get("name")]});
-    ///     if save.before().is_none() && save.db().count(same_name)? > 0 {
-    ///         return Err("there is an officer of this name".into());
-    ///     }
-    ///     Ok(())
-    /// })?;
-    /// db.create("starfleet.com/officer", &json!({"name": "Spock"}))?;
-    /// let error = db.create("starfleet.com/officer", &json!({"name": "Spock"})).unwrap_err();
-    /// assert!(error.is(ErrorId::SAVE_REJECTED));
-    /// # Ok::<(), miko_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Every fault of the target.
-    pub fn before_save<F>(&self, target: impl Into<Target>, hook: F) -> Result<()>
-    where
-        F: FnMut(&mut PendingSave<'_>) -> HookResult + Send + 'static,
-    {
-        self.add_hook(Hook::new(target, hook)?)
     }
 
     /// Sets the limits of transactions.

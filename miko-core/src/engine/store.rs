@@ -11,7 +11,7 @@
 //! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
 //! | writing the records of a select | [`selected`] |
 //! | claims of records, and the calls that wait for one | [`claims`] |
-//! | hooks, and what they read | [`before_save`], [`hook_reader`] |
+//! | hooks; running them, and what they read | [`hooks`]; [`before_save`], [`hook_reader`] |
 //! | exporting, importing | [`export`], [`import`] |
 //! | planning and running a select; the past | [`planner`], [`select`], [`candidate`]; [`past`] |
 //! | classes: validating a record, definitions, the whole schema | [`examine`], [`definitions`], [`schema`] |
@@ -24,7 +24,7 @@
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
 mod answer;
-pub(super) mod before_save;
+mod before_save;
 mod candidate;
 mod changes;
 pub(super) mod claims;
@@ -35,6 +35,7 @@ mod examine;
 pub(super) mod export;
 pub(super) mod files;
 mod hook_reader;
+pub(super) mod hooks;
 mod id_cache;
 mod ids;
 mod import;
@@ -80,10 +81,10 @@ use crate::storage::ids::{CommitSeq, LastNumbers, RowId};
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
-use before_save::Hooks;
 use claims::known::KnownClaims;
 use claims::table::ClaimTable;
 use columns::Columns;
+use hooks::Hooks;
 use id_cache::IdCache;
 use open_streams::Streams;
 use pending::DeferredConstraints;

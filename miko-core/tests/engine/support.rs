@@ -104,7 +104,7 @@ impl Local {
         &self,
         name: &str,
         target: impl Into<Target>,
-        run: impl FnMut(&mut PendingSave<'_>) -> HookResult + Send + 'static,
+        run: impl Fn(&mut PendingSave<'_>) -> HookResult + Send + Sync + 'static,
     ) {
         match &self.database {
             Database::Engine(engine) => engine.add_hook(Hook::named(name, target, run).unwrap()).unwrap(),

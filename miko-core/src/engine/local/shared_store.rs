@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use miko_rpc::{Error, ErrorId, Gate, Result};
 
 use crate::engine::store::Store;
-use crate::engine::store::before_save::HookThread;
+use crate::engine::store::hooks::HookThread;
 use crate::storage::Storage;
 
 /// Something to be done with the store.

@@ -10,9 +10,6 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use miko_rpc::{Error, ErrorId, Result, memory};
 use serde_json::{Map, Value};
@@ -22,7 +19,7 @@ use crate::engine::store::Store;
 use crate::engine::store::hook_reader::HookReader;
 use crate::engine::store::stored_json::{map, text};
 use crate::engine::store::transaction::CommitSharing;
-use crate::hook::{Hook, PendingBucket, PendingSave};
+use crate::hook::{PendingBucket, PendingSave};
 use crate::query::RecordView;
 use crate::record::Record;
 use crate::stack;
@@ -31,66 +28,6 @@ use crate::storage::ids::RowId;
 use crate::storage::row::{Row, State};
 use crate::storage::write_set::RowChange;
 use crate::timestamp::Timestamp;
-
-/// The hooks of a store, in order of registration.
-#[derive(Debug, Default)]
-pub(in crate::engine) struct Hooks {
-    list: Arc<Vec<Hook>>,
-    thread: HookThread,
-}
-
-impl Hooks {
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    pub(in crate::engine) fn add(&mut self, hook: Hook) {
-        Arc::make_mut(&mut self.list).push(hook);
-    }
-
-    pub(in crate::engine) fn thread(&self) -> &HookThread {
-        &self.thread
-    }
-}
-
-/// The thread that runs a hook of a store, which has the lock of the store then. Clones are of one store.
-#[derive(Debug, Clone, Default)]
-pub(in crate::engine) struct HookThread(
-    /// The key of the thread; 0 while no hook runs. A thread looks for its own key only, which no other
-    /// thread writes.
-    Arc<AtomicUsize>,
-);
-
-impl HookThread {
-    /// Whether this thread runs a hook of the store.
-    pub(in crate::engine) fn is_current(&self) -> bool {
-        let key = self.0.load(Ordering::Relaxed);
-        key != 0 && key == Self::own_key()
-    }
-
-    fn enter(&self) -> RunningHook {
-        self.0.store(Self::own_key(), Ordering::Relaxed);
-        RunningHook(self.clone())
-    }
-
-    /// The address of a variable of the thread, which no other thread has while this one lives.
-    fn own_key() -> usize {
-        thread_local!(static KEY: u8 = const { 0 });
-        KEY.with(|key| std::ptr::from_ref(key).addr())
-    }
-}
-
-/// While it exists, a hook runs.
-struct RunningHook(HookThread);
-
-impl Drop for RunningHook {
-    fn drop(&mut self) {
-        self.0.0.store(0, Ordering::Relaxed);
-    }
-}
-
-/// The rows that a write has stored as they stand, with their states before it.
-pub(super) type StoredRows = BTreeMap<RowId, Option<Box<Row>>>;
 
 /// The record of a save, with its stack after the change, or before a delete.
 struct SavedRecord<'r> {
@@ -226,7 +163,7 @@ impl<T: Storage> Store<T> {
     /// amended.
     fn run_hooks(&mut self, mut save: SavedRecord<'_>) -> Result<()> {
         let mut before: Option<Record> = None;
-        for hook in &*Arc::clone(&self.hooks.list) {
+        for hook in &*self.hooks.list() {
             let tested = TestedRecord::of(&save, &self.catalog, self.transaction_time);
             if !hook.filter().matches(&tested)? {
                 continue;
@@ -238,7 +175,7 @@ impl<T: Storage> Store<T> {
             // What a hook reads is no part of the answer.
             self.answer.begin(usize::MAX);
             let done = {
-                let _running = self.hooks.thread.enter();
+                let _running = self.hooks.thread().enter();
                 let bucket = match &mut save.bucket {
                     SavedBucket::Amendable(bucket) => PendingBucket::Amendable(bucket),
                     SavedBucket::Fixed(bucket) => PendingBucket::Fixed(bucket),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::class::Reference;
-use crate::engine::store::before_save::StoredRows;
+use crate::engine::store::hooks::StoredRows;
 use crate::storage::ids::{ConstraintId, RowId};
 
 /// The checks and hooks that the running write has deferred to its end.

@@ -1,0 +1,73 @@
+//! The hooks of a store, and which thread runs one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::hook::Hook;
+use crate::storage::ids::RowId;
+use crate::storage::row::Row;
+
+/// The hooks of a store, in order of registration.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Hooks {
+    list: Arc<Vec<Hook>>,
+    thread: HookThread,
+}
+
+impl Hooks {
+    pub(super) fn list(&self) -> Arc<Vec<Hook>> {
+        Arc::clone(&self.list)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(in crate::engine) fn add(&mut self, hook: Hook) {
+        Arc::make_mut(&mut self.list).push(hook);
+    }
+
+    pub(in crate::engine) fn thread(&self) -> &HookThread {
+        &self.thread
+    }
+}
+
+/// The thread that runs a hook of a store, which has the lock of the store then. Clones are of one store.
+#[derive(Debug, Clone, Default)]
+pub(in crate::engine) struct HookThread(
+    /// The key of the thread; 0 while no hook runs. A thread looks for its own key only, which no other
+    /// thread writes.
+    Arc<AtomicUsize>,
+);
+
+impl HookThread {
+    /// Whether this thread runs a hook of the store.
+    pub(in crate::engine) fn is_current(&self) -> bool {
+        let key = self.0.load(Ordering::Relaxed);
+        key != 0 && key == Self::own_key()
+    }
+
+    pub(super) fn enter(&self) -> RunningHook {
+        self.0.store(Self::own_key(), Ordering::Relaxed);
+        RunningHook(self.clone())
+    }
+
+    /// The address of a variable of the thread, which no other thread has while this one lives.
+    fn own_key() -> usize {
+        thread_local!(static KEY: u8 = const { 0 });
+        KEY.with(|key| std::ptr::from_ref(key).addr())
+    }
+}
+
+/// While it exists, a hook runs.
+pub(super) struct RunningHook(HookThread);
+
+impl Drop for RunningHook {
+    fn drop(&mut self) {
+        self.0.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The rows that a write has stored as they stand, with their states before it.
+pub(super) type StoredRows = BTreeMap<RowId, Option<Box<Row>>>;
