@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::btree_map::Entry;
 
 use miko_rpc::{Error, ErrorId, Result, memory};
 use serde_json::{Map, Value};
@@ -128,9 +129,9 @@ impl<T: Storage> Store<T> {
             return Ok(());
         }
         for RowChange { key, before, .. } in changes {
-            if !self.deferred.stored_rows.contains_key(key) {
+            if let Entry::Vacant(row) = self.deferred.stored_rows.get_or_insert_default().entry(*key) {
                 memory::charge(before.as_ref().map_or(0, Row::memory_size))?;
-                self.deferred.stored_rows.insert(*key, before.clone().map(Box::new));
+                row.insert(before.clone().map(Box::new));
             }
         }
         Ok(())
@@ -141,7 +142,8 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `save-rejected`.
     pub(super) fn before_end(&mut self) -> Result<()> {
-        for (id, before) in std::mem::take(&mut self.deferred.stored_rows) {
+        let Some(stored_rows) = self.deferred.stored_rows.take() else { return Ok(()) };
+        for (id, before) in *stored_rows {
             let Some(after) = self.storage.row(id)? else { continue };
             // A tombstone, and a row whose versions are still to be imported, have no record.
             let before = before.as_deref().filter(|before| before.state.is_some());
@@ -187,8 +189,19 @@ impl<T: Storage> Store<T> {
             };
             self.answer.begin(answer);
             done?;
+            self.check_transaction_of_write()?;
         }
         Ok(())
+    }
+
+    /// After a hook, which may have ignored the error of a read: on some of those SQLite rolls back the whole
+    /// transaction, and what the write stores would be committed by itself.
+    fn check_transaction_of_write(&self) -> Result<()> {
+        if self.storage.in_transaction() {
+            return Ok(());
+        }
+        let message = "the transaction was lost by an error of storage while a hook read";
+        Err(Error::new(ErrorId::STORAGE_FULL, message))
     }
 
     /// How a write may share its transaction. The commit of one in which hooks read is not deferred with a
@@ -264,5 +277,37 @@ impl RecordView for TestedRecord<'_> {
 
     fn updated_at(&self) -> Timestamp {
         self.updated_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::hook::Hook;
+    use crate::mode::Mode;
+    use crate::query::{CreateRequest, SelectRequest};
+    use crate::storage::sqlite::Sqlite;
+    use crate::target::Target;
+
+    #[test]
+    fn a_write_whose_transaction_is_lost_in_a_hook_stores_nothing() {
+        let mut store = Store::on(Sqlite::in_memory(false).unwrap(), Mode::ReadWrite).unwrap();
+        store.hooks.add(Hook::new(Target::all(), |_| Ok(())).unwrap());
+        let mut create = |is_lost: bool| {
+            store.write(CommitSharing::Groupable, |store| {
+                if is_lost {
+                    // As SQLite does on some errors of a read.
+                    store.storage.roll_back();
+                }
+                let request = CreateRequest::many("a.b/x", vec![json!({})]).remove(0)?;
+                store.create(request).map(drop)
+            })
+        };
+        create(false).unwrap();
+        assert!(create(true).unwrap_err().is(ErrorId::STORAGE_FULL));
+        create(false).unwrap();
+        assert_eq!(store.select_current(&SelectRequest::default()).unwrap().count(), 2);
     }
 }

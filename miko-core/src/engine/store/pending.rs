@@ -20,8 +20,8 @@ pub(super) struct DeferredConstraints {
     pub(super) allows_taken_values: bool,
     /// The unique values that records are to get, and that others still have.
     pub(super) taken_values: HashMap<UniqueValue, Vec<TakenValue>>,
-    /// The rows for which the hooks are to run.
-    pub(super) stored_rows: StoredRows,
+    /// The rows for which the hooks are to run. Boxed, since few writes have any.
+    pub(super) stored_rows: Option<Box<StoredRows>>,
     /// The index of the running batch request; `None` outside of a batch.
     pub(super) request: Option<usize>,
 }
