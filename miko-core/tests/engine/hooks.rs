@@ -1,15 +1,16 @@
-//! Hooks: what they see, amend and refuse, and what they may call. `hooks_on_paths.rs` has the paths of writing.
+//! Hooks: what they see, amend and refuse, and what they may call. `hooks_on_paths.rs` has the paths of
+//! writing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use miko_core::q0::{Condition, gte};
 use miko_core::{
-    Error, ErrorId, Mikobase, MikobaseExt, PendingSave, Record, Remote, Stream, Target, Transaction,
+    Engine, Error, ErrorId, Mikobase, MikobaseExt, PendingSave, Record, Remote, Stream, Target, Transaction,
 };
 use serde_json::{Value, json};
 
-use crate::support::{Local, engine, export, ids};
+use crate::support::{Local, engine, export, ids, sqlite_in_memory};
 
 const OFFICER: &str = "starfleet.com/officer";
 
@@ -102,16 +103,22 @@ fn an_amended_bucket_is_normalized_and_validated() {
 
 #[test]
 fn a_bucket_that_nests_too_deep_is_refused() {
+    fn nested(levels: u64) -> Value {
+        (1..levels).fold(json!([]), |inner, _| json!([inner]))
+    }
     let db = engine();
-    db.before_save("deep", Target::all(), |save| {
+    db.before_save("deep", "a.b/deep", |save| {
         let levels = save.get("levels").and_then(Value::as_u64).unwrap();
-        save.set("deep", (1..levels).fold(json!([]), |inner, _| json!([inner])))?;
+        save.set("deep", nested(levels))?;
         Ok(())
     });
-    // The bucket of a request may nest as deep as a request may, without the request itself.
-    let most = miko_core::json::MAX_DEPTH - 2;
-    db.create("a.b/x", &json!({"levels": most})).unwrap();
-    assert_rejected(db.create("a.b/x", &json!({"levels": most + 1})), "deep", "nest");
+    // As deep as a caller may nest it: the request and the bucket are two levels.
+    let most = u64::try_from(miko_core::json::MAX_DEPTH).unwrap() - 2;
+    let create = |deep: u64| db.create("a.b/x", &json!({"deep": nested(deep)}));
+    create(most).unwrap();
+    create(most + 1).unwrap_err();
+    db.create("a.b/deep", &json!({"levels": most})).unwrap();
+    assert_rejected(db.create("a.b/deep", &json!({"levels": most + 1})), "deep", "nest");
 }
 
 #[test]
@@ -363,6 +370,29 @@ fn calls_that_would_wait_for_the_hook_are_refused() {
 }
 
 #[test]
+fn a_call_in_a_hook_that_cannot_fail_is_a_veto() {
+    let db = Arc::new(sqlite_in_memory());
+    let (weak, group) = (Arc::downgrade(&db), Arc::downgrade(&db));
+    db.before_save("a.b/x", move |_| {
+        drop(Weak::upgrade(&weak).unwrap().take_commits());
+        Ok(())
+    })
+    .unwrap();
+    db.before_save("a.b/y", move |_| {
+        let failure = Weak::upgrade(&group).unwrap().run_group(&mut |_| panic!("it has begun")).unwrap_err();
+        Err(failure.error.into())
+    })
+    .unwrap();
+    for class in ["a.b/x", "a.b/y"] {
+        let error = db.create(class, &json!({})).unwrap_err();
+        assert!(error.is(ErrorId::SAVE_REJECTED) && error.to_string().contains("self-call"), "{error}");
+        // A closure has the name of the function that it is in.
+        let hook = error.items()[0].details["hook"].as_str().unwrap().to_owned();
+        assert_eq!(hook, "engine::hooks::a_call_in_a_hook_that_cannot_fail_is_a_veto");
+    }
+}
+
+#[test]
 fn another_engine_may_be_used_in_a_hook() {
     let (db, log) = (engine(), Arc::new(engine()));
     let written = Arc::clone(&log);
@@ -417,6 +447,13 @@ fn a_veto_rolls_the_whole_transaction_back() {
         assert_eq!(error.items()[0].details["hook"], "guard");
         assert!(error.to_string().contains("too large"), "{error}");
     }
+    assert_eq!(export(&db), before);
+    // A batch ends with its transaction, whether it is atomic or not.
+    let other = db.begin().unwrap();
+    let requests = [10, 1].map(|n| json!({"action": "create", "bucket": {"n": n}})).to_vec();
+    let ended = other.batch(requests, false).unwrap_err();
+    assert!(ended.is(ErrorId::TRANSACTION_INVALIDATED) && ended.to_string().contains("too large"), "{ended}");
+    drop(other);
     assert_eq!(export(&db), before);
     // Its turn has passed on, and the object begins anew once it was rolled back.
     db.create("a.b/x", &json!({"n": 4})).unwrap();

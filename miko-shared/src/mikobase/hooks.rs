@@ -17,13 +17,13 @@ impl BuilderHooks {
 }
 
 impl Uds {
-    /// Runs `hook` in the server process before each record of the target is saved, by whichever worker and in
-    /// whatever way: inside the transaction of the save. It sees the record before and after, can read the
-    /// database, can amend the new bucket, and can refuse: the caller then gets `save-rejected`, and all that
-    /// is written together with the record is rolled back. A panic refuses as well.
+    /// Runs `hook` in the server process before each record of the target is saved, by whichever worker and
+    /// in whatever way: inside the transaction of the save. It sees the record before and after, can read
+    /// the database, can amend the new bucket, and can refuse: the caller then gets `save-rejected`, and all
+    /// that is written together with the record is rolled back. A panic refuses as well.
     ///
-    /// Several hooks run in the order in which they were added. They are in force once schema and worldlet are
-    /// loaded; those that `setup` adds come after these, and what `setup` writes passes them.
+    /// Several hooks run in the order in which they were added. They are in force once schema and worldlet
+    /// are loaded; those that `setup` adds come after these, and what `setup` writes passes them.
     ///
     /// A target is a pk, the name of a class, or a condition of Q0. A target that is invalid fails the share.
     ///

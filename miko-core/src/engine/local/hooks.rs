@@ -10,9 +10,9 @@ use crate::target::Target;
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage> LocalEngine<T> {
-    /// Runs `hook` before each record of the target is saved, by whatever way: inside the running write, which
-    /// it may read, amend and refuse. Several hooks run in the order in which they were added, from now on.
-    /// Records that are there already are not affected.
+    /// Runs `hook` before each record of the target is saved, by whatever way: inside the running write, in
+    /// which it reads the database, and may amend or refuse the record. Several hooks run in the order in
+    /// which they were added, from now on. Records that are there already are not affected.
     ///
     /// The hook has the name of the function that it is, or in which the closure was written.
     /// [`Hook::named`] gives it another.

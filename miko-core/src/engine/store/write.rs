@@ -197,8 +197,8 @@ impl<T: Storage> Store<T> {
     /// Deletes an active record: replaces its row with a tombstone and removes its index entries.
     ///
     /// # Errors
-    /// `save-rejected`; `reference-restricted`, if the record defines a class that has subclasses. References to the record
-    /// are checked at the end of the write.
+    /// `save-rejected`; `reference-restricted`, if the record defines a class that has subclasses. References
+    /// to the record are checked at the end of the write.
     pub(super) fn delete_record(&mut self, id: RowId, before: Row) -> Result<()> {
         self.before_delete(&before)?;
         let old = before.state.as_ref().ok_or_else(|| corruption("an active record without a state"))?;
