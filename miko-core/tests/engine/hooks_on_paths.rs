@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use miko_core::q0::Edits;
 use miko_core::{Error, ErrorId, MikobaseExt, PendingSave, Target, Transaction};
 use serde_json::{Value, json};
 
@@ -88,6 +90,23 @@ const PATHS: &[Path] = &[
         seen: &["delete one", "delete two"],
     },
     Path { name: "delete", write: |db| db.delete("two"), seen: &["delete two"] },
+    Path {
+        name: "the end of a claim, with edits",
+        write: |db| {
+            let lease = Duration::from_secs(3600);
+            let claim = db.claim(json!({"class": "a.b/thing"}), lease)?.expect("none is claimed");
+            claim.finish_with(Edits::new().set(["name"], "ONE")).map(drop)
+        },
+        seen: &["update one ONE"],
+    },
+    Path {
+        name: "the end of a claim, by deleting",
+        write: |db| {
+            let lease = Duration::from_secs(3600);
+            db.claim(json!({"pk": "two"}), lease)?.expect("none is claimed").finish_by_deleting()
+        },
+        seen: &["delete two"],
+    },
     Path {
         name: "atomic batch",
         write: |db| db.batch(requests(), true).map(drop),
