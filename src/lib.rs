@@ -27,12 +27,12 @@ pub use miko_core::transaction_rpc::TransactionAsync;
 pub use miko_core::upload_rpc::UploadAsync;
 #[cfg(feature = "store")]
 pub use miko_core::{
-    Answers, AsOf, Bucket, ChangeKind, Check, Delta, Edit, Edited, Engine, Explanation, FileInfo, FileReader,
-    Hook, HookResult, HotRecord, Import, Imported, LocalEngine, MAX_ATTEMPTS, MAX_BATCH_REQUESTS,
-    MAX_CHANGED_PKS, MAX_EDITS, MAX_PIECE_SIZE, Merged, Mikobase, MikobaseExt, PendingSave, Properties,
-    Query, Record, Records, Response, ResponseEnvelope, Results, Schema, SchemaChanges, SqliteEngine, Target,
-    Timestamp, Transaction, TransactionLimits, Upload, Validation, Version, WorldletEngine, backend, json,
-    q0, uns,
+    AfterSave, Answers, AsOf, Bucket, Change, ChangeKind, ChangeLimits, ChangeOptions, Check, Delta, Edit,
+    Edited, Engine, Explanation, FileInfo, FileReader, Hook, HookResult, HotRecord, Import, Imported,
+    LocalEngine, MAX_ATTEMPTS, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, MAX_EDITS, MAX_PIECE_SIZE, Merged,
+    Mikobase, MikobaseExt, PendingSave, Properties, Query, Record, Records, Response, ResponseEnvelope,
+    Results, SaveKind, Schema, SchemaChanges, SqliteEngine, Target, Timestamp, Transaction,
+    TransactionLimits, Upload, Validation, Version, WorldletEngine, backend, json, q0, uns,
 };
 pub use miko_macros::mikobase_interface;
 #[cfg(feature = "share")]
@@ -41,7 +41,7 @@ pub use miko_macros::test;
 pub use miko_rpc as rpc;
 pub use miko_rpc::{
     Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Gate, GateMode, Hub, Later, MAX_REPORTED_FAULTS,
-    Overflow, Pass, Promise, Remote, Result, Sink, Stream, Warning,
+    Overflow, Pass, Promise, Remote, Result, Shared, Sink, Stream, Warning,
 };
 #[cfg(feature = "share")]
 pub use miko_shared::ConnectAsync;

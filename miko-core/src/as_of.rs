@@ -3,6 +3,7 @@
 use miko_rpc::{Bytes, Error, ErrorId, Remote, Result, Stream};
 use serde_json::{Map, Value, json};
 
+use crate::change::{Change, ChangeOptions};
 use crate::files::FileInfo;
 use crate::mikobase::{
     Bucket, Delta, Edit, Edited, Merged, Mikobase, Properties, Query, Schema, SchemaChanges, Transaction,
@@ -11,6 +12,7 @@ use crate::mikobase::{
 use crate::objects::{Import, Upload};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, check_batch_size};
+use crate::target::Target;
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::version::Version;
@@ -175,6 +177,11 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
 
     fn properties(&self) -> Result<Properties> {
         self.db.properties()
+    }
+
+    fn changes(&self, _: Target, _: ChangeOptions) -> Result<Stream<Change>> {
+        let message = "a past state of a database does not change: subscribe to the database itself";
+        Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
     }
 
     fn begin(&self) -> Result<Remote<dyn Transaction>> {

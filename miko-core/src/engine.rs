@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 
 use miko_rpc::{Error, ErrorId, GroupFailure, Result};
 
+use crate::change::ChangeLimits;
 use crate::hook::Hook;
 use crate::mikobase::{Mikobase, Query};
 use crate::transaction_limits::TransactionLimits;
@@ -85,6 +86,11 @@ pub trait Engine: Mikobase {
 
     /// Sets the limits of transactions.
     fn limit_transactions(&self, limits: TransactionLimits) {
+        let _ = limits;
+    }
+
+    /// Sets the limits of changes for subscriptions that begin later.
+    fn limit_changes(&self, limits: ChangeLimits) {
         let _ = limits;
     }
 

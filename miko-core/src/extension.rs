@@ -7,7 +7,9 @@ use miko_rpc::{Error, ErrorId, Remote, Result, Stream};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::after_save::AfterSave;
 use crate::as_of::AsOf;
+use crate::change::{Change, ChangeOptions};
 use crate::claim::Claim;
 use crate::hot::HotRecord;
 use crate::json::{self, type_name};
@@ -15,6 +17,7 @@ use crate::mikobase::{Mikobase, Query, Transaction};
 use crate::q0::Step;
 use crate::record::{Record, Records};
 use crate::response::Results;
+use crate::target::Target;
 use crate::timestamp::Timestamp;
 use crate::transaction_block::TransactionBlock;
 use crate::transfer::{self, FileReader};
@@ -363,6 +366,62 @@ pub trait MikobaseExt: Mikobase {
         wait: Duration,
     ) -> Result<Option<Claim<'_, Self>>> {
         Claim::take(self, as_select(select.into()), lease, wait)
+    }
+
+    /// The changes of records from now on: of a class with its subclasses, of the record with a pk, or of the
+    /// records that fulfil a condition of Q0. [`changes`](Mikobase::changes) has options, and says what is
+    /// guaranteed.
+    ///
+    /// ```
+    /// use miko_core::{MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let veterans = json!({"class": "starfleet.com/officer", "path": ["age", {"gte": 60}]});
+    /// let mut changes = db.listen(veterans)?;
+    /// db.create("starfleet.com/officer", &json!({"name": "Chekov", "age": 22}))?;
+    /// db.create("starfleet.com/officer", &json!({"name": "Boyce", "age": 61}))?;
+    /// let change = changes.recv().unwrap()?;
+    /// assert_eq!(change.record.unwrap().bucket.get("name")?, Some(json!("Boyce")));
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`changes`](Mikobase::changes).
+    fn listen(&self, target: impl Into<Target>) -> Result<Stream<Change>> {
+        self.changes(target.into(), ChangeOptions::default())
+    }
+
+    /// Calls `listener` for each change that [`listen`](Self::listen) yields, in a thread of its own, which
+    /// ends when the returned value is dropped. It runs after the commit, and cannot refuse it. It may use
+    /// the database. After the error `lagged` it is called again; any other error is the last call.
+    ///
+    /// A process with such a thread cannot start a share.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// use miko_core::{MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let (send, received) = mpsc::channel();
+    /// let _listener = db.after_save("starfleet.com/officer", move |change| {
+    ///     let _ = send.send(change.map(|change| change.pk));
+    /// })?;
+    /// let pk = db.create("starfleet.com/officer", &json!({"name": "Spock"}))?;
+    /// assert_eq!(received.recv().unwrap()?, pk);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`changes`](Mikobase::changes); `internal`, if there can be no thread.
+    fn after_save(
+        &self,
+        target: impl Into<Target>,
+        listener: impl FnMut(Result<Change>) + Send + 'static,
+    ) -> Result<AfterSave> {
+        AfterSave::start(self.listen(target)?, listener)
     }
 
     /// Writes the whole state of this moment as a worldlet of any size. Later writes have no effect.

@@ -10,11 +10,11 @@ use miko_rpc::{Error, ErrorId, Result, panic_message};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::change_kind::ChangeKind;
 use crate::json::{self, Object};
 use crate::mikobase::Mikobase;
 use crate::query::Filter;
 use crate::record::Record;
+use crate::save_kind::SaveKind;
 use crate::target::Target;
 use crate::uns;
 
@@ -152,11 +152,11 @@ pub(crate) enum PendingBucket<'s> {
 
 impl PendingSave<'_> {
     /// What happens to the record.
-    pub fn kind(&self) -> ChangeKind {
+    pub fn kind(&self) -> SaveKind {
         match (&self.bucket, self.before) {
-            (PendingBucket::None, _) => ChangeKind::Delete,
-            (_, None) => ChangeKind::Create,
-            (_, Some(_)) => ChangeKind::Update,
+            (PendingBucket::None, _) => SaveKind::Delete,
+            (_, None) => SaveKind::Create,
+            (_, Some(_)) => SaveKind::Update,
         }
     }
 

@@ -3,10 +3,11 @@
 //! This crate works within one process and needs neither tokio nor tarpc. The trait [`Mikobase`] is remote by
 //! `miko-rpc`; sockets and processes are in `miko-shared`.
 
+mod after_save;
 mod as_of;
 pub mod atomic_file;
 pub mod backend;
-mod change_kind;
+mod change;
 mod claim;
 mod class;
 mod commit;
@@ -25,6 +26,7 @@ pub mod q0;
 mod query;
 mod record;
 mod response;
+mod save_kind;
 #[cfg(feature = "schema")]
 mod schema;
 mod stack;
@@ -38,8 +40,9 @@ pub mod uns;
 mod version;
 mod worldlet;
 
+pub use after_save::AfterSave;
 pub use as_of::AsOf;
-pub use change_kind::ChangeKind;
+pub use change::{Change, ChangeKind, ChangeLimits, ChangeOptions};
 pub use claim::Claim;
 pub use commit::{Commit, RecordChange};
 #[cfg(feature = "naive-storage")]
@@ -67,6 +70,7 @@ pub use record::{Record, Records};
 pub use response::{
     Answers, Claimed, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, Response, ResponseEnvelope, Results,
 };
+pub use save_kind::SaveKind;
 pub use target::Target;
 pub use timestamp::Timestamp;
 pub use transaction_limits::TransactionLimits;

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::query::{Query, Validation};
 
+use crate::change::{Change, ChangeOptions};
 use crate::files::FileInfo;
 use crate::objects::{Import, Upload};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response};
+use crate::target::Target;
 use crate::timestamp::Timestamp;
 use crate::version::Version;
 
@@ -206,6 +208,24 @@ pub trait Mikobase: Send + Sync {
     /// Only if the store could not be read.
     #[interface(read)]
     fn properties(&self) -> Result<Properties>;
+
+    /// The changes of records from now on, of each transaction after its commit, in the order of the commits.
+    /// All changes of a transaction come together; what is rolled back never comes. The caller's own changes
+    /// are among them. [`listen`](crate::MikobaseExt::listen) and
+    /// [`after_save`](crate::MikobaseExt::after_save) do the same without options.
+    ///
+    /// A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
+    /// and goes on. A transaction that is larger than what may wait for a reader comes as one such error,
+    /// whose number may count changes that do not match.
+    ///
+    /// # Errors
+    /// Every fault of the target; `changes-expired`, if the server does not have all changes since
+    /// [`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;
+    /// `storage-full`, if too many subscriptions are open. With a
+    /// [`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is
+    /// overwritten while the snapshot is read.
+    #[interface(read)]
+    fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
 
     /// A transaction, or one nested in this transaction, which then writes nothing until the nested one has
     /// ended. It takes its turn to write at its first call.

@@ -175,6 +175,8 @@ pub(crate) struct Capabilities {
     /// Whether creates may be answered before their transaction is committed: a crash loses the committed
     /// ones as well, and a commit costs much.
     pub(crate) may_defer_commit: bool,
+    /// Whether the numbers of rows and commits stay when the storage is closed.
+    pub(crate) keeps_numbers: bool,
     /// The reason why the evaluator filters, sorts and limits the records of every select; `None` if the
     /// storage can do so.
     pub(crate) residual_filter_reason: Option<&'static str>,

@@ -109,7 +109,7 @@ pub use {
     proxy::{AsyncProxy, Proxy},
     remote::Remote,
     served_call::{CallGates, ConnectionLocals, connection_local, serve_call, serves_a_call},
-    stream::{Hub, Overflow, Sink, Stream},
+    stream::{Hub, Overflow, Shared, Sink, Stream},
     transport::{Discard, OutgoingCall, PendingAnswer, Transport},
     travel::{bounded, bounded_ref},
 };

@@ -4,6 +4,7 @@ mod feed;
 mod hub;
 mod item;
 mod served;
+mod shared;
 mod source;
 
 use std::cell::Cell;
@@ -27,6 +28,7 @@ use self::source::Source;
 
 pub use self::feed::{Overflow, Sink};
 pub use self::hub::Hub;
+pub use self::shared::Shared;
 
 /// The items of a result that come one by one: `Result<Stream<Change>>`.
 ///
@@ -77,6 +79,28 @@ impl<T: 'static> Stream<T> {
     pub fn feed(capacity: usize, overflow: Overflow) -> (Sink<T>, Self) {
         let (sink, receiver) = feed::feed(capacity, overflow);
         (sink, Self::over(Source::Feed(receiver)))
+    }
+
+    /// As [`feed`](Self::feed), with items and their sequence numbers that the reader gets before those of
+    /// the feed. They come as from an iterator: it runs as far as the reader reads, and its first error is
+    /// the end of the stream. What is sent meanwhile waits in the feed.
+    ///
+    /// ```
+    /// use miko_rpc::{Overflow, Stream};
+    ///
+    /// let (sink, stream) = Stream::feed_after([Ok((4, "four")), Ok((5, "five"))], 10, Overflow::DropOldest);
+    /// sink.send("six").unwrap();
+    /// drop(sink);
+    /// assert_eq!(stream.collect::<miko_rpc::Result<Vec<_>>>()?, ["four", "five", "six"]);
+    /// # Ok::<(), miko_rpc::Error>(())
+    /// ```
+    pub fn feed_after<S>(first: S, capacity: usize, overflow: Overflow) -> (Sink<T>, Self)
+    where
+        S: IntoIterator<Item = Result<(u64, T)>>,
+        S::IntoIter: Send + 'static,
+    {
+        let (sink, feed) = feed::feed(capacity, overflow);
+        (sink, Self::over(Source::Preceded { first: Box::new(first.into_iter()), feed }))
     }
 }
 

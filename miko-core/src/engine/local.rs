@@ -1,5 +1,6 @@
 //! A local engine: a store shared by the threads of one process.
 
+mod changes;
 mod claims;
 mod connection_claims;
 mod group;
@@ -19,6 +20,7 @@ use std::sync::{Arc, MutexGuard};
 
 use miko_rpc::{Bytes, Error, ErrorId, GroupFailure, Remote, Result, Stream};
 
+use crate::change::{Change, ChangeLimits, ChangeOptions};
 use crate::commit::Commit;
 use crate::engine::store::transaction::CommitSharing;
 use crate::engine::store::{Store, export};
@@ -35,6 +37,7 @@ use crate::query::{self, CreateRequest, FinishRequest, ReleaseRequest, Request};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, Results, check_batch_size};
 use crate::storage::Storage;
+use crate::target::Target;
 use crate::transaction_limits::TransactionLimits;
 use crate::uns;
 use crate::version::Version;
@@ -200,6 +203,13 @@ impl<T: Storage> LocalEngine<T> {
     #[must_use]
     pub fn transaction_limits(self, limits: TransactionLimits) -> Self {
         self.limit_transactions(limits);
+        self
+    }
+
+    /// Sets the limits of changes for subscriptions that begin later.
+    #[must_use]
+    pub fn change_limits(self, limits: ChangeLimits) -> Self {
+        self.limit_changes(limits);
         self
     }
 
@@ -442,6 +452,11 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
         self.read()?.properties()
     }
 
+    fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>> {
+        self.check_outside("a subscription")?;
+        self.open_changes(&target, options)
+    }
+
     fn begin(&self) -> Result<Remote<dyn Transaction>> {
         self.begin_transaction()
     }
@@ -478,6 +493,10 @@ impl<T: Storage> Engine for LocalEngine<T> {
 
     fn limit_transactions(&self, limits: TransactionLimits) {
         self.store().set_transaction_limits(limits);
+    }
+
+    fn limit_changes(&self, limits: ChangeLimits) {
+        self.store().set_change_limits(limits);
     }
 
     fn prefers_group_commit(&self) -> bool {

@@ -6,6 +6,7 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
+//! | subscriptions of changes, and what matches them | [`subscriptions`]; [`change_matches`] |
 //! | transactions of callers, and their objects | [`transactions`], [`transaction_objects`] |
 //! | what goes back with a write that is undone | [`state`] |
 //! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
@@ -26,6 +27,7 @@
 mod answer;
 mod before_save;
 mod candidate;
+mod change_matches;
 mod changes;
 pub(super) mod claims;
 mod column_scans;
@@ -59,6 +61,7 @@ mod snapshot;
 mod state;
 mod stored_json;
 pub(super) mod streams;
+pub(super) mod subscriptions;
 mod taken_values;
 pub(super) mod transaction;
 mod transaction_objects;
@@ -76,9 +79,9 @@ use crate::class::Catalog;
 use crate::commit::Commit;
 use crate::mikobase::Properties;
 use crate::mode::Mode;
-use crate::storage::Storage;
 use crate::storage::ids::{CommitSeq, LastNumbers, RowId};
 use crate::storage::write_set::{Conflict, WriteSet};
+use crate::storage::{Capabilities, Storage};
 use crate::timestamp::Timestamp;
 use answer::AnswerBudget;
 use claims::known::KnownClaims;
@@ -91,6 +94,7 @@ use pending::DeferredConstraints;
 use pks::Pks;
 use record_cache::RecordCache;
 use state::StoreState;
+use subscriptions::Subscriptions;
 use transaction::{CommitSharing, Transaction};
 use transaction_objects::TransactionObjects;
 
@@ -119,6 +123,7 @@ pub(crate) struct Store<T> {
     claim_rows: ClaimTable,
     claims: KnownClaims,
     streams: Streams,
+    subscriptions: Subscriptions,
     record_cache: RecordCache,
     columns: Columns,
     /// The pks of files whose writers have gone, while they could not be discarded.
@@ -135,8 +140,9 @@ pub(crate) struct Store<T> {
 impl<T: Storage> Store<T> {
     /// Opens the store of this storage.
     pub(super) fn on(storage: T, mode: Mode) -> Result<Self> {
+        let Capabilities { is_temporal, keeps_numbers, .. } = storage.capabilities();
         let mut store = Self {
-            is_temporal: storage.capabilities().is_temporal,
+            is_temporal,
             last: storage.last_numbers()?.into(),
             storage,
             transaction: Transaction::default(),
@@ -150,6 +156,7 @@ impl<T: Storage> Store<T> {
             claim_rows: ClaimTable::default(),
             claims: KnownClaims::default(),
             streams: Streams::default(),
+            subscriptions: Subscriptions::of(keeps_numbers),
             record_cache: RecordCache::of_size(0),
             columns: Columns::of_size(0),
             abandoned_files: Vec::new(),
@@ -248,6 +255,7 @@ impl<T: Storage> Store<T> {
         if ended.is_err() {
             self.reload();
         }
+        self.publish_commits();
         ended
     }
 
@@ -256,6 +264,7 @@ impl<T: Storage> Store<T> {
         if self.transaction.abandon_group(&mut self.storage) {
             self.reload();
         }
+        self.publish_commits();
     }
 
     /// Brings what is kept of storage up to date after storage has lost writes.
@@ -359,6 +368,7 @@ impl<T: Storage> RunningWrite<'_, T> {
             user.time = self.store.transaction_time;
         }
         self.has_ended = true;
+        self.store.publish_commits();
         Ok(done)
     }
 }

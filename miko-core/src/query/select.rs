@@ -59,6 +59,19 @@ impl SelectRequest {
         Self { filter, size: 2, ..Self::default() }
     }
 
+    /// Selects the records that pass a filter without deferred errors.
+    pub(crate) fn of_filter(filter: Filter) -> Self {
+        let Filter { path, all, any, negated, then, .. } = &filter;
+        // Two parts that storage can test, or more than one statement takes, which the evaluator tests.
+        let is_small = path.is_none() && all.is_none() && any.is_none() && then.is_none();
+        let size = if is_small { 2 } else { usize::MAX };
+        // The filter of a select itself is not negated.
+        let is_negated = negated.is_some();
+        let filter =
+            if is_negated { Filter { all: Some(Ok(vec![Ok(filter)])), ..Filter::default() } } else { filter };
+        Self { filter, size, ..Self::default() }
+    }
+
     /// The pks, if the select of current records asks for them and for nothing else.
     pub(crate) fn only_pks(&self) -> Option<&[String]> {
         let Self { sorts, limit: None, offset: 0, may_fail: false, .. } = self else { return None };

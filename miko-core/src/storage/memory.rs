@@ -184,6 +184,7 @@ impl Storage for MemoryTables {
             has_slow_commit: self.save.is_some(),
             has_slow_reads: false,
             may_defer_commit: false,
+            keeps_numbers: false,
             residual_filter_reason: Some(NO_SQL),
         }
     }

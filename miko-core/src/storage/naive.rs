@@ -171,6 +171,7 @@ impl Storage for NaiveStorage {
             has_slow_commit: false,
             has_slow_reads: true,
             may_defer_commit: self.may_defer_commit,
+            keeps_numbers: false,
             residual_filter_reason: Some("this storage is for tests"),
         }
     }

@@ -16,6 +16,7 @@ use crate::support::{
 /// The modules whose tests open their own engines or none, and so run only once. `support.rs` checks the
 /// list.
 pub(crate) const ENGINE_INDEPENDENT: &[&str] = &[
+    "change_limits::",
     "commits::",
     "errors_page::",
     "file::",

@@ -150,14 +150,14 @@ fn a_hook_sees_the_record_before_and_after() {
         let before = save.before().map(|record| record.bucket.as_str().to_owned());
         let line = json!([save.kind(), save.pk(), save.class(), before, save.bucket()]);
         let expected = match save.kind() {
-            miko_core::ChangeKind::Create => json!(["create", "k", OFFICER, null, {
+            miko_core::SaveKind::Create => json!(["create", "k", OFFICER, null, {
                 "name": "Kirk", "slug": "kirk", "rank": "Ensign",
             }]),
-            miko_core::ChangeKind::Update => json!(["update", "k", "starfleet.com/captain",
+            miko_core::SaveKind::Update => json!(["update", "k", "starfleet.com/captain",
                 r#"{"name":"Kirk","slug":"kirk","rank":"Ensign"}"#,
                 {"name": "Kirk", "slug": "kirk", "rank": "Captain"},
             ]),
-            miko_core::ChangeKind::Delete => json!([
+            miko_core::SaveKind::Delete => json!([
                 "delete",
                 "k",
                 "starfleet.com/captain",

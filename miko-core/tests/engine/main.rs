@@ -4,6 +4,8 @@
 
 mod agreement;
 mod batch;
+mod change_limits;
+mod changes;
 mod chosen_pks;
 mod claims;
 mod classed;

@@ -132,6 +132,11 @@ error_ids! {
         "The stream has ended: its snapshot needed more overwritten rows than the server keeps (64 MiB), or \
          a file was deleted during an export. Open it again.",
         "an export that waits while every record is written anew";
+    CHANGES_EXPIRED = "changes-expired",
+        "A subscription cannot resume after this change: the server does not have all changes since, because \
+         they were too large or too many, nobody was subscribed for a minute, or it was started anew. Begin \
+         anew, as with a snapshot.",
+        r#"`{"after": 7}` after a restart of the server"#;
     ACTION_NOT_SUPPORTED = "action-not-supported",
         "The action or key exists in Q0, but not in this place: the message says where it does.",
         r#"a batch with {"action": "commit", "transaction": "…"}"#;

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use super::shared::{Shared, SharedItem};
 use crate::error::{Error, ErrorId};
 
 /// What a feed does with an item that its reader has no room for.
@@ -26,12 +27,17 @@ pub(super) struct Receiver<T>(Arc<Feed<T>>);
 struct Feed<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
+    /// The most that the queue holds: the sum of the weights of its items.
     capacity: usize,
     overflow: Overflow,
 }
 
 struct State<T> {
-    queue: VecDeque<Queued<T>>,
+    /// The rest of the group whose first items the reader has taken. It is not left out any more.
+    current: VecDeque<Queued<T>>,
+    queue: VecDeque<Entry<T>>,
+    /// The sum of the weights in the queue.
+    weight: usize,
     /// The sequence number of the last item that was sent.
     seq: u64,
     /// How many items were left out before those in the queue.
@@ -45,21 +51,22 @@ struct State<T> {
     waiting: usize,
 }
 
+/// What the queue holds.
+enum Entry<T> {
+    /// An item of weight 1.
+    Item(Queued<T>),
+    /// Items that the reader gets together, or not at all.
+    Group { items: Vec<Shared<T>>, weight: usize },
+    /// This many items were left out here.
+    Gap(u64),
+}
+
 /// An item in the queue.
 pub(super) enum Queued<T> {
     /// For one reader.
     Own(u64, T),
     /// For several readers.
     Shared(Arc<SharedItem<T>>),
-}
-
-/// An item for several readers.
-pub(super) struct SharedItem<T> {
-    seq: u64,
-    value: Mutex<T>,
-    clone: fn(&T) -> T,
-    /// The item as MessagePack, once a reader elsewhere has needed it.
-    encoded: OnceLock<Result<Box<[u8]>, Error>>,
 }
 
 /// What a reader gets next.
@@ -74,7 +81,9 @@ pub(super) enum Next<T> {
 
 pub(super) fn feed<T>(capacity: usize, overflow: Overflow) -> (Sink<T>, Receiver<T>) {
     let state = State {
+        current: VecDeque::new(),
         queue: VecDeque::new(),
+        weight: 0,
         seq: 0,
         left_out: 0,
         end: None,
@@ -96,20 +105,46 @@ impl<T> Sink<T> {
         let pushed = {
             let mut state = self.0.lock();
             let seq = state.seq + 1;
-            self.0.push(&mut state, seq, Queued::Own(seq, item))
+            self.0.push(&mut state, seq, Entry::Item(Queued::Own(seq, item)))
         };
         match pushed {
             // What was left out is dropped without the lock.
             Ok(_left_out) => Ok(()),
-            Err(Queued::Own(_, item)) => Err(item),
+            Err(Entry::Item(Queued::Own(_, item))) => Err(item),
             // It was sent as its own.
-            Err(Queued::Shared(_)) => Ok(()),
+            Err(_) => Ok(()),
         }
     }
 
     /// Sends an item that other feeds get, too; whether the stream has a reader.
-    pub(super) fn send_shared(&self, item: &Arc<SharedItem<T>>) -> bool {
-        let pushed = self.0.push(&mut self.0.lock(), item.seq, Queued::Shared(Arc::clone(item)));
+    pub(super) fn send_shared(&self, item: &Shared<T>) -> bool {
+        let pushed =
+            self.0.push(&mut self.0.lock(), item.seq(), Entry::Item(Queued::Shared(Arc::clone(&item.0))));
+        pushed.is_ok()
+    }
+
+    /// Sends items that the reader gets together, or not at all. Never waits. `weight` is what they take of
+    /// the capacity of the feed, of which an item that was sent alone takes 1. Items that weigh more than the
+    /// whole capacity are left out: the reader gets one error `lagged` in their place. Returns whether the
+    /// stream has a reader.
+    pub fn send_group(&self, items: Vec<Shared<T>>, weight: usize) -> bool {
+        let Some(seq) = items.last().map(Shared::seq) else { return self.is_read() };
+        let entry = if weight <= self.0.capacity {
+            Entry::Group { items, weight }
+        } else {
+            Entry::Gap(items.len() as u64)
+        };
+        let pushed = self.0.push(&mut self.0.lock(), seq, entry);
+        pushed.is_ok()
+    }
+
+    /// Tells the reader that this many items were left out after those that were sent. Returns whether the
+    /// stream has a reader.
+    pub fn skip(&self, count: u64) -> bool {
+        let mut state = self.0.lock();
+        let seq = state.seq;
+        let pushed = self.0.push(&mut state, seq, Entry::Gap(count));
+        drop(state);
         pushed.is_ok()
     }
 
@@ -138,25 +173,33 @@ impl<T> fmt::Debug for Sink<T> {
 }
 
 impl<T> Feed<T> {
-    /// Adds an item; returns one that is left out.
-    fn push(&self, state: &mut State<T>, seq: u64, item: Queued<T>) -> Result<Option<Queued<T>>, Queued<T>> {
+    /// Adds an entry; returns those that are left out.
+    fn push(&self, state: &mut State<T>, seq: u64, entry: Entry<T>) -> Result<Vec<Entry<T>>, Entry<T>> {
         if !state.is_read || state.end.is_some() {
-            return Err(item);
+            return Err(entry);
         }
-        let mut left_out = None;
-        if state.queue.len() == self.capacity {
-            if self.overflow == Overflow::End {
-                let message =
-                    format!("the stream has ended: its reader did not read {} items", self.capacity);
-                state.end = Some(Some(Error::new(ErrorId::LAGGED, message)));
-                self.wake(state);
-                return Err(item);
-            }
-            left_out = state.queue.pop_front();
-            state.left_out += 1;
+        let needed = state.weight + entry.weight();
+        let is_lag = needed > self.capacity || matches!(entry, Entry::Gap(_));
+        if is_lag && self.overflow == Overflow::End {
+            let message = format!("the stream has ended: its reader did not read {} items", state.len());
+            state.end = Some(Some(Error::new(ErrorId::LAGGED, message)));
+            self.wake(state);
+            return Err(entry);
+        }
+        let mut left_out = Vec::new();
+        while state.weight + entry.weight() > self.capacity
+            && let Some(oldest) = state.queue.pop_front()
+        {
+            state.weight -= oldest.weight();
+            state.left_out += oldest.len();
+            left_out.push(oldest);
         }
         state.seq = seq;
-        state.queue.push_back(item);
+        state.weight += entry.weight();
+        match (state.queue.back_mut(), entry) {
+            (Some(Entry::Gap(before)), Entry::Gap(count)) => *before += count,
+            (_, entry) => state.queue.push_back(entry),
+        }
         self.wake(state);
         Ok(left_out)
     }
@@ -182,6 +225,25 @@ impl<T> Feed<T> {
     }
 }
 
+impl<T> Entry<T> {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Item(_) => 1,
+            Self::Group { weight, .. } => *weight,
+            Self::Gap(_) => 0,
+        }
+    }
+
+    /// The number of its items.
+    fn len(&self) -> u64 {
+        match self {
+            Self::Item(_) => 1,
+            Self::Group { items, .. } => items.len() as u64,
+            Self::Gap(count) => *count,
+        }
+    }
+}
+
 /// As [`Next`], with an item as it was queued.
 pub(super) enum NextQueued<T> {
     Item(Queued<T>),
@@ -191,13 +253,34 @@ pub(super) enum NextQueued<T> {
 
 impl<T> State<T> {
     fn take(&mut self) -> Option<NextQueued<T>> {
+        if let Some(item) = self.current.pop_front() {
+            return Some(NextQueued::Item(item));
+        }
+        while let Some(Entry::Gap(count)) = self.queue.front() {
+            self.left_out += count;
+            self.queue.pop_front();
+        }
         if self.left_out > 0 {
             return Some(NextQueued::Lagged(std::mem::take(&mut self.left_out)));
         }
-        match self.queue.pop_front() {
-            Some(item) => Some(NextQueued::Item(item)),
-            None => self.end.as_mut().map(|end| NextQueued::End(end.take())),
+        let Some(entry) = self.queue.pop_front() else {
+            return self.end.as_mut().map(|end| NextQueued::End(end.take()));
+        };
+        self.weight -= entry.weight();
+        match entry {
+            Entry::Item(item) => Some(NextQueued::Item(item)),
+            Entry::Group { items, .. } => {
+                self.current.extend(items.into_iter().map(|item| Queued::Shared(item.0)));
+                self.current.pop_front().map(NextQueued::Item)
+            }
+            // Those at the front were taken above.
+            Entry::Gap(count) => Some(NextQueued::Lagged(count)),
         }
+    }
+
+    /// The number of items in the queue.
+    fn len(&self) -> u64 {
+        self.queue.iter().map(Entry::len).sum()
     }
 }
 
@@ -248,7 +331,7 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.is_read = false;
-        let unread = std::mem::take(&mut state.queue);
+        let unread = (std::mem::take(&mut state.current), std::mem::take(&mut state.queue));
         drop(state);
         drop(unread);
     }
@@ -258,46 +341,9 @@ impl<T> NextQueued<T> {
     fn into_next(self) -> Next<T> {
         match self {
             Self::Item(Queued::Own(seq, item)) => Next::Item(seq, item),
-            Self::Item(Queued::Shared(item)) => Next::Item(item.seq, SharedItem::into_value(item)),
+            Self::Item(Queued::Shared(item)) => Next::Item(item.seq(), SharedItem::into_value(item)),
             Self::Lagged(count) => Next::Lagged(count),
             Self::End(error) => Next::End(error),
         }
-    }
-}
-
-impl<T> SharedItem<T> {
-    pub(super) fn new(seq: u64, value: T) -> Self
-    where
-        T: Clone,
-    {
-        Self { seq, value: Mutex::new(value), clone: T::clone, encoded: OnceLock::new() }
-    }
-
-    pub(super) fn seq(&self) -> u64 {
-        self.seq
-    }
-
-    /// The item as MessagePack, which `encode` makes of it for the first reader.
-    pub(super) fn encoded(&self, encode: impl FnOnce(&T) -> Result<Vec<u8>, Error>) -> Result<&[u8], Error> {
-        let encoded = self.encoded.get_or_init(|| encode(&self.lock()).map(Vec::into_boxed_slice));
-        encoded.as_deref().map_err(Clone::clone)
-    }
-
-    /// The value: the last reader takes it, the others clone it.
-    fn into_value(item: Arc<Self>) -> T {
-        match Arc::try_unwrap(item) {
-            Ok(item) => item.value.into_inner().unwrap_or_else(PoisonError::into_inner),
-            Err(item) => (item.clone)(&item.lock()),
-        }
-    }
-
-    /// Gives the value to `read`.
-    pub(super) fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
-        read(&self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, T> {
-        // A clone or an encoding that panics does not change the value.
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,9 +1,9 @@
 //! A hub: a feed with any number of readers.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::feed::SharedItem;
+use super::shared::Shared;
 use super::{Overflow, Sink, Stream};
 
 /// Publishes items to any number of readers. An item is encoded once, however many readers elsewhere get it.
@@ -52,7 +52,7 @@ impl<T: 'static> Hub<T> {
     {
         let mut subscribers = self.lock();
         subscribers.seq += 1;
-        let item = Arc::new(SharedItem::new(subscribers.seq, item));
+        let item = Shared::new(subscribers.seq, item);
         subscribers.sinks.retain(|sink| sink.send_shared(&item));
         item.seq()
     }

@@ -29,6 +29,9 @@ impl<T: Wire> ServedStream for Serving<T> {
         out: &mut Vec<u8>,
     ) -> Poll<StreamEvent> {
         let event = guarded(|| {
+            if let Some(next) = self.0.next_preceding() {
+                return Poll::Ready(encode(queued(next), form, out));
+            }
             let next = match &mut self.0 {
                 Source::Iterator { items, seq } => queued(next_of_iterator(&mut **items, seq)),
                 Source::Feed(receiver) => match receiver.poll_queued(context) {
@@ -36,7 +39,7 @@ impl<T: Wire> ServedStream for Serving<T> {
                     Poll::Pending => return Poll::Pending,
                 },
                 Source::Elsewhere(_) => NextQueued::End(Some(not_passed_on())),
-                Source::Ended => NextQueued::End(None),
+                Source::Preceded { .. } | Source::Ended => NextQueued::End(None),
             };
             Poll::Ready(encode(next, form, out))
         });

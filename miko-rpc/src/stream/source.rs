@@ -15,30 +15,59 @@ pub(super) enum Source<T> {
     Iterator { items: Box<dyn Iterator<Item = Result<T>> + Send>, seq: u64 },
     /// A feed of this process.
     Feed(Receiver<T>),
+    /// Items with their sequence numbers, and a feed that follows them.
+    Preceded { first: Box<NumberedItems<T>>, feed: Receiver<T> },
     /// A server.
     Elsewhere(Box<dyn ItemSource>),
     /// There are no more items.
     Ended,
 }
 
+/// Items with their sequence numbers.
+pub(super) type NumberedItems<T> = dyn Iterator<Item = Result<(u64, T)>> + Send;
+
+impl<T> Source<T> {
+    /// Goes on to a feed when the items that precede it have ended. Returns an item that precedes it, or what
+    /// ends the stream.
+    pub(super) fn next_preceding(&mut self) -> Option<Next<T>> {
+        let Self::Preceded { first, .. } = self else { return None };
+        match first.next() {
+            Some(Ok((seq, item))) => Some(Next::Item(seq, item)),
+            Some(Err(error)) => Some(Next::End(Some(error))),
+            None => {
+                if let Self::Preceded { feed, .. } = std::mem::replace(self, Self::Ended) {
+                    *self = Self::Feed(feed);
+                }
+                None
+            }
+        }
+    }
+}
+
 impl<T: Wire> Source<T> {
     /// Waits for what comes next until this time.
     pub(super) fn wait(&mut self, until: Option<Instant>) -> Poll<Next<T>> {
+        if let Some(next) = self.next_preceding() {
+            return Poll::Ready(next);
+        }
         match self {
             Self::Iterator { items, seq } => Poll::Ready(next_of_iterator(&mut **items, seq)),
             Self::Feed(receiver) => receiver.wait(until).map_or(Poll::Pending, Poll::Ready),
             Self::Elsewhere(items) => items.wait(until).map(next_of_message),
-            Self::Ended => Poll::Ready(Next::End(None)),
+            Self::Preceded { .. } | Self::Ended => Poll::Ready(Next::End(None)),
         }
     }
 
     /// What comes next, or registers the waker for it.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Next<T>> {
+        if let Some(next) = self.next_preceding() {
+            return Poll::Ready(next);
+        }
         match self {
             Self::Iterator { items, seq } => Poll::Ready(next_of_iterator(&mut **items, seq)),
             Self::Feed(receiver) => receiver.poll(context),
             Self::Elsewhere(items) => items.poll(context).map(next_of_message),
-            Self::Ended => Poll::Ready(Next::End(None)),
+            Self::Preceded { .. } | Self::Ended => Poll::Ready(Next::End(None)),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use miko_rpc::{Bytes, Error, ErrorId, Remote, Result, Stream};
 
+use crate::change::{Change, ChangeOptions};
 use crate::engine::store::Store;
 use crate::files::FileInfo;
 use crate::json;
@@ -16,6 +17,7 @@ use crate::query::{self, Request};
 use crate::record::{Record, Records};
 use crate::response::{Answers, Response, check_batch_size};
 use crate::storage::Storage;
+use crate::target::Target;
 use crate::uns;
 use crate::version::Version;
 
@@ -136,6 +138,10 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
     }
 
     fn select_stream(&self, _: Query) -> Result<Stream<Record>> {
+        Err(outlives_the_hook())
+    }
+
+    fn changes(&self, _: Target, _: ChangeOptions) -> Result<Stream<Change>> {
         Err(outlives_the_hook())
     }
 

@@ -9,7 +9,7 @@ use crate::engine::store::Store;
 use crate::engine::store::export::Export;
 use crate::engine::store::open_streams::StreamId;
 use crate::engine::store::snapshot::Snapshot;
-use crate::query::{self, Query, Request};
+use crate::query::{self, Query, Request, SelectRequest};
 use crate::record::Record;
 use crate::storage::Storage;
 use crate::storage::ids::RowId;
@@ -85,10 +85,15 @@ impl<T: Storage> Store<T> {
             let message = "versions are not streamed: a select with `history` gives all of them at once";
             return Err(Error::new(ErrorId::INVALID_REQUEST, message).with("pointer", "/history"));
         }
+        self.open_select_of(&select)
+    }
+
+    /// As [`open_select`](Self::open_select), with a select that was parsed.
+    pub(super) fn open_select_of(&mut self, select: &SelectRequest) -> Result<(StreamId, FoundRecords)> {
         self.open_stream(false, |store| {
             let rows = match select.cutoff {
-                None => store.select_current_rows(&select)?,
-                Some(cutoff) => store.rows_as_of(&select, cutoff)?,
+                None => store.select_current_rows(select)?,
+                Some(cutoff) => store.rows_as_of(select, cutoff)?,
             };
             memory::charge(rows.len() * size_of::<RowId>())?;
             Ok(FoundRecords { rows: rows.into_iter(), cutoff: select.cutoff })
@@ -111,6 +116,7 @@ impl<T: Storage> Store<T> {
     ) -> Result<(StreamId, C)> {
         self.streams.check_room()?;
         self.transaction.settle(&mut self.storage)?;
+        self.publish_commits();
         self.transaction.before_select(&mut self.storage)?;
         let cursor = find(self)?;
         let is_of_transaction = self.transaction.user().is_some_and(|user| user.is_serving);

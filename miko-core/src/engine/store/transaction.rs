@@ -63,7 +63,7 @@ use std::thread::{self, ThreadId};
 use miko_rpc::{GroupFailure, Result, memory};
 use tracing::debug;
 
-use crate::engine::store::changes::CommitLog;
+use crate::engine::store::changes::{ChangedRows, CommitLog};
 use crate::storage::ids::CommitSeq;
 use crate::storage::write_set::{Conflict, WriteSet};
 use crate::storage::{Storage, corruption};
@@ -136,8 +136,10 @@ struct Write {
     /// it.
     shares_transaction: bool,
     /// What it has done so far, the last of it perhaps in part. Kept for its inverse, for a group, and for
-    /// the commit log.
+    /// the commit log. A write with an own transaction keeps nothing here.
     sets: Vec<WriteSet>,
+    /// What a write with an own transaction keeps for the commit log.
+    changed: ChangedRows,
 }
 
 /// The transaction state of a store.
@@ -209,7 +211,8 @@ impl Transaction {
                 true
             }
         };
-        self.write = Some(Write { shares_transaction, sets: std::mem::take(&mut self.spare_sets) });
+        let (sets, changed) = (std::mem::take(&mut self.spare_sets), ChangedRows::default());
+        self.write = Some(Write { shares_transaction, sets, changed });
         Ok(())
     }
 
@@ -221,8 +224,12 @@ impl Transaction {
     /// Applies a write set as a part of the running write. Returns the conflicts, as [`Storage::apply`] does.
     pub(super) fn apply(&mut self, set: WriteSet, storage: &mut impl Storage) -> Result<Vec<Conflict>> {
         let Some(write) = &mut self.write else { return Err(corruption("a write outside of a transaction")) };
-        if !write.shares_transaction && !self.commits.is_observed() {
-            return storage.apply(&set);
+        if !write.shares_transaction {
+            let conflicts = storage.apply(&set)?;
+            if conflicts.is_empty() && self.commits.is_kept() {
+                write.changed.add(set, &self.commits);
+            }
+            return Ok(conflicts);
         }
         // It is kept first: an error or a panic may leave a part of it applied.
         write.sets.push(set);
@@ -242,7 +249,7 @@ impl Transaction {
         if self.write.as_ref().is_some_and(|write| !write.shares_transaction) {
             storage.commit()?;
         }
-        let Some(Write { shares_transaction, mut sets }) = self.write.take() else { return Ok(()) };
+        let Some(Write { shares_transaction, mut sets, changed }) = self.write.take() else { return Ok(()) };
         if let OpenScope::User(user) = &mut self.scope {
             user.push(sets);
             return Ok(());
@@ -256,16 +263,18 @@ impl Transaction {
             }
         }
         // A deferred write counts as committed: it is answered now, and never rolled back afterwards.
-        if self.commits.is_observed() {
-            self.commits.push(last, sets);
+        if shares_transaction {
+            self.commits.push(last, &mut sets, 0);
         } else {
-            if let Some(mut set) = sets.pop().filter(WriteSet::is_small) {
-                set.clear();
-                self.spare_set = set;
-            }
-            sets.clear();
-            self.spare_sets = sets;
+            let (mut changed, left_out) = changed.into_parts();
+            self.commits.push(last, &mut changed, left_out);
         }
+        if let Some(mut set) = sets.pop().filter(WriteSet::is_small) {
+            set.clear();
+            self.spare_set = set;
+        }
+        sets.clear();
+        self.spare_sets = sets;
         Ok(())
     }
 
@@ -279,7 +288,7 @@ impl Transaction {
 
     /// Undoes the running write, which has failed or panicked.
     pub(super) fn undo(&mut self, storage: &mut impl Storage) {
-        let Some(Write { shares_transaction, sets }) = self.write.take() else { return };
+        let Some(Write { shares_transaction, sets, .. }) = self.write.take() else { return };
         if !shares_transaction {
             return storage.roll_back();
         }
@@ -425,7 +434,7 @@ impl Transaction {
         let Some(user) = self.take_user() else { return Ok(()) };
         if !user.is_empty() {
             storage.commit().inspect_err(|_| storage.roll_back())?;
-            self.commits.push(last, user.into_log());
+            self.commits.push(last, &mut user.into_log(), 0);
         } else if storage.in_transaction() {
             storage.roll_back();
         }
@@ -473,7 +482,7 @@ impl CallGroup {
         self.has_uncommitted = false;
         match storage.commit() {
             Ok(()) => {
-                self.log.drain(..).for_each(|write| commits.push(write.last, write.sets));
+                self.log.drain(..).for_each(|mut write| commits.push(write.last, &mut write.sets, 0));
                 Ok(())
             }
             Err(error) => {
@@ -485,7 +494,7 @@ impl CallGroup {
     }
 
     fn commit_one_by_one(&mut self, storage: &mut impl Storage, commits: &mut CommitLog) -> Result<()> {
-        for LoggedWrite { call, earlier, last, sets } in std::mem::take(&mut self.log) {
+        for LoggedWrite { call, earlier, last, mut sets } in std::mem::take(&mut self.log) {
             let begun = storage.begin();
             let done = begun.and_then(|()| apply_again(&sets, storage)).and_then(|()| storage.commit());
             if let Err(error) = done {
@@ -495,7 +504,7 @@ impl CallGroup {
                 self.failure = Some(GroupFailure { call, error: error.clone() });
                 return Err(error);
             }
-            commits.push(last, sets);
+            commits.push(last, &mut sets, 0);
         }
         Ok(())
     }

@@ -82,6 +82,7 @@ impl<T: Storage> Store<T> {
         let time = Timestamp::now().max(earliest);
         let user = UserTransaction::new(root, self.state(), time, self.transactions.limits.memory, turn);
         self.transaction.open_user(user, &mut self.storage)?;
+        self.publish_commits();
         self.transactions.set([root], || ObjectState::Open);
         Ok(())
     }
@@ -247,6 +248,7 @@ impl<T: Storage> Store<T> {
         if committed.is_err() {
             self.set_state(committed_state);
         }
+        self.publish_commits();
         committed
     }
 

@@ -55,6 +55,7 @@ impl Storage for Sqlite {
             has_slow_commit: is_in_file,
             has_slow_reads: true,
             may_defer_commit: !is_in_file,
+            keeps_numbers: is_in_file,
             residual_filter_reason: None,
         }
     }

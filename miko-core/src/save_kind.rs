@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum ChangeKind {
+pub enum SaveKind {
     /// The record was not there, or was deleted.
     Create,
     /// It has a new state.
@@ -18,7 +18,7 @@ pub enum ChangeKind {
 }
 
 /// As in JSON: `create`, `update` or `delete`.
-impl fmt::Display for ChangeKind {
+impl fmt::Display for SaveKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Create => "create",

@@ -1,0 +1,165 @@
+//! Changes of records, as subscribers get them.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::json::Object;
+use crate::record::Record;
+
+/// What a subscriber is told: that a record has changed, or what [`ChangeOptions`] have asked for.
+///
+/// ```
+/// use miko_core::{ChangeKind, Mikobase, MikobaseExt, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::in_memory()?;
+/// let mut changes = db.listen("starfleet.com/officer")?;
+/// let pk = db.create("starfleet.com/officer", &json!({"name": "Kirk", "rank": "Commander"}))?;
+/// db.patch(&pk, &json!({"rank": "Captain"}))?;
+///
+/// assert_eq!(changes.recv().unwrap()?.kind, ChangeKind::Create);
+/// let promotion = changes.recv().unwrap()?;
+/// assert_eq!(promotion.kind, ChangeKind::Update);
+/// assert_eq!(promotion.fields.as_str(), r#"{"rank":{"old":"Commander","new":"Captain"}}"#);
+/// assert_eq!(promotion.record.unwrap().bucket.get("rank")?, Some(json!("Captain")));
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Change {
+    /// The number of the transaction that made the change. Numbers grow from one transaction to the next,
+    /// with gaps; all changes of a transaction have the same. [`ChangeOptions::after`] resumes after it.
+    pub seq: i64,
+    /// What has happened.
+    pub kind: ChangeKind,
+    /// The pk of the record; empty for [`Synced`](ChangeKind::Synced).
+    pub pk: String,
+    /// The primary class of the record, as in `record`; of a deleted one the last; empty for
+    /// [`Synced`](ChangeKind::Synced).
+    pub class: String,
+    /// The record after the change; `None` if it was deleted, and for [`Synced`](ChangeKind::Synced).
+    pub record: Option<Record>,
+    /// The fields of the bucket that have changed: `{name: {"old": value, "new": value}}`. `old` is missing
+    /// if there was no such field before, and `new` if there is none any more. A `create` has all fields of
+    /// the record, and a `delete` those that it had.
+    pub fields: Object,
+    /// Whether it is the last change of its transaction that the subscriber is told of. The state that a
+    /// subscriber has built of all changes so far is that of the database at `seq` then.
+    pub last: bool,
+}
+
+/// What has happened to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// It was created.
+    Create,
+    /// It has changed, and is in the set that the subscription is about. It may not have been before.
+    Update,
+    /// It was deleted, and was in the set before.
+    Delete,
+    /// It has changed, and is not in the set any more. With [`ChangeOptions::leaving`] only.
+    Leave,
+    /// It was in the set when the subscription began. With [`ChangeOptions::snapshot`] only.
+    Present,
+    /// All records that were in the set when the subscription began have been told. With
+    /// [`ChangeOptions::snapshot`] only.
+    Synced,
+}
+
+impl ChangeKind {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Leave => "leave",
+            Self::Present => "present",
+            Self::Synced => "synced",
+        }
+    }
+}
+
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a subscription is to tell besides the changes of records from now on.
+///
+/// ```
+/// use miko_core::{ChangeKind, ChangeOptions, Mikobase, MikobaseExt, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::in_memory()?;
+/// db.create("starfleet.com/officer", &json!({"name": "Kirk"}))?;
+/// let changes = db.changes("starfleet.com/officer".into(), ChangeOptions::snapshot())?;
+/// let kinds = changes.take(2).map(|change| Ok(change?.kind)).collect::<miko_core::Result<Vec<_>>>()?;
+/// assert_eq!(kinds, [ChangeKind::Present, ChangeKind::Synced]);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ChangeOptions {
+    /// Resumes after the transaction with this number ([`Change::seq`]), if the server still has all changes
+    /// since.
+    pub after: Option<i64>,
+    /// Tells of records that leave the set.
+    pub leaving: bool,
+    /// Begins with the records that are in the set now. It excludes `after`.
+    pub snapshot: bool,
+}
+
+impl ChangeOptions {
+    /// Begins with the records that are in the set now, and tells of those that leave it: what a replica
+    /// needs.
+    pub fn snapshot() -> Self {
+        Self { snapshot: true, leaving: true, ..Self::default() }
+    }
+
+    /// Resumes after the transaction with this number.
+    pub fn after(seq: i64) -> Self {
+        Self { after: Some(seq), ..Self::default() }
+    }
+
+    /// Tells of records that leave the set.
+    #[must_use]
+    pub fn leaving(self) -> Self {
+        Self { leaving: true, ..self }
+    }
+}
+
+/// What the changes of a database may take in memory.
+///
+/// ```
+/// use miko_core::{ChangeLimits, SqliteEngine};
+///
+/// let limits = ChangeLimits { ring: 64 << 20, ..ChangeLimits::default() };
+/// let db = SqliteEngine::in_memory()?.change_limits(limits);
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeLimits {
+    /// The approximate size in bytes of the last changes, which are kept for those who resume: 16 MiB at
+    /// first. With a memory limit of the process it is at most a sixteenth of that.
+    pub ring: usize,
+    /// The approximate size in bytes of the changes that a subscriber has not read yet: 4 MiB at first, and
+    /// at most half of the largest answer. Beyond it the oldest are left out, and the subscriber gets the
+    /// error `lagged` in their place. With a memory limit of the process it is at most a sixteenth of that.
+    pub queue: usize,
+    /// For how long the last changes are kept after the last subscription has ended: 60 s at first.
+    pub keep: Duration,
+}
+
+impl Default for ChangeLimits {
+    fn default() -> Self {
+        Self { ring: 16 << 20, queue: 4 << 20, keep: Duration::from_secs(60) }
+    }
+}

@@ -1,0 +1,62 @@
+//! Subscriptions of a local engine.
+
+use std::iter;
+
+use miko_rpc::{Overflow, Result, Stream};
+
+use super::LocalEngine;
+use super::streams::StoreStream;
+use super::view::View;
+use crate::change::{Change, ChangeKind, ChangeOptions};
+use crate::engine::store::subscriptions::First;
+use crate::json::Object;
+use crate::record::Record;
+use crate::storage::Storage;
+use crate::target::Target;
+
+#[expect(private_bounds, reason = "storage backends are private to the crate")]
+impl<T: Storage, V: View> LocalEngine<T, V> {
+    /// Subscribes to changes.
+    pub(super) fn open_changes(&self, target: &Target, options: ChangeOptions) -> Result<Stream<Change>> {
+        let mut store = self.read()?;
+        // Each group of changes fits into a frame, since all of a queue does.
+        let (subscription, first) = store.begin_subscription(target, options, self.piece_size(usize::MAX))?;
+        let (size, overflow) = (subscription.queue_size, Overflow::DropOldest);
+        let (sink, changes) = match first {
+            First::Nothing => Stream::feed(size, overflow),
+            First::Missed(missed) => Stream::feed_after(missed, size, overflow),
+            First::Snapshot { seq, records } => {
+                let records = StoreStream::of(&self.store, records);
+                let present = records.map(move |record| present(seq, record?));
+                Stream::feed_after(present.chain(iter::once(Ok(synced(seq)))), size, overflow)
+            }
+        };
+        store.subscribe(subscription, sink);
+        Ok(changes)
+    }
+}
+
+/// A record that was in the set when the subscription began.
+fn present(seq: i64, record: Record) -> Result<(u64, Change)> {
+    let change = Change {
+        seq,
+        kind: ChangeKind::Present,
+        pk: record.pk.clone(),
+        class: record.class()?,
+        record: Some(record),
+        fields: no_fields(),
+        last: false,
+    };
+    Ok((seq.unsigned_abs(), change))
+}
+
+/// The end of the records that were in the set when the subscription began.
+fn synced(seq: i64) -> (u64, Change) {
+    let (pk, class) = (String::new(), String::new());
+    let kind = ChangeKind::Synced;
+    (seq.unsigned_abs(), Change { seq, kind, pk, class, record: None, fields: no_fields(), last: true })
+}
+
+fn no_fields() -> Object {
+    Object::from_text_unchecked("{}")
+}

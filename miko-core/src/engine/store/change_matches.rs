@@ -1,0 +1,258 @@
+//! Which changes of a commit a subscriber gets, and how they are told.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use serde::Deserializer as _;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::change::{Change, ChangeKind};
+use crate::class::Catalog;
+use crate::engine::store::changes::LoggedCommit;
+use crate::engine::store::stored_json;
+use crate::engine::store::subscriptions::Interest;
+use crate::json::Object;
+use crate::query::{Filter, RecordView};
+use crate::record::Record;
+use crate::stack;
+use crate::storage::ids::RowId;
+use crate::storage::row::{RecordRef, Row};
+use crate::storage::write_set::RowChange;
+use crate::timestamp::Timestamp;
+use crate::uns;
+
+/// The most distinct stacks whose classes are kept.
+const MAX_STACKS: usize = 1024;
+
+/// A change of a commit that a subscriber gets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Match {
+    /// Its place in the commit.
+    pub(super) index: usize,
+    pub(super) kind: ChangeKind,
+}
+
+/// The classes of stacks by their texts: most records of a class have equal ones.
+#[derive(Debug, Default)]
+pub(super) struct StackClasses(HashMap<Box<str>, Arc<[String]>, RandomState>);
+
+impl StackClasses {
+    /// The classes of a stack, the primary class first.
+    fn of(&mut self, stack: &str) -> Arc<[String]> {
+        if let Some(classes) = self.0.get(stack) {
+            return Arc::clone(classes);
+        }
+        // Stacks were written by this store, so each can be read. One that cannot be has no classes.
+        let parsed = stored_json::map(stack).unwrap_or_default();
+        let classes: Arc<[String]> = stack::classes(&parsed).into_iter().map(str::to_owned).collect();
+        if self.0.len() >= MAX_STACKS {
+            self.0.clear();
+        }
+        self.0.insert(stack.into(), Arc::clone(&classes));
+        classes
+    }
+}
+
+/// A record before or after a change.
+struct ChangedRecord<'r> {
+    record: RecordRef<'r>,
+    classes: Arc<[String]>,
+    catalog: &'r Catalog,
+}
+
+impl RecordView for ChangedRecord<'_> {
+    fn pk(&self) -> &str {
+        self.record.pk
+    }
+
+    fn bucket(&self) -> &str {
+        self.record.bucket
+    }
+
+    fn is_instance_of(&self, classes: &[String]) -> bool {
+        self.classes.iter().any(|class| self.catalog.is_subclass_of_any(class, classes))
+    }
+
+    fn created_at(&self) -> Timestamp {
+        self.record.created_at
+    }
+
+    fn updated_at(&self) -> Timestamp {
+        self.record.updated_at
+    }
+}
+
+/// The changes of a commit that a subscriber gets, in their order.
+pub(super) fn matches_of(
+    commit: &LoggedCommit,
+    interest: &Interest,
+    classes: &mut StackClasses,
+    catalog: &Catalog,
+) -> Vec<Match> {
+    let mut is_in = |record: RecordRef<'_>| {
+        let classes = classes.of(record.stack);
+        is_in_set(&interest.filter, &ChangedRecord { record, classes, catalog })
+    };
+    let mut kind_of = |change: &RowChange<RowId, Row>| match states(change) {
+        (None, None) => None,
+        (None, Some(after)) => is_in(after).then_some(ChangeKind::Create),
+        (Some(before), None) => is_in(before).then_some(ChangeKind::Delete),
+        (Some(before), Some(after)) if is_equal(before, after) => None,
+        (Some(_), Some(after)) if is_in(after) => Some(ChangeKind::Update),
+        (Some(before), Some(_)) => (interest.leaving && is_in(before)).then_some(ChangeKind::Leave),
+    };
+    let kinds = commit.changes.iter().enumerate();
+    kinds.filter_map(|(index, change)| Some(Match { index, kind: kind_of(change)? })).collect()
+}
+
+fn is_in_set(filter: &Filter, record: &ChangedRecord<'_>) -> bool {
+    // The filter of a target has no part that fails.
+    filter.matches(record).unwrap_or(false)
+}
+
+/// The record before and after a change.
+fn states(change: &RowChange<RowId, Row>) -> (Option<RecordRef<'_>>, Option<RecordRef<'_>>) {
+    (change.before.as_ref().and_then(Row::view), change.after.as_ref().and_then(Row::view))
+}
+
+/// Whether a write has left a record as it was. An update that changes nothing still has a new time.
+fn is_equal(before: RecordRef<'_>, after: RecordRef<'_>) -> bool {
+    before.updated_at == after.updated_at
+        && before.created_at == after.created_at
+        && (before.bucket, before.stack, before.extras) == (after.bucket, after.stack, after.extras)
+}
+
+/// A change as a subscriber gets it.
+pub(super) fn change_of(
+    change: &RowChange<RowId, Row>,
+    kind: ChangeKind,
+    seq: i64,
+    last: bool,
+    classes: &mut StackClasses,
+) -> Change {
+    let (before, after) = states(change);
+    let (pk, stack) = after.or(before).map_or(("", "{}"), |record| (record.pk, record.stack));
+    Change {
+        seq,
+        kind,
+        pk: pk.to_owned(),
+        class: classes.of(stack).first().map_or(uns::RECORD, String::as_str).to_owned(),
+        record: after.map(Record::from),
+        fields: changed_fields(before.map(|record| record.bucket), after.map(|record| record.bucket)),
+        last,
+    }
+}
+
+/// The approximate size of a change in memory, and an upper bound of that of its encoding, in bytes.
+pub(super) fn change_size(change: &Change) -> usize {
+    let record = change.record.as_ref().map_or(0, |record| {
+        record.bucket.as_str().len()
+            + record.stack.as_str().len()
+            + record.extras.as_ref().map_or(0, |extras| extras.as_str().len())
+    });
+    size_of::<Change>() + 2 * change.pk.len() + change.class.len() + change.fields.as_str().len() + record
+}
+
+/// The fields whose texts differ between two buckets, in the order of the later one; those that it lacks
+/// come last.
+fn changed_fields(before: Option<&str>, after: Option<&str>) -> Object {
+    let (before, after) = (members(before), members(after));
+    let old_values: HashMap<&str, &str, RandomState> =
+        before.iter().map(|(name, value)| (name.as_str(), value.get())).collect();
+    let mut fields = Fields(String::from("{"));
+    for (name, new) in &after {
+        let old = old_values.get(name.as_str()).copied();
+        if old != Some(new.get()) {
+            fields.push(name, old, Some(new.get()));
+        }
+    }
+    if !before.is_empty() {
+        let kept: HashSet<&str, RandomState> = after.iter().map(|(name, _)| name.as_str()).collect();
+        for (name, old) in before.iter().filter(|(name, _)| !kept.contains(name.as_str())) {
+            fields.push(name, Some(old.get()), None);
+        }
+    }
+    fields.0.push('}');
+    Object::from_text_unchecked(fields.0)
+}
+
+/// The text of an object of fields.
+struct Fields(String);
+
+impl Fields {
+    fn push(&mut self, name: &str, old: Option<&str>, new: Option<&str>) {
+        let text = &mut self.0;
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&serde_json::Value::from(name).to_string());
+        text.push_str(":{");
+        if let Some(old) = old {
+            text.push_str("\"old\":");
+            text.push_str(old);
+        }
+        if let Some(new) = new {
+            text.push_str(if old.is_some() { ",\"new\":" } else { "\"new\":" });
+            text.push_str(new);
+        }
+        text.push('}');
+    }
+}
+
+/// The members of a stored bucket, in their order, with the texts of their values.
+fn members(bucket: Option<&str>) -> Vec<(String, &RawValue)> {
+    struct Members;
+
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, &'de RawValue)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+
+    let Some(bucket) = bucket else { return Vec::new() };
+    // Buckets were written by this store, so each can be read. One that cannot be has no fields.
+    serde_json::Deserializer::from_str(bucket).deserialize_map(Members).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_fields_are_those_whose_texts_differ() {
+        let cases = [
+            (None, None, "{}"),
+            (None, Some(r#"{"a":1,"b":{}}"#), r#"{"a":{"new":1},"b":{"new":{}}}"#),
+            (Some(r#"{"a":null}"#), None, r#"{"a":{"old":null}}"#),
+            (Some(r#"{"a":1,"b":2}"#), Some(r#"{"b":2,"a":1}"#), "{}"),
+            (
+                Some(r#"{"a":1,"b":[1,{"x":2}],"c":3}"#),
+                Some(r#"{"d":4,"a":1,"b":[1,{"x":3}]}"#),
+                r#"{"d":{"new":4},"b":{"old":[1,{"x":2}],"new":[1,{"x":3}]},"c":{"old":3}}"#,
+            ),
+            (Some(r#"{"n":1}"#), Some(r#"{"n":null}"#), r#"{"n":{"old":1,"new":null}}"#),
+            (None, Some(r#"{"\"\\é\u0001":1e5}"#), r#"{"\"\\é\u0001":{"new":1e5}}"#),
+            (
+                None,
+                Some(r#"{"$serde_json::private::RawValue":"1"}"#),
+                r#"{"$serde_json::private::RawValue":{"new":"1"}}"#,
+            ),
+        ];
+        for (before, after, expected) in cases {
+            assert_eq!(changed_fields(before, after).as_str(), expected);
+        }
+    }
+}

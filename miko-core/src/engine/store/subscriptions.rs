@@ -1,0 +1,334 @@
+//! Subscriptions: delivers commits to subscribers, and keeps the last commits for those that resume.
+//!
+//! A commit is published while the store is locked, before the call that made it returns. A subscriber gets
+//! the changes of a commit that match its target as one group of its feed. A change is built once, however
+//! many subscribers get it, and the feed encodes it once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use miko_rpc::{Error, ErrorId, Result, Shared, Sink, memory};
+
+use crate::change::{Change, ChangeKind, ChangeLimits, ChangeOptions};
+use crate::class::Catalog;
+use crate::engine::open_limit::too_many_open;
+use crate::engine::store::Store;
+use crate::engine::store::change_matches::{Match, StackClasses, change_of, change_size, matches_of};
+use crate::engine::store::changes::LoggedCommit;
+use crate::engine::store::open_streams::StreamId;
+use crate::engine::store::streams::FoundRecords;
+use crate::query::{Filter, SelectRequest};
+use crate::storage::Storage;
+use crate::storage::ids::CommitSeq;
+use crate::target::Target;
+use crate::timestamp::Timestamp;
+
+/// The maximum number of subscriptions.
+const MAX_SUBSCRIPTIONS: usize = 1024;
+
+/// With a memory limit, the ring and each queue may take this part of it (1/16).
+const LIMIT_DIVISOR: usize = 16;
+
+/// The subscriptions of a store.
+#[derive(Debug)]
+pub(super) struct Subscriptions {
+    pub(super) limits: ChangeLimits,
+    subscribers: Vec<Subscriber>,
+    /// The last commits, from the first subscription on.
+    ring: Option<Ring>,
+    classes: StackClasses,
+    /// What is added to a commit number to make the number of a change.
+    seq_offset: i64,
+}
+
+/// A subscriber of the changes of a set.
+#[derive(Debug)]
+struct Subscriber {
+    interest: Arc<Interest>,
+    sink: Sink<Change>,
+    /// The most bytes that its feed holds.
+    queue_size: usize,
+}
+
+/// What a subscriber is told of.
+#[derive(Debug)]
+pub(super) struct Interest {
+    pub(super) filter: Filter,
+    pub(super) leaving: bool,
+}
+
+/// The last commits.
+#[derive(Debug)]
+struct Ring {
+    commits: VecDeque<Arc<LoggedCommit>>,
+    /// The sum of their sizes, and the most that it may be, in bytes.
+    size: usize,
+    max_size: usize,
+    /// All commits after this one are there.
+    floor: CommitSeq,
+    /// When it was noticed that there are no subscribers.
+    unused_since: Option<Instant>,
+}
+
+/// A subscription that begins.
+pub(in crate::engine) struct Subscription {
+    interest: Arc<Interest>,
+    /// The most bytes that its feed may hold.
+    pub(in crate::engine) queue_size: usize,
+}
+
+/// What a subscription begins with.
+pub(in crate::engine) enum First {
+    Nothing,
+    /// The changes since the one that the subscriber has seen last.
+    Missed(MissedChanges),
+    /// The records that are in the set, and the number of the last commit.
+    Snapshot {
+        seq: i64,
+        records: (StreamId, FoundRecords),
+    },
+}
+
+impl Subscriptions {
+    /// Those of a storage, which may keep its commit numbers when it is closed.
+    pub(super) fn of(keeps_numbers: bool) -> Self {
+        // Where numbers begin anew, a number from before names no commit of this storage: those of this one
+        // are larger, unless more than a million commits a second were made.
+        let seq_offset = if keeps_numbers { 0 } else { Timestamp::now().as_millis() << 10 };
+        Self {
+            limits: ChangeLimits::default(),
+            subscribers: Vec::new(),
+            ring: None,
+            classes: StackClasses::default(),
+            seq_offset,
+        }
+    }
+
+    /// Delivers commits, and keeps them for those who resume. Returns whether further commits are needed.
+    fn publish(&mut self, commits: Vec<LoggedCommit>, catalog: &Catalog) -> bool {
+        let Self { limits, subscribers, ring: Some(ring), classes, seq_offset } = self else { return false };
+        for commit in commits {
+            let seq = commit.seq.0 + *seq_offset;
+            let mut built = BuiltChanges { commit: &commit, seq, variants: Vec::new() };
+            subscribers.retain(|subscriber| subscriber.deliver(&mut built, classes, catalog));
+            ring.push(commit);
+        }
+        if !subscribers.is_empty() {
+            ring.unused_since = None;
+            return true;
+        }
+        let unused_since = *ring.unused_since.get_or_insert_with(Instant::now);
+        let is_kept = unused_since.elapsed() < limits.keep;
+        if !is_kept {
+            self.ring = None;
+        }
+        is_kept
+    }
+
+    /// Refuses another subscription if too many are open.
+    fn check_room(&mut self) -> Result<()> {
+        if self.subscribers.len() >= MAX_SUBSCRIPTIONS {
+            self.subscribers.retain(|subscriber| subscriber.sink.is_read());
+        }
+        if self.subscribers.len() < MAX_SUBSCRIPTIONS {
+            return Ok(());
+        }
+        Err(too_many_open("subscriptions", MAX_SUBSCRIPTIONS))
+    }
+
+    /// The changes after a number, of which `last` is the last.
+    ///
+    /// # Errors
+    /// `changes-expired`, if not all of them are there.
+    fn missed(
+        &self,
+        after: i64,
+        last: CommitSeq,
+        interest: &Arc<Interest>,
+        catalog: &Catalog,
+    ) -> Result<MissedChanges> {
+        let expired = || {
+            let message = "the server does not have all changes since: begin anew, as with a snapshot";
+            Error::new(ErrorId::CHANGES_EXPIRED, message).with("after", after)
+        };
+        let ring = self.ring.as_ref().ok_or_else(expired)?;
+        let after_commit = CommitSeq(after.saturating_sub(self.seq_offset));
+        if after_commit < ring.floor || after_commit > last {
+            return Err(expired());
+        }
+        Ok(MissedChanges {
+            commits: ring.commits.iter().filter(|commit| commit.seq > after_commit).cloned().collect(),
+            interest: Arc::clone(interest),
+            catalog: catalog.clone(),
+            classes: StackClasses::default(),
+            seq_offset: self.seq_offset,
+            current: VecDeque::new(),
+        })
+    }
+}
+
+impl Subscriber {
+    /// Sends what matches of a commit. Returns whether the subscriber still reads.
+    fn deliver(&self, built: &mut BuiltChanges<'_>, classes: &mut StackClasses, catalog: &Catalog) -> bool {
+        let commit = built.commit;
+        if commit.left_out > 0 {
+            return self.sink.skip(commit.left_out);
+        }
+        let matches = matches_of(commit, &self.interest, classes, catalog);
+        let Some(last) = matches.len().checked_sub(1) else { return self.sink.is_read() };
+        let (mut items, mut size) = (Vec::with_capacity(matches.len()), 0);
+        for (position, found) in matches.iter().enumerate() {
+            let (item, item_size) = built.get(*found, position == last, classes);
+            size += item_size;
+            if size > self.queue_size {
+                return self.sink.skip(matches.len() as u64);
+            }
+            items.push(item);
+        }
+        self.sink.send_group(items, size)
+    }
+}
+
+/// The changes of a commit that were built for a subscriber, for the others.
+struct BuiltChanges<'c> {
+    commit: &'c LoggedCommit,
+    /// The number of its changes.
+    seq: i64,
+    /// For each change: as it is, and as one that leaves the set; in the middle of a transaction, and as its
+    /// last one. Empty before one is built.
+    variants: Vec<[Option<(Shared<Change>, usize)>; 4]>,
+}
+
+impl BuiltChanges<'_> {
+    /// A change for a subscriber, and its approximate size in bytes.
+    fn get(&mut self, found: Match, last: bool, classes: &mut StackClasses) -> (Shared<Change>, usize) {
+        if self.variants.is_empty() {
+            self.variants.resize_with(self.commit.changes.len(), Default::default);
+        }
+        let Self { commit, seq, variants } = self;
+        let variant = 2 * usize::from(found.kind == ChangeKind::Leave) + usize::from(last);
+        let build = || {
+            let change = change_of(&commit.changes[found.index], found.kind, *seq, last, classes);
+            let size = change_size(&change);
+            (Shared::new(seq.unsigned_abs(), change), size)
+        };
+        variants[found.index][variant].get_or_insert_with(build).clone()
+    }
+}
+
+/// The changes that a subscriber has missed, which it reads before those from now on.
+pub(in crate::engine) struct MissedChanges {
+    commits: VecDeque<Arc<LoggedCommit>>,
+    interest: Arc<Interest>,
+    /// The classes as they were when it resumed.
+    catalog: Catalog,
+    classes: StackClasses,
+    seq_offset: i64,
+    /// The rest of the changes of a commit.
+    current: VecDeque<Change>,
+}
+
+impl Iterator for MissedChanges {
+    type Item = Result<(u64, Change)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.current.is_empty() {
+            let commit = self.commits.pop_front()?;
+            let matches = matches_of(&commit, &self.interest, &mut self.classes, &self.catalog);
+            for (position, found) in matches.iter().enumerate() {
+                let (row, last) = (&commit.changes[found.index], position + 1 == matches.len());
+                let seq = commit.seq.0 + self.seq_offset;
+                self.current.push_back(change_of(row, found.kind, seq, last, &mut self.classes));
+            }
+        }
+        self.current.pop_front().map(|change| Ok((change.seq.unsigned_abs(), change)))
+    }
+}
+
+impl Ring {
+    /// An empty ring, after this commit.
+    fn after(last: CommitSeq, max_size: usize) -> Self {
+        Self { commits: VecDeque::new(), size: 0, max_size, floor: last, unused_since: None }
+    }
+
+    /// Adds a commit. The oldest are dropped to make room for it.
+    fn push(&mut self, commit: LoggedCommit) {
+        self.size += commit.size;
+        let is_whole = commit.left_out == 0;
+        self.commits.push_back(Arc::new(commit));
+        while (self.size > self.max_size || !is_whole)
+            && let Some(oldest) = self.commits.pop_front()
+        {
+            self.size -= oldest.size;
+            self.floor = oldest.seq;
+        }
+    }
+}
+
+impl<T: Storage> Store<T> {
+    /// Delivers the commits that were made since the last call.
+    pub(super) fn publish_commits(&mut self) {
+        if self.transaction.commits.has_unpublished() {
+            let commits = self.transaction.commits.take_unpublished();
+            if !self.subscriptions.publish(commits, &self.catalog) {
+                self.transaction.commits.end_publishing();
+            }
+        }
+    }
+
+    pub(in crate::engine) fn set_change_limits(&mut self, limits: ChangeLimits) {
+        self.subscriptions.limits = limits;
+    }
+
+    /// Prepares a subscription. Returns what comes before the changes from now on: call
+    /// [`subscribe`](Self::subscribe) before any other write.
+    ///
+    /// # Errors
+    /// Every fault of the target; `changes-expired`; `read-only-connection`; `storage-full`.
+    pub(in crate::engine) fn begin_subscription(
+        &mut self,
+        target: &Target,
+        options: ChangeOptions,
+        max_queue_size: usize,
+    ) -> Result<(Subscription, First)> {
+        self.check_subscribable(options)?;
+        let interest = Arc::new(Interest { filter: target.filter()?, leaving: options.leaving });
+        self.subscriptions.check_room()?;
+        self.transaction.settle(&mut self.storage)?;
+        self.publish_commits();
+        let last = self.last.get().commit;
+        let first = match options.after {
+            Some(after) => First::Missed(self.subscriptions.missed(after, last, &interest, &self.catalog)?),
+            None if options.snapshot => First::Snapshot {
+                records: self.open_select_of(&SelectRequest::of_filter(target.filter()?))?,
+                seq: last.0 + self.subscriptions.seq_offset,
+            },
+            None => First::Nothing,
+        };
+        let limits = self.subscriptions.limits;
+        let bounded =
+            |size: usize| memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR));
+        let (ring_size, queue_size) = (bounded(limits.ring), bounded(limits.queue).min(max_queue_size));
+        let ring = self.subscriptions.ring.get_or_insert_with(|| Ring::after(last, ring_size));
+        ring.unused_since = None;
+        self.transaction.commits.begin_publishing(ring_size.max(queue_size));
+        Ok((Subscription { interest, queue_size }, first))
+    }
+
+    /// Adds the subscriber of a subscription that has begun.
+    pub(in crate::engine) fn subscribe(&mut self, subscription: Subscription, sink: Sink<Change>) {
+        let Subscription { interest, queue_size } = subscription;
+        self.subscriptions.subscribers.push(Subscriber { interest, sink, queue_size });
+    }
+
+    fn check_subscribable(&self, options: ChangeOptions) -> Result<()> {
+        // In mode `r` another process may commit.
+        self.check_writable()?;
+        if options.snapshot && options.after.is_some() {
+            let message = "a subscription begins with a `snapshot`, or resumes `after` a change";
+            return Err(Error::new(ErrorId::INVALID_REQUEST, message));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! The bounds of what is kept of changes, and what engines forget when they are closed.
+
+use std::time::Duration;
+
+use miko_core::backend::Mode;
+use miko_core::{
+    Change, ChangeKind, ChangeLimits, ChangeOptions, Engine, ErrorId, Mikobase, MikobaseExt, Result,
+    SqliteEngine, Stream, WorldletEngine,
+};
+use serde_json::{Value, json};
+
+use crate::support::{open_sqlite, sqlite_in_memory};
+
+const CLASS: &str = "a.b/thing";
+
+/// The values `n` of the next changes; the number of changes that were left out, as an error.
+fn next(changes: &mut Stream<Change>, count: usize) -> Vec<Result<Value, Value>> {
+    let mut read = || match changes.recv().unwrap() {
+        Ok(change) => Ok(change.record.unwrap().bucket.get("n").unwrap().unwrap()),
+        Err(error) => {
+            assert!(error.is(ErrorId::LAGGED), "{error}");
+            Err(error.items()[0].details["count"].clone())
+        }
+    };
+    (0..count).map(|_| read()).collect()
+}
+
+fn limited(limits: ChangeLimits) -> SqliteEngine {
+    sqlite_in_memory().change_limits(limits)
+}
+
+fn create(db: &impl Mikobase, n: i64) -> String {
+    db.create(CLASS, &json!({ "n": n })).unwrap()
+}
+
+#[test]
+fn a_subscriber_that_sleeps_loses_the_oldest_changes_and_is_told() {
+    let db = limited(ChangeLimits { queue: 10_000, ..ChangeLimits::default() });
+    let mut changes = db.listen(CLASS).unwrap();
+    (0..1000).for_each(|n| drop(create(&db, n)));
+    let [Err(lost)] = &next(&mut changes, 1)[..] else { panic!("it has lost nothing") };
+    let lost = lost.as_i64().unwrap();
+    assert!((900..1000).contains(&lost), "{lost}");
+    let rest: Vec<_> = (lost..1000).map(|n| Ok(json!(n))).collect();
+    assert_eq!(next(&mut changes, rest.len()), rest);
+    assert!(changes.try_recv().is_pending());
+
+    // A transaction is lost as a whole, or not at all.
+    let create = |n: i64| json!({"action": "create", "class": CLASS, "bucket": {"n": n}});
+    for round in 0..100 {
+        db.batch((0..5).map(|n| create(5 * round + n)).collect(), true).unwrap();
+    }
+    let [Err(lost)] = &next(&mut changes, 1)[..] else { panic!("it has lost nothing") };
+    assert_eq!(lost.as_i64().unwrap() % 5, 0);
+    let first = changes.recv().unwrap().unwrap();
+    assert_eq!(first.record.unwrap().bucket.get("n").unwrap(), Some(lost.clone()));
+    // The rest of a transaction that is being read is not lost.
+    for round in 0..100 {
+        db.batch((0..5).map(|n| create(-5 * round - n)).collect(), true).unwrap();
+    }
+    let from = lost.as_i64().unwrap();
+    let rest: Vec<_> = (1..5).map(|n| Ok(json!(from + n))).collect();
+    assert_eq!(next(&mut changes, 4), rest);
+    assert!(next(&mut changes, 1)[0].is_err());
+}
+
+#[test]
+fn a_transaction_that_is_too_large_comes_as_one_error() {
+    let large = "x".repeat(8 << 10);
+    let buckets = |count: usize| (0..count).map(|n| json!({"n": n, "large": large})).collect::<Vec<_>>();
+    for db in [limited(ChangeLimits { queue: 60_000, ring: 60_000, ..ChangeLimits::default() })] {
+        let mut changes = db.listen(CLASS).unwrap();
+        let mut others = db.listen("a.b/other").unwrap();
+        create(&db, 1);
+        let seq = changes.recv().unwrap().unwrap().seq;
+        db.create_all(CLASS, &buckets(20)).unwrap();
+        create(&db, 2);
+        assert_eq!(next(&mut changes, 2), [Err(json!(20)), Ok(json!(2))]);
+        let expired = db.changes(CLASS.into(), ChangeOptions::after(seq)).unwrap_err();
+        assert!(expired.is(ErrorId::CHANGES_EXPIRED), "{expired}");
+
+        // One of a transaction of a caller.
+        db.transaction(|tx| {
+            tx.create_all(CLASS, &buckets(20))?;
+            tx.commit()
+        })
+        .unwrap();
+        create(&db, 3);
+        assert_eq!(next(&mut changes, 2), [Err(json!(20)), Ok(json!(3))]);
+
+        // One that is not kept at all, so that no subscriber knows whether it matches.
+        let other = WorldletEngine::in_memory().unwrap();
+        other.create_all(CLASS, &buckets(30)).unwrap();
+        let mut worldlet = Vec::new();
+        other.write_worldlet(&mut worldlet).unwrap();
+        db.read_worldlet(&mut &worldlet[..], false).unwrap();
+        create(&db, 4);
+        db.create("a.b/other", &json!({"n": 5})).unwrap();
+        assert_eq!(next(&mut changes, 2), [Err(json!(30)), Ok(json!(4))]);
+        assert_eq!(next(&mut others, 2), [Err(json!(30)), Ok(json!(5))]);
+    }
+}
+
+#[test]
+fn the_last_changes_are_kept_within_a_bound() {
+    let db = limited(ChangeLimits { ring: 10_000, ..ChangeLimits::default() });
+    let mut changes = db.listen(CLASS).unwrap();
+    (0..1000).for_each(|n| drop(create(&db, n)));
+    let seqs: Vec<i64> = (0..1000).map(|_| changes.recv().unwrap().unwrap().seq).collect();
+    let resumes = |seq: i64| match db.changes(CLASS.into(), ChangeOptions::after(seq)) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(error.is(ErrorId::CHANGES_EXPIRED), "{error}");
+            false
+        }
+    };
+    let kept = seqs.iter().filter(|seq| resumes(**seq)).count();
+    assert!((5..100).contains(&kept), "{kept}");
+    assert!(!resumes(seqs[999 - kept]) && resumes(seqs[1000 - kept]));
+}
+
+#[test]
+fn nothing_is_kept_after_a_time_without_subscriptions() {
+    for (keep, is_kept) in [(Duration::from_secs(3600), true), (Duration::ZERO, false)] {
+        let db = limited(ChangeLimits { keep, ..ChangeLimits::default() });
+        let mut changes = db.listen(CLASS).unwrap();
+        create(&db, 1);
+        let seq = changes.recv().unwrap().unwrap().seq;
+        drop(changes);
+        create(&db, 2);
+        let resumed = db.changes(CLASS.into(), ChangeOptions::after(seq));
+        assert_eq!(resumed.is_ok(), is_kept, "{resumed:?}");
+        if let Ok(mut resumed) = resumed {
+            assert_eq!(next(&mut resumed, 1), [Ok(json!(2))]);
+        }
+    }
+}
+
+#[test]
+fn a_group_of_calls_is_delivered_after_its_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open_sqlite(folder.path().join("crew.db"), Mode::ReadWrite).unwrap();
+    let mut changes = db.listen(CLASS).unwrap();
+    let mut inside = None;
+    db.run_group(&mut |n| {
+        create(&db, i64::try_from(n).unwrap());
+        assert!(n == 2 || changes.try_recv().is_pending(), "nothing is committed yet");
+        if n == 1 {
+            // A subscription that begins inside of the group does not show what was there before.
+            inside = Some(db.changes(CLASS.into(), ChangeOptions::snapshot()).unwrap());
+        }
+        n < 2
+    })
+    .unwrap();
+    assert_eq!(next(&mut changes, 3), [0, 1, 2].map(|n| Ok(json!(n))));
+    let mut inside = inside.unwrap();
+    assert_eq!(next(&mut inside, 2), [0, 1].map(|n| Ok(json!(n))));
+    assert_eq!(inside.recv().unwrap().unwrap().kind, ChangeKind::Synced);
+    assert_eq!(next(&mut inside, 1), [Ok(json!(2))]);
+}
+
+#[test]
+fn an_engine_that_is_opened_again_tells_what_it_does_not_have() {
+    fn check<E: Engine>(open: impl Fn() -> E) {
+        let db = open();
+        let mut changes = db.listen(CLASS).unwrap();
+        // Records that are not there any more have numbers that a new engine may give again.
+        let pks: Vec<String> = (0..10).map(|n| create(&db, n)).collect();
+        pks.iter().skip(1).for_each(|pk| db.delete(pk).unwrap());
+        let seqs: Vec<i64> = (0..19).map(|_| changes.recv().unwrap().unwrap().seq).collect();
+        drop((changes, db));
+        let db = open();
+        let _open = db.listen(CLASS).unwrap();
+        (0..30).for_each(|n| drop(create(&db, n)));
+        for seq in &seqs[..18] {
+            let error = db.changes(CLASS.into(), ChangeOptions::after(*seq)).unwrap_err();
+            assert!(error.is(ErrorId::CHANGES_EXPIRED), "{error}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    check(|| open_sqlite(folder.path().join("crew.db"), Mode::ReadWrite).unwrap());
+    check(|| WorldletEngine::open(folder.path().join("crew.json"), Mode::ReadWrite).unwrap());
+    for db in [WorldletEngine::open(folder.path().join("crew.json"), Mode::Read).unwrap()] {
+        assert!(db.listen(CLASS).unwrap_err().is(ErrorId::READ_ONLY_CONNECTION));
+    }
+}
