@@ -289,8 +289,8 @@ struct Replica {
     state: State,
     /// The state at the end of the last whole transaction, with its number.
     whole: Option<(i64, State)>,
-    /// Where that state is in the sequence of the states of the database.
-    position: Option<usize>,
+    /// Where that state is among the states of the database.
+    position: usize,
 }
 
 impl Replica {
@@ -304,12 +304,8 @@ impl Replica {
             (kind, None) => assert_eq!(kind, ChangeKind::Synced),
         }
         if change.last {
-            self.position = match (self.position, change.kind) {
-                (_, ChangeKind::Synced) => history.iter().rposition(|state| *state == self.state),
-                (position, _) => position.map(|position| position + 1),
-            };
-            let position = self.position.expect("a snapshot shows a state of the database");
-            assert_eq!(self.state, history[position], "at {}", change.seq);
+            self.position += usize::from(change.kind != ChangeKind::Synced);
+            assert_eq!(self.state, history[self.position], "at {}", change.seq);
             self.whole = Some((change.seq, self.state.clone()));
         }
         change.pk
@@ -372,7 +368,8 @@ proptest! {
                 Step::Write(write) => run(&*db, write, &mut pks),
                 Step::Begin(at) => {
                     let changes = db.changes(target(), ChangeOptions::snapshot()).unwrap();
-                    replicas[at] = Replica { changes: Some(changes), ..Replica::default() };
+                    let position = history.len() - 1;
+                    replicas[at] = Replica { changes: Some(changes), position, ..Replica::default() };
                 }
                 Step::Resume(at) => {
                     let replica = &mut replicas[at];
@@ -405,7 +402,7 @@ proptest! {
                 let change = changes.recv().unwrap().unwrap();
                 let is_present = change.kind == ChangeKind::Present;
                 if replica.apply(change, &history) == end && !is_present {
-                    assert_eq!(replica.position, Some(history.len() - 1));
+                    assert_eq!(replica.position, history.len() - 1);
                     break;
                 }
             }
