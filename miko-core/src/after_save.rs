@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -18,39 +18,58 @@ const STOP_INTERVAL: Duration = Duration::from_millis(100);
 /// stops the listener.
 #[must_use = "dropping it stops the listener"]
 pub struct AfterSave {
-    stops: Arc<AtomicBool>,
+    /// When the listener ends: [`GO_ON`], [`FINISH`] or [`STOP`].
+    end: Arc<AtomicU8>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// The listener goes on.
+const GO_ON: u8 = 0;
+/// It ends after the changes that have arrived.
+const FINISH: u8 = 1;
+/// It ends at once.
+const STOP: u8 = 2;
 
 impl AfterSave {
     pub(crate) fn start(
         changes: Stream<Change>,
         listener: impl FnMut(Result<Change>) + Send + 'static,
     ) -> Result<Self> {
-        let stops = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stops);
+        let end = Arc::new(AtomicU8::new(GO_ON));
+        let ends = Arc::clone(&end);
         let thread = thread::Builder::new()
             .name("after-save".to_owned())
-            .spawn(move || run(changes, listener, &flag))
+            .spawn(move || run(changes, listener, &ends))
             .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no thread for a listener", fault))?;
-        Ok(Self { stops, thread: Some(thread) })
+        Ok(Self { end, thread: Some(thread) })
     }
 
     /// Whether the listener has ended: its stream has, as when the server is gone, or it has panicked.
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
-}
 
-impl Drop for AfterSave {
-    /// Waits until the running call of the listener has ended, unless it is this call.
-    fn drop(&mut self) {
-        self.stops.store(true, Ordering::Relaxed);
+    /// Calls the listener for the changes that have arrived, and then stops it. Of an engine in this process
+    /// all that is committed has arrived.
+    pub fn finish(mut self) {
+        self.end(FINISH);
+    }
+
+    /// Waits until the listener has ended, unless it is the caller.
+    fn end(&mut self, how: u8) {
+        self.end.store(how, Ordering::Relaxed);
         let Some(thread) = self.thread.take() else { return };
         if thread.thread().id() != thread::current().id() {
             // The message of a panic was printed when it happened.
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for AfterSave {
+    /// Waits until the running call of the listener has ended, unless it is this call.
+    fn drop(&mut self) {
+        self.end(STOP);
     }
 }
 
@@ -61,12 +80,17 @@ impl fmt::Debug for AfterSave {
 }
 
 /// Calls the listener for each change until it is to stop, or the stream has ended.
-fn run(mut changes: Stream<Change>, mut listener: impl FnMut(Result<Change>), stops: &AtomicBool) {
-    while !stops.load(Ordering::Relaxed) {
-        match changes.recv_timeout(STOP_INTERVAL) {
+fn run(mut changes: Stream<Change>, mut listener: impl FnMut(Result<Change>), end: &AtomicU8) {
+    loop {
+        let how = end.load(Ordering::Relaxed);
+        if how == STOP {
+            return;
+        }
+        let interval = if how == FINISH { Duration::ZERO } else { STOP_INTERVAL };
+        match changes.recv_timeout(interval) {
             Poll::Ready(Some(change)) => listener(change),
-            Poll::Ready(None) => return,
-            Poll::Pending => {}
+            Poll::Pending if how == GO_ON => {}
+            Poll::Ready(None) | Poll::Pending => return,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use miko_core::backend::{Backend, Location, Mode};
 use miko_core::mikobase_rpc::MikobaseClient;
-use miko_core::{Engine, Mikobase, Schema, TransactionLimits, atomic_file};
+use miko_core::{AfterSave, ChangeLimits, Engine, Mikobase, Schema, TransactionLimits, atomic_file};
 use miko_rpc::{Error, ErrorId, GroupFailure, Result, json, panic_message};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -92,6 +92,7 @@ impl<R> Report<R, Worldlet> {
 struct MikobaseOptions {
     backend: Backend,
     transactions: TransactionLimits,
+    changes: ChangeLimits,
     initial: Vec<Initial>,
     hooks: BuilderHooks,
     returning: Returning,
@@ -104,6 +105,7 @@ impl Default for MikobaseOptions {
         Self {
             backend: Location::SqliteMemory.into(),
             transactions: TransactionLimits::default(),
+            changes: ChangeLimits::default(),
             initial: Vec::new(),
             hooks: BuilderHooks::default(),
             returning: Returning::default(),
@@ -190,6 +192,21 @@ impl Uds {
     #[must_use]
     pub fn transaction_memory(mut self, bytes: usize) -> Self {
         self.mikobase_options().transactions.memory = bytes;
+        self
+    }
+
+    /// The size of the changes that wait for a subscriber, in bytes: 4 MiB at first. Beyond it the oldest are
+    /// left out, and the subscriber gets the error `lagged` in their place.
+    #[must_use]
+    pub fn change_queue(mut self, bytes: usize) -> Self {
+        self.mikobase_options().changes.queue = bytes;
+        self
+    }
+
+    /// The size of the last changes in bytes, which are kept for subscribers that resume: 16 MiB at first.
+    #[must_use]
+    pub fn change_ring(mut self, bytes: usize) -> Self {
+        self.mikobase_options().changes.ring = bytes;
         self
     }
 
@@ -303,15 +320,17 @@ impl Uds {
             let engine = options.backend.open(Mode::ReadWrite)?;
             engine.limit_answers(self.effective_limits().frame_size);
             engine.limit_transactions(options.transactions);
+            engine.limit_changes(options.changes);
             if let Some(bytes) = self.memory_limit {
                 engine.limit_memory(bytes)?;
             }
             options.initial.iter().try_for_each(|initial| initial.load(&*engine))?;
             options.hooks.add_to(&*engine)?;
+            let listeners = RefCell::default();
             if let Some(setup) = options.setup.take() {
-                run_setup(setup, &Server::of(&*engine))?;
+                run_setup(setup, &Server::of(&*engine, &listeners))?;
             }
-            Ok(SharedEngine { engine, returning: options.returning.clone() })
+            Ok(SharedEngine { engine, returning: options.returning.clone(), listeners })
         };
         self.launch(n, open, |bytes| Worldlet(text_of(bytes)), block)
     }
@@ -342,6 +361,8 @@ fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
 struct SharedEngine {
     engine: Box<dyn Engine>,
     returning: Returning,
+    /// Those that `setup` has registered.
+    listeners: RefCell<Vec<AfterSave>>,
 }
 
 impl Service<dyn Mikobase> for SharedEngine {
@@ -350,6 +371,8 @@ impl Service<dyn Mikobase> for SharedEngine {
     }
 
     fn deliver(&self, state: &mut dyn Write) -> Result<()> {
+        // No worker writes any more, but a listener may.
+        self.listeners.take().into_iter().for_each(AfterSave::finish);
         match &self.returning {
             Returning::Nothing => Ok(()),
             Returning::Worldlet => self.engine.write_worldlet(state),

@@ -8,6 +8,7 @@
 mod around;
 mod async_client;
 mod bounds;
+mod changes;
 mod chaos;
 mod claims;
 mod command;
@@ -42,6 +43,7 @@ mod support;
 mod transactions;
 mod turnstile;
 mod unauthorized;
+mod watch;
 
 fn main() -> std::process::ExitCode {
     let cases: &[(&str, &[harness::Case])] = &[
@@ -70,9 +72,11 @@ fn main() -> std::process::ExitCode {
         ("equality", equality::CASES),
         ("edits", edits::CASES),
         ("transactions", transactions::CASES),
+        ("changes", changes::CASES),
         ("claims", claims::CASES),
         ("hooks", hooks::CASES),
         ("command", command::CASES),
+        ("watch", watch::CASES),
         ("known_histories", histories::KNOWN),
         ("generated_histories", histories::GENERATED),
         ("recorded_histories", histories::RECORDS),

@@ -21,6 +21,7 @@ mod schema;
 mod share;
 mod surface;
 mod validate;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
@@ -58,6 +59,9 @@ enum Command {
     Call(call::Args),
     /// Print the record with this pk.
     Get(get::Args),
+    /// Print the changes of records as they are committed, one per line.
+    #[command(visible_alias = "listen")]
+    Watch(watch::Args),
     /// Edit values of a record, all or none: increment, push, set, test and others.
     Edit(edit::EditArgs),
     /// Merge a JSON object into the bucket of a record.
@@ -98,6 +102,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Q0(args) => q0::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Get(args) => get::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Edit(args) => edit::edit(&args),
         Command::Patch(args) => edit::patch(&args),
         Command::Import(args) => import::run(&args),

@@ -181,7 +181,7 @@ impl Generator {
                 self.plan_object_call("put", handle, &Piece::of_worldlet(worldlet.to_string().into_bytes()));
                 self.plan_object_call("finish", handle, &json!({}));
             }
-            "select_stream" | "export" | "read_file" => streams.push(handle),
+            "select_stream" | "export" | "read_file" | "changes" => streams.push(handle),
             "begin" => {
                 transactions.push(handle);
                 // A call that takes the turn to write would let the other calls of this client wait.
@@ -269,8 +269,18 @@ impl Generator {
     }
 
     fn stream_call(&mut self) -> (&'static str, Value) {
-        match self.random().below(3) {
+        match self.random().below(4) {
             0 => ("export", json!({})),
+            1 => {
+                let target = match self.random().below(3) {
+                    0 => self.name_of(|known| &known.pks).into(),
+                    1 => json!("fuzz.test/imported"),
+                    _ => self.requests.select(),
+                };
+                let after = self.random().one_in(4).then(|| self.random().below(1000));
+                let options = json!({"after": after, "leaving": true, "snapshot": self.random().one_in(2)});
+                ("changes", json!({"target": target, "options": options}))
+            }
             _ => ("select_stream", json!({"query": self.requests.select()})),
         }
     }

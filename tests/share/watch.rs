@@ -1,0 +1,108 @@
+//! `miko watch` in pipes, as a program uses it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use mikobase::prelude::*;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::harness::Case;
+use crate::support::Running;
+
+pub const CASES: &[Case] = &[
+    ("changes_are_printed_one_per_line_and_resumed", lines),
+    ("a_command_is_run_for_each_change", exec),
+    ("what_cannot_be_watched_is_refused", refused),
+];
+
+const CLASS: &str = "a.b/thing";
+
+/// The command, with the share as its server.
+fn miko(share: &Running<'_, ()>, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_miko"));
+    command.args(words).env("MIKOBASE_SOCKET", share.path()).env("MIKOBASE_TOKEN", share.token().to_hex());
+    command
+}
+
+/// A command that runs, and the lines of its output.
+struct Watch {
+    child: Child,
+    lines: Box<dyn Iterator<Item = Value>>,
+}
+
+impl Watch {
+    fn start(share: &Running<'_, ()>, words: &[&str]) -> Self {
+        let mut child = miko(share, words).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+        Self { child, lines: Box::new(lines) }
+    }
+
+    fn next(&mut self) -> Value {
+        self.lines.next().expect("it runs")
+    }
+
+    fn end(mut self) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn lines() {
+    let uds = Uds::new().unwrap();
+    let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let db = share.db().unwrap();
+    let pk = db.create(CLASS, &json!({"n": 1})).unwrap();
+    let condition = json!({"class": CLASS, "path": ["n", {"gte": 1}]}).to_string();
+    let mut watch = Watch::start(&share, &["watch", "--snapshot", "--leaving", &condition]);
+    let present = watch.next();
+    assert_eq!((&present["kind"], &present["pk"]), (&json!("present"), &json!(pk)));
+    assert_eq!(watch.next()["kind"], "synced");
+    db.update(&pk, &json!({"n": 2})).unwrap();
+    let update = watch.next();
+    assert_eq!(update["fields"], json!({"n": {"old": 1, "new": 2}}));
+    assert_eq!((&update["record"]["bucket"], &update["last"]), (&json!({"n": 2}), &json!(true)));
+    watch.end();
+    db.update(&pk, &json!({"n": 0})).unwrap();
+    db.delete(&pk).unwrap();
+    let mut watch = Watch::start(&share, &["listen", "--from", &update["seq"].to_string(), CLASS]);
+    assert_eq!([watch.next()["kind"].take(), watch.next()["kind"].take()], ["update", "delete"]);
+    watch.end();
+    share.join().unwrap();
+}
+
+fn exec() {
+    let uds = Uds::new().unwrap();
+    let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let db = share.db().unwrap();
+    let pk = db.create(CLASS, &json!({"n": 1})).unwrap();
+    let command = r#"echo "[\"$MIKOBASE_KIND\", \"$MIKOBASE_PK\", $(cat)]"; test "$MIKOBASE_KIND" != delete"#;
+    let mut watch = Watch::start(&share, &["watch", "--snapshot", "--exec", command, CLASS]);
+    let present = watch.next();
+    assert_eq!((&present[0], &present[1], &present[2]["pk"]), (&json!("present"), &json!(pk), &json!(pk)));
+    assert_eq!(watch.next()[0], "synced");
+    db.delete(&pk).unwrap();
+    assert_eq!(watch.next()[0], "delete");
+    assert_eq!(watch.child.wait().unwrap().code(), Some(1), "the command has failed");
+    share.join().unwrap();
+}
+
+fn refused() {
+    let uds = Uds::new().unwrap();
+    let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["watch", r#"{"class": 1}"#], 1, "/class"),
+        (&["watch", "--from", "7", CLASS], 1, "changes-expired"),
+        (&["watch", "--from", "7", "--snapshot", CLASS], 2, "--from"),
+        (&["watch", "mikobase.uno/sqlite/memory"], 2, "name a target"),
+    ];
+    for (words, code, message) in cases {
+        let output = miko(&share, words).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(message), "{stderr}");
+    }
+    share.join().unwrap();
+}
