@@ -64,12 +64,12 @@ pub mod prelude {
     pub use crate::rpc::Interface;
     #[cfg(feature = "share")]
     pub use crate::{BoxError, Connect, Outcome, Uds, Worker};
-    pub use crate::{Error, ErrorId, Result, json, mikobase_interface};
     #[cfg(feature = "store")]
     pub use crate::{
-        Mikobase, MikobaseAsync, MikobaseAsyncClient, MikobaseClient, MikobaseExt, Query, Record, Records,
-        Response, Returning, Transaction,
+        Change, ChangeKind, ChangeOptions, Mikobase, MikobaseAsync, MikobaseAsyncClient, MikobaseClient,
+        MikobaseExt, Query, Record, Records, Response, Returning, Target, Transaction,
     };
+    pub use crate::{Error, ErrorId, Result, json, mikobase_interface};
 }
 
 /// Compiles the first program of the README.
@@ -86,6 +86,11 @@ struct Transactions;
 #[cfg(all(doctest, feature = "store"))]
 #[doc = include_str!("../docs/hooks.md")]
 struct Hooks;
+
+/// Compiles and runs the programs in `docs/changes.md`.
+#[cfg(all(doctest, feature = "store"))]
+#[doc = include_str!("../docs/changes.md")]
+struct Changes;
 
 /// Compiles and runs the program in `docs/files.md`.
 #[cfg(all(doctest, feature = "store"))]

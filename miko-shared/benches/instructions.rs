@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::rpc::{Call, Interface, OutgoingCall, Proxy, Transport};
-use miko_core::{Engine, Error, ErrorId, Mikobase, SqliteEngine};
+use miko_core::{Change, Engine, Error, ErrorId, Mikobase, MikobaseExt, SqliteEngine, Stream};
 use miko_shared::BoxError;
 use miko_shared::wire::envelope::{Envelope, enclose_response};
 use miko_shared::wire::frame::FrameBuffer;
@@ -37,6 +37,12 @@ const PATHS: &[(&str, Path)] = &[
         done(store.engine.q0(json!({"action": "update", "pk": store.pks[i % RECORDS], "bucket": bucket}))?)
     }),
     ("create", |store, i| done(store.engine.q0(creation(RECORDS + i))?)),
+    ("create beside a subscriber of another class", |store, i| {
+        if store.changes.is_none() {
+            store.changes = Some(store.engine.listen("bench.org/other")?);
+        }
+        done(store.engine.q0(creation(RECORDS + i))?)
+    }),
     ("find", |store, i| done(store.engine.q0(find(i))?)),
     // From its tenth call on, this and the next take their values from columns.
     ("find, the last 10 by another field", |store, i| {
@@ -95,6 +101,8 @@ struct Store {
     /// A proxy whose calls the engine serves.
     proxy: MikobaseClient,
     pks: Vec<String>,
+    /// A subscription that does not match.
+    changes: Option<Stream<Change>>,
 }
 
 /// What client and server do for a call, but for the socket.
@@ -150,7 +158,7 @@ impl Store {
             answers.into_iter().map(|answer| answer?.into_pk()).collect::<Result<_, Error>>()?;
         engine.records_by_pks(pks.clone())?;
         let in_process = InProcess { engine: Arc::clone(&engine), buffers: Mutex::default() };
-        Ok(Self { engine, proxy: Proxy::new(Box::new(in_process)), pks })
+        Ok(Self { engine, proxy: Proxy::new(Box::new(in_process)), pks, changes: None })
     }
 }
 

@@ -206,13 +206,6 @@ impl<T: Storage> LocalEngine<T> {
         self
     }
 
-    /// Sets the limits of changes for subscriptions that begin later.
-    #[must_use]
-    pub fn change_limits(self, limits: ChangeLimits) -> Self {
-        self.limit_changes(limits);
-        self
-    }
-
     /// Locks the store for a call that cannot fail.
     ///
     /// # Panics

@@ -130,7 +130,7 @@ impl<T> Sink<T> {
     pub fn send_group(&self, items: Vec<Shared<T>>, weight: usize) -> bool {
         let Some(seq) = items.last().map(Shared::seq) else { return self.is_read() };
         let entry = if weight <= self.0.capacity {
-            Entry::Group { items, weight }
+            Entry::Group { items, weight: weight.max(1) }
         } else {
             Entry::Gap(items.len() as u64)
         };
@@ -345,5 +345,63 @@ impl<T> NextQueued<T> {
             Self::Lagged(count) => Next::Lagged(count),
             Self::End(error) => Next::End(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Numbers = (Sink<u64>, Receiver<u64>);
+
+    fn send(feed: &Numbers, items: impl IntoIterator<Item = u64>, weight: usize) {
+        let items = items.into_iter().map(|n| Shared::new(n, n)).collect();
+        assert!(feed.0.send_group(items, weight));
+    }
+
+    /// What is there to read: items, and negative the numbers of those that were left out.
+    fn read(feed: &Numbers, count: usize) -> Vec<i64> {
+        let until = Instant::now();
+        let next = |_| match feed.1.wait(Some(until))? {
+            Next::Item(seq, item) => {
+                assert_eq!(seq, item);
+                i64::try_from(item).ok()
+            }
+            Next::Lagged(count) => i64::try_from(count).ok().map(|count| -count),
+            Next::End(_) => None,
+        };
+        (0..count).map_while(next).collect()
+    }
+
+    #[test]
+    fn a_group_is_left_out_as_a_whole_unless_its_reader_has_begun() {
+        let feed = feed(10, Overflow::DropOldest);
+        send(&feed, 1..=3, 5);
+        send(&feed, 4..=5, 5);
+        assert_eq!(read(&feed, 1), [1]);
+        send(&feed, 6..=7, 10);
+        assert_eq!(read(&feed, 9), [2, 3, -2, 6, 7]);
+        send(&feed, 8..=9, 5);
+        send(&feed, [10], 6);
+        send(&feed, [11], 4);
+        assert_eq!(read(&feed, 9), [-2, 10, 11]);
+    }
+
+    #[test]
+    fn what_is_too_large_is_a_gap_in_its_place() {
+        let feed = feed(10, Overflow::DropOldest);
+        send(&feed, [1], 5);
+        send(&feed, 2..=4, 11);
+        assert!(feed.0.skip(7));
+        send(&feed, [12], 5);
+        assert!(feed.0.skip(2));
+        assert_eq!(read(&feed, 9), [1, -10, 12, -2]);
+        // Gaps that are left out count.
+        send(&feed, [15], 5);
+        assert!(feed.0.skip(2));
+        send(&feed, [18], 10);
+        assert_eq!(read(&feed, 9), [-3, 18]);
+        drop(feed.1);
+        assert!(!feed.0.skip(1) && !feed.0.send_group(Vec::new(), 0));
     }
 }

@@ -7,12 +7,23 @@ use miko_rpc::{Overflow, Result, Stream};
 use super::LocalEngine;
 use super::streams::StoreStream;
 use super::view::View;
-use crate::change::{Change, ChangeKind, ChangeOptions};
+use crate::change::{Change, ChangeKind, ChangeLimits, ChangeOptions};
+use crate::engine::Engine;
 use crate::engine::store::subscriptions::First;
 use crate::json::Object;
 use crate::record::Record;
 use crate::storage::Storage;
 use crate::target::Target;
+
+#[expect(private_bounds, reason = "storage backends are private to the crate")]
+impl<T: Storage> LocalEngine<T> {
+    /// Sets the limits of changes for subscriptions that begin later.
+    #[must_use]
+    pub fn change_limits(self, limits: ChangeLimits) -> Self {
+        self.limit_changes(limits);
+        self
+    }
+}
 
 #[expect(private_bounds, reason = "storage backends are private to the crate")]
 impl<T: Storage, V: View> LocalEngine<T, V> {
