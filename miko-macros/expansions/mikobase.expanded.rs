@@ -151,6 +151,22 @@ pub trait Mikobase: Send + Sync {
     /// # Errors
     /// Only if the store could not be read.
     fn properties(&self) -> Result<Properties>;
+    /// The changes of records from now on, of each transaction after its commit, in the order of the commits.
+    /// All changes of a transaction come together; what is rolled back never comes. The caller's own changes
+    /// are among them. [`listen`](crate::MikobaseExt::listen) and
+    /// [`after_save`](crate::MikobaseExt::after_save) do the same without options.
+    ///
+    /// A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
+    /// and goes on. A transaction that is larger than what may wait for a reader comes as one such error,
+    /// whose number may count changes that do not match.
+    ///
+    /// # Errors
+    /// Every fault of the target; `changes-expired`, if the server does not have all changes since
+    /// [`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;
+    /// `storage-full`, if too many subscriptions are open. With a
+    /// [`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is
+    /// overwritten while the snapshot is read.
+    fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
     /// A transaction, or one nested in this transaction, which then writes nothing until the nested one has
     /// ended. It takes its turn to write at its first call.
     /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
@@ -369,6 +385,18 @@ const _: () = {
         let _ = result_of_properties::<Result<Properties>>;
     }
     {
+        fn result_of_changes<R: crate::rpc::Fallible>()
+        where
+            R::Value: crate::rpc::Wire,
+            R::Error: crate::rpc::Wire,
+        {}
+        let _ = result_of_changes::<Result<Stream<Change>>>;
+        fn argument_target_of_changes<T: crate::rpc::Wire>() {}
+        let _ = argument_target_of_changes::<Target>;
+        fn argument_options_of_changes<T: crate::rpc::Wire>() {}
+        let _ = argument_options_of_changes::<ChangeOptions>;
+    }
+    {
         fn result_of_begin<R: crate::rpc::Fallible>()
         where
             R::Value: crate::rpc::Wire,
@@ -510,8 +538,19 @@ const _: () = {
         fn properties(&self) -> Result<Properties> {
             crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[20usize], ())
         }
+        fn changes(
+            &self,
+            target: Target,
+            options: ChangeOptions,
+        ) -> Result<Stream<Change>> {
+            crate::rpc::call(
+                self,
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
+                (&crate::rpc::bounded(target), (&crate::rpc::bounded(options), ())),
+            )
+        }
         fn begin(&self) -> Result<Remote<dyn Transaction>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize], ())
         }
     }
     #[automatically_derived]
@@ -583,6 +622,13 @@ const _: () = {
         fn properties(&self) -> Result<Properties> {
             Mikobase::properties(&**self)
         }
+        fn changes(
+            &self,
+            target: Target,
+            options: ChangeOptions,
+        ) -> Result<Stream<Change>> {
+            Mikobase::changes(&**self, target, options)
+        }
         fn begin(&self) -> Result<Remote<dyn Transaction>> {
             Mikobase::begin(&**self)
         }
@@ -613,6 +659,7 @@ const _: () = {
                 "export",
                 "import",
                 "properties",
+                "changes",
                 "begin",
             ],
             supertraits: &[],
@@ -648,7 +695,9 @@ const _: () = {
                             Record > > { "query" : Query, } "export" -> Result < Stream <
                             Bytes > > {} "import" -> Result < Remote < dyn Import > > {
                             "trust" : bool, } "properties" -> Result < Properties > {}
-                            "begin" -> Result < Remote < dyn Transaction > > {}
+                            "changes" -> Result < Stream < Change > > { "target" :
+                            Target, "options" : ChangeOptions, } "begin" -> Result <
+                            Remote < dyn Transaction > > {}
                         },
                     )
             });
@@ -847,9 +896,19 @@ const _: () = {
                         |(): ()| Mikobase::properties(self),
                     )
                 }
-                "begin" => {
+                "changes" => {
                     call.run(
                         &mikobase_rpc::MIKOBASE_SURFACE.methods[21usize],
+                        |(target, (options, ())): (Target, (ChangeOptions, ()))| Mikobase::changes(
+                            self,
+                            target,
+                            options,
+                        ),
+                    )
+                }
+                "begin" => {
+                    call.run(
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
                         |(): ()| Mikobase::begin(self),
                     )
                 }
@@ -1237,6 +1296,28 @@ pub mod mikobase_rpc {
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("changes"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("target"),
+                                ty: ::std::borrow::Cow::Borrowed("Target"),
+                            },
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("options"),
+                                ty: ::std::borrow::Cow::Borrowed("ChangeOptions"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed("Result<Stream<Change>>"),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "The changes of records from now on, of each transaction after its commit, in the order of the commits.\nAll changes of a transaction come together; what is rolled back never comes. The caller's own changes\nare among them. [`listen`](crate::MikobaseExt::listen) and\n[`after_save`](crate::MikobaseExt::after_save) do the same without options.\n\nA reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,\nand goes on. A transaction that is larger than what may wait for a reader comes as one such error,\nwhose number may count changes that do not match.\n\n# Errors\nEvery fault of the target; `changes-expired`, if the server does not have all changes since\n[`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;\n`storage-full`, if too many subscriptions are open. With a\n[`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is\noverwritten while the snapshot is read.",
+                    ),
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
                     name: ::std::borrow::Cow::Borrowed("begin"),
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed(
@@ -1468,6 +1549,26 @@ the server cannot keep the text in a temporary file.*/
 # Errors
 Only if the store could not be read.*/
             fn properties(&self) -> crate::rpc::PendingCall<Result<Properties>>;
+            /**The changes of records from now on, of each transaction after its commit, in the order of the commits.
+All changes of a transaction come together; what is rolled back never comes. The caller's own changes
+are among them. [`listen`](crate::MikobaseExt::listen) and
+[`after_save`](crate::MikobaseExt::after_save) do the same without options.
+
+A reader that is too slow gets the error `lagged` in place of the oldest changes, with their number,
+and goes on. A transaction that is larger than what may wait for a reader comes as one such error,
+whose number may count changes that do not match.
+
+# Errors
+Every fault of the target; `changes-expired`, if the server does not have all changes since
+[`after`](ChangeOptions::after); `invalid_request` in a transaction; `read-only-connection`;
+`storage-full`, if too many subscriptions are open. With a
+[`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is
+overwritten while the snapshot is read.*/
+            fn changes(
+                &self,
+                target: Target,
+                options: ChangeOptions,
+            ) -> crate::rpc::PendingCall<Result<Stream<Change>>>;
             /**A transaction, or one nested in this transaction, which then writes nothing until the nested one has
 ended. It takes its turn to write at its first call.
 [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
@@ -1666,10 +1767,21 @@ ended. It takes its turn to write at its first call.
                     (),
                 )
             }
-            fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>> {
+            fn changes(
+                &self,
+                target: Target,
+                options: ChangeOptions,
+            ) -> crate::rpc::PendingCall<Result<Stream<Change>>> {
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[21usize],
+                    (&crate::rpc::bounded(target), (&crate::rpc::bounded(options), ())),
+                )
+            }
+            fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>> {
+                crate::rpc::call_async(
+                    self,
+                    &super::MIKOBASE_SURFACE.methods[22usize],
                     (),
                 )
             }
