@@ -6,7 +6,7 @@
 //! | subject | where |
 //! | --- | --- |
 //! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
-//! | subscriptions of changes, and what matches them | [`subscriptions`]; [`change_matches`] |
+//! | subscriptions of changes, and what matches them | [`subscribe`], [`subscriptions`]; [`change_matches`] |
 //! | transactions of callers, and their objects | [`transactions`], [`transaction_objects`] |
 //! | what goes back with a write that is undone | [`state`] |
 //! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
@@ -61,7 +61,8 @@ mod snapshot;
 mod state;
 mod stored_json;
 pub(super) mod streams;
-pub(super) mod subscriptions;
+pub(super) mod subscribe;
+mod subscriptions;
 mod taken_values;
 pub(super) mod transaction;
 mod transaction_objects;

@@ -68,37 +68,36 @@ fn a_subscriber_that_sleeps_loses_the_oldest_changes_and_is_told() {
 fn a_transaction_that_is_too_large_comes_as_one_error() {
     let large = "x".repeat(8 << 10);
     let buckets = |count: usize| (0..count).map(|n| json!({"n": n, "large": large})).collect::<Vec<_>>();
-    for db in [limited(ChangeLimits { queue: 60_000, ring: 60_000, ..ChangeLimits::default() })] {
-        let mut changes = db.listen(CLASS).unwrap();
-        let mut others = db.listen("a.b/other").unwrap();
-        create(&db, 1);
-        let seq = changes.recv().unwrap().unwrap().seq;
-        db.create_all(CLASS, &buckets(20)).unwrap();
-        create(&db, 2);
-        assert_eq!(next(&mut changes, 2), [Err(json!(20)), Ok(json!(2))]);
-        let expired = db.changes(CLASS.into(), ChangeOptions::after(seq)).unwrap_err();
-        assert!(expired.is(ErrorId::CHANGES_EXPIRED), "{expired}");
+    let db = limited(ChangeLimits { queue: 60_000, ring: 60_000, ..ChangeLimits::default() });
+    let mut changes = db.listen(CLASS).unwrap();
+    let mut others = db.listen("a.b/other").unwrap();
+    create(&db, 1);
+    let seq = changes.recv().unwrap().unwrap().seq;
+    db.create_all(CLASS, &buckets(20)).unwrap();
+    create(&db, 2);
+    assert_eq!(next(&mut changes, 2), [Err(json!(20)), Ok(json!(2))]);
+    let expired = db.changes(CLASS.into(), ChangeOptions::after(seq)).unwrap_err();
+    assert!(expired.is(ErrorId::CHANGES_EXPIRED), "{expired}");
 
-        // One of a transaction of a caller.
-        db.transaction(|tx| {
-            tx.create_all(CLASS, &buckets(20))?;
-            tx.commit()
-        })
-        .unwrap();
-        create(&db, 3);
-        assert_eq!(next(&mut changes, 2), [Err(json!(20)), Ok(json!(3))]);
+    // One of a transaction of a caller.
+    db.transaction(|tx| {
+        tx.create_all(CLASS, &buckets(20))?;
+        tx.commit()
+    })
+    .unwrap();
+    create(&db, 3);
+    assert_eq!(next(&mut changes, 2), [Err(json!(20)), Ok(json!(3))]);
 
-        // One that is not kept at all, so that no subscriber knows whether it matches.
-        let other = WorldletEngine::in_memory().unwrap();
-        other.create_all(CLASS, &buckets(30)).unwrap();
-        let mut worldlet = Vec::new();
-        other.write_worldlet(&mut worldlet).unwrap();
-        db.read_worldlet(&mut &worldlet[..], false).unwrap();
-        create(&db, 4);
-        db.create("a.b/other", &json!({"n": 5})).unwrap();
-        assert_eq!(next(&mut changes, 2), [Err(json!(30)), Ok(json!(4))]);
-        assert_eq!(next(&mut others, 2), [Err(json!(30)), Ok(json!(5))]);
-    }
+    // One that is not kept at all, so that no subscriber knows whether it matches.
+    let other = WorldletEngine::in_memory().unwrap();
+    other.create_all(CLASS, &buckets(30)).unwrap();
+    let mut worldlet = Vec::new();
+    other.write_worldlet(&mut worldlet).unwrap();
+    db.read_worldlet(&mut &worldlet[..], false).unwrap();
+    create(&db, 4);
+    db.create("a.b/other", &json!({"n": 5})).unwrap();
+    assert_eq!(next(&mut changes, 2), [Err(json!(30)), Ok(json!(4))]);
+    assert_eq!(next(&mut others, 2), [Err(json!(30)), Ok(json!(5))]);
 }
 
 #[test]
@@ -180,7 +179,6 @@ fn an_engine_that_is_opened_again_tells_what_it_does_not_have() {
     let folder = tempfile::tempdir().unwrap();
     check(|| open_sqlite(folder.path().join("crew.db"), Mode::ReadWrite).unwrap());
     check(|| WorldletEngine::open(folder.path().join("crew.json"), Mode::ReadWrite).unwrap());
-    for db in [WorldletEngine::open(folder.path().join("crew.json"), Mode::Read).unwrap()] {
-        assert!(db.listen(CLASS).unwrap_err().is(ErrorId::READ_ONLY_CONNECTION));
-    }
+    let db = WorldletEngine::open(folder.path().join("crew.json"), Mode::Read).unwrap();
+    assert!(db.listen(CLASS).unwrap_err().is(ErrorId::READ_ONLY_CONNECTION));
 }

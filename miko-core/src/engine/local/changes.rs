@@ -9,7 +9,7 @@ use super::streams::StoreStream;
 use super::view::View;
 use crate::change::{Change, ChangeKind, ChangeLimits, ChangeOptions};
 use crate::engine::Engine;
-use crate::engine::store::subscriptions::First;
+use crate::engine::store::subscribe::First;
 use crate::json::Object;
 use crate::record::Record;
 use crate::storage::Storage;

@@ -13,7 +13,6 @@ use crate::change::{Change, ChangeKind};
 use crate::class::Catalog;
 use crate::engine::store::changes::LoggedCommit;
 use crate::engine::store::stored_json;
-use crate::engine::store::subscriptions::Interest;
 use crate::json::Object;
 use crate::query::{Filter, RecordView};
 use crate::record::Record;
@@ -26,6 +25,13 @@ use crate::uns;
 
 /// The most distinct stacks whose classes are kept.
 const MAX_STACKS: usize = 1024;
+
+/// What a subscriber is told of.
+#[derive(Debug)]
+pub(super) struct Interest {
+    pub(super) filter: Filter,
+    pub(super) leaving: bool,
+}
 
 /// A change of a commit that a subscriber gets.
 #[derive(Debug, Clone, Copy)]

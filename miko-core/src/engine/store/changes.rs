@@ -47,9 +47,9 @@ impl CommitLog {
         self.is_observed = true;
     }
 
-    /// Keeps commits from now on, until they are published.
+    /// Keeps commits from now on, until they are published; those up to this size at least.
     pub(super) fn begin_publishing(&mut self, max_size: usize) {
-        self.max_published_size = Some(max_size);
+        self.max_published_size = self.max_published_size.max(Some(max_size));
     }
 
     /// Keeps no more commits for subscribers.

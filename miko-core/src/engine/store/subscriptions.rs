@@ -8,27 +8,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use miko_rpc::{Error, ErrorId, Result, Shared, Sink, memory};
+use miko_rpc::{Error, ErrorId, Result, Shared, Sink};
 
-use crate::change::{Change, ChangeKind, ChangeLimits, ChangeOptions};
+use crate::change::{Change, ChangeKind, ChangeLimits};
 use crate::class::Catalog;
 use crate::engine::open_limit::too_many_open;
-use crate::engine::store::Store;
-use crate::engine::store::change_matches::{Match, StackClasses, change_of, change_size, matches_of};
+use crate::engine::store::change_matches::{
+    Interest, Match, StackClasses, change_of, change_size, matches_of,
+};
 use crate::engine::store::changes::LoggedCommit;
-use crate::engine::store::open_streams::StreamId;
-use crate::engine::store::streams::FoundRecords;
-use crate::query::{Filter, SelectRequest};
-use crate::storage::Storage;
 use crate::storage::ids::CommitSeq;
-use crate::target::Target;
 use crate::timestamp::Timestamp;
 
 /// The maximum number of subscriptions.
 const MAX_SUBSCRIPTIONS: usize = 1024;
-
-/// With a memory limit, the ring and each queue may take this part of it (1/16).
-const LIMIT_DIVISOR: usize = 16;
 
 /// The subscriptions of a store.
 #[derive(Debug)]
@@ -51,13 +44,6 @@ struct Subscriber {
     queue_size: usize,
 }
 
-/// What a subscriber is told of.
-#[derive(Debug)]
-pub(super) struct Interest {
-    pub(super) filter: Filter,
-    pub(super) leaving: bool,
-}
-
 /// The last commits.
 #[derive(Debug)]
 struct Ring {
@@ -69,25 +55,6 @@ struct Ring {
     floor: CommitSeq,
     /// When it was noticed that there are no subscribers.
     unused_since: Option<Instant>,
-}
-
-/// A subscription that begins.
-pub(in crate::engine) struct Subscription {
-    interest: Arc<Interest>,
-    /// The most bytes that its feed may hold.
-    pub(in crate::engine) queue_size: usize,
-}
-
-/// What a subscription begins with.
-pub(in crate::engine) enum First {
-    Nothing,
-    /// The changes since the one that the subscriber has seen last.
-    Missed(MissedChanges),
-    /// The records that are in the set, and the number of the last commit.
-    Snapshot {
-        seq: i64,
-        records: (StreamId, FoundRecords),
-    },
 }
 
 impl Subscriptions {
@@ -106,7 +73,7 @@ impl Subscriptions {
     }
 
     /// Delivers commits, and keeps them for those who resume. Returns whether further commits are needed.
-    fn publish(&mut self, commits: Vec<LoggedCommit>, catalog: &Catalog) -> bool {
+    pub(super) fn publish(&mut self, commits: Vec<LoggedCommit>, catalog: &Catalog) -> bool {
         let Self { limits, subscribers, ring: Some(ring), classes, seq_offset } = self else { return false };
         for commit in commits {
             let seq = commit.seq.0 + *seq_offset;
@@ -126,8 +93,23 @@ impl Subscriptions {
         is_kept
     }
 
+    /// The number of the changes of a commit.
+    pub(super) fn seq_of(&self, commit: CommitSeq) -> i64 {
+        commit.0 + self.seq_offset
+    }
+
+    /// Keeps the commits after `last`, for those who resume.
+    pub(super) fn keep_commits(&mut self, last: CommitSeq, max_size: usize) {
+        self.ring.get_or_insert_with(|| Ring::after(last, max_size)).unused_since = None;
+    }
+
+    /// Adds a subscriber, whose feed holds at most `queue_size` bytes.
+    pub(super) fn add(&mut self, interest: Arc<Interest>, sink: Sink<Change>, queue_size: usize) {
+        self.subscribers.push(Subscriber { interest, sink, queue_size });
+    }
+
     /// Refuses another subscription if too many are open.
-    fn check_room(&mut self) -> Result<()> {
+    pub(super) fn check_room(&mut self) -> Result<()> {
         if self.subscribers.len() >= MAX_SUBSCRIPTIONS {
             self.subscribers.retain(|subscriber| subscriber.sink.is_read());
         }
@@ -141,7 +123,7 @@ impl Subscriptions {
     ///
     /// # Errors
     /// `changes-expired`, if not all of them are there.
-    fn missed(
+    pub(super) fn missed(
         &self,
         after: i64,
         last: CommitSeq,
@@ -197,12 +179,15 @@ struct BuiltChanges<'c> {
     seq: i64,
     /// For each change: as it is, and as one that leaves the set; in the middle of a transaction, and as its
     /// last one. Empty before one is built.
-    variants: Vec<[Option<(Shared<Change>, usize)>; 4]>,
+    variants: Vec<[Option<BuiltChange>; 4]>,
 }
 
+/// A change, and its approximate size in bytes.
+type BuiltChange = (Shared<Change>, usize);
+
 impl BuiltChanges<'_> {
-    /// A change for a subscriber, and its approximate size in bytes.
-    fn get(&mut self, found: Match, last: bool, classes: &mut StackClasses) -> (Shared<Change>, usize) {
+    /// A change for a subscriber.
+    fn get(&mut self, found: Match, last: bool, classes: &mut StackClasses) -> BuiltChange {
         if self.variants.is_empty() {
             self.variants.resize_with(self.commit.changes.len(), Default::default);
         }
@@ -263,72 +248,5 @@ impl Ring {
             self.size -= oldest.size;
             self.floor = oldest.seq;
         }
-    }
-}
-
-impl<T: Storage> Store<T> {
-    /// Delivers the commits that were made since the last call.
-    pub(super) fn publish_commits(&mut self) {
-        if self.transaction.commits.has_unpublished() {
-            let commits = self.transaction.commits.take_unpublished();
-            if !self.subscriptions.publish(commits, &self.catalog) {
-                self.transaction.commits.end_publishing();
-            }
-        }
-    }
-
-    pub(in crate::engine) fn set_change_limits(&mut self, limits: ChangeLimits) {
-        self.subscriptions.limits = limits;
-    }
-
-    /// Prepares a subscription. Returns what comes before the changes from now on: call
-    /// [`subscribe`](Self::subscribe) before any other write.
-    ///
-    /// # Errors
-    /// Every fault of the target; `changes-expired`; `read-only-connection`; `storage-full`.
-    pub(in crate::engine) fn begin_subscription(
-        &mut self,
-        target: &Target,
-        options: ChangeOptions,
-        max_queue_size: usize,
-    ) -> Result<(Subscription, First)> {
-        self.check_subscribable(options)?;
-        let interest = Arc::new(Interest { filter: target.filter()?, leaving: options.leaving });
-        self.subscriptions.check_room()?;
-        self.transaction.settle(&mut self.storage)?;
-        self.publish_commits();
-        let last = self.last.get().commit;
-        let first = match options.after {
-            Some(after) => First::Missed(self.subscriptions.missed(after, last, &interest, &self.catalog)?),
-            None if options.snapshot => First::Snapshot {
-                records: self.open_select_of(&SelectRequest::of_filter(target.filter()?))?,
-                seq: last.0 + self.subscriptions.seq_offset,
-            },
-            None => First::Nothing,
-        };
-        let limits = self.subscriptions.limits;
-        let bounded =
-            |size: usize| memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR));
-        let (ring_size, queue_size) = (bounded(limits.ring), bounded(limits.queue).min(max_queue_size));
-        let ring = self.subscriptions.ring.get_or_insert_with(|| Ring::after(last, ring_size));
-        ring.unused_since = None;
-        self.transaction.commits.begin_publishing(ring_size.max(queue_size));
-        Ok((Subscription { interest, queue_size }, first))
-    }
-
-    /// Adds the subscriber of a subscription that has begun.
-    pub(in crate::engine) fn subscribe(&mut self, subscription: Subscription, sink: Sink<Change>) {
-        let Subscription { interest, queue_size } = subscription;
-        self.subscriptions.subscribers.push(Subscriber { interest, sink, queue_size });
-    }
-
-    fn check_subscribable(&self, options: ChangeOptions) -> Result<()> {
-        // In mode `r` another process may commit.
-        self.check_writable()?;
-        if options.snapshot && options.after.is_some() {
-            let message = "a subscription begins with a `snapshot`, or resumes `after` a change";
-            return Err(Error::new(ErrorId::INVALID_REQUEST, message));
-        }
-        Ok(())
     }
 }
