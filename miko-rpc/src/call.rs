@@ -38,10 +38,15 @@ enum Form<'c> {
     /// The arguments as JSON, and where the result is put.
     Json {
         params: Value,
-        result: &'c mut Option<Result<Box<RawValue>, DispatchError>>,
+        result: &'c mut JsonResult,
         scope: Option<&'c mut dyn AnswerScope>,
+        /// Whether a later answer is waited for.
+        waits: bool,
     },
 }
+
+/// Where the result of a call with JSON params is put, once there is one.
+pub type JsonResult = Option<Result<Box<RawValue>, DispatchError>>;
 
 /// Collects the objects and streams of an answer while it is encoded.
 pub trait AnswerScope {
@@ -69,6 +74,12 @@ pub trait LaterAnswer: Send {
         limit: usize,
         scope: &mut dyn AnswerScope,
     ) -> Result<Served>;
+
+    /// As [`write`](Self::write), as JSON.
+    ///
+    /// # Errors
+    /// As [`Interface::dispatch`](crate::Interface::dispatch), after the method ran.
+    fn write_json(self: Box<Self>, scope: &mut dyn AnswerScope) -> Result<Box<RawValue>, DispatchError>;
 }
 
 /// The outcome of a call whose method ran, and whose answer was written or comes later.
@@ -112,13 +123,20 @@ impl<'c> Call<'c> {
         self
     }
 
-    /// A call of `method` by name. Its result is put into `result`.
-    pub(crate) fn json(
+    /// A call of `method` whose params are JSON: an object by name, or an array by position. Its result is
+    /// put into `result`. A later answer is waited for.
+    pub fn json(method: &'c str, params: Value, result: &'c mut JsonResult) -> Self {
+        Self { method, form: Form::Json { params, result, scope: None, waits: true } }
+    }
+
+    /// As [`json`](Self::json), and a later answer is given to `scope`: [`Served::Pending`].
+    pub fn json_within(
         method: &'c str,
         params: Value,
-        result: &'c mut Option<Result<Box<RawValue>, DispatchError>>,
+        result: &'c mut JsonResult,
+        scope: &'c mut dyn AnswerScope,
     ) -> Self {
-        Self { method, form: Form::Json { params, result, scope: None } }
+        Self { method, form: Form::Json { params, result, scope: Some(scope), waits: false } }
     }
 
     /// The wire name of the method.
@@ -151,23 +169,28 @@ impl<'c> Call<'c> {
                 let arguments = read_message(method, arguments, limit)?;
                 let (returned, scope) = match (guard(&method.name, || run(arguments)).outcome(), scope) {
                     (Outcome::Now(returned), scope) => (returned, scope),
-                    (Outcome::Later(mut later), Some(scope)) if later.is_local() => {
-                        let Poll::Ready(returned) = later.wait_timeout(Duration::ZERO) else {
-                            scope.keep(Box::new(PendingResult { method, later, result: None }));
-                            return Ok(Served::Pending);
-                        };
-                        (returned, Some(scope))
+                    (Outcome::Later(later), Some(scope)) if later.is_local() => {
+                        match keep_pending(method, later, scope) {
+                            Some(returned) => (returned, Some(scope)),
+                            None => return Ok(Served::Pending),
+                        }
                     }
                     // That of another server is waited for, as an ordinary call to it would be.
                     (Outcome::Later(later), scope) => (later.wait(), scope),
                 };
                 Returned { method, returned, answer, limit, scope }.write()
             }
-            Form::Json { params, result, scope } => {
+            Form::Json { params, result, scope, waits } => {
                 let arguments = Params::new(method, params).decode()?;
-                let returned = match guard(&method.name, || run(arguments)).outcome() {
-                    Outcome::Now(returned) => returned,
-                    Outcome::Later(later) => later.wait(),
+                let (returned, scope) = match (guard(&method.name, || run(arguments)).outcome(), scope) {
+                    (Outcome::Now(returned), scope) => (returned, scope),
+                    (Outcome::Later(later), Some(scope)) if !waits && later.is_local() => {
+                        match keep_pending(method, later, scope) {
+                            Some(returned) => (returned, Some(scope)),
+                            None => return Ok(Served::Pending),
+                        }
+                    }
+                    (Outcome::Later(later), scope) => (later.wait(), scope),
                 };
                 let served = Served::of(&returned);
                 *result = Some(encode_within(scope, || dispatch::render(returned)));
@@ -217,6 +240,19 @@ impl<T: Wire, E: Wire> Returned<'_, T, E> {
     }
 }
 
+/// The result of a method, if it is there already. Otherwise `scope` keeps what it will come from.
+fn keep_pending<T: Wire, E: Wire + From<Error>>(
+    method: &'static Method,
+    mut later: Later<T, E>,
+    scope: &mut dyn AnswerScope,
+) -> Option<Result<T, E>> {
+    let Poll::Ready(returned) = later.wait_timeout(Duration::ZERO) else {
+        scope.keep(Box::new(PendingResult { method, later, result: None }));
+        return None;
+    };
+    Some(returned)
+}
+
 /// The result of a method that comes later.
 struct PendingResult<T, E> {
     method: &'static Method,
@@ -238,10 +274,28 @@ impl<T: Wire, E: Wire + From<Error>> LaterAnswer for PendingResult<T, E> {
         limit: usize,
         scope: &mut dyn AnswerScope,
     ) -> Result<Served> {
-        let Self { method, result, .. } = *self;
-        let early = || Error::new(ErrorId::INTERNAL, "a later answer was written before it was there");
-        let returned = result.ok_or_else(early)?;
+        let method = self.method;
+        let returned = self.returned()?;
         guard_types(method, || Returned { method, returned, answer, limit, scope: Some(scope) }.write())
+    }
+
+    fn write_json(self: Box<Self>, scope: &mut dyn AnswerScope) -> Result<Box<RawValue>, DispatchError> {
+        let method = self.method;
+        let returned = self.returned()?;
+        let mut result = None;
+        guard_types(method, || {
+            let served = Served::of(&returned);
+            result = Some(encode_within(Some(scope), || dispatch::render(returned)));
+            Ok(served)
+        })?;
+        dispatch::written(result, &method.name)
+    }
+}
+
+impl<T, E> PendingResult<T, E> {
+    fn returned(self) -> Result<Result<T, E>> {
+        let early = || Error::new(ErrorId::INTERNAL, "a later answer was written before it was there");
+        self.result.ok_or_else(early)
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::arguments::Arguments;
 use crate::bounds::Wire;
+use crate::call::JsonResult;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::fault_list::FaultList;
 use crate::json::{self, type_name};
@@ -160,10 +161,7 @@ pub(crate) fn render<T: Wire, E: Wire>(result: Result<T, E>) -> Result<Box<RawVa
 ///
 /// # Errors
 /// Those of the call; `internal` if it has written nothing.
-pub(crate) fn written(
-    result: Option<Result<Box<RawValue>, DispatchError>>,
-    method: &str,
-) -> Result<Box<RawValue>, DispatchError> {
+pub fn written(result: JsonResult, method: &str) -> Result<Box<RawValue>, DispatchError> {
     result.unwrap_or_else(|| {
         let message = "the call was served without a result";
         Err(Error::new(ErrorId::INTERNAL, message).with("method", method).into())

@@ -49,6 +49,8 @@ mod handles;
 mod interface;
 pub mod json;
 #[cfg(feature = "interface")]
+mod json_handles;
+#[cfg(feature = "interface")]
 mod json_session;
 #[cfg(feature = "interface")]
 mod later;
@@ -89,17 +91,18 @@ pub use {
     arguments::{Arguments, SentArguments},
     async_client::{AsyncClient, PendingCall, call_async},
     bounds::Wire,
-    call::{AnswerScope, Call, LaterAnswer, Served, unreadable},
+    call::{AnswerScope, Call, JsonResult, LaterAnswer, Served, unreadable},
     call_refusal::{CallChecker, CheckedCalls},
     client::{Client, call},
-    dispatch::DispatchError,
+    dispatch::{DispatchError, written},
     error::ERROR_MEANINGS,
     fallible::{Fallible, Outcome},
     gate::{Gate, GateMode, ParkedCall, Pass},
     guard::{guard, panic_message},
     handles::{Carried, Handles, ItemForm, ServedObject, ServedStream, StreamEvent},
     interface::{Interface, IsInterface, ObjectInterface},
-    json_session::{JsonItem, JsonSession},
+    json_handles::{JsonHandles, JsonItem},
+    json_session::JsonSession,
     later::{Later, Promise},
     link::{
         AnswerFuture, AsyncTransport, ItemSource, Link, ObjectLink, ReceivedAnswer, StreamMessage, receive,
@@ -108,7 +111,9 @@ pub use {
     miko_surface::{Change, Difference, ErrorMeaning, Method, Param, Schemas, Surface},
     proxy::{AsyncProxy, Proxy},
     remote::Remote,
-    served_call::{CallGates, ConnectionLocals, connection_local, serve_call, serves_a_call},
+    served_call::{
+        CallGates, ConnectionLocals, check_connection_lasts, connection_local, serve_call, serves_a_call,
+    },
     stream::{Hub, Overflow, Shared, Sink, Stream},
     transport::{Discard, OutgoingCall, PendingAnswer, Transport},
     travel::{bounded, bounded_ref},

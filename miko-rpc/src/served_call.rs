@@ -33,12 +33,22 @@ impl ConnectionLocals {
         self.0.is_none()
     }
 
+    /// Those of a caller whose connection ends with its call, as a request over HTTP without a session:
+    /// [`check_connection_lasts`] refuses what would live with it.
+    pub fn of_single_call() -> Self {
+        let marker: Box<dyn Any + Send> = Box::new(SingleCall);
+        Self(Some(Box::new(HashMap::from([(TypeId::of::<SingleCall>(), marker)]))))
+    }
+
     fn get<T: Clone + Default + Send + 'static>(&mut self) -> Option<T> {
         let values = self.0.get_or_insert_default();
         let value = values.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
         value.downcast_ref().cloned()
     }
 }
+
+/// Marks the connection of a single call.
+struct SingleCall;
 
 impl fmt::Debug for ConnectionLocals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,6 +102,22 @@ pub fn serves_a_call() -> bool {
 /// ids in arguments, as handles are not.
 pub fn connection_local<T: Clone + Default + Send + 'static>() -> Option<T> {
     with_call(|call| call.gates.locals.get()).flatten()
+}
+
+/// Refuses to begin what lives with the connection of the call that this thread runs, if that connection ends
+/// with the call. `what` names it.
+///
+/// # Errors
+/// `session-required`.
+pub fn check_connection_lasts(what: &str) -> Result<()> {
+    let is_single = |call: &mut ServedCall| {
+        call.gates.locals.0.as_ref().is_some_and(|values| values.contains_key(&TypeId::of::<SingleCall>()))
+    };
+    if !with_call(is_single).unwrap_or(false) {
+        return Ok(());
+    }
+    let message = format!("{what} lives with a session, and the call came without one");
+    Err(Error::new(ErrorId::SESSION_REQUIRED, message))
 }
 
 impl Gate {

@@ -191,6 +191,13 @@ impl Method {
         self.idempotent || self.read == Some(true)
     }
 
+    /// Whether its result carries an object, which lives with a connection. The attribute knows an object by
+    /// the same word.
+    pub fn returns_object(&self) -> bool {
+        let words = self.returns.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.into_iter().any(|word| word == "Remote")
+    }
+
     /// Its signature without its name, with the types as they are sent.
     fn signature(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let params = self

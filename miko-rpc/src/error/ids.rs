@@ -190,6 +190,32 @@ error_ids! {
         "The object or stream is gone: it lived with a connection that was lost, or it was used in a fork. \
          Ask the server for another one.",
         "a call on a transaction after the server was restarted";
+    SESSION_REQUIRED = "session-required",
+        "What the method returns lives with a session, and the request over HTTP came without one. Open one \
+         by `POST /session`, and send its id in `Mikobase-Session`.",
+        r#"`POST /call/begin`, or `{"action": "transaction"}`, without a session"#;
+    ROUTE_NOT_FOUND = "route-not-found",
+        "The server has nothing at this path of a request over HTTP. `GET /openapi.json` lists what it has.",
+        "`GET /recrods/42`";
+    METHOD_NOT_ALLOWED = "method-not-allowed",
+        "The path of the request over HTTP is right, and its method is not: the details have those that are.",
+        "`GET /q0`";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type",
+        "The body of a request over HTTP is of another type than the route takes: the details name it.",
+        "`POST /q0` with `Content-Type: text/plain`";
+    FOREIGN_ORIGIN = "foreign-origin",
+        "The header `Host` or `Origin` of a request over TCP names another server: a web page of others may \
+         have sent it.",
+        "a request with `Host: evil.example` to a server on `127.0.0.1`";
+    HEADERS_TOO_LARGE = "headers-too-large",
+        "The head of a request over HTTP is larger than the server takes, or has too many fields.",
+        "a request with a header of 100 KiB";
+    CLIENT_TOO_SLOW = "client-too-slow",
+        "The body of a request over HTTP did not arrive in time.",
+        "a client that announces a body and sends nothing for a minute";
+    RANGE_NOT_SATISFIABLE = "range-not-satisfiable",
+        "The header `Range` asks for bytes beyond the end of the file; the details have its size.",
+        "`Range: bytes=100-` for a file of ten bytes";
     LAGGED = "lagged",
         "Items of a feed were left out, because they were not read in time; `count` says how many. The \
          stream goes on after it.",

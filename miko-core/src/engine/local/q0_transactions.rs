@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use miko_rpc::{Error, ErrorId, Remote, Result, connection_local};
+use miko_rpc::{Error, ErrorId, Remote, Result, check_connection_lasts, connection_local};
 use uuid::Uuid;
 
 use crate::mikobase::{Mikobase, Query, Transaction};
@@ -43,6 +43,7 @@ impl Q0Transactions {
         rest: Query,
         db: &impl Mikobase,
     ) -> Result<Response> {
+        check_connection_lasts("a transaction")?;
         let id = match request {
             TransactionRequest::Within(id) => return self.in_transaction(&id, |tx| tx.q0(rest)),
             TransactionRequest::Begin { around: None } => self.add(db.begin()?, None)?,
