@@ -16,10 +16,12 @@ mod calls;
 mod commit_batch;
 mod connection;
 mod connection_state;
+mod json_calls;
 mod load;
 mod parked_calls;
 mod peer_process;
 mod peers;
+mod protocol;
 mod ready;
 mod service;
 mod session;
@@ -36,7 +38,7 @@ use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Interface, Result};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_local};
 use tracing::{Instrument, debug, debug_span, warn};
 
 pub(crate) use self::activity::Activity;
@@ -44,8 +46,11 @@ pub(crate) use self::around::Around;
 pub use self::around::{CallInfo, Next, Peer};
 use self::busy_poll::BusyPoll;
 use self::calls::CallContext;
+pub use self::json_calls::{JsonCall, JsonCalls, JsonConnection};
 pub(crate) use self::load::runtime;
 use self::parked_calls::ParkedCalls;
+use self::protocol::Listener;
+pub use self::protocol::{Accepted, AcceptedStream, Protocol, ProtocolSocket};
 pub use self::service::Service;
 use self::shared::Shared;
 use crate::limits::Limits;
@@ -63,6 +68,8 @@ pub(crate) struct ServeOptions {
     pub(crate) activity: Arc<Activity>,
     /// The hook that intercepts each call.
     pub(crate) around: Option<Rc<Around>>,
+    /// Other protocols that the server speaks, each with its socket.
+    pub(crate) protocols: Vec<ProtocolSocket>,
 }
 
 /// Serves `service` on `listener` until `stop` completes and all input of dead peers has been read.
@@ -82,7 +89,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     let listener = UnixListener::from_std(listener).map_err(refused)?;
     serving::set_socket(listener.local_addr().map_err(refused)?.as_pathname());
     let groups_commits = service.prefers_group_commit();
-    let ServeOptions { token, limits, shared_status, activity, around } = options;
+    let ServeOptions { token, limits, shared_status, activity, around, protocols } = options;
     let parked_calls = ParkedCalls::new(shared_status.clone());
     let calls = CallContext { service, limits, activity, around, parked_calls };
     let busy_poll = BusyPoll::new(shared_status);
@@ -92,6 +99,10 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     if shared.busy_poll.may_be_enabled() {
         let shared = Rc::clone(&shared);
         tasks.spawn_local(async move { shared.busy_poll.run().await });
+    }
+    for ProtocolSocket { listener, protocol } in protocols {
+        let listener = listener.listen().map_err(refused)?;
+        tasks.spawn_local(accept_for(listener, protocol, Rc::clone(&shared)));
     }
     let accepting = accept_all(listener, Rc::clone(&shared), &tasks);
     tasks
@@ -132,6 +143,45 @@ async fn accept_all<I: Interface + ?Sized>(listener: UnixListener, shared: Rc<Sh
             }
         }
     }
+}
+
+/// Accepts connections of another protocol without end, as [`accept_all`] does.
+async fn accept_for<I: Interface + ?Sized>(
+    listener: Listener,
+    protocol: Rc<dyn Protocol>,
+    shared: Rc<Shared<I>>,
+) {
+    let calls = Rc::new(JsonCalls::new(&shared.calls));
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => {
+                let span = debug_span!("protocol", peer = accepted.peer.pid);
+                let (protocol, calls) = (Rc::clone(&protocol), Rc::clone(&calls));
+                spawn_local(handle_accepted(accepted, protocol, calls, Rc::clone(&shared)).instrument(span));
+            }
+            Err(fault) => {
+                warn!(%fault, "no connection can be accepted");
+                let _ = tokio::time::timeout(ACCEPT_RETRY, shared.peers.disconnected.notified()).await;
+            }
+        }
+    }
+}
+
+/// Handles one connection of another protocol until it is closed.
+async fn handle_accepted<I: Interface + ?Sized>(
+    mut accepted: Accepted,
+    protocol: Rc<dyn Protocol>,
+    calls: Rc<JsonCalls>,
+    shared: Rc<Shared<I>>,
+) {
+    let connected = shared.peers.add(accepted.peer.pid, accepted.stream.descriptor());
+    accepted.refusal = shared.check_connections().err();
+    protocol.serve(accepted, calls).await;
+    // The stream was closed in the same poll: no other task has run in which its number could be taken for
+    // that of another connection.
+    drop(connected);
+    debug!("closed");
+    shared.peers.disconnected.notify_waiters();
 }
 
 /// Handles one connection from the handshake until it is closed.

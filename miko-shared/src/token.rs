@@ -32,7 +32,7 @@ impl Token {
     }
 
     /// Whether the tokens are equal, compared in constant time.
-    pub(crate) fn matches(&self, other: &Token) -> bool {
+    pub fn matches(&self, other: &Token) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }

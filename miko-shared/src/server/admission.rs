@@ -56,12 +56,7 @@ async fn authenticate<I: Interface + ?Sized>(
     shared: &Shared<I>,
 ) -> Result<Hello> {
     check_user(stream)?;
-    // The count includes this connection.
-    if shared.peers.count() > shared.calls.limits.connections {
-        let message = "the server has as many connections as its limit allows";
-        return Err(Error::new(ErrorId::TOO_MANY_CONNECTIONS, message)
-            .with("allowed", shared.calls.limits.connections));
-    }
+    shared.check_connections()?;
     let opening = with_timeout(shared, read_exact::<PREAMBLE_SIZE>(stream, buffer)).await?;
     handshake::check_preamble(opening)?;
     let hello: Hello = with_timeout(shared, read_frame(stream, buffer, MAX_HELLO_SIZE)).await?;

@@ -33,7 +33,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(pid: i32, worker: Option<usize>) -> Self {
+    pub(super) const fn new(pid: i32, worker: Option<usize>) -> Self {
         Self { pid, worker }
     }
 }

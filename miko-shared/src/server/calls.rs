@@ -29,7 +29,7 @@ use crate::wire::message::{self, Incoming, IncomingCall};
 const SLOW_CALL: Duration = Duration::from_secs(1);
 
 /// Stands for a deadline that an `Instant` cannot represent.
-const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What the calls of all connections need of the server.
 pub(super) struct CallContext<I: ?Sized> {
@@ -201,31 +201,20 @@ fn try_serve_call<I: Interface + ?Sized>(
     let begin = outgoing.len();
     let call_deadline = arrived.checked_add(call.deadline);
     *answers_by = call_deadline.unwrap_or(now + FAR_FUTURE);
-    // Whether the call is pending or parked is known from the call itself, whatever the hook returns.
-    let (mut is_pending, mut parked) = (false, None);
+    let mut attempt = Attempt {
+        peer,
+        deadline: call.deadline,
+        ends: call_deadline,
+        is_retry: *is_retry,
+        passes,
+        locals,
+        outcome: AttemptOutcome::default(),
+    };
     let served = enclose_response(call.id, context.limits.frame_size, outgoing, |answer, limit| {
-        let mut serve = || {
-            let run = || target(Call::message(name, arguments, answer, limit).within(&mut **handles));
-            let (passes_before, locals_before) = (std::mem::take(passes), std::mem::take(locals));
-            let entered = CallGates { passes: passes_before, parked: None, locals: locals_before };
-            let (served, gates) = serve_gated(call_deadline, entered, run);
-            (*passes, *locals) = (gates.passes, gates.locals);
-            parked = gates.parked;
-            // To the hook, a parked call is one whose answer comes later.
-            let served = if parked.is_some() { Ok(Served::Pending) } else { served };
-            is_pending = matches!(served, Ok(Served::Pending));
-            served
-        };
-        serving::run(|| match (&context.around, method) {
-            // The hook has seen a retried call before it was parked.
-            (Some(hook), Some(method)) if !*is_retry => {
-                let info = CallInfo { method, peer, deadline: call.deadline };
-                around::run(&**hook, &info, &mut serve)
-            }
-            _ => serve(),
-        })
-        .map(drop)
+        let mut run = || target(Call::message(name, arguments, answer, limit).within(&mut **handles));
+        attempt.run(method, context.around.as_deref(), &mut run).map(drop)
     });
+    let AttemptOutcome { is_pending, parked } = attempt.outcome;
     context.activity.end();
     report_slow(method, now);
     if is_pending || served.is_err() {
@@ -247,8 +236,67 @@ fn try_serve_call<I: Interface + ?Sized>(
     Ok(None)
 }
 
+/// One attempt to run a call, in whatever form its arguments came.
+pub(super) struct Attempt<'a> {
+    pub(super) peer: &'a Peer,
+    /// How long the client waits, from the time it sent the call.
+    pub(super) deadline: Duration,
+    /// When that is over; `None` if an `Instant` cannot represent it.
+    pub(super) ends: Option<Instant>,
+    /// Whether the call was parked at a gate before.
+    pub(super) is_retry: bool,
+    /// The gates that the call has entered.
+    pub(super) passes: &'a mut Vec<Pass>,
+    /// What is kept for the connection.
+    pub(super) locals: &'a mut ConnectionLocals,
+    pub(super) outcome: AttemptOutcome,
+}
+
+/// What is known of an attempt from the call itself, whatever the hook returns.
+#[derive(Default)]
+pub(super) struct AttemptOutcome {
+    /// Whether the answer comes later, also that of a parked call.
+    pub(super) is_pending: bool,
+    /// The gate at which the call waits.
+    pub(super) parked: Option<ParkedCall>,
+}
+
+impl Attempt<'_> {
+    /// Runs the call with its gates, and with the hook around it.
+    ///
+    /// # Errors
+    /// Those of the call and of the hook.
+    pub(super) fn run(
+        &mut self,
+        method: Option<&'static Method>,
+        hook: Option<&Around>,
+        run: &mut impl FnMut() -> Result<Served, Error>,
+    ) -> Result<Served, Error> {
+        let Self { peer, deadline, ends, is_retry, passes, locals, outcome } = self;
+        let mut serve = || {
+            let (passes_before, locals_before) = (std::mem::take(*passes), std::mem::take(*locals));
+            let entered = CallGates { passes: passes_before, parked: None, locals: locals_before };
+            let (served, gates) = serve_gated(*ends, entered, &mut *run);
+            (**passes, **locals) = (gates.passes, gates.locals);
+            outcome.parked = gates.parked;
+            // To the hook, a parked call is one whose answer comes later.
+            let served = if outcome.parked.is_some() { Ok(Served::Pending) } else { served };
+            outcome.is_pending = matches!(served, Ok(Served::Pending));
+            served
+        };
+        serving::run(|| match (hook, method) {
+            // The hook has seen a retried call before it was parked.
+            (Some(hook), Some(method)) if !*is_retry => {
+                let info = CallInfo { method, peer, deadline: *deadline };
+                around::run(hook, &info, &mut serve)
+            }
+            _ => serve(),
+        })
+    }
+}
+
 /// Logs a call that took long. The time is read only if the event is enabled.
-fn report_slow(method: Option<&Method>, started: Instant) {
+pub(super) fn report_slow(method: Option<&Method>, started: Instant) {
     if enabled!(Level::WARN) && started.elapsed() >= SLOW_CALL {
         let method = method.map(|method| &*method.name);
         warn!(method, elapsed = ?started.elapsed(), "slow call: other calls had to wait");

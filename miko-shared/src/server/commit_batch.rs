@@ -399,6 +399,7 @@ mod tests {
                 shared_status: None,
                 activity: Arc::new(Activity::new(Lists::surface(), LONG).unwrap()),
                 around: None,
+                protocols: Vec::new(),
             };
             let stop = async { drop(stopped.await) };
             runtime(None).unwrap().block_on(serve(listener, Rc::new(served), options, stop)).unwrap();

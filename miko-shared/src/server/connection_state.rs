@@ -19,7 +19,7 @@ use crate::wire::message;
 const FLUSH_AT: usize = 64 << 10;
 
 /// The most objects, streams and pending calls of a connection.
-const MAX_OPEN: usize = 1 << 17;
+pub(super) const MAX_OPEN: usize = 1 << 17;
 
 /// The id of an answer to a message without a readable id.
 pub(super) const NO_ID: u64 = 0;

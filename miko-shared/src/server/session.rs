@@ -418,7 +418,7 @@ pub(super) fn no_object(handle: u64) -> Error {
 }
 
 /// Drops a value whose `Drop` may be that of an implementation. A panic is logged, and the server goes on.
-fn drop_guarded<T>(value: T) {
+pub(super) fn drop_guarded<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         warn!(panic = panic_message(&*panic), "dropping an object or a stream panicked");
     }

@@ -1,5 +1,7 @@
 //! The state that the tasks of a server share.
 
+use miko_rpc::{Error, ErrorId, Result};
+
 use super::busy_poll::BusyPoll;
 use super::calls::CallContext;
 use super::commit_batch::CommitBatch;
@@ -15,4 +17,19 @@ pub(super) struct Shared<I: ?Sized> {
     /// Whether calls of several connections share one commit.
     pub(super) groups_commits: bool,
     pub(super) commit_batch: CommitBatch,
+}
+
+impl<I: ?Sized> Shared<I> {
+    /// Checks the number of connections, which includes the one that is being accepted.
+    ///
+    /// # Errors
+    /// `too-many-connections`.
+    pub(super) fn check_connections(&self) -> Result<()> {
+        let allowed = self.calls.limits.connections;
+        if self.peers.count() <= allowed {
+            return Ok(());
+        }
+        let message = "the server has as many connections as its limit allows";
+        Err(Error::new(ErrorId::TOO_MANY_CONNECTIONS, message).with("allowed", allowed))
+    }
 }

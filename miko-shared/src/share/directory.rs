@@ -29,6 +29,7 @@ const PREFIX: &str = "mikobase-";
 const UNFINISHED_PREFIX: &str = ".mikobase-";
 
 const SOCKET: &str = "socket";
+const SECOND_SOCKET: &str = "socket.http";
 const LOCK: &str = "lock";
 
 /// The number of random bytes in a name.
@@ -107,9 +108,14 @@ impl Directory {
         self.path.join(SOCKET)
     }
 
+    /// The path of the socket of another protocol, if one is spoken.
+    pub(super) fn second_socket(&self) -> PathBuf {
+        self.path.join(SECOND_SOCKET)
+    }
+
     /// The files that may be in the directory, and the directory itself, in the order of removal.
-    pub(super) fn contents(&self) -> ([PathBuf; 2], PathBuf) {
-        ([self.socket(), self.path.join(LOCK)], self.path.clone())
+    pub(super) fn contents(&self) -> ([PathBuf; 3], PathBuf) {
+        ([self.socket(), self.second_socket(), self.path.join(LOCK)], self.path.clone())
     }
 
     pub(super) fn remove(&self) {
@@ -143,6 +149,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 /// already are no error.
 fn remove(directory: &Path) {
     let _ = fs::remove_file(directory.join(SOCKET));
+    let _ = fs::remove_file(directory.join(SECOND_SOCKET));
     let _ = fs::remove_file(directory.join(LOCK));
     let _ = fs::remove_dir(directory);
 }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use miko_rpc::{Client, Error, ErrorId, Interface, Proxy, Result};
@@ -65,6 +65,11 @@ impl<I: Interface + ?Sized, R: DeserializeOwned, S> Share<'_, I, R, S> {
     /// The path of the socket.
     pub fn path(&self) -> &Path {
         &self.address.path
+    }
+
+    /// The path of the socket of another protocol, if [`Uds::beside`](crate::Uds::beside) asked for one.
+    pub fn second_path(&self) -> PathBuf {
+        self.address.path.with_extension("http")
     }
 
     /// The secret that authorizes a process to connect.

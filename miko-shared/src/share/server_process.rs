@@ -21,7 +21,7 @@ use super::directory::Directory;
 use crate::async_socket;
 use crate::limits::Limits;
 use crate::polling::SharedStatus;
-use crate::server::{self, Activity, Around, ServeOptions, Service};
+use crate::server::{self, Activity, Around, Protocol, ProtocolSocket, ServeOptions, Service};
 use crate::token::Token;
 
 /// Everything that the server process inherits from its parent.
@@ -39,6 +39,8 @@ pub(super) struct ServerSetup<'d> {
     pub(super) activity: Arc<Activity>,
     /// What runs around each call.
     pub(super) around: Option<Rc<Around>>,
+    /// Another protocol, and the socket on which it is spoken.
+    pub(super) beside: Option<(UnixListener, Rc<dyn Protocol>)>,
 }
 
 /// Opens the shared object, serves it until the parent sends [`FINISH`], and delivers the final state.
@@ -104,12 +106,17 @@ async fn serve_until_finish<I: Interface + ?Sized>(
             .is_ok_and(|count| count > 0 && command[0] != FINISH)
         {}
     };
+    let mut protocols = Vec::new();
+    if let Some((listener, protocol)) = &setup.beside {
+        protocols.push(ProtocolSocket::unix(listener.try_clone().map_err(failed)?, Rc::clone(protocol)));
+    }
     let options = ServeOptions {
         token,
         limits,
         shared_status: setup.shared_status.clone(),
         activity: Arc::clone(&setup.activity),
         around: setup.around.clone(),
+        protocols,
     };
     server::serve(listener, service, options, stop).await?;
     setup.control.set_nonblocking(false).map_err(failed)
@@ -138,7 +145,7 @@ pub(super) fn handle_signals(directory: &Directory) {
 struct CleanupPaths {
     /// The server that owns the paths. A process forked by it inherits the handler.
     owner: Pid,
-    files: [CString; 2],
+    files: [CString; 3],
     directory: CString,
 }
 

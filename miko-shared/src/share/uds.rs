@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fs;
+use std::io;
 use std::marker::PhantomData;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ use super::worker_process::{self, Worker};
 use crate::client::Address;
 use crate::limits::Limits;
 use crate::polling::{self, SharedStatus};
-use crate::server::{Activity, Around, CallInfo, Next, Service};
+use crate::server::{Activity, Around, CallInfo, Next, Protocol, Service};
 use crate::token::Token;
 
 /// The default of [`Uds::capture_limit`], in bytes.
@@ -67,6 +68,7 @@ pub struct Uds {
     grace_period: Duration,
     on_exit: Option<OnExit>,
     around: Option<Rc<Around>>,
+    beside: Option<Rc<dyn Protocol>>,
     #[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "shares of a Mikobase use it"))]
     pub(crate) interface_options: InterfaceOptions,
 }
@@ -97,6 +99,7 @@ impl Uds {
             grace_period: Duration::from_secs(2),
             on_exit: None,
             around: None,
+            beside: None,
             interface_options: InterfaceOptions::default(),
         })
     }
@@ -104,6 +107,12 @@ impl Uds {
     /// The path of the socket, which exists while a share runs. Each share after the first gets a new path.
     pub fn path(&self) -> PathBuf {
         self.path.borrow().clone()
+    }
+
+    /// The path of the socket of another protocol, which is that of [`path`](Self::path) with `.http` at its
+    /// end. It exists while a share runs for which [`beside`](Self::beside) was asked.
+    pub fn second_path(&self) -> PathBuf {
+        self.path().with_extension("http")
     }
 
     /// The secret that authorizes a process to connect.
@@ -207,6 +216,14 @@ impl Uds {
     #[must_use]
     pub fn around(mut self, hook: impl Fn(&CallInfo<'_>, Next<'_>) -> Result<Served> + 'static) -> Self {
         self.around = Some(Rc::new(hook));
+        self
+    }
+
+    /// Speaks another protocol on a second socket in the directory of the first. `None` speaks none, as by
+    /// default. `miko-http` uses it.
+    #[must_use]
+    pub fn beside(mut self, protocol: Option<Rc<dyn Protocol>>) -> Self {
+        self.beside = protocol;
         self
     }
 
@@ -410,18 +427,17 @@ impl Uds {
         I: Interface + ?Sized,
         S: Service<I> + 'static,
     {
-        let failed = |fault| {
-            Error::caused_by(ErrorId::INTERNAL, "the socket cannot be made", fault)
-                .with("path", self.path().display().to_string())
-        };
         let descriptors_per_worker = if self.capture_output { 4 } else { 2 };
         let descriptors = DescriptorLimit::for_workers(n.min(self.max_concurrent), descriptors_per_worker)?;
         // Computed and cached before the fork: all processes inherit it.
         I::surface().fingerprint();
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
-        let listener = UnixListener::bind(self.path()).map_err(failed)?;
-        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        let (parent_end, control) = UnixStream::pair().map_err(failed)?;
+        let listener = bind(&self.path())?;
+        let beside = match &self.beside {
+            Some(protocol) => Some((bind(&directory.second_socket())?, Rc::clone(protocol))),
+            None => None,
+        };
+        let (parent_end, control) = UnixStream::pair().map_err(not_made(&self.path()))?;
         // The child takes it out and closes it; in the parent it stays.
         let mut inherited_end = Some(parent_end);
         let options = WorkerOptions {
@@ -454,6 +470,7 @@ impl Uds {
                     shared_status,
                     activity: for_server,
                     around,
+                    beside,
                 };
                 server_process::run::<I, S>(setup, open)
             },
@@ -461,6 +478,20 @@ impl Uds {
         let parent_end = inherited_end
             .ok_or_else(|| Error::new(ErrorId::INTERNAL, "the parent lost its end of a socket"))?;
         Supervisor::adopt(pid, parent_end, activity, options, descriptors)
+    }
+}
+
+/// Binds a socket for this user alone.
+fn bind(path: &Path) -> Result<UnixListener> {
+    let listener = UnixListener::bind(path).map_err(not_made(path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(not_made(path))?;
+    Ok(listener)
+}
+
+fn not_made(path: &Path) -> impl Fn(io::Error) -> Error {
+    let path = path.display().to_string();
+    move |fault| {
+        Error::caused_by(ErrorId::INTERNAL, "the socket cannot be made", fault).with("path", path.clone())
     }
 }
 

@@ -1,0 +1,339 @@
+//! Calls with JSON params, as other protocols make them. They take the same path as those of the socket:
+//! gates, deadlines, the hook of `Uds::around`, and the method that runs is published.
+//!
+//! A call waits at a gate, or for an answer that comes later, as a future: other calls run meanwhile.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use miko_rpc::{
+    Call, ConnectionLocals, DispatchError, Error, ErrorId, JsonHandles, JsonItem, JsonResult, LaterAnswer,
+    ParkedCall, Pass, Result, Served, ServedObject, Surface, json, memory, written,
+};
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
+use tokio::time::{sleep_until, timeout_at};
+
+use super::activity::Activity;
+use super::around::{Around, Peer};
+use super::calls::{Attempt, AttemptOutcome, CallContext, FAR_FUTURE, report_slow};
+use super::connection_state::MAX_OPEN;
+use super::parked_calls::ParkedCalls;
+use super::session::{charge_answer_memory, drop_guarded};
+use crate::limits::Limits;
+use crate::serving;
+
+/// What a server serves, for calls with JSON params.
+pub struct JsonCalls {
+    serve: Box<dyn Fn(Call<'_>) -> Result<Served>>,
+    surface: &'static Surface,
+    limits: Limits,
+    activity: Arc<Activity>,
+    around: Option<Rc<Around>>,
+    parked_calls: ParkedCalls,
+}
+
+/// One caller with all that lives with it: the objects and streams that its results have carried, and what
+/// the implementation keeps for a connection.
+///
+/// Dropping it ends them, the newest first.
+pub struct JsonConnection {
+    calls: Rc<JsonCalls>,
+    peer: Peer,
+    state: RefCell<State>,
+    has_ended: Cell<bool>,
+    end: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    handles: JsonHandles,
+    locals: ConnectionLocals,
+}
+
+/// A call that is about to run.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonCall<'c> {
+    /// The handle of the object that is called; `None` for the interface itself.
+    pub object: Option<u64>,
+    /// The wire name of the method.
+    pub method: &'c str,
+    /// The params as JSON text: an object by name, or an array by position. Empty text is no params.
+    pub params: &'c str,
+}
+
+impl JsonCalls {
+    pub(super) fn new<I: miko_rpc::Interface + ?Sized>(context: &CallContext<I>) -> Self {
+        let service = Rc::clone(&context.service);
+        Self {
+            serve: Box::new(move |call| service.interface().serve(call)),
+            surface: I::surface(),
+            limits: context.limits.clone(),
+            activity: Arc::clone(&context.activity),
+            around: context.around.clone(),
+            parked_calls: context.parked_calls.clone(),
+        }
+    }
+
+    /// The surface of the interface.
+    pub fn surface(&self) -> &'static Surface {
+        self.surface
+    }
+
+    /// The limits of the server.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+impl JsonConnection {
+    /// A caller who has a session: what results carry lives until it is released, or the caller is dropped.
+    pub fn new(calls: &Rc<JsonCalls>, peer: Peer) -> Self {
+        let (state, has_ended, end) = Default::default();
+        Self { calls: Rc::clone(calls), peer, state, has_ended, end }
+    }
+
+    /// A caller who makes one call only. A call that would begin something that lives with a session is
+    /// refused.
+    pub fn of_single_call(calls: &Rc<JsonCalls>, peer: Peer) -> Self {
+        let connection = Self::new(calls, peer);
+        connection.state.borrow_mut().locals = ConnectionLocals::of_single_call();
+        connection
+    }
+
+    /// Makes a call, and waits for its turn at a gate and for its answer.
+    ///
+    /// # Errors
+    /// As `Interface::dispatch`; `session-gone` if there is no such object, or the session ends meanwhile;
+    /// `deadline-exceeded`; `request-too-large` if the result exceeds the limit `frame_size`.
+    pub async fn call(&self, call: JsonCall<'_>) -> Result<Box<RawValue>, DispatchError> {
+        let mut ended = pin!(self.end.notified());
+        // Registers it before the call runs.
+        ended.as_mut().enable();
+        self.check_open()?;
+        let mut running = pin!(self.run(call));
+        poll_fn(|context| match running.as_mut().poll(context) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => ended.as_mut().poll(context).map(|()| Err(session_ended().into())),
+        })
+        .await
+    }
+
+    /// The next item of a stream, or registers the waker for it.
+    ///
+    /// # Errors
+    /// `session-gone` if there is no such stream.
+    pub fn poll_item(&self, stream: u64, context: &mut Context<'_>) -> Poll<Result<JsonItem>> {
+        let mut state = self.state.borrow_mut();
+        match serving::run(|| state.handles.poll_item(stream, context)) {
+            Ok(item) => item.map(Ok),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Whether a stream with this handle is open.
+    pub fn has_stream(&self, handle: u64) -> bool {
+        self.state.borrow().handles.streams().any(|stream| stream == handle)
+    }
+
+    /// Drops an object or a stream; whether it was open.
+    pub fn release(&self, handle: u64) -> bool {
+        let taken = self.state.borrow_mut().handles.take(handle);
+        let was_open = taken.is_some();
+        serving::run(|| drop_guarded(taken));
+        was_open
+    }
+
+    /// Ends the session: its objects and streams are dropped, and its calls that wait fail as `session-gone`.
+    pub fn end(&self) {
+        self.has_ended.set(true);
+        self.end.notify_waiters();
+        loop {
+            let newest = self.state.borrow_mut().handles.take_newest();
+            if newest.is_none() {
+                break;
+            }
+            serving::run(|| drop_guarded(newest));
+        }
+        let locals = std::mem::take(&mut self.state.borrow_mut().locals);
+        serving::run(|| drop_guarded(locals));
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.has_ended.get() { Err(session_ended()) } else { Ok(()) }
+    }
+
+    /// Runs the call, again after each gate at which it waits.
+    async fn run(&self, call: JsonCall<'_>) -> Result<Box<RawValue>, DispatchError> {
+        let calls = &*self.calls;
+        let object = call.object.map(|handle| self.state.borrow().handles.object(handle)).transpose()?;
+        let surface = object.as_ref().map_or(calls.surface, |object| object.surface());
+        let limit = surface
+            .method(call.method)
+            .map_or(calls.limits.call_deadline, |method| method.deadline_or(calls.limits.call_deadline));
+        let ends = Instant::now().checked_add(limit).unwrap_or_else(|| Instant::now() + FAR_FUTURE);
+        let mut passes = Vec::new();
+        let mut is_retry = false;
+        let result = loop {
+            let attempt = Target { object: object.as_deref(), surface, limit, ends, is_retry };
+            match self.attempt(&call, &attempt, &mut passes)? {
+                Attempted::Answered(result) => break result,
+                Attempted::Later(answer) => break self.wait_for_answer(answer, ends).await,
+                Attempted::Parked(gate) => {
+                    let bytes = call.method.len() + call.params.len();
+                    let _count = calls.parked_calls.add(bytes, None, calls.limits.frame_size)?;
+                    wait_at_gate(&gate).await;
+                    passes.push(gate.into_pass());
+                    is_retry = true;
+                }
+            }
+        };
+        // The gates are left when the changes are committed.
+        drop(passes);
+        let result = result?;
+        self.check_size(&result, call.method)?;
+        Ok(result)
+    }
+
+    fn attempt(
+        &self,
+        call: &JsonCall<'_>,
+        target: &Target<'_>,
+        passes: &mut Vec<Pass>,
+    ) -> Result<Attempted, DispatchError> {
+        let calls = &*self.calls;
+        self.check_open()?;
+        let now = Instant::now();
+        let mut params = Some(read_params(call.params, calls.limits.frame_size)?);
+        let mut state = self.state.borrow_mut();
+        let State { handles, locals } = &mut *state;
+        let method = calls.activity.begin(target.surface, call.method, now);
+        let mut result: JsonResult = None;
+        let mut attempt = Attempt {
+            peer: &self.peer,
+            deadline: target.limit,
+            ends: Some(target.ends),
+            is_retry: target.is_retry,
+            passes,
+            locals,
+            outcome: AttemptOutcome::default(),
+        };
+        let mut run = || {
+            let params = params.take().unwrap_or_default();
+            let call = Call::json_within(call.method, params, &mut result, handles.scope());
+            match target.object {
+                Some(object) => object.serve(call),
+                None => (calls.serve)(call),
+            }
+        };
+        let served = attempt.run(method, calls.around.as_deref(), &mut run);
+        let AttemptOutcome { is_pending, parked } = attempt.outcome;
+        calls.activity.end();
+        report_slow(method, now);
+        if served.is_err() || parked.is_some() {
+            serving::run(|| handles.scope().discard());
+        }
+        served?;
+        if let Some(gate) = parked {
+            return Ok(Attempted::Parked(gate));
+        }
+        let later = self.adopt(handles)?;
+        match later {
+            Some(answer) if is_pending => Ok(Attempted::Later(answer)),
+            _ => Ok(Attempted::Answered(written(result, call.method))),
+        }
+    }
+
+    /// Takes in what an answer has carried.
+    fn adopt(&self, handles: &mut JsonHandles) -> Result<Option<Box<dyn LaterAnswer>>> {
+        if handles.len() >= MAX_OPEN && handles.scope().has_carried() {
+            serving::run(|| handles.scope().discard());
+            let message = "too many objects and streams are open in this session";
+            return Err(Error::new(ErrorId::STORAGE_FULL, message).with("allowed", MAX_OPEN));
+        }
+        Ok(handles.adopt())
+    }
+
+    async fn wait_for_answer(
+        &self,
+        mut answer: Box<dyn LaterAnswer>,
+        ends: Instant,
+    ) -> Result<Box<RawValue>, DispatchError> {
+        let comes = poll_fn(|context| serving::run(|| answer.poll(context)));
+        if timeout_at(ends.into(), comes).await.is_err() {
+            let message = "the answer did not come before the deadline of the call";
+            return Err(Error::new(ErrorId::DEADLINE_EXCEEDED, message).into());
+        }
+        self.check_open()?;
+        let mut state = self.state.borrow_mut();
+        let written = serving::run(|| answer.write_json(state.handles.scope()));
+        if written.is_err() {
+            serving::run(|| state.handles.scope().discard());
+        }
+        self.adopt(&mut state.handles)?;
+        written
+    }
+
+    fn check_size(&self, result: &RawValue, method: &str) -> Result<()> {
+        let allowed = self.calls.limits.frame_size;
+        if result.get().len() > allowed {
+            let message = "the answer is larger than the limit `frame_size`: ask for less at once";
+            return Err(Error::new(ErrorId::REQUEST_TOO_LARGE, message)
+                .with("allowed", allowed)
+                .with("method", method));
+        }
+        charge_answer_memory(result.get().len()).map_err(|error| error.with("method", method))
+    }
+}
+
+impl Drop for JsonConnection {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What a call is made on, and for how long.
+struct Target<'t> {
+    object: Option<&'t dyn ServedObject>,
+    surface: &'static Surface,
+    limit: Duration,
+    ends: Instant,
+    is_retry: bool,
+}
+
+/// What became of an attempt.
+enum Attempted {
+    Answered(Result<Box<RawValue>, DispatchError>),
+    Later(Box<dyn LaterAnswer>),
+    Parked(ParkedCall),
+}
+
+/// Waits until it is the turn of a parked call, or its time is over: then entering the gate fails by it.
+async fn wait_at_gate(gate: &ParkedCall) {
+    let mut timer = pin!(sleep_until(gate.check_time().unwrap_or_else(Instant::now).into()));
+    poll_fn(|context| {
+        while timer.as_mut().poll(context).is_ready()
+            && let Some(next_check) = gate.check_time()
+        {
+            timer.as_mut().reset(next_check.into());
+        }
+        gate.poll(context)
+    })
+    .await;
+}
+
+fn read_params(text: &str, frame_size: usize) -> Result<serde_json::Value> {
+    if text.trim().is_empty() {
+        return Ok(serde_json::Value::Null);
+    }
+    memory::read_frame(text.len(), frame_size, || json::parse(text))
+}
+
+fn session_ended() -> Error {
+    Error::new(ErrorId::SESSION_GONE, "the session has ended")
+}

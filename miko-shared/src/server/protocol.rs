@@ -1,0 +1,135 @@
+//! Protocols that a server speaks beside its own, each on a socket of its own.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::TcpListener as StdTcpListener;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use miko_rpc::Error;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use super::around::Peer;
+use super::json_calls::JsonCalls;
+
+/// A protocol by which other programs call what a server serves, as HTTP. Its connections run in the thread
+/// and runtime of the server, one task each.
+pub trait Protocol {
+    /// Serves one connection until it ends. It ends with the server, too: then the future is dropped.
+    ///
+    /// The stream must live as long as the future: the server knows it by its descriptor.
+    fn serve(self: Rc<Self>, accepted: Accepted, calls: Rc<JsonCalls>) -> Pin<Box<dyn Future<Output = ()>>>;
+}
+
+/// A connection that was accepted for a [`Protocol`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// The connection.
+    pub stream: AcceptedStream,
+    /// The process that connected. Its id is 0 if it came by TCP.
+    pub peer: Peer,
+    /// Whether the kernel says that the process runs as the user of the server.
+    pub is_own_user: bool,
+    /// The reason why the connection is to be refused: there are too many.
+    pub refusal: Option<Error>,
+}
+
+/// The stream of a connection.
+#[derive(Debug)]
+pub enum AcceptedStream {
+    /// Of a Unix socket.
+    Unix(UnixStream),
+    /// Of a TCP socket.
+    Tcp(TcpStream),
+}
+
+impl AcceptedStream {
+    pub(super) fn descriptor(&self) -> RawFd {
+        match self {
+            Self::Unix(stream) => stream.as_raw_fd(),
+            Self::Tcp(stream) => stream.as_raw_fd(),
+        }
+    }
+}
+
+/// A listening socket, and the protocol that is spoken on it.
+pub struct ProtocolSocket {
+    pub(super) listener: BoundSocket,
+    pub(super) protocol: Rc<dyn Protocol>,
+}
+
+/// A listening socket that no runtime knows yet.
+#[derive(Debug)]
+pub(super) enum BoundSocket {
+    Unix(StdUnixListener),
+    Tcp(StdTcpListener),
+}
+
+impl ProtocolSocket {
+    /// Speaks `protocol` on a Unix socket.
+    pub fn unix(listener: StdUnixListener, protocol: Rc<dyn Protocol>) -> Self {
+        Self { listener: BoundSocket::Unix(listener), protocol }
+    }
+
+    /// Speaks `protocol` on a TCP socket.
+    pub fn tcp(listener: StdTcpListener, protocol: Rc<dyn Protocol>) -> Self {
+        Self { listener: BoundSocket::Tcp(listener), protocol }
+    }
+}
+
+impl fmt::Debug for ProtocolSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ProtocolSocket").field(&self.listener).finish()
+    }
+}
+
+/// A listening socket of the runtime of the server.
+pub(super) enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl BoundSocket {
+    pub(super) fn listen(self) -> io::Result<Listener> {
+        Ok(match self {
+            Self::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                Listener::Unix(UnixListener::from_std(listener)?)
+            }
+            Self::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Listener::Tcp(TcpListener::from_std(listener)?)
+            }
+        })
+    }
+}
+
+impl Listener {
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+        Ok(match self {
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let credentials = stream.peer_cred().ok();
+                let pid = credentials.and_then(|peer| peer.pid()).unwrap_or(0);
+                let own = nix::unistd::Uid::effective().as_raw();
+                Accepted {
+                    is_own_user: credentials.is_some_and(|peer| peer.uid() == own),
+                    stream: AcceptedStream::Unix(stream),
+                    peer: Peer::new(pid, None),
+                    refusal: None,
+                }
+            }
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Small answers are not held back. A failure makes them slower only.
+                let _ = stream.set_nodelay(true);
+                let stream = AcceptedStream::Tcp(stream);
+                Accepted { stream, peer: Peer::new(0, None), is_own_user: false, refusal: None }
+            }
+        })
+    }
+}
