@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 KNOWN = ROOT / ".ci" / "circles.txt"
-PACKAGES = ["miko-surface", "miko-macros", "miko-rpc", "miko-core", "miko-shared", "miko-bench", "."]
+PACKAGES = ["miko-surface", "miko-macros", "miko-rpc", "miko-core", "miko-shared", "miko-http", "miko-bench", "."]
 
 COMMENT = re.compile(r"//[^\n]*")
 STRING = re.compile(r'r#"(?:.|\n)*?"#|"(?:\\.|[^"\\])*"')

@@ -14,6 +14,7 @@
 //! | none | `#[mikobase_interface]`, and calls by name: no sockets |
 //! | `share` | sharing any interface. No SQLite is compiled |
 //! | `store` | the Mikobase, and sharing it |
+//! | `http` | HTTP for shares, on a second socket |
 //! | `tarpc` | serving an interface with tarpc; on by default |
 //! | `command`, `bench` | the program `miko`, and its benchmarks; on by default |
 
@@ -34,6 +35,8 @@ pub use miko_core::{
     Results, SaveKind, Schema, SchemaChanges, SqliteEngine, Target, Timestamp, Transaction,
     TransactionLimits, Upload, Validation, Version, WorldletEngine, backend, json, q0, uns,
 };
+#[cfg(feature = "http")]
+pub use miko_http::{Auth, Http, HttpLimits, HttpShare, HttpUds};
 pub use miko_macros::mikobase_interface;
 #[cfg(feature = "share")]
 pub use miko_macros::test;
@@ -64,6 +67,8 @@ pub mod prelude {
     pub use crate::rpc::Interface;
     #[cfg(feature = "share")]
     pub use crate::{BoxError, Connect, Outcome, Uds, Worker};
+    #[cfg(feature = "http")]
+    pub use crate::{HttpShare, HttpUds};
     #[cfg(feature = "store")]
     pub use crate::{
         Change, ChangeKind, ChangeOptions, Mikobase, MikobaseAsync, MikobaseAsyncClient, MikobaseClient,

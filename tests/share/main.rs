@@ -21,6 +21,10 @@ mod gates;
 mod harness;
 mod histories;
 mod hooks;
+mod http;
+mod http_client;
+mod http_mikobase;
+mod http_page;
 mod ledger;
 mod lifecycle;
 mod limits;
@@ -77,6 +81,9 @@ fn main() -> std::process::ExitCode {
         ("hooks", hooks::CASES),
         ("command", command::CASES),
         ("watch", watch::CASES),
+        ("http", http::CASES),
+        ("http_mikobase", http_mikobase::CASES),
+        ("http_page", http_page::CASES),
         ("known_histories", histories::KNOWN),
         ("generated_histories", histories::GENERATED),
         ("recorded_histories", histories::RECORDS),

@@ -141,6 +141,11 @@ impl JsonConnection {
         self.state.borrow().handles.streams().any(|stream| stream == handle)
     }
 
+    /// Whether any object or stream is open.
+    pub fn has_open(&self) -> bool {
+        !self.state.borrow().handles.is_empty()
+    }
+
     /// Drops an object or a stream; whether it was open.
     pub fn release(&self, handle: u64) -> bool {
         let taken = self.state.borrow_mut().handles.take(handle);

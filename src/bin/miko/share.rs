@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use bytesize::ByteSize;
-use mikobase::{BoxError, ExitStatus, Outcome, Report, Returning, Uds, Worker, WorkerReport, Worldlet};
+use mikobase::{
+    BoxError, ExitStatus, HttpUds, Outcome, Report, Returning, Uds, Worker, WorkerReport, Worldlet,
+};
 
 use crate::exit::{Exit, Failure, print_stderr};
 use crate::output::Stdout;
@@ -52,7 +54,8 @@ const EXAMPLES: &str = r#"Examples:
   miko share 4 -- sh -c 'miko q0 "{\"action\": \"create\", \"bucket\": {\"worker\": $MIKOBASE_WORKER}}"'
 
 The environment of each copy has MIKOBASE_SOCKET and MIKOBASE_TOKEN, by which miko connects to the
-server, and MIKOBASE_WORKER (0 to N-1) and MIKOBASE_WORKERS (N). The standard output of the copies
+server, MIKOBASE_HTTP, the socket on which the server speaks HTTP to programs of its user, and
+MIKOBASE_WORKER (0 to N-1) and MIKOBASE_WORKERS (N). The standard output of the copies
 goes to standard error; the final worldlet goes to standard output. The exit code is 0 only if all
 copies ended with 0, in their last run, and 130 if Ctrl-C ended the share."#;
 
@@ -85,7 +88,7 @@ fn print_state(report: &Report<(), Worldlet>) -> Result<(), Failure> {
 }
 
 fn configure(args: &Args) -> Result<Uds, Failure> {
-    let mut uds = Uds::new()?;
+    let mut uds = Uds::new()?.http(true);
     if let Some(backend) = &args.backend {
         uds = uds.backend(backend).map_err(Failure::Open)?;
     }
@@ -121,6 +124,7 @@ fn exec_command(words: &[String], worker: &Worker, uds: &Uds) -> Result<(), BoxE
     let fault = Command::new(program)
         .args(arguments)
         .env("MIKOBASE_SOCKET", uds.path())
+        .env("MIKOBASE_HTTP", uds.http_path())
         .env("MIKOBASE_TOKEN", uds.token().to_hex())
         .env("MIKOBASE_WORKER", worker.index().to_string())
         .env("MIKOBASE_WORKERS", worker.count().to_string())

@@ -1,0 +1,143 @@
+//! Refusals of requests whose head cannot be read. hyper answers these itself, with a status and without a
+//! body. This stream puts a JSON error in the place of such an answer.
+//!
+//! hyper's own answers are told from those of our routes by the time at which they are written: when all of
+//! the last response was written, and no request has been handed to the routes since.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use hyper::StatusCode;
+use miko_rpc::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::reply;
+use crate::status::id_of;
+
+/// A stream whose bare refusals get a body.
+pub(crate) struct RefusingStream<S> {
+    stream: S,
+    progress: Rc<Progress>,
+    /// A refusal that is being written, and how much of it was.
+    refusal: Option<(Vec<u8>, usize)>,
+}
+
+/// How far the connection is.
+#[derive(Default)]
+pub(crate) struct Progress {
+    phase: Cell<Phase>,
+    /// Whether bytes of the next request have arrived.
+    has_begun: Cell<bool>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    /// Waits for the next request.
+    #[default]
+    Idle,
+    /// A request is being answered.
+    Answering,
+    /// The response is complete, and not all of it was written.
+    Answered,
+}
+
+/// A request that is being answered, until the body of its response is dropped.
+pub(crate) struct Exchange(Rc<Progress>);
+
+impl Exchange {
+    pub(crate) fn begin(progress: &Rc<Progress>) -> Self {
+        progress.phase.set(Phase::Answering);
+        Self(Rc::clone(progress))
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.0.phase.set(Phase::Answered);
+    }
+}
+
+impl Progress {
+    /// Whether a part of a request has arrived, and no more came.
+    pub(crate) fn is_inside_head(&self) -> bool {
+        self.phase.get() == Phase::Idle && self.has_begun.get()
+    }
+}
+
+impl<S> RefusingStream<S> {
+    pub(crate) fn new(stream: S, progress: &Rc<Progress>) -> Self {
+        Self { stream, progress: Rc::clone(progress), refusal: None }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> RefusingStream<S> {
+    /// Writes the rest of a refusal.
+    fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some((bytes, written)) = &mut self.refusal {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[*written..]))?;
+            *written += count;
+            if count == 0 || *written == bytes.len() {
+                self.refusal = None;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The response in the place of a bare one.
+fn in_place_of(bare: &[u8]) -> Option<Vec<u8>> {
+    let status = bare.strip_prefix(b"HTTP/1.1 ").or_else(|| bare.strip_prefix(b"HTTP/1.0 "))?.get(..3)?;
+    let status = StatusCode::from_bytes(status).ok()?;
+    let message = "the head of the request cannot be read, or is larger than the server takes";
+    Some(reply::last_refusal(status, &Error::new(id_of(status), message)))
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for RefusingStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.progress.has_begun.set(true);
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for RefusingStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_refusal(context))?;
+        if self.progress.phase.get() == Phase::Idle
+            && let Some(refusal) = in_place_of(bytes)
+        {
+            self.refusal = Some((refusal, 0));
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(context))?;
+        // hyper flushes when it has written all that it had.
+        if self.progress.phase.get() == Phase::Answered {
+            self.progress.phase.set(Phase::Idle);
+            self.progress.has_begun.set(false);
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_refusal(context))?;
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,146 @@
+//! Bodies of responses: bytes that are there, or pieces that are made while the client reads.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use miko_rpc::Result;
+
+use crate::bare_refusal::Exchange;
+
+/// The body of a response.
+pub(crate) struct ResponseBody {
+    content: Content,
+    /// Tells the connection that the response is complete, when it is dropped.
+    exchange: Option<Exchange>,
+}
+
+enum Content {
+    Whole(Bytes),
+    Pieces(Box<dyn Pieces>),
+    Ended,
+}
+
+/// Makes the pieces of a body. It is asked for the next one only while the client reads.
+pub(crate) trait Pieces {
+    /// The next piece; `None` at the end. An error ends the connection, since the response has begun.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>>;
+
+    /// The number of bytes, if it is known.
+    fn size(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl ResponseBody {
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { content: Content::Whole(bytes.into()), exchange: None }
+    }
+
+    pub(crate) fn pieces(pieces: impl Pieces + 'static) -> Self {
+        Self { content: Content::Pieces(Box::new(pieces)), exchange: None }
+    }
+
+    pub(crate) fn within(mut self, exchange: Exchange) -> Self {
+        self.exchange = Some(exchange);
+        self
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Box<dyn StdError + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let piece = match &mut self.content {
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.content = Content::Ended;
+                Some(bytes)
+            }
+            Content::Pieces(pieces) => match pieces.poll_piece(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(piece))) => Some(piece),
+                Poll::Ready(None) => {
+                    self.content = Content::Ended;
+                    None
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.content = Content::Ended;
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+            },
+            Content::Ended => None,
+        };
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Pieces(_) => false,
+            Content::Ended => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Pieces(pieces) => pieces.size().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Content::Ended => SizeHint::with_exact(0),
+        }
+    }
+}
+
+/// Pieces that a future makes one after another, from a state that it hands on.
+pub(crate) struct Made<S, F, M> {
+    making: Option<Pin<Box<F>>>,
+    make: M,
+    size: Option<u64>,
+    _state: std::marker::PhantomData<fn(S)>,
+}
+
+impl<S, F, M> Made<S, F, M>
+where
+    F: Future<Output = Result<Option<(Bytes, S)>>>,
+    M: FnMut(S) -> F,
+{
+    /// `make` makes the next piece and the next state; `None` at the end.
+    pub(crate) fn new(state: S, size: Option<u64>, mut make: M) -> Self {
+        Self { making: Some(Box::pin(make(state))), make, size, _state: std::marker::PhantomData }
+    }
+}
+
+impl<S, F, M> Pieces for Made<S, F, M>
+where
+    F: Future<Output = Result<Option<(Bytes, S)>>>,
+    M: FnMut(S) -> F,
+{
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let Some(making) = &mut self.making else { return Poll::Ready(None) };
+        let Poll::Ready(made) = making.as_mut().poll(context) else { return Poll::Pending };
+        match made {
+            Ok(Some((piece, state))) => {
+                self.making = Some(Box::pin((self.make)(state)));
+                Poll::Ready(Some(Ok(piece)))
+            }
+            Ok(None) => {
+                self.making = None;
+                Poll::Ready(None)
+            }
+            Err(error) => {
+                self.making = None;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.size
+    }
+}

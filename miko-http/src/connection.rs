@@ -1,0 +1,108 @@
+//! One connection: hyper reads the requests, the routes answer them.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use miko_rpc::{Error, ErrorId};
+use miko_shared::Peer;
+use miko_shared::server::{Accepted, AcceptedStream, JsonCalls};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::debug;
+
+use crate::bare_refusal::{Exchange, Progress, RefusingStream};
+use crate::body::ResponseBody;
+use crate::options::Http;
+use crate::reply;
+use crate::routes;
+use crate::status::status_of;
+
+/// The smallest buffer that hyper takes.
+const MIN_HEAD_SIZE: usize = 8 << 10;
+
+/// What the requests of a connection need.
+pub(crate) struct Connection {
+    pub(crate) http: Rc<Http>,
+    pub(crate) calls: Rc<JsonCalls>,
+    pub(crate) peer: Peer,
+    pub(crate) is_own_user: bool,
+    pub(crate) is_tcp: bool,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(http: Rc<Http>, accepted: Accepted, calls: Rc<JsonCalls>) {
+    let Accepted { stream, peer, is_own_user, refusal, .. } = accepted;
+    let is_tcp = matches!(stream, AcceptedStream::Tcp(_));
+    let connection = Rc::new(Connection { http, calls, peer, is_own_user, is_tcp });
+    match stream {
+        AcceptedStream::Unix(stream) => serve_on(stream, connection, refusal).await,
+        AcceptedStream::Tcp(stream) => serve_on(stream, connection, refusal).await,
+    }
+}
+
+async fn serve_on(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    connection: Rc<Connection>,
+    refusal: Option<Error>,
+) {
+    if let Some(error) = refusal {
+        return refuse(&mut stream, &error).await;
+    }
+    let progress = Rc::<Progress>::default();
+    let limits = connection.http.limits.clone();
+    let answering = Rc::clone(&progress);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let exchange = Exchange::begin(&answering);
+        let connection = Rc::clone(&connection);
+        Box::pin(async move { Ok::<_, Infallible>(answer(&connection, request, exchange).await) })
+    });
+    let mut serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(limits.head_size.max(MIN_HEAD_SIZE))
+        .max_headers(limits.fields)
+        .serve_connection(TokioIo::new(RefusingStream::new(stream, &progress)), service);
+    let ended = poll_fn(|context| serving.poll_without_shutdown(context)).await;
+    let mut stream = serving.into_parts().io.into_inner();
+    if let Err(fault) = &ended {
+        debug!(%fault, "the connection has failed");
+        if fault.is_timeout() && progress.is_inside_head() {
+            let message = "the head of the request did not arrive in time";
+            refuse(&mut stream, &Error::new(ErrorId::CLIENT_TOO_SLOW, message)).await;
+        }
+    }
+    // A failure means that the client has gone.
+    let _ = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await;
+}
+
+/// Answers a request. The exchange ends when the body of the response is dropped.
+async fn answer(
+    connection: &Rc<Connection>,
+    request: Request<Incoming>,
+    exchange: Exchange,
+) -> Response<ResponseBody> {
+    let mut response = match routes::answer(connection, request).await {
+        Ok(response) => response,
+        Err(error) => reply::refusal(&error),
+    };
+    // No browser guesses another type than the one that is said.
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    headers.entry(hyper::header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response.map(|body| body.within(exchange))
+}
+
+/// Sends a refusal, after which the connection is closed. It is not waited for a client that does not read.
+async fn refuse(stream: &mut (impl AsyncWrite + Unpin), error: &Error) {
+    let status: StatusCode = status_of(error.id());
+    // The refusal fits into the buffer of a new socket, or the client has gone.
+    let bytes = reply::last_refusal(status, error);
+    let _ = poll_fn(|context| Pin::new(&mut *stream).poll_write(context, &bytes)).await;
+}

@@ -1,0 +1,111 @@
+//! Refuses requests that a web page of others may have sent.
+//!
+//! A browser sends a request to any address that a page names, and a page can let a name of its own lead to
+//! this machine. So, by TCP, `Host` and `Origin` must name this server. A body of JSON has a type that a page
+//! of others cannot send without asking first.
+
+use hyper::HeaderMap;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use miko_rpc::{Error, ErrorId, Result};
+
+/// Checks `Host` and `Origin` of a request by TCP. `hosts` are the names of this server, without a port.
+///
+/// # Errors
+/// `foreign-origin`.
+pub(crate) fn check_origin(headers: &HeaderMap, hosts: &[String]) -> Result<()> {
+    let refused = |header: &str, found: Option<&HeaderValue>| {
+        let message = format!("the header `{header}` does not name this server");
+        let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        Err(Error::new(ErrorId::FOREIGN_ORIGIN, message).with("found", found))
+    };
+    let is_own =
+        |authority: &str| hosts.iter().any(|host| host.eq_ignore_ascii_case(without_port(authority)));
+    let mut named = headers.get_all(HOST).iter();
+    match (named.next(), named.next()) {
+        (Some(host), None) if host.to_str().is_ok_and(is_own) => {}
+        (found, _) => return refused("Host", found),
+    }
+    for origin in headers.get_all(ORIGIN) {
+        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        if !authority.is_some_and(|(_, authority)| is_own(authority)) {
+            return refused("Origin", Some(origin));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the body of a request is JSON by its header.
+///
+/// # Errors
+/// `unsupported-media-type`.
+pub(crate) fn check_json(headers: &HeaderMap) -> Result<()> {
+    let value = headers.get(CONTENT_TYPE);
+    let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let message = "the body is JSON: send it with `Content-Type: application/json`";
+    Err(Error::new(ErrorId::UNSUPPORTED_MEDIA_TYPE, message)
+        .with("found", text)
+        .with("allowed", "application/json"))
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderName;
+
+    use super::*;
+
+    fn headers(fields: &[(HeaderName, &str)]) -> HeaderMap {
+        fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn only_own_names_are_allowed() {
+        let hosts = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
+        for (host, origin, is_allowed) in [
+            (Some("localhost"), None, true),
+            (Some("LOCALHOST:8080"), None, true),
+            (Some("[::1]:8080"), Some("http://[::1]:8080"), true),
+            (Some("[::1]"), None, true),
+            (Some("127.0.0.1:1"), Some("http://localhost:2"), true),
+            (None, None, false),
+            (Some("evil.example"), None, false),
+            (Some("localhost.evil.example"), None, false),
+            (Some("localhost:80:80"), None, false),
+            (Some("localhost"), Some("http://evil.example"), false),
+            (Some("localhost"), Some("null"), false),
+            (Some("localhost"), Some("http://localhost@evil.example"), false),
+        ] {
+            let host = host.map(|host| (HOST, host));
+            let origin = origin.map(|origin| (ORIGIN, origin));
+            let fields: Vec<_> = host.into_iter().chain(origin).collect();
+            assert_eq!(check_origin(&headers(&fields), &hosts).is_ok(), is_allowed, "{fields:?}");
+        }
+        let mut twice = headers(&[(HOST, "localhost")]);
+        twice.append(HOST, HeaderValue::from_static("localhost"));
+        assert!(check_origin(&twice, &hosts).is_err());
+    }
+
+    #[test]
+    fn json_has_its_type() {
+        for (value, is_allowed) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("text/plain", false),
+            ("application/jsonp", false),
+            ("", false),
+        ] {
+            assert_eq!(check_json(&headers(&[(CONTENT_TYPE, value)])).is_ok(), is_allowed, "{value}");
+        }
+        assert!(check_json(&HeaderMap::new()).is_err());
+    }
+}

@@ -1,0 +1,40 @@
+//! HTTP for any interface that a server of `miko-shared` serves. The routes are made from its surface: a new
+//! method needs no code here.
+//!
+//! | subject | where |
+//! | --- | --- |
+//! | the options, and the connections of a server | [`Http`] |
+//! | who may call | [`Auth`], `guard` |
+//! | what a path means | `routes` |
+//! | calls, sessions and streams | `call`, `session`, `stream` |
+//! | bodies, and the bounds on what a client sends | `request`, `body`, `bare_refusal` |
+//! | the status of each error | [`status_of`] |
+//! | the description of the routes | `openapi` |
+//! | the routes of a Mikobase | `mikobase` (feature `mikobase`) |
+//!
+//! It runs in the thread and the runtime of the server. Calls take the same path as those of the server's own
+//! socket.
+
+mod auth;
+mod bare_refusal;
+mod body;
+mod call;
+mod connection;
+mod guard;
+#[cfg(feature = "mikobase")]
+mod mikobase;
+
+mod openapi;
+mod options;
+mod reply;
+mod request;
+mod routes;
+mod session;
+mod share;
+mod status;
+mod stream;
+
+pub use auth::Auth;
+pub use options::{Http, HttpLimits};
+pub use share::{HttpShare, HttpUds};
+pub use status::status_of;

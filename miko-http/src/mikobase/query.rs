@@ -1,0 +1,79 @@
+//! Q0, records and class definitions.
+
+use hyper::StatusCode;
+use miko_rpc::{DispatchError, Error, ErrorId};
+use miko_shared::server::JsonCall;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{call, tags};
+use crate::body::ResponseBody;
+use crate::reply::{self, Answer, JSON};
+use crate::routes::Asked;
+
+/// Runs one Q0 request. The body of the response is always that of Q0.
+pub(super) async fn q0(asked: Asked) -> Answer {
+    let caller = match asked.session()? {
+        Some(session) => session,
+        None => asked.single_call(),
+    };
+    let query = asked.json_text().await?;
+    // As a param, the text must be one value.
+    if let Err(fault) = serde_json::from_str::<&RawValue>(&query) {
+        return Err(Error::caused_by(ErrorId::INVALID_REQUEST, "this is not JSON", fault).into());
+    }
+    let params = format!("[{query}]");
+    let response = caller.call(JsonCall { object: None, method: "q0", params: &params }).await?;
+    Ok(reply::json(response.get()))
+}
+
+/// The record with this pk.
+pub(super) async fn record(asked: Asked, pk: &str) -> Answer {
+    #[derive(Deserialize)]
+    struct Head<'r> {
+        #[serde(borrow)]
+        updated_at: &'r RawValue,
+    }
+    let caller = asked.single_call();
+    let record = call(&caller, "record_by_pk", json!({"pk": pk})).await?;
+    if record.get() == "null" {
+        let message = "there is no active record with this pk";
+        return Err(Error::new(ErrorId::RECORD_NOT_FOUND, message).with("pk", pk).into());
+    }
+    let head: Head<'_> = serde_json::from_str(record.get()).map_err(|fault| unexpected(&fault))?;
+    let tag = tags::quoted(head.updated_at.get().trim_matches('"'));
+    Ok(tags::respond(&asked.headers, &tag, || {
+        reply::respond(StatusCode::OK, JSON, ResponseBody::whole(record.get().to_owned()))
+    }))
+}
+
+/// All class definitions, or that of one class.
+pub(super) async fn schema(asked: Asked, class: Option<&str>) -> Answer {
+    #[derive(Deserialize)]
+    struct Schema {
+        classes: serde_json::Map<String, serde_json::Value>,
+    }
+    let caller = asked.single_call();
+    let schema = call(&caller, "export_schema", json!({})).await?;
+    let text = match class {
+        None => schema.get().to_owned(),
+        Some(uns) => {
+            let schema: Schema = serde_json::from_str(schema.get()).map_err(|fault| unexpected(&fault))?;
+            let definition = schema.classes.get(uns).ok_or_else(|| {
+                Error::new(ErrorId::CLASS_NOT_FOUND, "no class of this name is defined").with("class", uns)
+            })?;
+            definition.to_string()
+        }
+    };
+    let tag = tags::of_content(text.as_bytes());
+    Ok(tags::respond(&asked.headers, &tag, || {
+        reply::respond(StatusCode::OK, JSON, ResponseBody::whole(text))
+    }))
+}
+
+/// The error for a result that is not what the method returns.
+pub(super) fn unexpected(fault: &serde_json::Error) -> DispatchError {
+    let message = format!("the result of the method is not as expected: {fault}");
+    Error::new(ErrorId::INTERNAL, message).into()
+}

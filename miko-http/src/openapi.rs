@@ -1,0 +1,186 @@
+//! The description of the routes in the form of OpenAPI 3.1, made from a surface and its schemas.
+
+use miko_rpc::{ERROR_IDS, Method, Surface};
+use serde_json::{Map, Value, json};
+
+use crate::status::status_of;
+
+/// Describes the routes of a server of this interface.
+pub(crate) fn describe(surface: &Surface) -> Value {
+    let mut paths = Map::new();
+    for method in surface.methods.iter() {
+        paths.insert(format!("/call/{}", method.name), json!({"post": operation(surface, method)}));
+    }
+    let fixed = [
+        ("/health", "get", "Whether the server answers. Needs no authentication."),
+        ("/surface", "get", "The surface of the interface."),
+        ("/openapi.json", "get", "This description."),
+        ("/session", "post", "Opens a session, which lasts as long as this response."),
+        ("/objects/{handle}/{method}", "post", "Calls a method of an object of the session."),
+        ("/objects/{handle}", "delete", "Drops an object of the session."),
+        ("/streams/{handle}", "get", "The items of a stream of the session."),
+    ];
+    for (path, method, summary) in fixed {
+        let parameters: Vec<Value> = path
+            .split('/')
+            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+            .collect();
+        let responses = json!({"200": {"description": "The answer."}, "default": failure()});
+        let mut described = json!({"summary": summary, "responses": responses});
+        if !parameters.is_empty() {
+            described["parameters"] = parameters.into();
+        }
+        paths.insert(path.to_owned(), json!({method: described}));
+    }
+    #[cfg(feature = "mikobase")]
+    if crate::mikobase::is_served(surface) {
+        crate::mikobase::describe(&mut paths);
+    }
+    let version = if surface.version.is_empty() { "0" } else { &surface.version };
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": surface.interface, "version": version},
+        "paths": paths,
+        "components": {
+            "schemas": schemas(surface),
+            "responses": {"Failure": failure_response()},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    })
+}
+
+/// The schemas that those of the methods refer to, for each direction, since they may differ.
+fn schemas(surface: &Surface) -> Map<String, Value> {
+    let mut all = Map::new();
+    if let Some(schemas) = &surface.schemas {
+        for (direction, set) in [("sent", &schemas.sent), ("received", &schemas.received)] {
+            for (name, schema) in &set.definitions {
+                all.insert(component(direction, name), relocated(schema, direction));
+            }
+        }
+    }
+    let ids: Vec<&str> = ERROR_IDS.iter().map(|doc| doc.id.as_str()).collect();
+    all.insert(
+        "Failure".to_owned(),
+        json!({
+            "type": "object",
+            "required": ["success", "errors"],
+            "properties": {
+                "success": {"const": false},
+                "errors": {"type": "array", "minItems": 1, "items": {
+                    "type": "object",
+                    "required": ["id", "details"],
+                    "properties": {
+                        "id": {"type": "string", "examples": ids},
+                        "details": {"type": "object"},
+                    },
+                }},
+            },
+        }),
+    );
+    all
+}
+
+fn operation(surface: &Surface, method: &Method) -> Value {
+    let schemas = surface.schemas.as_ref();
+    let sent = schemas.and_then(|schemas| schemas.sent.methods.get(&*method.name));
+    let received = schemas.and_then(|schemas| schemas.received.methods.get(&*method.name));
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for param in method.params.iter() {
+        let schema = received.and_then(|method| method.params.get(&*param.name));
+        // Without schemas, any value; the type as written says more to a person.
+        let schema = schema.map_or_else(
+            || json!({"description": format!("`{}`", param.ty)}),
+            |schema| relocated(schema, "received"),
+        );
+        properties.insert(param.name.clone().into_owned(), schema);
+        if received.is_some_and(|method| !method.optional.contains(&*param.name)) {
+            required.push(Value::from(&*param.name));
+        }
+    }
+    let returns = sent.map_or_else(
+        || json!({"description": format!("`{}`", method.returns)}),
+        |method| relocated(&method.returns, "sent"),
+    );
+    let mut operation = json!({
+        "operationId": method.name,
+        "summary": method.doc.lines().next().unwrap_or_default(),
+        "description": method.doc,
+        "responses": {
+            "200": {"description": "The result.", "content": content(&returns)},
+            "default": failure(),
+        },
+    });
+    if !method.params.is_empty() {
+        operation["requestBody"] = json!({
+            "required": !required.is_empty(),
+            "content": {"application/json": {"schema": {
+                "type": "object",
+                "properties": properties,
+                "required": required,
+                "additionalProperties": false,
+            }}},
+        });
+    }
+    if method.returns_object() {
+        let description = "Results of this method live with a session: its id.";
+        operation["parameters"] = json!([{
+            "name": "Mikobase-Session", "in": "header", "required": true, "description": description,
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        }]);
+    }
+    operation
+}
+
+/// A stream is sent item by item.
+fn content(returns: &Value) -> Value {
+    if returns.get("x-stream") == Some(&Value::Bool(true)) {
+        let item = returns.get("items").cloned().unwrap_or_default();
+        return json!({
+            "application/x-ndjson": {"schema": item},
+            "text/event-stream": {"schema": {"type": "string"}},
+        });
+    }
+    json!({"application/json": {"schema": returns}})
+}
+
+fn failure() -> Value {
+    json!({"$ref": "#/components/responses/Failure"})
+}
+
+fn failure_response() -> Value {
+    let mut lines = vec!["The first error decides the status:".to_owned(), String::new()];
+    let statuses = ERROR_IDS.iter().map(|doc| format!("- {}: `{}`", status_of(&doc.id).as_u16(), doc.id));
+    lines.extend(statuses);
+    json!({
+        "description": lines.join("\n"),
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
+    })
+}
+
+fn component(direction: &str, name: &str) -> String {
+    format!("{direction}.{name}")
+}
+
+/// The schema with its references to `#/$defs/Name` led to the components of a direction.
+fn relocated(schema: &Value, direction: &str) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let relocate = |(key, value): (&String, &Value)| {
+                let name = value.as_str().and_then(|reference| reference.strip_prefix("#/$defs/"));
+                let value = match name {
+                    Some(name) if key == "$ref" => {
+                        format!("#/components/schemas/{}", component(direction, name)).into()
+                    }
+                    _ => relocated(value, direction),
+                };
+                (key.clone(), value)
+            };
+            Value::Object(members.iter().map(relocate).collect())
+        }
+        Value::Array(elements) => elements.iter().map(|element| relocated(element, direction)).collect(),
+        other => other.clone(),
+    }
+}

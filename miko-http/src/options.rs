@@ -1,0 +1,92 @@
+//! The options of HTTP, and what its connections share.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use miko_shared::server::{Accepted, JsonCalls, Protocol};
+
+use crate::auth::Auth;
+use crate::connection;
+use crate::session::Sessions;
+
+/// HTTP, as a protocol that a server speaks beside its own.
+///
+/// ```
+/// use miko_http::{Auth, Http};
+///
+/// let http = Http::new(Auth::Peer);
+/// assert_eq!(format!("{http:?}"), "Http { auth: Peer, .. }");
+/// ```
+pub struct Http {
+    pub(crate) auth: Auth,
+    pub(crate) limits: HttpLimits,
+    /// The names of this server in `Host` and `Origin`, without a port.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) sessions: Sessions,
+}
+
+/// Bounds on what a client sends. The size of a body is bounded by the limit `frame_size` of the server, the
+/// number of connections by its limit `connections`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct HttpLimits {
+    /// The largest head of a request in bytes; larger ones are refused as `headers-too-large`. 16 KiB, and at
+    /// least 8 KiB.
+    pub head_size: usize,
+    /// The most header fields of a request; more are refused as `headers-too-large`. 100.
+    pub fields: usize,
+    /// How long the head of a request may take. It is also how long a connection may be idle. 60 s.
+    pub head_timeout: Duration,
+    /// How long a body may take, beyond a second for each 64 KiB of it; a slower one is refused as
+    /// `client-too-slow`. 30 s.
+    pub body_timeout: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            head_size: 16 << 10,
+            fields: 100,
+            head_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Http {
+    /// HTTP for callers that `auth` lets in.
+    pub fn new(auth: Auth) -> Self {
+        let hosts = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec();
+        Self { auth, limits: HttpLimits::default(), hosts, sessions: Sessions::default() }
+    }
+
+    /// Sets the bounds on what a client sends.
+    #[must_use]
+    pub fn limits(mut self, limits: HttpLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Adds a name of this server. By TCP, a request whose `Host` or `Origin` has another name is refused.
+    /// `localhost` and the addresses of the loopback device are known.
+    #[must_use]
+    pub fn host(mut self, name: impl Into<String>) -> Self {
+        self.hosts.push(name.into());
+        self
+    }
+}
+
+impl Protocol for Http {
+    fn serve(self: Rc<Self>, accepted: Accepted, calls: Rc<JsonCalls>) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(connection::serve(self, accepted, calls))
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("auth", &self.auth).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,60 @@
+//! HTTP in a share.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use miko_rpc::Interface;
+use miko_shared::{Share, Uds};
+
+use crate::auth::Auth;
+use crate::options::Http;
+
+/// HTTP as an option of a share.
+///
+/// ```
+/// use miko_http::HttpUds;
+/// use miko_shared::Uds;
+///
+/// let uds = Uds::new()?.http(true);
+/// assert!(uds.http_path().ends_with("socket.http"));
+/// # Ok::<(), miko_rpc::Error>(())
+/// ```
+pub trait HttpUds: Sized {
+    /// Offers HTTP on a second socket, in the same private directory, to processes of the same user. By
+    /// default it is not offered.
+    #[must_use]
+    fn http(self, offered: bool) -> Self;
+
+    /// As [`http`](Self::http), with options.
+    #[must_use]
+    fn http_with(self, http: Http) -> Self;
+
+    /// The path of the second socket, which exists while a share runs that offers HTTP.
+    fn http_path(&self) -> PathBuf;
+}
+
+impl HttpUds for Uds {
+    fn http(self, offered: bool) -> Self {
+        if offered { self.http_with(Http::new(Auth::Peer)) } else { self.beside(None) }
+    }
+
+    fn http_with(self, http: Http) -> Self {
+        self.beside(Some(Rc::new(http)))
+    }
+
+    fn http_path(&self) -> PathBuf {
+        self.second_path()
+    }
+}
+
+/// HTTP of a running share.
+pub trait HttpShare {
+    /// The path of the socket on which HTTP is spoken, if the share offers it.
+    fn http_path(&self) -> PathBuf;
+}
+
+impl<I: Interface + ?Sized, R: serde::de::DeserializeOwned, S> HttpShare for Share<'_, I, R, S> {
+    fn http_path(&self) -> PathBuf {
+        self.second_path()
+    }
+}

@@ -1,0 +1,181 @@
+//! Streams as bodies of responses: NDJSON, or server-sent events.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, HeaderValue};
+use hyper::{HeaderMap, Response, StatusCode};
+use miko_rpc::{DispatchError, Error, ErrorId, JsonItem, Result};
+use miko_shared::server::JsonConnection;
+
+use crate::body::{Pieces, ResponseBody};
+use crate::reply::{self, Answer};
+use crate::routes::{Asked, MAX_TURN};
+
+pub(crate) const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// A piece is sent when it has this many bytes.
+const PIECE_SIZE: usize = 32 << 10;
+
+/// How a stream is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A line for each item. `{"lagged": 3}` stands for items that were left out, and the last line may be a
+    /// failure.
+    #[default]
+    Lines,
+    /// Server-sent events: an item is a message whose id is its sequence number. The other events are
+    /// `lagged`, `error` and `end`.
+    Events,
+}
+
+impl Form {
+    /// The form that a request asks for by `Accept`, if it does.
+    pub(crate) fn of_request(headers: &HeaderMap) -> Option<Self> {
+        let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut types = accepted.flat_map(|value| value.split(','));
+        types.find_map(|accepted| match accepted.split(';').next().unwrap_or_default().trim() {
+            "application/x-ndjson" => Some(Self::Lines),
+            "text/event-stream" => Some(Self::Events),
+            _ => None,
+        })
+    }
+
+    fn content_type(self) -> HeaderValue {
+        match self {
+            Self::Lines => NDJSON,
+            Self::Events => EVENTS,
+        }
+    }
+
+    fn put_item(self, seq: u64, item: &str, out: &mut Vec<u8>) {
+        if self == Self::Events {
+            out.extend_from_slice(format!("id: {seq}\ndata: ").as_bytes());
+        }
+        // Between the tokens of JSON a line break is white space, and within them there is none.
+        out.extend(item.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+        out.extend_from_slice(if self == Self::Events { b"\n\n" } else { b"\n" });
+    }
+
+    fn put_lagged(self, count: u64, out: &mut Vec<u8>) {
+        let line = match self {
+            Self::Lines => format!("{{\"lagged\":{count}}}\n"),
+            Self::Events => format!("event: lagged\ndata: {count}\n\n"),
+        };
+        out.extend_from_slice(line.as_bytes());
+    }
+
+    fn put_end(self, error: Option<Error>, out: &mut Vec<u8>) {
+        let error = error.map(|error| reply::failure_json(&DispatchError::Request(error).to_json()));
+        let line = match (self, error) {
+            (Self::Lines, None) => return,
+            (Self::Lines, Some(error)) => format!("{error}\n"),
+            (Self::Events, None) => "event: end\ndata:\n\n".to_owned(),
+            (Self::Events, Some(error)) => format!("event: error\ndata: {error}\n\n"),
+        };
+        out.extend_from_slice(line.as_bytes());
+    }
+}
+
+/// Sends a stream of a session.
+pub(crate) fn read(asked: &Asked, handle: u64) -> Answer {
+    let session = asked.required_session()?;
+    if !session.has_stream(handle) {
+        let message = "there is no such stream in this session";
+        return Err(Error::new(ErrorId::SESSION_GONE, message).with("handle", handle).into());
+    }
+    Ok(respond(session, handle, Form::of_request(&asked.headers).unwrap_or_default()))
+}
+
+/// A response whose body is a stream of this caller. The stream is released with it.
+pub(crate) fn respond(caller: Rc<JsonConnection>, handle: u64, form: Form) -> Response<ResponseBody> {
+    let items = Items { caller, handle, form, has_ended: false };
+    reply::respond(StatusCode::OK, form.content_type(), ResponseBody::pieces(items))
+}
+
+/// The items of a stream, written in a form.
+struct Items {
+    caller: Rc<JsonConnection>,
+    handle: u64,
+    form: Form,
+    has_ended: bool,
+}
+
+impl Pieces for Items {
+    /// Takes the items that are there, as many as a piece has room for.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let until = Instant::now() + MAX_TURN;
+        let mut piece = Vec::new();
+        while piece.len() < PIECE_SIZE && !self.has_ended {
+            let Poll::Ready(item) = self.caller.poll_item(self.handle, context) else {
+                if piece.is_empty() {
+                    return Poll::Pending;
+                }
+                break;
+            };
+            match item.unwrap_or_else(|error| JsonItem::End(Some(error))) {
+                JsonItem::Item { seq, item } => self.form.put_item(seq, item.get(), &mut piece),
+                JsonItem::Lagged(count) => self.form.put_lagged(count, &mut piece),
+                JsonItem::End(error) => {
+                    self.form.put_end(error, &mut piece);
+                    self.has_ended = true;
+                }
+            }
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        if piece.is_empty() { Poll::Ready(None) } else { Poll::Ready(Some(Ok(piece.into()))) }
+    }
+}
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        self.caller.release(self.handle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_and_their_end_are_written_in_both_forms() {
+        let written = |form: Form| {
+            let mut out = Vec::new();
+            form.put_item(7, "{\"a\":\n\"b\\n\"}", &mut out);
+            form.put_lagged(3, &mut out);
+            form.put_end(None, &mut out);
+            form.put_end(Some(Error::new(ErrorId::CONFLICT, "no more")), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let failure = r#"{"success":false,"errors":[{"id":"conflict","details":{"message":"no more"}}]}"#;
+        assert_eq!(written(Form::Lines), format!("{{\"a\": \"b\\n\"}}\n{{\"lagged\":3}}\n{failure}\n"));
+        assert_eq!(
+            written(Form::Events),
+            format!(
+                "id: 7\ndata: {{\"a\": \"b\\n\"}}\n\nevent: lagged\ndata: 3\n\n\
+                 event: end\ndata:\n\nevent: error\ndata: {failure}\n\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_form_is_asked_for_by_accept() {
+        for (accept, form) in [
+            ("application/x-ndjson", Some(Form::Lines)),
+            ("text/html, text/event-stream;q=0.5", Some(Form::Events)),
+            ("*/*", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(Form::of_request(&headers), form);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Runs the commands of `docs/http.md` and compares what they print.
+
+use std::collections::BTreeMap;
+
+use mikobase::prelude::*;
+
+use crate::harness::Case;
+use crate::http_client::{Client, Response};
+
+pub const CASES: &[Case] = &[("the_commands_of_the_page_print_what_it_says", page)];
+
+/// A command of the page, and the output that follows it.
+struct Example {
+    command: String,
+    output: String,
+}
+
+fn page() {
+    let examples = examples(include_str!("../../docs/http.md"));
+    assert!(examples.len() > 20, "{}", examples.len());
+    let uds = Uds::new().unwrap().temporal(true).http(true);
+    let share = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let mut variables = BTreeMap::from([("MIKOBASE_HTTP", share.http_path().display().to_string())]);
+    // Keeps the session open.
+    let mut open = Vec::new();
+    let mut differences = Vec::new();
+    for Example { command, output } in &examples {
+        let curl = Curl::parse(command, &variables);
+        let mut client = Client::connect(share.http_path().as_path());
+        client.send_request(&curl.method, &curl.path, &curl.headers, curl.body.as_bytes());
+        let printed = if curl.path == "/session" {
+            assert_eq!(client.head().status, 200);
+            let line = String::from_utf8(client.chunk().unwrap()).unwrap();
+            variables.insert("SESSION", line.split('"').nth(3).unwrap().to_owned());
+            open.push(client);
+            line
+        } else {
+            let response = client.response();
+            if curl.path == "/files" {
+                variables.insert("FILE", response.json()["pk"].as_str().unwrap().to_owned());
+            }
+            check_status(&response, output);
+            response.text().to_owned()
+        };
+        if !matches(&printed, output) {
+            differences.push(format!("{command}prints\n{printed}\ninstead of\n{output}\n"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    drop(open);
+    share.join().unwrap();
+}
+
+fn check_status(response: &Response, output: &str) {
+    let has_failed = output.starts_with(r#"{"success":false"#);
+    assert_eq!(response.status >= 400, has_failed, "{response:?}");
+}
+
+/// The commands of the page with their outputs: each block `sh` is followed by a block `json`.
+fn examples(page: &str) -> Vec<Example> {
+    let mut blocks = page.split("```").skip(1).step_by(2);
+    let mut examples = Vec::new();
+    while let Some(block) = blocks.next() {
+        if let Some(command) = block.strip_prefix("sh\n") {
+            let output = blocks.next().unwrap().strip_prefix("json\n").unwrap();
+            examples.push(Example { command: command.to_owned(), output: output.trim_end().to_owned() });
+        }
+    }
+    examples
+}
+
+/// Whether `text` is `pattern`, in which each `…` stands for any text.
+fn matches(text: &str, pattern: &str) -> bool {
+    let mut parts = pattern.split('…');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, inner)) = parts.split_last() else { return rest.trim_end().is_empty() };
+    for part in inner {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+    }
+    rest.trim_end().ends_with(last)
+}
+
+/// A command of curl, of which the options of the page are known.
+#[derive(Debug, Default)]
+struct Curl {
+    method: String,
+    path: String,
+    /// Lines, each with its end.
+    headers: String,
+    body: String,
+}
+
+impl Curl {
+    fn parse(command: &str, variables: &BTreeMap<&str, String>) -> Self {
+        let mut curl = Self::default();
+        let words = words(&command.replace("\\\n", " "), variables);
+        let mut words = words.iter().map(String::as_str);
+        assert_eq!(words.next(), Some("curl"));
+        let mut method = None;
+        while let Some(word) = words.next() {
+            match word {
+                "--unix-socket" => {
+                    assert_eq!(words.next(), variables.get("MIKOBASE_HTTP").map(|path| &**path))
+                }
+                "-N" => {}
+                "-X" => method = words.next(),
+                "-H" => curl.headers.push_str(&format!("{}\r\n", words.next().unwrap())),
+                "-d" | "--data-binary" => curl.body = words.next().unwrap().to_owned(),
+                url => curl.path = url.strip_prefix("http://localhost").unwrap().to_owned(),
+            }
+        }
+        let default = if curl.body.is_empty() { "GET" } else { "POST" };
+        curl.method = method.unwrap_or(default).to_owned();
+        curl
+    }
+}
+
+/// The words of a command line, as a shell reads them.
+fn words(command: &str, variables: &BTreeMap<&str, String>) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in command.chars() {
+        match (quote, c) {
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (Some(open), _) if open == c => quote = None,
+            (None, _) if c.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    for word in &mut words {
+        for (name, value) in variables {
+            *word = word.replace(&format!("${name}"), value);
+        }
+    }
+    words
+}
