@@ -51,12 +51,14 @@ pub use miko_shared::ConnectAsync;
 #[cfg(feature = "store")]
 pub use miko_shared::mikobase::{Returning, Server, Worldlet};
 #[cfg(feature = "share")]
+pub use miko_shared::server::ProtocolSocket;
+#[cfg(feature = "share")]
 #[doc(hidden)]
 pub use miko_shared::testing;
 #[cfg(feature = "share")]
 pub use miko_shared::{
-    BoxError, CallInfo, Connect, ExitStatus, Limits, Next, Outcome, Peer, Report, Share, ShareError, Token,
-    Uds, Worker, WorkerReport,
+    BoxError, CallInfo, Connect, ExitStatus, Limits, Next, Outcome, Peer, Report, Share, ShareError,
+    StandaloneServer, Token, Uds, Worker, WorkerReport,
 };
 pub use serde_json::json;
 

@@ -24,6 +24,7 @@ pub mod server;
 mod serving;
 pub mod share;
 mod shared_memory;
+mod standalone;
 #[doc(hidden)]
 pub mod testing;
 mod token;
@@ -35,4 +36,5 @@ pub use limits::Limits;
 pub use mikobase::{Returning, Worldlet};
 pub use server::{CallInfo, Next, Peer};
 pub use share::{BoxError, ExitStatus, Outcome, Report, Share, ShareError, Uds, Worker, WorkerReport};
+pub use standalone::StandaloneServer;
 pub use token::Token;

@@ -24,6 +24,7 @@ use self::initial::Initial;
 pub use self::server::Server;
 use crate::server::Service;
 use crate::share::{BoxError, Interrupt, Report, Share, ShareError, Uds, Worker};
+use crate::standalone::StandaloneServer;
 
 /// The destination of the final state when a share ends.
 #[derive(Debug, Clone, Default)]
@@ -354,6 +355,25 @@ fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
             Err(error.downcast::<Error>().map_or_else(|other| failed(format!("failed: {other}")), |own| *own))
         }
         Err(panic) => Err(failed(format!("panicked: {}", panic_message(&*panic)))),
+    }
+}
+
+impl StandaloneServer {
+    /// Serves a Mikobase until the server is told to stop, then writes its final state to `file`, if one is
+    /// named.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run); `not-writable` or `storage-full`, if the state cannot be written.
+    pub fn run_mikobase(
+        self,
+        engine: Box<dyn Engine>,
+        file: Option<&Path>,
+        ready: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        engine.limit_answers(self.frame_size());
+        let returning = file.map_or(Returning::Nothing, |path| Returning::File(path.to_owned()));
+        let served = self.run::<dyn Mikobase, _>(SharedEngine { engine, returning }, ready)?;
+        served.deliver(&mut std::io::sink())
     }
 }
 

@@ -72,22 +72,19 @@ pub(crate) struct ServeOptions {
     pub(crate) protocols: Vec<ProtocolSocket>,
 }
 
-/// Serves `service` on `listener` until `stop` completes and all input of dead peers has been read.
+/// Serves `service` on `listener`, if there is one, and to other protocols, until `stop` completes and all input of dead peers has been read.
 ///
 /// The listening socket is closed when `stop` completes, so later connects are refused.
 ///
 /// # Errors
 /// `internal`, if the runtime refuses the socket.
 pub(crate) async fn serve<I: Interface + ?Sized>(
-    listener: StdListener,
+    listener: Option<StdListener>,
     service: Rc<dyn Service<I>>,
     options: ServeOptions,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let refused = |fault| Error::caused_by(ErrorId::INTERNAL, "the socket cannot be served", fault);
-    listener.set_nonblocking(true).map_err(refused)?;
-    let listener = UnixListener::from_std(listener).map_err(refused)?;
-    serving::set_socket(listener.local_addr().map_err(refused)?.as_pathname());
     let groups_commits = service.prefers_group_commit();
     let ServeOptions { token, limits, shared_status, activity, around, protocols } = options;
     let parked_calls = ParkedCalls::new(shared_status.clone());
@@ -104,7 +101,20 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
         let listener = listener.listen().map_err(refused)?;
         tasks.spawn_local(accept_for(listener, protocol, Rc::clone(&shared)));
     }
-    let accepting = accept_all(listener, Rc::clone(&shared), &tasks);
+    let listener = match listener {
+        Some(listener) => {
+            serving::set_socket(listener.local_addr().map_err(refused)?.as_pathname());
+            listener.set_nonblocking(true).map_err(refused)?;
+            Some(UnixListener::from_std(listener).map_err(refused)?)
+        }
+        None => None,
+    };
+    let accepting = async {
+        match listener {
+            Some(listener) => accept_all(listener, Rc::clone(&shared), &tasks).await,
+            None => std::future::pending().await,
+        }
+    };
     tasks
         .run_until(async {
             first_of(stop, accepting).await;
@@ -115,7 +125,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
 }
 
 /// Waits until one of two futures completes, and drops both.
-async fn first_of(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+pub(crate) async fn first_of(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     let (mut one, mut other) = (pin!(one), pin!(other));
     poll_fn(|context| match one.as_mut().poll(context) {
         Poll::Ready(()) => Poll::Ready(()),

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use serde_json::Value;
 
 /// A connection to a server.
-pub struct Client {
-    pub stream: BufReader<UnixStream>,
+pub struct Client<S = UnixStream> {
+    pub stream: BufReader<S>,
 }
 
 /// The head of a response.
@@ -48,7 +49,15 @@ impl Client {
     pub fn connect(path: &Path) -> Self {
         Self { stream: BufReader::new(UnixStream::connect(path).unwrap()) }
     }
+}
 
+impl Client<TcpStream> {
+    pub fn connect_tcp(address: &str) -> Self {
+        Self { stream: BufReader::new(TcpStream::connect(address).unwrap()) }
+    }
+}
+
+impl<S: Read + Write> Client<S> {
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
@@ -56,9 +65,8 @@ impl Client {
     /// Sends a request whose headers are lines.
     pub fn send_request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) {
         let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{headers}\r\n"
-        );
+        let host = if headers.contains("host: ") { "" } else { "host: localhost\r\n" };
+        let head = format!("{method} {path} HTTP/1.1\r\n{host}content-length: {length}\r\n{headers}\r\n");
         self.send([head.as_bytes(), body].concat());
     }
 

@@ -38,6 +38,7 @@ mod protocol;
 mod random;
 mod relay;
 mod schemas;
+mod serve;
 mod session_deaths;
 mod session_fuzz;
 mod sessions;
@@ -83,6 +84,7 @@ fn main() -> std::process::ExitCode {
         ("watch", watch::CASES),
         ("http", http::CASES),
         ("http_mikobase", http_mikobase::CASES),
+        ("serve", serve::CASES),
         ("http_page", http_page::CASES),
         ("known_histories", histories::KNOWN),
         ("generated_histories", histories::GENERATED),

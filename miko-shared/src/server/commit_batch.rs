@@ -402,7 +402,7 @@ mod tests {
                 protocols: Vec::new(),
             };
             let stop = async { drop(stopped.await) };
-            runtime(None).unwrap().block_on(serve(listener, Rc::new(served), options, stop)).unwrap();
+            runtime(None).unwrap().block_on(serve(Some(listener), Rc::new(served), options, stop)).unwrap();
             ended.send(()).unwrap();
         });
         let mut callers: Vec<Caller> = (0..6).map(|_| Caller::connect(&path, &token)).collect();

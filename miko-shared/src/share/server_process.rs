@@ -118,7 +118,7 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         around: setup.around.clone(),
         protocols,
     };
-    server::serve(listener, service, options, stop).await?;
+    server::serve(Some(listener), service, options, stop).await?;
     setup.control.set_nonblocking(false).map_err(failed)
 }
 

@@ -18,6 +18,7 @@ mod output;
 mod progress;
 mod q0;
 mod schema;
+mod serve;
 mod share;
 mod surface;
 mod validate;
@@ -53,6 +54,8 @@ Exit codes:
 enum Command {
     /// Share a Mikobase with N copies of any command.
     Share(share::Args),
+    /// Serve a Mikobase to other programs, on a Unix socket and over HTTP.
+    Serve(serve::Args),
     /// Run Q0 requests: one from an argument, or one per line of standard input.
     Q0(q0::Args),
     /// Call any method of the interface by its name.
@@ -99,6 +102,7 @@ fn main() -> std::process::ExitCode {
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Share(args) => share::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Q0(args) => q0::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Get(args) => get::run(&args),

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::exit::Failure;
 
-const TOKEN: &str = "MIKOBASE_TOKEN";
+pub(crate) const TOKEN: &str = "MIKOBASE_TOKEN";
 
 /// The address of a running server.
 #[derive(clap::Args)]

@@ -1,0 +1,155 @@
+//! A server in this process, without workers: other processes connect to it, and it runs until it is told to
+//! stop.
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+
+use miko_rpc::{Error, ErrorId, Interface, Result};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
+use tracing::info;
+
+use crate::limits::Limits;
+use crate::server::{self, Activity, ProtocolSocket, ServeOptions, Service};
+use crate::token::Token;
+
+/// A server in this process. It stops at SIGTERM, SIGINT and SIGHUP, of which it takes note from the time at
+/// which it is created.
+///
+/// ```
+/// use miko_shared::StandaloneServer;
+///
+/// let server = StandaloneServer::new()?;
+/// # Ok::<(), miko_rpc::Error>(())
+/// ```
+#[must_use]
+pub struct StandaloneServer {
+    signals: SignalFd,
+    socket: Option<(UnixListener, Token)>,
+    protocols: Vec<ProtocolSocket>,
+    limits: Limits,
+    stops_at_end_of_input: bool,
+}
+
+impl StandaloneServer {
+    /// A server without sockets. The thread that creates it runs it.
+    ///
+    /// # Errors
+    /// `internal`, if the system refuses to report signals.
+    pub fn new() -> Result<Self> {
+        let mut mask = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            mask.add(signal);
+        }
+        let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "signals cannot be received", fault);
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(failed)?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Self {
+            signals: SignalFd::with_flags(&mask, flags).map_err(failed)?,
+            socket: None,
+            protocols: Vec::new(),
+            limits: Limits::default(),
+            stops_at_end_of_input: false,
+        })
+    }
+
+    /// Speaks the wire on a socket, with processes of the same user that know the token.
+    pub fn socket(mut self, listener: UnixListener, token: Token) -> Self {
+        self.socket = Some((listener, token));
+        self
+    }
+
+    /// Speaks another protocol.
+    pub fn protocol(mut self, protocol: ProtocolSocket) -> Self {
+        self.protocols.push(protocol);
+        self
+    }
+
+    /// Sets the limits of the server.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    #[cfg(feature = "mikobase")]
+    pub(crate) fn frame_size(&self) -> usize {
+        self.limits.frame_size
+    }
+
+    /// Whether it stops at the end of standard input, too. A program that holds the other end of a pipe is so
+    /// never survived by its server.
+    pub fn stop_at_end_of_input(mut self, stops: bool) -> Self {
+        self.stops_at_end_of_input = stops;
+        self
+    }
+
+    /// Serves until it is told to stop, and returns what was served. `ready` is called when connections are
+    /// accepted.
+    ///
+    /// # Errors
+    /// Those of `ready`; `internal`, if the system refuses what a server needs.
+    pub fn run<I: Interface + ?Sized, S: Service<I> + 'static>(
+        self,
+        service: S,
+        ready: impl FnOnce() -> Result<()>,
+    ) -> Result<Rc<S>> {
+        let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "the server cannot run", fault);
+        let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
+        let end_of_input = self.stops_at_end_of_input.then(end_of_input).transpose().map_err(failed)?;
+        // Without a socket no one sends a token.
+        let (listener, token) = match self.socket {
+            Some((listener, token)) => (Some(listener), token),
+            None => (None, Token::random()?),
+        };
+        let options = ServeOptions {
+            token,
+            limits: self.limits,
+            shared_status: None,
+            activity,
+            around: None,
+            protocols: self.protocols,
+        };
+        let service = Rc::new(service);
+        let served: Rc<dyn Service<I>> = Rc::clone(&service) as Rc<dyn Service<I>>;
+        // Connections wait in the queues of the sockets until the server runs.
+        ready()?;
+        let runtime = server::runtime(None).map_err(failed)?;
+        runtime.block_on(async {
+            // SAFETY: a `SignalFd` names the same open descriptor until it is dropped, and the `AsyncFd` that
+            // owns it does not release it.
+            let signals = unsafe { AsyncFd::register_with_interest(self.signals, Interest::READABLE) };
+            let signals = signals.map_err(|fault| failed(fault.into()))?;
+            let stop = async {
+                let signal = signals.readable();
+                match end_of_input {
+                    Some(end) => {
+                        server::first_of(async { drop(signal.await) }, async { drop(end.await) }).await
+                    }
+                    None => drop(signal.await),
+                }
+            };
+            server::serve(listener, served, options, stop).await
+        })?;
+        info!("stopped");
+        Ok(service)
+    }
+}
+
+/// Completes at the end of standard input, for which a thread waits: not everything that can be read can be
+/// polled.
+fn end_of_input() -> io::Result<oneshot::Receiver<()>> {
+    let (ended, has_ended) = oneshot::channel();
+    thread::Builder::new().name("end of input".to_owned()).spawn(move || {
+        let mut buffer = [0; 1024];
+        let mut input = io::stdin().lock();
+        while input.read(&mut buffer).is_ok_and(|count| count > 0) {}
+        let _ = ended.send(());
+    })?;
+    Ok(has_ended)
+}

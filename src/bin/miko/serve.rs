@@ -1,0 +1,201 @@
+//! `miko serve`: serves a Mikobase to other programs.
+
+use std::env;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use clap::ValueEnum;
+use mikobase::backend::{Backend, Mode};
+use mikobase::{Auth, Engine, Error, ErrorId, Http, ProtocolSocket, StandaloneServer, Token};
+use serde_json::json;
+
+use crate::exit::{Exit, Failure, print_stderr};
+use crate::open::TOKEN;
+
+/// The backend that is served if none is named.
+const IN_MEMORY: &str = "mikobase.uno/sqlite/memory";
+
+/// The arguments of `miko serve`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The backend to serve, a URL or a path; by default one in memory.
+    backend: Option<String>,
+    /// Speak the wire of Mikobase on the socket PATH, and HTTP on PATH.http.
+    #[arg(long, value_name = "PATH", required_unless_present = "tcp", conflicts_with = "tcp")]
+    socket: Option<PathBuf>,
+    /// Speak HTTP on this address, such as 127.0.0.1:8080.
+    #[arg(long, value_name = "ADDR", requires = "auth")]
+    tcp: Option<SocketAddr>,
+    /// Who may send requests over HTTP; by default `peer`.
+    #[arg(long)]
+    auth: Option<AuthKind>,
+    /// Allow `--auth open` on an address that other machines reach.
+    #[arg(long)]
+    open_to_network: bool,
+    /// Refuse all writes.
+    #[arg(long)]
+    read_only: bool,
+    /// Stop at the end of standard input, too.
+    #[arg(long)]
+    until_eof: bool,
+    /// Write a line of JSON to this descriptor when the sockets are ready, and close it.
+    #[arg(long, value_name = "N")]
+    ready_fd: Option<RawFd>,
+    /// Write the final worldlet to this file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// What a request over HTTP needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AuthKind {
+    /// To come from a process of the same user; on a Unix socket only.
+    Peer,
+    /// To carry the token.
+    Token,
+    /// Nothing.
+    Open,
+}
+
+const EXAMPLES: &str = r#"Examples:
+  export MIKOBASE_TOKEN=$(openssl rand -hex 32)
+  miko serve crew.db --socket /run/user/1000/crew
+  miko serve crew.db --tcp 127.0.0.1:8080 --auth token
+
+The token is taken from MIKOBASE_TOKEN, never from the command line: 64 hexadecimal digits. The
+wire always needs it; HTTP needs it with `--auth token`. The server stops at SIGTERM and Ctrl-C."#;
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    let ready = args.ready_fd.map(ready_file).transpose()?;
+    let server = StandaloneServer::new()?.stop_at_end_of_input(args.until_eof);
+    let token = token()?;
+    let auth = auth(args, token.as_ref())?;
+    // Relative to the folder in which the command was started.
+    let out = args.out.as_ref().map(std::path::absolute).transpose()?;
+    let engine = open(args)?;
+    let mut sockets = Sockets::default();
+    let (server, addresses) = match (&args.socket, args.tcp) {
+        (Some(path), _) => {
+            let token = token.ok_or_else(no_token)?;
+            let http_path = with_suffix(path);
+            let wire = sockets.bind(path)?;
+            let http = ProtocolSocket::unix(sockets.bind(&http_path)?, Rc::new(Http::new(auth)));
+            (server.socket(wire, token).protocol(http), json!({"socket": path, "http": http_path}))
+        }
+        (None, Some(address)) => {
+            let listener = TcpListener::bind(address).map_err(|fault| cannot_listen(address, fault))?;
+            let address = listener.local_addr()?;
+            let http = Http::new(auth).host(host_of(address));
+            (server.protocol(ProtocolSocket::tcp(listener, Rc::new(http))), json!({"tcp": address}))
+        }
+        (None, None) => return Err(Failure::Usage("name a socket or an address".to_owned())),
+    };
+    print_stderr(format_args!("miko: serving {addresses}"));
+    let announce = || match ready {
+        Some(mut ready) => writeln!(ready, "{addresses}")
+            .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no one waits at --ready-fd", fault)),
+        None => Ok(()),
+    };
+    server.run_mikobase(engine, out.as_deref(), announce)?;
+    drop(sockets);
+    Ok(Exit::Success)
+}
+
+fn open(args: &Args) -> Result<Box<dyn Engine>, Failure> {
+    let url = args.backend.as_deref().unwrap_or(IN_MEMORY);
+    let mode = if args.read_only { Mode::Read } else { Mode::ReadWrite };
+    let backend: Backend = url.parse().map_err(Failure::Open)?;
+    backend.open(mode).map_err(Failure::Open)
+}
+
+fn token() -> Result<Option<Token>, Failure> {
+    match env::var(TOKEN) {
+        Ok(token) => token.trim().parse().map(Some).map_err(Failure::Open),
+        Err(_) => Ok(None),
+    }
+}
+
+fn no_token() -> Failure {
+    Failure::Usage(format!("set {TOKEN} in the environment: 64 hexadecimal digits"))
+}
+
+/// Who may send requests. What an address does not allow is refused.
+fn auth(args: &Args, token: Option<&Token>) -> Result<Auth, Failure> {
+    match (args.auth.unwrap_or(AuthKind::Peer), args.tcp) {
+        (AuthKind::Token, _) => Ok(Auth::Token(token.cloned().ok_or_else(no_token)?)),
+        (AuthKind::Peer, Some(_)) => {
+            let message = "by TCP the user of a client is unknown: choose --auth token or --auth open";
+            Err(Failure::Usage(message.to_owned()))
+        }
+        (AuthKind::Open, Some(address)) if !address.ip().is_loopback() && !args.open_to_network => {
+            let message = "other machines reach this address: --auth open needs --open-to-network";
+            Err(Failure::Usage(message.to_owned()))
+        }
+        (AuthKind::Peer, None) => Ok(Auth::Peer),
+        (AuthKind::Open, _) => Ok(Auth::Open),
+    }
+}
+
+/// The descriptor at which the caller waits.
+fn ready_file(descriptor: RawFd) -> Result<File, Failure> {
+    if descriptor <= 2 || fs::metadata(format!("/proc/self/fd/{descriptor}")).is_err() {
+        return Err(Failure::Usage(format!("--ready-fd {descriptor} is not an open descriptor above 2")));
+    }
+    // SAFETY: it is open, and not one of the standard ones. The caller of the command has opened it for this
+    // purpose, and nothing in this process has, since no other descriptor was opened before.
+    let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    Ok(owned.into())
+}
+
+/// The sockets of the server, which are removed at its end.
+#[derive(Default)]
+struct Sockets(Vec<PathBuf>);
+
+impl Sockets {
+    /// Binds a socket for this user alone. A socket that a killed server has left is replaced.
+    fn bind(&mut self, path: &Path) -> Result<UnixListener, Failure> {
+        let is_left =
+            UnixStream::connect(path).is_err_and(|fault| fault.kind() == io::ErrorKind::ConnectionRefused);
+        if is_left {
+            fs::remove_file(path).map_err(Failure::file(path))?;
+        }
+        let listener = UnixListener::bind(path).map_err(Failure::file(path))?;
+        self.0.push(path.to_owned());
+        fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(Failure::file(path))?;
+        Ok(listener)
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn with_suffix(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".http");
+    name.into()
+}
+
+/// The name of the address in the header `Host`.
+fn host_of(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    }
+}
+
+fn cannot_listen(address: SocketAddr, fault: io::Error) -> Failure {
+    let error = Error::caused_by(ErrorId::INTERNAL, "the address cannot be bound", fault);
+    Failure::Open(error.with("address", address.to_string()))
+}

@@ -1,0 +1,179 @@
+//! `miko serve`: a server for other programs, by its sockets and over TCP.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use mikobase::prelude::*;
+use mikobase::{MikobaseClient, Token};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+use serde_json::Value;
+
+use crate::harness::Case;
+use crate::http_client::{Client, Session};
+use crate::support::{count, create};
+
+pub const CASES: &[Case] = &[
+    ("the_wire_and_http_reach_one_database_and_sigterm_ends_it_in_order", both),
+    ("the_end_of_input_ends_it", until_eof),
+    ("a_socket_that_was_left_is_replaced_and_a_live_one_is_not", left_socket),
+    ("by_tcp_foreign_names_and_requests_without_the_token_are_refused", tcp),
+    ("a_read_only_server_refuses_writes", read_only),
+    ("arguments_that_would_let_too_many_in_are_refused", usage),
+];
+
+/// A running `miko serve`.
+struct Serving {
+    process: Child,
+    /// What it wrote when it was ready.
+    ready: Value,
+}
+
+impl Serving {
+    /// Starts it in `folder`, and waits until it is ready.
+    fn start(folder: &Path, token: &Token, arguments: &[&str]) -> Self {
+        let fifo = folder.join("ready");
+        if !fifo.exists() {
+            mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        }
+        let miko = env!("CARGO_BIN_EXE_miko");
+        let process = Command::new("sh")
+            .args(["-c", "exec \"$@\" --ready-fd 3 3> ready", "sh", miko, "serve"])
+            .args(arguments)
+            .env("MIKOBASE_TOKEN", token.to_hex())
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut ready = String::new();
+        // Ends when the server has closed it.
+        File::open(&fifo).unwrap().read_to_string(&mut ready).unwrap();
+        Self { process, ready: serde_json::from_str(&ready).unwrap() }
+    }
+
+    fn http(&self, folder: &Path) -> PathBuf {
+        folder.join(self.ready["http"].as_str().unwrap())
+    }
+
+    /// Ends it by SIGTERM.
+    fn stop(mut self) {
+        kill(Pid::from_raw(self.process.id() as i32), Signal::SIGTERM).unwrap();
+        let status = self.process.wait().unwrap();
+        assert_eq!((status.code(), status.signal()), (Some(0), None));
+    }
+}
+
+fn both() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    let arguments = ["crew.db", "--socket", "crew", "--out", "final.json"];
+    let serving = Serving::start(folder.path(), &token, &arguments);
+    let socket = folder.path().join("crew");
+    let db = MikobaseClient::connect(&socket, &token).unwrap();
+    let stranger = MikobaseClient::connect(&socket, &Token::random().unwrap());
+    assert!(stranger.unwrap_err().is(ErrorId::UNAUTHORIZED));
+    create(&db, 1).unwrap();
+    let mut client = Client::connect(&serving.http(folder.path()));
+    let selected = client.post("/q0", &json!({"action": "select", "class": "test.org/item"})).json();
+    assert_eq!(selected["results"].as_array().map(Vec::len), Some(1), "{selected}");
+    client.post("/q0", &json!({"action": "create", "class": "test.org/item", "bucket": {}}));
+    assert_eq!(count(&db), 2);
+    // A transaction of a session is rolled back at the end.
+    let session = Session::open(&serving.http(folder.path()));
+    let begun = client.post_in(&session.id, "/call/begin", &json!({})).json();
+    let create_many = format!("/objects/{}/create_many", begun["object"]);
+    let buckets = json!({"class": "test.org/item", "buckets": [{}]});
+    assert_eq!(client.post_in(&session.id, &create_many, &buckets).status, 200);
+    serving.stop();
+    assert!(!socket.exists() && !folder.path().join("crew.http").exists());
+    assert!(db.properties().unwrap_err().is(ErrorId::SERVER_GONE));
+    let worldlet = std::fs::read_to_string(folder.path().join("final.json")).unwrap();
+    let worldlet: Value = serde_json::from_str(&worldlet).unwrap();
+    assert_eq!(worldlet["records"].as_object().map(serde_json::Map::len), Some(2));
+}
+
+fn until_eof() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    let mut serving = Serving::start(folder.path(), &token, &["--socket", "s", "--until-eof"]);
+    let db = MikobaseClient::connect(&folder.path().join("s"), &token).unwrap();
+    assert_eq!(count(&db), 0);
+    drop(serving.process.stdin.take());
+    assert_eq!(serving.process.wait().unwrap().code(), Some(0));
+}
+
+fn left_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    let mut killed = Serving::start(folder.path(), &token, &["--socket", "s"]);
+    killed.process.kill().unwrap();
+    killed.process.wait().unwrap();
+    assert!(folder.path().join("s").exists());
+    let serving = Serving::start(folder.path(), &token, &["--socket", "s"]);
+    let second = Command::new(env!("CARGO_BIN_EXE_miko"))
+        .args(["serve", "--socket", "s"])
+        .env("MIKOBASE_TOKEN", token.to_hex())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1), "{second:?}");
+    assert_eq!(Client::connect(&serving.http(folder.path())).get("/health").status, 200);
+    serving.stop();
+}
+
+fn tcp() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    let serving = Serving::start(folder.path(), &token, &["--tcp", "127.0.0.1:0", "--auth", "token"]);
+    let address = serving.ready["tcp"].as_str().unwrap().to_owned();
+    let bearer = format!("authorization: Bearer {}\r\n", token.to_hex());
+    let mut client = Client::connect_tcp(&address);
+    let mut ask = |headers: &str| client.request("POST", "/call/properties", headers, b"");
+    assert_eq!(ask(&bearer).status, 200);
+    assert_eq!(ask(&format!("host: {address}\r\norigin: http://{address}\r\n{bearer}")).status, 200);
+    let none = ask("");
+    assert_eq!((none.status, &*none.error_id()), (401, "unauthorized"));
+    for foreign in ["host: evil.example\r\n", "origin: http://evil.example\r\n", "origin: null\r\n"] {
+        let refused = ask(&format!("{foreign}{bearer}"));
+        assert_eq!((refused.status, &*refused.error_id()), (403, "foreign-origin"), "{foreign}");
+    }
+    drop(client);
+    serving.stop();
+}
+
+fn read_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    Serving::start(folder.path(), &token, &["crew.db", "--socket", "s"]).stop();
+    let serving = Serving::start(folder.path(), &token, &["crew.db", "--socket", "s", "--read-only"]);
+    let mut client = Client::connect(&serving.http(folder.path()));
+    let refused = client.post("/q0", &json!({"action": "create", "bucket": {}}));
+    assert_eq!((refused.status, &*refused.error_id()), (403, "read-only-connection"));
+    assert_eq!(client.post("/q0", &json!({"action": "select"})).status, 200);
+    serving.stop();
+}
+
+fn usage() {
+    for arguments in [
+        &["--tcp", "127.0.0.1:0"][..],
+        &["--tcp", "127.0.0.1:0", "--auth", "peer"],
+        &["--tcp", "127.0.0.1:0", "--auth", "token"],
+        &["--tcp", "0.0.0.0:0", "--auth", "open"],
+        &["--socket", "s"],
+        &["--socket", "s", "--ready-fd", "77"],
+        &[],
+    ] {
+        let refused = Command::new(env!("CARGO_BIN_EXE_miko"))
+            .arg("serve")
+            .args(arguments)
+            .env_remove("MIKOBASE_TOKEN")
+            .output()
+            .unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {refused:?}");
+    }
+}
