@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
@@ -14,7 +15,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use miko_rpc::{Error, ErrorId};
 use miko_shared::Peer;
 use miko_shared::server::{Accepted, AcceptedStream, JsonCalls};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::bare_refusal::{Exchange, Progress, RefusingStream};
@@ -26,6 +28,10 @@ use crate::status::status_of;
 
 /// The smallest buffer that hyper takes.
 const MIN_HEAD_SIZE: usize = 8 << 10;
+
+/// How many bytes of a client are read after the last response, and for how long.
+const MAX_DRAIN_SIZE: usize = 1 << 20;
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// What the requests of a connection need.
 pub(crate) struct Connection {
@@ -80,6 +86,20 @@ async fn serve_on(
     }
     // A failure means that the client has gone.
     let _ = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await;
+    let _ = timeout(MAX_DRAIN_TIME, drain(&mut stream)).await;
+}
+
+/// Reads what a client still sends, within a bound, and forgets it. A socket that is closed before may take
+/// the last response with it.
+async fn drain(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut buffer = [0; 4 << 10];
+    for _ in 0..MAX_DRAIN_SIZE / buffer.len() {
+        let mut read = ReadBuf::new(&mut buffer);
+        let result = poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut read)).await;
+        if result.is_err() || read.filled().is_empty() {
+            break;
+        }
+    }
 }
 
 /// Answers a request. The exchange ends when the body of the response is dropped.

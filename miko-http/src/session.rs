@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -10,7 +11,11 @@ use hyper::body::Bytes;
 use hyper::header::HeaderName;
 use hyper::{HeaderMap, StatusCode};
 use miko_rpc::{Error, ErrorId, Result};
+use miko_shared::linux;
 use miko_shared::server::JsonConnection;
+use nix::unistd::Pid;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::body::{Pieces, ResponseBody};
 use crate::connection::Connection;
@@ -51,7 +56,8 @@ pub(crate) fn open(asked: &Asked) -> Answer {
     let session = Rc::new(JsonConnection::new(calls, peer.clone()));
     http.sessions.0.borrow_mut().insert(id, session);
     let line = format!("{{\"session\":\"{}\"}}\n", HEXLOWER.encode(&id));
-    let open = OpenSession { sessions: http.sessions.clone(), id, line: Some(line.into()) };
+    let process = if asked.connection.is_tcp { None } else { watch(peer.pid) };
+    let open = OpenSession { sessions: http.sessions.clone(), id, line: Some(line.into()), process };
     Ok(reply::respond(StatusCode::OK, NDJSON, ResponseBody::pieces(open)))
 }
 
@@ -66,12 +72,30 @@ struct OpenSession {
     sessions: Sessions,
     id: Id,
     line: Option<Bytes>,
+    /// Becomes readable when the process of the client ends. A process that it has forked may keep the
+    /// connection open.
+    process: Option<AsyncFd<OwnedFd>>,
+}
+
+/// Watches the process with this id, which is at the other end of an open connection; `None` if it cannot be
+/// watched.
+fn watch(pid: i32) -> Option<AsyncFd<OwnedFd>> {
+    let process = linux::pidfd(Pid::from_raw(pid)).ok()?;
+    // SAFETY: an `OwnedFd` names the same open descriptor until it is dropped, and the `AsyncFd` that owns it
+    // does not release it.
+    unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }.ok()
 }
 
 impl Pieces for OpenSession {
-    fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        // After the line nothing comes. hyper notices the end of the connection, and drops the body.
-        self.line.take().map_or(Poll::Pending, |line| Poll::Ready(Some(Ok(line))))
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        if let Some(line) = self.line.take() {
+            return Poll::Ready(Some(Ok(line)));
+        }
+        // hyper notices the end of the connection, and drops the body.
+        match &self.process {
+            Some(process) => process.poll_read_ready(context).map(|_| None),
+            None => Poll::Pending,
+        }
     }
 }
 

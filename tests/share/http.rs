@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use mikobase::prelude::*;
 use mikobase::{Auth, Http, HttpLimits, Limits, Share, Token};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{ForkResult, Pid, fork};
 use serde_json::Value;
 
 use crate::harness::Case;
 use crate::http_client::{Client, Session};
 use crate::office::office_rpc::OfficeClient;
-use crate::office::{Office, OpenThings, eventually, office};
+use crate::office::{Building, Office, OpenThings, eventually, office};
+use crate::support::{Event, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("methods_are_called_by_name_and_errors_have_ids", calls),
@@ -22,6 +25,7 @@ pub const CASES: &[Case] = &[
     ("objects_live_with_a_session", objects),
     ("without_a_session_what_returns_an_object_is_refused_before_it_runs", no_session),
     ("a_session_ends_with_its_connection", session_end),
+    ("a_session_ends_with_its_process_though_a_child_holds_the_connection", killed),
     ("a_half_closed_connection_ends_its_session", half_closed),
     ("a_later_answer_is_waited_for_while_others_are_served", later),
     ("a_later_answer_whose_caller_leaves_is_unwanted", unwanted),
@@ -234,6 +238,31 @@ fn session_end() {
         client.post_in(&last.id, "/call/desk", &json!({"name": "last"}));
         std::mem::forget(last);
     });
+}
+
+fn killed() {
+    let uds = Uds::new().unwrap().http(true);
+    let (opened, held) = (Event::new(), Event::new());
+    let work = |_: &OfficeClient, _: &Worker| -> Result<(), BoxError> {
+        let session = Session::open(&uds.http_path());
+        Client::connect(&uds.http_path()).post_in(&session.id, "/call/desk", &json!({"name": "a"}));
+        // SAFETY: the process has one thread.
+        if let ForkResult::Child = unsafe { fork() }? {
+            held.wait();
+            std::process::exit(0);
+        }
+        opened.notify();
+        wait_for_ever()
+    };
+    let share = uds.spawn_share::<dyn Office, ()>(1, || Ok(Box::new(Building::default())), work).unwrap();
+    opened.wait();
+    let (_, worker) = share.workers()[0];
+    kill(Pid::from_raw(i32::try_from(worker).unwrap()), Signal::SIGKILL).unwrap();
+    let office = OfficeClient::connect(share.path(), share.token()).unwrap();
+    eventually(|| office.log().unwrap(), &vec!["a opened".to_owned(), "a closed".to_owned()]);
+    held.notify();
+    drop(office);
+    share.join().unwrap();
 }
 
 fn half_closed() {

@@ -13,6 +13,8 @@ use crate::support::{count, create};
 
 pub const CASES: &[Case] = &[
     ("q0_answers_with_its_own_body_and_a_status", q0),
+    ("a_large_select_is_sent_in_lines", selects),
+    ("the_description_has_no_dangling_reference", description),
     ("records_and_schemas_have_tags", tags),
     ("a_transaction_of_q0_lives_with_its_session", transactions),
     ("a_transaction_is_an_object_of_a_session", objects),
@@ -57,6 +59,50 @@ fn q0() {
             assert_eq!((refused.status, &*refused.error_id()), (400, "invalid_request"), "{body}");
         }
         assert_eq!(client.get("/q0").headers["allow"], "POST");
+    });
+}
+
+fn selects() {
+    with_mikobase(Uds::new().unwrap(), |path, db| {
+        let mut client = Client::connect(path);
+        for n in 0..1000 {
+            create(db, n).unwrap();
+        }
+        let headers = "content-type: application/json\r\naccept: application/x-ndjson\r\n";
+        let select = json!({"action": "select", "class": "test.org/item"}).to_string();
+        let lines = client.request("POST", "/q0", headers, select.as_bytes());
+        assert_eq!(lines.headers["content-type"], "application/x-ndjson");
+        let numbers = lines.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        assert!(numbers.map(|record| record["bucket"]["n"].clone()).eq((0..1000).map(Value::from)));
+        let refused = client.request("POST", "/q0", headers, br#"{"action": "select", "limit": -1}"#);
+        assert_eq!((refused.status, &*refused.error_id()), (400, "invalid_request"));
+    });
+}
+
+/// All references of the description lead to something, by names that OpenAPI allows.
+fn description() {
+    fn check(part: &Value, whole: &Value) {
+        if let Some(reference) = part.get("$ref").and_then(Value::as_str) {
+            let name = reference.rsplit('/').next().unwrap();
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)), "{name}");
+            assert!(whole.pointer(reference.strip_prefix('#').unwrap()).is_some(), "{reference}");
+        }
+        match part {
+            Value::Object(members) => members.values().for_each(|member| check(member, whole)),
+            Value::Array(elements) => elements.iter().for_each(|element| check(element, whole)),
+            _ => {}
+        }
+    }
+    with_mikobase(Uds::new().unwrap(), |path, _| {
+        let described = Client::connect(path).get("/openapi.json").json();
+        check(&described, &described);
+        let lines = described.pointer("/paths/~1call~1select_stream/post/responses/200/content");
+        assert!(lines.unwrap().get("application/x-ndjson").is_some());
+        let params = &described["paths"]["/call/edit"]["post"]["requestBody"]["content"]["application/json"];
+        assert_eq!(params["schema"]["required"], json!(["pk", "edits"]));
+        for route in ["/q0", "/records/{pk}", "/worldlet", "/files/{pk}"] {
+            assert!(described["paths"][route].is_object(), "{route}");
+        }
     });
 }
 

@@ -8,9 +8,8 @@ use miko_shared::server::{JsonCall, JsonConnection};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::query::unexpected;
-use super::worldlet::{Part, PieceStream};
-use super::{call, range, tags};
+use super::pieces::{Part, PieceStream};
+use super::{call, range, tags, unexpected};
 use crate::body::{Made, ResponseBody};
 use crate::connection::Connection;
 use crate::reply::{self, Answer};

@@ -1,31 +1,37 @@
 //! Q0, records and class definitions.
 
 use hyper::StatusCode;
-use miko_rpc::{DispatchError, Error, ErrorId};
+use miko_rpc::{Error, ErrorId};
 use miko_shared::server::JsonCall;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{call, tags};
+use super::{call, one_param, stream_handle, tags, unexpected};
 use crate::body::ResponseBody;
 use crate::reply::{self, Answer, JSON};
 use crate::routes::Asked;
+use crate::stream;
 
-/// Runs one Q0 request. The body of the response is always that of Q0.
+/// Runs one Q0 request. The body of the response is that of Q0. If a form of streams is asked for, the records of
+/// a select are sent in it, however many.
 pub(super) async fn q0(asked: Asked) -> Answer {
     let caller = match asked.session()? {
         Some(session) => session,
         None => asked.single_call(),
     };
+    let form = stream::Form::of_request(&asked.headers);
     let query = asked.json_text().await?;
-    // As a param, the text must be one value.
-    if let Err(fault) = serde_json::from_str::<&RawValue>(&query) {
-        return Err(Error::caused_by(ErrorId::INVALID_REQUEST, "this is not JSON", fault).into());
+    let params = one_param(&query)?;
+    let method = if form.is_some() { "select_stream" } else { "q0" };
+    let response = caller.call(JsonCall { object: None, method, params: &params }).await?;
+    match form {
+        Some(form) => {
+            let stream = stream_handle(&response)?;
+            Ok(stream::respond(caller, stream, form))
+        }
+        None => Ok(reply::json(response.get())),
     }
-    let params = format!("[{query}]");
-    let response = caller.call(JsonCall { object: None, method: "q0", params: &params }).await?;
-    Ok(reply::json(response.get()))
 }
 
 /// The record with this pk.
@@ -70,10 +76,4 @@ pub(super) async fn schema(asked: Asked, class: Option<&str>) -> Answer {
     Ok(tags::respond(&asked.headers, &tag, || {
         reply::respond(StatusCode::OK, JSON, ResponseBody::whole(text))
     }))
-}
-
-/// The error for a result that is not what the method returns.
-pub(super) fn unexpected(fault: &serde_json::Error) -> DispatchError {
-    let message = format!("the result of the method is not as expected: {fault}");
-    Error::new(ErrorId::INTERNAL, message).into()
 }
