@@ -4,7 +4,6 @@
 //! hyper's own answers are told from those of our routes by the time at which they are written: when all of
 //! the last response was written, and no request has been handed to the routes since.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,7 +13,8 @@ use hyper::StatusCode;
 use miko_rpc::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::reply;
+use crate::progress::Progress;
+use crate::refusal;
 use crate::status::id_of;
 
 /// A stream whose bare refusals get a body.
@@ -23,48 +23,6 @@ pub(crate) struct RefusingStream<S> {
     progress: Rc<Progress>,
     /// A refusal that is being written, and how much of it was.
     refusal: Option<(Vec<u8>, usize)>,
-}
-
-/// How far the connection is.
-#[derive(Default)]
-pub(crate) struct Progress {
-    phase: Cell<Phase>,
-    /// Whether bytes of the next request have arrived.
-    has_begun: Cell<bool>,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Phase {
-    /// Waits for the next request.
-    #[default]
-    Idle,
-    /// A request is being answered.
-    Answering,
-    /// The response is complete, and not all of it was written.
-    Answered,
-}
-
-/// A request that is being answered, until the body of its response is dropped.
-pub(crate) struct Exchange(Rc<Progress>);
-
-impl Exchange {
-    pub(crate) fn begin(progress: &Rc<Progress>) -> Self {
-        progress.phase.set(Phase::Answering);
-        Self(Rc::clone(progress))
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.0.phase.set(Phase::Answered);
-    }
-}
-
-impl Progress {
-    /// Whether a part of a request has arrived, and no more came.
-    pub(crate) fn is_inside_head(&self) -> bool {
-        self.phase.get() == Phase::Idle && self.has_begun.get()
-    }
 }
 
 impl<S> RefusingStream<S> {
@@ -92,7 +50,7 @@ fn in_place_of(bare: &[u8]) -> Option<Vec<u8>> {
     let status = bare.strip_prefix(b"HTTP/1.1 ").or_else(|| bare.strip_prefix(b"HTTP/1.0 "))?.get(..3)?;
     let status = StatusCode::from_bytes(status).ok()?;
     let message = "the head of the request cannot be read, or is larger than the server takes";
-    Some(reply::last_refusal(status, &Error::new(id_of(status), message)))
+    Some(refusal::last(status, &Error::new(id_of(status), message)))
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for RefusingStream<S> {
@@ -104,7 +62,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for RefusingStream<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.progress.has_begun.set(true);
+            self.progress.record_read();
         }
         read
     }
@@ -117,7 +75,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RefusingStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_refusal(context))?;
-        if self.progress.phase.get() == Phase::Idle
+        if self.progress.is_idle()
             && let Some(refusal) = in_place_of(bytes)
         {
             self.refusal = Some((refusal, 0));
@@ -129,10 +87,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RefusingStream<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(context))?;
         // hyper flushes when it has written all that it had.
-        if self.progress.phase.get() == Phase::Answered {
-            self.progress.phase.set(Phase::Idle);
-            self.progress.has_begun.set(false);
-        }
+        self.progress.record_flush();
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

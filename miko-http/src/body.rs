@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use miko_rpc::Result;
 
-use crate::bare_refusal::Exchange;
+use crate::progress::Exchange;
 
 /// The body of a response.
 pub(crate) struct ResponseBody {

@@ -5,10 +5,10 @@ use miko_rpc::{DispatchError, Error, ErrorId, Result};
 use miko_shared::server::JsonCall;
 use serde_json::value::RawValue;
 
+use crate::asked::Asked;
 use crate::body::ResponseBody;
 use crate::reply::{self, Answer};
-use crate::routes::Asked;
-use crate::{session, stream};
+use crate::{sessions, stream};
 
 /// What a request calls.
 #[derive(Clone, Copy)]
@@ -41,7 +41,7 @@ pub(crate) async fn call(asked: Asked, target: Target<'_>) -> Answer {
         return Ok(stream::respond(caller, handle, form.unwrap_or_default()));
     }
     if !has_session && caller.has_open() {
-        return Err(session::required("what the result carries").into());
+        return Err(sessions::required("what the result carries").into());
     }
     Ok(answer(&result))
 }
@@ -65,7 +65,7 @@ fn check_method(asked: &Asked, method: &str, has_session: bool) -> Result<(), Di
         return Err(Error::new(ErrorId::ROUTE_NOT_FOUND, message).with("known", known).into());
     };
     if described.returns_object() && !has_session {
-        let error = session::required("the object that the method returns");
+        let error = sessions::required("the object that the method returns");
         return Err(error.with("method", method).into());
     }
     Ok(())

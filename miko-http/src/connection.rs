@@ -1,7 +1,7 @@
 //! One connection: hyper reads the requests, the routes answer them.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use miko_rpc::{Error, ErrorId};
-use miko_shared::Peer;
-use miko_shared::server::{Accepted, AcceptedStream, JsonCalls};
+use miko_shared::server::{Accepted, AcceptedStream, JsonCalls, Protocol};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::bare_refusal::{Exchange, Progress, RefusingStream};
+use crate::asked::Connection;
+use crate::bare_refusal::RefusingStream;
 use crate::body::ResponseBody;
 use crate::options::Http;
-use crate::reply;
-use crate::routes;
+use crate::progress::{Exchange, Progress};
 use crate::status::status_of;
+use crate::{refusal, reply, routes};
 
 /// The smallest buffer that hyper takes.
 const MIN_HEAD_SIZE: usize = 8 << 10;
@@ -33,17 +33,14 @@ const MIN_HEAD_SIZE: usize = 8 << 10;
 const MAX_DRAIN_SIZE: usize = 1 << 20;
 const MAX_DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// What the requests of a connection need.
-pub(crate) struct Connection {
-    pub(crate) http: Rc<Http>,
-    pub(crate) calls: Rc<JsonCalls>,
-    pub(crate) peer: Peer,
-    pub(crate) is_own_user: bool,
-    pub(crate) is_tcp: bool,
+impl Protocol for Http {
+    fn serve(self: Rc<Self>, accepted: Accepted, calls: Rc<JsonCalls>) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(serve(self, accepted, calls))
+    }
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(http: Rc<Http>, accepted: Accepted, calls: Rc<JsonCalls>) {
+async fn serve(http: Rc<Http>, accepted: Accepted, calls: Rc<JsonCalls>) {
     let Accepted { stream, peer, is_own_user, refusal, .. } = accepted;
     let is_tcp = matches!(stream, AcceptedStream::Tcp(_));
     let connection = Rc::new(Connection { http, calls, peer, is_own_user, is_tcp });
@@ -110,7 +107,7 @@ async fn answer(
 ) -> Response<ResponseBody> {
     let mut response = match routes::answer(connection, request).await {
         Ok(response) => response,
-        Err(error) => reply::refusal(&error),
+        Err(error) => reply::refused(&error),
     };
     // No browser guesses another type than the one that is said.
     let headers = response.headers_mut();
@@ -123,6 +120,6 @@ async fn answer(
 async fn refuse(stream: &mut (impl AsyncWrite + Unpin), error: &Error) {
     let status: StatusCode = status_of(error.id());
     // The refusal fits into the buffer of a new socket, or the client has gone.
-    let bytes = reply::last_refusal(status, error);
+    let bytes = refusal::last(status, error);
     let _ = poll_fn(|context| Pin::new(&mut *stream).poll_write(context, &bytes)).await;
 }

@@ -5,9 +5,10 @@
 //! | --- | --- |
 //! | the options, and the connections of a server | [`Http`] |
 //! | who may call | [`Auth`], `guard` |
-//! | what a path means | `routes` |
-//! | calls, sessions and streams | `call`, `session`, `stream` |
-//! | bodies, and the bounds on what a client sends | `request`, `body`, `bare_refusal` |
+//! | what a path means, and what a request is asked with | `routes`, `asked` |
+//! | calls, sessions and streams | `call`, `session`, `sessions`, `stream` |
+//! | bodies, and the bounds on what a client sends | `request`, `body` |
+//! | refusals, also of requests that cannot be read | `refusal`, `bare_refusal` |
 //! | the status of each error | [`status_of`] |
 //! | the description of the routes | `openapi` |
 //! | the routes of a Mikobase | `mikobase` (feature `mikobase`) |
@@ -15,6 +16,7 @@
 //! It runs in the thread and the runtime of the server. Calls take the same path as those of the server's own
 //! socket.
 
+mod asked;
 mod auth;
 mod bare_refusal;
 mod body;
@@ -26,10 +28,13 @@ mod mikobase;
 
 mod openapi;
 mod options;
+mod progress;
+mod refusal;
 mod reply;
 mod request;
 mod routes;
 mod session;
+mod sessions;
 mod share;
 mod status;
 mod stream;

@@ -2,6 +2,7 @@
 //! depends on no engine.
 
 mod files;
+mod method;
 mod pieces;
 mod query;
 mod range;
@@ -9,14 +10,11 @@ mod tags;
 mod worldlet;
 
 use hyper::Method;
-use miko_rpc::{DispatchError, Error, ErrorId, Result, Surface};
-use miko_shared::server::{JsonCall, JsonConnection};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use miko_rpc::Surface;
 use serde_json::{Map, Value, json};
 
+use crate::asked::{Asked, unknown_route};
 use crate::reply::Answer;
-use crate::routes::{Asked, unknown_route};
 
 /// Whether a server of this interface has the routes: it is a Mikobase.
 pub(crate) fn is_served(surface: &Surface) -> bool {
@@ -61,34 +59,6 @@ pub(crate) async fn route(asked: Asked, segments: &[&str]) -> Answer {
         }
         _ => Err(unknown_route().into()),
     }
-}
-
-/// Calls a method of the Mikobase.
-async fn call(caller: &JsonConnection, method: &str, params: Value) -> Result<Box<RawValue>, DispatchError> {
-    caller.call(JsonCall { object: None, method, params: &params.to_string() }).await
-}
-
-/// A text of JSON as the only param of a method. It must be one value, or it would become several params.
-fn one_param(json: &str) -> Result<String> {
-    serde_json::from_str::<&RawValue>(json)
-        .map_err(|fault| Error::caused_by(ErrorId::INVALID_REQUEST, "this is not JSON", fault))?;
-    Ok(format!("[{json}]"))
-}
-
-/// The handle of a result that is a stream.
-fn stream_handle(result: &RawValue) -> Result<u64, DispatchError> {
-    #[derive(Deserialize)]
-    struct Handle {
-        stream: u64,
-    }
-    let handle: Handle = serde_json::from_str(result.get()).map_err(|fault| unexpected(&fault))?;
-    Ok(handle.stream)
-}
-
-/// The error for a result that is not what the method returns.
-fn unexpected(fault: &serde_json::Error) -> DispatchError {
-    let message = format!("the result of the method is not as expected: {fault}");
-    Error::new(ErrorId::INTERNAL, message).into()
 }
 
 /// Adds these routes to the description of all.

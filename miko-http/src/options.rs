@@ -1,16 +1,10 @@
 //! The options of HTTP, and what its connections share.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
 use std::time::Duration;
 
-use miko_shared::server::{Accepted, JsonCalls, Protocol};
-
 use crate::auth::Auth;
-use crate::connection;
-use crate::session::Sessions;
+use crate::sessions::Sessions;
 
 /// HTTP, as a protocol that a server speaks beside its own.
 ///
@@ -76,12 +70,6 @@ impl Http {
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.hosts.push(name.into());
         self
-    }
-}
-
-impl Protocol for Http {
-    fn serve(self: Rc<Self>, accepted: Accepted, calls: Rc<JsonCalls>) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(connection::serve(self, accepted, calls))
     }
 }
 

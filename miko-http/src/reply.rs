@@ -4,12 +4,12 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use miko_rpc::{DispatchError, Error, ErrorId};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::body::ResponseBody;
+use crate::refusal;
 use crate::status::{OWN_ERROR, status_of};
 
-/// What a route answers. An error becomes a response by [`refusal`].
+/// What a route answers. An error becomes a response by [`refused`].
 pub(crate) type Answer = Result<Response<ResponseBody>, DispatchError>;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -39,9 +39,9 @@ pub(crate) fn json_of(value: &impl Serialize) -> Answer {
 }
 
 /// The response to a request that failed: `{"success": false, "errors": […]}`.
-pub(crate) fn refusal(error: &DispatchError) -> Response<ResponseBody> {
+pub(crate) fn refused(error: &DispatchError) -> Response<ResponseBody> {
     let status = status_of_failure(error);
-    let mut response = respond(status, JSON, ResponseBody::whole(failure_json(&error.to_json())));
+    let mut response = respond(status, JSON, ResponseBody::whole(refusal::json(&error.to_json())));
     if status == StatusCode::UNAUTHORIZED {
         let realm = HeaderValue::from_static("Bearer realm=\"mikobase\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, realm);
@@ -57,20 +57,4 @@ pub(crate) fn status_of_failure(error: &DispatchError) -> StatusCode {
             serde_json::from_str::<Error>(json.get()).map_or(OWN_ERROR, |error| status_of(error.id()))
         }
     }
-}
-
-/// The JSON form of a failure.
-pub(crate) fn failure_json(errors: &RawValue) -> String {
-    format!(r#"{{"success":false,"errors":{}}}"#, errors.get())
-}
-
-/// The bytes of a refusal after which the connection is closed.
-pub(crate) fn last_refusal(status: StatusCode, error: &Error) -> Vec<u8> {
-    let body = failure_json(&DispatchError::Request(error.clone()).to_json());
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
 }

@@ -1,32 +1,19 @@
 //! What a path means.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
-use hyper::{HeaderMap, Method, Request};
-use miko_rpc::{DispatchError, Error, ErrorId, Result};
-use miko_shared::server::JsonConnection;
+use hyper::{Method, Request};
+use miko_rpc::{DispatchError, ErrorId, Result};
 use percent_encoding::percent_decode_str;
 
+use crate::asked::{ALLOWED, Asked, Connection, check_method, unknown_route};
 use crate::call::{self, Target};
-use crate::connection::Connection;
 #[cfg(feature = "mikobase")]
 use crate::mikobase;
 use crate::reply::{self, Answer};
-use crate::{guard, openapi, request, session, stream};
-
-/// A request whose sender may call.
-pub(crate) struct Asked {
-    pub(crate) connection: Rc<Connection>,
-    pub(crate) method: Method,
-    pub(crate) headers: HeaderMap,
-    body: Incoming,
-}
-
-/// The value of `Allow` in the details of `method-not-allowed`.
-const ALLOWED: &str = "allowed";
+use crate::{guard, openapi, session, stream};
 
 /// Answers a request.
 pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incoming>) -> Answer {
@@ -42,7 +29,7 @@ pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incomin
     connection.http.auth.check(connection.is_own_user, &head.headers)?;
     let asked = Asked { connection: Rc::clone(connection), method: head.method, headers: head.headers, body };
     let answered = route(asked, &segments).await;
-    answered.or_else(|error| with_allow(error))
+    answered.or_else(with_allow)
 }
 
 async fn route(asked: Asked, segments: &[&str]) -> Answer {
@@ -85,71 +72,8 @@ async fn route(asked: Asked, segments: &[&str]) -> Answer {
     }
 }
 
-impl Asked {
-    /// Refuses methods of HTTP other than these.
-    ///
-    /// # Errors
-    /// `method-not-allowed`.
-    pub(crate) fn check_method(&self, allowed: &[Method]) -> Result<()> {
-        check_method(&self.method, allowed)
-    }
-
-    fn only_get(self, answer: impl FnOnce(Self) -> Answer) -> Answer {
-        self.check_method(&[Method::GET])?;
-        answer(self)
-    }
-
-    /// The session that the request names, if it names one.
-    ///
-    /// # Errors
-    /// `session-gone` if there is none with its id.
-    pub(crate) fn session(&self) -> Result<Option<Rc<JsonConnection>>> {
-        self.connection.http.sessions.of_request(&self.headers)
-    }
-
-    /// As [`session`](Self::session), and there must be one.
-    ///
-    /// # Errors
-    /// `session-required` if the request names none.
-    pub(crate) fn required_session(&self) -> Result<Rc<JsonConnection>> {
-        self.session()?.ok_or_else(|| session::required("a handle"))
-    }
-
-    /// The caller of a request without a session.
-    pub(crate) fn single_call(&self) -> Rc<JsonConnection> {
-        let Connection { calls, peer, .. } = &*self.connection;
-        Rc::new(JsonConnection::of_single_call(calls, peer.clone()))
-    }
-
-    /// Reads the body as JSON text.
-    ///
-    /// # Errors
-    /// Those of [`request::json_text`].
-    pub(crate) async fn json_text(self) -> Result<String> {
-        let limit = self.connection.calls.limits().frame_size;
-        request::json_text(&self.headers, self.body, limit, self.connection.http.limits.body_timeout).await
-    }
-
-    /// The body, to be read in pieces.
-    #[cfg(feature = "mikobase")]
-    pub(crate) fn into_body(self) -> request::BodyReader {
-        request::BodyReader::new(self.body, self.connection.http.limits.body_timeout)
-    }
-}
-
 fn only(method: &Method, allowed: &[Method], answer: impl FnOnce() -> Answer) -> Answer {
     check_method(method, allowed).map_err(DispatchError::from).and_then(|()| answer()).or_else(with_allow)
-}
-
-fn check_method(method: &Method, allowed: &[Method]) -> Result<()> {
-    if allowed.contains(method) {
-        return Ok(());
-    }
-    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-    let message = "this path is asked by another method";
-    Err(Error::new(ErrorId::METHOD_NOT_ALLOWED, message)
-        .with("found", method.as_str())
-        .with(ALLOWED, names.join(", ")))
 }
 
 /// Adds the header `Allow` to the answer `method-not-allowed`, as HTTP demands.
@@ -158,17 +82,13 @@ fn with_allow(error: DispatchError) -> Answer {
         && refused.is(ErrorId::METHOD_NOT_ALLOWED)
     {
         let allowed = refused.items()[0].details.get(ALLOWED).and_then(serde_json::Value::as_str);
-        let mut response = reply::refusal(&error);
+        let mut response = reply::refused(&error);
         if let Some(Ok(allowed)) = allowed.map(HeaderValue::from_str) {
             response.headers_mut().insert(ALLOW, allowed);
         }
         return Ok(response);
     }
     Err(error)
-}
-
-pub(crate) fn unknown_route() -> Error {
-    Error::new(ErrorId::ROUTE_NOT_FOUND, "there is nothing at this path")
 }
 
 fn number(handle: &str) -> Result<u64> {
@@ -183,6 +103,3 @@ fn segments(path: &str) -> Result<Vec<String>> {
     };
     path.strip_prefix('/').unwrap_or(path).split('/').map(decode).collect()
 }
-
-/// How long a stream may take the thread of the server before others have their turn.
-pub(crate) const MAX_TURN: Duration = Duration::from_millis(1);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HeaderValue};
@@ -10,15 +10,19 @@ use hyper::{HeaderMap, Response, StatusCode};
 use miko_rpc::{DispatchError, Error, ErrorId, JsonItem, Result};
 use miko_shared::server::JsonConnection;
 
+use crate::asked::Asked;
 use crate::body::{Pieces, ResponseBody};
+use crate::refusal;
 use crate::reply::{self, Answer};
-use crate::routes::{Asked, MAX_TURN};
 
 pub(crate) const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// A piece is sent when it has this many bytes.
 const PIECE_SIZE: usize = 32 << 10;
+
+/// How long a stream may take the thread of the server before others have their turn.
+const MAX_TURN: Duration = Duration::from_millis(1);
 
 /// How a stream is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,7 +73,7 @@ impl Form {
     }
 
     fn put_end(self, error: Option<Error>, out: &mut Vec<u8>) {
-        let error = error.map(|error| reply::failure_json(&DispatchError::Request(error).to_json()));
+        let error = error.map(|error| refusal::json(&DispatchError::Request(error).to_json()));
         let line = match (self, error) {
             (Self::Lines, None) => return,
             (Self::Lines, Some(error)) => format!("{error}\n"),

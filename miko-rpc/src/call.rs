@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::arguments::{self, Arguments};
 use crate::bounds::Wire;
 use crate::codec::{self, EncodeFault};
-use crate::dispatch::{self, DispatchError, Params};
+use crate::dispatch::{self, DispatchError, JsonResult, Params};
 use crate::error::{Error, ErrorId, Result};
 use crate::fallible::{Fallible, Outcome};
 use crate::guard::{guard, panic_message};
@@ -44,9 +44,6 @@ enum Form<'c> {
         waits: bool,
     },
 }
-
-/// Where the result of a call with JSON params is put, once there is one.
-pub type JsonResult = Option<Result<Box<RawValue>, DispatchError>>;
 
 /// Collects the objects and streams of an answer while it is encoded.
 pub trait AnswerScope {

@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 
 use crate::arguments::Arguments;
 use crate::bounds::Wire;
-use crate::call::JsonResult;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::fault_list::FaultList;
 use crate::json::{self, type_name};
@@ -34,6 +33,9 @@ impl DispatchError {
         }
     }
 }
+
+/// Where the result of a call with JSON params is put, once there is one.
+pub type JsonResult = Option<Result<Box<RawValue>, DispatchError>>;
 
 impl From<Error> for DispatchError {
     fn from(error: Error) -> Self {

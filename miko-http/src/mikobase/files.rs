@@ -8,12 +8,12 @@ use miko_shared::server::{JsonCall, JsonConnection};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::method::{call, unexpected};
 use super::pieces::{Part, PieceStream};
-use super::{call, range, tags, unexpected};
+use super::{range, tags};
+use crate::asked::{Asked, Connection};
 use crate::body::{Made, ResponseBody};
-use crate::connection::Connection;
 use crate::reply::{self, Answer};
-use crate::routes::Asked;
 
 /// The largest piece of a file in one call. Within a frame it is half as long again.
 const PIECE_SIZE: usize = 256 << 10;
@@ -94,7 +94,7 @@ pub(super) async fn get(asked: Asked, pk: &str) -> Answer {
 fn beyond(size: u64) -> Response<ResponseBody> {
     let message = "the file ends before the range";
     let error = Error::new(ErrorId::RANGE_NOT_SATISFIABLE, message).with("size", size);
-    let mut response = reply::refusal(&error.into());
+    let mut response = reply::refused(&error.into());
     if let Ok(place) = HeaderValue::from_str(&format!("bytes */{size}")) {
         response.headers_mut().insert(CONTENT_RANGE, place);
     }

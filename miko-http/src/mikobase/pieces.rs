@@ -7,8 +7,8 @@ use hyper::body::Bytes;
 use miko_rpc::{DispatchError, Error, ErrorId, JsonItem, Result, from_base64};
 use miko_shared::server::JsonConnection;
 
-use super::{call, stream_handle};
-use crate::routes::Asked;
+use super::method::{call, stream_handle};
+use crate::asked::Asked;
 
 /// A stream of bytes that a method has returned.
 pub(super) struct PieceStream {

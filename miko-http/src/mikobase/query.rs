@@ -7,10 +7,12 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{call, one_param, stream_handle, tags, unexpected};
+use super::method::{call, one_param, stream_handle, unexpected};
+use super::tags;
+use crate::asked::Asked;
 use crate::body::ResponseBody;
 use crate::reply::{self, Answer, JSON};
-use crate::routes::Asked;
+
 use crate::stream;
 
 /// Runs one Q0 request. The body of the response is that of Q0. If a form of streams is asked for, the records of

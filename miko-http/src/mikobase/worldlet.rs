@@ -4,11 +4,11 @@ use hyper::StatusCode;
 use miko_shared::server::JsonCall;
 use serde_json::json;
 
-use super::one_param;
+use super::method::one_param;
 use super::pieces::PieceStream;
+use crate::asked::Asked;
 use crate::body::{Made, ResponseBody};
 use crate::reply::{self, Answer, JSON};
-use crate::routes::Asked;
 
 /// Sends the state of this moment, as text of a worldlet.
 pub(super) async fn export(asked: Asked) -> Answer {

@@ -1,0 +1,39 @@
+//! Calls of the methods of a Mikobase by their names.
+
+use miko_rpc::{DispatchError, Error, ErrorId, Result};
+use miko_shared::server::{JsonCall, JsonConnection};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Calls a method of the Mikobase.
+pub(super) async fn call(
+    caller: &JsonConnection,
+    method: &str,
+    params: Value,
+) -> Result<Box<RawValue>, DispatchError> {
+    caller.call(JsonCall { object: None, method, params: &params.to_string() }).await
+}
+
+/// A text of JSON as the only param of a method. It must be one value, or it would become several params.
+pub(super) fn one_param(json: &str) -> Result<String> {
+    serde_json::from_str::<&RawValue>(json)
+        .map_err(|fault| Error::caused_by(ErrorId::INVALID_REQUEST, "this is not JSON", fault))?;
+    Ok(format!("[{json}]"))
+}
+
+/// The handle of a result that is a stream.
+pub(super) fn stream_handle(result: &RawValue) -> Result<u64, DispatchError> {
+    #[derive(Deserialize)]
+    struct Handle {
+        stream: u64,
+    }
+    let handle: Handle = serde_json::from_str(result.get()).map_err(|fault| unexpected(&fault))?;
+    Ok(handle.stream)
+}
+
+/// The error for a result that is not what the method returns.
+pub(super) fn unexpected(fault: &serde_json::Error) -> DispatchError {
+    let message = format!("the result of the method is not as expected: {fault}");
+    Error::new(ErrorId::INTERNAL, message).into()
+}
