@@ -41,6 +41,7 @@ impl Asked {
         check_method(&self.method, allowed)
     }
 
+    /// Answers the request if it is a `GET`.
     pub(crate) fn only_get(self, answer: impl FnOnce(Self) -> Answer) -> Answer {
         self.check_method(&[Method::GET])?;
         answer(self)

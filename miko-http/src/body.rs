@@ -1,7 +1,6 @@
 //! Bodies of responses: bytes that are there, or pieces that are made while the client reads.
 
 use std::error::Error as StdError;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -94,53 +93,5 @@ impl Body for ResponseBody {
             Content::Pieces(pieces) => pieces.size().map_or_else(SizeHint::default, SizeHint::with_exact),
             Content::Ended => SizeHint::with_exact(0),
         }
-    }
-}
-
-/// Pieces that a future makes one after another, from a state that it hands on.
-pub(crate) struct Made<S, F, M> {
-    making: Option<Pin<Box<F>>>,
-    make: M,
-    size: Option<u64>,
-    _state: std::marker::PhantomData<fn(S)>,
-}
-
-impl<S, F, M> Made<S, F, M>
-where
-    F: Future<Output = Result<Option<(Bytes, S)>>>,
-    M: FnMut(S) -> F,
-{
-    /// `make` makes the next piece and the next state; `None` at the end.
-    pub(crate) fn new(state: S, size: Option<u64>, mut make: M) -> Self {
-        Self { making: Some(Box::pin(make(state))), make, size, _state: std::marker::PhantomData }
-    }
-}
-
-impl<S, F, M> Pieces for Made<S, F, M>
-where
-    F: Future<Output = Result<Option<(Bytes, S)>>>,
-    M: FnMut(S) -> F,
-{
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let Some(making) = &mut self.making else { return Poll::Ready(None) };
-        let Poll::Ready(made) = making.as_mut().poll(context) else { return Poll::Pending };
-        match made {
-            Ok(Some((piece, state))) => {
-                self.making = Some(Box::pin((self.make)(state)));
-                Poll::Ready(Some(Ok(piece)))
-            }
-            Ok(None) => {
-                self.making = None;
-                Poll::Ready(None)
-            }
-            Err(error) => {
-                self.making = None;
-                Poll::Ready(Some(Err(error)))
-            }
-        }
-    }
-
-    fn size(&self) -> Option<u64> {
-        self.size
     }
 }

@@ -2,6 +2,7 @@
 //! depends on no engine.
 
 mod files;
+mod made;
 mod method;
 mod pieces;
 mod query;

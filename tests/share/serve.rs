@@ -101,7 +101,7 @@ fn until_eof() {
     let folder = tempfile::tempdir().unwrap();
     let token = Token::random().unwrap();
     let mut serving = Serving::start(folder.path(), &token, &["--socket", "s", "--until-eof"]);
-    let db = MikobaseClient::connect(&folder.path().join("s"), &token).unwrap();
+    let db = MikobaseClient::connect(folder.path().join("s"), &token).unwrap();
     assert_eq!(count(&db), 0);
     drop(serving.process.stdin.take());
     assert_eq!(serving.process.wait().unwrap().code(), Some(0));

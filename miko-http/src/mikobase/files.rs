@@ -8,11 +8,12 @@ use miko_shared::server::{JsonCall, JsonConnection};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::made::Made;
 use super::method::{call, unexpected};
 use super::pieces::{Part, PieceStream};
 use super::{range, tags};
 use crate::asked::{Asked, Connection};
-use crate::body::{Made, ResponseBody};
+use crate::body::ResponseBody;
 use crate::reply::{self, Answer};
 
 /// The largest piece of a file in one call. Within a frame it is half as long again.

@@ -4,10 +4,11 @@ use hyper::StatusCode;
 use miko_shared::server::JsonCall;
 use serde_json::json;
 
+use super::made::Made;
 use super::method::one_param;
 use super::pieces::PieceStream;
 use crate::asked::Asked;
-use crate::body::{Made, ResponseBody};
+use crate::body::ResponseBody;
 use crate::reply::{self, Answer, JSON};
 
 /// Sends the state of this moment, as text of a worldlet.
