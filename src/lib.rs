@@ -103,3 +103,8 @@ struct Changes;
 #[cfg(all(doctest, feature = "store"))]
 #[doc = include_str!("../docs/files.md")]
 struct Files;
+
+/// Compiles and runs the programs in `docs/http.md`.
+#[cfg(all(doctest, feature = "store", feature = "http"))]
+#[doc = include_str!("../docs/http.md")]
+struct HttpPage;

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use miko_rpc::{Error, ErrorId, Interface, Result};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tracing::{Instrument, debug, debug_span, warn};
 
 pub(crate) use self::activity::Activity;
@@ -72,9 +72,10 @@ pub(crate) struct ServeOptions {
     pub(crate) protocols: Vec<ProtocolSocket>,
 }
 
-/// Serves `service` on `listener`, if there is one, and to other protocols, until `stop` completes and all input of dead peers has been read.
+/// Serves `service` on `listener`, if there is one, and by other protocols, until `stop` completes and all
+/// input of dead peers has been read.
 ///
-/// The listening socket is closed when `stop` completes, so later connects are refused.
+/// The listening sockets are closed when `stop` completes, so later connects are refused.
 ///
 /// # Errors
 /// `internal`, if the runtime refuses the socket.
@@ -97,9 +98,10 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
         let shared = Rc::clone(&shared);
         tasks.spawn_local(async move { shared.busy_poll.run().await });
     }
+    let mut accepting_others = Vec::new();
     for ProtocolSocket { listener, protocol } in protocols {
         let listener = listener.listen().map_err(refused)?;
-        tasks.spawn_local(accept_for(listener, protocol, Rc::clone(&shared)));
+        accepting_others.push(tasks.spawn_local(accept_for(listener, protocol, Rc::clone(&shared))));
     }
     let listener = match listener {
         Some(listener) => {
@@ -118,6 +120,7 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
     tasks
         .run_until(async {
             first_of(stop, accepting).await;
+            accepting_others.iter().for_each(JoinHandle::abort);
             shared.peers.read_input_of_dead_peers().await;
         })
         .await;

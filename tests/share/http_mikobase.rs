@@ -141,8 +141,10 @@ fn transactions() {
             begun["results"]["transaction"].as_str().unwrap().to_owned()
         };
         let write = |client: &mut Client, session: &Session, transaction: &str| {
-            let body = json!({"action": "create", "class": "test.org/item", "bucket": {}, "transaction": transaction});
-            client.post_in(&session.id, "/q0", &body)
+            let create = json!({"action": "create", "class": "test.org/item", "bucket": {}});
+            let mut body = create.as_object().unwrap().clone();
+            body.insert("transaction".to_owned(), transaction.into());
+            client.post_in(&session.id, "/q0", &body.into())
         };
         let session = Session::open(path);
         let transaction = begin(&mut client, &session);

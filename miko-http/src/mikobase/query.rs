@@ -15,8 +15,8 @@ use crate::reply::{self, Answer, JSON};
 
 use crate::stream;
 
-/// Runs one Q0 request. The body of the response is that of Q0. If a form of streams is asked for, the records of
-/// a select are sent in it, however many.
+/// Runs one Q0 request. The body of the response is that of Q0. If a form of streams is asked for, the
+/// records of a select are sent in it, however many.
 pub(super) async fn q0(asked: Asked) -> Answer {
     let caller = match asked.session()? {
         Some(session) => session,
