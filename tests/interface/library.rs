@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     "schema",
     "miko-bench",
     "miko-core",
+    "miko-http",
     "miko-macros",
     "miko-rpc",
     "miko-shared",
