@@ -69,14 +69,14 @@ pub mod prelude {
     pub use crate::rpc::Interface;
     #[cfg(feature = "share")]
     pub use crate::{BoxError, Connect, Outcome, Uds, Worker};
-    #[cfg(feature = "http")]
-    pub use crate::{HttpShare, HttpUds};
     #[cfg(feature = "store")]
     pub use crate::{
         Change, ChangeKind, ChangeOptions, Mikobase, MikobaseAsync, MikobaseAsyncClient, MikobaseClient,
         MikobaseExt, Query, Record, Records, Response, Returning, Target, Transaction,
     };
     pub use crate::{Error, ErrorId, Result, json, mikobase_interface};
+    #[cfg(feature = "http")]
+    pub use crate::{HttpShare, HttpUds};
 }
 
 /// Compiles the first program of the README.

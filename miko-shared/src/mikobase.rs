@@ -372,7 +372,8 @@ impl StandaloneServer {
     ) -> Result<()> {
         engine.limit_answers(self.frame_size());
         let returning = file.map_or(Returning::Nothing, |path| Returning::File(path.to_owned()));
-        let served = self.run::<dyn Mikobase, _>(SharedEngine { engine, returning }, ready)?;
+        let engine = SharedEngine { engine, returning, listeners: RefCell::default() };
+        let served = self.run::<dyn Mikobase, _>(engine, ready)?;
         served.deliver(&mut std::io::sink())
     }
 }
