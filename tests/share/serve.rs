@@ -129,13 +129,18 @@ fn left_socket() {
 fn tcp() {
     let folder = tempfile::tempdir().unwrap();
     let token = Token::random().unwrap();
-    let serving = Serving::start(folder.path(), &token, &["--tcp", "127.0.0.1:0", "--auth", "token"]);
+    let serving = Serving::start(
+        folder.path(),
+        &token,
+        &["--tcp", "127.0.0.1:0", "--auth", "token", "--host", "ship.example"],
+    );
     let address = serving.ready["tcp"].as_str().unwrap().to_owned();
     let bearer = format!("authorization: Bearer {}\r\n", token.to_hex());
     let mut client = Client::connect_tcp(&address);
     let mut ask = |headers: &str| client.request("POST", "/call/properties", headers, b"");
     assert_eq!(ask(&bearer).status, 200);
     assert_eq!(ask(&format!("host: {address}\r\norigin: http://{address}\r\n{bearer}")).status, 200);
+    assert_eq!(ask(&format!("host: ship.example\r\n{bearer}")).status, 200);
     let none = ask("");
     assert_eq!((none.status, &*none.error_id()), (401, "unauthorized"));
     for foreign in ["host: evil.example\r\n", "origin: http://evil.example\r\n", "origin: null\r\n"] {

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Speak HTTP on this address, such as 127.0.0.1:8080.
     #[arg(long, value_name = "ADDR", requires = "auth")]
     tcp: Option<SocketAddr>,
+    /// A name of this server, beside `localhost` and the address; requests by TCP name one of them.
+    #[arg(long, value_name = "NAME", requires = "tcp")]
+    host: Vec<String>,
     /// Who may send requests over HTTP; by default `peer`.
     #[arg(long)]
     auth: Option<AuthKind>,
@@ -92,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         (None, Some(address)) => {
             let listener = TcpListener::bind(address).map_err(|fault| cannot_listen(address, fault))?;
             let address = listener.local_addr()?;
-            let http = Http::new(auth).host(host_of(address));
+            let http = args.host.iter().fold(Http::new(auth).host(host_of(address)), Http::host);
             (server.protocol(ProtocolSocket::tcp(listener, Rc::new(http))), json!({"tcp": address}))
         }
         (None, None) => return Err(Failure::Usage("name a socket or an address".to_owned())),
