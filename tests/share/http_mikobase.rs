@@ -47,6 +47,8 @@ fn q0() {
             (json!({"action": "select", "limit": -1}), 400, "invalid_request"),
             (json!({"action": "select", "history": true}), 422, "not-temporal"),
             (json!({"action": "transaction"}), 400, "session-required"),
+            (json!({"action": "claim", "select": {}, "lease": 1}), 400, "session-required"),
+            (json!({"action": "release", "claim": "none"}), 409, "claim-lost"),
             (json!([1, 2]), 400, "invalid_request"),
         ] {
             let refused = client.post("/q0", &body);

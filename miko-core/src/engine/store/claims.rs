@@ -11,7 +11,7 @@ pub(in crate::engine) mod waiting;
 
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, ErrorId, Gate, Pass, Result};
+use miko_rpc::{Error, ErrorId, Gate, Pass, Result, check_connection_lasts};
 use uuid::Uuid;
 
 use crate::diagnostics::Place;
@@ -36,8 +36,12 @@ impl<T: Storage> Store<T> {
     /// Claims the first record that the select of a request finds and that is free; `None` if there is none.
     ///
     /// # Errors
-    /// Those of the select.
+    /// Those of the select; `session-required`, if the connection that would hold the claim ends with the
+    /// call.
     pub(in crate::engine) fn claim(&mut self, request: &mut ClaimRequest) -> Result<Option<Claimed>> {
+        if !request.is_lasting {
+            check_connection_lasts("a claim that is held by its connection")?;
+        }
         let now = Timestamp::now();
         self.end_leases(now);
         let Some(id) = self.first_free(&mut request.select, now)? else { return Ok(None) };
