@@ -135,10 +135,12 @@ pub fn serial_history(random: &mut Random, operations: usize, per_window: usize)
     history
 }
 
-/// An operation that accesses an object once, by a read, and the place of this micro-operation.
+/// The successful operations that access an object once, by a read, and the places of these micro-operations.
+/// What another operation has read may be anything, if it has not taken effect.
 fn sole_reads(history: &[Operation], object: Object) -> Vec<(usize, usize)> {
     let mut places = Vec::new();
-    for (index, operation) in history.iter().enumerate() {
+    let succeeded = |(_, operation): &(usize, &Operation)| operation.outcome == Outcome::Ok;
+    for (index, operation) in history.iter().enumerate().filter(succeeded) {
         let accesses: Vec<usize> =
             (0..operation.micro_ops.len()).filter(|at| operation.micro_ops[*at].object() == object).collect();
         if let [at] = accesses[..]
