@@ -1,6 +1,6 @@
 //! Which operations of a history come before which others in every serial order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::graph::{Dependency, Edge, Graph};
 use super::operation::{Object, Outcome, Value};
@@ -38,6 +38,8 @@ struct Version {
     next: Vec<usize>,
     /// Whether times show that they are later, and no operation that read this version and wrote another.
     is_in_time: bool,
+    /// Versions that are later since times show that they are later than the version which this one replaced.
+    after_replaced: Vec<usize>,
 }
 
 impl Dependencies<'_, '_> {
@@ -80,6 +82,11 @@ impl Dependencies<'_, '_> {
                 version.writer.iter().for_each(|writer| self.add(*writer, next, write, object));
                 version.readers.iter().for_each(|reader| self.add(*reader, next, read, object));
             }
+            for later in version.after_replaced.iter().filter_map(|later| all[*later].writer) {
+                let (write, read) = (Dependency::WriteWriteInTime, Dependency::ReadWriteInTime);
+                version.writer.iter().for_each(|writer| self.add(*writer, later, write, object));
+                version.readers.iter().for_each(|reader| self.add(*reader, later, read, object));
+            }
             for reader in &version.readers {
                 let writer = version.writer.iter();
                 writer.for_each(|writer| self.add(*writer, *reader, Dependency::WriteRead, object));
@@ -97,8 +104,8 @@ impl Dependencies<'_, '_> {
             known => known.completed,
         };
         let version = |writer, written_by, current_after| {
-            let (readers, next) = (Vec::new(), Vec::new());
-            Version { writer, readers, written_by, current_after, next, is_in_time: false }
+            let (readers, next, after_replaced) = (Vec::new(), Vec::new(), Vec::new());
+            Version { writer, readers, written_by, current_after, next, is_in_time: false, after_replaced }
         };
         let mut all = vec![version(None, 0, 0)];
         let (mut of_value, mut of_writer) = (HashMap::from([(None, 0)]), HashMap::new());
@@ -118,6 +125,7 @@ impl Dependencies<'_, '_> {
         }
         let mut by_time: Vec<usize> = (1..all.len()).collect();
         by_time.sort_by_key(|index| all[*index].current_after);
+        add_after_replaced(&mut all, &by_time);
         for index in 0..all.len() {
             if all[index].next.is_empty() {
                 all[index].next = next_in_time(&all, index, &by_time);
@@ -159,6 +167,21 @@ impl Dependencies<'_, '_> {
             follows_completion = is_completion;
         }
         moments
+    }
+}
+
+/// A version that an operation has read and replaced is followed by the new one at once. So what times show to
+/// be later than the first is later than the second, too. Called before versions are ordered by time.
+fn add_after_replaced(all: &mut [Version], by_time: &[usize]) {
+    let replacing: HashSet<usize> = all.iter().flat_map(|version| version.next.iter().copied()).collect();
+    for first in (0..all.len()).filter(|index| !replacing.contains(index)) {
+        let (mut index, mut later) = (first, BTreeSet::new());
+        while let [next] = all[index].next[..] {
+            later.extend(next_in_time(all, index, by_time));
+            later.remove(&next);
+            all[next].after_replaced = later.iter().copied().collect();
+            index = next;
+        }
     }
 }
 
