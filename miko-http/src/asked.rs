@@ -25,6 +25,9 @@ pub(crate) struct Connection {
 pub(crate) struct Asked {
     pub(crate) connection: Rc<Connection>,
     pub(crate) method: Method,
+    /// What follows the path after `?`.
+    #[cfg(feature = "mikobase")]
+    pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Incoming,
 }

@@ -1,6 +1,7 @@
 //! The routes that only a Mikobase has. They make calls by name, as the general routes do: this package
 //! depends on no engine.
 
+mod changes;
 mod files;
 mod made;
 mod method;
@@ -42,6 +43,10 @@ pub(crate) async fn route(asked: Asked, segments: &[&str]) -> Answer {
             allow(&[Method::GET])?;
             query::schema(asked, Some(&uns.join("/"))).await
         }
+        ["changes"] => {
+            allow(&[Method::GET])?;
+            changes::changes(asked).await
+        }
         ["worldlet"] => {
             allow(&[Method::GET, Method::POST])?;
             if asked.method == Method::POST {
@@ -78,6 +83,12 @@ pub(crate) fn describe(paths: &mut Map<String, Value>) {
         ("/records/{pk}", "get", "The record with this pk.", Some("pk")),
         ("/classes/{uns}", "get", "The definition of this class.", Some("uns")),
         ("/schema", "get", "All class definitions.", None),
+        (
+            "/changes",
+            "get",
+            "Committed changes of the records of `target`, as server-sent events or in lines.",
+            None,
+        ),
         ("/worldlet", "get", "The whole state of this moment, as a worldlet.", None),
         ("/worldlet", "post", "Merges the versions of a worldlet.", None),
         ("/files", "post", "Stores the body as a file. Its type is that of the body.", None),

@@ -27,7 +27,14 @@ pub(crate) async fn answer(connection: &Rc<Connection>, request: Request<Incomin
         return only(&head.method, &[Method::GET], || Ok(reply::json(r#"{"status":"ok"}"#)));
     }
     connection.http.auth.check(connection.is_own_user, &head.headers)?;
-    let asked = Asked { connection: Rc::clone(connection), method: head.method, headers: head.headers, body };
+    let asked = Asked {
+        connection: Rc::clone(connection),
+        method: head.method,
+        #[cfg(feature = "mikobase")]
+        query: head.uri.query().map(str::to_owned),
+        headers: head.headers,
+        body,
+    };
     let answered = route(asked, &segments).await;
     answered.or_else(with_allow)
 }

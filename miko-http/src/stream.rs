@@ -9,6 +9,7 @@ use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 use miko_rpc::{DispatchError, Error, ErrorId, JsonItem, Result};
 use miko_shared::server::JsonConnection;
+use serde_json::value::RawValue;
 
 use crate::asked::Asked;
 use crate::body::{Pieces, ResponseBody};
@@ -55,9 +56,13 @@ impl Form {
         }
     }
 
-    fn put_item(self, seq: u64, item: &str, out: &mut Vec<u8>) {
+    /// An event without an id leaves that of the one before it in force.
+    fn put_item(self, id: Option<u64>, item: &str, out: &mut Vec<u8>) {
         if self == Self::Events {
-            out.extend_from_slice(format!("id: {seq}\ndata: ").as_bytes());
+            if let Some(id) = id {
+                out.extend_from_slice(format!("id: {id}\n").as_bytes());
+            }
+            out.extend_from_slice(b"data: ");
         }
         // Between the tokens of JSON a line break is white space, and within them there is none.
         out.extend(item.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
@@ -96,7 +101,17 @@ pub(crate) fn read(asked: &Asked, handle: u64) -> Answer {
 
 /// A response whose body is a stream of this caller. The stream is released with it.
 pub(crate) fn respond(caller: Rc<JsonConnection>, handle: u64, form: Form) -> Response<ResponseBody> {
-    let items = Items { caller, handle, form, has_ended: false };
+    respond_with_ids(caller, handle, form, |_| true)
+}
+
+/// As [`respond`]. Of the events, those for whose items `has_id` holds have an id.
+pub(crate) fn respond_with_ids(
+    caller: Rc<JsonConnection>,
+    handle: u64,
+    form: Form,
+    has_id: fn(&RawValue) -> bool,
+) -> Response<ResponseBody> {
+    let items = Items { caller, handle, form, has_id, has_ended: false };
     reply::respond(StatusCode::OK, form.content_type(), ResponseBody::pieces(items))
 }
 
@@ -105,6 +120,7 @@ struct Items {
     caller: Rc<JsonConnection>,
     handle: u64,
     form: Form,
+    has_id: fn(&RawValue) -> bool,
     has_ended: bool,
 }
 
@@ -124,7 +140,10 @@ impl Pieces for Items {
                 break;
             };
             match item.unwrap_or_else(|error| JsonItem::End(Some(error))) {
-                JsonItem::Item { seq, item } => self.form.put_item(seq, item.get(), &mut piece),
+                JsonItem::Item { seq, item } => {
+                    let id = Some(seq).filter(|_| self.form == Form::Events && (self.has_id)(&item));
+                    self.form.put_item(id, item.get(), &mut piece);
+                }
                 JsonItem::Lagged(count) => self.form.put_lagged(count, &mut piece),
                 JsonItem::End(error) => {
                     self.form.put_end(error, &mut piece);
@@ -153,18 +172,19 @@ mod tests {
     fn items_and_their_end_are_written_in_both_forms() {
         let written = |form: Form| {
             let mut out = Vec::new();
-            form.put_item(7, "{\"a\":\n\"b\\n\"}", &mut out);
+            form.put_item(Some(7), "{\"a\":\n\"b\\n\"}", &mut out);
+            form.put_item(None, "8", &mut out);
             form.put_lagged(3, &mut out);
             form.put_end(None, &mut out);
             form.put_end(Some(Error::new(ErrorId::CONFLICT, "no more")), &mut out);
             String::from_utf8(out).unwrap()
         };
         let failure = r#"{"success":false,"errors":[{"id":"conflict","details":{"message":"no more"}}]}"#;
-        assert_eq!(written(Form::Lines), format!("{{\"a\": \"b\\n\"}}\n{{\"lagged\":3}}\n{failure}\n"));
+        assert_eq!(written(Form::Lines), format!("{{\"a\": \"b\\n\"}}\n8\n{{\"lagged\":3}}\n{failure}\n"));
         assert_eq!(
             written(Form::Events),
             format!(
-                "id: 7\ndata: {{\"a\": \"b\\n\"}}\n\nevent: lagged\ndata: 3\n\n\
+                "id: 7\ndata: {{\"a\": \"b\\n\"}}\n\ndata: 8\n\nevent: lagged\ndata: 3\n\n\
                  event: end\ndata:\n\nevent: error\ndata: {failure}\n\n"
             )
         );
