@@ -15,8 +15,9 @@ use crate::response::{Claimed, Results};
 /// others are not affected.
 ///
 /// It ends when it is [finished](Self::finish_with) or [released](Self::release), when its lease is over,
-/// and when the connection that took it ends, with its process for example. Dropping it releases it. It shows
-/// the record as it was when it was claimed.
+/// and when the connection that took it ends, with its process for example. Dropping it releases it; but in a
+/// transaction of the same thread, where that would wait for itself, it stays until its lease is over or the
+/// connection ends. It shows the record as it was when it was claimed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -86,7 +87,7 @@ impl<'m, M: Mikobase + ?Sized> Claim<'m, M> {
     /// committed. If it is rolled back, the claim stays until its lease is over or the connection ends.
     ///
     /// # Errors
-    /// As [`finish_with`](Self::finish_with).
+    /// `claim-lost`; those of an edit. The claim stays then, too.
     pub fn finish_in(
         mut self,
         tx: &(impl Mikobase + ?Sized),

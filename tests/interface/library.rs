@@ -86,6 +86,7 @@ fn grown() -> Library {
     // The engines, and the view of a past state.
     for (file, begin) in [
         ("miko-core/src/engine/local.rs", "impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {"),
+        ("miko-core/src/engine/store/hook_reader.rs", "impl<T: Storage> Mikobase for HookReader<'_, T> {"),
         ("miko-core/src/as_of.rs", "impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {"),
     ] {
         sources.edit(file, begin, &format!("{begin}{ADDED_TO_THE_ENGINES}"));

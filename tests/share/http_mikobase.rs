@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
     ("files_of_any_size_are_sent_both_ways", files),
     ("a_worldlet_is_sent_and_a_delta_is_merged", worldlets),
     ("miko_share_tells_its_programs_the_socket", miko_share),
+    ("committed_changes_are_events_and_a_client_resumes", changes),
 ];
 
 fn with_mikobase(uds: Uds, test: impl FnOnce(&PathBuf, &MikobaseClient)) {
@@ -132,6 +133,41 @@ fn tags() {
             assert_eq!(client.request("GET", route, &if_changed, b"").status, 304);
         }
         assert_eq!(&*client.get("/classes/a.b/d").error_id(), "class-not-found");
+    });
+}
+
+/// The events that a response has sent, up to so many items.
+fn events(client: &mut Client, items: usize) -> String {
+    let mut text = String::new();
+    while text.matches("data: ").count() < items {
+        text.push_str(&String::from_utf8(client.chunk().unwrap()).unwrap());
+    }
+    text
+}
+
+fn changes() {
+    with_mikobase(Uds::new().unwrap(), |path, db| {
+        let subscribe = |headers: &str| {
+            let mut client = Client::connect(path);
+            client.send_request("GET", "/changes?target=test.org%2Fitem", headers, b"");
+            assert_eq!(client.head().status, 200);
+            client
+        };
+        let mut client = subscribe("");
+        let item = |n| json!({"action": "create", "class": "test.org/item", "bucket": {"n": n}});
+        db.batch(vec![item(1), item(2)], true).unwrap();
+        let sent = events(&mut client, 2);
+        let events_sent: Vec<&str> = sent.trim_end().split("\n\n").collect();
+        assert!(events_sent[0].starts_with("data: ") && events_sent[0].contains(r#""n":1"#), "{sent}");
+        let (id, second) = events_sent[1].split_once('\n').unwrap();
+        assert!(second.contains(r#""n":2"#), "{sent}");
+        db.q0(item(3)).unwrap();
+        drop(client);
+        let last = id.strip_prefix("id: ").unwrap();
+        let sent = events(&mut subscribe(&format!("last-event-id: {last}\r\n")), 1);
+        assert!(sent.starts_with("id: ") && sent.contains(r#""n":3"#), "{sent}");
+        let refused = Client::connect(path).get("/changes?limit=1");
+        assert_eq!((refused.status, &*refused.error_id()), (400, "invalid_request"));
     });
 }
 

@@ -28,12 +28,17 @@ fn page() {
         let curl = Curl::parse(command, &variables);
         let mut client = Client::connect(share.http_path().as_path());
         client.send_request(&curl.method, &curl.path, &curl.headers, curl.body.as_bytes());
-        let printed = if curl.path == "/session" {
+        let goes_on = curl.path.starts_with("/changes");
+        let printed = if curl.path == "/session" || goes_on {
             assert_eq!(client.head().status, 200);
             let line = String::from_utf8(client.chunk().unwrap()).unwrap();
-            variables.insert("SESSION", line.split('"').nth(3).unwrap().to_owned());
             open.push(client);
-            line
+            if goes_on {
+                line.lines().find(|line| line.starts_with("data: ")).unwrap_or_default().to_owned()
+            } else {
+                variables.insert("SESSION", line.split('"').nth(3).unwrap().to_owned());
+                line
+            }
         } else {
             let response = client.response();
             if curl.path == "/files" {

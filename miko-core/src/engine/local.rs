@@ -260,9 +260,7 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             Request::Finish(FinishRequest { ref claim, .. })
             | Request::Release(ReleaseRequest { ref claim }) => {
                 let claim = claim.clone();
-                let results = self.lock_for(&request)?.run(request)?;
-                self.forget_claim(&claim);
-                Ok(results)
+                self.run_end_of_claim(request, &claim)
             }
             _ => self.lock_for(&request)?.run(request),
         }

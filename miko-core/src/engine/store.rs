@@ -384,6 +384,8 @@ impl<T: Storage> Drop for RunningWrite<'_, T> {
         store.transaction.undo(&mut store.storage);
         store.ids.get_mut().forget_since(&self.before.last, &store.last.get());
         store.forget_begun_claims(self.begun_claims);
+        let undone = store.claim_rows.clone();
         store.set_state(self.before.clone());
+        store.offer_undone(&undone);
     }
 }

@@ -511,3 +511,64 @@ fn a_claim_is_lost_when_a_merge_deletes_its_record() {
     assert!(claimed.finish_with(done()).unwrap_err().is(ErrorId::CLAIM_LOST));
     assert!(claim(&*db).is_none());
 }
+
+/// What makes a record free without writing it wakes the calls that wait, too.
+#[test]
+fn a_call_waits_for_the_end_of_a_claim_however_it_ends() {
+    let wait = |db: &Local, select: Select| {
+        let claimed = db.claim_or_wait(select, LONG, LONG).unwrap().unwrap();
+        let attempts = claimed.attempts();
+        claimed.finish_by_deleting().unwrap();
+        attempts
+    };
+    let db = db();
+    // The next stage of a pipeline waits for what another one claims.
+    let pk = jobs(&*db, [1]).remove(0);
+    let held = claim(&*db).unwrap();
+    thread::scope(|scope| {
+        let in_review = Select::class(CLASS).path(["state"], eq("review"));
+        let reviewer = scope.spawn(|| wait(&db, in_review));
+        db.patch(&pk, &json!({"state": "review"})).unwrap();
+        held.finish().unwrap();
+        assert_eq!(reviewer.join().unwrap(), 1);
+    });
+    // A lease goes on when the end of its claim is rolled back.
+    jobs(&*db, [2]);
+    let short = db.claim(waiting(), Duration::from_millis(200)).unwrap().unwrap();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| wait(&db, waiting()));
+        db.transaction(|tx| {
+            tx.q0(json!({"action": "finish", "claim": short.id(), "delete": true})).map(drop)
+        })
+        .unwrap();
+        assert_eq!(waiter.join().unwrap(), 2);
+    });
+    // A change of classes makes several records ones that a select finds.
+    let of_sub = ["x", "y"].map(|name| db.create("a.b/sub", &json!({"name": name})).unwrap());
+    thread::scope(|scope| {
+        let waiters = of_sub.each_ref().map(|_| scope.spawn(|| wait(&db, Select::class("a.b/base"))));
+        let sub = json!({"inherits": "a.b/base", "misc_fields": true});
+        db.import_schema(json!({"classes": {"a.b/base": {"misc_fields": true}, "a.b/sub": sub}})).unwrap();
+        assert_eq!(waiters.map(|waiter| waiter.join().unwrap()), [1, 1]);
+    });
+}
+
+/// A claim whose end is rolled back is kept, however many the connection has.
+#[test]
+fn no_claim_is_forgotten_while_its_end_may_be_undone() {
+    let db = db();
+    // Those that are over are forgotten at 128.
+    jobs(&*db, 0..130);
+    let claims: Vec<_> = (0..127).map(|_| claim(&*db).unwrap()).collect();
+    let first = claims[0].id().to_owned();
+    db.transaction(|tx| {
+        tx.q0(json!({"action": "finish", "claim": first, "edits": Value::from(done())}))?;
+        std::mem::forget(tx.claim(waiting(), LONG)?);
+        std::mem::forget(tx.claim(waiting(), LONG)?);
+        Ok(())
+    })
+    .unwrap();
+    results(&*db, json!({"action": "finish", "claim": first, "edits": Value::from(done())}));
+    // Most would release their records one by one.
+    claims.into_iter().for_each(std::mem::forget);
+}

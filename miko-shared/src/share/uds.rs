@@ -128,8 +128,8 @@ impl Uds {
     }
 
     /// Starts a worker again under its index if it was killed, panicked, or failed with an error, or if it
-    /// exited with another code than 0; at most `max` times in the whole share. Each run has a report. 0 by
-    /// default.
+    /// exited with another code than 0; at once, and at most `max` times in the whole share. Each run has a
+    /// report, which is kept. 0 by default.
     ///
     /// ```no_run
     /// use miko_shared::Uds;

@@ -12,7 +12,7 @@ use super::view::{StoreGuard, View};
 use crate::engine::store::Store;
 use crate::engine::store::claims::waiting::WaitId;
 use crate::engine::store::transaction::CommitSharing;
-use crate::query::ClaimRequest;
+use crate::query::{ClaimRequest, Request};
 use crate::response::{Claimed, Results};
 use crate::storage::Storage;
 
@@ -43,11 +43,17 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         done
     }
 
-    /// Forgets a claim that was finished or released. In a transaction that may still be undone.
-    pub(super) fn forget_claim(&self, id: &str) {
-        if self.view.transaction().is_none() {
+    /// Runs a request that ends a claim, and forgets that. Where the end may still be undone, the caller keeps
+    /// the claim.
+    pub(super) fn run_end_of_claim(&self, request: Request, id: &str) -> Result<Results> {
+        let mut store = self.lock_for(&request)?;
+        let results = store.run(request)?;
+        let is_final = !store.may_undo_writes();
+        drop(store);
+        if is_final {
             self.claims.of_caller().end(id);
         }
+        Ok(results)
     }
 
     /// Claims a record. If there is none, waits for one, as long as the request says.
@@ -57,8 +63,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             Some((_, until)) => until,
             None => Instant::now().checked_add(request.wait).unwrap_or_else(Instant::now),
         };
-        let mut wait =
-            Wait { store: &self.store, id: waits_since_before.map(|(id, _)| id), is_parked: false };
+        let id = waits_since_before.map(|(id, _)| id);
+        let mut wait = Wait { store: &self.store, id, is_parked: false, has_failed: false };
         loop {
             let gate = match self.try_claim(&mut request, &mut wait, until) {
                 Ok(Attempt::Done(claimed)) => return Ok(Results::Claimed(claimed)),
@@ -119,11 +125,14 @@ struct Wait<'s, T: Storage> {
     store: &'s SharedStore<T>,
     id: Option<WaitId>,
     is_parked: bool,
+    /// Whether the call has ended with an error. Then another call may get what this one was woken for.
+    has_failed: bool,
 }
 
 impl<T: Storage> Wait<'_, T> {
     fn note_parked(&mut self, error: Error) -> Error {
         self.is_parked = error.is(ErrorId::PARKED);
+        self.has_failed = !self.is_parked;
         error
     }
 }
@@ -132,7 +141,7 @@ impl<T: Storage> Drop for Wait<'_, T> {
     fn drop(&mut self) {
         if let Some(id) = self.id.filter(|_| !self.is_parked) {
             // Not in a hook: its calls are refused before they wait.
-            self.store.lock_outside_of_hooks().end_wait(id);
+            self.store.lock_outside_of_hooks().end_wait(id, self.has_failed);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The claims of a connection, which end with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miko_rpc::connection_local;
@@ -9,7 +9,7 @@ use super::shared_store::SharedStore;
 use crate::storage::Storage;
 
 /// The number of claims of a connection at which those that have ended elsewhere are forgotten.
-const FIRST_CLEANUP: usize = 1024;
+const FIRST_CLEANUP: usize = 128;
 
 /// The claims of a connection by their ids, or those of an engine in its own process. Clones have the same
 /// ones. They end with the last clone.
@@ -20,6 +20,8 @@ pub(super) struct ConnectionClaims<T: Storage>(Arc<Mutex<Claims<T>>>);
 struct Claims<T: Storage> {
     by_id: HashMap<String, ConnectedClaim<T>>,
     cleanup_at: usize,
+    /// Those that were over at the last cleanup.
+    over: HashSet<String>,
 }
 
 /// A claim that is in force until it is dropped.
@@ -44,7 +46,11 @@ impl<T: Storage> Clone for ConnectionClaims<T> {
 
 impl<T: Storage> Default for ConnectionClaims<T> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Claims { by_id: HashMap::new(), cleanup_at: FIRST_CLEANUP })))
+        Self(Arc::new(Mutex::new(Claims {
+            by_id: HashMap::new(),
+            cleanup_at: FIRST_CLEANUP,
+            over: HashSet::new(),
+        })))
     }
 }
 
@@ -64,15 +70,18 @@ impl<T: Storage> ConnectionClaims<T> {
             own.by_id.keys().cloned().collect()
         };
         // Never both locks: a group of calls of another thread holds the store, and may add claims here.
-        let in_force: Vec<bool> = {
-            // Not in a hook: a hook claims nothing.
-            let store = store.lock_outside_of_hooks();
-            ids.iter().map(|id| store.has_claim(id)).collect()
-        };
+        // Not in a hook: a hook claims nothing.
+        let over = store.lock_outside_of_hooks().claims_that_are_over(ids);
         let ended: Vec<_> = {
             let mut own = self.lock();
-            let ended = ids.iter().zip(in_force).filter(|(_, in_force)| !in_force);
-            let ended = ended.filter_map(|(id, _)| own.by_id.remove(id)).collect();
+            let Some(over) = over else {
+                own.cleanup_at = own.by_id.len() + FIRST_CLEANUP;
+                return;
+            };
+            // Those that were over at the last cleanup already: what a group of calls has done may be undone.
+            let (ended, may_be_undone) = over.into_iter().partition::<Vec<_>, _>(|id| own.over.contains(id));
+            own.over = may_be_undone.into_iter().collect();
+            let ended = ended.iter().filter_map(|id| own.by_id.remove(id)).collect();
             own.cleanup_at = FIRST_CLEANUP.max(2 * own.by_id.len());
             ended
         };

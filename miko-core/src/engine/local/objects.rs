@@ -22,6 +22,10 @@ use crate::worldlet::Imported;
 /// The maximum number of uploads and imports of a database that are open: an import has a descriptor.
 const MAX_OPEN_TRANSFERS: usize = 256;
 
+/// How many pieces a call of `put` moves from the temporary file to the store besides its own, so that no call
+/// takes long.
+const PIECES_AT_ONCE: usize = 2;
+
 /// The store of an upload or import, which counts as open until it is dropped.
 struct TransferStore<T: Storage>(Arc<SharedStore<T>>);
 
@@ -74,14 +78,20 @@ struct Pieces {
 }
 
 impl Pieces {
-    /// Writes to the store what is not there yet.
-    fn store<T: Storage>(&mut self, mime: &str, store: &mut Store<T>) -> Result<&mut UnfinishedFile> {
+    /// Writes to the store what is not there yet, at most so many pieces of it. Returns the file, and whether
+    /// all is there.
+    fn store<T: Storage>(
+        &mut self,
+        mime: &str,
+        store: &mut Store<T>,
+        max_pieces: usize,
+    ) -> Result<(&mut UnfinishedFile, bool)> {
         if self.stored.is_none() {
             self.stored = Some(store.begin_file(mime)?);
         }
         let Some(file) = &mut self.stored else { return Err(was_finished()) };
         if let Some((spool, done)) = &mut self.spooled {
-            loop {
+            for _ in 0..max_pieces {
                 let piece = spool.read_at(*done, MAX_PIECE_SIZE)?;
                 if piece.is_empty() {
                     break;
@@ -89,9 +99,12 @@ impl Pieces {
                 store.append_to_file(file, &piece)?;
                 *done += piece.len() as u64;
             }
+            if spool.has_more_at(*done) {
+                return Ok((file, false));
+            }
             self.spooled = None;
         }
-        Ok(file)
+        Ok((file, true))
     }
 
     fn spool(&mut self, data: &[u8]) -> Result<()> {
@@ -112,7 +125,7 @@ impl<T: Storage> FileUpload<T> {
         store.lock()?.check_writable()?;
         let mut pieces = Pieces::default();
         if let Some(mut store) = store.write_at_once()? {
-            pieces.store(mime, &mut store)?;
+            pieces.store(mime, &mut store, 0)?;
         }
         Ok(Self { store, mime: mime.to_owned(), state: Mutex::new(UploadState::Unfinished(pieces)) })
     }
@@ -123,8 +136,10 @@ impl<T: Storage> Upload for FileUpload<T> {
         let store = self.store.write_at_once()?;
         match (&mut *locked(&self.state), store) {
             (UploadState::Unfinished(pieces), Some(mut store)) => {
-                let file = pieces.store(&self.mime, &mut store)?;
-                store.append_to_file(file, &data)
+                match pieces.store(&self.mime, &mut store, PIECES_AT_ONCE)? {
+                    (file, true) => store.append_to_file(file, &data),
+                    (_, false) => pieces.spool(&data),
+                }
             }
             (UploadState::Unfinished(pieces), None) => pieces.spool(&data),
             (UploadState::Finished(pk), _) => {
@@ -139,7 +154,7 @@ impl<T: Storage> Upload for FileUpload<T> {
         let mut state = locked(&self.state);
         let pk = match &mut *state {
             UploadState::Unfinished(pieces) => {
-                let file = pieces.store(&self.mime, &mut store)?;
+                let (file, _) = pieces.store(&self.mime, &mut store, usize::MAX)?;
                 store.end_file(file)?
             }
             UploadState::Finished(pk) => pk.clone(),

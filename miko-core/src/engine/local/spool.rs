@@ -34,6 +34,11 @@ impl Spool {
         Ok(piece)
     }
 
+    /// Whether there are bytes behind a position.
+    pub(super) fn has_more_at(&self, position: u64) -> bool {
+        position < self.length
+    }
+
     /// The file with exactly these bytes, at its beginning.
     pub(super) fn into_file(mut self) -> Result<File> {
         self.file.set_len(self.length).and_then(|()| self.file.rewind()).map_err(cannot_keep)?;

@@ -26,6 +26,7 @@ use crate::storage::write_set::{OtherChanges, RowChange, WriteSet};
 use crate::storage::{Storage, corruption};
 use crate::timestamp::Timestamp;
 use known::KnownClaims;
+use table::ClaimTable;
 use waiting::WaitId;
 
 /// How many records a claim looks at first. Those before the first free one are claimed.
@@ -53,7 +54,6 @@ impl<T: Storage> Store<T> {
         let lease_end = end_of_lease(now, request.lease);
         let lasting = request.is_lasting.then(|| std::mem::take(&mut request.select_text));
         self.change_claim(id, Some(ClaimRow { id: claim.clone(), attempts, lease_end, lasting }))?;
-        self.claims.lease_ends.insert((lease_end, id));
         if !request.is_lasting {
             self.claims.connected.insert(claim.clone(), std::mem::take(&mut request.select));
             self.claims.begun.push(claim.clone());
@@ -102,6 +102,8 @@ impl<T: Storage> Store<T> {
             }
         };
         self.change_claim(id, None)?;
+        // Selects that find the record could not claim it before.
+        self.offer(id);
         Ok(results)
     }
 
@@ -113,7 +115,8 @@ impl<T: Storage> Store<T> {
         let ReleaseRequest { claim } = request;
         let id = self.record_of_claim(&claim)?;
         if let Some(before) = self.claim_rows.of_record(id) {
-            let released = ClaimRow { lease_end: Timestamp::now(), ..(**before).clone() };
+            // Not now: the clock may be set back.
+            let released = ClaimRow { lease_end: Timestamp::FIRST, ..(**before).clone() };
             self.change_claim(id, Some(released))?;
         }
         self.offer(id);
@@ -207,9 +210,6 @@ impl<T: Storage> Store<T> {
 
     fn stage_claim(&mut self, record: RowId, after: Option<ClaimRow>, changes: &mut OtherChanges) {
         let before = self.claim_rows.of_record(record).map(|claim| (**claim).clone());
-        if let Some(ended) = &before {
-            self.claims.lease_ends.remove(&(ended.lease_end, record));
-        }
         if before.is_some() || after.is_some() {
             self.claim_rows.set(record, after.clone());
             changes.claims.push(RowChange { key: record, before, after });
@@ -221,9 +221,8 @@ impl<T: Storage> Store<T> {
 impl<T: Storage> Store<T> {
     /// Reads the table of claims.
     pub(super) fn load_claims(&mut self) -> Result<()> {
-        let rows = self.storage.claims()?;
-        self.claims.lease_ends = rows.iter().map(|(record, claim)| (claim.lease_end, *record)).collect();
-        self.claim_rows = rows.into_iter().collect();
+        self.claim_rows = self.storage.claims()?.into_iter().collect();
+        self.claims.waiting.wake_all();
         Ok(())
     }
 
@@ -256,9 +255,16 @@ impl<T: Storage> Store<T> {
         }
     }
 
-    /// Whether a claim of a connection is in force.
-    pub(in crate::engine) fn has_claim(&self, claim: &str) -> bool {
-        self.record_of_claim(claim).is_ok()
+    /// Those of these claims that are not in force; `None` while a transaction is open, which may have ended
+    /// some and be rolled back.
+    pub(in crate::engine) fn claims_that_are_over(&self, claims: Vec<String>) -> Option<Vec<String>> {
+        let is_over = |claim: &String| self.record_of_claim(claim).is_err();
+        (!self.has_open_transaction()).then(|| claims.into_iter().filter(is_over).collect())
+    }
+
+    /// Whether writes of calls that have ended may still be undone: in a transaction and in a group of calls.
+    pub(in crate::engine) fn may_undo_writes(&self) -> bool {
+        self.has_open_transaction() || self.transaction.is_in_group()
     }
 }
 
@@ -287,8 +293,9 @@ impl<T: Storage> Store<T> {
         self.claims.waiting.wait_again(id, gate);
     }
 
-    pub(in crate::engine) fn end_wait(&mut self, id: WaitId) {
-        self.claims.waiting.remove(id);
+    /// Ends the wait of a call. One that has failed passes its turn on.
+    pub(in crate::engine) fn end_wait(&mut self, id: WaitId, has_failed: bool) {
+        self.claims.waiting.remove(id, has_failed);
     }
 
     /// Wakes calls for what has become free by itself. Returns when the next lease ends.
@@ -296,7 +303,7 @@ impl<T: Storage> Store<T> {
         self.claims.waiting.forget_abandoned();
         let now = Timestamp::now();
         self.end_leases(now);
-        let (next, _) = self.claims.lease_ends.first()?;
+        let next = self.claim_rows.next_lease_end(now)?;
         let left = u64::try_from(next.as_millis().saturating_sub(now.as_millis())).unwrap_or_default();
         // The lease ends within that millisecond.
         Instant::now().checked_add(Duration::from_millis(left.saturating_add(1)))
@@ -304,9 +311,13 @@ impl<T: Storage> Store<T> {
 
     /// Offers the records whose leases have ended to the calls that wait.
     fn end_leases(&mut self, now: Timestamp) {
-        while let Some(&(end, record)) = self.claims.lease_ends.first().filter(|(end, _)| *end <= now) {
-            self.claims.lease_ends.remove(&(end, record));
-            self.offer(record);
+        if now <= self.claims.noticed {
+            return;
+        }
+        let noticed = std::mem::replace(&mut self.claims.noticed, now);
+        if !self.claims.waiting.is_empty() {
+            let ended = self.claim_rows.leases_that_end(noticed, now);
+            ended.into_iter().for_each(|record| self.offer(record));
         }
     }
 
@@ -328,9 +339,17 @@ impl<T: Storage> Store<T> {
         self.claims.offer_rows(changes, &self.catalog);
     }
 
-    /// Wakes calls after a change of classes, by which their selects may find other records.
+    /// Wakes all calls that wait, after a change of classes by which their selects may find other records.
     pub(super) fn offer_redefined(&mut self) {
-        self.claims.waiting.wake_each();
+        self.claims.waiting.wake_all();
+    }
+
+    /// Wakes all calls that wait, if claims are as before again: records of which a claim was finished or
+    /// taken may be free, also those of connections that are gone.
+    pub(super) fn offer_undone(&mut self, undone: &ClaimTable) {
+        if !undone.is_same(&self.claim_rows) {
+            self.claims.waiting.wake_all();
+        }
     }
 }
 

@@ -246,7 +246,9 @@ impl<T: Storage> Store<T> {
         self.streams.close_of_transaction();
         self.transactions.set(ended, || ObjectState::Idle);
         if committed.is_err() {
+            let undone = self.claim_rows.clone();
             self.set_state(committed_state);
+            self.offer_undone(&undone);
         }
         self.publish_commits();
         committed
@@ -278,7 +280,9 @@ impl<T: Storage> Store<T> {
             // Those that were opened before the level began show nothing of it.
             self.streams.close_of_transaction_after(state.last.commit);
         }
+        let undone = self.claim_rows.clone();
         self.set_state(state);
+        self.offer_undone(&undone);
         self.transactions.set(ended.iter().skip(1).copied(), || ObjectState::Invalidated(reason()));
         ended.first().copied()
     }

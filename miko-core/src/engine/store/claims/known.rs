@@ -1,6 +1,6 @@
 //! What is known of claims beside their table, while the process runs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::waiting::WaitingClaims;
 use crate::class::Catalog;
@@ -12,15 +12,26 @@ use crate::storage::write_set::RowChange;
 use crate::timestamp::Timestamp;
 
 /// What is known of claims beside their table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct KnownClaims {
     /// The claims whose connections are there, with their selects.
     pub(super) connected: HashMap<String, SelectRequest>,
     /// The claims that belong to connections and have begun since they were taken last.
     pub(super) begun: Vec<String>,
-    /// The ends of leases, and their records. Some of the claims may have ended before.
-    pub(super) lease_ends: BTreeSet<(Timestamp, RowId)>,
+    /// Until when ends of leases were noticed.
+    pub(super) noticed: Timestamp,
     pub(super) waiting: WaitingClaims,
+}
+
+impl Default for KnownClaims {
+    fn default() -> Self {
+        Self {
+            connected: HashMap::new(),
+            begun: Vec::new(),
+            noticed: Timestamp::FIRST,
+            waiting: WaitingClaims::default(),
+        }
+    }
 }
 
 impl KnownClaims {

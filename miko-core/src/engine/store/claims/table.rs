@@ -1,11 +1,16 @@
 //! The claims of records, as they are stored.
 
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
-use rpds::HashTrieMapSync;
+use rpds::{HashTrieMapSync, RedBlackTreeSetSync};
 
 use crate::storage::ids::RowId;
 use crate::storage::row::ClaimRow;
+use crate::timestamp::Timestamp;
+
+/// Comes after all records.
+const LAST: RowId = RowId(i64::MAX);
 
 /// The rows of the table of claims, which go back with a write that is undone. Cloning it is cheap.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +21,8 @@ struct Rows {
     by_record: HashTrieMapSync<RowId, Arc<ClaimRow>>,
     /// The records by the ids of their claims.
     by_id: HashTrieMapSync<String, RowId>,
+    /// The ends of leases, and their records.
+    lease_ends: RedBlackTreeSetSync<(Timestamp, RowId)>,
 }
 
 impl ClaimTable {
@@ -30,14 +37,33 @@ impl ClaimTable {
         Some((record, self.0.by_record.get(&record)?))
     }
 
+    /// The records whose leases end after `after`, up to `until`.
+    pub(crate) fn leases_that_end(&self, after: Timestamp, until: Timestamp) -> Vec<RowId> {
+        let range = (Excluded((after, LAST)), Included((until, LAST)));
+        self.0.lease_ends.range(range).map(|(_, record)| *record).collect()
+    }
+
+    /// The first end of a lease after a time.
+    pub(crate) fn next_lease_end(&self, after: Timestamp) -> Option<Timestamp> {
+        let range = (Excluded((after, LAST)), Unbounded);
+        self.0.lease_ends.range(range).next().map(|(end, _)| *end)
+    }
+
+    /// Whether it is the same table, unchanged. `false` also for an equal one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn set(&mut self, record: RowId, claim: Option<ClaimRow>) {
         let rows = Arc::make_mut(&mut self.0);
         if let Some(before) = rows.by_record.get(&record) {
             rows.by_id.remove_mut(&before.id);
+            rows.lease_ends.remove_mut(&(before.lease_end, record));
         }
         match claim {
             Some(claim) => {
                 rows.by_id.insert_mut(claim.id.clone(), record);
+                rows.lease_ends.insert_mut((claim.lease_end, record));
                 rows.by_record.insert_mut(record, Arc::new(claim));
             }
             None => {

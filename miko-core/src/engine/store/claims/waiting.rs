@@ -75,10 +75,26 @@ impl WaitingClaims {
         }
     }
 
-    pub(super) fn remove(&mut self, id: WaitId) {
+    /// Removes a call. If it was woken and passes that on, wakes the next one with its select.
+    pub(super) fn remove(&mut self, id: WaitId, passes_on: bool) {
         if let Some(at) = self.calls.iter().position(|call| call.id == id) {
             let removed = self.calls.remove(at);
             removed.gate.leave_in_call();
+            if passes_on && removed.closed.is_none() {
+                self.wake_next(&removed.select_text);
+            }
+        }
+    }
+
+    /// Wakes all calls.
+    pub(super) fn wake_all(&mut self) {
+        self.calls.iter_mut().for_each(|call| call.closed = None);
+    }
+
+    fn wake_next(&mut self, select_text: &str) {
+        let mut waiting = self.calls.iter_mut().filter(|call| call.closed.is_some());
+        if let Some(next) = waiting.find(|call| call.select_text == select_text) {
+            next.closed = None;
         }
     }
 
@@ -94,7 +110,7 @@ impl WaitingClaims {
     }
 
     fn wake(&mut self, finds: impl Fn(&SelectRequest) -> bool) {
-        self.calls.retain(|call| !call.is_abandoned());
+        self.forget_abandoned();
         let mut decided: Vec<&str> = Vec::new();
         for call in &mut self.calls {
             if call.closed.is_none() || decided.contains(&call.select_text.as_str()) {
@@ -113,11 +129,6 @@ impl WaitingClaims {
         let lost: Vec<String> =
             self.calls.iter().filter(|call| is_lost(call)).map(|call| call.select_text.clone()).collect();
         self.calls.retain(|call| !call.is_abandoned());
-        for select_text in lost {
-            let mut waiting = self.calls.iter_mut().filter(|call| call.closed.is_some());
-            if let Some(next) = waiting.find(|call| call.select_text == select_text) {
-                next.closed = None;
-            }
-        }
+        lost.iter().for_each(|select_text| self.wake_next(select_text));
     }
 }
