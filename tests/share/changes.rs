@@ -1,4 +1,5 @@
-//! Changes in a share: every subscriber gets those of all workers, and one that sleeps or dies harms no other.
+//! Changes in a share: every subscriber gets those of all workers, and one that sleeps or dies harms no
+//! other.
 
 use std::collections::BTreeMap;
 use std::fs;

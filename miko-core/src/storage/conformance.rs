@@ -252,8 +252,8 @@ enum Step {
 }
 
 /// A change. The numbers are ids of rows, files and so on. `Rewrite` and `Delete` of a row that is missing do
-/// nothing; `File`, `Chunk`, `Constraint`, `Claim` and `Metadata` insert what is missing, and remove or replace what
-/// is there.
+/// nothing; `File`, `Chunk`, `Constraint`, `Claim` and `Metadata` insert what is missing, and remove or
+/// replace what is there.
 #[derive(Debug, Clone)]
 enum Op {
     Create,

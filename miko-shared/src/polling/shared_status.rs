@@ -1,6 +1,6 @@
 //! The status that a server publishes to its workers: the CPU on which it runs; whether it is busy, which
-//! means that it has used much of a CPU lately; whether its clients crowd it out (`server/load.rs`); and which
-//! workers wait with a call that is parked at a gate (`server/parked_calls.rs`).
+//! means that it has used much of a CPU lately; whether its clients crowd it out (`server/load.rs`); and
+//! which workers wait with a call that is parked at a gate (`server/parked_calls.rs`).
 //!
 //! The status is a few integers in memory shared by all processes of a share. They are hints only, and
 //! correctness does not depend on them: a client that reads a stale value waits a little longer.

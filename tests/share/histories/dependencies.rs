@@ -170,8 +170,8 @@ impl Dependencies<'_, '_> {
     }
 }
 
-/// A version that an operation has read and replaced is followed by the new one at once. So what times show to
-/// be later than the first is later than the second, too. Called before versions are ordered by time.
+/// A version that an operation has read and replaced is followed by the new one at once. So what times show
+/// to be later than the first is later than the second, too. Called before versions are ordered by time.
 fn add_after_replaced(all: &mut [Version], by_time: &[usize]) {
     let replacing: HashSet<usize> = all.iter().flat_map(|version| version.next.iter().copied()).collect();
     for first in (0..all.len()).filter(|index| !replacing.contains(index)) {

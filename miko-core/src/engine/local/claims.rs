@@ -43,8 +43,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
         done
     }
 
-    /// Runs a request that ends a claim, and forgets that. Where the end may still be undone, the caller keeps
-    /// the claim.
+    /// Runs a request that ends a claim, and forgets that. Where the end may still be undone, the caller
+    /// keeps the claim.
     pub(super) fn run_end_of_claim(&self, request: Request, id: &str) -> Result<Results> {
         let mut store = self.lock_for(&request)?;
         let results = store.run(request)?;

@@ -22,8 +22,8 @@ use crate::worldlet::Imported;
 /// The maximum number of uploads and imports of a database that are open: an import has a descriptor.
 const MAX_OPEN_TRANSFERS: usize = 256;
 
-/// How many pieces a call of `put` moves from the temporary file to the store besides its own, so that no call
-/// takes long.
+/// How many pieces a call of `put` moves from the temporary file to the store besides its own, so that no
+/// call takes long.
 const PIECES_AT_ONCE: usize = 2;
 
 /// The store of an upload or import, which counts as open until it is dropped.

@@ -1,5 +1,5 @@
-//! Deferred constraint checks, run at the end of a write: every reference has an allowed target, no two records
-//! have a unique value ([`taken_values`](crate::engine::store::taken_values)), and no
+//! Deferred constraint checks, run at the end of a write: every reference has an allowed target, no two
+//! records have a unique value ([`taken_values`](crate::engine::store::taken_values)), and no
 //! restricting reference points at a deleted record or at one that has left a required class. Requests of a
 //! batch may therefore refer to records that later requests create.
 //!
@@ -49,7 +49,8 @@ impl<T: Storage> Store<T> {
     /// Runs and discards all deferred checks of the write.
     ///
     /// # Errors
-    /// `unique-violation`, `reference-not-found`, `file-not-found`, `reference-restricted`: all faults together.
+    /// `unique-violation`, `reference-not-found`, `file-not-found`, `reference-restricted`: all faults
+    /// together.
     pub(super) fn check_deferred_constraints(&mut self) -> Result<()> {
         if self.deferred.has_no_checks() {
             return Ok(());
