@@ -88,10 +88,10 @@ impl<T: 'static> Stream<T> {
     /// ```
     /// use miko_rpc::{Overflow, Stream};
     ///
-    /// let (sink, stream) = Stream::feed_after([Ok((4, "four")), Ok((5, "five"))], 10, Overflow::DropOldest);
-    /// sink.send("six").unwrap();
+    /// let (sink, stream) = Stream::<u64>::feed_after([Ok((4, 40)), Ok((5, 50))], 10, Overflow::DropOldest);
+    /// sink.send(60).unwrap();
     /// drop(sink);
-    /// assert_eq!(stream.collect::<miko_rpc::Result<Vec<_>>>()?, ["four", "five", "six"]);
+    /// assert_eq!(stream.collect::<miko_rpc::Result<Vec<_>>>()?, [40, 50, 60]);
     /// # Ok::<(), miko_rpc::Error>(())
     /// ```
     pub fn feed_after<S>(first: S, capacity: usize, overflow: Overflow) -> (Sink<T>, Self)

@@ -122,6 +122,16 @@ fn left_socket() {
         .output()
         .unwrap();
     assert_eq!(second.status.code(), Some(1), "{second:?}");
+    // A file that is no socket stays, though a connect to it is refused.
+    std::fs::write(folder.path().join("file"), "a file").unwrap();
+    let beside = Command::new(env!("CARGO_BIN_EXE_miko"))
+        .args(["serve", "--socket", "file"])
+        .env("MIKOBASE_TOKEN", token.to_hex())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(!beside.status.success(), "{beside:?}");
+    assert_eq!(std::fs::read_to_string(folder.path().join("file")).unwrap(), "a file");
     assert_eq!(Client::connect(&serving.http(folder.path())).get("/health").status, 200);
     serving.stop();
 }

@@ -186,6 +186,8 @@ impl<T: Storage> Store<T> {
         self.check_writable()?;
         let sharing = self.sharing_with_hooks(sharing);
         self.transaction.begin(sharing, self.last.get().row.0, &mut self.storage)?;
+        // It may have committed calls before it: their changes are tested with the classes of before.
+        self.publish_commits();
         self.deferred = DeferredConstraints::default();
         self.transaction_time = self.transaction.user().map_or_else(Timestamp::now, |user| user.time);
         let (before, begun_claims) = (self.state(), self.begun_claims());

@@ -332,8 +332,11 @@ impl<T> Drop for Receiver<T> {
         let mut state = self.0.lock();
         state.is_read = false;
         let unread = (std::mem::take(&mut state.current), std::mem::take(&mut state.queue));
+        let waker = state.waker.take();
         drop(state);
         drop(unread);
+        // A task that waited for the next item learns that there is none.
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -164,9 +164,11 @@ struct Sockets(Vec<PathBuf>);
 impl Sockets {
     /// Binds a socket for this user alone. A socket that a killed server has left is replaced.
     fn bind(&mut self, path: &Path) -> Result<UnixListener, Failure> {
-        let is_left =
-            UnixStream::connect(path).is_err_and(|fault| fault.kind() == io::ErrorKind::ConnectionRefused);
-        if is_left {
+        // A connect to a file that is no socket is refused, too. That file stays.
+        let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+        let is_refused =
+            || UnixStream::connect(path).is_err_and(|fault| fault.kind() == io::ErrorKind::ConnectionRefused);
+        if is_socket && is_refused() {
             fs::remove_file(path).map_err(Failure::file(path))?;
         }
         let listener = UnixListener::bind(path).map_err(Failure::file(path))?;

@@ -64,11 +64,16 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             None => Instant::now().checked_add(request.wait).unwrap_or_else(Instant::now),
         };
         let id = waits_since_before.map(|(id, _)| id);
-        let mut wait = Wait { store: &self.store, id, is_parked: false, has_failed: false };
+        let mut wait = Wait { store: &self.store, id, gate: None, is_parked: false, has_failed: false };
         loop {
             let gate = match self.try_claim(&mut request, &mut wait, until) {
                 Ok(Attempt::Done(claimed)) => return Ok(Results::Claimed(claimed)),
                 Ok(Attempt::Waits(gate)) => gate,
+                // The turn to write did not come within its own limit. That of the call is not over.
+                Err(error) if error.is(ErrorId::LOCK_TIMEOUT) && Instant::now() < until => {
+                    self.store.writers.leave_in_call();
+                    continue;
+                }
                 Err(error) => return Err(wait.note_parked(error)),
             };
             match gate.enter(GateMode::Exclusive, until.saturating_duration_since(Instant::now())) {
@@ -101,6 +106,8 @@ impl<T: Storage, V: View> LocalEngine<T, V> {
             Some(id) => store.wait_again(id, (gate.clone(), closed)),
             None => wait.id = Some(store.wait_for_claim(request, until, (gate.clone(), closed))),
         }
+        // Under the lock: a call without one counts as abandoned.
+        wait.gate = Some(gate.clone());
         drop(store);
         // Nothing was changed, and transactions must not wait for this call.
         self.store.writers.leave_in_call();
@@ -124,6 +131,8 @@ enum Attempt {
 struct Wait<'s, T: Storage> {
     store: &'s SharedStore<T>,
     id: Option<WaitId>,
+    /// The gate at which it waits, or has waited last.
+    gate: Option<Gate>,
     is_parked: bool,
     /// Whether the call has ended with an error. Then another call may get what this one was woken for.
     has_failed: bool,
