@@ -31,7 +31,8 @@ pub(crate) struct Args {
     /// and its kind, pk and seq in MIKOBASE_KIND, MIKOBASE_PK and MIKOBASE_SEQ. If it fails, the watch ends.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
-    /// A class, a pk, or a condition as JSON, after the backend if there is one.
+    /// A class, a pk, or a condition as JSON, after the backend if there is one. A file that is named as the
+    /// backend is opened by this command alone, so only a running server has changes to tell of.
     #[arg(value_name = "[BACKEND] TARGET", num_args = 1..=2, required = true)]
     words: Vec<String>,
 }
