@@ -97,7 +97,8 @@ impl SelectRequest {
         faults: &mut Faults,
     ) -> Self {
         let place = Place::Key(&Place::Root, "where");
-        let select = Self::read_part(conditions, &place, (order, &Place::Root), faults);
+        let select =
+            Self::read_part(conditions, &place, (order, &Place::Root), faults, |select, _, _| select);
         refuse_unknown_keys("`where`", conditions, &WHERE_KEYS, &place, faults);
         select
     }
@@ -121,17 +122,19 @@ impl SelectRequest {
         if let Some(action) = get(map, "action").filter(|action| *action != "select") {
             faults.refuse(Place::Key(&place, "action").wrong_value("`select`", action.clone()));
         }
-        let select = Self::read_part(map, &place, (map, &place), faults);
+        let select = Self::read_part(map, &place, (map, &place), faults, |select, _, _| select);
         refuse_unknown_keys("`select` of a claim", map, &KEYS, &place, faults);
         Self { limit: None, ..select }
     }
 
     /// Reads conditions, and from `order` the keys `sort`, `sorts` and `limit`, each of them at its place.
+    /// `read_rest` reads the other keys, which may use the same placeholders.
     fn read_part(
         conditions: &Map<String, Value>,
         place: &Place<'_>,
         (order, order_place): (&Map<String, Value>, &Place<'_>),
         faults: &mut Faults,
+        read_rest: impl FnOnce(Self, &mut FilterReader<'_>, &ReadContext<'_, '_>) -> Self,
     ) -> Self {
         let mut reader = FilterReader::new(faults);
         let scope = PlaceholderScope::default();
@@ -140,14 +143,15 @@ impl SelectRequest {
             let filter = reader.read(conditions, context);
             let context = context.at(order_place);
             let sorts = read_sorts(reader, order, &context);
-            Self {
+            let select = Self {
                 filter,
                 size: reader.size + sorts.len(),
                 may_fail: !reader.deferred.is_empty(),
                 sorts,
                 limit: read_unconditional(reader, order, "limit", &context, readers::count),
                 ..Self::default()
-            }
+            };
+            read_rest(select, reader, &context)
         });
         let deferred = reader.deferred;
         faults.add_deferred_errors(deferred);
@@ -158,26 +162,13 @@ impl SelectRequest {
         if get(map, "transaction").is_some() {
             request_keys::refuse_transaction_key(faults);
         }
-        let mut reader = FilterReader::new(faults);
-        let scope = PlaceholderScope::default();
-        let context = ReadContext { place: &Place::Root, scope: &scope, expansion: None };
-        let select = reader.with_placeholders(map, &context, |reader, context| {
-            let filter = reader.read(map, context);
-            let sorts = read_sorts(reader, map, context);
-            Self {
-                filter,
-                size: reader.size + sorts.len(),
-                may_fail: !reader.deferred.is_empty(),
-                sorts,
-                limit: read_unconditional(reader, map, "limit", context, readers::count),
-                offset: read_unconditional(reader, map, "offset", context, readers::count).unwrap_or(0),
-                history: read_unconditional(reader, map, "history", context, readers::boolean)
-                    .unwrap_or(false),
-                cutoff: read_unconditional(reader, map, "cutoff", context, readers::timestamp),
-            }
+        let order = (map, &Place::Root);
+        let select = Self::read_part(map, &Place::Root, order, faults, |select, reader, context| Self {
+            offset: read_unconditional(reader, map, "offset", context, readers::count).unwrap_or(0),
+            history: read_unconditional(reader, map, "history", context, readers::boolean).unwrap_or(false),
+            cutoff: read_unconditional(reader, map, "cutoff", context, readers::timestamp),
+            ..select
         });
-        let deferred = reader.deferred;
-        faults.add_deferred_errors(deferred);
         request_keys::refuse_unknown(map.keys().map(String::as_str), &KEYS, faults);
         select
     }
