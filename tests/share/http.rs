@@ -6,15 +6,12 @@ use std::time::Duration;
 
 use mikobase::prelude::*;
 use mikobase::{Auth, Http, HttpLimits, Limits, Share, Token};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{ForkResult, Pid, fork};
 use serde_json::Value;
 
 use crate::harness::Case;
 use crate::http_client::{Client, Session};
 use crate::office::office_rpc::OfficeClient;
-use crate::office::{Building, Office, OpenThings, eventually, office};
-use crate::support::{Event, wait_for_ever};
+use crate::office::{Office, OpenThings, eventually, kill_worker_with_child, office};
 
 pub const CASES: &[Case] = &[
     ("methods_are_called_by_name_and_errors_have_ids", calls),
@@ -242,27 +239,12 @@ fn session_end() {
 
 fn killed() {
     let uds = Uds::new().unwrap().http(true);
-    let (opened, held) = (Event::new(), Event::new());
-    let work = |_: &OfficeClient, _: &Worker| -> Result<(), BoxError> {
+    let open = |_: &OfficeClient| {
         let session = Session::open(&uds.http_path());
         Client::connect(&uds.http_path()).post_in(&session.id, "/call/desk", &json!({"name": "a"}));
-        // SAFETY: the process has one thread.
-        if let ForkResult::Child = unsafe { fork() }? {
-            held.wait();
-            std::process::exit(0);
-        }
-        opened.notify();
-        wait_for_ever()
+        Ok(session)
     };
-    let share = uds.spawn_share::<dyn Office, ()>(1, || Ok(Box::new(Building::default())), work).unwrap();
-    opened.wait();
-    let (_, worker) = share.workers()[0];
-    kill(Pid::from_raw(i32::try_from(worker).unwrap()), Signal::SIGKILL).unwrap();
-    let office = OfficeClient::connect(share.path(), share.token()).unwrap();
-    eventually(|| office.log().unwrap(), &vec!["a opened".to_owned(), "a closed".to_owned()]);
-    held.notify();
-    drop(office);
-    share.join().unwrap();
+    kill_worker_with_child(&uds, open, |_| ());
 }
 
 fn half_closed() {

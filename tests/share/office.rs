@@ -6,7 +6,12 @@ use std::time::{Duration, Instant};
 
 use mikobase::prelude::*;
 use mikobase::{Gate, GateMode, Hub, Later, Overflow, Pass, Promise, Remote, Share, Stream};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{ForkResult, Pid, fork};
 use serde::{Deserialize, Serialize, Serializer};
+
+use self::office_rpc::OfficeClient;
+use crate::support::{Event, wait_for_ever};
 
 /// Lends desks, and sends numbers and news.
 #[mikobase_interface]
@@ -338,6 +343,36 @@ impl Office for Building {
 /// A share of an office, without workers.
 pub fn office(uds: &Uds) -> Share<'_, dyn Office, ()> {
     uds.spawn_share::<dyn Office, ()>(0, || Ok(Box::new(Building::default())), |_, _| Ok(())).unwrap()
+}
+
+/// Kills a worker that has opened something of an office by `open` while a child of it holds its sockets. Then
+/// waits until the desk `a`, which it has opened, is closed, and calls `check`.
+pub fn kill_worker_with_child<T>(
+    uds: &Uds,
+    open: impl Fn(&OfficeClient) -> std::result::Result<T, BoxError>,
+    check: impl FnOnce(&OfficeClient),
+) {
+    let (opened, held) = (Event::new(), Event::new());
+    let work = |office: &OfficeClient, _: &Worker| -> std::result::Result<(), BoxError> {
+        let _open = open(office)?;
+        // SAFETY: the process has one thread.
+        if let ForkResult::Child = unsafe { fork() }? {
+            held.wait();
+            std::process::exit(0);
+        }
+        opened.notify();
+        wait_for_ever()
+    };
+    let share = uds.spawn_share::<dyn Office, ()>(1, || Ok(Box::new(Building::default())), work).unwrap();
+    opened.wait();
+    let (_, worker) = share.workers()[0];
+    kill(Pid::from_raw(i32::try_from(worker).unwrap()), Signal::SIGKILL).unwrap();
+    let office = OfficeClient::connect(share.path(), share.token()).unwrap();
+    eventually(|| office.log().unwrap(), &vec!["a opened".to_owned(), "a closed".to_owned()]);
+    check(&office);
+    held.notify();
+    drop(office);
+    share.join().unwrap();
 }
 
 /// Asks until the answer is as expected: what a server does at the end of a connection has no answer.

@@ -7,15 +7,16 @@ use std::time::Duration;
 use miko_shared::wire::extension::{self, FromServer};
 use mikobase::prelude::*;
 use mikobase::{Remote, Stream};
-use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork};
+use nix::unistd::{ForkResult, fork};
 
 use crate::harness::Case;
 use crate::office::office_rpc::OfficeClient;
-use crate::office::{Building, Desk, NEWS_HELD, Office, OpenThings, eventually, office};
+use crate::office::{
+    Building, Desk, NEWS_HELD, Office, OpenThings, eventually, kill_worker_with_child, office,
+};
 use crate::relay::{ConnectionFate, Relay};
-use crate::support::{Event, Raw, enclosed_call, wait_for_ever};
+use crate::support::{Raw, enclosed_call};
 
 pub const CASES: &[Case] = &[
     ("an_object_is_called_as_a_local_one_and_dropped_with_its_proxy", objects),
@@ -158,28 +159,8 @@ fn forked() {
 
 fn killed() {
     let uds = Uds::new().unwrap();
-    let (opened, held) = (Event::new(), Event::new());
-    let work = |office: &OfficeClient, _: &Worker| -> std::result::Result<(), BoxError> {
-        let _desk = office.desk("a")?;
-        let _news = office.news()?;
-        // SAFETY: the process has one thread.
-        if let ForkResult::Child = unsafe { fork() }? {
-            held.wait();
-            std::process::exit(0);
-        }
-        opened.notify();
-        wait_for_ever()
-    };
-    let share = uds.spawn_share::<dyn Office, ()>(1, || Ok(Box::new(Building::default())), work).unwrap();
-    opened.wait();
-    let (_, worker) = share.workers()[0];
-    kill(Pid::from_raw(i32::try_from(worker).unwrap()), Signal::SIGKILL).unwrap();
-    let office = OfficeClient::connect(share.path(), share.token()).unwrap();
-    eventually(|| office.log().unwrap(), &vec!["a opened".to_owned(), "a closed".to_owned()]);
-    eventually(|| office.readers().unwrap().0, &0);
-    held.notify();
-    drop(office);
-    share.join().unwrap();
+    let open = |office: &OfficeClient| Ok((office.desk("a")?, office.news()?));
+    kill_worker_with_child(&uds, open, |office| eventually(|| office.readers().unwrap().0, &0));
 }
 
 fn ends() {
