@@ -135,7 +135,7 @@ impl Gate {
         })
     }
 
-    /// Whether the call that this thread serves has entered the gate, or has waited there in vain.
+    /// Whether the call that this thread serves has entered the gate, or has waited there without success.
     pub fn is_passed_by_call(&self) -> bool {
         let is_here = |pass: &Pass| pass.0.is_at(self);
         with_call(|call| call.gates.passes.iter().any(is_here)).unwrap_or(false)

@@ -256,7 +256,8 @@ fn step() -> impl Strategy<Value = Step> {
         })
     };
     prop_oneof![
-        3 => (vec(write(), 1..5), any::<bool>()).prop_map(|(writes, commits)| Step::Transaction(writes, commits)),
+        3 => (vec(write(), 1..5), any::<bool>())
+            .prop_map(|(writes, commits)| Step::Transaction(writes, commits)),
         2 => vec(write(), 1..4).prop_map(Step::Batch),
         4 => write().prop_map(Step::Write),
         1 => (0..SUBSCRIBERS).prop_map(Step::Begin),
@@ -357,11 +358,13 @@ proptest! {
                             requests.push((write, request));
                         }
                     }
-                    let answers = db.batch(requests.iter().map(|(_, request)| request.clone()).collect(), true);
-                    for ((write, _), answer) in requests.into_iter().zip(answers.unwrap()) {
-                        match write.value {
-                            None => drop(pks.remove(&write.record)),
-                            Some(_) => drop(pks.entry(write.record).or_insert_with(|| answer.unwrap().into_pk().unwrap())),
+                    let batch = requests.iter().map(|(_, request)| request.clone()).collect();
+                    let answers = db.batch(batch, true).unwrap();
+                    for ((write, _), answer) in requests.into_iter().zip(answers) {
+                        if write.value.is_none() {
+                            pks.remove(&write.record);
+                        } else {
+                            pks.entry(write.record).or_insert_with(|| answer.unwrap().into_pk().unwrap());
                         }
                     }
                 }

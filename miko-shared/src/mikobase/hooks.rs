@@ -17,8 +17,8 @@ impl BuilderHooks {
 }
 
 impl Uds {
-    /// Runs `hook` in the server process before each record of the target is saved, by whichever worker and
-    /// in whatever way: inside the transaction of the save. It sees the record before and after, can read
+    /// Runs `hook` in the server process before each record of the target is saved, by any worker and in
+    /// any way: inside the transaction of the save. It sees the record before and after, can read
     /// the database, can amend the new bucket, and can refuse: the caller then gets `save-rejected`, and all
     /// that is written together with the record is rolled back. A panic refuses as well.
     ///

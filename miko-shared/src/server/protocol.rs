@@ -128,7 +128,7 @@ impl Listener {
                 let (stream, _) = listener.accept().await?;
                 // Small answers are not held back. A failure makes them slower only.
                 let _ = stream.set_nodelay(true);
-                // The kernel notices a client whose machine is gone, after the time that is set for the system.
+                // The kernel notices a client whose machine is gone, after the time set for the system.
                 let _ = setsockopt(&stream, sockopt::KeepAlive, &true);
                 let stream = AcceptedStream::Tcp(stream);
                 Accepted { stream, peer: Peer::new(0, None), is_own_user: false, refusal: None }

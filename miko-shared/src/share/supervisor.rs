@@ -164,7 +164,8 @@ impl Supervisor {
     fn restart_failed(&mut self, worker: &ReapedWorker) {
         if self.failure.is_none() && self.restarts_left > 0 && !worker.has_succeeded() {
             self.restarts_left -= 1;
-            warn!(worker = worker.index, status = %worker.status, left = self.restarts_left, "worker restarts");
+            let left = self.restarts_left;
+            warn!(worker = worker.index, status = %worker.status, left, "worker restarts");
             self.failed.push_back((worker.index, worker.run + 1));
         }
     }

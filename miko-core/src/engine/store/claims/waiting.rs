@@ -1,8 +1,8 @@
 //! The calls that wait for a record that they can claim.
 //!
 //! Each waits at a gate of its own, which is closed. When a record may have become free, the gate of the
-//! first call of each select that finds it is opened, and that call tries again. If it is in vain, it waits
-//! at another gate, and keeps its place.
+//! first call of each select that finds it is opened, and that call tries again. If another call
+//! took the record, it waits at another gate, and keeps its place.
 
 use std::time::Instant;
 
