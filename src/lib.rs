@@ -30,10 +30,11 @@ pub use miko_core::upload_rpc::UploadAsync;
 pub use miko_core::{
     AfterSave, Answers, AsOf, Bucket, Change, ChangeKind, ChangeLimits, ChangeOptions, Check, Delta, Edit,
     Edited, Engine, Explanation, FileInfo, FileReader, Hook, HookResult, HotRecord, Import, Imported,
-    LocalEngine, MAX_ATTEMPTS, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, MAX_EDITS, MAX_PIECE_SIZE, Merged,
-    Mikobase, MikobaseExt, PendingSave, Properties, Query, Record, Records, Response, ResponseEnvelope,
-    Results, SaveKind, Schema, SchemaChanges, SqliteEngine, Target, Timestamp, Transaction,
-    TransactionLimits, Upload, Validation, Version, WorldletEngine, backend, json, q0, uns,
+    LiveQuery, LocalEngine, MAX_ATTEMPTS, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, MAX_EDITS, MAX_PIECE_SIZE,
+    Merged, Mikobase, MikobaseExt, PendingSave, Properties, Query, Record, Records, Response,
+    ResponseEnvelope, ResultChange, ResultChangeKind, Results, SaveKind, Schema, SchemaChanges, SqliteEngine,
+    Target, Timestamp, Transaction, TransactionLimits, Upload, Validation, Version, WorldletEngine, backend,
+    json, q0, uns,
 };
 #[cfg(feature = "http")]
 pub use miko_http::{Auth, Http, HttpLimits, HttpShare, HttpUds};
@@ -44,7 +45,7 @@ pub use miko_macros::test;
 pub use miko_rpc as rpc;
 pub use miko_rpc::{
     Bytes, ERROR_IDS, Error, ErrorDoc, ErrorId, ErrorItem, Gate, GateMode, Hub, Later, MAX_REPORTED_FAULTS,
-    Overflow, Pass, Promise, Remote, Result, Shared, Sink, Stream, Warning,
+    Overflow, Pass, Promise, Remote, Result, Shared, Signal, Sink, Stream, Warning,
 };
 #[cfg(feature = "share")]
 pub use miko_shared::ConnectAsync;
@@ -71,8 +72,9 @@ pub mod prelude {
     pub use crate::{BoxError, Connect, Outcome, Uds, Worker};
     #[cfg(feature = "store")]
     pub use crate::{
-        Change, ChangeKind, ChangeOptions, Mikobase, MikobaseAsync, MikobaseAsyncClient, MikobaseClient,
-        MikobaseExt, Query, Record, Records, Response, Returning, Target, Transaction,
+        Change, ChangeKind, ChangeOptions, LiveQuery, Mikobase, MikobaseAsync, MikobaseAsyncClient,
+        MikobaseClient, MikobaseExt, Query, Record, Records, Response, ResultChange, ResultChangeKind,
+        Returning, Target, Transaction,
     };
     pub use crate::{Error, ErrorId, Result, json, mikobase_interface};
     #[cfg(feature = "http")]

@@ -16,6 +16,7 @@ use crate::target::Target;
 use crate::timestamp::Timestamp;
 use crate::uns;
 use crate::version::Version;
+use crate::watch::ResultChange;
 
 /// A temporal Mikobase as it was at the cutoff. It answers as the database would have answered then, and
 /// refuses writes.
@@ -180,13 +181,21 @@ impl<M: Mikobase + ?Sized> Mikobase for AsOf<'_, M> {
     }
 
     fn changes(&self, _: Target, _: ChangeOptions) -> Result<Stream<Change>> {
-        let message = "a past state of a database does not change: subscribe to the database itself";
-        Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
+        Err(does_not_change())
+    }
+
+    fn watch_select(&self, _: Query) -> Result<Stream<ResultChange>> {
+        Err(does_not_change())
     }
 
     fn begin(&self) -> Result<Remote<dyn Transaction>> {
         Err(read_only())
     }
+}
+
+fn does_not_change() -> Error {
+    let message = "a past state of a database does not change: subscribe to the database itself";
+    Error::new(ErrorId::ACTION_NOT_SUPPORTED, message)
 }
 
 fn read_only() -> Error {

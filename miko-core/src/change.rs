@@ -154,12 +154,17 @@ pub struct ChangeLimits {
     /// at most half of the largest answer. Beyond it the oldest are left out, and the subscriber gets the
     /// error `lagged` in their place. With a memory limit of the process it is at most a sixteenth of that.
     pub queue: usize,
+    /// The approximate size in bytes of what a [live query](crate::LiveQuery) knows of its result: the pks
+    /// and the sort values of the records, and of a thousand more behind the limit. It is 16 MiB at first.
+    /// Beyond it the query is refused with `storage-full`, or ends with it. With a memory limit of the
+    /// process it is at most a sixteenth of that.
+    pub live_query: usize,
     /// For how long the last changes are kept after the last subscription has ended: 60 s at first.
     pub keep: Duration,
 }
 
 impl Default for ChangeLimits {
     fn default() -> Self {
-        Self { ring: 16 << 20, queue: 4 << 20, keep: Duration::from_secs(60) }
+        Self { ring: 16 << 20, queue: 4 << 20, live_query: 16 << 20, keep: Duration::from_secs(60) }
     }
 }

@@ -21,6 +21,7 @@ use crate::target::Target;
 use crate::timestamp::Timestamp;
 use crate::transaction_block::TransactionBlock;
 use crate::transfer::{self, FileReader};
+use crate::watch::LiveQuery;
 use crate::worldlet::Imported;
 
 /// The result of [`MikobaseExt::upsert`].
@@ -422,6 +423,37 @@ pub trait MikobaseExt: Mikobase {
         listener: impl FnMut(Result<Change>) + Send + 'static,
     ) -> Result<AfterSave> {
         AfterSave::start(self.listen(target)?, listener)
+    }
+
+    /// Keeps the result of a select up to date, its order, offset and limit included. Each step says what
+    /// entered, left, moved and changed. `query` is the select, built or as JSON; its `action` may be
+    /// omitted.
+    ///
+    /// ```
+    /// use miko_core::{MikobaseExt, ResultChangeKind, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// let score = |player: &str, points| db.create("game.com/score", &json!({"player": player, "points": points}));
+    /// let (sulu, chekov) = (score("Sulu", 70)?, score("Chekov", 50)?);
+    /// let mut best = db.watch(json!({
+    ///     "class": "game.com/score", "sort": ["points", {"reverse": true}], "limit": 2,
+    /// }))?;
+    /// let pks = |records: &[miko_core::Record]| records.iter().map(|r| r.pk.clone()).collect::<Vec<_>>();
+    /// assert_eq!(pks(best.records()), [sulu.as_str(), &chekov]);
+    ///
+    /// let uhura = score("Uhura", 90)?;
+    /// let step = best.recv().expect("the database is open")?;
+    /// let kinds: Vec<_> = step.iter().map(|change| change.kind).collect();
+    /// assert_eq!(kinds, [ResultChangeKind::Leave, ResultChangeKind::Enter]);
+    /// assert_eq!(pks(best.records()), [uhura.as_str(), &sulu]);
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`watch_select`](Mikobase::watch_select).
+    fn watch(&self, query: impl Into<Query>) -> Result<LiveQuery> {
+        LiveQuery::begin(self.watch_select(as_select(query.into()))?)
     }
 
     /// Writes the whole state of this moment as a worldlet of any size. Later writes have no effect.

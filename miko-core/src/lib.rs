@@ -38,6 +38,7 @@ mod transaction_limits;
 mod transfer;
 pub mod uns;
 mod version;
+mod watch;
 mod worldlet;
 
 pub use after_save::AfterSave;
@@ -76,4 +77,5 @@ pub use timestamp::Timestamp;
 pub use transaction_limits::TransactionLimits;
 pub use transfer::FileReader;
 pub use version::Version;
+pub use watch::{LiveQuery, ResultChange, ResultChangeKind};
 pub use worldlet::{Imported, is_temporal_worldlet};

@@ -16,6 +16,7 @@ use crate::response::{Answers, Response};
 use crate::target::Target;
 use crate::timestamp::Timestamp;
 use crate::version::Version;
+use crate::watch::ResultChange;
 
 /// A Mikobase: a live object store.
 ///
@@ -226,6 +227,24 @@ pub trait Mikobase: Send + Sync {
     /// overwritten while the snapshot is read.
     #[interface(read)]
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
+
+    /// The result of a select, and what changes in it from now on.
+    /// [`watch`](crate::MikobaseExt::watch) keeps the result, and says what a step is.
+    ///
+    /// It begins with the records of the result in their order (`present`), and `synced`. Then each commit
+    /// that changes the result makes a step: the changes by which the result becomes that of the select at
+    /// `seq`. The last one of a step is `last`.
+    ///
+    /// Steps are made when they are read, so a reader that is slow delays nobody, and nothing waits for it.
+    /// Where the server does not have the single commits any more, one step has the changes of several.
+    ///
+    /// # Errors
+    /// Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
+    /// transaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result
+    /// is too large. The stream ends with `storage-full` if the result has become too large, and with
+    /// `stream-expired` if too much is overwritten while the first records are read.
+    #[interface(read)]
+    fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
 
     /// A transaction, or one nested in this transaction, which then writes nothing until the nested one has
     /// ended. It takes its turn to write at its first call.

@@ -49,7 +49,7 @@ pub(crate) use edit::Edit;
 pub use edit::MAX_EDITS;
 pub(crate) use edit::apply as apply_edits;
 pub(crate) use edit::request as edit_request;
-pub(crate) use evaluate::{MatchCollector, RecordView};
+pub(crate) use evaluate::{MatchCollector, RecordView, SortValues};
 pub(crate) use filter::{DeferredResult, Filter};
 pub(crate) use path::PathTest;
 pub(crate) use path_value::PathValue;

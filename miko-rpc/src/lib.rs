@@ -114,7 +114,7 @@ pub use {
     served_call::{
         CallGates, ConnectionLocals, check_connection_lasts, connection_local, serve_call, serves_a_call,
     },
-    stream::{Hub, Overflow, Shared, Sink, Stream},
+    stream::{Hub, Overflow, Shared, Signal, Sink, Stream},
     transport::{Discard, OutgoingCall, PendingAnswer, Transport},
     travel::{bounded, bounded_ref},
 };

@@ -3,6 +3,7 @@
 mod feed;
 mod hub;
 mod item;
+mod on_demand;
 mod served;
 mod shared;
 mod source;
@@ -23,11 +24,13 @@ use crate::handles::{self, Carried, Kind};
 use crate::link;
 
 use self::feed::Next;
+use self::on_demand::OnDemand;
 use self::served::Serving;
 use self::source::Source;
 
 pub use self::feed::{Overflow, Sink};
 pub use self::hub::Hub;
+pub use self::on_demand::Signal;
 pub use self::shared::Shared;
 
 /// The items of a result that come one by one: `Result<Stream<Change>>`.
@@ -101,6 +104,47 @@ impl<T: 'static> Stream<T> {
     {
         let (sink, feed) = feed::feed(capacity, overflow);
         (sink, Self::over(Source::Preceded { first: Box::new(first.into_iter()), feed }))
+    }
+
+    /// Items that are made when the reader asks for one: `make` returns the next item and its sequence
+    /// number, `Pending` if there is none yet, or `None` at the end. An error is the end of the stream. After
+    /// `Pending` it is called again when the [`Signal`] says that there may be an item.
+    ///
+    /// A reader that is slow holds nothing up, and nothing waits for it: what it has missed can be told as
+    /// one item.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use std::task::Poll;
+    ///
+    /// use miko_rpc::Stream;
+    ///
+    /// // The reader gets the latest value, and not all of those before it.
+    /// let (value, mut told) = (Arc::new(AtomicU64::new(1)), 0);
+    /// let latest = Arc::clone(&value);
+    /// let (signal, mut values) = Stream::on_demand(move || match latest.load(Ordering::Relaxed) {
+    ///     value if value == told => Poll::Pending,
+    ///     value => {
+    ///         told = value;
+    ///         Poll::Ready(Some(Ok((value, value))))
+    ///     }
+    /// });
+    /// assert_eq!(values.recv().unwrap()?, 1);
+    /// assert!(values.try_recv().is_pending());
+    /// for n in 2..10 {
+    ///     value.store(n, Ordering::Relaxed);
+    ///     assert!(signal.notify());
+    /// }
+    /// assert_eq!(values.recv().unwrap()?, 9);
+    /// # Ok::<(), miko_rpc::Error>(())
+    /// ```
+    pub fn on_demand<F>(make: F) -> (Signal, Self)
+    where
+        F: FnMut() -> Poll<Option<Result<(u64, T)>>> + Send + 'static,
+    {
+        let (signal, items) = OnDemand::new(make);
+        (signal, Self::over(Source::OnDemand(items)))
     }
 }
 

@@ -13,6 +13,7 @@ mod streams;
 mod transaction;
 mod transaction_object;
 mod view;
+mod watch;
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,6 +42,7 @@ use crate::target::Target;
 use crate::transaction_limits::TransactionLimits;
 use crate::uns;
 use crate::version::Version;
+use crate::watch::ResultChange;
 use crate::worldlet::Imported;
 use connection_claims::ConnectionClaims;
 use objects::{FileUpload, WorldletImport};
@@ -446,6 +448,11 @@ impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>> {
         self.check_outside("a subscription")?;
         self.open_changes(&target, options)
+    }
+
+    fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>> {
+        self.check_outside("a live query")?;
+        self.open_watch(query)
     }
 
     fn begin(&self) -> Result<Remote<dyn Transaction>> {

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
 //! | subscriptions of changes, and what matches them | [`subscribe`], [`subscriptions`]; [`change_matches`] |
+//! | watches of live queries | [`watches`] |
 //! | transactions of callers, and their objects | [`transactions`], [`transaction_objects`] |
 //! | what goes back with a write that is undone | [`state`] |
 //! | requests; writing one record | [`requests`]; [`mod@write`], [`update`], [`upsert`] |
@@ -69,6 +70,7 @@ mod transaction_objects;
 mod transactions;
 mod update;
 mod upsert;
+pub(super) mod watches;
 mod write;
 
 use std::cell::{Cell, RefCell};
@@ -98,6 +100,7 @@ use state::StoreState;
 use subscriptions::Subscriptions;
 use transaction::{CommitSharing, Transaction};
 use transaction_objects::TransactionObjects;
+use watches::Watches;
 
 /// With a memory limit, each cache may take this part of it (1/16).
 const CACHE_DIVISOR: usize = 16;
@@ -125,6 +128,7 @@ pub(crate) struct Store<T> {
     claims: KnownClaims,
     streams: Streams,
     subscriptions: Subscriptions,
+    watches: Watches,
     record_cache: RecordCache,
     columns: Columns,
     /// The pks of files whose writers have gone, while they could not be discarded.
@@ -158,6 +162,7 @@ impl<T: Storage> Store<T> {
             claims: KnownClaims::default(),
             streams: Streams::default(),
             subscriptions: Subscriptions::of(keeps_numbers),
+            watches: Watches::default(),
             record_cache: RecordCache::of_size(0),
             columns: Columns::of_size(0),
             abandoned_files: Vec::new(),

@@ -71,21 +71,32 @@ fn resolved<T>(part: Option<&DeferredResult<T>>) -> Result<Option<&T>> {
     part.map(|part| part.as_ref().map_err(Clone::clone)).transpose()
 }
 
+/// The values by which a record is sorted, one for each sort key of a select.
+pub(crate) type SortValues = Box<[Option<Vec<u8>>]>;
+
 impl SelectRequest {
+    /// The values by which a record is sorted.
+    pub(crate) fn sort_values(&self, record: &impl RecordView) -> SortValues {
+        self.sorts.iter().map(|sort| sort.by.sort_key(record)).collect()
+    }
+
+    /// The order of two records by their sort values. Records that are equal are in order of creation.
+    pub(crate) fn compare(&self, a: &SortValues, b: &SortValues) -> Ordering {
+        let pairs = self.sorts.iter().zip(a.iter().zip(b));
+        pairs
+            .map(|(sort, (a, b))| compare_sort_keys(a.as_deref(), b.as_deref(), sort.reverse))
+            .find(|ordering| ordering.is_ne())
+            .unwrap_or(Ordering::Equal)
+    }
+
     /// Sorts records by the sort keys of the select. The sort is stable, so ties keep their order.
     fn sorted<S: RecordView>(&self, records: Vec<S>) -> Vec<S> {
         if self.sorts.is_empty() {
             return records;
         }
-        let keys = |record: &S| self.sorts.iter().map(|sort| sort.by.sort_key(record)).collect::<Vec<_>>();
-        let mut keyed: Vec<_> = records.into_iter().map(|record| (keys(&record), record)).collect();
-        keyed.sort_by(|(a, _), (b, _)| {
-            let pairs = self.sorts.iter().zip(a.iter().zip(b));
-            pairs
-                .map(|(sort, (a, b))| compare_sort_keys(a.as_deref(), b.as_deref(), sort.reverse))
-                .find(|ordering| ordering.is_ne())
-                .unwrap_or(Ordering::Equal)
-        });
+        let with_values = |record: S| (self.sort_values(&record), record);
+        let mut keyed: Vec<_> = records.into_iter().map(with_values).collect();
+        keyed.sort_by(|(a, _), (b, _)| self.compare(a, b));
         keyed.into_iter().map(|(_, record)| record).collect()
     }
 }

@@ -29,6 +29,7 @@ mod hostile;
 mod import;
 mod indexes;
 mod interleaving;
+mod live_queries;
 mod many;
 mod markers;
 mod merging;

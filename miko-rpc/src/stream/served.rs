@@ -38,6 +38,10 @@ impl<T: Wire> ServedStream for Serving<T> {
                     Poll::Ready(next) => next,
                     Poll::Pending => return Poll::Pending,
                 },
+                Source::OnDemand(items) => match items.poll(context) {
+                    Poll::Ready(next) => queued(next),
+                    Poll::Pending => return Poll::Pending,
+                },
                 Source::Elsewhere(_) => NextQueued::End(Some(not_passed_on())),
                 Source::Preceded { .. } | Source::Ended => NextQueued::End(None),
             };

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::feed::{Next, Receiver};
 use super::item::decode;
+use super::on_demand::OnDemand;
 use crate::bounds::Wire;
 use crate::error::Result;
 use crate::link::{ItemSource, StreamMessage};
@@ -17,6 +18,8 @@ pub(super) enum Source<T> {
     Feed(Receiver<T>),
     /// Items with their sequence numbers, and a feed that follows them.
     Preceded { first: Box<NumberedItems<T>>, feed: Receiver<T> },
+    /// Items that this process makes for the reader.
+    OnDemand(OnDemand<T>),
     /// A server.
     Elsewhere(Box<dyn ItemSource>),
     /// There are no more items.
@@ -53,6 +56,7 @@ impl<T: Wire> Source<T> {
         match self {
             Self::Iterator { items, seq } => Poll::Ready(next_of_iterator(&mut **items, seq)),
             Self::Feed(receiver) => receiver.wait(until).map_or(Poll::Pending, Poll::Ready),
+            Self::OnDemand(items) => items.wait(until),
             Self::Elsewhere(items) => items.wait(until).map(next_of_message),
             Self::Preceded { .. } | Self::Ended => Poll::Ready(Next::End(None)),
         }
@@ -66,6 +70,7 @@ impl<T: Wire> Source<T> {
         match self {
             Self::Iterator { items, seq } => Poll::Ready(next_of_iterator(&mut **items, seq)),
             Self::Feed(receiver) => receiver.poll(context),
+            Self::OnDemand(items) => items.poll(context),
             Self::Elsewhere(items) => items.poll(context).map(next_of_message),
             Self::Preceded { .. } | Self::Ended => Poll::Ready(Next::End(None)),
         }

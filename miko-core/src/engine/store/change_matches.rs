@@ -47,7 +47,7 @@ pub(super) struct StackClasses(HashMap<Box<str>, Arc<[String]>, RandomState>);
 
 impl StackClasses {
     /// The classes of a stack, the primary class first.
-    fn of(&mut self, stack: &str) -> Arc<[String]> {
+    pub(super) fn of(&mut self, stack: &str) -> Arc<[String]> {
         if let Some(classes) = self.0.get(stack) {
             return Arc::clone(classes);
         }
@@ -63,10 +63,16 @@ impl StackClasses {
 }
 
 /// A record before or after a change.
-struct ChangedRecord<'r> {
+pub(super) struct ChangedRecord<'r> {
     record: RecordRef<'r>,
     classes: Arc<[String]>,
     catalog: &'r Catalog,
+}
+
+impl<'r> ChangedRecord<'r> {
+    pub(super) fn of(record: RecordRef<'r>, classes: &mut StackClasses, catalog: &'r Catalog) -> Self {
+        Self { record, classes: classes.of(record.stack), catalog }
+    }
 }
 
 impl RecordView for ChangedRecord<'_> {
@@ -98,10 +104,8 @@ pub(super) fn matches_of(
     classes: &mut StackClasses,
     catalog: &Catalog,
 ) -> Vec<Match> {
-    let mut is_in = |record: RecordRef<'_>| {
-        let classes = classes.of(record.stack);
-        is_in_set(&interest.filter, &ChangedRecord { record, classes, catalog })
-    };
+    let mut is_in =
+        |record: RecordRef<'_>| is_in_set(&interest.filter, &ChangedRecord::of(record, classes, catalog));
     let mut kind_of = |change: &RowChange<RowId, Row>| match states(change) {
         (None, None) => None,
         (None, Some(after)) => is_in(after).then_some(ChangeKind::Create),
@@ -120,12 +124,12 @@ fn is_in_set(filter: &Filter, record: &ChangedRecord<'_>) -> bool {
 }
 
 /// The record before and after a change.
-fn states(change: &RowChange<RowId, Row>) -> (Option<RecordRef<'_>>, Option<RecordRef<'_>>) {
+pub(super) fn states(change: &RowChange<RowId, Row>) -> (Option<RecordRef<'_>>, Option<RecordRef<'_>>) {
     (change.before.as_ref().and_then(Row::view), change.after.as_ref().and_then(Row::view))
 }
 
 /// Whether a write has left a record as it was. An update that changes nothing still has a new time.
-fn is_equal(before: RecordRef<'_>, after: RecordRef<'_>) -> bool {
+pub(super) fn is_equal(before: RecordRef<'_>, after: RecordRef<'_>) -> bool {
     before.updated_at == after.updated_at
         && before.created_at == after.created_at
         && (before.bucket, before.stack, before.extras) == (after.bucket, after.stack, after.extras)

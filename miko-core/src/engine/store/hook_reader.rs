@@ -20,6 +20,7 @@ use crate::storage::Storage;
 use crate::target::Target;
 use crate::uns;
 use crate::version::Version;
+use crate::watch::ResultChange;
 
 /// A Mikobase that reads through the store which a running write has for itself.
 pub(super) struct HookReader<'s, T: Storage>(
@@ -142,6 +143,10 @@ impl<T: Storage> Mikobase for HookReader<'_, T> {
     }
 
     fn changes(&self, _: Target, _: ChangeOptions) -> Result<Stream<Change>> {
+        Err(outlives_the_hook())
+    }
+
+    fn watch_select(&self, _: Query) -> Result<Stream<ResultChange>> {
         Err(outlives_the_hook())
     }
 

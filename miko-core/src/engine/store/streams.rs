@@ -31,6 +31,13 @@ pub(in crate::engine) struct FoundRecords {
     cutoff: Option<Timestamp>,
 }
 
+impl FoundRecords {
+    /// The current records of rows.
+    pub(super) fn of(rows: Vec<RowId>) -> Self {
+        Self { rows: rows.into_iter(), cutoff: None }
+    }
+}
+
 impl Cursor for FoundRecords {
     type Item = Record;
 
@@ -109,7 +116,7 @@ impl<T: Storage> Store<T> {
 
     /// Opens a stream of what `find` finds. The writes of an open group are committed before, so that no
     /// stream shows a write that may be lost.
-    fn open_stream<C>(
+    pub(super) fn open_stream<C>(
         &mut self,
         is_export: bool,
         find: impl FnOnce(&mut Self) -> Result<C>,

@@ -12,10 +12,16 @@ use crate::engine::store::streams::FoundRecords;
 use crate::engine::store::subscriptions::MissedChanges;
 use crate::query::SelectRequest;
 use crate::storage::Storage;
+use crate::storage::ids::CommitSeq;
 use crate::target::Target;
 
-/// With a memory limit, the ring and each queue may take this part of it (1/16).
+/// With a memory limit, the ring, each queue and each live query may take this part of it (1/16).
 const LIMIT_DIVISOR: usize = 16;
+
+/// A size, or its part of the memory limit.
+fn bounded(size: usize) -> usize {
+    memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR))
+}
 
 /// A subscription that begins.
 pub(in crate::engine) struct Subscription {
@@ -41,7 +47,9 @@ impl<T: Storage> Store<T> {
     pub(super) fn publish_commits(&mut self) {
         if self.transaction.commits.has_unpublished() {
             let commits = self.transaction.commits.take_unpublished();
-            if !self.subscriptions.publish(commits, &self.catalog) {
+            self.watches.notify(&commits, &mut self.subscriptions.classes, &self.catalog);
+            let is_watched = self.watches.len() > 0;
+            if !self.subscriptions.publish(commits, &self.catalog, is_watched) {
                 self.transaction.commits.end_publishing();
             }
         }
@@ -64,7 +72,7 @@ impl<T: Storage> Store<T> {
     ) -> Result<(Subscription, First)> {
         self.check_subscribable(options)?;
         let interest = Arc::new(Interest { filter: target.filter()?, leaving: options.leaving });
-        self.subscriptions.check_room()?;
+        self.check_room_for_subscription()?;
         self.transaction.settle(&mut self.storage)?;
         self.publish_commits();
         let last = self.last.get().commit;
@@ -76,13 +84,27 @@ impl<T: Storage> Store<T> {
             },
             None => First::Nothing,
         };
-        let limits = self.subscriptions.limits;
-        let bounded =
-            |size: usize| memory::current_limit().map_or(size, |limit| size.min(limit / LIMIT_DIVISOR));
-        let (ring_size, queue_size) = (bounded(limits.ring), bounded(limits.queue).min(max_queue_size));
-        self.subscriptions.keep_commits(last, ring_size);
-        self.transaction.commits.begin_publishing(ring_size.max(queue_size));
+        self.keep_commits_from(last);
+        let queue_size = bounded(self.subscriptions.limits.queue).min(max_queue_size);
+        self.transaction.commits.begin_publishing(queue_size);
         Ok((Subscription { interest, queue_size }, first))
+    }
+
+    /// Keeps the commits after `last` in the ring.
+    pub(super) fn keep_commits_from(&mut self, last: CommitSeq) {
+        let ring_size = bounded(self.subscriptions.limits.ring);
+        self.subscriptions.keep_commits(last, ring_size);
+        self.transaction.commits.begin_publishing(ring_size);
+    }
+
+    /// Refuses another subscription or watch if too many are open.
+    pub(super) fn check_room_for_subscription(&mut self) -> Result<()> {
+        self.subscriptions.check_room(self.watches.len())
+    }
+
+    /// The most bytes that a live query may hold.
+    pub(super) fn live_query_size(&self) -> usize {
+        bounded(self.subscriptions.limits.live_query)
     }
 
     /// Adds the subscriber of a subscription that has begun.

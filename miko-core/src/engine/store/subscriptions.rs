@@ -30,7 +30,7 @@ pub(super) struct Subscriptions {
     subscribers: Vec<Subscriber>,
     /// The last commits, from the first subscription on.
     ring: Option<Ring>,
-    classes: StackClasses,
+    pub(super) classes: StackClasses,
     /// What is added to a commit number to make the number of a change.
     seq_offset: i64,
 }
@@ -72,8 +72,14 @@ impl Subscriptions {
         }
     }
 
-    /// Delivers commits, and keeps them for those who resume. Returns whether further commits are needed.
-    pub(super) fn publish(&mut self, commits: Vec<LoggedCommit>, catalog: &Catalog) -> bool {
+    /// Delivers commits, and keeps them for those who resume, and for the watches if there are any. Returns
+    /// whether further commits are needed.
+    pub(super) fn publish(
+        &mut self,
+        commits: Vec<LoggedCommit>,
+        catalog: &Catalog,
+        is_watched: bool,
+    ) -> bool {
         let Self { limits, subscribers, ring: Some(ring), classes, seq_offset } = self else { return false };
         for commit in commits {
             let seq = commit.seq.0 + *seq_offset;
@@ -81,7 +87,7 @@ impl Subscriptions {
             subscribers.retain(|subscriber| subscriber.deliver(&mut built, classes, catalog));
             ring.push(commit);
         }
-        if !subscribers.is_empty() {
+        if is_watched || !subscribers.is_empty() {
             ring.unused_since = None;
             return true;
         }
@@ -100,7 +106,7 @@ impl Subscriptions {
 
     /// Keeps the commits after `last`, for those who resume.
     pub(super) fn keep_commits(&mut self, last: CommitSeq, max_size: usize) {
-        self.ring.get_or_insert_with(|| Ring::after(last, max_size)).unused_since = None;
+        self.ring.get_or_insert_with(|| Ring::empty_after(last, max_size)).unused_since = None;
     }
 
     /// Adds a subscriber, whose feed holds at most `queue_size` bytes.
@@ -108,12 +114,23 @@ impl Subscriptions {
         self.subscribers.push(Subscriber { interest, sink, queue_size });
     }
 
-    /// Refuses another subscription if too many are open.
-    pub(super) fn check_room(&mut self) -> Result<()> {
-        if self.subscribers.len() >= MAX_SUBSCRIPTIONS {
+    /// The oldest commit after `seen`; none, if the ring does not have all of those after it.
+    pub(super) fn commit_after(&self, seen: CommitSeq) -> Option<Arc<LoggedCommit>> {
+        let ring = self.ring.as_ref().filter(|ring| ring.floor <= seen)?;
+        ring.after(seen).next().cloned()
+    }
+
+    /// The commits after `seen` that the ring has, in order.
+    pub(super) fn commits_after(&self, seen: CommitSeq) -> impl Iterator<Item = &LoggedCommit> {
+        self.ring.iter().flat_map(move |ring| ring.after(seen)).map(Arc::as_ref)
+    }
+
+    /// Refuses another subscription if too many are open, the watches among them.
+    pub(super) fn check_room(&mut self, watches: usize) -> Result<()> {
+        if self.subscribers.len() + watches >= MAX_SUBSCRIPTIONS {
             self.subscribers.retain(|subscriber| subscriber.sink.is_read());
         }
-        if self.subscribers.len() < MAX_SUBSCRIPTIONS {
+        if self.subscribers.len() + watches < MAX_SUBSCRIPTIONS {
             return Ok(());
         }
         Err(too_many_open("subscriptions", MAX_SUBSCRIPTIONS))
@@ -140,7 +157,7 @@ impl Subscriptions {
             return Err(expired());
         }
         Ok(MissedChanges {
-            commits: ring.commits.iter().filter(|commit| commit.seq > after_commit).cloned().collect(),
+            commits: ring.after(after_commit).cloned().collect(),
             interest: Arc::clone(interest),
             catalog: catalog.clone(),
             classes: StackClasses::default(),
@@ -232,9 +249,14 @@ impl Iterator for MissedChanges {
 }
 
 impl Ring {
-    /// An empty ring, after this commit.
-    fn after(last: CommitSeq, max_size: usize) -> Self {
+    /// An empty ring, for the commits after this one.
+    fn empty_after(last: CommitSeq, max_size: usize) -> Self {
         Self { commits: VecDeque::new(), size: 0, max_size, floor: last, unused_since: None }
+    }
+
+    /// The commits after `seen`, in order.
+    fn after(&self, seen: CommitSeq) -> impl Iterator<Item = &Arc<LoggedCommit>> {
+        self.commits.range(self.commits.partition_point(|commit| commit.seq <= seen)..)
     }
 
     /// Adds a commit. The oldest are dropped to make room for it.

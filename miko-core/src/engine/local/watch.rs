@@ -1,0 +1,113 @@
+//! Live queries of a local engine.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Poll;
+
+use miko_rpc::{Result, Stream};
+
+use super::LocalEngine;
+use super::shared_store::SharedStore;
+use super::streams::StoreStream;
+use super::view::{Committed, View};
+use crate::engine::store::streams::FoundRecords;
+use crate::engine::store::watches::{Beginning, Watch};
+use crate::mikobase::Query;
+use crate::record::Record;
+use crate::storage::Storage;
+use crate::watch::{ResultChange, ResultChangeKind};
+
+/// What the stream of a live query has yet to return. Dropping it ends the watch.
+struct WatchStream<T: Storage> {
+    store: Arc<SharedStore<T>>,
+    watch: Watch,
+    /// The records that were in the result at first, until all were returned.
+    present: Option<StoreStream<T, FoundRecords>>,
+    /// How many of them were returned.
+    returned: u64,
+    /// The number of the commit as of which they are.
+    seq: i64,
+    /// The rest of a step.
+    step: VecDeque<ResultChange>,
+}
+
+#[expect(private_bounds, reason = "storage backends are private to the crate")]
+impl<T: Storage, V: View> LocalEngine<T, V> {
+    /// Begins a live query.
+    pub(super) fn open_watch(&self, query: Query) -> Result<Stream<ResultChange>> {
+        let mut store = self.read()?;
+        let Beginning { watch, seq, records } = store.begin_watch(query)?;
+        let (id, select) = (watch.id(), watch.select());
+        let mut items = WatchStream {
+            store: Arc::clone(&self.store),
+            watch,
+            present: Some(StoreStream::of(&self.store, records)),
+            returned: 0,
+            seq,
+            step: VecDeque::new(),
+        };
+        let (signal, stream) = Stream::on_demand(move || items.next());
+        store.add_watcher(id, select, signal);
+        Ok(stream)
+    }
+}
+
+impl<T: Storage> WatchStream<T> {
+    /// The next item; `Pending` while the result is up to date.
+    fn next(&mut self) -> Poll<Option<Result<(u64, ResultChange)>>> {
+        let change = match self.next_change() {
+            Ok(Some(change)) => change,
+            Ok(None) => return Poll::Pending,
+            Err(error) => return Poll::Ready(Some(Err(error))),
+        };
+        Poll::Ready(Some(Ok((change.seq.unsigned_abs(), change))))
+    }
+
+    fn next_change(&mut self) -> Result<Option<ResultChange>> {
+        if let Some(present) = &mut self.present {
+            if let Some(record) = present.next().transpose()? {
+                let index = self.returned;
+                self.returned += 1;
+                return Ok(Some(self.present_record(record, index)));
+            }
+            self.present = None;
+            return Ok(Some(self.synced()));
+        }
+        if self.step.is_empty() {
+            self.step = self.store.read(Committed)?.next_step(&mut self.watch)?.into();
+        }
+        Ok(self.step.pop_front())
+    }
+
+    fn present_record(&self, record: Record, index: u64) -> ResultChange {
+        ResultChange {
+            seq: self.seq,
+            kind: ResultChangeKind::Present,
+            pk: record.pk.clone(),
+            from: None,
+            index: Some(index),
+            record: Some(record),
+            last: false,
+        }
+    }
+
+    /// The end of the records that were in the result at first.
+    fn synced(&self) -> ResultChange {
+        ResultChange {
+            seq: self.seq,
+            kind: ResultChangeKind::Synced,
+            pk: String::new(),
+            from: None,
+            index: None,
+            record: None,
+            last: true,
+        }
+    }
+}
+
+impl<T: Storage> Drop for WatchStream<T> {
+    fn drop(&mut self) {
+        let watch = self.watch.id();
+        self.store.do_when_free(move |store| store.end_watch(watch));
+    }
+}

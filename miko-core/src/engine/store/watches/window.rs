@@ -1,0 +1,124 @@
+//! The beginning of the order of what a select finds, kept up to date by the changes of its records.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use crate::query::{RecordView, SelectRequest, SortValues};
+use crate::storage::ids::{CommitSeq, RowId};
+
+/// How many records are kept behind those that an answer can depend on. When so many have left, the select
+/// runs again.
+pub(super) const SPARE_RECORDS: u64 = 1000;
+
+/// A record that the select finds.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) row: RowId,
+    /// The commit of its last write.
+    pub(super) commit: CommitSeq,
+    pub(super) pk: Box<str>,
+    sort_values: SortValues,
+}
+
+/// What the select finds: all of it, or those that come first in its order.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    found: Vec<Arc<Found>>,
+    /// The last one of those that are known to be complete; `None` if all are known.
+    boundary: Option<Arc<Found>>,
+    /// The approximate size in bytes.
+    size: usize,
+}
+
+/// Equal if it is the same state of the same record.
+impl PartialEq for Found {
+    fn eq(&self, other: &Self) -> bool {
+        (self.row, self.commit) == (other.row, other.commit)
+    }
+}
+
+impl Eq for Found {}
+
+impl Found {
+    pub(super) fn of(
+        row: RowId,
+        commit: CommitSeq,
+        record: &impl RecordView,
+        select: &SelectRequest,
+    ) -> Self {
+        Self { row, commit, pk: record.pk().into(), sort_values: select.sort_values(record) }
+    }
+
+    /// The order of the select.
+    fn compare(&self, other: &Self, select: &SelectRequest) -> Ordering {
+        select.compare(&self.sort_values, &other.sort_values).then(self.row.cmp(&other.row))
+    }
+
+    /// The approximate size in bytes.
+    fn size(&self) -> usize {
+        let values =
+            self.sort_values.iter().map(|value| size_of_val(value) + value.as_ref().map_or(0, Vec::len));
+        size_of::<Self>() + 2 * size_of::<Arc<Self>>() + self.pk.len() + values.sum::<usize>()
+    }
+}
+
+impl Window {
+    /// What a select has found, in its order. There may be more if it has reached its limit.
+    pub(super) fn of(found: Vec<Arc<Found>>, select: &SelectRequest) -> Self {
+        let is_complete = select.limit.is_none_or(|limit| (found.len() as u64) < limit);
+        let boundary = if is_complete { None } else { found.last().cloned() };
+        let size = found.iter().map(|found| found.size()).sum();
+        Self { found, boundary, size }
+    }
+
+    /// The records after `offset`, at most `limit`.
+    pub(super) fn shown(&self, offset: usize, limit: Option<usize>) -> &[Arc<Found>] {
+        let rest = self.found.get(offset..).unwrap_or_default();
+        limit.and_then(|limit| rest.get(..limit)).unwrap_or(rest)
+    }
+
+    /// The approximate size in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether it has the first `count` records, or all.
+    pub(super) fn reaches(&self, count: usize) -> bool {
+        self.boundary.is_none() || self.found.len() >= count
+    }
+
+    /// Removes a record that does not match any more, or has moved.
+    pub(super) fn remove(&mut self, found: &Found, select: &SelectRequest) {
+        if let Ok(at) = self.place(found, select) {
+            self.size -= self.found.remove(at).size();
+        }
+    }
+
+    /// Adds a record that matches.
+    pub(super) fn insert(&mut self, found: Found, select: &SelectRequest) {
+        let is_beyond = |boundary: &Arc<Found>| found.compare(boundary, select).is_gt();
+        if self.boundary.as_ref().is_some_and(is_beyond) {
+            return;
+        }
+        self.size += found.size();
+        match self.place(&found, select) {
+            Ok(at) => self.size -= std::mem::replace(&mut self.found[at], Arc::new(found)).size(),
+            Err(at) => self.found.insert(at, Arc::new(found)),
+        }
+    }
+
+    /// Drops what is beyond the limit of the select, once that is as much as the spare ones.
+    pub(super) fn shrink(&mut self, select: &SelectRequest) {
+        let Some(limit) = select.limit else { return };
+        if self.found.len() as u64 > limit.saturating_add(SPARE_RECORDS) {
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            self.size -= self.found.drain(limit..).map(|found| found.size()).sum::<usize>();
+            self.boundary = self.found.last().cloned();
+        }
+    }
+
+    /// Where a record is, or would be.
+    fn place(&self, found: &Found, select: &SelectRequest) -> Result<usize, usize> {
+        self.found.binary_search_by(|other| other.compare(found, select))
+    }
+}

@@ -1,0 +1,262 @@
+//! Live queries: the result of a select that is kept up to date.
+
+use std::fmt;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use miko_rpc::{Error, ErrorId, Result, Stream};
+use serde::{Deserialize, Serialize};
+
+use crate::record::Record;
+
+/// What has changed in the result of a select that is watched.
+///
+/// Each one is applied to the result that those before it have left: a record that has a `from` is taken
+/// out there, and then the `record` is put in at `index`. [`apply`](Self::apply) does so.
+///
+/// ```
+/// use miko_core::{Mikobase, MikobaseExt, Record, SqliteEngine};
+/// use serde_json::json;
+///
+/// let db = SqliteEngine::in_memory()?;
+/// db.create("game.com/score", &json!({"player": "Sulu", "points": 70}))?;
+/// let best = json!({"action": "select", "class": "game.com/score",
+///                   "sort": ["points", {"reverse": true}], "limit": 3});
+/// let mut result: Vec<Record> = Vec::new();
+/// for change in db.watch_select(best)? {
+///     let change = change?;
+///     let is_synced = change.record.is_none() && change.from.is_none();
+///     change.apply(&mut result)?;
+///     if is_synced {
+///         break;
+///     }
+/// }
+/// assert_eq!(result[0].bucket.get("player")?, Some(json!("Sulu")));
+/// # Ok::<(), miko_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ResultChange {
+    /// The number of the transaction after which the result is as it is told, as of
+    /// [`Change::seq`](crate::Change::seq).
+    pub seq: i64,
+    /// What has happened.
+    pub kind: ResultChangeKind,
+    /// The pk of the record; empty for [`Synced`](ResultChangeKind::Synced).
+    pub pk: String,
+    /// Where the record was in the result; `None` if it was not there.
+    pub from: Option<u64>,
+    /// Where the record is in the result, once it was taken out of `from`; `None` if it is not there any more.
+    pub index: Option<u64>,
+    /// The record as it is now; `None` if it is not in the result any more.
+    pub record: Option<Record>,
+    /// Whether it is the last one of its step. The result is that of the select at `seq` then.
+    pub last: bool,
+}
+
+/// What has happened to a record of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub enum ResultChangeKind {
+    /// It was in the result when the watch began.
+    Present,
+    /// All records that were in the result when the watch began have been told.
+    Synced,
+    /// It is in the result now.
+    Enter,
+    /// It is not in the result any more.
+    Leave,
+    /// It has changed, and has another place among the others.
+    Move,
+    /// It has changed, and has its place among the others.
+    Change,
+}
+
+impl ResultChangeKind {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Synced => "synced",
+            Self::Enter => "enter",
+            Self::Leave => "leave",
+            Self::Move => "move",
+            Self::Change => "change",
+        }
+    }
+}
+
+impl fmt::Display for ResultChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl ResultChange {
+    /// Applies it to the result so far.
+    ///
+    /// # Errors
+    /// `internal`, if it does not fit the result: changes before it were not applied. The result is left as
+    /// it was.
+    pub fn apply(self, result: &mut Vec<Record>) -> Result<()> {
+        let place = |index: u64, end: usize| {
+            usize::try_from(index).ok().filter(|index| *index < end).ok_or_else(|| {
+                let message = "a change of a result that is not the one before: apply each of them, in order";
+                Error::new(ErrorId::INTERNAL, message).with("pk", self.pk.as_str()).with("index", index)
+            })
+        };
+        let from = self.from.map(|from| place(from, result.len())).transpose()?;
+        let rest = result.len() - usize::from(from.is_some());
+        let index = self.index.map(|index| place(index, rest + 1)).transpose()?;
+        if let Some(from) = from {
+            result.remove(from);
+        }
+        if let (Some(index), Some(record)) = (index, self.record) {
+            result.insert(index, record);
+        }
+        Ok(())
+    }
+}
+
+/// The result of a select that is kept up to date: [`MikobaseExt::watch`](crate::MikobaseExt::watch).
+///
+/// It has the [`records`](Self::records) as they were after the last step that was received.
+/// [`recv`](Self::recv) waits for the next step: what one transaction has changed, or several of them if they
+/// are told together. Dropping it ends the watch.
+pub struct LiveQuery {
+    changes: Stream<ResultChange>,
+    records: Vec<Record>,
+    seq: i64,
+    /// The changes of a step whose last one has not come yet.
+    step: Vec<ResultChange>,
+    has_failed: bool,
+}
+
+impl LiveQuery {
+    /// Reads the result as it is now.
+    pub(crate) fn begin(changes: Stream<ResultChange>) -> Result<Self> {
+        let mut query = Self { changes, records: Vec::new(), seq: 0, step: Vec::new(), has_failed: false };
+        query.recv().unwrap_or_else(|| Err(Error::new(ErrorId::SESSION_GONE, "the watch has ended")))?;
+        Ok(query)
+    }
+
+    /// The result of the select, as of [`seq`](Self::seq).
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// The number of the transaction of the last step.
+    pub fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    /// Waits for the next step, which is applied to [`records`](Self::records). `None` at the end of the
+    /// watch.
+    ///
+    /// # Errors
+    /// The end of the watch, as of [`watch_select`](crate::Mikobase::watch_select). The records stay as they
+    /// were.
+    pub fn recv(&mut self) -> Option<Result<Vec<ResultChange>>> {
+        match self.wait(|changes| Poll::Ready(changes.recv())) {
+            Poll::Ready(step) => step,
+            // There is no limit to wait for.
+            Poll::Pending => None,
+        }
+    }
+
+    /// As [`recv`](Self::recv); `Pending` if there is no step yet.
+    pub fn try_recv(&mut self) -> Poll<Option<Result<Vec<ResultChange>>>> {
+        self.wait(Stream::try_recv)
+    }
+
+    /// As [`recv`](Self::recv); `Pending` if there was no step within this time.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Poll<Option<Result<Vec<ResultChange>>>> {
+        let until = Instant::now().checked_add(timeout);
+        self.wait(|changes| {
+            let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+            changes.recv_timeout(left)
+        })
+    }
+
+    /// Collects a step, and applies it.
+    fn wait(
+        &mut self,
+        mut next: impl FnMut(&mut Stream<ResultChange>) -> Poll<Option<Result<ResultChange>>>,
+    ) -> Poll<Option<Result<Vec<ResultChange>>>> {
+        if self.has_failed {
+            return Poll::Ready(None);
+        }
+        loop {
+            let Poll::Ready(change) = next(&mut self.changes) else { return Poll::Pending };
+            let Some(change) = change else { return Poll::Ready(None) };
+            match change {
+                Ok(change) => {
+                    let is_last = change.last;
+                    self.step.push(change);
+                    if is_last {
+                        let applied = self.apply_step();
+                        self.has_failed = applied.is_err();
+                        return Poll::Ready(Some(applied));
+                    }
+                }
+                Err(error) => {
+                    self.has_failed = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+
+    fn apply_step(&mut self) -> Result<Vec<ResultChange>> {
+        let step = std::mem::take(&mut self.step);
+        for change in &step {
+            self.seq = change.seq;
+            change.clone().apply(&mut self.records)?;
+        }
+        Ok(step)
+    }
+}
+
+/// Waits for step after step.
+impl Iterator for LiveQuery {
+    type Item = Result<Vec<ResultChange>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.recv()
+    }
+}
+
+impl fmt::Debug for LiveQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveQuery")
+            .field("seq", &self.seq)
+            .field("records", &self.records.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn change(value: serde_json::Value) -> ResultChange {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_change_that_does_not_fit_leaves_the_result_as_it_was() {
+        let mut result = Vec::new();
+        for (kind, from, index) in
+            [("leave", Some(0), None), ("enter", None, Some(1)), ("move", Some(0), Some(0))]
+        {
+            let misfit = json!({"seq": 1, "kind": kind, "pk": "x", "from": from, "index": index,
+                                "record": null, "last": true});
+            assert!(change(misfit).apply(&mut result).unwrap_err().is(ErrorId::INTERNAL), "{kind}");
+        }
+        assert!(result.is_empty());
+    }
+}
