@@ -167,6 +167,22 @@ pub trait Mikobase: Send + Sync {
     /// [`snapshot`](ChangeOptions::snapshot) the stream ends with `stream-expired`, if too much is
     /// overwritten while the snapshot is read.
     fn changes(&self, target: Target, options: ChangeOptions) -> Result<Stream<Change>>;
+    /// The result of a select, and what changes in it from now on.
+    /// [`watch`](crate::MikobaseExt::watch) keeps the result, and says what a step is.
+    ///
+    /// It begins with the records of the result in their order (`present`), and `synced`. Then each commit
+    /// that changes the result makes a step: the changes by which the result becomes that of the select at
+    /// `seq`. The last one of a step is `last`.
+    ///
+    /// Steps are made when they are read, so a reader that is slow delays nobody, and nothing waits for it.
+    /// Where the server does not have the single commits any more, one step has the changes of several.
+    ///
+    /// # Errors
+    /// Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
+    /// transaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result
+    /// is too large. The stream ends with `storage-full` if the result has become too large, and with
+    /// `stream-expired` if too much is overwritten while the first records are read.
+    fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>>;
     /// A transaction, or one nested in this transaction, which then writes nothing until the nested one has
     /// ended. It takes its turn to write at its first call.
     /// [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
@@ -397,6 +413,16 @@ const _: () = {
         let _ = argument_options_of_changes::<ChangeOptions>;
     }
     {
+        fn result_of_watch_select<R: crate::rpc::Fallible>()
+        where
+            R::Value: crate::rpc::Wire,
+            R::Error: crate::rpc::Wire,
+        {}
+        let _ = result_of_watch_select::<Result<Stream<ResultChange>>>;
+        fn argument_query_of_watch_select<T: crate::rpc::Wire>() {}
+        let _ = argument_query_of_watch_select::<Query>;
+    }
+    {
         fn result_of_begin<R: crate::rpc::Fallible>()
         where
             R::Value: crate::rpc::Wire,
@@ -549,8 +575,15 @@ const _: () = {
                 (&crate::rpc::bounded(target), (&crate::rpc::bounded(options), ())),
             )
         }
+        fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>> {
+            crate::rpc::call(
+                self,
+                &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
+                (&crate::rpc::bounded(query), ()),
+            )
+        }
         fn begin(&self) -> Result<Remote<dyn Transaction>> {
-            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize], ())
+            crate::rpc::call(self, &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize], ())
         }
     }
     #[automatically_derived]
@@ -629,6 +662,9 @@ const _: () = {
         ) -> Result<Stream<Change>> {
             Mikobase::changes(&**self, target, options)
         }
+        fn watch_select(&self, query: Query) -> Result<Stream<ResultChange>> {
+            Mikobase::watch_select(&**self, query)
+        }
         fn begin(&self) -> Result<Remote<dyn Transaction>> {
             Mikobase::begin(&**self)
         }
@@ -660,6 +696,7 @@ const _: () = {
                 "import",
                 "properties",
                 "changes",
+                "watch_select",
                 "begin",
             ],
             supertraits: &[],
@@ -696,8 +733,9 @@ const _: () = {
                             Bytes > > {} "import" -> Result < Remote < dyn Import > > {
                             "trust" : bool, } "properties" -> Result < Properties > {}
                             "changes" -> Result < Stream < Change > > { "target" :
-                            Target, "options" : ChangeOptions, } "begin" -> Result <
-                            Remote < dyn Transaction > > {}
+                            Target, "options" : ChangeOptions, } "watch_select" -> Result
+                            < Stream < ResultChange > > { "query" : Query, } "begin" ->
+                            Result < Remote < dyn Transaction > > {}
                         },
                     )
             });
@@ -906,9 +944,15 @@ const _: () = {
                         ),
                     )
                 }
-                "begin" => {
+                "watch_select" => {
                     call.run(
                         &mikobase_rpc::MIKOBASE_SURFACE.methods[22usize],
+                        |(query, ()): (Query, ())| Mikobase::watch_select(self, query),
+                    )
+                }
+                "begin" => {
+                    call.run(
+                        &mikobase_rpc::MIKOBASE_SURFACE.methods[23usize],
                         |(): ()| Mikobase::begin(self),
                     )
                 }
@@ -1318,6 +1362,26 @@ pub mod mikobase_rpc {
                     deadline_ms: ::core::option::Option::None,
                 },
                 crate::rpc::Method {
+                    name: ::std::borrow::Cow::Borrowed("watch_select"),
+                    params: ::std::borrow::Cow::Borrowed(
+                        &[
+                            crate::rpc::Param {
+                                name: ::std::borrow::Cow::Borrowed("query"),
+                                ty: ::std::borrow::Cow::Borrowed("Query"),
+                            },
+                        ],
+                    ),
+                    returns: ::std::borrow::Cow::Borrowed(
+                        "Result<Stream<ResultChange>>",
+                    ),
+                    doc: ::std::borrow::Cow::Borrowed(
+                        "The result of a select, and what changes in it from now on.\n[`watch`](crate::MikobaseExt::watch) keeps the result, and says what a step is.\n\nIt begins with the records of the result in their order (`present`), and `synced`. Then each commit\nthat changes the result makes a step: the changes by which the result becomes that of the select at\n`seq`. The last one of a step is `last`.\n\nSteps are made when they are read, so a reader that is slow delays nobody, and nothing waits for it.\nWhere the server does not have the single commits any more, one step has the changes of several.\n\n# Errors\nEvery fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a\ntransaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result\nis too large. The stream ends with `storage-full` if the result has become too large, and with\n`stream-expired` if too much is overwritten while the first records are read.",
+                    ),
+                    read: ::core::option::Option::Some(true),
+                    idempotent: false,
+                    deadline_ms: ::core::option::Option::None,
+                },
+                crate::rpc::Method {
                     name: ::std::borrow::Cow::Borrowed("begin"),
                     params: ::std::borrow::Cow::Borrowed(&[]),
                     returns: ::std::borrow::Cow::Borrowed(
@@ -1569,6 +1633,25 @@ overwritten while the snapshot is read.*/
                 target: Target,
                 options: ChangeOptions,
             ) -> crate::rpc::PendingCall<Result<Stream<Change>>>;
+            /**The result of a select, and what changes in it from now on.
+[`watch`](crate::MikobaseExt::watch) keeps the result, and says what a step is.
+
+It begins with the records of the result in their order (`present`), and `synced`. Then each commit
+that changes the result makes a step: the changes by which the result becomes that of the select at
+`seq`. The last one of a step is `last`.
+
+Steps are made when they are read, so a reader that is slow delays nobody, and nothing waits for it.
+Where the server does not have the single commits any more, one step has the changes of several.
+
+# Errors
+Every fault of the select at once; `invalid_request` for a select with `history` or `cutoff`, and in a
+transaction; `read-only-connection`; `storage-full`, if too many subscriptions are open, or the result
+is too large. The stream ends with `storage-full` if the result has become too large, and with
+`stream-expired` if too much is overwritten while the first records are read.*/
+            fn watch_select(
+                &self,
+                query: Query,
+            ) -> crate::rpc::PendingCall<Result<Stream<ResultChange>>>;
             /**A transaction, or one nested in this transaction, which then writes nothing until the nested one has
 ended. It takes its turn to write at its first call.
 [`transaction`](crate::MikobaseExt::transaction) runs a block in one.
@@ -1778,10 +1861,20 @@ ended. It takes its turn to write at its first call.
                     (&crate::rpc::bounded(target), (&crate::rpc::bounded(options), ())),
                 )
             }
-            fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>> {
+            fn watch_select(
+                &self,
+                query: Query,
+            ) -> crate::rpc::PendingCall<Result<Stream<ResultChange>>> {
                 crate::rpc::call_async(
                     self,
                     &super::MIKOBASE_SURFACE.methods[22usize],
+                    (&crate::rpc::bounded(query), ()),
+                )
+            }
+            fn begin(&self) -> crate::rpc::PendingCall<Result<Remote<dyn Transaction>>> {
+                crate::rpc::call_async(
+                    self,
+                    &super::MIKOBASE_SURFACE.methods[23usize],
                     (),
                 )
             }

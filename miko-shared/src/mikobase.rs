@@ -211,6 +211,15 @@ impl Uds {
         self
     }
 
+    /// The size of what a live query knows of its result, in bytes: the pks and sort values of its records, and
+    /// of a thousand more behind its limit. 16 MiB at first. Beyond it the query is refused, or ends, with
+    /// `storage-full`.
+    #[must_use]
+    pub fn live_query_size(mut self, bytes: usize) -> Self {
+        self.mikobase_options().changes.live_query = bytes;
+        self
+    }
+
     /// Sets the size of the record cache in bytes: the records that were read last are read again without
     /// SQL. The default is 64 MiB, with a [memory limit](Self::memory_limit) at most a sixteenth of that; 0
     /// keeps none. In a backend URL it is `record_cache_size=…`.

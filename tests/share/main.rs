@@ -37,6 +37,7 @@ mod peak;
 mod protocol;
 mod random;
 mod relay;
+mod replicas;
 mod schemas;
 mod serve;
 mod session_deaths;
@@ -78,6 +79,7 @@ fn main() -> std::process::ExitCode {
         ("edits", edits::CASES),
         ("transactions", transactions::CASES),
         ("changes", changes::CASES),
+        ("replicas", replicas::CASES),
         ("claims", claims::CASES),
         ("hooks", hooks::CASES),
         ("command", command::CASES),

@@ -14,6 +14,7 @@ use crate::support::Running;
 pub const CASES: &[Case] = &[
     ("changes_are_printed_one_per_line_and_resumed", lines),
     ("a_command_is_run_for_each_change", exec),
+    ("the_changes_of_a_result_are_printed_one_per_line", result),
     ("what_cannot_be_watched_is_refused", refused),
 ];
 
@@ -89,14 +90,35 @@ fn exec() {
     share.join().unwrap();
 }
 
+fn result() {
+    let uds = Uds::new().unwrap();
+    let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
+    let db = share.db().unwrap();
+    let pk = db.create(CLASS, &json!({"n": 1})).unwrap();
+    let select = json!({"action": "select", "class": CLASS, "sort": ["n", {"reverse": true}], "limit": 1});
+    let mut watch = Watch::start(&share, &["watch", &select.to_string()]);
+    let present = watch.next();
+    assert_eq!((&present["kind"], &present["index"]), (&json!("present"), &json!(0)));
+    assert_eq!(watch.next()["kind"], "synced");
+    let larger = db.create(CLASS, &json!({"n": 2})).unwrap();
+    let (left, entered) = (watch.next(), watch.next());
+    assert_eq!([&left["kind"], &left["pk"], &left["from"]], [&json!("leave"), &json!(pk), &json!(0)]);
+    assert_eq!([&entered["kind"], &entered["record"]["pk"]], [&json!("enter"), &json!(larger)]);
+    watch.end();
+    share.join().unwrap();
+}
+
 fn refused() {
     let uds = Uds::new().unwrap();
     let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
-    let cases: [(&[&str], i32, &str); 4] = [
+    let select = r#"{"action": "select", "class": "a.b/thing"}"#;
+    let cases: [(&[&str], i32, &str); 6] = [
         (&["watch", r#"{"class": 1}"#], 1, "/class"),
         (&["watch", "--from", "7", CLASS], 1, "changes-expired"),
         (&["watch", "--from", "7", "--snapshot", CLASS], 2, "--from"),
         (&["watch", "mikobase.uno/sqlite/memory"], 2, "name a target"),
+        (&["watch", "--snapshot", select], 2, "has its result at first"),
+        (&["watch", r#"{"action": "select", "history": true}"#], 1, "/history"),
     ];
     for (words, code, message) in cases {
         let output = miko(&share, words).output().unwrap();
