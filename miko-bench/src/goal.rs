@@ -85,6 +85,7 @@ const GOALS: &[Goal] = &[
     goal(SERIALIZABLE, TWENTY_WORKERS, Workload::Transfer, "postgresql", Bound::Rate(1.5)),
     goal(SERIALIZABLE, TWENTY_WORKERS, Workload::HotTransfer, "postgresql", Bound::Rate(1.5)),
     goal(SKIPPING, TWENTY_WORKERS, Workload::Claim, "postgresql", Bound::Rate(2.0)),
+    goal("Redis pub/sub", TWENTY_WORKERS, Workload::Deliver, "redis", Bound::Rate(1.0)),
     goal("without it", TWENTY_WORKERS, Workload::ReadBeside, OWN, Bound::RateOf(Workload::Read, 0.9)),
     goal("Redis", ONE_WORKER, Workload::Read, "redis", Bound::Latency(0.3)),
     goal("Redis", ONE_WORKER_ONE_CPU, Workload::Read, "redis", Bound::Latency(1.15)),

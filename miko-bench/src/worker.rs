@@ -69,12 +69,17 @@ fn run_order(order: &Order, client: &mut dyn Client, choice: &mut Choice) -> Sli
     std::thread::sleep(Duration::from_nanos(order.start.saturating_sub(now())));
     let mut before = now();
     while before < order.end {
-        if let Err(error) = call(client, order.workload, choice) {
-            outcome.error = Some(error.to_string());
-            break;
-        }
+        let counts = match call(client, order.workload, choice) {
+            Ok(counts) => counts,
+            Err(error) => {
+                outcome.error = Some(error.to_string());
+                break;
+            }
+        };
         let after = now();
-        outcome.latencies.push(u32::try_from(after - before).unwrap_or(u32::MAX));
+        if counts {
+            outcome.latencies.push(u32::try_from(after - before).unwrap_or(u32::MAX));
+        }
         before = spin_until_after(after, order.compute);
     }
     outcome.elapsed = before.saturating_sub(order.start);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use miko_shared::BoxError;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ pub(crate) const FOUND: usize = 10;
 
 /// The number of accounts between which money is transferred.
 pub(crate) const ACCOUNTS: usize = 1000;
+
+/// How long a subscriber waits for a change: longer than it takes the first worker to make one.
+pub(crate) const DELIVERY_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// The number of those that many transfers want at once.
 const HOT_ACCOUNTS: usize = 4;
@@ -53,6 +57,9 @@ pub enum Workload {
     Claim,
     /// [`Read`](Self::Read), while the first worker always has a transaction open that has written a record.
     ReadBeside,
+    /// A change that arrives at a subscriber. All workers subscribe; the first one makes the changes, each as
+    /// soon as it has got the one before.
+    Deliver,
 }
 
 impl Workload {
@@ -72,6 +79,7 @@ impl Workload {
         Self::HotTransfer,
         Self::Claim,
         Self::ReadBeside,
+        Self::Deliver,
     ];
 
     /// The name on the command line.
@@ -91,6 +99,7 @@ impl Workload {
             Self::HotTransfer => "hot-transfer",
             Self::Claim => "claim",
             Self::ReadBeside => "read-beside",
+            Self::Deliver => "deliver",
         }
     }
 
@@ -111,6 +120,7 @@ impl Workload {
             Self::HotTransfer => "the same on four hot records",
             Self::Claim => "a claim of a record, and its end with an edit",
             Self::ReadBeside => "`record_by_pk` beside an open transaction",
+            Self::Deliver => "a change of one record, delivered to all workers",
         }
     }
 
@@ -200,8 +210,14 @@ pub(crate) trait Client {
         undeclared()
     }
 
-    /// Ends what [`read_beside`](Self::read_beside) has left open.
-    fn end_transaction(&mut self) {}
+    /// Waits for a change of the record to which all workers subscribe, which the first one makes. Returns
+    /// whether one has come within [`DELIVERY_TIMEOUT`].
+    fn deliver(&mut self) -> Result<bool, BoxError> {
+        undeclared().map(|()| false)
+    }
+
+    /// Ends what calls of other workloads than this one have left open: a transaction, or a subscription.
+    fn prepare(&mut self, _workload: Workload) {}
 
     /// Moves 1 from one account to another. Both balances are read first.
     fn transfer(&mut self, _from: usize, _to: usize) -> Result<(), BoxError> {
@@ -213,12 +229,14 @@ fn undeclared() -> Result<(), BoxError> {
     Err("this peer does not have this workload".into())
 }
 
-/// Makes one call of `workload`.
-pub(crate) fn call(client: &mut dyn Client, workload: Workload, choice: &mut Choice) -> Result<(), BoxError> {
-    if workload != Workload::ReadBeside {
-        client.end_transaction();
-    }
-    match workload {
+/// Makes one call of `workload`. Returns whether it counts: a subscriber may get nothing at the end of a slice.
+pub(crate) fn call(
+    client: &mut dyn Client,
+    workload: Workload,
+    choice: &mut Choice,
+) -> Result<bool, BoxError> {
+    client.prepare(workload);
+    let called = match workload {
         Workload::Empty => client.empty(),
         Workload::Read => client.read(choice.record()),
         Workload::Create => client.create(choice.serial()),
@@ -235,7 +253,9 @@ pub(crate) fn call(client: &mut dyn Client, workload: Workload, choice: &mut Cho
         Workload::HotTransfer => transfer(client, choice.two_of(HOT_ACCOUNTS)),
         Workload::Claim => client.claim(),
         Workload::ReadBeside => client.read_beside(choice.record()),
-    }
+        Workload::Deliver => return client.deliver(),
+    };
+    called.map(|()| true)
 }
 
 fn transfer(client: &mut dyn Client, (from, to): (usize, usize)) -> Result<(), BoxError> {

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::task::Poll;
 use std::time::Duration;
 
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::q0::Edits;
-use miko_core::{Error, ErrorId, Mikobase, MikobaseExt, Records, Remote, Transaction};
+use miko_core::{
+    Change, Error, ErrorId, Mikobase, MikobaseExt, Records, Remote, SqliteEngine, Stream, Target, Transaction,
+};
 use miko_macros::mikobase_interface;
 use miko_shared::{BoxError, Returning, Uds};
 use serde_json::{Value, json};
@@ -16,7 +19,7 @@ use super::{Peer, Running, Size};
 use crate::crew::{Crew, OrderSockets};
 use crate::sample::{self, ACCOUNT, Choice, ITEM, MADE};
 use crate::worker::serve_orders;
-use crate::workload::{ACCOUNTS, Client, FOUND, Workload};
+use crate::workload::{ACCOUNTS, Client, DELIVERY_TIMEOUT, FOUND, Workload};
 
 pub(crate) const PEER: Peer = Peer {
     name: "mikobase",
@@ -37,6 +40,7 @@ pub(crate) const PEER: Peer = Peer {
         Workload::HotTransfer,
         Workload::Claim,
         Workload::ReadBeside,
+        Workload::Deliver,
     ],
     start,
 };
@@ -115,7 +119,7 @@ fn host_share(
         .setup(move |server| Ok(fs::write(written, preload(server.db(), records)?.join("\n"))?));
     let report = uds.mikobase(workers, |db, worker| {
         let is_first = worker.index() == 0;
-        let mut client = SharedStore { db, pks: read_pks(&pks)?, is_first, open: None };
+        let mut client = SharedStore { db, pks: read_pks(&pks)?, is_first, open: None, changes: None };
         let mut choice = Choice::new(worker.index(), workers, records);
         serve_orders(orders[worker.index()].try_clone()?, &mut client, &mut choice)
     });
@@ -156,6 +160,23 @@ struct SharedStore<'d> {
     is_first: bool,
     /// The open transaction, and the reads that it is still to be beside.
     open: Option<(Remote<dyn Transaction>, usize)>,
+    /// The changes to which it has subscribed.
+    changes: Option<Stream<Change>>,
+}
+
+/// The account whose changes are delivered.
+const DELIVERED: usize = 2;
+
+/// The text of a change as subscribers get it, in JSON.
+pub(super) fn delivered_change() -> Result<String, BoxError> {
+    let db = SqliteEngine::in_memory()?;
+    db.import_schema(sample::schema())?;
+    let pk = sample::account_key(DELIVERED);
+    db.q0(json!({"action": "create", "class": ACCOUNT, "pk": pk, "bucket": {"balance": 0}}))?;
+    let mut changes = db.listen(Target::pk(pk.clone()))?;
+    db.increment(&pk, ["balance"], 1)?;
+    let change = changes.recv().ok_or("the subscription has ended")??;
+    Ok(serde_json::to_string(&change)?)
 }
 
 /// The number of reads of the first worker beside each of its transactions.
@@ -251,8 +272,28 @@ impl Client for SharedStore<'_> {
         self.read(record)
     }
 
-    fn end_transaction(&mut self) {
-        self.open = None;
+    fn deliver(&mut self) -> Result<bool, BoxError> {
+        let pk = sample::account_key(DELIVERED);
+        if self.changes.is_none() {
+            self.changes = Some(self.db.listen(Target::pk(pk.clone()))?);
+        }
+        if self.is_first {
+            self.db.increment(&pk, ["balance"], 1)?;
+        }
+        match self.changes.as_mut().map(|changes| changes.recv_timeout(DELIVERY_TIMEOUT)) {
+            Some(Poll::Ready(Some(change))) => Ok(change?.pk == pk),
+            Some(Poll::Ready(None)) => Err("the subscription has ended".into()),
+            _ => Ok(false),
+        }
+    }
+
+    fn prepare(&mut self, workload: Workload) {
+        if workload != Workload::ReadBeside {
+            self.open = None;
+        }
+        if workload != Workload::Deliver {
+            self.changes = None;
+        }
     }
 
     fn transfer(&mut self, from: usize, to: usize) -> Result<(), BoxError> {
