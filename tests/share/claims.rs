@@ -14,6 +14,7 @@ use crate::support::{Event, kill_this_process_after, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("a_killed_worker_loses_its_job_to_another", death),
+    ("a_worker_that_is_killed_before_it_commits_the_end_of_a_claim_loses_both", death_before_commit),
     ("each_job_is_done_once_while_workers_are_killed", kills),
     ("a_waiting_worker_gets_a_job_of_another_worker", waiting_worker),
     ("a_claim_that_waits_ends_with_the_share", waiting_at_the_end),
@@ -77,6 +78,37 @@ fn death() {
         let job = db.claim_or_wait(waiting(), LONG, LONG).unwrap().unwrap();
         assert_eq!(job.attempts(), 2);
         job.finish_with(done()).unwrap();
+        share.wait().unwrap();
+    });
+}
+
+fn death_before_commit() {
+    on_each_engine(1, |uds| {
+        let ended = Event::new();
+        let mut share = uds
+            .spawn(1, |db, _| {
+                let job = db.claim(waiting(), LONG)?.expect("a job waits");
+                let Results::Transaction { transaction: id } =
+                    db.q0(json!({"action": "transaction"}))?.results
+                else {
+                    panic!("a transaction begins")
+                };
+                let edits = serde_json::Value::from(done());
+                db.q0(json!({"action": "finish", "claim": job.id(), "edits": edits, "transaction": id}))?;
+                ended.notify();
+                wait_for_ever();
+                #[expect(unreachable_code, reason = "the type of the block")]
+                Ok(())
+            })
+            .unwrap();
+        ended.wait();
+        let db = share.db().unwrap();
+        let (_, pid) = share.workers()[0];
+        kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        let job = db.claim_or_wait(waiting(), LONG, LONG).unwrap().unwrap();
+        assert_eq!((job.attempts(), job.bucket.get("times").unwrap()), (2, None));
+        job.finish_with(done()).unwrap();
+        assert_eq!(db.count(json!({"class": CLASS, "path": ["times", 1]})).unwrap(), 1);
         share.wait().unwrap();
     });
 }

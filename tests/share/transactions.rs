@@ -26,6 +26,7 @@ pub const CASES: &[Case] = &[
     ("an_id_belongs_to_the_connection_that_began_the_transaction", ids),
     ("a_transaction_that_is_open_at_the_end_is_not_in_the_final_state", at_the_end),
     ("an_async_client_has_transactions", asynchronous),
+    ("two_calls_of_a_transaction_wait_for_one_turn", two_calls),
 ];
 
 /// Each kind of engine, in memory and in a file.
@@ -310,4 +311,31 @@ fn asynchronous() {
     });
     drop(runtime);
     share.join().unwrap();
+}
+
+fn two_calls() {
+    on_each_engine(|uds| {
+        let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let connect = || MikobaseAsyncClient::connect(share.path(), share.token());
+            let (db, other) = (connect().await.unwrap(), connect().await.unwrap());
+            let first = Remote::asynchronous(&other.begin().await.unwrap()).unwrap();
+            let create = || json!({"action": "create", "class": "bank.com/account", "bucket": {}});
+            first.q0(create()).await.unwrap();
+            let tx = Remote::asynchronous(&db.begin().await.unwrap()).unwrap();
+            let commit_first = async {
+                // The calls before it on this connection have been taken up then, and wait.
+                db.record_by_pk("one").await.unwrap();
+                mikobase::TransactionAsync::commit(&first).await.unwrap();
+            };
+            let (one, two, ()) = tokio::join!(tx.q0(create()), tx.q0(create()), commit_first);
+            assert_ne!(one.unwrap().into_pk().unwrap(), two.unwrap().into_pk().unwrap());
+            assert_eq!(tx.by_class("bank.com/account").await.unwrap().count(), 5);
+            mikobase::TransactionAsync::commit(&tx).await.unwrap();
+            assert_eq!(db.by_class("bank.com/account").await.unwrap().count(), 5);
+        });
+        drop(runtime);
+        share.join().unwrap();
+    });
 }

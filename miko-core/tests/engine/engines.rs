@@ -21,6 +21,7 @@ pub(crate) const ENGINE_INDEPENDENT: &[&str] = &[
     "errors_page::",
     "file::",
     "history::",
+    "live_query_limits::",
     "merging::",
     "name_history::",
     "unwritable::",

@@ -3,8 +3,7 @@
 use std::task::Poll;
 
 use miko_core::{
-    ChangeLimits, ErrorId, LiveQuery, Mikobase, MikobaseExt, Record, ResultChange, ResultChangeKind,
-    SqliteEngine, Transaction,
+    ErrorId, LiveQuery, Mikobase, MikobaseExt, Record, ResultChange, ResultChangeKind, Transaction,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -21,12 +20,12 @@ fn create(db: &Local, n: i64) -> String {
 }
 
 /// The three records with the largest `n`.
-fn largest() -> Value {
+pub(crate) fn largest() -> Value {
     json!({"class": CLASS, "sort": ["n", {"reverse": true}], "limit": 3})
 }
 
 /// The values of `n` in a result.
-fn numbers(records: &[Record]) -> Vec<i64> {
+pub(crate) fn numbers(records: &[Record]) -> Vec<i64> {
     records.iter().map(|record| record.bucket.get("n").unwrap().unwrap().as_i64().unwrap()).collect()
 }
 
@@ -100,49 +99,6 @@ fn a_live_query_begins_with_its_result_and_says_when_it_is_complete() {
 }
 
 #[test]
-fn records_that_leave_the_spare_ones_are_found_again() {
-    let db = db();
-    db.create_all(CLASS, &(0..2000).map(|n| json!({"n": n})).collect::<Vec<_>>()).unwrap();
-    let mut query = db.watch(largest()).unwrap();
-    for below in [1990, 500, 2] {
-        let gone = json!({"class": CLASS, "path": ["n", {"gte": below}]});
-        db.q0(json!({"action": "delete", "where": gone})).unwrap();
-        query.recv().unwrap().unwrap();
-        let expected: Vec<i64> = (0..below).rev().take(3).collect();
-        assert_eq!(numbers(query.records()), expected);
-    }
-    // More than the spare ones enter, and leave again.
-    for n in (0..3).rev() {
-        db.create_all(CLASS, &(0..1500).map(|m| json!({"n": 10_000 * (3 - n) + m})).collect::<Vec<_>>())
-            .unwrap();
-        query.recv().unwrap().unwrap();
-    }
-    for left in [30_000, 20_000, 10_000] {
-        let gone = json!({"class": CLASS, "path": ["n", {"gte": left}]});
-        db.q0(json!({"action": "delete", "where": gone})).unwrap();
-        query.recv().unwrap().unwrap();
-        let expected = if left > 10_000 { vec![left - 8501, left - 8502, left - 8503] } else { vec![1, 0] };
-        assert_eq!(numbers(query.records()), expected);
-    }
-}
-
-#[test]
-fn a_reader_that_sleeps_gets_one_step_for_what_is_not_kept_any_more() {
-    let db = limited(ChangeLimits { ring: 2000, ..ChangeLimits::default() });
-    let mut query = db.watch(largest()).unwrap();
-    (0..200).for_each(|n| drop(db.create(CLASS, &json!({"n": n})).unwrap()));
-    query.recv().unwrap().unwrap();
-    assert_eq!(numbers(query.records()), [199, 198, 197]);
-    assert!(query.try_recv().is_pending());
-    // Commits that do not concern it are not missed.
-    (0..200).for_each(|n| drop(db.create(OTHER, &json!({"n": n})).unwrap()));
-    db.create(CLASS, &json!({"n": 200})).unwrap();
-    query.recv().unwrap().unwrap();
-    assert_eq!(numbers(query.records()), [200, 199, 198]);
-    assert!(query.try_recv().is_pending());
-}
-
-#[test]
 fn a_redefined_class_changes_the_result() {
     let db = db();
     let define = |parents: Value| {
@@ -179,17 +135,6 @@ fn what_cannot_be_watched_is_refused() {
 }
 
 #[test]
-fn a_result_that_is_too_large_is_refused_or_ends() {
-    let db = limited(ChangeLimits { live_query: 10_000, ..ChangeLimits::default() });
-    let all = json!({"class": CLASS});
-    let mut query = db.watch(all.clone()).unwrap();
-    db.create_all(CLASS, &vec![json!({"n": 1}); 200]).unwrap();
-    assert!(query.recv().unwrap().unwrap_err().is(ErrorId::STORAGE_FULL));
-    assert!(query.recv().is_none());
-    assert!(db.watch(all).unwrap_err().is(ErrorId::STORAGE_FULL));
-}
-
-#[test]
 fn an_open_transaction_is_not_seen() {
     let db = db();
     create(&db, 1);
@@ -209,13 +154,9 @@ fn an_open_transaction_is_not_seen() {
     }
 }
 
-fn limited(limits: ChangeLimits) -> SqliteEngine {
-    SqliteEngine::in_memory().unwrap().change_limits(limits)
-}
-
-/// A step of the scenario of [`a_result_is_that_of_its_select_at_every_seq`].
+/// A step of a scenario.
 #[derive(Debug, Clone)]
-enum Action {
+pub(crate) enum Action {
     Write(Vec<Write>, How),
     /// Whether the records of the one class are those of the other, too.
     Redefine(bool),
@@ -225,14 +166,14 @@ enum Action {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum How {
+pub(crate) enum How {
     Alone,
     Batch,
     Transaction { commits: bool },
 }
 
 #[derive(Debug, Clone)]
-enum Write {
+pub(crate) enum Write {
     Create(i64, bool),
     Set(Index, i64),
     Delete(Index),
@@ -255,7 +196,7 @@ fn selects() -> [Value; 7] {
     ]
 }
 
-fn action() -> impl Strategy<Value = Action> {
+pub(crate) fn action() -> impl Strategy<Value = Action> {
     let write = || {
         prop_oneof![
             3 => (0..8_i64, any::<bool>()).prop_map(|(n, other)| Write::Create(n, other)),
@@ -351,7 +292,9 @@ fn write(db: &(impl Mikobase + ?Sized), writes: &[Write], mut written: impl FnMu
     }
 }
 
-fn run_scenario(db: &(impl Mikobase + ?Sized), actions: &[Action], may_coalesce: bool) {
+/// Runs a scenario, and checks each step of each reader. `may_coalesce` says whether a step may have the changes
+/// of several commits.
+pub(crate) fn run_scenario(db: &(impl Mikobase + ?Sized), actions: &[Action], may_coalesce: bool) {
     let mut history = History(vec![Vec::new(); selects().len()]);
     let mut readers: [Option<Reader>; READERS] = Default::default();
     let define = |is_subclass: bool| {
@@ -422,10 +365,5 @@ proptest! {
     #[test]
     fn a_result_is_that_of_its_select_at_every_seq(actions in vec(action(), 1..40)) {
         run_scenario(&*db(), &actions, false);
-    }
-
-    #[test]
-    fn a_result_is_that_of_its_select_also_where_commits_are_not_kept(actions in vec(action(), 1..40)) {
-        run_scenario(&limited(ChangeLimits { ring: 1500, ..ChangeLimits::default() }), &actions, true);
     }
 }

@@ -30,6 +30,7 @@ mod import;
 mod indexes;
 mod interleaving;
 mod live_queries;
+mod live_query_limits;
 mod many;
 mod markers;
 mod merging;

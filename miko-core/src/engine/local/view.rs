@@ -155,14 +155,18 @@ impl<T: Storage> SharedStore<T> {
         let mut store = self.lock()?;
         store.expire_transaction();
         if store.needs_turn(id)? {
+            let (opening, lock_timeout) = (store.opening(id)?, store.transaction_limits().lock_timeout);
             drop(store);
-            let turn = self.wait_for_turn(GateMode::Exclusive)?;
-            store = self.lock()?;
-            // Meanwhile another call of it may have opened the transaction; it may even have been
-            // invalidated.
-            if store.needs_turn(id)? {
-                store.open_transaction(id, turn)?;
+            let _opening = opening.enter(GateMode::Exclusive, lock_timeout)?;
+            // Meanwhile another call of it may have opened the transaction; it may even have been invalidated.
+            if self.lock()?.needs_turn(id)? {
+                let turn = self.wait_for_turn(GateMode::Exclusive)?;
+                let mut store = self.lock()?;
+                if store.needs_turn(id)? {
+                    store.open_transaction(id, turn)?;
+                }
             }
+            store = self.lock()?;
         }
         store.resume_transaction(id)?;
         Ok(StoreGuard { store, is_in_transaction: true, _turn: None })

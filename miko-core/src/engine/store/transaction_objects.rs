@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use miko_rpc::{Error, ErrorId, Result};
+use miko_rpc::{Error, ErrorId, Gate, Result};
 
 use crate::engine::open_limit::too_many_open;
 use crate::engine::store::transaction::user_transaction::TransactionId;
@@ -25,6 +25,8 @@ pub(super) struct TransactionObject {
     /// The object inside of whose transactions this one nests its own.
     parent: Option<TransactionId>,
     pub(super) state: ObjectState,
+    /// Where its calls wait while one of them waits for the turn to write.
+    opening: Gate,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,8 @@ impl TransactionObjects {
             return Err(too_many_open("transactions", MAX_OBJECTS));
         }
         self.last.0 += 1;
-        self.objects.insert(self.last, TransactionObject { parent, state: ObjectState::Idle });
+        self.objects
+            .insert(self.last, TransactionObject { parent, state: ObjectState::Idle, opening: Gate::new() });
         Ok(self.last)
     }
 
@@ -76,6 +79,15 @@ impl TransactionObjects {
             let message = "the transaction around this one has been dropped";
             Error::new(ErrorId::TRANSACTION_INVALIDATED, message)
         })
+    }
+
+    /// The gate inside of which a call waits for the turn of the object at the root of `id`.
+    ///
+    /// # Errors
+    /// Those of [`get`](Self::get).
+    pub(super) fn opening(&self, id: TransactionId) -> Result<Gate> {
+        let root = self.path_to(id)?[0];
+        Ok(self.get(root)?.opening.clone())
     }
 
     /// The object at the root, and those down to `id`.

@@ -6,7 +6,7 @@
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use miko_rpc::{Error, ErrorId, Pass, Result};
+use miko_rpc::{Error, ErrorId, Gate, Pass, Result};
 
 use crate::engine::store::Store;
 use crate::engine::store::open_streams::StreamId;
@@ -71,6 +71,15 @@ impl<T: Storage> Store<T> {
             }
         }
         Ok(self.transaction.user().is_none_or(|user| user.levels[0].id != path[0]))
+    }
+
+    /// The gate inside of which a call of an object waits for its turn. Its other calls wait there: at the
+    /// gate of all writers they would wait for the end of their own transaction.
+    ///
+    /// # Errors
+    /// `transaction-invalidated`, if an object around it was dropped.
+    pub(in crate::engine) fn opening(&self, id: TransactionId) -> Result<Gate> {
+        self.transactions.opening(id)
     }
 
     /// Opens the transaction of the object at the root of `id`. `turn` is the right to write.

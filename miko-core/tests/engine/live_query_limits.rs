@@ -1,0 +1,78 @@
+//! What live queries keep, and what they do beyond it.
+
+use miko_core::{ChangeLimits, ErrorId, Mikobase, MikobaseExt, SqliteEngine};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::live_queries::{action, largest, numbers, run_scenario};
+use crate::support::{cases, sqlite_in_memory};
+
+const CLASS: &str = "a.b/thing";
+
+fn limited(limits: ChangeLimits) -> SqliteEngine {
+    sqlite_in_memory().change_limits(limits)
+}
+
+#[test]
+fn records_that_leave_the_spare_ones_are_found_again() {
+    let db = sqlite_in_memory();
+    db.create_all(CLASS, &(0..2000).map(|n| json!({"n": n})).collect::<Vec<_>>()).unwrap();
+    let mut query = db.watch(largest()).unwrap();
+    for below in [1990, 500, 2] {
+        let gone = json!({"class": CLASS, "path": ["n", {"gte": below}]});
+        db.q0(json!({"action": "delete", "where": gone})).unwrap();
+        query.recv().unwrap().unwrap();
+        let expected: Vec<i64> = (0..below).rev().take(3).collect();
+        assert_eq!(numbers(query.records()), expected);
+    }
+    // More than the spare ones enter, and leave again.
+    for n in (0..3).rev() {
+        db.create_all(CLASS, &(0..1500).map(|m| json!({"n": 10_000 * (3 - n) + m})).collect::<Vec<_>>())
+            .unwrap();
+        query.recv().unwrap().unwrap();
+    }
+    for left in [30_000, 20_000, 10_000] {
+        let gone = json!({"class": CLASS, "path": ["n", {"gte": left}]});
+        db.q0(json!({"action": "delete", "where": gone})).unwrap();
+        query.recv().unwrap().unwrap();
+        let expected = if left > 10_000 { vec![left - 8501, left - 8502, left - 8503] } else { vec![1, 0] };
+        assert_eq!(numbers(query.records()), expected);
+    }
+}
+
+#[test]
+fn a_reader_that_sleeps_gets_one_step_for_what_is_not_kept_any_more() {
+    let db = limited(ChangeLimits { ring: 2000, ..ChangeLimits::default() });
+    let mut query = db.watch(largest()).unwrap();
+    (0..200).for_each(|n| drop(db.create(CLASS, &json!({"n": n})).unwrap()));
+    query.recv().unwrap().unwrap();
+    assert_eq!(numbers(query.records()), [199, 198, 197]);
+    assert!(query.try_recv().is_pending());
+    // Commits that do not concern it are not missed.
+    (0..200).for_each(|n| drop(db.create(OTHER, &json!({"n": n})).unwrap()));
+    db.create(CLASS, &json!({"n": 200})).unwrap();
+    query.recv().unwrap().unwrap();
+    assert_eq!(numbers(query.records()), [200, 199, 198]);
+    assert!(query.try_recv().is_pending());
+}
+
+#[test]
+fn a_result_that_is_too_large_is_refused_or_ends() {
+    let db = limited(ChangeLimits { live_query: 10_000, ..ChangeLimits::default() });
+    let all = json!({"class": CLASS});
+    let mut query = db.watch(all.clone()).unwrap();
+    db.create_all(CLASS, &vec![json!({"n": 1}); 200]).unwrap();
+    assert!(query.recv().unwrap().unwrap_err().is(ErrorId::STORAGE_FULL));
+    assert!(query.recv().is_none());
+    assert!(db.watch(all).unwrap_err().is(ErrorId::STORAGE_FULL));
+}
+
+proptest! {
+    #![proptest_config(cases(24))]
+
+    #[test]
+    fn a_result_is_that_of_its_select_also_where_commits_are_not_kept(actions in vec(action(), 1..40)) {
+        run_scenario(&limited(ChangeLimits { ring: 1500, ..ChangeLimits::default() }), &actions, true);
+    }
+}
