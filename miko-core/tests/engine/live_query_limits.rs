@@ -9,6 +9,7 @@ use crate::live_queries::{action, largest, numbers, run_scenario};
 use crate::support::{cases, sqlite_in_memory};
 
 const CLASS: &str = "a.b/thing";
+const OTHER: &str = "a.b/other";
 
 fn limited(limits: ChangeLimits) -> SqliteEngine {
     sqlite_in_memory().change_limits(limits)
