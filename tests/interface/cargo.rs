@@ -72,8 +72,15 @@ impl Package {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs cargo, which records surfaces instead of comparing them.
+    /// Runs cargo, which records the surfaces of this package instead of comparing them. As only the compiler of
+    /// this package has the variable, cargo does not build the library again, for which it would have changed.
     pub fn cargo_recording(&self, arguments: &[&str]) -> Output {
+        let recording = Path::new(WORKSPACE).join("tests/interface/recording.sh");
+        self.command(arguments).env("RUSTC_WORKSPACE_WRAPPER", recording).output().unwrap()
+    }
+
+    /// Runs cargo as a user does to record surfaces, also those of a dependency that is built by name.
+    pub fn cargo_recording_all(&self, arguments: &[&str]) -> Output {
         self.command(arguments).env("MIKOBASE_RECORD", "1").output().unwrap()
     }
 

@@ -82,7 +82,7 @@ fn grown() -> Library {
     fs::create_dir(user.path("src")).unwrap();
     fs::write(user.path("src/lib.rs"), "").unwrap();
     // By name: only then does a build of the package record its surface.
-    let errors = printed(&user.cargo_recording(&["build", "-p", "miko-core"]));
+    let errors = printed(&user.cargo_recording_all(&["build", "-p", "miko-core"]));
     // The engines, and the view of a past state.
     for (file, begin) in [
         ("miko-core/src/engine/local.rs", "impl<T: Storage, V: View> Mikobase for LocalEngine<T, V> {"),
