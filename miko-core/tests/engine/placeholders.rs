@@ -234,7 +234,7 @@ fn the_expansion_of_placeholders_is_bounded() {
         }
         placeholders
     };
-    for length in [1000, 100_000] {
+    for length in [1000, 20_000] {
         let last = p(&format!("x{length}"));
         let names = json!({"placeholders": chain(length, |name| name), "path": ["rank", last]});
         assert_eq!(fault(names).1, "too_large");
