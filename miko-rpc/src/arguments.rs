@@ -13,7 +13,11 @@ use serde::{Deserializer, Serialize};
 
 use crate::bounds::Wire;
 use crate::codec::{Encoded, Encoder};
-use crate::travel::{self, Missing, Nil, Received, Sent};
+#[cfg(feature = "json-transport")]
+use crate::error::Result;
+#[cfg(feature = "json-transport")]
+use crate::json_arguments::JsonArguments;
+use crate::travel::{self, Missing, NIL_LEVEL, Nil, Received, Sent};
 
 /// The arguments of a call on the side of the client.
 pub trait SentArguments {
@@ -25,6 +29,13 @@ pub trait SentArguments {
     /// # Errors
     /// As [`Encoder::value`].
     fn write(&self, params: &[Param], encoder: &mut Encoder) -> Encoded;
+
+    /// As [`write`](Self::write), as JSON.
+    ///
+    /// # Errors
+    /// `invalid_request`, if JSON has no form of an argument.
+    #[cfg(feature = "json-transport")]
+    fn write_json(&self, params: &[Param], json: &mut JsonArguments) -> Result<()>;
 }
 
 impl SentArguments for () {
@@ -32,6 +43,11 @@ impl SentArguments for () {
 
     #[inline]
     fn write(&self, _: &[Param], _: &mut Encoder) -> Encoded {
+        Ok(())
+    }
+
+    #[cfg(feature = "json-transport")]
+    fn write_json(&self, _: &[Param], _: &mut JsonArguments) -> Result<()> {
         Ok(())
     }
 }
@@ -55,11 +71,14 @@ impl<T: Serialize + ?Sized + 'static, R: SentArguments> SentArguments for (&T, R
         }
         self.1.write(others, encoder)
     }
-}
 
-/// The suffix of the name of an argument that is a nil inside options, such as `Some(None)`. Its value is the
-/// number of the options: MessagePack encodes `None` and `Some(None)` alike.
-pub(crate) const NIL_LEVEL: char = '?';
+    #[cfg(feature = "json-transport")]
+    fn write_json(&self, params: &[Param], json: &mut JsonArguments) -> Result<()> {
+        let Some((param, others)) = params.split_first() else { return Ok(()) };
+        json.put(&param.name, self.0)?;
+        self.1.write_json(others, json)
+    }
+}
 
 /// The arguments of a call on the side of the server.
 pub trait Arguments: Sized {

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorId, Result};
 use crate::fallible::{Fallible, Outcome};
 use crate::guard::{guard, panic_message};
 use crate::later::Later;
-use crate::{memory, result};
+use crate::{memory, result, travel};
 
 /// A call that an [`Interface`](crate::Interface) serves.
 pub struct Call<'c> {
@@ -53,6 +53,11 @@ pub trait AnswerScope {
 
     /// Keeps a call whose answer comes later.
     fn keep(&mut self, answer: Box<dyn LaterAnswer>);
+
+    /// Records that the answer is a nil inside so many options, which JSON cannot say.
+    fn note_nil(&mut self, level: u32) {
+        let _ = level;
+    }
 }
 
 /// The answer to a call whose method has returned a [`Later`](crate::Later). Dropping it tells the method
@@ -190,7 +195,7 @@ impl<'c> Call<'c> {
                     (Outcome::Later(later), scope) => (later.wait(), scope),
                 };
                 let served = Served::of(&returned);
-                *result = Some(encode_within(scope, || dispatch::render(returned)));
+                *result = Some(render_within(scope, returned));
                 Ok(served)
             }
         }
@@ -282,7 +287,7 @@ impl<T: Wire, E: Wire + From<Error>> LaterAnswer for PendingResult<T, E> {
         let mut result = None;
         guard_types(method, || {
             let served = Served::of(&returned);
-            result = Some(encode_within(Some(scope), || dispatch::render(returned)));
+            result = Some(render_within(Some(scope), returned));
             Ok(served)
         })?;
         dispatch::written(result, &method.name)
@@ -307,6 +312,17 @@ fn read_message<A: Arguments>(method: &Method, bytes: &[u8], limit: usize) -> Re
 pub fn unreadable(fault: &str) -> Error {
     let message = format!("the call cannot be read: {fault}");
     memory::take_limit_error(&message).unwrap_or_else(|| Error::new(ErrorId::INVALID_REQUEST, message))
+}
+
+/// The answer as JSON, within a scope, if there is one.
+fn render_within<T: Wire, E: Wire>(
+    mut scope: Option<&mut dyn AnswerScope>,
+    returned: Result<T, E>,
+) -> Result<Box<RawValue>, DispatchError> {
+    if let (Some(scope), Ok(value)) = (&mut scope, &returned) {
+        scope.note_nil(travel::nil_level(value));
+    }
+    encode_within(scope, || dispatch::render(returned))
 }
 
 /// Encodes an answer within a scope, if there is one.

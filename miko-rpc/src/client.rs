@@ -59,4 +59,11 @@ impl<A: SentArguments> Message for Request<A> {
         encoder.map(A::COUNT)?;
         self.arguments.write(&self.method.params, encoder)
     }
+
+    #[cfg(feature = "json-transport")]
+    fn arguments_as_json(&self) -> crate::error::Result<String> {
+        let mut json = crate::json_arguments::JsonArguments::new(self.method);
+        self.arguments.write_json(&self.method.params, &mut json)?;
+        Ok(json.finish())
+    }
 }

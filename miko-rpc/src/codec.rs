@@ -22,6 +22,14 @@ pub trait Message {
     /// # Errors
     /// If a value cannot be serialized, or the encoder is full.
     fn write(&self, encoder: &mut Encoder) -> Encoded;
+
+    /// The arguments of a call as a JSON object by name, for a transport that speaks JSON.
+    ///
+    /// # Errors
+    /// `invalid_request`, if JSON has no form of an argument; `internal`, if the message is no call.
+    fn arguments_as_json(&self) -> Result<String> {
+        Err(Error::new(ErrorId::INTERNAL, "only a call of a proxy has a JSON form"))
+    }
 }
 
 /// Any value that serde can serialize, as a [`Message`].

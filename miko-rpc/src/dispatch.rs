@@ -12,7 +12,7 @@ use crate::bounds::Wire;
 use crate::error::{Error, ErrorId, ErrorItem, Result};
 use crate::fault_list::FaultList;
 use crate::json::{self, type_name};
-use crate::travel::{Missing, Nil};
+use crate::travel::{Missing, NIL_LEVEL, Nil};
 
 /// The reason why a call by name returned no result.
 #[derive(Debug)]
@@ -64,16 +64,26 @@ impl std::error::Error for DispatchError {
 /// The params of one call, deserialized one by one. Faults are collected.
 pub(crate) struct Params {
     method: &'static Method,
-    values: Vec<Option<Value>>,
+    values: Vec<Option<Given>>,
     faults: FaultList,
+}
+
+/// A param as it was given.
+enum Given {
+    Value(Value),
+    /// A nil inside so many options: its name has `?` at its end, its value is their number.
+    Nil(u32),
 }
 
 impl Params {
     /// Orders `params` by the parameters of the method. They are an object by name, an array by position, or
     /// `null` for none.
     pub(crate) fn new(method: &'static Method, params: Value) -> Self {
-        let mut sorted =
-            Self { method, values: vec![None; method.params.len()], faults: FaultList::default() };
+        let mut sorted = Self {
+            method,
+            values: method.params.iter().map(|_| None).collect(),
+            faults: FaultList::default(),
+        };
         match params {
             Value::Null => {}
             Value::Object(named) => sorted.sort_named(named),
@@ -93,8 +103,13 @@ impl Params {
         let mut slots = A::Slots::default();
         for (index, param) in self.method.params.iter().enumerate() {
             match self.values[index].take() {
-                Some(value) => {
-                    if let Err(fault) = read_value::<A>(&mut slots, index, value) {
+                Some(given) => {
+                    let read = match given {
+                        Given::Value(value) => read_value::<A>(&mut slots, index, value),
+                        Given::Nil(level) => Nil::<serde_json::Error>::received(level)
+                            .and_then(|nil| A::read(&mut slots, index, nil)),
+                    };
+                    if let Err(fault) = read {
                         self.fault(&format!("the param `{}` does not fit: {fault}", param.name), |item| {
                             item.with("field", &*param.name).with("expected", &*param.ty)
                         });
@@ -115,10 +130,13 @@ impl Params {
     }
 
     fn sort_named(&mut self, named: Map<String, Value>) {
+        let index_of = |name: &str| self.method.params.iter().position(|param| param.name == name);
         for (name, value) in named {
-            match self.method.params.iter().position(|param| param.name == name) {
-                Some(index) => self.values[index] = Some(value),
-                None => self.fault(&format!("the method has no param `{name}`"), |item| {
+            let nil_level = name.strip_suffix(NIL_LEVEL).and_then(index_of).zip(level_of(&value));
+            match (index_of(&name), nil_level) {
+                (Some(index), _) => self.values[index] = Some(Given::Value(value)),
+                (None, Some((index, level))) => self.values[index] = Some(Given::Nil(level)),
+                (None, None) => self.fault(&format!("the method has no param `{name}`"), |item| {
                     item.with("unknown_fields", vec![name])
                 }),
             }
@@ -133,7 +151,7 @@ impl Params {
             });
         }
         for (slot, value) in self.values.iter_mut().zip(positional) {
-            *slot = Some(value);
+            *slot = Some(Given::Value(value));
         }
     }
 
@@ -168,6 +186,11 @@ pub fn written(result: JsonResult, method: &str) -> Result<Box<RawValue>, Dispat
         let message = "the call was served without a result";
         Err(Error::new(ErrorId::INTERNAL, message).with("method", method).into())
     })
+}
+
+/// How many options are around a nil, as a client says.
+fn level_of(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|level| level.try_into().ok())
 }
 
 /// Reads a param. A `null` for an `Option<Option<T>>` or an `Option<Value>` is `Some(None)` or `Some(Null)`;

@@ -76,6 +76,8 @@ pub struct Handles {
     /// The last handle that was given. Handles are not used twice.
     last: u64,
     carried: Vec<(u64, Carried)>,
+    /// How many options are around the nil that the last answer in JSON is.
+    nil_level: u32,
 }
 
 /// What an answer carries beside values, or that it comes later.
@@ -112,6 +114,11 @@ impl Handles {
     /// Whether an answer has carried something since the last time that it was taken.
     pub fn has_carried(&self) -> bool {
         !self.carried.is_empty()
+    }
+
+    /// How many options are around the nil that the last answer in JSON is; 0 for all that is not a nil.
+    pub fn nil_level(&self) -> u32 {
+        self.nil_level
     }
 
     /// A handle for something that no answer carries.
@@ -153,6 +160,10 @@ impl AnswerScope for Handles {
 
     fn keep(&mut self, answer: Box<dyn LaterAnswer>) {
         self.add(Carried::Answer(answer));
+    }
+
+    fn note_nil(&mut self, level: u32) {
+        self.nil_level = level;
     }
 }
 

@@ -12,6 +12,7 @@
 //! | the memory limit of a server | [`memory`] |
 //! | calls: of generated code, by name, by tarpc | [`Interface`], [`Call`], `TarpcServer` |
 //!
+//! With the feature `json-transport` the transport of a proxy may speak JSON, as that of `miko-http` does.
 //! Only the feature `tarpc` adds tarpc and tokio. Without `interface` the package has errors, JSON and the
 //! memory limit, which is what an engine needs.
 
@@ -48,6 +49,10 @@ mod handles;
 #[cfg(feature = "interface")]
 mod interface;
 pub mod json;
+#[cfg(feature = "json-transport")]
+mod json_answer;
+#[cfg(feature = "json-transport")]
+mod json_arguments;
 #[cfg(feature = "interface")]
 mod json_handles;
 #[cfg(feature = "interface")]
@@ -118,6 +123,8 @@ pub use {
     transport::{Discard, OutgoingCall, PendingAnswer, Transport},
     travel::{bounded, bounded_ref},
 };
+#[cfg(feature = "json-transport")]
+pub use {json_answer::JsonAnswer, json_arguments::JsonArguments};
 #[cfg(feature = "schema")]
 pub use {recorded_types::assert_types_as_recorded, schema::SchemaBuilder};
 // What users of calls by name and of tarpc servers need, in the version of this package.

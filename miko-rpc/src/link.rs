@@ -50,6 +50,14 @@ pub enum StreamMessage<'m> {
         /// The item as MessagePack.
         item: &'m [u8],
     },
+    /// An item in JSON.
+    #[cfg(feature = "json-transport")]
+    JsonItem {
+        /// Its sequence number.
+        seq: u64,
+        /// The text of the item.
+        item: &'m str,
+    },
     /// Items were left out.
     Lagged(u64),
     /// The end, or the error with which the stream ended.

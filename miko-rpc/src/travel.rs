@@ -20,6 +20,10 @@ mod nil;
 
 pub(crate) use nil::{Missing, Nil, nil_level};
 
+/// The suffix of the name of an argument that is a nil inside options, such as `Some(None)`. Its value is the
+/// number of the options: MessagePack and JSON encode `None` and `Some(None)` alike.
+pub(crate) const NIL_LEVEL: char = '?';
+
 /// Limits the depth of JSON in an argument, because serializing and dropping it need stack in proportion to
 /// its depth. JSON that nests too deep is replaced by a value that nests just too deep, so the server returns
 /// the same error.

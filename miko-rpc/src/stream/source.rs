@@ -94,6 +94,11 @@ pub(super) fn next_of_message<T: Wire>(message: StreamMessage<'_>) -> Next<T> {
             Ok(item) => Next::Item(seq, item),
             Err(error) => Next::End(Some(error)),
         },
+        #[cfg(feature = "json-transport")]
+        StreamMessage::JsonItem { seq, item } => match crate::json_answer::read(item) {
+            Ok(item) => Next::Item(seq, item),
+            Err(error) => Next::End(Some(error)),
+        },
         StreamMessage::Lagged(count) => Next::Lagged(count),
         StreamMessage::End(error) => Next::End(error),
     }
