@@ -11,6 +11,7 @@ mod address;
 mod async_connection;
 mod async_link;
 mod async_transport;
+mod calls;
 mod connection;
 mod exclusive;
 mod fault;
@@ -35,8 +36,11 @@ use crate::token::Token;
 use async_transport::AsyncSocketTransport;
 
 pub(crate) use address::Address;
+pub use calls::CallCounter;
+pub use exclusive::{Exclusive, InUse};
+pub use runtime::refuse_where_it_cannot_wait;
 pub(crate) use runtime::{refuse_in_runtime, refuse_in_task};
-pub(crate) use transport::{CallCounter, SocketTransport};
+pub(crate) use transport::SocketTransport;
 
 /// Connects a proxy to a running server, for processes that did not inherit a proxy from a share.
 ///

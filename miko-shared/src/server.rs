@@ -30,6 +30,7 @@ mod shared;
 use std::future::{Future, poll_fn};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener as StdListener;
+use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,11 +47,11 @@ pub(crate) use self::around::Around;
 pub use self::around::{CallInfo, Next, Peer};
 use self::busy_poll::BusyPoll;
 use self::calls::CallContext;
-pub use self::json_calls::{JsonCall, JsonCalls, JsonConnection};
+pub use self::json_calls::{JsonCall, JsonCalls, JsonConnection, JsonReply};
 pub(crate) use self::load::runtime;
 use self::parked_calls::ParkedCalls;
 use self::protocol::Listener;
-pub use self::protocol::{Accepted, AcceptedStream, Protocol, ProtocolSocket};
+pub use self::protocol::{Accepted, AcceptedStream, Protocol, ProtocolSocket, WorkerAddress};
 pub use self::service::Service;
 use self::shared::Shared;
 use crate::limits::Limits;
@@ -99,18 +100,21 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
         tasks.spawn_local(async move { shared.busy_poll.run().await });
     }
     let mut accepting_others = Vec::new();
+    let mut paths = Vec::new();
     for ProtocolSocket { listener, protocol } in protocols {
+        paths.extend(listener.path());
         let listener = listener.listen().map_err(refused)?;
         accepting_others.push(tasks.spawn_local(accept_for(listener, protocol, Rc::clone(&shared))));
     }
     let listener = match listener {
         Some(listener) => {
-            serving::set_socket(listener.local_addr().map_err(refused)?.as_pathname());
+            paths.extend(listener.local_addr().map_err(refused)?.as_pathname().map(Path::to_owned));
             listener.set_nonblocking(true).map_err(refused)?;
             Some(UnixListener::from_std(listener).map_err(refused)?)
         }
         None => None,
     };
+    serving::set_sockets(paths);
     let accepting = async {
         match listener {
             Some(listener) => accept_all(listener, Rc::clone(&shared), &tasks).await,

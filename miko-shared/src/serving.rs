@@ -9,15 +9,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 thread_local! {
-    /// The socket of the server of this thread.
-    static SOCKET: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+    /// The Unix sockets of the server of this thread: its own, and those of other protocols.
+    static SOCKETS: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
     /// Whether code of the served object runs.
     static RUNS_A_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Records that this thread serves the socket at `path`.
-pub(crate) fn set_socket(path: Option<&Path>) {
-    SOCKET.set(path.map(Path::to_owned));
+/// Records that this thread serves the sockets at these paths.
+pub(crate) fn set_sockets(paths: Vec<PathBuf>) {
+    SOCKETS.set(paths);
 }
 
 /// Runs code of the object that the server of this thread serves: a call, the source of a stream, a `Drop`.
@@ -42,9 +42,7 @@ pub(crate) fn runs_a_call() -> bool {
 /// Whether the server of this thread listens at `path`, by whatever name.
 pub(crate) fn listens_at(path: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|socket| (socket.dev(), socket.ino())).ok();
-    SOCKET.with_borrow(|socket| {
-        socket
-            .as_deref()
-            .is_some_and(|own| own == path || identity(own).is_some_and(|own| Some(own) == identity(path)))
+    SOCKETS.with_borrow(|sockets| {
+        sockets.iter().any(|own| own == path || identity(own).is_some_and(|own| Some(own) == identity(path)))
     })
 }

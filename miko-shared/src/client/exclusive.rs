@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Lends a value to one thread at a time. There may be none: it is lost by a panic of its user, and it does
 /// not survive a fork, after which the thread that used it may not exist.
-pub(super) struct Exclusive<T> {
+pub struct Exclusive<T> {
     state: Mutex<State<T>>,
     returned: Condvar,
 }
@@ -21,20 +21,21 @@ struct State<T> {
 }
 
 /// The value while a thread uses it. Dropping it returns the value.
-pub(super) struct InUse<'e, T> {
+pub struct InUse<'e, T> {
     exclusive: &'e Exclusive<T>,
     /// The value, or the place for another one.
-    pub(super) value: Option<T>,
+    pub value: Option<T>,
 }
 
 impl<T> Exclusive<T> {
-    pub(super) fn new(value: Option<T>) -> Self {
+    /// Lends this value, or a place for one.
+    pub fn new(value: Option<T>) -> Self {
         let state = State { value, in_use: false, waiting: 0, pid: process::id() };
         Self { state: Mutex::new(state), returned: Condvar::new() }
     }
 
     /// Waits for the value; `None` if other threads use it for longer than `timeout`.
-    pub(super) fn wait(&self, timeout: Duration) -> Option<InUse<'_, T>> {
+    pub fn wait(&self, timeout: Duration) -> Option<InUse<'_, T>> {
         let mut state = self.lock();
         let pid = process::id();
         if state.pid != pid {

@@ -27,7 +27,10 @@ pub(crate) fn refuse_in_task() -> Result<()> {
 
 /// Refuses a call to the server at `path` where it would wait for itself, or block all tasks of a thread. A
 /// method of a server may wait for another server: the thread of a server runs one call at a time anyway.
-pub(super) fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
+///
+/// # Errors
+/// `self-call`, `inside-runtime`.
+pub fn refuse_where_it_cannot_wait(path: &Path) -> Result<()> {
     if !serving::runs_a_call() {
         return refuse_in_task();
     }

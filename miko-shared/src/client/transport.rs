@@ -3,7 +3,6 @@
 use std::convert::identity;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,22 +12,12 @@ use tracing::info;
 
 use super::Address;
 use super::address::{CONNECT_RETRY, is_not_listening};
+use super::calls::CallCounter;
 use super::connection::Connection;
 use super::exclusive::Exclusive;
 use super::fault::{ConnectionFault, not_opened};
 use super::later::LaterAnswer;
 use super::runtime::refuse_where_it_cannot_wait;
-
-/// Counts the calls of a transport, including those that failed.
-#[derive(Clone, Default)]
-pub(crate) struct CallCounter(Arc<AtomicU64>);
-
-impl CallCounter {
-    /// The number of calls so far.
-    pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// Carries the calls of a proxy over a Unix socket, from any number of threads.
 ///
@@ -143,7 +132,7 @@ impl SocketTransport {
         mut attempt: impl FnMut(&Arc<Connection>, Duration, Option<Instant>) -> Result<R, ConnectionFault>,
     ) -> Result<R> {
         refuse_where_it_cannot_wait(&self.address.path)?;
-        self.calls.0.fetch_add(1, Ordering::Relaxed);
+        self.calls.add();
         let deadline = method.deadline_or(self.address.limits.call_deadline);
         let started = Instant::now();
         let until = started.checked_add(deadline);

@@ -67,6 +67,17 @@ pub struct JsonCall<'c> {
     pub params: &'c str,
 }
 
+/// The result of a call.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct JsonReply {
+    /// The result as JSON text.
+    pub result: Box<RawValue>,
+    /// How many options are around the nil that the result is, such as 1 for `Some(None)`: JSON has one
+    /// `null`. 0 for all that is not a nil.
+    pub nil_level: u32,
+}
+
 impl JsonCalls {
     pub(super) fn new<I: miko_rpc::Interface + ?Sized>(context: &CallContext<I>) -> Self {
         let service = Rc::clone(&context.service);
@@ -112,6 +123,14 @@ impl JsonConnection {
     /// As `Interface::dispatch`; `session-gone` if there is no such object, or the session ends meanwhile;
     /// `deadline-exceeded`; `request-too-large` if the result exceeds the limit `frame_size`.
     pub async fn call(&self, call: JsonCall<'_>) -> Result<Box<RawValue>, DispatchError> {
+        self.call_for_reply(call).await.map(|reply| reply.result)
+    }
+
+    /// As [`call`](Self::call), with what JSON cannot say of the result.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn call_for_reply(&self, call: JsonCall<'_>) -> Result<JsonReply, DispatchError> {
         let mut ended = pin!(self.end.notified());
         // Registers it before the call runs.
         ended.as_mut().enable();
@@ -174,7 +193,7 @@ impl JsonConnection {
     }
 
     /// Runs the call, again after each gate at which it waits.
-    async fn run(&self, call: JsonCall<'_>) -> Result<Box<RawValue>, DispatchError> {
+    async fn run(&self, call: JsonCall<'_>) -> Result<JsonReply, DispatchError> {
         let calls = &*self.calls;
         let object = call.object.map(|handle| self.state.borrow().handles.object(handle)).transpose()?;
         let surface = object.as_ref().map_or(calls.surface, |object| object.surface());
@@ -200,9 +219,9 @@ impl JsonConnection {
         };
         // The gates are left when the changes are committed.
         drop(passes);
-        let result = result?;
-        self.check_size(&result, call.method)?;
-        Ok(result)
+        let reply = result?;
+        self.check_size(&reply.result, call.method)?;
+        Ok(reply)
     }
 
     fn attempt(
@@ -250,7 +269,11 @@ impl JsonConnection {
         let later = self.adopt(handles)?;
         match later {
             Some(answer) if is_pending => Ok(Attempted::Later(answer)),
-            _ => Ok(Attempted::Answered(written(result, call.method))),
+            _ => {
+                let nil_level = handles.scope().nil_level();
+                let written = written(result, call.method);
+                Ok(Attempted::Answered(written.map(|result| JsonReply { result, nil_level })))
+            }
         }
     }
 
@@ -268,7 +291,7 @@ impl JsonConnection {
         &self,
         mut answer: Box<dyn LaterAnswer>,
         ends: Instant,
-    ) -> Result<Box<RawValue>, DispatchError> {
+    ) -> Result<JsonReply, DispatchError> {
         let comes = poll_fn(|context| serving::run(|| answer.poll(context)));
         if timeout_at(ends.into(), comes).await.is_err() {
             let message = "the answer did not come before the deadline of the call";
@@ -280,8 +303,9 @@ impl JsonConnection {
         if written.is_err() {
             serving::run(|| state.handles.scope().discard());
         }
+        let nil_level = state.handles.scope().nil_level();
         self.adopt(&mut state.handles)?;
-        written
+        written.map(|result| JsonReply { result, nil_level })
     }
 
     fn check_size(&self, result: &RawValue, method: &str) -> Result<()> {
@@ -313,7 +337,7 @@ struct Target<'t> {
 
 /// What became of an attempt.
 enum Attempted {
-    Answered(Result<Box<RawValue>, DispatchError>),
+    Answered(Result<JsonReply, DispatchError>),
     Later(Box<dyn LaterAnswer>),
     Parked(ParkedCall),
 }

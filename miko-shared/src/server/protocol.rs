@@ -6,15 +6,19 @@ use std::io;
 use std::net::TcpListener as StdTcpListener;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
-use miko_rpc::Error;
+use miko_rpc::{Error, ErrorId, Result, Surface, Transport};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::around::Peer;
 use super::json_calls::JsonCalls;
+use crate::client::CallCounter;
+use crate::limits::Limits;
 
 /// A protocol by which other programs call what a server serves, as HTTP. Its connections run in the thread
 /// and runtime of the server, one task each.
@@ -23,6 +27,35 @@ pub trait Protocol {
     ///
     /// The stream must live as long as the future: the server knows it by its descriptor.
     fn serve(self: Rc<Self>, accepted: Accepted, calls: Rc<JsonCalls>) -> Pin<Box<dyn Future<Output = ()>>>;
+
+    /// Connects a worker whose proxy speaks this protocol: see [`Uds::workers_beside`](crate::Uds). It runs
+    /// in the process of the worker.
+    ///
+    /// # Errors
+    /// `invalid_request`, if the protocol has no client; those of connecting.
+    fn connect(&self, worker: WorkerAddress) -> Result<Box<dyn Transport>> {
+        let _ = worker;
+        let message = "the protocol on the second socket of the share has no client for workers";
+        Err(Error::new(ErrorId::INVALID_REQUEST, message))
+    }
+}
+
+/// What a worker needs in order to connect by a [`Protocol`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct WorkerAddress {
+    /// The socket of the protocol.
+    pub path: PathBuf,
+    /// The surface of the interface of the proxy.
+    pub surface: &'static Surface,
+    /// The index of the worker.
+    pub worker: usize,
+    /// The limits of the share.
+    pub limits: Limits,
+    /// Counts the calls of the worker, for its report.
+    pub calls: CallCounter,
+    /// How long connecting may take.
+    pub timeout: Duration,
 }
 
 /// A connection that was accepted for a [`Protocol`].
@@ -85,6 +118,16 @@ impl ProtocolSocket {
 impl fmt::Debug for ProtocolSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ProtocolSocket").field(&self.listener).finish()
+    }
+}
+
+impl BoundSocket {
+    /// The path of a Unix socket.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Unix(listener) => listener.local_addr().ok()?.as_pathname().map(Path::to_owned),
+            Self::Tcp(_) => None,
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use super::report::{Report, ShareError, WorkerReport};
 use super::running::{OnExit, Share, UdsLease};
 use super::server_process::{self, ServerSetup};
 use super::supervisor::{Interrupt, Supervisor, WorkerBody, WorkerOptions};
-use super::worker_process::{self, Worker};
+use super::worker_process::{self, Worker, WorkerConnection};
 use crate::client::Address;
 use crate::limits::Limits;
 use crate::polling::{self, SharedStatus};
@@ -69,6 +69,7 @@ pub struct Uds {
     on_exit: Option<OnExit>,
     around: Option<Rc<Around>>,
     beside: Option<Rc<dyn Protocol>>,
+    workers_beside: bool,
     #[cfg_attr(not(feature = "mikobase"), allow(dead_code, reason = "shares of a Mikobase use it"))]
     pub(crate) interface_options: InterfaceOptions,
 }
@@ -100,6 +101,7 @@ impl Uds {
             on_exit: None,
             around: None,
             beside: None,
+            workers_beside: false,
             interface_options: InterfaceOptions::default(),
         })
     }
@@ -227,6 +229,21 @@ impl Uds {
         self
     }
 
+    /// Whether the proxies of the workers speak the protocol of the second socket. By default they speak the
+    /// wire on the first, as the proxy of the parent always does. `miko-http` uses it.
+    ///
+    /// A share without such a protocol fails as `invalid_request`.
+    #[must_use]
+    pub fn workers_beside(mut self, beside: bool) -> Self {
+        self.workers_beside = beside;
+        self
+    }
+
+    /// Whether [`beside`](Self::beside) was asked for another protocol.
+    pub fn has_protocol_beside(&self) -> bool {
+        self.beside.is_some()
+    }
+
     /// Allows shares in a process with several threads. The thread that starts a share must outlive it.
     ///
     /// # Safety
@@ -332,6 +349,7 @@ impl Uds {
         R: Serialize + DeserializeOwned,
         S: Service<I> + 'static,
     {
+        let protocol = self.protocol_of_workers()?;
         let lease = self.acquire()?;
         let interrupt = Interrupt::listen()?;
         let shared_status = self.shared_status(n);
@@ -343,9 +361,9 @@ impl Uds {
             shared_status,
             worker: None,
         };
-        let for_workers = address.clone();
+        let for_workers = WorkerConnection { address: address.clone(), protocol, path: self.second_path() };
         let body: Box<WorkerBody<'b>> = Box::new(move |worker, result_pipe| {
-            worker_process::run::<I, R>(worker, for_workers.clone(), result_pipe, &work)
+            worker_process::run::<I, R>(worker, &for_workers, result_pipe, &work)
         });
         supervisor.wait_until_ready(&interrupt)?;
         info!(path = %address.path.display(), workers = n, "share started");
@@ -361,6 +379,16 @@ impl Uds {
             returns: PhantomData,
             _lease: lease,
         })
+    }
+
+    /// The protocol of the second socket, if the workers speak it.
+    fn protocol_of_workers(&self) -> Result<Option<Rc<dyn Protocol>>> {
+        if self.workers_beside && self.beside.is_none() {
+            let message = "the workers were to speak the protocol of the second socket, and there is none: \
+                           offer it, or let them speak the wire";
+            return Err(Error::new(ErrorId::INVALID_REQUEST, message));
+        }
+        Ok(self.beside.clone().filter(|_| self.workers_beside))
     }
 
     /// The limits, with the frame size reduced to what fits into the memory of the server.

@@ -3,14 +3,17 @@
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
-use miko_rpc::{Client, Error, Interface, Proxy, panic_message};
+use miko_rpc::{Client, Error, Interface, Proxy, Result, Surface, Transport, panic_message};
 use serde::{Deserialize, Serialize};
 
 use super::BoxError;
 use super::fork::PANICKED;
 use crate::client::{Address, CallCounter, SocketTransport};
+use crate::server::{Protocol, WorkerAddress};
 
 /// How long a worker retries a refused connect. The server may be in a long call of another worker.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -63,20 +66,45 @@ pub(super) enum ClosureResult<R> {
     Panicked(String),
 }
 
+/// How the proxy of a worker connects.
+pub(super) struct WorkerConnection {
+    /// The socket on which the wire is spoken.
+    pub(super) address: Address,
+    /// The protocol that the workers speak in its place, and its socket.
+    pub(super) protocol: Option<Rc<dyn Protocol>>,
+    pub(super) path: PathBuf,
+}
+
+impl WorkerConnection {
+    /// Connects, and returns the counter of the calls, too.
+    fn open(&self, worker: usize, surface: &'static Surface) -> Result<(Box<dyn Transport>, CallCounter)> {
+        if let Some(protocol) = &self.protocol {
+            let calls = CallCounter::default();
+            let (path, limits) = (self.path.clone(), self.address.limits.clone());
+            let timeout = CONNECT_TIMEOUT;
+            let address = WorkerAddress { path, surface, worker, limits, calls: calls.clone(), timeout };
+            return Ok((protocol.connect(address)?, calls));
+        }
+        let address = Address { worker: Some(worker), ..self.address.clone() };
+        let transport = SocketTransport::connect(address, surface, CONNECT_TIMEOUT)?;
+        let calls = transport.calls();
+        Ok((Box::new(transport), calls))
+    }
+}
+
 /// Connects, runs the closure and sends its result to the parent. Returns the exit code of the process.
 pub(super) fn run<I: Interface + ?Sized, R: Serialize>(
     worker: &Worker,
-    address: Address,
+    connection: &WorkerConnection,
     mut result_pipe: std::fs::File,
     work: &impl Fn(&Client<I>, &Worker) -> Result<R, BoxError>,
 ) -> i32 {
     let mut calls = CallCounter::default();
-    let address = Address { worker: Some(worker.index()), ..address };
-    let result = match SocketTransport::connect(address, I::surface(), CONNECT_TIMEOUT) {
+    let result = match connection.open(worker.index(), I::surface()) {
         Err(error) => ClosureResult::Failed { text: error.to_string(), error: Some(error) },
-        Ok(transport) => {
-            calls = transport.calls();
-            let db = Client::new(Box::new(transport));
+        Ok((transport, counter)) => {
+            calls = counter;
+            let db = Client::new(transport);
             run_closure(|| work(&db, worker))
         }
     };
