@@ -14,7 +14,7 @@
 //! | none | `#[mikobase_interface]`, and calls by name: no sockets |
 //! | `share` | sharing any interface. No SQLite is compiled |
 //! | `store` | the Mikobase, and sharing it |
-//! | `http` | HTTP for shares, on a second socket |
+//! | `http` | HTTP for shares, on a second socket, and proxies that speak it |
 //! | `tarpc` | serving an interface with tarpc; on by default |
 //! | `command`, `bench` | the program `miko`, and its benchmarks; on by default |
 
@@ -36,8 +36,12 @@ pub use miko_core::{
     Target, Timestamp, Transaction, TransactionLimits, Upload, Validation, Version, WorldletEngine, backend,
     json, q0, uns,
 };
+/// A Mikobase over HTTP: the proxy that [`ConnectHttp::connect_http`] connects. It is [`MikobaseClient`], which
+/// speaks what it was connected by.
+#[cfg(all(feature = "store", feature = "http"))]
+pub type HttpMikobase = MikobaseClient;
 #[cfg(feature = "http")]
-pub use miko_http::{Auth, Http, HttpLimits, HttpShare, HttpUds};
+pub use miko_http::{Auth, ConnectHttp, Http, HttpLimits, HttpServer, HttpShare, HttpUds, Transport};
 pub use miko_macros::mikobase_interface;
 #[cfg(feature = "share")]
 pub use miko_macros::test;
@@ -76,9 +80,9 @@ pub mod prelude {
         MikobaseClient, MikobaseExt, Query, Record, Records, Response, ResultChange, ResultChangeKind,
         Returning, Target, Transaction,
     };
-    pub use crate::{Error, ErrorId, Result, json, mikobase_interface};
     #[cfg(feature = "http")]
-    pub use crate::{HttpShare, HttpUds};
+    pub use crate::{ConnectHttp, HttpShare, HttpUds};
+    pub use crate::{Error, ErrorId, Result, json, mikobase_interface};
 }
 
 /// Compiles the first program of the README.

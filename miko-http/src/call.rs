@@ -2,13 +2,13 @@
 
 use hyper::Response;
 use miko_rpc::{DispatchError, Error, ErrorId, Result};
-use miko_shared::server::JsonCall;
+use miko_shared::server::{JsonCall, JsonReply};
 use serde_json::value::RawValue;
 
 use crate::asked::Asked;
 use crate::body::ResponseBody;
 use crate::reply::{self, Answer};
-use crate::{sessions, stream};
+use crate::{headers, sessions, stream};
 
 /// What a request calls.
 #[derive(Clone, Copy)]
@@ -34,7 +34,8 @@ pub(crate) async fn call(asked: Asked, target: Target<'_>) -> Answer {
     let has_session = session.is_some();
     let caller = session.unwrap_or_else(|| asked.single_call());
     let params = asked.json_text().await?;
-    let result = caller.call(JsonCall { object, method, params: &params }).await?;
+    let result = caller.call_for_reply(JsonCall { object, method, params: &params }).await?;
+    let JsonReply { result, nil_level, .. } = result;
     if let Some(handle) = stream_of(&result).filter(|handle| caller.has_stream(*handle))
         && (!has_session || form.is_some())
     {
@@ -43,7 +44,7 @@ pub(crate) async fn call(asked: Asked, target: Target<'_>) -> Answer {
     if !has_session && caller.has_open() {
         return Err(sessions::required("what the result carries").into());
     }
-    Ok(answer(&result))
+    Ok(answer(&result, nil_level))
 }
 
 /// Drops an object or a stream of a session.
@@ -71,8 +72,12 @@ fn check_method(asked: &Asked, method: &str, has_session: bool) -> Result<(), Di
     Ok(())
 }
 
-fn answer(result: &RawValue) -> Response<ResponseBody> {
-    reply::json(result.get())
+fn answer(result: &RawValue, nil_level: u32) -> Response<ResponseBody> {
+    let mut response = reply::json(result.get());
+    if nil_level > 0 {
+        response.headers_mut().insert(headers::NIL, nil_level.into());
+    }
+    response
 }
 
 /// The handle of a result that is a stream, `{"stream": 1}`.

@@ -12,15 +12,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use miko_rpc::{Error, ErrorId};
-use miko_shared::server::{Accepted, AcceptedStream, JsonCalls, Protocol};
+use miko_rpc::{Error, ErrorId, Result, Transport};
+use miko_shared::server::{Accepted, AcceptedStream, JsonCalls, Protocol, WorkerAddress};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tracing::debug;
 
 use crate::asked::Connection;
+use crate::auth::Auth;
 use crate::bare_refusal::RefusingStream;
 use crate::body::ResponseBody;
+use crate::client::{HttpServer, HttpTransport};
 use crate::options::Http;
 use crate::progress::{Exchange, Progress};
 use crate::status::status_of;
@@ -36,6 +38,15 @@ const MAX_DRAIN_TIME: Duration = Duration::from_secs(1);
 impl Protocol for Http {
     fn serve(self: Rc<Self>, accepted: Accepted, calls: Rc<JsonCalls>) -> Pin<Box<dyn Future<Output = ()>>> {
         Box::pin(serve(self, accepted, calls))
+    }
+
+    fn connect(&self, worker: WorkerAddress) -> Result<Box<dyn Transport>> {
+        let WorkerAddress { path, surface, worker, limits, calls, timeout, .. } = worker;
+        let mut server = HttpServer::unix(path).limits(limits).worker(worker);
+        if let Auth::Token(token) = &self.auth {
+            server = server.token(token);
+        }
+        Ok(Box::new(HttpTransport::connect(server, surface, timeout)?.counted_by(calls)))
     }
 }
 

@@ -11,6 +11,8 @@
 //! | refusals, also of requests that cannot be read | `refusal`, `bare_refusal` |
 //! | the status of each error | [`status_of`] |
 //! | the description of the routes | `openapi` |
+//! | header fields of our own | `headers` |
+//! | the transport of a proxy that calls a server over HTTP | [`HttpServer`], `client` |
 //! | the routes of a Mikobase | `mikobase` (feature `mikobase`) |
 //!
 //! It runs in the thread and the runtime of the server. Calls take the same path as those of the server's own
@@ -21,8 +23,10 @@ mod auth;
 mod bare_refusal;
 mod body;
 mod call;
+mod client;
 mod connection;
 mod guard;
+mod headers;
 #[cfg(feature = "mikobase")]
 mod mikobase;
 
@@ -40,6 +44,7 @@ mod status;
 mod stream;
 
 pub use auth::Auth;
+pub use client::{ConnectHttp, HttpServer};
 pub use options::{Http, HttpLimits};
-pub use share::{HttpShare, HttpUds};
+pub use share::{HttpShare, HttpUds, Transport};
 pub use status::status_of;

@@ -6,6 +6,7 @@ use miko_rpc::{DispatchError, Error, ErrorId};
 use serde::Serialize;
 
 use crate::body::ResponseBody;
+use crate::headers;
 use crate::refusal;
 use crate::status::{OWN_ERROR, status_of};
 
@@ -45,6 +46,9 @@ pub(crate) fn refused(error: &DispatchError) -> Response<ResponseBody> {
     if status == StatusCode::UNAUTHORIZED {
         let realm = HeaderValue::from_static("Bearer realm=\"mikobase\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, realm);
+    }
+    if let DispatchError::Failed(_) = error {
+        response.headers_mut().insert(headers::FAILURE, HeaderValue::from_static(headers::OF_METHOD));
     }
     response
 }

@@ -16,6 +16,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::asked::{Asked, Connection};
 use crate::body::{Pieces, ResponseBody};
+use crate::headers;
 use crate::reply::{self, Answer};
 use crate::sessions::{Id, Sessions};
 use crate::stream::NDJSON;
@@ -26,12 +27,18 @@ pub(crate) fn open(asked: &Asked) -> Answer {
     let mut id = Id::default();
     getrandom::fill(&mut id)
         .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no randomness for a session", fault))?;
-    let session = Rc::new(JsonConnection::new(calls, peer.clone()));
+    let worker = asked.headers.get(headers::WORKER).and_then(|index| index.to_str().ok()?.parse().ok());
+    let mut caller = peer.clone();
+    caller.worker = worker;
+    let session = Rc::new(JsonConnection::new(calls, caller));
     http.sessions.add(id, session);
     let line = format!("{{\"session\":\"{}\"}}\n", HEXLOWER.encode(&id));
     let process = if asked.connection.is_tcp { None } else { watch(peer.pid) };
     let open = OpenSession { sessions: http.sessions.clone(), id, line: Some(line.into()), process };
-    Ok(reply::respond(StatusCode::OK, NDJSON, ResponseBody::pieces(open)))
+    let mut response = reply::respond(StatusCode::OK, NDJSON, ResponseBody::pieces(open));
+    response.headers_mut().insert(headers::SURFACE, calls.surface().fingerprint().into());
+    response.headers_mut().insert(headers::FRAME_SIZE, calls.limits().frame_size.into());
+    Ok(response)
 }
 
 /// The body of the response that keeps a session open.

@@ -6,12 +6,10 @@ use std::rc::Rc;
 
 use data_encoding::HEXLOWER;
 use hyper::HeaderMap;
-use hyper::header::HeaderName;
 use miko_rpc::{Error, ErrorId, Result};
 use miko_shared::server::JsonConnection;
 
-/// The header by which a request names its session.
-const HEADER: HeaderName = HeaderName::from_static("mikobase-session");
+use crate::headers;
 
 /// The random bits of an id, which is a secret.
 pub(crate) type Id = [u8; 32];
@@ -26,7 +24,7 @@ impl Sessions {
     /// # Errors
     /// `session-gone`, if there is no session with its id.
     pub(crate) fn of_request(&self, headers: &HeaderMap) -> Result<Option<Rc<JsonConnection>>> {
-        let Some(value) = headers.get(HEADER) else { return Ok(None) };
+        let Some(value) = headers.get(headers::SESSION) else { return Ok(None) };
         let id = HEXLOWER.decode(value.as_bytes()).ok().and_then(|id| Id::try_from(id).ok());
         let session = id.and_then(|id| self.0.borrow().get(&id).map(Rc::clone));
         let gone = || Error::new(ErrorId::SESSION_GONE, "there is no session with this id");

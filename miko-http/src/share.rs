@@ -31,6 +31,22 @@ pub trait HttpUds: Sized {
 
     /// The path of the second socket, which exists while a share runs that offers HTTP.
     fn http_path(&self) -> PathBuf;
+
+    /// What the `db` of the workers speaks: the wire by default. With [`Transport::Http`] the share offers
+    /// HTTP, too.
+    #[must_use]
+    fn transport(self, transport: Transport) -> Self;
+}
+
+/// What the proxies of the workers of a share speak.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// The wire of Mikobase: MessagePack in the frames of tarpc.
+    #[default]
+    Tarpc,
+    /// HTTP, on the second socket of the share.
+    Http,
 }
 
 impl HttpUds for Uds {
@@ -44,6 +60,14 @@ impl HttpUds for Uds {
 
     fn http_path(&self) -> PathBuf {
         self.second_path()
+    }
+
+    fn transport(self, transport: Transport) -> Self {
+        match transport {
+            Transport::Tarpc => self.workers_beside(false),
+            Transport::Http if self.has_protocol_beside() => self.workers_beside(true),
+            Transport::Http => self.http(true).workers_beside(true),
+        }
     }
 }
 

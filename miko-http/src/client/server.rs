@@ -1,0 +1,201 @@
+//! Where a server is, and the credentials for it.
+
+use std::fmt;
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use miko_rpc::{Error, ErrorId, Result};
+use miko_shared::{Limits, Token};
+use nix::sys::socket::{setsockopt, sockopt};
+
+use super::fault;
+
+/// A server that speaks HTTP: its address, the credentials for it, and the limits of the client.
+///
+/// ```
+/// use miko_http::HttpServer;
+///
+/// let server = HttpServer::unix("/run/mikobase/socket.http");
+/// assert_eq!(format!("{server:?}"), r#"HttpServer { address: "/run/mikobase/socket.http", .. }"#);
+/// assert!(HttpServer::at("http://127.0.0.1:8080").is_ok());
+/// assert!(HttpServer::at("https://127.0.0.1:8080").is_err());
+/// # Ok::<(), miko_rpc::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct HttpServer {
+    place: Place,
+    /// What tells this server from others.
+    identity: PathBuf,
+    /// The value of `Host`.
+    host: HeaderValue,
+    token: Option<Token>,
+    pub(super) limits: Limits,
+    /// The index of the worker that connects.
+    pub(super) worker: Option<usize>,
+}
+
+#[derive(Clone)]
+enum Place {
+    Unix(PathBuf),
+    /// Host and port, as `ToSocketAddrs` takes them.
+    Tcp(String),
+}
+
+/// The port of a URL without one.
+const DEFAULT_PORT: u16 = 80;
+
+impl HttpServer {
+    /// The server that listens on a Unix socket, such as that of `uds.http_path()`.
+    pub fn unix(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref().to_owned();
+        Self::new(Place::Unix(path.clone()), path, HeaderValue::from_static("localhost"))
+    }
+
+    /// The server at a URL, `http://HOST:PORT`, by TCP.
+    ///
+    /// # Errors
+    /// `invalid_request` for any other URL. `https` is not spoken: a program in front of the server, on the
+    /// side of the client, has to end TLS.
+    pub fn at(url: &str) -> Result<Self> {
+        let refused = |message: &str| Error::new(ErrorId::INVALID_REQUEST, message).with("found", url);
+        let form = "the URL of a server has the form `http://HOST:PORT`";
+        let parsed: Uri = url.parse().map_err(|_| refused(form))?;
+        if parsed.scheme_str() == Some("https") {
+            return Err(refused("the client does not speak TLS: name an `http` URL"));
+        }
+        let is_bare = matches!(parsed.path_and_query().map(|path| path.as_str()), None | Some("/"));
+        let (Some("http"), Some(authority), true) = (parsed.scheme_str(), parsed.authority(), is_bare) else {
+            return Err(refused(form));
+        };
+        if authority.as_str().contains('@') {
+            return Err(refused(form));
+        }
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| refused(form))?;
+        let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(DEFAULT_PORT));
+        let identity = PathBuf::from(format!("http://{address}"));
+        Ok(Self::new(Place::Tcp(address), identity, host))
+    }
+
+    fn new(place: Place, identity: PathBuf, host: HeaderValue) -> Self {
+        Self { place, identity, host, token: None, limits: Limits::default(), worker: None }
+    }
+
+    /// Sends this token with each request, for a server with [`Auth::Token`](crate::Auth::Token).
+    #[must_use]
+    pub fn token(mut self, token: &Token) -> Self {
+        self.token = Some(token.clone());
+        self
+    }
+
+    /// Sets the limits of the client: how long a call waits, and the largest request and answer, if the
+    /// server does not have a smaller one.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn worker(mut self, worker: usize) -> Self {
+        self.worker = Some(worker);
+        self
+    }
+
+    /// What tells this server from others: the path of its socket, or its URL.
+    pub(super) fn identity(&self) -> &Path {
+        &self.identity
+    }
+
+    pub(super) fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// The value of `Authorization`, which is not printed.
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.token.as_ref()?.to_hex())).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    /// Opens a connection, which takes at most this time by TCP. On a Unix socket the kernel connects at
+    /// once, unless the queue of the server is full.
+    pub(super) fn open(&self, timeout: Duration) -> io::Result<OwnedFd> {
+        match &self.place {
+            Place::Unix(path) => UnixStream::connect(path).map(OwnedFd::from),
+            Place::Tcp(address) => open_tcp(address, timeout).map(OwnedFd::from),
+        }
+    }
+
+    /// The error for a failed connect.
+    pub(super) fn unreachable(&self, fault: io::Error) -> Error {
+        fault::unreachable(fault).with("path", self.identity.display().to_string())
+    }
+}
+
+fn open_tcp(address: &str, timeout: Duration) -> io::Result<TcpStream> {
+    // A timeout of 0 is refused.
+    let timeout = timeout.max(Duration::from_millis(1));
+    let mut last_fault = io::Error::from(io::ErrorKind::NotFound);
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => {
+                // Small requests are not held back. A failure makes them slower only.
+                let _ = stream.set_nodelay(true);
+                // The kernel notices a server whose machine is gone, after the time set for the system.
+                let _ = setsockopt(&stream, sockopt::KeepAlive, &true);
+                return Ok(stream);
+            }
+            Err(fault) => last_fault = fault,
+        }
+    }
+    Err(last_fault)
+}
+
+impl fmt::Debug for HttpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpServer").field("address", &self.identity).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_a_host_and_nothing_else() {
+        for (url, is_taken) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:8080/", true),
+            ("http://localhost", true),
+            ("https://localhost", false),
+            ("http://localhost/path", false),
+            ("http://localhost/?query", false),
+            ("http://user@localhost", false),
+            ("localhost:8080", false),
+            ("/run/socket", false),
+            ("", false),
+        ] {
+            let server = HttpServer::at(url);
+            assert_eq!(server.is_ok(), is_taken, "{url}");
+            if let Err(error) = server {
+                assert!(error.is(ErrorId::INVALID_REQUEST), "{error}");
+            }
+        }
+        let server = HttpServer::at("http://localhost").unwrap();
+        assert_eq!(server.identity(), Path::new("http://localhost:80"));
+    }
+
+    #[test]
+    fn a_token_is_not_printed() {
+        let token = Token::random().unwrap();
+        let server = HttpServer::unix("/socket").token(&token);
+        let printed = format!("{server:?} {:?}", server.authorization());
+        assert!(!printed.contains(&token.to_hex()), "{printed}");
+    }
+}
