@@ -7,7 +7,7 @@ use mikobase::Peer;
 use mikobase::prelude::*;
 
 use crate::harness::Case;
-use crate::support::Running;
+use crate::support::{Running, uds};
 use crate::turnstile::turnstile_rpc::TurnstileClient;
 use crate::turnstile::{Counting, Turnstile, turnstile};
 
@@ -22,7 +22,7 @@ pub const CASES: &[Case] = &[
 fn sees_each_call() {
     let seen = Rc::new(RefCell::new(Vec::<String>::new()));
     let written = Rc::clone(&seen);
-    let uds = Uds::new().unwrap().around(move |call, next| {
+    let uds = uds().around(move |call, next| {
         let served = next.run();
         let Peer { worker, pid, .. } = call.peer;
         assert!(*pid > 0 && !call.deadline.is_zero());
@@ -52,7 +52,7 @@ fn sees_each_call() {
 }
 
 fn refuses() {
-    let uds = Uds::new().unwrap().around(|call, next| match call.method.read {
+    let uds = uds().around(|call, next| match call.method.read {
         Some(true) => next.run(),
         _ => Err(Error::new(ErrorId::UNAUTHORIZED, "only reading is allowed")),
     });
@@ -66,7 +66,7 @@ fn refuses() {
 }
 
 fn panics() {
-    let uds = Uds::new().unwrap().around(|call, next| {
+    let uds = uds().around(|call, next| {
         assert!(call.method.name != "jam", "a hook that fails");
         next.run()
     });
@@ -80,10 +80,10 @@ fn panics() {
 }
 
 fn calls_another_server() {
-    let gate_uds = Uds::new().unwrap();
+    let gate_uds = uds();
     let gate = turnstile(&gate_uds);
     let (path, token) = (gate.path().to_owned(), gate.token().clone());
-    let uds = Uds::new().unwrap().around(move |_, next| {
+    let uds = uds().around(move |_, next| {
         TurnstileClient::connect(&path, &token)?.pass()?;
         next.run()
     });
@@ -99,7 +99,7 @@ fn calls_another_server() {
 fn in_a_commit_batch() {
     let directory = tempfile::tempdir().unwrap();
     let seen = Rc::new(RefCell::new(0));
-    let uds = Uds::new().unwrap().around(move |call, next| {
+    let uds = uds().around(move |call, next| {
         *seen.borrow_mut() += 1;
         match &*call.method.name {
             "properties" => Err(Error::new(ErrorId::CONFLICT, seen.borrow().to_string())),

@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::harness::Case;
 use crate::random::Random;
-use crate::support::{Event, wait_for_ever};
+use crate::support::{Event, proxy, uds, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("replicas_of_all_workers_agree_at_every_seq", replicas),
@@ -31,8 +31,8 @@ type State = BTreeMap<String, String>;
 /// Runs `test` with a share on an engine in memory, and on one whose calls are committed in groups.
 fn on_two_engines(mut test: impl FnMut(Uds)) {
     let folder = tempfile::tempdir().unwrap();
-    test(Uds::new().unwrap());
-    test(Uds::new().unwrap().backend(folder.path().join("counters.db").to_str().unwrap()).unwrap());
+    test(uds());
+    test(uds().backend(folder.path().join("counters.db").to_str().unwrap()).unwrap());
 }
 
 /// Some writes: single ones, transactions that are committed, and such that are not.
@@ -127,7 +127,7 @@ fn sleeper() {
     on_two_engines(|uds| {
         let uds = uds.change_queue(20_000);
         let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
-        let connect = || MikobaseClient::connect(share.path(), share.token()).unwrap();
+        let connect = || proxy(&share);
         let (asleep, awake, writer) = (connect(), connect(), connect());
         let mut sleeping = asleep.listen(CLASS).unwrap();
         let mut reading = awake.listen(CLASS).unwrap();
@@ -181,7 +181,7 @@ fn killed() {
 fn resumed() {
     on_two_engines(|uds| {
         let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
-        let connect = || MikobaseClient::connect(share.path(), share.token()).unwrap();
+        let connect = || proxy(&share);
         let db = share.db().unwrap();
         let mut pks = Vec::new();
         let mut create = || pks.push(db.create(CLASS, &json!({})).unwrap());
@@ -205,7 +205,7 @@ fn resumed() {
 }
 
 fn asynchronous() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

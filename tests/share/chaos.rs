@@ -7,7 +7,6 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use mikobase::prelude::*;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, kill};
@@ -16,7 +15,7 @@ use nix::unistd::Pid;
 
 use crate::harness::{self, Case, is_long};
 use crate::random::{self, Random};
-use crate::support::create;
+use crate::support::{create, uds};
 
 pub const CASES: &[Case] = &[
     ("collectors_of_leftover_directories_do_not_affect_shares", shares_beside_collectors),
@@ -32,9 +31,9 @@ fn count(few: usize, many: usize) -> usize {
 fn shares_beside_collectors() {
     let collectors: Vec<Child> =
         (0..4).map(|_| harness::start("chaos_programs::collector").spawn().unwrap()).collect();
-    let kept = Uds::new().unwrap();
+    let kept = uds();
     for round in 0..count(200, 20_000) {
-        let new = Uds::new().unwrap();
+        let new = uds();
         // A `Uds` in its first use, and one in a later use.
         let uds = if round % 2 == 0 { &new } else { &kept };
         let report = uds.mikobase(1, |db, worker| Ok(create(db, worker.index())?));
@@ -48,12 +47,12 @@ fn shares_beside_collectors() {
         collector.wait().unwrap();
     }
     // The unfinished directories of the killed collectors are collected too.
-    drop(Uds::new().unwrap());
+    drop(uds());
 }
 
 fn collect_for_ever() {
     loop {
-        drop(Uds::new().unwrap());
+        drop(uds());
     }
 }
 
@@ -74,7 +73,7 @@ fn kills_at_random_moments() {
         thread::sleep(begin + EDGE.mul_f64(random.below(1000) as f64 / 1000.0));
         kill_one_of(Pid::from_raw(sharer.id() as i32), &mut random);
         while waitpid(None, None) != Err(Errno::ECHILD) {}
-        drop(Uds::new().unwrap());
+        drop(uds());
         let left: Vec<_> =
             fs::read_dir(env::temp_dir()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(left, [] as [std::path::PathBuf; 0], "round {round}");
@@ -96,7 +95,7 @@ fn start_sharer() -> Child {
 }
 
 fn share_once() {
-    let _ = Uds::new().unwrap().grace_period(Duration::from_millis(200)).mikobase(2, |db, worker| {
+    let _ = uds().grace_period(Duration::from_millis(200)).mikobase(2, |db, worker| {
         for n in 0..5 {
             create(db, 10 * worker.index() + n)?;
         }

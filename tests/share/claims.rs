@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::harness::{Case, is_long};
 use crate::random::Random;
-use crate::support::{Event, kill_this_process_after, wait_for_ever};
+use crate::support::{Event, kill_this_process_after, uds, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("a_killed_worker_loses_its_job_to_another", death),
@@ -38,7 +38,7 @@ fn on_each_engine(jobs: usize, mut test: impl FnMut(Uds)) {
             "temporal" => "mikobase.uno/sqlite/memory?temporal=true".to_owned(),
             extension => folder.path().join(format!("jobs.{extension}")).to_str().unwrap().to_owned(),
         };
-        test(Uds::new().unwrap().backend(&url).unwrap().setup(move |server| {
+        test(uds().backend(&url).unwrap().setup(move |server| {
             let state = json!({"fields": {"state": {"class": "string", "index": true}}, "misc_fields": true});
             server.db().import_schema(json!({"classes": {CLASS: state}}))?;
             let job = |n| json!({"n": n, "state": "waiting"});

@@ -12,7 +12,7 @@ use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::{Pid, getpgrp, getpid, getppid};
 
 use crate::harness::{self, Case};
-use crate::support::{Event, Raw, Running, count, create, wait_for_ever};
+use crate::support::{Event, Raw, Running, count, create, uds, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("a_killed_worker_is_reported_and_its_siblings_go_on", a_killed_worker),
@@ -34,7 +34,7 @@ pub const PROGRAMS: &[Case] =
 fn a_killed_worker() {
     let created = Event::new();
     let go = Event::new();
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = uds
         .spawn(3, |db, worker| {
             create(db, worker.index())?;
@@ -59,7 +59,7 @@ fn a_killed_worker() {
 }
 
 fn a_worker_killed_inside_a_frame() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
     for length in [1, 3, 4, 5, 20] {
         let mut raw = Raw::admitted(&share);
@@ -72,7 +72,7 @@ fn a_worker_killed_inside_a_frame() {
 }
 
 fn a_worker_that_stops_reading() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share: Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
     let db = share.db().unwrap();
     db.q0(json!({"action": "create", "class": "test.org/big", "bucket": {"text": "x".repeat(100_000)}}))
@@ -91,7 +91,7 @@ fn a_worker_that_stops_reading() {
 
 fn a_killed_server() {
     let created = Event::new();
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = uds
         .spawn(3, |db, worker| {
             create(db, worker.index())?;
@@ -160,7 +160,7 @@ pub fn wait_for_end(process: &OwnedFd) {
 
 pub fn parent_that_waits() {
     let ready = Event::new();
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share: Running<'_, ()> = uds
         .spawn(3, |db, worker| {
             create(db, worker.index())?;
@@ -176,7 +176,7 @@ pub fn parent_that_waits() {
 
 fn parent_of_a_busy_server() {
     // `setup` never ends, so the parent still waits for the server when it is killed.
-    let uds = Uds::new().unwrap().setup(|_| {
+    let uds = uds().setup(|_| {
         println!("{}", std::process::id());
         wait_for_ever()
     });
@@ -190,7 +190,7 @@ fn press_ctrl_c() {
 
 fn ctrl_c() {
     let created = Event::new();
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let failed = uds
         .mikobase(4, |db, worker| {
             create(db, worker.index())?;
@@ -212,7 +212,7 @@ fn ctrl_c() {
 }
 
 fn ctrl_c_during_setup() {
-    let uds = Uds::new().unwrap().setup(|_| {
+    let uds = uds().setup(|_| {
         press_ctrl_c();
         wait_for_ever()
     });
@@ -223,7 +223,7 @@ fn ctrl_c_during_setup() {
 
 fn ctrl_c_at_the_end() {
     // Called when the last worker has ended: the parent asks for the final state next.
-    let uds = Uds::new().unwrap().on_exit(|_| kill(getpid(), Signal::SIGINT).unwrap());
+    let uds = uds().on_exit(|_| kill(getpid(), Signal::SIGINT).unwrap());
     let failed = uds.mikobase(1, |db, _| Ok(create(db, 1).map(drop)?)).unwrap_err();
     let (error, signals, records) = taken_apart(&failed);
     assert!(error.is(ErrorId::INTERRUPTED), "{error}");
@@ -232,7 +232,7 @@ fn ctrl_c_at_the_end() {
 
 fn second_ctrl_c() {
     let ready = Event::new();
-    let uds = Uds::new().unwrap().grace_period(std::time::Duration::from_secs(3600));
+    let uds = uds().grace_period(std::time::Duration::from_secs(3600));
     let failed = uds
         .mikobase(2, |db, worker| {
             create(db, worker.index())?;

@@ -4,6 +4,7 @@ use mikobase::prelude::*;
 use serde_json::Value;
 
 use crate::harness::Case;
+use crate::support::uds;
 
 pub const CASES: &[Case] = &[
     ("workers_that_increment_one_counter_leave_the_exact_sum", counter),
@@ -24,7 +25,7 @@ fn with_counter(uds: Uds, bucket: Value) -> Uds {
 fn counter() {
     const ROUNDS: usize = 200;
     for backend in ["mikobase.uno/sqlite/memory", "mikobase.uno/worldlet?temporal=true"] {
-        let uds = Uds::new().unwrap().backend(backend).unwrap();
+        let uds = uds().backend(backend).unwrap();
         let uds = with_counter(uds, json!({}));
         let report = uds.mikobase(WORKERS, |db, worker| {
             let pk = counter_pk(db)?;
@@ -48,7 +49,7 @@ fn counter() {
 fn queue() {
     const JOBS: usize = 500;
     let jobs: Vec<usize> = (0..JOBS).collect();
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let uds = with_counter(uds, json!({"jobs": jobs}));
     let report = uds.mikobase(WORKERS, |db, _| {
         let pk = counter_pk(db)?;
@@ -66,7 +67,7 @@ fn queue() {
 
 fn rounds() {
     const ROUNDS: u64 = 50;
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let uds = with_counter(uds, json!({"round": 0}));
     let report = uds.mikobase(WORKERS, |db, _| {
         let pk = counter_pk(db)?;

@@ -8,6 +8,7 @@ use mikobase::rpc::Interface;
 use serde_json::Value;
 
 use crate::harness::Case;
+use crate::support::uds;
 
 pub const CASES: &[Case] = &[
     ("a_worker_gets_the_answers_of_a_local_engine", same_answers),
@@ -126,7 +127,7 @@ impl Names {
 
 fn same_answers() {
     let local = answers(&SqliteEngine::in_memory().unwrap());
-    let report = Uds::new().unwrap().mikobase(1, |db, _| Ok(answers(db))).unwrap();
+    let report = uds().mikobase(1, |db, _| Ok(answers(db))).unwrap();
     let shared = report.into_returned().unwrap().remove(0);
     for (local, shared) in local.iter().zip(&shared) {
         assert_eq!(local, shared);
@@ -158,7 +159,7 @@ fn stock_tarpc_client() {
         RecordByPk(Result<Option<Record>, Error>),
     }
 
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share: crate::support::Running<'_, ()> = uds.spawn(0, |_, _| Ok(())).unwrap();
     let pk = crate::support::create(share.db().unwrap(), 7).unwrap();
     let stream = crate::support::Raw::admitted(&share).stream;

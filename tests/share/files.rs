@@ -15,7 +15,7 @@ use nix::unistd::{ForkResult, Pid, fork, pipe};
 use crate::deaths::server_of;
 use crate::harness::Case;
 use crate::random::Random;
-use crate::support::{Event, create};
+use crate::support::{Event, create, uds};
 
 pub const CASES: &[Case] = &[
     ("a_share_keeps_its_records_in_a_file", kept),
@@ -28,7 +28,7 @@ pub const CASES: &[Case] = &[
 ];
 
 fn on_file(path: &Path) -> Uds {
-    Uds::new().unwrap().backend(&path.display().to_string()).unwrap().returning(Returning::Nothing)
+    uds().backend(&path.display().to_string()).unwrap().returning(Returning::Nothing)
 }
 
 fn kept() {

@@ -15,7 +15,7 @@ use crate::harness::Case;
 use crate::ledger::ledger_rpc::{LedgerAsync, LedgerAsyncClient, LedgerClient};
 use crate::ledger::{Book, Hold, Ledger, ledger};
 use crate::office::eventually;
-use crate::support::{Event, wait_for_ever};
+use crate::support::{Event, proxy, uds, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("a_call_waits_for_an_object_that_is_alone_and_is_then_run_once", waits),
@@ -32,9 +32,9 @@ const LONG: u64 = 3_600_000;
 
 /// Runs `test` with two clients of a ledger.
 fn with_ledger(test: impl FnOnce(&LedgerClient, &LedgerClient)) {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = ledger(&uds);
-    let [one, other] = [(); 2].map(|()| LedgerClient::connect(share.path(), share.token()).unwrap());
+    let [one, other] = [(); 2].map(|()| proxy(&share));
     test(&one, &other);
     share.join().unwrap();
 }
@@ -55,9 +55,9 @@ fn waits() {
 }
 
 fn in_order() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = ledger(&uds);
-    let blocking = LedgerClient::connect(share.path(), share.token()).unwrap();
+    let blocking = proxy(&share);
     let held = blocking.hold().unwrap();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let expected: Vec<String> = (0..200).map(|number| number.to_string()).collect();
@@ -128,7 +128,7 @@ fn panics() {
 }
 
 fn killed() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let holds = Event::new();
     let work = |ledger: &LedgerClient, worker: &Worker| -> std::result::Result<(), BoxError> {
         if worker.index() == 0 {
@@ -142,7 +142,7 @@ fn killed() {
         Ok(())
     };
     let share = uds.spawn_share::<dyn Ledger, ()>(3, || Ok(Box::new(Book::default())), work).unwrap();
-    let ledger = LedgerClient::connect(share.path(), share.token()).unwrap();
+    let ledger = proxy(&share);
     eventually(|| ledger.waiting().unwrap(), &2);
     let pid = |index| {
         let (_, pid) = share.workers().into_iter().find(|(worker, _)| *worker == index).unwrap();
@@ -159,7 +159,7 @@ fn killed() {
 
 fn around() {
     let seen = Rc::new(RefCell::new(Vec::<String>::new()));
-    let uds = Uds::new().unwrap().around(move |call, next| {
+    let uds = uds().around(move |call, next| {
         let served = next.run();
         seen.borrow_mut().push(format!("{}: {served:?}", call.method.name));
         if call.method.name == "fail" {
@@ -169,7 +169,7 @@ fn around() {
         served.map(|_| Served::Succeeded)
     });
     let share = ledger(&uds);
-    let [one, other] = [(); 2].map(|()| LedgerClient::connect(share.path(), share.token()).unwrap());
+    let [one, other] = [(); 2].map(|()| proxy(&share));
     let held = one.hold().unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| other.write("after", LONG));
@@ -187,7 +187,7 @@ fn around() {
 fn bounded() {
     let mut limits = mikobase::Limits::default();
     limits.frame_size = 1 << 20;
-    let uds = Uds::new().unwrap().limits(limits);
+    let uds = uds().limits(limits);
     let share = ledger(&uds);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {

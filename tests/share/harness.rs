@@ -20,11 +20,22 @@ use nix::sys::signal::{SigHandler, Signal, killpg, signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::random::{Random, given_seed};
+use crate::support::TRANSPORT;
+
 /// A case: its name and its code.
 pub type Case = (&'static str, fn());
 
 /// The variable that names the case to run in this process.
 const CASE: &str = "MIKOBASE_TEST_CASE";
+
+/// The prefix of a module whose cases run again over HTTP.
+pub const OVER_HTTP: &str = "over_http::";
+
+/// Of the cases that run again over HTTP, one of so many runs in CI. The seed says which; the long mode runs
+/// all, as does `--include-ignored`.
+const HTTP_SAMPLE: usize = 5;
+const HTTP_SEED: u64 = 1966;
 
 /// How often the harness looks for orphans of a case that has ended.
 const ORPHAN_POLL: Duration = Duration::from_millis(2);
@@ -43,10 +54,15 @@ pub fn is_long() -> bool {
 /// Cases or programs, by module.
 type Modules<'m> = &'m [(&'m str, &'m [Case])];
 
-/// Runs the cases that the arguments select. A process that was started for one case or program runs only
-/// that.
-pub fn main(cases: Modules<'_>, programs: Modules<'_>) -> ExitCode {
-    if let Ok(wanted) = env::var(CASE) {
+/// Runs the cases that the arguments select; those of `over_http` again, with proxies that speak HTTP. A
+/// process that was started for one case or program runs only that.
+pub fn main(cases: Modules<'_>, over_http: Modules<'_>, programs: Modules<'_>) -> ExitCode {
+    if let Ok(mut wanted) = env::var(CASE) {
+        if let Some(case) = wanted.strip_prefix(OVER_HTTP) {
+            // SAFETY: the process has one thread.
+            unsafe { env::set_var(TRANSPORT, "http") };
+            wanted = case.to_owned();
+        }
         // Background jobs of a shell ignore SIGINT and SIGQUIT, and those of `nohup` SIGHUP; both are
         // inherited.
         for ignored in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
@@ -58,7 +74,13 @@ pub fn main(cases: Modules<'_>, programs: Modules<'_>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     set_child_subreaper(true).unwrap();
-    let trials = named(cases).map(|(name, _)| Trial::test(name.clone(), move || Ok(run(&name)?))).collect();
+    let trial = |name: String| Trial::test(name.clone(), move || Ok(run(&name)?));
+    let mut sample = Random::quiet(given_seed().unwrap_or(HTTP_SEED));
+    let again = named(over_http).map(|(name, _)| {
+        let is_skipped = !sample.one_in(HTTP_SAMPLE) && !is_long();
+        trial(format!("{OVER_HTTP}{name}")).with_ignored_flag(is_skipped)
+    });
+    let trials = named(cases).map(|(name, _)| trial(name)).chain(again).collect();
     let mut arguments = Arguments::from_args();
     // Most processes of a case are idle, so that four cases can run at once.
     arguments.test_threads = arguments.test_threads.or(Some(4));

@@ -8,6 +8,7 @@ use mikobase::{HookResult, PendingSave, Token};
 use serde_json::Value;
 
 use crate::harness::Case;
+use crate::support::uds;
 
 pub const CASES: &[Case] = &[
     ("the_hooks_of_the_builder_and_of_setup_run_for_all_workers", builder_and_setup),
@@ -21,7 +22,7 @@ pub const CASES: &[Case] = &[
 fn on_each_engine(test: impl Fn(Uds)) {
     let folder = tempfile::tempdir().unwrap();
     for url in ["mikobase.uno/sqlite/memory", folder.path().join("ships.db").to_str().unwrap()] {
-        test(Uds::new().unwrap().backend(url).unwrap());
+        test(uds().backend(url).unwrap());
     }
 }
 
@@ -157,7 +158,7 @@ fn transactions() {
 }
 
 fn self_calls() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let (path, token): (PathBuf, Token) = (uds.path().to_owned(), uds.token().clone());
     let uds = uds.before_save("a.b/ship", move |save| {
         let refused = MikobaseClient::connect(&path, &token).and_then(|db| db.create("a.b/log", &json!({})));
@@ -178,7 +179,7 @@ fn self_calls() {
 }
 
 fn invalid_target() {
-    let uds = Uds::new().unwrap().before_save(json!({"class": "ship", "limit": 1}), |_| Ok(()));
+    let uds = uds().before_save(json!({"class": "ship", "limit": 1}), |_| Ok(()));
     let failed = uds.mikobase(1, |_, _| Ok(())).unwrap_err();
     let message = failed.to_string();
     assert!(message.contains("/class") && message.contains("limit"), "{message}");

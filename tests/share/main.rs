@@ -25,6 +25,7 @@ mod http;
 mod http_client;
 mod http_mikobase;
 mod http_page;
+mod http_proxy;
 mod ledger;
 mod lifecycle;
 mod limits;
@@ -86,6 +87,7 @@ fn main() -> std::process::ExitCode {
         ("watch", watch::CASES),
         ("http", http::CASES),
         ("http_mikobase", http_mikobase::CASES),
+        ("http_proxy", http_proxy::CASES),
         ("serve", serve::CASES),
         ("http_page", http_page::CASES),
         ("known_histories", histories::KNOWN),
@@ -93,8 +95,25 @@ fn main() -> std::process::ExitCode {
         ("recorded_histories", histories::RECORDS),
         ("histories", histories::RUNS),
     ];
+    // Each with workers or other clients that call a server.
+    let over_http: &[(&str, &[harness::Case])] = &[
+        ("deaths", deaths::CASES),
+        ("chaos", chaos::CASES),
+        ("around", around::CASES),
+        ("sessions", sessions::CASES),
+        ("gates", gates::CASES),
+        ("files", files::CASES),
+        ("streams", streams::CASES),
+        ("equality", equality::CASES),
+        ("edits", edits::CASES),
+        ("transactions", transactions::CASES),
+        ("changes", changes::CASES),
+        ("claims", claims::CASES),
+        ("hooks", hooks::CASES),
+    ];
     harness::main(
         cases,
+        over_http,
         &[
             ("programs", deaths::PROGRAMS),
             ("signal_programs", signals::PROGRAMS),

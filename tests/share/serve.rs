@@ -27,15 +27,15 @@ pub const CASES: &[Case] = &[
 ];
 
 /// A running `miko serve`.
-struct Serving {
+pub struct Serving {
     process: Child,
     /// What it wrote when it was ready.
-    ready: Value,
+    pub ready: Value,
 }
 
 impl Serving {
     /// Starts it in `folder`, and waits until it is ready.
-    fn start(folder: &Path, token: &Token, arguments: &[&str]) -> Self {
+    pub fn start(folder: &Path, token: &Token, arguments: &[&str]) -> Self {
         let fifo = folder.join("ready");
         if !fifo.exists() {
             mkfifo(&fifo, Mode::S_IRWXU).unwrap();
@@ -61,7 +61,7 @@ impl Serving {
     }
 
     /// Ends it by SIGTERM.
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         kill(Pid::from_raw(self.process.id() as i32), Signal::SIGTERM).unwrap();
         let status = self.process.wait().unwrap();
         assert_eq!((status.code(), status.signal()), (Some(0), None));

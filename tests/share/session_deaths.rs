@@ -12,16 +12,16 @@ use crate::harness::{Case, is_long};
 use crate::office::office_rpc::OfficeClient;
 use crate::office::{Desk, Office, OpenThings, eventually, office};
 use crate::random::Random;
-use crate::support::Event;
+use crate::support::{Event, proxy, uds};
 
 pub const CASES: &[Case] = &[("a_kill_at_any_moment_leaves_nothing_open", kills)];
 
 fn kills() {
     let rounds = if is_long() { 1000 } else { 60 };
     let mut random = Random::new(1966);
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = office(&uds);
-    let watching = OfficeClient::connect(share.path(), share.token()).unwrap();
+    let watching = proxy(&share);
     let end = Event::new();
     let mut grandchildren = 0;
     for round in 0..rounds {

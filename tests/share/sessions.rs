@@ -16,7 +16,7 @@ use crate::office::{
     Building, Desk, NEWS_HELD, Office, OpenThings, eventually, kill_worker_with_child, office,
 };
 use crate::relay::{ConnectionFate, Relay};
-use crate::support::{Raw, enclosed_call};
+use crate::support::{Raw, enclosed_call, over_http, proxy, uds};
 
 pub const CASES: &[Case] = &[
     ("an_object_is_called_as_a_local_one_and_dropped_with_its_proxy", objects),
@@ -44,9 +44,9 @@ pub const CASES: &[Case] = &[
 
 /// Runs `test` with a client of an office.
 fn with_office(test: impl FnOnce(&OfficeClient)) {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = office(&uds);
-    test(&OfficeClient::connect(share.path(), share.token()).unwrap());
+    test(&proxy(&share));
     share.join().unwrap();
 }
 
@@ -76,9 +76,9 @@ fn anywhere() {
 }
 
 fn newest_first() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = office(&uds);
-    let [office, other] = [(); 2].map(|()| OfficeClient::connect(share.path(), share.token()).unwrap());
+    let [office, other] = [(); 2].map(|()| proxy(&share));
     let desks = office.desks(&["a", "b", "a trap", "c"].map(str::to_owned)).unwrap();
     // The connection lives as long as an object of it.
     drop(office);
@@ -116,9 +116,9 @@ fn broken() {
 }
 
 fn lost() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = office(&uds);
-    let direct = OfficeClient::connect(share.path(), share.token()).unwrap();
+    let direct = proxy(&share);
     let relay = Relay::start(share.path(), &[ConnectionFate::IsLostAfterTwoAnswers, ConnectionFate::Lives]);
     let office = OfficeClient::connect(relay.path(), share.token()).unwrap();
     let desk = office.desk("a").unwrap();
@@ -158,7 +158,7 @@ fn forked() {
 }
 
 fn killed() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let open = |office: &OfficeClient| Ok((office.desk("a")?, office.news()?));
     kill_worker_with_child(&uds, open, |office| eventually(|| office.readers().unwrap().0, &0));
 }
@@ -195,12 +195,14 @@ fn window() {
             office.numbers_made().unwrap()
         };
         let full = made();
-        assert!((200..300).contains(&full), "{full} pieces of 1000 bytes in a window of 256 KiB");
+        // Over HTTP a piece is twice as long, and it is the sockets that hold what is on its way.
+        let window = if over_http() { 50..500 } else { 200..300 };
+        assert!(window.contains(&full), "{full} pieces of 1000 bytes in a window of 256 KiB");
         assert_eq!(made(), full);
         for _ in 0..1000 {
             pieces.recv().unwrap().unwrap();
         }
-        assert!(made() < 1300);
+        assert!(made() < 1000 + window.end);
         drop(pieces);
         let after = made();
         assert_eq!(made(), after);
@@ -208,9 +210,9 @@ fn window() {
 }
 
 fn release_unread() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = office(&uds);
-    let [office, watching] = [(); 2].map(|()| OfficeClient::connect(share.path(), share.token()).unwrap());
+    let [office, watching] = [(); 2].map(|()| proxy(&share));
     let desk = office.desk("a").unwrap();
     // More than the socket holds is sent, and the client does not read it.
     let mut streams: Vec<_> = (0..4).map(|_| office.pieces(10_000).unwrap()).collect();
@@ -223,7 +225,7 @@ fn release_unread() {
 }
 
 fn turns() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = office(&uds);
     let mut raw = Raw::to::<dyn Office>(share.path(), share.token());
     let mut sent = Vec::new();
@@ -263,9 +265,9 @@ fn lag() {
 }
 
 fn twenty() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = office(&uds);
-    let connect = || OfficeClient::connect(share.path(), share.token()).unwrap();
+    let connect = || proxy(&share);
     let publisher = connect();
     let clients: Vec<OfficeClient> = (0..20).map(|_| connect()).collect();
     let mut streams: Vec<Stream<_>> = clients.iter().map(|client| client.news().unwrap()).collect();
@@ -280,7 +282,10 @@ fn twenty() {
     }
     let error = sleeper.recv().unwrap().unwrap_err();
     assert!(error.is(ErrorId::LAGGED), "{error}");
-    assert_eq!(publisher.readers().unwrap(), (20, 2000));
+    let (readers, encoded) = publisher.readers().unwrap();
+    assert_eq!(readers, 20);
+    // JSON is made for each reader.
+    assert!(over_http() || encoded == 2000, "{encoded}");
     drop((streams, sleeper, clients));
     eventually(|| publisher.readers().unwrap().0, &0);
     share.join().unwrap();
@@ -345,7 +350,7 @@ fn given_up() {
 }
 
 fn cancelled() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = office(&uds);
     let mut raw = Raw::to::<dyn Office>(share.path(), share.token());
     let mut sent = enclosed_call("letter", &json!({}));
@@ -366,9 +371,9 @@ fn cancelled() {
 }
 
 fn later_lost() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = office(&uds);
-    let direct = OfficeClient::connect(share.path(), share.token()).unwrap();
+    let direct = proxy(&share);
     let relay = Relay::start(share.path(), &[ConnectionFate::IsLostAfterTwoAnswers]);
     let office = OfficeClient::connect(relay.path(), share.token()).unwrap();
     let letter = office.letter();

@@ -14,6 +14,7 @@ use crate::deaths::server_of;
 use crate::harness::Case;
 use crate::office::eventually;
 use crate::peak::Peak;
+use crate::support::uds;
 
 pub const CASES: &[Case] = &[
     ("records_are_imported_iterated_and_exported_in_bounded_memory", records),
@@ -42,7 +43,7 @@ type Step = (&'static str, fn(&dyn Mikobase));
 fn measured(steps: &[Step]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.db");
-    let uds = Uds::new().unwrap().backend(path.to_str().unwrap()).unwrap().returning(Returning::Nothing);
+    let uds = uds().backend(path.to_str().unwrap()).unwrap().returning(Returning::Nothing);
     let report = uds.mikobase(1, |db, _| {
         let server = server_of(&uds.path());
         for (what, step) in steps {
@@ -156,7 +157,7 @@ fn killed() {
     const STREAMS: usize = 1024;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crew.db");
-    let uds = Uds::new().unwrap().backend(path.to_str().unwrap()).unwrap().returning(Returning::Nothing);
+    let uds = uds().backend(path.to_str().unwrap()).unwrap().returning(Returning::Nothing);
     let share = uds
         .spawn(1, |db, _| {
             let streams: Vec<_> = (0..STREAMS).map(|_| db.iter(json!({}))).collect::<Result<_>>()?;

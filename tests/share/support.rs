@@ -1,6 +1,7 @@
 //! Helpers of several cases.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,14 +13,42 @@ use miko_shared::wire::frame::{self, FrameBuffer};
 use miko_shared::wire::handshake::{HandshakeReply, Hello, preamble};
 use mikobase::prelude::*;
 use mikobase::rpc::codec::SerdeMessage;
-use mikobase::rpc::{Interface, Surface};
-use mikobase::{BoxError, Error, Share, Token, Worldlet};
+use mikobase::rpc::{Client, Interface, Surface};
+use mikobase::{BoxError, Error, HttpServer, Share, Token, Transport, Worldlet};
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 use nix::unistd::{pause, pipe};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The environment variable that says what the proxies of a case speak, if it is not the wire.
+pub const TRANSPORT: &str = "MIKOBASE_TEST_TRANSPORT";
+
+/// Whether the proxies of this case speak HTTP.
+pub fn over_http() -> bool {
+    env::var_os(TRANSPORT).is_some_and(|transport| transport == "http")
+}
+
+/// A `Uds` whose workers speak what this case is about.
+pub fn uds() -> Uds {
+    let uds = Uds::new().unwrap();
+    if over_http() { uds.transport(Transport::Http) } else { uds }
+}
+
+/// A proxy of a share, that speaks what this case is about.
+pub fn proxy<I, R, S>(share: &Share<'_, I, R, S>) -> Client<I>
+where
+    I: Interface + ?Sized,
+    R: DeserializeOwned,
+{
+    if over_http() {
+        Client::connect_http(&HttpServer::unix(share.http_path())).unwrap()
+    } else {
+        Client::connect(share.path(), share.token()).unwrap()
+    }
+}
 
 pub type Running<'b, R> = Share<'b, dyn Mikobase, R, Worldlet>;
 

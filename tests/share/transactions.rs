@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::harness::{Case, is_long};
 use crate::random::Random;
-use crate::support::{Event, wait_for_ever};
+use crate::support::{Event, proxy, uds, wait_for_ever};
 
 pub const CASES: &[Case] = &[
     ("workers_that_transfer_between_accounts_keep_the_sum", transfers),
@@ -41,7 +41,7 @@ fn on_each_engine(mut test: impl FnMut(Uds)) {
             "temporal" => "mikobase.uno/sqlite/memory?temporal=true".to_owned(),
             extension => folder.path().join(format!("bank.{extension}")).to_str().unwrap().to_owned(),
         };
-        let uds = Uds::new().unwrap().backend(&url).unwrap();
+        let uds = uds().backend(&url).unwrap();
         test(uds.setup(|server| {
             for pk in ["one", "other"] {
                 let account = json!({"balance": 1000});
@@ -126,7 +126,7 @@ fn kills() {
     on_each_engine(|uds| {
         let uds = uds.lock_timeout(Duration::from_secs(30));
         let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
-        let db = MikobaseClient::connect(share.path(), share.token()).unwrap();
+        let db = proxy(&share);
         for round in 0..rounds {
             let workers: Vec<Pid> = (0..2).map(|_| worker(share.path(), share.token())).collect();
             for worker in workers {
@@ -185,7 +185,7 @@ fn panic() {
 /// Runs `test` with two clients of a share.
 fn with_clients(uds: Uds, test: impl FnOnce(MikobaseClient, MikobaseClient)) {
     let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
-    let connect = || MikobaseClient::connect(share.path(), share.token()).unwrap();
+    let connect = || proxy(&share);
     test(connect(), connect());
     share.join().unwrap();
 }
@@ -297,7 +297,7 @@ fn at_the_end() {
 }
 
 fn asynchronous() {
-    let uds = Uds::new().unwrap();
+    let uds = uds();
     let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -3,12 +3,15 @@
 //! Each test here runs the whole binary again, with another engine behind [`db`](crate::support::db) or with
 //! a share of one. In a share each database has its own server process, and the tests use a proxy.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, stdin};
 use std::process::Command;
 
+use miko_http::HttpUds;
 use miko_shared::{Returning, Uds};
 use proptest::prelude::ProptestConfig;
 
+use crate::interleaving::SEED;
 use crate::support::{
     ENGINE, SERVE, SQLITE_WITH_TINY_CACHES, SQLITE_WITHOUT_CACHES, TEMPORAL_SQLITE_WITH_TINY_CACHES, is_long,
 };
@@ -74,17 +77,56 @@ fn all_tests_pass_without(modules: &[&str], engine: &str) {
     if std::env::var_os(ENGINE).is_some() {
         return;
     }
-    let mut run = Command::new(std::env::current_exe().unwrap());
-    // Fewer generated cases than in this process; in a share each of them starts a process.
-    let cases = ProptestConfig::default().cases / if engine.contains("share") { 32 } else { 8 };
-    run.env(ENGINE, engine).env("PROPTEST_CASES", cases.max(1).to_string()).args(["--skip", "engines::"]);
+    let mut run = run_on(engine);
+    run.args(["--skip", "engines::"]);
     if !engine.ends_with("caches") || engine.contains("share") {
         run.args(ENGINE_INDEPENDENT.iter().flat_map(|module| ["--skip", module]));
     }
     run.args(SLOW_AND_COMMON.iter().chain(modules).flat_map(|test| ["--skip", test]));
+    check_passes(engine, run);
+}
+
+/// This binary, to be run on an engine.
+fn run_on(engine: &str) -> Command {
+    let mut run = Command::new(std::env::current_exe().unwrap());
+    // Fewer generated cases than in this process; in a share each of them starts a process.
+    let cases = ProptestConfig::default().cases / if engine.contains("share") { 32 } else { 8 };
+    run.env(ENGINE, engine).env("PROPTEST_CASES", cases.max(1).to_string());
+    run
+}
+
+#[track_caller]
+fn check_passes(engine: &str, mut run: Command) {
     let run = run.output().unwrap();
     let output = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{ENGINE}={engine:?}:\n{output}");
+}
+
+/// Runs about one of this many tests on an engine. `MIKOBASE_SEED` says which.
+#[track_caller]
+fn a_sample_passes_on(engine: &str, one_of: u64) {
+    if std::env::var_os(ENGINE).is_some() {
+        return;
+    }
+    let seed = std::env::var(SEED).map_or(1966, |seed| seed.parse::<u64>().unwrap());
+    let listed = Command::new(std::env::current_exe().unwrap()).args(["--list", "--format=terse"]).output();
+    let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+    let is_skipped = |test: &str| {
+        let modules = ENGINE_INDEPENDENT.iter().chain(&["engines::"]);
+        modules.into_iter().any(|module| test.starts_with(module)) || SLOW_AND_COMMON.contains(&test)
+    };
+    let tests = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    let sample: Vec<&str> = tests
+        .filter(|test| {
+            let mut hasher = DefaultHasher::new();
+            (seed, test).hash(&mut hasher);
+            !is_skipped(test) && hasher.finish().is_multiple_of(one_of)
+        })
+        .collect();
+    assert!(sample.len() > 10, "{sample:?}");
+    let mut run = run_on(engine);
+    run.arg("--exact").args(sample);
+    check_passes(engine, run);
 }
 
 #[test]
@@ -187,15 +229,32 @@ fn all_tests_pass_on_a_share_of_a_temporal_worldlet() {
     all_tests_pass_without(modules, "temporal share of worldlet");
 }
 
+#[test]
+fn a_sample_of_the_tests_passes_on_a_share_over_http() {
+    a_sample_passes_on("http share of sqlite", 12);
+}
+
+#[test]
+#[ignore = "in the long mode: in CI a sample"]
+fn all_tests_pass_on_a_share_over_http() {
+    all_tests_pass_on("http share of sqlite");
+}
+
+#[test]
+#[ignore = "in the long mode: in CI a sample, of a share of SQLite"]
+fn all_tests_pass_on_a_share_of_a_temporal_worldlet_over_http() {
+    all_tests_pass_on("temporal http share of worldlet");
+}
+
 /// Not a test, but the server process of tests: it shares a database until its input ends.
 #[test]
 fn serves_a_share() {
     let Ok(backend) = std::env::var(SERVE) else { return };
-    let uds = Uds::new().unwrap().backend(&backend).unwrap().returning(Returning::Nothing);
+    let uds = Uds::new().unwrap().backend(&backend).unwrap().returning(Returning::Nothing).http(true);
     // SAFETY: the other thread of this process waits for this one and holds no lock.
     let uds = unsafe { uds.allow_threads(true) };
     let share = uds.spawn::<()>(0, |_, _| Ok(())).unwrap();
-    println!("at {} {}", uds.path().display(), uds.token().to_hex());
+    println!("at {} {} {}", uds.path().display(), uds.token().to_hex(), uds.http_path().display());
     stdin().read_to_end(&mut Vec::new()).unwrap();
     share.join().unwrap();
 }

@@ -22,7 +22,7 @@ const STEPS_OF_A_CASE: u32 = 25;
 /// As [`STEPS_OF_A_CASE`] in the long mode: with the 5,000 cases of `just long`, a million in all.
 const STEPS_OF_A_CASE_IN_LONG_MODE: u32 = 200;
 
-const SEED: &str = "MIKOBASE_SEED";
+pub(crate) const SEED: &str = "MIKOBASE_SEED";
 
 /// The number of values of the field `kind`, and that of the field `shelf`.
 const KINDS: u64 = 9;

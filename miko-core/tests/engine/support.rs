@@ -11,7 +11,8 @@ use miko_core::{
     Engine, Error, ErrorId, Explanation, GroupFailure, Hook, HookResult, Imported, Mikobase, MikobaseExt,
     NaiveEngine, PendingSave, Record, SqliteEngine, Target, WorldletEngine,
 };
-use miko_shared::{Connect, Token};
+use miko_http::{ConnectHttp, HttpServer};
+use miko_shared::Connect;
 use proptest::prelude::ProptestConfig;
 use serde_json::{Value, json};
 
@@ -135,6 +136,20 @@ fn folder() -> tempfile::TempDir {
 
 /// A share in another process, which serves it until its input ends.
 fn share_of(backend: &str, folder: Option<tempfile::TempDir>) -> Local {
+    shared(backend, folder, |path, token, _| MikobaseClient::connect(path, &token.parse().unwrap()).unwrap())
+}
+
+/// As [`share_of`], with a proxy that speaks HTTP.
+fn http_share_of(backend: &str) -> Local {
+    shared(backend, None, |_, _, path| MikobaseClient::connect_http(&HttpServer::unix(path)).unwrap())
+}
+
+/// `connect` connects a proxy to the paths of the wire and of HTTP, with the token between them.
+fn shared(
+    backend: &str,
+    folder: Option<tempfile::TempDir>,
+    connect: fn(&str, &str, &str) -> MikobaseClient,
+) -> Local {
     let mut server = Command::new(std::env::current_exe().unwrap())
         .env(SERVE, backend)
         .args(["--exact", "engines::serves_a_share", "--nocapture", "--test-threads=1"])
@@ -144,8 +159,8 @@ fn share_of(backend: &str, folder: Option<tempfile::TempDir>) -> Local {
         .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
     let address = lines.find_map(|line| Some(line.split_once("at ")?.1.to_owned())).unwrap();
-    let (path, token) = address.split_once(' ').unwrap();
-    let client = MikobaseClient::connect(path, &token.parse::<Token>().unwrap()).unwrap();
+    let address: Vec<&str> = address.split(' ').collect();
+    let client = connect(address[0], address[1], address[2]);
     // The rest of libtest's output is read, so that its writes do not fail.
     std::thread::spawn(move || lines.for_each(drop));
     Local { database: Database::Share { client, server }, _folder: folder }
@@ -228,6 +243,8 @@ fn db_on(engine: Option<&str>) -> Local {
             let folder = folder();
             share_of(folder.path().join("test.json").to_str().unwrap(), Some(folder))
         }
+        Some("http share of sqlite") => http_share_of("mikobase.uno/sqlite/memory"),
+        Some("temporal http share of worldlet") => http_share_of("mikobase.uno/worldlet?temporal=true"),
         Some("temporal share of sqlite") => share_of("mikobase.uno/sqlite/memory?temporal=true", None),
         Some("temporal share of worldlet") => share_of("mikobase.uno/worldlet?temporal=true", None),
         Some(other) => panic!("no engine is called {other}"),
