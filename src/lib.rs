@@ -28,8 +28,8 @@ pub use miko_core::transaction_rpc::TransactionAsync;
 pub use miko_core::upload_rpc::UploadAsync;
 #[cfg(feature = "store")]
 pub use miko_core::{
-    AfterSave, Answers, AsOf, Bucket, Change, ChangeKind, ChangeLimits, ChangeOptions, Check, Delta, Edit,
-    Edited, Engine, Explanation, FileInfo, FileReader, Hook, HookResult, HotRecord, Import, Imported,
+    Access, AfterSave, Answers, AsOf, Bucket, Change, ChangeKind, ChangeLimits, ChangeOptions, Check, Delta,
+    Edit, Edited, Engine, Explanation, FileInfo, FileReader, Hook, HookResult, HotRecord, Import, Imported,
     LiveQuery, LocalEngine, MAX_ATTEMPTS, MAX_BATCH_REQUESTS, MAX_CHANGED_PKS, MAX_EDITS, MAX_PIECE_SIZE,
     Merged, Mikobase, MikobaseExt, PendingSave, Properties, Query, Record, Records, Response,
     ResponseEnvelope, ResultChange, ResultChangeKind, Results, SaveKind, Schema, SchemaChanges, SqliteEngine,

@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 
 use miko_rpc::{Error, ErrorId, GroupFailure, Result};
 
+use crate::access::Access;
 use crate::change::ChangeLimits;
 use crate::hook::Hook;
 use crate::mikobase::{Mikobase, Query};
@@ -81,6 +82,27 @@ pub trait Engine: Mikobase {
     /// `self-call` in a hook of this engine; `action-not-supported` from an engine that has no hooks.
     fn add_hook(&self, hook: Hook) -> Result<()> {
         let message = format!("this engine runs no hooks, such as `{}`", hook.name());
+        Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
+    }
+
+    /// Restricts the writes that this engine takes from now on, by whatever method they come. A restriction
+    /// is never lifted.
+    ///
+    /// ```
+    /// use miko_core::{Access, Engine, ErrorId, MikobaseExt, SqliteEngine};
+    /// use serde_json::json;
+    ///
+    /// let db = SqliteEngine::in_memory()?;
+    /// db.restrict(Access::AppendOnly)?;
+    /// let pk = db.create("starfleet.com/log", &json!({"entry": "All is well."}))?;
+    /// assert!(db.update(&pk, &json!({})).unwrap_err().is(ErrorId::ACTION_NOT_SUPPORTED));
+    /// # Ok::<(), miko_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `self-call` in a hook of this engine; `action-not-supported` from an engine that takes all writes.
+    fn restrict(&self, access: Access) -> Result<()> {
+        let message = format!("this engine cannot be restricted to {access:?}");
         Err(Error::new(ErrorId::ACTION_NOT_SUPPORTED, message))
     }
 

@@ -3,6 +3,7 @@
 //! This crate works within one process and needs neither tokio nor tarpc. The trait [`Mikobase`] is remote by
 //! `miko-rpc`; sockets and processes are in `miko-shared`.
 
+mod access;
 mod after_save;
 mod as_of;
 pub mod atomic_file;
@@ -41,6 +42,7 @@ mod version;
 mod watch;
 mod worldlet;
 
+pub use access::Access;
 pub use after_save::AfterSave;
 pub use as_of::AsOf;
 pub use change::{Change, ChangeKind, ChangeLimits, ChangeOptions};

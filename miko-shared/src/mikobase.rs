@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use miko_core::backend::{Backend, Location, Mode};
 use miko_core::mikobase_rpc::MikobaseClient;
-use miko_core::{AfterSave, ChangeLimits, Engine, Mikobase, Schema, TransactionLimits, atomic_file};
+use miko_core::{Access, AfterSave, ChangeLimits, Engine, Mikobase, Schema, TransactionLimits, atomic_file};
 use miko_rpc::{Error, ErrorId, GroupFailure, Result, json, panic_message};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -92,6 +92,7 @@ impl<R> Report<R, Worldlet> {
 /// The options that only a shared Mikobase has.
 struct MikobaseOptions {
     backend: Backend,
+    access: Access,
     transactions: TransactionLimits,
     changes: ChangeLimits,
     initial: Vec<Initial>,
@@ -105,6 +106,7 @@ impl Default for MikobaseOptions {
     fn default() -> Self {
         Self {
             backend: Location::SqliteMemory.into(),
+            access: Access::default(),
             transactions: TransactionLimits::default(),
             changes: ChangeLimits::default(),
             initial: Vec::new(),
@@ -161,6 +163,16 @@ impl Uds {
     #[must_use]
     pub fn client_pks(mut self, allowed: bool) -> Self {
         self.mikobase_options().backend.client_pks = allowed;
+        self
+    }
+
+    /// Which writes are taken, once schemas and worldlets are loaded and `setup` has run. At first all are.
+    ///
+    /// `Access::AppendOnly` takes creates, imports of new pks and merges. Any other write is refused with
+    /// `action-not-supported`.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.mikobase_options().access = access;
         self
     }
 
@@ -339,6 +351,9 @@ impl Uds {
             let listeners = RefCell::default();
             if let Some(setup) = options.setup.take() {
                 run_setup(setup, &Server::of(&*engine, &listeners))?;
+            }
+            if options.access != Access::Full {
+                engine.restrict(options.access)?;
             }
             Ok(SharedEngine { engine, returning: options.returning.clone(), listeners })
         };

@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     ("a_socket_that_was_left_is_replaced_and_a_live_one_is_not", left_socket),
     ("by_tcp_foreign_names_and_requests_without_the_token_are_refused", tcp),
     ("a_read_only_server_refuses_writes", read_only),
+    ("an_append_only_server_takes_what_is_new_on_both_sockets", append_only),
     ("arguments_that_would_let_too_many_in_are_refused", usage),
 ];
 
@@ -65,6 +66,14 @@ impl Serving {
         kill(Pid::from_raw(self.process.id() as i32), Signal::SIGTERM).unwrap();
         let status = self.process.wait().unwrap();
         assert_eq!((status.code(), status.signal()), (Some(0), None));
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Nothing, after `stop`.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -173,6 +182,53 @@ fn read_only() {
     serving.stop();
 }
 
+fn append_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::random().unwrap();
+    let serving = Serving::start(folder.path(), &token, &["--socket", "s", "--append-only"]);
+    let http = serving.http(folder.path());
+    let (mut client, session) = (Client::connect(&http), Session::open(&http));
+    let create = json!({"action": "create", "pk": "kirk", "bucket": {}});
+    assert_eq!(client.post("/q0", &create).status, 200);
+    let transaction = client.post_in(&session.id, "/call/begin", &json!({})).json()["object"].to_string();
+    let import = client.post_in(&session.id, "/call/import", &json!({"trust": false})).json();
+    let import = import["object"].to_string();
+    let text = r#"{"records": {"kirk": {"bucket": {}, "stack": {"a": {"class": "a.b/c"}}}}}"#;
+    let put = format!("[\"{}\"]", mikobase::rpc::to_base64(text.as_bytes()));
+    let put =
+        client.request("POST", &format!("/objects/{import}/put"), &in_session(&session), put.as_bytes());
+    assert_eq!(put.status, 200, "{put:?}");
+    let delete = json!({"action": "delete", "pk": "kirk"});
+    let edits = json!([{"path": ["n"], "increment": 1}]);
+    for (path, body) in [
+        ("/q0", delete.clone()),
+        ("/q0", json!({"action": "claim", "select": {}, "lease": 9})),
+        ("/call/q0", json!({"query": delete})),
+        ("/call/edit", json!({"pk": "kirk", "edits": edits})),
+        ("/call/batch", json!({"queries": [delete], "atomic": true})),
+        ("/call/collect_files", json!({})),
+        (&format!("/objects/{import}/finish"), json!({})),
+        (&format!("/objects/{transaction}/edit"), json!({"pk": "kirk", "edits": edits})),
+    ] {
+        let refused = client.post_in(&session.id, path, &body);
+        assert_eq!((refused.status, &*refused.error_id()), (422, "action-not-supported"), "{path} {body}");
+    }
+    // It has the turn to write.
+    let rolled_back =
+        client.request("DELETE", &format!("/objects/{transaction}"), &in_session(&session), b"");
+    assert_eq!(rolled_back.status, 200);
+    assert_eq!(client.request("POST", "/files", "content-type: text/plain\r\n", b"log").status, 201);
+    let db = MikobaseClient::connect(folder.path().join("s"), &token).unwrap();
+    let refused = db.transaction(|tx| tx.hot("kirk").increment(["n"], 1)).unwrap_err();
+    assert!(refused.is(ErrorId::ACTION_NOT_SUPPORTED), "{refused}");
+    db.create_many("a.b/c", vec![json!({}), json!({})]).unwrap();
+    serving.stop();
+}
+
+fn in_session(session: &Session) -> String {
+    format!("content-type: application/json\r\nmikobase-session: {}\r\n", session.id)
+}
+
 fn usage() {
     for arguments in [
         &["--tcp", "127.0.0.1:0"][..],
@@ -181,6 +237,7 @@ fn usage() {
         &["--tcp", "0.0.0.0:0", "--auth", "open"],
         &["--socket", "s"],
         &["--socket", "s", "--ready-fd", "77"],
+        &["--socket", "s", "--read-only", "--append-only"],
         &[],
     ] {
         let refused = Command::new(env!("CARGO_BIN_EXE_miko"))

@@ -21,6 +21,7 @@ use std::sync::{Arc, MutexGuard};
 
 use miko_rpc::{Bytes, Error, ErrorId, GroupFailure, Remote, Result, Stream};
 
+use crate::access::Access;
 use crate::change::{Change, ChangeLimits, ChangeOptions};
 use crate::commit::Commit;
 use crate::engine::store::transaction::CommitSharing;
@@ -486,6 +487,11 @@ impl<T: Storage> Engine for LocalEngine<T> {
 
     fn add_hook(&self, hook: Hook) -> Result<()> {
         self.store.lock()?.hooks.add(hook);
+        Ok(())
+    }
+
+    fn restrict(&self, access: Access) -> Result<()> {
+        self.store.lock()?.restrict(access);
         Ok(())
     }
 

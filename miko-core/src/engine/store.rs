@@ -5,6 +5,7 @@
 //!
 //! | subject | where |
 //! | --- | --- |
+//! | the writes that are refused | [`access`] |
 //! | the transaction state; what commits have changed | [`transaction`]; [`changes`] |
 //! | subscriptions of changes, and what matches them | [`subscribe`], [`subscriptions`]; [`change_matches`] |
 //! | watches of live queries | [`watches`] |
@@ -25,6 +26,7 @@
 //! | values at the paths that are scanned | [`columns`]; [`column_scans`] |
 //! | pks of new records; ids of classes and constraints | [`pks`]; [`ids`], [`id_cache`] |
 
+mod access;
 mod answer;
 mod before_save;
 mod candidate;
@@ -75,9 +77,10 @@ mod write;
 
 use std::cell::{Cell, RefCell};
 
-use miko_rpc::{Error, ErrorId, GroupFailure, Result, memory};
+use miko_rpc::{GroupFailure, Result, memory};
 use rpds::HashTrieMapSync;
 
+use crate::access::Access;
 use crate::class::Catalog;
 use crate::commit::Commit;
 use crate::mikobase::Properties;
@@ -140,6 +143,9 @@ pub(crate) struct Store<T> {
     pub(super) answer: AnswerBudget,
     pub(super) hooks: Hooks,
     mode: Mode,
+    access: Access,
+    /// The last record that was there before the running write, which may only append.
+    last_record_before: Option<RowId>,
 }
 
 impl<T: Storage> Store<T> {
@@ -171,6 +177,8 @@ impl<T: Storage> Store<T> {
             answer: AnswerBudget::default(),
             hooks: Hooks::default(),
             mode,
+            access: mode.into(),
+            last_record_before: None,
         };
         store.set_record_cache_size(RecordCache::DEFAULT_SIZE);
         store.set_columns_size(Columns::DEFAULT_SIZE);
@@ -190,6 +198,7 @@ impl<T: Storage> Store<T> {
     ) -> Result<R> {
         self.check_writable()?;
         let sharing = self.sharing_with_hooks(sharing);
+        self.note_last_record();
         self.transaction.begin(sharing, self.last.get().row.0, &mut self.storage)?;
         // It may have committed calls before it: their changes are tested with the classes of before.
         self.publish_commits();
@@ -208,6 +217,7 @@ impl<T: Storage> Store<T> {
     ///
     /// The hooks run for its rows at the end of the write.
     fn apply(&mut self, write: WriteSet) -> Result<Vec<Conflict>> {
+        self.check_appends(&write)?;
         self.note_stored_rows(&write.rows)?;
         self.apply_after_hooks(write)
     }
@@ -326,14 +336,6 @@ impl<T: Storage> Store<T> {
             engine: capabilities.name.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
-    }
-
-    pub(super) fn check_writable(&self) -> Result<()> {
-        if self.mode == Mode::ReadWrite {
-            return Ok(());
-        }
-        let message = "this connection only reads: open the backend in mode `rw` to write";
-        Err(Error::new(ErrorId::READ_ONLY_CONNECTION, message))
     }
 
     fn next_row_id(&self) -> RowId {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod agreement;
+mod append_only;
 mod batch;
 mod change_limits;
 mod changes;

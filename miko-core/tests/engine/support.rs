@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use miko_core::backend::Mode;
 use miko_core::mikobase_rpc::MikobaseClient;
 use miko_core::{
-    Engine, Error, ErrorId, Explanation, GroupFailure, Hook, HookResult, Imported, Mikobase, MikobaseExt,
-    NaiveEngine, PendingSave, Record, SqliteEngine, Target, WorldletEngine,
+    Access, Engine, Error, ErrorId, Explanation, GroupFailure, Hook, HookResult, Imported, Mikobase,
+    MikobaseExt, NaiveEngine, PendingSave, Record, SqliteEngine, Target, WorldletEngine,
 };
 use miko_http::{ConnectHttp, HttpServer};
 use miko_shared::Connect;
@@ -98,6 +98,14 @@ impl Local {
 
     pub(crate) fn is_share(&self) -> bool {
         matches!(self.database, Database::Share { .. })
+    }
+
+    /// Restricts the writes of an engine.
+    pub(crate) fn restrict(&self, access: Access) {
+        match &self.database {
+            Database::Engine(engine) => engine.restrict(access).unwrap(),
+            Database::Share { .. } => panic!("a share is restricted by its builder"),
+        }
     }
 
     /// Adds a hook with a name. A share gets its hooks from its builder.

@@ -138,7 +138,8 @@ error_ids! {
          anew, as with a snapshot.",
         r#"`{"after": 7}` after a restart of the server"#;
     ACTION_NOT_SUPPORTED = "action-not-supported",
-        "The action or key exists in Q0, but not in this place: the message says where it does.",
+        "The action or key exists in Q0, but not in this place: the message says where it does. Or the database \
+         only takes new records, and this would change what is there.",
         r#"a batch with {"action": "commit", "transaction": "…"}"#;
     REQUEST_TOO_LARGE = "request-too-large",
         "A request or an answer is larger than one frame may be: split it, or raise the limit `frame_size`. \

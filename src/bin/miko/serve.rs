@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use clap::ValueEnum;
 use mikobase::backend::{Backend, Mode};
-use mikobase::{Auth, Engine, Error, ErrorId, Http, ProtocolSocket, StandaloneServer, Token};
+use mikobase::{Access, Auth, Engine, Error, ErrorId, Http, ProtocolSocket, StandaloneServer, Token};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure, print_stderr};
@@ -43,8 +43,11 @@ pub(crate) struct Args {
     #[arg(long)]
     open_to_network: bool,
     /// Refuse all writes.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "append_only")]
     read_only: bool,
+    /// Take creates, imports of new pks and merges, and refuse all other writes.
+    #[arg(long)]
+    append_only: bool,
     /// Stop at the end of standard input, too.
     #[arg(long)]
     until_eof: bool,
@@ -115,7 +118,11 @@ fn open(args: &Args) -> Result<Box<dyn Engine>, Failure> {
     let url = args.backend.as_deref().unwrap_or(IN_MEMORY);
     let mode = if args.read_only { Mode::Read } else { Mode::ReadWrite };
     let backend: Backend = url.parse().map_err(Failure::Open)?;
-    backend.open(mode).map_err(Failure::Open)
+    let engine = backend.open(mode).map_err(Failure::Open)?;
+    if args.append_only {
+        engine.restrict(Access::AppendOnly)?;
+    }
+    Ok(engine)
 }
 
 fn token() -> Result<Option<Token>, Failure> {

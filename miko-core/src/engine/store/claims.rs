@@ -40,6 +40,7 @@ impl<T: Storage> Store<T> {
     /// Those of the select; `session-required`, if the connection that would hold the claim ends with the
     /// call.
     pub(in crate::engine) fn claim(&mut self, request: &mut ClaimRequest) -> Result<Option<Claimed>> {
+        self.check_may_change("claim")?;
         if !request.is_lasting {
             check_connection_lasts("a claim that is held by its connection")?;
         }

@@ -184,6 +184,7 @@ impl<T: Storage> Store<T> {
     /// # Errors
     /// `file-not-found`; `reference-restricted`, if a field of a record names it.
     pub(in crate::engine) fn delete_file(&mut self, pk: &str) -> Result<()> {
+        self.check_may_change("delete_file")?;
         let found = self.storage.find_file(pk)?.filter(|(_, row)| row.sha256.is_some());
         let Some((file, row)) = found else { return Err(not_found(pk)) };
         self.write(CommitSharing::Separate, |store| {
@@ -202,6 +203,7 @@ impl<T: Storage> Store<T> {
 
     /// Deletes the files whose pks are not a string value in any record or version. Returns their pks.
     pub(in crate::engine) fn collect_files(&mut self) -> Result<Vec<String>> {
+        self.check_may_change("collect_files")?;
         let mut unnamed = HashSet::new();
         let mut in_order = Vec::new();
         each_file(&self.storage, |file, row| {

@@ -129,6 +129,7 @@ impl<T: Storage> Store<T> {
         let text = worldlet.to_string();
         let mut merged = Merged::default();
         let result = self.write(CommitSharing::Separate, |store| {
+            store.allow_changes();
             let mut problems = WorldletFaults::default();
             let mut merge = Merge { import: Import::begin(store), merged: &mut merged };
             worldlet::read(&mut text.as_bytes(), &mut merge, &mut problems)?;

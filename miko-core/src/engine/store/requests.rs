@@ -155,6 +155,7 @@ impl<T: Storage> Store<T> {
 
     /// Runs a request inside the running write. If it fails, the caller must undo the write.
     pub(in crate::engine) fn run_in_transaction(&mut self, request: Request) -> Result<Results> {
+        self.check_action(&request)?;
         match request {
             Request::Select(select) => self.select(&select),
             Request::Create(create) => self.create(create),
