@@ -54,6 +54,8 @@ pub use miko_rpc::{
 #[cfg(feature = "share")]
 pub use miko_shared::ConnectAsync;
 #[cfg(feature = "store")]
+pub use miko_shared::ServerName;
+#[cfg(feature = "store")]
 pub use miko_shared::mikobase::{Returning, Server, Worldlet};
 #[cfg(feature = "share")]
 pub use miko_shared::server::ProtocolSocket;

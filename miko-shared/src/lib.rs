@@ -21,6 +21,8 @@ pub mod linux;
 pub mod mikobase;
 mod polling;
 pub mod server;
+#[cfg(feature = "mikobase")]
+mod server_name;
 mod serving;
 pub mod share;
 mod shared_memory;
@@ -35,6 +37,8 @@ pub use limits::Limits;
 #[cfg(feature = "mikobase")]
 pub use mikobase::{Returning, Worldlet};
 pub use server::{CallInfo, Next, Peer};
+#[cfg(feature = "mikobase")]
+pub use server_name::ServerName;
 pub use share::{BoxError, ExitStatus, Outcome, Report, Share, ShareError, Uds, Worker, WorkerReport};
 pub use standalone::StandaloneServer;
 pub use token::Token;

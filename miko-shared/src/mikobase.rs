@@ -384,21 +384,27 @@ fn run_setup(setup: Setup, server: &Server<'_>) -> Result<()> {
 
 impl StandaloneServer {
     /// Serves a Mikobase until the server is told to stop, then writes its final state to `file`, if one is
-    /// named.
+    /// named. `database` is the file that the engine has open, if there is one: beside it the
+    /// [name](crate::ServerName) of the server is written.
     ///
     /// # Errors
     /// Those of [`run`](Self::run); `not-writable` or `storage-full`, if the state cannot be written.
     pub fn run_mikobase(
-        self,
+        mut self,
         engine: Box<dyn Engine>,
+        database: Option<&Path>,
         file: Option<&Path>,
         ready: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         engine.limit_answers(self.frame_size());
         let returning = file.map_or(Returning::Nothing, |path| Returning::File(path.to_owned()));
         let engine = SharedEngine { engine, returning, listeners: RefCell::default() };
+        let name = database.map(|database| self.write_name(database)).transpose()?;
         let served = self.run::<dyn Mikobase, _>(engine, ready)?;
-        served.deliver(&mut std::io::sink())
+        let delivered = served.deliver(&mut std::io::sink());
+        // Before the engine, which has the lock.
+        drop(name);
+        delivered
     }
 }
 

@@ -61,7 +61,8 @@ use crate::token::Token;
 
 /// The options of a server.
 pub(crate) struct ServeOptions {
-    pub(crate) token: Token,
+    /// Those with which a process may connect.
+    pub(crate) tokens: Vec<Token>,
     pub(crate) limits: Limits,
     /// The status that the server publishes to its workers; `None` if polling is disabled.
     pub(crate) shared_status: Option<Arc<SharedStatus>>,
@@ -88,12 +89,12 @@ pub(crate) async fn serve<I: Interface + ?Sized>(
 ) -> Result<()> {
     let refused = |fault| Error::caused_by(ErrorId::INTERNAL, "the socket cannot be served", fault);
     let groups_commits = service.prefers_group_commit();
-    let ServeOptions { token, limits, shared_status, activity, around, protocols } = options;
+    let ServeOptions { tokens, limits, shared_status, activity, around, protocols } = options;
     let parked_calls = ParkedCalls::new(shared_status.clone());
     let calls = CallContext { service, limits, activity, around, parked_calls };
     let busy_poll = BusyPoll::new(shared_status);
     let (peers, commit_batch) = Default::default();
-    let shared = Rc::new(Shared { calls, token, busy_poll, peers, groups_commits, commit_batch });
+    let shared = Rc::new(Shared { calls, tokens, busy_poll, peers, groups_commits, commit_batch });
     let tasks = LocalSet::new();
     if shared.busy_poll.may_be_enabled() {
         let shared = Rc::clone(&shared);

@@ -3,6 +3,8 @@
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixListener;
+#[cfg(feature = "mikobase")]
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -14,9 +16,13 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tracing::info;
+#[cfg(feature = "mikobase")]
+use tracing::warn;
 
 use crate::limits::Limits;
 use crate::server::{self, Activity, ProtocolSocket, ServeOptions, Service};
+#[cfg(feature = "mikobase")]
+use crate::server_name::WrittenName;
 use crate::token::Token;
 
 /// A server in this process. It stops at SIGTERM, SIGINT and SIGHUP, of which it takes note from the time at
@@ -31,7 +37,9 @@ use crate::token::Token;
 #[must_use]
 pub struct StandaloneServer {
     signals: SignalFd,
-    socket: Option<(UnixListener, Token)>,
+    socket: Option<UnixListener>,
+    /// Those with which a process may connect to the socket.
+    tokens: Vec<Token>,
     protocols: Vec<ProtocolSocket>,
     limits: Limits,
     stops_at_end_of_input: bool,
@@ -53,6 +61,7 @@ impl StandaloneServer {
         Ok(Self {
             signals: SignalFd::with_flags(&mask, flags).map_err(failed)?,
             socket: None,
+            tokens: Vec::new(),
             protocols: Vec::new(),
             limits: Limits::default(),
             stops_at_end_of_input: false,
@@ -61,7 +70,8 @@ impl StandaloneServer {
 
     /// Speaks the wire on a socket, with processes of the same user that know the token.
     pub fn socket(mut self, listener: UnixListener, token: Token) -> Self {
-        self.socket = Some((listener, token));
+        self.socket = Some(listener);
+        self.tokens.push(token);
         self
     }
 
@@ -75,6 +85,29 @@ impl StandaloneServer {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Writes beside a database which server has it open, for other commands: see
+    /// [`ServerName`](crate::ServerName). The caller has the lock of the database. Without a socket, or if
+    /// the folder cannot be written, there is no name.
+    #[cfg(feature = "mikobase")]
+    pub(crate) fn write_name(&mut self, database: &Path) -> Result<Option<WrittenName>> {
+        let address = self.socket.as_ref().and_then(|socket| socket.local_addr().ok());
+        let Some(socket) = address.as_ref().and_then(|address| address.as_pathname()) else {
+            return Ok(None);
+        };
+        // It ends with this server, unlike one that its starter has chosen.
+        let token = Token::random()?;
+        match WrittenName::write(database, socket, &token) {
+            Ok(written) => {
+                self.tokens.push(token);
+                Ok(Some(written))
+            }
+            Err(fault) => {
+                warn!(%fault, database = %database.display(), "other commands do not find this server");
+                Ok(None)
+            }
+        }
     }
 
     #[cfg(feature = "mikobase")]
@@ -102,13 +135,8 @@ impl StandaloneServer {
         let failed = |fault| Error::caused_by(ErrorId::INTERNAL, "the server cannot run", fault);
         let activity = Arc::new(Activity::new(I::surface(), self.limits.call_deadline)?);
         let end_of_input = self.stops_at_end_of_input.then(end_of_input).transpose().map_err(failed)?;
-        // Without a socket no one sends a token.
-        let (listener, token) = match self.socket {
-            Some((listener, token)) => (Some(listener), token),
-            None => (None, Token::random()?),
-        };
         let options = ServeOptions {
-            token,
+            tokens: self.tokens,
             limits: self.limits,
             shared_status: None,
             activity,
@@ -134,7 +162,7 @@ impl StandaloneServer {
                     None => drop(signal.await),
                 }
             };
-            server::serve(listener, served, options, stop).await
+            server::serve(self.socket, served, options, stop).await
         })?;
         info!("stopped");
         Ok(service)

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
+use mikobase::backend::Mode as BackendMode;
 use mikobase::prelude::*;
-use mikobase::{MikobaseClient, Token};
+use mikobase::{MikobaseClient, SqliteEngine, Token};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
@@ -24,6 +25,8 @@ pub const CASES: &[Case] = &[
     ("by_tcp_foreign_names_and_requests_without_the_token_are_refused", tcp),
     ("a_read_only_server_refuses_writes", read_only),
     ("an_append_only_server_takes_what_is_new_on_both_sockets", append_only),
+    ("commands_find_the_server_that_has_a_file_open", named),
+    ("the_name_of_a_killed_server_does_no_harm", stale_name),
     ("arguments_that_would_let_too_many_in_are_refused", usage),
 ];
 
@@ -222,6 +225,90 @@ fn append_only() {
     let refused = db.transaction(|tx| tx.hot("kirk").increment(["n"], 1)).unwrap_err();
     assert!(refused.is(ErrorId::ACTION_NOT_SUPPORTED), "{refused}");
     db.create_many("a.b/c", vec![json!({}), json!({})]).unwrap();
+    serving.stop();
+}
+
+/// Runs `miko` in a folder, without a token and a socket.
+fn miko(folder: &Path, words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_miko"));
+    command.args(words).current_dir(folder).env_remove("MIKOBASE_TOKEN").env_remove("MIKOBASE_SOCKET");
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[track_caller]
+fn printed(folder: &Path, words: &[&str]) -> Value {
+    let output = miko(folder, words);
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let token = Token::random().unwrap();
+    for backend in ["crew.db", "crew.json"] {
+        let serving = Serving::start(folder, &token, &[backend, "--socket", "s"]);
+        let create = r#"{"action": "create", "pk": "kirk", "class": "a.b/c", "bucket": {"n": 1}}"#;
+        assert_eq!(printed(folder, &["q0", backend, create])["results"]["pk"], "kirk");
+        assert_eq!(printed(folder, &["get", backend, "kirk"])["bucket"]["n"], 1);
+        let changed = printed(folder, &["edit", backend, "kirk", r#"[{"path": ["n"], "increment": 1}]"#]);
+        assert_eq!(changed["success"], true, "{changed}");
+        assert_eq!(printed(folder, &["call", backend, "record_by_pk", r#"["kirk"]"#])["bucket"]["n"], 2);
+        let exported = printed(folder, &["export", backend]);
+        assert_eq!(exported["records"]["kirk"]["bucket"]["n"], 2);
+        let text = exported.to_string().replace("kirk", "spock");
+        std::fs::write(folder.join("more.json"), text).unwrap();
+        assert!(miko(folder, &["import", backend, "more.json"]).status.success());
+        assert_eq!(printed(folder, &["get", backend, "spock"])["bucket"]["n"], 2);
+        // By its socket, a server asks for the token of its starter.
+        let mut by_socket = Command::new(env!("CARGO_BIN_EXE_miko"));
+        by_socket.args(["import", "--socket", "s", "more.json", "more.json"]);
+        by_socket.current_dir(folder).env("MIKOBASE_TOKEN", token.to_hex());
+        assert!(by_socket.status().unwrap().success());
+        let mut by_environment = Command::new(env!("CARGO_BIN_EXE_miko"));
+        by_environment.arg("export").current_dir(folder);
+        by_environment.env("MIKOBASE_SOCKET", "s").env("MIKOBASE_TOKEN", token.to_hex());
+        let exported: Value = serde_json::from_slice(&by_environment.output().unwrap().stdout).unwrap();
+        assert_eq!(exported["records"].as_object().unwrap().len(), 2);
+        // Another server cannot have the file.
+        let second = miko(folder, &["serve", backend, "--tcp", "127.0.0.1:0", "--auth", "open"]);
+        assert!(String::from_utf8_lossy(&second.stderr).contains("backend-in-use"), "{second:?}");
+        serving.stop();
+        assert!(!folder.join(format!("{backend}-server")).exists());
+        // Nobody has it open any more.
+        assert_eq!(printed(folder, &["get", backend, "spock"])["bucket"]["n"], 2);
+        std::fs::remove_file(folder.join("more.json")).unwrap();
+    }
+}
+
+fn stale_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let token = Token::random().unwrap();
+    let killed = || {
+        let mut killed = Serving::start(folder, &token, &["crew.db", "--socket", "s"]);
+        killed.process.kill().unwrap();
+        killed.process.wait().unwrap();
+        assert!(folder.join("crew.db-server").exists());
+    };
+    killed();
+    let create = r#"{"action": "create", "pk": "kirk", "bucket": {}}"#;
+    assert_eq!(printed(folder, &["q0", "crew.db", create])["results"]["pk"], "kirk");
+    // Another database is served on the socket that the name says.
+    let other = Serving::start(folder, &token, &["other.db", "--socket", "s"]);
+    assert_eq!(printed(folder, &["get", "crew.db", "kirk"])["pk"], "kirk");
+    let locked = SqliteEngine::open(folder.join("crew.db"), BackendMode::ReadWrite).unwrap();
+    let in_use = |output: Output| {
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("backend-in-use"), "{said}");
+    };
+    in_use(miko(folder, &["get", "crew.db", "kirk"]));
+    other.stop();
+    in_use(miko(folder, &["get", "crew.db", "kirk"]));
+    drop(locked);
+    // The next server writes its own name.
+    let serving = Serving::start(folder, &token, &["crew.db", "--socket", "new"]);
+    assert_eq!(printed(folder, &["get", "crew.db", "kirk"])["pk"], "kirk");
     serving.stop();
 }
 

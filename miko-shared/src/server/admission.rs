@@ -60,7 +60,8 @@ async fn authenticate<I: Interface + ?Sized>(
     let opening = with_timeout(shared, read_exact::<PREAMBLE_SIZE>(stream, buffer)).await?;
     handshake::check_preamble(opening)?;
     let hello: Hello = with_timeout(shared, read_frame(stream, buffer, MAX_HELLO_SIZE)).await?;
-    if !hello.token.matches(&shared.token) {
+    let is_known = shared.tokens.iter().fold(false, |known, token| hello.token.matches(token) | known);
+    if !is_known {
         return Err(Error::new(ErrorId::UNAUTHORIZED, "the server does not know this token"));
     }
     handshake::check_interface(&hello.interface, I::surface())?;

@@ -394,7 +394,7 @@ mod tests {
         let (served, known) = (lists.clone(), token.clone());
         thread::spawn(move || {
             let options = ServeOptions {
-                token: known,
+                tokens: vec![known],
                 limits: Limits::default(),
                 shared_status: None,
                 activity: Arc::new(Activity::new(Lists::surface(), LONG).unwrap()),

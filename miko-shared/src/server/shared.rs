@@ -11,7 +11,8 @@ use crate::token::Token;
 /// The state that the tasks of a server share.
 pub(super) struct Shared<I: ?Sized> {
     pub(super) calls: CallContext<I>,
-    pub(super) token: Token,
+    /// Those with which a process may connect.
+    pub(super) tokens: Vec<Token>,
     pub(super) busy_poll: BusyPoll,
     pub(super) peers: Peers,
     /// Whether calls of several connections share one commit.

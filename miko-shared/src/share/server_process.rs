@@ -111,7 +111,7 @@ async fn serve_until_finish<I: Interface + ?Sized>(
         protocols.push(ProtocolSocket::unix(listener.try_clone().map_err(failed)?, Rc::clone(protocol)));
     }
     let options = ServeOptions {
-        token,
+        tokens: vec![token],
         limits,
         shared_status: setup.shared_status.clone(),
         activity: Arc::clone(&setup.activity),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use miko_core::atomic_file;
 
 use crate::exit::{Exit, Failure};
-use crate::open::{self, IfMissing};
+use crate::open::{IfMissing, ServerAddress};
 use crate::output::Stdout;
 use crate::progress;
 
@@ -14,8 +14,10 @@ use crate::progress;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The database: a backend URL or a path.
-    backend: String,
+    #[command(flatten)]
+    server: ServerAddress,
+    /// The database: a backend URL or a path. Without one, that of the running server.
+    backend: Option<String>,
     /// Write to this file, which appears only when it is complete.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -23,21 +25,21 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "Examples:
   miko export crew.db --out crew.json
+  miko export --socket $MIKOBASE_SOCKET > crew.json
   diff <(miko export one.db) <(miko export other.db)";
 
 pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let engine = open::engine(&args.backend, IfMissing::Refuse)?;
+    let db = args.server.open_engine(args.backend.as_deref(), IfMissing::Refuse)?;
     match &args.out {
         None => {
             Stdout::write_whole(|stdout| {
-                engine.write_worldlet(stdout)?;
+                db.write_worldlet(stdout)?;
                 Ok(stdout.write_all(b"\n")?)
             })?;
         }
         Some(path) => {
             let bar = progress::of_bytes(&path.display().to_string(), None);
-            let written =
-                atomic_file::write_text(path, |file| engine.write_worldlet(&mut bar.wrap_write(file)));
+            let written = atomic_file::write_text(path, |file| db.write_worldlet(&mut bar.wrap_write(file)));
             bar.finish_and_clear();
             written?;
         }

@@ -2,22 +2,27 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use mikobase::backend::Backend;
-use mikobase::{Connect, Engine, Error, ErrorId, Mikobase, MikobaseClient, backend, json};
+use mikobase::{
+    Connect, Engine, Error, ErrorId, Imported, Mikobase, MikobaseClient, MikobaseExt, ServerName, backend,
+    json,
+};
 use serde_json::Value;
 
 use crate::exit::Failure;
 
 pub(crate) const TOKEN: &str = "MIKOBASE_TOKEN";
+const SOCKET: &str = "MIKOBASE_SOCKET";
 
 /// The address of a running server.
 #[derive(clap::Args)]
 pub(crate) struct ServerAddress {
     /// The socket of a running server. Its token is taken from MIKOBASE_TOKEN, never from the command line.
-    #[arg(long, value_name = "PATH", env = "MIKOBASE_SOCKET")]
+    /// A server that has a database file open is found by the name of the file, too. [env: MIKOBASE_SOCKET=]
+    #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
 
@@ -28,22 +33,86 @@ impl ServerAddress {
         backend: Option<&str>,
         if_missing: IfMissing,
     ) -> Result<Box<dyn Mikobase>, Failure> {
-        if let Some(url) = backend {
-            return Ok(engine(url, if_missing)?);
+        Ok(self.open_engine(backend, if_missing)?.into_mikobase())
+    }
+
+    /// As [`open`](Self::open). Tells an engine from a server.
+    pub(crate) fn open_engine(
+        &self,
+        backend: Option<&str>,
+        if_missing: IfMissing,
+    ) -> Result<Opened, Failure> {
+        let Some(url) = backend else { return Ok(Opened::Server(self.connect()?)) };
+        match engine(url, if_missing) {
+            Ok(engine) => Ok(Opened::Engine(engine)),
+            Err(Failure::Open(in_use)) if in_use.is(ErrorId::BACKEND_IN_USE) => {
+                server_of(url, in_use).map(Opened::Server).map_err(Failure::Open)
+            }
+            Err(failure) => Err(failure),
         }
-        let socket = self.socket.as_ref().ok_or_else(not_named)?;
+    }
+
+    fn connect(&self) -> Result<MikobaseClient, Failure> {
+        let socket = self.socket().ok_or_else(not_named)?;
         let token = env::var(TOKEN).map_err(|_| {
             Failure::Usage(format!("a server asks for its token: set {TOKEN} in the environment"))
         })?;
         let token = token.trim().parse().map_err(Failure::Open)?;
-        let client = MikobaseClient::connect(socket, &token).map_err(Failure::Open)?;
-        Ok(Box::new(client))
+        MikobaseClient::connect(socket, &token).map_err(Failure::Open)
     }
 
     /// Refuses arguments that name neither a backend nor a server, before anything is read.
     pub(crate) fn check_named(&self, backend: Option<&str>) -> Result<(), Failure> {
-        if backend.is_none() && self.socket.is_none() { Err(not_named()) } else { Ok(()) }
+        if backend.is_none() && self.socket().is_none() { Err(not_named()) } else { Ok(()) }
     }
+
+    /// Whether `--socket` was given: then no argument is a backend.
+    pub(crate) fn is_given(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    fn socket(&self) -> Option<PathBuf> {
+        self.socket.clone().or_else(|| env::var_os(SOCKET).map(PathBuf::from))
+    }
+}
+
+/// What a command works on.
+pub(crate) enum Opened {
+    /// An engine in this process.
+    Engine(Box<dyn Engine>),
+    /// A running server.
+    Server(MikobaseClient),
+}
+
+impl Opened {
+    fn into_mikobase(self) -> Box<dyn Mikobase> {
+        match self {
+            Self::Engine(engine) => engine,
+            Self::Server(client) => Box::new(client),
+        }
+    }
+
+    pub(crate) fn read_worldlet(&self, reader: &mut dyn Read, trust: bool) -> Result<Imported, Error> {
+        match self {
+            Self::Engine(engine) => engine.read_worldlet(reader, trust),
+            Self::Server(client) => client.import_worldlet(reader, trust),
+        }
+    }
+
+    pub(crate) fn write_worldlet(&self, writer: &mut dyn Write) -> Result<(), Error> {
+        match self {
+            Self::Engine(engine) => engine.write_worldlet(writer),
+            Self::Server(client) => client.export_worldlet(writer),
+        }
+    }
+}
+
+/// Connects to the server that has the file of a backend open. `in_use` is the error if none says so.
+fn server_of(url: &str, in_use: Error) -> Result<MikobaseClient, Error> {
+    let backend: Backend = url.parse()?;
+    let Some(name) = backend.path().and_then(ServerName::of) else { return Err(in_use) };
+    let is_stale = |error: &Error| error.is(ErrorId::SERVER_GONE) || error.is(ErrorId::UNAUTHORIZED);
+    name.connect().map_err(|error| if is_stale(&error) { in_use } else { error })
 }
 
 fn not_named() -> Failure {

@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let auth = auth(args, token.as_ref())?;
     // Relative to the folder in which the command was started.
     let out = args.out.as_ref().map(std::path::absolute).transpose()?;
-    let engine = open(args)?;
+    let (engine, database) = open(args)?;
     let mut sockets = Sockets::default();
     let (server, addresses) = match (&args.socket, args.tcp) {
         (Some(path), _) => {
@@ -109,12 +109,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
             .map_err(|fault| Error::caused_by(ErrorId::INTERNAL, "no one waits at --ready-fd", fault)),
         None => Ok(()),
     };
-    server.run_mikobase(engine, out.as_deref(), announce)?;
+    server.run_mikobase(engine, database.as_deref(), out.as_deref(), announce)?;
     drop(sockets);
     Ok(Exit::Success)
 }
 
-fn open(args: &Args) -> Result<Box<dyn Engine>, Failure> {
+/// The engine, and its file if it has one.
+fn open(args: &Args) -> Result<(Box<dyn Engine>, Option<PathBuf>), Failure> {
     let url = args.backend.as_deref().unwrap_or(IN_MEMORY);
     let mode = if args.read_only { Mode::Read } else { Mode::ReadWrite };
     let backend: Backend = url.parse().map_err(Failure::Open)?;
@@ -122,7 +123,7 @@ fn open(args: &Args) -> Result<Box<dyn Engine>, Failure> {
     if args.append_only {
         engine.restrict(Access::AppendOnly)?;
     }
-    Ok(engine)
+    Ok((engine, backend.path().map(Path::to_owned)))
 }
 
 fn token() -> Result<Option<Token>, Failure> {

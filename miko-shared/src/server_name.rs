@@ -1,0 +1,181 @@
+//! The name of the server that has a database file open: a file beside the database, which says where its
+//! socket is and has a secret for it.
+//!
+//! A name may be stale, since a server that is killed leaves it. That does no harm: it is looked at only when
+//! the database is locked, and its secret is known to no other server.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use miko_rpc::{Error, ErrorId, Proxy, Result};
+use nix::fcntl::OFlag;
+use nix::unistd::Uid;
+use serde::{Deserialize, Serialize};
+
+use crate::client::Connect;
+use crate::token::Token;
+
+/// What is added to the path of the database.
+const SUFFIX: &str = "-server";
+
+/// The most bytes that are read of a name.
+const MAX_SIZE: u64 = 8 << 10;
+
+/// Where the server is that has a database open.
+///
+/// ```
+/// use miko_shared::ServerName;
+///
+/// assert!(ServerName::of("no-such.db".as_ref()).is_none());
+/// ```
+#[derive(Debug)]
+pub struct ServerName {
+    socket: PathBuf,
+    token: Token,
+}
+
+/// The content of the file.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    socket: PathBuf,
+    token: String,
+}
+
+impl ServerName {
+    /// The server that says to have this database open. `None` if none does, or if another user could have
+    /// written what it says.
+    pub fn of(database: &Path) -> Option<Self> {
+        let path = path_beside(database).ok()?;
+        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path).ok()?;
+        let metadata = file.metadata().ok()?;
+        let is_private = metadata.uid() == Uid::effective().as_raw() && metadata.mode() & 0o077 == 0;
+        if !metadata.is_file() || !is_private {
+            return None;
+        }
+        let mut text = Vec::new();
+        file.take(MAX_SIZE).read_to_end(&mut text).ok()?;
+        let Content { socket, token } = serde_json::from_slice(&text).ok()?;
+        Some(Self { socket, token: token.parse().ok()? })
+    }
+
+    /// Connects to the server, without waiting for one.
+    ///
+    /// # Errors
+    /// `server-gone` or `unauthorized`, if the name is stale; those of [`Connect::connect`].
+    pub fn connect<P: Proxy>(&self) -> Result<P> {
+        // A connect that waits for a server to come up would wait for one that was killed.
+        UnixStream::connect(&self.socket).map_err(|fault| {
+            Error::caused_by(ErrorId::SERVER_GONE, "no server can be reached", fault)
+                .with("path", self.socket.display().to_string())
+        })?;
+        P::connect(&self.socket, &self.token)
+    }
+}
+
+/// A name that was written. Dropping it removes it, unless another server has written its own. The database
+/// should still be locked then.
+pub(crate) struct WrittenName {
+    path: PathBuf,
+    text: Vec<u8>,
+}
+
+impl WrittenName {
+    /// Says that the server on `socket` has the database open. No other process may write at the same time:
+    /// the caller has the lock of the database.
+    pub(crate) fn write(database: &Path, socket: &Path, token: &Token) -> io::Result<Self> {
+        let path = path_beside(database)?;
+        let content = Content { socket: std::path::absolute(socket)?, token: token.to_hex() };
+        let text = serde_json::to_vec(&content)?;
+        let mut new = path.clone().into_os_string();
+        new.push(".new");
+        // Left by a process that was killed here.
+        let _ = fs::remove_file(&new);
+        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
+        options.and_then(|mut file| file.write_all(&text))?;
+        fs::rename(&new, &path)?;
+        Ok(Self { path, text })
+    }
+}
+
+impl Drop for WrittenName {
+    fn drop(&mut self) {
+        let mut text = Vec::new();
+        let read = File::open(&self.path).and_then(|file| file.take(MAX_SIZE).read_to_end(&mut text));
+        if read.is_ok() && text == self.text {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The path of the name. Links to a database lead to the same one.
+fn path_beside(database: &Path) -> io::Result<PathBuf> {
+    let mut path = fs::canonicalize(database)?.into_os_string();
+    path.push(SUFFIX);
+    Ok(path.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn database(folder: &Path) -> PathBuf {
+        let database = folder.join("crew.db");
+        fs::write(&database, "").unwrap();
+        database
+    }
+
+    #[test]
+    fn a_name_is_read_by_each_path_of_the_database_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(folder.path());
+        let link = folder.path().join("link.db");
+        symlink(&database, &link).unwrap();
+        let token = Token::random().unwrap();
+        let written = WrittenName::write(&link, Path::new("/run/crew"), &token).unwrap();
+        for path in [&database, &link] {
+            let name = ServerName::of(path).unwrap();
+            assert!(name.socket == Path::new("/run/crew") && name.token.matches(&token));
+        }
+        assert_eq!(fs::metadata(folder.path().join("crew.db-server")).unwrap().mode() & 0o777, 0o600);
+        drop(written);
+        assert!(ServerName::of(&database).is_none());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn the_name_of_a_later_server_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(folder.path());
+        let write = || WrittenName::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
+        let (first, _second) = (write(), write());
+        drop(first);
+        assert!(ServerName::of(&database).is_some());
+    }
+
+    #[test]
+    fn what_others_could_have_written_is_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(folder.path());
+        let path = folder.path().join("crew.db-server");
+        let _written = WrittenName::write(&database, Path::new("s"), &Token::random().unwrap()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o620)).unwrap();
+        assert!(ServerName::of(&database).is_none());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(ServerName::of(&database).is_some());
+        let moved = folder.path().join("moved");
+        fs::rename(&path, &moved).unwrap();
+        symlink(&moved, &path).unwrap();
+        assert!(ServerName::of(&database).is_none());
+        fs::remove_file(&path).unwrap();
+        for text in ["", "{", r#"{"socket": "s"}"#, r#"{"socket": "s", "token": "x"}"#] {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            assert!(ServerName::of(&database).is_none(), "{text}");
+        }
+    }
+}
